@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trace events and their two written forms; see trace.h. */
+#include "base/trace.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *const trace_category_names[TRACE_CATEGORIES] = {
+    [TRACE_COMMAND] = "command", [TRACE_SWITCH] = "switch", [TRACE_KEY] = "key",
+    [TRACE_VIEW] = "view",       [TRACE_PAGE] = "page",     [TRACE_VM] = "vm",
+    [TRACE_OWNER] = "owner",     [TRACE_DEVICE] = "device",
+};
+
+void trace_add_sink(struct trace *t, struct trace_sink *sink)
+{
+    sink->next = t->sinks;
+    t->sinks = sink;
+}
+
+void trace_event(struct trace *t, enum trace_category category, const char *name,
+                 const char *format, ...)
+{
+    if (!trace_wants(t, category))
+        return;
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct trace_event event = {
+        .category = category,
+        .time_ns = t->clock ? t->clock->now : 0,
+        .name = name,
+        .text = text,
+    };
+    for (struct trace_sink *s = t->sinks; s; s = s->next)
+        s->event(s->context, &event);
+}
+
+bool trace_parse_categories(const char *text, u32 *mask)
+{
+    u32 found = 0;
+    while (*text) {
+        size_t n = strcspn(text, ",");
+        bool known = n == 3 && !strncmp(text, "all", 3);
+        if (known)
+            found = (1u << TRACE_CATEGORIES) - 1;
+        for (unsigned i = 0; i < TRACE_CATEGORIES && !known; i++) {
+            known = strlen(trace_category_names[i]) == n && !strncmp(text, trace_category_names[i], n);
+            if (known)
+                found |= 1u << i;
+        }
+        if (!known)
+            return false;
+        text += n;
+        if (*text == ',' && *++text == 0)
+            return false;
+    }
+    *mask = found;
+    return true;
+}
+
+static size_t clamp_length(int n, size_t size)
+{
+    if (n < 0)
+        return 0;
+    return (size_t)n < size ? (size_t)n : size - 1;
+}
+
+size_t trace_format_text(char *out, size_t size, const struct trace_event *event)
+{
+    int n = snprintf(out, size, "%12" PRIu64 " %-7s %s%s%s\n", event->time_ns,
+                     trace_category_names[event->category], event->name, *event->text ? " " : "",
+                     event->text);
+    return clamp_length(n, size);
+}
+
+/* Appends one character as JSON string content. Control characters cannot stand in trace text. */
+static size_t json_char(char *out, size_t size, size_t at, char c)
+{
+    if ((c == '"' || c == '\\') && at + 1 < size)
+        out[at++] = '\\';
+    if (at + 1 < size)
+        out[at++] = (unsigned char)c < 0x20 ? ' ' : c;
+    return at;
+}
+
+static size_t json_text(char *out, size_t size, size_t at, const char *text, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        at = json_char(out, size, at, text[i]);
+    return at;
+}
+
+static size_t json_raw(char *out, size_t size, size_t at, const char *text)
+{
+    while (*text && at + 1 < size)
+        out[at++] = *text++;
+    return at;
+}
+
+size_t trace_format_json(char *out, size_t size, const struct trace_event *event)
+{
+    size_t at = clamp_length(snprintf(out, size,
+                                      "{\"time_ns\":%" PRIu64 ",\"category\":\"%s\",\"event\":\"%s\"",
+                                      event->time_ns, trace_category_names[event->category],
+                                      event->name),
+                             size);
+    for (const char *p = event->text; *p;) {
+        size_t key = strcspn(p, "= ");
+        const char *value = p + key + (p[key] == '=');
+        bool quoted = *value == '"';
+        value += quoted;
+        size_t length = strcspn(value, quoted ? "\"" : " ");
+        at = json_raw(out, size, at, ",\"");
+        at = json_text(out, size, at, p, key);
+        at = json_raw(out, size, at, "\":\"");
+        at = json_text(out, size, at, value, length);
+        at = json_raw(out, size, at, "\"");
+        p = value + length;
+        p += *p == '"';
+        p += *p == ' ';
+    }
+    at = json_raw(out, size, at, "}\n");
+    out[at] = 0;
+    return at;
+}
