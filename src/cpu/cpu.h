@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One x86-64 core with SVM and SEV. The host side sees the architecture, not the engine: it writes a VMCB
+ * into memory, calls VMRUN with its address and finds an exit code there afterwards.
+ */
+#ifndef SOFTSEV_CPU_CPU_H
+#define SOFTSEV_CPU_CPU_H
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/trace.h"
+
+struct cpu;
+struct memory;
+
+struct cpu_config {
+    u32 id; /* APIC id of the core */
+    struct memory *memory;
+    struct clock *clock;
+    struct trace *trace;
+    const struct random_source *random; /* RDRAND */
+};
+
+struct cpu_statistics {
+    u64 instructions; /* retired in guests; each iteration of a REP counts one */
+    u64 blocks_decoded, instructions_decoded;
+    u64 tlb_fills, tlb_flushes;
+    u64 code_invalidations;
+    u64 exceptions, interrupts; /* delivered inside guests */
+};
+
+struct cpu *cpu_create(const struct cpu_config *config); /* NULL: out of memory */
+void cpu_destroy(struct cpu *c);
+
+/* VMRUN [APM2 15.5]. Runs the guest until #VMEXIT; at machine time `deadline_ns` a physical interrupt is
+ * pending for the host. False: #GP, nothing happened. */
+bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns);
+bool cpu_vmload(struct cpu *c, u64 vmcb_spa);
+bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
+
+/* Registers VMRUN does not switch, as host_registers in machine/host.h: present in the core after an exit. */
+u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
+u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
+u64 *cpu_xcr0(struct cpu *c);
+
+/* The host's own RDMSR, WRMSR and CPUID on this core. False: #GP. */
+bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value);
+bool cpu_host_wrmsr(struct cpu *c, u32 msr, u64 value);
+void cpu_host_cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
+void cpu_wbinvd(struct cpu *c);
+
+struct cpu_statistics cpu_statistics(const struct cpu *c);
+
+#endif

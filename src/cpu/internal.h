@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the cpu room share. One instruction's way through the room:
+ *
+ *   decode.c    bytes -> struct insn, by the table opcodes.def
+ *   block.c     a run of insns at one physical address and mode -> an array of uops, cached and chained
+ *   lower.c     insn -> uops: common forms get specialised handlers, everything else one `uop_generic`
+ *   exec_*.c    the semantics. A handler of a specialised form takes (cpu, uop); all others are
+ *               `exec_<name>(cpu, insn)` and use the operand accessors below
+ *   run.c       the loop: events, budget, single step
+ *   mmu.c       TLB fills: guest tables, nested tables, C-bit, view of the frame
+ *   segment.c event.c system.c msr.c cpuid.c    the rest of the architecture
+ *   svm.c       VMRUN and #VMEXIT in four named steps; intercepts
+ *
+ * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule: all
+ * memory accesses of an instruction that can fail come before its first architectural write (use
+ * probe_write() where a store comes late), so nothing ever has to be undone.
+ */
+#ifndef SOFTSEV_CPU_INTERNAL_H
+#define SOFTSEV_CPU_INTERNAL_H
+
+#include "abi/vmcb.h"
+#include "abi/x86.h"
+#include "cpu/cpu.h"
+#include "memory/memory.h"
+
+#include <setjmp.h>
+
+/* --- Registers -------------------------------------------------------------------------------------- */
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
+#define REG_ZERO 16 /* always 0: "no base", "no index" */
+#define REG_EA   17 /* linear address computed by a preceding address uop */
+#define REGS     18
+
+enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
+
+struct segment {
+    u16 selector;
+    u16 attributes; /* VMCB form: 7:0 type S DPL P; 8 AVL, 9 L, 10 D/B, 11 G (x86.h SEG_...) */
+    u32 limit;      /* in bytes, granularity applied */
+    u64 base;
+};
+
+union xmm {
+    u8 b[16];
+    u16 w[8];
+    u32 d[4];
+    u64 q[2];
+    float f32[4];
+    double f64[2];
+};
+
+struct x87 {
+    long double st[8]; /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
+    u16 control, status, tag; /* status without TOP (kept in top); tag: two bits a register, 3 = empty */
+    u8 top;
+    u16 opcode, ip_selector, dp_selector;
+    u64 ip, dp;
+};
+
+/* --- Lazy flags --------------------------------------------------------------------------------------
+ * CF PF AF ZF SF OF are kept as the last operation that set them (owner: exec_int.c). Everyone else uses
+ * flags_get()/flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits are always 0. */
+
+struct lazy_flags {
+    u64 result, a, b;
+    u32 op; /* private to exec_int.c */
+};
+
+/* --- Blocks and uops ---------------------------------------------------------------------------------- */
+
+struct uop;
+/* Returns the uop to go on with, or NULL to go back to the run loop (with cpu.rip set). */
+typedef const struct uop *uop_fn(struct cpu *c, const struct uop *u);
+
+struct uop {
+    uop_fn *fn;
+    u8 d, s, b, x; /* destination, source, base, index register */
+    u8 scale;      /* shift of the index, 0..3 */
+    u8 idx;        /* instruction number within the block */
+    u16 off;       /* of the instruction from the block's first byte */
+    s32 disp;
+    u8 len;  /* of the instruction */
+    u8 size; /* of the operand in bytes, where the handler needs it */
+    u8 aux, aux2;
+    union {
+        u64 imm;
+        const struct insn *insn; /* uop_generic */
+        void *ptr;
+    };
+};
+_Static_assert(sizeof(struct uop) == 40 || sizeof(struct uop) == 32, "uops stay small");
+
+/* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form: returns
+ * it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
+#ifdef CPU_DISPATCH_LOOP
+#define GOTO(c, u) return (u)
+#elif defined(__clang__)
+#define GOTO(c, u) __attribute__((musttail)) return (u)->fn((c), (u))
+#else
+#define GOTO(c, u) return (u)->fn((c), (u))
+#endif
+#define NEXT(c, u) GOTO(c, (u) + 1)
+
+struct block; /* block.c */
+
+/* --- The TLB -------------------------------------------------------------------------------------------
+ * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and page
+ * crossing. An invalid tag is ~0. wtag is ~0 while writing must take the slow path: page clean (D bit),
+ * read-only, holding code. Entries are selected by privilege: cpu.tlb points at one of the three arrays. */
+
+#define TLB_ENTRIES 2048
+#define TLB_INVALID (~0ull)
+
+struct tlb_entry {
+    u64 rtag, wtag;
+    u8 *host;
+    u64 frame; /* 51:0 frame number; TLB_GLOBAL, TLB_LARGE */
+};
+#define TLB_GLOBAL BIT(63)
+#define TLB_LARGE  BIT(62)
+
+enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
+
+/* --- The mode word: what decoding and handlers depend on; part of a block's key ------------------------- */
+
+#define MODE_CODE64  BIT(0) /* EFER.LMA and CS.L */
+#define MODE_CODE32  BIT(1) /* CS.D (not in 64-bit mode); neither: 16-bit code */
+#define MODE_STACK32 BIT(2) /* SS.B, not in 64-bit mode */
+#define MODE_USER    BIT(3) /* CPL 3 */
+#define MODE_PE      BIT(4) /* CR0.PE */
+#define MODE_V86     BIT(5) /* RFLAGS.VM */
+#define MODE_LMA     BIT(6)
+#define MODE_FLAT    BIT(7) /* legacy and compatibility: CS DS ES SS base 0, limit 4 GiB, present, rw */
+
+/* --- The core ------------------------------------------------------------------------------------------ */
+
+struct guest_state; /* svm.c: what the VMCB says while a guest runs */
+
+struct cpu {
+    u64 r[REGS];
+    u64 rip;       /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
+    u64 block_rip; /* linear (RIP) address of the running block's first byte */
+    s64 left;      /* instructions until the deadline; a block takes its count on entry */
+    struct lazy_flags flags;
+    struct tlb_entry *tlb; /* the array of the current privilege */
+    struct block *block;   /* running */
+    u64 insn_rip;          /* start of the current instruction, where cpu_sync() or uop_generic set it */
+    u32 mode;              /* MODE_... */
+    u32 cpl;
+    u64 rflags; /* without the arithmetic bits */
+
+    struct segment seg[SEGS], gdtr, idtr, ldtr, tr;
+    u64 cr0, cr2, cr3, cr4, cr8;
+    u64 dr[4], dr6, dr7;
+    u64 efer, xcr0, pat;
+    u64 star, lstar, cstar, sfmask, kernel_gs_base;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip;
+    u64 tsc_aux, debugctl, spec_ctrl, apic_base;
+    u64 tsc_offset; /* guest's: TSC = clock + offset */
+
+    union xmm xmm[16];
+    u32 mxcsr;
+    struct x87 x87;
+
+    /* Interrupt state between instructions */
+    bool interrupt_shadow; /* STI or MOV SS just retired: nothing is taken before the next instruction */
+    bool gif, nmi_blocked;
+
+    /* Faults and exits */
+    jmp_buf *leave;  /* to the run loop */
+    u8 vector;       /* pending exception */
+    bool has_error;
+    u32 error;
+    const struct uop *uop; /* last uop that called a slow path */
+
+    /* SVM */
+    bool in_guest;
+    u64 vmcb_spa;
+    struct vmcb_control control; /* of the running guest, as read at VMRUN */
+    bool nested_paging, sev;
+    memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
+    u8 c_bit;             /* position, 51; only looked at if sev */
+    u64 exit_code, exit_info_1, exit_info_2, exit_int_info;
+    u64 vm_hsave_pa, vm_cr, host_efer, syscfg, hwcr;
+
+    struct clock *clock;
+    u64 run_end; /* clock value at which left reaches 0 */
+    struct memory *memory;
+    struct memory_listener listener;
+    struct trace *trace;
+    const struct random_source *random;
+    u32 id;
+    struct cpu_statistics statistics;
+    struct block_cache *blocks; /* block.c */
+    struct mmu *mmu;            /* mmu.c: nested TLB, fill lists, ... */
+
+    struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
+};
+
+/* --- Leaving an instruction ------------------------------------------------------------------------------ */
+
+/* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code is pushed
+ * only for the vectors that have one. Exception intercepts are looked at on delivery (event.c). */
+void cpu_raise(struct cpu *c, u8 vector, u32 error) NORETURN;
+static inline void cpu_raise_ud(struct cpu *c) NORETURN;
+static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
+/* #VMEXIT at the current instruction; RIP in the VMCB = its start, nRIP = the next. */
+void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
+/* Sets insn_rip and rip from the uop: the first thing a specialised handler's slow path does. */
+void cpu_sync(struct cpu *c, const struct uop *u);
+/* Recomputes mode, cpl-dependent TLB pointer after a change of CS, SS, CPL, CR0, EFER, RFLAGS.VM/AC, CR4. */
+void cpu_update_mode(struct cpu *c);
+/* Machine time now, exact within a block (RDTSC). */
+u64 cpu_time(struct cpu *c);
+
+static inline void cpu_raise_ud(struct cpu *c)
+{
+    cpu_raise(c, VECTOR_UD, 0);
+}
+
+static inline void cpu_raise_gp(struct cpu *c, u32 error)
+{
+    cpu_raise(c, VECTOR_GP, error);
+}
+
+/* --- Memory by linear address (mmu.c) ----------------------------------------------------------------------
+ * Privilege is the current one (cpu.tlb), `_system` accesses are supervisor accesses whatever the CPL
+ * (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or exit with NPF. */
+
+u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size);
+void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value);
+void load_bytes(struct cpu *c, u64 linear, void *out, u32 size); /* up to 4 KiB, both pages checked first */
+void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size);
+void probe_write(struct cpu *c, u64 linear, u32 size); /* faults as a store would; changes nothing (but A/D) */
+void probe_read(struct cpu *c, u64 linear, u32 size);
+u64 load_system(struct cpu *c, u64 linear, u32 size);
+void store_system(struct cpu *c, u64 linear, u32 size, u64 value);
+/* A pointer to [linear, end of its page) for reading or writing, for REP and block copies; NULL where bytes must go
+ * one access at a time (code page, MMIO). Good until the next access. */
+u8 *mmu_window(struct cpu *c, u64 linear, bool write);
+/* Up to 15 instruction bytes at linear address CS.base + rip; returns how many before a page that faults, raising
+ * only if the first byte faults. Gives the system physical address of the first byte. */
+u32 mmu_fetch(struct cpu *c, u64 rip, u8 bytes[15], u64 *spa);
+/* The system physical address of code at rip, for block look-up; raises as a fetch. */
+u64 mmu_code_address(struct cpu *c, u64 rip);
+void mmu_flush(struct cpu *c, bool global_too);
+void mmu_flush_page(struct cpu *c, u64 linear); /* INVLPG */
+bool mmu_create(struct cpu *c);
+void mmu_destroy(struct cpu *c);
+
+static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
+{
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->rtag;
+    u64 v = 0;
+    *hit = LIKELY(offset <= PAGE_SIZE - size);
+    if (*hit)
+        memcpy(&v, e->host + offset, size);
+    return v;
+}
+
+static inline bool store_inline(struct cpu *c, u64 linear, u32 size, u64 value)
+{
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->wtag;
+    if (UNLIKELY(offset > PAGE_SIZE - size))
+        return false;
+    memcpy(e->host + offset, &value, size);
+    return true;
+}
+
+/* For exec_<name>() functions: insn_rip and rip are set already. Sizes 1, 2, 4, 8; zero-extended. */
+static inline u64 load(struct cpu *c, u64 linear, u32 size)
+{
+    bool hit;
+    u64 v = load_inline(c, linear, size, &hit);
+    return LIKELY(hit) ? v : mmu_load_slow(c, linear, size);
+}
+
+static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
+{
+    if (UNLIKELY(!store_inline(c, linear, size, value)))
+        mmu_store_slow(c, linear, size, value);
+}
+
+/* --- Decoded instructions (decode.c) -------------------------------------------------------------------------- */
+
+enum operand_kind {
+    OPERAND_NONE,
+    OPERAND_GPR,  /* reg 0..15; size 1, 2, 4, 8 */
+    OPERAND_GPR8H, /* AH CH DH BH: reg 0..3 */
+    OPERAND_MEM,
+    OPERAND_IMM,  /* insn.imm, sign-extended to 64 bits where the manual says so */
+    OPERAND_REL,  /* branch target displacement in insn.imm */
+    OPERAND_FAR,  /* ptr16:16/32: offset insn.imm, selector insn.imm2 */
+    OPERAND_SREG, /* enum segment_index */
+    OPERAND_CR,
+    OPERAND_DR,
+    OPERAND_XMM,
+    OPERAND_MMX,
+    OPERAND_ST,
+};
+
+struct operand {
+    u8 kind, reg;
+    u16 size; /* bytes; memory operands may be 10, 16, 28, 94, 108, 512 */
+};
+
+#define PREFIX_LOCK  BIT(0)
+#define PREFIX_REP   BIT(1) /* F3, where it is not part of the opcode */
+#define PREFIX_REPNE BIT(2) /* F2, likewise */
+#define PREFIX_OPSIZE BIT(3) /* 66 was there */
+#define PREFIX_ADDRSIZE BIT(4)
+#define PREFIX_REX   BIT(5)
+#define PREFIX_SEG   BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
+
+struct insn {
+    const struct opcode *op; /* row of opcodes.def */
+    u8 length;               /* bytes, 1..15 */
+    u8 opsize;               /* effective operand size: 2, 4, 8 */
+    u8 addrsize;             /* 2, 4, 8 */
+    u8 prefixes;             /* PREFIX_... */
+    u8 rex, modrm, opcode;   /* modrm 0 if there is none; opcode: last opcode byte */
+    u8 operands;
+    struct operand o[4];
+    u8 segment; /* of the memory operand, default applied */
+    u8 base, index, scale; /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
+    bool rip_relative;     /* disp is relative to the next instruction */
+    s64 disp;
+    u64 imm, imm2;
+};
+
+typedef void exec_fn(struct cpu *c, const struct insn *in);
+
+/* One row of opcodes.def. */
+struct opcode {
+    const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
+    exec_fn *exec;    /* NULL only where `lower` handles every form */
+    u32 id;           /* INSN_<name>: what lower.c switches on */
+    u32 attributes;   /* OP_... */
+    u16 flags_read, flags_written, flags_undefined; /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF */
+    u16 exit;         /* SVM intercept checked by the handler (documentation); 0 none */
+};
+
+#define OP_LOCK      BIT(0)  /* LOCK is allowed with a memory destination */
+#define OP_CPL0      BIT(1)  /* #GP(0) unless CPL 0; checked before exec */
+#define OP_NO64      BIT(2)  /* #UD in 64-bit mode */
+#define OP_ONLY64    BIT(3)  /* #UD outside 64-bit mode */
+#define OP_ENDS      BIT(4)  /* ends a block: may change RIP, mode, IF, mappings */
+#define OP_JUMP      BIT(5)  /* relative jump or call: a chainable end */
+#define OP_SSE       BIT(6)  /* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
+#define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
+#define OP_X87       BIT(8)  /* #NM if CR0.EM or TS */
+#define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
+#define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
+#define OP_STRING    BIT(11)
+#define OP_FUZZ_SKIP BIT(12) /* not for the host-CPU fuzzer (system state, control flow, random result) */
+
+extern const struct opcode opcode_table[];
+extern const u32 opcode_count;
+
+/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always fills *in;
+ * in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`. DECODE_UD: no such
+ * instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes: #GP(0). */
+enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
+enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
+
+/* --- Operand accessors for exec_<name>() (operand.c) ---------------------------------------------------------------- */
+
+u64 operand_read(struct cpu *c, const struct insn *in, u32 n); /* GPR, MEM, IMM, SREG; zero-extended from its size */
+void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value); /* 32-bit GPR writes clear the upper half */
+/* Linear address of the memory operand for an access of `size` bytes, all segment checks done. */
+u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write);
+/* Offset part only (LEA, and what BT and string instructions build on), truncated to the address size. */
+u64 operand_offset(struct cpu *c, const struct insn *in);
+/* Segment offset to linear address: limit, type and canonical checks, raising #GP or #SS (segment.c). */
+u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, bool write);
+
+/* Registers by width. */
+u64 gpr_read(const struct cpu *c, u8 reg, u32 size);
+void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value);
+
+/* Flags. flags_get: CF PF AF ZF SF OF, at their places in RFLAGS. flags_set: those bits of `value`. */
+u64 flags_get(const struct cpu *c);
+void flags_set(struct cpu *c, u64 value);
+u64 rflags_read(const struct cpu *c);                /* the whole register */
+void rflags_write(struct cpu *c, u64 value, u64 mask); /* bits in mask; updates the mode if VM or AC changed */
+bool condition(const struct cpu *c, u8 cc);          /* the sixteen conditions of Jcc */
+
+/* Stack at the current stack size (SS.B or 64-bit), current privilege; size 2, 4, 8. pop reads without moving: the
+ * commit rule needs the load first; then stack_adjust. */
+void stack_push(struct cpu *c, u64 value, u32 size);
+u64 stack_peek(struct cpu *c, u64 offset, u32 size); /* at SS:SP + offset */
+void stack_adjust(struct cpu *c, s64 delta);
+
+/* --- Engine (block.c, run.c) ------------------------------------------------------------------------------------------ */
+
+bool blocks_create(struct cpu *c);
+void blocks_destroy(struct cpu *c);
+/* Bytes of a frame that holds code change or the frame goes away: drop the decoded blocks they touch. If the running
+ * block is among them, it is left after the current instruction. */
+void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size);
+bool blocks_in_page(const struct cpu *c, u64 frame); /* mmu.c keeps wtag invalid while true */
+/* Virtual addresses may mean other frames now: forget address -> block associations (not the blocks). */
+void blocks_forget_addresses(struct cpu *c);
+/* Runs the loaded guest until cpu_exit(). */
+void run_guest(struct cpu *c);
+/* lower.c: appends the uops of one insn at `u`; returns how many (at most LOWER_MAX). */
+#define LOWER_MAX 3
+u32 lower(const struct insn *in, u32 mode, u16 off, u8 idx, struct uop *u);
+uop_fn uop_generic; /* sets insn_rip, rip, then in->op->exec(); goes on to the next uop, or to the loop if OP_ENDS */
+/* A REP instruction did `iterations` (>= 1) of its iterations; one is counted by the block already. Returns nothing:
+ * adjusts `left`. rep_allowance: how many iterations may be done before the deadline. */
+void rep_account(struct cpu *c, u64 iterations);
+u64 rep_allowance(const struct cpu *c);
+
+/* --- Architecture (segment.c event.c system.c msr.c cpuid.c svm.c) -------------------------------------------------------- */
+
+void segment_load(struct cpu *c, enum segment_index seg, u16 selector); /* MOV Sreg, POP Sreg, LDS ...: all checks */
+void segment_load_real(struct cpu *c, enum segment_index seg, u16 selector);
+void segment_update(struct cpu *c); /* after a VMCB load: cached derived state */
+/* Delivers the pending exception, an external interrupt, or a software interrupt through the IDT [APM2 8]. Sets
+ * exit_int_info while doing so. #DF and shutdown are handled inside. */
+void event_deliver_exception(struct cpu *c, u8 vector, u32 error);
+void event_deliver_interrupt(struct cpu *c, u8 vector);
+void event_deliver_nmi(struct cpu *c);
+void event_software_interrupt(struct cpu *c, u8 vector); /* INT n, at an exec function */
+/* Between instructions: V_IRQ, deadline, single-step trap... Returns true if it changed where execution goes on. */
+bool event_pending(const struct cpu *c);
+void event_take(struct cpu *c);
+/* False: #GP(0). Called with intercepts already done. */
+bool msr_read(struct cpu *c, u32 msr, u64 *value);
+bool msr_write(struct cpu *c, u32 msr, u64 value);
+void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
+/* Intercept checks for exec functions: exits if the bit is set. `word` 3, 4 or 5. */
+void intercept(struct cpu *c, u32 word, u64 bit, u64 exit_code);
+bool intercepts(const struct cpu *c, u32 word, u64 bit);
+
+/* Declarations of every exec_<name> named by opcodes.def. */
+#define EXEC(name) exec_fn exec_##name;
+#include "cpu/exec_list.h"
+#undef EXEC
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few primitives the platform needs, on OpenSSL 3. Knows no SEV beyond its number encodings.
+ *
+ * Conventions: sizes are in the types or in bytes; a function returns true on success and leaves its
+ * outputs undefined on failure; `void` cannot fail. Keys are plain bytes; whoever holds a secret wipes
+ * it with crypto_wipe(). One `struct crypto` a party (platform, owner, authority): it owns an OpenSSL
+ * library context, and where it was made with a seed, every random byte, signature nonce and generated
+ * key drawn through it repeats.
+ */
+#ifndef SOFTSEV_CRYPTO_CRYPTO_H
+#define SOFTSEV_CRYPTO_CRYPTO_H
+
+#include "base/base.h"
+#include "base/random.h"
+
+struct crypto;
+
+/* `seed` NULL: the system's randomness. Otherwise a seeded RAND provider of this context alone.
+ * NULL if OpenSSL refuses (out of memory, no default provider). */
+struct crypto *crypto_create(const void *seed, size_t seed_size);
+void crypto_destroy(struct crypto *c);
+void crypto_random(struct crypto *c, void *out, size_t size);
+struct random_source crypto_random_source(struct crypto *c);
+
+void crypto_wipe(void *secret, size_t size);
+bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */
+
+/* --- Hashes and MACs ------------------------------------------------------------------------- */
+
+void crypto_sha256(const void *data, size_t size, u8 out[32]);
+void crypto_sha384(const void *data, size_t size, u8 out[48]);
+void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, u8 out[32]);
+
+/* A running SHA-256; create/clone/destroy because OpenSSL's context is opaque. */
+struct crypto_sha256;
+struct crypto_sha256 *crypto_sha256_start(void);
+void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size);
+/* The digest so far; the running hash goes on. */
+void crypto_sha256_peek(const struct crypto_sha256 *h, u8 out[32]);
+void crypto_sha256_free(struct crypto_sha256 *h);
+
+/* SEV's counter-mode KDF [sev 7.3]: HMAC-SHA-256(key, LE32(i) || label || 0 || context || LE32(bits)). */
+void crypto_sev_kdf(const void *key, size_t key_size, const char *label, const void *context,
+                    size_t context_size, void *out, size_t out_size);
+
+/* AES-128-CTR with a 128-bit big-endian counter [sev 7.1]; in place allowed. */
+void crypto_aes128_ctr(const u8 key[16], const u8 iv[16], const void *in, void *out, size_t size);
+
+/* --- The memory controller's page cipher ------------------------------------------------------- */
+
+/* AES-128-XTS over 16-byte blocks, unit = 4 KiB frame, unit number = the frame's system address >> 12.
+ * One object a key; no allocation after it is made. `tweak_key` is the machine's tweak secret. */
+struct page_cipher;
+struct page_cipher *page_cipher_create(const u8 key[16], const u8 tweak_key[16]);
+void page_cipher_free(struct page_cipher *c); /* wipes the key */
+void page_encrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
+void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
+
+/* --- Elliptic curves: NIST P-384, coordinates and scalars as 48 bytes, LITTLE-endian, the way SEV's
+ *     certificates store them (the remaining bytes of a 72-byte field are the caller's) ------------- */
+
+struct ec_public {
+    u8 x[48], y[48];
+};
+
+struct ec_private {
+    u8 d[48];
+    struct ec_public public;
+};
+
+struct ec_signature {
+    u8 r[48], s[48];
+};
+
+bool crypto_ec_generate(struct crypto *c, struct ec_private *out);
+/* From a scalar in 1..n-1 (little-endian); false if it is out of range. */
+bool crypto_ec_from_scalar(const u8 d[48], struct ec_private *out);
+/* SEV's CEK derivation [sev 7.10]: (r mod (n-1)) + 1 of a little-endian integer. */
+bool crypto_ec_from_wide(const void *r, size_t size, struct ec_private *out);
+bool crypto_ec_on_curve(const struct ec_public *p);
+
+enum crypto_hash { CRYPTO_SHA256, CRYPTO_SHA384 };
+
+bool crypto_ecdsa_sign(struct crypto *c, const struct ec_private *key, enum crypto_hash hash,
+                       const void *message, size_t size, struct ec_signature *out);
+bool crypto_ecdsa_verify(const struct ec_public *key, enum crypto_hash hash, const void *message,
+                         size_t size, const struct ec_signature *signature);
+/* The shared secret: X coordinate, 48 bytes, BIG-endian [sev 7.3]. False if `theirs` is not on the curve. */
+bool crypto_ecdh(const struct ec_private *mine, const struct ec_public *theirs, u8 z[48]);
+
+/* Public point of a scalar on secp256k1, big-endian, for the chip id [sev 7.10]. */
+bool crypto_secp256k1_public(const u8 d[32], u8 x[32], u8 y[32]);
+
+/* --- RSA-PSS, MGF1 with the same hash, salt as long as the hash [sev 7.1] ------------------------ */
+
+#define CRYPTO_RSA_MAX 512 /* bytes: 4096 bits */
+
+struct rsa_public {
+    u32 bits;                    /* 2048 or 4096 */
+    u8 modulus[CRYPTO_RSA_MAX];  /* little-endian */
+    u8 exponent[CRYPTO_RSA_MAX]; /* little-endian */
+};
+
+struct rsa_private; /* opaque: an OpenSSL key */
+
+struct rsa_private *crypto_rsa_generate(struct crypto *c, u32 bits);
+void crypto_rsa_free(struct rsa_private *key);
+void crypto_rsa_public(const struct rsa_private *key, struct rsa_public *out);
+/* DER (PKCS#8) in and out, for the authority's key files. Export returns the size, 0 if it does not fit. */
+size_t crypto_rsa_export(const struct rsa_private *key, void *out, size_t size);
+struct rsa_private *crypto_rsa_import(const void *der, size_t size);
+/* Signature as a little-endian integer of bits/8 bytes. */
+bool crypto_rsa_pss_sign(struct crypto *c, const struct rsa_private *key, enum crypto_hash hash,
+                         const void *message, size_t size, u8 *signature);
+bool crypto_rsa_pss_verify(const struct rsa_public *key, enum crypto_hash hash, const void *message,
+                           size_t size, const u8 *signature);
+
+#endif
