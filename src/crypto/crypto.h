@@ -53,7 +53,7 @@ void crypto_aes128_ctr(const u8 key[16], const u8 iv[16], const void *in, void *
  * One object a key; no allocation after it is made. `tweak_key` is the machine's tweak secret. */
 struct page_cipher;
 struct page_cipher *page_cipher_create(const u8 key[16], const u8 tweak_key[16]);
-void page_cipher_free(struct page_cipher *c); /* wipes the key */
+void page_cipher_free(struct page_cipher *c); /* wipes the key; NULL is allowed */
 void page_encrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
 void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
 

@@ -82,7 +82,7 @@ u8 *memory_map(struct memory *m, u64 frame, memory_key key);
 /* The frame holds decoded code from now on: others' writes are reported by code_written. */
 void memory_mark_code(struct memory *m, u64 frame, bool code);
 
-/* Frames now in a private view (any ASID's key) or raw and touched; for the summary and `--json`. */
-void memory_count_views(const struct memory *m, u32 asid, u64 *private_frames);
+/* How many frames are held in the view of this ASID's key now. */
+u64 memory_private_frames(const struct memory *m, u32 asid);
 
 #endif

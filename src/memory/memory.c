@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DRAM frames and the views they are held in; see memory.h and design 3.1. Everything that changes a
+ * frame's view goes through frame_flip(), everything that takes a frame from the cores through
+ * frame_lose().
+ */
+#include "memory/memory.h"
+
+#include "crypto/crypto.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One a frame. All zero is a frame nobody touched: raw, in no TLB, no code. */
+struct frame {
+    memory_key view; /* always a key with a cipher, or KEY_RAW */
+    u8 mapped;       /* a core may hold a pointer to it */
+    u8 code;         /* a core holds blocks decoded from it */
+};
+
+struct memory {
+    u64 size;
+    u32 asids;
+    u8 *dram, *allocation;
+    struct frame *frames;
+    struct page_cipher **ciphers; /* [0] unused, [asid], [asids + 1] the firmware's */
+    u64 *held;                    /* frames in the view of each cipher slot */
+    u8 tweak_key[16];
+    struct memory_listener *listeners;
+    struct memory_statistics statistics;
+    struct trace *trace;
+};
+
+static u32 slot_of(const struct memory *m, memory_key key)
+{
+    return key == KEY_FIRMWARE ? m->asids + 1 : key;
+}
+
+/* A slot without a key lets bytes through unchanged: its view is the raw one. */
+static memory_key effective_key(const struct memory *m, memory_key key)
+{
+    u32 slot = slot_of(m, key);
+    return slot <= m->asids + 1 && m->ciphers[slot] ? key : KEY_RAW;
+}
+
+static u8 *frame_bytes(const struct memory *m, u64 frame)
+{
+    return m->dram + (frame << PAGE_SHIFT);
+}
+
+static void frame_lose(struct memory *m, u64 frame)
+{
+    struct frame *f = &m->frames[frame];
+    if (!f->mapped && !f->code)
+        return;
+    for (struct memory_listener *l = m->listeners; l; l = l->next)
+        l->frame_lost(l->context, frame);
+    f->mapped = 0;
+    f->code = 0;
+}
+
+static void key_name(char out[12], memory_key key)
+{
+    if (key == KEY_RAW)
+        snprintf(out, 12, "raw");
+    else if (key == KEY_FIRMWARE)
+        snprintf(out, 12, "firmware");
+    else
+        snprintf(out, 12, "asid%u", key);
+}
+
+static void trace_flip(struct memory *m, u64 frame, memory_key from, memory_key to)
+{
+    char old_name[12], new_name[12];
+    key_name(old_name, from);
+    key_name(new_name, to);
+    trace_event(m->trace, TRACE_VIEW, "FLIP", "spa=0x%" PRIx64 " from=%s to=%s",
+                frame << PAGE_SHIFT, old_name, new_name);
+}
+
+static void frame_relabel(struct memory *m, u64 frame, memory_key key)
+{
+    struct frame *f = &m->frames[frame];
+    m->held[slot_of(m, f->view)]--;
+    m->held[slot_of(m, key)]++;
+    f->view = key;
+}
+
+static void frame_flip(struct memory *m, u64 frame, memory_key key)
+{
+    memory_key from = m->frames[frame].view;
+    if (LIKELY(from == key))
+        return;
+    frame_lose(m, frame);
+    u8 *bytes = frame_bytes(m, frame);
+    if (from != KEY_RAW) {
+        page_encrypt(m->ciphers[slot_of(m, from)], frame, bytes, bytes);
+        m->statistics.encryptions++;
+    }
+    if (key != KEY_RAW) {
+        page_decrypt(m->ciphers[slot_of(m, key)], frame, bytes, bytes);
+        m->statistics.decryptions++;
+    }
+    frame_relabel(m, frame, key);
+    m->statistics.flips++;
+    if (trace_wants(m->trace, TRACE_VIEW))
+        trace_flip(m, frame, from, key);
+}
+
+static bool in_dram(const struct memory *m, u64 spa, u64 size)
+{
+    return range_fits(spa, size, m->size);
+}
+
+bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size)
+{
+    if (!in_dram(m, spa, size))
+        return false;
+    key = effective_key(m, key);
+    for (u8 *p = out; size;) {
+        size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
+        frame_flip(m, spa >> PAGE_SHIFT, key);
+        memcpy(p, m->dram + spa, n);
+        p += n;
+        spa += n;
+        size -= n;
+    }
+    return true;
+}
+
+static void write_frame(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
+{
+    u64 frame = spa >> PAGE_SHIFT;
+    frame_flip(m, frame, key);
+    if (m->frames[frame].code)
+        for (struct memory_listener *l = m->listeners; l; l = l->next)
+            l->code_written(l->context, frame, (u32)(spa & PAGE_MASK), (u32)size);
+    memcpy(m->dram + spa, data, size);
+}
+
+bool memory_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
+{
+    if (!in_dram(m, spa, size))
+        return false;
+    key = effective_key(m, key);
+    for (const u8 *p = data; size;) {
+        size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
+        write_frame(m, spa, key, p, n);
+        p += n;
+        spa += n;
+        size -= n;
+    }
+    return true;
+}
+
+bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t size)
+{
+    if (!in_dram(m, spa, size))
+        return false;
+    key = effective_key(m, key);
+    for (u8 *p = out; size;) {
+        size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
+        u64 frame = spa >> PAGE_SHIFT;
+        memory_key view = m->frames[frame].view;
+        if (view == key) {
+            memcpy(p, m->dram + spa, n);
+        } else {
+            u8 copy[PAGE_SIZE];
+            memcpy(copy, frame_bytes(m, frame), sizeof copy);
+            if (view != KEY_RAW)
+                page_encrypt(m->ciphers[slot_of(m, view)], frame, copy, copy);
+            if (key != KEY_RAW)
+                page_decrypt(m->ciphers[slot_of(m, key)], frame, copy, copy);
+            memcpy(p, copy + (spa & PAGE_MASK), n);
+            crypto_wipe(copy, sizeof copy);
+        }
+        p += n;
+        spa += n;
+        size -= n;
+    }
+    return true;
+}
+
+bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
+                   void (*measure)(void *context, const void *bytes, size_t size), void *context)
+{
+    if (!in_dram(m, spa, size))
+        return false;
+    memory_key key = effective_key(m, (memory_key)asid);
+    while (size) {
+        u64 frame = spa >> PAGE_SHIFT;
+        size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
+        frame_flip(m, frame, KEY_RAW);
+        measure(context, m->dram + spa, n);
+        if (n == PAGE_SIZE) {
+            frame_lose(m, frame);
+            frame_relabel(m, frame, key);
+        } else {
+            u8 part[PAGE_SIZE];
+            memcpy(part, m->dram + spa, n);
+            write_frame(m, spa, key, part, n);
+            crypto_wipe(part, n);
+        }
+        spa += n;
+        size -= n;
+    }
+    return true;
+}
+
+bool memory_key_load(struct memory *m, u32 asid, const u8 key[16])
+{
+    if (asid == 0 || asid > m->asids || m->ciphers[asid])
+        return false;
+    m->ciphers[asid] = page_cipher_create(key, m->tweak_key);
+    if (!m->ciphers[asid])
+        return false;
+    /* A core that ran with this ASID before may hold frames in the raw view under its name. */
+    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
+        frame_lose(m, frame);
+    trace_event(m->trace, TRACE_KEY, "LOAD", "asid=%u", asid);
+    return true;
+}
+
+void memory_key_unload(struct memory *m, u32 asid)
+{
+    if (asid == 0 || asid > m->asids || !m->ciphers[asid])
+        return;
+    u64 written_back = m->held[asid];
+    u64 frames = m->size >> PAGE_SHIFT;
+    for (u64 frame = 0; frame < frames && m->held[asid]; frame++)
+        if (m->frames[frame].view == asid)
+            frame_flip(m, frame, KEY_RAW);
+    page_cipher_free(m->ciphers[asid]);
+    m->ciphers[asid] = NULL;
+    trace_event(m->trace, TRACE_KEY, "UNLOAD", "asid=%u frames=%" PRIu64, asid, written_back);
+}
+
+bool memory_key_loaded(const struct memory *m, u32 asid)
+{
+    return asid && asid <= m->asids && m->ciphers[asid];
+}
+
+u8 *memory_map(struct memory *m, u64 frame, memory_key key)
+{
+    if (frame >= m->size >> PAGE_SHIFT)
+        return NULL;
+    frame_flip(m, frame, effective_key(m, key));
+    m->frames[frame].mapped = 1;
+    return frame_bytes(m, frame);
+}
+
+void memory_mark_code(struct memory *m, u64 frame, bool code)
+{
+    if (frame < m->size >> PAGE_SHIFT)
+        m->frames[frame].code = code;
+}
+
+u64 memory_size(const struct memory *m)
+{
+    return m->size;
+}
+
+u32 memory_asids(const struct memory *m)
+{
+    return m->asids;
+}
+
+void memory_listen(struct memory *m, struct memory_listener *listener)
+{
+    listener->next = m->listeners;
+    m->listeners = listener;
+}
+
+struct memory_statistics memory_statistics(const struct memory *m)
+{
+    return m->statistics;
+}
+
+u64 memory_private_frames(const struct memory *m, u32 asid)
+{
+    return asid && asid <= m->asids ? m->held[asid] : 0;
+}
+
+static struct memory *memory_allocate(const struct memory_config *config)
+{
+    u64 frames = config->size >> PAGE_SHIFT;
+    struct memory *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    /* calloc takes such sizes from the system as untouched zero pages: an unused frame costs nothing. */
+    m->allocation = calloc(1, (size_t)config->size + PAGE_SIZE);
+    m->frames = calloc((size_t)frames, sizeof *m->frames);
+    m->ciphers = calloc((size_t)config->asids + 2, sizeof(struct page_cipher *));
+    m->held = calloc((size_t)config->asids + 2, sizeof *m->held);
+    if (m->allocation && m->frames && m->ciphers && m->held)
+        return m;
+    memory_destroy(m);
+    return NULL;
+}
+
+struct memory *memory_create(const struct memory_config *config)
+{
+    struct memory *m = memory_allocate(config);
+    if (!m)
+        return NULL;
+    m->dram = (u8 *)ALIGN_UP((uintptr_t)m->allocation, PAGE_SIZE);
+    m->size = ALIGN_DOWN(config->size, PAGE_SIZE);
+    m->asids = config->asids;
+    m->held[0] = m->size >> PAGE_SHIFT;
+    m->trace = config->trace;
+    u8 firmware_key[16];
+    random_fill(config->random, m->tweak_key, sizeof m->tweak_key);
+    random_fill(config->random, firmware_key, sizeof firmware_key);
+    m->ciphers[m->asids + 1] = page_cipher_create(firmware_key, m->tweak_key);
+    crypto_wipe(firmware_key, sizeof firmware_key);
+    if (m->ciphers[m->asids + 1])
+        return m;
+    memory_destroy(m);
+    return NULL;
+}
+
+void memory_destroy(struct memory *m)
+{
+    if (!m)
+        return;
+    for (u32 slot = 1; m->ciphers && slot <= m->asids + 1; slot++)
+        page_cipher_free(m->ciphers[slot]);
+    crypto_wipe(m->tweak_key, sizeof m->tweak_key);
+    free(m->ciphers);
+    free(m->held);
+    free(m->frames);
+    free(m->allocation);
+    free(m);
+}
