@@ -39,10 +39,13 @@ bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns);
 bool cpu_vmload(struct cpu *c, u64 vmcb_spa);
 bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
 
-/* Registers VMRUN does not switch, as host_registers in machine/host.h: present in the core after an exit. */
+/* Registers VMRUN does not switch, as host_gpr() in machine/host.h: present in the core after an exit. */
 u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);
+/* x87 and SSE state as the 64-bit FXSAVE image. */
+void cpu_fxsave(const struct cpu *c, u8 image[512]);
+void cpu_fxrstor(struct cpu *c, const u8 image[512]);
 
 /* The host's own RDMSR, WRMSR and CPUID on this core. False: #GP. */
 bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value);

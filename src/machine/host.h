@@ -24,16 +24,16 @@ bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size);
 
 /* --- The cores ----------------------------------------------------------------------------------- */
 
-/* Registers that VMRUN does not switch: what the guest left in them is what the host finds (plain and SEV
- * guests). RAX and RSP are in the VMCB. Indices are the encodings: 0 RAX, 1 RCX, 2 RDX, 3 RBX, 4 RSP, ... */
-struct host_registers {
-    u64 gpr[16];
-    u64 dr[4];
-    u64 xcr0;
-};
-
 u32 host_cores(const struct host *h);
-struct host_registers *host_registers(struct host *h, u32 core);
+/* Registers that VMRUN does not switch: what the guest left in them is what the host finds, and what the host
+ * writes is what the guest finds (plain and SEV guests). The sixteen are in the order of their encodings: 0 RAX,
+ * 1 RCX, 2 RDX, 3 RBX, 4 RSP, ...; RAX and RSP live in the VMCB. host_dr: DR0..DR3. */
+u64 *host_gpr(struct host *h, u32 core);
+u64 *host_dr(struct host *h, u32 core);
+/* x87, SSE and XCR0 are not switched either: a host that runs several virtual CPUs on one core saves and restores
+ * them by FXSAVE/FXRSTOR images (512 bytes, 64-bit format) and XCR0. */
+void host_fxsave(struct host *h, u32 core, u8 image[512]);
+void host_fxrstor(struct host *h, u32 core, const u8 image[512]);
 
 /* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At machine time
  * `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set that is EXIT_INTR at
