@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. `make help` lists what is behind it.
+BUILD ?= build
+OUT   ?= out
+export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
+
+.PHONY: help run test bench interop fuzz install clean deps build
+
+help:
+	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
+	@echo 'make test     all tests, with and without sanitizers'
+	@echo 'make bench    ratios against named peers, in one run'
+	@echo 'make interop  unmodified public tools against softsev'
+	@echo 'make fuzz     ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
+	@echo 'make install  program, library, headers, man pages (PREFIX, DESTDIR)'
+	@echo 'make clean    removes build folders and fetched guests'
+
+deps:
+	@tools/install-deps.sh
+
+build: deps
+	@tools/build.sh $(BUILD)
+
+run: build
+	@tools/fetch-guest.sh $(OUT)
+	@tools/run-demo.sh $(BUILD) $(OUT)
+
+test: deps
+	@tools/fetch-guest.sh $(OUT)
+	@tools/test.sh
+
+bench: build
+	@tools/fetch-guest.sh $(OUT)
+	@bench/bench.sh $(BUILD) $(OUT)
+
+interop: build
+	@tests/interop/run.sh $(BUILD) $(OUT)
+
+fuzz: deps
+	@tools/fuzz.sh
+
+install: build
+	@meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-* $(OUT)

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the tree that no compiler checks; prints TAP.
+
+- a source starts with its SPDX line and a comment that says what it is
+- nobody includes another room's internal.h, or reaches out of the room with a relative path
+- sources stay under 800 lines unless they are pure tables (*.def)
+"""
+import os
+import re
+import sys
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+LINES_MAX = 800
+
+
+def sources(top):
+    for folder in ("src", "tests", "bench"):
+        for path, _, names in os.walk(os.path.join(top, folder)):
+            for name in names:
+                if name.endswith((".c", ".h", ".def")):
+                    yield os.path.relpath(os.path.join(path, name), top)
+
+
+def spdx(top, path, text):
+    return text.startswith("/* SPDX-License-Identifier: Apache-2.0 */\n/*")
+
+
+def includes(top, path, text):
+    room = path.split("/")[1] if path.startswith("src/") else None
+    for include in INCLUDE.findall(text):
+        if ".." in include:
+            return False
+        if room and include.endswith("internal.h") and include.split("/")[0] != room:
+            return False
+    return True
+
+
+def length(top, path, text):
+    return path.endswith(".def") or text.count("\n") <= LINES_MAX
+
+
+def main():
+    top = sys.argv[1]
+    checks = [(spdx, "starts with SPDX and what it is"), (includes, "includes its own room's insides only"),
+              (length, f"has at most {LINES_MAX} lines")]
+    paths = sorted(sources(top))
+    print(f"1..{len(checks)}")
+    failed = False
+    for number, (check, title) in enumerate(checks, 1):
+        bad = [p for p in paths if not check(top, p, open(os.path.join(top, p), encoding="utf-8").read())]
+        print(f"{'not ok' if bad else 'ok'} {number} - each of {len(paths)} sources {title}")
+        for path in bad:
+            print(f"#   {path}")
+        failed = failed or bool(bad)
+    sys.exit(1 if failed else 0)
+
+
+main()
