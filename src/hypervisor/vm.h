@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hypervisor: our code, running as the party that nobody trusts. It reaches the machine through machine/host.h
+ * alone. One `struct hypervisor` owns the host's memory, the firmware's mailbox and any number of VMs that take
+ * turns on one core; a VM is made from an image plan, launched step by step in the specification's order, and run.
+ */
+#ifndef SOFTSEV_HYPERVISOR_VM_H
+#define SOFTSEV_HYPERVISOR_VM_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "image/image.h"
+#include "machine/host.h"
+
+struct hypervisor;
+struct vm;
+
+/* --- The host ------------------------------------------------------------------------------------ */
+
+/* Turns SVM on (EFER.SVME, VM_HSAVE_PA; SYSCFG and HWCR as SEV wants them). NULL: no memory, no SVM. */
+struct hypervisor *hypervisor_create(struct host *host, struct error *error);
+void hypervisor_destroy(struct hypervisor *hv);
+
+/* --- The platform: the mailbox commands of host software [sev 4] ------------------------------------ */
+
+#define PLATFORM_PDH_SIZE   2084u
+#define PLATFORM_CHAIN_SIZE 6252u /* PEK, OCA, CEK */
+
+struct platform_status {
+    u8 api_major, api_minor, build, state;
+    bool owned, es;
+    u32 guest_count;
+};
+
+struct platform_chain {
+    u8 pdh[PLATFORM_PDH_SIZE];
+    u8 chain[PLATFORM_CHAIN_SIZE];
+};
+
+int platform_init(struct hypervisor *hv, struct error *error);
+int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error);
+int platform_export(struct hypervisor *hv, struct platform_chain *out, struct error *error);
+int platform_shutdown(struct hypervisor *hv, struct error *error);
+
+/* --- A VM -------------------------------------------------------------------------------------------- */
+
+struct vm_console {
+    void (*write)(void *context, const u8 *data, size_t size);
+    void *context;
+};
+
+struct vm_disk {
+    u64 size; /* bytes, a multiple of 512; 0: no disk */
+    bool (*read)(void *context, u64 offset, void *out, size_t size);
+    bool (*write)(void *context, u64 offset, const void *data, size_t size); /* NULL: read-only */
+    void *context;
+};
+
+struct vm_config {
+    const char *name;
+    const struct image_plan *plan; /* stays until vm_destroy */
+    u32 policy;                    /* [sev 6]; used where plan->sev */
+    struct vm_console console;
+    struct vm_disk disk;
+    bool virtio_console; /* a second console on virtio, beside the UART */
+    u64 rtc_seconds;     /* the clock of day at machine time 0, seconds since 1970 */
+};
+
+enum vm_state {
+    VM_LOADING, /* made; not yet launched */
+    VM_RUNNABLE,
+    VM_POWERED_OFF,
+    VM_RESET,      /* the guest asked for a reset */
+    VM_DEBUG_EXIT, /* wrote to the debug-exit port */
+    VM_CRASHED,    /* triple fault, invalid VMCB, nothing we can emulate, halted for good */
+};
+
+#define VM_EXIT_KINDS 16
+
+struct vm_exit_count {
+    const char *name;
+    u64 count;
+};
+
+struct vm_summary {
+    enum vm_state state;
+    char reason[200]; /* one line, for VM_CRASHED */
+    u32 debug_exit_code;
+    u64 guest_ns; /* machine time spent inside VMRUN: instructions retired */
+    struct vm_exit_count exits[VM_EXIT_KINDS];
+    u32 exit_kinds;
+};
+
+/* Gives it memory (host frames), nested tables, a VMCB and devices. NULL: too little memory. */
+struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, struct error *error);
+/* DEACTIVATE and DECOMMISSION if it was launched encrypted; frees its memory. */
+void vm_destroy(struct vm *vm);
+
+/* A plain guest: the plan's pieces copied into memory. */
+int vm_load(struct vm *vm, struct error *error);
+/* An encrypted guest, in this order [sev 5.2]. Each step is one function because the guest owner answers in between. */
+int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certificate_size, const void *session,
+                    size_t session_size, struct error *error);   /* LAUNCH_START and ACTIVATE */
+int vm_launch_update(struct vm *vm, struct error *error);          /* LAUNCH_UPDATE_DATA over the plan */
+int vm_launch_measure(struct vm *vm, u8 measure[48], struct error *error);
+int vm_launch_secret(struct vm *vm, const u8 header[52], const void *data, size_t size, struct error *error);
+int vm_launch_finish(struct vm *vm, struct error *error);
+u32 vm_asid(const struct vm *vm);
+
+/* Runs all VMs in turns of a fixed quantum until every one has ended, or machine time reaches `until_ns`.
+ * Returns true while at least one can still run. */
+bool hypervisor_run(struct hypervisor *hv, u64 until_ns);
+
+/* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found room. */
+size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
+enum vm_state vm_get_state(const struct vm *vm);
+void vm_get_summary(const struct vm *vm, struct vm_summary *out);
+/* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no RAM there. */
+bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);
+/* Guest physical address the device side was last seen using (a shared page); 0: none yet. */
+u64 vm_shared_page(const struct vm *vm);
+
+#endif
