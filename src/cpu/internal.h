@@ -107,19 +107,27 @@ struct block; /* block.c */
 
 /* --- The TLB -------------------------------------------------------------------------------------------
  * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and page
- * crossing. An invalid tag is ~0. wtag is ~0 while writing must take the slow path: page clean (D bit),
+ * crossing. An invalid tag has a wrong index bit. wtag is invalid while writing must take the slow path: page clean (D bit),
  * read-only, holding code. Entries are selected by privilege: cpu.tlb points at one of the three arrays. */
 
 #define TLB_ENTRIES 2048
-#define TLB_INVALID (~0ull)
+
+/* A tag that no address which selects this slot can match, canonical or not. */
+static inline u64 tlb_invalid(u32 slot)
+{
+    return (u64)(slot ^ 1u) << PAGE_SHIFT;
+}
 
 struct tlb_entry {
     u64 rtag, wtag;
     u8 *host;
     u64 frame; /* 51:0 frame number; TLB_GLOBAL, TLB_LARGE */
 };
-#define TLB_GLOBAL BIT(63)
-#define TLB_LARGE  BIT(62)
+#define TLB_GLOBAL   BIT(63)
+#define TLB_LARGE    BIT(62) /* part of a 2 or 4 MiB page */
+#define TLB_HUGE     BIT(61) /* part of a 1 GiB page */
+#define TLB_WRITABLE BIT(60) /* only decoded code in the frame may stand against a store */
+#define TLB_FRAME(e) ((e) & BITS(~0ull, 51, 0))
 
 enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 
@@ -170,6 +178,7 @@ struct cpu {
 
     /* Faults and exits */
     jmp_buf *leave;  /* to the run loop */
+    u64 fault_linear; /* of the pending #PF; CR2 once it is delivered */
     u8 vector;       /* pending exception */
     bool has_error;
     u32 error;
@@ -237,6 +246,7 @@ void probe_write(struct cpu *c, u64 linear, u32 size); /* faults as a store woul
 void probe_read(struct cpu *c, u64 linear, u32 size);
 u64 load_system(struct cpu *c, u64 linear, u32 size);
 void store_system(struct cpu *c, u64 linear, u32 size, u64 value);
+void probe_write_system(struct cpu *c, u64 linear, u32 size);
 /* A pointer to [linear, end of its page) for reading or writing, for REP and block copies; NULL where bytes must go
  * one access at a time (code page, MMIO). Good until the next access. */
 u8 *mmu_window(struct cpu *c, u64 linear, bool write);
@@ -246,9 +256,35 @@ u32 mmu_fetch(struct cpu *c, u64 rip, u8 bytes[15], u64 *spa);
 /* The system physical address of code at rip, for block look-up; raises as a fetch. */
 u64 mmu_code_address(struct cpu *c, u64 rip);
 void mmu_flush(struct cpu *c, bool global_too);
+void mmu_flush_all(struct cpu *c); /* nested translations too: another ASID or nested CR3 */
 void mmu_flush_page(struct cpu *c, u64 linear); /* INVLPG */
 bool mmu_create(struct cpu *c);
 void mmu_destroy(struct cpu *c);
+
+/* A linear address on its way through the guest's and the nested tables (mmu_walk.c). */
+struct access {
+    bool write, fetch;
+    enum tlb_context context; /* who asks; TLB_KERNEL is also every implicit supervisor access */
+};
+
+struct translation {
+    u64 frame; /* of system memory */
+    u64 flags; /* TLB_GLOBAL, TLB_LARGE, TLB_HUGE, TLB_WRITABLE */
+    memory_key key;
+};
+
+/* Why an access failed; mmu_raise() makes a #PF or an NPF exit of it. */
+struct access_fault {
+    bool nested;
+    u64 linear;
+    u32 error;  /* #PF */
+    u64 info_1; /* NPF: EXITINFO1 [cpu 3.5] */
+    u64 gpa;
+};
+
+/* Permissions, accessed and dirty bits, effective C-bit [cpu 5.9]; does not touch the frame itself. */
+bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t, struct access_fault *f);
+void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access) NORETURN;
 
 static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
 {
