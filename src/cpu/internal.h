@@ -29,9 +29,10 @@
 /* --- Registers -------------------------------------------------------------------------------------- */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
-#define REG_ZERO 16 /* always 0: "no base", "no index" */
-#define REG_EA   17 /* linear address computed by a preceding address uop */
-#define REGS     18
+#define REG_ZERO  16 /* always 0: "no base", "no index" */
+#define REG_EA    17 /* linear address computed by a preceding address uop */
+#define REG_BLOCK 18 /* RIP of the running block's first byte: base of RIP-relative operands */
+#define REGS      19
 
 enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
 
@@ -60,12 +61,12 @@ struct x87 {
 };
 
 /* --- Lazy flags --------------------------------------------------------------------------------------
- * CF PF AF ZF SF OF are kept as the last operation that set them (owner: exec_int.c). Everyone else uses
- * flags_get()/flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits are always 0. */
+ * CF PF AF ZF SF OF are kept in a form that is cheap to make (owner: engine.h). Everyone else uses flags_get()
+ * and flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits are always 0. */
 
 struct lazy_flags {
-    u64 result, a, b;
-    u32 op; /* private to exec_int.c */
+    u64 result;  /* of the last operation, sign-extended: ZF, SF, PF */
+    u64 carries; /* its carry vector, top-aligned: CF, OF, AF; bits 1:0 invert SF and PF */
 };
 
 /* --- Blocks and uops ---------------------------------------------------------------------------------- */
@@ -83,14 +84,15 @@ struct uop {
     s32 disp;
     u8 len;  /* of the instruction */
     u8 size; /* of the operand in bytes, where the handler needs it */
-    u8 aux, aux2;
+    u8 aux;
+    bool has_insn; /* insn is meant, not imm */
     union {
         u64 imm;
-        const struct insn *insn; /* uop_generic */
-        void *ptr;
+        const struct insn *insn;
+        const struct uop *to; /* link: where a jump goes on */
     };
 };
-_Static_assert(sizeof(struct uop) == 40 || sizeof(struct uop) == 32, "uops stay small");
+_Static_assert(sizeof(struct uop) == 32, "uops stay small");
 
 /* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form: returns
  * it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
@@ -104,6 +106,13 @@ _Static_assert(sizeof(struct uop) == 40 || sizeof(struct uop) == 32, "uops stay 
 #define NEXT(c, u) GOTO(c, (u) + 1)
 
 struct block; /* block.c */
+
+/* Where RIP leads: a cache of (RIP, mode) -> first uop of a block, for jumps that cannot be linked. */
+#define JUMPS 4096
+struct jump {
+    u64 rip, tag;
+    const struct uop *uop;
+};
 
 /* --- The TLB -------------------------------------------------------------------------------------------
  * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and page
@@ -149,11 +158,13 @@ struct guest_state; /* svm.c: what the VMCB says while a guest runs */
 struct cpu {
     u64 r[REGS];
     u64 rip;       /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
-    u64 block_rip; /* linear (RIP) address of the running block's first byte */
     s64 left;      /* instructions until the deadline; a block takes its count on entry */
     struct lazy_flags flags;
     struct tlb_entry *tlb; /* the array of the current privilege */
-    struct block *block;   /* running */
+    struct block *block;   /* running, or NULL between blocks */
+    u64 jump_tag;          /* of valid entries in `jumps` now: generation and mode */
+    u64 rmw;               /* operand of a read-modify-write that takes the slow path */
+    u64 next_rip;          /* after cpu_exit() */
     u64 insn_rip;          /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u32 mode;              /* MODE_... */
     u32 cpl;
@@ -205,23 +216,30 @@ struct cpu {
     struct block_cache *blocks; /* block.c */
     struct mmu *mmu;            /* mmu.c: nested TLB, fill lists, ... */
 
+    struct jump jumps[JUMPS];
     struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
 };
 
-/* --- Leaving an instruction ------------------------------------------------------------------------------ */
+/* --- Leaving an instruction (run.c) ------------------------------------------------------------------------------ */
 
 /* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code is pushed
  * only for the vectors that have one. Exception intercepts are looked at on delivery (event.c). */
 void cpu_raise(struct cpu *c, u8 vector, u32 error) NORETURN;
 static inline void cpu_raise_ud(struct cpu *c) NORETURN;
 static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
-/* #VMEXIT at the current instruction; RIP in the VMCB = its start, nRIP = the next. */
+/* #VMEXIT at the current instruction, which does not count as retired: run_guest() returns with rip = its start and
+ * next_rip = the next one's (the same between instructions). */
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
-/* Sets insn_rip and rip from the uop: the first thing a specialised handler's slow path does. */
+/* RIP of the running block's first byte. */
+static inline u64 block_rip(const struct cpu *c)
+{
+    return c->r[REG_BLOCK];
+}
+/* Sets insn_rip, rip and uop from the uop: the first thing a specialised handler's slow path does. */
 void cpu_sync(struct cpu *c, const struct uop *u);
 /* Recomputes mode, cpl-dependent TLB pointer after a change of CS, SS, CPL, CR0, EFER, RFLAGS.VM/AC, CR4. */
 void cpu_update_mode(struct cpu *c);
-/* Machine time now, exact within a block (RDTSC). */
+/* Machine time now, exact within a block (RDTSC). run_guest() sets clock->now whenever it returns. */
 u64 cpu_time(struct cpu *c);
 
 static inline void cpu_raise_ud(struct cpu *c)
@@ -443,14 +461,12 @@ bool blocks_in_page(const struct cpu *c, u64 frame); /* mmu.c keeps wtag invalid
 void blocks_forget_addresses(struct cpu *c);
 /* Runs the loaded guest until cpu_exit(). */
 void run_guest(struct cpu *c);
-/* lower.c: appends the uops of one insn at `u`; returns how many (at most LOWER_MAX). */
-#define LOWER_MAX 3
-u32 lower(const struct insn *in, u32 mode, u16 off, u8 idx, struct uop *u);
-uop_fn uop_generic; /* sets insn_rip, rip, then in->op->exec(); goes on to the next uop, or to the loop if OP_ENDS */
-/* A REP instruction did `iterations` (>= 1) of its iterations; one is counted by the block already. Returns nothing:
- * adjusts `left`. rep_allowance: how many iterations may be done before the deadline. */
-void rep_account(struct cpu *c, u64 iterations);
+/* A REP instruction may do rep_allowance() (>= 1) iterations before it must stop. After `iterations` (>= 1) of them,
+ * with its registers updated: rep_account(). If it is not done yet it is left by cpu_again(), which comes back
+ * to the same instruction after pending events. */
 u64 rep_allowance(const struct cpu *c);
+void rep_account(struct cpu *c, u64 iterations);
+void cpu_again(struct cpu *c) NORETURN;
 
 /* --- Architecture (segment.c event.c system.c msr.c cpuid.c svm.c) -------------------------------------------------------- */
 
