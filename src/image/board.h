@@ -18,9 +18,7 @@
 
 #define BOARD_UART_PORT    0x3f8u
 #define BOARD_UART_IRQ     4u
-#define BOARD_PM1_EVENT    0x600u /* 4 bytes: status, enable */
-#define BOARD_PM1_CONTROL  0x604u /* 2 bytes */
-#define BOARD_PM_TIMER     0x608u /* 4 bytes */
+#define BOARD_PM_PORT      0x600u /* PM1 event (4 bytes), control (2), at +8 the timer (4), at +12 GPE0 (4) */
 #define BOARD_S5_TYPE      5u     /* SLP_TYP that means power off */
 #define BOARD_SCI_IRQ      9u
 #define BOARD_RESET_PORT   0xcf9u

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the image room share: the plan's builders and one function a kind of file. */
+#ifndef SOFTSEV_IMAGE_INTERNAL_H
+#define SOFTSEV_IMAGE_INTERNAL_H
+
+#include "image/board.h"
+#include "image/image.h"
+
+/* Low memory of a guest that we load ourselves; all of it below 640 KiB, the rest stays RAM. */
+#define LAYOUT_ZERO_PAGE   0x0000u
+#define LAYOUT_GDT         0x1000u
+#define LAYOUT_PAGE_TABLES 0x2000u /* six pages: 4 GiB in 2 MiB steps */
+#define LAYOUT_BOOT_PARAMS 0x8000u
+#define LAYOUT_COMMAND     0x9000u
+#define LAYOUT_INFO        0xa000u /* multiboot information */
+#define LAYOUT_STACK_END   0x20000u
+#define LAYOUT_LOW_END     0xa0000u
+#define LAYOUT_ROM         0xc0000u
+#define LAYOUT_ROM_END     0x100000u
+
+/* --- plan.c ------------------------------------------------------------------------------------ */
+
+u64 plan_low_end(const struct image_plan *plan); /* end of RAM below the PCI window */
+/* A zeroed buffer that lives as long as the plan; NULL (and an error) if there is none. */
+u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);
+/* `size` is rounded up to whole pages; -1: does not fit RAM or overlaps a piece. */
+int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data, u64 data_size,
+             struct error *error);
+void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type type);
+/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables; the rest above 4 GiB. */
+void plan_e820_board(struct image_plan *plan, u64 acpi);
+
+/* --- start.c: registers and tables of the first instruction -------------------------------------- */
+
+/* GDT page and identity page tables of the first 4 GiB, as pieces, and registers of a 64-bit start. */
+int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
+/* The GDT as a piece, and registers of 32-bit protected mode without paging. */
+int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
+
+/* --- one function a kind of file --------------------------------------------------------------------- */
+
+bool linux_recognise(const struct image_file *file);
+int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+bool elf_recognise(const struct image_file *file);
+int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+
+/* --- acpi.c ---------------------------------------------------------------------------------------- */
+
+#define ACPI_SIZE_MAX 16384u
+/* All tables for `gpa`, the RSDP first. Returns the bytes used. */
+size_t acpi_build(u8 *out, size_t size, u64 gpa);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Measuring a flash image that ends at 4 GiB, with the table of kernel hashes if it has a place for one [sev 11, 12].
+ * Such a plan gives the launch digest; running firmware needs more of a machine than the board has.
+ */
+#include "base/bytes.h"
+#include "crypto/crypto.h"
+#include "image/internal.h"
+
+#define GUID_SIZE        16u
+#define FOOTER_FROM_END  48u
+#define ENTRY_OVERHEAD   18u /* GUID and length */
+#define HASH_TABLE_SIZE  176u
+#define HASH_TABLE_BYTES 168u
+#define HASH_ENTRY_BYTES 50u
+
+/* GUIDs as stored: the first three groups little-endian. */
+static const u8 guid_footer[GUID_SIZE] = {0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
+                                          0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d};
+static const u8 guid_hash_area[GUID_SIZE] = {0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b,
+                                             0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54};
+static const u8 guid_hash_table[GUID_SIZE] = {0x06, 0xd6, 0x38, 0x94, 0x22, 0x4f, 0xc9, 0x4c,
+                                              0xb4, 0x79, 0xa7, 0x93, 0xd4, 0x11, 0xfd, 0x21};
+static const u8 guid_hash_cmdline[GUID_SIZE] = {0xd8, 0x2d, 0xd0, 0x97, 0x20, 0xbd, 0x94, 0x4c,
+                                                0xaa, 0x78, 0xe7, 0x71, 0x4d, 0x36, 0xab, 0x2a};
+static const u8 guid_hash_initrd[GUID_SIZE] = {0x31, 0xf7, 0xba, 0x44, 0x2f, 0x3a, 0xd7, 0x4b,
+                                               0x9a, 0xf1, 0x41, 0xe2, 0x91, 0x69, 0x78, 0x1d};
+static const u8 guid_hash_kernel[GUID_SIZE] = {0x37, 0x94, 0xe7, 0x4d, 0xd2, 0xab, 0x7f, 0x42,
+                                               0xb8, 0x35, 0xd5, 0xb1, 0x72, 0xd2, 0x04, 0x5b};
+
+/* The data of an entry of the table that ends at the footer, walked downwards; NULL if it is not there. */
+static const u8 *ovmf_entry(const struct image_file *file, const u8 guid[GUID_SIZE], u32 want_size)
+{
+    const u8 *f = file->data;
+    if (file->size < FOOTER_FROM_END + 2 || memcmp(f + file->size - FOOTER_FROM_END, guid_footer, GUID_SIZE))
+        return NULL;
+    size_t end = file->size - FOOTER_FROM_END + GUID_SIZE;
+    u32 total = load_le16(f + end - ENTRY_OVERHEAD);
+    if (total < ENTRY_OVERHEAD || total > end)
+        return NULL;
+    size_t low = end - total, at = end - ENTRY_OVERHEAD;
+    while (at - low >= ENTRY_OVERHEAD) {
+        u32 size = load_le16(f + at - ENTRY_OVERHEAD);
+        if (size < ENTRY_OVERHEAD || size > at - low)
+            return NULL;
+        if (!memcmp(f + at - GUID_SIZE, guid, GUID_SIZE))
+            return size - ENTRY_OVERHEAD >= want_size ? f + at - size : NULL;
+        at -= size;
+    }
+    return NULL;
+}
+
+static void hash_entry(struct writer *w, const u8 guid[GUID_SIZE], const void *data, size_t size)
+{
+    u8 digest[32];
+    crypto_sha256(data, size, digest);
+    write_bytes(w, guid, GUID_SIZE);
+    write_u16(w, HASH_ENTRY_BYTES);
+    write_bytes(w, digest, sizeof digest);
+}
+
+static int ovmf_add_hashes(struct image_plan *plan, const struct image_description *d, struct error *error)
+{
+    const u8 *area = ovmf_entry(&d->firmware, guid_hash_area, 8);
+    u64 base = area ? load_le32(area) : 0, size = area ? load_le32(area + 4) : 0;
+    if (!area || size < HASH_TABLE_SIZE || base % 16)
+        return error_set(error, ERROR_FILE, "%s: has no place for kernel hashes; an AmdSev build of OVMF has one",
+                         d->firmware.name);
+    u8 *table = plan_own(plan, HASH_TABLE_SIZE, error);
+    if (!table)
+        return -1;
+    const char *command = d->command_line ? d->command_line : "";
+    struct writer w = writer_of(table, HASH_TABLE_SIZE);
+    write_bytes(&w, guid_hash_table, GUID_SIZE);
+    write_u16(&w, HASH_TABLE_BYTES);
+    hash_entry(&w, guid_hash_cmdline, command, strlen(command) + 1);
+    hash_entry(&w, guid_hash_initrd, d->initrd.data ? d->initrd.data : "", d->initrd.size);
+    hash_entry(&w, guid_hash_kernel, d->kernel.data, d->kernel.size);
+    plan->pieces[plan->piece_count++] = (struct image_piece){"kernel_hashes", base, HASH_TABLE_SIZE, table, HASH_TABLE_SIZE};
+    return 0;
+}
+
+int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
+{
+    const struct image_file *file = &d->firmware;
+    if (!file->size || file->size % 16 || file->size > MIB(64))
+        return error_set(error, ERROR_FILE, "%s: %zu bytes; a flash image has up to 64 MiB in multiples of 16", file->name,
+                         file->size);
+    plan->runnable = false;
+    plan->flash_size = file->size;
+    plan->flash_gpa = GIB(4) - file->size;
+    plan->pieces[plan->piece_count++] =
+        (struct image_piece){"flash", plan->flash_gpa, file->size, file->data, file->size};
+    if (!d->kernel_hashes)
+        return 0;
+    if (!d->kernel.data)
+        return error_set(error, ERROR_USAGE, "kernel hashes need a kernel (--kernel)");
+    return ovmf_add_hashes(plan, d, error);
+}

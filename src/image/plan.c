@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The launch plan: pieces in order, the e820 map, and what can be said of a whole plan (digest, dump). */
+#include <stdlib.h>
+
+#include "crypto/crypto.h"
+#include "image/internal.h"
+
+u64 plan_low_end(const struct image_plan *plan)
+{
+    return min_u64(plan->memory_size, BOARD_LOW_RAM_END);
+}
+
+u8 *plan_own(struct image_plan *plan, size_t size, struct error *error)
+{
+    if (plan->owned_count == ARRAY_SIZE(plan->owned)) {
+        error_set(error, ERROR_INTERNAL, "image: more buffers than a plan can own");
+        return NULL;
+    }
+    u8 *buffer = calloc(1, size);
+    if (!buffer)
+        error_set(error, ERROR_MEMORY, "image: no memory for %zu bytes", size);
+    else
+        plan->owned[plan->owned_count++] = buffer;
+    return buffer;
+}
+
+static const struct image_piece *plan_overlap(const struct image_plan *plan, u64 gpa, u64 size)
+{
+    for (u32 i = 0; i < plan->piece_count; i++) {
+        const struct image_piece *p = &plan->pieces[i];
+        if (gpa < p->gpa + p->size && p->gpa < gpa + size)
+            return p;
+    }
+    return NULL;
+}
+
+int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data, u64 data_size,
+             struct error *error)
+{
+    u64 end = plan_low_end(plan);
+    if (!size)
+        return 0;
+    if (gpa > end || size > end - gpa || ALIGN_UP(size, PAGE_SIZE) > end - gpa)
+        return error_set(error, ERROR_MEMORY, "%s: needs guest memory up to %#llx, there is %#llx; give it more with --memory",
+                         name, (unsigned long long)(gpa + size), (unsigned long long)end);
+    size = ALIGN_UP(size, PAGE_SIZE);
+    const struct image_piece *other = plan_overlap(plan, gpa, size);
+    if (other)
+        return error_set(error, ERROR_FILE, "%s: wants guest memory at %#llx, where %s lies", name,
+                         (unsigned long long)gpa, other->name);
+    if (plan->piece_count == IMAGE_PIECES_MAX)
+        return error_set(error, ERROR_FILE, "%s: more than %u parts to load", name, IMAGE_PIECES_MAX);
+    plan->pieces[plan->piece_count++] =
+        (struct image_piece){.name = name, .gpa = gpa, .size = size, .data = data, .data_size = data_size};
+    return 0;
+}
+
+void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type type)
+{
+    if (start < end && plan->e820_count < ARRAY_SIZE(plan->e820))
+        plan->e820[plan->e820_count++] = (struct image_e820){start, end - start, type};
+}
+
+void plan_e820_board(struct image_plan *plan, u64 acpi)
+{
+    plan_e820(plan, 0, LAYOUT_LOW_END, IMAGE_E820_RAM);
+    plan_e820(plan, LAYOUT_ROM_END, acpi, IMAGE_E820_RAM);
+    plan_e820(plan, acpi, plan_low_end(plan), IMAGE_E820_ACPI);
+    if (plan->memory_size > BOARD_LOW_RAM_END)
+        plan_e820(plan, BOARD_HIGH_RAM, BOARD_HIGH_RAM + plan->memory_size - BOARD_LOW_RAM_END, IMAGE_E820_RAM);
+}
+
+static int plan_fill(struct image_plan *plan, const struct image_description *d, struct error *error)
+{
+    if (d->memory_size < MIB(2) || d->memory_size % MIB(2) || d->memory_size > GIB(512))
+        return error_set(error, ERROR_USAGE, "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
+                         (unsigned long long)d->memory_size);
+    if (d->secret && !d->sev)
+        return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
+    if (d->firmware.data)
+        return ovmf_plan(plan, d, error);
+    if (!d->kernel.data)
+        return error_set(error, ERROR_USAGE, "no kernel: give one with --kernel");
+    if (elf_recognise(&d->kernel))
+        return elf_plan(plan, d, error);
+    if (linux_recognise(&d->kernel))
+        return linux_plan(plan, d, error);
+    return error_set(error, ERROR_FILE, "%s: neither a Linux bzImage nor an x86 ELF executable", d->kernel.name);
+}
+
+struct image_plan *image_build(const struct image_description *d, struct error *error)
+{
+    struct image_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) {
+        error_set(error, ERROR_MEMORY, "image: no memory for a plan");
+        return NULL;
+    }
+    plan->memory_size = d->memory_size;
+    plan->sev = d->sev;
+    plan->runnable = true;
+    if (plan_fill(plan, d, error)) {
+        image_free(plan);
+        return NULL;
+    }
+    return plan;
+}
+
+void image_free(struct image_plan *plan)
+{
+    if (!plan)
+        return;
+    for (u32 i = 0; i < plan->owned_count; i++)
+        free(plan->owned[i]);
+    free(plan);
+}
+
+bool image_dump(const struct image_plan *plan, bool (*write)(void *context, const void *data, size_t size),
+                void *context)
+{
+    static const u8 zeros[PAGE_SIZE];
+    for (u32 i = 0; i < plan->piece_count; i++) {
+        const struct image_piece *p = &plan->pieces[i];
+        if (p->data_size && !write(context, p->data, p->data_size))
+            return false;
+        for (u64 left = p->size - p->data_size; left;) {
+            size_t chunk = min_u64(left, sizeof zeros);
+            if (!write(context, zeros, chunk))
+                return false;
+            left -= chunk;
+        }
+    }
+    return true;
+}
+
+static bool digest_write(void *context, const void *data, size_t size)
+{
+    crypto_sha256_update(context, data, size);
+    return true;
+}
+
+void image_digest(const struct image_plan *plan, u8 digest[32])
+{
+    struct crypto_sha256 *hash = crypto_sha256_start();
+    image_dump(plan, digest_write, hash);
+    crypto_sha256_peek(hash, digest);
+    crypto_sha256_free(hash);
+}
