@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands behind a console and a disk on the host's side. Input is not asked for: the hypervisor
- * pushes it in (uart_receive, virtio_console_receive) at points it has chosen, so that runs repeat.
+ * What stands behind a console and a disk on the host's side. Input is not asked for: the
+ * hypervisor pushes it in (uart_receive, virtio_console_receive) at points it has chosen, so that
+ * runs repeat.
  */
 #ifndef SOFTSEV_DEVICE_BACKEND_H
 #define SOFTSEV_DEVICE_BACKEND_H

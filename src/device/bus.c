@@ -47,8 +47,7 @@ void bus_remove(struct bus *bus, struct device *device)
         if (bus->devices[i] != device)
             continue;
         bus->count--;
-        memmove(&bus->devices[i], &bus->devices[i + 1],
-                (bus->count - i) * sizeof bus->devices[0]);
+        memmove(&bus->devices[i], &bus->devices[i + 1], (bus->count - i) * sizeof bus->devices[0]);
         if (bus->last == device)
             bus->last = NULL;
         return;

@@ -13,7 +13,7 @@
 struct device {
     const char *name;
     u64 start, size; /* bytes (ports); the bus keeps devices apart */
-    u32 width;       /* the widest access in bytes it takes at once; 0 means 8. Wider ones are split. */
+    u32 width; /* the widest access in bytes it takes at once; 0 means 8. Wider ones are split. */
     /* `offset` + `size` lies within the device; `size` is 1 to `width`, not always a power of two's
      * aligned address: a device takes what it understands and answers ones to the rest. */
     u64 (*read)(struct device *device, u64 offset, u32 size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device reaches guest memory. What stands behind it is the host's view: a page that the guest
- * keeps private reads as ciphertext, and writing to it spoils it, as on hardware.
+ * How a device reaches guest memory. What stands behind it is the host's view: a page that the
+ * guest keeps private reads as ciphertext, and writing to it spoils it, as on hardware.
  */
 #ifndef SOFTSEV_DEVICE_DMA_H
 #define SOFTSEV_DEVICE_DMA_H

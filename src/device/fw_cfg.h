@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QEMU's firmware configuration device: numbered items and named files that firmware reads through a
- * selector and a data port (510, 511) or has copied by DMA (514). Items are read-only for the guest.
+ * QEMU's firmware configuration device: numbered items and named files that firmware reads through
+ * a selector and a data port (510, 511) or has copied by DMA (514). Items are read-only for the
+ * guest.
  */
 #ifndef SOFTSEV_DEVICE_FW_CFG_H
 #define SOFTSEV_DEVICE_FW_CFG_H
@@ -9,10 +10,10 @@
 #include "device/bus.h"
 #include "device/dma.h"
 
-#define FW_CFG_PORT         0x510
-#define FW_CFG_ITEMS_MAX    32
-#define FW_CFG_FILES_MAX    32
-#define FW_CFG_NAME_MAX     56 /* with its NUL */
+#define FW_CFG_PORT          0x510
+#define FW_CFG_ITEMS_MAX     32
+#define FW_CFG_FILES_MAX     32
+#define FW_CFG_NAME_MAX      56 /* with its NUL */
 #define FW_CFG_KEY_SIGNATURE 0x0000
 #define FW_CFG_KEY_ID        0x0001
 #define FW_CFG_KEY_FILE_DIR  0x0019

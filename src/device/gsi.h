@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Global system interrupts: where a device's line goes. 0 to 15 reach the 8259s and the I/O APIC alike
- * (interrupt 0 on pin 2, as every PC and its ACPI tables say), 16 to 23 the I/O APIC only.
+ * Global system interrupts: where a device's line goes. 0 to 15 reach the 8259s and the I/O APIC
+ * alike (interrupt 0 on pin 2, as every PC and its ACPI tables say), 16 to 23 the I/O APIC only.
  */
 #ifndef SOFTSEV_DEVICE_GSI_H
 #define SOFTSEV_DEVICE_GSI_H

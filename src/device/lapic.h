@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Local APICs, one per processor, and the bus between them: xAPIC registers, the x2APIC's MSRs,
- * priorities, inter-processor and message-signalled interrupts, and the timer (also by TSC deadline).
- * [APM2 16] The hypervisor asks lapic_pending before each VMRUN and tells with lapic_acknowledge what
- * it injected.
+ * priorities, inter-processor and message-signalled interrupts, and the timer (also by TSC
+ * deadline). [APM2 16] The hypervisor asks lapic_pending before each VMRUN and tells with
+ * lapic_acknowledge what it injected.
  */
 #ifndef SOFTSEV_DEVICE_LAPIC_H
 #define SOFTSEV_DEVICE_LAPIC_H
@@ -11,10 +11,10 @@
 #include "device/irq.h"
 #include "device/timer.h"
 
-#define LAPIC_BASE      0xfee00000ull
-#define LAPIC_SIZE      0x1000
-#define LAPIC_CPUS_MAX  64
-#define LAPIC_TIMER_HZ  CLOCK_HZ /* before the divider */
+#define LAPIC_BASE             0xfee00000ull
+#define LAPIC_SIZE             0x1000
+#define LAPIC_CPUS_MAX         64
+#define LAPIC_TIMER_HZ         CLOCK_HZ /* before the divider */
 
 #define LAPIC_MSR_BASE         0x1b
 #define LAPIC_MSR_TSC_DEADLINE 0x6e0
@@ -36,7 +36,7 @@ struct lapic_events {
     void (*eoi)(void *ctx, u8 vector); /* end of a level-triggered interrupt: for the IOAPICs */
     void (*nmi)(void *ctx, u32 cpu);
     void (*smi)(void *ctx, u32 cpu);
-    void (*init)(void *ctx, u32 cpu);               /* the hypervisor then calls lapic_init_signal */
+    void (*init)(void *ctx, u32 cpu); /* the hypervisor then calls lapic_init_signal */
     void (*startup)(void *ctx, u32 cpu, u8 vector); /* code starts at vector << 12 */
     void *ctx;
 };
@@ -67,7 +67,8 @@ struct lapic {
 
 void lapic_bus_init(struct lapic_bus *bus, struct lapic_events events);
 /* Adds processor `cpu` (its APIC ID is `id`) to the bus; false if the bus is full. */
-bool lapic_init(struct lapic *l, struct lapic_bus *bus, struct timer_queue *timers, u32 cpu, u32 id);
+bool lapic_init(struct lapic *l, struct lapic_bus *bus, struct timer_queue *timers, u32 cpu,
+                u32 id);
 /* INIT: everything back to reset except the ID and the base MSR. */
 void lapic_init_signal(struct lapic *l);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI bus 0 behind ports CF8/CFC (and, if wanted, a memory-mapped window): configuration space as one
- * more `struct bus`, base address registers that move their devices on the port or memory bus,
+ * PCI bus 0 behind ports CF8/CFC (and, if wanted, a memory-mapped window): configuration space as
+ * one more `struct bus`, base address registers that move their devices on the port or memory bus,
  * capabilities, INTx lines and MSI-X.
  */
 #ifndef SOFTSEV_DEVICE_PCI_H
@@ -10,13 +10,13 @@
 #include "device/bus.h"
 #include "device/irq.h"
 
-#define PCI_FUNCTIONS_MAX   32
-#define PCI_BARS            6
-#define PCI_CONFIG_SIZE     256
-#define PCI_MSIX_MAX        16
-#define PCI_HOST_I440FX     0x1237
-#define PCI_HOST_Q35        0x29c0
-#define PCI_DEVFN(dev, fn)  (((dev) << 3) | (fn))
+#define PCI_FUNCTIONS_MAX  32
+#define PCI_BARS           6
+#define PCI_CONFIG_SIZE    256
+#define PCI_MSIX_MAX       16
+#define PCI_HOST_I440FX    0x1237
+#define PCI_HOST_Q35       0x29c0
+#define PCI_DEVFN(dev, fn) (((dev) << 3) | (fn))
 
 /* Registers of the type 0 header. */
 enum pci_register {
@@ -36,11 +36,11 @@ enum pci_register {
     PCI_FIRST_FREE = 0x40,
 };
 
-#define PCI_COMMAND_IO         0x0001
-#define PCI_COMMAND_MEMORY     0x0002
-#define PCI_COMMAND_MASTER     0x0004
-#define PCI_COMMAND_NO_INTX    0x0400
-#define PCI_STATUS_INTERRUPT   0x0008
+#define PCI_COMMAND_IO          0x0001
+#define PCI_COMMAND_MEMORY      0x0002
+#define PCI_COMMAND_MASTER      0x0004
+#define PCI_COMMAND_NO_INTX     0x0400
+#define PCI_STATUS_INTERRUPT    0x0008
 #define PCI_STATUS_CAPABILITIES 0x0010
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_PORTS, PCI_BAR_MEMORY32, PCI_BAR_MEMORY64 };
@@ -67,7 +67,8 @@ struct pci_msix {
 struct pci_function {
     struct device config; /* 256 bytes on the configuration bus, at devfn << 8 */
     struct pci *pci;
-    u8 space[PCI_CONFIG_SIZE], writable[PCI_CONFIG_SIZE]; /* bytes, and which bits software may set */
+    u8 space[PCI_CONFIG_SIZE],
+        writable[PCI_CONFIG_SIZE]; /* bytes, and which bits software may set */
     struct pci_bar bars[PCI_BARS];
     u8 last_capability, next_free;
     struct irq_line intx;
@@ -91,9 +92,10 @@ struct pci {
     u32 count;
 };
 
-/* Puts CF8 and CFC on the ports and a host bridge (8086:host_id) at 00:00.0; false if they are taken. */
-bool pci_init(struct pci *p, struct bus *ports, struct bus *memory, struct msi_port msi, u16 host_id,
-              struct device *reset_control);
+/* Puts CF8 and CFC on the ports and a host bridge (8086:host_id) at 00:00.0; false if they are
+ * taken. */
+bool pci_init(struct pci *p, struct bus *ports, struct bus *memory, struct msi_port msi,
+              u16 host_id, struct device *reset_control);
 bool pci_add_ecam(struct pci *p, u64 base); /* 1 MiB: bus 0 */
 
 struct pci_identity {
@@ -105,12 +107,14 @@ struct pci_identity {
 /* A function before it is added: identity, BARs, capabilities. */
 void pci_function_init(struct pci_function *f, const char *name, const struct pci_identity *id);
 /* `size` is a power of two; BAR `index` (and index + 1 for 64 bits). */
-void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool prefetchable, u64 size,
-                 u64 (*read)(struct device *, u64, u32), void (*write)(struct device *, u64, u32, u64));
+void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool prefetchable,
+                 u64 size, u64 (*read)(struct device *, u64, u32),
+                 void (*write)(struct device *, u64, u32, u64));
 /* Returns the capability's offset, 0 if there is no room; `body` follows the two header bytes. */
 u8 pci_add_capability(struct pci_function *f, u8 id, const void *body, u32 body_size);
 bool pci_add_msix(struct pci_function *f, u32 bar, u32 count); /* sets the BAR, 4 KiB */
-/* Adds it at `devfn` with INTA on `intx`, whose number also goes into the interrupt line register. */
+/* Adds it at `devfn` with INTA on `intx`, whose number also goes into the interrupt line register.
+ */
 bool pci_add(struct pci *p, struct pci_function *f, u8 devfn, struct irq_line intx);
 /* What firmware would do: an address for a BAR, and decoding on. False if the range is taken. */
 bool pci_assign_bar(struct pci_function *f, u32 index, u64 address);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ACPI power management in fixed hardware: PM1a event and control blocks, the 3.579545 MHz timer and a
- * general-purpose event block with nothing in it. The machine is always in ACPI mode (SCI_EN = 1).
+ * ACPI power management in fixed hardware: PM1a event and control blocks, the 3.579545 MHz timer
+ * and a general-purpose event block with nothing in it. The machine is always in ACPI mode (SCI_EN
+ * = 1).
  *
  *   +0 PM1_STS  +2 PM1_EN  +4 PM1_CNT  +8 PM_TMR  +0C..0F GPE0 (status 2 bytes, enable 2 bytes)
  */
@@ -12,13 +13,13 @@
 #include "device/irq.h"
 #include "device/timer.h"
 
-#define PM_TIMER_HZ    3579545ull
-#define PM_PORTS       16
-#define PM_EVENT       0 /* offsets of the blocks, for the FADT */
-#define PM_CONTROL     4
-#define PM_TIMER       8
-#define PM_GPE0        12
-#define PM_SLEEP_S5    5 /* SLP_TYP that means soft off: the DSDT's \_S5 says the same */
+#define PM_TIMER_HZ 3579545ull
+#define PM_PORTS    16
+#define PM_EVENT    0 /* offsets of the blocks, for the FADT */
+#define PM_CONTROL  4
+#define PM_TIMER    8
+#define PM_GPE0     12
+#define PM_SLEEP_S5 5 /* SLP_TYP that means soft off: the DSDT's \_S5 says the same */
 
 struct pm {
     struct device ports;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The MC146818 clock with 128 bytes of CMOS memory at ports 70/71. Its time is a start time plus the
- * machine clock; alarm, update-ended and periodic interrupts leave on interrupt 8.
+ * The MC146818 clock with 128 bytes of CMOS memory at ports 70/71. Its time is a start time plus
+ * the machine clock; alarm, update-ended and periodic interrupts leave on interrupt 8.
  */
 #ifndef SOFTSEV_DEVICE_RTC_H
 #define SOFTSEV_DEVICE_RTC_H
@@ -16,9 +16,9 @@ struct rtc {
     struct timer second;   /* armed while update or alarm interrupts are enabled */
     struct timer periodic; /* armed while periodic interrupts are enabled */
     struct irq_line irq;
-    s64 offset_s;          /* Unix time at machine clock 0 */
-    u64 stopped_ns;        /* SET: the time at which the clock was stopped */
-    u64 seen_second;       /* the last second whose update has been put into register C */
+    s64 offset_s;    /* Unix time at machine clock 0 */
+    u64 stopped_ns;  /* SET: the time at which the clock was stopped */
+    u64 seen_second; /* the last second whose update has been put into register C */
     u8 index;
     u8 cmos[128];
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers in virtual time (nanoseconds of the machine clock). A device embeds its timers; the owner of
- * the queue asks for the next deadline, lets the machine run up to it and then calls timer_run.
+ * Timers in virtual time (nanoseconds of the machine clock). A device embeds its timers; the owner
+ * of the queue asks for the next deadline, lets the machine run up to it and then calls timer_run.
  * Timers fire in order of deadline, those of one deadline in the order in which they were armed.
  */
 #ifndef SOFTSEV_DEVICE_TIMER_H

@@ -25,6 +25,7 @@ struct uart {
     u32 fifo_at, fifo_count;
     bool transmit_pending; /* a THRE interrupt nobody has seen yet */
     u8 msr_lines;          /* modem inputs as last seen, MSR bits 7..4 */
+    bool level;            /* of the interrupt line */
     u64 bytes_out, bytes_in;
 };
 

@@ -10,15 +10,15 @@
 #include "device/dma.h"
 #include "device/pci.h"
 
-#define VIRTIO_QUEUES_MAX      4
-#define VIRTIO_QUEUE_SIZE_MAX  256
-#define VIRTIO_CHAIN_MAX       130 /* buffers in a chain */
-#define VIRTIO_CHAIN_BYTES_MAX MIB(16)
+#define VIRTIO_QUEUES_MAX         4
+#define VIRTIO_QUEUE_SIZE_MAX     256
+#define VIRTIO_CHAIN_MAX          130 /* buffers in a chain */
+#define VIRTIO_CHAIN_BYTES_MAX    MIB(16)
 
-#define VIRTIO_F_INDIRECT_DESC   BIT(28)
-#define VIRTIO_F_EVENT_IDX       BIT(29)
-#define VIRTIO_F_VERSION_1       BIT(32)
-#define VIRTIO_F_ACCESS_PLATFORM BIT(33)
+#define VIRTIO_F_INDIRECT_DESC    BIT(28)
+#define VIRTIO_F_EVENT_IDX        BIT(29)
+#define VIRTIO_F_VERSION_1        BIT(32)
+#define VIRTIO_F_ACCESS_PLATFORM  BIT(33)
 
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01
 #define VIRTIO_STATUS_DRIVER      0x02
@@ -100,8 +100,9 @@ void virtqueue_signal(struct virtqueue *q); /* interrupts the driver if it wants
 
 /* Bytes of a chain's readable or writable part, `offset` counted over its buffers. False if they do
  * not lie within it or memory does not answer. */
-bool virtio_chain_read(struct virtio *v, const struct virtio_chain *chain, u64 offset, void *out, u64 size);
-bool virtio_chain_write(struct virtio *v, const struct virtio_chain *chain, u64 offset, const void *data,
-                        u64 size);
+bool virtio_chain_read(struct virtio *v, const struct virtio_chain *chain, u64 offset, void *out,
+                       u64 size);
+bool virtio_chain_write(struct virtio *v, const struct virtio_chain *chain, u64 offset,
+                        const void *data, u64 size);
 
 #endif

@@ -6,10 +6,10 @@
 #include "device/backend.h"
 #include "device/virtio.h"
 
-#define VIRTIO_BLK_CONFIG_SIZE   60
-#define VIRTIO_BLK_SEGMENTS_MAX  126
-#define VIRTIO_BLK_COPY_SECTORS  64 /* moved at a time */
-#define VIRTIO_BLK_ID_SIZE       20
+#define VIRTIO_BLK_CONFIG_SIZE  60
+#define VIRTIO_BLK_SEGMENTS_MAX 126
+#define VIRTIO_BLK_COPY_SECTORS 64 /* moved at a time */
+#define VIRTIO_BLK_ID_SIZE      20
 
 struct virtio_blk {
     struct virtio virtio;

@@ -16,7 +16,8 @@ struct virtio_console {
     u8 copy[4096];
 };
 
-bool virtio_console_init(struct virtio_console *c, struct dma_port dma, struct console_backend console);
+bool virtio_console_init(struct virtio_console *c, struct dma_port dma,
+                         struct console_backend console);
 /* Bytes from outside; returns how many the guest had room for. */
 u64 virtio_console_receive(struct virtio_console *c, const u8 *bytes, u64 count);
 
