@@ -115,15 +115,16 @@ enum sev_gstate { SEV_GSTATES(SEV_ENUM_GSTATE) };
 #undef SEV_ENUM_PSTATE
 #undef SEV_ENUM_GSTATE
 
-#define SEV_NAME(name, value, ...)                                                                 \
+#define SEV_NAME(name, value)                                                                      \
     case value:                                                                                    \
         return #name;
+#define SEV_COMMAND_NAME(name, id, size) SEV_NAME(name, id)
 
 /* Names for people; "?" for a number that has none. */
 static inline const char *sev_command_name(u32 id)
 {
     switch (id) {
-        SEV_COMMANDS(SEV_NAME)
+        SEV_COMMANDS(SEV_COMMAND_NAME)
     default:
         return "?";
     }
@@ -156,6 +157,7 @@ static inline const char *sev_gstate_name(u32 state)
     }
 }
 #undef SEV_NAME
+#undef SEV_COMMAND_NAME
 
 /*
  * Guest policy [sev 6]
