@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What host ring 0 can do; see host.h. Every physical access here is in the raw view. */
+#include "machine/internal.h"
+
+u64 host_memory_size(const struct host *h)
+{
+    return memory_size(h->memory);
+}
+
+bool host_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    return memory_read(h->memory, spa, KEY_RAW, out, size);
+}
+
+bool host_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    return memory_write(h->memory, spa, KEY_RAW, data, size);
+}
+
+bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    h->dma_read_bytes += size;
+    return host_read(h, spa, out, size);
+}
+
+bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    h->dma_written_bytes += size;
+    return host_write(h, spa, data, size);
+}
+
+u32 host_cores(const struct host *h)
+{
+    return h->core_count;
+}
+
+u64 *host_gpr(struct host *h, u32 core)
+{
+    return cpu_gpr(h->cores[core]);
+}
+
+u64 *host_dr(struct host *h, u32 core)
+{
+    return cpu_dr(h->cores[core]);
+}
+
+void host_fxsave(struct host *h, u32 core, u8 image[512])
+{
+    cpu_fxsave(h->cores[core], image);
+}
+
+void host_fxrstor(struct host *h, u32 core, const u8 image[512])
+{
+    cpu_fxrstor(h->cores[core], image);
+}
+
+bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)
+{
+    return cpu_vmrun(h->cores[core], vmcb_spa, deadline_ns);
+}
+
+bool host_vmload(struct host *h, u32 core, u64 vmcb_spa)
+{
+    return cpu_vmload(h->cores[core], vmcb_spa);
+}
+
+bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa)
+{
+    return cpu_vmsave(h->cores[core], vmcb_spa);
+}
+
+void host_wbinvd(struct host *h, u32 core)
+{
+    cpu_wbinvd(h->cores[core]);
+    firmware_wbinvd(h->firmware, core);
+}
+
+bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value)
+{
+    return cpu_host_rdmsr(h->cores[core], msr, value);
+}
+
+bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value)
+{
+    return cpu_host_wrmsr(h->cores[core], msr, value);
+}
+
+void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
+{
+    cpu_host_cpuid(h->cores[core], leaf, subleaf, out);
+}
+
+u64 host_time_ns(const struct host *h)
+{
+    return h->clock.now;
+}
+
+void host_idle_until(struct host *h, u64 time_ns)
+{
+    h->clock.now = max_u64(h->clock.now, time_ns);
+}
+
+void host_spend(struct host *h, u64 ns)
+{
+    h->clock.now += ns;
+}
+
+u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
+{
+    return firmware_mailbox(h->firmware, command, buffer_spa);
+}
+
+struct trace *host_trace(struct host *h)
+{
+    return &h->trace;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Builds the board in the order its parts depend on each other; see machine.h. */
+#include "machine/internal.h"
+
+#include "crypto/crypto.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static bool cores_create(struct machine *m, u32 count)
+{
+    struct host *h = &m->host;
+    for (u32 i = 0; i < count; i++) {
+        struct cpu_config config = {
+            .id = i,
+            .memory = h->memory,
+            .clock = &h->clock,
+            .trace = &h->trace,
+            .random = &m->random,
+            .asid_min = MACHINE_ASID_MIN,
+            .asid_max = MACHINE_ASID_MAX,
+        };
+        h->cores[i] = cpu_create(&config);
+        if (!h->cores[i])
+            return false;
+        h->core_count++;
+    }
+    return true;
+}
+
+static bool parts_create(struct machine *m, const struct machine_config *config)
+{
+    struct host *h = &m->host;
+    struct memory_config memory = {
+        .size = config->memory_size,
+        .asids = MACHINE_ASID_MAX,
+        .trace = &h->trace,
+        .random = &m->random,
+    };
+    h->memory = memory_create(&memory);
+    if (!h->memory || !cores_create(m, config->cores))
+        return false;
+    struct firmware_config firmware = {
+        .memory = h->memory,
+        .crypto = config->crypto,
+        .trace = &h->trace,
+        .profile = config->profile,
+        .store = config->store,
+        .c_bit = BIT(MACHINE_C_BIT),
+        .asid_min = MACHINE_ASID_MIN,
+        .asid_max = MACHINE_ASID_MAX,
+        .cores = config->cores,
+    };
+    memcpy(firmware.fuses, config->fuses, sizeof firmware.fuses);
+    h->firmware = firmware_create(&firmware);
+    crypto_wipe(&firmware, sizeof firmware);
+    return h->firmware;
+}
+
+struct machine *machine_create(const struct machine_config *config, struct error *error)
+{
+    if (config->cores < 1 || config->cores > CORES_MAX) {
+        error_set(error, ERROR_USAGE, "%u cores asked for; a machine has 1 to %d", config->cores,
+                  CORES_MAX);
+        return NULL;
+    }
+    struct machine *m = calloc(1, sizeof *m);
+    if (m) {
+        m->random = crypto_random_source(config->crypto);
+        m->host.trace = (struct trace){.enabled = config->trace_categories, .clock = &m->host.clock};
+        if (parts_create(m, config))
+            return m;
+    }
+    error_set(error, ERROR_MEMORY, "this computer has no room for a machine with %" PRIu64 " MiB of memory",
+              config->memory_size >> 20);
+    machine_destroy(m);
+    return NULL;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    firmware_destroy(m->host.firmware);
+    for (u32 i = 0; i < m->host.core_count; i++)
+        cpu_destroy(m->host.cores[i]);
+    memory_destroy(m->host.memory);
+    free(m);
+}
+
+struct host *machine_host(struct machine *m)
+{
+    return &m->host;
+}
+
+struct trace *machine_trace(struct machine *m)
+{
+    return &m->host.trace;
+}
+
+struct memory *machine_memory(struct machine *m)
+{
+    return m->host.memory;
+}
+
+struct firmware *machine_firmware(struct machine *m)
+{
+    return m->host.firmware;
+}
+
+static void cpu_statistics_add(struct cpu_statistics *sum, const struct cpu_statistics *one)
+{
+    sum->instructions += one->instructions;
+    sum->blocks_decoded += one->blocks_decoded;
+    sum->instructions_decoded += one->instructions_decoded;
+    sum->tlb_fills += one->tlb_fills;
+    sum->tlb_flushes += one->tlb_flushes;
+    sum->code_invalidations += one->code_invalidations;
+    sum->exceptions += one->exceptions;
+    sum->interrupts += one->interrupts;
+}
+
+struct machine_statistics machine_statistics(const struct machine *m)
+{
+    struct machine_statistics s = {
+        .memory = memory_statistics(m->host.memory),
+        .dma_read_bytes = m->host.dma_read_bytes,
+        .dma_written_bytes = m->host.dma_written_bytes,
+    };
+    for (u32 i = 0; i < m->host.core_count; i++) {
+        struct cpu_statistics one = cpu_statistics(m->host.cores[i]);
+        cpu_statistics_add(&s.cpu, &one);
+    }
+    return s;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The board: makes memory, cores and the secure processor and wires them. Whoever owns the machine (the
+ * command line, a test) has this header; software that runs on it sees host.h or guest.h.
+ */
+#ifndef SOFTSEV_MACHINE_MACHINE_H
+#define SOFTSEV_MACHINE_MACHINE_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "base/trace.h"
+#include "cpu/cpu.h"
+#include "firmware/firmware.h"
+#include "memory/memory.h"
+
+struct host;
+struct machine;
+
+struct machine_config {
+    u64 memory_size;       /* bytes of DRAM */
+    u32 cores;             /* 1..64 */
+    u32 trace_categories;  /* bit per enum trace_category */
+    struct crypto *crypto; /* the platform's randomness; outlives the machine */
+    const struct firmware_profile *profile; /* NULL: the default */
+    struct firmware_store store;            /* the firmware's persistent store */
+    u8 fuses[32];                           /* the chip's secret */
+};
+
+/* What the board's parts must agree on. */
+#define MACHINE_C_BIT    51
+#define MACHINE_ASID_MIN 100 /* first ASID of a guest without SEV-ES */
+#define MACHINE_ASID_MAX 509
+
+/* NULL with *error set: no memory for that much DRAM, bad configuration. */
+struct machine *machine_create(const struct machine_config *config, struct error *error);
+void machine_destroy(struct machine *m);
+
+struct host *machine_host(struct machine *m);
+struct trace *machine_trace(struct machine *m);
+struct memory *machine_memory(struct machine *m);
+struct firmware *machine_firmware(struct machine *m);
+
+struct machine_statistics {
+    struct memory_statistics memory;
+    struct cpu_statistics cpu; /* sum over the cores */
+    u64 dma_read_bytes, dma_written_bytes;
+};
+
+struct machine_statistics machine_statistics(const struct machine *m);
+
+#endif
