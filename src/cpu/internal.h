@@ -370,6 +370,10 @@ struct operand {
 #define PREFIX_REX   BIT(5)
 #define PREFIX_SEG   BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
 
+/* Operands are in the manual's order (destination first). There is one memory operand at most, described by segment,
+ * base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings) fill these in too. Only MOVS and CMPS have
+ * two: base etc. then describe the source (rSI, DS or the override), the other is ES:rDI. A string's element size is that
+ * of its memory operand. XLAT: base rBX, the function adds AL. */
 struct insn {
     const struct opcode *op; /* row of opcodes.def */
     u8 length;               /* bytes, 1..15 */
@@ -388,13 +392,33 @@ struct insn {
 
 typedef void exec_fn(struct cpu *c, const struct insn *in);
 
+/* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id; the condition is `in->opcode & 15`. */
+enum insn_id {
+#define INSN(id, ...) INSN_##id,
+#define INSN_AS(id, ...) INSN_##id,
+#define INSN_CC(id, ...) INSN_##id,
+#define SIMD(id, ...) INSN_mmx_##id, INSN_##id,
+#define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
+#define ENC(...)
+#include "cpu/opcodes.def"
+#undef INSN
+#undef INSN_AS
+#undef INSN_CC
+#undef SIMD
+#undef SIMD_SHIFT
+#undef ENC
+    INSN_COUNT
+};
+
 /* One row of opcodes.def. */
 struct opcode {
     const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
-    exec_fn *exec;    /* NULL only where `lower` handles every form */
+    exec_fn *exec;    /* NULL: #UD */
     u32 id;           /* INSN_<name>: what lower.c switches on */
     u32 attributes;   /* OP_... */
-    u16 flags_read, flags_written, flags_undefined; /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF */
+    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is `read` too (but see
+     * insn_flags_read()). `undefined` may overlap `written`: shifts define OF for a count of 1 only. */
+    u16 flags_read, flags_written, flags_undefined;
     u16 exit;         /* SVM intercept checked by the handler (documentation); 0 none */
 };
 
@@ -420,6 +444,8 @@ extern const u32 opcode_count;
  * instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes: #GP(0). */
 enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
 enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
+/* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
+u16 insn_flags_read(const struct insn *in);
 
 /* --- Operand accessors for exec_<name>() (operand.c) ---------------------------------------------------------------- */
 
