@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What files of the device room share among themselves: the two halves of the local APIC. */
+/*
+ * What files of the device room share among themselves: the parts of the local APIC, of PCI and of
+ * virtio.
+ */
 #ifndef SOFTSEV_DEVICE_INTERNAL_H
 #define SOFTSEV_DEVICE_INTERNAL_H
 
 #include "device/lapic.h"
+#include "device/pci.h"
+#include "device/virtio.h"
 
 #define BASE_BSP            BIT(8)
 #define BASE_X2APIC         BIT(10)
@@ -55,5 +60,14 @@ void lapic_timer_set_divide(struct lapic *l, u32 divide);
 void lapic_timer_set_lvt(struct lapic *l, u32 lvt);
 void lapic_timer_set_deadline(struct lapic *l, u64 tsc);
 void lapic_timer_fire(struct timer *timer, u64 when_ns);
+
+void pci_msix_control_written(struct pci_function *f);
+
+#define VIRTIO_ISR_QUEUE  1
+#define VIRTIO_ISR_CONFIG 2
+#define VIRTIO_NO_VECTOR  0xffff
+
+/* By message if MSI-X is on, else by the interrupt line and the reason in the ISR. */
+void virtio_interrupt(struct virtio *v, u16 vector, u8 reason);
 
 #endif

@@ -47,6 +47,7 @@ enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_PORTS, PCI_BAR_MEMORY32, PCI_BAR_MEMOR
 
 struct pci_bar {
     struct device region; /* name, size, read and write are the device's; start is the guest's */
+    struct pci_function *function;
     enum pci_bar_kind kind;
     bool mapped;
 };
@@ -70,7 +71,8 @@ struct pci_function {
     u8 space[PCI_CONFIG_SIZE],
         writable[PCI_CONFIG_SIZE]; /* bytes, and which bits software may set */
     struct pci_bar bars[PCI_BARS];
-    u8 last_capability, next_free;
+    u8 last_capability;
+    u16 next_free; /* offset in space */
     struct irq_line intx;
     bool intx_wanted, intx_level;
     struct pci_msix msix;

@@ -16,7 +16,6 @@
 #define VIRTIO_CHAIN_BYTES_MAX    MIB(16)
 
 #define VIRTIO_F_INDIRECT_DESC    BIT(28)
-#define VIRTIO_F_EVENT_IDX        BIT(29)
 #define VIRTIO_F_VERSION_1        BIT(32)
 #define VIRTIO_F_ACCESS_PLATFORM  BIT(33)
 
@@ -40,7 +39,6 @@ struct virtqueue {
     u16 msix_vector;
     u64 descriptors, available, used; /* guest physical addresses */
     u16 next_available, next_used;
-    u16 signalled_used; /* the used index at the last interrupt decision (EVENT_IDX) */
 };
 
 struct virtio_buffer {
@@ -64,12 +62,10 @@ struct virtio_type {
     const char *name;
     enum virtio_id id;
     u32 class_code;
-    u64 features; /* beyond the ones every device offers */
     u32 queue_count;
     u16 queue_size;
     u32 config_size;
     void (*notify)(struct virtio *v, u32 queue); /* work in the queue; DRIVER_OK is set */
-    void (*reset)(struct virtio *v);             /* may be NULL */
     void (*config_write)(struct virtio *v, u32 offset, u32 size, u64 value); /* may be NULL */
 };
 

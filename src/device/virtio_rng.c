@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio entropy source [virtio 1.2, 5.4]. */
+#include "device/virtio_rng.h"
+
+#define FILL_SIZE 256 /* bytes a request gets at most; the driver asks again */
+
+static void rng_notify(struct virtio *v, u32 queue)
+{
+    struct virtio_rng *r = CONTAINER_OF(v, struct virtio_rng, virtio);
+    struct virtqueue *q = &v->queues[queue];
+    u32 served = 0;
+    while (served < q->size_max && virtqueue_pop(q, &r->chain) == VIRTQUEUE_CHAIN) {
+        u8 bytes[FILL_SIZE];
+        u64 size = min_u64(r->chain.in_bytes, sizeof bytes);
+        random_fill(r->random, bytes, size);
+        bool good = virtio_chain_write(v, &r->chain, 0, bytes, size);
+        virtqueue_push(q, &r->chain, good ? (u32)size : 0);
+        served++;
+    }
+    if (served)
+        virtqueue_signal(q);
+}
+
+static const struct virtio_type virtio_rng_type = {
+    .name = "virtio-rng",
+    .id = VIRTIO_ID_ENTROPY,
+    .class_code = 0x00ff00,
+    .queue_count = 1,
+    .queue_size = 16,
+    .notify = rng_notify,
+};
+
+bool virtio_rng_init(struct virtio_rng *r, struct dma_port dma, const struct random_source *random)
+{
+    memset(r, 0, sizeof *r);
+    r->random = random;
+    return virtio_init(&r->virtio, &virtio_rng_type, 0, NULL, dma);
+}
