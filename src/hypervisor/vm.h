@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hypervisor: our code, running as the party that nobody trusts. It reaches the machine through machine/host.h
- * alone. One `struct hypervisor` owns the host's memory, the firmware's mailbox and any number of VMs that take
- * turns on one core; a VM is made from an image plan, launched step by step in the specification's order, and run.
+ * The hypervisor: our code, running as the party that nobody trusts. It reaches the machine through
+ * machine/host.h alone. One `struct hypervisor` owns the host's memory, the firmware's mailbox and
+ * any number of VMs that take turns on one core; a VM is made from an image plan, launched step by
+ * step in the specification's order, and run.
  */
 #ifndef SOFTSEV_HYPERVISOR_VM_H
 #define SOFTSEV_HYPERVISOR_VM_H
@@ -15,13 +16,14 @@
 struct hypervisor;
 struct vm;
 
-/* --- The host ------------------------------------------------------------------------------------ */
+/* --- The host --------------------------------------------------------------------------------- */
 
-/* Turns SVM on (EFER.SVME, VM_HSAVE_PA; SYSCFG and HWCR as SEV wants them). NULL: no memory, no SVM. */
+/* Turns SVM on (EFER.SVME, VM_HSAVE_PA; SYSCFG and HWCR as SEV wants them). NULL: no memory, no
+ * SVM. */
 struct hypervisor *hypervisor_create(struct host *host, struct error *error);
 void hypervisor_destroy(struct hypervisor *hv);
 
-/* --- The platform: the mailbox commands of host software [sev 4] ------------------------------------ */
+/* --- The platform: the mailbox commands of host software [sev 4] ------------------------------ */
 
 #define PLATFORM_PDH_SIZE   2084u
 #define PLATFORM_CHAIN_SIZE 6252u /* PEK, OCA, CEK */
@@ -42,7 +44,7 @@ int platform_get_status(struct hypervisor *hv, struct platform_status *out, stru
 int platform_export(struct hypervisor *hv, struct platform_chain *out, struct error *error);
 int platform_shutdown(struct hypervisor *hv, struct error *error);
 
-/* --- A VM -------------------------------------------------------------------------------------------- */
+/* --- A VM ------------------------------------------------------------------------------------- */
 
 struct vm_console {
     void (*write)(void *context, const u8 *data, size_t size);
@@ -98,24 +100,29 @@ void vm_destroy(struct vm *vm);
 
 /* A plain guest: the plan's pieces copied into memory. */
 int vm_load(struct vm *vm, struct error *error);
-/* An encrypted guest, in this order [sev 5.2]. Each step is one function because the guest owner answers in between. */
-int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certificate_size, const void *session,
-                    size_t session_size, struct error *error);   /* LAUNCH_START and ACTIVATE */
-int vm_launch_update(struct vm *vm, struct error *error);          /* LAUNCH_UPDATE_DATA over the plan */
+/* An encrypted guest, in this order [sev 5.2]. Each step is one function because the guest owner
+ * answers in between. */
+int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certificate_size,
+                    const void *session, size_t session_size,
+                    struct error *error);                 /* LAUNCH_START and ACTIVATE */
+int vm_launch_update(struct vm *vm, struct error *error); /* LAUNCH_UPDATE_DATA over the plan */
 int vm_launch_measure(struct vm *vm, u8 measure[48], struct error *error);
-int vm_launch_secret(struct vm *vm, const u8 header[52], const void *data, size_t size, struct error *error);
+int vm_launch_secret(struct vm *vm, const u8 header[52], const void *data, size_t size,
+                     struct error *error);
 int vm_launch_finish(struct vm *vm, struct error *error);
 u32 vm_asid(const struct vm *vm);
 
-/* Runs all VMs in turns of a fixed quantum until every one has ended, or machine time reaches `until_ns`.
- * Returns true while at least one can still run. */
+/* Runs all VMs in turns of a fixed quantum until every one has ended, or machine time reaches
+ * `until_ns`. Returns true while at least one can still run. */
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns);
 
-/* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found room. */
+/* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found
+ * room. */
 size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
-/* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no RAM there. */
+/* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no
+ * RAM there. */
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);
 /* Guest physical address the device side was last seen using (a shared page); 0: none yet. */
 u64 vm_shared_page(const struct vm *vm);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ACPI tables of a guest: RSDP, XSDT, FADT, FACS, MADT, DSDT [ACPI 5.2]. A kernel without an MP table needs the
- * MADT to find its interrupt controllers, the FADT to power off and to measure time, and PCI's _PRT for its lines.
+ * The ACPI tables of a guest: RSDP, XSDT, FADT, FACS, MADT, DSDT [ACPI 5.2]. A kernel without an MP
+ * table needs the MADT to find its interrupt controllers, the FADT to power off and to measure
+ * time, and PCI's _PRT for its lines.
  */
 #include "image/aml.h"
 #include "image/internal.h"
@@ -45,7 +46,7 @@ static void table_end(struct writer *w, size_t at)
     checksum(w->data + at, w->at - at, 9);
 }
 
-/* --- MADT [ACPI 5.2.12] --------------------------------------------------------------------------- */
+/* --- MADT [ACPI 5.2.12] ----------------------------------------------------------------------- */
 
 #define MADT_PCAT_COMPAT 1u
 #define MADT_LEVEL_HIGH  0x0du
@@ -87,7 +88,7 @@ static size_t madt(struct writer *w)
     return at;
 }
 
-/* --- DSDT --------------------------------------------------------------------------------------------- */
+/* --- DSDT ------------------------------------------------------------------------------------- */
 
 static void dsdt_pci_routing(struct writer *w)
 {
@@ -125,7 +126,8 @@ static void dsdt_pci(struct writer *w)
     aml_block_end(w, device);
 }
 
-static void dsdt_legacy(struct writer *w, const char *name, const char *id, u16 port, u8 ports, u32 irq)
+static void dsdt_legacy(struct writer *w, const char *name, const char *id, u16 port, u8 ports,
+                        u32 irq)
 {
     size_t device = aml_device_begin(w, name);
     aml_name(w, "_HID");
@@ -159,7 +161,7 @@ static size_t dsdt(struct writer *w)
     return at;
 }
 
-/* --- FADT [ACPI 5.2.9] ----------------------------------------------------------------------------------- */
+/* --- FADT [ACPI 5.2.9] ------------------------------------------------------------------------ */
 
 #define FADT_LEGACY_DEVICES BIT(0) /* IAPC_BOOT_ARCH; no keyboard controller */
 #define FADT_NO_VGA         BIT(2)
@@ -197,11 +199,12 @@ static size_t fadt(struct writer *w, u64 gpa, size_t facs_at, size_t dsdt_at)
     t[89] = 2;
     t[91] = 4;
     t[92] = 4;
-    store_le16(t + 96, 0xfff);  /* C2 and C3 latencies: not there */
+    store_le16(t + 96, 0xfff); /* C2 and C3 latencies: not there */
     store_le16(t + 98, 0xfff);
     t[108] = 0x32; /* century, in the clock's memory */
     store_le16(t + 109, FADT_LEGACY_DEVICES | FADT_NO_VGA);
-    store_le32(t + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_TMR_32_BIT | FADT_RESET);
+    store_le32(t + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
+                            FADT_TMR_32_BIT | FADT_RESET);
     gas(t + 116, BOARD_RESET_PORT, 8, 1);
     t[128] = BOARD_RESET_VALUE;
     store_le64(t + 132, gpa + facs_at);

@@ -147,7 +147,8 @@ void aml_resource_irq(struct writer *w, u32 irq)
     write_u16(w, (u16)(1u << irq));
 }
 
-/* Word address space: type, flags (producer, fixed ends), type flags, granularity, first, last, offset, length. */
+/* Word address space: type, flags (producer, fixed ends), type flags, granularity, first, last,
+ * offset, length. */
 static void aml_word_space(struct writer *w, u8 type, u8 type_flags, u16 first, u16 last)
 {
     write_u8(w, 0x88);

@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The board of a guest: where its devices answer and which lines they raise. The ACPI tables (image) and the
- * wiring (hypervisor) both read it, so they cannot disagree.
+ * The board of a guest: where its devices answer and which lines they raise. The ACPI tables
+ * (image) and the wiring (hypervisor) both read it, so they cannot disagree.
  */
 #ifndef SOFTSEV_IMAGE_BOARD_H
 #define SOFTSEV_IMAGE_BOARD_H
 
 #include "base/base.h"
 
-/* RAM fills [0, BOARD_LOW_RAM_END) first and goes on at 4 GiB; between them lie the PCI window and the chips. */
-#define BOARD_LOW_RAM_END  0xc0000000ull
-#define BOARD_HIGH_RAM     0x100000000ull
-#define BOARD_PCI_WINDOW   0xd0000000ull
-#define BOARD_PCI_END      0xe0000000ull
-#define BOARD_IOAPIC       0xfec00000ull
-#define BOARD_LAPIC        0xfee00000ull
+/* RAM fills [0, BOARD_LOW_RAM_END) first and goes on at 4 GiB; between them lie the PCI window and
+ * the chips. */
+#define BOARD_LOW_RAM_END 0xc0000000ull
+#define BOARD_HIGH_RAM    0x100000000ull
+#define BOARD_PCI_WINDOW  0xd0000000ull
+#define BOARD_PCI_END     0xe0000000ull
+#define BOARD_IOAPIC      0xfec00000ull
+#define BOARD_LAPIC       0xfee00000ull
 
-#define BOARD_UART_PORT    0x3f8u
-#define BOARD_UART_IRQ     4u
-#define BOARD_PM_PORT      0x600u /* PM1 event (4 bytes), control (2), at +8 the timer (4), at +12 GPE0 (4) */
-#define BOARD_S5_TYPE      5u     /* SLP_TYP that means power off */
-#define BOARD_SCI_IRQ      9u
-#define BOARD_RESET_PORT   0xcf9u
-#define BOARD_RESET_VALUE  0x0eu
-#define BOARD_DEBUG_EXIT   0xf4u
+#define BOARD_UART_PORT   0x3f8u
+#define BOARD_UART_IRQ    4u
+#define BOARD_PM_PORT                                                                              \
+    0x600u /* PM1 event (4 bytes), control (2), at +8 the timer (4), at +12 GPE0 (4) */
+#define BOARD_S5_TYPE     5u /* SLP_TYP that means power off */
+#define BOARD_SCI_IRQ     9u
+#define BOARD_RESET_PORT  0xcf9u
+#define BOARD_RESET_VALUE 0x0eu
+#define BOARD_DEBUG_EXIT  0xf4u
 /* PCI slot s, pin INTA, is line BOARD_PCI_IRQ + s % 4 of the IOAPIC. */
-#define BOARD_PCI_IRQ      16u
-#define BOARD_PCI_SLOTS    8u
+#define BOARD_PCI_IRQ     16u
+#define BOARD_PCI_SLOTS   8u
 
 /* Encryption bit of a guest's page-table entries [cpu 1.3]. */
-#define BOARD_C_BIT        51u
+#define BOARD_C_BIT       51u
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner's secret as a cpio archive of the "newc" form, which the kernel unpacks as one more initramfs segment. */
+/* The owner's secret as a cpio archive of the "newc" form, which the kernel unpacks as one more
+ * initramfs segment. */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -12,14 +13,15 @@ static void pad(struct writer *w, u32 alignment)
     write_zeros(w, -w->at & (alignment - 1));
 }
 
-/* Magic, then 13 fields of eight hex digits: inode, mode, uid, gid, links, time, size, device (major, minor), special device
- * (major, minor), name size with its NUL, checksum (0). */
-static void newc_entry(struct writer *w, const char *name, u32 inode, u32 mode, const void *data, size_t size)
+/* Magic, then 13 fields of eight hex digits: inode, mode, uid, gid, links, time, size, device
+ * (major, minor), special device (major, minor), name size with its NUL, checksum (0). */
+static void newc_entry(struct writer *w, const char *name, u32 inode, u32 mode, const void *data,
+                       size_t size)
 {
     char header[NEWC_HEADER + 1];
     size_t name_size = strlen(name) + 1;
-    snprintf(header, sizeof header, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", inode, mode, 0u, 0u, 1u, 0u,
-             (unsigned)size, 0u, 0u, 0u, 0u, (unsigned)name_size, 0u);
+    snprintf(header, sizeof header, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+             inode, mode, 0u, 0u, 1u, 0u, (unsigned)size, 0u, 0u, 0u, 0u, (unsigned)name_size, 0u);
     write_bytes(w, header, NEWC_HEADER);
     write_bytes(w, name, name_size);
     pad(w, 4);

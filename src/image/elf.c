@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF executables as guests: ELF64 starts in 64-bit mode, identity mapped; ELF32 with a multiboot 1 header starts in 32-bit
- * protected mode with the loader's magic in EAX and its information in EBX [Multiboot Specification 0.6.96, 3].
+ * ELF executables as guests: ELF64 starts in 64-bit mode, identity mapped; ELF32 with a multiboot 1
+ * header starts in 32-bit protected mode with the loader's magic in EAX and its information in EBX
+ * [Multiboot Specification 0.6.96, 3].
  */
 #include "base/bytes.h"
 #include "image/internal.h"
 
-#define ELF_MAGIC       0x464c457fu
-#define ELF_CLASS_32    1u
-#define ELF_CLASS_64    2u
-#define ELF_EXECUTABLE  2u
-#define ELF_SHARED      3u
-#define ELF_MACHINE_386 3u
-#define ELF_MACHINE_X64 62u
-#define ELF_LOAD        1u
-#define ELF_SEGMENTS_MAX 24u
+#define ELF_MAGIC           0x464c457fu
+#define ELF_CLASS_32        1u
+#define ELF_CLASS_64        2u
+#define ELF_EXECUTABLE      2u
+#define ELF_SHARED          3u
+#define ELF_MACHINE_386     3u
+#define ELF_MACHINE_X64     62u
+#define ELF_LOAD            1u
+#define ELF_SEGMENTS_MAX    24u
 
-#define MULTIBOOT_HEADER   0x1badb002u
-#define MULTIBOOT_LOADER   0x2badb002u
-#define MULTIBOOT_SEARCH   8192u
-#define MULTIBOOT_MEMORY   BIT(0)
-#define MULTIBOOT_CMDLINE  BIT(2)
-#define MULTIBOOT_MODULES  BIT(3)
-#define MULTIBOOT_MEMMAP   BIT(6)
+#define MULTIBOOT_HEADER    0x1badb002u
+#define MULTIBOOT_LOADER    0x2badb002u
+#define MULTIBOOT_SEARCH    8192u
+#define MULTIBOOT_MEMORY    BIT(0)
+#define MULTIBOOT_CMDLINE   BIT(2)
+#define MULTIBOOT_MODULES   BIT(3)
+#define MULTIBOOT_MEMMAP    BIT(6)
 #define MULTIBOOT_INFO_SIZE 116u
 
 struct elf {
@@ -53,9 +54,12 @@ static int elf_open(const struct image_file *file, struct elf *e, struct error *
     e->wide = class == ELF_CLASS_64;
     if (order != 1 || (class != ELF_CLASS_32 && class != ELF_CLASS_64) ||
         machine != (e->wide ? ELF_MACHINE_X64 : ELF_MACHINE_386))
-        return error_set(error, ERROR_FILE, "%s: an ELF file for another processor; x86 is wanted", file->name);
+        return error_set(error, ERROR_FILE, "%s: an ELF file for another processor; x86 is wanted",
+                         file->name);
     if (type != ELF_EXECUTABLE && type != ELF_SHARED)
-        return error_set(error, ERROR_FILE, "%s: an ELF file of type %u; an executable (2) is wanted", file->name, type);
+        return error_set(error, ERROR_FILE,
+                         "%s: an ELF file of type %u; an executable (2) is wanted", file->name,
+                         type);
     reader_seek(&r, 24);
     e->entry = e->wide ? read_u64(&r) : read_u32(&r);
     e->headers = e->wide ? read_u64(&r) : read_u32(&r);
@@ -64,7 +68,8 @@ static int elf_open(const struct image_file *file, struct elf *e, struct error *
     e->header_count = read_u16(&r);
     if (r.bad || e->header_size < (e->wide ? 56u : 32u) || e->header_count > 1024 ||
         !range_fits(e->headers, (u64)e->header_size * e->header_count, file->size))
-        return error_set(error, ERROR_FILE, "%s: program headers lie outside the file; it is truncated or damaged",
+        return error_set(error, ERROR_FILE,
+                         "%s: program headers lie outside the file; it is truncated or damaged",
                          file->name);
     return 0;
 }
@@ -73,11 +78,14 @@ static struct elf_segment elf_segment_at(const struct elf *e, u32 index)
 {
     const u8 *p = (const u8 *)e->file->data + e->headers + (u64)index * e->header_size;
     if (e->wide)
-        return (struct elf_segment){load_le32(p), load_le64(p + 8), load_le64(p + 24), load_le64(p + 32), load_le64(p + 40)};
-    return (struct elf_segment){load_le32(p), load_le32(p + 4), load_le32(p + 12), load_le32(p + 16), load_le32(p + 20)};
+        return (struct elf_segment){load_le32(p), load_le64(p + 8), load_le64(p + 24),
+                                    load_le64(p + 32), load_le64(p + 40)};
+    return (struct elf_segment){load_le32(p), load_le32(p + 4), load_le32(p + 12),
+                                load_le32(p + 16), load_le32(p + 20)};
 }
 
-/* Pages may hold the end of one segment and the start of the next: one buffer holds the whole range. */
+/* Pages may hold the end of one segment and the start of the next: one buffer holds the whole
+ * range. */
 static int elf_load(struct image_plan *plan, const struct elf *e, struct error *error)
 {
     u64 low = ~0ull, high = 0, end = plan_low_end(plan);
@@ -87,22 +95,26 @@ static int elf_load(struct image_plan *plan, const struct elf *e, struct error *
         if (s.type != ELF_LOAD || !s.memory_size)
             continue;
         if (s.file_size > s.memory_size || !range_fits(s.offset, s.file_size, e->file->size))
-            return error_set(error, ERROR_FILE, "%s: segment %u lies outside the file; it is truncated or damaged",
+            return error_set(error, ERROR_FILE,
+                             "%s: segment %u lies outside the file; it is truncated or damaged",
                              e->file->name, i);
         if (!range_fits(s.address, s.memory_size, end))
-            return error_set(error, ERROR_MEMORY, "%s: segment %u wants guest memory %#llx..%#llx, there is %#llx",
+            return error_set(error, ERROR_MEMORY,
+                             "%s: segment %u wants guest memory %#llx..%#llx, there is %#llx",
                              e->file->name, i, (unsigned long long)s.address,
-                             (unsigned long long)(s.address + s.memory_size), (unsigned long long)end);
+                             (unsigned long long)(s.address + s.memory_size),
+                             (unsigned long long)end);
         low = min_u64(low, s.address);
         high = max_u64(high, s.address + s.memory_size);
         loads++;
     }
     if (!loads || loads > ELF_SEGMENTS_MAX)
-        return error_set(error, ERROR_FILE, "%s: %u segments to load; 1 to %u are wanted", e->file->name, loads, ELF_SEGMENTS_MAX);
+        return error_set(error, ERROR_FILE, "%s: %u segments to load; 1 to %u are wanted",
+                         e->file->name, loads, ELF_SEGMENTS_MAX);
     low = ALIGN_DOWN(low, PAGE_SIZE);
     if (low < LAYOUT_ROM_END)
-        return error_set(error, ERROR_FILE, "%s: loads at %#llx; link it for 1 MiB or above", e->file->name,
-                         (unsigned long long)low);
+        return error_set(error, ERROR_FILE, "%s: loads at %#llx; link it for 1 MiB or above",
+                         e->file->name, (unsigned long long)low);
     u8 *image = plan_own(plan, high - low, error);
     if (!image)
         return -1;
@@ -119,19 +131,23 @@ static bool multiboot_recognise(const struct image_file *file)
     const u8 *f = file->data;
     for (size_t at = 0; at + 12 <= min_u64(file->size, MULTIBOOT_SEARCH); at += 4) {
         u32 flags = load_le32(f + at + 4);
-        if (load_le32(f + at) == MULTIBOOT_HEADER && !(u32)(MULTIBOOT_HEADER + flags + load_le32(f + at + 8)))
+        if (load_le32(f + at) == MULTIBOOT_HEADER &&
+            !(u32)(MULTIBOOT_HEADER + flags + load_le32(f + at + 8)))
             return true;
     }
     return false;
 }
 
-/* The information page: the structure, the memory map behind it, one module, the command line's own page. */
-static int multiboot_info(struct image_plan *plan, const struct image_description *d, u64 module, struct error *error)
+/* The information page: the structure, the memory map behind it, one module, the command line's own
+ * page. */
+static int multiboot_info(struct image_plan *plan, const struct image_description *d, u64 module,
+                          struct error *error)
 {
     u8 *info = plan_own(plan, PAGE_SIZE, error);
     if (!info)
         return -1;
-    u32 flags = MULTIBOOT_MEMORY | MULTIBOOT_CMDLINE | MULTIBOOT_MEMMAP, map = MULTIBOOT_INFO_SIZE + 16;
+    u32 flags = MULTIBOOT_MEMORY | MULTIBOOT_CMDLINE | MULTIBOOT_MEMMAP,
+        map = MULTIBOOT_INFO_SIZE + 16;
     store_le32(info + 4, LAYOUT_LOW_END / 1024);
     store_le32(info + 8, (u32)((plan_low_end(plan) - LAYOUT_ROM_END) / 1024));
     store_le32(info + 16, LAYOUT_COMMAND);
@@ -156,12 +172,14 @@ static int multiboot_info(struct image_plan *plan, const struct image_descriptio
     return plan_add(plan, "multiboot_info", LAYOUT_INFO, PAGE_SIZE, info, PAGE_SIZE, error);
 }
 
-static int elf_add_command_line(struct image_plan *plan, const struct image_description *d, struct error *error)
+static int elf_add_command_line(struct image_plan *plan, const struct image_description *d,
+                                struct error *error)
 {
     const char *text = d->command_line ? d->command_line : "";
     size_t size = strlen(text) + 1;
     if (size > PAGE_SIZE)
-        return error_set(error, ERROR_USAGE, "command line of %zu characters; a guest takes %u", size - 1, PAGE_SIZE - 1);
+        return error_set(error, ERROR_USAGE, "command line of %zu characters; a guest takes %u",
+                         size - 1, PAGE_SIZE - 1);
     u8 *copy = plan_own(plan, size, error);
     if (!copy)
         return -1;
@@ -175,13 +193,16 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
     if (elf_open(&d->kernel, &e, error))
         return -1;
     if (d->secret)
-        return error_set(error, ERROR_USAGE, "%s: a secret is placed in a Linux guest's initramfs; this is an ELF file",
+        return error_set(error, ERROR_USAGE,
+                         "%s: a secret is placed in a Linux guest's initramfs; this is an ELF file",
                          d->kernel.name);
     bool multiboot = multiboot_recognise(&d->kernel);
     if (!e.wide && !multiboot)
-        return error_set(error, ERROR_FILE, "%s: a 32-bit ELF file without a multiboot header", d->kernel.name);
+        return error_set(error, ERROR_FILE, "%s: a 32-bit ELF file without a multiboot header",
+                         d->kernel.name);
     if (!multiboot && d->initrd.data)
-        return error_set(error, ERROR_USAGE, "%s: only Linux and multiboot kernels take an initrd", d->kernel.name);
+        return error_set(error, ERROR_USAGE, "%s: only Linux and multiboot kernels take an initrd",
+                         d->kernel.name);
     u64 acpi_gpa = plan_low_end(plan) - ACPI_SIZE_MAX;
     u8 *acpi = plan_own(plan, ACPI_SIZE_MAX, error);
     if (!acpi)
@@ -194,14 +215,18 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
         elf_add_command_line(plan, d, error) || elf_load(plan, &e, error))
         return -1;
     if (!range_fits(e.entry, 1, plan_low_end(plan)))
-        return error_set(error, ERROR_FILE, "%s: entry point %#llx lies outside guest memory", d->kernel.name,
-                         (unsigned long long)e.entry);
-    /* The stack is launched too: a push must find its own key's memory, whatever was there before. */
+        return error_set(error, ERROR_FILE, "%s: entry point %#llx lies outside guest memory",
+                         d->kernel.name, (unsigned long long)e.entry);
+    /* The stack is launched too: a push must find its own key's memory, whatever was there before.
+     * */
     if (plan_add(plan, "stack", LAYOUT_STACK_END - 4 * PAGE_SIZE, 4 * PAGE_SIZE, NULL, 0, error))
         return -1;
     if (start32) {
-        u64 module = d->initrd.data ? ALIGN_DOWN(acpi_gpa - min_u64(d->initrd.size, acpi_gpa), PAGE_SIZE) : 0;
-        if (module && plan_add(plan, "module", module, d->initrd.size, d->initrd.data, d->initrd.size, error))
+        u64 module = d->initrd.data
+                         ? ALIGN_DOWN(acpi_gpa - min_u64(d->initrd.size, acpi_gpa), PAGE_SIZE)
+                         : 0;
+        if (module &&
+            plan_add(plan, "module", module, d->initrd.size, d->initrd.data, d->initrd.size, error))
             return -1;
         plan->registers.rax = MULTIBOOT_LOADER;
         plan->gpr[3] = LAYOUT_INFO;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an honest hypervisor launches, computed from files and a machine description alone: an ordered list of
- * {address, bytes} and the registers of the first processor. The hypervisor launches the list; the owner
- * hashes it to know what measurement to expect. Pure: no I/O; the files are hostile.
+ * What an honest hypervisor launches, computed from files and a machine description alone: an
+ * ordered list of {address, bytes} and the registers of the first processor. The hypervisor
+ * launches the list; the owner hashes it to know what measurement to expect. Pure: no I/O; the
+ * files are hostile.
  */
 #ifndef SOFTSEV_IMAGE_IMAGE_H
 #define SOFTSEV_IMAGE_IMAGE_H
@@ -19,16 +20,18 @@ struct image_file {
 
 struct image_description {
     u64 memory_size; /* bytes of guest RAM, a multiple of 2 MiB */
-    bool sev;        /* page tables with the C-bit; a hole for the owner's secret may be asked for */
-    bool secret;     /* the owner will send a secret: leave the hole for it */
-    struct image_file kernel;   /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
-    struct image_file initrd;   /* bzImage: initramfs; multiboot: first module */
-    const char *command_line;   /* NULL: empty */
-    struct image_file firmware; /* flash image that ends at 4 GiB, instead of a kernel of our own loading */
-    bool kernel_hashes;         /* with firmware: the table of kernel, initrd, command line [sev 12.1] */
+    bool sev;    /* page tables with the C-bit; a hole for the owner's secret may be asked for */
+    bool secret; /* the owner will send a secret: leave the hole for it */
+    struct image_file kernel; /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
+    struct image_file initrd; /* bzImage: initramfs; multiboot: first module */
+    const char *command_line; /* NULL: empty */
+    struct image_file
+        firmware;       /* flash image that ends at 4 GiB, instead of a kernel of our own loading */
+    bool kernel_hashes; /* with firmware: the table of kernel, initrd, command line [sev 12.1] */
 };
 
-/* One launched range. Bytes past `data_size` are zeros. Private memory under SEV; measured, in order. */
+/* One launched range. Bytes past `data_size` are zeros. Private memory under SEV; measured, in
+ * order. */
 struct image_piece {
     const char *name; /* "kernel", "boot_params", ... */
     u64 gpa;          /* a multiple of 16; of 4 KiB but for a hash table */
@@ -53,8 +56,8 @@ struct image_plan {
     u32 piece_count;
     struct image_e820 e820[8];
     u32 e820_count;
-    struct vmcb_save registers; /* with RAX and RSP */
-    u64 gpr[16];                /* the registers VMRUN does not switch; host_registers' order */
+    struct vmcb_save registers;  /* with RAX and RSP */
+    u64 gpr[16];                 /* the registers VMRUN does not switch; host_registers' order */
     u64 secret_gpa, secret_size; /* the hole; size 0: none */
     u64 flash_gpa, flash_size;   /* firmware images are not in RAM */
     bool runnable;               /* false: measured only (firmware images) */
@@ -65,19 +68,20 @@ struct image_plan {
 /* The largest secret: one LAUNCH_SECRET [sev 5.4]. */
 #define IMAGE_SECRET_MAX KIB(16)
 
-/* NULL and an error: a file is not what it should be, or memory is too small for it. The description's files
- * must stay until the plan is freed. */
+/* NULL and an error: a file is not what it should be, or memory is too small for it. The
+ * description's files must stay until the plan is freed. */
 struct image_plan *image_build(const struct image_description *d, struct error *error);
 void image_free(struct image_plan *plan);
 
 /* The launch digest: SHA-256 of the pieces in order [sev 7.5]. */
 void image_digest(const struct image_plan *plan, u8 digest[32]);
 /* Every launched byte in launch order. False as soon as `write` gives false. */
-bool image_dump(const struct image_plan *plan, bool (*write)(void *context, const void *data, size_t size),
-                void *context);
+bool image_dump(const struct image_plan *plan,
+                bool (*write)(void *context, const void *data, size_t size), void *context);
 
-/* The owner's secret as the guest will find it: an uncompressed newc archive with one directory and one file,
- * /secret/secret, zero-padded to a multiple of 16 [cpu 9.3]. Returns its size; 0: it would be larger than `size`. */
+/* The owner's secret as the guest will find it: an uncompressed newc archive with one directory and
+ * one file, /secret/secret, zero-padded to a multiple of 16 [cpu 9.3]. Returns its size; 0: it
+ * would be larger than `size`. */
 size_t image_secret_archive(const void *secret, size_t secret_size, u8 *out, size_t size);
 
 #endif

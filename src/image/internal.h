@@ -18,26 +18,28 @@
 #define LAYOUT_ROM         0xc0000u
 #define LAYOUT_ROM_END     0x100000u
 
-/* --- plan.c ------------------------------------------------------------------------------------ */
+/* --- plan.c ----------------------------------------------------------------------------------- */
 
 u64 plan_low_end(const struct image_plan *plan); /* end of RAM below the PCI window */
 /* A zeroed buffer that lives as long as the plan; NULL (and an error) if there is none. */
 u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);
 /* `size` is rounded up to whole pages; -1: does not fit RAM or overlaps a piece. */
-int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data, u64 data_size,
-             struct error *error);
+int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
+             u64 data_size, struct error *error);
 void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type type);
-/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables; the rest above 4 GiB. */
+/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables; the rest
+ * above 4 GiB. */
 void plan_e820_board(struct image_plan *plan, u64 acpi);
 
-/* --- start.c: registers and tables of the first instruction -------------------------------------- */
+/* --- start.c: registers and tables of the first instruction ----------------------------------- */
 
-/* GDT page and identity page tables of the first 4 GiB, as pieces, and registers of a 64-bit start. */
+/* GDT page and identity page tables of the first 4 GiB, as pieces, and registers of a 64-bit start.
+ * */
 int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
 /* The GDT as a piece, and registers of 32-bit protected mode without paging. */
 int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
 
-/* --- one function a kind of file --------------------------------------------------------------------- */
+/* --- one function a kind of file -------------------------------------------------------------- */
 
 bool linux_recognise(const struct image_file *file);
 int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
@@ -45,7 +47,7 @@ bool elf_recognise(const struct image_file *file);
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 
-/* --- acpi.c ---------------------------------------------------------------------------------------- */
+/* --- acpi.c ----------------------------------------------------------------------------------- */
 
 #define ACPI_SIZE_MAX 16384u
 /* All tables for `gpa`, the RSDP first. Returns the bytes used. */

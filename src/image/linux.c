@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Linux bzImage started at its 64-bit entry point [cpu 9.1-9.3; Linux Documentation/x86/boot]. The header's
- * fields are copied into a fresh boot_params page; the protected-mode part goes to its preferred address.
+ * A Linux bzImage started at its 64-bit entry point [cpu 9.1-9.3; Linux Documentation/x86/boot].
+ * The header's fields are copied into a fresh boot_params page; the protected-mode part goes to its
+ * preferred address.
  */
 #include "base/bytes.h"
 #include "image/internal.h"
@@ -53,26 +54,31 @@ bool linux_recognise(const struct image_file *file)
            load_le32(f + BP_HEADER) == HEADER_MAGIC;
 }
 
-static int linux_read_header(const struct image_file *file, struct linux_kernel *k, struct error *error)
+static int linux_read_header(const struct image_file *file, struct linux_kernel *k,
+                             struct error *error)
 {
     const u8 *f = file->data;
     u32 version = load_le16(f + BP_VERSION);
     if (version < PROTOCOL_MIN)
-        return error_set(error, ERROR_FILE, "%s: boot protocol %u.%02u; a 64-bit start needs 2.12 or newer", file->name,
-                         version >> 8, version & 0xff);
+        return error_set(error, ERROR_FILE,
+                         "%s: boot protocol %u.%02u; a 64-bit start needs 2.12 or newer",
+                         file->name, version >> 8, version & 0xff);
     if (!(load_le16(f + BP_XLOADFLAGS) & XLF_KERNEL_64))
-        return error_set(error, ERROR_FILE, "%s: a 32-bit kernel; only 64-bit kernels can be started", file->name);
+        return error_set(error, ERROR_FILE,
+                         "%s: a 32-bit kernel; only 64-bit kernels can be started", file->name);
     u32 sectors = f[BP_SETUP_SECTS] ? f[BP_SETUP_SECTS] : 4;
     k->file = f;
     k->setup_size = (sectors + 1) * 512ull;
     if (k->setup_size + ENTRY_64 >= file->size)
-        return error_set(error, ERROR_FILE, "%s: ends inside its %llu bytes of setup code; the file is truncated",
+        return error_set(error, ERROR_FILE,
+                         "%s: ends inside its %llu bytes of setup code; the file is truncated",
                          file->name, (unsigned long long)k->setup_size);
     k->image_size = file->size - k->setup_size;
     k->load = load_le64(f + BP_PREF_ADDRESS);
     k->room = max_u64(load_le32(f + BP_INIT_SIZE), k->image_size);
     if (k->load < LAYOUT_ROM_END || k->load % PAGE_SIZE || k->load >= BOARD_LOW_RAM_END)
-        return error_set(error, ERROR_FILE, "%s: wants to be loaded at %#llx; right is a page between 1 MiB and 3 GiB",
+        return error_set(error, ERROR_FILE,
+                         "%s: wants to be loaded at %#llx; right is a page between 1 MiB and 3 GiB",
                          file->name, (unsigned long long)k->load);
     k->command_max = min_u64(load_le32(f + BP_COMMAND_SIZE), PAGE_SIZE - 1);
     k->ramdisk_max = (u64)load_le32(f + BP_RAMDISK_MAX) + 1;
@@ -81,8 +87,8 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
 }
 
 /* The initramfs, then the hole for the owner's secret as one more archive of the same ramdisk. */
-static int linux_add_initrd(struct image_plan *plan, const struct image_description *d, const struct linux_kernel *k,
-                            u64 limit, u8 *bp, struct error *error)
+static int linux_add_initrd(struct image_plan *plan, const struct image_description *d,
+                            const struct linux_kernel *k, u64 limit, u8 *bp, struct error *error)
 {
     u64 first = d->initrd.data ? d->initrd.size : 0;
     u64 hole = d->secret ? ALIGN_UP(first ? first + INITRD_PADDING : 0, PAGE_SIZE) : 0;
@@ -92,7 +98,8 @@ static int linux_add_initrd(struct image_plan *plan, const struct image_descript
     u64 top = min_u64(limit, k->ramdisk_max), bottom = k->load + k->room;
     if (total > top || ALIGN_DOWN(top - total, PAGE_SIZE) < bottom)
         return error_set(error, ERROR_MEMORY,
-                         "%s: %llu MiB of guest memory do not hold kernel (%llu MiB to unpack) and initramfs (%llu MiB); "
+                         "%s: %llu MiB of guest memory do not hold kernel (%llu MiB to unpack) and "
+                         "initramfs (%llu MiB); "
                          "give it more with --memory",
                          d->kernel.name, (unsigned long long)(d->memory_size >> 20),
                          (unsigned long long)(k->room >> 20), (unsigned long long)(total >> 20));
@@ -108,7 +115,8 @@ static int linux_add_initrd(struct image_plan *plan, const struct image_descript
     return plan_add(plan, "secret_hole", plan->secret_gpa, plan->secret_size, NULL, 0, error);
 }
 
-static void linux_fill_boot_params(const struct image_plan *plan, const struct linux_kernel *k, u64 rsdp, u8 *bp)
+static void linux_fill_boot_params(const struct image_plan *plan, const struct linux_kernel *k,
+                                   u64 rsdp, u8 *bp)
 {
     memcpy(bp + BP_SETUP_SECTS, k->file + BP_SETUP_SECTS, k->header_end - BP_SETUP_SECTS);
     store_le64(bp + BP_ACPI_RSDP, rsdp);
@@ -133,7 +141,8 @@ static int linux_add_command_line(struct image_plan *plan, const struct image_de
     const char *text = d->command_line ? d->command_line : "";
     size_t size = strlen(text) + 1;
     if (size > k->command_max + 1)
-        return error_set(error, ERROR_USAGE, "command line of %zu characters; this kernel takes %llu", size - 1,
+        return error_set(error, ERROR_USAGE,
+                         "command line of %zu characters; this kernel takes %llu", size - 1,
                          (unsigned long long)k->command_max);
     u8 *copy = plan_own(plan, size, error);
     if (!copy)
@@ -148,10 +157,12 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     if (linux_read_header(&d->kernel, &k, error))
         return -1;
     if (k.load + k.room + MIB(1) > plan_low_end(plan))
-        return error_set(error, ERROR_MEMORY, "%s: needs guest memory up to %llu MiB to unpack itself, there are %llu MiB; "
-                         "give it more with --memory",
-                         d->kernel.name, (unsigned long long)((k.load + k.room + MIB(2) - 1) >> 20),
-                         (unsigned long long)(plan->memory_size >> 20));
+        return error_set(
+            error, ERROR_MEMORY,
+            "%s: needs guest memory up to %llu MiB to unpack itself, there are %llu MiB; "
+            "give it more with --memory",
+            d->kernel.name, (unsigned long long)((k.load + k.room + MIB(2) - 1) >> 20),
+            (unsigned long long)(plan->memory_size >> 20));
     u8 *bp = plan_own(plan, PAGE_SIZE, error);
     u8 *acpi = bp ? plan_own(plan, ACPI_SIZE_MAX, error) : NULL;
     if (!acpi)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measuring a flash image that ends at 4 GiB, with the table of kernel hashes if it has a place for one [sev 11, 12].
- * Such a plan gives the launch digest; running firmware needs more of a machine than the board has.
+ * Measuring a flash image that ends at 4 GiB, with the table of kernel hashes if it has a place for
+ * one [sev 11, 12]. Such a plan gives the launch digest; running firmware needs more of a machine
+ * than the board has.
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
@@ -28,11 +29,13 @@ static const u8 guid_hash_initrd[GUID_SIZE] = {0x31, 0xf7, 0xba, 0x44, 0x2f, 0x3
 static const u8 guid_hash_kernel[GUID_SIZE] = {0x37, 0x94, 0xe7, 0x4d, 0xd2, 0xab, 0x7f, 0x42,
                                                0xb8, 0x35, 0xd5, 0xb1, 0x72, 0xd2, 0x04, 0x5b};
 
-/* The data of an entry of the table that ends at the footer, walked downwards; NULL if it is not there. */
+/* The data of an entry of the table that ends at the footer, walked downwards; NULL if it is not
+ * there. */
 static const u8 *ovmf_entry(const struct image_file *file, const u8 guid[GUID_SIZE], u32 want_size)
 {
     const u8 *f = file->data;
-    if (file->size < FOOTER_FROM_END + 2 || memcmp(f + file->size - FOOTER_FROM_END, guid_footer, GUID_SIZE))
+    if (file->size < FOOTER_FROM_END + 2 ||
+        memcmp(f + file->size - FOOTER_FROM_END, guid_footer, GUID_SIZE))
         return NULL;
     size_t end = file->size - FOOTER_FROM_END + GUID_SIZE;
     u32 total = load_le16(f + end - ENTRY_OVERHEAD);
@@ -59,12 +62,14 @@ static void hash_entry(struct writer *w, const u8 guid[GUID_SIZE], const void *d
     write_bytes(w, digest, sizeof digest);
 }
 
-static int ovmf_add_hashes(struct image_plan *plan, const struct image_description *d, struct error *error)
+static int ovmf_add_hashes(struct image_plan *plan, const struct image_description *d,
+                           struct error *error)
 {
     const u8 *area = ovmf_entry(&d->firmware, guid_hash_area, 8);
     u64 base = area ? load_le32(area) : 0, size = area ? load_le32(area + 4) : 0;
     if (!area || size < HASH_TABLE_SIZE || base % 16)
-        return error_set(error, ERROR_FILE, "%s: has no place for kernel hashes; an AmdSev build of OVMF has one",
+        return error_set(error, ERROR_FILE,
+                         "%s: has no place for kernel hashes; an AmdSev build of OVMF has one",
                          d->firmware.name);
     u8 *table = plan_own(plan, HASH_TABLE_SIZE, error);
     if (!table)
@@ -76,7 +81,8 @@ static int ovmf_add_hashes(struct image_plan *plan, const struct image_descripti
     hash_entry(&w, guid_hash_cmdline, command, strlen(command) + 1);
     hash_entry(&w, guid_hash_initrd, d->initrd.data ? d->initrd.data : "", d->initrd.size);
     hash_entry(&w, guid_hash_kernel, d->kernel.data, d->kernel.size);
-    plan->pieces[plan->piece_count++] = (struct image_piece){"kernel_hashes", base, HASH_TABLE_SIZE, table, HASH_TABLE_SIZE};
+    plan->pieces[plan->piece_count++] =
+        (struct image_piece){"kernel_hashes", base, HASH_TABLE_SIZE, table, HASH_TABLE_SIZE};
     return 0;
 }
 
@@ -84,8 +90,9 @@ int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct
 {
     const struct image_file *file = &d->firmware;
     if (!file->size || file->size % 16 || file->size > MIB(64))
-        return error_set(error, ERROR_FILE, "%s: %zu bytes; a flash image has up to 64 MiB in multiples of 16", file->name,
-                         file->size);
+        return error_set(error, ERROR_FILE,
+                         "%s: %zu bytes; a flash image has up to 64 MiB in multiples of 16",
+                         file->name, file->size);
     plan->runnable = false;
     plan->flash_size = file->size;
     plan->flash_gpa = GIB(4) - file->size;

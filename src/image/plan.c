@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The launch plan: pieces in order, the e820 map, and what can be said of a whole plan (digest, dump). */
+/* The launch plan: pieces in order, the e820 map, and what can be said of a whole plan (digest,
+ * dump). */
 #include <stdlib.h>
 
 #include "crypto/crypto.h"
@@ -34,24 +35,27 @@ static const struct image_piece *plan_overlap(const struct image_plan *plan, u64
     return NULL;
 }
 
-int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data, u64 data_size,
-             struct error *error)
+int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
+             u64 data_size, struct error *error)
 {
     u64 end = plan_low_end(plan);
     if (!size)
         return 0;
     if (gpa > end || size > end - gpa || ALIGN_UP(size, PAGE_SIZE) > end - gpa)
-        return error_set(error, ERROR_MEMORY, "%s: needs guest memory up to %#llx, there is %#llx; give it more with --memory",
-                         name, (unsigned long long)(gpa + size), (unsigned long long)end);
+        return error_set(
+            error, ERROR_MEMORY,
+            "%s: needs guest memory up to %#llx, there is %#llx; give it more with --memory", name,
+            (unsigned long long)(gpa + size), (unsigned long long)end);
     size = ALIGN_UP(size, PAGE_SIZE);
     const struct image_piece *other = plan_overlap(plan, gpa, size);
     if (other)
         return error_set(error, ERROR_FILE, "%s: wants guest memory at %#llx, where %s lies", name,
                          (unsigned long long)gpa, other->name);
     if (plan->piece_count == IMAGE_PIECES_MAX)
-        return error_set(error, ERROR_FILE, "%s: more than %u parts to load", name, IMAGE_PIECES_MAX);
-    plan->pieces[plan->piece_count++] =
-        (struct image_piece){.name = name, .gpa = gpa, .size = size, .data = data, .data_size = data_size};
+        return error_set(error, ERROR_FILE, "%s: more than %u parts to load", name,
+                         IMAGE_PIECES_MAX);
+    plan->pieces[plan->piece_count++] = (struct image_piece){
+        .name = name, .gpa = gpa, .size = size, .data = data, .data_size = data_size};
     return 0;
 }
 
@@ -67,13 +71,16 @@ void plan_e820_board(struct image_plan *plan, u64 acpi)
     plan_e820(plan, LAYOUT_ROM_END, acpi, IMAGE_E820_RAM);
     plan_e820(plan, acpi, plan_low_end(plan), IMAGE_E820_ACPI);
     if (plan->memory_size > BOARD_LOW_RAM_END)
-        plan_e820(plan, BOARD_HIGH_RAM, BOARD_HIGH_RAM + plan->memory_size - BOARD_LOW_RAM_END, IMAGE_E820_RAM);
+        plan_e820(plan, BOARD_HIGH_RAM, BOARD_HIGH_RAM + plan->memory_size - BOARD_LOW_RAM_END,
+                  IMAGE_E820_RAM);
 }
 
-static int plan_fill(struct image_plan *plan, const struct image_description *d, struct error *error)
+static int plan_fill(struct image_plan *plan, const struct image_description *d,
+                     struct error *error)
 {
     if (d->memory_size < MIB(2) || d->memory_size % MIB(2) || d->memory_size > GIB(512))
-        return error_set(error, ERROR_USAGE, "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
+        return error_set(error, ERROR_USAGE,
+                         "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
                          (unsigned long long)d->memory_size);
     if (d->secret && !d->sev)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
@@ -85,7 +92,8 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
         return elf_plan(plan, d, error);
     if (linux_recognise(&d->kernel))
         return linux_plan(plan, d, error);
-    return error_set(error, ERROR_FILE, "%s: neither a Linux bzImage nor an x86 ELF executable", d->kernel.name);
+    return error_set(error, ERROR_FILE, "%s: neither a Linux bzImage nor an x86 ELF executable",
+                     d->kernel.name);
 }
 
 struct image_plan *image_build(const struct image_description *d, struct error *error)
@@ -114,8 +122,8 @@ void image_free(struct image_plan *plan)
     free(plan);
 }
 
-bool image_dump(const struct image_plan *plan, bool (*write)(void *context, const void *data, size_t size),
-                void *context)
+bool image_dump(const struct image_plan *plan,
+                bool (*write)(void *context, const void *data, size_t size), void *context)
 {
     static const u8 zeros[PAGE_SIZE];
     for (u32 i = 0; i < plan->piece_count; i++) {

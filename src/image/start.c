@@ -3,18 +3,19 @@
 #include "abi/x86.h"
 #include "image/internal.h"
 
-#define SELECTOR_CODE 0x10u
-#define SELECTOR_DATA 0x18u
-#define SEGMENT_CODE64 0xa9bu /* P, code, readable, accessed; L, G */
-#define SEGMENT_CODE32 0xc9bu
-#define SEGMENT_DATA   0xc93u
+#define SELECTOR_CODE    0x10u
+#define SELECTOR_DATA    0x18u
+#define SEGMENT_CODE64   0xa9bu /* P, code, readable, accessed; L, G */
+#define SEGMENT_CODE32   0xc9bu
+#define SEGMENT_DATA     0xc93u
 
 #define PAGE_TABLES_SIZE 0x6000u
 
 /* A flat descriptor from the VMCB's form of its attributes. */
 static u64 descriptor(u32 attributes)
 {
-    return 0xffffull | (u64)(attributes & 0xff) << 40 | 0xfull << 48 | (u64)(attributes >> 8 & 0xf) << 52;
+    return 0xffffull | (u64)(attributes & 0xff) << 40 | 0xfull << 48 |
+           (u64)(attributes >> 8 & 0xf) << 52;
 }
 
 static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
@@ -40,14 +41,15 @@ static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
     return plan_add(plan, "gdt", LAYOUT_GDT, PAGE_SIZE, gdt, PAGE_SIZE, error);
 }
 
-/* PML4, PDPT, four page directories: the first 4 GiB, 2 MiB pages. Under SEV all of it is private: with the
- * C-bit everywhere, as the kernel's own tables have it. */
+/* PML4, PDPT, four page directories: the first 4 GiB, 2 MiB pages. Under SEV all of it is private:
+ * with the C-bit everywhere, as the kernel's own tables have it. */
 static void start_fill_tables(u8 *tables, u64 c_bit)
 {
     const u64 table = PTE_P | PTE_RW | c_bit, leaf = table | PTE_PS;
     store_le64(tables, (LAYOUT_PAGE_TABLES + PAGE_SIZE) | table);
     for (u32 i = 0; i < 4; i++)
-        store_le64(tables + PAGE_SIZE + 8 * (size_t)i, (LAYOUT_PAGE_TABLES + (2 + i) * PAGE_SIZE) | table);
+        store_le64(tables + PAGE_SIZE + 8 * (size_t)i,
+                   (LAYOUT_PAGE_TABLES + (2 + i) * PAGE_SIZE) | table);
     for (u32 i = 0; i < 4 * 512; i++)
         store_le64(tables + 2 * (size_t)PAGE_SIZE + 8 * (size_t)i, (u64)i * MIB(2) | leaf);
 }
@@ -65,7 +67,8 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
     r->cr3 = LAYOUT_PAGE_TABLES | c_bit;
     r->cr4 = CR4_PAE;
     r->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME;
-    return plan_add(plan, "page_tables", LAYOUT_PAGE_TABLES, PAGE_TABLES_SIZE, tables, PAGE_TABLES_SIZE, error);
+    return plan_add(plan, "page_tables", LAYOUT_PAGE_TABLES, PAGE_TABLES_SIZE, tables,
+                    PAGE_TABLES_SIZE, error);
 }
 
 int start_32bit(struct image_plan *plan, u64 eip, struct error *error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ACPI tables: checksums and pointers by hand, and the disassembler of the ACPI project as a second opinion. */
+/* The ACPI tables: checksums and pointers by hand, and the disassembler of the ACPI project as a
+ * second opinion. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,8 +112,10 @@ static void iasl_reads_the_tables_without_complaint(void **state)
         dump(&t, names[i], path);
     }
     snprintf(command, sizeof command,
-             "cd %s && iasl -d FACP.aml APIC.aml DSDT.aml >log 2>&1 && ! grep -qiE 'error|warning|invalid' log && "
-             "grep -q 'Name (_PRT' DSDT.dsl && grep -q 'EisaId (\"PNP0A03\")' DSDT.dsl && iasl -ve DSDT.dsl >log2 2>&1",
+             "cd %s && iasl -d FACP.aml APIC.aml DSDT.aml >log 2>&1 && ! grep -qiE "
+             "'error|warning|invalid' log && "
+             "grep -q 'Name (_PRT' DSDT.dsl && grep -q 'EisaId (\"PNP0A03\")' DSDT.dsl && iasl -ve "
+             "DSDT.dsl >log2 2>&1",
              folder);
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof command, "rm -r %s", folder);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What CPUID tells a guest: the host's processor, less what a guest has no part in, plus what a
+ * hypervisor adds [cpu 1, 9.8, 10.1].
+ */
+#include "hypervisor/internal.h"
+
+#define KVM_LEAF           0x40000000u
+#define KVM_CLOCK          BIT(3)
+#define KVM_NO_IO_DELAY    BIT(1)
+#define KVM_CLOCK_STABLE   BIT(24)
+
+#define LEAF1_ECX_MONITOR  BIT(3)
+#define LEAF1_ECX_X2APIC   BIT(21)
+#define LEAF1_ECX_DEADLINE BIT(24)
+#define LEAF1_ECX_XSAVE    BIT(26)
+#define LEAF1_ECX_OSXSAVE  BIT(27)
+#define LEAF1_ECX_GUEST    BIT(31)
+#define LEAF1_EDX_APIC     BIT(9)
+#define LEAF1_EDX_HTT      BIT(28)
+
+static void leaf_1(struct vm *vm, u32 out[4])
+{
+    const struct vcpu *c = &vm->cpu;
+    out[1] =
+        (out[1] & 0xff00) | 1u << 16 | vm->board.lapic.id << 24; /* CLFLUSH size; one processor */
+    out[2] &= (u32) ~(LEAF1_ECX_MONITOR | LEAF1_ECX_OSXSAVE);
+    out[2] |= (u32)(LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_GUEST);
+    if ((out[2] & LEAF1_ECX_XSAVE) && (c->vmcb.save.cr4 & CR4_OSXSAVE))
+        out[2] |= (u32)LEAF1_ECX_OSXSAVE;
+    out[3] &= (u32) ~(LEAF1_EDX_HTT | LEAF1_EDX_APIC);
+    if (vm->board.lapic.base_msr & BIT(11))
+        out[3] |= (u32)LEAF1_EDX_APIC;
+}
+
+/* One thread in one core: no levels of topology above it. */
+static void leaf_b(struct vm *vm, u32 subleaf, u32 out[4])
+{
+    out[0] = 0;
+    out[1] = subleaf < 2;
+    out[2] = subleaf < 2 ? subleaf | (subleaf + 1) << 8 : subleaf;
+    out[3] = vm->board.lapic.id;
+}
+
+static void leaf_kvm(u32 leaf, u32 out[4])
+{
+    memset(out, 0, 4 * sizeof out[0]);
+    if (leaf == KVM_LEAF) {
+        out[0] = KVM_LEAF + 1;
+        memcpy(&out[1], "KVMKVMKVM\0\0\0", 12);
+    } else if (leaf == KVM_LEAF + 1) {
+        out[0] = (u32)(KVM_CLOCK | KVM_NO_IO_DELAY | KVM_CLOCK_STABLE);
+    }
+}
+
+/* Plain SEV: bit 1; bit 10 spares the guest cache flushes; where the C-bit is. */
+static void leaf_sev(struct vm *vm, u32 out[4])
+{
+    u32 where = out[1] & 0xfff;
+    memset(out, 0, 4 * sizeof out[0]);
+    if (!vm->config.plan->sev)
+        return;
+    out[0] = (u32)(BIT(1) | BIT(10));
+    out[1] = where;
+}
+
+void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+{
+    if (leaf >= KVM_LEAF && leaf < KVM_LEAF + 0x10000) {
+        leaf_kvm(leaf, out);
+        return;
+    }
+    host_cpuid(vm->hv->host, vm->hv->core, leaf, subleaf, out);
+    switch (leaf) {
+    case 1:
+        leaf_1(vm, out);
+        break;
+    case 0xb:
+        leaf_b(vm, subleaf, out);
+        break;
+    case 0x80000001:
+        out[2] &= (u32)~BIT(2);
+        break; /* SVM */
+    case 0x80000007:
+        out[3] |= (u32)BIT(8);
+        break; /* invariant TSC */
+    case 0x80000008:
+        out[2] = 0;
+        break; /* one core */
+    case 0x8000000a:
+        memset(out, 0, 4 * sizeof out[0]);
+        break;
+    case 0x8000001e:
+        out[0] = vm->board.lapic.id;
+        out[1] = out[2] = out[3] = 0;
+        break;
+    case 0x8000001f:
+        leaf_sev(vm, out);
+        break;
+    default:
+        break;
+    }
+}

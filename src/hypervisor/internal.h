@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the hypervisor share: the host's frames, a VM with its processor and its board.
+ * */
+#ifndef SOFTSEV_HYPERVISOR_INTERNAL_H
+#define SOFTSEV_HYPERVISOR_INTERNAL_H
+
+#include "abi/vmcb.h"
+#include "abi/x86.h"
+#include "device/bus.h"
+#include "device/debug.h"
+#include "device/gsi.h"
+#include "device/ioapic.h"
+#include "device/lapic.h"
+#include "device/pci.h"
+#include "device/pic.h"
+#include "device/pit.h"
+#include "device/pm.h"
+#include "device/reset.h"
+#include "device/rtc.h"
+#include "device/timer.h"
+#include "device/uart.h"
+#include "device/virtio_blk.h"
+#include "device/virtio_console.h"
+#include "hypervisor/vm.h"
+#include "image/board.h"
+
+#define CHUNK_SIZE MIB(2)
+#define VMS_MAX    64
+
+/* --- frames.c: which of the host's memory is in use ------------------------------------------- */
+
+#define FRAME_NONE (~0ull)
+
+struct frames {
+    u64 chunks;      /* of 2 MiB in DRAM */
+    u8 *state;       /* per chunk: free, whole (a guest's), or split into pages */
+    u64 (*pages)[8]; /* per chunk, if split: a bit per page in use */
+};
+
+bool frames_create(struct frames *f, u64 memory_size);
+void frames_destroy(struct frames *f);
+u64 frames_take_chunk(struct frames *f);            /* SPA, or FRAME_NONE */
+u64 frames_take_pages(struct frames *f, u32 count); /* contiguous, up to 64; SPA or FRAME_NONE */
+void frames_give_chunk(struct frames *f, u64 spa);
+void frames_give_pages(struct frames *f, u64 spa, u32 count);
+u64 frames_free_bytes(const struct frames *f); /* in whole chunks */
+
+/* --- npt.c: nested page tables ---------------------------------------------------------------- */
+
+#define NPT_PAGES_MAX                                                                              \
+    1100 /* root, upper tables and one directory a GiB for 512 GiB and the window */
+
+struct npt {
+    u64 root; /* SPA */
+    u64 pages[NPT_PAGES_MAX];
+    u32 page_count;
+};
+
+bool npt_create(struct npt *n, struct host *host, struct frames *frames);
+/* Maps 2 MiB at a guest address; false: no memory for tables. */
+bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
+void npt_destroy(struct npt *n, struct frames *frames);
+
+/* --- The VM ----------------------------------------------------------------------------------- */
+
+#define MTRR_COUNT (16 + 11)
+#define INPUT_MAX  4096
+
+struct vcpu {
+    u64 vmcb_spa, iopm_spa, msrpm_spa;
+    struct vmcb vmcb; /* as last read; `save_changed` says that the save area must go back */
+    bool save_changed;
+    bool halted;
+    u64 exception; /* EVENTINJ of an exception we raise; 0: none */
+    bool nmi;
+    u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core */
+    u8 fx[512];
+    u64 mtrr[MTRR_COUNT], mtrr_default;
+    u64 kvm_clock; /* MSR 4B564D01 */
+};
+
+struct board {
+    struct clock clock; /* the machine's, as the devices see it */
+    struct timer_queue timers;
+    struct bus ports, memory;
+    struct pic pic;
+    struct ioapic ioapic;
+    struct lapic_bus lapics;
+    struct lapic lapic;
+    struct gsi gsi;
+    struct pit pit;
+    struct rtc rtc;
+    struct uart uart;
+    struct pm pm;
+    struct reset reset;
+    struct debug_exit debug_exit;
+    struct pci pci;
+    struct virtio_blk disk;
+    struct virtio_console console;
+    u8 input[INPUT_MAX]; /* bytes for the UART */
+    u32 input_count;
+    u64 dma_page;
+};
+
+struct vm {
+    struct hypervisor *hv;
+    struct vm_config config;
+    enum vm_state state;
+    char reason[200];
+    u32 debug_exit_code;
+    bool encrypted; /* made by the firmware, with a handle and an ASID */
+    u32 handle, asid;
+    u64 *chunks; /* SPA of each 2 MiB of RAM, in order of guest addresses */
+    u64 chunk_count;
+    struct npt npt;
+    struct vcpu cpu;
+    struct board board;
+    u64 exits[VM_EXIT_KINDS];
+    u64 guest_ns;
+};
+
+struct hypervisor {
+    struct host *host;
+    struct frames frames;
+    u64 hsave_spa;
+    u64 command_spa; /* the mailbox's buffer, and what its pointers point at */
+    struct vm *vms[VMS_MAX];
+    u32 vm_count;
+    struct vm *loaded; /* whose registers the core holds */
+    u32 turn;
+    u32 asid_first, asid_last; /* for guests without SEV-ES */
+    u32 core;
+};
+
+/* Guest address to the host's; 0 bytes left: no RAM there. `left` is what remains of the 2 MiB. */
+u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left);
+bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size);
+bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size);
+void vm_end(struct vm *vm, enum vm_state state, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The nested tables, the VMCB, the devices. False: no memory for them. */
+bool vcpu_create(struct vm *vm);
+void vcpu_destroy(struct vm *vm);
+int board_create(struct vm *vm, struct error *error);
+void board_set_time(struct vm *vm); /* the machine's clock, and what is due by it */
+
+/* --- vcpu.c: one processor of a VM, its turn on the core -------------------------------------- */
+
+/* Runs until `deadline_ns` at the latest and handles the exit that ends it. */
+void vcpu_run(struct vm *vm, u64 deadline_ns);
+bool vcpu_can_run(struct vm *vm); /* not halted, or something wakes it now */
+/* The general registers while the VM has the core. RAX and RSP live in the VMCB. */
+u64 vcpu_get(struct vm *vm, u32 reg);
+void vcpu_set(struct vm *vm, u32 reg, u64 value);
+void vcpu_advance(struct vm *vm, u64 next_rip); /* past the instruction that exited */
+void vcpu_raise(struct vm *vm, enum vector vector, bool has_code, u32 code);
+
+/* --- exits.c, and what it leans on ------------------------------------------------------------ */
+
+void exits_handle(struct vm *vm);
+void string_io(struct vm *vm, u64 info, u64 next_rip); /* INS, OUTS */
+u64 mmio_read(struct vm *vm, u64 gpa, u32 size);
+void mmio_write(struct vm *vm, u64 gpa, u32 size, u64 value);
+const char *exits_kind_name(u32 kind);
+u32 exits_kinds(void);
+
+void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
+bool msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
+bool msr_write(struct vm *vm, u32 msr, u64 value);
+void msr_reset(struct vm *vm);
+extern const u32 msr_passed_through[];
+extern const u32 msr_passed_through_count;
+
+/* --- launch.c --------------------------------------------------------------------------------- */
+
+int vm_place_piece(struct vm *vm, const struct image_piece *piece, struct error *error);
+void launch_undo(struct vm *vm); /* DEACTIVATE, DECOMMISSION; nothing if it was not launched */
+
+/* --- psp.c: the mailbox ----------------------------------------------------------------------- */
+
+/* Runs one command on a copy of `buffer` in host memory and copies it back, whatever the status. */
+u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size);
+int psp_check(u32 status, u32 command, struct error *error); /* 0, or -1 and the status in words */
+int psp_flush(struct hypervisor *hv, struct error *error);   /* WBINVD everywhere, DF_FLUSH */
+/* SPA of the area that command buffers point at: seven pages. */
+u64 psp_data(const struct hypervisor *hv, size_t offset);
+
+#endif

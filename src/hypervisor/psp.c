@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mailbox driver: command buffers in host memory, one command at a time, and the platform's
+ * commands that host software issues [sev 1, 4].
+ */
+#include "abi/sev.h"
+#include "hypervisor/internal.h"
+
+u64 psp_data(const struct hypervisor *hv, size_t offset)
+{
+    return hv->command_spa + PAGE_SIZE + offset;
+}
+
+u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size)
+{
+    if (size && !host_write(hv->host, hv->command_spa, buffer, size))
+        return SEV_STATUS_INVALID_ADDRESS;
+    u32 status = host_mailbox(hv->host, command, size ? hv->command_spa : 0);
+    if (size)
+        host_read(hv->host, hv->command_spa, buffer, size);
+    return status;
+}
+
+/* 0 on success; otherwise the error says which command and which status. */
+int psp_check(u32 status, u32 command, struct error *error)
+{
+    if (status == SEV_STATUS_SUCCESS)
+        return 0;
+    enum error_code code = status == SEV_STATUS_SECURE_DATA_INVALID ? ERROR_STATE : ERROR_FIRMWARE;
+    return error_set(error, code, "the firmware refused %s: %s (%02Xh)", sev_command_name(command),
+                     sev_status_name(status), status);
+}
+
+static int psp_run(struct hypervisor *hv, u32 command, void *buffer, size_t size,
+                   struct error *error)
+{
+    return psp_check(psp_command(hv, command, buffer, size), command, error);
+}
+
+/* What makes ASIDs usable after INIT and reusable after DEACTIVATE: every core's caches, then the
+ * data fabric [sev 5.3]. */
+int psp_flush(struct hypervisor *hv, struct error *error)
+{
+    for (u32 core = 0; core < host_cores(hv->host); core++)
+        host_wbinvd(hv->host, core);
+    return psp_run(hv, SEV_CMD_DF_FLUSH, NULL, 0, error);
+}
+
+int platform_init(struct hypervisor *hv, struct error *error)
+{
+    struct sev_init init = {0};
+    if (psp_run(hv, SEV_CMD_INIT, &init, sizeof init, error))
+        return -1;
+    return psp_flush(hv, error);
+}
+
+int platform_shutdown(struct hypervisor *hv, struct error *error)
+{
+    return psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error);
+}
+
+int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error)
+{
+    struct sev_platform_status s = {0};
+    if (psp_run(hv, SEV_CMD_PLATFORM_STATUS, &s, sizeof s, error))
+        return -1;
+    *out = (struct platform_status){
+        .api_major = s.api_major,
+        .api_minor = s.api_minor,
+        .build = s.build,
+        .state = s.state,
+        .owned = s.owner & SEV_PLATFORM_OWNED,
+        .es = s.config & SEV_OPTIONS_ES,
+        .guest_count = s.guest_count,
+    };
+    return 0;
+}
+
+int platform_export(struct hypervisor *hv, struct platform_chain *out, struct error *error)
+{
+    struct sev_pdh_cert_export e = {
+        .pdh_paddr = psp_data(hv, 0),
+        .pdh_len = PLATFORM_PDH_SIZE,
+        .chain_paddr = psp_data(hv, PAGE_SIZE),
+        .chain_len = PLATFORM_CHAIN_SIZE,
+    };
+    if (psp_run(hv, SEV_CMD_PDH_CERT_EXPORT, &e, sizeof e, error))
+        return -1;
+    host_read(hv->host, psp_data(hv, 0), out->pdh, sizeof out->pdh);
+    host_read(hv->host, psp_data(hv, PAGE_SIZE), out->chain, sizeof out->chain);
+    return 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One processor of a VM: its VMCB and permission maps, what must be in place before VMRUN
+ * (registers that VMRUN does not switch, an interrupt to inject) and what is read back after
+ * #VMEXIT [APM2 15.5, 15.20, 15.21].
+ */
+#include <stdlib.h>
+
+#include "hypervisor/internal.h"
+
+#define IOPM_PAGES  3u
+#define MSRPM_PAGES 2u
+
+/* Everything that would leave the guest's world or that devices answer; RDTSC, WBINVD, CR and DR
+ * moves stay inside. */
+#define INTERCEPTS_3                                                                               \
+    (INTERCEPT3_INTR | INTERCEPT3_NMI | INTERCEPT3_SMI | INTERCEPT3_INIT | INTERCEPT3_CPUID |      \
+     INTERCEPT3_RDPMC | INTERCEPT3_RSM | INTERCEPT3_INVD | INTERCEPT3_HLT | INTERCEPT3_INVLPGA |   \
+     INTERCEPT3_IOIO | INTERCEPT3_MSR | INTERCEPT3_SHUTDOWN)
+#define INTERCEPTS_4                                                                               \
+    (INTERCEPT4_VMRUN | INTERCEPT4_VMMCALL | INTERCEPT4_VMLOAD | INTERCEPT4_VMSAVE |               \
+     INTERCEPT4_STGI | INTERCEPT4_CLGI | INTERCEPT4_SKINIT | INTERCEPT4_MONITOR |                  \
+     INTERCEPT4_MWAIT | INTERCEPT4_RDPRU)
+
+/* The VMCB is read back as far as #VMEXIT writes it, and goes back in two parts: the controls, and
+ * of the save area what a handler may have changed. The rest of the save area belongs to VMLOAD and
+ * VMSAVE. */
+#define VMCB_READ_SIZE (0x400 + offsetof(struct vmcb_save, dbgctl))
+#define CONTROL_SIZE   0xd0u
+#define SAVE_FIRST     offsetof(struct vmcb_save, cpl)
+#define SAVE_END       offsetof(struct vmcb_save, star)
+
+/* Two bits an MSR, read and write; three ranges of 8192 MSRs, 2 KiB each [APM2 15.11]. */
+static void msrpm_allow(u8 *map, u32 msr)
+{
+    u32 range = msr < 0x2000 ? 0 : msr >= 0xc0010000 ? 2 : 1;
+    u32 bit = range * 0x4000 + (msr & 0x1fff) * 2;
+    map[bit / 8] &= (u8) ~(3u << bit % 8);
+}
+
+static bool vcpu_write_maps(struct vm *vm)
+{
+    u8 map[IOPM_PAGES * PAGE_SIZE];
+    struct vcpu *c = &vm->cpu;
+    memset(map, 0xff, sizeof map);
+    if (!host_write(vm->hv->host, c->iopm_spa, map, sizeof map))
+        return false;
+    for (u32 i = 0; i < msr_passed_through_count; i++)
+        msrpm_allow(map, msr_passed_through[i]);
+    return host_write(vm->hv->host, c->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
+}
+
+bool vcpu_create(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    c->vmcb_spa = frames_take_pages(&vm->hv->frames, 1);
+    c->iopm_spa = frames_take_pages(&vm->hv->frames, IOPM_PAGES);
+    c->msrpm_spa = frames_take_pages(&vm->hv->frames, MSRPM_PAGES);
+    if (c->vmcb_spa == FRAME_NONE || c->iopm_spa == FRAME_NONE || c->msrpm_spa == FRAME_NONE ||
+        !vcpu_write_maps(vm))
+        return false;
+    struct vmcb_control *control = &c->vmcb.control;
+    control->intercept_3 = (u32)INTERCEPTS_3;
+    control->intercept_4 = (u32)INTERCEPTS_4;
+    control->iopm_base = c->iopm_spa;
+    control->msrpm_base = c->msrpm_spa;
+    control->asid = vm->asid;
+    control->tlb_control = TLB_FLUSH_ASID;
+    control->v_intr = (u32)V_INTR_MASKING;
+    control->np_control = NP_ENABLE | (vm->config.plan->sev ? NP_SEV : 0);
+    control->n_cr3 = vm->npt.root;
+    c->vmcb.save = vm->config.plan->registers;
+    memcpy(c->gpr, vm->config.plan->gpr, sizeof c->gpr);
+    store_le16(c->fx, 0x37f);       /* FCW */
+    store_le32(c->fx + 24, 0x1f80); /* MXCSR */
+    store_le32(c->fx + 28, 0xffff);
+    msr_reset(vm);
+    return host_write(vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
+}
+
+void vcpu_destroy(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    const struct {
+        u64 spa;
+        u32 pages;
+    } parts[] = {{c->vmcb_spa, 1}, {c->iopm_spa, IOPM_PAGES}, {c->msrpm_spa, MSRPM_PAGES}};
+    for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (parts[i].spa && parts[i].spa != FRAME_NONE)
+            frames_give_pages(&vm->hv->frames, parts[i].spa, parts[i].pages);
+    }
+}
+
+/* --- Registers -------------------------------------------------------------------------------- */
+
+#define REG_RAX 0u
+#define REG_RSP 4u
+
+u64 vcpu_get(struct vm *vm, u32 reg)
+{
+    if (reg == REG_RAX)
+        return vm->cpu.vmcb.save.rax;
+    if (reg == REG_RSP)
+        return vm->cpu.vmcb.save.rsp;
+    return host_gpr(vm->hv->host, vm->hv->core)[reg & 15];
+}
+
+void vcpu_set(struct vm *vm, u32 reg, u64 value)
+{
+    vm->cpu.save_changed = true;
+    if (reg == REG_RAX)
+        vm->cpu.vmcb.save.rax = value;
+    else if (reg == REG_RSP)
+        vm->cpu.vmcb.save.rsp = value;
+    else
+        host_gpr(vm->hv->host, vm->hv->core)[reg & 15] = value;
+}
+
+void vcpu_advance(struct vm *vm, u64 next_rip)
+{
+    vm->cpu.vmcb.save.rip = next_rip;
+    vm->cpu.vmcb.control.interrupt_shadow &= ~INTERRUPT_SHADOW;
+    vm->cpu.save_changed = true;
+}
+
+void vcpu_raise(struct vm *vm, enum vector vector, bool has_code, u32 code)
+{
+    vm->cpu.exception = (u64)vector | (u64)EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_VALID |
+                        (has_code ? EVENT_ERROR_CODE | (u64)code << 32 : 0);
+}
+
+static void vcpu_unload(struct vm *vm)
+{
+    struct host *h = vm->hv->host;
+    u32 core = vm->hv->core;
+    memcpy(vm->cpu.gpr, host_gpr(h, core), sizeof vm->cpu.gpr);
+    memcpy(vm->cpu.dr, host_dr(h, core), sizeof vm->cpu.dr);
+    host_fxsave(h, core, vm->cpu.fx);
+    host_rdmsr(h, core, MSR_TSC_AUX, &vm->cpu.tsc_aux);
+    host_vmsave(h, core, vm->cpu.vmcb_spa);
+}
+
+/* Puts on the core what VMRUN does not: only needed when another VM had it. */
+static void vcpu_load(struct vm *vm)
+{
+    struct host *h = vm->hv->host;
+    u32 core = vm->hv->core;
+    if (vm->hv->loaded == vm)
+        return;
+    if (vm->hv->loaded)
+        vcpu_unload(vm->hv->loaded);
+    memcpy(host_gpr(h, core), vm->cpu.gpr, sizeof vm->cpu.gpr);
+    memcpy(host_dr(h, core), vm->cpu.dr, sizeof vm->cpu.dr);
+    host_fxrstor(h, core, vm->cpu.fx);
+    host_wrmsr(h, core, MSR_TSC_AUX, vm->cpu.tsc_aux);
+    host_vmload(h, core, vm->cpu.vmcb_spa);
+    vm->hv->loaded = vm;
+}
+
+/* --- Interrupts ------------------------------------------------------------------------------- */
+
+static bool interrupt_pending(const struct vm *vm)
+{
+    const struct board *b = &vm->board;
+    return (lapic_accepts_external(&b->lapic) && pic_pending(&b->pic)) ||
+           lapic_pending(&b->lapic) >= 0;
+}
+
+static u64 interrupt_acknowledge(struct vm *vm)
+{
+    struct board *b = &vm->board;
+    if (lapic_accepts_external(&b->lapic) && pic_pending(&b->pic))
+        return pic_acknowledge(&b->pic);
+    return (u64)lapic_acknowledge(&b->lapic);
+}
+
+bool vcpu_can_run(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    if (c->halted && (c->nmi || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
+        c->halted = false;
+    return !c->halted;
+}
+
+/* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
+ * interrupt that the guest does not take now asks for an exit when it would: a virtual interrupt
+ * whose delivery is intercepted [APM2 15.21.4]. */
+static void vcpu_inject(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    struct vmcb_control *control = &c->vmcb.control;
+    bool open =
+        (c->vmcb.save.rflags & RFLAGS_IF) && !(control->interrupt_shadow & INTERRUPT_SHADOW);
+    control->event_inject = 0;
+    control->intercept_3 &= (u32)~INTERCEPT3_VINTR;
+    control->v_intr &=
+        (u32) ~(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_TPR);
+    control->v_intr |= lapic_cr8(&vm->board.lapic);
+    if (control->exit_int_info & EVENT_VALID) {
+        control->event_inject = control->exit_int_info;
+        open = false;
+    } else if (c->exception) {
+        control->event_inject = c->exception;
+        c->exception = 0;
+        open = false;
+    } else if (c->nmi) {
+        control->event_inject = VECTOR_NMI | EVENT_NMI << EVENT_TYPE_SHIFT | EVENT_VALID;
+        c->nmi = false;
+        open = false;
+    }
+    if (!interrupt_pending(vm))
+        return;
+    if (open) {
+        control->event_inject =
+            interrupt_acknowledge(vm) | EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
+    } else {
+        control->v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT);
+        control->intercept_3 |= (u32)INTERCEPT3_VINTR;
+    }
+}
+
+/* --- VMRUN ------------------------------------------------------------------------------------ */
+
+static void vcpu_write_vmcb(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    const u8 *save = (const u8 *)&c->vmcb.save;
+    host_write(vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);
+    if (c->save_changed)
+        host_write(vm->hv->host, c->vmcb_spa + 0x400 + SAVE_FIRST, save + SAVE_FIRST,
+                   SAVE_END - SAVE_FIRST);
+    c->save_changed = false;
+}
+
+void vcpu_run(struct vm *vm, u64 deadline_ns)
+{
+    struct host *h = vm->hv->host;
+    struct vcpu *c = &vm->cpu;
+    vcpu_load(vm);
+    vcpu_inject(vm);
+    vcpu_write_vmcb(vm);
+    u64 before = host_time_ns(h);
+    if (!host_vmrun(h, vm->hv->core, c->vmcb_spa, deadline_ns)) {
+        vm_end(vm, VM_CRASHED, "VMRUN raised #GP");
+        return;
+    }
+    vm->guest_ns += host_time_ns(h) - before;
+    host_read(h, c->vmcb_spa, &c->vmcb, VMCB_READ_SIZE);
+    c->vmcb.control.tlb_control = TLB_FLUSH_NONE;
+    lapic_set_cr8(&vm->board.lapic, (u8)(c->vmcb.control.v_intr & 0xf));
+    board_set_time(vm);
+    exits_handle(vm);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a VM, and the turns that VMs take on the core. */
+#include "hypervisor/vm.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "hypervisor/internal.h"
+
+#define QUANTUM_NS 1000000ull /* of machine time: a million instructions */
+
+/* --- The host --------------------------------------------------------------------------------- */
+
+/* What the host's kernel does once: memory encryption on, SMM locked, SVM on, a place to save host
+ * state. */
+static bool host_enable_svm(struct hypervisor *hv)
+{
+    struct host *h = hv->host;
+    u64 v = 0;
+    hv->hsave_spa = frames_take_pages(&hv->frames, 1);
+    hv->command_spa = frames_take_pages(&hv->frames, 8);
+    if (hv->hsave_spa == FRAME_NONE || hv->command_spa == FRAME_NONE)
+        return false;
+    for (u32 core = 0; core < host_cores(h); core++) {
+        if (host_rdmsr(h, core, MSR_SYSCFG, &v))
+            host_wrmsr(h, core, MSR_SYSCFG, v | SYSCFG_MEM_ENCRYPT);
+        if (host_rdmsr(h, core, MSR_HWCR, &v))
+            host_wrmsr(h, core, MSR_HWCR, v | HWCR_SMM_LOCK);
+    }
+    return host_rdmsr(h, hv->core, MSR_EFER, &v) &&
+           host_wrmsr(h, hv->core, MSR_EFER, v | EFER_SVME) &&
+           host_wrmsr(h, hv->core, MSR_VM_HSAVE_PA, hv->hsave_spa);
+}
+
+struct hypervisor *hypervisor_create(struct host *host, struct error *error)
+{
+    struct hypervisor *hv = calloc(1, sizeof *hv);
+    if (!hv || !frames_create(&hv->frames, host_memory_size(host))) {
+        error_set(error, ERROR_MEMORY, "hypervisor: no memory");
+        hypervisor_destroy(hv);
+        return NULL;
+    }
+    hv->host = host;
+    if (!host_enable_svm(hv)) {
+        error_set(error, ERROR_INTERNAL,
+                  "hypervisor: this machine's processor has no SVM to turn on");
+        hypervisor_destroy(hv);
+        return NULL;
+    }
+    u32 sev[4];
+    host_cpuid(host, hv->core, 0x8000001f, 0, sev);
+    hv->asid_last = sev[2];
+    hv->asid_first = sev[3] ? sev[3] : 1;
+    return hv;
+}
+
+void hypervisor_destroy(struct hypervisor *hv)
+{
+    if (!hv)
+        return;
+    while (hv->vm_count)
+        vm_destroy(hv->vms[hv->vm_count - 1]);
+    frames_destroy(&hv->frames);
+    free(hv);
+}
+
+/* --- Guest memory as the host reaches it ------------------------------------------------------ */
+
+u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left)
+{
+    u64 low = min_u64(vm->chunk_count * CHUNK_SIZE, BOARD_LOW_RAM_END), offset = gpa;
+    *left = 0;
+    if (gpa >= BOARD_HIGH_RAM)
+        offset = gpa - BOARD_HIGH_RAM + BOARD_LOW_RAM_END;
+    else if (gpa >= low)
+        return FRAME_NONE;
+    if (offset / CHUNK_SIZE >= vm->chunk_count)
+        return FRAME_NONE;
+    *left = CHUNK_SIZE - offset % CHUNK_SIZE;
+    return vm->chunks[offset / CHUNK_SIZE] + offset % CHUNK_SIZE;
+}
+
+static bool vm_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, size_t size,
+                    bool (*read)(struct host *, u64, void *, size_t),
+                    bool (*write)(struct host *, u64, const void *, size_t))
+{
+    while (size) {
+        u64 left, spa = vm_spa(vm, gpa, &left);
+        size_t part = min_u64(size, left);
+        if (!part ||
+            !(out ? read(vm->hv->host, spa, out, part) : write(vm->hv->host, spa, in, part)))
+            return false;
+        if (out)
+            out += part;
+        else
+            in += part;
+        gpa += part;
+        size -= part;
+    }
+    return true;
+}
+
+bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size)
+{
+    return vm_copy(vm, gpa, out, NULL, size, host_read, NULL);
+}
+
+bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size)
+{
+    return vm_copy(vm, gpa, NULL, data, size, NULL, host_write);
+}
+
+bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size)
+{
+    return vm_read(vm, gpa, out, size);
+}
+
+/* --- Making and ending a VM ------------------------------------------------------------------- */
+
+static int vm_take_memory(struct vm *vm, struct error *error)
+{
+    u64 want = vm->config.plan->memory_size / CHUNK_SIZE;
+    vm->chunks = calloc(want, sizeof *vm->chunks);
+    if (!vm->chunks || !npt_create(&vm->npt, vm->hv->host, &vm->hv->frames))
+        return error_set(error, ERROR_MEMORY, "%s: no memory for its tables", vm->config.name);
+    if (frames_free_bytes(&vm->hv->frames) < vm->config.plan->memory_size)
+        return error_set(
+            error, ERROR_MEMORY,
+            "%s: wants %llu MiB, the host has %llu MiB left; give the machine more memory",
+            vm->config.name, (unsigned long long)(vm->config.plan->memory_size >> 20),
+            (unsigned long long)(frames_free_bytes(&vm->hv->frames) >> 20));
+    for (u64 i = 0; i < want; i++) {
+        u64 offset = i * CHUNK_SIZE, spa = frames_take_chunk(&vm->hv->frames);
+        u64 gpa = offset < BOARD_LOW_RAM_END ? offset : offset - BOARD_LOW_RAM_END + BOARD_HIGH_RAM;
+        if (spa == FRAME_NONE)
+            return error_set(error, ERROR_MEMORY, "%s: the host ran out of memory",
+                             vm->config.name);
+        vm->chunks[vm->chunk_count++] = spa;
+        if (!npt_map(&vm->npt, vm->hv->host, &vm->hv->frames, gpa, spa))
+            return error_set(error, ERROR_MEMORY, "%s: no memory for nested page tables",
+                             vm->config.name);
+    }
+    return 0;
+}
+
+static int vm_take_asid(struct vm *vm, struct error *error)
+{
+    struct hypervisor *hv = vm->hv;
+    bool encrypted = vm->config.plan->sev;
+    /* A plain guest takes one that no guest without SEV-ES may have, as long as there are any. */
+    u32 first = encrypted || hv->asid_first == 1 ? hv->asid_first : 1;
+    u32 last = encrypted || hv->asid_first == 1 ? hv->asid_last : hv->asid_first - 1;
+    for (u32 asid = first; asid <= last; asid++) {
+        bool used = false;
+        for (u32 i = 0; i < hv->vm_count; i++)
+            used |= hv->vms[i]->asid == asid;
+        if (!used) {
+            vm->asid = asid;
+            return 0;
+        }
+    }
+    return error_set(error, ERROR_MEMORY, "%s: every ASID for such guests is in use",
+                     vm->config.name);
+}
+
+struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, struct error *error)
+{
+    struct vm *vm = calloc(1, sizeof *vm);
+    if (!vm || hv->vm_count == VMS_MAX) {
+        error_set(error, ERROR_MEMORY, "%s: more VMs than this hypervisor holds", config->name);
+        free(vm);
+        return NULL;
+    }
+    vm->hv = hv;
+    vm->config = *config;
+    if (!config->plan->runnable)
+        error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
+    else if (!vm_take_asid(vm, error) && !vm_take_memory(vm, error) && !board_create(vm, error)) {
+        if (vcpu_create(vm)) {
+            hv->vms[hv->vm_count++] = vm;
+            return vm;
+        }
+        error_set(error, ERROR_MEMORY, "%s: no memory for its processor", config->name);
+    }
+    vm_destroy(vm);
+    return NULL;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    if (!vm)
+        return;
+    struct hypervisor *hv = vm->hv;
+    launch_undo(vm);
+    vcpu_destroy(vm);
+    npt_destroy(&vm->npt, &hv->frames);
+    for (u64 i = 0; i < vm->chunk_count; i++)
+        frames_give_chunk(&hv->frames, vm->chunks[i]);
+    for (u32 i = 0; i < hv->vm_count; i++) {
+        if (hv->vms[i] == vm) {
+            memmove(&hv->vms[i], &hv->vms[i + 1], (hv->vm_count - i - 1) * sizeof hv->vms[0]);
+            hv->vm_count--;
+        }
+    }
+    if (hv->loaded == vm)
+        hv->loaded = NULL;
+    free(vm->chunks);
+    free(vm);
+}
+
+/* A piece's bytes, then its zeros, where the guest will find them. */
+int vm_place_piece(struct vm *vm, const struct image_piece *piece, struct error *error)
+{
+    static const u8 zeros[PAGE_SIZE];
+    if (piece->data_size && !vm_write(vm, piece->gpa, piece->data, piece->data_size))
+        return error_set(error, ERROR_MEMORY, "%s: %s does not fit guest memory", vm->config.name,
+                         piece->name);
+    for (u64 at = piece->data_size; at < piece->size;) {
+        size_t part = min_u64(piece->size - at, sizeof zeros);
+        if (!vm_write(vm, piece->gpa + at, zeros, part))
+            return error_set(error, ERROR_MEMORY, "%s: %s does not fit guest memory",
+                             vm->config.name, piece->name);
+        at += part;
+    }
+    return 0;
+}
+
+int vm_load(struct vm *vm, struct error *error)
+{
+    const struct image_plan *plan = vm->config.plan;
+    if (plan->sev || vm->state != VM_LOADING)
+        return error_set(error, ERROR_INTERNAL, "%s: not a plain guest that waits for its image",
+                         vm->config.name);
+    for (u32 i = 0; i < plan->piece_count; i++) {
+        if (vm_place_piece(vm, &plan->pieces[i], error))
+            return -1;
+    }
+    vm->state = VM_RUNNABLE;
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "LOADED", "vm=%s pieces=%u", vm->config.name,
+                plan->piece_count);
+    return 0;
+}
+
+void vm_end(struct vm *vm, enum vm_state state, const char *format, ...)
+{
+    if (vm->state != VM_RUNNABLE)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(vm->reason, sizeof vm->reason, format, arguments);
+    va_end(arguments);
+    vm->state = state;
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "ENDED", "vm=%s why=\"%s\"", vm->config.name,
+                vm->reason);
+}
+
+/* --- Turns ------------------------------------------------------------------------------------ */
+
+static u64 hypervisor_next_timer(const struct hypervisor *hv)
+{
+    u64 next = TIMER_NONE;
+    for (u32 i = 0; i < hv->vm_count; i++) {
+        if (hv->vms[i]->state == VM_RUNNABLE)
+            next = min_u64(next, timer_next(&hv->vms[i]->board.timers));
+    }
+    return next;
+}
+
+/* The next VM in turn that has something to run; NULL: all are halted. `alive` counts those not
+ * ended. */
+static struct vm *hypervisor_pick(struct hypervisor *hv, u32 *alive)
+{
+    struct vm *found = NULL;
+    *alive = 0;
+    for (u32 i = 0; i < hv->vm_count; i++) {
+        struct vm *vm = hv->vms[(hv->turn + i) % hv->vm_count];
+        if (vm->state != VM_RUNNABLE)
+            continue;
+        board_set_time(vm);
+        *alive += vm->state == VM_RUNNABLE;
+        if (!found && vm->state == VM_RUNNABLE && vcpu_can_run(vm)) {
+            found = vm;
+            hv->turn = (hv->turn + i + 1) % hv->vm_count;
+        }
+    }
+    return found;
+}
+
+static void hypervisor_run_turn(struct hypervisor *hv, struct vm *vm, u64 end_ns)
+{
+    while (vm->state == VM_RUNNABLE && vcpu_can_run(vm) && host_time_ns(hv->host) < end_ns)
+        vcpu_run(vm, min_u64(end_ns, timer_next(&vm->board.timers)));
+}
+
+bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
+{
+    u32 alive = 0;
+    do {
+        struct vm *vm = hypervisor_pick(hv, &alive);
+        u64 now = host_time_ns(hv->host);
+        if (!alive || now >= until_ns)
+            break;
+        if (vm)
+            hypervisor_run_turn(hv, vm, min_u64(until_ns, now + QUANTUM_NS));
+        else
+            host_idle_until(hv->host, min_u64(until_ns, hypervisor_next_timer(hv)));
+    } while (alive);
+    return alive != 0;
+}
+
+/* --- What others may know of a VM ------------------------------------------------------------- */
+
+enum vm_state vm_get_state(const struct vm *vm)
+{
+    return vm->state;
+}
+
+u32 vm_asid(const struct vm *vm)
+{
+    return vm->asid;
+}
+
+u64 vm_shared_page(const struct vm *vm)
+{
+    return vm->board.dma_page;
+}
+
+void vm_get_summary(const struct vm *vm, struct vm_summary *out)
+{
+    memset(out, 0, sizeof *out);
+    out->state = vm->state;
+    memcpy(out->reason, vm->reason, sizeof out->reason);
+    out->debug_exit_code = vm->debug_exit_code;
+    out->guest_ns = vm->guest_ns;
+    out->exit_kinds = exits_kinds();
+    for (u32 i = 0; i < out->exit_kinds; i++)
+        out->exits[i] = (struct vm_exit_count){exits_kind_name(i), vm->exits[i]};
+}
