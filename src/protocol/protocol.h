@@ -62,8 +62,8 @@ void sev_cert_init(struct sev_cert *out, enum sev_usage usage, enum sev_algorith
 bool sev_cert_sign(struct crypto *c, struct sev_cert *cert, unsigned slot, enum sev_usage signer,
                    const struct ec_private *key);
 /* The ASK's signature: RSA-PSS with SHA-256 (2048 bits) or SHA-384 (4096). */
-bool sev_cert_sign_rsa(struct crypto *c, struct sev_cert *cert, unsigned slot, enum sev_usage signer,
-                       const struct rsa_private *key);
+bool sev_cert_sign_rsa(struct crypto *c, struct sev_cert *cert, unsigned slot,
+                       enum sev_usage signer, const struct rsa_private *key);
 /* Empties a slot: usage 1000h, algorithm 0, zeros. */
 void sev_cert_clear_slot(struct sev_cert *cert, unsigned slot);
 
@@ -110,11 +110,14 @@ struct cert_verdict amd_chain_parse(const void *data, size_t size, struct amd_ch
 /* PDH <- PEK <- OCA, and the OCA by itself: what a domain's owner can check. */
 struct cert_verdict chain_verify_owner(const struct sev_platform_chain *chain);
 /* PEK <- CEK <- ASK <- ARK <- itself. Says that the chip is genuine, if the root is. */
-struct cert_verdict chain_verify_chip(const struct sev_platform_chain *chain, const struct amd_chain *root);
+struct cert_verdict chain_verify_chip(const struct sev_platform_chain *chain,
+                                      const struct amd_chain *root);
 /* Both, root first: the order in which trust flows. */
-struct cert_verdict chain_verify(const struct sev_platform_chain *chain, const struct amd_chain *root);
+struct cert_verdict chain_verify(const struct sev_platform_chain *chain,
+                                 const struct amd_chain *root);
 /* Target of a SEND under POLICY.DOMAIN: PDH <- PEK <- OCA with the OCA key equal to `domain` [sev 5.4]. */
-struct cert_verdict chain_verify_domain(const struct sev_platform_chain *chain, const struct sev_cert *domain);
+struct cert_verdict chain_verify_domain(const struct sev_platform_chain *chain,
+                                        const struct sev_cert *domain);
 
 /* --- Session [sev 7.3, 7.4] ------------------------------------------------------------------------- */
 
@@ -137,7 +140,8 @@ bool session_make(struct crypto *c, const struct ec_private *mine, const struct 
                   u32 policy, struct session_keys *keys, struct sev_session *out);
 /* The other side. SESSION_DH: `theirs` has no point on the curve. */
 enum session_check session_open(const struct ec_private *mine, const struct sev_cert *theirs,
-                                const struct sev_session *session, u32 policy, struct session_keys *out);
+                                const struct sev_session *session, u32 policy,
+                                struct session_keys *out);
 
 /* --- Measurement [sev 7.5] --------------------------------------------------------------------------- */
 
@@ -164,17 +168,20 @@ struct packet_binding {
 };
 
 /* Encrypts `size` bytes (in place allowed) and fills the header; flags 0, `iv` must be fresh. */
-void packet_seal(const struct session_keys *keys, const struct packet_binding *binding, const u8 iv[16],
-                 const void *plain, void *data, size_t size, struct sev_packet_header *header);
+void packet_seal(const struct session_keys *keys, const struct packet_binding *binding,
+                 const u8 iv[16], const void *plain, void *data, size_t size,
+                 struct sev_packet_header *header);
 /* Checks the MAC, then decrypts (in place allowed). False: nothing was written. */
 bool packet_open(const struct session_keys *keys, const struct packet_binding *binding,
-                 const struct sev_packet_header *header, const void *data, void *plain, size_t size);
+                 const struct sev_packet_header *header, const void *data, void *plain,
+                 size_t size);
 
 /* --- Attestation report [sev 7.8] ---------------------------------------------------------------------- */
 
-bool report_sign(struct crypto *c, const struct ec_private *pek, const u8 mnonce[16], const u8 digest[32],
-                 u32 policy, struct sev_attestation_report *out);
-enum cert_check report_verify(const struct sev_attestation_report *report, const struct sev_cert *pek);
+bool report_sign(struct crypto *c, const struct ec_private *pek, const u8 mnonce[16],
+                 const u8 digest[32], u32 policy, struct sev_attestation_report *out);
+enum cert_check report_verify(const struct sev_attestation_report *report,
+                              const struct sev_cert *pek);
 
 /* --- The chip's identity [sev 7.10] ---------------------------------------------------------------------- */
 

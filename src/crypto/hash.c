@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-2, HMAC-SHA-256 and SEV's key derivation [sev 7.3]. */
+#include "internal.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+void crypto_sha256(const void *data, size_t size, u8 out[32])
+{
+    library_start();
+    must(EVP_Digest(data, size, out, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void crypto_sha384(const void *data, size_t size, u8 out[48])
+{
+    library_start();
+    must(EVP_Digest(data, size, out, NULL, EVP_sha384(), NULL) == 1);
+}
+
+void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, u8 out[32])
+{
+    library_start();
+    /* An empty message must not be NULL. */
+    must(HMAC(EVP_sha256(), key, (int)key_size, size ? data : "", size, out, NULL) != NULL);
+}
+
+struct crypto_sha256 {
+    EVP_MD_CTX *running, *copy; /* `copy` is made once, so that a peek allocates nothing */
+};
+
+struct crypto_sha256 *crypto_sha256_start(void)
+{
+    library_start();
+    struct crypto_sha256 *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->running = EVP_MD_CTX_new();
+    h->copy = EVP_MD_CTX_new();
+    if (!h->running || !h->copy || EVP_DigestInit_ex(h->running, EVP_sha256(), NULL) != 1) {
+        crypto_sha256_free(h);
+        return NULL;
+    }
+    return h;
+}
+
+void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size)
+{
+    must(EVP_DigestUpdate(h->running, data, size) == 1);
+}
+
+void crypto_sha256_peek(const struct crypto_sha256 *h, u8 out[32])
+{
+    must(EVP_MD_CTX_copy_ex(h->copy, h->running) == 1 &&
+         EVP_DigestFinal_ex(h->copy, out, NULL) == 1);
+}
+
+void crypto_sha256_free(struct crypto_sha256 *h)
+{
+    if (!h)
+        return;
+    EVP_MD_CTX_free(h->running);
+    EVP_MD_CTX_free(h->copy);
+    free(h);
+}
+
+#define KDF_LABEL_MAX   32u
+#define KDF_CONTEXT_MAX 64u
+
+void crypto_sev_kdf(const void *key, size_t key_size, const char *label, const void *context,
+                    size_t context_size, void *out, size_t out_size)
+{
+    u8 message[4 + KDF_LABEL_MAX + 1 + KDF_CONTEXT_MAX + 4], block[32];
+    size_t label_size = strlen(label), at = 4;
+    must(label_size <= KDF_LABEL_MAX && context_size <= KDF_CONTEXT_MAX);
+    memcpy(message + at, label, label_size);
+    at += label_size;
+    message[at++] = 0; /* the separator of SP 800-108 */
+    if (context_size)
+        memcpy(message + at, context, context_size);
+    at += context_size;
+    store_le32(message + at, (u32)(out_size * 8));
+    at += 4;
+    u8 *to = out;
+    for (u32 i = 1; out_size; i++) {
+        store_le32(message, i);
+        crypto_hmac_sha256(key, key_size, message, at, block);
+        size_t n = out_size < sizeof block ? out_size : sizeof block;
+        memcpy(to, block, n);
+        to += n;
+        out_size -= n;
+    }
+    crypto_wipe(block, sizeof block);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the crypto room's files share. */
+#ifndef SOFTSEV_CRYPTO_INTERNAL_H
+#define SOFTSEV_CRYPTO_INTERNAL_H
+
+#include "crypto/crypto.h"
+
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
+#include <openssl/provider.h>
+#include <stdlib.h>
+
+struct crypto {
+    OSSL_LIB_CTX *library; /* NULL: OpenSSL's default one, with the system's randomness */
+    OSSL_PROVIDER *algorithms, *randomness;
+};
+
+/* Before anything else asks OpenSSL for something: its configuration file is none of our business, and
+ * reading it costs more than the rest of the start. Cheap when already done. */
+static inline void library_start(void)
+{
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
+/* For calls that fail only when memory is out, in functions that cannot report it. */
+static inline void must(bool succeeded)
+{
+    if (!succeeded)
+        abort();
+}
+
+/* The RAND provider of a seeded context. */
+#define SEEDED_PROVIDER "softsev-seeded"
+#define SEEDED_RAND     "SOFTSEV-SEEDED"
+OSSL_provider_init_fn seeded_provider_init;
+void seeded_provider_seed(OSSL_PROVIDER *provider, const void *seed, size_t size);
+
+static inline const char *hash_name(enum crypto_hash hash)
+{
+    return hash == CRYPTO_SHA384 ? "SHA384" : "SHA256";
+}
+
+#endif
