@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The first program of the demonstration guest: says what it sees of its encryption, prints the digest of the owner's secret
+# (never the secret), and powers off. `shell` on the kernel's command line gives a shell instead, `root=` boots a disk.
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+while read -r module; do insmod "/modules/$module"; done </modules/order
+echo "guest: Linux $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
+dmesg | grep -i -e 'Memory Encryption Features' -e 'software IO TLB: mapped' | sed 's/^/guest: /'
+if [ -f /secret/secret ]; then
+    echo "guest: sha256 of the owner's secret: $(sha256sum </secret/secret | cut -d' ' -f1)"
+else
+    echo "guest: no secret from an owner"
+fi
+[ -b /dev/vda ] && echo "guest: disk of $(cat /sys/block/vda/size) sectors"
+[ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
+for word in $(cat /proc/cmdline); do
+    case $word in
+    shell) setsid cttyhack sh ;;
+    root=/dev/*) mkdir -p /disk && mount -t ext4 "${word#root=}" /disk && exec switch_root /disk /sbin/init ;;
+    spin=*) sleep "${word#spin=}" ;;
+    esac
+done
+poweroff -f
