@@ -56,6 +56,10 @@
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 
+#define DR6_BD BIT(13)
+#define DR6_BS BIT(14)
+#define DR7_GD BIT(13)
+
 #define EFER_SCE   BIT(0)
 #define EFER_LME   BIT(8)
 #define EFER_LMA   BIT(10)
@@ -64,6 +68,7 @@
 #define EFER_LMSLE BIT(13)
 #define EFER_FFXSR BIT(14)
 #define EFER_TCE   BIT(15)
+#define EFER_AIBRSE BIT(21)
 
 enum vector {
     VECTOR_DE = 0,
@@ -156,6 +161,8 @@ enum vector {
 #define MSR_GHCB           0xc0010130u
 #define MSR_SEV_STATUS     0xc0010131u
 #define MSR_DE_CFG         0xc0011029u
+#define MSR_TOP_MEM        0xc001001au
+#define MSR_TOP_MEM2       0xc001001du
 
 #define SYSCFG_MEM_ENCRYPT BIT(23)
 #define HWCR_SMM_LOCK      BIT(0)

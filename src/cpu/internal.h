@@ -505,6 +505,9 @@ void event_deliver_exception(struct cpu *c, u8 vector, u32 error);
 void event_deliver_interrupt(struct cpu *c, u8 vector);
 void event_deliver_nmi(struct cpu *c);
 void event_software_interrupt(struct cpu *c, u8 vector); /* INT n, at an exec function */
+void event_software_exception(struct cpu *c, u8 vector); /* INT3, INTO, INT1 */
+/* #DB behind the instruction that just retired: DR6_BS and friends. */
+void event_debug_trap(struct cpu *c, u64 dr6);
 /* Between instructions: V_IRQ, deadline, single-step trap... Returns true if it changed where execution goes on. */
 bool event_pending(const struct cpu *c);
 void event_take(struct cpu *c);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A core's life: creation in the state after reset, destruction, and what the host may look at. */
+#include "cpu/internal.h"
+
+#include <stdlib.h>
+
+static void reset(struct cpu *c)
+{
+    c->pat = 0x0007040600070406ull;
+    c->dr6 = 0xffff0ff0;
+    c->dr7 = 0x400;
+    c->xcr0 = 1;
+    c->mxcsr = 0x1f80;
+    c->x87.control = 0x37f;
+    c->x87.tag = 0xffff;
+    c->cr0 = CR0_ET;
+    c->c_bit = 51;
+    c->apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0);
+}
+
+struct cpu *cpu_create(const struct cpu_config *config)
+{
+    struct cpu *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->id = config->id;
+    c->memory = config->memory;
+    c->clock = config->clock;
+    c->trace = config->trace;
+    c->random = config->random;
+    reset(c);
+    if (!blocks_create(c) || !mmu_create(c)) {
+        cpu_destroy(c);
+        return NULL;
+    }
+    segment_update(c);
+    return c;
+}
+
+void cpu_destroy(struct cpu *c)
+{
+    if (!c)
+        return;
+    mmu_destroy(c);
+    blocks_destroy(c);
+    free(c);
+}
+
+u64 *cpu_gpr(struct cpu *c)
+{
+    return c->r;
+}
+
+u64 *cpu_dr(struct cpu *c)
+{
+    return c->dr;
+}
+
+u64 *cpu_xcr0(struct cpu *c)
+{
+    return &c->xcr0;
+}
+
+/* Caches are coherent: there is nothing to write back. */
+void cpu_wbinvd(struct cpu *c)
+{
+    (void)c;
+}
+
+struct cpu_statistics cpu_statistics(const struct cpu *c)
+{
+    return c->statistics;
+}

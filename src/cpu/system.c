@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System instructions: flags and interrupts, control and debug registers with the mode switches they make,
+ * time, random numbers, caches. Of a form that can be intercepted, #UD and #GP by privilege come first,
+ * then the intercept, then everything else [APM2 15.7].
+ */
+#include "cpu/segment.h"
+
+/* --- Flags ----------------------------------------------------------------------------------------------- */
+
+static void check_v86_iopl(struct cpu *c)
+{
+    if (c->mode & MODE_V86 && (c->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+        cpu_raise_gp(c, 0);
+}
+
+static bool may_change_if(const struct cpu *c)
+{
+    return !(c->mode & MODE_PE) || c->cpl <= BITS(c->rflags, 13, 12);
+}
+
+void exec_pushf(struct cpu *c, const struct insn *in)
+{
+    check_v86_iopl(c);
+    intercept(c, 3, INTERCEPT3_PUSHF, EXIT_PUSHF);
+    stack_push(c, rflags_read(c) & ~(RFLAGS_RF | RFLAGS_VM), in->opsize);
+}
+
+void exec_popf(struct cpu *c, const struct insn *in)
+{
+    check_v86_iopl(c);
+    intercept(c, 3, INTERCEPT3_POPF, EXIT_POPF);
+    u64 value = stack_peek(c, 0, in->opsize);
+    u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
+    if (c->cpl == 0)
+        mask |= RFLAGS_IOPL;
+    if (may_change_if(c))
+        mask |= RFLAGS_IF;
+    stack_adjust(c, in->opsize);
+    rflags_write(c, value, in->opsize == 2 ? mask & 0xffff : mask);
+}
+
+void exec_cli(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    if (!may_change_if(c))
+        cpu_raise_gp(c, 0);
+    rflags_write(c, 0, RFLAGS_IF);
+}
+
+void exec_sti(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    if (!may_change_if(c))
+        cpu_raise_gp(c, 0);
+    if (!(c->rflags & RFLAGS_IF))
+        c->interrupt_shadow = true;
+    rflags_write(c, RFLAGS_IF, RFLAGS_IF);
+}
+
+static void set_ac(struct cpu *c, bool on)
+{
+    if (!(c->cr4 & CR4_SMAP) || c->cpl)
+        cpu_raise_ud(c);
+    rflags_write(c, on ? RFLAGS_AC : 0, RFLAGS_AC);
+}
+
+void exec_clac(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    set_ac(c, false);
+}
+
+void exec_stac(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    set_ac(c, true);
+}
+
+/* --- The mode word ---------------------------------------------------------------------------------------------- */
+
+static bool flat_segment(const struct segment *s, u64 wanted)
+{
+    return s->base == 0 && s->limit == 0xffffffffu && (s->attributes & wanted) == wanted;
+}
+
+static bool flat_segments(const struct cpu *c)
+{
+    u64 data = SEG_P | SEG_S | SEG_RW;
+    return flat_segment(&c->seg[SEG_CS], data | SEG_CODE) && flat_segment(&c->seg[SEG_SS], data) &&
+           flat_segment(&c->seg[SEG_DS], data) && flat_segment(&c->seg[SEG_ES], data) &&
+           !((c->seg[SEG_SS].attributes | c->seg[SEG_DS].attributes | c->seg[SEG_ES].attributes) &
+             (SEG_CODE | SEG_DOWN));
+}
+
+void cpu_update_mode(struct cpu *c)
+{
+    u64 mode = 0;
+    u16 code = c->seg[SEG_CS].attributes;
+    if (c->cr0 & CR0_PE)
+        mode |= MODE_PE;
+    if (mode && c->rflags & RFLAGS_VM && !(c->efer & EFER_LMA))
+        mode |= MODE_V86;
+    if (c->efer & EFER_LMA)
+        mode |= MODE_LMA;
+    if (mode & MODE_LMA && code & SEG_L) {
+        mode |= MODE_CODE64;
+    } else {
+        mode |= code & SEG_DB ? MODE_CODE32 : 0;
+        mode |= c->seg[SEG_SS].attributes & SEG_DB ? MODE_STACK32 : 0;
+        mode |= (mode & (MODE_PE | MODE_V86)) == MODE_PE && flat_segments(c) ? MODE_FLAT : 0;
+    }
+    if (c->cpl == 3)
+        mode |= MODE_USER;
+    c->mode = (u32)mode;
+    bool ac = c->cr4 & CR4_SMAP && c->rflags & RFLAGS_AC;
+    c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
+}
+
+/* --- Control registers ---------------------------------------------------------------------------------------------- */
+
+#define CR0_DEFINED                                                                                \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
+
+static void write_cr0(struct cpu *c, u64 value)
+{
+    u64 old = c->cr0;
+    if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
+        (value & CR0_NW && !(value & CR0_CD)))
+        cpu_raise_gp(c, 0);
+    bool paging_on = value & CR0_PG && !(old & CR0_PG);
+    bool paging_off = old & CR0_PG && !(value & CR0_PG);
+    bool code_l = c->seg[SEG_CS].attributes & SEG_L;
+    if (paging_on && c->efer & EFER_LME) {
+        if (!(c->cr4 & CR4_PAE) || code_l)
+            cpu_raise_gp(c, 0);
+        c->efer |= EFER_LMA;
+    }
+    if (paging_off && c->efer & EFER_LMA) {
+        if (code_l)
+            cpu_raise_gp(c, 0);
+        c->efer &= ~EFER_LMA;
+    }
+    c->cr0 = (value & CR0_DEFINED) | CR0_ET;
+    if ((old ^ value) & (CR0_PG | CR0_WP | CR0_PE))
+        mmu_flush(c, true);
+    cpu_update_mode(c);
+}
+
+static void write_cr3(struct cpu *c, u64 value)
+{
+    if (long_mode(c)) {
+        u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->sev ? BIT(c->c_bit) : 0);
+        if (value & reserved)
+            cpu_raise_gp(c, 0);
+    }
+    c->cr3 = value;
+    mmu_flush(c, false);
+}
+
+/* Only what CPUID says exists; the rest is reserved. */
+#define CR4_DEFINED                                                                                \
+    (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
+
+static void write_cr4(struct cpu *c, u64 value)
+{
+    if (value & ~CR4_DEFINED || (long_mode(c) && !(value & CR4_PAE)))
+        cpu_raise_gp(c, 0);
+    u64 changed = c->cr4 ^ value;
+    c->cr4 = value;
+    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP))
+        mmu_flush(c, true);
+    cpu_update_mode(c);
+}
+
+static void write_cr8(struct cpu *c, u64 value)
+{
+    if (value > 15)
+        cpu_raise_gp(c, 0);
+    c->cr8 = value;
+    c->control.v_intr = (c->control.v_intr & ~(u32)V_INTR_TPR) | (u32)value;
+}
+
+static bool cr_exists(u32 n)
+{
+    return n == 0 || n == 2 || n == 3 || n == 4 || n == 8;
+}
+
+/* A changed bit other than TS and MP [APM2 15.9, CR0_SEL_WRITE]. */
+static void intercept_cr0_selective(struct cpu *c, u64 value, u64 info)
+{
+    if ((c->cr0 ^ value) & ~(CR0_TS | CR0_MP) && intercepts(c, 3, INTERCEPT3_CR0_SEL_WRITE))
+        cpu_exit(c, EXIT_CR0_SEL_WRITE, info, 0);
+}
+
+static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
+{
+    if (c->in_guest && c->control.intercept_cr_write & BIT(n))
+        cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
+}
+
+static void trap_after_write(struct cpu *c, u64 bit, u64 code, u64 value)
+{
+    if (!intercepts(c, 4, bit))
+        return;
+    c->insn_rip = c->rip;
+    cpu_exit(c, code, value, 0);
+}
+
+void exec_mov_to_cr(struct cpu *c, const struct insn *in)
+{
+    u32 n = in->o[0].reg;
+    if (!cr_exists(n))
+        cpu_raise_ud(c);
+    u64 value = operand_read(c, in, 1);
+    u64 info = BIT(63) | in->o[1].reg;
+    intercept_cr_write(c, n, info);
+    switch (n) {
+    case 0:
+        intercept_cr0_selective(c, value, info);
+        write_cr0(c, value);
+        break;
+    case 2:
+        c->cr2 = value;
+        break;
+    case 3:
+        write_cr3(c, value);
+        break;
+    case 4:
+        write_cr4(c, value);
+        break;
+    case 8:
+        write_cr8(c, value);
+        break;
+    }
+    trap_after_write(c, INTERCEPT4_CR_WRITE(n), EXIT_CR_WRITE_TRAP + n, value);
+}
+
+void exec_mov_from_cr(struct cpu *c, const struct insn *in)
+{
+    u32 n = in->o[1].reg;
+    if (!cr_exists(n))
+        cpu_raise_ud(c);
+    if (c->in_guest && c->control.intercept_cr_read & BIT(n))
+        cpu_exit(c, EXIT_CR_READ + n, BIT(63) | in->o[0].reg, 0);
+    u64 value = n == 0   ? c->cr0
+                : n == 2 ? c->cr2
+                : n == 3 ? c->cr3
+                : n == 4 ? c->cr4
+                         : c->control.v_intr & 15;
+    operand_write(c, in, 0, value);
+}
+
+void exec_smsw(struct cpu *c, const struct insn *in)
+{
+    if (c->cr4 & CR4_UMIP && c->cpl)
+        cpu_raise_gp(c, 0);
+    if (c->in_guest && c->control.intercept_cr_read & BIT(0))
+        cpu_exit(c, EXIT_CR_READ, 0, 0);
+    operand_write(c, in, 0, c->cr0);
+}
+
+void exec_lmsw(struct cpu *c, const struct insn *in)
+{
+    intercept_cr_write(c, 0, 0);
+    u64 low = operand_read(c, in, 0) & 0xf;
+    u64 value = (c->cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low; /* PE can be set but not cleared */
+    intercept_cr0_selective(c, value, 0);
+    write_cr0(c, value);
+}
+
+void exec_clts(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept_cr_write(c, 0, 0);
+    c->cr0 &= ~CR0_TS;
+}
+
+/* --- Debug registers ------------------------------------------------------------------------------------------------------ */
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE; general detection comes before anything else. */
+static u32 dr_number(struct cpu *c, u32 n)
+{
+    if (n > 7 || ((n == 4 || n == 5) && c->cr4 & CR4_DE))
+        cpu_raise_ud(c);
+    return n == 4 || n == 5 ? n + 2 : n;
+}
+
+static void check_general_detect(struct cpu *c)
+{
+    if (!(c->dr7 & DR7_GD))
+        return;
+    c->dr6 |= DR6_BD;
+    c->dr7 &= ~DR7_GD;
+    cpu_raise(c, VECTOR_DB, 0);
+}
+
+void exec_mov_to_dr(struct cpu *c, const struct insn *in)
+{
+    u32 n = dr_number(c, in->o[0].reg);
+    if (c->in_guest && c->control.intercept_dr_write & BIT(in->o[0].reg))
+        cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, BIT(63) | in->o[1].reg, 0);
+    check_general_detect(c);
+    u64 value = operand_read(c, in, 1);
+    if (n >= 6 && value >> 32)
+        cpu_raise_gp(c, 0);
+    if (n == 6)
+        c->dr6 = (value & 0xe00f) | 0xffff0ff0;
+    else if (n == 7)
+        c->dr7 = (value & 0xffff23ff) | 0x400;
+    else
+        c->dr[n] = value;
+}
+
+void exec_mov_from_dr(struct cpu *c, const struct insn *in)
+{
+    u32 n = dr_number(c, in->o[1].reg);
+    if (c->in_guest && c->control.intercept_dr_read & BIT(in->o[1].reg))
+        cpu_exit(c, EXIT_DR_READ + in->o[1].reg, BIT(63) | in->o[0].reg, 0);
+    check_general_detect(c);
+    operand_write(c, in, 0, n == 6 ? c->dr6 : n == 7 ? c->dr7 : c->dr[n]);
+}
+
+/* --- Translations and caches ------------------------------------------------------------------------------------------------ */
+
+void exec_invlpg(struct cpu *c, const struct insn *in)
+{
+    u64 linear = operand_offset(c, in);
+    if (!(c->mode & MODE_CODE64))
+        linear = (u32)(linear + c->seg[in->segment].base);
+    else if (in->segment >= SEG_FS)
+        linear += c->seg[in->segment].base;
+    if (intercepts(c, 3, INTERCEPT3_INVLPG))
+        cpu_exit(c, EXIT_INVLPG, linear, 0);
+    if (canonical(linear))
+        mmu_flush_page(c, linear);
+}
+
+void exec_invpcid(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c); /* not enumerated */
+}
+
+/* Caches are coherent here: nothing to write back, and INVD must not lose data [cpu 5.5]. */
+void exec_invd(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_INVD, EXIT_INVD);
+}
+
+void exec_wbinvd(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 4, INTERCEPT4_WBINVD, EXIT_WBINVD);
+}
+
+void exec_clflush(struct cpu *c, const struct insn *in)
+{
+    probe_read(c, operand_address(c, in, 1, false), 1);
+}
+
+void exec_clzero(struct cpu *c, const struct insn *in)
+{
+    static const u8 zero[64];
+    u64 offset = operand_offset(c, in) & ~63ull;
+    store_bytes(c, linear_address(c, in->segment, offset, sizeof zero, true), zero, sizeof zero);
+}
+
+/* --- Time, waiting, random numbers ---------------------------------------------------------------------------------------------- */
+
+static void write_edx_eax(struct cpu *c, u64 value)
+{
+    c->r[RAX] = (u32)value;
+    c->r[RDX] = value >> 32;
+}
+
+static void check_tsd(struct cpu *c)
+{
+    if (c->cr4 & CR4_TSD && c->cpl)
+        cpu_raise_gp(c, 0);
+}
+
+void exec_rdtsc(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_tsd(c);
+    intercept(c, 3, INTERCEPT3_RDTSC, EXIT_RDTSC);
+    write_edx_eax(c, cpu_time(c) + c->tsc_offset);
+}
+
+void exec_rdtscp(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_tsd(c);
+    intercept(c, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP);
+    write_edx_eax(c, cpu_time(c) + c->tsc_offset);
+    c->r[RCX] = (u32)c->tsc_aux;
+}
+
+void exec_rdpid(struct cpu *c, const struct insn *in)
+{
+    operand_write(c, in, 0, c->tsc_aux);
+}
+
+/* No performance counters exist. */
+void exec_rdpmc(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    if (!(c->cr4 & CR4_PCE) && c->cpl)
+        cpu_raise_gp(c, 0);
+    intercept(c, 3, INTERCEPT3_RDPMC, EXIT_RDPMC);
+    cpu_raise_gp(c, 0);
+}
+
+void exec_rdpru(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+void exec_hlt(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_HLT, EXIT_HLT);
+    if (!event_pending(c))
+        c->left = 0; /* nothing else can wake us before the deadline */
+}
+
+void exec_pause(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
+}
+
+void exec_monitor(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+void exec_mwait(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+/* RDRAND and RDSEED never run dry. */
+void exec_rdrand(struct cpu *c, const struct insn *in)
+{
+    u64 value = 0;
+    random_fill(c->random, &value, in->opsize);
+    operand_write(c, in, 0, value);
+    flags_set(c, RFLAGS_CF);
+}
+
+/* --- Not on this processor --------------------------------------------------------------------------------------------------------- */
+
+void exec_undefined(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+/* CPUID has no XSAVE, so that CR4.OSXSAVE cannot be set. */
+void exec_xgetbv(struct cpu *c, const struct insn *in)
+{
+    exec_undefined(c, in);
+}
+
+void exec_xsetbv(struct cpu *c, const struct insn *in)
+{
+    exec_undefined(c, in);
+}
+
+void exec_xsave(struct cpu *c, const struct insn *in)
+{
+    exec_undefined(c, in);
+}
