@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The run loop: pending events, the budget, single steps, and the ways out of an instruction.
+ *
+ * The budget is exact. A block takes its count of instructions from `left` when it is entered; whoever leaves it
+ * early gives back what was not done. An instruction that faults or is intercepted does not count, nor does
+ * the delivery of an event. A REP instruction counts its iterations.
+ */
+#include "cpu/engine.h"
+
+enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
+
+/* --- Accounting --------------------------------------------------------------------------------------------- */
+
+/* Instructions of the running block from the current one on, itself included. */
+static s64 not_done(const struct cpu *c)
+{
+    return c->block ? c->block->insns - c->uop->idx : 0;
+}
+
+static void give_back(struct cpu *c)
+{
+    c->left += not_done(c);
+    c->block = NULL;
+}
+
+u64 cpu_time(struct cpu *c)
+{
+    return c->run_end - (u64)(c->left + not_done(c));
+}
+
+void cpu_sync(struct cpu *c, const struct uop *u)
+{
+    u64 mask = c->mode & MODE_CODE64 ? ~0ull : 0xffffffffu;
+    c->uop = u;
+    c->insn_rip = (block_rip(c) + u->off) & mask;
+    c->rip = (c->insn_rip + u->len) & mask;
+}
+
+u64 rep_allowance(const struct cpu *c)
+{
+    if (c->rflags & RFLAGS_TF)
+        return 1;
+    return (u64)c->left + 1; /* the block holds this instruction's first and all behind it */
+}
+
+void rep_account(struct cpu *c, u64 iterations)
+{
+    c->left -= (s64)iterations - 1;
+}
+
+/* --- Ways out ------------------------------------------------------------------------------------------------- */
+
+void cpu_raise(struct cpu *c, u8 vector, u32 error)
+{
+    c->vector = vector;
+    c->error = error;
+    c->rip = c->insn_rip;
+    give_back(c);
+    longjmp(*c->leave, LEAVE_RAISE);
+}
+
+void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
+{
+    c->exit_code = code;
+    c->exit_info_1 = info_1;
+    c->exit_info_2 = info_2;
+    c->next_rip = c->rip;
+    c->rip = c->insn_rip;
+    give_back(c);
+    longjmp(*c->leave, LEAVE_EXIT);
+}
+
+/* The iterations done so far count, the instruction itself does not end here. */
+void cpu_again(struct cpu *c)
+{
+    c->rip = c->insn_rip;
+    if (c->block)
+        c->left--;
+    give_back(c);
+    longjmp(*c->leave, LEAVE_AGAIN);
+}
+
+/* --- Slow halves of specialised handlers -------------------------------------------------------------------------- */
+
+static bool canonical(u64 linear)
+{
+    return (u64)((s64)(linear << 16) >> 16) == linear;
+}
+
+static NOINLINE void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    cpu_sync(c, u);
+    if (UNLIKELY(!canonical(linear) || !canonical(linear + size - 1)) && c->mode & MODE_CODE64)
+        cpu_raise(c, u->b == RSP || u->b == RBP ? VECTOR_SS : VECTOR_GP, 0);
+}
+
+NOINLINE u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    check_linear(c, u, linear, size);
+    return mmu_load_slow(c, linear, size);
+}
+
+NOINLINE void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v)
+{
+    check_linear(c, u, linear, size);
+    mmu_store_slow(c, linear, size, v);
+}
+
+NOINLINE u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    check_linear(c, u, linear, size);
+    probe_write(c, linear, size);
+    c->rmw = load(c, linear, size);
+    return (u8 *)&c->rmw;
+}
+
+NOINLINE void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size)
+{
+    store(c, linear, size, c->rmw);
+}
+
+/* --- The loop ------------------------------------------------------------------------------------------------------ */
+
+static void run_uops(struct cpu *c, const struct uop *u)
+{
+#ifdef CPU_DISPATCH_LOOP
+    while (u)
+        u = u->fn(c, u);
+#else
+    u->fn(c, u);
+#endif
+    c->block = NULL;
+}
+
+static void run_block(struct cpu *c, const struct block *b)
+{
+    c->r[REG_BLOCK] = c->rip;
+    run_uops(c, b->uop);
+}
+
+/* One instruction, then the loop again. */
+static void run_single(struct cpu *c)
+{
+    run_block(c, block_single(c));
+}
+
+static bool sets_shadow(const struct block *b)
+{
+    const struct uop *u = &b->uop[1];
+    if (!u->has_insn)
+        return false;
+    u32 id = u->insn->op->id;
+    return id == INSN_sti || id == INSN_mov_to_sreg || id == INSN_pop_sreg || id == INSN_lss;
+}
+
+/* The instruction in the shadow of STI or MOV SS. */
+static void run_shadowed(struct cpu *c)
+{
+    const struct block *b = block_single(c);
+    run_block(c, b);
+    if (!sets_shadow(b))
+        c->interrupt_shadow = false;
+}
+
+static void single_step_trap(struct cpu *c)
+{
+    c->insn_rip = c->rip;
+    c->dr6 |= BIT(14); /* BS */
+    event_deliver_exception(c, VECTOR_DB, 0);
+}
+
+static void run_stepped(struct cpu *c)
+{
+    run_single(c);
+    single_step_trap(c);
+}
+
+static void run_next(struct cpu *c)
+{
+    struct jump *j = &c->jumps[(c->rip ^ c->rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS) {
+        c->r[REG_BLOCK] = c->rip;
+        run_uops(c, j->uop);
+        return;
+    }
+    const struct block *b = block_at(c);
+    if (!b || b->insns > c->left) {
+        run_single(c);
+        return;
+    }
+    *j = (struct jump){c->rip, c->jump_tag, b->uop};
+    run_block(c, b);
+}
+
+static void run_loop(struct cpu *c)
+{
+    for (;;) {
+        blocks_new_tag(c);
+        c->insn_rip = c->rip;
+        if (UNLIKELY(c->interrupt_shadow && c->left > 0)) {
+            run_shadowed(c);
+            continue;
+        }
+        if (UNLIKELY(c->left <= 0 || event_pending(c))) {
+            event_take(c);
+            continue;
+        }
+        if (UNLIKELY(c->rflags & (RFLAGS_TF | RFLAGS_RF))) {
+            if (c->rflags & RFLAGS_TF) {
+                run_stepped(c);
+                continue;
+            }
+            c->rflags &= ~RFLAGS_RF;
+        }
+        run_next(c);
+    }
+}
+
+static void after_leaving(struct cpu *c, int how)
+{
+    if (how == LEAVE_RAISE) {
+        event_deliver_exception(c, c->vector, c->error);
+        c->interrupt_shadow = false;
+    } else if (how == LEAVE_AGAIN && c->rflags & RFLAGS_TF) {
+        single_step_trap(c);
+    }
+}
+
+void run_guest(struct cpu *c)
+{
+    jmp_buf leave;
+    jmp_buf *outer = c->leave;
+    u64 before = c->clock->now;
+    c->leave = &leave;
+    c->block = NULL;
+    c->r[REG_ZERO] = 0;
+    int how = setjmp(leave);
+    if (how != LEAVE_EXIT) {
+        after_leaving(c, how);
+        run_loop(c);
+    }
+    c->leave = outer;
+    c->clock->now = c->run_end - (u64)c->left;
+    c->statistics.instructions += c->clock->now - before;
+}
