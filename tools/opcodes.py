@@ -51,7 +51,7 @@ MEMORY_ONLY, REGISTER_ONLY = {"M"}, {"R", "U", "N", "ST"}
 def operand(text):
     if text in PLAIN:
         return PLAIN[text]
-    both = re.fullmatch(r"R([dv])M([bwd])", text)
+    both = re.fullmatch(r"R([dvz])M([bwd])", text)
     if both:
         return ("E", SIZES[both[2]], "SIZE_" + SIZES[both[1]])
     method, size = text[0], SIZES[text[1:]]

@@ -151,6 +151,8 @@ static const struct encoding *decode_opcode(struct decoder *d)
             entry = group[digit + (is_register ? 8u : 0u)];
         else
             entry = group[is_register ? 8u + modrm - 0xc0u : digit];
+        if (!entry) /* it took the ModRM byte to know */
+            d->at++;
     }
     return entry ? &decode_encodings[entry] : NULL;
 }
