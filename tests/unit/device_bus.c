@@ -49,14 +49,15 @@ static void overlapping_devices_are_rejected(void **state)
         u64 start, size;
         bool accepted;
     } cases[] = {
-        {0x100, 0x10, false}, {0x10f, 1, false},   {0x0ff, 2, false},  {0x0f0, 0x40, false},
-        {0x110, 1, true},     {0x0ff, 1, true},    {0x200, 0, false},  {UINT64_MAX, 2, false},
-        {UINT64_MAX, 1, true}, {0, 0x100, true},   {0, UINT64_MAX, false},
+        {0x100, 0x10, false},  {0x10f, 1, false}, {0x0ff, 2, false},      {0x0f0, 0x40, false},
+        {0x110, 1, true},      {0x0ff, 1, true},  {0x200, 0, false},      {UINT64_MAX, 2, false},
+        {UINT64_MAX, 1, true}, {0, 0x100, true},  {0, UINT64_MAX, false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct bus bus;
         bus_init(&bus, "test");
-        struct probe first = probe_at(0x100, 0x10, 0), other = probe_at(cases[i].start, cases[i].size, 0);
+        struct probe first = probe_at(0x100, 0x10, 0),
+                     other = probe_at(cases[i].start, cases[i].size, 0);
         assert_true(bus_add(&bus, &first.device));
         assert_int_equal(bus_add(&bus, &other.device), cases[i].accepted);
     }

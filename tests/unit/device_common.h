@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#define MS 1000000ull
+#define MS     1000000ull
 #define SECOND 1000000000ull
 
 struct lines {

@@ -53,12 +53,15 @@ static void counts_at_given_times(void **state)
         u64 ticks;
         u16 count;
     } cases[] = {
-        {0, false, 1000, 0, 1000},    {0, false, 1000, 999, 1},      {0, false, 1000, 1000, 0},
-        {0, false, 1000, 1001, 0xffff}, {0, false, 0, 1, 0xffff},    {2, false, 100, 0, 100},
-        {2, false, 100, 99, 1},       {2, false, 100, 100, 100},     {2, false, 100, 250, 50},
-        {2, false, 0, 65535, 1},      {2, false, 0, 65536, 0},       {3, false, 100, 10, 80},
-        {3, false, 100, 50, 100},     {3, false, 100, 60, 80},       {4, false, 10, 11, 0xffff},
-        {2, true, 0x1234, 4, 0x1230}, {2, true, 0x1234, 1233, 0x0001}, {0, true, 0x0010, 11, 0x9999},
+        {0, false, 1000, 0, 1000},       {0, false, 1000, 999, 1},
+        {0, false, 1000, 1000, 0},       {0, false, 1000, 1001, 0xffff},
+        {0, false, 0, 1, 0xffff},        {2, false, 100, 0, 100},
+        {2, false, 100, 99, 1},          {2, false, 100, 100, 100},
+        {2, false, 100, 250, 50},        {2, false, 0, 65535, 1},
+        {2, false, 0, 65536, 0},         {3, false, 100, 10, 80},
+        {3, false, 100, 50, 100},        {3, false, 100, 60, 80},
+        {4, false, 10, 11, 0xffff},      {2, true, 0x1234, 4, 0x1230},
+        {2, true, 0x1234, 1233, 0x0001}, {0, true, 0x0010, 11, 0x9999},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct desk d;
@@ -139,7 +142,7 @@ static void read_back_latches_status_and_count(void **state)
     program(&d, 0xb0, 500);
     outb(&d.world, 0x61, 0x01);
     d.world.clock.now = tick_ns(600);
-    outb(&d.world, 0x43, 0xc2 | 0x08); /* both, counters 0 and 2 */
+    outb(&d.world, 0x43, 0xc2 | 0x08);           /* both, counters 0 and 2 */
     assert_int_equal(inb(&d.world, 0x40), 0xb4); /* output high, both bytes, mode 2 */
     assert_int_equal(count(&d, 0), 400);
     assert_int_equal(inb(&d.world, 0x42), 0xb0); /* mode 0, run out */

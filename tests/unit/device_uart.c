@@ -24,7 +24,8 @@ static void desk_init(struct desk *d)
 {
     memset(d, 0, sizeof *d);
     world_init(&d->world);
-    uart_init(&d->uart, COM1, lines_line(&d->world.lines, 4), (struct console_backend){desk_output, d});
+    uart_init(&d->uart, COM1, lines_line(&d->world.lines, 4),
+              (struct console_backend){desk_output, d});
     assert_true(bus_add(&d->world.ports, &d->uart.ports));
 }
 
