@@ -32,6 +32,15 @@ void crypto_sha256(const void *data, size_t size, u8 out[32]);
 void crypto_sha384(const void *data, size_t size, u8 out[48]);
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, u8 out[32]);
 
+struct crypto_piece {
+    const void *data; /* may be NULL where size is 0 */
+    size_t size;      /* bytes */
+};
+
+/* Of a message that lies in pieces. */
+void crypto_hmac_sha256_pieces(const void *key, size_t key_size, const struct crypto_piece *pieces,
+                               size_t count, u8 out[32]);
+
 /* A running SHA-256; create/clone/destroy because OpenSSL's context is opaque. */
 struct crypto_sha256;
 struct crypto_sha256 *crypto_sha256_start(void);

@@ -2,8 +2,10 @@
 /* SHA-2, HMAC-SHA-256 and SEV's key derivation [sev 7.3]. */
 #include "internal.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 
 void crypto_sha256(const void *data, size_t size, u8 out[32])
 {
@@ -22,6 +24,24 @@ void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size
     library_start();
     /* An empty message must not be NULL. */
     must(HMAC(EVP_sha256(), key, (int)key_size, size ? data : "", size, out, NULL) != NULL);
+}
+
+void crypto_hmac_sha256_pieces(const void *key, size_t key_size, const struct crypto_piece *pieces,
+                               size_t count, u8 out[32])
+{
+    library_start();
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                 OSSL_PARAM_construct_end()};
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
+    size_t written;
+    must(mac && EVP_MAC_init(mac, key, key_size, params) == 1);
+    for (size_t i = 0; i < count; i++)
+        must(!pieces[i].size || EVP_MAC_update(mac, pieces[i].data, pieces[i].size) == 1);
+    must(EVP_MAC_final(mac, out, &written, 32) == 1);
+    EVP_MAC_CTX_free(mac);
+    EVP_MAC_free(hmac);
 }
 
 struct crypto_sha256 {
