@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who the platform in a state directory is: the fuses of its chip, the authority that made it, and the
+ * certificate that the authority gave its CEK. Each is made once and kept.
+ */
+#include "authority/authority.h"
+#include "cli/state.h"
+
+#include <stdlib.h>
+
+/* What the key server's certificates say [sev 8.2]. */
+#define CEK_API_MAJOR 0
+#define CEK_API_MINOR 14
+
+void cli_identity_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32])
+{
+    crypto_sev_kdf(seed, seed_size, "softsev-fuses", NULL, 0, fuses, 32);
+}
+
+static int open_fuses(struct cli_state *s, struct crypto *c, const void *seed, size_t seed_size,
+                      struct cli_identity *out, struct error *e)
+{
+    size_t got;
+    if (cli_state_read(s, STATE_FUSES, out->fuses, sizeof out->fuses, &got, e))
+        return -1;
+    if (got == sizeof out->fuses)
+        return 0;
+    if (got)
+        return error_set(e, ERROR_STATE, "the state directory is corrupt: the fuses have %zu bytes, not 32",
+                         got);
+    if (seed)
+        cli_identity_seed_fuses(seed, seed_size, out->fuses);
+    else
+        crypto_random(c, out->fuses, sizeof out->fuses);
+    out->made = true;
+    return cli_state_write(s, STATE_FUSES, out->fuses, sizeof out->fuses, e);
+}
+
+static struct authority *make_authority(struct cli_state *s, struct crypto *c,
+                                        void (*progress)(const char *what), struct error *e)
+{
+    if (progress)
+        progress("making the manufacturer's keys (ARK, ASK: RSA 4096), once: this takes a few seconds");
+    u8 keys[AUTHORITY_EXPORT_MAX];
+    struct authority *a = authority_create(c, AUTHORITY_BITS_DEFAULT);
+    size_t size = a ? authority_export(a, keys, sizeof keys) : 0;
+    if (!size)
+        error_set(e, ERROR_INTERNAL, "OpenSSL cannot make the manufacturer's keys");
+    if (!size || cli_state_write(s, STATE_AUTHORITY, keys, size, e)) {
+        authority_free(a);
+        a = NULL;
+    }
+    crypto_wipe(keys, sizeof keys);
+    return a;
+}
+
+static struct authority *open_authority(struct cli_state *s, struct crypto *c,
+                                        void (*progress)(const char *what), struct error *e)
+{
+    u8 keys[AUTHORITY_EXPORT_MAX];
+    size_t size;
+    if (cli_state_read(s, STATE_AUTHORITY, keys, sizeof keys, &size, e))
+        return NULL;
+    if (!size)
+        return make_authority(s, c, progress, e);
+    struct error why = {.code = ERROR_NONE};
+    struct authority *a = authority_import(keys, size, &why);
+    crypto_wipe(keys, sizeof keys);
+    if (!a)
+        error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s", why.text);
+    return a;
+}
+
+static int make_cek(struct cli_state *s, struct crypto *c, const struct authority *a,
+                    struct cli_identity *out, struct error *e)
+{
+    struct ec_private key;
+    bool ok = identity_cek(out->fuses, &key);
+    if (ok) {
+        sev_cert_init(&out->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, CEK_API_MAJOR, CEK_API_MINOR,
+                      &key.public);
+        ok = authority_sign_cek(c, a, &out->cek);
+    }
+    crypto_wipe(&key, sizeof key);
+    if (!ok)
+        return error_set(e, ERROR_INTERNAL, "the CEK cannot be derived or signed");
+    return cli_state_write(s, STATE_CEK, &out->cek, sizeof out->cek, e);
+}
+
+/* The signed CEK of the file, if it is this authority's; otherwise a new one. */
+static int open_cek(struct cli_state *s, struct crypto *c, const struct authority *a,
+                    struct cli_identity *out, struct error *e)
+{
+    size_t got;
+    if (cli_state_read(s, STATE_CEK, &out->cek, sizeof out->cek, &got, e))
+        return -1;
+    if (got == sizeof out->cek &&
+        sev_cert_verify_amd(&out->cek, &authority_chain(a)->ask) == CERT_OK)
+        return 0;
+    return make_cek(s, c, a, out, e);
+}
+
+int cli_identity_open(struct cli_state *s, struct crypto *c, const void *seed, size_t seed_size,
+                      void (*progress)(const char *what), struct cli_identity *out, struct error *e)
+{
+    *out = (struct cli_identity){.made = false};
+    if (open_fuses(s, c, seed, seed_size, out, e))
+        return -1;
+    struct authority *a = open_authority(s, c, progress, e);
+    if (!a)
+        return -1;
+    out->root = *authority_chain(a);
+    int result = open_cek(s, c, a, out, e);
+    authority_free(a);
+    return result;
+}
