@@ -164,8 +164,8 @@ const char *exits_kind_name(u32 kind);
 u32 exits_kinds(void);
 
 void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
-bool vcpu_msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
-bool vcpu_msr_write(struct vm *vm, u32 msr, u64 value);
+bool msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
+bool msr_write(struct vm *vm, u32 msr, u64 value);
 void msr_reset(struct vm *vm);
 extern const u32 msr_passed_through[];
 extern const u32 msr_passed_through_count;

@@ -209,13 +209,13 @@ static const struct msr_row *msr_row(u32 msr)
     return NULL;
 }
 
-bool vcpu_msr_read(struct vm *vm, u32 msr, u64 *value)
+bool msr_read(struct vm *vm, u32 msr, u64 *value)
 {
     const struct msr_row *row = msr_row(msr);
     return row && row->read && row->read(vm, msr, value);
 }
 
-bool vcpu_msr_write(struct vm *vm, u32 msr, u64 value)
+bool msr_write(struct vm *vm, u32 msr, u64 value)
 {
     const struct msr_row *row = msr_row(msr);
     return row && row->write && row->write(vm, msr, value);
