@@ -187,6 +187,16 @@ static void virtio_write_queue_size(struct virtqueue *q, u64 value)
         q->size = (u16)value;
 }
 
+/* Rings that wrap around the end of the address space are nobody's. */
+static void virtio_enable_queue(struct virtqueue *q, u64 value)
+{
+    u64 size = q->size;
+    bool fits = range_fits(q->descriptors, 16 * size, UINT64_MAX) &&
+                range_fits(q->available, 4 + 2 * size, UINT64_MAX) &&
+                range_fits(q->used, 4 + 8 * size, UINT64_MAX);
+    q->enabled = value == 1 && fits;
+}
+
 static void virtio_write_half(u64 *field, u64 offset, u32 size, u64 value)
 {
     if (size == 8 && offset % 8 == 0)
@@ -210,7 +220,7 @@ static void virtio_write_queue(struct virtio *v, u64 offset, u32 size, u64 value
     if (offset == COMMON_QUEUE_SIZE)
         virtio_write_queue_size(q, value);
     else if (offset == COMMON_QUEUE_ENABLE)
-        q->enabled = value == 1;
+        virtio_enable_queue(q, value);
     else if (offset >= COMMON_QUEUE_USED)
         virtio_write_half(&q->used, offset, size, value);
     else if (offset >= COMMON_QUEUE_AVAILABLE)

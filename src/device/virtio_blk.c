@@ -100,21 +100,19 @@ static enum request_status blk_run(struct virtio_blk *b, struct request *r)
     }
 }
 
-static void blk_request(struct virtio_blk *b, struct virtqueue *q)
+/* False if the chain is no request at all. */
+static bool blk_request(struct virtio_blk *b, struct virtqueue *q)
 {
     u8 header[HEADER_SIZE];
-    if (!b->chain.in_bytes || !virtio_chain_read(&b->virtio, &b->chain, 0, header, sizeof header)) {
-        virtio_break(&b->virtio);
-        return;
-    }
+    if (!b->chain.in_bytes || !virtio_chain_read(&b->virtio, &b->chain, 0, header, sizeof header))
+        return false;
     struct request r = {.type = load_le32(header), .sector = load_le64(header + 8)};
     u8 status = (u8)blk_run(b, &r);
     b->requests++;
-    if (!virtio_chain_write(&b->virtio, &b->chain, b->chain.in_bytes - 1, &status, 1)) {
-        virtio_break(&b->virtio);
-        return;
-    }
+    if (!virtio_chain_write(&b->virtio, &b->chain, b->chain.in_bytes - 1, &status, 1))
+        return false;
     virtqueue_push(q, &b->chain, (u32)r.written + 1);
+    return true;
 }
 
 static void blk_notify(struct virtio *v, u32 queue)
@@ -123,7 +121,10 @@ static void blk_notify(struct virtio *v, u32 queue)
     struct virtqueue *q = &v->queues[queue];
     u32 served = 0;
     while (served < q->size_max && virtqueue_pop(q, &b->chain) == VIRTQUEUE_CHAIN) {
-        blk_request(b, q);
+        if (!blk_request(b, q)) {
+            virtio_break(v);
+            break;
+        }
         served++;
     }
     if (served)
