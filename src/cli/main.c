@@ -15,6 +15,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+    {"run", cli_run, "boot guests on a machine with SEV"},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `softsev run`: makes a machine, brings its platform up, launches guests with their owner, runs
+ * them, sums up. */
+#include "cli/cli.h"
+#include "cli/run.h"
+#include "cli/state.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define HOST_MEMORY MIB(32)       /* beside the guests': tables, VMCBs, buffers */
+#define SLICE_NS    20000000ull   /* of machine time, between two looks at the keyboard */
+#define VIEWS_AT_NS 1000000000ull /* of machine time: when the host looks at its guests' pages */
+
+u64 run_clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
+}
+
+static bool any_sev(const struct run_options *o)
+{
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].sev)
+            return true;
+    return false;
+}
+
+/* --- Files and plans -------------------------------------------------------------------------- */
+
+static struct image_file image_file(const struct run_file *f)
+{
+    return (struct image_file){f->name, f->data, f->size};
+}
+
+static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
+{
+    v->run = r;
+    v->options = o;
+    if (run_read_file(o->kernel, &v->kernel, e) || run_read_file(o->initrd, &v->initrd, e) ||
+        run_read_file(o->secret, &v->secret, e) ||
+        run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
+        return -1;
+    struct image_description d = {
+        .memory_size = o->memory,
+        .sev = o->sev,
+        .secret = o->secret,
+        .kernel = image_file(&v->kernel),
+        .initrd = image_file(&v->initrd),
+        .command_line = o->append,
+    };
+    v->plan = image_build(&d, e);
+    return v->plan ? 0 : -1;
+}
+
+static int open_files(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->options.vm_count; i++, r->vm_count++)
+        if (open_vm(r, &r->vms[i], &r->options.vms[i], e)) {
+            r->vm_count++;
+            return -1;
+        }
+    r->trace_out = stderr;
+    if (r->options.trace_file && !(r->trace_out = fopen(r->options.trace_file, "w")))
+        return error_set(e, ERROR_FILE, "%s: cannot be written", r->options.trace_file);
+    return 0;
+}
+
+/* --- The machine ------------------------------------------------------------------------------ */
+
+static int make_guests(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct run_vm *v = &r->vms[i];
+        struct vm_config config = {
+            .name = v->options->name,
+            .plan = v->plan,
+            .policy = v->options->policy,
+            .console = {run_console_output, v},
+            .disk = v->disk,
+            .virtio_console = v->options->virtio_console,
+            .rtc_seconds = r->options.time_seconds,
+        };
+        v->vm = vm_create(r->hv, &config, e);
+        if (!v->vm || (v->options->sev ? run_launch(v, e) : vm_load(v->vm, e)))
+            return -1;
+    }
+    return 0;
+}
+
+/* --- Running ---------------------------------------------------------------------------------- */
+
+static u64 guests_time(const struct run *r)
+{
+    u64 sum = 0;
+    struct vm_summary s;
+    for (u32 i = 0; i < r->vm_count; i++) {
+        vm_get_summary(r->vms[i].vm, &s);
+        sum += s.guest_ns;
+    }
+    return sum;
+}
+
+/* Between two slices: the keyboard, and once the host's look at what the guests wrote. Where a
+ * person is at the keyboard and every guest idles, time passes as it does for the person. */
+static void between_slices(struct run *r, struct run_terminal *terminal, bool idle)
+{
+    u64 now = host_time_ns(machine_host(r->machine));
+    run_terminal_poll(terminal, r,
+                      idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
+    if (r->views_shown || now < VIEWS_AT_NS)
+        return;
+    r->views_shown = true;
+    for (u32 i = 0; i < r->vm_count; i++)
+        run_show_views(r, &r->vms[i]);
+}
+
+static void run_guests(struct run *r)
+{
+    struct host *host = machine_host(r->machine);
+    struct run_terminal *terminal = run_terminal_open();
+    u64 limit = r->options.limit_ns ? r->options.limit_ns : UINT64_MAX, before = 0;
+    while (!r->quit && host_time_ns(host) < limit) {
+        if (!hypervisor_run(r->hv, min_u64(limit, host_time_ns(host) + SLICE_NS)))
+            break;
+        u64 spent = guests_time(r);
+        between_slices(r, terminal, spent == before);
+        before = spent;
+    }
+    run_terminal_close(terminal);
+}
+
+static int result_of_guests(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct vm_summary s;
+        vm_get_summary(r->vms[i].vm, &s);
+        if (s.state == VM_CRASHED)
+            return error_set(e, ERROR_GUEST, "%s: %s", r->vms[i].options->name, s.reason);
+        if (s.state == VM_RUNNABLE && !r->quit)
+            return error_set(e, ERROR_GUEST, "%s: still running after --limit",
+                             r->vms[i].options->name);
+    }
+    return 0;
+}
+
+/* --- All of it -------------------------------------------------------------------------------- */
+
+static int make_machine(struct run *r, struct error *e)
+{
+    const struct run_options *o = &r->options;
+    r->crypto = crypto_create(o->seed, o->seed ? strlen(o->seed) : 0);
+    if (!r->crypto)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be used");
+    struct machine_config config = {
+        .memory_size = HOST_MEMORY,
+        .cores = 1,
+        .trace_categories = o->trace_hash ? ~0u : o->trace,
+        .crypto = r->crypto,
+    };
+    for (u32 i = 0; i < r->vm_count; i++)
+        config.memory_size += o->vms[i].memory;
+    /* Where nobody asks the secure processor for anything, any chip will do. */
+    crypto_random(r->crypto, config.fuses, sizeof config.fuses);
+    if (any_sev(o) && run_identity(r, &config, e))
+        return -1;
+    r->machine = machine_create(&config, e);
+    crypto_wipe(config.fuses, sizeof config.fuses);
+    if (!r->machine)
+        return -1;
+    run_trace_start(r);
+    r->hv = hypervisor_create(machine_host(r->machine), e);
+    return r->hv ? 0 : -1;
+}
+
+static void phase(struct run *r, enum run_phase which, u64 *since)
+{
+    u64 now = run_clock_ns();
+    r->phase_ns[which] += now - *since;
+    *since = now;
+}
+
+static int run_all(struct run *r, struct error *e)
+{
+    u64 since = run_clock_ns();
+    if (open_files(r, e))
+        return -1;
+    phase(r, PHASE_FILES, &since);
+    if (make_machine(r, e) || (any_sev(&r->options) && run_platform(r, e)))
+        return -1;
+    phase(r, PHASE_PLATFORM, &since);
+    if (make_guests(r, e))
+        return -1;
+    phase(r, PHASE_LAUNCH, &since);
+    run_guests(r);
+    phase(r, PHASE_GUEST, &since);
+    run_summary(r);
+    return result_of_guests(r, e);
+}
+
+static void run_free(struct run *r)
+{
+    hypervisor_destroy(r->hv);
+    machine_destroy(r->machine);
+    run_close_identity(r);
+    crypto_destroy(r->crypto);
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct run_vm *v = &r->vms[i];
+        image_free(v->plan);
+        run_close_disk(&v->disk);
+        crypto_wipe(v->secret.data, v->secret.size);
+        run_free_file(&v->kernel);
+        run_free_file(&v->initrd);
+        run_free_file(&v->secret);
+    }
+    crypto_sha256_free(r->trace_hash);
+    if (r->options.trace_file && r->trace_out)
+        fclose(r->trace_out);
+    run_free_options(&r->options);
+    free(r);
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct error e = {.code = ERROR_NONE};
+    struct run *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERROR_INTERNAL;
+    int result = run_parse(argc, argv, &r->options, &e);
+    if (!result && r->options.help) {
+        run_print_help(stdout);
+    } else if (!result) {
+        if (!r->options.time_given && !r->options.seed)
+            r->options.time_seconds = (u64)time(NULL);
+        result = run_all(r, &e);
+    }
+    run_free(r);
+    return result ? cli_fail("run", &e) : ERROR_NONE;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of `softsev run` share: what was asked for, and what is running. */
+#ifndef SOFTSEV_CLI_RUN_H
+#define SOFTSEV_CLI_RUN_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "hypervisor/vm.h"
+#include "machine/machine.h"
+
+#define RUN_VMS_MAX 16
+
+struct run_file {
+    char *name;
+    u8 *data; /* NULL: none */
+    size_t size;
+};
+
+/* --- What was asked for (run_options.c) ------------------------------------------------------- */
+
+struct run_vm_options {
+    char *name, *kernel, *initrd, *append, *secret, *disk;
+    u64 memory; /* bytes */
+    bool sev, disk_read_only, virtio_console;
+    u32 policy;
+};
+
+struct run_options {
+    struct run_vm_options vms[RUN_VMS_MAX];
+    u32 vm_count;
+    char *state, *seed, *trace_file;
+    u32 trace;       /* categories */
+    bool trace_hash; /* all categories, into a hash */
+    bool json, quiet, help;
+    u64 time_seconds; /* the clock of day at the start */
+    bool time_given;
+    u64 limit_ns; /* of machine time; 0: none */
+};
+
+/* Text of --help. */
+void run_print_help(FILE *out);
+int run_parse(int argc, char **argv, struct run_options *o, struct error *e);
+void run_free_options(struct run_options *o);
+
+/* --- Files (run_files.c) ---------------------------------------------------------------------- */
+
+/* Whole contents; a NULL path gives an empty file. -1: cannot be read. */
+int run_read_file(const char *path, struct run_file *out, struct error *e);
+void run_free_file(struct run_file *f);
+int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
+void run_close_disk(struct vm_disk *disk);
+
+/* --- What is running -------------------------------------------------------------------------- */
+
+struct run;
+
+struct run_vm {
+    struct run *run;
+    const struct run_vm_options *options;
+    struct run_file kernel, initrd, secret;
+    struct image_plan *plan;
+    struct vm *vm;
+    struct vm_disk disk;
+    u8 measure[48];
+    bool line_open; /* its console is inside a line */
+    u64 console_bytes;
+};
+
+enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHASES };
+
+struct run {
+    struct run_options options;
+    struct crypto *crypto;       /* the platform's randomness */
+    struct crypto *owner_crypto; /* the guest owner's */
+    struct cli_state *state;
+    struct machine *machine;
+    struct hypervisor *hv;
+    struct run_vm vms[RUN_VMS_MAX];
+    u32 vm_count;
+    u32 keyboard; /* which VM gets the input */
+    bool quit;    /* the user left with Ctrl-A x */
+    bool views_shown;
+    u64 phase_ns[RUN_PHASES]; /* of the host's clock */
+    FILE *trace_out;
+    struct trace_sink trace_sink, hash_sink;
+    struct crypto_sha256 *trace_hash;
+};
+
+/* --- Telling what happens (run_report.c) ------------------------------------------------------ */
+
+/* One step and who does it: "owner       chain verified ...", or a JSON line. */
+void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
+void run_console_output(void *run_vm, const u8 *data, size_t size);
+void run_trace_start(struct run *r);
+void run_summary(struct run *r);
+/* A private page and a shared one as the host sees them. */
+void run_show_views(struct run *r, struct run_vm *v);
+
+/* --- The terminal (run_terminal.c) ------------------------------------------------------------ */
+
+struct run_terminal;
+struct run_terminal *run_terminal_open(void);
+void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
+/* Takes what was typed and gives it to the guests; waits up to `wait_ms` if there is nothing.
+ * Ctrl-A x sets quit. */
+void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms);
+bool run_terminal_is_interactive(const struct run_terminal *t);
+
+/* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */
+
+/* Who the platform is: fuses and store for the machine to be made. */
+int run_identity(struct run *r, struct machine_config *config, struct error *e);
+void run_close_identity(struct run *r);
+int run_platform(struct run *r, struct error *e);
+int run_launch(struct run_vm *v, struct error *e);
+
+u64 run_clock_ns(void); /* the host's monotonic clock */
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of `softsev run`: kernels and the like as a whole, disk images in place. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX GIB(2)
+
+static int read_all(int fd, struct run_file *out)
+{
+    size_t at = 0;
+    while (at < out->size) {
+        ssize_t got = read(fd, out->data + at, out->size - at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -1;
+        at += (size_t)got;
+    }
+    return 0;
+}
+
+int run_read_file(const char *path, struct run_file *out, struct error *e)
+{
+    *out = (struct run_file){0};
+    if (!path)
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat s;
+    if (fd < 0 || fstat(fd, &s)) {
+        error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(s.st_mode) || (u64)s.st_size > FILE_MAX) {
+        error_set(e, ERROR_FILE, "%s: not a file of at most 2 GiB", path);
+    } else {
+        out->size = (size_t)s.st_size;
+        out->data = malloc(out->size + 1);
+        out->name = malloc(strlen(path) + 1);
+        if (!out->data || !out->name) {
+            error_set(e, ERROR_MEMORY, "%s: no memory for its %zu bytes", path, out->size);
+        } else if (read_all(fd, out)) {
+            error_set(e, ERROR_FILE, "%s: %s", path, errno ? strerror(errno) : "became shorter");
+        } else {
+            strcpy(out->name, path);
+            close(fd);
+            return 0;
+        }
+        run_free_file(out);
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void run_free_file(struct run_file *f)
+{
+    free(f->data);
+    free(f->name);
+    *f = (struct run_file){0};
+}
+
+/* --- Disks: the descriptor is the whole context ----------------------------------------------- */
+
+static bool disk_read(void *context, u64 offset, void *out, size_t size)
+{
+    int fd = *(int *)context;
+    for (size_t at = 0; at < size;) {
+        ssize_t got = pread(fd, (u8 *)out + at, size - at, (off_t)(offset + at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += (size_t)got;
+    }
+    return true;
+}
+
+static bool disk_write(void *context, u64 offset, const void *data, size_t size)
+{
+    int fd = *(int *)context;
+    for (size_t at = 0; at < size;) {
+        ssize_t put = pwrite(fd, (const u8 *)data + at, size - at, (off_t)(offset + at));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        at += (size_t)put;
+    }
+    return true;
+}
+
+int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e)
+{
+    *out = (struct vm_disk){0};
+    if (!path)
+        return 0;
+    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    int *context = malloc(sizeof *context);
+    if (fd < 0 || size < 0 || !context) {
+        error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
+    } else if (!size || size % 512) {
+        error_set(e, ERROR_FILE, "%s: %lld bytes; a disk has whole sectors of 512", path,
+                  (long long)size);
+    } else {
+        *context = fd;
+        *out = (struct vm_disk){(u64)size, disk_read, read_only ? NULL : disk_write, context};
+        return 0;
+    }
+    free(context);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+void run_close_disk(struct vm_disk *disk)
+{
+    if (!disk->context)
+        return;
+    close(*(int *)disk->context);
+    free(disk->context);
+    *disk = (struct vm_disk){0};
+}

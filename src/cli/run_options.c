@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line and the machine file (JSON) of `softsev run`. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <jansson.h>
+
+#define MEMORY_DEFAULT MIB(512)
+#define POLICY_DEFAULT 1u /* NODBG */
+
+static char *copy(const char *text)
+{
+    char *out = text ? malloc(strlen(text) + 1) : NULL;
+    if (out)
+        strcpy(out, text);
+    return out;
+}
+
+static int parse_number(const char *text, u64 max, u64 *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 0);
+    if (errno || end == text || *text == '-' || v > max)
+        return -1;
+    u64 unit = *end == 'K' ? KIB(1) : *end == 'M' ? MIB(1) : *end == 'G' ? GIB(1) : 1;
+    if (unit != 1)
+        end++;
+    if (*end || v > max / unit)
+        return -1;
+    *out = v * unit;
+    return 0;
+}
+
+/* --- One VM's settings, by name: the options and the machine file's members are the same ------ */
+
+static int set_memory(struct run_vm_options *v, const char *value, struct error *e)
+{
+    /* A plain number is MiB, as in other programs of this kind. */
+    if (parse_number(value, GIB(512), &v->memory))
+        return error_set(e, ERROR_USAGE, "memory '%s': a number of MiB, or with K, M, G", value);
+    if (v->memory < MIB(1) && !strpbrk(value, "KMG"))
+        v->memory = MIB(v->memory);
+    return 0;
+}
+
+static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
+{
+    v->sev = !strcmp(value, "sev");
+    if (!v->sev && strcmp(value, "none"))
+        return error_set(e, ERROR_USAGE, "mode '%s': none or sev", value);
+    return 0;
+}
+
+static int set_policy(struct run_vm_options *v, const char *value, struct error *e)
+{
+    u64 policy;
+    if (parse_number(value, UINT32_MAX, &policy))
+        return error_set(e, ERROR_USAGE, "policy '%s': a 32-bit number", value);
+    v->policy = (u32)policy;
+    return 0;
+}
+
+#define SET_TEXT(field)                                                                            \
+    static int set_##field(struct run_vm_options *v, const char *value, struct error *e)           \
+    {                                                                                              \
+        (void)e;                                                                                   \
+        free(v->field);                                                                            \
+        v->field = copy(value);                                                                    \
+        return 0;                                                                                  \
+    }
+SET_TEXT(name)
+SET_TEXT(kernel)
+SET_TEXT(initrd)
+SET_TEXT(append)
+SET_TEXT(secret)
+SET_TEXT(disk)
+
+static int set_read_only(struct run_vm_options *v, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    v->disk_read_only = true;
+    return 0;
+}
+
+static int set_virtio_console(struct run_vm_options *v, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    v->virtio_console = true;
+    return 0;
+}
+
+struct setting {
+    const char *name;
+    int (*set)(struct run_vm_options *v, const char *value, struct error *e);
+    bool flag; /* takes no value */
+    const char *help;
+};
+
+// clang-format off
+static const struct setting settings[] = {
+    {"kernel",         set_kernel,         false, "FILE    bzImage, ELF or multiboot kernel"},
+    {"initrd",         set_initrd,         false, "FILE    initramfs, or a multiboot module"},
+    {"append",         set_append,         false, "TEXT    the kernel's command line"},
+    {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
+    {"mode",           set_mode,           false, "MODE    none or sev (none)"},
+    {"policy",         set_policy,         false, "NUMBER  guest policy under sev (1: no debugging)"},
+    {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
+    {"disk",           set_disk,           false, "FILE    a raw disk image, as virtio disk"},
+    {"disk-read-only", set_read_only,      true,  "        the guest cannot change it"},
+    {"virtio-console", set_virtio_console, true,  "        a second console, /dev/hvc0 in the guest"},
+    {"name",           set_name,           false, "NAME    what to call the VM"},
+};
+// clang-format on
+
+static const struct setting *setting_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+        if (!strcmp(settings[i].name, name))
+            return &settings[i];
+    return NULL;
+}
+
+/* --- The machine file ------------------------------------------------------------------------- */
+
+static int machine_member(struct run_vm_options *v, const char *key, json_t *value, struct error *e)
+{
+    const struct setting *s = setting_of(key);
+    char number[32];
+    if (!s)
+        return error_set(e, ERROR_USAGE, "machine file: a VM has no setting '%s'", key);
+    if (s->flag && json_is_boolean(value))
+        return json_is_true(value) ? s->set(v, "", e) : 0;
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        return s->set(v, number, e);
+    }
+    if (!json_is_string(value) || s->flag)
+        return error_set(e, ERROR_USAGE, "machine file: '%s' should be %s", key,
+                         s->flag ? "true or false" : "a text or a number");
+    return s->set(v, json_string_value(value), e);
+}
+
+static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
+{
+    if (o->vm_count == RUN_VMS_MAX) {
+        error_set(e, ERROR_USAGE, "more than %u VMs", RUN_VMS_MAX);
+        return NULL;
+    }
+    struct run_vm_options *v = &o->vms[o->vm_count++];
+    *v = (struct run_vm_options){.memory = MEMORY_DEFAULT, .policy = POLICY_DEFAULT};
+    return v;
+}
+
+static int machine_vm(struct run_options *o, json_t *object, struct error *e)
+{
+    const char *key;
+    json_t *value;
+    struct run_vm_options *v = add_vm(o, e);
+    if (!v)
+        return -1;
+    if (!json_is_object(object))
+        return error_set(e, ERROR_USAGE, "machine file: each of \"vms\" should be an object");
+    json_object_foreach(object, key, value)
+    {
+        if (machine_member(v, key, value, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int parse_machine(struct run_options *o, const char *path, struct error *e)
+{
+    json_error_t problem;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    if (!root)
+        return error_set(e, ERROR_USAGE, "%s:%d: %s", path, problem.line, problem.text);
+    json_t *vms = json_object_get(root, "vms"), *vm;
+    size_t i;
+    int result = 0;
+    if (!json_is_array(vms) || !json_array_size(vms))
+        result =
+            error_set(e, ERROR_USAGE, "%s: should be {\"vms\": [{\"kernel\": ...}, ...]}", path);
+    else
+        json_array_foreach(vms, i, vm)
+        {
+            if (!result)
+                result = machine_vm(o, vm, e);
+        }
+    json_decref(root);
+    return result;
+}
+
+/* --- The command line ------------------------------------------------------------------------- */
+
+static int option_state(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->state);
+    o->state = copy(value);
+    return 0;
+}
+
+static int option_seed(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->seed);
+    o->seed = copy(value);
+    return 0;
+}
+
+static int option_trace(struct run_options *o, const char *value, struct error *e)
+{
+    if (!trace_parse_categories(value, &o->trace))
+        return error_set(e, ERROR_USAGE,
+                         "trace '%s': all, or some of command, switch, key, view, page, vm, "
+                         "owner, device with commas between",
+                         value);
+    return 0;
+}
+
+static int option_trace_file(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->trace_file);
+    o->trace_file = copy(value);
+    return 0;
+}
+
+static int option_trace_hash(struct run_options *o, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    o->trace_hash = true;
+    return 0;
+}
+
+static int option_json(struct run_options *o, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    o->json = true;
+    return 0;
+}
+
+static int option_quiet(struct run_options *o, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    o->quiet = true;
+    return 0;
+}
+
+static int option_time(struct run_options *o, const char *value, struct error *e)
+{
+    o->time_given = true;
+    if (parse_number(value, UINT32_MAX, &o->time_seconds))
+        return error_set(e, ERROR_USAGE, "time '%s': seconds since 1970", value);
+    return 0;
+}
+
+static int option_limit(struct run_options *o, const char *value, struct error *e)
+{
+    u64 seconds;
+    if (parse_number(value, 1000000, &seconds))
+        return error_set(e, ERROR_USAGE, "limit '%s': seconds of machine time", value);
+    o->limit_ns = seconds * CLOCK_HZ;
+    return 0;
+}
+
+struct option_row {
+    const char *name;
+    int (*set)(struct run_options *o, const char *value, struct error *e);
+    bool flag;
+    const char *help;
+};
+
+// clang-format off
+static const struct option_row options[] = {
+    {"machine",    parse_machine,     false, "FILE    several VMs: {\"vms\": [{\"kernel\": ..., \"mode\": \"sev\"}, ...]}"},
+    {"state",      option_state,      false, "DIR     the platform's identity and store"},
+    {"seed",       option_seed,       false, "TEXT    all randomness from it: two runs are equal to the byte"},
+    {"time",       option_time,       false, "SECONDS the clock of day at the start, since 1970"},
+    {"trace",      option_trace,      false, "WORDS   print events: all, or command,switch,key,view,page,vm,owner,device"},
+    {"trace-file", option_trace_file, false, "FILE    ... into a file instead of standard error"},
+    {"trace-hash", option_trace_hash, true,  "        say the SHA-256 of all events at the end"},
+    {"json",       option_json,       true,  "        steps, events, consoles and summary as JSON lines"},
+    {"quiet",      option_quiet,      true,  "        the guests' consoles and nothing else"},
+    {"limit",      option_limit,      false, "SECONDS stop after so much machine time"},
+};
+// clang-format on
+
+void run_print_help(FILE *out)
+{
+    fputs("usage: softsev run --kernel FILE [OPTIONS]\n"
+          "       softsev run --machine FILE [OPTIONS]\n\n"
+          "Boots a guest on a machine with SEV. Ctrl-A x leaves, Ctrl-A n goes to the next VM's "
+          "console.\n\n"
+          "a VM (also the members of a machine file's \"vms\"):\n",
+          out);
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+        fprintf(out, "  --%-15s %s\n", settings[i].name, settings[i].help);
+    fputs("\nthe machine:\n", out);
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        fprintf(out, "  --%-15s %s\n", options[i].name, options[i].help);
+}
+
+static int parse_option(struct run_options *o, const char *name, const char *value, int *used,
+                        struct error *e)
+{
+    const struct setting *s = setting_of(name);
+    const struct option_row *row = NULL;
+    for (size_t i = 0; !s && i < ARRAY_SIZE(options); i++)
+        if (!strcmp(options[i].name, name))
+            row = &options[i];
+    if (!s && !row)
+        return error_set(e, ERROR_USAGE, "there is no option --%s; `softsev run --help` lists them",
+                         name);
+    bool flag = s ? s->flag : row->flag;
+    if (!flag && !value)
+        return error_set(e, ERROR_USAGE, "--%s wants a value", name);
+    *used = flag ? 1 : 2;
+    if (row)
+        return row->set(o, value, e);
+    if (!o->vm_count && !add_vm(o, e))
+        return -1;
+    return s->set(&o->vms[0], value, e);
+}
+
+static void name_vms(struct run_options *o)
+{
+    char name[16];
+    for (u32 i = 0; i < o->vm_count; i++) {
+        snprintf(name, sizeof name, "vm%u", i + 1);
+        if (!o->vms[i].name)
+            o->vms[i].name = copy(name);
+    }
+}
+
+int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
+{
+    memset(o, 0, sizeof *o);
+    for (int i = 1, used = 1; i < argc; i += used) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            o->help = true;
+            return 0;
+        }
+        if (strncmp(argv[i], "--", 2))
+            return error_set(e, ERROR_USAGE, "'%s' is no option; `softsev run --help` lists them",
+                             argv[i]);
+        if (parse_option(o, argv[i] + 2, i + 1 < argc ? argv[i + 1] : NULL, &used, e))
+            return -1;
+    }
+    name_vms(o);
+    if (!o->vm_count)
+        return error_set(e, ERROR_USAGE, "nothing to run: give --kernel or --machine");
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (!o->vms[i].kernel)
+            return error_set(e, ERROR_USAGE, "%s has no kernel", o->vms[i].name);
+    return 0;
+}
+
+void run_free_options(struct run_options *o)
+{
+    for (u32 i = 0; i < o->vm_count; i++) {
+        struct run_vm_options *v = &o->vms[i];
+        char *texts[] = {v->name, v->kernel, v->initrd, v->append, v->secret, v->disk};
+        for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
+            free(texts[k]);
+    }
+    free(o->state);
+    free(o->seed);
+    free(o->trace_file);
+}

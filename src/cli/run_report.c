@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a person (or, as JSON lines, a program) is told: steps and who did them, consoles, events,
+ * the summary. */
+#include "cli/run.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "crypto/crypto.h"
+
+static void print_json(json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    if (text)
+        puts(text);
+    fflush(stdout);
+    free(text);
+    json_decref(object);
+}
+
+/* A guest's half line is ended first, so that steps stand alone. */
+static void end_lines(struct run *r)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        if (r->vms[i].line_open)
+            fputs("\r\n", stdout);
+        r->vms[i].line_open = false;
+    }
+}
+
+void run_step(struct run *r, const char *who, const char *format, ...)
+{
+    char text[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (r->options.json) {
+        print_json(json_pack("{s:s, s:s, s:s}", "event", "step", "who", who, "text", text));
+    } else if (!r->options.quiet) {
+        end_lines(r);
+        printf("%-10s  %s\r\n", who, text);
+        fflush(stdout);
+    }
+}
+
+/* --- Consoles --------------------------------------------------------------------------------- */
+
+/* With several VMs each line begins with its VM's name. */
+static void console_text(struct run_vm *v, const u8 *data, size_t size)
+{
+    struct run *r = v->run;
+    if (r->vm_count == 1) {
+        fwrite(data, 1, size, stdout);
+        v->line_open = size && data[size - 1] != '\n';
+        return;
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (!v->line_open) {
+            end_lines(r);
+            printf("[%s] ", v->options->name);
+            v->line_open = true;
+        }
+        putchar(data[i]);
+        v->line_open = data[i] != '\n';
+    }
+}
+
+void run_console_output(void *context, const u8 *data, size_t size)
+{
+    struct run_vm *v = context;
+    v->console_bytes += size;
+    if (!v->run->options.json) {
+        console_text(v, data, size);
+        fflush(stdout);
+        return;
+    }
+    /* Bytes that are no text become replacement marks: JSON holds UTF-8 only. */
+    char text[256];
+    for (size_t at = 0; at < size;) {
+        size_t n = min_u64(size - at, sizeof text);
+        for (size_t i = 0; i < n; i++)
+            text[i] = data[at + i] < 0x80 ? (char)data[at + i] : '?';
+        print_json(json_pack("{s:s, s:s, s:s%}", "event", "console", "vm", v->options->name, "text",
+                             text, n));
+        at += n;
+    }
+}
+
+/* --- Events ----------------------------------------------------------------------------------- */
+
+static void trace_print(void *context, const struct trace_event *event)
+{
+    struct run *r = context;
+    char line[1200];
+    if (!(r->options.trace & 1u << event->category))
+        return;
+    if (r->options.json)
+        trace_format_json(line, sizeof line, event);
+    else
+        trace_format_text(line, sizeof line, event);
+    fputs(line, r->trace_out);
+}
+
+static void trace_into_hash(void *context, const struct trace_event *event)
+{
+    char line[1200];
+    size_t size = trace_format_text(line, sizeof line, event);
+    crypto_sha256_update(context, line, size);
+}
+
+void run_trace_start(struct run *r)
+{
+    struct trace *trace = machine_trace(r->machine);
+    if (r->options.trace) {
+        r->trace_sink = (struct trace_sink){.event = trace_print, .context = r};
+        trace_add_sink(trace, &r->trace_sink);
+    }
+    if (r->options.trace_hash) {
+        r->trace_hash = crypto_sha256_start();
+        r->hash_sink = (struct trace_sink){.event = trace_into_hash, .context = r->trace_hash};
+        trace_add_sink(trace, &r->hash_sink);
+    }
+}
+
+/* --- The host looks at a guest ---------------------------------------------------------------- */
+
+static bool printable(const u8 *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] < 0x20 || bytes[i] > 0x7e)
+            return false;
+    return true;
+}
+
+static void show_page(struct run *r, struct run_vm *v, const char *what, u64 gpa)
+{
+    u8 bytes[16];
+    char hex[33], text[20] = "";
+    if (!vm_host_view(v->vm, gpa, bytes, sizeof bytes))
+        return;
+    hex_encode(hex, bytes, sizeof bytes);
+    if (printable(bytes, sizeof bytes))
+        snprintf(text, sizeof text, "  \"%.16s\"", (const char *)bytes);
+    run_step(r, "host", "sees at %#" PRIx64 " (%s): %s%s", gpa, what, hex, text);
+}
+
+void run_show_views(struct run *r, struct run_vm *v)
+{
+    for (u32 i = 0; i < v->plan->piece_count; i++) {
+        const struct image_piece *p = &v->plan->pieces[i];
+        if (strcmp(p->name, "command_line"))
+            continue;
+        show_page(r, v,
+                  v->plan->sev ? "the command line, private: ciphertext"
+                               : "the command line, plain",
+                  p->gpa);
+    }
+    u64 shared = vm_shared_page(v->vm);
+    if (shared)
+        show_page(r, v, "a virtio ring or bounce buffer, shared: plaintext", shared);
+}
+
+/* --- The summary ------------------------------------------------------------------------------ */
+
+static const char *const state_names[] = {
+    [VM_LOADING] = "not launched",    [VM_RUNNABLE] = "stopped while running",
+    [VM_POWERED_OFF] = "powered off", [VM_RESET] = "reset",
+    [VM_DEBUG_EXIT] = "debug exit",   [VM_CRASHED] = "crashed",
+};
+static const char *const phase_names[RUN_PHASES] = {"files", "platform", "launch", "guest"};
+
+static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
+{
+    char hex[65];
+    printf("%s: %s%s%s\r\n", v->options->name, state_names[s->state],
+           s->state == VM_CRASHED ? ": " : "", s->state == VM_CRASHED ? s->reason : "");
+    if (v->plan->sev) {
+        hex_encode(hex, v->measure, 32);
+        printf("  measurement   %s\r\n", hex);
+        printf("  pages         %" PRIu64 " private, %" PRIu64 " shared or untouched\r\n",
+               private_pages, v->plan->memory_size / PAGE_SIZE - private_pages);
+    }
+    printf("  guest time    %.3f s\r\n", (double)s->guest_ns / 1e9);
+    printf("  exits        ");
+    for (u32 i = 0; i < s->exit_kinds; i++)
+        printf(" %s %" PRIu64, s->exits[i].name, s->exits[i].count);
+    printf("\r\n");
+}
+
+static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
+{
+    char hex[65] = "";
+    json_t *exits = json_object();
+    for (u32 i = 0; i < s->exit_kinds; i++)
+        json_object_set_new(exits, s->exits[i].name, json_integer((json_int_t)s->exits[i].count));
+    if (v->plan->sev)
+        hex_encode(hex, v->measure, 32);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name, "state",
+                     state_names[s->state], "reason", s->reason, "measurement", hex,
+                     "private_pages", (json_int_t)private_pages, "guest_ns",
+                     (json_int_t)s->guest_ns, "exits", exits, "debug_exit_code",
+                     (json_int_t)s->debug_exit_code);
+}
+
+static void summary_machine_text(struct run *r, const struct machine_statistics *m,
+                                 const char *hash)
+{
+    u64 ns = r->phase_ns[PHASE_GUEST] ? r->phase_ns[PHASE_GUEST] : 1;
+    printf("machine: %" PRIu64 " instructions (%.0f million a second), %" PRIu64 " view flips, ",
+           m->cpu.instructions, (double)m->cpu.instructions * 1e3 / (double)ns, m->memory.flips);
+    printf("%" PRIu64 " exceptions, %" PRIu64 " interrupts\r\n  time         ", m->cpu.exceptions,
+           m->cpu.interrupts);
+    for (u32 i = 0; i < RUN_PHASES; i++)
+        printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
+    printf("\r\n");
+    if (*hash)
+        printf("  trace         sha256 %s\r\n", hash);
+}
+
+void run_summary(struct run *r)
+{
+    struct machine_statistics m = machine_statistics(r->machine);
+    char hash[65] = "";
+    json_t *vms = json_array(), *phases = json_object();
+    if (r->trace_hash) {
+        u8 digest[32];
+        crypto_sha256_peek(r->trace_hash, digest);
+        hex_encode(hash, digest, sizeof digest);
+    }
+    if (!r->options.quiet && !r->options.json) {
+        end_lines(r);
+        printf("\r\n");
+    }
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct vm_summary s;
+        if (!r->vms[i].vm)
+            continue;
+        vm_get_summary(r->vms[i].vm, &s);
+        u64 private_pages =
+            memory_private_frames(machine_memory(r->machine), vm_asid(r->vms[i].vm));
+        if (r->options.json)
+            json_array_append_new(vms, summary_vm_json(&r->vms[i], &s, private_pages));
+        else if (!r->options.quiet)
+            summary_vm_text(&r->vms[i], &s, private_pages);
+    }
+    for (u32 i = 0; i < RUN_PHASES; i++)
+        json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
+    if (r->options.json)
+        print_json(json_pack("{s:s, s:O, s:O, s:I, s:I, s:s}", "event", "summary", "vms", vms,
+                             "phases_ns", phases, "instructions", (json_int_t)m.cpu.instructions,
+                             "flips", (json_int_t)m.memory.flips, "trace_sha256", hash));
+    else if (!r->options.quiet)
+        summary_machine_text(r, &m, hash);
+    json_decref(vms);
+    json_decref(phases);
+}
