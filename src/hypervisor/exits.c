@@ -92,7 +92,7 @@ static void exit_msr(struct vm *vm)
     u32 msr = (u32)vcpu_get(vm, 1);
     u64 value = (vcpu_get(vm, 0) & 0xffffffff) | vcpu_get(vm, 2) << 32;
     bool write = vm->cpu.vmcb.control.exit_info_1 & 1;
-    bool known = write ? msr_write(vm, msr, value) : msr_read(vm, msr, &value);
+    bool known = write ? vm_msr_write(vm, msr, value) : vm_msr_read(vm, msr, &value);
     if (!known) {
         trace_event(host_trace(vm->hv->host), TRACE_VM, "MSR_REFUSED", "vm=%s msr=%#x %s",
                     vm->config.name, msr, write ? "write" : "read");

@@ -164,9 +164,9 @@ const char *exits_kind_name(u32 kind);
 u32 exits_kinds(void);
 
 void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
-bool msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
-bool msr_write(struct vm *vm, u32 msr, u64 value);
-void msr_reset(struct vm *vm);
+bool vm_msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
+bool vm_msr_write(struct vm *vm, u32 msr, u64 value);
+void vm_msr_reset(struct vm *vm);
 extern const u32 msr_passed_through[];
 extern const u32 msr_passed_through_count;
 

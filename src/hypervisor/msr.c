@@ -209,19 +209,19 @@ static const struct msr_row *msr_row(u32 msr)
     return NULL;
 }
 
-bool msr_read(struct vm *vm, u32 msr, u64 *value)
+bool vm_msr_read(struct vm *vm, u32 msr, u64 *value)
 {
     const struct msr_row *row = msr_row(msr);
     return row && row->read && row->read(vm, msr, value);
 }
 
-bool msr_write(struct vm *vm, u32 msr, u64 value)
+bool vm_msr_write(struct vm *vm, u32 msr, u64 value)
 {
     const struct msr_row *row = msr_row(msr);
     return row && row->write && row->write(vm, msr, value);
 }
 
-void msr_reset(struct vm *vm)
+void vm_msr_reset(struct vm *vm)
 {
     vm->cpu.mtrr_default = MTRR_DEFAULT_WB;
     for (u32 i = MTRR_VARIABLES; i < MTRR_COUNT; i++)

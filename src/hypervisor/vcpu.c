@@ -74,7 +74,7 @@ bool vcpu_create(struct vm *vm)
     store_le16(c->fx, 0x37f);       /* FCW */
     store_le32(c->fx + 24, 0x1f80); /* MXCSR */
     store_le32(c->fx + 28, 0xffff);
-    msr_reset(vm);
+    vm_msr_reset(vm);
     return host_write(vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
 }
 
