@@ -108,5 +108,6 @@ void exec_psrldq(struct cpu *c, const struct insn *in)
 void exec_emms(struct cpu *c, const struct insn *in)
 {
     (void)in;
+    c->x87.top = 0;
     c->x87.tag = 0xffff;
 }

@@ -76,6 +76,18 @@ static __m128i lanes_mask(u32 bits)
     return _mm_set_epi32(-(s32)(bits >> 3 & 1), -(s32)(bits >> 2 & 1), -(s32)(bits >> 1 & 1), -(s32)(bits & 1));
 }
 
+/* Each of the multiplication and the additions ends the instruction if it raises an unmasked exception. */
+static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
+{
+    union xmm r = vector_xmm(v);
+    u32 flags = fp_flags();
+    if (!(c->mxcsr & MXCSR_UM))
+        flags |= fp_tiny(&r, tiny);
+    fp_commit(c, flags);
+    fp_begin(c);
+    return v;
+}
+
 void exec_dpps(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
@@ -83,15 +95,11 @@ void exec_dpps(struct cpu *c, const struct insn *in)
     __m128i used = lanes_mask((u32)in->imm >> 4);
     fp_begin(c);
     __m128i p = mulps_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
-    p = _mm_and_si128(p, used);
-    __m128i pairs = addps_leaf(p, _mm_shuffle_epi32(p, 0xb1)); /* 0+1 1+0 2+3 3+2 */
-    __m128i sum = addps_leaf(pairs, _mm_shuffle_epi32(pairs, 0x4e));
-    union xmm r = vector_xmm(_mm_and_si128(_mm_shuffle_epi32(sum, 0), lanes_mask((u32)in->imm)));
-    u32 flags = fp_flags();
-    if (!(c->mxcsr & MXCSR_UM))
-        flags |= fp_tiny(&r, TINY_PS);
-    fp_commit(c, flags);
-    *d = r;
+    p = stage(c, _mm_and_si128(p, used), TINY_PS);
+    __m128i pairs = stage(c, addps_leaf(p, _mm_shuffle_epi32(p, 0xb1)), TINY_PS); /* 0+1 1+0 2+3 3+2 */
+    __m128i sum = stage(c, addps_leaf(pairs, _mm_shuffle_epi32(pairs, 0x4e)), TINY_PS);
+    fp_end(c);
+    vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0), lanes_mask((u32)in->imm)));
 }
 
 void exec_dppd(struct cpu *c, const struct insn *in)
@@ -99,17 +107,13 @@ void exec_dppd(struct cpu *c, const struct insn *in)
     union xmm s = read_xmm(c, in, 1, 16);
     union xmm *d = &c->xmm[in->o[0].reg];
     __m128i used = _mm_set_epi64x(-(s64)(in->imm >> 5 & 1), -(s64)(in->imm >> 4 & 1));
+    __m128i kept = _mm_set_epi64x(-(s64)(in->imm >> 1 & 1), -(s64)(in->imm & 1));
     fp_begin(c);
     __m128i p = mulpd_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
-    p = _mm_and_si128(p, used);
-    __m128i sum = _mm_shuffle_epi32(addpd_leaf(p, _mm_shuffle_epi32(p, 0x4e)), 0x44);
-    __m128i kept = _mm_set_epi64x(-(s64)(in->imm >> 1 & 1), -(s64)(in->imm & 1));
-    union xmm r = vector_xmm(_mm_and_si128(sum, kept));
-    u32 flags = fp_flags();
-    if (!(c->mxcsr & MXCSR_UM))
-        flags |= fp_tiny(&r, TINY_PD);
-    fp_commit(c, flags);
-    *d = r;
+    p = stage(c, _mm_and_si128(p, used), TINY_PD);
+    __m128i sum = stage(c, addpd_leaf(p, _mm_shuffle_epi32(p, 0x4e)), TINY_PD);
+    fp_end(c);
+    vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0x44), kept));
 }
 
 /* --- PCMPxSTRx [APM4]: imm8 1:0 format, 3:2 comparison, 5:4 polarity, 6 output ------------------------------------- */

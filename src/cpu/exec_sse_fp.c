@@ -5,6 +5,7 @@
  * swap the operands of an addition, and the first operand decides which NaN comes out.
  */
 #include "cpu/sse.h"
+#include "cpu/x87.h"
 
 /* Sets the flags of a computation that raised an unmasked exception and delivers it. An exception found before
  * computing (IE, DE, ZE) stops it, so those found after (OE, UE, PE) are not reported [APM1 4.10]. */
@@ -168,29 +169,35 @@ FROM_INTEGER(cvtsi2ss) FROM_INTEGER(cvtsi2sd)
 TO_INTEGER(cvtss2si, 4) TO_INTEGER(cvtsd2si, 8) TO_INTEGER(cvttss2si, 4) TO_INTEGER(cvttsd2si, 8)
 // clang-format on
 
-/* --- Conversions from and to MMX registers --------------------------------------------------------------------------- */
+/* --- Conversions from and to MMX registers: these become MMX registers even if the conversion ends in #XF -------------- */
 
-/* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of which is zeros. */
+/* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of which is zeros. The memory
+ * forms leave the x87 registers alone and do not look at a pending exception of theirs. */
+static u64 mmx_or_memory(struct cpu *c, const struct insn *in)
+{
+    if (in->o[1].kind == OPERAND_MEM)
+        return load(c, operand_address(c, in, 8, false), 8);
+    x87_wait(c);
+    mmx_enter(c);
+    return mmx_get(c, in->o[1].reg);
+}
+
 void exec_cvtpi2ps(struct cpu *c, const struct insn *in)
 {
-    u64 b = read_mmx(c, in, 1, 8);
+    u64 b = mmx_or_memory(c, in);
     union xmm *d = &c->xmm[in->o[0].reg];
     fp_begin(c);
     __m128i r = cvtdq2ps_leaf(_mm_setzero_si128(), _mm_set_epi64x(0, (s64)b));
     fp_end(c);
-    mmx_enter(c);
     d->q[0] = (u64)_mm_cvtsi128_si64(r);
 }
 
-/* The memory form leaves the x87 registers alone [APM4 CVTPI2PD]. */
 void exec_cvtpi2pd(struct cpu *c, const struct insn *in)
 {
-    u64 b = read_mmx(c, in, 1, 8);
+    u64 b = mmx_or_memory(c, in);
     fp_begin(c);
     __m128i r = cvtdq2pd_leaf(_mm_setzero_si128(), _mm_set_epi64x(0, (s64)b));
     fp_end(c);
-    if (in->o[1].kind == OPERAND_MMX)
-        mmx_enter(c);
     vector_put(&c->xmm[in->o[0].reg], r);
 }
 
@@ -199,10 +206,10 @@ INLINE void to_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn *le
     union xmm s = read_xmm(c, in, 1, size);
     if (size == 8)
         s.q[1] = 0; /* lanes that the instruction does not look at */
+    mmx_enter(c);
     fp_begin(c);
     __m128i r = leaf(_mm_setzero_si128(), vector_get(&s));
     fp_end(c);
-    mmx_enter(c);
     mmx_put(c, in->o[0].reg, (u64)_mm_cvtsi128_si64(r));
 }
 
