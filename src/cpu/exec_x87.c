@@ -182,8 +182,9 @@ X87(fincstp, operate)  X87(fdecstp, operate)  X87(ffree, operate)
 X87(fcmov, move_conditional) X87(fcomi, compare_to_flags) X87(fucomi, compare_to_flags)
 // clang-format on
 
+/* FENI, FDISI and FSETPM of older coprocessors do nothing, not even wait. */
 void exec_fnop(struct cpu *c, const struct insn *in)
 {
-    (void)in;
-    x87_wait(c);
+    if (in->opcode == 0xd9)
+        x87_wait(c);
 }
