@@ -52,24 +52,23 @@ static struct cert_verdict check_amd(enum link link, const struct amd_cert *cert
 static struct cert_verdict check_link(enum link link, const struct sev_platform_chain *p,
                                       const struct amd_chain *root)
 {
-    const struct sev_cert_chain *c = &p->chain;
     switch (link) {
     case LINK_ARK:
         return check_amd(link, &root->ark, SEV_USAGE_ARK, &root->ark);
     case LINK_ASK:
         return check_amd(link, &root->ask, SEV_USAGE_ASK, &root->ark);
     case LINK_CEK:
-        return check_cek(&c->cek, &root->ask);
+        return check_cek(&p->chain.cek, &root->ask);
     case LINK_PEK_BY_CEK:
-        return check_sev(link, &c->pek, SEV_USAGE_PEK, &c->cek);
+        return check_sev(link, &p->chain.pek, SEV_USAGE_PEK, &p->chain.cek);
     case LINK_OCA:
-        return check_sev(link, &c->oca, SEV_USAGE_OCA, &c->oca);
+        return check_sev(link, &p->chain.oca, SEV_USAGE_OCA, &p->chain.oca);
     case LINK_PEK_BY_OCA:
-        return check_sev(link, &c->pek, SEV_USAGE_PEK, &c->oca);
+        return check_sev(link, &p->chain.pek, SEV_USAGE_PEK, &p->chain.oca);
     case LINK_PDH:
         break;
     }
-    return check_sev(LINK_PDH, &p->pdh, SEV_USAGE_PDH, &c->pek);
+    return check_sev(LINK_PDH, &p->pdh, SEV_USAGE_PDH, &p->chain.pek);
 }
 
 static struct cert_verdict walk(const enum link *links, size_t count,
@@ -80,6 +79,12 @@ static struct cert_verdict walk(const enum link *links, size_t count,
     for (size_t i = 0; i < count && v.check == CERT_OK; i++)
         v = check_link(links[i], chain, root);
     return v;
+}
+
+struct cert_verdict chain_verify_root(const struct amd_chain *root)
+{
+    static const enum link links[] = {LINK_ARK, LINK_ASK};
+    return walk(links, ARRAY_SIZE(links), NULL, root);
 }
 
 struct cert_verdict chain_verify_owner(const struct sev_platform_chain *chain)

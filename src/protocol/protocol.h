@@ -112,6 +112,8 @@ struct cert_verdict chain_verify_owner(const struct sev_platform_chain *chain);
 /* PEK <- CEK <- ASK <- ARK <- itself. Says that the chip is genuine, if the root is. */
 struct cert_verdict chain_verify_chip(const struct sev_platform_chain *chain,
                                       const struct amd_chain *root);
+/* ASK <- ARK <- itself. */
+struct cert_verdict chain_verify_root(const struct amd_chain *root);
 /* Both, root first: the order in which trust flows. */
 struct cert_verdict chain_verify(const struct sev_platform_chain *chain,
                                  const struct amd_chain *root);
