@@ -196,8 +196,9 @@ void segments_hide(struct cpu *c)
     for (u32 i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &c->seg[data[i]];
         bool conforming = (s->attributes & (SEG_CODE | SEG_DOWN)) == (SEG_CODE | SEG_DOWN);
-        if (SEG_DPL(s->attributes) < c->cpl && !conforming)
-            *s = (struct segment){0};
+        /* The base stays: in 64-bit mode FS and GS use it whatever the selector [APM2 4.5.3]. */
+        if (s->selector & ~3u && SEG_DPL(s->attributes) < c->cpl && !conforming)
+            s->selector = s->attributes = 0;
     }
 }
 

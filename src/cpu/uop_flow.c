@@ -54,8 +54,11 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
 {
     const struct block *dead = block_of(u);
     const struct block *b = dead->crossing ? NULL : block_find(c, dead->spa, dead->mode);
-    if (!b)
+    if (!b) {
+        /* Else the loop would find the dead block again. */
+        c->jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
         return leave_at(c, block_rip(c));
+    }
     patchable(u)->fn = uop_forward;
     patchable(u)->to = b->uop;
     GOTO(c, b->uop);
