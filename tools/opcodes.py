@@ -4,10 +4,12 @@
 
 usage: opcodes.py tables OPCODES.DEF EXEC_LIST.H OUT.c
        opcodes.py document OPCODES.DEF OUT.md
+       opcodes.py verify OPCODES.DEF DOCUMENT.md    fails if the document is not what `document` would write
 
 The notation is described at the top of opcodes.def. A mistake there (two rows for one encoding, an operand that does
 not exist, an exec function missing in exec_list.h) stops the build here.
 """
+import io
 import re
 import sys
 
@@ -281,6 +283,11 @@ def main():
         check_exec_list(table, sys.argv[3])
         with open(sys.argv[4], "w", encoding="ascii") as out:
             write_tables(table, out)
+    elif sys.argv[1] == "verify":
+        want = io.StringIO()
+        write_document(table, want)
+        if want.getvalue() != open(sys.argv[3], encoding="ascii").read():
+            sys.exit("%s is old: tools/opcodes.py document %s %s" % (sys.argv[3], sys.argv[2], sys.argv[3]))
     else:
         with open(sys.argv[3], "w", encoding="ascii") as out:
             write_document(table, out)

@@ -115,7 +115,7 @@ static void decode_prefixes(struct decoder *d)
         in->prefixes |= PREFIX_REX;
     if (d->segment != SEGMENT_DEFAULT)
         in->prefixes |= PREFIX_SEG;
-    d->rex_r = (in->rex & REX_R) << 1;
+    d->rex_r = (u8)((in->rex & REX_R) << 1);
     d->rex_x = (u8)((in->rex & REX_X) << 2);
     d->rex_b = (u8)((in->rex & REX_B) << 3);
     if (in->prefixes & (PREFIX_REP | PREFIX_REPNE))
