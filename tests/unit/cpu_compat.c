@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Integer instructions in 32-bit mode, where half of the encodings differ from 64-bit mode: random ones run here in
+ * compatibility mode, by a far jump to Linux's 32-bit code segment, and in a core; both must end the same.
+ */
+#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE
+
+#include "cpu_harness.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#if defined(__x86_64__) && defined(__linux__)
+
+#define BUFFER      HARNESS_DATA
+#define BUFFER_SIZE 8192u
+#define CODE_EXIT   (HARNESS_CODE + 0x100)
+#define TESTS       200000u
+
+struct state {
+    u64 r[8];
+    u64 flags;
+};
+
+void compat_enter(struct state *s);
+void compat_exit(void);
+
+/* Loads the registers, jumps to HARNESS_CODE in 32-bit mode, and stores them on the way back. */
+__asm__(".data\n"
+        "compat_target: .long 0x10000\n .word 0x23\n"
+        ".align 8\n"
+        "compat_rsp: .quad 0\n"
+        "compat_state: .quad 0\n"
+        "compat_rdi: .quad 0\n"
+        ".text\n"
+        ".globl compat_enter\n"
+        "compat_enter:\n"
+        "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
+        "mov %rsp, compat_rsp(%rip)\n"
+        "mov %rdi, compat_state(%rip)\n"
+        "mov $0x2b, %eax\n mov %eax, %ds\n mov %eax, %es\n"
+        "pushq 64(%rdi)\n popfq\n"
+        "mov (%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n mov 24(%rdi), %rbx\n"
+        "mov 32(%rdi), %rsp\n mov 40(%rdi), %rbp\n mov 48(%rdi), %rsi\n mov 56(%rdi), %rdi\n"
+        "ljmp *compat_target(%rip)\n"
+        ".globl compat_exit\n"
+        "compat_exit:\n"
+        "mov %rdi, compat_rdi(%rip)\n"
+        "mov compat_state(%rip), %rdi\n"
+        "mov %rax, (%rdi)\n mov %rcx, 8(%rdi)\n mov %rdx, 16(%rdi)\n mov %rbx, 24(%rdi)\n"
+        "mov %rsp, 32(%rdi)\n mov %rbp, 40(%rdi)\n mov %rsi, 48(%rdi)\n"
+        "mov compat_rsp(%rip), %rsp\n"
+        "pushfq\n popq 64(%rdi)\n cld\n"
+        "mov compat_rdi(%rip), %rax\n mov %rax, 56(%rdi)\n"
+        "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n");
+
+static sigjmp_buf fault_return;
+
+static void on_fault(int signal_number)
+{
+    siglongjmp(fault_return, signal_number);
+}
+
+static void catch_faults(void)
+{
+    static u8 stack[65536];
+    static const int signals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
+    stack_t s = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&s, NULL);
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = (int)SA_ONSTACK};
+    for (u32 i = 0; i < ARRAY_SIZE(signals); i++)
+        sigaction(signals[i], &action, NULL);
+}
+
+static bool map_low(u64 address, size_t size, int protection)
+{
+    void *p = mmap((void *)address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == (void *)address)
+        return true;
+    if (p != MAP_FAILED)
+        munmap(p, size);
+    return false;
+}
+
+/* 0 or the signal it ended with. */
+static int run_native(struct state *s, const u8 *code, u32 length)
+{
+    static const u8 back[7] = {0xea, CODE_EXIT & 0xff, CODE_EXIT >> 8 & 0xff, CODE_EXIT >> 16, 0, 0x33, 0};
+    u8 *at = (u8 *)(u64)HARNESS_CODE;
+    memcpy(at, code, length);
+    memcpy(at + length, back, sizeof back);
+    int signal_number = sigsetjmp(fault_return, 1);
+    if (!signal_number)
+        compat_enter(s);
+    return signal_number;
+}
+
+static bool native_ready(void)
+{
+    if (!map_low(HARNESS_CODE, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC) ||
+        !map_low(BUFFER, BUFFER_SIZE, PROT_READ | PROT_WRITE))
+        return false;
+    catch_faults();
+    u8 *exit_code = (u8 *)(u64)CODE_EXIT;
+    void (*target)(void) = compat_exit;
+    memcpy(exit_code, (const u8[]){0xff, 0x25, 0, 0, 0, 0}, 6); /* jmp [rip] */
+    memcpy(exit_code + 6, &target, 8);
+    struct state s = {.r = {[RSP] = BUFFER + 0x1000}, .flags = 0x202};
+    return run_native(&s, (const u8[]){0xb0, 0x7b, 0x27}, 3) == 0 && s.r[RAX] == 0x81; /* mov al, 7b; daa */
+}
+
+/* --- Making an instruction that stays inside the buffer ------------------------------------------------------------ */
+
+static u64 random_next(u64 *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
+static u32 random_value(u64 *seed)
+{
+    static const u32 edges[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 9, 10};
+    u64 r = random_next(seed);
+    return r & 1 ? (u32)(r >> 32) : edges[(r >> 8) % ARRAY_SIZE(edges)];
+}
+
+static void random_code(u64 *seed, u8 bytes[16])
+{
+    static const u8 prefixes[] = {0x66, 0x66, 0x66, 0xf2, 0xf3, 0xf0, 0x3e};
+    u64 r = random_next(seed), more[2] = {random_next(seed), random_next(seed)};
+    memcpy(bytes, more, 16);
+    u32 at = 0;
+    for (u32 n = r & 3; n > 1; n--)
+        bytes[at++] = prefixes[(r >> (8 * n)) % ARRAY_SIZE(prefixes)];
+    if ((r >> 40 & 3) == 0)
+        bytes[at++] = 0x0f;
+    if ((r >> 42 & 31) == 0) {
+        bytes[at++] = 0x0f;
+        bytes[at++] = 0x38;
+        bytes[at] = (u8)(0xf0 | (bytes[at] & 7));
+    }
+}
+
+/* Not for this test: system state, control flow, other register files, and what reaches outside the buffer. */
+static bool usable(const struct insn *in)
+{
+    if (in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_SSE | OP_MMX | OP_X87 | OP_CPL0))
+        return false;
+    if (in->addrsize == 2 || in->segment >= SEG_FS)
+        return false;
+    switch (in->op->id) {
+    case INSN_enter:
+        return in->imm < 256;
+    case INSN_fwait:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool is_bit_test(const struct insn *in)
+{
+    u32 id = in->op->id;
+    return id == INSN_bt || id == INSN_bts || id == INSN_btr || id == INSN_btc;
+}
+
+/* Chooses base and index so that the memory operand lies in the buffer. False: cannot be done. */
+static bool aim(struct state *s, const struct insn *in, u64 *seed)
+{
+    u32 target = BUFFER + BUFFER_SIZE / 2 + (u32)(random_next(seed) & 0x3ff);
+    bool memory = false;
+    for (u32 n = 0; n < in->operands; n++)
+        memory = memory || in->o[n].kind == OPERAND_MEM;
+    if (!memory)
+        return true;
+    if (is_bit_test(in) && in->o[1].kind == OPERAND_GPR) {
+        if (in->o[1].reg == in->base || in->o[1].reg == in->index)
+            return false;
+        s->r[in->o[1].reg] = (u32)(s32)(s16)(random_next(seed) & 0x1fff);
+    }
+    if (in->base == REG_ZERO && in->index == REG_ZERO)
+        return in->disp >= (s64)BUFFER + 64 && in->disp < (s64)BUFFER + BUFFER_SIZE - 64;
+    if (in->base == in->index || in->base == RSP) /* the stack stays where it is */
+        return false;
+    u32 rest = target - (u32)in->disp;
+    if (in->base == REG_ZERO)
+        s->r[in->index] = rest >> in->scale;
+    else if (in->index == REG_ZERO)
+        s->r[in->base] = rest;
+    else
+        s->r[in->base] = (u32)(rest - (s->r[in->index] << in->scale));
+    return true;
+}
+
+/* SHLD and SHRD of 16 bits by more than 16 [APM3]. */
+static bool result_undefined(const struct insn *in, const struct state *s)
+{
+    if (in->op->id != INSN_shld && in->op->id != INSN_shrd)
+        return false;
+    u64 count = in->o[2].kind == OPERAND_IMM ? in->imm : s->r[RCX];
+    return in->opsize == 2 && (count & 31) > 16;
+}
+
+static bool prepare(struct state *s, struct insn *in, u8 code[16], u64 *seed)
+{
+    do
+        random_code(seed, code);
+    while (decode(in, code, 15, MODE_CODE32 | MODE_PE) != DECODE_OK || !usable(in));
+    for (u32 i = 0; i < 8; i++)
+        s->r[i] = random_value(seed);
+    s->r[RSP] = BUFFER + 0x1000 + (random_next(seed) & 0x7fc);
+    s->r[RBP] = in->op->id == INSN_enter || in->op->id == INSN_leave ? BUFFER + 0x1800 : s->r[RBP];
+    if (in->op->attributes & OP_STRING) {
+        s->r[RCX] &= 31;
+        s->r[RDI] = BUFFER + 0xc00 + (random_next(seed) & 0x3f);
+    }
+    s->flags = 0x202 | (random_next(seed) & RFLAGS_ARITHMETIC);
+    if ((in->op->attributes & OP_STRING) && (random_next(seed) & 1))
+        s->flags |= RFLAGS_DF;
+    return aim(s, in, seed) && !result_undefined(in, s);
+}
+
+/* --- Comparison ------------------------------------------------------------------------------------------------------- */
+
+static u64 run_core(struct harness *h, const struct state *before, struct state *after, const u8 *code, u32 length)
+{
+    struct cpu *c = h->cpu;
+    static const u16 selectors[SEGS] = {0x2b, 0x23, 0x2b, 0x2b, 0, 0}; /* Linux's */
+    harness_reset(h, HARNESS_32);
+    for (u32 i = 0; i < SEGS; i++)
+        c->seg[i].selector = selectors[i];
+    for (u32 i = 0; i < 8; i++)
+        c->r[i] = before->r[i];
+    rflags_write(c, before->flags & RFLAGS_DF, RFLAGS_DF);
+    flags_set(c, before->flags);
+    u64 exit_code = harness_code(h, code, length, NULL);
+    for (u32 i = 0; i < 8; i++)
+        after->r[i] = (u32)c->r[i];
+    after->flags = rflags_read(c);
+    return exit_code;
+}
+
+static int signal_of(u64 exit_code)
+{
+    switch (exit_code) {
+    case EXIT_HLT:
+        return 0;
+    case EXIT_EXCEPTION + VECTOR_DE:
+        return SIGFPE;
+    case EXIT_EXCEPTION + VECTOR_UD:
+        return SIGILL;
+    default:
+        return SIGSEGV;
+    }
+}
+
+static const char *compare(const struct insn *in, const struct state *native, const struct state *core)
+{
+    static const char *const names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+    for (u32 i = 0; i < 8; i++)
+        if (native->r[i] != core->r[i])
+            return names[i];
+    u64 mask = (RFLAGS_ARITHMETIC | RFLAGS_DF) & ~(u64)in->op->flags_undefined;
+    return (native->flags ^ core->flags) & mask ? "flags" : NULL;
+}
+
+static void print_difference(const char *what, const struct insn *in, const u8 *code, const struct state *before,
+                             const struct state *native, const struct state *core)
+{
+    printf("# %s: %s:", what, in->op->name);
+    for (u32 i = 0; i < in->length; i++)
+        printf(" %02x", code[i]);
+    printf("\n#   before");
+    for (u32 i = 0; i < 8; i++)
+        printf(" %08llx", (unsigned long long)before->r[i]);
+    printf(" %03llx\n#   native", (unsigned long long)before->flags);
+    for (u32 i = 0; i < 8; i++)
+        printf(" %08llx", (unsigned long long)native->r[i]);
+    printf(" %03llx\n#   core  ", (unsigned long long)native->flags);
+    for (u32 i = 0; i < 8; i++)
+        printf(" %08llx", (unsigned long long)core->r[i]);
+    printf(" %03llx\n", (unsigned long long)core->flags);
+}
+
+static void instructions_in_32_bit_mode_do_as_the_host_does(void **state)
+{
+    (void)state;
+    struct harness h;
+    if (!native_ready())
+        skip();
+    assert_true(harness_create(&h));
+    const char *given = getenv("SOFTSEV_SEED");
+    u64 seed = (given ? strtoull(given, NULL, 0) : (u64)time(NULL) * 0x9e3779b97f4a7c15ull) | 1;
+    printf("# SOFTSEV_SEED=0x%llx\n", (unsigned long long)seed);
+    u8 *buffer = (u8 *)(u64)BUFFER;
+    static u8 pattern[BUFFER_SIZE], result[BUFFER_SIZE];
+    for (u32 i = 0; i < BUFFER_SIZE; i++)
+        pattern[i] = (u8)(random_next(&seed) >> 24);
+    u32 differences = 0, ran = 0, faulted = 0;
+    for (u32 i = 0; i < TESTS; i++) {
+        struct insn in;
+        struct state before, native, core;
+        u8 code[16];
+        if (!prepare(&before, &in, code, &seed))
+            continue;
+        native = before;
+        memcpy(buffer, pattern, BUFFER_SIZE);
+        harness_write(&h, BUFFER, pattern, BUFFER_SIZE);
+        int signal_number = run_native(&native, code, in.length);
+        int core_signal = signal_of(run_core(&h, &before, &core, code, in.length));
+        harness_read(&h, BUFFER, result, BUFFER_SIZE);
+        ran++;
+        faulted += signal_number != 0;
+        const char *what = NULL;
+        if (signal_number != core_signal)
+            what = "fault";
+        else if (!signal_number)
+            what = compare(&in, &native, &core);
+        if (!what && memcmp(buffer, result, BUFFER_SIZE) != 0)
+            what = "memory";
+        if (what && differences++ < 20)
+            print_difference(what, &in, code, &before, &native, &core);
+    }
+    harness_destroy(&h);
+    printf("# %u instructions, %u faults, %u differences\n", ran, faulted, differences);
+    fflush(stdout);
+    assert_int_equal(differences, 0);
+}
+
+#else
+
+static void instructions_in_32_bit_mode_do_as_the_host_does(void **state)
+{
+    (void)state;
+    skip();
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instructions_in_32_bit_mode_do_as_the_host_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
