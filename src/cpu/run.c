@@ -179,7 +179,7 @@ static void run_stepped(struct cpu *c)
 static void run_next(struct cpu *c)
 {
     struct jump *j = &c->jumps[(c->rip ^ c->rip >> PAGE_SHIFT) & (JUMPS - 1)];
-    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS) {
+    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS && j->uop->fn != uop_stale) {
         c->r[REG_BLOCK] = c->rip;
         run_uops(c, j->uop);
         return;
