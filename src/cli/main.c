@@ -16,6 +16,7 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"run", cli_run, "boot guests on a machine with SEV"},
+    {"platform", cli_platform, "a platform's identity, certificates and owner"},
     {NULL, NULL, NULL},
 };
 

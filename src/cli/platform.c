@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev platform: a platform without a guest. Each action powers the secure processor on with the
+ * state directory as its flash, sends it commands through the mailbox, and powers it off.
+ */
+#include "cli/cli.h"
+#include "cli/state.h"
+
+#include "base/bytes.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where the mailbox's buffers are in the small memory of a platform without guests. */
+#define PLATFORM_MEMORY KIB(64)
+#define AT_COMMAND      0x0000u
+#define AT_FIRST        0x1000u /* PDH, PEK, chip id */
+#define AT_SECOND       0x2000u /* PEK, OCA, CEK; an OCA */
+
+struct platform {
+    /* options */
+    const char *directory, *seed, *out, *pek, *oca;
+    char default_directory[400];
+    bool json;
+    /* the machine */
+    struct cli_state *state;
+    struct crypto *crypto;
+    struct memory *memory;
+    struct firmware *firmware;
+    struct cli_identity identity;
+};
+
+struct action {
+    const char *name;
+    int (*run)(struct platform *p, struct error *e);
+    bool makes; /* the state directory need not have a platform yet */
+    const char *help;
+};
+
+/* --- The machine --------------------------------------------------------------------------------- */
+
+static void progress(const char *what)
+{
+    fprintf(stderr, "softsev platform: %s\n", what);
+}
+
+/* One command: the buffer goes to memory and comes back. */
+static int command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e)
+{
+    memory_write(p->memory, AT_COMMAND, KEY_RAW, buffer, size);
+    u32 status = firmware_mailbox(p->firmware, id, AT_COMMAND);
+    memory_read(p->memory, AT_COMMAND, KEY_RAW, buffer, size);
+    if (status == SEV_STATUS_SUCCESS)
+        return 0;
+    return error_set(e, status == SEV_STATUS_SECURE_DATA_INVALID ? ERROR_STATE : ERROR_FIRMWARE,
+                     "%s: %s: %s", sev_command_name(id), sev_status_name(status),
+                     firmware_rule(p->firmware));
+}
+
+static int simple(struct platform *p, u32 id, struct error *e)
+{
+    u8 none[1];
+    return command(p, id, none, 0, e);
+}
+
+static int check_exists(const struct platform *p, struct error *e)
+{
+    char path[500];
+    snprintf(path, sizeof path, "%s/fuses", p->directory);
+    if (access(path, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return error_set(e, ERROR_STATE, "%s has no platform; `softsev platform init --state %s` makes one",
+                     p->directory, p->directory);
+}
+
+static int check_seed(const struct platform *p, struct error *e)
+{
+    if (!p->seed || p->identity.made)
+        return 0;
+    u8 fuses[32];
+    cli_identity_seed_fuses(p->seed, strlen(p->seed), fuses);
+    if (crypto_equal(fuses, p->identity.fuses, sizeof fuses))
+        return 0;
+    return error_set(e, ERROR_USAGE, "the platform in %s was made from another seed", p->directory);
+}
+
+static int power_on(struct platform *p, struct error *e)
+{
+    size_t seed_size = p->seed ? strlen(p->seed) : 0;
+    p->crypto = crypto_create(p->seed, seed_size);
+    if (!p->crypto)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+    p->state = cli_state_open(p->directory, NULL, e);
+    if (!p->state || cli_identity_open(p->state, p->crypto, p->seed, seed_size, progress, &p->identity, e) ||
+        check_seed(p, e))
+        return -1;
+    struct random_source random = crypto_random_source(p->crypto);
+    p->memory = memory_create(
+        &(struct memory_config){.size = PLATFORM_MEMORY, .asids = 1, .random = &random});
+    struct firmware_config config = {
+        .memory = p->memory,
+        .crypto = p->crypto,
+        .store = cli_state_store(p->state),
+        .asid_min = 1,
+        .asid_max = 1,
+        .cores = 1,
+    };
+    memcpy(config.fuses, p->identity.fuses, sizeof config.fuses);
+    p->firmware = p->memory ? firmware_create(&config) : NULL;
+    crypto_wipe(&config, sizeof config);
+    return p->firmware ? 0 : error_set(e, ERROR_INTERNAL, "the platform cannot be powered on");
+}
+
+static void power_off(struct platform *p)
+{
+    firmware_destroy(p->firmware);
+    memory_destroy(p->memory);
+    cli_state_close(p->state);
+    if (p->crypto)
+        crypto_destroy(p->crypto);
+    crypto_wipe(p->identity.fuses, sizeof p->identity.fuses);
+}
+
+static int init(struct platform *p, struct error *e)
+{
+    struct sev_init in = {.options = 0};
+    return command(p, SEV_CMD_INIT, &in, sizeof in, e);
+}
+
+/* PDH and chain as the firmware exports them, with the CEK that the authority has signed in the place of the
+ * unsigned one. */
+static int export_chain(struct platform *p, struct sev_platform_chain *out, struct error *e)
+{
+    struct sev_pdh_cert_export in = {.pdh_paddr = AT_FIRST,
+                                     .pdh_len = SEV_CERT_SIZE,
+                                     .chain_paddr = AT_SECOND,
+                                     .chain_len = SEV_CERT_CHAIN_SIZE};
+    if (command(p, SEV_CMD_PDH_CERT_EXPORT, &in, sizeof in, e))
+        return -1;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, &out->pdh, sizeof out->pdh);
+    memory_read(p->memory, AT_SECOND, KEY_RAW, &out->chain, sizeof out->chain);
+    if (!sev_cert_same_key(&out->chain.cek, &p->identity.cek))
+        return error_set(e, ERROR_STATE, "the state directory is corrupt: the signed CEK is another chip's");
+    out->chain.cek = p->identity.cek;
+    struct cert_verdict verdict = chain_verify(out, &p->identity.root);
+    return cert_verdict_error(&verdict, ERROR_STATE, e);
+}
+
+/* --- Files ------------------------------------------------------------------------------------------ */
+
+static int write_file(const char *path, const void *data, size_t size, struct error *e)
+{
+    FILE *f = fopen(path, "wb");
+    bool ok = f && fwrite(data, 1, size, f) == size;
+    if (f)
+        ok = fclose(f) == 0 && ok;
+    return ok ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+}
+
+static int read_cert(const char *path, struct sev_cert *out, struct error *e)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return error_set(e, ERROR_FILE, "%s cannot be read: %s", path, strerror(errno));
+    u8 data[sizeof *out + 1];
+    size_t size = fread(data, 1, sizeof data, f);
+    fclose(f);
+    if (size != sizeof *out)
+        return error_set(e, ERROR_FILE, "%s is no SEV certificate: it has %s than %zu bytes", path,
+                         size < sizeof *out ? "fewer" : "more", sizeof *out);
+    memcpy(out, data, sizeof *out);
+    return 0;
+}
+
+static int need(const char *value, const char *option, struct error *e)
+{
+    return value ? 0 : error_set(e, ERROR_USAGE, "this needs %s", option);
+}
+
+/* --- Actions ------------------------------------------------------------------------------------------ */
+
+struct report {
+    struct sev_platform_status status;
+    u8 chip_id[SEV_CHIP_ID_SIZE];
+    char chip_id_hex[2 * SEV_CHIP_ID_SIZE + 1];
+};
+
+static int read_report(struct platform *p, struct report *r, struct error *e)
+{
+    struct sev_buffer id = {.paddr = AT_FIRST, .len = SEV_CHIP_ID_SIZE};
+    if (command(p, SEV_CMD_PLATFORM_STATUS, &r->status, sizeof r->status, e) ||
+        command(p, SEV_CMD_GET_ID, &id, sizeof id, e))
+        return -1;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, r->chip_id, sizeof r->chip_id);
+    hex_encode(r->chip_id_hex, r->chip_id, sizeof r->chip_id);
+    return 0;
+}
+
+static int print_json(const struct platform *p, const struct report *r, struct error *e)
+{
+    const struct sev_platform_status *s = &r->status;
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s}", "directory", p->directory, "api_major",
+                          (int)s->api_major, "api_minor", (int)s->api_minor, "build", (int)s->build, "state",
+                          sev_pstate_name(s->state), "owner",
+                          s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
+                          (int)s->guest_count, "chip_id", r->chip_id_hex);
+    bool ok = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
+    json_decref(j);
+    return ok ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+}
+
+/* INIT has been done: the chain verifies up to the root, or there is no report. */
+static int report(struct platform *p, struct error *e)
+{
+    struct report r;
+    struct sev_platform_chain chain;
+    if (read_report(p, &r, e) || export_chain(p, &chain, e))
+        return -1;
+    if (p->json)
+        return print_json(p, &r, e);
+    printf("directory  %s\n"
+           "firmware   API %u.%u build %u, %s\n"
+           "state      %s\n"
+           "owner      %s\n"
+           "chip id    %.64s\n"
+           "           %s\n"
+           "chain      ARK, ASK, CEK, PEK, PDH and OCA verify\n",
+           p->directory, r.status.api_major, r.status.api_minor, r.status.build,
+           FIRMWARE_PROFILE_DEFAULT->name, sev_pstate_name(r.status.state),
+           r.status.owner & SEV_PLATFORM_OWNED ? "external (the OCA is somebody else's)" : "self",
+           r.chip_id_hex, r.chip_id_hex + 64);
+    return 0;
+}
+
+static int run_init(struct platform *p, struct error *e)
+{
+    return init(p, e) ? -1 : report(p, e);
+}
+
+static int run_export(struct platform *p, struct error *e)
+{
+    struct sev_platform_chain c;
+    if (need(p->out, "--out DIR", e) || init(p, e) || export_chain(p, &c, e))
+        return -1;
+    const struct amd_chain *root = &p->identity.root;
+    u8 root_file[2 * AMD_CERT_SIZE_MAX];
+    memcpy(root_file, root->ask.bytes, root->ask.size);
+    memcpy(root_file + root->ask.size, root->ark.bytes, root->ark.size);
+    const struct {
+        const char *name;
+        const void *data;
+        size_t size;
+    } files[] = {
+        {"chain", &c, sizeof c},
+        {"root", root_file, root->ask.size + root->ark.size},
+        {"pdh.cert", &c.pdh, sizeof c.pdh},
+        {"pek.cert", &c.chain.pek, sizeof c.chain.pek},
+        {"oca.cert", &c.chain.oca, sizeof c.chain.oca},
+        {"cek.cert", &c.chain.cek, sizeof c.chain.cek},
+        {"ask.cert", root->ask.bytes, root->ask.size},
+        {"ark.cert", root->ark.bytes, root->ark.size},
+    };
+    if (mkdir(p->out, 0755) && errno != EEXIST)
+        return error_set(e, ERROR_FILE, "%s cannot be made: %s", p->out, strerror(errno));
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        char path[500];
+        snprintf(path, sizeof path, "%s/%s", p->out, files[i].name);
+        if (write_file(path, files[i].data, files[i].size, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int run_reset(struct platform *p, struct error *e)
+{
+    return simple(p, SEV_CMD_PLATFORM_RESET, e);
+}
+
+static int run_pek_gen(struct platform *p, struct error *e)
+{
+    return init(p, e) || simple(p, SEV_CMD_PEK_GEN, e) ? -1 : report(p, e);
+}
+
+static int run_pdh_gen(struct platform *p, struct error *e)
+{
+    return init(p, e) || simple(p, SEV_CMD_PDH_GEN, e) ? -1 : report(p, e);
+}
+
+static int run_pek_csr(struct platform *p, struct error *e)
+{
+    struct sev_buffer in = {.paddr = AT_FIRST, .len = SEV_CERT_SIZE};
+    if (need(p->out, "--out FILE", e) || init(p, e) || command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
+        return -1;
+    struct sev_cert csr;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
+    return write_file(p->out, &csr, sizeof csr, e);
+}
+
+static int run_cert_import(struct platform *p, struct error *e)
+{
+    struct sev_cert pek, oca;
+    if (need(p->pek, "--pek FILE", e) || need(p->oca, "--oca FILE", e) || read_cert(p->pek, &pek, e) ||
+        read_cert(p->oca, &oca, e) || init(p, e))
+        return -1;
+    memory_write(p->memory, AT_FIRST, KEY_RAW, &pek, sizeof pek);
+    memory_write(p->memory, AT_SECOND, KEY_RAW, &oca, sizeof oca);
+    struct sev_pek_cert_import in = {.pek_paddr = AT_FIRST,
+                                     .pek_len = SEV_CERT_SIZE,
+                                     .oca_paddr = AT_SECOND,
+                                     .oca_len = SEV_CERT_SIZE};
+    return command(p, SEV_CMD_PEK_CERT_IMPORT, &in, sizeof in, e) ? -1 : report(p, e);
+}
+
+static int run_id(struct platform *p, struct error *e)
+{
+    struct report r;
+    if (read_report(p, &r, e))
+        return -1;
+    if (p->out)
+        return write_file(p->out, r.chip_id, sizeof r.chip_id, e);
+    printf(p->json ? "{\"chip_id\":\"%s\"}\n" : "%s\n", r.chip_id_hex);
+    return 0;
+}
+
+static const struct action actions[] = {
+    {"init", run_init, true, "make the platform if it is new, power it on, say what it is"},
+    {"status", run_init, false, "power it on, verify its chain, say what it is"},
+    {"export", run_export, false, "write certificates into the folder --out: chain (PDH, PEK, OCA, CEK),"},
+    {"", NULL, false, "root (ASK, ARK: what an owner is told to trust), and each as NAME.cert"},
+    {"id", run_id, false, "print the chip id, or write its 64 bytes to --out"},
+    {"pdh-gen", run_pdh_gen, false, "a new PDH"},
+    {"pek-gen", run_pek_gen, false, "new OCA, PEK and PDH; the platform owns itself again"},
+    {"pek-csr", run_pek_csr, false, "write the PEK's signing request to --out"},
+    {"cert-import", run_cert_import, false, "take an owner: --pek, the signed request, and --oca, its certificate"},
+    {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
+};
+
+/* --- Command line --------------------------------------------------------------------------------------- */
+
+static void print_help(FILE *out)
+{
+    fputs("usage: softsev platform ACTION [OPTIONS]\n\n"
+          "A platform's identity and certificates, without a guest.\n\nactions:\n",
+          out);
+    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+        fprintf(out, "  %-12s %s\n", actions[i].name, actions[i].help);
+    fputs("\noptions:\n"
+          "  --state DIR  where the platform is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)\n"
+          "  --seed TEXT  all randomness from it: the same platform on every computer\n"
+          "  --out PATH   what is written: a file, for export a folder\n"
+          "  --pek FILE   --oca FILE   for cert-import\n"
+          "  --json       the report as one line of JSON\n",
+          out);
+}
+
+static int parse_options(struct platform *p, int argc, char **argv, struct error *e)
+{
+    static const struct option options[] = {
+        {"state", required_argument, NULL, 's'}, {"seed", required_argument, NULL, 'r'},
+        {"out", required_argument, NULL, 'o'},   {"pek", required_argument, NULL, 'p'},
+        {"oca", required_argument, NULL, 'c'},   {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0},
+    };
+    opterr = 0;
+    optind = 1;
+    for (int o; (o = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        switch (o) {
+        case 's':
+            p->directory = optarg;
+            break;
+        case 'r':
+            p->seed = optarg;
+            break;
+        case 'o':
+            p->out = optarg;
+            break;
+        case 'p':
+            p->pek = optarg;
+            break;
+        case 'c':
+            p->oca = optarg;
+            break;
+        case 'j':
+            p->json = true;
+            break;
+        default:
+            return error_set(e, ERROR_USAGE, "option '%s' %s; `softsev platform --help` lists them",
+                             argv[optind - 1], o == ':' ? "needs a value" : "does not exist");
+        }
+    }
+    if (optind < argc)
+        return error_set(e, ERROR_USAGE, "'%s' is one argument too many", argv[optind]);
+    if (p->directory)
+        return 0;
+    p->directory = p->default_directory;
+    return cli_state_default(p->default_directory, sizeof p->default_directory, e);
+}
+
+static const struct action *find_action(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+        if (actions[i].run && !strcmp(actions[i].name, name))
+            return &actions[i];
+    return NULL;
+}
+
+int cli_platform(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            print_help(stdout);
+            return ERROR_NONE;
+        }
+    }
+    if (argc < 2) {
+        print_help(stderr);
+        return ERROR_USAGE;
+    }
+    struct error e = {.code = ERROR_NONE};
+    const struct action *action = find_action(argv[1]);
+    struct platform p = {.directory = NULL};
+    int result = 0;
+    if (!action)
+        result = error_set(&e, ERROR_USAGE, "there is no action '%s'; `softsev platform --help` lists them",
+                           argv[1]);
+    if (result || parse_options(&p, argc - 1, argv + 1, &e) || (!action->makes && check_exists(&p, &e)) ||
+        power_on(&p, &e) || action->run(&p, &e))
+        result = cli_fail("platform", &e);
+    power_off(&p);
+    return result;
+}
