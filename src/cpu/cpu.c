@@ -28,6 +28,7 @@ struct cpu *cpu_create(const struct cpu_config *config)
     c->clock = config->clock;
     c->trace = config->trace;
     c->random = config->random;
+    c->asid_min = config->asid_min ? config->asid_min : 1;
     reset(c);
     if (!blocks_create(c) || !mmu_create(c)) {
         cpu_destroy(c);

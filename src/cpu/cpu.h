@@ -20,7 +20,7 @@ struct cpu_config {
     struct clock *clock;
     struct trace *trace;
     const struct random_source *random; /* RDRAND */
-    u32 asid_min, asid_max; /* CPUID 8000001F: EDX first ASID without SEV-ES, ECX the highest */
+    u32 asid_min; /* CPUID 8000001F EDX: first ASID of a guest without SEV-ES; 0: 1. ECX is the memory's highest */
 };
 
 struct cpu_statistics {

@@ -59,7 +59,7 @@ static const struct leaf leaves[] = {
     {0x80000007, {0, 0, 0, BIT(8)}},              /* invariant TSC */
     {0x80000008, {48u << 8 | 48, EXT_8_EBX, 0, 0}},
     {0x8000000a, {1, 0, 0, EXT_A_EDX}},
-    {0x8000001f, {EXT_1F_EAX, EXT_1F_EBX, 0, 1}},
+    {0x8000001f, {EXT_1F_EAX, EXT_1F_EBX, 0, 0}},
     {0x80000021, {EXT_21_EAX, 0, EXT_21_ECX, 0}},
 };
 // clang-format on
@@ -75,6 +75,7 @@ static void fill_variable(const struct cpu *c, u32 leaf, u32 out[4])
         break;
     case 0x8000001f:
         out[ECX] = memory_asids(c->memory);
+        out[EDX] = c->asid_min;
         break;
     }
 }

@@ -212,6 +212,7 @@ struct cpu {
     struct trace *trace;
     const struct random_source *random;
     u32 id;
+    u32 asid_min; /* first ASID of a guest without SEV-ES */
     struct cpu_statistics statistics;
     struct block_cache *blocks; /* block.c */
     struct mmu *mmu;            /* mmu.c: nested TLB, fill lists, ... */

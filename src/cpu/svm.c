@@ -73,6 +73,8 @@ static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k
         return "HWCR.SmmLock is clear";
     if (k->asid > memory_asids(c->memory))
         return "ASID above CPUID 8000_001F ECX";
+    if (k->asid < c->asid_min)
+        return "ASID below CPUID 8000_001F EDX without SEV-ES";
     return NULL;
 }
 

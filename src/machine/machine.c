@@ -18,7 +18,6 @@ static bool cores_create(struct machine *m, u32 count)
             .trace = &h->trace,
             .random = &m->random,
             .asid_min = MACHINE_ASID_MIN,
-            .asid_max = MACHINE_ASID_MAX,
         };
         h->cores[i] = cpu_create(&config);
         if (!h->cores[i])
