@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The owner against a platform made of the protocol's pieces: an honest one, and each kind of liar. */
+#include "owner/owner.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+struct platform {
+    struct crypto *crypto, *owner_crypto;
+    struct rsa_private *ark_key, *ask_key;
+    struct amd_chain root;
+    struct ec_private cek, oca, pek, pdh;
+    struct sev_platform_chain chain;
+};
+
+static const u8 ark_id[16] = "test ark", ask_id[16] = "test ask";
+static const struct owner_launch launch = {
+    .api_major = 1, .api_minor = 55, .build = 25, .digest = {1, 2, 3}};
+
+static int make_platform(void **state)
+{
+    static struct platform p;
+    struct rsa_public public;
+    p.crypto = crypto_create("platform", 8);
+    p.owner_crypto = crypto_create("owner", 5);
+    p.ark_key = crypto_rsa_generate(p.crypto, 2048);
+    p.ask_key = crypto_rsa_generate(p.crypto, 2048);
+    crypto_rsa_public(p.ark_key, &public);
+    amd_cert_init(&p.root.ark, SEV_USAGE_ARK, ark_id, ark_id, &public);
+    crypto_rsa_public(p.ask_key, &public);
+    amd_cert_init(&p.root.ask, SEV_USAGE_ASK, ask_id, ark_id, &public);
+    assert_true(amd_cert_sign(p.crypto, &p.root.ark, p.ark_key) &&
+                amd_cert_sign(p.crypto, &p.root.ask, p.ark_key));
+    assert_true(crypto_ec_generate(p.crypto, &p.cek) && crypto_ec_generate(p.crypto, &p.oca) &&
+                crypto_ec_generate(p.crypto, &p.pek) && crypto_ec_generate(p.crypto, &p.pdh));
+    struct sev_cert_chain *c = &p.chain.chain;
+    sev_cert_init(&c->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &p.cek.public);
+    sev_cert_init(&c->oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &p.oca.public);
+    sev_cert_init(&c->pek, SEV_USAGE_PEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &p.pek.public);
+    sev_cert_init(&p.chain.pdh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 1, 55, &p.pdh.public);
+    assert_true(sev_cert_sign_rsa(p.crypto, &c->cek, 0, SEV_USAGE_ASK, p.ask_key) &&
+                sev_cert_sign(p.crypto, &c->oca, 0, SEV_USAGE_OCA, &p.oca) &&
+                sev_cert_sign(p.crypto, &c->pek, 0, SEV_USAGE_OCA, &p.oca) &&
+                sev_cert_sign(p.crypto, &c->pek, 1, SEV_USAGE_CEK, &p.cek) &&
+                sev_cert_sign(p.crypto, &p.chain.pdh, 0, SEV_USAGE_PEK, &p.pek));
+    *state = &p;
+    return 0;
+}
+
+static int free_platform(void **state)
+{
+    struct platform *p = *state;
+    crypto_rsa_free(p->ark_key);
+    crypto_rsa_free(p->ask_key);
+    crypto_destroy(p->crypto);
+    crypto_destroy(p->owner_crypto);
+    return 0;
+}
+
+static void start(struct platform *p, u32 policy, struct owner *o)
+{
+    struct error e = {0};
+    assert_int_equal(owner_start(p->owner_crypto, &p->chain, &p->root, policy, o, &e), 0);
+}
+
+/* LAUNCH_START and LAUNCH_MEASURE of an honest firmware. */
+static void measure(struct platform *p, const struct owner *o, struct session_keys *keys,
+                    struct sev_measure *out)
+{
+    assert_int_equal(session_open(&p->pdh, &o->godh, &o->session, o->policy, keys), SESSION_OK);
+    struct measurement m = {.api_major = 1, .api_minor = 55, .build = 25, .policy = o->policy};
+    memcpy(m.digest, launch.digest, 32);
+    crypto_random(p->crypto, m.mnonce, 16);
+    measurement_compute(&m, keys->tik, out->measure);
+    memcpy(out->mnonce, m.mnonce, 16);
+}
+
+static void an_honest_platform_gets_the_secret(void **state)
+{
+    struct platform *p = *state;
+    struct owner o;
+    struct session_keys keys;
+    struct sev_measure got;
+    struct sev_packet_header header;
+    struct error e = {0};
+    u8 data[32], plain[32], want[32] = "a secret of 22 letters";
+    start(p, 1, &o);
+    measure(p, &o, &keys, &got);
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), 0);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, want, 22, &header, data, &e), 0);
+    struct packet_binding binding = {PACKET_SECRET, 32, 32, got.measure};
+    assert_true(packet_open(&keys, &binding, &header, data, plain, 32));
+    assert_memory_equal(plain, want, 32);
+}
+
+static void no_secret_without_a_verified_launch(void **state)
+{
+    struct platform *p = *state;
+    struct owner o;
+    struct session_keys keys;
+    struct sev_measure got;
+    struct sev_packet_header header;
+    struct error e = {0};
+    u8 data[16];
+    start(p, 1, &o);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, "secret", 6, &header, data, &e), -1);
+    assert_int_equal(e.code, ERROR_MEASUREMENT);
+    assert_string_equal(e.text, "no launch has been verified yet: no secret is sealed");
+    /* A later refusal takes an earlier agreement back. */
+    measure(p, &o, &keys, &got);
+    e.code = ERROR_NONE;
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), 0);
+    got.measure[0] ^= 1;
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), -1);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, "secret", 6, &header, data, &e), -1);
+}
+
+static void each_part_of_a_launch_is_measured(void **state)
+{
+    struct platform *p = *state;
+    struct owner o;
+    struct session_keys keys;
+    struct sev_measure got;
+    start(p, 1, &o);
+    measure(p, &o, &keys, &got);
+    for (size_t i = 0; i < sizeof launch; i++) {
+        struct owner_launch other = launch;
+        struct error e = {0};
+        ((u8 *)&other)[i] ^= 0x10; /* API, build, digest */
+        assert_int_equal(owner_check_launch(&o, &other, &got, &e), -1);
+        assert_int_equal(e.code, ERROR_MEASUREMENT);
+        assert_non_null(strstr(e.text, "measurement does not match"));
+    }
+    struct error e = {0};
+    struct owner other = o;
+    other.policy = 0;
+    assert_int_equal(owner_check_launch(&other, &launch, &got, &e), -1);
+    for (size_t i = 0; i < sizeof got; i++) {
+        struct sev_measure changed = got;
+        ((u8 *)&changed)[i] ^= 1;
+        assert_int_equal(owner_check_launch(&o, &launch, &changed, &e), -1);
+    }
+    start(p, 1, &other); /* another session: another TIK */
+    assert_int_equal(owner_check_launch(&other, &launch, &got, &e), -1);
+}
+
+static void an_older_api_than_the_policy_asks_for(void **state)
+{
+    struct platform *p = *state;
+    struct owner o;
+    struct session_keys keys;
+    struct sev_measure got;
+    struct error e = {0};
+    start(p, 0x38010001, &o); /* API 1.56 */
+    measure(p, &o, &keys, &got);
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), -1);
+    assert_string_equal(e.text, "platform API 1.55 is older than the policy's 1.56");
+    e.code = ERROR_NONE;
+    start(p, 0x37010001, &o);
+    measure(p, &o, &keys, &got);
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), 0);
+}
+
+static void a_foreign_platform_gets_no_session(void **state)
+{
+    struct platform *p = *state;
+    struct owner o;
+    struct error e = {0};
+    struct sev_platform_chain c = p->chain;
+    c.chain.cek.signatures[0].rsa[0] ^= 1;
+    assert_int_equal(owner_start(p->owner_crypto, &c, &p->root, 1, &o, &e), -1);
+    assert_int_equal(e.code, ERROR_MEASUREMENT);
+    assert_string_equal(e.text, "CEK certificate, signed by ASK: signature does not verify");
+    /* The classic: a PDH of the host's own in a chain that is otherwise right. */
+    struct ec_private mine;
+    assert_true(crypto_ec_generate(p->crypto, &mine));
+    c = p->chain;
+    sev_cert_init(&c.pdh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 1, 55, &mine.public);
+    assert_true(sev_cert_sign(p->crypto, &c.pdh, 0, SEV_USAGE_PEK, &mine));
+    e.code = ERROR_NONE;
+    assert_int_equal(owner_start(p->owner_crypto, &c, &p->root, 1, &o, &e), -1);
+    assert_string_equal(e.text, "PDH certificate, signed by PEK: signature does not verify");
+}
+
+static void saving_and_loading(void **state)
+{
+    struct platform *p = *state;
+    struct owner o, again;
+    struct session_keys keys;
+    struct sev_measure got;
+    struct error e = {0};
+    u8 saved[OWNER_SAVE_SIZE];
+    start(p, 1, &o);
+    measure(p, &o, &keys, &got);
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), 0);
+    owner_save(&o, saved);
+    assert_int_equal(owner_load(saved, sizeof saved, &again, &e), 0);
+    assert_int_equal(again.policy, 1);
+    assert_memory_equal(&again.keys, &o.keys, sizeof o.keys);
+    assert_memory_equal(&again.godh, &o.godh, sizeof o.godh);
+    assert_memory_equal(&again.session, &o.session, sizeof o.session);
+    assert_true(again.checked);
+    assert_memory_equal(&again.launch, &got, sizeof got);
+    for (size_t i = 0; i < sizeof saved; i += 7) {
+        e = (struct error){.code = ERROR_NONE};
+        assert_int_equal(owner_load(saved, i, &again, &e), -1);
+        saved[i] ^= 1;
+        assert_int_equal(owner_load(saved, sizeof saved, &again, &e), -1);
+        assert_int_equal(e.code, ERROR_FILE);
+        saved[i] ^= 1;
+    }
+}
+
+static void secrets_have_a_limit(void **state)
+{
+    struct platform *p = *state;
+    static u8 data[OWNER_SECRET_MAX + 16];
+    struct owner o;
+    struct session_keys keys;
+    struct sev_measure got;
+    struct sev_packet_header header;
+    struct error e = {0};
+    start(p, 1, &o);
+    measure(p, &o, &keys, &got);
+    assert_int_equal(owner_check_launch(&o, &launch, &got, &e), 0);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, data, OWNER_SECRET_MAX, &header, data, &e), 0);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, data, OWNER_SECRET_MAX + 1, &header, data, &e),
+                     -1);
+    assert_int_equal(e.code, ERROR_USAGE);
+    assert_int_equal(owner_seal(p->owner_crypto, &o, data, 0, &header, data, &e), -1);
+}
+
+static void a_digest_of_pieces(void **state)
+{
+    (void)state;
+    const struct crypto_piece pieces[] = {{"a", 1}, {NULL, 0}, {"bc", 2}};
+    struct error e = {0};
+    u8 digest[32], want[32];
+    assert_int_equal(owner_digest(pieces, ARRAY_SIZE(pieces), digest, &e), 0);
+    crypto_sha256("abc", 3, want);
+    assert_memory_equal(digest, want, 32);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_honest_platform_gets_the_secret),
+        cmocka_unit_test(no_secret_without_a_verified_launch),
+        cmocka_unit_test(each_part_of_a_launch_is_measured),
+        cmocka_unit_test(an_older_api_than_the_policy_asks_for),
+        cmocka_unit_test(a_foreign_platform_gets_no_session),
+        cmocka_unit_test(saving_and_loading),
+        cmocka_unit_test(secrets_have_a_limit),
+        cmocka_unit_test(a_digest_of_pieces),
+    };
+    return cmocka_run_group_tests(tests, make_platform, free_platform);
+}
