@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SEND and RECEIVE [sev 5.4, 7.7]: a guest's page goes from one platform to another, and what each
+ * policy asks of the target.
+ */
+#include "firmware_rig.h"
+
+/* Copies what the host would carry from one machine to the other. */
+static void carry(struct rig *from, struct rig *to, u64 at, size_t size)
+{
+    u8 bytes[KIB(16)];
+    assert_true(size <= sizeof bytes);
+    rig_get(from, at, bytes, size);
+    rig_put(to, at, bytes, size);
+}
+
+/* A running guest with ASID 5 whose page at AT_GUEST holds `text`. */
+static u32 running_guest(struct rig *r, u32 policy, const u8 *text, u32 size)
+{
+    struct sev_measure out;
+    u32 guest = rig_launch(r, policy);
+    assert_status(rig_activate(r, guest, 5), SUCCESS);
+    rig_put(r, AT_GUEST, text, size);
+    assert_status(rig_update(r, guest, AT_GUEST, size), SUCCESS);
+    assert_status(rig_measure(r, guest, &out), SUCCESS);
+    assert_status(rig_handle(r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
+    return guest;
+}
+
+static struct sev_packet packet_of(u32 guest, u32 size)
+{
+    return (struct sev_packet){.handle = guest,
+                               .hdr_paddr = AT_HEADER,
+                               .hdr_len = SEV_PACKET_HEADER_SIZE,
+                               .guest_paddr = AT_GUEST,
+                               .guest_len = size,
+                               .trans_paddr = AT_PACKET,
+                               .trans_len = size};
+}
+
+static void other_platform(struct rig *r)
+{
+    rig_create(r);
+    r->config.fuses[0] = 0x77;
+    rig_restart(r);
+    u8 stir[100];
+    crypto_random(r->crypto, stir, sizeof stir);
+    rig_init(r, false);
+}
+
+static void a_page_goes_to_another_platform(void **state)
+{
+    (void)state;
+    struct rig a, b;
+    u8 text[256], found[256];
+    memset(text, 0x42, sizeof text);
+    rig_create(&a);
+    rig_init(&a, false);
+    other_platform(&b);
+    u32 guest = running_guest(&a, 0, text, sizeof text);
+
+    rig_export(&b);
+    carry(&b, &a, AT_CERT, SEV_CERT_SIZE);
+    carry(&b, &a, AT_CHAIN, SEV_CERT_CHAIN_SIZE);
+    assert_status(rig_send_start(&a, guest), SUCCESS);
+    assert_int_equal(rig_gstate(&a, guest), SEV_GSTATE_SUPDATE);
+    struct sev_packet out = packet_of(guest, sizeof text);
+    out.hdr_len = 0;
+    out.trans_len = 0;
+    assert_status(COMMAND(&a, SEND_UPDATE_DATA, out), INVALID_LENGTH);
+    assert_int_equal(out.hdr_len, 0x34);
+    assert_int_equal(out.trans_len, sizeof text);
+    assert_status(COMMAND(&a, SEND_UPDATE_DATA, out), SUCCESS);
+    rig_get(&a, AT_PACKET, found, sizeof found);
+    assert_memory_not_equal(found, text, sizeof text);
+
+    rig_export(&a);
+    carry(&a, &b, AT_CERT, SEV_CERT_SIZE);
+    carry(&a, &b, AT_SESSION, SEV_SESSION_SIZE);
+    carry(&a, &b, AT_HEADER, SEV_PACKET_HEADER_SIZE);
+    carry(&a, &b, AT_PACKET, sizeof text);
+    u32 received;
+    assert_status(rig_receive_start(&b, 1, &received), BAD_MEASUREMENT);
+    assert_status(rig_receive_start(&b, 0, &received), SUCCESS);
+    struct sev_packet in = packet_of(received, sizeof text);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in), INACTIVE);
+    assert_status(rig_activate(&b, received, 9), SUCCESS);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, in), POLICY_FAILURE);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in), SUCCESS);
+    memory_read(b.memory, AT_GUEST, 9, found, sizeof found);
+    assert_memory_equal(found, text, sizeof text);
+    u8 bad = 0;
+    rig_put(&b, AT_PACKET + 3, &bad, 1);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in), BAD_MEASUREMENT);
+
+    assert_status(rig_handle(&a, SEV_CMD_SEND_FINISH, guest), SUCCESS);
+    assert_status(rig_handle(&b, SEV_CMD_RECEIVE_FINISH, received), SUCCESS);
+    assert_int_equal(rig_gstate(&b, received), SEV_GSTATE_RUNNING);
+    /* What was sent does not run here any more. */
+    assert_status(rig_handle(&a, SEV_CMD_DEACTIVATE, guest), SUCCESS);
+    rig_flush(&a);
+    assert_status(rig_activate(&a, guest, 5), INVALID_GUEST_STATE);
+    rig_destroy(&a);
+    rig_destroy(&b);
+}
+
+static void a_cancelled_guest_runs_on(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 text[64] = {1};
+    rig_create(&r);
+    rig_init(&r, false);
+    u32 guest = running_guest(&r, 0, text, sizeof text);
+    rig_export(&r);
+    assert_status(rig_send_start(&r, guest), SUCCESS);
+    assert_status(rig_handle(&r, SEV_CMD_SEND_CANCEL, guest), SUCCESS);
+    assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_RUNNING);
+    rig_destroy(&r);
+}
+
+static u32 send_to_itself(u32 policy, bool break_amd_length)
+{
+    struct rig r;
+    u8 text[64] = {1};
+    rig_create(&r);
+    rig_init(&r, false);
+    u32 guest = running_guest(&r, policy, text, sizeof text);
+    rig_export(&r);
+    struct sev_send_start in = {
+        .handle = guest,
+        .pdh_paddr = AT_CERT,
+        .pdh_len = SEV_CERT_SIZE,
+        .plat_certs_paddr = AT_CHAIN,
+        .plat_certs_len = SEV_CERT_CHAIN_SIZE,
+        .amd_certs_paddr = AT_AMD,
+        .amd_certs_len = break_amd_length ? 0 : 1664,
+        .session_paddr = AT_SESSION,
+        .session_len = SEV_SESSION_SIZE,
+    };
+    u32 status = COMMAND(&r, SEND_START, in);
+    if (status == SEV_STATUS_SUCCESS)
+        assert_int_equal(in.policy, policy);
+    rig_destroy(&r);
+    return status;
+}
+
+static void policies_say_where_a_guest_may_go(void **state)
+{
+    (void)state;
+    assert_status(send_to_itself(0, false), SUCCESS);
+    assert_status(send_to_itself(SEV_POLICY_NOSEND, false), POLICY_FAILURE);
+    assert_status(send_to_itself(SEV_POLICY_DOMAIN, false), SUCCESS);
+    assert_status(send_to_itself(SEV_POLICY_SEV, false), INVALID_CERTIFICATE);
+    assert_status(send_to_itself(0, true), INVALID_LENGTH);
+}
+
+static void a_domain_ends_at_another_owner(void **state)
+{
+    (void)state;
+    struct rig a, b;
+    u8 text[64] = {1};
+    rig_create(&a);
+    rig_init(&a, false);
+    other_platform(&b);
+    u32 guest = running_guest(&a, SEV_POLICY_DOMAIN, text, sizeof text);
+    rig_export(&b);
+    carry(&b, &a, AT_CERT, SEV_CERT_SIZE);
+    carry(&b, &a, AT_CHAIN, SEV_CERT_CHAIN_SIZE);
+    assert_status(rig_send_start(&a, guest), INVALID_CERTIFICATE);
+    assert_rule(&a, "rule=\"target's OCA");
+    rig_destroy(&a);
+    rig_destroy(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_page_goes_to_another_platform),
+        cmocka_unit_test(a_cancelled_guest_runs_on),
+        cmocka_unit_test(policies_say_where_a_guest_may_go),
+        cmocka_unit_test(a_domain_ends_at_another_owner),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
