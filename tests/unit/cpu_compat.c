@@ -27,6 +27,7 @@
 #define BUFFER      HARNESS_DATA
 #define BUFFER_SIZE 8192u
 #define CODE_EXIT   (HARNESS_CODE + 0x100)
+#define BIT_OFFSET_BYTES 1024
 #define TESTS       200000u
 
 struct state {
@@ -224,10 +225,10 @@ static bool aim(const struct setting *set, struct state *s, const struct insn *i
     if (is_bit_test(in) && in->o[1].kind == OPERAND_GPR) {
         if (in->o[1].reg == in->base || in->o[1].reg == in->index)
             return false;
-        s->r[in->o[1].reg] = (u32)(s32)(s16)(random_next(seed) & 0x1fff);
+        s->r[in->o[1].reg] = (u32)random_next(seed) % (8 * BIT_OFFSET_BYTES);
     }
     if (in->base == REG_ZERO && in->index == REG_ZERO)
-        return in->disp >= (s64)start + 64 && in->disp < (s64)start + BUFFER_SIZE - 64;
+        return in->disp >= (s64)start + 64 && in->disp < (s64)start + BUFFER_SIZE - 64 - BIT_OFFSET_BYTES;
     if (in->base == in->index || in->base == RSP) /* the stack stays where it is */
         return false;
     u32 rest = target - (u32)in->disp;
