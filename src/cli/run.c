@@ -3,14 +3,15 @@
  * them, sums up. */
 #include "cli/cli.h"
 #include "cli/run.h"
-#include "cli/state.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-#define HOST_MEMORY MIB(32)       /* beside the guests': tables, VMCBs, buffers */
-#define SLICE_NS    20000000ull   /* of machine time, between two looks at the keyboard */
-#define VIEWS_AT_NS 1000000000ull /* of machine time: when the host looks at its guests' pages */
+#define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
+#define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
+#define SLICE_NS    20000000ull /* of machine time, between two looks at the keyboard */
+#define VIEWS_AT_NS                                                                                \
+    1000000000ull /* of machine time: the host looks at its guests' pages then at the latest */
 
 u64 run_clock_ns(void)
 {
@@ -34,6 +35,18 @@ static struct image_file image_file(const struct run_file *f)
     return (struct image_file){f->name, f->data, f->size};
 }
 
+struct image_description run_describe(const struct run_vm *v)
+{
+    return (struct image_description){
+        .memory_size = v->options->memory,
+        .sev = v->options->sev,
+        .secret = v->options->secret,
+        .kernel = image_file(&v->kernel),
+        .initrd = image_file(&v->initrd),
+        .command_line = v->options->append,
+    };
+}
+
 static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
 {
     v->run = r;
@@ -42,14 +55,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
         run_read_file(o->secret, &v->secret, e) ||
         run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
         return -1;
-    struct image_description d = {
-        .memory_size = o->memory,
-        .sev = o->sev,
-        .secret = o->secret,
-        .kernel = image_file(&v->kernel),
-        .initrd = image_file(&v->initrd),
-        .command_line = o->append,
-    };
+    struct image_description d = run_describe(v);
     v->plan = image_build(&d, e);
     return v->plan ? 0 : -1;
 }
@@ -109,7 +115,7 @@ static void between_slices(struct run *r, struct run_terminal *terminal, bool id
     u64 now = host_time_ns(machine_host(r->machine));
     run_terminal_poll(terminal, r,
                       idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
-    if (r->views_shown || now < VIEWS_AT_NS)
+    if (r->views_shown || (now < VIEWS_AT_NS && !vm_shared_page(r->vms[0].vm)))
         return;
     r->views_shown = true;
     for (u32 i = 0; i < r->vm_count; i++)
@@ -129,6 +135,8 @@ static void run_guests(struct run *r)
         before = spent;
     }
     run_terminal_close(terminal);
+    for (u32 i = 0; !r->views_shown && i < r->vm_count; i++)
+        run_show_views(r, &r->vms[i]);
 }
 
 static int result_of_guests(struct run *r, struct error *e)
@@ -147,11 +155,23 @@ static int result_of_guests(struct run *r, struct error *e)
 
 /* --- All of it -------------------------------------------------------------------------------- */
 
+/* Platform and owner draw from streams of their own: neither can guess the other's from its own. */
+static int make_crypto(struct run *r)
+{
+    u8 seeds[2][32];
+    const char *seed = r->options.seed;
+    static const char *const labels[2] = {"softsev-platform", "softsev-owner"};
+    for (u32 i = 0; seed && i < 2; i++)
+        crypto_sev_kdf(seed, strlen(seed), labels[i], NULL, 0, seeds[i], sizeof seeds[i]);
+    r->crypto = crypto_create(seed ? seeds[0] : NULL, sizeof seeds[0]);
+    r->owner_crypto = crypto_create(seed ? seeds[1] : NULL, sizeof seeds[1]);
+    return r->crypto && r->owner_crypto ? 0 : -1;
+}
+
 static int make_machine(struct run *r, struct error *e)
 {
     const struct run_options *o = &r->options;
-    r->crypto = crypto_create(o->seed, o->seed ? strlen(o->seed) : 0);
-    if (!r->crypto)
+    if (make_crypto(r))
         return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be used");
     struct machine_config config = {
         .memory_size = HOST_MEMORY,
@@ -205,6 +225,7 @@ static void run_free(struct run *r)
     machine_destroy(r->machine);
     run_close_identity(r);
     crypto_destroy(r->crypto);
+    crypto_destroy(r->owner_crypto);
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];
         image_free(v->plan);
@@ -231,8 +252,8 @@ int cli_run(int argc, char **argv)
     if (!result && r->options.help) {
         run_print_help(stdout);
     } else if (!result) {
-        if (!r->options.time_given && !r->options.seed)
-            r->options.time_seconds = (u64)time(NULL);
+        if (!r->options.time_given)
+            r->options.time_seconds = r->options.seed ? SEEDED_TIME : (u64)time(NULL);
         result = run_all(r, &e);
     }
     run_free(r);

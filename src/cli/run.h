@@ -54,6 +54,7 @@ void run_close_disk(struct vm_disk *disk);
 /* --- What is running -------------------------------------------------------------------------- */
 
 struct run;
+struct run_identity;
 
 struct run_vm {
     struct run *run;
@@ -71,9 +72,9 @@ enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHA
 
 struct run {
     struct run_options options;
-    struct crypto *crypto;       /* the platform's randomness */
-    struct crypto *owner_crypto; /* the guest owner's */
-    struct cli_state *state;
+    struct crypto *crypto;         /* the platform's randomness */
+    struct crypto *owner_crypto;   /* the guest owner's */
+    struct run_identity *identity; /* of the platform; NULL without encrypted guests */
     struct machine *machine;
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];
@@ -86,6 +87,9 @@ struct run {
     struct trace_sink trace_sink, hash_sink;
     struct crypto_sha256 *trace_hash;
 };
+
+/* What a VM is made of, as hypervisor and owner describe it alike. */
+struct image_description run_describe(const struct run_vm *v);
 
 /* --- Telling what happens (run_report.c) ------------------------------------------------------ */
 

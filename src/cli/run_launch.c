@@ -1,28 +1,241 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The launch of encrypted guests: bytes between the hypervisor and the guest owner, who share
- * nothing else. */
+/*
+ * The launch of encrypted guests: who the platform is, and the exchange between the hypervisor and
+ * the guest owner. They share no memory here but the bytes that pass; the owner plans the image
+ * anew from the files.
+ */
 #include "cli/run.h"
+#include "cli/state.h"
+
+#include <stdlib.h>
+
+#include "authority/authority.h"
+#include "base/bytes.h"
+#include "owner/owner.h"
+
+#define DIRECTORY_MAX 400u
+
+struct run_identity {
+    struct cli_state *state; /* NULL: seeded, nothing is kept */
+    struct cli_identity who;
+    char directory[DIRECTORY_MAX];
+};
+
+static void progress(const char *what)
+{
+    fprintf(stderr, "softsev run: %s\n", what);
+}
+
+/* Everything from the seed, so that two runs are equal whatever ran before: fuses from it, an empty
+ * store, and a CEK certificate made now. Only the manufacturer's keys are the directory's. */
+static int identity_from_seed(struct run *r, struct run_identity *id, struct error *e)
+{
+    u8 keys[AUTHORITY_EXPORT_MAX];
+    size_t size = 0;
+    struct ec_private cek;
+    struct authority *a = NULL;
+    if (!cli_state_read(id->state, STATE_AUTHORITY, keys, sizeof keys, &size, e))
+        a = authority_import(keys, size, e);
+    crypto_wipe(keys, sizeof keys);
+    if (!a)
+        return -1;
+    cli_identity_seed_fuses(r->options.seed, strlen(r->options.seed), id->who.fuses);
+    bool ok = identity_cek(id->who.fuses, &cek);
+    if (ok) {
+        struct ec_public key = cek.public;
+        u8 major = id->who.cek.api_major, minor = id->who.cek.api_minor;
+        sev_cert_init(&id->who.cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, major, minor, &key);
+        ok = authority_sign_cek(r->crypto, a, &id->who.cek);
+    }
+    crypto_wipe(&cek, sizeof cek);
+    authority_free(a);
+    cli_state_close(id->state);
+    id->state = NULL;
+    return ok ? 0 : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
+}
 
 int run_identity(struct run *r, struct machine_config *config, struct error *e)
 {
-    (void)r;
-    (void)config;
-    return error_set(e, ERROR_INTERNAL, "--mode sev: not yet");
+    struct run_identity *id = r->identity = calloc(1, sizeof *id);
+    const char *seed = r->options.seed;
+    if (!id)
+        return error_set(e, ERROR_INTERNAL, "out of memory");
+    if (r->options.state)
+        snprintf(id->directory, sizeof id->directory, "%s", r->options.state);
+    else if (cli_state_default(id->directory, sizeof id->directory, e))
+        return -1;
+    id->state = cli_state_open(id->directory, NULL, e);
+    if (!id->state ||
+        cli_identity_open(id->state, r->crypto, r->options.state ? seed : NULL,
+                          r->options.state && seed ? strlen(seed) : 0, progress, &id->who, e))
+        return -1;
+    if (seed && !r->options.state && identity_from_seed(r, id, e))
+        return -1;
+    if (id->state)
+        config->store = cli_state_store(id->state);
+    memcpy(config->fuses, id->who.fuses, sizeof config->fuses);
+    return 0;
 }
 
 void run_close_identity(struct run *r)
 {
-    (void)r;
+    if (!r->identity)
+        return;
+    if (r->identity->state)
+        cli_state_close(r->identity->state);
+    crypto_wipe(&r->identity->who, sizeof r->identity->who);
+    free(r->identity);
+}
+
+/* What the firmware refused, with the rule that refused it: hardware never tells, we do. */
+static int with_rule(const struct run *r, struct error *e)
+{
+    const char *rule = firmware_rule(machine_firmware(r->machine));
+    size_t used = strlen(e->text);
+    if (e->code == ERROR_FIRMWARE && *rule)
+        snprintf(e->text + used, sizeof e->text - used, ": %s", rule);
+    return -1;
 }
 
 int run_platform(struct run *r, struct error *e)
 {
-    (void)r;
-    return error_set(e, ERROR_INTERNAL, "--mode sev: not yet");
+    const struct run_identity *id = r->identity;
+    struct platform_status s;
+    if (platform_init(r->hv, e) || platform_get_status(r->hv, &s, e))
+        return with_rule(r, e);
+    run_step(r, "firmware", "INIT: SEV API %u.%u build %u, identity %s%s", s.api_major, s.api_minor,
+             s.build,
+             id->state ? (id->who.made ? "made in " : "loaded from ") : "made from the seed",
+             id->state ? id->directory : "");
+    run_step(r, "authority",
+             "the manufacturer, in software: ARK signs ASK, ASK signs this chip's CEK");
+    return 0;
+}
+
+/* --- The launch ------------------------------------------------------------------------------- */
+
+static const char *short_hex(const u8 bytes[32], char text[24])
+{
+    hex_encode(text, bytes, 8);
+    strcpy(text + 16, "...");
+    return text;
+}
+
+/* The platform's certificates as the owner gets them: the firmware's export, its CEK signed by the
+ * manufacturer. */
+static int export_chain(struct run *r, struct sev_platform_chain *out, struct error *e)
+{
+    struct platform_chain bytes;
+    if (platform_export(r->hv, &bytes, e))
+        return with_rule(r, e);
+    memcpy(&out->pdh, bytes.pdh, sizeof out->pdh);
+    memcpy(&out->chain, bytes.chain, sizeof out->chain);
+    out->chain.cek = r->identity->who.cek;
+    return 0;
+}
+
+static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct error *e)
+{
+    struct run *r = v->run;
+    struct sev_platform_chain chain;
+    if (export_chain(r, &chain, e) ||
+        owner_start(r->owner_crypto, &chain, &r->identity->who.root, v->options->policy, owner, e))
+        return -1;
+    run_step(
+        r, "owner",
+        "certificates verified: PDH <- PEK <- OCA, PEK <- CEK <- ASK <- ARK, the root one trusts");
+    run_step(r, "owner", "ephemeral key and session made for %s: wrapped TEK and TIK, policy %#x",
+             v->options->name, v->options->policy);
+    return 0;
+}
+
+static int hypervisor_launches(struct run_vm *v, const struct owner *owner, struct error *e)
+{
+    struct run *r = v->run;
+    u64 bytes = 0;
+    for (u32 i = 0; i < v->plan->piece_count; i++)
+        bytes += v->plan->pieces[i].size;
+    if (vm_launch_start(v->vm, &owner->godh, sizeof owner->godh, &owner->session,
+                        sizeof owner->session, e))
+        return with_rule(r, e);
+    run_step(r, "hypervisor",
+             "LAUNCH_START, ACTIVATE: the key of %s is in the memory controller's slot of ASID %u",
+             v->options->name, vm_asid(v->vm));
+    u64 before = run_clock_ns();
+    if (vm_launch_update(v->vm, e))
+        return with_rule(r, e);
+    double seconds = (double)(run_clock_ns() - before) / 1e9;
+    run_step(r, "hypervisor",
+             "LAUNCH_UPDATE_DATA: %u pieces, %.1f MiB in %.3f s (kernel, initramfs, boot "
+             "parameters, command line, page tables with the C-bit, ACPI)",
+             v->plan->piece_count, (double)bytes / (double)MIB(1), seconds);
+    if (vm_launch_measure(v->vm, v->measure, e))
+        return with_rule(r, e);
+    char text[24];
+    run_step(r, "firmware", "LAUNCH_MEASURE: %s", short_hex(v->measure, text));
+    return 0;
+}
+
+/* The owner knows files, a version and 48 bytes; whether the guest is the right one is all in the
+ * digest. */
+static int owner_checks(struct run_vm *v, struct owner *owner, struct error *e)
+{
+    struct run *r = v->run;
+    struct platform_status s;
+    struct sev_measure got;
+    struct image_description d = run_describe(v);
+    struct image_plan *plan = image_build(&d, e);
+    if (!plan || platform_get_status(r->hv, &s, e)) {
+        image_free(plan);
+        return -1;
+    }
+    struct owner_launch launch = {s.api_major, s.api_minor, s.build, {0}};
+    image_digest(plan, launch.digest);
+    image_free(plan);
+    memcpy(&got, v->measure, sizeof got);
+    if (owner_check_launch(owner, &launch, &got, e))
+        return -1;
+    char text[24];
+    run_step(r, "owner", "expected measurement computed from the files alone (digest %s): equal",
+             short_hex(launch.digest, text));
+    return 0;
+}
+
+static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struct error *e)
+{
+    struct run *r = v->run;
+    u8 archive[IMAGE_SECRET_MAX], sealed[IMAGE_SECRET_MAX];
+    struct sev_packet_header header;
+    if (!v->secret.data)
+        return 0;
+    size_t size = image_secret_archive(v->secret.data, v->secret.size, archive, sizeof archive);
+    if (!size)
+        return error_set(
+            e, ERROR_USAGE,
+            "%s: a secret of %zu bytes; one launch carries at most 16 KiB with its archive",
+            v->secret.name, v->secret.size);
+    int result = owner_seal(r->owner_crypto, owner, archive, size, &header, sealed, e);
+    crypto_wipe(archive, sizeof archive);
+    if (result)
+        return -1;
+    run_step(r, "owner", "secret of %zu bytes sealed for this guest alone", v->secret.size);
+    if (vm_launch_secret(v->vm, (const u8 *)&header, sealed, owner_sealed_size(size), e))
+        return with_rule(r, e);
+    run_step(r, "hypervisor", "LAUNCH_SECRET: carried to the firmware, unread");
+    return 0;
 }
 
 int run_launch(struct run_vm *v, struct error *e)
 {
-    (void)v;
-    return error_set(e, ERROR_INTERNAL, "--mode sev: not yet");
+    struct run *r = v->run;
+    struct owner owner = {0};
+    int result = -1;
+    if (!owner_meets_platform(v, &owner, e) && !hypervisor_launches(v, &owner, e) &&
+        !owner_checks(v, &owner, e) && !owner_sends_secret(v, &owner, e)) {
+        result = vm_launch_finish(v->vm, e) ? with_rule(r, e) : 0;
+        if (!result)
+            run_step(r, "hypervisor", "LAUNCH_FINISH, VMRUN");
+    }
+    owner_wipe(&owner);
+    return result;
 }

@@ -65,15 +65,25 @@ static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
     return true;
 }
 
+/* Where data was last moved, for whoever wants to look at a shared page; descriptors are 16 bytes.
+ * */
+static void note_dma(struct vm *vm, u64 gpa, u64 size)
+{
+    if (size > 16)
+        vm->board.dma_page = gpa;
+}
+
 static bool on_dma_read(void *context, u64 gpa, void *out, u64 size)
 {
-    return dma_copy(context, gpa, out, NULL, size);
+    struct vm *vm = context;
+    note_dma(vm, gpa, size);
+    return dma_copy(vm, gpa, out, NULL, size);
 }
 
 static bool on_dma_write(void *context, u64 gpa, const void *data, u64 size)
 {
     struct vm *vm = context;
-    vm->board.dma_page = ALIGN_DOWN(gpa, (u64)PAGE_SIZE);
+    note_dma(vm, gpa, size);
     return dma_copy(vm, gpa, NULL, data, size);
 }
 

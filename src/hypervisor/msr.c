@@ -156,6 +156,15 @@ static bool patch_level_read(struct vm *vm, u32 msr, u64 *value)
     return true;
 }
 
+/* TscFreqSel: the TSC counts at the frequency that it reports. */
+static bool hwcr_read(struct vm *vm, u32 msr, u64 *value)
+{
+    (void)vm;
+    (void)msr;
+    *value = BIT(24);
+    return true;
+}
+
 /* LFENCE serializes: the bit is read back after it is set. */
 static bool de_cfg_read(struct vm *vm, u32 msr, u64 *value)
 {
@@ -188,8 +197,8 @@ static const struct msr_row rows[] = {
     {KVM_SYSTEM_TIME,   KVM_SYSTEM_TIME,   kvm_clock_read,   kvm_clock_write},
     {MSR_EFER,          MSR_EFER,          efer_read,        efer_write},
     {MSR_SYSCFG,        MSR_SYSCFG,        read_zero,        write_ignored},
-    {MSR_HWCR,          MSR_HWCR,          read_zero,        write_ignored},
-    {0xc001001a,        0xc001001d,        read_zero,        write_ignored}, /* TOP_MEM, TOP_MEM2 and their neighbours */
+    {MSR_HWCR,          MSR_HWCR,          hwcr_read,        write_ignored},
+    {0xc001001a,        0xc001001f,        read_zero,        write_ignored}, /* TOP_MEM, TOP_MEM2 and their neighbours to NB_CFG */
     {0xc0010055,        0xc0010055,        read_zero,        write_ignored}, /* interrupt pending, C1E */
     {0xc0010061,        0xc0010064,        read_zero,        write_ignored}, /* P-states */
     {0xc0010111,        0xc0010114,        read_zero,        write_ignored}, /* SMM, VM_CR */

@@ -207,7 +207,6 @@ static size_t fadt(struct writer *w, u64 gpa, size_t facs_at, size_t dsdt_at)
                             FADT_TMR_32_BIT | FADT_RESET);
     gas(t + 116, BOARD_RESET_PORT, 8, 1);
     t[128] = BOARD_RESET_VALUE;
-    store_le64(t + 132, gpa + facs_at);
     store_le64(t + 140, gpa + dsdt_at);
     gas(t + 148, BOARD_PM_PORT, 32, 2);
     gas(t + 172, BOARD_PM_PORT + 4, 16, 2);
