@@ -91,11 +91,14 @@ enum sev_status init_ex_lengths(struct call *c)
 enum sev_status init_ex(struct call *c)
 {
     const struct sev_init_ex *in = &c->in.init_ex;
+    u64 tmr = real_address(c->fw, in->tmr_paddr), nv = real_address(c->fw, in->nv_paddr);
     enum sev_status status = check_range(c, "store area", in->nv_paddr, SEV_NV_SIZE, PAGE_SIZE);
     if (status != SEV_STATUS_SUCCESS)
         return status;
+    if ((in->options & SEV_OPTIONS_ES) && nv < tmr + SEV_TMR_SIZE && tmr < nv + SEV_NV_SIZE)
+        return refuse(c, SEV_STATUS_INVALID_ADDRESS, "TMR and store area overlap");
     c->fw->nv_area = true;
-    c->fw->nv_paddr = real_address(c->fw, in->nv_paddr);
+    c->fw->nv_paddr = nv;
     return init_platform(c, in->options, in->tmr_paddr);
 }
 

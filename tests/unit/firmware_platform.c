@@ -231,6 +231,12 @@ static void init_ex_checks_its_buffer(void **state)
     assert_status(COMMAND(&r, INIT_EX, in), INVALID_ADDRESS);
     in.nv_paddr = RIG_MEMORY - PAGE_SIZE;
     assert_status(COMMAND(&r, INIT_EX, in), INVALID_ADDRESS);
+    in = init_ex_buffer();
+    in.options = SEV_OPTIONS_ES;
+    in.tmr_paddr = AT_NV;
+    in.tmr_len = MIB(1);
+    assert_status(COMMAND(&r, INIT_EX, in), INVALID_ADDRESS);
+    assert_rule(&r, "rule=\"TMR and store area overlap\"");
     rig_destroy(&r);
 }
 

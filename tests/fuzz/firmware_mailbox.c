@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host that sends any commands in any order: the input is a script of records. The firmware asserts
+ * what must hold after each command; here it must also have told why whenever it refused.
+ *
+ *   FFh          WBINVD on every core
+ *   FEh a32 n8   n bytes follow, written at address a
+ *   id           the command's buffer follows
+ */
+#include "firmware/internal.h"
+
+#include "base/bytes.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+#define MEMORY_SIZE MIB(4)
+#define AT_BUFFER   0x1000u
+#define CORES       2u
+#define COMMANDS    64u /* of one script */
+
+#define OP_WBINVD 0xff
+#define OP_POKE   0xfe
+
+/* Made once: keys take longer than all the rest. */
+static u8 store[FIRMWARE_STORE_MAX];
+static size_t store_size;
+
+static size_t load(void *context, void *out, size_t size)
+{
+    (void)context;
+    (void)size;
+    memcpy(out, store, store_size);
+    return store_size;
+}
+
+static bool save(void *context, const void *data, size_t size)
+{
+    (void)context;
+    if (!store_size && size) {
+        memcpy(store, data, size);
+        store_size = size;
+    }
+    return true;
+}
+
+static void poke(struct memory *m, struct reader *r)
+{
+    u32 address = read_u32(r);
+    u8 size = read_u8(r);
+    const u8 *bytes = read_view(r, size);
+    if (bytes)
+        memory_write(m, address % MEMORY_SIZE, KEY_RAW, bytes, size);
+}
+
+static void run_command(struct firmware *fw, struct memory *m, u8 id, struct reader *r)
+{
+    const struct command *command = command_find(id);
+    u8 buffer[0x44];
+    size_t size = command ? command->size : 0;
+    read_bytes(r, buffer, size);
+    memory_write(m, AT_BUFFER, KEY_RAW, buffer, size);
+    u32 status = firmware_mailbox(fw, id, AT_BUFFER);
+    if ((status == SEV_STATUS_SUCCESS) != (firmware_rule(fw)[0] == 0) || !firmware_sound(fw))
+        abort();
+}
+
+static void run_script(struct firmware *fw, struct memory *m, struct reader *r)
+{
+    for (unsigned i = 0; i < COMMANDS && reader_left(r); i++) {
+        u8 op = read_u8(r);
+        if (op == OP_POKE)
+            poke(m, r);
+        else if (op != OP_WBINVD)
+            run_command(fw, m, op, r);
+        for (u32 core = 0; op == OP_WBINVD && core < CORES; core++)
+            firmware_wbinvd(fw, core);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    struct crypto *crypto = crypto_create("fuzz", 4);
+    struct random_source random = crypto_random_source(crypto);
+    struct memory *m = memory_create(
+        &(struct memory_config){.size = MEMORY_SIZE, .asids = 15, .random = &random});
+    struct firmware *fw = firmware_create(&(struct firmware_config){.memory = m,
+                                                                    .crypto = crypto,
+                                                                    .store = {.load = load, .save = save},
+                                                                    .fuses = {1},
+                                                                    .c_bit = BIT(51),
+                                                                    .asid_min = 5,
+                                                                    .asid_max = 15,
+                                                                    .cores = CORES});
+    if (!fw)
+        abort();
+    struct reader r = reader_of(data, size);
+    run_script(fw, m, &r);
+    firmware_destroy(fw);
+    memory_destroy(m);
+    crypto_destroy(crypto);
+    return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One file of the state directory. The first byte's low bits say which; its high bit says that a right
+ * checksum is put behind the rest.
+ */
+#include "cli/state.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+static char folder[] = "/tmp/softsev-fuzz-XXXXXX";
+static const char *const names[STATE_FILES] = {"fuses", "store", "authority", "cek"};
+
+static void remove_folder(void)
+{
+    char path[64];
+    for (int i = 0; i < STATE_FILES; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/lock", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void write_file(const char *path, const u8 *data, size_t size, bool checksum)
+{
+    u8 hash[32];
+    crypto_sha256(data, size, hash);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size)
+        abort();
+    if (checksum && fwrite(hash, 1, sizeof hash, f) != sizeof hash)
+        abort();
+    fclose(f);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    static bool made;
+    if (!made) {
+        if (!mkdtemp(folder))
+            abort();
+        atexit(remove_folder);
+        struct error first = {.code = ERROR_NONE};
+        cli_state_close(cli_state_open(folder, NULL, &first));
+        made = true;
+    }
+    if (!size)
+        return 0;
+    enum cli_state_file file = (enum cli_state_file)(data[0] % STATE_FILES);
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, names[file]);
+    write_file(path, data + 1, size - 1, data[0] & 0x80);
+    struct error e = {.code = ERROR_NONE};
+    struct cli_state *s = cli_state_open(folder, NULL, &e);
+    if (!s && e.code != ERROR_STATE)
+        abort();
+    u8 content[STATE_FILE_MAX];
+    size_t got = 0;
+    if (s && (cli_state_read(s, file, content, sizeof content, &got, &e) || got > sizeof content))
+        abort();
+    cli_state_close(s);
+    unlink(path);
+    return 0;
+}
