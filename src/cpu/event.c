@@ -329,7 +329,9 @@ static void deliver_injected(struct cpu *c)
     c->control.event_inject = 0;
     c->insn_rip = c->rip;
     u32 type = (u32)BITS(info, 10, 8);
-    u64 return_rip = type == EVENT_SOFTWARE && c->control.next_rip ? c->control.next_rip : c->rip;
+    bool behind = type == EVENT_SOFTWARE ||
+                  (type == EVENT_EXCEPTION && ((u8)info == VECTOR_BP || (u8)info == VECTOR_OF));
+    u64 return_rip = behind && c->control.next_rip ? c->control.next_rip : c->rip;
     if (type == EVENT_NMI)
         c->nmi_blocked = true;
     if (type == EVENT_EXCEPTION)
