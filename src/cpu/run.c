@@ -198,7 +198,7 @@ static void run_loop(struct cpu *c)
     for (;;) {
         blocks_new_tag(c);
         c->insn_rip = c->rip;
-        if (UNLIKELY(c->interrupt_shadow && c->left > 0)) {
+        if (UNLIKELY(c->interrupt_shadow && c->left > 0 && !(c->control.event_inject & EVENT_VALID))) {
             run_shadowed(c);
             continue;
         }
