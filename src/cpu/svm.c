@@ -93,7 +93,7 @@ static const char *refusal(const struct cpu *c, const struct vmcb *v)
         {s->cr3 & address_mask & ~(k->np_control & NP_SEV ? BIT(c->c_bit) : 0) &&
              s->efer & EFER_LME,
          "CR3 reserved bits"},
-        {s->cr4 & (address_mask | BIT(12) | BIT(15) | BIT(19)), "CR4 reserved bits"},
+        {s->cr4 & (~BITS(~0ull, 31, 0) | BIT(12) | BIT(15) | BIT(19)), "CR4 reserved bits"},
         {s->dr6 >> 32, "DR6 bits 63:32"},
         {s->dr7 >> 32, "DR7 bits 63:32"},
         {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
