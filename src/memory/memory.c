@@ -15,8 +15,9 @@
 /* One a frame. All zero is a frame nobody touched: raw, in no TLB, no code. */
 struct frame {
     memory_key view; /* always a key with a cipher, or KEY_RAW */
-    u8 mapped;       /* a core may hold a pointer to it */
-    u8 code;         /* a core holds blocks decoded from it */
+    bool touched;    /* somebody has read or written it */
+    bool mapped;     /* a core may hold a pointer to it */
+    bool code;       /* a core holds blocks decoded from it */
 };
 
 struct memory {
@@ -56,8 +57,8 @@ static void frame_lose(struct memory *m, u64 frame)
         return;
     for (struct memory_listener *l = m->listeners; l; l = l->next)
         l->frame_lost(l->context, frame);
-    f->mapped = 0;
-    f->code = 0;
+    f->mapped = false;
+    f->code = false;
 }
 
 static void key_name(char out[12], memory_key key)
@@ -90,6 +91,8 @@ static void frame_relabel(struct memory *m, u64 frame, memory_key key)
 static void frame_flip(struct memory *m, u64 frame, memory_key key)
 {
     memory_key from = m->frames[frame].view;
+    m->statistics.frames_touched += !m->frames[frame].touched;
+    m->frames[frame].touched = true;
     if (LIKELY(from == key))
         return;
     frame_lose(m, frame);
@@ -246,7 +249,7 @@ u8 *memory_map(struct memory *m, u64 frame, memory_key key)
     if (frame >= m->size >> PAGE_SHIFT)
         return NULL;
     frame_flip(m, frame, effective_key(m, key));
-    m->frames[frame].mapped = 1;
+    m->frames[frame].mapped = true;
     return frame_bytes(m, frame);
 }
 
