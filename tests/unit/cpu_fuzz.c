@@ -244,6 +244,8 @@ static void steer(struct fuzz *f)
     if (!size)
         return;
     f->with_memory++;
+    if (in->op->attributes & OP_STRING)
+        return;
     if (in->segment != SEG_FS && chance(f, 2))
         return;
     u64 target = target_address(f, size);
@@ -451,8 +453,8 @@ static void one_case(struct fuzz *f)
     if (f->cases % 64 == 0)
         fill_memory(f);
     random_state(f);
-    steer(f);
     steer_special(f);
+    steer(f);
     f->direct = chance(f, 25) && !(f->in.prefixes & PREFIX_LOCK);
     f->host = f->core = f->before;
     host_cpu_run(CODE_OFFSET, f->bytes, f->in.length, &f->before, &f->host);
