@@ -353,7 +353,7 @@ static u64 compared_flags(const struct fuzz *f)
 
 static void report(struct fuzz *f, const char *what, u64 host, u64 core)
 {
-    if (f->mismatches++ > 40)
+    if (f->mismatches++ > 400)
         return;
     char hex[48] = "";
     for (u32 i = 0; i < f->in.length; i++)
