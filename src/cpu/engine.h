@@ -268,6 +268,7 @@ static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
 
 /* Slow halves (run.c): they make the instruction known first, so that it can fault. */
 u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
+void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v);
 void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v);
 u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
 void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size);
@@ -289,6 +290,19 @@ static ALWAYS_INLINE void uop_store(struct cpu *c, const struct uop *u, u64 line
         memcpy(e->host + offset, &v, size);
     else
         uop_store_slow(c, u, linear, size, v);
+}
+
+/* Pushes 8 bytes in 64-bit mode. The store comes before RSP moves: it may fault. */
+static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
+{
+    u64 linear = c->r[RSP] - 8;
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->wtag;
+    if (LIKELY(offset <= PAGE_SIZE - 8))
+        memcpy(e->host + offset, &v, 8);
+    else
+        uop_push_slow(c, u, linear, v);
+    c->r[RSP] = linear;
 }
 
 /* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end(). Faults as a write. */

@@ -141,6 +141,8 @@ static void store_result(struct cpu *c, const struct insn *in)
     }
     if (stored)
         store_bytes(c, linear, result, size);
+    else
+        probe_write(c, linear, size);
     pointers_update(c, in);
     image_commit(&c->x87, &image);
 }

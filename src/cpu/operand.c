@@ -33,10 +33,11 @@ u64 operand_offset(struct cpu *c, const struct insn *in)
 
 u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write)
 {
-    u64 linear = linear_address(c, in->segment, operand_offset(c, in), size, write);
-    if ((in->op->attributes & OP_ALIGN16) && size == 16 && (linear & 15))
+    u64 offset = operand_offset(c, in);
+    /* Before anything that would be #SS. */
+    if ((in->op->attributes & OP_ALIGN16) && size == 16 && (offset + c->seg[in->segment].base) & 15)
         cpu_raise_gp(c, 0);
-    return linear;
+    return linear_address(c, in->segment, offset, size, write);
 }
 
 u64 operand_read(struct cpu *c, const struct insn *in, u32 n)

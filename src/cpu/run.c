@@ -88,28 +88,39 @@ static bool canonical(u64 linear)
     return (u64)((s64)(linear << 16) >> 16) == linear;
 }
 
-static NOINLINE void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+static void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool stack)
 {
     cpu_sync(c, u);
     if (UNLIKELY(!canonical(linear) || !canonical(linear + size - 1)) && c->mode & MODE_CODE64)
-        cpu_raise(c, u->b == RSP || u->b == RBP ? VECTOR_SS : VECTOR_GP, 0);
+        cpu_raise(c, stack ? VECTOR_SS : VECTOR_GP, 0);
+}
+
+static bool on_stack(const struct uop *u)
+{
+    return u->b == RSP || u->b == RBP;
 }
 
 NOINLINE u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
-    check_linear(c, u, linear, size);
+    check_linear(c, u, linear, size, on_stack(u));
     return mmu_load_slow(c, linear, size);
 }
 
 NOINLINE void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v)
 {
-    check_linear(c, u, linear, size);
+    check_linear(c, u, linear, size, on_stack(u));
     mmu_store_slow(c, linear, size, v);
+}
+
+NOINLINE void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v)
+{
+    check_linear(c, u, linear, 8, true);
+    mmu_store_slow(c, linear, 8, v);
 }
 
 NOINLINE u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
-    check_linear(c, u, linear, size);
+    check_linear(c, u, linear, size, on_stack(u));
     probe_write(c, linear, size);
     c->rmw = load(c, linear, size);
     return (u8 *)&c->rmw;

@@ -190,9 +190,7 @@ static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop
 
 static ALWAYS_INLINE void push_return(struct cpu *c, const struct uop *u)
 {
-    u64 a = c->r[RSP] - 8;
-    uop_store(c, u, a, 8, block_rip(c) + u->off + u->len);
-    c->r[RSP] = a;
+    uop_push(c, u, block_rip(c) + u->off + u->len);
 }
 
 const struct uop *uop_call(struct cpu *c, const struct uop *u)

@@ -132,29 +132,22 @@ const struct uop *uop_nop(struct cpu *c, const struct uop *u)
     NEXT(c, u);
 }
 
-/* The stack in 64-bit mode, 8 bytes at a time. The store comes before RSP moves: it may fault. */
+/* The stack in 64-bit mode, 8 bytes at a time. */
 const struct uop *uop_push_r(struct cpu *c, const struct uop *u)
 {
-    u64 a = c->r[RSP] - 8;
-    uop_store(c, u, a, 8, c->r[u->s]);
-    c->r[RSP] = a;
+    uop_push(c, u, c->r[u->s]);
     NEXT(c, u);
 }
 
 const struct uop *uop_push_i(struct cpu *c, const struct uop *u)
 {
-    u64 a = c->r[RSP] - 8;
-    uop_store(c, u, a, 8, u->imm);
-    c->r[RSP] = a;
+    uop_push(c, u, u->imm);
     NEXT(c, u);
 }
 
 const struct uop *uop_push_m(struct cpu *c, const struct uop *u)
 {
-    u64 v = uop_load(c, u, uop_ea(c, u, true), 8);
-    u64 a = c->r[RSP] - 8;
-    uop_store(c, u, a, 8, v);
-    c->r[RSP] = a;
+    uop_push(c, u, uop_load(c, u, uop_ea(c, u, true), 8));
     NEXT(c, u);
 }
 

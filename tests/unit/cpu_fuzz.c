@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CODE      HARNESS_CODE
+#define CODE      0x2d7000u /* where no random value leads: its bytes differ behind the instruction */
 #define CODE_OFFSET 0x800u
 #define DATA      HARNESS_DATA
 #define DATA_SIZE (4 * PAGE_SIZE)
@@ -120,10 +120,18 @@ static bool undefined_result(const struct insn *in)
     }
 }
 
+static bool is_bit_string(const struct insn *in)
+{
+    return in->op->id >= INSN_bt && in->op->id <= INSN_btc && in->o[1].kind == OPERAND_GPR;
+}
+
 /* FS is the test's own thread-local storage: only operands that can be steered away from there. */
 static bool harmless(const struct insn *in)
 {
-    return in->segment != SEG_FS || (in->addrsize == 8 && in->base != REG_ZERO);
+    if (in->segment != SEG_FS)
+        return true;
+    bool own_offset = is_bit_string(in) && (in->o[1].reg == in->base || in->o[1].reg == in->index);
+    return in->addrsize == 8 && in->base != REG_ZERO && !own_offset;
 }
 
 static bool wanted(struct fuzz *f)
@@ -251,8 +259,7 @@ static void steer(struct fuzz *f)
     u64 target = target_address(f, size);
     if (in->segment == SEG_FS)
         target -= f->fs_base;
-    bool string = (in->op->id >= INSN_bt && in->op->id <= INSN_btc) && in->o[1].kind == OPERAND_GPR;
-    if (string)
+    if (is_bit_string(in))
         r[in->o[1].reg] = (u64)((s64)below(f, 2048) - 1024);
     if (in->base == REG_ZERO && in->index == REG_ZERO) {
         u64 here = CODE + CODE_OFFSET + in->length;
@@ -353,13 +360,29 @@ static u64 compared_flags(const struct fuzz *f)
 
 static void report(struct fuzz *f, const char *what, u64 host, u64 core)
 {
-    if (f->mismatches++ > 400)
+    if (f->mismatches++ > 40)
         return;
     char hex[48] = "";
     for (u32 i = 0; i < f->in.length; i++)
         snprintf(hex + 3 * i, 4, "%02x ", f->bytes[i]);
     printf("# case %" PRIu64 " %s [%s] %s: %s host %" PRIx64 " core %" PRIx64 " (vectors %" PRIu64 " %" PRIu64 ")\n", f->cases,
            f->in.op->name, hex, f->direct ? "exec" : "block", what, host, core, f->host.vector, f->core.vector);
+}
+
+/* Which of several flags come with an exception that is not masked is no processor's business but its own: with overflow
+ * or underflow unmasked the inexact flag is that of a result of unlimited exponent. */
+static u32 compared_mxcsr(const struct fuzz *f)
+{
+    u32 unmasked = ~load_le32(f->before.fx + 24) & 0x0c00;
+    return f->host.vector == VECTOR_XF && unmasked ? ~0x20u : ~0u;
+}
+
+/* MASKMOVQ and MASKMOVDQU: whether bytes that are not stored can fault, which address is told and whether the MMX state is
+ * entered first is up to the processor [APM5 MASKMOVQ]. */
+static bool faulted_in_its_own_way(const struct fuzz *f)
+{
+    u32 id = f->in.op->id;
+    return f->host.vector != HOST_NO_FAULT && (id == INSN_maskmovq || id == INSN_maskmovdqu);
 }
 
 /* FXSAVE images without the last instruction's and operand's pointers, which AMD and Intel keep differently. */
@@ -372,7 +395,7 @@ static bool compare_fx(struct fuzz *f)
             report(f, part[i], load_le16(a + 2 * i), load_le16(b + 2 * i));
             return false;
         }
-    if (load_le32(a + 24) != load_le32(b + 24)) {
+    if ((load_le32(a + 24) ^ load_le32(b + 24)) & compared_mxcsr(f)) {
         report(f, "MXCSR", load_le32(a + 24), load_le32(b + 24));
         return false;
     }
@@ -393,6 +416,8 @@ static bool compare_fx(struct fuzz *f)
 static bool compare_state(struct fuzz *f)
 {
     const struct host_state *a = &f->host, *b = &f->core;
+    if (faulted_in_its_own_way(f))
+        return true;
     if (a->vector != b->vector) {
         report(f, "vector", a->vector, b->vector);
         return false;
