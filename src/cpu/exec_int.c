@@ -258,9 +258,10 @@ static void change_zf(struct cpu *c, bool zf)
 void exec_cmpxchg8b(struct cpu *c, const struct insn *in)
 {
     u32 size = in->o[0].size, half = size / 2;
-    u64 linear = operand_address(c, in, size, true), old[2] = {0}, new[2];
-    if (size == 16 && linear & 15)
+    u64 old[2] = {0}, new[2];
+    if (size == 16 && (operand_offset(c, in) + c->seg[in->segment].base) & 15)
         cpu_raise_gp(c, 0);
+    u64 linear = operand_address(c, in, size, true);
     probe_write(c, linear, size);
     load_bytes(c, linear, &old[0], half);
     load_bytes(c, linear + half, &old[1], half);

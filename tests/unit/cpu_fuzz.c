@@ -128,10 +128,8 @@ static bool is_bit_string(const struct insn *in)
 /* FS is the test's own thread-local storage: only operands that can be steered away from there. */
 static bool harmless(const struct insn *in)
 {
-    if (in->segment != SEG_FS)
-        return true;
     bool own_offset = is_bit_string(in) && (in->o[1].reg == in->base || in->o[1].reg == in->index);
-    return in->addrsize == 8 && in->base != REG_ZERO && !own_offset;
+    return !own_offset && (in->segment != SEG_FS || (in->addrsize == 8 && in->base != REG_ZERO));
 }
 
 static bool wanted(struct fuzz *f)
