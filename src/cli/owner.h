@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of `softsev owner` share: the options, and the files that go over the wire. */
+#ifndef SOFTSEV_CLI_OWNER_H
+#define SOFTSEV_CLI_OWNER_H
+
+#include "base/error.h"
+#include "crypto/crypto.h"
+#include "owner/owner.h"
+
+#include <stdio.h>
+
+// clang-format off
+#define OWNER_OPTIONS(X) \
+    X(CHAIN,       "chain",         true,  "FILE      PDH, PEK, OCA, CEK: what the platform says of itself") \
+    X(ROOT,        "root",          true,  "FILE      ASK, ARK: whom the owner trusts") \
+    X(STATE,       "state",         true,  "FILE      the owner's state between the steps; secret") \
+    X(POLICY,      "policy",        true,  "NUMBER    guest policy (1: no debugging)") \
+    X(OUT_DIR,     "out-dir",       true,  "DIR       folder for what is written") \
+    X(SEED,        "seed",          true,  "TEXT      all randomness from it; for tests") \
+    X(TK,          "tk",            true,  "FILE      TEK and TIK (32 bytes) and --policy instead of --state") \
+    X(API,         "api",           true,  "A.B       API version of the platform's firmware") \
+    X(BUILD,       "build",         true,  "NUMBER    its build") \
+    X(MEASUREMENT, "measurement",   true,  "BASE64    what the platform measured: MEASURE and MNONCE, 48 bytes") \
+    X(NONCE,       "nonce",         true,  "BASE64    instead: an MNONCE of 16 bytes; prints what is expected") \
+    X(DIGEST,      "digest",        true,  "HEX       SHA-256 of everything launched") \
+    X(LAUNCH,      "launch",        true,  "FILE      instead: the launched bytes in order") \
+    X(KERNEL,      "kernel",        true,  "FILE      instead: what softsev run launches, or with --firmware hashes") \
+    X(INITRD,      "initrd",        true,  "FILE      its initramfs") \
+    X(APPEND,      "append",        true,  "TEXT      its command line") \
+    X(MEMORY,      "memory",        true,  "SIZE      its memory, MiB or with K, M, G (512)") \
+    X(HOLE,        "owner-secret",  false, "          it is launched with --owner-secret: room for one is kept") \
+    X(FIRMWARE,    "firmware",      true,  "FILE      a flash image, such as OVMF's") \
+    X(HASHES,      "kernel-hashes", false, "          with --firmware: the table of kernel, initrd, command line") \
+    X(DUMP,        "dump",          true,  "FILE      write the launched bytes in order") \
+    X(SECRET,      "secret",        true,  "FILE      the secret") \
+    X(FORM,        "form",          true,  "FORM      archive: /secret/secret in the guest of softsev run; raw;") \
+    X(GUID,        "guid",          true,  "GUID      or an entry of this name in OVMF's table of secrets") \
+    X(JSON,        "json",          false, "          the result as one line of JSON")
+// clang-format on
+
+#define OWNER_ENUM(id, name, has_value, help) OWNER_##id,
+enum owner_option { OWNER_OPTIONS(OWNER_ENUM) OWNER_OPTION_COUNT };
+#undef OWNER_ENUM
+
+#define OWNER_BIT(option) BIT(option)
+
+struct owner_action {
+    const char *name;
+    int (*run)(const char *const *options, struct error *e);
+    u64 needs, allows; /* options, as bits */
+    const char *help;
+};
+
+/* --- owner_options.c ------------------------------------------------------------------------------ */
+
+/* Values by enum owner_option; a flag that is set has the value "". */
+int owner_parse(const struct owner_action *action, int argc, char **argv,
+                const char *options[OWNER_OPTION_COUNT], struct error *e);
+void owner_print_options(FILE *out, u64 which);
+int owner_number(const char *option, const char *text, u64 max, u64 *out, struct error *e);
+
+/* --- owner_files.c: what is read and written ------------------------------------------------------- */
+
+/* Exactly `size` bytes of base64 text; white space at the end is allowed. */
+int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
+                        struct error *e);
+/* out: owner_base64_size(size) bytes, with its NUL. */
+void owner_encode_base64(char *out, const void *data, size_t size);
+static inline size_t owner_base64_size(size_t size)
+{
+    return (size + 2) / 3 * 4 + 1;
+}
+
+int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e);
+int owner_read_root(const char *path, struct amd_chain *out, struct error *e);
+int owner_read_state(const char *path, struct owner *out, struct error *e);
+int owner_write_state(const char *path, const struct owner *o, struct error *e);
+int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
+
+/* A file of that name in the folder, which is made if it is missing; readable by its owner alone if `secret`. */
+int owner_write(const char *folder, const char *name, const void *data, size_t size, bool secret,
+                struct error *e);
+int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
+                       struct error *e);
+
+/* --- owner_image.c: what should have been launched -------------------------------------------------- */
+
+/* By --digest, --launch, or the files of a guest. */
+int owner_launch_digest(const char *const *options, u8 digest[32], struct error *e);
+/* The pieces, their digest, and with --dump their bytes. */
+int owner_explain(const char *const *options, struct error *e);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files of `softsev owner`, in the forms that other tools of the field write and read: chains as sevctl
+ * exports them, sessions, keys and packets as QEMU and libvirt take them [sev 7.4, 8.3].
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BASE64_MAX 32768u /* characters: a packet of 16 KiB */
+
+int owner_decode_base64(const char *what, const char *text, void *out, size_t size, struct error *e)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    u8 decoded[BASE64_MAX];
+    size_t used = strspn(text, digits), padding = size % 3 ? 3 - size % 3 : 0;
+    bool good = used == owner_base64_size(size) - 1 && used <= sizeof decoded &&
+                text[used + strspn(text + used, " \r\n")] == '\0' &&
+                strcspn(text, "=") == used - padding &&
+                EVP_DecodeBlock(decoded, (const u8 *)text, (int)used) == (int)(size + padding);
+    if (good)
+        memcpy(out, decoded, size);
+    crypto_wipe(decoded, sizeof decoded);
+    return good ? 0 : error_set(e, ERROR_USAGE, "%s should be %zu bytes as base64", what, size);
+}
+
+void owner_encode_base64(char *out, const void *data, size_t size)
+{
+    EVP_EncodeBlock((u8 *)out, data, (int)size);
+}
+
+static int read_exactly(const char *path, const char *what, void *out, size_t size, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    int result = 0;
+    if (f.size != size)
+        result = error_set(e, ERROR_FILE, "%s: %s has %zu bytes, this file has %zu", path, what,
+                           size, f.size);
+    else
+        memcpy(out, f.data, size);
+    crypto_wipe(f.data, f.size);
+    run_free_file(&f);
+    return result;
+}
+
+/* Also the longer file that has ASK and ARK behind the platform's four; they are not trusted from here. */
+int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    int result = 0;
+    if (f.size != sizeof *out && f.size != sizeof *out + 2 * AMD_CERT_SIZE(2048) &&
+        f.size != sizeof *out + 2 * AMD_CERT_SIZE(4096))
+        result = error_set(e, ERROR_FILE,
+                           "%s: a chain (PDH, PEK, OCA, CEK) has %zu bytes, this file has %zu",
+                           path, sizeof *out, f.size);
+    else
+        memcpy(out, f.data, sizeof *out);
+    run_free_file(&f);
+    return result;
+}
+
+int owner_read_root(const char *path, struct amd_chain *out, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    struct cert_verdict verdict = amd_chain_parse(f.data, f.size, out);
+    run_free_file(&f);
+    struct error why = {.code = ERROR_NONE};
+    if (cert_verdict_error(&verdict, ERROR_FILE, &why))
+        return error_set(e, ERROR_FILE, "%s: %s", path, why.text);
+    return 0;
+}
+
+int owner_read_state(const char *path, struct owner *out, struct error *e)
+{
+    struct run_file f;
+    struct error why = {.code = ERROR_NONE};
+    if (run_read_file(path, &f, e))
+        return -1;
+    int result = owner_load(f.data, f.size, out, &why);
+    crypto_wipe(f.data, f.size);
+    run_free_file(&f);
+    return result ? error_set(e, why.code, "%s: %s", path, why.text) : 0;
+}
+
+int owner_read_tk(const char *path, struct session_keys *out, struct error *e)
+{
+    return read_exactly(path, "a file of TEK and TIK", out, sizeof *out, e);
+}
+
+/* All or nothing: a temporary file that takes the place of the old one. */
+static int replace_file(const char *path, const void *data, size_t size, bool secret,
+                        struct error *e)
+{
+    char temporary[600];
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", path) >= sizeof temporary)
+        return error_set(e, ERROR_USAGE, "%s: the path is too long", path);
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, secret ? 0600 : 0644);
+    bool good = fd >= 0 && write(fd, data, size) == (ssize_t)size && fsync(fd) == 0;
+    if (fd >= 0)
+        good = close(fd) == 0 && good;
+    if (good && !rename(temporary, path))
+        return 0;
+    error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+    unlink(temporary);
+    return -1;
+}
+
+int owner_write_state(const char *path, const struct owner *o, struct error *e)
+{
+    u8 saved[OWNER_SAVE_SIZE];
+    owner_save(o, saved);
+    int result = replace_file(path, saved, sizeof saved, true, e);
+    crypto_wipe(saved, sizeof saved);
+    return result;
+}
+
+int owner_write(const char *folder, const char *name, const void *data, size_t size, bool secret,
+                struct error *e)
+{
+    char path[500];
+    if (mkdir(folder, 0755) && errno != EEXIST)
+        return error_set(e, ERROR_FILE, "%s cannot be made: %s", folder, strerror(errno));
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
+        return error_set(e, ERROR_USAGE, "%s: the path is too long", folder);
+    return replace_file(path, data, size, secret, e);
+}
+
+int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
+                       struct error *e)
+{
+    char text[BASE64_MAX];
+    if (owner_base64_size(size) > sizeof text)
+        return error_set(e, ERROR_INTERNAL, "%s: too long", name);
+    owner_encode_base64(text, data, size);
+    return owner_write(folder, name, text, strlen(text), false, e);
+}
