@@ -24,19 +24,26 @@
 #define GUEST_BASE MIB(8)
 
 /* Guest addresses. */
-#define PML4     0x1000ull /* PDPT, PD and the PT of the first 2 MiB follow */
-#define PT       0x4000ull
-#define GDT      0x5000ull
-#define TSS      0x5800ull
-#define IDT      0x6000ull
-#define STACK    0x8000ull  /* top */
-#define IST1     0xa000ull  /* top */
-#define USTACK   0xc000ull  /* top */
-#define CODE     0x10000ull
-#define HANDLERS 0x11000ull
-#define DATA     0x20000ull
+#define PML4       0x1000ull /* PDPT, PD and the PT of the first 2 MiB follow */
+#define PT         0x4000ull
+#define GDT        0x5000ull
+#define TSS        0x5800ull
+#define IDT        0x6000ull
+#define STACK      0x8000ull /* top */
+#define IST1       0xa000ull /* top */
+#define USTACK     0xc000ull /* top */
+#define CODE       0x10000ull
+#define HANDLERS   0x11000ull
+#define DATA       0x20000ull
 
-enum { SEL_CODE64 = 0x08, SEL_DATA = 0x10, SEL_CODE32 = 0x18, SEL_USER_DATA = 0x20, SEL_USER64 = 0x28, SEL_TSS = 0x30 };
+enum {
+    SEL_CODE64 = 0x08,
+    SEL_DATA = 0x10,
+    SEL_CODE32 = 0x18,
+    SEL_USER_DATA = 0x20,
+    SEL_USER64 = 0x28,
+    SEL_TSS = 0x30
+};
 
 struct guest {
     struct memory *memory;
@@ -133,7 +140,9 @@ static void build_descriptors(struct guest *g)
     guest_write(g, TSS, tss, sizeof tss);
     for (u64 vector = 0; vector < 256; vector++) {
         u64 handler = HANDLERS + 16 * vector;
-        guest_write64(g, IDT + 16 * vector, (handler & 0xffff) | SEL_CODE64 << 16 | 0xeeull << 40 | (handler >> 16) << 48);
+        guest_write64(g, IDT + 16 * vector,
+                      (handler & 0xffff) | SEL_CODE64 << 16 | 0xeeull << 40 |
+                          (handler >> 16) << 48);
         guest_write64(g, IDT + 16 * vector + 8, 0);
     }
     u8 halts[4096];
@@ -183,13 +192,15 @@ static struct guest *guest_create(bool sev)
     static const u8 key[16] = "key of ASID one";
     struct guest *g = calloc(1, sizeof *g);
     g->random.fill = count_up;
-    g->memory = memory_create(&(struct memory_config){.size = MIB(16), .asids = 4, .random = &g->random});
+    g->memory =
+        memory_create(&(struct memory_config){.size = MIB(16), .asids = 4, .random = &g->random});
     assert_non_null(g->memory);
     if (sev) {
         assert_true(memory_key_load(g->memory, 1, key));
         g->key = 1;
     }
-    g->cpu = cpu_create(&(struct cpu_config){.memory = g->memory, .clock = &g->clock, .random = &g->random});
+    g->cpu = cpu_create(
+        &(struct cpu_config){.memory = g->memory, .clock = &g->clock, .random = &g->random});
     assert_non_null(g->cpu);
     assert_true(cpu_host_wrmsr(g->cpu, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE));
     assert_true(cpu_host_wrmsr(g->cpu, MSR_VM_HSAVE_PA, HSAVE));

@@ -140,7 +140,8 @@ static void each_intercept_exits_with_its_code(void **state)
         u64 exit = guest_run_code(g, rows[i].code, rows[i].size);
         if (exit != rows[i].exit || g->vmcb.control.exit_info_1 != rows[i].info_1)
             fail_msg("row %zu: exit 0x%llx info 0x%llx rip 0x%llx", i, (unsigned long long)exit,
-                     (unsigned long long)g->vmcb.control.exit_info_1, (unsigned long long)g->vmcb.save.rip);
+                     (unsigned long long)g->vmcb.control.exit_info_1,
+                     (unsigned long long)g->vmcb.save.rip);
         assert_int_equal(g->vmcb.control.next_rip, CODE + rows[i].size);
         if (exit == EXIT_IOIO)
             assert_int_equal(g->vmcb.control.exit_info_2, CODE + rows[i].size);
@@ -170,8 +171,9 @@ static void cr_and_dr_intercepts_name_the_register(void **state)
         build_vmcb(g);
         struct vmcb_control *k = &g->vmcb.control;
         u16 bit = (u16)BIT(rows[i].number);
-        *(rows[i].debug ? rows[i].write ? &k->intercept_dr_write : &k->intercept_dr_read
-                        : rows[i].write ? &k->intercept_cr_write : &k->intercept_cr_read) = bit;
+        *(rows[i].debug   ? rows[i].write ? &k->intercept_dr_write : &k->intercept_dr_read
+          : rows[i].write ? &k->intercept_cr_write
+                          : &k->intercept_cr_read) = bit;
         assert_int_equal(guest_run_code(g, rows[i].code, rows[i].size), rows[i].exit);
         assert_true(k->exit_info_1 == rows[i].info_1);
     }
@@ -232,8 +234,8 @@ static void an_injected_event_is_delivered_first(void **state)
     assert_int_equal(g->vmcb.control.event_inject, 0);
     assert_int_equal(guest_read64(g, STACK - 40), CODE); /* RIP of the frame */
     build_vmcb(g);
-    g->vmcb.control.event_inject =
-        EVENT_VALID | VECTOR_GP | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_ERROR_CODE | 0x1234ull << 32;
+    g->vmcb.control.event_inject = EVENT_VALID | VECTOR_GP | EVENT_EXCEPTION << EVENT_TYPE_SHIFT |
+                                   EVENT_ERROR_CODE | 0x1234ull << 32;
     RUN(g, "\x90");
     assert_int_equal(delivered(g), VECTOR_GP);
     assert_int_equal(guest_read64(g, STACK - 48), 0x1234);
@@ -248,7 +250,8 @@ static void a_virtual_interrupt_waits_for_if_and_the_shadow(void **state)
     g->vmcb.control.v_intr_vector = 0x55;
     RUN(g, "\x90\xfb\x90\x90\x90"); /* nop; sti; nop; nop; nop */
     assert_int_equal(delivered(g), 0x55);
-    assert_int_equal(guest_read64(g, STACK - 40), CODE + 3); /* behind the instruction that follows STI */
+    assert_int_equal(guest_read64(g, STACK - 40),
+                     CODE + 3); /* behind the instruction that follows STI */
     assert_false(g->vmcb.control.v_intr & V_INTR_IRQ);
     guest_destroy(g);
 }
@@ -273,7 +276,7 @@ static void the_task_priority_holds_a_virtual_interrupt_back(void **state)
     g->vmcb.control.v_intr_vector = 0x55;
     g->vmcb.save.rflags |= RFLAGS_IF;
     g->vmcb.save.rax = 0;
-    g->vmcb.control.v_intr |= 7; /* V_TPR */
+    g->vmcb.control.v_intr |= 7;        /* V_TPR */
     RUN(g, "\x90\x44\x0f\x22\xc0\x90"); /* nop; mov cr8, rax; nop */
     assert_int_equal(delivered(g), 0x55);
     assert_int_equal(guest_read64(g, STACK - 40), CODE + 5);
@@ -290,7 +293,8 @@ static void an_intercepted_exception_exits_instead(void **state)
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_PF);
     g->vmcb.save.cr2 = 0x77;
-    assert_int_equal(RUN(g, "\xa0\x34\x12\x00\x40\x00\x00\x00\x00"), EXIT_EXCEPTION + VECTOR_PF); /* mov al, [0x40001234] */
+    assert_int_equal(RUN(g, "\xa0\x34\x12\x00\x40\x00\x00\x00\x00"),
+                     EXIT_EXCEPTION + VECTOR_PF); /* mov al, [0x40001234] */
     assert_int_equal(g->vmcb.control.exit_info_1, 0);
     assert_int_equal(g->vmcb.control.exit_info_2, 0x40001234);
     assert_int_equal(g->vmcb.save.cr2, 0x77);
