@@ -10,8 +10,6 @@
 #define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
 #define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
 #define SLICE_NS    20000000ull /* of machine time, between two looks at the keyboard */
-#define VIEWS_AT_NS                                                                                \
-    1000000000ull /* of machine time: the host looks at its guests' pages then at the latest */
 
 u64 run_clock_ns(void)
 {
@@ -47,6 +45,24 @@ struct image_description run_describe(const struct run_vm *v)
     };
 }
 
+/* What an evil host might do between the files and the launch. The owner plans from the files and
+ * will notice. */
+static int tamper(struct run_vm *v, struct error *e)
+{
+    for (u32 i = 0; i < v->plan->piece_count; i++) {
+        struct image_piece *p = &v->plan->pieces[i];
+        if (strcmp(p->name, "kernel"))
+            continue;
+        v->tampered = malloc(p->data_size);
+        if (!v->tampered)
+            return error_set(e, ERROR_INTERNAL, "out of memory");
+        memcpy(v->tampered, p->data, p->data_size);
+        v->tampered[p->data_size / 2] ^= 1;
+        p->data = v->tampered;
+    }
+    return 0;
+}
+
 static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
 {
     v->run = r;
@@ -57,7 +73,9 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
         return -1;
     struct image_description d = run_describe(v);
     v->plan = image_build(&d, e);
-    return v->plan ? 0 : -1;
+    if (!v->plan)
+        return -1;
+    return o->tamper ? tamper(v, e) : 0;
 }
 
 static int open_files(struct run *r, struct error *e)
@@ -112,14 +130,10 @@ static u64 guests_time(const struct run *r)
  * person is at the keyboard and every guest idles, time passes as it does for the person. */
 static void between_slices(struct run *r, struct run_terminal *terminal, bool idle)
 {
-    u64 now = host_time_ns(machine_host(r->machine));
     run_terminal_poll(terminal, r,
                       idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
-    if (r->views_shown || (now < VIEWS_AT_NS && !vm_shared_page(r->vms[0].vm)))
-        return;
-    r->views_shown = true;
     for (u32 i = 0; i < r->vm_count; i++)
-        run_show_views(r, &r->vms[i]);
+        run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
 }
 
 static void run_guests(struct run *r)
@@ -135,8 +149,8 @@ static void run_guests(struct run *r)
         before = spent;
     }
     run_terminal_close(terminal);
-    for (u32 i = 0; !r->views_shown && i < r->vm_count; i++)
-        run_show_views(r, &r->vms[i]);
+    for (u32 i = 0; i < r->vm_count; i++)
+        run_show_views(r, &r->vms[i], true);
 }
 
 static int result_of_guests(struct run *r, struct error *e)
@@ -230,6 +244,7 @@ static void run_free(struct run *r)
         struct run_vm *v = &r->vms[i];
         image_free(v->plan);
         run_close_disk(&v->disk);
+        free(v->tampered);
         crypto_wipe(v->secret.data, v->secret.size);
         run_free_file(&v->kernel);
         run_free_file(&v->initrd);

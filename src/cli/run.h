@@ -22,7 +22,7 @@ struct run_file {
 struct run_vm_options {
     char *name, *kernel, *initrd, *append, *secret, *disk;
     u64 memory; /* bytes */
-    bool sev, disk_read_only, virtio_console;
+    bool sev, disk_read_only, virtio_console, tamper;
     u32 policy;
 };
 
@@ -64,7 +64,9 @@ struct run_vm {
     struct vm *vm;
     struct vm_disk disk;
     u8 measure[48];
+    u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
+    bool views_shown;
     u64 console_bytes;
 };
 
@@ -79,9 +81,8 @@ struct run {
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];
     u32 vm_count;
-    u32 keyboard; /* which VM gets the input */
-    bool quit;    /* the user left with Ctrl-A x */
-    bool views_shown;
+    u32 keyboard;             /* which VM gets the input */
+    bool quit;                /* the user left with Ctrl-A x */
     u64 phase_ns[RUN_PHASES]; /* of the host's clock */
     FILE *trace_out;
     struct trace_sink trace_sink, hash_sink;
@@ -98,8 +99,9 @@ void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LI
 void run_console_output(void *run_vm, const u8 *data, size_t size);
 void run_trace_start(struct run *r);
 void run_summary(struct run *r);
-/* A private page and a shared one as the host sees them. */
-void run_show_views(struct run *r, struct run_vm *v);
+/* A private page and a shared one as the host sees them; once a VM, and unless `now` only when the
+ * shared one has text. */
+void run_show_views(struct run *r, struct run_vm *v, bool now);
 
 /* --- The terminal (run_terminal.c) ------------------------------------------------------------ */
 

@@ -94,6 +94,14 @@ static int set_virtio_console(struct run_vm_options *v, const char *value, struc
     return 0;
 }
 
+static int set_tamper(struct run_vm_options *v, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    v->tamper = true;
+    return 0;
+}
+
 struct setting {
     const char *name;
     int (*set)(struct run_vm_options *v, const char *value, struct error *e);
@@ -113,6 +121,7 @@ static const struct setting settings[] = {
     {"disk",           set_disk,           false, "FILE    a raw disk image, as virtio disk"},
     {"disk-read-only", set_read_only,      true,  "        the guest cannot change it"},
     {"virtio-console", set_virtio_console, true,  "        a second console, /dev/hvc0 in the guest"},
+    {"tamper",         set_tamper,         true,  "        be an evil host: launch one bit of the kernel wrong, and see the owner refuse"},
     {"name",           set_name,           false, "NAME    what to call the VM"},
 };
 // clang-format on

@@ -138,32 +138,42 @@ static bool printable(const u8 *bytes, size_t size)
     return true;
 }
 
-static void show_page(struct run *r, struct run_vm *v, const char *what, u64 gpa)
+/* What the host reads at a guest address, and what it could make of it. */
+static void show_page(struct run *r, struct run_vm *v, const char *kind, u64 gpa, const char *note)
 {
     u8 bytes[16];
-    char hex[33], text[20] = "";
+    char hex[33], text[24] = "";
     if (!vm_host_view(v->vm, gpa, bytes, sizeof bytes))
         return;
     hex_encode(hex, bytes, sizeof bytes);
     if (printable(bytes, sizeof bytes))
-        snprintf(text, sizeof text, "  \"%.16s\"", (const char *)bytes);
-    run_step(r, "host", "sees at %#" PRIx64 " (%s): %s%s", gpa, what, hex, text);
+        snprintf(text, sizeof text, " \"%.16s\"", (const char *)bytes);
+    run_step(r, "host", "looks at %s's memory at %#" PRIx64 " (%s): %s%s%s", v->options->name, gpa,
+             kind, hex, text, note);
 }
 
-void run_show_views(struct run *r, struct run_vm *v)
+static void show_command_line(struct run *r, struct run_vm *v, const struct image_piece *p)
 {
-    for (u32 i = 0; i < v->plan->piece_count; i++) {
-        const struct image_piece *p = &v->plan->pieces[i];
-        if (strcmp(p->name, "command_line"))
-            continue;
-        show_page(r, v,
-                  v->plan->sev ? "the command line, private: ciphertext"
-                               : "the command line, plain",
-                  p->gpa);
-    }
+    char note[80] = "";
+    if (v->plan->sev && p->data_size > 16)
+        snprintf(note, sizeof note, ", where the guest has \"%.16s\"", (const char *)p->data);
+    show_page(r, v, v->plan->sev ? "private" : "not encrypted", p->gpa, note);
+}
+
+void run_show_views(struct run *r, struct run_vm *v, bool now)
+{
     u64 shared = vm_shared_page(v->vm);
+    u8 bytes[16];
+    bool text = shared && vm_host_view(v->vm, shared, bytes, sizeof bytes) &&
+                printable(bytes, sizeof bytes);
+    if (v->views_shown || !(now || text))
+        return;
+    v->views_shown = true;
+    for (u32 i = 0; i < v->plan->piece_count; i++)
+        if (!strcmp(v->plan->pieces[i].name, "command_line"))
+            show_command_line(r, v, &v->plan->pieces[i]);
     if (shared)
-        show_page(r, v, "a virtio ring or bounce buffer, shared: plaintext", shared);
+        show_page(r, v, "shared: a virtio buffer", shared, "");
 }
 
 /* --- The summary ------------------------------------------------------------------------------ */
