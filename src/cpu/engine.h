@@ -142,7 +142,7 @@ static ALWAYS_INLINE bool condition_inline(const struct cpu *c, u32 cc)
         v = flag_zf(c);
         break;
     case 3:
-        v = flag_cf(c) | flag_zf(c);
+        v = (u32)flag_cf(c) | (u32)flag_zf(c);
         break;
     case 4:
         v = flag_sf(c);
@@ -154,7 +154,7 @@ static ALWAYS_INLINE bool condition_inline(const struct cpu *c, u32 cc)
         v = flag_sf(c) ^ flag_of(c);
         break;
     default:
-        v = flag_zf(c) | (flag_sf(c) ^ flag_of(c));
+        v = (u32)flag_zf(c) | (u32)(flag_sf(c) ^ flag_of(c));
         break;
     }
     return v ^ (cc & 1);

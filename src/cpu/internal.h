@@ -97,7 +97,7 @@ _Static_assert(sizeof(struct uop) == 32, "uops stay small");
 /* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form: returns
  * it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
 #ifdef CPU_DISPATCH_LOOP
-#define GOTO(c, u) return (u)
+#define GOTO(c, u) return (void)(c), (u)
 #elif defined(__clang__)
 #define GOTO(c, u) __attribute__((musttail)) return (u)->fn((c), (u))
 #else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AES-128: counter mode for what travels, XTS for what lies in memory. */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/evp.h>
 

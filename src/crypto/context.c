@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A party's context: where its random bytes come from; and the two operations on secrets. */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/rand.h>
 

@@ -4,7 +4,7 @@
  * signatures go through its EVP interface, in the library context of whoever signs, so that a seeded
  * party's signatures repeat.
  */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>

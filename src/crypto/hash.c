@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SHA-2, HMAC-SHA-256 and SEV's key derivation [sev 7.3]. */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RSA-PSS with MGF1 of the same hash and a salt as long as the hash [sev 7.1]. */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

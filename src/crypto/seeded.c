@@ -4,7 +4,7 @@
  * n = 0, 1, ... One stream a library context, whichever of OpenSSL's three generators asks, so that
  * whatever draws in the same order draws the same bytes. For repeatable runs, not for secrets.
  */
-#include "internal.h"
+#include "crypto/internal.h"
 
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AMD's certificate format for ARK and ASK [sev 8.5]. */
-#include "internal.h"
+#include "protocol/internal.h"
 
 #include "base/bytes.h"
 

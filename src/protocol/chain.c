@@ -3,7 +3,7 @@
  * A chain is a list of links, each one certificate and who signed it; verification walks the list and
  * stops at the first link that does not hold.
  */
-#include "internal.h"
+#include "protocol/internal.h"
 
 enum link { LINK_ARK, LINK_ASK, LINK_CEK, LINK_PEK_BY_CEK, LINK_OCA, LINK_PEK_BY_OCA, LINK_PDH };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Measurement and packets: what TIK authenticates and TEK hides [sev 7.5 to 7.7]. */
-#include "internal.h"
+#include "protocol/internal.h"
 
 #include "base/bytes.h"
 

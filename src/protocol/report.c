@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The attestation report [sev 7.8] and the chip's identity [sev 7.10]. */
-#include "internal.h"
+#include "protocol/internal.h"
 
 #define REPORT_SIGNED_SIZE offsetof(struct sev_attestation_report, signature_usage)
 

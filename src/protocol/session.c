@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transport keys, wrapped for the other side of a Diffie-Hellman agreement [sev 7.3, 7.4]. */
-#include "internal.h"
+#include "protocol/internal.h"
 
 struct wrapping_keys {
     u8 kek[16], kik[16];

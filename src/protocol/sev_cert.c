@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SEV certificates: made, checked, signed, verified [sev 8.1, 8.6]. */
-#include "internal.h"
+#include "protocol/internal.h"
 
 /* Which algorithms a key of some usage may have. */
 static const struct {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The core that runs snippets; see cpu_harness.h. */
 #include "cpu_harness.h"
 
 #define TABLES 0x1000u /* PML4, PDPT, PD, two page tables */
