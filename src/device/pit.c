@@ -199,6 +199,7 @@ static void counter_latch_count(struct pit_counter *c, u64 tick)
 {
     if (c->latched)
         return; /* the first latch holds until it is read */
+    c->read_high = false; /* a latched count is read from its low byte on */
     c->count_latch = counter_value(c, tick);
     c->latched = c->access == 3 ? 2 : 1;
 }

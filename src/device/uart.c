@@ -266,7 +266,7 @@ void uart_init(struct uart *u, u64 port, struct irq_line irq, struct console_bac
         .ports = {"uart", port, UART_PORTS, 1, uart_read, uart_write},
         .irq = irq,
         .console = console,
-        .divisor = 1, /* 115200 */
+        .divisor = 12, /* 9600 */
         .transmit_pending = true,
     };
     u->msr_lines = uart_modem_lines(u);

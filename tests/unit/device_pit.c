@@ -133,6 +133,17 @@ static void the_first_latch_holds(void **state)
     assert_int_equal(count(&d, 0), 800); /* not latched: live */
 }
 
+static void a_latch_starts_at_the_low_byte(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_init(&d);
+    program(&d, 0x34, 0x1234);
+    assert_int_equal(inb(&d.world, 0x40), 0x34); /* half of a live read */
+    assert_int_equal(latch(&d, 0), 0x1234);
+    assert_int_equal(count(&d, 0), 0x1234);
+}
+
 static void read_back_latches_status_and_count(void **state)
 {
     (void)state;
@@ -222,6 +233,7 @@ int main(void)
         cmocka_unit_test(one_shot_interrupts_once_and_stays_high),
         cmocka_unit_test(a_new_count_waits_for_the_period_to_end),
         cmocka_unit_test(the_first_latch_holds),
+        cmocka_unit_test(a_latch_starts_at_the_low_byte),
         cmocka_unit_test(read_back_latches_status_and_count),
         cmocka_unit_test(counter_2_calibrates),
         cmocka_unit_test(the_gate_stops_and_triggers),
