@@ -26,8 +26,8 @@ static int open_fuses(struct cli_state *s, struct crypto *c, const void *seed, s
     if (got == sizeof out->fuses)
         return 0;
     if (got)
-        return error_set(e, ERROR_STATE, "the state directory is corrupt: the fuses have %zu bytes, not 32",
-                         got);
+        return error_set(e, ERROR_STATE,
+                         "the state directory is corrupt: the fuses have %zu bytes, not 32", got);
     if (seed)
         cli_identity_seed_fuses(seed, seed_size, out->fuses);
     else
@@ -40,7 +40,8 @@ static struct authority *make_authority(struct cli_state *s, struct crypto *c,
                                         void (*progress)(const char *what), struct error *e)
 {
     if (progress)
-        progress("making the manufacturer's keys (ARK, ASK: RSA 4096), once: this takes a few seconds");
+        progress(
+            "making the manufacturer's keys (ARK, ASK: RSA 4096), once: this takes a few seconds");
     u8 keys[AUTHORITY_EXPORT_MAX];
     struct authority *a = authority_create(c, AUTHORITY_BITS_DEFAULT);
     size_t size = a ? authority_export(a, keys, sizeof keys) : 0;
@@ -67,7 +68,8 @@ static struct authority *open_authority(struct cli_state *s, struct crypto *c,
     struct authority *a = authority_import(keys, size, &why);
     crypto_wipe(keys, sizeof keys);
     if (!a)
-        error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s", why.text);
+        error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s",
+                  why.text);
     return a;
 }
 
@@ -77,8 +79,8 @@ static int make_cek(struct cli_state *s, struct crypto *c, const struct authorit
     struct ec_private key;
     bool ok = identity_cek(out->fuses, &key);
     if (ok) {
-        sev_cert_init(&out->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, CEK_API_MAJOR, CEK_API_MINOR,
-                      &key.public);
+        sev_cert_init(&out->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, CEK_API_MAJOR,
+                      CEK_API_MINOR, &key.public);
         ok = authority_sign_cek(c, a, &out->cek);
     }
     crypto_wipe(&key, sizeof key);

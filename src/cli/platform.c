@@ -74,7 +74,8 @@ static int check_exists(const struct platform *p, struct error *e)
     snprintf(path, sizeof path, "%s/fuses", p->directory);
     if (access(path, F_OK) == 0 || errno != ENOENT)
         return 0;
-    return error_set(e, ERROR_STATE, "%s has no platform; `softsev platform init --state %s` makes one",
+    return error_set(e, ERROR_STATE,
+                     "%s has no platform; `softsev platform init --state %s` makes one",
                      p->directory, p->directory);
 }
 
@@ -96,7 +97,8 @@ static int power_on(struct platform *p, struct error *e)
     if (!p->crypto)
         return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
     p->state = cli_state_open(p->directory, NULL, e);
-    if (!p->state || cli_identity_open(p->state, p->crypto, p->seed, seed_size, progress, &p->identity, e) ||
+    if (!p->state ||
+        cli_identity_open(p->state, p->crypto, p->seed, seed_size, progress, &p->identity, e) ||
         check_seed(p, e))
         return -1;
     struct random_source random = crypto_random_source(p->crypto);
@@ -145,7 +147,8 @@ static int export_chain(struct platform *p, struct sev_platform_chain *out, stru
     memory_read(p->memory, AT_FIRST, KEY_RAW, &out->pdh, sizeof out->pdh);
     memory_read(p->memory, AT_SECOND, KEY_RAW, &out->chain, sizeof out->chain);
     if (!sev_cert_same_key(&out->chain.cek, &p->identity.cek))
-        return error_set(e, ERROR_STATE, "the state directory is corrupt: the signed CEK is another chip's");
+        return error_set(e, ERROR_STATE,
+                         "the state directory is corrupt: the signed CEK is another chip's");
     out->chain.cek = p->identity.cek;
     struct cert_verdict verdict = chain_verify(out, &p->identity.root);
     return cert_verdict_error(&verdict, ERROR_STATE, e);
@@ -204,9 +207,9 @@ static int read_report(struct platform *p, struct report *r, struct error *e)
 static int print_json(const struct platform *p, const struct report *r, struct error *e)
 {
     const struct sev_platform_status *s = &r->status;
-    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s}", "directory", p->directory, "api_major",
-                          (int)s->api_major, "api_minor", (int)s->api_minor, "build", (int)s->build, "state",
-                          sev_pstate_name(s->state), "owner",
+    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s}", "directory", p->directory,
+                          "api_major", (int)s->api_major, "api_minor", (int)s->api_minor, "build",
+                          (int)s->build, "state", sev_pstate_name(s->state), "owner",
                           s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
                           (int)s->guest_count, "chip_id", r->chip_id_hex);
     bool ok = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
@@ -294,7 +297,8 @@ static int run_pdh_gen(struct platform *p, struct error *e)
 static int run_pek_csr(struct platform *p, struct error *e)
 {
     struct sev_buffer in = {.paddr = AT_FIRST, .len = SEV_CERT_SIZE};
-    if (need(p->out, "--out FILE", e) || init(p, e) || command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
+    if (need(p->out, "--out FILE", e) || init(p, e) ||
+        command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
         return -1;
     struct sev_cert csr;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
@@ -304,8 +308,8 @@ static int run_pek_csr(struct platform *p, struct error *e)
 static int run_cert_import(struct platform *p, struct error *e)
 {
     struct sev_cert pek, oca;
-    if (need(p->pek, "--pek FILE", e) || need(p->oca, "--oca FILE", e) || read_cert(p->pek, &pek, e) ||
-        read_cert(p->oca, &oca, e) || init(p, e))
+    if (need(p->pek, "--pek FILE", e) || need(p->oca, "--oca FILE", e) ||
+        read_cert(p->pek, &pek, e) || read_cert(p->oca, &oca, e) || init(p, e))
         return -1;
     memory_write(p->memory, AT_FIRST, KEY_RAW, &pek, sizeof pek);
     memory_write(p->memory, AT_SECOND, KEY_RAW, &oca, sizeof oca);
@@ -330,13 +334,15 @@ static int run_id(struct platform *p, struct error *e)
 static const struct action actions[] = {
     {"init", run_init, true, "make the platform if it is new, power it on, say what it is"},
     {"status", run_init, false, "power it on, verify its chain, say what it is"},
-    {"export", run_export, false, "write certificates into the folder --out: chain (PDH, PEK, OCA, CEK),"},
+    {"export", run_export, false,
+     "write certificates into the folder --out: chain (PDH, PEK, OCA, CEK),"},
     {"", NULL, false, "root (ASK, ARK: what an owner is told to trust), and each as NAME.cert"},
     {"id", run_id, false, "print the chip id, or write its 64 bytes to --out"},
     {"pdh-gen", run_pdh_gen, false, "a new PDH"},
     {"pek-gen", run_pek_gen, false, "new OCA, PEK and PDH; the platform owns itself again"},
     {"pek-csr", run_pek_csr, false, "write the PEK's signing request to --out"},
-    {"cert-import", run_cert_import, false, "take an owner: --pek, the signed request, and --oca, its certificate"},
+    {"cert-import", run_cert_import, false,
+     "take an owner: --pek, the signed request, and --oca, its certificate"},
     {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
 };
 
@@ -361,9 +367,12 @@ static void print_help(FILE *out)
 static int parse_options(struct platform *p, int argc, char **argv, struct error *e)
 {
     static const struct option options[] = {
-        {"state", required_argument, NULL, 's'}, {"seed", required_argument, NULL, 'r'},
-        {"out", required_argument, NULL, 'o'},   {"pek", required_argument, NULL, 'p'},
-        {"oca", required_argument, NULL, 'c'},   {"json", no_argument, NULL, 'j'},
+        {"state", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'r'},
+        {"out", required_argument, NULL, 'o'},
+        {"pek", required_argument, NULL, 'p'},
+        {"oca", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
         {NULL, 0, NULL, 0},
     };
     opterr = 0;
@@ -426,10 +435,11 @@ int cli_platform(int argc, char **argv)
     struct platform p = {.directory = NULL};
     int result = 0;
     if (!action)
-        result = error_set(&e, ERROR_USAGE, "there is no action '%s'; `softsev platform --help` lists them",
-                           argv[1]);
-    if (result || parse_options(&p, argc - 1, argv + 1, &e) || (!action->makes && check_exists(&p, &e)) ||
-        power_on(&p, &e) || action->run(&p, &e))
+        result =
+            error_set(&e, ERROR_USAGE,
+                      "there is no action '%s'; `softsev platform --help` lists them", argv[1]);
+    if (result || parse_options(&p, argc - 1, argv + 1, &e) ||
+        (!action->makes && check_exists(&p, &e)) || power_on(&p, &e) || action->run(&p, &e))
         result = cli_fail("platform", &e);
     power_off(&p);
     return result;

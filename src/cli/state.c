@@ -119,8 +119,8 @@ static bool write_whole(int fd, const u8 *data, size_t size)
     return true;
 }
 
-int cli_state_read(struct cli_state *s, enum cli_state_file file, void *out, size_t size, size_t *got,
-                   struct error *e)
+int cli_state_read(struct cli_state *s, enum cli_state_file file, void *out, size_t size,
+                   size_t *got, struct error *e)
 {
     const char *name = file_names[file];
     *got = 0;
@@ -137,9 +137,10 @@ int cli_state_read(struct cli_state *s, enum cli_state_file file, void *out, siz
         wrong = "is larger than it may be";
     if (wrong) {
         *got = 0;
-        return error_set(e, ERROR_STATE,
-                         "the state directory is corrupt: %s/%s %s; remove the directory to start anew",
-                         s->directory, name, wrong);
+        return error_set(
+            e, ERROR_STATE,
+            "the state directory is corrupt: %s/%s %s; remove the directory to start anew",
+            s->directory, name, wrong);
     }
     memcpy(out, data, *got);
     crypto_wipe(s->frame, (size_t)frame_size);
@@ -213,7 +214,8 @@ static int make_folder(const char *path, struct error *e)
         *p = '/';
     }
     if (mkdir(part, 0700) && errno != EEXIST)
-        return error_set(e, ERROR_FILE, "state directory %s cannot be made: %s", path, strerror(errno));
+        return error_set(e, ERROR_FILE, "state directory %s cannot be made: %s", path,
+                         strerror(errno));
     return 0;
 }
 
@@ -239,7 +241,8 @@ static int open_folder(struct cli_state *s, struct error *e)
     if (s->folder < 0)
         return error_set(e, ERROR_FILE, "state directory %s: %s", s->directory, strerror(errno));
     if (!folder_is_ours(s))
-        return error_set(e, ERROR_STATE, "%s has other files in it: it is not a state directory of softsev",
+        return error_set(e, ERROR_STATE,
+                         "%s has other files in it: it is not a state directory of softsev",
                          s->directory);
     s->lock = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock < 0)
@@ -248,7 +251,8 @@ static int open_folder(struct cli_state *s, struct error *e)
         return 0;
     if (errno != EWOULDBLOCK)
         return fail_file(s, "lock", "cannot be locked", e);
-    return error_set(e, ERROR_LOCKED, "state directory %s is in use by another process", s->directory);
+    return error_set(e, ERROR_LOCKED, "state directory %s is in use by another process",
+                     s->directory);
 }
 
 /* Leftovers of a write that was cut short go; what is there must be whole. */
@@ -303,7 +307,8 @@ void cli_state_close(struct cli_state *s)
 
 int cli_state_default(char *out, size_t size, struct error *e)
 {
-    const char *whole = getenv("SOFTSEV_STATE"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *whole = getenv("SOFTSEV_STATE"), *xdg = getenv("XDG_STATE_HOME"),
+               *home = getenv("HOME");
     int length = -1;
     if (whole && *whole)
         length = snprintf(out, size, "%s", whole);
@@ -313,7 +318,8 @@ int cli_state_default(char *out, size_t size, struct error *e)
         length = snprintf(out, size, "%s/.local/state/softsev", home);
     if (length > 0 && (size_t)length < size)
         return 0;
-    return error_set(e, ERROR_USAGE, "no state directory: give --state DIR, or set SOFTSEV_STATE or HOME");
+    return error_set(e, ERROR_USAGE,
+                     "no state directory: give --state DIR, or set SOFTSEV_STATE or HOME");
 }
 
 /* --- The firmware's store -------------------------------------------------------------------------------- */

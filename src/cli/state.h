@@ -40,8 +40,8 @@ enum cli_state_file {
 #define STATE_FILE_MAX KIB(64)
 
 /* Whole contents; *got is 0 if the file is missing. */
-int cli_state_read(struct cli_state *s, enum cli_state_file file, void *out, size_t size, size_t *got,
-                   struct error *e);
+int cli_state_read(struct cli_state *s, enum cli_state_file file, void *out, size_t size,
+                   size_t *got, struct error *e);
 /* Size 0 deletes. */
 int cli_state_write(struct cli_state *s, enum cli_state_file file, const void *data, size_t size,
                     struct error *e);
@@ -61,7 +61,8 @@ struct cli_identity {
 /* Reads the platform's identity and the authority's part; makes what is missing, once. New fuses come from `seed`,
  * or if that is NULL from `c`. `progress` (may be NULL) is told before something that takes seconds. */
 int cli_identity_open(struct cli_state *s, struct crypto *c, const void *seed, size_t seed_size,
-                      void (*progress)(const char *what), struct cli_identity *out, struct error *e);
+                      void (*progress)(const char *what), struct cli_identity *out,
+                      struct error *e);
 /* The fuses that a seed gives. */
 void cli_identity_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
 

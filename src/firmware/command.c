@@ -5,18 +5,18 @@
  */
 #include "firmware/internal.h"
 
-#define U    PSTATE(UNINIT)
-#define I    PSTATE(INIT)
-#define W    PSTATE(WORKING)
-#define ANY  (U | I | W)
+#define U                         PSTATE(UNINIT)
+#define I                         PSTATE(INIT)
+#define W                         PSTATE(WORKING)
+#define ANY                       (U | I | W)
 
-#define LUPDATE GSTATE(LUPDATE)
-#define LSECRET GSTATE(LSECRET)
-#define RUNNING GSTATE(RUNNING)
-#define SUPDATE GSTATE(SUPDATE)
-#define RUPDATE GSTATE(RUPDATE)
-#define SENT    GSTATE(SENT)
-#define LIVING  (LUPDATE | LSECRET | RUNNING | SUPDATE | RUPDATE) /* may have its key in a slot */
+#define LUPDATE                   GSTATE(LUPDATE)
+#define LSECRET                   GSTATE(LSECRET)
+#define RUNNING                   GSTATE(RUNNING)
+#define SUPDATE                   GSTATE(SUPDATE)
+#define RUPDATE                   GSTATE(RUPDATE)
+#define SENT                      GSTATE(SENT)
+#define LIVING                    (LUPDATE | LSECRET | RUNNING | SUPDATE | RUPDATE) /* may have its key in a slot */
 
 #define ROW(id, buffer_size, ...) [SEV_CMD_##id] = {.name = #id, .size = (buffer_size), __VA_ARGS__}
 #define STRUCT(type)              sizeof(struct type)

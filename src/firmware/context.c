@@ -36,7 +36,8 @@ void guest_wipe_session(struct guest *g)
 }
 
 /* Guests that share a key may share its slot; the last one to leave empties it. */
-static const struct guest *asid_holder(const struct firmware *fw, u32 asid, const struct guest *except)
+static const struct guest *asid_holder(const struct firmware *fw, u32 asid,
+                                       const struct guest *except)
 {
     for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
         if (fw->guests[i].handle && fw->guests[i].asid == asid && &fw->guests[i] != except)
@@ -132,13 +133,15 @@ static enum sev_status activate_asid(struct call *c, u32 asid)
                       g->policy & SEV_POLICY_ES ? fw->asid_min - 1 : fw->asid_max);
     const struct guest *holder = asid_holder(fw, asid, g);
     if (holder && !crypto_equal(holder->vek, g->vek, sizeof g->vek))
-        return refuse(c, SEV_STATUS_ASID_OWNED, "ASID %u is bound to guest %u", asid, holder->handle);
+        return refuse(c, SEV_STATUS_ASID_OWNED, "ASID %u is bound to guest %u", asid,
+                      holder->handle);
     if (!holder && fw->asid_dirty[asid])
         return refuse(c, SEV_STATUS_DFFLUSH_REQUIRED,
-                      "ASID %u was used before: WBINVD on every core and DF_FLUSH come first", asid);
-    if (!holder && !memory_key_load(fw->memory, asid, g->vek))
-        return refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the memory controller has no slot for ASID %u",
+                      "ASID %u was used before: WBINVD on every core and DF_FLUSH come first",
                       asid);
+    if (!holder && !memory_key_load(fw->memory, asid, g->vek))
+        return refuse(c, SEV_STATUS_HWERROR_PLATFORM,
+                      "the memory controller has no slot for ASID %u", asid);
     g->asid = asid;
     return SEV_STATUS_SUCCESS;
 }

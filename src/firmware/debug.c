@@ -29,12 +29,14 @@ static enum sev_status check_blocks(struct call *c, u32 len)
 {
     if (len && len % 16 == 0)
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "the length is %u, not a positive multiple of 16", len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "the length is %u, not a positive multiple of 16",
+                  len);
 }
 
 static enum sev_status move_range(struct call *c, u64 src, u64 dst, const struct move *move)
 {
-    note(c, " src=0x%" PRIx64 " dst=0x%" PRIx64 " size=0x%" PRIx64, move->from, move->to, move->len);
+    note(c, " src=0x%" PRIx64 " dst=0x%" PRIx64 " size=0x%" PRIx64, move->from, move->to,
+         move->len);
     enum sev_status status = check_range(c, "source", src, move->len, 16);
     if (status == SEV_STATUS_SUCCESS)
         status = check_range(c, "destination", dst, move->len, 16);

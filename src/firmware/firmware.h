@@ -17,7 +17,8 @@ struct firmware;
 /* A part and its firmware: data only, one row each. */
 struct firmware_profile {
     const char *name;
-    u8 api_major, api_minor, build; /* as PLATFORM_STATUS reports them; the measurement covers them */
+    u8 api_major, api_minor,
+        build; /* as PLATFORM_STATUS reports them; the measurement covers them */
 };
 
 extern const struct firmware_profile firmware_profiles[]; /* ends with a row without a name */
@@ -43,12 +44,14 @@ struct firmware_config {
     struct trace *trace;                    /* may be NULL */
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* functions may be NULL: nothing is kept */
-    u8 fuses[32];   /* the chip's secret: CEK, chip id and the store's key derive from it [sev 7.10] */
-    u64 c_bit;      /* mask; cleared in every address [sev 1.4] */
-    u32 asid_min;   /* CPUID 8000001Fh EDX: the lowest ASID of a guest without SEV-ES */
-    u32 asid_max;   /* CPUID 8000001Fh ECX */
-    u32 cores;      /* how many report WBINVD; at most 64 */
-    bool no_wbinvd; /* take WBINVD for granted: for a platform whose cores cannot report it [sev 5.3] */
+    u8 fuses
+        [32];  /* the chip's secret: CEK, chip id and the store's key derive from it [sev 7.10] */
+    u64 c_bit; /* mask; cleared in every address [sev 1.4] */
+    u32 asid_min; /* CPUID 8000001Fh EDX: the lowest ASID of a guest without SEV-ES */
+    u32 asid_max; /* CPUID 8000001Fh ECX */
+    u32 cores;    /* how many report WBINVD; at most 64 */
+    bool
+        no_wbinvd; /* take WBINVD for granted: for a platform whose cores cannot report it [sev 5.3] */
     /* The root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form; NULL: no platform is genuine. */
     const void *ark;
     size_t ark_size;

@@ -16,7 +16,7 @@ struct guest {
     enum sev_gstate state;
     u32 asid; /* 0: not active */
     u32 policy;
-    u8 vek[16]; /* memory key */
+    u8 vek[16];                   /* memory key */
     struct session_keys session;  /* TEK, TIK */
     struct crypto_sha256 *digest; /* running, in LUPDATE only */
     u8 ld[32];                    /* finished launch digest */
@@ -95,7 +95,7 @@ struct call {
     const struct command *command;
     struct guest *guest; /* that the handle names; NULL if the command has none */
     union command_buffer in;
-    char detail[200];  /* for the trace: " key=value" pairs */
+    char detail[200]; /* for the trace: " key=value" pairs */
 };
 
 typedef enum sev_status command_step(struct call *c);
@@ -110,12 +110,12 @@ enum command_flags {
 };
 
 struct command {
-    const char *name; /* NULL: no such id */
-    u8 size;          /* bytes of the buffer; 0: none */
-    u8 handle_at;     /* offset of the handle */
+    const char *name;    /* NULL: no such id */
+    u8 size;             /* bytes of the buffer; 0: none */
+    u8 handle_at;        /* offset of the handle */
     u8 pstates, gstates; /* bit per state it is allowed in */
     u8 flags;
-    u32 policy_clear, policy_set; /* bits that must be 0, bits that must be 1 */
+    u32 policy_clear, policy_set;             /* bits that must be 0, bits that must be 1 */
     command_step *parameters, *lengths, *run; /* NULL: nothing to check; run NULL: UNSUPPORTED */
 };
 
@@ -174,7 +174,8 @@ bool store_save(struct firmware *fw, const struct identity *id);
 bool store_delete(struct firmware *fw);
 /* The blob alone. Seal returns its size, 0 if `size` is too small. */
 size_t store_seal(struct firmware *fw, const struct identity *id, void *out, size_t size);
-enum store_result store_open(struct firmware *fw, const void *blob, size_t size, struct identity *id);
+enum store_result store_open(struct firmware *fw, const void *blob, size_t size,
+                             struct identity *id);
 
 /* --- Steps of commands -------------------------------------------------------------------------- */
 
@@ -186,9 +187,9 @@ command_step decommission, activate, activate_ex, deactivate, guest_status;
 command_step launch_start, launch_start_lengths, launch_update_data, launch_update_data_lengths,
     launch_update_vmsa, launch_update_vmsa_lengths, launch_measure, launch_measure_lengths,
     launch_secret, launch_finish, attestation, attestation_lengths, packet_lengths;
-command_step send_start, send_start_lengths, send_update_data, send_update_vmsa, send_update_lengths,
-    send_finish, send_cancel, receive_start, receive_start_lengths, receive_update_data,
-    receive_update_vmsa, receive_finish;
+command_step send_start, send_start_lengths, send_update_data, send_update_vmsa,
+    send_update_lengths, send_finish, send_cancel, receive_start, receive_start_lengths,
+    receive_update_data, receive_update_vmsa, receive_finish;
 command_step dbg_decrypt, dbg_encrypt, debug_lengths, copy, copy_lengths;
 
 /* Shared by LAUNCH_START and RECEIVE_START: what policy and key sharing ask before a context is made,

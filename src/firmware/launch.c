@@ -12,8 +12,8 @@ static enum sev_status check_api(struct call *c, u32 policy)
     u8 major = sev_policy_api_major(policy), minor = sev_policy_api_minor(policy);
     if (p->api_major > major || (p->api_major == major && p->api_minor >= minor))
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_POLICY_FAILURE, "policy asks for API %u.%u, firmware is %u.%u", major,
-                  minor, p->api_major, p->api_minor);
+    return refuse(c, SEV_STATUS_POLICY_FAILURE, "policy asks for API %u.%u, firmware is %u.%u",
+                  major, minor, p->api_major, p->api_minor);
 }
 
 /* A guest may have another's memory key if both are of one policy and that allows it [sev 5.3]. */
@@ -37,7 +37,8 @@ enum sev_status start_check(struct call *c)
     enum sev_status status = check_api(c, policy);
     if (status == SEV_STATUS_SUCCESS)
         status = check_sharing(c, policy);
-    if (status == SEV_STATUS_SUCCESS && (policy & SEV_POLICY_ES) && !(c->fw->options & SEV_OPTIONS_ES))
+    if (status == SEV_STATUS_SUCCESS && (policy & SEV_POLICY_ES) &&
+        !(c->fw->options & SEV_OPTIONS_ES))
         return refuse(c, SEV_STATUS_UNSUPPORTED,
                       "the policy has ES and the platform was initialized without it");
     return status;
@@ -48,24 +49,28 @@ enum sev_status start_open_session(struct call *c, struct session_keys *keys)
     const struct sev_start *in = &c->in.start;
     struct sev_cert theirs;
     struct sev_session session;
-    enum sev_status status = read_range(c, "DH certificate", in->dh_cert_paddr, &theirs, sizeof theirs);
+    enum sev_status status =
+        read_range(c, "DH certificate", in->dh_cert_paddr, &theirs, sizeof theirs);
     if (status == SEV_STATUS_SUCCESS)
         status = read_range(c, "session", in->session_paddr, &session, sizeof session);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     enum cert_check check = sev_cert_check(&theirs, SEV_USAGE_PDH);
     if (check != CERT_OK)
-        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE, "DH certificate: %s", cert_check_text(check));
+        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE, "DH certificate: %s",
+                      cert_check_text(check));
     switch (session_open(&c->fw->identity.pdh_key, &theirs, &session, in->policy, keys)) {
     case SESSION_OK:
         return SEV_STATUS_SUCCESS;
     case SESSION_DH:
-        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE, "DH certificate: the point is not on P-384");
+        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE,
+                      "DH certificate: the point is not on P-384");
     case SESSION_WRAP_MAC:
         return refuse(c, SEV_STATUS_BAD_MEASUREMENT,
                       "WRAP_MAC: the session was made for another PDH, or changed");
     case SESSION_POLICY_MAC:
-        return refuse(c, SEV_STATUS_BAD_MEASUREMENT, "POLICY_MAC: the session was made for another policy");
+        return refuse(c, SEV_STATUS_BAD_MEASUREMENT,
+                      "POLICY_MAC: the session was made for another policy");
     }
     return SEV_STATUS_BAD_MEASUREMENT;
 }
@@ -79,7 +84,8 @@ enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct 
     struct guest *g = guest_create(fw);
     if (!g) {
         crypto_sha256_free(digest);
-        return refuse(c, SEV_STATUS_RESOURCE_LIMIT, "all %u guest contexts are in use", FIRMWARE_GUESTS);
+        return refuse(c, SEV_STATUS_RESOURCE_LIMIT, "all %u guest contexts are in use",
+                      FIRMWARE_GUESTS);
     }
     g->policy = c->in.start.policy;
     g->digest = digest;
@@ -153,7 +159,8 @@ enum sev_status launch_update_data_lengths(struct call *c)
     u32 len = c->in.range.len;
     if (len && len % 16 == 0)
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "the length is %u, not a positive multiple of 16", len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "the length is %u, not a positive multiple of 16",
+                  len);
 }
 
 enum sev_status launch_update_data(struct call *c)
@@ -266,8 +273,8 @@ enum sev_status launch_secret(struct call *c)
         status = refuse(c, SEV_STATUS_BAD_MEASUREMENT,
                         "the packet's MAC is not that of this guest's session and measurement");
     else if (header.flags)
-        status = refuse(c, SEV_STATUS_UNSUPPORTED, "the packet's flags are 0x%x: compression is not known",
-                        header.flags);
+        status = refuse(c, SEV_STATUS_UNSUPPORTED,
+                        "the packet's flags are 0x%x: compression is not known", header.flags);
     else
         memory_write(fw->memory, real_address(fw, in->guest_paddr), guest_key(c->guest), fw->packet,
                      in->guest_len);
@@ -293,8 +300,8 @@ enum sev_status attestation(struct call *c)
     enum sev_status status = check_range(c, "report", c->in.attestation.paddr, sizeof report, 1);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    if (!report_sign(c->fw->crypto, &c->fw->identity.pek_key, c->in.attestation.mnonce, g->ld, g->policy,
-                     &report))
+    if (!report_sign(c->fw->crypto, &c->fw->identity.pek_key, c->in.attestation.mnonce, g->ld,
+                     g->policy, &report))
         return refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the report cannot be signed");
     c->in.attestation.len = sizeof report;
     return write_range(c, "report", c->in.attestation.paddr, &report, sizeof report);

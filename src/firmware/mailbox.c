@@ -57,7 +57,8 @@ enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len
                       what, spa, align);
     if (!range_fits(spa, len, memory_size(fw->memory)))
         return refuse(c, SEV_STATUS_INVALID_ADDRESS,
-                      "%s 0x%" PRIx64 " and %" PRIu64 " bytes are not inside memory", what, spa, len);
+                      "%s 0x%" PRIx64 " and %" PRIu64 " bytes are not inside memory", what, spa,
+                      len);
     if (ranges_meet(spa, len, fw->tmr_base, fw->tmr_size))
         return refuse(c, SEV_STATUS_INVALID_ADDRESS, "%s 0x%" PRIx64 " is in the firmware's TMR",
                       what, spa);
@@ -131,7 +132,8 @@ static enum sev_status check_policy(struct call *c)
     u32 set = c->guest->policy & c->command->policy_clear;
     u32 clear = ~c->guest->policy & c->command->policy_set;
     if (set)
-        return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy has %s", policy_bit_name(set));
+        return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy has %s",
+                      policy_bit_name(set));
     if (clear)
         return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy does not have %s",
                       policy_bit_name(clear));
@@ -171,9 +173,9 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
         return refuse(c, SEV_STATUS_INVALID_COMMAND, "there is no command 0x%02x", id);
     if (!c->command->run)
         return refuse(c, SEV_STATUS_UNSUPPORTED, "this firmware does not have it");
-    enum sev_status status =
-        c->command->size ? read_range(c, "command buffer", buffer_spa, c->in.bytes, c->command->size)
-                         : SEV_STATUS_SUCCESS;
+    enum sev_status status = c->command->size ? read_range(c, "command buffer", buffer_spa,
+                                                           c->in.bytes, c->command->size)
+                                              : SEV_STATUS_SUCCESS;
     if (status != SEV_STATUS_SUCCESS)
         return status;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && status == SEV_STATUS_SUCCESS; i++)

@@ -22,11 +22,12 @@ enum sev_status send_start_lengths(struct call *c)
     }
     if (in->pdh_len != SEV_CERT_SIZE || in->plat_certs_len != SEV_CERT_CHAIN_SIZE)
         return refuse(c, SEV_STATUS_INVALID_LENGTH,
-                      "the target's PDH and chain have %u and %u bytes, not %u and %u", SEV_CERT_SIZE,
-                      SEV_CERT_CHAIN_SIZE, in->pdh_len, in->plat_certs_len);
+                      "the target's PDH and chain have %u and %u bytes, not %u and %u",
+                      SEV_CERT_SIZE, SEV_CERT_CHAIN_SIZE, in->pdh_len, in->plat_certs_len);
     if (!amd_certs_length(in->amd_certs_len))
-        return refuse(c, SEV_STATUS_INVALID_LENGTH, "ASK and ARK have %u or %u bytes together, not %u",
-                      2 * AMD_CERT_SIZE(2048), 2 * AMD_CERT_SIZE(4096), in->amd_certs_len);
+        return refuse(c, SEV_STATUS_INVALID_LENGTH,
+                      "ASK and ARK have %u or %u bytes together, not %u", 2 * AMD_CERT_SIZE(2048),
+                      2 * AMD_CERT_SIZE(4096), in->amd_certs_len);
     return SEV_STATUS_SUCCESS;
 }
 
@@ -35,8 +36,8 @@ static enum sev_status refuse_verdict(struct call *c, struct cert_verdict v)
     return refuse(c,
                   cert_check_is_signature(v.check) ? SEV_STATUS_BAD_SIGNATURE
                                                    : SEV_STATUS_INVALID_CERTIFICATE,
-                  "target's %s%s%s: %s", v.subject, v.issuer ? " by " : "", v.issuer ? v.issuer : "",
-                  cert_check_text(v.check));
+                  "target's %s%s%s: %s", v.subject, v.issuer ? " by " : "",
+                  v.issuer ? v.issuer : "", cert_check_text(v.check));
 }
 
 /* POLICY.SEV: the target's chip is one of ours, by the root that was built in. */
@@ -54,11 +55,13 @@ static enum sev_status check_genuine(struct call *c, const struct sev_platform_c
     if (verdict.check != CERT_OK)
         return refuse_verdict(c, verdict);
     if (!fw->ark || root.ark.size != fw->ark_size || memcmp(root.ark.bytes, fw->ark, fw->ark_size))
-        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE, "the ARK is not the root this platform trusts");
+        return refuse(c, SEV_STATUS_INVALID_CERTIFICATE,
+                      "the ARK is not the root this platform trusts");
     verdict = chain_verify_chip(target, &root);
     if (verdict.check != CERT_OK)
         return refuse_verdict(c, verdict);
-    verdict = (struct cert_verdict){sev_cert_verify(&target->pdh, &target->chain.pek), "PDH", "PEK"};
+    verdict =
+        (struct cert_verdict){sev_cert_verify(&target->pdh, &target->chain.pek), "PDH", "PEK"};
     return verdict.check == CERT_OK ? SEV_STATUS_SUCCESS : refuse_verdict(c, verdict);
 }
 
@@ -81,11 +84,13 @@ static enum sev_status check_target(struct call *c, const struct sev_platform_ch
 
 static enum sev_status check_target_api(struct call *c, const struct sev_cert *pek)
 {
-    u8 major = sev_policy_api_major(c->guest->policy), minor = sev_policy_api_minor(c->guest->policy);
+    u8 major = sev_policy_api_major(c->guest->policy),
+       minor = sev_policy_api_minor(c->guest->policy);
     if (pek->api_major > major || (pek->api_major == major && pek->api_minor >= minor))
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_POLICY_FAILURE, "policy asks for API %u.%u, the target's PEK says %u.%u",
-                  major, minor, pek->api_major, pek->api_minor);
+    return refuse(c, SEV_STATUS_POLICY_FAILURE,
+                  "policy asks for API %u.%u, the target's PEK says %u.%u", major, minor,
+                  pek->api_major, pek->api_minor);
 }
 
 static enum sev_status read_target(struct call *c, struct sev_platform_chain *target)
@@ -155,7 +160,8 @@ static enum sev_status send_update(struct call *c, enum packet_kind kind)
     struct sev_packet_header header;
     u8 iv[16];
     crypto_random(fw->crypto, iv, sizeof iv);
-    memory_read(fw->memory, real_address(fw, in->guest_paddr), guest_key(c->guest), fw->packet, len);
+    memory_read(fw->memory, real_address(fw, in->guest_paddr), guest_key(c->guest), fw->packet,
+                len);
     packet_seal(&c->guest->session, &binding, iv, fw->packet, fw->packet, len, &header);
     write_range(c, "packet", in->trans_paddr, fw->packet, len);
     in->hdr_len = sizeof header;
@@ -194,8 +200,9 @@ enum sev_status receive_start_lengths(struct call *c)
     const struct sev_start *in = &c->in.start;
     if (in->dh_cert_len == SEV_CERT_SIZE && in->session_len == SEV_SESSION_SIZE)
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "PDH and session have %u and %u bytes, not %u and %u",
-                  SEV_CERT_SIZE, SEV_SESSION_SIZE, in->dh_cert_len, in->session_len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH,
+                  "PDH and session have %u and %u bytes, not %u and %u", SEV_CERT_SIZE,
+                  SEV_SESSION_SIZE, in->dh_cert_len, in->session_len);
 }
 
 enum sev_status receive_start(struct call *c)
@@ -221,10 +228,11 @@ static enum sev_status receive_update(struct call *c, enum packet_kind kind)
     struct packet_binding binding = {
         .kind = kind, .guest_length = in->guest_len, .trans_length = in->trans_len};
     if (!packet_open(&c->guest->session, &binding, &header, fw->packet, fw->packet, in->trans_len))
-        status = refuse(c, SEV_STATUS_BAD_MEASUREMENT, "the packet's MAC is not that of this session");
+        status =
+            refuse(c, SEV_STATUS_BAD_MEASUREMENT, "the packet's MAC is not that of this session");
     else if (header.flags)
-        status = refuse(c, SEV_STATUS_UNSUPPORTED, "the packet's flags are 0x%x: compression is not known",
-                        header.flags);
+        status = refuse(c, SEV_STATUS_UNSUPPORTED,
+                        "the packet's flags are 0x%x: compression is not known", header.flags);
     else
         memory_write(fw->memory, real_address(fw, in->guest_paddr), guest_key(c->guest), fw->packet,
                      in->guest_len);

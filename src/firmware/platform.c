@@ -17,8 +17,8 @@ static enum sev_status check_tmr(struct call *c, u32 options, u64 paddr, u32 len
     if (!(options & SEV_OPTIONS_ES))
         return SEV_STATUS_SUCCESS;
     if (len < SEV_TMR_SIZE)
-        return refuse(c, SEV_STATUS_INVALID_LENGTH, "SEV-ES needs a TMR of 1 MiB, this one has %u bytes",
-                      len);
+        return refuse(c, SEV_STATUS_INVALID_LENGTH,
+                      "SEV-ES needs a TMR of 1 MiB, this one has %u bytes", len);
     return check_range(c, "TMR", paddr, SEV_TMR_SIZE, (u32)SEV_TMR_SIZE);
 }
 
@@ -80,11 +80,11 @@ enum sev_status init_ex_lengths(struct call *c)
 {
     const struct sev_init_ex *in = &c->in.init_ex;
     if (in->length != sizeof *in)
-        return refuse(c, SEV_STATUS_INVALID_LENGTH, "the structure says %u bytes, not %zu", in->length,
-                      sizeof *in);
+        return refuse(c, SEV_STATUS_INVALID_LENGTH, "the structure says %u bytes, not %zu",
+                      in->length, sizeof *in);
     if (in->nv_len < SEV_NV_SIZE)
-        return refuse(c, SEV_STATUS_INVALID_LENGTH, "the store's area needs 32 KiB and has %u bytes",
-                      in->nv_len);
+        return refuse(c, SEV_STATUS_INVALID_LENGTH,
+                      "the store's area needs 32 KiB and has %u bytes", in->nv_len);
     return check_tmr(c, in->options, in->tmr_paddr, in->tmr_len);
 }
 
@@ -175,7 +175,8 @@ enum sev_status download_firmware_lengths(struct call *c)
     u32 len = c->in.buffer.len;
     if (len && len <= IMAGE_MAX)
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "an image has 1 byte to 128 KiB, not %u bytes", len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "an image has 1 byte to 128 KiB, not %u bytes",
+                  len);
 }
 
 /* Accepted and ignored: the version stays [sev 4.3]. */
@@ -241,7 +242,8 @@ enum sev_status pdh_cert_export(struct call *c)
 {
     struct firmware *fw = c->fw;
     struct sev_pdh_cert_export *in = &c->in.pdh_cert_export;
-    struct sev_cert_chain chain = {.pek = fw->identity.pek, .oca = fw->identity.oca, .cek = fw->cek};
+    struct sev_cert_chain chain = {
+        .pek = fw->identity.pek, .oca = fw->identity.oca, .cek = fw->cek};
     enum sev_status status = check_range(c, "PDH", in->pdh_paddr, SEV_CERT_SIZE, 1);
     if (status == SEV_STATUS_SUCCESS)
         status = write_range(c, "chain", in->chain_paddr, &chain, sizeof chain);

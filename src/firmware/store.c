@@ -96,7 +96,8 @@ static bool header_right(const u8 *blob, size_t size)
            payload == STORE_PAYLOAD && size >= STORE_HEADER + STORE_PAYLOAD + STORE_MAC_SIZE;
 }
 
-enum store_result store_open(struct firmware *fw, const void *blob, size_t size, struct identity *id)
+enum store_result store_open(struct firmware *fw, const void *blob, size_t size,
+                             struct identity *id)
 {
     if (!size)
         return STORE_EMPTY;
@@ -132,8 +133,7 @@ enum store_result store_load(struct firmware *fw, struct identity *id)
 {
     if (fw->nv_area)
         return load_nv_area(fw, id);
-    size_t size =
-        fw->store.load ? fw->store.load(fw->store.context, fw->blob, sizeof fw->blob) : 0;
+    size_t size = fw->store.load ? fw->store.load(fw->store.context, fw->blob, sizeof fw->blob) : 0;
     if (size > sizeof fw->blob)
         return STORE_CORRUPT;
     return store_open(fw, fw->blob, size, id);

@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define CORES       2u
 #define COMMANDS    64u /* of one script */
 
-#define OP_WBINVD 0xff
-#define OP_POKE   0xfe
+#define OP_WBINVD   0xff
+#define OP_POKE     0xfe
 
 /* Made once: keys take longer than all the rest. */
 static u8 store[FIRMWARE_STORE_MAX];
@@ -83,16 +83,17 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct crypto *crypto = crypto_create("fuzz", 4);
     struct random_source random = crypto_random_source(crypto);
-    struct memory *m = memory_create(
-        &(struct memory_config){.size = MEMORY_SIZE, .asids = 15, .random = &random});
-    struct firmware *fw = firmware_create(&(struct firmware_config){.memory = m,
-                                                                    .crypto = crypto,
-                                                                    .store = {.load = load, .save = save},
-                                                                    .fuses = {1},
-                                                                    .c_bit = BIT(51),
-                                                                    .asid_min = 5,
-                                                                    .asid_max = 15,
-                                                                    .cores = CORES});
+    struct memory *m =
+        memory_create(&(struct memory_config){.size = MEMORY_SIZE, .asids = 15, .random = &random});
+    struct firmware *fw =
+        firmware_create(&(struct firmware_config){.memory = m,
+                                                  .crypto = crypto,
+                                                  .store = {.load = load, .save = save},
+                                                  .fuses = {1},
+                                                  .c_bit = BIT(51),
+                                                  .asid_min = 5,
+                                                  .asid_max = 15,
+                                                  .cores = CORES});
     if (!fw)
         abort();
     struct reader r = reader_of(data, size);

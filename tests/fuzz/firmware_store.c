@@ -99,7 +99,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (read_u8(&r) & 1)
         change_payload(fw, flash, &r);
     else
-        save(flash, data + (size ? 1 : 0), (size_t)min_u64(size ? size - 1 : 0, sizeof flash->bytes));
+        save(flash, data + (size ? 1 : 0),
+             (size_t)min_u64(size ? size - 1 : 0, sizeof flash->bytes));
     power_on(fw);
     firmware_destroy(fw);
     memory_destroy(m);

@@ -55,7 +55,8 @@ static void write_file(const char *name, const void *data, size_t size)
 }
 
 /* Runs `softsev platform` with standard output caught in `said`. */
-static int platform(const char *a, const char *b, const char *c, const char *d, const char *e, const char *f)
+static int platform(const char *a, const char *b, const char *c, const char *d, const char *e,
+                    const char *f)
 {
     char *argv[10] = {(char *)"platform"};
     const char *const words[] = {a, b, c, d, e, f, "--state", path("state")};
@@ -135,16 +136,19 @@ static void an_owner_takes_it_with_files(void **state)
     sev_cert_init(&oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256, 0, 0, &key.public);
     assert_true(sev_cert_sign(c, &oca, 0, SEV_USAGE_OCA, &key));
     write_file("oca", &oca, sizeof oca);
-    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")), ERROR_FIRMWARE);
+    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),
+                     ERROR_FIRMWARE);
     assert_string_equal(last_error,
                         "PEK_CERT_IMPORT: BAD_SIGNATURE: the PEK is not signed by the OCA");
     assert_true(sev_cert_sign(c, &pek, 0, SEV_USAGE_OCA, &key));
     write_file("pek", &pek, sizeof pek - 1);
-    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")), ERROR_FILE);
+    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),
+                     ERROR_FILE);
     write_file("pek", &pek, sizeof pek);
     assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")), 0);
     assert_non_null(strstr(said, "owner      external"));
-    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")), ERROR_FIRMWARE);
+    assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),
+                     ERROR_FIRMWARE);
     assert_int_equal(PLATFORM1("pek-gen"), 0);
     assert_non_null(strstr(said, "owner      self"));
     crypto_destroy(c);
@@ -185,7 +189,8 @@ static struct board board_make(struct crypto *c, const struct amd_chain *root)
 {
     struct random_source random = crypto_random_source(c);
     struct board b;
-    b.memory = memory_create(&(struct memory_config){.size = KIB(64), .asids = 1, .random = &random});
+    b.memory =
+        memory_create(&(struct memory_config){.size = KIB(64), .asids = 1, .random = &random});
     b.firmware = firmware_create(&(struct firmware_config){.memory = b.memory,
                                                            .crypto = c,
                                                            .fuses = {9},
@@ -206,8 +211,8 @@ static u32 board_command(struct board *b, u32 id, void *buffer, size_t size)
 }
 
 /* A guest of POLICY.SEV on a platform that trusts `root`, sent to itself with `certs` as its chain. */
-static u32 send_genuine(struct crypto *c, const struct authority *maker, const struct amd_chain *root,
-                        bool damage_pdh)
+static u32 send_genuine(struct crypto *c, const struct authority *maker,
+                        const struct amd_chain *root, bool damage_pdh)
 {
     struct board b = board_make(c, root);
     struct sev_init init = {.options = 0};

@@ -265,7 +265,8 @@ static void a_file_that_was_changed_makes_the_directory_corrupt(void **state)
     memset(content, 0x5a, sizeof content);
     for (int i = 0; i < STATE_FILES; i++) {
         struct cli_state *s = state_open(&f);
-        assert_int_equal(cli_state_write(s, (enum cli_state_file)i, content, sizeof content, &e), 0);
+        assert_int_equal(cli_state_write(s, (enum cli_state_file)i, content, sizeof content, &e),
+                         0);
         cli_state_close(s);
         size_t size = read_file(&f, names[i], frame, sizeof frame);
         for (size_t at = 0; at < size; at++) {

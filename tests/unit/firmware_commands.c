@@ -9,7 +9,8 @@ struct expectation {
     u32 id;
     const char *name;
     const char *platform; /* U, I, W: states that allow it; "!" the firmware does not have it */
-    const char *guest;    /* u LUPDATE, s LSECRET, r RUNNING, S SUPDATE, R RUPDATE, x SENT; NULL: no guest */
+    const char
+        *guest; /* u LUPDATE, s LSECRET, r RUNNING, S SUPDATE, R RUPDATE, x SENT; NULL: no guest */
     u32 size;
 };
 
@@ -129,7 +130,7 @@ static void check_platform_state(const struct expectation *x, char letter)
     } else if (!strchr(x->platform, letter)) {
         assert_status(status, INVALID_PLATFORM_STATE);
         assert_rule(&r, "rule=\"not allowed in platform state");
-        assert_int_equal(rig_pstate(&r), letter == 'U' ? SEV_PSTATE_UNINIT
+        assert_int_equal(rig_pstate(&r), letter == 'U'   ? SEV_PSTATE_UNINIT
                                          : letter == 'I' ? SEV_PSTATE_INIT
                                                          : SEV_PSTATE_WORKING);
     } else {

@@ -143,7 +143,9 @@ static void a_launch_gives_the_known_digest_and_takes_the_known_secret(void **st
     known_platform(&r);
     struct sev_start start = known_start();
     assert_status(COMMAND(&r, LAUNCH_START, start), SUCCESS);
-    assert_rule(&r, "LAUNCH_START status=SUCCESS policy=0x1 new=1 guest=UNINIT>LUPDATE platform=INIT>WORKING");
+    assert_rule(
+        &r,
+        "LAUNCH_START status=SUCCESS policy=0x1 new=1 guest=UNINIT>LUPDATE platform=INIT>WORKING");
     u32 guest = start.handle;
     assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_LUPDATE);
     assert_int_equal(rig_pstate(&r), SEV_PSTATE_WORKING);
@@ -259,8 +261,8 @@ static void the_api_version_of_a_policy_is_compared(void **state)
     static const struct {
         u32 policy;
         bool allowed;
-    } cases[] = {{0x00000000, true},  {0x37010000, true},  {0x38010000, false},
-                 {0xff000000, true},  {0x00020000, false}, {0x36010000, true}};
+    } cases[] = {{0x00000000, true}, {0x37010000, true},  {0x38010000, false},
+                 {0xff000000, true}, {0x00020000, false}, {0x36010000, true}};
     struct rig r;
     rig_create(&r);
     rig_init(&r, false);
@@ -512,9 +514,12 @@ static void secrets_have_their_lengths_checked(void **state)
         u32 header, guest, trans;
         u32 status;
     } cases[] = {
-        {0x34, 16, 16, SEV_STATUS_INACTIVE},        {0x33, 16, 16, SEV_STATUS_INVALID_LENGTH},
-        {0x34, 0, 0, SEV_STATUS_INVALID_LENGTH},    {0x34, 16, 32, SEV_STATUS_INVALID_LENGTH},
-        {0x34, 16385, 16385, SEV_STATUS_INVALID_LENGTH}, {0x34, 16384, 16384, SEV_STATUS_INACTIVE},
+        {0x34, 16, 16, SEV_STATUS_INACTIVE},
+        {0x33, 16, 16, SEV_STATUS_INVALID_LENGTH},
+        {0x34, 0, 0, SEV_STATUS_INVALID_LENGTH},
+        {0x34, 16, 32, SEV_STATUS_INVALID_LENGTH},
+        {0x34, 16385, 16385, SEV_STATUS_INVALID_LENGTH},
+        {0x34, 16384, 16384, SEV_STATUS_INACTIVE},
         {0x34, 21, 21, SEV_STATUS_INACTIVE},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -284,8 +284,9 @@ static void the_cek_derives_from_the_fuses(void **state)
     struct rig r;
     rig_create(&r);
     rig_init(&r, false);
-    static const char expected[] = "74db39783b48981269814228627bfecccefd07873f3a87a9c7c529c82328c39d"
-                                   "625ad35a74dd006d7aa5867711f5ecaf";
+    static const char expected[] =
+        "74db39783b48981269814228627bfecccefd07873f3a87a9c7c529c82328c39d"
+        "625ad35a74dd006d7aa5867711f5ecaf";
     struct sev_platform_chain c = chain_of(&r);
     char text[97];
     for (size_t i = 0; i < 48; i++)
