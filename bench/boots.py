@@ -65,8 +65,8 @@ def boots(softsev, out, state, rounds):
 
 
 def report(name, value, unit, goal, better):
-    met = goal is None or (value <= goal if better == "less" else value >= goal)
-    limit = "" if goal is None else f" (goal: at {'most' if better == 'less' else 'least'} {goal}{unit})"
+    met = value <= goal if better == "less" else value >= goal
+    limit = f" (goal: at {'most' if better == 'less' else 'least'} {goal})"
     print(f"{name:26} {value:5.2f}{unit}{limit}{'' if met else '   MISSED'}")
     return met
 

@@ -262,9 +262,10 @@ void run_summary(struct run *r)
     for (u32 i = 0; i < RUN_PHASES; i++)
         json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
     if (r->options.json)
-        print_json(json_pack("{s:s, s:O, s:O, s:I, s:I, s:s}", "event", "summary", "vms", vms,
+        print_json(json_pack("{s:s, s:O, s:O, s:I, s:I, s:I, s:s}", "event", "summary", "vms", vms,
                              "phases_ns", phases, "instructions", (json_int_t)m.cpu.instructions,
-                             "flips", (json_int_t)m.memory.flips, "trace_sha256", hash));
+                             "flips", (json_int_t)m.memory.flips, "touched_pages",
+                             (json_int_t)m.memory.frames_touched, "trace_sha256", hash));
     else if (!r->options.quiet)
         summary_machine_text(r, &m, hash);
     json_decref(vms);
