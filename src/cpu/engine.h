@@ -354,7 +354,7 @@ extern uop_fn *const uop_cmov[16][2][PLACES]; /* [64 bits] */
 extern uop_fn *const uop_setcc[16][PLACES];
 extern uop_fn *const uop_xchg_rr[4], *const uop_xchg_mr[4][2];
 extern uop_fn *const uop_bswap[2], *const uop_extend_a[2], *const uop_extend_ad[2];
-extern uop_fn uop_nop, uop_push_r, uop_push_i, uop_push_m, uop_pop_r, uop_leave_frame;
+extern uop_fn uop_push_r, uop_push_i, uop_push_m, uop_pop_r, uop_leave_frame;
 enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFTS };
 extern uop_fn *const uop_shift_ri[SHIFTS][4][2], *const uop_shift_rc[SHIFTS][4]; /* [flags wanted] */
 extern uop_fn *const uop_imul_rr[2][PLACES], *const uop_imul_ri[2][PLACES]; /* [64 bits] */

@@ -29,7 +29,7 @@ static bool port_intercepted(struct cpu *c, u16 port, u32 size)
     u8 bitmap[2] = {0xff, 0xff};
     memory_read(c->memory, (c->control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
                 sizeof bitmap);
-    return load_le16(bitmap) >> (port & 7) & (BIT(size) - 1);
+    return (u64)load_le16(bitmap) >> (port & 7) & (BIT(size) - 1);
 }
 
 static u64 exit_info(const struct insn *in, u16 port, u32 size, u64 kind)

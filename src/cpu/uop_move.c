@@ -127,11 +127,6 @@ uop_fn *const uop_bswap[2] = {bswap_4, bswap_8};
 uop_fn *const uop_extend_a[2] = {cwde, cdqe};
 uop_fn *const uop_extend_ad[2] = {cdq, cqo};
 
-const struct uop *uop_nop(struct cpu *c, const struct uop *u)
-{
-    NEXT(c, u);
-}
-
 /* The stack in 64-bit mode, 8 bytes at a time. */
 const struct uop *uop_push_r(struct cpu *c, const struct uop *u)
 {

@@ -226,6 +226,14 @@ static u64 target_address(struct fuzz *f, u32 size)
     return DATA + offset;
 }
 
+/* Where nobody's process has anything: the first page, the guard pages, no addresses at all, the kernel's half. */
+static u64 nowhere(struct fuzz *f)
+{
+    static const u64 page[] = {0, DATA - PAGE_SIZE, DATA + DATA_SIZE, 0x8000000000000000, 0x0000800000000000,
+                               0xffff7ffffffff000, 0xffff800000000000, 0xfffffffffffff000};
+    return page[below(f, ARRAY_SIZE(page))] + below(f, PAGE_SIZE);
+}
+
 /* RIP-relative and absolute operands have only their displacement. */
 static void patch_displacement(struct fuzz *f, u64 displacement)
 {
@@ -238,7 +246,7 @@ static void patch_displacement(struct fuzz *f, u64 displacement)
         }
 }
 
-/* Makes the memory operand point into the buffer, most of the time. */
+/* Makes the memory operand point into the buffer, most of the time, and never where the test itself lives. */
 static void steer(struct fuzz *f)
 {
     struct insn *in = &f->in;
@@ -252,11 +260,11 @@ static void steer(struct fuzz *f)
     f->with_memory++;
     if (in->op->attributes & OP_STRING)
         return;
-    if (in->segment != SEG_FS && chance(f, 2))
-        return;
     u64 target = target_address(f, size);
     if (in->segment == SEG_FS)
         target -= f->fs_base;
+    else if (chance(f, 2) && in->addrsize == 8 && in->base != REG_ZERO)
+        target = nowhere(f);
     if (is_bit_string(in))
         r[in->o[1].reg] = (u64)((s64)below(f, 2048) - 1024);
     if (in->base == REG_ZERO && in->index == REG_ZERO) {
@@ -436,8 +444,8 @@ static bool compare_state(struct fuzz *f)
         report(f, "CR2", a->address, b->address);
         return false;
     }
-    /* Linux says "present" of all its own addresses. */
-    u64 bits = a->address >> 63 ? ~PF_PRESENT : ~0ull;
+    /* Linux says "present" of all its own addresses, and the last user page counts as one. */
+    u64 bits = a->address >= 0x7ffffffff000 ? ~PF_PRESENT : ~0ull;
     if (a->vector == VECTOR_PF && (a->error ^ b->error) & bits) {
         report(f, "error code", a->error, b->error);
         return false;
@@ -451,13 +459,15 @@ static void compare_memory(struct fuzz *f)
     harness_read(&f->h, DATA, f->memory, DATA_SIZE);
     if (memcmp(host, f->memory, DATA_SIZE) == 0)
         return;
+    harness_write(&f->h, DATA, host, DATA_SIZE);
+    if (faulted_in_its_own_way(f))
+        return;
     u32 i = 0;
     while (host[i] == f->memory[i])
         i++;
     char name[32];
     snprintf(name, sizeof name, "memory+%x", i);
     report(f, name, host[i], f->memory[i]);
-    harness_write(&f->h, DATA, host, DATA_SIZE);
 }
 
 static void fill_memory(struct fuzz *f)

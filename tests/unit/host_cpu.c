@@ -7,7 +7,6 @@
 #include <asm/prctl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -108,8 +107,9 @@ static void on_fault(int number, siginfo_t *info, void *context)
 static bool catch_faults(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
-    stack_t stack = {.ss_size = 65536, .ss_sp = malloc(65536)};
-    if (!stack.ss_sp || sigaltstack(&stack, NULL))
+    static u8 bytes[65536];
+    stack_t stack = {.ss_size = sizeof bytes, .ss_sp = bytes};
+    if (sigaltstack(&stack, NULL))
         return false;
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     action.sa_sigaction = on_fault;
