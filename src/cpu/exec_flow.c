@@ -146,7 +146,7 @@ void exec_enter(struct cpu *c, const struct insn *in)
     u64 mask = size_mask(width), sp = c->r[RSP], bp = c->r[RBP];
     sp = (sp - size) & mask;
     store(c, linear_address(c, SEG_SS, sp, size, true), size, bp);
-    u64 frame = sp;
+    u64 frame = (c->r[RSP] & ~mask) | sp; /* the whole register, even of a 16-bit stack */
     for (u32 i = 1; i < level; i++) {
         bp = (bp - size) & mask;
         u64 outer = load(c, linear_address(c, SEG_SS, bp, size, false), size);

@@ -75,6 +75,8 @@ static struct call_gate call_gate_read(struct cpu *c, const struct descriptor *d
         .parameters = (u32)BITS(d->raw, 36, 32),
         .size = RAW_TYPE(d->raw) == SYSTEM_CALL16 ? 2 : 4,
     };
+    if (g.size == 2)
+        g.target.offset &= 0xffff;
     if (long_mode(c)) {
         g.target.offset |= descriptor_upper(c, d) << 32;
         g.parameters = 0;
