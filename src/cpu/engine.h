@@ -268,6 +268,7 @@ static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
 
 /* Slow halves (run.c): they make the instruction known first, so that it can fault. */
 u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
+void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data, u32 size);
 void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v);
 void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v);
 u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
@@ -362,6 +363,13 @@ extern uop_fn *const uop_mul[2][PLACES];
 extern uop_fn *const uop_div[2], *const uop_bt_ri[2], *const uop_bt_rr[2];
 extern uop_fn *const uop_jcc[16];
 extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16], *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16]; /* [test] */
+/* Handlers of one SSE instruction: register, load and store forms, NULL where there is none (uop_sse.c). */
+struct vector_form {
+    uop_fn *rr, *rm[2], *mr[2]; /* [indexed] */
+    u8 size;                    /* of the memory operand */
+    bool insn;                  /* they may fall back on the exec function */
+};
+const struct vector_form *vector_form(const struct insn *in);
 extern uop_fn uop_call, uop_call_r, uop_call_m, uop_jump_r, uop_jump_m, uop_ret;
 
 #endif

@@ -51,7 +51,7 @@ static void round_begin(struct cpu *c, const struct insn *in)
 static void round_end(struct cpu *c, const struct insn *in)
 {
     u32 ignored = in->imm & 8 ? MXCSR_DE | MXCSR_PE : MXCSR_DE;
-    fp_commit(c, fp_flags() & ~ignored);
+    fp_commit(c, fp_flags(c) & ~ignored);
 }
 
 // clang-format off
@@ -59,10 +59,12 @@ static void round_end(struct cpu *c, const struct insn *in)
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
         union xmm s = read_xmm(c, in, 1, size), r = c->xmm[in->o[0].reg]; \
+        bool live = mxcsr_suspend(c); \
         round_begin(c, in); \
         for (u32 i = 0; i < lanes; i++) \
             r.lane[i] = rounded(s.lane[i]); \
         round_end(c, in); \
+        mxcsr_resume(c, live); \
         c->xmm[in->o[0].reg] = r; \
     }
 ROUND(roundps, 16, d, 4, round_single) ROUND(roundss, 4, d, 1, round_single)
@@ -80,7 +82,7 @@ static __m128i lanes_mask(u32 bits)
 static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 {
     union xmm r = vector_xmm(v);
-    u32 flags = fp_flags();
+    u32 flags = fp_flags(c);
     if (!(c->mxcsr & MXCSR_UM))
         flags |= fp_tiny(&r, tiny);
     fp_commit(c, flags);

@@ -7,6 +7,24 @@
 #include "cpu/sse.h"
 #include "cpu/x87.h"
 
+/* Flags that the guest has already are left out of the host's register, so it shows the new ones. */
+void mxcsr_enter(struct cpu *c)
+{
+    if ((c->mxcsr & MXCSR_MASKS) != MXCSR_MASKS)
+        return;
+    host_mxcsr_put(c->mxcsr & ~MXCSR_FLAGS);
+    c->mxcsr_live = true;
+}
+
+void mxcsr_leave(struct cpu *c)
+{
+    if (!c->mxcsr_live)
+        return;
+    c->mxcsr = mxcsr_get(c);
+    c->mxcsr_live = false;
+    host_mxcsr_put(MXCSR_RESET);
+}
+
 /* Sets the flags of a computation that raised an unmasked exception and delivers it. An exception found before
  * computing (IE, DE, ZE) stops it, so those found after (OE, UE, PE) are not reported [APM1 4.10]. */
 void fp_raise(struct cpu *c, u32 flags)
@@ -35,19 +53,7 @@ u32 fp_tiny(const union xmm *r, enum tiny tiny)
     ASM_LEAF(name) \
     void exec_##name(struct cpu *c, const struct insn *in) { fp(c, in, size, tiny, name##_leaf); }
 
-FP(addps, 16, TINY_PS)  FP(addpd, 16, TINY_PD)  FP(addss, 4, TINY_SS)  FP(addsd, 8, TINY_SD)
-FP(subps, 16, TINY_PS)  FP(subpd, 16, TINY_PD)  FP(subss, 4, TINY_SS)  FP(subsd, 8, TINY_SD)
-FP(mulps, 16, TINY_PS)  FP(mulpd, 16, TINY_PD)  FP(mulss, 4, TINY_SS)  FP(mulsd, 8, TINY_SD)
-FP(divps, 16, TINY_PS)  FP(divpd, 16, TINY_PD)  FP(divss, 4, TINY_SS)  FP(divsd, 8, TINY_SD)
-FP(minps, 16, NEVER_TINY)  FP(minpd, 16, NEVER_TINY)  FP(minss, 4, NEVER_TINY)  FP(minsd, 8, NEVER_TINY)
-FP(maxps, 16, NEVER_TINY)  FP(maxpd, 16, NEVER_TINY)  FP(maxss, 4, NEVER_TINY)  FP(maxsd, 8, NEVER_TINY)
-FP(sqrtps, 16, NEVER_TINY) FP(sqrtpd, 16, NEVER_TINY) FP(sqrtss, 4, NEVER_TINY) FP(sqrtsd, 8, NEVER_TINY)
-/* Approximations: AMD's and Intel's differ in the last bits, the host's are taken. */
-FP(rcpps, 16, NEVER_TINY)  FP(rcpss, 4, NEVER_TINY)  FP(rsqrtps, 16, NEVER_TINY)  FP(rsqrtss, 4, NEVER_TINY)
-
-FP(cvtps2pd, 8, NEVER_TINY)   FP(cvtpd2ps, 16, TINY_PS)     FP(cvtss2sd, 4, NEVER_TINY)   FP(cvtsd2ss, 8, TINY_SS)
-FP(cvtdq2ps, 16, NEVER_TINY)  FP(cvtdq2pd, 8, NEVER_TINY)   FP(cvtps2dq, 16, NEVER_TINY)  FP(cvttps2dq, 16, NEVER_TINY)
-FP(cvtpd2dq, 16, NEVER_TINY)  FP(cvttpd2dq, 16, NEVER_TINY)
+#include "cpu/float.def"
 // clang-format on
 
 /* --- SSE3: across lanes, by the additions above ------------------------------------------------------------- */

@@ -33,7 +33,7 @@ void fxsave_pack(const struct cpu *c, u8 image[512], bool wide)
         memcpy(image + OFFSET_ST + 16 * i, &x->st[(x->top + i) & 7], 10);
     }
     pointers_pack(x, image, wide);
-    store_le32(image + OFFSET_MXCSR, c->mxcsr);
+    store_le32(image + OFFSET_MXCSR, mxcsr_get(c));
     store_le32(image + OFFSET_MXCSR + 4, MXCSR_VALID);
     memcpy(image + OFFSET_XMM, c->xmm, sizeof c->xmm);
 }
@@ -67,7 +67,9 @@ bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide)
     u32 mxcsr = load_le32(image + OFFSET_MXCSR);
     if (mxcsr & ~MXCSR_VALID)
         return false;
+    bool live = mxcsr_suspend(c);
     c->mxcsr = mxcsr;
+    mxcsr_resume(c, live);
     x87_unpack(&c->x87, image, wide);
     memcpy(c->xmm, image + OFFSET_XMM, sizeof c->xmm);
     return true;
@@ -129,10 +131,12 @@ void exec_ldmxcsr(struct cpu *c, const struct insn *in)
     u32 v = (u32)load(c, operand_address(c, in, 4, false), 4);
     if (v & ~MXCSR_VALID)
         cpu_raise_gp(c, 0);
+    bool live = mxcsr_suspend(c);
     c->mxcsr = v;
+    mxcsr_resume(c, live);
 }
 
 void exec_stmxcsr(struct cpu *c, const struct insn *in)
 {
-    store(c, operand_address(c, in, 4, true), 4, c->mxcsr);
+    store(c, operand_address(c, in, 4, true), 4, mxcsr_get(c));
 }

@@ -150,6 +150,7 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 #define MODE_V86     BIT(5) /* RFLAGS.VM */
 #define MODE_LMA     BIT(6)
 #define MODE_FLAT    BIT(7) /* legacy and compatibility: CS DS ES SS base 0, limit 4 GiB, present, rw */
+#define MODE_SSE     BIT(8) /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
 
 /* --- The core ------------------------------------------------------------------------------------------ */
 
@@ -181,6 +182,7 @@ struct cpu {
 
     union xmm xmm[16];
     u32 mxcsr;
+    bool mxcsr_live; /* the host's MXCSR is the guest's now: exec_sse_fp.c */
     struct x87 x87;
 
     /* Interrupt state between instructions */
@@ -475,6 +477,11 @@ bool condition(const struct cpu *c, u8 cc);          /* the sixteen conditions o
 void stack_push(struct cpu *c, u64 value, u32 size);
 u64 stack_peek(struct cpu *c, u64 offset, u32 size); /* at SS:SP + offset */
 void stack_adjust(struct cpu *c, s64 delta);
+
+/* From enter to leave the host's MXCSR is the guest's, if that masks all exceptions, so that floating point costs nothing extra.
+ * In between nothing of ours may compute in floating point (exec_sse_fp.c). */
+void mxcsr_enter(struct cpu *c);
+void mxcsr_leave(struct cpu *c);
 
 /* --- Engine (block.c, run.c) ------------------------------------------------------------------------------------------ */
 

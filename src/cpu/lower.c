@@ -224,6 +224,33 @@ static bool lower_cmov(struct lowering *l)
     return true;
 }
 
+/* Under MODE_SSE only: there is nothing to check. */
+static bool lower_vector(struct lowering *l)
+{
+    const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
+    const struct vector_form *f = l->at->mode & MODE_SSE ? vector_form(l->in) : NULL;
+    if (!f)
+        return false;
+    bool store = d->kind == OPERAND_MEM, load = s->kind == OPERAND_MEM;
+    if (!(store ? f->mr[0] : load ? f->rm[0] : f->rr))
+        return false;
+    struct uop *u;
+    if (store || load) {
+        find_memory(l, f->size, store);
+        u = emit_memory(l, (store ? f->mr : f->rm)[indexed(l)]);
+    } else {
+        u = emit(l, f->rr);
+    }
+    u->d = d->reg;
+    u->s = s->reg;
+    u->imm = l->in->imm;
+    if (f->insn) {
+        u->has_insn = true;
+        u->insn = l->in;
+    }
+    return true;
+}
+
 static bool lower_setcc(struct lowering *l)
 {
     const struct operand *d = &l->in->o[0];
@@ -535,10 +562,12 @@ static bool lower_arithmetic(struct lowering *l)
     }
 }
 
-static uop_fn *generic_handler(u32 attributes)
+static uop_fn *generic_handler(u32 attributes, u32 mode)
 {
     if (attributes & (OP_ENDS | OP_JUMP))
         return uop_generic_end;
+    if ((attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87)) == OP_SSE && mode & MODE_SSE)
+        return uop_generic;
     if (attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87))
         return uop_generic_checked;
     return uop_generic;
@@ -549,11 +578,11 @@ u32 lower(const struct insn *in, const struct place *at, struct uop *u)
     struct lowering l = {.in = in, .at = at, .u = u};
     if (in->op->exec == exec_nop) /* nothing to do takes no uop */
         return 0;
-    if (lower_arithmetic(&l))
+    if (in->op->attributes & OP_SSE ? lower_vector(&l) : lower_arithmetic(&l))
         return l.n;
     l.n = 0;
     if (in->op->exec)
-        emit_insn(&l, generic_handler(in->op->attributes));
+        emit_insn(&l, generic_handler(in->op->attributes, at->mode));
     else
         emit(&l, uop_undefined);
     return l.n;

@@ -112,6 +112,12 @@ NOINLINE void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32
     mmu_store_slow(c, linear, size, v);
 }
 
+NOINLINE void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data, u32 size)
+{
+    check_linear(c, u, linear, size, on_stack(u));
+    store_bytes(c, linear, data, size);
+}
+
 NOINLINE void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v)
 {
     check_linear(c, u, linear, 8, true);
@@ -246,11 +252,13 @@ void run_guest(struct cpu *c)
     c->leave = &leave;
     c->block = NULL;
     c->r[REG_ZERO] = 0;
+    mxcsr_enter(c);
     int how = setjmp(leave);
     if (how != LEAVE_EXIT) {
         after_leaving(c, how);
         run_loop(c);
     }
+    mxcsr_leave(c);
     c->leave = outer;
     c->clock->now = c->run_end - (u64)c->left;
     c->statistics.instructions += c->clock->now - before;

@@ -181,17 +181,42 @@ INLINE u32 host_mxcsr_get(void)
  * in force only while underflow is masked [APM1 4.8.4]. */
 INLINE void fp_begin(const struct cpu *c)
 {
+    if (LIKELY(c->mxcsr_live))
+        return;
     u32 control = c->mxcsr & ~MXCSR_FLAGS;
     if (UNLIKELY(!(control & MXCSR_UM)))
         control &= ~(u32)MXCSR_FZ;
     host_mxcsr_put(control | MXCSR_MASKS);
 }
 
-INLINE u32 fp_flags(void)
+/* What was raised since fp_begin(). While the host's register is the guest's, flags gather there. */
+INLINE u32 fp_flags(const struct cpu *c)
 {
+    if (LIKELY(c->mxcsr_live))
+        return 0;
     u32 flags = host_mxcsr_get() & MXCSR_FLAGS;
     host_mxcsr_put(MXCSR_RESET);
     return flags;
+}
+
+/* The register as the guest sees it. */
+INLINE u32 mxcsr_get(const struct cpu *c)
+{
+    return c->mxcsr | (c->mxcsr_live ? host_mxcsr_get() & MXCSR_FLAGS : 0);
+}
+
+/* Around changes of c->mxcsr or of the host's rounding mode. */
+INLINE bool mxcsr_suspend(struct cpu *c)
+{
+    bool live = c->mxcsr_live;
+    mxcsr_leave(c);
+    return live;
+}
+
+INLINE void mxcsr_resume(struct cpu *c, bool live)
+{
+    if (live)
+        mxcsr_enter(c);
 }
 
 void fp_raise(struct cpu *c, u32 flags) NORETURN; /* exec_sse_fp.c */
@@ -206,7 +231,7 @@ INLINE void fp_commit(struct cpu *c, u32 flags)
 
 INLINE void fp_end(struct cpu *c)
 {
-    fp_commit(c, fp_flags());
+    fp_commit(c, fp_flags(c));
 }
 
 /* Which results may be denormal: with UE unmasked that alone raises it, inexact or not, while the host, which had it
@@ -223,7 +248,7 @@ INLINE void fp(struct cpu *c, const struct insn *in, u32 size, enum tiny tiny, v
     __m128i a = vector_get(d), v = vector_get(&b);
     fp_begin(c);
     union xmm r = vector_xmm(leaf(a, v));
-    u32 flags = fp_flags();
+    u32 flags = fp_flags(c);
     if (tiny != NEVER_TINY && UNLIKELY(!(c->mxcsr & MXCSR_UM)))
         flags |= fp_tiny(&r, tiny);
     fp_commit(c, flags);

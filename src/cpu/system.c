@@ -112,6 +112,8 @@ void cpu_update_mode(struct cpu *c)
     }
     if (c->cpl == 3)
         mode |= MODE_USER;
+    if (!(c->cr0 & (CR0_EM | CR0_TS)) && c->cr4 & CR4_OSFXSR)
+        mode |= MODE_SSE;
     c->mode = (u32)mode;
     bool ac = c->cr4 & CR4_SMAP && c->rflags & RFLAGS_AC;
     c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
@@ -276,6 +278,7 @@ void exec_clts(struct cpu *c, const struct insn *in)
     (void)in;
     intercept_cr_write(c, 0, 0);
     c->cr0 &= ~CR0_TS;
+    cpu_update_mode(c);
 }
 
 /* --- Debug registers ------------------------------------------------------------------------------------------------------ */
