@@ -230,6 +230,8 @@ static int run_all(struct run *r, struct error *e)
     run_guests(r);
     phase(r, PHASE_GUEST, &since);
     run_summary(r);
+    if (run_dump_memory(r, r->options.dump, e))
+        return -1;
     return result_of_guests(r, e);
 }
 

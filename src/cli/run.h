@@ -11,6 +11,8 @@
 
 #define RUN_VMS_MAX 16
 
+struct run;
+
 struct run_file {
     char *name;
     u8 *data; /* NULL: none */
@@ -29,7 +31,7 @@ struct run_vm_options {
 struct run_options {
     struct run_vm_options vms[RUN_VMS_MAX];
     u32 vm_count;
-    char *state, *seed, *trace_file;
+    char *state, *seed, *trace_file, *dump;
     u32 trace;       /* categories */
     bool trace_hash; /* all categories, into a hash */
     bool json, quiet, help;
@@ -48,12 +50,13 @@ void run_free_options(struct run_options *o);
 /* Whole contents; a NULL path gives an empty file. -1: cannot be read. */
 int run_read_file(const char *path, struct run_file *out, struct error *e);
 void run_free_file(struct run_file *f);
+/* All of DRAM, raw, with holes where nothing was ever written. */
+int run_dump_memory(const struct run *r, const char *path, struct error *e);
 int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
 void run_close_disk(struct vm_disk *disk);
 
 /* --- What is running -------------------------------------------------------------------------- */
 
-struct run;
 struct run_identity;
 
 struct run_vm {

@@ -124,3 +124,24 @@ void run_close_disk(struct vm_disk *disk)
     free(disk->context);
     *disk = (struct vm_disk){0};
 }
+
+/* --- DRAM into a file ------------------------------------------------------------------------- */
+
+int run_dump_memory(const struct run *r, const char *path, struct error *e)
+{
+    static const u8 zeros[PAGE_SIZE];
+    struct memory *m = machine_memory(r->machine);
+    u8 page[PAGE_SIZE];
+    if (!path)
+        return 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && !ftruncate(fd, (off_t)memory_size(m));
+    for (u64 spa = 0; ok && spa < memory_size(m); spa += PAGE_SIZE) {
+        ok = memory_peek(m, spa, KEY_RAW, page, sizeof page);
+        if (ok && memcmp(page, zeros, sizeof page))
+            ok = pwrite(fd, page, sizeof page, (off_t)spa) == (ssize_t)sizeof page;
+    }
+    if (fd >= 0 && close(fd))
+        ok = false;
+    return ok ? 0 : error_set(e, ERROR_FILE, "%s: cannot be written", path);
+}

@@ -248,6 +248,14 @@ static int option_trace_hash(struct run_options *o, const char *value, struct er
     return 0;
 }
 
+static int option_dump(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->dump);
+    o->dump = copy(value);
+    return 0;
+}
+
 static int option_json(struct run_options *o, const char *value, struct error *e)
 {
     (void)value;
@@ -297,6 +305,7 @@ static const struct option_row options[] = {
     {"trace",      option_trace,      false, "WORDS   print events: all, or command,switch,key,view,page,vm,owner,device"},
     {"trace-file", option_trace_file, false, "FILE    ... into a file instead of standard error"},
     {"trace-hash", option_trace_hash, true,  "        say the SHA-256 of all events at the end"},
+    {"dump",       option_dump,       false, "FILE    at the end: all of DRAM as a probe on the bus reads it"},
     {"json",       option_json,       true,  "        steps, events, consoles and summary as JSON lines"},
     {"quiet",      option_quiet,      true,  "        the guests' consoles and nothing else"},
     {"limit",      option_limit,      false, "SECONDS stop after so much machine time"},
@@ -384,4 +393,5 @@ void run_free_options(struct run_options *o)
     free(o->state);
     free(o->seed);
     free(o->trace_file);
+    free(o->dump);
 }

@@ -193,8 +193,9 @@ static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 pr
     if (v->plan->sev) {
         hex_encode(hex, v->measure, 32);
         printf("  measurement   %s\r\n", hex);
-        printf("  pages         %" PRIu64 " private, %" PRIu64 " shared or untouched\r\n",
-               private_pages, v->plan->memory_size / PAGE_SIZE - private_pages);
+        printf("  pages         %" PRIu64 " private of %" PRIu64
+               "; the others are shared or were never touched\r\n",
+               private_pages, v->plan->memory_size / PAGE_SIZE);
     }
     printf("  guest time    %.3f s\r\n", (double)s->guest_ns / 1e9);
     printf("  exits        ");
@@ -222,10 +223,12 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
                                  const char *hash)
 {
     u64 ns = r->phase_ns[PHASE_GUEST] ? r->phase_ns[PHASE_GUEST] : 1;
-    printf("machine: %" PRIu64 " instructions (%.0f million a second), %" PRIu64 " view flips, ",
-           m->cpu.instructions, (double)m->cpu.instructions * 1e3 / (double)ns, m->memory.flips);
-    printf("%" PRIu64 " exceptions, %" PRIu64 " interrupts\r\n  time         ", m->cpu.exceptions,
-           m->cpu.interrupts);
+    printf("machine: %" PRIu64 " instructions (%.0f million a second), ", m->cpu.instructions,
+           (double)m->cpu.instructions * 1e3 / (double)ns);
+    printf("%" PRIu64 " pages touched, %" PRIu64 " view flips, %" PRIu64 " exceptions, %" PRIu64
+           " interrupts\r\n",
+           m->memory.frames_touched, m->memory.flips, m->cpu.exceptions, m->cpu.interrupts);
+    printf("  time         ");
     for (u32 i = 0; i < RUN_PHASES; i++)
         printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
     printf("\r\n");
@@ -233,41 +236,52 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
         printf("  trace         sha256 %s\r\n", hash);
 }
 
+static void summary_machine_json(struct run *r, const struct machine_statistics *m, json_t *vms,
+                                 const char *hash)
+{
+    json_t *phases = json_object();
+    for (u32 i = 0; i < RUN_PHASES; i++)
+        json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
+    print_json(json_pack("{s:s, s:O, s:o, s:I, s:I, s:I, s:s}", "event", "summary", "vms", vms,
+                         "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions,
+                         "flips", (json_int_t)m->memory.flips, "touched_pages",
+                         (json_int_t)m->memory.frames_touched, "trace_sha256", hash));
+}
+
+static void trace_hash_text(const struct run *r, char hex[65])
+{
+    u8 digest[32];
+    hex[0] = 0;
+    if (!r->trace_hash)
+        return;
+    crypto_sha256_peek(r->trace_hash, digest);
+    hex_encode(hex, digest, sizeof digest);
+}
+
 void run_summary(struct run *r)
 {
     struct machine_statistics m = machine_statistics(r->machine);
-    char hash[65] = "";
-    json_t *vms = json_array(), *phases = json_object();
-    if (r->trace_hash) {
-        u8 digest[32];
-        crypto_sha256_peek(r->trace_hash, digest);
-        hex_encode(hash, digest, sizeof digest);
-    }
-    if (!r->options.quiet && !r->options.json) {
+    bool text = !r->options.quiet && !r->options.json;
+    char hash[65];
+    json_t *vms = json_array();
+    trace_hash_text(r, hash);
+    if (text) {
         end_lines(r);
         printf("\r\n");
     }
     for (u32 i = 0; i < r->vm_count; i++) {
         struct vm_summary s;
-        if (!r->vms[i].vm)
-            continue;
         vm_get_summary(r->vms[i].vm, &s);
         u64 private_pages =
             memory_private_frames(machine_memory(r->machine), vm_asid(r->vms[i].vm));
         if (r->options.json)
             json_array_append_new(vms, summary_vm_json(&r->vms[i], &s, private_pages));
-        else if (!r->options.quiet)
+        else if (text)
             summary_vm_text(&r->vms[i], &s, private_pages);
     }
-    for (u32 i = 0; i < RUN_PHASES; i++)
-        json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
     if (r->options.json)
-        print_json(json_pack("{s:s, s:O, s:O, s:I, s:I, s:I, s:s}", "event", "summary", "vms", vms,
-                             "phases_ns", phases, "instructions", (json_int_t)m.cpu.instructions,
-                             "flips", (json_int_t)m.memory.flips, "touched_pages",
-                             (json_int_t)m.memory.frames_touched, "trace_sha256", hash));
-    else if (!r->options.quiet)
+        summary_machine_json(r, &m, vms, hash);
+    else if (text)
         summary_machine_text(r, &m, hash);
     json_decref(vms);
-    json_decref(phases);
 }
