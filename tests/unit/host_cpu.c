@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Runs one instruction on the host with given registers and says what it did; see host_cpu.h. */
 #define _GNU_SOURCE
 #include "host_cpu.h"
 
