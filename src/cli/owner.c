@@ -326,13 +326,13 @@ static const struct owner_action actions[] = {
     {"verify",  run_verify,    B(CHAIN) | B(ROOT), B(CHAIN) | B(ROOT) | B(JSON),
      "is this chain a platform's, up to the root I trust?"},
     {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED),
-     "verify, then make a key and a session: godh.b64, session.b64, tk.bin, owner.state"},
+     "verify, then make a key and a session for it"},
     {"measure", run_measure,   B(API) | B(BUILD),
      B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON),
      "does the measurement belong to what should have been launched?"},
     {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
      B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED),
-     "after that: seal a secret into secret-header.b64 and secret-payload.b64"},
+     "after that: seal a secret for the guest"},
     {"explain", owner_explain, 0, GUEST | B(DUMP) | B(JSON),
      "what an honest host launches for these files, piece by piece"},
 };
@@ -340,7 +340,7 @@ static const struct owner_action actions[] = {
 
 static void print_help(FILE *out)
 {
-    fputs("usage: softsev owner ACTION [OPTIONS]      softsev owner ACTION --help\n\n"
+    fputs("usage: softsev owner ACTION [OPTIONS]    softsev owner ACTION --help\n\n"
           "The guest owner, who trusts nobody who has not proved himself.\n\nactions, in the order "
           "of a launch:\n",
           out);

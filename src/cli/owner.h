@@ -11,31 +11,31 @@
 
 // clang-format off
 #define OWNER_OPTIONS(X) \
-    X(CHAIN,       "chain",         true,  "FILE      PDH, PEK, OCA, CEK: what the platform says of itself") \
-    X(ROOT,        "root",          true,  "FILE      ASK, ARK: whom the owner trusts") \
-    X(STATE,       "state",         true,  "FILE      the owner's state between the steps; secret") \
-    X(POLICY,      "policy",        true,  "NUMBER    guest policy (1: no debugging)") \
-    X(OUT_DIR,     "out-dir",       true,  "DIR       folder for what is written") \
-    X(SEED,        "seed",          true,  "TEXT      all randomness from it; for tests") \
-    X(TK,          "tk",            true,  "FILE      TEK and TIK (32 bytes) and --policy instead of --state") \
-    X(API,         "api",           true,  "A.B       API version of the platform's firmware") \
-    X(BUILD,       "build",         true,  "NUMBER    its build") \
-    X(MEASUREMENT, "measurement",   true,  "BASE64    what the platform measured: MEASURE and MNONCE, 48 bytes") \
-    X(NONCE,       "nonce",         true,  "BASE64    instead: an MNONCE of 16 bytes; prints what is expected") \
-    X(DIGEST,      "digest",        true,  "HEX       SHA-256 of everything launched") \
-    X(LAUNCH,      "launch",        true,  "FILE      instead: the launched bytes in order") \
-    X(KERNEL,      "kernel",        true,  "FILE      instead: what softsev run launches, or with --firmware hashes") \
-    X(INITRD,      "initrd",        true,  "FILE      its initramfs") \
-    X(APPEND,      "append",        true,  "TEXT      its command line") \
-    X(MEMORY,      "memory",        true,  "SIZE      its memory, MiB or with K, M, G (512)") \
-    X(HOLE,        "owner-secret",  false, "          it is launched with --owner-secret: room for one is kept") \
-    X(FIRMWARE,    "firmware",      true,  "FILE      a flash image, such as OVMF's") \
-    X(HASHES,      "kernel-hashes", false, "          with --firmware: the table of kernel, initrd, command line") \
-    X(DUMP,        "dump",          true,  "FILE      write the launched bytes in order") \
-    X(SECRET,      "secret",        true,  "FILE      the secret") \
-    X(FORM,        "form",          true,  "FORM      archive: /secret/secret in the guest of softsev run; raw;") \
-    X(GUID,        "guid",          true,  "GUID      or an entry of this name in OVMF's table of secrets") \
-    X(JSON,        "json",          false, "          the result as one line of JSON")
+    X(CHAIN,       "chain",         true,  "FILE    PDH, PEK, OCA, CEK: what the platform says of itself") \
+    X(ROOT,        "root",          true,  "FILE    ASK, ARK: whom the owner trusts") \
+    X(STATE,       "state",         true,  "FILE    the owner's state between the steps; secret") \
+    X(POLICY,      "policy",        true,  "NUMBER  guest policy (1: no debugging)") \
+    X(OUT_DIR,     "out-dir",       true,  "DIR     folder for what is written") \
+    X(SEED,        "seed",          true,  "TEXT    all randomness from it; for tests") \
+    X(TK,          "tk",            true,  "FILE    instead of --state: TEK, TIK; with --policy") \
+    X(API,         "api",           true,  "A.B     API version of the platform's firmware") \
+    X(BUILD,       "build",         true,  "NUMBER  its build") \
+    X(MEASUREMENT, "measurement",   true,  "BASE64  what was measured: MEASURE and MNONCE, 48 bytes") \
+    X(NONCE,       "nonce",         true,  "BASE64  instead: an MNONCE; prints what is expected") \
+    X(DIGEST,      "digest",        true,  "HEX     SHA-256 of everything launched") \
+    X(LAUNCH,      "launch",        true,  "FILE    instead: the launched bytes in order") \
+    X(KERNEL,      "kernel",        true,  "FILE    instead: the kernel of softsev run") \
+    X(INITRD,      "initrd",        true,  "FILE    its initramfs") \
+    X(APPEND,      "append",        true,  "TEXT    its command line") \
+    X(MEMORY,      "memory",        true,  "SIZE    its memory, MiB or with K, M, G (512)") \
+    X(HOLE,        "owner-secret",  false, "        launched with --owner-secret: room for it") \
+    X(FIRMWARE,    "firmware",      true,  "FILE    a flash image, such as OVMF's") \
+    X(HASHES,      "kernel-hashes", false, "        with --firmware: hash the three above") \
+    X(DUMP,        "dump",          true,  "FILE    write the launched bytes in order") \
+    X(SECRET,      "secret",        true,  "FILE    the secret") \
+    X(FORM,        "form",          true,  "FORM    archive (for softsev run: /secret/secret) or raw") \
+    X(GUID,        "guid",          true,  "GUID    instead: an entry in OVMF's table of secrets") \
+    X(JSON,        "json",          false, "        the result as one line of JSON")
 // clang-format on
 
 #define OWNER_ENUM(id, name, has_value, help) OWNER_##id,

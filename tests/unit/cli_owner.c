@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner from the outside: the steps of a launch as separate programs that exchange files, and
+ * what each of them refuses, with the exit codes that are documented.
+ */
+#include "authority/authority.h"
+#include "cli/cli.h"
+#include "cli/owner.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char folder[] = "/tmp/softsev-owner-XXXXXX";
+static char last_error[500], said[4000];
+static struct ec_private pdh;
+static struct sev_platform_chain chain;
+
+/* The program's own; here it is remembered. */
+int cli_fail(const char *command, const struct error *error)
+{
+    assert_string_equal(command, "owner");
+    assert_null(strchr(error->text, '\n'));
+    snprintf(last_error, sizeof last_error, "%s", error->text);
+    return (int)error->code;
+}
+
+static size_t read_file(const char *name, void *out, size_t size)
+{
+    FILE *f = fopen(name, "rb");
+    assert_non_null(f);
+    size_t n = fread(out, 1, size, f);
+    fclose(f);
+    return n;
+}
+
+static void write_file(const char *name, const void *data, size_t size)
+{
+    FILE *f = fopen(name, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
+}
+
+/* Runs `softsev owner` with words separated by single spaces; standard output is caught in `said`. */
+static int owner(const char *words)
+{
+    char line[2000], *argv[40] = {(char *)"owner"}, *rest = line;
+    int argc = 1;
+    snprintf(line, sizeof line, "%s", words);
+    for (char *word; (word = strtok_r(rest, " ", &rest));)
+        argv[argc++] = word;
+    fflush(stdout);
+    int old = dup(STDOUT_FILENO), caught = open("said", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    dup2(caught, STDOUT_FILENO);
+    int result = cli_owner(argc, argv);
+    fflush(stdout);
+    dup2(old, STDOUT_FILENO);
+    close(old);
+    close(caught);
+    said[read_file("said", said, sizeof said - 1)] = 0;
+    return result;
+}
+
+/* chain, other-chain (an OCA of nobody), root, in a folder that is the current one. */
+static int make_files(void **state)
+{
+    (void)state;
+    struct crypto *c = crypto_create("platform", 8);
+    struct authority *a = authority_create(c, 2048);
+    struct ec_private cek, oca, pek;
+    u8 root[2 * AMD_CERT_SIZE_MAX];
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_true(crypto_ec_generate(c, &cek) && crypto_ec_generate(c, &oca) &&
+                crypto_ec_generate(c, &pek) && crypto_ec_generate(c, &pdh));
+    struct sev_cert_chain *s = &chain.chain;
+    sev_cert_init(&s->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &cek.public);
+    sev_cert_init(&s->oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &oca.public);
+    sev_cert_init(&s->pek, SEV_USAGE_PEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &pek.public);
+    sev_cert_init(&chain.pdh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 1, 55, &pdh.public);
+    assert_true(authority_sign_cek(c, a, &s->cek) &&
+                sev_cert_sign(c, &s->oca, 0, SEV_USAGE_OCA, &oca) &&
+                sev_cert_sign(c, &s->pek, 0, SEV_USAGE_OCA, &oca) &&
+                sev_cert_sign(c, &s->pek, 1, SEV_USAGE_CEK, &cek) &&
+                sev_cert_sign(c, &chain.pdh, 0, SEV_USAGE_PEK, &pek));
+    write_file("chain", &chain, sizeof chain);
+    write_file("root", root, authority_root_file(a, root, sizeof root));
+    struct sev_platform_chain other = chain;
+    other.chain.oca.signatures[0].ec.r[0] ^= 1;
+    write_file("other-chain", &other, sizeof other);
+    write_file("launched", "abc", 3);
+    write_file("passphrase", "open sesame", 11);
+    authority_free(a);
+    crypto_destroy(c);
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* What the firmware would say: base64 of MEASURE and MNONCE for "abc" launched under the session in `s`. */
+static void measure(char text[65], struct session_keys *keys, struct sev_measure *out)
+{
+    char base64[4000] = {0};
+    struct sev_cert godh;
+    struct sev_session session;
+    struct error e = {.code = ERROR_NONE};
+    read_file("s/godh.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("godh", base64, &godh, sizeof godh, &e), 0);
+    memset(base64, 0, sizeof base64);
+    read_file("s/session.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("session", base64, &session, sizeof session, &e), 0);
+    assert_int_equal(session_open(&pdh, &godh, &session, 1, keys), SESSION_OK);
+    struct measurement m = {
+        .api_major = 1, .api_minor = 55, .build = 25, .policy = 1, .mnonce = {7}};
+    crypto_sha256("abc", 3, m.digest);
+    measurement_compute(&m, keys->tik, out->measure);
+    memcpy(out->mnonce, m.mnonce, sizeof out->mnonce);
+    owner_encode_base64(text, out, sizeof *out);
+}
+
+#define PLATFORM "--api 1.55 --build 25 "
+
+static void the_steps_of_a_launch(void **state)
+{
+    (void)state;
+    char text[65], line[300], base64[200] = {0};
+    struct session_keys keys;
+    struct sev_measure got;
+    assert_int_equal(owner("verify --chain chain --root root"), 0);
+    assert_non_null(strstr(said, "CEK  signed by ASK: verifies"));
+    assert_int_equal(owner("session --chain chain --root root --policy 1 --out-dir s"), 0);
+    measure(text, &keys, &got);
+
+    snprintf(line, sizeof line, "secret --state s/owner.state --secret passphrase --out-dir s");
+    assert_int_equal(owner(line), ERROR_MEASUREMENT);
+    assert_string_equal(last_error, "no launch has been verified yet: no secret is sealed");
+    snprintf(line, sizeof line,
+             "measure --state s/owner.state " PLATFORM "--launch launched --measurement %s", text);
+    assert_int_equal(owner(line), 0);
+    assert_string_equal(said, "the measurement matches\n");
+    assert_int_equal(
+        owner("secret --state s/owner.state --secret passphrase --form raw --out-dir s"), 0);
+
+    struct sev_packet_header header;
+    u8 data[16], plain[16];
+    struct error e = {.code = ERROR_NONE};
+    read_file("s/secret-header.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("header", base64, &header, sizeof header, &e), 0);
+    memset(base64, 0, sizeof base64);
+    read_file("s/secret-payload.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("payload", base64, data, sizeof data, &e), 0);
+    struct packet_binding b = {PACKET_SECRET, 16, 16, got.measure};
+    assert_true(packet_open(&keys, &b, &header, data, plain, 16));
+    assert_memory_equal(plain, "open sesame\0\0\0\0\0", 16);
+}
+
+static void a_refused_measurement_takes_the_agreement_back(void **state)
+{
+    (void)state;
+    char text[65], line[300];
+    struct session_keys keys;
+    struct sev_measure got;
+    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    measure(text, &keys, &got);
+    snprintf(line, sizeof line,
+             "measure --json --state s/owner.state " PLATFORM "--launch launched --measurement %s",
+             text);
+    assert_int_equal(owner(line), 0);
+    assert_string_equal(said, "{\"matches\":true}\n");
+    snprintf(line, sizeof line,
+             "measure --state s/owner.state " PLATFORM "--launch passphrase --measurement %s",
+             text);
+    assert_int_equal(owner(line), ERROR_MEASUREMENT);
+    assert_non_null(strstr(last_error, "measurement does not match: the platform says "));
+    assert_int_equal(owner("secret --state s/owner.state --secret passphrase --out-dir s"),
+                     ERROR_MEASUREMENT);
+}
+
+static void what_the_owner_expects(void **state)
+{
+    (void)state;
+    char text[65], want[66], line[300];
+    struct session_keys keys;
+    struct sev_measure got;
+    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    measure(text, &keys, &got);
+    snprintf(want, sizeof want, "%s\n", text);
+    assert_int_equal(owner("measure --state s/owner.state " PLATFORM
+                           "--launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA=="),
+                     0);
+    assert_string_equal(said, want);
+    snprintf(line, sizeof line,
+             "measure --tk s/tk.bin --policy 1 " PLATFORM
+             "--digest ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad "
+             "--nonce BwAAAAAAAAAAAAAAAAAAAA==");
+    assert_int_equal(owner(line), 0);
+    assert_string_equal(said, want);
+}
+
+static void secrets_are_for_their_owner_alone(void **state)
+{
+    (void)state;
+    static const char *const secret[] = {"s/tk.bin", "s/owner.state"};
+    struct stat s;
+    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(secret); i++) {
+        assert_int_equal(stat(secret[i], &s), 0);
+        assert_int_equal(s.st_mode & 0777, 0600);
+    }
+}
+
+static void a_seed_repeats_a_session(void **state)
+{
+    (void)state;
+    u8 first[OWNER_SAVE_SIZE], second[OWNER_SAVE_SIZE];
+    assert_int_equal(owner("session --chain chain --root root --seed one --out-dir s"), 0);
+    read_file("s/owner.state", first, sizeof first);
+    assert_int_equal(owner("session --chain chain --root root --seed=one --out-dir s"), 0);
+    read_file("s/owner.state", second, sizeof second);
+    assert_memory_equal(first, second, sizeof first);
+}
+
+static void refusals_have_their_exit_codes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        enum error_code code;
+        const char *text;
+    } cases[] = {
+        {"verify --chain other-chain --root root", ERROR_MEASUREMENT,
+         "OCA certificate, signed by itself: signature does not verify"},
+        {"session --chain other-chain --root root --out-dir t", ERROR_MEASUREMENT,
+         "OCA certificate, signed by itself: signature does not verify"},
+        {"verify --chain root --root root", ERROR_FILE,
+         "root: a chain (PDH, PEK, OCA, CEK) has 8336 bytes, this file has 1664"},
+        {"verify --chain chain --root chain", ERROR_FILE,
+         "chain: ASK certificate: key usage is another certificate's"},
+        {"verify --chain chain --root nothing", ERROR_FILE, "nothing: No such file or directory"},
+        {"verify --chain chain", ERROR_USAGE, "verify needs --root"},
+        {"verify --chain chain --chain chain", ERROR_USAGE, "--chain is given twice"},
+        {"verify --chain", ERROR_USAGE, "--chain wants a value"},
+        {"verify --json=yes", ERROR_USAGE, "--json takes no value"},
+        {"verify --policy 1", ERROR_USAGE,
+         "verify takes no option '--policy'; `softsev owner verify --help` lists them"},
+        {"verify chain", ERROR_USAGE, "'chain' is one argument too many"},
+        {"guess", ERROR_USAGE, "there is no action 'guess'; `softsev owner --help` lists them"},
+        {"session --chain chain --root root --policy x --out-dir t", ERROR_USAGE,
+         "--policy 'x': a number of at most 4294967295"},
+        {"measure " PLATFORM "--state s/owner.state --launch launched", ERROR_USAGE,
+         "measure needs --measurement or --nonce"},
+        {"measure " PLATFORM "--launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
+         "measure needs --state, or --tk with --policy"},
+        {"measure " PLATFORM "--state chain --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
+         ERROR_FILE, "chain: not an owner's state"},
+        {"measure " PLATFORM
+         "--state s/owner.state --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAAA=",
+         ERROR_USAGE, "--nonce should be 16 bytes as base64"},
+        {"measure " PLATFORM
+         "--state s/owner.state --policy 3 --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
+         ERROR_USAGE, "--policy 0x3: the session in s/owner.state has policy 0x1"},
+        {"measure " PLATFORM "--state s/owner.state --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
+         "what was launched: --digest, --launch, or the guest's files by --kernel or --firmware"},
+        {"measure --api 1 --build 25 --state s/owner.state --launch launched --nonce x",
+         ERROR_USAGE, "--api '1': two numbers with a point between, such as 1.55"},
+        {"secret --state s/owner.state --secret passphrase --guid 7 --out-dir t", ERROR_USAGE,
+         "--guid '7': such as 736869e5-84f0-4973-92ec-06879ce3da0b"},
+        {"explain", ERROR_USAGE, "explain needs --kernel or --firmware"},
+    };
+    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(owner(cases[i].words), cases[i].code);
+        assert_string_equal(last_error, cases[i].text);
+        assert_string_equal(said, "");
+    }
+    struct stat s;
+    assert_int_equal(stat("t", &s), -1); /* a refused platform leaves nothing */
+}
+
+static void every_help_fits_a_screen(void **state)
+{
+    (void)state;
+    static const char *const helps[] = {"--help",         "verify --help", "session --help",
+                                        "measure --help", "secret --help", "explain --help"};
+    for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
+        unsigned lines = 0;
+        assert_int_equal(owner(helps[i]), 0);
+        for (const char *line = said; *line; line += strcspn(line, "\n") + 1) {
+            assert_true(strcspn(line, "\n") <= 80);
+            lines++;
+        }
+        assert_true(lines <= 25);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_steps_of_a_launch),
+        cmocka_unit_test(a_refused_measurement_takes_the_agreement_back),
+        cmocka_unit_test(what_the_owner_expects),
+        cmocka_unit_test(secrets_are_for_their_owner_alone),
+        cmocka_unit_test(a_seed_repeats_a_session),
+        cmocka_unit_test(refusals_have_their_exit_codes),
+        cmocka_unit_test(every_help_fits_a_screen),
+    };
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
