@@ -307,10 +307,20 @@ static bool may_leave(const struct insn *in)
     }
 }
 
-/* The flags an instruction replaces whatever its operands. */
+/* The flags an instruction replaces whatever its operands. What the manual leaves undefined our bit tests and scans leave
+ * alone, so that it shows the flags of instructions before them. */
 static u32 kills(const struct insn *in)
 {
-    u32 written = in->op->flags_written | in->op->flags_undefined;
+    u32 written = in->op->flags_written;
+    switch (in->op->id) {
+    case INSN_bt:
+    case INSN_bsf:
+    case INSN_bsr:
+        break;
+    default:
+        written |= in->op->flags_undefined;
+        break;
+    }
     return written & ~(u32)insn_flags_read(in);
 }
 
