@@ -207,6 +207,7 @@ static void deliver(struct cpu *c, const struct event *e)
         deliver_real(c, e);
     c->exit_int_info = 0;
     c->interrupt_shadow = false;
+    c->no_step_trap = true;
 }
 
 /* --- Exceptions ---------------------------------------------------------------------------------------------- */

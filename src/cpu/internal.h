@@ -188,6 +188,7 @@ struct cpu {
     /* Interrupt state between instructions */
     bool interrupt_shadow; /* STI or MOV SS just retired: nothing is taken before the next instruction */
     bool gif, nmi_blocked;
+    bool no_step_trap; /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
 
     /* Faults and exits */
     jmp_buf *leave;  /* to the run loop */

@@ -156,6 +156,7 @@ static const struct msr_row msr_table[] = {
     {MSRS(MSR_FS_BASE, MSR_GS_BASE), .read = read_fs_base, .write = write_fs_base, .canonical = true},
     {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(kernel_gs_base), .canonical = true},
     {MSR(MSR_TSC_AUX), .field = FIELD(tsc_aux), .reserved = ~0xffffffffull},
+    {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
     {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .reserved = ~BITS(~0ull, 25, 0)},
     {MSR(MSR_HWCR), .field = FIELD(hwcr), .reserved = ~BITS(~0ull, 31, 0)},
     {MSR(MSR_TOP_MEM)}, {MSR(MSR_TOP_MEM2)},

@@ -189,8 +189,10 @@ static void single_step_trap(struct cpu *c)
 
 static void run_stepped(struct cpu *c)
 {
+    c->no_step_trap = false;
     run_single(c);
-    single_step_trap(c);
+    if (!c->no_step_trap)
+        single_step_trap(c);
 }
 
 static void run_next(struct cpu *c)

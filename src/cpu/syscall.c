@@ -33,12 +33,14 @@ void exec_syscall(struct cpu *c, const struct insn *in)
         c->r[RCX] = (u32)c->rip;
         rflags_write(c, 0, RFLAGS_IF | RFLAGS_VM | RFLAGS_RF);
         enter(c, selector, SEG_DB, (u32)c->star);
+        c->no_step_trap = !(c->rflags & RFLAGS_TF);
         return;
     }
     c->r[RCX] = c->rip;
     c->r[11] = rflags;
     rflags_write(c, 0, c->sfmask | RFLAGS_RF);
     enter(c, selector, SEG_L, c->mode & MODE_CODE64 ? c->lstar : c->cstar);
+    c->no_step_trap = !(c->rflags & RFLAGS_TF);
 }
 
 /* SS gets a new selector only; its attributes stay as they are, as AMD's manual says. */
@@ -62,6 +64,9 @@ void exec_sysret(struct cpu *c, const struct insn *in)
     else
         rflags_write(c, RFLAGS_IF, RFLAGS_IF);
     cpu_update_mode(c);
+    /* TF counts as it is at the end of SYSCALL and SYSRET, not as it was before. */
+    if (c->rflags & RFLAGS_TF)
+        event_debug_trap(c, DR6_BS);
 }
 
 void exec_sysenter(struct cpu *c, const struct insn *in)

@@ -60,7 +60,7 @@ void exec_sti(struct cpu *c, const struct insn *in)
 
 static void set_ac(struct cpu *c, bool on)
 {
-    if (!(c->cr4 & CR4_SMAP) || c->cpl)
+    if (c->cpl)
         cpu_raise_ud(c);
     rflags_write(c, on ? RFLAGS_AC : 0, RFLAGS_AC);
 }

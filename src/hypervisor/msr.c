@@ -196,6 +196,7 @@ static const struct msr_row rows[] = {
     {KVM_WALL_CLOCK,    KVM_WALL_CLOCK,    read_zero,        kvm_wall_write},
     {KVM_SYSTEM_TIME,   KVM_SYSTEM_TIME,   kvm_clock_read,   kvm_clock_write},
     {MSR_EFER,          MSR_EFER,          efer_read,        efer_write},
+    {0xc0010000,        0xc0010007,        read_zero,        write_ignored}, /* performance counters: none count */
     {MSR_SYSCFG,        MSR_SYSCFG,        read_zero,        write_ignored},
     {MSR_HWCR,          MSR_HWCR,          hwcr_read,        write_ignored},
     {0xc001001a,        0xc001001f,        read_zero,        write_ignored}, /* TOP_MEM, TOP_MEM2 and their neighbours to NB_CFG */
