@@ -213,7 +213,7 @@ void exec_lar(struct cpu *c, const struct insn *in)
     bool valid = ask(c, (u16)operand_read(c, in, 1), types, &d);
     set_zf(c, valid);
     if (valid)
-        gpr_write(c, in->o[0].reg, in->opsize, BITS(d.raw, 55, 40) << 8 & 0xf0ff00);
+        gpr_write(c, in->o[0].reg, in->opsize, BITS(d.raw, 55, 40) << 8);
 }
 
 void exec_lsl(struct cpu *c, const struct insn *in)
