@@ -92,6 +92,17 @@ else
     echo "ok $number - measurement with kernel hashes # skip $(tail -n 1 "$work/log")"
 fi
 
+# Direct boot: what softsev run launches, written out in order, is to the tool just one more firmware image.
+guest=(--kernel "${OUT:-}/vmlinuz" --initrd "${OUT:-}/initrd.cpio.gz" --append "console=ttyS0" --memory 256M --owner-secret)
+if [ -f "${OUT:-}/vmlinuz" ]; then
+    direct=$(expect "${guest[@]}")
+    check "the bytes of a direct boot are written out" "$softsev" owner explain "${guest[@]}" --dump "$work/dump"
+    check "it accepts our measurement of a direct boot" validate --firmware "$work/dump" --measurement "$direct"
+else
+    number=$((number + 1))
+    echo "ok $number - measurement of a direct boot # skip no guest kernel in ${OUT:-OUT}"
+fi
+
 agree() {
     "$softsev" owner measure --state "$work/s/owner.state" "${platform[@]}" --launch "$work/firmware" --measurement "$1"
 }
