@@ -92,9 +92,10 @@ struct block *block_find(const struct cpu *c, u64 spa, u32 mode)
     return NULL;
 }
 
-static u64 next_page_rip(u64 rip)
+/* RIP of the first byte in the next page; CS.base need not be aligned. */
+static u64 next_page_rip(const struct cpu *c, u64 spa)
 {
-    return (rip | PAGE_MASK) + 1;
+    return c->rip + PAGE_SIZE - (spa & PAGE_MASK);
 }
 
 /* A block of one instruction in two pages is good only while the second page is the same one. */
@@ -102,7 +103,7 @@ static struct block *find_crossing(struct cpu *c, u64 spa)
 {
     for (struct block *b = *bucket_of(c, spa, c->mode); b; b = b->hash_next)
         if (b->spa == spa && b->mode == c->mode && b->crossing &&
-            mmu_code_address(c, next_page_rip(c->rip)) >> PAGE_SHIFT == b->frame2)
+            mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT == b->frame2)
             return b;
     return NULL;
 }
@@ -437,7 +438,7 @@ static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count,
     enum decode_result last = decode(&cache->insns[0], bytes, count, c->mode);
     if (last != DECODE_OK)
         return NULL;
-    u64 frame2 = mmu_code_address(c, next_page_rip(c->rip)) >> PAGE_SHIFT;
+    u64 frame2 = mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT;
     if (frame2 == spa >> PAGE_SHIFT) /* would be in one list twice */
         return NULL;
     u32 uops = lower_run(cache, &at, 1, last);

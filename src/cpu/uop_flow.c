@@ -71,10 +71,11 @@ const struct uop *uop_leave(struct cpu *c, const struct uop *u)
     return leave_at(c, block_rip(c) + u->off);
 }
 
-/* A link within the page, not yet known: looks by physical address. block_rip is the target already. */
+/* A link within the page, not yet known: looks by physical address (RIP has other page offsets where CS.base is not
+ * aligned). block_rip is the target already. */
 const struct uop *uop_link(struct cpu *c, const struct uop *u)
 {
-    u64 spa = (c->block->spa & ~PAGE_MASK) | (block_rip(c) & PAGE_MASK);
+    u64 spa = c->block->spa + (u64)(s64)u->disp;
     const struct block *b = block_find(c, spa, c->block->mode);
     if (!b)
         return leave_at(c, block_rip(c));

@@ -260,6 +260,27 @@ static void real_mode_code_runs(void **state)
     assert_int_equal(h->cpu->r[RCX], 8);
 }
 
+static void a_code_segment_may_start_anywhere(void **state)
+{
+    struct harness *h = begin(state, HARNESS_16);
+    u8 code[80];
+    memset(code, 0x40, 70); /* inc ax: more than a block, over a page end of memory but not of IP */
+    for (u32 i = 70; i < 80; i += 5)
+        memcpy(code + i, (const u8[]){0x81, 0xc3, 0x01, 0x00, 0xf4}, 5); /* add bx, 1; hlt */
+    for (u32 start = 0; start < 80; start++) {
+        harness_reset(h, HARNESS_16);
+        u64 base = start ? HARNESS_CODE + PAGE_SIZE - start : HARNESS_CODE + 32;
+        h->cpu->rip = start ? 0x130 : 0; /* 0: the block's end has the RIP of its own page offset */
+        h->cpu->seg[SEG_CS].base = base - h->cpu->rip;
+        segment_update(h->cpu);
+        harness_write(h, base, code, sizeof code);
+        assert_int_equal(harness_run(h, 1000, &done), EXIT_HLT);
+        assert_int_equal(h->cpu->r[RAX], 70);
+        assert_int_equal(h->cpu->r[RBX], 1);
+        assert_int_equal(done, 71);
+    }
+}
+
 static void flags_survive_every_combination(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
@@ -302,6 +323,7 @@ int main(void)
         cmocka_unit_test(rip_relative_operands_follow_the_block),
         cmocka_unit_test(thirty_two_bit_code_runs),
         cmocka_unit_test(real_mode_code_runs),
+        cmocka_unit_test(a_code_segment_may_start_anywhere),
         cmocka_unit_test(flags_survive_every_combination),
         cmocka_unit_test(a_block_shows_all_flags_at_a_fault),
     };
