@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * x87 arithmetic, on the host's x87 unit: the guest's whole state goes in, the very instruction runs, the state comes
- * back. Rounding, precision, stack faults, tags, condition codes and the half-done results of unmasked exceptions are thus the
+ * back (or only its operands do, exec_x87_fast.c). Rounding, precision, stack faults, tags, condition codes and the half-done results of unmasked exceptions are thus the
  * hardware's. FNSAVE does not wait, so an exception that the guest has unmasked stays pending in the image and
  * never reaches the host process.
  */
@@ -24,8 +24,6 @@ ABI_SIZE(struct x87_image, 108);
  * for FCMOVcc and out of FCOMI, AL carries OF out.
  */
 u64 x87_host(struct x87_image *image, void *operand, const void *code, u64 flags);
-extern const u8 x87_register_forms[8][64][8];
-extern const u8 x87_memory_forms[8][8][8];
 
 __asm__(".pushsection .text\n"
         ".hidden x87_host, x87_register_forms, x87_memory_forms\n"
@@ -104,29 +102,33 @@ static void compute(struct cpu *c, const struct insn *in, void *operand)
     image_commit(&c->x87, &image);
 }
 
+static void operand_load(struct cpu *c, const struct insn *in, u8 operand[16])
+{
+    u32 size = in->o[0].kind == OPERAND_MEM ? in->o[0].size : in->o[1].size;
+    u64 linear = operand_address(c, in, size, false);
+    if (size <= 8)
+        store_le64(operand, load(c, linear, size));
+    else
+        load_bytes(c, linear, operand, size);
+}
+
 /* Registers only, or with a memory operand that is read. */
-static void operate(struct cpu *c, const struct insn *in)
+static void operate(struct cpu *c, const struct insn *in, x87_fast *fast)
 {
     u8 operand[16] = {0};
     x87_wait(c);
-    if (in->modrm < 0xc0) {
-        u32 size = in->o[0].kind == OPERAND_MEM ? in->o[0].size : in->o[1].size;
-        load_bytes(c, operand_address(c, in, size, false), operand, size);
-    }
-    compute(c, in, operand);
+    if (in->modrm < 0xc0)
+        operand_load(c, in, operand);
+    if (fast && x87_masked(&c->x87) && fast(&c->x87, in, operand))
+        pointers_update(c, in);
+    else
+        compute(c, in, operand);
 }
 
 /* A store is made unless an unmasked exception suppressed it, which shows in that the host's memory keeps either of two
  * fillings. */
-static void store_result(struct cpu *c, const struct insn *in)
+static void store_slowly(struct cpu *c, const struct insn *in, u64 linear, u32 size)
 {
-    x87_wait(c);
-    if (in->modrm >= 0xc0) {
-        compute(c, in, NULL);
-        return;
-    }
-    u32 size = in->o[0].size;
-    u64 linear = operand_address(c, in, size, true);
     struct x87_image image, again;
     u8 result[16], other[16];
     memset(result, 0, sizeof result);
@@ -147,6 +149,32 @@ static void store_result(struct cpu *c, const struct insn *in)
     image_commit(&c->x87, &image);
 }
 
+static void store_result(struct cpu *c, const struct insn *in)
+{
+    u8 result[16];
+    u64 status;
+    x87_wait(c);
+    if (in->modrm >= 0xc0) {
+        if (x87_masked(&c->x87) && x87_fast_copy(&c->x87, in))
+            pointers_update(c, in);
+        else
+            compute(c, in, NULL);
+        return;
+    }
+    u32 size = in->o[0].size;
+    u64 linear = operand_address(c, in, size, true);
+    if (!x87_masked(&c->x87) || !x87_fast_store(&c->x87, in, result, &status)) {
+        store_slowly(c, in, linear, size);
+        return;
+    }
+    if (size <= 8)
+        store(c, linear, size, load_le64(result));
+    else
+        store_bytes(c, linear, result, size);
+    pointers_update(c, in);
+    x87_fast_stored(&c->x87, in, status);
+}
+
 /* FCMOVcc reads CF, PF, ZF. */
 static void move_conditional(struct cpu *c, const struct insn *in)
 {
@@ -162,8 +190,13 @@ static void move_conditional(struct cpu *c, const struct insn *in)
 static void compare_to_flags(struct cpu *c, const struct insn *in)
 {
     struct x87_image image;
-    u64 before = flags_get(c);
+    u64 before = flags_get(c), after;
     x87_wait(c);
+    if (x87_masked(&c->x87) && x87_fast_compare_flags(&c->x87, in, &after)) {
+        pointers_update(c, in);
+        flags_set(c, after);
+        return;
+    }
     image_fill(&image, &c->x87);
     u64 flags = x87_host(&image, NULL, host_code(in), (before & 0xff) << 8);
     pointers_update(c, in);
@@ -172,16 +205,17 @@ static void compare_to_flags(struct cpu *c, const struct insn *in)
 }
 
 // clang-format off
-#define X87(name, meaning) void exec_##name(struct cpu *c, const struct insn *in) { meaning(c, in); }
+#define X87(name, fast) void exec_##name(struct cpu *c, const struct insn *in) { operate(c, in, fast); }
+X87(farith, x87_fast_arithmetic) X87(fcom, x87_fast_compare) X87(fucom, x87_fast_compare)
+X87(fld, x87_fast_load) X87(fild, x87_fast_load) X87(fldconst, x87_fast_load) X87(fxch, x87_fast_exchange)
+X87(fchs, x87_fast_sign) X87(fabs, x87_fast_sign) X87(fsqrt, x87_fast_unary) X87(frndint, x87_fast_unary)
+X87(ftst, NULL)   X87(fxam, NULL)  X87(fbld, NULL)  X87(fscale, NULL)  X87(fxtract, NULL) X87(fprem, NULL)
+X87(f2xm1, NULL)  X87(fyl2x, NULL) X87(fyl2xp1, NULL) X87(fptan, NULL) X87(fpatan, NULL)  X87(fsin, NULL)
+X87(fcos, NULL)   X87(fsincos, NULL) X87(fincstp, NULL) X87(fdecstp, NULL) X87(ffree, NULL)
 
-X87(farith, operate)   X87(fcom, operate)     X87(fucom, operate)    X87(ftst, operate)     X87(fxam, operate)
-X87(fld, operate)      X87(fild, operate)     X87(fbld, operate)     X87(fldconst, operate) X87(fxch, operate)
-X87(fchs, operate)     X87(fabs, operate)     X87(fsqrt, operate)    X87(frndint, operate)  X87(fscale, operate)
-X87(fxtract, operate)  X87(fprem, operate)    X87(f2xm1, operate)    X87(fyl2x, operate)    X87(fyl2xp1, operate)
-X87(fptan, operate)    X87(fpatan, operate)   X87(fsin, operate)     X87(fcos, operate)     X87(fsincos, operate)
-X87(fst, store_result) X87(fist, store_result) X87(fisttp, store_result) X87(fbstp, store_result)
-X87(fincstp, operate)  X87(fdecstp, operate)  X87(ffree, operate)
-X87(fcmov, move_conditional) X87(fcomi, compare_to_flags) X87(fucomi, compare_to_flags)
+#define X87_OTHER(name, meaning) void exec_##name(struct cpu *c, const struct insn *in) { meaning(c, in); }
+X87_OTHER(fst, store_result) X87_OTHER(fist, store_result) X87_OTHER(fisttp, store_result) X87_OTHER(fbstp, store_result)
+X87_OTHER(fcmov, move_conditional) X87_OTHER(fcomi, compare_to_flags) X87_OTHER(fucomi, compare_to_flags)
 // clang-format on
 
 /* FENI, FDISI and FSETPM of older coprocessors do nothing, not even wait. */

@@ -46,6 +46,23 @@ static inline u8 *x87_st(struct x87 *x, u32 n)
     return (u8 *)&x->st[(x->top + n) & 7];
 }
 
+/* Host code of register forms by opcode and ModRM, of memory forms by opcode and ModRM.reg with the operand at (%rsi). */
+extern const u8 x87_register_forms[8][64][8];
+extern const u8 x87_memory_forms[8][8][8];
+
+/* exec_x87_fast.c, only while all exceptions are masked. False: not an easy case, nothing has changed. */
+static inline bool x87_masked(const struct x87 *x)
+{
+    return (x->control & X87_EXCEPTIONS) == X87_EXCEPTIONS;
+}
+
+typedef bool x87_fast(struct x87 *x, const struct insn *in, void *operand);
+x87_fast x87_fast_arithmetic, x87_fast_unary, x87_fast_compare, x87_fast_load, x87_fast_exchange, x87_fast_sign;
+bool x87_fast_compare_flags(struct x87 *x, const struct insn *in, u64 *flags);
+bool x87_fast_copy(struct x87 *x, const struct insn *in);
+bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);
+void x87_fast_stored(struct x87 *x, const struct insn *in, u64 status);
+
 /* FXSAVE's image of x87, MXCSR and XMM. wide: 64-bit pointers (REX.W). unpack is false if MXCSR has reserved bits. */
 void fxsave_pack(const struct cpu *c, u8 image[512], bool wide);
 bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide);
