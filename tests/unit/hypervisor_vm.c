@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hypervisor on a host made of a few arrays: which mailbox commands it issues in which order,
+ * what its tables map, how it answers exits. The host here knows no processor: each test says what
+ * the next VMRUN comes back with.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "abi/sev.h"
+#include "hypervisor/internal.h"
+
+#define HOST_MEMORY  MIB(32)
+#define GUEST_MEMORY MIB(8)
+#define COMMANDS_MAX 64
+
+struct host {
+    u8 *memory;
+    u64 gpr[16], dr[4];
+    u64 efer, hsave, now;
+    u32 commands[COMMANDS_MAX];
+    u32 command_count, wbinvds;
+    u8 launched[MIB(2)]; /* what LAUNCH_UPDATE_DATA covered, in order */
+    size_t launched_size;
+    u32 refuse; /* a command that fails */
+    struct trace trace;
+    struct clock clock;
+    /* The next VMRUN: changes the VMCB as a guest would. */
+    void (*guest)(struct host *h, struct vmcb *vmcb);
+    u32 vmruns;
+    struct vmcb seen; /* as it was at VMRUN */
+};
+
+/* --- host.h, in arrays ------------------------------------------------------------------------ */
+
+u64 host_memory_size(const struct host *h)
+{
+    (void)h;
+    return HOST_MEMORY;
+}
+
+bool host_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    if (!range_fits(spa, size, HOST_MEMORY))
+        return false;
+    memcpy(out, h->memory + spa, size);
+    return true;
+}
+
+bool host_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    if (!range_fits(spa, size, HOST_MEMORY))
+        return false;
+    memcpy(h->memory + spa, data, size);
+    return true;
+}
+
+bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    return host_read(h, spa, out, size);
+}
+
+bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    return host_write(h, spa, data, size);
+}
+
+u32 host_cores(const struct host *h)
+{
+    (void)h;
+    return 1;
+}
+
+u64 *host_gpr(struct host *h, u32 core)
+{
+    (void)core;
+    return h->gpr;
+}
+
+u64 *host_dr(struct host *h, u32 core)
+{
+    (void)core;
+    return h->dr;
+}
+
+void host_fxsave(struct host *h, u32 core, u8 image[512])
+{
+    (void)h;
+    (void)core;
+    memset(image, 0, 512);
+}
+
+void host_fxrstor(struct host *h, u32 core, const u8 image[512])
+{
+    (void)h;
+    (void)core;
+    (void)image;
+}
+
+bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)
+{
+    (void)core;
+    struct vmcb vmcb;
+    memcpy(&vmcb, h->memory + vmcb_spa, sizeof vmcb);
+    h->seen = vmcb;
+    h->vmruns++;
+    vmcb.control.event_inject = 0;
+    vmcb.control.exit_int_info = 0;
+    if (h->guest) {
+        h->now += 100;
+        h->guest(h, &vmcb);
+    } else {
+        h->now = max_u64(h->now, deadline_ns);
+        vmcb.control.exit_code = EXIT_INTR;
+    }
+    memcpy(h->memory + vmcb_spa, &vmcb, sizeof vmcb);
+    return true;
+}
+
+bool host_vmload(struct host *h, u32 core, u64 vmcb_spa)
+{
+    (void)h;
+    (void)core;
+    (void)vmcb_spa;
+    return true;
+}
+
+bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa)
+{
+    return host_vmload(h, core, vmcb_spa);
+}
+
+void host_wbinvd(struct host *h, u32 core)
+{
+    (void)core;
+    h->wbinvds++;
+}
+
+bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value)
+{
+    (void)core;
+    *value = msr == MSR_EFER ? h->efer : 0;
+    return true;
+}
+
+bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value)
+{
+    (void)core;
+    if (msr == MSR_EFER)
+        h->efer = value;
+    if (msr == MSR_VM_HSAVE_PA)
+        h->hsave = value;
+    return true;
+}
+
+void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
+{
+    (void)h;
+    (void)core;
+    (void)subleaf;
+    memset(out, 0, 16);
+    if (leaf == 0x8000001f) {
+        out[0] = 2;
+        out[1] = 51;
+        out[2] = 20;
+        out[3] = 10;
+    }
+    if (leaf == 0x80000001)
+        out[2] = 4;
+}
+
+u64 host_time_ns(const struct host *h)
+{
+    return h->now;
+}
+
+void host_idle_until(struct host *h, u64 time_ns)
+{
+    h->now = max_u64(h->now, time_ns);
+}
+
+void host_spend(struct host *h, u64 ns)
+{
+    h->now += ns;
+}
+
+struct trace *host_trace(struct host *h)
+{
+    return &h->trace;
+}
+
+u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
+{
+    u8 *buffer = h->memory + buffer_spa;
+    struct sev_launch_range range;
+    assert_true(h->command_count < COMMANDS_MAX);
+    h->commands[h->command_count++] = command;
+    if (command == h->refuse)
+        return SEV_STATUS_POLICY_FAILURE;
+    if (command == SEV_CMD_LAUNCH_START)
+        store_le32(buffer, 77);
+    if (command == SEV_CMD_LAUNCH_UPDATE_DATA) {
+        memcpy(&range, buffer, sizeof range);
+        assert_int_equal(range.handle, 77);
+        assert_true(h->launched_size + range.len <= sizeof h->launched);
+        memcpy(h->launched + h->launched_size, h->memory + range.paddr, range.len);
+        h->launched_size += range.len;
+    }
+    return SEV_STATUS_SUCCESS;
+}
+
+/* --- A guest ---------------------------------------------------------------------------------- */
+
+struct bench {
+    struct host host;
+    struct error error;
+    struct hypervisor *hv;
+    struct image_plan plan;
+    u8 bytes[3 * PAGE_SIZE];
+    struct vm *vm;
+    char output[100];
+    size_t output_size;
+};
+
+static void output(void *context, const u8 *data, size_t size)
+{
+    struct bench *b = context;
+    for (size_t i = 0; i < size && b->output_size < sizeof b->output - 1; i++)
+        b->output[b->output_size++] = (char)data[i];
+}
+
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    b->host.memory = calloc(1, HOST_MEMORY);
+    b->host.trace.clock = &b->host.clock;
+    b->hv = hypervisor_create(&b->host, &b->error);
+    assert_non_null(b->hv);
+    for (size_t i = 0; i < sizeof b->bytes; i++)
+        b->bytes[i] = (u8)(i * 7 + i / 256);
+    b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .sev = true, .runnable = true};
+    /* One piece across the boundary of two chunks, one whose end is zeros. */
+    b->plan.pieces[0] =
+        (struct image_piece){"first", MIB(2) - PAGE_SIZE, 3 * PAGE_SIZE, b->bytes, sizeof b->bytes};
+    b->plan.pieces[1] = (struct image_piece){"second", MIB(4), 2 * PAGE_SIZE, b->bytes, 100};
+    b->plan.piece_count = 2;
+    b->plan.registers.rip = 0x1000;
+    b->plan.registers.efer = EFER_SVME | EFER_LME | EFER_LMA;
+    b->plan.registers.cs.attributes = SEG_L;
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    hypervisor_destroy(b->hv);
+    free(b->host.memory);
+    free(b);
+    return 0;
+}
+
+static struct vm *make(struct bench *b, bool sev)
+{
+    struct vm_config config = {.name = "vm", .plan = &b->plan, .policy = 1, .console = {output, b}};
+    b->plan.sev = sev;
+    b->vm = vm_create(b->hv, &config, &b->error);
+    assert_non_null(b->vm);
+    return b->vm;
+}
+
+static void make_and_load(struct bench *b)
+{
+    make(b, false);
+    assert_int_equal(vm_load(b->vm, &b->error), 0);
+}
+
+/* --- Launch ----------------------------------------------------------------------------------- */
+
+static void a_launch_is_in_the_specifications_order(void **state)
+{
+    struct bench *b = *state;
+    u8 measure[48], header[52] = {0}, secret[32] = {0};
+    static const u32 order[] = {
+        SEV_CMD_INIT,           SEV_CMD_DF_FLUSH,           SEV_CMD_LAUNCH_START,
+        SEV_CMD_ACTIVATE,       SEV_CMD_LAUNCH_UPDATE_DATA, SEV_CMD_LAUNCH_UPDATE_DATA,
+        SEV_CMD_LAUNCH_MEASURE, SEV_CMD_LAUNCH_SECRET,      SEV_CMD_LAUNCH_FINISH,
+        SEV_CMD_DEACTIVATE,     SEV_CMD_DECOMMISSION,       SEV_CMD_DF_FLUSH,
+    };
+    assert_int_equal(platform_init(b->hv, &b->error), 0);
+    assert_int_equal(b->host.wbinvds, 1);
+    b->plan.secret_gpa = MIB(6);
+    b->plan.secret_size = KIB(16);
+    make(b, true);
+    assert_int_equal(vm_launch_start(b->vm, "c", 1, "s", 1, &b->error), 0);
+    assert_int_equal(vm_launch_update(b->vm, &b->error), 0);
+    assert_int_equal(vm_launch_measure(b->vm, measure, &b->error), 0);
+    assert_int_equal(vm_get_state(b->vm), VM_LOADING);
+    assert_int_equal(vm_launch_secret(b->vm, header, secret, sizeof secret, &b->error), 0);
+    assert_int_equal(vm_launch_finish(b->vm, &b->error), 0);
+    assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
+    vm_destroy(b->vm);
+    assert_int_equal(b->host.command_count, ARRAY_SIZE(order));
+    for (u32 i = 0; i < ARRAY_SIZE(order); i++)
+        assert_int_equal(b->host.commands[i], order[i]);
+}
+
+static void what_is_launched_is_the_plans_bytes_in_order(void **state)
+{
+    struct bench *b = *state;
+    make(b, true);
+    assert_int_equal(vm_launch_start(b->vm, NULL, 0, NULL, 0, &b->error), 0);
+    assert_int_equal(vm_launch_update(b->vm, &b->error), 0);
+    assert_int_equal(b->host.launched_size, 5 * PAGE_SIZE);
+    assert_memory_equal(b->host.launched, b->bytes, 3 * PAGE_SIZE);
+    assert_memory_equal(b->host.launched + 3 * PAGE_SIZE, b->bytes, 100);
+    for (size_t i = 3 * PAGE_SIZE + 100; i < b->host.launched_size; i++)
+        assert_int_equal(b->host.launched[i], 0);
+}
+
+static void a_refusal_names_command_and_status(void **state)
+{
+    struct bench *b = *state;
+    b->host.refuse = SEV_CMD_LAUNCH_START;
+    make(b, true);
+    assert_int_equal(vm_launch_start(b->vm, NULL, 0, NULL, 0, &b->error), -1);
+    assert_int_equal(b->error.code, ERROR_FIRMWARE);
+    assert_non_null(strstr(b->error.text, "LAUNCH_START"));
+    assert_non_null(strstr(b->error.text, "POLICY_FAILURE"));
+    vm_destroy(b->vm); /* never launched: nothing to undo */
+    assert_int_equal(b->host.command_count, 1);
+}
+
+static void encrypted_and_plain_guests_have_asids_of_their_own(void **state)
+{
+    struct bench *b = *state;
+    u32 one = vm_asid(make(b, true)), two = vm_asid(make(b, true));
+    assert_in_range(one, 10, 20);
+    assert_in_range(two, 10, 20);
+    assert_int_not_equal(one, two);
+    assert_in_range(vm_asid(make(b, false)), 1, 9);
+}
+
+static void too_many_guests_are_refused_by_memory(void **state)
+{
+    struct bench *b = *state;
+    struct vm_config config = {.name = "vm", .plan = &b->plan};
+    u32 made = 0;
+    while (vm_create(b->hv, &config, &b->error))
+        made++;
+    assert_int_equal(made, 3); /* 32 MiB less what the tables take */
+    assert_int_equal(b->error.code, ERROR_MEMORY);
+    vm_destroy(b->hv->vms[0]);
+    b->error.code = ERROR_NONE;
+    assert_non_null(vm_create(b->hv, &config, &b->error)); /* what was given back is there again */
+}
+
+/* --- Tables ----------------------------------------------------------------------------------- */
+
+/* The walk of the processor: the SPA of a guest address, or FRAME_NONE. */
+static u64 walk(struct bench *b, u64 gpa)
+{
+    u64 entry = b->vm->npt.root;
+    for (u32 shift = 39; shift >= 21; shift -= 9) {
+        entry = load_le64(b->host.memory + (entry & PTE_ADDRESS) + (gpa >> shift & 511) * 8);
+        if (!(entry & PTE_P))
+            return FRAME_NONE;
+        assert_true((entry & PTE_US) && (entry & PTE_RW));
+    }
+    assert_true(entry & PTE_PS);
+    return (entry & PTE_ADDRESS) + gpa % MIB(2);
+}
+
+static void nested_tables_map_ram_and_nothing_else(void **state)
+{
+    struct bench *b = *state;
+    u64 left;
+    make(b, false);
+    for (u64 gpa = 0; gpa < GUEST_MEMORY; gpa += 0x7f000)
+        assert_int_equal(walk(b, gpa), vm_spa(b->vm, gpa, &left));
+    assert_int_equal(walk(b, GUEST_MEMORY), FRAME_NONE);
+    assert_int_equal(walk(b, BOARD_LAPIC), FRAME_NONE);
+    assert_int_equal(walk(b, BOARD_HIGH_RAM), FRAME_NONE);
+    assert_int_equal(vm_spa(b->vm, GUEST_MEMORY, &left), FRAME_NONE);
+}
+
+static void guests_share_no_memory_with_each_other_or_the_tables(void **state)
+{
+    struct bench *b = *state;
+    struct vm *one = make(b, false), *two = make(b, false);
+    for (u64 i = 0; i < one->chunk_count; i++) {
+        for (u64 j = 0; j < two->chunk_count; j++)
+            assert_int_not_equal(one->chunks[i], two->chunks[j]);
+        for (u32 j = 0; j < two->npt.page_count; j++)
+            assert_int_not_equal(ALIGN_DOWN(two->npt.pages[j], (u64)MIB(2)), one->chunks[i]);
+    }
+}
+
+/* --- Exits ------------------------------------------------------------------------------------ */
+
+static void run_once(struct bench *b, void (*guest)(struct host *h, struct vmcb *vmcb))
+{
+    b->host.guest = guest;
+    vcpu_run(b->vm, b->host.now + 1000);
+    b->host.guest = NULL;
+}
+
+static void guest_out(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->save.rax = 'x';
+    v->control.exit_code = EXIT_IOIO;
+    v->control.exit_info_1 = (u64)BOARD_UART_PORT << IOIO_PORT_SHIFT | 1u << IOIO_SIZE_SHIFT;
+    v->control.exit_info_2 = v->save.rip + 1;
+}
+
+static void a_port_write_reaches_the_console_and_moves_rip(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_out);
+    assert_string_equal(b->output, "x");
+    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1001);
+}
+
+static void guest_in_32(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->save.rax = ~0ull;
+    v->control.exit_code = EXIT_IOIO;
+    v->control.exit_info_1 = 0xcf8ull << IOIO_PORT_SHIFT | 4u << IOIO_SIZE_SHIFT | IOIO_IN;
+    v->control.exit_info_2 = v->save.rip + 1;
+}
+
+static void a_32_bit_port_read_clears_the_upper_half_of_rax(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_in_32);
+    assert_int_equal(b->vm->cpu.vmcb.save.rax >> 32, 0);
+}
+
+static void guest_rdmsr(struct host *h, struct vmcb *v)
+{
+    h->gpr[1] = 0x12345678;
+    v->control.exit_code = EXIT_MSR;
+    v->control.next_rip = v->save.rip + 2;
+}
+
+static void an_unknown_msr_is_gp_at_the_same_instruction(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_rdmsr);
+    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1000);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject, VECTOR_GP |
+                                                            EVENT_EXCEPTION << EVENT_TYPE_SHIFT |
+                                                            EVENT_ERROR_CODE | EVENT_VALID);
+}
+
+static void guest_clears_svme(struct host *h, struct vmcb *v)
+{
+    h->gpr[1] = MSR_EFER;
+    h->gpr[2] = 0;
+    v->save.rax = EFER_LME | EFER_SCE;
+    v->control.exit_code = EXIT_MSR;
+    v->control.exit_info_1 = 1;
+    v->control.next_rip = v->save.rip + 2;
+}
+
+static void a_guest_cannot_clear_svme(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_clears_svme);
+    run_once(b, NULL);
+    assert_true(b->host.seen.save.efer & EFER_SVME);
+    assert_true(b->host.seen.save.efer & EFER_SCE);
+}
+
+static void guest_hlt_for_good(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->save.rflags = RFLAGS_ONE;
+    v->control.exit_code = EXIT_HLT;
+    v->control.next_rip = v->save.rip + 1;
+}
+
+static void halting_with_interrupts_off_ends_the_guest_with_a_word(void **state)
+{
+    struct bench *b = *state;
+    struct vm_summary s;
+    make_and_load(b);
+    run_once(b, guest_hlt_for_good);
+    vm_get_summary(b->vm, &s);
+    assert_int_equal(s.state, VM_CRASHED);
+    assert_non_null(strstr(s.reason, "interrupts off"));
+}
+
+static void guest_loads_from_ioapic(struct host *h, struct vmcb *v)
+{
+    static const u8 mov[] = {0x8b, 0x0e}; /* mov (%rsi), %ecx */
+    h->gpr[1] = ~0ull;
+    v->control.exit_code = EXIT_NPF;
+    v->control.exit_info_1 = NPF_USER | NPF_FINAL;
+    v->control.exit_info_2 = BOARD_IOAPIC + 0x10;
+    v->control.fetched_count = sizeof mov;
+    memcpy(v->control.fetched, mov, sizeof mov);
+}
+
+static void a_load_from_a_device_is_done_from_the_fetched_bytes(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    mmio_write(b->vm, BOARD_IOAPIC, 4, 1); /* select the version register */
+    run_once(b, guest_loads_from_ioapic);
+    assert_int_equal(b->host.gpr[1] & 0xff, 0x11);
+    assert_int_equal(b->host.gpr[1] >> 32, 0);
+    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1002);
+}
+
+static void guest_touches_device_as_private(struct host *h, struct vmcb *v)
+{
+    guest_loads_from_ioapic(h, v);
+    v->control.exit_info_1 |= NPF_ENC;
+}
+
+static void an_encrypted_access_to_a_device_ends_the_guest(void **state)
+{
+    struct bench *b = *state;
+    make(b, true);
+    assert_int_equal(vm_launch_start(b->vm, NULL, 0, NULL, 0, &b->error), 0);
+    assert_int_equal(vm_launch_finish(b->vm, &b->error), 0);
+    run_once(b, guest_touches_device_as_private);
+    assert_int_equal(vm_get_state(b->vm), VM_CRASHED);
+}
+
+static void guest_with_if_clear(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->save.rflags = RFLAGS_ONE;
+    v->control.exit_code = EXIT_INTR;
+}
+
+static void guest_opens_window(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->save.rflags = RFLAGS_ONE | RFLAGS_IF;
+    v->control.exit_code = EXIT_VINTR;
+}
+
+static void an_interrupt_waits_for_the_window_and_is_injected_then(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_with_if_clear);
+    lapic_raise(&b->vm->board.lapic, 0x55, false);
+    run_once(b, guest_opens_window);
+    assert_int_equal(b->host.seen.control.event_inject, 0);
+    assert_true(b->host.seen.control.v_intr & V_INTR_IRQ);
+    assert_true(b->host.seen.control.intercept_3 & INTERCEPT3_VINTR);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject, 0x55 | EVENT_VALID);
+    assert_false(b->host.seen.control.intercept_3 & INTERCEPT3_VINTR);
+}
+
+static void guest_exits_during_delivery(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->control.exit_code = EXIT_INTR;
+    v->control.exit_int_info = 0x77 | EVENT_VALID;
+}
+
+static void an_event_that_an_exit_interrupted_is_injected_again(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_exits_during_delivery);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject, 0x77 | EVENT_VALID);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject, 0);
+}
+
+static void guest_asks_cpuid(struct host *h, struct vmcb *v)
+{
+    h->gpr[1] = 0;
+    v->control.exit_code = EXIT_CPUID;
+    v->control.next_rip = v->save.rip + 2;
+}
+
+static u32 ask(struct bench *b, u32 leaf, u32 reg)
+{
+    u32 out[4];
+    cpuid_answer(b->vm, leaf, 0, out);
+    return out[reg];
+}
+
+static void cpuid_shows_a_guest_no_svm_and_sev_only_if_it_has_it(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    assert_false(ask(b, 0x80000001, 2) & 4);
+    assert_true(ask(b, 1, 2) & BIT(31));
+    assert_int_equal(ask(b, 0x8000001f, 0), 0);
+    assert_int_equal(ask(b, 0x40000000, 1), load_le32("KVMK"));
+    b->vm->cpu.vmcb.save.rax = 0x40000000;
+    run_once(b, guest_asks_cpuid);
+    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1002);
+    make(b, true);
+    assert_true(ask(b, 0x8000001f, 0) & 2);
+    assert_int_equal(ask(b, 0x8000001f, 1) & 63, 51);
+}
+
+static void two_guests_take_turns(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    struct vm *one = b->vm;
+    make_and_load(b);
+    assert_true(hypervisor_run(b->hv, 10000000));
+    struct vm_summary first, second;
+    vm_get_summary(one, &first);
+    vm_get_summary(b->vm, &second);
+    assert_int_equal(first.guest_ns, 5000000);
+    assert_int_equal(second.guest_ns, 5000000);
+}
+
+static void guest_with_a_code_nobody_asked_for(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->control.exit_code = 0x5d;
+}
+
+static void an_unexpected_exit_ends_the_guest_with_its_number(void **state)
+{
+    struct bench *b = *state;
+    struct vm_summary s;
+    make_and_load(b);
+    run_once(b, guest_with_a_code_nobody_asked_for);
+    vm_get_summary(b->vm, &s);
+    assert_int_equal(s.state, VM_CRASHED);
+    assert_non_null(strstr(s.reason, "0x5d"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_launch_is_in_the_specifications_order),
+        TEST(what_is_launched_is_the_plans_bytes_in_order),
+        TEST(a_refusal_names_command_and_status),
+        TEST(encrypted_and_plain_guests_have_asids_of_their_own),
+        TEST(too_many_guests_are_refused_by_memory),
+        TEST(nested_tables_map_ram_and_nothing_else),
+        TEST(guests_share_no_memory_with_each_other_or_the_tables),
+        TEST(a_port_write_reaches_the_console_and_moves_rip),
+        TEST(a_32_bit_port_read_clears_the_upper_half_of_rax),
+        TEST(an_unknown_msr_is_gp_at_the_same_instruction),
+        TEST(a_guest_cannot_clear_svme),
+        TEST(halting_with_interrupts_off_ends_the_guest_with_a_word),
+        TEST(a_load_from_a_device_is_done_from_the_fetched_bytes),
+        TEST(an_encrypted_access_to_a_device_ends_the_guest),
+        TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
+        TEST(an_event_that_an_exit_interrupted_is_injected_again),
+        TEST(cpuid_shows_a_guest_no_svm_and_sev_only_if_it_has_it),
+        TEST(two_guests_take_turns),
+        TEST(an_unexpected_exit_ends_the_guest_with_its_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
