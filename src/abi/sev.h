@@ -94,7 +94,12 @@
     X(UPDATE_FAILED,          0x24) \
     X(RESTORE_REQUIRED,       0x25) \
     X(RMP_INIT_FAILED,        0x26) \
-    X(INVALID_KEY,            0x27)
+    X(INVALID_KEY,            0x27) \
+    X(SHUTDOWN_INCOMPLETE,    0x28) \
+    X(INCORRECT_BUFFER_LENGTH,      0x30) \
+    X(EXPAND_BUFFER_LENGTH_REQUEST, 0x31) \
+    X(SPDM_REQUEST,           0x32) \
+    X(SPDM_ERROR,             0x33)
 
 /* Platform states [sev 4.1] and guest states [sev 5.2]. */
 #define SEV_PSTATES(X) X(UNINIT, 0) X(INIT, 1) X(WORKING, 2)

@@ -4,34 +4,13 @@
  * frame's view goes through frame_flip(), everything that takes a frame from the cores through
  * frame_lose().
  */
-#include "memory/memory.h"
+#include "memory/internal.h"
 
 #include "crypto/crypto.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* One a frame. All zero is a frame nobody touched: raw, in no TLB, no code. */
-struct frame {
-    memory_key view; /* always a key with a cipher, or KEY_RAW */
-    bool touched;    /* somebody has read or written it */
-    bool mapped;     /* a core may hold a pointer to it */
-    bool code;       /* a core holds blocks decoded from it */
-};
-
-struct memory {
-    u64 size;
-    u32 asids;
-    u8 *dram, *allocation;
-    struct frame *frames;
-    struct page_cipher **ciphers; /* [0] unused, [asid], [asids + 1] the firmware's */
-    u64 *held;                    /* frames in the view of each cipher slot */
-    u8 tweak_key[16];
-    struct memory_listener *listeners;
-    struct memory_statistics statistics;
-    struct trace *trace;
-};
 
 static u32 slot_of(const struct memory *m, memory_key key)
 {
@@ -50,7 +29,7 @@ static u8 *frame_bytes(const struct memory *m, u64 frame)
     return m->dram + (frame << PAGE_SHIFT);
 }
 
-static void frame_lose(struct memory *m, u64 frame)
+void frame_lose(struct memory *m, u64 frame)
 {
     struct frame *f = &m->frames[frame];
     if (!f->mapped && !f->code)
@@ -88,7 +67,7 @@ static void frame_relabel(struct memory *m, u64 frame, memory_key key)
     f->view = key;
 }
 
-static void frame_flip(struct memory *m, u64 frame, memory_key key)
+void frame_flip(struct memory *m, u64 frame, memory_key key)
 {
     memory_key from = m->frames[frame].view;
     m->statistics.frames_touched += !m->frames[frame].touched;
@@ -144,7 +123,7 @@ static void write_frame(struct memory *m, u64 spa, memory_key key, const void *d
 
 bool memory_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
 {
-    if (!in_dram(m, spa, size))
+    if (!in_dram(m, spa, size) || rmp_holds(m, spa, size))
         return false;
     key = effective_key(m, key);
     for (const u8 *p = data; size;) {
@@ -188,7 +167,7 @@ bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t si
 bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
                    void (*measure)(void *context, const void *bytes, size_t size), void *context)
 {
-    if (!in_dram(m, spa, size))
+    if (!in_dram(m, spa, size) || rmp_holds(m, spa, size))
         return false;
     memory_key key = effective_key(m, (memory_key)asid);
     while (size) {

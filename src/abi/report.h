@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The SNP attestation report, versions 2, 3 and 5, and the TCB_VERSION inside it in its two layouts
+ * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it.
+ */
+#ifndef SOFTSEV_ABI_REPORT_H
+#define SOFTSEV_ABI_REPORT_H
+
+#include "base/base.h"
+
+/* --- TCB_VERSION: eight bytes, laid out by the CPU's family and not by the report's version ----------- */
+
+enum snp_tcb_layout {
+    SNP_TCB_MILAN, /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
+    SNP_TCB_TURIN, /* family 1Ah: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
+};
+
+struct snp_tcb {
+    u8 fmc; /* Turin's layout only */
+    u8 boot_loader, tee, snp, microcode;
+};
+
+static inline enum snp_tcb_layout snp_tcb_layout_of_family(u8 family)
+{
+    return family >= 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
+}
+
+static inline struct snp_tcb snp_tcb_unpack(enum snp_tcb_layout layout, u64 tcb)
+{
+    u8 b[8];
+    store_le64(b, tcb);
+    if (layout == SNP_TCB_TURIN)
+        return (struct snp_tcb){
+            .fmc = b[0], .boot_loader = b[1], .tee = b[2], .snp = b[3], .microcode = b[7]};
+    return (struct snp_tcb){.boot_loader = b[0], .tee = b[1], .snp = b[6], .microcode = b[7]};
+}
+
+static inline u64 snp_tcb_pack(enum snp_tcb_layout layout, struct snp_tcb t)
+{
+    u8 turin[8] = {t.fmc, t.boot_loader, t.tee, t.snp, 0, 0, 0, t.microcode};
+    u8 milan[8] = {t.boot_loader, t.tee, 0, 0, 0, 0, t.snp, t.microcode};
+    return load_le64(layout == SNP_TCB_TURIN ? turin : milan);
+}
+
+/* The bytes of a layout that are no component. */
+static inline u64 snp_tcb_reserved(enum snp_tcb_layout layout)
+{
+    return ~snp_tcb_pack(layout, (struct snp_tcb){0xff, 0xff, 0xff, 0xff, 0xff});
+}
+
+/* Every component of `a` is at most its counterpart in `b`; holds for both layouts. */
+static inline bool snp_tcb_at_most(u64 a, u64 b)
+{
+    for (unsigned shift = 0; shift < 64; shift += 8)
+        if ((u8)(a >> shift) > (u8)(b >> shift))
+            return false;
+    return true;
+}
+
+/* --- The report --------------------------------------------------------------------------------------- */
+
+#define SNP_REPORT_SIZE        0x4a0u
+#define SNP_REPORT_SIGNED_SIZE 0x2a0u /* what the signature covers */
+#define SNP_SIGNATURE_SIZE     0x200u
+
+#define SNP_SIGNATURE_ECDSA_P384_SHA384 1u
+
+/* A signature: R and S little-endian, 48 bytes extended to 72. Also in the ID authentication page. */
+struct __attribute__((packed)) snp_signature {
+    u8 r[72];
+    u8 s[72];
+    u8 reserved_90[368];
+};
+ABI_SIZE(struct snp_signature, SNP_SIGNATURE_SIZE);
+
+/* PLATFORM_INFO */
+#define SNP_PLATFORM_SMT_EN                    BIT(0)
+#define SNP_PLATFORM_TSME_EN                   BIT(1)
+#define SNP_PLATFORM_ECC_EN                    BIT(2)
+#define SNP_PLATFORM_RAPL_DIS                  BIT(3)
+#define SNP_PLATFORM_CIPHERTEXT_HIDING_DRAM_EN BIT(4)
+#define SNP_PLATFORM_ALIAS_CHECK_COMPLETE      BIT(5)
+#define SNP_PLATFORM_IOMMU_WRITE_SAFE          BIT(6)
+#define SNP_PLATFORM_TIO_EN                    BIT(7)
+
+/* KEY_INFO: bit 0 AUTHOR_KEY_EN, bit 1 MASK_CHIP_KEY, bits 4:2 SIGNING_KEY. */
+#define SNP_KEY_INFO_AUTHOR_KEY_EN BIT(0)
+#define SNP_KEY_INFO_MASK_CHIP_KEY BIT(1)
+#define SNP_KEY_INFO_SIGNING_KEY(key) ((u32)(key) << 2)
+enum snp_signing_key { SNP_SIGNED_BY_VCEK = 0, SNP_SIGNED_BY_VLEK = 1, SNP_SIGNED_BY_NONE = 7 };
+
+#define SNP_VMPL_OF_HOST 0xffffffffu /* a report that the hypervisor asked for */
+
+struct __attribute__((packed)) snp_report {
+    u32 version;
+    u32 guest_svn;
+    u64 policy;
+    u8 family_id[16];
+    u8 image_id[16];
+    u32 vmpl;
+    u32 signature_algorithm;
+    u64 current_tcb;
+    u64 platform_info;
+    u32 key_info;
+    u32 reserved_4c;
+    u8 report_data[64];
+    u8 measurement[48];
+    u8 host_data[32];
+    u8 id_key_digest[48];
+    u8 author_key_digest[48];
+    u8 report_id[32];
+    u8 report_id_ma[32]; /* all FFh: no migration agent */
+    u64 reported_tcb;
+    u8 cpuid_family, cpuid_model, cpuid_stepping; /* from version 3 */
+    u8 reserved_18b[21];
+    u8 chip_id[64];
+    u64 committed_tcb;
+    u8 current_build, current_minor, current_major;
+    u8 reserved_1eb;
+    u8 committed_build, committed_minor, committed_major;
+    u8 reserved_1ef;
+    u64 launch_tcb;
+    u64 launch_mit_vector;  /* from version 5 */
+    u64 current_mit_vector; /* from version 5 */
+    u8 reserved_208[152];
+    struct snp_signature signature;
+};
+ABI_SIZE(struct snp_report, SNP_REPORT_SIZE);
+ABI_OFFSET(struct snp_report, vmpl, 0x30);
+ABI_OFFSET(struct snp_report, current_tcb, 0x38);
+ABI_OFFSET(struct snp_report, key_info, 0x48);
+ABI_OFFSET(struct snp_report, report_data, 0x50);
+ABI_OFFSET(struct snp_report, measurement, 0x90);
+ABI_OFFSET(struct snp_report, host_data, 0xc0);
+ABI_OFFSET(struct snp_report, id_key_digest, 0xe0);
+ABI_OFFSET(struct snp_report, author_key_digest, 0x110);
+ABI_OFFSET(struct snp_report, report_id, 0x140);
+ABI_OFFSET(struct snp_report, report_id_ma, 0x160);
+ABI_OFFSET(struct snp_report, reported_tcb, 0x180);
+ABI_OFFSET(struct snp_report, cpuid_family, 0x188);
+ABI_OFFSET(struct snp_report, chip_id, 0x1a0);
+ABI_OFFSET(struct snp_report, committed_tcb, 0x1e0);
+ABI_OFFSET(struct snp_report, current_build, 0x1e8);
+ABI_OFFSET(struct snp_report, committed_build, 0x1ec);
+ABI_OFFSET(struct snp_report, launch_tcb, 0x1f0);
+ABI_OFFSET(struct snp_report, launch_mit_vector, 0x1f8);
+ABI_OFFSET(struct snp_report, signature, 0x2a0);
+
+#endif

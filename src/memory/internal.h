@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the memory room's files share: the frames, and the two functions that change how one is held. */
+#ifndef SOFTSEV_MEMORY_INTERNAL_H
+#define SOFTSEV_MEMORY_INTERNAL_H
+
+#include "memory/memory.h"
+#include "memory/rmp.h"
+
+/* One a frame. All zero is a frame nobody touched: raw, in no TLB, no code. */
+struct frame {
+    memory_key view; /* always a key with a cipher, or KEY_RAW */
+    bool touched;    /* somebody has read or written it */
+    bool mapped;     /* a core may hold a pointer to it */
+    bool code;       /* a core holds blocks decoded from it */
+};
+
+/* The RMP; `pages` 0: none. */
+struct rmp {
+    u64 base, end; /* of the whole table in DRAM; `end` is behind it */
+    u64 pages;     /* covered, from address 0 */
+};
+
+struct memory {
+    u64 size;
+    u32 asids;
+    u8 *dram, *allocation;
+    struct frame *frames;
+    struct page_cipher **ciphers; /* [0] unused, [asid], [asids + 1] the firmware's */
+    u64 *held;                    /* frames in the view of each cipher slot */
+    u8 tweak_key[16];
+    struct memory_listener *listeners;
+    struct memory_statistics statistics;
+    struct trace *trace;
+    struct rmp rmp;
+};
+
+/* Takes the frame from TLBs and blocks of the cores. */
+void frame_lose(struct memory *m, u64 frame);
+/* Brings the frame into the view of a key that has a cipher, or raw. */
+void frame_flip(struct memory *m, u64 frame, memory_key key);
+
+/* The range touches the RMP itself. */
+static inline bool rmp_holds(const struct memory *m, u64 spa, u64 size)
+{
+    return m->rmp.pages && spa < m->rmp.end && spa + size > m->rmp.base;
+}
+
+#endif

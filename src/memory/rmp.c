@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Reverse Map Table in DRAM; see rmp.h. */
+#include "memory/internal.h"
+
+static bool page_aligned(u64 spa, u64 size)
+{
+    return !(spa & (size - 1));
+}
+
+bool rmp_enable(struct memory *m, u64 base, u64 end)
+{
+    u64 behind = end + 1;
+    if (!page_aligned(base, RMP_ALIGNMENT) || !page_aligned(behind, RMP_ALIGNMENT) ||
+        behind > m->size || base >= behind || behind - base <= RMP_BOOKKEEPING)
+        return false;
+    m->rmp = (struct rmp){
+        .base = base,
+        .end = behind,
+        .pages = (behind - base - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE,
+    };
+    /* Cores know pages by what the table said before. */
+    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
+        frame_lose(m, frame);
+    return true;
+}
+
+void rmp_disable(struct memory *m)
+{
+    m->rmp = (struct rmp){.pages = 0};
+    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
+        frame_lose(m, frame);
+}
+
+bool rmp_enabled(const struct memory *m)
+{
+    return m->rmp.pages;
+}
+
+bool rmp_covered(const struct memory *m, u64 spa)
+{
+    return spa >> PAGE_SHIFT < m->rmp.pages;
+}
+
+/* An entry never crosses a frame. */
+static u8 *entry_bytes(struct memory *m, u64 page)
+{
+    u64 spa = m->rmp.base + RMP_BOOKKEEPING + page * RMP_ENTRY_SIZE;
+    frame_flip(m, spa >> PAGE_SHIFT, KEY_RAW);
+    return m->dram + spa;
+}
+
+static void entry_read(struct memory *m, u64 page, struct rmp_entry *out)
+{
+    u64 raw[2];
+    memcpy(raw, entry_bytes(m, page), sizeof raw);
+    rmp_entry_unpack(out, raw);
+}
+
+static void entry_write(struct memory *m, u64 page, const struct rmp_entry *e)
+{
+    u64 raw[2];
+    rmp_entry_pack(e, raw);
+    memcpy(entry_bytes(m, page), raw, sizeof raw);
+    if (page < m->size >> PAGE_SHIFT)
+        frame_lose(m, page);
+}
+
+static u64 region_of(u64 page)
+{
+    return ALIGN_DOWN(page, RMP_LARGE_PAGES);
+}
+
+static bool region_covered(const struct memory *m, u64 page)
+{
+    return region_of(page) + RMP_LARGE_PAGES <= m->rmp.pages;
+}
+
+void rmp_clear(struct memory *m)
+{
+    static const u8 zeros[PAGE_SIZE];
+    if (!m->rmp.pages)
+        return;
+    for (u64 frame = m->rmp.base >> PAGE_SHIFT; frame < m->rmp.end >> PAGE_SHIFT; frame++) {
+        frame_flip(m, frame, KEY_RAW);
+        memcpy(m->dram + (frame << PAGE_SHIFT), zeros, sizeof zeros);
+    }
+    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
+        frame_lose(m, frame);
+    const struct rmp_entry firmware = {.assigned = true, .immutable = true};
+    for (u64 page = m->rmp.base >> PAGE_SHIFT; page < m->rmp.end >> PAGE_SHIFT; page++)
+        if (page < m->rmp.pages)
+            entry_write(m, page, &firmware);
+}
+
+bool rmp_get(struct memory *m, u64 spa, struct rmp_entry *out)
+{
+    u64 page = spa >> PAGE_SHIFT;
+    if (!rmp_covered(m, spa)) {
+        *out = (struct rmp_entry){.assigned = false};
+        return false;
+    }
+    entry_read(m, page, out);
+    u64 first = region_of(page);
+    if (out->assigned || page == first)
+        return true;
+    struct rmp_entry large;
+    entry_read(m, first, &large);
+    if (large.assigned && large.large) {
+        *out = large;
+        out->gpa += out->asid ? (page - first) << PAGE_SHIFT : 0;
+    }
+    return true;
+}
+
+enum rmp_state rmp_state(struct memory *m, u64 spa)
+{
+    struct rmp_entry e;
+    return rmp_get(m, spa, &e) ? rmp_entry_state(&e) : RMP_DEFAULT;
+}
+
+bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
+{
+    u64 page = spa >> PAGE_SHIFT;
+    if (!rmp_covered(m, spa) || !page_aligned(spa, PAGE_SIZE))
+        return false;
+    if (entry->large && (page != region_of(page) || !region_covered(m, page)))
+        return false;
+    struct rmp_entry old;
+    entry_read(m, page, &old);
+    entry_write(m, page, entry);
+    /* A large page comes or goes: its other 511 pages change with it. */
+    const struct rmp_entry none = {.assigned = false};
+    for (u64 i = 1; (entry->large || (old.assigned && old.large)) && i < RMP_LARGE_PAGES; i++)
+        if (page + i < m->rmp.pages)
+            entry_write(m, page + i, &none);
+    return true;
+}
+
+bool rmp_region_assigned(struct memory *m, u64 spa)
+{
+    u64 first = region_of(spa >> PAGE_SHIFT);
+    struct rmp_entry e;
+    for (u64 page = first; page < first + RMP_LARGE_PAGES && page < m->rmp.pages; page++) {
+        entry_read(m, page, &e);
+        if (e.assigned)
+            return true;
+    }
+    return false;
+}
+
+bool rmp_smash(struct memory *m, u64 spa)
+{
+    u64 page = spa >> PAGE_SHIFT;
+    struct rmp_entry e;
+    if (!page_aligned(spa, RMP_LARGE_SIZE) || !region_covered(m, page))
+        return false;
+    entry_read(m, page, &e);
+    if (!e.assigned || !e.large)
+        return false;
+    e.large = false;
+    for (u64 i = 0; i < RMP_LARGE_PAGES; i++) {
+        entry_write(m, page + i, &e);
+        e.gpa += e.asid ? PAGE_SIZE : 0;
+    }
+    return true;
+}
+
+static bool entries_match(const struct rmp_entry *a, const struct rmp_entry *b)
+{
+    u64 raw_a[2], raw_b[2];
+    rmp_entry_pack(a, raw_a);
+    rmp_entry_pack(b, raw_b);
+    return raw_a[0] == raw_b[0] && raw_a[1] == raw_b[1];
+}
+
+bool rmp_unsmash(struct memory *m, u64 spa)
+{
+    u64 page = spa >> PAGE_SHIFT;
+    struct rmp_entry first, e;
+    if (!page_aligned(spa, RMP_LARGE_SIZE) || !region_covered(m, page))
+        return false;
+    entry_read(m, page, &first);
+    if (!first.assigned || first.large || (first.asid && !page_aligned(first.gpa, RMP_LARGE_SIZE)))
+        return false;
+    struct rmp_entry want = first;
+    for (u64 i = 1; i < RMP_LARGE_PAGES; i++) {
+        want.gpa += want.asid ? PAGE_SIZE : 0;
+        entry_read(m, page + i, &e);
+        if (!entries_match(&e, &want))
+            return false;
+    }
+    first.large = true;
+    return rmp_set(m, spa, &first);
+}
+
+bool rmp_host_may_write(struct memory *m, u64 spa, u64 size)
+{
+    for (u64 at = ALIGN_DOWN(spa, PAGE_SIZE); m->rmp.pages && size && at < spa + size; at += PAGE_SIZE)
+        if (!rmp_state_is_host_writable(rmp_state(m, at)))
+            return false;
+    return true;
+}
