@@ -112,8 +112,9 @@ static int elf_load(struct image_plan *plan, const struct elf *e, struct error *
         return error_set(error, ERROR_FILE, "%s: %u segments to load; 1 to %u are wanted",
                          e->file->name, loads, ELF_SEGMENTS_MAX);
     low = ALIGN_DOWN(low, PAGE_SIZE);
-    if (low < LAYOUT_ROM_END)
-        return error_set(error, ERROR_FILE, "%s: loads at %#llx; link it for 1 MiB or above",
+    if (low < LAYOUT_STACK_END)
+        return error_set(error, ERROR_FILE,
+                         "%s: loads at %#llx; below 128 KiB lie the loader's tables and stack",
                          e->file->name, (unsigned long long)low);
     u8 *image = plan_own(plan, high - low, error);
     if (!image)

@@ -341,7 +341,7 @@ static void damaged_elf_files_are_refused(void **state)
     make_elf64(elf, 0x200000, ~0ull);
     assert_refused(&d, ERROR_MEMORY, "wants guest memory");
     make_elf64(elf, 0x1000, 0x1000);
-    assert_refused(&d, ERROR_FILE, "1 MiB");
+    assert_refused(&d, ERROR_FILE, "128 KiB");
     make_elf64(elf, 0x200000, 0x1000);
     store_le64(elf + 32, ~0ull - 8);
     assert_refused(&d, ERROR_FILE, "program headers");
