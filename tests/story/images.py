@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Small guests made here: ELF64, multiboot, crashes; each plain and, where it can be, encrypted."""
+from story import console, one_line, quick, summary, tell, want
+
+PRINT = """
+    mov $0x3f8, %edx
+    mov $text, %esi
+1:  lodsb
+    test %al, %al
+    jz 2f
+    out %al, %dx
+    jmp 1b
+2:  mov $0xf4, %edx
+    mov $5, %al
+    out %al, %dx
+3:  hlt
+    jmp 3b
+"""
+
+ELF64 = """
+    .globl _start
+_start: cld
+""" + PRINT + """
+text: .asciz "ELF64 says hello\\n"
+"""
+
+# A multiboot 1 image: prints its loader's magic, its command line and its module's first bytes.
+MULTIBOOT = """
+    .set FLAGS, 2
+    .long 0x1badb002, FLAGS, -(0x1badb002 + FLAGS)
+    .globl _start
+_start: cld
+    cmp $0x2badb002, %eax
+    jne 9f
+    mov $0x3f8, %edx
+    mov 16(%ebx), %esi          # command line
+7:  lodsb
+    test %al, %al
+    jz 8f
+    out %al, %dx
+    jmp 7b
+8:  mov 24(%ebx), %edi          # modules
+    mov (%edi), %esi
+    mov 4(%edi), %ecx
+    sub %esi, %ecx
+6:  lodsb
+    out %al, %dx
+    loop 6b
+""" + PRINT + """
+9:  hlt
+text: .asciz " multiboot says hello\\n"
+"""
+
+TRIPLE_FAULT = """
+    .globl _start
+_start:
+    lidt nothing
+    ud2
+    .balign 8
+nothing: .quad 0, 0
+"""
+
+
+def runs(s, kernel, mode, text, *more):
+    code, events, error = s.run("--kernel", kernel, "--mode", mode, "--memory", "16", *more)
+    want(code == 0, error)
+    want(console(events) == text, console(events))
+    vm = summary(events)["vms"][0]
+    want(vm["state"] == "debug exit" and vm["debug_exit_code"] == 5, vm)
+
+
+@quick
+def an_elf64_program_runs_plain_and_encrypted(s):
+    kernel = s.build("elf64", ELF64)
+    for mode in ("none", "sev"):
+        runs(s, kernel, mode, "ELF64 says hello\n")
+
+
+@quick
+def a_multiboot_kernel_finds_its_command_line_and_module(s):
+    kernel = s.build("multiboot", MULTIBOOT, wide=False)
+    module = s.write("module", b"a module;")
+    for mode in ("none", "sev"):
+        runs(s, kernel, mode, f"an argument|a module; multiboot says hello\n", "--append", "an argument|", "--initrd", module)
+
+
+@quick
+def a_triple_fault_ends_the_run_with_its_own_exit_code(s):
+    kernel = s.build("triple", TRIPLE_FAULT)
+    for mode in ("none", "sev"):
+        code, events, error = s.run("--kernel", kernel, "--mode", mode, "--memory", "16")
+        want(code == 9 and "triple fault" in one_line(error), (code, error))
+        want(summary(events)["vms"][0]["state"] == "crashed", summary(events))
+
+
+tell(
+    an_elf64_program_runs_plain_and_encrypted,
+    a_multiboot_kernel_finds_its_command_line_and_module,
+    a_triple_fault_ends_the_run_with_its_own_exit_code,
+)
