@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     }
     struct image_description description = {
         .memory_size = MIB(512),
-        .sev = true,
+        .mode = IMAGE_SEV,
         .kernel = file_read(argv[1]),
         .initrd = file_read(argv[2]),
         .command_line = argv[3],

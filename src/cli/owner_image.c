@@ -45,7 +45,7 @@ static int build(const char *const *options, struct guest *g, struct error *e)
 {
     *g = (struct guest){.plan = NULL};
     struct image_description d = {
-        .sev = true,
+        .mode = IMAGE_SEV,
         .secret = options[OWNER_HOLE],
         .command_line = options[OWNER_APPEND],
         .kernel_hashes = options[OWNER_HASHES],

@@ -21,7 +21,7 @@ u64 run_clock_ns(void)
 static bool any_sev(const struct run_options *o)
 {
     for (u32 i = 0; i < o->vm_count; i++)
-        if (o->vms[i].sev)
+        if (o->vms[i].mode != IMAGE_NONE)
             return true;
     return false;
 }
@@ -37,7 +37,7 @@ struct image_description run_describe(const struct run_vm *v)
 {
     return (struct image_description){
         .memory_size = v->options->memory,
-        .sev = v->options->sev,
+        .mode = v->options->mode,
         .secret = v->options->secret,
         .kernel = image_file(&v->kernel),
         .initrd = image_file(&v->initrd),
@@ -107,7 +107,7 @@ static int make_guests(struct run *r, struct error *e)
             .rtc_seconds = r->options.time_seconds,
         };
         v->vm = vm_create(r->hv, &config, e);
-        if (!v->vm || (v->options->sev ? run_launch(v, e) : vm_load(v->vm, e)))
+        if (!v->vm || (v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e)))
             return -1;
     }
     return 0;

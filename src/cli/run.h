@@ -24,7 +24,8 @@ struct run_file {
 struct run_vm_options {
     char *name, *kernel, *initrd, *append, *secret, *disk;
     u64 memory; /* bytes */
-    bool sev, disk_read_only, virtio_console, tamper;
+    enum image_mode mode;
+    bool disk_read_only, virtio_console, tamper;
     u32 policy;
 };
 

@@ -48,10 +48,13 @@ static int set_memory(struct run_vm_options *v, const char *value, struct error 
 
 static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
 {
-    v->sev = !strcmp(value, "sev");
-    if (!v->sev && strcmp(value, "none"))
-        return error_set(e, ERROR_USAGE, "mode '%s': none or sev", value);
-    return 0;
+    static const char *const modes[] = {[IMAGE_NONE] = "none", [IMAGE_SEV] = "sev"};
+    for (u32 i = 0; i < ARRAY_SIZE(modes); i++)
+        if (!strcmp(value, modes[i])) {
+            v->mode = (enum image_mode)i;
+            return 0;
+        }
+    return error_set(e, ERROR_USAGE, "mode '%s': none or sev", value);
 }
 
 static int set_policy(struct run_vm_options *v, const char *value, struct error *e)

@@ -155,9 +155,9 @@ static void show_page(struct run *r, struct run_vm *v, const char *kind, u64 gpa
 static void show_command_line(struct run *r, struct run_vm *v, const struct image_piece *p)
 {
     char note[80] = "";
-    if (v->plan->sev && p->data_size > 16)
+    if (v->plan->mode != IMAGE_NONE && p->data_size > 16)
         snprintf(note, sizeof note, ", where the guest has \"%.16s\"", (const char *)p->data);
-    show_page(r, v, v->plan->sev ? "private" : "not encrypted", p->gpa, note);
+    show_page(r, v, v->plan->mode != IMAGE_NONE ? "private" : "not encrypted", p->gpa, note);
 }
 
 void run_show_views(struct run *r, struct run_vm *v, bool now)
@@ -190,7 +190,7 @@ static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 pr
     char hex[65];
     printf("%s: %s%s%s\r\n", v->options->name, state_names[s->state],
            s->state == VM_CRASHED ? ": " : "", s->state == VM_CRASHED ? s->reason : "");
-    if (v->plan->sev) {
+    if (v->plan->mode != IMAGE_NONE) {
         hex_encode(hex, v->measure, 32);
         printf("  measurement   %s\r\n", hex);
         printf("  pages         %" PRIu64 " private of %" PRIu64
@@ -210,7 +210,7 @@ static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64
     json_t *exits = json_object();
     for (u32 i = 0; i < s->exit_kinds; i++)
         json_object_set_new(exits, s->exits[i].name, json_integer((json_int_t)s->exits[i].count));
-    if (v->plan->sev)
+    if (v->plan->mode != IMAGE_NONE)
         hex_encode(hex, v->measure, 32);
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name, "state",
                      state_names[s->state], "reason", s->reason, "measurement", hex,

@@ -58,7 +58,7 @@ static void leaf_sev(struct vm *vm, u32 out[4])
 {
     u32 where = out[1] & 0xfff;
     memset(out, 0, 4 * sizeof out[0]);
-    if (!vm->config.plan->sev)
+    if (vm->config.plan->mode == IMAGE_NONE)
         return;
     out[0] = (u32)(BIT(1) | BIT(10));
     out[1] = where;

@@ -249,7 +249,7 @@ static void exit_npf(struct vm *vm)
     if (vm_spa(vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
         vm_end(vm, VM_CRASHED, "nested page fault %#llx at guest address %#llx, RIP %#llx",
                (unsigned long long)info, (unsigned long long)gpa, rip);
-    else if (vm->config.plan->sev && (info & NPF_ENC))
+    else if (vm->config.plan->mode != IMAGE_NONE && (info & NPF_ENC))
         vm_end(vm, VM_CRASHED, "encrypted access to a device at guest address %#llx, RIP %#llx",
                (unsigned long long)gpa, rip);
     else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&vm->cpu.vmcb.save),

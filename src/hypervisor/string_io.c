@@ -85,7 +85,7 @@ void string_io(struct vm *vm, u64 info, u64 next_rip)
     const bool in = info & IOIO_IN, rep = info & IOIO_REP;
     const u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7), index = in ? 7 : 6;
     const u32 width = (u32)(info >> IOIO_ASIZE_SHIFT & 7) * 2; /* 2, 4 or 8 bytes */
-    if (vm->config.plan->sev) {
+    if (vm->config.plan->mode != IMAGE_NONE) {
         vm_end(vm, VM_CRASHED,
                "string I/O of an encrypted guest at RIP %#llx: its memory cannot be read",
                (unsigned long long)vm->cpu.vmcb.save.rip);

@@ -67,7 +67,7 @@ bool vcpu_create(struct vm *vm)
     control->asid = vm->asid;
     control->tlb_control = TLB_FLUSH_ASID;
     control->v_intr = (u32)V_INTR_MASKING;
-    control->np_control = NP_ENABLE | (vm->config.plan->sev ? NP_SEV : 0);
+    control->np_control = NP_ENABLE | (vm->config.plan->mode != IMAGE_NONE ? NP_SEV : 0);
     control->n_cr3 = vm->npt.root;
     c->vmcb.save = vm->config.plan->registers;
     memcpy(c->gpr, vm->config.plan->gpr, sizeof c->gpr);

@@ -147,7 +147,7 @@ static int vm_take_memory(struct vm *vm, struct error *error)
 static int vm_take_asid(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
-    bool encrypted = vm->config.plan->sev;
+    bool encrypted = vm->config.plan->mode != IMAGE_NONE;
     /* A plain guest takes one that no guest without SEV-ES may have, as long as there are any. */
     u32 first = encrypted || hv->asid_first == 1 ? hv->asid_first : 1;
     u32 last = encrypted || hv->asid_first == 1 ? hv->asid_last : hv->asid_first - 1;
@@ -229,7 +229,7 @@ int vm_place_piece(struct vm *vm, const struct image_piece *piece, struct error 
 int vm_load(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
-    if (plan->sev || vm->state != VM_LOADING)
+    if (plan->mode != IMAGE_NONE || vm->state != VM_LOADING)
         return error_set(error, ERROR_INTERNAL, "%s: not a plain guest that waits for its image",
                          vm->config.name);
     for (u32 i = 0; i < plan->piece_count; i++) {

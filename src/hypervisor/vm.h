@@ -61,7 +61,7 @@ struct vm_disk {
 struct vm_config {
     const char *name;
     const struct image_plan *plan; /* stays until vm_destroy */
-    u32 policy;                    /* [sev 6]; used where plan->sev */
+    u32 policy;                    /* [sev 6]; used where the guest is encrypted */
     struct vm_console console;
     struct vm_disk disk;
     bool virtio_console; /* a second console on virtio, beside the UART */

@@ -82,7 +82,7 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
         return error_set(error, ERROR_USAGE,
                          "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
                          (unsigned long long)d->memory_size);
-    if (d->secret && !d->sev)
+    if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
     if (d->firmware.data)
         return ovmf_plan(plan, d, error);
@@ -104,7 +104,7 @@ struct image_plan *image_build(const struct image_description *d, struct error *
         return NULL;
     }
     plan->memory_size = d->memory_size;
-    plan->sev = d->sev;
+    plan->mode = d->mode;
     plan->runnable = true;
     if (plan_fill(plan, d, error)) {
         image_free(plan);

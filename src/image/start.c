@@ -59,7 +59,7 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
     u8 *tables = plan_own(plan, PAGE_TABLES_SIZE, error);
     if (!tables || start_gdt(plan, SEGMENT_CODE64, error))
         return -1;
-    const u64 c_bit = plan->sev ? BIT(BOARD_C_BIT) : 0;
+    const u64 c_bit = plan->mode != IMAGE_NONE ? BIT(BOARD_C_BIT) : 0;
     start_fill_tables(tables, c_bit);
     struct vmcb_save *r = &plan->registers;
     r->rip = rip;

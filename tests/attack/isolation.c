@@ -97,7 +97,7 @@ static int setup(void **state)
     assert_non_null(b->hv);
     assert_int_equal(platform_init(b->hv, &e), 0);
     make_elf(b->elf);
-    struct image_description d = {.memory_size = MIB(8), .sev = true};
+    struct image_description d = {.memory_size = MIB(8), .mode = IMAGE_SEV};
     d.kernel = (struct image_file){"guest", b->elf, sizeof b->elf};
     b->plan = image_build(&d, &e);
     assert_non_null(b->plan);

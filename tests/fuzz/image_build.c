@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const struct image_file file = {"file", data + 1, size - 1};
     struct image_description d = {
         .memory_size = MIB(64),
-        .sev = as & AS_SEV,
+        .mode = as & AS_SEV ? IMAGE_SEV : IMAGE_NONE,
         .secret = as & AS_SECRET,
         .kernel = file,
         .command_line = "console=ttyS0",

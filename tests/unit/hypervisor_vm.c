@@ -242,7 +242,7 @@ static int setup(void **state)
     assert_non_null(b->hv);
     for (size_t i = 0; i < sizeof b->bytes; i++)
         b->bytes[i] = (u8)(i * 7 + i / 256);
-    b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .sev = true, .runnable = true};
+    b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .mode = IMAGE_SEV, .runnable = true};
     /* One piece across the boundary of two chunks, one whose end is zeros. */
     b->plan.pieces[0] =
         (struct image_piece){"first", MIB(2) - PAGE_SIZE, 3 * PAGE_SIZE, b->bytes, sizeof b->bytes};
@@ -267,7 +267,7 @@ static int teardown(void **state)
 static struct vm *make(struct bench *b, bool sev)
 {
     struct vm_config config = {.name = "vm", .plan = &b->plan, .policy = 1, .console = {output, b}};
-    b->plan.sev = sev;
+    b->plan.mode = sev ? IMAGE_SEV : IMAGE_NONE;
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
     return b->vm;

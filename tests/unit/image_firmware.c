@@ -53,7 +53,7 @@ static void a_flash_image_without_hashes_is_its_own_sha256(void **state)
     static struct file flash;
     if (!vector("sev/measurement/ovmf_OvmfX64_suffix.bin", &flash))
         skip();
-    struct image_description d = {.memory_size = MIB(64), .sev = true};
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV};
     d.firmware = (struct image_file){"OvmfX64", flash.bytes, flash.size};
     assert_digest(&d, "b4c021e085fb83ceffe6571a3d357b4a98773c83c474e47f76c876708fe316da");
 }
@@ -64,7 +64,7 @@ static void kernel_hashes_match_the_published_digests(void **state)
     static struct file flash;
     if (!vector("sev/measurement/ovmf_AmdSev_suffix.bin", &flash))
         skip();
-    struct image_description d = {.memory_size = MIB(64), .sev = true, .kernel_hashes = true};
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .kernel_hashes = true};
     d.firmware = (struct image_file){"AmdSev", flash.bytes, flash.size};
     d.kernel = (struct image_file){"kernel", "", 0};
     assert_digest(&d, "77f613d7bbcdf12a73782ea9e88b0172aeda50d1a54201cb903594ff52846898");
@@ -80,7 +80,7 @@ static void kernel_hashes_lead_to_the_measurement_sevctl_computes(void **state)
     if (!vector("sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9", &flash))
         skip();
     static const char kernel[] = "fake vmlinuz\n", initrd[] = "fake initrd\n";
-    struct image_description d = {.memory_size = MIB(64), .sev = true, .kernel_hashes = true};
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .kernel_hashes = true};
     d.firmware = (struct image_file){"OVMF", flash.bytes, flash.size};
     d.kernel = (struct image_file){"kernel", kernel, sizeof kernel - 1};
     d.initrd = (struct image_file){"initrd", initrd, sizeof initrd - 1};
@@ -101,7 +101,7 @@ static void an_image_without_a_hash_table_is_refused(void **state)
     (void)state;
     static u8 flash[65536];
     struct error error = {0};
-    struct image_description d = {.memory_size = MIB(64), .sev = true, .kernel_hashes = true};
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .kernel_hashes = true};
     d.firmware = (struct image_file){"blank", flash, sizeof flash};
     d.kernel = (struct image_file){"kernel", "", 0};
     assert_null(image_build(&d, &error));

@@ -40,7 +40,7 @@ static void make_kernel(struct kernel *k)
 
 static struct image_description describe(const struct kernel *k)
 {
-    struct image_description d = {.memory_size = MIB(256), .sev = true, .command_line = "quiet"};
+    struct image_description d = {.memory_size = MIB(256), .mode = IMAGE_SEV, .command_line = "quiet"};
     d.kernel = (struct image_file){"vmlinuz", k->bytes, sizeof k->bytes};
     return d;
 }
@@ -136,7 +136,7 @@ static void page_tables_map_four_gib_private_under_sev(void **state)
                                  0x40000000, 0xfee00000, 0xffffffff};
     for (u32 sev = 0; sev < 2; sev++) {
         struct image_description d = describe(&k);
-        d.sev = sev;
+        d.mode = sev ? IMAGE_SEV : IMAGE_NONE;
         struct error error = {0};
         struct image_plan *plan = image_build(&d, &error);
         assert_non_null(plan);
@@ -316,7 +316,7 @@ static void an_elf64_starts_in_64_bit_mode_with_a_stack(void **state)
     (void)state;
     static u8 elf[0x200];
     make_elf64(elf, 0x200000, 0x3000);
-    struct image_description d = {.memory_size = MIB(16), .sev = true};
+    struct image_description d = {.memory_size = MIB(16), .mode = IMAGE_SEV};
     d.kernel = (struct image_file){"guest.elf", elf, sizeof elf};
     struct error error = {0};
     struct image_plan *plan = image_build(&d, &error);
