@@ -4,7 +4,7 @@ BUILD ?= build
 OUT   ?= out
 export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
 
-.PHONY: help run test bench interop fuzz install clean deps build
+.PHONY: help run test bench interop fuzz install clean build
 
 help:
 	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
@@ -15,28 +15,30 @@ help:
 	@echo 'make install  program, library, headers, man pages (PREFIX, DESTDIR)'
 	@echo 'make clean    removes build folders and fetched guests'
 
-deps:
-	@tools/install-deps.sh
-
-build: deps
+build:
+	@tools/install-deps.sh build
 	@tools/build.sh $(BUILD)
 
 run: build
 	@tools/fetch-guest.sh $(OUT)
 	@tools/run-demo.sh $(BUILD) $(OUT)
 
-test: deps
+test:
+	@tools/install-deps.sh build test
 	@tools/fetch-guest.sh $(OUT)
 	@tools/test.sh
 
 bench: build
+	@tools/install-deps.sh bench
 	@tools/fetch-guest.sh $(OUT)
 	@bench/bench.sh $(BUILD) $(OUT)
 
 interop: build
+	@tools/install-deps.sh interop
 	@tests/interop/run.sh $(BUILD) $(OUT)
 
-fuzz: deps
+fuzz:
+	@tools/install-deps.sh build test
 	@tools/fuzz.sh
 
 install: build

@@ -1,10 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that building, testing and the stock guest need, if any is missing.
+# install-deps.sh PURPOSE...: installs the Debian packages a purpose needs, if any is missing.
+#   build    the program, and the stock guest's packing
+#   test     a second compiler with sanitizers, and what the stories make images with
+#   interop  public tools that are Debian packages; bench: the peer of whole boots
 set -eu
 
-packages="gcc libc6-dev clang clang-format lld libclang-rt-14-dev meson ninja-build pkg-config python3 binutils
-libssl-dev libjansson-dev libzydis-dev libcmocka-dev openssl cpio gzip xz-utils kmod"
+packages=""
+for purpose in "$@"; do
+    case $purpose in
+    build)
+        packages="$packages gcc libc6-dev meson ninja-build pkg-config python3 binutils libssl-dev libjansson-dev
+            libzydis-dev libzycore-dev libcmocka-dev xz-utils"
+        ;;
+    test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs" ;;
+    interop)
+        packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography python3-venv
+            qemu-system-x86 seabios"
+        ;;
+    bench) packages="$packages openssl qemu-system-x86 seabios" ;;
+    *)
+        echo "install-deps: no purpose '$purpose': build, test, interop or bench" >&2
+        exit 2
+        ;;
+    esac
+done
 
 missing=""
 for package in $packages; do
@@ -13,10 +33,15 @@ for package in $packages; do
 done
 [ -n "$missing" ] || exit 0
 
-echo "softsev needs these Debian packages:$missing"
+echo "installing Debian packages:$missing"
 as_root=""
 [ "$(id -u)" -eq 0 ] || as_root=sudo
-export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -q >/dev/null
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
-$as_root apt-get install -y -q --no-install-recommends $missing >/dev/null
+if ! { $as_root apt-get update -q && $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "install-deps: apt-get cannot install them" >&2
+    exit 1
+fi

@@ -8,18 +8,6 @@ build=$(realpath "$1")
 mkdir -p "$2"
 out=$(realpath "$2")
 
-packages="libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography"
-missing=""
-for package in $packages; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-    echo "interop needs these Debian packages:$missing"
-    as_root=""
-    [ "$(id -u)" -eq 0 ] || as_root=sudo
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -q --no-install-recommends $missing >/dev/null || true
-fi
 tools/fetch-oracles.sh "$out"
 
 passed=0 failed=0 skipped=0
