@@ -88,7 +88,7 @@ static int open_files(struct run *r, struct error *e)
     r->trace_out = stderr;
     if (r->options.trace_file && !(r->trace_out = fopen(r->options.trace_file, "w")))
         return error_set(e, ERROR_FILE, "%s: cannot be written", r->options.trace_file);
-    return 0;
+    return run_input_open(r, e);
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -128,29 +128,32 @@ static u64 guests_time(const struct run *r)
 
 /* Between two slices: the keyboard, and once the host's look at what the guests wrote. Where a
  * person is at the keyboard and every guest idles, time passes as it does for the person. */
-static void between_slices(struct run *r, struct run_terminal *terminal, bool idle)
+static int between_slices(struct run *r, struct run_terminal *terminal, bool idle, struct error *e)
 {
     run_terminal_poll(terminal, r,
                       idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
     for (u32 i = 0; i < r->vm_count; i++)
         run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
+    return run_input_replay(r, e);
 }
 
-static void run_guests(struct run *r)
+static int run_guests(struct run *r, struct error *e)
 {
     struct host *host = machine_host(r->machine);
     struct run_terminal *terminal = run_terminal_open();
     u64 limit = r->options.limit_ns ? r->options.limit_ns : UINT64_MAX, before = 0;
-    while (!r->quit && host_time_ns(host) < limit) {
+    int result = 0;
+    while (!result && !r->quit && host_time_ns(host) < limit) {
         if (!hypervisor_run(r->hv, min_u64(limit, host_time_ns(host) + SLICE_NS)))
             break;
         u64 spent = guests_time(r);
-        between_slices(r, terminal, spent == before);
+        result = between_slices(r, terminal, spent == before, e);
         before = spent;
     }
     run_terminal_close(terminal);
     for (u32 i = 0; i < r->vm_count; i++)
         run_show_views(r, &r->vms[i], true);
+    return result;
 }
 
 static int result_of_guests(struct run *r, struct error *e)
@@ -227,7 +230,8 @@ static int run_all(struct run *r, struct error *e)
     if (make_guests(r, e))
         return -1;
     phase(r, PHASE_LAUNCH, &since);
-    run_guests(r);
+    if (run_guests(r, e))
+        return -1;
     phase(r, PHASE_GUEST, &since);
     run_summary(r);
     if (run_dump_memory(r, r->options.dump, e))
@@ -255,8 +259,24 @@ static void run_free(struct run *r)
     crypto_sha256_free(r->trace_hash);
     if (r->options.trace_file && r->trace_out)
         fclose(r->trace_out);
+    run_input_close(r);
     run_free_options(&r->options);
     free(r);
+}
+
+/* A guest that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels expect.
+ * */
+static int exit_status(const struct run *r)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct vm_summary s;
+        if (!r->vms[i].vm)
+            continue;
+        vm_get_summary(r->vms[i].vm, &s);
+        if (s.state == VM_DEBUG_EXIT)
+            return (int)(s.debug_exit_code << 1 & 0xff) | 1;
+    }
+    return ERROR_NONE;
 }
 
 int cli_run(int argc, char **argv)
@@ -273,6 +293,7 @@ int cli_run(int argc, char **argv)
             r->options.time_seconds = r->options.seed ? SEEDED_TIME : (u64)time(NULL);
         result = run_all(r, &e);
     }
+    int status = exit_status(r);
     run_free(r);
-    return result ? cli_fail("run", &e) : ERROR_NONE;
+    return result ? cli_fail("run", &e) : status;
 }

@@ -32,7 +32,7 @@ struct run_vm_options {
 struct run_options {
     struct run_vm_options vms[RUN_VMS_MAX];
     u32 vm_count;
-    char *state, *seed, *trace_file, *dump;
+    char *state, *seed, *trace_file, *dump, *record, *replay;
     u32 trace;       /* categories */
     bool trace_hash; /* all categories, into a hash */
     bool json, quiet, help;
@@ -74,6 +74,16 @@ struct run_vm {
     u64 console_bytes;
 };
 
+#define INPUT_LINE_MAX 256u /* bytes of console input in one line of a recording */
+
+/* Console input of a recording: given when the machine's clock has come to `ns`. */
+struct run_input {
+    u64 ns;
+    u32 vm;
+    u8 bytes[INPUT_LINE_MAX];
+    size_t count;
+};
+
 enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHASES };
 
 struct run {
@@ -88,6 +98,8 @@ struct run {
     u32 keyboard;             /* which VM gets the input */
     bool quit;                /* the user left with Ctrl-A x */
     u64 phase_ns[RUN_PHASES]; /* of the host's clock */
+    FILE *record, *replay;    /* of console input; NULL: none */
+    struct run_input input;
     FILE *trace_out;
     struct trace_sink trace_sink, hash_sink;
     struct crypto_sha256 *trace_hash;
@@ -115,6 +127,11 @@ void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
 /* Takes what was typed and gives it to the guests; waits up to `wait_ms` if there is nothing.
  * Ctrl-A x sets quit. */
 void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms);
+/* Recordings of console input (--record, --replay). While one is replayed the keyboard is not
+ * asked. */
+int run_input_open(struct run *r, struct error *e);
+void run_input_close(struct run *r);
+int run_input_replay(struct run *r, struct error *e);
 bool run_terminal_is_interactive(const struct run_terminal *t);
 
 /* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */

@@ -259,6 +259,22 @@ static int option_dump(struct run_options *o, const char *value, struct error *e
     return 0;
 }
 
+static int option_record(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->record);
+    o->record = copy(value);
+    return 0;
+}
+
+static int option_replay(struct run_options *o, const char *value, struct error *e)
+{
+    (void)e;
+    free(o->replay);
+    o->replay = copy(value);
+    return 0;
+}
+
 static int option_json(struct run_options *o, const char *value, struct error *e)
 {
     (void)value;
@@ -308,6 +324,8 @@ static const struct option_row options[] = {
     {"trace",      option_trace,      false, "WORDS   print events: all, or command,switch,key,view,page,vm,owner,device"},
     {"trace-file", option_trace_file, false, "FILE    ... into a file instead of standard error"},
     {"trace-hash", option_trace_hash, true,  "        say the SHA-256 of all events at the end"},
+    {"record",     option_record,     false, "FILE    write down console input and when it came"},
+    {"replay",     option_replay,     false, "FILE    console input from such a file, at the same times"},
     {"dump",       option_dump,       false, "FILE    at the end: all of DRAM as a probe on the bus reads it"},
     {"json",       option_json,       true,  "        steps, events, consoles and summary as JSON lines"},
     {"quiet",      option_quiet,      true,  "        the guests' consoles and nothing else"},
@@ -397,4 +415,6 @@ void run_free_options(struct run_options *o)
     free(o->seed);
     free(o->trace_file);
     free(o->dump);
+    free(o->record);
+    free(o->replay);
 }

@@ -5,6 +5,9 @@
  */
 #include "cli/run.h"
 
+#include "base/bytes.h"
+
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -43,6 +46,18 @@ bool run_terminal_is_interactive(const struct run_terminal *t)
     return t && t->raw;
 }
 
+/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. */
+static void give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
+{
+    vm_console_input(r->vms[index].vm, bytes, count);
+    if (!r->record)
+        return;
+    fprintf(r->record, "%" PRIu64 " %u ", host_time_ns(machine_host(r->machine)), index);
+    for (size_t i = 0; i < count; i++)
+        fprintf(r->record, "%02x", bytes[i]);
+    fputc('\n', r->record);
+}
+
 static void key_after_escape(struct run *r, u8 key)
 {
     if (key == 'x' || key == 'X') {
@@ -51,29 +66,78 @@ static void key_after_escape(struct run *r, u8 key)
         r->keyboard = (r->keyboard + 1) % r->vm_count;
         run_step(r, "console", "keyboard goes to %s", r->vms[r->keyboard].options->name);
     } else if (key == ESCAPE) {
-        vm_console_input(r->vms[r->keyboard].vm, &key, 1);
+        give_guest(r, r->keyboard, &key, 1);
     }
 }
 
 static void give(struct run_terminal *t, struct run *r, const u8 *bytes, size_t count)
 {
+    size_t first = 0;
     for (size_t i = 0; i < count; i++) {
-        if (t->escape) {
-            t->escape = false;
+        if (!t->escape && !(bytes[i] == ESCAPE && t->raw))
+            continue;
+        if (i > first)
+            give_guest(r, r->keyboard, bytes + first, i - first);
+        first = i + 1;
+        if (t->escape)
             key_after_escape(r, bytes[i]);
-        } else if (bytes[i] == ESCAPE && t->raw) {
-            t->escape = true;
-        } else {
-            vm_console_input(r->vms[r->keyboard].vm, &bytes[i], 1);
-        }
+        t->escape = !t->escape;
     }
+    if (count > first)
+        give_guest(r, r->keyboard, bytes + first, count - first);
+}
+
+/* The next line of a recording; none is left: a time that never comes. */
+static int replay_next(struct run *r, struct error *e)
+{
+    char line[64 + 2 * INPUT_LINE_MAX], hex[2 * INPUT_LINE_MAX + 1];
+    struct run_input *in = &r->input;
+    unsigned long long ns;
+    in->ns = UINT64_MAX;
+    if (!fgets(line, sizeof line, r->replay))
+        return 0;
+    if (sscanf(line, "%llu %u %512s", &ns, &in->vm, hex) != 3 || in->vm >= r->vm_count ||
+        strlen(hex) % 2 || !hex_decode(in->bytes, strlen(hex) / 2, hex))
+        return error_set(e, ERROR_FILE, "%s: a line is not \"TIME VM HEX\"", r->options.replay);
+    in->ns = ns;
+    in->count = strlen(hex) / 2;
+    return 0;
+}
+
+int run_input_open(struct run *r, struct error *e)
+{
+    const struct run_options *o = &r->options;
+    r->input.ns = UINT64_MAX;
+    if (o->record && !(r->record = fopen(o->record, "w")))
+        return error_set(e, ERROR_FILE, "%s: cannot be written", o->record);
+    if (o->replay && !(r->replay = fopen(o->replay, "r")))
+        return error_set(e, ERROR_FILE, "%s: cannot be read", o->replay);
+    return r->replay ? replay_next(r, e) : 0;
+}
+
+void run_input_close(struct run *r)
+{
+    if (r->record)
+        fclose(r->record);
+    if (r->replay)
+        fclose(r->replay);
+}
+
+int run_input_replay(struct run *r, struct error *e)
+{
+    while (r->input.ns <= host_time_ns(machine_host(r->machine))) {
+        give_guest(r, r->input.vm, r->input.bytes, r->input.count);
+        if (replay_next(r, e))
+            return -1;
+    }
+    return 0;
 }
 
 void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms)
 {
     u8 bytes[256];
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (!t || t->ended)
+    if (!t || t->ended || r->replay)
         return;
     if (poll(&in, 1, wait_ms) <= 0)
         return;
