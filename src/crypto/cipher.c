@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AES-128: counter mode for what travels, XTS for what lies in memory. */
+/* AES-128: counter mode for what travels, XTS for what lies in memory; AES-256-GCM for SNP's messages and pages. */
 #include "crypto/internal.h"
 
 #include <openssl/evp.h>
@@ -74,4 +74,43 @@ void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8
     store_le64(unit, frame_number);
     must(EVP_DecryptInit_ex2(c->decrypt, NULL, NULL, unit, NULL) == 1 &&
          EVP_DecryptUpdate(c->decrypt, out, &written, in, PAGE_SIZE) == 1);
+}
+
+/* Lengths are at most a page's; OpenSSL's int is no limit. */
+static EVP_CIPHER_CTX *gcm_start(const u8 *key, const u8 *iv, bool encrypt, const void *aad, size_t aad_size)
+{
+    library_start();
+    int written;
+    EVP_CIPHER_CTX *gcm = EVP_CIPHER_CTX_new();
+    must(gcm && EVP_CipherInit_ex2(gcm, EVP_aes_256_gcm(), key, iv, encrypt, NULL) == 1 &&
+         (!aad_size || EVP_CipherUpdate(gcm, NULL, &written, aad, (int)aad_size) == 1));
+    return gcm;
+}
+
+void crypto_aes256_gcm_seal(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
+                            const void *in, void *out, size_t size, u8 tag[16])
+{
+    u8 rest[16];
+    int written;
+    EVP_CIPHER_CTX *gcm = gcm_start(key, iv, true, aad, aad_size);
+    must((!size || EVP_EncryptUpdate(gcm, out, &written, in, (int)size) == 1) &&
+         EVP_EncryptFinal_ex(gcm, rest, &written) == 1 &&
+         EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_GET_TAG, 16, tag) == 1);
+    EVP_CIPHER_CTX_free(gcm);
+}
+
+bool crypto_aes256_gcm_open(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
+                            const void *in, void *out, size_t size, const u8 tag[16])
+{
+    u8 expected[16], rest[16];
+    int written;
+    memcpy(expected, tag, sizeof expected);
+    EVP_CIPHER_CTX *gcm = gcm_start(key, iv, false, aad, aad_size);
+    must((!size || EVP_DecryptUpdate(gcm, out, &written, in, (int)size) == 1) &&
+         EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, 16, expected) == 1);
+    bool good = EVP_DecryptFinal_ex(gcm, rest, &written) == 1;
+    EVP_CIPHER_CTX_free(gcm);
+    if (!good && size)
+        crypto_wipe(out, size);
+    return good;
 }

@@ -56,6 +56,13 @@ void crypto_sev_kdf(const void *key, size_t key_size, const char *label, const v
 /* AES-128-CTR with a 128-bit big-endian counter [sev 7.1]; in place allowed. */
 void crypto_aes128_ctr(const u8 key[16], const u8 iv[16], const void *in, void *out, size_t size);
 
+/* AES-256-GCM with a 12-byte IV and a 16-byte tag [snp 6.1]; in place allowed. Open: false if the tag is wrong,
+ * `out` is zero then. */
+void crypto_aes256_gcm_seal(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
+                            const void *in, void *out, size_t size, u8 tag[16]);
+bool crypto_aes256_gcm_open(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
+                            const void *in, void *out, size_t size, const u8 tag[16]);
+
 /* --- The memory controller's page cipher ------------------------------------------------------- */
 
 /* AES-128-XTS over 16-byte blocks, unit = 4 KiB frame, unit number = the frame's system address >> 12.

@@ -11,6 +11,7 @@
 #define SOFTSEV_PROTOCOL_PROTOCOL_H
 
 #include "abi/sev_cert.h"
+#include "abi/snp.h"
 #include "base/error.h"
 #include "crypto/crypto.h"
 
@@ -189,5 +190,30 @@ enum cert_check report_verify(const struct sev_attestation_report *report,
 
 bool identity_cek(const u8 fuses[32], struct ec_private *cek);
 bool identity_chip_id(const u8 fuses[32], u8 id[64]);
+
+/* SNP's endorsement keys. Hardware's derivations are secret; these are ours, the same for the chip and for whoever
+ * certifies it. The key is bound to every byte of the TCB_VERSION. */
+bool identity_vcek(const u8 fuses[32], u64 tcb, struct ec_private *vcek);
+/* A VLEK belongs to a cloud provider and not to a chip: it derives from a hashstick and a TCB [snp 3.3]. */
+bool identity_vlek(const u8 stick[SNP_VLEK_STICK_SIZE], u64 tcb, struct ec_private *vlek);
+/* A hashstick on its way to one chip. Unwrap: false if it is not for this chip or was changed. */
+void vlek_wrap(const u8 fuses[32], u64 tcb, const u8 iv[12], const u8 stick[SNP_VLEK_STICK_SIZE],
+               struct snp_wrapped_vlek *out);
+bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in, u8 stick[SNP_VLEK_STICK_SIZE]);
+
+/* --- SNP's keys and signatures as they lie in reports and ID blocks [snp 5.6, 7] ------------------------------ */
+
+void snp_signature_put(struct snp_signature *out, const struct ec_signature *signature);
+/* False: R or S is longer than 48 bytes. */
+bool snp_signature_get(const struct snp_signature *in, struct ec_signature *signature);
+void snp_public_key_put(struct snp_public_key *out, const struct ec_public *key);
+/* False: not P-384, a coordinate that is too long, or not on the curve. */
+bool snp_public_key_get(const struct snp_public_key *in, struct ec_public *key);
+bool snp_sign(struct crypto *c, const struct ec_private *key, const void *message, size_t size,
+              struct snp_signature *out);
+bool snp_verify(const struct ec_public *key, const void *message, size_t size,
+                const struct snp_signature *signature);
+/* The signature of a report by a VCEK or VLEK. */
+bool snp_report_verify(const struct snp_report *report, const struct ec_public *key);
 
 #endif
