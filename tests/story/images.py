@@ -64,7 +64,7 @@ nothing: .quad 0, 0
 
 def runs(s, kernel, mode, text, *more):
     code, events, error = s.run("--kernel", kernel, "--mode", mode, "--memory", "16", *more)
-    want(code == 0, error)
+    want(code == 2 * 5 + 1, error)
     want(console(events) == text, console(events))
     vm = summary(events)["vms"][0]
     want(vm["state"] == "debug exit" and vm["debug_exit_code"] == 5, vm)

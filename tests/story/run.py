@@ -99,6 +99,23 @@ def two_boots_from_one_seed_are_equal_to_the_byte(s):
     want(first[0] != other[0] and first[2] != other[2], "another seed gives the same run")
 
 
+@slow
+def a_recorded_session_repeats_to_the_byte(s):
+    record, again = s.path("record"), s.path("again")
+    s.write("record", b"2000000000 0 %b0a\n3000000000 0 %b0a\n" % (b"echo $((6*7))".hex().encode(), b"poweroff -f".hex().encode()))
+
+    def session(*more):
+        code, events, error = s.linux("none", "--seed", "session", "--trace-hash", *more, append="shell")
+        want(code == 0, error)
+        return console(events).replace("\r", ""), summary(events)["trace_sha256"]
+
+    first = session("--replay", record, "--record", again)
+    want("\n42\n" in first[0], "the guest's shell did not get its input")
+    want(first == session("--replay", again), "two replays differ")
+    code, _, error = s.linux("none", "--replay", s.write("bad", b"now 0 zz\n"))
+    want(code == 3 and "TIME VM HEX" in error, (code, error))
+
+
 def two_encrypted_vms_and_a_plain_one_share_a_machine(s):
     vm = {"kernel": s.kernel, "initrd": s.initrd, "append": f"console=ttyS0 panic=-1 cryptomgr.notests {MARKER}", "memory": 256}
     bobs = s.write("bobs", b"another word, and bob's alone: 71d0c6\n")
@@ -143,6 +160,7 @@ tell(
     while_it_runs_the_secret_is_not_in_dram_either,
     without_encryption_the_host_reads_all_of_it,
     two_boots_from_one_seed_are_equal_to_the_byte,
+    a_recorded_session_repeats_to_the_byte,
     two_encrypted_vms_and_a_plain_one_share_a_machine,
     a_person_sees_each_vms_lines_by_name,
 )
