@@ -38,7 +38,7 @@ struct image_description run_describe(const struct run_vm *v)
     return (struct image_description){
         .memory_size = v->options->memory,
         .mode = v->options->mode,
-        .secret = v->options->secret,
+        .secret = v->options->secret || v->options->owner_dir,
         .kernel = image_file(&v->kernel),
         .initrd = image_file(&v->initrd),
         .command_line = v->options->append,

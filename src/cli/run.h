@@ -23,7 +23,9 @@ struct run_file {
 
 struct run_vm_options {
     char *name, *kernel, *initrd, *append, *secret, *disk;
-    u64 memory; /* bytes */
+    char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
+    char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
+    u64 memory;       /* bytes */
     enum image_mode mode;
     bool disk_read_only, virtio_console, tamper;
     u32 policy;
@@ -39,6 +41,7 @@ struct run_options {
     u64 time_seconds; /* the clock of day at the start */
     bool time_given;
     u64 limit_ns; /* of machine time; 0: none */
+    u64 owner_wait_seconds;
 };
 
 /* Text of --help. */
@@ -141,6 +144,17 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e);
 void run_close_identity(struct run *r);
 int run_platform(struct run *r, struct error *e);
 int run_launch(struct run_vm *v, struct error *e);
+
+/* --- An owner elsewhere, by files in --owner-dir (run_remote.c) -------------------------------- */
+
+struct owner;
+struct sev_platform_chain;
+
+/* Gives the certificates; waits for key and session. */
+int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
+                       const struct platform_status *s, struct owner *out, struct error *e);
+/* Gives the measurement; waits for the secret and carries it to the firmware. */
+int run_remote_secret(struct run_vm *v, struct error *e);
 
 u64 run_clock_ns(void); /* the host's monotonic clock */
 

@@ -4,6 +4,7 @@
  * the guest owner. They share no memory here but the bytes that pass; the owner plans the image
  * anew from the files.
  */
+#include "cli/owner.h"
 #include "cli/run.h"
 #include "cli/state.h"
 
@@ -138,8 +139,15 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
 {
     struct run *r = v->run;
     struct sev_platform_chain chain;
-    if (export_chain(r, &chain, e) ||
-        owner_start(r->owner_crypto, &chain, &r->identity->who.root, v->options->policy, owner, e))
+    struct platform_status s;
+    struct amd_chain root = r->identity->who.root;
+    if (export_chain(r, &chain, e))
+        return -1;
+    if (v->options->owner_dir)
+        return platform_get_status(r->hv, &s, e) ? with_rule(r, e)
+                                                 : run_remote_session(v, &chain, &s, owner, e);
+    if ((v->options->owner_root && owner_read_root(v->options->owner_root, &root, e)) ||
+        owner_start(r->owner_crypto, &chain, &root, v->options->policy, owner, e))
         return -1;
     run_step(
         r, "owner",
@@ -225,13 +233,21 @@ static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struc
     return 0;
 }
 
+/* The owner's decision; without one the launch ends here. */
+static int owner_decides(struct run_vm *v, struct owner *owner, struct error *e)
+{
+    if (v->options->owner_dir)
+        return run_remote_secret(v, e) ? with_rule(v->run, e) : 0;
+    return owner_checks(v, owner, e) || owner_sends_secret(v, owner, e) ? -1 : 0;
+}
+
 int run_launch(struct run_vm *v, struct error *e)
 {
     struct run *r = v->run;
     struct owner owner = {0};
     int result = -1;
     if (!owner_meets_platform(v, &owner, e) && !hypervisor_launches(v, &owner, e) &&
-        !owner_checks(v, &owner, e) && !owner_sends_secret(v, &owner, e)) {
+        !owner_decides(v, &owner, e)) {
         result = vm_launch_finish(v->vm, e) ? with_rule(r, e) : 0;
         if (!result)
             run_step(r, "hypervisor", "LAUNCH_FINISH, VMRUN");

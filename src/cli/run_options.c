@@ -80,6 +80,8 @@ SET_TEXT(initrd)
 SET_TEXT(append)
 SET_TEXT(secret)
 SET_TEXT(disk)
+SET_TEXT(owner_dir)
+SET_TEXT(owner_root)
 
 static int set_read_only(struct run_vm_options *v, const char *value, struct error *e)
 {
@@ -121,6 +123,8 @@ static const struct setting settings[] = {
     {"mode",           set_mode,           false, "MODE    none or sev (none)"},
     {"policy",         set_policy,         false, "NUMBER  guest policy under sev (1: no debugging)"},
     {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
+    {"owner-root",     set_owner_root,     false, "FILE    the root that the owner trusts (this platform's manufacturer)"},
+    {"owner-dir",      set_owner_dir,      false, "DIR     instead: the owner is elsewhere; files of the exchange go in and out here"},
     {"disk",           set_disk,           false, "FILE    a raw disk image, as virtio disk"},
     {"disk-read-only", set_read_only,      true,  "        the guest cannot change it"},
     {"virtio-console", set_virtio_console, true,  "        a second console, /dev/hvc0 in the guest"},
@@ -308,6 +312,13 @@ static int option_limit(struct run_options *o, const char *value, struct error *
     return 0;
 }
 
+static int option_owner_wait(struct run_options *o, const char *value, struct error *e)
+{
+    if (parse_number(value, 1000000, &o->owner_wait_seconds))
+        return error_set(e, ERROR_USAGE, "owner-wait '%s': seconds", value);
+    return 0;
+}
+
 struct option_row {
     const char *name;
     int (*set)(struct run_options *o, const char *value, struct error *e);
@@ -329,6 +340,7 @@ static const struct option_row options[] = {
     {"dump",       option_dump,       false, "FILE    at the end: all of DRAM as a probe on the bus reads it"},
     {"json",       option_json,       true,  "        steps, events, consoles and summary as JSON lines"},
     {"quiet",      option_quiet,      true,  "        the guests' consoles and nothing else"},
+    {"owner-wait", option_owner_wait, false, "SECONDS how long each step of an owner elsewhere may take (300)"},
     {"limit",      option_limit,      false, "SECONDS stop after so much machine time"},
 };
 // clang-format on
@@ -382,7 +394,7 @@ static void name_vms(struct run_options *o)
 
 int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
 {
-    memset(o, 0, sizeof *o);
+    *o = (struct run_options){.owner_wait_seconds = 300};
     for (int i = 1, used = 1; i < argc; i += used) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             o->help = true;
@@ -400,6 +412,11 @@ int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
     for (u32 i = 0; i < o->vm_count; i++)
         if (!o->vms[i].kernel)
             return error_set(e, ERROR_USAGE, "%s has no kernel", o->vms[i].name);
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].owner_dir && (o->vms[i].secret || o->vms[i].owner_root))
+            return error_set(e, ERROR_USAGE,
+                             "%s: with --owner-dir secret and root are the owner's own",
+                             o->vms[i].name);
     return 0;
 }
 
@@ -407,7 +424,8 @@ void run_free_options(struct run_options *o)
 {
     for (u32 i = 0; i < o->vm_count; i++) {
         struct run_vm_options *v = &o->vms[i];
-        char *texts[] = {v->name, v->kernel, v->initrd, v->append, v->secret, v->disk};
+        char *texts[] = {v->name,   v->kernel, v->initrd,    v->append,
+                         v->secret, v->disk,   v->owner_dir, v->owner_root};
         for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
             free(texts[k]);
     }

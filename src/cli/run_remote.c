@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest owner on another computer: a folder that carries the exchange, one file each way at a time,
+ * in the forms that `softsev owner` and other tools of the field write and read. Whoever copies the
+ * files is no more trusted than the host. A file counts as soon as it is whole; copies should be put
+ * in place by renaming.
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_NS 20000000 /* of the host's clock, between two looks at the folder */
+
+/* Base64 of 1 to `room` bytes, how many the text says. */
+static int decode_some(const char *name, const char *text, u8 *out, size_t room, size_t *size,
+                       struct error *e)
+{
+    size_t digits = strcspn(text, " \r\n"), padding = 0;
+    while (padding < 2 && padding < digits && text[digits - 1 - padding] == '=')
+        padding++;
+    *size = digits / 4 * 3 - min_u64(padding, digits / 4 * 3);
+    if (!*size || *size > room)
+        return error_set(e, ERROR_FILE, "%s should be base64 of 1 to %zu bytes", name, room);
+    return owner_decode_base64(name, text, out, *size, e);
+}
+
+/* One look. 0: it is there and whole; `size` 0: any size up to `room`. */
+static int look(const char *path, const char *name, u8 *out, size_t room, size_t *size,
+                struct error *e)
+{
+    struct run_file f;
+    if (access(path, F_OK))
+        return error_set(e, ERROR_MEASUREMENT, "the owner has sent no %s", name);
+    if (run_read_file(path, &f, e))
+        return -1;
+    f.data[f.size] = 0; /* run_read_file leaves room for it */
+    int result = *size ? owner_decode_base64(name, (const char *)f.data, out, *size, e)
+                       : decode_some(name, (const char *)f.data, out, room, size, e);
+    run_free_file(&f);
+    return result;
+}
+
+static int wait_for(const struct run_vm *v, const char *name, void *out, size_t room, size_t *size,
+                    struct error *e)
+{
+    char path[500];
+    const size_t wanted = *size;
+    const struct run_options *o = &v->run->options;
+    u64 until = run_clock_ns() + o->owner_wait_seconds * 1000000000ull;
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", v->options->owner_dir, name) >= sizeof path)
+        return error_set(e, ERROR_USAGE, "%s: the path is too long", v->options->owner_dir);
+    for (;;) {
+        struct error why = {.code = ERROR_NONE};
+        *size = wanted;
+        if (!look(path, name, out, room, size, &why))
+            return 0;
+        if (run_clock_ns() >= until)
+            return error_set(e, why.code == ERROR_USAGE ? ERROR_FILE : why.code,
+                             "%s: %s after %" PRIu64 " s", v->options->owner_dir, why.text,
+                             o->owner_wait_seconds);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    }
+}
+
+static int wait_exactly(const struct run_vm *v, const char *name, void *out, size_t size,
+                        struct error *e)
+{
+    return wait_for(v, name, out, size, &size, e);
+}
+
+/* What an earlier launch left: it belongs to another measurement. */
+static int forget_earlier(const char *folder, struct error *e)
+{
+    static const char *const names[] = {"measurement.b64", "secret-header.b64",
+                                        "secret-payload.b64"};
+    char path[500];
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
+            return error_set(e, ERROR_FILE, "%s cannot be removed: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
+                       const struct platform_status *s, struct owner *out, struct error *e)
+{
+    const char *folder = v->options->owner_dir;
+    char text[100];
+    int length = snprintf(text, sizeof text, "{\"api\":\"%u.%u\",\"build\":%u,\"policy\":%u}\n",
+                          s->api_major, s->api_minor, s->build, v->options->policy);
+    if (forget_earlier(folder, e) || owner_write(folder, "chain", chain, sizeof *chain, false, e) ||
+        owner_write(folder, "platform.json", text, (size_t)length, false, e))
+        return -1;
+    run_step(v->run, "hypervisor", "certificates for %s's owner in %s; waits for the session",
+             v->options->name, folder);
+    if (wait_exactly(v, "godh.b64", &out->godh, sizeof out->godh, e) ||
+        wait_exactly(v, "session.b64", &out->session, sizeof out->session, e))
+        return -1;
+    run_step(v->run, "owner", "elsewhere: has sent key and session");
+    return 0;
+}
+
+int run_remote_secret(struct run_vm *v, struct error *e)
+{
+    struct sev_packet_header header;
+    u8 data[OWNER_SECRET_MAX];
+    size_t size = 0;
+    if (owner_write_base64(v->options->owner_dir, "measurement.b64", v->measure, sizeof v->measure,
+                           e))
+        return -1;
+    run_step(v->run, "hypervisor", "measurement for the owner in %s; waits for the secret",
+             v->options->owner_dir);
+    if (wait_exactly(v, "secret-header.b64", &header, sizeof header, e) ||
+        wait_for(v, "secret-payload.b64", data, sizeof data, &size, e))
+        return -1;
+    run_step(v->run, "owner", "elsewhere: has sent a secret of %zu sealed bytes", size);
+    return vm_launch_secret(v->vm, (const u8 *)&header, data, size, e);
+}
