@@ -3,8 +3,7 @@
  * softsev platform: a platform without a guest. Each action powers the secure processor on with the
  * state directory as its flash, sends it commands through the mailbox, and powers it off.
  */
-#include "cli/cli.h"
-#include "cli/state.h"
+#include "cli/platform.h"
 
 #include "base/bytes.h"
 
@@ -15,25 +14,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Where the mailbox's buffers are in the small memory of a platform without guests. */
-#define PLATFORM_MEMORY KIB(64)
-#define AT_COMMAND      0x0000u
-#define AT_FIRST        0x1000u /* PDH, PEK, chip id */
-#define AT_SECOND       0x2000u /* PEK, OCA, CEK; an OCA */
-
-struct platform {
-    /* options */
-    const char *directory, *seed, *out, *pek, *oca;
-    char default_directory[400];
-    bool json;
-    /* the machine */
-    struct cli_state *state;
-    struct crypto *crypto;
-    struct memory *memory;
-    struct firmware *firmware;
-    struct cli_identity identity;
-};
 
 struct action {
     const char *name;
@@ -49,8 +29,7 @@ static void progress(const char *what)
     fprintf(stderr, "softsev platform: %s\n", what);
 }
 
-/* One command: the buffer goes to memory and comes back. */
-static int command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e)
+int platform_command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e)
 {
     memory_write(p->memory, AT_COMMAND, KEY_RAW, buffer, size);
     u32 status = firmware_mailbox(p->firmware, id, AT_COMMAND);
@@ -65,7 +44,7 @@ static int command(struct platform *p, u32 id, void *buffer, size_t size, struct
 static int simple(struct platform *p, u32 id, struct error *e)
 {
     u8 none[1];
-    return command(p, id, none, 0, e);
+    return platform_command(p, id, none, 0, e);
 }
 
 static int check_exists(const struct platform *p, struct error *e)
@@ -128,10 +107,10 @@ static void power_off(struct platform *p)
     crypto_wipe(p->identity.fuses, sizeof p->identity.fuses);
 }
 
-static int init(struct platform *p, struct error *e)
+int platform_start(struct platform *p, struct error *e)
 {
     struct sev_init in = {.options = 0};
-    return command(p, SEV_CMD_INIT, &in, sizeof in, e);
+    return platform_command(p, SEV_CMD_INIT, &in, sizeof in, e);
 }
 
 /* PDH and chain as the firmware exports them, with the CEK that the authority has signed in the place of the
@@ -142,7 +121,7 @@ static int export_chain(struct platform *p, struct sev_platform_chain *out, stru
                                      .pdh_len = SEV_CERT_SIZE,
                                      .chain_paddr = AT_SECOND,
                                      .chain_len = SEV_CERT_CHAIN_SIZE};
-    if (command(p, SEV_CMD_PDH_CERT_EXPORT, &in, sizeof in, e))
+    if (platform_command(p, SEV_CMD_PDH_CERT_EXPORT, &in, sizeof in, e))
         return -1;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &out->pdh, sizeof out->pdh);
     memory_read(p->memory, AT_SECOND, KEY_RAW, &out->chain, sizeof out->chain);
@@ -180,7 +159,7 @@ static int read_cert(const char *path, struct sev_cert *out, struct error *e)
     return 0;
 }
 
-static int need(const char *value, const char *option, struct error *e)
+int platform_need(const char *value, const char *option, struct error *e)
 {
     return value ? 0 : error_set(e, ERROR_USAGE, "this needs %s", option);
 }
@@ -196,8 +175,8 @@ struct report {
 static int read_report(struct platform *p, struct report *r, struct error *e)
 {
     struct sev_buffer id = {.paddr = AT_FIRST, .len = SEV_CHIP_ID_SIZE};
-    if (command(p, SEV_CMD_PLATFORM_STATUS, &r->status, sizeof r->status, e) ||
-        command(p, SEV_CMD_GET_ID, &id, sizeof id, e))
+    if (platform_command(p, SEV_CMD_PLATFORM_STATUS, &r->status, sizeof r->status, e) ||
+        platform_command(p, SEV_CMD_GET_ID, &id, sizeof id, e))
         return -1;
     memory_read(p->memory, AT_FIRST, KEY_RAW, r->chip_id, sizeof r->chip_id);
     hex_encode(r->chip_id_hex, r->chip_id, sizeof r->chip_id);
@@ -242,13 +221,13 @@ static int report(struct platform *p, struct error *e)
 
 static int run_init(struct platform *p, struct error *e)
 {
-    return init(p, e) ? -1 : report(p, e);
+    return platform_start(p, e) ? -1 : report(p, e);
 }
 
 static int run_export(struct platform *p, struct error *e)
 {
     struct sev_platform_chain c;
-    if (need(p->out, "--out DIR", e) || init(p, e) || export_chain(p, &c, e))
+    if (platform_need(p->out, "--out DIR", e) || platform_start(p, e) || export_chain(p, &c, e))
         return -1;
     const struct amd_chain *root = &p->identity.root;
     u8 root_file[2 * AMD_CERT_SIZE_MAX];
@@ -286,19 +265,19 @@ static int run_reset(struct platform *p, struct error *e)
 
 static int run_pek_gen(struct platform *p, struct error *e)
 {
-    return init(p, e) || simple(p, SEV_CMD_PEK_GEN, e) ? -1 : report(p, e);
+    return platform_start(p, e) || simple(p, SEV_CMD_PEK_GEN, e) ? -1 : report(p, e);
 }
 
 static int run_pdh_gen(struct platform *p, struct error *e)
 {
-    return init(p, e) || simple(p, SEV_CMD_PDH_GEN, e) ? -1 : report(p, e);
+    return platform_start(p, e) || simple(p, SEV_CMD_PDH_GEN, e) ? -1 : report(p, e);
 }
 
 static int run_pek_csr(struct platform *p, struct error *e)
 {
     struct sev_buffer in = {.paddr = AT_FIRST, .len = SEV_CERT_SIZE};
-    if (need(p->out, "--out FILE", e) || init(p, e) ||
-        command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
+    if (platform_need(p->out, "--out FILE", e) || platform_start(p, e) ||
+        platform_command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
         return -1;
     struct sev_cert csr;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
@@ -308,8 +287,8 @@ static int run_pek_csr(struct platform *p, struct error *e)
 static int run_cert_import(struct platform *p, struct error *e)
 {
     struct sev_cert pek, oca;
-    if (need(p->pek, "--pek FILE", e) || need(p->oca, "--oca FILE", e) ||
-        read_cert(p->pek, &pek, e) || read_cert(p->oca, &oca, e) || init(p, e))
+    if (platform_need(p->pek, "--pek FILE", e) || platform_need(p->oca, "--oca FILE", e) ||
+        read_cert(p->pek, &pek, e) || read_cert(p->oca, &oca, e) || platform_start(p, e))
         return -1;
     memory_write(p->memory, AT_FIRST, KEY_RAW, &pek, sizeof pek);
     memory_write(p->memory, AT_SECOND, KEY_RAW, &oca, sizeof oca);
@@ -317,7 +296,7 @@ static int run_cert_import(struct platform *p, struct error *e)
                                      .pek_len = SEV_CERT_SIZE,
                                      .oca_paddr = AT_SECOND,
                                      .oca_len = SEV_CERT_SIZE};
-    return command(p, SEV_CMD_PEK_CERT_IMPORT, &in, sizeof in, e) ? -1 : report(p, e);
+    return platform_command(p, SEV_CMD_PEK_CERT_IMPORT, &in, sizeof in, e) ? -1 : report(p, e);
 }
 
 static int run_id(struct platform *p, struct error *e)
@@ -343,6 +322,8 @@ static const struct action actions[] = {
     {"pek-csr", run_pek_csr, false, "write the PEK's signing request to --out"},
     {"cert-import", run_cert_import, false,
      "take an owner: --pek, the signed request, and --oca, its certificate"},
+    {"measure", platform_measure, false,
+     "launch the bytes of --launch under --session and print what is measured; nothing runs"},
     {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
 };
 
@@ -360,6 +341,9 @@ static void print_help(FILE *out)
           "  --seed TEXT  all randomness from it: the same platform on every computer\n"
           "  --out PATH   what is written: a file, for export a folder\n"
           "  --pek FILE   --oca FILE   for cert-import\n"
+          "  --launch FILE, --session DIR, --policy NUMBER (1)   for measure: the launched bytes "
+          "in order,\n"
+          "               godh.b64 and session.b64 from `softsev owner session`, and its policy\n"
           "  --json       the report as one line of JSON\n",
           out);
 }
@@ -367,13 +351,11 @@ static void print_help(FILE *out)
 static int parse_options(struct platform *p, int argc, char **argv, struct error *e)
 {
     static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'},
-        {"out", required_argument, NULL, 'o'},
-        {"pek", required_argument, NULL, 'p'},
-        {"oca", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0},
+        {"state", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'r'},
+        {"out", required_argument, NULL, 'o'},     {"pek", required_argument, NULL, 'p'},
+        {"oca", required_argument, NULL, 'c'},     {"launch", required_argument, NULL, 'l'},
+        {"session", required_argument, NULL, 'S'}, {"policy", required_argument, NULL, 'P'},
+        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0},
     };
     opterr = 0;
     optind = 1;
@@ -393,6 +375,15 @@ static int parse_options(struct platform *p, int argc, char **argv, struct error
             break;
         case 'c':
             p->oca = optarg;
+            break;
+        case 'l':
+            p->launch = optarg;
+            break;
+        case 'S':
+            p->session = optarg;
+            break;
+        case 'P':
+            p->policy = optarg;
             break;
         case 'j':
             p->json = true;

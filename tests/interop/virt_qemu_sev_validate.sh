@@ -92,12 +92,28 @@ else
     echo "ok $number - measurement with kernel hashes # skip $(tail -n 1 "$work/log")"
 fi
 
+# The same through the mailbox: LAUNCH_START with the owner's session, UPDATE_DATA over the bytes, MEASURE.
+launched() { "$softsev" platform measure --state "$work/state" --session "$work/s" --launch "$1"; }
+check "it accepts what the firmware measured of a firmware image" validate --firmware "$work/firmware" \
+    --measurement "$(launched "$work/firmware")"
+if "$softsev" owner explain --firmware "$amdsev" --kernel-hashes --kernel "$work/kernel" --initrd "$work/initrd" \
+    --append "console=ttyS0" --dump "$work/hashed" >/dev/null 2>"$work/log"; then
+    check "it accepts what the firmware measured with kernel hashes" validate --firmware "$amdsev" \
+        --kernel "$work/kernel" --initrd "$work/initrd" --cmdline "console=ttyS0" \
+        --measurement "$(launched "$work/hashed")"
+else
+    number=$((number + 1))
+    echo "ok $number - launch with kernel hashes # skip $(tail -n 1 "$work/log")"
+fi
+
 # Direct boot: what softsev run launches, written out in order, is to the tool just one more firmware image.
 guest=(--kernel "${OUT:-}/vmlinuz" --initrd "${OUT:-}/initrd.cpio.gz" --append "console=ttyS0" --memory 256M --owner-secret)
 if [ -f "${OUT:-}/vmlinuz" ]; then
     direct=$(expect "${guest[@]}")
     check "the bytes of a direct boot are written out" "$softsev" owner explain "${guest[@]}" --dump "$work/dump"
     check "it accepts our measurement of a direct boot" validate --firmware "$work/dump" --measurement "$direct"
+    check "it accepts what the firmware measured of a direct boot" validate --firmware "$work/dump" \
+        --measurement "$(launched "$work/dump")"
 else
     number=$((number + 1))
     echo "ok $number - measurement of a direct boot # skip no guest kernel in ${OUT:-OUT}"

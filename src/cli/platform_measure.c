@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order, without a
+ * guest that would run them [sev 5.4]. What is measured does not depend on addresses [sev 7.5], so the
+ * pieces take turns at one place in memory.
+ */
+#include "cli/owner.h"
+#include "cli/platform.h"
+#include "cli/run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static int read_base64(const char *folder, const char *name, void *out, size_t size,
+                       struct error *e)
+{
+    char path[500];
+    struct run_file text;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (run_read_file(path, &text, e))
+        return -1;
+    text.data[text.size] = 0; /* run_read_file leaves room for it */
+    int result = owner_decode_base64(path, (const char *)text.data, out, size, e);
+    run_free_file(&text);
+    return result;
+}
+
+/* The guest's context, with the owner's session if there is one, and its key in the memory controller. */
+static int start(struct platform *p, u32 *handle, struct error *e)
+{
+    u64 policy = 1;
+    struct sev_cert godh;
+    struct sev_session session;
+    struct sev_start in = {.handle = 0};
+    if (p->policy && owner_number("--policy", p->policy, ~0u, &policy, e))
+        return -1;
+    in.policy = (u32)policy;
+    if (p->session) {
+        if (read_base64(p->session, "godh.b64", &godh, sizeof godh, e) ||
+            read_base64(p->session, "session.b64", &session, sizeof session, e))
+            return -1;
+        memory_write(p->memory, AT_FIRST, KEY_RAW, &godh, sizeof godh);
+        memory_write(p->memory, AT_SECOND, KEY_RAW, &session, sizeof session);
+        in.dh_cert_paddr = AT_FIRST;
+        in.dh_cert_len = sizeof godh;
+        in.session_paddr = AT_SECOND;
+        in.session_len = sizeof session;
+    }
+    u8 nothing[1];
+    firmware_wbinvd(p->firmware, 0);
+    if (platform_command(p, SEV_CMD_DF_FLUSH, nothing, 0, e) ||
+        platform_command(p, SEV_CMD_LAUNCH_START, &in, sizeof in, e))
+        return -1;
+    *handle = in.handle;
+    struct sev_activate activate = {.handle = in.handle, .asid = 1};
+    return platform_command(p, SEV_CMD_ACTIVATE, &activate, sizeof activate, e);
+}
+
+static int update(struct platform *p, u32 handle, const struct run_file *file, struct error *e)
+{
+    for (size_t at = 0; at < file->size; at += DATA_MAX) {
+        struct sev_launch_range in = {
+            .handle = handle,
+            .paddr = AT_DATA,
+            .len = (u32)min_u64(DATA_MAX, file->size - at),
+        };
+        memory_write(p->memory, AT_DATA, KEY_RAW, file->data + at, in.len);
+        if (platform_command(p, SEV_CMD_LAUNCH_UPDATE_DATA, &in, sizeof in, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int measure(struct platform *p, u32 handle, struct error *e)
+{
+    u8 measurement[48];
+    char text[65];
+    struct sev_launch_range in = {.handle = handle, .paddr = AT_FIRST, .len = sizeof measurement};
+    if (platform_command(p, SEV_CMD_LAUNCH_MEASURE, &in, sizeof in, e))
+        return -1;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, measurement, sizeof measurement);
+    owner_encode_base64(text, measurement, sizeof measurement);
+    printf(p->json ? "{\"measurement\":\"%s\"}\n" : "%s\n", text);
+    return 0;
+}
+
+int platform_measure(struct platform *p, struct error *e)
+{
+    struct run_file file;
+    u32 handle;
+    if (platform_need(p->launch, "--launch FILE", e) || run_read_file(p->launch, &file, e))
+        return -1;
+    int result = 0;
+    if (file.size == 0 || file.size % 16)
+        result = error_set(e, ERROR_FILE, "%s: %zu bytes; what is launched has a multiple of 16",
+                           p->launch, file.size);
+    if (!result)
+        result = platform_start(p, e) || start(p, &handle, e) || update(p, handle, &file, e) ||
+                         measure(p, handle, e)
+                     ? -1
+                     : 0;
+    run_free_file(&file);
+    return result;
+}
