@@ -341,9 +341,7 @@ static void print_help(FILE *out)
           "  --seed TEXT  all randomness from it: the same platform on every computer\n"
           "  --out PATH   what is written: a file, for export a folder\n"
           "  --pek FILE   --oca FILE   for cert-import\n"
-          "  --launch FILE, --session DIR, --policy NUMBER (1)   for measure: the launched bytes "
-          "in order,\n"
-          "               godh.b64 and session.b64 from `softsev owner session`, and its policy\n"
+          "  --launch FILE   --session DIR   --policy NUMBER (1)   for measure\n"
           "  --json       the report as one line of JSON\n",
           out);
 }
