@@ -139,7 +139,7 @@ static void assert_nothing_of_it(const u8 *bytes, size_t size)
 {
     for (size_t i = 0; i + 8 <= size; i++) {
         assert_memory_not_equal(bytes + i, PATTERN, 8);
-        assert_memory_not_equal(bytes + i, PATTERN + 8, 8);
+        assert_memory_not_equal(bytes + i, &PATTERN[8], 8);
     }
 }
 
