@@ -3,6 +3,7 @@
 #ifndef SOFTSEV_IMAGE_INTERNAL_H
 #define SOFTSEV_IMAGE_INTERNAL_H
 
+#include "base/bytes.h"
 #include "image/board.h"
 #include "image/image.h"
 
@@ -46,6 +47,29 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
 bool elf_recognise(const struct image_file *file);
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+
+/* --- ovmf.c: the tables of a flash image ------------------------------------------------------- */
+
+#define OVMF_HASH_TABLE_SIZE 176u
+#define OVMF_SECTION_SIZE    12u
+#define OVMF_NO_HASH_AREA    "%s: has no place for kernel hashes; an AmdSev build of OVMF has one"
+
+enum ovmf_section_type {
+    OVMF_SEC_MEMORY = 1,
+    OVMF_SECRETS = 2,
+    OVMF_CPUID = 3,
+    OVMF_SVSM_CAA = 4,
+    OVMF_KERNEL_HASHES = 0x10,
+};
+
+int ovmf_check(const struct image_file *file, u32 unit, struct error *error); /* its size */
+void ovmf_hash_table(const struct image_file *kernel, const struct image_file *initrd,
+                     const char *command_line, u8 out[OVMF_HASH_TABLE_SIZE]);
+bool ovmf_hash_area(const struct image_file *file, u64 *gpa);     /* false: it has none */
+bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: it has none */
+/* Sections of SNP's metadata: `count` times {u32 gpa, size, type}. */
+int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,
+                  struct error *error);
 
 /* --- acpi.c ----------------------------------------------------------------------------------- */
 

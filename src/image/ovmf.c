@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measuring a flash image that ends at 4 GiB, with the table of kernel hashes if it has a place for
- * one [sev 11, 12]. Such a plan gives the launch digest; running firmware needs more of a machine
- * than the board has.
+ * The tables at the end of a flash image that ends at 4 GiB [sev 11; snp 5.7] and the table of kernel
+ * hashes [sev 12.1]; and such an image as a plan, which gives the launch digest; running firmware needs
+ * more of a machine than the board has.
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
@@ -11,7 +11,7 @@
 #define GUID_SIZE        16u
 #define FOOTER_FROM_END  48u
 #define ENTRY_OVERHEAD   18u /* GUID and length */
-#define HASH_TABLE_SIZE  176u
+#define METADATA_HEADER  16u
 #define HASH_TABLE_BYTES 168u
 #define HASH_ENTRY_BYTES 50u
 
@@ -20,6 +20,10 @@ static const u8 guid_footer[GUID_SIZE] = {0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0x
                                           0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d};
 static const u8 guid_hash_area[GUID_SIZE] = {0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b,
                                              0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54};
+static const u8 guid_reset_block[GUID_SIZE] = {0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f,
+                                               0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e};
+static const u8 guid_metadata[GUID_SIZE] = {0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47,
+                                            0xa7, 0x5e, 0x55, 0x85, 0xa7, 0xbf, 0x67, 0xcc};
 static const u8 guid_hash_table[GUID_SIZE] = {0x06, 0xd6, 0x38, 0x94, 0x22, 0x4f, 0xc9, 0x4c,
                                               0xb4, 0x79, 0xa7, 0x93, 0xd4, 0x11, 0xfd, 0x21};
 static const u8 guid_hash_cmdline[GUID_SIZE] = {0xd8, 0x2d, 0xd0, 0x97, 0x20, 0xbd, 0x94, 0x4c,
@@ -62,37 +66,85 @@ static void hash_entry(struct writer *w, const u8 guid[GUID_SIZE], const void *d
     write_bytes(w, digest, sizeof digest);
 }
 
-static int ovmf_add_hashes(struct image_plan *plan, const struct image_description *d,
-                           struct error *error)
+void ovmf_hash_table(const struct image_file *kernel, const struct image_file *initrd,
+                     const char *command_line, u8 out[OVMF_HASH_TABLE_SIZE])
 {
-    const u8 *area = ovmf_entry(&d->firmware, guid_hash_area, 8);
-    u64 base = area ? load_le32(area) : 0, size = area ? load_le32(area + 4) : 0;
-    if (!area || size < HASH_TABLE_SIZE || base % 16)
-        return error_set(error, ERROR_FILE,
-                         "%s: has no place for kernel hashes; an AmdSev build of OVMF has one",
-                         d->firmware.name);
-    u8 *table = plan_own(plan, HASH_TABLE_SIZE, error);
-    if (!table)
-        return -1;
-    const char *command = d->command_line ? d->command_line : "";
-    struct writer w = writer_of(table, HASH_TABLE_SIZE);
+    const char *command = command_line ? command_line : "";
+    struct writer w = writer_of(out, OVMF_HASH_TABLE_SIZE);
     write_bytes(&w, guid_hash_table, GUID_SIZE);
     write_u16(&w, HASH_TABLE_BYTES);
     hash_entry(&w, guid_hash_cmdline, command, strlen(command) + 1);
-    hash_entry(&w, guid_hash_initrd, d->initrd.data ? d->initrd.data : "", d->initrd.size);
-    hash_entry(&w, guid_hash_kernel, d->kernel.data, d->kernel.size);
-    plan->pieces[plan->piece_count++] =
-        (struct image_piece){"kernel_hashes", base, HASH_TABLE_SIZE, table, HASH_TABLE_SIZE};
+    hash_entry(&w, guid_hash_initrd, initrd->data ? initrd->data : "", initrd->size);
+    hash_entry(&w, guid_hash_kernel, kernel->data, kernel->size);
+    write_zeros(&w, OVMF_HASH_TABLE_SIZE - HASH_TABLE_BYTES);
+}
+
+bool ovmf_hash_area(const struct image_file *file, u64 *gpa)
+{
+    const u8 *area = ovmf_entry(file, guid_hash_area, 8);
+    *gpa = area ? load_le32(area) : 0;
+    return *gpa && *gpa % 16 == 0 && load_le32(area + 4) >= OVMF_HASH_TABLE_SIZE;
+}
+
+bool ovmf_reset_vector(const struct image_file *file, u32 *eip)
+{
+    const u8 *block = ovmf_entry(file, guid_reset_block, 4);
+    *eip = block ? load_le32(block) : 0;
+    return *eip != 0;
+}
+
+int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,
+                  struct error *error)
+{
+    const u8 *entry = ovmf_entry(file, guid_metadata, 4), *f = file->data;
+    u32 from_end = entry ? load_le32(entry) : 0;
+    if (!entry)
+        return error_set(error, ERROR_FILE, "%s: has no metadata for SNP; newer builds of OVMF do",
+                         file->name);
+    if (from_end < METADATA_HEADER || from_end > file->size)
+        return error_set(error, ERROR_FILE, "%s: its metadata would lie outside of it", file->name);
+    const u8 *at = f + file->size - from_end;
+    u32 length = load_le32(at + 4), n = load_le32(at + 12);
+    if (memcmp(at, "ASEV", 4) || load_le32(at + 8) != 1)
+        return error_set(error, ERROR_FILE, "%s: its metadata is not of version 1", file->name);
+    if (length < METADATA_HEADER || length > from_end ||
+        n > (length - METADATA_HEADER) / OVMF_SECTION_SIZE)
+        return error_set(error, ERROR_FILE, "%s: its metadata says %u sections in %u bytes",
+                         file->name, n, length);
+    *sections = reader_of(at + METADATA_HEADER, length - METADATA_HEADER);
+    *count = n;
     return 0;
+}
+
+static int ovmf_add_hashes(struct image_plan *plan, const struct image_description *d,
+                           struct error *error)
+{
+    u64 base;
+    if (!ovmf_hash_area(&d->firmware, &base))
+        return error_set(error, ERROR_FILE, OVMF_NO_HASH_AREA, d->firmware.name);
+    u8 *table = plan_own(plan, OVMF_HASH_TABLE_SIZE, error);
+    if (!table)
+        return -1;
+    ovmf_hash_table(&d->kernel, &d->initrd, d->command_line, table);
+    plan->pieces[plan->piece_count++] = (struct image_piece){
+        "kernel_hashes", base, OVMF_HASH_TABLE_SIZE, table, OVMF_HASH_TABLE_SIZE};
+    return 0;
+}
+
+int ovmf_check(const struct image_file *file, u32 unit, struct error *error)
+{
+    if (file->size && file->size % unit == 0 && file->size <= MIB(64))
+        return 0;
+    return error_set(error, ERROR_FILE,
+                     "%s: %zu bytes; a flash image has up to 64 MiB in multiples of %u", file->name,
+                     file->size, unit);
 }
 
 int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
 {
     const struct image_file *file = &d->firmware;
-    if (!file->size || file->size % 16 || file->size > MIB(64))
-        return error_set(error, ERROR_FILE,
-                         "%s: %zu bytes; a flash image has up to 64 MiB in multiples of 16",
-                         file->name, file->size);
+    if (ovmf_check(file, 16, error))
+        return -1;
     plan->runnable = false;
     plan->flash_size = file->size;
     plan->flash_gpa = GIB(4) - file->size;

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Launch digests for SEV, SEV-ES and SNP against published values, and against golden digests of Debian's
+ * OVMF images on which two public calculators agree.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "crypto/crypto.h"
+#include "image/measure.h"
+#include "vectors.h"
+
+static const char amdsev_suffix[] = "sev/measurement/ovmf_AmdSev_suffix.bin";
+/* After the pages of the image that the suffix is from [snp 11]. */
+static const char amdsev_partial[] =
+    "086e2e9149ebf45abdc3445fba5b2da8270bdbb04094d7a2c37faaa4b24af3aa1"
+    "6aff8c374c2a55c467a50da6d466b74";
+
+static u8 bytes[MIB(8)];
+
+static struct image_file suffix(void)
+{
+    return (struct image_file){"suffix", bytes, vector_load(amdsev_suffix, bytes, sizeof bytes)};
+}
+
+/* An image of OUT/oracles, with the SHA-256 that the golden digests are of; skips if it is another. */
+static struct image_file oracle(const char *name, const char *sha256)
+{
+    const char *out = getenv("OUT");
+    const char *folders[] = {out ? out : "out", "out", "../out", "../../guest", "../guest"};
+    u8 want[32], got[32];
+    char path[600];
+    FILE *f = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(folders) && !f; i++) {
+        snprintf(path, sizeof path, "%s/oracles/%s", folders[i], name);
+        f = fopen(path, "rb");
+    }
+    if (!f) {
+        print_message("no %s\n", name);
+        skip();
+        return (struct image_file){0};
+    }
+    size_t size = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    assert_true(hex_decode(want, sizeof want, sha256));
+    crypto_sha256(bytes, size, got);
+    if (memcmp(want, got, sizeof want)) {
+        print_message("%s is of another version\n", name);
+        skip();
+    }
+    return (struct image_file){name, bytes, size};
+}
+
+static struct image_file debian_amdsev(void)
+{
+    return oracle("OVMF.amdsev.fd",
+                  "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f");
+}
+
+static struct image_file debian_2022(void)
+{
+    return oracle("OVMF.fd", "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773");
+}
+
+static void assert_launch(const struct measure_description *d, const char *expected)
+{
+    u8 digest[MEASURE_DIGEST_MAX];
+    char text[2 * MEASURE_DIGEST_MAX + 1];
+    struct error error = {.code = ERROR_NONE};
+    int result = measure_launch(d, NULL, digest, &error);
+    assert_string_equal(error.text, "");
+    assert_int_equal(result, 0);
+    hex_encode(text, digest, measure_digest_size(d->mode));
+    assert_string_equal(text, expected);
+}
+
+static struct measure_description describe(enum measure_mode mode, struct image_file firmware,
+                                           const char *model, u32 vcpus)
+{
+    struct measure_description d = {
+        .mode = mode, .firmware = firmware, .vcpus = vcpus, .features = 1};
+    assert_true(measure_signature_by_name(model, &d.signature));
+    return d;
+}
+
+static void with_empty_kernel(struct measure_description *d, const char *command_line)
+{
+    d->kernel_hashes = true;
+    d->kernel = d->initrd = (struct image_file){"empty", "", 0};
+    d->command_line = command_line;
+}
+
+static void sev_es_digests_match_the_published_ones(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SEV_ES, suffix(), "EPYC-v4", 1);
+    with_empty_kernel(&d, "");
+    assert_launch(&d, "13810ae661ea11e2bb205621f582fee268f0367c8f97bc297b7fadef3e12002c");
+    d.vcpus = 4;
+    assert_launch(&d, "0dccbcaba8e90b261bd0d2e1863a2f9da714768b7b2a19363cd6ae35aa90de91");
+    d.features = 0x21; /* of no consequence in this mode */
+    assert_launch(&d, "0dccbcaba8e90b261bd0d2e1863a2f9da714768b7b2a19363cd6ae35aa90de91");
+}
+
+static void sev_digests_match_the_published_ones(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SEV, suffix(), "EPYC-v4", 0);
+    with_empty_kernel(&d, NULL);
+    assert_launch(&d, "77f613d7bbcdf12a73782ea9e88b0172aeda50d1a54201cb903594ff52846898");
+    d.command_line = "console=ttyS0 loglevel=7";
+    assert_launch(&d, "82a3ee5d537c3620628270c292ae30cb40c3c878666a7890ee7ef2a08fb535ff");
+}
+
+static void snp_digests_match_the_published_ones(void **state)
+{
+    (void)state;
+    u8 partial[48];
+    struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-v4", 1);
+    assert_launch(&d,
+                  "19358ba9a7615534a9a1e2f0dfc29384dcd4dcb7062ff9c6013b26869a5fc6ecabe033c48dd6f6"
+                  "db5d6d76e7c5df632d");
+    assert_true(hex_decode(partial, sizeof partial, amdsev_partial));
+    d.image_digest = partial;
+    with_empty_kernel(&d, "");
+    assert_launch(&d,
+                  "ddc5224521617a536ee7ce9dd6224d1b58a8d4fda1c741f3ac99fc4bfa04ba6e9fc98646d4a07a"
+                  "9079397fa3852819b5");
+    d.features = 0x21;
+    assert_launch(&d,
+                  "329c8ce0972ae52343b64d34a434a86f245dfd74f5ed7aae15d22efc78fb9683632b9b50e4e1d7"
+                  "fa41179ef98a7ef198");
+    d.features = 1;
+    d.command_line = "console=ttyS0 loglevel=7";
+    assert_launch(&d,
+                  "6d287813eb5222d770f75005c664e34c204f385ce832cc2ce7d0d6f354454362f390ef83a92046"
+                  "c042e706363b4b08fa");
+}
+
+static void debian_amdsev_measures_as_the_calculators_say(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SEV, debian_amdsev(), "EPYC-Milan", 1);
+    assert_launch(&d, "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f");
+    d.mode = MEASURE_SEV_ES;
+    assert_launch(&d, "38034498f7f1d1f0a59918c0618b6dfd44f7bf288beb8f99701a1e894c4cba2e");
+    d.vcpus = 2;
+    assert_launch(&d, "3f7b1dce8aaf2cf6704d89f726f95784dc9f47469269cfcfb6bda4043f03849a");
+    d.vcpus = 1;
+    d.mode = MEASURE_SNP;
+    assert_launch(&d,
+                  "4a7f0dc0ad7c8fc19a056d1f78c6ccc2dda5c69aef1b063650d94598084b89a89a5e295aceb082"
+                  "23b8ddd027620dbe66");
+    d.image_only = true;
+    assert_launch(&d,
+                  "9d0dd8be18c86e3fe3bf0038ed75ebf5340bee69fd2632c8ff9409964575960ae1f7e84be387d2"
+                  "e3467bc3508d1e4806");
+    d = describe(MEASURE_SNP, d.firmware, "EPYC-Turin", 1);
+    d.features = 0x21;
+    assert_launch(&d,
+                  "41c152ca4ed3980570d3f48b70a43cf09284efd86092584983e783b95920df8de8bfda6601e404"
+                  "b98f53ca31b5768f35");
+}
+
+static void debian_2022_measures_as_the_calculators_say(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SEV_ES, debian_2022(), "EPYC-Milan", 1);
+    assert_launch(&d, "8590d0b6d4beced4ec5d855960dd684f2887af7ae80bb6783610620c6aa34362");
+    d.mode = MEASURE_SNP;
+    assert_launch(&d,
+                  "80479ca85a2b182c026f6a3a2f2b180ab968d84b17540dd30de39039e70b8c0c33ead2cae6d34e"
+                  "37750035fcff60bfc8");
+}
+
+/* sevctl's pages are of the older era: FPU control words zero [sev 10]. */
+static void save_areas_of_the_older_era_are_sevctls(void **state)
+{
+    (void)state;
+    struct vmsa page;
+    u8 want[4096];
+    assert_int_equal(vector_load("sevctl/data/vmsa0.bin", want, sizeof want), sizeof want);
+    measure_vmsa(MEASURE_VMM_QEMU_OLD, 0xfffffff0, 0x00a00f11, 0, &page);
+    assert_memory_equal(&page, want, sizeof page);
+    assert_int_equal(vector_load("sevctl/data/vmsa1.bin", want, sizeof want), sizeof want);
+    measure_vmsa(MEASURE_VMM_QEMU_OLD, 0x0080b004, 0x00a00f11, 0, &page);
+    assert_memory_equal(&page, want, sizeof page);
+}
+
+struct seen {
+    u32 count, zero, secrets, cpuid, vmsa, flash;
+    struct measure_record last;
+    u64 cpuid_at;
+};
+
+static void see(void *context, const struct measure_record *r)
+{
+    static const u8 none[MEASURE_DIGEST_MAX];
+    struct seen *s = context;
+    s->flash += !strcmp(r->name, "flash");
+    s->zero += !strcmp(r->type, "ZERO");
+    s->secrets += !strcmp(r->type, "SECRETS");
+    s->vmsa += !strcmp(r->type, "VMSA");
+    if (!strcmp(r->type, "CPUID")) {
+        s->cpuid++;
+        s->cpuid_at = s->count;
+        assert_memory_equal(r->contents, none, sizeof none);
+    }
+    s->count++;
+    s->last = *r;
+}
+
+static void every_contribution_is_seen_in_order(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-Milan", 3);
+    struct seen qemu = {0}, ec2 = {0};
+    struct error error = {.code = ERROR_NONE};
+    u8 digest[MEASURE_DIGEST_MAX];
+    assert_int_equal(measure_launch(&d, &(struct measure_sink){see, &qemu}, digest, &error), 0);
+    assert_memory_equal(qemu.last.digest, digest, sizeof digest);
+    assert_int_equal(qemu.flash, 1);
+    assert_int_equal(qemu.vmsa, 3);
+    assert_true(qemu.secrets == 1 && qemu.cpuid == 1 && qemu.zero > 0);
+    d.vmm = MEASURE_VMM_EC2;
+    assert_int_equal(measure_launch(&d, &(struct measure_sink){see, &ec2}, digest, &error), 0);
+    assert_int_equal(ec2.count, qemu.count);
+    assert_int_equal(ec2.cpuid_at, ec2.count - 1 - 3);
+    assert_true(qemu.cpuid_at < ec2.cpuid_at);
+}
+
+static void images_without_the_needed_tables_are_refused(void **state)
+{
+    (void)state;
+    static u8 blank[8192];
+    struct measure_description d =
+        describe(MEASURE_SNP, (struct image_file){"blank", blank, sizeof blank}, "EPYC", 1);
+    u8 digest[MEASURE_DIGEST_MAX];
+    const struct {
+        enum measure_mode mode;
+        u32 vcpus;
+        bool hashes;
+        size_t size;
+        const char *text;
+    } cases[] = {
+        {MEASURE_SNP, 1, false, 8192, "blank: has no metadata for SNP; newer builds of OVMF do"},
+        {MEASURE_SNP, 1, false, 4112,
+         "blank: 4112 bytes; a flash image has up to 64 MiB in multiples of 4096"},
+        {MEASURE_SEV_ES, 0, false, 8192, "0 virtual processors; a launch has 1 to 4096"},
+        {MEASURE_SEV_ES, 2, false, 8192,
+         "blank: has no reset block, which says where processors but the first begin"},
+        {MEASURE_SEV_ES, 1, true, 8192,
+         "blank: has no place for kernel hashes; an AmdSev build of OVMF has one"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct error error = {.code = ERROR_NONE};
+        d.mode = cases[i].mode;
+        d.vcpus = cases[i].vcpus;
+        d.firmware.size = cases[i].size;
+        d.kernel_hashes = cases[i].hashes;
+        d.kernel = (struct image_file){"kernel", "", 0};
+        assert_int_equal(measure_launch(&d, NULL, digest, &error), -1);
+        assert_string_equal(error.text, cases[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sev_digests_match_the_published_ones),
+        cmocka_unit_test(sev_es_digests_match_the_published_ones),
+        cmocka_unit_test(snp_digests_match_the_published_ones),
+        cmocka_unit_test(debian_amdsev_measures_as_the_calculators_say),
+        cmocka_unit_test(debian_2022_measures_as_the_calculators_say),
+        cmocka_unit_test(save_areas_of_the_older_era_are_sevctls),
+        cmocka_unit_test(every_contribution_is_seen_in_order),
+        cmocka_unit_test(images_without_the_needed_tables_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
