@@ -193,8 +193,11 @@ static int parse_machine(struct run_options *o, const char *path, struct error *
 {
     json_error_t problem;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+    if (!root && problem.line < 1)
+        return error_set(e, ERROR_USAGE, "machine file: %s", problem.text);
     if (!root)
-        return error_set(e, ERROR_USAGE, "%s:%d: %s", path, problem.line, problem.text);
+        return error_set(e, ERROR_USAGE, "machine file: %s:%d: %s", path, problem.line,
+                         problem.text);
     json_t *vms = json_object_get(root, "vms"), *vm;
     size_t i;
     int result = 0;

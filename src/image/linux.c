@@ -12,6 +12,7 @@ enum {
     BP_ACPI_RSDP = 0x070,
     BP_E820_ENTRIES = 0x1e8,
     BP_SETUP_SECTS = 0x1f1,
+    BP_SYSTEM_SIZE = 0x1f4,
     BP_VID_MODE = 0x1fa,
     BP_BOOT_FLAG = 0x1fe,
     BP_JUMP = 0x200,
@@ -74,6 +75,12 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
                          "%s: ends inside its %llu bytes of setup code; the file is truncated",
                          file->name, (unsigned long long)k->setup_size);
     k->image_size = file->size - k->setup_size;
+    /* Paragraphs of 16 bytes, rounded up [Documentation/x86/boot, syssize]. */
+    if (ALIGN_UP(k->image_size, 16ull) < load_le32(f + BP_SYSTEM_SIZE) * 16ull)
+        return error_set(error, ERROR_FILE,
+                         "%s: %llu bytes of a kernel of %llu; the file is truncated", file->name,
+                         (unsigned long long)k->image_size,
+                         (unsigned long long)load_le32(f + BP_SYSTEM_SIZE) * 16ull);
     k->load = load_le64(f + BP_PREF_ADDRESS);
     k->room = max_u64(load_le32(f + BP_INIT_SIZE), k->image_size);
     if (k->load < LAYOUT_ROM_END || k->load % PAGE_SIZE || k->load >= BOARD_LOW_RAM_END)

@@ -62,7 +62,7 @@ class Story:
 
     def run(self, *arguments, state=None, data=None):
         """softsev run ARGUMENTS --json: exit code, events, error text."""
-        code, out, error = self.command("run", "--state", state or self.state, *arguments, "--json", data=data)
+        code, out, error = self.command("run", "--json", "--state", state or self.state, *arguments, data=data)
         return code, [json.loads(line) for line in out.splitlines()], error
 
     def linux(self, mode, *more, initrd=None, append="", **options):
@@ -165,6 +165,6 @@ def tell(*stories):
                 print(line("", name, f" # SKIP {why}"), flush=True)
             except (AssertionError, subprocess.SubprocessError, OSError, ValueError, KeyError, IndexError) as problem:
                 failed = True
-                text = str(problem) + "".join("\n" + str(getattr(problem, s, b"") or "")[-600:] for s in ("stdout", "stderr"))
+                text = f"{type(problem).__name__}: {problem}" + "".join("\n" + str(getattr(problem, s, b"") or "")[-1200:] for s in ("stdout", "stderr"))
                 print(line("not ", name, "") + "".join(f"\n# {l}" for l in text[:2000].splitlines()), flush=True)
     sys.exit(1 if failed else 0)

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What cannot or must not be done: each has its exit code and one clear line; and a process killed at any moment leaves a state
+directory that is the old one or the new one.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from story import FEW, console, one_line, quick, steps, summary, tell, want
+
+
+def refused(s, code, words, *arguments, **options):
+    got, events, error = s.run(*arguments, **options)
+    want(got == code, (arguments, got, error))
+    line = one_line(error)
+    want(all(w in line for w in words), (words, line))
+    want(all(e["event"] != "console" for e in events), "a guest ran")
+    return line
+
+
+def an_evil_host_never_gets_the_secret_out_of_the_owner(s):
+    code, events, error = s.linux("sev", "--owner-secret", s.secret, "--tamper")
+    want(code == 4 and "measurement" in one_line(error), (code, error))
+    want("sealed" not in steps(events, "owner") and console(events) == "", "the launch went on")
+
+
+@quick
+def wrong_command_lines_and_machine_files(s):
+    kernel = s.write("some-kernel", b"x" * 5000)
+    for arguments, word in (([], "kernel"), (["--kernel"], "value"), (["--kernel", kernel, "--mode", "snp-es"], "mode"),
+                            (["--kernel", kernel, "--no-such-option"], "no-such-option"), (["stray"], "stray"),
+                            (["--kernel", kernel, "--memory", "lots"], "memory"), (["--kernel", kernel, "--policy", "0x100000000"], "policy"),
+                            (["--kernel", kernel, "--trace", "gossip"], "gossip"), (["--kernel", kernel, "--time", "-1"], "time"),
+                            (["--kernel", kernel, "--owner-secret", s.secret, "--owner-dir", s.folder], "owner-dir")):
+        refused(s, 2, [word], *arguments)
+    for text, word in ((b"no JSON", "expected"), (b"{}", "vms"), (b'{"vms": []}', "vms"), (b'{"vms": [3]}', "object"),
+                       (b'{"vms": [{"name": "n"}]}', "no kernel"), (b'{"vms": [{"colour": "red"}]}', "colour"),
+                       (b'{"vms": [{"kernel": true}]}', "kernel"), (b'{"vms": [{"kernel": "k", "kernel": "k"}]}', "duplicate"),
+                       (json.dumps({"vms": [{"kernel": "k"}] * 17}).encode(), "more than 16")):
+        refused(s, 2, [word], "--machine", s.write("machine.json", text))
+    refused(s, 2, ["machine"], "--machine", s.path("missing.json"))
+    code, _, error = s.command("run", "--kernel", kernel, "--mode", "none", "--owner-secret", s.secret)
+    want(code == 3 or code == 2, (code, error))
+    for arguments in (["no-such-command"], [], ["platform"], ["owner", "no-such-action"]):
+        code, _, error = s.command(*arguments)
+        want(code == 2 and error, (arguments, code))
+
+
+def files_that_are_no_kernels(s):
+    with open(s.kernel, "rb") as f:
+        real = f.read()
+    elf32 = s.build("elf32", ".globl _start\n_start: hlt\n", wide=False)
+    elf64 = s.build("elf64", ".globl _start\n_start: hlt\n")
+    with open(elf64, "rb") as f:
+        wide = f.read()
+    cases = [("text", b"no kernel\n" * 1000, ""), ("empty", b"", ""), ("short", real[:400], ""), ("setup", real[:4096], "truncated"),
+             ("half", real[:len(real) // 2], "truncated"), ("elf-head", wide[:100], "truncated"),
+             ("elf-arm", wide[:18] + b"\xb7\0" + wide[20:], "processor")]
+    for name, data, word in cases:
+        line = refused(s, 3, [s.path(name), word], "--kernel", s.write(name, data))
+        want(len(line) < 250, line)
+    refused(s, 3, [elf32, "multiboot"], "--kernel", elf32)
+    refused(s, 3, ["missing"], "--kernel", s.path("missing"))
+    refused(s, 3, [s.folder], "--kernel", s.folder)
+    refused(s, 3, ["missing-disk"], "--kernel", s.kernel, "--disk", s.path("missing-disk"))
+    refused(s, 3, ["512"], "--kernel", s.kernel, "--disk", s.write("odd-disk", b"x" * 700))
+    refused(s, 3, ["missing-initrd"], "--kernel", s.kernel, "--initrd", s.path("missing-initrd"))
+    refused(s, 3, ["missing-secret"], "--kernel", s.kernel, "--mode", "sev", "--owner-secret", s.path("missing-secret"))
+    refused(s, 2, ["16 KiB"], "--kernel", s.kernel, "--mode", "sev", "--owner-secret", s.write("big", b"x" * 20000))
+    refused(s, 2, ["encrypted"], "--kernel", s.kernel, "--owner-secret", s.secret)
+
+
+def a_policy_that_the_firmware_refuses_names_the_rule(s):
+    # API 9.9 and later; SEV-ES, which such a platform was not told to have; and what they are about is in the line.
+    refused(s, 5, ["LAUNCH_START", "9.9"], "--kernel", s.kernel, "--mode", "sev", "--policy", "0x09090001")
+    refused(s, 5, ["LAUNCH_START"], "--kernel", s.kernel, "--mode", "sev", "--policy", "0x5")
+
+
+def too_little_memory_says_how_much_there_is(s):
+    refused(s, 6, ["memory"], "--kernel", s.kernel, "--initrd", s.initrd, "--memory", "32")
+    refused(s, 6, ["memory"], "--kernel", s.kernel, "--initrd", s.initrd, "--mode", "sev", "--memory", "16")
+
+
+@quick
+def a_corrupt_state_directory_is_said_to_be_one(s):
+    kernel = s.build("quick", ".globl _start\n_start: mov $0, %eax\nout %al, $0xf4\nhlt\n")
+    arguments = ["--kernel", kernel, "--mode", "sev", "--memory", "16"]
+    code, events, error = s.run(*arguments)
+    want(summary(events)["vms"][0]["state"] == "debug exit", (code, error))
+    state = s.path("corrupt")
+    for name in sorted(os.listdir(s.state)):
+        if name == "lock":
+            continue
+        size = os.path.getsize(os.path.join(s.state, name))
+        for how in ("last", "middle", "first", "shorter", "longer", "empty"):
+            shutil.rmtree(state, ignore_errors=True)
+            shutil.copytree(s.state, state)
+            with open(os.path.join(state, name), "r+b") as f:
+                if how in ("shorter", "empty"):
+                    f.truncate(size - 1 if how == "shorter" else 0)
+                elif how == "longer":
+                    f.seek(0, os.SEEK_END)
+                    f.write(b"\0")
+                else:
+                    at = {"last": size - 1, "middle": size // 2, "first": 0}[how]
+                    f.seek(at)
+                    byte = f.read(1)[0]
+                    f.seek(at)
+                    f.write(bytes([byte ^ 1]))
+            refused(s, 7, ["state"], *arguments, state=state)
+
+
+@quick
+def a_state_directory_in_use_is_said_to_be_in_use(s):
+    kernel = s.build("forever", ".globl _start\n_start: jmp _start\n")
+    arguments = ["--kernel", kernel, "--mode", "sev", "--memory", "16"]
+    first = subprocess.Popen([s.softsev, "run", "--state", s.state, "--json", *arguments], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        for line in first.stdout:
+            if b"VMRUN" in line:
+                break
+        refused(s, 8, [s.state], *arguments)
+        code, _, error = s.command("platform", "status", "--state", s.state)
+        want(code == 8, (code, error))
+    finally:
+        first.kill()
+        first.communicate()
+    code, _, error = s.command("platform", "status", "--state", s.state)
+    want(code == 0, ("a lock outlived its process", error))
+
+
+@quick
+def killed_at_any_moment_the_state_is_the_old_one_or_the_new_one(s):
+    """SIGKILL at random moments of commands that write: the next command works, and says nothing of corruption."""
+    state, seed = s.path("killed"), random.SystemRandom().randrange(1 << 32)
+    dice = random.Random(seed)
+    kills = 12 if FEW else 60
+    good = s.command("platform", "init", "--state", state)
+    want(good[0] == 0, good)
+    begun = time.monotonic()
+    s.command("platform", "pek-gen", "--state", state)
+    length = time.monotonic() - begun
+    hit = 0
+    for _ in range(kills):
+        action = dice.choice(["pek-gen", "pdh-gen", "reset", "init"])
+        process = subprocess.Popen([s.softsev, "platform", action, "--state", state], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(dice.random() * length * 1.1)
+        process.kill()
+        hit += process.wait() == -signal.SIGKILL
+        code, out, error = s.command("platform", "status", "--state", state)
+        want(code == 0 and b"verify" in out, (f"seed {seed}", action, code, error))
+    want(hit > kills // 4, f"only {hit} of {kills} were killed in time")
+    left = [n for n in os.listdir(state) if n.endswith((".new", ".tmp"))]
+    want(len(left) <= 1, left)
+
+
+tell(
+    an_evil_host_never_gets_the_secret_out_of_the_owner,
+    wrong_command_lines_and_machine_files,
+    files_that_are_no_kernels,
+    a_policy_that_the_firmware_refuses_names_the_rule,
+    too_little_memory_says_how_much_there_is,
+    a_corrupt_state_directory_is_said_to_be_one,
+    a_state_directory_in_use_is_said_to_be_in_use,
+    killed_at_any_moment_the_state_is_the_old_one_or_the_new_one,
+)
