@@ -9,6 +9,7 @@
 #define SOFTSEV_IMAGE_IMAGE_H
 
 #include "abi/vmcb.h"
+#include "abi/vmsa.h"
 #include "base/base.h"
 #include "base/error.h"
 
@@ -48,6 +49,7 @@ struct image_piece {
 };
 
 #define IMAGE_PIECES_MAX 48
+#define IMAGE_VMSAS_MAX  8
 
 enum image_e820_type { IMAGE_E820_RAM = 1, IMAGE_E820_RESERVED = 2, IMAGE_E820_ACPI = 3 };
 
@@ -70,6 +72,9 @@ struct image_plan {
     bool runnable;               /* false: measured only (firmware images) */
     void *owned[16];             /* buffers made for pieces */
     u32 owned_count;
+    /* SEV-ES: a page a processor, launched after the pieces and measured with them. */
+    const struct vmsa *vmsas[IMAGE_VMSAS_MAX];
+    u32 vmsa_count;
 };
 
 /* The largest secret: one LAUNCH_SECRET [sev 5.4]. */
@@ -80,7 +85,7 @@ struct image_plan {
 struct image_plan *image_build(const struct image_description *d, struct error *error);
 void image_free(struct image_plan *plan);
 
-/* The launch digest: SHA-256 of the pieces in order [sev 7.5]. */
+/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. */
 void image_digest(const struct image_plan *plan, u8 digest[32]);
 /* Every launched byte in launch order. False as soon as `write` gives false. */
 bool image_dump(const struct image_plan *plan,

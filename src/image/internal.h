@@ -39,6 +39,10 @@ void plan_e820_board(struct image_plan *plan, u64 acpi);
 int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
 /* The GDT as a piece, and registers of 32-bit protected mode without paging. */
 int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
+/* Those registers in the form of a VMSA; `gpr` in the order of the encodings, without RAX and RSP. */
+void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out);
+/* The VMSA of the first processor, from the plan's registers, which are complete. */
+int start_vmsa(struct image_plan *plan, struct error *error);
 
 /* --- one function a kind of file -------------------------------------------------------------- */
 

@@ -106,7 +106,8 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     plan->memory_size = d->memory_size;
     plan->mode = d->mode;
     plan->runnable = true;
-    if (plan_fill(plan, d, error)) {
+    if (plan_fill(plan, d, error) ||
+        (plan->mode == IMAGE_SEV_ES && plan->runnable && start_vmsa(plan, error))) {
         image_free(plan);
         return NULL;
     }
@@ -137,6 +138,9 @@ bool image_dump(const struct image_plan *plan,
             left -= chunk;
         }
     }
+    for (u32 i = 0; i < plan->vmsa_count; i++)
+        if (!write(context, plan->vmsas[i], sizeof *plan->vmsas[i]))
+            return false;
     return true;
 }
 

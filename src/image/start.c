@@ -81,3 +81,59 @@ int start_32bit(struct image_plan *plan, u64 eip, struct error *error)
     r->efer = EFER_SVME;
     return 0;
 }
+
+/* --- The same as a page, for SEV-ES ------------------------------------------------------------- */
+
+#define MXCSR_RESET 0x1f80u
+#define FCW_FNINIT  0x37fu
+#define XCR0_RESET  1u /* x87 */
+
+/* What a VMCB does not hold (x87, SSE, XCR0) is as reset leaves it [cpu 4.2]. */
+void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out)
+{
+    *out = (struct vmsa){
+        .es = r->es,
+        .cs = r->cs,
+        .ss = r->ss,
+        .ds = r->ds,
+        .fs = r->fs,
+        .gs = r->gs,
+        .gdtr = r->gdtr,
+        .ldtr = r->ldtr,
+        .idtr = r->idtr,
+        .tr = r->tr,
+        .cpl = r->cpl,
+        .efer = r->efer,
+        .cr0 = r->cr0,
+        .cr2 = r->cr2,
+        .cr3 = r->cr3,
+        .cr4 = r->cr4,
+        .dr6 = r->dr6,
+        .dr7 = r->dr7,
+        .rflags = r->rflags,
+        .rip = r->rip,
+        .rsp = r->rsp,
+        .rax = r->rax,
+        .rcx = gpr[1],
+        .rdx = gpr[2],
+        .rbx = gpr[3],
+        .rbp = gpr[5],
+        .rsi = gpr[6],
+        .rdi = gpr[7],
+        .g_pat = r->g_pat,
+        .xcr0 = XCR0_RESET,
+        .mxcsr = MXCSR_RESET,
+        .x87_fcw = FCW_FNINIT,
+    };
+    memcpy(out->r8_15, &gpr[8], sizeof out->r8_15);
+}
+
+int start_vmsa(struct image_plan *plan, struct error *error)
+{
+    struct vmsa *vmsa = (struct vmsa *)(void *)plan_own(plan, sizeof *vmsa, error);
+    if (!vmsa)
+        return -1;
+    start_fill_vmsa(&plan->registers, plan->gpr, vmsa);
+    plan->vmsas[plan->vmsa_count++] = vmsa;
+    return 0;
+}
