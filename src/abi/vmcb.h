@@ -178,6 +178,8 @@ ABI_SIZE(struct vmcb, 4096);
 #define NP_SEV    BIT(1)
 #define NP_SEV_ES BIT(2)
 
+#define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest demands it */
+
 /* EVENTINJ and EXITINTINFO [cpu 3.6]. */
 #define EVENT_VECTOR     0xffu
 #define EVENT_TYPE_SHIFT 8

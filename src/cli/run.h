@@ -29,6 +29,7 @@ struct run_vm_options {
     enum image_mode mode;
     bool disk_read_only, virtio_console, tamper;
     u32 policy;
+    bool policy_given;
 };
 
 struct run_options {

@@ -98,14 +98,24 @@ static int with_rule(const struct run *r, struct error *e)
     return -1;
 }
 
+static bool any_es(const struct run *r)
+{
+    for (u32 i = 0; i < r->vm_count; i++)
+        if (r->vms[i].options->mode == IMAGE_SEV_ES)
+            return true;
+    return false;
+}
+
 int run_platform(struct run *r, struct error *e)
 {
     const struct run_identity *id = r->identity;
     struct platform_status s;
-    if (platform_init(r->hv, e) || platform_get_status(r->hv, &s, e))
+    bool es = any_es(r);
+    if ((es ? platform_init_es : platform_init)(r->hv, e) ||
+        platform_get_status(r->hv, &s, e))
         return with_rule(r, e);
-    run_step(r, "firmware", "INIT: SEV API %u.%u build %u, identity %s%s", s.api_major, s.api_minor,
-             s.build,
+    run_step(r, "firmware", "INIT%s: SEV API %u.%u build %u, identity %s%s", es ? " with SEV-ES" : "",
+             s.api_major, s.api_minor, s.build,
              id->state ? (id->who.made ? "made in " : "loaded from ") : "made from the seed",
              id->state ? id->directory : "");
     run_step(r, "authority",
@@ -157,6 +167,18 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
     return 0;
 }
 
+/* The registers of the first processor: from here on they are as secret as memory. */
+static int hypervisor_launches_registers(struct run_vm *v, struct error *e)
+{
+    if (v->plan->mode != IMAGE_SEV_ES)
+        return 0;
+    if (vm_launch_update_vmsa(v->vm, e))
+        return with_rule(v->run, e);
+    run_step(v->run, "hypervisor",
+             "LAUNCH_UPDATE_VMSA: the registers of the processor, encrypted and measured with the rest");
+    return 0;
+}
+
 static int hypervisor_launches(struct run_vm *v, const struct owner *owner, struct error *e)
 {
     struct run *r = v->run;
@@ -177,6 +199,8 @@ static int hypervisor_launches(struct run_vm *v, const struct owner *owner, stru
              "LAUNCH_UPDATE_DATA: %u pieces, %.1f MiB in %.3f s (kernel, initramfs, boot "
              "parameters, command line, page tables with the C-bit, ACPI)",
              v->plan->piece_count, (double)bytes / (double)MIB(1), seconds);
+    if (hypervisor_launches_registers(v, e))
+        return -1;
     if (vm_launch_measure(v->vm, v->measure, e))
         return with_rule(r, e);
     char text[24];

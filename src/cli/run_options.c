@@ -9,6 +9,7 @@
 
 #define MEMORY_DEFAULT MIB(512)
 #define POLICY_DEFAULT 1u /* NODBG */
+#define POLICY_ES      4u
 
 static char *copy(const char *text)
 {
@@ -63,6 +64,7 @@ static int set_policy(struct run_vm_options *v, const char *value, struct error 
     if (parse_number(value, UINT32_MAX, &policy))
         return error_set(e, ERROR_USAGE, "policy '%s': a 32-bit number", value);
     v->policy = (u32)policy;
+    v->policy_given = true;
     return 0;
 }
 
@@ -385,6 +387,14 @@ static int parse_option(struct run_options *o, const char *name, const char *val
     return s->set(&o->vms[0], value, e);
 }
 
+/* What was not said follows from what was. */
+static void choose_policies(struct run_options *o)
+{
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].mode == IMAGE_SEV_ES && !o->vms[i].policy_given)
+            o->vms[i].policy |= POLICY_ES;
+}
+
 static void name_vms(struct run_options *o)
 {
     char name[16];
@@ -410,6 +420,7 @@ int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
             return -1;
     }
     name_vms(o);
+    choose_policies(o);
     if (!o->vm_count)
         return error_set(e, ERROR_USAGE, "nothing to run: give --kernel or --machine");
     for (u32 i = 0; i < o->vm_count; i++)

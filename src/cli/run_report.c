@@ -202,21 +202,36 @@ static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 pr
     for (u32 i = 0; i < s->exit_kinds; i++)
         printf(" %s %" PRIu64, s->exits[i].name, s->exits[i].count);
     printf("\r\n");
+    if (s->vmgexit_kinds)
+        printf("  vmgexits     ");
+    for (u32 i = 0; i < s->vmgexit_kinds; i++)
+        if (s->vmgexits[i].count)
+            printf(" %s %" PRIu64, s->vmgexits[i].name, s->vmgexits[i].count);
+    if (s->vmgexit_kinds)
+        printf("\r\n");
+}
+
+static json_t *counts_json(const struct vm_exit_count *counts, u32 kinds)
+{
+    json_t *object = json_object();
+    for (u32 i = 0; i < kinds; i++)
+        json_object_set_new(object, counts[i].name, json_integer((json_int_t)counts[i].count));
+    return object;
 }
 
 static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
 {
     char hex[65] = "";
-    json_t *exits = json_object();
-    for (u32 i = 0; i < s->exit_kinds; i++)
-        json_object_set_new(exits, s->exits[i].name, json_integer((json_int_t)s->exits[i].count));
     if (v->plan->mode != IMAGE_NONE)
         hex_encode(hex, v->measure, 32);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name, "state",
-                     state_names[s->state], "reason", s->reason, "measurement", hex,
-                     "private_pages", (json_int_t)private_pages, "guest_ns",
-                     (json_int_t)s->guest_ns, "exits", exits, "debug_exit_code",
-                     (json_int_t)s->debug_exit_code);
+    json_t *vm = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name,
+                           "state", state_names[s->state], "reason", s->reason, "measurement", hex,
+                           "private_pages", (json_int_t)private_pages, "guest_ns",
+                           (json_int_t)s->guest_ns, "exits", counts_json(s->exits, s->exit_kinds),
+                           "debug_exit_code", (json_int_t)s->debug_exit_code);
+    if (s->vmgexit_kinds)
+        json_object_set_new(vm, "vmgexits", counts_json(s->vmgexits, s->vmgexit_kinds));
+    return vm;
 }
 
 static void summary_machine_text(struct run *r, const struct machine_statistics *m,

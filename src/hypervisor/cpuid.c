@@ -53,14 +53,14 @@ static void leaf_kvm(u32 leaf, u32 out[4])
     }
 }
 
-/* Plain SEV: bit 1; bit 10 spares the guest cache flushes; where the C-bit is. */
+/* SEV: bit 1; SEV-ES: bit 3; bit 10 spares the guest cache flushes; where the C-bit is. */
 static void leaf_sev(struct vm *vm, u32 out[4])
 {
     u32 where = out[1] & 0xfff;
     memset(out, 0, 4 * sizeof out[0]);
     if (vm->config.plan->mode == IMAGE_NONE)
         return;
-    out[0] = (u32)(BIT(1) | BIT(10));
+    out[0] = (u32)(BIT(1) | BIT(10) | (vm_is_es(vm) ? BIT(3) : 0));
     out[1] = where;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exits and what is done about each: one table, one function a kind [APM2 15.9, App. C]. */
+#include <stdio.h>
+
 #include "hypervisor/internal.h"
 #include "hypervisor/mmio.h"
 
@@ -14,20 +16,31 @@ enum exit_kind {
     KIND_INTR,
     KIND_VINTR,
     KIND_OTHER,
+    KIND_VMGEXIT,
+    KIND_WRITE_TRAP,
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"io",  "mmio", "msr",   "cpuid",
-                                              "hlt", "intr", "vintr", "other"};
+static const char *const kind_names[KINDS] = {"io",    "mmio",  "msr",     "cpuid",     "hlt", "intr",
+                                              "vintr", "other", "vmgexit", "write_trap"};
 
 const char *exits_kind_name(u32 kind)
 {
     return kind_names[kind];
 }
 
-u32 exits_kinds(void)
+u32 exits_kinds(const struct vm *vm)
 {
-    return KINDS;
+    return vm_is_es(vm) ? KINDS : KIND_OTHER + 1;
+}
+
+/* Where a guest was, as far as we may know. */
+static const char *exits_where(const struct vm *vm, char text[40])
+{
+    text[0] = 0;
+    if (!vm_is_es(vm))
+        snprintf(text, 40, " at RIP %#llx", (unsigned long long)vm->cpu.vmcb.save.rip);
+    return text;
 }
 
 /* A register's low `size` bytes replaced, as the processor does it: 32 bits clear the upper half.
@@ -42,7 +55,7 @@ static u64 merge(u64 old, u64 value, u32 size)
     return (old & ~mask) | (value & mask);
 }
 
-static void exit_nothing(struct vm *vm)
+void exits_nothing(struct vm *vm)
 {
     (void)vm;
 }
@@ -52,22 +65,23 @@ static void exit_skip(struct vm *vm)
     vcpu_advance(vm, vm->cpu.vmcb.control.next_rip);
 }
 
-static void exit_undefined(struct vm *vm)
+void exits_undefined(struct vm *vm)
 {
     vcpu_raise(vm, VECTOR_UD, false, 0);
 }
 
-static void exit_protected(struct vm *vm)
+void exits_protected(struct vm *vm)
 {
     vcpu_raise(vm, VECTOR_GP, true, 0);
 }
 
 static void exit_shutdown(struct vm *vm)
 {
-    vm_end(vm, VM_CRASHED, "triple fault at RIP %#llx", (unsigned long long)vm->cpu.vmcb.save.rip);
+    char where[40];
+    vm_end(vm, VM_CRASHED, "triple fault%s", exits_where(vm, where));
 }
 
-static void exit_cpuid(struct vm *vm)
+void exits_cpuid(struct vm *vm)
 {
     u32 out[4];
     cpuid_answer(vm, (u32)vcpu_get(vm, 0), (u32)vcpu_get(vm, 1), out);
@@ -80,14 +94,15 @@ static void exit_cpuid(struct vm *vm)
 
 static void exit_hlt(struct vm *vm)
 {
+    char where[40];
     exit_skip(vm);
     if (!(vm->cpu.vmcb.save.rflags & RFLAGS_IF))
-        vm_end(vm, VM_CRASHED, "halted for good at RIP %#llx: HLT with interrupts off",
-               (unsigned long long)vm->cpu.vmcb.save.rip);
+        vm_end(vm, VM_CRASHED, "halted for good%s: HLT with interrupts off",
+               exits_where(vm, where));
     vm->cpu.halted = true;
 }
 
-static void exit_msr(struct vm *vm)
+void exits_msr(struct vm *vm)
 {
     u32 msr = (u32)vcpu_get(vm, 1);
     u64 value = (vcpu_get(vm, 0) & 0xffffffff) | vcpu_get(vm, 2) << 32;
@@ -96,7 +111,7 @@ static void exit_msr(struct vm *vm)
     if (!known) {
         trace_event(host_trace(vm->hv->host), TRACE_VM, "MSR_REFUSED", "vm=%s msr=%#x %s",
                     vm->config.name, msr, write ? "write" : "read");
-        exit_protected(vm);
+        exits_protected(vm);
         return;
     }
     if (!write) {
@@ -107,7 +122,7 @@ static void exit_msr(struct vm *vm)
 }
 
 /* No hypercalls: KVM's answer for those it does not know, -ENOSYS in its numbering. */
-static void exit_vmmcall(struct vm *vm)
+void exits_vmmcall(struct vm *vm)
 {
     vcpu_set(vm, 0, (u64)-1000);
     exit_skip(vm);
@@ -115,22 +130,32 @@ static void exit_vmmcall(struct vm *vm)
 
 /* --- Ports ------------------------------------------------------------------------------------ */
 
-static void exit_io(struct vm *vm)
+void exits_spend_port(struct vm *vm)
 {
-    const struct vmcb_control *control = &vm->cpu.vmcb.control;
-    u64 info = control->exit_info_1, next = control->exit_info_2;
-    u64 port = info >> IOIO_PORT_SHIFT & 0xffff;
-    u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
     host_spend(vm->hv->host, PORT_COST_NS);
     board_set_time(vm);
-    if (info & IOIO_STRING) {
-        string_io(vm, info, next);
-        return;
-    }
+}
+
+void exits_io_register(struct vm *vm)
+{
+    u64 info = vm->cpu.vmcb.control.exit_info_1;
+    u64 port = info >> IOIO_PORT_SHIFT & 0xffff;
+    u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
     if (info & IOIO_IN)
         vcpu_set(vm, 0, merge(vcpu_get(vm, 0), bus_read(&vm->board.ports, port, size), size));
     else
         bus_write(&vm->board.ports, port, size, bus_truncate(vcpu_get(vm, 0), size));
+}
+
+static void exit_io(struct vm *vm)
+{
+    u64 info = vm->cpu.vmcb.control.exit_info_1, next = vm->cpu.vmcb.control.exit_info_2;
+    exits_spend_port(vm);
+    if (info & IOIO_STRING) {
+        string_io(vm, info, next);
+        return;
+    }
+    exits_io_register(vm);
     vcpu_advance(vm, next);
 }
 
@@ -240,18 +265,30 @@ static u32 code_bits(const struct vmcb_save *save)
     return (save->cs.attributes & SEG_DB) && (save->cr0 & CR0_PE) ? 32 : 16;
 }
 
+/* The first access to addresses without RAM: from now on the guest hears of it by #VC. The
+ * instruction is executed again. */
+static void mmio_mark(struct vm *vm, u64 gpa)
+{
+    if (gpa >> 48 || !npt_mark_mmio(&vm->npt, vm->hv->host, &vm->hv->frames, gpa))
+        vm_end(vm, VM_CRASHED, "no nested page tables for a device at guest address %#llx",
+               (unsigned long long)gpa);
+}
+
 static void exit_npf(struct vm *vm)
 {
     const struct vmcb_control *control = &vm->cpu.vmcb.control;
     u64 gpa = control->exit_info_2, info = control->exit_info_1, left;
     unsigned long long rip = vm->cpu.vmcb.save.rip;
+    char where[40];
     struct mmio_instruction i;
     if (vm_spa(vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
-        vm_end(vm, VM_CRASHED, "nested page fault %#llx at guest address %#llx, RIP %#llx",
-               (unsigned long long)info, (unsigned long long)gpa, rip);
+        vm_end(vm, VM_CRASHED, "nested page fault %#llx on guest address %#llx%s",
+               (unsigned long long)info, (unsigned long long)gpa, exits_where(vm, where));
     else if (vm->config.plan->mode != IMAGE_NONE && (info & NPF_ENC))
-        vm_end(vm, VM_CRASHED, "encrypted access to a device at guest address %#llx, RIP %#llx",
-               (unsigned long long)gpa, rip);
+        vm_end(vm, VM_CRASHED, "encrypted access to a device on guest address %#llx%s",
+               (unsigned long long)gpa, exits_where(vm, where));
+    else if (vm_is_es(vm))
+        mmio_mark(vm, gpa);
     else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&vm->cpu.vmcb.save),
                           &i))
         vm_end(vm, VM_CRASHED,
@@ -263,51 +300,86 @@ static void exit_npf(struct vm *vm)
         mmio_execute(vm, &i, gpa);
 }
 
+/* --- What a SEV-ES guest did to registers of its own: RIP is already past it -------------------- */
+
+static void trap_efer(struct vm *vm)
+{
+    vm->cpu.vmcb.save.efer = vm->cpu.vmcb.control.exit_info_1;
+}
+
+static void trap_cr0(struct vm *vm)
+{
+    vm->cpu.vmcb.save.cr0 = vm->cpu.vmcb.control.exit_info_1;
+}
+
+static void trap_cr4(struct vm *vm)
+{
+    vm->cpu.vmcb.save.cr4 = vm->cpu.vmcb.control.exit_info_1;
+}
+
+static void trap_cr8(struct vm *vm)
+{
+    lapic_set_cr8(&vm->board.lapic, (u8)(vm->cpu.vmcb.control.exit_info_1 & 0xf));
+}
+
 /* --- The table -------------------------------------------------------------------------------- */
 
 struct exit_row {
     enum exit_kind kind;
     void (*handle)(struct vm *vm);
+    bool automatic; /* an exit of a SEV-ES guest too; the others are #VC in the guest [cpu 6.1] */
 };
 
 // clang-format off
 static const struct exit_row rows[] = {
-    [EXIT_INTR]     = {KIND_INTR,  exit_nothing},
-    [EXIT_NMI]      = {KIND_OTHER, exit_nothing},
-    [EXIT_SMI]      = {KIND_OTHER, exit_nothing},
-    [EXIT_INIT]     = {KIND_OTHER, exit_nothing},
-    [EXIT_VINTR]    = {KIND_VINTR, exit_nothing},
-    [EXIT_RDPMC]    = {KIND_OTHER, exit_protected},
-    [EXIT_CPUID]    = {KIND_CPUID, exit_cpuid},
-    [EXIT_RSM]      = {KIND_OTHER, exit_undefined},
-    [EXIT_INVD]     = {KIND_OTHER, exit_skip},
-    [EXIT_HLT]      = {KIND_HLT,   exit_hlt},
-    [EXIT_INVLPGA]  = {KIND_OTHER, exit_undefined},
-    [EXIT_IOIO]     = {KIND_IO,    exit_io},
-    [EXIT_MSR]      = {KIND_MSR,   exit_msr},
-    [EXIT_SHUTDOWN] = {KIND_OTHER, exit_shutdown},
-    [EXIT_VMRUN]    = {KIND_OTHER, exit_undefined},
-    [EXIT_VMMCALL]  = {KIND_OTHER, exit_vmmcall},
-    [EXIT_VMLOAD]   = {KIND_OTHER, exit_undefined},
-    [EXIT_VMSAVE]   = {KIND_OTHER, exit_undefined},
-    [EXIT_STGI]     = {KIND_OTHER, exit_undefined},
-    [EXIT_CLGI]     = {KIND_OTHER, exit_undefined},
-    [EXIT_SKINIT]   = {KIND_OTHER, exit_undefined},
-    [EXIT_MONITOR]  = {KIND_OTHER, exit_undefined},
-    [EXIT_MWAIT]    = {KIND_OTHER, exit_undefined},
-    [EXIT_RDPRU]    = {KIND_OTHER, exit_undefined},
+    [EXIT_INTR]                = {KIND_INTR,       exits_nothing,  true},
+    [EXIT_NMI]                 = {KIND_OTHER,      exits_nothing,  true},
+    [EXIT_SMI]                 = {KIND_OTHER,      exits_nothing,  true},
+    [EXIT_INIT]                = {KIND_OTHER,      exits_nothing,  true},
+    [EXIT_VINTR]               = {KIND_VINTR,      exits_nothing,  true},
+    [EXIT_RDPMC]               = {KIND_OTHER,      exits_protected, false},
+    [EXIT_CPUID]               = {KIND_CPUID,      exits_cpuid,    false},
+    [EXIT_RSM]                 = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_INVD]                = {KIND_OTHER,      exit_skip,      false},
+    [EXIT_HLT]                 = {KIND_HLT,        exit_hlt,       true},
+    [EXIT_INVLPGA]             = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_IOIO]                = {KIND_IO,         exit_io,        false},
+    [EXIT_MSR]                 = {KIND_MSR,        exits_msr,      false},
+    [EXIT_SHUTDOWN]            = {KIND_OTHER,      exit_shutdown,  true},
+    [EXIT_VMRUN]               = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_VMMCALL]             = {KIND_OTHER,      exits_vmmcall,  false},
+    [EXIT_VMLOAD]              = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_VMSAVE]              = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_STGI]                = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_CLGI]                = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_SKINIT]              = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_MONITOR]             = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_MWAIT]               = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_RDPRU]               = {KIND_OTHER,      exits_undefined, false},
+    [EXIT_EFER_WRITE_TRAP]     = {KIND_WRITE_TRAP, trap_efer,      true},
+    [EXIT_CR_WRITE_TRAP + 0] = {KIND_WRITE_TRAP, trap_cr0,  true},
+    [EXIT_CR_WRITE_TRAP + 4] = {KIND_WRITE_TRAP, trap_cr4,  true},
+    [EXIT_CR_WRITE_TRAP + 8] = {KIND_WRITE_TRAP, trap_cr8,  true},
 };
 // clang-format on
 
-static const struct exit_row row_npf = {KIND_MMIO, exit_npf};
+static const struct exit_row row_npf = {KIND_MMIO, exit_npf, true};
+static const struct exit_row row_vmgexit = {KIND_VMGEXIT, ghcb_handle, true};
+
+static const struct exit_row *exit_row(const struct vm *vm, u64 code)
+{
+    const struct exit_row *row = code < ARRAY_SIZE(rows)                     ? &rows[code]
+                                 : code == EXIT_NPF                          ? &row_npf
+                                 : code == EXIT_VMGEXIT && vm_is_es(vm)      ? &row_vmgexit
+                                                                             : NULL;
+    return row && row->handle && (row->automatic || !vm_is_es(vm)) ? row : NULL;
+}
 
 void exits_handle(struct vm *vm)
 {
     u64 code = vm->cpu.vmcb.control.exit_code;
-    const struct exit_row *row = code < ARRAY_SIZE(rows) ? &rows[code]
-                                 : code == EXIT_NPF      ? &row_npf
-                                                         : NULL;
-    if (!row || !row->handle) {
+    const struct exit_row *row = exit_row(vm, code);
+    if (!row) {
         vm->exits[KIND_OTHER]++;
         if (code == EXIT_INVALID)
             vm_end(vm, VM_CRASHED, "VMRUN refused the state of the guest (INVALID)");

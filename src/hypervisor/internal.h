@@ -4,6 +4,7 @@
 #ifndef SOFTSEV_HYPERVISOR_INTERNAL_H
 #define SOFTSEV_HYPERVISOR_INTERNAL_H
 
+#include "abi/ghcb.h"
 #include "abi/vmcb.h"
 #include "abi/x86.h"
 #include "device/bus.h"
@@ -59,6 +60,8 @@ struct npt {
 bool npt_create(struct npt *n, struct host *host, struct frames *frames);
 /* Maps 2 MiB at a guest address; false: no memory for tables. */
 bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
+/* Accesses to these 2 MiB fault as device accesses that the guest resolves itself (#VC). */
+bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 void npt_destroy(struct npt *n, struct frames *frames);
 
 /* --- The VM ----------------------------------------------------------------------------------- */
@@ -68,15 +71,20 @@ void npt_destroy(struct npt *n, struct frames *frames);
 
 struct vcpu {
     u64 vmcb_spa, iopm_spa, msrpm_spa;
-    struct vmcb vmcb; /* as last read; `save_changed` says that the save area must go back */
+    u64 vmsa_spa; /* SEV-ES: where its registers are, which we cannot read; else 0 */
+    /* As last read; `save_changed` says that the save area must go back. Of a SEV-ES guest the save
+     * area is only what it let us know: by write traps, in its GHCB, or IF [cpu 4.4]. */
+    struct vmcb vmcb;
     bool save_changed;
     bool halted;
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
-    u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core */
+    bool nmi_blocked; /* SEV-ES: until the guest says NMI complete */
+    u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
     u8 fx[512];
     u64 mtrr[MTRR_COUNT], mtrr_default;
     u64 kvm_clock; /* MSR 4B564D01 */
+    u64 jump_table; /* SEV-ES: where processors that start find their address; 0: none */
 };
 
 struct board {
@@ -116,6 +124,7 @@ struct vm {
     struct vcpu cpu;
     struct board board;
     u64 exits[VM_EXIT_KINDS];
+    u64 vmgexits[VM_VMGEXIT_KINDS];
     u64 guest_ns;
 };
 
@@ -124,11 +133,12 @@ struct hypervisor {
     struct frames frames;
     u64 hsave_spa;
     u64 command_spa; /* the mailbox's buffer, and what its pointers point at */
+    u64 tmr_spa;     /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
     struct vm *vms[VMS_MAX];
     u32 vm_count;
     struct vm *loaded; /* whose registers the core holds */
     u32 turn;
-    u32 asid_first, asid_last; /* for guests without SEV-ES */
+    u32 asid_first, asid_last; /* for guests without SEV-ES; those with it have the ones below */
     u32 core;
 };
 
@@ -153,15 +163,26 @@ u64 vcpu_get(struct vm *vm, u32 reg);
 void vcpu_set(struct vm *vm, u32 reg, u64 value);
 void vcpu_advance(struct vm *vm, u64 next_rip); /* past the instruction that exited */
 void vcpu_raise(struct vm *vm, enum vector vector, bool has_code, u32 code);
+bool vm_is_es(const struct vm *vm);
 
 /* --- exits.c, and what it leans on ------------------------------------------------------------ */
 
 void exits_handle(struct vm *vm);
+/* What an instruction wants of us, whichever door it comes by: a plain exit, or a GHCB whose values
+ * stand in for the registers and the exit's information. */
+void exits_cpuid(struct vm *vm);
+void exits_msr(struct vm *vm);
+void exits_vmmcall(struct vm *vm);
+void exits_undefined(struct vm *vm);
+void exits_protected(struct vm *vm);
+void exits_nothing(struct vm *vm);
+void exits_io_register(struct vm *vm); /* IN, OUT */
+void exits_spend_port(struct vm *vm);  /* the time of one port access */
 void string_io(struct vm *vm, u64 info, u64 next_rip); /* INS, OUTS */
 u64 mmio_read(struct vm *vm, u64 gpa, u32 size);
 void mmio_write(struct vm *vm, u64 gpa, u32 size, u64 value);
 const char *exits_kind_name(u32 kind);
-u32 exits_kinds(void);
+u32 exits_kinds(const struct vm *vm);
 
 void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
 bool vm_msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
@@ -169,6 +190,37 @@ bool vm_msr_write(struct vm *vm, u32 msr, u64 value);
 void vm_msr_reset(struct vm *vm);
 extern const u32 msr_passed_through[];
 extern const u32 msr_passed_through_count;
+
+extern const u32 msr_passed_through_es[]; /* besides those */
+extern const u32 msr_passed_through_es_count;
+
+/* --- ghcb.c, ghcb_msr.c: what a SEV-ES guest asks by VMGEXIT ------------------------------------- */
+
+/* What its requests are counted as. */
+enum vmgexit_kind {
+    VMGEXIT_MSR_PROTOCOL,
+    VMGEXIT_CPUID,
+    VMGEXIT_IO,
+    VMGEXIT_STRING_IO,
+    VMGEXIT_MMIO,
+    VMGEXIT_MSR,
+    VMGEXIT_TIME,
+    VMGEXIT_DR7,
+    VMGEXIT_NMI_COMPLETE,
+    VMGEXIT_JUMP_TABLE,
+    VMGEXIT_OTHER,
+    VMGEXIT_REFUSED, /* answered as malformed */
+    VMGEXIT_KINDS
+};
+_Static_assert(VMGEXIT_KINDS <= VM_VMGEXIT_KINDS, "the summary has too few places");
+
+#define GHCB_VERSION_MIN 1u
+#define GHCB_VERSION_MAX 2u
+
+void ghcb_handle(struct vm *vm);
+void ghcb_msr_handle(struct vm *vm, u64 value);
+void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw);
+const char *ghcb_kind_name(u32 kind);
 
 /* --- launch.c --------------------------------------------------------------------------------- */
 

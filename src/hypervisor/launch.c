@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of an encrypted guest, in the specification's order: START, ACTIVATE, UPDATE_DATA,
- * MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor carries the owner's bytes to the firmware
+ * UPDATE_VMSA, MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor carries the owner's bytes to the firmware
  * and the firmware's to the owner, and understands none of them.
  */
 #include "abi/sev.h"
@@ -70,6 +70,19 @@ int vm_launch_update(struct vm *vm, struct error *error)
             return -1;
     }
     return 0;
+}
+
+int vm_launch_update_vmsa(struct vm *vm, struct error *error)
+{
+    const struct image_plan *plan = vm->config.plan;
+    struct sev_launch_range range = {
+        .handle = vm->handle, .paddr = vm->cpu.vmsa_spa, .len = sizeof(struct vmsa)};
+    if (!vm_is_es(vm) || plan->vmsa_count != 1)
+        return error_set(error, ERROR_INTERNAL, "%s: one processor whose registers are launched",
+                         vm->config.name);
+    if (!host_write(vm->hv->host, range.paddr, plan->vmsas[0], sizeof(struct vmsa)))
+        return error_set(error, ERROR_INTERNAL, "%s: no memory for the VMSA", vm->config.name);
+    return launch_command(vm, SEV_CMD_LAUNCH_UPDATE_VMSA, &range, sizeof range, error);
 }
 
 int vm_launch_measure(struct vm *vm, u8 measure[48], struct error *error)

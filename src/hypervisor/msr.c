@@ -12,6 +12,10 @@ const u32 msr_passed_through[] = {
 };
 const u32 msr_passed_through_count = ARRAY_SIZE(msr_passed_through);
 
+/* What the VMSA holds is not for us to change: EFER, which keeps its SVME by itself there [cpu 2.1]. */
+const u32 msr_passed_through_es[] = {MSR_EFER, MSR_GHCB};
+const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
+
 #define KVM_WALL_CLOCK  0x4b564d00u
 #define KVM_SYSTEM_TIME 0x4b564d01u
 #define MTRR_VARIABLE   0x200u

@@ -2,12 +2,14 @@
 /*
  * Nested page tables: four levels in the host's own format, RAM in 2 MiB leaves, everything else
  * absent, so that it exits as a nested page fault and goes to the devices [APM2 15.25]. Every entry
- * needs U=1: a nested walk is a user access.
+ * needs U=1: a nested walk is a user access. A SEV-ES guest must decode its device accesses itself:
+ * a leaf with a reserved bit makes them #VC [cpu 6.2].
  */
 #include "hypervisor/internal.h"
 
 #define NPT_ENTRY (PTE_P | PTE_RW | PTE_US)
 #define NPT_DONE  (PTE_A | PTE_D) /* already set: the walker has nothing to write */
+#define NPT_RSV   BIT(50) /* above the physical addresses, and not the C-bit */
 
 static u64 npt_table(struct npt *n, struct host *host, struct frames *frames)
 {
@@ -43,7 +45,7 @@ static u64 npt_below(struct npt *n, struct host *host, struct frames *frames, u6
     return spa;
 }
 
-bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
+static bool npt_set_leaf(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 leaf)
 {
     u64 table = n->root;
     for (u32 shift = 39; shift > 21; shift -= 9) {
@@ -51,8 +53,17 @@ bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u
         if (table == FRAME_NONE)
             return false;
     }
-    u64 leaf = spa | NPT_ENTRY | NPT_DONE | PTE_PS;
     return host_write(host, table + (gpa >> 21 & 511) * 8, &leaf, sizeof leaf);
+}
+
+bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
+{
+    return npt_set_leaf(n, host, frames, gpa, spa | NPT_ENTRY | NPT_DONE | PTE_PS);
+}
+
+bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
+{
+    return npt_set_leaf(n, host, frames, gpa, NPT_RSV | NPT_ENTRY | NPT_DONE | PTE_PS);
 }
 
 void npt_destroy(struct npt *n, struct frames *frames)

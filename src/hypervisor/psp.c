@@ -46,17 +46,45 @@ int psp_flush(struct hypervisor *hv, struct error *error)
     return psp_run(hv, SEV_CMD_DF_FLUSH, NULL, 0, error);
 }
 
-int platform_init(struct hypervisor *hv, struct error *error)
+/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that. */
+static int psp_take_tmr(struct hypervisor *hv, struct sev_init *init, struct error *error)
 {
-    struct sev_init init = {0};
+    if (hv->tmr_spa == FRAME_NONE)
+        hv->tmr_spa = frames_take_chunk(&hv->frames);
+    if (hv->tmr_spa == FRAME_NONE)
+        return error_set(error, ERROR_MEMORY, "hypervisor: no memory for the firmware's TMR");
+    init->options = SEV_OPTIONS_ES;
+    init->tmr_paddr = hv->tmr_spa;
+    init->tmr_len = (u32)SEV_TMR_SIZE;
+    return 0;
+}
+
+static int psp_init(struct hypervisor *hv, struct sev_init init, struct error *error)
+{
     if (psp_run(hv, SEV_CMD_INIT, &init, sizeof init, error))
         return -1;
     return psp_flush(hv, error);
 }
 
+int platform_init(struct hypervisor *hv, struct error *error)
+{
+    return psp_init(hv, (struct sev_init){0}, error);
+}
+
+int platform_init_es(struct hypervisor *hv, struct error *error)
+{
+    struct sev_init init = {0};
+    return psp_take_tmr(hv, &init, error) ? -1 : psp_init(hv, init, error);
+}
+
 int platform_shutdown(struct hypervisor *hv, struct error *error)
 {
-    return psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error);
+    if (psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error))
+        return -1;
+    if (hv->tmr_spa != FRAME_NONE)
+        frames_give_chunk(&hv->frames, hv->tmr_spa);
+    hv->tmr_spa = FRAME_NONE;
+    return 0;
 }
 
 int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error)

@@ -2,7 +2,8 @@
 /*
  * One processor of a VM: its VMCB and permission maps, what must be in place before VMRUN
  * (registers that VMRUN does not switch, an interrupt to inject) and what is read back after
- * #VMEXIT [APM2 15.5, 15.20, 15.21].
+ * #VMEXIT [APM2 15.5, 15.20, 15.21]. A SEV-ES guest's registers are in its VMSA and nowhere else: what
+ * the functions on registers then mean is what its GHCB holds.
  */
 #include <stdlib.h>
 
@@ -21,6 +22,11 @@
     (INTERCEPT4_VMRUN | INTERCEPT4_VMMCALL | INTERCEPT4_VMLOAD | INTERCEPT4_VMSAVE |               \
      INTERCEPT4_STGI | INTERCEPT4_CLGI | INTERCEPT4_SKINIT | INTERCEPT4_MONITOR |                  \
      INTERCEPT4_MWAIT | INTERCEPT4_RDPRU)
+
+/* A SEV-ES guest keeps its control registers; we hear of a change after it [cpu 4.6]. */
+#define INTERCEPTS_4_ES                                                                            \
+    (INTERCEPT4_EFER_WRITE | INTERCEPT4_CR_WRITE(0) | INTERCEPT4_CR_WRITE(4) |                     \
+     INTERCEPT4_CR_WRITE(8))
 
 /* The VMCB is read back as far as #VMEXIT writes it, and goes back in two parts: the controls, and
  * of the save area what a handler may have changed. The rest of the save area belongs to VMLOAD and
@@ -47,7 +53,27 @@ static bool vcpu_write_maps(struct vm *vm)
         return false;
     for (u32 i = 0; i < msr_passed_through_count; i++)
         msrpm_allow(map, msr_passed_through[i]);
+    for (u32 i = 0; vm_is_es(vm) && i < msr_passed_through_es_count; i++)
+        msrpm_allow(map, msr_passed_through_es[i]);
     return host_write(vm->hv->host, c->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
+}
+
+/* [cpu 4.6] DR7 goes to the guest's #VC handler: DR0 to DR3 are not its own without DebugVirt. */
+static bool vcpu_set_up_es(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    struct vmcb_control *control = &c->vmcb.control;
+    c->vmsa_spa = frames_take_pages(&vm->hv->frames, 1);
+    control->intercept_4 |= (u32)INTERCEPTS_4_ES;
+    control->intercept_dr_read = control->intercept_dr_write = BIT(7);
+    control->np_control |= NP_SEV_ES;
+    control->lbr_control = LBR_VIRTUALIZATION;
+    control->vmsa = c->vmsa_spa;
+    control->ghcb_gpa = ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+    memset(&c->vmcb.save, 0, sizeof c->vmcb.save);
+    c->vmcb.save.dr7 = 0x400;
+    memset(c->gpr, 0, sizeof c->gpr);
+    return c->vmsa_spa != FRAME_NONE;
 }
 
 bool vcpu_create(struct vm *vm)
@@ -75,6 +101,8 @@ bool vcpu_create(struct vm *vm)
     store_le32(c->fx + 24, 0x1f80); /* MXCSR */
     store_le32(c->fx + 28, 0xffff);
     vm_msr_reset(vm);
+    if (vm_is_es(vm) && !vcpu_set_up_es(vm))
+        return false;
     return host_write(vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
 }
 
@@ -84,7 +112,8 @@ void vcpu_destroy(struct vm *vm)
     const struct {
         u64 spa;
         u32 pages;
-    } parts[] = {{c->vmcb_spa, 1}, {c->iopm_spa, IOPM_PAGES}, {c->msrpm_spa, MSRPM_PAGES}};
+    } parts[] = {
+        {c->vmcb_spa, 1}, {c->vmsa_spa, 1}, {c->iopm_spa, IOPM_PAGES}, {c->msrpm_spa, MSRPM_PAGES}};
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
         if (parts[i].spa && parts[i].spa != FRAME_NONE)
             frames_give_pages(&vm->hv->frames, parts[i].spa, parts[i].pages);
@@ -96,28 +125,33 @@ void vcpu_destroy(struct vm *vm)
 #define REG_RAX 0u
 #define REG_RSP 4u
 
+static u64 *vcpu_register(struct vm *vm, u32 reg)
+{
+    if (vm_is_es(vm))
+        return &vm->cpu.gpr[reg & 15];
+    if (reg == REG_RAX)
+        return &vm->cpu.vmcb.save.rax;
+    if (reg == REG_RSP)
+        return &vm->cpu.vmcb.save.rsp;
+    return &host_gpr(vm->hv->host, vm->hv->core)[reg & 15];
+}
+
 u64 vcpu_get(struct vm *vm, u32 reg)
 {
-    if (reg == REG_RAX)
-        return vm->cpu.vmcb.save.rax;
-    if (reg == REG_RSP)
-        return vm->cpu.vmcb.save.rsp;
-    return host_gpr(vm->hv->host, vm->hv->core)[reg & 15];
+    return *vcpu_register(vm, reg);
 }
 
 void vcpu_set(struct vm *vm, u32 reg, u64 value)
 {
     vm->cpu.save_changed = true;
-    if (reg == REG_RAX)
-        vm->cpu.vmcb.save.rax = value;
-    else if (reg == REG_RSP)
-        vm->cpu.vmcb.save.rsp = value;
-    else
-        host_gpr(vm->hv->host, vm->hv->core)[reg & 15] = value;
+    *vcpu_register(vm, reg) = value;
 }
 
+/* Of a SEV-ES guest there is nothing to move: the processor or the guest's handler did [cpu 6.1]. */
 void vcpu_advance(struct vm *vm, u64 next_rip)
 {
+    if (vm_is_es(vm))
+        return;
     vm->cpu.vmcb.save.rip = next_rip;
     vm->cpu.vmcb.control.interrupt_shadow &= ~INTERRUPT_SHADOW;
     vm->cpu.save_changed = true;
@@ -147,14 +181,16 @@ static void vcpu_load(struct vm *vm)
     u32 core = vm->hv->core;
     if (vm->hv->loaded == vm)
         return;
-    if (vm->hv->loaded)
+    if (vm->hv->loaded && !vm_is_es(vm->hv->loaded))
         vcpu_unload(vm->hv->loaded);
+    vm->hv->loaded = vm;
+    if (vm_is_es(vm))
+        return;
     memcpy(host_gpr(h, core), vm->cpu.gpr, sizeof vm->cpu.gpr);
     memcpy(host_dr(h, core), vm->cpu.dr, sizeof vm->cpu.dr);
     host_fxrstor(h, core, vm->cpu.fx);
     host_wrmsr(h, core, MSR_TSC_AUX, vm->cpu.tsc_aux);
     host_vmload(h, core, vm->cpu.vmcb_spa);
-    vm->hv->loaded = vm;
 }
 
 /* --- Interrupts ------------------------------------------------------------------------------- */
@@ -174,12 +210,27 @@ static u64 interrupt_acknowledge(struct vm *vm)
     return (u64)lapic_acknowledge(&b->lapic);
 }
 
+static bool nmi_pending(const struct vcpu *c)
+{
+    return c->nmi && !c->nmi_blocked;
+}
+
 bool vcpu_can_run(struct vm *vm)
 {
     struct vcpu *c = &vm->cpu;
-    if (c->halted && (c->nmi || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
+    if (c->halted && (nmi_pending(c) || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
         c->halted = false;
     return !c->halted;
+}
+
+/* Whether an event whose delivery an exit interrupted must be injected. What an instruction of a SEV-ES
+ * guest raised comes again by itself: RIP is still there, and EVENTINJ may not hold it [cpu 3.6]. */
+static bool must_repeat(const struct vm *vm, u64 event)
+{
+    u64 type = event >> EVENT_TYPE_SHIFT & 7, vector = event & EVENT_VECTOR;
+    bool by_instruction = type == EVENT_SOFTWARE ||
+                          (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF));
+    return (event & EVENT_VALID) && !(by_instruction && vm_is_es(vm));
 }
 
 /* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
@@ -196,16 +247,17 @@ static void vcpu_inject(struct vm *vm)
     control->v_intr &=
         (u32) ~(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_TPR);
     control->v_intr |= lapic_cr8(&vm->board.lapic);
-    if (control->exit_int_info & EVENT_VALID) {
+    if (must_repeat(vm, control->exit_int_info)) {
         control->event_inject = control->exit_int_info;
         open = false;
     } else if (c->exception) {
         control->event_inject = c->exception;
         c->exception = 0;
         open = false;
-    } else if (c->nmi) {
+    } else if (nmi_pending(c)) {
         control->event_inject = VECTOR_NMI | EVENT_NMI << EVENT_TYPE_SHIFT | EVENT_VALID;
         c->nmi = false;
+        c->nmi_blocked = vm_is_es(vm);
         open = false;
     }
     if (!interrupt_pending(vm))
@@ -226,10 +278,22 @@ static void vcpu_write_vmcb(struct vm *vm)
     struct vcpu *c = &vm->cpu;
     const u8 *save = (const u8 *)&c->vmcb.save;
     host_write(vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);
-    if (c->save_changed)
+    if (c->save_changed && !vm_is_es(vm))
         host_write(vm->hv->host, c->vmcb_spa + 0x400 + SAVE_FIRST, save + SAVE_FIRST,
                    SAVE_END - SAVE_FIRST);
     c->save_changed = false;
+}
+
+/* The save area of a SEV-ES guest's VMCB means nothing; the VMCB says whether IF is set. */
+static void vcpu_read_vmcb(struct vm *vm)
+{
+    struct vcpu *c = &vm->cpu;
+    host_read(vm->hv->host, c->vmcb_spa, &c->vmcb,
+              vm_is_es(vm) ? sizeof c->vmcb.control : VMCB_READ_SIZE);
+    if (vm_is_es(vm))
+        c->vmcb.save.rflags =
+            c->vmcb.control.interrupt_shadow & INTERRUPT_SHADOW_MASK ? RFLAGS_IF : 0;
+    c->vmcb.control.tlb_control = TLB_FLUSH_NONE;
 }
 
 void vcpu_run(struct vm *vm, u64 deadline_ns)
@@ -245,8 +309,7 @@ void vcpu_run(struct vm *vm, u64 deadline_ns)
         return;
     }
     vm->guest_ns += host_time_ns(h) - before;
-    host_read(h, c->vmcb_spa, &c->vmcb, VMCB_READ_SIZE);
-    c->vmcb.control.tlb_control = TLB_FLUSH_NONE;
+    vcpu_read_vmcb(vm);
     lapic_set_cr8(&vm->board.lapic, (u8)(c->vmcb.control.v_intr & 0xf));
     board_set_time(vm);
     exits_handle(vm);

@@ -42,6 +42,7 @@ struct hypervisor *hypervisor_create(struct host *host, struct error *error)
         return NULL;
     }
     hv->host = host;
+    hv->tmr_spa = FRAME_NONE;
     if (!host_enable_svm(hv)) {
         error_set(error, ERROR_INTERNAL,
                   "hypervisor: this machine's processor has no SVM to turn on");
@@ -144,13 +145,20 @@ static int vm_take_memory(struct vm *vm, struct error *error)
     return 0;
 }
 
+bool vm_is_es(const struct vm *vm)
+{
+    return vm->config.plan->mode == IMAGE_SEV_ES;
+}
+
+/* SEV-ES guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on [sev 5.3]. A
+ * plain guest takes one that no SEV guest may have, as long as there are any. */
 static int vm_take_asid(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
-    bool encrypted = vm->config.plan->mode != IMAGE_NONE;
-    /* A plain guest takes one that no guest without SEV-ES may have, as long as there are any. */
-    u32 first = encrypted || hv->asid_first == 1 ? hv->asid_first : 1;
-    u32 last = encrypted || hv->asid_first == 1 ? hv->asid_last : hv->asid_first - 1;
+    enum image_mode mode = vm->config.plan->mode;
+    bool low = mode == IMAGE_SEV_ES || (mode == IMAGE_NONE && hv->asid_first > 1);
+    u32 first = low ? 1 : hv->asid_first;
+    u32 last = low ? hv->asid_first - 1 : hv->asid_last;
     for (u32 asid = first; asid <= last; asid++) {
         bool used = false;
         for (u32 i = 0; i < hv->vm_count; i++)
@@ -333,7 +341,10 @@ void vm_get_summary(const struct vm *vm, struct vm_summary *out)
     memcpy(out->reason, vm->reason, sizeof out->reason);
     out->debug_exit_code = vm->debug_exit_code;
     out->guest_ns = vm->guest_ns;
-    out->exit_kinds = exits_kinds();
+    out->exit_kinds = exits_kinds(vm);
     for (u32 i = 0; i < out->exit_kinds; i++)
         out->exits[i] = (struct vm_exit_count){exits_kind_name(i), vm->exits[i]};
+    out->vmgexit_kinds = vm_is_es(vm) ? VMGEXIT_KINDS : 0;
+    for (u32 i = 0; i < out->vmgexit_kinds; i++)
+        out->vmgexits[i] = (struct vm_exit_count){ghcb_kind_name(i), vm->vmgexits[i]};
 }

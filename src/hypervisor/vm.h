@@ -40,6 +40,8 @@ struct platform_chain {
 };
 
 int platform_init(struct hypervisor *hv, struct error *error);
+/* With SEV-ES, which takes 1 MiB of memory for the firmware. */
+int platform_init_es(struct hypervisor *hv, struct error *error);
 int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error);
 int platform_export(struct hypervisor *hv, struct platform_chain *out, struct error *error);
 int platform_shutdown(struct hypervisor *hv, struct error *error);
@@ -77,7 +79,8 @@ enum vm_state {
     VM_CRASHED,    /* triple fault, invalid VMCB, nothing we can emulate, halted for good */
 };
 
-#define VM_EXIT_KINDS 16
+#define VM_EXIT_KINDS    16
+#define VM_VMGEXIT_KINDS 16
 
 struct vm_exit_count {
     const char *name;
@@ -91,6 +94,8 @@ struct vm_summary {
     u64 guest_ns; /* machine time spent inside VMRUN: instructions retired */
     struct vm_exit_count exits[VM_EXIT_KINDS];
     u32 exit_kinds;
+    struct vm_exit_count vmgexits[VM_VMGEXIT_KINDS]; /* SEV-ES: what the guest asked for by VMGEXIT */
+    u32 vmgexit_kinds;                               /* 0: not such a guest */
 };
 
 /* Gives it memory (host frames), nested tables, a VMCB and devices. NULL: too little memory. */
@@ -106,6 +111,8 @@ int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certifi
                     const void *session, size_t session_size,
                     struct error *error);                 /* LAUNCH_START and ACTIVATE */
 int vm_launch_update(struct vm *vm, struct error *error); /* LAUNCH_UPDATE_DATA over the plan */
+/* SEV-ES: LAUNCH_UPDATE_VMSA, after all data; its registers are the guest's own from here on. */
+int vm_launch_update_vmsa(struct vm *vm, struct error *error);
 int vm_launch_measure(struct vm *vm, u8 measure[48], struct error *error);
 int vm_launch_secret(struct vm *vm, const u8 header[52], const void *data, size_t size,
                      struct error *error);

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests in a GHCB: the page is copied in once, checked, and answered [cpu 7.2-7.4]. A request for an
+ * instruction becomes what the plain exit would have been, with the fields that the guest flagged
+ * valid as its registers, and goes to the same handler; everything else about the guest reads as
+ * zero. The page is hostile: what is not as it should be gets the specification's error answer.
+ */
+#include "hypervisor/internal.h"
+
+enum { RAX, RCX, RDX, RBX };
+
+struct request {
+    struct vm *vm;
+    struct ghcb page; /* the guest's, as it was at the exit; then our answer */
+    u8 valid[16];     /* which fields the guest flagged */
+    u64 gpa;
+    u64 info_2;  /* answer: SW_EXITINFO2 */
+    u32 outputs; /* answer: a bit per general register */
+    /* The area that SW_SCRATCH points at, in `page` or, for version 1, in `outside`. */
+    u8 *scratch;
+    u64 scratch_size;
+    bool scratch_changed;
+    u8 outside[GHCB_BUFFER_SIZE];
+};
+
+/* By the numbers of their encodings. */
+static const u16 gpr_offset[16] = {
+    offsetof(struct ghcb, rax),        offsetof(struct ghcb, rcx),
+    offsetof(struct ghcb, rdx),        offsetof(struct ghcb, rbx),
+    offsetof(struct ghcb, rsp),        offsetof(struct ghcb, rbp),
+    offsetof(struct ghcb, rsi),        offsetof(struct ghcb, rdi),
+    offsetof(struct ghcb, r8_15),      offsetof(struct ghcb, r8_15) + 8,
+    offsetof(struct ghcb, r8_15) + 16, offsetof(struct ghcb, r8_15) + 24,
+    offsetof(struct ghcb, r8_15) + 32, offsetof(struct ghcb, r8_15) + 40,
+    offsetof(struct ghcb, r8_15) + 48, offsetof(struct ghcb, r8_15) + 56,
+};
+
+static bool flagged(const struct request *r, size_t bit)
+{
+    return r->valid[bit / 8] >> bit % 8 & 1;
+}
+
+/* Makes general registers of the page those of the virtual processor; false: one is not valid. */
+static bool load(struct request *r, u32 registers)
+{
+    for (u32 i = 0; i < 16; i++) {
+        if (!(registers >> i & 1))
+            continue;
+        if (!flagged(r, gpr_offset[i] / 8))
+            return false;
+        vcpu_set(r->vm, i, load_le64((const u8 *)&r->page + gpr_offset[i]));
+    }
+    return true;
+}
+
+static void store(struct request *r, u32 registers)
+{
+    for (u32 i = 0; i < 16; i++) {
+        if (registers >> i & 1) {
+            store_le64((u8 *)&r->page + gpr_offset[i], vcpu_get(r->vm, i));
+            ghcb_set_valid(&r->page, gpr_offset[i] / 8);
+        }
+    }
+}
+
+/* --- The scratch area ----------------------------------------------------------------------------- */
+
+/* In the page's buffer; a guest of version 1 may also use another page of its RAM. */
+static enum ghcb_error find_scratch(struct request *r, u64 size)
+{
+    u64 at = r->page.scratch;
+    if (!flagged(r, GHCB_BIT(scratch)))
+        return GHCB_ERROR_MISSING_INPUT;
+    if (size > GHCB_BUFFER_SIZE)
+        return GHCB_ERROR_SCRATCH;
+    r->scratch_size = size;
+    if (at >= r->gpa && at - r->gpa < PAGE_SIZE) {
+        if (at - r->gpa < GHCB_BUFFER_OFFSET ||
+            !range_fits(at - r->gpa - GHCB_BUFFER_OFFSET, size, GHCB_BUFFER_SIZE))
+            return GHCB_ERROR_SCRATCH;
+        r->scratch = r->page.buffer + (at - r->gpa - GHCB_BUFFER_OFFSET);
+        return 0;
+    }
+    if (r->page.version != 1 || (at & PAGE_MASK) + size > PAGE_SIZE ||
+        !vm_read(r->vm, at, r->outside, size))
+        return GHCB_ERROR_SCRATCH;
+    r->scratch = r->outside;
+    return 0;
+}
+
+/* --- Events that are instructions ----------------------------------------------------------------- */
+
+static enum ghcb_error do_nothing(struct request *r)
+{
+    (void)r;
+    return 0;
+}
+
+static enum ghcb_error do_undefined(struct request *r)
+{
+    exits_undefined(r->vm);
+    return 0;
+}
+
+static enum ghcb_error do_protected(struct request *r)
+{
+    exits_protected(r->vm);
+    return 0;
+}
+
+/* Leaf D depends on XCR0, which the guest must tell. */
+static enum ghcb_error do_cpuid(struct request *r)
+{
+    if ((u32)vcpu_get(r->vm, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
+        return GHCB_ERROR_MISSING_INPUT;
+    exits_cpuid(r->vm);
+    return 0;
+}
+
+static enum ghcb_error do_msr(struct request *r)
+{
+    bool write = r->page.exit_info_1 & 1;
+    if (r->page.exit_info_1 > 1)
+        return GHCB_ERROR_INPUT;
+    if (write && !load(r, BIT(RAX) | BIT(RDX)))
+        return GHCB_ERROR_MISSING_INPUT;
+    r->outputs = write ? 0 : r->outputs;
+    exits_msr(r->vm);
+    return 0;
+}
+
+static enum ghcb_error do_vmmcall(struct request *r)
+{
+    exits_vmmcall(r->vm);
+    return 0;
+}
+
+static enum ghcb_error do_time(struct request *r)
+{
+    u64 now = host_time_ns(r->vm->hv->host);
+    vcpu_set(r->vm, RAX, now & 0xffffffff);
+    vcpu_set(r->vm, RDX, now >> 32);
+    vcpu_set(r->vm, RCX, 0); /* RDTSCP's; TSC_AUX is in the VMSA, if anywhere */
+    return 0;
+}
+
+static enum ghcb_error do_dr7_read(struct request *r)
+{
+    vcpu_set(r->vm, RAX, r->vm->cpu.vmcb.save.dr7);
+    return 0;
+}
+
+static enum ghcb_error do_dr7_write(struct request *r)
+{
+    r->vm->cpu.vmcb.save.dr7 = vcpu_get(r->vm, RAX);
+    return 0;
+}
+
+/* --- Ports ---------------------------------------------------------------------------------------- */
+
+/* INS and OUTS: the guest moves its own memory and registers, the elements are in the scratch area. */
+static enum ghcb_error do_string_io(struct request *r, u64 port, u32 size)
+{
+    struct vm *vm = r->vm;
+    bool in = r->page.exit_info_1 & IOIO_IN;
+    u64 count = r->page.exit_info_2;
+    vm->vmgexits[VMGEXIT_STRING_IO]++;
+    vm->vmgexits[VMGEXIT_IO]--;
+    r->outputs = 0;
+    if (count > GHCB_BUFFER_SIZE / size)
+        return GHCB_ERROR_SCRATCH;
+    enum ghcb_error error = find_scratch(r, count * size);
+    for (u64 i = 0; !error && i < count; i++) {
+        u8 bytes[4] = {0}, *element = r->scratch + i * size;
+        exits_spend_port(vm);
+        if (in) {
+            store_le32(bytes, (u32)bus_read(&vm->board.ports, port, size));
+            memcpy(element, bytes, size);
+            r->scratch_changed = true;
+        } else {
+            memcpy(bytes, element, size);
+            bus_write(&vm->board.ports, port, size, load_le32(bytes));
+        }
+    }
+    return error;
+}
+
+static enum ghcb_error do_io(struct request *r)
+{
+    u64 info = r->page.exit_info_1;
+    u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
+    if (size != 1 && size != 2 && size != 4)
+        return GHCB_ERROR_INPUT;
+    if (info & IOIO_STRING)
+        return do_string_io(r, info >> IOIO_PORT_SHIFT & 0xffff, size);
+    if (!(info & IOIO_IN) && !load(r, BIT(RAX)))
+        return GHCB_ERROR_MISSING_INPUT;
+    r->outputs = info & IOIO_IN ? r->outputs : 0;
+    exits_spend_port(r->vm);
+    exits_io_register(r->vm);
+    return 0;
+}
+
+/* --- Memory-mapped registers ---------------------------------------------------------------------- */
+
+static enum ghcb_error find_mmio(struct request *r)
+{
+    u64 size = r->page.exit_info_2;
+    if (size != 1 && size != 2 && size != 4 && size != 8)
+        return GHCB_ERROR_INPUT;
+    return find_scratch(r, size);
+}
+
+static enum ghcb_error do_mmio_read(struct request *r)
+{
+    u8 bytes[8];
+    enum ghcb_error error = find_mmio(r);
+    if (error)
+        return error;
+    store_le64(bytes, mmio_read(r->vm, r->page.exit_info_1, (u32)r->scratch_size));
+    memcpy(r->scratch, bytes, r->scratch_size);
+    r->scratch_changed = true;
+    return 0;
+}
+
+static enum ghcb_error do_mmio_write(struct request *r)
+{
+    u8 bytes[8] = {0};
+    enum ghcb_error error = find_mmio(r);
+    if (error)
+        return error;
+    memcpy(bytes, r->scratch, r->scratch_size);
+    mmio_write(r->vm, r->page.exit_info_1, (u32)r->scratch_size, load_le64(bytes));
+    return 0;
+}
+
+/* --- Events that no instruction has --------------------------------------------------------------- */
+
+static enum ghcb_error do_nmi_complete(struct request *r)
+{
+    r->vm->cpu.nmi_blocked = false;
+    return 0;
+}
+
+static enum ghcb_error do_reset_hold(struct request *r)
+{
+    vm_end(r->vm, VM_CRASHED, "the only processor asked to be held until another starts it");
+    return 0;
+}
+
+static enum ghcb_error do_jump_table(struct request *r)
+{
+    if (r->page.exit_info_1 == GHCB_JUMP_TABLE_GET) {
+        r->info_2 = r->vm->cpu.jump_table;
+        return 0;
+    }
+    if (r->page.exit_info_1 != GHCB_JUMP_TABLE_SET || r->page.exit_info_2 & PAGE_MASK)
+        return GHCB_ERROR_INPUT;
+    r->vm->cpu.jump_table = r->page.exit_info_2;
+    return 0;
+}
+
+static enum ghcb_error do_features(struct request *r)
+{
+    r->info_2 = 0; /* each of them is SNP's */
+    return 0;
+}
+
+static enum ghcb_error do_terminate(struct request *r)
+{
+    u64 info = r->page.exit_info_1;
+    ghcb_terminate(r->vm, (u32)BITS(info, 3, 0), (u32)BITS(info, 11, 4), r->page.exit_info_2);
+    return 0;
+}
+
+static enum ghcb_error do_unsupported(struct request *r)
+{
+    vm_end(r->vm, VM_CRASHED, "the guest met #VC %#llx and does not know what to do with it",
+           (unsigned long long)r->page.exit_info_1);
+    return 0;
+}
+
+/* --- The table ------------------------------------------------------------------------------------ */
+
+#define R(reg) (1u << (reg))
+
+struct row {
+    u64 code;
+    enum vmgexit_kind kind;
+    u32 inputs, outputs; /* general registers: must be valid; are valid in the answer */
+    enum ghcb_error (*handle)(struct request *r);
+};
+
+// clang-format off
+static const struct row rows[] = {
+    {EXIT_IOIO,               VMGEXIT_IO,           0,                        R(RAX),                            do_io},
+    {GHCB_EVENT_MMIO_READ,    VMGEXIT_MMIO,         0,                        0,                                 do_mmio_read},
+    {GHCB_EVENT_MMIO_WRITE,   VMGEXIT_MMIO,         0,                        0,                                 do_mmio_write},
+    {EXIT_MSR,                VMGEXIT_MSR,          R(RCX),                   R(RAX) | R(RDX),                   do_msr},
+    {EXIT_CPUID,              VMGEXIT_CPUID,        R(RAX) | R(RCX),          R(RAX) | R(RBX) | R(RCX) | R(RDX), do_cpuid},
+    {EXIT_DR_READ + 7,        VMGEXIT_DR7,          0,                        R(RAX),                            do_dr7_read},
+    {EXIT_DR_WRITE + 7,       VMGEXIT_DR7,          R(RAX),                   0,                                 do_dr7_write},
+    {EXIT_RDTSC,              VMGEXIT_TIME,         0,                        R(RAX) | R(RDX),                   do_time},
+    {EXIT_RDTSCP,             VMGEXIT_TIME,         0,                        R(RAX) | R(RCX) | R(RDX),          do_time},
+    {EXIT_RDPMC,              VMGEXIT_OTHER,        R(RCX),                   0,                                 do_protected},
+    {EXIT_INVD,               VMGEXIT_OTHER,        0,                        0,                                 do_nothing},
+    {EXIT_WBINVD,             VMGEXIT_OTHER,        0,                        0,                                 do_nothing},
+    {EXIT_VMMCALL,            VMGEXIT_OTHER,        R(RAX),                   R(RAX),                            do_vmmcall},
+    {EXIT_MONITOR,            VMGEXIT_OTHER,        R(RAX) | R(RCX) | R(RDX), 0,                                 do_undefined},
+    {EXIT_MWAIT,              VMGEXIT_OTHER,        R(RAX) | R(RCX),          0,                                 do_undefined},
+    {GHCB_EVENT_NMI_COMPLETE, VMGEXIT_NMI_COMPLETE, 0,                        0,                                 do_nmi_complete},
+    {GHCB_EVENT_RESET_HOLD,   VMGEXIT_OTHER,        0,                        0,                                 do_reset_hold},
+    {GHCB_EVENT_JUMP_TABLE,   VMGEXIT_JUMP_TABLE,   0,                        0,                                 do_jump_table},
+    {GHCB_EVENT_FEATURES,     VMGEXIT_OTHER,        0,                        0,                                 do_features},
+    {GHCB_EVENT_TERMINATE,    VMGEXIT_OTHER,        0,                        0,                                 do_terminate},
+    {GHCB_EVENT_UNSUPPORTED,  VMGEXIT_OTHER,        0,                        0,                                 do_unsupported},
+};
+
+static const char *const kind_names[VMGEXIT_KINDS] = {
+    [VMGEXIT_MSR_PROTOCOL] = "msr_protocol", [VMGEXIT_CPUID] = "cpuid", [VMGEXIT_IO] = "io",
+    [VMGEXIT_STRING_IO] = "string_io",       [VMGEXIT_MMIO] = "mmio",   [VMGEXIT_MSR] = "msr",
+    [VMGEXIT_TIME] = "time",                 [VMGEXIT_DR7] = "dr7",     [VMGEXIT_NMI_COMPLETE] = "nmi_complete",
+    [VMGEXIT_JUMP_TABLE] = "jump_table",     [VMGEXIT_OTHER] = "other", [VMGEXIT_REFUSED] = "refused",
+};
+// clang-format on
+
+const char *ghcb_kind_name(u32 kind)
+{
+    return kind_names[kind];
+}
+
+static const struct row *find_row(u64 code)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].code == code)
+            return &rows[i];
+    }
+    return NULL;
+}
+
+/* --- Request and answer --------------------------------------------------------------------------- */
+
+static enum ghcb_error execute(struct request *r)
+{
+    struct vmcb_control *control = &r->vm->cpu.vmcb.control;
+    if (r->page.usage != GHCB_USAGE)
+        return GHCB_ERROR_USAGE;
+    if (!flagged(r, GHCB_BIT(exit_code)) || !flagged(r, GHCB_BIT(exit_info_1)) ||
+        !flagged(r, GHCB_BIT(exit_info_2)))
+        return GHCB_ERROR_MISSING_INPUT;
+    const struct row *row = find_row(r->page.exit_code);
+    if (!row)
+        return GHCB_ERROR_EVENT;
+    memset(r->vm->cpu.gpr, 0, sizeof r->vm->cpu.gpr);
+    if (!load(r, row->inputs))
+        return GHCB_ERROR_MISSING_INPUT;
+    r->outputs = row->outputs;
+    r->vm->vmgexits[row->kind]++;
+    control->exit_info_1 = r->page.exit_info_1;
+    control->exit_info_2 = r->page.exit_info_2;
+    return row->handle(r);
+}
+
+static void refuse(struct request *r, enum ghcb_error error)
+{
+    r->vm->vmgexits[VMGEXIT_REFUSED]++;
+    r->page.exit_info_1 = GHCB_MALFORMED;
+    r->page.exit_info_2 = error;
+    trace_event(host_trace(r->vm->hv->host), TRACE_VM, "GHCB_REFUSED", "vm=%s code=%#llx error=%u",
+                r->vm->config.name, (unsigned long long)r->page.exit_code, error);
+}
+
+static void answer(struct request *r, enum ghcb_error error)
+{
+    u64 *exception = &r->vm->cpu.exception;
+    memset(r->page.valid, 0, sizeof r->page.valid);
+    if (error) {
+        refuse(r, error);
+    } else if (*exception) {
+        r->page.exit_info_1 = GHCB_EXCEPTION;
+        r->page.exit_info_2 = *exception;
+    } else {
+        r->page.exit_info_1 = GHCB_OK;
+        r->page.exit_info_2 = r->info_2;
+        store(r, r->outputs);
+    }
+    *exception = 0;
+    ghcb_set_valid(&r->page, GHCB_BIT(exit_info_1));
+    ghcb_set_valid(&r->page, GHCB_BIT(exit_info_2));
+    if (r->scratch_changed && !error)
+        vm_write(r->vm, r->page.scratch, r->scratch, r->scratch_size);
+    vm_write(r->vm, r->gpa, &r->page, offsetof(struct ghcb, x87_state_gpa));
+}
+
+void ghcb_handle(struct vm *vm)
+{
+    u64 value = vm->cpu.vmcb.control.ghcb_gpa;
+    if (value & PAGE_MASK) {
+        ghcb_msr_handle(vm, value);
+        return;
+    }
+    struct request r = {.vm = vm, .gpa = value};
+    if (!vm_read(vm, value, &r.page, sizeof r.page)) {
+        vm->vmgexits[VMGEXIT_REFUSED]++;
+        vm_end(vm, VM_CRASHED, "VMGEXIT with a GHCB at %#llx, where there is no RAM",
+               (unsigned long long)value);
+        return;
+    }
+    memcpy(r.valid, r.page.valid, sizeof r.valid);
+    answer(&r, execute(&r));
+}

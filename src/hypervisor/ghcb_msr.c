@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol in the GHCB MSR: what a guest asks before it has a page to ask in, and its last word
+ * [cpu 7.1]. A request that we do not know leaves the MSR as it is, which no guest takes for an answer.
+ */
+#include "hypervisor/internal.h"
+
+static u64 sev_information(struct vm *vm, u64 value)
+{
+    (void)vm;
+    (void)value;
+    return ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+}
+
+/* Subleaf 0 of a leaf, one register a time. */
+static u64 cpuid_register(struct vm *vm, u64 value)
+{
+    u32 out[4], reg = GHCB_MSR_CPUID_REGISTER(value);
+    if (BITS(value, 29, 12))
+        return value;
+    cpuid_answer(vm, GHCB_MSR_CPUID_FUNCTION(value), 0, out);
+    return (u64)out[reg] << 32 | (u64)reg << 30 | GHCB_MSR_CPUID;
+}
+
+static u64 features(struct vm *vm, u64 value)
+{
+    (void)vm;
+    (void)value;
+    return GHCB_MSR_FEATURES; /* none: each of them is SNP's */
+}
+
+static u64 reset_hold(struct vm *vm, u64 value)
+{
+    vm_end(vm, VM_CRASHED, "the only processor asked to be held until another starts it");
+    return value;
+}
+
+static u64 terminate(struct vm *vm, u64 value)
+{
+    ghcb_terminate(vm, GHCB_MSR_TERMINATE_SET(value), GHCB_MSR_TERMINATE_REASON(value), value);
+    return value;
+}
+
+static const struct {
+    enum ghcb_msr request;
+    u64 (*handle)(struct vm *vm, u64 value); /* gives the MSR's new value */
+} rows[] = {
+    {GHCB_MSR_SEV_INFO_REQUEST, sev_information}, {GHCB_MSR_CPUID_REQUEST, cpuid_register},
+    {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold},    {GHCB_MSR_FEATURES_REQUEST, features},
+    {GHCB_MSR_TERMINATE, terminate},
+};
+
+void ghcb_msr_handle(struct vm *vm, u64 value)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].request == GHCB_MSR_INFO(value)) {
+            vm->vmgexits[VMGEXIT_MSR_PROTOCOL]++;
+            vm->cpu.vmcb.control.ghcb_gpa = rows[i].handle(vm, value);
+            return;
+        }
+    }
+    vm->vmgexits[VMGEXIT_REFUSED]++;
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "GHCB_MSR_UNKNOWN", "vm=%s value=%#llx",
+                vm->config.name, (unsigned long long)value);
+}
+
+/* --- The last word ----------------------------------------------------------------------------- */
+
+/* Set 0 is the specification's, set 1 Linux's. */
+static const char *const reasons[2][10] = {
+    {"for no reason it gives", "the GHCB protocol versions offered do not suit it",
+     "it does not know the SNP features that are on"},
+    {"its GHCB could not be registered", "a page state change failed", "PVALIDATE failed",
+     "it does not run at VMPL 0", "its CPUID page is not sound", "CPUID came from the hypervisor",
+     "it found no secrets page", "it found no SVSM", "an SVSM is there and yet it runs at VMPL 0",
+     "the SVSM's calling area is misaligned"},
+};
+
+void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw)
+{
+    const char *text = set < ARRAY_SIZE(reasons) && reason < ARRAY_SIZE(reasons[0])
+                           ? reasons[set][reason]
+                           : NULL;
+    vm_end(vm, VM_CRASHED, "the guest terminated itself: %s (set %u, reason %u, raw %#llx)",
+           text ? text : "a reason of its own", set, reason, (unsigned long long)raw);
+}
