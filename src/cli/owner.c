@@ -179,8 +179,13 @@ static int run_measure(const char *const *options, struct error *e)
     struct owner_launch launch;
     struct owner o;
     u64 build;
+    if (!options[OWNER_MEASUREMENT] && !options[OWNER_NONCE] && options[OWNER_MODE])
+        return owner_print_digest(options, e);
     if (!options[OWNER_MEASUREMENT] == !options[OWNER_NONCE])
         return error_set(e, ERROR_USAGE, "measure needs --measurement or --nonce");
+    if (!options[OWNER_API] || !options[OWNER_BUILD])
+        return error_set(e, ERROR_USAGE, "measure needs --%s",
+                         options[OWNER_API] ? "build" : "api");
     if (parse_api(options[OWNER_API], &launch, e) ||
         owner_number("build", options[OWNER_BUILD], 255, &build, e) ||
         owner_launch_digest(options, launch.digest, e) || open_owner(options, &o, e))
@@ -319,21 +324,23 @@ static int run_secret(const char *const *options, struct error *e)
 /* --- Actions ------------------------------------------------------------------------------------------ */
 
 #define B(option) OWNER_BIT(OWNER_##option)
-#define GUEST     (B(KERNEL) | B(INITRD) | B(APPEND) | B(MEMORY) | B(HOLE) | B(FIRMWARE) | B(HASHES))
+#define GUEST                                                                                      \
+    (B(KERNEL) | B(INITRD) | B(APPEND) | B(MEMORY) | B(HOLE) | B(FIRMWARE) | B(HASHES) | B(MODE) | \
+     B(VCPUS) | B(VCPU_TYPE) | B(VMM_TYPE) | B(FEATURES) | B(IMAGE_HASH) | B(IMAGE_ONLY))
 
 // clang-format off
 static const struct owner_action actions[] = {
-    {"verify",  run_verify,    B(CHAIN) | B(ROOT), B(CHAIN) | B(ROOT) | B(JSON),
+    {"verify",  run_verify,    B(CHAIN) | B(ROOT), B(CHAIN) | B(ROOT) | B(JSON), 0,
      "is this chain a platform's, up to the root I trust?"},
-    {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED),
+    {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0,
      "verify, then make a key and a session for it"},
-    {"measure", run_measure,   B(API) | B(BUILD),
-     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON),
+    {"measure", run_measure,   0,
+     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST,
      "does the measurement belong to what should have been launched?"},
     {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
-     B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED),
+     B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0,
      "after that: seal a secret for the guest"},
-    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(JSON),
+    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON), 0,
      "what an honest host launches for these files, piece by piece"},
 };
 // clang-format on
@@ -350,10 +357,14 @@ static void print_help(FILE *out)
 
 static void print_action_help(const struct owner_action *a)
 {
-    printf("usage: softsev owner %s [OPTIONS]\n\n%s\n\nneeds:\n", a->name, a->help);
+    printf("usage: softsev owner %s [OPTIONS]\n\n%s\n\n", a->name, a->help);
+    if (a->needs)
+        puts("needs:");
     owner_print_options(stdout, a->needs);
     puts("takes:");
-    owner_print_options(stdout, a->allows & ~a->needs);
+    owner_print_options(stdout, a->allows & ~a->needs & ~a->elsewhere);
+    if (a->elsewhere)
+        puts("and what is launched, as in `softsev owner explain --help`");
 }
 
 static const struct owner_action *find_action(const char *name)

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "crypto/crypto.h"
+#include "image/measure.h"
 #include "owner/owner.h"
 
 #include <stdio.h>
@@ -31,6 +32,14 @@
     X(HOLE,        "owner-secret",  false, "        launched with --owner-secret: room for it") \
     X(FIRMWARE,    "firmware",      true,  "FILE    a flash image, such as OVMF's") \
     X(HASHES,      "kernel-hashes", false, "        with --firmware: hash the three above") \
+    X(MODE,        "mode",          true,  "MODE    sev, sev-es or snp (sev)") \
+    X(VCPUS,       "vcpus",         true,  "NUMBER  sev-es, snp: virtual processors (1)") \
+    X(VCPU_TYPE,   "vcpu-type",     true,  "NAME    QEMU's CPU model, or CPUID 1 EAX as number") \
+    X(VMM_TYPE,    "vmm-type",      true,  "NAME    qemu, qemu-old, ec2, ec2-old, gce, krun") \
+    X(FEATURES,    "guest-features", true, "NUMBER  SEV_FEATURES (snp: 1, sev-es: 0)") \
+    X(IMAGE_HASH,  "ovmf-hash",     true,  "HEX     snp: digest after the flash image's pages") \
+    X(IMAGE_ONLY,  "ovmf-only",     false, "        snp: stop there and print that digest") \
+    X(DIFF,        "diff",          true,  "FILE    what explain has printed for another launch") \
     X(DUMP,        "dump",          true,  "FILE    write the launched bytes in order") \
     X(SECRET,      "secret",        true,  "FILE    the secret") \
     X(FORM,        "form",          true,  "FORM    archive (for softsev run: /secret/secret) or raw") \
@@ -48,6 +57,7 @@ struct owner_action {
     const char *name;
     int (*run)(const char *const *options, struct error *e);
     u64 needs, allows; /* options, as bits */
+    u64 elsewhere;     /* of those allowed: the help of explain lists them */
     const char *help;
 };
 
@@ -85,9 +95,26 @@ int owner_write_base64(const char *folder, const char *name, const void *data, s
 
 /* --- owner_image.c: what should have been launched -------------------------------------------------- */
 
-/* By --digest, --launch, or the files of a guest. */
+struct owner_contributions {
+    enum measure_mode mode;
+    struct measure_record *records;
+    size_t count, room;
+    bool failed; /* out of memory on the way */
+    u8 digest[MEASURE_DIGEST_MAX];
+};
+
+/* From the files of a guest, and with --dump their bytes. The caller frees. */
+int owner_measure_files(const char *const *options, struct owner_contributions *out,
+                        struct error *e);
+void owner_free_contributions(struct owner_contributions *c);
+/* By --digest, --launch, or the files of a guest. SNP has no place for it. */
 int owner_launch_digest(const char *const *options, u8 digest[32], struct error *e);
-/* The pieces, their digest, and with --dump their bytes. */
+
+/* --- owner_explain.c --------------------------------------------------------------------------------- */
+
+/* The digest of the guest's files alone. */
+int owner_print_digest(const char *const *options, struct error *e);
+/* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const char *const *options, struct error *e);
 
 #endif

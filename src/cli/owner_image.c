@@ -7,16 +7,12 @@
 #include "cli/run.h"
 
 #include "base/bytes.h"
-#include "image/image.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 
 struct guest {
     struct run_file kernel, initrd, firmware;
-    struct image_plan *plan;
 };
 
 static int parse_memory(const char *text, u64 *out, struct error *e)
@@ -41,44 +37,242 @@ static struct image_file as_image(const struct run_file *f)
     return (struct image_file){.name = f->name, .data = f->data, .size = f->size};
 }
 
-static int build(const char *const *options, struct guest *g, struct error *e)
+static int read_files(const char *const *options, struct guest *g, struct error *e)
 {
-    *g = (struct guest){.plan = NULL};
-    struct image_description d = {
-        .mode = IMAGE_SEV,
-        .secret = options[OWNER_HOLE],
-        .command_line = options[OWNER_APPEND],
-        .kernel_hashes = options[OWNER_HASHES],
-    };
-    if (parse_memory(options[OWNER_MEMORY], &d.memory_size, e) ||
-        run_read_file(options[OWNER_KERNEL], &g->kernel, e) ||
-        run_read_file(options[OWNER_INITRD], &g->initrd, e) ||
-        run_read_file(options[OWNER_FIRMWARE], &g->firmware, e))
-        return -1;
-    d.kernel = as_image(&g->kernel);
-    d.initrd = as_image(&g->initrd);
-    d.firmware = as_image(&g->firmware);
-    g->plan = image_build(&d, e);
-    return g->plan ? 0 : -1;
+    *g = (struct guest){0};
+    return run_read_file(options[OWNER_KERNEL], &g->kernel, e) ||
+                   run_read_file(options[OWNER_INITRD], &g->initrd, e) ||
+                   run_read_file(options[OWNER_FIRMWARE], &g->firmware, e)
+               ? -1
+               : 0;
 }
 
-static void guest_free(struct guest *g)
+static void free_files(struct guest *g)
 {
-    if (g->plan)
-        image_free(g->plan);
     run_free_file(&g->kernel);
     run_free_file(&g->initrd);
     run_free_file(&g->firmware);
 }
 
-static int digest_of_guest(const char *const *options, u8 digest[32], struct error *e)
+/* --- SEV: a plan of pieces -------------------------------------------------------------------------- */
+
+static bool dump_write(void *file, const void *data, size_t size)
+{
+    return fwrite(data, 1, size, file) == size;
+}
+
+static int dump(const struct image_plan *plan, const char *path, struct error *e)
+{
+    FILE *f = fopen(path, "wb");
+    bool good = f && image_dump(plan, dump_write, f);
+    if (f)
+        good = fclose(f) == 0 && good;
+    return good ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+}
+
+static void collect(void *contributions, const struct measure_record *r)
+{
+    struct owner_contributions *c = contributions;
+    if (c->count == c->room) {
+        size_t room = c->room ? 2 * c->room : 64;
+        struct measure_record *more = realloc(c->records, room * sizeof *more);
+        c->failed = c->failed || !more;
+        if (!more)
+            return;
+        c->records = more;
+        c->room = room;
+    }
+    c->records[c->count++] = *r;
+}
+
+static void hash_piece(struct crypto_sha256 *hash, const struct image_piece *p)
+{
+    static const u8 zeros[PAGE_SIZE];
+    crypto_sha256_update(hash, p->data, p->data_size);
+    for (u64 left = p->size - p->data_size; left; left -= min_u64(left, PAGE_SIZE))
+        crypto_sha256_update(hash, zeros, min_u64(left, PAGE_SIZE));
+}
+
+static int measure_plan(const struct image_plan *plan, struct owner_contributions *out,
+                        struct error *e)
+{
+    struct crypto_sha256 *all = crypto_sha256_start();
+    for (u32 i = 0; all && !out->failed && i < plan->piece_count; i++) {
+        const struct image_piece *p = &plan->pieces[i];
+        struct measure_record r = {
+            .name = p->name, .type = "DATA", .gpa = p->gpa, .size = p->size, .digest_size = 32};
+        struct crypto_sha256 *one = crypto_sha256_start();
+        out->failed = !one;
+        if (!one)
+            break;
+        hash_piece(one, p);
+        hash_piece(all, p);
+        crypto_sha256_peek(one, r.contents);
+        crypto_sha256_peek(all, r.digest);
+        crypto_sha256_free(one);
+        collect(out, &r);
+    }
+    crypto_sha256_free(all);
+    image_digest(plan, out->digest);
+    return all ? 0 : error_set(e, ERROR_MEMORY, "no memory for a hash");
+}
+
+static int measure_sev(const char *const *options, const struct guest *g,
+                       struct owner_contributions *out, struct error *e)
+{
+    struct image_description d = {
+        .mode = IMAGE_SEV,
+        .secret = options[OWNER_HOLE],
+        .command_line = options[OWNER_APPEND],
+        .kernel_hashes = options[OWNER_HASHES],
+        .kernel = as_image(&g->kernel),
+        .initrd = as_image(&g->initrd),
+        .firmware = as_image(&g->firmware),
+    };
+    if (parse_memory(options[OWNER_MEMORY], &d.memory_size, e))
+        return -1;
+    struct image_plan *plan = image_build(&d, e);
+    int result = plan ? measure_plan(plan, out, e) : -1;
+    if (!result && options[OWNER_DUMP])
+        result = dump(plan, options[OWNER_DUMP], e);
+    image_free(plan);
+    return result;
+}
+
+/* --- SEV-ES and SNP: a flash image ------------------------------------------------------------------- */
+
+static int parse_processor(const char *const *options, struct measure_description *d,
+                           struct error *e)
+{
+    const char *type = options[OWNER_VCPU_TYPE], *vmm = options[OWNER_VMM_TYPE];
+    u64 vcpus = 1, signature = 0;
+    d->features = d->mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0;
+    if ((options[OWNER_VCPUS] &&
+         owner_number("vcpus", options[OWNER_VCPUS], MEASURE_VCPUS_MAX, &vcpus, e)) ||
+        (options[OWNER_FEATURES] &&
+         owner_number("guest-features", options[OWNER_FEATURES], UINT64_MAX, &d->features, e)))
+        return -1;
+    if (vmm && !measure_vmm_by_name(vmm, &d->vmm))
+        return error_set(e, ERROR_USAGE,
+                         "--vmm-type '%s': qemu, qemu-old, ec2, ec2-old, gce or krun", vmm);
+    d->vcpus = (u32)vcpus;
+    if (!type) {
+        if (d->vmm <= MEASURE_VMM_QEMU_OLD && !d->image_only)
+            return error_set(e, ERROR_USAGE,
+                             "--mode %s needs --vcpu-type, such as EPYC-Milan: QEMU puts its "
+                             "signature into RDX",
+                             options[OWNER_MODE]);
+    } else if (!measure_signature_by_name(type, &d->signature)) {
+        struct error number = {.code = ERROR_NONE};
+        if (owner_number("vcpu-type", type, UINT32_MAX, &signature, &number))
+            return error_set(e, ERROR_USAGE,
+                             "--vcpu-type '%s': QEMU's EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa, "
+                             "EPYC-Turin or a version of one, or CPUID 1 EAX as a number",
+                             type);
+        d->signature = (u32)signature;
+    }
+    return 0;
+}
+
+static int measure_flash(const char *const *options, const struct guest *g,
+                         struct owner_contributions *out, struct error *e)
+{
+    u8 image[48];
+    const char *hash = options[OWNER_IMAGE_HASH];
+    struct measure_description d = {
+        .mode = out->mode,
+        .firmware = as_image(&g->firmware),
+        .kernel_hashes = options[OWNER_HASHES],
+        .kernel = as_image(&g->kernel),
+        .initrd = as_image(&g->initrd),
+        .command_line = options[OWNER_APPEND],
+        .image_only = options[OWNER_IMAGE_ONLY],
+    };
+    if (!g->firmware.data)
+        return error_set(e, ERROR_USAGE, "--mode %s needs --firmware", options[OWNER_MODE]);
+    if ((hash || d.image_only) && d.mode != MEASURE_SNP)
+        return error_set(e, ERROR_USAGE, "--ovmf-hash and --ovmf-only are for --mode snp");
+    if (hash && !hex_decode(image, sizeof image, hash))
+        return error_set(e, ERROR_USAGE, "--ovmf-hash '%s': 96 hexadecimal digits", hash);
+    if (hash)
+        d.image_digest = image;
+    if (options[OWNER_DUMP])
+        return error_set(e, ERROR_USAGE, "--dump is for --mode sev");
+    if (parse_processor(options, &d, e))
+        return -1;
+    return measure_launch(&d, &(struct measure_sink){collect, out}, out->digest, e);
+}
+
+/* --- Any --------------------------------------------------------------------------------------------- */
+
+static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
+{
+    static const struct {
+        const char *name;
+        enum measure_mode mode;
+    } names[] = {{"sev", MEASURE_SEV},
+                 {"sev-es", MEASURE_SEV_ES},
+                 {"seves", MEASURE_SEV_ES},
+                 {"snp", MEASURE_SNP}};
+    *out = MEASURE_SEV;
+    for (size_t i = 0; text && i < ARRAY_SIZE(names); i++)
+        if (!strcmp(text, names[i].name)) {
+            *out = names[i].mode;
+            return 0;
+        }
+    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
+}
+
+static int check_mode(const char *const *options, enum measure_mode mode, struct error *e)
+{
+    if (mode == MEASURE_SEV &&
+        (options[OWNER_VCPUS] || options[OWNER_VCPU_TYPE] || options[OWNER_VMM_TYPE] ||
+         options[OWNER_FEATURES] || options[OWNER_IMAGE_HASH] || options[OWNER_IMAGE_ONLY]))
+        return error_set(e, ERROR_USAGE,
+                         "SEV measures no virtual processors: say --mode sev-es or --mode snp");
+    if (mode != MEASURE_SEV && (options[OWNER_MEMORY] || options[OWNER_HOLE]))
+        return error_set(e, ERROR_USAGE, "--memory and --owner-secret are for --mode sev");
+    return 0;
+}
+
+int owner_measure_files(const char *const *options, struct owner_contributions *out,
+                        struct error *e)
 {
     struct guest g;
-    int result = build(options, &g, e);
+    *out = (struct owner_contributions){.mode = MEASURE_SEV};
+    if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
+        return error_set(e, ERROR_USAGE, "what was launched: --kernel or --firmware");
+    if (parse_mode(options[OWNER_MODE], &out->mode, e) || check_mode(options, out->mode, e))
+        return -1;
+    int result = read_files(options, &g, e);
     if (!result)
-        image_digest(g.plan, digest);
-    guest_free(&g);
+        result = out->mode == MEASURE_SEV ? measure_sev(options, &g, out, e)
+                                          : measure_flash(options, &g, out, e);
+    free_files(&g);
+    if (!result && out->failed)
+        result = error_set(e, ERROR_MEMORY, "no memory for a list of what is launched");
+    if (result)
+        owner_free_contributions(out);
     return result;
+}
+
+void owner_free_contributions(struct owner_contributions *c)
+{
+    free(c->records);
+    *c = (struct owner_contributions){.mode = c->mode};
+}
+
+static int digest_of_guest(const char *const *options, u8 digest[32], struct error *e)
+{
+    struct owner_contributions c;
+    if (owner_measure_files(options, &c, e))
+        return -1;
+    memcpy(digest, c.digest, 32);
+    owner_free_contributions(&c);
+    if (c.mode == MEASURE_SNP)
+        return error_set(e, ERROR_USAGE,
+                         "SNP measures nothing before a guest runs: its reports prove the digest");
+    return 0;
 }
 
 static int digest_of_bytes(const char *path, u8 digest[32], struct error *e)
@@ -104,62 +298,4 @@ int owner_launch_digest(const char *const *options, u8 digest[32], struct error 
     if (hex)
         return 0;
     return launch ? digest_of_bytes(launch, digest, e) : digest_of_guest(options, digest, e);
-}
-
-/* --- explain ------------------------------------------------------------------------------------------ */
-
-static bool dump_write(void *file, const void *data, size_t size)
-{
-    return fwrite(data, 1, size, file) == size;
-}
-
-static int dump(const struct image_plan *plan, const char *path, struct error *e)
-{
-    FILE *f = fopen(path, "wb");
-    bool good = f && image_dump(plan, dump_write, f);
-    if (f)
-        good = fclose(f) == 0 && good;
-    return good ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
-}
-
-static void print_text(const struct image_plan *plan, const char *digest)
-{
-    for (u32 i = 0; i < plan->piece_count; i++) {
-        const struct image_piece *p = &plan->pieces[i];
-        printf("0x%09" PRIx64 "  %10" PRIu64 " bytes  %s\n", p->gpa, p->size, p->name);
-    }
-    printf("digest  %s\n", digest);
-}
-
-static void print_json(const struct image_plan *plan, const char *digest)
-{
-    json_t *pieces = json_array();
-    for (u32 i = 0; i < plan->piece_count; i++) {
-        const struct image_piece *p = &plan->pieces[i];
-        json_array_append_new(pieces, json_pack("{s:s, s:I, s:I}", "name", p->name, "gpa",
-                                                (json_int_t)p->gpa, "size", (json_int_t)p->size));
-    }
-    json_t *j = json_pack("{s:s, s:o}", "digest", digest, "pieces", pieces);
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
-}
-
-int owner_explain(const char *const *options, struct error *e)
-{
-    struct guest g;
-    u8 digest[32];
-    char hex[65];
-    if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
-        return error_set(e, ERROR_USAGE, "explain needs --kernel or --firmware");
-    int result = build(options, &g, e);
-    if (!result && options[OWNER_DUMP])
-        result = dump(g.plan, options[OWNER_DUMP], e);
-    if (!result) {
-        image_digest(g.plan, digest);
-        hex_encode(hex, digest, sizeof digest);
-        (options[OWNER_JSON] ? print_json : print_text)(g.plan, hex);
-    }
-    guest_free(&g);
-    return result;
 }

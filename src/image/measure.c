@@ -205,7 +205,7 @@ static int add_processors(struct measurement *m, struct error *error)
                          "%s: has no reset block, which says where processors but the first begin",
                          d->firmware.name);
     for (u32 i = 0; i < d->vcpus; i++) {
-        measure_vmsa(d->vmm, i ? ap : BSP_EIP, d->signature, snp ? d->features : 0, &page);
+        measure_vmsa(d->vmm, i ? ap : BSP_EIP, d->signature, d->features, &page);
         if (snp)
             chain_page(m, &(struct page){"VMSA", "VMSA", SNP_PAGE_VMSA, SNP_VMSA_GPA, &page});
         else

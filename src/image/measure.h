@@ -59,7 +59,7 @@ struct measure_description {
     u32 vcpus;
     u32 signature; /* CPUID Fn0000_0001 EAX, where the hypervisor puts it into RDX */
     enum measure_vmm vmm;
-    u64 features; /* SEV_FEATURES in SNP; ES has 0 */
+    u64 features; /* SEV_FEATURES: bit 0 in every SNP guest, mostly none in SEV-ES */
 };
 
 #define MEASURE_VCPUS_MAX 4096u

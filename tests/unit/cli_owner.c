@@ -289,6 +289,61 @@ static void refusals_have_their_exit_codes(void **state)
     assert_int_equal(stat("t", &s), -1); /* a refused platform leaves nothing */
 }
 
+#define ES "--mode sev-es --vcpu-type EPYC-Milan --firmware "
+
+static void explained_launches_can_be_compared(void **state)
+{
+    (void)state;
+    u8 image[8192] = {0};
+    char want[80];
+    write_file("image", image, sizeof image);
+    image[5000] = 1;
+    write_file("other-image", image, sizeof image);
+    assert_int_equal(owner("measure " ES "image"), 0);
+    snprintf(want, sizeof want, "digest  %.65s", said);
+    assert_int_equal(owner("explain " ES "image"), 0);
+    assert_non_null(strstr(said, want));
+    assert_non_null(strstr(said, "0x0ffffe000        8192 bytes  DATA        flash  contents "));
+    write_file("explained", said, strlen(said));
+
+    assert_int_equal(owner("explain " ES "image --diff explained"), 0);
+    assert_string_equal(said, "the launches are the same\n");
+    assert_int_equal(owner("explain " ES "other-image --diff explained"), ERROR_MEASUREMENT);
+    assert_string_equal(last_error, "the launches differ in 1 contributions");
+    assert_ptr_equal(strstr(said, "- 0x0ffffe000"), said);
+    assert_int_equal(owner("explain " ES "image --diff explained --vmm-type qemu-old"),
+                     ERROR_MEASUREMENT);
+    assert_non_null(strstr(said, "VMSA"));
+    assert_null(strstr(said, "flash"));
+    assert_int_equal(owner("explain " ES "image --diff image"), ERROR_FILE);
+}
+
+static void launches_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words, *text;
+    } cases[] = {
+        {"measure --mode tdx --firmware image", "--mode 'tdx': sev, sev-es or snp"},
+        {"measure --mode sev --vcpus 2 --firmware image",
+         "SEV measures no virtual processors: say --mode sev-es or --mode snp"},
+        {"measure --mode sev-es --firmware image",
+         "--mode sev-es needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into RDX"},
+        {"measure " ES "image --vmm-type xen",
+         "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce or krun"},
+        {"measure --mode snp --kernel image", "--mode snp needs --firmware"},
+        {"measure --mode snp --vcpu-type 1 --firmware image --ovmf-hash 12",
+         "--ovmf-hash '12': 96 hexadecimal digits"},
+        {"measure " ES "image --ovmf-only", "--ovmf-hash and --ovmf-only are for --mode snp"},
+    };
+    u8 image[4096] = {0};
+    write_file("image", image, sizeof image);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(owner(cases[i].words), ERROR_USAGE);
+        assert_string_equal(last_error, cases[i].text);
+    }
+}
+
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
@@ -314,6 +369,8 @@ int main(void)
         cmocka_unit_test(secrets_are_for_their_owner_alone),
         cmocka_unit_test(a_seed_repeats_a_session),
         cmocka_unit_test(refusals_have_their_exit_codes),
+        cmocka_unit_test(explained_launches_can_be_compared),
+        cmocka_unit_test(launches_that_make_no_sense_are_refused),
         cmocka_unit_test(every_help_fits_a_screen),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);

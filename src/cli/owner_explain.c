@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner explain: every contribution to a launch digest, one a line, with the digest so far; and what
+ * two launches do not have in common, from such lines of another launch.
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include "base/bytes.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#define HEX_MAX (2 * MEASURE_DIGEST_MAX + 1)
+
+static bool is_zero(const u8 *p, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+/* "-": the contents are not measured. */
+static void contents_text(const struct measure_record *r, char text[HEX_MAX])
+{
+    if (is_zero(r->contents, r->digest_size))
+        strcpy(text, "-");
+    else
+        hex_encode(text, r->contents, r->digest_size);
+}
+
+/* Address, size, type, name: what makes a contribution the same one in another launch, but for its contents. */
+#define LINE_MAX 512
+static void line_of(const struct measure_record *r, char out[LINE_MAX])
+{
+    char contents[HEX_MAX], digest[HEX_MAX];
+    contents_text(r, contents);
+    hex_encode(digest, r->digest, r->digest_size);
+    snprintf(out, LINE_MAX,
+             "0x%09" PRIx64 "  %10" PRIu64 " bytes  %-10s  %s  contents %s  digest %s", r->gpa,
+             r->size, r->type, r->name, contents, digest);
+}
+
+static void print_text(const struct owner_contributions *c, const char *digest)
+{
+    char line[LINE_MAX];
+    for (size_t i = 0; i < c->count; i++) {
+        line_of(&c->records[i], line);
+        puts(line);
+    }
+    printf("digest  %s\n", digest);
+}
+
+static void print_json(const struct owner_contributions *c, const char *digest)
+{
+    json_t *pieces = json_array();
+    for (size_t i = 0; i < c->count; i++) {
+        const struct measure_record *r = &c->records[i];
+        char contents[HEX_MAX], running[HEX_MAX];
+        contents_text(r, contents);
+        hex_encode(running, r->digest, r->digest_size);
+        json_array_append_new(pieces, json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "name", r->name,
+                                                "type", r->type, "gpa", (json_int_t)r->gpa, "size",
+                                                (json_int_t)r->size, "contents", contents,
+                                                "running", running));
+    }
+    json_t *j = json_pack("{s:s, s:o}", "digest", digest, "pieces", pieces);
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
+/* --- Differences ---------------------------------------------------------------------------------------- */
+
+/* The other launch's lines. The running digests after the first difference are all different, and say no more. */
+struct lines {
+    struct run_file file;
+    char **line;
+    bool *used;
+    size_t count;
+    const char *digest;
+};
+
+static void free_lines(struct lines *l)
+{
+    run_free_file(&l->file);
+    free(l->line);
+    free(l->used);
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return !strncmp(text, start, strlen(start));
+}
+
+static int read_lines(const char *path, struct lines *l, struct error *e)
+{
+    *l = (struct lines){.digest = NULL};
+    if (run_read_file(path, &l->file, e))
+        return -1;
+    char *text = (char *)l->file.data, *save = NULL;
+    text[l->file.size] = 0; /* run_read_file leaves room for it */
+    size_t room = 1;
+    for (const char *p = text; *p; p++)
+        room += *p == '\n';
+    l->line = calloc(room, sizeof *l->line);
+    l->used = calloc(room, sizeof *l->used);
+    if (!l->line || !l->used)
+        return error_set(e, ERROR_MEMORY, "%s: no memory for its lines", path);
+    for (char *p = strtok_r(text, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save)) {
+        char *running = strstr(p, "  digest ");
+        if (starts_with(p, "digest  ")) {
+            l->digest = p + strlen("digest  ");
+        } else if (starts_with(p, "0x") && running) {
+            *running = 0;
+            l->line[l->count++] = p;
+        }
+    }
+    if (l->digest)
+        return 0;
+    return error_set(e, ERROR_FILE, "%s: not what `softsev owner explain` prints", path);
+}
+
+/* Is it the same place and the same thing? Contents may differ. */
+static bool same_place(const char *a, const char *b)
+{
+    const char *end = strstr(a, "  contents ");
+    return end && !strncmp(a, b, (size_t)(end - a) + strlen("  contents "));
+}
+
+/* An unused line of the same place; looking begins where the last one was, for lists are mostly in step. */
+static char *take(struct lines *l, const char *line, size_t *cursor)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        size_t at = (*cursor + i) % l->count;
+        if (l->used[at] || !same_place(line, l->line[at]))
+            continue;
+        l->used[at] = true;
+        *cursor = at + 1;
+        return l->line[at];
+    }
+    return NULL;
+}
+
+static size_t print_differences(const struct owner_contributions *c, struct lines *l)
+{
+    size_t differences = 0, cursor = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        char line[LINE_MAX];
+        line_of(&c->records[i], line);
+        *strstr(line, "  digest ") = 0;
+        const char *other = take(l, line, &cursor);
+        if (other && !strcmp(other, line))
+            continue;
+        if (other)
+            printf("- %s\n", other);
+        printf("+ %s\n", line);
+        differences++;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->used[i])
+            continue;
+        printf("- %s\n", l->line[i]);
+        differences++;
+    }
+    return differences;
+}
+
+/* Exit code 4 if the launches differ, as for a measurement that does not match. */
+static int diff(const struct owner_contributions *c, const char *digest, const char *path,
+                struct error *e)
+{
+    struct lines l;
+    int result = read_lines(path, &l, e);
+    if (!result) {
+        size_t differences = print_differences(c, &l);
+        if (strcmp(digest, l.digest))
+            result = error_set(e, ERROR_MEASUREMENT,
+                               differences ? "the launches differ in %zu contributions"
+                                           : "the launches differ in their order alone (%zu "
+                                             "contributions differ)",
+                               differences);
+        else
+            puts("the launches are the same");
+    }
+    free_lines(&l);
+    return result;
+}
+
+/* --- Actions -------------------------------------------------------------------------------------------- */
+
+int owner_explain(const char *const *options, struct error *e)
+{
+    struct owner_contributions c;
+    char hex[HEX_MAX];
+    if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
+        return error_set(e, ERROR_USAGE, "explain needs --kernel or --firmware");
+    if (owner_measure_files(options, &c, e))
+        return -1;
+    hex_encode(hex, c.digest, measure_digest_size(c.mode));
+    int result = 0;
+    if (options[OWNER_DIFF])
+        result = diff(&c, hex, options[OWNER_DIFF], e);
+    else
+        (options[OWNER_JSON] ? print_json : print_text)(&c, hex);
+    owner_free_contributions(&c);
+    return result;
+}
+
+int owner_print_digest(const char *const *options, struct error *e)
+{
+    struct owner_contributions c;
+    char hex[HEX_MAX];
+    if (owner_measure_files(options, &c, e))
+        return -1;
+    hex_encode(hex, c.digest, measure_digest_size(c.mode));
+    printf(options[OWNER_JSON] ? "{\"digest\":\"%s\"}\n" : "%s\n", hex);
+    owner_free_contributions(&c);
+    return 0;
+}
