@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ratios against a named peer, taken alternately in one run so that a noisy machine spoils both alike. */
+/* Ratios against a named peer, taken alternately in one run so that a
+ * noisy machine spoils both alike. */
 #ifndef SOFTSEV_BENCH_BENCH_H
 #define SOFTSEV_BENCH_BENCH_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LAUNCH_UPDATE_DATA's work on pages (hash into the digest, make them the guest's) against plain SHA-256. */
+/* LAUNCH_UPDATE_DATA's work on pages (hash into the digest,
+ * make them the guest's) against plain SHA-256. */
 #include "bench.h"
 #include "crypto/crypto.h"
 #include "memory/memory.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a guest owner's service: the launch digest of a kernel that a host claims to run, from the files
- * alone. Build it against the installed library:
+ * For a guest owner's service: the launch digest of a kernel that a host claims to run, from the
+ * files alone. Build it against the installed library:
  *
  *   cc expected_measurement.c $(pkg-config --cflags --libs --static softsev) -o expected_measurement
  *   ./expected_measurement vmlinuz initrd.gz "console=ttyS0"

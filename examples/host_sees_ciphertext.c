@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a VMM author: a machine, its firmware and its host's view of memory. Powers the platform on, loads
- * a key into the memory controller the way firmware does at ACTIVATE, writes through it as a guest would,
- * and reads the same address as host ring 0.
+ * For a VMM author: a machine, its firmware and its host's view of memory. Powers the platform on,
+ * loads a key into the memory controller the way firmware does at ACTIVATE, writes through it as a
+ * guest would, and reads the same address as host ring 0.
  *
  *   cc host_sees_ciphertext.c $(pkg-config --cflags --libs --static softsev) -o host_sees_ciphertext
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The GHCB, by which a SEV-ES or SNP guest and its hypervisor talk after VMGEXIT: the shared page, the protocol in
- * the MSR, and the events that no intercept has [GHCB specification 56421; cpu 7].
+ * The GHCB, by which a SEV-ES or SNP guest and its hypervisor talk after VMGEXIT: the shared page,
+ * the protocol in the MSR, and the events that no intercept has [GHCB specification 56421; cpu 7].
  */
 #ifndef SOFTSEV_ABI_GHCB_H
 #define SOFTSEV_ABI_GHCB_H
@@ -89,7 +89,7 @@ enum ghcb_error {
     GHCB_ERROR_EVENT = 6,
 };
 
-/* --- The MSR protocol: bits 11:0 of C001_0130 are one of these, the rest is its data [cpu 7.1] ----------- */
+/* --- The MSR protocol: bits 11:0 of C001_0130 are one of these, the rest its data [cpu 7.1] --- */
 
 #define GHCB_MSR_INFO(value) ((u32)BITS(value, 11, 0))
 #define GHCB_MSR_DATA(value) BITS(value, 63, 12)
@@ -130,7 +130,7 @@ static inline u64 ghcb_msr_sev_info(u16 version_max, u16 version_min, u8 c_bit)
 #define GHCB_MSR_TERMINATE_REASON(value) ((u32)BITS(value, 23, 16))
 #define GHCB_NO_FRAME BITS(~0ull, 51, 0) /* "none", "refused" where a frame number is expected */
 
-/* --- Events beyond the intercepts: values of SW_EXITCODE [cpu 7.4] ---------------------------------------- */
+/* --- Events beyond the intercepts: values of SW_EXITCODE [cpu 7.4] ---------------------------- */
 
 #define GHCB_EVENT_MMIO_READ              0x80000001u
 #define GHCB_EVENT_MMIO_WRITE             0x80000002u

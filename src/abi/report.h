@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-/* --- TCB_VERSION: eight bytes, laid out by the CPU's family and not by the report's version ----------- */
+/* --- TCB_VERSION: eight bytes, laid out by the CPU's family and not by the report's version --- */
 
 enum snp_tcb_layout {
     SNP_TCB_MILAN, /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
@@ -57,7 +57,7 @@ static inline bool snp_tcb_at_most(u64 a, u64 b)
     return true;
 }
 
-/* --- The report --------------------------------------------------------------------------------------- */
+/* --- The report ------------------------------------------------------------------------------- */
 
 #define SNP_REPORT_SIZE        0x4a0u
 #define SNP_REPORT_SIGNED_SIZE 0x2a0u /* what the signature covers */
@@ -65,7 +65,8 @@ static inline bool snp_tcb_at_most(u64 a, u64 b)
 
 #define SNP_SIGNATURE_ECDSA_P384_SHA384 1u
 
-/* A signature: R and S little-endian, 48 bytes extended to 72. Also in the ID authentication page. */
+/* A signature: R and S little-endian, 48 bytes extended to 72.
+ * Also in the ID authentication page. */
 struct __attribute__((packed)) snp_signature {
     u8 r[72];
     u8 s[72];

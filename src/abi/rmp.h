@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Reverse Map Table: its place, an entry, the states a page can be in, and what RMPUPDATE and its
- * sisters say [snp 4, cpu 8.1]. An entry is the architecture's view of it; how it lies in DRAM is ours
- * (hardware calls that non-architectural) and known only to rmp_entry_pack and rmp_entry_unpack.
+ * The Reverse Map Table: its place, an entry, the states a page can be in, and what RMPUPDATE and
+ * its sisters say [snp 4, cpu 8.1]. An entry is the architecture's view of it; how it lies in DRAM
+ * is ours (hardware calls that non-architectural) and known only to rmp_entry_pack and
+ * rmp_entry_unpack.
  */
 #ifndef SOFTSEV_ABI_RMP_H
 #define SOFTSEV_ABI_RMP_H
 
 #include "base/base.h"
 
-/* --- Where it is ----------------------------------------------------------------------------------- */
+/* --- Where it is ------------------------------------------------------------------------------ */
 
 #define RMP_ALIGNMENT   KIB(8)   /* of RMP_BASE and RMP_END + 1 [snp 4.1] */
 #define RMP_BOOKKEEPING 0x4000u  /* bytes before the first entry: the processor's own counters */
@@ -23,7 +24,7 @@ static inline u64 rmp_table_size(u64 top)
     return ALIGN_UP(RMP_BOOKKEEPING + (top >> PAGE_SHIFT) * RMP_ENTRY_SIZE, RMP_ALIGNMENT);
 }
 
-/* --- One entry ------------------------------------------------------------------------------------- */
+/* --- One entry -------------------------------------------------------------------------------- */
 
 #define RMP_VMPLS 4u
 
@@ -74,7 +75,7 @@ static inline void rmp_entry_unpack(struct rmp_entry *e, const u64 raw[2])
     store_le32(e->permissions, (u32)raw[1]);
 }
 
-/* --- Page states [snp 4.4] -------------------------------------------------------------------------- */
+/* --- Page states [snp 4.4] -------------------------------------------------------------------- */
 
 // clang-format off
 #define RMP_STATES(X) \
@@ -130,7 +131,7 @@ static inline bool rmp_state_is_host_writable(enum rmp_state state)
     return state == RMP_DEFAULT || state == RMP_HYPERVISOR || state == RMP_HV_FIXED;
 }
 
-/* --- The instructions [snp 4.3, cpu 8.2] ------------------------------------------------------------- */
+/* --- The instructions [snp 4.3, cpu 8.2] ------------------------------------------------------ */
 
 enum rmp_result { /* in EAX */
     RMP_SUCCESS = 0,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SEV firmware's mailbox: command ids, command buffers, status codes, platform and guest states,
- * policy bits [sev 2, 3, 4.1, 5.2, 6]. Certificates, sessions and packets are in abi/sev_cert.h.
- * Buffers are packed and copied in and out by value.
+ * The SEV firmware's mailbox: command ids, command buffers, status codes, platform and guest
+ * states, policy bits [sev 2, 3, 4.1, 5.2, 6]. Certificates, sessions and packets are in
+ * abi/sev_cert.h. Buffers are packed and copied in and out by value.
  */
 #ifndef SOFTSEV_ABI_SEV_H
 #define SOFTSEV_ABI_SEV_H
@@ -200,7 +200,7 @@ static inline u8 sev_policy_api_minor(u32 policy)
 #define SEV_TMR_SIZE           MIB(1)  /* and its alignment [sev 4.3] */
 #define SEV_NV_SIZE            KIB(32) /* INIT_EX */
 
-/* --- Command buffers [sev 3] ---------------------------------------------------------------------- */
+/* --- Command buffers [sev 3] ------------------------------------------------------------------ */
 
 #define SEV_PACKED             __attribute__((packed))
 

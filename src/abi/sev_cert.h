@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What goes over the wire between platform, guest owner and manufacturer under SEV: certificates,
- * session, packet header, measurement and attestation report [sev 7, 8]. All integers little-endian;
- * every field lies on its natural boundary, so that the structs need no packing. Copied in and out by
- * value.
+ * session, packet header, measurement and attestation report [sev 7, 8]. All integers
+ * little-endian; every field lies on its natural boundary, so that the structs need no packing.
+ * Copied in and out by value.
  */
 #ifndef SOFTSEV_ABI_SEV_CERT_H
 #define SOFTSEV_ABI_SEV_CERT_H
@@ -69,7 +69,8 @@ struct sev_cert_signature {
 };
 ABI_SIZE(struct sev_cert_signature, 0x208);
 
-/* PEK, PDH, OCA, CEK, GODH, and the PEK's signing request. Both signatures cover [0, signatures). */
+/* PEK, PDH, OCA, CEK, GODH, and the PEK's signing request. Both signatures cover [0,
+ * signatures). */
 struct sev_cert {
     u32 version;
     u8 api_major, api_minor;
@@ -102,7 +103,8 @@ struct sev_platform_chain {
 };
 ABI_SIZE(struct sev_platform_chain, 8336);
 
-/* ARK, ASK: this header, then exponent, modulus and signature of modulus_bits / 8 bytes each [sev 8.5]. */
+/* ARK, ASK: this header, then exponent, modulus and signature of
+ * modulus_bits / 8 bytes each [sev 8.5]. */
 struct amd_cert_header {
     u32 version;
     u8 key_id[16];

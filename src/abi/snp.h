@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SNP firmware's mailbox: command ids and buffers, guest policy, launch pages and their measurement,
- * ID block, secrets and CPUID pages, guest messages [snp 3, 5, 6]. Statuses are sev.h's, page states
- * rmp.h's, the attestation report is report.h's. Buffers are packed and copied in and out by value.
+ * The SNP firmware's mailbox: command ids and buffers, guest policy, launch pages and their
+ * measurement, ID block, secrets and CPUID pages, guest messages [snp 3, 5, 6]. Statuses are
+ * sev.h's, page states rmp.h's, the attestation report is report.h's. Buffers are packed and copied
+ * in and out by value.
  */
 #ifndef SOFTSEV_ABI_SNP_H
 #define SOFTSEV_ABI_SNP_H
@@ -128,7 +129,7 @@ static inline const char *snp_gstate_name(u32 state)
 
 #define SNP_PACKED                      __attribute__((packed))
 
-/* --- Platform commands [snp 3.3] ------------------------------------------------------------------------ */
+/* --- Platform commands [snp 3.3] -------------------------------------------------------------- */
 
 #define SNP_INIT_RMP                    BIT(0)
 #define SNP_INIT_LIST_PADDR_EN          BIT(1)
@@ -169,8 +170,8 @@ struct SNP_PACKED snp_shutdown_ex {
 };
 ABI_SIZE(struct snp_shutdown_ex, 8);
 
-/* SNP_PLATFORM_STATUS, SNP_GCTX_CREATE, SNP_DECOMMISSION, SNP_PAGE_RECLAIM and SNP_PAGE_UNSMASH: one address.
- * Of the last two, bit 0 is the page's size. */
+/* SNP_PLATFORM_STATUS, SNP_GCTX_CREATE, SNP_DECOMMISSION, SNP_PAGE_RECLAIM and SNP_PAGE_UNSMASH:
+ * one address. Of the last two, bit 0 is the page's size. */
 struct SNP_PACKED snp_address {
     u64 paddr;
 };
@@ -297,7 +298,7 @@ struct SNP_PACKED snp_mitigation_result {
 };
 ABI_SIZE(struct snp_mitigation_result, 0x14);
 
-/* --- Guests [snp 3.3, 5.2] ------------------------------------------------------------------------------ */
+/* --- Guests [snp 3.3, 5.2] -------------------------------------------------------------------- */
 
 struct SNP_PACKED snp_activate {
     u64 gctx_paddr;
@@ -402,7 +403,7 @@ struct SNP_PACKED snp_debug {
 };
 ABI_SIZE(struct snp_debug, 0x18);
 
-/* --- Measurement [snp 5.3] ------------------------------------------------------------------------------- */
+/* --- Measurement [snp 5.3] -------------------------------------------------------------------- */
 
 #define SNP_DIGEST_SIZE 48u
 
@@ -421,7 +422,7 @@ ABI_SIZE(struct snp_page_info, 0x70);
 ABI_OFFSET(struct snp_page_info, length, 0x60);
 ABI_OFFSET(struct snp_page_info, gpa, 0x68);
 
-/* --- ID block and its authentication [snp 5.6] ----------------------------------------------------------- */
+/* --- ID block and its authentication [snp 5.6] ------------------------------------------------ */
 
 struct SNP_PACKED snp_id_block {
     u8 ld[SNP_DIGEST_SIZE];
@@ -437,7 +438,8 @@ ABI_OFFSET(struct snp_id_block, version, 0x50);
 #define SNP_CURVE_P384      2u
 #define SNP_KEY_ALGO_ECDSA_P384_SHA384 1u
 
-/* Coordinates little-endian, 48 bytes extended to 72. Digests and signatures cover all 404h bytes. */
+/* Coordinates little-endian, 48 bytes extended to 72.
+ * Digests and signatures cover all 404h bytes. */
 struct SNP_PACKED snp_public_key {
     u32 curve;
     u8 qx[72];
@@ -463,7 +465,7 @@ ABI_OFFSET(struct snp_id_auth, id_key, 0x240);
 ABI_OFFSET(struct snp_id_auth, id_key_signature, 0x680);
 ABI_OFFSET(struct snp_id_auth, author_key, 0x880);
 
-/* --- CPUID page and secrets page [snp 5.4, 5.5] ----------------------------------------------------------- */
+/* --- CPUID page and secrets page [snp 5.4, 5.5] ----------------------------------------------- */
 
 #define SNP_CPUID_ENTRIES 64u
 
@@ -507,7 +509,7 @@ ABI_OFFSET(struct snp_secrets_page, vmpck, 0x20);
 ABI_OFFSET(struct snp_secrets_page, vmsa_tweak_bitmap, 0x100);
 ABI_OFFSET(struct snp_secrets_page, tsc_factor, 0x160);
 
-/* --- Page commands [snp 3.3] -------------------------------------------------------------------------------- */
+/* --- Page commands [snp 3.3] ------------------------------------------------------------------ */
 
 struct SNP_PACKED snp_page_move {
     u64 gctx_paddr;
@@ -561,7 +563,7 @@ struct SNP_PACKED snp_page_set_state {
 };
 ABI_SIZE(struct snp_page_set_state, 0x10);
 
-/* --- Guest messages [snp 6] -------------------------------------------------------------------------------- */
+/* --- Guest messages [snp 6] ------------------------------------------------------------------- */
 
 #define SNP_MSG_HEADER_SIZE    0x60u
 #define SNP_MSG_PAYLOAD_MAX    4000u

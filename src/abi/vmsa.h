@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VMSA: one page under the guest's key that holds the whole state of a virtual CPU of a SEV-ES or SNP guest
- * [APM2 App. B; cpu 4.1]. Its first part has the layout of the VMCB's save area.
+ * The VMSA: one page under the guest's key that holds the whole state of a virtual CPU of a SEV-ES
+ * or SNP guest [APM2 App. B; cpu 4.1]. Its first part has the layout of the VMCB's save area.
  */
 #ifndef SOFTSEV_ABI_VMSA_H
 #define SOFTSEV_ABI_VMSA_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The x86-64 architecture's numbers: flags, control registers, vectors, MSRs, page-table bits [APM2]. */
+/* The x86-64 architecture's numbers: flags, control registers, vectors, MSRs,
+ * page-table bits [APM2]. */
 #ifndef SOFTSEV_ABI_X86_H
 #define SOFTSEV_ABI_X86_H
 

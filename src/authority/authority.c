@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A manufacturer in software: two RSA keys, their certificates, and the signature on a chip's CEK. */
+/* A manufacturer in software: two RSA keys, their certificates,
+ * and the signature on a chip's CEK. */
 #include "authority/authority.h"
 
 #include "base/bytes.h"
@@ -11,7 +12,8 @@ struct authority {
     struct amd_chain chain;
 };
 
-/* A key's id: who it is in letters, then what tells it from the next one's. Eleven letters, five bytes. */
+/* A key's id: who it is in letters, then what tells it from the next one's. Eleven letters,
+ * five bytes. */
 #define ID_NAME_SIZE 11u
 static const char ark_name[ID_NAME_SIZE + 1] = "softsev ARK";
 static const char ask_name[ID_NAME_SIZE + 1] = "softsev ASK";
@@ -62,8 +64,8 @@ void authority_free(struct authority *a)
 }
 
 /*
- * Exported: magic, version, then four items, each a size and that many bytes: the ARK's and the ASK's
- * private key (PKCS#8), the ASK's and the ARK's certificate.
+ * Exported: magic, version, then four items, each a size and that many bytes: the ARK's and the
+ * ASK's private key (PKCS#8), the ASK's and the ARK's certificate.
  */
 #define EXPORT_MAGIC   0x4854554156455353ull /* "SSEVAUTH" */
 #define EXPORT_VERSION 1u

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong, in one line for a person and one code for a program. The codes are the exit codes
- * of the command line and are documented there. Rooms with a vocabulary of their own (firmware
- * statuses, exit codes of the CPU) translate at their door.
+ * What went wrong, in one line for a person and one code for a program. The codes are the exit
+ * codes of the command line and are documented there. Rooms with a vocabulary of their own
+ * (firmware statuses, exit codes of the CPU) translate at their door.
  */
 #ifndef SOFTSEV_BASE_ERROR_H
 #define SOFTSEV_BASE_ERROR_H
@@ -27,7 +27,8 @@ struct error {
     char text[500]; /* one line: what was wrong, where, and what would be right */
 };
 
-/* Sets code and text (the first error wins) and returns -1, so that `return error_set(...)` reads well. */
+/* Sets code and text (the first error wins) and returns -1,
+ * so that `return error_set(...)` reads well. */
 int error_set(struct error *e, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

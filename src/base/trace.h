@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Trace events: every command, world switch, key load, view flip and page state change is one stable
- * line. The text after the name is `key=value` pairs separated by one space; a value with a space is
- * quoted with "". Readers (text, JSON, a test's comparison, a running hash) are sinks.
+ * Trace events: every command, world switch, key load, view flip and page state change is one
+ * stable line. The text after the name is `key=value` pairs separated by one space; a value with a
+ * space is quoted with "". Readers (text, JSON, a test's comparison, a running hash) are sinks.
  */
 #ifndef SOFTSEV_BASE_TRACE_H
 #define SOFTSEV_BASE_TRACE_H

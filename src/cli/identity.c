@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who the platform in a state directory is: the fuses of its chip, the authority that made it, and the
- * certificate that the authority gave its CEK. Each is made once and kept.
+ * Who the platform in a state directory is: the fuses of its chip, the authority that made it, and
+ * the certificate that the authority gave its CEK. Each is made once and kept.
  */
 #include "authority/authority.h"
 #include "cli/state.h"

@@ -22,7 +22,7 @@ struct action {
     const char *help;
 };
 
-/* --- The machine --------------------------------------------------------------------------------- */
+/* --- The machine ------------------------------------------------------------------------------ */
 
 static void progress(const char *what)
 {
@@ -113,8 +113,8 @@ int platform_start(struct platform *p, struct error *e)
     return platform_command(p, SEV_CMD_INIT, &in, sizeof in, e);
 }
 
-/* PDH and chain as the firmware exports them, with the CEK that the authority has signed in the place of the
- * unsigned one. */
+/* PDH and chain as the firmware exports them, with the CEK that the authority has signed in the
+ * place of the unsigned one. */
 static int export_chain(struct platform *p, struct sev_platform_chain *out, struct error *e)
 {
     struct sev_pdh_cert_export in = {.pdh_paddr = AT_FIRST,
@@ -133,7 +133,7 @@ static int export_chain(struct platform *p, struct sev_platform_chain *out, stru
     return cert_verdict_error(&verdict, ERROR_STATE, e);
 }
 
-/* --- Files ------------------------------------------------------------------------------------------ */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 static int write_file(const char *path, const void *data, size_t size, struct error *e)
 {
@@ -164,7 +164,7 @@ int platform_need(const char *value, const char *option, struct error *e)
     return value ? 0 : error_set(e, ERROR_USAGE, "this needs %s", option);
 }
 
-/* --- Actions ------------------------------------------------------------------------------------------ */
+/* --- Actions ---------------------------------------------------------------------------------- */
 
 struct report {
     struct sev_platform_status status;
@@ -327,7 +327,7 @@ static const struct action actions[] = {
     {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
 };
 
-/* --- Command line --------------------------------------------------------------------------------------- */
+/* --- Command line ----------------------------------------------------------------------------- */
 
 static void print_help(FILE *out)
 {

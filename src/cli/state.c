@@ -39,7 +39,7 @@ struct cli_state {
     u8 frame[FRAME_MAX];
 };
 
-/* --- Frames ---------------------------------------------------------------------------------------- */
+/* --- Frames ----------------------------------------------------------------------------------- */
 
 static size_t frame_seal(u8 *frame, const char *name, const void *data, size_t size)
 {
@@ -83,7 +83,7 @@ static const char *frame_open(const u8 *frame, size_t frame_size, const char *na
     return memcmp(named, padded, FRAME_NAME) ? "is another of the state files" : NULL;
 }
 
-/* --- Files ------------------------------------------------------------------------------------------- */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 static int fail_file(const struct cli_state *s, const char *name, const char *what, struct error *e)
 {
@@ -199,7 +199,7 @@ int cli_state_write(struct cli_state *s, enum cli_state_file file, const void *d
     return sync_folder(s, e);
 }
 
-/* --- The directory ------------------------------------------------------------------------------------- */
+/* --- The directory ---------------------------------------------------------------------------- */
 
 /* mkdir of the directory and of what is missing above it. */
 static int make_folder(const char *path, struct error *e)
@@ -322,7 +322,7 @@ int cli_state_default(char *out, size_t size, struct error *e)
                      "no state directory: give --state DIR, or set SOFTSEV_STATE or HOME");
 }
 
-/* --- The firmware's store -------------------------------------------------------------------------------- */
+/* --- The firmware's store --------------------------------------------------------------------- */
 
 static size_t store_load(void *context, void *out, size_t size)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state directory: what a platform keeps between two runs. One file for the chip's fuses, one for
- * the firmware's store, one for the authority's keys and certificates, one for the CEK that it signed.
- * Each file is replaced as a whole (temporary file, fsync, rename, fsync of the directory): a process
- * killed at any moment leaves the old content or the new one. One process at a time has the directory.
+ * The state directory: what a platform keeps between two runs. One file for the chip's fuses, one
+ * for the firmware's store, one for the authority's keys and certificates, one for the CEK that it
+ * signed. Each file is replaced as a whole (temporary file, fsync, rename, fsync of the directory):
+ * a process killed at any moment leaves the old content or the new one. One process at a time has
+ * the directory.
  */
 #ifndef SOFTSEV_CLI_STATE_H
 #define SOFTSEV_CLI_STATE_H
@@ -20,13 +21,14 @@ struct cli_state_hook {
     void *context;
 };
 
-/* Makes the directory if it is missing, locks it and checks every file. NULL and ERROR_LOCKED, ERROR_STATE or
- * ERROR_FILE. `hook` may be NULL. */
+/* Makes the directory if it is missing, locks it and checks every file. NULL and ERROR_LOCKED,
+ * ERROR_STATE or ERROR_FILE. `hook` may be NULL. */
 struct cli_state *cli_state_open(const char *directory, const struct cli_state_hook *hook,
                                  struct error *e);
 void cli_state_close(struct cli_state *s);
 
-/* $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state. Returns -1 if none of them is set. */
+/* $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state.
+ * Returns -1 if none of them is set. */
 int cli_state_default(char *out, size_t size, struct error *e);
 
 enum cli_state_file {
@@ -49,7 +51,7 @@ int cli_state_write(struct cli_state *s, enum cli_state_file file, const void *d
 /* The firmware's store in this directory. Good as long as `s` is. */
 struct firmware_store cli_state_store(struct cli_state *s);
 
-/* --- Who the platform is ---------------------------------------------------------------------------- */
+/* --- Who the platform is ---------------------------------------------------------------------- */
 
 struct cli_identity {
     bool made; /* the fuses are new */
@@ -58,8 +60,9 @@ struct cli_identity {
     struct sev_cert cek;   /* signed by the ASK */
 };
 
-/* Reads the platform's identity and the authority's part; makes what is missing, once. New fuses come from `seed`,
- * or if that is NULL from `c`. `progress` (may be NULL) is told before something that takes seconds. */
+/* Reads the platform's identity and the authority's part; makes what is missing, once. New fuses
+ * come from `seed`, or if that is NULL from `c`. `progress` (may be NULL) is told before something
+ * that takes seconds. */
 int cli_identity_open(struct cli_state *s, struct crypto *c, const void *seed, size_t seed_size,
                       void (*progress)(const char *what), struct cli_identity *out,
                       struct error *e);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache of decoded blocks, by physical address and mode. Blocks lie in one arena that is emptied as a
- * whole when full. A block whose bytes change dies: it leaves the hash and its frame's list, and its enter uop
- * becomes a stale one, because links and jump cache entries that lead to it are not looked for.
+ * The cache of decoded blocks, by physical address and mode. Blocks lie in one arena that is
+ * emptied as a whole when full. A block whose bytes change dies: it leaves the hash and its frame's
+ * list, and its enter uop becomes a stale one, because links and jump cache entries that lead to it
+ * are not looked for.
  */
 #include "cpu/engine.h"
 
@@ -63,7 +64,7 @@ void blocks_destroy(struct cpu *c)
     c->blocks = NULL;
 }
 
-/* --- Addresses ---------------------------------------------------------------------------------------- */
+/* --- Addresses -------------------------------------------------------------------------------- */
 
 void blocks_new_tag(struct cpu *c)
 {
@@ -108,7 +109,7 @@ static struct block *find_crossing(struct cpu *c, u64 spa)
     return NULL;
 }
 
-/* --- Death -------------------------------------------------------------------------------------------- */
+/* --- Death ------------------------------------------------------------------------------------ */
 
 static u32 granule_bits(u32 offset, u32 size)
 {
@@ -238,7 +239,7 @@ static void arena_empty(struct cpu *c)
     blocks_forget_addresses(c);
 }
 
-/* --- Birth ------------------------------------------------------------------------------------------------ */
+/* --- Birth ------------------------------------------------------------------------------------ */
 
 static struct uop enter_uop(u32 insns)
 {
@@ -285,8 +286,8 @@ static bool ends_block(const struct insn *in)
     return (in->op->attributes & (OP_ENDS | OP_JUMP)) != 0;
 }
 
-/* Flags that are written and overwritten before anybody can see them need not be made. What may fault or leave
- * shows them all. */
+/* Flags that are written and overwritten before anybody can see them need not be made. What may
+ * fault or leave shows them all. */
 static bool may_leave(const struct insn *in)
 {
     if (in->op->attributes & OP_FUZZ_SKIP)
@@ -308,8 +309,8 @@ static bool may_leave(const struct insn *in)
     }
 }
 
-/* The flags an instruction replaces whatever its operands. What the manual leaves undefined our bit tests and scans leave
- * alone, so that it shows the flags of instructions before them. */
+/* The flags an instruction replaces whatever its operands. What the manual leaves undefined our bit
+ * tests and scans leave alone, so that it shows the flags of instructions before them. */
 static u32 kills(const struct insn *in)
 {
     u32 written = in->op->flags_written;
@@ -337,7 +338,8 @@ static void find_live_flags(struct block_cache *cache, u32 insns)
     }
 }
 
-/* Decodes up to the end of the block or page. Returns how many; *raises: the last is none and faults when reached. */
+/* Decodes up to the end of the block or page. Returns how many; *raises:
+ * the last is none and faults when reached. */
 static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum decode_result *last)
 {
     struct block_cache *cache = c->blocks;

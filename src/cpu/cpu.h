@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One x86-64 core with SVM and SEV. The host side sees the architecture, not the engine: it writes a VMCB
- * into memory, calls VMRUN with its address and finds an exit code there afterwards.
+ * One x86-64 core with SVM and SEV. The host side sees the architecture, not the engine: it writes
+ * a VMCB into memory, calls VMRUN with its address and finds an exit code there afterwards.
  */
 #ifndef SOFTSEV_CPU_CPU_H
 #define SOFTSEV_CPU_CPU_H
@@ -20,7 +20,9 @@ struct cpu_config {
     struct clock *clock;
     struct trace *trace;
     const struct random_source *random; /* RDRAND */
-    u32 asid_min; /* CPUID 8000001F EDX: first ASID of a guest without SEV-ES; 0: 1. ECX is the memory's highest */
+    /* CPUID 8000001F EDX: first ASID of a guest without SEV-ES; 0: 1.
+     * ECX is the memory's highest */
+    u32 asid_min;
 };
 
 struct cpu_statistics {
@@ -34,13 +36,14 @@ struct cpu_statistics {
 struct cpu *cpu_create(const struct cpu_config *config); /* NULL: out of memory */
 void cpu_destroy(struct cpu *c);
 
-/* VMRUN [APM2 15.5]. Runs the guest until #VMEXIT; at machine time `deadline_ns` a physical interrupt is
- * pending for the host. False: #GP, nothing happened. */
+/* VMRUN [APM2 15.5]. Runs the guest until #VMEXIT; at machine time `deadline_ns` a physical
+ * interrupt is pending for the host. False: #GP, nothing happened. */
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns);
 bool cpu_vmload(struct cpu *c, u64 vmcb_spa);
 bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
 
-/* Registers VMRUN does not switch, as host_gpr() in machine/host.h: present in the core after an exit. */
+/* Registers VMRUN does not switch, as host_gpr() in machine/host.h:
+ * present in the core after an exit. */
 u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decoder: prefixes, opcode look-up, ModRM and SIB, then the operands one by one as the row of opcodes.def says.
- * It works on a zero-padded copy, so that it needs no bounds check a byte; whether the bytes were really there is
- * looked at once, at the end.
+ * The decoder: prefixes, opcode look-up, ModRM and SIB, then the operands one by one as the row of
+ * opcodes.def says. It works on a zero-padded copy, so that it needs no bounds check a byte;
+ * whether the bytes were really there is looked at once, at the end.
  */
 #include "cpu/decode.h"
 #include "cpu/internal.h"
 
 #define INSN_BYTES_MAX 15
-/* 15 prefixes, and behind them whatever the zeros may be taken for: opcode, ModRM, SIB, displacement, immediate. */
+/* 15 prefixes, and behind them whatever the zeros may be taken for: opcode, ModRM, SIB,
+ * displacement, immediate. */
 #define PADDED_BYTES 48
 
 #define REX_W 8
@@ -43,7 +44,7 @@ static s64 take_signed(struct decoder *d, u32 bytes)
     return (s64)(take(d, bytes) << shift) >> shift;
 }
 
-/* --- Prefixes [APM3 1.2] --------------------------------------------------------------------------------------- */
+/* --- Prefixes [APM3 1.2] ---------------------------------------------------------------------- */
 
 enum prefix_kind {
     NOT_A_PREFIX,
@@ -124,7 +125,7 @@ static void decode_prefixes(struct decoder *d)
         d->prefix = in->prefixes & PREFIX_OPSIZE ? OPCODE_66 : OPCODE_NP;
 }
 
-/* --- Opcode -------------------------------------------------------------------------------------------------------- */
+/* --- Opcode ----------------------------------------------------------------------------------- */
 
 static const struct encoding *decode_opcode(struct decoder *d)
 {
@@ -157,7 +158,7 @@ static const struct encoding *decode_opcode(struct decoder *d)
     return entry ? &decode_encodings[entry] : NULL;
 }
 
-/* --- ModRM, SIB, displacement [APM3 1.4] ------------------------------------------------------------------------------ */
+/* --- ModRM, SIB, displacement [APM3 1.4] ------------------------------------------------------ */
 
 static void decode_memory_16(struct decoder *d, u8 mod, u8 rm)
 {
@@ -219,7 +220,7 @@ static void decode_modrm(struct decoder *d, const struct encoding *e)
         d->in->segment = d->segment;
 }
 
-/* --- Operands --------------------------------------------------------------------------------------------------------------- */
+/* --- Operands --------------------------------------------------------------------------------- */
 
 static u16 operand_bytes(const struct decoder *d, u8 code)
 {
@@ -445,7 +446,7 @@ static bool lock_allowed(const struct insn *in)
     return in->op->id == INSN_mov_from_cr || in->op->id == INSN_mov_to_cr;
 }
 
-/* --- The whole ------------------------------------------------------------------------------------------------------------------- */
+/* --- The whole -------------------------------------------------------------------------------- */
 
 static bool decode_operands(struct decoder *d, const struct encoding *e)
 {

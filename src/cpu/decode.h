@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The form in which tools/opcodes.py hands the encodings of opcodes.def to decode.c: an index by mode, map, prefix
- * and opcode whose entries name an encoding, or a group that ModRM selects from.
+ * The form in which tools/opcodes.py hands the encodings of opcodes.def to decode.c: an index by
+ * mode, map, prefix and opcode whose entries name an encoding, or a group that ModRM selects from.
  */
 #ifndef SOFTSEV_CPU_DECODE_H
 #define SOFTSEV_CPU_DECODE_H
@@ -31,7 +31,9 @@ enum operand_method {
     METHOD_C,      /* ModRM.reg: control register */
     METHOD_D,      /* ModRM.reg: debug register */
     METHOD_I,      /* immediate, zero-extended */
-    METHOD_IS,     /* immediate of `extra` bytes (0: up to 4, by operand size), sign-extended to the operand size */
+    /* immediate of `extra` bytes (0: up to 4, by operand size),
+     * sign-extended to the operand size */
+    METHOD_IS,
     METHOD_I2,     /* second immediate byte: imm2 */
     METHOD_ONE,    /* the constant 1 */
     METHOD_J,      /* branch displacement */
@@ -82,9 +84,9 @@ struct encoding {
     struct operand_rule operand[4];
 };
 
-/* An entry of the index: 0 none; a number of decode_encodings; or, with one of these, where its group begins in
- * decode_groups: 16 entries by register form (8) and ModRM.reg, or 72: 8 by ModRM.reg for memory, then one each for
- * ModRM C0..FF. */
+/* An entry of the index: 0 none; a number of decode_encodings; or, with one of these, where its
+ * group begins in decode_groups: 16 entries by register form (8) and ModRM.reg, or 72: 8 by
+ * ModRM.reg for memory, then one each for ModRM C0..FF. */
 #define INDEX_GROUP16 0x8000u
 #define INDEX_GROUP72 0xc000u
 #define INDEX_KIND    0xc000u

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the execution engine share: blocks, flags, and the inline parts of uop handlers.
- * Nothing else in the room includes this.
+ * What the files of the execution engine share: blocks, flags, and the inline parts of uop
+ * handlers. Nothing else in the room includes this.
  *
- * A block is `enter`, then the uops of its instructions, then the end: a jump followed by one or two
- * *link* uops that say where it leads. A link's `to` points at the link itself until the target is
- * known and at the target's enter uop afterwards; links stay within one page, so that they need no
- * look at the page tables. Links are never undone: a block that dies leaves a stale enter behind.
+ * A block is `enter`, then the uops of its instructions, then the end: a jump followed by one or
+ * two *link* uops that say where it leads. A link's `to` points at the link itself until the target
+ * is known and at the target's enter uop afterwards; links stay within one page, so that they need
+ * no look at the page tables. Links are never undone: a block that dies leaves a stale enter
+ * behind.
  */
 #ifndef SOFTSEV_CPU_ENGINE_H
 #define SOFTSEV_CPU_ENGINE_H
@@ -16,7 +17,7 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 
-/* --- Blocks ------------------------------------------------------------------------------------------- */
+/* --- Blocks ----------------------------------------------------------------------------------- */
 
 #define BLOCK_INSNS 32
 #define LOWER_MAX   4 /* uops of one instruction: address, itself, two links */
@@ -35,7 +36,8 @@ struct block {
     struct uop uop[];
 };
 
-/* Finds or makes the block at c->rip; NULL: the instruction there must be run by block_single(). Raises. */
+/* Finds or makes the block at c->rip; NULL: the instruction there must be run by block_single().
+ * Raises. */
 struct block *block_at(struct cpu *c);
 /* Decodes the one instruction at c->rip, to be run once. */
 struct block *block_single(struct cpu *c);
@@ -63,7 +65,7 @@ extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forwa
     uop_generic_end, uop_undefined, uop_too_long, uop_address, uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
 
-/* --- Flags ---------------------------------------------------------------------------------------------- */
+/* --- Flags ------------------------------------------------------------------------------------ */
 
 static ALWAYS_INLINE u64 sign_extend(u64 v, u32 size)
 {
@@ -160,7 +162,7 @@ static ALWAYS_INLINE bool condition_inline(const struct cpu *c, u32 cc)
     return v ^ (cc & 1);
 }
 
-/* --- Arithmetic ------------------------------------------------------------------------------------------ */
+/* --- Arithmetic ------------------------------------------------------------------------------- */
 
 /* In the order of their encodings; TEST last. */
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALUS };
@@ -214,8 +216,9 @@ static ALWAYS_INLINE u64 alu_step(struct cpu *c, u32 size, bool flags, u64 a, bo
     return r;
 }
 
-/* --- Operands of specialised handlers ------------------------------------------------------------------------
- * A register field is its number, except that at size 1 it is a byte offset into c->r: AH needs no case. */
+/* --- Operands of specialised handlers ------------------------------------------------------------
+ * A register field is its number, except that at size 1 it is a byte offset into c->r: AH needs no
+ * case. */
 
 #define REG8(reg)      ((u8)((reg)*8))
 #define REG8_HIGH(reg) ((u8)((reg)*8 + 1))
@@ -306,7 +309,8 @@ static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
     c->r[RSP] = linear;
 }
 
-/* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end(). Faults as a write. */
+/* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end().
+ * Faults as a write. */
 static ALWAYS_INLINE u8 *uop_rmw(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
     const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
@@ -339,13 +343,16 @@ static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
 
 #define UOP(name) static const struct uop *name(struct cpu *c, const struct uop *u)
 
-/* --- Handlers that lower.c chooses from; sizes are indexed 0..3 for 1, 2, 4, 8 bytes --------------------------- */
+/* --- Handlers that lower.c chooses from; sizes are indexed 0..3 for 1, 2, 4, 8 bytes ---------- */
 
 enum { REG, MEM, MEM_INDEXED, PLACES }; /* where an operand is */
 
-extern uop_fn *const uop_alu_rr[ALUS][4][2], *const uop_alu_ri[ALUS][4][2];             /* [flags wanted] */
-extern uop_fn *const uop_alu_rm[ALUS][4][2], *const uop_alu_mr[ALUS][4][2], *const uop_alu_mi[ALUS][4][2]; /* [indexed] */
-extern uop_fn *const uop_step_r[2][4][2], *const uop_step_m[2][4][2];       /* [down], [flags], [indexed] */
+/* [flags wanted] */
+extern uop_fn *const uop_alu_rr[ALUS][4][2], *const uop_alu_ri[ALUS][4][2];
+/* [indexed] */
+extern uop_fn *const uop_alu_rm[ALUS][4][2], *const uop_alu_mr[ALUS][4][2], *const uop_alu_mi[ALUS][4][2];
+/* [down], [flags], [indexed] */
+extern uop_fn *const uop_step_r[2][4][2], *const uop_step_m[2][4][2];
 extern uop_fn *const uop_not_r[4], *const uop_neg_r[4];
 extern uop_fn *const uop_mov_rr[4], *const uop_mov_ri[4], *const uop_mov_rm[4][2], *const uop_mov_mr[4][2], *const uop_mov_mi[4][2];
 extern uop_fn *const uop_movzx[2][PLACES];    /* [source size] */
@@ -357,13 +364,16 @@ extern uop_fn *const uop_xchg_rr[4], *const uop_xchg_mr[4][2];
 extern uop_fn *const uop_bswap[2], *const uop_extend_a[2], *const uop_extend_ad[2];
 extern uop_fn uop_push_r, uop_push_i, uop_push_m, uop_pop_r, uop_leave_frame;
 enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFTS };
-extern uop_fn *const uop_shift_ri[SHIFTS][4][2], *const uop_shift_rc[SHIFTS][4]; /* [flags wanted] */
+/* [flags wanted] */
+extern uop_fn *const uop_shift_ri[SHIFTS][4][2], *const uop_shift_rc[SHIFTS][4];
 extern uop_fn *const uop_imul_rr[2][PLACES], *const uop_imul_ri[2][PLACES]; /* [64 bits] */
 extern uop_fn *const uop_mul[2][PLACES];
 extern uop_fn *const uop_div[2], *const uop_bt_ri[2], *const uop_bt_rr[2];
 extern uop_fn *const uop_jcc[16];
-extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16], *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16]; /* [test] */
-/* Handlers of one SSE instruction: register, load and store forms, NULL where there is none (uop_sse.c). */
+/* [test] */
+extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16], *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
+/* Handlers of one SSE instruction: register, load and store forms,
+ * NULL where there is none (uop_sse.c). */
 struct vector_form {
     uop_fn *rr, *rm[2], *mr[2]; /* [indexed] */
     u8 size;                    /* of the memory operand */

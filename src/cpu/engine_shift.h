@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shifts, rotates and multiplications with their flags, for the specialised and the generic forms. */
+/* Shifts, rotates and multiplications with their flags,
+ * for the specialised and the generic forms. */
 #ifndef SOFTSEV_CPU_ENGINE_SHIFT_H
 #define SOFTSEV_CPU_ENGINE_SHIFT_H
 
@@ -10,8 +11,8 @@ static ALWAYS_INLINE void flags_change_cf_of(struct cpu *c, bool cf, bool of)
     c->flags.carries = (c->flags.carries & ~(BIT(63) | BIT(62))) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
 }
 
-/* `v` is zero-extended; count is masked already and not 0. OF is that of a shift by one; for others it is
- * undefined and follows the same formula. */
+/* `v` is zero-extended; count is masked already and not 0. OF is that of a shift by one; for others
+ * it is undefined and follows the same formula. */
 static ALWAYS_INLINE u64 shift(struct cpu *c, enum shift op, u32 size, bool flags, u64 v, u32 count)
 {
     const u32 bits = 8 * size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exceptions and interrupts [APM2 8, 15.12-15.21]: from a vector to the first instruction of its handler, in
- * real, protected and long mode; double faults and shutdown; events injected by the hypervisor and
- * virtual interrupts.
+ * Exceptions and interrupts [APM2 8, 15.12-15.21]: from a vector to the first instruction of its
+ * handler, in real, protected and long mode; double faults and shutdown; events injected by the
+ * hypervisor and virtual interrupts.
  *
  * While an event is being delivered exit_int_info names it: an exception or #VMEXIT that comes up
  * meanwhile finds it there.
@@ -42,7 +42,7 @@ static bool pushes_error(u8 vector)
             BIT(VECTOR_PF) | BIT(VECTOR_AC) | BIT(VECTOR_VC) | BIT(VECTOR_SX));
 }
 
-/* --- Real mode ------------------------------------------------------------------------------------------ */
+/* --- Real mode -------------------------------------------------------------------------------- */
 
 static void deliver_real(struct cpu *c, const struct event *e)
 {
@@ -61,7 +61,7 @@ static void deliver_real(struct cpu *c, const struct event *e)
     code_load_real(c, (u16)(entry >> 16));
 }
 
-/* --- Protected and long mode ------------------------------------------------------------------------------- */
+/* --- Protected and long mode ------------------------------------------------------------------ */
 
 struct gate {
     enum system_type type;
@@ -178,7 +178,8 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     struct stack s = gate_stack(c, &g, cpl, ext);
     bool inner = cpl < c->cpl;
     u32 size = long_mode(c) ? 8 : g.type >= SYSTEM_INTERRUPT ? 4 : 2;
-    /* A fault's image says "resume": the instruction goes on without hitting its breakpoint again. */
+    /* A fault's image says "resume": the instruction goes on without
+     * hitting its breakpoint again. */
     bool fault = e->type == EVENT_EXCEPTION &&
                  BIT(e->vector) & ~(BIT(VECTOR_DB) | BIT(VECTOR_BP) | BIT(VECTOR_OF));
     u64 rflags = rflags_read(c) | (fault ? RFLAGS_RF : 0);
@@ -210,7 +211,7 @@ static void deliver(struct cpu *c, const struct event *e)
     c->no_step_trap = true;
 }
 
-/* --- Exceptions ---------------------------------------------------------------------------------------------- */
+/* --- Exceptions ------------------------------------------------------------------------------- */
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
@@ -285,7 +286,7 @@ void event_debug_trap(struct cpu *c, u64 dr6)
     event_deliver_exception(c, VECTOR_DB, 0);
 }
 
-/* --- Interrupts -------------------------------------------------------------------------------------------------- */
+/* --- Interrupts ------------------------------------------------------------------------------- */
 
 void event_deliver_interrupt(struct cpu *c, u8 vector)
 {
@@ -312,7 +313,8 @@ void event_software_interrupt(struct cpu *c, u8 vector)
                 .vector = vector, .type = EVENT_SOFTWARE, .asked_for = true, .return_rip = c->rip});
 }
 
-/* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller, as INT n's must. */
+/* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller,
+ * as INT n's must. */
 void event_software_exception(struct cpu *c, u8 vector)
 {
     intercept_exception(c, vector, 0);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generic forms of bit tests and scans, double shifts, rotates through carry, CRC32, and decimal arithmetic. Undefined
- * flags are left as they are or cleared, whatever costs less; opcodes.def lists them.
+ * Generic forms of bit tests and scans, double shifts, rotates through carry, CRC32, and decimal
+ * arithmetic. Undefined flags are left as they are or cleared, whatever costs less; opcodes.def
+ * lists them.
  */
 #include "cpu/engine_shift.h"
 #include "cpu/exec_operand.h"
 
-/* --- Bit tests ---------------------------------------------------------------------------------------------- */
+/* --- Bit tests -------------------------------------------------------------------------------- */
 
 enum bit_operation { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
-/* With the offset in a register, a memory operand is a bit string of any length around its address. */
+/* With the offset in a register, a memory operand is a bit string of any
+ * length around its address. */
 static u64 bit_string_address(struct cpu *c, const struct insn *in, u64 bit, bool write)
 {
     u32 size = in->o[0].size;
@@ -51,7 +53,7 @@ EXEC_BIT(bts, BIT_SET)
 EXEC_BIT(btr, BIT_RESET)
 EXEC_BIT(btc, BIT_COMPLEMENT)
 
-/* --- Scans and counts ------------------------------------------------------------------------------------------ */
+/* --- Scans and counts ------------------------------------------------------------------------- */
 
 static void change_flags(struct cpu *c, u64 value, u64 mask)
 {
@@ -114,7 +116,7 @@ void exec_crc32(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, crc);
 }
 
-/* --- Double shifts, rotates through carry ----------------------------------------------------------------------------- */
+/* --- Double shifts, rotates through carry ----------------------------------------------------- */
 
 static void exec_double_shift(struct cpu *c, const struct insn *in, bool left)
 {
@@ -182,7 +184,7 @@ void exec_rcr(struct cpu *c, const struct insn *in)
     exec_rotate_carry(c, in, false);
 }
 
-/* --- Decimal arithmetic, not in 64-bit mode -------------------------------------------------------------------------------- */
+/* --- Decimal arithmetic, not in 64-bit mode --------------------------------------------------- */
 
 static u64 result_flags(u8 v)
 {

@@ -2,7 +2,7 @@
 /* Generic forms of near control transfer and of the stack instructions, in every mode. */
 #include "cpu/exec_operand.h"
 
-/* --- Jumps ------------------------------------------------------------------------------------------------ */
+/* --- Jumps ------------------------------------------------------------------------------------ */
 
 /* The target of a near transfer, checked before anything changes. */
 static u64 checked_target(struct cpu *c, const struct insn *in, u64 rip)
@@ -77,7 +77,7 @@ void exec_ret(struct cpu *c, const struct insn *in)
     stack_adjust(c, in->opsize + (in->operands ? (s64)(in->imm & 0xffff) : 0));
 }
 
-/* --- The stack ---------------------------------------------------------------------------------------------- */
+/* --- The stack -------------------------------------------------------------------------------- */
 
 void exec_push(struct cpu *c, const struct insn *in)
 {
@@ -139,7 +139,8 @@ static u32 stack_width(const struct cpu *c)
     return c->mode & MODE_STACK32 ? 4 : 2;
 }
 
-/* Registers change last: what was stored below the stack by then does no harm if an access faults. */
+/* Registers change last: what was stored below the stack by then does no
+ * harm if an access faults. */
 void exec_enter(struct cpu *c, const struct insn *in)
 {
     u32 size = in->opsize, width = stack_width(c), level = (u32)in->imm2 & 31;

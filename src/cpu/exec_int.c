@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generic forms of arithmetic, moves, multiplication and division: every operand form in every mode. lower.c has
- * faster ones for what is common.
+ * Generic forms of arithmetic, moves, multiplication and division: every operand form in every
+ * mode. lower.c has faster ones for what is common.
  */
 #include "cpu/engine_shift.h"
 #include "cpu/exec_operand.h"
 
-/* --- Arithmetic and logic -------------------------------------------------------------------------------- */
+/* --- Arithmetic and logic --------------------------------------------------------------------- */
 
 static void exec_alu(struct cpu *c, const struct insn *in, enum alu op)
 {
@@ -94,7 +94,7 @@ void exec_adox(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, r);
 }
 
-/* --- Multiplication and division -------------------------------------------------------------------------------- */
+/* --- Multiplication and division -------------------------------------------------------------- */
 
 /* High and low half of a result in rDX:rAX, or AH:AL. */
 static void write_pair(struct cpu *c, u32 size, u64 low, u64 high)
@@ -168,7 +168,7 @@ void exec_idiv(struct cpu *c, const struct insn *in)
     write_pair(c, size, negative ? 0 - quotient : quotient, negative_dividend ? 0 - rest : rest);
 }
 
-/* --- Shifts and rotates ---------------------------------------------------------------------------------------------- */
+/* --- Shifts and rotates ----------------------------------------------------------------------- */
 
 static void exec_shift(struct cpu *c, const struct insn *in, enum shift op)
 {
@@ -189,7 +189,7 @@ EXEC_SHIFT(shl, SHIFT_SHL)
 EXEC_SHIFT(shr, SHIFT_SHR)
 EXEC_SHIFT(sar, SHIFT_SAR)
 
-/* --- Moves ------------------------------------------------------------------------------------------------------------- */
+/* --- Moves ------------------------------------------------------------------------------------ */
 
 void exec_mov(struct cpu *c, const struct insn *in)
 {
@@ -333,7 +333,7 @@ void exec_nop(struct cpu *c, const struct insn *in)
     (void)in;
 }
 
-/* --- Flags by name ------------------------------------------------------------------------------------------------------- */
+/* --- Flags by name ---------------------------------------------------------------------------- */
 
 #define FLAGS_LAHF (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF)
 

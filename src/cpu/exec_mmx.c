@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The packed integer arithmetic of MMX, SSE2, SSSE3 and SSE4: mnemonics that exist for MMX registers, XMM registers or
- * both. A row is a leaf on two vectors; for MMX the operands are in the low halves.
+ * The packed integer arithmetic of MMX, SSE2, SSSE3 and SSE4: mnemonics that exist for MMX
+ * registers, XMM registers or both. A row is a leaf on two vectors; for MMX the operands are in the
+ * low halves.
  */
 #include "cpu/sse.h"
 
@@ -56,7 +57,7 @@ void exec_psrldq(struct cpu *c, const struct insn *in)
     shift_bytes(c, in, false);
 }
 
-/* --- State ------------------------------------------------------------------------------------------------------- */
+/* --- State ------------------------------------------------------------------------------------ */
 
 void exec_emms(struct cpu *c, const struct insn *in)
 {

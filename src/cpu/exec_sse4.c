@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSE4.1's floating point (ROUNDxx, DPPx) and SSE4.2's string comparisons, from baseline operations. */
+/* SSE4.1's floating point (ROUNDxx, DPPx) and SSE4.2's string comparisons,
+ * from baseline operations. */
 #include "cpu/sse.h"
 
 // clang-format off
@@ -7,10 +8,11 @@ ASM_LEAF(addss) ASM_LEAF(addsd) ASM_LEAF(subss) ASM_LEAF(subsd)
 ASM_LEAF(addps) ASM_LEAF(addpd) ASM_LEAF(mulps) ASM_LEAF(mulpd)
 // clang-format on
 
-/* --- ROUNDxx ------------------------------------------------------------------------------------------------ */
+/* --- ROUNDxx ---------------------------------------------------------------------------------- */
 
-/* Adding and subtracting 2^23 (2^52) rounds to an integer, in the rounding mode in force and with its PE. The sign is the
- * operand's, also of a zero. Larger numbers are integers; NaNs go through the addition, which makes them quiet. */
+/* Adding and subtracting 2^23 (2^52) rounds to an integer, in the rounding mode in force and with
+ * its PE. The sign is the operand's, also of a zero. Larger numbers are integers; NaNs go through
+ * the addition, which makes them quiet. */
 static u32 round_single(u32 v)
 {
     u32 sign = v & 0x80000000, exponent = (v >> 23) & 0xff;
@@ -39,7 +41,8 @@ static u64 round_double(u64 v)
     return ((u64)_mm_cvtsi128_si64(r) & ~BIT(63)) | sign;
 }
 
-/* imm8: 1:0 rounding mode, unless 2: the one of MXCSR; 3: no PE. Denormal operands are not reported. */
+/* imm8: 1:0 rounding mode, unless 2: the one of MXCSR; 3: no PE.
+ * Denormal operands are not reported. */
 static void round_begin(struct cpu *c, const struct insn *in)
 {
     u32 control = c->mxcsr & (MXCSR_DAZ | 0x6000);
@@ -71,14 +74,15 @@ ROUND(roundps, 16, d, 4, round_single) ROUND(roundss, 4, d, 1, round_single)
 ROUND(roundpd, 16, q, 2, round_double) ROUND(roundsd, 8, q, 1, round_double)
 // clang-format on
 
-/* --- Dot products: imm8 7:4 which products count, 3:0 which elements get the sum ------------------------------- */
+/* --- Dot products: imm8 7:4 which products count, 3:0 which elements get the sum -------------- */
 
 static __m128i lanes_mask(u32 bits)
 {
     return _mm_set_epi32(-(s32)(bits >> 3 & 1), -(s32)(bits >> 2 & 1), -(s32)(bits >> 1 & 1), -(s32)(bits & 1));
 }
 
-/* Each of the multiplication and the additions ends the instruction if it raises an unmasked exception. */
+/* Each of the multiplication and the additions ends the instruction if it
+ * raises an unmasked exception. */
 static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 {
     union xmm r = vector_xmm(v);
@@ -98,7 +102,8 @@ void exec_dpps(struct cpu *c, const struct insn *in)
     fp_begin(c);
     __m128i p = mulps_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
     p = stage(c, _mm_and_si128(p, used), TINY_PS);
-    __m128i pairs = stage(c, addps_leaf(p, _mm_shuffle_epi32(p, 0xb1)), TINY_PS); /* 0+1 1+0 2+3 3+2 */
+    /* 0+1 1+0 2+3 3+2 */
+    __m128i pairs = stage(c, addps_leaf(p, _mm_shuffle_epi32(p, 0xb1)), TINY_PS);
     __m128i sum = stage(c, addps_leaf(pairs, _mm_shuffle_epi32(pairs, 0x4e)), TINY_PS);
     fp_end(c);
     vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0), lanes_mask((u32)in->imm)));
@@ -118,7 +123,7 @@ void exec_dppd(struct cpu *c, const struct insn *in)
     vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0x44), kept));
 }
 
-/* --- PCMPxSTRx [APM4]: imm8 1:0 format, 3:2 comparison, 5:4 polarity, 6 output ------------------------------------- */
+/* --- PCMPxSTRx [APM4]: imm8 1:0 format, 3:2 comparison, 5:4 polarity, 6 output ---------------- */
 
 struct strings {
     union xmm a, b;

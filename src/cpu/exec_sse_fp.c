@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Floating point of SSE, SSE2 and SSE3. Each instruction runs as itself on the host, under the guest's rounding mode and with
- * exceptions masked, so results, NaN payloads and flags are the hardware's. Inline assembly, because the compiler may
- * swap the operands of an addition, and the first operand decides which NaN comes out.
+ * Floating point of SSE, SSE2 and SSE3. Each instruction runs as itself on the host, under the
+ * guest's rounding mode and with exceptions masked, so results, NaN payloads and flags are the
+ * hardware's. Inline assembly, because the compiler may swap the operands of an addition, and the
+ * first operand decides which NaN comes out.
  */
 #include "cpu/sse.h"
 #include "cpu/x87.h"
 
-/* Flags that the guest has already are left out of the host's register, so it shows the new ones. */
+/* Flags that the guest has already are left out of the host's register,
+ * so it shows the new ones. */
 void mxcsr_enter(struct cpu *c)
 {
     if ((c->mxcsr & MXCSR_MASKS) != MXCSR_MASKS)
@@ -25,8 +27,9 @@ void mxcsr_leave(struct cpu *c)
     host_mxcsr_put(MXCSR_RESET);
 }
 
-/* Sets the flags of a computation that raised an unmasked exception and delivers it. An exception found before
- * computing (IE, DE, ZE) stops it, so those found after (OE, UE, PE) are not reported [APM1 4.10]. */
+/* Sets the flags of a computation that raised an unmasked exception and delivers it. An exception
+ * found before computing (IE, DE, ZE) stops it, so those found after (OE, UE, PE) are not reported
+ * [APM1 4.10]. */
 void fp_raise(struct cpu *c, u32 flags)
 {
     u32 early = flags & (MXCSR_IE | MXCSR_DE | MXCSR_ZE);
@@ -56,7 +59,7 @@ u32 fp_tiny(const union xmm *r, enum tiny tiny)
 #include "cpu/float.def"
 // clang-format on
 
-/* --- SSE3: across lanes, by the additions above ------------------------------------------------------------- */
+/* --- SSE3: across lanes, by the additions above ----------------------------------------------- */
 
 INLINE __m128i gather_ps(__m128i a, __m128i b, bool odd)
 {
@@ -69,8 +72,9 @@ INLINE __m128i gather_pd(__m128i a, __m128i b, bool odd)
     return odd ? _mm_unpackhi_epi64(a, b) : _mm_unpacklo_epi64(a, b);
 }
 
-/* `subtract` in the lanes of mask, `add` in the others. Both run in every lane: a lane's other operation can only be wrong
- * about flags, so the operands of the lanes not wanted are replaced by zeros. */
+/* `subtract` in the lanes of mask, `add` in the others. Both run in every lane: a lane's other
+ * operation can only be wrong about flags, so the operands of the lanes not wanted are replaced by
+ * zeros. */
 INLINE __m128i select(__m128i mask, __m128i yes, __m128i no)
 {
     return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
@@ -96,7 +100,7 @@ FP_LEAF(hsubps, TINY_PS, subps_leaf(gather_ps(a, b, false), gather_ps(a, b, true
 FP_LEAF(hsubpd, TINY_PD, subpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true)))
 // clang-format on
 
-/* --- Comparisons ------------------------------------------------------------------------------------------------- */
+/* --- Comparisons ------------------------------------------------------------------------------ */
 
 /* imm8 2:0 is the predicate and a constant of the instruction, hence eight of each. */
 // clang-format off
@@ -134,7 +138,7 @@ COMPARE(cmpps, 16) COMPARE(cmppd, 16) COMPARE(cmpss, 4) COMPARE(cmpsd, 8)
 
 COMPARE_FLAGS(ucomiss, 4) COMPARE_FLAGS(ucomisd, 8) COMPARE_FLAGS(comiss, 4) COMPARE_FLAGS(comisd, 8)
 
-/* --- Conversions from and to general registers ------------------------------------------------------------------------ */
+/* --- Conversions from and to general registers ------------------------------------------------ */
 
 #define FROM_INTEGER(name) \
     void exec_##name(struct cpu *c, const struct insn *in) \
@@ -175,10 +179,11 @@ FROM_INTEGER(cvtsi2ss) FROM_INTEGER(cvtsi2sd)
 TO_INTEGER(cvtss2si, 4) TO_INTEGER(cvtsd2si, 8) TO_INTEGER(cvttss2si, 4) TO_INTEGER(cvttsd2si, 8)
 // clang-format on
 
-/* --- Conversions from and to MMX registers: these become MMX registers even if the conversion ends in #XF -------------- */
+/* --- Conversions from and to MMX registers, which become MMX registers even if one ends in #XF --- */
 
-/* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of which is zeros. The memory
- * forms leave the x87 registers alone and do not look at a pending exception of theirs. */
+/* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of
+ * which is zeros. The memory forms leave the x87 registers alone and do not look at a pending
+ * exception of theirs. */
 static u64 mmx_or_memory(struct cpu *c, const struct insn *in)
 {
     if (in->o[1].kind == OPERAND_MEM)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MMX, SSE to SSE4.1: moves between registers and memory, shuffles, inserts and extracts. Nothing here computes. */
+/* MMX, SSE to SSE4.1: moves between registers and memory, shuffles, inserts and extracts.
+ * Nothing here computes. */
 #include "cpu/sse.h"
 
-/* --- 16 bytes ------------------------------------------------------------------------------------------------ */
+/* --- 16 bytes --------------------------------------------------------------------------------- */
 
 void exec_mov128(struct cpu *c, const struct insn *in)
 {
@@ -12,7 +13,7 @@ void exec_mov128(struct cpu *c, const struct insn *in)
         c->xmm[in->o[0].reg] = read_xmm(c, in, 1, 16);
 }
 
-/* --- 4 and 8 bytes, any register file: the destination is zero-extended ---------------------------------------- */
+/* --- 4 and 8 bytes, any register file: the destination is zero-extended ----------------------- */
 
 static void move_scalar(struct cpu *c, const struct insn *in, u32 size)
 {
@@ -70,8 +71,8 @@ void exec_movsd(struct cpu *c, const struct insn *in)
     move_low(c, in, 8);
 }
 
-/* MOVLPS and its kin: one half to or from memory, the other half stays. The register forms of the opcodes are
- * MOVHLPS and MOVLHPS. */
+/* MOVLPS and its kin: one half to or from memory, the other half stays. The register forms of the
+ * opcodes are MOVHLPS and MOVLHPS. */
 static void move_half(struct cpu *c, const struct insn *in, u32 half)
 {
     const struct operand *d = &in->o[0], *s = &in->o[1];
@@ -89,7 +90,7 @@ static void move_half(struct cpu *c, const struct insn *in, u32 half)
 MOVE_HALF(movlps, 0) MOVE_HALF(movhlps, 0) MOVE_HALF(movhps, 1) MOVE_HALF(movlhps, 1)
 // clang-format on
 
-/* --- Masks ------------------------------------------------------------------------------------------------------ */
+/* --- Masks ------------------------------------------------------------------------------------ */
 
 void exec_movmskps(struct cpu *c, const struct insn *in)
 {
@@ -116,7 +117,8 @@ void exec_mmx_pmovmskb(struct cpu *c, const struct insn *in)
     gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_epi8(v));
 }
 
-/* Writes the bytes whose mask byte has its top bit set to seg:rDI; the others are not touched and cannot fault. */
+/* Writes the bytes whose mask byte has its top bit set to seg:rDI;
+ * the others are not touched and cannot fault. */
 static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, const u8 *mask, u32 size)
 {
     u64 linear = operand_address(c, in, size, true);
@@ -140,7 +142,7 @@ void exec_maskmovq(struct cpu *c, const struct insn *in)
     mmx_enter(c);
 }
 
-/* --- Shuffles ------------------------------------------------------------------------------------------------------ */
+/* --- Shuffles --------------------------------------------------------------------------------- */
 
 void exec_pshufd(struct cpu *c, const struct insn *in)
 {
@@ -209,7 +211,7 @@ void exec_movddup(struct cpu *c, const struct insn *in)
     c->xmm[in->o[0].reg] = (union xmm){.q = {v, v}};
 }
 
-/* --- Inserts and extracts: imm8 selects the element ---------------------------------------------------------------------- */
+/* --- Inserts and extracts: imm8 selects the element ------------------------------------------- */
 
 /* Source of PINSRx: the low bytes of a general register or memory. */
 static u64 insert_source(struct cpu *c, const struct insn *in, u32 size)

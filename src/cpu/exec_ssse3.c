@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSSE3 and the packed integers of SSE4.1 and SSE4.2. The host's baseline has none of them, so they are loops over lanes. */
+/* SSSE3 and the packed integers of SSE4.1 and SSE4.2. The host's baseline has none of them,
+ * so they are loops over lanes. */
 #include "cpu/sse.h"
 
 static inline s32 saturate_s16(s32 v)
@@ -35,7 +36,7 @@ static inline s32 saturate_u16(s32 v)
 #define LOOP_XMM(name, lane, lanes, expression) \
     LOOP(name, lane, lanes, expression) XMM_ONLY(name, name##_loop(a, b))
 
-/* --- SSSE3 --------------------------------------------------------------------------------------------------- */
+/* --- SSSE3 ------------------------------------------------------------------------------------ */
 
 LOOP_LANES(pabsb, b, 16, (s8)b.b[i] < 0 ? -b.b[i] : b.b[i])
 LOOP_LANES(pabsw, w, 8, (s16)b.w[i] < 0 ? -b.w[i] : b.w[i])
@@ -57,7 +58,7 @@ LOOP(mmx_pshufb, b, 8, b.b[i] & 0x80 ? 0 : a.b[b.b[i] & 7])
 LEAF(pshufb, pshufb_loop(a, b))
 BOTH(pshufb, mmx_pshufb_loop, 8)
 
-/* --- SSE4.1 and SSE4.2 ---------------------------------------------------------------------------------------- */
+/* --- SSE4.1 and SSE4.2 ------------------------------------------------------------------------ */
 
 LOOP_XMM(pminsb, b, 16, (s8)a.b[i] < (s8)b.b[i] ? a.b[i] : b.b[i])
 LOOP_XMM(pmaxsb, b, 16, (s8)a.b[i] > (s8)b.b[i] ? a.b[i] : b.b[i])
@@ -142,8 +143,8 @@ void exec_phminposuw(struct cpu *c, const struct insn *in)
     c->xmm[in->o[0].reg] = (union xmm){.w = {b.w[at], at}};
 }
 
-/* Eight sums of four absolute differences: the four bytes of b that imm8 1:0 selects against a sliding window of a that
- * begins at 0 or (imm8 2) 4. */
+/* Eight sums of four absolute differences: the four bytes of b that imm8 1:0 selects against a
+ * sliding window of a that begins at 0 or (imm8 2) 4. */
 void exec_mpsadbw(struct cpu *c, const struct insn *in)
 {
     union xmm b = read_xmm(c, in, 1, 16), a = c->xmm[in->o[0].reg], r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * String instructions. A REP form works through memory in pieces that stay within one page at either end, each a
- * plain loop over host bytes; where there is no such piece it goes element by element. Registers and the count
- * of instructions are right after every piece, so that a fault or the deadline may come between any two.
+ * String instructions. A REP form works through memory in pieces that stay within one page at
+ * either end, each a plain loop over host bytes; where there is no such piece it goes element by
+ * element. Registers and the count of instructions are right after every piece, so that a fault or
+ * the deadline may come between any two.
  */
 #include "cpu/exec_operand.h"
 
@@ -65,7 +66,8 @@ static void account(struct cpu *c, const struct insn *in, struct string *s, u64 
     c->left -= (s64)elements;
 }
 
-/* True if there is another piece to do. The block counted one instruction; the iterations were counted above. */
+/* True if there is another piece to do. The block counted one instruction;
+ * the iterations were counted above. */
 static bool more(struct cpu *c, struct string *s, bool stop)
 {
     if (!s->repeated)
@@ -94,7 +96,7 @@ static bool same_host_page(const u8 *a, const u8 *b)
     return (uintptr_t)a >> PAGE_SHIFT == (uintptr_t)b >> PAGE_SHIFT;
 }
 
-/* --- MOVS --------------------------------------------------------------------------------------------------- */
+/* --- MOVS ------------------------------------------------------------------------------------- */
 
 /* Upwards, element by element, as the instruction is defined: an overlap repeats a pattern. */
 static void copy_up(u8 *to, const u8 *from, u64 bytes, u32 size)
@@ -141,7 +143,7 @@ void exec_movs(struct cpu *c, const struct insn *in)
     } while (more(c, &s, false));
 }
 
-/* --- STOS, LODS ------------------------------------------------------------------------------------------------- */
+/* --- STOS, LODS ------------------------------------------------------------------------------- */
 
 static void fill(u8 *to, u64 elements, u32 size, u64 value)
 {
@@ -185,7 +187,7 @@ void exec_lods(struct cpu *c, const struct insn *in)
     } while (more(c, &s, false));
 }
 
-/* --- CMPS, SCAS --------------------------------------------------------------------------------------------------- */
+/* --- CMPS, SCAS ------------------------------------------------------------------------------- */
 
 /* REPE goes on while equal, REPNE while different. */
 static bool stops(const struct insn *in, bool equal)
@@ -193,7 +195,8 @@ static bool stops(const struct insn *in, bool equal)
     return in->prefixes & PREFIX_REPNE ? equal : !equal;
 }
 
-/* How many of n elements are done before or with the one that stops; a or b may be a constant (step 0). */
+/* How many of n elements are done before or with the one that stops;
+ * a or b may be a constant (step 0). */
 static u64 compare_run(const struct insn *in, const u8 *a, u64 step, const u8 *b, u64 n, u32 size)
 {
     for (u64 i = 0; i < n; i++)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x87 arithmetic, on the host's x87 unit: the guest's whole state goes in, the very instruction runs, the state comes
- * back (or only its operands do, exec_x87_fast.c). Rounding, precision, stack faults, tags, condition codes and the half-done results of unmasked exceptions are thus the
- * hardware's. FNSAVE does not wait, so an exception that the guest has unmasked stays pending in the image and
- * never reaches the host process.
+ * x87 arithmetic, on the host's x87 unit: the guest's whole state goes in, the very instruction
+ * runs, the state comes back (or only its operands do, exec_x87_fast.c). Rounding, precision, stack
+ * faults, tags, condition codes and the half-done results of unmasked exceptions are thus the
+ * hardware's. FNSAVE does not wait, so an exception that the guest has unmasked stays pending in
+ * the image and never reaches the host process.
  */
 #include "cpu/x87.h"
 
@@ -19,9 +20,9 @@ struct x87_image {
 ABI_SIZE(struct x87_image, 108);
 
 /*
- * The instructions: code that is `op; ret`, eight bytes apart. Register forms by opcode D8..DF and ModRM C0..FF, memory
- * forms by opcode and ModRM.reg with their operand at (%rsi). x87_host() runs one of them; AH carries CF PF AF ZF SF in
- * for FCMOVcc and out of FCOMI, AL carries OF out.
+ * The instructions: code that is `op; ret`, eight bytes apart. Register forms by opcode D8..DF and
+ * ModRM C0..FF, memory forms by opcode and ModRM.reg with their operand at (%rsi). x87_host() runs
+ * one of them; AH carries CF PF AF ZF SF in for FCMOVcc and out of FCOMI, AL carries OF out.
  */
 u64 x87_host(struct x87_image *image, void *operand, const void *code, u64 flags);
 
@@ -53,7 +54,7 @@ __asm__(".pushsection .text\n"
         "    .endr\n"
         ".popsection\n");
 
-/* --- The guest's unit to the host's and back -------------------------------------------------------------------- */
+/* --- The guest's unit to the host's and back -------------------------------------------------- */
 
 static void image_fill(struct x87_image *image, struct x87 *x)
 {
@@ -125,8 +126,8 @@ static void operate(struct cpu *c, const struct insn *in, x87_fast *fast)
         compute(c, in, operand);
 }
 
-/* A store is made unless an unmasked exception suppressed it, which shows in that the host's memory keeps either of two
- * fillings. */
+/* A store is made unless an unmasked exception suppressed it, which shows in that the host's memory
+ * keeps either of two fillings. */
 static void store_slowly(struct cpu *c, const struct insn *in, u64 linear, u32 size)
 {
     struct x87_image image, again;

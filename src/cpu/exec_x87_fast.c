@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The common x87 instructions where nothing special happens: every exception masked, registers there when they are read, empty
- * when they are pushed. Then only the operands go to the host's unit. A function here returns false, nothing having
- * changed, where the whole state has to go (exec_x87.c).
+ * The common x87 instructions where nothing special happens: every exception masked, registers
+ * there when they are read, empty when they are pushed. Then only the operands go to the host's
+ * unit. A function here returns false, nothing having changed, where the whole state has to go
+ * (exec_x87.c).
  */
 #include "cpu/x87.h"
 
@@ -10,9 +11,10 @@
 #define X87_CODES (BIT(8) | BIT(9) | BIT(10) | BIT(14))
 
 /*
- * With the registers b and a (or none: x87_fast_push) as the host's ST(1) and ST(0), run code on them and (%rsi). What becomes of the
- * results: drop: nothing is wanted; st0, push: ST(0) to a; st1: ST(1) to b. The host's unit is left empty, its flags
- * clear and its control word the ABI's. Result: 15:0 status word; 31:24 AH of LAHF; 16 OF.
+ * With the registers b and a (or none: x87_fast_push) as the host's ST(1) and ST(0), run code on
+ * them and (%rsi). What becomes of the results: drop: nothing is wanted; st0, push: ST(0) to a;
+ * st1: ST(1) to b. The host's unit is left empty, its flags clear and its control word the ABI's.
+ * Result: 15:0 status word; 31:24 AH of LAHF; 16 OF.
  */
 typedef u64 x87_fast_fn(u8 *a, void *operand, u8 *b, const void *code, u32 control);
 x87_fast_fn x87_fast_drop, x87_fast_st0, x87_fast_st1, x87_fast_push;
@@ -62,7 +64,7 @@ __asm__(".pushsection .text\n"
         "x87_fast x87_fast_push, 0, \"fstpt (%rdi)\"\n"
         ".popsection\n");
 
-/* --- The register stack ------------------------------------------------------------------------------------------ */
+/* --- The register stack ----------------------------------------------------------------------- */
 
 static bool is_empty(const struct x87 *x, u32 n)
 {
@@ -102,7 +104,8 @@ static const u8 *host_code(const struct insn *in, u8 opcode)
     return x87_register_forms[opcode & 7][(in->modrm & 0x38) | 1];
 }
 
-/* ST(0) and, for register forms, ST(i), which must be another register. Nothing to compute with: false. */
+/* ST(0) and, for register forms, ST(i), which must be another register. Nothing to compute with:
+ * false. */
 static bool operands(struct x87 *x, const struct insn *in, u8 a[16], u8 b[16])
 {
     u32 i = in->modrm < 0xc0 ? 0 : in->modrm & 7u;
@@ -113,7 +116,7 @@ static bool operands(struct x87 *x, const struct insn *in, u8 a[16], u8 b[16])
     return true;
 }
 
-/* --- Groups of instructions ------------------------------------------------------------------------------------------ */
+/* --- Groups of instructions ------------------------------------------------------------------- */
 
 /* D8: to ST(0); DC: to ST(i); DE: to ST(i), as DC, and a pop. */
 bool x87_fast_arithmetic(struct x87 *x, const struct insn *in, void *operand)
@@ -209,7 +212,8 @@ bool x87_fast_load(struct x87 *x, const struct insn *in, void *operand)
     return true;
 }
 
-/* FST, FIST and their kin to memory: the bytes are in `result`, the caller writes them and then calls x87_fast_stored(). */
+/* FST, FIST and their kin to memory: the bytes are in `result`,
+ * the caller writes them and then calls x87_fast_stored(). */
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status)
 {
     u8 a[16];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* x87 instructions that load, store or reset state: control and status words, environments in their four formats, FNSAVE. */
+/* x87 instructions that load, store or reset state: control and status words,
+ * environments in their four formats, FNSAVE. */
 #include "cpu/x87.h"
 
 void x87_status_put(struct x87 *x, u16 status)
@@ -45,7 +46,7 @@ void x87_reset(struct x87 *x)
     x->ip = x->dp = 0;
 }
 
-/* --- Words ------------------------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 void exec_fninit(struct cpu *c, const struct insn *in)
 {
@@ -84,7 +85,7 @@ void exec_fnstsw(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, x87_status(&c->x87));
 }
 
-/* --- Environments -------------------------------------------------------------------------------------------------
+/* --- Environments --------------------------------------------------------------------------------
  *
  *   protected, 32 bits: control, status, tag (a doubleword each, upper half ones), IP, opcode:CS, DP, DS
  *   protected, 16 bits: control, status, tag, IP, CS, DP, DS

@@ -5,7 +5,7 @@
  */
 #include "cpu/segment.h"
 
-/* --- Task switches ---------------------------------------------------------------------------------------- */
+/* --- Task switches ---------------------------------------------------------------------------- */
 
 void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bool has_error,
                  u32 error)
@@ -24,7 +24,7 @@ void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bo
     cpu_raise_gp(c, selector_error(selector));
 }
 
-/* --- Targets ------------------------------------------------------------------------------------------------- */
+/* --- Targets ---------------------------------------------------------------------------------- */
 
 struct far_pointer {
     u16 selector;
@@ -231,7 +231,7 @@ void exec_call_far(struct cpu *c, const struct insn *in)
     code_load(c, &d, c->cpl);
 }
 
-/* --- Returns ---------------------------------------------------------------------------------------------------- */
+/* --- Returns ---------------------------------------------------------------------------------- */
 
 /* The code segment a return goes to; its RPL is the privilege there. */
 static struct descriptor return_target(struct cpu *c, const struct far_pointer *p)
@@ -300,7 +300,7 @@ void exec_retf(struct cpu *c, const struct insn *in)
     ret_far(c, in->opsize, in->operands ? in->imm & 0xffff : 0);
 }
 
-/* --- IRET ------------------------------------------------------------------------------------------------------- */
+/* --- IRET ------------------------------------------------------------------------------------- */
 
 /* The flags IRET may change at the current privilege [APM3 IRET, POPF]. */
 static u64 iret_flags(const struct cpu *c, u32 size)
@@ -399,7 +399,7 @@ void exec_iret(struct cpu *c, const struct insn *in)
     c->nmi_blocked = false;
 }
 
-/* --- INT n and its relatives ------------------------------------------------------------------------------------- */
+/* --- INT n and its relatives ------------------------------------------------------------------ */
 
 void exec_int(struct cpu *c, const struct insn *in)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FXSAVE, FXRSTOR [APM2 11.4.4] and MXCSR. Offsets: 0 control, 2 status, 4 abridged tags, 6 opcode, 8 IP, 16 DP,
- * 24 MXCSR, 28 its mask, 32 ST(0)..ST(7) and 160 XMM, 16 bytes each. The rest of the 512 bytes is left alone.
+ * FXSAVE, FXRSTOR [APM2 11.4.4] and MXCSR. Offsets: 0 control, 2 status, 4 abridged tags, 6 opcode,
+ * 8 IP, 16 DP, 24 MXCSR, 28 its mask, 32 ST(0)..ST(7) and 160 XMM, 16 bytes each. The rest of the
+ * 512 bytes is left alone.
  */
 #include "cpu/sse.h"
 #include "cpu/x87.h"
@@ -81,7 +82,8 @@ void cpu_fxsave(const struct cpu *c, u8 image[512])
     memset(image + OFFSET_END, 0, 512 - OFFSET_END);
 }
 
-/* The host's FXRSTOR: bits of MXCSR that do not exist are dropped here, where no #GP can be raised. */
+/* The host's FXRSTOR: bits of MXCSR that do not exist are dropped here,
+ * where no #GP can be raised. */
 void cpu_fxrstor(struct cpu *c, const u8 image[512])
 {
     u8 copy[512];
@@ -90,7 +92,8 @@ void cpu_fxrstor(struct cpu *c, const u8 image[512])
     fxsave_unpack(c, copy, true);
 }
 
-/* How much of the image is transferred: eight XMM registers outside 64-bit mode, none in the fast form [APM2 11.4.4.3]. */
+/* How much of the image is transferred: eight XMM registers outside 64-bit mode,
+ * none in the fast form [APM2 11.4.4.3]. */
 static u32 transfer_size(const struct cpu *c)
 {
     if ((c->efer & EFER_FFXSR) && c->cpl == 0 && (c->mode & MODE_CODE64))

@@ -12,9 +12,9 @@
  *   segment.c event.c system.c msr.c cpuid.c    the rest of the architecture
  *   svm.c       VMRUN and #VMEXIT in four named steps; intercepts
  *
- * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule: all
- * memory accesses of an instruction that can fail come before its first architectural write (use
- * probe_write() where a store comes late), so nothing ever has to be undone.
+ * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule:
+ * all memory accesses of an instruction that can fail come before its first architectural write
+ * (use probe_write() where a store comes late), so nothing ever has to be undone.
  */
 #ifndef SOFTSEV_CPU_INTERNAL_H
 #define SOFTSEV_CPU_INTERNAL_H
@@ -26,7 +26,7 @@
 
 #include <setjmp.h>
 
-/* --- Registers -------------------------------------------------------------------------------------- */
+/* --- Registers -------------------------------------------------------------------------------- */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
 #define REG_ZERO  16 /* always 0: "no base", "no index" */
@@ -53,23 +53,26 @@ union xmm {
 };
 
 struct x87 {
-    long double st[8]; /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
-    u16 control, status, tag; /* status without TOP (kept in top); tag: two bits a register, 3 = empty */
+    /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
+    long double st[8];
+    /* status without TOP (kept in top); tag: two bits a register, 3 = empty */
+    u16 control, status, tag;
     u8 top;
     u16 opcode, ip_selector, dp_selector;
     u64 ip, dp;
 };
 
-/* --- Lazy flags --------------------------------------------------------------------------------------
- * CF PF AF ZF SF OF are kept in a form that is cheap to make (owner: engine.h). Everyone else uses flags_get()
- * and flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits are always 0. */
+/* --- Lazy flags ----------------------------------------------------------------------------------
+ * CF PF AF ZF SF OF are kept in a form that is cheap to make (owner: engine.h). Everyone else uses
+ * flags_get() and flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits
+ * are always 0. */
 
 struct lazy_flags {
     u64 result;  /* of the last operation, sign-extended: ZF, SF, PF */
     u64 carries; /* its carry vector, top-aligned: CF, OF, AF; bits 1:0 invert SF and PF */
 };
 
-/* --- Blocks and uops ---------------------------------------------------------------------------------- */
+/* --- Blocks and uops -------------------------------------------------------------------------- */
 
 struct uop;
 /* Returns the uop to go on with, or NULL to go back to the run loop (with cpu.rip set). */
@@ -94,8 +97,8 @@ struct uop {
 };
 _Static_assert(sizeof(struct uop) == 32, "uops stay small");
 
-/* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form: returns
- * it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
+/* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form:
+ * returns it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
 #ifdef CPU_DISPATCH_LOOP
 #define GOTO(c, u) return (void)(c), (u)
 #elif defined(__clang__)
@@ -107,17 +110,19 @@ _Static_assert(sizeof(struct uop) == 32, "uops stay small");
 
 struct block; /* block.c */
 
-/* Where RIP leads: a cache of (RIP, mode) -> first uop of a block, for jumps that cannot be linked. */
+/* Where RIP leads: a cache of (RIP, mode) -> first uop of a block,
+ * for jumps that cannot be linked. */
 #define JUMPS 4096
 struct jump {
     u64 rip, tag;
     const struct uop *uop;
 };
 
-/* --- The TLB -------------------------------------------------------------------------------------------
- * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and page
- * crossing. An invalid tag has a wrong index bit. wtag is invalid while writing must take the slow path: page clean (D bit),
- * read-only, holding code. Entries are selected by privilege: cpu.tlb points at one of the three arrays. */
+/* --- The TLB -------------------------------------------------------------------------------------
+ * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and
+ * page crossing. An invalid tag has a wrong index bit. wtag is invalid while writing must take the
+ * slow path: page clean (D bit), read-only, holding code. Entries are selected by privilege:
+ * cpu.tlb points at one of the three arrays. */
 
 #define TLB_ENTRIES 2048
 
@@ -140,7 +145,7 @@ struct tlb_entry {
 
 enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 
-/* --- The mode word: what decoding and handlers depend on; part of a block's key ------------------------- */
+/* --- The mode word: what decoding and handlers depend on; part of a block's key --------------- */
 
 #define MODE_CODE64  BIT(0) /* EFER.LMA and CS.L */
 #define MODE_CODE32  BIT(1) /* CS.D (not in 64-bit mode); neither: 16-bit code */
@@ -149,16 +154,19 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 #define MODE_PE      BIT(4) /* CR0.PE */
 #define MODE_V86     BIT(5) /* RFLAGS.VM */
 #define MODE_LMA     BIT(6)
-#define MODE_FLAT    BIT(7) /* legacy and compatibility: CS DS ES SS base 0, limit 4 GiB, present, rw */
-#define MODE_SSE     BIT(8) /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
+/* legacy and compatibility: CS DS ES SS base 0, limit 4 GiB, present, rw */
+#define MODE_FLAT    BIT(7)
+/* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
+#define MODE_SSE     BIT(8)
 
-/* --- The core ------------------------------------------------------------------------------------------ */
+/* --- The core --------------------------------------------------------------------------------- */
 
 struct guest_state; /* svm.c: what the VMCB says while a guest runs */
 
 struct cpu {
     u64 r[REGS];
-    u64 rip;       /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
+    /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
+    u64 rip;
     s64 left;      /* instructions until the deadline; a block takes its count on entry */
     struct lazy_flags flags;
     struct tlb_entry *tlb; /* the array of the current privilege */
@@ -166,7 +174,8 @@ struct cpu {
     u64 jump_tag;          /* of valid entries in `jumps` now: generation and mode */
     u64 rmw;               /* operand of a read-modify-write that takes the slow path */
     u64 next_rip;          /* after cpu_exit() */
-    u64 insn_rip;          /* start of the current instruction, where cpu_sync() or uop_generic set it */
+    /* start of the current instruction, where cpu_sync() or uop_generic set it */
+    u64 insn_rip;
     u32 mode;              /* MODE_... */
     u32 cpl;
     u64 rflags; /* without the arithmetic bits */
@@ -186,9 +195,11 @@ struct cpu {
     struct x87 x87;
 
     /* Interrupt state between instructions */
-    bool interrupt_shadow; /* STI or MOV SS just retired: nothing is taken before the next instruction */
+    /* STI or MOV SS just retired: nothing is taken before the next instruction */
+    bool interrupt_shadow;
     bool gif, nmi_blocked;
-    bool no_step_trap; /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
+    /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
+    bool no_step_trap;
 
     /* Faults and exits */
     jmp_buf *leave;  /* to the run loop */
@@ -224,26 +235,30 @@ struct cpu {
     struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
 };
 
-/* --- Leaving an instruction (run.c) ------------------------------------------------------------------------------ */
+/* --- Leaving an instruction (run.c) ----------------------------------------------------------- */
 
-/* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code is pushed
- * only for the vectors that have one. Exception intercepts are looked at on delivery (event.c). */
+/* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code
+ * is pushed only for the vectors that have one. Exception intercepts are looked at on delivery
+ * (event.c). */
 void cpu_raise(struct cpu *c, u8 vector, u32 error) NORETURN;
 static inline void cpu_raise_ud(struct cpu *c) NORETURN;
 static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
-/* #VMEXIT at the current instruction, which does not count as retired: run_guest() returns with rip = its start and
- * next_rip = the next one's (the same between instructions). */
+/* #VMEXIT at the current instruction, which does not count as retired: run_guest() returns with rip
+ * = its start and next_rip = the next one's (the same between instructions). */
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
 /* RIP of the running block's first byte. */
 static inline u64 block_rip(const struct cpu *c)
 {
     return c->r[REG_BLOCK];
 }
-/* Sets insn_rip, rip and uop from the uop: the first thing a specialised handler's slow path does. */
+/* Sets insn_rip, rip and uop from the uop: the first thing a specialised
+ * handler's slow path does. */
 void cpu_sync(struct cpu *c, const struct uop *u);
-/* Recomputes mode, cpl-dependent TLB pointer after a change of CS, SS, CPL, CR0, EFER, RFLAGS.VM/AC, CR4. */
+/* Recomputes mode, cpl-dependent TLB pointer after a change of CS, SS, CPL, CR0, EFER,
+ * RFLAGS.VM/AC, CR4. */
 void cpu_update_mode(struct cpu *c);
-/* Machine time now, exact within a block (RDTSC). run_guest() sets clock->now whenever it returns. */
+/* Machine time now, exact within a block (RDTSC).
+ * run_guest() sets clock->now whenever it returns. */
 u64 cpu_time(struct cpu *c);
 
 static inline void cpu_raise_ud(struct cpu *c)
@@ -256,24 +271,28 @@ static inline void cpu_raise_gp(struct cpu *c, u32 error)
     cpu_raise(c, VECTOR_GP, error);
 }
 
-/* --- Memory by linear address (mmu.c) ----------------------------------------------------------------------
- * Privilege is the current one (cpu.tlb), `_system` accesses are supervisor accesses whatever the CPL
- * (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or exit with NPF. */
+/* --- Memory by linear address (mmu.c) ------------------------------------------------------------
+ * Privilege is the current one (cpu.tlb), `_system` accesses are supervisor accesses whatever the
+ * CPL (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or
+ * exit with NPF. */
 
 u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size);
 void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value);
-void load_bytes(struct cpu *c, u64 linear, void *out, u32 size); /* up to 4 KiB, both pages checked first */
+/* up to 4 KiB, both pages checked first */
+void load_bytes(struct cpu *c, u64 linear, void *out, u32 size);
 void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size);
-void probe_write(struct cpu *c, u64 linear, u32 size); /* faults as a store would; changes nothing (but A/D) */
+/* faults as a store would; changes nothing (but A/D) */
+void probe_write(struct cpu *c, u64 linear, u32 size);
 void probe_read(struct cpu *c, u64 linear, u32 size);
 u64 load_system(struct cpu *c, u64 linear, u32 size);
 void store_system(struct cpu *c, u64 linear, u32 size, u64 value);
 void probe_write_system(struct cpu *c, u64 linear, u32 size);
-/* A pointer to [linear, end of its page) for reading or writing, for REP and block copies; NULL where bytes must go
- * one access at a time (code page, MMIO). Good until the next access. */
+/* A pointer to [linear, end of its page) for reading or writing, for REP and block copies; NULL
+ * where bytes must go one access at a time (code page, MMIO). Good until the next access. */
 u8 *mmu_window(struct cpu *c, u64 linear, bool write);
-/* Up to 15 instruction bytes at linear address CS.base + rip; returns how many before a page that faults, raising
- * only if the first byte faults. Gives the system physical address of the first byte. */
+/* Up to 15 instruction bytes at linear address CS.base + rip; returns how many before a page that
+ * faults, raising only if the first byte faults. Gives the system physical address of the first
+ * byte. */
 u32 mmu_fetch(struct cpu *c, u64 rip, u8 bytes[15], u64 *spa);
 /* The system physical address of code at rip, for block look-up; raises as a fetch. */
 u64 mmu_code_address(struct cpu *c, u64 rip);
@@ -304,7 +323,8 @@ struct access_fault {
     u64 gpa;
 };
 
-/* Permissions, accessed and dirty bits, effective C-bit [cpu 5.9]; does not touch the frame itself. */
+/* Permissions, accessed and dirty bits, effective C-bit [cpu 5.9];
+ * does not touch the frame itself. */
 bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t, struct access_fault *f);
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access) NORETURN;
 
@@ -329,7 +349,8 @@ static inline bool store_inline(struct cpu *c, u64 linear, u32 size, u64 value)
     return true;
 }
 
-/* For exec_<name>() functions: insn_rip and rip are set already. Sizes 1, 2, 4, 8; zero-extended. */
+/* For exec_<name>() functions: insn_rip and rip are set already. Sizes 1, 2, 4, 8;
+ * zero-extended. */
 static inline u64 load(struct cpu *c, u64 linear, u32 size)
 {
     bool hit;
@@ -343,7 +364,7 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
         mmu_store_slow(c, linear, size, value);
 }
 
-/* --- Decoded instructions (decode.c) -------------------------------------------------------------------------- */
+/* --- Decoded instructions (decode.c) ---------------------------------------------------------- */
 
 enum operand_kind {
     OPERAND_NONE,
@@ -374,10 +395,11 @@ struct operand {
 #define PREFIX_REX   BIT(5)
 #define PREFIX_SEG   BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
 
-/* Operands are in the manual's order (destination first). There is one memory operand at most, described by segment,
- * base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings) fill these in too. Only MOVS and CMPS have
- * two: base etc. then describe the source (rSI, DS or the override), the other is ES:rDI. A string's element size is that
- * of its memory operand. XLAT: base rBX, the function adds AL. */
+/* Operands are in the manual's order (destination first). There is one memory operand at most,
+ * described by segment, base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings)
+ * fill these in too. Only MOVS and CMPS have two: base etc. then describe the source (rSI, DS or
+ * the override), the other is ES:rDI. A string's element size is that of its memory operand. XLAT:
+ * base rBX, the function adds AL. */
 struct insn {
     const struct opcode *op; /* row of opcodes.def */
     u8 length;               /* bytes, 1..15 */
@@ -388,7 +410,8 @@ struct insn {
     u8 operands;
     struct operand o[4];
     u8 segment; /* of the memory operand, default applied */
-    u8 base, index, scale; /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
+    /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
+    u8 base, index, scale;
     bool rip_relative;     /* disp is relative to the next instruction */
     s64 disp;
     u64 imm, imm2;
@@ -396,7 +419,8 @@ struct insn {
 
 typedef void exec_fn(struct cpu *c, const struct insn *in);
 
-/* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id; the condition is `in->opcode & 15`. */
+/* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id;
+ * the condition is `in->opcode & 15`. */
 enum insn_id {
 #define INSN(id, ...) INSN_##id,
 #define INSN_AS(id, ...) INSN_##id,
@@ -420,8 +444,9 @@ struct opcode {
     exec_fn *exec;    /* NULL: #UD */
     u32 id;           /* INSN_<name>: what lower.c switches on */
     u32 attributes;   /* OP_... */
-    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is `read` too (but see
-     * insn_flags_read()). `undefined` may overlap `written`: shifts define OF for a count of 1 only. */
+    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is
+     * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
+     * for a count of 1 only. */
     u16 flags_read, flags_written, flags_undefined;
     u16 exit;         /* SVM intercept checked by the handler (documentation); 0 none */
 };
@@ -432,84 +457,96 @@ struct opcode {
 #define OP_ONLY64    BIT(3)  /* #UD outside 64-bit mode */
 #define OP_ENDS      BIT(4)  /* ends a block: may change RIP, mode, IF, mappings */
 #define OP_JUMP      BIT(5)  /* relative jump or call: a chainable end */
-#define OP_SSE       BIT(6)  /* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
+/* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
+#define OP_SSE       BIT(6)
 #define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
 #define OP_X87       BIT(8)  /* #NM if CR0.EM or TS */
 #define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
 #define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
 #define OP_STRING    BIT(11)
-#define OP_FUZZ_SKIP BIT(12) /* not for the host-CPU fuzzer (system state, control flow, random result) */
+/* not for the host-CPU fuzzer (system state, control flow, random result) */
+#define OP_FUZZ_SKIP BIT(12)
 
 extern const struct opcode opcode_table[];
 extern const u32 opcode_count;
 
-/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always fills *in;
- * in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`. DECODE_UD: no such
- * instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes: #GP(0). */
+/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always
+ * fills *in; in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`.
+ * DECODE_UD: no such instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes:
+ * #GP(0). */
 enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
 enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
 /* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
 u16 insn_flags_read(const struct insn *in);
 
-/* --- Operand accessors for exec_<name>() (operand.c) ---------------------------------------------------------------- */
+/* --- Operand accessors for exec_<name>() (operand.c) ------------------------------------------ */
 
-u64 operand_read(struct cpu *c, const struct insn *in, u32 n); /* GPR, MEM, IMM, SREG; zero-extended from its size */
-void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value); /* 32-bit GPR writes clear the upper half */
+/* GPR, MEM, IMM, SREG; zero-extended from its size */
+u64 operand_read(struct cpu *c, const struct insn *in, u32 n);
+/* 32-bit GPR writes clear the upper half */
+void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value);
 /* Linear address of the memory operand for an access of `size` bytes, all segment checks done. */
 u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write);
-/* Offset part only (LEA, and what BT and string instructions build on), truncated to the address size. */
+/* Offset part only (LEA, and what BT and string instructions build on),
+ * truncated to the address size. */
 u64 operand_offset(struct cpu *c, const struct insn *in);
-/* Segment offset to linear address: limit, type and canonical checks, raising #GP or #SS (segment.c). */
+/* Segment offset to linear address: limit, type and canonical checks,
+ * raising #GP or #SS (segment.c). */
 u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, bool write);
 
 /* Registers by width. */
 u64 gpr_read(const struct cpu *c, u8 reg, u32 size);
 void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value);
 
-/* Flags. flags_get: CF PF AF ZF SF OF, at their places in RFLAGS. flags_set: those bits of `value`. */
+/* Flags. flags_get: CF PF AF ZF SF OF, at their places in RFLAGS. flags_set:
+ * those bits of `value`. */
 u64 flags_get(const struct cpu *c);
 void flags_set(struct cpu *c, u64 value);
 u64 rflags_read(const struct cpu *c);                /* the whole register */
-void rflags_write(struct cpu *c, u64 value, u64 mask); /* bits in mask; updates the mode if VM or AC changed */
+/* bits in mask; updates the mode if VM or AC changed */
+void rflags_write(struct cpu *c, u64 value, u64 mask);
 bool condition(const struct cpu *c, u8 cc);          /* the sixteen conditions of Jcc */
 
-/* Stack at the current stack size (SS.B or 64-bit), current privilege; size 2, 4, 8. pop reads without moving: the
- * commit rule needs the load first; then stack_adjust. */
+/* Stack at the current stack size (SS.B or 64-bit), current privilege; size 2, 4, 8. pop reads
+ * without moving: the commit rule needs the load first; then stack_adjust. */
 void stack_push(struct cpu *c, u64 value, u32 size);
 u64 stack_peek(struct cpu *c, u64 offset, u32 size); /* at SS:SP + offset */
 void stack_adjust(struct cpu *c, s64 delta);
 
-/* From enter to leave the host's MXCSR is the guest's, if that masks all exceptions, so that floating point costs nothing extra.
- * In between nothing of ours may compute in floating point (exec_sse_fp.c). */
+/* From enter to leave the host's MXCSR is the guest's, if that masks all exceptions, so that
+ * floating point costs nothing extra. In between nothing of ours may compute in floating point
+ * (exec_sse_fp.c). */
 void mxcsr_enter(struct cpu *c);
 void mxcsr_leave(struct cpu *c);
 
-/* --- Engine (block.c, run.c) ------------------------------------------------------------------------------------------ */
+/* --- Engine (block.c, run.c) ------------------------------------------------------------------ */
 
 bool blocks_create(struct cpu *c);
 void blocks_destroy(struct cpu *c);
-/* Bytes of a frame that holds code change or the frame goes away: drop the decoded blocks they touch. If the running
- * block is among them, it is left after the current instruction. */
+/* Bytes of a frame that holds code change or the frame goes away: drop the decoded blocks they
+ * touch. If the running block is among them, it is left after the current instruction. */
 void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size);
 bool blocks_in_page(const struct cpu *c, u64 frame); /* mmu.c keeps wtag invalid while true */
-/* Virtual addresses may mean other frames now: forget address -> block associations (not the blocks). */
+/* Virtual addresses may mean other frames now:
+ * forget address -> block associations (not the blocks). */
 void blocks_forget_addresses(struct cpu *c);
 /* Runs the loaded guest until cpu_exit(). */
 void run_guest(struct cpu *c);
-/* A REP instruction may do rep_allowance() (>= 1) iterations before it must stop. After `iterations` (>= 1) of them,
- * with its registers updated: rep_account(). If it is not done yet it is left by cpu_again(), which comes back
- * to the same instruction after pending events. */
+/* A REP instruction may do rep_allowance() (>= 1) iterations before it must stop. After
+ * `iterations` (>= 1) of them, with its registers updated: rep_account(). If it is not done yet it
+ * is left by cpu_again(), which comes back to the same instruction after pending events. */
 u64 rep_allowance(const struct cpu *c);
 void rep_account(struct cpu *c, u64 iterations);
 void cpu_again(struct cpu *c) NORETURN;
 
-/* --- Architecture (segment.c event.c system.c msr.c cpuid.c svm.c) -------------------------------------------------------- */
+/* --- Architecture (segment.c event.c system.c msr.c cpuid.c svm.c) ---------------------------- */
 
-void segment_load(struct cpu *c, enum segment_index seg, u16 selector); /* MOV Sreg, POP Sreg, LDS ...: all checks */
+/* MOV Sreg, POP Sreg, LDS ...: all checks */
+void segment_load(struct cpu *c, enum segment_index seg, u16 selector);
 void segment_load_real(struct cpu *c, enum segment_index seg, u16 selector);
 void segment_update(struct cpu *c); /* after a VMCB load: cached derived state */
-/* Delivers the pending exception, an external interrupt, or a software interrupt through the IDT [APM2 8]. Sets
- * exit_int_info while doing so. #DF and shutdown are handled inside. */
+/* Delivers the pending exception, an external interrupt, or a software interrupt through the IDT
+ * [APM2 8]. Sets exit_int_info while doing so. #DF and shutdown are handled inside. */
 void event_deliver_exception(struct cpu *c, u8 vector, u32 error);
 void event_deliver_interrupt(struct cpu *c, u8 vector);
 void event_deliver_nmi(struct cpu *c);
@@ -517,7 +554,8 @@ void event_software_interrupt(struct cpu *c, u8 vector); /* INT n, at an exec fu
 void event_software_exception(struct cpu *c, u8 vector); /* INT3, INTO, INT1 */
 /* #DB behind the instruction that just retired: DR6_BS and friends. */
 void event_debug_trap(struct cpu *c, u64 dr6);
-/* Between instructions: V_IRQ, deadline, single-step trap... Returns true if it changed where execution goes on. */
+/* Between instructions: V_IRQ, deadline, single-step trap...
+ * Returns true if it changed where execution goes on. */
 bool event_pending(const struct cpu *c);
 void event_take(struct cpu *c);
 /* False: #GP(0). Called with intercepts already done. */

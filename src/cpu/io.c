@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ports: who may use them (IOPL, the TSS's bitmap), and the exit that hands every access to the hypervisor
- * [APM2 12.2.4, 15.10]. No device answers to the core itself: a port that is not intercepted reads as ones.
+ * Ports: who may use them (IOPL, the TSS's bitmap), and the exit that hands every access to the
+ * hypervisor [APM2 12.2.4, 15.10]. No device answers to the core itself: a port that is not
+ * intercepted reads as ones.
  */
 #include "cpu/segment.h"
 
@@ -56,7 +57,7 @@ void exec_out(struct cpu *c, const struct insn *in)
     access_port(c, in, (u16)operand_read(c, in, 0), in->o[1].size, 0);
 }
 
-/* --- Strings ----------------------------------------------------------------------------------------------- */
+/* --- Strings ---------------------------------------------------------------------------------- */
 
 static u64 string_kind(const struct insn *in)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chooses the uops of a decoded instruction: a specialised handler where there is one, after an address uop where the
- * memory operand is more than base + index + displacement, and uop_generic everywhere else.
+ * Chooses the uops of a decoded instruction: a specialised handler where there is one, after an
+ * address uop where the memory operand is more than base + index + displacement, and uop_generic
+ * everywhere else.
  */
 #include "cpu/engine.h"
 
@@ -51,7 +52,7 @@ static u8 register_field(const struct operand *o)
     return o->kind == OPERAND_GPR8H ? REG8_HIGH(o->reg) : REG8(o->reg);
 }
 
-/* --- Memory operands --------------------------------------------------------------------------------------- */
+/* --- Memory operands -------------------------------------------------------------------------- */
 
 static void address_by_uop(struct lowering *l, u32 size, bool write)
 {
@@ -120,7 +121,7 @@ static bool indexed(const struct lowering *l)
     return l->where == MEM_INDEXED;
 }
 
-/* --- Groups of instructions. Each returns false if the form has no specialised handler -------------------------- */
+/* --- Groups of instructions. Each returns false if the form has no specialised handler -------- */
 
 static bool lower_alu(struct lowering *l, enum alu op)
 {
@@ -356,7 +357,7 @@ static bool lower_sized(struct lowering *l, uop_fn *const fn[2])
     return true;
 }
 
-/* --- Stack and control flow: 64-bit mode, 64-bit operands ------------------------------------------------------------ */
+/* --- Stack and control flow: 64-bit mode, 64-bit operands ------------------------------------- */
 
 static bool stack_64(const struct lowering *l)
 {
@@ -453,7 +454,7 @@ static bool lower_ret(struct lowering *l)
     return true;
 }
 
-/* --- Dispatch ------------------------------------------------------------------------------------------------------------ */
+/* --- Dispatch --------------------------------------------------------------------------------- */
 
 static bool lower_flow(struct lowering *l)
 {

@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-/* --- Filled slots
- * --------------------------------------------------------------------------------------- */
+/* --- Filled slots ----------------------------------------------------------------------------- */
 
 static u32 slot_of(u64 linear)
 {
@@ -63,9 +62,7 @@ static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
     }
 }
 
-/* --- Flushing
- * ------------------------------------------------------------------------------------------------
- */
+/* --- Flushing --------------------------------------------------------------------------------- */
 
 static void flush_context(struct cpu *c, enum tlb_context context, bool global_too)
 {
@@ -135,8 +132,7 @@ void mmu_flush_page(struct cpu *c, u64 linear)
     blocks_forget_addresses(c);
 }
 
-/* --- What the memory controller says
- * --------------------------------------------------------------------------- */
+/* --- What the memory controller says ---------------------------------------------------------- */
 
 static void drop_frame(struct tlb_entry *e, u32 slot, u64 frame)
 {
@@ -183,9 +179,7 @@ void mmu_destroy(struct cpu *c)
     c->mmu = NULL;
 }
 
-/* --- Filling
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- Filling ---------------------------------------------------------------------------------- */
 
 /* Up to 15 bytes at the current instruction, for a hypervisor that emulates what touched a device
  * [APM2 15.8.4]. */
@@ -268,9 +262,7 @@ static struct tlb_entry *tlb_entry_for(struct cpu *c, enum tlb_context context, 
     return tlb_fill(c, context, linear, &t) ? e : NULL;
 }
 
-/* --- Loads and stores
- * ------------------------------------------------------------------------------------------------
- */
+/* --- Loads and stores ------------------------------------------------------------------------- */
 
 static void read_part(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
 {
@@ -395,9 +387,7 @@ u8 *mmu_window(struct cpu *c, u64 linear, bool write)
     return e->host + (linear & PAGE_MASK);
 }
 
-/* --- Instruction fetch
- * -------------------------------------------------------------------------------------------------
- */
+/* --- Instruction fetch ------------------------------------------------------------------------ */
 
 static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
 {

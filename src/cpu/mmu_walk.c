@@ -57,8 +57,7 @@ static void mark_entry(struct cpu *c, u64 spa, memory_key key, u64 bits)
     host[spa & PAGE_MASK] |= (u8)bits;
 }
 
-/* --- The nested tables [APM2 15.25.5; cpu 5.6]
- * ---------------------------------------------------------- */
+/* --- The nested tables [APM2 15.25.5; cpu 5.6] ------------------------------------------------ */
 
 struct nested_access {
     bool write, fetch;
@@ -166,8 +165,7 @@ static bool nested_translate(struct cpu *c, u64 gpa, const struct nested_access 
     return true;
 }
 
-/* --- The guest's tables
- * ----------------------------------------------------------------------------------- */
+/* --- The guest's tables ----------------------------------------------------------------------- */
 
 struct guest_walk {
     u64 gpa; /* of the access, without the C-bit */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Model-specific registers: one table of number, place and what a write may hold [APM2 A; cpu 2]. RDMSR and
- * WRMSR ask the MSR permission map first.
+ * Model-specific registers: one table of number, place and what a write may hold [APM2 A; cpu 2].
+ * RDMSR and WRMSR ask the MSR permission map first.
  */
 #include "cpu/segment.h"
 
@@ -204,7 +204,7 @@ bool msr_write(struct cpu *c, u32 msr, u64 value)
     return true;
 }
 
-/* --- The instructions ---------------------------------------------------------------------------------------- */
+/* --- The instructions ------------------------------------------------------------------------- */
 
 /* Bit of an MSR in the permission map [cpu 3.5]; the write bit follows. -1: always intercepted. */
 static s64 map_bit(u32 msr)
@@ -255,7 +255,7 @@ void exec_wrmsr(struct cpu *c, const struct insn *in)
     }
 }
 
-/* --- The host's side ------------------------------------------------------------------------------------------- */
+/* --- The host's side -------------------------------------------------------------------------- */
 
 bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What exec_<name>() functions read and write their operands with: registers by width, memory operands, the stack.
+ * What exec_<name>() functions read and write their operands with: registers by width, memory
+ * operands, the stack.
  */
 #include "cpu/internal.h"
 
@@ -14,7 +15,8 @@ u64 gpr_read(const struct cpu *c, u8 reg, u32 size)
     return c->r[reg] & mask_of(size);
 }
 
-/* 32-bit results are zero-extended, smaller ones leave the rest of the register alone [APM1 3.1.2]. */
+/* 32-bit results are zero-extended, smaller ones leave the rest of the
+ * register alone [APM1 3.1.2]. */
 void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value)
 {
     if (size >= 4)
@@ -77,7 +79,7 @@ void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value)
     }
 }
 
-/* --- The stack --------------------------------------------------------------------------------------------------- */
+/* --- The stack -------------------------------------------------------------------------------- */
 
 static u32 stack_width(const struct cpu *c)
 {

@@ -2,15 +2,16 @@
 /*
  * The run loop: pending events, the budget, single steps, and the ways out of an instruction.
  *
- * The budget is exact. A block takes its count of instructions from `left` when it is entered; whoever leaves it
- * early gives back what was not done. An instruction that faults or is intercepted does not count, nor does
- * the delivery of an event. A REP instruction counts its iterations.
+ * The budget is exact. A block takes its count of instructions from `left` when it is entered;
+ * whoever leaves it early gives back what was not done. An instruction that faults or is
+ * intercepted does not count, nor does the delivery of an event. A REP instruction counts its
+ * iterations.
  */
 #include "cpu/engine.h"
 
 enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
 
-/* --- Accounting --------------------------------------------------------------------------------------------- */
+/* --- Accounting ------------------------------------------------------------------------------- */
 
 /* Instructions of the running block from the current one on, itself included. */
 static s64 not_done(const struct cpu *c)
@@ -49,7 +50,7 @@ void rep_account(struct cpu *c, u64 iterations)
     c->left -= (s64)iterations - 1;
 }
 
-/* --- Ways out ------------------------------------------------------------------------------------------------- */
+/* --- Ways out --------------------------------------------------------------------------------- */
 
 void cpu_raise(struct cpu *c, u8 vector, u32 error)
 {
@@ -81,7 +82,7 @@ void cpu_again(struct cpu *c)
     longjmp(*c->leave, LEAVE_AGAIN);
 }
 
-/* --- Slow halves of specialised handlers -------------------------------------------------------------------------- */
+/* --- Slow halves of specialised handlers ------------------------------------------------------ */
 
 static bool canonical(u64 linear)
 {
@@ -137,7 +138,7 @@ NOINLINE void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size)
     store(c, linear, size, c->rmw);
 }
 
-/* --- The loop ------------------------------------------------------------------------------------------------------ */
+/* --- The loop --------------------------------------------------------------------------------- */
 
 static void run_uops(struct cpu *c, const struct uop *u)
 {

@@ -5,7 +5,7 @@
  */
 #include "cpu/segment.h"
 
-/* --- Linear addresses ---------------------------------------------------------------------------------- */
+/* --- Linear addresses ------------------------------------------------------------------------- */
 
 static void NORETURN raise_limit(struct cpu *c, enum segment_index seg)
 {
@@ -47,7 +47,7 @@ u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, 
     return (u32)(s->base + offset);
 }
 
-/* --- Descriptors ------------------------------------------------------------------------------------------ */
+/* --- Descriptors ------------------------------------------------------------------------------ */
 
 bool descriptor_find(struct cpu *c, u16 selector, struct descriptor *d)
 {
@@ -106,7 +106,7 @@ struct segment segment_of(const struct descriptor *d)
     return s;
 }
 
-/* --- Segment registers --------------------------------------------------------------------------------------- */
+/* --- Segment registers ------------------------------------------------------------------------ */
 
 struct segment segment_real(const struct segment *old, u16 selector)
 {
@@ -202,7 +202,7 @@ void segments_hide(struct cpu *c)
     }
 }
 
-/* --- Stacks --------------------------------------------------------------------------------------------------- */
+/* --- Stacks ----------------------------------------------------------------------------------- */
 
 struct stack stack_current(const struct cpu *c)
 {
@@ -288,7 +288,7 @@ void stack_enter(struct cpu *c, const struct stack *s)
     c->r[RSP] = s->sp;
 }
 
-/* --- Code segments ------------------------------------------------------------------------------------------------ */
+/* --- Code segments ---------------------------------------------------------------------------- */
 
 void code_check(struct cpu *c, const struct descriptor *d, u32 ext)
 {

@@ -108,7 +108,8 @@ static inline u64 truncate(u64 value, u32 size)
     return size >= 8 ? value : value & (BIT(size * 8) - 1);
 }
 
-/* A task switch: #VMEXIT if intercepted. We have no hardware task switching of our own: #GP (docs/fidelity). */
+/* A task switch: #VMEXIT if intercepted. We have no hardware task switching of our own:
+ * #GP (docs/fidelity). */
 enum task_switch_source { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
 void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bool has_error,
                  u32 error) NORETURN;

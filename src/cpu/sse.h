@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the MMX and SSE handlers share: fetching and storing operands, the MMX registers behind the x87 ones, and
- * the wrapper that runs floating point on the host's unit under the guest's MXCSR. A handler is one row of a
- * table: a leaf on vectors, given to one of the wrappers here. Only the baseline's SSE2 is used of the host.
+ * What the MMX and SSE handlers share: fetching and storing operands, the MMX registers behind the
+ * x87 ones, and the wrapper that runs floating point on the host's unit under the guest's MXCSR. A
+ * handler is one row of a table: a leaf on vectors, given to one of the wrappers here. Only the
+ * baseline's SSE2 is used of the host.
  */
 #ifndef SOFTSEV_CPU_SSE_H
 #define SOFTSEV_CPU_SSE_H
@@ -37,7 +38,7 @@ INLINE bool rex_w(const struct insn *in)
     return (in->rex & 8) != 0;
 }
 
-/* --- Memory ------------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 INLINE union xmm load_xmm(struct cpu *c, u64 linear)
 {
@@ -73,7 +74,7 @@ INLINE union xmm read_xmm(struct cpu *c, const struct insn *in, u32 n, u32 size)
     return (union xmm){.q = {load(c, operand_address(c, in, size, false), size), 0}};
 }
 
-/* --- MMX registers [APM1 5.14]: the mantissas of the physical x87 registers ---------------------------- */
+/* --- MMX registers [APM1 5.14]: the mantissas of the physical x87 registers ------------------- */
 
 INLINE u64 mmx_get(const struct cpu *c, u8 reg)
 {
@@ -104,7 +105,7 @@ INLINE u64 read_mmx(struct cpu *c, const struct insn *in, u32 n, u32 size)
     return mmx_get(c, in->o[n].reg);
 }
 
-/* --- Integer: one mnemonic is often both an MMX and an SSE instruction ------------------------------------- */
+/* --- Integer: one mnemonic is often both an MMX and an SSE instruction ------------------------ */
 
 /* Destination and source of 64 bits: the leaf sees them in the low halves. */
 INLINE void packed_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn *leaf)
@@ -149,7 +150,7 @@ INLINE void packed_xmm(struct cpu *c, const struct insn *in, u32 size, vector_fn
     BOTH(name, mmx_##name##_leaf, 8)
 // clang-format on
 
-/* --- Floating point ---------------------------------------------------------------------------------------- */
+/* --- Floating point --------------------------------------------------------------------------- */
 
 #define MXCSR_IE    BIT(0)
 #define MXCSR_DE    BIT(1)
@@ -177,8 +178,8 @@ INLINE u32 host_mxcsr_get(void)
     return v;
 }
 
-/* From here to fp_end() the host computes as the guest would with every exception masked. Flushing to zero is
- * in force only while underflow is masked [APM1 4.8.4]. */
+/* From here to fp_end() the host computes as the guest would with every exception masked. Flushing
+ * to zero is in force only while underflow is masked [APM1 4.8.4]. */
 INLINE void fp_begin(const struct cpu *c)
 {
     if (LIKELY(c->mxcsr_live))
@@ -189,7 +190,8 @@ INLINE void fp_begin(const struct cpu *c)
     host_mxcsr_put(control | MXCSR_MASKS);
 }
 
-/* What was raised since fp_begin(). While the host's register is the guest's, flags gather there. */
+/* What was raised since fp_begin(). While the host's register is the guest's,
+ * flags gather there. */
 INLINE u32 fp_flags(const struct cpu *c)
 {
     if (LIKELY(c->mxcsr_live))
@@ -221,7 +223,8 @@ INLINE void mxcsr_resume(struct cpu *c, bool live)
 
 void fp_raise(struct cpu *c, u32 flags) NORETURN; /* exec_sse_fp.c */
 
-/* Adds new flags, raises #XF if one of them is unmasked. Nothing of the result is committed before. */
+/* Adds new flags, raises #XF if one of them is unmasked.
+ * Nothing of the result is committed before. */
 INLINE void fp_commit(struct cpu *c, u32 flags)
 {
     if (UNLIKELY(flags & ~(c->mxcsr >> 7)))
@@ -234,8 +237,8 @@ INLINE void fp_end(struct cpu *c)
     fp_commit(c, fp_flags(c));
 }
 
-/* Which results may be denormal: with UE unmasked that alone raises it, inexact or not, while the host, which had it
- * masked, reports inexact ones only. */
+/* Which results may be denormal: with UE unmasked that alone raises it, inexact or not, while the
+ * host, which had it masked, reports inexact ones only. */
 enum tiny { NEVER_TINY, TINY_SS, TINY_SD, TINY_PS, TINY_PD };
 
 u32 fp_tiny(const union xmm *r, enum tiny tiny); /* exec_sse_fp.c */

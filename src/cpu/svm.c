@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VMRUN and #VMEXIT [APM2 15.5, 15.6] in four named steps: check controls, load guest, (run), save guest, load
- * host. The host is a program outside the core, so that of its state there is only what VMRUN leaves in
- * the registers it does not switch. Intercepts and the SVM instructions as a guest sees them.
+ * VMRUN and #VMEXIT [APM2 15.5, 15.6] in four named steps: check controls, load guest, (run), save
+ * guest, load host. The host is a program outside the core, so that of its state there is only what
+ * VMRUN leaves in the registers it does not switch. Intercepts and the SVM instructions as a guest
+ * sees them.
  */
 #include "cpu/segment.h"
 
 #include <inttypes.h>
 
-/* --- Intercepts ------------------------------------------------------------------------------------------- */
+/* --- Intercepts ------------------------------------------------------------------------------- */
 
 bool intercepts(const struct cpu *c, u32 word, u64 bit)
 {
@@ -30,7 +31,7 @@ void intercept(struct cpu *c, u32 word, u64 bit, u64 exit_code)
         cpu_exit(c, exit_code, 0, 0);
 }
 
-/* --- Check controls [cpu 4.5] -------------------------------------------------------------------------------- */
+/* --- Check controls [cpu 4.5] ----------------------------------------------------------------- */
 
 static bool efer_valid(const struct vmcb_save *s)
 {
@@ -112,7 +113,7 @@ static const char *refusal(const struct cpu *c, const struct vmcb *v)
     return sev_refusal(c, k);
 }
 
-/* --- Load guest ------------------------------------------------------------------------------------------------ */
+/* --- Load guest ------------------------------------------------------------------------------- */
 
 static struct segment segment_from(const struct vmcb_segment *v)
 {
@@ -181,7 +182,7 @@ static void load_guest(struct cpu *c, const struct vmcb *v)
         mmu_flush_all(c);
 }
 
-/* --- Save guest ----------------------------------------------------------------------------------------------------- */
+/* --- Save guest ------------------------------------------------------------------------------- */
 
 static void save_control(const struct cpu *c, struct vmcb_control *k)
 {
@@ -232,7 +233,7 @@ static void load_host(struct cpu *c)
     c->dr7 = 0x400;
 }
 
-/* --- VMRUN ------------------------------------------------------------------------------------------------------------- */
+/* --- VMRUN ------------------------------------------------------------------------------------ */
 
 static bool vmcb_address_valid(const struct cpu *c, u64 spa)
 {
@@ -286,7 +287,7 @@ bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
     return true;
 }
 
-/* --- VMLOAD, VMSAVE: what VMRUN does not move [cpu 4.3] ------------------------------------------------------------------------ */
+/* --- VMLOAD, VMSAVE: what VMRUN does not move [cpu 4.3] --------------------------------------- */
 
 bool cpu_vmload(struct cpu *c, u64 vmcb_spa)
 {
@@ -332,7 +333,7 @@ bool cpu_vmsave(struct cpu *c, u64 vmcb_spa)
     return true;
 }
 
-/* --- SVM instructions inside a guest: intercepted, or unknown (there is no nested SVM) ---------------------------------------------- */
+/* --- SVM instructions inside a guest: intercepted, or unknown (there is no nested SVM) -------- */
 
 static void svm_instruction(struct cpu *c, u64 bit, u64 exit_code)
 {

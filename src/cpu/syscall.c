@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SYSCALL, SYSRET, SYSENTER, SYSEXIT by AMD's rules [APM2 6.1; APM3], SWAPGS and the base registers. */
+/* SYSCALL, SYSRET, SYSENTER, SYSEXIT by AMD's rules [APM2 6.1; APM3],
+ * SWAPGS and the base registers. */
 #include "cpu/segment.h"
 
 /* The flat segments these instructions make up without reading a descriptor. */
@@ -104,7 +105,7 @@ void exec_swapgs(struct cpu *c, const struct insn *in)
     c->kernel_gs_base = base;
 }
 
-/* --- RDFSBASE and its relatives --------------------------------------------------------------------------- */
+/* --- RDFSBASE and its relatives --------------------------------------------------------------- */
 
 static void base_read(struct cpu *c, const struct insn *in, enum segment_index seg)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System instructions: flags and interrupts, control and debug registers with the mode switches they make,
- * time, random numbers, caches. Of a form that can be intercepted, #UD and #GP by privilege come first,
- * then the intercept, then everything else [APM2 15.7].
+ * System instructions: flags and interrupts, control and debug registers with the mode switches
+ * they make, time, random numbers, caches. Of a form that can be intercepted, #UD and #GP by
+ * privilege come first, then the intercept, then everything else [APM2 15.7].
  */
 #include "cpu/segment.h"
 
-/* --- Flags ----------------------------------------------------------------------------------------------- */
+/* --- Flags ------------------------------------------------------------------------------------ */
 
 static void check_v86_iopl(struct cpu *c)
 {
@@ -77,7 +77,7 @@ void exec_stac(struct cpu *c, const struct insn *in)
     set_ac(c, true);
 }
 
-/* --- The mode word ---------------------------------------------------------------------------------------------- */
+/* --- The mode word ---------------------------------------------------------------------------- */
 
 static bool flat_segment(const struct segment *s, u64 wanted)
 {
@@ -119,7 +119,7 @@ void cpu_update_mode(struct cpu *c)
     c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
 }
 
-/* --- Control registers ---------------------------------------------------------------------------------------------- */
+/* --- Control registers ------------------------------------------------------------------------ */
 
 #define CR0_DEFINED                                                                                \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
@@ -281,7 +281,7 @@ void exec_clts(struct cpu *c, const struct insn *in)
     cpu_update_mode(c);
 }
 
-/* --- Debug registers ------------------------------------------------------------------------------------------------------ */
+/* --- Debug registers -------------------------------------------------------------------------- */
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE; general detection comes before anything else. */
 static u32 dr_number(struct cpu *c, u32 n)
@@ -326,7 +326,7 @@ void exec_mov_from_dr(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, n == 6 ? c->dr6 : n == 7 ? c->dr7 : c->dr[n]);
 }
 
-/* --- Translations and caches ------------------------------------------------------------------------------------------------ */
+/* --- Translations and caches ------------------------------------------------------------------ */
 
 void exec_invlpg(struct cpu *c, const struct insn *in)
 {
@@ -372,7 +372,7 @@ void exec_clzero(struct cpu *c, const struct insn *in)
     store_bytes(c, linear_address(c, in->segment, offset, sizeof zero, true), zero, sizeof zero);
 }
 
-/* --- Time, waiting, random numbers ---------------------------------------------------------------------------------------------- */
+/* --- Time, waiting, random numbers ------------------------------------------------------------ */
 
 static void write_edx_eax(struct cpu *c, u64 value)
 {
@@ -459,7 +459,7 @@ void exec_rdrand(struct cpu *c, const struct insn *in)
     flags_set(c, RFLAGS_CF);
 }
 
-/* --- Not on this processor --------------------------------------------------------------------------------------------------------- */
+/* --- Not on this processor -------------------------------------------------------------------- */
 
 void exec_undefined(struct cpu *c, const struct insn *in)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instructions on segment registers and descriptor tables: MOV and POP of segment registers, far pointers,
- * LGDT SGDT LLDT LTR ..., and the ones that ask about a selector: LAR LSL VERR VERW ARPL [APM3].
+ * Instructions on segment registers and descriptor tables: MOV and POP of segment registers, far
+ * pointers, LGDT SGDT LLDT LTR ..., and the ones that ask about a selector: LAR LSL VERR VERW ARPL
+ * [APM3].
  */
 #include "cpu/segment.h"
 
-/* --- Segment registers ---------------------------------------------------------------------------------- */
+/* --- Segment registers ------------------------------------------------------------------------ */
 
 void exec_mov_from_sreg(struct cpu *c, const struct insn *in)
 {
@@ -64,7 +65,7 @@ void exec_lds(struct cpu *c, const struct insn *in)
     gpr_write(c, in->o[0].reg, in->opsize, offset);
 }
 
-/* --- GDTR and IDTR --------------------------------------------------------------------------------------------- */
+/* --- GDTR and IDTR ---------------------------------------------------------------------------- */
 
 static void refuse_umip(struct cpu *c)
 {
@@ -121,7 +122,7 @@ void exec_lidt(struct cpu *c, const struct insn *in)
     load_table(c, in, &c->idtr);
 }
 
-/* --- LDTR and TR -------------------------------------------------------------------------------------------------- */
+/* --- LDTR and TR ------------------------------------------------------------------------------ */
 
 void exec_sldt(struct cpu *c, const struct insn *in)
 {
@@ -181,7 +182,7 @@ void exec_ltr(struct cpu *c, const struct insn *in)
     c->tr = s;
 }
 
-/* --- Questions about a selector -------------------------------------------------------------------------------------- */
+/* --- Questions about a selector --------------------------------------------------------------- */
 
 static void set_zf(struct cpu *c, bool set)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers of the arithmetic group (ADD to CMP, TEST), INC, DEC, NEG, NOT, made by macro for every
- * operand form and size. lower.c picks them from the tables below.
+ * Specialised handlers of the arithmetic group (ADD to CMP, TEST), INC, DEC, NEG, NOT, made by
+ * macro for every operand form and size. lower.c picks them from the tables below.
  */
 #include "cpu/engine.h"
 

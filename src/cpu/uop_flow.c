@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers that choose where to go on: entering and leaving blocks, links, jumps, calls and returns in 64-bit
- * mode, comparisons fused with the Jcc behind them, and the generic uops that call exec_<name>().
+ * Specialised handlers that choose where to go on: entering and leaving blocks, links, jumps, calls
+ * and returns in 64-bit mode, comparisons fused with the Jcc behind them, and the generic uops that
+ * call exec_<name>().
  */
 #include "cpu/engine.h"
 
@@ -16,7 +17,7 @@ static struct block *block_of(const struct uop *enter)
     return CONTAINER_OF(patchable(enter), struct block, uop[0]);
 }
 
-/* --- Entering and leaving -------------------------------------------------------------------------------- */
+/* --- Entering and leaving --------------------------------------------------------------------- */
 
 static const struct uop *leave_at(struct cpu *c, u64 rip)
 {
@@ -71,8 +72,8 @@ const struct uop *uop_leave(struct cpu *c, const struct uop *u)
     return leave_at(c, block_rip(c) + u->off);
 }
 
-/* A link within the page, not yet known: looks by physical address (RIP has other page offsets where CS.base is not
- * aligned). block_rip is the target already. */
+/* A link within the page, not yet known: looks by physical address (RIP has other page offsets
+ * where CS.base is not aligned). block_rip is the target already. */
 const struct uop *uop_link(struct cpu *c, const struct uop *u)
 {
     u64 spa = c->block->spa + (u64)(s64)u->disp;
@@ -94,7 +95,7 @@ const struct uop *uop_jump(struct cpu *c, const struct uop *u)
     GOTO_LINK(c, u + 1);
 }
 
-/* --- Generic ------------------------------------------------------------------------------------------------ */
+/* --- Generic ---------------------------------------------------------------------------------- */
 
 /* What the attributes of the row say must hold before the instruction is looked at. */
 static NOINLINE void check_attributes(struct cpu *c, u32 attributes)
@@ -169,7 +170,7 @@ const struct uop *uop_address_segment(struct cpu *c, const struct uop *u)
     NEXT(c, u);
 }
 
-/* --- Calls, returns, indirect jumps ---------------------------------------------------------------------------- */
+/* --- Calls, returns, indirect jumps ----------------------------------------------------------- */
 
 static NOINLINE const struct uop *target_slow(struct cpu *c, const struct uop *u, u64 rip)
 {
@@ -180,7 +181,8 @@ static NOINLINE const struct uop *target_slow(struct cpu *c, const struct uop *u
     return &uop_miss;
 }
 
-/* Where RIP `rip` is. A target that is no address faults before the instruction changes anything. */
+/* Where RIP `rip` is. A target that is no address faults before the
+ * instruction changes anything. */
 static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop *u, u64 rip)
 {
     const struct jump *j = &c->jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
@@ -243,7 +245,7 @@ const struct uop *uop_ret(struct cpu *c, const struct uop *u)
     GOTO(c, to);
 }
 
-/* --- Conditional jumps: two links follow, not taken and taken ----------------------------------------------------- */
+/* --- Conditional jumps: two links follow, not taken and taken --------------------------------- */
 
 /* clang-format off */
 #define JUMP_IF(taken)                                                                              \

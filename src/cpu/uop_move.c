@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers that move data: MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, XCHG, BSWAP, the sign extensions of
- * RAX, and the stack in 64-bit mode. lower.c picks them from the tables below.
+ * Specialised handlers that move data: MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, XCHG, BSWAP, the sign
+ * extensions of RAX, and the stack in 64-bit mode. lower.c picks them from the tables below.
  */
 #include "cpu/engine.h"
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers of the SSE2 instructions that programs are full of: moves, packed integers, floating point. They are
- * used while MODE_SSE holds; everything else about SSE is in the exec functions. Floating point here needs the host's MXCSR
- * to be the guest's (mxcsr_enter) and goes to the exec function otherwise.
+ * Specialised handlers of the SSE2 instructions that programs are full of: moves, packed integers,
+ * floating point. They are used while MODE_SSE holds; everything else about SSE is in the exec
+ * functions. Floating point here needs the host's MXCSR to be the guest's (mxcsr_enter) and goes to
+ * the exec function otherwise.
  */
 #include "cpu/engine.h"
 #include "cpu/sse.h"
 
-/* --- Memory ---------------------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static NOINLINE __m128i load16_slow(struct cpu *c, const struct uop *u, u64 linear, bool aligned)
 {
@@ -65,7 +66,7 @@ INLINE __m128i load_vector(struct cpu *c, const struct uop *u, u64 linear, u32 s
     return _mm_cvtsi64_si128((s64)uop_load(c, u, linear, size));
 }
 
-/* --- Moves ------------------------------------------------------------------------------------------------------- */
+/* --- Moves ------------------------------------------------------------------------------------ */
 
 // clang-format off
 #define MOVE16(name, aligned) \
@@ -119,7 +120,7 @@ UOP(pmovmskb_rr) { c->r[u->d] = (u32)_mm_movemask_epi8(get(c, u->s)); NEXT(c, u)
 UOP(movmskpd_rr) { c->r[u->d] = (u32)_mm_movemask_pd(_mm_castsi128_pd(get(c, u->s))); NEXT(c, u); }
 static const struct vector_form form_pmovmskb = {.rr = pmovmskb_rr}, form_movmskpd = {.rr = movmskpd_rr};
 
-/* --- Packed integers ---------------------------------------------------------------------------------------------- */
+/* --- Packed integers -------------------------------------------------------------------------- */
 
 #define VECTOR_M(name, indexed) \
     UOP(name##_rm_##indexed) \
@@ -157,7 +158,7 @@ UOP(pshufd_rr)
 }
 static const struct vector_form form_pshufd = {.rr = pshufd_rr};
 
-/* --- Floating point -------------------------------------------------------------------------------------------------- */
+/* --- Floating point --------------------------------------------------------------------------- */
 
 #define FP_M(name, size, indexed) \
     UOP(name##_rm_##indexed) \
@@ -225,7 +226,7 @@ FROM_GPR(cvtsi2ss, 4, "l", u32) FROM_GPR(cvtsi2ss, 8, "q", u64) FROM_GPR(cvtsi2s
     static const struct vector_form form_##name##width = {.rr = name##width, .insn = true};
 TO_GPR(cvttsd2si, 4, u32) TO_GPR(cvttsd2si, 8, u64) TO_GPR(cvttss2si, 4, u32) TO_GPR(cvttss2si, 8, u64)
 
-/* --- Which form ---------------------------------------------------------------------------------------------------------- */
+/* --- Which form ------------------------------------------------------------------------------- */
 
 static const struct vector_form *form_of_movd(const struct insn *in, bool wide)
 {

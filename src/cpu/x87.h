@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The x87 unit between its files: exec_x87.c runs instructions on the host's unit, exec_x87_state.c has those that load,
- * store and reset state. svm.c and the host interface move whole images with the last two functions.
+ * The x87 unit between its files: exec_x87.c runs instructions on the host's unit, exec_x87_state.c
+ * has those that load, store and reset state. svm.c and the host interface move whole images with
+ * the last two functions.
  */
 #ifndef SOFTSEV_CPU_X87_H
 #define SOFTSEV_CPU_X87_H
@@ -16,7 +17,8 @@
 #define X87_CONTROL_RESET 0x37fu
 #define X87_EMPTY 3u
 
-/* #MF, if an unmasked exception waits. CR0.NE is taken for 1: there is no FERR# line to a PIC here. */
+/* #MF, if an unmasked exception waits. CR0.NE is taken for 1:
+ * there is no FERR# line to a PIC here. */
 static inline void x87_wait(struct cpu *c)
 {
     if (UNLIKELY(c->x87.status & X87_ES))
@@ -46,11 +48,13 @@ static inline u8 *x87_st(struct x87 *x, u32 n)
     return (u8 *)&x->st[(x->top + n) & 7];
 }
 
-/* Host code of register forms by opcode and ModRM, of memory forms by opcode and ModRM.reg with the operand at (%rsi). */
+/* Host code of register forms by opcode and ModRM,
+ * of memory forms by opcode and ModRM.reg with the operand at (%rsi). */
 extern const u8 x87_register_forms[8][64][8];
 extern const u8 x87_memory_forms[8][8][8];
 
-/* exec_x87_fast.c, only while all exceptions are masked. False: not an easy case, nothing has changed. */
+/* exec_x87_fast.c, only while all exceptions are masked. False: not an easy case,
+ * nothing has changed. */
 static inline bool x87_masked(const struct x87 *x)
 {
     return (x->control & X87_EXCEPTIONS) == X87_EXCEPTIONS;
@@ -63,7 +67,8 @@ bool x87_fast_copy(struct x87 *x, const struct insn *in);
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);
 void x87_fast_stored(struct x87 *x, const struct insn *in, u64 status);
 
-/* FXSAVE's image of x87, MXCSR and XMM. wide: 64-bit pointers (REX.W). unpack is false if MXCSR has reserved bits. */
+/* FXSAVE's image of x87, MXCSR and XMM. wide: 64-bit pointers (REX.W).
+ * unpack is false if MXCSR has reserved bits. */
 void fxsave_pack(const struct cpu *c, u8 image[512], bool wide);
 bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AES-128: counter mode for what travels, XTS for what lies in memory; AES-256-GCM for SNP's messages and pages. */
+/* AES-128: counter mode for what travels, XTS for what lies in memory;
+ * AES-256-GCM for SNP's messages and pages. */
 #include "crypto/internal.h"
 
 #include <openssl/evp.h>
@@ -33,8 +34,8 @@ struct page_cipher *page_cipher_create(const u8 key[16], const u8 tweak_key[16])
     u8 halves[32];
     memcpy(halves, key, 16);
     memcpy(halves + 16, tweak_key, 16);
-    /* OpenSSL refuses XTS with equal halves, and with reason; the rule here: such a tweak half has its first bit
-     * flipped. A random key never meets it. */
+    /* OpenSSL refuses XTS with equal halves, and with reason; the rule here: such a tweak half has
+     * its first bit flipped. A random key never meets it. */
     if (crypto_equal(key, tweak_key, 16))
         halves[16] ^= 1;
     struct page_cipher *c = calloc(1, sizeof *c);

@@ -2,11 +2,11 @@
 /*
  * The few primitives the platform needs, on OpenSSL 3. Knows no SEV beyond its number encodings.
  *
- * Conventions: sizes are in the types or in bytes; a function returns true on success and leaves its
- * outputs undefined on failure; `void` cannot fail. Keys are plain bytes; whoever holds a secret wipes
- * it with crypto_wipe(). One `struct crypto` a party (platform, owner, authority): it owns an OpenSSL
- * library context, and where it was made with a seed, every random byte, signature nonce and generated
- * key drawn through it repeats.
+ * Conventions: sizes are in the types or in bytes; a function returns true on success and leaves
+ * its outputs undefined on failure; `void` cannot fail. Keys are plain bytes; whoever holds a
+ * secret wipes it with crypto_wipe(). One `struct crypto` a party (platform, owner, authority): it
+ * owns an OpenSSL library context, and where it was made with a seed, every random byte, signature
+ * nonce and generated key drawn through it repeats.
  */
 #ifndef SOFTSEV_CRYPTO_CRYPTO_H
 #define SOFTSEV_CRYPTO_CRYPTO_H
@@ -49,24 +49,26 @@ void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size
 void crypto_sha256_peek(const struct crypto_sha256 *h, u8 out[32]);
 void crypto_sha256_free(struct crypto_sha256 *h);
 
-/* SEV's counter-mode KDF [sev 7.3]: HMAC-SHA-256(key, LE32(i) || label || 0 || context || LE32(bits)). */
+/* SEV's counter-mode KDF [sev 7.3]: HMAC-SHA-256(key,
+ * LE32(i) || label || 0 || context || LE32(bits)). */
 void crypto_sev_kdf(const void *key, size_t key_size, const char *label, const void *context,
                     size_t context_size, void *out, size_t out_size);
 
 /* AES-128-CTR with a 128-bit big-endian counter [sev 7.1]; in place allowed. */
 void crypto_aes128_ctr(const u8 key[16], const u8 iv[16], const void *in, void *out, size_t size);
 
-/* AES-256-GCM with a 12-byte IV and a 16-byte tag [snp 6.1]; in place allowed. Open: false if the tag is wrong,
- * `out` is zero then. */
+/* AES-256-GCM with a 12-byte IV and a 16-byte tag [snp 6.1]; in place allowed. Open: false if the
+ * tag is wrong, `out` is zero then. */
 void crypto_aes256_gcm_seal(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
                             const void *in, void *out, size_t size, u8 tag[16]);
 bool crypto_aes256_gcm_open(const u8 key[32], const u8 iv[12], const void *aad, size_t aad_size,
                             const void *in, void *out, size_t size, const u8 tag[16]);
 
-/* --- The memory controller's page cipher ------------------------------------------------------- */
+/* --- The memory controller's page cipher ------------------------------------------------------ */
 
-/* AES-128-XTS over 16-byte blocks, unit = 4 KiB frame, unit number = the frame's system address >> 12.
- * One object a key; no allocation after it is made. `tweak_key` is the machine's tweak secret. */
+/* AES-128-XTS over 16-byte blocks, unit = 4 KiB frame, unit number = the frame's system address >>
+ * 12. One object a key; no allocation after it is made. `tweak_key` is the machine's tweak
+ * secret. */
 struct page_cipher;
 struct page_cipher *page_cipher_create(const u8 key[16], const u8 tweak_key[16]);
 void page_cipher_free(struct page_cipher *c); /* wipes the key; NULL is allowed */
@@ -74,7 +76,8 @@ void page_encrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8
 void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
 
 /* --- Elliptic curves: NIST P-384, coordinates and scalars as 48 bytes, LITTLE-endian, the way SEV's
- *     certificates store them (the remaining bytes of a 72-byte field are the caller's) ------------- */
+ *     certificates store them (the remaining bytes of a 72-byte field are the caller's)
+ * ------------- */
 
 struct ec_public {
     u8 x[48], y[48];
@@ -102,13 +105,14 @@ bool crypto_ecdsa_sign(struct crypto *c, const struct ec_private *key, enum cryp
                        const void *message, size_t size, struct ec_signature *out);
 bool crypto_ecdsa_verify(const struct ec_public *key, enum crypto_hash hash, const void *message,
                          size_t size, const struct ec_signature *signature);
-/* The shared secret: X coordinate, 48 bytes, BIG-endian [sev 7.3]. False if `theirs` is not on the curve. */
+/* The shared secret: X coordinate, 48 bytes, BIG-endian [sev 7.3].
+ * False if `theirs` is not on the curve. */
 bool crypto_ecdh(const struct ec_private *mine, const struct ec_public *theirs, u8 z[48]);
 
 /* Public point of a scalar on secp256k1, big-endian, for the chip id [sev 7.10]. */
 bool crypto_secp256k1_public(const u8 d[32], u8 x[32], u8 y[32]);
 
-/* --- RSA-PSS, MGF1 with the same hash, salt as long as the hash [sev 7.1] ------------------------ */
+/* --- RSA-PSS, MGF1 with the same hash, salt as long as the hash [sev 7.1] --------------------- */
 
 #define CRYPTO_RSA_MAX 512 /* bytes: 4096 bits */
 
@@ -123,7 +127,8 @@ struct rsa_private; /* opaque: an OpenSSL key */
 struct rsa_private *crypto_rsa_generate(struct crypto *c, u32 bits);
 void crypto_rsa_free(struct rsa_private *key);
 void crypto_rsa_public(const struct rsa_private *key, struct rsa_public *out);
-/* DER (PKCS#8) in and out, for the authority's key files. Export returns the size, 0 if it does not fit. */
+/* DER (PKCS#8) in and out, for the authority's key files. Export returns the size,
+ * 0 if it does not fit. */
 size_t crypto_rsa_export(const struct rsa_private *key, void *out, size_t size);
 struct rsa_private *crypto_rsa_import(const void *der, size_t size);
 /* Signature as a little-endian integer of bits/8 bytes. */

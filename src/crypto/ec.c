@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P-384 keys, ECDSA and ECDH, and one point of secp256k1. Points and scalars are OpenSSL's arithmetic;
- * signatures go through its EVP interface, in the library context of whoever signs, so that a seeded
- * party's signatures repeat.
+ * P-384 keys, ECDSA and ECDH, and one point of secp256k1. Points and scalars are OpenSSL's
+ * arithmetic; signatures go through its EVP interface, in the library context of whoever signs, so
+ * that a seeded party's signatures repeat.
  */
 #include "crypto/internal.h"
 

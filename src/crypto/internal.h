@@ -15,8 +15,8 @@ struct crypto {
     OSSL_PROVIDER *algorithms, *randomness;
 };
 
-/* Before anything else asks OpenSSL for something: its configuration file is none of our business, and
- * reading it costs more than the rest of the start. Cheap when already done. */
+/* Before anything else asks OpenSSL for something: its configuration file is none of our business,
+ * and reading it costs more than the rest of the start. Cheap when already done. */
 static inline void library_start(void)
 {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Randomness that repeats: an OpenSSL RAND provider whose bytes are HMAC-SHA-256(SHA-256(seed), LE64(n)),
- * n = 0, 1, ... One stream a library context, whichever of OpenSSL's three generators asks, so that
- * whatever draws in the same order draws the same bytes. For repeatable runs, not for secrets.
+ * Randomness that repeats: an OpenSSL RAND provider whose bytes are HMAC-SHA-256(SHA-256(seed),
+ * LE64(n)), n = 0, 1, ... One stream a library context, whichever of OpenSSL's three generators
+ * asks, so that whatever draws in the same order draws the same bytes. For repeatable runs, not for
+ * secrets.
  */
 #include "crypto/internal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The firmware configuration device [QEMU docs/specs/fw_cfg]. Everything in a DMA request is
- * big-endian: control, length, address; control's high half selects an item, its low bits say what to
- * do, and what comes back is 0 or the error bit.
+ * big-endian: control, length, address; control's high half selects an item, its low bits say what
+ * to do, and what comes back is 0 or the error bit.
  */
 #include "device/fw_cfg.h"
 

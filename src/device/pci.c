@@ -57,7 +57,8 @@ static u64 pci_bar_address(const struct pci_function *f, u32 index)
     }
 }
 
-/* Address 0 is where an unassigned BAR points; it is not decoded, so that nothing hides low memory. */
+/* Address 0 is where an unassigned BAR points; it is not decoded,
+ * so that nothing hides low memory. */
 static void pci_map_bar(struct pci_function *f, u32 index)
 {
     struct pci_bar *bar = &f->bars[index];

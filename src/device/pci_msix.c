@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MSI-X [PCI Local Bus 3.0, 6.8.2]: a table of messages in a page of memory, entries of 16 bytes, and
- * the bits of those that wait behind a mask.
+ * MSI-X [PCI Local Bus 3.0, 6.8.2]: a table of messages in a page of memory, entries of 16 bytes,
+ * and the bits of those that wait behind a mask.
  */
 #include "device/internal.h"
 

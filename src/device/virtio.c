@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio over PCI [virtio 1.2, 4.1]: one BAR with four groups of registers, a capability for each, and
- * one more capability as a window to them through configuration space.
+ * Virtio over PCI [virtio 1.2, 4.1]: one BAR with four groups of registers, a capability for each,
+ * and one more capability as a window to them through configuration space.
  */
 #include "device/internal.h"
 

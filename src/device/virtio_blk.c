@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The virtio disk [virtio 1.2, 5.2]. A request is a 16-byte header, data and, as the last writable
- * byte, a status. A wrong request gets an error status; one without room for that breaks the device.
+ * byte, a status. A wrong request gets an error status; one without room for that breaks the
+ * device.
  */
 #include "device/virtio_blk.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Split virtqueues [virtio 1.2, 2.7]. A chain is read descriptor by descriptor, each once, into our own
- * copy; whatever breaks the rules breaks the device. The number of descriptors followed is limited, so
- * a chain that loops ends as a chain that is too long.
+ * Split virtqueues [virtio 1.2, 2.7]. A chain is read descriptor by descriptor, each once, into our
+ * own copy; whatever breaks the rules breaks the device. The number of descriptors followed is
+ * limited, so a chain that loops ends as a chain that is too long.
  */
 #include "device/internal.h"
 

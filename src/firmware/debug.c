@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DBG_DECRYPT, DBG_ENCRYPT and COPY: memory moved between a guest's key and another view [sev 5.4]. */
+/* DBG_DECRYPT, DBG_ENCRYPT and COPY: memory moved between a guest's key
+ * and another view [sev 5.4]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-/* --- Starting a guest, for launch and receive ------------------------------------------------------- */
+/* --- Starting a guest, for launch and receive ------------------------------------------------- */
 
 static enum sev_status check_api(struct call *c, u32 policy)
 {
@@ -104,7 +104,7 @@ enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct 
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- LAUNCH_START ------------------------------------------------------------------------------------- */
+/* --- LAUNCH_START ----------------------------------------------------------------------------- */
 
 /* Without a DH certificate the guest launches under transport keys that nobody knows [sev 5.4]. */
 static bool has_session(const struct sev_start *in)
@@ -136,7 +136,7 @@ enum sev_status launch_start(struct call *c)
     return status;
 }
 
-/* --- LAUNCH_UPDATE ------------------------------------------------------------------------------------- */
+/* --- LAUNCH_UPDATE ---------------------------------------------------------------------------- */
 
 static void measure_bytes(void *context, const void *bytes, size_t size)
 {
@@ -180,7 +180,7 @@ enum sev_status launch_update_vmsa(struct call *c)
     return launch_update(c, PAGE_SIZE);
 }
 
-/* --- LAUNCH_MEASURE, LAUNCH_FINISH ----------------------------------------------------------------------- */
+/* --- LAUNCH_MEASURE, LAUNCH_FINISH ------------------------------------------------------------ */
 
 enum sev_status launch_measure_lengths(struct call *c)
 {
@@ -225,7 +225,7 @@ enum sev_status launch_finish(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- LAUNCH_SECRET --------------------------------------------------------------------------------------- */
+/* --- LAUNCH_SECRET ---------------------------------------------------------------------------- */
 
 enum sev_status packet_lengths(struct call *c)
 {
@@ -282,7 +282,7 @@ enum sev_status launch_secret(struct call *c)
     return status;
 }
 
-/* --- ATTESTATION ------------------------------------------------------------------------------------------- */
+/* --- ATTESTATION ------------------------------------------------------------------------------ */
 
 enum sev_status attestation_lengths(struct call *c)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEND and RECEIVE: a guest goes to another platform under keys that the two share [sev 5.4, 7.7]. */
+/* SEND and RECEIVE: a guest goes to another platform under keys that the two share [sev 5.4,
+ * 7.7]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
 
-/* --- SEND_START --------------------------------------------------------------------------------------- */
+/* --- SEND_START ------------------------------------------------------------------------------- */
 
 static bool amd_certs_length(u32 len)
 {
@@ -126,7 +127,7 @@ enum sev_status send_start(struct call *c)
     return write_range(c, "session", in->session_paddr, &session, sizeof session);
 }
 
-/* --- SEND_UPDATE, SEND_FINISH, SEND_CANCEL ---------------------------------------------------------------- */
+/* --- SEND_UPDATE, SEND_FINISH, SEND_CANCEL ---------------------------------------------------- */
 
 enum sev_status send_update_lengths(struct call *c)
 {
@@ -193,7 +194,7 @@ enum sev_status send_cancel(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- RECEIVE -------------------------------------------------------------------------------------------------- */
+/* --- RECEIVE ---------------------------------------------------------------------------------- */
 
 enum sev_status receive_start_lengths(struct call *c)
 {

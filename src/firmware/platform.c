@@ -2,7 +2,7 @@
 /* The platform's commands: INIT to NOP [sev 4.3]. */
 #include "firmware/internal.h"
 
-/* --- INIT, INIT_EX, SHUTDOWN, PLATFORM_RESET ------------------------------------------------------- */
+/* --- INIT, INIT_EX, SHUTDOWN, PLATFORM_RESET -------------------------------------------------- */
 
 /* The firmware's own view of its TMR; back to raw zeros when the host gets it again. */
 static void fill_tmr(struct firmware *fw, memory_key key)
@@ -114,7 +114,8 @@ enum sev_status shutdown_platform(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* The area of the last INIT_EX still counts: Linux shuts down before it resets, and writes the area to its file. */
+/* The area of the last INIT_EX still counts: Linux shuts down before it resets,
+ * and writes the area to its file. */
 enum sev_status platform_reset(struct call *c)
 {
     if (!store_delete(c->fw))
@@ -122,7 +123,7 @@ enum sev_status platform_reset(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- What the platform says of itself ---------------------------------------------------------------- */
+/* --- What the platform says of itself --------------------------------------------------------- */
 
 enum sev_status platform_status(struct call *c)
 {
@@ -185,7 +186,7 @@ enum sev_status download_firmware(struct call *c)
     return check_range(c, "image", c->in.buffer.paddr, c->in.buffer.len, 32);
 }
 
-/* --- Keys and certificates --------------------------------------------------------------------------- */
+/* --- Keys and certificates -------------------------------------------------------------------- */
 
 /* Keeps `next` in the store first and only then takes it: killed in between, the old one holds. */
 static enum sev_status commit_identity(struct call *c, bool made, struct identity *next)
@@ -254,7 +255,7 @@ enum sev_status pdh_cert_export(struct call *c)
     return status;
 }
 
-/* --- PEK_CERT_IMPORT --------------------------------------------------------------------------------- */
+/* --- PEK_CERT_IMPORT -------------------------------------------------------------------------- */
 
 enum sev_status pek_cert_import_parameters(struct call *c)
 {

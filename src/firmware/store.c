@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The persistent store: one blob, encrypted and authenticated under keys of this chip, in the backend
- * that firmware_create() was given (INIT: the flash) or in the host's buffer (INIT_EX) [sev 4.2].
+ * The persistent store: one blob, encrypted and authenticated under keys of this chip, in the
+ * backend that firmware_create() was given (INIT: the flash) or in the host's buffer (INIT_EX) [sev
+ * 4.2].
  *
  *   00h magic[8]   08h version u32   0Ch payload size u32   10h IV[16]   20h payload   then MAC[32]
  *
- * The MAC covers everything before it. Payload, encrypted: flags u32, the private keys OCA, PEK, PDH
- * (scalar and point, 144 bytes each), then their certificates.
+ * The MAC covers everything before it. Payload, encrypted: flags u32, the private keys OCA, PEK,
+ * PDH (scalar and point, 144 bytes each), then their certificates.
  */
 #include "firmware/internal.h"
 
@@ -24,7 +25,7 @@ static const u8 store_magic[8] = {'S', 'E', 'V', 'S', 'T', 'O', 'R', 'E'};
 _Static_assert(STORE_HEADER + STORE_PAYLOAD + STORE_MAC_SIZE <= FIRMWARE_STORE_MAX,
                "the store does not fit its area");
 
-/* --- The blob ------------------------------------------------------------------------------------ */
+/* --- The blob --------------------------------------------------------------------------------- */
 
 static void write_key(struct writer *w, const struct ec_private *key)
 {
@@ -118,9 +119,10 @@ enum store_result store_open(struct firmware *fw, const void *blob, size_t size,
     return good ? STORE_LOADED : STORE_CORRUPT;
 }
 
-/* --- Where it is ----------------------------------------------------------------------------------- */
+/* --- Where it is ------------------------------------------------------------------------------ */
 
-/* Linux does not clear the area when its file is missing: bytes without our mark are no store [sev 4.2]. */
+/* Linux does not clear the area when its file is missing:
+ * bytes without our mark are no store [sev 4.2]. */
 static enum store_result load_nv_area(struct firmware *fw, struct identity *id)
 {
     memory_read(fw->memory, fw->nv_paddr, KEY_RAW, fw->blob, sizeof fw->blob);

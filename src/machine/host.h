@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole of what host software can do on the machine: what ring 0 of a real host has, and no more.
- * The hypervisor room sees the machine through this header only. Physical memory reads as the bus shows
- * it (ciphertext where a guest owns the page); guest registers are where VMRUN leaves them: in the VMCB,
- * and, for guests without SEV-ES, in the core's registers after the exit.
+ * The whole of what host software can do on the machine: what ring 0 of a real host has, and no
+ * more. The hypervisor room sees the machine through this header only. Physical memory reads as the
+ * bus shows it (ciphertext where a guest owns the page); guest registers are where VMRUN leaves
+ * them: in the VMCB, and, for guests without SEV-ES, in the core's registers after the exit.
  */
 #ifndef SOFTSEV_MACHINE_HOST_H
 #define SOFTSEV_MACHINE_HOST_H
@@ -13,7 +13,7 @@
 
 struct host; /* one machine seen from its host's ring 0 */
 
-/* --- Physical memory, in the host's own view. False: outside DRAM ---------------------------------- */
+/* --- Physical memory, in the host's own view. False: outside DRAM ----------------------------- */
 
 u64 host_memory_size(const struct host *h);
 bool host_read(struct host *h, u64 spa, void *out, size_t size);
@@ -22,22 +22,24 @@ bool host_write(struct host *h, u64 spa, const void *data, size_t size);
 bool host_dma_read(struct host *h, u64 spa, void *out, size_t size);
 bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size);
 
-/* --- The cores ----------------------------------------------------------------------------------- */
+/* --- The cores -------------------------------------------------------------------------------- */
 
 u32 host_cores(const struct host *h);
-/* Registers that VMRUN does not switch: what the guest left in them is what the host finds, and what the host
- * writes is what the guest finds (plain and SEV guests). The sixteen are in the order of their encodings: 0 RAX,
- * 1 RCX, 2 RDX, 3 RBX, 4 RSP, ...; RAX and RSP live in the VMCB. host_dr: DR0..DR3. */
+/* Registers that VMRUN does not switch: what the guest left in them is what the host finds, and
+ * what the host writes is what the guest finds (plain and SEV guests). The sixteen are in the order
+ * of their encodings: 0 RAX, 1 RCX, 2 RDX, 3 RBX, 4 RSP, ...; RAX and RSP live in the VMCB.
+ * host_dr: DR0..DR3. */
 u64 *host_gpr(struct host *h, u32 core);
 u64 *host_dr(struct host *h, u32 core);
-/* x87, SSE and XCR0 are not switched either: a host that runs several virtual CPUs on one core saves and restores
- * them by FXSAVE/FXRSTOR images (512 bytes, 64-bit format) and XCR0. */
+/* x87, SSE and XCR0 are not switched either: a host that runs several virtual CPUs on one core
+ * saves and restores them by FXSAVE/FXRSTOR images (512 bytes, 64-bit format) and XCR0. */
 void host_fxsave(struct host *h, u32 core, u8 image[512]);
 void host_fxrstor(struct host *h, u32 core, const u8 image[512]);
 
-/* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At machine time
- * `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set that is EXIT_INTR at
- * an exact instruction count. False: VMRUN raised #GP (EFER.SVME clear, bad address, no VM_HSAVE_PA). */
+/* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At
+ * machine time `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set
+ * that is EXIT_INTR at an exact instruction count. False: VMRUN raised #GP (EFER.SVME clear, bad
+ * address, no VM_HSAVE_PA). */
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns);
 bool host_vmload(struct host *h, u32 core, u64 vmcb_spa);
 bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa);
@@ -47,7 +49,7 @@ bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value);
 bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value);
 void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4]); /* EAX EBX ECX EDX */
 
-/* --- Time ------------------------------------------------------------------------------------------ */
+/* --- Time ------------------------------------------------------------------------------------- */
 
 u64 host_time_ns(const struct host *h);
 /* Idle until `time_ns` (every virtual CPU is halted); never moves backwards. */
@@ -55,7 +57,7 @@ void host_idle_until(struct host *h, u64 time_ns);
 /* A fixed cost of something the host did for the guest (a port access: 1 us). */
 void host_spend(struct host *h, u64 ns);
 
-/* --- The firmware's mailbox [sev 1] ------------------------------------------------------------------- */
+/* --- The firmware's mailbox [sev 1] ----------------------------------------------------------- */
 
 /* Issues one command; `buffer_spa` 0 for none. Returns the status code (low 16 bits of CmdResp). */
 u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The board: makes memory, cores and the secure processor and wires them. Whoever owns the machine (the
- * command line, a test) has this header; software that runs on it sees host.h or guest.h.
+ * The board: makes memory, cores and the secure processor and wires them. Whoever owns the machine
+ * (the command line, a test) has this header; software that runs on it sees host.h or guest.h.
  */
 #ifndef SOFTSEV_MACHINE_MACHINE_H
 #define SOFTSEV_MACHINE_MACHINE_H

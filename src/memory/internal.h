@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the memory room's files share: the frames, and the two functions that change how one is held. */
+/* What the memory room's files share: the frames,
+ * and the two functions that change how one is held. */
 #ifndef SOFTSEV_MEMORY_INTERNAL_H
 #define SOFTSEV_MEMORY_INTERNAL_H
 

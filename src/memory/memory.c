@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM frames and the views they are held in; see memory.h and design 3.1. Everything that changes a
- * frame's view goes through frame_flip(), everything that takes a frame from the cores through
+ * DRAM frames and the views they are held in; see memory.h and design 3.1. Everything that changes
+ * a frame's view goes through frame_flip(), everything that takes a frame from the cores through
  * frame_lose().
  */
 #include "memory/internal.h"
@@ -270,7 +270,8 @@ static struct memory *memory_allocate(const struct memory_config *config)
     struct memory *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    /* calloc takes such sizes from the system as untouched zero pages: an unused frame costs nothing. */
+    /* calloc takes such sizes from the system as untouched zero pages:
+     * an unused frame costs nothing. */
     m->allocation = calloc(1, (size_t)config->size + PAGE_SIZE);
     m->frames = calloc((size_t)frames, sizeof *m->frames);
     m->ciphers = calloc((size_t)config->asids + 2, sizeof(struct page_cipher *));

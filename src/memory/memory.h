@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM and the memory controller (design 3.1). DRAM is an array of 4 KiB frames. A frame holds one copy
- * of its bytes in the *view* of whoever used it last: raw (what a probe on the bus reads) or decrypted
- * under one key. An access names a key; if the frame is in another view it is flipped first, so every
- * reader sees what coherent hardware would show, and a guest at work on its own memory pays nothing.
+ * DRAM and the memory controller (design 3.1). DRAM is an array of 4 KiB frames. A frame holds one
+ * copy of its bytes in the *view* of whoever used it last: raw (what a probe on the bus reads) or
+ * decrypted under one key. An access names a key; if the frame is in another view it is flipped
+ * first, so every reader sees what coherent hardware would show, and a guest at work on its own
+ * memory pays nothing.
  *
  * Nobody but a core's TLB keeps a pointer to a frame; everyone else goes through memory_read/write.
  */
@@ -16,8 +17,9 @@
 
 struct memory;
 
-/* The key of an access: 0 is none (raw), 1..asids is the slot of that ASID, KEY_FIRMWARE is the secure
- * processor's own. An ASID without a loaded key behaves as raw: the bytes go through unchanged. */
+/* The key of an access: 0 is none (raw), 1..asids is the slot of that ASID, KEY_FIRMWARE is the
+ * secure processor's own. An ASID without a loaded key behaves as raw: the bytes go through
+ * unchanged. */
 typedef u16 memory_key;
 #define KEY_RAW      0
 #define KEY_FIRMWARE 0xffff
@@ -26,12 +28,14 @@ struct memory_config {
     u64 size;  /* bytes of DRAM, a multiple of 4 KiB */
     u32 asids; /* highest ASID; slots 1..asids */
     struct trace *trace;
-    const struct random_source *random; /* tweak secret and the firmware's key; used at creation only */
+    /* tweak secret and the firmware's key; used at creation only */
+    const struct random_source *random;
 };
 
 /* What a core asks to be told. Both are called before the bytes change. */
 struct memory_listener {
-    /* The frame is about to change its view or owner: drop it from TLBs and drop its decoded blocks. */
+    /* The frame is about to change its view or owner:
+     * drop it from TLBs and drop its decoded blocks. */
     void (*frame_lost)(void *context, u64 frame);
     /* Somebody other than a core writes bytes [offset, offset+size) of a frame marked as code. */
     void (*code_written)(void *context, u64 frame, u32 offset, u32 size);
@@ -53,7 +57,7 @@ u32 memory_asids(const struct memory *m);
 void memory_listen(struct memory *m, struct memory_listener *listener);
 struct memory_statistics memory_statistics(const struct memory *m);
 
-/* --- Key slots: the firmware's side ------------------------------------------------------------- */
+/* --- Key slots: the firmware's side ----------------------------------------------------------- */
 
 /* Loads a key into an ASID's slot. False: no such ASID, or the slot holds a key already. */
 bool memory_key_load(struct memory *m, u32 asid, const u8 key[16]);
@@ -61,7 +65,7 @@ bool memory_key_load(struct memory *m, u32 asid, const u8 key[16]);
 void memory_key_unload(struct memory *m, u32 asid);
 bool memory_key_loaded(const struct memory *m, u32 asid);
 
-/* --- Accesses by system physical address; a range may cross frames ------------------------------ */
+/* --- Accesses by system physical address; a range may cross frames ---------------------------- */
 
 /* False if the range is not inside DRAM; nothing is read or written then. */
 bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size);
@@ -69,16 +73,17 @@ bool memory_write(struct memory *m, u64 spa, memory_key key, const void *data, s
 /* As memory_read, but leaves the frame in its view (traces, tests, dumps). */
 bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t size);
 
-/* LAUNCH_UPDATE_DATA of a range (multiples of 16 bytes): calls `measure` with the raw bytes, in order, in
- * pieces of at most a frame; then those bytes are the plaintext under `asid`. A whole frame is only
- * relabelled; no cipher runs. False if the range is not inside DRAM (nothing measured). */
+/* LAUNCH_UPDATE_DATA of a range (multiples of 16 bytes): calls `measure` with the raw bytes, in
+ * order, in pieces of at most a frame; then those bytes are the plaintext under `asid`. A whole
+ * frame is only relabelled; no cipher runs. False if the range is not inside DRAM (nothing
+ * measured). */
 bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
                    void (*measure)(void *context, const void *bytes, size_t size), void *context);
 
-/* --- For a core's TLB only ------------------------------------------------------------------------ */
+/* --- For a core's TLB only -------------------------------------------------------------------- */
 
-/* Brings the frame into the key's view and marks it as mapped; the pointer stays good until frame_lost
- * names the frame. NULL if the frame is not in DRAM. */
+/* Brings the frame into the key's view and marks it as mapped; the pointer stays good until
+ * frame_lost names the frame. NULL if the frame is not in DRAM. */
 u8 *memory_map(struct memory *m, u64 frame, memory_key key);
 /* The frame holds decoded code from now on: others' writes are reported by code_written. */
 void memory_mark_code(struct memory *m, u64 frame, bool code);

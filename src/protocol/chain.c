@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chain is a list of links, each one certificate and who signed it; verification walks the list and
- * stops at the first link that does not hold.
+ * A chain is a list of links, each one certificate and who signed it; verification walks the list
+ * and stops at the first link that does not hold.
  */
 #include "protocol/internal.h"
 

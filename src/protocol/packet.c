@@ -20,8 +20,8 @@ void measurement_compute(const struct measurement *m, const u8 tik[16], u8 measu
     crypto_hmac_sha256(tik, 16, message, sizeof message, measure);
 }
 
-/* HMAC with TIK over context, header, lengths, data and a secret's measurement, in pieces: the data may
- * be long and is not copied. */
+/* HMAC with TIK over context, header, lengths, data and a secret's measurement, in pieces: the data
+ * may be long and is not copied. */
 static void packet_mac(const struct session_keys *keys, const struct packet_binding *b,
                        const struct sev_packet_header *header, const void *data, size_t size,
                        u8 mac[32])

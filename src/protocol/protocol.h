@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both ends of the wire must agree on, and nothing else: certificates and their chain, session,
- * measurement, packets, attestation report, and how the chip's own key derives from its fuses
- * [sev 7, 8]. Firmware, owner and authority share this room and see nothing else of one another.
+ * What both ends of the wire must agree on, and nothing else: certificates and their chain,
+ * session, measurement, packets, attestation report, and how the chip's own key derives from its
+ * fuses [sev 7, 8]. Firmware, owner and authority share this room and see nothing else of one
+ * another.
  *
- * Everything parsed here is hostile. Verification never says just "no": an enum cert_check names the
- * check that failed.
+ * Everything parsed here is hostile. Verification never says just "no": an enum cert_check names
+ * the check that failed.
  */
 #ifndef SOFTSEV_PROTOCOL_PROTOCOL_H
 #define SOFTSEV_PROTOCOL_PROTOCOL_H
@@ -15,7 +16,7 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 
-/* --- What can be wrong with a certificate ------------------------------------------------------ */
+/* --- What can be wrong with a certificate ----------------------------------------------------- */
 
 enum cert_check {
     CERT_OK,
@@ -51,10 +52,11 @@ struct cert_verdict {
     const char *issuer;  /* "OCA", ...; NULL if the subject alone is wrong */
 };
 
-/* Puts "PEK: signature by OCA does not verify" into `e` with the code given; 0 if the verdict is good, else -1. */
+/* Puts "PEK: signature by OCA does not verify" into `e` with the code given;
+ * 0 if the verdict is good, else -1. */
 int cert_verdict_error(const struct cert_verdict *verdict, enum error_code code, struct error *e);
 
-/* --- SEV certificates [sev 8.1] ----------------------------------------------------------------- */
+/* --- SEV certificates [sev 8.1] --------------------------------------------------------------- */
 
 /* A certificate of a P-384 key with two empty slots. */
 void sev_cert_init(struct sev_cert *out, enum sev_usage usage, enum sev_algorithm algorithm,
@@ -68,27 +70,30 @@ bool sev_cert_sign_rsa(struct crypto *c, struct sev_cert *cert, unsigned slot,
 /* Empties a slot: usage 1000h, algorithm 0, zeros. */
 void sev_cert_clear_slot(struct sev_cert *cert, unsigned slot);
 
-/* Version, usage, algorithm, and a key that is one. A PDH may say ECDH with either hash; GODH is a PDH by usage. */
+/* Version, usage, algorithm, and a key that is one. A PDH may say ECDH with either hash;
+ * GODH is a PDH by usage. */
 enum cert_check sev_cert_check(const struct sev_cert *cert, enum sev_usage usage);
 /* The P-384 key; false if it has none. */
 bool sev_cert_public(const struct sev_cert *cert, struct ec_public *out);
-/* One of the child's slots names the parent's usage and algorithm and verifies under its key [sev 8.6]. */
+/* One of the child's slots names the parent's usage and algorithm and
+ * verifies under its key [sev 8.6]. */
 enum cert_check sev_cert_verify(const struct sev_cert *child, const struct sev_cert *parent);
 /* Same usage, algorithm and key; api and signatures do not count. */
 bool sev_cert_same_key(const struct sev_cert *a, const struct sev_cert *b);
 bool sev_cert_is_self_signed(const struct sev_cert *cert);
 
-/* --- AMD certificates: ARK, ASK [sev 8.5] --------------------------------------------------------- */
+/* --- AMD certificates: ARK, ASK [sev 8.5] ----------------------------------------------------- */
 
-/* Parsed: the bytes as they came, and the header out of them. `bytes` is what is signed and stored. */
+/* Parsed: the bytes as they came, and the header out of them.
+ * `bytes` is what is signed and stored. */
 struct amd_cert {
     struct amd_cert_header header;
     u32 size; /* of bytes: 832, 1600, or 576 for an ARK without signature */
     u8 bytes[AMD_CERT_SIZE_MAX];
 };
 
-/* Parses one certificate from the front of `data`; `out->size` says where the next one begins. The unsigned
- * 576-byte form is taken only if it ends the data. */
+/* Parses one certificate from the front of `data`; `out->size` says where the next one begins. The
+ * unsigned 576-byte form is taken only if it ends the data. */
 enum cert_check amd_cert_parse(const void *data, size_t size, struct amd_cert *out);
 void amd_cert_public(const struct amd_cert *cert, struct rsa_public *out);
 /* A certificate of a key, without signature yet (zeros). */
@@ -106,7 +111,7 @@ struct amd_chain {
 };
 struct cert_verdict amd_chain_parse(const void *data, size_t size, struct amd_chain *out);
 
-/* --- Chains --------------------------------------------------------------------------------------- */
+/* --- Chains ----------------------------------------------------------------------------------- */
 
 /* PDH <- PEK <- OCA, and the OCA by itself: what a domain's owner can check. */
 struct cert_verdict chain_verify_owner(const struct sev_platform_chain *chain);
@@ -118,11 +123,12 @@ struct cert_verdict chain_verify_root(const struct amd_chain *root);
 /* Both, root first: the order in which trust flows. */
 struct cert_verdict chain_verify(const struct sev_platform_chain *chain,
                                  const struct amd_chain *root);
-/* Target of a SEND under POLICY.DOMAIN: PDH <- PEK <- OCA with the OCA key equal to `domain` [sev 5.4]. */
+/* Target of a SEND under POLICY.DOMAIN: PDH <- PEK <- OCA with the OCA key
+ * equal to `domain` [sev 5.4]. */
 struct cert_verdict chain_verify_domain(const struct sev_platform_chain *chain,
                                         const struct sev_cert *domain);
 
-/* --- Session [sev 7.3, 7.4] ------------------------------------------------------------------------- */
+/* --- Session [sev 7.3, 7.4] ------------------------------------------------------------------- */
 
 struct session_keys {
     u8 tek[16], tik[16]; /* transport encryption and integrity */
@@ -134,11 +140,13 @@ void session_wrap(const void *z, size_t z_size, const u8 nonce[16], const u8 iv[
 
 enum session_check { SESSION_OK, SESSION_DH, SESSION_WRAP_MAC, SESSION_POLICY_MAC };
 
-/* SESSION_WRAP_MAC: made for another key pair, or changed. SESSION_POLICY_MAC: made for another policy. */
+/* SESSION_WRAP_MAC: made for another key pair, or changed. SESSION_POLICY_MAC:
+ * made for another policy. */
 enum session_check session_unwrap(const void *z, size_t z_size, const struct sev_session *session,
                                   u32 policy, struct session_keys *out);
 
-/* Fresh keys, nonce and IV, wrapped for `theirs` (a PDH certificate). False: `theirs` has no point on the curve. */
+/* Fresh keys, nonce and IV, wrapped for `theirs` (a PDH certificate). False:
+ * `theirs` has no point on the curve. */
 bool session_make(struct crypto *c, const struct ec_private *mine, const struct sev_cert *theirs,
                   u32 policy, struct session_keys *keys, struct sev_session *out);
 /* The other side. SESSION_DH: `theirs` has no point on the curve. */
@@ -146,7 +154,7 @@ enum session_check session_open(const struct ec_private *mine, const struct sev_
                                 const struct sev_session *session, u32 policy,
                                 struct session_keys *out);
 
-/* --- Measurement [sev 7.5] --------------------------------------------------------------------------- */
+/* --- Measurement [sev 7.5] -------------------------------------------------------------------- */
 
 struct measurement {
     u8 api_major, api_minor, build; /* PLATFORM_STATUS when it was measured */
@@ -157,12 +165,13 @@ struct measurement {
 
 void measurement_compute(const struct measurement *m, const u8 tik[16], u8 measure[32]);
 
-/* --- Packets [sev 7.6, 7.7] --------------------------------------------------------------------------- */
+/* --- Packets [sev 7.6, 7.7] ------------------------------------------------------------------- */
 
 /* The first byte under the MAC. */
 enum packet_kind { PACKET_SECRET = 1, PACKET_DATA = 2, PACKET_VMSA = 3 };
 
-/* What the MAC binds beside header and data: the lengths of the command buffer, and a secret's measurement. */
+/* What the MAC binds beside header and data: the lengths of the command buffer,
+ * and a secret's measurement. */
 struct packet_binding {
     enum packet_kind kind;
     u32 guest_length;
@@ -179,29 +188,30 @@ bool packet_open(const struct session_keys *keys, const struct packet_binding *b
                  const struct sev_packet_header *header, const void *data, void *plain,
                  size_t size);
 
-/* --- Attestation report [sev 7.8] ---------------------------------------------------------------------- */
+/* --- Attestation report [sev 7.8] ------------------------------------------------------------- */
 
 bool report_sign(struct crypto *c, const struct ec_private *pek, const u8 mnonce[16],
                  const u8 digest[32], u32 policy, struct sev_attestation_report *out);
 enum cert_check report_verify(const struct sev_attestation_report *report,
                               const struct sev_cert *pek);
 
-/* --- The chip's identity [sev 7.10] ---------------------------------------------------------------------- */
+/* --- The chip's identity [sev 7.10] ----------------------------------------------------------- */
 
 bool identity_cek(const u8 fuses[32], struct ec_private *cek);
 bool identity_chip_id(const u8 fuses[32], u8 id[64]);
 
-/* SNP's endorsement keys. Hardware's derivations are secret; these are ours, the same for the chip and for whoever
- * certifies it. The key is bound to every byte of the TCB_VERSION. */
+/* SNP's endorsement keys. Hardware's derivations are secret; these are ours, the same for the chip
+ * and for whoever certifies it. The key is bound to every byte of the TCB_VERSION. */
 bool identity_vcek(const u8 fuses[32], u64 tcb, struct ec_private *vcek);
-/* A VLEK belongs to a cloud provider and not to a chip: it derives from a hashstick and a TCB [snp 3.3]. */
+/* A VLEK belongs to a cloud provider and not to a chip:
+ * it derives from a hashstick and a TCB [snp 3.3]. */
 bool identity_vlek(const u8 stick[SNP_VLEK_STICK_SIZE], u64 tcb, struct ec_private *vlek);
 /* A hashstick on its way to one chip. Unwrap: false if it is not for this chip or was changed. */
 void vlek_wrap(const u8 fuses[32], u64 tcb, const u8 iv[12], const u8 stick[SNP_VLEK_STICK_SIZE],
                struct snp_wrapped_vlek *out);
 bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in, u8 stick[SNP_VLEK_STICK_SIZE]);
 
-/* --- SNP's keys and signatures as they lie in reports and ID blocks [snp 5.6, 7] ------------------------------ */
+/* --- SNP's keys and signatures as they lie in reports and ID blocks [snp 5.6, 7] -------------- */
 
 void snp_signature_put(struct snp_signature *out, const struct ec_signature *signature);
 /* False: R or S is longer than 48 bytes. */

@@ -2,7 +2,7 @@
 /* SNP's endorsement keys and how keys and signatures lie in its structures; see protocol.h. */
 #include "protocol/protocol.h"
 
-/* --- Endorsement keys ---------------------------------------------------------------------------- */
+/* --- Endorsement keys ------------------------------------------------------------------------- */
 
 static bool derive_key(const u8 secret[32], const char *label, u64 tcb, struct ec_private *out)
 {
@@ -73,7 +73,7 @@ bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in, u8 stick
     return good;
 }
 
-/* --- Their encodings ----------------------------------------------------------------------------- */
+/* --- Their encodings -------------------------------------------------------------------------- */
 
 static bool all_zero(const u8 *bytes, size_t size)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host that turns its own structures on its guests: nested tables that map one guest's page into another, a VMCB
- * with another guest's ASID, ciphertext with a bit changed. Two guests run; each keeps telling on its console whether
- * its pages P and Q still hold what it wrote (a capital letter) or something else.
+ * A host that turns its own structures on its guests: nested tables that map one guest's page into
+ * another, a VMCB with another guest's ASID, ciphertext with a bit changed. Two guests run; each
+ * keeps telling on its console whether its pages P and Q still hold what it wrote (a capital
+ * letter) or something else.
  */
 #include "abi/vmcb.h"
 #include "abi/x86.h"
@@ -83,7 +84,7 @@ struct fixture {
 
 static u8 pattern[PAGE_SIZE];
 
-/* --- Two guests ----------------------------------------------------------------------------------- */
+/* --- Two guests ------------------------------------------------------------------------------- */
 
 static void fill_pattern(void)
 {
@@ -213,7 +214,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- Writing --------------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 static void one_bit_of_ciphertext_is_sixteen_bytes_of_garbage(void **state)
 {
@@ -229,7 +230,7 @@ static void one_bit_of_ciphertext_is_sixteen_bytes_of_garbage(void **state)
         assert_int_equal(memcmp(page + i, pattern + i, 16) != 0, i == 96);
 }
 
-/* --- Remapping and running ------------------------------------------------------------------------- */
+/* --- Remapping and running -------------------------------------------------------------------- */
 
 /* Where in the host's own memory the nested leaf for 2 MiB at `spa` is. */
 static u64 find_leaf(struct fixture *f, u64 spa)

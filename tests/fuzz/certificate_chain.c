@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A platform's chain and a root from outside, parsed and verified: 8336 bytes of PDH, PEK, OCA, CEK, then ASK and ARK. */
+/* A platform's chain and a root from outside, parsed and verified: 8336 bytes of PDH, PEK, OCA,
+ * CEK, then ASK and ARK. */
 #include "protocol/protocol.h"
 
 #include <stdlib.h>

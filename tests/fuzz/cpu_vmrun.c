@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile guest under a hostile host: VMRUN of a small guest whose VMCB, tables and code the input changes. Whatever they
- * hold, VMRUN comes back by its deadline and the core stays usable.
+ * A hostile guest under a hostile host: VMRUN of a small guest whose VMCB, tables and code the
+ * input changes. Whatever they hold, VMRUN comes back by its deadline and the core stays usable.
  *
  *   byte 0     bit 0 SEV; 2:1 how the guest starts: 64-bit, 64-bit again, 32-bit without paging, real mode
  *   then       three lists of changes {u16 offset, u8 value}, each behind a count byte: VMCB, guest tables, nested tables

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decoder on hostile code: the first byte chooses the mode, the rest is decoded instruction by instruction. What it
- * hands out must be inside the bounds everybody behind it relies on.
+ * The decoder on hostile code: the first byte chooses the mode, the rest is decoded instruction by
+ * instruction. What it hands out must be inside the bounds everybody behind it relies on.
  */
 #include "cpu/internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole board of devices under random accesses: ports, memory, configuration space, APIC registers
- * and MSRs, input, time. Nothing may crash, hang or reach outside guest memory.
+ * A whole board of devices under random accesses: ports, memory, configuration space, APIC
+ * registers and MSRs, input, time. Nothing may crash, hang or reach outside guest memory.
  *
  * Input: operations of 12 bytes {kind, size code, u16 pad, u32 address, u32 value}.
  */

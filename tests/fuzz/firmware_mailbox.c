@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host that sends any commands in any order: the input is a script of records. The firmware asserts
- * what must hold after each command; here it must also have told why whenever it refused.
+ * A host that sends any commands in any order: the input is a script of records. The firmware
+ * asserts what must hold after each command; here it must also have told why whenever it refused.
  *
  *   FFh          WBINVD on every core
  *   FEh a32 n8   n bytes follow, written at address a

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The firmware's store. An even first byte: the rest is the blob as it lies in the flash. An odd one:
- * two bytes of offset and bytes that replace the payload's there before it is sealed again, as if the
- * chip's own key had leaked; whatever is taken then must be usable.
+ * The firmware's store. An even first byte: the rest is the blob as it lies in the flash. An odd
+ * one: two bytes of offset and bytes that replace the payload's there before it is sealed again, as
+ * if the chip's own key had leaked; whatever is taken then must be usable.
  */
 #include "firmware/internal.h"
 

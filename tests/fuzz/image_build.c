@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernels and flash images from outside. The first byte says what the file is given as; a plan that comes out must keep the
- * promises of image.h: pieces inside memory, apart from each other, no larger than their data says.
+ * Kernels and flash images from outside. The first byte says what the file is given as; a plan that
+ * comes out must keep the promises of image.h: pieces inside memory, apart from each other, no
+ * larger than their data says.
  */
 #include <stdlib.h>
 

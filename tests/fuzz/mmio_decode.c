@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hypervisor's decoder of instructions on devices: bytes that a guest chose. The first says the mode. */
+/* The hypervisor's decoder of instructions on devices: bytes that a guest chose.
+ * The first says the mode. */
 #include <stdlib.h>
 
 #include "hypervisor/mmio.h"

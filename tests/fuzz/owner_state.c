@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner's state file: as it comes, and with its checksum put right, so that what is behind it is reached. */
+/* The owner's state file: as it comes, and with its checksum put right,
+ * so that what is behind it is reached. */
 #include "owner/owner.h"
 
 #include <stdlib.h>

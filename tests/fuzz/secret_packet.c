@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A packet from outside: header, GUEST_LENGTH, TRANS_LENGTH, data; opened as each kind under known keys. */
+/* A packet from outside: header, GUEST_LENGTH, TRANS_LENGTH, data;
+ * opened as each kind under known keys. */
 #include "base/bytes.h"
 #include "protocol/protocol.h"
 

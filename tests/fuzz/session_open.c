@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a host hands to LAUNCH_START: the owner's certificate, session and policy, opened with the scalar 3. */
+/* What a host hands to LAUNCH_START: the owner's certificate, session and policy,
+ * opened with the scalar 3. */
 #include "base/bytes.h"
 #include "protocol/protocol.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One file of the state directory. The first byte's low bits say which; its high bit says that a right
- * checksum is put behind the rest.
+ * One file of the state directory. The first byte's low bits say which; its high bit says that a
+ * right checksum is put behind the rest.
  */
 #include "cli/state.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk, a console and an entropy source whose guest memory, rings and descriptors are the input. They
- * may break; they may not crash, hang, or touch a sector or a byte that is not theirs.
+ * A disk, a console and an entropy source whose guest memory, rings and descriptors are the input.
+ * They may break; they may not crash, hang, or touch a sector or a byte that is not theirs.
  *
- * Input: one byte of which device, u16 queue size code, then guest memory from address 0 on. The rings
- * of queue q lie at 1000h * q: descriptors at 0, available at 800h, used at C00h.
+ * Input: one byte of which device, u16 queue size code, then guest memory from address 0 on. The
+ * rings of queue q lie at 1000h * q: descriptors at 0, available at 800h, used at C00h.
  */
 #include "base/bytes.h"
 #include "device/virtio_blk.h"

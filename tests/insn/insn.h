@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the instruction tests share. Each is a freestanding program that runs natively and in softsev. A case executes an
- * instruction over edge values and folds every defined result and flag into a hash; the expected hash stands beside it, so the
- * program checks itself wherever it runs. Output is TAP.
+ * What the instruction tests share. Each is a freestanding program that runs natively and in
+ * softsev. A case executes an instruction over edge values and folds every defined result and flag
+ * into a hash; the expected hash stands beside it, so the program checks itself wherever it runs.
+ * Output is TAP.
  */
 #ifndef SOFTSEV_TESTS_INSN_H
 #define SOFTSEV_TESTS_INSN_H

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arithmetic, logic, shifts, bits and moves on general registers, all operand sizes, with carry clear and set. */
+/* Arithmetic, logic, shifts, bits and moves on general registers, all operand sizes,
+ * with carry clear and set. */
 #include "insn.h"
 
-/* One pair of operands and a carry: `text` works on %0 (d) and %2 (s); flags outside `mask` are undefined. */
+/* One pair of operands and a carry: `text` works on %0 (d) and %2 (s);
+ * flags outside `mask` are undefined. */
 // clang-format off
 #define RUN(text, d, s, carry, flags) \
     __asm__ volatile("bt $0, %3\n\t" text "\n\tpushfq\n\tpop %1" \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* String instructions with and without REP, both directions, overlapping, across pages, and self-modifying code's data. */
+/* String instructions with and without REP, both directions, overlapping, across pages,
+ * and self-modifying code's data. */
 #include "insn.h"
 
 static u8 from[3 * 4096], to[3 * 4096];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* x87 and MMX: arithmetic in every precision and rounding mode, conversions, the stack, state images. Functions that
- * processors approximate differently (FSIN ...) are left out. */
+/* x87 and MMX: arithmetic in every precision and rounding mode, conversions, the stack, state
+ * images. Functions that processors approximate differently (FSIN ...) are left out. */
 #include "insn.h"
 
 struct extended {
@@ -15,8 +15,8 @@ static const struct extended values[] = {
     {0x4000000000000000, 0x4000}, {0xaaaaaaaaaaaaaaab, 0x3ffd}, {0xfffffffffffffffe, 0x403d}, {0x8000000000000001, 0xc01e},
 };
 
-/* FNSAVE's image but for the pointers, which hold addresses, and condition codes that are undefined (C0 C2 C3 but after
- * comparisons and the like). */
+/* FNSAVE's image but for the pointers, which hold addresses, and condition codes that are undefined
+ * (C0 C2 C3 but after comparisons and the like). */
 #define CODES 0x45
 static u64 fold_state(u64 h, u8 codes)
 {

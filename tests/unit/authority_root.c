@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The software manufacturer: its root, its files, its signature; and that it never looks like AMD. */
+/* The software manufacturer: its root, its files, its signature;
+ * and that it never looks like AMD. */
 #include "authority/authority.h"
 
 #include <setjmp.h>

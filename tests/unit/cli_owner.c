@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner from the outside: the steps of a launch as separate programs that exchange files, and
- * what each of them refuses, with the exit codes that are documented.
+ * softsev owner from the outside: the steps of a launch as separate programs that exchange files,
+ * and what each of them refuses, with the exit codes that are documented.
  */
 #include "authority/authority.h"
 #include "cli/cli.h"
@@ -47,7 +47,8 @@ static void write_file(const char *name, const void *data, size_t size)
     fclose(f);
 }
 
-/* Runs `softsev owner` with words separated by single spaces; standard output is caught in `said`. */
+/* Runs `softsev owner` with words separated by single spaces;
+ * standard output is caught in `said`. */
 static int owner(const char *words)
 {
     char line[2000], *argv[40] = {(char *)"owner"}, *rest = line;
@@ -109,7 +110,8 @@ static int remove_files(void **state)
     return system(command);
 }
 
-/* What the firmware would say: base64 of MEASURE and MNONCE for "abc" launched under the session in `s`. */
+/* What the firmware would say: base64 of MEASURE and MNONCE for "abc"
+ * launched under the session in `s`. */
 static void measure(char text[65], struct session_keys *keys, struct sev_measure *out)
 {
     char base64[4000] = {0};

@@ -173,7 +173,7 @@ static void wrong_words_have_their_exit_codes(void **state)
     assert_in_range(lines, 10, 24);
 }
 
-/* --- POLICY.SEV: only where the root is ours [sev 5.4] ------------------------------------------------ */
+/* --- POLICY.SEV: only where the root is ours [sev 5.4] ---------------------------------------- */
 
 #define AT_PDH     0x1000u
 #define AT_CHAIN   0x2000u
@@ -210,7 +210,8 @@ static u32 board_command(struct board *b, u32 id, void *buffer, size_t size)
     return status;
 }
 
-/* A guest of POLICY.SEV on a platform that trusts `root`, sent to itself with `certs` as its chain. */
+/* A guest of POLICY.SEV on a platform that trusts `root`,
+ * sent to itself with `certs` as its chain. */
 static u32 send_genuine(struct crypto *c, const struct authority *maker,
                         const struct amd_chain *root, bool damage_pdh)
 {
@@ -270,7 +271,7 @@ static void a_guest_goes_to_genuine_platforms_only(void **state)
     crypto_destroy(c);
 }
 
-/* --- The folder of all tests ---------------------------------------------------------------------------- */
+/* --- The folder of all tests ------------------------------------------------------------------ */
 
 static int make_folder(void **state)
 {

@@ -77,7 +77,7 @@ static struct cli_state *state_open(const struct folder *f)
     return s;
 }
 
-/* --- Killed ------------------------------------------------------------------------------------------- */
+/* --- Killed ----------------------------------------------------------------------------------- */
 
 struct killer {
     unsigned steps, kill_at;
@@ -157,7 +157,8 @@ static int run_and_die(const struct folder *f, u32 command, unsigned kill_at)
     return WEXITSTATUS(status);
 }
 
-/* After a kill: the directory opens, and the store is the old one or the new one, which INIT accepts. */
+/* After a kill: the directory opens, and the store is the old one or the new one,
+ * which INIT accepts. */
 static void check_after_kill(const struct folder *f, const u8 *old, size_t old_size, bool *was_old,
                              bool *was_new)
 {
@@ -245,7 +246,7 @@ static void killed_while_it_resets_it_has_the_old_store_or_none(void **state)
     folder_remove(&f);
 }
 
-/* --- Corrupt --------------------------------------------------------------------------------------------- */
+/* --- Corrupt ---------------------------------------------------------------------------------- */
 
 static void assert_corrupt(const struct folder *f)
 {
@@ -316,7 +317,7 @@ static void content_comes_back_and_goes(void **state)
     folder_remove(&f);
 }
 
-/* --- Locked, not ours -------------------------------------------------------------------------------------- */
+/* --- Locked, not ours ------------------------------------------------------------------------- */
 
 static void one_process_at_a_time_has_it(void **state)
 {

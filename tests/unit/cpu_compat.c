@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Integer instructions in 32-bit and 16-bit mode, where half of the encodings differ from 64-bit mode: random ones run
- * here in compatibility mode, by a far jump to Linux's 32-bit code segment or to 16-bit segments in the LDT, and in a
- * core; both must end the same.
+ * Integer instructions in 32-bit and 16-bit mode, where half of the encodings differ from 64-bit
+ * mode: random ones run here in compatibility mode, by a far jump to Linux's 32-bit code segment or
+ * to 16-bit segments in the LDT, and in a core; both must end the same.
  */
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE
@@ -44,7 +44,8 @@ struct setting {
 
 #define LDT_SELECTOR(n) ((n) << 3 | 7)
 
-static const struct setting code_32 = {MODE_CODE32 | MODE_PE, {0x2b, 0x23, 0x2b, 0x2b, 0, 0}, 0}; /* Linux's */
+/* Linux's */
+static const struct setting code_32 = {MODE_CODE32 | MODE_PE, {0x2b, 0x23, 0x2b, 0x2b, 0, 0}, 0};
 static const struct setting code_16 = {
     MODE_PE,
     {LDT_SELECTOR(1), LDT_SELECTOR(0), LDT_SELECTOR(1), LDT_SELECTOR(1), 0, 0},
@@ -54,8 +55,8 @@ static const struct setting code_16 = {
 void compat_enter(struct state *s, u64 selectors, const void *target);
 void compat_exit(void);
 
-/* Loads the registers, jumps to the target (32-bit offset, selector) with that selector in DS, ES and SS, and stores
- * the registers on the way back. */
+/* Loads the registers, jumps to the target (32-bit offset, selector) with that selector in DS, ES
+ * and SS, and stores the registers on the way back. */
 __asm__(".data\n"
         ".align 8\n"
         "compat_target: .quad 0\n"
@@ -150,10 +151,11 @@ static bool native_ready(void)
     memcpy(exit_code, (const u8[]){0xff, 0x25, 0, 0, 0, 0}, 6); /* jmp [rip] */
     memcpy(exit_code + 6, &target, 8);
     struct state s = {.r = {[RSP] = BUFFER + 0x1000}, .flags = 0x202};
-    return run_native(&code_32, &s, (const u8[]){0xb0, 0x7b, 0x27}, 3) == 0 && s.r[RAX] == 0x81; /* mov al, 7b; daa */
+    /* mov al, 7b; daa */
+    return run_native(&code_32, &s, (const u8[]){0xb0, 0x7b, 0x27}, 3) == 0 && s.r[RAX] == 0x81;
 }
 
-/* --- Making an instruction that stays inside the buffer ------------------------------------------------------------ */
+/* --- Making an instruction that stays inside the buffer --------------------------------------- */
 
 static u64 random_next(u64 *seed)
 {
@@ -187,7 +189,8 @@ static void random_code(u64 *seed, u8 bytes[16])
     }
 }
 
-/* Not for this test: system state, control flow, other register files, and what reaches outside the buffer. */
+/* Not for this test: system state, control flow, other register files,
+ * and what reaches outside the buffer. */
 static bool usable(const struct setting *set, const struct insn *in)
 {
     if (in->addrsize == 2 && !set->data_base) /* the buffer lies above 64 KiB */
@@ -270,7 +273,7 @@ static bool prepare(const struct setting *set, struct state *s, struct insn *in,
     return aim(set, s, in, seed) && !result_undefined(in, s);
 }
 
-/* --- Comparison ------------------------------------------------------------------------------------------------------- */
+/* --- Comparison ------------------------------------------------------------------------------- */
 
 static void set_segments(struct cpu *c, const struct setting *set)
 {
@@ -323,7 +326,8 @@ static const char *compare(const struct insn *in, const struct state *native, co
 {
     static const char *const names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     for (u32 i = 0; i < 8; i++)
-        if ((u32)native->r[i] != (u32)core->r[i]) /* Linux lets RSP's upper half show behind a 16-bit stack */
+        /* Linux lets RSP's upper half show behind a 16-bit stack */
+        if ((u32)native->r[i] != (u32)core->r[i])
             return names[i];
     u64 mask = (RFLAGS_ARITHMETIC | RFLAGS_DF) & ~(u64)in->op->flags_undefined;
     return (native->flags ^ core->flags) & mask ? "flags" : NULL;

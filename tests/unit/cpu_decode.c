@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decoder against Zydis: random byte strings and the code of this process. Where the two may differ, a table below
- * says so and why.
+ * The decoder against Zydis: random byte strings and the code of this process. Where the two may
+ * differ, a table below says so and why.
  */
 #include "cpu/internal.h"
 
@@ -27,10 +27,11 @@ enum { MODE_64 = MODE_CODE64 | MODE_LMA | MODE_PE, MODE_32 = MODE_CODE32 | MODE_
 
 static const u32 modes[] = {MODE_64, MODE_32, MODE_16};
 
-/* --- Where they may differ ---------------------------------------------------------------------------------------
+/* --- Where they may differ -----------------------------------------------------------------------
  * "Zen 5" was tried on one. */
 
-/* Extensions that Zydis decodes and that are #UD here. Everything with a VEX, EVEX, XOP or 3DNow! encoding is too. */
+/* Extensions that Zydis decodes and that are #UD here. Everything with a VEX, EVEX,
+ * XOP or 3DNow! encoding is too. */
 static const struct {
     ZydisISAExt extension;
     const char *why;
@@ -117,7 +118,7 @@ static const char *const aliases[][2] = {
     {"prefetchwt1", "prefetch"},
 };
 
-/* --- Comparison --------------------------------------------------------------------------------------------------- */
+/* --- Comparison ------------------------------------------------------------------------------- */
 
 struct oracle {
     ZydisDecoder decoders[3];
@@ -246,7 +247,8 @@ static bool same_name(const char *theirs, const char *ours)
     return false;
 }
 
-/* Zydis hides the ST(0) of comparisons behind the other operand. Of two memory operands struct insn has the source. */
+/* Zydis hides the ST(0) of comparisons behind the other operand.
+ * Of two memory operands struct insn has the source. */
 static bool operand_order_differs(const struct insn *in, u32 n)
 {
     switch (in->op->id) {
@@ -372,7 +374,7 @@ static void oracle_verdict(const struct oracle *o)
     assert_int_equal(o->differences, 0);
 }
 
-/* --- Random bytes ----------------------------------------------------------------------------------------------------- */
+/* --- Random bytes ----------------------------------------------------------------------------- */
 
 static u64 random_next(struct oracle *o)
 {
@@ -434,7 +436,7 @@ static void random_bytes_decode_as_zydis_says(void **state)
     oracle_verdict(&o);
 }
 
-/* --- Real code ---------------------------------------------------------------------------------------------------------- */
+/* --- Real code -------------------------------------------------------------------------------- */
 
 static void sweep(struct oracle *o, const u8 *code, u64 size)
 {
@@ -473,7 +475,7 @@ static void the_code_of_this_process_decodes_as_zydis_says(void **state)
     oracle_verdict(&o);
 }
 
-/* --- What Zydis cannot tell -------------------------------------------------------------------------------------------------- */
+/* --- What Zydis cannot tell ------------------------------------------------------------------- */
 
 static void every_prefix_of_an_instruction_is_short(void **state)
 {
@@ -558,9 +560,11 @@ static void shifts_by_a_constant_read_no_flags(void **state)
 {
     (void)state;
     struct insn in;
-    assert_int_equal(decode(&in, (const u8[]){0xc1, 0xe0, 0x05}, 3, MODE_64), DECODE_OK); /* shl eax, 5 */
+    /* shl eax, 5 */
+    assert_int_equal(decode(&in, (const u8[]){0xc1, 0xe0, 0x05}, 3, MODE_64), DECODE_OK);
     assert_int_equal(insn_flags_read(&in), 0);
-    assert_int_equal(decode(&in, (const u8[]){0xc1, 0xe0, 0x20}, 3, MODE_64), DECODE_OK); /* by 32: by 0 */
+    /* by 32: by 0 */
+    assert_int_equal(decode(&in, (const u8[]){0xc1, 0xe0, 0x20}, 3, MODE_64), DECODE_OK);
     assert_int_equal(insn_flags_read(&in), RFLAGS_ARITHMETIC);
     assert_int_equal(decode(&in, (const u8[]){0x48, 0xc1, 0xe0, 0x20}, 4, MODE_64), DECODE_OK);
     assert_int_equal(insn_flags_read(&in), 0);

@@ -53,7 +53,8 @@ static void a_loop_counts_every_instruction(void **state)
 
 static void the_budget_ends_at_any_instruction(void **state)
 {
-    static const u8 code[] = {0xff, 0xc0, 0xff, 0xc3, 0xff, 0xc1, 0xeb, 0xf8}; /* inc eax, ebx, ecx; jmp */
+    /* inc eax, ebx, ecx; jmp */
+    static const u8 code[] = {0xff, 0xc0, 0xff, 0xc3, 0xff, 0xc1, 0xeb, 0xf8};
     struct harness *h = begin(state, HARNESS_64);
     harness_write(h, HARNESS_CODE, code, sizeof code);
     u64 total = 0;

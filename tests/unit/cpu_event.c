@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exceptions, interrupts and far transfers in long mode [APM2 4, 8]: frames, error codes, IST, privilege changes, double
- * faults and shutdown, what EXITINTINFO says. The 16- and 32-bit forms are tested by cpu_test386.
+ * Exceptions, interrupts and far transfers in long mode [APM2 4, 8]: frames, error codes, IST,
+ * privilege changes, double faults and shutdown, what EXITINTINFO says. The 16- and 32-bit forms
+ * are tested by cpu_test386.
  */
 #include "cpu_guest.h"
 
@@ -198,7 +199,8 @@ static void a_far_return_to_compatibility_mode_and_back(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
-    /* push 18h; push CODE + 64; retfq; there, in 32-bit code: inc eax (40); jmp far 8:CODE + 96; there: halt */
+    /* push 18h; push CODE + 64; retfq; there, in 32-bit code: inc eax (40); jmp far 8:CODE + 96;
+     * there: halt */
     guest_write(g, CODE + 64, "\x40\xea\x60\x00\x01\x00\x08\x00", 8);
     guest_write(g, CODE + 96, "\x48\xff\xc0\xf4", 4);
     RUN(g, "\x31\xc0\x6a\x18\x68\x40\x00\x01\x00\x48\xcb");
@@ -212,7 +214,8 @@ static void long_mode_goes_off_and_on_from_32_bit_code(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
-    /* What the kernel does to find the C-bit: mov eax, 1; mov cr0, eax (PG off); mov [DATA], 77h; PG on; mov bl, [DATA] */
+    /* What the kernel does to find the C-bit: mov eax, 1; mov cr0, eax (PG off); mov [DATA], 77h;
+     * PG on; mov bl, [DATA] */
     guest_write(g, CODE + 64,
                 "\xb8\x01\x00\x00\x00\x0f\x22\xc0\xc6\x05\x00\x00\x02\x00\x77"
                 "\xb8\x01\x00\x00\x80\x0f\x22\xc0\x8a\x1d\x00\x00\x02\x00\xf4",

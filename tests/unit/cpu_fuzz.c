@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core against the processor the test runs on: random instructions from random states, whole states compared
- * (registers, flags but for those the manual leaves undefined, x87 and SSE by FXSAVE, memory, faults).
+ * The core against the processor the test runs on: random instructions from random states, whole
+ * states compared (registers, flags but for those the manual leaves undefined, x87 and SSE by
+ * FXSAVE, memory, faults).
  *
  *   cpu_fuzz [--seed N] [--count N] [--only MNEMONIC] [--statistics]
  *
- * Each case runs in the core either as a block or, one time in four, straight through its exec function, since common
- * instructions have a specialised handler besides.
+ * Each case runs in the core either as a block or, one time in four, straight through its exec
+ * function, since common instructions have a specialised handler besides.
  */
 #include "cpu_harness.h"
 #include "host_cpu.h"
@@ -17,7 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CODE      0x2d7000u /* where no random value leads: its bytes differ behind the instruction */
+/* where no random value leads: its bytes differ behind the instruction */
+#define CODE      0x2d7000u
 #define CODE_OFFSET 0x800u
 #define DATA      HARNESS_DATA
 #define DATA_SIZE (4 * PAGE_SIZE)
@@ -44,7 +46,7 @@ struct fuzz {
     u32 seen[INSN_COUNT];
 };
 
-/* --- Random ------------------------------------------------------------------------------------------------ */
+/* --- Random ----------------------------------------------------------------------------------- */
 
 static u64 next_random(struct fuzz *f)
 {
@@ -82,7 +84,7 @@ static u64 interesting(struct fuzz *f)
     }
 }
 
-/* --- Instructions -------------------------------------------------------------------------------------------- */
+/* --- Instructions ----------------------------------------------------------------------------- */
 
 static void random_bytes(struct fuzz *f)
 {
@@ -155,7 +157,7 @@ static bool next_instruction(struct fuzz *f)
     return false;
 }
 
-/* --- States ----------------------------------------------------------------------------------------------------- */
+/* --- States ----------------------------------------------------------------------------------- */
 
 static void random_x87(struct fuzz *f, u8 *st)
 {
@@ -226,7 +228,8 @@ static u64 target_address(struct fuzz *f, u32 size)
     return DATA + offset;
 }
 
-/* Where nobody's process has anything: the first page, the guard pages, no addresses at all, the kernel's half. */
+/* Where nobody's process has anything: the first page, the guard pages, no addresses at all,
+ * the kernel's half. */
 static u64 nowhere(struct fuzz *f)
 {
     static const u64 page[] = {0, DATA - PAGE_SIZE, DATA + DATA_SIZE, 0x8000000000000000, 0x0000800000000000,
@@ -246,7 +249,8 @@ static void patch_displacement(struct fuzz *f, u64 displacement)
         }
 }
 
-/* Makes the memory operand point into the buffer, most of the time, and never where the test itself lives. */
+/* Makes the memory operand point into the buffer, most of the time,
+ * and never where the test itself lives. */
 static void steer(struct fuzz *f)
 {
     struct insn *in = &f->in;
@@ -299,7 +303,7 @@ static void steer_special(struct fuzz *f)
         r[RDX] = chance(f, 50) ? (u64)((s64)r[RAX] >> 63) : below(f, 16);
 }
 
-/* --- Running ------------------------------------------------------------------------------------------------------ */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static void load_core(struct fuzz *f)
 {
@@ -352,7 +356,7 @@ static void run_core(struct fuzz *f)
     s->address = f->direct ? c->fault_linear : c->exit_info_2;
 }
 
-/* --- Comparing ------------------------------------------------------------------------------------------------------ */
+/* --- Comparing -------------------------------------------------------------------------------- */
 
 static u64 compared_flags(const struct fuzz *f)
 {
@@ -375,23 +379,25 @@ static void report(struct fuzz *f, const char *what, u64 host, u64 core)
            f->in.op->name, hex, f->direct ? "exec" : "block", what, host, core, f->host.vector, f->core.vector);
 }
 
-/* Which of several flags come with an exception that is not masked is no processor's business but its own: with overflow
- * or underflow unmasked the inexact flag is that of a result of unlimited exponent. */
+/* Which of several flags come with an exception that is not masked is no processor's business but
+ * its own: with overflow or underflow unmasked the inexact flag is that of a result of unlimited
+ * exponent. */
 static u32 compared_mxcsr(const struct fuzz *f)
 {
     u32 unmasked = ~load_le32(f->before.fx + 24) & 0x0c00;
     return f->host.vector == VECTOR_XF && unmasked ? ~0x20u : ~0u;
 }
 
-/* MASKMOVQ and MASKMOVDQU: whether bytes that are not stored can fault, which address is told and whether the MMX state is
- * entered first is up to the processor [APM5 MASKMOVQ]. */
+/* MASKMOVQ and MASKMOVDQU: whether bytes that are not stored can fault, which address is told and
+ * whether the MMX state is entered first is up to the processor [APM5 MASKMOVQ]. */
 static bool faulted_in_its_own_way(const struct fuzz *f)
 {
     u32 id = f->in.op->id;
     return f->host.vector != HOST_NO_FAULT && (id == INSN_maskmovq || id == INSN_maskmovdqu);
 }
 
-/* FXSAVE images without the last instruction's and operand's pointers, which AMD and Intel keep differently. */
+/* FXSAVE images without the last instruction's and operand's pointers,
+ * which AMD and Intel keep differently. */
 static bool compare_fx(struct fuzz *f)
 {
     static const char *const part[] = {"control", "status", "tags"};
@@ -491,7 +497,8 @@ static void one_case(struct fuzz *f)
     f->direct = chance(f, 25) && !(f->in.prefixes & PREFIX_LOCK);
     f->host = f->core = f->before;
     host_cpu_run(CODE_OFFSET, f->bytes, f->in.length, &f->before, &f->host);
-    if (f->host.vector == VECTOR_UD && f->in.op->exec != exec_undefined) { /* an extension this processor lacks? */
+    /* an extension this processor lacks? */
+    if (f->host.vector == VECTOR_UD && f->in.op->exec != exec_undefined) {
         f->skipped++;
         return;
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small guest for tests of the cpu room: 16 MiB of memory, a VMCB, nested tables that put guest address x at
- * 8 MiB + x, guest tables, GDT, TSS and an IDT whose handler of vector n is a HLT at HANDLERS + 16 n, so that
- * where the guest halts says what was delivered.
+ * A small guest for tests of the cpu room: 16 MiB of memory, a VMCB, nested tables that put guest
+ * address x at 8 MiB + x, guest tables, GDT, TSS and an IDT whose handler of vector n is a HLT at
+ * HANDLERS + 16 n, so that where the guest halts says what was delivered.
  */
 #ifndef SOFTSEV_TESTS_CPU_GUEST_H
 #define SOFTSEV_TESTS_CPU_GUEST_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One core with memory and identity page tables, for tests that run snippets of machine code in it. No VMCB: the
- * harness writes the core's state, runs it, and looks at it afterwards. Every exception, HLT and VMMCALL end the run.
+ * One core with memory and identity page tables, for tests that run snippets of machine code in it.
+ * No VMCB: the harness writes the core's state, runs it, and looks at it afterwards. Every
+ * exception, HLT and VMMCALL end the run.
  */
 #ifndef SOFTSEV_TESTS_CPU_HARNESS_H
 #define SOFTSEV_TESTS_CPU_HARNESS_H
@@ -11,7 +12,8 @@
 #define HARNESS_MEMORY MIB(16)
 #define HARNESS_CODE   0x10000u  /* the snippet */
 #define HARNESS_STACK  0x30000u  /* initial RSP */
-#define HARNESS_DATA   0x200000u /* free to use, up to 4 MiB; pages of 4 KiB that can be taken away */
+/* free to use, up to 4 MiB; pages of 4 KiB that can be taken away */
+#define HARNESS_DATA   0x200000u
 
 enum harness_mode { HARNESS_16, HARNESS_32, HARNESS_64, HARNESS_64_USER };
 
@@ -30,8 +32,8 @@ void harness_write(struct harness *h, u64 address, const void *bytes, size_t siz
 void harness_read(struct harness *h, u64 address, void *bytes, size_t size);
 /* Page tables of [HARNESS_DATA, 4 MiB): sets the bits of the page's entry (PTE_P ...). */
 void harness_page(struct harness *h, u64 address, u64 bits);
-/* Runs from c->rip to the next exit or for `budget` instructions; returns the exit code (EXIT_INTR: budget used up).
- * *done, if wanted: instructions retired. */
+/* Runs from c->rip to the next exit or for `budget` instructions; returns the exit code (EXIT_INTR:
+ * budget used up). *done, if wanted: instructions retired. */
 u64 harness_run(struct harness *h, u64 budget, u64 *done);
 /* Writes `code` and a HLT at HARNESS_CODE and runs it. */
 u64 harness_code(struct harness *h, const void *code, size_t size, u64 *done);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs of random instructions with jumps among them, once as blocks and once instruction by instruction. What blocks
- * add (fused comparisons, flags nobody reads, links, giving back what a fault cut off) must not show.
+ * Runs of random instructions with jumps among them, once as blocks and once instruction by
+ * instruction. What blocks add (fused comparisons, flags nobody reads, links, giving back what a
+ * fault cut off) must not show.
  *
  *   cpu_lockstep [--seed N] [--count N]
  */
@@ -48,7 +49,7 @@ static u64 below(struct lockstep *l, u64 n)
     return next_random(l) % n;
 }
 
-/* --- Code --------------------------------------------------------------------------------------------------- */
+/* --- Code ------------------------------------------------------------------------------------- */
 
 /* Memory operands near a register, which may point into the data. */
 static bool wanted(const struct insn *in)
@@ -78,7 +79,8 @@ static u32 put_instruction(struct lockstep *l, u8 *out)
     return in.length;
 }
 
-/* Jcc, JMP, LOOP and CALL to somewhere near; RET and calls through registers end up anywhere, mostly in a fault. */
+/* Jcc, JMP, LOOP and CALL to somewhere near; RET and calls through registers end up anywhere,
+ * mostly in a fault. */
 static u32 put_jump(struct lockstep *l, u8 *out)
 {
     u64 kind = below(l, 16);
@@ -108,7 +110,7 @@ static void random_code(struct lockstep *l)
         store_le64(l->data + i, below(l, 2) ? next_random(l) : l->entry + below(l, CODE_SIZE));
 }
 
-/* --- Running -------------------------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static void begin(struct lockstep *l)
 {
@@ -173,7 +175,8 @@ static void describe(const struct lockstep *l, u64 number)
     printf("\n");
 }
 
-/* Nothing is there but the code, which cannot be written, and the data: both runs start from the same memory. */
+/* Nothing is there but the code, which cannot be written, and the data:
+ * both runs start from the same memory. */
 static void hide_memory(struct lockstep *l)
 {
     u64 nothing = 0;

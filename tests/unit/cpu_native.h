@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The strongest oracle for an instruction: the processor this test runs on. native_run() executes one instruction with given
- * general registers, flags and FXSAVE image and gives back what became of them; emulated_run() does the same with
- * decode() and the instruction's exec function on a core without memory, whose TLB knows one buffer at its host address.
+ * The strongest oracle for an instruction: the processor this test runs on. native_run() executes
+ * one instruction with given general registers, flags and FXSAVE image and gives back what became
+ * of them; emulated_run() does the same with decode() and the instruction's exec function on a core
+ * without memory, whose TLB knows one buffer at its host address.
  */
 #ifndef SOFTSEV_TESTS_CPU_NATIVE_H
 #define SOFTSEV_TESTS_CPU_NATIVE_H
@@ -187,7 +188,7 @@ static inline void emulated_run(struct native *n, const struct insn *in, struct 
     memcpy(s->memory, n->buffer, NATIVE_BUFFER);
 }
 
-/* --- Random state with edge values ------------------------------------------------------------------------------ */
+/* --- Random state with edge values ------------------------------------------------------------ */
 
 static inline u64 native_random(u64 *seed)
 {
@@ -276,7 +277,7 @@ static inline void native_randomize(struct native *n, u64 *seed, struct native_s
     s->flags = native_random(seed) & NATIVE_FLAGS;
 }
 
-/* --- Comparison --------------------------------------------------------------------------------------------------- */
+/* --- Comparison ------------------------------------------------------------------------------- */
 
 static inline void native_print(const char *title, const struct native_state *s)
 {
@@ -294,7 +295,8 @@ static inline void native_print(const char *title, const struct native_state *s)
                     (unsigned long long)load_le64(s->memory + i));
 }
 
-/* An unmasked overflow or underflow decides about PE as if the exponent had no limits; ours takes the masked response's. */
+/* An unmasked overflow or underflow decides about PE as if the exponent had no limits;
+ * ours takes the masked response's. */
 static inline void native_forgive_precision(struct native_state *a, struct native_state *b)
 {
     u32 mxcsr = load_le32(a->fx + 24), raised = mxcsr & ~(mxcsr >> 7);
@@ -311,7 +313,8 @@ static inline bool native_equal(const struct native_state *a, const struct nativ
            memcmp(a->memory, b->memory, NATIVE_BUFFER) == 0;
 }
 
-/* Runs the instruction `trials` times on both; false and the first difference printed if they differ. */
+/* Runs the instruction `trials` times on both;
+ * false and the first difference printed if they differ. */
 static inline bool native_compare(struct native *n, const u8 *bytes, u32 count, u32 trials, u64 *seed)
 {
     struct insn in;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test386.asm, a ROM that tests a 32-bit processor from reset through real, protected and virtual-8086 mode, and prints
- * what thousands of instructions computed. Wanted in SOFTSEV_ORACLES: test386.bin, assembled with OUT_PORT 0xE9,
- * and test386-EE-reference.txt; skipped without them.
+ * test386.asm, a ROM that tests a 32-bit processor from reset through real, protected and
+ * virtual-8086 mode, and prints what thousands of instructions computed. Wanted in SOFTSEV_ORACLES:
+ * test386.bin, assembled with OUT_PORT 0xE9, and test386-EE-reference.txt; skipped without them.
  */
 #include "cpu_guest.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The VMSA against images that another tool's authors took from a real launch; the GHCB's valid bits by number. */
+/* The VMSA against images that another tool's authors took from a real launch;
+ * the GHCB's valid bits by number. */
 #include "abi/ghcb.h"
 #include "abi/vmsa.h"
 #include "vectors.h"

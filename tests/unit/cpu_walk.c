@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Page walks: every permission in every mode against the rules as the manual's tables state them [APM2 5.6], nested
- * faults with their exact bits [cpu 3.5], and the key of each kind of access [cpu 5.1].
+ * Page walks: every permission in every mode against the rules as the manual's tables state them
+ * [APM2 5.6], nested faults with their exact bits [cpu 3.5], and the key of each kind of access
+ * [cpu 5.1].
  */
 #include "cpu_guest.h"
 
-/* A core that has just left the guest still holds its registers: walks can be asked for one by one. */
+/* A core that has just left the guest still holds its registers:
+ * walks can be asked for one by one. */
 static struct guest *guest_at_rest(bool sev)
 {
     struct guest *g = guest_create(sev);
@@ -21,7 +23,7 @@ static bool walk(struct guest *g, u64 linear, struct access a, struct translatio
     return mmu_translate(g->cpu, linear, a, t, f);
 }
 
-/* --- Permissions --------------------------------------------------------------------------------------------- */
+/* --- Permissions ------------------------------------------------------------------------------ */
 
 struct setting {
     u64 upper, leaf; /* RW US NX */
@@ -154,7 +156,7 @@ static void every_permission_in_32_bit_mode(void **state)
     guest_destroy(g);
 }
 
-/* --- Sizes, reserved bits, A and D ----------------------------------------------------------------------------- */
+/* --- Sizes, reserved bits, A and D ------------------------------------------------------------ */
 
 static void large_pages_of_every_size(void **state)
 {
@@ -233,7 +235,7 @@ static void accessed_and_dirty_are_set_by_what_is_done(void **state)
     guest_destroy(g);
 }
 
-/* --- Nested faults ---------------------------------------------------------------------------------------------------- */
+/* --- Nested faults ---------------------------------------------------------------------------- */
 
 static void nested_faults_have_the_exact_bits(void **state)
 {
@@ -334,7 +336,7 @@ static void a_device_access_exits_with_the_bytes_of_its_instruction(void **state
     guest_destroy(g);
 }
 
-/* --- Keys -------------------------------------------------------------------------------------------------------------- */
+/* --- Keys ------------------------------------------------------------------------------------- */
 
 static void each_kind_of_access_has_its_key(void **state)
 {
@@ -419,7 +421,7 @@ static void the_host_sees_ciphertext_of_private_memory(void **state)
     guest_destroy(g);
 }
 
-/* --- The TLB ------------------------------------------------------------------------------------------------------------- */
+/* --- The TLB ---------------------------------------------------------------------------------- */
 
 /* mov rax, [DATA]; <change the entry of DATA at rdi to rsi>; <flush>; mov rbx, [DATA] */
 static u64 second_read(struct guest *g, const char *flush, size_t size, u64 old, u64 new)
@@ -522,7 +524,8 @@ static void code_that_writes_itself_runs_as_written(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
-    /* mov byte [0x10009], 0x22; mov al, 0x11 with its immediate at 0x10009; again through a second mapping */
+    /* mov byte [0x10009], 0x22; mov al, 0x11 with its immediate at 0x10009;
+     * again through a second mapping */
     guest_write64(g, PT + 8 * (DATA >> 12), CODE | PTE_P | PTE_RW | BIT(51));
     assert_int_equal(RUN(g, "\xc6\x04\x25\x09\x00\x01\x00\x22\xb0\x11"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax & 0xff, 0x22);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every x87 instruction of opcodes.def against the host: all register and memory forms, with random control words, tags,
- * stack tops and pending exceptions; and the images of FNSTENV, FNSAVE and FXSAVE. */
+/* Every x87 instruction of opcodes.def against the host: all register and memory forms, with random
+ * control words, tags, stack tops and pending exceptions; and the images of FNSTENV, FNSAVE and
+ * FXSAVE. */
 #include "cpu_native.h"
 
 static bool failed_for(struct native *n, const u8 *bytes, u32 count, u32 trials, u64 *seed)

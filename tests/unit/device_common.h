@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the device tests share: a clock that is set by hand, and interrupt lines that are written down. */
+/* What the device tests share: a clock that is set by hand,
+ * and interrupt lines that are written down. */
 #ifndef SOFTSEV_TESTS_DEVICE_COMMON_H
 #define SOFTSEV_TESTS_DEVICE_COMMON_H
 

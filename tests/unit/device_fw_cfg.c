@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware configuration device: items, the directory of files, DMA and requests that are wrong. */
+/* The firmware configuration device: items, the directory of files,
+ * DMA and requests that are wrong. */
 #include "device/fw_cfg.h"
 #include "device_common.h"
 

@@ -134,7 +134,8 @@ static void unmasking_a_high_level_fires(void **state)
     assert_int_equal(d.messages, 1);
 }
 
-/* How software ends an interrupt at an I/O APIC without an EOI register: to masked edge and back. */
+/* How software ends an interrupt at an I/O APIC without an EOI register:
+ * to masked edge and back. */
 static void turning_to_edge_clears_the_remote_irr(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Local APICs: priorities, messages between processors, the timer's three modes, and the two interfaces. */
+/* Local APICs: priorities, messages between processors, the timer's three modes,
+ * and the two interfaces. */
 #include "device/lapic.h"
 #include "device_common.h"
 

@@ -73,7 +73,8 @@ static void functions_are_found_where_they_are(void **state)
     (void)state;
     struct desk d;
     desk_init(&d);
-    /* The probe for configuration mechanism 1: a byte to CFB, then the address register reads back. */
+    /* The probe for configuration mechanism 1: a byte to CFB,
+     * then the address register reads back. */
     outb(&d.world, 0xcfb, 0x01);
     bus_write(&d.world.ports, 0xcf8, 4, 0x80000000);
     assert_int_equal(bus_read(&d.world.ports, 0xcf8, 4), 0x80000000);

@@ -162,7 +162,8 @@ static void read_back_latches_status_and_count(void **state)
     assert_int_equal(inb(&d.world, 0x40), 0xf4);
 }
 
-/* What a kernel does to measure its TSC: gate on, count down from FFFF, watch the high byte or OUT. */
+/* What a kernel does to measure its TSC: gate on, count down from FFFF,
+ * watch the high byte or OUT. */
 static void counter_2_calibrates(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clock: its dates against the C library's, its formats, setting it, and its three interrupts. */
+/* The clock: its dates against the C library's, its formats, setting it,
+ * and its three interrupts. */
 #include "device/rtc.h"
 #include "device_common.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The UART: how a driver finds out that it is a 16550A, bytes in both directions, and its interrupts. */
+/* The UART: how a driver finds out that it is a 16550A, bytes in both directions,
+ * and its interrupts. */
 #include "device/uart.h"
 #include "device_common.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio, driven through its registers as a driver does it: negotiation, the disk, the console and the
- * entropy source, and a table of malformed chains that must stop the device and nothing else.
+ * Virtio, driven through its registers as a driver does it: negotiation, the disk, the console and
+ * the entropy source, and a table of malformed chains that must stop the device and nothing else.
  */
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"

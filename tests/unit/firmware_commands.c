@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every command id in every platform state and every guest state. The expectations are typed from the
- * tables of the specification [sev 3, 4.1, 5.2, 15], not taken from the firmware's own table.
+ * Every command id in every platform state and every guest state. The expectations are typed from
+ * the tables of the specification [sev 3, 4.1, 5.2, 15], not taken from the firmware's own table.
  */
 #include "firmware_rig.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 
-/* --- The session of [sev 14.2]: private scalars 2 (owner) and 3 (platform) ------------------------- */
+/* --- The session of [sev 14.2]: private scalars 2 (owner) and 3 (platform) -------------------- */
 
 static const struct {
     const char *wrap_tk, *wrap_mac, *policy_mac, *session_sha256;
@@ -61,7 +61,8 @@ static struct sev_session known_session(void)
     return s;
 }
 
-/* A platform whose PDH is scalar 3, and the owner's certificate (scalar 2) and session in its memory. */
+/* A platform whose PDH is scalar 3, and the owner's certificate (scalar 2)
+ * and session in its memory. */
 static void known_platform(struct rig *r)
 {
     rig_create(r);
@@ -254,7 +255,8 @@ static void launch_start_checks_lengths_before_policy_and_policy_before_addresse
     rig_destroy(&r);
 }
 
-/* [sev 5.4]: fw.major > policy.major, or equal and fw.minor >= policy.minor; the firmware is 1.55. */
+/* [sev 5.4]: fw.major > policy.major, or equal and fw.minor >= policy.minor;
+ * the firmware is 1.55. */
 static void the_api_version_of_a_policy_is_compared(void **state)
 {
     (void)state;
@@ -274,7 +276,7 @@ static void the_api_version_of_a_policy_is_compared(void **state)
     rig_destroy(&r);
 }
 
-/* --- Activation ------------------------------------------------------------------------------------- */
+/* --- Activation ------------------------------------------------------------------------------- */
 
 static void asids_have_ranges_and_one_owner(void **state)
 {
@@ -416,7 +418,7 @@ static void a_key_is_shared_between_guests_of_one_policy_that_allows_it(void **s
     rig_destroy(&r);
 }
 
-/* --- Updates, lengths, debugging ------------------------------------------------------------------------ */
+/* --- Updates, lengths, debugging -------------------------------------------------------------- */
 
 static void updates_come_in_blocks_inside_memory(void **state)
 {

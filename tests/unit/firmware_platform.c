@@ -27,7 +27,7 @@ static bool same(const struct sev_cert *a, const struct sev_cert *b)
     return !memcmp(a, b, sizeof *a);
 }
 
-/* --- INIT, status, store ----------------------------------------------------------------------------- */
+/* --- INIT, status, store ---------------------------------------------------------------------- */
 
 static void status_says_what_the_platform_is(void **state)
 {
@@ -240,7 +240,7 @@ static void init_ex_checks_its_buffer(void **state)
     rig_destroy(&r);
 }
 
-/* --- Keys and certificates ------------------------------------------------------------------------------ */
+/* --- Keys and certificates -------------------------------------------------------------------- */
 
 static void the_chain_is_what_real_firmware_exports(void **state)
 {
@@ -403,7 +403,7 @@ static void an_image_is_accepted_and_changes_nothing(void **state)
     rig_destroy(&r);
 }
 
-/* --- Ownership ---------------------------------------------------------------------------------------------- */
+/* --- Ownership -------------------------------------------------------------------------------- */
 
 struct owner {
     struct ec_private key;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A platform for the firmware's tests: 8 MiB of memory, a store in memory, seeded randomness, and the
- * last trace line. Commands go through the mailbox as a host would send them.
+ * A platform for the firmware's tests: 8 MiB of memory, a store in memory, seeded randomness, and
+ * the last trace line. Commands go through the mailbox as a host would send them.
  */
 #ifndef SOFTSEV_TESTS_FIRMWARE_RIG_H
 #define SOFTSEV_TESTS_FIRMWARE_RIG_H

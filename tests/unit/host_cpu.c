@@ -35,7 +35,7 @@ static struct exchange *exchange(void)
     return (struct exchange *)(uintptr_t)EXCHANGE;
 }
 
-/* --- The thunk, assembled by hand ------------------------------------------------------------------------- */
+/* --- The thunk, assembled by hand ------------------------------------------------------------- */
 
 static u8 *out_bytes(u8 *p, const void *bytes, size_t size)
 {
@@ -82,7 +82,7 @@ static u8 *out_exit(u8 *p)
     return out_bytes(p, "\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 11);
 }
 
-/* --- Faults -------------------------------------------------------------------------------------------------- */
+/* --- Faults ----------------------------------------------------------------------------------- */
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
@@ -120,7 +120,7 @@ static bool catch_faults(void)
     return true;
 }
 
-/* --- Running --------------------------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static u8 *map_at(u64 address, u64 size, int protection)
 {

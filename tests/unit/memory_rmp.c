@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Reverse Map Table: its place in DRAM, entries and their states, large pages, who may write what. */
+/* The Reverse Map Table: its place in DRAM, entries and their states, large pages,
+ * who may write what. */
 #include "memory/rmp.h"
 #include "crypto/crypto.h"
 

@@ -125,7 +125,8 @@ static void equal_plaintext_elsewhere_is_other_ciphertext_and_moved_ciphertext_i
     memory_write(m, 4 * PAGE_SIZE, KEY_RAW, raw_3, sizeof raw_3);
     memory_read(m, 4 * PAGE_SIZE, 1, out, sizeof out);
     assert_memory_not_equal(out, in, 16);
-    memory_write(m, 3 * PAGE_SIZE, KEY_RAW, raw_3, sizeof raw_3); /* replayed at its place: decrypts */
+    /* replayed at its place: decrypts */
+    memory_write(m, 3 * PAGE_SIZE, KEY_RAW, raw_3, sizeof raw_3);
     memory_read(m, 3 * PAGE_SIZE, 1, out, sizeof out);
     assert_memory_equal(out, in, sizeof in);
 }
@@ -216,7 +217,8 @@ static void launch_measures_raw_bytes_and_makes_them_the_guests(void **state)
     memory_write(m, 2 * PAGE_SIZE, KEY_RAW, in, sizeof in);
     struct memory_statistics before = memory_statistics(m);
     assert_true(memory_launch(m, 2 * PAGE_SIZE, sizeof in, 1, collect, &measured));
-    assert_int_equal(memory_statistics(m).decryptions, before.decryptions + 1); /* the part, not the frame */
+    /* the part, not the frame */
+    assert_int_equal(memory_statistics(m).decryptions, before.decryptions + 1);
     assert_int_equal(measured.size, sizeof in);
     assert_memory_equal(measured.bytes, in, sizeof in);
     memory_read(m, 2 * PAGE_SIZE, 1, out, sizeof out);

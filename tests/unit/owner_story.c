@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner against a platform made of the protocol's pieces: an honest one, and each kind of liar. */
+/* The owner against a platform made of the protocol's pieces: an honest one,
+ * and each kind of liar. */
 #include "owner/owner.h"
 
 #include "base/bytes.h"
@@ -246,7 +247,8 @@ static void a_digest_of_pieces(void **state)
 static const char ovmf[] =
     "sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9";
 
-/* Expected measurement of pieces under the TIK of sevctl's tests, as its base64 says it [sev 14.4]. */
+/* Expected measurement of pieces under the TIK of sevctl's tests,
+ * as its base64 says it [sev 14.4]. */
 static void assert_sevctl(const struct crypto_piece *pieces, size_t count, struct owner_launch l,
                           u32 policy, const char *blob)
 {

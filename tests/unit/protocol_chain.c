@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates: AMD's public roots of five generations and two real platforms' chains verify, and each
- * kind of damage is refused by the check that is there for it.
+ * Certificates: AMD's public roots of five generations and two real platforms' chains verify, and
+ * each kind of damage is refused by the check that is there for it.
  */
 #include "protocol/protocol.h"
 #include "vectors.h"
@@ -81,7 +81,7 @@ static void real_platforms_verify(void **state)
     }
 }
 
-/* --- A platform of our own, to be damaged ------------------------------------------------------- */
+/* --- A platform of our own, to be damaged ----------------------------------------------------- */
 
 struct platform {
     struct crypto *crypto;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP's keys, signatures and reports: genuine ones verify, ours are bound to what they should be bound to. */
+/* SNP's keys, signatures and reports: genuine ones verify,
+ * ours are bound to what they should be bound to. */
 #include "protocol/protocol.h"
 #include "base/bytes.h"
 

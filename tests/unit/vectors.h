@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Public test vectors, read from a folder outside the project: $SOFTSEV_VECTORS, or ../shared/vectors as seen
- * from the project's root or from a build folder in it. Where a file is absent, the test is skipped.
+ * Public test vectors, read from a folder outside the project: $SOFTSEV_VECTORS, or
+ * ../shared/vectors as seen from the project's root or from a build folder in it. Where a file is
+ * absent, the test is skipped.
  */
 #ifndef SOFTSEV_TESTS_VECTORS_H
 #define SOFTSEV_TESTS_VECTORS_H
@@ -30,7 +31,8 @@ static inline FILE *vector_open(const char *name)
     return NULL;
 }
 
-/* Reads up to `size` bytes and returns how many there were; skips the test if there is no such file. */
+/* Reads up to `size` bytes and returns how many there were;
+ * skips the test if there is no such file. */
 static inline size_t vector_load(const char *name, void *out, size_t size)
 {
     FILE *f = vector_open(name);
