@@ -59,8 +59,9 @@ int main(void)
         ours = one < ours ? one : ours;
         peers = other < peers ? other : peers;
     }
-    printf("launch of %3u MiB          %5.2fx plain SHA-256 of the same bytes (goal: at least 0.7x)\n",
-           (unsigned)(BYTES >> 20), peers / ours);
+    printf(
+        "launch of %3u MiB          %5.2fx plain SHA-256 of the same bytes (goal: at least 0.7x)\n",
+        (unsigned)(BYTES >> 20), peers / ours);
     free(w.plain);
     memory_destroy(w.memory);
     crypto_destroy(crypto);

@@ -34,7 +34,8 @@ static void openssl_pass(struct work *w, EVP_CIPHER_CTX *c)
         store_le64(iv, f);
         int n = 0;
         u8 *page = w->pages + (f << PAGE_SHIFT);
-        if (!EVP_CipherInit_ex(c, NULL, NULL, NULL, iv, -1) || !EVP_CipherUpdate(c, page, &n, page, PAGE_SIZE))
+        if (!EVP_CipherInit_ex(c, NULL, NULL, NULL, iv, -1) ||
+            !EVP_CipherUpdate(c, page, &n, page, PAGE_SIZE))
             exit(1);
     }
 }
@@ -73,7 +74,8 @@ int main(void)
     double ours, peers;
     bench_alternate(20, flip_all, openssl_all, &w, &ours, &peers);
     double flips = 2.0 * FRAMES;
-    printf("view flips                 %5.2fx OpenSSL AES-128-XTS on 4 KiB (goal: at least 0.8x); %.0f ns a flip\n",
+    printf("view flips                 %5.2fx OpenSSL AES-128-XTS on 4 KiB (goal: at least 0.8x); "
+           "%.0f ns a flip\n",
            peers / ours, ours / flips * 1e9);
     EVP_CIPHER_CTX_free(w.encrypt);
     EVP_CIPHER_CTX_free(w.decrypt);

@@ -85,8 +85,8 @@ ABI_SIZE(struct snp_signature, SNP_SIGNATURE_SIZE);
 #define SNP_PLATFORM_TIO_EN                    BIT(7)
 
 /* KEY_INFO: bit 0 AUTHOR_KEY_EN, bit 1 MASK_CHIP_KEY, bits 4:2 SIGNING_KEY. */
-#define SNP_KEY_INFO_AUTHOR_KEY_EN BIT(0)
-#define SNP_KEY_INFO_MASK_CHIP_KEY BIT(1)
+#define SNP_KEY_INFO_AUTHOR_KEY_EN    BIT(0)
+#define SNP_KEY_INFO_MASK_CHIP_KEY    BIT(1)
 #define SNP_KEY_INFO_SIGNING_KEY(key) ((u32)(key) << 2)
 enum snp_signing_key { SNP_SIGNED_BY_VCEK = 0, SNP_SIGNED_BY_VLEK = 1, SNP_SIGNED_BY_NONE = 7 };
 

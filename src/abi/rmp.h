@@ -12,9 +12,9 @@
 
 /* --- Where it is ------------------------------------------------------------------------------ */
 
-#define RMP_ALIGNMENT   KIB(8)   /* of RMP_BASE and RMP_END + 1 [snp 4.1] */
-#define RMP_BOOKKEEPING 0x4000u  /* bytes before the first entry: the processor's own counters */
-#define RMP_ENTRY_SIZE  16u      /* one a 4 KiB page, from address 0 */
+#define RMP_ALIGNMENT   KIB(8)  /* of RMP_BASE and RMP_END + 1 [snp 4.1] */
+#define RMP_BOOKKEEPING 0x4000u /* bytes before the first entry: the processor's own counters */
+#define RMP_ENTRY_SIZE  16u     /* one a 4 KiB page, from address 0 */
 #define RMP_LARGE_SIZE  MIB(2)
 #define RMP_LARGE_PAGES 512u
 
@@ -133,7 +133,8 @@ static inline bool rmp_state_is_host_writable(enum rmp_state state)
 
 /* --- The instructions [snp 4.3, cpu 8.2] ------------------------------------------------------ */
 
-enum rmp_result { /* in EAX */
+/* In EAX. */
+enum rmp_result {
     RMP_SUCCESS = 0,
     RMP_FAIL_INPUT = 1,
     RMP_FAIL_PERMISSION = 2,

@@ -202,9 +202,9 @@ static inline u8 sev_policy_api_minor(u32 policy)
 
 /* --- Command buffers [sev 3] ------------------------------------------------------------------ */
 
-#define SEV_PACKED             __attribute__((packed))
+#define SEV_PACKED __attribute__((packed))
 
-#define SEV_OPTIONS_ES         1u /* in INIT, INIT_EX and in PLATFORM_STATUS.config */
+#define SEV_OPTIONS_ES 1u /* in INIT, INIT_EX and in PLATFORM_STATUS.config */
 
 struct SEV_PACKED sev_init {
     u32 options;

@@ -112,30 +112,30 @@ static inline const char *snp_gstate_name(u32 state)
  *   63    26    25    24    23   22  21    20     19        18      17  16  15        8 7         0
  *   zero    SWAP_DIS HIDE RAPL_DIS XTS CXL SINGLE DEBUG MIGRATE_MA  one SMT  ABI_MAJOR   ABI_MINOR
  */
-#define SNP_POLICY_ABI_MINOR            0x00ffull
-#define SNP_POLICY_ABI_MAJOR            0xff00ull
-#define SNP_POLICY_SMT                  BIT(16)
-#define SNP_POLICY_ONE                  BIT(17)
-#define SNP_POLICY_MIGRATE_MA           BIT(18)
-#define SNP_POLICY_DEBUG                BIT(19)
-#define SNP_POLICY_SINGLE_SOCKET        BIT(20)
-#define SNP_POLICY_CXL_ALLOW            BIT(21)
-#define SNP_POLICY_MEM_AES_256_XTS      BIT(22)
-#define SNP_POLICY_RAPL_DIS             BIT(23)
-#define SNP_POLICY_CIPHERTEXT_HIDING    BIT(24)
-#define SNP_POLICY_PAGE_SWAP_DISABLE    BIT(25)
-#define SNP_POLICY_RESERVED             (~0ull << 26)
-#define SNP_POLICY_QEMU_DEFAULT         0x30000ull
+#define SNP_POLICY_ABI_MINOR         0x00ffull
+#define SNP_POLICY_ABI_MAJOR         0xff00ull
+#define SNP_POLICY_SMT               BIT(16)
+#define SNP_POLICY_ONE               BIT(17)
+#define SNP_POLICY_MIGRATE_MA        BIT(18)
+#define SNP_POLICY_DEBUG             BIT(19)
+#define SNP_POLICY_SINGLE_SOCKET     BIT(20)
+#define SNP_POLICY_CXL_ALLOW         BIT(21)
+#define SNP_POLICY_MEM_AES_256_XTS   BIT(22)
+#define SNP_POLICY_RAPL_DIS          BIT(23)
+#define SNP_POLICY_CIPHERTEXT_HIDING BIT(24)
+#define SNP_POLICY_PAGE_SWAP_DISABLE BIT(25)
+#define SNP_POLICY_RESERVED          (~0ull << 26)
+#define SNP_POLICY_QEMU_DEFAULT      0x30000ull
 
-#define SNP_PACKED                      __attribute__((packed))
+#define SNP_PACKED __attribute__((packed))
 
 /* --- Platform commands [snp 3.3] -------------------------------------------------------------- */
 
-#define SNP_INIT_RMP                    BIT(0)
-#define SNP_INIT_LIST_PADDR_EN          BIT(1)
-#define SNP_INIT_RAPL_DIS               BIT(2)
-#define SNP_INIT_CIPHERTEXT_HIDING_EN   BIT(3)
-#define SNP_INIT_TIO_EN                 BIT(4)
+#define SNP_INIT_RMP                  BIT(0)
+#define SNP_INIT_LIST_PADDR_EN        BIT(1)
+#define SNP_INIT_RAPL_DIS             BIT(2)
+#define SNP_INIT_CIPHERTEXT_HIDING_EN BIT(3)
+#define SNP_INIT_TIO_EN               BIT(4)
 
 struct SNP_PACKED snp_init_ex {
     u32 flags;
@@ -184,13 +184,13 @@ ABI_SIZE(struct snp_address, 8);
 #define SNP_STATUS_ALIAS_CHECK_COMPLETE BIT(1)
 #define SNP_STATUS_TIO_EN               BIT(3)
 /* flags_08 */
-#define SNP_STATUS_MASK_CHIP_ID           BIT(0)
-#define SNP_STATUS_MASK_CHIP_KEY          BIT(1)
-#define SNP_STATUS_VLEK_EN                BIT(2)
-#define SNP_STATUS_FEATURE_INFO           BIT(3)
-#define SNP_STATUS_RAPL_DIS               BIT(4)
-#define SNP_STATUS_CIPHERTEXT_HIDING_CAP  BIT(5)
-#define SNP_STATUS_CIPHERTEXT_HIDING_EN   BIT(6)
+#define SNP_STATUS_MASK_CHIP_ID          BIT(0)
+#define SNP_STATUS_MASK_CHIP_KEY         BIT(1)
+#define SNP_STATUS_VLEK_EN               BIT(2)
+#define SNP_STATUS_FEATURE_INFO          BIT(3)
+#define SNP_STATUS_RAPL_DIS              BIT(4)
+#define SNP_STATUS_CIPHERTEXT_HIDING_CAP BIT(5)
+#define SNP_STATUS_CIPHERTEXT_HIDING_EN  BIT(6)
 
 /* What SNP_PLATFORM_STATUS writes. */
 struct SNP_PACKED snp_platform_status {
@@ -215,14 +215,14 @@ struct SNP_PACKED snp_feature_info {
 ABI_SIZE(struct snp_feature_info, 16);
 
 /* Subfunction 0 of CPUID Fn8000_0024. */
-#define SNP_FEATURE_EBX_TIO                    BIT(1)
-#define SNP_FEATURE_ECX_VLEK                   BIT(0)
-#define SNP_FEATURE_ECX_X86_SHUTDOWN           BIT(1)
-#define SNP_FEATURE_ECX_RAPL_DIS               BIT(2)
-#define SNP_FEATURE_ECX_CIPHERTEXT_HIDING      BIT(3)
-#define SNP_FEATURE_ECX_AES_256_XTS            BIT(4)
-#define SNP_FEATURE_ECX_CXL_ALLOW              BIT(5)
-#define SNP_FEATURE_ECX_VERIFY_MITIGATION      BIT(13)
+#define SNP_FEATURE_EBX_TIO               BIT(1)
+#define SNP_FEATURE_ECX_VLEK              BIT(0)
+#define SNP_FEATURE_ECX_X86_SHUTDOWN      BIT(1)
+#define SNP_FEATURE_ECX_RAPL_DIS          BIT(2)
+#define SNP_FEATURE_ECX_CIPHERTEXT_HIDING BIT(3)
+#define SNP_FEATURE_ECX_AES_256_XTS       BIT(4)
+#define SNP_FEATURE_ECX_CXL_ALLOW         BIT(5)
+#define SNP_FEATURE_ECX_VERIFY_MITIGATION BIT(13)
 
 #define SNP_CONFIG_MASK_CHIP_ID  BIT(0)
 #define SNP_CONFIG_MASK_CHIP_KEY BIT(1)
@@ -435,7 +435,7 @@ struct SNP_PACKED snp_id_block {
 ABI_SIZE(struct snp_id_block, 96);
 ABI_OFFSET(struct snp_id_block, version, 0x50);
 
-#define SNP_CURVE_P384      2u
+#define SNP_CURVE_P384                 2u
 #define SNP_KEY_ALGO_ECDSA_P384_SHA384 1u
 
 /* Coordinates little-endian, 48 bytes extended to 72.
@@ -565,12 +565,12 @@ ABI_SIZE(struct snp_page_set_state, 0x10);
 
 /* --- Guest messages [snp 6] ------------------------------------------------------------------- */
 
-#define SNP_MSG_HEADER_SIZE    0x60u
-#define SNP_MSG_PAYLOAD_MAX    4000u
-#define SNP_MSG_HEADER_VERSION 1u
+#define SNP_MSG_HEADER_SIZE      0x60u
+#define SNP_MSG_PAYLOAD_MAX      4000u
+#define SNP_MSG_HEADER_VERSION   1u
 #define SNP_MSG_ALGO_AES_256_GCM 1u
-#define SNP_MSG_AAD_OFFSET     0x30u /* the authenticated part of the header: 30h to 5Fh */
-#define SNP_MSG_AAD_SIZE       0x30u
+#define SNP_MSG_AAD_OFFSET       0x30u /* the authenticated part of the header: 30h to 5Fh */
+#define SNP_MSG_AAD_SIZE         0x30u
 
 struct SNP_PACKED snp_msg_header {
     u8 tag[16];

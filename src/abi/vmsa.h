@@ -33,7 +33,7 @@ struct vmsa {
     u64 r8_15[8];
     u8 reserved_380[0x390 - 0x380];
     u64 guest_exit_info_1, guest_exit_info_2, guest_exit_int_info, guest_next_rip;
-    u64 sev_features; /* SEV_FEATURE_... */
+    u64 sev_features;   /* SEV_FEATURE_... */
     u64 v_intr_control; /* VMSA_V_INTR_...; only with AlternateInjection */
     u64 guest_exit_code, virtual_tom, tlb_id, pcpu_id, event_inject, xcr0;
     u8 reserved_3f0[0x400 - 0x3f0];
@@ -106,25 +106,25 @@ ABI_SIZE(struct vmsa, 4096);
 #define VMSA_CHECKED_SIZE 0xfc0u
 
 /* SEV_FEATURES; SEV_STATUS shows bit n as bit n + 2 [cpu 2.2]. */
-#define SEV_FEATURE_SNP                   BIT(0)
-#define SEV_FEATURE_VTOM                  BIT(1)
-#define SEV_FEATURE_REFLECT_VC            BIT(2)
-#define SEV_FEATURE_RESTRICTED_INJECTION  BIT(3)
-#define SEV_FEATURE_ALTERNATE_INJECTION   BIT(4)
-#define SEV_FEATURE_DEBUG_VIRT            BIT(5)
-#define SEV_FEATURE_PREVENT_HOST_IBS      BIT(6)
-#define SEV_FEATURE_SNP_BTB_ISOLATION     BIT(7)
-#define SEV_FEATURE_VMPL_SSS              BIT(8)
-#define SEV_FEATURE_SECURE_TSC            BIT(9)
-#define SEV_FEATURE_VMGEXIT_PARAMETER     BIT(10)
-#define SEV_FEATURE_PMC_VIRT              BIT(11)
-#define SEV_FEATURE_IBS_VIRT              BIT(12)
-#define SEV_FEATURE_GUEST_INTERCEPT       BIT(13)
-#define SEV_FEATURE_VMSA_REG_PROT         BIT(14)
-#define SEV_FEATURE_SMT_PROTECTION        BIT(15)
-#define SEV_FEATURE_SECURE_AVIC           BIT(16)
-#define SEV_FEATURE_IBPB_ON_ENTRY         BIT(21)
-#define SEV_STATUS_FEATURES_SHIFT         2
+#define SEV_FEATURE_SNP                  BIT(0)
+#define SEV_FEATURE_VTOM                 BIT(1)
+#define SEV_FEATURE_REFLECT_VC           BIT(2)
+#define SEV_FEATURE_RESTRICTED_INJECTION BIT(3)
+#define SEV_FEATURE_ALTERNATE_INJECTION  BIT(4)
+#define SEV_FEATURE_DEBUG_VIRT           BIT(5)
+#define SEV_FEATURE_PREVENT_HOST_IBS     BIT(6)
+#define SEV_FEATURE_SNP_BTB_ISOLATION    BIT(7)
+#define SEV_FEATURE_VMPL_SSS             BIT(8)
+#define SEV_FEATURE_SECURE_TSC           BIT(9)
+#define SEV_FEATURE_VMGEXIT_PARAMETER    BIT(10)
+#define SEV_FEATURE_PMC_VIRT             BIT(11)
+#define SEV_FEATURE_IBS_VIRT             BIT(12)
+#define SEV_FEATURE_GUEST_INTERCEPT      BIT(13)
+#define SEV_FEATURE_VMSA_REG_PROT        BIT(14)
+#define SEV_FEATURE_SMT_PROTECTION       BIT(15)
+#define SEV_FEATURE_SECURE_AVIC          BIT(16)
+#define SEV_FEATURE_IBPB_ON_ENTRY        BIT(21)
+#define SEV_STATUS_FEATURES_SHIFT        2
 
 /* V_INTR_CONTROL of the VMSA. */
 #define VMSA_V_INTR_BUSY BIT(63)

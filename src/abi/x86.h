@@ -6,24 +6,24 @@
 
 #include "base/base.h"
 
-#define RFLAGS_CF   BIT(0)
-#define RFLAGS_ONE  BIT(1) /* reads as one */
-#define RFLAGS_PF   BIT(2)
-#define RFLAGS_AF   BIT(4)
-#define RFLAGS_ZF   BIT(6)
-#define RFLAGS_SF   BIT(7)
-#define RFLAGS_TF   BIT(8)
-#define RFLAGS_IF   BIT(9)
-#define RFLAGS_DF   BIT(10)
-#define RFLAGS_OF   BIT(11)
-#define RFLAGS_IOPL (BIT(12) | BIT(13))
-#define RFLAGS_NT   BIT(14)
-#define RFLAGS_RF   BIT(16)
-#define RFLAGS_VM   BIT(17)
-#define RFLAGS_AC   BIT(18)
-#define RFLAGS_VIF  BIT(19)
-#define RFLAGS_VIP  BIT(20)
-#define RFLAGS_ID   BIT(21)
+#define RFLAGS_CF         BIT(0)
+#define RFLAGS_ONE        BIT(1) /* reads as one */
+#define RFLAGS_PF         BIT(2)
+#define RFLAGS_AF         BIT(4)
+#define RFLAGS_ZF         BIT(6)
+#define RFLAGS_SF         BIT(7)
+#define RFLAGS_TF         BIT(8)
+#define RFLAGS_IF         BIT(9)
+#define RFLAGS_DF         BIT(10)
+#define RFLAGS_OF         BIT(11)
+#define RFLAGS_IOPL       (BIT(12) | BIT(13))
+#define RFLAGS_NT         BIT(14)
+#define RFLAGS_RF         BIT(16)
+#define RFLAGS_VM         BIT(17)
+#define RFLAGS_AC         BIT(18)
+#define RFLAGS_VIF        BIT(19)
+#define RFLAGS_VIP        BIT(20)
+#define RFLAGS_ID         BIT(21)
 #define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 #define CR0_PE BIT(0)
@@ -61,14 +61,14 @@
 #define DR6_BS BIT(14)
 #define DR7_GD BIT(13)
 
-#define EFER_SCE   BIT(0)
-#define EFER_LME   BIT(8)
-#define EFER_LMA   BIT(10)
-#define EFER_NXE   BIT(11)
-#define EFER_SVME  BIT(12)
-#define EFER_LMSLE BIT(13)
-#define EFER_FFXSR BIT(14)
-#define EFER_TCE   BIT(15)
+#define EFER_SCE    BIT(0)
+#define EFER_LME    BIT(8)
+#define EFER_LMA    BIT(10)
+#define EFER_NXE    BIT(11)
+#define EFER_SVME   BIT(12)
+#define EFER_LMSLE  BIT(13)
+#define EFER_FFXSR  BIT(14)
+#define EFER_TCE    BIT(15)
 #define EFER_AIBRSE BIT(21)
 
 enum vector {
@@ -103,30 +103,30 @@ enum vector {
 #define PF_FETCH   BIT(4)
 
 /* Page-table entries. */
-#define PTE_P  BIT(0)
-#define PTE_RW BIT(1)
-#define PTE_US BIT(2)
-#define PTE_A  BIT(5)
-#define PTE_D  BIT(6)
-#define PTE_PS BIT(7)
-#define PTE_G  BIT(8)
-#define PTE_NX BIT(63)
+#define PTE_P       BIT(0)
+#define PTE_RW      BIT(1)
+#define PTE_US      BIT(2)
+#define PTE_A       BIT(5)
+#define PTE_D       BIT(6)
+#define PTE_PS      BIT(7)
+#define PTE_G       BIT(8)
+#define PTE_NX      BIT(63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
 /* Segment attributes, the VMCB's form: descriptor bits 47:40, then AVL L D/B G. */
-#define SEG_TYPE    0xfu
-#define SEG_CODE    BIT(3) /* with S: code segment */
-#define SEG_DOWN    BIT(2) /* data: expand down; code: conforming */
-#define SEG_RW      BIT(1) /* data: writable; code: readable */
-#define SEG_A       BIT(0)
-#define SEG_S       BIT(4)
+#define SEG_TYPE            0xfu
+#define SEG_CODE            BIT(3) /* with S: code segment */
+#define SEG_DOWN            BIT(2) /* data: expand down; code: conforming */
+#define SEG_RW              BIT(1) /* data: writable; code: readable */
+#define SEG_A               BIT(0)
+#define SEG_S               BIT(4)
 #define SEG_DPL(attributes) (((attributes) >> 5) & 3u)
-#define SEG_DPL_SHIFT 5
-#define SEG_P       BIT(7)
-#define SEG_AVL     BIT(8)
-#define SEG_L       BIT(9)
-#define SEG_DB      BIT(10)
-#define SEG_G       BIT(11)
+#define SEG_DPL_SHIFT       5
+#define SEG_P               BIT(7)
+#define SEG_AVL             BIT(8)
+#define SEG_L               BIT(9)
+#define SEG_DB              BIT(10)
+#define SEG_G               BIT(11)
 
 #define MSR_TSC            0x10u
 #define MSR_APIC_BASE      0x1bu

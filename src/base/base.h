@@ -26,8 +26,8 @@ _Static_assert(sizeof(void *) == 8, "softsev needs a 64-bit host");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "softsev needs a little-endian host");
 
 #define PAGE_SHIFT 12
-#define PAGE_SIZE 4096u
-#define PAGE_MASK 0xfffull
+#define PAGE_SIZE  4096u
+#define PAGE_MASK  0xfffull
 
 #define KIB(n) ((u64)(n) << 10)
 #define MIB(n) ((u64)(n) << 20)
@@ -37,9 +37,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "softsev needs a littl
 /* The bits high..low of a value, both ends included, as the manuals write them: BITS(v, 11, 6). */
 #define BITS(value, high, low) (((u64)(value) >> (low)) & (~0ull >> (63 - ((high) - (low)))))
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
-#define ALIGN_UP(x, a) ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_DOWN(x, a)                ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a)                  ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Formats of the manuals are structs of fixed-width fields; these two tie them to the manual. */
@@ -48,10 +48,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "softsev needs a littl
     _Static_assert(offsetof(type, field) == (offset), #type "." #field " is misplaced")
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define NORETURN __attribute__((noreturn))
-#define UNUSED __attribute__((unused))
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NORETURN               __attribute__((noreturn))
+#define UNUSED                 __attribute__((unused))
+#define LIKELY(x)              __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)            __builtin_expect(!!(x), 0)
 
 static inline u64 min_u64(u64 a, u64 b)
 {

@@ -47,7 +47,8 @@ bool trace_parse_categories(const char *text, u32 *mask)
         if (known)
             found = (1u << TRACE_CATEGORIES) - 1;
         for (unsigned i = 0; i < TRACE_CATEGORIES && !known; i++) {
-            known = strlen(trace_category_names[i]) == n && !strncmp(text, trace_category_names[i], n);
+            known =
+                strlen(trace_category_names[i]) == n && !strncmp(text, trace_category_names[i], n);
             if (known)
                 found |= 1u << i;
         }
@@ -102,11 +103,10 @@ static size_t json_raw(char *out, size_t size, size_t at, const char *text)
 
 size_t trace_format_json(char *out, size_t size, const struct trace_event *event)
 {
-    size_t at = clamp_length(snprintf(out, size,
-                                      "{\"time_ns\":%" PRIu64 ",\"category\":\"%s\",\"event\":\"%s\"",
-                                      event->time_ns, trace_category_names[event->category],
-                                      event->name),
-                             size);
+    size_t at = clamp_length(
+        snprintf(out, size, "{\"time_ns\":%" PRIu64 ",\"category\":\"%s\",\"event\":\"%s\"",
+                 event->time_ns, trace_category_names[event->category], event->name),
+        size);
     for (const char *p = event->text; *p;) {
         size_t key = strcspn(p, "= ");
         const char *value = p + key + (p[key] == '=');

@@ -17,7 +17,8 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"run", cli_run, "boot guests on a machine with SEV"},
     {"platform", cli_platform, "a platform's identity, certificates and owner"},
-    {"owner", cli_owner, "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
+    {"owner", cli_owner,
+     "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
     {NULL, NULL, NULL},
 };
 

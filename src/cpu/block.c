@@ -9,10 +9,10 @@
 
 #include <stdlib.h>
 
-#define ARENA_SIZE   MIB(40)
-#define HASH_BUCKETS 65536u
+#define ARENA_SIZE    MIB(40)
+#define HASH_BUCKETS  65536u
 #define GRANULE_SHIFT 7 /* 128 bytes: 32 a frame */
-#define BLOCK_UOPS   (BLOCK_INSNS * LOWER_MAX + 4)
+#define BLOCK_UOPS    (BLOCK_INSNS * LOWER_MAX + 4)
 
 struct frame_code {
     u32 granules; /* bit per granule with code */
@@ -247,7 +247,8 @@ static struct uop enter_uop(u32 insns)
 }
 
 /* An instruction that is none becomes a uop that raises; anything else is in *in. */
-static u32 lower_any(enum decode_result result, const struct insn *in, const struct place *at, struct uop *u)
+static u32 lower_any(enum decode_result result, const struct insn *in, const struct place *at,
+                     struct uop *u)
 {
     if (result == DECODE_OK)
         return lower(in, at, u);
@@ -270,7 +271,8 @@ struct block *block_single(struct cpu *c)
         result = DECODE_UD;
     }
     struct block *b = cache->single;
-    struct place at = {.mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK), .flags = true, .single = true};
+    struct place at = {
+        .mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK), .flags = true, .single = true};
     *b = (struct block){.spa = spa, .mode = c->mode, .insns = 1, .single = true};
     b->uop[0] = enter_uop(1);
     u32 n = 1 + lower_any(result, &cache->single_insn, &at, &b->uop[1]);
@@ -293,11 +295,13 @@ static bool may_leave(const struct insn *in)
     if (in->op->attributes & OP_FUZZ_SKIP)
         return true;
     switch (in->op->id) {
+    // clang-format off
     case INSN_add: case INSN_or: case INSN_adc: case INSN_sbb: case INSN_and: case INSN_sub: case INSN_xor:
     case INSN_cmp: case INSN_test: case INSN_not: case INSN_neg: case INSN_inc: case INSN_dec: case INSN_imul:
     case INSN_mul: case INSN_shl: case INSN_shr: case INSN_sar: case INSN_rol: case INSN_ror: case INSN_bt:
     case INSN_mov: case INSN_movzx: case INSN_movsx: case INSN_movsxd: case INSN_xchg: case INSN_cmovcc:
     case INSN_setcc: case INSN_cbw: case INSN_cwd: case INSN_bswap: case INSN_bsf: case INSN_bsr:
+        // clang-format on
         for (u32 i = 0; i < in->operands; i++)
             if (in->o[i].kind == OPERAND_MEM)
                 return true;
@@ -361,7 +365,8 @@ static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum 
     return n;
 }
 
-static u32 lower_run(struct block_cache *cache, struct place *at, u32 insns, enum decode_result last)
+static u32 lower_run(struct block_cache *cache, struct place *at, u32 insns,
+                     enum decode_result last)
 {
     u32 n = 0;
     bool ended = false;
@@ -484,7 +489,8 @@ struct block *block_at(struct cpu *c)
         b = find_crossing(c, spa);
     if (b)
         return b;
-    size_t most = sizeof *b + (BLOCK_UOPS + 1) * sizeof(struct uop) + BLOCK_INSNS * sizeof(struct insn);
+    size_t most =
+        sizeof *b + (BLOCK_UOPS + 1) * sizeof(struct uop) + BLOCK_INSNS * sizeof(struct insn);
     if (c->blocks->used + most + 64 > ARENA_SIZE)
         arena_empty(c);
     return make_block(c);

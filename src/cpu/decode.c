@@ -24,8 +24,8 @@ struct decoder {
     const u8 *at; /* next byte */
     const u8 *start;
     u32 mode;
-    u8 map, prefix; /* enum opcode_map, opcode_prefix */
-    u8 segment;     /* override or SEGMENT_DEFAULT */
+    u8 map, prefix;           /* enum opcode_map, opcode_prefix */
+    u8 segment;               /* override or SEGMENT_DEFAULT */
     bool mode64, is_register; /* ModRM.rm names a register */
     u8 rex_r, rex_x, rex_b;   /* 0 or 8 */
 };
@@ -474,7 +474,11 @@ enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode)
         memcpy(padded, bytes, count);
     memset(in, 0, sizeof *in);
     in->base = in->index = REG_ZERO;
-    struct decoder d = {.in = in, .at = padded, .start = padded, .mode = mode, .segment = SEGMENT_DEFAULT,
+    struct decoder d = {.in = in,
+                        .at = padded,
+                        .start = padded,
+                        .mode = mode,
+                        .segment = SEGMENT_DEFAULT,
                         .mode64 = mode & MODE_CODE64};
     decode_prefixes(&d);
     bool address_toggled = in->prefixes & PREFIX_ADDRSIZE;

@@ -26,11 +26,11 @@ enum operand_method {
     METHOD_ST,    /* ST(ModRM.rm) */
     METHOD_ST0,
     METHOD_XMM0,
-    METHOD_S,      /* ModRM.reg: segment register */
-    METHOD_SREG,   /* segment register `extra` */
-    METHOD_C,      /* ModRM.reg: control register */
-    METHOD_D,      /* ModRM.reg: debug register */
-    METHOD_I,      /* immediate, zero-extended */
+    METHOD_S,    /* ModRM.reg: segment register */
+    METHOD_SREG, /* segment register `extra` */
+    METHOD_C,    /* ModRM.reg: control register */
+    METHOD_D,    /* ModRM.reg: debug register */
+    METHOD_I,    /* immediate, zero-extended */
     /* immediate of `extra` bytes (0: up to 4, by operand size),
      * sign-extended to the operand size */
     METHOD_IS,

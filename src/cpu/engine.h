@@ -15,7 +15,7 @@
 #include "cpu/internal.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline))
+#define NOINLINE      __attribute__((noinline))
 
 /* --- Blocks ----------------------------------------------------------------------------------- */
 
@@ -56,13 +56,15 @@ struct place {
 };
 u32 lower(const struct insn *in, const struct place *at, struct uop *u);
 /* CMP or TEST and the Jcc behind it, as one; 0 if there is no such form. */
-u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at, struct uop *u);
+u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at,
+                struct uop *u);
 /* The end of a block that just runs on at `off`. */
 u32 lower_continue(const struct place *at, struct uop *u);
 bool insn_is_jcc(const struct insn *in);
 
-extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump, uop_generic, uop_generic_checked,
-    uop_generic_end, uop_undefined, uop_too_long, uop_address, uop_address_segment;
+extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
+    uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
+    uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
 
 /* --- Flags ------------------------------------------------------------------------------------ */
@@ -88,7 +90,8 @@ static ALWAYS_INLINE void flags_carries(struct cpu *c, u32 size, u64 result, u64
     c->flags.carries = size == 8 ? carries & ~7ull : carries << (64 - 8 * size) | (carries & 8);
 }
 
-static ALWAYS_INLINE void flags_explicit(struct cpu *c, u32 size, u64 result, bool cf, bool of, bool af)
+static ALWAYS_INLINE void flags_explicit(struct cpu *c, u32 size, u64 result, bool cf, bool of,
+                                         bool af)
 {
     c->flags.result = sign_extend(result, size);
     c->flags.carries = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
@@ -271,7 +274,8 @@ static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
 
 /* Slow halves (run.c): they make the instruction known first, so that it can fault. */
 u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
-void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data, u32 size);
+void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data,
+                          u32 size);
 void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v);
 void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v);
 u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
@@ -350,11 +354,13 @@ enum { REG, MEM, MEM_INDEXED, PLACES }; /* where an operand is */
 /* [flags wanted] */
 extern uop_fn *const uop_alu_rr[ALUS][4][2], *const uop_alu_ri[ALUS][4][2];
 /* [indexed] */
-extern uop_fn *const uop_alu_rm[ALUS][4][2], *const uop_alu_mr[ALUS][4][2], *const uop_alu_mi[ALUS][4][2];
+extern uop_fn *const uop_alu_rm[ALUS][4][2], *const uop_alu_mr[ALUS][4][2];
+extern uop_fn *const uop_alu_mi[ALUS][4][2];
 /* [down], [flags], [indexed] */
 extern uop_fn *const uop_step_r[2][4][2], *const uop_step_m[2][4][2];
 extern uop_fn *const uop_not_r[4], *const uop_neg_r[4];
-extern uop_fn *const uop_mov_rr[4], *const uop_mov_ri[4], *const uop_mov_rm[4][2], *const uop_mov_mr[4][2], *const uop_mov_mi[4][2];
+extern uop_fn *const uop_mov_rr[4], *const uop_mov_ri[4];
+extern uop_fn *const uop_mov_rm[4][2], *const uop_mov_mr[4][2], *const uop_mov_mi[4][2];
 extern uop_fn *const uop_movzx[2][PLACES];    /* [source size] */
 extern uop_fn *const uop_movsx[3][2][PLACES]; /* [source size][to 64 bits] */
 extern uop_fn *const uop_lea[2][2];           /* [64 bits][indexed] */
@@ -371,7 +377,8 @@ extern uop_fn *const uop_mul[2][PLACES];
 extern uop_fn *const uop_div[2], *const uop_bt_ri[2], *const uop_bt_rr[2];
 extern uop_fn *const uop_jcc[16];
 /* [test] */
-extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16], *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
+extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16];
+extern uop_fn *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
 /* Handlers of one SSE instruction: register, load and store forms,
  * NULL where there is none (uop_sse.c). */
 struct vector_form {

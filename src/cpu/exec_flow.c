@@ -8,7 +8,8 @@
 static u64 checked_target(struct cpu *c, const struct insn *in, u64 rip)
 {
     rip &= size_mask(in->opsize);
-    bool good = c->mode & MODE_CODE64 ? (u64)((s64)(rip << 16) >> 16) == rip : rip <= c->seg[SEG_CS].limit;
+    bool good =
+        c->mode & MODE_CODE64 ? (u64)((s64)(rip << 16) >> 16) == rip : rip <= c->seg[SEG_CS].limit;
     if (!good)
         cpu_raise_gp(c, 0);
     return rip;

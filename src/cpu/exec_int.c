@@ -11,7 +11,9 @@
 static void exec_alu(struct cpu *c, const struct insn *in, enum alu op)
 {
     bool compares = op == ALU_CMP || op == ALU_TEST;
-    struct target t = compares ? (struct target){.value = operand_read(c, in, 0), .size = in->o[0].size} : target_read(c, in, 0);
+    struct target t = compares
+                          ? (struct target){.value = operand_read(c, in, 0), .size = in->o[0].size}
+                          : target_read(c, in, 0);
     u64 b = operand_read(c, in, 1), r;
     switch (t.size) {
     case 1:
@@ -110,14 +112,16 @@ static void write_pair(struct cpu *c, u32 size, u64 low, u64 high)
 void exec_mul(struct cpu *c, const struct insn *in)
 {
     u32 size = in->o[0].size;
-    u64 high, low = multiply_unsigned(c, size, gpr_read(c, RAX, size), operand_read(c, in, 0), &high);
+    u64 high,
+        low = multiply_unsigned(c, size, gpr_read(c, RAX, size), operand_read(c, in, 0), &high);
     write_pair(c, size, low, high);
 }
 
 static void imul_wide(struct cpu *c, const struct insn *in)
 {
     u32 size = in->o[0].size;
-    s128 product = (s128)(s64)sign_extend(gpr_read(c, RAX, size), size) * (s64)sign_extend(operand_read(c, in, 0), size);
+    s128 product = (s128)(s64)sign_extend(gpr_read(c, RAX, size), size) *
+                   (s64)sign_extend(operand_read(c, in, 0), size);
     u64 low = (u64)product;
     bool overflow = (s128)(s64)sign_extend(low, size) != product;
     flags_explicit(c, size, low, overflow, overflow, false);

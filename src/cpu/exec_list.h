@@ -3,6 +3,7 @@
  * Every exec_<name>() that opcodes.def names, by the file that defines it. Expanded with different
  * meanings of EXEC(name); tools/opcodes.py stops the build where it and opcodes.def differ.
  */
+// clang-format off
 
 /* exec_int.c */
 EXEC(add)

@@ -20,7 +20,8 @@ static inline u64 size_mask(u32 size)
 static inline struct target target_memory(struct cpu *c, u64 linear, u32 size)
 {
     probe_write(c, linear, size);
-    return (struct target){.value = load(c, linear, size), .linear = linear, .memory = true, .size = size};
+    return (struct target){
+        .value = load(c, linear, size), .linear = linear, .memory = true, .size = size};
 }
 
 static inline struct target target_read(struct cpu *c, const struct insn *in, u32 n)
@@ -31,7 +32,8 @@ static inline struct target target_read(struct cpu *c, const struct insn *in, u3
     return (struct target){.value = operand_read(c, in, n), .size = o->size};
 }
 
-static inline void target_write(struct cpu *c, const struct insn *in, u32 n, const struct target *t, u64 value)
+static inline void target_write(struct cpu *c, const struct insn *in, u32 n, const struct target *t,
+                                u64 value)
 {
     if (t->memory)
         store(c, t->linear, t->size, value);

@@ -78,7 +78,8 @@ ROUND(roundpd, 16, q, 2, round_double) ROUND(roundsd, 8, q, 1, round_double)
 
 static __m128i lanes_mask(u32 bits)
 {
-    return _mm_set_epi32(-(s32)(bits >> 3 & 1), -(s32)(bits >> 2 & 1), -(s32)(bits >> 1 & 1), -(s32)(bits & 1));
+    return _mm_set_epi32(-(s32)(bits >> 3 & 1), -(s32)(bits >> 2 & 1), -(s32)(bits >> 1 & 1),
+                         -(s32)(bits & 1));
 }
 
 /* Each of the multiplication and the additions ends the instruction if it
@@ -189,7 +190,8 @@ static bool match_ordered(const struct strings *s, s32 j)
 
 static u32 compare_strings(const struct strings *s)
 {
-    static bool (*const match[4])(const struct strings *, s32) = {match_any, match_ranges, match_each, match_ordered};
+    static bool (*const match[4])(const struct strings *, s32) = {match_any, match_ranges,
+                                                                  match_each, match_ordered};
     u32 bits = 0, all = (1u << s->elements) - 1;
     for (s32 j = 0; j < s->elements; j++)
         bits |= match[s->control >> 2 & 3](s, j) ? 1u << j : 0;
@@ -215,7 +217,8 @@ static s32 explicit_length(const struct strings *s, const struct insn *in, u64 v
     return (s32)min_u64(magnitude, (u64)s->elements);
 }
 
-static u32 strings_result(struct cpu *c, const struct insn *in, bool explicit_lengths, struct strings *s)
+static u32 strings_result(struct cpu *c, const struct insn *in, bool explicit_lengths,
+                          struct strings *s)
 {
     s->control = (u8)in->imm;
     s->elements = in->imm & 1 ? 8 : 16;

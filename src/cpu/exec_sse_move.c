@@ -119,7 +119,8 @@ void exec_mmx_pmovmskb(struct cpu *c, const struct insn *in)
 
 /* Writes the bytes whose mask byte has its top bit set to seg:rDI;
  * the others are not touched and cannot fault. */
-static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, const u8 *mask, u32 size)
+static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, const u8 *mask,
+                      u32 size)
 {
     u64 linear = operand_address(c, in, size, true);
     for (u32 i = 0; i < size; i++)

@@ -14,8 +14,8 @@ static inline s32 saturate_u16(s32 v)
 }
 
 /* Element i of two vectors joined, as horizontal operations count it. */
-#define W(i) ((s32)(s16)((i) < 8 ? a.w[i] : b.w[(i) - 8]))
-#define D(i) ((i) < 4 ? a.d[i] : b.d[(i) - 4])
+#define W(i) ((s32)(s16)((i) < 8 ? a.w[i] : b.w[(i)-8]))
+#define D(i) ((i) < 4 ? a.d[i] : b.d[(i)-4])
 
 // clang-format off
 /* For each i: r.lane[i] = expression in a, b and i. */

@@ -8,13 +8,13 @@
 #include "cpu/exec_operand.h"
 
 struct string {
-    u32 size;       /* of an element */
-    bool down;      /* DF */
+    u32 size;  /* of an element */
+    bool down; /* DF */
     bool repeated;
-    bool flat;      /* no segment limits or wrapping inside a page */
-    u64 mask;       /* of the address size */
-    u64 count;      /* iterations left, if repeated; else 1 */
-    u64 allowance;  /* before the deadline */
+    bool flat;     /* no segment limits or wrapping inside a page */
+    u64 mask;      /* of the address size */
+    u64 count;     /* iterations left, if repeated; else 1 */
+    u64 allowance; /* before the deadline */
 };
 
 static u32 element_size(const struct insn *in)
@@ -27,7 +27,9 @@ static u32 element_size(const struct insn *in)
 
 static struct string string_begin(const struct cpu *c, const struct insn *in)
 {
-    struct string s = {.size = element_size(in), .down = (c->rflags & RFLAGS_DF) != 0, .mask = size_mask(in->addrsize)};
+    struct string s = {.size = element_size(in),
+                       .down = (c->rflags & RFLAGS_DF) != 0,
+                       .mask = size_mask(in->addrsize)};
     s.repeated = (in->prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0;
     s.flat = c->mode & MODE_CODE64 ? in->addrsize == 8 : c->mode & MODE_FLAT && in->addrsize == 4;
     s.count = s.repeated ? c->r[RCX] & s.mask : 1;
@@ -49,7 +51,8 @@ static u64 piece(const struct string *s, u64 linear)
     return min_u64(min_u64(s->count, s->allowance), elements_in_page(s, linear));
 }
 
-static void advance(struct cpu *c, const struct insn *in, const struct string *s, u8 reg, u64 elements)
+static void advance(struct cpu *c, const struct insn *in, const struct string *s, u8 reg,
+                    u64 elements)
 {
     u64 by = elements * s->size;
     gpr_write(c, reg, in->addrsize, s->down ? c->r[reg] - by : c->r[reg] + by);
@@ -119,7 +122,8 @@ static u64 movs_piece(struct cpu *c, const struct string *s, u64 from, u64 to)
         const u8 *source = mmu_window(c, from, false);
         u8 *destination = mmu_window(c, to, true);
         /* One frame under two addresses may be wanted in two views: not in one go. */
-        bool alias = source && destination && same_host_page(source, destination) && (from ^ to) >> PAGE_SHIFT;
+        bool alias = source && destination && same_host_page(source, destination) &&
+                     (from ^ to) >> PAGE_SHIFT;
         if (source && destination && !alias) {
             copy_up(destination, source, n * s->size, s->size);
             return n;
@@ -213,7 +217,8 @@ static u64 bytes_value(const u8 *p, u32 size)
 }
 
 /* Compares a piece, leaves the operands of its last element in *x and *y. */
-static u64 cmps_piece(struct cpu *c, const struct insn *in, const struct string *s, u64 from, u64 to, u64 *x, u64 *y)
+static u64 cmps_piece(struct cpu *c, const struct insn *in, const struct string *s, u64 from,
+                      u64 to, u64 *x, u64 *y)
 {
     u64 n = min_u64(piece(s, from), piece(s, to));
     if (n >= 2 && s->flat && !s->down) {
@@ -247,7 +252,8 @@ void exec_cmps(struct cpu *c, const struct insn *in)
     } while (more(c, &s, stops(in, x == y)));
 }
 
-static u64 scas_piece(struct cpu *c, const struct insn *in, const struct string *s, u64 to, u64 value, u64 *y)
+static u64 scas_piece(struct cpu *c, const struct insn *in, const struct string *s, u64 to,
+                      u64 value, u64 *y)
 {
     u64 n = piece(s, to);
     const u8 *b = n >= 2 && s->flat && !s->down ? mmu_window(c, to, false) : NULL;

@@ -78,7 +78,8 @@ static void image_commit(struct x87 *x, const struct x87_image *image)
 static const u8 *host_code(const struct insn *in)
 {
     u32 opcode = in->opcode & 7u;
-    return in->modrm >= 0xc0 ? x87_register_forms[opcode][in->modrm & 63] : x87_memory_forms[opcode][in->modrm >> 3 & 7];
+    return in->modrm >= 0xc0 ? x87_register_forms[opcode][in->modrm & 63]
+                             : x87_memory_forms[opcode][in->modrm >> 3 & 7];
 }
 
 /* Instruction and operand pointers, kept for the handler of an exception. */

@@ -124,7 +124,8 @@ bool x87_fast_arithmetic(struct x87 *x, const struct insn *in, void *operand)
     u8 a[16], b[16];
     if (!operands(x, in, a, b))
         return false;
-    bool to_sti = in->modrm >= 0xc0 && in->opcode != 0xd8, popping = in->modrm >= 0xc0 && in->opcode == 0xde;
+    bool to_sti = in->modrm >= 0xc0 && in->opcode != 0xd8,
+         popping = in->modrm >= 0xc0 && in->opcode == 0xde;
     const u8 *code = host_code(in, popping ? 0xdc : in->opcode);
     u64 status = (to_sti ? x87_fast_st1 : x87_fast_st0)(a, operand, b, code, x->control);
     codes_put(x, status, X87_C1);
@@ -141,7 +142,8 @@ bool x87_fast_unary(struct x87 *x, const struct insn *in, void *operand)
     if (is_empty(x, 0))
         return false;
     memcpy(a, x87_st(x, 0), 10);
-    u64 status = x87_fast_st0(a, operand, a, x87_register_forms[in->opcode & 7][in->modrm & 63], x->control);
+    u64 status =
+        x87_fast_st0(a, operand, a, x87_register_forms[in->opcode & 7][in->modrm & 63], x->control);
     codes_put(x, status, X87_C1);
     memcpy(x87_st(x, 0), a, 10);
     return true;
@@ -204,7 +206,8 @@ bool x87_fast_load(struct x87 *x, const struct insn *in, void *operand)
         memcpy(a, x87_st(x, in->modrm & 7u), 10);
         codes_put(x, 0, X87_C1);
     } else {
-        const u8 *code = in->modrm < 0xc0 ? host_code(in, in->opcode) : x87_register_forms[in->opcode & 7][in->modrm & 63];
+        const u8 *code = in->modrm < 0xc0 ? host_code(in, in->opcode)
+                                          : x87_register_forms[in->opcode & 7][in->modrm & 63];
         u64 status = x87_fast_push(a, operand, NULL, code, x->control);
         codes_put(x, status, X87_C1);
     }

@@ -111,7 +111,8 @@ static u32 real_address(u16 selector, u64 offset)
 static void environment_pack(const struct cpu *c, const struct insn *in, u8 *out)
 {
     const struct x87 *x = &c->x87;
-    u32 field[7] = {x->control, x87_status(x), x87_tags(x), (u32)x->ip, x->ip_selector, (u32)x->dp, x->dp_selector};
+    u32 field[7] = {x->control,     x87_status(x), x87_tags(x),   (u32)x->ip,
+                    x->ip_selector, (u32)x->dp,    x->dp_selector};
     bool narrow = in->opsize == 2;
     if (real_format(c)) {
         u32 ip = real_address(x->ip_selector, x->ip), dp = real_address(x->dp_selector, x->dp);

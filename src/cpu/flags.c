@@ -4,15 +4,17 @@
 
 u64 flags_get(const struct cpu *c)
 {
-    return (flag_cf(c) ? RFLAGS_CF : 0) | (flag_pf(c) ? RFLAGS_PF : 0) | (flag_af(c) ? RFLAGS_AF : 0) |
-           (flag_zf(c) ? RFLAGS_ZF : 0) | (flag_sf(c) ? RFLAGS_SF : 0) | (flag_of(c) ? RFLAGS_OF : 0);
+    return (flag_cf(c) ? RFLAGS_CF : 0) | (flag_pf(c) ? RFLAGS_PF : 0) |
+           (flag_af(c) ? RFLAGS_AF : 0) | (flag_zf(c) ? RFLAGS_ZF : 0) |
+           (flag_sf(c) ? RFLAGS_SF : 0) | (flag_of(c) ? RFLAGS_OF : 0);
 }
 
 /* Any combination: the result says ZF alone, the two inversion bits make SF and PF right. */
 void flags_set(struct cpu *c, u64 value)
 {
     bool zf = value & RFLAGS_ZF, sf = value & RFLAGS_SF, pf = value & RFLAGS_PF;
-    flags_explicit(c, 8, !zf, value & RFLAGS_CF, (value & RFLAGS_OF) != 0, (value & RFLAGS_AF) != 0);
+    flags_explicit(c, 8, !zf, value & RFLAGS_CF, (value & RFLAGS_OF) != 0,
+                   (value & RFLAGS_AF) != 0);
     c->flags.carries |= (u64)sf << 1 | (u64)(pf ^ zf);
 }
 

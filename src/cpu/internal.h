@@ -29,7 +29,7 @@
 /* --- Registers -------------------------------------------------------------------------------- */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
-#define REG_ZERO  16 /* always 0: "no base", "no index" */
+#define REG_ZERO  16                             /* always 0: "no base", "no index" */
 #define REG_EA    17 /* linear address computed by a preceding address uop */
 #define REG_BLOCK 18 /* RIP of the running block's first byte: base of RIP-relative operands */
 #define REGS      19
@@ -141,7 +141,7 @@ struct tlb_entry {
 #define TLB_LARGE    BIT(62) /* part of a 2 or 4 MiB page */
 #define TLB_HUGE     BIT(61) /* part of a 1 GiB page */
 #define TLB_WRITABLE BIT(60) /* only decoded code in the frame may stand against a store */
-#define TLB_FRAME(e) ((e) & BITS(~0ull, 51, 0))
+#define TLB_FRAME(e) (BITS(~0ull, 51, 0) & (e))
 
 enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 
@@ -155,9 +155,9 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 #define MODE_V86     BIT(5) /* RFLAGS.VM */
 #define MODE_LMA     BIT(6)
 /* legacy and compatibility: CS DS ES SS base 0, limit 4 GiB, present, rw */
-#define MODE_FLAT    BIT(7)
+#define MODE_FLAT BIT(7)
 /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
-#define MODE_SSE     BIT(8)
+#define MODE_SSE BIT(8)
 
 /* --- The core --------------------------------------------------------------------------------- */
 
@@ -167,7 +167,7 @@ struct cpu {
     u64 r[REGS];
     /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
     u64 rip;
-    s64 left;      /* instructions until the deadline; a block takes its count on entry */
+    s64 left; /* instructions until the deadline; a block takes its count on entry */
     struct lazy_flags flags;
     struct tlb_entry *tlb; /* the array of the current privilege */
     struct block *block;   /* running, or NULL between blocks */
@@ -176,7 +176,7 @@ struct cpu {
     u64 next_rip;          /* after cpu_exit() */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
-    u32 mode;              /* MODE_... */
+    u32 mode; /* MODE_... */
     u32 cpl;
     u64 rflags; /* without the arithmetic bits */
 
@@ -202,9 +202,9 @@ struct cpu {
     bool no_step_trap;
 
     /* Faults and exits */
-    jmp_buf *leave;  /* to the run loop */
+    jmp_buf *leave;   /* to the run loop */
     u64 fault_linear; /* of the pending #PF; CR2 once it is delivered */
-    u8 vector;       /* pending exception */
+    u8 vector;        /* pending exception */
     bool has_error;
     u32 error;
     const struct uop *uop; /* last uop that called a slow path */
@@ -325,7 +325,8 @@ struct access_fault {
 
 /* Permissions, accessed and dirty bits, effective C-bit [cpu 5.9];
  * does not touch the frame itself. */
-bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t, struct access_fault *f);
+bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t,
+                   struct access_fault *f);
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access) NORETURN;
 
 static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
@@ -368,7 +369,7 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
 
 enum operand_kind {
     OPERAND_NONE,
-    OPERAND_GPR,  /* reg 0..15; size 1, 2, 4, 8 */
+    OPERAND_GPR,   /* reg 0..15; size 1, 2, 4, 8 */
     OPERAND_GPR8H, /* AH CH DH BH: reg 0..3 */
     OPERAND_MEM,
     OPERAND_IMM,  /* insn.imm, sign-extended to 64 bits where the manual says so */
@@ -387,13 +388,13 @@ struct operand {
     u16 size; /* bytes; memory operands may be 10, 16, 28, 94, 108, 512 */
 };
 
-#define PREFIX_LOCK  BIT(0)
-#define PREFIX_REP   BIT(1) /* F3, where it is not part of the opcode */
-#define PREFIX_REPNE BIT(2) /* F2, likewise */
-#define PREFIX_OPSIZE BIT(3) /* 66 was there */
+#define PREFIX_LOCK     BIT(0)
+#define PREFIX_REP      BIT(1) /* F3, where it is not part of the opcode */
+#define PREFIX_REPNE    BIT(2) /* F2, likewise */
+#define PREFIX_OPSIZE   BIT(3) /* 66 was there */
 #define PREFIX_ADDRSIZE BIT(4)
-#define PREFIX_REX   BIT(5)
-#define PREFIX_SEG   BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
+#define PREFIX_REX      BIT(5)
+#define PREFIX_SEG      BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
 
 /* Operands are in the manual's order (destination first). There is one memory operand at most,
  * described by segment, base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings)
@@ -412,7 +413,7 @@ struct insn {
     u8 segment; /* of the memory operand, default applied */
     /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
     u8 base, index, scale;
-    bool rip_relative;     /* disp is relative to the next instruction */
+    bool rip_relative; /* disp is relative to the next instruction */
     s64 disp;
     u64 imm, imm2;
 };
@@ -422,10 +423,10 @@ typedef void exec_fn(struct cpu *c, const struct insn *in);
 /* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id;
  * the condition is `in->opcode & 15`. */
 enum insn_id {
-#define INSN(id, ...) INSN_##id,
-#define INSN_AS(id, ...) INSN_##id,
-#define INSN_CC(id, ...) INSN_##id,
-#define SIMD(id, ...) INSN_mmx_##id, INSN_##id,
+#define INSN(id, ...)       INSN_##id,
+#define INSN_AS(id, ...)    INSN_##id,
+#define INSN_CC(id, ...)    INSN_##id,
+#define SIMD(id, ...)       INSN_mmx_##id, INSN_##id,
 #define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
 #define ENC(...)
 #include "cpu/opcodes.def"
@@ -448,15 +449,15 @@ struct opcode {
      * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
      * for a count of 1 only. */
     u16 flags_read, flags_written, flags_undefined;
-    u16 exit;         /* SVM intercept checked by the handler (documentation); 0 none */
+    u16 exit; /* SVM intercept checked by the handler (documentation); 0 none */
 };
 
-#define OP_LOCK      BIT(0)  /* LOCK is allowed with a memory destination */
-#define OP_CPL0      BIT(1)  /* #GP(0) unless CPL 0; checked before exec */
-#define OP_NO64      BIT(2)  /* #UD in 64-bit mode */
-#define OP_ONLY64    BIT(3)  /* #UD outside 64-bit mode */
-#define OP_ENDS      BIT(4)  /* ends a block: may change RIP, mode, IF, mappings */
-#define OP_JUMP      BIT(5)  /* relative jump or call: a chainable end */
+#define OP_LOCK   BIT(0) /* LOCK is allowed with a memory destination */
+#define OP_CPL0   BIT(1) /* #GP(0) unless CPL 0; checked before exec */
+#define OP_NO64   BIT(2) /* #UD in 64-bit mode */
+#define OP_ONLY64 BIT(3) /* #UD outside 64-bit mode */
+#define OP_ENDS   BIT(4) /* ends a block: may change RIP, mode, IF, mappings */
+#define OP_JUMP   BIT(5) /* relative jump or call: a chainable end */
 /* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
 #define OP_SSE       BIT(6)
 #define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
@@ -502,10 +503,10 @@ void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value);
  * those bits of `value`. */
 u64 flags_get(const struct cpu *c);
 void flags_set(struct cpu *c, u64 value);
-u64 rflags_read(const struct cpu *c);                /* the whole register */
+u64 rflags_read(const struct cpu *c); /* the whole register */
 /* bits in mask; updates the mode if VM or AC changed */
 void rflags_write(struct cpu *c, u64 value, u64 mask);
-bool condition(const struct cpu *c, u8 cc);          /* the sixteen conditions of Jcc */
+bool condition(const struct cpu *c, u8 cc); /* the sixteen conditions of Jcc */
 
 /* Stack at the current stack size (SS.B or 64-bit), current privilege; size 2, 4, 8. pop reads
  * without moving: the commit rule needs the load first; then stack_adjust. */

@@ -23,7 +23,12 @@ static bool fits_s32(s64 v)
 static struct uop *emit(struct lowering *l, uop_fn *fn)
 {
     struct uop *u = &l->u[l->n++];
-    *u = (struct uop){.fn = fn, .x = REG_ZERO, .b = RSP, .idx = l->at->idx, .off = l->at->off, .len = l->in->length};
+    *u = (struct uop){.fn = fn,
+                      .x = REG_ZERO,
+                      .b = RSP,
+                      .idx = l->at->idx,
+                      .off = l->at->off,
+                      .len = l->in->length};
     return u;
 }
 
@@ -417,7 +422,8 @@ static bool linkable(const struct lowering *l, s64 end, s64 target)
         return false;
     if (stack_64(l))
         return true;
-    return l->at->mode & MODE_CODE32 && l->in->opsize == 4 && in_page(l->at, end) && in_page(l->at, target);
+    return l->at->mode & MODE_CODE32 && l->in->opsize == 4 && in_page(l->at, end) &&
+           in_page(l->at, target);
 }
 
 static bool lower_relative(struct lowering *l, uop_fn *fn, bool conditional)
@@ -567,7 +573,8 @@ static uop_fn *generic_handler(u32 attributes, u32 mode)
 {
     if (attributes & (OP_ENDS | OP_JUMP))
         return uop_generic_end;
-    if ((attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87)) == OP_SSE && mode & MODE_SSE)
+    if ((attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87)) == OP_SSE &&
+        mode & MODE_SSE)
         return uop_generic;
     if (attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87))
         return uop_generic_checked;
@@ -630,7 +637,8 @@ static struct uop *emit_fused(struct lowering *l, bool test, u32 cc)
     return u;
 }
 
-u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at, struct uop *u)
+u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at,
+                struct uop *u)
 {
     struct lowering l = {.in = in, .at = at, .u = u};
     struct lowering jump = {.in = jcc, .at = at};

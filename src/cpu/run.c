@@ -113,7 +113,8 @@ NOINLINE void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32
     mmu_store_slow(c, linear, size, v);
 }
 
-NOINLINE void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data, u32 size)
+NOINLINE void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data,
+                                   u32 size)
 {
     check_linear(c, u, linear, size, on_stack(u));
     store_bytes(c, linear, data, size);
@@ -199,7 +200,8 @@ static void run_stepped(struct cpu *c)
 static void run_next(struct cpu *c)
 {
     struct jump *j = &c->jumps[(c->rip ^ c->rip >> PAGE_SHIFT) & (JUMPS - 1)];
-    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS && j->uop->fn != uop_stale) {
+    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS &&
+        j->uop->fn != uop_stale) {
         c->r[REG_BLOCK] = c->rip;
         run_uops(c, j->uop);
         return;
@@ -218,7 +220,8 @@ static void run_loop(struct cpu *c)
     for (;;) {
         blocks_new_tag(c);
         c->insn_rip = c->rip;
-        if (UNLIKELY(c->interrupt_shadow && c->left > 0 && !(c->control.event_inject & EVENT_VALID))) {
+        if (UNLIKELY(c->interrupt_shadow && c->left > 0 &&
+                     !(c->control.event_inject & EVENT_VALID))) {
             run_shadowed(c);
             continue;
         }

@@ -27,8 +27,8 @@ enum system_type {
     SYSTEM_TRAP = 15,
 };
 
-#define SELECTOR_TI      BIT(2)
-#define SELECTOR_RPL     3u
+#define SELECTOR_TI  BIT(2)
+#define SELECTOR_RPL 3u
 
 #define RAW_TYPE(raw)    BITS(raw, 43, 40)
 #define RAW_SYSTEM(raw)  (!((raw)&BIT(44)))

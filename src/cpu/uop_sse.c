@@ -20,7 +20,8 @@ static NOINLINE __m128i load16_slow(struct cpu *c, const struct uop *u, u64 line
     return _mm_set_epi64x((s64)high, (s64)low);
 }
 
-static NOINLINE void store16_slow(struct cpu *c, const struct uop *u, u64 linear, __m128i v, bool aligned)
+static NOINLINE void store16_slow(struct cpu *c, const struct uop *u, u64 linear, __m128i v,
+                                  bool aligned)
 {
     union xmm x = vector_xmm(v);
     if (aligned && linear & 15) {

@@ -9,13 +9,13 @@
 
 #include "cpu/internal.h"
 
-#define X87_IE  BIT(0)
-#define X87_ES  BIT(7) /* an unmasked exception is pending */
-#define X87_B   BIT(15)
-#define X87_TOP_SHIFT 11
-#define X87_EXCEPTIONS 0x3fu
+#define X87_IE            BIT(0)
+#define X87_ES            BIT(7) /* an unmasked exception is pending */
+#define X87_B             BIT(15)
+#define X87_TOP_SHIFT     11
+#define X87_EXCEPTIONS    0x3fu
 #define X87_CONTROL_RESET 0x37fu
-#define X87_EMPTY 3u
+#define X87_EMPTY         3u
 
 /* #MF, if an unmasked exception waits. CR0.NE is taken for 1:
  * there is no FERR# line to a PIC here. */
@@ -61,7 +61,8 @@ static inline bool x87_masked(const struct x87 *x)
 }
 
 typedef bool x87_fast(struct x87 *x, const struct insn *in, void *operand);
-x87_fast x87_fast_arithmetic, x87_fast_unary, x87_fast_compare, x87_fast_load, x87_fast_exchange, x87_fast_sign;
+x87_fast x87_fast_arithmetic, x87_fast_unary, x87_fast_compare, x87_fast_load, x87_fast_exchange,
+    x87_fast_sign;
 bool x87_fast_compare_flags(struct x87 *x, const struct insn *in, u64 *flags);
 bool x87_fast_copy(struct x87 *x, const struct insn *in);
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);

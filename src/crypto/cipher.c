@@ -78,7 +78,8 @@ void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8
 }
 
 /* Lengths are at most a page's; OpenSSL's int is no limit. */
-static EVP_CIPHER_CTX *gcm_start(const u8 *key, const u8 *iv, bool encrypt, const void *aad, size_t aad_size)
+static EVP_CIPHER_CTX *gcm_start(const u8 *key, const u8 *iv, bool encrypt, const void *aad,
+                                 size_t aad_size)
 {
     library_start();
     int written;

@@ -30,7 +30,8 @@ bool crypto_equal(const void *a, const void *b, size_t size); /* constant time *
 
 void crypto_sha256(const void *data, size_t size, u8 out[32]);
 void crypto_sha384(const void *data, size_t size, u8 out[48]);
-void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, u8 out[32]);
+void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                        u8 out[32]);
 
 struct crypto_piece {
     const void *data; /* may be NULL where size is 0 */

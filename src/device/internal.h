@@ -10,18 +10,18 @@
 #include "device/pci.h"
 #include "device/virtio.h"
 
-#define BASE_BSP            BIT(8)
-#define BASE_X2APIC         BIT(10)
-#define BASE_ENABLE         BIT(11)
+#define BASE_BSP    BIT(8)
+#define BASE_X2APIC BIT(10)
+#define BASE_ENABLE BIT(11)
 
-#define SVR_ENABLE          0x100u
+#define SVR_ENABLE 0x100u
 
-#define LVT_VECTOR          0xffu
-#define LVT_MASKED          0x10000u
-#define LVT_MODE(lvt)       (((lvt) >> 8) & 7)
-#define LVT_TIMER_MODE      0x60000u
-#define LVT_TIMER_PERIODIC  0x20000u
-#define LVT_TIMER_DEADLINE  0x40000u
+#define LVT_VECTOR         0xffu
+#define LVT_MASKED         0x10000u
+#define LVT_MODE(lvt)      (((lvt) >> 8) & 7)
+#define LVT_TIMER_MODE     0x60000u
+#define LVT_TIMER_PERIODIC 0x20000u
+#define LVT_TIMER_DEADLINE 0x40000u
 
 #define ESR_ILLEGAL_SEND    0x20u
 #define ESR_ILLEGAL_RECEIVE 0x40u

@@ -15,12 +15,12 @@
 #define INDEX_ENTRIES     0x10
 #define VERSION           0x11
 
-#define ENTRY_STATUS      BIT(12)
-#define ENTRY_REMOTE_IRR  BIT(14)
-#define ENTRY_LEVEL       BIT(15)
-#define ENTRY_MASKED      BIT(16)
-#define ENTRY_READ_ONLY   (ENTRY_STATUS | ENTRY_REMOTE_IRR)
-#define ENTRY_WRITABLE    (0xff0000000001ffffull & ~ENTRY_READ_ONLY)
+#define ENTRY_STATUS     BIT(12)
+#define ENTRY_REMOTE_IRR BIT(14)
+#define ENTRY_LEVEL      BIT(15)
+#define ENTRY_MASKED     BIT(16)
+#define ENTRY_READ_ONLY  (ENTRY_STATUS | ENTRY_REMOTE_IRR)
+#define ENTRY_WRITABLE   (0xff0000000001ffffull & ~ENTRY_READ_ONLY)
 
 /* The message of an entry, in the format of message-signalled interrupts. */
 static void ioapic_send(struct ioapic *io, u64 entry)

@@ -11,10 +11,10 @@
 #include "device/irq.h"
 #include "device/timer.h"
 
-#define LAPIC_BASE             0xfee00000ull
-#define LAPIC_SIZE             0x1000
-#define LAPIC_CPUS_MAX         64
-#define LAPIC_TIMER_HZ         CLOCK_HZ /* before the divider */
+#define LAPIC_BASE     0xfee00000ull
+#define LAPIC_SIZE     0x1000
+#define LAPIC_CPUS_MAX 64
+#define LAPIC_TIMER_HZ CLOCK_HZ /* before the divider */
 
 #define LAPIC_MSR_BASE         0x1b
 #define LAPIC_MSR_TSC_DEADLINE 0x6e0

@@ -13,11 +13,11 @@
 #define ECAM_FUNCTION_SIZE 4096
 #define CONFIG_BUS_SIZE    (256u * PCI_CONFIG_SIZE) /* bus 0: 32 devices of 8 functions */
 
-#define BAR_IS_PORTS       0x1u
-#define BAR_IS_64          0x4u
-#define BAR_PREFETCHABLE   0x8u
-#define BAR_LOW_MEMORY     0xfu /* flag bits */
-#define BAR_LOW_PORTS      0x3u
+#define BAR_IS_PORTS     0x1u
+#define BAR_IS_64        0x4u
+#define BAR_PREFETCHABLE 0x8u
+#define BAR_LOW_MEMORY   0xfu /* flag bits */
+#define BAR_LOW_PORTS    0x3u
 
 static u16 pci_command(const struct pci_function *f)
 {

@@ -15,17 +15,17 @@
 #define ELCR_MASK_FIRST 0xf8 /* 0, 1 and 2 are always edge-triggered */
 #define ELCR_MASK_OTHER 0xde /* 8 and 13 */
 
-#define ICW1            0x10
-#define ICW1_ICW4       0x01
-#define ICW1_SINGLE     0x02
-#define ICW4_AUTO_EOI   0x02
-#define ICW4_NESTED     0x10
-#define OCW3            0x08
-#define OCW3_READ       0x02
-#define OCW3_READ_ISR   0x01
-#define OCW3_POLL       0x04
-#define OCW3_SET_MASK   0x40
-#define OCW3_MASK       0x20
+#define ICW1          0x10
+#define ICW1_ICW4     0x01
+#define ICW1_SINGLE   0x02
+#define ICW4_AUTO_EOI 0x02
+#define ICW4_NESTED   0x10
+#define OCW3          0x08
+#define OCW3_READ     0x02
+#define OCW3_READ_ISR 0x01
+#define OCW3_POLL     0x04
+#define OCW3_SET_MASK 0x40
+#define OCW3_MASK     0x20
 
 /* The input of highest priority among `bits`, or PIC_NONE. */
 static int pic_highest(const struct pic_chip *c, u8 bits)

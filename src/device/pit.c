@@ -198,7 +198,7 @@ static u8 counter_status(const struct pit_counter *c, u64 tick)
 static void counter_latch_count(struct pit_counter *c, u64 tick)
 {
     if (c->latched)
-        return; /* the first latch holds until it is read */
+        return;           /* the first latch holds until it is read */
     c->read_high = false; /* a latched count is read from its low byte on */
     c->count_latch = counter_value(c, tick);
     c->latched = c->access == 3 ? 2 : 1;

@@ -16,11 +16,11 @@ enum uart_register {
     UART_SCR = 7,
 };
 
-#define IER_RECEIVE         0x01
-#define IER_TRANSMIT        0x02
-#define IER_LINE            0x04
-#define IER_MODEM           0x08
-#define IER_MASK            0x0f
+#define IER_RECEIVE  0x01
+#define IER_TRANSMIT 0x02
+#define IER_LINE     0x04
+#define IER_MODEM    0x08
+#define IER_MASK     0x0f
 
 #define IIR_NONE            0x01
 #define IIR_MODEM           0x00
@@ -30,28 +30,28 @@ enum uart_register {
 #define IIR_RECEIVE_TIMEOUT 0x0c
 #define IIR_FIFO            0xc0
 
-#define FCR_ENABLE          0x01
-#define FCR_CLEAR_RECEIVE   0x02
-#define FCR_KEPT            0xc9 /* what is not self-clearing */
+#define FCR_ENABLE        0x01
+#define FCR_CLEAR_RECEIVE 0x02
+#define FCR_KEPT          0xc9 /* what is not self-clearing */
 
-#define LCR_DLAB            0x80
+#define LCR_DLAB 0x80
 
-#define MCR_DTR             0x01
-#define MCR_RTS             0x02
-#define MCR_OUT1            0x04
-#define MCR_OUT2            0x08 /* on a PC: connects the interrupt */
-#define MCR_LOOP            0x10
-#define MCR_MASK            0x1f
+#define MCR_DTR  0x01
+#define MCR_RTS  0x02
+#define MCR_OUT1 0x04
+#define MCR_OUT2 0x08 /* on a PC: connects the interrupt */
+#define MCR_LOOP 0x10
+#define MCR_MASK 0x1f
 
-#define LSR_DATA_READY      0x01
-#define LSR_OVERRUN         0x02
-#define LSR_THR_EMPTY       0x20
-#define LSR_TRANSMITTER     0x40
+#define LSR_DATA_READY  0x01
+#define LSR_OVERRUN     0x02
+#define LSR_THR_EMPTY   0x20
+#define LSR_TRANSMITTER 0x40
 
-#define MSR_CTS             0x10
-#define MSR_DSR             0x20
-#define MSR_RI              0x40
-#define MSR_DCD             0x80
+#define MSR_CTS 0x10
+#define MSR_DSR 0x20
+#define MSR_RI  0x40
+#define MSR_DCD 0x80
 
 static u32 uart_capacity(const struct uart *u)
 {

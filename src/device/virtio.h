@@ -10,14 +10,14 @@
 #include "device/dma.h"
 #include "device/pci.h"
 
-#define VIRTIO_QUEUES_MAX         4
-#define VIRTIO_QUEUE_SIZE_MAX     256
-#define VIRTIO_CHAIN_MAX          130 /* buffers in a chain */
-#define VIRTIO_CHAIN_BYTES_MAX    MIB(16)
+#define VIRTIO_QUEUES_MAX      4
+#define VIRTIO_QUEUE_SIZE_MAX  256
+#define VIRTIO_CHAIN_MAX       130 /* buffers in a chain */
+#define VIRTIO_CHAIN_BYTES_MAX MIB(16)
 
-#define VIRTIO_F_INDIRECT_DESC    BIT(28)
-#define VIRTIO_F_VERSION_1        BIT(32)
-#define VIRTIO_F_ACCESS_PLATFORM  BIT(33)
+#define VIRTIO_F_INDIRECT_DESC   BIT(28)
+#define VIRTIO_F_VERSION_1       BIT(32)
+#define VIRTIO_F_ACCESS_PLATFORM BIT(33)
 
 #define VIRTIO_STATUS_ACKNOWLEDGE 0x01
 #define VIRTIO_STATUS_DRIVER      0x02

@@ -6,16 +6,16 @@
  */
 #include "device/virtio_blk.h"
 
-#define F_SIZE_MAX       BIT(1)
-#define F_SEG_MAX        BIT(2)
-#define F_RO             BIT(5)
-#define F_BLK_SIZE       BIT(6)
-#define F_FLUSH          BIT(9)
+#define F_SIZE_MAX BIT(1)
+#define F_SEG_MAX  BIT(2)
+#define F_RO       BIT(5)
+#define F_BLK_SIZE BIT(6)
+#define F_FLUSH    BIT(9)
 
-#define CONFIG_CAPACITY  0
-#define CONFIG_SIZE_MAX  8
-#define CONFIG_SEG_MAX   12
-#define CONFIG_BLK_SIZE  20
+#define CONFIG_CAPACITY 0
+#define CONFIG_SIZE_MAX 8
+#define CONFIG_SEG_MAX  12
+#define CONFIG_BLK_SIZE 20
 
 #define HEADER_SIZE      16
 #define SEGMENT_SIZE_MAX 0x20000u

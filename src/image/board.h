@@ -17,8 +17,8 @@
 #define BOARD_IOAPIC      0xfec00000ull
 #define BOARD_LAPIC       0xfee00000ull
 
-#define BOARD_UART_PORT   0x3f8u
-#define BOARD_UART_IRQ    4u
+#define BOARD_UART_PORT 0x3f8u
+#define BOARD_UART_IRQ  4u
 #define BOARD_PM_PORT                                                                              \
     0x600u /* PM1 event (4 bytes), control (2), at +8 the timer (4), at +12 GPE0 (4) */
 #define BOARD_S5_TYPE     5u /* SLP_TYP that means power off */
@@ -27,10 +27,10 @@
 #define BOARD_RESET_VALUE 0x0eu
 #define BOARD_DEBUG_EXIT  0xf4u
 /* PCI slot s, pin INTA, is line BOARD_PCI_IRQ + s % 4 of the IOAPIC. */
-#define BOARD_PCI_IRQ     16u
-#define BOARD_PCI_SLOTS   8u
+#define BOARD_PCI_IRQ   16u
+#define BOARD_PCI_SLOTS 8u
 
 /* Encryption bit of a guest's page-table entries [cpu 1.3]. */
-#define BOARD_C_BIT       51u
+#define BOARD_C_BIT 51u
 
 #endif

@@ -7,15 +7,15 @@
 #include "base/bytes.h"
 #include "image/internal.h"
 
-#define ELF_MAGIC           0x464c457fu
-#define ELF_CLASS_32        1u
-#define ELF_CLASS_64        2u
-#define ELF_EXECUTABLE      2u
-#define ELF_SHARED          3u
-#define ELF_MACHINE_386     3u
-#define ELF_MACHINE_X64     62u
-#define ELF_LOAD            1u
-#define ELF_SEGMENTS_MAX    24u
+#define ELF_MAGIC        0x464c457fu
+#define ELF_CLASS_32     1u
+#define ELF_CLASS_64     2u
+#define ELF_EXECUTABLE   2u
+#define ELF_SHARED       3u
+#define ELF_MACHINE_386  3u
+#define ELF_MACHINE_X64  62u
+#define ELF_LOAD         1u
+#define ELF_SEGMENTS_MAX 24u
 
 #define MULTIBOOT_HEADER    0x1badb002u
 #define MULTIBOOT_LOADER    0x2badb002u

@@ -3,11 +3,11 @@
 #include "abi/x86.h"
 #include "image/internal.h"
 
-#define SELECTOR_CODE    0x10u
-#define SELECTOR_DATA    0x18u
-#define SEGMENT_CODE64   0xa9bu /* P, code, readable, accessed; L, G */
-#define SEGMENT_CODE32   0xc9bu
-#define SEGMENT_DATA     0xc93u
+#define SELECTOR_CODE  0x10u
+#define SELECTOR_DATA  0x18u
+#define SEGMENT_CODE64 0xa9bu /* P, code, readable, accessed; L, G */
+#define SEGMENT_CODE32 0xc9bu
+#define SEGMENT_DATA   0xc93u
 
 #define PAGE_TABLES_SIZE 0x6000u
 

@@ -66,11 +66,13 @@ struct machine *machine_create(const struct machine_config *config, struct error
     struct machine *m = calloc(1, sizeof *m);
     if (m) {
         m->random = crypto_random_source(config->crypto);
-        m->host.trace = (struct trace){.enabled = config->trace_categories, .clock = &m->host.clock};
+        m->host.trace =
+            (struct trace){.enabled = config->trace_categories, .clock = &m->host.clock};
         if (parts_create(m, config))
             return m;
     }
-    error_set(error, ERROR_MEMORY, "this computer has no room for a machine with %" PRIu64 " MiB of memory",
+    error_set(error, ERROR_MEMORY,
+              "this computer has no room for a machine with %" PRIu64 " MiB of memory",
               config->memory_size >> 20);
     machine_destroy(m);
     return NULL;

@@ -17,10 +17,10 @@ struct host;
 struct machine;
 
 struct machine_config {
-    u64 memory_size;       /* bytes of DRAM */
-    u32 cores;             /* 1..64 */
-    u32 trace_categories;  /* bit per enum trace_category */
-    struct crypto *crypto; /* the platform's randomness; outlives the machine */
+    u64 memory_size;                        /* bytes of DRAM */
+    u32 cores;                              /* 1..64 */
+    u32 trace_categories;                   /* bit per enum trace_category */
+    struct crypto *crypto;                  /* the platform's randomness; outlives the machine */
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* the firmware's persistent store */
     u8 fuses[32];                           /* the chip's secret */

@@ -46,7 +46,7 @@ struct memory_listener {
 struct memory_statistics {
     u64 flips;                    /* view changes, all kinds */
     u64 encryptions, decryptions; /* pages through the cipher */
-    u64 frames_touched;          /* read or written at least once; only these cost host memory */
+    u64 frames_touched;           /* read or written at least once; only these cost host memory */
 };
 
 /* NULL if the address space for `size` cannot be reserved. Untouched frames cost nothing. */

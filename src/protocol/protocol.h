@@ -209,7 +209,8 @@ bool identity_vlek(const u8 stick[SNP_VLEK_STICK_SIZE], u64 tcb, struct ec_priva
 /* A hashstick on its way to one chip. Unwrap: false if it is not for this chip or was changed. */
 void vlek_wrap(const u8 fuses[32], u64 tcb, const u8 iv[12], const u8 stick[SNP_VLEK_STICK_SIZE],
                struct snp_wrapped_vlek *out);
-bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in, u8 stick[SNP_VLEK_STICK_SIZE]);
+bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in,
+                 u8 stick[SNP_VLEK_STICK_SIZE]);
 
 /* --- SNP's keys and signatures as they lie in reports and ID blocks [snp 5.6, 7] -------------- */
 

@@ -62,7 +62,8 @@ void vlek_wrap(const u8 fuses[32], u64 tcb, const u8 iv[12], const u8 stick[SNP_
     crypto_wipe(key, sizeof key);
 }
 
-bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in, u8 stick[SNP_VLEK_STICK_SIZE])
+bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in,
+                 u8 stick[SNP_VLEK_STICK_SIZE])
 {
     u8 key[32], aad[VLEK_AAD_SIZE];
     wrapping_key(fuses, key);

@@ -36,7 +36,8 @@ static void check(const struct insn *in, u32 count)
         const struct operand *o = &in->o[n];
         require(o->kind > OPERAND_NONE && o->kind <= OPERAND_ST && o->reg < 16 && o->size <= 512);
         require(o->kind != OPERAND_SREG || o->reg < SEGS);
-        require((o->kind != OPERAND_MMX && o->kind != OPERAND_ST && o->kind != OPERAND_DR) || o->reg < 8);
+        require((o->kind != OPERAND_MMX && o->kind != OPERAND_ST && o->kind != OPERAND_DR) ||
+                o->reg < 8);
         require(o->kind != OPERAND_GPR8H || o->reg < 4);
         require(o->kind != OPERAND_GPR || (o->size && o->size <= 8));
     }
@@ -44,7 +45,8 @@ static void check(const struct insn *in, u32 count)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    static const u32 modes[] = {MODE_CODE64 | MODE_LMA | MODE_PE, MODE_CODE32 | MODE_PE, 0, MODE_PE};
+    static const u32 modes[] = {MODE_CODE64 | MODE_LMA | MODE_PE, MODE_CODE32 | MODE_PE, 0,
+                                MODE_PE};
     if (!size)
         return 0;
     u32 mode = modes[data[0] & 3];

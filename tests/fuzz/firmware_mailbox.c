@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define CORES       2u
 #define COMMANDS    64u /* of one script */
 
-#define OP_WBINVD   0xff
-#define OP_POKE     0xfe
+#define OP_WBINVD 0xff
+#define OP_POKE   0xfe
 
 /* Made once: keys take longer than all the rest. */
 static u8 store[FIRMWARE_STORE_MAX];

@@ -75,6 +75,7 @@ int main(int argc, char **argv)
         if (e->d_name[0] != '.')
             ok = replay_file(argv[1], e->d_name) && ++files;
     closedir(folder);
-    printf("1..1\n%s 1 - %u inputs and %u mutations of each\n", ok && files ? "ok" : "not ok", files, MUTATIONS);
+    printf("1..1\n%s 1 - %u inputs and %u mutations of each\n", ok && files ? "ok" : "not ok",
+           files, MUTATIONS);
     return ok && files ? 0 : 1;
 }

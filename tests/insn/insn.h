@@ -17,12 +17,12 @@ typedef uint64_t u64;
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-#define CF 0x001u
-#define PF 0x004u
-#define AF 0x010u
-#define ZF 0x040u
-#define SF 0x080u
-#define OF 0x800u
+#define CF         0x001u
+#define PF         0x004u
+#define AF         0x010u
+#define ZF         0x040u
+#define SF         0x080u
+#define OF         0x800u
 #define ARITHMETIC (CF | PF | AF | ZF | SF | OF)
 
 struct test_case {
@@ -93,9 +93,11 @@ int main(void);
 
 /* Operands that carry, overflow, and have every sign. */
 static const u64 edges[] = {
+    // clang-format off
     0, 1, 2, 0x0f, 0x10, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
     0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0x0123456789abcdef, 0x5555555555555555,
     0xaaaaaaaaaaaaaaaa,
+    // clang-format on
 };
 
 #endif

@@ -92,12 +92,21 @@ static u64 multiplications(void)
     for (u32 i = 0; i < COUNT(edges); i++)
         for (u32 k = 0; k < COUNT(edges); k++) {
             u64 low = edges[i], high, flags, narrow = edges[i];
-            __asm__ volatile("mulq %3\n\tpushfq\n\tpop %2" : "+a"(low), "=d"(high), "=r"(flags) : "r"(edges[k]) : "cc");
+            __asm__ volatile("mulq %3\n\tpushfq\n\tpop %2"
+                             : "+a"(low), "=d"(high), "=r"(flags)
+                             : "r"(edges[k])
+                             : "cc");
             h = fold(fold(fold(h, low), high), flags & (CF | OF));
             low = edges[i];
-            __asm__ volatile("imulq %3\n\tpushfq\n\tpop %2" : "+a"(low), "=d"(high), "=r"(flags) : "r"(edges[k]) : "cc");
+            __asm__ volatile("imulq %3\n\tpushfq\n\tpop %2"
+                             : "+a"(low), "=d"(high), "=r"(flags)
+                             : "r"(edges[k])
+                             : "cc");
             h = fold(fold(fold(h, low), high), flags & (CF | OF));
-            __asm__ volatile("mulb %b2\n\tpushfq\n\tpop %1" : "+a"(narrow), "=&r"(flags) : "q"(edges[k]) : "cc");
+            __asm__ volatile("mulb %b2\n\tpushfq\n\tpop %1"
+                             : "+a"(narrow), "=&r"(flags)
+                             : "q"(edges[k])
+                             : "cc");
             h = fold(fold(h, narrow), flags & (CF | OF));
         }
     return h;
@@ -110,7 +119,10 @@ static u64 divisions(void)
     for (u32 i = 0; i < COUNT(edges); i++)
         for (u32 k = 1; k < COUNT(edges); k++) {
             u64 low, high;
-            __asm__ volatile("mulq %2" : "=a"(low), "=d"(high) : "r"(edges[k]), "0"(edges[i]) : "cc");
+            __asm__ volatile("mulq %2"
+                             : "=a"(low), "=d"(high)
+                             : "r"(edges[k]), "0"(edges[i])
+                             : "cc");
             __asm__ volatile("divq %2" : "+a"(low), "+d"(high) : "r"(edges[k]) : "cc");
             h = fold(fold(h, low), high);
             u32 a = (u32)edges[i] >> 1, d = 0, by = (u32)edges[k] | 3;
@@ -128,14 +140,20 @@ static u64 exchanges(void)
             _Alignas(16) u64 pair[2] = {edges[i], edges[k]};
             u64 a = edges[(i + k) % COUNT(edges)], flags, add = edges[k];
             __asm__ volatile("lock cmpxchgq %3, %1\n\tpushfq\n\tpop %2"
-                             : "+a"(a), "+m"(pair[0]), "=&r"(flags) : "r"(edges[k]) : "cc");
+                             : "+a"(a), "+m"(pair[0]), "=&r"(flags)
+                             : "r"(edges[k])
+                             : "cc");
             h = fold(fold(fold(h, a), pair[0]), flags & ARITHMETIC);
-            __asm__ volatile("lock xaddq %0, %1\n\txchgq %0, %2" : "+r"(add), "+m"(pair[0]), "+m"(pair[1]) : : "cc");
+            __asm__ volatile("lock xaddq %0, %1\n\txchgq %0, %2"
+                             : "+r"(add), "+m"(pair[0]), "+m"(pair[1])
+                             :
+                             : "cc");
             h = fold(fold(h, pair[0]), pair[1]);
             u64 low = i & 1 ? pair[0] : 5, high = pair[1];
             __asm__ volatile("lock cmpxchg16b %0\n\tpushfq\n\tpop %3"
                              : "+m"(pair), "+a"(low), "+d"(high), "=&r"(flags)
-                             : "b"(0x1111ul), "c"(0x2222ul) : "cc");
+                             : "b"(0x1111ul), "c"(0x2222ul)
+                             : "cc");
             h = fold(fold(fold(fold(fold(h, pair[0]), pair[1]), low), high), flags & ZF);
         }
     return h;
@@ -153,14 +171,18 @@ static u64 conditions(void)
 {
     u64 h = 0;
     for (u32 i = 0; i < 64; i++) {
-        u64 flags = 2 | (i & 1 ? CF : 0) | (i & 2 ? PF : 0) | (i & 4 ? AF : 0) | (i & 8 ? ZF : 0) | (i & 16 ? SF : 0) |
-                    (i & 32 ? OF : 0);
+        u64 flags = 2 | (i & 1 ? CF : 0) | (i & 2 ? PF : 0) | (i & 4 ? AF : 0) | (i & 8 ? ZF : 0) |
+                    (i & 16 ? SF : 0) | (i & 32 ? OF : 0);
         u64 set = 0, moved = i;
+        // clang-format off
         CONDITION("o") CONDITION("no") CONDITION("b") CONDITION("nb") CONDITION("z") CONDITION("nz") CONDITION("be")
         CONDITION("nbe") CONDITION("s") CONDITION("ns") CONDITION("p") CONDITION("np") CONDITION("l") CONDITION("nl")
         CONDITION("le") CONDITION("nle")
+        // clang-format on
         __asm__ volatile("push %1\n\tpopfq\n\tlahf\n\tsahf\n\tcmc\n\tpushfq\n\tpop %0"
-                         : "=a"(set) : "r"(flags) : "cc");
+                         : "=a"(set)
+                         : "r"(flags)
+                         : "cc");
         h = fold(h, set & ARITHMETIC);
     }
     return h;

@@ -4,23 +4,26 @@
 
 #include <emmintrin.h>
 
+// clang-format off
 static const u32 singles[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x00800000, 0x3f800000, 0xbf800000, 0x40490fdb,
                               0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00001, 0x7f800123, 0x4b7fffff, 0xcf000000};
 static const u64 doubles[] = {0, 0x8000000000000000, 1, 0x000fffffffffffff, 0x0010000000000000, 0x3ff0000000000000,
                               0xbff0000000000000, 0x400921fb54442d18, 0x7fefffffffffffff, 0xffefffffffffffff,
                               0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000001, 0x7ff0000000000123,
                               0x41dfffffffc00000, 0xc1e0000000000000};
+// clang-format on
 
 /* Vector i of a set: four singles, two doubles or four doublewords of integers. */
 static __m128i vector(u32 set, u32 i)
 {
     i %= 16;
     if (set == 0)
-        return _mm_set_epi32((int)singles[(i + 3) & 15], (int)singles[(i + 6) & 15], (int)singles[(i + 9) & 15],
-                             (int)singles[i]);
+        return _mm_set_epi32((int)singles[(i + 3) & 15], (int)singles[(i + 6) & 15],
+                             (int)singles[(i + 9) & 15], (int)singles[i]);
     if (set == 1)
         return _mm_set_epi64x((long long)doubles[(i + 5) & 15], (long long)doubles[i]);
-    return _mm_set_epi64x((long long)edges[(i + 4) & 15], (long long)(edges[i + 2] * 0x0101010101010101u));
+    return _mm_set_epi64x((long long)edges[(i + 4) & 15],
+                          (long long)(edges[i + 2] * 0x0101010101010101u));
 }
 
 static u64 fold_vector(u64 h, __m128i v)
@@ -141,18 +144,35 @@ static u64 memory_moves(void)
     for (u32 i = 0; i < 64; i++) {
         u8 *p = buffer + 4096 - 32 + i;
         __m128i v = vector(2, i);
-        __asm__ volatile("movdqu %1, %0\n\tmovups %0, %2" : "=&x"(v), "+m"(p[0]), "=m"(p[600]) : : "memory");
+        __asm__ volatile("movdqu %1, %0\n\tmovups %0, %2"
+                         : "=&x"(v), "+m"(p[0]), "=m"(p[600])
+                         :
+                         : "memory");
         h = fold_vector(h, v);
-        __asm__ volatile("movlps %1, %0\n\tmovhps %2, %0" : "+x"(v) : "m"(p[3]), "m"(p[100]) : "memory");
-        __asm__ volatile("movss %0, %1\n\tmovsd %0, %2" : : "x"(v), "m"(p[200]), "m"(p[300]) : "memory");
-        __asm__ volatile("movhps %1, %2\n\tmovq %1, %0" : "+m"(p[400]) : "x"(v), "m"(p[500]) : "memory");
+        __asm__ volatile("movlps %1, %0\n\tmovhps %2, %0"
+                         : "+x"(v)
+                         : "m"(p[3]), "m"(p[100])
+                         : "memory");
+        __asm__ volatile("movss %0, %1\n\tmovsd %0, %2"
+                         :
+                         : "x"(v), "m"(p[200]), "m"(p[300])
+                         : "memory");
+        __asm__ volatile("movhps %1, %2\n\tmovq %1, %0"
+                         : "+m"(p[400])
+                         : "x"(v), "m"(p[500])
+                         : "memory");
     }
     for (u32 i = 0; i < 3; i++) {
         __m128i *p = (__m128i *)(void *)(buffer + 4096 * i);
         __m128i v;
         __asm__ volatile("movdqa %1, %0\n\tmovntdq %0, %2\n\tmovaps %0, %3"
-                         : "=&x"(v) : "m"(p[0]), "m"(p[4]), "m"(p[8]) : "memory");
-        __asm__ volatile("maskmovdqu %1, %0" : : "x"(v), "x"(vector(2, i)), "D"(buffer + 8000) : "memory");
+                         : "=&x"(v)
+                         : "m"(p[0]), "m"(p[4]), "m"(p[8])
+                         : "memory");
+        __asm__ volatile("maskmovdqu %1, %0"
+                         :
+                         : "x"(v), "x"(vector(2, i)), "D"(buffer + 8000)
+                         : "memory");
     }
     for (u32 i = 0; i < sizeof buffer; i += 8)
         h = fold(h, *(u64 *)(void *)(buffer + i));

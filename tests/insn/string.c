@@ -132,7 +132,10 @@ static u64 single_steps(void)
     u8 *d = to + 4093;
     for (u32 i = 0; i < 20; i++) {
         u64 a = 0;
-        __asm__ volatile("movsb\n\tlodsw\n\tstosl\n\tmovsq\n\tlodsb\n\tstosb" : "+S"(s), "+D"(d), "+a"(a) : : "memory");
+        __asm__ volatile("movsb\n\tlodsw\n\tstosl\n\tmovsq\n\tlodsb\n\tstosb"
+                         : "+S"(s), "+D"(d), "+a"(a)
+                         :
+                         : "memory");
         h = fold(fold_registers(h, s, d, 0), a);
     }
     return hash_buffers(h);

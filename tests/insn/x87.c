@@ -9,10 +9,12 @@ struct extended {
 };
 
 static const struct extended values[] = {
+    // clang-format off
     {0, 0}, {0, 0x8000}, {1, 0}, {0x8000000000000000, 0}, {0x7fffffffffffffff, 0x8000}, {0x8000000000000000, 1},
     {0x8000000000000000, 0x3fff}, {0x8000000000000000, 0xbfff}, {0xc90fdaa22168c235, 0x4000}, {0xffffffffffffffff, 0x7ffe},
     {0x8000000000000000, 0x7fff}, {0x8000000000000000, 0xffff}, {0xc000000000000001, 0x7fff}, {0x8000000000000123, 0x7fff},
     {0x4000000000000000, 0x4000}, {0xaaaaaaaaaaaaaaab, 0x3ffd}, {0xfffffffffffffffe, 0x403d}, {0x8000000000000001, 0xc01e},
+    // clang-format on
 };
 
 /* FNSAVE's image but for the pointers, which hold addresses, and condition codes that are undefined
@@ -101,7 +103,9 @@ LOAD(arithmetic, "fld1\n\tfadds %0\n\tfmull %0\n\tfiaddl %0\n\tfimuls %0\n\tfico
 
 static u64 fbld(void)
 {
-    static const u8 digits[][10] = {{0}, {0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x80}, {0x12, 0x34, 0x56, 0x78}};
+    static const u8 digits[][10] = {{0},
+                                    {0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x99, 0x80},
+                                    {0x12, 0x34, 0x56, 0x78}};
     u64 h = 0;
     for (u32 i = 0; i < COUNT(digits); i++) {
         __asm__ volatile("fninit\n\tfbld %0" : : "m"(digits[i]));
@@ -116,8 +120,11 @@ static u64 mmx(void)
     u64 h = 0;
     for (u32 i = 0; i < COUNT(edges); i++) {
         u64 out;
-        __asm__ volatile("fninit\n\tfld1\n\tmovq %1, %%mm3\n\tpaddb %1, %%mm3\n\tpunpckhbw %%mm3, %%mm3\n\tpacksswb %1, %%mm3\n\t"
-                         "psllw $3, %%mm3\n\tmovq %%mm3, %0" : "=m"(out) : "m"(edges[i]));
+        __asm__ volatile("fninit\n\tfld1\n\tmovq %1, %%mm3\n\tpaddb %1, %%mm3\n\tpunpckhbw %%mm3, "
+                         "%%mm3\n\tpacksswb %1, %%mm3\n\t"
+                         "psllw $3, %%mm3\n\tmovq %%mm3, %0"
+                         : "=m"(out)
+                         : "m"(edges[i]));
         h = fold_state(fold(h, out), 0);
         __asm__ volatile("fninit\n\tmovd %k0, %%mm1\n\temms\n\tfldz" : : "r"(edges[i]));
         h = fold_state(h, 0);
@@ -131,8 +138,11 @@ static u64 fxsave(void)
     _Alignas(16) u8 image[512], again[512];
     u64 h = 0;
     for (u32 i = 0; i + 1 < COUNT(values); i++) {
-        __asm__ volatile("fninit\n\tfldt %2\n\tfldt %3\n\tfxsave64 %0\n\tfninit\n\tfxrstor64 %0\n\tfxsave64 %1"
-                         : "=m"(image), "=m"(again) : "m"(values[i]), "m"(values[i + 1]) : "memory");
+        __asm__ volatile(
+            "fninit\n\tfldt %2\n\tfldt %3\n\tfxsave64 %0\n\tfninit\n\tfxrstor64 %0\n\tfxsave64 %1"
+            : "=m"(image), "=m"(again)
+            : "m"(values[i]), "m"(values[i + 1])
+            : "memory");
         for (u32 k = 0; k < 160; k++)
             if (k < 3 || (k >= 4 && k < 6) || k >= 32)
                 h = fold(fold(h, image[k]), again[k]);

@@ -27,11 +27,13 @@ static void one_event_in_two_forms(void **state)
     struct trace_sink sink = {.event = record, .context = &recorder};
     struct trace trace = {.enabled = 1u << TRACE_COMMAND, .clock = &clock};
     trace_add_sink(&trace, &sink);
-    trace_event(&trace, TRACE_COMMAND, "LAUNCH_START", "status=%s why=\"%s\"", "POLICY_FAILURE", "a \\ b");
+    trace_event(&trace, TRACE_COMMAND, "LAUNCH_START", "status=%s why=\"%s\"", "POLICY_FAILURE",
+                "a \\ b");
     assert_string_equal(recorder.text,
                         "          42 command LAUNCH_START status=POLICY_FAILURE why=\"a \\ b\"\n");
-    assert_string_equal(recorder.json, "{\"time_ns\":42,\"category\":\"command\",\"event\":\"LAUNCH_START\","
-                                       "\"status\":\"POLICY_FAILURE\",\"why\":\"a \\\\ b\"}\n");
+    assert_string_equal(recorder.json,
+                        "{\"time_ns\":42,\"category\":\"command\",\"event\":\"LAUNCH_START\","
+                        "\"status\":\"POLICY_FAILURE\",\"why\":\"a \\\\ b\"}\n");
     trace_event(&trace, TRACE_KEY, "LOAD", "asid=%d", 1);
     assert_int_equal(recorder.events, 1);
 }
@@ -39,7 +41,8 @@ static void one_event_in_two_forms(void **state)
 static void a_small_buffer_is_not_overrun(void **state)
 {
     (void)state;
-    struct trace_event event = {.category = TRACE_VM, .name = "X", .text = "key=value and=\"more than fits\""};
+    struct trace_event event = {
+        .category = TRACE_VM, .name = "X", .text = "key=value and=\"more than fits\""};
     char out[40];
     for (size_t size = 1; size <= sizeof out; size++) {
         memset(out, 'z', sizeof out);

@@ -24,11 +24,11 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 
-#define BUFFER      HARNESS_DATA
-#define BUFFER_SIZE 8192u
-#define CODE_EXIT   (HARNESS_CODE + 0x100)
+#define BUFFER           HARNESS_DATA
+#define BUFFER_SIZE      8192u
+#define CODE_EXIT        (HARNESS_CODE + 0x100)
 #define BIT_OFFSET_BYTES 1024
-#define TESTS       200000u
+#define TESTS            200000u
 
 struct state {
     u64 r[8];
@@ -119,7 +119,8 @@ static bool map_low(u64 address, size_t size, int protection)
 /* 0 or the signal it ended with. */
 static int run_native(const struct setting *set, struct state *s, const u8 *code, u32 length)
 {
-    static const u8 back[8] = {0x66, 0xea, CODE_EXIT & 0xff, CODE_EXIT >> 8 & 0xff, CODE_EXIT >> 16, 0, 0x33, 0};
+    static const u8 back[8] = {
+        0x66, 0xea, CODE_EXIT & 0xff, CODE_EXIT >> 8 & 0xff, CODE_EXIT >> 16, 0, 0x33, 0};
     bool is32 = set->mode & MODE_CODE32;
     u8 *at = (u8 *)(u64)HARNESS_CODE;
     memcpy(at, code, length);
@@ -133,9 +134,12 @@ static int run_native(const struct setting *set, struct state *s, const u8 *code
 
 static bool ldt_ready(void)
 {
-    struct user_desc code = {.entry_number = 0, .base_addr = HARNESS_CODE, .limit = 0xffff, .contents = 2, .useable = 1};
-    struct user_desc data = {.entry_number = 1, .base_addr = BUFFER, .limit = 0xffff, .contents = 0, .useable = 1};
-    return syscall(SYS_modify_ldt, 1, &code, sizeof code) == 0 && syscall(SYS_modify_ldt, 1, &data, sizeof data) == 0;
+    struct user_desc code = {
+        .entry_number = 0, .base_addr = HARNESS_CODE, .limit = 0xffff, .contents = 2, .useable = 1};
+    struct user_desc data = {
+        .entry_number = 1, .base_addr = BUFFER, .limit = 0xffff, .contents = 0, .useable = 1};
+    return syscall(SYS_modify_ldt, 1, &code, sizeof code) == 0 &&
+           syscall(SYS_modify_ldt, 1, &data, sizeof data) == 0;
 }
 
 static bool native_ready(void)
@@ -167,7 +171,8 @@ static u64 random_next(u64 *seed)
 
 static u32 random_value(u64 *seed)
 {
-    static const u32 edges[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 9, 10};
+    static const u32 edges[] = {0,      1,          0x7f,       0x80,       0xff, 0x7fff, 0x8000,
+                                0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 9,    10};
     u64 r = random_next(seed);
     return r & 1 ? (u32)(r >> 32) : edges[(r >> 8) % ARRAY_SIZE(edges)];
 }
@@ -231,7 +236,8 @@ static bool aim(const struct setting *set, struct state *s, const struct insn *i
         s->r[in->o[1].reg] = (u32)random_next(seed) % (8 * BIT_OFFSET_BYTES);
     }
     if (in->base == REG_ZERO && in->index == REG_ZERO)
-        return in->disp >= (s64)start + 64 && in->disp < (s64)start + BUFFER_SIZE - 64 - BIT_OFFSET_BYTES;
+        return in->disp >= (s64)start + 64 &&
+               in->disp < (s64)start + BUFFER_SIZE - 64 - BIT_OFFSET_BYTES;
     if (in->base == in->index || in->base == RSP) /* the stack stays where it is */
         return false;
     u32 rest = target - (u32)in->disp;
@@ -253,7 +259,8 @@ static bool result_undefined(const struct insn *in, const struct state *s)
     return in->opsize == 2 && (count & 31) > 16;
 }
 
-static bool prepare(const struct setting *set, struct state *s, struct insn *in, u8 code[16], u64 *seed)
+static bool prepare(const struct setting *set, struct state *s, struct insn *in, u8 code[16],
+                    u64 *seed)
 {
     u32 start = BUFFER - set->data_base;
     do
@@ -284,15 +291,15 @@ static void set_segments(struct cpu *c, const struct setting *set)
     for (u32 i = 0; i <= SEG_DS; i++) {
         c->seg[i].base = i == SEG_CS ? HARNESS_CODE : set->data_base;
         c->seg[i].limit = 0xffff;
-        c->seg[i].attributes &= (u16)~(SEG_DB | SEG_G);
+        c->seg[i].attributes &= (u16) ~(SEG_DB | SEG_G);
     }
     c->rip = 0;
     segment_update(c);
     cpu_update_mode(c);
 }
 
-static u64 run_core(struct harness *h, const struct setting *set, const struct state *before, struct state *after,
-                    const u8 *code, u32 length)
+static u64 run_core(struct harness *h, const struct setting *set, const struct state *before,
+                    struct state *after, const u8 *code, u32 length)
 {
     struct cpu *c = h->cpu;
     harness_reset(h, HARNESS_32);
@@ -322,7 +329,8 @@ static int signal_of(u64 exit_code)
     }
 }
 
-static const char *compare(const struct insn *in, const struct state *native, const struct state *core)
+static const char *compare(const struct insn *in, const struct state *native,
+                           const struct state *core)
 {
     static const char *const names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     for (u32 i = 0; i < 8; i++)
@@ -333,8 +341,9 @@ static const char *compare(const struct insn *in, const struct state *native, co
     return (native->flags ^ core->flags) & mask ? "flags" : NULL;
 }
 
-static void print_difference(const char *what, const struct insn *in, const u8 *code, const struct state *before,
-                             const struct state *native, const struct state *core)
+static void print_difference(const char *what, const struct insn *in, const u8 *code,
+                             const struct state *before, const struct state *native,
+                             const struct state *core)
 {
     printf("# %s: %s:", what, in->op->name);
     for (u32 i = 0; i < in->length; i++)
@@ -352,9 +361,9 @@ static void print_difference(const char *what, const struct insn *in, const u8 *
 }
 
 /* One instruction in both; NULL or what differs. */
-static const char *try_one(struct harness *h, const struct setting *set, const struct insn *in, const u8 *code,
-                           const struct state *before, const u8 pattern[BUFFER_SIZE], struct state *native,
-                           struct state *core)
+static const char *try_one(struct harness *h, const struct setting *set, const struct insn *in,
+                           const u8 *code, const struct state *before,
+                           const u8 pattern[BUFFER_SIZE], struct state *native, struct state *core)
 {
     static u8 result[BUFFER_SIZE];
     u8 *buffer = (u8 *)(u64)BUFFER;

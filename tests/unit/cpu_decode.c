@@ -89,8 +89,10 @@ static const struct {
     {ZYDIS_MNEMONIC_CLFLUSHOPT, "memory size", "a line, named by one byte"},
     {ZYDIS_MNEMONIC_CLWB, "memory size", "a line, named by one byte"},
     {ZYDIS_MNEMONIC_LEA, "segment", "not used"},
-    {ZYDIS_MNEMONIC_JMP, "memory size", "AMD: 66 makes it 16 bits, REX.W does nothing to far pointers (Zen 5)"},
-    {ZYDIS_MNEMONIC_CALL, "memory size", "AMD: 66 makes it 16 bits, REX.W does nothing to far pointers (Zen 5)"},
+    {ZYDIS_MNEMONIC_JMP, "memory size",
+     "AMD: 66 makes it 16 bits, REX.W does nothing to far pointers (Zen 5)"},
+    {ZYDIS_MNEMONIC_CALL, "memory size",
+     "AMD: 66 makes it 16 bits, REX.W does nothing to far pointers (Zen 5)"},
     {ZYDIS_MNEMONIC_JMP, "register", "AMD: 66 makes it 16 bits (Zen 5)"},
     {ZYDIS_MNEMONIC_CALL, "register", "AMD: 66 makes it 16 bits (Zen 5)"},
     {ZYDIS_MNEMONIC_LSS, "register", "AMD: REX.W does nothing to far pointers (Zen 5)"},
@@ -100,6 +102,7 @@ static const struct {
 
 /* Two names for one instruction: Zydis's, ours. */
 static const char *const aliases[][2] = {
+    // clang-format off
     {"movsb", "movs"},           {"movsw", "movs"},       {"movsd", "movs"},         {"movsq", "movs"},
     {"cmpsb", "cmps"},           {"cmpsw", "cmps"},       {"cmpsd", "cmps"},         {"cmpsq", "cmps"},
     {"stosb", "stos"},           {"stosw", "stos"},       {"stosd", "stos"},         {"stosq", "stos"},
@@ -116,6 +119,7 @@ static const char *const aliases[][2] = {
     {"xrstors64", "xrstors"},    {"nop", "endbr32"},      {"nop", "endbr64"},        {"fdisi8087_nop", "fnop"},
     {"feni8087_nop", "fnop"},    {"fsetpm287_nop", "fnop"}, {"fstpnce", "fstp"},     {"prefetchw", "prefetch"},
     {"prefetchwt1", "prefetch"},
+    // clang-format on
 };
 
 /* --- Comparison ------------------------------------------------------------------------------- */
@@ -130,9 +134,10 @@ struct oracle {
 
 static void oracle_create(struct oracle *o)
 {
-    static const ZydisMachineMode machine[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LEGACY_32,
-                                               ZYDIS_MACHINE_MODE_LEGACY_16};
-    static const ZydisStackWidth stack[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
+    static const ZydisMachineMode machine[] = {
+        ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_MACHINE_MODE_LEGACY_16};
+    static const ZydisStackWidth stack[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32,
+                                            ZYDIS_STACK_WIDTH_16};
     memset(o, 0, sizeof *o);
     const char *given = getenv("SOFTSEV_SEED");
     o->seed = (given ? strtoull(given, NULL, 0) : (u64)time(NULL) * 0x9e3779b97f4a7c15ull) | 1;
@@ -154,7 +159,8 @@ static ZydisRegister zydis_register(const struct operand *o)
     case OPERAND_GPR:
         switch (o->size) {
         case 1:
-            return (ZydisRegister)((o->reg < 4 ? ZYDIS_REGISTER_AL : ZYDIS_REGISTER_SPL - 4) + o->reg);
+            return (ZydisRegister)((o->reg < 4 ? ZYDIS_REGISTER_AL : ZYDIS_REGISTER_SPL - 4) +
+                                   o->reg);
         case 2:
             return (ZydisRegister)(ZYDIS_REGISTER_AX + o->reg);
         case 4:
@@ -181,7 +187,8 @@ static ZydisRegister zydis_register(const struct operand *o)
 
 static ZydisRegister address_register(u8 reg, u8 size)
 {
-    struct operand o = {.kind = reg == REG_ZERO ? OPERAND_NONE : OPERAND_GPR, .reg = reg, .size = size};
+    struct operand o = {
+        .kind = reg == REG_ZERO ? OPERAND_NONE : OPERAND_GPR, .reg = reg, .size = size};
     return zydis_register(&o);
 }
 
@@ -221,7 +228,9 @@ static const char *compare_operand(const struct insn *in, u32 n, const ZydisDeco
     case OPERAND_IMM:
         if (z->type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
             return "kind";
-        return (z->imm.value.u ^ (in->opcode == 0xc8 && n == 1 ? in->imm2 : in->imm)) & mask ? "immediate" : NULL;
+        return (z->imm.value.u ^ (in->opcode == 0xc8 && n == 1 ? in->imm2 : in->imm)) & mask
+                   ? "immediate"
+                   : NULL;
     case OPERAND_REL:
         if (z->type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !z->imm.is_relative)
             return "kind";
@@ -358,9 +367,11 @@ static void report(struct oracle *o, const char *what, const u8 *bytes, u32 coun
     if (ZYAN_SUCCESS(theirs)) {
         ZydisFormatter formatter;
         ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-        ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text, sizeof text, 0, NULL);
+        ZydisFormatterFormatInstruction(&formatter, &z, operands, z.operand_count_visible, text,
+                                        sizeof text, 0, NULL);
     }
-    printf("# %s: mode %u, ours %s (%u), Zydis %s:", what, 64 >> mode, in.op ? in.op->name : "-", in.length, text);
+    printf("# %s: mode %u, ours %s (%u), Zydis %s:", what, 64 >> mode, in.op ? in.op->name : "-",
+           in.length, text);
     for (u32 i = 0; i < count && i < 15; i++)
         printf(" %02x", bytes[i]);
     printf("\n");
@@ -386,8 +397,8 @@ static u64 random_next(struct oracle *o)
 
 static u8 random_prefix(struct oracle *o)
 {
-    static const u8 prefixes[] = {0x66, 0x66, 0xf2, 0xf3, 0xf2, 0xf3, 0x67, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
-                                  0x40, 0x41, 0x44, 0x48, 0x48, 0x4f};
+    static const u8 prefixes[] = {0x66, 0x66, 0xf2, 0xf3, 0xf2, 0xf3, 0x67, 0xf0, 0x26, 0x2e,
+                                  0x36, 0x3e, 0x64, 0x65, 0x40, 0x41, 0x44, 0x48, 0x48, 0x4f};
     return prefixes[random_next(o) % ARRAY_SIZE(prefixes)];
 }
 
@@ -525,16 +536,26 @@ static void amd_instructions_have_their_names(void **state)
         u32 mode;
         u32 id; /* INSN_COUNT: #UD */
     } cases[] = {
-        {{0xf2, 0x0f, 0x01, 0xff}, MODE_64, INSN_pvalidate},  {{0xf2, 0x0f, 0x01, 0xff}, MODE_16, INSN_pvalidate},
-        {{0xf3, 0x0f, 0x01, 0xff}, MODE_64, INSN_psmash},     {{0xf3, 0x0f, 0x01, 0xff}, MODE_32, INSN_COUNT},
-        {{0xf3, 0x0f, 0x01, 0xfe}, MODE_64, INSN_rmpadjust},  {{0xf2, 0x0f, 0x01, 0xfe}, MODE_64, INSN_rmpupdate},
-        {{0xf3, 0x0f, 0x01, 0xfd}, MODE_64, INSN_rmpquery},   {{0xf2, 0x0f, 0x01, 0xfd}, MODE_64, INSN_rmpread},
-        {{0xf3, 0x0f, 0x01, 0xd9}, MODE_64, INSN_vmgexit},    {{0xf2, 0x0f, 0x01, 0xd9}, MODE_32, INSN_vmgexit},
-        {{0x0f, 0x01, 0xd9}, MODE_64, INSN_vmmcall},          {{0x0f, 0x01, 0xc1}, MODE_64, INSN_COUNT},
-        {{0x0f, 0x01, 0xfd}, MODE_64, INSN_rdpru},            {{0xf3, 0x0f, 0x09}, MODE_64, INSN_wbnoinvd},
-        {{0xf0, 0x0f, 0x22, 0xc0}, MODE_32, INSN_mov_to_cr},  {{0xf0, 0x0f, 0x22, 0xd0}, MODE_32, INSN_COUNT},
-        {{0xf3, 0x41, 0x90}, MODE_64, INSN_xchg},             {{0xf3, 0x90}, MODE_64, INSN_pause},
-        {{0x41, 0x66, 0x90}, MODE_64, INSN_nop},              {{0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
+        {{0xf2, 0x0f, 0x01, 0xff}, MODE_64, INSN_pvalidate},
+        {{0xf2, 0x0f, 0x01, 0xff}, MODE_16, INSN_pvalidate},
+        {{0xf3, 0x0f, 0x01, 0xff}, MODE_64, INSN_psmash},
+        {{0xf3, 0x0f, 0x01, 0xff}, MODE_32, INSN_COUNT},
+        {{0xf3, 0x0f, 0x01, 0xfe}, MODE_64, INSN_rmpadjust},
+        {{0xf2, 0x0f, 0x01, 0xfe}, MODE_64, INSN_rmpupdate},
+        {{0xf3, 0x0f, 0x01, 0xfd}, MODE_64, INSN_rmpquery},
+        {{0xf2, 0x0f, 0x01, 0xfd}, MODE_64, INSN_rmpread},
+        {{0xf3, 0x0f, 0x01, 0xd9}, MODE_64, INSN_vmgexit},
+        {{0xf2, 0x0f, 0x01, 0xd9}, MODE_32, INSN_vmgexit},
+        {{0x0f, 0x01, 0xd9}, MODE_64, INSN_vmmcall},
+        {{0x0f, 0x01, 0xc1}, MODE_64, INSN_COUNT},
+        {{0x0f, 0x01, 0xfd}, MODE_64, INSN_rdpru},
+        {{0xf3, 0x0f, 0x09}, MODE_64, INSN_wbnoinvd},
+        {{0xf0, 0x0f, 0x22, 0xc0}, MODE_32, INSN_mov_to_cr},
+        {{0xf0, 0x0f, 0x22, 0xd0}, MODE_32, INSN_COUNT},
+        {{0xf3, 0x41, 0x90}, MODE_64, INSN_xchg},
+        {{0xf3, 0x90}, MODE_64, INSN_pause},
+        {{0x41, 0x66, 0x90}, MODE_64, INSN_nop},
+        {{0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
     };
     for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
         struct insn in;

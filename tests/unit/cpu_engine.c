@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-#define RUN(h, ...) harness_code(h, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), &done)
+#define RUN(h, ...)                                                                                \
+    harness_code(h, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), &done)
 
 static u64 done;
 
@@ -32,8 +33,8 @@ static struct harness *begin(void **state, enum harness_mode mode)
 static void a_snippet_runs_to_its_hlt(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    u64 exit = RUN(h, 0xb8, 5, 0, 0, 0,          /* mov eax, 5 */
-                   0x48, 0x8d, 0x58, 0x07);      /* lea rbx, [rax + 7] */
+    u64 exit = RUN(h, 0xb8, 5, 0, 0, 0,     /* mov eax, 5 */
+                   0x48, 0x8d, 0x58, 0x07); /* lea rbx, [rax + 7] */
     assert_int_equal(exit, EXIT_HLT);
     assert_int_equal(h->cpu->r[RBX], 12);
     assert_int_equal(h->cpu->rip, HARNESS_CODE + 9);
@@ -71,12 +72,12 @@ static void the_budget_ends_at_any_instruction(void **state)
 static void calls_and_returns_find_their_way(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0xb9, 100, 0, 0, 0,             /* mov ecx, 100 */
-        0xe8, 0x05, 0, 0, 0,               /* l: call f */
-        0xff, 0xc9,                        /* dec ecx */
-        0x75, 0xf7,                        /* jnz l */
-        0xf4,                              /* hlt */
-        0x48, 0xff, 0xc0, 0xc3);           /* f: inc rax; ret */
+    RUN(h, 0xb9, 100, 0, 0, 0,   /* mov ecx, 100 */
+        0xe8, 0x05, 0, 0, 0,     /* l: call f */
+        0xff, 0xc9,              /* dec ecx */
+        0x75, 0xf7,              /* jnz l */
+        0xf4,                    /* hlt */
+        0x48, 0xff, 0xc0, 0xc3); /* f: inc rax; ret */
     assert_int_equal(h->cpu->r[RAX], 100);
     assert_int_equal(h->cpu->r[RSP], HARNESS_STACK);
     assert_int_equal(done, 1 + 100 * 5);
@@ -86,9 +87,9 @@ static void a_fault_gives_back_what_was_not_done(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
     harness_page(h, HARNESS_DATA, 0);
-    u64 exit = RUN(h, 0xff, 0xc0,                                /* inc eax */
-                   0xbb, 0, 0, 0x20, 0,                          /* mov ebx, HARNESS_DATA */
-                   0x89, 0x43, 0x08,                             /* mov [rbx + 8], eax */
+    u64 exit = RUN(h, 0xff, 0xc0,       /* inc eax */
+                   0xbb, 0, 0, 0x20, 0, /* mov ebx, HARNESS_DATA */
+                   0x89, 0x43, 0x08,    /* mov [rbx + 8], eax */
                    0xff, 0xc0, 0xff, 0xc0);
     harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
@@ -103,10 +104,10 @@ static void code_that_changes_itself_is_decoded_again(void **state)
     struct harness *h = begin(state, HARNESS_64);
     for (u32 i = 0; i < 3; i++) {
         harness_reset(h, HARNESS_64);
-        RUN(h, 0xbb, 0, 0, 1, 0,     /* mov ebx, HARNESS_CODE */
-            0xb0, 9,                 /* mov al, 9 */
-            0x88, 0x43, 0x0b,        /* mov [rbx + 11], al: the immediate below */
-            0xb1, 1);                /* mov cl, 1 */
+        RUN(h, 0xbb, 0, 0, 1, 0, /* mov ebx, HARNESS_CODE */
+            0xb0, 9,             /* mov al, 9 */
+            0x88, 0x43, 0x0b,    /* mov [rbx + 11], al: the immediate below */
+            0xb1, 1);            /* mov cl, 1 */
         assert_int_equal(h->cpu->r[RCX], 9);
         assert_int_equal(done, 4);
     }
@@ -116,20 +117,20 @@ static void a_patched_jump_target_is_seen(void **state)
 {
     /* f: inc eax; ret is called twice; in between its first byte pair becomes dec eax. */
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0xe8, 0x12, 0, 0, 0,              /* call f */
-        0xbb, 0x17, 0, 1, 0,                 /* mov ebx, f */
-        0xc6, 0x43, 0x01, 0xc8,              /* mov byte [rbx + 1], c8 */
-        0xe8, 0x04, 0, 0, 0,                 /* call f */
-        0xf4, 0x90, 0x90, 0x90,
-        0xff, 0xc0, 0xc3);                   /* f */
+    RUN(h, 0xe8, 0x12, 0, 0, 0,                    /* call f */
+        0xbb, 0x17, 0, 1, 0,                       /* mov ebx, f */
+        0xc6, 0x43, 0x01, 0xc8,                    /* mov byte [rbx + 1], c8 */
+        0xe8, 0x04, 0, 0, 0,                       /* call f */
+        0xf4, 0x90, 0x90, 0x90, 0xff, 0xc0, 0xc3); /* f */
     assert_int_equal(h->cpu->r[RAX], 0);
     assert_int_equal(done, 8);
 }
 
 static void an_instruction_in_two_pages_runs(void **state)
 {
-    static const u8 code[] = {0xb9, 10, 0, 0, 0,  /* mov ecx, 10 */
-                              0x48, 0x05, 1, 0, 0, 0, /* l: add rax, 1, three bytes in each page */
+    static const u8 code[] = {0xb9, 10,   0,    0,    0, /* mov ecx, 10 */
+                              0x48, 0x05, 1,    0,    0,
+                              0, /* l: add rax, 1, three bytes in each page */
                               0xff, 0xc9, 0x75, 0xf6, 0xf4};
     struct harness *h = begin(state, HARNESS_64);
     u64 at = HARNESS_CODE + PAGE_SIZE - 8;

@@ -19,10 +19,10 @@
 #include <stdlib.h>
 
 /* where no random value leads: its bytes differ behind the instruction */
-#define CODE      0x2d7000u
+#define CODE        0x2d7000u
 #define CODE_OFFSET 0x800u
-#define DATA      HARNESS_DATA
-#define DATA_SIZE (4 * PAGE_SIZE)
+#define DATA        HARNESS_DATA
+#define DATA_SIZE   (4 * PAGE_SIZE)
 
 static u64 option_seed = 1, option_count = 100000;
 static const char *option_only;
@@ -70,8 +70,10 @@ static bool chance(struct fuzz *f, u32 percent)
 /* Values at the edges as often as in between. */
 static u64 interesting(struct fuzz *f)
 {
+    // clang-format off
     static const u64 edge[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
                                0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe};
+    // clang-format on
     switch (below(f, 4)) {
     case 0:
         return edge[below(f, ARRAY_SIZE(edge))];
@@ -137,7 +139,8 @@ static bool harmless(const struct insn *in)
 static bool wanted(struct fuzz *f)
 {
     const struct insn *in = &f->in;
-    if (decode(&f->in, f->bytes, 15, f->h.cpu->mode) != DECODE_OK || in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_CPL0))
+    if (decode(&f->in, f->bytes, 15, f->h.cpu->mode) != DECODE_OK ||
+        in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_CPL0))
         return false;
     if (undefined_result(in) || !harmless(in))
         return false;
@@ -161,9 +164,11 @@ static bool next_instruction(struct fuzz *f)
 
 static void random_x87(struct fuzz *f, u8 *st)
 {
-    static const u16 exponent[] = {0x3fff, 0xbfff, 0, 0x8000, 0x7fff, 0xffff, 0x0001, 0x7ffe, 0x403e, 0x4000};
+    static const u16 exponent[] = {0x3fff, 0xbfff, 0,      0x8000, 0x7fff,
+                                   0xffff, 0x0001, 0x7ffe, 0x403e, 0x4000};
     u64 mantissa = next_random(f) | BIT(63);
-    u16 sign_exponent = chance(f, 50) ? exponent[below(f, ARRAY_SIZE(exponent))] : (u16)(0x3fff + below(f, 100) - 50);
+    u16 sign_exponent = chance(f, 50) ? exponent[below(f, ARRAY_SIZE(exponent))]
+                                      : (u16)(0x3fff + below(f, 100) - 50);
     if (chance(f, 30))
         mantissa = BIT(63);
     if ((sign_exponent & 0x7fff) == 0)
@@ -174,16 +179,19 @@ static void random_x87(struct fuzz *f, u8 *st)
 
 static void random_xmm(struct fuzz *f, u8 *xmm)
 {
+    // clang-format off
     static const u32 single[] = {0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
                                  1, 0x00800000, 0x7f7fffff, 0x4b000001, 0x40490fdb, 0x4f000000, 0xcf000000};
     static const u64 wide[] = {0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
                                0x7ff8000000000000, 0x7ff0000000000001, 1, 0x0010000000000000, 0x7fefffffffffffff,
                                0x41e0000000000000, 0xc1e0000000000000, 0x43e0000000000000, 0x4330000000000001};
+    // clang-format on
     u64 kind = below(f, 4);
     for (u32 i = 0; i < 16; i += 8) {
         u64 v = interesting(f);
         if (kind == 0)
-            v = single[below(f, ARRAY_SIZE(single))] | (u64)single[below(f, ARRAY_SIZE(single))] << 32;
+            v = single[below(f, ARRAY_SIZE(single))] | (u64)single[below(f, ARRAY_SIZE(single))]
+                                                           << 32;
         else if (kind == 1)
             v = wide[below(f, ARRAY_SIZE(wide))];
         else if (kind == 2) /* near one */
@@ -198,7 +206,8 @@ static void random_state(struct fuzz *f)
     memset(s, 0, sizeof *s);
     for (u32 i = 0; i < 16; i++)
         s->gpr[i] = interesting(f);
-    s->rflags = (next_random(f) & (RFLAGS_ARITHMETIC | (chance(f, 20) ? RFLAGS_DF : 0))) | RFLAGS_ONE;
+    s->rflags =
+        (next_random(f) & (RFLAGS_ARITHMETIC | (chance(f, 20) ? RFLAGS_DF : 0))) | RFLAGS_ONE;
     s->gpr[RSP] = DATA + DATA_SIZE / 2 + 8 * below(f, 16) + (chance(f, 5) ? below(f, 8) : 0);
     u16 control = 0x37f;
     if (chance(f, 50))
@@ -232,8 +241,10 @@ static u64 target_address(struct fuzz *f, u32 size)
  * the kernel's half. */
 static u64 nowhere(struct fuzz *f)
 {
+    // clang-format off
     static const u64 page[] = {0, DATA - PAGE_SIZE, DATA + DATA_SIZE, 0x8000000000000000, 0x0000800000000000,
                                0xffff7ffffffff000, 0xffff800000000000, 0xfffffffffffff000};
+    // clang-format on
     return page[below(f, ARRAY_SIZE(page))] + below(f, PAGE_SIZE);
 }
 
@@ -277,9 +288,13 @@ static void steer(struct fuzz *f)
         return;
     }
     u8 solve = in->base != REG_ZERO ? in->base : in->index;
-    u64 rest = (u64)in->disp + (in->base != REG_ZERO && in->index != REG_ZERO && in->index != in->base ? r[in->index] << in->scale : 0);
+    u64 rest =
+        (u64)in->disp + (in->base != REG_ZERO && in->index != REG_ZERO && in->index != in->base
+                             ? r[in->index] << in->scale
+                             : 0);
     if (in->base != REG_ZERO)
-        r[solve] = in->index == in->base ? (target - rest) / ((1u << in->scale) + 1) : target - rest;
+        r[solve] =
+            in->index == in->base ? (target - rest) / ((1u << in->scale) + 1) : target - rest;
     else
         r[solve] = (target - rest) >> in->scale;
     if (in->op->id == INSN_xlat)
@@ -375,8 +390,10 @@ static void report(struct fuzz *f, const char *what, u64 host, u64 core)
     char hex[48] = "";
     for (u32 i = 0; i < f->in.length; i++)
         snprintf(hex + 3 * i, 4, "%02x ", f->bytes[i]);
-    printf("# case %" PRIu64 " %s [%s] %s: %s host %" PRIx64 " core %" PRIx64 " (vectors %" PRIu64 " %" PRIu64 ")\n", f->cases,
-           f->in.op->name, hex, f->direct ? "exec" : "block", what, host, core, f->host.vector, f->core.vector);
+    printf("# case %" PRIu64 " %s [%s] %s: %s host %" PRIx64 " core %" PRIx64 " (vectors %" PRIu64
+           " %" PRIu64 ")\n",
+           f->cases, f->in.op->name, hex, f->direct ? "exec" : "block", what, host, core,
+           f->host.vector, f->core.vector);
 }
 
 /* Which of several flags come with an exception that is not masked is no processor's business but
@@ -417,7 +434,8 @@ static bool compare_fx(struct fuzz *f)
         u64 x = load_le64(a + i) & mask, y = load_le64(b + i) & mask;
         if (x != y) {
             char name[16];
-            snprintf(name, sizeof name, "%s%u.%u", st ? "ST" : "XMM", (st ? i - 32 : i - 160) / 16, i / 8 & 1);
+            snprintf(name, sizeof name, "%s%u.%u", st ? "ST" : "XMM", (st ? i - 32 : i - 160) / 16,
+                     i / 8 & 1);
             report(f, name, x, y);
             return false;
         }
@@ -532,8 +550,9 @@ static void print_statistics(const struct fuzz *f)
     u32 kinds = 0;
     for (u32 i = 0; i < INSN_COUNT; i++)
         kinds += f->seen[i] != 0;
-    printf("# seed %" PRIu64 ": %" PRIu64 " cases, %u instructions, %" PRIu64 " with memory, %" PRIu64 " faults, %" PRIu64
-           " not on this processor, %" PRIu64 " mismatches\n",
+    printf("# seed %" PRIu64 ": %" PRIu64 " cases, %u instructions, %" PRIu64
+           " with memory, %" PRIu64 " faults, %" PRIu64 " not on this processor, %" PRIu64
+           " mismatches\n",
            option_seed, f->cases, kinds, f->with_memory, f->faults, f->skipped, f->mismatches);
     if (!option_statistics)
         return;
@@ -574,6 +593,7 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_instructions_do_what_the_processor_does)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_instructions_do_what_the_processor_does)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

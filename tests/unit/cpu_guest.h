@@ -30,17 +30,17 @@
 #define GUEST_BASE MIB(8)
 
 /* Guest addresses. */
-#define PML4       0x1000ull /* PDPT, PD and the PT of the first 2 MiB follow */
-#define PT         0x4000ull
-#define GDT        0x5000ull
-#define TSS        0x5800ull
-#define IDT        0x6000ull
-#define STACK      0x8000ull /* top */
-#define IST1       0xa000ull /* top */
-#define USTACK     0xc000ull /* top */
-#define CODE       0x10000ull
-#define HANDLERS   0x11000ull
-#define DATA       0x20000ull
+#define PML4     0x1000ull /* PDPT, PD and the PT of the first 2 MiB follow */
+#define PT       0x4000ull
+#define GDT      0x5000ull
+#define TSS      0x5800ull
+#define IDT      0x6000ull
+#define STACK    0x8000ull /* top */
+#define IST1     0xa000ull /* top */
+#define USTACK   0xc000ull /* top */
+#define CODE     0x10000ull
+#define HANDLERS 0x11000ull
+#define DATA     0x20000ull
 
 enum {
     SEL_CODE64 = 0x08,

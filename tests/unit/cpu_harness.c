@@ -23,7 +23,8 @@ static void make_tables(struct harness *h)
     put_entry(h, 0, 0, (TABLES + 1 * PAGE_SIZE) | bits);
     put_entry(h, 1, 0, (TABLES + 2 * PAGE_SIZE) | bits);
     for (u32 i = 0; i < HARNESS_MEMORY >> 21; i++)
-        put_entry(h, 2, i, i < 2 ? (TABLES + (3 + i) * PAGE_SIZE) | bits : (u64)i << 21 | PTE_PS | bits);
+        put_entry(h, 2, i,
+                  i < 2 ? (TABLES + (3 + i) * PAGE_SIZE) | bits : (u64)i << 21 | PTE_PS | bits);
     for (u32 i = 0; i < 1024; i++)
         put_entry(h, 3 + i / 512, i % 512, (u64)i << PAGE_SHIFT | bits);
 }
@@ -61,10 +62,12 @@ void harness_destroy(struct harness *h)
 static void set_segments(struct cpu *c, enum harness_mode mode)
 {
     u16 dpl = mode == HARNESS_64_USER ? 3u << SEG_DPL_SHIFT : 0;
-    u16 common = (u16)(SEG_P | SEG_S | SEG_RW | SEG_A | dpl | (mode == HARNESS_16 ? 0 : SEG_G | SEG_DB));
+    u16 common =
+        (u16)(SEG_P | SEG_S | SEG_RW | SEG_A | dpl | (mode == HARNESS_16 ? 0 : SEG_G | SEG_DB));
     u32 limit = mode == HARNESS_16 ? 0xffff : 0xffffffffu;
     for (u32 i = 0; i < SEGS; i++)
-        c->seg[i] = (struct segment){.selector = (u16)(0x10 | (dpl ? 3 : 0)), .attributes = common, .limit = limit};
+        c->seg[i] = (struct segment){
+            .selector = (u16)(0x10 | (dpl ? 3 : 0)), .attributes = common, .limit = limit};
     u16 code = (u16)(common | SEG_CODE);
     if (mode >= HARNESS_64)
         code = (u16)((code & ~SEG_DB) | SEG_L);
@@ -86,7 +89,8 @@ void harness_reset(struct harness *h, enum harness_mode mode)
     memset(c->xmm, 0, sizeof c->xmm);
     set_segments(c, mode);
     c->cpl = mode == HARNESS_64_USER ? 3 : 0;
-    c->cr0 = CR0_ET | CR0_NE | CR0_MP | (mode == HARNESS_16 ? 0 : CR0_PE) | (mode >= HARNESS_64 ? CR0_PG : 0);
+    c->cr0 = CR0_ET | CR0_NE | CR0_MP | (mode == HARNESS_16 ? 0 : CR0_PE) |
+             (mode >= HARNESS_64 ? CR0_PG : 0);
     c->cr3 = TABLES;
     c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PAE;
     c->efer = mode >= HARNESS_64 ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 0;

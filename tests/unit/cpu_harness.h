@@ -10,10 +10,10 @@
 #include "cpu/internal.h"
 
 #define HARNESS_MEMORY MIB(16)
-#define HARNESS_CODE   0x10000u  /* the snippet */
-#define HARNESS_STACK  0x30000u  /* initial RSP */
+#define HARNESS_CODE   0x10000u /* the snippet */
+#define HARNESS_STACK  0x30000u /* initial RSP */
 /* free to use, up to 4 MiB; pages of 4 KiB that can be taken away */
-#define HARNESS_DATA   0x200000u
+#define HARNESS_DATA 0x200000u
 
 enum harness_mode { HARNESS_16, HARNESS_32, HARNESS_64, HARNESS_64_USER };
 

@@ -58,7 +58,8 @@ static bool wanted(const struct insn *in)
         return false;
     for (u32 i = 0; i < in->operands; i++)
         if (in->o[i].kind == OPERAND_MEM)
-            return in->base != REG_ZERO && in->index == REG_ZERO && in->disp > -256 && in->disp < 256;
+            return in->base != REG_ZERO && in->index == REG_ZERO && in->disp > -256 &&
+                   in->disp < 256;
     return true;
 }
 
@@ -101,7 +102,8 @@ static void random_code(struct lockstep *l)
         n += below(l, 4) ? put_instruction(l, l->code + n) : put_jump(l, l->code + n);
     memset(l->code + n, 0xc3, CODE_SIZE - n); /* RET */
     for (u32 i = 0; i < 16; i++)
-        l->r[i] = below(l, 3) ? HARNESS_DATA + 256 + below(l, DATA_SIZE - 512) : next_random(l) >> below(l, 64);
+        l->r[i] = below(l, 3) ? HARNESS_DATA + 256 + below(l, DATA_SIZE - 512)
+                              : next_random(l) >> below(l, 64);
     l->r[RSP] = HARNESS_DATA + DATA_SIZE / 2;
     l->rflags = (next_random(l) & RFLAGS_ARITHMETIC) | RFLAGS_ONE;
     /* Blocks that start in one page and go on in the next, sometimes. */
@@ -163,8 +165,8 @@ static void run_steps(struct lockstep *l)
 static void describe(const struct lockstep *l, u64 number)
 {
     const struct outcome *a = &l->blocks, *b = &l->steps;
-    printf("# run %" PRIu64 ": exit %" PRIx64 " %" PRIx64 ", done %" PRIu64 " %" PRIu64 ", rip %" PRIx64 " %" PRIx64
-           ", rflags %" PRIx64 " %" PRIx64 "\n",
+    printf("# run %" PRIu64 ": exit %" PRIx64 " %" PRIx64 ", done %" PRIu64 " %" PRIu64
+           ", rip %" PRIx64 " %" PRIx64 ", rflags %" PRIx64 " %" PRIx64 "\n",
            number, a->exit, b->exit, a->done, b->done, a->rip, b->rip, a->rflags, b->rflags);
     for (u32 i = 0; i < 16; i++)
         if (a->r[i] != b->r[i])
@@ -182,7 +184,9 @@ static void hide_memory(struct lockstep *l)
     u64 nothing = 0;
     for (u64 a = 0; a < MIB(4); a += PAGE_SIZE)
         if (!(a >= HARNESS_DATA && a < HARNESS_DATA + DATA_SIZE))
-            harness_page(&l->h, a, a >= HARNESS_CODE && a < HARNESS_CODE + 2 * PAGE_SIZE ? PTE_P | PTE_US : 0);
+            harness_page(&l->h, a,
+                         a >= HARNESS_CODE && a < HARNESS_CODE + 2 * PAGE_SIZE ? PTE_P | PTE_US
+                                                                               : 0);
     for (u32 i = 2; i < HARNESS_MEMORY >> 21; i++)
         harness_write(&l->h, 0x3000 + 8 * i, &nothing, 8);
 }
@@ -204,8 +208,9 @@ static void blocks_do_what_single_instructions_do(void **state)
         if (memcmp(&l.blocks, &l.steps, sizeof l.blocks) && bad++ < 5)
             describe(&l, i);
     }
-    printf("# seed %" PRIu64 ": %" PRIu64 " runs, %" PRIu64 " instructions, %" PRIu64 " different\n", option_seed, option_count,
-           retired, bad);
+    printf("# seed %" PRIu64 ": %" PRIu64 " runs, %" PRIu64 " instructions, %" PRIu64
+           " different\n",
+           option_seed, option_count, retired, bad);
     harness_destroy(&l.h);
     assert_int_equal(bad, 0);
 }

@@ -200,9 +200,11 @@ static inline u64 native_random(u64 *seed)
 
 static inline u32 native_single(u64 *seed)
 {
-    static const u32 edge[] = {0, 1, 0x7fffff, 0x400000, 0x800000, 0x800001, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000,
-                               0x4b000000, 0x4b7fffff, 0x4effffff, 0x4f000000, 0x4f800000, 0x5f000000, 0x7f7fffff,
-                               0x7f800000, 0x7f800001, 0x7fa12345, 0x7fc00000, 0x7fc54321, 0x33800000, 0x3f7fffff};
+    static const u32 edge[] = {0,          1,          0x7fffff,   0x400000,   0x800000,
+                               0x800001,   0x3f800000, 0x3f000000, 0x3fc00000, 0x40200000,
+                               0x4b000000, 0x4b7fffff, 0x4effffff, 0x4f000000, 0x4f800000,
+                               0x5f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fa12345,
+                               0x7fc00000, 0x7fc54321, 0x33800000, 0x3f7fffff};
     u64 r = native_random(seed);
     u32 v = r & 0x300 ? edge[r % 255 % ARRAY_SIZE(edge)] : (u32)(r >> 16);
     return v ^ (u32)(r >> 63) << 31;
@@ -210,12 +212,14 @@ static inline u32 native_single(u64 *seed)
 
 static inline u64 native_double(u64 *seed)
 {
+    // clang-format off
     static const u64 edge[] = {0, 1, 0xfffffffffffff, 0x8000000000000, 0x10000000000000, 0x10000000000001,
                                0x3ff0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000,
                                0x4330000000000000, 0x432fffffffffffff, 0x41dfffffffc00000, 0x41e0000000000000,
                                0x43e0000000000000, 0x7fefffffffffffff, 0x7ff0000000000000, 0x7ff0000000000001,
                                0x7ff4321000000000, 0x7ff8000000000000, 0x7ff8123450000000, 0x36a0000000000000,
                                0x380fffffffffffff, 0x47efffffffffffff, 0x3690000000000000, 0x3fefffffffffffff};
+    // clang-format on
     u64 r = native_random(seed);
     u64 v = r & 0x300 ? edge[r % 255 % ARRAY_SIZE(edge)] : native_random(seed);
     return v ^ (r >> 63) << 63;
@@ -236,12 +240,15 @@ static inline void native_fill(u64 *seed, u8 out[16])
 /* An x87 register: every class of value, the unsupported ones too. */
 static inline void native_extended(u64 *seed, u8 out[10])
 {
+    // clang-format off
     static const u64 mantissa[] = {0x8000000000000000, 0, 1, 0xffffffffffffffff, 0x7fffffffffffffff, 0xc000000000000000,
                                    0xc90fdaa22168c235, 0x4000000000000000, 0x8000000000000001, 0xa000000000000001};
     static const u16 exponent[] = {0, 1, 0x3fff, 0x3ffe, 0x4000, 0x3fc0, 0x403e, 0x401e, 0x3fbf, 0x7ffe, 0x7fff, 0x4001, 0x3c00, 0x43fe, 0x407e};
+    // clang-format on
     u64 r = native_random(seed);
     u64 m = r & 0x30 ? mantissa[(r >> 8) % ARRAY_SIZE(mantissa)] : native_random(seed);
-    u16 e = r & 0xc0 ? exponent[(r >> 16) % ARRAY_SIZE(exponent)] : (u16)(0x3fff + (s16)(r >> 24 & 0x7f) - 64);
+    u16 e = r & 0xc0 ? exponent[(r >> 16) % ARRAY_SIZE(exponent)]
+                     : (u16)(0x3fff + (s16)(r >> 24 & 0x7f) - 64);
     if (r & 0x3000000000)
         m |= BIT(63);
     store_le64(out, m);
@@ -281,17 +288,21 @@ static inline void native_randomize(struct native *n, u64 *seed, struct native_s
 
 static inline void native_print(const char *title, const struct native_state *s)
 {
-    print_error("%s: vector %u flags %03x mxcsr %04x\n", title, s->vector, (u32)s->flags, load_le32(s->fx + 24));
-    print_error("  cw %04x sw %04x tw %02x op %04x ip %016llx dp %016llx\n", load_le16(s->fx), load_le16(s->fx + 2),
-                s->fx[4], load_le16(s->fx + 6), (unsigned long long)load_le64(s->fx + 8),
+    print_error("%s: vector %u flags %03x mxcsr %04x\n", title, s->vector, (u32)s->flags,
+                load_le32(s->fx + 24));
+    print_error("  cw %04x sw %04x tw %02x op %04x ip %016llx dp %016llx\n", load_le16(s->fx),
+                load_le16(s->fx + 2), s->fx[4], load_le16(s->fx + 6),
+                (unsigned long long)load_le64(s->fx + 8),
                 (unsigned long long)load_le64(s->fx + 16));
     for (u32 i = 0; i < 8; i++)
-        print_error("  st%u %04x:%016llx  xmm%u %016llx %016llx  r%u %llx\n", i, load_le16(s->fx + 40 + 16 * i),
-                    (unsigned long long)load_le64(s->fx + 32 + 16 * i), i,
-                    (unsigned long long)load_le64(s->fx + 168 + 16 * i),
-                    (unsigned long long)load_le64(s->fx + 160 + 16 * i), i, (unsigned long long)s->gpr[i]);
+        print_error(
+            "  st%u %04x:%016llx  xmm%u %016llx %016llx  r%u %llx\n", i,
+            load_le16(s->fx + 40 + 16 * i), (unsigned long long)load_le64(s->fx + 32 + 16 * i), i,
+            (unsigned long long)load_le64(s->fx + 168 + 16 * i),
+            (unsigned long long)load_le64(s->fx + 160 + 16 * i), i, (unsigned long long)s->gpr[i]);
     for (u32 i = 0; i < 128; i += 16)
-        print_error("  memory %02x %016llx %016llx\n", i, (unsigned long long)load_le64(s->memory + i + 8),
+        print_error("  memory %02x %016llx %016llx\n", i,
+                    (unsigned long long)load_le64(s->memory + i + 8),
                     (unsigned long long)load_le64(s->memory + i));
 }
 
@@ -306,16 +317,18 @@ static inline void native_forgive_precision(struct native_state *a, struct nativ
     store_le32(b->fx + 24, load_le32(b->fx + 24) | 0x20);
 }
 
-static inline bool native_equal(const struct native_state *a, const struct native_state *b, u64 flags)
+static inline bool native_equal(const struct native_state *a, const struct native_state *b,
+                                u64 flags)
 {
-    return a->vector == b->vector && memcmp(a->fx, b->fx, 28) == 0 && memcmp(a->fx + 32, b->fx + 32, 384) == 0 &&
-           memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && ((a->flags ^ b->flags) & flags) == 0 &&
-           memcmp(a->memory, b->memory, NATIVE_BUFFER) == 0;
+    return a->vector == b->vector && memcmp(a->fx, b->fx, 28) == 0 &&
+           memcmp(a->fx + 32, b->fx + 32, 384) == 0 && memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 &&
+           ((a->flags ^ b->flags) & flags) == 0 && memcmp(a->memory, b->memory, NATIVE_BUFFER) == 0;
 }
 
 /* Runs the instruction `trials` times on both;
  * false and the first difference printed if they differ. */
-static inline bool native_compare(struct native *n, const u8 *bytes, u32 count, u32 trials, u64 *seed)
+static inline bool native_compare(struct native *n, const u8 *bytes, u32 count, u32 trials,
+                                  u64 *seed)
 {
     struct insn in;
     if (decode(&in, bytes, count, n->cpu->mode) != DECODE_OK) {

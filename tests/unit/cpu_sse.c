@@ -33,11 +33,13 @@ struct tally {
 };
 
 /* One opcode with all ModRM given in `forms`, if it is an MMX or SSE instruction. */
-static void try_opcode(struct native *n, u8 prefix, u8 rex, u32 map, u8 opcode, u32 trials, struct tally *tally, u64 *seed)
+static void try_opcode(struct native *n, u8 prefix, u8 rex, u32 map, u8 opcode, u32 trials,
+                       struct tally *tally, u64 *seed)
 {
     /* xmm0 xmm1; xmm1 xmm0; xmm2 xmm2; [rsi], [rsi+8], [rsi+1] into 1;
      * the group digits with register 1 */
-    static const u8 forms[][2] = {{0xc1}, {0xc8}, {0xd2}, {0x0e}, {0x4e, 8}, {0x4e, 1}, {0xd1}, {0xe1}, {0xf1}, {0xd9}, {0xf9}};
+    static const u8 forms[][2] = {{0xc1}, {0xc8}, {0xd2}, {0x0e}, {0x4e, 8}, {0x4e, 1},
+                                  {0xd1}, {0xe1}, {0xf1}, {0xd9}, {0xf9}};
     for (u32 f = 0; f < ARRAY_SIZE(forms); f++) {
         u8 bytes[16] = {0};
         struct insn in;

@@ -8,25 +8,25 @@
 #include "device/virtio_rng.h"
 #include "device_common.h"
 
-#define BAR          0xd0000000ull
-#define COMMON       BAR
-#define ISR          (BAR + 0x1000)
-#define CONFIG       (BAR + 0x2000)
-#define NOTIFY       (BAR + 0x3000)
+#define BAR    0xd0000000ull
+#define COMMON BAR
+#define ISR    (BAR + 0x1000)
+#define CONFIG (BAR + 0x2000)
+#define NOTIFY (BAR + 0x3000)
 
 /* Where the driver keeps things in guest memory. */
-#define RING(q)      (0x1000u * (q))
-#define DESC         0x0000u
-#define AVAIL        0x0800u
-#define USED         0x0c00u
-#define HEADER       0x8000u
-#define DATA         0x9000u
-#define STATUS       0xf000u
-#define INDIRECT     0x10000u
+#define RING(q)  (0x1000u * (q))
+#define DESC     0x0000u
+#define AVAIL    0x0800u
+#define USED     0x0c00u
+#define HEADER   0x8000u
+#define DATA     0x9000u
+#define STATUS   0xf000u
+#define INDIRECT 0x10000u
 
-#define NEXT         1
-#define WRITE        2
-#define TABLE        4
+#define NEXT  1
+#define WRITE 2
+#define TABLE 4
 
 #define DISK_SECTORS 256u
 

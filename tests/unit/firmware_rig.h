@@ -21,17 +21,17 @@
 #define RIG_CORES    2u
 
 /* Where things are in the rig's memory. */
-#define AT_BUFFER    0x1000u  /* command buffer */
-#define AT_CERT      0x10000u /* certificates: PDH, or the owner's */
-#define AT_CHAIN     0x14000u /* PEK, OCA, CEK */
-#define AT_AMD       0x18000u /* ASK, ARK */
-#define AT_SESSION   0x1c000u
-#define AT_HEADER    0x1d000u
-#define AT_PACKET    0x20000u
-#define AT_OUT       0x30000u
-#define AT_GUEST     0x40000u
-#define AT_TMR       0x100000u /* 1 MiB */
-#define AT_NV        0x200000u /* 32 KiB */
+#define AT_BUFFER  0x1000u  /* command buffer */
+#define AT_CERT    0x10000u /* certificates: PDH, or the owner's */
+#define AT_CHAIN   0x14000u /* PEK, OCA, CEK */
+#define AT_AMD     0x18000u /* ASK, ARK */
+#define AT_SESSION 0x1c000u
+#define AT_HEADER  0x1d000u
+#define AT_PACKET  0x20000u
+#define AT_OUT     0x30000u
+#define AT_GUEST   0x40000u
+#define AT_TMR     0x100000u /* 1 MiB */
+#define AT_NV      0x200000u /* 32 KiB */
 
 struct rig {
     struct memory *memory;

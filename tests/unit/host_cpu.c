@@ -22,8 +22,8 @@ struct exchange {
     _Alignas(16) u8 fx_out[512];
 };
 
-#define EXCHANGE 0x70000000u
-#define THUNK    (EXCHANGE + PAGE_SIZE)
+#define EXCHANGE  0x70000000u
+#define THUNK     (EXCHANGE + PAGE_SIZE)
 #define AT(field) (EXCHANGE + (u32)offsetof(struct exchange, field))
 
 static u8 *code_page;
@@ -61,9 +61,9 @@ static u8 *out_enter(u8 *p)
 {
     p = out_bytes(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push rbx rbp r12..r15 */
     p = out_absolute(p, 0x48, 0x89, 4, AT(host_rsp));
-    p = out_absolute(p, 0x48, 0x0fae, 1, AT(fx));   /* fxrstor64 */
-    p = out_absolute(p, 0, 0xff, 6, AT(rflags));    /* push */
-    *p++ = 0x9d;                                    /* popfq */
+    p = out_absolute(p, 0x48, 0x0fae, 1, AT(fx)); /* fxrstor64 */
+    p = out_absolute(p, 0, 0xff, 6, AT(rflags));  /* push */
+    *p++ = 0x9d;                                  /* popfq */
     for (u32 i = 0; i < 16; i++)
         p = out_absolute(p, 0x48, 0x8b, i, AT(gpr) + 8 * i);
     return out_absolute(p, 0, 0xff, 4, AT(target)); /* jmp */
@@ -86,8 +86,9 @@ static u8 *out_exit(u8 *p)
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                  REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                  REG_R12, REG_R13, REG_R14, REG_R15};
     const ucontext_t *u = context;
     struct host_state *s = fault_state;
     (void)info;
@@ -124,7 +125,8 @@ static bool catch_faults(void)
 
 static u8 *map_at(u64 address, u64 size, int protection)
 {
-    void *p = mmap((void *)(uintptr_t)address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p = mmap((void *)(uintptr_t)address, size, protection,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     return p == MAP_FAILED || (uintptr_t)p != address ? NULL : p;
 }
 
@@ -132,7 +134,8 @@ bool host_cpu_open(u64 code, u64 data, u64 size)
 {
     int all = PROT_READ | PROT_WRITE | PROT_EXEC;
     code_page = map_at(code, PAGE_SIZE, all);
-    if (!code_page || !map_at(data, size, PROT_READ | PROT_WRITE) || !map_at(EXCHANGE, 2 * PAGE_SIZE, all) || !catch_faults())
+    if (!code_page || !map_at(data, size, PROT_READ | PROT_WRITE) ||
+        !map_at(EXCHANGE, 2 * PAGE_SIZE, all) || !catch_faults())
         return false;
     u8 *exit = out_enter((u8 *)(uintptr_t)THUNK);
     out_exit(exit);
@@ -149,7 +152,8 @@ static void run_thunk(void)
     thunk();
 }
 
-void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in, struct host_state *out)
+void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in,
+                  struct host_state *out)
 {
     struct exchange *e = exchange();
     u8 *p = out_bytes(code_page + offset, bytes, size);
@@ -195,7 +199,8 @@ bool host_cpu_open(u64 code, u64 data, u64 size)
     return false;
 }
 
-void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in, struct host_state *out)
+void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in,
+                  struct host_state *out)
 {
     (void)offset;
     (void)bytes;

@@ -23,7 +23,8 @@ struct host_state {
 bool host_cpu_open(u64 code, u64 data, u64 size);
 /* Runs the `size` bytes at `code + offset` from *in, leaves the state after them, or at the fault,
  * in *out. */
-void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in, struct host_state *out);
+void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state *in,
+                  struct host_state *out);
 u64 host_cpu_fs_base(void);
 u16 host_cpu_selector(u32 segment); /* ES CS SS DS FS GS */
 

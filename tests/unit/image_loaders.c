@@ -40,7 +40,8 @@ static void make_kernel(struct kernel *k)
 
 static struct image_description describe(const struct kernel *k)
 {
-    struct image_description d = {.memory_size = MIB(256), .mode = IMAGE_SEV, .command_line = "quiet"};
+    struct image_description d = {
+        .memory_size = MIB(256), .mode = IMAGE_SEV, .command_line = "quiet"};
     d.kernel = (struct image_file){"vmlinuz", k->bytes, sizeof k->bytes};
     return d;
 }

@@ -92,7 +92,9 @@ static void states_are_those_of_the_specification(void **state)
         {{.assigned = true, .immutable = true, .vmsa = true}, RMP_CONTEXT, "Context"},
         {{.assigned = true, .immutable = true, .gpa = 0x1000}, RMP_METADATA, "Metadata"},
         {{.assigned = true, .immutable = true, .asid = 3}, RMP_PRE_GUEST, "Pre-Guest"},
-        {{.assigned = true, .immutable = true, .asid = 3, .validated = true}, RMP_PRE_SWAP, "Pre-Swap"},
+        {{.assigned = true, .immutable = true, .asid = 3, .validated = true},
+         RMP_PRE_SWAP,
+         "Pre-Swap"},
         {{.assigned = true, .asid = 3}, RMP_GUEST_INVALID, "Guest-Invalid"},
         {{.assigned = true, .asid = 3, .validated = true}, RMP_GUEST_VALID, "Guest-Valid"},
     };
@@ -106,8 +108,12 @@ static void states_are_those_of_the_specification(void **state)
 static void an_entry_keeps_every_field(void **state)
 {
     struct memory *m = of(state);
-    struct rmp_entry in = {.assigned = true, .validated = true, .vmsa = true, .asid = 509,
-                           .gpa = 0xfffffffff000, .permissions = {0xf, 1, 3, 0x1f}};
+    struct rmp_entry in = {.assigned = true,
+                           .validated = true,
+                           .vmsa = true,
+                           .asid = 509,
+                           .gpa = 0xfffffffff000,
+                           .permissions = {0xf, 1, 3, 0x1f}};
     struct rmp_entry out;
     assert_true(rmp_set(m, 0x7000, &in));
     assert_true(rmp_get(m, 0x7abc, &out));
@@ -138,7 +144,12 @@ static void nobody_writes_the_table_from_outside(void **state)
 static void a_large_page_speaks_for_its_512(void **state)
 {
     struct memory *m = of(state);
-    struct rmp_entry large = {.assigned = true, .large = true, .asid = 3, .gpa = MIB(64), .validated = true}, e;
+    struct rmp_entry large = {.assigned = true,
+                              .large = true,
+                              .asid = 3,
+                              .gpa = MIB(64),
+                              .validated = true},
+                     e;
     assert_false(rmp_set(m, MIB(2) + PAGE_SIZE, &large));
     assert_true(rmp_set(m, MIB(2), &large));
     assert_true(rmp_get(m, MIB(2) + 5 * PAGE_SIZE, &e));

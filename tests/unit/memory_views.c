@@ -53,7 +53,8 @@ static int setup(void **state)
         .frame_lost = on_lost, .code_written = on_code_written, .context = &fixture};
     memory_listen(fixture.memory, &fixture.listener);
     *state = &fixture;
-    return !(memory_key_load(fixture.memory, 1, key_a) && memory_key_load(fixture.memory, 2, key_b));
+    return !(memory_key_load(fixture.memory, 1, key_a) &&
+             memory_key_load(fixture.memory, 2, key_b));
 }
 
 static int teardown(void **state)
@@ -109,7 +110,8 @@ static void another_guests_key_gives_garbage(void **state)
     assert_memory_equal(in, out, sizeof in);
 }
 
-static void equal_plaintext_elsewhere_is_other_ciphertext_and_moved_ciphertext_is_garbage(void **state)
+static void
+equal_plaintext_elsewhere_is_other_ciphertext_and_moved_ciphertext_is_garbage(void **state)
 {
     struct memory *m = ((struct fixture *)*state)->memory;
     u8 in[PAGE_SIZE] = {0}, raw_3[PAGE_SIZE], raw_4[PAGE_SIZE], out[PAGE_SIZE];

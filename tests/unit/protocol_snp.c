@@ -80,16 +80,21 @@ static void a_published_id_auth_page_holds(void **state)
     char hex[97];
     u8 digest[48];
     struct ec_public author, id;
-    assert_int_equal(vector_load("sev/measurement/test_auth_block.bin", &auth, sizeof auth), sizeof auth);
+    assert_int_equal(vector_load("sev/measurement/test_auth_block.bin", &auth, sizeof auth),
+                     sizeof auth);
     assert_int_equal(auth.id_key_algo, 1);
     crypto_sha384(&auth.id_key, sizeof auth.id_key, digest);
     hex_encode(hex, digest, 48);
-    assert_string_equal(hex, "59fb2c686dfa4fef49f38339aa775c90051c28d57383ddc3baf3b5eb4b1496df3b0dbbdcbae5fe27677a6448"
-                             "20773fe2");
+    assert_string_equal(
+        hex,
+        "59fb2c686dfa4fef49f38339aa775c90051c28d57383ddc3baf3b5eb4b1496df3b0dbbdcbae5fe27677a6448"
+        "20773fe2");
     crypto_sha384(&auth.author_key, sizeof auth.author_key, digest);
     hex_encode(hex, digest, 48);
-    assert_string_equal(hex, "eed81169fb0cb5e0ec34794f128fd4e0c4a46f67c65a1adfa81fcb24bcc088c272369b7ffc3eb2b6af6a4284"
-                             "a1b36c5f");
+    assert_string_equal(
+        hex,
+        "eed81169fb0cb5e0ec34794f128fd4e0c4a46f67c65a1adfa81fcb24bcc088c272369b7ffc3eb2b6af6a4284"
+        "a1b36c5f");
     assert_true(snp_public_key_get(&auth.id_key, &id));
     assert_true(snp_public_key_get(&auth.author_key, &author));
     assert_true(snp_verify(&author, &auth.id_key, sizeof auth.id_key, &auth.id_key_signature));
@@ -119,7 +124,8 @@ static void a_vcek_belongs_to_one_chip_and_one_tcb(void **state)
     (void)state;
     u8 chip[32] = {1}, other[32] = {2};
     struct ec_private a, b;
-    assert_true(identity_vcek(chip, 0x7300000000000003, &a) && identity_vcek(chip, 0x7300000000000003, &b));
+    assert_true(identity_vcek(chip, 0x7300000000000003, &a) &&
+                identity_vcek(chip, 0x7300000000000003, &b));
     assert_memory_equal(&a, &b, sizeof a);
     assert_true(identity_vcek(chip, 0x7300000000000004, &b));
     assert_memory_not_equal(a.d, b.d, 48);
@@ -130,7 +136,8 @@ static void a_vcek_belongs_to_one_chip_and_one_tcb(void **state)
 static void a_hashstick_opens_on_its_chip_only_and_unchanged(void **state)
 {
     (void)state;
-    u8 chip[32] = {1}, other[32] = {2}, iv[12] = {9}, stick[SNP_VLEK_STICK_SIZE], out[SNP_VLEK_STICK_SIZE];
+    u8 chip[32] = {1}, other[32] = {2}, iv[12] = {9}, stick[SNP_VLEK_STICK_SIZE],
+       out[SNP_VLEK_STICK_SIZE];
     memset(stick, 0x3c, sizeof stick);
     struct snp_wrapped_vlek w, bad;
     vlek_wrap(chip, 77, iv, stick, &w);
@@ -151,15 +158,22 @@ static void a_guest_message_is_sealed_as_the_specification_says(void **state)
     (void)state;
     u8 key[32], iv[12], want[96], want_tag[16], tag[16], out[96];
     struct snp_report_req request = {.vmpl = 0};
-    struct snp_msg_header header = {
-        .seqno = 1, .algo = SNP_MSG_ALGO_AES_256_GCM, .header_version = 1, .header_size = 0x60,
-        .type = SNP_MSG_REPORT_REQ, .version = 1, .size = sizeof request};
+    struct snp_msg_header header = {.seqno = 1,
+                                    .algo = SNP_MSG_ALGO_AES_256_GCM,
+                                    .header_version = 1,
+                                    .header_size = 0x60,
+                                    .type = SNP_MSG_REPORT_REQ,
+                                    .version = 1,
+                                    .size = sizeof request};
     for (u8 i = 0; i < 64; i++)
         request.report_data[i] = i;
     for (u8 i = 0; i < 32; i++)
         key[i] = i;
-    hex_decode(want, 96, "e22d803ca0aaea00420d0fc830cc86c4dc70dd3d68bd7d05560647e5013b996fccddd2ea048788e8f0f437f862242ea7"
-                         "c0e4fcb7d1456ca0bbb1da492b891678bcafa49213c0f2445044cd48be94fd5eb5f3e8b761e80896f353185b4abd740d");
+    hex_decode(want, 96,
+               "e22d803ca0aaea00420d0fc830cc86c4dc70dd3d68bd7d05560647e5013b996fccddd2ea048788e8f0f"
+               "437f862242ea7"
+               "c0e4fcb7d1456ca0bbb1da492b891678bcafa49213c0f2445044cd48be94fd5eb5f3e8b761e80896f35"
+               "3185b4abd740d");
     hex_decode(want_tag, 16, "0f354f26b13f7433d3674d8eebcaf847");
     snp_msg_iv(header.seqno, iv);
     const u8 *aad = (const u8 *)&header + SNP_MSG_AAD_OFFSET;
@@ -169,19 +183,22 @@ static void a_guest_message_is_sealed_as_the_specification_says(void **state)
     assert_true(crypto_aes256_gcm_open(key, iv, aad, SNP_MSG_AAD_SIZE, out, out, sizeof out, tag));
     assert_memory_equal(out, &request, sizeof out);
     tag[15] ^= 1;
-    assert_false(crypto_aes256_gcm_open(key, iv, aad, SNP_MSG_AAD_SIZE, want, out, sizeof out, tag));
+    assert_false(
+        crypto_aes256_gcm_open(key, iv, aad, SNP_MSG_AAD_SIZE, want, out, sizeof out, tag));
 }
 
 /* The examples of [snp 7]. */
 static void tcb_layouts(void **state)
 {
     (void)state;
-    static const u8 milan[8] = {4, 0, 0, 0, 0, 0, 0x18, 0xdb}, turin[8] = {0, 1, 0, 2, 0, 0, 0, 0x47};
+    static const u8 milan[8] = {4, 0, 0, 0, 0, 0, 0x18, 0xdb},
+                    turin[8] = {0, 1, 0, 2, 0, 0, 0, 0x47};
     struct snp_tcb t = snp_tcb_unpack(SNP_TCB_MILAN, load_le64(milan));
     assert_true(t.boot_loader == 4 && t.tee == 0 && t.snp == 24 && t.microcode == 219);
     assert_int_equal(snp_tcb_pack(SNP_TCB_MILAN, t), load_le64(milan));
     t = snp_tcb_unpack(SNP_TCB_TURIN, load_le64(turin));
-    assert_true(t.fmc == 0 && t.boot_loader == 1 && t.tee == 0 && t.snp == 2 && t.microcode == 0x47);
+    assert_true(t.fmc == 0 && t.boot_loader == 1 && t.tee == 0 && t.snp == 2 &&
+                t.microcode == 0x47);
     assert_int_equal(snp_tcb_pack(SNP_TCB_TURIN, t), load_le64(turin));
     assert_int_equal(snp_tcb_reserved(SNP_TCB_MILAN), 0x0000ffffffff0000);
     assert_int_equal(snp_tcb_reserved(SNP_TCB_TURIN), 0x00ffffff00000000);
