@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host made of a few arrays, for tests of the hypervisor: it knows no processor and no firmware. Each
+ * test says what the next VMRUN comes back with; the mailbox notes what it is asked and agrees.
+ */
+#ifndef SOFTSEV_TESTS_HYPERVISOR_HOST_H
+#define SOFTSEV_TESTS_HYPERVISOR_HOST_H
+
+#include <stdlib.h>
+
+#include "abi/sev.h"
+#include "hypervisor/internal.h"
+
+#define HOST_MEMORY  MIB(32)
+#define GUEST_MEMORY MIB(8)
+#define COMMANDS_MAX 64
+#define HOST_GUEST_HANDLE 77
+
+struct host {
+    u8 *memory;
+    u64 gpr[16], dr[4];
+    u64 efer, hsave, now;
+    u32 commands[COMMANDS_MAX];
+    u32 command_count, wbinvds;
+    u8 launched[MIB(2)]; /* what LAUNCH_UPDATE_DATA covered, in order */
+    size_t launched_size;
+    u32 refuse; /* a command that fails */
+    struct trace trace;
+    struct clock clock;
+    /* The next VMRUN: changes the VMCB as a guest would. */
+    void (*guest)(struct host *h, struct vmcb *vmcb);
+    u32 vmruns;
+    struct vmcb seen; /* as it was at VMRUN */
+};
+
+/* --- host.h, in arrays ------------------------------------------------------------------------ */
+
+u64 host_memory_size(const struct host *h)
+{
+    (void)h;
+    return HOST_MEMORY;
+}
+
+bool host_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    if (!range_fits(spa, size, HOST_MEMORY))
+        return false;
+    memcpy(out, h->memory + spa, size);
+    return true;
+}
+
+bool host_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    if (!range_fits(spa, size, HOST_MEMORY))
+        return false;
+    memcpy(h->memory + spa, data, size);
+    return true;
+}
+
+bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
+{
+    return host_read(h, spa, out, size);
+}
+
+bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    return host_write(h, spa, data, size);
+}
+
+u32 host_cores(const struct host *h)
+{
+    (void)h;
+    return 1;
+}
+
+u64 *host_gpr(struct host *h, u32 core)
+{
+    (void)core;
+    return h->gpr;
+}
+
+u64 *host_dr(struct host *h, u32 core)
+{
+    (void)core;
+    return h->dr;
+}
+
+void host_fxsave(struct host *h, u32 core, u8 image[512])
+{
+    (void)h;
+    (void)core;
+    memset(image, 0, 512);
+}
+
+void host_fxrstor(struct host *h, u32 core, const u8 image[512])
+{
+    (void)h;
+    (void)core;
+    (void)image;
+}
+
+bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)
+{
+    (void)core;
+    struct vmcb vmcb;
+    memcpy(&vmcb, h->memory + vmcb_spa, sizeof vmcb);
+    h->seen = vmcb;
+    h->vmruns++;
+    vmcb.control.event_inject = 0;
+    vmcb.control.exit_int_info = 0;
+    if (h->guest) {
+        h->now += 100;
+        h->guest(h, &vmcb);
+    } else {
+        h->now = max_u64(h->now, deadline_ns);
+        vmcb.control.exit_code = EXIT_INTR;
+    }
+    memcpy(h->memory + vmcb_spa, &vmcb, sizeof vmcb);
+    return true;
+}
+
+bool host_vmload(struct host *h, u32 core, u64 vmcb_spa)
+{
+    (void)h;
+    (void)core;
+    (void)vmcb_spa;
+    return true;
+}
+
+bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa)
+{
+    return host_vmload(h, core, vmcb_spa);
+}
+
+void host_wbinvd(struct host *h, u32 core)
+{
+    (void)core;
+    h->wbinvds++;
+}
+
+bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value)
+{
+    (void)core;
+    *value = msr == MSR_EFER ? h->efer : 0;
+    return true;
+}
+
+bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value)
+{
+    (void)core;
+    if (msr == MSR_EFER)
+        h->efer = value;
+    if (msr == MSR_VM_HSAVE_PA)
+        h->hsave = value;
+    return true;
+}
+
+void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
+{
+    (void)h;
+    (void)core;
+    (void)subleaf;
+    memset(out, 0, 16);
+    if (leaf == 0x8000001f) {
+        out[0] = 2;
+        out[1] = 51;
+        out[2] = 20;
+        out[3] = 10;
+    }
+    if (leaf == 0x80000001)
+        out[2] = 4;
+}
+
+u64 host_time_ns(const struct host *h)
+{
+    return h->now;
+}
+
+void host_idle_until(struct host *h, u64 time_ns)
+{
+    h->now = max_u64(h->now, time_ns);
+}
+
+void host_spend(struct host *h, u64 ns)
+{
+    h->now += ns;
+}
+
+struct trace *host_trace(struct host *h)
+{
+    return &h->trace;
+}
+
+u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
+{
+    u8 *buffer = h->memory + buffer_spa;
+    struct sev_launch_range range;
+    if (h->command_count < COMMANDS_MAX)
+        h->commands[h->command_count++] = command;
+    if (command == h->refuse)
+        return SEV_STATUS_POLICY_FAILURE;
+    if (command == SEV_CMD_LAUNCH_START)
+        store_le32(buffer, HOST_GUEST_HANDLE);
+    if (command == SEV_CMD_LAUNCH_UPDATE_DATA || command == SEV_CMD_LAUNCH_UPDATE_VMSA) {
+        memcpy(&range, buffer, sizeof range);
+        if (range.handle != HOST_GUEST_HANDLE || h->launched_size + range.len > sizeof h->launched)
+            return SEV_STATUS_INVALID_GUEST;
+        memcpy(h->launched + h->launched_size, h->memory + range.paddr, range.len);
+        h->launched_size += range.len;
+    }
+    return SEV_STATUS_SUCCESS;
+}
+
+#endif
