@@ -111,11 +111,10 @@ int run_platform(struct run *r, struct error *e)
     const struct run_identity *id = r->identity;
     struct platform_status s;
     bool es = any_es(r);
-    if ((es ? platform_init_es : platform_init)(r->hv, e) ||
-        platform_get_status(r->hv, &s, e))
+    if ((es ? platform_init_es : platform_init)(r->hv, e) || platform_get_status(r->hv, &s, e))
         return with_rule(r, e);
-    run_step(r, "firmware", "INIT%s: SEV API %u.%u build %u, identity %s%s", es ? " with SEV-ES" : "",
-             s.api_major, s.api_minor, s.build,
+    run_step(r, "firmware", "INIT%s: SEV API %u.%u build %u, identity %s%s",
+             es ? " with SEV-ES" : "", s.api_major, s.api_minor, s.build,
              id->state ? (id->who.made ? "made in " : "loaded from ") : "made from the seed",
              id->state ? id->directory : "");
     run_step(r, "authority",
@@ -174,8 +173,9 @@ static int hypervisor_launches_registers(struct run_vm *v, struct error *e)
         return 0;
     if (vm_launch_update_vmsa(v->vm, e))
         return with_rule(v->run, e);
-    run_step(v->run, "hypervisor",
-             "LAUNCH_UPDATE_VMSA: the registers of the processor, encrypted and measured with the rest");
+    run_step(
+        v->run, "hypervisor",
+        "LAUNCH_UPDATE_VMSA: the registers of the processor, encrypted and measured with the rest");
     return 0;
 }
 

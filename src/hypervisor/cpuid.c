@@ -5,10 +5,10 @@
  */
 #include "hypervisor/internal.h"
 
-#define KVM_LEAF           0x40000000u
-#define KVM_CLOCK          BIT(3)
-#define KVM_NO_IO_DELAY    BIT(1)
-#define KVM_CLOCK_STABLE   BIT(24)
+#define KVM_LEAF         0x40000000u
+#define KVM_CLOCK        BIT(3)
+#define KVM_NO_IO_DELAY  BIT(1)
+#define KVM_CLOCK_STABLE BIT(24)
 
 #define LEAF1_ECX_MONITOR  BIT(3)
 #define LEAF1_ECX_X2APIC   BIT(21)

@@ -21,8 +21,8 @@ enum exit_kind {
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"io",    "mmio",  "msr",     "cpuid",     "hlt", "intr",
-                                              "vintr", "other", "vmgexit", "write_trap"};
+static const char *const kind_names[KINDS] = {"io",   "mmio",  "msr",   "cpuid",   "hlt",
+                                              "intr", "vintr", "other", "vmgexit", "write_trap"};
 
 const char *exits_kind_name(u32 kind)
 {
@@ -368,10 +368,10 @@ static const struct exit_row row_vmgexit = {KIND_VMGEXIT, ghcb_handle, true};
 
 static const struct exit_row *exit_row(const struct vm *vm, u64 code)
 {
-    const struct exit_row *row = code < ARRAY_SIZE(rows)                     ? &rows[code]
-                                 : code == EXIT_NPF                          ? &row_npf
-                                 : code == EXIT_VMGEXIT && vm_is_es(vm)      ? &row_vmgexit
-                                                                             : NULL;
+    const struct exit_row *row = code < ARRAY_SIZE(rows)                ? &rows[code]
+                                 : code == EXIT_NPF                     ? &row_npf
+                                 : code == EXIT_VMGEXIT && vm_is_es(vm) ? &row_vmgexit
+                                                                        : NULL;
     return row && row->handle && (row->automatic || !vm_is_es(vm)) ? row : NULL;
 }
 

@@ -45,8 +45,10 @@ static const struct {
     enum ghcb_msr request;
     u64 (*handle)(struct vm *vm, u64 value); /* gives the MSR's new value */
 } rows[] = {
-    {GHCB_MSR_SEV_INFO_REQUEST, sev_information}, {GHCB_MSR_CPUID_REQUEST, cpuid_register},
-    {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold},    {GHCB_MSR_FEATURES_REQUEST, features},
+    {GHCB_MSR_SEV_INFO_REQUEST, sev_information},
+    {GHCB_MSR_CPUID_REQUEST, cpuid_register},
+    {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold},
+    {GHCB_MSR_FEATURES_REQUEST, features},
     {GHCB_MSR_TERMINATE, terminate},
 };
 
@@ -78,9 +80,8 @@ static const char *const reasons[2][10] = {
 
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw)
 {
-    const char *text = set < ARRAY_SIZE(reasons) && reason < ARRAY_SIZE(reasons[0])
-                           ? reasons[set][reason]
-                           : NULL;
+    const char *text =
+        set < ARRAY_SIZE(reasons) && reason < ARRAY_SIZE(reasons[0]) ? reasons[set][reason] : NULL;
     vm_end(vm, VM_CRASHED, "the guest terminated itself: %s (set %u, reason %u, raw %#llx)",
            text ? text : "a reason of its own", set, reason, (unsigned long long)raw);
 }

@@ -79,11 +79,11 @@ struct vcpu {
     bool halted;
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
-    bool nmi_blocked; /* SEV-ES: until the guest says NMI complete */
+    bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
     u8 fx[512];
     u64 mtrr[MTRR_COUNT], mtrr_default;
-    u64 kvm_clock; /* MSR 4B564D01 */
+    u64 kvm_clock;  /* MSR 4B564D01 */
     u64 jump_table; /* SEV-ES: where processors that start find their address; 0: none */
 };
 
@@ -176,8 +176,8 @@ void exits_vmmcall(struct vm *vm);
 void exits_undefined(struct vm *vm);
 void exits_protected(struct vm *vm);
 void exits_nothing(struct vm *vm);
-void exits_io_register(struct vm *vm); /* IN, OUT */
-void exits_spend_port(struct vm *vm);  /* the time of one port access */
+void exits_io_register(struct vm *vm);                 /* IN, OUT */
+void exits_spend_port(struct vm *vm);                  /* the time of one port access */
 void string_io(struct vm *vm, u64 info, u64 next_rip); /* INS, OUTS */
 u64 mmio_read(struct vm *vm, u64 gpa, u32 size);
 void mmio_write(struct vm *vm, u64 gpa, u32 size, u64 value);

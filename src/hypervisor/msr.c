@@ -22,7 +22,8 @@ const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
 #define MTRR_VARIABLES  16u
 #define MTRR_DEFAULT_WB 0xc06u
 #define MTRR_FIXED_WB   0x0606060606060606ull
-#define EFER_ALLOWED    (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR | EFER_TCE | EFER_AIBRSE)
+#define EFER_ALLOWED                                                                               \
+    (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR | EFER_TCE | EFER_AIBRSE)
 
 /* --- Time as KVM tells it: the TSC and the machine clock are one, so the page never changes --- */
 

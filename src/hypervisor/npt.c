@@ -9,7 +9,7 @@
 
 #define NPT_ENTRY (PTE_P | PTE_RW | PTE_US)
 #define NPT_DONE  (PTE_A | PTE_D) /* already set: the walker has nothing to write */
-#define NPT_RSV   BIT(50) /* above the physical addresses, and not the C-bit */
+#define NPT_RSV   BIT(50)         /* above the physical addresses, and not the C-bit */
 
 static u64 npt_table(struct npt *n, struct host *host, struct frames *frames)
 {

@@ -218,7 +218,8 @@ static bool nmi_pending(const struct vcpu *c)
 bool vcpu_can_run(struct vm *vm)
 {
     struct vcpu *c = &vm->cpu;
-    if (c->halted && (nmi_pending(c) || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
+    if (c->halted &&
+        (nmi_pending(c) || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
         c->halted = false;
     return !c->halted;
 }

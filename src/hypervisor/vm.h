@@ -94,8 +94,9 @@ struct vm_summary {
     u64 guest_ns; /* machine time spent inside VMRUN: instructions retired */
     struct vm_exit_count exits[VM_EXIT_KINDS];
     u32 exit_kinds;
-    struct vm_exit_count vmgexits[VM_VMGEXIT_KINDS]; /* SEV-ES: what the guest asked for by VMGEXIT */
-    u32 vmgexit_kinds;                               /* 0: not such a guest */
+    struct vm_exit_count
+        vmgexits[VM_VMGEXIT_KINDS]; /* SEV-ES: what the guest asked for by VMGEXIT */
+    u32 vmgexit_kinds;              /* 0: not such a guest */
 };
 
 /* Gives it memory (host frames), nested tables, a VMCB and devices. NULL: too little memory. */

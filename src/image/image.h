@@ -22,14 +22,14 @@ struct image_file {
 /* How much of a guest is hidden from its host; each hides what the one before it does, and more. */
 enum image_mode {
     IMAGE_NONE,
-    IMAGE_SEV,    /* memory: page tables with the C-bit, a hole for the owner's secret if asked for */
+    IMAGE_SEV, /* memory: page tables with the C-bit, a hole for the owner's secret if asked for */
     IMAGE_SEV_ES, /* registers too: the first processor's are launched as a page of their own */
 };
 
 struct image_description {
     u64 memory_size; /* bytes of guest RAM, a multiple of 2 MiB */
     enum image_mode mode;
-    bool secret; /* the owner will send a secret: leave the hole for it */
+    bool secret;              /* the owner will send a secret: leave the hole for it */
     struct image_file kernel; /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
     struct image_file initrd; /* bzImage: initramfs; multiboot: first module */
     const char *command_line; /* NULL: empty */

@@ -69,7 +69,7 @@ enum ovmf_section_type {
 int ovmf_check(const struct image_file *file, u32 unit, struct error *error); /* its size */
 void ovmf_hash_table(const struct image_file *kernel, const struct image_file *initrd,
                      const char *command_line, u8 out[OVMF_HASH_TABLE_SIZE]);
-bool ovmf_hash_area(const struct image_file *file, u64 *gpa);     /* false: it has none */
+bool ovmf_hash_area(const struct image_file *file, u64 *gpa);    /* false: it has none */
 bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: it has none */
 /* Sections of SNP's metadata: `count` times {u32 gpa, size, type}. */
 int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,

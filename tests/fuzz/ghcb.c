@@ -17,13 +17,29 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define GHCB_GPA 0x5000u
 #define RECORDS  64u
 
-static const u32 codes[] = {
-    EXIT_DR_READ + 7,      EXIT_DR_WRITE + 7,     EXIT_RDTSC,            EXIT_RDPMC,
-    EXIT_CPUID,            EXIT_INVD,             EXIT_IOIO,             EXIT_MSR,
-    EXIT_VMMCALL,          EXIT_RDTSCP,           EXIT_WBINVD,           EXIT_MONITOR,
-    EXIT_MWAIT,            GHCB_EVENT_MMIO_READ,  GHCB_EVENT_MMIO_WRITE, GHCB_EVENT_NMI_COMPLETE,
-    GHCB_EVENT_RESET_HOLD, GHCB_EVENT_JUMP_TABLE, GHCB_EVENT_PAGE_STATE, GHCB_EVENT_GUEST_REQUEST,
-    GHCB_EVENT_FEATURES,   GHCB_EVENT_TERMINATE,  GHCB_EVENT_UNSUPPORTED};
+static const u32 codes[] = {EXIT_DR_READ + 7,
+                            EXIT_DR_WRITE + 7,
+                            EXIT_RDTSC,
+                            EXIT_RDPMC,
+                            EXIT_CPUID,
+                            EXIT_INVD,
+                            EXIT_IOIO,
+                            EXIT_MSR,
+                            EXIT_VMMCALL,
+                            EXIT_RDTSCP,
+                            EXIT_WBINVD,
+                            EXIT_MONITOR,
+                            EXIT_MWAIT,
+                            GHCB_EVENT_MMIO_READ,
+                            GHCB_EVENT_MMIO_WRITE,
+                            GHCB_EVENT_NMI_COMPLETE,
+                            GHCB_EVENT_RESET_HOLD,
+                            GHCB_EVENT_JUMP_TABLE,
+                            GHCB_EVENT_PAGE_STATE,
+                            GHCB_EVENT_GUEST_REQUEST,
+                            GHCB_EVENT_FEATURES,
+                            GHCB_EVENT_TERMINATE,
+                            GHCB_EVENT_UNSUPPORTED};
 
 static void require(bool holds)
 {
@@ -70,7 +86,8 @@ static void check_answer(const struct ghcb *asked, const struct ghcb *got)
     require(ghcb_valid(got, GHCB_BIT(exit_info_1)) && ghcb_valid(got, GHCB_BIT(exit_info_2)));
     require(got->exit_info_1 <= GHCB_MALFORMED);
     if (got->exit_info_1 == GHCB_MALFORMED)
-        require(got->exit_info_2 >= GHCB_ERROR_NOT_REGISTERED && got->exit_info_2 <= GHCB_ERROR_EVENT);
+        require(got->exit_info_2 >= GHCB_ERROR_NOT_REGISTERED &&
+                got->exit_info_2 <= GHCB_ERROR_EVENT);
     if (got->exit_info_1 == GHCB_EXCEPTION)
         require(got->exit_info_2 == 0x80000b0d || got->exit_info_2 == 0x80000306);
     require(got->version == asked->version && got->usage == asked->usage);

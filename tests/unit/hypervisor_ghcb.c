@@ -143,9 +143,10 @@ static const char *end_of(struct bench *b)
 static void registers_are_launched_after_all_data(void **state)
 {
     struct bench *b = *state;
-    static const u32 order[] = {SEV_CMD_INIT,     SEV_CMD_DF_FLUSH,           SEV_CMD_LAUNCH_START,
-                                SEV_CMD_ACTIVATE, SEV_CMD_LAUNCH_UPDATE_DATA, SEV_CMD_LAUNCH_UPDATE_VMSA,
-                                SEV_CMD_LAUNCH_FINISH};
+    static const u32 order[] = {
+        SEV_CMD_INIT,         SEV_CMD_DF_FLUSH,           SEV_CMD_LAUNCH_START,
+        SEV_CMD_ACTIVATE,     SEV_CMD_LAUNCH_UPDATE_DATA, SEV_CMD_LAUNCH_UPDATE_VMSA,
+        SEV_CMD_LAUNCH_FINISH};
     assert_int_equal(b->host.command_count, ARRAY_SIZE(order));
     for (u32 i = 0; i < ARRAY_SIZE(order); i++)
         assert_int_equal(b->host.commands[i], order[i]);

@@ -11,9 +11,9 @@
 #include "abi/sev.h"
 #include "hypervisor/internal.h"
 
-#define HOST_MEMORY  MIB(32)
-#define GUEST_MEMORY MIB(8)
-#define COMMANDS_MAX 64
+#define HOST_MEMORY       MIB(32)
+#define GUEST_MEMORY      MIB(8)
+#define COMMANDS_MAX      64
 #define HOST_GUEST_HANDLE 77
 
 struct host {
