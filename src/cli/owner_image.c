@@ -54,7 +54,7 @@ static void free_files(struct guest *g)
     run_free_file(&g->firmware);
 }
 
-/* --- SEV: a plan of pieces -------------------------------------------------------------------------- */
+/* --- SEV, and SEV-ES as softsev run launches it: a plan of pieces -------------------------------------------------------------------------- */
 
 static bool dump_write(void *file, const void *data, size_t size)
 {
@@ -93,24 +93,33 @@ static void hash_piece(struct crypto_sha256 *hash, const struct image_piece *p)
         crypto_sha256_update(hash, zeros, min_u64(left, PAGE_SIZE));
 }
 
+static void measure_piece(const struct image_piece *p, const char *type, struct crypto_sha256 *all,
+                          struct owner_contributions *out)
+{
+    struct measure_record r = {
+        .name = p->name, .type = type, .gpa = p->gpa, .size = p->size, .digest_size = 32};
+    struct crypto_sha256 *one = crypto_sha256_start();
+    out->failed = out->failed || !one;
+    if (!one)
+        return;
+    hash_piece(one, p);
+    hash_piece(all, p);
+    crypto_sha256_peek(one, r.contents);
+    crypto_sha256_peek(all, r.digest);
+    crypto_sha256_free(one);
+    collect(out, &r);
+}
+
 static int measure_plan(const struct image_plan *plan, struct owner_contributions *out,
                         struct error *e)
 {
     struct crypto_sha256 *all = crypto_sha256_start();
-    for (u32 i = 0; all && !out->failed && i < plan->piece_count; i++) {
-        const struct image_piece *p = &plan->pieces[i];
-        struct measure_record r = {
-            .name = p->name, .type = "DATA", .gpa = p->gpa, .size = p->size, .digest_size = 32};
-        struct crypto_sha256 *one = crypto_sha256_start();
-        out->failed = !one;
-        if (!one)
-            break;
-        hash_piece(one, p);
-        hash_piece(all, p);
-        crypto_sha256_peek(one, r.contents);
-        crypto_sha256_peek(all, r.digest);
-        crypto_sha256_free(one);
-        collect(out, &r);
+    for (u32 i = 0; all && i < plan->piece_count; i++)
+        measure_piece(&plan->pieces[i], "DATA", all, out);
+    for (u32 i = 0; all && i < plan->vmsa_count; i++) {
+        const u8 *bytes = (const u8 *)plan->vmsas[i];
+        measure_piece(&(struct image_piece){"VMSA", 0, PAGE_SIZE, bytes, PAGE_SIZE}, "VMSA", all,
+                      out);
     }
     crypto_sha256_free(all);
     image_digest(plan, out->digest);
@@ -121,7 +130,7 @@ static int measure_sev(const char *const *options, const struct guest *g,
                        struct owner_contributions *out, struct error *e)
 {
     struct image_description d = {
-        .mode = IMAGE_SEV,
+        .mode = out->mode == MEASURE_SEV ? IMAGE_SEV : IMAGE_SEV_ES,
         .secret = options[OWNER_HOLE],
         .command_line = options[OWNER_APPEND],
         .kernel_hashes = options[OWNER_HASHES],
@@ -223,14 +232,24 @@ static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
     return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
 }
 
+/* Guests of softsev run, not images: SEV-ES with a kernel and no flash image. */
+static bool is_plan(const char *const *options, enum measure_mode mode)
+{
+    return mode == MEASURE_SEV || (mode == MEASURE_SEV_ES && !options[OWNER_FIRMWARE]);
+}
+
 static int check_mode(const char *const *options, enum measure_mode mode, struct error *e)
 {
-    if (mode == MEASURE_SEV &&
+    if (is_plan(options, mode) &&
         (options[OWNER_VCPUS] || options[OWNER_VCPU_TYPE] || options[OWNER_VMM_TYPE] ||
          options[OWNER_FEATURES] || options[OWNER_IMAGE_HASH] || options[OWNER_IMAGE_ONLY]))
-        return error_set(e, ERROR_USAGE,
-                         "SEV measures no virtual processors: say --mode sev-es or --mode snp");
-    if (mode != MEASURE_SEV && (options[OWNER_MEMORY] || options[OWNER_HOLE]))
+        return error_set(
+            e, ERROR_USAGE,
+            mode == MEASURE_SEV
+                ? "SEV measures no virtual processors: say --mode sev-es or --mode snp"
+                : "what --mode sev-es measures of processors needs --firmware; those of "
+                  "softsev run are known");
+    if (!is_plan(options, mode) && (options[OWNER_MEMORY] || options[OWNER_HOLE]))
         return error_set(e, ERROR_USAGE, "--memory and --owner-secret are for --mode sev");
     return 0;
 }
@@ -246,8 +265,7 @@ int owner_measure_files(const char *const *options, struct owner_contributions *
         return -1;
     int result = read_files(options, &g, e);
     if (!result)
-        result = out->mode == MEASURE_SEV ? measure_sev(options, &g, out, e)
-                                          : measure_flash(options, &g, out, e);
+        result = (is_plan(options, out->mode) ? measure_sev : measure_flash)(options, &g, out, e);
     free_files(&g);
     if (!result && out->failed)
         result = error_set(e, ERROR_MEMORY, "no memory for a list of what is launched");
