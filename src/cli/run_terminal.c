@@ -21,6 +21,23 @@ struct run_terminal {
     struct termios before;
 };
 
+/* A signal that ends the program while the terminal is raw: noted, and raised again once it is put back. */
+static volatile sig_atomic_t ending_signal;
+
+static void note_signal(int number)
+{
+    ending_signal = number;
+}
+
+static const int ending_signals[] = {SIGTERM, SIGHUP, SIGINT};
+
+static void set_handlers(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+        sigaction(ending_signals[i], &action, NULL);
+}
+
 struct run_terminal *run_terminal_open(void)
 {
     struct run_terminal *t = calloc(1, sizeof *t);
@@ -30,14 +47,19 @@ struct run_terminal *run_terminal_open(void)
     raw = t->before;
     raw.c_iflag &= (tcflag_t) ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     raw.c_lflag &= (tcflag_t) ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    set_handlers(note_signal);
     t->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     return t;
 }
 
 void run_terminal_close(struct run_terminal *t)
 {
-    if (t && t->raw)
+    if (t && t->raw) {
         tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
+        set_handlers(SIG_DFL);
+        if (ending_signal)
+            raise((int)ending_signal);
+    }
     free(t);
 }
 
@@ -137,6 +159,7 @@ void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms)
 {
     u8 bytes[256];
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    r->quit |= ending_signal != 0;
     if (!t || t->ended || r->replay)
         return;
     if (poll(&in, 1, wait_ms) <= 0)
