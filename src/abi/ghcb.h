@@ -123,12 +123,12 @@ static inline u64 ghcb_msr_sev_info(u16 version_max, u16 version_min, u8 c_bit)
 }
 
 #define GHCB_MSR_CPUID_FUNCTION(value)       ((u32)BITS(value, 63, 32))
-#define GHCB_MSR_CPUID_REGISTER(value)       ((u32)BITS(value, 31, 30)) /* 0 EAX, 1 EBX, 2 ECX, 3 EDX */
+#define GHCB_MSR_CPUID_REGISTER(value)       ((u32)BITS(value, 31, 30)) /* EAX EBX ECX EDX */
 #define GHCB_MSR_PAGE_STATE_FRAME(value)     BITS(value, 51, 12)
 #define GHCB_MSR_PAGE_STATE_OPERATION(value) ((u32)BITS(value, 55, 52))
 #define GHCB_MSR_TERMINATE_SET(value)        ((u32)BITS(value, 15, 12))
 #define GHCB_MSR_TERMINATE_REASON(value)     ((u32)BITS(value, 23, 16))
-#define GHCB_NO_FRAME                        BITS(~0ull, 51, 0) /* "none", "refused" where a frame number is expected */
+#define GHCB_NO_FRAME                        BITS(~0ull, 51, 0) /* "none", or "refused" */
 
 /* --- Events beyond the intercepts: values of SW_EXITCODE [cpu 7.4] ---------------------------- */
 

@@ -18,7 +18,7 @@ struct vmcb_control {
     u8 tlb_control; /* TLB_FLUSH_... */
     u8 erap;
     u16 reserved_05e;
-    u32 v_intr;       /* V_INTR_... */
+    u32 v_intr; /* V_INTR_... */
     u32 v_intr_vector;
     u64 interrupt_shadow; /* INTERRUPT_SHADOW_... */
     u64 exit_code, exit_info_1, exit_info_2;
@@ -148,7 +148,7 @@ ABI_SIZE(struct vmcb, 4096);
 #define INTERCEPT4_MWAIT_ARMED   BIT(12)
 #define INTERCEPT4_XSETBV        BIT(13)
 #define INTERCEPT4_RDPRU         BIT(14)
-#define INTERCEPT4_EFER_WRITE    BIT(15) /* trap, after the write */
+#define INTERCEPT4_EFER_WRITE    BIT(15)       /* trap, after the write */
 #define INTERCEPT4_CR_WRITE(n)   BIT(16 + (n)) /* trap, after the write */
 #define INTERCEPT5_INVLPGB       BIT(0)
 #define INTERCEPT5_INVLPGB_BAD   BIT(1)
@@ -177,6 +177,9 @@ ABI_SIZE(struct vmcb, 4096);
 #define NP_ENABLE BIT(0)
 #define NP_SEV    BIT(1)
 #define NP_SEV_ES BIT(2)
+#define NP_VTE    BIT(5)
+
+#define LBR_VIRTUALIZATION BIT(0) /* lbr_control */
 
 #define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest demands it */
 

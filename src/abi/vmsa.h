@@ -102,9 +102,6 @@ ABI_OFFSET(struct vmsa, lbr_select,        0x770);
 ABI_SIZE(struct vmsa, 4096);
 // clang-format on
 
-/* The part that the integrity value covers [cpu 6.10]. */
-#define VMSA_CHECKED_SIZE 0xfc0u
-
 /* SEV_FEATURES; SEV_STATUS shows bit n as bit n + 2 [cpu 2.2]. */
 #define SEV_FEATURE_SNP                  BIT(0)
 #define SEV_FEATURE_VTOM                 BIT(1)

@@ -223,9 +223,9 @@ static enum fault_class class_of(u8 vector)
     case VECTOR_NP:
     case VECTOR_SS:
     case VECTOR_GP:
+    case VECTOR_VC:
         return CONTRIBUTORY;
     case VECTOR_PF:
-    case VECTOR_VC:
         return PAGE_FAULT;
     default:
         return BENIGN;
@@ -240,8 +240,12 @@ static bool makes_double_fault(u8 first, u8 second)
     return class_of(first) == PAGE_FAULT && class_of(second) != BENIGN;
 }
 
+/* What stands for an intercept in a SEV-ES guest cannot stand for its own, nor for the #DF it may
+ * end in. */
 static void intercept_exception(struct cpu *c, u8 vector, u32 error)
 {
+    if (c->es && (vector == VECTOR_VC || vector == VECTOR_DF))
+        return;
     if (c->in_guest && c->control.intercept_exceptions & BIT(vector))
         cpu_exit(c, EXIT_EXCEPTION + vector, pushes_error(vector) ? error : 0,
                  vector == VECTOR_PF ? c->fault_linear : 0);

@@ -214,6 +214,7 @@ struct cpu {
     u64 vmcb_spa;
     struct vmcb_control control; /* of the running guest, as read at VMRUN */
     bool nested_paging, sev;
+    bool es;              /* the running guest's state is in its VMSA, most of its exits are #VC */
     memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
     u8 c_bit;             /* position, 51; only looked at if sev */
     u64 exit_code, exit_info_1, exit_info_2, exit_int_info;

@@ -210,7 +210,7 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
         c->fault_linear = f->linear;
         cpu_raise(c, VECTOR_PF, f->error);
     }
-    if (!access->fetch && f->info_1 & NPF_FINAL)
+    if (!access->fetch && f->info_1 & NPF_FINAL && !c->es)
         fetch_for_assist(c);
     cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
 }

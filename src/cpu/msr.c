@@ -11,7 +11,7 @@ typedef bool msr_write_fn(struct cpu *c, u32 msr, u64 value); /* false: #GP */
 struct msr_row {
     u32 first, last;
     u16 field; /* offset of a u64 in struct cpu; 0: none, reads as zero, writes are dropped */
-    bool canonical, read_only, host_only;
+    bool canonical, read_only, host_only, es_only;
     u64 reserved; /* bits that must be zero */
     msr_read_fn *read;
     msr_write_fn *write;
@@ -56,7 +56,9 @@ static u64 read_mtrr_default(struct cpu *c, u32 msr)
 static u64 read_sev_status(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->in_guest && c->sev ? SEV_STATUS_SEV : 0;
+    if (!c->in_guest || !c->sev)
+        return 0;
+    return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0); /* SEV_FEATURES are 0 */
 }
 
 static u64 read_efer(struct cpu *c, u32 msr)
@@ -166,15 +168,20 @@ static const struct msr_row msr_table[] = {
     {MSRS(0xc001102a, 0xc001102d)},
     {MSR(MSR_VM_CR), .field = FIELD(vm_cr), .reserved = ~0x1full, .host_only = true},
     {MSR(MSR_VM_HSAVE_PA), .field = FIELD(vm_hsave_pa), .write = write_hsave, .host_only = true},
+    {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
 };
 // clang-format on
 
 static const struct msr_row *find(const struct cpu *c, u32 msr)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(msr_table); i++)
-        if (msr >= msr_table[i].first && msr <= msr_table[i].last)
-            return msr_table[i].host_only && c->in_guest ? NULL : &msr_table[i];
+    for (size_t i = 0; i < ARRAY_SIZE(msr_table); i++) {
+        const struct msr_row *row = &msr_table[i];
+        if (msr < row->first || msr > row->last)
+            continue;
+        bool hidden = (row->host_only && c->in_guest) || (row->es_only && !c->es);
+        return hidden ? NULL : row;
+    }
     return NULL;
 }
 
@@ -218,7 +225,8 @@ static s64 map_bit(u32 msr)
 
 static void intercept_msr(struct cpu *c, u32 msr, bool write)
 {
-    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->sev))
+    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->sev) ||
+        (msr == MSR_GHCB && c->es))
         return;
     s64 bit = map_bit(msr);
     u8 map = 0xff;

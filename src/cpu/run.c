@@ -8,6 +8,7 @@
  * iterations.
  */
 #include "cpu/engine.h"
+#include "cpu/vmsa.h"
 
 enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
 
@@ -63,11 +64,18 @@ void cpu_raise(struct cpu *c, u8 vector, u32 error)
 
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
 {
+    if (c->es && !exit_automatic(code, info_1))
+        vmsa_raise_vc(c, code);
     c->exit_code = code;
     c->exit_info_1 = info_1;
     c->exit_info_2 = info_2;
     c->next_rip = c->rip;
-    c->rip = c->insn_rip;
+    if (c->es && exit_completes(code)) {
+        c->left -= c->block != NULL;
+        c->interrupt_shadow = false;
+    } else {
+        c->rip = c->insn_rip;
+    }
     give_back(c);
     longjmp(*c->leave, LEAVE_EXIT);
 }

@@ -6,6 +6,7 @@
  * sees them.
  */
 #include "cpu/segment.h"
+#include "cpu/vmsa.h"
 
 #include <inttypes.h>
 
@@ -48,24 +49,28 @@ static bool long_mode_valid(const struct vmcb_save *s)
     return s->cr4 & CR4_PAE && s->cr0 & CR0_PE && !both;
 }
 
-static bool event_valid(u64 event)
+/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
+static bool event_valid(const struct vmcb_control *k)
 {
+    u64 event = k->event_inject;
     if (!(event & EVENT_VALID))
         return true;
     u32 type = (u32)BITS(event, 10, 8);
+    u8 vector = (u8)event;
+    if (k->np_control & NP_SEV_ES &&
+        (type == EVENT_SOFTWARE ||
+         (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF))))
+        return false;
     bool known = type == EVENT_INTR || type == EVENT_NMI || type == EVENT_EXCEPTION ||
                  type == EVENT_SOFTWARE;
-    return known && !(type == EVENT_EXCEPTION &&
-                      ((event & EVENT_VECTOR) > 31 || (event & EVENT_VECTOR) == VECTOR_NMI));
+    return known && !(type == EVENT_EXCEPTION && (vector > 31 || vector == VECTOR_NMI));
 }
 
 /* Why a SEV guest may not run here; NULL if it may. */
 static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
-    if (k->np_control & NP_SEV_ES)
-        return "SEV-ES guests are not supported";
     if (!(k->np_control & NP_SEV))
-        return NULL;
+        return k->np_control & NP_SEV_ES ? "SEV-ES without SEV" : NULL;
     if (!(k->np_control & NP_ENABLE))
         return "SEV without nested paging";
     if (!(c->syscfg & SYSCFG_MEM_ENCRYPT))
@@ -74,43 +79,61 @@ static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k
         return "HWCR.SmmLock is clear";
     if (k->asid > memory_asids(c->memory))
         return "ASID above CPUID 8000_001F ECX";
-    if (k->asid < c->asid_min)
-        return "ASID below CPUID 8000_001F EDX without SEV-ES";
+    if (!(k->np_control & NP_SEV_ES))
+        return k->asid < c->asid_min ? "ASID below CPUID 8000_001F EDX without SEV-ES" : NULL;
+    if (!(k->lbr_control & LBR_VIRTUALIZATION))
+        return "SEV-ES without LBR virtualization";
+    if (k->np_control & NP_VTE)
+        return "SEV-ES with transparent encryption";
     return NULL;
 }
 
-static const char *refusal(const struct cpu *c, const struct vmcb *v)
+struct check {
+    bool wrong;
+    const char *why;
+};
+
+static const char *first_wrong(const struct check *checks, size_t count)
 {
-    const struct vmcb_control *k = &v->control;
-    const struct vmcb_save *s = &v->save;
-    u64 address_mask = ~BITS(~0ull, 47, 0);
-    const struct {
-        bool wrong;
-        const char *why;
-    } checks[] = {
-        {!efer_valid(s), "EFER: SVME clear or reserved bits"},
-        {!(s->cr0 & CR0_CD) && s->cr0 & CR0_NW, "CR0: NW without CD"},
-        {s->cr0 >> 32, "CR0 bits 63:32"},
-        {s->cr3 & address_mask & ~(k->np_control & NP_SEV ? BIT(c->c_bit) : 0) &&
-             s->efer & EFER_LME,
-         "CR3 reserved bits"},
-        {s->cr4 & (~BITS(~0ull, 31, 0) | BIT(12) | BIT(15) | BIT(19)), "CR4 reserved bits"},
-        {s->dr6 >> 32, "DR6 bits 63:32"},
-        {s->dr7 >> 32, "DR7 bits 63:32"},
-        {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
+    for (size_t i = 0; i < count; i++)
+        if (checks[i].wrong)
+            return checks[i].why;
+    return NULL;
+}
+
+#define ADDRESS_RESERVED (~BITS(~0ull, 47, 0))
+
+static const char *control_refusal(const struct cpu *c, const struct vmcb_control *k)
+{
+    const struct check checks[] = {
         {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
         {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, memory_size(c->memory)),
          "MSRPM outside memory"},
         {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, memory_size(c->memory)),
          "IOPM outside memory"},
         {k->asid == 0, "ASID 0"},
-        {!event_valid(k->event_inject), "EVENTINJ"},
-        {k->np_control & NP_ENABLE && k->n_cr3 & address_mask, "nCR3 reserved bits"},
+        {!event_valid(k), "EVENTINJ"},
+        {k->np_control & NP_ENABLE && k->n_cr3 & ADDRESS_RESERVED, "nCR3 reserved bits"},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
-        if (checks[i].wrong)
-            return checks[i].why;
-    return sev_refusal(c, k);
+    const char *why = first_wrong(checks, ARRAY_SIZE(checks));
+    return why ? why : sev_refusal(c, k);
+}
+
+static const char *state_refusal(const struct cpu *c, const struct vmcb_control *k,
+                                 const struct vmcb_save *s)
+{
+    u64 c_bit = k->np_control & NP_SEV ? BIT(c->c_bit) : 0;
+    const struct check checks[] = {
+        {!efer_valid(s), "EFER: SVME clear or reserved bits"},
+        {!(s->cr0 & CR0_CD) && s->cr0 & CR0_NW, "CR0: NW without CD"},
+        {s->cr0 >> 32, "CR0 bits 63:32"},
+        {s->cr3 & ADDRESS_RESERVED & ~c_bit && s->efer & EFER_LME, "CR3 reserved bits"},
+        {s->cr4 & (~BITS(~0ull, 31, 0) | BIT(12) | BIT(15) | BIT(19)), "CR4 reserved bits"},
+        {s->dr6 >> 32, "DR6 bits 63:32"},
+        {s->dr7 >> 32, "DR7 bits 63:32"},
+        {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
+    };
+    return first_wrong(checks, ARRAY_SIZE(checks));
 }
 
 /* --- Load guest ------------------------------------------------------------------------------- */
@@ -137,30 +160,37 @@ static void load_segments(struct cpu *c, const struct vmcb_save *s)
 }
 
 /* Everything that decides what an address means; if it is as it was, the TLB still holds. */
-static bool same_translations(const struct cpu *c, const struct vmcb *v)
+static bool same_translations(const struct cpu *c, const struct vmcb_control *k,
+                              const struct vmcb_save *s)
 {
-    u64 efer = v->save.efer & ~EFER_LMA;
-    return v->control.tlb_control == TLB_FLUSH_NONE && v->control.asid == c->control.asid &&
-           v->control.n_cr3 == c->control.n_cr3 && v->control.np_control == c->control.np_control &&
-           v->save.cr0 == c->cr0 && v->save.cr3 == c->cr3 && v->save.cr4 == c->cr4 &&
+    u64 efer = s->efer & ~EFER_LMA;
+    return k->tlb_control == TLB_FLUSH_NONE && k->asid == c->control.asid &&
+           k->n_cr3 == c->control.n_cr3 && k->np_control == c->control.np_control &&
+           s->cr0 == c->cr0 && s->cr3 == c->cr3 && s->cr4 == c->cr4 &&
            efer == (c->efer & ~EFER_LMA);
 }
 
-static void load_guest(struct cpu *c, const struct vmcb *v)
+static void load_control(struct cpu *c, const struct vmcb_control *k)
 {
-    const struct vmcb_save *s = &v->save;
-    bool flush = !same_translations(c, v);
-    c->control = v->control;
-    c->nested_paging = v->control.np_control & NP_ENABLE;
-    c->sev = v->control.np_control & NP_SEV;
-    c->guest_key = c->sev ? (memory_key)v->control.asid : KEY_RAW;
-    c->tsc_offset = v->control.tsc_offset;
-    c->interrupt_shadow = v->control.interrupt_shadow & INTERRUPT_SHADOW;
+    c->control = *k;
+    c->nested_paging = k->np_control & NP_ENABLE;
+    c->sev = k->np_control & NP_SEV;
+    c->es = k->np_control & NP_SEV_ES;
+    c->guest_key = c->sev ? (memory_key)k->asid : KEY_RAW;
+    c->tsc_offset = k->tsc_offset;
+    c->interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;
+    c->cr8 = k->v_intr & 15;
+    c->control.fetched_count = 0;
+}
+
+static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct vmcb_save *s)
+{
+    bool flush = !same_translations(c, k, s);
+    load_control(c, k);
     c->cr0 = s->cr0 | CR0_ET;
     c->cr2 = s->cr2;
     c->cr3 = s->cr3;
     c->cr4 = s->cr4;
-    c->cr8 = v->control.v_intr & 15;
     c->dr6 = s->dr6;
     c->dr7 = s->dr7;
     c->efer = s->efer & ~EFER_LMA;
@@ -174,7 +204,6 @@ static void load_guest(struct cpu *c, const struct vmcb *v)
     c->r[RSP] = s->rsp;
     c->rip = s->rip;
     c->exit_int_info = 0;
-    c->control.fetched_count = 0;
     c->gif = true;
     c->in_guest = true;
     segment_update(c);
@@ -190,18 +219,22 @@ static void save_control(const struct cpu *c, struct vmcb_control *k)
     k->exit_info_1 = c->exit_info_1;
     k->exit_info_2 = c->exit_info_2;
     k->exit_int_info = c->exit_int_info;
-    k->next_rip = c->next_rip;
     k->event_inject = 0;
     k->interrupt_shadow = c->interrupt_shadow ? INTERRUPT_SHADOW : 0;
+    if (c->es) {
+        k->ghcb_gpa = c->control.ghcb_gpa;
+        k->interrupt_shadow |= c->rflags & RFLAGS_IF ? INTERRUPT_SHADOW_MASK : 0;
+    } else {
+        k->next_rip = c->next_rip;
+    }
     k->v_intr = c->control.v_intr;
     k->tlb_control = 0;
     k->fetched_count = c->control.fetched_count;
     memcpy(k->fetched, c->control.fetched, sizeof k->fetched);
 }
 
-static void save_guest(struct cpu *c, struct vmcb *v)
+static void save_guest(const struct cpu *c, struct vmcb_save *s)
 {
-    struct vmcb_save *s = &v->save;
     s->es = segment_to(&c->seg[SEG_ES]);
     s->cs = segment_to(&c->seg[SEG_CS]);
     s->ss = segment_to(&c->seg[SEG_SS]);
@@ -222,15 +255,50 @@ static void save_guest(struct cpu *c, struct vmcb *v)
     s->rax = c->r[RAX];
     if (c->nested_paging)
         s->g_pat = c->pat;
-    save_control(c, &v->control);
 }
 
 /* What same_translations() compares stays in the core; the rest of the guest is gone. */
 static void load_host(struct cpu *c)
 {
-    c->in_guest = false;
+    if (c->es)
+        vmsa_forget(c);
+    c->in_guest = c->es = false;
     c->gif = false;
     c->dr7 = 0x400;
+}
+
+/* --- What VMLOAD and VMSAVE move, or the VMSA has [cpu 4.3] ----------------------------------- */
+
+static void load_rest(struct cpu *c, const struct vmcb_save *s)
+{
+    c->seg[SEG_FS] = segment_from(&s->fs);
+    c->seg[SEG_GS] = segment_from(&s->gs);
+    c->tr = segment_from(&s->tr);
+    c->ldtr = segment_from(&s->ldtr);
+    c->kernel_gs_base = s->kernel_gs_base;
+    c->star = s->star;
+    c->lstar = s->lstar;
+    c->cstar = s->cstar;
+    c->sfmask = s->sfmask;
+    c->sysenter_cs = s->sysenter_cs;
+    c->sysenter_esp = s->sysenter_esp;
+    c->sysenter_eip = s->sysenter_eip;
+}
+
+static void save_rest(const struct cpu *c, struct vmcb_save *s)
+{
+    s->fs = segment_to(&c->seg[SEG_FS]);
+    s->gs = segment_to(&c->seg[SEG_GS]);
+    s->tr = segment_to(&c->tr);
+    s->ldtr = segment_to(&c->ldtr);
+    s->kernel_gs_base = c->kernel_gs_base;
+    s->star = c->star;
+    s->lstar = c->lstar;
+    s->cstar = c->cstar;
+    s->sfmask = c->sfmask;
+    s->sysenter_cs = c->sysenter_cs;
+    s->sysenter_esp = c->sysenter_esp;
+    s->sysenter_eip = c->sysenter_eip;
 }
 
 /* --- VMRUN ------------------------------------------------------------------------------------ */
@@ -248,12 +316,12 @@ static void set_deadline(struct cpu *c, u64 deadline_ns)
     c->run_end = now + left;
 }
 
-static void refuse(struct cpu *c, struct vmcb *v, const char *why)
+static void refuse(struct cpu *c, struct vmcb_control *k, const char *why)
 {
-    trace_event(c->trace, TRACE_SWITCH, "INVALID", "core=%u asid=%u rule=\"%s\"", c->id,
-                v->control.asid, why);
-    v->control.exit_code = EXIT_INVALID;
-    v->control.exit_info_1 = v->control.exit_info_2 = v->control.exit_int_info = 0;
+    trace_event(c->trace, TRACE_SWITCH, "INVALID", "core=%u asid=%u rule=\"%s\"", c->id, k->asid,
+                why);
+    k->exit_code = EXIT_INVALID;
+    k->exit_info_1 = k->exit_info_2 = k->exit_int_info = 0;
 }
 
 static void trace_exit(struct cpu *c)
@@ -265,29 +333,70 @@ static void trace_exit(struct cpu *c)
                     c->id, c->control.asid, c->exit_code, c->exit_info_1, c->exit_info_2, c->rip);
 }
 
+static void run_until_exit(struct cpu *c, struct vmcb_control *k, struct vmcb_save *s,
+                           u64 deadline_ns)
+{
+    load_guest(c, k, s);
+    set_deadline(c, deadline_ns);
+    run_guest(c);
+    trace_exit(c);
+    save_guest(c, s);
+    save_control(c, k);
+}
+
+/* Of a plain or SEV guest: its state is in the VMCB. */
+static void vmrun_plain(struct cpu *c, struct vmcb *v, u64 deadline_ns)
+{
+    const char *why = state_refusal(c, &v->control, &v->save);
+    if (why) {
+        refuse(c, &v->control, why);
+        return;
+    }
+    run_until_exit(c, &v->control, &v->save, deadline_ns);
+    load_host(c);
+}
+
+/* Of a SEV-ES guest: all state is in the VMSA, which begins like the VMCB's save area. */
+static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
+{
+    struct vmsa vmsa;
+    struct vmcb_save save = {0};
+    const char *why = vmsa_open(c, k, &vmsa);
+    if (!why) {
+        memcpy(&save, &vmsa, VMSA_COMMON_SIZE);
+        why = state_refusal(c, k, &save);
+    }
+    if (why) {
+        refuse(c, k, why);
+        return;
+    }
+    load_rest(c, &save);
+    vmsa_load(c, &vmsa);
+    run_until_exit(c, k, &save, deadline_ns);
+    save_rest(c, &save);
+    memcpy(&vmsa, &save, VMSA_COMMON_SIZE);
+    vmsa_save(c, &vmsa);
+    vmsa_close(c, k, &vmsa);
+    load_host(c);
+}
+
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
 {
     struct vmcb v;
     if (!(c->host_efer & EFER_SVME) || !c->vm_hsave_pa || !vmcb_address_valid(c, vmcb_spa))
         return false;
     memory_read(c->memory, vmcb_spa, KEY_RAW, &v, sizeof v);
-    const char *why = refusal(c, &v);
-    if (why) {
-        refuse(c, &v, why);
-    } else {
-        c->vmcb_spa = vmcb_spa;
-        load_guest(c, &v);
-        set_deadline(c, deadline_ns);
-        run_guest(c);
-        trace_exit(c);
-        save_guest(c, &v);
-        load_host(c);
-    }
+    c->vmcb_spa = vmcb_spa;
+    const char *why = control_refusal(c, &v.control);
+    if (why)
+        refuse(c, &v.control, why);
+    else if (v.control.np_control & NP_SEV_ES)
+        vmrun_es(c, &v.control, deadline_ns);
+    else
+        vmrun_plain(c, &v, deadline_ns);
     memory_write(c->memory, vmcb_spa, KEY_RAW, &v, sizeof v);
     return true;
 }
-
-/* --- VMLOAD, VMSAVE: what VMRUN does not move [cpu 4.3] --------------------------------------- */
 
 bool cpu_vmload(struct cpu *c, u64 vmcb_spa)
 {
@@ -295,18 +404,7 @@ bool cpu_vmload(struct cpu *c, u64 vmcb_spa)
     if (!vmcb_address_valid(c, vmcb_spa))
         return false;
     memory_read(c->memory, vmcb_spa + offsetof(struct vmcb, save), KEY_RAW, &s, sizeof s);
-    c->seg[SEG_FS] = segment_from(&s.fs);
-    c->seg[SEG_GS] = segment_from(&s.gs);
-    c->tr = segment_from(&s.tr);
-    c->ldtr = segment_from(&s.ldtr);
-    c->kernel_gs_base = s.kernel_gs_base;
-    c->star = s.star;
-    c->lstar = s.lstar;
-    c->cstar = s.cstar;
-    c->sfmask = s.sfmask;
-    c->sysenter_cs = s.sysenter_cs;
-    c->sysenter_esp = s.sysenter_esp;
-    c->sysenter_eip = s.sysenter_eip;
+    load_rest(c, &s);
     return true;
 }
 
@@ -317,18 +415,7 @@ bool cpu_vmsave(struct cpu *c, u64 vmcb_spa)
     if (!vmcb_address_valid(c, vmcb_spa))
         return false;
     memory_read(c->memory, spa, KEY_RAW, &s, sizeof s);
-    s.fs = segment_to(&c->seg[SEG_FS]);
-    s.gs = segment_to(&c->seg[SEG_GS]);
-    s.tr = segment_to(&c->tr);
-    s.ldtr = segment_to(&c->ldtr);
-    s.kernel_gs_base = c->kernel_gs_base;
-    s.star = c->star;
-    s.lstar = c->lstar;
-    s.cstar = c->cstar;
-    s.sfmask = c->sfmask;
-    s.sysenter_cs = c->sysenter_cs;
-    s.sysenter_esp = c->sysenter_esp;
-    s.sysenter_eip = c->sysenter_eip;
+    save_rest(c, &s);
     memory_write(c->memory, spa, KEY_RAW, &s, sizeof s);
     return true;
 }
@@ -350,12 +437,20 @@ static void svm_instruction(struct cpu *c, u64 bit, u64 exit_code)
 
 SVM_INSTRUCTION(vmrun, VMRUN)
 SVM_INSTRUCTION(vmmcall, VMMCALL)
-SVM_INSTRUCTION(vmgexit, VMMCALL) /* without SEV-ES the prefixes mean nothing */
 SVM_INSTRUCTION(vmload, VMLOAD)
 SVM_INSTRUCTION(vmsave, VMSAVE)
 SVM_INSTRUCTION(stgi, STGI)
 SVM_INSTRUCTION(clgi, CLGI)
 SVM_INSTRUCTION(skinit, SKINIT)
+
+/* Without SEV-ES the prefix means nothing [cpu 6.4]. */
+void exec_vmgexit(struct cpu *c, const struct insn *in)
+{
+    if (!c->es)
+        exec_vmmcall(c, in);
+    else
+        cpu_exit(c, EXIT_VMGEXIT, 0, 0);
+}
 
 void exec_invlpga(struct cpu *c, const struct insn *in)
 {

@@ -177,7 +177,11 @@ enum sev_status launch_update_vmsa_lengths(struct call *c)
 
 enum sev_status launch_update_vmsa(struct call *c)
 {
-    return launch_update(c, PAGE_SIZE);
+    enum sev_status status = launch_update(c, PAGE_SIZE);
+    if (status == SEV_STATUS_SUCCESS)
+        memory_vmsa_seal(c->fw->memory, real_address(c->fw, c->in.range.paddr),
+                         guest_key(c->guest));
+    return status;
 }
 
 /* --- LAUNCH_MEASURE, LAUNCH_FINISH ------------------------------------------------------------ */

@@ -248,7 +248,11 @@ enum sev_status receive_update_data(struct call *c)
 
 enum sev_status receive_update_vmsa(struct call *c)
 {
-    return receive_update(c, PACKET_VMSA);
+    enum sev_status status = receive_update(c, PACKET_VMSA);
+    if (status == SEV_STATUS_SUCCESS)
+        memory_vmsa_seal(c->fw->memory, real_address(c->fw, c->in.packet.guest_paddr),
+                         guest_key(c->guest));
+    return status;
 }
 
 enum sev_status receive_finish(struct call *c)

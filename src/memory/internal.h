@@ -28,6 +28,7 @@ struct memory {
     struct frame *frames;
     struct page_cipher **ciphers; /* [0] unused, [asid], [asids + 1] the firmware's */
     u64 *held;                    /* frames in the view of each cipher slot */
+    u64 *vmsa_values;             /* check value of the VMSA in a frame; 0: none */
     u8 tweak_key[16];
     struct memory_listener *listeners;
     struct memory_statistics statistics;

@@ -276,7 +276,8 @@ static struct memory *memory_allocate(const struct memory_config *config)
     m->frames = calloc((size_t)frames, sizeof *m->frames);
     m->ciphers = calloc((size_t)config->asids + 2, sizeof(struct page_cipher *));
     m->held = calloc((size_t)config->asids + 2, sizeof *m->held);
-    if (m->allocation && m->frames && m->ciphers && m->held)
+    m->vmsa_values = calloc((size_t)frames, sizeof *m->vmsa_values);
+    if (m->allocation && m->vmsa_values && m->frames && m->ciphers && m->held)
         return m;
     memory_destroy(m);
     return NULL;
@@ -312,6 +313,7 @@ void memory_destroy(struct memory *m)
     crypto_wipe(m->tweak_key, sizeof m->tweak_key);
     free(m->ciphers);
     free(m->held);
+    free(m->vmsa_values);
     free(m->frames);
     free(m->allocation);
     free(m);

@@ -80,6 +80,15 @@ bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t si
 bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
                    void (*measure)(void *context, const void *bytes, size_t size), void *context);
 
+/* --- Integrity of VMSAs without SNP [cpu 6.10] ------------------------------------------------ */
+
+/* Keeps a check value of the VMSA in this frame, as it reads under the key now, where no host
+ * reaches it: at LAUNCH_UPDATE_VMSA and at each exit. Nothing happens if the address is not that of
+ * a frame. */
+void memory_vmsa_seal(struct memory *m, u64 spa, memory_key key);
+/* The frame holds what it held when it was sealed. */
+bool memory_vmsa_intact(struct memory *m, u64 spa, memory_key key);
+
 /* --- For a core's TLB only -------------------------------------------------------------------- */
 
 /* Brings the frame into the key's view and marks it as mapped; the pointer stays good until

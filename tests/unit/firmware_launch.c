@@ -465,7 +465,9 @@ static void splitting_an_update_does_not_change_the_digest(void **state)
         } else {
             assert_status(rig_update(&r, guest, AT_GUEST, 48), SUCCESS);
             assert_status(rig_update(&r, guest, AT_GUEST + 48, PAGE_SIZE - 48), SUCCESS);
+            assert_false(memory_vmsa_intact(r.memory, vmsa.paddr, (memory_key)(i + 1)));
             assert_status(COMMAND(&r, LAUNCH_UPDATE_VMSA, vmsa), SUCCESS);
+            assert_true(memory_vmsa_intact(r.memory, vmsa.paddr, (memory_key)(i + 1)));
         }
         struct sev_measure out;
         assert_status(rig_measure(&r, guest, &out), SUCCESS);

@@ -285,6 +285,30 @@ static void nothing_outside_dram(void **state)
     assert_false(memory_key_load(m, 1, key_b)); /* taken */
 }
 
+static void a_sealed_vmsa_is_intact_until_its_bytes_change(void **state)
+{
+    struct fixture *f = *state;
+    struct memory *m = f->memory;
+    u8 raw[PAGE_SIZE], byte = 7;
+    u64 spa = 3 * PAGE_SIZE;
+    assert_true(memory_write(m, spa, 1, "registers", 9));
+    assert_false(memory_vmsa_intact(m, spa, 1));
+    memory_vmsa_seal(m, spa, 1);
+    assert_true(memory_vmsa_intact(m, spa, 1));
+    assert_false(memory_vmsa_intact(m, spa, 2));
+    assert_true(memory_read(m, spa, KEY_RAW, raw, sizeof raw)); /* a look is no change */
+    assert_true(memory_vmsa_intact(m, spa, 1));
+    assert_true(memory_write(m, spa + 0xfbf, 1, &byte, 1));
+    assert_false(memory_vmsa_intact(m, spa, 1));
+    assert_true(memory_write(m, spa, KEY_RAW, raw, sizeof raw));
+    assert_true(memory_vmsa_intact(m, spa, 1));
+    assert_true(memory_write(m, spa + 0xfc0, 1, &byte, 1)); /* behind what is covered */
+    assert_true(memory_vmsa_intact(m, spa, 1));
+    assert_false(memory_vmsa_intact(m, spa + 16, 1));
+    memory_vmsa_seal(m, FRAMES * PAGE_SIZE, 1);
+    assert_false(memory_vmsa_intact(m, FRAMES * PAGE_SIZE, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -302,6 +326,7 @@ int main(void)
         TEST(launching_a_page_again_measures_its_ciphertext),
         TEST(cores_are_told_before_a_frame_changes_hands),
         TEST(writes_to_code_are_reported),
+        TEST(a_sealed_vmsa_is_intact_until_its_bytes_change),
         TEST(nothing_outside_dram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SEV-ES in the core: the world switch's encrypted half, and which exits the host sees. */
+#ifndef SOFTSEV_CPU_VMSA_H
+#define SOFTSEV_CPU_VMSA_H
+
+#include "abi/vmsa.h"
+#include "cpu/internal.h"
+
+/* Up to here the VMSA is laid out like the VMCB's save area. */
+#define VMSA_COMMON_SIZE offsetof(struct vmsa, pkru)
+_Static_assert(offsetof(struct vmsa, tr) == offsetof(struct vmcb_save, tr) &&
+                   offsetof(struct vmsa, cpl) == offsetof(struct vmcb_save, cpl) &&
+                   offsetof(struct vmsa, rip) == offsetof(struct vmcb_save, rip) &&
+                   offsetof(struct vmsa, cr2) == offsetof(struct vmcb_save, cr2) &&
+                   offsetof(struct vmsa, spec_ctrl) == offsetof(struct vmcb_save, spec_ctrl),
+               "VMSA and VMCB begin alike");
+
+/* Reads the VMSA that the VMCB names. Why it may not be run; NULL if it may. */
+const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *s);
+/* What a VMSA has and a VMCB's save area has not. */
+void vmsa_load(struct cpu *c, const struct vmsa *s);
+void vmsa_save(struct cpu *c, struct vmsa *s);
+/* Writes it back, and its check value with it. */
+void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s);
+/* The host finds nothing of the guest in the core. */
+void vmsa_forget(struct cpu *c);
+
+/* The host sees this exit; the others become #VC in the guest [cpu 6.1]. */
+bool exit_automatic(u64 code, u64 info_1);
+/* The instruction is done: the guest goes on behind it. */
+bool exit_completes(u64 code);
+void vmsa_raise_vc(struct cpu *c, u64 code) NORETURN;
+
+#endif
