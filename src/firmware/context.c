@@ -94,7 +94,7 @@ bool firmware_sound(const struct firmware *fw)
                                (!g->asid || memory_key_loaded(fw->memory, g->asid)) &&
                                (g->state == SEV_GSTATE_LUPDATE) == (g->digest != NULL));
     }
-    return sound;
+    return sound && snp_sound(fw);
 }
 
 /* --- Commands ----------------------------------------------------------------------------------------- */
@@ -132,6 +132,8 @@ static enum sev_status activate_asid(struct call *c, u32 asid)
                       g->policy & SEV_POLICY_ES ? 1 : fw->asid_min,
                       g->policy & SEV_POLICY_ES ? fw->asid_min - 1 : fw->asid_max);
     const struct guest *holder = asid_holder(fw, asid, g);
+    if (snp_asid_owner(fw, asid))
+        return refuse(c, SEV_STATUS_ASID_OWNED, "ASID %u is bound to an SNP guest", asid);
     if (holder && !crypto_equal(holder->vek, g->vek, sizeof g->vek))
         return refuse(c, SEV_STATUS_ASID_OWNED, "ASID %u is bound to guest %u", asid,
                       holder->handle);

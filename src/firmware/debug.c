@@ -40,7 +40,7 @@ static enum sev_status move_range(struct call *c, u64 src, u64 dst, const struct
          move->len);
     enum sev_status status = check_range(c, "source", src, move->len, 16);
     if (status == SEV_STATUS_SUCCESS)
-        status = check_range(c, "destination", dst, move->len, 16);
+        status = check_output(c, "destination", dst, move->len, 16);
     if (status == SEV_STATUS_SUCCESS)
         move_bytes(c->fw, move);
     return status;

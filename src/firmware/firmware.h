@@ -7,6 +7,7 @@
 #ifndef SOFTSEV_FIRMWARE_FIRMWARE_H
 #define SOFTSEV_FIRMWARE_FIRMWARE_H
 
+#include "abi/report.h"
 #include "abi/sev.h"
 #include "base/trace.h"
 #include "crypto/crypto.h"
@@ -19,6 +20,18 @@ struct firmware_profile {
     const char *name;
     u8 api_major, api_minor,
         build; /* as PLATFORM_STATUS reports them; the measurement covers them */
+
+    /* Of SNP; a part without has report_version 0 and knows none of its commands. */
+    const char *product;        /* in certificates' names and KDS addresses: "Milan" */
+    const char *product_name;   /* the extension of a VCEK: "Milan-B1" */
+    u8 family, model, stepping; /* as a report says them: extended fields added */
+    u8 report_version;          /* 2, 3 or 5 */
+    u8 chip_id_size;            /* 64, or 8 */
+    enum snp_tcb_layout tcb_layout;
+    u64 tcb;           /* of this firmware */
+    u32 features;      /* SNP_FEATURE_INFO 0, ECX; 0: the command does not exist */
+    u64 mitigations;   /* vectors it knows; all are in force from reset on */
+    u64 platform_info; /* PLATFORM_INFO of the board, apart from what commands switch on */
 };
 
 extern const struct firmware_profile firmware_profiles[]; /* ends with a row without a name */
@@ -32,6 +45,20 @@ struct firmware_store {
     size_t (*load)(void *context, void *out, size_t size);
     /* Replaces the blob, all or nothing; size 0 deletes it. False: it could not be kept. */
     bool (*save)(void *context, const void *data, size_t size);
+    void *context;
+};
+
+/* What the anti-rollback store keeps [snp 9]. */
+struct firmware_committed {
+    u64 tcb;
+    u8 major, minor, build;
+};
+
+/* What the secure processor asks the cores; NULL functions: a platform without cores. */
+struct firmware_processor {
+    bool (*read_msr)(void *context, u32 core, u32 msr, u64 *value);
+    void (*cpuid)(void *context, u32 leaf, u32 subleaf,
+                  u32 out[4]); /* EAX EBX ECX EDX of the host */
     void *context;
 };
 
@@ -55,6 +82,16 @@ struct firmware_config {
     /* The root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form; NULL: no platform is genuine. */
     const void *ark;
     size_t ark_size;
+
+    /* SNP. */
+    struct firmware_processor processor;
+    u64 rmp_base, rmp_end; /* where there is no read_msr: as RMP_BASE and RMP_END say; 0: no RMP */
+    bool smt;              /* PLATFORM_INFO and POLICY.SMT */
+    struct firmware_committed
+        committed; /* what `commit` kept last; zero: the profile's own numbers */
+    /* SNP_COMMIT: keeps the new floor before it counts; false refuses the command. May be NULL. */
+    bool (*commit)(void *context, const struct firmware_committed *committed);
+    void *commit_context;
 };
 
 /* NULL: out of memory, or `fuses` gives no key. Everything is copied; memory, crypto and trace stay the caller's. */
@@ -67,6 +104,9 @@ u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa);
 
 /* A core has executed WBINVD [sev 5.3]. */
 void firmware_wbinvd(struct firmware *fw, u32 core);
+
+/* The TCB that the platform advertises now: its VCEK (identity_vcek) is what signs reports. 0: no SNP. */
+u64 firmware_reported_tcb(const struct firmware *fw);
 
 /* The rule that refused the last command, "" if it was not refused: for error messages of whoever owns the machine. */
 const char *firmware_rule(const struct firmware *fw);

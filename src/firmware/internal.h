@@ -9,6 +9,8 @@
 
 #include "firmware/firmware.h"
 
+#include "abi/snp.h"
+#include "memory/rmp.h"
 #include "protocol/protocol.h"
 
 struct guest {
@@ -31,6 +33,57 @@ struct identity {
     struct sev_cert oca, pek, pdh;
 };
 
+/* --- SNP: a guest lives in its context page, in DRAM, in the firmware's view ---------------------------- */
+
+#define SNP_CONTEXT_MAGIC 0x54584354534e5053ull
+
+/* What migrates with a guest: the payload of EXPORT and ABSORB, our own layout (version 1). */
+struct snp_identity {
+    u64 policy;
+    u8 ld[SNP_DIGEST_SIZE], imd[SNP_DIGEST_SIZE];
+    u8 id_key_digest[48], author_key_digest[48];
+    u8 family_id[16], image_id[16];
+    u8 host_data[32], report_id[32], gosvw[16];
+    u8 vmpck[SNP_VMPCKS][SNP_VMPCK_SIZE];
+    u64 seqno[SNP_VMPCKS]; /* of the last response on each key */
+    u8 oek[32], vmrk[32];
+    u64 oek_iv; /* of the last page swapped out */
+    struct snp_mdata_entry root_mdata;
+    u32 guest_svn, desired_tsc_khz;
+    u64 launch_mit_vector;
+    u8 id_block_en, author_key_en, vcek_dis, imi_en;
+    u32 reserved;
+};
+
+/* The layout of a context page: ours alone; the host sees ciphertext. */
+struct snp_context {
+    u64 magic;
+    u64 self;  /* the page's own address: a copy elsewhere is no context */
+    u32 state; /* enum snp_gstate */
+    u32 asid;  /* 0: not active */
+    u8 vek[16];
+    u64 ma_gctx; /* the migration agent's page; 0: none */
+    u8 report_id_ma[32];
+    u64 launch_tcb;
+    struct snp_identity id;
+};
+_Static_assert(sizeof(struct snp_context) <= PAGE_SIZE, "a context fits its page");
+
+struct snp_platform {
+    enum snp_pstate state;
+    bool rmp_init; /* the RMP has been initialised since power-on */
+    bool rapl_dis, ciphertext_hiding, mask_chip_id, mask_chip_key;
+    u32 asid_max; /* ASIDs 1 to this are for SNP guests */
+    u32 guest_count;
+    u64 *asid_owner; /* by ASID: the context page; 0: none */
+    struct firmware_committed committed;
+    u64 reported_tcb;
+    u64 mitigations; /* verified */
+    bool vlek_loaded, vcek_made;
+    u64 vcek_tcb; /* that `vcek` was made for */
+    struct ec_private vcek, vlek;
+};
+
 struct firmware {
     struct memory *memory;
     struct crypto *crypto;
@@ -47,6 +100,7 @@ struct firmware {
     /* the chip */
     struct ec_private cek_key;
     struct sev_cert cek; /* unsigned */
+    u8 fuses[32];
     u8 chip_id[SEV_CHIP_ID_SIZE];
     u8 store_key[16], store_mac_key[32];
 
@@ -61,6 +115,15 @@ struct firmware {
     u8 *asid_dirty;   /* per ASID: needs WBINVD and DF_FLUSH before use */
     u32 last_handle;
     struct guest guests[FIRMWARE_GUESTS];
+
+    struct firmware_processor processor;
+    u32 cores;
+    u64 rmp_base, rmp_end;
+    bool smt;
+    bool (*commit)(void *context, const struct firmware_committed *committed);
+    void *commit_context;
+    struct snp_platform snp;
+    u8 *swap; /* 2 MiB on their way in or out */
 
     u8 packet[KIB(16)]; /* payload of secret and migration packets while a command runs */
     u8 blob[FIRMWARE_STORE_MAX];
@@ -87,32 +150,62 @@ union command_buffer {
     struct sev_attestation attestation;
     struct sev_send_start send_start;
     struct sev_debug debug;
+    struct snp_init_ex snp_init_ex;
+    struct snp_shutdown_ex snp_shutdown_ex;
+    struct snp_address snp_address;
+    struct snp_feature_info snp_feature_info;
+    struct snp_config snp_config;
+    struct snp_commit snp_commit;
+    struct snp_download_firmware_ex snp_download;
+    struct snp_vlek_load snp_vlek_load;
+    struct snp_verify_mitigation snp_verify_mitigation;
+    struct snp_activate snp_activate;
+    struct snp_activate_ex snp_activate_ex;
+    struct snp_gctx_page snp_gctx_page;
+    struct snp_guest_request snp_guest_request;
+    struct snp_hv_report_req snp_hv_report_req;
+    struct snp_launch_start snp_launch_start;
+    struct snp_launch_update snp_launch_update;
+    struct snp_launch_finish snp_launch_finish;
+    struct snp_debug snp_debug;
+    struct snp_page_move snp_page_move;
+    struct snp_page_swap snp_page_swap;
+    struct snp_page_set_state snp_page_set_state;
     u8 bytes[0x44];
 };
 
 struct call {
     struct firmware *fw;
     const struct command *command;
-    struct guest *guest; /* that the handle names; NULL if the command has none */
+    struct guest *guest;        /* that the handle names; NULL if the command has none */
+    u64 gctx;                   /* SNP: address of the guest's context page; 0: none, or gone */
+    struct snp_context context; /* a copy; kept if the command succeeds */
     union command_buffer in;
     char detail[200]; /* for the trace: " key=value" pairs */
 };
 
 typedef enum sev_status command_step(struct call *c);
 
-#define PSTATE(name) (1u << SEV_PSTATE_##name)
-#define GSTATE(name) (1u << SEV_GSTATE_##name)
+#define PSTATE(name)     (1u << SEV_PSTATE_##name)
+#define GSTATE(name)     (1u << SEV_GSTATE_##name)
+#define SNP_PSTATE(name) (1u << SNP_PSTATE_##name)
+#define SNP_GSTATE(name) (1u << SNP_GSTATE_##name)
 
 enum command_flags {
     HANDLE = 1,          /* names a guest: checked with its state */
     HANDLE_OPTIONAL = 2, /* 0 is allowed; the guest's state does not matter */
     NEEDS_ACTIVE = 4,
+    SNP = 8,            /* states are SNP's, the buffer is only read */
+    GCTX = 16,          /* names an SNP guest by its context page */
+    NEEDS_RMP = 32,     /* RMP_INIT_REQUIRED without */
+    WRITES_BUFFER = 64, /* a legacy command with outputs in its buffer */
 };
 
 struct command {
     const char *name;    /* NULL: no such id */
     u8 size;             /* bytes of the buffer; 0: none */
-    u8 handle_at;        /* offset of the handle */
+    u8 handle_at;        /* offset of the handle or of the context page's address */
+    u8 since;            /* API minor number that brought it; 0: was always there */
     u8 pstates, gstates; /* bit per state it is allowed in */
     u8 flags;
     u32 policy_clear, policy_set;             /* bits that must be 0, bits that must be 1 */
@@ -133,6 +226,8 @@ void set_gstate(struct call *c, struct guest *g, enum sev_gstate state);
 enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
 enum sev_status read_range(struct call *c, const char *what, u64 paddr, void *out, u32 len);
 enum sev_status write_range(struct call *c, const char *what, u64 paddr, const void *data, u32 len);
+/* A range that a legacy command writes: once SNP is initialised its pages must be Firmware [snp 2.2]. */
+enum sev_status check_output(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
 /* An output length of `have` bytes where `need` are written; sets `*have` to `need` if it is too small. */
 bool length_suffices(u32 *have, u32 need);
 
@@ -199,5 +294,92 @@ enum sev_status start_open_session(struct call *c, struct session_keys *keys);
 enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct session_keys *keys);
 /* Payload and header of a packet, read in; its ranges are checked. */
 enum sev_status packet_read(struct call *c, struct sev_packet_header *header);
+
+/* --- SNP (snp_*.c) --------------------------------------------------------------------------------------- */
+
+#define RULE_CHECK(c, condition, status, ...)                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            return refuse(c, SEV_STATUS_##status, __VA_ARGS__);                                    \
+    } while (0)
+
+bool all_zero(const void *bytes, size_t size);
+
+/* The platform at power-on. False: no memory. */
+bool snp_create(struct firmware *fw, const struct firmware_config *config);
+void snp_destroy(struct firmware *fw);
+/* What must hold between two commands. */
+bool snp_sound(const struct firmware *fw);
+
+/* The context page at `gctx` into `out`; refuses with INVALID_GUEST. */
+enum sev_status snp_context_load(struct call *c, const char *what, u64 gctx,
+                                 struct snp_context *out);
+void snp_context_save(struct firmware *fw, const struct snp_context *context);
+/* The context of an SNP guest that holds the ASID; 0: none. */
+u64 snp_asid_owner(const struct firmware *fw, u32 asid);
+void snp_mix_keys(struct firmware *fw, struct snp_context *g);
+
+/* Pages. `page_check` wants a page of 4 KiB (or 2 MiB where `large`) in one of the states (bit per enum rmp_state). */
+enum sev_status page_check(struct call *c, const char *what, u64 paddr, bool large, u32 states,
+                           struct rmp_entry *entry);
+/* A guest's page: as above, and the ASID is the guest's. */
+enum sev_status page_check_owned(struct call *c, const char *what, u64 paddr, bool large,
+                                 u32 states, struct rmp_entry *entry);
+/* Where a command puts `len` bytes of an answer: in one page, Firmware once SNP is initialised. */
+enum sev_status page_check_answer(struct call *c, const char *what, u64 paddr, u32 len);
+/* Writes them and gives the page to the host: Firmware becomes Reclaim. */
+void page_answer(struct call *c, u64 paddr, const void *data, u32 len);
+/* Changes a page's entry; traced. */
+void page_set(struct call *c, u64 paddr, const struct rmp_entry *entry);
+#define PAGE(state)   (1u << RMP_##state)
+#define FIRMWARE_PAGE ((struct rmp_entry){.assigned = true, .immutable = true})
+#define RECLAIM_PAGE  ((struct rmp_entry){.assigned = true})
+
+/* A range list of the host: checked against `states` (and 2 MiB alignment where `large`) before any page changes. */
+enum sev_status range_list_check(struct call *c, u64 paddr, bool large, u32 states);
+void range_list_fix(struct call *c, u64 paddr);
+
+/* The key that signs, by the request's selection: NULL with *status 16h or 27h [snp 6.2]. */
+const struct ec_private *snp_select_key(struct firmware *fw, const struct snp_context *g,
+                                        u32 key_sel, enum snp_signing_key *which, u32 *status);
+/* The CPUID page against the host's; false: it was changed to what would pass. */
+bool snp_cpuid_check(const struct firmware *fw, struct snp_cpuid_entry *entries, u32 count,
+                     const char **why);
+u32 snp_fms(const struct firmware_profile *p);
+/* TSC_SCALE of a guest, 8.32 fixed point. */
+u64 snp_tsc_scale(const struct snp_context *g);
+void snp_report_fill(struct firmware *fw, const struct snp_context *g, u32 vmpl, const u8 data[64],
+                     struct snp_report *report);
+/* Fills and signs; the status of the message. */
+u32 snp_report_make(struct firmware *fw, const struct snp_context *g, u32 vmpl, u32 key_sel,
+                    const u8 data[64], struct snp_report *report);
+
+/* One guest message: request payload in, response payload out. The answer's status is the first word of `out`. */
+struct message {
+    const u8 *in;
+    u32 in_size;
+    u8 version, vmpck;
+    u8 *out; /* SNP_MSG_PAYLOAD_MAX bytes of zeros */
+    u32 out_size;
+};
+typedef u32 message_handler(struct call *c, struct message *m);
+message_handler message_cpuid, message_key, message_report, message_export, message_import,
+    message_absorb, message_vmrk, message_absorb_noma, message_tsc_info;
+
+command_step snp_init, snp_init_ex, snp_init_ex_parameters, snp_shutdown, snp_shutdown_ex,
+    snp_shutdown_ex_parameters, snp_platform_status, snp_df_flush, snp_feature_info,
+    snp_feature_info_parameters, snp_config, snp_config_parameters, snp_commit,
+    snp_commit_parameters, snp_download_firmware_ex, snp_download_firmware_ex_parameters,
+    snp_vlek_load, snp_vlek_load_parameters, snp_verify_mitigation,
+    snp_verify_mitigation_parameters;
+command_step snp_decommission, snp_activate, snp_activate_ex, snp_activate_ex_parameters,
+    snp_guest_status, snp_gctx_create, snp_guest_request, snp_hv_report_req,
+    snp_hv_report_req_parameters;
+command_step snp_launch_start, snp_launch_start_parameters, snp_launch_update,
+    snp_launch_update_parameters, snp_launch_finish, snp_launch_finish_parameters;
+command_step snp_dbg_decrypt, snp_dbg_encrypt, snp_page_swap_out, snp_page_swap_out_parameters,
+    snp_page_swap_in, snp_page_swap_in_parameters, snp_page_move, snp_page_move_parameters,
+    snp_page_md_init, snp_page_set_state, snp_page_set_state_parameters, snp_page_reclaim,
+    snp_page_unsmash;
 
 #endif

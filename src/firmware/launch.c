@@ -148,7 +148,7 @@ static enum sev_status launch_update(struct call *c, u32 align)
     const struct sev_launch_range *in = &c->in.range;
     u64 spa = real_address(c->fw, in->paddr);
     note(c, " spa=0x%" PRIx64 " size=0x%x", spa, in->len);
-    enum sev_status status = check_range(c, "range", in->paddr, in->len, align);
+    enum sev_status status = check_output(c, "range", in->paddr, in->len, align);
     if (status == SEV_STATUS_SUCCESS)
         memory_launch(c->fw->memory, spa, in->len, c->guest->asid, measure_bytes, c->guest->digest);
     return status;
@@ -199,7 +199,7 @@ enum sev_status launch_measure(struct call *c)
 {
     struct firmware *fw = c->fw;
     struct guest *g = c->guest;
-    enum sev_status status = check_range(c, "measurement", c->in.range.paddr, SEV_MEASURE_SIZE, 1);
+    enum sev_status status = check_output(c, "measurement", c->in.range.paddr, SEV_MEASURE_SIZE, 1);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     struct measurement m = {
@@ -251,7 +251,7 @@ enum sev_status packet_read(struct call *c, struct sev_packet_header *header)
 {
     const struct sev_packet *in = &c->in.packet;
     note(c, " spa=0x%" PRIx64 " size=0x%x", real_address(c->fw, in->guest_paddr), in->guest_len);
-    enum sev_status status = check_range(c, "guest range", in->guest_paddr, in->guest_len, 16);
+    enum sev_status status = check_output(c, "guest range", in->guest_paddr, in->guest_len, 16);
     if (status == SEV_STATUS_SUCCESS)
         status = read_range(c, "packet header", in->hdr_paddr, header, sizeof *header);
     if (status == SEV_STATUS_SUCCESS)
@@ -301,7 +301,7 @@ enum sev_status attestation(struct call *c)
 {
     const struct guest *g = c->guest;
     struct sev_attestation_report report;
-    enum sev_status status = check_range(c, "report", c->in.attestation.paddr, sizeof report, 1);
+    enum sev_status status = check_output(c, "report", c->in.attestation.paddr, sizeof report, 1);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     if (!report_sign(c->fw->crypto, &c->fw->identity.pek_key, c->in.attestation.mnonce, g->ld,

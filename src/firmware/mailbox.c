@@ -62,7 +62,27 @@ enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len
     if (ranges_meet(spa, len, fw->tmr_base, fw->tmr_size))
         return refuse(c, SEV_STATUS_INVALID_ADDRESS, "%s 0x%" PRIx64 " is in the firmware's TMR",
                       what, spa);
+    if (rmp_is_table(fw->memory, spa, len))
+        return refuse(c, SEV_STATUS_INVALID_ADDRESS, "%s 0x%" PRIx64 " is in the RMP", what, spa);
     return SEV_STATUS_SUCCESS;
+}
+
+enum sev_status check_output(struct call *c, const char *what, u64 paddr, u64 len, u32 align)
+{
+    enum sev_status status = check_range(c, what, paddr, len, align);
+    u64 spa = real_address(c->fw, paddr);
+    if (c->fw->snp.state == SNP_PSTATE_UNINIT || !c->fw->snp.rmp_init)
+        return status;
+    for (u64 at = ALIGN_DOWN(spa, PAGE_SIZE); status == SEV_STATUS_SUCCESS && at < spa + len;
+         at += PAGE_SIZE) {
+        enum rmp_state state = rmp_state(c->fw->memory, at);
+        if (state != RMP_FIRMWARE && state != RMP_DEFAULT)
+            status = refuse(c, SEV_STATUS_INVALID_PAGE_STATE,
+                            "%s: SNP is initialised, so page 0x%" PRIx64
+                            " must be Firmware to be written, it is %s",
+                            what, at, rmp_state_name(state));
+    }
+    return status;
 }
 
 enum sev_status read_range(struct call *c, const char *what, u64 paddr, void *out, u32 len)
@@ -75,7 +95,7 @@ enum sev_status read_range(struct call *c, const char *what, u64 paddr, void *ou
 
 enum sev_status write_range(struct call *c, const char *what, u64 paddr, const void *data, u32 len)
 {
-    enum sev_status status = check_range(c, what, paddr, len, 1);
+    enum sev_status status = check_output(c, what, paddr, len, 1);
     if (status == SEV_STATUS_SUCCESS)
         memory_write(c->fw->memory, real_address(c->fw, paddr), KEY_RAW, data, len);
     return status;
@@ -90,17 +110,49 @@ bool length_suffices(u32 *have, u32 need)
 
 /* --- The checks, one function each ------------------------------------------------------------------- */
 
+static enum sev_status check_snp_pstate(struct call *c)
+{
+    const struct firmware_profile *p = c->fw->profile;
+    if (!p->report_version || c->command->since > p->api_minor)
+        return refuse(c, SEV_STATUS_INVALID_COMMAND, "firmware %s, API %u.%u, does not have it",
+                      p->name, p->api_major, p->api_minor);
+    if (!(c->command->pstates & 1u << c->fw->snp.state))
+        return refuse(c, SEV_STATUS_INVALID_PLATFORM_STATE, "not allowed in SNP platform state %s",
+                      snp_pstate_name(c->fw->snp.state));
+    if ((c->command->flags & NEEDS_RMP) && !c->fw->snp.rmp_init)
+        return refuse(c, SEV_STATUS_RMP_INIT_REQUIRED, "SNP_INIT_EX ran without INIT_RMP");
+    return SEV_STATUS_SUCCESS;
+}
+
 static enum sev_status check_pstate(struct call *c)
 {
+    if (c->command->flags & SNP)
+        return check_snp_pstate(c);
     if (c->command->pstates & 1u << c->fw->state)
         return SEV_STATUS_SUCCESS;
     return refuse(c, SEV_STATUS_INVALID_PLATFORM_STATE, "not allowed in platform state %s",
                   sev_pstate_name(c->fw->state));
 }
 
+static enum sev_status check_context(struct call *c)
+{
+    enum sev_status status = snp_context_load(
+        c, "guest context", load_le64(c->in.bytes + c->command->handle_at), &c->context);
+    if (status != SEV_STATUS_SUCCESS)
+        return status;
+    c->gctx = c->context.self;
+    note(c, " gctx=0x%" PRIx64, c->gctx);
+    if (c->command->gstates & 1u << c->context.state)
+        return SEV_STATUS_SUCCESS;
+    return refuse(c, SEV_STATUS_INVALID_GUEST_STATE, "not allowed in guest state %s",
+                  snp_gstate_name(c->context.state));
+}
+
 static enum sev_status check_guest(struct call *c)
 {
     const struct command *command = c->command;
+    if (command->flags & GCTX)
+        return check_context(c);
     if (!(command->flags & (HANDLE | HANDLE_OPTIONAL)))
         return SEV_STATUS_SUCCESS;
     u32 handle = load_le32(c->in.bytes + command->handle_at);
@@ -125,24 +177,30 @@ static const char *policy_bit_name(u32 bits)
     return "?";
 }
 
+static const char *snp_policy_bit_name(u32 bits)
+{
+    return bits & SNP_POLICY_DEBUG ? "DEBUG" : "PAGE_SWAP_DISABLE";
+}
+
 static enum sev_status check_policy(struct call *c)
 {
-    if (!c->guest)
+    if (!c->guest && !c->gctx)
         return SEV_STATUS_SUCCESS;
-    u32 set = c->guest->policy & c->command->policy_clear;
-    u32 clear = ~c->guest->policy & c->command->policy_set;
+    const char *(*name)(u32 bits) = c->gctx ? snp_policy_bit_name : policy_bit_name;
+    u32 policy = c->gctx ? (u32)c->context.id.policy : c->guest->policy;
+    u32 set = policy & c->command->policy_clear;
+    u32 clear = ~policy & c->command->policy_set;
     if (set)
-        return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy has %s",
-                      policy_bit_name(set));
+        return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy has %s", name(set));
     if (clear)
         return refuse(c, SEV_STATUS_POLICY_FAILURE, "the guest's policy does not have %s",
-                      policy_bit_name(clear));
+                      name(clear));
     return SEV_STATUS_SUCCESS;
 }
 
 static enum sev_status check_active(struct call *c)
 {
-    if (!(c->command->flags & NEEDS_ACTIVE) || c->guest->asid)
+    if (!(c->command->flags & NEEDS_ACTIVE) || (c->gctx ? c->context.asid : c->guest->asid))
         return SEV_STATUS_SUCCESS;
     return refuse(c, SEV_STATUS_INACTIVE, "the guest is not activated: no ASID has its key");
 }
@@ -173,17 +231,22 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
         return refuse(c, SEV_STATUS_INVALID_COMMAND, "there is no command 0x%02x", id);
     if (!c->command->run)
         return refuse(c, SEV_STATUS_UNSUPPORTED, "this firmware does not have it");
-    enum sev_status status = c->command->size ? read_range(c, "command buffer", buffer_spa,
-                                                           c->in.bytes, c->command->size)
-                                              : SEV_STATUS_SUCCESS;
+    enum sev_status status = SEV_STATUS_SUCCESS;
+    if (c->command->flags & WRITES_BUFFER)
+        status = check_output(c, "command buffer", buffer_spa, c->command->size, 1);
+    if (c->command->size && status == SEV_STATUS_SUCCESS)
+        status = read_range(c, "command buffer", buffer_spa, c->in.bytes, c->command->size);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && status == SEV_STATUS_SUCCESS; i++)
         status = steps[i](c);
-    /* A refusal for length has put the lengths that would do into the buffer [sev 4.4]. */
-    if (c->command->size && (status == SEV_STATUS_SUCCESS || status == SEV_STATUS_INVALID_LENGTH))
+    /* A refusal for length has put the lengths that would do into the buffer [sev 4.4]. SNP's buffers are only read. */
+    if ((c->command->flags & WRITES_BUFFER) &&
+        (status == SEV_STATUS_SUCCESS || status == SEV_STATUS_INVALID_LENGTH))
         memory_write(c->fw->memory, real_address(c->fw, buffer_spa), KEY_RAW, c->in.bytes,
                      c->command->size);
+    if (c->gctx && status == SEV_STATUS_SUCCESS)
+        snp_context_save(c->fw, &c->context);
     return status;
 }
 
@@ -204,10 +267,16 @@ static void trace_command(struct call *c, u32 id, enum sev_status status)
 
 u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa)
 {
-    struct call c = {.fw = fw, .command = command_find(command)};
+    struct call c;
+    memset(&c, 0,
+           offsetof(struct call, context)); /* not the context: it is filled before it counts */
+    memset(&c.in, 0, sizeof c - offsetof(struct call, in));
+    c.fw = fw;
+    c.command = command_find(command);
     fw->rule[0] = 0;
     enum sev_status status = take_steps(&c, command, buffer_spa);
     trace_command(&c, command, status);
+    crypto_wipe(&c.context, sizeof c.context);
     assert(firmware_sound(fw));
     return status;
 }

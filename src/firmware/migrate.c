@@ -97,7 +97,7 @@ static enum sev_status check_target_api(struct call *c, const struct sev_cert *p
 static enum sev_status read_target(struct call *c, struct sev_platform_chain *target)
 {
     const struct sev_send_start *in = &c->in.send_start;
-    enum sev_status status = check_range(c, "session", in->session_paddr, SEV_SESSION_SIZE, 1);
+    enum sev_status status = check_output(c, "session", in->session_paddr, SEV_SESSION_SIZE, 1);
     if (status == SEV_STATUS_SUCCESS)
         status = read_range(c, "PDH", in->pdh_paddr, &target->pdh, sizeof target->pdh);
     if (status == SEV_STATUS_SUCCESS)
@@ -152,9 +152,9 @@ static enum sev_status send_update(struct call *c, enum packet_kind kind)
     note(c, " spa=0x%" PRIx64 " size=0x%x", real_address(fw, in->guest_paddr), len);
     enum sev_status status = check_range(c, "guest range", in->guest_paddr, len, 16);
     if (status == SEV_STATUS_SUCCESS)
-        status = check_range(c, "packet header", in->hdr_paddr, SEV_PACKET_HEADER_SIZE, 1);
+        status = check_output(c, "packet header", in->hdr_paddr, SEV_PACKET_HEADER_SIZE, 1);
     if (status == SEV_STATUS_SUCCESS)
-        status = check_range(c, "packet", in->trans_paddr, len, 1);
+        status = check_output(c, "packet", in->trans_paddr, len, 1);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     struct packet_binding binding = {.kind = kind, .guest_length = len, .trans_length = len};

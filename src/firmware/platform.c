@@ -19,7 +19,13 @@ static enum sev_status check_tmr(struct call *c, u32 options, u64 paddr, u32 len
     if (len < SEV_TMR_SIZE)
         return refuse(c, SEV_STATUS_INVALID_LENGTH,
                       "SEV-ES needs a TMR of 1 MiB, this one has %u bytes", len);
-    return check_range(c, "TMR", paddr, SEV_TMR_SIZE, (u32)SEV_TMR_SIZE);
+    if (c->fw->snp.state == SNP_PSTATE_UNINIT)
+        return check_range(c, "TMR", paddr, SEV_TMR_SIZE, (u32)SEV_TMR_SIZE);
+    /* Under SNP it is a large page's worth of Firmware pages [snp 2.2]. */
+    if (len < RMP_LARGE_SIZE)
+        return refuse(c, SEV_STATUS_INVALID_LENGTH,
+                      "under SNP the TMR has 2 MiB, this one has %u bytes", len);
+    return check_output(c, "TMR", paddr, RMP_LARGE_SIZE, (u32)RMP_LARGE_SIZE);
 }
 
 static enum sev_status load_identity(struct call *c)
@@ -55,7 +61,7 @@ static enum sev_status init_platform(struct call *c, u32 options, u64 tmr_paddr)
     fw->options = options & SEV_OPTIONS_ES;
     if (fw->options) {
         fw->tmr_base = real_address(fw, tmr_paddr);
-        fw->tmr_size = SEV_TMR_SIZE;
+        fw->tmr_size = fw->snp.state == SNP_PSTATE_UNINIT ? SEV_TMR_SIZE : RMP_LARGE_SIZE;
         fill_tmr(fw, KEY_FIRMWARE);
     }
     asids_mark_dirty(fw);
@@ -91,11 +97,12 @@ enum sev_status init_ex_lengths(struct call *c)
 enum sev_status init_ex(struct call *c)
 {
     const struct sev_init_ex *in = &c->in.init_ex;
+    u64 tmr_size = c->fw->snp.state == SNP_PSTATE_UNINIT ? SEV_TMR_SIZE : RMP_LARGE_SIZE;
     u64 tmr = real_address(c->fw, in->tmr_paddr), nv = real_address(c->fw, in->nv_paddr);
-    enum sev_status status = check_range(c, "store area", in->nv_paddr, SEV_NV_SIZE, PAGE_SIZE);
+    enum sev_status status = check_output(c, "store area", in->nv_paddr, SEV_NV_SIZE, PAGE_SIZE);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    if ((in->options & SEV_OPTIONS_ES) && nv < tmr + SEV_TMR_SIZE && tmr < nv + SEV_NV_SIZE)
+    if ((in->options & SEV_OPTIONS_ES) && nv < tmr + tmr_size && tmr < nv + SEV_NV_SIZE)
         return refuse(c, SEV_STATUS_INVALID_ADDRESS, "TMR and store area overlap");
     c->fw->nv_area = true;
     c->fw->nv_paddr = nv;
@@ -152,15 +159,21 @@ static enum sev_status output_lengths(struct call *c, u32 need)
     return refuse(c, SEV_STATUS_INVALID_LENGTH, "the answer has %u bytes", need);
 }
 
+/* Turin's has 8 bytes, all others' 64. */
+static u32 chip_id_size(const struct firmware *fw)
+{
+    return fw->profile->chip_id_size ? fw->profile->chip_id_size : SEV_CHIP_ID_SIZE;
+}
+
 enum sev_status get_id_lengths(struct call *c)
 {
-    return output_lengths(c, SEV_CHIP_ID_SIZE);
+    return output_lengths(c, chip_id_size(c->fw));
 }
 
 enum sev_status get_id(struct call *c)
 {
-    c->in.buffer.len = SEV_CHIP_ID_SIZE;
-    return write_range(c, "chip id", c->in.buffer.paddr, c->fw->chip_id, SEV_CHIP_ID_SIZE);
+    c->in.buffer.len = chip_id_size(c->fw);
+    return write_range(c, "chip id", c->in.buffer.paddr, c->fw->chip_id, chip_id_size(c->fw));
 }
 
 enum sev_status nop(struct call *c)
@@ -245,7 +258,7 @@ enum sev_status pdh_cert_export(struct call *c)
     struct sev_pdh_cert_export *in = &c->in.pdh_cert_export;
     struct sev_cert_chain chain = {
         .pek = fw->identity.pek, .oca = fw->identity.oca, .cek = fw->cek};
-    enum sev_status status = check_range(c, "PDH", in->pdh_paddr, SEV_CERT_SIZE, 1);
+    enum sev_status status = check_output(c, "PDH", in->pdh_paddr, SEV_CERT_SIZE, 1);
     if (status == SEV_STATUS_SUCCESS)
         status = write_range(c, "chain", in->chain_paddr, &chain, sizeof chain);
     if (status == SEV_STATUS_SUCCESS)

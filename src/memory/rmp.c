@@ -36,6 +36,11 @@ bool rmp_enabled(const struct memory *m)
     return m->rmp.pages;
 }
 
+bool rmp_is_table(const struct memory *m, u64 spa, u64 size)
+{
+    return rmp_holds(m, spa, size);
+}
+
 bool rmp_covered(const struct memory *m, u64 spa)
 {
     return spa >> PAGE_SHIFT < m->rmp.pages;
@@ -195,7 +200,8 @@ bool rmp_unsmash(struct memory *m, u64 spa)
 
 bool rmp_host_may_write(struct memory *m, u64 spa, u64 size)
 {
-    for (u64 at = ALIGN_DOWN(spa, PAGE_SIZE); m->rmp.pages && size && at < spa + size; at += PAGE_SIZE)
+    for (u64 at = ALIGN_DOWN(spa, PAGE_SIZE); m->rmp.pages && size && at < spa + size;
+         at += PAGE_SIZE)
         if (!rmp_state_is_host_writable(rmp_state(m, at)))
             return false;
     return true;

@@ -76,7 +76,7 @@ static const struct expectation *expected(u32 id)
 static void names_and_sizes_are_the_specifications(void **state)
 {
     (void)state;
-    for (u32 id = 0; id < 0x100; id++) {
+    for (u32 id = 0; id < SEV_CMD_SNP_INIT; id++) { /* SNP's are in firmware_snp_commands.c */
         const struct expectation *x = expected(id);
         const struct command *c = command_find(id);
         assert_int_equal(x != NULL, c != NULL);
@@ -94,7 +94,7 @@ static void an_unknown_id_is_an_invalid_command(void **state)
     struct rig r;
     rig_create(&r);
     for (u32 id = 0; id < 0x900; id++) {
-        if (expected(id))
+        if (expected(id) || *snp_command_name(id) != '?')
             continue;
         assert_status(firmware_mailbox(r.fw, id, AT_BUFFER), INVALID_COMMAND);
         assert_rule(&r, "rule=\"there is no command");

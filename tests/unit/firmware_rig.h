@@ -32,6 +32,7 @@
 #define AT_GUEST   0x40000u
 #define AT_TMR     0x100000u /* 1 MiB */
 #define AT_NV      0x200000u /* 32 KiB */
+#define AT_RMP     0x700000u
 
 struct rig {
     struct memory *memory;
@@ -96,6 +97,8 @@ static inline void rig_create(struct rig *r)
         .asid_min = RIG_ASID_MIN,
         .asid_max = RIG_ASIDS,
         .cores = RIG_CORES,
+        .rmp_base = AT_RMP,
+        .rmp_end = AT_RMP + rmp_table_size(RIG_MEMORY) - 1,
     };
     for (u8 i = 0; i < 32; i++)
         r->config.fuses[i] = i;

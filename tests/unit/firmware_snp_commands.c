@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every SNP command in every platform state and every guest state. The expectations are typed from the table of
+ * the specification [snp 3.2], not taken from the firmware's own.
+ */
+#include "base/bytes.h"
+#include "firmware_snp_rig.h"
+
+struct expectation {
+    u32 id;
+    const char *name;
+    u32 size;
+    const char *platform; /* U, I: states that allow it; "!" this firmware does not have it */
+    const char *guest;    /* I, L, R: states that allow it; NULL: names no guest */
+    u32 gctx_at;
+    u8 since; /* API minor */
+};
+
+// clang-format off
+static const struct expectation expectations[] = {
+    {0x81, "SNP_INIT",                 0,    "U",  NULL, 0, 0},
+    {0x82, "SNP_SHUTDOWN",             0,    "UI", NULL, 0, 0},
+    {0x83, "SNP_PLATFORM_STATUS",      8,    "UI", NULL, 0, 0},
+    {0x84, "SNP_DF_FLUSH",             0,    "I",  NULL, 0, 0},
+    {0x85, "SNP_INIT_EX",              0x40, "U",  NULL, 0, 52},
+    {0x86, "SNP_SHUTDOWN_EX",          8,    "UI", NULL, 0, 0},
+    {0x90, "SNP_DECOMMISSION",         8,    "I",  "ILR", 0, 0},
+    {0x91, "SNP_ACTIVATE",             12,   "I",  "LR",  0, 0},
+    {0x92, "SNP_GUEST_STATUS",         16,   "I",  "ILR", 0, 0},
+    {0x93, "SNP_GCTX_CREATE",          8,    "I",  NULL, 0, 0},
+    {0x94, "SNP_GUEST_REQUEST",        24,   "I",  "R",   0, 0},
+    {0x95, "SNP_ACTIVATE_EX",          0x20, "I",  "LR",  8, 0},
+    {0x96, "SNP_HV_REPORT_REQ",        24,   "I",  "R",   8, 0},
+    {0xa0, "SNP_LAUNCH_START",         0x30, "I",  "I",   0, 0},
+    {0xa1, "SNP_LAUNCH_UPDATE",        0x20, "I",  "L",   0, 0},
+    {0xa2, "SNP_LAUNCH_FINISH",        0x40, "I",  "L",   0, 0},
+    {0xb0, "SNP_DBG_DECRYPT",          24,   "I",  "LR",  0, 0},
+    {0xb1, "SNP_DBG_ENCRYPT",          24,   "I",  "LR",  0, 0},
+    {0xb2, "SNP_VERIFY_MITIGATION",    0x40, "I",  NULL, 0, 58},
+    {0xc0, "SNP_PAGE_SWAP_OUT",        0x30, "I",  "LR",  0, 0},
+    {0xc1, "SNP_PAGE_SWAP_IN",         0x30, "I",  "LR",  0, 0},
+    {0xc2, "SNP_PAGE_MOVE",            0x20, "I",  "LR",  0, 0},
+    {0xc3, "SNP_PAGE_MD_INIT",         16,   "I",  "ILR", 0, 0},
+    {0xc6, "SNP_PAGE_SET_STATE",       16,   "I",  NULL, 0, 0},
+    {0xc7, "SNP_PAGE_RECLAIM",         8,    "I",  NULL, 0, 0},
+    {0xc8, "SNP_PAGE_UNSMASH",         8,    "I",  NULL, 0, 0},
+    {0xc9, "SNP_CONFIG",               0x40, "I",  NULL, 0, 0},
+    {0xca, "SNP_DOWNLOAD_FIRMWARE_EX", 24,   "UI", NULL, 0, 0},
+    {0xcb, "SNP_COMMIT",               4,    "UI", NULL, 0, 0},
+    {0xcd, "SNP_VLEK_LOAD",            16,   "I",  NULL, 0, 0},
+    {0xce, "SNP_FEATURE_INFO",         16,   "UI", NULL, 0, 0},
+    {0xd0, "TIO_STATUS",               0,    "!",  NULL, 0, 0},
+    {0xd1, "TIO_INIT",                 0,    "!",  NULL, 0, 0},
+    {0xd2, "TIO_DEV_CREATE",           0,    "!",  NULL, 0, 0},
+    {0xd3, "TIO_DEV_RECLAIM",          0,    "!",  NULL, 0, 0},
+    {0xd4, "TIO_DEV_CONNECT",          0,    "!",  NULL, 0, 0},
+    {0xd5, "TIO_DEV_DISCONNECT",       0,    "!",  NULL, 0, 0},
+};
+// clang-format on
+
+static const struct expectation *expected(u32 id)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++)
+        if (expectations[i].id == id)
+            return &expectations[i];
+    return NULL;
+}
+
+static void names_and_sizes_are_the_specifications(void **state)
+{
+    (void)state;
+    for (u32 id = SEV_CMD_SNP_INIT; id < 0x200; id++) {
+        const struct expectation *x = expected(id);
+        const struct command *c = command_find(id);
+        assert_int_equal(x != NULL, c != NULL);
+        if (!x)
+            continue;
+        assert_string_equal(snp_command_name(id), x->name);
+        assert_string_equal(c->name, x->name);
+        assert_int_equal(c->size, x->size);
+        assert_int_equal(c->since, x->since);
+    }
+}
+
+/* A buffer that gets past the checks of its own fields, wrong in the rest. */
+static u32 try_command(struct rig *r, const struct expectation *x, u64 gctx)
+{
+    u8 buffer[0x44] = {0};
+    store_le64(buffer + x->gctx_at, x->guest ? gctx : 0);
+    switch (x->id) {
+    case SEV_CMD_SNP_ACTIVATE_EX:
+        store_le32(buffer, 0x20);
+        store_le32(buffer + 0x14, 1);
+        break;
+    case SEV_CMD_SNP_HV_REPORT_REQ:
+        store_le32(buffer, 24);
+        break;
+    case SEV_CMD_SNP_LAUNCH_START:
+        store_le64(buffer + 8, RIG_POLICY);
+        break;
+    case SEV_CMD_SNP_LAUNCH_UPDATE:
+        store_le32(buffer + 8, SNP_LAUNCH_UPDATE_TYPE(SNP_PAGE_NORMAL));
+        break;
+    default:
+        break;
+    }
+    return rig_command(r, x->id, buffer, x->size);
+}
+
+static void every_command_in_every_platform_state(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(expectations); i++) {
+        const struct expectation *x = &expectations[i / 2];
+        char letter = "UI"[i % 2];
+        struct rig r;
+        snp_rig_create(&r, "milan-1.58");
+        if (letter == 'I')
+            snp_start(&r);
+        u32 status = try_command(&r, x, AT_GCTX);
+        if (*x->platform == '!') {
+            assert_status(status, UNSUPPORTED);
+        } else if (!strchr(x->platform, letter)) {
+            assert_status(status, INVALID_PLATFORM_STATE);
+            assert_rule(&r, "rule=\"not allowed in SNP platform state");
+        } else {
+            assert_int_not_equal(status, SEV_STATUS_INVALID_PLATFORM_STATE);
+            assert_int_not_equal(status, SEV_STATUS_UNSUPPORTED);
+        }
+        rig_destroy(&r);
+    }
+}
+
+static void to_guest_state(struct rig *r, char letter)
+{
+    snp_start(r);
+    snp_create_guest(r, AT_GCTX);
+    if (letter != 'I')
+        assert_status(snp_launch_policy(r, AT_GCTX, RIG_POLICY | SNP_POLICY_DEBUG), SUCCESS);
+    if (letter == 'R')
+        assert_status(snp_finish(r, AT_GCTX), SUCCESS);
+}
+
+static void check_guest_state(const struct expectation *x, char letter)
+{
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    to_guest_state(&r, letter);
+    u32 before = snp_look(&r, AT_GCTX).state, status = try_command(&r, x, AT_GCTX);
+    if (!strchr(x->guest, letter)) {
+        assert_status(status, INVALID_GUEST_STATE);
+        assert_rule(&r, "rule=\"not allowed in guest state");
+        assert_int_equal(snp_look(&r, AT_GCTX).state, before);
+    } else {
+        assert_int_not_equal(status, SEV_STATUS_INVALID_GUEST_STATE);
+        assert_int_not_equal(status, SEV_STATUS_INVALID_GUEST);
+    }
+    rig_destroy(&r);
+}
+
+static void every_guest_command_in_every_guest_state(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++)
+        for (const char *letter = "ILR"; *letter && expectations[i].guest; letter++)
+            check_guest_state(&expectations[i], *letter);
+}
+
+static void a_guest_is_named_by_a_page_in_context_state(void **state)
+{
+    (void)state;
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    snp_start(&r);
+    snp_create_guest(&r, AT_GCTX);
+    snp_firmware_page(&r, AT_STATUS);
+    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++) {
+        const struct expectation *x = &expectations[i];
+        if (!x->guest)
+            continue;
+        assert_status(try_command(&r, x, AT_PAGE), INVALID_GUEST);
+        assert_rule(&r, "is Hypervisor, not Context");
+        assert_status(try_command(&r, x, AT_STATUS), INVALID_GUEST);
+        assert_status(try_command(&r, x, AT_GCTX + 16), INVALID_ADDRESS);
+        assert_status(try_command(&r, x, RIG_MEMORY), INVALID_ADDRESS);
+        assert_status(try_command(&r, x, AT_RMP), INVALID_ADDRESS);
+    }
+    rig_destroy(&r);
+}
+
+/* What a probe on the bus may do to a context, or a host that puts a copy elsewhere. */
+static void a_damaged_context_is_no_guest(void **state)
+{
+    (void)state;
+    struct rig r;
+    snp_rig_create(&r, "milan");
+    snp_to_launch(&r, RIG_POLICY);
+    struct snp_context g = snp_look(&r, AT_GCTX), copy = g;
+    snp_firmware_page(&r, AT_STATUS);
+    struct snp_gctx_page in = {AT_GCTX, AT_STATUS};
+    u8 junk[16] = {1};
+    rig_put(&r, AT_GCTX, junk, sizeof junk); /* raw: the first block decrypts to garbage */
+    assert_status(COMMAND(&r, SNP_GUEST_STATUS, in), INVALID_GUEST);
+    assert_rule(&r, "is damaged");
+    snp_create_guest(&r, AT_GCTX_2);
+    assert_true(memory_write(r.memory, AT_GCTX_2, KEY_FIRMWARE, &copy, sizeof copy));
+    in.gctx_paddr = AT_GCTX_2;
+    assert_status(COMMAND(&r, SNP_GUEST_STATUS, in), INVALID_GUEST);
+    copy.self = AT_GCTX_2; /* even so: the ASID is another's */
+    assert_true(memory_write(r.memory, AT_GCTX_2, KEY_FIRMWARE, &copy, sizeof copy));
+    assert_status(COMMAND(&r, SNP_GUEST_STATUS, in), INVALID_GUEST);
+    rig_destroy(&r);
+}
+
+static void a_command_needs_the_firmware_that_has_it(void **state)
+{
+    (void)state;
+    static const char *const without[] = {"naples", "rome"};
+    struct rig r;
+    for (size_t p = 0; p < ARRAY_SIZE(without); p++) {
+        snp_rig_create(&r, without[p]);
+        for (size_t i = 0; i < ARRAY_SIZE(expectations); i++)
+            if (*expectations[i].platform != '!')
+                assert_status(try_command(&r, &expectations[i], 0), INVALID_COMMAND);
+        rig_destroy(&r);
+    }
+    snp_rig_create(&r, "milan-1.51");
+    assert_status(try_command(&r, expected(SEV_CMD_SNP_INIT_EX), 0), INVALID_COMMAND);
+    assert_status(try_command(&r, expected(SEV_CMD_SNP_FEATURE_INFO), 0), INVALID_COMMAND);
+    assert_status(try_command(&r, expected(SEV_CMD_SNP_INIT), 0), SUCCESS);
+    assert_status(try_command(&r, expected(SEV_CMD_SNP_VERIFY_MITIGATION), 0), INVALID_COMMAND);
+    rig_destroy(&r);
+}
+
+static void a_buffer_outside_memory_is_an_invalid_address(void **state)
+{
+    (void)state;
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++) {
+        const struct expectation *x = &expectations[i];
+        if (!x->size)
+            continue;
+        assert_status(firmware_mailbox(r.fw, x->id, RIG_MEMORY - x->size + 1), INVALID_ADDRESS);
+        assert_status(firmware_mailbox(r.fw, x->id, ~0ull), INVALID_ADDRESS);
+    }
+    rig_destroy(&r);
+}
+
+/* Wrong LEN fields and reserved bits of every buffer that has them [snp 3.2]. */
+static void lengths_and_reserved_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        u32 id, at, value;
+        enum sev_status status;
+    } rows[] = {
+        {SEV_CMD_SNP_SHUTDOWN_EX, 0, 7, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_COMMIT, 0, 8, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_VLEK_LOAD, 0, 15, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_FEATURE_INFO, 0, 15, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_DOWNLOAD_FIRMWARE_EX, 0, 23, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_PAGE_SET_STATE, 0, 8, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_VERIFY_MITIGATION, 0, 8, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_ACTIVATE_EX, 0, 8, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_HV_REPORT_REQ, 0, 8, SEV_STATUS_INVALID_LENGTH},
+        {SEV_CMD_SNP_CONFIG, 8, 4, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_CONFIG, 0x3c, 1, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_START, 0x18, 4, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_UPDATE, 8, 0, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_UPDATE, 8, 7 << 1, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_UPDATE, 8, 1 << 1 | 1 << 5, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_UPDATE, 0x1c, 1, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_FINISH, 0x18, 8, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_LAUNCH_FINISH, 0x18, 2, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_PAGE_MOVE, 8, 2, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_PAGE_SWAP_OUT, 0x28, 8, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_PAGE_SWAP_OUT, 0x28, 6, SEV_STATUS_INVALID_PARAM},
+        {SEV_CMD_SNP_PAGE_SWAP_OUT, 0x28, 3, SEV_STATUS_INVALID_PAGE_SIZE},
+        {SEV_CMD_SNP_PAGE_SWAP_IN, 0x20, 1, SEV_STATUS_INVALID_PARAM},
+    };
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    snp_to_launch(&r, RIG_POLICY);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        u8 buffer[0x44] = {0};
+        const struct expectation *x = expected(rows[i].id);
+        store_le64(buffer + x->gctx_at, x->guest ? AT_GCTX : 0);
+        if (x->id == SEV_CMD_SNP_LAUNCH_START)
+            store_le64(buffer + 8, RIG_POLICY);
+        if (x->id == SEV_CMD_SNP_LAUNCH_UPDATE)
+            store_le32(buffer + 8, SNP_LAUNCH_UPDATE_TYPE(SNP_PAGE_NORMAL));
+        store_le32(buffer + rows[i].at, rows[i].value);
+        u32 status = rig_command(&r, x->id, buffer, x->size);
+        if (status != rows[i].status)
+            print_message("# row %zu, %s: %s\n", i, x->name, sev_status_name(status));
+        assert_int_equal(status, rows[i].status);
+    }
+    rig_destroy(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_and_sizes_are_the_specifications),
+        cmocka_unit_test(every_command_in_every_platform_state),
+        cmocka_unit_test(every_guest_command_in_every_guest_state),
+        cmocka_unit_test(a_guest_is_named_by_a_page_in_context_state),
+        cmocka_unit_test(a_damaged_context_is_no_guest),
+        cmocka_unit_test(a_command_needs_the_firmware_that_has_it),
+        cmocka_unit_test(a_buffer_outside_memory_is_an_invalid_address),
+        cmocka_unit_test(lengths_and_reserved_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
