@@ -151,7 +151,12 @@ def killed_at_any_moment_the_state_is_the_old_one_or_the_new_one(s):
         action = dice.choice(["pek-gen", "pdh-gen", "reset", "init"])
         process = subprocess.Popen([s.softsev, "platform", action, "--state", state], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        time.sleep(dice.random() * length * 1.1)
+        if dice.random() < 0.5:  # anywhere
+            time.sleep(dice.random() * length * 1.1)
+        else:  # while it writes
+            while process.poll() is None and not any(n.endswith(".new") for n in os.listdir(state)):
+                pass
+            time.sleep(dice.random() * 0.0005)
         process.kill()
         hit += process.wait() == -signal.SIGKILL
         code, out, error = s.command("platform", "status", "--state", state)
