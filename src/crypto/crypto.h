@@ -138,4 +138,33 @@ bool crypto_rsa_pss_sign(struct crypto *c, const struct rsa_private *key, enum c
 bool crypto_rsa_pss_verify(const struct rsa_public *key, enum crypto_hash hash, const void *message,
                            size_t size, const u8 *signature);
 
+/* --- X.509 certificates, read (outside bytes) ------------------------------------------------------ */
+
+struct crypto_certificate;
+
+/* One in DER, or up to `max` in PEM. Returns how many; the caller frees each. */
+size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
+                                size_t max);
+void crypto_certificate_free(struct crypto_certificate *c); /* NULL is allowed */
+bool crypto_certificate_equal(const struct crypto_certificate *a,
+                              const struct crypto_certificate *b);
+/* Its issuer's name is the name of `issuer`. */
+bool crypto_certificate_names(const struct crypto_certificate *c,
+                              const struct crypto_certificate *issuer);
+/* RSASSA-PSS, SHA-384, salt of 48 bytes; no other signature counts [snp 8.1]. */
+bool crypto_certificate_signed_by(const struct crypto_certificate *c,
+                                  const struct crypto_certificate *issuer);
+/* basicConstraints and keyUsage allow it to sign certificates. */
+bool crypto_certificate_may_sign(const struct crypto_certificate *c);
+bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time); /* Unix time */
+/* The common name, cut to `size` with its NUL; what is not printable ASCII is '?'. */
+void crypto_certificate_subject(const struct crypto_certificate *c, char *out, size_t size);
+/* False: its key is not on P-384. */
+bool crypto_certificate_ec_key(const struct crypto_certificate *c, struct ec_public *out);
+/* How many extensions have this id ("1.3.6..."): 0, 1, 2 for more. With 1, what is in extnValue, a view. */
+int crypto_certificate_extension(const struct crypto_certificate *c, const char *oid,
+                                 const u8 **data, size_t *size);
+/* Returns the size; 0 if it does not fit. */
+size_t crypto_certificate_der(const struct crypto_certificate *c, void *out, size_t size);
+
 #endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checks of an SNP report, in the order of report.h; each is one function that says why. */
+#include "owner/report.h"
+
+#include "abi/snp.h"
+#include "base/bytes.h"
+#include "protocol/protocol.h"
+
+#include <stdio.h>
+
+struct verification {
+    struct snp_report report;
+    const struct report_certificates *certificates;
+    const struct report_policy *policy;
+    const struct crypto_certificate *ark, *ask, *key;
+    struct report_endorsement endorsement;
+    enum snp_tcb_layout layout;
+    struct error *error;
+};
+
+#define REPORT_NAME(id, name) [REPORT_CHECK_##id] = name,
+static const char *const names[] = {[REPORT_OK] = "ok", REPORT_CHECKS(REPORT_NAME)};
+#undef REPORT_NAME
+
+const char *report_check_name(enum report_check check)
+{
+    return (unsigned)check < ARRAY_SIZE(names) ? names[check] : "?";
+}
+
+#define REFUSE(v, ...) (error_set((v)->error, ERROR_MEASUREMENT, __VA_ARGS__), false)
+
+/* --- Form --------------------------------------------------------------------------------------------- */
+
+static bool is_zero(const void *data, size_t size)
+{
+    const u8 *p = data;
+    for (size_t i = 0; i < size; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static bool check_version(struct verification *v)
+{
+    u32 version = v->report.version;
+    if (version == 2 || version == 3 || version == 5)
+        return true;
+    return REFUSE(v, "a report of version %u; 2, 3 and 5 are known", version);
+}
+
+static bool reserved_is_zero(const struct snp_report *r)
+{
+    bool good = !r->reserved_4c && is_zero(r->reserved_18b, sizeof r->reserved_18b) &&
+                !r->reserved_1eb && !r->reserved_1ef &&
+                is_zero(r->reserved_208, sizeof r->reserved_208) &&
+                is_zero(r->signature.reserved_90, sizeof r->signature.reserved_90);
+    if (r->version < 3)
+        good = good && !r->cpuid_family && !r->cpuid_model && !r->cpuid_stepping;
+    if (r->version < 5)
+        good = good && !r->launch_mit_vector && !r->current_mit_vector;
+    return good && !(r->key_info >> 5);
+}
+
+static bool check_form(struct verification *v)
+{
+    const struct snp_report *r = &v->report;
+    if (!reserved_is_zero(r))
+        return REFUSE(v, "a reserved byte of the report is not zero");
+    if (r->signature_algorithm != SNP_SIGNATURE_ECDSA_P384_SHA384)
+        return REFUSE(v, "the report's signature algorithm is %u; 1 is known",
+                      r->signature_algorithm);
+    if (!(r->policy & SNP_POLICY_ONE) || (r->policy & SNP_POLICY_RESERVED))
+        return REFUSE(v, "guest policy 0x%llx: bit 17 must be one, bits 63:26 zero",
+                      (unsigned long long)r->policy);
+    return true;
+}
+
+/* --- Chain -------------------------------------------------------------------------------------------- */
+
+static bool is_endorsement(const struct crypto_certificate *c)
+{
+    const u8 *data;
+    size_t size;
+    return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.1", &data, &size) != 0;
+}
+
+/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. */
+static const struct crypto_certificate *issuer_in(const struct crypto_certificate *c,
+                                                  struct crypto_certificate *const *list,
+                                                  size_t count, bool root)
+{
+    for (size_t i = 0; i < count; i++)
+        if (crypto_certificate_names(c, list[i]) &&
+            crypto_certificate_names(list[i], list[i]) == root)
+            return list[i];
+    return NULL;
+}
+
+static bool check_chain(struct verification *v)
+{
+    const struct report_certificates *c = v->certificates;
+    char name[64];
+    u32 keys = 0;
+    for (size_t i = 0; i < c->given_count; i++)
+        if (is_endorsement(c->given[i])) {
+            v->key = c->given[i];
+            keys++;
+        }
+    if (keys != 1)
+        return REFUSE(v, "%u certificates of a VCEK or VLEK were given; one is needed", keys);
+    crypto_certificate_subject(v->key, name, sizeof name);
+    v->ask = issuer_in(v->key, c->given, c->given_count, false);
+    if (!v->ask)
+        v->ask = issuer_in(v->key, c->roots, c->root_count, false);
+    if (!v->ask)
+        return REFUSE(v, "%s: the certificate of its issuer (ASK or ASVK) is missing", name);
+    crypto_certificate_subject(v->ask, name, sizeof name);
+    v->ark = issuer_in(v->ask, c->roots, c->root_count, true);
+    if (!v->ark)
+        return REFUSE(v, "%s: its issuer is none of the roots that are trusted", name);
+    return true;
+}
+
+static bool check_endorsement(struct verification *v)
+{
+    return report_endorsement_read(v->key, &v->endorsement, v->error) == 0;
+}
+
+static bool check_signature_of(struct verification *v, const struct crypto_certificate *c,
+                               const struct crypto_certificate *issuer)
+{
+    char name[64], by[64];
+    if (crypto_certificate_signed_by(c, issuer))
+        return true;
+    crypto_certificate_subject(c, name, sizeof name);
+    crypto_certificate_subject(issuer, by, sizeof by);
+    return REFUSE(v, "%s certificate, signed by %s: signature does not verify", name, by);
+}
+
+static bool check_authority(struct verification *v, const struct crypto_certificate *c)
+{
+    char name[64];
+    if (crypto_certificate_may_sign(c))
+        return true;
+    crypto_certificate_subject(c, name, sizeof name);
+    return REFUSE(v, "%s: its certificate does not allow it to sign certificates", name);
+}
+
+static bool check_root_signature(struct verification *v)
+{
+    return check_signature_of(v, v->ark, v->ark);
+}
+
+static bool check_root_authority(struct verification *v)
+{
+    return check_authority(v, v->ark);
+}
+
+static bool check_signer_signature(struct verification *v)
+{
+    return check_signature_of(v, v->ask, v->ark);
+}
+
+static bool check_signer_authority(struct verification *v)
+{
+    return check_authority(v, v->ask);
+}
+
+static bool check_key_signature(struct verification *v)
+{
+    return check_signature_of(v, v->key, v->ask);
+}
+
+static bool check_validity(struct verification *v)
+{
+    const struct crypto_certificate *all[] = {v->ark, v->ask, v->key};
+    char name[64];
+    for (size_t i = 0; v->policy->time && i < ARRAY_SIZE(all); i++) {
+        if (crypto_certificate_valid_at(all[i], v->policy->time))
+            continue;
+        crypto_certificate_subject(all[i], name, sizeof name);
+        return REFUSE(v, "%s: its certificate is not valid at this time", name);
+    }
+    return true;
+}
+
+/* --- The report and its key --------------------------------------------------------------------------- */
+
+static bool check_signing_key(struct verification *v)
+{
+    u32 key = v->report.key_info >> 2 & 7;
+    if (key == SNP_SIGNED_BY_NONE || (v->report.key_info & SNP_KEY_INFO_MASK_CHIP_KEY))
+        return REFUSE(v, "the report is not signed: the platform hides its chip's key");
+    if (key == (v->endorsement.vlek ? SNP_SIGNED_BY_VLEK : SNP_SIGNED_BY_VCEK))
+        return true;
+    return REFUSE(v, "the report says that it is signed by key %u (0 VCEK, 1 VLEK); a %s was given",
+                  key, v->endorsement.vlek ? "VLEK" : "VCEK");
+}
+
+static bool check_signature(struct verification *v)
+{
+    if (snp_report_verify(&v->report, &v->endorsement.key))
+        return true;
+    return REFUSE(v, "the report's signature does not verify");
+}
+
+static bool check_product(struct verification *v)
+{
+    const struct snp_report *r = &v->report;
+    v->layout = v->endorsement.layout;
+    if (r->version < 3 || snp_tcb_layout_of_family(r->cpuid_family) == v->layout)
+        return true;
+    return REFUSE(v, "the report is of family 0x%x, its certificate of %s", r->cpuid_family,
+                  v->endorsement.product);
+}
+
+static bool check_chip(struct verification *v)
+{
+    const struct snp_report *r = &v->report;
+    const struct report_endorsement *c = &v->endorsement;
+    const u8 *wanted = v->policy->chip_id;
+    if (!c->vlek && is_zero(r->chip_id, sizeof r->chip_id))
+        return REFUSE(v, "the report hides its chip's id: nothing ties it to this VCEK");
+    if (!c->vlek && (memcmp(r->chip_id, c->chip_id, c->chip_id_size) ||
+                     !is_zero(r->chip_id + c->chip_id_size, sizeof r->chip_id - c->chip_id_size)))
+        return REFUSE(v, "the chip's id in the report is not the one in its certificate");
+    if (wanted && memcmp(r->chip_id, wanted, sizeof r->chip_id))
+        return REFUSE(v, "the report is from another chip");
+    return true;
+}
+
+static void tcb_text(enum snp_tcb_layout layout, struct snp_tcb t, char out[32])
+{
+    if (layout == SNP_TCB_TURIN)
+        snprintf(out, 32, "%u.%u.%u.%u.%u", t.fmc, t.boot_loader, t.tee, t.snp, t.microcode);
+    else
+        snprintf(out, 32, "%u.%u.%u.%u", t.boot_loader, t.tee, t.snp, t.microcode);
+}
+
+static bool check_tcb(struct verification *v)
+{
+    char report[32], certificate[32];
+    const u64 tcb = v->report.reported_tcb;
+    if (tcb == snp_tcb_pack(v->layout, v->endorsement.tcb))
+        return true;
+    tcb_text(v->layout, snp_tcb_unpack(v->layout, tcb), report);
+    tcb_text(v->layout, v->endorsement.tcb, certificate);
+    return REFUSE(v, "the report's TCB is %s, its certificate's %s", report, certificate);
+}
+
+static bool check_tcb_order(struct verification *v)
+{
+    const struct snp_report *r = &v->report;
+    const u64 all = r->reported_tcb | r->committed_tcb | r->current_tcb | r->launch_tcb;
+    if (all & snp_tcb_reserved(v->layout))
+        return REFUSE(v, "a TCB in the report has reserved bytes that are not zero");
+    if (!snp_tcb_at_most(r->reported_tcb, r->committed_tcb) ||
+        !snp_tcb_at_most(r->committed_tcb, r->current_tcb) ||
+        !snp_tcb_at_most(r->launch_tcb, r->current_tcb))
+        return REFUSE(v,
+                      "the report's TCBs contradict each other: reported <= committed <= current "
+                      "and launch <= current do not hold");
+    return true;
+}
+
+/* --- Policy ------------------------------------------------------------------------------------------- */
+
+static bool check_tcb_minimum(struct verification *v)
+{
+    char have[32], want[32];
+    const struct snp_tcb *minimum = v->policy->minimum_tcb;
+    const u64 reported = v->report.reported_tcb;
+    if (!minimum || snp_tcb_at_most(snp_tcb_pack(v->layout, *minimum), reported))
+        return true;
+    tcb_text(v->layout, snp_tcb_unpack(v->layout, reported), have);
+    tcb_text(v->layout, *minimum, want);
+    return REFUSE(v, "the platform's TCB %s is below the minimum %s", have, want);
+}
+
+static bool check_api_minimum(struct verification *v)
+{
+    const struct snp_report *r = &v->report;
+    const struct report_policy *p = v->policy;
+    if (r->committed_major > p->minimum_api_major ||
+        (r->committed_major == p->minimum_api_major && r->committed_minor >= p->minimum_api_minor))
+        return true;
+    return REFUSE(v, "the firmware's API %u.%u is older than %u.%u", r->committed_major,
+                  r->committed_minor, p->minimum_api_major, p->minimum_api_minor);
+}
+
+static bool check_debug(struct verification *v)
+{
+    if (v->policy->allow_debug || !(v->report.policy & SNP_POLICY_DEBUG))
+        return true;
+    return REFUSE(v, "the guest may be debugged: its host reads all its memory");
+}
+
+static bool check_migration(struct verification *v)
+{
+    if (v->policy->allow_migration || !(v->report.policy & SNP_POLICY_MIGRATE_MA))
+        return true;
+    return REFUSE(v, "the guest may be moved by a migration agent");
+}
+
+static bool check_smt(struct verification *v)
+{
+    if (!v->policy->refuse_smt || !(v->report.policy & SNP_POLICY_SMT))
+        return true;
+    return REFUSE(v, "the guest may run with SMT");
+}
+
+static bool check_vmpl(struct verification *v)
+{
+    if (v->report.vmpl <= v->policy->maximum_vmpl)
+        return true;
+    if (v->report.vmpl == SNP_VMPL_OF_HOST)
+        return REFUSE(v, "the report was asked for by the host and not by the guest");
+    return REFUSE(v, "the report was asked for at VMPL %u; at most %u is accepted", v->report.vmpl,
+                  v->policy->maximum_vmpl);
+}
+
+static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
+                        size_t size)
+{
+    char a[129], b[129];
+    if (!want || !memcmp(have, want, size))
+        return true;
+    hex_encode(a, have, size);
+    hex_encode(b, want, size);
+    return REFUSE(v, "%s: the report has %s, expected is %s", what, a, b);
+}
+
+static bool check_measurement(struct verification *v)
+{
+    return check_bytes(v, "measurement", v->report.measurement, v->policy->measurement, 48);
+}
+
+static bool check_report_data(struct verification *v)
+{
+    return check_bytes(v, "report data", v->report.report_data, v->policy->report_data, 64);
+}
+
+static bool check_host_data(struct verification *v)
+{
+    return check_bytes(v, "host data", v->report.host_data, v->policy->host_data, 32);
+}
+
+static bool check_guest_svn(struct verification *v)
+{
+    if (v->report.guest_svn >= v->policy->minimum_svn)
+        return true;
+    return REFUSE(v, "the guest's SVN %u is below %u", v->report.guest_svn, v->policy->minimum_svn);
+}
+
+static bool check_id_key(struct verification *v)
+{
+    return check_bytes(v, "ID key", v->report.id_key_digest, v->policy->id_key_digest, 48);
+}
+
+static bool check_author_key(struct verification *v)
+{
+    if (v->policy->author_key_digest && !(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
+        return REFUSE(v, "the guest was launched without an author key");
+    return check_bytes(v, "author key", v->report.author_key_digest, v->policy->author_key_digest,
+                       48);
+}
+
+// clang-format off
+static bool (*const checks[])(struct verification *v) = {
+    [REPORT_CHECK_VERSION] = check_version,
+    [REPORT_CHECK_FORM] = check_form,
+    [REPORT_CHECK_CHAIN] = check_chain,
+    [REPORT_CHECK_ENDORSEMENT] = check_endorsement,
+    [REPORT_CHECK_ROOT_SIGNATURE] = check_root_signature,
+    [REPORT_CHECK_ROOT_AUTHORITY] = check_root_authority,
+    [REPORT_CHECK_SIGNER_SIGNATURE] = check_signer_signature,
+    [REPORT_CHECK_SIGNER_AUTHORITY] = check_signer_authority,
+    [REPORT_CHECK_KEY_SIGNATURE] = check_key_signature,
+    [REPORT_CHECK_VALIDITY] = check_validity,
+    [REPORT_CHECK_SIGNING_KEY] = check_signing_key,
+    [REPORT_CHECK_SIGNATURE] = check_signature,
+    [REPORT_CHECK_PRODUCT] = check_product,
+    [REPORT_CHECK_CHIP] = check_chip,
+    [REPORT_CHECK_TCB] = check_tcb,
+    [REPORT_CHECK_TCB_ORDER] = check_tcb_order,
+    [REPORT_CHECK_TCB_MINIMUM] = check_tcb_minimum,
+    [REPORT_CHECK_API_MINIMUM] = check_api_minimum,
+    [REPORT_CHECK_DEBUG] = check_debug,
+    [REPORT_CHECK_MIGRATION] = check_migration,
+    [REPORT_CHECK_SMT] = check_smt,
+    [REPORT_CHECK_VMPL] = check_vmpl,
+    [REPORT_CHECK_MEASUREMENT] = check_measurement,
+    [REPORT_CHECK_REPORT_DATA] = check_report_data,
+    [REPORT_CHECK_HOST_DATA] = check_host_data,
+    [REPORT_CHECK_GUEST_SVN] = check_guest_svn,
+    [REPORT_CHECK_ID_KEY] = check_id_key,
+    [REPORT_CHECK_AUTHOR_KEY] = check_author_key,
+};
+// clang-format on
+
+enum report_check owner_verify_report(const void *report, size_t size,
+                                      const struct report_certificates *certificates,
+                                      const struct report_policy *policy, struct error *e)
+{
+    struct verification v = {.certificates = certificates, .policy = policy, .error = e};
+    if (size != sizeof v.report) {
+        error_set(e, ERROR_MEASUREMENT, "a report has %zu bytes, this one %zu", sizeof v.report,
+                  size);
+        return REPORT_CHECK_SIZE;
+    }
+    memcpy(&v.report, report, sizeof v.report);
+    for (size_t i = REPORT_CHECK_VERSION; i < ARRAY_SIZE(checks); i++)
+        if (!checks[i](&v))
+            return (enum report_check)i;
+    return REPORT_OK;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verifying an SNP attestation report, version 2, 3 or 5: its form, the chain VCEK <- ASK <- ARK or VLEK <-
+ * ASVK <- ARK up to a root that the owner was told to trust, its signature, what certificate and report must
+ * say alike, and the owner's policy [snp 7, 8.1]. The first check that fails is named. Reports and
+ * certificates are hostile.
+ */
+#ifndef SOFTSEV_OWNER_REPORT_H
+#define SOFTSEV_OWNER_REPORT_H
+
+#include "abi/report.h"
+#include "base/error.h"
+#include "crypto/crypto.h"
+
+/* The checks in order, with the names that programs see. */
+// clang-format off
+#define REPORT_CHECKS(X) \
+    X(SIZE,             "report-size") \
+    X(VERSION,          "report-version") \
+    X(FORM,             "report-form")            /* reserved bytes, algorithm, guest policy's fixed bits */ \
+    X(CHAIN,            "chain-complete")         /* all certificates are there */ \
+    X(ENDORSEMENT,      "endorsement-extensions") /* of the VCEK or VLEK, and its key */ \
+    X(ROOT_SIGNATURE,   "ark-signature") \
+    X(ROOT_AUTHORITY,   "ark-authority")          /* may sign certificates */ \
+    X(SIGNER_SIGNATURE, "ask-signature") \
+    X(SIGNER_AUTHORITY, "ask-authority") \
+    X(KEY_SIGNATURE,    "endorsement-signature") \
+    X(VALIDITY,         "certificate-validity") \
+    X(SIGNING_KEY,      "report-signing-key")     /* VCEK or VLEK, as the certificate is */ \
+    X(SIGNATURE,        "report-signature") \
+    X(PRODUCT,          "product")                /* family and TCB layout of report and certificate */ \
+    X(CHIP,             "chip-id")                /* report, certificate, policy */ \
+    X(TCB,              "reported-tcb")           /* equals the certificate's */ \
+    X(TCB_ORDER,        "tcb-order")              /* reported <= committed <= current; launch <= current */ \
+    X(TCB_MINIMUM,      "minimum-tcb") \
+    X(API_MINIMUM,      "minimum-api") \
+    X(DEBUG,            "debug-policy") \
+    X(MIGRATION,        "migration-policy") \
+    X(SMT,              "smt-policy") \
+    X(VMPL,             "vmpl") \
+    X(MEASUREMENT,      "measurement") \
+    X(REPORT_DATA,      "report-data") \
+    X(HOST_DATA,        "host-data") \
+    X(GUEST_SVN,        "guest-svn") \
+    X(ID_KEY,           "id-key") \
+    X(AUTHOR_KEY,       "author-key")
+// clang-format on
+
+#define REPORT_ENUM(id, name) REPORT_CHECK_##id,
+enum report_check { REPORT_OK, REPORT_CHECKS(REPORT_ENUM) };
+#undef REPORT_ENUM
+
+const char *report_check_name(enum report_check check); /* "ok" for REPORT_OK */
+
+/* What the owner demands beyond a genuine report. Pointers that are NULL demand nothing. */
+struct report_policy {
+    s64 time;                    /* Unix time at which the certificates must be valid; 0: any */
+    const u8 *measurement;       /* 48 bytes */
+    const u8 *report_data;       /* 64 */
+    const u8 *host_data;         /* 32 */
+    const u8 *chip_id;           /* 64 */
+    const u8 *id_key_digest;     /* 48 */
+    const u8 *author_key_digest; /* 48 */
+    const struct snp_tcb *minimum_tcb;
+    u8 minimum_api_major, minimum_api_minor;
+    u32 minimum_svn;
+    u32 maximum_vmpl; /* SNP_VMPL_OF_HOST: any */
+    bool allow_debug, allow_migration, refuse_smt;
+};
+
+/* What a VCEK or VLEK says of its chip [snp 8.1]. */
+struct report_endorsement {
+    bool vlek;
+    enum snp_tcb_layout layout;
+    struct snp_tcb tcb;
+    char product[32]; /* "Milan-B0" */
+    u8 chip_id[64];
+    size_t chip_id_size; /* 0 in a VLEK */
+    struct ec_public key;
+};
+
+/* -1: an extension is missing, twice there, or not what it should be. */
+int report_endorsement_read(const struct crypto_certificate *c, struct report_endorsement *out,
+                            struct error *e);
+
+struct report_certificates {
+    struct crypto_certificate *const *given; /* what came with the report, in any order */
+    size_t given_count;
+    struct crypto_certificate *const
+        *roots; /* ARKs that the owner trusts; ASKs among them are only given */
+    size_t root_count;
+};
+
+/* The error has a sentence; its code is ERROR_MEASUREMENT. */
+enum report_check owner_verify_report(const void *report, size_t size,
+                                      const struct report_certificates *certificates,
+                                      const struct report_policy *policy, struct error *e);
+
+#endif

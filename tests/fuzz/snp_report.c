@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An SNP report and the certificates that came with it: the first 1184 bytes are the report, what follows is DER or PEM, which
+ * is also all that is trusted. Whatever it is, verification ends in a named check with a sentence of one line, or in none.
+ */
+#include <stdlib.h>
+
+#include "owner/report.h"
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+#define CERTIFICATES_MAX 8
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    struct crypto_certificate *list[CERTIFICATES_MAX];
+    const size_t report_size = size < SNP_REPORT_SIZE ? size : SNP_REPORT_SIZE;
+    const size_t count = crypto_certificates_read(data + report_size, size - report_size, list, CERTIFICATES_MAX);
+    const struct report_certificates certificates = {list, count, list, count};
+    const struct report_policy policy = {.time = 1700000000};
+    struct error e = {.code = ERROR_NONE};
+    enum report_check check = owner_verify_report(data, report_size, &certificates, &policy, &e);
+    if ((check == REPORT_OK) != (e.code == ERROR_NONE) || strchr(e.text, '\n'))
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        struct report_endorsement endorsement;
+        struct error unused = {.code = ERROR_NONE};
+        char name[20];
+        crypto_certificate_subject(list[i], name, sizeof name);
+        (void)report_endorsement_read(list[i], &endorsement, &unused);
+        crypto_certificate_free(list[i]);
+    }
+    return 0;
+}
