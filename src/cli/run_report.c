@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "abi/vmcb.h"
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 
@@ -234,6 +235,59 @@ static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64
     return vm;
 }
 
+/* What SEV-ES guests heard of instead of their host. */
+static const char *vc_name(u32 cause, char number[8])
+{
+    static const char *const names[CPU_VC_CAUSES] = {
+        [EXIT_DR_READ + 7] = "dr7_read",
+        [EXIT_DR_WRITE + 7] = "dr7_write",
+        [EXIT_RDTSC] = "rdtsc",
+        [EXIT_RDPMC] = "rdpmc",
+        [EXIT_CPUID] = "cpuid",
+        [EXIT_INVD] = "invd",
+        [EXIT_IOIO] = "io",
+        [EXIT_MSR] = "msr",
+        [EXIT_VMMCALL] = "vmmcall",
+        [EXIT_RDTSCP] = "rdtscp",
+        [EXIT_WBINVD] = "wbinvd",
+        [CPU_VC_MMIO] = "mmio",
+    };
+    if (names[cause])
+        return names[cause];
+    snprintf(number, 8, "0x%x", cause);
+    return number;
+}
+
+static bool vc_seen(const struct cpu_statistics *s)
+{
+    for (u32 i = 0; i < CPU_VC_CAUSES; i++)
+        if (s->vc[i])
+            return true;
+    return false;
+}
+
+static void summary_vc_text(const struct cpu_statistics *s)
+{
+    char number[8];
+    if (!vc_seen(s))
+        return;
+    printf("  #VC          ");
+    for (u32 i = 0; i < CPU_VC_CAUSES; i++)
+        if (s->vc[i])
+            printf(" %s %" PRIu64, vc_name(i, number), s->vc[i]);
+    printf("\r\n");
+}
+
+static json_t *summary_vc_json(const struct cpu_statistics *s)
+{
+    char number[8];
+    json_t *object = json_object();
+    for (u32 i = 0; i < CPU_VC_CAUSES; i++)
+        if (s->vc[i])
+            json_object_set_new(object, vc_name(i, number), json_integer((json_int_t)s->vc[i]));
+    return object;
+}
+
 static void summary_machine_text(struct run *r, const struct machine_statistics *m,
                                  const char *hash)
 {
@@ -243,6 +297,7 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
     printf("%" PRIu64 " pages touched, %" PRIu64 " view flips, %" PRIu64 " exceptions, %" PRIu64
            " interrupts\r\n",
            m->memory.frames_touched, m->memory.flips, m->cpu.exceptions, m->cpu.interrupts);
+    summary_vc_text(&m->cpu);
     printf("  time         ");
     for (u32 i = 0; i < RUN_PHASES; i++)
         printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
@@ -257,10 +312,11 @@ static void summary_machine_json(struct run *r, const struct machine_statistics 
     json_t *phases = json_object();
     for (u32 i = 0; i < RUN_PHASES; i++)
         json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
-    print_json(json_pack("{s:s, s:O, s:o, s:I, s:I, s:I, s:s}", "event", "summary", "vms", vms,
+    print_json(json_pack("{s:s, s:O, s:o, s:I, s:I, s:I, s:o, s:s}", "event", "summary", "vms", vms,
                          "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions,
                          "flips", (json_int_t)m->memory.flips, "touched_pages",
-                         (json_int_t)m->memory.frames_touched, "trace_sha256", hash));
+                         (json_int_t)m->memory.frames_touched, "vc", summary_vc_json(&m->cpu),
+                         "trace_sha256", hash));
 }
 
 static void trace_hash_text(const struct run *r, char hex[65])

@@ -25,12 +25,17 @@ struct cpu_config {
     u32 asid_min;
 };
 
+/* Causes of #VC: exit codes below 100, and the nested fault of a device access. */
+#define CPU_VC_MMIO   0xff
+#define CPU_VC_CAUSES 0x100
+
 struct cpu_statistics {
     u64 instructions; /* retired in guests; each iteration of a REP counts one */
     u64 blocks_decoded, instructions_decoded;
     u64 tlb_fills, tlb_flushes;
     u64 code_invalidations;
     u64 exceptions, interrupts; /* delivered inside guests */
+    u64 vc[CPU_VC_CAUSES];      /* #VC in place of exits of SEV-ES guests */
 };
 
 struct cpu *cpu_create(const struct cpu_config *config); /* NULL: out of memory */

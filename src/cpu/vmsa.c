@@ -56,6 +56,7 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
         trace_event(c->trace, TRACE_SWITCH, "VC",
                     "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id, c->control.asid,
                     code, c->insn_rip);
+    c->statistics.vc[code < CPU_VC_MMIO ? code : CPU_VC_MMIO]++;
     cpu_raise(c, VECTOR_VC, (u32)code);
 }
 

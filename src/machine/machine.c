@@ -119,6 +119,8 @@ static void cpu_statistics_add(struct cpu_statistics *sum, const struct cpu_stat
     sum->code_invalidations += one->code_invalidations;
     sum->exceptions += one->exceptions;
     sum->interrupts += one->interrupts;
+    for (u32 i = 0; i < CPU_VC_CAUSES; i++)
+        sum->vc[i] += one->vc[i];
 }
 
 struct machine_statistics machine_statistics(const struct machine *m)

@@ -532,6 +532,7 @@ static void a_nested_fault_is_vc_only_with_a_reserved_bit(void **state)
     host_write64(e.g, NPT + 0x3000 + 8 * (DATA >> 12), BIT(50) | PTE_P | PTE_RW | PTE_US);
     ES_RUN(&e, "\xa1\x10\x00\x02\x00\x00\x00\x00\x00"); /* mov eax, [DATA + 16] */
     assert_int_equal(vc_code(&e), 0x400);
+    assert_int_equal(cpu_statistics(e.g->cpu).vc[CPU_VC_MMIO], 1);
     assert_int_equal(vc_rip(&e), CODE);
     guest_destroy(e.g);
 
