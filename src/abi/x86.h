@@ -57,6 +57,7 @@
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 
+#define DR6_B  0xfull /* B0 to B3: which breakpoints were hit */
 #define DR6_BD BIT(13)
 #define DR6_BS BIT(14)
 #define DR7_GD BIT(13)

@@ -284,7 +284,7 @@ void event_debug_trap(struct cpu *c, u64 dr6)
 {
     c->insn_rip = c->rip;
     if (!(c->in_guest && c->control.intercept_exceptions & BIT(VECTOR_DB))) {
-        c->dr6 |= dr6;
+        c->dr6 = dr6 & DR6_B ? (c->dr6 & ~DR6_B) | dr6 : c->dr6 | dr6;
         c->dr7 &= ~DR7_GD;
     }
     event_deliver_exception(c, VECTOR_DB, 0);
@@ -322,6 +322,10 @@ void event_software_interrupt(struct cpu *c, u8 vector)
 void event_software_exception(struct cpu *c, u8 vector)
 {
     intercept_exception(c, vector, 0);
+    if (vector == VECTOR_DB) { /* one #DB also for what a MOV SS before INT1 hit */
+        c->dr6 |= c->watch_hits;
+        c->watch_hits = 0;
+    }
     c->statistics.exceptions++;
     deliver(c, &(struct event){.vector = vector,
                                .type = EVENT_EXCEPTION,

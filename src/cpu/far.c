@@ -310,7 +310,7 @@ static u64 iret_flags(const struct cpu *c, u32 size)
         mask |= RFLAGS_IOPL | RFLAGS_VIF | RFLAGS_VIP;
     if (c->cpl <= BITS(c->rflags, 13, 12))
         mask |= RFLAGS_IF;
-    return size == 2 ? mask & 0xffff : mask;
+    return size == 2 ? mask & 0xffff : mask | RFLAGS_RF;
 }
 
 static void iret_real(struct cpu *c, u32 size)

@@ -198,6 +198,8 @@ struct cpu {
     /* STI or MOV SS just retired: nothing is taken before the next instruction */
     bool interrupt_shadow;
     bool gif, nmi_blocked;
+    u8 breakpoints, watchpoints; /* which of DR0-DR3 are armed for code and for data (debug.c) */
+    u8 watch_hits; /* of the data breakpoints, by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
     bool no_step_trap;
 
@@ -365,6 +367,14 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
     if (UNLIKELY(!store_inline(c, linear, size, value)))
         mmu_store_slow(c, linear, size, value);
 }
+
+/* --- Breakpoints (debug.c) [APM2 13.1] ---------------------------------------------------------
+ */
+
+void debug_update(struct cpu *c); /* after a change of DR0-DR3 or DR7 */
+u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
+bool debug_watches_page(const struct cpu *c, u64 page);
+void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
 
 /* --- Decoded instructions (decode.c) ---------------------------------------------------------- */
 

@@ -224,29 +224,33 @@ static struct translation translate(struct cpu *c, u64 linear, struct access acc
     return t;
 }
 
-/* Makes the entry of `linear` valid. False: no memory answers at the address. */
-static bool tlb_fill(struct cpu *c, enum tlb_context context, u64 linear,
-                     const struct translation *t)
+/* Makes the entry of `linear` valid. NULL: no memory answers at the address. */
+static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 linear,
+                                  const struct translation *t)
 {
     u8 *host = memory_map(c->memory, t->frame, t->key);
     struct tlb_entry *e = entry_of(c, context, linear);
     u32 slot = slot_of(linear);
-    if (!host) {
-        entry_drop(e, slot);
-        return false;
-    }
     u64 page = linear & ~PAGE_MASK;
+    bool watched = UNLIKELY(c->watchpoints) && debug_watches_page(c, page);
+    if (!host || watched)
+        entry_drop(e, slot);
+    if (!host)
+        return NULL;
+    if (watched)
+        e = &c->mmu->watched;
+    else
+        list_slot(&c->mmu->fills[context], slot);
     e->rtag = page;
     e->host = host;
     e->frame = t->frame | t->flags;
     e->wtag = t->flags & TLB_WRITABLE && !blocks_in_page(c, t->frame) ? page : tlb_invalid(slot);
-    list_slot(&c->mmu->fills[context], slot);
     if (t->flags & TLB_LARGE)
         c->mmu->large_seen |= large_bit(linear);
     if (t->flags & TLB_HUGE)
         c->mmu->huge_seen |= huge_bit(linear);
     c->statistics.tlb_fills++;
-    return true;
+    return e;
 }
 
 /* The valid entry for reading or writing at `linear`, after a walk if need be; NULL where no memory
@@ -259,7 +263,7 @@ static struct tlb_entry *tlb_entry_for(struct cpu *c, enum tlb_context context, 
         return e;
     struct translation t =
         translate(c, linear, (struct access){.write = write, .context = context});
-    return tlb_fill(c, context, linear, &t) ? e : NULL;
+    return tlb_fill(c, context, linear, &t);
 }
 
 /* --- Loads and stores ------------------------------------------------------------------------- */
@@ -327,22 +331,30 @@ u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
 {
     u64 value = 0;
     read_bytes(c, current_context(c), linear, &value, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, false);
     return value;
 }
 
 void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value)
 {
     write_bytes(c, current_context(c), linear, &value, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, true);
 }
 
 void load_bytes(struct cpu *c, u64 linear, void *out, u32 size)
 {
     read_bytes(c, current_context(c), linear, out, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, false);
 }
 
 void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size)
 {
     write_bytes(c, current_context(c), linear, data, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, true);
 }
 
 u64 load_system(struct cpu *c, u64 linear, u32 size)
@@ -382,7 +394,7 @@ void probe_write_system(struct cpu *c, u64 linear, u32 size)
 u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 {
     struct tlb_entry *e = tlb_entry_for(c, current_context(c), linear, write);
-    if (!e || (write && blocks_in_page(c, TLB_FRAME(e->frame))))
+    if (!e || e == &c->mmu->watched || (write && blocks_in_page(c, TLB_FRAME(e->frame))))
         return NULL;
     return e->host + (linear & PAGE_MASK);
 }

@@ -41,7 +41,7 @@ void cpu_sync(struct cpu *c, const struct uop *u)
 
 u64 rep_allowance(const struct cpu *c)
 {
-    if (c->rflags & RFLAGS_TF)
+    if (c->rflags & RFLAGS_TF || c->watchpoints)
         return 1;
     return (u64)c->left + 1; /* the block holds this instruction's first and all behind it */
 }
@@ -172,37 +172,47 @@ static void run_single(struct cpu *c)
     run_block(c, block_single(c));
 }
 
-static bool sets_shadow(const struct block *b)
+static bool loads_ss(const struct block *b)
 {
-    const struct uop *u = &b->uop[1];
-    if (!u->has_insn)
-        return false;
-    u32 id = u->insn->op->id;
-    return id == INSN_sti || id == INSN_mov_to_sreg || id == INSN_pop_sreg || id == INSN_lss;
+    const struct insn *in = b->uop[1].has_insn ? b->uop[1].insn : NULL;
+    return in && (in->op->id == INSN_mov_to_sreg || in->op->id == INSN_pop_sreg) &&
+           in->o[0].reg == SEG_SS;
 }
 
-/* The instruction in the shadow of STI or MOV SS. */
-static void run_shadowed(struct cpu *c)
+static bool is_sti(const struct block *b)
 {
+    return b->uop[1].has_insn && b->uop[1].insn->op->id == INSN_sti;
+}
+
+/* Traps behind an instruction; a load of SS puts them off by one instruction [APM2 8.2.1]. */
+static void debug_traps(struct cpu *c, bool step)
+{
+    u64 dr6 = c->watch_hits | (step ? DR6_BS : 0);
+    c->watch_hits = 0;
+    if (dr6)
+        event_debug_trap(c, dr6);
+}
+
+/* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single steps. */
+static void run_carefully(struct cpu *c)
+{
+    u64 hits = c->breakpoints && !(c->rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
+    if (hits) {
+        event_debug_trap(c, hits);
+        return;
+    }
+    bool shadow = c->interrupt_shadow, step = c->rflags & RFLAGS_TF, open = c->rflags & RFLAGS_IF;
     const struct block *b = block_single(c);
-    run_block(c, b);
-    if (!sets_shadow(b))
-        c->interrupt_shadow = false;
-}
-
-static void single_step_trap(struct cpu *c)
-{
-    c->insn_rip = c->rip;
-    c->dr6 |= BIT(14); /* BS */
-    event_deliver_exception(c, VECTOR_DB, 0);
-}
-
-static void run_stepped(struct cpu *c)
-{
+    bool ss = loads_ss(b), opens = is_sti(b) && !open;
+    if (!shadow)
+        c->watch_hits = 0;
+    c->rflags &= ~RFLAGS_RF;
     c->no_step_trap = false;
-    run_single(c);
-    if (!c->no_step_trap)
-        single_step_trap(c);
+    run_block(c, b);
+    if (shadow && !ss && !opens)
+        c->interrupt_shadow = false;
+    if (!ss)
+        debug_traps(c, step && !c->no_step_trap);
 }
 
 static void run_next(struct cpu *c)
@@ -230,19 +240,16 @@ static void run_loop(struct cpu *c)
         c->insn_rip = c->rip;
         if (UNLIKELY(c->interrupt_shadow && c->left > 0 &&
                      !(c->control.event_inject & EVENT_VALID))) {
-            run_shadowed(c);
+            run_carefully(c);
             continue;
         }
         if (UNLIKELY(c->left <= 0 || event_pending(c))) {
             event_take(c);
             continue;
         }
-        if (UNLIKELY(c->rflags & (RFLAGS_TF | RFLAGS_RF))) {
-            if (c->rflags & RFLAGS_TF) {
-                run_stepped(c);
-                continue;
-            }
-            c->rflags &= ~RFLAGS_RF;
+        if (UNLIKELY(c->rflags & (RFLAGS_TF | RFLAGS_RF) || c->breakpoints | c->watchpoints)) {
+            run_carefully(c);
+            continue;
         }
         run_next(c);
     }
@@ -253,8 +260,8 @@ static void after_leaving(struct cpu *c, int how)
     if (how == LEAVE_RAISE) {
         event_deliver_exception(c, c->vector, c->error);
         c->interrupt_shadow = false;
-    } else if (how == LEAVE_AGAIN && c->rflags & RFLAGS_TF) {
-        single_step_trap(c);
+    } else if (how == LEAVE_AGAIN) {
+        debug_traps(c, c->rflags & RFLAGS_TF);
     }
 }
 

@@ -196,8 +196,11 @@ void segments_hide(struct cpu *c)
     for (u32 i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &c->seg[data[i]];
         bool conforming = (s->attributes & (SEG_CODE | SEG_DOWN)) == (SEG_CODE | SEG_DOWN);
-        /* The base stays: in 64-bit mode FS and GS use it whatever the selector [APM2 4.5.3]. */
-        if (s->selector & ~3u && SEG_DPL(s->attributes) < c->cpl && !conforming)
+        /* The base stays: in 64-bit mode FS and GS use it whatever the selector [APM2 4.5.3]. Null
+         * selectors 1 to 3 become 0. */
+        if (!(s->selector & ~3u))
+            s->selector = 0;
+        else if (SEG_DPL(s->attributes) < c->cpl && !conforming)
             s->selector = s->attributes = 0;
     }
 }

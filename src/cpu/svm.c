@@ -209,6 +209,7 @@ static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct
     segment_update(c);
     if (flush)
         mmu_flush_all(c);
+    debug_update(c);
 }
 
 /* --- Save guest ------------------------------------------------------------------------------- */

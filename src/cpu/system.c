@@ -315,6 +315,7 @@ void exec_mov_to_dr(struct cpu *c, const struct insn *in)
         c->dr7 = (value & 0xffff23ff) | 0x400;
     else
         c->dr[n] = value;
+    debug_update(c);
 }
 
 void exec_mov_from_dr(struct cpu *c, const struct insn *in)

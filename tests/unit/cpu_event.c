@@ -286,6 +286,171 @@ static void single_step_traps_behind_each_instruction(void **state)
     guest_destroy(g);
 }
 
+static void a_load_of_ss_puts_the_single_step_off_and_sti_does_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        u64 at;
+    } rows[] = {
+        {"\x8e\xd0\x90\x90", 3},     /* mov ss, ax; nop */
+        {"\x50\x8e\xd0\x90", 1},     /* push rax */
+        {"\x8e\xd8\x90\x90", 2},     /* mov ds, ax */
+        {"\xfb\x90\x90\x90", 1},     /* sti */
+        {"\x8e\xd0\x8e\xd0\x90", 5}, /* mov ss twice */
+    };
+    struct guest *g = guest_create(false);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        build_vmcb(g);
+        g->vmcb.save.rflags |= RFLAGS_TF;
+        g->vmcb.save.rax = SEL_DATA;
+        guest_run_code(g, rows[i].code, strlen(rows[i].code));
+        assert_int_equal(delivered(g), VECTOR_DB);
+        assert_int_equal(frame(g, g->vmcb.save.rsp + 40, 5), CODE + rows[i].at);
+        assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | DR6_BS);
+    }
+    guest_destroy(g);
+}
+
+static void a_code_breakpoint_is_a_fault_that_rf_suppresses(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    g->cpu->dr[2] = CODE + 1;
+    g->vmcb.save.dr7 = 0x420;
+    g->vmcb.save.dr6 = 0xffff0ff0 | DR6_BS | 1;
+    RUN(g, "\x90\x90\x90");
+    assert_int_equal(delivered(g), VECTOR_DB);
+    assert_int_equal(frame(g, STACK, 5), CODE + 1);
+    assert_false(frame(g, STACK, 3) & RFLAGS_RF);
+    assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | DR6_BS | 4); /* B bits are made afresh */
+    build_vmcb(g);
+    g->vmcb.save.dr7 = 0x420;
+    g->vmcb.save.rip = CODE + 1;
+    g->vmcb.save.rflags |= RFLAGS_RF;
+    assert_int_equal(guest_vmrun(g), EXIT_HLT);
+    assert_int_equal(g->vmcb.save.rip, CODE + 3);
+    guest_destroy(g);
+}
+
+static void iret_takes_rf_from_its_image(void **state)
+{
+    (void)state;
+    /* push SS, RSP, flags with RF, CS, CODE + 64; iretq: the breakpoint there is not hit. */
+    static const u8 code[] = {0x6a, SEL_DATA, 0x68,       0,    0x80, 0, 0, 0x68, 2,    0,   1,
+                              0,    0x6a,     SEL_CODE64, 0x68, 0x40, 0, 1, 0,    0x48, 0xcf};
+    struct guest *g = guest_create(false);
+    guest_write(g, CODE + 64, "\x90\xf4", 2);
+    g->cpu->dr[0] = CODE + 64;
+    g->vmcb.save.dr7 = 0x401;
+    guest_run_code(g, code, sizeof code);
+    assert_int_equal(g->vmcb.control.exit_code, EXIT_HLT);
+    assert_int_equal(g->vmcb.save.rip, CODE + 65);
+    guest_destroy(g);
+}
+
+static void data_breakpoints_trap_behind_the_access(void **state)
+{
+    (void)state;
+    enum { WRITE = 0xd, ACCESS = 0xf }; /* four bytes */
+    static const struct {
+        const char *code;
+        u32 type;
+        u64 at; /* 0: not hit */
+    } rows[] = {
+        {"\x89\x08", WRITE, 2},          /* mov [rax], ecx */
+        {"\x8b\x08", WRITE, 0},          /* mov ecx, [rax] */
+        {"\x8b\x08", ACCESS, 2},         /**/
+        {"\x88\x48\x03", WRITE, 3},      /* mov [rax + 3], cl */
+        {"\x88\x48\x04", ACCESS, 0},     /* mov [rax + 4], cl */
+        {"\x89\x48\xfd", WRITE, 3},      /* mov [rax - 3], ecx: from the page before */
+        {"\xff\x40\x01", WRITE, 3},      /* inc dword [rax + 1] */
+        {"\x0f\x11\x40\xf4", WRITE, 4},  /* movups [rax - 12], xmm0 */
+        {"\x48\x89\xc7\xaa", WRITE, 4},  /* mov rdi, rax; stosb */
+        {"\x48\x89\xc4\x5a", ACCESS, 4}, /* mov rsp, rax; pop rdx */
+        {"\x48\x89\xc4\x50", ACCESS, 0}, /* push rax: below */
+        {"\x8d\x48\x01", ACCESS, 0},     /* lea ecx, [rax + 1] */
+    };
+    struct guest *g = guest_create(true);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        build_vmcb(g);
+        g->cpu->dr[1] = DATA;
+        g->vmcb.save.dr7 = 0x408 | rows[i].type << 20;
+        g->vmcb.save.rax = DATA;
+        guest_run_code(g, rows[i].code, strlen(rows[i].code));
+        if (!rows[i].at) {
+            assert_int_equal(g->vmcb.control.exit_code, EXIT_HLT);
+            assert_true(g->vmcb.save.rip < HANDLERS);
+            continue;
+        }
+        assert_int_equal(delivered(g), VECTOR_DB);
+        assert_int_equal(frame(g, g->vmcb.save.rsp + 40, 5), CODE + rows[i].at);
+        assert_int_equal(g->vmcb.save.dr6, 0xffff0ff2);
+    }
+    guest_destroy(g);
+}
+
+static void a_repeated_string_stops_behind_the_iteration_that_hits(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    g->cpu->dr[3] = DATA + 0x11;
+    g->cpu->r[RCX] = 0x40;
+    g->cpu->r[RDI] = DATA;
+    g->vmcb.save.dr7 = 0x480 | 1u << 28;
+    RUN(g, "\xf3\xaa");
+    assert_int_equal(delivered(g), VECTOR_DB);
+    assert_int_equal(frame(g, STACK, 5), CODE);
+    assert_int_equal(g->cpu->r[RDI], DATA + 0x12);
+    assert_int_equal(g->cpu->r[RCX], 0x40 - 0x12);
+    guest_destroy(g);
+}
+
+static void what_a_load_of_ss_hit_traps_behind_the_next_instruction(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        u64 rip;
+    } rows[] = {
+        {"\x8e\x10\x90", CODE + 3},                 /* mov ss, [rax]; nop */
+        {"\x8e\x10\xcd\x80", HANDLERS + 16 * 0x80}, /* int 80h */
+        {"\x8e\x10\xf1", CODE + 3},                 /* int1: one #DB for both */
+    };
+    struct guest *g = guest_create(false);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        build_vmcb(g);
+        guest_write64(g, DATA, SEL_DATA);
+        g->cpu->dr[0] = DATA;
+        g->vmcb.save.dr7 = 0x402 | 7u << 16;
+        g->vmcb.save.rax = DATA;
+        guest_run_code(g, rows[i].code, strlen(rows[i].code));
+        assert_int_equal(delivered(g), VECTOR_DB);
+        assert_int_equal(frame(g, g->vmcb.save.rsp + 40, 5), rows[i].rip);
+        assert_int_equal(g->vmcb.save.dr6, 0xffff0ff1);
+    }
+    guest_destroy(g);
+}
+
+static void iret_to_user_mode_makes_every_null_selector_zero(void **state)
+{
+    (void)state;
+    static const u8 code[] = {
+        0xb8, 3,    0,    0,    0,    0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xe0, 0x8e,
+        0xe8, 0x6a, 0x23, 0x68, 0x00, 0xc0, 0x00, 0x00, 0x68, 0x02, 0x02, 0x00,
+        0x00, 0x6a, 0x2b, 0x68, 0x40, 0x00, 0x01, 0x00, 0x48, 0xcf,
+    }; /* mov eax, 3; mov ds, es, fs, gs, eax; then as in enter_user() */
+    struct guest *g = guest_create(false);
+    guest_write(g, CODE + 64, "\xcd\x80", 2);
+    guest_run_code(g, code, sizeof code);
+    assert_int_equal(delivered(g), 0x80);
+    assert_int_equal(g->vmcb.save.ds.selector, 0);
+    assert_int_equal(g->vmcb.save.es.selector, 0);
+    assert_int_equal(g->vmcb.save.fs.selector, 0);
+    assert_int_equal(g->vmcb.save.gs.selector, 0);
+    guest_destroy(g);
+}
+
 static void lar_lsl_verr_and_verw_answer_by_privilege(void **state)
 {
     (void)state;
@@ -335,6 +500,13 @@ int main(void)
         cmocka_unit_test(a_fault_in_the_delivery_of_a_fault_is_a_double_fault),
         cmocka_unit_test(exitintinfo_names_the_event_whose_delivery_was_cut_off),
         cmocka_unit_test(single_step_traps_behind_each_instruction),
+        cmocka_unit_test(a_load_of_ss_puts_the_single_step_off_and_sti_does_not),
+        cmocka_unit_test(a_code_breakpoint_is_a_fault_that_rf_suppresses),
+        cmocka_unit_test(iret_takes_rf_from_its_image),
+        cmocka_unit_test(data_breakpoints_trap_behind_the_access),
+        cmocka_unit_test(a_repeated_string_stops_behind_the_iteration_that_hits),
+        cmocka_unit_test(what_a_load_of_ss_hit_traps_behind_the_next_instruction),
+        cmocka_unit_test(iret_to_user_mode_makes_every_null_selector_zero),
         cmocka_unit_test(lar_lsl_verr_and_verw_answer_by_privilege),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Breakpoints [APM2 13.1]: DR0 to DR3 compared with where code runs and what data it touches. While
+ * one is armed, the run loop goes instruction by instruction, and pages with a data breakpoint stay
+ * out of the TLB, so that every access to them comes through the slow paths in mmu.c. I/O
+ * breakpoints (CR4.DE) are never hit.
+ */
+#include "cpu/internal.h"
+
+enum breakpoint_type { BREAK_CODE, BREAK_WRITE, BREAK_IO, BREAK_ACCESS };
+
+static bool armed(const struct cpu *c, u32 n)
+{
+    return c->dr7 >> 2 * n & 3; /* local or global */
+}
+
+static enum breakpoint_type type_of(const struct cpu *c, u32 n)
+{
+    return (enum breakpoint_type)(c->dr7 >> (16 + 4 * n) & 3);
+}
+
+/* Data breakpoints are as large as they are aligned. */
+static u64 watch_size(const struct cpu *c, u32 n)
+{
+    static const u8 sizes[] = {1, 2, 8, 4};
+    return sizes[c->dr7 >> (18 + 4 * n) & 3];
+}
+
+static u64 watch_first(const struct cpu *c, u32 n)
+{
+    return c->dr[n] & ~(watch_size(c, n) - 1);
+}
+
+void debug_update(struct cpu *c)
+{
+    u8 before = c->watchpoints;
+    c->breakpoints = c->watchpoints = 0;
+    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+        if (!armed(c, n) || type_of(c, n) == BREAK_IO)
+            continue;
+        if (type_of(c, n) == BREAK_CODE)
+            c->breakpoints |= (u8)BIT(n);
+        else
+            c->watchpoints |= (u8)BIT(n);
+    }
+    if (before || c->watchpoints)
+        mmu_flush(c, true);
+}
+
+u64 debug_code_hits(const struct cpu *c)
+{
+    u64 linear = c->mode & MODE_CODE64 ? c->rip : (u32)(c->seg[SEG_CS].base + c->rip), hits = 0;
+    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+        if (c->breakpoints & BIT(n) && c->dr[n] == linear)
+            hits |= BIT(n);
+    }
+    return hits;
+}
+
+bool debug_watches_page(const struct cpu *c, u64 page)
+{
+    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+        if (c->watchpoints & BIT(n) && (c->dr[n] & ~PAGE_MASK) == page)
+            return true;
+    }
+    return false;
+}
+
+void debug_watch(struct cpu *c, u64 linear, u32 size, bool write)
+{
+    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+        u64 first = watch_first(c, n);
+        if (c->watchpoints & BIT(n) && (write || type_of(c, n) == BREAK_ACCESS) &&
+            linear < first + watch_size(c, n) && first < linear + size)
+            c->watch_hits |= (u8)BIT(n);
+    }
+}
