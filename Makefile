@@ -4,7 +4,7 @@ BUILD ?= build
 OUT   ?= out
 export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
 
-.PHONY: help run test bench interop fuzz docs install clean build
+.PHONY: help run test bench interop fuzz lint docs install clean build
 
 help:
 	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench    ratios against named peers, in one run'
 	@echo 'make interop  unmodified public tools against softsev'
 	@echo 'make fuzz     ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
+	@echo 'make lint     clang-format and clang-tidy over the sources'
 	@echo 'make docs     docs/spec-map.md and docs/instructions.md, from the sources'
 	@echo 'make install  program, library, headers, man pages (PREFIX, DESTDIR)'
 	@echo 'make clean    removes build folders and fetched guests'
@@ -41,6 +42,10 @@ interop: build
 fuzz:
 	@tools/install-deps.sh build test
 	@tools/fuzz.sh
+
+lint: build
+	@tools/install-deps.sh test
+	@tools/lint.sh $(BUILD)
 
 docs:
 	@tools/spec_map.py . >docs/spec-map.md

@@ -5,6 +5,7 @@
 - a source starts with its SPDX line and a comment that says what it is
 - nobody includes another room's internal.h, or reaches out of the room with a relative path
 - sources stay under 800 lines unless they are pure tables (*.def)
+- their lines stay under 130 columns, but for tables (*.def, and what stands between clang-format off and on)
 """
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 LINES_MAX = 800
+COLUMNS_MAX = 130
 
 
 def sources(top):
@@ -40,10 +42,20 @@ def length(top, path, text):
     return path.endswith(".def") or text.count("\n") <= LINES_MAX
 
 
+def width(top, path, text):
+    table = path.endswith(".def")
+    for line in text.split("\n"):
+        if line.lstrip().startswith("// clang-format o"):
+            table = line.lstrip().startswith("// clang-format off")
+        if not table and len(line) > COLUMNS_MAX:
+            return False
+    return True
+
+
 def main():
     top = sys.argv[1]
     checks = [(spdx, "starts with SPDX and what it is"), (includes, "includes its own room's insides only"),
-              (length, f"has at most {LINES_MAX} lines")]
+              (length, f"has at most {LINES_MAX} lines"), (width, f"has lines of at most {COLUMNS_MAX} columns")]
     paths = sorted(sources(top))
     print(f"1..{len(checks)}")
     failed = False

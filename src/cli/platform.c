@@ -421,14 +421,15 @@ int cli_platform(int argc, char **argv)
     }
     struct error e = {.code = ERROR_NONE};
     const struct action *action = find_action(argv[1]);
+    if (!action) {
+        error_set(&e, ERROR_USAGE, "there is no action '%s'; `softsev platform --help` lists them",
+                  argv[1]);
+        return cli_fail("platform", &e);
+    }
     struct platform p = {.directory = NULL};
     int result = 0;
-    if (!action)
-        result =
-            error_set(&e, ERROR_USAGE,
-                      "there is no action '%s'; `softsev platform --help` lists them", argv[1]);
-    if (result || parse_options(&p, argc - 1, argv + 1, &e) ||
-        (!action->makes && check_exists(&p, &e)) || power_on(&p, &e) || action->run(&p, &e))
+    if (parse_options(&p, argc - 1, argv + 1, &e) || (!action->makes && check_exists(&p, &e)) ||
+        power_on(&p, &e) || action->run(&p, &e))
         result = cli_fail("platform", &e);
     power_off(&p);
     return result;

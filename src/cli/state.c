@@ -219,17 +219,21 @@ static int make_folder(const char *path, struct error *e)
     return 0;
 }
 
-/* Somebody's folder with other things in it is not taken for ours. */
+/* Somebody's folder with other things in it is not taken for ours. Looked at through the descriptor
+ * that everything else uses: the name may lead elsewhere by now. */
 static bool folder_is_ours(const struct cli_state *s)
 {
     if (faccessat(s->folder, "lock", F_OK, 0) == 0)
         return true;
-    DIR *d = opendir(s->directory);
+    int fd = openat(s->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
     bool empty = d != NULL;
     for (struct dirent *entry; d && (entry = readdir(d)) != NULL;)
         empty = empty && entry->d_name[0] == '.';
     if (d)
         closedir(d);
+    else if (fd >= 0)
+        close(fd);
     return empty;
 }
 
@@ -259,7 +263,9 @@ static int open_folder(struct cli_state *s, struct error *e)
 static int check_files(struct cli_state *s, struct error *e)
 {
     u8 *content = malloc(STATE_FILE_MAX);
-    int result = content ? 0 : error_set(e, ERROR_INTERNAL, "out of memory");
+    if (!content)
+        return error_set(e, ERROR_INTERNAL, "out of memory");
+    int result = 0;
     for (int i = 0; i < STATE_FILES && !result; i++) {
         char temporary[40];
         size_t size;

@@ -247,7 +247,7 @@ const struct uop *uop_ret(struct cpu *c, const struct uop *u)
 
 /* --- Conditional jumps: two links follow, not taken and taken --------------------------------- */
 
-/* clang-format off */
+// clang-format off
 #define JUMP_IF(taken)                                                                              \
     do {                                                                                            \
         if (taken)                                                                                  \
@@ -307,4 +307,4 @@ uop_fn *const uop_fused_rr[2][4][16] = {FUSED_NAMES(cmp_rr), FUSED_NAMES(test_rr
 uop_fn *const uop_fused_ri[2][4][16] = {FUSED_NAMES(cmp_ri), FUSED_NAMES(test_ri)};
 uop_fn *const uop_fused_mi[2][4][16] = {FUSED_NAMES(cmp_mi), FUSED_NAMES(test_mi)};
 uop_fn *const uop_fused_rm[4][16] = FUSED_NAMES(cmp_rm);
-/* clang-format on */
+// clang-format on

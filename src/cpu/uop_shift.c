@@ -5,7 +5,7 @@
  */
 #include "cpu/engine_shift.h"
 
-/* clang-format off */
+// clang-format off
 #define SHIFT_FORMS(op, size)                                                                       \
     UOP(op##_ri_##size##_0)                                                                         \
     {                                                                                               \
@@ -69,7 +69,7 @@ uop_fn *const uop_mul[2][PLACES] = {ANYWHERE(mul_4), ANYWHERE(mul_8)};
 BT(4) BT(8)
 uop_fn *const uop_bt_ri[2] = {bt_ri_4, bt_ri_8};
 uop_fn *const uop_bt_rr[2] = {bt_rr_4, bt_rr_8};
-/* clang-format on */
+// clang-format on
 
 /* DIV where the quotient is sure to fit and the dividend is short;
  * everything else goes the general way. */

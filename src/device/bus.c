@@ -2,6 +2,8 @@
 /* The bus: devices sorted by address, found by bisection, the last one found kept at hand. */
 #include "device/bus.h"
 
+#include <assert.h>
+
 void bus_init(struct bus *bus, const char *name)
 {
     *bus = (struct bus){.name = name};
@@ -78,6 +80,7 @@ static u32 bus_piece(const struct device *device, u64 address, u32 size)
 
 u64 bus_read(struct bus *bus, u64 address, u32 size)
 {
+    assert(size <= sizeof(u64));
     u64 value = 0;
     for (u32 done = 0; done < size;) {
         u64 at = address + done;
@@ -92,6 +95,7 @@ u64 bus_read(struct bus *bus, u64 address, u32 size)
 
 void bus_write(struct bus *bus, u64 address, u32 size, u64 value)
 {
+    assert(size <= sizeof(u64));
     for (u32 done = 0; done < size;) {
         u64 at = address + done;
         struct device *device = bus_find(bus, at);
