@@ -45,6 +45,10 @@ static int run_verify(const char *const *options, struct error *e)
     struct amd_chain root;
     char root_id[33], pdh[65];
     u8 digest[32];
+    if (options[OWNER_REPORT])
+        return owner_check_report(options, e);
+    if (!options[OWNER_CHAIN])
+        return error_set(e, ERROR_USAGE, "verify needs --chain or --report");
     if (read_certificates(options, &chain, &root, e) || owner_verify_platform(&chain, &root, e))
         return -1;
     hex_encode(root_id, root.ark.header.key_id, sizeof root.ark.header.key_id);
@@ -328,10 +332,15 @@ static int run_secret(const char *const *options, struct error *e)
     (B(KERNEL) | B(INITRD) | B(APPEND) | B(MEMORY) | B(HOLE) | B(FIRMWARE) | B(HASHES) | B(MODE) | \
      B(VCPUS) | B(VCPU_TYPE) | B(VMM_TYPE) | B(FEATURES) | B(IMAGE_HASH) | B(IMAGE_ONLY))
 
+#define REPORT                                                                                     \
+    (B(REPORT) | B(CERTS) | B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) |  \
+     B(MIN_SVN) | B(VMPL) | B(ID_KEY) | B(AUTHOR_KEY) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(TIME) |   \
+     B(API))
+
 // clang-format off
 static const struct owner_action actions[] = {
-    {"verify",  run_verify,    B(CHAIN) | B(ROOT), B(CHAIN) | B(ROOT) | B(JSON), 0,
-     "is this chain a platform's, up to the root I trust?"},
+    {"verify",  run_verify,    B(ROOT), B(CHAIN) | B(ROOT) | B(JSON) | REPORT | GUEST, GUEST,
+     "is this chain, or this report, a platform's, up to the root I trust?"},
     {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0,
      "verify, then make a key and a session for it"},
     {"measure", run_measure,   0,

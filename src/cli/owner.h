@@ -13,7 +13,20 @@
 // clang-format off
 #define OWNER_OPTIONS(X) \
     X(CHAIN,       "chain",         true,  "FILE    PDH, PEK, OCA, CEK: what the platform says of itself") \
-    X(ROOT,        "root",          true,  "FILE    ASK, ARK: whom the owner trusts") \
+    X(ROOT,        "root",          true,  "FILE    ASK, ARK (a report's: X.509): whom the owner trusts") \
+    X(REPORT,      "report",        true,  "FILE    instead of --chain: an SNP attestation report") \
+    X(CERTS,       "certs",         true,  "PATHS   its certificates (VCEK or VLEK, ASK)") \
+    X(REPORT_DATA, "report-data",   true,  "HEX     what the guest put into the report") \
+    X(HOST_DATA,   "host-data",     true,  "HEX     what the host put into it at launch") \
+    X(CHIP_ID,     "chip-id",       true,  "HEX     the chip it must be from") \
+    X(MIN_TCB,     "min-tcb",       true,  "NUMBERS lowest TCB, such as 3.0.8.115 (bl.tee.snp.ucode)") \
+    X(MIN_SVN,     "min-svn",       true,  "NUMBER  lowest GUEST_SVN") \
+    X(VMPL,        "vmpl",          true,  "NUMBER  highest VMPL that may have asked for it (0)") \
+    X(ID_KEY,      "id-key",        true,  "HEX     digest of the ID key") \
+    X(AUTHOR_KEY,  "author-key",    true,  "HEX     digest of the author key") \
+    X(ALLOW_DEBUG, "allow-debug",   false, "        accept a guest that its host may debug") \
+    X(ALLOW_MA,    "allow-migration", false, "        accept one with a migration agent") \
+    X(TIME,        "time",          true,  "SECONDS Unix time for the certificates (now; 0: any)") \
     X(STATE,       "state",         true,  "FILE    the owner's state between the steps; secret") \
     X(POLICY,      "policy",        true,  "NUMBER  guest policy (1: no debugging)") \
     X(OUT_DIR,     "out-dir",       true,  "DIR     folder for what is written") \
@@ -23,7 +36,7 @@
     X(BUILD,       "build",         true,  "NUMBER  its build") \
     X(MEASUREMENT, "measurement",   true,  "BASE64  what was measured: MEASURE and MNONCE, 48 bytes") \
     X(NONCE,       "nonce",         true,  "BASE64  instead: an MNONCE; prints what is expected") \
-    X(DIGEST,      "digest",        true,  "HEX     SHA-256 of everything launched") \
+    X(DIGEST,      "digest",        true,  "HEX     SHA-256 of all that was launched (SNP: its digest)") \
     X(LAUNCH,      "launch",        true,  "FILE    instead: the launched bytes in order") \
     X(KERNEL,      "kernel",        true,  "FILE    instead: the kernel of softsev run") \
     X(INITRD,      "initrd",        true,  "FILE    its initramfs") \
@@ -116,5 +129,10 @@ int owner_launch_digest(const char *const *options, u8 digest[32], struct error 
 int owner_print_digest(const char *const *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const char *const *options, struct error *e);
+
+/* --- owner_report.c --------------------------------------------------------------------------------- */
+
+/* verify --report: names the check that failed. */
+int owner_check_report(const char *const *options, struct error *e);
 
 #endif

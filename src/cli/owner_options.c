@@ -20,7 +20,7 @@ void owner_print_options(FILE *out, u64 which)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (which & OWNER_BIT(i))
-            fprintf(out, "  --%-14s %s\n", rows[i].name, rows[i].help);
+            fprintf(out, "  --%-15s %s\n", rows[i].name, rows[i].help);
 }
 
 static int find(const char *argument, size_t name_size)

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner verify --report: an SNP report, the certificates that came with it, and the root and policy
+ * of the owner. Files are what snpguest and AMD's key server write: reports raw or as hexadecimal text,
+ * certificates in DER or PEM, chains, folders of them.
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include "base/bytes.h"
+#include "owner/report.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define CERTIFICATES_MAX 32u
+
+struct pile {
+    struct crypto_certificate *list[CERTIFICATES_MAX];
+    size_t count;
+};
+
+static void free_pile(struct pile *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        crypto_certificate_free(p->list[i]);
+}
+
+/* Returns how many there were, -1 if the file cannot be read. */
+static int add_file(const char *path, struct pile *p, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    size_t added =
+        crypto_certificates_read(f.data, f.size, p->list + p->count, CERTIFICATES_MAX - p->count);
+    run_free_file(&f);
+    p->count += added;
+    return (int)added;
+}
+
+/* Other files in the folder are none of our business. */
+static int add_folder(const char *path, struct pile *p, struct error *e)
+{
+    DIR *folder = opendir(path);
+    int result = folder ? 0 : error_set(e, ERROR_FILE, "%s cannot be read", path);
+    for (struct dirent *entry; folder && !result && (entry = readdir(folder));) {
+        char file[4096];
+        struct stat s;
+        size_t length = (size_t)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        if (length < sizeof file && !stat(file, &s) && S_ISREG(s.st_mode) && s.st_size < 65536)
+            result = add_file(file, p, e) < 0 ? -1 : 0;
+    }
+    if (folder)
+        closedir(folder);
+    return result;
+}
+
+/* Files and folders with commas between. */
+static int read_certificates(const char *option, const char *paths, struct pile *p, struct error *e)
+{
+    char path[4096];
+    while (paths && *paths) {
+        struct stat s;
+        size_t length = strcspn(paths, ",");
+        if (!length || length >= sizeof path)
+            return error_set(e, ERROR_USAGE, "--%s '%s': files or folders with commas between",
+                             option, paths);
+        memcpy(path, paths, length);
+        path[length] = 0;
+        paths += length + (paths[length] == ',');
+        size_t before = p->count;
+        if (!stat(path, &s) && S_ISDIR(s.st_mode) ? add_folder(path, p, e)
+                                                  : add_file(path, p, e) < 0)
+            return -1;
+        if (p->count == before)
+            return error_set(e, ERROR_FILE, "%s: no X.509 certificate in DER or PEM", path);
+    }
+    return 0;
+}
+
+/* 1184 bytes, or as many pairs of hexadecimal digits. Any other size is left to be refused by its name. */
+static int read_report(const char *path, struct run_file *f, struct error *e)
+{
+    u8 bytes[SNP_REPORT_SIZE];
+    if (run_read_file(path, f, e))
+        return -1;
+    size_t digits = f->size;
+    while (digits && strchr("\r\n ", f->data[digits - 1]))
+        digits--;
+    if (digits != 2 * sizeof bytes)
+        return 0;
+    f->data[digits] = 0;
+    if (hex_decode(bytes, sizeof bytes, (const char *)f->data)) {
+        memcpy(f->data, bytes, sizeof bytes);
+        f->size = sizeof bytes;
+    }
+    return 0;
+}
+
+/* --- The owner's policy --------------------------------------------------------------------------------- */
+
+struct wishes {
+    struct report_policy policy;
+    struct snp_tcb tcb;
+    u8 measurement[48], report_data[64], host_data[32], chip_id[64], id_key[48], author_key[48];
+};
+
+static int parse_bytes(const char *name, const char *text, u8 *out, size_t size, const u8 **wish,
+                       struct error *e)
+{
+    if (!text)
+        return 0;
+    if (!hex_decode(out, size, text))
+        return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", name, text, 2 * size);
+    *wish = out;
+    return 0;
+}
+
+/* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
+static int parse_tcb(const char *text, struct wishes *w, struct error *e)
+{
+    unsigned v[5];
+    char rest;
+    if (!text)
+        return 0;
+    int count = sscanf(text, "%3u.%3u.%3u.%3u.%3u%c", &v[0], &v[1], &v[2], &v[3], &v[4], &rest);
+    bool good = count == 5 || (count == 4 && sscanf(text, "%*3u.%*3u.%*3u.%*3u%c", &rest) != 1);
+    for (int i = 0; good && i < count; i++)
+        good = v[i] < 256;
+    if (!good)
+        return error_set(e, ERROR_USAGE,
+                         "--min-tcb '%s': boot loader, TEE, SNP and microcode, such as 3.0.8.115; "
+                         "FMC before them for Turin",
+                         text);
+    const unsigned *t = v + (count - 4);
+    w->tcb = (struct snp_tcb){.fmc = count == 5 ? (u8)v[0] : 0,
+                              .boot_loader = (u8)t[0],
+                              .tee = (u8)t[1],
+                              .snp = (u8)t[2],
+                              .microcode = (u8)t[3]};
+    w->policy.minimum_tcb = &w->tcb;
+    return 0;
+}
+
+static int parse_numbers(const char *const *options, struct report_policy *p, struct error *e)
+{
+    u64 svn = 0, vmpl = 0, when = (u64)time(NULL);
+    unsigned major, minor;
+    char rest;
+    const char *api = options[OWNER_API];
+    if ((options[OWNER_MIN_SVN] &&
+         owner_number("min-svn", options[OWNER_MIN_SVN], UINT32_MAX, &svn, e)) ||
+        (options[OWNER_VMPL] && owner_number("vmpl", options[OWNER_VMPL], 3, &vmpl, e)) ||
+        (options[OWNER_TIME] && owner_number("time", options[OWNER_TIME], INT32_MAX, &when, e)))
+        return -1;
+    if (api && (sscanf(api, "%3u.%3u%c", &major, &minor, &rest) != 2 || major > 255 || minor > 255))
+        return error_set(e, ERROR_USAGE,
+                         "--api '%s': two numbers with a point between, such as 1.55", api);
+    p->minimum_svn = (u32)svn;
+    p->maximum_vmpl = (u32)vmpl;
+    p->time = (s64)when;
+    if (api) {
+        p->minimum_api_major = (u8)major;
+        p->minimum_api_minor = (u8)minor;
+    }
+    return 0;
+}
+
+/* By its digest, or by the files that should have been launched. */
+static int parse_measurement(const char *const *options, struct wishes *w, struct error *e)
+{
+    struct owner_contributions c;
+    if (parse_bytes("digest", options[OWNER_DIGEST], w->measurement, 48, &w->policy.measurement, e))
+        return -1;
+    if (!options[OWNER_FIRMWARE])
+        return 0;
+    if (options[OWNER_DIGEST])
+        return error_set(e, ERROR_USAGE, "either --digest or --firmware");
+    if (owner_measure_files(options, &c, e))
+        return -1;
+    memcpy(w->measurement, c.digest, sizeof w->measurement);
+    w->policy.measurement = w->measurement;
+    owner_free_contributions(&c);
+    return c.mode == MEASURE_SNP
+               ? 0
+               : error_set(e, ERROR_USAGE, "a report measures with --mode snp alone");
+}
+
+static int parse_policy(const char *const *options, struct wishes *w, struct error *e)
+{
+    struct report_policy *p = &w->policy;
+    *p = (struct report_policy){.allow_debug = options[OWNER_ALLOW_DEBUG],
+                                .allow_migration = options[OWNER_ALLOW_MA]};
+    return parse_measurement(options, w, e) ||
+                   parse_bytes("report-data", options[OWNER_REPORT_DATA], w->report_data, 64,
+                               &p->report_data, e) ||
+                   parse_bytes("host-data", options[OWNER_HOST_DATA], w->host_data, 32,
+                               &p->host_data, e) ||
+                   parse_bytes("chip-id", options[OWNER_CHIP_ID], w->chip_id, 64, &p->chip_id, e) ||
+                   parse_bytes("id-key", options[OWNER_ID_KEY], w->id_key, 48, &p->id_key_digest,
+                               e) ||
+                   parse_bytes("author-key", options[OWNER_AUTHOR_KEY], w->author_key, 48,
+                               &p->author_key_digest, e) ||
+                   parse_tcb(options[OWNER_MIN_TCB], w, e) || parse_numbers(options, p, e)
+               ? -1
+               : 0;
+}
+
+/* --- The verdict ---------------------------------------------------------------------------------------- */
+
+static void print_verdict(const char *const *options, const struct snp_report *r,
+                          enum report_check check, const char *why)
+{
+    char digest[97], data[129];
+    hex_encode(digest, r->measurement, sizeof r->measurement);
+    hex_encode(data, r->report_data, sizeof r->report_data);
+    if (!options[OWNER_JSON]) {
+        printf("report of version %u: verifies\nmeasurement  %s\nreport data  %s\n", r->version,
+               digest, data);
+        return;
+    }
+    json_t *j = check ? json_pack("{s:b, s:s, s:s}", "verified", 0, "check",
+                                  report_check_name(check), "why", why)
+                      : json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
+                                  "measurement", digest, "report_data", data);
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
+static int verify(const char *const *options, const struct pile *given, const struct pile *roots,
+                  const struct wishes *w, struct error *e)
+{
+    struct run_file report;
+    struct error why = {.code = ERROR_NONE};
+    if (read_report(options[OWNER_REPORT], &report, e)) {
+        return -1;
+    }
+    struct report_certificates certificates = {given->list, given->count, roots->list,
+                                               roots->count};
+    enum report_check check =
+        owner_verify_report(report.data, report.size, &certificates, &w->policy, &why);
+    struct snp_report r = {.version = 0};
+    memcpy(&r, report.data, min_u64(report.size, sizeof r));
+    run_free_file(&report);
+    if (!check || options[OWNER_JSON])
+        print_verdict(options, &r, check, why.text);
+    return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", report_check_name(check), why.text)
+                 : 0;
+}
+
+int owner_check_report(const char *const *options, struct error *e)
+{
+    struct pile given = {.count = 0}, roots = {.count = 0};
+    struct wishes w;
+    int result = parse_policy(options, &w, e) ||
+                         read_certificates("certs", options[OWNER_CERTS], &given, e) ||
+                         read_certificates("root", options[OWNER_ROOT], &roots, e) ||
+                         verify(options, &given, &roots, &w, e)
+                     ? -1
+                     : 0;
+    free_pile(&given);
+    free_pile(&roots);
+    return result;
+}
