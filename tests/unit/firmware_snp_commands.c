@@ -3,7 +3,6 @@
  * Every SNP command in every platform state and every guest state. The expectations are typed from the table of
  * the specification [snp 3.2], not taken from the firmware's own.
  */
-#include "base/bytes.h"
 #include "firmware_snp_rig.h"
 
 struct expectation {

@@ -3,6 +3,7 @@
 #ifndef SOFTSEV_TESTS_FIRMWARE_SNP_RIG_H
 #define SOFTSEV_TESTS_FIRMWARE_SNP_RIG_H
 
+#include "base/bytes.h"
 #include "firmware_rig.h"
 
 #define AT_GCTX     0x50000u
