@@ -49,13 +49,14 @@ static int set_memory(struct run_vm_options *v, const char *value, struct error 
 
 static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
 {
-    static const char *const modes[] = {[IMAGE_NONE] = "none", [IMAGE_SEV] = "sev"};
+    static const char *const modes[] = {
+        [IMAGE_NONE] = "none", [IMAGE_SEV] = "sev", [IMAGE_SEV_ES] = "sev-es"};
     for (u32 i = 0; i < ARRAY_SIZE(modes); i++)
         if (!strcmp(value, modes[i])) {
             v->mode = (enum image_mode)i;
             return 0;
         }
-    return error_set(e, ERROR_USAGE, "mode '%s': none or sev", value);
+    return error_set(e, ERROR_USAGE, "mode '%s': none, sev or sev-es", value);
 }
 
 static int set_policy(struct run_vm_options *v, const char *value, struct error *e)
@@ -122,8 +123,8 @@ static const struct setting settings[] = {
     {"initrd",         set_initrd,         false, "FILE    initramfs, or a multiboot module"},
     {"append",         set_append,         false, "TEXT    the kernel's command line"},
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
-    {"mode",           set_mode,           false, "MODE    none or sev (none)"},
-    {"policy",         set_policy,         false, "NUMBER  guest policy under sev (1: no debugging)"},
+    {"mode",           set_mode,           false, "MODE    none, sev or sev-es (none)"},
+    {"policy",         set_policy,         false, "NUMBER  guest policy (1: no debugging; sev-es: 5)"},
     {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
     {"owner-root",     set_owner_root,     false, "FILE    the root that the owner trusts (this platform's manufacturer)"},
     {"owner-dir",      set_owner_dir,      false, "DIR     instead: the owner is elsewhere; files of the exchange go in and out here"},

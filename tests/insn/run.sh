@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run.sh SOFTSEV PROGRAM: boots an instruction test as a plain guest and gives its TAP, which the guest writes to its serial port.
+# run.sh SOFTSEV PROGRAM NATIVE: boots an instruction test as a plain guest and gives its TAP, which the guest writes to its serial port.
 output=$(timeout 120 "$1" run --kernel "$2" --mode none --memory 64 </dev/null 2>&1)
 status=$?
 lines=$(printf '%s\n' "$output" | tr -d '\r' | grep -aE '^(ok|not ok|1\.\.)')
@@ -9,4 +9,8 @@ if [ -z "$lines" ]; then
     exit 1
 fi
 printf '%s\n' "$lines"
+[ "$lines" = "$("$3")" ] || {
+    echo "Bail out! the program says something else as a process of the host"
+    exit 1
+}
 [ "$status" -eq 1 ] # debug exit with 0: (0 << 1) | 1

@@ -52,6 +52,27 @@ def an_encrypted_kernel_finds_its_owners_secret_and_nobody_else_does(s):
             want(occurs(os.path.join(folder, name), SECRET_WORD) == [], f"the secret is in the state directory: {name}")
 
 
+def under_sev_es_the_registers_are_the_guests_own_too(s):
+    dram = s.path("dram")
+    code, events, error = s.linux("sev-es", "--owner-secret", s.secret, "--virtio-console", "--dump", dram, append=MARKER)
+    want(code == 0, error)
+    text = console(events)
+    want("Memory Encryption Features active: AMD SEV SEV-ES" in text, "the guest does not see SEV-ES")
+    want(f"sha256 of the owner's secret: {DIGEST}" in text, "the guest does not print the secret's digest")
+    want("LAUNCH_UPDATE_VMSA" in steps(events, "hypervisor"), "the registers were not launched")
+    want("equal" in steps(events, "owner"), "the owner did not compare measurements")
+    vm = summary(events)["vms"][0]
+    want(vm["state"] == "powered off", vm)
+    # What were exits are requests now: the host hears only what the guest tells it.
+    want(all(vm["exits"][kind] == 0 for kind in ("io", "msr", "cpuid")), vm)
+    want(all(vm["vmgexits"][kind] > 0 for kind in ("msr_protocol", "cpuid", "io", "mmio", "msr")), vm)
+    want(vm["exits"]["vmgexit"] == sum(vm["vmgexits"].values()) and vm["vmgexits"]["refused"] == 0, vm)
+    want(occurs(dram, SECRET_WORD, *PRIVATE) == [], f"readable in DRAM: {occurs(dram, SECRET_WORD, *PRIVATE)}")
+    os.unlink(dram)
+    code, _, error = s.linux("sev-es", "--policy", "1")
+    want(code == 5 and "INVALID_ASID" in error, (code, error))
+
+
 def while_it_runs_the_secret_is_not_in_dram_either(s):
     """The machine is stopped while a process of the guest holds the secret open, has read it, and sleeps."""
     dram = s.path("dram")
@@ -157,6 +178,7 @@ def a_person_sees_each_vms_lines_by_name(s):
 tell(
     a_plain_kernel_boots_and_powers_off,
     an_encrypted_kernel_finds_its_owners_secret_and_nobody_else_does,
+    under_sev_es_the_registers_are_the_guests_own_too,
     while_it_runs_the_secret_is_not_in_dram_either,
     without_encryption_the_host_reads_all_of_it,
     two_boots_from_one_seed_are_equal_to_the_byte,
