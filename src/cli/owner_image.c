@@ -54,7 +54,7 @@ static void free_files(struct guest *g)
     run_free_file(&g->firmware);
 }
 
-/* --- SEV, and SEV-ES as softsev run launches it: a plan of pieces -------------------------------------------------------------------------- */
+/* --- SEV, and SEV-ES as softsev run launches it: a plan of pieces ----------- */
 
 static bool dump_write(void *file, const void *data, size_t size)
 {
