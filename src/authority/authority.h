@@ -37,4 +37,57 @@ size_t authority_root_file(const struct authority *a, void *out, size_t size);
  * out. False if it is not a CEK. */
 bool authority_sign_cek(struct crypto *c, const struct authority *a, struct sev_cert *cek);
 
+/* --- SNP: X.509 certificates and revocation lists [snp 8.1] ------------------------------------- */
+
+/* A generation of parts, as certificates and the key server's addresses name it. The manufacturer has one ARK, one
+ * ASK and one ASVK key; each product has certificates of its own over them. */
+struct authority_product {
+    const char *name; /* "Milan" */
+    u32 serial;       /* of its ARK; the ASK's and ASVK's follow from it */
+    enum snp_tcb_layout layout;
+    size_t chip_id_size; /* bytes of hwID: 64, or 8 */
+};
+
+extern const struct authority_product authority_products[]; /* ends with a row without a name */
+/* By name, in any case of letters; NULL: there is none. */
+const struct authority_product *authority_product_find(const char *name);
+
+enum authority_role { AUTHORITY_ARK, AUTHORITY_ASK, AUTHORITY_ASVK, AUTHORITY_ROLES };
+
+#define AUTHORITY_CERT_MAX 4096u /* bytes of DER: a certificate or a list */
+
+/* What certificates say beside keys and names. */
+struct authority_terms {
+    s64 not_before;      /* Unix time; a VCEK's validity begins a day earlier */
+    s64 not_after;       /* 0: 25 years later, a VCEK's or VLEK's 7 */
+    const char *kds_url; /* base of the distribution points; NULL: http://softsev.invalid */
+};
+
+/* DER into `out`; returns its size, 0 if OpenSSL refuses or it does not fit. The same for the functions below. */
+size_t authority_certificate(struct crypto *c, const struct authority *a,
+                             const struct authority_product *product, enum authority_role role,
+                             const struct authority_terms *terms, void *out, size_t size);
+/* PEM: ASK (or ASVK), then ARK, as the key server gives them. */
+size_t authority_chain_pem(struct crypto *c, const struct authority *a,
+                           const struct authority_product *product, bool vlek,
+                           const struct authority_terms *terms, void *out, size_t size);
+
+/* What is certified of a chip (VCEK) or of a cloud provider (VLEK). */
+struct authority_endorsement {
+    const struct authority_product *product;
+    const char *product_name; /* the extension: "Milan-B1"; a VLEK's has no stepping */
+    u64 tcb;
+    const u8 *chip_id;  /* product->chip_id_size bytes; NULL: a VLEK */
+    const char *csp_id; /* of a VLEK; NULL: a VCEK */
+    struct ec_public key;
+};
+size_t authority_endorse(struct crypto *c, const struct authority *a,
+                         const struct authority_endorsement *what,
+                         const struct authority_terms *terms, void *out, size_t size);
+
+/* The product's revocation list, signed by its ARK; `revoked`: bit per enum authority_role. */
+size_t authority_crl(struct crypto *c, const struct authority *a,
+                     const struct authority_product *product, u32 revoked,
+                     const struct authority_terms *terms, void *out, size_t size);
+
 #endif

@@ -64,6 +64,8 @@ struct vm_config {
     const char *name;
     const struct image_plan *plan; /* stays until vm_destroy */
     u32 policy;                    /* [sev 6]; used where the guest is encrypted */
+    u64 snp_policy;                /* [snp 5.1]; 0: SMT allowed, nothing else */
+    u32 cpus;                      /* virtual processors; 0: one */
     struct vm_console console;
     struct vm_disk disk;
     bool virtio_console; /* a second console on virtio, beside the UART */
@@ -134,5 +136,28 @@ void vm_get_summary(const struct vm *vm, struct vm_summary *out);
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);
 /* Guest physical address the device side was last seen using (a shared page); 0: none yet. */
 u64 vm_shared_page(const struct vm *vm);
+
+/* --- SNP ---------------------------------------------------------------------------------------- */
+
+/* The RMP's place (what a BIOS chooses), SYSCFG on all cores, SNP_INIT_EX and flushes; before platform_init where
+ * both are wanted. */
+int platform_init_snp(struct hypervisor *hv, struct error *error);
+struct snp_platform_status;
+int platform_get_snp_status(struct hypervisor *hv, struct snp_platform_status *out,
+                            struct error *error);
+
+/* An SNP guest in this order [snp 5.2]; policy is the config's `snp_policy`. No processor runs for it. */
+int vm_snp_launch_start(struct vm *vm,
+                        struct error *error); /* GCTX_CREATE, LAUNCH_START, ACTIVATE */
+int vm_snp_launch_update(struct vm *vm,
+                         struct error *error); /* every page of the plan, then the VMSAs */
+/* `id_block` (96 bytes) and `id_auth` (4096) may be NULL: none; `host_data` NULL: zeros. */
+int vm_snp_launch_finish(struct vm *vm, const void *id_block, const void *id_auth, bool author_key,
+                         const u8 host_data[32], struct error *error);
+/* SNP_GUEST_REQUEST: a message that the guest has sealed, and the firmware's sealed answer. Returns the firmware's
+ * status; what the host carries it cannot read. */
+u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
+/* Where the launch has put the guest's secrets page (guest address); 0: none. */
+u64 vm_secrets_page(const struct vm *vm);
 
 #endif

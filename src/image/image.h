@@ -23,7 +23,8 @@ struct image_file {
 enum image_mode {
     IMAGE_NONE,
     IMAGE_SEV, /* memory: page tables with the C-bit, a hole for the owner's secret if asked for */
-    IMAGE_SEV_ES, /* registers too: the first processor's are launched as a page of their own */
+    IMAGE_SEV_ES,  /* registers too: every processor's are launched as a page of their own */
+    IMAGE_SEV_SNP, /* integrity too: pages have types, the firmware fills secrets and CPUID pages */
 };
 
 struct image_description {

@@ -11,6 +11,8 @@
 #include "base/base.h"
 #include "base/trace.h"
 
+struct rmp_update; /* abi/rmp.h */
+
 struct host; /* one machine seen from its host's ring 0 */
 
 /* --- Physical memory, in the host's own view. False: outside DRAM ----------------------------- */
@@ -48,6 +50,14 @@ void host_wbinvd(struct host *h, u32 core);
 bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value);
 bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value);
 void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4]); /* EAX EBX ECX EDX */
+
+/* --- SNP: the host's instructions on the Reverse Map Table [snp 4.3, cpu 8.2] ------------------- */
+
+/* Each gives EAX: an enum rmp_result. RMPUPDATE, PSMASH and RMPREAD need SYSCFG.SNP_EN and the table of RMP_BASE and
+ * RMP_END; without, RMP_FAIL_INPUT. */
+u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state);
+u32 host_psmash(struct host *h, u32 core, u64 spa);
+u32 host_rmpread(struct host *h, u32 core, u64 spa, struct rmp_update *out);
 
 /* --- Time ------------------------------------------------------------------------------------- */
 
