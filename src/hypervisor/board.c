@@ -3,14 +3,14 @@
  * guest memory. */
 #include "hypervisor/internal.h"
 
-/* What firmware leaves in the local APIC: on, LINT0 passing the 8259s through, LINT1 an NMI
+/* What firmware leaves in the first local APIC: on, LINT0 passing the 8259s through, LINT1 an NMI
  * ("virtual wire"). */
-#define LAPIC_SVR    0x0f0u
-#define LAPIC_LINT0  0x350u
-#define LAPIC_LINT1  0x360u
-#define SVR_ENABLED  0x1ffu
-#define LVT_EXTINT   0x700u
-#define LVT_NMI      0x400u
+#define LAPIC_SVR   0x0f0u
+#define LAPIC_LINT0 0x350u
+#define LAPIC_LINT1 0x360u
+#define SVR_ENABLED 0x1ffu
+#define LVT_EXTINT  0x700u
+#define LVT_NMI     0x400u
 
 #define DISK_SLOT    1u
 #define CONSOLE_SLOT 2u
@@ -42,8 +42,7 @@ static void on_eoi(void *context, u8 vector)
 static void on_nmi(void *context, u32 cpu)
 {
     struct vm *vm = context;
-    (void)cpu;
-    vm->cpu.nmi = true;
+    vm->cpus[cpu].nmi = true;
 }
 
 /* --- Devices and guest memory: by the host's DMA, in the host's view -------------------------- */
@@ -120,12 +119,15 @@ static bool wire_interrupts(struct vm *vm)
 {
     struct board *b = &vm->board;
     lapic_bus_init(&b->lapics, (struct lapic_events){.eoi = on_eoi, .nmi = on_nmi, .ctx = vm});
-    if (!lapic_init(&b->lapic, &b->lapics, &b->timers, 0, 0))
-        return false;
-    lapic_write(&b->lapic, LAPIC_SVR, SVR_ENABLED);
-    lapic_write(&b->lapic, LAPIC_LINT0, LVT_EXTINT);
-    lapic_write(&b->lapic, LAPIC_LINT1, LVT_NMI);
-    pic_init(&b->pic, (struct irq_line){lapic_set_lint, &b->lapic, 0});
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        if (!lapic_init(&vm->cpus[i].lapic, &b->lapics, &b->timers, i, i))
+            return false;
+    }
+    struct lapic *first = &vm->cpus[0].lapic;
+    lapic_write(first, LAPIC_SVR, SVR_ENABLED);
+    lapic_write(first, LAPIC_LINT0, LVT_EXTINT);
+    lapic_write(first, LAPIC_LINT1, LVT_NMI);
+    pic_init(&b->pic, (struct irq_line){lapic_set_lint, first, 0});
     ioapic_init(&b->ioapic, (struct msi_port){lapic_bus_msi, &b->lapics});
     b->gsi = (struct gsi){&b->pic, &b->ioapic};
     return pic_attach(&b->pic, &b->ports) && bus_add(&b->memory, &b->ioapic.window);

@@ -19,27 +19,25 @@
 #define LEAF1_EDX_APIC     BIT(9)
 #define LEAF1_EDX_HTT      BIT(28)
 
-static void leaf_1(struct vm *vm, u32 out[4])
+static void leaf_1(struct vcpu *c, u32 out[4])
 {
-    const struct vcpu *c = &vm->cpu;
-    out[1] =
-        (out[1] & 0xff00) | 1u << 16 | vm->board.lapic.id << 24; /* CLFLUSH size; one processor */
+    out[1] = (out[1] & 0xff00) | 1u << 16 | c->lapic.id << 24; /* CLFLUSH size; one processor */
     out[2] &= (u32) ~(LEAF1_ECX_MONITOR | LEAF1_ECX_OSXSAVE);
     out[2] |= (u32)(LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_GUEST);
     if ((out[2] & LEAF1_ECX_XSAVE) && (c->vmcb.save.cr4 & CR4_OSXSAVE))
         out[2] |= (u32)LEAF1_ECX_OSXSAVE;
     out[3] &= (u32) ~(LEAF1_EDX_HTT | LEAF1_EDX_APIC);
-    if (vm->board.lapic.base_msr & BIT(11))
+    if (c->lapic.base_msr & BIT(11))
         out[3] |= (u32)LEAF1_EDX_APIC;
 }
 
 /* One thread in one core: no levels of topology above it. */
-static void leaf_b(struct vm *vm, u32 subleaf, u32 out[4])
+static void leaf_b(struct vcpu *c, u32 subleaf, u32 out[4])
 {
     out[0] = 0;
     out[1] = subleaf < 2;
     out[2] = subleaf < 2 ? subleaf | (subleaf + 1) << 8 : subleaf;
-    out[3] = vm->board.lapic.id;
+    out[3] = c->lapic.id;
 }
 
 static void leaf_kvm(u32 leaf, u32 out[4])
@@ -54,29 +52,29 @@ static void leaf_kvm(u32 leaf, u32 out[4])
 }
 
 /* SEV: bit 1; SEV-ES: bit 3; bit 10 spares the guest cache flushes; where the C-bit is. */
-static void leaf_sev(struct vm *vm, u32 out[4])
+static void leaf_sev(struct vcpu *c, u32 out[4])
 {
     u32 where = out[1] & 0xfff;
     memset(out, 0, 4 * sizeof out[0]);
-    if (vm->config.plan->mode == IMAGE_NONE)
+    if (c->vm->config.plan->mode == IMAGE_NONE)
         return;
-    out[0] = (u32)(BIT(1) | BIT(10) | (vm_is_es(vm) ? BIT(3) : 0));
+    out[0] = (u32)(BIT(1) | BIT(10) | (vm_is_es(c->vm) ? BIT(3) : 0));
     out[1] = where;
 }
 
-void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
 {
     if (leaf >= KVM_LEAF && leaf < KVM_LEAF + 0x10000) {
         leaf_kvm(leaf, out);
         return;
     }
-    host_cpuid(vm->hv->host, vm->hv->core, leaf, subleaf, out);
+    host_cpuid(c->vm->hv->host, c->core, leaf, subleaf, out);
     switch (leaf) {
     case 1:
-        leaf_1(vm, out);
+        leaf_1(c, out);
         break;
     case 0xb:
-        leaf_b(vm, subleaf, out);
+        leaf_b(c, subleaf, out);
         break;
     case 0x80000001:
         out[2] &= (u32)~BIT(2);
@@ -91,11 +89,11 @@ void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
         memset(out, 0, 4 * sizeof out[0]);
         break;
     case 0x8000001e:
-        out[0] = vm->board.lapic.id;
+        out[0] = c->lapic.id;
         out[1] = out[2] = out[3] = 0;
         break;
     case 0x8000001f:
-        leaf_sev(vm, out);
+        leaf_sev(c, out);
         break;
     default:
         break;

@@ -35,11 +35,11 @@ u32 exits_kinds(const struct vm *vm)
 }
 
 /* Where a guest was, as far as we may know. */
-static const char *exits_where(const struct vm *vm, char text[40])
+static const char *exits_where(const struct vcpu *c, char text[40])
 {
     text[0] = 0;
-    if (!vm_is_es(vm))
-        snprintf(text, 40, " at RIP %#llx", (unsigned long long)vm->cpu.vmcb.save.rip);
+    if (!vm_is_es(c->vm))
+        snprintf(text, 40, " at RIP %#llx", (unsigned long long)c->vmcb.save.rip);
     return text;
 }
 
@@ -55,144 +55,144 @@ static u64 merge(u64 old, u64 value, u32 size)
     return (old & ~mask) | (value & mask);
 }
 
-void exits_nothing(struct vm *vm)
+void exits_nothing(struct vcpu *c)
 {
-    (void)vm;
+    (void)c;
 }
 
-static void exit_skip(struct vm *vm)
+static void exit_skip(struct vcpu *c)
 {
-    vcpu_advance(vm, vm->cpu.vmcb.control.next_rip);
+    vcpu_advance(c, c->vmcb.control.next_rip);
 }
 
-void exits_undefined(struct vm *vm)
+void exits_undefined(struct vcpu *c)
 {
-    vcpu_raise(vm, VECTOR_UD, false, 0);
+    vcpu_raise(c, VECTOR_UD, false, 0);
 }
 
-void exits_protected(struct vm *vm)
+void exits_protected(struct vcpu *c)
 {
-    vcpu_raise(vm, VECTOR_GP, true, 0);
+    vcpu_raise(c, VECTOR_GP, true, 0);
 }
 
-static void exit_shutdown(struct vm *vm)
+static void exit_shutdown(struct vcpu *c)
 {
     char where[40];
-    vm_end(vm, VM_CRASHED, "triple fault%s", exits_where(vm, where));
+    vm_end(c->vm, VM_CRASHED, "triple fault%s", exits_where(c, where));
 }
 
-void exits_cpuid(struct vm *vm)
+void exits_cpuid(struct vcpu *c)
 {
     u32 out[4];
-    cpuid_answer(vm, (u32)vcpu_get(vm, 0), (u32)vcpu_get(vm, 1), out);
-    vcpu_set(vm, 0, out[0]);
-    vcpu_set(vm, 3, out[1]);
-    vcpu_set(vm, 1, out[2]);
-    vcpu_set(vm, 2, out[3]);
-    exit_skip(vm);
+    cpuid_answer(c, (u32)vcpu_get(c, 0), (u32)vcpu_get(c, 1), out);
+    vcpu_set(c, 0, out[0]);
+    vcpu_set(c, 3, out[1]);
+    vcpu_set(c, 1, out[2]);
+    vcpu_set(c, 2, out[3]);
+    exit_skip(c);
 }
 
-static void exit_hlt(struct vm *vm)
+static void exit_hlt(struct vcpu *c)
 {
     char where[40];
-    exit_skip(vm);
-    if (!(vm->cpu.vmcb.save.rflags & RFLAGS_IF))
-        vm_end(vm, VM_CRASHED, "halted for good%s: HLT with interrupts off",
-               exits_where(vm, where));
-    vm->cpu.halted = true;
+    exit_skip(c);
+    if (!(c->vmcb.save.rflags & RFLAGS_IF))
+        vm_end(c->vm, VM_CRASHED, "halted for good%s: HLT with interrupts off",
+               exits_where(c, where));
+    c->halted = true;
 }
 
-void exits_msr(struct vm *vm)
+void exits_msr(struct vcpu *c)
 {
-    u32 msr = (u32)vcpu_get(vm, 1);
-    u64 value = (vcpu_get(vm, 0) & 0xffffffff) | vcpu_get(vm, 2) << 32;
-    bool write = vm->cpu.vmcb.control.exit_info_1 & 1;
-    bool known = write ? vm_msr_write(vm, msr, value) : vm_msr_read(vm, msr, &value);
+    u32 msr = (u32)vcpu_get(c, 1);
+    u64 value = (vcpu_get(c, 0) & 0xffffffff) | vcpu_get(c, 2) << 32;
+    bool write = c->vmcb.control.exit_info_1 & 1;
+    bool known = write ? vcpu_msr_write(c, msr, value) : vcpu_msr_read(c, msr, &value);
     if (!known) {
-        trace_event(host_trace(vm->hv->host), TRACE_VM, "MSR_REFUSED", "vm=%s msr=%#x %s",
-                    vm->config.name, msr, write ? "write" : "read");
-        exits_protected(vm);
+        trace_event(host_trace(c->vm->hv->host), TRACE_VM, "MSR_REFUSED", "vm=%s msr=%#x %s",
+                    c->vm->config.name, msr, write ? "write" : "read");
+        exits_protected(c);
         return;
     }
     if (!write) {
-        vcpu_set(vm, 0, value & 0xffffffff);
-        vcpu_set(vm, 2, value >> 32);
+        vcpu_set(c, 0, value & 0xffffffff);
+        vcpu_set(c, 2, value >> 32);
     }
-    exit_skip(vm);
+    exit_skip(c);
 }
 
 /* No hypercalls: KVM's answer for those it does not know, -ENOSYS in its numbering. */
-void exits_vmmcall(struct vm *vm)
+void exits_vmmcall(struct vcpu *c)
 {
-    vcpu_set(vm, 0, (u64)-1000);
-    exit_skip(vm);
+    vcpu_set(c, 0, (u64)-1000);
+    exit_skip(c);
 }
 
 /* --- Ports ------------------------------------------------------------------------------------ */
 
-void exits_spend_port(struct vm *vm)
+void exits_spend_port(struct vcpu *c)
 {
-    host_spend(vm->hv->host, PORT_COST_NS);
-    board_set_time(vm);
+    host_spend(c->vm->hv->host, PORT_COST_NS);
+    board_set_time(c->vm);
 }
 
-void exits_io_register(struct vm *vm)
+void exits_io_register(struct vcpu *c)
 {
-    u64 info = vm->cpu.vmcb.control.exit_info_1;
+    u64 info = c->vmcb.control.exit_info_1;
     u64 port = info >> IOIO_PORT_SHIFT & 0xffff;
     u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
     if (info & IOIO_IN)
-        vcpu_set(vm, 0, merge(vcpu_get(vm, 0), bus_read(&vm->board.ports, port, size), size));
+        vcpu_set(c, 0, merge(vcpu_get(c, 0), bus_read(&c->vm->board.ports, port, size), size));
     else
-        bus_write(&vm->board.ports, port, size, bus_truncate(vcpu_get(vm, 0), size));
+        bus_write(&c->vm->board.ports, port, size, bus_truncate(vcpu_get(c, 0), size));
 }
 
-static void exit_io(struct vm *vm)
+static void exit_io(struct vcpu *c)
 {
-    u64 info = vm->cpu.vmcb.control.exit_info_1, next = vm->cpu.vmcb.control.exit_info_2;
-    exits_spend_port(vm);
+    u64 info = c->vmcb.control.exit_info_1, next = c->vmcb.control.exit_info_2;
+    exits_spend_port(c);
     if (info & IOIO_STRING) {
-        string_io(vm, info, next);
+        string_io(c, info, next);
         return;
     }
-    exits_io_register(vm);
-    vcpu_advance(vm, next);
+    exits_io_register(c);
+    vcpu_advance(c, next);
 }
 
 /* --- Memory-mapped registers ------------------------------------------------------------------ */
 
-static bool in_lapic(const struct vm *vm, u64 gpa)
+static bool in_lapic(const struct vcpu *c, u64 gpa)
 {
-    const struct lapic *l = &vm->board.lapic;
+    const struct lapic *l = &c->lapic;
     return lapic_mmio_enabled(l) && (gpa & ~PAGE_MASK) == lapic_mmio_base(l);
 }
 
-u64 mmio_read(struct vm *vm, u64 gpa, u32 size)
+u64 mmio_read(struct vcpu *c, u64 gpa, u32 size)
 {
-    if (in_lapic(vm, gpa))
-        return lapic_mmio_read(&vm->board.lapic, (u32)(gpa & PAGE_MASK), size);
-    return bus_read(&vm->board.memory, gpa, size);
+    if (in_lapic(c, gpa))
+        return lapic_mmio_read(&c->lapic, (u32)(gpa & PAGE_MASK), size);
+    return bus_read(&c->vm->board.memory, gpa, size);
 }
 
-void mmio_write(struct vm *vm, u64 gpa, u32 size, u64 value)
+void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value)
 {
-    if (in_lapic(vm, gpa))
-        lapic_mmio_write(&vm->board.lapic, (u32)(gpa & PAGE_MASK), size, bus_truncate(value, size));
+    if (in_lapic(c, gpa))
+        lapic_mmio_write(&c->lapic, (u32)(gpa & PAGE_MASK), size, bus_truncate(value, size));
     else
-        bus_write(&vm->board.memory, gpa, size, bus_truncate(value, size));
+        bus_write(&c->vm->board.memory, gpa, size, bus_truncate(value, size));
 }
 
-static u64 operand_get(struct vm *vm, const struct mmio_instruction *i)
+static u64 operand_get(struct vcpu *c, const struct mmio_instruction *i)
 {
     if (i->immediate)
         return i->value;
-    return vcpu_get(vm, i->reg) >> (i->high ? 8 : 0);
+    return vcpu_get(c, i->reg) >> (i->high ? 8 : 0);
 }
 
-static void operand_set(struct vm *vm, const struct mmio_instruction *i, u64 value, u32 size)
+static void operand_set(struct vcpu *c, const struct mmio_instruction *i, u64 value, u32 size)
 {
-    u64 old = vcpu_get(vm, i->reg);
-    vcpu_set(vm, i->reg,
+    u64 old = vcpu_get(c, i->reg);
+    vcpu_set(c, i->reg,
              i->high ? (old & ~0xff00ull) | (value & 0xff) << 8 : merge(old, value, size));
 }
 
@@ -202,60 +202,60 @@ static u64 extend(const struct mmio_instruction *i, u64 value)
     return i->sign ? (u64)((s64)(value << shift) >> shift) : value;
 }
 
-static void mmio_alu(struct vm *vm, const struct mmio_instruction *i, u64 gpa)
+static void mmio_alu(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
 {
-    u64 memory = mmio_read(vm, gpa, i->size), other = operand_get(vm, i),
-        *flags = &vm->cpu.vmcb.save.rflags;
+    u64 memory = mmio_read(c, gpa, i->size), other = operand_get(c, i),
+        *flags = &c->vmcb.save.rflags;
     u64 result = i->to_register ? mmio_compute(i->alu, i->size, other, memory, flags)
                                 : mmio_compute(i->alu, i->size, memory, other, flags);
-    vm->cpu.save_changed = true;
+    c->save_changed = true;
     if (i->alu == MMIO_CMP || i->alu == MMIO_TEST)
         return;
     if (i->to_register)
-        operand_set(vm, i, result, i->size);
+        operand_set(c, i, result, i->size);
     else
-        mmio_write(vm, gpa, i->size, result);
+        mmio_write(c, gpa, i->size, result);
 }
 
 /* One element an exit; a repeat prefix leaves RIP where it is until RCX runs out. True: the
  * instruction is done. */
-static bool mmio_stos(struct vm *vm, const struct mmio_instruction *i, u64 gpa)
+static bool mmio_stos(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
 {
-    u64 step = vm->cpu.vmcb.save.rflags & RFLAGS_DF ? (u64)0 - i->size : i->size;
-    mmio_write(vm, gpa, i->size, vcpu_get(vm, 0));
-    vcpu_set(vm, 7, merge(vcpu_get(vm, 7), vcpu_get(vm, 7) + step, i->address_size));
+    u64 step = c->vmcb.save.rflags & RFLAGS_DF ? (u64)0 - i->size : i->size;
+    mmio_write(c, gpa, i->size, vcpu_get(c, 0));
+    vcpu_set(c, 7, merge(vcpu_get(c, 7), vcpu_get(c, 7) + step, i->address_size));
     if (!i->rep)
         return true;
-    u64 left = bus_truncate(vcpu_get(vm, 1), i->address_size) - 1;
-    vcpu_set(vm, 1, merge(vcpu_get(vm, 1), left, i->address_size));
+    u64 left = bus_truncate(vcpu_get(c, 1), i->address_size) - 1;
+    vcpu_set(c, 1, merge(vcpu_get(c, 1), left, i->address_size));
     return !bus_truncate(left, i->address_size);
 }
 
-static void mmio_execute(struct vm *vm, const struct mmio_instruction *i, u64 gpa)
+static void mmio_execute(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
 {
     bool done = true;
     u64 old;
     switch (i->kind) {
     case MMIO_LOAD:
-        operand_set(vm, i, extend(i, mmio_read(vm, gpa, i->size)), i->to_size);
+        operand_set(c, i, extend(i, mmio_read(c, gpa, i->size)), i->to_size);
         break;
     case MMIO_STORE:
-        mmio_write(vm, gpa, i->size, operand_get(vm, i));
+        mmio_write(c, gpa, i->size, operand_get(c, i));
         break;
     case MMIO_ALU:
-        mmio_alu(vm, i, gpa);
+        mmio_alu(c, i, gpa);
         break;
     case MMIO_XCHG:
-        old = mmio_read(vm, gpa, i->size);
-        mmio_write(vm, gpa, i->size, operand_get(vm, i));
-        operand_set(vm, i, old, i->size);
+        old = mmio_read(c, gpa, i->size);
+        mmio_write(c, gpa, i->size, operand_get(c, i));
+        operand_set(c, i, old, i->size);
         break;
     case MMIO_STOS:
-        done = mmio_stos(vm, i, gpa);
+        done = mmio_stos(c, i, gpa);
         break;
     }
     if (done)
-        vcpu_advance(vm, vm->cpu.vmcb.save.rip + i->length);
+        vcpu_advance(c, c->vmcb.save.rip + i->length);
 }
 
 static u32 code_bits(const struct vmcb_save *save)
@@ -267,66 +267,65 @@ static u32 code_bits(const struct vmcb_save *save)
 
 /* The first access to addresses without RAM: from now on the guest hears of it by #VC. The
  * instruction is executed again. */
-static void mmio_mark(struct vm *vm, u64 gpa)
+static void mmio_mark(struct vcpu *c, u64 gpa)
 {
-    if (gpa >> 48 || !npt_mark_mmio(&vm->npt, vm->hv->host, &vm->hv->frames, gpa))
-        vm_end(vm, VM_CRASHED, "no nested page tables for a device at guest address %#llx",
+    if (gpa >> 48 || !npt_mark_mmio(&c->vm->npt, c->vm->hv->host, &c->vm->hv->frames, gpa))
+        vm_end(c->vm, VM_CRASHED, "no nested page tables for a device at guest address %#llx",
                (unsigned long long)gpa);
 }
 
-static void exit_npf(struct vm *vm)
+static void exit_npf(struct vcpu *c)
 {
-    const struct vmcb_control *control = &vm->cpu.vmcb.control;
+    const struct vmcb_control *control = &c->vmcb.control;
     u64 gpa = control->exit_info_2, info = control->exit_info_1, left;
-    unsigned long long rip = vm->cpu.vmcb.save.rip;
+    unsigned long long rip = c->vmcb.save.rip;
     char where[40];
     struct mmio_instruction i;
-    if (vm_spa(vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
-        vm_end(vm, VM_CRASHED, "nested page fault %#llx on guest address %#llx%s",
-               (unsigned long long)info, (unsigned long long)gpa, exits_where(vm, where));
-    else if (vm->config.plan->mode != IMAGE_NONE && (info & NPF_ENC))
-        vm_end(vm, VM_CRASHED, "encrypted access to a device on guest address %#llx%s",
-               (unsigned long long)gpa, exits_where(vm, where));
-    else if (vm_is_es(vm))
-        mmio_mark(vm, gpa);
-    else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&vm->cpu.vmcb.save),
-                          &i))
-        vm_end(vm, VM_CRASHED,
+    if (vm_spa(c->vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
+        vm_end(c->vm, VM_CRASHED, "nested page fault %#llx on guest address %#llx%s",
+               (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
+    else if (c->vm->config.plan->mode != IMAGE_NONE && (info & NPF_ENC))
+        vm_end(c->vm, VM_CRASHED, "encrypted access to a device on guest address %#llx%s",
+               (unsigned long long)gpa, exits_where(c, where));
+    else if (vm_is_es(c->vm))
+        mmio_mark(c, gpa);
+    else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&c->vmcb.save), &i))
+        vm_end(c->vm, VM_CRASHED,
                "cannot emulate the %u-byte instruction %02x %02x %02x %02x at RIP %#llx on a "
                "device at %#llx",
                control->fetched_count, control->fetched[0], control->fetched[1],
                control->fetched[2], control->fetched[3], rip, (unsigned long long)gpa);
     else
-        mmio_execute(vm, &i, gpa);
+        mmio_execute(c, &i, gpa);
 }
 
 /* --- What a SEV-ES guest did to registers of its own: RIP is already past it -------------------- */
 
-static void trap_efer(struct vm *vm)
+static void trap_efer(struct vcpu *c)
 {
-    vm->cpu.vmcb.save.efer = vm->cpu.vmcb.control.exit_info_1;
+    c->vmcb.save.efer = c->vmcb.control.exit_info_1;
 }
 
-static void trap_cr0(struct vm *vm)
+static void trap_cr0(struct vcpu *c)
 {
-    vm->cpu.vmcb.save.cr0 = vm->cpu.vmcb.control.exit_info_1;
+    c->vmcb.save.cr0 = c->vmcb.control.exit_info_1;
 }
 
-static void trap_cr4(struct vm *vm)
+static void trap_cr4(struct vcpu *c)
 {
-    vm->cpu.vmcb.save.cr4 = vm->cpu.vmcb.control.exit_info_1;
+    c->vmcb.save.cr4 = c->vmcb.control.exit_info_1;
 }
 
-static void trap_cr8(struct vm *vm)
+static void trap_cr8(struct vcpu *c)
 {
-    lapic_set_cr8(&vm->board.lapic, (u8)(vm->cpu.vmcb.control.exit_info_1 & 0xf));
+    lapic_set_cr8(&c->lapic, (u8)(c->vmcb.control.exit_info_1 & 0xf));
 }
 
 /* --- The table -------------------------------------------------------------------------------- */
 
 struct exit_row {
     enum exit_kind kind;
-    void (*handle)(struct vm *vm);
+    void (*handle)(struct vcpu *c);
     bool automatic; /* an exit of a SEV-ES guest too; the others are #VC in the guest [cpu 6.1] */
 };
 
@@ -366,27 +365,27 @@ static const struct exit_row rows[] = {
 static const struct exit_row row_npf = {KIND_MMIO, exit_npf, true};
 static const struct exit_row row_vmgexit = {KIND_VMGEXIT, ghcb_handle, true};
 
-static const struct exit_row *exit_row(const struct vm *vm, u64 code)
+static const struct exit_row *exit_row(const struct vcpu *c, u64 code)
 {
-    const struct exit_row *row = code < ARRAY_SIZE(rows)                ? &rows[code]
-                                 : code == EXIT_NPF                     ? &row_npf
-                                 : code == EXIT_VMGEXIT && vm_is_es(vm) ? &row_vmgexit
-                                                                        : NULL;
-    return row && row->handle && (row->automatic || !vm_is_es(vm)) ? row : NULL;
+    const struct exit_row *row = code < ARRAY_SIZE(rows)                   ? &rows[code]
+                                 : code == EXIT_NPF                        ? &row_npf
+                                 : code == EXIT_VMGEXIT && vm_is_es(c->vm) ? &row_vmgexit
+                                                                           : NULL;
+    return row && row->handle && (row->automatic || !vm_is_es(c->vm)) ? row : NULL;
 }
 
-void exits_handle(struct vm *vm)
+void exits_handle(struct vcpu *c)
 {
-    u64 code = vm->cpu.vmcb.control.exit_code;
-    const struct exit_row *row = exit_row(vm, code);
+    u64 code = c->vmcb.control.exit_code;
+    const struct exit_row *row = exit_row(c, code);
     if (!row) {
-        vm->exits[KIND_OTHER]++;
+        c->vm->exits[KIND_OTHER]++;
         if (code == EXIT_INVALID)
-            vm_end(vm, VM_CRASHED, "VMRUN refused the state of the guest (INVALID)");
+            vm_end(c->vm, VM_CRASHED, "VMRUN refused the state of the guest (INVALID)");
         else
-            vm_end(vm, VM_CRASHED, "exit %#llx that nobody asked for", (unsigned long long)code);
+            vm_end(c->vm, VM_CRASHED, "exit %#llx that nobody asked for", (unsigned long long)code);
         return;
     }
-    vm->exits[row->kind]++;
-    row->handle(vm);
+    c->vm->exits[row->kind]++;
+    row->handle(c);
 }

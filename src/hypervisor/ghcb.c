@@ -10,6 +10,7 @@
 enum { RAX, RCX, RDX, RBX };
 
 struct request {
+    struct vcpu *cpu;
     struct vm *vm;
     struct ghcb page; /* the guest's, as it was at the exit; then our answer */
     u8 valid[16];     /* which fields the guest flagged */
@@ -48,7 +49,7 @@ static bool load(struct request *r, u32 registers)
             continue;
         if (!flagged(r, gpr_offset[i] / 8))
             return false;
-        vcpu_set(r->vm, i, load_le64((const u8 *)&r->page + gpr_offset[i]));
+        vcpu_set(r->cpu, i, load_le64((const u8 *)&r->page + gpr_offset[i]));
     }
     return true;
 }
@@ -57,7 +58,7 @@ static void store(struct request *r, u32 registers)
 {
     for (u32 i = 0; i < 16; i++) {
         if (registers >> i & 1) {
-            store_le64((u8 *)&r->page + gpr_offset[i], vcpu_get(r->vm, i));
+            store_le64((u8 *)&r->page + gpr_offset[i], vcpu_get(r->cpu, i));
             ghcb_set_valid(&r->page, gpr_offset[i] / 8);
         }
     }
@@ -98,22 +99,22 @@ static enum ghcb_error do_nothing(struct request *r)
 
 static enum ghcb_error do_undefined(struct request *r)
 {
-    exits_undefined(r->vm);
+    exits_undefined(r->cpu);
     return 0;
 }
 
 static enum ghcb_error do_protected(struct request *r)
 {
-    exits_protected(r->vm);
+    exits_protected(r->cpu);
     return 0;
 }
 
 /* Leaf D depends on XCR0, which the guest must tell. */
 static enum ghcb_error do_cpuid(struct request *r)
 {
-    if ((u32)vcpu_get(r->vm, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
+    if ((u32)vcpu_get(r->cpu, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
         return GHCB_ERROR_MISSING_INPUT;
-    exits_cpuid(r->vm);
+    exits_cpuid(r->cpu);
     return 0;
 }
 
@@ -125,34 +126,34 @@ static enum ghcb_error do_msr(struct request *r)
     if (write && !load(r, BIT(RAX) | BIT(RDX)))
         return GHCB_ERROR_MISSING_INPUT;
     r->outputs = write ? 0 : r->outputs;
-    exits_msr(r->vm);
+    exits_msr(r->cpu);
     return 0;
 }
 
 static enum ghcb_error do_vmmcall(struct request *r)
 {
-    exits_vmmcall(r->vm);
+    exits_vmmcall(r->cpu);
     return 0;
 }
 
 static enum ghcb_error do_time(struct request *r)
 {
     u64 now = host_time_ns(r->vm->hv->host);
-    vcpu_set(r->vm, RAX, now & 0xffffffff);
-    vcpu_set(r->vm, RDX, now >> 32);
-    vcpu_set(r->vm, RCX, 0); /* RDTSCP's; TSC_AUX is in the VMSA, if anywhere */
+    vcpu_set(r->cpu, RAX, now & 0xffffffff);
+    vcpu_set(r->cpu, RDX, now >> 32);
+    vcpu_set(r->cpu, RCX, 0); /* RDTSCP's; TSC_AUX is in the VMSA, if anywhere */
     return 0;
 }
 
 static enum ghcb_error do_dr7_read(struct request *r)
 {
-    vcpu_set(r->vm, RAX, r->vm->cpu.vmcb.save.dr7);
+    vcpu_set(r->cpu, RAX, r->cpu->vmcb.save.dr7);
     return 0;
 }
 
 static enum ghcb_error do_dr7_write(struct request *r)
 {
-    r->vm->cpu.vmcb.save.dr7 = vcpu_get(r->vm, RAX);
+    r->cpu->vmcb.save.dr7 = vcpu_get(r->cpu, RAX);
     return 0;
 }
 
@@ -172,7 +173,7 @@ static enum ghcb_error do_string_io(struct request *r, u64 port, u32 size)
     enum ghcb_error error = find_scratch(r, count * size);
     for (u64 i = 0; !error && i < count; i++) {
         u8 bytes[4] = {0}, *element = r->scratch + i * size;
-        exits_spend_port(vm);
+        exits_spend_port(r->cpu);
         if (in) {
             store_le32(bytes, (u32)bus_read(&vm->board.ports, port, size));
             memcpy(element, bytes, size);
@@ -196,8 +197,8 @@ static enum ghcb_error do_io(struct request *r)
     if (!(info & IOIO_IN) && !load(r, BIT(RAX)))
         return GHCB_ERROR_MISSING_INPUT;
     r->outputs = info & IOIO_IN ? r->outputs : 0;
-    exits_spend_port(r->vm);
-    exits_io_register(r->vm);
+    exits_spend_port(r->cpu);
+    exits_io_register(r->cpu);
     return 0;
 }
 
@@ -217,7 +218,7 @@ static enum ghcb_error do_mmio_read(struct request *r)
     enum ghcb_error error = find_mmio(r);
     if (error)
         return error;
-    store_le64(bytes, mmio_read(r->vm, r->page.exit_info_1, (u32)r->scratch_size));
+    store_le64(bytes, mmio_read(r->cpu, r->page.exit_info_1, (u32)r->scratch_size));
     memcpy(r->scratch, bytes, r->scratch_size);
     r->scratch_changed = true;
     return 0;
@@ -230,7 +231,7 @@ static enum ghcb_error do_mmio_write(struct request *r)
     if (error)
         return error;
     memcpy(bytes, r->scratch, r->scratch_size);
-    mmio_write(r->vm, r->page.exit_info_1, (u32)r->scratch_size, load_le64(bytes));
+    mmio_write(r->cpu, r->page.exit_info_1, (u32)r->scratch_size, load_le64(bytes));
     return 0;
 }
 
@@ -238,7 +239,7 @@ static enum ghcb_error do_mmio_write(struct request *r)
 
 static enum ghcb_error do_nmi_complete(struct request *r)
 {
-    r->vm->cpu.nmi_blocked = false;
+    r->cpu->nmi_blocked = false;
     return 0;
 }
 
@@ -251,12 +252,12 @@ static enum ghcb_error do_reset_hold(struct request *r)
 static enum ghcb_error do_jump_table(struct request *r)
 {
     if (r->page.exit_info_1 == GHCB_JUMP_TABLE_GET) {
-        r->info_2 = r->vm->cpu.jump_table;
+        r->info_2 = r->vm->jump_table;
         return 0;
     }
     if (r->page.exit_info_1 != GHCB_JUMP_TABLE_SET || r->page.exit_info_2 & PAGE_MASK)
         return GHCB_ERROR_INPUT;
-    r->vm->cpu.jump_table = r->page.exit_info_2;
+    r->vm->jump_table = r->page.exit_info_2;
     return 0;
 }
 
@@ -342,7 +343,7 @@ static const struct row *find_row(u64 code)
 
 static enum ghcb_error execute(struct request *r)
 {
-    struct vmcb_control *control = &r->vm->cpu.vmcb.control;
+    struct vmcb_control *control = &r->cpu->vmcb.control;
     if (r->page.usage != GHCB_USAGE)
         return GHCB_ERROR_USAGE;
     if (!flagged(r, GHCB_BIT(exit_code)) || !flagged(r, GHCB_BIT(exit_info_1)) ||
@@ -351,7 +352,7 @@ static enum ghcb_error execute(struct request *r)
     const struct row *row = find_row(r->page.exit_code);
     if (!row)
         return GHCB_ERROR_EVENT;
-    memset(r->vm->cpu.gpr, 0, sizeof r->vm->cpu.gpr);
+    memset(r->cpu->gpr, 0, sizeof r->cpu->gpr);
     if (!load(r, row->inputs))
         return GHCB_ERROR_MISSING_INPUT;
     r->outputs = row->outputs;
@@ -372,7 +373,7 @@ static void refuse(struct request *r, enum ghcb_error error)
 
 static void answer(struct request *r, enum ghcb_error error)
 {
-    u64 *exception = &r->vm->cpu.exception;
+    u64 *exception = &r->cpu->exception;
     memset(r->page.valid, 0, sizeof r->page.valid);
     if (error) {
         refuse(r, error);
@@ -392,14 +393,15 @@ static void answer(struct request *r, enum ghcb_error error)
     vm_write(r->vm, r->gpa, &r->page, offsetof(struct ghcb, x87_state_gpa));
 }
 
-void ghcb_handle(struct vm *vm)
+void ghcb_handle(struct vcpu *c)
 {
-    u64 value = vm->cpu.vmcb.control.ghcb_gpa;
+    struct vm *vm = c->vm;
+    u64 value = c->vmcb.control.ghcb_gpa;
     if (value & PAGE_MASK) {
-        ghcb_msr_handle(vm, value);
+        ghcb_msr_handle(c, value);
         return;
     }
-    struct request r = {.vm = vm, .gpa = value};
+    struct request r = {.cpu = c, .vm = vm, .gpa = value};
     if (!vm_read(vm, value, &r.page, sizeof r.page)) {
         vm->vmgexits[VMGEXIT_REFUSED]++;
         vm_end(vm, VM_CRASHED, "VMGEXIT with a GHCB at %#llx, where there is no RAM",

@@ -5,45 +5,45 @@
  */
 #include "hypervisor/internal.h"
 
-static u64 sev_information(struct vm *vm, u64 value)
+static u64 sev_information(struct vcpu *c, u64 value)
 {
-    (void)vm;
+    (void)c;
     (void)value;
     return ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
 }
 
 /* Subleaf 0 of a leaf, one register a time. */
-static u64 cpuid_register(struct vm *vm, u64 value)
+static u64 cpuid_register(struct vcpu *c, u64 value)
 {
     u32 out[4], reg = GHCB_MSR_CPUID_REGISTER(value);
     if (BITS(value, 29, 12))
         return value;
-    cpuid_answer(vm, GHCB_MSR_CPUID_FUNCTION(value), 0, out);
+    cpuid_answer(c, GHCB_MSR_CPUID_FUNCTION(value), 0, out);
     return (u64)out[reg] << 32 | (u64)reg << 30 | GHCB_MSR_CPUID;
 }
 
-static u64 features(struct vm *vm, u64 value)
+static u64 features(struct vcpu *c, u64 value)
 {
-    (void)vm;
+    (void)c;
     (void)value;
     return GHCB_MSR_FEATURES; /* none: each of them is SNP's */
 }
 
-static u64 reset_hold(struct vm *vm, u64 value)
+static u64 reset_hold(struct vcpu *c, u64 value)
 {
-    vm_end(vm, VM_CRASHED, "the only processor asked to be held until another starts it");
+    vm_end(c->vm, VM_CRASHED, "the only processor asked to be held until another starts it");
     return value;
 }
 
-static u64 terminate(struct vm *vm, u64 value)
+static u64 terminate(struct vcpu *c, u64 value)
 {
-    ghcb_terminate(vm, GHCB_MSR_TERMINATE_SET(value), GHCB_MSR_TERMINATE_REASON(value), value);
+    ghcb_terminate(c->vm, GHCB_MSR_TERMINATE_SET(value), GHCB_MSR_TERMINATE_REASON(value), value);
     return value;
 }
 
 static const struct {
     enum ghcb_msr request;
-    u64 (*handle)(struct vm *vm, u64 value); /* gives the MSR's new value */
+    u64 (*handle)(struct vcpu *c, u64 value); /* gives the MSR's new value */
 } rows[] = {
     {GHCB_MSR_SEV_INFO_REQUEST, sev_information},
     {GHCB_MSR_CPUID_REQUEST, cpuid_register},
@@ -52,18 +52,18 @@ static const struct {
     {GHCB_MSR_TERMINATE, terminate},
 };
 
-void ghcb_msr_handle(struct vm *vm, u64 value)
+void ghcb_msr_handle(struct vcpu *c, u64 value)
 {
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         if (rows[i].request == GHCB_MSR_INFO(value)) {
-            vm->vmgexits[VMGEXIT_MSR_PROTOCOL]++;
-            vm->cpu.vmcb.control.ghcb_gpa = rows[i].handle(vm, value);
+            c->vm->vmgexits[VMGEXIT_MSR_PROTOCOL]++;
+            c->vmcb.control.ghcb_gpa = rows[i].handle(c, value);
             return;
         }
     }
-    vm->vmgexits[VMGEXIT_REFUSED]++;
-    trace_event(host_trace(vm->hv->host), TRACE_VM, "GHCB_MSR_UNKNOWN", "vm=%s value=%#llx",
-                vm->config.name, (unsigned long long)value);
+    c->vm->vmgexits[VMGEXIT_REFUSED]++;
+    trace_event(host_trace(c->vm->hv->host), TRACE_VM, "GHCB_MSR_UNKNOWN", "vm=%s value=%#llx",
+                c->vm->config.name, (unsigned long long)value);
 }
 
 /* --- The last word ----------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the hypervisor share: the host's frames, a VM with its processor and its board.
- * */
+/* What the files of the hypervisor share: the host's frames, a VM with its processors and its board. */
 #ifndef SOFTSEV_HYPERVISOR_INTERNAL_H
 #define SOFTSEV_HYPERVISOR_INTERNAL_H
 
@@ -27,6 +26,7 @@
 
 #define CHUNK_SIZE MIB(2)
 #define VMS_MAX    64
+#define CORES_MAX  64
 
 /* --- frames.c: which of the host's memory is in use ------------------------------------------- */
 
@@ -70,21 +70,25 @@ void npt_destroy(struct npt *n, struct frames *frames);
 #define INPUT_MAX  4096
 
 struct vcpu {
-    u64 vmcb_spa, iopm_spa, msrpm_spa;
+    struct vm *vm;
+    u32 index; /* its place in the VM, and its APIC ID */
+    u32 core; /* of the machine, on which it runs and no other processor of the VM, if there are enough */
+    struct lapic lapic;
+    u64 vmcb_spa;
     u64 vmsa_spa; /* SEV-ES: where its registers are, which we cannot read; else 0 */
     /* As last read; `save_changed` says that the save area must go back. Of a SEV-ES guest the save
      * area is only what it let us know: by write traps, in its GHCB, or IF [cpu 4.4]. */
     struct vmcb vmcb;
     bool save_changed;
     bool halted;
+    bool waiting;  /* for another processor to start it */
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
     bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
     u8 fx[512];
     u64 mtrr[MTRR_COUNT], mtrr_default;
-    u64 kvm_clock;  /* MSR 4B564D01 */
-    u64 jump_table; /* SEV-ES: where processors that start find their address; 0: none */
+    u64 kvm_clock; /* MSR 4B564D01 */
 };
 
 struct board {
@@ -94,7 +98,6 @@ struct board {
     struct pic pic;
     struct ioapic ioapic;
     struct lapic_bus lapics;
-    struct lapic lapic;
     struct gsi gsi;
     struct pit pit;
     struct rtc rtc;
@@ -121,7 +124,11 @@ struct vm {
     u64 *chunks; /* SPA of each 2 MiB of RAM, in order of guest addresses */
     u64 chunk_count;
     struct npt npt;
-    struct vcpu cpu;
+    u64 iopm_spa, msrpm_spa; /* one of each for all its processors */
+    struct vcpu cpus[VM_CPUS_MAX];
+    u32 cpu_count;
+    u32 turn;       /* the processor that is next */
+    u64 jump_table; /* SEV-ES: where processors that start find their address; 0: none */
     struct board board;
     u64 exits[VM_EXIT_KINDS];
     u64 vmgexits[VM_VMGEXIT_KINDS];
@@ -131,15 +138,13 @@ struct vm {
 struct hypervisor {
     struct host *host;
     struct frames frames;
-    u64 hsave_spa;
     u64 command_spa; /* the mailbox's buffer, and what its pointers point at */
     u64 tmr_spa;     /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
     struct vm *vms[VMS_MAX];
     u32 vm_count;
-    struct vm *loaded; /* whose registers the core holds */
+    struct vcpu *loaded[CORES_MAX]; /* whose registers each core holds */
     u32 turn;
     u32 asid_first, asid_last; /* for guests without SEV-ES; those with it have the ones below */
-    u32 core;
 };
 
 /* Guest address to the host's; 0 bytes left: no RAM there. `left` is what remains of the 2 MiB. */
@@ -147,47 +152,47 @@ u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left);
 bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size);
 bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size);
 void vm_end(struct vm *vm, enum vm_state state, const char *format, ...) PRINTF_LIKE(3, 4);
-/* The nested tables, the VMCB, the devices. False: no memory for them. */
-bool vcpu_create(struct vm *vm);
-void vcpu_destroy(struct vm *vm);
+/* The processors with their VMCBs and what they share; the devices. False: no memory for them. */
+bool vcpus_create(struct vm *vm);
+void vcpus_destroy(struct vm *vm);
 int board_create(struct vm *vm, struct error *error);
 void board_set_time(struct vm *vm); /* the machine's clock, and what is due by it */
 
-/* --- vcpu.c: one processor of a VM, its turn on the core -------------------------------------- */
+/* --- vcpu.c: one processor of a VM, its turn on its core -------------------------------------- */
 
 /* Runs until `deadline_ns` at the latest and handles the exit that ends it. */
-void vcpu_run(struct vm *vm, u64 deadline_ns);
-bool vcpu_can_run(struct vm *vm); /* not halted, or something wakes it now */
-/* The general registers while the VM has the core. RAX and RSP live in the VMCB. */
-u64 vcpu_get(struct vm *vm, u32 reg);
-void vcpu_set(struct vm *vm, u32 reg, u64 value);
-void vcpu_advance(struct vm *vm, u64 next_rip); /* past the instruction that exited */
-void vcpu_raise(struct vm *vm, enum vector vector, bool has_code, u32 code);
+void vcpu_run(struct vcpu *c, u64 deadline_ns);
+bool vcpu_can_run(struct vcpu *c); /* not halted, or something wakes it now */
+/* The general registers while it has its core. RAX and RSP live in the VMCB. */
+u64 vcpu_get(struct vcpu *c, u32 reg);
+void vcpu_set(struct vcpu *c, u32 reg, u64 value);
+void vcpu_advance(struct vcpu *c, u64 next_rip); /* past the instruction that exited */
+void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code);
 bool vm_is_es(const struct vm *vm);
 
 /* --- exits.c, and what it leans on ------------------------------------------------------------ */
 
-void exits_handle(struct vm *vm);
+void exits_handle(struct vcpu *c);
 /* What an instruction wants of us, whichever door it comes by: a plain exit, or a GHCB whose values
  * stand in for the registers and the exit's information. */
-void exits_cpuid(struct vm *vm);
-void exits_msr(struct vm *vm);
-void exits_vmmcall(struct vm *vm);
-void exits_undefined(struct vm *vm);
-void exits_protected(struct vm *vm);
-void exits_nothing(struct vm *vm);
-void exits_io_register(struct vm *vm);                 /* IN, OUT */
-void exits_spend_port(struct vm *vm);                  /* the time of one port access */
-void string_io(struct vm *vm, u64 info, u64 next_rip); /* INS, OUTS */
-u64 mmio_read(struct vm *vm, u64 gpa, u32 size);
-void mmio_write(struct vm *vm, u64 gpa, u32 size, u64 value);
+void exits_cpuid(struct vcpu *c);
+void exits_msr(struct vcpu *c);
+void exits_vmmcall(struct vcpu *c);
+void exits_undefined(struct vcpu *c);
+void exits_protected(struct vcpu *c);
+void exits_nothing(struct vcpu *c);
+void exits_io_register(struct vcpu *c);                 /* IN, OUT */
+void exits_spend_port(struct vcpu *c);                  /* the time of one port access */
+void string_io(struct vcpu *c, u64 info, u64 next_rip); /* INS, OUTS */
+u64 mmio_read(struct vcpu *c, u64 gpa, u32 size);
+void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value);
 const char *exits_kind_name(u32 kind);
 u32 exits_kinds(const struct vm *vm);
 
-void cpuid_answer(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
-bool vm_msr_read(struct vm *vm, u32 msr, u64 *value); /* false: #GP */
-bool vm_msr_write(struct vm *vm, u32 msr, u64 value);
-void vm_msr_reset(struct vm *vm);
+void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4]);
+bool vcpu_msr_read(struct vcpu *c, u32 msr, u64 *value); /* false: #GP */
+bool vcpu_msr_write(struct vcpu *c, u32 msr, u64 value);
+void vcpu_msr_reset(struct vcpu *c);
 extern const u32 msr_passed_through[];
 extern const u32 msr_passed_through_count;
 
@@ -217,8 +222,8 @@ _Static_assert(VMGEXIT_KINDS <= VM_VMGEXIT_KINDS, "the summary has too few place
 #define GHCB_VERSION_MIN 1u
 #define GHCB_VERSION_MAX 2u
 
-void ghcb_handle(struct vm *vm);
-void ghcb_msr_handle(struct vm *vm, u64 value);
+void ghcb_handle(struct vcpu *c);
+void ghcb_msr_handle(struct vcpu *c, u64 value);
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw);
 const char *ghcb_kind_name(u32 kind);
 

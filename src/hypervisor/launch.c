@@ -76,7 +76,7 @@ int vm_launch_update_vmsa(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
     struct sev_launch_range range = {
-        .handle = vm->handle, .paddr = vm->cpu.vmsa_spa, .len = sizeof(struct vmsa)};
+        .handle = vm->handle, .paddr = vm->cpus[0].vmsa_spa, .len = sizeof(struct vmsa)};
     if (!vm_is_es(vm) || plan->vmsa_count != 1)
         return error_set(error, ERROR_INTERNAL, "%s: one processor whose registers are launched",
                          vm->config.name);

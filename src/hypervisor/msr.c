@@ -37,143 +37,143 @@ struct kvm_time {
 };
 ABI_SIZE(struct kvm_time, 32);
 
-static bool kvm_clock_write(struct vm *vm, u32 msr, u64 value)
+static bool kvm_clock_write(struct vcpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    vm->cpu.kvm_clock = value;
+    c->kvm_clock = value;
     if (!(value & 1))
         return true;
     const struct kvm_time now = {.version = 2, .multiplier = 0x80000000u, .shift = 1, .flags = 1};
-    return vm_write(vm, value & ~1ull, &now, sizeof now);
+    return vm_write(c->vm, value & ~1ull, &now, sizeof now);
 }
 
-static bool kvm_clock_read(struct vm *vm, u32 msr, u64 *value)
+static bool kvm_clock_read(struct vcpu *c, u32 msr, u64 *value)
 {
     (void)msr;
-    *value = vm->cpu.kvm_clock;
+    *value = c->kvm_clock;
     return true;
 }
 
-static bool kvm_wall_write(struct vm *vm, u32 msr, u64 value)
+static bool kvm_wall_write(struct vcpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    const u32 wall[3] = {2, (u32)vm->config.rtc_seconds, 0};
-    return vm_write(vm, value, wall, sizeof wall);
+    const u32 wall[3] = {2, (u32)c->vm->config.rtc_seconds, 0};
+    return vm_write(c->vm, value, wall, sizeof wall);
 }
 
 /* --- One function a row ----------------------------------------------------------------------- */
 
-static bool read_zero(struct vm *vm, u32 msr, u64 *value)
+static bool read_zero(struct vcpu *c, u32 msr, u64 *value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     *value = 0;
     return true;
 }
 
-static bool write_ignored(struct vm *vm, u32 msr, u64 value)
+static bool write_ignored(struct vcpu *c, u32 msr, u64 value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     (void)value;
     return true;
 }
 
-static bool tsc_read(struct vm *vm, u32 msr, u64 *value)
+static bool tsc_read(struct vcpu *c, u32 msr, u64 *value)
 {
     (void)msr;
-    *value = host_time_ns(vm->hv->host);
+    *value = host_time_ns(c->vm->hv->host);
     return true;
 }
 
-static bool apic_read(struct vm *vm, u32 msr, u64 *value)
+static bool apic_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    return lapic_msr_read(&vm->board.lapic, msr, value);
+    return lapic_msr_read(&c->lapic, msr, value);
 }
 
-static bool apic_write(struct vm *vm, u32 msr, u64 value)
+static bool apic_write(struct vcpu *c, u32 msr, u64 value)
 {
-    return lapic_msr_write(&vm->board.lapic, msr, value);
+    return lapic_msr_write(&c->lapic, msr, value);
 }
 
-static bool efer_read(struct vm *vm, u32 msr, u64 *value)
+static bool efer_read(struct vcpu *c, u32 msr, u64 *value)
 {
     (void)msr;
-    *value = vm->cpu.vmcb.save.efer & ~EFER_SVME;
+    *value = c->vmcb.save.efer & ~EFER_SVME;
     return true;
 }
 
-static bool efer_write(struct vm *vm, u32 msr, u64 value)
+static bool efer_write(struct vcpu *c, u32 msr, u64 value)
 {
-    struct vmcb_save *save = &vm->cpu.vmcb.save;
+    struct vmcb_save *save = &c->vmcb.save;
     (void)msr;
     if ((value & ~EFER_ALLOWED) || ((save->cr0 & CR0_PG) && ((value ^ save->efer) & EFER_LME)))
         return false;
     save->efer = (value & ~EFER_LMA) | (save->efer & EFER_LMA) | EFER_SVME;
-    vm->cpu.save_changed = true;
+    c->save_changed = true;
     /* NXE changes what translations mean; what the core has cached of them must go. */
-    vm->cpu.vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
     return true;
 }
 
-static bool mtrr_cap_read(struct vm *vm, u32 msr, u64 *value)
+static bool mtrr_cap_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     *value = 0x508; /* 8 variable ranges, fixed ranges, write-combining */
     return true;
 }
 
 /* The place of a range register: variable pairs, then the eleven fixed ones. */
-static u64 *mtrr_place(struct vm *vm, u32 msr)
+static u64 *mtrr_place(struct vcpu *c, u32 msr)
 {
     static const u32 fixed[] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
                                 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
     if (msr >= MTRR_VARIABLE && msr < MTRR_VARIABLE + MTRR_VARIABLES)
-        return &vm->cpu.mtrr[msr - MTRR_VARIABLE];
+        return &c->mtrr[msr - MTRR_VARIABLE];
     for (u32 i = 0; i < ARRAY_SIZE(fixed); i++) {
         if (fixed[i] == msr)
-            return &vm->cpu.mtrr[MTRR_VARIABLES + i];
+            return &c->mtrr[MTRR_VARIABLES + i];
     }
-    return msr == MSR_MTRR_DEF_TYPE ? &vm->cpu.mtrr_default : NULL;
+    return msr == MSR_MTRR_DEF_TYPE ? &c->mtrr_default : NULL;
 }
 
-static bool mtrr_read(struct vm *vm, u32 msr, u64 *value)
+static bool mtrr_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    const u64 *place = mtrr_place(vm, msr);
+    const u64 *place = mtrr_place(c, msr);
     *value = place ? *place : 0;
     return place;
 }
 
-static bool mtrr_write(struct vm *vm, u32 msr, u64 value)
+static bool mtrr_write(struct vcpu *c, u32 msr, u64 value)
 {
-    u64 *place = mtrr_place(vm, msr);
+    u64 *place = mtrr_place(c, msr);
     if (place)
         *place = value;
     return place;
 }
 
-static bool patch_level_read(struct vm *vm, u32 msr, u64 *value)
+static bool patch_level_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     *value = 0x01000065;
     return true;
 }
 
 /* TscFreqSel: the TSC counts at the frequency that it reports. */
-static bool hwcr_read(struct vm *vm, u32 msr, u64 *value)
+static bool hwcr_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     *value = BIT(24);
     return true;
 }
 
 /* LFENCE serializes: the bit is read back after it is set. */
-static bool de_cfg_read(struct vm *vm, u32 msr, u64 *value)
+static bool de_cfg_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    (void)vm;
+    (void)c;
     (void)msr;
     *value = BIT(1);
     return true;
@@ -181,8 +181,8 @@ static bool de_cfg_read(struct vm *vm, u32 msr, u64 *value)
 
 struct msr_row {
     u32 first, last;
-    bool (*read)(struct vm *vm, u32 msr, u64 *value);
-    bool (*write)(struct vm *vm, u32 msr, u64 value);
+    bool (*read)(struct vcpu *c, u32 msr, u64 *value);
+    bool (*write)(struct vcpu *c, u32 msr, u64 value);
 };
 
 // clang-format off
@@ -224,21 +224,21 @@ static const struct msr_row *msr_row(u32 msr)
     return NULL;
 }
 
-bool vm_msr_read(struct vm *vm, u32 msr, u64 *value)
+bool vcpu_msr_read(struct vcpu *c, u32 msr, u64 *value)
 {
     const struct msr_row *row = msr_row(msr);
-    return row && row->read && row->read(vm, msr, value);
+    return row && row->read && row->read(c, msr, value);
 }
 
-bool vm_msr_write(struct vm *vm, u32 msr, u64 value)
+bool vcpu_msr_write(struct vcpu *c, u32 msr, u64 value)
 {
     const struct msr_row *row = msr_row(msr);
-    return row && row->write && row->write(vm, msr, value);
+    return row && row->write && row->write(c, msr, value);
 }
 
-void vm_msr_reset(struct vm *vm)
+void vcpu_msr_reset(struct vcpu *c)
 {
-    vm->cpu.mtrr_default = MTRR_DEFAULT_WB;
+    c->mtrr_default = MTRR_DEFAULT_WB;
     for (u32 i = MTRR_VARIABLES; i < MTRR_COUNT; i++)
-        vm->cpu.mtrr[i] = MTRR_FIXED_WB;
+        c->mtrr[i] = MTRR_FIXED_WB;
 }

@@ -7,9 +7,9 @@
 #include "hypervisor/internal.h"
 
 /* Walks the guest's tables for a linear address; false: not mapped (the guest gets #PF). */
-static bool translate(struct vm *vm, u64 linear, u64 *gpa)
+static bool translate(struct vcpu *c, u64 linear, u64 *gpa)
 {
-    const struct vmcb_save *save = &vm->cpu.vmcb.save;
+    const struct vmcb_save *save = &c->vmcb.save;
     if (!(save->cr0 & CR0_PG)) {
         *gpa = linear & 0xffffffff;
         return true;
@@ -23,7 +23,7 @@ static bool translate(struct vm *vm, u64 linear, u64 *gpa)
     for (;; shift -= bits) {
         u64 index = linear >> shift & (shift == 30 && !long_mode ? 3 : BIT(bits) - 1);
         entry = 0;
-        if (!vm_read(vm, table + index * entry_size, &entry, entry_size) || !(entry & PTE_P))
+        if (!vm_read(c->vm, table + index * entry_size, &entry, entry_size) || !(entry & PTE_P))
             return false;
         bool leaf = shift == 12 || ((entry & PTE_PS) &&
                                     (shift == 21 || shift == 22 || (shift == 30 && long_mode)));
@@ -35,16 +35,16 @@ static bool translate(struct vm *vm, u64 linear, u64 *gpa)
     return true;
 }
 
-static u64 segment_base(struct vm *vm, u32 segment)
+static u64 segment_base(struct vcpu *c, u32 segment)
 {
-    const struct vmcb_save *save = &vm->cpu.vmcb.save;
+    const struct vmcb_save *save = &c->vmcb.save;
     const struct vmcb_segment *plain[] = {&save->es, &save->cs, &save->ss, &save->ds};
     if (segment >= 4) {
         struct vmcb_segment s = {0};
-        host_vmsave(vm->hv->host, vm->hv->core, vm->cpu.vmcb_spa);
+        host_vmsave(c->vm->hv->host, c->core, c->vmcb_spa);
         host_read(
-            vm->hv->host,
-            vm->cpu.vmcb_spa + 0x400 +
+            c->vm->hv->host,
+            c->vmcb_spa + 0x400 +
                 (segment == 4 ? offsetof(struct vmcb_save, fs) : offsetof(struct vmcb_save, gs)),
             &s, sizeof s);
         return s.base;
@@ -54,56 +54,56 @@ static u64 segment_base(struct vm *vm, u32 segment)
     return plain[segment]->base;
 }
 
-static bool string_element(struct vm *vm, u64 linear, u64 port, u32 size, bool in)
+static bool string_element(struct vcpu *c, u64 linear, u64 port, u32 size, bool in)
 {
     u8 bytes[4] = {0};
     u64 gpa[4];
     for (u32 i = 0; i < size; i++) {
-        if (!translate(vm, linear + i, &gpa[i])) {
-            vm->cpu.vmcb.save.cr2 = linear + i;
-            host_write(vm->hv->host, vm->cpu.vmcb_spa + 0x400 + offsetof(struct vmcb_save, cr2),
-                       &vm->cpu.vmcb.save.cr2, 8);
-            vcpu_raise(vm, VECTOR_PF, true, in ? PF_WRITE : 0);
+        if (!translate(c, linear + i, &gpa[i])) {
+            c->vmcb.save.cr2 = linear + i;
+            host_write(c->vm->hv->host, c->vmcb_spa + 0x400 + offsetof(struct vmcb_save, cr2),
+                       &c->vmcb.save.cr2, 8);
+            vcpu_raise(c, VECTOR_PF, true, in ? PF_WRITE : 0);
             return false;
         }
     }
     if (in)
-        store_le32(bytes, (u32)bus_read(&vm->board.ports, port, size));
+        store_le32(bytes, (u32)bus_read(&c->vm->board.ports, port, size));
     for (u32 i = 0; i < size; i++) {
         if (in)
-            vm_write(vm, gpa[i], &bytes[i], 1);
+            vm_write(c->vm, gpa[i], &bytes[i], 1);
         else
-            vm_read(vm, gpa[i], &bytes[i], 1);
+            vm_read(c->vm, gpa[i], &bytes[i], 1);
     }
     if (!in)
-        bus_write(&vm->board.ports, port, size, bus_truncate(load_le32(bytes), size));
+        bus_write(&c->vm->board.ports, port, size, bus_truncate(load_le32(bytes), size));
     return true;
 }
 
-void string_io(struct vm *vm, u64 info, u64 next_rip)
+void string_io(struct vcpu *c, u64 info, u64 next_rip)
 {
     const bool in = info & IOIO_IN, rep = info & IOIO_REP;
     const u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7), index = in ? 7 : 6;
     const u32 width = (u32)(info >> IOIO_ASIZE_SHIFT & 7) * 2; /* 2, 4 or 8 bytes */
-    if (vm->config.plan->mode != IMAGE_NONE) {
-        vm_end(vm, VM_CRASHED,
+    if (c->vm->config.plan->mode != IMAGE_NONE) {
+        vm_end(c->vm, VM_CRASHED,
                "string I/O of an encrypted guest at RIP %#llx: its memory cannot be read",
-               (unsigned long long)vm->cpu.vmcb.save.rip);
+               (unsigned long long)c->vmcb.save.rip);
         return;
     }
-    const u64 mask = width == 8 ? ~0ull : BIT(8 * width) - 1, at = vcpu_get(vm, index),
-              count = vcpu_get(vm, 1);
+    const u64 mask = width == 8 ? ~0ull : BIT(8 * width) - 1, at = vcpu_get(c, index),
+              count = vcpu_get(c, 1);
     if (rep && !(count & mask)) {
-        vcpu_advance(vm, next_rip);
+        vcpu_advance(c, next_rip);
         return;
     }
-    u64 base = segment_base(vm, in ? 0 : (u32)(info >> IOIO_SEG_SHIFT & 7));
-    if (!string_element(vm, base + (at & mask), info >> IOIO_PORT_SHIFT & 0xffff, size, in))
+    u64 base = segment_base(c, in ? 0 : (u32)(info >> IOIO_SEG_SHIFT & 7));
+    if (!string_element(c, base + (at & mask), info >> IOIO_PORT_SHIFT & 0xffff, size, in))
         return;
-    u64 step = vm->cpu.vmcb.save.rflags & RFLAGS_DF ? (u64)0 - size : size;
-    vcpu_set(vm, index, (at & ~mask) | ((at + step) & mask));
+    u64 step = c->vmcb.save.rflags & RFLAGS_DF ? (u64)0 - size : size;
+    vcpu_set(c, index, (at & ~mask) | ((at + step) & mask));
     if (rep)
-        vcpu_set(vm, 1, (count & ~mask) | ((count - 1) & mask));
+        vcpu_set(c, 1, (count & ~mask) | ((count - 1) & mask));
     if (!rep || !((count - 1) & mask))
-        vcpu_advance(vm, next_rip);
+        vcpu_advance(c, next_rip);
 }

@@ -44,26 +44,28 @@ static void msrpm_allow(u8 *map, u32 msr)
     map[bit / 8] &= (u8) ~(3u << bit % 8);
 }
 
-static bool vcpu_write_maps(struct vm *vm)
+/* What every processor of a guest may touch without us. */
+static bool create_maps(struct vm *vm)
 {
     u8 map[IOPM_PAGES * PAGE_SIZE];
-    struct vcpu *c = &vm->cpu;
+    vm->iopm_spa = frames_take_pages(&vm->hv->frames, IOPM_PAGES);
+    vm->msrpm_spa = frames_take_pages(&vm->hv->frames, MSRPM_PAGES);
     memset(map, 0xff, sizeof map);
-    if (!host_write(vm->hv->host, c->iopm_spa, map, sizeof map))
+    if (vm->iopm_spa == FRAME_NONE || vm->msrpm_spa == FRAME_NONE ||
+        !host_write(vm->hv->host, vm->iopm_spa, map, sizeof map))
         return false;
     for (u32 i = 0; i < msr_passed_through_count; i++)
         msrpm_allow(map, msr_passed_through[i]);
     for (u32 i = 0; vm_is_es(vm) && i < msr_passed_through_es_count; i++)
         msrpm_allow(map, msr_passed_through_es[i]);
-    return host_write(vm->hv->host, c->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
+    return host_write(vm->hv->host, vm->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
 }
 
 /* [cpu 4.6] DR7 goes to the guest's #VC handler: DR0 to DR3 are not its own without DebugVirt. */
-static bool vcpu_set_up_es(struct vm *vm)
+static bool vcpu_set_up_es(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
     struct vmcb_control *control = &c->vmcb.control;
-    c->vmsa_spa = frames_take_pages(&vm->hv->frames, 1);
+    c->vmsa_spa = frames_take_pages(&c->vm->hv->frames, 1);
     control->intercept_4 |= (u32)INTERCEPTS_4_ES;
     control->intercept_dr_read = control->intercept_dr_write = BIT(7);
     control->np_control |= NP_SEV_ES;
@@ -76,20 +78,17 @@ static bool vcpu_set_up_es(struct vm *vm)
     return c->vmsa_spa != FRAME_NONE;
 }
 
-bool vcpu_create(struct vm *vm)
+static bool vcpu_create(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
+    struct vm *vm = c->vm;
     c->vmcb_spa = frames_take_pages(&vm->hv->frames, 1);
-    c->iopm_spa = frames_take_pages(&vm->hv->frames, IOPM_PAGES);
-    c->msrpm_spa = frames_take_pages(&vm->hv->frames, MSRPM_PAGES);
-    if (c->vmcb_spa == FRAME_NONE || c->iopm_spa == FRAME_NONE || c->msrpm_spa == FRAME_NONE ||
-        !vcpu_write_maps(vm))
+    if (c->vmcb_spa == FRAME_NONE)
         return false;
     struct vmcb_control *control = &c->vmcb.control;
     control->intercept_3 = (u32)INTERCEPTS_3;
     control->intercept_4 = (u32)INTERCEPTS_4;
-    control->iopm_base = c->iopm_spa;
-    control->msrpm_base = c->msrpm_spa;
+    control->iopm_base = vm->iopm_spa;
+    control->msrpm_base = vm->msrpm_spa;
     control->asid = vm->asid;
     control->tlb_control = TLB_FLUSH_ASID;
     control->v_intr = (u32)V_INTR_MASKING;
@@ -100,24 +99,40 @@ bool vcpu_create(struct vm *vm)
     store_le16(c->fx, 0x37f);       /* FCW */
     store_le32(c->fx + 24, 0x1f80); /* MXCSR */
     store_le32(c->fx + 28, 0xffff);
-    vm_msr_reset(vm);
-    if (vm_is_es(vm) && !vcpu_set_up_es(vm))
+    vcpu_msr_reset(c);
+    if (vm_is_es(vm) && !vcpu_set_up_es(c))
         return false;
     return host_write(vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
 }
 
-void vcpu_destroy(struct vm *vm)
+bool vcpus_create(struct vm *vm)
 {
-    struct vcpu *c = &vm->cpu;
-    const struct {
-        u64 spa;
-        u32 pages;
-    } parts[] = {
-        {c->vmcb_spa, 1}, {c->vmsa_spa, 1}, {c->iopm_spa, IOPM_PAGES}, {c->msrpm_spa, MSRPM_PAGES}};
-    for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
-        if (parts[i].spa && parts[i].spa != FRAME_NONE)
-            frames_give_pages(&vm->hv->frames, parts[i].spa, parts[i].pages);
+    if (!create_maps(vm))
+        return false;
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        if (!vcpu_create(&vm->cpus[i]))
+            return false;
     }
+    return true;
+}
+
+static void give_pages(struct vm *vm, u64 spa, u32 pages)
+{
+    if (spa && spa != FRAME_NONE)
+        frames_give_pages(&vm->hv->frames, spa, pages);
+}
+
+void vcpus_destroy(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        struct vcpu *c = &vm->cpus[i];
+        give_pages(vm, c->vmcb_spa, 1);
+        give_pages(vm, c->vmsa_spa, 1);
+        if (vm->hv->loaded[c->core] == c)
+            vm->hv->loaded[c->core] = NULL;
+    }
+    give_pages(vm, vm->iopm_spa, IOPM_PAGES);
+    give_pages(vm, vm->msrpm_spa, MSRPM_PAGES);
 }
 
 /* --- Registers -------------------------------------------------------------------------------- */
@@ -125,89 +140,92 @@ void vcpu_destroy(struct vm *vm)
 #define REG_RAX 0u
 #define REG_RSP 4u
 
-static u64 *vcpu_register(struct vm *vm, u32 reg)
+static u64 *vcpu_register(struct vcpu *c, u32 reg)
 {
-    if (vm_is_es(vm))
-        return &vm->cpu.gpr[reg & 15];
+    if (vm_is_es(c->vm))
+        return &c->gpr[reg & 15];
     if (reg == REG_RAX)
-        return &vm->cpu.vmcb.save.rax;
+        return &c->vmcb.save.rax;
     if (reg == REG_RSP)
-        return &vm->cpu.vmcb.save.rsp;
-    return &host_gpr(vm->hv->host, vm->hv->core)[reg & 15];
+        return &c->vmcb.save.rsp;
+    return &host_gpr(c->vm->hv->host, c->core)[reg & 15];
 }
 
-u64 vcpu_get(struct vm *vm, u32 reg)
+u64 vcpu_get(struct vcpu *c, u32 reg)
 {
-    return *vcpu_register(vm, reg);
+    return *vcpu_register(c, reg);
 }
 
-void vcpu_set(struct vm *vm, u32 reg, u64 value)
+void vcpu_set(struct vcpu *c, u32 reg, u64 value)
 {
-    vm->cpu.save_changed = true;
-    *vcpu_register(vm, reg) = value;
+    c->save_changed = true;
+    *vcpu_register(c, reg) = value;
 }
 
 /* Of a SEV-ES guest there is nothing to move: the processor or the guest's handler did [cpu 6.1]. */
-void vcpu_advance(struct vm *vm, u64 next_rip)
+void vcpu_advance(struct vcpu *c, u64 next_rip)
 {
-    if (vm_is_es(vm))
+    if (vm_is_es(c->vm))
         return;
-    vm->cpu.vmcb.save.rip = next_rip;
-    vm->cpu.vmcb.control.interrupt_shadow &= ~INTERRUPT_SHADOW;
-    vm->cpu.save_changed = true;
+    c->vmcb.save.rip = next_rip;
+    c->vmcb.control.interrupt_shadow &= ~INTERRUPT_SHADOW;
+    c->save_changed = true;
 }
 
-void vcpu_raise(struct vm *vm, enum vector vector, bool has_code, u32 code)
+void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code)
 {
-    vm->cpu.exception = (u64)vector | (u64)EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_VALID |
-                        (has_code ? EVENT_ERROR_CODE | (u64)code << 32 : 0);
+    c->exception = (u64)vector | (u64)EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_VALID |
+                   (has_code ? EVENT_ERROR_CODE | (u64)code << 32 : 0);
 }
 
-static void vcpu_unload(struct vm *vm)
+static void vcpu_unload(struct vcpu *c)
 {
-    struct host *h = vm->hv->host;
-    u32 core = vm->hv->core;
-    memcpy(vm->cpu.gpr, host_gpr(h, core), sizeof vm->cpu.gpr);
-    memcpy(vm->cpu.dr, host_dr(h, core), sizeof vm->cpu.dr);
-    host_fxsave(h, core, vm->cpu.fx);
-    host_rdmsr(h, core, MSR_TSC_AUX, &vm->cpu.tsc_aux);
-    host_vmsave(h, core, vm->cpu.vmcb_spa);
+    struct host *h = c->vm->hv->host;
+    u32 core = c->core;
+    memcpy(c->gpr, host_gpr(h, core), sizeof c->gpr);
+    memcpy(c->dr, host_dr(h, core), sizeof c->dr);
+    host_fxsave(h, core, c->fx);
+    host_rdmsr(h, core, MSR_TSC_AUX, &c->tsc_aux);
+    host_vmsave(h, core, c->vmcb_spa);
 }
 
-/* Puts on the core what VMRUN does not: only needed when another VM had it. */
-static void vcpu_load(struct vm *vm)
+/* Puts on the core what VMRUN does not: only needed when another processor had it. Two of one guest mean
+ * different things by one address, and share an ASID. */
+static void vcpu_load(struct vcpu *c)
 {
-    struct host *h = vm->hv->host;
-    u32 core = vm->hv->core;
-    if (vm->hv->loaded == vm)
+    struct host *h = c->vm->hv->host;
+    u32 core = c->core;
+    struct vcpu **loaded = &c->vm->hv->loaded[core];
+    if (*loaded == c)
         return;
-    if (vm->hv->loaded && !vm_is_es(vm->hv->loaded))
-        vcpu_unload(vm->hv->loaded);
-    vm->hv->loaded = vm;
-    if (vm_is_es(vm))
+    if (*loaded && !vm_is_es((*loaded)->vm))
+        vcpu_unload(*loaded);
+    if (*loaded && (*loaded)->vm == c->vm)
+        c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    *loaded = c;
+    if (vm_is_es(c->vm))
         return;
-    memcpy(host_gpr(h, core), vm->cpu.gpr, sizeof vm->cpu.gpr);
-    memcpy(host_dr(h, core), vm->cpu.dr, sizeof vm->cpu.dr);
-    host_fxrstor(h, core, vm->cpu.fx);
-    host_wrmsr(h, core, MSR_TSC_AUX, vm->cpu.tsc_aux);
-    host_vmload(h, core, vm->cpu.vmcb_spa);
+    memcpy(host_gpr(h, core), c->gpr, sizeof c->gpr);
+    memcpy(host_dr(h, core), c->dr, sizeof c->dr);
+    host_fxrstor(h, core, c->fx);
+    host_wrmsr(h, core, MSR_TSC_AUX, c->tsc_aux);
+    host_vmload(h, core, c->vmcb_spa);
 }
 
 /* --- Interrupts ------------------------------------------------------------------------------- */
 
-static bool interrupt_pending(const struct vm *vm)
+static bool interrupt_pending(const struct vcpu *c)
 {
-    const struct board *b = &vm->board;
-    return (lapic_accepts_external(&b->lapic) && pic_pending(&b->pic)) ||
-           lapic_pending(&b->lapic) >= 0;
+    return (lapic_accepts_external(&c->lapic) && pic_pending(&c->vm->board.pic)) ||
+           lapic_pending(&c->lapic) >= 0;
 }
 
-static u64 interrupt_acknowledge(struct vm *vm)
+static u64 interrupt_acknowledge(struct vcpu *c)
 {
-    struct board *b = &vm->board;
-    if (lapic_accepts_external(&b->lapic) && pic_pending(&b->pic))
-        return pic_acknowledge(&b->pic);
-    return (u64)lapic_acknowledge(&b->lapic);
+    struct pic *pic = &c->vm->board.pic;
+    if (lapic_accepts_external(&c->lapic) && pic_pending(pic))
+        return pic_acknowledge(pic);
+    return (u64)lapic_acknowledge(&c->lapic);
 }
 
 static bool nmi_pending(const struct vcpu *c)
@@ -215,31 +233,31 @@ static bool nmi_pending(const struct vcpu *c)
     return c->nmi && !c->nmi_blocked;
 }
 
-bool vcpu_can_run(struct vm *vm)
+bool vcpu_can_run(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
+    if (c->waiting)
+        return false;
     if (c->halted &&
-        (nmi_pending(c) || (interrupt_pending(vm) && (c->vmcb.save.rflags & RFLAGS_IF))))
+        (nmi_pending(c) || (interrupt_pending(c) && (c->vmcb.save.rflags & RFLAGS_IF))))
         c->halted = false;
     return !c->halted;
 }
 
 /* Whether an event whose delivery an exit interrupted must be injected. What an instruction of a SEV-ES
  * guest raised comes again by itself: RIP is still there, and EVENTINJ may not hold it [cpu 3.6]. */
-static bool must_repeat(const struct vm *vm, u64 event)
+static bool must_repeat(const struct vcpu *c, u64 event)
 {
     u64 type = event >> EVENT_TYPE_SHIFT & 7, vector = event & EVENT_VECTOR;
     bool by_instruction = type == EVENT_SOFTWARE ||
                           (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF));
-    return (event & EVENT_VALID) && !(by_instruction && vm_is_es(vm));
+    return (event & EVENT_VALID) && !(by_instruction && vm_is_es(c->vm));
 }
 
 /* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
  * interrupt that the guest does not take now asks for an exit when it would: a virtual interrupt
  * whose delivery is intercepted [APM2 15.21.4]. */
-static void vcpu_inject(struct vm *vm)
+static void vcpu_inject(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
     struct vmcb_control *control = &c->vmcb.control;
     bool open =
         (c->vmcb.save.rflags & RFLAGS_IF) && !(control->interrupt_shadow & INTERRUPT_SHADOW);
@@ -247,8 +265,8 @@ static void vcpu_inject(struct vm *vm)
     control->intercept_3 &= (u32)~INTERCEPT3_VINTR;
     control->v_intr &=
         (u32) ~(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_TPR);
-    control->v_intr |= lapic_cr8(&vm->board.lapic);
-    if (must_repeat(vm, control->exit_int_info)) {
+    control->v_intr |= lapic_cr8(&c->lapic);
+    if (must_repeat(c, control->exit_int_info)) {
         control->event_inject = control->exit_int_info;
         open = false;
     } else if (c->exception) {
@@ -258,14 +276,14 @@ static void vcpu_inject(struct vm *vm)
     } else if (nmi_pending(c)) {
         control->event_inject = VECTOR_NMI | EVENT_NMI << EVENT_TYPE_SHIFT | EVENT_VALID;
         c->nmi = false;
-        c->nmi_blocked = vm_is_es(vm);
+        c->nmi_blocked = vm_is_es(c->vm);
         open = false;
     }
-    if (!interrupt_pending(vm))
+    if (!interrupt_pending(c))
         return;
     if (open) {
         control->event_inject =
-            interrupt_acknowledge(vm) | EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
+            interrupt_acknowledge(c) | EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
     } else {
         control->v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT);
         control->intercept_3 |= (u32)INTERCEPT3_VINTR;
@@ -274,44 +292,41 @@ static void vcpu_inject(struct vm *vm)
 
 /* --- VMRUN ------------------------------------------------------------------------------------ */
 
-static void vcpu_write_vmcb(struct vm *vm)
+static void vcpu_write_vmcb(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
     const u8 *save = (const u8 *)&c->vmcb.save;
-    host_write(vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);
-    if (c->save_changed && !vm_is_es(vm))
-        host_write(vm->hv->host, c->vmcb_spa + 0x400 + SAVE_FIRST, save + SAVE_FIRST,
+    host_write(c->vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);
+    if (c->save_changed && !vm_is_es(c->vm))
+        host_write(c->vm->hv->host, c->vmcb_spa + 0x400 + SAVE_FIRST, save + SAVE_FIRST,
                    SAVE_END - SAVE_FIRST);
     c->save_changed = false;
 }
 
 /* The save area of a SEV-ES guest's VMCB means nothing; the VMCB says whether IF is set. */
-static void vcpu_read_vmcb(struct vm *vm)
+static void vcpu_read_vmcb(struct vcpu *c)
 {
-    struct vcpu *c = &vm->cpu;
-    host_read(vm->hv->host, c->vmcb_spa, &c->vmcb,
-              vm_is_es(vm) ? sizeof c->vmcb.control : VMCB_READ_SIZE);
-    if (vm_is_es(vm))
+    host_read(c->vm->hv->host, c->vmcb_spa, &c->vmcb,
+              vm_is_es(c->vm) ? sizeof c->vmcb.control : VMCB_READ_SIZE);
+    if (vm_is_es(c->vm))
         c->vmcb.save.rflags =
             c->vmcb.control.interrupt_shadow & INTERRUPT_SHADOW_MASK ? RFLAGS_IF : 0;
     c->vmcb.control.tlb_control = TLB_FLUSH_NONE;
 }
 
-void vcpu_run(struct vm *vm, u64 deadline_ns)
+void vcpu_run(struct vcpu *c, u64 deadline_ns)
 {
-    struct host *h = vm->hv->host;
-    struct vcpu *c = &vm->cpu;
-    vcpu_load(vm);
-    vcpu_inject(vm);
-    vcpu_write_vmcb(vm);
+    struct host *h = c->vm->hv->host;
+    vcpu_load(c);
+    vcpu_inject(c);
+    vcpu_write_vmcb(c);
     u64 before = host_time_ns(h);
-    if (!host_vmrun(h, vm->hv->core, c->vmcb_spa, deadline_ns)) {
-        vm_end(vm, VM_CRASHED, "VMRUN raised #GP");
+    if (!host_vmrun(h, c->core, c->vmcb_spa, deadline_ns)) {
+        vm_end(c->vm, VM_CRASHED, "VMRUN raised #GP");
         return;
     }
-    vm->guest_ns += host_time_ns(h) - before;
-    vcpu_read_vmcb(vm);
-    lapic_set_cr8(&vm->board.lapic, (u8)(c->vmcb.control.v_intr & 0xf));
-    board_set_time(vm);
-    exits_handle(vm);
+    c->vm->guest_ns += host_time_ns(h) - before;
+    vcpu_read_vmcb(c);
+    lapic_set_cr8(&c->lapic, (u8)(c->vmcb.control.v_intr & 0xf));
+    board_set_time(c->vm);
+    exits_handle(c);
 }

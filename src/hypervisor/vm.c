@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a VM, and the turns that VMs take on the core. */
+/* The life of a VM, and the turns that the processors of all VMs take. */
 #include "hypervisor/vm.h"
 
 #include <stdarg.h>
@@ -18,19 +18,22 @@ static bool host_enable_svm(struct hypervisor *hv)
 {
     struct host *h = hv->host;
     u64 v = 0;
-    hv->hsave_spa = frames_take_pages(&hv->frames, 1);
     hv->command_spa = frames_take_pages(&hv->frames, 8);
-    if (hv->hsave_spa == FRAME_NONE || hv->command_spa == FRAME_NONE)
+    if (hv->command_spa == FRAME_NONE || host_cores(h) > CORES_MAX)
         return false;
     for (u32 core = 0; core < host_cores(h); core++) {
+        u64 hsave = frames_take_pages(&hv->frames, 1);
+        if (hsave == FRAME_NONE)
+            return false;
         if (host_rdmsr(h, core, MSR_SYSCFG, &v))
             host_wrmsr(h, core, MSR_SYSCFG, v | SYSCFG_MEM_ENCRYPT);
         if (host_rdmsr(h, core, MSR_HWCR, &v))
             host_wrmsr(h, core, MSR_HWCR, v | HWCR_SMM_LOCK);
+        if (!host_rdmsr(h, core, MSR_EFER, &v) || !host_wrmsr(h, core, MSR_EFER, v | EFER_SVME) ||
+            !host_wrmsr(h, core, MSR_VM_HSAVE_PA, hsave))
+            return false;
     }
-    return host_rdmsr(h, hv->core, MSR_EFER, &v) &&
-           host_wrmsr(h, hv->core, MSR_EFER, v | EFER_SVME) &&
-           host_wrmsr(h, hv->core, MSR_VM_HSAVE_PA, hv->hsave_spa);
+    return true;
 }
 
 struct hypervisor *hypervisor_create(struct host *host, struct error *error)
@@ -50,7 +53,7 @@ struct hypervisor *hypervisor_create(struct host *host, struct error *error)
         return NULL;
     }
     u32 sev[4];
-    host_cpuid(host, hv->core, 0x8000001f, 0, sev);
+    host_cpuid(host, 0, 0x8000001f, 0, sev);
     hv->asid_last = sev[2];
     hv->asid_first = sev[3] ? sev[3] : 1;
     return hv;
@@ -172,6 +175,25 @@ static int vm_take_asid(struct vm *vm, struct error *error)
                      vm->config.name);
 }
 
+/* One after the other on the machine's cores, so that none of them shares one as long as there are enough. */
+static int vm_take_cores(struct vm *vm, struct error *error)
+{
+    vm->cpu_count = vm->config.cpus ? vm->config.cpus : 1;
+    if (vm->cpu_count > VM_CPUS_MAX) {
+        vm->cpu_count = 0;
+        return error_set(error, ERROR_USAGE, "%s: %u processors asked for; a VM has 1 to %u",
+                         vm->config.name, vm->config.cpus, VM_CPUS_MAX);
+    }
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        struct vcpu *c = &vm->cpus[i];
+        c->vm = vm;
+        c->index = i;
+        c->core = i % host_cores(vm->hv->host);
+        c->waiting = i > 0;
+    }
+    return 0;
+}
+
 struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, struct error *error)
 {
     struct vm *vm = calloc(1, sizeof *vm);
@@ -184,12 +206,13 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     vm->config = *config;
     if (!config->plan->runnable)
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
-    else if (!vm_take_asid(vm, error) && !vm_take_memory(vm, error) && !board_create(vm, error)) {
-        if (vcpu_create(vm)) {
+    else if (!vm_take_cores(vm, error) && !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&
+             !board_create(vm, error)) {
+        if (vcpus_create(vm)) {
             hv->vms[hv->vm_count++] = vm;
             return vm;
         }
-        error_set(error, ERROR_MEMORY, "%s: no memory for its processor", config->name);
+        error_set(error, ERROR_MEMORY, "%s: no memory for its processors", config->name);
     }
     vm_destroy(vm);
     return NULL;
@@ -201,7 +224,7 @@ void vm_destroy(struct vm *vm)
         return;
     struct hypervisor *hv = vm->hv;
     launch_undo(vm);
-    vcpu_destroy(vm);
+    vcpus_destroy(vm);
     npt_destroy(&vm->npt, &hv->frames);
     for (u64 i = 0; i < vm->chunk_count; i++)
         frames_give_chunk(&hv->frames, vm->chunks[i]);
@@ -211,8 +234,6 @@ void vm_destroy(struct vm *vm)
             hv->vm_count--;
         }
     }
-    if (hv->loaded == vm)
-        hv->loaded = NULL;
     free(vm->chunks);
     free(vm);
 }
@@ -275,11 +296,24 @@ static u64 hypervisor_next_timer(const struct hypervisor *hv)
     return next;
 }
 
-/* The next VM in turn that has something to run; NULL: all are halted. `alive` counts those not
- * ended. */
-static struct vm *hypervisor_pick(struct hypervisor *hv, u32 *alive)
+/* The next processor of a VM in its turn; NULL: all are halted. */
+static struct vcpu *vm_pick(struct vm *vm)
 {
-    struct vm *found = NULL;
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        struct vcpu *c = &vm->cpus[(vm->turn + i) % vm->cpu_count];
+        if (vcpu_can_run(c)) {
+            vm->turn = (c->index + 1) % vm->cpu_count;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* The next VM in turn that has something to run, and of it the next processor; NULL: all are halted.
+ * `alive` counts those not ended. */
+static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
+{
+    struct vcpu *found = NULL;
     *alive = 0;
     for (u32 i = 0; i < hv->vm_count; i++) {
         struct vm *vm = hv->vms[(hv->turn + i) % hv->vm_count];
@@ -287,30 +321,30 @@ static struct vm *hypervisor_pick(struct hypervisor *hv, u32 *alive)
             continue;
         board_set_time(vm);
         *alive += vm->state == VM_RUNNABLE;
-        if (!found && vm->state == VM_RUNNABLE && vcpu_can_run(vm)) {
-            found = vm;
+        if (!found && vm->state == VM_RUNNABLE && (found = vm_pick(vm))) {
             hv->turn = (hv->turn + i + 1) % hv->vm_count;
         }
     }
     return found;
 }
 
-static void hypervisor_run_turn(struct hypervisor *hv, struct vm *vm, u64 end_ns)
+static void hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
 {
-    while (vm->state == VM_RUNNABLE && vcpu_can_run(vm) && host_time_ns(hv->host) < end_ns)
-        vcpu_run(vm, min_u64(end_ns, timer_next(&vm->board.timers)));
+    struct vm *vm = c->vm;
+    while (vm->state == VM_RUNNABLE && vcpu_can_run(c) && host_time_ns(hv->host) < end_ns)
+        vcpu_run(c, min_u64(end_ns, timer_next(&vm->board.timers)));
 }
 
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
 {
     u32 alive = 0;
     do {
-        struct vm *vm = hypervisor_pick(hv, &alive);
+        struct vcpu *c = hypervisor_pick(hv, &alive);
         u64 now = host_time_ns(hv->host);
         if (!alive || now >= until_ns)
             break;
-        if (vm)
-            hypervisor_run_turn(hv, vm, min_u64(until_ns, now + QUANTUM_NS));
+        if (c)
+            hypervisor_run_turn(hv, c, min_u64(until_ns, now + QUANTUM_NS));
         else
             host_idle_until(hv->host, min_u64(until_ns, hypervisor_next_timer(hv)));
     } while (alive);

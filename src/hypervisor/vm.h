@@ -65,7 +65,7 @@ struct vm_config {
     const struct image_plan *plan; /* stays until vm_destroy */
     u32 policy;                    /* [sev 6]; used where the guest is encrypted */
     u64 snp_policy;                /* [snp 5.1]; 0: SMT allowed, nothing else */
-    u32 cpus;                      /* virtual processors; 0: one */
+    u32 cpus;                      /* virtual processors, up to VM_CPUS_MAX; 0: one */
     struct vm_console console;
     struct vm_disk disk;
     bool virtio_console; /* a second console on virtio, beside the UART */
@@ -81,6 +81,7 @@ enum vm_state {
     VM_CRASHED,    /* triple fault, invalid VMCB, nothing we can emulate, halted for good */
 };
 
+#define VM_CPUS_MAX      8
 #define VM_EXIT_KINDS    16
 #define VM_VMGEXIT_KINDS 16
 

@@ -60,7 +60,7 @@ static void guest_exits(struct host *h, struct vmcb *v)
 static void run(struct host *h, struct vm *vm, u64 msr)
 {
     next_msr = msr;
-    vcpu_run(vm, h->now + 1000);
+    vcpu_run(&vm->cpus[0], h->now + 1000);
 }
 
 static void take_page(struct reader *in, struct ghcb *page)

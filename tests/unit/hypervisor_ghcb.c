@@ -93,7 +93,7 @@ static void run_exit(struct bench *b, u64 code, u64 info_1, u64 info_2)
     b->next.control.exit_info_2 = info_2;
     next_exit = &b->next;
     b->host.guest = guest_exits;
-    vcpu_run(b->vm, b->host.now + 1000);
+    vcpu_run(&b->vm->cpus[0], b->host.now + 1000);
     b->host.guest = NULL;
 }
 
@@ -101,7 +101,7 @@ static u64 msr_protocol(struct bench *b, u64 value)
 {
     b->next.control.ghcb_gpa = value;
     run_exit(b, EXIT_VMGEXIT, 0, 0);
-    return b->vm->cpu.vmcb.control.ghcb_gpa;
+    return b->vm->cpus[0].vmcb.control.ghcb_gpa;
 }
 
 #define SET(b, field, value)                                                                       \
@@ -158,7 +158,7 @@ static void registers_are_launched_after_all_data(void **state)
 static bool passed_through(struct bench *b, u32 msr)
 {
     u32 bit = (msr >= 0xc0010000 ? 2u : msr >= 0xc0000000 ? 1u : 0u) * 0x4000 + (msr & 0x1fff) * 2;
-    return !(b->host.memory[b->vm->cpu.msrpm_spa + bit / 8] >> bit % 8 & 3);
+    return !(b->host.memory[b->vm->msrpm_spa + bit / 8] >> bit % 8 & 3);
 }
 
 static void the_vmcb_is_one_of_a_sev_es_guest(void **state)
@@ -183,8 +183,8 @@ static void the_save_area_is_neither_believed_nor_written(void **state)
     struct bench *b = *state;
     static const struct vmcb_save nothing;
     run_exit(b, EXIT_INTR, 0, 0);
-    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0);
-    assert_int_equal(b->vm->cpu.vmcb.save.efer, 0);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.efer, 0);
     assert_int_equal(b->host.seen.save.rip, nothing.rip);
     assert_int_equal(b->host.seen.save.rsp, nothing.rsp);
 }
@@ -204,7 +204,7 @@ static void the_msr_protocol_answers_what_it_knows(void **state)
 {
     struct bench *b = *state;
     u32 cpuid[4];
-    cpuid_answer(b->vm, 0x8000001f, 0, cpuid);
+    cpuid_answer(&b->vm->cpus[0], 0x8000001f, 0, cpuid);
     const struct {
         u64 request, answer;
     } rows[] = {
@@ -246,7 +246,7 @@ static void cpuid_by_page_is_cpuid(void **state)
 {
     struct bench *b = *state;
     u32 want[4];
-    cpuid_answer(b->vm, 1, 0, want);
+    cpuid_answer(&b->vm->cpus[0], 1, 0, want);
     ask(b, EXIT_CPUID, 0, 0);
     SET(b, rax, 1);
     SET(b, rcx, 0);
@@ -495,18 +495,18 @@ static void write_traps_tell_the_control_registers(void **state)
 {
     struct bench *b = *state;
     run_exit(b, EXIT_CR_WRITE_TRAP + 4, CR4_OSXSAVE, 0);
-    assert_int_equal(b->vm->cpu.vmcb.save.cr4, CR4_OSXSAVE);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.cr4, CR4_OSXSAVE);
     run_exit(b, EXIT_EFER_WRITE_TRAP, EFER_NXE, 0);
-    assert_int_equal(b->vm->cpu.vmcb.save.efer, EFER_NXE);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.efer, EFER_NXE);
     run_exit(b, EXIT_CR_WRITE_TRAP + 8, 7, 0);
-    assert_int_equal(lapic_cr8(&b->vm->board.lapic), 7);
+    assert_int_equal(lapic_cr8(&b->vm->cpus[0].lapic), 7);
 }
 
 static void interrupts_wait_for_if_as_the_vmcb_tells_it(void **state)
 {
     struct bench *b = *state;
     run_exit(b, EXIT_INTR, 0, 0);
-    lapic_raise(&b->vm->board.lapic, 0x55, false);
+    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
     b->next.control.interrupt_shadow = INTERRUPT_SHADOW_MASK; /* IF, at the exit */
     run_exit(b, EXIT_VINTR, 0, 0);
     assert_int_equal(b->host.seen.control.event_inject, 0);
@@ -520,9 +520,9 @@ static void hlt_waits_if_interrupts_are_on_and_ends_the_guest_otherwise(void **s
     struct bench *b = *state;
     b->next.control.interrupt_shadow = INTERRUPT_SHADOW_MASK;
     run_exit(b, EXIT_HLT, 0, 0);
-    assert_false(vcpu_can_run(b->vm));
-    lapic_raise(&b->vm->board.lapic, 0x55, false);
-    assert_true(vcpu_can_run(b->vm));
+    assert_false(vcpu_can_run(&b->vm->cpus[0]));
+    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
+    assert_true(vcpu_can_run(&b->vm->cpus[0]));
     b->next.control.interrupt_shadow = 0;
     run_exit(b, EXIT_HLT, 0, 0);
     assert_non_null(strstr(end_of(b), "interrupts off"));
@@ -532,10 +532,10 @@ static void an_nmi_waits_until_the_last_one_is_complete(void **state)
 {
     struct bench *b = *state;
     const u64 nmi = VECTOR_NMI | EVENT_NMI << EVENT_TYPE_SHIFT | EVENT_VALID;
-    b->vm->cpu.nmi = true;
+    b->vm->cpus[0].nmi = true;
     run_exit(b, EXIT_INTR, 0, 0);
     assert_int_equal(b->host.seen.control.event_inject, nmi);
-    b->vm->cpu.nmi = true;
+    b->vm->cpus[0].nmi = true;
     run_exit(b, EXIT_INTR, 0, 0);
     assert_int_equal(b->host.seen.control.event_inject, 0);
     ask(b, GHCB_EVENT_NMI_COMPLETE, 0, 0);

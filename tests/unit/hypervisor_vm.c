@@ -205,7 +205,7 @@ static void guests_share_no_memory_with_each_other_or_the_tables(void **state)
 static void run_once(struct bench *b, void (*guest)(struct host *h, struct vmcb *vmcb))
 {
     b->host.guest = guest;
-    vcpu_run(b->vm, b->host.now + 1000);
+    vcpu_run(&b->vm->cpus[0], b->host.now + 1000);
     b->host.guest = NULL;
 }
 
@@ -224,7 +224,7 @@ static void a_port_write_reaches_the_console_and_moves_rip(void **state)
     make_and_load(b);
     run_once(b, guest_out);
     assert_string_equal(b->output, "x");
-    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1001);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1001);
 }
 
 static void guest_in_32(struct host *h, struct vmcb *v)
@@ -241,7 +241,7 @@ static void a_32_bit_port_read_clears_the_upper_half_of_rax(void **state)
     struct bench *b = *state;
     make_and_load(b);
     run_once(b, guest_in_32);
-    assert_int_equal(b->vm->cpu.vmcb.save.rax >> 32, 0);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rax >> 32, 0);
 }
 
 static void guest_rdmsr(struct host *h, struct vmcb *v)
@@ -256,7 +256,7 @@ static void an_unknown_msr_is_gp_at_the_same_instruction(void **state)
     struct bench *b = *state;
     make_and_load(b);
     run_once(b, guest_rdmsr);
-    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1000);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1000);
     run_once(b, NULL);
     assert_int_equal(b->host.seen.control.event_inject, VECTOR_GP |
                                                             EVENT_EXCEPTION << EVENT_TYPE_SHIFT |
@@ -317,11 +317,11 @@ static void a_load_from_a_device_is_done_from_the_fetched_bytes(void **state)
 {
     struct bench *b = *state;
     make_and_load(b);
-    mmio_write(b->vm, BOARD_IOAPIC, 4, 1); /* select the version register */
+    mmio_write(&b->vm->cpus[0], BOARD_IOAPIC, 4, 1); /* select the version register */
     run_once(b, guest_loads_from_ioapic);
     assert_int_equal(b->host.gpr[1] & 0xff, 0x11);
     assert_int_equal(b->host.gpr[1] >> 32, 0);
-    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1002);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1002);
 }
 
 static void guest_touches_device_as_private(struct host *h, struct vmcb *v)
@@ -359,7 +359,7 @@ static void an_interrupt_waits_for_the_window_and_is_injected_then(void **state)
     struct bench *b = *state;
     make_and_load(b);
     run_once(b, guest_with_if_clear);
-    lapic_raise(&b->vm->board.lapic, 0x55, false);
+    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
     run_once(b, guest_opens_window);
     assert_int_equal(b->host.seen.control.event_inject, 0);
     assert_true(b->host.seen.control.v_intr & V_INTR_IRQ);
@@ -397,7 +397,7 @@ static void guest_asks_cpuid(struct host *h, struct vmcb *v)
 static u32 ask(struct bench *b, u32 leaf, u32 reg)
 {
     u32 out[4];
-    cpuid_answer(b->vm, leaf, 0, out);
+    cpuid_answer(&b->vm->cpus[0], leaf, 0, out);
     return out[reg];
 }
 
@@ -409,9 +409,9 @@ static void cpuid_shows_a_guest_no_svm_and_sev_only_if_it_has_it(void **state)
     assert_true(ask(b, 1, 2) & BIT(31));
     assert_int_equal(ask(b, 0x8000001f, 0), 0);
     assert_int_equal(ask(b, 0x40000000, 1), load_le32("KVMK"));
-    b->vm->cpu.vmcb.save.rax = 0x40000000;
+    b->vm->cpus[0].vmcb.save.rax = 0x40000000;
     run_once(b, guest_asks_cpuid);
-    assert_int_equal(b->vm->cpu.vmcb.save.rip, 0x1002);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1002);
     make(b, true);
     assert_true(ask(b, 0x8000001f, 0) & 2);
     assert_int_equal(ask(b, 0x8000001f, 1) & 63, 51);
