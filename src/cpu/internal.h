@@ -371,7 +371,7 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
 /* --- Breakpoints (debug.c) [APM2 13.1] ---------------------------------------------------------
  */
 
-void debug_update(struct cpu *c); /* after a change of DR0-DR3 or DR7 */
+void debug_update(struct cpu *c);         /* after a change of DR0-DR3 or DR7 */
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);

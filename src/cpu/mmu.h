@@ -36,7 +36,8 @@ struct mmu {
      * address in none is cheap. */
     u64 large_seen, huge_seen;
     struct fill_list fills[TLB_CONTEXTS];
-    struct tlb_entry watched; /* of the last access to a page with a data breakpoint: never in the TLB */
+    struct tlb_entry
+        watched; /* of the last access to a page with a data breakpoint: never in the TLB */
     struct nested_entry nested[NESTED_ENTRIES];
     struct fetch_entry fetch[2][FETCH_ENTRIES];
 };

@@ -2,7 +2,7 @@
 /* AMD's extensions in the certificate of a VCEK or VLEK [snp 8.1]. */
 #include "owner/report.h"
 
-#define ARC           "1.3.6.1.4.1.3704.1."
+#define ARC "1.3.6.1.4.1.3704.1."
 
 #define DER_INTEGER   0x02
 #define DER_IA5STRING 0x16

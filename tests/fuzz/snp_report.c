@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct crypto_certificate *list[CERTIFICATES_MAX];
     const size_t report_size = size < SNP_REPORT_SIZE ? size : SNP_REPORT_SIZE;
-    const size_t count = crypto_certificates_read(data + report_size, size - report_size, list, CERTIFICATES_MAX);
+    const size_t count =
+        crypto_certificates_read(data + report_size, size - report_size, list, CERTIFICATES_MAX);
     const struct report_certificates certificates = {list, count, list, count};
     const struct report_policy policy = {.time = 1700000000};
     struct error e = {.code = ERROR_NONE};
