@@ -162,11 +162,15 @@ enum vector {
 #define MSR_VM_HSAVE_PA    0xc0010117u
 #define MSR_GHCB           0xc0010130u
 #define MSR_SEV_STATUS     0xc0010131u
+#define MSR_RMP_BASE       0xc0010132u
+#define MSR_RMP_END        0xc0010133u
 #define MSR_DE_CFG         0xc0011029u
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du
 
 #define SYSCFG_MEM_ENCRYPT BIT(23)
+#define SYSCFG_SNP_EN      BIT(24)
+#define SYSCFG_VMPL_EN     BIT(25)
 #define HWCR_SMM_LOCK      BIT(0)
 #define SEV_STATUS_SEV     BIT(0)
 #define SEV_STATUS_ES      BIT(1)

@@ -13,6 +13,7 @@
 
 struct cpu;
 struct memory;
+struct rmp_update; /* abi/rmp.h */
 
 struct cpu_config {
     u32 id; /* APIC id of the core */
@@ -61,6 +62,11 @@ bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value);
 bool cpu_host_wrmsr(struct cpu *c, u32 msr, u64 value);
 void cpu_host_cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
 void cpu_wbinvd(struct cpu *c);
+
+/* The host's RMPUPDATE, PSMASH and RMPREAD [snp 4.3, cpu 8.2]: EAX, an enum rmp_result. */
+u32 cpu_rmpupdate(struct cpu *c, u64 spa, const struct rmp_update *state);
+u32 cpu_psmash(struct cpu *c, u64 spa);
+u32 cpu_rmpread(struct cpu *c, u64 spa, struct rmp_update *out);
 
 struct cpu_statistics cpu_statistics(const struct cpu *c);
 

@@ -220,7 +220,7 @@ struct cpu {
     memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
     u8 c_bit;             /* position, 51; only looked at if sev */
     u64 exit_code, exit_info_1, exit_info_2, exit_int_info;
-    u64 vm_hsave_pa, vm_cr, host_efer, syscfg, hwcr;
+    u64 vm_hsave_pa, vm_cr, host_efer, syscfg, hwcr, rmp_base, rmp_end;
 
     struct clock *clock;
     u64 run_end; /* clock value at which left reaches 0 */

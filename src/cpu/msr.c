@@ -4,6 +4,7 @@
  * RDMSR and WRMSR ask the MSR permission map first.
  */
 #include "cpu/segment.h"
+#include "memory/rmp.h"
 
 typedef u64 msr_read_fn(struct cpu *c, u32 msr);
 typedef bool msr_write_fn(struct cpu *c, u32 msr, u64 value); /* false: #GP */
@@ -120,10 +121,33 @@ static u64 read_de_cfg(struct cpu *c, u32 msr)
     return 2; /* DE_CFG: LFENCE serialises */
 }
 
+/* Once SNP is on, the register is locked until reset [cpu 2.1]. */
+static bool write_syscfg(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (!(c->syscfg & SYSCFG_SNP_EN))
+        c->syscfg = value;
+    return true;
+}
+
+/* The table stays where SNP_INIT found it. RMP_END is the last byte of an 8 KiB piece. */
+static bool write_rmp(struct cpu *c, u32 msr, u64 value)
+{
+    u64 piece = RMP_ALIGNMENT - 1;
+    if (rmp_enabled(c->memory) || (msr == MSR_RMP_BASE && value & piece))
+        return false;
+    if (msr == MSR_RMP_BASE)
+        c->rmp_base = value;
+    else
+        c->rmp_end = value ? value | piece : 0;
+    return true;
+}
+
 static bool write_hsave(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    if (value & PAGE_MASK || !range_fits(value, PAGE_SIZE, memory_size(c->memory)))
+    if (value & PAGE_MASK || !range_fits(value, PAGE_SIZE, memory_size(c->memory)) ||
+        !rmp_host_may_write(c->memory, value, PAGE_SIZE))
         return false;
     c->vm_hsave_pa = value;
     return true;
@@ -159,7 +183,7 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(kernel_gs_base), .canonical = true},
     {MSR(MSR_TSC_AUX), .field = FIELD(tsc_aux), .reserved = ~0xffffffffull},
     {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
-    {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .reserved = ~BITS(~0ull, 25, 0)},
+    {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
     {MSR(MSR_HWCR), .field = FIELD(hwcr), .reserved = ~BITS(~0ull, 31, 0)},
     {MSR(MSR_TOP_MEM)}, {MSR(MSR_TOP_MEM2)},
     {MSRS(0xc0010062, 0xc0010064)}, /* P-states: none */
@@ -170,6 +194,8 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_VM_HSAVE_PA), .field = FIELD(vm_hsave_pa), .write = write_hsave, .host_only = true},
     {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
+    {MSR(MSR_RMP_BASE), .field = FIELD(rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
+    {MSR(MSR_RMP_END), .field = FIELD(rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
 };
 // clang-format on
 

@@ -2,6 +2,8 @@
 /* What host ring 0 can do; see host.h. Every physical access here is in the raw view. */
 #include "machine/internal.h"
 
+#include "memory/rmp.h"
+
 u64 host_memory_size(const struct host *h)
 {
     return memory_size(h->memory);
@@ -12,9 +14,12 @@ bool host_read(struct host *h, u64 spa, void *out, size_t size)
     return memory_read(h->memory, spa, KEY_RAW, out, size);
 }
 
+/* What the RMP gives to somebody else is a page fault for the host and an aborted transfer for its devices. */
 bool host_write(struct host *h, u64 spa, const void *data, size_t size)
 {
-    return memory_write(h->memory, spa, KEY_RAW, data, size);
+    return range_fits(spa, size, memory_size(h->memory)) &&
+           rmp_host_may_write(h->memory, spa, size) &&
+           memory_write(h->memory, spa, KEY_RAW, data, size);
 }
 
 bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
@@ -88,6 +93,21 @@ bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value)
 void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
 {
     cpu_host_cpuid(h->cores[core], leaf, subleaf, out);
+}
+
+u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state)
+{
+    return cpu_rmpupdate(h->cores[core], spa, state);
+}
+
+u32 host_psmash(struct host *h, u32 core, u64 spa)
+{
+    return cpu_psmash(h->cores[core], spa);
+}
+
+u32 host_rmpread(struct host *h, u32 core, u64 spa, struct rmp_update *out)
+{
+    return cpu_rmpread(h->cores[core], spa, out);
 }
 
 u64 host_time_ns(const struct host *h)

@@ -15,7 +15,7 @@ struct rmp_update; /* abi/rmp.h */
 
 struct host; /* one machine seen from its host's ring 0 */
 
-/* --- Physical memory, in the host's own view. False: outside DRAM ----------------------------- */
+/* --- Physical memory, in the host's own view. False: outside DRAM, or, for a write, not the host's by the RMP - */
 
 u64 host_memory_size(const struct host *h);
 bool host_read(struct host *h, u64 spa, void *out, size_t size);

@@ -27,6 +27,19 @@ static bool cores_create(struct machine *m, u32 count)
     return true;
 }
 
+/* What the secure processor asks the cores over the fabric. */
+static bool read_msr(void *context, u32 core, u32 msr, u64 *value)
+{
+    struct host *h = context;
+    return core < h->core_count && cpu_host_rdmsr(h->cores[core], msr, value);
+}
+
+static void read_cpuid(void *context, u32 leaf, u32 subleaf, u32 out[4])
+{
+    struct host *h = context;
+    cpu_host_cpuid(h->cores[0], leaf, subleaf, out);
+}
+
 static bool parts_create(struct machine *m, const struct machine_config *config)
 {
     struct host *h = &m->host;
@@ -49,6 +62,13 @@ static bool parts_create(struct machine *m, const struct machine_config *config)
         .asid_min = MACHINE_ASID_MIN,
         .asid_max = MACHINE_ASID_MAX,
         .cores = config->cores,
+        .ark = config->ark,
+        .ark_size = config->ark_size,
+        .processor = {.read_msr = read_msr, .cpuid = read_cpuid, .context = h},
+        .smt = config->smt,
+        .committed = config->committed,
+        .commit = config->commit,
+        .commit_context = config->commit_context,
     };
     memcpy(firmware.fuses, config->fuses, sizeof firmware.fuses);
     h->firmware = firmware_create(&firmware);

@@ -24,6 +24,13 @@ struct machine_config {
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* the firmware's persistent store */
     u8 fuses[32];                           /* the chip's secret */
+    /* SNP; as in struct firmware_config, for which see firmware/firmware.h. */
+    const void *ark; /* root of trust for migration partners; NULL: none is genuine */
+    size_t ark_size;
+    bool smt;
+    struct firmware_committed committed;
+    bool (*commit)(void *context, const struct firmware_committed *committed);
+    void *commit_context;
 };
 
 /* What the board's parts must agree on. */

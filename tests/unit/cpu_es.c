@@ -586,7 +586,7 @@ static void sev_status_and_cpuid_say_sev_es(void **state)
     assert_int_equal(e.s.rax, SEV_STATUS_SEV | SEV_STATUS_ES);
     u32 out[4];
     cpu_host_cpuid(e.g->cpu, 0x8000001f, 0, out);
-    assert_int_equal(out[0] & 0x1b, 0x0b); /* SME, SEV, SEV-ES; no SNP */
+    assert_int_equal(out[0] & 0x1b, 0x1b); /* SME, SEV, SEV-ES, SEV-SNP */
     guest_destroy(e.g);
 }
 

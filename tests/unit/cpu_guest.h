@@ -20,6 +20,7 @@
 #endif
 
 #include "cpu/internal.h"
+#include "memory/rmp.h"
 
 /* System addresses. */
 #define VMCB       0x1000ull
@@ -217,6 +218,18 @@ static struct guest *guest_create(bool sev)
     build_descriptors(g);
     build_vmcb(g);
     return g;
+}
+
+/* SNP is on: a table for all of memory at `table`, every page the hypervisor's. */
+static inline void guest_snp(struct guest *g, u64 table)
+{
+    u64 end = table + rmp_table_size(memory_size(g->memory)) - 1;
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_RMP_BASE, table));
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_RMP_END, end));
+    assert_true(
+        cpu_host_wrmsr(g->cpu, MSR_SYSCFG, SYSCFG_MEM_ENCRYPT | SYSCFG_SNP_EN | SYSCFG_VMPL_EN));
+    assert_true(rmp_enable(g->memory, table, end));
+    rmp_clear(g->memory);
 }
 
 static void guest_destroy(struct guest *g)
