@@ -332,24 +332,29 @@ static int run_secret(const char *const *options, struct error *e)
     (B(KERNEL) | B(INITRD) | B(APPEND) | B(MEMORY) | B(HOLE) | B(FIRMWARE) | B(HASHES) | B(MODE) | \
      B(VCPUS) | B(VCPU_TYPE) | B(VMM_TYPE) | B(FEATURES) | B(IMAGE_HASH) | B(IMAGE_ONLY))
 
-#define REPORT                                                                                     \
-    (B(REPORT) | B(CERTS) | B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) |  \
-     B(MIN_SVN) | B(VMPL) | B(ID_KEY) | B(AUTHOR_KEY) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(TIME) |   \
-     B(API))
+#define DEMANDS                                                                                    \
+    (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
+     B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
+
+#define REPORT (B(REPORT) | B(CERTS) | B(TIME) | DEMANDS)
 
 // clang-format off
 static const struct owner_action actions[] = {
-    {"verify",  run_verify,    B(ROOT), B(CHAIN) | B(ROOT) | B(JSON) | REPORT | GUEST, GUEST,
+    {"verify",  run_verify,    B(ROOT), B(CHAIN) | B(ROOT) | B(JSON) | REPORT | GUEST, GUEST, DEMANDS,
      "is this chain, or this report, a platform's, up to the root I trust?"},
-    {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0,
+    {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0, 0,
      "verify, then make a key and a session for it"},
     {"measure", run_measure,   0,
-     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST,
+     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST, 0,
      "does the measurement belong to what should have been launched?"},
     {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
-     B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0,
+     B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0, 0,
      "after that: seal a secret for the guest"},
-    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON), 0,
+    {"id-block", owner_make_id_block, B(OUT_DIR),
+     B(OUT_DIR) | B(DIGEST) | B(POLICY) | B(SVN) | B(FAMILY_ID) | B(IMAGE_ID) | B(ID_KEY_FILE) | B(AUTHOR_FILE) | B(NEW_ID_KEY) |
+     B(NEW_AUTHOR) | B(SEED) | B(JSON) | GUEST, GUEST, 0,
+     "SNP: sign what may be launched, for the firmware to enforce"},
+    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON), 0, 0,
      "what an honest host launches for these files, piece by piece"},
 };
 // clang-format on
@@ -364,14 +369,21 @@ static void print_help(FILE *out)
         fprintf(out, "  %-9s %s\n", actions[i].name, actions[i].help);
 }
 
-static void print_action_help(const struct owner_action *a)
+static void print_action_help(const struct owner_action *a, const char *topic)
 {
     printf("usage: softsev owner %s [OPTIONS]\n\n%s\n\n", a->name, a->help);
+    if (a->demands && topic && !strcmp(topic, "policy")) {
+        puts("of a report can be demanded:");
+        owner_print_options(stdout, a->demands);
+        return;
+    }
     if (a->needs)
         puts("needs:");
     owner_print_options(stdout, a->needs);
     puts("takes:");
-    owner_print_options(stdout, a->allows & ~a->needs & ~a->elsewhere);
+    owner_print_options(stdout, a->allows & ~a->needs & ~a->elsewhere & ~a->demands);
+    if (a->demands)
+        printf("what is demanded of a report: `softsev owner %s --help policy`\n", a->name);
     if (a->elsewhere)
         puts("and what is launched, as in `softsev owner explain --help`");
 }
@@ -400,7 +412,7 @@ int cli_owner(int argc, char **argv)
     }
     for (int i = 2; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_action_help(action);
+            print_action_help(action, i + 1 < argc ? argv[i + 1] : NULL);
             return ERROR_NONE;
         }
     }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 #include "image/measure.h"
+#include "owner/id_block.h"
 #include "owner/owner.h"
 
 #include <stdio.h>
@@ -22,13 +23,22 @@
     X(MIN_TCB,     "min-tcb",       true,  "NUMBERS lowest TCB, such as 3.0.8.115 (bl.tee.snp.ucode)") \
     X(MIN_SVN,     "min-svn",       true,  "NUMBER  lowest GUEST_SVN") \
     X(VMPL,        "vmpl",          true,  "NUMBER  highest VMPL that may have asked for it (0)") \
+    X(SVN,         "svn",           true,  "NUMBER  GUEST_SVN (0)") \
+    X(FAMILY_ID,   "family-id",     true,  "HEX     16 bytes of the owner's own (0)") \
+    X(IMAGE_ID,    "image-id",      true,  "HEX     the same (0)") \
+    X(ID_KEY_FILE, "id-key-file",   true,  "FILE    private key on P-384 that signs the block, PEM") \
+    X(AUTHOR_FILE, "author-key-file", true, "FILE    the one that signs the ID key") \
+    X(NEW_ID_KEY,  "new-id-key",    false, "        make one: DIR/id-key.pem") \
+    X(NEW_AUTHOR,  "new-author-key", false, "        make one: DIR/author-key.pem") \
+    X(ID_BLOCK,    "id-block",      true,  "FILE    the ID block it must have been launched with") \
+    X(ID_AUTH,     "id-auth",       true,  "FILE    with its authentication page") \
     X(ID_KEY,      "id-key",        true,  "HEX     digest of the ID key") \
     X(AUTHOR_KEY,  "author-key",    true,  "HEX     digest of the author key") \
     X(ALLOW_DEBUG, "allow-debug",   false, "        accept a guest that its host may debug") \
     X(ALLOW_MA,    "allow-migration", false, "        accept one with a migration agent") \
     X(TIME,        "time",          true,  "SECONDS Unix time for the certificates (now; 0: any)") \
     X(STATE,       "state",         true,  "FILE    the owner's state between the steps; secret") \
-    X(POLICY,      "policy",        true,  "NUMBER  guest policy (1: no debugging)") \
+    X(POLICY,      "policy",        true,  "NUMBER  guest policy (SEV: 1; SNP: 0x30000)") \
     X(OUT_DIR,     "out-dir",       true,  "DIR     folder for what is written") \
     X(SEED,        "seed",          true,  "TEXT    all randomness from it; for tests") \
     X(TK,          "tk",            true,  "FILE    instead of --state: TEK, TIK; with --policy") \
@@ -71,6 +81,7 @@ struct owner_action {
     int (*run)(const char *const *options, struct error *e);
     u64 needs, allows; /* options, as bits */
     u64 elsewhere;     /* of those allowed: the help of explain lists them */
+    u64 demands;       /* `--help policy` lists them */
     const char *help;
 };
 
@@ -81,6 +92,8 @@ int owner_parse(const struct owner_action *action, int argc, char **argv,
                 const char *options[OWNER_OPTION_COUNT], struct error *e);
 void owner_print_options(FILE *out, u64 which);
 int owner_number(const char *option, const char *text, u64 max, u64 *out, struct error *e);
+/* Exactly `size` bytes as hexadecimal digits; without a text, nothing. */
+int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e);
 
 /* --- owner_files.c: what is read and written ------------------------------------------------------- */
 
@@ -129,6 +142,14 @@ int owner_launch_digest(const char *const *options, u8 digest[32], struct error 
 int owner_print_digest(const char *const *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const char *const *options, struct error *e);
+
+/* --- owner_id_block.c ------------------------------------------------------------------------------- */
+
+/* id-block: signs what may be launched. */
+int owner_make_id_block(const char *const *options, struct error *e);
+/* verify --report --id-block --id-auth; both raw or base64. */
+int owner_read_id_block(const char *const *options, struct snp_id_block *block,
+                        struct snp_id_auth *auth, struct error *e);
 
 /* --- owner_report.c --------------------------------------------------------------------------------- */
 

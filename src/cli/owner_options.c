@@ -2,6 +2,8 @@
 /* The options of `softsev owner`: one table, of which each action allows and needs some. */
 #include "cli/owner.h"
 
+#include "base/bytes.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -78,4 +80,11 @@ int owner_number(const char *option, const char *text, u64 max, u64 *out, struct
                          (unsigned long long)max);
     *out = v;
     return 0;
+}
+
+int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e)
+{
+    if (!text || hex_decode(out, size, text))
+        return 0;
+    return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", option, text, 2 * size);
 }

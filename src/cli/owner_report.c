@@ -107,18 +107,17 @@ static int read_report(const char *path, struct run_file *f, struct error *e)
 struct wishes {
     struct report_policy policy;
     struct snp_tcb tcb;
+    struct snp_id_block id_block;
+    struct snp_id_auth id_auth;
     u8 measurement[48], report_data[64], host_data[32], chip_id[64], id_key[48], author_key[48];
 };
 
 static int parse_bytes(const char *name, const char *text, u8 *out, size_t size, const u8 **wish,
                        struct error *e)
 {
-    if (!text)
-        return 0;
-    if (!hex_decode(out, size, text))
-        return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", name, text, 2 * size);
-    *wish = out;
-    return 0;
+    if (text)
+        *wish = out;
+    return owner_hex(name, text, out, size, e);
 }
 
 /* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
@@ -191,6 +190,15 @@ static int parse_measurement(const char *const *options, struct wishes *w, struc
                : error_set(e, ERROR_USAGE, "a report measures with --mode snp alone");
 }
 
+static int parse_id_block(const char *const *options, struct wishes *w, struct error *e)
+{
+    if (!options[OWNER_ID_BLOCK] && !options[OWNER_ID_AUTH])
+        return 0;
+    w->policy.id_block = &w->id_block;
+    w->policy.id_auth = &w->id_auth;
+    return owner_read_id_block(options, &w->id_block, &w->id_auth, e);
+}
+
 static int parse_policy(const char *const *options, struct wishes *w, struct error *e)
 {
     struct report_policy *p = &w->policy;
@@ -206,7 +214,8 @@ static int parse_policy(const char *const *options, struct wishes *w, struct err
                                e) ||
                    parse_bytes("author-key", options[OWNER_AUTHOR_KEY], w->author_key, 48,
                                &p->author_key_digest, e) ||
-                   parse_tcb(options[OWNER_MIN_TCB], w, e) || parse_numbers(options, p, e)
+                   parse_id_block(options, w, e) || parse_tcb(options[OWNER_MIN_TCB], w, e) ||
+                   parse_numbers(options, p, e)
                ? -1
                : 0;
 }

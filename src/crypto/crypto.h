@@ -96,6 +96,11 @@ struct ec_signature {
 bool crypto_ec_generate(struct crypto *c, struct ec_private *out);
 /* From a scalar in 1..n-1 (little-endian); false if it is out of range. */
 bool crypto_ec_from_scalar(const u8 d[48], struct ec_private *out);
+/* From a file of OpenSSL's: PKCS#8 or SEC 1, PEM or DER, not encrypted. NULL: it is read; else what is wrong with it. */
+const char *crypto_ec_private_read(const void *data, size_t size, struct ec_private *out);
+#define CRYPTO_EC_PEM_MAX 512u /* characters, with the NUL */
+/* PKCS#8 in PEM. Returns the characters before the NUL; 0 if it does not fit. */
+size_t crypto_ec_private_pem(const struct ec_private *key, char *out, size_t size);
 /* SEV's CEK derivation [sev 7.10]: (r mod (n-1)) + 1 of a little-endian integer. */
 bool crypto_ec_from_wide(const void *r, size_t size, struct ec_private *out);
 bool crypto_ec_on_curve(const struct ec_public *p);

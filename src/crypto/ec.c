@@ -145,8 +145,7 @@ static void reverse(u8 *out, const u8 *in, size_t size)
         out[i] = in[size - 1 - i];
 }
 
-/* An EVP key of a point, and of a scalar where `d` is given. */
-static EVP_PKEY *make_key(OSSL_LIB_CTX *library, const struct ec_public *p, const u8 *d)
+EVP_PKEY *ec_make_key(OSSL_LIB_CTX *library, const struct ec_public *p, const u8 *d)
 {
     u8 point[P384_POINT_BYTES] = {POINT_CONVERSION_UNCOMPRESSED};
     reverse(point + 1, p->x, P384_BYTES);
@@ -208,7 +207,7 @@ bool crypto_ecdsa_sign(struct crypto *c, const struct ec_private *key, enum cryp
     library_start();
     u8 der[ECDSA_DER_MAX];
     size_t der_size = sizeof der;
-    EVP_PKEY *pkey = make_key(c->library, &key->public, key->d);
+    EVP_PKEY *pkey = ec_make_key(c->library, &key->public, key->d);
     EVP_MD_CTX *sign = EVP_MD_CTX_new();
     bool good =
         pkey && sign &&
@@ -227,7 +226,7 @@ bool crypto_ecdsa_verify(const struct ec_public *key, enum crypto_hash hash, con
     if (!crypto_ec_on_curve(key))
         return false;
     size_t der_size = signature_to_der(signature, der);
-    EVP_PKEY *pkey = make_key(NULL, key, NULL);
+    EVP_PKEY *pkey = ec_make_key(NULL, key, NULL);
     EVP_MD_CTX *verify = EVP_MD_CTX_new();
     bool good =
         der_size && pkey && verify &&

@@ -7,6 +7,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/provider.h>
 #include <stdlib.h>
 
@@ -21,6 +22,9 @@ static inline void library_start(void)
 {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
+
+/* An EVP key of a point, and of a scalar where `d` is given. NULL: it is none, or memory is out. */
+EVP_PKEY *ec_make_key(OSSL_LIB_CTX *library, const struct ec_public *p, const u8 *d);
 
 /* For calls that fail only when memory is out, in functions that cannot report it. */
 static inline void must(bool succeeded)

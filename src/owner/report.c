@@ -365,6 +365,12 @@ static bool check_author_key(struct verification *v)
                        48);
 }
 
+static bool check_id_block(struct verification *v)
+{
+    const struct report_policy *p = v->policy;
+    return !p->id_block || id_block_compare(&v->report, p->id_block, p->id_auth, v->error) == 0;
+}
+
 // clang-format off
 static bool (*const checks[])(struct verification *v) = {
     [REPORT_CHECK_VERSION] = check_version,
@@ -395,6 +401,7 @@ static bool (*const checks[])(struct verification *v) = {
     [REPORT_CHECK_GUEST_SVN] = check_guest_svn,
     [REPORT_CHECK_ID_KEY] = check_id_key,
     [REPORT_CHECK_AUTHOR_KEY] = check_author_key,
+    [REPORT_CHECK_ID_BLOCK] = check_id_block,
 };
 // clang-format on
 

@@ -11,6 +11,7 @@
 #include "abi/report.h"
 #include "base/error.h"
 #include "crypto/crypto.h"
+#include "owner/id_block.h"
 
 /* The checks in order, with the names that programs see. */
 // clang-format off
@@ -43,7 +44,8 @@
     X(HOST_DATA,        "host-data") \
     X(GUEST_SVN,        "guest-svn") \
     X(ID_KEY,           "id-key") \
-    X(AUTHOR_KEY,       "author-key")
+    X(AUTHOR_KEY,       "author-key") \
+    X(ID_BLOCK,         "id-block")
 // clang-format on
 
 #define REPORT_ENUM(id, name) REPORT_CHECK_##id,
@@ -61,6 +63,8 @@ struct report_policy {
     const u8 *chip_id;           /* 64 */
     const u8 *id_key_digest;     /* 48 */
     const u8 *author_key_digest; /* 48 */
+    const struct snp_id_block *id_block; /* checked; with its page: the launch was this one */
+    const struct snp_id_auth *id_auth;
     const struct snp_tcb *minimum_tcb;
     u8 minimum_api_major, minimum_api_minor;
     u32 minimum_svn;

@@ -410,11 +410,77 @@ static void genuine_reports_verify_and_refusals_name_the_check(void **state)
     }
 }
 
+#define ID_BLOCK                                                                                   \
+    "id-block --out-dir id --digest "                                                              \
+    "a14d638341e5674628fe1e02fbedebe5e5ab4faf1dd72d8966068e615bb99efd13d214b35c231715b38e263dc605" \
+    "9745 "
+
+/* With keys that openssl wrote: the digests are those of [snp 11]. */
+static void id_blocks_are_made_of_openssls_keys(void **state)
+{
+    (void)state;
+    char raw[96], text[6000] = {0};
+    u8 decoded[4096], page[4096];
+    struct error e = {.code = ERROR_NONE};
+    link_vector("sev/measurement/test_id_key.pem", "id.pem");
+    link_vector("sev/measurement/test_auth_key.pem", "author.pem");
+    assert_int_equal(owner(ID_BLOCK "--id-key-file id.pem --author-key-file author.pem"), 0);
+    assert_non_null(strstr(said, "id key digest      59fb2c686dfa4fef49f38339aa775c90"));
+    assert_non_null(strstr(said, "author key digest  eed81169fb0cb5e0ec34794f128fd4e0"));
+    assert_int_equal(read_file("id/id-block.bin", raw, sizeof raw), 96);
+    assert_int_equal(read_file("id/id-auth.bin", page, sizeof page), 4096);
+    text[read_file("id/id-block.b64", text, sizeof text - 1)] = 0;
+    assert_string_equal(text,
+                        "oU1jg0HlZ0Yo/h4C++3r5eWrT68d1y2JZgaOYVu5nv0T0hSzXCMXFbOOJj3GBZdFAAAAAA"
+                        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAwAAAAAA");
+    text[read_file("id/id-auth.b64", text, sizeof text - 1)] = 0;
+    assert_int_equal(owner_decode_base64("auth", text, decoded, sizeof decoded, &e), 0);
+    assert_memory_equal(decoded, page, sizeof page);
+
+    assert_int_equal(owner(ID_BLOCK "--new-id-key --policy 0xb0000 --svn 7 --json"), 0);
+    assert_non_null(strstr(said, "\"policy\":720896,\"svn\":7,"));
+    assert_non_null(strstr(said, "\"author_key_digest\":\"\"}"));
+    struct stat s;
+    assert_int_equal(stat("id/id-key.pem", &s), 0);
+    assert_int_equal(s.st_mode & 0777, 0600);
+    assert_int_equal(owner(ID_BLOCK "--id-key-file id/id-key.pem --new-author-key"), 0);
+    const struct {
+        const char *words;
+        int code;
+        const char *error;
+    } cases[] = {
+        {ID_BLOCK, ERROR_USAGE,
+         "id-block needs either --id-key-file or --new-id-key (openssl genpkey -algorithm EC "
+         "-pkeyopt ec_paramgen_curve:P-384 makes one too)"},
+        {ID_BLOCK "--id-key-file passphrase", ERROR_FILE,
+         "passphrase: no private key in PEM or DER"},
+        {ID_BLOCK "--id-key-file id.pem --policy 1", ERROR_USAGE,
+         "guest policy 0x1: bit 17 must be one, bits 63:26 zero, such as 0x30000"},
+        {ID_BLOCK "--id-key-file id.pem --family-id 12", ERROR_USAGE,
+         "--family-id '12': 32 hexadecimal digits"},
+        {"id-block --out-dir id --new-id-key", ERROR_USAGE,
+         "what may be launched: either --digest, or --mode snp with the guest's files"},
+        {REPORT "--id-block id/id-block.bin", ERROR_USAGE, "--id-block and --id-auth go together"},
+        {REPORT "--id-block ark --id-auth ark", ERROR_FILE,
+         "ark: should be 96 bytes, raw or as base64; it has 2277"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(owner(cases[i].words), cases[i].code);
+        assert_string_equal(last_error, cases[i].error);
+    }
+    /* The genuine report is of a guest without a block. */
+    assert_int_equal(owner(REPORT "--id-block id/id-block.bin --id-auth id/id-auth.b64"),
+                     ERROR_MEASUREMENT);
+    assert_ptr_equal(strstr(last_error, "id-block: ID key digest: the report has 0000"),
+                     last_error);
+}
+
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
-    static const char *const helps[] = {"--help",         "verify --help", "session --help",
-                                        "measure --help", "secret --help", "explain --help"};
+    static const char *const helps[] = {"--help",         "verify --help",  "verify --help policy",
+                                        "session --help", "measure --help", "secret --help",
+                                        "explain --help", "id-block --help"};
     for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
         unsigned lines = 0;
         assert_int_equal(owner(helps[i]), 0);
@@ -438,6 +504,7 @@ int main(void)
         cmocka_unit_test(explained_launches_can_be_compared),
         cmocka_unit_test(launches_that_make_no_sense_are_refused),
         cmocka_unit_test(genuine_reports_verify_and_refusals_name_the_check),
+        cmocka_unit_test(id_blocks_are_made_of_openssls_keys),
         cmocka_unit_test(every_help_fits_a_screen),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner id-block: the 96 bytes that say what may be launched and the page that authenticates them, as
+ * files for SNP_LAUNCH_FINISH and as base64 for QEMU's id-block and id-auth [snp 5.6, 10.3].
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include "base/bytes.h"
+#include "owner/id_block.h"
+
+#include <jansson.h>
+
+struct keys {
+    struct ec_private id, author;
+    bool has_author;
+};
+
+static int read_key(const char *path, struct ec_private *out, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    const char *wrong = crypto_ec_private_read(f.data, f.size, out);
+    crypto_wipe(f.data, f.size);
+    run_free_file(&f);
+    return wrong ? error_set(e, ERROR_FILE, "%s: %s", path, wrong) : 0;
+}
+
+static int make_key(struct crypto *c, const char *folder, const char *name, struct ec_private *out,
+                    struct error *e)
+{
+    char pem[CRYPTO_EC_PEM_MAX];
+    size_t size = crypto_ec_generate(c, out) ? crypto_ec_private_pem(out, pem, sizeof pem) : 0;
+    int result = size ? owner_write(folder, name, pem, size, true, e)
+                      : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
+    crypto_wipe(pem, sizeof pem);
+    return result;
+}
+
+static int open_keys(struct crypto *c, const char *const *options, struct keys *k, struct error *e)
+{
+    const char *id = options[OWNER_ID_KEY_FILE], *author = options[OWNER_AUTHOR_FILE];
+    const char *folder = options[OWNER_OUT_DIR];
+    bool new_id = options[OWNER_NEW_ID_KEY], new_author = options[OWNER_NEW_AUTHOR];
+    if (!id == !new_id)
+        return error_set(e, ERROR_USAGE,
+                         "id-block needs either --id-key-file or --new-id-key (openssl genpkey "
+                         "-algorithm EC -pkeyopt ec_paramgen_curve:P-384 makes one too)");
+    if (author && new_author)
+        return error_set(e, ERROR_USAGE, "either --author-key-file or --new-author-key");
+    k->has_author = author || new_author;
+    if (id ? read_key(id, &k->id, e) : make_key(c, folder, "id-key.pem", &k->id, e))
+        return -1;
+    if (!k->has_author)
+        return 0;
+    return author ? read_key(author, &k->author, e)
+                  : make_key(c, folder, "author-key.pem", &k->author, e);
+}
+
+/* By its digest, or by the files that are to be launched. */
+static int choose_measurement(const char *const *options, u8 ld[48], struct error *e)
+{
+    struct owner_contributions c;
+    bool files = options[OWNER_FIRMWARE] || options[OWNER_KERNEL];
+    if (files == !!options[OWNER_DIGEST])
+        return error_set(e, ERROR_USAGE,
+                         "what may be launched: either --digest, or --mode snp with the guest's "
+                         "files");
+    if (!files)
+        return owner_hex("digest", options[OWNER_DIGEST], ld, 48, e);
+    if (owner_measure_files(options, &c, e))
+        return -1;
+    memcpy(ld, c.digest, 48);
+    owner_free_contributions(&c);
+    return c.mode == MEASURE_SNP ? 0
+                                 : error_set(e, ERROR_USAGE, "ID blocks are SNP's: say --mode snp");
+}
+
+static int fill(const char *const *options, struct snp_id_block *block, struct error *e)
+{
+    u64 policy = SNP_POLICY_QEMU_DEFAULT, svn = 0;
+    u8 family[16] = {0}, image[16] = {0}, ld[48];
+    if (choose_measurement(options, ld, e) ||
+        (options[OWNER_POLICY] &&
+         owner_number("policy", options[OWNER_POLICY], UINT64_MAX, &policy, e)) ||
+        (options[OWNER_SVN] && owner_number("svn", options[OWNER_SVN], UINT32_MAX, &svn, e)) ||
+        owner_hex("family-id", options[OWNER_FAMILY_ID], family, sizeof family, e) ||
+        owner_hex("image-id", options[OWNER_IMAGE_ID], image, sizeof image, e))
+        return -1;
+    *block = (struct snp_id_block){.guest_svn = (u32)svn, .policy = policy};
+    memcpy(block->ld, ld, sizeof ld);
+    memcpy(block->family_id, family, sizeof family);
+    memcpy(block->image_id, image, sizeof image);
+    return 0;
+}
+
+static int write_files(const char *folder, const struct snp_id_block *block,
+                       const struct snp_id_auth *auth, struct error *e)
+{
+    return owner_write(folder, "id-block.bin", block, sizeof *block, false, e) ||
+                   owner_write(folder, "id-auth.bin", auth, sizeof *auth, false, e) ||
+                   owner_write_base64(folder, "id-block.b64", block, sizeof *block, e) ||
+                   owner_write_base64(folder, "id-auth.b64", auth, sizeof *auth, e)
+               ? -1
+               : 0;
+}
+
+static void print(const char *const *options, const struct snp_id_block *block,
+                  const struct snp_id_auth *auth)
+{
+    u8 digest[48];
+    char ld[97], id[97], author[97] = "";
+    hex_encode(ld, block->ld, sizeof block->ld);
+    id_block_key_digest(&auth->id_key, digest);
+    hex_encode(id, digest, sizeof digest);
+    id_block_key_digest(&auth->author_key, digest);
+    if (id_block_has_author(auth))
+        hex_encode(author, digest, sizeof digest);
+    if (options[OWNER_JSON]) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:s}", "measurement", ld, "policy",
+                              (json_int_t)block->policy, "svn", (json_int_t)block->guest_svn,
+                              "id_key_digest", id, "author_key_digest", author);
+        json_dumpf(j, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(j);
+        return;
+    }
+    printf("measurement        %s\nid key digest      %s\n", ld, id);
+    if (*author)
+        printf("author key digest  %s\n", author);
+    printf("%s: id-block.bin and id-auth.bin for SNP_LAUNCH_FINISH; .b64 for QEMU's id-block and "
+           "id-auth%s\n",
+           options[OWNER_OUT_DIR], *author ? ", with author-key-enabled=on" : "");
+}
+
+int owner_make_id_block(const char *const *options, struct error *e)
+{
+    struct snp_id_block block;
+    struct snp_id_auth auth;
+    struct keys k = {.has_author = false};
+    const char *seed = options[OWNER_SEED];
+    if (fill(options, &block, e))
+        return -1;
+    struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
+    if (!c)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+    int result =
+        open_keys(c, options, &k, e) ||
+                id_block_sign(c, &block, &k.id, k.has_author ? &k.author : NULL, &auth, e) ||
+                write_files(options[OWNER_OUT_DIR], &block, &auth, e)
+            ? -1
+            : 0;
+    crypto_wipe(&k, sizeof k);
+    crypto_destroy(c);
+    if (!result)
+        print(options, &block, &auth);
+    return result;
+}
+
+/* --- For verify --------------------------------------------------------------------------------------- */
+
+/* As it is, or as base64. */
+static int read_page(const char *path, void *out, size_t size, struct error *e)
+{
+    struct run_file f;
+    struct error not_base64 = {.code = ERROR_NONE};
+    if (run_read_file(path, &f, e))
+        return -1;
+    f.data[f.size] = '\0'; /* run_read_file leaves room for it */
+    bool good = f.size == size;
+    if (good)
+        memcpy(out, f.data, size);
+    else
+        good = owner_decode_base64(path, (const char *)f.data, out, size, &not_base64) == 0;
+    size_t had = f.size;
+    run_free_file(&f);
+    return good ? 0
+                : error_set(e, ERROR_FILE, "%s: should be %zu bytes, raw or as base64; it has %zu",
+                            path, size, had);
+}
+
+int owner_read_id_block(const char *const *options, struct snp_id_block *block,
+                        struct snp_id_auth *auth, struct error *e)
+{
+    if (!options[OWNER_ID_BLOCK] != !options[OWNER_ID_AUTH])
+        return error_set(e, ERROR_USAGE, "--id-block and --id-auth go together");
+    return read_page(options[OWNER_ID_BLOCK], block, sizeof *block, e) ||
+                   read_page(options[OWNER_ID_AUTH], auth, sizeof *auth, e) ||
+                   id_block_check(block, sizeof *block, auth, sizeof *auth, e)
+               ? -1
+               : 0;
+}
