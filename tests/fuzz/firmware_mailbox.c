@@ -3,13 +3,17 @@
  * A host that sends any commands in any order: the input is a script of records. The firmware
  * asserts what must hold after each command; here it must also have told why whenever it refused.
  *
- *   FFh          WBINVD on every core
- *   FEh a32 n8   n bytes follow, written at address a
- *   id           the command's buffer follows
+ *   FFh              WBINVD on every core
+ *   FEh a32 n8       n bytes follow, written at address a where the host may write
+ *   FDh a32 s8       RMPUPDATE of the page at a: s has assigned, immutable, ASID; gPA is a
+ *   id               the command's buffer follows
+ *
+ * The firmware is one of SNP, with an RMP at the end of memory.
  */
 #include "firmware/internal.h"
 
 #include "base/bytes.h"
+#include "memory/rmp.h"
 
 #include <stdlib.h>
 
@@ -22,8 +26,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #define OP_WBINVD 0xff
 #define OP_POKE   0xfe
+#define OP_RMP    0xfd
 
-/* Made once: keys take longer than all the rest. */
+#define RMP_BASE (MEMORY_SIZE - MIB(1))
+
+/* Made once: keys and OpenSSL's contexts take longer than all the rest. */
+static struct crypto *crypto;
 static u8 store[FIRMWARE_STORE_MAX];
 static size_t store_size;
 
@@ -50,8 +58,26 @@ static void poke(struct memory *m, struct reader *r)
     u32 address = read_u32(r);
     u8 size = read_u8(r);
     const u8 *bytes = read_view(r, size);
-    if (bytes)
+    if (bytes && rmp_host_may_write(m, address % MEMORY_SIZE, size))
         memory_write(m, address % MEMORY_SIZE, KEY_RAW, bytes, size);
+}
+
+/* What RMPUPDATE lets a host do: any page that is not immutable or the table's own. */
+static void update_rmp(struct memory *m, struct reader *r)
+{
+    u64 spa = ALIGN_DOWN(read_u32(r) % MEMORY_SIZE, PAGE_SIZE);
+    u8 state = read_u8(r);
+    struct rmp_entry old, entry = {
+                              .assigned = state & 1,
+                              .immutable = state & 2,
+                              .asid = (state >> 2) % 16,
+                              .gpa = state & 0x80 ? 0 : spa,
+                          };
+    if (!rmp_get(m, spa, &old))
+        return;
+    entry.validated = old.validated && entry.immutable && entry.asid == old.asid; /* Pre-Swap */
+    if (!old.immutable && !rmp_is_table(m, spa, PAGE_SIZE))
+        rmp_set(m, spa, &entry);
 }
 
 static void run_command(struct firmware *fw, struct memory *m, u8 id, struct reader *r)
@@ -72,6 +98,8 @@ static void run_script(struct firmware *fw, struct memory *m, struct reader *r)
         u8 op = read_u8(r);
         if (op == OP_POKE)
             poke(m, r);
+        else if (op == OP_RMP)
+            update_rmp(m, r);
         else if (op != OP_WBINVD)
             run_command(fw, m, op, r);
         for (u32 core = 0; op == OP_WBINVD && core < CORES; core++)
@@ -81,7 +109,8 @@ static void run_script(struct firmware *fw, struct memory *m, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    struct crypto *crypto = crypto_create("fuzz", 4);
+    if (!crypto)
+        crypto = crypto_create("fuzz", 4);
     struct random_source random = crypto_random_source(crypto);
     struct memory *m =
         memory_create(&(struct memory_config){.size = MEMORY_SIZE, .asids = 15, .random = &random});
@@ -93,6 +122,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
                                                   .c_bit = BIT(51),
                                                   .asid_min = 5,
                                                   .asid_max = 15,
+                                                  .profile = firmware_profile_find("milan-1.58"),
+                                                  .rmp_base = RMP_BASE,
+                                                  .rmp_end = MEMORY_SIZE - 1,
                                                   .cores = CORES});
     if (!fw)
         abort();
@@ -100,6 +132,5 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     run_script(fw, m, &r);
     firmware_destroy(fw);
     memory_destroy(m);
-    crypto_destroy(crypto);
     return 0;
 }

@@ -12,51 +12,54 @@ struct expectation {
     const char
         *guest; /* u LUPDATE, s LSECRET, r RUNNING, S SUPDATE, R RUPDATE, x SENT; NULL: no guest */
     u32 size;
+    /* Where the states allow it, of a buffer of zeros but for the handle: what the text of the command says of
+     * lengths, ASIDs and missing keys [sev 4.3, 5.4, 5.5]. */
+    enum sev_status answer;
 };
 
 // clang-format off
 static const struct expectation expectations[] = {
-    {0x01, "INIT",                "U",   NULL, 0x14},
-    {0x02, "SHUTDOWN",            "UIW", NULL, 0},
-    {0x03, "PLATFORM_RESET",      "U",   NULL, 0},
-    {0x04, "PLATFORM_STATUS",     "UIW", NULL, 0x0c},
-    {0x05, "PEK_GEN",             "I",   NULL, 0},
-    {0x06, "PEK_CSR",             "IW",  NULL, 0x0c},
-    {0x07, "PEK_CERT_IMPORT",     "I",   NULL, 0x1c},
-    {0x08, "PDH_CERT_EXPORT",     "IW",  NULL, 0x1c},
-    {0x09, "PDH_GEN",             "IW",  NULL, 0},
-    {0x0a, "DF_FLUSH",            "IW",  NULL, 0},
-    {0x0b, "DOWNLOAD_FIRMWARE",   "U",   NULL, 0x0c},
-    {0x0c, "GET_ID",              "UIW", NULL, 0x0c},
-    {0x0d, "INIT_EX",             "U",   NULL, 0x24},
-    {0x0e, "NOP",                 "UIW", NULL, 0},
-    {0x0f, "RING_BUFFER",         "!",   NULL, 0x28},
-    {0x20, "DECOMMISSION",        "W",   "usrSRx", 0x04},
-    {0x21, "ACTIVATE",            "W",   "usrSR",  0x08},
-    {0x22, "DEACTIVATE",          "W",   "usrSRx", 0x04},
-    {0x23, "GUEST_STATUS",        "W",   "usrSRx", 0x0d},
-    {0x24, "COPY",                "W",   "rS",     0x18},
-    {0x25, "ACTIVATE_EX",         "W",   "usrSR",  0x18},
-    {0x30, "LAUNCH_START",        "IW",  NULL, 0x24},
-    {0x31, "LAUNCH_UPDATE_DATA",  "W",   "u",   0x14},
-    {0x32, "LAUNCH_UPDATE_VMSA",  "W",   "u",   0x14},
-    {0x33, "LAUNCH_MEASURE",      "W",   "u",   0x14},
-    {0x34, "LAUNCH_SECRET",       "W",   "s",   0x34},
-    {0x35, "LAUNCH_FINISH",       "W",   "s",   0x04},
-    {0x36, "ATTESTATION",         "W",   "srS", 0x24},
-    {0x40, "SEND_START",          "W",   "r",   0x44},
-    {0x41, "SEND_UPDATE_DATA",    "W",   "S",   0x34},
-    {0x42, "SEND_UPDATE_VMSA",    "W",   "S",   0x34},
-    {0x43, "SEND_FINISH",         "W",   "S",   0x04},
-    {0x44, "SEND_CANCEL",         "W",   "S",   0x04},
-    {0x50, "RECEIVE_START",       "IW",  NULL,  0x24},
-    {0x51, "RECEIVE_UPDATE_DATA", "W",   "R",   0x34},
-    {0x52, "RECEIVE_UPDATE_VMSA", "W",   "R",   0x34},
-    {0x53, "RECEIVE_FINISH",      "W",   "R",   0x04},
-    {0x60, "DBG_DECRYPT",         "W",   "usrSR", 0x1c},
-    {0x61, "DBG_ENCRYPT",         "W",   "usrSR", 0x1c},
-    {0x70, "SWAP_OUT",            "!",   "",    0x28},
-    {0x71, "SWAP_IN",             "!",   "",    0x20},
+    {0x01, "INIT",                "U",   NULL, 0x14, SEV_STATUS_SUCCESS},
+    {0x02, "SHUTDOWN",            "UIW", NULL, 0, SEV_STATUS_SUCCESS},
+    {0x03, "PLATFORM_RESET",      "U",   NULL, 0, SEV_STATUS_SUCCESS},
+    {0x04, "PLATFORM_STATUS",     "UIW", NULL, 0x0c, SEV_STATUS_SUCCESS},
+    {0x05, "PEK_GEN",             "I",   NULL, 0, SEV_STATUS_SUCCESS},
+    {0x06, "PEK_CSR",             "IW",  NULL, 0x0c, SEV_STATUS_INVALID_LENGTH},
+    {0x07, "PEK_CERT_IMPORT",     "I",   NULL, 0x1c, SEV_STATUS_INVALID_LENGTH},
+    {0x08, "PDH_CERT_EXPORT",     "IW",  NULL, 0x1c, SEV_STATUS_INVALID_LENGTH},
+    {0x09, "PDH_GEN",             "IW",  NULL, 0, SEV_STATUS_SUCCESS},
+    {0x0a, "DF_FLUSH",            "IW",  NULL, 0, SEV_STATUS_SUCCESS},
+    {0x0b, "DOWNLOAD_FIRMWARE",   "U",   NULL, 0x0c, SEV_STATUS_INVALID_LENGTH},
+    {0x0c, "GET_ID",              "UIW", NULL, 0x0c, SEV_STATUS_INVALID_LENGTH},
+    {0x0d, "INIT_EX",             "U",   NULL, 0x24, SEV_STATUS_INVALID_LENGTH},
+    {0x0e, "NOP",                 "UIW", NULL, 0, SEV_STATUS_SUCCESS},
+    {0x0f, "RING_BUFFER",         "!",   NULL, 0x28, SEV_STATUS_UNSUPPORTED},
+    {0x20, "DECOMMISSION",        "W",   "usrSRx", 0x04, SEV_STATUS_SUCCESS},
+    {0x21, "ACTIVATE",            "W",   "usrSR",  0x08, SEV_STATUS_INVALID_ASID},
+    {0x22, "DEACTIVATE",          "W",   "usrSRx", 0x04, SEV_STATUS_INACTIVE},
+    {0x23, "GUEST_STATUS",        "W",   "usrSRx", 0x0d, SEV_STATUS_SUCCESS},
+    {0x24, "COPY",                "W",   "rS",     0x18, SEV_STATUS_INVALID_LENGTH},
+    {0x25, "ACTIVATE_EX",         "W",   "usrSR",  0x18, SEV_STATUS_INVALID_ASID},
+    {0x30, "LAUNCH_START",        "IW",  NULL, 0x24, SEV_STATUS_SUCCESS},
+    {0x31, "LAUNCH_UPDATE_DATA",  "W",   "u",   0x14, SEV_STATUS_INVALID_LENGTH},
+    {0x32, "LAUNCH_UPDATE_VMSA",  "W",   "u",   0x14, SEV_STATUS_INVALID_LENGTH},
+    {0x33, "LAUNCH_MEASURE",      "W",   "u",   0x14, SEV_STATUS_INVALID_LENGTH},
+    {0x34, "LAUNCH_SECRET",       "W",   "s",   0x34, SEV_STATUS_INVALID_LENGTH},
+    {0x35, "LAUNCH_FINISH",       "W",   "s",   0x04, SEV_STATUS_SUCCESS},
+    {0x36, "ATTESTATION",         "W",   "srS", 0x24, SEV_STATUS_INVALID_LENGTH},
+    {0x40, "SEND_START",          "W",   "r",   0x44, SEV_STATUS_INVALID_LENGTH},
+    {0x41, "SEND_UPDATE_DATA",    "W",   "S",   0x34, SEV_STATUS_INVALID_LENGTH},
+    {0x42, "SEND_UPDATE_VMSA",    "W",   "S",   0x34, SEV_STATUS_INVALID_LENGTH},
+    {0x43, "SEND_FINISH",         "W",   "S",   0x04, SEV_STATUS_SUCCESS},
+    {0x44, "SEND_CANCEL",         "W",   "S",   0x04, SEV_STATUS_SUCCESS},
+    {0x50, "RECEIVE_START",       "IW",  NULL,  0x24, SEV_STATUS_INVALID_LENGTH},
+    {0x51, "RECEIVE_UPDATE_DATA", "W",   "R",   0x34, SEV_STATUS_INVALID_LENGTH},
+    {0x52, "RECEIVE_UPDATE_VMSA", "W",   "R",   0x34, SEV_STATUS_INVALID_LENGTH},
+    {0x53, "RECEIVE_FINISH",      "W",   "R",   0x04, SEV_STATUS_SUCCESS},
+    {0x60, "DBG_DECRYPT",         "W",   "usrSR", 0x1c, SEV_STATUS_INVALID_LENGTH},
+    {0x61, "DBG_ENCRYPT",         "W",   "usrSR", 0x1c, SEV_STATUS_INVALID_LENGTH},
+    {0x70, "SWAP_OUT",            "!",   "",    0x28, SEV_STATUS_UNSUPPORTED},
+    {0x71, "SWAP_IN",             "!",   "",    0x20, SEV_STATUS_UNSUPPORTED},
 };
 
 static const struct { char letter; enum sev_gstate state; } guest_letters[] = {
@@ -133,8 +136,9 @@ static void check_platform_state(const struct expectation *x, char letter)
         assert_int_equal(rig_pstate(&r), letter == 'U'   ? SEV_PSTATE_UNINIT
                                          : letter == 'I' ? SEV_PSTATE_INIT
                                                          : SEV_PSTATE_WORKING);
-    } else {
-        assert_int_not_equal(status, SEV_STATUS_INVALID_PLATFORM_STATE);
+    } else { /* WORKING by a guest in LUPDATE */
+        bool fits = !x->guest || strchr(x->guest, 'u');
+        assert_int_equal(status, fits ? x->answer : SEV_STATUS_INVALID_GUEST_STATE);
     }
     rig_destroy(&r);
 }
@@ -188,8 +192,7 @@ static void check_guest_state(const struct expectation *x, char letter, enum sev
         assert_rule(&r, "rule=\"not allowed in guest state");
         assert_int_equal(rig_gstate(&r, handle), state);
     } else {
-        assert_int_not_equal(status, SEV_STATUS_INVALID_GUEST_STATE);
-        assert_int_not_equal(status, SEV_STATUS_INVALID_GUEST);
+        assert_int_equal(status, x->answer);
     }
     rig_destroy(&r);
 }
