@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # fetch-oracles.sh OUT: downloads what the interoperability tests compare with into OUT/oracles: Debian's OVMF image of
 # this release, and ovmf-amdsev from Debian testing (a private view of that suite; the system's own sources stay
-# untouched). What cannot be had is left out with a word; its tests are then skipped.
+# untouched); builds the Rust tools and the Go verifier there, where cargo and go are installed. What cannot be had is
+# left out with a word; its tests are then skipped.
 set -eu
 out=$1/oracles
-mkdir -p "$out"
+mkdir -p "$out/bin"
 out=$(cd "$out" && pwd)
+interop=$(cd "$(dirname "$0")/../tests/interop" && pwd)
+limit=${BUILD_SECONDS:-600} # for each build
 
 fetch() { # package, file in it, apt options...
     package=$1 file=$2
@@ -35,4 +38,45 @@ if [ ! -f "$out/OVMF.amdsev.fd" ]; then
     fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd "$@"
     rm -rf "$view"
 fi
-ls "$out"
+# Unmodified tools of crates.io, built without debug information. They link the system's OpenSSL.
+export CARGO_TARGET_DIR="$out/target" OPENSSL_NO_VENDOR=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_QUIET=true
+without() { echo "fetch-oracles: $1 is not to be had today: $2" >&2; }
+
+crate() { # name, version
+    case $("$out/bin/$1" --version 2>/dev/null) in *"$2"*) return 0 ;; esac
+    command -v cargo >/dev/null || { without "$1 $2" "no cargo" && return 0; }
+    echo "building $1 $2"
+    timeout "$limit" cargo install --locked --debug --force --root "$out" "$1@$2" >"$out/$1.log" 2>&1 ||
+        without "$1 $2" "$(tail -n 1 "$out/$1.log")"
+}
+crate snpguest 0.11.0
+crate snphost 0.9.0
+crate sevctl 0.6.2
+
+# A program of ours around the unmodified sev crate, and one around the unmodified go-sev-guest.
+if command -v cargo >/dev/null; then
+    mkdir -p "$out/sev_crate/src"
+    cmp -s "$interop/sev_crate.rs" "$out/sev_crate/src/main.rs" || cp "$interop/sev_crate.rs" "$out/sev_crate/src/main.rs"
+    cat >"$out/sev_crate/Cargo.toml" <<'END'
+[package]
+name = "sev_crate"
+version = "0.1.0"
+edition = "2021"
+
+[dependencies]
+sev = { version = "=8.0.0", default-features = false, features = ["sev", "snp", "openssl"] }
+base64 = "0.22"
+hex = "0.4"
+END
+    timeout "$limit" cargo build --manifest-path "$out/sev_crate/Cargo.toml" >"$out/sev_crate.log" 2>&1 &&
+        cp "$out/target/debug/sev_crate" "$out/bin/" || without "the sev crate 8.0.0" "$(tail -n 1 "$out/sev_crate.log")"
+else
+    without "the sev crate 8.0.0" "no cargo"
+fi
+if command -v go >/dev/null; then
+    (cd "$interop/go" && timeout "$limit" go build -o "$out/bin/go_verifier" .) >"$out/go.log" 2>&1 ||
+        without go-sev-guest "$(tail -n 1 "$out/go.log")"
+else
+    without go-sev-guest "no go"
+fi
+ls "$out" "$out/bin"

@@ -58,7 +58,7 @@
     X(MODE,        "mode",          true,  "MODE    sev, sev-es or snp (sev)") \
     X(VCPUS,       "vcpus",         true,  "NUMBER  sev-es, snp: virtual processors (1)") \
     X(VCPU_TYPE,   "vcpu-type",     true,  "NAME    QEMU's CPU model, or CPUID 1 EAX as number") \
-    X(VMM_TYPE,    "vmm-type",      true,  "NAME    qemu, qemu-old, ec2, ec2-old, gce, krun") \
+    X(VMM_TYPE,    "vmm-type",      true,  "NAME    qemu, qemu-old, ec2, ec2-old, gce, krun, krun-old") \
     X(FEATURES,    "guest-features", true, "NUMBER  SEV_FEATURES (snp: 1, sev-es: 0)") \
     X(IMAGE_HASH,  "ovmf-hash",     true,  "HEX     snp: digest after the flash image's pages") \
     X(IMAGE_ONLY,  "ovmf-only",     false, "        snp: stop there and print that digest") \

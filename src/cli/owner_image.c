@@ -163,7 +163,8 @@ static int parse_processor(const char *const *options, struct measure_descriptio
         return -1;
     if (vmm && !measure_vmm_by_name(vmm, &d->vmm))
         return error_set(e, ERROR_USAGE,
-                         "--vmm-type '%s': qemu, qemu-old, ec2, ec2-old, gce or krun", vmm);
+                         "--vmm-type '%s': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old",
+                         vmm);
     d->vcpus = (u32)vcpus;
     if (!type) {
         if (d->vmm <= MEASURE_VMM_QEMU_OLD && !d->image_only)

@@ -28,7 +28,8 @@ static inline size_t measure_digest_size(enum measure_mode mode)
     X(EC2,      "ec2",      "Amazon EC2; the CPUID page is last") \
     X(EC2_OLD,  "ec2-old",  "the same with RDX zero, as virtee's calculator has it") \
     X(GCE,      "gce",      "Google Compute Engine; SEC memory is unmeasured") \
-    X(KRUN,     "krun",     "libkrun")
+    X(KRUN,     "krun",     "libkrun") \
+    X(KRUN_OLD, "krun-old", "the same without its registers, as virtee's SNP calculator has it")
 // clang-format on
 
 #define MEASURE_ENUM_VMM(id, name, help) MEASURE_VMM_##id,

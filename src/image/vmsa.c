@@ -16,19 +16,21 @@ struct flavour {
     u64 pat;
     u32 mxcsr;
     u16 fcw;
-    u64 rsi, stack; /* RSI; RSP and RBP */
+    u64 rsi, stack; /* of the first: RSI; RSP and RBP */
+    u32 ap_start;   /* where the others start, in real mode; 0: at the firmware's reset address */
 };
 
 #define PAT_RESET 0x0007040600070406ull
 
 // clang-format off
 static const struct flavour flavours[MEASURE_VMM_COUNT] = {
-    [MEASURE_VMM_QEMU]     = {0x9b, 0x93, 0x8b, 0x9b, true,  0,     PAT_RESET,  0x1f80, 0x37f, 0,      0},
-    [MEASURE_VMM_QEMU_OLD] = {0x9b, 0x93, 0x8b, 0x9b, true,  0,     PAT_RESET,  0,      0,     0,      0},
-    [MEASURE_VMM_EC2]      = {0x9a, 0x92, 0x83, 0x9b, false, 0x600, PAT_RESET,  0,      0,     0,      0},
-    [MEASURE_VMM_EC2_OLD]  = {0x9a, 0x92, 0x83, 0x9b, false, 0,     PAT_RESET,  0,      0,     0,      0},
-    [MEASURE_VMM_GCE]      = {0x9b, 0x93, 0x8b, 0x9b, false, 0x600, 0x00070106, 0,      0,     0,      0},
-    [MEASURE_VMM_KRUN]     = {0x9a, 0x92, 0x83, 0x9a, false, 0,     PAT_RESET,  0,      0,     0x7000, 0x8ff0},
+    [MEASURE_VMM_QEMU]     = {0x9b, 0x93, 0x8b, 0x9b, true,  0,     PAT_RESET,  0x1f80, 0x37f, 0,      0,      0},
+    [MEASURE_VMM_QEMU_OLD] = {0x9b, 0x93, 0x8b, 0x9b, true,  0,     PAT_RESET,  0,      0,     0,      0,      0},
+    [MEASURE_VMM_EC2]      = {0x9a, 0x92, 0x83, 0x9b, false, 0x600, PAT_RESET,  0,      0,     0,      0,      0},
+    [MEASURE_VMM_EC2_OLD]  = {0x9a, 0x92, 0x83, 0x9b, false, 0,     PAT_RESET,  0,      0,     0,      0,      0},
+    [MEASURE_VMM_GCE]      = {0x9b, 0x93, 0x8b, 0x9b, false, 0x600, 0x00070106, 0,      0,     0,      0,      0},
+    [MEASURE_VMM_KRUN]     = {0x9a, 0x92, 0x83, 0x9a, false, 0,     PAT_RESET,  0,      0,     0x7000, 0x8ff0, 0x91000},
+    [MEASURE_VMM_KRUN_OLD] = {0x9a, 0x92, 0x83, 0x9a, false, 0,     PAT_RESET,  0,      0,     0,      0,      0},
 };
 
 #define VMM_NAME(id, name, help) [MEASURE_VMM_##id] = name,
@@ -55,6 +57,8 @@ static const struct {
     {"EPYC-Genoa",    25, 17, 0},
     {"EPYC-Genoa-v1", 25, 17, 0},
     {"EPYC-Turin",    26, 0,  0},
+    {"EPYC-Turin-v1", 26, 0,  0},
+    {"EPYC-Turin-v2", 26, 0,  0},
 };
 // clang-format on
 
@@ -98,13 +102,14 @@ const char *measure_signature_name(size_t n)
 void measure_vmsa(enum measure_vmm vmm, u32 eip, u32 signature, u64 features, struct vmsa *out)
 {
     const struct flavour *f = &flavours[vmm];
+    const bool first = eip == BSP_EIP;
     const struct vmcb_segment data = {.attributes = 0x93, .limit = 0xffff},
                               table = {.limit = 0xffff};
     memset(out, 0, sizeof *out);
     out->es = out->ss = out->ds = out->fs = out->gs = data;
     out->ss.attributes = f->ss;
     out->cs = (struct vmcb_segment){.selector = 0xf000,
-                                    .attributes = eip == BSP_EIP ? f->cs : f->ap_cs,
+                                    .attributes = first ? f->cs : f->ap_cs,
                                     .limit = 0xffff,
                                     .base = eip & 0xffff0000};
     out->gdtr = out->idtr = out->ldtr = out->tr = table;
@@ -119,8 +124,14 @@ void measure_vmsa(enum measure_vmm vmm, u32 eip, u32 signature, u64 features, st
     out->rip = eip & 0xffff;
     out->g_pat = f->pat;
     out->rdx = f->rdx_is_cpu ? signature : f->rdx;
-    out->rsi = f->rsi;
-    out->rsp = out->rbp = f->stack;
+    if (first) {
+        out->rsi = f->rsi;
+        out->rsp = out->rbp = f->stack;
+    } else if (f->ap_start) {
+        out->cs.selector = (u16)(f->ap_start >> 4);
+        out->cs.base = f->ap_start;
+        out->rip = 0;
+    }
     out->sev_features = features;
     out->xcr0 = 1;
     out->mxcsr = f->mxcsr;

@@ -338,7 +338,7 @@ static void launches_that_make_no_sense_are_refused(void **state)
         {"measure --mode sev-es --firmware image",
          "--mode sev-es needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into RDX"},
         {"measure " ES "image --vmm-type xen",
-         "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce or krun"},
+         "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old"},
         {"measure --mode snp --kernel image", "--mode snp needs --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --ovmf-hash 12",
          "--ovmf-hash '12': 96 hexadecimal digits"},

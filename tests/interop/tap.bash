@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by the scripts of this folder: TAP lines, a work folder, tools of Rust. $softsev, $out and $work are set after it.
+softsev=${SOFTSEV:?the softsev program}
+out=${OUT:?a folder for what is fetched}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0 failed=0
+
+result() { # NAME STATUS LOG: one line
+    number=$((number + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $number - $1"
+    else
+        echo "not ok $number - $1"
+        head -n 30 <<<"$3" | sed 's/^/#   /'
+        failed=1
+    fi
+}
+
+check() { # NAME COMMAND...: succeeds
+    local name=$1 log
+    shift
+    log=$("$@" 2>&1)
+    result "$name" $? "$log"
+}
+
+refuses() { # NAME WORDS COMMAND...: fails, and says WORDS (an extended regular expression)
+    local name=$1 words=$2 log status
+    shift 2
+    log=$("$@" 2>&1)
+    status=$?
+    [ "$status" -ne 0 ] && grep -qE "$words" <<<"$log"
+    result "$name" $? "exit code $status, should say '$words':
+$log"
+}
+
+says() { # NAME WORDS COMMAND...: succeeds, and says WORDS
+    local name=$1 words=$2 log status
+    shift 2
+    log=$("$@" 2>&1)
+    status=$?
+    [ "$status" -eq 0 ] && grep -qE "$words" <<<"$log"
+    result "$name" $? "exit code $status, should say '$words':
+$log"
+}
+
+equal() { # NAME OURS THEIRS
+    [ -n "$2" ] && [ "$2" = "$3" ]
+    result "$1" $? "ours   $2
+theirs $3"
+}
+
+skip() { # NAME WHY
+    number=$((number + 1))
+    echo "ok $number - $1 # skip $2"
+}
+
+skip_all() { # WHY: the tool cannot be had
+    echo "1..0 # skip $1"
+    exit 77
+}
+
+tool() { # NAME: its path, as tools/fetch-oracles.sh has built it; skips the script if that could not be
+    local path=$out/oracles/bin/$1
+    [ -x "$path" ] || return 1
+    echo "$path"
+}
+
+finish() {
+    echo "1..$number"
+    exit "$failed"
+}
