@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A manufacturer in software: two RSA keys, their certificates,
- * and the signature on a chip's CEK. */
-#include "authority/authority.h"
+/* A manufacturer in software: its RSA keys, their certificates in AMD's binary form, and the signature on a chip's CEK. */
+#include "authority/internal.h"
 
 #include "base/bytes.h"
 
 #include <stdlib.h>
-
-struct authority {
-    struct rsa_private *ark_key, *ask_key;
-    struct amd_chain chain;
-};
 
 /* A key's id: who it is in letters, then what tells it from the next one's. Eleven letters,
  * five bytes. */
@@ -40,6 +34,24 @@ static bool make_certificates(struct crypto *c, struct authority *a)
            amd_cert_sign(c, &a->chain.ask, a->ark_key);
 }
 
+/* What derives from the ARK's private key: the salts' key, and the ASVK where no file has it. */
+static bool derive(struct authority *a)
+{
+    u8 der[4096], secret[32], seed[32];
+    size_t size = crypto_rsa_export(a->ark_key, der, sizeof der);
+    crypto_sha256(der, size, secret);
+    crypto_sev_kdf(secret, sizeof secret, "softsev-authority-salts", NULL, 0, a->salt_key,
+                   sizeof a->salt_key);
+    crypto_sev_kdf(secret, sizeof secret, "softsev-authority-asvk", NULL, 0, seed, sizeof seed);
+    a->salts = size ? crypto_create(seed, sizeof seed) : NULL;
+    if (a->salts && !a->asvk_key)
+        a->asvk_key = crypto_rsa_generate(a->salts, a->chain.ark.header.modulus_bits);
+    crypto_wipe(der, sizeof der);
+    crypto_wipe(secret, sizeof secret);
+    crypto_wipe(seed, sizeof seed);
+    return a->salts && a->asvk_key;
+}
+
 struct authority *authority_create(struct crypto *c, u32 bits)
 {
     struct authority *a = calloc(1, sizeof *a);
@@ -47,7 +59,7 @@ struct authority *authority_create(struct crypto *c, u32 bits)
         return NULL;
     a->ark_key = crypto_rsa_generate(c, bits);
     a->ask_key = crypto_rsa_generate(c, bits);
-    if (!a->ark_key || !a->ask_key || !make_certificates(c, a)) {
+    if (!a->ark_key || !a->ask_key || !make_certificates(c, a) || !derive(a)) {
         authority_free(a);
         return NULL;
     }
@@ -60,15 +72,20 @@ void authority_free(struct authority *a)
         return;
     crypto_rsa_free(a->ark_key);
     crypto_rsa_free(a->ask_key);
+    crypto_rsa_free(a->asvk_key);
+    crypto_destroy(a->salts);
+    crypto_wipe(a, sizeof *a);
     free(a);
 }
 
 /*
- * Exported: magic, version, then four items, each a size and that many bytes: the ARK's and the
- * ASK's private key (PKCS#8), the ASK's and the ARK's certificate.
+ * Exported: magic, version, then items, each a size and that many bytes: the ARK's and the ASK's private key (PKCS#8),
+ * the ASK's and the ARK's certificate, and from version 2 on the ASVK's private key. A file of version 1 is taken too:
+ * its ASVK derives from the ARK's key, as a new one does.
  */
-#define EXPORT_MAGIC   0x4854554156455353ull /* "SSEVAUTH" */
-#define EXPORT_VERSION 1u
+#define EXPORT_MAGIC        0x4854554156455353ull /* "SSEVAUTH" */
+#define EXPORT_VERSION      2u
+#define EXPORT_WITHOUT_ASVK 1u
 
 static void write_key(struct writer *w, const struct rsa_private *key)
 {
@@ -94,6 +111,7 @@ size_t authority_export(const struct authority *a, void *out, size_t size)
     write_key(&w, a->ask_key);
     write_cert(&w, &a->chain.ask);
     write_cert(&w, &a->chain.ark);
+    write_key(&w, a->asvk_key);
     return w.bad ? 0 : w.at;
 }
 
@@ -125,10 +143,10 @@ static int read_authority(struct reader *r, struct authority *a, struct error *e
     if (read_u64(r) != EXPORT_MAGIC)
         return error_set(e, ERROR_STATE, "not an authority's file");
     u32 version = read_u32(r);
-    if (version != EXPORT_VERSION)
+    if (version != EXPORT_VERSION && version != EXPORT_WITHOUT_ASVK)
         return error_set(e, ERROR_STATE,
-                         "an authority's file of version %u; this program knows version %u",
-                         version, EXPORT_VERSION);
+                         "an authority's file of version %u; this program knows versions %u and %u",
+                         version, EXPORT_WITHOUT_ASVK, EXPORT_VERSION);
     a->ark_key = read_key(r);
     a->ask_key = read_key(r);
     if (!a->ark_key || !a->ask_key)
@@ -138,6 +156,9 @@ static int read_authority(struct reader *r, struct authority *a, struct error *e
         v = (struct cert_verdict){.subject = "ARK", .check = read_cert(r, &a->chain.ark)};
     if (cert_verdict_error(&v, ERROR_STATE, e))
         return -1;
+    a->older = version == EXPORT_WITHOUT_ASVK;
+    if (!a->older && !(a->asvk_key = read_key(r)))
+        return error_set(e, ERROR_STATE, "a private key does not parse");
     if (r->bad || reader_left(r))
         return error_set(e, ERROR_STATE, "cut short, or bytes left over");
     v = chain_verify_root(&a->chain);
@@ -145,7 +166,7 @@ static int read_authority(struct reader *r, struct authority *a, struct error *e
         return -1;
     if (!key_is(a->ark_key, &a->chain.ark) || !key_is(a->ask_key, &a->chain.ask))
         return error_set(e, ERROR_STATE, "keys and certificates do not belong together");
-    return 0;
+    return derive(a) ? 0 : error_set(e, ERROR_INTERNAL, "the ASVK cannot be made");
 }
 
 struct authority *authority_import(const void *data, size_t size, struct error *e)
@@ -159,6 +180,11 @@ struct authority *authority_import(const void *data, size_t size, struct error *
         a = NULL;
     }
     return a;
+}
+
+bool authority_is_older(const struct authority *a)
+{
+    return a->older;
 }
 
 const struct amd_chain *authority_chain(const struct authority *a)

@@ -36,22 +36,30 @@ static int open_fuses(struct cli_state *s, struct crypto *c, const void *seed, s
     return cli_state_write(s, STATE_FUSES, out->fuses, sizeof out->fuses, e);
 }
 
+/* The keys in today's form, which an older one's file gets. */
+static int keep_authority(struct cli_state *s, const struct authority *a, struct error *e)
+{
+    u8 keys[AUTHORITY_EXPORT_MAX];
+    size_t size = authority_export(a, keys, sizeof keys);
+    int result = size ? cli_state_write(s, STATE_AUTHORITY, keys, size, e)
+                      : error_set(e, ERROR_INTERNAL, "the authority's keys do not fit their file");
+    crypto_wipe(keys, sizeof keys);
+    return result;
+}
+
 static struct authority *make_authority(struct cli_state *s, struct crypto *c,
                                         void (*progress)(const char *what), struct error *e)
 {
     if (progress)
-        progress(
-            "making the manufacturer's keys (ARK, ASK: RSA 4096), once: this takes a few seconds");
-    u8 keys[AUTHORITY_EXPORT_MAX];
+        progress("making the manufacturer's keys (ARK, ASK, ASVK: RSA 4096), once: this takes a "
+                 "few seconds");
     struct authority *a = authority_create(c, AUTHORITY_BITS_DEFAULT);
-    size_t size = a ? authority_export(a, keys, sizeof keys) : 0;
-    if (!size)
+    if (!a)
         error_set(e, ERROR_INTERNAL, "OpenSSL cannot make the manufacturer's keys");
-    if (!size || cli_state_write(s, STATE_AUTHORITY, keys, size, e)) {
+    if (a && keep_authority(s, a, e)) {
         authority_free(a);
         a = NULL;
     }
-    crypto_wipe(keys, sizeof keys);
     return a;
 }
 
@@ -70,6 +78,10 @@ static struct authority *open_authority(struct cli_state *s, struct crypto *c,
     if (!a)
         error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s",
                   why.text);
+    if (a && authority_is_older(a) && keep_authority(s, a, e)) {
+        authority_free(a);
+        a = NULL;
+    }
     return a;
 }
 

@@ -41,6 +41,12 @@ void crypto_destroy(struct crypto *c)
     free(c);
 }
 
+void crypto_reseed(struct crypto *c, const void *seed, size_t seed_size)
+{
+    must(c->randomness != NULL);
+    seeded_provider_seed(c->randomness, seed, seed_size);
+}
+
 void crypto_random(struct crypto *c, void *out, size_t size)
 {
     must(RAND_priv_bytes_ex(c->library, out, size, 0) == 1);

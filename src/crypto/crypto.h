@@ -22,6 +22,8 @@ struct crypto *crypto_create(const void *seed, size_t seed_size);
 void crypto_destroy(struct crypto *c);
 void crypto_random(struct crypto *c, void *out, size_t size);
 struct random_source crypto_random_source(struct crypto *c);
+/* Starts the random bytes of a context that was made with a seed over, from another one. */
+void crypto_reseed(struct crypto *c, const void *seed, size_t seed_size);
 
 void crypto_wipe(void *secret, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */
@@ -171,5 +173,59 @@ int crypto_certificate_extension(const struct crypto_certificate *c, const char 
                                  const u8 **data, size_t *size);
 /* Returns the size; 0 if it does not fit. */
 size_t crypto_certificate_der(const struct crypto_certificate *c, void *out, size_t size);
+
+/* --- X.509 certificates and revocation lists, made ------------------------------------------------- */
+
+/* In this order; what is NULL is left out. The country is a PrintableString, the others UTF8Strings. */
+struct x509_name {
+    const char *unit, *country, *locality, *state, *organization, *common;
+};
+
+struct x509_extension {
+    const char *oid; /* "2.5.29.15" */
+    bool critical;
+    const void *value; /* what is in extnValue, as it is */
+    size_t size;
+};
+
+/* Signed with RSASSA-PSS: SHA-384, MGF1 with SHA-384, a salt of 48 bytes, all three explicit [snp 8.1]. */
+struct x509_certificate {
+    u64 serial;
+    struct x509_name issuer, subject;
+    s64 not_before, not_after;    /* Unix time, from 1970 to the end of 9999 */
+    const struct rsa_public *rsa; /* the subject's key: this, or if it is NULL */
+    const struct ec_public *ec;   /* this one on P-384 */
+    const struct x509_extension *extensions;
+    size_t extension_count;
+};
+
+struct x509_list {
+    struct x509_name issuer;
+    s64 this_update, next_update; /* Unix time */
+    const u64 *revoked;           /* serial numbers, revoked at this_update */
+    size_t revoked_count;
+    const struct x509_extension *extensions;
+    size_t extension_count;
+};
+
+/* Who signs. The salt of a signature is a function of `salt_key` and of what is signed, so that the same certificate
+ * made again is the same to the byte. */
+struct x509_signer {
+    struct crypto *crypto; /* made with a seed; it is seeded anew for each signature */
+    const u8 *salt_key;    /* 32 bytes, a secret as the key itself */
+    const struct rsa_private *key;
+    bool trailer; /* PSS parameters with the trailer field, although 1 is its default */
+};
+
+/* DER into `out`; return its size, 0 if it does not fit, a time is out of range or OpenSSL refuses. */
+size_t crypto_x509_certificate(const struct x509_signer *signer,
+                               const struct x509_certificate *what, void *out, size_t size);
+size_t crypto_x509_list(const struct x509_signer *signer, const struct x509_list *what, void *out,
+                        size_t size);
+/* A key's identifier: SHA-1 of its BIT STRING [RFC 5280 4.2.1.2]. */
+void crypto_x509_key_id(const struct rsa_public *key, u8 id[20]);
+
+/* DER as PEM: `label` is "CERTIFICATE", "X509 CRL", ... Returns its size (no NUL is written), 0 if it does not fit. */
+size_t crypto_pem(const char *label, const void *der, size_t der_size, char *out, size_t size);
 
 #endif

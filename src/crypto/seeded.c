@@ -173,4 +173,5 @@ void seeded_provider_seed(OSSL_PROVIDER *provider, const void *seed, size_t size
 {
     struct seeded *s = OSSL_PROVIDER_get0_provider_ctx(provider);
     crypto_sha256(seed, size, s->key);
+    s->next_block = 0;
 }

@@ -102,14 +102,23 @@ static void damaged_files_are_refused(void **state)
         assert_null(authority_import(file, cut, &e));
         assert_int_equal(e.code, ERROR_STATE);
     }
-    file[size - 1] ^= 1; /* the ARK's signature */
+    size_t asvk = 12;
+    for (int i = 0; i < 4; i++)
+        asvk += 4 + load_le32(file + asvk);
+    file[asvk + 4] ^= 1;
+    e = (struct error){.code = ERROR_NONE};
+    assert_null(authority_import(file, size, &e));
+    assert_string_equal(e.text, "a private key does not parse");
+    file[asvk + 4] ^= 1;
+    file[asvk - 1] ^= 1; /* the ARK's signature */
     e = (struct error){.code = ERROR_NONE};
     assert_null(authority_import(file, size, &e));
     assert_string_equal(e.text, "ARK certificate, signed by itself: signature does not verify");
     file[8]++;
     e = (struct error){.code = ERROR_NONE};
     assert_null(authority_import(file, size, &e));
-    assert_string_equal(e.text, "an authority's file of version 2; this program knows version 1");
+    assert_string_equal(e.text,
+                        "an authority's file of version 3; this program knows versions 1 and 2");
 }
 
 static void only_two_sizes_of_keys(void **state)

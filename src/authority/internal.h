@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the authority room's files share. */
+#ifndef SOFTSEV_AUTHORITY_INTERNAL_H
+#define SOFTSEV_AUTHORITY_INTERNAL_H
+
+#include "authority/authority.h"
+
+struct authority {
+    struct rsa_private *ark_key, *ask_key, *asvk_key;
+    struct amd_chain chain;
+    bool older;           /* its export had no ASVK */
+    struct crypto *salts; /* of X.509 signatures; see struct x509_signer */
+    u8 salt_key[32];
+};
+
+#endif
