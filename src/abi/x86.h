@@ -168,6 +168,7 @@ enum vector {
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du
 
+#define SYSCFG_MFDM        BIT(19)
 #define SYSCFG_MEM_ENCRYPT BIT(23)
 #define SYSCFG_SNP_EN      BIT(24)
 #define SYSCFG_VMPL_EN     BIT(25)

@@ -118,7 +118,7 @@ static int measure_plan(const struct image_plan *plan, struct owner_contribution
         measure_piece(&plan->pieces[i], "DATA", all, out);
     for (u32 i = 0; all && i < plan->vmsa_count; i++) {
         const u8 *bytes = (const u8 *)plan->vmsas[i];
-        measure_piece(&(struct image_piece){"VMSA", 0, PAGE_SIZE, bytes, PAGE_SIZE}, "VMSA", all,
+        measure_piece(&(struct image_piece){"VMSA", 0, PAGE_SIZE, bytes, PAGE_SIZE, 0}, "VMSA", all,
                       out);
     }
     crypto_sha256_free(all);

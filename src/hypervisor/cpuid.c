@@ -51,15 +51,17 @@ static void leaf_kvm(u32 leaf, u32 out[4])
     }
 }
 
-/* SEV: bit 1; SEV-ES: bit 3; bit 10 spares the guest cache flushes; where the C-bit is. */
+/* SEV: bit 1; SEV-ES: bit 3; SNP: bit 4; bit 10, and EBX 31, spare the guest cache flushes; where the C-bit
+ * is. */
 static void leaf_sev(struct vcpu *c, u32 out[4])
 {
     u32 where = out[1] & 0xfff;
     memset(out, 0, 4 * sizeof out[0]);
     if (c->vm->config.plan->mode == IMAGE_NONE)
         return;
-    out[0] = (u32)(BIT(1) | BIT(10) | (vm_is_es(c->vm) ? BIT(3) : 0));
-    out[1] = where;
+    out[0] =
+        (u32)(BIT(1) | BIT(10) | (vm_is_es(c->vm) ? BIT(3) : 0) | (vm_is_snp(c->vm) ? BIT(4) : 0));
+    out[1] = where | (vm_is_snp(c->vm) ? 1u << 31 : 0);
 }
 
 void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])

@@ -37,6 +37,19 @@ u64 frames_take_chunk(struct frames *f)
     return FRAME_NONE;
 }
 
+u64 frames_take_top(struct frames *f, u64 chunks)
+{
+    u64 run = 0;
+    for (u64 i = f->chunks; i-- > 0;) {
+        run = f->state[i] == CHUNK_FREE ? run + 1 : 0;
+        if (run == chunks) {
+            memset(f->state + i, CHUNK_WHOLE, chunks);
+            return i * CHUNK_SIZE;
+        }
+    }
+    return FRAME_NONE;
+}
+
 void frames_give_chunk(struct frames *f, u64 spa)
 {
     f->state[spa / CHUNK_SIZE] = CHUNK_FREE;

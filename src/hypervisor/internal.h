@@ -4,6 +4,7 @@
 #define SOFTSEV_HYPERVISOR_INTERNAL_H
 
 #include "abi/ghcb.h"
+#include "abi/rmp.h"
 #include "abi/vmcb.h"
 #include "abi/x86.h"
 #include "device/bus.h"
@@ -41,6 +42,7 @@ struct frames {
 bool frames_create(struct frames *f, u64 memory_size);
 void frames_destroy(struct frames *f);
 u64 frames_take_chunk(struct frames *f);            /* SPA, or FRAME_NONE */
+u64 frames_take_top(struct frames *f, u64 chunks);  /* contiguous, as high as there are any */
 u64 frames_take_pages(struct frames *f, u32 count); /* contiguous, up to 64; SPA or FRAME_NONE */
 void frames_give_chunk(struct frames *f, u64 spa);
 void frames_give_pages(struct frames *f, u64 spa, u32 count);
@@ -48,20 +50,22 @@ u64 frames_free_bytes(const struct frames *f); /* in whole chunks */
 
 /* --- npt.c: nested page tables ---------------------------------------------------------------- */
 
-#define NPT_PAGES_MAX                                                                              \
-    1100 /* root, upper tables and one directory a GiB for 512 GiB and the window */
+#define NPT_PAGES 1100u /* root, upper tables and one directory a GiB for 512 GiB and the window */
 
 struct npt {
-    u64 root; /* SPA */
-    u64 pages[NPT_PAGES_MAX];
-    u32 page_count;
+    u64 root;   /* SPA */
+    u64 *pages; /* SPAs of all tables */
+    u32 page_count, page_max;
 };
 
-bool npt_create(struct npt *n, struct host *host, struct frames *frames);
+/* For a guest of `chunks` times 2 MiB, each of which may be split. */
+bool npt_create(struct npt *n, struct host *host, struct frames *frames, u64 chunks);
 /* Maps 2 MiB at a guest address; false: no memory for tables. */
 bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
 /* Accesses to these 2 MiB fault as device accesses that the guest resolves itself (#VC). */
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
+/* 2 MiB that are mapped become 512 leaves of 4 KiB; nothing if they are that already. */
+bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 void npt_destroy(struct npt *n, struct frames *frames);
 
 /* --- The VM ----------------------------------------------------------------------------------- */
@@ -113,9 +117,30 @@ struct board {
     u64 dma_page;
 };
 
+/* SNP: what the RMP says of a 4 KiB page of a guest's memory; kept beside it, as every host does. */
+enum vm_page {
+    VM_PAGE_HOST,    /* the hypervisor's: shared */
+    VM_PAGE_PRIVATE, /* assigned to the guest, an entry of its own */
+    VM_PAGE_LARGE,   /* assigned to the guest as part of 2 MiB */
+};
+
+struct vm_snp {
+    u64 gctx_spa;    /* context page; 0: none */
+    bool created;    /* it is one: GCTX_CREATE succeeded */
+    u64 message_spa; /* a page for requests, then one, always Firmware, for answers; 0: none */
+    u64 secrets_gpa; /* the page the firmware put the guest's keys into; 0: none */
+    u8 *pages;       /* enum vm_page of each 4 KiB of RAM and flash, in the order of `chunks` */
+    u8 *split;       /* per chunk: nested tables have leaves of 4 KiB */
+    u64 flash_gpa;   /* where the chunks behind RAM's are */
+    u64 flash_chunks;
+    u64 vmsas[IMAGE_VMSAS_MAX]; /* SPA of those that are launched */
+    u32 vmsa_count;
+};
+
 struct vm {
     struct hypervisor *hv;
     struct vm_config config;
+    struct vm_snp snp;
     enum vm_state state;
     char reason[200];
     u32 debug_exit_code;
@@ -140,6 +165,10 @@ struct hypervisor {
     struct frames frames;
     u64 command_spa; /* the mailbox's buffer, and what its pointers point at */
     u64 tmr_spa;     /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
+    bool snp;        /* SNP_INIT_EX ran */
+    u64 snp_spa;     /* four pages: SNP's commands, what they point at, an answer; 0: none */
+    u64 rmp_spa;     /* the table, in chunks of its own */
+    u64 rmp_chunks;
     struct vm *vms[VMS_MAX];
     u32 vm_count;
     struct vcpu *loaded[CORES_MAX]; /* whose registers each core holds */
@@ -147,6 +176,7 @@ struct hypervisor {
     u32 asid_first, asid_last; /* for guests without SEV-ES; those with it have the ones below */
 };
 
+u64 vm_chunk(const struct vm *vm, u64 gpa); /* index in `chunks`; FRAME_NONE: no RAM there */
 /* Guest address to the host's; 0 bytes left: no RAM there. `left` is what remains of the 2 MiB. */
 u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left);
 bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size);
@@ -168,7 +198,8 @@ u64 vcpu_get(struct vcpu *c, u32 reg);
 void vcpu_set(struct vcpu *c, u32 reg, u64 value);
 void vcpu_advance(struct vcpu *c, u64 next_rip); /* past the instruction that exited */
 void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code);
-bool vm_is_es(const struct vm *vm);
+bool vm_is_es(const struct vm *vm); /* its registers are its own: SEV-ES and SNP */
+bool vm_is_snp(const struct vm *vm);
 
 /* --- exits.c, and what it leans on ------------------------------------------------------------ */
 
@@ -240,5 +271,41 @@ int psp_check(u32 status, u32 command, struct error *error); /* 0, or -1 and the
 int psp_flush(struct hypervisor *hv, struct error *error);   /* WBINVD everywhere, DF_FLUSH */
 /* SPA of the area that command buffers point at: seven pages. */
 u64 psp_data(const struct hypervisor *hv, size_t offset);
+
+/* --- snp_platform.c: pages that change hands between host and firmware --------------------------- */
+
+/* Hypervisor pages to Firmware ones and back, in pieces of 2 MiB where they fit. False: the RMP says no. */
+bool snp_pages_give(struct hypervisor *hv, u64 spa, u64 size);
+bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size);
+u32 snp_rmpupdate(struct hypervisor *hv, u64 spa, struct rmp_update state); /* enum rmp_result */
+const char *snp_rmp_result_name(u32 result);
+u64 snp_data(const struct hypervisor *hv,
+             u32 page); /* pages 0 and 1: read by commands; 2: an answer */
+int psp_snp_shutdown(struct hypervisor *hv, struct error *error); /* nothing if SNP is not on */
+int psp_snp_flush(struct hypervisor *hv, struct error *error); /* WBINVD everywhere, SNP_DF_FLUSH */
+
+/* --- snp_launch.c, snp_cpuid.c --------------------------------------------------------------------- */
+
+struct snp_cpuid_page;
+void snp_launch_undo(struct vm *vm); /* DECOMMISSION, its pages the host's again */
+/* What CPUID answers this guest, as a page of its own. */
+void snp_cpuid_fill(struct vm *vm, struct snp_cpuid_page *out);
+
+/* --- snp_page.c: pages that change hands between host and guest ----------------------------------- */
+
+bool snp_pages_create(struct vm *vm);  /* all of them the host's */
+void snp_pages_destroy(struct vm *vm); /* and back to the host */
+/* The page in `vm->snp.pages`; 0 of `left` pages: no memory there. */
+u64 snp_page_index(const struct vm *vm, u64 gpa, u64 *left);
+/* Whether all 2 MiB at a 2 MiB-aligned guest address are in one state. */
+bool snp_region_is(const struct vm *vm, u64 gpa, enum vm_page state);
+/* Host to Pre-Guest, for the launch, and back where the launch does not take it. Gives an enum rmp_result. */
+u32 snp_page_offer(struct vm *vm, u64 gpa, bool large);
+void snp_page_withdraw(struct vm *vm, u64 gpa, bool large);
+/* Page state changes of a guest: 4 KiB, or 2 MiB at once. False: no such memory, or the RMP says no. */
+bool snp_page_private(struct vm *vm, u64 gpa, bool large);
+bool snp_page_shared(struct vm *vm, u64 gpa, bool large);
+/* 2 MiB become 512 pages in RMP and nested tables. */
+bool snp_page_smash(struct vm *vm, u64 gpa);
 
 #endif

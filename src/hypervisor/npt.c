@@ -3,8 +3,11 @@
  * Nested page tables: four levels in the host's own format, RAM in 2 MiB leaves, everything else
  * absent, so that it exits as a nested page fault and goes to the devices [APM2 15.25]. Every entry
  * needs U=1: a nested walk is a user access. A SEV-ES guest must decode its device accesses itself:
- * a leaf with a reserved bit makes them #VC [cpu 6.2].
+ * a leaf with a reserved bit makes them #VC [cpu 6.2]. An SNP guest's leaves must have the size of its RMP
+ * entries [cpu 8.4]: 2 MiB are split where it has pages of 4 KiB.
  */
+#include <stdlib.h>
+
 #include "hypervisor/internal.h"
 
 #define NPT_ENTRY (PTE_P | PTE_RW | PTE_US)
@@ -14,7 +17,7 @@
 static u64 npt_table(struct npt *n, struct host *host, struct frames *frames)
 {
     static const u8 zeros[PAGE_SIZE];
-    if (n->page_count == NPT_PAGES_MAX)
+    if (n->page_count == n->page_max)
         return FRAME_NONE;
     u64 spa = frames_take_pages(frames, 1);
     if (spa == FRAME_NONE || !host_write(host, spa, zeros, sizeof zeros))
@@ -23,10 +26,12 @@ static u64 npt_table(struct npt *n, struct host *host, struct frames *frames)
     return spa;
 }
 
-bool npt_create(struct npt *n, struct host *host, struct frames *frames)
+bool npt_create(struct npt *n, struct host *host, struct frames *frames, u64 chunks)
 {
     n->page_count = 0;
-    n->root = npt_table(n, host, frames);
+    n->page_max = NPT_PAGES + (u32)chunks;
+    n->pages = calloc(n->page_max, sizeof *n->pages);
+    n->root = n->pages ? npt_table(n, host, frames) : FRAME_NONE;
     return n->root != FRAME_NONE;
 }
 
@@ -45,15 +50,19 @@ static u64 npt_below(struct npt *n, struct host *host, struct frames *frames, u6
     return spa;
 }
 
-static bool npt_set_leaf(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 leaf)
+/* SPA of the entry for 2 MiB. */
+static u64 npt_entry(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
 {
     u64 table = n->root;
-    for (u32 shift = 39; shift > 21; shift -= 9) {
+    for (u32 shift = 39; shift > 21 && table != FRAME_NONE; shift -= 9)
         table = npt_below(n, host, frames, table + (gpa >> shift & 511) * 8);
-        if (table == FRAME_NONE)
-            return false;
-    }
-    return host_write(host, table + (gpa >> 21 & 511) * 8, &leaf, sizeof leaf);
+    return table == FRAME_NONE ? FRAME_NONE : table + (gpa >> 21 & 511) * 8;
+}
+
+static bool npt_set_leaf(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 leaf)
+{
+    u64 entry = npt_entry(n, host, frames, gpa);
+    return entry != FRAME_NONE && host_write(host, entry, &leaf, sizeof leaf);
 }
 
 bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
@@ -66,9 +75,28 @@ bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 
     return npt_set_leaf(n, host, frames, gpa, NPT_RSV | NPT_ENTRY | NPT_DONE | PTE_PS);
 }
 
+bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
+{
+    u64 entry_spa = npt_entry(n, host, frames, gpa), entry = 0, leaves[512];
+    if (entry_spa == FRAME_NONE || !host_read(host, entry_spa, &entry, sizeof entry) ||
+        !(entry & PTE_P))
+        return false;
+    if (!(entry & PTE_PS))
+        return true;
+    u64 table = npt_table(n, host, frames);
+    if (table == FRAME_NONE)
+        return false;
+    for (u64 i = 0; i < ARRAY_SIZE(leaves); i++)
+        leaves[i] = (entry & ~PTE_PS) + i * PAGE_SIZE;
+    entry = table | NPT_ENTRY | PTE_A;
+    return host_write(host, table, leaves, sizeof leaves) &&
+           host_write(host, entry_spa, &entry, sizeof entry);
+}
+
 void npt_destroy(struct npt *n, struct frames *frames)
 {
     for (u32 i = 0; i < n->page_count; i++)
         frames_give_pages(frames, n->pages[i], 1);
-    n->page_count = 0;
+    free(n->pages);
+    *n = (struct npt){.root = FRAME_NONE};
 }

@@ -4,21 +4,70 @@
  * commands that host software issues [sev 1, 4].
  */
 #include "abi/sev.h"
+#include "abi/snp.h"
 #include "hypervisor/internal.h"
+
+#define COMMAND_PAGES 8u /* the buffer, and what psp_data gives */
 
 u64 psp_data(const struct hypervisor *hv, size_t offset)
 {
     return hv->command_spa + PAGE_SIZE + offset;
 }
 
+/* What a legacy command writes of a guest's memory, in place; size 0: nothing. */
+static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
+{
+    struct sev_launch_range range;
+    struct sev_packet packet;
+    *size = 0;
+    if (command == SEV_CMD_LAUNCH_UPDATE_DATA || command == SEV_CMD_LAUNCH_UPDATE_VMSA) {
+        memcpy(&range, buffer, sizeof range);
+        *size = range.len;
+        return range.paddr;
+    }
+    if (command == SEV_CMD_LAUNCH_SECRET) {
+        memcpy(&packet, buffer, sizeof packet);
+        *size = packet.guest_len;
+        return packet.guest_paddr;
+    }
+    return 0;
+}
+
+static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer, size_t size)
+{
+    if (size && !host_write(hv->host, spa, buffer, size))
+        return SEV_STATUS_INVALID_ADDRESS;
+    u32 status = host_mailbox(hv->host, command, size ? spa : 0);
+    if (size)
+        host_read(hv->host, spa, buffer, size);
+    return status;
+}
+
+/* While SNP is on, legacy commands write to Firmware pages only: they are lent for the time of the command
+ * [snp 2.2]. SNP's own take their buffer from any page. */
+static u32 psp_legacy(struct hypervisor *hv, u32 command, void *buffer, size_t size)
+{
+    u64 guest_size, guest = psp_guest_range(command, buffer, &guest_size);
+    u64 own_size = (u64)COMMAND_PAGES * PAGE_SIZE;
+    if (!host_write(hv->host, hv->command_spa, buffer, size) ||
+        !snp_pages_give(hv, hv->command_spa, own_size))
+        return SEV_STATUS_INVALID_PAGE_STATE;
+    u32 status = SEV_STATUS_INVALID_PAGE_STATE;
+    if (snp_pages_give(hv, guest, guest_size)) {
+        status = host_mailbox(hv->host, command, hv->command_spa);
+        host_read(hv->host, hv->command_spa, buffer, size);
+        snp_pages_take(hv, guest, guest_size);
+    }
+    snp_pages_take(hv, hv->command_spa, own_size);
+    return status;
+}
+
 u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size)
 {
-    if (size && !host_write(hv->host, hv->command_spa, buffer, size))
-        return SEV_STATUS_INVALID_ADDRESS;
-    u32 status = host_mailbox(hv->host, command, size ? hv->command_spa : 0);
-    if (size)
-        host_read(hv->host, hv->command_spa, buffer, size);
-    return status;
+    bool legacy = command < SEV_CMD_SNP_INIT;
+    if (legacy && hv->snp && size)
+        return psp_legacy(hv, command, buffer, size);
+    return psp_mailbox(hv, command, legacy ? hv->command_spa : hv->snp_spa, buffer, size);
 }
 
 /* 0 on success; otherwise the error says which command and which status. */
@@ -27,7 +76,9 @@ int psp_check(u32 status, u32 command, struct error *error)
     if (status == SEV_STATUS_SUCCESS)
         return 0;
     enum error_code code = status == SEV_STATUS_SECURE_DATA_INVALID ? ERROR_STATE : ERROR_FIRMWARE;
-    return error_set(error, code, "the firmware refused %s: %s (%02Xh)", sev_command_name(command),
+    return error_set(error, code, "the firmware refused %s: %s (%02Xh)",
+                     command < SEV_CMD_SNP_INIT ? sev_command_name(command)
+                                                : snp_command_name(command),
                      sev_status_name(status), status);
 }
 
@@ -46,16 +97,19 @@ int psp_flush(struct hypervisor *hv, struct error *error)
     return psp_run(hv, SEV_CMD_DF_FLUSH, NULL, 0, error);
 }
 
-/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that. */
+/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that. Under
+ * SNP it is all of a chunk, and Firmware pages [snp 2.2]. */
 static int psp_take_tmr(struct hypervisor *hv, struct sev_init *init, struct error *error)
 {
     if (hv->tmr_spa == FRAME_NONE)
         hv->tmr_spa = frames_take_chunk(&hv->frames);
     if (hv->tmr_spa == FRAME_NONE)
         return error_set(error, ERROR_MEMORY, "hypervisor: no memory for the firmware's TMR");
+    if (hv->snp && !snp_pages_give(hv, hv->tmr_spa, CHUNK_SIZE))
+        return error_set(error, ERROR_INTERNAL, "hypervisor: the RMP keeps the TMR's pages");
     init->options = SEV_OPTIONS_ES;
     init->tmr_paddr = hv->tmr_spa;
-    init->tmr_len = (u32)SEV_TMR_SIZE;
+    init->tmr_len = (u32)(hv->snp ? CHUNK_SIZE : SEV_TMR_SIZE);
     return 0;
 }
 
@@ -81,10 +135,12 @@ int platform_shutdown(struct hypervisor *hv, struct error *error)
 {
     if (psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error))
         return -1;
+    if (hv->tmr_spa != FRAME_NONE && hv->snp)
+        snp_pages_take(hv, hv->tmr_spa, CHUNK_SIZE);
     if (hv->tmr_spa != FRAME_NONE)
         frames_give_chunk(&hv->frames, hv->tmr_spa);
     hv->tmr_spa = FRAME_NONE;
-    return 0;
+    return psp_snp_shutdown(hv, error);
 }
 
 int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error)

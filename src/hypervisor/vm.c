@@ -71,18 +71,23 @@ void hypervisor_destroy(struct hypervisor *hv)
 
 /* --- Guest memory as the host reaches it ------------------------------------------------------ */
 
-u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left)
+u64 vm_chunk(const struct vm *vm, u64 gpa)
 {
     u64 low = min_u64(vm->chunk_count * CHUNK_SIZE, BOARD_LOW_RAM_END), offset = gpa;
-    *left = 0;
+    if (gpa < GIB(4) && gpa >= vm->snp.flash_gpa && vm->snp.flash_chunks)
+        return vm->chunk_count + (gpa - vm->snp.flash_gpa) / CHUNK_SIZE;
     if (gpa >= BOARD_HIGH_RAM)
         offset = gpa - BOARD_HIGH_RAM + BOARD_LOW_RAM_END;
     else if (gpa >= low)
         return FRAME_NONE;
-    if (offset / CHUNK_SIZE >= vm->chunk_count)
-        return FRAME_NONE;
-    *left = CHUNK_SIZE - offset % CHUNK_SIZE;
-    return vm->chunks[offset / CHUNK_SIZE] + offset % CHUNK_SIZE;
+    return offset / CHUNK_SIZE < vm->chunk_count ? offset / CHUNK_SIZE : FRAME_NONE;
+}
+
+u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left)
+{
+    u64 chunk = vm_chunk(vm, gpa);
+    *left = chunk == FRAME_NONE ? 0 : CHUNK_SIZE - gpa % CHUNK_SIZE;
+    return chunk == FRAME_NONE ? FRAME_NONE : vm->chunks[chunk] + gpa % CHUNK_SIZE;
 }
 
 static bool vm_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, size_t size,
@@ -122,11 +127,30 @@ bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size)
 
 /* --- Making and ending a VM ------------------------------------------------------------------- */
 
+/* A flash image ends at 4 GiB and has memory of its own. */
+static int vm_take_flash(struct vm *vm, struct error *error)
+{
+    const struct image_plan *plan = vm->config.plan;
+    vm->snp.flash_gpa = ALIGN_DOWN(plan->flash_gpa, CHUNK_SIZE);
+    for (u64 gpa = vm->snp.flash_gpa; plan->flash_size && gpa < GIB(4); gpa += CHUNK_SIZE) {
+        u64 spa = frames_take_chunk(&vm->hv->frames);
+        if (spa == FRAME_NONE)
+            return error_set(error, ERROR_MEMORY, "%s: no memory for its flash image",
+                             vm->config.name);
+        vm->chunks[vm->chunk_count + vm->snp.flash_chunks++] = spa;
+        if (!npt_map(&vm->npt, vm->hv->host, &vm->hv->frames, gpa, spa))
+            return error_set(error, ERROR_MEMORY, "%s: no memory for nested page tables",
+                             vm->config.name);
+    }
+    return 0;
+}
+
 static int vm_take_memory(struct vm *vm, struct error *error)
 {
     u64 want = vm->config.plan->memory_size / CHUNK_SIZE;
-    vm->chunks = calloc(want, sizeof *vm->chunks);
-    if (!vm->chunks || !npt_create(&vm->npt, vm->hv->host, &vm->hv->frames))
+    u64 all = want + vm->config.plan->flash_size / CHUNK_SIZE + 1;
+    vm->chunks = calloc(all, sizeof *vm->chunks);
+    if (!vm->chunks || !npt_create(&vm->npt, vm->hv->host, &vm->hv->frames, all))
         return error_set(error, ERROR_MEMORY, "%s: no memory for its tables", vm->config.name);
     if (frames_free_bytes(&vm->hv->frames) < vm->config.plan->memory_size)
         return error_set(
@@ -145,21 +169,31 @@ static int vm_take_memory(struct vm *vm, struct error *error)
             return error_set(error, ERROR_MEMORY, "%s: no memory for nested page tables",
                              vm->config.name);
     }
-    return 0;
+    if (vm_take_flash(vm, error))
+        return -1;
+    return vm_is_snp(vm) && !snp_pages_create(vm)
+               ? error_set(error, ERROR_MEMORY, "%s: no memory for its page states",
+                           vm->config.name)
+               : 0;
 }
 
 bool vm_is_es(const struct vm *vm)
 {
-    return vm->config.plan->mode == IMAGE_SEV_ES;
+    return vm->config.plan->mode >= IMAGE_SEV_ES;
 }
 
-/* SEV-ES guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on [sev 5.3]. A
+bool vm_is_snp(const struct vm *vm)
+{
+    return vm->config.plan->mode == IMAGE_SEV_SNP;
+}
+
+/* SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on [sev 5.3]. A
  * plain guest takes one that no SEV guest may have, as long as there are any. */
 static int vm_take_asid(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
     enum image_mode mode = vm->config.plan->mode;
-    bool low = mode == IMAGE_SEV_ES || (mode == IMAGE_NONE && hv->asid_first > 1);
+    bool low = mode >= IMAGE_SEV_ES || (mode == IMAGE_NONE && hv->asid_first > 1);
     u32 first = low ? 1 : hv->asid_first;
     u32 last = low ? hv->asid_first - 1 : hv->asid_last;
     for (u32 asid = first; asid <= last; asid++) {
@@ -204,7 +238,7 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     }
     vm->hv = hv;
     vm->config = *config;
-    if (!config->plan->runnable)
+    if (!config->plan->runnable && !vm_is_snp(vm))
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
     else if (!vm_take_cores(vm, error) && !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&
              !board_create(vm, error)) {
@@ -224,9 +258,11 @@ void vm_destroy(struct vm *vm)
         return;
     struct hypervisor *hv = vm->hv;
     launch_undo(vm);
+    snp_launch_undo(vm);
+    snp_pages_destroy(vm);
     vcpus_destroy(vm);
     npt_destroy(&vm->npt, &hv->frames);
-    for (u64 i = 0; i < vm->chunk_count; i++)
+    for (u64 i = 0; i < vm->chunk_count + vm->snp.flash_chunks; i++)
         frames_give_chunk(&hv->frames, vm->chunks[i]);
     for (u32 i = 0; i < hv->vm_count; i++) {
         if (hv->vms[i] == vm) {

@@ -47,6 +47,7 @@ struct image_piece {
     u64 size;         /* bytes, a multiple of 16 */
     const u8 *data;   /* into the description's files or owned by the plan */
     u64 data_size;
+    u32 page_type; /* SNP: enum snp_page_type; 0: NORMAL. SECRETS and CPUID pages come without data */
 };
 
 #define IMAGE_PIECES_MAX 48

@@ -127,7 +127,7 @@ static int ovmf_add_hashes(struct image_plan *plan, const struct image_descripti
         return -1;
     ovmf_hash_table(&d->kernel, &d->initrd, d->command_line, table);
     plan->pieces[plan->piece_count++] = (struct image_piece){
-        "kernel_hashes", base, OVMF_HASH_TABLE_SIZE, table, OVMF_HASH_TABLE_SIZE};
+        "kernel_hashes", base, OVMF_HASH_TABLE_SIZE, table, OVMF_HASH_TABLE_SIZE, 0};
     return 0;
 }
 
@@ -149,7 +149,7 @@ int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct
     plan->flash_size = file->size;
     plan->flash_gpa = GIB(4) - file->size;
     plan->pieces[plan->piece_count++] =
-        (struct image_piece){"flash", plan->flash_gpa, file->size, file->data, file->size};
+        (struct image_piece){"flash", plan->flash_gpa, file->size, file->data, file->size, 0};
     if (!d->kernel_hashes)
         return 0;
     if (!d->kernel.data)

@@ -46,7 +46,7 @@ static int setup(void **state)
     assert_non_null(b->hv);
     b->plan = (struct image_plan){
         .memory_size = GUEST_MEMORY, .mode = IMAGE_SEV_ES, .runnable = true, .vmsa_count = 1};
-    b->plan.pieces[0] = (struct image_piece){"piece", MIB(4), PAGE_SIZE, b->bytes, PAGE_SIZE};
+    b->plan.pieces[0] = (struct image_piece){"piece", MIB(4), PAGE_SIZE, b->bytes, PAGE_SIZE, 0};
     b->plan.piece_count = 1;
     memset(b->bytes, 0x11, sizeof b->bytes);
     memset(&b->vmsa, 0x22, sizeof b->vmsa);

@@ -8,7 +8,9 @@
 
 #include <stdlib.h>
 
+#include "abi/rmp.h"
 #include "abi/sev.h"
+#include "abi/snp.h"
 #include "hypervisor/internal.h"
 
 #define HOST_MEMORY       MIB(32)
@@ -30,7 +32,10 @@ struct host {
     /* The next VMRUN: changes the VMCB as a guest would. */
     void (*guest)(struct host *h, struct vmcb *vmcb);
     u32 vmruns;
-    struct vmcb seen; /* as it was at VMRUN */
+    struct vmcb seen;                               /* as it was at VMRUN */
+    struct rmp_update rmp[HOST_MEMORY / PAGE_SIZE]; /* a large page has one entry, its first */
+    u32 rmpupdates, psmashes;
+    u32 guest_status; /* what SNP_GUEST_REQUEST comes back with */
 };
 
 /* --- host.h, in arrays ------------------------------------------------------------------------ */
@@ -171,6 +176,47 @@ void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
         out[2] = 4;
 }
 
+/* Of the rules only those that its tests need: sizes agree, and what is somebody's is not given to another. */
+u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state)
+{
+    (void)core;
+    u64 page = spa / PAGE_SIZE, pages = state->page_size ? 512 : 1;
+    if (spa % (pages * PAGE_SIZE) || spa >= HOST_MEMORY)
+        return RMP_FAIL_INPUT;
+    for (u64 i = 0; i < pages; i++)
+        if (h->rmp[page + i].assigned && (i || h->rmp[page].page_size != state->page_size))
+            return RMP_FAIL_OVERLAP;
+    if (h->rmp[page - page % 512].page_size && page % 512)
+        return RMP_FAIL_OVERLAP;
+    h->rmp[page] = *state;
+    if (!state->assigned)
+        h->rmp[page] = (struct rmp_update){0};
+    h->rmpupdates++;
+    return RMP_SUCCESS;
+}
+
+u32 host_psmash(struct host *h, u32 core, u64 spa)
+{
+    (void)core;
+    u64 page = spa / PAGE_SIZE;
+    if (spa % RMP_LARGE_SIZE || !h->rmp[page].page_size)
+        return RMP_FAIL_NOT_LARGE;
+    h->rmp[page].page_size = 0;
+    for (u64 i = 1; i < 512; i++) {
+        h->rmp[page + i] = h->rmp[page];
+        h->rmp[page + i].gpa += i * PAGE_SIZE;
+    }
+    h->psmashes++;
+    return RMP_SUCCESS;
+}
+
+u32 host_rmpread(struct host *h, u32 core, u64 spa, struct rmp_update *out)
+{
+    (void)core;
+    *out = h->rmp[spa / PAGE_SIZE];
+    return RMP_SUCCESS;
+}
+
 u64 host_time_ns(const struct host *h)
 {
     return h->now;
@@ -199,6 +245,8 @@ u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
         h->commands[h->command_count++] = command;
     if (command == h->refuse)
         return SEV_STATUS_POLICY_FAILURE;
+    if (command == SEV_CMD_SNP_GUEST_REQUEST)
+        return h->guest_status;
     if (command == SEV_CMD_LAUNCH_START)
         store_le32(buffer, HOST_GUEST_HANDLE);
     if (command == SEV_CMD_LAUNCH_UPDATE_DATA || command == SEV_CMD_LAUNCH_UPDATE_VMSA) {

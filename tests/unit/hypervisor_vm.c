@@ -44,9 +44,9 @@ static int setup(void **state)
         b->bytes[i] = (u8)(i * 7 + i / 256);
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .mode = IMAGE_SEV, .runnable = true};
     /* One piece across the boundary of two chunks, one whose end is zeros. */
-    b->plan.pieces[0] =
-        (struct image_piece){"first", MIB(2) - PAGE_SIZE, 3 * PAGE_SIZE, b->bytes, sizeof b->bytes};
-    b->plan.pieces[1] = (struct image_piece){"second", MIB(4), 2 * PAGE_SIZE, b->bytes, 100};
+    b->plan.pieces[0] = (struct image_piece){"first",  MIB(2) - PAGE_SIZE, 3 * PAGE_SIZE,
+                                             b->bytes, sizeof b->bytes,    0};
+    b->plan.pieces[1] = (struct image_piece){"second", MIB(4), 2 * PAGE_SIZE, b->bytes, 100, 0};
     b->plan.piece_count = 2;
     b->plan.registers.rip = 0x1000;
     b->plan.registers.efer = EFER_SVME | EFER_LME | EFER_LMA;

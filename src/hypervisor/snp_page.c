@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which pages of an SNP guest are its own and which the host's: RMPUPDATE and PSMASH, the nested tables whose
+ * leaves must have the size of the RMP's entries, and a note of each page beside them [snp 4.4; cpu 8.2, 8.4].
+ */
+#include <stdlib.h>
+
+#include "hypervisor/internal.h"
+
+#define CHUNK_PAGES (CHUNK_SIZE / PAGE_SIZE)
+
+static u64 all_chunks(const struct vm *vm)
+{
+    return vm->chunk_count + vm->snp.flash_chunks;
+}
+
+bool snp_pages_create(struct vm *vm)
+{
+    vm->snp.pages = calloc(all_chunks(vm), CHUNK_PAGES);
+    vm->snp.split = calloc(all_chunks(vm), 1);
+    return vm->snp.pages && vm->snp.split;
+}
+
+u64 snp_page_index(const struct vm *vm, u64 gpa, u64 *left)
+{
+    u64 chunk = vm_chunk(vm, gpa), page = gpa % CHUNK_SIZE / PAGE_SIZE;
+    *left = chunk == FRAME_NONE ? 0 : CHUNK_PAGES - page;
+    return chunk == FRAME_NONE ? 0 : chunk * CHUNK_PAGES + page;
+}
+
+bool snp_region_is(const struct vm *vm, u64 gpa, enum vm_page state)
+{
+    u64 left, index = snp_page_index(vm, gpa, &left);
+    if (left != CHUNK_PAGES)
+        return false;
+    for (u64 i = 0; i < CHUNK_PAGES; i++)
+        if (vm->snp.pages[index + i] != state)
+            return false;
+    return true;
+}
+
+/* --- Nested tables and RMP together ---------------------------------------------------------------- */
+
+static bool split_tables(struct vm *vm, u64 gpa)
+{
+    u8 *split = &vm->snp.split[vm_chunk(vm, gpa)];
+    if (!*split && !npt_split(&vm->npt, vm->hv->host, &vm->hv->frames, ALIGN_DOWN(gpa, CHUNK_SIZE)))
+        return false;
+    *split = 1;
+    return true;
+}
+
+bool snp_page_smash(struct vm *vm, u64 gpa)
+{
+    u64 left, region = ALIGN_DOWN(gpa, CHUNK_SIZE), index = snp_page_index(vm, region, &left);
+    if (!left)
+        return false;
+    if (vm->snp.pages[index] == VM_PAGE_LARGE) {
+        if (host_psmash(vm->hv->host, 0, vm_spa(vm, region, &left)) != RMP_SUCCESS)
+            return false;
+        memset(vm->snp.pages + index, VM_PAGE_PRIVATE, CHUNK_PAGES);
+    }
+    return split_tables(vm, gpa);
+}
+
+/* One RMPUPDATE, and the notes on what it covers. */
+static u32 change(struct vm *vm, u64 gpa, bool large, bool immutable, enum vm_page to)
+{
+    u64 left, spa = vm_spa(vm, gpa, &left), index = snp_page_index(vm, gpa, &left);
+    bool assign = to != VM_PAGE_HOST;
+    struct rmp_update state = {
+        .gpa = assign ? ALIGN_DOWN(gpa, PAGE_SIZE) : 0,
+        .assigned = assign,
+        .page_size = large,
+        .immutable = immutable,
+        .asid = assign ? vm->asid : 0,
+    };
+    if (!left || (large && left != CHUNK_PAGES))
+        return RMP_FAIL_INPUT;
+    u32 result = snp_rmpupdate(vm->hv, ALIGN_DOWN(spa, PAGE_SIZE), state);
+    if (result == RMP_SUCCESS)
+        memset(vm->snp.pages + index, (int)to, large ? CHUNK_PAGES : 1);
+    return result;
+}
+
+u32 snp_page_offer(struct vm *vm, u64 gpa, bool large)
+{
+    if (!large && !split_tables(vm, gpa))
+        return RMP_FAIL_INPUT;
+    return change(vm, gpa, large, true, large ? VM_PAGE_LARGE : VM_PAGE_PRIVATE);
+}
+
+void snp_page_withdraw(struct vm *vm, u64 gpa, bool large)
+{
+    u64 left, spa = vm_spa(vm, gpa, &left), index = snp_page_index(vm, gpa, &left);
+    snp_pages_take(vm->hv, spa, large ? CHUNK_SIZE : PAGE_SIZE);
+    memset(vm->snp.pages + index, VM_PAGE_HOST, large ? CHUNK_PAGES : 1);
+}
+
+/* 2 MiB as 512 pages: so the nested tables have them, or some are in the state already. */
+static bool each_page(struct vm *vm, u64 gpa, bool (*one)(struct vm *, u64, bool))
+{
+    bool ok = true;
+    for (u64 at = 0; ok && at < CHUNK_SIZE; at += PAGE_SIZE)
+        ok = one(vm, gpa + at, false);
+    return ok;
+}
+
+bool snp_page_private(struct vm *vm, u64 gpa, bool large)
+{
+    u64 left, index = snp_page_index(vm, gpa, &left);
+    if (!left || (large && left != CHUNK_PAGES))
+        return false;
+    if (large && !vm->snp.split[index / CHUNK_PAGES] && snp_region_is(vm, gpa, VM_PAGE_HOST))
+        return change(vm, gpa, true, false, VM_PAGE_LARGE) == RMP_SUCCESS;
+    if (large && !snp_region_is(vm, gpa, VM_PAGE_LARGE))
+        return each_page(vm, gpa, snp_page_private);
+    if (vm->snp.pages[index] != VM_PAGE_HOST)
+        return true;
+    return split_tables(vm, gpa) && change(vm, gpa, false, false, VM_PAGE_PRIVATE) == RMP_SUCCESS;
+}
+
+bool snp_page_shared(struct vm *vm, u64 gpa, bool large)
+{
+    u64 left, index = snp_page_index(vm, gpa, &left);
+    if (!left || (large && left != CHUNK_PAGES))
+        return false;
+    if (large && snp_region_is(vm, gpa, VM_PAGE_LARGE))
+        return change(vm, gpa, true, false, VM_PAGE_HOST) == RMP_SUCCESS;
+    if (large)
+        return each_page(vm, gpa, snp_page_shared);
+    if (vm->snp.pages[index] == VM_PAGE_HOST)
+        return true;
+    return snp_page_smash(vm, gpa) && change(vm, gpa, false, false, VM_PAGE_HOST) == RMP_SUCCESS;
+}
+
+/* --- The end ---------------------------------------------------------------------------------------- */
+
+/* What a guest leaves behind is ciphertext under a key that nobody has. */
+void snp_pages_destroy(struct vm *vm)
+{
+    for (u64 i = 0; vm->snp.pages && i < all_chunks(vm) * CHUNK_PAGES;) {
+        bool large = i % CHUNK_PAGES == 0 && vm->snp.pages[i] == VM_PAGE_LARGE;
+        u64 spa = vm->chunks[i / CHUNK_PAGES] + i % CHUNK_PAGES * PAGE_SIZE;
+        if (vm->snp.pages[i] != VM_PAGE_HOST)
+            snp_rmpupdate(vm->hv, spa, (struct rmp_update){.page_size = large});
+        i += large ? CHUNK_PAGES : 1;
+    }
+    free(vm->snp.pages);
+    free(vm->snp.split);
+    vm->snp.pages = vm->snp.split = NULL;
+}
