@@ -210,7 +210,8 @@ static int measure_flash(const char *const *options, const struct guest *g,
         return error_set(e, ERROR_USAGE, "--dump is for --mode sev");
     if (parse_processor(options, &d, e))
         return -1;
-    return measure_launch(&d, &(struct measure_sink){collect, out}, out->digest, e);
+    return measure_launch(&d, &(struct measure_sink){.record = collect, .context = out},
+                          out->digest, e);
 }
 
 /* --- Any --------------------------------------------------------------------------------------------- */

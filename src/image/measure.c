@@ -17,6 +17,7 @@ struct measurement {
     const struct measure_sink *sink;
     struct crypto_sha256 *stream; /* SEV, SEV-ES */
     u8 digest[SNP_DIGEST_SIZE];   /* SNP */
+    bool stopped;                 /* by the sink */
 };
 
 static void report(const struct measurement *m, struct measure_record *r)
@@ -74,6 +75,9 @@ static void chain_page(struct measurement *m, const struct page *p)
     memcpy(r.contents, info.contents, sizeof info.contents);
     memcpy(r.digest, m->digest, sizeof m->digest);
     report(m, &r);
+    const struct measure_page page = {p->name, p->type, p->gpa, p->data};
+    if (m->sink && m->sink->page && !m->stopped)
+        m->stopped = !m->sink->page(m->sink->context, &page);
 }
 
 static void chain_unread(struct measurement *m, struct page p, u64 size)
@@ -237,7 +241,10 @@ static int measure_chain(struct measurement *m, struct error *error)
         chain_image(m);
     if (m->d->image_only)
         return 0;
-    return chain_sections(m, false, error) ? -1 : add_processors(m, error);
+    if (chain_sections(m, false, error) || add_processors(m, error))
+        return -1;
+    return m->stopped ? error_set(error, ERROR_INTERNAL, "image: the walk of the launch was ended")
+                      : 0;
 }
 
 int measure_launch(const struct measure_description *d, const struct measure_sink *sink,

@@ -75,14 +75,29 @@ struct measure_record {
     u8 digest[MEASURE_DIGEST_MAX];   /* of the launch so far */
 };
 
+/* SNP: a page as it is launched. A VMSA has address SNP_VMSA_GPA. */
+struct measure_page {
+    const char *name; /* as in the record */
+    u32 type;         /* enum snp_page_type */
+    u64 gpa;
+    const void *data; /* PAGE_SIZE bytes, good until the function returns; NULL: none, or zeros */
+};
+
 struct measure_sink {
     void (*record)(void *context, const struct measure_record *record); /* NULL: nobody looks */
     void *context;
+    bool (*page)(void *context, const struct measure_page *page); /* NULL; false ends the walk */
 };
 
 /* -1 and an error: the image has not the tables that are needed, or they are wrong. */
 int measure_launch(const struct measure_description *d, const struct measure_sink *sink,
                    u8 digest[MEASURE_DIGEST_MAX], struct error *error);
+
+/* The same launch as a plan: every page in the order of the digest, then the VMSAs; SNP only. The description's files
+ * must stay until image_free(). NULL and an error: as measure_launch(), more than IMAGE_VMSAS_MAX processors, or
+ * `memory_size` (bytes of guest RAM, a multiple of 2 MiB) is too small for the image's sections. */
+struct image_plan *measure_to_plan(const struct measure_description *d, u64 memory_size,
+                                   struct error *error);
 
 /* The registers of a processor that begins at `eip` in real mode: FFFFFFF0h, or where the image's reset
  * block sends the others. */

@@ -50,11 +50,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     struct seen seen = {0};
     struct error error = {.code = ERROR_NONE};
     u8 digest[MEASURE_DIGEST_MAX], again[MEASURE_DIGEST_MAX];
-    int result = measure_launch(&d, &(struct measure_sink){see, &seen}, digest, &error);
+    int result =
+        measure_launch(&d, &(struct measure_sink){.record = see, .context = &seen}, digest, &error);
     require((result == 0) == (error.code == ERROR_NONE));
     if (result)
         return 0;
     require(seen.records && !memcmp(seen.digest, digest, sizeof digest));
+    struct image_plan *plan = d.mode == MEASURE_SNP ? measure_to_plan(&d, MIB(32), &error) : NULL;
+    for (u32 i = 0; plan && i < plan->piece_count; i++)
+        require(plan->pieces[i].gpa + plan->pieces[i].size <= GIB(4) && plan->pieces[i].page_type &&
+                plan->pieces[i].data_size <= plan->pieces[i].size);
+    image_free(plan);
+    error.code = ERROR_NONE;
     require(measure_launch(&d, NULL, again, &error) == 0 && !memcmp(again, digest, sizeof digest));
     return 0;
 }

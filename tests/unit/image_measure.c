@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "abi/snp.h"
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 #include "image/measure.h"
@@ -219,16 +220,115 @@ static void every_contribution_is_seen_in_order(void **state)
     struct seen qemu = {0}, ec2 = {0};
     struct error error = {.code = ERROR_NONE};
     u8 digest[MEASURE_DIGEST_MAX];
-    assert_int_equal(measure_launch(&d, &(struct measure_sink){see, &qemu}, digest, &error), 0);
+    assert_int_equal(
+        measure_launch(&d, &(struct measure_sink){.record = see, .context = &qemu}, digest, &error),
+        0);
     assert_memory_equal(qemu.last.digest, digest, sizeof digest);
     assert_int_equal(qemu.flash, 1);
     assert_int_equal(qemu.vmsa, 3);
     assert_true(qemu.secrets == 1 && qemu.cpuid == 1 && qemu.zero > 0);
     d.vmm = MEASURE_VMM_EC2;
-    assert_int_equal(measure_launch(&d, &(struct measure_sink){see, &ec2}, digest, &error), 0);
+    assert_int_equal(
+        measure_launch(&d, &(struct measure_sink){.record = see, .context = &ec2}, digest, &error),
+        0);
     assert_int_equal(ec2.count, qemu.count);
     assert_int_equal(ec2.cpuid_at, ec2.count - 1 - 3);
     assert_true(qemu.cpuid_at < ec2.cpuid_at);
+}
+
+/* --- The same launches as plans ---------------------------------------------------------------------- */
+
+static void chain(u8 digest[48], const struct image_piece *p, u32 type, u64 gpa, const u8 *data)
+{
+    static const u8 zeros[PAGE_SIZE];
+    struct snp_page_info info = {.length = sizeof info, .page_type = (u8)type, .gpa = gpa};
+    memcpy(info.digest_current, digest, 48);
+    if (type == SNP_PAGE_NORMAL || type == SNP_PAGE_VMSA)
+        crypto_sha384(data ? data : zeros, PAGE_SIZE, info.contents);
+    else
+        assert_true(!p || !p->data);
+    crypto_sha384(&info, sizeof info, digest);
+}
+
+/* What a hypervisor that launches the plan comes to. */
+static void digest_of_plan(const struct image_plan *plan, u8 digest[48])
+{
+    memset(digest, 0, 48);
+    for (u32 i = 0; i < plan->piece_count; i++) {
+        const struct image_piece *p = &plan->pieces[i];
+        assert_true(p->data_size == 0 || p->data_size == p->size);
+        for (u64 at = 0; at < p->size; at += PAGE_SIZE)
+            chain(digest, p, p->page_type, p->gpa + at, p->data_size ? p->data + at : NULL);
+    }
+    for (u32 i = 0; i < plan->vmsa_count; i++)
+        chain(digest, NULL, SNP_PAGE_VMSA, SNP_VMSA_GPA, (const u8 *)plan->vmsas[i]);
+}
+
+static void assert_plan(const struct measure_description *d, const char *expected)
+{
+    u8 digest[48];
+    char text[97];
+    struct error error = {.code = ERROR_NONE};
+    struct image_plan *plan = measure_to_plan(d, MIB(64), &error);
+    assert_string_equal(error.text, "");
+    assert_non_null(plan);
+    assert_int_equal(plan->mode, IMAGE_SEV_SNP);
+    assert_int_equal(plan->vmsa_count, d->vcpus);
+    assert_int_equal(plan->flash_gpa + plan->flash_size, GIB(4));
+    assert_true(plan->piece_count < 20); /* the image is one piece, not a thousand */
+    digest_of_plan(plan, digest);
+    hex_encode(text, digest, sizeof digest);
+    assert_string_equal(text, expected);
+    image_free(plan);
+}
+
+static void a_plan_of_debian_amdsev_has_the_calculators_digest(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SNP, debian_amdsev(), "EPYC-Milan", 1);
+    assert_plan(&d, "4a7f0dc0ad7c8fc19a056d1f78c6ccc2dda5c69aef1b063650d94598084b89a89a5e295aceb082"
+                    "23b8ddd027620dbe66");
+    d = describe(MEASURE_SNP, d.firmware, "EPYC-Turin", 1);
+    d.features = 0x21;
+    assert_plan(&d, "41c152ca4ed3980570d3f48b70a43cf09284efd86092584983e783b95920df8de8bfda6601e404"
+                    "b98f53ca31b5768f35");
+}
+
+static void a_plan_of_debian_2022_has_the_calculators_digest(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SNP, debian_2022(), "EPYC-Milan", 1);
+    assert_plan(&d, "80479ca85a2b182c026f6a3a2f2b180ab968d84b17540dd30de39039e70b8c0c33ead2cae6d34e"
+                    "37750035fcff60bfc8");
+}
+
+/* Kernel hashes and several processors: pages that are made here and not in the file. */
+static void a_plan_keeps_what_is_not_in_the_file(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-v4", 4);
+    struct error error = {.code = ERROR_NONE};
+    u8 digest[MEASURE_DIGEST_MAX];
+    char text[97];
+    with_empty_kernel(&d, "console=ttyS0");
+    assert_int_equal(measure_launch(&d, NULL, digest, &error), 0);
+    hex_encode(text, digest, 48);
+    assert_plan(&d, text);
+}
+
+static void plans_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-v4", 1);
+    struct error error = {.code = ERROR_NONE};
+    assert_null(measure_to_plan(&d, MIB(8), &error));
+    assert_non_null(strstr(error.text, "needs guest memory up to"));
+    d.vcpus = 9;
+    error.code = ERROR_NONE;
+    assert_null(measure_to_plan(&d, MIB(64), &error));
+    assert_string_equal(error.text, "9 virtual processors; a guest here has 1 to 8");
+    error.code = ERROR_NONE;
+    assert_null(measure_to_plan(&d, MIB(3), &error));
 }
 
 static void images_without_the_needed_tables_are_refused(void **state)
@@ -276,6 +376,10 @@ int main(void)
         cmocka_unit_test(debian_2022_measures_as_the_calculators_say),
         cmocka_unit_test(save_areas_of_the_older_era_are_sevctls),
         cmocka_unit_test(every_contribution_is_seen_in_order),
+        cmocka_unit_test(a_plan_of_debian_amdsev_has_the_calculators_digest),
+        cmocka_unit_test(a_plan_of_debian_2022_has_the_calculators_digest),
+        cmocka_unit_test(a_plan_keeps_what_is_not_in_the_file),
+        cmocka_unit_test(plans_that_do_not_fit_are_refused),
         cmocka_unit_test(images_without_the_needed_tables_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
