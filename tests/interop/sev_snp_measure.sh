@@ -3,29 +3,17 @@
 # sev-snp-measure (PyPI) and `softsev owner measure` must give the same launch digest for every mode, number and model of
 # processors, hypervisor, feature word and set of kernel hashes that both know. TAP; 77: the tool cannot be had.
 set -u
-softsev=${SOFTSEV:?the softsev program}
-out=${OUT:?a folder for what is fetched}
+. "$(dirname "$0")/tap.bash"
 version=0.0.13
 venv=$out/sev-snp-measure-$version
 tool=$venv/bin/sev-snp-measure
 if [ ! -x "$tool" ]; then
     python3 -m venv "$venv" >/dev/null 2>&1 && "$venv/bin/pip" install -q "sev-snp-measure==$version" >/dev/null 2>&1
 fi
-"$tool" --version >/dev/null 2>&1 || { echo "1..0 # skip sev-snp-measure $version cannot be had (python3-venv, PyPI)"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+"$tool" --version >/dev/null 2>&1 || skip_all "sev-snp-measure $version cannot be had (python3-venv, PyPI)"
+echo "# sev-snp-measure $version"
 seq 1 30000 >"$work/kernel"
 seq 1 20000 >"$work/initrd"
-
-number=0 failed=0
-result() { # NAME STATUS LOG
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then echo "ok $number - $1"; else
-        echo "not ok $number - $1"
-        sed 's/^/#   /' <<<"$3"
-        failed=1
-    fi
-}
 
 # NAME MODE FIRMWARE HASHES(0/1) VCPUS TYPE VMM FEATURES [more for both]
 same() {
@@ -52,11 +40,7 @@ softsev: $b"
 
 for image in "$out/oracles/OVMF.fd" "$out/oracles/OVMF.amdsev.fd"; do
     short=$(basename "$image")
-    if [ ! -f "$image" ]; then
-        number=$((number + 1))
-        echo "ok $number - digests of $short # skip no such image in $out/oracles"
-        continue
-    fi
+    [ -f "$image" ] || { skip "digests of $short" "no such image in $out/oracles"; continue; }
     for hashes in 0 1; do
         [ "$hashes" = 0 ] || [[ $short == *amdsev* ]] || continue
         with=$([ "$hashes" = 0 ] || echo ", kernel hashes")
@@ -82,5 +66,27 @@ for image in "$out/oracles/OVMF.fd" "$out/oracles/OVMF.amdsev.fd"; do
     [ "$listed" = "$dumped" ]
     result "$short, VMSA pages" $? "listed $listed, dumped $dumped"
 done
-echo "1..$number"
-exit "$failed"
+
+# An ID block and its two signatures: the same but for the signatures.
+openssl ecparam -name secp384r1 -genkey -noout -out "$work/id-key.pem"
+openssl ecparam -name secp384r1 -genkey -noout -out "$work/author-key.pem"
+digest=$(printf '%096d' 7)
+"$softsev" owner id-block --out-dir "$work/ours" --id-key-file "$work/id-key.pem" --author-key-file "$work/author-key.pem" \
+    --digest "$digest" >/dev/null 2>&1
+theirs=$("$venv/bin/snp-create-id-block" --measurement "$({ head -c 47 /dev/zero && printf '\7'; } | base64 -w0)" \
+    --idkey "$work/id-key.pem" --authorkey "$work/author-key.pem" 2>&1)
+equal "ID block" "$(cat "$work/ours/id-block.b64")" "$(sed -n 's/^id-block=\(.*\),id-auth=.*/\1/p' <<<"$theirs")"
+sed -n 's/.*,id-auth=//p' <<<"$theirs" >"$work/auth"
+base64 -d <<<"$(sed -n 's/^id-block=\(.*\),id-auth=.*/\1/p' <<<"$theirs")" >"$work/block"
+keys=$(sed -n 's/^id_key_hash: //p; s/^author_key: //p' <<<"$theirs" | while read -r one; do
+    base64 -d <<<"$one" | od -An -vtx1 | tr -d ' \n'
+    echo
+done)
+if /usr/bin/python3 -c 'import cryptography' 2>/dev/null; then
+    equal "ID block: our signatures, its digests of the keys" "$(/usr/bin/python3 "$here/id_auth.py" "$work/ours/id-block.bin" \
+        "$work/ours/id-auth.bin" 2>&1)" "$keys"
+    equal "ID block: its signatures" "$(/usr/bin/python3 "$here/id_auth.py" "$work/block" "$work/auth" 2>&1)" "$keys"
+else
+    skip "signatures of ID blocks" "python3-cryptography is missing"
+fi
+finish
