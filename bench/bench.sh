@@ -4,9 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=$1 out=$2
-ninja -C "$build" bench/memory_flips bench/launch_throughput >/dev/null
 status=0
-"$build/bench/memory_flips" || status=1
-"$build/bench/launch_throughput" || status=1
+for name in memory_flips launch_throughput snp_reports snp_launch dispatch; do
+    ninja -C "$build" "bench/$name" >/dev/null
+    "$build/bench/$name" || status=1
+done
 python3 bench/boots.py "$build/src/cli/softsev" "$out" "${ROUNDS:-5}" || status=1
 exit "$status"
