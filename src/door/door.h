@@ -17,29 +17,38 @@
 
 /* --- What a file sees of the program that uses it ------------------------------------------------ */
 
-struct door_caller; /* one stopped system call of one thread */
+/* One stopped system call of one thread: its memory. Tests hand in memory of their own. */
+struct door_caller {
+    bool (*read)(void *context, u64 address, void *out, size_t size);
+    bool (*write)(void *context, u64 address, const void *data, size_t size);
+    void *context;
+};
 
-/* The caller's memory. False: it has none there; the file answers -EFAULT. */
+/* False: the caller has no such memory, or is gone; the file answers -EFAULT. Size 0 is always true. */
 bool door_read(struct door_caller *caller, u64 address, void *out, size_t size);
 bool door_write(struct door_caller *caller, u64 address, const void *data, size_t size);
 
 /* --- A file -------------------------------------------------------------------------------------- */
 
 struct door_file {
-    const char *path; /* "/dev/sev" */
-    /* Answers one ioctl: what the system call returns, or a negative errno. `writable`: as it was opened. */
+    const char *path; /* "/dev/sev": absolute, without "." or ".." */
+    /* Answers one ioctl: what the system call returns, or a negative errno. `writable`: as it was opened. `request`
+     * always has type 'S' (bits 15:8 are 53h): ioctls of other types go to the kernel, which answers ENOTTY. */
     s64 (*ioctl)(void *context, struct door_caller *caller, bool writable, u32 request,
                  u64 argument);
     void *context;
 };
 
 /* A folder of files whose contents the supervisor makes when they are opened (configfs). Paths are what follows the
- * folder's own, without a leading slash; "" is the folder itself. All return 0 or a negative errno. */
+ * folder's own, without a leading slash or doubled ones; "" is the folder itself. All return 0 or a negative errno.
+ * The folders above it exist for the program too: for stat and mkdir, not for listing. */
 struct door_folder {
     const char *path;                               /* "/sys/kernel/config/tsm/report" */
     s64 (*make)(void *context, const char *path);   /* mkdir */
     s64 (*remove)(void *context, const char *path); /* rmdir */
-    /* A descriptor to give to the program, which then is its own: of memory with the file's contents, or to write to. */
+    /* A descriptor to give to the program, which then is its own: of memory with the file's contents, or to write to
+     * (memory that the folder looks at later). The supervisor closes its copy. Of a folder (stat says so) it is a
+     * descriptor that lists names, or -EACCES. */
     s64 (*open)(void *context, const char *path, bool write);
     /* Exists: S_IFDIR or S_IFREG and permission bits; or a negative errno. */
     s64 (*stat)(void *context, const char *path);
@@ -47,13 +56,20 @@ struct door_folder {
 };
 
 struct door {
-    const struct door_file *files; /* ends with a row without a path */
-    const struct door_folder *folders;
-    struct trace *trace; /* may be NULL */
+    const struct door_file *files;     /* ends with a row without a path; at most DOOR_FILES_MAX */
+    const struct door_folder *folders; /* likewise; NULL: none */
+    struct trace *trace;               /* may be NULL */
 };
 
+#define DOOR_FILES_MAX 8
+
 /* Runs `argv` (ended by NULL, found in PATH) with these doors until it ends, and all the processes that it has
- * started. Returns its exit code (128 + number for a signal), or -1 and an error. */
+ * started. Returns its exit code (128 + number for a signal), or -1 and an error: ERROR_FILE where the program cannot
+ * be run, ERROR_INTERNAL where the kernel lacks what the doors need, which is then named.
+ *
+ * The calling process must have no other children: while this runs it takes in every process of the program's that
+ * has lost its parent. Interrupts from the terminal are the program's; SIGTERM and SIGHUP are handed on to it. Once the
+ * program itself has ended and only processes that it left behind are served, each of these signals ends that. */
 int door_run(const struct door *door, char *const argv[], struct error *error);
 
 #endif

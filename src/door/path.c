@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which door a path names. Nearly every open of a program comes here and is none of ours: the last component decides
+ * that before anything else is asked.
+ */
+#define _GNU_SOURCE
+#include "door/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* A string of the program's, read page by page: what follows its end may not exist. */
+static bool read_string(pid_t thread, u64 address, char out[PATH_MAX])
+{
+    for (size_t have = 0; have < PATH_MAX;) {
+        size_t page = PAGE_SIZE - (size_t)((address + have) & PAGE_MASK);
+        size_t want = page < PATH_MAX - have ? page : PATH_MAX - have;
+        struct iovec to = {out + have, want}, from = {(void *)(uintptr_t)(address + have), want};
+        ssize_t got = process_vm_readv(thread, &to, 1, &from, 1, 0);
+        if (got <= 0)
+            return false;
+        if (memchr(out + have, 0, (size_t)got))
+            return true;
+        have += (size_t)got;
+    }
+    return false;
+}
+
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Appends the components of `path` to `out`, which is "" or "/a/b". False: too long. */
+static bool append(char out[PATH_MAX], const char *path)
+{
+    size_t length = strlen(out);
+    while (*path) {
+        size_t n = strcspn(path, "/");
+        if (n == 2 && path[0] == '.' && path[1] == '.') {
+            while (length && out[--length] != '/')
+                ;
+        } else if (n && !(n == 1 && path[0] == '.')) {
+            if (length + 1 + n >= PATH_MAX)
+                return false;
+            out[length++] = '/';
+            memcpy(out + length, path, n);
+            length += n;
+        }
+        out[length] = 0;
+        path += n + (path[n] == '/');
+    }
+    return true;
+}
+
+/* Where a relative path starts: the folder of a descriptor, or the working directory. */
+static bool base_folder(pid_t thread, int from, char out[PATH_MAX])
+{
+    char link[64];
+    if (from == AT_FDCWD)
+        snprintf(link, sizeof link, "/proc/%d/cwd", (int)thread);
+    else
+        snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)thread, from);
+    ssize_t n = readlink(link, out, PATH_MAX - 1);
+    if (n <= 0 || out[0] != '/')
+        return false;
+    out[n] = 0;
+    if (n == 1)
+        out[0] = 0;
+    return true;
+}
+
+static bool whole_path(pid_t thread, int from, const char *path, char out[PATH_MAX])
+{
+    out[0] = 0;
+    return (path[0] == '/' || base_folder(thread, from, out)) && append(out, path);
+}
+
+/* Could it be a file's, whatever stands before the last component? */
+static bool may_be_file(const struct door *door, const char *path)
+{
+    const char *last = last_component(path);
+    for (const struct door_file *f = door->files; f->path; f++)
+        if (!strcmp(last, last_component(f->path)))
+            return true;
+    return false;
+}
+
+static bool find_file(const struct door *door, const char *whole, struct target *out)
+{
+    for (u32 i = 0; door->files[i].path; i++) {
+        if (strcmp(door->files[i].path, whole))
+            continue;
+        out->kind = TARGET_FILE;
+        out->file = i;
+        return true;
+    }
+    return false;
+}
+
+static void find_folder(const struct door *door, const char *whole, struct target *out)
+{
+    size_t length = strlen(whole);
+    for (const struct door_folder *f = door->folders; f && f->path; f++) {
+        size_t n = strlen(f->path);
+        bool inside = !strncmp(whole, f->path, n) && (whole[n] == '/' || !whole[n]);
+        bool above = !strncmp(whole, f->path, length) && f->path[length] == '/';
+        if (!inside && !above)
+            continue;
+        out->kind = inside ? TARGET_FOLDER : TARGET_ABOVE;
+        out->folder = f;
+        const char *rest = inside ? whole + n + (whole[n] == '/') : whole;
+        memcpy(out->path, rest, strlen(rest) + 1);
+        return;
+    }
+}
+
+void path_find(const struct door *door, pid_t thread, int from, u64 address, struct target *out)
+{
+    char path[PATH_MAX], whole[PATH_MAX];
+    out->kind = TARGET_NONE;
+    if (!read_string(thread, address, path) || !path[0])
+        return;
+    bool folders = door->folders && door->folders->path;
+    if (!folders && !may_be_file(door, path))
+        return;
+    if (whole_path(thread, from, path, whole) && !find_file(door, whole, out) && folders)
+        find_folder(door, whole, out);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program for the tests of the doors: what argv[1] names. It ends with 0 if all was as it should be, otherwise with
+ * the number of the line that was not (modulo 200, plus 1). Linked statically; `raw` makes its system calls by itself,
+ * as Go programs do.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define DOOR   "/dev/softsev-test"
+#define FOLDER "/sys/kernel/config/softsev-above/folder"
+#define ADD                                                                                        \
+    _IOWR('S', 1, uint64_t) /* adds one to the number; the answer is the sum of its digits */
+#define COUNT _IO('S', 2)   /* counts on; -EPERM on a descriptor that is read-only */
+#define SLOW  _IOWR('S', 3, uint64_t) /* takes 2 ms */
+
+#define CHECK(x)                                                                                   \
+    do {                                                                                           \
+        if (!(x))                                                                                  \
+            _exit(__LINE__ % 200 + 1);                                                             \
+    } while (0)
+#define CHECK_ERROR(x, number) CHECK((x) == -1 && errno == (number))
+
+static int open_door(void)
+{
+    int fd = open(DOOR, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void check_add(int fd)
+{
+    uint64_t value = 1998;
+    CHECK(ioctl(fd, ADD, &value) == 28 && value == 1999);
+}
+
+static void run_plain(void)
+{
+    int fd = open_door();
+    check_add(fd);
+    CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR);
+    CHECK(ioctl(fd, COUNT) == 1);
+    int reader = open(DOOR, O_RDONLY);
+    CHECK(reader > fd && fcntl(reader, F_GETFD) == 0);
+    CHECK((fcntl(reader, F_GETFL) & O_ACCMODE) == O_RDONLY);
+    CHECK_ERROR(ioctl(reader, COUNT), EPERM);
+    close(reader);
+    CHECK_ERROR(ioctl(reader, COUNT), EBADF);
+    CHECK(write(fd, "x", 1) == -1 && ftruncate(fd, 1) == -1);
+    CHECK_ERROR(open(DOOR, O_RDONLY | O_DIRECTORY), ENOTDIR);
+    CHECK_ERROR(open(DOOR, O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
+    CHECK_ERROR(open(DOOR "/below", O_RDONLY), ENOENT);
+    CHECK_ERROR(open(DOOR "2", O_RDONLY), ENOENT);
+    /* At the limit of descriptors the answer is the kernel's. */
+    int last = dup(fd);
+    while (dup(fd) >= 0)
+        last++;
+    CHECK_ERROR(open(DOOR, O_RDWR), EMFILE);
+    close(last);
+    CHECK(open(DOOR, O_RDWR) >= 0);
+}
+
+static long raw(long number, long a, long b, long c, long d)
+{
+#ifdef __x86_64__
+    long result;
+    register long r10 __asm__("r10") = d;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    long result = syscall(number, a, b, c, d);
+    return result == -1 ? -errno : result;
+#endif
+}
+
+static void run_raw(void)
+{
+    uint64_t value = 5;
+    long fd = raw(SYS_openat, AT_FDCWD, (long)DOOR, O_RDWR, 0);
+    CHECK(fd >= 0 && raw(SYS_ioctl, fd, (long)ADD, (long)&value, 0) == 6 && value == 6);
+    struct open_how how = {.flags = O_RDWR};
+    long other = raw(SYS_openat2, AT_FDCWD, (long)DOOR, (long)&how, sizeof how);
+    CHECK(other >= 0 && raw(SYS_ioctl, other, (long)ADD, (long)&value, 0) == 7);
+#ifdef SYS_open
+    CHECK((other = raw(SYS_open, (long)DOOR, O_RDWR, 0, 0)) >= 0);
+    CHECK(raw(SYS_ioctl, other, (long)ADD, (long)&value, 0) == 8);
+    /* x32: another kind of call, never looked at; where the kernel has none it says so. */
+    CHECK(raw(0x40000000 | SYS_open, (long)DOOR, O_RDWR, 0, 0) < 0);
+#endif
+#ifdef __x86_64__
+    /* The 32-bit call, too: whatever the kernel says, it is no door. */
+    static char low[] = DOOR;
+    void *page =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    CHECK(page != MAP_FAILED);
+    memcpy(page, low, sizeof low);
+    int result;
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(5), "b"(page), "c"(O_RDWR), "d"(0)
+                     : "memory");
+    CHECK(result < 0);
+#endif
+    CHECK(raw(SYS_ioctl, fd, (long)(0xabcd00000000 | ADD), (long)&value, 0) == 9);
+}
+
+static void run_paths(void)
+{
+    CHECK(chdir("/dev") == 0);
+    check_add(open("softsev-test", O_RDWR));
+    check_add(open("./softsev-test", O_RDWR));
+    check_add(open("/dev/../dev//./softsev-test", O_RDWR));
+    CHECK(chdir("/") == 0);
+    check_add(open("dev/softsev-test", O_RDWR));
+    CHECK_ERROR(open("softsev-test", O_RDWR), ENOENT);
+    int folder = open("/dev", O_RDONLY | O_DIRECTORY);
+    check_add(openat(folder, "softsev-test", O_RDWR));
+    check_add(openat(folder, "../../../dev/softsev-test", O_RDWR));
+    CHECK_ERROR(openat(12345, "softsev-test", O_RDWR), EBADF);
+    check_add(openat(12345, DOOR, O_RDWR));
+    /* Up to the last byte of a page that nothing follows; and one that does not end. */
+    char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED && munmap(pages + 4096, 4096) == 0);
+    memcpy(pages + 4096 - sizeof DOOR, DOOR, sizeof DOOR);
+    check_add(open(pages + 4096 - sizeof DOOR, O_RDWR));
+    memset(pages, 'a', 4096);
+    CHECK_ERROR(open(pages + 4000, O_RDWR), EFAULT);
+    CHECK(raw(SYS_openat, AT_FDCWD, 0, O_RDWR, 0) == -EFAULT);
+    CHECK_ERROR(open("", O_RDWR), ENOENT);
+    char *longest = malloc(10000);
+    memset(longest, '/', 9999);
+    longest[9999] = 0;
+    CHECK_ERROR(open(longest, O_RDWR), ENAMETOOLONG);
+    int null = open("/dev/null", O_RDWR);
+    CHECK(null >= 0 && write(null, "x", 1) == 1);
+}
+
+static void run_stat(void)
+{
+    struct stat st;
+    CHECK(stat(DOOR, &st) == 0 && S_ISCHR(st.st_mode) && lstat(DOOR, &st) == 0);
+    CHECK(S_ISCHR(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 && st.st_rdev);
+    struct statx x;
+    CHECK(statx(AT_FDCWD, DOOR, 0, STATX_ALL, &x) == 0 && S_ISCHR(x.stx_mode));
+    CHECK(access(DOOR, R_OK | W_OK) == 0 && faccessat(AT_FDCWD, DOOR, R_OK, AT_EACCESS) == 0);
+    CHECK_ERROR(access(DOOR, X_OK), EACCES);
+    CHECK_ERROR(syscall(SYS_newfstatat, AT_FDCWD, DOOR, (void *)8, 0), EFAULT);
+    int fd = open_door();
+    CHECK(fstat(fd, &st) == 0 && st.st_size == 0);
+    CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
+    CHECK_ERROR(stat("/nowhere/softsev-test", &st), ENOENT);
+}
+
+/* A descriptor is a door wherever it goes: duplicated, inherited, passed, without any book-keeping. */
+static void run_pass(void)
+{
+    int fd = open_door(), pair[2], passed;
+    check_add(dup(fd));
+    check_add(fcntl(fd, F_DUPFD, 200));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    pid_t child = fork();
+    union {
+        struct cmsghdr h;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    char byte = 0;
+    struct iovec data = {&byte, 1};
+    struct msghdr m = {.msg_iov = &data,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
+    if (child == 0) {
+        check_add(fd);
+        int own = open_door();
+        control.h = (struct cmsghdr){CMSG_LEN(sizeof own), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.h), &own, sizeof own);
+        CHECK(sendmsg(pair[1], &m, 0) == 1);
+        _exit(0);
+    }
+    CHECK(recvmsg(pair[0], &m, 0) == 1);
+    memcpy(&passed, CMSG_DATA(&control.h), sizeof passed);
+    close(fd);
+    check_add(passed);
+    CHECK(dup2(open("/dev/null", O_RDWR), passed) == passed);
+    CHECK_ERROR(ioctl(passed, COUNT), ENOTTY);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void run_pointers(void)
+{
+    int fd = open_door();
+    CHECK_ERROR(ioctl(fd, ADD, NULL), EFAULT);
+    CHECK_ERROR(ioctl(fd, ADD, (void *)-8), EFAULT);
+    CHECK_ERROR(ioctl(fd, ADD, (void *)0xffff800000000000), EFAULT);
+    CHECK_ERROR(ioctl(fd, ADD, (void *)0x8000000000000000), EFAULT);
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED && mprotect(page + 4096, 4096, PROT_NONE) == 0);
+    CHECK_ERROR(ioctl(fd, ADD, page + 4092), EFAULT);
+    CHECK(ioctl(fd, ADD, page + 4088) == 1);
+    CHECK(mprotect(page, 4096, PROT_READ) == 0);
+    CHECK_ERROR(ioctl(fd, ADD, page), EFAULT); /* read, but not to be written */
+    /* Ioctls that are not ours: of another type, of an unknown number, of another file. */
+    struct termios t;
+    CHECK_ERROR(tcgetattr(fd, &t), ENOTTY);
+    CHECK_ERROR(ioctl(fd, _IO('S', 99)), ENOTTY);
+    int null = open("/dev/null", O_RDWR);
+    CHECK_ERROR(ioctl(null, COUNT), ENOTTY);
+    CHECK_ERROR(ioctl(-1, COUNT), EBADF);
+    CHECK_ERROR(ioctl(1 << 30, COUNT), EBADF);
+}
+
+static int shared;
+
+static void *one_call(void *argument)
+{
+    uint64_t value = 1;
+    ioctl(shared, SLOW, &value);
+    return argument;
+}
+
+/* The process ends, is killed or unmaps its memory while its call is being answered. */
+static void run_die(void)
+{
+    for (int round = 0; round < 30; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            shared = open_door();
+            pthread_t threads[4];
+            for (int i = 0; i < 4; i++)
+                pthread_create(&threads[i], NULL, one_call, NULL);
+            if (round % 3 == 0)
+                _exit(0);
+            if (round % 3 == 1)
+                execl("/proc/self/exe", "door_child", "nothing", NULL);
+            raise(SIGKILL);
+        }
+        CHECK(waitpid(child, NULL, 0) == child);
+    }
+    check_add(open_door());
+}
+
+static void *many_calls(void *argument)
+{
+    for (int i = 0; i < 200; i++) {
+        uint64_t value = 41;
+        CHECK(ioctl(shared, ADD, &value) == 6 && value == 42);
+        int fd = open_door();
+        CHECK(close(fd) == 0);
+    }
+    return argument;
+}
+
+static void run_threads(void)
+{
+    shared = open_door();
+    for (int i = 0; i < 3; i++)
+        fork();
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, many_calls, NULL) == 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    int status;
+    while (wait(&status) > 0)
+        CHECK(status == 0);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* Signals all the time: each call is answered once. */
+static void run_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval timer = {{0, 200}, {0, 200}};
+    int fd = open_door();
+    setitimer(ITIMER_REAL, &timer, NULL);
+    int start = ioctl(fd, COUNT);
+    for (int i = 1; i <= 500; i++)
+        CHECK(ioctl(fd, COUNT) == start + i);
+}
+
+static void run_daemon(void)
+{
+    if (fork())
+        _exit(7);
+    usleep(100000);
+    CHECK(ioctl(open_door(), COUNT) >= 1);
+    usleep(1000);
+}
+
+static void run_kill(void)
+{
+    raise(SIGKILL);
+}
+
+/* Waits for a signal and says so. */
+static void run_term(void)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGTERM, &action, NULL);
+    sigset_t before, blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    kill(getppid(), SIGTERM);
+    alarm(10);
+    sigsuspend(&before);
+    _exit(9);
+}
+
+static void run_folder(void)
+{
+    char text[20];
+    struct stat st;
+    CHECK(stat(FOLDER, &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK(stat("/sys/kernel/config/softsev-above", &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK(stat("/sys/kernel", &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK_ERROR(mkdir(FOLDER, 0777), EEXIST);
+    CHECK_ERROR(stat(FOLDER "/one", &st), ENOENT);
+    CHECK(mkdir(FOLDER "/one", 0777) == 0);
+    CHECK_ERROR(mkdir(FOLDER "/one", 0777), EEXIST);
+    CHECK(stat(FOLDER "/one/in", &st) == 0 && S_ISREG(st.st_mode));
+    int fd = open(FOLDER "/one/in", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    CHECK(fd >= 0 && write(fd, "hello", 5) == 5 && close(fd) == 0);
+    CHECK(chdir("/sys/kernel") == 0);
+    fd = open("config/softsev-above/folder//one/./in", O_RDONLY);
+    CHECK(fd >= 0 && read(fd, text, sizeof text) == 5 && !memcmp(text, "hello", 5));
+    CHECK_ERROR(unlink(FOLDER "/one/in"), EPERM);
+    CHECK_ERROR(unlink(FOLDER "/one"), EISDIR);
+    CHECK_ERROR(rmdir(FOLDER "/one/in"), ENOTDIR);
+    CHECK_ERROR(rmdir(FOLDER), EBUSY);
+    CHECK(rmdir(FOLDER "/one") == 0);
+    CHECK_ERROR(rmdir(FOLDER "/one"), ENOENT);
+    CHECK_ERROR(mkdir("/nowhere/folder", 0777), ENOENT);
+}
+
+static void run_nothing(void)
+{
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} modes[] = {
+    {"plain", run_plain},   {"raw", run_raw},         {"paths", run_paths},
+    {"stat", run_stat},     {"pass", run_pass},       {"pointers", run_pointers},
+    {"die", run_die},       {"threads", run_threads}, {"signals", run_signals},
+    {"daemon", run_daemon}, {"kill", run_kill},       {"term", run_term},
+    {"folder", run_folder}, {"nothing", run_nothing},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
+        if (!strcmp(argv[1], modes[i].name)) {
+            modes[i].run();
+            return 0;
+        }
+    }
+    return 255;
+}
