@@ -1,50 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line and the machine file (JSON) of `softsev run`. */
 #include "cli/run.h"
+#include "cli/settings.h"
 
-#include <errno.h>
 #include <stdlib.h>
-
-#include <jansson.h>
 
 #define MEMORY_DEFAULT MIB(512)
 #define POLICY_DEFAULT 1u /* NODBG */
 #define POLICY_ES      4u
 
-static char *copy(const char *text)
-{
-    char *out = text ? malloc(strlen(text) + 1) : NULL;
-    if (out)
-        strcpy(out, text);
-    return out;
-}
-
-static int parse_number(const char *text, u64 max, u64 *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    if (errno || end == text || *text == '-' || v > max)
-        return -1;
-    u64 unit = *end == 'K' ? KIB(1) : *end == 'M' ? MIB(1) : *end == 'G' ? GIB(1) : 1;
-    if (unit != 1)
-        end++;
-    if (*end || v > max / unit)
-        return -1;
-    *out = v * unit;
-    return 0;
-}
-
 /* --- One VM's settings, by name: the options and the machine file's members are the same ------ */
 
 static int set_memory(struct run_vm_options *v, const char *value, struct error *e)
 {
-    /* A plain number is MiB, as in other programs of this kind. */
-    if (parse_number(value, GIB(512), &v->memory))
-        return error_set(e, ERROR_USAGE, "memory '%s': a number of MiB, or with K, M, G", value);
-    if (v->memory < MIB(1) && !strpbrk(value, "KMG"))
-        v->memory = MIB(v->memory);
-    return 0;
+    return settings_memory(value, &v->memory, e);
 }
 
 static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
@@ -62,7 +31,7 @@ static int set_mode(struct run_vm_options *v, const char *value, struct error *e
 static int set_policy(struct run_vm_options *v, const char *value, struct error *e)
 {
     u64 policy;
-    if (parse_number(value, UINT32_MAX, &policy))
+    if (settings_number(value, UINT32_MAX, &policy))
         return error_set(e, ERROR_USAGE, "policy '%s': a 32-bit number", value);
     v->policy = (u32)policy;
     v->policy_given = true;
@@ -74,7 +43,7 @@ static int set_policy(struct run_vm_options *v, const char *value, struct error 
     {                                                                                              \
         (void)e;                                                                                   \
         free(v->field);                                                                            \
-        v->field = copy(value);                                                                    \
+        v->field = settings_copy(value);                                                           \
         return 0;                                                                                  \
     }
 SET_TEXT(name)
@@ -149,19 +118,13 @@ static const struct setting *setting_of(const char *name)
 static int machine_member(struct run_vm_options *v, const char *key, json_t *value, struct error *e)
 {
     const struct setting *s = setting_of(key);
-    char number[32];
+    char number[SETTINGS_NUMBER_SIZE];
+    const char *text;
     if (!s)
         return error_set(e, ERROR_USAGE, "machine file: a VM has no setting '%s'", key);
-    if (s->flag && json_is_boolean(value))
-        return json_is_true(value) ? s->set(v, "", e) : 0;
-    if (json_is_integer(value)) {
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        return s->set(v, number, e);
-    }
-    if (!json_is_string(value) || s->flag)
-        return error_set(e, ERROR_USAGE, "machine file: '%s' should be %s", key,
-                         s->flag ? "true or false" : "a text or a number");
-    return s->set(v, json_string_value(value), e);
+    if (settings_value("machine file", key, value, s->flag, number, &text, e))
+        return -1;
+    return text ? s->set(v, text, e) : 0;
 }
 
 static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
@@ -223,7 +186,7 @@ static int option_state(struct run_options *o, const char *value, struct error *
 {
     (void)e;
     free(o->state);
-    o->state = copy(value);
+    o->state = settings_copy(value);
     return 0;
 }
 
@@ -231,7 +194,7 @@ static int option_seed(struct run_options *o, const char *value, struct error *e
 {
     (void)e;
     free(o->seed);
-    o->seed = copy(value);
+    o->seed = settings_copy(value);
     return 0;
 }
 
@@ -249,7 +212,7 @@ static int option_trace_file(struct run_options *o, const char *value, struct er
 {
     (void)e;
     free(o->trace_file);
-    o->trace_file = copy(value);
+    o->trace_file = settings_copy(value);
     return 0;
 }
 
@@ -265,7 +228,7 @@ static int option_dump(struct run_options *o, const char *value, struct error *e
 {
     (void)e;
     free(o->dump);
-    o->dump = copy(value);
+    o->dump = settings_copy(value);
     return 0;
 }
 
@@ -273,7 +236,7 @@ static int option_record(struct run_options *o, const char *value, struct error 
 {
     (void)e;
     free(o->record);
-    o->record = copy(value);
+    o->record = settings_copy(value);
     return 0;
 }
 
@@ -281,7 +244,7 @@ static int option_replay(struct run_options *o, const char *value, struct error 
 {
     (void)e;
     free(o->replay);
-    o->replay = copy(value);
+    o->replay = settings_copy(value);
     return 0;
 }
 
@@ -304,7 +267,7 @@ static int option_quiet(struct run_options *o, const char *value, struct error *
 static int option_time(struct run_options *o, const char *value, struct error *e)
 {
     o->time_given = true;
-    if (parse_number(value, UINT32_MAX, &o->time_seconds))
+    if (settings_number(value, UINT32_MAX, &o->time_seconds))
         return error_set(e, ERROR_USAGE, "time '%s': seconds since 1970", value);
     return 0;
 }
@@ -312,7 +275,7 @@ static int option_time(struct run_options *o, const char *value, struct error *e
 static int option_limit(struct run_options *o, const char *value, struct error *e)
 {
     u64 seconds;
-    if (parse_number(value, 1000000, &seconds))
+    if (settings_number(value, 1000000, &seconds))
         return error_set(e, ERROR_USAGE, "limit '%s': seconds of machine time", value);
     o->limit_ns = seconds * CLOCK_HZ;
     return 0;
@@ -320,7 +283,7 @@ static int option_limit(struct run_options *o, const char *value, struct error *
 
 static int option_owner_wait(struct run_options *o, const char *value, struct error *e)
 {
-    if (parse_number(value, 1000000, &o->owner_wait_seconds))
+    if (settings_number(value, 1000000, &o->owner_wait_seconds))
         return error_set(e, ERROR_USAGE, "owner-wait '%s': seconds", value);
     return 0;
 }
@@ -402,7 +365,7 @@ static void name_vms(struct run_options *o)
     for (u32 i = 0; i < o->vm_count; i++) {
         snprintf(name, sizeof name, "vm%u", i + 1);
         if (!o->vms[i].name)
-            o->vms[i].name = copy(name);
+            o->vms[i].name = settings_copy(name);
     }
 }
 

@@ -399,6 +399,11 @@ u32 vm_asid(const struct vm *vm)
     return vm->asid;
 }
 
+u64 vm_nested_tables(const struct vm *vm)
+{
+    return vm->npt.root;
+}
+
 u64 vm_shared_page(const struct vm *vm)
 {
     return vm->board.dma_page;

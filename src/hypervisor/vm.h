@@ -160,5 +160,7 @@ int vm_snp_launch_finish(struct vm *vm, const void *id_block, const void *id_aut
 u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
 /* Where the launch has put the guest's secrets page (guest address); 0: none. */
 u64 vm_secrets_page(const struct vm *vm);
+/* System address of its nested page tables: N_CR3 of its VMCBs. */
+u64 vm_nested_tables(const struct vm *vm);
 
 #endif
