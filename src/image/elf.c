@@ -222,10 +222,15 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
      * */
     if (plan_add(plan, "stack", LAYOUT_STACK_END - 4 * PAGE_SIZE, 4 * PAGE_SIZE, NULL, 0, error))
         return -1;
+    u64 top = acpi_gpa;
+    if (plan->mode == IMAGE_SEV_SNP) {
+        top = snp_area(acpi_gpa);
+        plan->gpr[6] = snp_blob(acpi_gpa); /* RSI, where a Linux finds its boot_params */
+        if (snp_add_area(plan, acpi_gpa, error))
+            return -1;
+    }
     if (start32) {
-        u64 module = d->initrd.data
-                         ? ALIGN_DOWN(acpi_gpa - min_u64(d->initrd.size, acpi_gpa), PAGE_SIZE)
-                         : 0;
+        u64 module = d->initrd.data ? ALIGN_DOWN(top - min_u64(d->initrd.size, top), PAGE_SIZE) : 0;
         if (module &&
             plan_add(plan, "module", module, d->initrd.size, d->initrd.data, d->initrd.size, error))
             return -1;

@@ -14,6 +14,7 @@
 #define LAYOUT_BOOT_PARAMS 0x8000u
 #define LAYOUT_COMMAND     0x9000u
 #define LAYOUT_INFO        0xa000u /* multiboot information */
+#define LAYOUT_SETUP_DATA  0xb000u /* SNP: the node that points at the CC blob */
 #define LAYOUT_STACK_END   0x20000u
 #define LAYOUT_LOW_END     0xa0000u
 #define LAYOUT_ROM         0xc0000u
@@ -28,8 +29,8 @@ u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);
 int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
              u64 data_size, struct error *error);
 void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type type);
-/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables; the rest
- * above 4 GiB. */
+/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables, and under SNP those of
+ * snp_gpa before them reserved; the rest above 4 GiB. */
 void plan_e820_board(struct image_plan *plan, u64 acpi);
 
 /* --- start.c: registers and tables of the first instruction ----------------------------------- */
@@ -74,6 +75,20 @@ bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: it ha
 /* Sections of SNP's metadata: `count` times {u32 gpa, size, type}. */
 int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,
                   struct error *error);
+
+/* --- snp.c: what an SNP guest has besides --------------------------------------------------------- */
+
+#define SNP_AREA_SIZE (3 * PAGE_SIZE) /* secrets, CPUID, CC blob; right before the ACPI tables */
+
+/* Where they are, for a plan whose ACPI tables are at `acpi`. The CC blob is the last page. */
+u64 snp_area(u64 acpi);
+u64 snp_blob(u64 acpi);
+/* Secrets page, CPUID page, CC blob. */
+int snp_add_area(struct image_plan *plan, u64 acpi, struct error *error);
+/* Linux: the setup_data node by which a kernel finds the CC blob. */
+int snp_add_setup_data(struct image_plan *plan, u64 acpi, struct error *error);
+/* All RAM that no piece covers, launched as zeros: nothing in such a guest validates its own [cpu 9.5]. */
+int snp_add_ram(struct image_plan *plan, struct error *error);
 
 /* --- acpi.c ----------------------------------------------------------------------------------- */
 

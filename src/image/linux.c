@@ -28,6 +28,7 @@ enum {
     BP_COMMAND_SIZE = 0x238,
     BP_PREF_ADDRESS = 0x258,
     BP_INIT_SIZE = 0x260,
+    BP_SETUP_DATA = 0x250,
     BP_HEADER_END = 0x264,
     BP_E820_TABLE = 0x2d0,
 };
@@ -178,6 +179,11 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa);
     plan_e820_board(plan, acpi_gpa);
     linux_fill_boot_params(plan, &k, acpi_gpa, bp);
+    if (plan->mode == IMAGE_SEV_SNP) {
+        store_le64(bp + BP_SETUP_DATA, LAYOUT_SETUP_DATA);
+        if (snp_add_setup_data(plan, acpi_gpa, error))
+            return -1;
+    }
     plan->gpr[6] = LAYOUT_BOOT_PARAMS;
     if (plan_add(plan, "zero_page", LAYOUT_ZERO_PAGE, PAGE_SIZE, NULL, 0, error) ||
         start_64bit(plan, k.load + ENTRY_64, error) ||
@@ -186,7 +192,9 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
         plan_add(plan, "rom_area", LAYOUT_ROM, LAYOUT_ROM_END - LAYOUT_ROM, NULL, 0, error) ||
         plan_add(plan, "kernel", k.load, k.image_size, k.file + k.setup_size, k.image_size, error))
         return -1;
-    if (linux_add_initrd(plan, d, &k, acpi_gpa, bp, error))
+    bool snp = plan->mode == IMAGE_SEV_SNP;
+    if (linux_add_initrd(plan, d, &k, snp ? snp_area(acpi_gpa) : acpi_gpa, bp, error) ||
+        (snp && snp_add_area(plan, acpi_gpa, error)))
         return -1;
     return plan_add(plan, "acpi", acpi_gpa, ACPI_SIZE_MAX, acpi, acpi_size, error);
 }

@@ -99,6 +99,10 @@ int measure_launch(const struct measure_description *d, const struct measure_sin
 struct image_plan *measure_to_plan(const struct measure_description *d, u64 memory_size,
                                    struct error *error);
 
+/* An SNP plan, a record a piece: `contents` is then SHA-384 of its data, zero if that is not measured. */
+void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *sink,
+                      u8 digest[MEASURE_DIGEST_MAX]);
+
 /* The registers of a processor that begins at `eip` in real mode: FFFFFFF0h, or where the image's reset
  * block sends the others. */
 void measure_vmsa(enum measure_vmm vmm, u32 eip, u32 signature, u64 features, struct vmsa *out);

@@ -3,6 +3,7 @@
  * dump). */
 #include <stdlib.h>
 
+#include "abi/snp.h"
 #include "crypto/crypto.h"
 #include "image/internal.h"
 
@@ -55,7 +56,13 @@ int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const
         return error_set(error, ERROR_FILE, "%s: more than %u parts to load", name,
                          IMAGE_PIECES_MAX);
     plan->pieces[plan->piece_count++] = (struct image_piece){
-        .name = name, .gpa = gpa, .size = size, .data = data, .data_size = data_size};
+        .name = name,
+        .gpa = gpa,
+        .size = size,
+        .data = data,
+        .data_size = data_size,
+        .page_type = plan->mode == IMAGE_SEV_SNP && !data_size ? SNP_PAGE_ZERO : 0,
+    };
     return 0;
 }
 
@@ -68,7 +75,9 @@ void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type
 void plan_e820_board(struct image_plan *plan, u64 acpi)
 {
     plan_e820(plan, 0, LAYOUT_LOW_END, IMAGE_E820_RAM);
-    plan_e820(plan, LAYOUT_ROM_END, acpi, IMAGE_E820_RAM);
+    u64 end = plan->mode == IMAGE_SEV_SNP ? snp_area(acpi) : acpi;
+    plan_e820(plan, LAYOUT_ROM_END, end, IMAGE_E820_RAM);
+    plan_e820(plan, end, acpi, IMAGE_E820_RESERVED);
     plan_e820(plan, acpi, plan_low_end(plan), IMAGE_E820_ACPI);
     if (plan->memory_size > BOARD_LOW_RAM_END)
         plan_e820(plan, BOARD_HIGH_RAM, BOARD_HIGH_RAM + plan->memory_size - BOARD_LOW_RAM_END,
@@ -82,6 +91,9 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
         return error_set(error, ERROR_USAGE,
                          "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
                          (unsigned long long)d->memory_size);
+    if (d->secret && d->mode == IMAGE_SEV_SNP)
+        return error_set(error, ERROR_USAGE,
+                         "SNP has no LAUNCH_SECRET: an agent inside the guest asks for the secret");
     if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
     if (d->firmware.data)
@@ -107,7 +119,8 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     plan->mode = d->mode;
     plan->runnable = true;
     if (plan_fill(plan, d, error) ||
-        (plan->mode == IMAGE_SEV_ES && plan->runnable && start_vmsa(plan, error))) {
+        (plan->mode >= IMAGE_SEV_ES && plan->runnable && start_vmsa(plan, error)) ||
+        (plan->mode == IMAGE_SEV_SNP && plan->runnable && snp_add_ram(plan, error))) {
         image_free(plan);
         return NULL;
     }

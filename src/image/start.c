@@ -134,6 +134,7 @@ int start_vmsa(struct image_plan *plan, struct error *error)
     if (!vmsa)
         return -1;
     start_fill_vmsa(&plan->registers, plan->gpr, vmsa);
+    vmsa->sev_features = plan->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0;
     plan->vmsas[plan->vmsa_count++] = vmsa;
     return 0;
 }

@@ -224,6 +224,8 @@ static void test_all_kinds(void **state)
     struct snp_report r = report(b, vm);
     expect_digest(b, digest);
     assert_memory_equal(r.measurement, digest, 48);
+    image_snp_digest(&b->plan, digest);
+    assert_memory_equal(r.measurement, digest, 48);
     assert_memory_equal(r.host_data, host_data, 32);
     assert_int_equal(r.policy, SNP_POLICY_ONE | SNP_POLICY_SMT);
     assert_int_equal(r.report_data[0], 7);
@@ -261,6 +263,51 @@ static void test_end(void **state)
     }
     OK(platform_get_snp_status(b->hv, &s, &b->error));
     assert_int_equal(s.guest_count, 0);
+}
+
+/* --- Images that we load ourselves ------------------------------------------------------------------- */
+
+static void make_elf(u8 elf[0x200])
+{
+    memset(elf, 0, 0x200);
+    memcpy(elf, "\177ELF\2\1\1", 7);
+    store_le16(elf + 16, 2);
+    store_le16(elf + 18, 62);
+    store_le64(elf + 24, MIB(2));
+    store_le64(elf + 32, 64);
+    store_le16(elf + 54, 56);
+    store_le16(elf + 56, 1);
+    store_le32(elf + 64, 1);
+    store_le64(elf + 72, 0x100);
+    store_le64(elf + 88, MIB(2));
+    store_le64(elf + 96, 0x100);
+    store_le64(elf + 104, 0x100);
+    elf[0x100] = 0xf4;
+}
+
+/* All RAM is the guest's and valid, but for the display's window; the owner's digest is the firmware's. */
+static void test_image(void **state)
+{
+    struct bench *b = *state;
+    u8 elf[0x200], digest[48];
+    make_elf(elf);
+    struct image_description d = {
+        .memory_size = GUEST_MEMORY, .mode = IMAGE_SEV_SNP, .kernel = {"guest", elf, sizeof elf}};
+    struct image_plan *plan = image_build(&d, &b->error);
+    assert_non_null(plan);
+    b->plan = *plan;
+    b->plan.owned_count = 0;
+    OK(platform_init_snp(b->hv, &b->error));
+    struct vm *vm = launch(b, NULL);
+    assert_int_equal(vm_get_state(vm), VM_RUNNABLE);
+    assert_int_equal(count_state(b, RMP_GUEST_VALID), (GUEST_MEMORY - 0x20000) / PAGE_SIZE + 1);
+    image_snp_digest(plan, digest);
+    assert_memory_equal(report(b, vm).measurement, digest, 48);
+    vm_destroy(vm);
+    image_free(plan);
+    d.secret = true;
+    assert_null(image_build(&d, &b->error));
+    assert_non_null(strstr(b->error.text, "SNP has no LAUNCH_SECRET"));
 }
 
 /* --- Refusals ----------------------------------------------------------------------------------------- */
@@ -371,8 +418,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_vectors), TEST(test_all_kinds),    TEST(test_end),   TEST(test_refusals),
-        TEST(test_overlap), TEST(test_side_by_side), TEST(test_order),
+        TEST(test_vectors),  TEST(test_all_kinds), TEST(test_end),          TEST(test_image),
+        TEST(test_refusals), TEST(test_overlap),   TEST(test_side_by_side), TEST(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
