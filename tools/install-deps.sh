@@ -16,7 +16,7 @@ for purpose in "$@"; do
     test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs" ;;
     interop)
         packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography python3-venv
-            qemu-system-x86 seabios"
+            qemu-system-x86 seabios libcurl4-openssl-dev"
         ;;
     bench) packages="$packages openssl qemu-system-x86 seabios" ;;
     *)

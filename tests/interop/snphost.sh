@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# snphost (crates.io) on softsev's platform: through /dev/sev, and its certificate files. It asks the processor below us
+# for its generation before it shows anything of SNP; where that is none that it knows, those lines are skipped.
+# TAP; 77: the tool cannot be had.
+set -u
+. "$(dirname "$0")/tap.bash"
+snphost=$(tool snphost) || skip_all "snphost cannot be had (crates.io)"
+echo "# $("$snphost" --version)"
+export SOFTSEV_STATE=$work/state
+"$softsev" platform init --seed interop >/dev/null 2>&1 || { echo "not ok 1 - a platform"; exit 1; }
+with() { "$softsev" with -- "$snphost" "$@"; }
+
+if "$softsev" platform certs --out "$work/certs" >"$work/log" 2>&1; then
+    says "verify certs: ARK, ASK, VCEK" "⬑.*vcek" "$snphost" verify certs "$work/certs"
+    mkdir "$work/broken" && cp "$work"/certs/a* "$work/certs/"vcek* "$work/broken/"
+    "$softsev" platform certs --seed another --state "$work/other" --out "$work/foreign" >/dev/null 2>&1
+    cp "$work/foreign"/vcek* "$work/broken/"
+    says "verify certs: a VCEK of other roots" "⬑̸.*vcek" "$snphost" verify certs "$work/broken"
+    check "import: certificates into the kernel's form" "$snphost" import "$work/certs" "$work/table"
+    check "export: and back" "$snphost" export pem "$work/table" "$work/again"
+    for name in ark ask vcek; do
+        equal "export: the same $name" "$(openssl x509 -in "$work/certs/$name.pem" -outform der | sha256sum)" \
+            "$(openssl x509 -in "$work/again/$name.pem" -outform der | sha256sum)"
+    done
+else
+    skip "certificates" "$(tail -n 1 "$work/log")"
+fi
+
+if ! "$softsev" with --help >/dev/null 2>&1; then
+    skip "/dev/sev" "softsev has no doors"
+elif with show version 2>&1 | grep -qiE "not of (know|a known)"; then
+    skip "/dev/sev" "snphost knows no SNP processor like the one below us"
+else
+    equal "show version" "1.55" "$(with show version)"
+    equal "show guests" "0" "$(with show guests)"
+    equal "show identifier" "$("$softsev" platform id | tr a-f A-F | grep -oE '[0-9A-F]{128}')" "$(with show identifier)"
+    says "show tcb" "Reported TCB" with show tcb
+    says "show vcek-url: our chip and TCB" "vcek/v1/[A-Z][a-z]*/$(with show identifier | tr A-F a-f)\?blSPL=" with show vcek-url
+    before=$(with show tcb)
+    check "config set: a lower TCB is reported, the chip id is masked" with config set 1 0 2 3 1
+    says "config set: what is reported" "SNP Firmware: *2" with show tcb
+    check "config reset" with config reset
+    equal "config reset: as before" "$before" "$(with show tcb)"
+    refuses "config set: no higher TCB than the platform's" "." with config set 255 255 255 255 0
+    check "commit" with commit
+    equal "commit: the same TCB" "$before" "$(with show tcb)"
+    log=$(with ok 2>&1)
+    grep -qE "PASS.*(/dev/sev readable|Readable)" <<<"$(sed 's/\x1b\[[0-9;]*m//g' <<<"$log")"
+    result "ok: finds /dev/sev readable" $? "$log"
+fi
+finish
