@@ -336,7 +336,8 @@ static int run_secret(const char *const *options, struct error *e)
     (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
      B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
 
-#define REPORT (B(REPORT) | B(CERTS) | B(TIME) | DEMANDS)
+#define REPORT                                                                                     \
+    (B(REPORT) | B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | DEMANDS)
 
 // clang-format off
 static const struct owner_action actions[] = {

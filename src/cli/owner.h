@@ -17,6 +17,10 @@
     X(ROOT,        "root",          true,  "FILE    ASK, ARK (a report's: X.509): whom the owner trusts") \
     X(REPORT,      "report",        true,  "FILE    instead of --chain: an SNP attestation report") \
     X(CERTS,       "certs",         true,  "PATHS   its certificates (VCEK or VLEK, ASK)") \
+    X(CRL,         "crl",           true,  "PATHS   revocation lists; none: with --kds, ask for none") \
+    X(KDS,         "kds",           true,  "URL     key server that has VCEK, chain and list") \
+    X(PRODUCT,     "product",       true,  "NAME    Milan, ...: where the report does not say it") \
+    X(KDS_WAIT,    "kds-wait",      true,  "SECONDS at most, if it says 429 (60)") \
     X(REPORT_DATA, "report-data",   true,  "HEX     what the guest put into the report") \
     X(HOST_DATA,   "host-data",     true,  "HEX     what the host put into it at launch") \
     X(CHIP_ID,     "chip-id",       true,  "HEX     the chip it must be from") \
@@ -142,6 +146,27 @@ int owner_launch_digest(const char *const *options, u8 digest[32], struct error 
 int owner_print_digest(const char *const *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const char *const *options, struct error *e);
+
+/* --- owner_pile.c, owner_kds.c: certificates and revocation lists --------------------------------- */
+
+#define OWNER_CERTIFICATES_MAX 32u
+
+struct owner_pile {
+    struct crypto_certificate *list[OWNER_CERTIFICATES_MAX];
+    struct crypto_crl *crls[OWNER_CERTIFICATES_MAX];
+    size_t count, crl_count;
+};
+
+/* Certificates in files and folders with commas between; a NULL text adds none. */
+int owner_add_files(struct owner_pile *p, const char *option, const char *paths, struct error *e);
+int owner_add_crls(struct owner_pile *p, const char *paths, struct error *e);
+/* Returns how many certificates there were. */
+size_t owner_add_bytes(struct owner_pile *p, const void *data, size_t size);
+void owner_free_pile(struct owner_pile *p);
+
+/* From --kds: the VCEK (of a VLEK, only its chain), the chain, and unless --crl says otherwise the list. */
+int owner_fetch(const char *const *options, const struct snp_report *r, struct owner_pile *p,
+                struct error *e);
 
 /* --- owner_id_block.c ------------------------------------------------------------------------------- */
 

@@ -10,78 +10,10 @@
 #include "base/bytes.h"
 #include "owner/report.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-
-#define CERTIFICATES_MAX 32u
-
-struct pile {
-    struct crypto_certificate *list[CERTIFICATES_MAX];
-    size_t count;
-};
-
-static void free_pile(struct pile *p)
-{
-    for (size_t i = 0; i < p->count; i++)
-        crypto_certificate_free(p->list[i]);
-}
-
-/* Returns how many there were, -1 if the file cannot be read. */
-static int add_file(const char *path, struct pile *p, struct error *e)
-{
-    struct run_file f;
-    if (run_read_file(path, &f, e))
-        return -1;
-    size_t added =
-        crypto_certificates_read(f.data, f.size, p->list + p->count, CERTIFICATES_MAX - p->count);
-    run_free_file(&f);
-    p->count += added;
-    return (int)added;
-}
-
-/* Other files in the folder are none of our business. */
-static int add_folder(const char *path, struct pile *p, struct error *e)
-{
-    DIR *folder = opendir(path);
-    int result = folder ? 0 : error_set(e, ERROR_FILE, "%s cannot be read", path);
-    for (struct dirent *entry; folder && !result && (entry = readdir(folder));) {
-        char file[4096];
-        struct stat s;
-        size_t length = (size_t)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        if (length < sizeof file && !stat(file, &s) && S_ISREG(s.st_mode) && s.st_size < 65536)
-            result = add_file(file, p, e) < 0 ? -1 : 0;
-    }
-    if (folder)
-        closedir(folder);
-    return result;
-}
-
-/* Files and folders with commas between. */
-static int read_certificates(const char *option, const char *paths, struct pile *p, struct error *e)
-{
-    char path[4096];
-    while (paths && *paths) {
-        struct stat s;
-        size_t length = strcspn(paths, ",");
-        if (!length || length >= sizeof path)
-            return error_set(e, ERROR_USAGE, "--%s '%s': files or folders with commas between",
-                             option, paths);
-        memcpy(path, paths, length);
-        path[length] = 0;
-        paths += length + (paths[length] == ',');
-        size_t before = p->count;
-        if (!stat(path, &s) && S_ISDIR(s.st_mode) ? add_folder(path, p, e)
-                                                  : add_file(path, p, e) < 0)
-            return -1;
-        if (p->count == before)
-            return error_set(e, ERROR_FILE, "%s: no X.509 certificate in DER or PEM", path);
-    }
-    return 0;
-}
 
 /* 1184 bytes, or as many pairs of hexadecimal digits. Any other size is left to be refused by its name. */
 static int read_report(const char *path, struct run_file *f, struct error *e)
@@ -242,38 +174,52 @@ static void print_verdict(const char *const *options, const struct snp_report *r
     json_decref(j);
 }
 
-static int verify(const char *const *options, const struct pile *given, const struct pile *roots,
+static int verify(const char *const *options, const struct run_file *report,
+                  const struct owner_pile *given, const struct owner_pile *roots,
                   const struct wishes *w, struct error *e)
 {
-    struct run_file report;
     struct error why = {.code = ERROR_NONE};
-    if (read_report(options[OWNER_REPORT], &report, e)) {
-        return -1;
-    }
-    struct report_certificates certificates = {given->list, given->count, roots->list,
-                                               roots->count};
+    struct report_certificates certificates = {given->list,  given->count, roots->list,
+                                               roots->count, given->crls,  given->crl_count};
     enum report_check check =
-        owner_verify_report(report.data, report.size, &certificates, &w->policy, &why);
+        owner_verify_report(report->data, report->size, &certificates, &w->policy, &why);
     struct snp_report r = {.version = 0};
-    memcpy(&r, report.data, min_u64(report.size, sizeof r));
-    run_free_file(&report);
+    memcpy(&r, report->data, min_u64(report->size, sizeof r));
     if (!check || options[OWNER_JSON])
         print_verdict(options, &r, check, why.text);
     return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", report_check_name(check), why.text)
                  : 0;
 }
 
+/* What the key server has for this report, unless its very form is wrong: that is verify's to say. */
+static int fetch(const char *const *options, const struct run_file *report,
+                 struct owner_pile *given, struct error *e)
+{
+    struct snp_report r;
+    if (!options[OWNER_KDS] || report->size != sizeof r)
+        return 0;
+    memcpy(&r, report->data, sizeof r);
+    return owner_fetch(options, &r, given, e);
+}
+
 int owner_check_report(const char *const *options, struct error *e)
 {
-    struct pile given = {.count = 0}, roots = {.count = 0};
+    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    struct run_file report = {.data = NULL};
     struct wishes w;
+    const char *crl = options[OWNER_CRL];
+    bool lists = crl && strcmp(crl, "none") != 0;
     int result = parse_policy(options, &w, e) ||
-                         read_certificates("certs", options[OWNER_CERTS], &given, e) ||
-                         read_certificates("root", options[OWNER_ROOT], &roots, e) ||
-                         verify(options, &given, &roots, &w, e)
+                         owner_add_files(&given, "certs", options[OWNER_CERTS], e) ||
+                         owner_add_files(&roots, "root", options[OWNER_ROOT], e) ||
+                         (lists && owner_add_crls(&given, crl, e)) ||
+                         read_report(options[OWNER_REPORT], &report, e) ||
+                         fetch(options, &report, &given, e) ||
+                         verify(options, &report, &given, &roots, &w, e)
                      ? -1
                      : 0;
-    free_pile(&given);
-    free_pile(&roots);
+    run_free_file(&report);
+    owner_free_pile(&given);
+    owner_free_pile(&roots);
     return result;
 }

@@ -174,6 +174,23 @@ int crypto_certificate_extension(const struct crypto_certificate *c, const char 
 /* Returns the size; 0 if it does not fit. */
 size_t crypto_certificate_der(const struct crypto_certificate *c, void *out, size_t size);
 
+/* --- X.509 revocation lists, read (outside bytes) --------------------------------------------------- */
+
+struct crypto_crl;
+
+/* As crypto_certificates_read. */
+size_t crypto_crls_read(const void *data, size_t size, struct crypto_crl **out, size_t max);
+void crypto_crl_free(struct crypto_crl *c); /* NULL is allowed */
+bool crypto_crl_names(const struct crypto_crl *c, const struct crypto_certificate *issuer);
+/* As crypto_certificate_signed_by; the issuer's keyUsage has to allow it. */
+bool crypto_crl_signed_by(const struct crypto_crl *c, const struct crypto_certificate *issuer);
+/* Not a delta, and nothing critical restricts it. */
+bool crypto_crl_complete(const struct crypto_crl *c);
+/* From thisUpdate to nextUpdate; a list without the latter is never valid. */
+bool crypto_crl_valid_at(const struct crypto_crl *c, s64 time);
+/* By serial number; the list has to be the certificate's issuer's. */
+bool crypto_crl_revokes(const struct crypto_crl *c, const struct crypto_certificate *certificate);
+
 /* --- X.509 certificates and revocation lists, made ------------------------------------------------- */
 
 /* In this order; what is NULL is left out. The country is a PrintableString, the others UTF8Strings. */

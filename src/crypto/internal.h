@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 struct crypto {
@@ -25,6 +26,13 @@ static inline void library_start(void)
 
 /* An EVP key of a point, and of a scalar where `d` is given. NULL: it is none, or memory is out. */
 EVP_PKEY *ec_make_key(OSSL_LIB_CTX *library, const struct ec_public *p, const u8 *d);
+
+struct crypto_certificate {
+    X509 *x509;
+};
+
+bool is_pss_sha384(const X509_ALGOR *algorithm);
+bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);
 
 /* For calls that fail only when memory is out, in functions that cannot report it. */
 static inline void must(bool succeeded)

@@ -10,10 +10,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-struct crypto_certificate {
-    X509 *x509;
-};
-
 static struct crypto_certificate *wrap(X509 *x509)
 {
     struct crypto_certificate *c = x509 ? calloc(1, sizeof *c) : NULL;
@@ -95,28 +91,29 @@ bool crypto_certificate_may_sign(const struct crypto_certificate *c)
     return X509_check_ca(c->x509) == 1 && (X509_get_key_usage(c->x509) & KU_KEY_CERT_SIGN);
 }
 
-bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time)
+bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until)
 {
     const time_t at = (time_t)time;
     int day, second;
     struct tm calendar;
     ASN1_TIME *now = gmtime_r(&at, &calendar) ? ASN1_TIME_set(NULL, at) : NULL;
-    bool good = now && ASN1_TIME_diff(&day, &second, X509_get0_notBefore(c->x509), now) == 1 &&
-                day >= 0 && second >= 0 &&
-                ASN1_TIME_diff(&day, &second, now, X509_get0_notAfter(c->x509)) == 1 && day >= 0 &&
-                second >= 0;
+    bool good = now && ASN1_TIME_diff(&day, &second, from, now) == 1 && day >= 0 && second >= 0 &&
+                ASN1_TIME_diff(&day, &second, now, until) == 1 && day >= 0 && second >= 0;
     ASN1_TIME_free(now);
     return good;
 }
 
-/* RSASSA-PSS with SHA-384, MGF1 with SHA-384, a salt of 48 bytes; nothing else counts as a signature [snp 8.1]. */
-static bool is_pss_sha384(const X509 *x509)
+bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time)
 {
-    const X509_ALGOR *algorithm;
+    return time_is_between(X509_get0_notBefore(c->x509), time, X509_get0_notAfter(c->x509));
+}
+
+/* RSASSA-PSS with SHA-384, MGF1 with SHA-384, a salt of 48 bytes; nothing else counts as a signature [snp 8.1]. */
+bool is_pss_sha384(const X509_ALGOR *algorithm)
+{
     const ASN1_OBJECT *object;
     const void *parameter;
     int type;
-    X509_get0_signature(NULL, &algorithm, x509);
     X509_ALGOR_get0(&object, &type, &parameter, algorithm);
     if (OBJ_obj2nid(object) != NID_rsassaPss || type != V_ASN1_SEQUENCE)
         return false;
@@ -143,8 +140,10 @@ bool crypto_certificate_signed_by(const struct crypto_certificate *c,
                                   const struct crypto_certificate *issuer)
 {
     EVP_PKEY *key = X509_get0_pubkey(issuer->x509);
+    const X509_ALGOR *algorithm;
+    X509_get0_signature(NULL, &algorithm, c->x509);
     bool good = key && EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) <= 4096 &&
-                is_pss_sha384(c->x509) && X509_verify(c->x509, key) == 1;
+                is_pss_sha384(algorithm) && X509_verify(c->x509, key) == 1;
     ERR_clear_error();
     return good;
 }

@@ -184,6 +184,59 @@ static bool check_validity(struct verification *v)
     return true;
 }
 
+/* A list has to be good to count, whether or not it revokes something. */
+static bool check_list(struct verification *v, const struct crypto_crl *list,
+                       const struct crypto_certificate *issuer)
+{
+    char by[64];
+    crypto_certificate_subject(issuer, by, sizeof by);
+    if (!crypto_crl_signed_by(list, issuer))
+        return REFUSE(v, "the revocation list of %s: its signature does not verify", by);
+    if (!crypto_crl_complete(list))
+        return REFUSE(v, "the revocation list of %s: it is a part of a list", by);
+    if (v->policy->time && !crypto_crl_valid_at(list, v->policy->time))
+        return REFUSE(v, "the revocation list of %s is not valid at this time: fetch a new one",
+                      by);
+    return true;
+}
+
+static bool check_crl(struct verification *v)
+{
+    const struct report_certificates *c = v->certificates;
+    char by[64];
+    bool has_roots = false;
+    for (size_t i = 0; i < c->crl_count; i++) {
+        bool roots = crypto_crl_names(c->crls[i], v->ark);
+        has_roots = has_roots || roots;
+        if ((roots && !check_list(v, c->crls[i], v->ark)) ||
+            (crypto_crl_names(c->crls[i], v->ask) && !check_list(v, c->crls[i], v->ask)))
+            return false;
+    }
+    if (has_roots || !c->crl_count)
+        return true;
+    crypto_certificate_subject(v->ark, by, sizeof by);
+    return REFUSE(v, "no revocation list is by %s", by);
+}
+
+static bool check_revoked(struct verification *v)
+{
+    const struct report_certificates *c = v->certificates;
+    const struct {
+        const struct crypto_certificate *subject, *issuer;
+    } all[] = {{v->ark, v->ark}, {v->ask, v->ark}, {v->key, v->ask}};
+    char name[64];
+    for (size_t i = 0; i < c->crl_count * ARRAY_SIZE(all); i++) {
+        const struct crypto_crl *list = c->crls[i / ARRAY_SIZE(all)];
+        const struct crypto_certificate *subject = all[i % ARRAY_SIZE(all)].subject;
+        if (!crypto_crl_names(list, all[i % ARRAY_SIZE(all)].issuer) ||
+            !crypto_crl_revokes(list, subject))
+            continue;
+        crypto_certificate_subject(subject, name, sizeof name);
+        return REFUSE(v, "%s: its certificate is revoked", name);
+    }
+    return true;
+}
+
 /* --- The report and its key --------------------------------------------------------------------------- */
 
 static bool check_signing_key(struct verification *v)
@@ -383,6 +436,8 @@ static bool (*const checks[])(struct verification *v) = {
     [REPORT_CHECK_SIGNER_AUTHORITY] = check_signer_authority,
     [REPORT_CHECK_KEY_SIGNATURE] = check_key_signature,
     [REPORT_CHECK_VALIDITY] = check_validity,
+    [REPORT_CHECK_CRL] = check_crl,
+    [REPORT_CHECK_REVOKED] = check_revoked,
     [REPORT_CHECK_SIGNING_KEY] = check_signing_key,
     [REPORT_CHECK_SIGNATURE] = check_signature,
     [REPORT_CHECK_PRODUCT] = check_product,

@@ -27,6 +27,8 @@
     X(SIGNER_AUTHORITY, "ask-authority") \
     X(KEY_SIGNATURE,    "endorsement-signature") \
     X(VALIDITY,         "certificate-validity") \
+    X(CRL,              "crl")                    /* the issuers' lists: theirs, complete, in time */ \
+    X(REVOKED,          "revoked") \
     X(SIGNING_KEY,      "report-signing-key")     /* VCEK or VLEK, as the certificate is */ \
     X(SIGNATURE,        "report-signature") \
     X(PRODUCT,          "product")                /* family and TCB layout of report and certificate */ \
@@ -93,6 +95,8 @@ struct report_certificates {
     struct crypto_certificate *const
         *roots; /* ARKs that the owner trusts; ASKs among them are only given */
     size_t root_count;
+    struct crypto_crl *const *crls; /* revocation lists; with one at least, the ARK's is needed */
+    size_t crl_count;
 };
 
 /* The error has a sentence; its code is ERROR_MEASUREMENT. */

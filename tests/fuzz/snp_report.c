@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An SNP report and the certificates that came with it: the first 1184 bytes are the report, what follows is DER or PEM, which
- * is also all that is trusted. Whatever it is, verification ends in a named check with a sentence of one line, or in none.
+ * An SNP report and the certificates that came with it: the first 1184 bytes are the report, what follows is DER or PEM of
+ * certificates and revocation lists, which is also all that is trusted. Whatever it is, verification ends in a
+ * named check with a sentence of one line, or in none.
  */
 #include <stdlib.h>
 
@@ -17,7 +18,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const size_t report_size = size < SNP_REPORT_SIZE ? size : SNP_REPORT_SIZE;
     const size_t count =
         crypto_certificates_read(data + report_size, size - report_size, list, CERTIFICATES_MAX);
-    const struct report_certificates certificates = {list, count, list, count};
+    struct crypto_crl *crls[CERTIFICATES_MAX];
+    const size_t crl_count =
+        crypto_crls_read(data + report_size, size - report_size, crls, CERTIFICATES_MAX);
+    const struct report_certificates certificates = {list, count, list, count, crls, crl_count};
     const struct report_policy policy = {.time = 1700000000};
     struct error e = {.code = ERROR_NONE};
     enum report_check check = owner_verify_report(data, report_size, &certificates, &policy, &e);
@@ -29,7 +33,14 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         char name[20];
         crypto_certificate_subject(list[i], name, sizeof name);
         (void)report_endorsement_read(list[i], &endorsement, &unused);
+        for (size_t j = 0; j < crl_count; j++)
+            if (crypto_crl_names(crls[j], list[i]) && crypto_crl_signed_by(crls[j], list[i]) &&
+                crypto_crl_complete(crls[j]))
+                (void)(crypto_crl_valid_at(crls[j], policy.time) &&
+                       crypto_crl_revokes(crls[j], list[i]));
         crypto_certificate_free(list[i]);
     }
+    for (size_t j = 0; j < crl_count; j++)
+        crypto_crl_free(crls[j]);
     return 0;
 }

@@ -12,7 +12,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -410,6 +413,133 @@ static void genuine_reports_verify_and_refusals_name_the_check(void **state)
     }
 }
 
+/* --- A key server --------------------------------------------------------------------------------------- */
+
+/* Answers one connection after another: a status line with headers, and a file. `heard` gets the requests' first lines. */
+struct answer {
+    const char *head, *file;
+};
+
+static pid_t serve(const struct answer *answers, size_t count, unsigned *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    *port = ntohs(at.sin_port);
+    pid_t child = fork();
+    if (child) {
+        close(listener);
+        return child;
+    }
+    FILE *heard = fopen("heard", "w");
+    for (size_t i = 0; i < count; i++) {
+        char request[4096], head[300];
+        static u8 body[80000];
+        int fd = accept(listener, NULL, NULL);
+        ssize_t got = read(fd, request, sizeof request - 1);
+        request[got > 0 ? got : 0] = 0;
+        fprintf(heard, "%.*s\n", (int)strcspn(request, "\r\n"), request);
+        size_t n = answers[i].file ? read_file(answers[i].file, body, sizeof body) : 0;
+        int h = snprintf(head, sizeof head,
+                         "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                         answers[i].head, n);
+        if (write(fd, head, (size_t)h) != h || write(fd, body, n) != (ssize_t)n)
+            _exit(1);
+        close(fd);
+    }
+    fclose(heard);
+    _exit(0);
+}
+
+/* One run of verify with --kds against these answers; the server has to have given them all. */
+static int verify_with(const struct answer *answers, size_t count, const char *words)
+{
+    unsigned port;
+    int status;
+    char line[1000];
+    pid_t child = serve(answers, count, &port);
+    snprintf(line, sizeof line,
+             "verify --time 1700000000 --report report --root ark --kds http://127.0.0.1:%u %s",
+             port, words);
+    int result = owner(line);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return result;
+}
+
+#define HWID                                                                                       \
+    "d49554ec717f4e5b0fe6b143bcf0405bd7ae304727edf46603f2a76aef6a3abc"                             \
+    "15d7af38db757039029f0efacfd08e244324884738c72b082e2f87a44d541eb6"
+
+static void a_key_server_is_asked(void **state)
+{
+    (void)state;
+    char heard[2000];
+    if (access("report", R_OK))
+        skip();
+    link_vector("sev/certs_data/vcek_milan.der", "vcek");
+    link_vector("sev/certs_data/cert_chain_milan", "milan");
+    setenv("no_proxy", "127.0.0.1", 1);
+    const struct answer good[] = {{"200 OK", "vcek"}, {"200 OK", "milan"}};
+    assert_int_equal(verify_with(good, 2, "--product Milan --crl none"), 0);
+    heard[read_file("heard", heard, sizeof heard - 1)] = 0;
+    assert_string_equal(heard, "GET /vcek/v1/Milan/" HWID
+                               "?blSPL=03&teeSPL=00&snpSPL=08&ucodeSPL=115 HTTP/1.1\n"
+                               "GET /vcek/v1/Milan/cert_chain HTTP/1.1\n");
+
+    const struct answer busy[] = {{"429 Too Many Requests\r\nRetry-After: 1", NULL},
+                                  {"200 OK", "vcek"},
+                                  {"503 Service Unavailable", NULL},
+                                  {"200 OK", "milan"}};
+    assert_int_equal(verify_with(busy, 4, "--product Milan --crl none --kds-wait 2"), 0);
+
+    const struct answer moved[] = {{"302 Found\r\nLocation: http://127.0.0.1:1/", NULL}};
+    const struct answer absent[] = {{"404 Not Found", NULL}};
+    const struct answer late[] = {{"429 Too Many Requests\r\nRetry-After: 3600", NULL}};
+    const struct answer text[] = {{"200 OK", "passphrase"}};
+    const struct answer wrong[] = {{"200 OK", "ark"}, {"200 OK", "milan"}};
+    const struct answer list[] = {{"200 OK", "vcek"}, {"200 OK", "milan"}, {"200 OK", "vcek"}};
+    const struct {
+        const struct answer *answers;
+        size_t count;
+        const char *words, *error;
+        int code;
+    } cases[] = {
+        {moved, 1, "--product Milan", ": the answer is 302: redirections are not followed",
+         ERROR_FILE},
+        {absent, 1, "--product Milan",
+         ": the answer is 404: the server knows no such product, chip or TCB", ERROR_FILE},
+        {late, 1, "--product Milan --kds-wait 5",
+         ": the answer is 429: too busy; it wants 3600 s more, 5 are left of --kds-wait",
+         ERROR_FILE},
+        {text, 1, "--product Milan", ": the answer is not 1 X.509 certificate", ERROR_FILE},
+        {wrong, 2, "--product Milan --crl none",
+         "chain-complete: 0 certificates of a VCEK or VLEK were given; one is needed",
+         ERROR_MEASUREMENT},
+        {list, 3, "--product Milan", "/crl: the answer is not a revocation list", ERROR_FILE},
+        {NULL, 0, "", "the report does not name its product: --product Milan or Genoa",
+         ERROR_USAGE},
+        {NULL, 0, "--product ../x", "--product '../x': a name such as Milan", ERROR_USAGE},
+        {NULL, 0, "--kds-wait x --product Milan", "--kds-wait 'x': a number of at most 86400",
+         ERROR_USAGE},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(verify_with(cases[i].answers, cases[i].count, cases[i].words),
+                         cases[i].code);
+        if (!strstr(last_error, cases[i].error))
+            print_message("%s\n", last_error);
+        assert_non_null(strstr(last_error, cases[i].error));
+    }
+    assert_int_equal(owner("verify --report report --root ark --kds file:///etc/passwd"),
+                     ERROR_USAGE);
+    assert_int_equal(owner("verify --report report --root ark --kds http://127.0.0.1:1 --product "
+                           "Milan"),
+                     ERROR_FILE);
+}
+
 #define ID_BLOCK                                                                                   \
     "id-block --out-dir id --digest "                                                              \
     "a14d638341e5674628fe1e02fbedebe5e5ab4faf1dd72d8966068e615bb99efd13d214b35c231715b38e263dc605" \
@@ -504,6 +634,7 @@ int main(void)
         cmocka_unit_test(explained_launches_can_be_compared),
         cmocka_unit_test(launches_that_make_no_sense_are_refused),
         cmocka_unit_test(genuine_reports_verify_and_refusals_name_the_check),
+        cmocka_unit_test(a_key_server_is_asked),
         cmocka_unit_test(id_blocks_are_made_of_openssls_keys),
         cmocka_unit_test(every_help_fits_a_screen),
     };

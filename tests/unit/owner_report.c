@@ -25,14 +25,16 @@
 struct set {
     struct snp_report report;
     struct crypto_certificate *given[MAX], *roots[MAX];
-    size_t given_count, root_count;
+    struct crypto_crl *crls[MAX];
+    size_t given_count, root_count, crl_count;
     struct report_policy policy;
 };
 
 static enum report_check verify(const struct set *s, struct error *e)
 {
     *e = (struct error){.code = ERROR_NONE};
-    struct report_certificates c = {s->given, s->given_count, s->roots, s->root_count};
+    struct report_certificates c = {s->given,      s->given_count, s->roots,
+                                    s->root_count, s->crls,        s->crl_count};
     enum report_check check = owner_verify_report(&s->report, sizeof s->report, &c, &s->policy, e);
     assert_int_equal(check == REPORT_OK, e->code == ERROR_NONE);
     assert_null(strchr(e->text, '\n'));
@@ -399,7 +401,8 @@ static void made(struct set *s, struct kind k)
     X509 *both[] = {root, signer};
     for (size_t i = 0; i < 2; i++) {
         add_known(both[i], NID_basic_constraints, "critical,CA:TRUE");
-        add_known(both[i], NID_key_usage, "critical,keyCertSign");
+        add_known(both[i], NID_key_usage,
+                  i ? "critical,keyCertSign" : "critical,keyCertSign,cRLSign");
     }
     s->roots[0] = finish(root, root_key, 48);
     s->given[0] = finish(signer, root_key, 48);
@@ -475,6 +478,107 @@ static void what_a_platform_may_not_say_is_refused_by_name(void **state)
     free_set(&g);
 }
 
+/* --- Revocation lists ----------------------------------------------------------------------------------- */
+
+struct list {
+    const char *issuer;
+    EVP_PKEY *by;
+    int salt;
+    s64 from, until; /* until 0: the list does not say */
+    long revokes;    /* a serial number; 0: none */
+    bool delta;
+};
+
+static struct crypto_crl *make_list(struct list l)
+{
+    u8 der[4096], *at = der;
+    struct crypto_crl *out;
+    X509_CRL *x = X509_CRL_new();
+    X509_NAME *by = X509_NAME_new();
+    ASN1_TIME *time = ASN1_TIME_set(NULL, l.from);
+    X509_NAME_add_entry_by_txt(by, "CN", MBSTRING_ASC, (const u8 *)l.issuer, -1, -1, 0);
+    X509_CRL_set_version(x, 1);
+    X509_CRL_set_issuer_name(x, by);
+    X509_CRL_set1_lastUpdate(x, time);
+    if (l.until)
+        X509_CRL_set1_nextUpdate(x, ASN1_TIME_set(time, l.until));
+    if (l.revokes) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        ASN1_INTEGER *serial = ASN1_INTEGER_new();
+        ASN1_INTEGER_set(serial, l.revokes);
+        X509_REVOKED_set_serialNumber(entry, serial);
+        X509_REVOKED_set_revocationDate(entry, time);
+        ASN1_INTEGER_free(serial);
+        assert_true(X509_CRL_add0_revoked(x, entry));
+    }
+    if (l.delta) {
+        ASN1_INTEGER *base = ASN1_INTEGER_new();
+        ASN1_INTEGER_set(base, 1);
+        assert_true(X509_CRL_add1_ext_i2d(x, NID_delta_crl, base, 1, 0));
+        ASN1_INTEGER_free(base);
+    }
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *pkey;
+    assert_true(EVP_DigestSignInit(md, &pkey, EVP_sha384(), NULL, l.by) == 1 &&
+                EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) == 1 &&
+                EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, l.salt) == 1 &&
+                X509_CRL_sign_ctx(x, md) > 0);
+    EVP_MD_CTX_free(md);
+    ASN1_TIME_free(time);
+    X509_NAME_free(by);
+    int size = i2d_X509_CRL(x, &at);
+    X509_CRL_free(x);
+    assert_int_equal(crypto_crls_read(der, (size_t)size, &out, 1), 1);
+    return out;
+}
+
+static void revocation_lists_are_asked(void **state)
+{
+    (void)state;
+    struct set g, s;
+    made(&g, kinds[1]);
+    const s64 from = 1690000000, until = 1710000000;
+    const struct {
+        struct list list;
+        enum report_check check;
+        const char *text;
+    } cases[] = {
+        {{"root", root_key, 48, from, until, 0, false}, REPORT_OK, ""},
+        {{"root", root_key, 48, from, until, 99, false}, REPORT_OK, ""},
+        {{"root", root_key, 48, from, until, 1, false},
+         REPORT_CHECK_REVOKED,
+         "root: its certificate is revoked"},
+        {{"signer", root_key, 48, from, until, 1, false}, REPORT_CHECK_CRL, "signature"},
+        {{"signer", signer_key, 48, from, until, 1, false}, REPORT_CHECK_CRL, "signature"},
+        {{"nobody", root_key, 48, from, until, 1, false},
+         REPORT_CHECK_CRL,
+         "no revocation list is by root"},
+        {{"root", signer_key, 48, from, until, 0, false}, REPORT_CHECK_CRL, "signature"},
+        {{"root", root_key, 32, from, until, 0, false}, REPORT_CHECK_CRL, "signature"},
+        {{"root", root_key, 48, from, 1699999999, 0, false}, REPORT_CHECK_CRL, "fetch a new one"},
+        {{"root", root_key, 48, 1700000001, until, 0, false}, REPORT_CHECK_CRL, "at this time"},
+        {{"root", root_key, 48, from, 0, 0, false}, REPORT_CHECK_CRL, "at this time"},
+        {{"root", root_key, 48, from, until, 0, true}, REPORT_CHECK_CRL, "part of a list"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct error e;
+        s = g;
+        s.crls[0] = make_list(cases[i].list);
+        s.crl_count = 1;
+        assert_check(&s, cases[i].check);
+        verify(&s, &e);
+        assert_non_null(strstr(e.text, cases[i].text));
+        crypto_crl_free(s.crls[0]);
+    }
+    s = g; /* any time is allowed, an old list is not asked for its age */
+    s.policy.time = 0;
+    s.crls[0] = make_list((struct list){"root", root_key, 48, from, from + 1, 0, false});
+    s.crl_count = 1;
+    assert_check(&s, REPORT_OK);
+    crypto_crl_free(s.crls[0]);
+    free_set(&g);
+}
+
 static void signers_must_be_allowed_to_sign_and_sign_as_specified(void **state)
 {
     (void)state;
@@ -511,6 +615,7 @@ int main(void)
         cmocka_unit_test(the_owners_policy_is_asked),
         cmocka_unit_test(reports_of_every_version_and_key_verify),
         cmocka_unit_test(what_a_platform_may_not_say_is_refused_by_name),
+        cmocka_unit_test(revocation_lists_are_asked),
         cmocka_unit_test(signers_must_be_allowed_to_sign_and_sign_as_specified),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
