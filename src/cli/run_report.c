@@ -250,6 +250,7 @@ static const char *vc_name(u32 cause, char number[8])
         [EXIT_VMMCALL] = "vmmcall",
         [EXIT_RDTSCP] = "rdtscp",
         [EXIT_WBINVD] = "wbinvd",
+        [CPU_VC_NOT_VALIDATED] = "not_validated",
         [CPU_VC_MMIO] = "mmio",
     };
     if (names[cause])

@@ -26,9 +26,10 @@ struct cpu_config {
     u32 asid_min;
 };
 
-/* Causes of #VC: exit codes below 100, and the nested fault of a device access. */
-#define CPU_VC_MMIO   0xff
-#define CPU_VC_CAUSES 0x100
+/* Causes of #VC: exit codes below 100, a private page that is not validated, the nested fault of a device access. */
+#define CPU_VC_NOT_VALIDATED 0xfe
+#define CPU_VC_MMIO          0xff
+#define CPU_VC_CAUSES        0x100
 
 struct cpu_statistics {
     u64 instructions; /* retired in guests; each iteration of a REP counts one */

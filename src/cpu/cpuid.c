@@ -96,6 +96,8 @@ void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 void exec_cpuid(struct cpu *c, const struct insn *in)
 {
     (void)in;
+    if (c->snp) /* #VC, whatever the host intercepts [cpu 6.1] */
+        cpu_exit(c, EXIT_CPUID, 0, 0);
     intercept(c, 3, INTERCEPT3_CPUID, EXIT_CPUID);
     u32 out[4];
     cpuid(c, (u32)c->r[RAX], (u32)c->r[RCX], out);

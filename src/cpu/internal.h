@@ -216,7 +216,11 @@ struct cpu {
     u64 vmcb_spa;
     struct vmcb_control control; /* of the running guest, as read at VMRUN */
     bool nested_paging, sev;
-    bool es;              /* the running guest's state is in its VMSA, most of its exits are #VC */
+    bool es;  /* the running guest's state is in its VMSA, most of its exits are #VC */
+    bool snp; /* and the RMP guards its memory */
+    u32 vmpl; /* of an SNP guest: 0 to 3 */
+    u64 sev_features, virtual_tom;
+    bool retranslate;     /* one of these differs from what the TLB was filled under */
     memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
     u8 c_bit;             /* position, 51; only looked at if sev */
     u64 exit_code, exit_info_1, exit_info_2, exit_int_info;
@@ -308,18 +312,22 @@ void mmu_destroy(struct cpu *c);
 /* A linear address on its way through the guest's and the nested tables (mmu_walk.c). */
 struct access {
     bool write, fetch;
+    bool unchecked;           /* not by the RMP, where it leads: PVALIDATE and its sisters */
     enum tlb_context context; /* who asks; TLB_KERNEL is also every implicit supervisor access */
 };
 
 struct translation {
     u64 frame; /* of system memory */
     u64 flags; /* TLB_GLOBAL, TLB_LARGE, TLB_HUGE, TLB_WRITABLE */
+    u64 gpa;   /* without the C-bit */
     memory_key key;
+    bool nested_large; /* the nested page is of 2 MiB or 1 GiB */
 };
 
-/* Why an access failed; mmu_raise() makes a #PF or an NPF exit of it. */
+/* Why an access failed; mmu_raise() makes a #PF, a #VC or an NPF exit of it. */
 struct access_fault {
     bool nested;
+    bool not_validated; /* #VC 404 [cpu 6.2] */
     u64 linear;
     u32 error;  /* #PF */
     u64 info_1; /* NPF: EXITINFO1 [cpu 3.5] */

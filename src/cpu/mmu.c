@@ -6,6 +6,7 @@
  * come through here.
  */
 #include "cpu/mmu.h"
+#include "cpu/vmsa.h"
 
 #include <stdlib.h>
 
@@ -206,6 +207,10 @@ static void fetch_for_assist(struct cpu *c)
 
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access)
 {
+    if (f->not_validated) {
+        c->cr2 = f->linear;
+        vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
+    }
     if (!f->nested) {
         c->fault_linear = f->linear;
         cpu_raise(c, VECTOR_PF, f->error);

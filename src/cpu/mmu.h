@@ -4,6 +4,7 @@
 #define SOFTSEV_CPU_MMU_H
 
 #include "cpu/internal.h"
+#include "memory/rmp.h"
 
 #define NESTED_ENTRIES 1024 /* GPA frame -> SPA frame */
 #define FETCH_ENTRIES  256  /* linear page -> SPA frame of code, for user and for supervisor */
@@ -12,8 +13,32 @@ struct nested_entry {
     u64 gpa_frame;
     u64 frame;
     u64 epoch; /* valid if equal to mmu.nested_epoch */
-    bool writable, dirty, no_execute;
+    bool writable, dirty, no_execute, large;
+    u8 rmp; /* RMP_PAGE_..., if rmp_generation is the table's */
+    u64 rmp_generation;
 };
+
+/* What the RMP says of a page to the guest that runs; the permissions of its VMPL are the low bits. */
+#define RMP_PAGE_HOST BIT(5) /* the hypervisor's */
+#define RMP_PAGE_OURS                                                                              \
+    BIT(6) /* assigned to the guest at this address and in this size, and mutable */
+#define RMP_PAGE_VALIDATED BIT(7)
+_Static_assert(!((RMP_ALL | RMP_SHADOW_STACK) &
+                 (RMP_PAGE_HOST | RMP_PAGE_OURS | RMP_PAGE_VALIDATED)),
+               "in one byte");
+
+/* A guest's access on its way through the nested tables. */
+struct nested_access {
+    bool write, fetch, user, unchecked;
+    u64 info; /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
+};
+
+/* False: *f says why. */
+bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f);
+/* The RMP's checks of an access to the page of `e` [cpu 8.4]; clears *store_ready if a store needs to be checked
+ * again. */
+bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct nested_access *a,
+                 bool *store_ready, struct access_fault *f);
 
 struct fetch_entry {
     u64 page; /* linear */

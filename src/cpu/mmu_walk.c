@@ -11,6 +11,9 @@
  * has a meaning. */
 #define PTE_BEYOND (BITS(~0ull, 51, 48) << 48)
 
+/* No table has it: an RMP entry that nobody has read. */
+#define NO_GENERATION (~0ull)
+
 struct level {
     u8 shift, bits;
 };
@@ -59,12 +62,7 @@ static void mark_entry(struct cpu *c, u64 spa, memory_key key, u64 bits)
 
 /* --- The nested tables [APM2 15.25.5; cpu 5.6] ------------------------------------------------ */
 
-struct nested_access {
-    bool write, fetch;
-    u64 info; /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
-};
-
-static bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f)
+bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f)
 {
     f->nested = true;
     f->gpa = gpa;
@@ -119,6 +117,21 @@ static bool nested_permits(const struct nested_access *a, bool writable, bool no
     return (!a->write || writable) && (!a->fetch || !no_execute);
 }
 
+/* The tables are the host's, and the processor writes to them only if the RMP says so too. */
+static bool nested_mark(struct cpu *c, const struct nested_walk *w, const struct nested_access *a,
+                        u64 gpa, struct access_fault *f)
+{
+    for (u32 i = 0; i < w->depth; i++) {
+        u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
+        if ((w->entry[i] & bits) == bits)
+            continue;
+        if (!rmp_host_may_write(c->memory, w->entry_spa[i], 8))
+            return nested_fault(a, gpa, NPF_PRESENT | NPF_RMP, f);
+        mark_entry(c, w->entry_spa[i], KEY_RAW, bits);
+    }
+    return true;
+}
+
 static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
                         struct nested_entry *e, struct access_fault *f)
 {
@@ -127,11 +140,8 @@ static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
         return false;
     if (!w.user || !nested_permits(a, w.writable, w.no_execute))
         return nested_fault(a, gpa, NPF_PRESENT, f);
-    for (u32 i = 0; i < w.depth; i++) {
-        u64 bits = PTE_A | (a->write && i == w.depth - 1 ? PTE_D : 0);
-        if ((w.entry[i] & bits) != bits)
-            mark_entry(c, w.entry_spa[i], KEY_RAW, bits);
-    }
+    if (!nested_mark(c, &w, a, gpa, f))
+        return false;
     u64 leaf = w.entry[w.depth - 1];
     u64 offset_mask = BIT(long_format.level[w.depth - 1].shift) - 1;
     u64 spa = (leaf & PTE_ADDRESS & ~BIT(c->c_bit) & ~offset_mask) | (gpa & offset_mask);
@@ -142,27 +152,40 @@ static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
         .writable = w.writable,
         .dirty = a->write || leaf & PTE_D,
         .no_execute = w.no_execute,
+        .large = w.depth < 4,
+        .rmp_generation = NO_GENERATION,
     };
     return true;
 }
 
-/* On success: the frame, and whether a store needs nothing more from the nested tables. */
-static bool nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a, u64 *frame,
-                             bool *store_ready, struct access_fault *f)
+/* Where there are no nested tables, an address is what it is. */
+static void nested_identity(struct nested_entry *e, u64 gpa)
 {
-    if (!c->nested_paging) {
-        *frame = gpa >> PAGE_SHIFT;
-        *store_ready = true;
-        return true;
-    }
+    *e = (struct nested_entry){
+        .gpa_frame = gpa >> PAGE_SHIFT,
+        .frame = gpa >> PAGE_SHIFT,
+        .writable = true,
+        .dirty = true,
+        .rmp_generation = NO_GENERATION,
+    };
+}
+
+/* The page, after the checks of the nested tables and of the RMP; *store_ready: a store needs no others. */
+static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
+                                             bool *store_ready, struct access_fault *f)
+{
     struct nested_entry *e = &c->mmu->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)];
-    bool hit = e->gpa_frame == gpa >> PAGE_SHIFT && e->epoch == c->mmu->nested_epoch &&
+    bool hit = c->nested_paging && e->gpa_frame == gpa >> PAGE_SHIFT &&
+               e->epoch == c->mmu->nested_epoch &&
                nested_permits(a, e->writable && e->dirty, e->no_execute);
-    if (!hit && !nested_fill(c, gpa, a, e, f))
-        return false;
-    *frame = e->frame;
+    if (!c->nested_paging)
+        nested_identity(e, gpa);
+    else if (!hit && !nested_fill(c, gpa, a, e, f))
+        return NULL;
     *store_ready = e->writable && e->dirty;
-    return true;
+    if (rmp_enabled(c->memory) && !a->unchecked && !rmp_permits(c, e, gpa, a, store_ready, f))
+        return NULL;
+    return e;
 }
 
 /* --- The guest's tables ----------------------------------------------------------------------- */
@@ -258,12 +281,13 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
         const struct level *level = &format->level[n];
         w->entry_gpa[n] = table + BITS(linear, level->shift + level->bits - 1, level->shift) *
                                       format->entry_bytes;
-        u64 frame;
         bool store_ready;
-        if (!nested_translate(c, w->entry_gpa[n], &read, &frame, &store_ready, f))
+        const struct nested_entry *page =
+            nested_translate(c, w->entry_gpa[n], &read, &store_ready, f);
+        if (!page)
             return false;
-        u64 entry = read_entry(c, frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK), table_key(c),
-                               format->entry_bytes);
+        u64 entry = read_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK),
+                               table_key(c), format->entry_bytes);
         w->entry[n] = entry;
         w->depth = n + 1;
         if (!(entry & PTE_P))
@@ -297,11 +321,13 @@ static bool guest_mark(struct cpu *c, const struct guest_walk *w, const struct a
         u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
         if ((w->entry[i] & bits) == bits || (pae && i == 0))
             continue;
-        u64 frame;
         bool store_ready;
-        if (!nested_translate(c, w->entry_gpa[i], &write, &frame, &store_ready, f))
+        const struct nested_entry *page =
+            nested_translate(c, w->entry_gpa[i], &write, &store_ready, f);
+        if (!page)
             return false;
-        mark_entry(c, frame << PAGE_SHIFT | (w->entry_gpa[i] & PAGE_MASK), table_key(c), bits);
+        mark_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[i] & PAGE_MASK), table_key(c),
+                   bits);
     }
     return true;
 }
@@ -322,16 +348,25 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
                    struct access_fault *f)
 {
     struct guest_walk w;
+    f->linear = linear;
+    f->not_validated = false;
     if (!guest_walk(c, linear, &access, &w, f))
         return false;
     /* Fetches are private whatever the leaf says [cpu 5.1]; paging off and non-PAE never set
      * `shared`. */
     bool private = c->sev && (access.fetch || !w.shared);
-    const struct nested_access nested = {
-        .write = access.write, .fetch = access.fetch, .info = NPF_FINAL | (private ? NPF_ENC : 0)};
+    const struct nested_access nested = {.write = access.write,
+                                         .fetch = access.fetch,
+                                         .user = access.context == TLB_USER,
+                                         .unchecked = access.unchecked,
+                                         .info = NPF_FINAL | (private ? NPF_ENC : 0)};
     bool store_ready;
-    if (!nested_translate(c, w.gpa, &nested, &t->frame, &store_ready, f))
+    const struct nested_entry *page = nested_translate(c, w.gpa, &nested, &store_ready, f);
+    if (!page)
         return false;
+    t->frame = page->frame;
+    t->nested_large = page->large;
+    t->gpa = w.gpa;
     if (!guest_mark(c, &w, &access, f))
         return false;
     struct access store = {.write = true, .context = access.context};

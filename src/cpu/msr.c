@@ -3,6 +3,7 @@
  * Model-specific registers: one table of number, place and what a write may hold [APM2 A; cpu 2].
  * RDMSR and WRMSR ask the MSR permission map first.
  */
+#include "abi/vmsa.h"
 #include "cpu/segment.h"
 #include "memory/rmp.h"
 
@@ -59,7 +60,8 @@ static u64 read_sev_status(struct cpu *c, u32 msr)
     (void)msr;
     if (!c->in_guest || !c->sev)
         return 0;
-    return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0); /* SEV_FEATURES are 0 */
+    return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0) |
+           c->sev_features << SEV_STATUS_FEATURES_SHIFT;
 }
 
 static u64 read_efer(struct cpu *c, u32 msr)

@@ -7,6 +7,7 @@
  */
 #include "cpu/segment.h"
 #include "cpu/vmsa.h"
+#include "memory/rmp.h"
 
 #include <inttypes.h>
 
@@ -185,7 +186,8 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
 
 static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct vmcb_save *s)
 {
-    bool flush = !same_translations(c, k, s);
+    bool flush = c->retranslate || !same_translations(c, k, s);
+    c->retranslate = false;
     load_control(c, k);
     c->cr0 = s->cr0 | CR0_ET;
     c->cr2 = s->cr2;
@@ -263,7 +265,7 @@ static void load_host(struct cpu *c)
 {
     if (c->es)
         vmsa_forget(c);
-    c->in_guest = c->es = false;
+    c->in_guest = c->es = c->snp = false;
     c->gif = false;
     c->dr7 = 0x400;
 }
@@ -353,6 +355,7 @@ static void vmrun_plain(struct cpu *c, struct vmcb *v, u64 deadline_ns)
         refuse(c, &v->control, why);
         return;
     }
+    vmsa_identify(c, NULL);
     run_until_exit(c, &v->control, &v->save, deadline_ns);
     load_host(c);
 }
@@ -371,6 +374,7 @@ static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
         refuse(c, k, why);
         return;
     }
+    vmsa_identify(c, &vmsa);
     load_rest(c, &save);
     vmsa_load(c, &vmsa);
     run_until_exit(c, k, &save, deadline_ns);
@@ -384,7 +388,9 @@ static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
 {
     struct vmcb v;
-    if (!(c->host_efer & EFER_SVME) || !c->vm_hsave_pa || !vmcb_address_valid(c, vmcb_spa))
+    if (!(c->host_efer & EFER_SVME) || !c->vm_hsave_pa || !vmcb_address_valid(c, vmcb_spa) ||
+        !rmp_host_may_write(c->memory, vmcb_spa, PAGE_SIZE) ||
+        !rmp_host_may_write(c->memory, c->vm_hsave_pa, PAGE_SIZE))
         return false;
     memory_read(c->memory, vmcb_spa, KEY_RAW, &v, sizeof v);
     c->vmcb_spa = vmcb_spa;
@@ -413,7 +419,7 @@ bool cpu_vmsave(struct cpu *c, u64 vmcb_spa)
 {
     struct vmcb_save s;
     u64 spa = vmcb_spa + offsetof(struct vmcb, save);
-    if (!vmcb_address_valid(c, vmcb_spa))
+    if (!vmcb_address_valid(c, vmcb_spa) || !rmp_host_may_write(c->memory, vmcb_spa, PAGE_SIZE))
         return false;
     memory_read(c->memory, spa, KEY_RAW, &s, sizeof s);
     save_rest(c, &s);

@@ -6,6 +6,7 @@
  */
 #include "cpu/vmsa.h"
 #include "cpu/x87.h"
+#include "memory/rmp.h"
 #include "cpu/sse.h"
 
 #include <inttypes.h>
@@ -56,31 +57,77 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
         trace_event(c->trace, TRACE_SWITCH, "VC",
                     "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id, c->control.asid,
                     code, c->insn_rip);
-    c->statistics.vc[code < CPU_VC_MMIO ? code : CPU_VC_MMIO]++;
+    u64 cause = code == EXIT_PAGE_NOT_VALIDATED ? CPU_VC_NOT_VALIDATED
+                : code < CPU_VC_NOT_VALIDATED   ? code
+                                                : CPU_VC_MMIO;
+    c->statistics.vc[cause]++;
     cpu_raise(c, VECTOR_VC, (u32)code);
 }
 
 /* --- The page --------------------------------------------------------------------------------- */
+
+/* What an SNP guest's VMSA must be by the RMP, which is all that protects it [cpu 4.5]. */
+static const char *snp_refusal(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)
+{
+    struct rmp_entry e;
+    if (!(c->syscfg & SYSCFG_SNP_EN) || !rmp_enabled(c->memory))
+        return "SEV_FEATURES: SNP, but the platform has not initialised it";
+    if (!rmp_get(c->memory, k->vmsa, &e) || !e.assigned || e.asid != k->asid)
+        return "VMSA page: by the RMP not this guest's";
+    if (e.immutable || !e.validated || !e.vmsa || e.large)
+        return "VMSA page: by the RMP no validated 4 KiB page with the VMSA attribute";
+    if (s->vmpl >= RMP_VMPLS)
+        return "VMSA: there is no such VMPL";
+    return NULL;
+}
+
+/* Features that work here; every other is refused [cpu 2.2]. */
+#define FEATURES SEV_FEATURE_SNP
+
+static const char *features_refusal(const struct vmcb_control *k, const struct vmsa *s)
+{
+    u64 features = s->sev_features;
+    (void)k;
+    if (features & ~(u64)FEATURES)
+        return "SEV_FEATURES: a feature that is not supported";
+    if (features & ~(u64)SEV_FEATURE_SNP && !(features & SEV_FEATURE_SNP))
+        return "SEV_FEATURES: a feature of SNP without SNP";
+    return NULL;
+}
+
+/* The VMPL and the features that decide what memory means to the guest. */
+void vmsa_identify(struct cpu *c, const struct vmsa *s)
+{
+    static const struct vmsa none;
+    s = s ? s : &none;
+    c->retranslate |= c->vmpl != s->vmpl || c->sev_features != s->sev_features ||
+                      c->virtual_tom != s->virtual_tom;
+    c->snp = s->sev_features & SEV_FEATURE_SNP;
+    c->vmpl = c->snp ? s->vmpl : 0;
+    c->sev_features = s->sev_features;
+    c->virtual_tom = s->virtual_tom;
+}
 
 const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *s)
 {
     memory_key key = (memory_key)k->asid;
     if (k->vmsa & PAGE_MASK || !range_fits(k->vmsa, PAGE_SIZE, memory_size(c->memory)))
         return "VMSA address: not a page of memory";
-    if (!memory_vmsa_intact(c->memory, k->vmsa, key))
-        return "VMSA integrity: never launched, or changed since the last exit";
     memory_read(c->memory, k->vmsa, key, s, sizeof *s);
-    if (s->sev_features & SEV_FEATURE_SNP)
-        return "SEV_FEATURES: SNP is not supported";
-    if (s->sev_features)
-        return "SEV_FEATURES: a feature that is not supported";
-    return NULL;
+    bool snp = s->sev_features & SEV_FEATURE_SNP;
+    if (!snp && !rmp_host_may_write(c->memory, k->vmsa, PAGE_SIZE))
+        return "VMSA page: not the hypervisor's, and SEV_FEATURES without SNP";
+    if (!snp && !memory_vmsa_intact(c->memory, k->vmsa, key))
+        return "VMSA integrity: never launched, or changed since the last exit";
+    const char *why = snp ? snp_refusal(c, k, s) : NULL;
+    return why ? why : features_refusal(k, s);
 }
 
 void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)
 {
     memory_write(c->memory, k->vmsa, (memory_key)k->asid, s, sizeof *s);
-    memory_vmsa_seal(c->memory, k->vmsa, (memory_key)k->asid);
+    if (!c->snp)
+        memory_vmsa_seal(c->memory, k->vmsa, (memory_key)k->asid);
 }
 
 /* --- x87 and SSE ------------------------------------------------------------------------------ */

@@ -17,6 +17,8 @@ _Static_assert(offsetof(struct vmsa, tr) == offsetof(struct vmcb_save, tr) &&
 
 /* Reads the VMSA that the VMCB names. Why it may not be run; NULL if it may. */
 const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *s);
+/* Before the load: whose the core becomes; NULL: a guest without a VMSA. */
+void vmsa_identify(struct cpu *c, const struct vmsa *s);
 /* What a VMSA has and a VMCB's save area has not. */
 void vmsa_load(struct cpu *c, const struct vmsa *s);
 void vmsa_save(struct cpu *c, struct vmsa *s);

@@ -19,6 +19,7 @@ struct frame {
 struct rmp {
     u64 base, end; /* of the whole table in DRAM; `end` is behind it */
     u64 pages;     /* covered, from address 0 */
+    u64 generation;
 };
 
 struct memory {

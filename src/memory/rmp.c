@@ -17,6 +17,7 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
         .base = base,
         .end = behind,
         .pages = (behind - base - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE,
+        .generation = m->rmp.generation + 1,
     };
     /* Cores know pages by what the table said before. */
     for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
@@ -26,7 +27,7 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
 
 void rmp_disable(struct memory *m)
 {
-    m->rmp = (struct rmp){.pages = 0};
+    m->rmp = (struct rmp){.generation = m->rmp.generation + 1};
     for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
         frame_lose(m, frame);
 }
@@ -34,6 +35,11 @@ void rmp_disable(struct memory *m)
 bool rmp_enabled(const struct memory *m)
 {
     return m->rmp.pages;
+}
+
+u64 rmp_generation(const struct memory *m)
+{
+    return m->rmp.generation;
 }
 
 bool rmp_is_table(const struct memory *m, u64 spa, u64 size)
@@ -66,6 +72,7 @@ static void entry_write(struct memory *m, u64 page, const struct rmp_entry *e)
     u64 raw[2];
     rmp_entry_pack(e, raw);
     memcpy(entry_bytes(m, page), raw, sizeof raw);
+    m->rmp.generation++;
     if (page < m->size >> PAGE_SHIFT)
         frame_lose(m, page);
 }
@@ -202,7 +209,7 @@ bool rmp_host_may_write(struct memory *m, u64 spa, u64 size)
 {
     for (u64 at = ALIGN_DOWN(spa, PAGE_SIZE); m->rmp.pages && size && at < spa + size;
          at += PAGE_SIZE)
-        if (!rmp_state_is_host_writable(rmp_state(m, at)))
+        if (!rmp_state_is_host_writable(rmp_state(m, at)) || rmp_holds(m, at, 1))
             return false;
     return true;
 }

@@ -15,6 +15,8 @@
 bool rmp_enable(struct memory *m, u64 base, u64 end);
 void rmp_disable(struct memory *m);
 bool rmp_enabled(const struct memory *m);
+/* Another number after every change of the table: what was read before may no longer hold. */
+u64 rmp_generation(const struct memory *m);
 /* The range touches the table itself. */
 bool rmp_is_table(const struct memory *m, u64 spa, u64 size);
 /* Every entry becomes Hypervisor, the table's own pages become Firmware. */

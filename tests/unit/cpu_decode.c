@@ -83,6 +83,8 @@ static const struct {
     {ZYDIS_MNEMONIC_CLZERO, "kind", "implicit memory operand"},
     {ZYDIS_MNEMONIC_MONITOR, "kind", "implicit memory operand"},
     {ZYDIS_MNEMONIC_MONITORX, "kind", "implicit memory operand"},
+    {ZYDIS_MNEMONIC_PVALIDATE, "kind", "implicit memory operand"},
+    {ZYDIS_MNEMONIC_RMPADJUST, "kind", "implicit memory operand"},
     {ZYDIS_MNEMONIC_UD0, "length", "no ModRM byte is fetched (Zen 5)"},
     {ZYDIS_MNEMONIC_UD1, "length", "no ModRM byte is fetched (Zen 5)"},
     {ZYDIS_MNEMONIC_CLFLUSH, "memory size", "a line, named by one byte"},
