@@ -8,6 +8,7 @@
 
 /* Each gets argv[0] = its own name and returns the exit code: 0, or an enum error_code. */
 int cli_run(int argc, char **argv);
+int cli_with(int argc, char **argv);
 int cli_platform(int argc, char **argv);
 int cli_owner(int argc, char **argv);
 

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "hypervisor/vm.h"
+#include "image/image.h"
+#include "machine/host.h"
 #include "machine/machine.h"
 
 #define RUN_VMS_MAX 16

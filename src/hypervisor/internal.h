@@ -22,8 +22,11 @@
 #include "device/uart.h"
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"
+#include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
 #include "image/board.h"
+#include "image/image.h"
+#include "machine/host.h"
 
 #define CHUNK_SIZE MIB(2)
 #define VMS_MAX    64
@@ -265,12 +268,8 @@ void launch_undo(struct vm *vm); /* DEACTIVATE, DECOMMISSION; nothing if it was 
 
 /* --- psp.c: the mailbox ----------------------------------------------------------------------- */
 
-/* Runs one command on a copy of `buffer` in host memory and copies it back, whatever the status. */
-u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size);
-int psp_check(u32 status, u32 command, struct error *error); /* 0, or -1 and the status in words */
-int psp_flush(struct hypervisor *hv, struct error *error);   /* WBINVD everywhere, DF_FLUSH */
-/* SPA of the area that command buffers point at: seven pages. */
-u64 psp_data(const struct hypervisor *hv, size_t offset);
+/* Besides psp.h. */
+int psp_flush(struct hypervisor *hv, struct error *error); /* WBINVD everywhere, DF_FLUSH */
 
 /* --- snp_platform.c: pages that change hands between host and firmware --------------------------- */
 

@@ -7,11 +7,23 @@
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
-#define COMMAND_PAGES 8u /* the buffer, and what psp_data gives */
+#define COMMAND_PAGES (1 + PSP_DATA_SIZE / PAGE_SIZE)
 
 u64 psp_data(const struct hypervisor *hv, size_t offset)
 {
     return hv->command_spa + PAGE_SIZE + offset;
+}
+
+bool psp_data_read(struct hypervisor *hv, size_t offset, void *out, size_t size)
+{
+    return range_fits(offset, size, PSP_DATA_SIZE) &&
+           host_read(hv->host, psp_data(hv, offset), out, size);
+}
+
+bool psp_data_write(struct hypervisor *hv, size_t offset, const void *data, size_t size)
+{
+    return range_fits(offset, size, PSP_DATA_SIZE) &&
+           host_write(hv->host, psp_data(hv, offset), data, size);
 }
 
 /* What a legacy command writes of a guest's memory, in place; size 0: nothing. */
@@ -67,7 +79,8 @@ u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size)
     bool legacy = command < SEV_CMD_SNP_INIT;
     if (legacy && hv->snp && size)
         return psp_legacy(hv, command, buffer, size);
-    return psp_mailbox(hv, command, legacy ? hv->command_spa : hv->snp_spa, buffer, size);
+    u64 spa = legacy || !hv->snp_spa ? hv->command_spa : hv->snp_spa;
+    return psp_mailbox(hv, command, spa, buffer, size);
 }
 
 /* 0 on success; otherwise the error says which command and which status. */
@@ -113,34 +126,45 @@ static int psp_take_tmr(struct hypervisor *hv, struct sev_init *init, struct err
     return 0;
 }
 
-static int psp_init(struct hypervisor *hv, struct sev_init init, struct error *error)
+static void psp_give_tmr(struct hypervisor *hv)
 {
-    if (psp_run(hv, SEV_CMD_INIT, &init, sizeof init, error))
-        return -1;
-    return psp_flush(hv, error);
+    if (hv->tmr_spa == FRAME_NONE)
+        return;
+    if (hv->snp)
+        snp_pages_take(hv, hv->tmr_spa, CHUNK_SIZE);
+    frames_give_chunk(&hv->frames, hv->tmr_spa);
+    hv->tmr_spa = FRAME_NONE;
 }
 
 int platform_init(struct hypervisor *hv, struct error *error)
 {
-    return psp_init(hv, (struct sev_init){0}, error);
+    struct sev_init init = {0};
+    return psp_run(hv, SEV_CMD_INIT, &init, sizeof init, error) ? -1 : psp_flush(hv, error);
 }
 
 int platform_init_es(struct hypervisor *hv, struct error *error)
 {
     struct sev_init init = {0};
-    return psp_take_tmr(hv, &init, error) ? -1 : psp_init(hv, init, error);
+    if (psp_take_tmr(hv, &init, error))
+        return -1;
+    if (psp_run(hv, SEV_CMD_INIT, &init, sizeof init, error)) {
+        psp_give_tmr(hv);
+        return -1;
+    }
+    return psp_flush(hv, error);
+}
+
+int platform_shutdown_sev(struct hypervisor *hv, struct error *error)
+{
+    if (psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error))
+        return -1;
+    psp_give_tmr(hv);
+    return 0;
 }
 
 int platform_shutdown(struct hypervisor *hv, struct error *error)
 {
-    if (psp_run(hv, SEV_CMD_SHUTDOWN, NULL, 0, error))
-        return -1;
-    if (hv->tmr_spa != FRAME_NONE && hv->snp)
-        snp_pages_take(hv, hv->tmr_spa, CHUNK_SIZE);
-    if (hv->tmr_spa != FRAME_NONE)
-        frames_give_chunk(&hv->frames, hv->tmr_spa);
-    hv->tmr_spa = FRAME_NONE;
-    return psp_snp_shutdown(hv, error);
+    return platform_shutdown_sev(hv, error) || psp_snp_shutdown(hv, error) ? -1 : 0;
 }
 
 int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error)

@@ -170,18 +170,28 @@ int psp_snp_shutdown(struct hypervisor *hv, struct error *error)
     return 0;
 }
 
-int platform_get_snp_status(struct hypervisor *hv, struct snp_platform_status *out,
-                            struct error *error)
+/* Until SNP is initialised any page takes the answer; then a Firmware page, which is ours again afterwards. */
+u32 psp_snp_status(struct hypervisor *hv, struct snp_platform_status *out)
 {
     u64 spa = snp_data(hv, ANSWER_PAGE);
     struct snp_address address = {spa};
-    if (!hv->snp)
-        return error_set(error, ERROR_INTERNAL, "hypervisor: SNP is not initialised");
-    if (!snp_pages_give(hv, spa, PAGE_SIZE))
-        return error_set(error, ERROR_INTERNAL, "hypervisor: the RMP keeps the status page");
+    if (!hv->snp) {
+        address.paddr = psp_data(hv, 0);
+    } else if (!snp_pages_give(hv, spa, PAGE_SIZE)) {
+        return SEV_STATUS_INVALID_PAGE_STATE;
+    }
     u32 status = psp_command(hv, SEV_CMD_SNP_PLATFORM_STATUS, &address, sizeof address);
     if (status == SEV_STATUS_SUCCESS)
-        host_read(hv->host, spa, out, sizeof *out);
-    snp_pages_take(hv, spa, PAGE_SIZE);
-    return psp_check(status, SEV_CMD_SNP_PLATFORM_STATUS, error);
+        host_read(hv->host, address.paddr, out, sizeof *out);
+    if (hv->snp)
+        snp_pages_take(hv, spa, PAGE_SIZE);
+    return status;
+}
+
+int platform_get_snp_status(struct hypervisor *hv, struct snp_platform_status *out,
+                            struct error *error)
+{
+    if (!hv->snp)
+        return error_set(error, ERROR_INTERNAL, "hypervisor: SNP is not initialised");
+    return psp_check(psp_snp_status(hv, out), SEV_CMD_SNP_PLATFORM_STATUS, error);
 }

@@ -10,9 +10,9 @@
 
 #include "base/base.h"
 #include "base/error.h"
-#include "image/image.h"
-#include "machine/host.h"
 
+struct host;       /* machine/host.h */
+struct image_plan; /* image/image.h */
 struct hypervisor;
 struct vm;
 
@@ -44,6 +44,8 @@ int platform_init(struct hypervisor *hv, struct error *error);
 int platform_init_es(struct hypervisor *hv, struct error *error);
 int platform_get_status(struct hypervisor *hv, struct platform_status *out, struct error *error);
 int platform_export(struct hypervisor *hv, struct platform_chain *out, struct error *error);
+/* Of SEV and SEV-ES alone; SNP stays initialised. */
+int platform_shutdown_sev(struct hypervisor *hv, struct error *error);
 int platform_shutdown(struct hypervisor *hv, struct error *error);
 
 /* --- A VM ------------------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@
 
 #include "crypto/crypto.h"
 #include "hypervisor/vm.h"
+#include "image/image.h"
+#include "machine/host.h"
 #include "machine/machine.h"
 
 #define LOAD    0x200000u

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 #include "hypervisor/vm.h"
+#include "image/image.h"
 #include "machine/host.h"
 #include "machine/machine.h"
 

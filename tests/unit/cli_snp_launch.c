@@ -16,6 +16,8 @@
 #include "crypto/crypto.h"
 #include "guest/guest.h"
 #include "hypervisor/vm.h"
+#include "image/image.h"
+#include "machine/host.h"
 #include "machine/machine.h"
 #include "memory/rmp.h"
 

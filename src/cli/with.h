@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of `softsev with` share: a machine that is on while a program runs, and the doors to it. */
+#ifndef SOFTSEV_CLI_WITH_H
+#define SOFTSEV_CLI_WITH_H
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/state.h"
+#include "door/door.h"
+#include "door/sev.h"
+#include "hypervisor/vm.h"
+#include "machine/machine.h"
+
+#define WITH_FOLDERS_MAX 4
+
+struct with {
+    /* options */
+    const char *directory, *seed, *trace_file;
+    char default_directory[400];
+    const struct firmware_profile *profile;
+    u32 trace; /* categories */
+    bool json;
+    char **command;
+    /* the machine */
+    struct cli_state *state;
+    struct crypto *crypto;
+    struct cli_identity identity;
+    u64 memory_size; /* bytes; who needs more than a platform adds to it before the machine is made */
+    struct machine *machine;
+    struct hypervisor *hv;
+    struct sev_door *sev;
+    FILE *trace_out;
+    struct trace_sink sink;
+    /* the doors: rows are added once the platform is up */
+    struct door_file files[DOOR_FILES_MAX + 1];
+    struct door_folder folders[WITH_FOLDERS_MAX + 1];
+};
+
+/* Adds a row. Paths stay the caller's. */
+void with_add_file(struct with *w, struct door_file file);
+void with_add_folder(struct with *w, struct door_folder folder);
+
+#endif
