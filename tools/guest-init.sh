@@ -7,6 +7,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 while read -r module; do insmod "/modules/$module"; done </modules/order
 echo "guest: Linux $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
+echo "guest: processors: $(nproc)"
 dmesg | grep -i -e 'Memory Encryption Features' -e 'software IO TLB: mapped' | sed 's/^/guest: /'
 if [ -f /secret/secret ]; then
     echo "guest: sha256 of the owner's secret: $(sha256sum </secret/secret | cut -d' ' -f1)"

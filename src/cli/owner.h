@@ -60,7 +60,7 @@
     X(FIRMWARE,    "firmware",      true,  "FILE    a flash image, such as OVMF's") \
     X(HASHES,      "kernel-hashes", false, "        with --firmware: hash the three above") \
     X(MODE,        "mode",          true,  "MODE    sev, sev-es or snp (sev)") \
-    X(VCPUS,       "vcpus",         true,  "NUMBER  sev-es, snp: virtual processors (1)") \
+    X(VCPUS,       "vcpus",         true,  "NUMBER  virtual processors (1)") \
     X(VCPU_TYPE,   "vcpu-type",     true,  "NAME    QEMU's CPU model, or CPUID 1 EAX as number") \
     X(VMM_TYPE,    "vmm-type",      true,  "NAME    qemu, qemu-old, ec2, ec2-old, gce, krun, krun-old") \
     X(FEATURES,    "guest-features", true, "NUMBER  SEV_FEATURES (snp: 1, sev-es: 0)") \

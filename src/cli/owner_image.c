@@ -138,8 +138,12 @@ static int measure_sev(const char *const *options, const struct guest *g,
         .initrd = as_image(&g->initrd),
         .firmware = as_image(&g->firmware),
     };
-    if (parse_memory(options[OWNER_MEMORY], &d.memory_size, e))
+    u64 vcpus = 1;
+    if (parse_memory(options[OWNER_MEMORY], &d.memory_size, e) ||
+        (options[OWNER_VCPUS] &&
+         owner_number("vcpus", options[OWNER_VCPUS], IMAGE_CPUS_MAX, &vcpus, e)))
         return -1;
+    d.cpus = (u32)vcpus;
     struct image_plan *plan = image_build(&d, e);
     int result = plan ? measure_plan(plan, out, e) : -1;
     if (!result && options[OWNER_DUMP])
@@ -243,8 +247,9 @@ static bool is_plan(const char *const *options, enum measure_mode mode)
 static int check_mode(const char *const *options, enum measure_mode mode, struct error *e)
 {
     if (is_plan(options, mode) &&
-        (options[OWNER_VCPUS] || options[OWNER_VCPU_TYPE] || options[OWNER_VMM_TYPE] ||
-         options[OWNER_FEATURES] || options[OWNER_IMAGE_HASH] || options[OWNER_IMAGE_ONLY]))
+        ((options[OWNER_VCPUS] && options[OWNER_FIRMWARE]) || options[OWNER_VCPU_TYPE] ||
+         options[OWNER_VMM_TYPE] || options[OWNER_FEATURES] || options[OWNER_IMAGE_HASH] ||
+         options[OWNER_IMAGE_ONLY]))
         return error_set(
             e, ERROR_USAGE,
             mode == MEASURE_SEV

@@ -37,6 +37,7 @@ struct image_description run_describe(const struct run_vm *v)
 {
     return (struct image_description){
         .memory_size = v->options->memory,
+        .cpus = v->options->cpus,
         .mode = v->options->mode,
         .secret = v->options->secret || v->options->owner_dir,
         .kernel = image_file(&v->kernel),
@@ -101,6 +102,7 @@ static int make_guests(struct run *r, struct error *e)
             .name = v->options->name,
             .plan = v->plan,
             .policy = v->options->policy,
+            .cpus = v->options->cpus,
             .console = {run_console_output, v},
             .disk = v->disk,
             .virtio_console = v->options->virtio_console,

@@ -28,6 +28,7 @@ struct run_vm_options {
     char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
     char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
     u64 memory;       /* bytes */
+    u32 cpus;
     enum image_mode mode;
     bool disk_read_only, virtio_console, tamper;
     u32 policy;

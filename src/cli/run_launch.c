@@ -175,7 +175,8 @@ static int hypervisor_launches_registers(struct run_vm *v, struct error *e)
         return with_rule(v->run, e);
     run_step(
         v->run, "hypervisor",
-        "LAUNCH_UPDATE_VMSA: the registers of the processor, encrypted and measured with the rest");
+        "LAUNCH_UPDATE_VMSA: the registers of %u processor%s, encrypted and measured with the rest",
+        v->options->cpus, v->options->cpus == 1 ? "" : "s");
     return 0;
 }
 

@@ -16,6 +16,15 @@ static int set_memory(struct run_vm_options *v, const char *value, struct error 
     return settings_memory(value, &v->memory, e);
 }
 
+static int set_cpus(struct run_vm_options *v, const char *value, struct error *e)
+{
+    u64 cpus;
+    if (settings_number(value, VM_CPUS_MAX, &cpus) || !cpus)
+        return error_set(e, ERROR_USAGE, "cpus '%s': a number from 1 to %u", value, VM_CPUS_MAX);
+    v->cpus = (u32)cpus;
+    return 0;
+}
+
 static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
 {
     static const char *const modes[] = {
@@ -92,6 +101,7 @@ static const struct setting settings[] = {
     {"initrd",         set_initrd,         false, "FILE    initramfs, or a multiboot module"},
     {"append",         set_append,         false, "TEXT    the kernel's command line"},
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
+    {"cpus",           set_cpus,           false, "NUMBER  virtual processors, 1 to 8 (1)"},
     {"mode",           set_mode,           false, "MODE    none, sev or sev-es (none)"},
     {"policy",         set_policy,         false, "NUMBER  guest policy (1: no debugging; sev-es: 5)"},
     {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
@@ -134,7 +144,7 @@ static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
         return NULL;
     }
     struct run_vm_options *v = &o->vms[o->vm_count++];
-    *v = (struct run_vm_options){.memory = MEMORY_DEFAULT, .policy = POLICY_DEFAULT};
+    *v = (struct run_vm_options){.memory = MEMORY_DEFAULT, .cpus = 1, .policy = POLICY_DEFAULT};
     return v;
 }
 

@@ -30,7 +30,7 @@ enum { EAX, EBX, ECX, EDX };
                        BIT(26) /* 1 GiB pages */ | BIT(27) /* RDTSCP */ | BIT(29) /* LM */)
 #define EXT_8_EBX     (BIT(0) /* CLZERO */ | BIT(9) /* WBNOINVD */ | BIT(26) /* SSB_NO */ | BIT(29) /* BTC_NO */)
 #define EXT_A_EDX     (BIT(0) /* NP */ | BIT(1) /* LbrVirt */ | BIT(3) /* NRIPS */ | BIT(5) /* VmcbClean */ | BIT(6) /* FlushByAsid */ |      \
-                       BIT(7) /* DecodeAssists */)
+                       BIT(7) /* DecodeAssists */ | BIT(10) /* PauseFilter */)
 #define EXT_1F_EAX    (BIT(0) /* SME */ | BIT(1) /* SEV */ | BIT(3) /* SEV-ES */ | BIT(4) /* SEV-SNP */ |         \
                        BIT(5) /* VMPL */ | BIT(6) /* RMPQUERY */ | BIT(9) /* TscAuxVirtualization */ |                 \
                        BIT(10) /* coherent */ | BIT(21) /* RMPREAD */)

@@ -197,6 +197,7 @@ struct cpu {
     /* Interrupt state between instructions */
     /* STI or MOV SS just retired: nothing is taken before the next instruction */
     bool interrupt_shadow;
+    u16 pauses_left; /* that the pause filter lets pass */
     bool gif, nmi_blocked;
     u8 breakpoints, watchpoints; /* which of DR0-DR3 are armed for code and for data (debug.c) */
     u8 watch_hits; /* of the data breakpoints, by the current instruction or a MOV SS before it */

@@ -181,6 +181,7 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
     c->tsc_offset = k->tsc_offset;
     c->interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;
     c->cr8 = k->v_intr & 15;
+    c->pauses_left = k->pause_filter_count;
     c->control.fetched_count = 0;
 }
 

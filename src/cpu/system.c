@@ -436,7 +436,11 @@ void exec_hlt(struct cpu *c, const struct insn *in)
 void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
+    /* The filter lets the first ones pass [APM2 15.14.4]. */
+    if (intercepts(c, 3, INTERCEPT3_PAUSE) && c->pauses_left)
+        c->pauses_left--;
+    else
+        intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
 }
 
 void exec_monitor(struct cpu *c, const struct insn *in)

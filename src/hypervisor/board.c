@@ -45,6 +45,18 @@ static void on_nmi(void *context, u32 cpu)
     vm->cpus[cpu].nmi = true;
 }
 
+static void on_init(void *context, u32 cpu)
+{
+    struct vm *vm = context;
+    startup_init(&vm->cpus[cpu]);
+}
+
+static void on_startup(void *context, u32 cpu, u8 vector)
+{
+    struct vm *vm = context;
+    startup_vector(&vm->cpus[cpu], vector);
+}
+
 /* --- Devices and guest memory: by the host's DMA, in the host's view -------------------------- */
 
 static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
@@ -118,7 +130,10 @@ static bool on_disk_flush(void *context)
 static bool wire_interrupts(struct vm *vm)
 {
     struct board *b = &vm->board;
-    lapic_bus_init(&b->lapics, (struct lapic_events){.eoi = on_eoi, .nmi = on_nmi, .ctx = vm});
+    lapic_bus_init(
+        &b->lapics,
+        (struct lapic_events){
+            .eoi = on_eoi, .nmi = on_nmi, .init = on_init, .startup = on_startup, .ctx = vm});
     for (u32 i = 0; i < vm->cpu_count; i++) {
         if (!lapic_init(&vm->cpus[i].lapic, &b->lapics, &b->timers, i, i))
             return false;

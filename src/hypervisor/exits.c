@@ -15,14 +15,16 @@ enum exit_kind {
     KIND_HLT,
     KIND_INTR,
     KIND_VINTR,
+    KIND_PAUSE,
     KIND_OTHER,
     KIND_VMGEXIT,
     KIND_WRITE_TRAP,
     KINDS
 };
 
-static const char *const kind_names[KINDS] = {"io",   "mmio",  "msr",   "cpuid",   "hlt",
-                                              "intr", "vintr", "other", "vmgexit", "write_trap"};
+static const char *const kind_names[KINDS] = {"io",    "mmio",    "msr",       "cpuid",
+                                              "hlt",   "intr",    "vintr",     "pause",
+                                              "other", "vmgexit", "write_trap"};
 
 const char *exits_kind_name(u32 kind)
 {
@@ -94,12 +96,19 @@ void exits_cpuid(struct vcpu *c)
 
 static void exit_hlt(struct vcpu *c)
 {
-    char where[40];
+    char where[40], what[80];
     exit_skip(c);
-    if (!(c->vmcb.save.rflags & RFLAGS_IF))
-        vm_end(c->vm, VM_CRASHED, "halted for good%s: HLT with interrupts off",
-               exits_where(c, where));
     c->halted = true;
+    if (!(c->vmcb.save.rflags & RFLAGS_IF)) {
+        snprintf(what, sizeof what, "%s: HLT with interrupts off", exits_where(c, where));
+        vcpu_check_alive(c, what);
+    }
+}
+
+static void exit_pause(struct vcpu *c)
+{
+    exit_skip(c);
+    c->yields = true;
 }
 
 void exits_msr(struct vcpu *c)
@@ -341,6 +350,7 @@ static const struct exit_row rows[] = {
     [EXIT_RSM]                 = {KIND_OTHER,      exits_undefined, false},
     [EXIT_INVD]                = {KIND_OTHER,      exit_skip,      false},
     [EXIT_HLT]                 = {KIND_HLT,        exit_hlt,       true},
+    [EXIT_PAUSE]               = {KIND_PAUSE,      exit_pause,     true},
     [EXIT_INVLPGA]             = {KIND_OTHER,      exits_undefined, false},
     [EXIT_IOIO]                = {KIND_IO,         exit_io,        false},
     [EXIT_MSR]                 = {KIND_MSR,        exits_msr,      false},

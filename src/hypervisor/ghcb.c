@@ -245,7 +245,7 @@ static enum ghcb_error do_nmi_complete(struct request *r)
 
 static enum ghcb_error do_reset_hold(struct request *r)
 {
-    vm_end(r->vm, VM_CRASHED, "the only processor asked to be held until another starts it");
+    startup_hold(r->cpu, r->gpa); /* INFO2 becomes 1 with STARTUP */
     return 0;
 }
 

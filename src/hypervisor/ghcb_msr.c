@@ -31,8 +31,8 @@ static u64 features(struct vcpu *c, u64 value)
 
 static u64 reset_hold(struct vcpu *c, u64 value)
 {
-    vm_end(c->vm, VM_CRASHED, "the only processor asked to be held until another starts it");
-    return value;
+    startup_hold(c, 0);
+    return value; /* until STARTUP */
 }
 
 static u64 terminate(struct vcpu *c, u64 value)

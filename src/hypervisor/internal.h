@@ -79,7 +79,7 @@ void npt_destroy(struct npt *n, struct frames *frames);
 struct vcpu {
     struct vm *vm;
     u32 index; /* its place in the VM, and its APIC ID */
-    u32 core; /* of the machine, on which it runs and no other processor of the VM, if there are enough */
+    u32 core;  /* of the machine; one for all processors of a VM */
     struct lapic lapic;
     u64 vmcb_spa;
     u64 vmsa_spa; /* SEV-ES: where its registers are, which we cannot read; else 0 */
@@ -88,7 +88,11 @@ struct vcpu {
     struct vmcb vmcb;
     bool save_changed;
     bool halted;
+    bool yields;   /* it spins: the others' turn */
     bool waiting;  /* for another processor to start it */
+    bool init;     /* INIT has come, and is not carried out yet */
+    u32 startup;   /* STARTUP has come: its vector, with bit 8 set */
+    u64 hold;      /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
     bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
@@ -195,6 +199,8 @@ void board_set_time(struct vm *vm); /* the machine's clock, and what is due by i
 
 /* Runs until `deadline_ns` at the latest and handles the exit that ends it. */
 void vcpu_run(struct vcpu *c, u64 deadline_ns);
+/* Ends the VM, and says why, if no processor of it can ever run again: `format` tells what the last one did. */
+void vcpu_check_alive(struct vcpu *c, const char *what);
 bool vcpu_can_run(struct vcpu *c); /* not halted, or something wakes it now */
 /* The general registers while it has its core. RAX and RSP live in the VMCB. */
 u64 vcpu_get(struct vcpu *c, u32 reg);
@@ -203,6 +209,16 @@ void vcpu_advance(struct vcpu *c, u64 next_rip); /* past the instruction that ex
 void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code);
 bool vm_is_es(const struct vm *vm); /* its registers are its own: SEV-ES and SNP */
 bool vm_is_snp(const struct vm *vm);
+/* What only the core holds of its registers goes where the next VMRUN takes it from. */
+void vcpu_leave_core(struct vcpu *c);
+
+/* --- startup.c: how processors but the first one start ------------------------------------------ */
+
+void startup_power_on(struct vcpu *c); /* of a plain or SEV guest */
+void startup_init(struct vcpu *c);     /* INIT and STARTUP from a local APIC */
+void startup_vector(struct vcpu *c, u8 vector);
+void startup_progress(struct vcpu *c);           /* carries out what has come */
+void startup_hold(struct vcpu *c, u64 ghcb_gpa); /* AP reset hold; 0: by the MSR protocol */
 
 /* --- exits.c, and what it leans on ------------------------------------------------------------ */
 

@@ -75,14 +75,18 @@ int vm_launch_update(struct vm *vm, struct error *error)
 int vm_launch_update_vmsa(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
-    struct sev_launch_range range = {
-        .handle = vm->handle, .paddr = vm->cpus[0].vmsa_spa, .len = sizeof(struct vmsa)};
-    if (!vm_is_es(vm) || plan->vmsa_count != 1)
-        return error_set(error, ERROR_INTERNAL, "%s: one processor whose registers are launched",
-                         vm->config.name);
-    if (!host_write(vm->hv->host, range.paddr, plan->vmsas[0], sizeof(struct vmsa)))
-        return error_set(error, ERROR_INTERNAL, "%s: no memory for the VMSA", vm->config.name);
-    return launch_command(vm, SEV_CMD_LAUNCH_UPDATE_VMSA, &range, sizeof range, error);
+    if (!vm_is_es(vm) || plan->vmsa_count != vm->cpu_count)
+        return error_set(error, ERROR_INTERNAL, "%s: %u processors, and registers of %u to launch",
+                         vm->config.name, vm->cpu_count, plan->vmsa_count);
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        struct sev_launch_range range = {
+            .handle = vm->handle, .paddr = vm->cpus[i].vmsa_spa, .len = sizeof(struct vmsa)};
+        if (!host_write(vm->hv->host, range.paddr, plan->vmsas[i], sizeof(struct vmsa)))
+            return error_set(error, ERROR_INTERNAL, "%s: no memory for the VMSA", vm->config.name);
+        if (launch_command(vm, SEV_CMD_LAUNCH_UPDATE_VMSA, &range, sizeof range, error))
+            return -1;
+    }
+    return 0;
 }
 
 int vm_launch_measure(struct vm *vm, u8 measure[48], struct error *error)

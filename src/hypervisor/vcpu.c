@@ -12,6 +12,8 @@
 #define IOPM_PAGES  3u
 #define MSRPM_PAGES 2u
 
+#define PAUSES_IN_VAIN 64u /* what a wait on another processor may spin */
+
 /* Everything that would leave the guest's world or that devices answer; RDTSC, WBINVD, CR and DR
  * moves stay inside. */
 #define INTERCEPTS_3                                                                               \
@@ -102,6 +104,8 @@ static bool vcpu_create(struct vcpu *c)
     vcpu_msr_reset(c);
     if (vm_is_es(vm) && !vcpu_set_up_es(c))
         return false;
+    if (c->index && !vm_is_es(vm))
+        startup_power_on(c);
     return host_write(vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
 }
 
@@ -189,6 +193,15 @@ static void vcpu_unload(struct vcpu *c)
     host_vmsave(h, core, c->vmcb_spa);
 }
 
+void vcpu_leave_core(struct vcpu *c)
+{
+    struct vcpu **loaded = &c->vm->hv->loaded[c->core];
+    if (*loaded == c && !vm_is_es(c->vm))
+        vcpu_unload(c);
+    if (*loaded == c)
+        *loaded = NULL;
+}
+
 /* Puts on the core what VMRUN does not: only needed when another processor had it. Two of one guest mean
  * different things by one address, and share an ASID. */
 static void vcpu_load(struct vcpu *c)
@@ -198,10 +211,10 @@ static void vcpu_load(struct vcpu *c)
     struct vcpu **loaded = &c->vm->hv->loaded[core];
     if (*loaded == c)
         return;
-    if (*loaded && !vm_is_es((*loaded)->vm))
-        vcpu_unload(*loaded);
     if (*loaded && (*loaded)->vm == c->vm)
         c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    if (*loaded)
+        vcpu_leave_core(*loaded);
     *loaded = c;
     if (vm_is_es(c->vm))
         return;
@@ -235,12 +248,31 @@ static bool nmi_pending(const struct vcpu *c)
 
 bool vcpu_can_run(struct vcpu *c)
 {
-    if (c->waiting)
+    if (c->init || c->startup)
+        startup_progress(c);
+    if (c->waiting || c->hold)
         return false;
     if (c->halted &&
         (nmi_pending(c) || (interrupt_pending(c) && (c->vmcb.save.rflags & RFLAGS_IF))))
         c->halted = false;
     return !c->halted;
+}
+
+/* Nothing but NMI, INIT or STARTUP wakes it, and those come from processors that run. */
+static bool sleeps_for_good(const struct vcpu *c)
+{
+    bool asleep = c->waiting || c->hold || (c->halted && !(c->vmcb.save.rflags & RFLAGS_IF));
+    return asleep && !c->init && !c->startup && !nmi_pending(c);
+}
+
+void vcpu_check_alive(struct vcpu *c, const char *what)
+{
+    struct vm *vm = c->vm;
+    for (u32 i = 0; i < vm->cpu_count; i++) {
+        if (!sleeps_for_good(&vm->cpus[i]))
+            return;
+    }
+    vm_end(vm, VM_CRASHED, "halted for good%s", what);
 }
 
 /* Whether an event whose delivery an exit interrupted must be injected. What an instruction of a SEV-ES
@@ -292,6 +324,18 @@ static void vcpu_inject(struct vcpu *c)
 
 /* --- VMRUN ------------------------------------------------------------------------------------ */
 
+/* A processor that spins gives its turn to one that could end its wait, if there is one. */
+static void vcpu_watch_pause(struct vcpu *c)
+{
+    struct vmcb_control *control = &c->vmcb.control;
+    bool others = false;
+    for (u32 i = 0; i < c->vm->cpu_count; i++)
+        others |= i != c->index && vcpu_can_run(&c->vm->cpus[i]);
+    control->intercept_3 &= (u32)~INTERCEPT3_PAUSE;
+    control->intercept_3 |= others ? (u32)INTERCEPT3_PAUSE : 0;
+    control->pause_filter_count = PAUSES_IN_VAIN;
+}
+
 static void vcpu_write_vmcb(struct vcpu *c)
 {
     const u8 *save = (const u8 *)&c->vmcb.save;
@@ -318,6 +362,7 @@ void vcpu_run(struct vcpu *c, u64 deadline_ns)
     struct host *h = c->vm->hv->host;
     vcpu_load(c);
     vcpu_inject(c);
+    vcpu_watch_pause(c);
     vcpu_write_vmcb(c);
     u64 before = host_time_ns(h);
     if (!host_vmrun(h, c->core, c->vmcb_spa, deadline_ns)) {

@@ -209,21 +209,25 @@ static int vm_take_asid(struct vm *vm, struct error *error)
                      vm->config.name);
 }
 
-/* One after the other on the machine's cores, so that none of them shares one as long as there are enough. */
-static int vm_take_cores(struct vm *vm, struct error *error)
+/* All on one core, which keeps what it has decoded of their common code; VMs spread over the cores. */
+static int vm_take_processors(struct vm *vm, struct error *error)
 {
-    vm->cpu_count = vm->config.cpus ? vm->config.cpus : 1;
-    if (vm->cpu_count > VM_CPUS_MAX) {
-        vm->cpu_count = 0;
+    const struct image_plan *plan = vm->config.plan;
+    u32 cpus = vm->config.cpus ? vm->config.cpus : plan->cpus ? plan->cpus : 1;
+    if (cpus > VM_CPUS_MAX)
         return error_set(error, ERROR_USAGE, "%s: %u processors asked for; a VM has 1 to %u",
-                         vm->config.name, vm->config.cpus, VM_CPUS_MAX);
-    }
+                         vm->config.name, cpus, VM_CPUS_MAX);
+    if (plan->cpus && cpus != plan->cpus)
+        return error_set(error, ERROR_USAGE, "%s: %u processors asked for, its image has %u",
+                         vm->config.name, cpus, plan->cpus);
+    vm->cpu_count = cpus;
+    vm->jump_table = plan->jump_table_gpa;
     for (u32 i = 0; i < vm->cpu_count; i++) {
         struct vcpu *c = &vm->cpus[i];
         c->vm = vm;
         c->index = i;
-        c->core = i % host_cores(vm->hv->host);
-        c->waiting = i > 0;
+        c->core = vm->hv->vm_count % host_cores(vm->hv->host);
+        c->waiting = i > 0 && !plan->jump_table_gpa;
     }
     return 0;
 }
@@ -240,8 +244,8 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     vm->config = *config;
     if (!config->plan->runnable && !vm_is_snp(vm))
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
-    else if (!vm_take_cores(vm, error) && !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&
-             !board_create(vm, error)) {
+    else if (!vm_take_processors(vm, error) && !vm_take_asid(vm, error) &&
+             !vm_take_memory(vm, error) && !board_create(vm, error)) {
         if (vcpus_create(vm)) {
             hv->vms[hv->vm_count++] = vm;
             return vm;
@@ -367,7 +371,9 @@ static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
 static void hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
 {
     struct vm *vm = c->vm;
-    while (vm->state == VM_RUNNABLE && vcpu_can_run(c) && host_time_ns(hv->host) < end_ns)
+    c->yields = false;
+    while (vm->state == VM_RUNNABLE && !c->yields && vcpu_can_run(c) &&
+           host_time_ns(hv->host) < end_ns)
         vcpu_run(c, min_u64(end_ns, timer_next(&vm->board.timers)));
 }
 

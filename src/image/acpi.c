@@ -61,19 +61,25 @@ static void madt_override(struct writer *w, u8 source, u32 gsi, u16 flags)
     write_u16(w, flags);
 }
 
-static size_t madt(struct writer *w)
+static void madt_processor(struct writer *w, u8 id)
+{
+    write_u8(w, 0);
+    write_u8(w, 8);
+    write_u8(w, id); /* of the processor, and of its local APIC */
+    write_u8(w, id);
+    write_u32(w, 1); /* enabled */
+}
+
+static size_t madt(struct writer *w, u32 cpus)
 {
     size_t at = table_begin(w, "APIC", 3);
     write_u32(w, (u32)BOARD_LAPIC);
     write_u32(w, MADT_PCAT_COMPAT);
-    write_u8(w, 0); /* local APIC: processor 0, APIC ID 0, enabled */
-    write_u8(w, 8);
-    write_u8(w, 0);
-    write_u8(w, 0);
-    write_u32(w, 1);
-    write_u8(w, 1); /* I/O APIC: ID 1, interrupts from 0 */
+    for (u32 i = 0; i < cpus; i++)
+        madt_processor(w, (u8)i);
+    write_u8(w, 1); /* I/O APIC: the ID after the processors', interrupts from 0 */
     write_u8(w, 12);
-    write_u8(w, 1);
+    write_u8(w, (u8)cpus);
     write_u8(w, 0);
     write_u32(w, (u32)BOARD_IOAPIC);
     write_u32(w, 0);
@@ -225,7 +231,7 @@ static size_t xsdt(struct writer *w, u64 gpa, const size_t *tables, u32 count)
     return at;
 }
 
-size_t acpi_build(u8 *out, size_t size, u64 gpa)
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus)
 {
     struct writer w = writer_of(out, size);
     write_zeros(&w, RSDP_SIZE);
@@ -237,7 +243,7 @@ size_t acpi_build(u8 *out, size_t size, u64 gpa)
     write_u8(&w, 1);
     write_zeros(&w, FACS_SIZE - 33);
     size_t dsdt_at = dsdt(&w);
-    size_t tables[2] = {fadt(&w, gpa, facs, dsdt_at), madt(&w)};
+    size_t tables[2] = {fadt(&w, gpa, facs, dsdt_at), madt(&w, cpus)};
     size_t xsdt_at = xsdt(&w, gpa, tables, ARRAY_SIZE(tables));
     if (w.bad)
         return 0;

@@ -29,6 +29,7 @@ enum image_mode {
 
 struct image_description {
     u64 memory_size; /* bytes of guest RAM, a multiple of 2 MiB */
+    u32 cpus;        /* virtual processors, 1 to IMAGE_CPUS_MAX; 0: one */
     enum image_mode mode;
     bool secret;              /* the owner will send a secret: leave the hole for it */
     struct image_file kernel; /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
@@ -51,7 +52,8 @@ struct image_piece {
 };
 
 #define IMAGE_PIECES_MAX 48
-#define IMAGE_VMSAS_MAX  8
+#define IMAGE_CPUS_MAX   8
+#define IMAGE_VMSAS_MAX  IMAGE_CPUS_MAX
 
 enum image_e820_type { IMAGE_E820_RAM = 1, IMAGE_E820_RESERVED = 2, IMAGE_E820_ACPI = 3 };
 
@@ -62,6 +64,7 @@ struct image_e820 {
 
 struct image_plan {
     u64 memory_size;
+    u32 cpus; /* 0: not known, as many as the hypervisor is told */
     enum image_mode mode;
     struct image_piece pieces[IMAGE_PIECES_MAX]; /* in launch order */
     u32 piece_count;
@@ -75,8 +78,11 @@ struct image_plan {
     void *owned[16];             /* buffers made for pieces */
     u32 owned_count;
     /* SEV-ES: a page a processor, launched after the pieces and measured with them. */
-    const struct vmsa *vmsas[IMAGE_VMSAS_MAX];
+    const struct vmsa *vmsas[IMAGE_CPUS_MAX];
     u32 vmsa_count;
+    /* SEV-ES with several processors and no firmware: those but the first begin in a stub that holds them until
+     * STARTUP and then jumps to the address in this page, which the guest fills; 0: no such page [cpu 9.3]. */
+    u64 jump_table_gpa;
 };
 
 /* The largest secret: one LAUNCH_SECRET [sev 5.4]. */

@@ -16,6 +16,8 @@
 #define LAYOUT_INFO        0xa000u /* multiboot information */
 #define LAYOUT_SETUP_DATA  0xb000u /* SNP: the node that points at the CC blob */
 #define LAYOUT_STACK_END   0x20000u
+#define LAYOUT_STUB        0x9e000u /* only where processors need it: see start_parking */
+#define LAYOUT_JUMP_TABLE  0x9f000u
 #define LAYOUT_LOW_END     0xa0000u
 #define LAYOUT_ROM         0xc0000u
 #define LAYOUT_ROM_END     0x100000u
@@ -42,8 +44,11 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
 int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
 /* Those registers in the form of a VMSA; `gpr` in the order of the encodings, without RAX and RSP. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out);
-/* The VMSA of the first processor, from the plan's registers, which are complete. */
-int start_vmsa(struct image_plan *plan, struct error *error);
+/* The VMSAs of all processors; that of the first is from the plan's registers, which are complete. */
+int start_vmsas(struct image_plan *plan, struct error *error);
+/* SEV-ES with several processors: the stub that holds all but the first one, and the page for the jump table
+ * behind it, as pieces [cpu 9.3]. Nothing for other guests. */
+int start_parking(struct image_plan *plan, struct error *error);
 
 /* --- one function a kind of file -------------------------------------------------------------- */
 
@@ -93,7 +98,7 @@ int snp_add_ram(struct image_plan *plan, struct error *error);
 /* --- acpi.c ----------------------------------------------------------------------------------- */
 
 #define ACPI_SIZE_MAX 16384u
-/* All tables for `gpa`, the RSDP first. Returns the bytes used. */
-size_t acpi_build(u8 *out, size_t size, u64 gpa);
+/* All tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns the bytes used. */
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus);
 
 #endif

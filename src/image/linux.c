@@ -176,7 +176,9 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     if (!acpi)
         return -1;
     u64 acpi_gpa = plan_low_end(plan) - ACPI_SIZE_MAX;
-    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa);
+    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus);
+    if (start_parking(plan, error))
+        return -1;
     plan_e820_board(plan, acpi_gpa);
     linux_fill_boot_params(plan, &k, acpi_gpa, bp);
     if (plan->mode == IMAGE_SEV_SNP) {

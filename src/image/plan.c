@@ -74,7 +74,9 @@ void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type
 
 void plan_e820_board(struct image_plan *plan, u64 acpi)
 {
-    plan_e820(plan, 0, LAYOUT_LOW_END, IMAGE_E820_RAM);
+    bool parking = plan->jump_table_gpa;
+    plan_e820(plan, 0, parking ? LAYOUT_STUB : LAYOUT_LOW_END, IMAGE_E820_RAM);
+    plan_e820(plan, LAYOUT_STUB, parking ? LAYOUT_LOW_END : LAYOUT_STUB, IMAGE_E820_RESERVED);
     u64 end = plan->mode == IMAGE_SEV_SNP ? snp_area(acpi) : acpi;
     plan_e820(plan, LAYOUT_ROM_END, end, IMAGE_E820_RAM);
     plan_e820(plan, end, acpi, IMAGE_E820_RESERVED);
@@ -94,6 +96,9 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
     if (d->secret && d->mode == IMAGE_SEV_SNP)
         return error_set(error, ERROR_USAGE,
                          "SNP has no LAUNCH_SECRET: an agent inside the guest asks for the secret");
+    if (d->cpus > IMAGE_CPUS_MAX)
+        return error_set(error, ERROR_USAGE, "a guest has 1 to %u processors, not %u",
+                         IMAGE_CPUS_MAX, d->cpus);
     if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
     if (d->firmware.data)
@@ -117,9 +122,10 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     }
     plan->memory_size = d->memory_size;
     plan->mode = d->mode;
+    plan->cpus = d->cpus ? d->cpus : 1;
     plan->runnable = true;
     if (plan_fill(plan, d, error) ||
-        (plan->mode >= IMAGE_SEV_ES && plan->runnable && start_vmsa(plan, error)) ||
+        (plan->mode >= IMAGE_SEV_ES && plan->runnable && start_vmsas(plan, error)) ||
         (plan->mode == IMAGE_SEV_SNP && plan->runnable && snp_add_ram(plan, error))) {
         image_free(plan);
         return NULL;

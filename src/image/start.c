@@ -2,6 +2,7 @@
 /* The processor state and the tables of a guest's first instruction [cpu 9.2]. */
 #include "abi/x86.h"
 #include "image/internal.h"
+#include "image/measure.h"
 
 #define SELECTOR_CODE  0x10u
 #define SELECTOR_DATA  0x18u
@@ -128,13 +129,59 @@ void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *
     memcpy(out->r8_15, &gpr[8], sizeof out->r8_15);
 }
 
-int start_vmsa(struct image_plan *plan, struct error *error)
+/* --- Processors that wait for another to start them ----------------------------------------------- */
+
+/* Real mode, at offset 0 of its segment. AP reset hold by the MSR protocol, again until the answer says that
+ * STARTUP has come; then a far jump through the table [cpu 7.1, 7.8]. */
+static const u8 parking_stub[] = {
+    0x66, 0xb9, 0x30, 0x01, 0x01, 0xc0,       /* again: mov ecx, C001_0130: the GHCB MSR */
+    0x66, 0xb8, 0x06, 0x00, 0x00, 0x00,       /* mov eax, 6: AP reset hold */
+    0x66, 0x31, 0xd2,                         /* xor edx, edx */
+    0x0f, 0x30,                               /* wrmsr */
+    0xf3, 0x0f, 0x01, 0xd9,                   /* vmgexit */
+    0x0f, 0x32,                               /* rdmsr */
+    0x66, 0x89, 0xc3,                         /* mov ebx, eax */
+    0x66, 0x81, 0xe3, 0xff, 0x0f, 0x00, 0x00, /* and ebx, FFF */
+    0x66, 0x83, 0xfb, 0x07,                   /* cmp ebx, 7 */
+    0x75, 0xd9,                               /* jne again */
+    0x66, 0xc1, 0xe8, 0x0c,                   /* shr eax, 12 */
+    0x66, 0x09, 0xd0,                         /* or eax, edx */
+    0x74, 0xd0,                               /* jz again */
+    0x2e, 0xff, 0x2e, 0x00, 0x10,             /* jmp far cs:[1000]: the jump table */
+};
+_Static_assert(LAYOUT_JUMP_TABLE - LAYOUT_STUB == 0x1000, "the stub knows where the table is");
+
+int start_parking(struct image_plan *plan, struct error *error)
 {
-    struct vmsa *vmsa = (struct vmsa *)(void *)plan_own(plan, sizeof *vmsa, error);
-    if (!vmsa)
+    if (plan->mode != IMAGE_SEV_ES || plan->cpus == 1)
+        return 0;
+    plan->jump_table_gpa = LAYOUT_JUMP_TABLE;
+    return plan_add(plan, "parking_stub", LAYOUT_STUB, LAYOUT_LOW_END - LAYOUT_STUB, parking_stub,
+                    sizeof parking_stub, error);
+}
+
+static void parked_vmsa(struct vmsa *out)
+{
+    measure_vmsa(MEASURE_VMM_QEMU, LAYOUT_STUB, 0, 0, out);
+    out->cs.selector = LAYOUT_STUB >> 4;
+    out->cs.base = LAYOUT_STUB;
+    out->rip = 0;
+}
+
+int start_vmsas(struct image_plan *plan, struct error *error)
+{
+    struct vmsa *vmsas = (struct vmsa *)(void *)plan_own(plan, plan->cpus * sizeof *vmsas, error);
+    if (!vmsas)
         return -1;
-    start_fill_vmsa(&plan->registers, plan->gpr, vmsa);
-    vmsa->sev_features = plan->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0;
-    plan->vmsas[plan->vmsa_count++] = vmsa;
+    /* Of SNP guests the first one's; the guest makes the others' itself. */
+    u32 count = plan->mode == IMAGE_SEV_SNP ? 1 : plan->cpus;
+    for (u32 i = 0; i < count; i++) {
+        if (i)
+            parked_vmsa(&vmsas[i]);
+        else
+            start_fill_vmsa(&plan->registers, plan->gpr, vmsas);
+        vmsas[i].sev_features = plan->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0;
+        plan->vmsas[plan->vmsa_count++] = &vmsas[i];
+    }
     return 0;
 }

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How processors but the first one start [APM2 16.5; cpu 7.8]. Of a plain or SEV guest: INIT puts one into
+ * the state after reset and lets it wait, the first STARTUP after that makes it begin in real mode at
+ * vector << 12. The registers of a SEV-ES guest are not ours to reset: its processors hold themselves by
+ * VMGEXIT, and STARTUP is the answer to that.
+ */
+#include "hypervisor/internal.h"
+
+#define SEGMENT_CODE16 0x9bu /* P, code, readable, accessed */
+#define SEGMENT_DATA16 0x93u
+#define SEGMENT_LDT    0x82u
+#define SEGMENT_TSS16  0x83u
+
+#define HOLD_MSR 1u /* asked by the MSR protocol; otherwise the GHCB's address */
+
+/* Both are only noted: the processor may be the one whose exit is handled now. */
+void startup_init(struct vcpu *c)
+{
+    c->init = true;
+    c->startup = 0;
+}
+
+void startup_vector(struct vcpu *c, u8 vector)
+{
+    if ((c->init || c->waiting || c->hold) && !c->startup)
+        c->startup = 0x100u | vector;
+}
+
+/* [APM2 14.1.3] INIT leaves CR0's cache bits, x87 and SSE, MTRRs and PAT as they are. */
+static void reset_registers(struct vcpu *c)
+{
+    const struct vmcb_segment data = {0, SEGMENT_DATA16, 0xffff, 0}, table = {.limit = 0xffff};
+    struct vmcb_save *s = &c->vmcb.save;
+    u64 pat = s->g_pat, cache = s->cr0 & (CR0_CD | CR0_NW);
+    u32 signature[4];
+    memset(s, 0, sizeof *s);
+    memset(c->gpr, 0, sizeof c->gpr);
+    memset(c->dr, 0, sizeof c->dr);
+    s->es = s->ss = s->ds = s->fs = s->gs = data;
+    s->gdtr = s->idtr = s->ldtr = s->tr = table;
+    s->ldtr.attributes = SEGMENT_LDT;
+    s->tr.attributes = SEGMENT_TSS16;
+    s->efer = EFER_SVME;
+    s->cr0 = CR0_ET | cache;
+    s->dr6 = 0xffff0ff0;
+    s->dr7 = 0x400;
+    s->rflags = RFLAGS_ONE;
+    s->g_pat = pat;
+    cpuid_answer(c, 1, 0, signature);
+    c->gpr[2] = signature[0];
+}
+
+void startup_power_on(struct vcpu *c)
+{
+    c->vmcb.save.cr0 = CR0_CD | CR0_NW;
+    reset_registers(c);
+    c->waiting = true;
+}
+
+static void reset(struct vcpu *c)
+{
+    vcpu_leave_core(c);
+    reset_registers(c);
+    c->vmcb.control.interrupt_shadow = 0;
+    c->vmcb.control.exit_int_info = 0;
+    c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    c->exception = 0;
+    c->nmi = c->halted = false;
+    c->waiting = true;
+}
+
+/* Of a SEV-ES guest: where its launched registers say. */
+static void begin(struct vcpu *c)
+{
+    u32 vector = c->startup & 0xff;
+    c->waiting = false;
+    if (!vm_is_es(c->vm)) {
+        c->vmcb.save.cs =
+            (struct vmcb_segment){(u16)(vector << 8), SEGMENT_CODE16, 0xffff, (u64)vector << 12};
+        c->vmcb.save.rip = 0;
+        host_write(c->vm->hv->host, c->vmcb_spa, &c->vmcb, sizeof c->vmcb);
+        c->save_changed = false;
+    }
+    trace_event(host_trace(c->vm->hv->host), TRACE_VM, "STARTUP", "vm=%s cpu=%u vector=%#x",
+                c->vm->config.name, c->index, vector);
+}
+
+/* There is no firmware at the reset vector for the first processor to begin again with. */
+static void init(struct vcpu *c)
+{
+    lapic_init_signal(&c->lapic);
+    c->init = false;
+    if (vm_is_es(c->vm))
+        return;
+    if (!c->index)
+        vm_end(c->vm, VM_RESET, "the guest sent INIT to its first processor");
+    else
+        reset(c);
+}
+
+/* --- Reset hold of SEV-ES guests [cpu 7.1, 7.4] ------------------------------------------------- */
+
+void startup_hold(struct vcpu *c, u64 ghcb_gpa)
+{
+    c->hold = ghcb_gpa ? ghcb_gpa : HOLD_MSR;
+    vcpu_check_alive(c, ": every processor waits for another to start it");
+}
+
+/* The answer comes with STARTUP: not zero, in the MSR or in SW_EXITINFO2. */
+static void release(struct vcpu *c)
+{
+    u8 released[8] = {1};
+    if (c->hold == HOLD_MSR)
+        c->vmcb.control.ghcb_gpa = BIT(12) | GHCB_MSR_RESET_HOLD;
+    else
+        vm_write(c->vm, c->hold + offsetof(struct ghcb, exit_info_2), released, sizeof released);
+    c->hold = 0;
+    trace_event(host_trace(c->vm->hv->host), TRACE_VM, "RELEASED", "vm=%s cpu=%u",
+                c->vm->config.name, c->index);
+}
+
+void startup_progress(struct vcpu *c)
+{
+    if (c->init)
+        init(c);
+    if (!c->startup)
+        return;
+    if (c->hold)
+        release(c);
+    else if (c->waiting)
+        begin(c);
+    c->startup = 0;
+}
