@@ -2,7 +2,7 @@
 //! The `sev` crate as a program: prints what it computes, exits 1 with its words where it refuses. sev_crate.sh compares.
 use base64::{engine::general_purpose::STANDARD, Engine};
 use sev::certs::{sev as legacy, snp};
-use sev::firmware::guest::{AttestationReport, GuestPolicy};
+use sev::firmware::guest::{AttestationReport, DerivedKey, Firmware, GuestFieldSelect, GuestPolicy};
 use sev::firmware::host::{Build, LegacyAttestationReport, Version};
 use sev::launch::sev::{Measurement, Policy};
 use sev::measurement::idblock::snp_calculate_id;
@@ -22,7 +22,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 const USAGE: &str = "sev_crate digest MODE OVMF VCPUS TYPE VMM FEATURES [KERNEL INITRD APPEND]
           ovmf-hash OVMF | chain FOLDER | report FOLDER REPORT | id-block DIGEST FAMILY IMAGE SVN POLICY KEY AUTHOR OUT
-          legacy-chain CHAIN ROOT | legacy-report CHAIN REPORT
+          guest VMPL DATA OUT | legacy-chain CHAIN ROOT | legacy-report CHAIN REPORT
           session CHAIN ROOT POLICY OUT API BUILD DIGEST COMMAND...";
 
 fn number(text: &str) -> Result<u64, Box<dyn Error>> {
@@ -102,6 +102,32 @@ fn report(a: &[String]) -> Outcome {
     Ok(())
 }
 
+/// Inside a guest: an extended report whose chain comes with it, and two derived keys.
+fn guest(a: &[String]) -> Outcome {
+    use snp::Verifiable;
+    let mut data = [0u8; 64];
+    data[..a[1].len().min(64)].copy_from_slice(&a[1].as_bytes()[..a[1].len().min(64)]);
+    let mut device = Firmware::open()?;
+    let vmpl = number(&a[0])? as u32;
+    let (bytes, table) = device.get_ext_report(None, Some(data), Some(vmpl))?;
+    let report = AttestationReport::from_bytes(&bytes)?;
+    let chain = snp::Chain::from_cert_table_der(table.ok_or("the host has no certificates")?)?;
+    (&chain, &report).verify()?;
+    if report.report_data.as_slice() != data || report.vmpl != vmpl {
+        return Err("the report is not for what was asked".into());
+    }
+    let mut key = |version, vector| {
+        device.get_derived_key(Some(version), DerivedKey::new(true, GuestFieldSelect(9), vmpl, 0, 0, vector))
+    };
+    if key(1, None)? != key(1, None)? {
+        return Err("a derived key is another the second time".into());
+    }
+    key(2, Some(0))?;
+    fs::write(&a[2], bytes)?;
+    println!("{}", hex::encode(report.measurement.as_slice()));
+    Ok(())
+}
+
 fn id_block(a: &[String]) -> Outcome {
     let sixteen = |text: &str| -> Result<[u8; 16], Box<dyn Error>> { Ok(hex::decode(text)?.as_slice().try_into()?) };
     let made = snp_calculate_id(
@@ -174,6 +200,7 @@ fn main() {
         "ovmf-hash" => (1, |a| Ok(println!("{}", calc_snp_ovmf_hash(PathBuf::from(&a[0]))?.get_hex_ld()))),
         "chain" => (1, chain),
         "report" => (2, report),
+        "guest" => (3, guest),
         "id-block" => (8, id_block),
         "legacy-chain" => (2, legacy_chain),
         "legacy-report" => (2, legacy_report),

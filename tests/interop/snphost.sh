@@ -36,17 +36,18 @@ else
     equal "show guests" "0" "$(with show guests)"
     equal "show identifier" "$("$softsev" platform id | tr a-f A-F | grep -oE '[0-9A-F]{128}')" "$(with show identifier)"
     says "show tcb" "Reported TCB" with show tcb
-    says "show vcek-url: our chip and TCB" "vcek/v1/[A-Z][a-z]*/$(with show identifier | tr A-F a-f)\?blSPL=" with show vcek-url
+    says "show vcek-url: our chip and TCB" "vcek/v1/[A-Z][a-z]*/$(with show identifier)\?blSPL=[0-9]+&" with show vcek-url
     before=$(with show tcb)
-    check "config set: a lower TCB is reported, the chip id is masked" with config set 1 0 2 3 1
-    says "config set: what is reported" "SNP Firmware: *2" with show tcb
-    check "config reset" with config reset
-    equal "config reset: as before" "$before" "$(with show tcb)"
+    configure() { "$snphost" config set 1 0 2 3 1 && "$snphost" show tcb && "$snphost" config reset && "$snphost" show tcb; }
+    export -f configure
+    export snphost
+    log=$("$softsev" with -- bash -c configure 2>&1)
+    grep -A4 Reported <<<"$log" | head -n 5 | tr -d '\n' | grep -qE 'Microcode: +3 +SNP: +2 +TEE: +0 +Boot Loader: +1$'
+    result "config set: a lower TCB is reported" $? "$log"
+    equal "config reset: as before" "$before" "$(tail -n 12 <<<"$log")"
     refuses "config set: no higher TCB than the platform's" "." with config set 255 255 255 255 0
     check "commit" with commit
     equal "commit: the same TCB" "$before" "$(with show tcb)"
-    log=$(with ok 2>&1)
-    grep -qE "PASS.*(/dev/sev readable|Readable)" <<<"$(sed 's/\x1b\[[0-9;]*m//g' <<<"$log")"
-    result "ok: finds /dev/sev readable" $? "$log"
+    # Not `ok`: it asks the processor and KVM below us.
 fi
 finish
