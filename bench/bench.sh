@@ -9,5 +9,6 @@ for name in memory_flips launch_throughput snp_reports snp_launch dispatch; do
     ninja -C "$build" "bench/$name" >/dev/null
     "$build/bench/$name" || status=1
 done
+python3 bench/doors.py "$build/src/cli/softsev" "${ROUNDS:-5}" || status=1
 python3 bench/boots.py "$build/src/cli/softsev" "$out" "${ROUNDS:-5}" || status=1
 exit "$status"

@@ -29,4 +29,30 @@ if [ -f "$vectors/certs_data/vcek_milan.der" ]; then
 else
     skip "a genuine report" "no vectors"
 fi
+
+export SOFTSEV_STATE=$work/state
+"$softsev" platform init --seed interop >/dev/null 2>&1
+if ! "$softsev" platform certs --out "$work/certs" >"$work/log" 2>&1; then
+    skip "softsev's own" "$(tail -n 1 "$work/log")"
+    finish
+fi
+if "$softsev" with --help 2>/dev/null | grep -q -- --guest; then
+    echo '{"policy": "0x30000"}' >"$work/guest.json"
+    # Once with the library's own pace of commands switched off: ours take no two seconds.
+    verdicts "$softsev" with --guest "$work/guest.json" -- "$go" -self_throttle_duration=0s guest "$work/certs" Milan "$work/report"
+else
+    skip "/dev/sev-guest" "softsev has no door to a guest"
+fi
+if [ -f "$work/report" ]; then
+    verdicts "$go" files "$work/certs" Milan "$work/report"
+    if "$softsev" kds --help >/dev/null 2>&1; then
+        "$softsev" kds --listen 127.0.0.1:0 >"$work/kds" 2>&1 &
+        server=$!
+        for _ in $(seq 100); do url=$(grep -oE 'http://127.0.0.1:[0-9]+' "$work/kds") && break || sleep 0.1; done
+        verdicts "$go" kds "${url:-http://127.0.0.1:1}" Milan "$work/report"
+        kill "$server"
+    else
+        skip "key server" "softsev has none"
+    fi
+fi
 finish

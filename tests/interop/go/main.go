@@ -199,7 +199,7 @@ func files(what, folder, product, path string) {
 }
 
 // guest: what a program inside a guest does, by the device and, where it is there, by the configuration file system.
-func guest(folder, product string) {
+func guest(folder, product, out string) {
 	roots, err := rootsOf(folder, product)
 	if !check("roots", err) {
 		return
@@ -228,6 +228,7 @@ func guest(folder, product string) {
 			}
 			if level == 0 {
 				judge(name, raw, attestation, roots)
+				check(name+": report written", os.WriteFile(out, raw[:abi.ReportSize], 0o600))
 			}
 		}
 	}
@@ -331,12 +332,12 @@ func main() {
 	switch {
 	case len(a) == 4 && (a[0] == "files" || a[0] == "genuine"):
 		files(a[0], a[1], a[2], a[3])
-	case len(a) == 3 && a[0] == "guest":
-		guest(a[1], a[2])
+	case len(a) == 4 && a[0] == "guest":
+		guest(a[1], a[2], a[3])
 	case len(a) == 4 && a[0] == "kds":
 		keyServer(a[1], a[2], a[3])
 	default:
-		fmt.Fprintln(os.Stderr, "usage: verifier files|genuine FOLDER PRODUCT REPORT | guest FOLDER PRODUCT | kds URL PRODUCT REPORT")
+		fmt.Fprintln(os.Stderr, "usage: verifier files|genuine FOLDER PRODUCT REPORT | guest FOLDER PRODUCT OUT | kds URL PRODUCT REPORT")
 		os.Exit(2)
 	}
 	if failed {
