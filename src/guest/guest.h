@@ -8,7 +8,6 @@
 #define SOFTSEV_GUEST_GUEST_H
 
 #include "abi/snp.h"
-#include "crypto/crypto.h"
 
 /* --- A channel: one VMPCK and its counter ---------------------------------------------------------- */
 
@@ -31,6 +30,8 @@ void guest_channel_store(const struct guest_channel *channel, struct snp_secrets
 /* Gives the key up. A guest that loses count loses the key: another request under the same IV would tell its
  * plaintext [snp 6.1]. */
 void guest_channel_wipe(struct guest_channel *channel);
+/* For copies of secrets pages and derived keys, so that no compiler leaves them. */
+void guest_wipe(void *secret, size_t size);
 
 /* --- The envelope ---------------------------------------------------------------------------------- */
 

@@ -2,6 +2,8 @@
 /* The sealed envelope of guest messages, and the channel it goes through [snp 6.1]. */
 #include "guest/guest.h"
 
+#include "crypto/crypto.h"
+
 struct page_message {
     struct snp_msg_header header;
     u8 payload[SNP_MSG_PAYLOAD_MAX];
@@ -47,6 +49,11 @@ void guest_channel_wipe(struct guest_channel *channel)
 {
     crypto_wipe(channel->vmpck, sizeof channel->vmpck);
     channel->wiped = true;
+}
+
+void guest_wipe(void *secret, size_t size)
+{
+    crypto_wipe(secret, size);
 }
 
 /* --- The envelope ---------------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ enum guest_result guest_ask(struct guest_channel *channel, const struct guest_ca
         result = GUEST_BAD_ANSWER;
     else
         memcpy(answer, opened, answer_size);
-    crypto_wipe(opened, sizeof opened);
+    guest_wipe(opened, sizeof opened);
     if (result != GUEST_OK)
         guest_channel_wipe(channel);
     return result;

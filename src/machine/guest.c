@@ -107,3 +107,17 @@ bool guest_write(const struct guest_memory *g, u64 gpa, enum guest_sharing shari
     }
     return true;
 }
+
+bool guest_rmpadjust(const struct guest_memory *g, u64 gpa, u8 vmpl, u8 permissions)
+{
+    struct rmp_entry e;
+    u64 spa;
+    if (!g->snp || gpa % PAGE_SIZE || vmpl <= g->vmpl || vmpl >= RMP_VMPLS ||
+        !translate(g, gpa, false, GUEST_PRIVATE, &spa))
+        return false;
+    rmp_get(g->host->memory, spa, &e);
+    if (e.large || permissions & ~e.permissions[g->vmpl])
+        return false;
+    e.permissions[vmpl] = permissions;
+    return rmp_set(g->host->memory, spa, &e);
+}

@@ -29,4 +29,8 @@ bool guest_read(const struct guest_memory *g, u64 gpa, enum guest_sharing sharin
 bool guest_write(const struct guest_memory *g, u64 gpa, enum guest_sharing sharing,
                  const void *data, size_t size);
 
+/* RMPADJUST of a 4 KiB page: what less privileged software (a greater VMPL) may do with it, RMP_READ and so on
+ * [cpu 8.2]. False: it fails or faults; nothing is changed then. */
+bool guest_rmpadjust(const struct guest_memory *g, u64 gpa, u8 vmpl, u8 permissions);
+
 #endif

@@ -3,6 +3,7 @@
  * Hostile answers and certificate tables, as a guest reads them. The first byte says what the rest is: 0 a page as it
  * comes, 1 the authenticated header and a payload that are sealed with the right key, 2 a certificate table.
  */
+#include "crypto/crypto.h"
 #include "guest/guest.h"
 
 #include "base/bytes.h"

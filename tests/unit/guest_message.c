@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest messages against the specification's vector, answers that are wrong in each single way, certificate tables. */
 #include "base/bytes.h"
+#include "crypto/crypto.h"
 #include "guest/guest.h"
 
 #include <setjmp.h>

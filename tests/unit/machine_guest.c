@@ -200,6 +200,30 @@ static void the_rmp_rules(void **state)
     rig_destroy(&r);
 }
 
+static void a_level_gives_no_more_than_it_has(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_create(&r, true);
+    struct guest_memory lower = r.guest;
+    lower.vmpl = 2;
+    u8 byte;
+    assert_false(guest_read(&lower, 0, GUEST_PRIVATE, &byte, 1));
+    assert_false(guest_rmpadjust(&lower, 0, 2, RMP_READ)); /* not to itself */
+    assert_false(guest_rmpadjust(&r.guest, 0, 0, RMP_READ));
+    assert_false(guest_rmpadjust(&r.guest, 0, 4, RMP_READ));
+    assert_false(guest_rmpadjust(&r.guest, 8, 2, RMP_READ));
+    assert_false(guest_rmpadjust(&r.guest, 0, 2, RMP_SHADOW_STACK));
+    assert_false(guest_rmpadjust(&r.guest, MIB(2), 2, RMP_READ)); /* a large page */
+    assert_true(guest_rmpadjust(&r.guest, 0, 2, RMP_READ));
+    assert_true(guest_read(&lower, 0, GUEST_PRIVATE, &byte, 1));
+    assert_false(guest_write(&lower, 0, GUEST_PRIVATE, &byte, 1));
+    assert_false(guest_rmpadjust(&lower, 0, 3, RMP_READ | RMP_WRITE));
+    assert_true(guest_rmpadjust(&lower, 0, 3, RMP_READ));
+    assert_true(guest_write(&r.guest, 0, GUEST_PRIVATE, &byte, 1));
+    rig_destroy(&r);
+}
+
 /* What faults in its second page has not written its first. */
 static void a_faulting_write_writes_nothing(void **state)
 {
@@ -223,6 +247,7 @@ int main(void)
         cmocka_unit_test(shared_memory_is_the_hosts),
         cmocka_unit_test(the_nested_tables_rule),
         cmocka_unit_test(the_rmp_rules),
+        cmocka_unit_test(a_level_gives_no_more_than_it_has),
         cmocka_unit_test(a_faulting_write_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configfs folder of attestation reports: its requests, their files, and the memory behind each open file. */
+#define _GNU_SOURCE
+#include "door/tsm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_SIZE     256u
+#define INBLOB_SIZE   64u
+#define TEXT_MAX      32u
+#define PRIVLEVEL_MAX 3u
+#define PROVIDER      "sev_guest"
+
+/* --- A request --------------------------------------------------------------------------------------- */
+
+/* What a program may be writing to: memory that it has, too. */
+struct inbox {
+    int fd; /* -1: none was opened */
+    u8 taken[INBLOB_SIZE + 1];
+    size_t taken_size; /* 0: nothing yet */
+};
+
+struct request {
+    char name[NAME_SIZE]; /* "": none */
+    struct inbox inblob, privlevel;
+    u8 in[INBLOB_SIZE + 1];
+    size_t in_size; /* one more than INBLOB_SIZE: too much */
+    u32 level;
+    bool bad_level; /* what was written last is no level */
+    u64 write_generation, read_generation;
+    bool made; /* a report, for read_generation */
+    u8 report[sizeof(struct snp_report)];
+    u8 certificates[SNP_CERTS_MAX];
+    u32 certificates_size;
+};
+
+struct tsm {
+    struct sev_guest *guest;
+    struct request *requests[TSM_REQUESTS_MAX];
+};
+
+struct tsm *tsm_create(struct sev_guest *guest)
+{
+    struct tsm *t = calloc(1, sizeof *t);
+    if (t)
+        t->guest = guest;
+    return t;
+}
+
+static void request_free(struct request *r)
+{
+    if (r->inblob.fd >= 0)
+        close(r->inblob.fd);
+    if (r->privlevel.fd >= 0)
+        close(r->privlevel.fd);
+    free(r);
+}
+
+void tsm_destroy(struct tsm *t)
+{
+    for (u32 i = 0; t && i < TSM_REQUESTS_MAX; i++)
+        if (t->requests[i])
+            request_free(t->requests[i]);
+    free(t);
+}
+
+/* --- What was written -------------------------------------------------------------------------------- */
+
+/* New bytes in the inbox, if any: at most `INBLOB_SIZE + 1`. */
+static bool inbox_changed(struct inbox *box)
+{
+    u8 now[sizeof box->taken];
+    ssize_t size = box->fd < 0 ? 0 : pread(box->fd, now, sizeof now, 0);
+    if (size <= 0 || ((size_t)size == box->taken_size && !memcmp(now, box->taken, box->taken_size)))
+        return false;
+    memcpy(box->taken, now, (size_t)size);
+    box->taken_size = (size_t)size;
+    return true;
+}
+
+/* A number as the kernel reads one: decimal, 0x or 0 before it, a newline behind it. */
+static bool parse_level(const struct inbox *box, u32 floor, u32 *out)
+{
+    char text[TEXT_MAX] = {0}, *end;
+    if (box->taken_size >= sizeof text)
+        return false;
+    memcpy(text, box->taken, box->taken_size);
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 0);
+    if (*end == '\n')
+        end++;
+    *out = (u32)value;
+    return !errno && end == text + box->taken_size && value >= floor && value <= PRIVLEVEL_MAX;
+}
+
+static void take_writes(struct tsm *t, struct request *r)
+{
+    u32 level;
+    if (inbox_changed(&r->inblob)) {
+        memcpy(r->in, r->inblob.taken, r->inblob.taken_size);
+        r->in_size = r->inblob.taken_size;
+        r->write_generation++;
+    }
+    if (inbox_changed(&r->privlevel)) {
+        r->bad_level = !parse_level(&r->privlevel, sev_guest_vmpck(t->guest), &level);
+        if (!r->bad_level) {
+            r->level = level;
+            r->write_generation++;
+        }
+    }
+}
+
+/* --- The report -------------------------------------------------------------------------------------- */
+
+/* Up to the end of the last object, as the kernel counts. */
+static u32 table_size(const u8 *table)
+{
+    struct guest_certificate list[GUEST_CERTIFICATES_MAX];
+    u32 size = 0;
+    s32 count = guest_certificates_read(table, SNP_CERTS_MAX, list);
+    for (s32 i = 0; i < count; i++) {
+        u32 end = (u32)((const u8 *)list[i].data - table + (ptrdiff_t)list[i].size);
+        size = (u32)max_u64(size, end);
+    }
+    return size;
+}
+
+static s64 make_report(struct tsm *t, struct request *r)
+{
+    struct snp_report_req request = {.vmpl = r->level};
+    struct snp_report_rsp answer;
+    u8 payload[SNP_REPORT_RESP_SIZE];
+    u32 size = SNP_CERTS_MAX;
+    u64 exitinfo2 = SNP_GUEST_NO_CALL;
+    if (r->bad_level || r->in_size != INBLOB_SIZE)
+        return -EINVAL;
+    if (r->made && r->read_generation == r->write_generation)
+        return 0;
+    r->made = false;
+    memcpy(request.report_data, r->in, sizeof request.report_data);
+    s64 result =
+        sev_guest_ext_report(t->guest, 1, &request, payload, r->certificates, &size, &exitinfo2);
+    if (result)
+        return result;
+    memcpy(&answer, payload, sizeof answer);
+    if (answer.status == SEV_STATUS_INVALID_PARAM || answer.status == SEV_STATUS_INVALID_KEY)
+        return -EINVAL;
+    if (answer.status || answer.report_size != sizeof answer.report)
+        return -ENXIO;
+    memcpy(r->report, &answer.report, sizeof r->report);
+    r->certificates_size = table_size(r->certificates);
+    r->read_generation = r->write_generation;
+    r->made = true;
+    return 0;
+}
+
+/* --- Memory for an open file ------------------------------------------------------------------------- */
+
+/* Another description of the same memory, with the rights that the program asked for. */
+static s64 reopen(int fd, int flags)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int other = open(path, flags | O_CLOEXEC);
+    return other < 0 ? -errno : other;
+}
+
+static s64 give(const char *name, const void *data, size_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    s64 result = -EIO;
+    if (pwrite(fd, data, size, 0) == (ssize_t)size &&
+        !fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK))
+        result = reopen(fd, O_RDONLY);
+    close(fd);
+    return result;
+}
+
+static s64 give_text(const char *name, const char *format, ...) PRINTF_LIKE(2, 3);
+static s64 give_text(const char *name, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return give(name, text, (size_t)size);
+}
+
+static s64 give_inbox(const char *name, struct inbox *box)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (box->fd >= 0)
+        close(box->fd);
+    *box = (struct inbox){.fd = fd};
+    return reopen(fd, O_WRONLY);
+}
+
+/* --- The files --------------------------------------------------------------------------------------- */
+
+static s64 open_inblob(struct tsm *t, struct request *r)
+{
+    (void)t;
+    return give_inbox("inblob", &r->inblob);
+}
+
+static s64 open_privlevel(struct tsm *t, struct request *r)
+{
+    (void)t;
+    return give_inbox("privlevel", &r->privlevel);
+}
+
+static s64 open_outblob(struct tsm *t, struct request *r)
+{
+    s64 result = make_report(t, r);
+    return result ? result : give("outblob", r->report, sizeof r->report);
+}
+
+static s64 open_auxblob(struct tsm *t, struct request *r)
+{
+    s64 result = make_report(t, r);
+    return result ? result : give("auxblob", r->certificates, r->certificates_size);
+}
+
+static s64 open_provider(struct tsm *t, struct request *r)
+{
+    (void)t;
+    (void)r;
+    return give_text("provider", "%s\n", PROVIDER);
+}
+
+static s64 open_generation(struct tsm *t, struct request *r)
+{
+    (void)t;
+    return give_text("generation", "%llu\n", (unsigned long long)r->write_generation);
+}
+
+static s64 open_floor(struct tsm *t, struct request *r)
+{
+    (void)r;
+    return give_text("privlevel_floor", "%u\n", sev_guest_vmpck(t->guest));
+}
+
+struct attribute {
+    const char *name;
+    bool write; /* written only; else read only */
+    s64 (*open)(struct tsm *t, struct request *r);
+};
+
+// clang-format off
+static const struct attribute attributes[] = {
+    {"inblob",          true,  open_inblob},
+    {"outblob",         false, open_outblob},
+    {"auxblob",         false, open_auxblob},
+    {"provider",        false, open_provider},
+    {"generation",      false, open_generation},
+    {"privlevel",       true,  open_privlevel},
+    {"privlevel_floor", false, open_floor},
+};
+// clang-format on
+
+/* --- Paths ------------------------------------------------------------------------------------------- */
+
+/* What a path names: the folder, a request in it, a file of that. -ENOENT and -ENOTDIR as the kernel has them. */
+struct place {
+    struct request **slot; /* NULL: the folder itself */
+    const struct attribute *attribute;
+};
+
+static struct request **find_request(struct tsm *t, const char *name, size_t size)
+{
+    for (u32 i = 0; i < TSM_REQUESTS_MAX; i++)
+        if (t->requests[i] && strlen(t->requests[i]->name) == size &&
+            !memcmp(t->requests[i]->name, name, size))
+            return &t->requests[i];
+    return NULL;
+}
+
+static s64 find(struct tsm *t, const char *path, struct place *out)
+{
+    size_t size = strcspn(path, "/");
+    *out = (struct place){NULL, NULL};
+    if (!*path)
+        return 0;
+    out->slot = find_request(t, path, size);
+    if (!out->slot)
+        return -ENOENT;
+    if (!path[size] || !path[size + 1])
+        return 0;
+    const char *file = path + size + 1;
+    size = strcspn(file, "/");
+    for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
+        if (strlen(attributes[i].name) == size && !memcmp(attributes[i].name, file, size))
+            out->attribute = &attributes[i];
+    if (!out->attribute)
+        return -ENOENT;
+    return file[size] ? -ENOTDIR : 0;
+}
+
+static s64 tsm_stat(void *context, const char *path)
+{
+    struct place place;
+    s64 result = find(context, path, &place);
+    if (result)
+        return result;
+    if (!place.attribute)
+        return S_IFDIR | 0755;
+    return S_IFREG | (place.attribute->write ? 0200 : 0444);
+}
+
+static s64 tsm_open(void *context, const char *path, bool write)
+{
+    struct tsm *t = context;
+    struct place place;
+    s64 result = find(t, path, &place);
+    if (result)
+        return result;
+    if (!place.attribute || place.attribute->write != write)
+        return write && !place.attribute ? -EISDIR : -EACCES;
+    take_writes(t, *place.slot);
+    return place.attribute->open(t, *place.slot);
+}
+
+static s64 tsm_make(void *context, const char *path)
+{
+    struct tsm *t = context;
+    struct place place;
+    s64 result = find(t, path, &place);
+    if (!result)
+        return -EEXIST;
+    if (strchr(path, '/'))
+        return place.slot ? -EPERM : result; /* a request has no folders of its own */
+    if (strlen(path) >= NAME_SIZE)
+        return -ENAMETOOLONG;
+    for (u32 i = 0; i < TSM_REQUESTS_MAX; i++) {
+        if (t->requests[i])
+            continue;
+        struct request *r = t->requests[i] = calloc(1, sizeof *r);
+        if (!r)
+            return -ENOMEM;
+        memcpy(r->name, path, strlen(path));
+        r->inblob.fd = r->privlevel.fd = -1;
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+static s64 tsm_remove(void *context, const char *path)
+{
+    struct place place;
+    s64 result = find(context, path, &place);
+    if (result)
+        return result;
+    if (!place.slot || place.attribute)
+        return place.slot ? -ENOTDIR : -EPERM;
+    request_free(*place.slot);
+    *place.slot = NULL;
+    return 0;
+}
+
+struct door_folder tsm_folder(struct tsm *t)
+{
+    return (struct door_folder){
+        .path = "/sys/kernel/config/tsm/report",
+        .make = tsm_make,
+        .remove = tsm_remove,
+        .open = tsm_open,
+        .stat = tsm_stat,
+        .context = t,
+    };
+}
