@@ -148,12 +148,12 @@ static void print_help(FILE *out)
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++)
         fprintf(out, "%s%s",
                 p != firmware_profiles && (p - firmware_profiles) % 4 == 0 ? more : " ", p->name);
-    fputs(
-        "\n"
-        "  --trace WORDS      print events: all, or command,switch,key,view,page,vm,owner,device\n"
-        "  --trace-file FILE  ... into a file instead of standard error\n"
-        "  --json             ... as lines of JSON\n",
-        out);
+    fputs("\n"
+          "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
+          "                     vm,owner,device\n"
+          "  --trace-file FILE  ... into a file instead of standard error\n"
+          "  --json             ... as lines of JSON\n",
+          out);
 }
 
 static int set_profile(struct with *w, const char *name, struct error *e)

@@ -72,11 +72,19 @@ bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size)
 
 /* --- SNP_INIT_EX ------------------------------------------------------------------------------------ */
 
+/* Where it is that already, it may be locked: after a shutdown SNP_EN stays [cpu 2.1]. */
+static bool write_msr(struct hypervisor *hv, u32 core, u32 msr, u64 value)
+{
+    u64 now;
+    return host_rdmsr(hv->host, core, msr, &now) &&
+           (now == value || host_wrmsr(hv->host, core, msr, value));
+}
+
 static bool write_everywhere(struct hypervisor *hv, u32 msr, u64 value)
 {
     bool ok = true;
     for (u32 core = 0; core < host_cores(hv->host); core++)
-        ok = host_wrmsr(hv->host, core, msr, value) && ok;
+        ok = write_msr(hv, core, msr, value) && ok;
     return ok;
 }
 
@@ -110,8 +118,7 @@ static int prepare_cores(struct hypervisor *hv, u64 hsave[CORES_MAX], struct err
         if (!host_rdmsr(hv->host, core, MSR_VM_HSAVE_PA, &hsave[core]) ||
             !host_wrmsr(hv->host, core, MSR_VM_HSAVE_PA, 0) ||
             !host_rdmsr(hv->host, core, MSR_SYSCFG, &syscfg) ||
-            !host_wrmsr(hv->host, core, MSR_SYSCFG,
-                        syscfg | SYSCFG_MFDM | SYSCFG_SNP_EN | SYSCFG_VMPL_EN))
+            !write_msr(hv, core, MSR_SYSCFG, syscfg | SYSCFG_MFDM | SYSCFG_SNP_EN | SYSCFG_VMPL_EN))
             return error_set(error, ERROR_INTERNAL, "hypervisor: core %u cannot turn SNP on", core);
         host_wbinvd(hv->host, core);
     }

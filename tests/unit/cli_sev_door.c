@@ -456,6 +456,19 @@ static void kept(void **state)
     drop(r);
 }
 
+/* The driver is unloaded and loaded again; the machine stays on, with SYSCFG and the RMP's place locked. */
+static void loaded_again(void **state)
+{
+    (void)state;
+    struct rig *r = make(true);
+    sev_door_destroy(r->door);
+    open_door(r, true);
+    assert_int_equal(issue(r, SNP_PLATFORM_STATUS, false, USER), 0);
+    assert_int_equal(at(r, USER)[2], SNP_PSTATE_INIT);
+    export(r, SEV_CERT_SIZE, SEV_CERT_CHAIN_SIZE, 0);
+    drop(r);
+}
+
 /* --- SNP ------------------------------------------------------------------------------------------------- */
 
 static void snp_configuration(void **state)
@@ -524,6 +537,7 @@ int main(void)
         cmocka_unit_test(ownership),
         cmocka_unit_test(borrowed),
         cmocka_unit_test(kept),
+        cmocka_unit_test(loaded_again),
         cmocka_unit_test(snp_configuration),
         cmocka_unit_test(snp_vlek),
     };

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`softsev with`: programs that know nothing of softsev find /dev/sev. The program here is Python with fcntl.ioctl; real tools
+are in tests/interop.
+"""
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import pwd
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+from story import Skip, TIMEOUT, one_line, quick, tell, want
+
+ISSUE = 0xC0105300
+PLATFORM_STATUS, PDH_GEN, PDH_CERT_EXPORT, GET_ID2, SNP_PLATFORM_STATUS, SNP_SET_CONFIG = 1, 4, 5, 8, 9, 11
+PDH, CHAIN = 2084, 6252
+
+
+# --- The program ---
+
+
+class Device:
+    """What a tool does with the device file."""
+
+    def __init__(self, flags=os.O_RDWR):
+        self.fd = os.open("/dev/sev", flags)
+
+    def issue(self, command, data=b""):
+        """Errno (0: none), firmware status, the structure as it came back."""
+        user = ctypes.create_string_buffer(data, max(1, len(data)))
+        argument = bytearray(struct.pack("<IQI", command, ctypes.addressof(user) if data else 0, 0))
+        try:
+            fcntl.ioctl(self.fd, ISSUE, argument)
+            code = 0
+        except OSError as problem:
+            code = problem.errno
+        return code, struct.unpack_from("<I", argument, 12)[0], user.raw[:len(data)]
+
+    def export(self):
+        pdh, chain = ctypes.create_string_buffer(PDH), ctypes.create_string_buffer(CHAIN)
+        done = self.issue(PDH_CERT_EXPORT, struct.pack("<QIQI", ctypes.addressof(pdh), PDH, ctypes.addressof(chain), CHAIN))
+        want(done[:2] == (0, 0), done)
+        return pdh.raw + chain.raw
+
+    def chip_id(self):
+        code, status, user = self.issue(GET_ID2, bytes(12))
+        want((code, status, struct.unpack_from("<I", user, 8)[0]) == (errno.EIO, 4, 64), "the length of the chip id")
+        chip_id = ctypes.create_string_buffer(64)
+        want(self.issue(GET_ID2, struct.pack("<QI", ctypes.addressof(chip_id), 64))[:2] == (0, 0), "the chip id")
+        return chip_id.raw
+
+
+def program_export():
+    sys.stdout.buffer.write(Device(os.O_RDONLY).export())
+
+
+def program_new_pdh():
+    want(Device().issue(PDH_GEN)[:2] == (0, 0), "PDH_GEN")
+
+
+def program_status():
+    device = Device(os.O_RDONLY)
+    code, status, legacy = device.issue(PLATFORM_STATUS, bytes(12))
+    want((code, status) == (0, 0), (code, status))
+    snp = device.issue(SNP_PLATFORM_STATUS, bytes(32))
+    print(json.dumps({"api": list(legacy[:2]), "state": legacy[2], "build": legacy[7], "snp": snp[:2], "snp_state": snp[2][2],
+                      "id": device.chip_id().hex(), "uid": os.getuid()}))
+
+
+def program_read_only():
+    device = Device(os.O_RDONLY)
+    want(device.issue(PDH_GEN)[0] == errno.EPERM, "PDH_GEN without write access")
+    want(device.issue(SNP_SET_CONFIG, bytes(64))[0] == errno.EPERM, "SET_CONFIG without write access")
+
+
+def program_shared():
+    """Several processes at once, all on one platform."""
+    seen = Device().chip_id()
+    children = []
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            own = Device()
+            os._exit(0 if all(own.chip_id() == seen for _ in range(50)) else 1)
+        children.append(pid)
+    for pid in children:
+        want(os.waitpid(pid, 0)[1] == 0, "a process saw something else")
+
+
+def program_sleep():
+    print("here", flush=True)
+    time.sleep(60)
+
+
+# --- The stories ---
+
+
+def with_program(s, name, *options):
+    """softsev with -- this file, as the program: exit code, output, error text."""
+    command = [s.softsev, "with", "--state", s.state, *options, "--", sys.executable, os.path.abspath(__file__), "--program", name]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def succeed(s, name, *options):
+    code, out, error = with_program(s, name, *options)
+    want(code == 0, (name, code, error))
+    return out
+
+
+@quick
+def a_program_finds_the_platform(s):
+    status = json.loads(succeed(s, "status"))
+    want(status["state"] == 1 and status["snp"] == [0, 0] and status["snp_state"] == 1, status)
+    code, out, error = s.command("platform", "status", "--state", s.state, "--json")
+    shown = json.loads(out)
+    want(code == 0 and shown["chip_id"][:128] == status["id"], (status, shown, error))
+    want([shown["api_major"], shown["api_minor"], shown["build"]] == [*status["api"], status["build"]], (status, shown))
+    succeed(s, "read_only")
+
+
+@quick
+def the_platform_is_the_same_the_next_time(s):
+    first = succeed(s, "export")
+    want(succeed(s, "export") == first, "another PDH or chain")
+    folder = s.path("exported")
+    want(s.command("platform", "export", "--state", s.state, "--out", folder)[0] == 0, "softsev platform export")
+    with open(os.path.join(folder, "pdh.cert"), "rb") as f:
+        want(f.read() == first[:PDH], "softsev platform knows another PDH")
+    succeed(s, "new_pdh")
+    after = succeed(s, "export")
+    want(after[:PDH] != first[:PDH] and after[PDH:] == first[PDH:], "a new PDH under the same PEK")
+
+
+@quick
+def a_seed_gives_the_same_chip(s):
+    ids = []
+    for name in ("one", "two"):
+        s.state = s.path(name)
+        ids.append(json.loads(succeed(s, "status", "--seed", "a story"))["id"])
+    want(ids[0] == ids[1], ids)
+    code, _, error = with_program(s, "status", "--seed", "another")
+    want(code == 2 and "seed" in one_line(error), (code, error))
+
+
+@quick
+def a_part_without_snp_refuses_it(s):
+    status = json.loads(succeed(s, "status", "--profile", "naples"))
+    want(status["snp"] == [errno.EIO, 0x11] and status["state"] == 1, status)
+    code, _, error = with_program(s, "status", "--profile", "pentium")
+    want(code == 2 and "pentium" in one_line(error), (code, error))
+
+
+@quick
+def several_processes_share_it(s):
+    succeed(s, "shared")
+
+
+@quick
+def without_privilege(s):
+    if os.getuid():
+        raise Skip("it runs without privilege anyway")
+    nobody = pwd.getpwnam("nobody")
+    folder = s.path("nobody")
+    os.chmod(s.folder, 0o755)
+    os.makedirs(os.path.join(folder, "state"))
+    for path in (s.softsev, os.path.abspath(__file__), os.path.join(os.path.dirname(os.path.abspath(__file__)), "story.py")):
+        shutil.copy(path, folder)
+    python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+    for path in (folder, os.path.join(folder, "state")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    done = subprocess.run([os.path.join(folder, "softsev"), "with", "--state", os.path.join(folder, "state"), "--", python,
+                           os.path.join(folder, "with.py"), "--program", "status"], capture_output=True, timeout=TIMEOUT, check=False,
+                          user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], cwd=folder)
+    want(done.returncode == 0, done.stderr)
+    want(json.loads(done.stdout)["uid"] == nobody.pw_uid, "it ran as somebody else")
+
+
+@quick
+def exit_codes_and_signals_are_the_programs(s):
+    for command, code in ((["sh", "-c", "exit 42"], 42), (["true"], 0), (["sh", "-c", "kill -9 $$"], 137), (["no-such-program"], 127)):
+        got, _, error = s.command("with", "--state", s.state, "--", *command)
+        want(got == code, (command, got, error))
+    want("no-such-program" in one_line(error), error)
+    process = subprocess.Popen([s.softsev, "with", "--state", s.state, "--", sys.executable, os.path.abspath(__file__), "--program", "sleep"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    want(process.stdout.readline() == b"here\n", "the program did not start")
+    # Meanwhile the state directory is taken.
+    code, _, error = with_program(s, "status")
+    want(code == 8 and "in use" in one_line(error), (code, error))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=TIMEOUT)
+    want(process.returncode == 128 + signal.SIGTERM, process.returncode)
+    succeed(s, "status")  # nothing is left locked
+
+
+@quick
+def events_and_usage(s):
+    path = s.path("events")
+    succeed(s, "status", "--trace", "command,device", "--trace-file", path, "--json")
+    with open(path, encoding="ascii") as f:
+        events = [json.loads(line) for line in f]
+    names = [e["event"] for e in events]
+    want(all(n in names for n in ("SNP_INIT_EX", "INIT", "DOOR_OPEN", "PLATFORM_STATUS", "SNP_SHUTDOWN_EX")), names)
+    for arguments, word in (([], "command"), (["--frob", "--", "true"], "--frob"), (["--trace", "gossip", "--", "true"], "gossip"),
+                            (["--seed"], "value")):
+        code, _, error = s.command("with", *arguments)
+        want(code == 2 and word in one_line(error), (arguments, code, error))
+    code, out, _ = s.command("with", "--help")
+    want(code == 0 and len(out.splitlines()) <= 24 and all(len(l) <= 80 for l in out.splitlines()), out)
+
+
+if sys.argv[1] == "--program":
+    globals()["program_" + sys.argv[2]]()
+else:
+    tell(a_program_finds_the_platform, the_platform_is_the_same_the_next_time, a_seed_gives_the_same_chip, a_part_without_snp_refuses_it,
+         several_processes_share_it, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
