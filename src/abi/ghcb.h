@@ -176,9 +176,18 @@ enum ghcb_page_state {
     GHCB_PAGE_UNSMASH = 4,
 };
 
+/* Bytes of a list whose last entry is `end`. */
+static inline u64 ghcb_page_state_size(u16 end)
+{
+    return sizeof(struct ghcb_page_state_header) + 8 * ((u64)end + 1);
+}
+
 #define GHCB_PAGE_STATE_BAD_HEADER (BIT(32) | 1)
 #define GHCB_PAGE_STATE_BAD_ENTRY  (BIT(32) | 2)
 #define GHCB_PAGE_STATE_ERROR      (0x100ull << 32)
+
+/* Guest requests: the hypervisor's errors in SW_EXITINFO2, the firmware's status below. */
+#define GHCB_VMM_INVALID_LENGTH (1ull << 32)
 
 /* AP creation: fields of SW_EXITINFO1 [cpu 7.5]. */
 #define GHCB_AP_OPERATION(info) ((u32)BITS(info, 15, 0))

@@ -290,6 +290,8 @@ static void exit_npf(struct vcpu *c)
     unsigned long long rip = c->vmcb.save.rip;
     char where[40];
     struct mmio_instruction i;
+    if (info & NPF_RMP && snp_page_fault(c, gpa, info))
+        return;
     if (vm_spa(c->vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
         vm_end(c->vm, VM_CRASHED, "nested page fault %#llx on guest address %#llx%s",
                (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));

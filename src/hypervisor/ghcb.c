@@ -263,8 +263,53 @@ static enum ghcb_error do_jump_table(struct request *r)
 
 static enum ghcb_error do_features(struct request *r)
 {
-    r->info_2 = 0; /* each of them is SNP's */
+    r->info_2 = ghcb_features(r->vm);
     return 0;
+}
+
+static enum ghcb_error do_run_vmpl(struct request *r)
+{
+    return r->page.exit_info_1 ? GHCB_ERROR_INPUT : 0; /* there is no other */
+}
+
+/* --- SNP ---------------------------------------------------------------------------------------------- */
+
+/* The list's own header says how long it is, as far as the buffer goes. */
+static enum ghcb_error do_page_state(struct request *r)
+{
+    enum ghcb_error error = find_scratch(r, sizeof(struct ghcb_page_state_header));
+    if (error)
+        return error;
+    u64 room = GHCB_BUFFER_SIZE - (u64)(r->scratch - r->page.buffer);
+    if (r->scratch == r->outside)
+        return GHCB_ERROR_SCRATCH;
+    r->scratch_size = room;
+    r->info_2 = ghcb_page_state_list(r->cpu, r->scratch, room);
+    r->scratch_changed = true;
+    return 0;
+}
+
+static enum ghcb_error do_guest_request(struct request *r)
+{
+    return ghcb_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2, &r->info_2);
+}
+
+static enum ghcb_error do_extended_guest_request(struct request *r)
+{
+    u64 pages = vcpu_get(r->cpu, RBX);
+    enum ghcb_error error =
+        ghcb_extended_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2,
+                                    vcpu_get(r->cpu, RAX), &pages, &r->info_2);
+    vcpu_set(r->cpu, RBX, pages);
+    return error;
+}
+
+static enum ghcb_error do_apic_ids(struct request *r)
+{
+    u64 pages = vcpu_get(r->cpu, RAX);
+    enum ghcb_error error = ghcb_apic_ids(r->cpu, r->page.exit_info_1, &pages);
+    vcpu_set(r->cpu, RAX, pages);
+    return error;
 }
 
 static enum ghcb_error do_terminate(struct request *r)
@@ -317,11 +362,21 @@ static const struct row rows[] = {
     {GHCB_EVENT_UNSUPPORTED,  VMGEXIT_OTHER,        0,                        0,                                 do_unsupported},
 };
 
+/* Events of SNP guests alone. */
+static const struct row snp_rows[] = {
+    {GHCB_EVENT_PAGE_STATE,             VMGEXIT_PAGE_STATE,    0,               0,      do_page_state},
+    {GHCB_EVENT_GUEST_REQUEST,          VMGEXIT_GUEST_REQUEST, 0,               0,      do_guest_request},
+    {GHCB_EVENT_EXTENDED_GUEST_REQUEST, VMGEXIT_GUEST_REQUEST, R(RAX) | R(RBX), R(RBX), do_extended_guest_request},
+    {GHCB_EVENT_APIC_IDS,               VMGEXIT_OTHER,         R(RAX),          R(RAX), do_apic_ids},
+    {GHCB_EVENT_RUN_VMPL,               VMGEXIT_OTHER,         0,               0,      do_run_vmpl},
+};
+
 static const char *const kind_names[VMGEXIT_KINDS] = {
     [VMGEXIT_MSR_PROTOCOL] = "msr_protocol", [VMGEXIT_CPUID] = "cpuid", [VMGEXIT_IO] = "io",
     [VMGEXIT_STRING_IO] = "string_io",       [VMGEXIT_MMIO] = "mmio",   [VMGEXIT_MSR] = "msr",
     [VMGEXIT_TIME] = "time",                 [VMGEXIT_DR7] = "dr7",     [VMGEXIT_NMI_COMPLETE] = "nmi_complete",
     [VMGEXIT_JUMP_TABLE] = "jump_table",     [VMGEXIT_OTHER] = "other", [VMGEXIT_REFUSED] = "refused",
+    [VMGEXIT_PAGE_STATE] = "page_state",     [VMGEXIT_GUEST_REQUEST] = "guest_request",
 };
 // clang-format on
 
@@ -330,12 +385,14 @@ const char *ghcb_kind_name(u32 kind)
     return kind_names[kind];
 }
 
-static const struct row *find_row(u64 code)
+static const struct row *find_row(const struct vm *vm, u64 code)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].code == code)
             return &rows[i];
-    }
+    for (u32 i = 0; vm_is_snp(vm) && i < ARRAY_SIZE(snp_rows); i++)
+        if (snp_rows[i].code == code)
+            return &snp_rows[i];
     return NULL;
 }
 
@@ -349,7 +406,7 @@ static enum ghcb_error execute(struct request *r)
     if (!flagged(r, GHCB_BIT(exit_code)) || !flagged(r, GHCB_BIT(exit_info_1)) ||
         !flagged(r, GHCB_BIT(exit_info_2)))
         return GHCB_ERROR_MISSING_INPUT;
-    const struct row *row = find_row(r->page.exit_code);
+    const struct row *row = find_row(r->vm, r->page.exit_code);
     if (!row)
         return GHCB_ERROR_EVENT;
     memset(r->cpu->gpr, 0, sizeof r->cpu->gpr);
@@ -402,10 +459,11 @@ void ghcb_handle(struct vcpu *c)
         return;
     }
     struct request r = {.cpu = c, .vm = vm, .gpa = value};
-    if (!vm_read(vm, value, &r.page, sizeof r.page)) {
+    const char *wrong = ghcb_page_wrong(c, value);
+    if (wrong || !vm_read(vm, value, &r.page, sizeof r.page)) {
         vm->vmgexits[VMGEXIT_REFUSED]++;
-        vm_end(vm, VM_CRASHED, "VMGEXIT with a GHCB at %#llx, where there is no RAM",
-               (unsigned long long)value);
+        vm_end(vm, VM_CRASHED, "VMGEXIT with a GHCB at %#llx, %s", (unsigned long long)value,
+               wrong ? wrong : "which cannot be read");
         return;
     }
     memcpy(r.valid, r.page.valid, sizeof r.valid);

@@ -24,9 +24,22 @@ static u64 cpuid_register(struct vcpu *c, u64 value)
 
 static u64 features(struct vcpu *c, u64 value)
 {
+    (void)value;
+    return ghcb_features(c->vm) << 12 | GHCB_MSR_FEATURES;
+}
+
+static u64 preferred_page(struct vcpu *c, u64 value)
+{
     (void)c;
     (void)value;
-    return GHCB_MSR_FEATURES; /* none: each of them is SNP's */
+    return GHCB_NO_FRAME << 12 | GHCB_MSR_PREFERRED; /* any will do */
+}
+
+/* There is no other VMPL to run than the one that asks. */
+static u64 run_vmpl(struct vcpu *c, u64 value)
+{
+    (void)c;
+    return (u64)(BITS(value, 39, 32) != 0) << 32 | GHCB_MSR_RUN_VMPL;
 }
 
 static u64 reset_hold(struct vcpu *c, u64 value)
@@ -48,6 +61,10 @@ static const struct {
     {GHCB_MSR_SEV_INFO_REQUEST, sev_information},
     {GHCB_MSR_CPUID_REQUEST, cpuid_register},
     {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold},
+    {GHCB_MSR_PREFERRED_REQUEST, preferred_page},
+    {GHCB_MSR_REGISTER_REQUEST, ghcb_msr_register},
+    {GHCB_MSR_PAGE_STATE_REQUEST, ghcb_msr_page_state},
+    {GHCB_MSR_RUN_VMPL_REQUEST, run_vmpl},
     {GHCB_MSR_FEATURES_REQUEST, features},
     {GHCB_MSR_TERMINATE, terminate},
 };

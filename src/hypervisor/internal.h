@@ -95,6 +95,8 @@ struct vcpu {
     u64 hold;      /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
+    u64 ghcb_gpa; /* SNP: the page it may ask in, once that is registered */
+    bool ghcb_registered;
     bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
     u8 fx[512];
@@ -164,6 +166,7 @@ struct vm {
     struct board board;
     u64 exits[VM_EXIT_KINDS];
     u64 vmgexits[VM_VMGEXIT_KINDS];
+    u64 page_changes[2]; /* SNP: to private, to shared */
     u64 guest_ns;
 };
 
@@ -263,6 +266,8 @@ enum vmgexit_kind {
     VMGEXIT_DR7,
     VMGEXIT_NMI_COMPLETE,
     VMGEXIT_JUMP_TABLE,
+    VMGEXIT_PAGE_STATE,
+    VMGEXIT_GUEST_REQUEST,
     VMGEXIT_OTHER,
     VMGEXIT_REFUSED, /* answered as malformed */
     VMGEXIT_KINDS
@@ -276,6 +281,22 @@ void ghcb_handle(struct vcpu *c);
 void ghcb_msr_handle(struct vcpu *c, u64 value);
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw);
 const char *ghcb_kind_name(u32 kind);
+
+/* --- ghcb_snp.c: what only SNP guests ask ---------------------------------------------------------- */
+
+/* The address is RAM that the host and its devices may use: not an SNP guest's own. */
+bool vm_is_shared(const struct vm *vm, u64 gpa);
+/* Why a GHCB cannot be at that address; NULL: it can. */
+const char *ghcb_page_wrong(const struct vcpu *c, u64 gpa);
+u64 ghcb_msr_page_state(struct vcpu *c, u64 value); /* give the MSR's new value */
+u64 ghcb_msr_register(struct vcpu *c, u64 value);
+/* Works through a list in place. Gives SW_EXITINFO2. */
+u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size);
+enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa, u64 *info_2);
+enum ghcb_error ghcb_extended_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa,
+                                            u64 data_gpa, u64 *pages, u64 *info_2);
+enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages);
+u64 ghcb_features(const struct vm *vm);
 
 /* --- launch.c --------------------------------------------------------------------------------- */
 
@@ -322,5 +343,9 @@ bool snp_page_private(struct vm *vm, u64 gpa, bool large);
 bool snp_page_shared(struct vm *vm, u64 gpa, bool large);
 /* 2 MiB become 512 pages in RMP and nested tables. */
 bool snp_page_smash(struct vm *vm, u64 gpa);
+/* What the RMP refused the guest: true if that is mended and the guest goes on, or if the VM has ended. */
+bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info);
+/* All processors see new nested tables from their next VMRUN on. */
+void snp_flush_tlbs(struct vm *vm);
 
 #endif

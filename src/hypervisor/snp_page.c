@@ -134,6 +134,35 @@ bool snp_page_shared(struct vm *vm, u64 gpa, bool large)
     return snp_page_smash(vm, gpa) && change(vm, gpa, false, false, VM_PAGE_HOST) == RMP_SUCCESS;
 }
 
+void snp_flush_tlbs(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->cpu_count; i++)
+        vm->cpus[i].vmcb.control.tlb_control = TLB_FLUSH_ASID;
+}
+
+/* A guest that validates 4 KiB of 2 MiB needs them split [cpu 8.2]. Whoever touches a page in another state than the
+ * RMP has it in is at fault itself: nothing is changed behind a guest's back. */
+bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
+{
+    u64 left;
+    if (!vm_is_snp(c->vm) || vm_spa(c->vm, gpa, &left) == FRAME_NONE)
+        return false;
+    if (info & NPF_SIZEM && snp_page_smash(c->vm, gpa)) {
+        snp_flush_tlbs(c->vm);
+        return true;
+    }
+    bool private = c->vm->snp.pages[snp_page_index(c->vm, gpa, &left)] != VM_PAGE_HOST;
+    vm_end(c->vm, VM_CRASHED,
+           "the guest %s guest address %#llx as %s memory, which is %s%s (fault %#llx)",
+           info & NPF_FETCH   ? "ran code at"
+           : info & NPF_WRITE ? "wrote to"
+                              : "read",
+           (unsigned long long)gpa, info & NPF_ENC ? "private" : "shared",
+           private ? "private" : "shared", info & NPF_VMPL ? ", and its VMPL has no right to" : "",
+           (unsigned long long)info);
+    return true;
+}
+
 /* --- The end ---------------------------------------------------------------------------------------- */
 
 /* What a guest leaves behind is ciphertext under a key that nobody has. */

@@ -71,7 +71,10 @@ struct vm_config {
     struct vm_console console;
     struct vm_disk disk;
     bool virtio_console; /* a second console on virtio, beside the UART */
-    u64 rtc_seconds;     /* the clock of day at machine time 0, seconds since 1970 */
+    const void
+        *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */
+    size_t certificates_size; /* bytes; the table stays until vm_destroy */
+    u64 rtc_seconds;          /* the clock of day at machine time 0, seconds since 1970 */
 };
 
 enum vm_state {

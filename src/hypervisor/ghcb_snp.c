@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only SNP guests ask: a GHCB registered, pages changing hands, messages for the firmware, the list of APIC IDs
+ * [cpu 7.1, 7.4; snp 6.3]. Lists and addresses are the guest's, hostile, and read once.
+ */
+#include "abi/snp.h"
+#include "hypervisor/internal.h"
+
+/* --- Pages that change hands ------------------------------------------------------------------------ */
+
+static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
+{
+    struct vm *vm = c->vm;
+    bool ok;
+    switch (operation) {
+    case GHCB_PAGE_PRIVATE:
+        ok = snp_page_private(vm, gpa, large);
+        break;
+    case GHCB_PAGE_SHARED:
+        ok = snp_page_shared(vm, gpa, large);
+        break;
+    case GHCB_PAGE_SMASH:
+    case GHCB_PAGE_UNSMASH:
+        return true; /* hints */
+    default:
+        return false;
+    }
+    snp_flush_tlbs(vm);
+    vm->page_changes[operation == GHCB_PAGE_SHARED] += ok ? 1 : 0;
+    trace_event(host_trace(vm->hv->host), TRACE_PAGE, "STATE", "vm=%s gpa=%#llx size=%s to=%s%s",
+                vm->config.name, (unsigned long long)gpa, large ? "2M" : "4K",
+                operation == GHCB_PAGE_SHARED ? "shared" : "private", ok ? "" : " refused");
+    return ok;
+}
+
+u64 ghcb_msr_page_state(struct vcpu *c, u64 value)
+{
+    u64 gpa = GHCB_MSR_PAGE_STATE_FRAME(value) << PAGE_SHIFT;
+    bool ok = vm_is_snp(c->vm) && !BITS(value, 63, 56) &&
+              change_page(c, gpa, GHCB_MSR_PAGE_STATE_OPERATION(value), false);
+    return GHCB_MSR_PAGE_STATE | (ok ? 0 : GHCB_PAGE_STATE_ERROR >> 32 << 32);
+}
+
+static bool change_entry(struct vcpu *c, u64 entry)
+{
+    u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
+    bool large = entry & GHCB_PAGE_STATE_LARGE;
+    if (BITS(entry, 63, 57) || (large && gpa % CHUNK_SIZE))
+        return false;
+    return change_page(c, gpa, GHCB_PAGE_STATE_OPERATION(entry), large);
+}
+
+u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
+{
+    u16 current = load_le16(list), end = load_le16(list + 2);
+    if (load_le32(list + 4) || end >= GHCB_PAGE_STATE_ENTRIES || ghcb_page_state_size(end) > size)
+        return GHCB_PAGE_STATE_BAD_HEADER;
+    for (; current <= end; current++) {
+        u8 *at = list + ghcb_page_state_size(current) - 8;
+        u64 entry = load_le64(at);
+        store_le16(list, current);
+        if (!change_entry(c, entry))
+            return GHCB_PAGE_STATE_BAD_ENTRY;
+        u32 pages = entry & GHCB_PAGE_STATE_LARGE ? 512 : 1;
+        store_le64(at, (entry & ~BITS(~0ull, 11, 0)) | pages);
+    }
+    store_le16(list, current);
+    return 0;
+}
+
+/* --- The GHCB itself -------------------------------------------------------------------------------- */
+
+/* Memory of the guest that is the host's too: what a device may reach, and we. */
+bool vm_is_shared(const struct vm *vm, u64 gpa)
+{
+    u64 left, index;
+    if (vm_spa(vm, gpa, &left) == FRAME_NONE)
+        return false;
+    if (!vm_is_snp(vm))
+        return true;
+    index = snp_page_index(vm, gpa, &left);
+    return vm->snp.pages[index] == VM_PAGE_HOST;
+}
+
+/* A guest without SNP need not register its page, and may. */
+u64 ghcb_msr_register(struct vcpu *c, u64 value)
+{
+    u64 frame = GHCB_MSR_DATA(value);
+    bool ok = vm_is_shared(c->vm, frame << PAGE_SHIFT);
+    if (ok) {
+        c->ghcb_registered = true;
+        c->ghcb_gpa = frame << PAGE_SHIFT;
+    }
+    return (ok ? frame : GHCB_NO_FRAME) << PAGE_SHIFT | GHCB_MSR_REGISTER;
+}
+
+const char *ghcb_page_wrong(const struct vcpu *c, u64 gpa)
+{
+    u64 left;
+    if (vm_spa(c->vm, gpa, &left) == FRAME_NONE)
+        return "where there is no RAM";
+    if (!vm_is_snp(c->vm))
+        return NULL;
+    if (!c->ghcb_registered || c->ghcb_gpa != gpa)
+        return "which this processor has not registered";
+    return vm_is_shared(c->vm, gpa) ? NULL : "which is private to the guest";
+}
+
+/* --- Messages for the firmware ----------------------------------------------------------------------- */
+
+static bool is_message_page(const struct vm *vm, u64 gpa)
+{
+    return !(gpa & PAGE_MASK) && vm_is_shared(vm, gpa);
+}
+
+enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa, u64 *info_2)
+{
+    u8 request[PAGE_SIZE], response[PAGE_SIZE];
+    if (!is_message_page(c->vm, request_gpa) || !is_message_page(c->vm, response_gpa) ||
+        request_gpa == response_gpa || !vm_read(c->vm, request_gpa, request, sizeof request))
+        return GHCB_ERROR_INPUT;
+    u32 status = vm_guest_request(c->vm, request, response);
+    if (status == SEV_STATUS_SUCCESS && !vm_write(c->vm, response_gpa, response, sizeof response))
+        return GHCB_ERROR_INPUT;
+    *info_2 = status;
+    return 0;
+}
+
+/* `pages`: what the guest has for certificates; then, if they are too few, what it needs. Without
+ * certificates the table is empty: its end alone. */
+static enum ghcb_error put_certificates(struct vm *vm, u64 data_gpa, u64 *pages, bool *fit)
+{
+    static const u8 end[24];
+    const u8 *data = vm->config.certificates ? vm->config.certificates : end;
+    u64 size = vm->config.certificates ? vm->config.certificates_size : sizeof end;
+    u64 needed = vm->config.certificates ? ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT : 0;
+    *fit = *pages >= needed;
+    if (!*fit) {
+        *pages = needed;
+        return 0;
+    }
+    if (!*pages)
+        return 0;
+    for (u64 at = 0; at < size; at += PAGE_SIZE)
+        if (data_gpa & PAGE_MASK || !vm_is_shared(vm, data_gpa + at) ||
+            !vm_write(vm, data_gpa + at, data + at, min_u64(PAGE_SIZE, size - at)))
+            return GHCB_ERROR_INPUT;
+    return 0;
+}
+
+enum ghcb_error ghcb_extended_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa,
+                                            u64 data_gpa, u64 *pages, u64 *info_2)
+{
+    bool fit;
+    enum ghcb_error error = put_certificates(c->vm, data_gpa, pages, &fit);
+    if (error)
+        return error;
+    if (!fit) {
+        *info_2 = GHCB_VMM_INVALID_LENGTH;
+        return 0;
+    }
+    return ghcb_guest_request(c, request_gpa, response_gpa, info_2);
+}
+
+u64 ghcb_features(const struct vm *vm)
+{
+    return vm_is_snp(vm) ? GHCB_FEATURE_SNP | GHCB_FEATURE_APIC_IDS : 0;
+}
+
+/* --- APIC IDs ---------------------------------------------------------------------------------------- */
+
+/* u32 count, then as many IDs; `pages` as above. */
+enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages)
+{
+    u8 list[4 + 4 * VM_CPUS_MAX] = {0};
+    bool fit = *pages >= 1;
+    *pages = 1;
+    if (!fit)
+        return 0;
+    store_le32(list, c->vm->cpu_count);
+    for (u32 i = 0; i < c->vm->cpu_count; i++)
+        store_le32(list + 4 + 4 * (size_t)i, c->vm->cpus[i].lapic.id);
+    if (gpa & PAGE_MASK || !vm_is_shared(c->vm, gpa) || !vm_write(c->vm, gpa, list, sizeof list))
+        return GHCB_ERROR_INPUT;
+    return 0;
+}

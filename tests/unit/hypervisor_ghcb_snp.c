@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an SNP guest asks of its hypervisor: pages that change hands by the MSR and by lists, the GHCB's registration,
+ * messages for the firmware, and what becomes of a guest that touches pages in another state. The host is made of
+ * arrays; its RMP has the rules that matter here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "hypervisor_host.h"
+
+#define GHCB_GPA MIB(6)          /* shared from the start: no piece covers it */
+#define REQUEST  (MIB(6) + 4096) /* likewise */
+#define RESPONSE (MIB(6) + 8192)
+#define DATA     (MIB(6) + 12288)
+#define LARGE    MIB(2) /* 2 MiB of the guest's own */
+#define SMALL    MIB(4) /* one page of its own */
+
+struct bench {
+    struct host host;
+    struct error error;
+    struct hypervisor *hv;
+    struct image_plan plan;
+    u8 certificates[PAGE_SIZE + 100];
+    struct vmsa vmsa;
+    struct vm *vm;
+    struct vmcb next;
+    struct ghcb page;
+};
+
+static struct vmcb *next_exit;
+
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    b->host.memory = calloc(1, HOST_MEMORY);
+    b->host.trace.clock = &b->host.clock;
+    b->hv = hypervisor_create(&b->host, &b->error);
+    assert_non_null(b->hv);
+    memset(b->certificates, 0x5a, sizeof b->certificates);
+    b->plan = (struct image_plan){.memory_size = GUEST_MEMORY,
+                                  .mode = IMAGE_SEV_SNP,
+                                  .runnable = true,
+                                  .vmsas = {&b->vmsa},
+                                  .vmsa_count = 1,
+                                  .piece_count = 2};
+    b->plan.pieces[0] = (struct image_piece){
+        .name = "large", .gpa = LARGE, .size = MIB(2), .page_type = SNP_PAGE_ZERO};
+    b->plan.pieces[1] = (struct image_piece){
+        .name = "small", .gpa = SMALL, .size = PAGE_SIZE, .page_type = SNP_PAGE_ZERO};
+    struct vm_config config = {.name = "vm",
+                               .plan = &b->plan,
+                               .cpus = 2,
+                               .certificates = b->certificates,
+                               .certificates_size = sizeof b->certificates};
+    assert_int_equal(platform_init_snp(b->hv, &b->error), 0);
+    b->vm = vm_create(b->hv, &config, &b->error);
+    assert_non_null(b->vm);
+    assert_int_equal(vm_snp_launch_start(b->vm, &b->error), 0);
+    assert_int_equal(vm_snp_launch_update(b->vm, &b->error), 0);
+    assert_int_equal(vm_snp_launch_finish(b->vm, NULL, NULL, false, NULL, &b->error), 0);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    hypervisor_destroy(b->hv);
+    for (u64 i = 0; i < HOST_MEMORY / PAGE_SIZE; i++)
+        assert_false(b->host.rmp[i].assigned);
+    free(b->host.memory);
+    free(b);
+    return 0;
+}
+
+static void guest_exits(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->control.exit_code = next_exit->control.exit_code;
+    v->control.exit_info_1 = next_exit->control.exit_info_1;
+    v->control.exit_info_2 = next_exit->control.exit_info_2;
+    if (next_exit->control.exit_code == EXIT_VMGEXIT)
+        v->control.ghcb_gpa = next_exit->control.ghcb_gpa;
+}
+
+static void run_exit(struct bench *b, u64 code, u64 info_1, u64 info_2)
+{
+    b->next.control.exit_code = code;
+    b->next.control.exit_info_1 = info_1;
+    b->next.control.exit_info_2 = info_2;
+    next_exit = &b->next;
+    b->host.guest = guest_exits;
+    vcpu_run(&b->vm->cpus[0], b->host.now + 1000);
+    b->host.guest = NULL;
+}
+
+static u64 msr_protocol(struct bench *b, u64 value)
+{
+    b->next.control.ghcb_gpa = value;
+    run_exit(b, EXIT_VMGEXIT, 0, 0);
+    return b->vm->cpus[0].vmcb.control.ghcb_gpa;
+}
+
+#define SET(b, field, value)                                                                       \
+    do {                                                                                           \
+        (b)->page.field = (value);                                                                 \
+        ghcb_set_valid(&(b)->page, GHCB_BIT(field));                                               \
+    } while (0)
+
+static void ask(struct bench *b, u64 code, u64 info_1, u64 info_2)
+{
+    memset(&b->page, 0, sizeof b->page);
+    b->page.version = 2;
+    SET(b, exit_code, code);
+    SET(b, exit_info_1, info_1);
+    SET(b, exit_info_2, info_2);
+}
+
+/* Sends the page as it is now, from a processor that has registered it. */
+static u64 send(struct bench *b)
+{
+    assert_int_equal(msr_protocol(b, GHCB_GPA | GHCB_MSR_REGISTER_REQUEST),
+                     GHCB_GPA | GHCB_MSR_REGISTER);
+    vm_write(b->vm, GHCB_GPA, &b->page, sizeof b->page);
+    b->next.control.ghcb_gpa = GHCB_GPA;
+    run_exit(b, EXIT_VMGEXIT, 0, 0);
+    vm_read(b->vm, GHCB_GPA, &b->page, sizeof b->page);
+    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_1)));
+    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_2)));
+    return b->page.exit_info_1;
+}
+
+static const char *end_of(struct bench *b)
+{
+    static struct vm_summary s;
+    vm_get_summary(b->vm, &s);
+    return s.state == VM_CRASHED ? s.reason : "";
+}
+
+static struct rmp_update *entry(struct bench *b, u64 gpa)
+{
+    u64 left;
+    return &b->host.rmp[vm_spa(b->vm, gpa, &left) / PAGE_SIZE];
+}
+
+/* The nested leaf for an address, and whether it is one of 4 KiB. */
+static bool is_split(struct bench *b, u64 gpa)
+{
+    u64 table = b->vm->npt.root, e = 0;
+    for (u32 shift = 39; shift > 12; shift -= 9) {
+        memcpy(&e, b->host.memory + table + (gpa >> shift & 511) * 8, 8);
+        assert_true(e & PTE_P);
+        if (e & PTE_PS)
+            return false;
+        table = e & PTE_ADDRESS;
+    }
+    u64 left;
+    memcpy(&e, b->host.memory + table + (gpa >> 12 & 511) * 8, 8);
+    assert_int_equal(e & PTE_ADDRESS, vm_spa(b->vm, gpa, &left));
+    return true;
+}
+
+/* --- Pages, by the MSR -------------------------------------------------------------------------------- */
+
+static u64 change(struct bench *b, u64 gpa, u64 operation)
+{
+    return msr_protocol(b, gpa | operation << 52 | GHCB_MSR_PAGE_STATE_REQUEST);
+}
+
+#define DONE GHCB_MSR_PAGE_STATE
+
+static void sizes_of_tables_and_rmp_agree_after_the_launch(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(entry(b, LARGE)->page_size, 1);
+    assert_false(is_split(b, LARGE));
+    assert_int_equal(entry(b, SMALL)->page_size, 0);
+    assert_int_equal(entry(b, SMALL)->asid, vm_asid(b->vm));
+    assert_int_equal(entry(b, SMALL)->gpa, SMALL);
+    assert_true(is_split(b, SMALL));
+    assert_false(entry(b, SMALL + PAGE_SIZE)->assigned);
+}
+
+static void a_page_becomes_shared_and_private_again(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(change(b, SMALL, GHCB_PAGE_SHARED), DONE);
+    assert_false(entry(b, SMALL)->assigned);
+    assert_int_equal(change(b, SMALL, GHCB_PAGE_SHARED), DONE);
+    assert_int_equal(change(b, SMALL, GHCB_PAGE_PRIVATE), DONE);
+    assert_true(entry(b, SMALL)->assigned);
+    assert_false(entry(b, SMALL)->immutable);
+    u32 updates = b->host.rmpupdates;
+    assert_int_equal(change(b, SMALL, GHCB_PAGE_PRIVATE), DONE);
+    assert_int_equal(b->host.rmpupdates, updates); /* what is validated stays so */
+    assert_int_equal(b->host.seen.control.tlb_control, TLB_FLUSH_ASID);
+    assert_int_equal(b->vm->cpus[1].vmcb.control.tlb_control, TLB_FLUSH_ASID);
+}
+
+static void a_page_out_of_two_megabytes_splits_them(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(change(b, LARGE + 5 * PAGE_SIZE, GHCB_PAGE_SHARED), DONE);
+    assert_int_equal(b->host.psmashes, 1);
+    assert_true(is_split(b, LARGE + 5 * PAGE_SIZE));
+    assert_false(entry(b, LARGE + 5 * PAGE_SIZE)->assigned);
+    assert_true(entry(b, LARGE)->assigned && entry(b, LARGE + 6 * PAGE_SIZE)->assigned);
+    assert_int_equal(entry(b, LARGE + 6 * PAGE_SIZE)->gpa, LARGE + 6 * PAGE_SIZE);
+    assert_int_equal(change(b, LARGE + 6 * PAGE_SIZE, GHCB_PAGE_SHARED), DONE);
+    assert_int_equal(b->host.psmashes, 1);
+}
+
+static void impossible_changes_are_refused(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        u64 gpa, operation;
+    } bad[] = {{SMALL, 0},
+               {SMALL, 5},
+               {SMALL, 0x11}, /* a reserved bit */
+               {GUEST_MEMORY, GHCB_PAGE_SHARED},
+               {GIB(5), GHCB_PAGE_PRIVATE},
+               {0xfee00000, GHCB_PAGE_PRIVATE}};
+    for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+        u64 answer = change(b, bad[i].gpa, bad[i].operation);
+        assert_int_equal(GHCB_MSR_INFO(answer), GHCB_MSR_PAGE_STATE);
+        assert_true(answer >> 32);
+        assert_string_equal(end_of(b), "");
+    }
+}
+
+/* --- Lists -------------------------------------------------------------------------------------------- */
+
+static void list(struct bench *b, u16 current, u16 end, const u64 *entries, u32 count)
+{
+    ask(b, GHCB_EVENT_PAGE_STATE, 0, 0);
+    SET(b, scratch, GHCB_GPA + GHCB_BUFFER_OFFSET);
+    store_le16(b->page.buffer, current);
+    store_le16(b->page.buffer + 2, end);
+    for (u32 i = 0; i < count; i++)
+        store_le64(b->page.buffer + 8 + 8 * (size_t)i, entries[i]);
+}
+
+#define ENTRY(gpa, operation) ((gpa) | (u64)(operation) << 52)
+
+static void a_list_is_worked_through(void **state)
+{
+    struct bench *b = *state;
+    const u64 entries[] = {
+        ENTRY(SMALL, GHCB_PAGE_SHARED),
+        ENTRY(LARGE, GHCB_PAGE_SHARED) | GHCB_PAGE_STATE_LARGE,
+        ENTRY(LARGE, GHCB_PAGE_PRIVATE) | GHCB_PAGE_STATE_LARGE,
+        ENTRY(LARGE, GHCB_PAGE_SMASH) | GHCB_PAGE_STATE_LARGE,
+        ENTRY(SMALL + PAGE_SIZE, GHCB_PAGE_PRIVATE),
+    };
+    list(b, 0, 4, entries, 5);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(load_le16(b->page.buffer), 5);
+    assert_int_equal(load_le16(b->page.buffer + 2), 4);
+    assert_int_equal(load_le64(b->page.buffer + 8), entries[0] | 1);
+    assert_int_equal(load_le64(b->page.buffer + 16), entries[1] | 512);
+    assert_false(entry(b, SMALL)->assigned);
+    assert_true(entry(b, SMALL + PAGE_SIZE)->assigned);
+    assert_int_equal(entry(b, LARGE)->page_size, 1);
+    assert_false(is_split(b, LARGE));
+    assert_int_equal(b->host.psmashes, 0);
+}
+
+static void a_list_goes_on_where_it_stopped(void **state)
+{
+    struct bench *b = *state;
+    const u64 entries[] = {ENTRY(SMALL, GHCB_PAGE_SHARED), ENTRY(SMALL, GHCB_PAGE_PRIVATE),
+                           ENTRY(GIB(7), GHCB_PAGE_SHARED), ENTRY(SMALL, GHCB_PAGE_SHARED)};
+    list(b, 1, 3, entries, 4);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_ENTRY);
+    assert_int_equal(load_le16(b->page.buffer), 2);
+    assert_true(entry(b, SMALL)->assigned);
+    list(b, 3, 2, entries, 4); /* nothing left to do */
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_true(entry(b, SMALL)->assigned);
+}
+
+static void broken_lists_are_refused(void **state)
+{
+    struct bench *b = *state;
+    const u64 odd = ENTRY(LARGE + PAGE_SIZE, GHCB_PAGE_SHARED) | GHCB_PAGE_STATE_LARGE;
+    const u64 reserved = ENTRY(SMALL, GHCB_PAGE_SHARED) | BIT(57);
+    list(b, 0, 0, &odd, 1);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_ENTRY);
+    list(b, 0, 0, &reserved, 1);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_ENTRY);
+    list(b, 0, 253, NULL, 0);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_HEADER);
+    list(b, 0, 0, &odd, 1);
+    b->page.buffer[4] = 1;
+    send(b);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_HEADER);
+    list(b, 0, 4, NULL, 0); /* five entries, room for four */
+    memcpy(b->page.buffer + GHCB_BUFFER_SIZE - 40, b->page.buffer, 8);
+    SET(b, scratch, GHCB_GPA + 0xff0 - 40);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_HEADER);
+    list(b, 0, 0, NULL, 0);
+    SET(b, scratch, GHCB_GPA + 0xff0 - 4);
+    assert_int_equal(send(b), GHCB_MALFORMED);
+    assert_int_equal(b->page.exit_info_2, GHCB_ERROR_SCRATCH);
+}
+
+/* --- The GHCB's place ---------------------------------------------------------------------------------- */
+
+static void features_are_told(void **state)
+{
+    struct bench *b = *state;
+    u64 features = GHCB_FEATURE_SNP | GHCB_FEATURE_APIC_IDS;
+    assert_int_equal(msr_protocol(b, GHCB_MSR_FEATURES_REQUEST) & (features << 12 | 0xfff),
+                     features << 12 | GHCB_MSR_FEATURES);
+    ask(b, GHCB_EVENT_FEATURES, 0, 0);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2 & features, features);
+    assert_int_equal(msr_protocol(b, GHCB_MSR_PREFERRED_REQUEST),
+                     0xfffffffffffff000ull | GHCB_MSR_PREFERRED);
+    assert_int_equal(msr_protocol(b, GHCB_MSR_RUN_VMPL_REQUEST), GHCB_MSR_RUN_VMPL);
+    assert_int_equal(msr_protocol(b, 1ull << 32 | GHCB_MSR_RUN_VMPL_REQUEST),
+                     1ull << 32 | GHCB_MSR_RUN_VMPL);
+}
+
+static void a_private_page_is_not_registered(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(msr_protocol(b, SMALL | GHCB_MSR_REGISTER_REQUEST),
+                     0xfffffffffffff000ull | GHCB_MSR_REGISTER);
+    assert_int_equal(msr_protocol(b, GIB(9) | GHCB_MSR_REGISTER_REQUEST),
+                     0xfffffffffffff000ull | GHCB_MSR_REGISTER);
+}
+
+static void a_page_that_is_not_registered_ends_the_guest(void **state)
+{
+    struct bench *b = *state;
+    msr_protocol(b, GHCB_GPA | GHCB_MSR_REGISTER_REQUEST);
+    msr_protocol(b, REQUEST);
+    assert_non_null(strstr(end_of(b), "which this processor has not registered"));
+}
+
+static void a_registered_page_that_became_private_ends_the_guest(void **state)
+{
+    struct bench *b = *state;
+    msr_protocol(b, GHCB_GPA | GHCB_MSR_REGISTER_REQUEST);
+    assert_int_equal(change(b, GHCB_GPA, GHCB_PAGE_PRIVATE), DONE);
+    msr_protocol(b, GHCB_GPA);
+    assert_non_null(strstr(end_of(b), "private"));
+}
+
+/* --- Messages ------------------------------------------------------------------------------------------ */
+
+static u32 requests(const struct bench *b)
+{
+    u32 n = 0;
+    for (u32 i = 0; i < b->host.command_count; i++)
+        n += b->host.commands[i] == SEV_CMD_SNP_GUEST_REQUEST;
+    return n;
+}
+
+static void a_message_goes_to_the_firmware_and_its_status_back(void **state)
+{
+    struct bench *b = *state;
+    b->host.command_count = 0;
+    ask(b, GHCB_EVENT_GUEST_REQUEST, REQUEST, RESPONSE);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(requests(b), 1);
+    b->host.guest_status = SEV_STATUS_INVALID_PARAM;
+    ask(b, GHCB_EVENT_GUEST_REQUEST, REQUEST, RESPONSE);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, SEV_STATUS_INVALID_PARAM);
+}
+
+static void messages_are_in_shared_pages(void **state)
+{
+    struct bench *b = *state;
+    static const u64 bad[][2] = {{SMALL, RESPONSE},   {REQUEST, SMALL},        {REQUEST, REQUEST},
+                                 {REQUEST + 8, DATA}, {REQUEST, RESPONSE + 1}, {GIB(6), RESPONSE},
+                                 {REQUEST, ~4095ull}};
+    b->host.command_count = 0;
+    for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+        ask(b, GHCB_EVENT_GUEST_REQUEST, bad[i][0], bad[i][1]);
+        assert_int_equal(send(b), GHCB_MALFORMED);
+        assert_int_equal(b->page.exit_info_2, GHCB_ERROR_INPUT);
+    }
+    assert_int_equal(requests(b), 0);
+}
+
+static void ask_extended(struct bench *b, u64 data, u64 pages)
+{
+    ask(b, GHCB_EVENT_EXTENDED_GUEST_REQUEST, REQUEST, RESPONSE);
+    SET(b, rax, data);
+    SET(b, rbx, pages);
+}
+
+static void certificates_come_with_an_extended_request(void **state)
+{
+    struct bench *b = *state;
+    u8 got[2 * PAGE_SIZE];
+    b->host.command_count = 0;
+    ask_extended(b, DATA, 1);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 1ull << 32);
+    assert_int_equal(b->page.rbx, 2);
+    assert_int_equal(requests(b), 0); /* the message keeps its number */
+    ask_extended(b, DATA, 2);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(requests(b), 1);
+    vm_read(b->vm, DATA, got, sizeof got);
+    assert_memory_equal(got, b->certificates, sizeof b->certificates);
+    assert_int_equal(got[sizeof b->certificates], 0);
+    ask_extended(b, SMALL, 2);
+    assert_int_equal(send(b), GHCB_MALFORMED);
+    ask_extended(b, ~0xfffull, ~0ull);
+    assert_int_equal(send(b), GHCB_MALFORMED);
+}
+
+static void apic_ids_are_listed(void **state)
+{
+    struct bench *b = *state;
+    u32 got[3];
+    ask(b, GHCB_EVENT_APIC_IDS, DATA, 0);
+    SET(b, rax, 0);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.rax, 1);
+    ask(b, GHCB_EVENT_APIC_IDS, DATA, 0);
+    SET(b, rax, 1);
+    assert_int_equal(send(b), GHCB_OK);
+    vm_read(b->vm, DATA, got, sizeof got);
+    assert_int_equal(got[0], 2);
+    assert_int_equal(got[1], 0);
+    assert_int_equal(got[2], 1);
+}
+
+static void what_is_not_offered_is_no_event(void **state)
+{
+    struct bench *b = *state;
+    static const u32 codes[] = {GHCB_EVENT_HV_DOORBELL, GHCB_EVENT_HV_IPI, GHCB_EVENT_HV_TIMER,
+                                GHCB_EVENT_SECURE_AVIC};
+    for (u32 i = 0; i < ARRAY_SIZE(codes); i++) {
+        ask(b, codes[i], 0, 0);
+        assert_int_equal(send(b), GHCB_MALFORMED);
+        assert_int_equal(b->page.exit_info_2, GHCB_ERROR_EVENT);
+    }
+    ask(b, GHCB_EVENT_RUN_VMPL, 1, 0);
+    assert_int_equal(send(b), GHCB_MALFORMED);
+}
+
+/* --- Faults -------------------------------------------------------------------------------------------- */
+
+static void four_kilobytes_validated_out_of_two_megabytes_split_them(void **state)
+{
+    struct bench *b = *state;
+    run_exit(b, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_RMP | NPF_ENC | NPF_FINAL | NPF_SIZEM,
+             LARGE + 3 * PAGE_SIZE);
+    assert_string_equal(end_of(b), "");
+    assert_int_equal(b->host.psmashes, 1);
+    assert_true(is_split(b, LARGE));
+    assert_true(entry(b, LARGE + 3 * PAGE_SIZE)->assigned);
+}
+
+static void a_page_in_the_wrong_state_ends_the_guest(void **state)
+{
+    struct bench *b = *state;
+    run_exit(b, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_RMP | NPF_WRITE | NPF_ENC | NPF_FINAL,
+             GHCB_GPA);
+    assert_string_equal(end_of(b), "the guest wrote to guest address 0x600000 as private memory, "
+                                   "which is shared (fault 0x580000007)");
+}
+
+static void a_shared_write_to_a_private_page_ends_the_guest(void **state)
+{
+    struct bench *b = *state;
+    run_exit(b, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_RMP | NPF_WRITE | NPF_FINAL, SMALL);
+    assert_non_null(strstr(end_of(b), "0x400000 as shared memory, which is private"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(sizes_of_tables_and_rmp_agree_after_the_launch),
+        TEST(a_page_becomes_shared_and_private_again),
+        TEST(a_page_out_of_two_megabytes_splits_them),
+        TEST(impossible_changes_are_refused),
+        TEST(a_list_is_worked_through),
+        TEST(a_list_goes_on_where_it_stopped),
+        TEST(broken_lists_are_refused),
+        TEST(features_are_told),
+        TEST(a_private_page_is_not_registered),
+        TEST(a_page_that_is_not_registered_ends_the_guest),
+        TEST(a_registered_page_that_became_private_ends_the_guest),
+        TEST(a_message_goes_to_the_firmware_and_its_status_back),
+        TEST(messages_are_in_shared_pages),
+        TEST(certificates_come_with_an_extended_request),
+        TEST(apic_ids_are_listed),
+        TEST(what_is_not_offered_is_no_event),
+        TEST(four_kilobytes_validated_out_of_two_megabytes_split_them),
+        TEST(a_page_in_the_wrong_state_ends_the_guest),
+        TEST(a_shared_write_to_a_private_page_ends_the_guest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
