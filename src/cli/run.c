@@ -101,7 +101,8 @@ static int make_guests(struct run *r, struct error *e)
         struct vm_config config = {
             .name = v->options->name,
             .plan = v->plan,
-            .policy = v->options->policy,
+            .policy = (u32)v->options->policy,
+            .snp_policy = v->options->snp_policy,
             .cpus = v->options->cpus,
             .console = {run_console_output, v},
             .disk = v->disk,

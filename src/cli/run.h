@@ -31,7 +31,8 @@ struct run_vm_options {
     u32 cpus;
     enum image_mode mode;
     bool disk_read_only, virtio_console, tamper;
-    u32 policy;
+    u64 policy;     /* as it was given; SEV's has 32 bits */
+    u64 snp_policy; /* [snp 5.1] */
     bool policy_given;
 };
 
@@ -148,6 +149,13 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e);
 void run_close_identity(struct run *r);
 int run_platform(struct run *r, struct error *e);
 int run_launch(struct run_vm *v, struct error *e);
+/* -1, with the rule by which the firmware refused added to the error. */
+int run_with_rule(const struct run *r, struct error *e);
+
+/* --- The same of SNP guests (run_snp.c) ------------------------------------------------------------ */
+
+int run_snp_platform(struct run *r, struct error *e);
+int run_snp_launch(struct run_vm *v, struct error *e);
 
 /* --- An owner elsewhere, by files in --owner-dir (run_remote.c) -------------------------------- */
 

@@ -89,7 +89,7 @@ void run_close_identity(struct run *r)
 }
 
 /* What the firmware refused, with the rule that refused it: hardware never tells, we do. */
-static int with_rule(const struct run *r, struct error *e)
+int run_with_rule(const struct run *r, struct error *e)
 {
     const char *rule = firmware_rule(machine_firmware(r->machine));
     size_t used = strlen(e->text);
@@ -98,10 +98,10 @@ static int with_rule(const struct run *r, struct error *e)
     return -1;
 }
 
-static bool any_es(const struct run *r)
+static bool any_mode(const struct run *r, enum image_mode mode)
 {
     for (u32 i = 0; i < r->vm_count; i++)
-        if (r->vms[i].options->mode == IMAGE_SEV_ES)
+        if (r->vms[i].options->mode == mode)
             return true;
     return false;
 }
@@ -110,9 +110,13 @@ int run_platform(struct run *r, struct error *e)
 {
     const struct run_identity *id = r->identity;
     struct platform_status s;
-    bool es = any_es(r);
+    bool es = any_mode(r, IMAGE_SEV_ES);
+    if (any_mode(r, IMAGE_SEV_SNP) && run_snp_platform(r, e))
+        return -1;
+    if (!es && !any_mode(r, IMAGE_SEV))
+        return 0;
     if ((es ? platform_init_es : platform_init)(r->hv, e) || platform_get_status(r->hv, &s, e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     run_step(r, "firmware", "INIT%s: SEV API %u.%u build %u, identity %s%s",
              es ? " with SEV-ES" : "", s.api_major, s.api_minor, s.build,
              id->state ? (id->who.made ? "made in " : "loaded from ") : "made from the seed",
@@ -137,7 +141,7 @@ static int export_chain(struct run *r, struct sev_platform_chain *out, struct er
 {
     struct platform_chain bytes;
     if (platform_export(r->hv, &bytes, e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     memcpy(&out->pdh, bytes.pdh, sizeof out->pdh);
     memcpy(&out->chain, bytes.chain, sizeof out->chain);
     out->chain.cek = r->identity->who.cek;
@@ -153,16 +157,16 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
     if (export_chain(r, &chain, e))
         return -1;
     if (v->options->owner_dir)
-        return platform_get_status(r->hv, &s, e) ? with_rule(r, e)
+        return platform_get_status(r->hv, &s, e) ? run_with_rule(r, e)
                                                  : run_remote_session(v, &chain, &s, owner, e);
     if ((v->options->owner_root && owner_read_root(v->options->owner_root, &root, e)) ||
-        owner_start(r->owner_crypto, &chain, &root, v->options->policy, owner, e))
+        owner_start(r->owner_crypto, &chain, &root, (u32)v->options->policy, owner, e))
         return -1;
     run_step(
         r, "owner",
         "certificates verified: PDH <- PEK <- OCA, PEK <- CEK <- ASK <- ARK, the root one trusts");
     run_step(r, "owner", "ephemeral key and session made for %s: wrapped TEK and TIK, policy %#x",
-             v->options->name, v->options->policy);
+             v->options->name, (u32)v->options->policy);
     return 0;
 }
 
@@ -172,7 +176,7 @@ static int hypervisor_launches_registers(struct run_vm *v, struct error *e)
     if (v->plan->mode != IMAGE_SEV_ES)
         return 0;
     if (vm_launch_update_vmsa(v->vm, e))
-        return with_rule(v->run, e);
+        return run_with_rule(v->run, e);
     run_step(
         v->run, "hypervisor",
         "LAUNCH_UPDATE_VMSA: the registers of %u processor%s, encrypted and measured with the rest",
@@ -188,13 +192,13 @@ static int hypervisor_launches(struct run_vm *v, const struct owner *owner, stru
         bytes += v->plan->pieces[i].size;
     if (vm_launch_start(v->vm, &owner->godh, sizeof owner->godh, &owner->session,
                         sizeof owner->session, e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     run_step(r, "hypervisor",
              "LAUNCH_START, ACTIVATE: the key of %s is in the memory controller's slot of ASID %u",
              v->options->name, vm_asid(v->vm));
     u64 before = run_clock_ns();
     if (vm_launch_update(v->vm, e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     double seconds = (double)(run_clock_ns() - before) / 1e9;
     run_step(r, "hypervisor",
              "LAUNCH_UPDATE_DATA: %u pieces, %.1f MiB in %.3f s (kernel, initramfs, boot "
@@ -203,7 +207,7 @@ static int hypervisor_launches(struct run_vm *v, const struct owner *owner, stru
     if (hypervisor_launches_registers(v, e))
         return -1;
     if (vm_launch_measure(v->vm, v->measure, e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     char text[24];
     run_step(r, "firmware", "LAUNCH_MEASURE: %s", short_hex(v->measure, text));
     return 0;
@@ -253,7 +257,7 @@ static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struc
         return -1;
     run_step(r, "owner", "secret of %zu bytes sealed for this guest alone", v->secret.size);
     if (vm_launch_secret(v->vm, (const u8 *)&header, sealed, owner_sealed_size(size), e))
-        return with_rule(r, e);
+        return run_with_rule(r, e);
     run_step(r, "hypervisor", "LAUNCH_SECRET: carried to the firmware, unread");
     return 0;
 }
@@ -262,7 +266,7 @@ static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struc
 static int owner_decides(struct run_vm *v, struct owner *owner, struct error *e)
 {
     if (v->options->owner_dir)
-        return run_remote_secret(v, e) ? with_rule(v->run, e) : 0;
+        return run_remote_secret(v, e) ? run_with_rule(v->run, e) : 0;
     return owner_checks(v, owner, e) || owner_sends_secret(v, owner, e) ? -1 : 0;
 }
 
@@ -271,9 +275,11 @@ int run_launch(struct run_vm *v, struct error *e)
     struct run *r = v->run;
     struct owner owner = {0};
     int result = -1;
+    if (v->options->mode == IMAGE_SEV_SNP)
+        return run_snp_launch(v, e);
     if (!owner_meets_platform(v, &owner, e) && !hypervisor_launches(v, &owner, e) &&
         !owner_decides(v, &owner, e)) {
-        result = vm_launch_finish(v->vm, e) ? with_rule(r, e) : 0;
+        result = vm_launch_finish(v->vm, e) ? run_with_rule(r, e) : 0;
         if (!result)
             run_step(r, "hypervisor", "LAUNCH_FINISH, VMRUN");
     }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line and the machine file (JSON) of `softsev run`. */
 #include "cli/run.h"
+#include "abi/snp.h"
 #include "cli/settings.h"
 
 #include <stdlib.h>
 
 #define MEMORY_DEFAULT MIB(512)
-#define POLICY_DEFAULT 1u /* NODBG */
+#define POLICY_DEFAULT 1ull /* NODBG */
 #define POLICY_ES      4u
 
 /* --- One VM's settings, by name: the options and the machine file's members are the same ------ */
@@ -27,22 +28,22 @@ static int set_cpus(struct run_vm_options *v, const char *value, struct error *e
 
 static int set_mode(struct run_vm_options *v, const char *value, struct error *e)
 {
-    static const char *const modes[] = {
-        [IMAGE_NONE] = "none", [IMAGE_SEV] = "sev", [IMAGE_SEV_ES] = "sev-es"};
+    static const char *const modes[] = {[IMAGE_NONE] = "none",
+                                        [IMAGE_SEV] = "sev",
+                                        [IMAGE_SEV_ES] = "sev-es",
+                                        [IMAGE_SEV_SNP] = "sev-snp"};
     for (u32 i = 0; i < ARRAY_SIZE(modes); i++)
         if (!strcmp(value, modes[i])) {
             v->mode = (enum image_mode)i;
             return 0;
         }
-    return error_set(e, ERROR_USAGE, "mode '%s': none, sev or sev-es", value);
+    return error_set(e, ERROR_USAGE, "mode '%s': none, sev, sev-es or sev-snp", value);
 }
 
 static int set_policy(struct run_vm_options *v, const char *value, struct error *e)
 {
-    u64 policy;
-    if (settings_number(value, UINT32_MAX, &policy))
-        return error_set(e, ERROR_USAGE, "policy '%s': a 32-bit number", value);
-    v->policy = (u32)policy;
+    if (settings_number(value, UINT64_MAX, &v->policy))
+        return error_set(e, ERROR_USAGE, "policy '%s': a number", value);
     v->policy_given = true;
     return 0;
 }
@@ -102,8 +103,8 @@ static const struct setting settings[] = {
     {"append",         set_append,         false, "TEXT    the kernel's command line"},
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
     {"cpus",           set_cpus,           false, "NUMBER  virtual processors, 1 to 8 (1)"},
-    {"mode",           set_mode,           false, "MODE    none, sev or sev-es (none)"},
-    {"policy",         set_policy,         false, "NUMBER  guest policy (1: no debugging; sev-es: 5)"},
+    {"mode",           set_mode,           false, "MODE    none, sev, sev-es or sev-snp (none)"},
+    {"policy",         set_policy,         false, "NUMBER  guest policy (1: no debugging; sev-es: 5; sev-snp: 0x30000)"},
     {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
     {"owner-root",     set_owner_root,     false, "FILE    the root that the owner trusts (this platform's manufacturer)"},
     {"owner-dir",      set_owner_dir,      false, "DIR     instead: the owner is elsewhere; files of the exchange go in and out here"},
@@ -362,11 +363,21 @@ static int parse_option(struct run_options *o, const char *name, const char *val
 }
 
 /* What was not said follows from what was. */
-static void choose_policies(struct run_options *o)
+static int choose_policies(struct run_options *o, struct error *e)
 {
-    for (u32 i = 0; i < o->vm_count; i++)
-        if (o->vms[i].mode == IMAGE_SEV_ES && !o->vms[i].policy_given)
-            o->vms[i].policy |= POLICY_ES;
+    for (u32 i = 0; i < o->vm_count; i++) {
+        struct run_vm_options *v = &o->vms[i];
+        if (v->mode == IMAGE_SEV_SNP) {
+            v->snp_policy = v->policy_given ? v->policy : SNP_POLICY_QEMU_DEFAULT;
+            continue;
+        }
+        if (v->policy > UINT32_MAX)
+            return error_set(e, ERROR_USAGE, "policy %#llx of %s: a 32-bit number",
+                             (unsigned long long)v->policy, v->name);
+        if (v->mode == IMAGE_SEV_ES && !v->policy_given)
+            v->policy |= POLICY_ES;
+    }
+    return 0;
 }
 
 static void name_vms(struct run_options *o)
@@ -394,7 +405,8 @@ int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
             return -1;
     }
     name_vms(o);
-    choose_policies(o);
+    if (choose_policies(o, e))
+        return -1;
     if (!o->vm_count)
         return error_set(e, ERROR_USAGE, "nothing to run: give --kernel or --machine");
     for (u32 i = 0; i < o->vm_count; i++)

@@ -94,7 +94,7 @@ int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
     const char *folder = v->options->owner_dir;
     char text[100];
     int length = snprintf(text, sizeof text, "{\"api\":\"%u.%u\",\"build\":%u,\"policy\":%u}\n",
-                          s->api_major, s->api_minor, s->build, v->options->policy);
+                          s->api_major, s->api_minor, s->build, (u32)v->options->policy);
     if (forget_earlier(folder, e) || owner_write(folder, "chain", chain, sizeof *chain, false, e) ||
         owner_write(folder, "platform.json", text, (size_t)length, false, e))
         return -1;

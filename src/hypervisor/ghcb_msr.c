@@ -57,22 +57,23 @@ static u64 terminate(struct vcpu *c, u64 value)
 static const struct {
     enum ghcb_msr request;
     u64 (*handle)(struct vcpu *c, u64 value); /* gives the MSR's new value */
+    bool snp;                                 /* not for other guests */
 } rows[] = {
-    {GHCB_MSR_SEV_INFO_REQUEST, sev_information},
-    {GHCB_MSR_CPUID_REQUEST, cpuid_register},
-    {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold},
-    {GHCB_MSR_PREFERRED_REQUEST, preferred_page},
-    {GHCB_MSR_REGISTER_REQUEST, ghcb_msr_register},
-    {GHCB_MSR_PAGE_STATE_REQUEST, ghcb_msr_page_state},
-    {GHCB_MSR_RUN_VMPL_REQUEST, run_vmpl},
-    {GHCB_MSR_FEATURES_REQUEST, features},
-    {GHCB_MSR_TERMINATE, terminate},
+    {GHCB_MSR_SEV_INFO_REQUEST, sev_information, false},
+    {GHCB_MSR_CPUID_REQUEST, cpuid_register, false},
+    {GHCB_MSR_RESET_HOLD_REQUEST, reset_hold, false},
+    {GHCB_MSR_PREFERRED_REQUEST, preferred_page, true},
+    {GHCB_MSR_REGISTER_REQUEST, ghcb_msr_register, true},
+    {GHCB_MSR_PAGE_STATE_REQUEST, ghcb_msr_page_state, true},
+    {GHCB_MSR_RUN_VMPL_REQUEST, run_vmpl, true},
+    {GHCB_MSR_FEATURES_REQUEST, features, false},
+    {GHCB_MSR_TERMINATE, terminate, false},
 };
 
 void ghcb_msr_handle(struct vcpu *c, u64 value)
 {
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].request == GHCB_MSR_INFO(value)) {
+        if (rows[i].request == GHCB_MSR_INFO(value) && (!rows[i].snp || vm_is_snp(c->vm))) {
             c->vm->vmgexits[VMGEXIT_MSR_PROTOCOL]++;
             c->vmcb.control.ghcb_gpa = rows[i].handle(c, value);
             return;

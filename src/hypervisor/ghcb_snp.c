@@ -36,8 +36,8 @@ static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
 u64 ghcb_msr_page_state(struct vcpu *c, u64 value)
 {
     u64 gpa = GHCB_MSR_PAGE_STATE_FRAME(value) << PAGE_SHIFT;
-    bool ok = vm_is_snp(c->vm) && !BITS(value, 63, 56) &&
-              change_page(c, gpa, GHCB_MSR_PAGE_STATE_OPERATION(value), false);
+    bool ok =
+        !BITS(value, 63, 56) && change_page(c, gpa, GHCB_MSR_PAGE_STATE_OPERATION(value), false);
     return GHCB_MSR_PAGE_STATE | (ok ? 0 : GHCB_PAGE_STATE_ERROR >> 32 << 32);
 }
 
@@ -82,7 +82,6 @@ bool vm_is_shared(const struct vm *vm, u64 gpa)
     return vm->snp.pages[index] == VM_PAGE_HOST;
 }
 
-/* A guest without SNP need not register its page, and may. */
 u64 ghcb_msr_register(struct vcpu *c, u64 value)
 {
     u64 frame = GHCB_MSR_DATA(value);

@@ -202,6 +202,29 @@ u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096])
     return status;
 }
 
+int vm_report(struct vm *vm, struct snp_report *out, struct error *error)
+{
+    struct hypervisor *hv = vm->hv;
+    u64 answer = snp_data(hv, 2);
+    struct snp_report_rsp response;
+    struct snp_hv_report_req request = {
+        .len = sizeof request, .gctx_paddr = vm->snp.gctx_spa, .report_paddr = answer};
+    if (!vm->snp.created || !snp_pages_give(hv, answer, PAGE_SIZE))
+        return error_set(error, ERROR_INTERNAL, "%s: not an SNP guest that was launched",
+                         vm->config.name);
+    u32 status = psp_command(hv, SEV_CMD_SNP_HV_REPORT_REQ, &request, sizeof request);
+    if (status == SEV_STATUS_SUCCESS)
+        host_read(hv->host, answer, &response, sizeof response);
+    snp_pages_take(hv, answer, PAGE_SIZE);
+    if (psp_check(status, SEV_CMD_SNP_HV_REPORT_REQ, error))
+        return -1;
+    if (response.status)
+        return error_set(error, ERROR_FIRMWARE, "the firmware gives no report of %s: status %u",
+                         vm->config.name, response.status);
+    *out = response.report;
+    return 0;
+}
+
 /* --- The end ---------------------------------------------------------------------------------------- */
 
 void snp_launch_undo(struct vm *vm)

@@ -14,6 +14,7 @@
 struct host;       /* machine/host.h */
 struct image_plan; /* image/image.h */
 struct hypervisor;
+struct snp_report; /* abi/report.h */
 struct vm;
 
 /* --- The host --------------------------------------------------------------------------------- */
@@ -160,6 +161,8 @@ int vm_snp_launch_update(struct vm *vm,
 /* `id_block` (96 bytes) and `id_auth` (4096) may be NULL: none; `host_data` NULL: zeros. */
 int vm_snp_launch_finish(struct vm *vm, const void *id_block, const void *id_auth, bool author_key,
                          const u8 host_data[32], struct error *error);
+/* What the firmware says of the guest when the host asks (SNP_HV_REPORT_REQ). */
+int vm_report(struct vm *vm, struct snp_report *out, struct error *error);
 /* SNP_GUEST_REQUEST: a message that the guest has sealed, and the firmware's sealed answer. Returns the firmware's
  * status; what the host carries it cannot read. */
 u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
