@@ -42,6 +42,8 @@ static bool derive(struct authority *a)
     crypto_sha256(der, size, secret);
     crypto_sev_kdf(secret, sizeof secret, "softsev-authority-salts", NULL, 0, a->salt_key,
                    sizeof a->salt_key);
+    crypto_sev_kdf(secret, sizeof secret, "softsev-authority-sticks", NULL, 0, a->stick_key,
+                   sizeof a->stick_key);
     crypto_sev_kdf(secret, sizeof secret, "softsev-authority-asvk", NULL, 0, seed, sizeof seed);
     a->salts = size ? crypto_create(seed, sizeof seed) : NULL;
     if (a->salts && !a->asvk_key)

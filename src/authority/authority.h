@@ -96,6 +96,10 @@ struct authority_endorsement {
 size_t authority_endorse(const struct authority *a, const struct authority_endorsement *what,
                          const struct authority_terms *terms, void *out, size_t size);
 
+/* A cloud provider's hashstick for a product, from which its VLEKs derive (identity_vlek). */
+void authority_vlek_stick(const struct authority *a, const struct authority_product *product,
+                          const char *csp_id, u8 stick[SNP_VLEK_STICK_SIZE]);
+
 /* The product's revocation list, signed by its ARK; `revoked`: bit per enum authority_role. It says that the next
  * one comes at terms->not_after; 0: after two years. */
 size_t authority_crl(const struct authority *a, const struct authority_product *product,

@@ -10,7 +10,7 @@ struct authority {
     struct amd_chain chain;
     bool older;           /* its export had no ASVK */
     struct crypto *salts; /* of X.509 signatures; see struct x509_signer */
-    u8 salt_key[32];
+    u8 salt_key[32], stick_key[32];
 };
 
 #endif

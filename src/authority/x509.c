@@ -325,6 +325,15 @@ size_t authority_endorse(const struct authority *a, const struct authority_endor
     return x.bad ? 0 : crypto_x509_certificate(&signer, &certificate, out, size);
 }
 
+void authority_vlek_stick(const struct authority *a, const struct authority_product *product,
+                          const char *csp_id, u8 stick[SNP_VLEK_STICK_SIZE])
+{
+    char whose[AUTHORITY_CSP_MAX + COMMON_MAX];
+    snprintf(whose, sizeof whose, "%s %s", product->name, csp_id);
+    crypto_sev_kdf(a->stick_key, sizeof a->stick_key, "softsev-vlek-stick", whose, strlen(whose),
+                   stick, SNP_VLEK_STICK_SIZE);
+}
+
 /* --- Revocation --------------------------------------------------------------------------------------- */
 
 size_t authority_crl(const struct authority *a, const struct authority_product *product,

@@ -11,8 +11,22 @@ int cli_run(int argc, char **argv);
 int cli_with(int argc, char **argv);
 int cli_platform(int argc, char **argv);
 int cli_owner(int argc, char **argv);
+int cli_profiles(int argc, char **argv);
 
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);
+
+/* --- Firmware profiles (profile.c) ---------------------------------------------------------------- */
+
+struct firmware_profile;
+
+/* -1 and ERROR_USAGE with the names that there are. */
+int cli_profile_find(const char *name, const struct firmware_profile **out, struct error *e);
+/* "4.0.24.219": boot loader, TEE, SNP, microcode; before them FMC for a Turin. Its size is at least 32 bytes. */
+#define CLI_TCB_TEXT 32
+void cli_tcb_text(const struct firmware_profile *profile, u64 tcb, char out[CLI_TCB_TEXT]);
+/* The other way round; also 0x and the number itself. `what` names the option in the error. */
+int cli_tcb_parse(const struct firmware_profile *profile, const char *text, const char *what,
+                  u64 *out, struct error *e);
 
 #endif

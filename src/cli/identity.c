@@ -63,8 +63,8 @@ static struct authority *make_authority(struct cli_state *s, struct crypto *c,
     return a;
 }
 
-static struct authority *open_authority(struct cli_state *s, struct crypto *c,
-                                        void (*progress)(const char *what), struct error *e)
+struct authority *cli_authority_open(struct cli_state *s, struct crypto *c,
+                                     void (*progress)(const char *what), struct error *e)
 {
     u8 keys[AUTHORITY_EXPORT_MAX];
     size_t size;
@@ -78,7 +78,7 @@ static struct authority *open_authority(struct cli_state *s, struct crypto *c,
     if (!a)
         error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s",
                   why.text);
-    if (a && authority_is_older(a) && keep_authority(s, a, e)) {
+    if (a && authority_is_older(a) && !cli_state_is_reading(s) && keep_authority(s, a, e)) {
         authority_free(a);
         a = NULL;
     }
@@ -120,7 +120,7 @@ int cli_identity_open(struct cli_state *s, struct crypto *c, const void *seed, s
     *out = (struct cli_identity){.made = false};
     if (open_fuses(s, c, seed, seed_size, out, e))
         return -1;
-    struct authority *a = open_authority(s, c, progress, e);
+    struct authority *a = cli_authority_open(s, c, progress, e);
     if (!a)
         return -1;
     out->root = *authority_chain(a);

@@ -78,7 +78,7 @@ static int power_on(struct platform *p, struct error *e)
     p->state = cli_state_open(p->directory, NULL, e);
     if (!p->state ||
         cli_identity_open(p->state, p->crypto, p->seed, seed_size, progress, &p->identity, e) ||
-        check_seed(p, e))
+        check_seed(p, e) || cli_state_profile(p->state, p->profile_name, &p->profile, e))
         return -1;
     struct random_source random = crypto_random_source(p->crypto);
     p->memory = memory_create(
@@ -86,11 +86,16 @@ static int power_on(struct platform *p, struct error *e)
     struct firmware_config config = {
         .memory = p->memory,
         .crypto = p->crypto,
+        .profile = p->profile,
         .store = cli_state_store(p->state),
         .asid_min = 1,
         .asid_max = 1,
         .cores = 1,
     };
+    config.commit = cli_state_commit;
+    config.commit_context = p->state;
+    if (cli_state_committed(p->state, p->profile, &config.committed, e))
+        return -1;
     memcpy(config.fuses, p->identity.fuses, sizeof config.fuses);
     p->firmware = p->memory ? firmware_create(&config) : NULL;
     crypto_wipe(&config, sizeof config);
@@ -144,6 +149,22 @@ static int write_file(const char *path, const void *data, size_t size, struct er
     return ok ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
 }
 
+int platform_make_folder(const char *path, struct error *e)
+{
+    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+        return 0;
+    return error_set(e, ERROR_FILE, "%s cannot be made: %s", path, strerror(errno));
+}
+
+int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
+                        struct error *e)
+{
+    char path[500];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
+        return error_set(e, ERROR_USAGE, "%s: the name is too long", folder);
+    return write_file(path, data, size, e);
+}
+
 static int read_cert(const char *path, struct sev_cert *out, struct error *e)
 {
     FILE *f = fopen(path, "rb");
@@ -169,7 +190,9 @@ int platform_need(const char *value, const char *option, struct error *e)
 struct report {
     struct sev_platform_status status;
     u8 chip_id[SEV_CHIP_ID_SIZE];
+    u32 chip_id_size;
     char chip_id_hex[2 * SEV_CHIP_ID_SIZE + 1];
+    char tcb[CLI_TCB_TEXT]; /* reported; of a part with SNP */
 };
 
 static int read_report(struct platform *p, struct report *r, struct error *e)
@@ -178,19 +201,24 @@ static int read_report(struct platform *p, struct report *r, struct error *e)
     if (platform_command(p, SEV_CMD_PLATFORM_STATUS, &r->status, sizeof r->status, e) ||
         platform_command(p, SEV_CMD_GET_ID, &id, sizeof id, e))
         return -1;
-    memory_read(p->memory, AT_FIRST, KEY_RAW, r->chip_id, sizeof r->chip_id);
-    hex_encode(r->chip_id_hex, r->chip_id, sizeof r->chip_id);
+    r->chip_id_size = id.len <= SEV_CHIP_ID_SIZE ? id.len : SEV_CHIP_ID_SIZE;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, r->chip_id, r->chip_id_size);
+    hex_encode(r->chip_id_hex, r->chip_id, r->chip_id_size);
+    cli_tcb_text(p->profile, firmware_reported_tcb(p->firmware), r->tcb);
     return 0;
 }
 
 static int print_json(const struct platform *p, const struct report *r, struct error *e)
 {
     const struct sev_platform_status *s = &r->status;
-    json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s}", "directory", p->directory,
-                          "api_major", (int)s->api_major, "api_minor", (int)s->api_minor, "build",
-                          (int)s->build, "state", sev_pstate_name(s->state), "owner",
+    const bool snp = p->profile->report_version;
+    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:s*}", "directory",
+                          p->directory, "profile", p->profile->name, "api_major", (int)s->api_major,
+                          "api_minor", (int)s->api_minor, "build", (int)s->build, "state",
+                          sev_pstate_name(s->state), "owner",
                           s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
-                          (int)s->guest_count, "chip_id", r->chip_id_hex);
+                          (int)s->guest_count, "chip_id", r->chip_id_hex, "report_version",
+                          (int)p->profile->report_version, "reported_tcb", snp ? r->tcb : NULL);
     bool ok = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
     json_decref(j);
     return ok ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
@@ -208,14 +236,17 @@ static int report(struct platform *p, struct error *e)
     printf("directory  %s\n"
            "firmware   API %u.%u build %u, %s\n"
            "state      %s\n"
-           "owner      %s\n"
-           "chip id    %.64s\n"
-           "           %s\n"
-           "chain      ARK, ASK, CEK, PEK, PDH and OCA verify\n",
-           p->directory, r.status.api_major, r.status.api_minor, r.status.build,
-           FIRMWARE_PROFILE_DEFAULT->name, sev_pstate_name(r.status.state),
-           r.status.owner & SEV_PLATFORM_OWNED ? "external (the OCA is somebody else's)" : "self",
-           r.chip_id_hex, r.chip_id_hex + 64);
+           "owner      %s\n",
+           p->directory, r.status.api_major, r.status.api_minor, r.status.build, p->profile->name,
+           sev_pstate_name(r.status.state),
+           r.status.owner & SEV_PLATFORM_OWNED ? "external (the OCA is somebody else's)" : "self");
+    if (p->profile->report_version)
+        printf("snp        %s, reports of version %u, reported TCB %s\n", p->profile->product_name,
+               p->profile->report_version, r.tcb);
+    printf("chip id    %.64s\n", r.chip_id_hex);
+    if (r.chip_id_size > 32)
+        printf("           %s\n", r.chip_id_hex + 64);
+    puts("chain      ARK, ASK, CEK, PEK, PDH and OCA verify");
     return 0;
 }
 
@@ -224,10 +255,10 @@ static int run_init(struct platform *p, struct error *e)
     return platform_start(p, e) ? -1 : report(p, e);
 }
 
-static int run_export(struct platform *p, struct error *e)
+int platform_write_chain(struct platform *p, const char *folder, struct error *e)
 {
     struct sev_platform_chain c;
-    if (platform_need(p->out, "--out DIR", e) || platform_start(p, e) || export_chain(p, &c, e))
+    if (export_chain(p, &c, e))
         return -1;
     const struct amd_chain *root = &p->identity.root;
     u8 root_file[2 * AMD_CERT_SIZE_MAX];
@@ -247,15 +278,25 @@ static int run_export(struct platform *p, struct error *e)
         {"ask.cert", root->ask.bytes, root->ask.size},
         {"ark.cert", root->ark.bytes, root->ark.size},
     };
-    if (mkdir(p->out, 0755) && errno != EEXIST)
-        return error_set(e, ERROR_FILE, "%s cannot be made: %s", p->out, strerror(errno));
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        char path[500];
-        snprintf(path, sizeof path, "%s/%s", p->out, files[i].name);
-        if (write_file(path, files[i].data, files[i].size, e))
+    if (platform_make_folder(folder, e))
+        return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (platform_write_file(folder, files[i].name, files[i].data, files[i].size, e))
             return -1;
-    }
     return 0;
+}
+
+static int run_export(struct platform *p, struct error *e)
+{
+    return platform_need(p->out, "--out DIR", e) || platform_start(p, e)
+               ? -1
+               : platform_write_chain(p, p->out, e);
+}
+
+static int run_certs(struct platform *p, struct error *e)
+{
+    return platform_need(p->out, "--out DIR", e) || platform_start(p, e) ? -1
+                                                                         : platform_certs(p, e);
 }
 
 static int run_reset(struct platform *p, struct error *e)
@@ -305,7 +346,7 @@ static int run_id(struct platform *p, struct error *e)
     if (read_report(p, &r, e))
         return -1;
     if (p->out)
-        return write_file(p->out, r.chip_id, sizeof r.chip_id, e);
+        return write_file(p->out, r.chip_id, r.chip_id_size, e);
     printf(p->json ? "{\"chip_id\":\"%s\"}\n" : "%s\n", r.chip_id_hex);
     return 0;
 }
@@ -314,16 +355,15 @@ static const struct action actions[] = {
     {"init", run_init, true, "make the platform if it is new, power it on, say what it is"},
     {"status", run_init, false, "power it on, verify its chain, say what it is"},
     {"export", run_export, false,
-     "write certificates into the folder --out: chain (PDH, PEK, OCA, CEK),"},
-    {"", NULL, false, "root (ASK, ARK: what an owner is told to trust), and each as NAME.cert"},
-    {"id", run_id, false, "print the chip id, or write its 64 bytes to --out"},
+     "SEV's certificates into --out: chain, root (ASK, ARK), NAME.cert"},
+    {"certs", run_certs, false,
+     "SNP's into --out: ark, ask, vcek (or vlek), crl; SEV's into --out/sev"},
+    {"id", run_id, false, "print the chip id, or write its bytes to --out"},
     {"pdh-gen", run_pdh_gen, false, "a new PDH"},
     {"pek-gen", run_pek_gen, false, "new OCA, PEK and PDH; the platform owns itself again"},
     {"pek-csr", run_pek_csr, false, "write the PEK's signing request to --out"},
-    {"cert-import", run_cert_import, false,
-     "take an owner: --pek, the signed request, and --oca, its certificate"},
-    {"measure", platform_measure, false,
-     "launch the bytes of --launch under --session and print what is measured; nothing runs"},
+    {"cert-import", run_cert_import, false, "take an owner: --pek, the signed request, and --oca"},
+    {"measure", platform_measure, false, "launch --launch under --session, print what is measured"},
     {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
 };
 
@@ -332,18 +372,36 @@ static const struct action actions[] = {
 static void print_help(FILE *out)
 {
     fputs("usage: softsev platform ACTION [OPTIONS]\n\n"
-          "A platform's identity and certificates, without a guest.\n\nactions:\n",
+          "A platform's identity and certificates, without a guest. Actions:\n",
           out);
     for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
         fprintf(out, "  %-12s %s\n", actions[i].name, actions[i].help);
-    fputs("\noptions:\n"
-          "  --state DIR  where the platform is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)\n"
-          "  --seed TEXT  all randomness from it: the same platform on every computer\n"
-          "  --out PATH   what is written: a file, for export a folder\n"
+    fputs("Options:\n"
+          "  --state DIR      where it is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)\n"
+          "  --seed TEXT      all randomness from it: the same platform on every computer\n"
+          "  --profile NAME   part and firmware (`softsev profiles`); kept for the next time\n"
+          "  --out PATH       what is written: a file, for export and certs a folder\n"
           "  --pek FILE   --oca FILE   for cert-import\n"
+          "  --tcb TCB (the reported one)   --vlek CSP   --kds-url URL   for certs\n"
           "  --launch FILE   --session DIR   --policy NUMBER (1)   for measure\n"
-          "  --json       the report as one line of JSON\n",
+          "  --json           the report as one line of JSON\n",
           out);
+}
+
+static const char **option_value(struct platform *p, int option)
+{
+    const struct {
+        int option;
+        const char **value;
+    } values[] = {
+        {'s', &p->directory},    {'r', &p->seed},   {'o', &p->out},     {'p', &p->pek},
+        {'c', &p->oca},          {'l', &p->launch}, {'S', &p->session}, {'P', &p->policy},
+        {'f', &p->profile_name}, {'t', &p->tcb},    {'v', &p->vlek},    {'k', &p->kds_url},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        if (values[i].option == option)
+            return values[i].value;
+    return NULL;
 }
 
 static int parse_options(struct platform *p, int argc, char **argv, struct error *e)
@@ -353,43 +411,21 @@ static int parse_options(struct platform *p, int argc, char **argv, struct error
         {"out", required_argument, NULL, 'o'},     {"pek", required_argument, NULL, 'p'},
         {"oca", required_argument, NULL, 'c'},     {"launch", required_argument, NULL, 'l'},
         {"session", required_argument, NULL, 'S'}, {"policy", required_argument, NULL, 'P'},
-        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0},
+        {"json", no_argument, NULL, 'j'},          {"profile", required_argument, NULL, 'f'},
+        {"tcb", required_argument, NULL, 't'},     {"vlek", required_argument, NULL, 'v'},
+        {"kds-url", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0},
     };
     opterr = 0;
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        switch (o) {
-        case 's':
-            p->directory = optarg;
-            break;
-        case 'r':
-            p->seed = optarg;
-            break;
-        case 'o':
-            p->out = optarg;
-            break;
-        case 'p':
-            p->pek = optarg;
-            break;
-        case 'c':
-            p->oca = optarg;
-            break;
-        case 'l':
-            p->launch = optarg;
-            break;
-        case 'S':
-            p->session = optarg;
-            break;
-        case 'P':
-            p->policy = optarg;
-            break;
-        case 'j':
+        const char **value = option_value(p, o);
+        if (o == 'j')
             p->json = true;
-            break;
-        default:
+        else if (value)
+            *value = optarg;
+        else
             return error_set(e, ERROR_USAGE, "option '%s' %s; `softsev platform --help` lists them",
                              argv[optind - 1], o == ':' ? "needs a value" : "does not exist");
-        }
     }
     if (optind < argc)
         return error_set(e, ERROR_USAGE, "'%s' is one argument too many", argv[optind]);

@@ -17,11 +17,13 @@
 struct platform {
     /* options */
     const char *directory, *seed, *out, *pek, *oca, *launch, *session, *policy;
+    const char *profile_name, *tcb, *vlek, *kds_url;
     char default_directory[400];
     bool json;
     /* the machine */
     struct cli_state *state;
     struct crypto *crypto;
+    const struct firmware_profile *profile;
     struct memory *memory;
     struct firmware *firmware;
     struct cli_identity identity;
@@ -32,6 +34,14 @@ int platform_command(struct platform *p, u32 id, void *buffer, size_t size, stru
 int platform_start(struct platform *p, struct error *e); /* INIT */
 int platform_need(const char *value, const char *option, struct error *e);
 
+int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
+                        struct error *e);
+int platform_make_folder(const char *path, struct error *e);
+/* The chain of certificates of SEV into a folder, as `export` does. */
+int platform_write_chain(struct platform *p, const char *folder, struct error *e);
+
+/* `certs`: what verifiers of SNP reports and of legacy chains read. */
+int platform_certs(struct platform *p, struct error *e);
 /* `measure`: launches the bytes of a file under an owner's session and prints what the firmware measured. */
 int platform_measure(struct platform *p, struct error *e);
 

@@ -7,6 +7,7 @@
 #include "cli/state.h"
 
 #include "base/bytes.h"
+#include "cli/cli.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,16 +27,16 @@
 static const u8 frame_magic[8] = {'S', 'O', 'F', 'T', 'S', 'E', 'V', '\n'};
 
 static const char *const file_names[STATE_FILES] = {
-    [STATE_FUSES] = "fuses",
-    [STATE_STORE] = "store",
-    [STATE_AUTHORITY] = "authority",
-    [STATE_CEK] = "cek",
+    [STATE_FUSES] = "fuses", [STATE_STORE] = "store",     [STATE_AUTHORITY] = "authority",
+    [STATE_CEK] = "cek",     [STATE_PROFILE] = "profile", [STATE_COMMITTED] = "committed",
 };
 
 struct cli_state {
     char directory[400];
     int folder, lock; /* file descriptors, -1: not open */
+    bool reading;     /* only */
     struct cli_state_hook hook;
+    const struct firmware_profile *profile; /* whose floor is kept */
     u8 frame[FRAME_MAX];
 };
 
@@ -182,6 +183,8 @@ int cli_state_write(struct cli_state *s, enum cli_state_file file, const void *d
                     struct error *e)
 {
     const char *name = file_names[file];
+    if (s->reading)
+        return error_set(e, ERROR_INTERNAL, "the state directory is open for reading only");
     if (!size)
         return remove_file(s, name, e);
     size_t frame_size = frame_seal(s->frame, name, data, size);
@@ -270,7 +273,8 @@ static int check_files(struct cli_state *s, struct error *e)
         char temporary[40];
         size_t size;
         snprintf(temporary, sizeof temporary, "%s.new", file_names[i]);
-        unlinkat(s->folder, temporary, 0);
+        if (!s->reading)
+            unlinkat(s->folder, temporary, 0);
         result = cli_state_read(s, (enum cli_state_file)i, content, STATE_FILE_MAX, &size, e);
         crypto_wipe(content, size);
     }
@@ -278,8 +282,18 @@ static int check_files(struct cli_state *s, struct error *e)
     return result;
 }
 
-struct cli_state *cli_state_open(const char *directory, const struct cli_state_hook *hook,
-                                 struct error *e)
+static int open_folder_reading(struct cli_state *s, struct error *e)
+{
+    s->folder = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->folder >= 0 && faccessat(s->folder, file_names[STATE_FUSES], F_OK, 0) == 0)
+        return 0;
+    return error_set(e, ERROR_STATE,
+                     "%s has no platform; `softsev platform init --state %s` makes one",
+                     s->directory, s->directory);
+}
+
+static struct cli_state *open_state(const char *directory, const struct cli_state_hook *hook,
+                                    bool reading, struct error *e)
 {
     struct cli_state *s = calloc(1, sizeof *s);
     if (!s) {
@@ -287,16 +301,34 @@ struct cli_state *cli_state_open(const char *directory, const struct cli_state_h
         return NULL;
     }
     s->folder = s->lock = -1;
+    s->reading = reading;
     int length = snprintf(s->directory, sizeof s->directory, "%s", directory);
     if (length <= 0 || (size_t)length >= sizeof s->directory) {
         error_set(e, ERROR_USAGE, "the name of the state directory is empty or too long");
-    } else if (open_folder(s, e) == 0 && check_files(s, e) == 0) {
+    } else if ((reading ? open_folder_reading(s, e) : open_folder(s, e)) == 0 &&
+               check_files(s, e) == 0) {
         if (hook)
             s->hook = *hook;
         return s;
     }
     cli_state_close(s);
     return NULL;
+}
+
+struct cli_state *cli_state_open(const char *directory, const struct cli_state_hook *hook,
+                                 struct error *e)
+{
+    return open_state(directory, hook, false, e);
+}
+
+struct cli_state *cli_state_open_reading(const char *directory, struct error *e)
+{
+    return open_state(directory, NULL, true, e);
+}
+
+bool cli_state_is_reading(const struct cli_state *s)
+{
+    return s->reading;
 }
 
 void cli_state_close(struct cli_state *s)
@@ -347,4 +379,84 @@ static bool store_save(void *context, const void *data, size_t size)
 struct firmware_store cli_state_store(struct cli_state *s)
 {
     return (struct firmware_store){.load = store_load, .save = store_save, .context = s};
+}
+
+/* --- The firmware's profile and floor ------------------------------------------------------------ */
+
+#define PROFILE_NAME_MAX 32u
+
+int cli_state_profile(struct cli_state *s, const char *name, const struct firmware_profile **out,
+                      struct error *e)
+{
+    char kept[PROFILE_NAME_MAX] = "";
+    size_t got = 0;
+    if (s && cli_state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, e))
+        return -1;
+    if (cli_profile_find(name ? name : got ? kept : FIRMWARE_PROFILE_DEFAULT->name, out, e))
+        return -1;
+    if (!s || !name || !strcmp(name, kept))
+        return 0;
+    return cli_state_write(s, STATE_PROFILE, name, strlen(name), e);
+}
+
+/* 00h product[16]   10h TCB u64   18h major   19h minor   1Ah build */
+#define COMMITTED_SIZE    0x1bu
+#define COMMITTED_PRODUCT 16u
+
+static void product_name(const struct firmware_profile *profile, char out[COMMITTED_PRODUCT])
+{
+    memset(out, 0, COMMITTED_PRODUCT);
+    memcpy(out, profile->product, strlen(profile->product));
+}
+
+int cli_state_committed(struct cli_state *s, const struct firmware_profile *profile,
+                        struct firmware_committed *out, struct error *e)
+{
+    u8 data[COMMITTED_SIZE];
+    char product[COMMITTED_PRODUCT], kept[COMMITTED_PRODUCT];
+    size_t got;
+    *out = (struct firmware_committed){.tcb = 0};
+    s->profile = profile;
+    if (!profile->report_version)
+        return 0;
+    if (cli_state_read(s, STATE_COMMITTED, data, sizeof data, &got, e) || !got)
+        return got || e->code ? -1 : 0;
+    struct reader r = reader_of(data, got);
+    read_bytes(&r, kept, sizeof kept);
+    struct firmware_committed floor = {.tcb = read_u64(&r)};
+    floor.major = read_u8(&r);
+    floor.minor = read_u8(&r);
+    floor.build = read_u8(&r);
+    if (r.bad)
+        return error_set(e, ERROR_STATE,
+                         "the state directory is corrupt: %s/%s has %zu bytes, not %u",
+                         s->directory, file_names[STATE_COMMITTED], got, COMMITTED_SIZE);
+    product_name(profile, product);
+    if (memcmp(product, kept, sizeof product)) /* another part was committed */
+        return 0;
+    if (!snp_tcb_at_most(floor.tcb, profile->tcb))
+        return error_set(
+            e, ERROR_FIRMWARE,
+            "firmware %s (TCB %016llx) is older than the %u.%u build %u (TCB %016llx) that "
+            "SNP_COMMIT has kept in %s: there is no way back",
+            profile->name, (unsigned long long)profile->tcb, floor.major, floor.minor, floor.build,
+            (unsigned long long)floor.tcb, s->directory);
+    *out = floor;
+    return 0;
+}
+
+bool cli_state_commit(void *state, const struct firmware_committed *committed)
+{
+    struct cli_state *s = state;
+    struct error e = {.code = ERROR_NONE};
+    char product[COMMITTED_PRODUCT];
+    u8 data[COMMITTED_SIZE];
+    struct writer w = writer_of(data, sizeof data);
+    product_name(s->profile, product);
+    write_bytes(&w, product, sizeof product);
+    write_u64(&w, committed->tcb);
+    write_u8(&w, committed->major);
+    write_u8(&w, committed->minor);
+    write_u8(&w, committed->build);
+    return !w.bad && cli_state_write(s, STATE_COMMITTED, data, w.at, &e) == 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state directory: what a platform keeps between two runs. One file for the chip's fuses, one
- * for the firmware's store, one for the authority's keys and certificates, one for the CEK that it
- * signed. Each file is replaced as a whole (temporary file, fsync, rename, fsync of the directory):
- * a process killed at any moment leaves the old content or the new one. One process at a time has
- * the directory.
+ * The state directory: what a platform keeps between two runs. One file for the chip's fuses, one for the firmware's
+ * store, one for the authority's keys and certificates, one for the CEK that it signed, one for the firmware profile,
+ * one for the anti-rollback floor. Each file is replaced as a whole (temporary file, fsync, rename, fsync of the
+ * directory): a process killed at any moment leaves the old content or the new one. One process at a time has the
+ * directory; others may read it meanwhile.
  */
 #ifndef SOFTSEV_CLI_STATE_H
 #define SOFTSEV_CLI_STATE_H
@@ -13,6 +13,7 @@
 #include "firmware/firmware.h"
 #include "protocol/protocol.h"
 
+struct authority;
 struct cli_state;
 
 /* Called before each step of a write with its name; a test's place to end the process. */
@@ -25,6 +26,10 @@ struct cli_state_hook {
  * ERROR_STATE or ERROR_FILE. `hook` may be NULL. */
 struct cli_state *cli_state_open(const char *directory, const struct cli_state_hook *hook,
                                  struct error *e);
+/* For reading only, next to whatever process has it: no lock, nothing made or cleaned up. ERROR_STATE if there is no
+ * platform in it. */
+struct cli_state *cli_state_open_reading(const char *directory, struct error *e);
+bool cli_state_is_reading(const struct cli_state *s);
 void cli_state_close(struct cli_state *s);
 
 /* $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state.
@@ -36,6 +41,8 @@ enum cli_state_file {
     STATE_STORE,     /* the firmware's blob */
     STATE_AUTHORITY, /* the authority's export */
     STATE_CEK,       /* signed by it */
+    STATE_PROFILE,   /* name of the firmware that was powered on last */
+    STATE_COMMITTED, /* what SNP_COMMIT kept */
     STATE_FILES,
 };
 
@@ -50,6 +57,20 @@ int cli_state_write(struct cli_state *s, enum cli_state_file file, const void *d
 
 /* The firmware's store in this directory. Good as long as `s` is. */
 struct firmware_store cli_state_store(struct cli_state *s);
+
+/* --- The firmware ------------------------------------------------------------------------------ */
+
+/* The firmware to power on: the one of that name, which is kept for the next time; `name` NULL: last time's, at first
+ * the default. ERROR_USAGE: there is no such profile. `s` NULL: nothing is kept. */
+int cli_state_profile(struct cli_state *s, const char *name, const struct firmware_profile **out,
+                      struct error *e);
+
+/* The anti-rollback floor [snp 9] for firmware_config.committed, zero if SNP_COMMIT never ran for this product.
+ * ERROR_FIRMWARE: it is above this firmware. After that, cli_state_commit with the state as its context is what
+ * firmware_config.commit wants. */
+int cli_state_committed(struct cli_state *s, const struct firmware_profile *profile,
+                        struct firmware_committed *out, struct error *e);
+bool cli_state_commit(void *state, const struct firmware_committed *committed);
 
 /* --- Who the platform is ---------------------------------------------------------------------- */
 
@@ -66,6 +87,9 @@ struct cli_identity {
 int cli_identity_open(struct cli_state *s, struct crypto *c, const void *seed, size_t seed_size,
                       void (*progress)(const char *what), struct cli_identity *out,
                       struct error *e);
+/* The authority of the directory: made if there is none, but not in a directory open for reading. The caller frees it. */
+struct authority *cli_authority_open(struct cli_state *s, struct crypto *c,
+                                     void (*progress)(const char *what), struct error *e);
 /* The fuses that a seed gives. */
 void cli_identity_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
 

@@ -48,5 +48,8 @@ bool identity_cek(const u8 fuses[32], struct ec_private *cek)
 
 bool identity_chip_id(const u8 fuses[32], u8 id[64])
 {
-    return crypto_secp256k1_public(fuses, id, id + 32);
+    if (!crypto_secp256k1_public(fuses, id, id + 32))
+        return false;
+    memcpy(id, IDENTITY_CHIP_ID_MARK, IDENTITY_CHIP_ID_MARK_SIZE);
+    return true;
 }

@@ -13,7 +13,8 @@
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 static char folder[] = "/tmp/softsev-fuzz-XXXXXX";
-static const char *const names[STATE_FILES] = {"fuses", "store", "authority", "cek"};
+static const char *const names[STATE_FILES] = {"fuses", "store",   "authority",
+                                               "cek",   "profile", "committed"};
 
 static void remove_folder(void)
 {
@@ -52,7 +53,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     }
     if (!size)
         return 0;
-    enum cli_state_file file = (enum cli_state_file)(data[0] % STATE_FILES);
+    enum cli_state_file file = (enum cli_state_file)((data[0] & 0x7f) % STATE_FILES);
     char path[64];
     snprintf(path, sizeof path, "%s/%s", folder, names[file]);
     write_file(path, data + 1, size - 1, data[0] & 0x80);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static const char *const names[] = {"fuses", "store", "authority", "cek"};
+static const char *const names[] = {"fuses", "store", "authority", "cek", "profile", "committed"};
 
 struct folder {
     char path[64];
@@ -260,7 +260,7 @@ static void a_file_that_was_changed_makes_the_directory_corrupt(void **state)
 {
     (void)state;
     struct folder f;
-    u8 frame[1024], content[100];
+    u8 frame[1024], content[31];
     struct error e = {.code = ERROR_NONE};
     folder_make(&f);
     memset(content, 0x5a, sizeof content);
@@ -317,6 +317,108 @@ static void content_comes_back_and_goes(void **state)
     folder_remove(&f);
 }
 
+/* --- Profile and floor ------------------------------------------------------------------------ */
+
+static const struct firmware_profile *profile(struct cli_state *s, const char *name)
+{
+    struct error e = {.code = ERROR_NONE};
+    const struct firmware_profile *p = NULL;
+    assert_int_equal(cli_state_profile(s, name, &p, &e), 0);
+    return p;
+}
+
+static void a_profile_is_kept_for_the_next_time(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct error e = {.code = ERROR_NONE};
+    const struct firmware_profile *p;
+    folder_make(&f);
+    struct cli_state *s = state_open(&f);
+    assert_ptr_equal(profile(s, NULL), FIRMWARE_PROFILE_DEFAULT);
+    assert_string_equal(profile(s, "turin")->name, "turin");
+    assert_int_equal(cli_state_profile(s, "tureen", &p, &e), -1);
+    assert_int_equal(e.code, ERROR_USAGE);
+    assert_non_null(strstr(e.text, "'tureen'; there are milan, naples, "));
+    cli_state_close(s);
+    s = state_open(&f);
+    assert_string_equal(profile(s, NULL)->name, "turin");
+    assert_string_equal(profile(NULL, NULL)->name, FIRMWARE_PROFILE_DEFAULT->name);
+    cli_state_close(s);
+    folder_remove(&f);
+}
+
+static void the_floor_of_a_product_lets_nothing_older_start(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct error e = {.code = ERROR_NONE};
+    struct firmware_committed floor;
+    folder_make(&f);
+    struct cli_state *s = state_open(&f);
+    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.55"), &floor, &e), 0);
+    assert_int_equal(floor.tcb, 0);
+    const struct firmware_committed now = {profile(s, "milan-1.55")->tcb, 1, 55, 29};
+    assert_true(cli_state_commit(s, &now));
+    cli_state_close(s);
+    s = state_open(&f);
+    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.58"), &floor, &e), 0);
+    assert_memory_equal(&floor.tcb, &now.tcb, sizeof now.tcb);
+    assert_int_equal(floor.build, 29);
+    assert_int_equal(cli_state_committed(s, profile(s, "genoa"), &floor, &e), 0);
+    assert_int_equal(floor.tcb, 0);
+    assert_int_equal(cli_state_committed(s, profile(s, "naples"), &floor, &e), 0);
+    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.52"), &floor, &e), -1);
+    assert_int_equal(e.code, ERROR_FIRMWARE);
+    assert_non_null(strstr(e.text, "milan-1.52"));
+    assert_int_equal(cli_state_write(s, STATE_COMMITTED, "short", 5, &e), 0);
+    e = (struct error){.code = ERROR_NONE};
+    assert_int_equal(cli_state_committed(s, profile(s, "milan"), &floor, &e), -1);
+    assert_int_equal(e.code, ERROR_STATE);
+    cli_state_close(s);
+    folder_remove(&f);
+}
+
+/* Every file, killed at every step of its writing: the old content or the new one. */
+static void killed_while_it_writes_any_file_it_has_the_old_or_the_new_one(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STATE_FILES; i++) {
+        const enum cli_state_file file = (enum cli_state_file)i;
+        struct error e = {.code = ERROR_NONE};
+        struct folder f;
+        u8 out[64];
+        size_t got;
+        bool was_old = false, was_new = false;
+        folder_make(&f);
+        for (unsigned at = 1, result = 42; result == 42; at++) {
+            struct cli_state *s = state_open(&f);
+            assert_int_equal(cli_state_write(s, file, "old content", 11, &e), 0);
+            cli_state_close(s);
+            pid_t child = fork();
+            if (child == 0) {
+                struct killer killer = {.kill_at = at};
+                struct cli_state_hook hook = {.step = kill_at_step, .context = &killer};
+                s = cli_state_open(f.path, &hook, &e);
+                _exit(s && !cli_state_write(s, file, "the new one", 11, &e) ? 0 : 1);
+            }
+            int status;
+            assert_int_equal(waitpid(child, &status, 0), child);
+            result = (unsigned)WEXITSTATUS(status);
+            assert_true(result == 42 || result == 0);
+            s = state_open(&f);
+            assert_int_equal(cli_state_read(s, file, out, sizeof out, &got, &e), 0);
+            assert_int_equal(got, 11);
+            was_old |= !memcmp(out, "old content", 11);
+            was_new |= !memcmp(out, "the new one", 11);
+            assert_true(!memcmp(out, "old content", 11) || !memcmp(out, "the new one", 11));
+            cli_state_close(s);
+        }
+        assert_true(was_old && was_new);
+        folder_remove(&f);
+    }
+}
+
 /* --- Locked, not ours ------------------------------------------------------------------------- */
 
 static void one_process_at_a_time_has_it(void **state)
@@ -330,6 +432,33 @@ static void one_process_at_a_time_has_it(void **state)
     assert_int_equal(e.code, ERROR_LOCKED);
     cli_state_close(s);
     cli_state_close(state_open(&f));
+    folder_remove(&f);
+}
+
+static void others_read_while_one_has_it(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct error e = {.code = ERROR_NONE};
+    u8 out[16];
+    size_t got;
+    folder_make(&f);
+    assert_null(cli_state_open_reading(f.path, &e));
+    assert_int_equal(e.code, ERROR_STATE);
+    assert_null(cli_state_open_reading("/nonexistent", &e));
+    struct cli_state *s = state_open(&f);
+    e = (struct error){.code = ERROR_NONE};
+    assert_int_equal(cli_state_write(s, STATE_FUSES, "secret", 6, &e), 0);
+    write_file(&f, "store.new", (const u8 *)"half", 4); /* the other one is writing */
+    struct cli_state *r = cli_state_open_reading(f.path, &e);
+    assert_non_null(r);
+    assert_true(cli_state_is_reading(r) && !cli_state_is_reading(s));
+    assert_int_equal(cli_state_read(r, STATE_FUSES, out, sizeof out, &got, &e), 0);
+    assert_int_equal(got, 6);
+    assert_int_equal(cli_state_write(r, STATE_FUSES, "x", 1, &e), -1);
+    assert_int_equal(read_file(&f, "store.new", out, sizeof out), 4);
+    cli_state_close(r);
+    cli_state_close(s);
     folder_remove(&f);
 }
 
@@ -373,7 +502,11 @@ int main(void)
         cmocka_unit_test(killed_while_it_resets_it_has_the_old_store_or_none),
         cmocka_unit_test(a_file_that_was_changed_makes_the_directory_corrupt),
         cmocka_unit_test(content_comes_back_and_goes),
+        cmocka_unit_test(a_profile_is_kept_for_the_next_time),
+        cmocka_unit_test(the_floor_of_a_product_lets_nothing_older_start),
+        cmocka_unit_test(killed_while_it_writes_any_file_it_has_the_old_or_the_new_one),
         cmocka_unit_test(one_process_at_a_time_has_it),
+        cmocka_unit_test(others_read_while_one_has_it),
         cmocka_unit_test(a_folder_with_other_things_is_left_alone),
         cmocka_unit_test(secrets_are_for_the_user_alone),
     };

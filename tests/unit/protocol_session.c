@@ -285,6 +285,10 @@ static void the_cek_derives_from_the_fuses(void **state)
                "74db39783b48981269814228627bfecccefd07873f3a87a9c7c529c82328c39d625ad35a74dd006d7aa"
                "5867711f5ecaf");
     assert_true(identity_chip_id(fuses, id));
+    assert_memory_equal(id, "SSEV", 4); /* the rest by arithmetic of another kind, in Python */
+    assert_hex(id + 4, 60,
+               "48af96f6afa7f904f550253a0f3ef3f5aa2fe6838a95b216691468e2"
+               "487e6222a6664e079c8edf7518defd562dbeda1e7593dfd7f0be285880a24dab");
     memset(fuses, 0, 32);
     assert_false(identity_chip_id(fuses, id));
 }
