@@ -160,6 +160,35 @@ static int print_expected(const char *const *options, const struct owner *o,
     return 0;
 }
 
+struct measured {
+    const struct owner *owner;
+    struct owner_launch launch;
+    struct sev_measure got;
+};
+
+static bool is_measured(void *context, const u8 digest[MEASURE_DIGEST_MAX])
+{
+    struct measured *m = context;
+    u8 measure[32];
+    memcpy(m->launch.digest, digest, sizeof m->launch.digest);
+    owner_expect(m->owner, &m->launch, m->got.mnonce, measure);
+    return !memcmp(measure, m->got.measure, sizeof measure);
+}
+
+/* Another measurement than that of the files: which launch would have it? */
+static int refuse(const char *const *options, const struct owner *o,
+                  const struct owner_launch *launch, const struct sev_measure *got,
+                  const struct error *why, struct error *e)
+{
+    struct measured m = {o, *launch, *got};
+    char hint[HINT_TEXT_MAX];
+    struct error unused = {.code = ERROR_NONE};
+    if ((options[OWNER_FIRMWARE] || options[OWNER_KERNEL]) && why->code == ERROR_MEASUREMENT &&
+        !owner_hint(options, is_measured, &m, hint, &unused))
+        return error_set(e, why->code, "%s (%.200s)", why->text, hint);
+    return error_set(e, why->code, "%s", why->text);
+}
+
 /* The verdict goes into the state, whichever it is: a refusal takes back an earlier agreement. */
 static int check(const char *const *options, struct owner *o, const struct owner_launch *launch,
                  struct error *e)
@@ -167,11 +196,12 @@ static int check(const char *const *options, struct owner *o, const struct owner
     struct sev_measure got;
     if (owner_decode_base64("--measurement", options[OWNER_MEASUREMENT], &got, sizeof got, e))
         return -1;
-    int result = owner_check_launch(o, launch, &got, e);
+    struct error why = {.code = ERROR_NONE};
+    int result = owner_check_launch(o, launch, &got, &why);
     if (options[OWNER_STATE] && owner_write_state(options[OWNER_STATE], o, e))
         return -1;
     if (result)
-        return result;
+        return refuse(options, o, launch, &got, &why, e);
     if (options[OWNER_JSON])
         return print_json(json_pack("{s:b}", "matches", 1), e);
     puts("the measurement matches");
@@ -336,6 +366,10 @@ static int run_secret(const char *const *options, struct error *e)
     (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
      B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
 
+#define EXPECTED                                                                                   \
+    (B(REPORT) | B(DIGEST) | B(POLICY) | B(SVN) | B(HOST_DATA) | B(REPORT_DATA) | B(ID_BLOCK) |    \
+     B(ID_AUTH))
+
 #define REPORT                                                                                     \
     (B(REPORT) | B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | DEMANDS)
 
@@ -355,8 +389,8 @@ static const struct owner_action actions[] = {
      B(OUT_DIR) | B(DIGEST) | B(POLICY) | B(SVN) | B(FAMILY_ID) | B(IMAGE_ID) | B(ID_KEY_FILE) | B(AUTHOR_FILE) | B(NEW_ID_KEY) |
      B(NEW_AUTHOR) | B(SEED) | B(JSON) | GUEST, GUEST, 0,
      "SNP: sign what may be launched, for the firmware to enforce"},
-    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON), 0, 0,
-     "what an honest host launches for these files, piece by piece"},
+    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON) | EXPECTED, 0, EXPECTED,
+     "what an honest host launches, piece by piece; why a report differs"},
 };
 // clang-format on
 

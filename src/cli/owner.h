@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 #include "image/measure.h"
+#include "owner/hint.h"
 #include "owner/id_block.h"
 #include "owner/owner.h"
 
@@ -17,7 +18,7 @@
     X(ROOT,        "root",          true,  "FILE    ASK, ARK (a report's: X.509): whom the owner trusts") \
     X(REPORT,      "report",        true,  "FILE    instead of --chain: an SNP attestation report") \
     X(CERTS,       "certs",         true,  "PATHS   its certificates (VCEK or VLEK, ASK)") \
-    X(CRL,         "crl",           true,  "PATHS   revocation lists; none: with --kds, ask for none") \
+    X(CRL,         "crl",           true,  "PATHS   revocation lists; none: with --kds, without") \
     X(KDS,         "kds",           true,  "URL     key server that has VCEK, chain and list") \
     X(PRODUCT,     "product",       true,  "NAME    Milan, ...: where the report does not say it") \
     X(KDS_WAIT,    "kds-wait",      true,  "SECONDS at most, if it says 429 (60)") \
@@ -137,6 +138,10 @@ struct owner_contributions {
 int owner_measure_files(const char *const *options, struct owner_contributions *out,
                         struct error *e);
 void owner_free_contributions(struct owner_contributions *c);
+/* What other launch of these files has the digest that is_it() knows; one line for a person. */
+typedef bool owner_is_it(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
+int owner_hint(const char *const *options, owner_is_it *is_it, void *context,
+               char text[HINT_TEXT_MAX], struct error *e);
 /* By --digest, --launch, or the files of a guest. SNP has no place for it. */
 int owner_launch_digest(const char *const *options, u8 digest[32], struct error *e);
 
@@ -176,9 +181,18 @@ int owner_make_id_block(const char *const *options, struct error *e);
 int owner_read_id_block(const char *const *options, struct snp_id_block *block,
                         struct snp_id_auth *auth, struct error *e);
 
+/* --- owner_compare.c -------------------------------------------------------------------------------- */
+
+/* explain --report: what a report says and what was expected, field by field, and why the measurement differs. */
+int owner_compare_report(const char *const *options, struct error *e);
+
 /* --- owner_report.c --------------------------------------------------------------------------------- */
 
 /* verify --report: names the check that failed. */
 int owner_check_report(const char *const *options, struct error *e);
+
+struct run_file;
+/* 1184 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
+int owner_read_report(const char *path, struct run_file *f, struct error *e);
 
 #endif

@@ -195,6 +195,8 @@ int owner_explain(const char *const *options, struct error *e)
 {
     struct owner_contributions c;
     char hex[HEX_MAX];
+    if (options[OWNER_REPORT])
+        return owner_compare_report(options, e);
     if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
         return error_set(e, ERROR_USAGE, "explain needs --kernel or --firmware");
     if (owner_measure_files(options, &c, e))

@@ -54,7 +54,7 @@ static void free_files(struct guest *g)
     run_free_file(&g->firmware);
 }
 
-/* --- SEV, and SEV-ES as softsev run launches it: a plan of pieces ----------- */
+/* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces -------------------------- */
 
 static bool dump_write(void *file, const void *data, size_t size)
 {
@@ -126,11 +126,22 @@ static int measure_plan(const struct image_plan *plan, struct owner_contribution
     return all ? 0 : error_set(e, ERROR_MEMORY, "no memory for a hash");
 }
 
-static int measure_sev(const char *const *options, const struct guest *g,
+static int measure_any_plan(const struct image_plan *plan, struct owner_contributions *out,
+                            struct error *e)
+{
+    if (out->mode != MEASURE_SNP)
+        return measure_plan(plan, out, e);
+    measure_snp_plan(plan, &(struct measure_sink){.record = collect, .context = out}, out->digest);
+    return 0;
+}
+
+static int measure_own(const char *const *options, const struct guest *g,
                        struct owner_contributions *out, struct error *e)
 {
+    static const enum image_mode modes[] = {
+        [MEASURE_SEV] = IMAGE_SEV, [MEASURE_SEV_ES] = IMAGE_SEV_ES, [MEASURE_SNP] = IMAGE_SEV_SNP};
     struct image_description d = {
-        .mode = out->mode == MEASURE_SEV ? IMAGE_SEV : IMAGE_SEV_ES,
+        .mode = modes[out->mode],
         .secret = options[OWNER_HOLE],
         .command_line = options[OWNER_APPEND],
         .kernel_hashes = options[OWNER_HASHES],
@@ -145,7 +156,7 @@ static int measure_sev(const char *const *options, const struct guest *g,
         return -1;
     d.cpus = (u32)vcpus;
     struct image_plan *plan = image_build(&d, e);
-    int result = plan ? measure_plan(plan, out, e) : -1;
+    int result = plan ? measure_any_plan(plan, out, e) : -1;
     if (!result && options[OWNER_DUMP])
         result = dump(plan, options[OWNER_DUMP], e);
     image_free(plan);
@@ -188,13 +199,13 @@ static int parse_processor(const char *const *options, struct measure_descriptio
     return 0;
 }
 
-static int measure_flash(const char *const *options, const struct guest *g,
-                         struct owner_contributions *out, struct error *e)
+/* `image`: room for --ovmf-hash. */
+static int describe_flash(const char *const *options, const struct guest *g, enum measure_mode mode,
+                          u8 image[48], struct measure_description *d, struct error *e)
 {
-    u8 image[48];
     const char *hash = options[OWNER_IMAGE_HASH];
-    struct measure_description d = {
-        .mode = out->mode,
+    *d = (struct measure_description){
+        .mode = mode,
         .firmware = as_image(&g->firmware),
         .kernel_hashes = options[OWNER_HASHES],
         .kernel = as_image(&g->kernel),
@@ -202,17 +213,23 @@ static int measure_flash(const char *const *options, const struct guest *g,
         .command_line = options[OWNER_APPEND],
         .image_only = options[OWNER_IMAGE_ONLY],
     };
-    if (!g->firmware.data)
-        return error_set(e, ERROR_USAGE, "--mode %s needs --firmware", options[OWNER_MODE]);
-    if ((hash || d.image_only) && d.mode != MEASURE_SNP)
+    if ((hash || d->image_only) && mode != MEASURE_SNP)
         return error_set(e, ERROR_USAGE, "--ovmf-hash and --ovmf-only are for --mode snp");
-    if (hash && !hex_decode(image, sizeof image, hash))
+    if (hash && !hex_decode(image, 48, hash))
         return error_set(e, ERROR_USAGE, "--ovmf-hash '%s': 96 hexadecimal digits", hash);
     if (hash)
-        d.image_digest = image;
+        d->image_digest = image;
     if (options[OWNER_DUMP])
         return error_set(e, ERROR_USAGE, "--dump is for --mode sev");
-    if (parse_processor(options, &d, e))
+    return parse_processor(options, d, e);
+}
+
+static int measure_flash(const char *const *options, const struct guest *g,
+                         struct owner_contributions *out, struct error *e)
+{
+    u8 image[48];
+    struct measure_description d;
+    if (describe_flash(options, g, out->mode, image, &d, e))
         return -1;
     return measure_launch(&d, &(struct measure_sink){.record = collect, .context = out},
                           out->digest, e);
@@ -238,10 +255,10 @@ static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
     return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
 }
 
-/* Guests of softsev run, not images: SEV-ES with a kernel and no flash image. */
+/* Guests of softsev run, not images: SEV-ES and SNP with a kernel and no flash image. */
 static bool is_plan(const char *const *options, enum measure_mode mode)
 {
-    return mode == MEASURE_SEV || (mode == MEASURE_SEV_ES && !options[OWNER_FIRMWARE]);
+    return mode == MEASURE_SEV || !options[OWNER_FIRMWARE];
 }
 
 static int check_mode(const char *const *options, enum measure_mode mode, struct error *e)
@@ -254,10 +271,11 @@ static int check_mode(const char *const *options, enum measure_mode mode, struct
             e, ERROR_USAGE,
             mode == MEASURE_SEV
                 ? "SEV measures no virtual processors: say --mode sev-es or --mode snp"
-                : "what --mode sev-es measures of processors needs --firmware; those of "
-                  "softsev run are known");
+                : "what SEV-ES and SNP measure of processors needs --firmware; those of softsev "
+                  "run are known");
     if (!is_plan(options, mode) && (options[OWNER_MEMORY] || options[OWNER_HOLE]))
-        return error_set(e, ERROR_USAGE, "--memory and --owner-secret are for --mode sev");
+        return error_set(e, ERROR_USAGE,
+                         "--memory and --owner-secret are for guests without --firmware");
     return 0;
 }
 
@@ -272,13 +290,82 @@ int owner_measure_files(const char *const *options, struct owner_contributions *
         return -1;
     int result = read_files(options, &g, e);
     if (!result)
-        result = (is_plan(options, out->mode) ? measure_sev : measure_flash)(options, &g, out, e);
+        result = (is_plan(options, out->mode) ? measure_own : measure_flash)(options, &g, out, e);
     free_files(&g);
     if (!result && out->failed)
         result = error_set(e, ERROR_MEMORY, "no memory for a list of what is launched");
     if (result)
         owner_free_contributions(out);
     return result;
+}
+
+/* --- Why not this digest? -------------------------------------------------------------------------------- */
+
+static bool try_plan(const char *const *options, owner_is_it *is_it, void *context)
+{
+    struct owner_contributions c;
+    struct error unused = {.code = ERROR_NONE};
+    if (owner_measure_files(options, &c, &unused))
+        return false;
+    bool found = is_it(context, c.digest);
+    owner_free_contributions(&c);
+    return found;
+}
+
+/* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages; processors but the first
+ * have VMSAs of their own. */
+static void hint_plan(const char *const *options, owner_is_it *is_it, void *context,
+                      char text[HINT_TEXT_MAX])
+{
+    static const char *const sizes[] = {"64M", "128M", "256M", "512M", "1G", "2G"};
+    static const char *const numbers[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+    const char *changed[OWNER_OPTION_COUNT];
+    const char *memory = options[OWNER_MEMORY] ? options[OWNER_MEMORY] : "512M";
+    const char *vcpus = options[OWNER_VCPUS] ? options[OWNER_VCPUS] : "1";
+    memcpy(changed, options, sizeof changed);
+    changed[OWNER_DUMP] = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        changed[OWNER_VCPUS] = numbers[i];
+        snprintf(text, HINT_TEXT_MAX, "--vcpus %s, not %s", numbers[i], vcpus);
+        if (strcmp(numbers[i], vcpus) && try_plan(changed, is_it, context))
+            return;
+    }
+    changed[OWNER_VCPUS] = options[OWNER_VCPUS];
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        changed[OWNER_MEMORY] = sizes[i];
+        snprintf(text, HINT_TEXT_MAX, "--memory %s, not %s", sizes[i], memory);
+        if (try_plan(changed, is_it, context))
+            return;
+    }
+    snprintf(text, HINT_TEXT_MAX,
+             "no other size of memory up to 2G and no other number of processors gives it: look "
+             "for another kernel, initrd or command line");
+}
+
+static int hint_flash(const char *const *options, enum measure_mode mode, owner_is_it *is_it,
+                      void *context, char text[HINT_TEXT_MAX], struct error *e)
+{
+    struct guest g;
+    u8 image[48];
+    struct measure_description d;
+    int result =
+        read_files(options, &g, e) || describe_flash(options, &g, mode, image, &d, e) ? -1 : 0;
+    if (!result)
+        hint_search(&(struct hint_question){&d, is_it, context}, text);
+    free_files(&g);
+    return result;
+}
+
+int owner_hint(const char *const *options, owner_is_it *is_it, void *context,
+               char text[HINT_TEXT_MAX], struct error *e)
+{
+    enum measure_mode mode;
+    if (parse_mode(options[OWNER_MODE], &mode, e))
+        return -1;
+    if (options[OWNER_FIRMWARE])
+        return hint_flash(options, mode, is_it, context, text, e);
+    hint_plan(options, is_it, context, text);
+    return 0;
 }
 
 void owner_free_contributions(struct owner_contributions *c)

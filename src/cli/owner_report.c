@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* 1184 bytes, or as many pairs of hexadecimal digits. Any other size is left to be refused by its name. */
-static int read_report(const char *path, struct run_file *f, struct error *e)
+int owner_read_report(const char *path, struct run_file *f, struct error *e)
 {
     u8 bytes[SNP_REPORT_SIZE];
     if (run_read_file(path, f, e))
@@ -174,6 +173,25 @@ static void print_verdict(const char *const *options, const struct snp_report *r
     json_decref(j);
 }
 
+static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
+{
+    const struct snp_report *r = report;
+    return !memcmp(r->measurement, digest, sizeof r->measurement);
+}
+
+/* Another measurement than that of the files: which launch would have it? */
+static void add_hint(const char *const *options, struct snp_report *r, struct error *why)
+{
+    char hint[HINT_TEXT_MAX], text[sizeof why->text];
+    struct error unused = {.code = ERROR_NONE};
+    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL])
+        return;
+    if (owner_hint(options, is_reported, r, hint, &unused))
+        return;
+    snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why->text, hint);
+    memcpy(why->text, text, sizeof text);
+}
+
 static int verify(const char *const *options, const struct run_file *report,
                   const struct owner_pile *given, const struct owner_pile *roots,
                   const struct wishes *w, struct error *e)
@@ -185,6 +203,8 @@ static int verify(const char *const *options, const struct run_file *report,
         owner_verify_report(report->data, report->size, &certificates, &w->policy, &why);
     struct snp_report r = {.version = 0};
     memcpy(&r, report->data, min_u64(report->size, sizeof r));
+    if (check == REPORT_CHECK_MEASUREMENT)
+        add_hint(options, &r, &why);
     if (!check || options[OWNER_JSON])
         print_verdict(options, &r, check, why.text);
     return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", report_check_name(check), why.text)
@@ -213,7 +233,7 @@ int owner_check_report(const char *const *options, struct error *e)
                          owner_add_files(&given, "certs", options[OWNER_CERTS], e) ||
                          owner_add_files(&roots, "root", options[OWNER_ROOT], e) ||
                          (lists && owner_add_crls(&given, crl, e)) ||
-                         read_report(options[OWNER_REPORT], &report, e) ||
+                         owner_read_report(options[OWNER_REPORT], &report, e) ||
                          fetch(options, &report, &given, e) ||
                          verify(options, &report, &given, &roots, &w, e)
                      ? -1

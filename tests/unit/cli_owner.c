@@ -7,6 +7,10 @@
 #include "cli/cli.h"
 #include "cli/owner.h"
 
+#include "abi/report.h"
+#include "base/bytes.h"
+#include "image/image.h"
+
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -342,7 +346,11 @@ static void launches_that_make_no_sense_are_refused(void **state)
          "--mode sev-es needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into RDX"},
         {"measure " ES "image --vmm-type xen",
          "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old"},
-        {"measure --mode snp --kernel image", "--mode snp needs --firmware"},
+        {"measure --mode snp --kernel image --vcpu-type EPYC",
+         "what SEV-ES and SNP measure of processors needs --firmware; those of softsev run are "
+         "known"},
+        {"measure --mode snp --vcpu-type 1 --firmware image --memory 1G",
+         "--memory and --owner-secret are for guests without --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --ovmf-hash 12",
          "--ovmf-hash '12': 96 hexadecimal digits"},
         {"measure " ES "image --ovmf-only", "--ovmf-hash and --ovmf-only are for --mode snp"},
@@ -605,12 +613,72 @@ static void id_blocks_are_made_of_openssls_keys(void **state)
                      last_error);
 }
 
+/* The smallest kernel that is one: an ELF64 with one segment at 2 MiB. */
+static size_t make_elf(u8 elf[0x200])
+{
+    memset(elf, 0, 0x200);
+    memcpy(elf, "\177ELF\2\1\1", 7);
+    store_le16(elf + 16, 2);
+    store_le16(elf + 18, 62);
+    store_le64(elf + 24, MIB(2));
+    store_le64(elf + 32, 64);
+    store_le16(elf + 54, 56);
+    store_le16(elf + 56, 1);
+    store_le32(elf + 64, 1);
+    store_le64(elf + 72, 0x100);
+    store_le64(elf + 88, MIB(2));
+    store_le64(elf + 96, 0x100);
+    store_le64(elf + 104, 0x100);
+    return 0x200;
+}
+
+static void a_report_is_explained(void **state)
+{
+    (void)state;
+    struct snp_report r = {.version = 3, .policy = 0xb0000};
+    struct error e = {.code = ERROR_NONE};
+    u8 elf[0x200];
+    char line[300], digest[97];
+    write_file("elf", elf, make_elf(elf));
+    struct image_description d = {
+        .memory_size = MIB(128), .mode = IMAGE_SEV_SNP, .kernel = {"elf", elf, sizeof elf}};
+    struct image_plan *plan = image_build(&d, &e);
+    assert_non_null(plan);
+    image_snp_digest(plan, r.measurement);
+    image_free(plan);
+    hex_encode(digest, r.measurement, 48);
+    write_file("snp-report", &r, sizeof r);
+    assert_int_equal(owner("measure --mode snp --kernel elf --memory 128"), 0);
+    said[96] = 0;
+    assert_string_equal(said, digest);
+#define EXPLAIN "explain --report snp-report --mode snp --kernel elf "
+    assert_int_equal(owner(EXPLAIN "--memory 128M --policy 0xb0000"), 0);
+    assert_non_null(strstr(said, "\n= policy       0xb0000 (ABI 0.0, SMT, DEBUG)\n"));
+    assert_int_equal(owner(EXPLAIN "--policy 0x30000"), ERROR_MEASUREMENT);
+    assert_string_equal(last_error,
+                        "2 fields of the report are not as expected: --memory 128M, not 512M");
+    snprintf(line, sizeof line, "+ measurement  %s\n- policy       0x30000 (ABI 0.0, SMT)\n",
+             digest);
+    assert_non_null(strstr(said, line));
+    assert_non_null(strstr(said, "\nwhy: --memory 128M, not 512M\n"));
+    assert_int_equal(owner(EXPLAIN "--json --append quiet"), ERROR_MEASUREMENT);
+    assert_non_null(strstr(said, "\"why\":\"no other size of memory up to 2G and "));
+    assert_int_equal(owner(EXPLAIN "--memory 128M --vcpus 3"), ERROR_MEASUREMENT);
+    assert_non_null(strstr(last_error, ": --vcpus 1, not 3"));
+    snprintf(line, sizeof line, "explain --report snp-report --digest %s", digest);
+    assert_int_equal(owner(line), 0);
+    assert_int_equal(owner("explain --report elf"), ERROR_FILE);
+    assert_string_equal(last_error, "elf: a report has 1184 bytes, this file 512");
+    assert_int_equal(owner(EXPLAIN "--host-data 12"), ERROR_USAGE);
+}
+
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
-    static const char *const helps[] = {"--help",         "verify --help",  "verify --help policy",
-                                        "session --help", "measure --help", "secret --help",
-                                        "explain --help", "id-block --help"};
+    static const char *const helps[] = {
+        "--help",         "verify --help",  "verify --help policy", "explain --help policy",
+        "session --help", "measure --help", "secret --help",        "explain --help",
+        "id-block --help"};
     for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
         unsigned lines = 0;
         assert_int_equal(owner(helps[i]), 0);
@@ -636,6 +704,7 @@ int main(void)
         cmocka_unit_test(genuine_reports_verify_and_refusals_name_the_check),
         cmocka_unit_test(a_key_server_is_asked),
         cmocka_unit_test(id_blocks_are_made_of_openssls_keys),
+        cmocka_unit_test(a_report_is_explained),
         cmocka_unit_test(every_help_fits_a_screen),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
