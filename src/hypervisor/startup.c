@@ -74,7 +74,7 @@ static void reset(struct vcpu *c)
 static void begin(struct vcpu *c)
 {
     u32 vector = c->startup & 0xff;
-    c->waiting = false;
+    c->waiting = c->nmi = false;
     if (!vm_is_es(c->vm)) {
         c->vmcb.save.cs =
             (struct vmcb_segment){(u16)(vector << 8), SEGMENT_CODE16, 0xffff, (u64)vector << 12};

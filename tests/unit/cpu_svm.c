@@ -149,6 +149,22 @@ static void each_intercept_exits_with_its_code(void **state)
     guest_destroy(g);
 }
 
+static void the_filter_lets_the_first_pauses_pass(void **state)
+{
+    (void)state;
+    static const u8 spin[] = {0xf3, 0x90, 0xff, 0xc3, 0xeb, 0xfa}; /* pause; inc ebx; jmp back */
+    struct guest *g = guest_create(true);
+    build_vmcb(g);
+    g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_PAUSE;
+    g->vmcb.control.pause_filter_count = 5;
+    g->cpu->r[RBX] = 0;
+    assert_int_equal(guest_run_code(g, spin, sizeof spin), EXIT_PAUSE);
+    assert_int_equal(g->cpu->r[RBX], 5);
+    assert_int_equal(g->vmcb.save.rip, CODE);
+    assert_int_equal(g->vmcb.control.next_rip, CODE + 2);
+    guest_destroy(g);
+}
+
 static void cr_and_dr_intercepts_name_the_register(void **state)
 {
     (void)state;
@@ -335,6 +351,7 @@ int main(void)
         cmocka_unit_test(sev_needs_memory_encryption_and_the_smm_lock),
         cmocka_unit_test(vmrun_is_gp_without_svme_or_host_save_area),
         cmocka_unit_test(each_intercept_exits_with_its_code),
+        cmocka_unit_test(the_filter_lets_the_first_pauses_pass),
         cmocka_unit_test(cr_and_dr_intercepts_name_the_register),
         cmocka_unit_test(sev_status_is_never_intercepted),
         cmocka_unit_test(an_unknown_msr_is_gp),

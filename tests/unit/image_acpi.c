@@ -31,11 +31,16 @@ static const u8 *at(const struct tables *t, u64 gpa)
     return t->bytes + (gpa - GPA);
 }
 
-static void build(struct tables *t)
+static void build_for(struct tables *t, u32 cpus)
 {
     memset(t, 0xee, sizeof *t);
-    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, 1);
+    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, cpus);
     assert_true(t->size > 500 && t->size <= ACPI_SIZE_MAX);
+}
+
+static void build(struct tables *t)
+{
+    build_for(t, 1);
 }
 
 /* Every table that the RSDP leads to, by signature. */
@@ -79,6 +84,31 @@ static void the_fadt_leads_to_facs_and_dsdt(void **state)
     assert_int_equal(load_le32(fadt + 36) % 64, 0);
     assert_memory_equal(at(&t, load_le64(fadt + 140)), "DSDT", 4);
     assert_int_equal(load_le64(fadt + 120), 0xcf9);
+}
+
+/* Entries of the MADT by the specification's types [ACPI 5.2.12]. */
+static void every_processor_has_a_local_apic(void **state)
+{
+    (void)state;
+    for (u32 cpus = 1; cpus <= IMAGE_CPUS_MAX; cpus++) {
+        struct tables t;
+        build_for(&t, cpus);
+        const u8 *madt = find(&t, "APIC");
+        assert_int_equal(sum(madt, load_le32(madt + 4)), 0);
+        u32 found = 0, ioapics = 0;
+        for (u32 i = 44; i < load_le32(madt + 4); i += madt[i + 1]) {
+            if (madt[i] == 0) {
+                assert_int_equal(madt[i + 1], 8);
+                assert_int_equal(madt[i + 3], found++); /* APIC ID */
+                assert_int_equal(load_le32(madt + i + 4), 1);
+            } else if (madt[i] == 1) {
+                assert_true(madt[i + 2] >= cpus); /* its ID is nobody's */
+                ioapics++;
+            }
+        }
+        assert_int_equal(found, cpus);
+        assert_int_equal(ioapics, 1);
+    }
 }
 
 static void a_buffer_too_small_gives_no_tables(void **state)
@@ -127,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_sums_to_zero),
         cmocka_unit_test(the_fadt_leads_to_facs_and_dsdt),
+        cmocka_unit_test(every_processor_has_a_local_apic),
         cmocka_unit_test(a_buffer_too_small_gives_no_tables),
         cmocka_unit_test(iasl_reads_the_tables_without_complaint),
     };

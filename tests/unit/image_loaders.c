@@ -306,6 +306,51 @@ static void under_sev_es_the_registers_are_measured_after_everything_else(void *
     free(dumps[1].bytes);
 }
 
+static u64 field(const void *page, u32 offset, u32 size)
+{
+    u64 value = 0;
+    memcpy(&value, (const u8 *)page + offset, size);
+    return value;
+}
+
+/* The stub is real-mode code at the start of a page that is not RAM for the kernel; the table's page follows. */
+static void under_sev_es_processors_are_launched_in_the_parking_stub(void **state)
+{
+    (void)state;
+    static struct kernel k;
+    make_kernel(&k);
+    struct image_description d = describe(&k);
+    struct error error = {0};
+    d.mode = IMAGE_SEV_ES;
+    d.cpus = 3;
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->vmsa_count, 3);
+    const struct image_piece *stub = piece(plan, "parking_stub");
+    assert_int_equal(stub->gpa + PAGE_SIZE, plan->jump_table_gpa);
+    assert_int_equal(stub->size, 2 * PAGE_SIZE);
+    assert_true(stub->gpa + stub->size <= 0x100000);
+    for (u32 i = 0; i < plan->e820_count; i++)
+        assert_false(plan->e820[i].type == IMAGE_E820_RAM && plan->e820[i].start <= stub->gpa &&
+                     stub->gpa < plan->e820[i].start + plan->e820[i].size);
+    for (u32 i = 1; i < 3; i++) {
+        assert_int_equal(field(plan->vmsas[i], 0x010, 2), stub->gpa >> 4); /* CS */
+        assert_int_equal(field(plan->vmsas[i], 0x018, 8), stub->gpa);
+        assert_int_equal(field(plan->vmsas[i], 0x178, 8), 0); /* RIP */
+        assert_int_equal(field(plan->vmsas[i], 0x158, 8), 0x10);
+        assert_int_equal(field(plan->vmsas[i], 0x0d0, 8), 0x1000);
+        assert_int_equal(field(plan->vmsas[i], 0x3b0, 8), 0);
+    }
+    image_free(plan);
+    d.cpus = 9;
+    assert_refused(&d, ERROR_USAGE, "1 to 8 processors, not 9");
+    d.cpus = 3;
+    d.mode = IMAGE_SEV;
+    plan = image_build(&d, &error);
+    assert_int_equal(plan->jump_table_gpa | plan->vmsa_count, 0);
+    image_free(plan);
+}
+
 static void damaged_kernels_are_refused_in_one_line(void **state)
 {
     (void)state;
@@ -492,6 +537,7 @@ int main(void)
         cmocka_unit_test(the_secret_has_a_page_aligned_hole_inside_the_ramdisk),
         cmocka_unit_test(the_digest_is_that_of_the_dump),
         cmocka_unit_test(under_sev_es_the_registers_are_measured_after_everything_else),
+        cmocka_unit_test(under_sev_es_processors_are_launched_in_the_parking_stub),
         cmocka_unit_test(damaged_kernels_are_refused_in_one_line),
         cmocka_unit_test(too_little_memory_is_said_before_anything_else),
         cmocka_unit_test(a_command_line_too_long_is_refused),
