@@ -19,6 +19,7 @@ static const struct subcommand subcommands[] = {
     {"with", cli_with, "run a program that finds a SEV platform's device files"},
     {"platform", cli_platform, "a platform's identity, certificates and owner"},
     {"profiles", cli_profiles, "the parts and firmware that a platform can be"},
+    {"kds", cli_kds, "the manufacturer's key distribution service"},
     {"owner", cli_owner,
      "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
     {NULL, NULL, NULL},

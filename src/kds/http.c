@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP around kds_answer(): libmicrohttpd with a thread a connection, so that a slow client or a delay keeps nobody else
+ * waiting. The library is loaded when a server starts: loading it and its TLS takes longer than most commands.
+ */
+#include "kds/internal.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX   256u
+#define CONNECTION_MEMORY KIB(32) /* bytes: what a request's head may be */
+#define IDLE_SECONDS      10u     /* a connection without a byte ends */
+#define BACKLOG           256
+
+struct library {
+    void *handle;
+    struct MHD_Daemon *(*start_daemon)(unsigned flags, u16 port, MHD_AcceptPolicyCallback accept,
+                                       void *accept_context, MHD_AccessHandlerCallback handler,
+                                       void *handler_context, ...);
+    void (*stop_daemon)(struct MHD_Daemon *daemon);
+    struct MHD_Response *(*create_response)(size_t size, void *data,
+                                            enum MHD_ResponseMemoryMode mode);
+    enum MHD_Result (*add_header)(struct MHD_Response *r, const char *name, const char *value);
+    enum MHD_Result (*queue_response)(struct MHD_Connection *c, unsigned status,
+                                      struct MHD_Response *r);
+    void (*destroy_response)(struct MHD_Response *r);
+    enum MHD_Result (*is_supported)(enum MHD_FEATURE feature);
+};
+
+struct kds_server {
+    struct library library;
+    struct MHD_Daemon *daemon;
+    int listener; /* file descriptor; the daemon's once that runs */
+    u16 port;
+    pthread_mutex_t mutex; /* kds_answer() and the log */
+};
+
+static int load(struct library *l, struct error *e)
+{
+    const struct {
+        const char *name;
+        void *function; /* where its address goes */
+    } names[] = {
+        {"MHD_start_daemon", &l->start_daemon},
+        {"MHD_stop_daemon", &l->stop_daemon},
+        {"MHD_create_response_from_buffer", &l->create_response},
+        {"MHD_add_response_header", &l->add_header},
+        {"MHD_queue_response", &l->queue_response},
+        {"MHD_destroy_response", &l->destroy_response},
+        {"MHD_is_feature_supported", &l->is_supported},
+    };
+    l->handle = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
+    if (!l->handle)
+        return error_set(e, ERROR_INTERNAL,
+                         "a key server needs libmicrohttpd (Debian: libmicrohttpd12): %s",
+                         dlerror());
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        void *address = dlsym(l->handle, names[i].name);
+        if (!address)
+            return error_set(e, ERROR_INTERNAL, "libmicrohttpd has no %s", names[i].name);
+        memcpy(names[i].function, &address, sizeof address);
+    }
+    return 0;
+}
+
+/* --- A request ---------------------------------------------------------------------------------------- */
+
+/* What is kept of a request until its body is there. */
+struct pending {
+    char url[KDS_URL_MAX + 2]; /* one character more than allowed shows that it was cut */
+    bool started;
+    size_t body_size; /* may pass KDS_REQUEST_MAX; the rest is not kept */
+    u8 body[KDS_REQUEST_MAX];
+};
+
+/* The address as it came, before the library takes it apart. */
+static void *keep_url(void *context, const char *url, struct MHD_Connection *connection)
+{
+    (void)context;
+    (void)connection;
+    struct pending *p = calloc(1, sizeof *p);
+    if (p)
+        snprintf(p->url, sizeof p->url, "%s", url);
+    return p;
+}
+
+static void forget(void *context, struct MHD_Connection *connection, void **request,
+                   enum MHD_RequestTerminationCode why)
+{
+    (void)context;
+    (void)connection;
+    (void)why;
+    free(*request);
+    *request = NULL;
+}
+
+static void wait_ms(u32 ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) && errno == EINTR)
+        ;
+}
+
+static enum MHD_Result send_answer(struct kds *k, struct MHD_Connection *connection,
+                                   const struct kds_response *a)
+{
+    const struct library *l = &k->server->library;
+    char seconds[16];
+    struct MHD_Response *r = l->create_response(a->size, a->body, MHD_RESPMEM_MUST_COPY);
+    if (!r)
+        return MHD_NO;
+    l->add_header(r, "Content-Type", a->content_type);
+    if (a->allow)
+        l->add_header(r, "Allow", a->allow);
+    if (a->retry_after_seconds) {
+        snprintf(seconds, sizeof seconds, "%u", a->retry_after_seconds);
+        l->add_header(r, "Retry-After", seconds);
+    }
+    enum MHD_Result result = l->queue_response(connection, a->status, r);
+    l->destroy_response(r);
+    return result;
+}
+
+static enum MHD_Result respond(struct kds *k, struct MHD_Connection *connection, const char *method,
+                               const struct pending *p)
+{
+    struct kds_response a = {.body = malloc(KDS_BODY_MAX)};
+    if (!a.body)
+        return MHD_NO;
+    pthread_mutex_lock(&k->server->mutex);
+    kds_answer(k, method, p->url, p->body, p->body_size, &a);
+    if (k->config.log)
+        k->config.log(k->config.log_context, method, p->url, a.status);
+    pthread_mutex_unlock(&k->server->mutex);
+    wait_ms(a.delay_ms);
+    enum MHD_Result result = send_answer(k, connection, &a);
+    free(a.body);
+    return result;
+}
+
+/* Called when the head is there, then for each piece of the body, then once more. */
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **request)
+{
+    (void)url;
+    (void)version;
+    struct pending *p = *request;
+    if (!p)
+        return MHD_NO;
+    if (!p->started) {
+        p->started = true;
+        return MHD_YES;
+    }
+    if (!*size)
+        return respond(context, connection, method, p);
+    size_t room = p->body_size < sizeof p->body ? sizeof p->body - p->body_size : 0;
+    memcpy(p->body + (sizeof p->body - room), data, *size < room ? *size : room);
+    p->body_size = *size > KDS_REQUEST_MAX ? KDS_REQUEST_MAX + 1 : p->body_size + *size;
+    *size = 0;
+    return p->body_size > MIB(1) ? MHD_NO : MHD_YES; /* more is no honest mistake */
+}
+
+/* The library's own complaints: about clients, which are of no interest. */
+static void be_silent(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    (void)format;
+    (void)arguments;
+}
+
+/* --- The server --------------------------------------------------------------------------------------- */
+
+/* "127.0.0.1:8080" or "[::1]:8080". */
+static int split_address(const char *listen, char host[64], char port[8], struct error *e)
+{
+    const char *colon = strrchr(listen, ':');
+    const bool bracket = *listen == '[';
+    size_t size = colon ? (size_t)(colon - listen) : 0;
+    if (bracket && size >= 2 && listen[size - 1] == ']') {
+        listen++;
+        size -= 2;
+    }
+    char *end;
+    if (!size || size >= 64 || strtoul(colon + 1, &end, 10) > 65535 || *end || end == colon + 1 ||
+        end - colon > 6 || colon[1] < '0' || colon[1] > '9')
+        return error_set(e, ERROR_USAGE,
+                         "'%s' is no address and port, such as 127.0.0.1:8080 or [::1]:0", listen);
+    memcpy(host, listen, size);
+    host[size] = 0;
+    snprintf(port, 8, "%s", colon + 1);
+    return 0;
+}
+
+static int open_listener(struct kds_server *s, const char *listen_at, struct error *e)
+{
+    char host[64], port[8];
+    const struct addrinfo want = {.ai_socktype = SOCK_STREAM,
+                                  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *at = NULL;
+    struct sockaddr_storage name;
+    socklen_t size = sizeof name;
+    const int yes = 1;
+    if (split_address(listen_at, host, port, e))
+        return -1;
+    int why = getaddrinfo(host, port, &want, &at);
+    if (why)
+        return error_set(e, ERROR_USAGE, "'%s': %s; give an address in numbers", host,
+                         gai_strerror(why));
+    s->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool good = s->listener >= 0 &&
+                setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+                bind(s->listener, at->ai_addr, at->ai_addrlen) == 0 &&
+                listen(s->listener, BACKLOG) == 0 &&
+                getsockname(s->listener, (struct sockaddr *)&name, &size) == 0;
+    int code = errno;
+    freeaddrinfo(at);
+    if (!good)
+        return error_set(e, ERROR_FILE, "%s cannot be listened at: %s", listen_at, strerror(code));
+    s->port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                               : ((struct sockaddr_in *)&name)->sin_port);
+    return 0;
+}
+
+static int start_daemon(struct kds *k, struct kds_server *s, struct error *e)
+{
+    const bool tls = k->config.tls_certificate;
+    struct MHD_OptionItem more[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)k->config.tls_certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)k->config.tls_key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (tls && s->library.is_supported(MHD_FEATURE_TLS) != MHD_YES)
+        return error_set(e, ERROR_INTERNAL, "this libmicrohttpd was built without TLS");
+    s->daemon = s->library.start_daemon(
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
+            (tls ? MHD_USE_TLS : 0u),
+        0, NULL, NULL, handle, k, MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL,
+        MHD_OPTION_LISTEN_SOCKET, s->listener, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, keep_url, k,
+        MHD_OPTION_NOTIFY_COMPLETED, forget, k, MHD_OPTION_ARRAY, tls ? more : more + 2,
+        MHD_OPTION_END);
+    if (s->daemon)
+        return 0;
+    return error_set(e, tls ? ERROR_FILE : ERROR_INTERNAL,
+                     tls ? "the server cannot be started: certificate and key for TLS must be PEM "
+                           "and belong together"
+                         : "the server cannot be started");
+}
+
+int kds_start(struct kds *k, struct error *error)
+{
+    struct kds_server *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(error, ERROR_INTERNAL, "out of memory");
+    s->listener = -1;
+    pthread_mutex_init(&s->mutex, NULL);
+    k->server = s;
+    if (load(&s->library, error) || open_listener(s, k->config.listen, error) ||
+        start_daemon(k, s, error)) {
+        kds_stop(k);
+        return -1;
+    }
+    return 0;
+}
+
+u16 kds_port(const struct kds *k)
+{
+    return k->server ? k->server->port : 0;
+}
+
+void kds_stop(struct kds *k)
+{
+    struct kds_server *s = k->server;
+    if (!s)
+        return;
+    if (s->daemon)
+        s->library.stop_daemon(s->daemon);
+    else if (s->listener >= 0)
+        close(s->listener);
+    if (s->library.handle)
+        dlclose(s->library.handle);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+    k->server = NULL;
+}
