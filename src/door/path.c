@@ -108,7 +108,7 @@ static void find_folder(const struct door *door, const char *whole, struct targe
     for (const struct door_folder *f = door->folders; f && f->path; f++) {
         size_t n = strlen(f->path);
         bool inside = !strncmp(whole, f->path, n) && (whole[n] == '/' || !whole[n]);
-        bool above = !strncmp(whole, f->path, length) && f->path[length] == '/';
+        bool above = length && !strncmp(whole, f->path, length) && f->path[length] == '/';
         if (!inside && !above)
             continue;
         out->kind = inside ? TARGET_FOLDER : TARGET_ABOVE;

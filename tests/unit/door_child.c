@@ -339,7 +339,12 @@ static void run_folder(void)
     struct stat st;
     CHECK(stat(FOLDER, &st) == 0 && S_ISDIR(st.st_mode));
     CHECK(stat("/sys/kernel/config/softsev-above", &st) == 0 && S_ISDIR(st.st_mode));
-    CHECK(stat("/sys/kernel", &st) == 0 && S_ISDIR(st.st_mode));
+    /* What is there already stays the kernel's, up to the root. */
+    struct stat same;
+    CHECK(stat("/sys/kernel", &st) == 0 && fstat(open("/sys/kernel", O_RDONLY), &same) == 0);
+    CHECK(st.st_ino == same.st_ino && st.st_dev == same.st_dev);
+    CHECK(stat("/", &st) == 0 && fstat(open("/", O_RDONLY), &same) == 0);
+    CHECK(st.st_ino == same.st_ino && st.st_dev == same.st_dev);
     CHECK_ERROR(mkdir(FOLDER, 0777), EEXIST);
     CHECK_ERROR(stat(FOLDER "/one", &st), ENOENT);
     CHECK(mkdir(FOLDER "/one", 0777) == 0);
