@@ -59,7 +59,8 @@ static int open_identity(struct with *w, struct error *e)
     if (!w->state ||
         cli_identity_open(w->state, w->crypto, w->seed, seed_size, progress, &w->identity, e))
         return -1;
-    return check_seed(w, e);
+    return check_seed(w, e) || cli_state_profile(w->state, w->profile_name, &w->profile, e) ? -1
+                                                                                            : 0;
 }
 
 static int power_on(struct with *w, struct error *e)
@@ -71,7 +72,11 @@ static int power_on(struct with *w, struct error *e)
         .crypto = w->crypto,
         .profile = w->profile,
         .store = cli_state_store(w->state),
+        .commit = cli_state_commit,
+        .commit_context = w->state,
     };
+    if (cli_state_committed(w->state, w->profile, &config.committed, e))
+        return -1;
     memcpy(config.fuses, w->identity.fuses, sizeof config.fuses);
     w->machine = machine_create(&config, e);
     crypto_wipe(&config, sizeof config);
@@ -135,7 +140,6 @@ static int run(struct with *w, struct error *e)
 
 static void print_help(FILE *out)
 {
-    static const char more[] = "\n                     ";
     fputs("usage: softsev with [OPTIONS] -- COMMAND [ARGUMENTS]\n\n"
           "Runs any program, static or not, without privilege, so that it finds the device\n"
           "file of a SEV platform: /dev/sev. Exits as the program does; 127 if it cannot\n"
@@ -143,12 +147,7 @@ static void print_help(FILE *out)
           "  --state DIR        where the platform is kept ($SOFTSEV_STATE, or\n"
           "                     ~/.local/state/softsev)\n"
           "  --seed TEXT        all randomness from it: the same platform on every computer\n"
-          "  --profile NAME     the part and its firmware:",
-          out);
-    for (const struct firmware_profile *p = firmware_profiles; p->name; p++)
-        fprintf(out, "%s%s",
-                p != firmware_profiles && (p - firmware_profiles) % 4 == 0 ? more : " ", p->name);
-    fputs("\n"
+          "  --profile NAME     part and firmware (`softsev profiles`); kept for the next time\n"
           "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
           "                     vm,owner,device\n"
           "  --trace-file FILE  ... into a file instead of standard error\n"
@@ -156,12 +155,14 @@ static void print_help(FILE *out)
           out);
 }
 
+/* Before a platform is made for a name that does not exist. */
 static int set_profile(struct with *w, const char *name, struct error *e)
 {
-    w->profile = firmware_profile_find(name);
-    return w->profile
+    w->profile_name = name;
+    return firmware_profile_find(name)
                ? 0
-               : error_set(e, ERROR_USAGE, "there is no profile '%s'; --help lists them", name);
+               : error_set(e, ERROR_USAGE,
+                           "there is no profile '%s'; `softsev profiles` lists them", name);
 }
 
 static int set_trace(struct with *w, const char *words, struct error *e)
@@ -229,7 +230,7 @@ int cli_with(int argc, char **argv)
         print_help(stdout);
         return ERROR_NONE;
     }
-    struct with w = {.profile = FIRMWARE_PROFILE_DEFAULT, .memory_size = WITH_MEMORY};
+    struct with w = {.memory_size = WITH_MEMORY};
     if (parse_options(&w, argc, argv, &e))
         return cli_fail("with", &e);
     if (!w.directory) {

@@ -16,9 +16,8 @@
 
 struct with {
     /* options */
-    const char *directory, *seed, *trace_file;
+    const char *directory, *seed, *profile_name, *trace_file;
     char default_directory[400];
-    const struct firmware_profile *profile;
     u32 trace; /* categories */
     bool json;
     char **command;
@@ -26,6 +25,7 @@ struct with {
     struct cli_state *state;
     struct crypto *crypto;
     struct cli_identity identity;
+    const struct firmware_profile *profile;
     u64 memory_size; /* bytes; who needs more than a platform adds to it before the machine is made */
     struct machine *machine;
     struct hypervisor *hv;
