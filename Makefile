@@ -37,6 +37,7 @@ bench: build
 
 interop: build
 	@tools/install-deps.sh interop
+	@tools/fetch-guest.sh $(OUT)
 	@tests/interop/run.sh $(BUILD) $(OUT)
 
 fuzz:

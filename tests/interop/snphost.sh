@@ -14,7 +14,8 @@ with() { "$softsev" with -- "$snphost" "$@"; }
 if "$softsev" platform certs --out "$work/certs" >"$work/log" 2>&1; then
     says "verify certs: ARK, ASK, VCEK" "⬑.*vcek" "$snphost" verify certs "$work/certs"
     mkdir "$work/broken" && cp "$work"/certs/a* "$work/certs/"vcek* "$work/broken/"
-    "$softsev" platform certs --seed another --state "$work/other" --out "$work/foreign" >/dev/null 2>&1
+    SOFTSEV_STATE=$work/other "$softsev" platform init --seed another >/dev/null 2>&1
+    SOFTSEV_STATE=$work/other "$softsev" platform certs --out "$work/foreign" >/dev/null 2>&1
     cp "$work/foreign"/vcek* "$work/broken/"
     says "verify certs: a VCEK of other roots" "⬑̸.*vcek" "$snphost" verify certs "$work/broken"
     check "import: certificates into the kernel's form" "$snphost" import "$work/certs" "$work/table"
