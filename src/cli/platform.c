@@ -140,7 +140,7 @@ static int export_chain(struct platform *p, struct sev_platform_chain *out, stru
 
 /* --- Files ------------------------------------------------------------------------------------ */
 
-static int write_file(const char *path, const void *data, size_t size, struct error *e)
+int platform_write_path(const char *path, const void *data, size_t size, struct error *e)
 {
     FILE *f = fopen(path, "wb");
     bool ok = f && fwrite(data, 1, size, f) == size;
@@ -162,7 +162,7 @@ int platform_write_file(const char *folder, const char *name, const void *data, 
     char path[500];
     if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
         return error_set(e, ERROR_USAGE, "%s: the name is too long", folder);
-    return write_file(path, data, size, e);
+    return platform_write_path(path, data, size, e);
 }
 
 static int read_cert(const char *path, struct sev_cert *out, struct error *e)
@@ -322,7 +322,7 @@ static int run_pek_csr(struct platform *p, struct error *e)
         return -1;
     struct sev_cert csr;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
-    return write_file(p->out, &csr, sizeof csr, e);
+    return platform_write_path(p->out, &csr, sizeof csr, e);
 }
 
 static int run_cert_import(struct platform *p, struct error *e)
@@ -346,7 +346,7 @@ static int run_id(struct platform *p, struct error *e)
     if (read_report(p, &r, e))
         return -1;
     if (p->out)
-        return write_file(p->out, r.chip_id, r.chip_id_size, e);
+        return platform_write_path(p->out, r.chip_id, r.chip_id_size, e);
     printf(p->json ? "{\"chip_id\":\"%s\"}\n" : "%s\n", r.chip_id_hex);
     return 0;
 }

@@ -36,6 +36,7 @@ int platform_need(const char *value, const char *option, struct error *e);
 
 int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
                         struct error *e);
+int platform_write_path(const char *path, const void *data, size_t size, struct error *e);
 int platform_make_folder(const char *path, struct error *e);
 /* The chain of certificates of SEV into a folder, as `export` does. */
 int platform_write_chain(struct platform *p, const char *folder, struct error *e);

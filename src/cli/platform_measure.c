@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order, without a
- * guest that would run them [sev 5.4]. What is measured does not depend on addresses [sev 7.5], so the
+ * guest that would run them, and the firmware's attestation report of it [sev 5.4]. What is measured does not depend on addresses [sev 7.5], so the
  * pieces take turns at one place in memory.
  */
 #include "cli/owner.h"
@@ -71,6 +71,18 @@ static int update(struct platform *p, u32 handle, const struct run_file *file, s
     return 0;
 }
 
+/* The PEK's report of the same launch, for the measurement's MNONCE. */
+static int attest(struct platform *p, u32 handle, const u8 mnonce[16], struct error *e)
+{
+    struct sev_attestation_report report;
+    struct sev_attestation in = {.handle = handle, .paddr = AT_FIRST, .len = sizeof report};
+    memcpy(in.mnonce, mnonce, sizeof in.mnonce);
+    if (platform_command(p, SEV_CMD_ATTESTATION, &in, sizeof in, e))
+        return -1;
+    memory_read(p->memory, AT_FIRST, KEY_RAW, &report, sizeof report);
+    return platform_write_path(p->out, &report, sizeof report, e);
+}
+
 static int measure(struct platform *p, u32 handle, struct error *e)
 {
     u8 measurement[48];
@@ -81,7 +93,7 @@ static int measure(struct platform *p, u32 handle, struct error *e)
     memory_read(p->memory, AT_FIRST, KEY_RAW, measurement, sizeof measurement);
     owner_encode_base64(text, measurement, sizeof measurement);
     printf(p->json ? "{\"measurement\":\"%s\"}\n" : "%s\n", text);
-    return 0;
+    return p->out ? attest(p, handle, measurement + 32, e) : 0;
 }
 
 int platform_measure(struct platform *p, struct error *e)

@@ -32,6 +32,11 @@ keys=(--tik "$work/session/it_tik.bin")
 platform=(--api-major 1 --api-minor 55 --build-id 25)
 equal "measurement build: a firmware image launched under that session" "$measured" "$("$sevctl" measurement build \
     "${platform[@]}" "${keys[@]}" --policy 1 --nonce "$nonce" --firmware "$firmware")"
+measured=$("$softsev" platform measure --policy 1 --launch "$firmware" --out "$work/report")
+check "validate: the attestation report of that launch" "$sevctl" validate "$work/self/chain" "$work/report"
+cp "$work/report" "$work/changed"
+printf '\xff' | dd of="$work/changed" bs=1 seek=20 conv=notrunc status=none
+refuses "validate: a changed one" "." "$sevctl" validate "$work/self/chain" "$work/changed"
 if [[ $firmware == *amdsev* ]]; then
     hashed=(--kernel "$work/kernel" --initrd "$work/initrd")
     "$softsev" owner explain --firmware "$firmware" --kernel-hashes "${hashed[@]}" --append "console=ttyS0" \
