@@ -3,7 +3,7 @@
 use base64::{engine::general_purpose::STANDARD, Engine};
 use sev::certs::{sev as legacy, snp};
 use sev::firmware::guest::{AttestationReport, DerivedKey, Firmware, GuestFieldSelect, GuestPolicy};
-use sev::firmware::host::{Build, LegacyAttestationReport, Version};
+use sev::firmware::host::{Build, Version};
 use sev::launch::sev::{Measurement, Policy};
 use sev::measurement::idblock::snp_calculate_id;
 use sev::measurement::idblock_types::{FamilyId, ImageId};
@@ -22,7 +22,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 const USAGE: &str = "sev_crate digest MODE OVMF VCPUS TYPE VMM FEATURES [KERNEL INITRD APPEND]
           ovmf-hash OVMF | chain FOLDER | report FOLDER REPORT | id-block DIGEST FAMILY IMAGE SVN POLICY KEY AUTHOR OUT
-          guest VMPL DATA OUT | legacy-chain CHAIN ROOT | legacy-report CHAIN REPORT
+          guest VMPL DATA OUT | legacy-chain CHAIN ROOT
           session CHAIN ROOT POLICY OUT API BUILD DIGEST COMMAND...";
 
 fn number(text: &str) -> Result<u64, Box<dyn Error>> {
@@ -158,17 +158,6 @@ fn legacy_chain(a: &[String]) -> Outcome {
     Ok(())
 }
 
-fn legacy_report(a: &[String]) -> Outcome {
-    use legacy::Verifiable;
-    let chain = legacy::sev::Chain::decode(&mut fs::read(&a[0])?.as_slice(), ())?;
-    let bytes: [u8; size_of::<LegacyAttestationReport>()] = fs::read(&a[1])?.as_slice().try_into()?;
-    // SAFETY: a packed C structure of integers and bytes, of exactly this size.
-    let report: LegacyAttestationReport = unsafe { std::mem::transmute(bytes) };
-    (&chain.pek, &report).verify()?;
-    println!("{}", hex::encode(report.launch_digest));
-    Ok(())
-}
-
 /// An owner's part of a launch: writes the session, runs COMMAND, which launches and prints MEASURE and MNONCE in
 /// base64, and verifies that.
 fn session(a: &[String]) -> Outcome {
@@ -203,7 +192,6 @@ fn main() {
         "guest" => (3, guest),
         "id-block" => (8, id_block),
         "legacy-chain" => (2, legacy_chain),
-        "legacy-report" => (2, legacy_report),
         "session" => (8, session),
         _ => (usize::MAX, |_| Ok(())),
     };
