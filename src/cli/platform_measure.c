@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order, without a
- * guest that would run them, and the firmware's attestation report of it [sev 5.4]. What is measured does not depend on addresses [sev 7.5], so the
- * pieces take turns at one place in memory.
+ * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order, without a guest that
+ * would run them, and the firmware's attestation report of it [sev 5.4]. What is measured does not depend on addresses
+ * [sev 7.5], so the pieces take turns at one place in memory.
  */
 #include "cli/owner.h"
 #include "cli/platform.h"
