@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT: downloads Debian's stock cloud kernel and busybox-static as packages into OUT and makes
-# OUT/vmlinuz and OUT/initrd.cpio.gz of them. Nothing is installed. Done before: nothing happens.
+# fetch-guest.sh OUT: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
+# (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
+# installed. Done before: nothing happens. Without a package of 6.12 there is only the first.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-[ -f "$out/vmlinuz" ] && [ "$out/initrd.cpio.gz" -nt "$here/guest-init.sh" ] && exit 0
 
 fetch() { # package: unpacked under OUT/guest/package
     [ -d "$out/guest/$1" ] && return 0
@@ -14,7 +14,8 @@ fetch() { # package: unpacked under OUT/guest/package
     chmod 755 "$work"
     (cd "$work" && apt-get download -q "$1" >/dev/null 2>&1) || {
         echo "fetch-guest: $1 cannot be downloaded with apt-get" >&2
-        exit 1
+        rm -rf "$work"
+        return 1
     }
     mkdir -p "$out/guest"
     dpkg-deb -x "$work"/*.deb "$out/guest/$1.new"
@@ -22,10 +23,32 @@ fetch() { # package: unpacked under OUT/guest/package
     rm -rf "$work"
 }
 
-kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' | head -n 1)
-[ -n "$kernel" ] || { echo "fetch-guest: apt knows no linux-image-cloud-amd64; is this Debian?" >&2; exit 1; }
-fetch "$kernel"
-fetch busybox-static
-cp "$out/guest/$kernel"/boot/vmlinuz-* "$out/vmlinuz"
-python3 "$here/pack-initrd.py" "$out/guest/busybox-static/bin/busybox" "$here/guest-init.sh" \
-    "$out/guest/$kernel" "$out/initrd.cpio.gz"
+newest() { # meta package: the kernel it stands for
+    apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' | head -n 1
+}
+
+guest() { # kernel package, suffix: vmlinuz and initramfs of it
+    cp "$out/guest/$1"/boot/vmlinuz-* "$out/vmlinuz$2"
+    python3 "$here/pack-initrd.py" "$out/guest/busybox-static/bin/busybox" "$here/guest-init.sh" \
+        "$out/guest/$1" "$out/initrd$2.cpio.gz"
+}
+
+made() { # suffix: is it there, and newer than what it is made of?
+    [ -f "$out/vmlinuz$1" ] && [ "$out/initrd$1.cpio.gz" -nt "$here/guest-init.sh" ] &&
+        [ "$out/initrd$1.cpio.gz" -nt "$here/pack-initrd.py" ]
+}
+
+made "" || {
+    kernel=$(newest linux-image-cloud-amd64)
+    [ -n "$kernel" ] || { echo "fetch-guest: apt knows no linux-image-cloud-amd64; is this Debian?" >&2; exit 1; }
+    fetch "$kernel" && fetch busybox-static || exit 1
+    guest "$kernel" ""
+}
+made -6.12 || {
+    kernel=$(newest linux-image-6.12-cloud-amd64)
+    if [ -n "$kernel" ] && fetch "$kernel"; then
+        guest "$kernel" -6.12
+    else
+        echo "fetch-guest: no Linux 6.12; what needs it is left out" >&2
+    fi
+}

@@ -1,11 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The first program of the demonstration guest: says what it sees of its encryption, prints the digest of the owner's secret
-# (never the secret), and powers off. `shell` on the kernel's command line gives a shell instead, `root=` boots a disk.
+# (never the secret), under SNP its attestation report, and powers off. `shell` on the kernel's command line gives a shell
+# instead, `root=` boots a disk.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-while read -r module; do insmod "/modules/$module"; done </modules/order
+load() { while read -r module; do insmod "/modules/$module"; done <"$1"; }
+
+# A report by the kernel's own driver and configfs: 64 bytes of ours go into it. `softsev owner verify` takes it.
+report() {
+    load /modules/snp-order
+    mount -t configfs configfs /sys/kernel/config
+    folder=/sys/kernel/config/tsm/report/guest
+    mkdir "$folder" || return
+    printf '%-64s' "$1" >"$folder/inblob"
+    echo "guest: report over '$1': $(base64 -w 0 <"$folder/outblob")"
+    echo "guest: certificates: $(base64 -w 0 <"$folder/auxblob")"
+}
+
+load /modules/order
 echo "guest: Linux $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
 echo "guest: processors: $(nproc)"
 dmesg | grep -i -e 'Memory Encryption Features' -e 'software IO TLB: mapped' | sed 's/^/guest: /'
@@ -16,6 +30,7 @@ else
 fi
 [ -b /dev/vda ] && echo "guest: disk of $(cat /sys/block/vda/size) sectors"
 [ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
+[ -e /sys/devices/platform/sev-guest ] && [ -s /modules/snp-order ] && report softsev
 for word in $(cat /proc/cmdline); do
     case $word in
     shell) setsid cttyhack sh ;;

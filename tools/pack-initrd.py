@@ -7,34 +7,44 @@ The same inputs give the same bytes: no times, no owners, inodes by count.
 """
 import glob
 import gzip
+import lzma
 import os
 import sys
 
 APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid cttyhack switch_root poweroff sleep ls ps "
-           "echo dd hexdump free head tail vi reboot").split()
+           "echo dd hexdump free head tail vi reboot base64 printf").split()
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
+SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]  # of no use without SNP: /init loads them where it sees that
 
 
-def modules_in_order(root):
-    """Files of MODULES and what they depend on, dependencies first; from the modules' own `depends=` fields."""
+def content_of(path):
+    return lzma.open(path).read() if path.endswith(".xz") else open(path, "rb").read()
+
+
+def modules_in_order(root, wanted, order):
+    """Adds files of the wanted modules and what they depend on, dependencies first; from the modules' own `depends=` fields.
+    `order`: (name, content)."""
     files = {}
-    for path in glob.glob(os.path.join(root, "lib/modules/*/kernel/**/*.ko"), recursive=True):
-        files[os.path.basename(path)[:-3].replace("-", "_")] = path
-    order = []
+    for path in glob.glob(os.path.join(root, "lib/modules/*/kernel/**/*.ko*"), recursive=True):
+        files[os.path.basename(path).split(".ko")[0].replace("-", "_")] = path
+    done = {name for name, _ in order}
+    first = len(order)
 
     def add(name):
-        if name in order or name not in files:
+        if name in done or name not in files:
             return  # built in, or not in this kernel
-        for field in open(files[name], "rb").read().split(b"\0"):
+        done.add(name)
+        content = content_of(files[name])
+        for field in content.split(b"\0"):
             if field.startswith(b"depends="):
                 for other in field[8:].decode().split(","):
                     if other:
                         add(other)
-        order.append(name)
+        order.append((name, content))
 
-    for name in MODULES:
+    for name in wanted:
         add(name)
-    return [files[name] for name in order]
+    return [name + ".ko" for name, _ in order[first:]]
 
 
 class Archive:
@@ -69,10 +79,13 @@ def main():
     for applet in APPLETS:
         archive.link("bin/" + applet, "busybox")
     archive.program("init", open(init, "rb").read())
-    paths = modules_in_order(root)
-    for path in paths:
-        archive.add("modules/" + os.path.basename(path), 0o100644, open(path, "rb").read())
-    archive.add("modules/order", 0o100644, "".join(os.path.basename(p) + "\n" for p in paths).encode())
+    modules = []
+    driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
+    for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else [])):
+        names = modules_in_order(root, wanted, modules)
+        archive.add("modules/" + list_name, 0o100644, "".join(name + "\n" for name in names).encode())
+    for name, content in modules:
+        archive.add(f"modules/{name}.ko", 0o100644, content)
     archive.add("TRAILER!!!", 0)
     with open(out + ".new", "wb") as f:
         with gzip.GzipFile("", "wb", 9, f, mtime=0) as g:

@@ -98,6 +98,8 @@ static int make_guests(struct run *r, struct error *e)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];
+        size_t table_size;
+        const void *table = run_snp_table(r, &table_size);
         struct vm_config config = {
             .name = v->options->name,
             .plan = v->plan,
@@ -108,6 +110,8 @@ static int make_guests(struct run *r, struct error *e)
             .disk = v->disk,
             .virtio_console = v->options->virtio_console,
             .rtc_seconds = r->options.time_seconds,
+            .certificates = table,
+            .certificates_size = table_size,
         };
         v->vm = vm_create(r->hv, &config, e);
         if (!v->vm || (v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e)))
@@ -247,6 +251,7 @@ static void run_free(struct run *r)
     hypervisor_destroy(r->hv);
     machine_destroy(r->machine);
     run_close_identity(r);
+    free(r->snp);
     crypto_destroy(r->crypto);
     crypto_destroy(r->owner_crypto);
     for (u32 i = 0; i < r->vm_count; i++) {

@@ -66,7 +66,9 @@ void run_close_disk(struct vm_disk *disk);
 
 /* --- What is running -------------------------------------------------------------------------- */
 
+struct authority;
 struct run_identity;
+struct run_snp;
 
 struct run_vm {
     struct run *run;
@@ -99,6 +101,7 @@ struct run {
     struct crypto *crypto;         /* the platform's randomness */
     struct crypto *owner_crypto;   /* the guest owner's */
     struct run_identity *identity; /* of the platform; NULL without encrypted guests */
+    struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
     struct machine *machine;
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];
@@ -154,7 +157,10 @@ int run_with_rule(const struct run *r, struct error *e);
 
 /* --- The same of SNP guests (run_snp.c) ------------------------------------------------------------ */
 
-int run_snp_platform(struct run *r, struct error *e);
+/* SNP_INIT_EX, and the certificates of this chip's VCEK. */
+int run_snp_platform(struct run *r, const struct authority *a, const u8 fuses[32], struct error *e);
+/* The table that comes with a guest's extended reports; NULL: none. */
+const void *run_snp_table(const struct run *r, size_t *size);
 int run_snp_launch(struct run_vm *v, struct error *e);
 
 /* --- An owner elsewhere, by files in --owner-dir (run_remote.c) -------------------------------- */

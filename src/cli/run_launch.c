@@ -18,6 +18,7 @@
 
 struct run_identity {
     struct cli_state *state; /* NULL: seeded, nothing is kept */
+    struct authority *authority;
     struct cli_identity who;
     char directory[DIRECTORY_MAX];
 };
@@ -31,28 +32,30 @@ static void progress(const char *what)
  * store, and a CEK certificate made now. Only the manufacturer's keys are the directory's. */
 static int identity_from_seed(struct run *r, struct run_identity *id, struct error *e)
 {
-    u8 keys[AUTHORITY_EXPORT_MAX];
-    size_t size = 0;
     struct ec_private cek;
-    struct authority *a = NULL;
-    if (!cli_state_read(id->state, STATE_AUTHORITY, keys, sizeof keys, &size, e))
-        a = authority_import(keys, size, e);
-    crypto_wipe(keys, sizeof keys);
-    if (!a)
-        return -1;
     cli_identity_seed_fuses(r->options.seed, strlen(r->options.seed), id->who.fuses);
     bool ok = identity_cek(id->who.fuses, &cek);
     if (ok) {
         struct ec_public key = cek.public;
         u8 major = id->who.cek.api_major, minor = id->who.cek.api_minor;
         sev_cert_init(&id->who.cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, major, minor, &key);
-        ok = authority_sign_cek(r->crypto, a, &id->who.cek);
+        ok = authority_sign_cek(r->crypto, id->authority, &id->who.cek);
     }
     crypto_wipe(&cek, sizeof cek);
-    authority_free(a);
     cli_state_close(id->state);
     id->state = NULL;
     return ok ? 0 : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
+}
+
+/* The manufacturer's keys out of the directory. */
+static int open_manufacturer(struct run_identity *id, struct error *e)
+{
+    u8 keys[AUTHORITY_EXPORT_MAX];
+    size_t size = 0;
+    if (!cli_state_read(id->state, STATE_AUTHORITY, keys, sizeof keys, &size, e))
+        id->authority = authority_import(keys, size, e);
+    crypto_wipe(keys, sizeof keys);
+    return id->authority ? 0 : -1;
 }
 
 int run_identity(struct run *r, struct machine_config *config, struct error *e)
@@ -68,7 +71,8 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e)
     id->state = cli_state_open(id->directory, NULL, e);
     if (!id->state ||
         cli_identity_open(id->state, r->crypto, r->options.state ? seed : NULL,
-                          r->options.state && seed ? strlen(seed) : 0, progress, &id->who, e))
+                          r->options.state && seed ? strlen(seed) : 0, progress, &id->who, e) ||
+        open_manufacturer(id, e))
         return -1;
     if (seed && !r->options.state && identity_from_seed(r, id, e))
         return -1;
@@ -84,6 +88,7 @@ void run_close_identity(struct run *r)
         return;
     if (r->identity->state)
         cli_state_close(r->identity->state);
+    authority_free(r->identity->authority);
     crypto_wipe(&r->identity->who, sizeof r->identity->who);
     free(r->identity);
 }
@@ -111,7 +116,7 @@ int run_platform(struct run *r, struct error *e)
     const struct run_identity *id = r->identity;
     struct platform_status s;
     bool es = any_mode(r, IMAGE_SEV_ES);
-    if (any_mode(r, IMAGE_SEV_SNP) && run_snp_platform(r, e))
+    if (any_mode(r, IMAGE_SEV_SNP) && run_snp_platform(r, id->authority, id->who.fuses, e))
         return -1;
     if (!es && !any_mode(r, IMAGE_SEV))
         return 0;

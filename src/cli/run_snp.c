@@ -3,22 +3,101 @@
  * The launch of SNP guests by `softsev run`: what the hypervisor issues, and the report that the firmware gives of the
  * guest, whose measurement the owner has computed from the files.
  */
+#include "cli/owner.h"
 #include "cli/run.h"
 
-#include "abi/snp.h"
-#include "base/bytes.h"
+#include <stdlib.h>
 
-int run_snp_platform(struct run *r, struct error *e)
+#include "abi/linux_sev_guest.h"
+#include "abi/snp.h"
+#include "authority/authority.h"
+#include "base/bytes.h"
+#include "guest/guest.h"
+#include "owner/report.h"
+
+/* --- The chip's certificates, as the manufacturer's key server has them ----------------------------- */
+
+enum { ARK, ASK, VCEK, CERTIFICATES };
+
+struct run_snp {
+    u8 der[CERTIFICATES][AUTHORITY_CERT_MAX];
+    size_t size[CERTIFICATES];
+    u8 table[SNP_CERTS_MAX]; /* what comes with extended reports */
+    size_t table_size;
+};
+
+static bool make_table(struct run_snp *s)
+{
+    static const enum guest_certificate_kind kinds[] = {[ARK] = GUEST_CERTIFICATE_ARK,
+                                                        [ASK] = GUEST_CERTIFICATE_ASK,
+                                                        [VCEK] = GUEST_CERTIFICATE_VCEK};
+    struct guest_certificate table[CERTIFICATES];
+    for (u32 i = 0; i < CERTIFICATES; i++) {
+        table[i] =
+            (struct guest_certificate){.kind = kinds[i], .data = s->der[i], .size = s->size[i]};
+        if (!s->size[i])
+            return false;
+    }
+    s->table_size = guest_certificates_write(table, CERTIFICATES, s->table, sizeof s->table);
+    return s->table_size <= sizeof s->table;
+}
+
+/* Issued as of the beginning of the year in which the machine's clock begins. */
+static bool make_certificates(struct run *r, const struct authority *a, const u8 fuses[32],
+                              struct run_snp *s)
+{
+    const struct firmware_profile *p = FIRMWARE_PROFILE_DEFAULT;
+    const struct authority_terms own = {.not_before = 0},
+                                 terms = {.not_before =
+                                              authority_issue_time((s64)r->options.time_seconds)};
+    struct ec_private key = {.d = {0}};
+    u8 chip_id[64];
+    struct authority_endorsement what = {
+        .product = authority_product_find(p->product),
+        .product_name = p->product_name,
+        .tcb = firmware_reported_tcb(machine_firmware(r->machine)),
+        .chip_id = chip_id,
+    };
+    bool ok =
+        what.product && identity_chip_id(fuses, chip_id) && identity_vcek(fuses, what.tcb, &key);
+    what.key = key.public;
+    crypto_wipe(&key, sizeof key);
+    if (!ok)
+        return false;
+    s->size[ARK] = authority_certificate(a, what.product, AUTHORITY_ARK, &own, s->der[ARK],
+                                         AUTHORITY_CERT_MAX);
+    s->size[ASK] = authority_certificate(a, what.product, AUTHORITY_ASK, &own, s->der[ASK],
+                                         AUTHORITY_CERT_MAX);
+    s->size[VCEK] = authority_endorse(a, &what, &terms, s->der[VCEK], AUTHORITY_CERT_MAX);
+    return make_table(s);
+}
+
+const void *run_snp_table(const struct run *r, size_t *size)
+{
+    *size = r->snp ? r->snp->table_size : 0;
+    return r->snp ? r->snp->table : NULL;
+}
+
+/* --- The platform ------------------------------------------------------------------------------------ */
+
+int run_snp_platform(struct run *r, const struct authority *a, const u8 fuses[32], struct error *e)
 {
     struct snp_platform_status s;
+    r->snp = calloc(1, sizeof *r->snp);
+    if (!r->snp || !make_certificates(r, a, fuses, r->snp))
+        return error_set(e, ERROR_INTERNAL, "the VCEK's certificates cannot be made");
     if (platform_init_snp(r->hv, e) || platform_get_snp_status(r->hv, &s, e))
         return run_with_rule(r, e);
     run_step(
         r, "firmware",
         "SNP_INIT_EX: SNP API %u.%u build %u, TCB %016llx; the RMP says of every page whose it is",
         s.api_major, s.api_minor, s.build, (unsigned long long)s.reported_tcb);
+    run_step(r, "authority",
+             "the manufacturer, in software: ARK signs ASK, ASK signs this chip's VCEK");
     return 0;
 }
+
+/* --- The launch -------------------------------------------------------------------------------------- */
 
 /* "3500 NORMAL, 127000 ZERO, 1 SECRETS, 1 CPUID, 1 VMSA" */
 static void count_pages(const struct image_plan *plan, char *out, size_t size)
@@ -47,50 +126,90 @@ static int hypervisor_launches(struct run_vm *v, struct error *e)
         return run_with_rule(r, e);
     run_step(r, "hypervisor",
              "GCTX_CREATE, LAUNCH_START, ACTIVATE: %s has a context page that only the firmware "
-             "reads, policy "
-             "%#llx, and its key in the slot of ASID %u",
+             "reads, policy %#llx, and its key in the slot of ASID %u",
              v->options->name, (unsigned long long)v->options->snp_policy, vm_asid(v->vm));
     u64 before = run_clock_ns();
     if (vm_snp_launch_update(v->vm, e))
         return run_with_rule(r, e);
     count_pages(v->plan, counts, sizeof counts);
-    run_step(r, "hypervisor",
-             "LAUNCH_UPDATE: pages %s in %.3f s; the RMP keeps them from everybody else", counts,
-             (double)(run_clock_ns() - before) / 1e9);
+    run_step(
+        r, "hypervisor",
+        "LAUNCH_UPDATE: pages %s in %.3f s; from here on the RMP keeps the host from writing them",
+        counts, (double)(run_clock_ns() - before) / 1e9);
     if (vm_snp_launch_finish(v->vm, NULL, NULL, false, NULL, e))
         return run_with_rule(r, e);
     run_step(r, "hypervisor", "LAUNCH_FINISH");
     return 0;
 }
 
-/* The host asks, so that everybody sees it; the guest's own requests are sealed. */
-static int firmware_reports(struct run_vm *v, struct error *e)
+/* --- The owner ---------------------------------------------------------------------------------------- */
+
+static int expect_measurement(struct run_vm *v, u8 digest[MEASURE_DIGEST_MAX], struct error *e)
 {
-    struct run *r = v->run;
-    struct snp_report report;
-    u8 digest[48];
-    char text[33];
-    if (vm_report(v->vm, &report, e))
-        return run_with_rule(r, e);
-    memcpy(v->measure, report.measurement, sizeof v->measure);
-    hex_encode(text, report.measurement, 8);
-    run_step(r, "firmware", "HV_REPORT_REQ: a report, version %u, of measurement %s...",
-             report.version, text);
     struct image_description d = run_describe(v);
     struct image_plan *plan = image_build(&d, e);
     if (!plan)
         return -1;
     image_snp_digest(plan, digest);
     image_free(plan);
-    if (memcmp(digest, report.measurement, sizeof digest)) {
-        hex_encode(text, digest, 8);
-        return error_set(
-            e, ERROR_MEASUREMENT,
-            "the owner refuses %s: its files give the measurement %s..., the report says "
-            "otherwise: something else was launched",
-            v->options->name, text);
-    }
-    run_step(r, "owner", "expected measurement computed from the files alone: equal");
+    return 0;
+}
+
+/* Everybody's certificates and what the owner demands. */
+static int verify(struct run_vm *v, const struct snp_report *report, const u8 digest[48],
+                  struct owner_pile *given, struct owner_pile *roots, struct error *e)
+{
+    const struct run_snp *s = v->run->snp;
+    const char *root = v->options->owner_root;
+    owner_add_bytes(given, s->der[VCEK], s->size[VCEK]);
+    owner_add_bytes(given, s->der[ASK], s->size[ASK]);
+    if (!root)
+        owner_add_bytes(roots, s->der[ARK], s->size[ARK]);
+    else if (owner_add_files(roots, "owner-root", root, e))
+        return -1;
+    const struct report_certificates certificates = {.given = given->list,
+                                                     .given_count = given->count,
+                                                     .roots = roots->list,
+                                                     .root_count = roots->count};
+    const struct report_policy policy = {
+        .time = (s64)v->run->options.time_seconds,
+        .measurement = digest,
+        .maximum_vmpl = SNP_VMPL_OF_HOST,
+        .allow_debug = v->options->snp_policy & SNP_POLICY_DEBUG,
+        .allow_migration = v->options->snp_policy & SNP_POLICY_MIGRATE_MA,
+    };
+    return owner_verify_report(report, sizeof *report, &certificates, &policy, e) == REPORT_OK ? 0
+                                                                                               : -1;
+}
+
+static int owner_verifies(struct run_vm *v, const struct snp_report *report, struct error *e)
+{
+    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    u8 digest[MEASURE_DIGEST_MAX];
+    int result = expect_measurement(v, digest, e) || verify(v, report, digest, &given, &roots, e);
+    owner_free_pile(&given);
+    owner_free_pile(&roots);
+    return result ? -1 : 0;
+}
+
+/* The host asks here, so that everybody sees it; the guest's own requests are sealed. */
+static int firmware_reports(struct run_vm *v, struct error *e)
+{
+    struct run *r = v->run;
+    struct snp_report report;
+    char text[17];
+    if (vm_report(v->vm, &report, e))
+        return run_with_rule(r, e);
+    memcpy(v->measure, report.measurement, sizeof v->measure);
+    hex_encode(text, report.measurement, 8);
+    run_step(r, "firmware",
+             "HV_REPORT_REQ: a report of version %u, signed by the VCEK: measurement %s...",
+             report.version, text);
+    if (owner_verifies(v, &report, e))
+        return -1;
+    run_step(r, "owner",
+             "report verified: VCEK <- ASK <- ARK, the root one trusts; its measurement is the one "
+             "computed from the files alone: equal");
     return 0;
 }
 
