@@ -186,17 +186,34 @@ static const char *const state_names[] = {
 };
 static const char *const phase_names[RUN_PHASES] = {"files", "platform", "launch", "guest"};
 
-static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
+/* An SNP launch digest has 48 bytes; a MEASURE 32, and a nonce behind them. */
+static void measurement_text(const struct run_vm *v, char hex[97])
 {
-    char hex[65];
-    printf("%s: %s%s%s\r\n", v->options->name, state_names[s->state],
-           s->state == VM_CRASHED ? ": " : "", s->state == VM_CRASHED ? s->reason : "");
-    if (v->plan->mode != IMAGE_NONE) {
-        hex_encode(hex, v->measure, 32);
-        printf("  measurement   %s\r\n", hex);
+    hex_encode(hex, v->measure, v->plan->mode == IMAGE_SEV_SNP ? 48 : 32);
+}
+
+static void pages_text(const struct run_vm *v, const struct vm_summary *s, u64 private_pages)
+{
+    if (s->snp)
+        printf("  pages         %" PRIu64 " private, %" PRIu64 " shared, %" PRIu64
+               " VMSA; changed: %" PRIu64 " to private, %" PRIu64 " to shared\r\n",
+               s->private_pages, s->shared_pages, s->vmsa_pages, s->changes_to_private,
+               s->changes_to_shared);
+    else
         printf("  pages         %" PRIu64 " private of %" PRIu64
                "; the others are shared or were never touched\r\n",
                private_pages, v->plan->memory_size / PAGE_SIZE);
+}
+
+static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
+{
+    char hex[97];
+    printf("%s: %s%s%s\r\n", v->options->name, state_names[s->state],
+           s->state == VM_CRASHED ? ": " : "", s->state == VM_CRASHED ? s->reason : "");
+    if (v->plan->mode != IMAGE_NONE) {
+        measurement_text(v, hex);
+        printf("  measurement   %s\r\n", hex);
+        pages_text(v, s, private_pages);
     }
     printf("  guest time    %.3f s\r\n", (double)s->guest_ns / 1e9);
     printf("  exits        ");
@@ -222,14 +239,21 @@ static json_t *counts_json(const struct vm_exit_count *counts, u32 kinds)
 
 static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
 {
-    char hex[65] = "";
+    char hex[97] = "";
     if (v->plan->mode != IMAGE_NONE)
-        hex_encode(hex, v->measure, 32);
+        measurement_text(v, hex);
     json_t *vm = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name,
                            "state", state_names[s->state], "reason", s->reason, "measurement", hex,
                            "private_pages", (json_int_t)private_pages, "guest_ns",
                            (json_int_t)s->guest_ns, "exits", counts_json(s->exits, s->exit_kinds),
                            "debug_exit_code", (json_int_t)s->debug_exit_code);
+    if (s->snp)
+        json_object_set_new(
+            vm, "pages",
+            json_pack("{s:I, s:I, s:I, s:I, s:I}", "private", (json_int_t)s->private_pages,
+                      "shared", (json_int_t)s->shared_pages, "vmsa", (json_int_t)s->vmsa_pages,
+                      "to_private", (json_int_t)s->changes_to_private, "to_shared",
+                      (json_int_t)s->changes_to_shared));
     if (s->vmgexit_kinds)
         json_object_set_new(vm, "vmgexits", counts_json(s->vmgexits, s->vmgexit_kinds));
     return vm;

@@ -26,7 +26,8 @@ static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
         return false;
     }
     snp_flush_tlbs(vm);
-    vm->page_changes[operation == GHCB_PAGE_SHARED] += ok ? 1 : 0;
+    if (ok)
+        vm->page_changes[operation == GHCB_PAGE_SHARED] += large ? CHUNK_SIZE / PAGE_SIZE : 1;
     trace_event(host_trace(vm->hv->host), TRACE_PAGE, "STATE", "vm=%s gpa=%#llx size=%s to=%s%s",
                 vm->config.name, (unsigned long long)gpa, large ? "2M" : "4K",
                 operation == GHCB_PAGE_SHARED ? "shared" : "private", ok ? "" : " refused");

@@ -331,6 +331,7 @@ void snp_cpuid_fill(struct vm *vm, struct snp_cpuid_page *out);
 
 bool snp_pages_create(struct vm *vm);  /* all of them the host's */
 void snp_pages_destroy(struct vm *vm); /* and back to the host */
+void snp_pages_count(const struct vm *vm, struct vm_summary *out);
 /* The page in `vm->snp.pages`; 0 of `left` pages: no memory there. */
 u64 snp_page_index(const struct vm *vm, u64 gpa, u64 *left);
 /* Whether all 2 MiB at a 2 MiB-aligned guest address are in one state. */

@@ -163,6 +163,17 @@ bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
     return true;
 }
 
+void snp_pages_count(const struct vm *vm, struct vm_summary *out)
+{
+    out->snp = true;
+    for (u64 i = 0; i < all_chunks(vm) * CHUNK_PAGES; i++)
+        out->private_pages += vm->snp.pages[i] != VM_PAGE_HOST;
+    out->shared_pages = all_chunks(vm) * CHUNK_PAGES - out->private_pages;
+    out->vmsa_pages = vm->snp.vmsa_count;
+    out->changes_to_private = vm->page_changes[0];
+    out->changes_to_shared = vm->page_changes[1];
+}
+
 /* --- The end ---------------------------------------------------------------------------------------- */
 
 /* What a guest leaves behind is ciphertext under a key that nobody has. */

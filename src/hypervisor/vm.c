@@ -425,6 +425,8 @@ void vm_get_summary(const struct vm *vm, struct vm_summary *out)
     out->exit_kinds = exits_kinds(vm);
     for (u32 i = 0; i < out->exit_kinds; i++)
         out->exits[i] = (struct vm_exit_count){exits_kind_name(i), vm->exits[i]};
+    if (vm_is_snp(vm))
+        snp_pages_count(vm, out);
     out->vmgexit_kinds = vm_is_es(vm) ? VMGEXIT_KINDS : 0;
     for (u32 i = 0; i < out->vmgexit_kinds; i++)
         out->vmgexits[i] = (struct vm_exit_count){ghcb_kind_name(i), vm->vmgexits[i]};

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""SNP guests from outside: a stock kernel, one that asks for a report which its owner then accepts, all modes on one machine."""
+import base64
+import json
+import os
+import re
+import struct
+
+from story import Skip, console, occurs, slow, steps, summary, tell, want
+
+MARKER = "marker=the-command-line-is-private-too"
+PRIVATE = [b"Memory Encryption Features active", b"software IO TLB: Memory encryption is active", b"BusyBox v1.",
+           b"guest: no secret from an owner", MARKER.encode()]
+GUIDS = {"ark": "c0b406a4a803495297433fb6014cd0ae", "ask": "4ab7b379bbac4fe4a02f05aef327c782", "vcek": "63da758de6644564adc5f4b93be8accd"}
+STEPS = ("GCTX_CREATE", "LAUNCH_START", "ACTIVATE", "LAUNCH_UPDATE", "LAUNCH_FINISH")
+
+
+def a_stock_kernel_boots_with_sev_snp_active(s):
+    dram = s.path("dram")
+    code, events, error = s.linux("sev-snp", "--virtio-console", "--dump", dram, append=MARKER)
+    want(code == 0, error)
+    text = console(events)
+    want("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP" in text, "the guest does not see SNP")
+    launch = steps(events, "hypervisor")
+    want([launch.find(step) for step in STEPS] == sorted(launch.find(step) for step in STEPS) and STEPS[0] in launch, launch)
+    want("a report of version" in steps(events, "firmware"), steps(events, "firmware"))
+    want("computed from the files alone: equal" in steps(events, "owner"), steps(events, "owner"))
+    private, shared = (e["text"] for e in events if e["event"] == "step" and e["who"] == "host")
+    want("(private)" in private and "636f6e73" not in private, private)
+    want("guest: hello on" in shared, "the host does not read a shared page")
+    vm = summary(events)["vms"][0]
+    want(vm["state"] == "powered off" and re.fullmatch("[0-9a-f]{96}", vm["measurement"]), vm)
+    pages = vm["pages"]
+    want(pages["vmsa"] == 1 and pages["private"] > 100000 and pages["private"] + pages["shared"] == (512 << 20) // 4096, pages)
+    want(pages["to_shared"] > 512 and pages["to_private"] > 0, pages)
+    want(all(vm["exits"][kind] == 0 for kind in ("io", "msr", "cpuid")), vm)
+    want(all(vm["vmgexits"][kind] > 0 for kind in ("msr_protocol", "cpuid", "io", "mmio", "msr", "page_state")), vm)
+    want(vm["exits"]["vmgexit"] == sum(vm["vmgexits"].values()) and vm["vmgexits"]["refused"] == 0, vm)
+    want(summary(events)["vc"]["cpuid"] > vm["vmgexits"]["cpuid"], "the CPUID page is not used")
+    want(occurs(dram, *PRIVATE) == [], f"readable in DRAM: {occurs(dram, *PRIVATE)}")
+    os.unlink(dram)
+
+
+def certificates(table):
+    """The table of an extended report: {GUID: object}."""
+    found, at = {}, 0
+    while table[at:at + 16] != bytes(16):
+        offset, size = struct.unpack_from("<II", table, at + 16)
+        found[table[at:at + 16].hex()] = table[offset:offset + size]
+        at += 24
+    return found
+
+
+@slow
+def a_newer_kernel_asks_for_a_report_that_its_owner_accepts(s):
+    """The kernel's own sev-guest driver and configfs; certificates come with the report, the root from the owner's memory."""
+    kernel, initrd = f"{s.out}/vmlinuz-6.12", f"{s.out}/initrd-6.12.cpio.gz"
+    if not os.path.exists(kernel):
+        raise Skip("no Linux 6.12")
+    code, events, error = s.run("--kernel", kernel, "--initrd", initrd, "--append", "console=ttyS0 panic=-1 cryptomgr.notests",
+                                "--memory", "512", "--mode", "sev-snp")
+    want(code == 0, error)
+    text = console(events)
+    want("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP" in text, "the guest does not see SNP")
+    want("Initialized SEV guest driver" in text, "the driver did not load")
+    vm = summary(events)["vms"][0]
+    want(vm["vmgexits"]["guest_request"] >= 1, vm)
+    report = base64.b64decode(re.search(r"guest: report over 'softsev': (\S+)", text)[1])
+    given = certificates(base64.b64decode(re.search(r"guest: certificates: (\S+)", text)[1]))
+    want(len(report) == 1184 and report[0x90:0xc0].hex() == vm["measurement"], "the report is of another launch")
+    want(len(given) == 3, given.keys())
+    ark, ask, vcek = (s.write(f"{name}.der", given[guid]) for name, guid in GUIDS.items())
+    arguments = ["owner", "verify", "--report", s.write("report", report), "--certs", f"{ask},{vcek}", "--report-data",
+                 b"softsev".ljust(64).hex(), "--digest", vm["measurement"]]
+    code, out, error = s.command(*arguments, "--root", ark)
+    want(code == 0, error)
+    code, _, error = s.command(*arguments, "--root", vcek)
+    want(code == 4, "any root will do")
+    broken = bytearray(report)
+    broken[0x90] ^= 1
+    arguments[3] = s.write("broken", bytes(broken))
+    code, _, error = s.command(*arguments, "--root", ark)
+    want(code == 4 and "signature" in error, (code, error))
+
+
+def what_an_evil_host_launches_has_another_measurement(s):
+    code, events, error = s.linux("sev-snp", "--tamper")
+    want(code == 4 and "measurement" in error, (code, error))
+    want(console(events) == "", "the guest ran")
+
+
+def a_policy_that_the_firmware_cannot_keep_is_refused(s):
+    code, _, error = s.linux("sev-snp", "--policy", "0x30000ff00")
+    want(code == 5 and "SNP_LAUNCH_START" in error and "policy" in error, (code, error))
+    code, _, error = s.linux("sev-snp", "--owner-secret", s.secret)
+    want(code == 2 and "LAUNCH_SECRET" in error, (code, error))
+
+
+@slow
+def guests_of_all_modes_share_a_machine(s):
+    vm = {"kernel": s.kernel, "initrd": s.initrd, "append": f"console=ttyS0 panic=-1 cryptomgr.notests {MARKER}", "memory": 256}
+    active = {"none": None, "sev": "AMD SEV", "sev-es": "AMD SEV SEV-ES", "sev-snp": "AMD SEV SEV-ES SEV-SNP"}
+    machine = s.write("machine.json", json.dumps({"vms": [dict(vm, name=f"guest-{mode}", mode=mode) for mode in active]}).encode())
+    code, events, error = s.run("--machine", machine)
+    want(code == 0, error)
+    for mode, features in active.items():
+        text = console(events, f"guest-{mode}").replace("\r", "")
+        want("guest: Linux 6." in text, f"{mode} did not reach userland")
+        found = re.search("Memory Encryption Features active: (.*)\n", text)
+        want((found and found[1].strip()) == features, (mode, found))
+    want(all(v["state"] == "powered off" for v in summary(events)["vms"]), summary(events))
+    want(len({v["measurement"] for v in summary(events)["vms"]}) == 4, "measurements")
+
+
+tell(
+    a_stock_kernel_boots_with_sev_snp_active,
+    a_newer_kernel_asks_for_a_report_that_its_owner_accepts,
+    what_an_evil_host_launches_has_another_measurement,
+    a_policy_that_the_firmware_cannot_keep_is_refused,
+    guests_of_all_modes_share_a_machine,
+)
