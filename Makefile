@@ -8,6 +8,7 @@ export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
 
 help:
 	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
+	@echo '              (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make test     all tests, with and without sanitizers'
 	@echo 'make bench    ratios against named peers, in one run'
 	@echo 'make interop  unmodified public tools against softsev'

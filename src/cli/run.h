@@ -158,7 +158,8 @@ int run_with_rule(const struct run *r, struct error *e);
 /* --- The same of SNP guests (run_snp.c) ------------------------------------------------------------ */
 
 /* SNP_INIT_EX, and the certificates of this chip's VCEK. */
-int run_snp_platform(struct run *r, const struct authority *a, const u8 fuses[32], struct error *e);
+int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
+                     const u8 fuses[32], struct error *e);
 /* The table that comes with a guest's extended reports; NULL: none. */
 const void *run_snp_table(const struct run *r, size_t *size);
 int run_snp_launch(struct run_vm *v, struct error *e);

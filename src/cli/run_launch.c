@@ -19,6 +19,7 @@
 struct run_identity {
     struct cli_state *state; /* NULL: seeded, nothing is kept */
     struct authority *authority;
+    const struct firmware_profile *profile;
     struct cli_identity who;
     char directory[DIRECTORY_MAX];
 };
@@ -76,8 +77,16 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e)
         return -1;
     if (seed && !r->options.state && identity_from_seed(r, id, e))
         return -1;
-    if (id->state)
+    if (cli_state_profile(id->state, NULL, &config->profile, e))
+        return -1;
+    id->profile = config->profile;
+    if (id->state) {
         config->store = cli_state_store(id->state);
+        config->commit = cli_state_commit;
+        config->commit_context = id->state;
+        if (cli_state_committed(id->state, id->profile, &config->committed, e))
+            return -1;
+    }
     memcpy(config->fuses, id->who.fuses, sizeof config->fuses);
     return 0;
 }
@@ -116,7 +125,8 @@ int run_platform(struct run *r, struct error *e)
     const struct run_identity *id = r->identity;
     struct platform_status s;
     bool es = any_mode(r, IMAGE_SEV_ES);
-    if (any_mode(r, IMAGE_SEV_SNP) && run_snp_platform(r, id->authority, id->who.fuses, e))
+    if (any_mode(r, IMAGE_SEV_SNP) &&
+        run_snp_platform(r, id->authority, id->profile, id->who.fuses, e))
         return -1;
     if (!es && !any_mode(r, IMAGE_SEV))
         return 0;

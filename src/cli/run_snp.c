@@ -43,10 +43,10 @@ static bool make_table(struct run_snp *s)
 }
 
 /* Issued as of the beginning of the year in which the machine's clock begins. */
-static bool make_certificates(struct run *r, const struct authority *a, const u8 fuses[32],
+static bool make_certificates(struct run *r, const struct authority *a,
+                              const struct firmware_profile *p, const u8 fuses[32],
                               struct run_snp *s)
 {
-    const struct firmware_profile *p = FIRMWARE_PROFILE_DEFAULT;
     const struct authority_terms own = {.not_before = 0},
                                  terms = {.not_before =
                                               authority_issue_time((s64)r->options.time_seconds)};
@@ -80,11 +80,14 @@ const void *run_snp_table(const struct run *r, size_t *size)
 
 /* --- The platform ------------------------------------------------------------------------------------ */
 
-int run_snp_platform(struct run *r, const struct authority *a, const u8 fuses[32], struct error *e)
+int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
+                     const u8 fuses[32], struct error *e)
 {
     struct snp_platform_status s;
+    if (!p->report_version)
+        return error_set(e, ERROR_FIRMWARE, "%s is a %s: it has no SNP", p->name, p->product);
     r->snp = calloc(1, sizeof *r->snp);
-    if (!r->snp || !make_certificates(r, a, fuses, r->snp))
+    if (!r->snp || !make_certificates(r, a, p, fuses, r->snp))
         return error_set(e, ERROR_INTERNAL, "the VCEK's certificates cannot be made");
     if (platform_init_snp(r->hv, e) || platform_get_snp_status(r->hv, &s, e))
         return run_with_rule(r, e);
