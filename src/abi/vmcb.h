@@ -39,7 +39,10 @@ struct vmcb_control {
     u64 vmsa; /* SPA */
     u64 vmgexit_rax;
     u8 vmgexit_cpl;
-    u8 reserved_119[0x400 - 0x119];
+    u8 reserved_119[0x138 - 0x119];
+    u64 allowed_sev_features; /* bit 63: VMRUN refuses all others */
+    u64 guest_sev_features;   /* of the guest that ran last */
+    u8 reserved_148[0x400 - 0x148];
 };
 ABI_OFFSET(struct vmcb_control, pause_filter_threshold, 0x3c);
 ABI_OFFSET(struct vmcb_control, iopm_base, 0x40);
@@ -54,6 +57,8 @@ ABI_OFFSET(struct vmcb_control, next_rip, 0xc8);
 ABI_OFFSET(struct vmcb_control, fetched_count, 0xd0);
 ABI_OFFSET(struct vmcb_control, avic_backing, 0xe0);
 ABI_OFFSET(struct vmcb_control, vmsa, 0x108);
+ABI_OFFSET(struct vmcb_control, vmgexit_rax, 0x110);
+ABI_OFFSET(struct vmcb_control, allowed_sev_features, 0x138);
 ABI_SIZE(struct vmcb_control, 0x400);
 
 struct vmcb_segment {
@@ -157,6 +162,8 @@ ABI_SIZE(struct vmcb, 4096);
 #define INTERCEPT5_TLBSYNC       BIT(4)
 #define INTERCEPT5_BUS_LOCK      BIT(5)
 #define INTERCEPT5_IDLE_HLT      BIT(6)
+
+#define ALLOWED_SEV_FEATURES_ENABLE BIT(63)
 
 #define TLB_FLUSH_NONE            0
 #define TLB_FLUSH_ALL             1

@@ -164,6 +164,8 @@ enum vector {
 #define MSR_SEV_STATUS     0xc0010131u
 #define MSR_RMP_BASE       0xc0010132u
 #define MSR_RMP_END        0xc0010133u
+#define MSR_GUEST_TSC_FREQ 0xc0010134u
+#define MSR_VIRTUAL_TOM    0xc0010135u
 #define MSR_DE_CFG         0xc0011029u
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du

@@ -31,9 +31,13 @@ enum { EAX, EBX, ECX, EDX };
 #define EXT_8_EBX     (BIT(0) /* CLZERO */ | BIT(9) /* WBNOINVD */ | BIT(26) /* SSB_NO */ | BIT(29) /* BTC_NO */)
 #define EXT_A_EDX     (BIT(0) /* NP */ | BIT(1) /* LbrVirt */ | BIT(3) /* NRIPS */ | BIT(5) /* VmcbClean */ | BIT(6) /* FlushByAsid */ |      \
                        BIT(7) /* DecodeAssists */ | BIT(10) /* PauseFilter */)
-#define EXT_1F_EAX    (BIT(0) /* SME */ | BIT(1) /* SEV */ | BIT(3) /* SEV-ES */ | BIT(4) /* SEV-SNP */ |         \
-                       BIT(5) /* VMPL */ | BIT(6) /* RMPQUERY */ | BIT(9) /* TscAuxVirtualization */ |                 \
-                       BIT(10) /* coherent */ | BIT(21) /* RMPREAD */)
+#define EXT_1F_EAX    (BIT(0) /* SME */ | BIT(1) /* SEV */ | BIT(3) /* SEV-ES */ | BIT(4) /* SEV-SNP */ |              \
+                       BIT(5) /* VMPL */ | BIT(6) /* RMPQUERY */ | BIT(8) /* SecureTsc */ |                            \
+                       BIT(9) /* TscAuxVirtualization */ | BIT(10) /* coherent */ | BIT(12) /* RestrictedInjection */ | \
+                       BIT(13) /* AlternateInjection */ | BIT(14) /* DebugVirt */ | BIT(15) /* PreventHostIbs */ |     \
+                       BIT(17) /* VmgexitParameter */ | BIT(18) /* VirtualTomMsr */ | BIT(21) /* RMPREAD */ |          \
+                       BIT(24) /* VmsaRegProt */ | BIT(25) /* SmtProtection */ | BIT(27) /* AllowedSevFeatures */ |    \
+                       BIT(31) /* IbpbOnEntry */)
 #define EXT_1F_EBX    (C_BIT | 1u << 6 /* address bits lost */ | 4u << 12 /* VMPLs */ | BIT(31) /* COHERENCY_SFW_NO */)
 #define EXT_21_EAX    (BIT(0) /* no nested data breakpoints */ | BIT(2) /* LFENCE serialises */ | BIT(6) /* null clears base */ | \
                        BIT(8) /* automatic IBRS */ | BIT(29) /* SRSO_NO */)

@@ -220,7 +220,7 @@ struct cpu {
     bool es;  /* the running guest's state is in its VMSA, most of its exits are #VC */
     bool snp; /* and the RMP guards its memory */
     u32 vmpl; /* of an SNP guest: 0 to 3 */
-    u64 sev_features, virtual_tom;
+    u64 sev_features, virtual_tom, tsc_scale;
     bool retranslate;     /* one of these differs from what the TLB was filled under */
     memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
     u8 c_bit;             /* position, 51; only looked at if sev */
@@ -268,6 +268,13 @@ void cpu_update_mode(struct cpu *c);
 /* Machine time now, exact within a block (RDTSC).
  * run_guest() sets clock->now whenever it returns. */
 u64 cpu_time(struct cpu *c);
+/* What RDTSC says in the guest. */
+u64 cpu_guest_tsc(struct cpu *c);
+/* The running guest has this SEV_FEATURE_... */
+static inline bool sev_feature(const struct cpu *c, u64 feature)
+{
+    return c->sev_features & feature;
+}
 
 static inline void cpu_raise_ud(struct cpu *c)
 {

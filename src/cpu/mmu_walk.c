@@ -6,6 +6,7 @@
  * ones.
  */
 #include "cpu/mmu.h"
+#include "abi/vmsa.h"
 
 /* Physical addresses have 48 bits; bits 51:48 of an entry are reserved, but for the C-bit where it
  * has a meaning. */
@@ -29,9 +30,10 @@ static const struct table_format pae_format    = {3, 8, {{30, 2}, {21, 9}, {12, 
 static const struct table_format legacy_format = {2, 4, {{22, 10}, {12, 10}}};
 // clang-format on
 
+/* With vTOM the C-bit is a reserved bit like others [cpu 5.7]. */
 static u64 c_mask(const struct cpu *c)
 {
-    return c->sev ? BIT(c->c_bit) : 0;
+    return c->sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(c->c_bit) : 0;
 }
 
 static memory_key table_key(const struct cpu *c)
@@ -302,7 +304,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
         if (leaf_at(c, format, n, entry)) {
             w->page_shift = level->shift;
             w->global = entry & PTE_G && c->cr4 & CR4_PGE;
-            w->shared = c->sev && format != &legacy_format && !(entry & BIT(c->c_bit));
+            w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(c->c_bit));
             w->gpa = leaf_address(c, format, entry, linear, level->shift);
             return true;
         }
@@ -354,7 +356,8 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
         return false;
     /* Fetches are private whatever the leaf says [cpu 5.1]; paging off and non-PAE never set
      * `shared`. */
-    bool private = c->sev && (access.fetch || !w.shared);
+    bool above_vtom = sev_feature(c, SEV_FEATURE_VTOM) && w.gpa >= c->virtual_tom;
+    bool private = c->sev && (access.fetch || !(w.shared || above_vtom));
     const struct nested_access nested = {.write = access.write,
                                          .fetch = access.fetch,
                                          .user = access.context == TLB_USER,

@@ -15,6 +15,7 @@ struct msr_row {
     u16 field; /* offset of a u64 in struct cpu; 0: none, reads as zero, writes are dropped */
     bool canonical, read_only, host_only, es_only;
     u64 reserved; /* bits that must be zero */
+    u64 feature;  /* SEV_FEATURE_... that the guest must have for it */
     msr_read_fn *read;
     msr_write_fn *write;
 };
@@ -22,7 +23,7 @@ struct msr_row {
 static u64 read_tsc(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->in_guest ? cpu_time(c) + c->tsc_offset : c->clock->now;
+    return c->in_guest ? cpu_guest_tsc(c) : c->clock->now;
 }
 
 /* The one machine clock is not set by anybody. */
@@ -62,6 +63,21 @@ static u64 read_sev_status(struct cpu *c, u32 msr)
         return 0;
     return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0) |
            c->sev_features << SEV_STATUS_FEATURES_SHIFT;
+}
+
+/* In MHz. */
+static u64 read_guest_tsc_freq(struct cpu *c, u32 msr)
+{
+    (void)msr;
+    return c->tsc_scale * 1000 >> 32;
+}
+
+static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    c->virtual_tom = value;
+    mmu_flush(c, true);
+    return true;
 }
 
 static u64 read_efer(struct cpu *c, u32 msr)
@@ -196,6 +212,9 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_VM_HSAVE_PA), .field = FIELD(vm_hsave_pa), .write = write_hsave, .host_only = true},
     {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
+    {MSR(MSR_GUEST_TSC_FREQ), .read = read_guest_tsc_freq, .read_only = true, .feature = SEV_FEATURE_SECURE_TSC},
+    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(virtual_tom), .write = write_virtual_tom,
+     .reserved = ~(BITS(~0ull, 51, 21) << 21), .feature = SEV_FEATURE_VTOM},
     {MSR(MSR_RMP_BASE), .field = FIELD(rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
     {MSR(MSR_RMP_END), .field = FIELD(rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
 };
@@ -207,7 +226,8 @@ static const struct msr_row *find(const struct cpu *c, u32 msr)
         const struct msr_row *row = &msr_table[i];
         if (msr < row->first || msr > row->last)
             continue;
-        bool hidden = (row->host_only && c->in_guest) || (row->es_only && !c->es);
+        bool hidden = (row->host_only && c->in_guest) || (row->es_only && !c->es) ||
+                      (row->feature && !(c->in_guest && sev_feature(c, row->feature)));
         return hidden ? NULL : row;
     }
     return NULL;
@@ -253,6 +273,9 @@ static s64 map_bit(u32 msr)
 
 static void intercept_msr(struct cpu *c, u32 msr, bool write)
 {
+    /* Who injects by the VMSA keeps its interrupt controller from the host [cpu 6.8]. */
+    if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION) && msr - MSR_X2APIC < 0x100)
+        cpu_exit(c, EXIT_MSR, write, 0);
     if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->sev) ||
         (msr == MSR_GHCB && c->es))
         return;

@@ -50,21 +50,27 @@ static bool long_mode_valid(const struct vmcb_save *s)
     return s->cr4 & CR4_PAE && s->cr0 & CR0_PE && !both;
 }
 
-/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
-static bool event_valid(const struct vmcb_control *k)
+bool vmsa_event_valid(u64 event)
 {
-    u64 event = k->event_inject;
     if (!(event & EVENT_VALID))
         return true;
     u32 type = (u32)BITS(event, 10, 8);
     u8 vector = (u8)event;
-    if (k->np_control & NP_SEV_ES &&
-        (type == EVENT_SOFTWARE ||
-         (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF))))
-        return false;
-    bool known = type == EVENT_INTR || type == EVENT_NMI || type == EVENT_EXCEPTION ||
-                 type == EVENT_SOFTWARE;
-    return known && !(type == EVENT_EXCEPTION && (vector > 31 || vector == VECTOR_NMI));
+    if (type == EVENT_EXCEPTION)
+        return vector <= 31 && vector != VECTOR_NMI && vector != VECTOR_BP && vector != VECTOR_OF;
+    return type == EVENT_INTR || type == EVENT_NMI;
+}
+
+/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
+static bool event_valid(const struct vmcb_control *k)
+{
+    u64 event = k->event_inject;
+    u32 type = (u32)BITS(event, 10, 8);
+    if (!(event & EVENT_VALID) || vmsa_event_valid(event))
+        return true;
+    return !(k->np_control & NP_SEV_ES) &&
+           (type == EVENT_SOFTWARE ||
+            (type == EVENT_EXCEPTION && ((u8)event == VECTOR_BP || (u8)event == VECTOR_OF)));
 }
 
 /* Why a SEV guest may not run here; NULL if it may. */
@@ -361,29 +367,49 @@ static void vmrun_plain(struct cpu *c, struct vmcb *v, u64 deadline_ns)
     load_host(c);
 }
 
-/* Of a SEV-ES guest: all state is in the VMSA, which begins like the VMCB's save area. */
+static void run_es(struct cpu *c, struct vmcb_control *k, struct vmsa *vmsa, struct vmcb_save *save,
+                   u64 deadline_ns)
+{
+    struct vmcb_control inside = *k;
+    u64 host_dr[4];
+    vmsa_identify(c, vmsa);
+    load_rest(c, save);
+    vmsa_load(c, vmsa);
+    features_enter(vmsa, &inside);
+    features_load_time(c, vmsa, &inside);
+    features_load_debug(c, vmsa, host_dr);
+    run_until_exit(c, &inside, save, deadline_ns);
+    save_rest(c, save);
+    memcpy(vmsa, save, VMSA_COMMON_SIZE);
+    vmsa_save(c, vmsa);
+    features_save_debug(c, vmsa, host_dr);
+    inside.tsc_offset = k->tsc_offset;
+    features_leave(c, vmsa, &inside, k);
+    features_mask(c, vmsa);
+    *k = inside;
+    vmsa_close(c, k, vmsa);
+    load_host(c);
+}
+
+/* Of a SEV-ES or SNP guest: all state is in the VMSA, which begins like the VMCB's save area. */
 static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
 {
     struct vmsa vmsa;
     struct vmcb_save save = {0};
     const char *why = vmsa_open(c, k, &vmsa);
     if (!why) {
+        features_unmask(&vmsa);
         memcpy(&save, &vmsa, VMSA_COMMON_SIZE);
         why = state_refusal(c, k, &save);
     }
     if (why) {
         refuse(c, k, why);
-        return;
+    } else if (features_busy(&vmsa)) {
+        refuse(c, k, "VINTR_CTRL.BUSY");
+        k->exit_code = EXIT_BUSY;
+    } else {
+        run_es(c, k, &vmsa, &save, deadline_ns);
     }
-    vmsa_identify(c, &vmsa);
-    load_rest(c, &save);
-    vmsa_load(c, &vmsa);
-    run_until_exit(c, k, &save, deadline_ns);
-    save_rest(c, &save);
-    memcpy(&vmsa, &save, VMSA_COMMON_SIZE);
-    vmsa_save(c, &vmsa);
-    vmsa_close(c, k, &vmsa);
-    load_host(c);
 }
 
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)

@@ -392,7 +392,7 @@ void exec_rdtsc(struct cpu *c, const struct insn *in)
     (void)in;
     check_tsd(c);
     intercept(c, 3, INTERCEPT3_RDTSC, EXIT_RDTSC);
-    write_edx_eax(c, cpu_time(c) + c->tsc_offset);
+    write_edx_eax(c, cpu_guest_tsc(c));
 }
 
 void exec_rdtscp(struct cpu *c, const struct insn *in)
@@ -400,7 +400,7 @@ void exec_rdtscp(struct cpu *c, const struct insn *in)
     (void)in;
     check_tsd(c);
     intercept(c, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP);
-    write_edx_eax(c, cpu_time(c) + c->tsc_offset);
+    write_edx_eax(c, cpu_guest_tsc(c));
     c->r[RCX] = (u32)c->tsc_aux;
 }
 

@@ -66,48 +66,6 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
 
 /* --- The page --------------------------------------------------------------------------------- */
 
-/* What an SNP guest's VMSA must be by the RMP, which is all that protects it [cpu 4.5]. */
-static const char *snp_refusal(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)
-{
-    struct rmp_entry e;
-    if (!(c->syscfg & SYSCFG_SNP_EN) || !rmp_enabled(c->memory))
-        return "SEV_FEATURES: SNP, but the platform has not initialised it";
-    if (!rmp_get(c->memory, k->vmsa, &e) || !e.assigned || e.asid != k->asid)
-        return "VMSA page: by the RMP not this guest's";
-    if (e.immutable || !e.validated || !e.vmsa || e.large)
-        return "VMSA page: by the RMP no validated 4 KiB page with the VMSA attribute";
-    if (s->vmpl >= RMP_VMPLS)
-        return "VMSA: there is no such VMPL";
-    return NULL;
-}
-
-/* Features that work here; every other is refused [cpu 2.2]. */
-#define FEATURES SEV_FEATURE_SNP
-
-static const char *features_refusal(const struct vmcb_control *k, const struct vmsa *s)
-{
-    u64 features = s->sev_features;
-    (void)k;
-    if (features & ~(u64)FEATURES)
-        return "SEV_FEATURES: a feature that is not supported";
-    if (features & ~(u64)SEV_FEATURE_SNP && !(features & SEV_FEATURE_SNP))
-        return "SEV_FEATURES: a feature of SNP without SNP";
-    return NULL;
-}
-
-/* The VMPL and the features that decide what memory means to the guest. */
-void vmsa_identify(struct cpu *c, const struct vmsa *s)
-{
-    static const struct vmsa none;
-    s = s ? s : &none;
-    c->retranslate |= c->vmpl != s->vmpl || c->sev_features != s->sev_features ||
-                      c->virtual_tom != s->virtual_tom;
-    c->snp = s->sev_features & SEV_FEATURE_SNP;
-    c->vmpl = c->snp ? s->vmpl : 0;
-    c->sev_features = s->sev_features;
-    c->virtual_tom = s->virtual_tom;
-}
-
 const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *s)
 {
     memory_key key = (memory_key)k->asid;
@@ -119,8 +77,7 @@ const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *
         return "VMSA page: not the hypervisor's, and SEV_FEATURES without SNP";
     if (!snp && !memory_vmsa_intact(c->memory, k->vmsa, key))
         return "VMSA integrity: never launched, or changed since the last exit";
-    const char *why = snp ? snp_refusal(c, k, s) : NULL;
-    return why ? why : features_refusal(k, s);
+    return features_refusal(c, k, s);
 }
 
 void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)

@@ -17,8 +17,8 @@ _Static_assert(offsetof(struct vmsa, tr) == offsetof(struct vmcb_save, tr) &&
 
 /* Reads the VMSA that the VMCB names. Why it may not be run; NULL if it may. */
 const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *s);
-/* Before the load: whose the core becomes; NULL: a guest without a VMSA. */
-void vmsa_identify(struct cpu *c, const struct vmsa *s);
+/* EVENTINJ as the host of a SEV-ES guest may have it [cpu 3.6]. */
+bool vmsa_event_valid(u64 event);
 /* What a VMSA has and a VMCB's save area has not. */
 void vmsa_load(struct cpu *c, const struct vmsa *s);
 void vmsa_save(struct cpu *c, struct vmsa *s);
@@ -26,6 +26,26 @@ void vmsa_save(struct cpu *c, struct vmsa *s);
 void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s);
 /* The host finds nothing of the guest in the core. */
 void vmsa_forget(struct cpu *c);
+
+/* --- SEV_FEATURES (sev_features.c) ------------------------------------------------------------ */
+
+/* Before the load: whose the core becomes; NULL: a guest without a VMSA. */
+void vmsa_identify(struct cpu *c, const struct vmsa *s);
+/* Why these features, or what they ask for, are refused; NULL if they are not. */
+const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s);
+bool features_busy(const struct vmsa *s); /* VMRUN exits with EXIT_BUSY */
+/* The controls as they are for the guest, and back into VMSA and VMCB; `before`: as the host left them. */
+void features_enter(const struct vmsa *s, struct vmcb_control *k);
+void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
+                    const struct vmcb_control *before);
+void features_load_debug(struct cpu *c, const struct vmsa *s, u64 host[4]);
+void features_save_debug(struct cpu *c, struct vmsa *s, const u64 host[4]);
+void features_load_time(struct cpu *c, const struct vmsa *s, struct vmcb_control *k);
+/* VMSA register protection: of the page read by VMRUN, and of the page to write. */
+void features_unmask(struct vmsa *s);
+void features_mask(const struct cpu *c, struct vmsa *s);
+
+/* --- Exits ------------------------------------------------------------------------------------ */
 
 /* The host sees this exit; the others become #VC in the guest [cpu 6.1]. */
 bool exit_automatic(u64 code, u64 info_1);

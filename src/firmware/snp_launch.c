@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SNP_LAUNCH_START, _UPDATE and _FINISH: policy, measured pages, ID block [snp 5]. */
+#include "abi/vmsa.h"
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -155,6 +156,7 @@ static void put_secrets(struct call *c, u64 spa)
     };
     memcpy(s.gosvw, g->id.gosvw, sizeof s.gosvw);
     memcpy(s.vmpck, g->id.vmpck, sizeof s.vmpck);
+    memcpy(s.vmsa_tweak_bitmap, vmsa_protected, sizeof s.vmsa_tweak_bitmap);
     memory_write(c->fw->memory, spa, (memory_key)g->asid, &s, sizeof s);
     crypto_wipe(&s, sizeof s);
 }
@@ -178,6 +180,16 @@ static enum sev_status put_cpuid(struct call *c, u64 spa)
     return SEV_STATUS_SUCCESS;
 }
 
+/* Behind the measurement: what SecureTSC runs by is the platform's to say. */
+static void put_tsc_scale(struct call *c, u64 spa)
+{
+    memory_key key = (memory_key)c->context.asid;
+    u64 features = 0, scale = snp_tsc_scale(&c->context);
+    memory_read(c->fw->memory, spa + offsetof(struct vmsa, sev_features), key, &features, 8);
+    if (features & SEV_FEATURE_SECURE_TSC)
+        memory_write(c->fw->memory, spa + offsetof(struct vmsa, guest_tsc_scale), key, &scale, 8);
+}
+
 /* Puts the page's contents under the guest's key; CONTENTS of its record into `contents`. */
 static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents[SNP_DIGEST_SIZE])
 {
@@ -189,6 +201,8 @@ static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents
     case SNP_PAGE_NORMAL:
     case SNP_PAGE_VMSA:
         memory_launch(fw->memory, spa, PAGE_SIZE, asid, hash_page, contents);
+        if (type == SNP_PAGE_VMSA)
+            put_tsc_scale(c, spa);
         break;
     case SNP_PAGE_UNMEASURED:
         memory_launch(fw->memory, spa, PAGE_SIZE, asid, hash_nothing, NULL);

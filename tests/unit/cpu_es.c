@@ -631,7 +631,9 @@ static void vmrun_refuses_features_that_do_not_work_here(void **state)
         struct es e = es_create();
         e.s.sev_features = BIT(bit);
         es_launch(&e);
-        assert_int_equal(es_run(&e), EXIT_INVALID);
+        guest_write(e.g, e.s.rip, "\xf4", 1);
+        bool works = BIT(bit) == SEV_FEATURE_DEBUG_VIRT;
+        assert_int_equal(es_run(&e), works ? EXIT_HLT : EXIT_INVALID);
         guest_destroy(e.g);
     }
 }

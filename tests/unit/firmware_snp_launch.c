@@ -104,6 +104,7 @@ static void a_launched_page_holds_what_its_type_says(void **state)
     (void)state;
     u8 data[PAGE_SIZE], out[PAGE_SIZE], zeros[PAGE_SIZE] = {0};
     memset(data, 0x77, sizeof data);
+    store_le64(data + 0x3b0, 1); /* SEV_FEATURES */
     struct rig r;
     snp_rig_create(&r, "milan");
     snp_to_launch(&r, RIG_POLICY);
@@ -120,6 +121,23 @@ static void a_launched_page_holds_what_its_type_says(void **state)
         assert_int_equal(e.permissions[0], 0xf);
         assert_int_equal(e.permissions[1], 0);
     }
+    rig_destroy(&r);
+}
+
+/* GUEST_TSC_SCALE, at 2f0, is 8.32 fixed point of the frequency the launch asked for [cpu 4.1]. */
+static void a_vmsa_with_secure_tsc_gets_its_scale(void **state)
+{
+    (void)state;
+    u8 data[PAGE_SIZE] = {0}, out[PAGE_SIZE];
+    store_le64(data + 0x3b0, BIT(0) | BIT(9)); /* SNP, SecureTSC */
+    struct rig r;
+    snp_rig_create(&r, "milan");
+    snp_to_launch(&r, RIG_POLICY);
+    rig_put(&r, AT_PAGE, data, sizeof data);
+    assert_status(launch_at(&r, SNP_PAGE_VMSA, 0xfffffffff000), SUCCESS);
+    assert_true(memory_peek(r.memory, AT_PAGE, SNP_ASID, out, sizeof out));
+    store_le64(data + 0x2f0, 1ull << 32);
+    assert_memory_equal(out, data, sizeof out);
     rig_destroy(&r);
 }
 
@@ -141,6 +159,7 @@ static void the_secrets_page_is_the_specifications(void **state)
     assert_memory_equal(s.gosvw, in.gosvw, 16);
     assert_memory_equal(s.vmpck, snp_look(&r, AT_GCTX).id.vmpck, sizeof s.vmpck);
     assert_memory_not_equal(s.vmpck[0], s.vmpck[1], 32);
+    assert_memory_equal(s.vmsa_tweak_bitmap + 5, "\x80\x00\x88", 3); /* RIP, RSP, RAX [cpu 6.9] */
     assert_true(all_zero(s.guest_area_0a0, sizeof s.guest_area_0a0));
     assert_true(all_zero(s.guest_area_140, sizeof s.guest_area_140));
     rig_destroy(&r);
@@ -539,6 +558,7 @@ int main(void)
         cmocka_unit_test(smt_must_be_allowed_where_it_is_on),
         cmocka_unit_test(the_digest_is_that_of_the_public_calculators),
         cmocka_unit_test(a_launched_page_holds_what_its_type_says),
+        cmocka_unit_test(a_vmsa_with_secure_tsc_gets_its_scale),
         cmocka_unit_test(the_secrets_page_is_the_specifications),
         cmocka_unit_test(vmpl_permissions_are_measured_and_set),
         cmocka_unit_test(a_large_page_is_measured_as_512_small_ones),
