@@ -93,29 +93,49 @@ static char outcome(struct snp *p, char kind)
     return vc ? '4' : '?';
 }
 
+/* One guest for all of a table's accesses: what one leaves behind is undone before the next. */
+static struct snp table_guest;
+static struct vmsa table_start;
+
+static int table_setup(void **state)
+{
+    (void)state;
+    table_guest = snp_create();
+    table_start = table_guest.s;
+    return 0;
+}
+
+static int table_teardown(void **state)
+{
+    (void)state;
+    snp_destroy(&table_guest);
+    return 0;
+}
+
 static char try_access(u32 vmpl, char kind, const struct rmp_entry *e, bool warm)
 {
-    struct snp p = snp_create();
-    prepare(&p, kind);
-    p.s.vmpl = (u8)vmpl;
+    struct snp *p = &table_guest;
+    struct rmp_entry open = snp_page(PAGE, false);
+    snp_assign(p, PAGE, &open);
+    p->s = table_start;
+    p->s.vmpl = (u8)vmpl;
+    p->g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    prepare(p, kind);
+    struct vmsa start = p->s;
     if (warm) { /* the page is in the TLB when the entry changes */
-        struct vmsa start = p.s;
-        struct rmp_entry open =
-            kind == 'r' || kind == 'w' ? (struct rmp_entry){.asid = 0} : snp_page(PAGE, false);
-        snp_assign(&p, PAGE, &open);
-        snp_run(&p);
-        assert_int_equal(outcome(&p, kind), '.');
-        p.s = start;
+        open.assigned = kind != 'r' && kind != 'w';
+        snp_assign(p, PAGE, &open);
+        snp_run(p);
+        assert_int_equal(outcome(p, kind), '.');
+        p->s = start;
         if (kind == 'D') /* it has set its bits: they are to be set again */
-            aim_at_table(&p, false);
+            aim_at_table(p, false);
         if (kind == 'T' || kind == 'D') /* the leaf's translation outlives its table */
-            p.g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+            p->g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
     }
-    snp_assign(&p, PAGE, e);
-    snp_run(&p);
-    char what = outcome(&p, kind);
-    snp_destroy(&p);
-    return what;
+    snp_assign(p, PAGE, e);
+    snp_run(p);
+    return outcome(p, kind);
 }
 
 static void check_row(u32 row, u32 vmpl, const char *kinds, const char *expected,
@@ -410,9 +430,10 @@ static void a_core_that_changes_its_vmpl_forgets_the_old_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(state_of_the_page_by_kind_of_access),
-        cmocka_unit_test(permissions_by_vmpl),
-        cmocka_unit_test(checks_come_in_their_order),
+        cmocka_unit_test_setup_teardown(state_of_the_page_by_kind_of_access, table_setup,
+                                        table_teardown),
+        cmocka_unit_test_setup_teardown(permissions_by_vmpl, table_setup, table_teardown),
+        cmocka_unit_test_setup_teardown(checks_come_in_their_order, table_setup, table_teardown),
         cmocka_unit_test(sizes_of_page_and_entry_are_compared),
         cmocka_unit_test(nested_permissions_come_before_the_rmp),
         cmocka_unit_test(guests_without_snp_write_only_the_hypervisors_pages),
