@@ -147,7 +147,7 @@ static void print_help(FILE *out)
           "  --state DIR        where the platform is kept ($SOFTSEV_STATE, or\n"
           "                     ~/.local/state/softsev)\n"
           "  --seed TEXT        all randomness from it: the same platform on every computer\n"
-          "  --profile NAME     part and firmware (`softsev profiles`); kept for the next time\n"
+          "  --profile NAME     part and firmware (`softsev profiles`); kept for later\n"
           "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
           "                     vm,owner,device\n"
           "  --trace-file FILE  ... into a file instead of standard error\n"
