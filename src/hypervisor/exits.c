@@ -392,7 +392,11 @@ void exits_handle(struct vcpu *c)
     const struct exit_row *row = exit_row(c, code);
     if (!row) {
         c->vm->exits[KIND_OTHER]++;
-        if (code == EXIT_INVALID)
+        if (code == EXIT_INVALID && c->created)
+            vm_end(c->vm, VM_CRASHED,
+                   "VMRUN refused processor %u with the registers that the guest made for it",
+                   c->index);
+        else if (code == EXIT_INVALID)
             vm_end(c->vm, VM_CRASHED, "VMRUN refused the state of the guest (INVALID)");
         else
             vm_end(c->vm, VM_CRASHED, "exit %#llx that nobody asked for", (unsigned long long)code);

@@ -312,6 +312,14 @@ static enum ghcb_error do_apic_ids(struct request *r)
     return error;
 }
 
+static enum ghcb_error do_ap_creation(struct request *r)
+{
+    u64 info = r->page.exit_info_1;
+    if (GHCB_AP_OPERATION(info) != GHCB_AP_DESTROY && !load(r, BIT(RAX)))
+        return GHCB_ERROR_MISSING_INPUT;
+    return startup_create(r->vm, info, r->page.exit_info_2, vcpu_get(r->cpu, RAX));
+}
+
 static enum ghcb_error do_terminate(struct request *r)
 {
     u64 info = r->page.exit_info_1;
@@ -368,6 +376,7 @@ static const struct row snp_rows[] = {
     {GHCB_EVENT_GUEST_REQUEST,          VMGEXIT_GUEST_REQUEST, 0,               0,      do_guest_request},
     {GHCB_EVENT_EXTENDED_GUEST_REQUEST, VMGEXIT_GUEST_REQUEST, R(RAX) | R(RBX), R(RBX), do_extended_guest_request},
     {GHCB_EVENT_APIC_IDS,               VMGEXIT_OTHER,         R(RAX),          R(RAX), do_apic_ids},
+    {GHCB_EVENT_AP_CREATION,            VMGEXIT_AP_CREATION,   0,               0,      do_ap_creation},
     {GHCB_EVENT_RUN_VMPL,               VMGEXIT_OTHER,         0,               0,      do_run_vmpl},
 };
 
@@ -377,6 +386,7 @@ static const char *const kind_names[VMGEXIT_KINDS] = {
     [VMGEXIT_TIME] = "time",                 [VMGEXIT_DR7] = "dr7",     [VMGEXIT_NMI_COMPLETE] = "nmi_complete",
     [VMGEXIT_JUMP_TABLE] = "jump_table",     [VMGEXIT_OTHER] = "other", [VMGEXIT_REFUSED] = "refused",
     [VMGEXIT_PAGE_STATE] = "page_state",     [VMGEXIT_GUEST_REQUEST] = "guest_request",
+    [VMGEXIT_AP_CREATION] = "ap_creation",
 };
 // clang-format on
 

@@ -164,7 +164,7 @@ enum ghcb_error ghcb_extended_guest_request(struct vcpu *c, u64 request_gpa, u64
 
 u64 ghcb_features(const struct vm *vm)
 {
-    return vm_is_snp(vm) ? GHCB_FEATURE_SNP | GHCB_FEATURE_APIC_IDS : 0;
+    return vm_is_snp(vm) ? GHCB_FEATURE_SNP | GHCB_FEATURE_AP_CREATION | GHCB_FEATURE_APIC_IDS : 0;
 }
 
 /* --- APIC IDs ---------------------------------------------------------------------------------------- */

@@ -92,6 +92,8 @@ struct vcpu {
     bool waiting;  /* for another processor to start it */
     bool init;     /* INIT has come, and is not carried out yet */
     u32 startup;   /* STARTUP has come: its vector, with bit 8 set */
+    u64 created;   /* SNP: SPA of the VMSA that the guest made for it, or 0 */
+    u8 creation;   /* ... and what is still to be done about it: enum startup_creation */
     u64 hold;      /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
     u64 exception; /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
@@ -222,6 +224,8 @@ void startup_init(struct vcpu *c);     /* INIT and STARTUP from a local APIC */
 void startup_vector(struct vcpu *c, u8 vector);
 void startup_progress(struct vcpu *c);           /* carries out what has come */
 void startup_hold(struct vcpu *c, u64 ghcb_gpa); /* AP reset hold; 0: by the MSR protocol */
+/* SNP: AP creation with the VMSA at `gpa` [cpu 7.5]; what SW_EXITINFO1 says. */
+enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features);
 
 /* --- exits.c, and what it leans on ------------------------------------------------------------ */
 
@@ -268,6 +272,7 @@ enum vmgexit_kind {
     VMGEXIT_JUMP_TABLE,
     VMGEXIT_PAGE_STATE,
     VMGEXIT_GUEST_REQUEST,
+    VMGEXIT_AP_CREATION,
     VMGEXIT_OTHER,
     VMGEXIT_REFUSED, /* answered as malformed */
     VMGEXIT_KINDS

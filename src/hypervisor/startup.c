@@ -3,7 +3,8 @@
  * How processors but the first one start [APM2 16.5; cpu 7.8]. Of a plain or SEV guest: INIT puts one into
  * the state after reset and lets it wait, the first STARTUP after that makes it begin in real mode at
  * vector << 12. The registers of a SEV-ES guest are not ours to reset: its processors hold themselves by
- * VMGEXIT, and STARTUP is the answer to that.
+ * VMGEXIT, and STARTUP is the answer to that. Processors of an SNP guest begin with registers that the guest
+ * made itself: AP creation [cpu 7.5].
  */
 #include "hypervisor/internal.h"
 
@@ -120,15 +121,82 @@ static void release(struct vcpu *c)
                 c->vm->config.name, c->index);
 }
 
+/* --- AP creation of SNP guests [cpu 7.5] -------------------------------------------------------- */
+
+enum startup_creation { CREATION_DONE, CREATION_NOW, CREATION_AT_INIT, CREATION_UNDONE };
+
+/* Whether the page is a VMSA of this guest the RMP knows, and VMRUN asks it. That 2 MiB boundaries are refused is
+ * what guests expect: processors had an erratum there. */
+static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)
+{
+    u64 left, spa = vm_spa(vm, gpa, &left);
+    const struct image_plan *plan = vm->config.plan;
+    bool good = !(gpa & PAGE_MASK) && gpa % CHUNK_SIZE && spa != FRAME_NONE &&
+                !vm_is_shared(vm, gpa) && plan->vmsa_count &&
+                features == plan->vmsas[0]->sev_features;
+    return good ? spa : 0;
+}
+
+enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features)
+{
+    u32 operation = GHCB_AP_OPERATION(info), id = GHCB_AP_APIC_ID(info);
+    if (operation > GHCB_AP_DESTROY || GHCB_AP_VMPL(info) || id >= vm->cpu_count)
+        return GHCB_ERROR_INPUT;
+    struct vcpu *c = &vm->cpus[id];
+    u64 spa = operation == GHCB_AP_DESTROY ? 0 : created_vmsa(vm, gpa, features);
+    if (operation != GHCB_AP_DESTROY && !spa)
+        return GHCB_ERROR_INPUT;
+    c->created = spa;
+    c->creation = operation == GHCB_AP_DESTROY  ? CREATION_UNDONE
+                  : operation == GHCB_AP_CREATE ? CREATION_NOW
+                                                : CREATION_AT_INIT;
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "AP_CREATION", "vm=%s cpu=%u %s gpa=%#llx",
+                vm->config.name, id,
+                operation == GHCB_AP_DESTROY  ? "destroy"
+                : operation == GHCB_AP_CREATE ? "now"
+                                              : "at INIT",
+                (unsigned long long)gpa);
+    return 0;
+}
+
+/* With other registers it is another processor: nothing of before comes to it. */
+static void exchange_vmsa(struct vcpu *c)
+{
+    struct vmcb_control *control = &c->vmcb.control;
+    control->vmsa = c->created;
+    host_write(c->vm->hv->host, c->vmcb_spa + offsetof(struct vmcb_control, vmsa), &control->vmsa,
+               sizeof control->vmsa);
+    control->tlb_control = TLB_FLUSH_ASID;
+    control->interrupt_shadow = control->exit_int_info = 0;
+    c->exception = c->hold = 0;
+    c->nmi = c->nmi_blocked = c->halted = c->ghcb_registered = false;
+    control->ghcb_gpa = ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+    memset(&c->vmcb.save, 0, sizeof c->vmcb.save);
+    c->vmcb.save.dr7 = 0x400;
+    c->waiting = c->creation != CREATION_NOW;
+    c->creation = CREATION_DONE;
+    vcpu_check_alive(c, ": every processor was destroyed, or waits for another to start it");
+}
+
+/* Only registers that were launched, or made by the guest, can be run. */
+static bool has_registers(const struct vcpu *c)
+{
+    return !vm_is_snp(c->vm) || c->created ||
+           (c->index < c->vm->config.plan->vmsa_count && c->vmcb.control.vmsa);
+}
+
 void startup_progress(struct vcpu *c)
 {
+    if (c->creation == CREATION_NOW || c->creation == CREATION_UNDONE ||
+        (c->creation == CREATION_AT_INIT && c->init))
+        exchange_vmsa(c);
     if (c->init)
         init(c);
     if (!c->startup)
         return;
     if (c->hold)
         release(c);
-    else if (c->waiting)
+    else if (c->waiting && has_registers(c))
         begin(c);
     c->startup = 0;
 }

@@ -248,7 +248,7 @@ static bool nmi_pending(const struct vcpu *c)
 
 bool vcpu_can_run(struct vcpu *c)
 {
-    if (c->init || c->startup)
+    if (c->init || c->startup || c->creation)
         startup_progress(c);
     if (c->waiting || c->hold)
         return false;
@@ -262,7 +262,7 @@ bool vcpu_can_run(struct vcpu *c)
 static bool sleeps_for_good(const struct vcpu *c)
 {
     bool asleep = c->waiting || c->hold || (c->halted && !(c->vmcb.save.rflags & RFLAGS_IF));
-    return asleep && !c->init && !c->startup && !nmi_pending(c);
+    return asleep && !c->init && !c->startup && !c->creation && !nmi_pending(c);
 }
 
 void vcpu_check_alive(struct vcpu *c, const char *what)

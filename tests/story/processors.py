@@ -115,11 +115,17 @@ def a_stock_kernel_starts_its_other_processors_by_the_jump_table(s):
     want(summary(events)["vms"][0]["vmgexits"]["jump_table"] > 0, "the kernel did not ask for the jump table")
 
 
+def a_stock_snp_kernel_creates_its_other_processors(s):
+    events, text = boots(s, "sev-snp", 2)
+    want("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP" in text, "the guest does not see SEV-SNP")
+    want(summary(events)["vms"][0]["vmgexits"]["ap_creation"] == 1, "the kernel did not create its second processor")
+
+
 @slow
 def stock_kernels_start_2_4_and_8_processors_in_every_mode(s):
-    for mode in ("none", "sev", "sev-es"):
+    for mode in ("none", "sev", "sev-es", "sev-snp"):
         for cpus in (2, 4, 8):
-            if (mode, cpus) != ("sev-es", 2):
+            if cpus > 2 or mode in ("none", "sev"):
                 boots(s, mode, cpus)
 
 
@@ -176,6 +182,7 @@ def numbers_of_processors_that_cannot_be_are_refused(s):
 if __name__ == "__main__":
     tell(
         a_stock_kernel_starts_its_other_processors_by_the_jump_table,
+        a_stock_snp_kernel_creates_its_other_processors,
         stock_kernels_start_2_4_and_8_processors_in_every_mode,
         two_boots_of_four_processors_are_equal_to_the_byte,
         guests_of_several_processors_share_a_machine,

@@ -322,7 +322,7 @@ static void broken_lists_are_refused(void **state)
 static void features_are_told(void **state)
 {
     struct bench *b = *state;
-    u64 features = GHCB_FEATURE_SNP | GHCB_FEATURE_APIC_IDS;
+    u64 features = GHCB_FEATURE_SNP | GHCB_FEATURE_AP_CREATION | GHCB_FEATURE_APIC_IDS;
     assert_int_equal(msr_protocol(b, GHCB_MSR_FEATURES_REQUEST) & (features << 12 | 0xfff),
                      features << 12 | GHCB_MSR_FEATURES);
     ask(b, GHCB_EVENT_FEATURES, 0, 0);
@@ -490,6 +490,115 @@ static void a_shared_write_to_a_private_page_ends_the_guest(void **state)
     assert_non_null(strstr(end_of(b), "0x400000 as shared memory, which is private"));
 }
 
+/* --- AP creation ---------------------------------------------------------------------------------------- */
+
+#define VMSA_GPA (LARGE + PAGE_SIZE)
+
+static u64 create(struct bench *b, u64 info, u64 gpa, u64 features)
+{
+    ask(b, GHCB_EVENT_AP_CREATION, info, gpa);
+    SET(b, rax, features);
+    return send(b);
+}
+
+static void send_icr(struct bench *b, u32 low)
+{
+    lapic_write(&b->vm->cpus[0].lapic, 0x310, 1u << 24);
+    lapic_write(&b->vm->cpus[0].lapic, 0x300, low);
+}
+
+static u64 vmsa_of_second(struct bench *b)
+{
+    vcpu_run(&b->vm->cpus[1], b->host.now + 1000);
+    return b->host.seen.control.vmsa;
+}
+
+static void a_processor_begins_with_the_registers_that_the_guest_made(void **state)
+{
+    struct bench *b = *state;
+    struct vcpu *c = &b->vm->cpus[1];
+    u64 left, own = c->vmcb.control.vmsa;
+    send_icr(b, 0x4500);
+    send_icr(b, 0x4610);
+    assert_false(vcpu_can_run(c)); /* it has none yet */
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsa.sev_features),
+                     GHCB_OK);
+    assert_true(vcpu_can_run(c));
+    assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA, &left));
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_DESTROY, 0, 0), GHCB_OK);
+    send_icr(b, 0x4610);
+    assert_false(vcpu_can_run(c));
+    assert_int_not_equal(c->vmcb.control.vmsa, own);
+    assert_int_equal(
+        create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA + PAGE_SIZE, b->vmsa.sev_features),
+        GHCB_OK);
+    assert_true(vcpu_can_run(c));
+    assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA + PAGE_SIZE, &left));
+}
+
+static void creation_at_init_waits_for_init_and_startup(void **state)
+{
+    struct bench *b = *state;
+    struct vcpu *c = &b->vm->cpus[1];
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE_ON_INIT, VMSA_GPA, b->vmsa.sev_features),
+                     GHCB_OK);
+    assert_false(vcpu_can_run(c));
+    send_icr(b, 0x4500);
+    assert_false(vcpu_can_run(c));
+    send_icr(b, 0x4610);
+    assert_true(vcpu_can_run(c));
+    u64 left;
+    assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA, &left));
+}
+
+static void processors_that_cannot_be_created_are_refused(void **state)
+{
+    struct bench *b = *state;
+    u64 features = b->vmsa.sev_features, second = 1ull << 32 | GHCB_AP_CREATE;
+    const struct {
+        u64 info, gpa, features;
+    } rows[] = {
+        {2ull << 32 | GHCB_AP_CREATE, VMSA_GPA, features}, /* no such processor */
+        {second + 2, VMSA_GPA, features},                  /* nor operation */
+        {second | 1u << 16, VMSA_GPA, features},           /* nor VMPL */
+        {second, VMSA_GPA + 16, features},
+        {second, LARGE, features}, /* at a boundary of 2 MiB */
+        {second, GIB(9) + PAGE_SIZE, features},
+        {second, REQUEST, features},           /* shared */
+        {second, VMSA_GPA, features ^ BIT(3)}, /* other features than the first processor's */
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(create(b, rows[i].info, rows[i].gpa, rows[i].features), GHCB_MALFORMED);
+        assert_int_equal(b->page.exit_info_2, GHCB_ERROR_INPUT);
+        assert_false(vcpu_can_run(&b->vm->cpus[1]));
+    }
+    ask(b, GHCB_EVENT_AP_CREATION, second, VMSA_GPA); /* without RAX */
+    assert_int_equal(send(b), GHCB_MALFORMED);
+    assert_int_equal(b->page.exit_info_2, GHCB_ERROR_MISSING_INPUT);
+}
+
+static void registers_that_vmrun_refuses_are_named_as_the_guests(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsa.sev_features),
+                     GHCB_OK);
+    assert_true(vcpu_can_run(&b->vm->cpus[1]));
+    b->next.control.exit_code = EXIT_INVALID;
+    b->host.guest = guest_exits;
+    vcpu_run(&b->vm->cpus[1], b->host.now + 1000);
+    b->host.guest = NULL;
+    assert_string_equal(end_of(b),
+                        "VMRUN refused processor 1 with the registers that the guest made for it");
+}
+
+static void a_guest_that_destroys_its_last_processor_ends(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(create(b, GHCB_AP_DESTROY, 0, 0), GHCB_OK);
+    assert_false(vcpu_can_run(&b->vm->cpus[0]));
+    assert_non_null(strstr(end_of(b), "halted for good: every processor was destroyed"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -513,6 +622,11 @@ int main(void)
         TEST(four_kilobytes_validated_out_of_two_megabytes_split_them),
         TEST(a_page_in_the_wrong_state_ends_the_guest),
         TEST(a_shared_write_to_a_private_page_ends_the_guest),
+        TEST(a_processor_begins_with_the_registers_that_the_guest_made),
+        TEST(creation_at_init_waits_for_init_and_startup),
+        TEST(processors_that_cannot_be_created_are_refused),
+        TEST(registers_that_vmrun_refuses_are_named_as_the_guests),
+        TEST(a_guest_that_destroys_its_last_processor_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
