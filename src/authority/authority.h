@@ -100,6 +100,15 @@ size_t authority_endorse(const struct authority *a, const struct authority_endor
 void authority_vlek_stick(const struct authority *a, const struct authority_product *product,
                           const char *csp_id, u8 stick[SNP_VLEK_STICK_SIZE]);
 
+/* The certificate of a chip's VCEK for a TCB, and of a provider's VLEK: keys derived (identity_vcek, identity_vlek) and
+ * endorsed. `product_name` as above. */
+size_t authority_vcek(const struct authority *a, const struct authority_product *product,
+                      const char *product_name, const u8 fuses[32], u64 tcb,
+                      const struct authority_terms *terms, void *out, size_t size);
+size_t authority_vlek(const struct authority *a, const struct authority_product *product,
+                      const char *csp_id, u64 tcb, const struct authority_terms *terms, void *out,
+                      size_t size);
+
 /* The product's revocation list, signed by its ARK; `revoked`: bit per enum authority_role. It says that the next
  * one comes at terms->not_after; 0: after two years. */
 size_t authority_crl(const struct authority *a, const struct authority_product *product,

@@ -334,6 +334,37 @@ void authority_vlek_stick(const struct authority *a, const struct authority_prod
                    stick, SNP_VLEK_STICK_SIZE);
 }
 
+size_t authority_vcek(const struct authority *a, const struct authority_product *product,
+                      const char *product_name, const u8 fuses[32], u64 tcb,
+                      const struct authority_terms *terms, void *out, size_t size)
+{
+    struct ec_private key;
+    u8 chip_id[64];
+    struct authority_endorsement what = {
+        .product = product, .product_name = product_name, .tcb = tcb, .chip_id = chip_id};
+    bool good = identity_chip_id(fuses, chip_id) && identity_vcek(fuses, tcb, &key);
+    if (good)
+        what.key = key.public;
+    crypto_wipe(&key, sizeof key);
+    return good ? authority_endorse(a, &what, terms, out, size) : 0;
+}
+
+size_t authority_vlek(const struct authority *a, const struct authority_product *product,
+                      const char *csp_id, u64 tcb, const struct authority_terms *terms, void *out,
+                      size_t size)
+{
+    struct ec_private key;
+    u8 stick[SNP_VLEK_STICK_SIZE];
+    struct authority_endorsement what = {.product = product, .tcb = tcb, .csp_id = csp_id};
+    authority_vlek_stick(a, product, csp_id, stick);
+    bool good = identity_vlek(stick, tcb, &key);
+    if (good)
+        what.key = key.public;
+    crypto_wipe(stick, sizeof stick);
+    crypto_wipe(&key, sizeof key);
+    return good ? authority_endorse(a, &what, terms, out, size) : 0;
+}
+
 /* --- Revocation --------------------------------------------------------------------------------------- */
 
 size_t authority_crl(const struct authority *a, const struct authority_product *product,

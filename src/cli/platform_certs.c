@@ -51,23 +51,11 @@ static int write_endorsement(const struct certs *c, u64 tcb, struct error *e)
 {
     const struct platform *p = c->p;
     const struct authority_terms terms = issued_now(c);
-    struct authority_endorsement what = {.product = c->product, .tcb = tcb, .csp_id = p->vlek};
-    struct ec_private key = {.d = {0}};
-    u8 der[AUTHORITY_CERT_MAX], chip_id[64], stick[SNP_VLEK_STICK_SIZE];
-    bool good;
-    if (p->vlek) {
-        authority_vlek_stick(c->authority, c->product, p->vlek, stick);
-        good = identity_vlek(stick, tcb, &key);
-        crypto_wipe(stick, sizeof stick);
-    } else {
-        good = identity_chip_id(p->identity.fuses, chip_id) &&
-               identity_vcek(p->identity.fuses, tcb, &key);
-        what.chip_id = chip_id;
-        what.product_name = p->profile->product_name;
-    }
-    what.key = key.public;
-    crypto_wipe(&key, sizeof key);
-    size_t size = good ? authority_endorse(c->authority, &what, &terms, der, sizeof der) : 0;
+    u8 der[AUTHORITY_CERT_MAX];
+    size_t size =
+        p->vlek ? authority_vlek(c->authority, c->product, p->vlek, tcb, &terms, der, sizeof der)
+                : authority_vcek(c->authority, c->product, p->profile->product_name,
+                                 p->identity.fuses, tcb, &terms, der, sizeof der);
     return write_both(c, p->vlek ? "vlek" : "vcek", "CERTIFICATE", der, size, e);
 }
 

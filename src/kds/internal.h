@@ -36,4 +36,44 @@ struct kds {
     struct kds_server *server; /* NULL: not started */
 };
 
+#define TYPE_DER  "application/octet-stream"
+#define TYPE_PEM  "application/x-pem-file"
+#define TYPE_LIST "application/pkix-crl"
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+
+/* A request taken apart; the texts are parts of the URL, not ended by NUL. */
+struct piece {
+    const char *at;
+    size_t size;
+};
+
+struct request {
+    struct kds *kds;
+    bool get, post;
+    bool vlek;
+    const struct authority_product *product;
+    struct piece what, query; /* the last part of the path; what follows '?' */
+    u64 tcb;
+    const void *body;
+    size_t body_size;
+    struct kds_response *out;
+};
+
+/* For %.*s: never more than a line has room for. */
+#define SHOW(piece) (int)((piece).size < 160 ? (piece).size : 160), (piece).at
+
+/* A refusal says in a sentence what was wrong and what would be right. */
+void kds_refuse(struct kds_response *out, u32 status, const char *format, ...) PRINTF_LIKE(3, 4);
+void kds_give(struct kds_response *out, const char *type, const void *data, size_t size);
+
+/* The TCB of the query; false: it is refused. */
+bool kds_parse_tcb(struct request *r);
+
+/* Each gives r->out its answer. `wrong`: somebody else's. */
+void kds_answer_vcek(struct request *r, bool wrong);
+void kds_answer_vlek(struct request *r, bool wrong);
+void kds_answer_sticks(struct request *r);
+void kds_answer_cek(struct request *r);
+
 #endif
