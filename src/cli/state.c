@@ -383,22 +383,6 @@ struct firmware_store cli_state_store(struct cli_state *s)
 
 /* --- The firmware's profile and floor ------------------------------------------------------------ */
 
-#define PROFILE_NAME_MAX 32u
-
-int cli_state_profile(struct cli_state *s, const char *name, const struct firmware_profile **out,
-                      struct error *e)
-{
-    char kept[PROFILE_NAME_MAX] = "";
-    size_t got = 0;
-    if (s && cli_state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, e))
-        return -1;
-    if (cli_profile_find(name ? name : got ? kept : FIRMWARE_PROFILE_DEFAULT->name, out, e))
-        return -1;
-    if (!s || !name || !strcmp(name, kept))
-        return 0;
-    return cli_state_write(s, STATE_PROFILE, name, strlen(name), e);
-}
-
 /* 00h product[16]   10h TCB u64   18h major   19h minor   1Ah build */
 #define COMMITTED_SIZE    0x1bu
 #define COMMITTED_PRODUCT 16u
@@ -443,6 +427,27 @@ int cli_state_committed(struct cli_state *s, const struct firmware_profile *prof
             (unsigned long long)floor.tcb, s->directory);
     *out = floor;
     return 0;
+}
+
+#define PROFILE_NAME_MAX 32u
+
+int cli_state_profile(struct cli_state *s, const char *name, const struct firmware_profile **out,
+                      struct error *e)
+{
+    char kept[PROFILE_NAME_MAX] = "";
+    size_t got = 0;
+    if (s && cli_state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, e))
+        return -1;
+    if (cli_profile_find(name ? name : got ? kept : FIRMWARE_PROFILE_DEFAULT->name, out, e))
+        return -1;
+    if (!s)
+        return 0;
+    struct firmware_committed floor; /* firmware that cannot start is not kept */
+    if (cli_state_committed(s, *out, &floor, e))
+        return -1;
+    if (!name || !strcmp(name, kept))
+        return 0;
+    return cli_state_write(s, STATE_PROFILE, name, strlen(name), e);
 }
 
 bool cli_state_commit(void *state, const struct firmware_committed *committed)

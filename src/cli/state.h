@@ -61,7 +61,7 @@ struct firmware_store cli_state_store(struct cli_state *s);
 /* --- The firmware ------------------------------------------------------------------------------ */
 
 /* The firmware to power on: the one of that name, which is kept for the next time; `name` NULL: last time's, at first
- * the default. ERROR_USAGE: there is no such profile. `s` NULL: nothing is kept. */
+ * the default. ERROR_USAGE: there is no such profile; otherwise as cli_state_committed(). `s` NULL: nothing is kept. */
 int cli_state_profile(struct cli_state *s, const char *name, const struct firmware_profile **out,
                       struct error *e);
 

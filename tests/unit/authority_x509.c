@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manufacturer's X.509 certificates: the same tree of types, ids and parameters as AMD's own, names that are not
+ * The manufacturer's X.509 certificates [snp 8.1]: the same tree of types, ids and parameters as AMD's own, names that are not
  * AMD's, signatures and revocation that OpenSSL's verifier follows, the same bytes each time.
  */
 #include "authority/authority.h"

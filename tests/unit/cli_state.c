@@ -368,12 +368,17 @@ static void the_floor_of_a_product_lets_nothing_older_start(void **state)
     assert_int_equal(cli_state_committed(s, profile(s, "genoa"), &floor, &e), 0);
     assert_int_equal(floor.tcb, 0);
     assert_int_equal(cli_state_committed(s, profile(s, "naples"), &floor, &e), 0);
-    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.52"), &floor, &e), -1);
+    const struct firmware_profile *older;
+    assert_int_equal(cli_state_profile(s, "milan-1.52", &older, &e), -1);
     assert_int_equal(e.code, ERROR_FIRMWARE);
     assert_non_null(strstr(e.text, "milan-1.52"));
+    assert_string_equal(profile(s, NULL)->name, "naples"); /* what cannot start is not kept */
+    e = (struct error){.code = ERROR_NONE};
+    assert_int_equal(cli_state_committed(s, firmware_profile_find("milan-1.51"), &floor, &e), -1);
+    assert_int_equal(e.code, ERROR_FIRMWARE);
     assert_int_equal(cli_state_write(s, STATE_COMMITTED, "short", 5, &e), 0);
     e = (struct error){.code = ERROR_NONE};
-    assert_int_equal(cli_state_committed(s, profile(s, "milan"), &floor, &e), -1);
+    assert_int_equal(cli_state_committed(s, firmware_profile_find("milan"), &floor, &e), -1);
     assert_int_equal(e.code, ERROR_STATE);
     cli_state_close(s);
     folder_remove(&f);
