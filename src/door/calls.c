@@ -18,6 +18,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef SECCOMP_ADDFD_FLAG_SEND
+#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
+#endif
+
 #define DOOR_MODE (S_IFCHR | 0600)
 #define DOOR_RDEV makedev(10, 124) /* a misc device, as the kernel's are */
 #define OPEN_KEPT (O_ACCMODE | O_NONBLOCK | O_APPEND | O_PATH)

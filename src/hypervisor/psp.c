@@ -45,6 +45,27 @@ static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
     return 0;
 }
 
+/* How many of our pages a legacy command may write: the buffer's, and those that psp_data gives where its answer has no
+ * room in the buffer. */
+static u64 psp_own_pages(u32 command)
+{
+    switch (command) {
+    case SEV_CMD_PEK_CSR:
+    case SEV_CMD_PDH_CERT_EXPORT:
+    case SEV_CMD_GET_ID:
+    case SEV_CMD_LAUNCH_MEASURE:
+    case SEV_CMD_ATTESTATION:
+    case SEV_CMD_SEND_START:
+    case SEV_CMD_SEND_UPDATE_DATA:
+    case SEV_CMD_SEND_UPDATE_VMSA:
+    case SEV_CMD_DBG_DECRYPT:
+    case SEV_CMD_DBG_ENCRYPT:
+        return COMMAND_PAGES;
+    default:
+        return 1;
+    }
+}
+
 static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer, size_t size)
 {
     if (size && !host_write(hv->host, spa, buffer, size))
@@ -60,7 +81,7 @@ static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer
 static u32 psp_legacy(struct hypervisor *hv, u32 command, void *buffer, size_t size)
 {
     u64 guest_size, guest = psp_guest_range(command, buffer, &guest_size);
-    u64 own_size = (u64)COMMAND_PAGES * PAGE_SIZE;
+    u64 own_size = psp_own_pages(command) * PAGE_SIZE;
     if (!host_write(hv->host, hv->command_spa, buffer, size) ||
         !snp_pages_give(hv, hv->command_spa, own_size))
         return SEV_STATUS_INVALID_PAGE_STATE;
