@@ -61,4 +61,20 @@ check "session: firmware takes it, and measures what the crate expects" "$crate"
 refuses "session: it refuses the measurement of something else" "nvalid" "$crate" session "$work/self/chain" "$work/self/root" \
     1 "$work/session" 1.55 25 "$digest" "${launch[@]}" "$work/initrd"
 # Not LegacyAttestationReport: this version reads the report's signature as DER; sevctl's, an earlier one, does as hardware.
+
+# Inside a guest: an extended report whose chain comes with it, derived keys of both message versions.
+if "$softsev" with --help 2>/dev/null | grep -q -- --guest; then
+    flash=$out/oracles/OVMF.amdsev.fd
+    [ -f "$flash" ] && echo "{\"firmware\": \"$flash\"}" >"$work/guest.json" || echo '{}' >"$work/guest.json"
+    measured=$("$softsev" with --guest "$work/guest.json" -- "$crate" guest 1 "what it asked for" "$work/snp-report" 2>&1)
+    [[ $measured =~ ^[0-9a-f]{96}$ ]]
+    result "guest: report, certificates, keys" $? "$measured"
+    [ ! -f "$flash" ] || equal "guest: measurement" "$measured" "$("$crate" digest snp "$flash" 1 EPYC-Milan qemu 1)"
+    "$softsev" platform certs --out "$work/certs" >/dev/null 2>&1
+    says "report: with the platform's certificates" "Version: +[235]" "$crate" report "$work/certs" "$work/snp-report"
+    printf '\x01' | dd of="$work/snp-report" bs=1 seek=16 conv=notrunc status=none
+    refuses "report: a changed one" "does not sign" "$crate" report "$work/certs" "$work/snp-report"
+else
+    skip "guest" "softsev has no door to a guest"
+fi
 finish

@@ -107,4 +107,25 @@ check "key: VMRK and VCEK, VMPL, fields" with bash -c keys
 check "key: the same twice" cmp "$work/key1" "$work/key2"
 equal "key: others otherwise" 4 "$(sha256sum "$work"/key[1345] | cut -d' ' -f1 | sort -u | wc -l)"
 refuses "key: no SVN above the guest's" "." with "$snpguest" key "$work/key6" vcek --guest_field_select 0x10 --guest_svn 4
+
+# Reports of each version and TCB layout, with their own certificates.
+reported() {
+    rm -rf "$work/certs"
+    "$softsev" with --guest "$work/plain.json" -- bash -c '"$snpguest" report "$work/report" "$work/request" &&
+        "$snpguest" certificates pem "$work/certs"' && "$snpguest" verify certs "$work/certs" &&
+        "$snpguest" verify attestation --processor-model "$2" "$work/certs" "$work/report" &&
+        "$snpguest" display report "$work/report" | grep -E "^Version: +$1\$"
+}
+echo '{}' >"$work/plain.json"
+while read -r profile version model; do
+    export SOFTSEV_STATE=$work/$profile
+    "$softsev" platform init --seed "$profile" --profile "$profile" >/dev/null 2>&1
+    check "$profile: report of version $version verifies" reported "$version" "$model"
+done <<END
+milan-1.51 2 milan
+milan-1.58 5 milan
+genoa 3 genoa
+genoa-1.55 5 genoa
+turin 5 turin
+END
 finish

@@ -18,6 +18,8 @@ if "$softsev" platform certs --out "$work/certs" >"$work/log" 2>&1; then
     SOFTSEV_STATE=$work/other "$softsev" platform certs --out "$work/foreign" >/dev/null 2>&1
     cp "$work/foreign"/vcek* "$work/broken/"
     says "verify certs: a VCEK of other roots" "⬑̸.*vcek" "$snphost" verify certs "$work/broken"
+    "$softsev" platform certs --vlek interop --out "$work/vlek" >/dev/null 2>&1
+    says "verify certs: ARK, ASVK, VLEK" "⬑.*vlek" "$snphost" verify certs "$work/vlek"
     check "import: certificates into the kernel's form" "$snphost" import "$work/certs" "$work/table"
     check "export: and back" "$snphost" export pem "$work/table" "$work/again"
     for name in ark ask vcek; do
