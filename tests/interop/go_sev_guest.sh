@@ -7,17 +7,6 @@ set -u
 go=$(tool go_verifier) || skip_all "go-sev-guest cannot be had (Go module proxy)"
 echo "# go-sev-guest $(sed -n 's/.*go-sev-guest v//p' "$here/go/go.mod")"
 
-verdicts() { # its TAP lines among ours
-    local line
-    while IFS= read -r line; do
-        case $line in
-        "ok - "*) number=$((number + 1)) && echo "ok $number - ${line#ok - }" ;;
-        "not ok - "*) number=$((number + 1)) failed=1 && echo "not ok $number - ${line#not ok - }" ;;
-        *) echo "#$line" ;;
-        esac
-    done < <(timeout 120 "$@" 2>&1 || echo " exit code $?")
-}
-
 vectors=${SOFTSEV_VECTORS:-}/sev
 if [ -f "$vectors/certs_data/vcek_milan.der" ]; then
     mkdir "$work/genuine"

@@ -67,6 +67,17 @@ tool() { # NAME: its path, as tools/fetch-oracles.sh has built it; skips the scr
     echo "$path"
 }
 
+verdicts() { # COMMAND...: prints TAP lines of its own, without numbers
+    local line
+    while IFS= read -r line; do
+        case $line in
+        "ok - "*) number=$((number + 1)) && echo "ok $number - ${line#ok - }" ;;
+        "not ok - "*) number=$((number + 1)) failed=1 && echo "not ok $number - ${line#not ok - }" ;;
+        *) echo "#$line" ;;
+        esac
+    done < <(timeout 300 "$@" 2>&1 || echo " exit code $?")
+}
+
 finish() {
     echo "1..$number"
     exit "$failed"

@@ -334,10 +334,13 @@ func main() {
 		files(a[0], a[1], a[2], a[3])
 	case len(a) == 4 && a[0] == "guest":
 		guest(a[1], a[2], a[3])
+	case len(a) == 2 && a[0] == "fixtures":
+		fixtures(a[1])
 	case len(a) == 4 && a[0] == "kds":
 		keyServer(a[1], a[2], a[3])
 	default:
-		fmt.Fprintln(os.Stderr, "usage: verifier files|genuine FOLDER PRODUCT REPORT | guest FOLDER PRODUCT OUT | kds URL PRODUCT REPORT")
+		fmt.Fprintln(os.Stderr, `usage: verifier files|genuine FOLDER PRODUCT REPORT | guest FOLDER PRODUCT OUT |
+       kds URL PRODUCT REPORT | fixtures FOLDER`)
 		os.Exit(2)
 	}
 	if failed {
