@@ -5,14 +5,16 @@
  *
  *   byte 0     bit 0 SEV; 2:1 how the guest starts: 64-bit, 64-bit again, 32-bit without paging, real mode;
  *              bit 3 SEV-ES: the save area as changed is the beginning of a VMSA launched with it
+ *              bit 4 SNP: the same with the RMP in force
+ *   SNP        two bytes: SEV_FEATURES 8:1 and 16:9; a list of changes {u16 page, u8 what} that the host makes to the
+ *              RMP while the guest is at work, behind a count byte
  *   then       three lists of changes {u16 offset, u8 value}, each behind a count byte: VMCB, guest tables, nested tables
  *   the rest   code
  */
 #define GUEST_FOR_FUZZING
-#include "../unit/cpu_guest.h"
+#include "../unit/cpu_snp.h"
 
 #include "base/bytes.h"
-#include "cpu/vmsa.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -60,8 +62,6 @@ static void start(struct guest *g, u32 how)
     s->rip = 0;
 }
 
-#define VMSA_PAGE 0x9000ull
-
 static void launch_vmsa(struct guest *g)
 {
     struct vmsa s = {.mxcsr = 0x1f80, .x87_ftw = 0xffff, .x87_fcw = 0x37f};
@@ -69,9 +69,9 @@ static void launch_vmsa(struct guest *g)
     memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
     k->np_control |= NP_SEV_ES;
     k->lbr_control |= LBR_VIRTUALIZATION;
-    k->vmsa ^= VMSA_PAGE;
-    memory_write(g->memory, VMSA_PAGE, g->key, &s, sizeof s);
-    memory_vmsa_seal(g->memory, VMSA_PAGE, g->key);
+    k->vmsa ^= VMSA;
+    memory_write(g->memory, VMSA, g->key, &s, sizeof s);
+    memory_vmsa_seal(g->memory, VMSA, g->key);
 }
 
 /* The host is to find nothing of a SEV-ES guest that ran. */
@@ -84,25 +84,114 @@ static void check_core_is_empty(struct guest *g)
         assert_true(cpu_gpr(g->cpu)[i] == 0);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
-{
-    struct input in = {data, size};
-    u32 flags = take(&in);
-    struct guest *g = guest_create(flags & 1);
-    start(g, flags >> 1 & 3);
-    struct change c;
-    for (u32 left = take(&in); take_change(&in, &left, &c);)
-        ((u8 *)&g->vmcb)[c.offset % sizeof g->vmcb] = c.value;
-    for (u32 left = take(&in); take_change(&in, &left, &c);)
-        guest_write(g, 0x1000 + c.offset % 0x7000, &c.value, 1);
-    for (u32 left = take(&in); take_change(&in, &left, &c);)
-        memory_write(g->memory, NPT + c.offset % 0x4000, KEY_RAW, &c.value, 1);
-    guest_write(g, CODE, in.data, min_u64(in.size, 0x800));
+/* --- SNP -------------------------------------------------------------------------------------- */
 
-    bool es = flags & 8;
-    if (es)
-        launch_vmsa(g);
-    memory_write(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb);
+/* What ring 0 of a host can do to an entry, and a launch command of the firmware. */
+static void change_entry(struct snp *p, u32 page, u8 what)
+{
+    u64 spa = page % 4096 * PAGE_SIZE;
+    u64 gpa = spa - GUEST_BASE;
+    u32 shift = what >> 4;
+    struct rmp_update u = {
+        .gpa = gpa + shift % 3 * PAGE_SIZE, .assigned = 1, .asid = shift == 15 ? 2 : 1};
+    struct rmp_entry e = snp_page(gpa, what & 8);
+    switch (what & 7) {
+    case 0:
+        u = (struct rmp_update){.gpa = 0};
+        break;
+    case 1:
+        u.page_size = 1;
+        break;
+    case 2:
+        u.immutable = 1;
+        break;
+    case 3:
+        cpu_psmash(p->g->cpu, spa);
+        return;
+    case 4:
+        cpu_rmpread(p->g->cpu, spa, &u);
+        return;
+    case 5:
+        e.permissions[0] = (u8)shift;
+        if (!rmp_is_table(p->g->memory, spa, PAGE_SIZE) && spa != VMCB && spa != HSAVE)
+            rmp_set(p->g->memory, spa & (e.large ? ~(RMP_LARGE_SIZE - 1) : ~0ull), &e);
+        return;
+    default:
+        break;
+    }
+    if (spa != VMCB && spa != HSAVE)
+        cpu_rmpupdate(p->g->cpu, spa, &u);
+}
+
+static bool may_be_written(struct snp *p, u64 spa)
+{
+    const struct cpu *c = p->g->cpu;
+    struct rmp_entry e;
+    rmp_get(p->g->memory, spa, &e);
+    bool guests = e.validated && !e.immutable && e.asid == c->control.asid &&
+                  (e.permissions[c->vmpl] & 3) == 3;
+    return e.assigned ? guests : !rmp_is_table(p->g->memory, spa, PAGE_SIZE);
+}
+
+/* Nothing that the core would store to without asking again is closed to the guest. */
+static void check_tlb(struct snp *p)
+{
+    const struct cpu *c = p->g->cpu;
+    for (u32 context = 0; context < TLB_CONTEXTS; context++)
+        for (u32 slot = 0; slot < TLB_ENTRIES; slot++) {
+            const struct tlb_entry *e = &c->tlbs[context][slot];
+            if (e->rtag != tlb_invalid(slot) && e->frame & TLB_WRITABLE)
+                assert_true(may_be_written(p, TLB_FRAME(e->frame) << PAGE_SHIFT));
+        }
+}
+
+static void snp_rounds(struct snp *p, struct input changes)
+{
+    struct guest *g = p->g;
+    u32 left = 255;
+    struct change c;
+    memory_write(g->memory, VMSA, g->key, &p->s, sizeof p->s);
+    for (u32 i = 0; i < 8; i++) {
+        u64 deadline = g->clock.now + 500;
+        if (!cpu_vmrun(g->cpu, VMCB,
+                       deadline)) /* its pages are nobody's but the host's: see change_entry */
+            assert_true(!rmp_host_may_write(g->memory, VMCB, PAGE_SIZE) ||
+                        !rmp_host_may_write(g->memory, HSAVE, PAGE_SIZE));
+        assert_true(g->clock.now <= deadline);
+        check_core_is_empty(g);
+        check_tlb(p);
+        for (u32 n = 0; n < 2 && take_change(&changes, &left, &c); n++) {
+            change_entry(p, c.offset, c.value);
+            check_tlb(p);
+        }
+    }
+}
+
+static struct input take_list(struct input *in)
+{
+    size_t size = min_u64((u64)take(in) * 3, in->size);
+    struct input list = {in->data, size};
+    in->data += size;
+    in->size -= size;
+    return list;
+}
+
+/* --- The input -------------------------------------------------------------------------------- */
+
+static void apply_changes(struct guest *g, struct input *in)
+{
+    struct change c;
+    for (u32 left = take(in); take_change(in, &left, &c);)
+        ((u8 *)&g->vmcb)[c.offset % sizeof g->vmcb] = c.value;
+    for (u32 left = take(in); take_change(in, &left, &c);)
+        guest_write(g, 0x1000 + c.offset % 0x7000, &c.value, 1);
+    for (u32 left = take(in); take_change(in, &left, &c);)
+        memory_write(g->memory, NPT + c.offset % 0x4000, KEY_RAW, &c.value, 1);
+    guest_write(g, CODE, in->data, min_u64(in->size, 0x800));
+}
+
+static void plain_rounds(struct guest *g, bool es)
+{
     cpu_vmload(g->cpu, VMCB);
     for (u32 i = 0; i < 3; i++) {
         u64 deadline = g->clock.now + 1000;
@@ -112,6 +201,33 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
             check_core_is_empty(g);
     }
     cpu_vmsave(g->cpu, VMCB);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    struct input in = {data, size};
+    u32 flags = take(&in);
+    bool snp = flags & 16, es = flags & 8;
+    struct guest *g = guest_create(flags & 1 || snp);
+    struct snp p = {.g = g};
+    u64 features = snp ? (u64)take(&in) << 1 | (u64)take(&in) << 9 : 0;
+    struct input rmp_changes = {0};
+    if (snp)
+        rmp_changes = take_list(&in);
+    start(g, flags >> 1 & 3);
+    apply_changes(g, &in);
+    if (snp) {
+        snp_populate(&p);
+        snp_vmsa(&p);
+        p.s.sev_features |= features;
+    } else if (es) {
+        launch_vmsa(g);
+    }
+    memory_write(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb);
+    if (snp)
+        snp_rounds(&p, rmp_changes);
+    else
+        plain_rounds(g, es);
     guest_destroy(g);
     return 0;
 }

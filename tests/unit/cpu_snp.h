@@ -46,25 +46,37 @@ static inline void snp_vmsa_page(struct snp *p, u64 spa, u64 gpa)
     assert_true(rmp_set(p->g->memory, spa, &e));
 }
 
+/* SNP on, and every page in its place. */
+static inline void snp_populate(struct snp *p)
+{
+    guest_snp(p->g, RMP_TABLE);
+    for (u64 gpa = 0; gpa < MIB(8); gpa += gpa < MIB(2) ? PAGE_SIZE : MIB(2)) {
+        struct rmp_entry e = snp_page(gpa, gpa >= MIB(2));
+        snp_assign(p, gpa, &e);
+    }
+    snp_vmsa_page(p, VMSA, 0xfffffffff000ull);
+}
+
+/* The state of the VMCB, now in a VMSA. */
+static inline void snp_vmsa(struct snp *p)
+{
+    struct vmcb_control *k = &p->g->vmcb.control;
+    p->s = (struct vmsa){.xcr0 = 1,
+                         .mxcsr = 0x1f80,
+                         .x87_fcw = 0x37f,
+                         .x87_ftw = 0xffff,
+                         .sev_features = SEV_FEATURE_SNP};
+    memcpy(&p->s, &p->g->vmcb.save, VMSA_COMMON_SIZE);
+    k->np_control |= NP_SEV_ES;
+    k->lbr_control |= LBR_VIRTUALIZATION;
+    k->vmsa = VMSA;
+}
+
 static inline struct snp snp_create(void)
 {
     struct snp p = {.g = guest_create(true)};
-    struct vmcb_control *k = &p.g->vmcb.control;
-    memcpy(&p.s, &p.g->vmcb.save, VMSA_COMMON_SIZE);
-    p.s.xcr0 = 1;
-    p.s.mxcsr = 0x1f80;
-    p.s.x87_fcw = 0x37f;
-    p.s.x87_ftw = 0xffff;
-    p.s.sev_features = SEV_FEATURE_SNP;
-    k->np_control |= NP_SEV_ES;
-    k->lbr_control = LBR_VIRTUALIZATION;
-    k->vmsa = VMSA;
-    guest_snp(p.g, RMP_TABLE);
-    for (u64 gpa = 0; gpa < MIB(8); gpa += gpa < MIB(2) ? PAGE_SIZE : MIB(2)) {
-        struct rmp_entry e = snp_page(gpa, gpa >= MIB(2));
-        snp_assign(&p, gpa, &e);
-    }
-    snp_vmsa_page(&p, VMSA, 0xfffffffff000ull);
+    snp_vmsa(&p);
+    snp_populate(&p);
     return p;
 }
 
