@@ -22,6 +22,7 @@ static const struct subcommand subcommands[] = {
     {"kds", cli_kds, "the manufacturer's key distribution service"},
     {"owner", cli_owner,
      "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
+    {"fixtures", cli_fixtures, "reports, good and bad, for who writes a verifier"},
     {NULL, NULL, NULL},
 };
 

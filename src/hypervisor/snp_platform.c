@@ -131,12 +131,17 @@ static int init_firmware(struct hypervisor *hv, struct error *error)
     u64 hsave[CORES_MAX] = {0};
     if (prepare_cores(hv, hsave, error))
         return -1;
-    u32 status = psp_command(hv, SEV_CMD_SNP_INIT_EX, &init, sizeof init);
+    u32 command = SEV_CMD_SNP_INIT_EX;
+    u32 status = psp_command(hv, command, &init, sizeof init);
+    if (status == SEV_STATUS_INVALID_COMMAND) { /* firmware before API 1.52 [snp 2.2] */
+        command = SEV_CMD_SNP_INIT;
+        status = psp_command(hv, command, NULL, 0);
+    }
     hv->snp = status == SEV_STATUS_SUCCESS;
     for (u32 core = 0; core < host_cores(hv->host); core++)
         if (!host_wrmsr(hv->host, core, MSR_VM_HSAVE_PA, hsave[core]))
             return error_set(error, ERROR_INTERNAL, "hypervisor: VM_HSAVE_PA is refused");
-    return psp_check(status, SEV_CMD_SNP_INIT_EX, error) || psp_snp_flush(hv, error) ? -1 : 0;
+    return psp_check(status, command, error) || psp_snp_flush(hv, error) ? -1 : 0;
 }
 
 int platform_init_snp(struct hypervisor *hv, struct error *error)
