@@ -31,7 +31,7 @@ static void trace_print(void *context, const struct trace_event *event)
 
 static int open_trace(struct with *w, struct error *e)
 {
-    w->trace_out = w->trace_file ? fopen(w->trace_file, "w") : stderr;
+    w->trace_out = w->trace_file ? fopen(w->trace_file, "we") : stderr;
     if (!w->trace_out)
         return error_set(e, ERROR_FILE, "%s cannot be written: %s", w->trace_file, strerror(errno));
     w->sink = (struct trace_sink){.event = trace_print, .context = w};

@@ -43,6 +43,7 @@ struct session {
     pid_t child;
     int signals;     /* signalfd */
     sigset_t before; /* the mask to go back to */
+    struct sigaction child_before;
     int was_reaper;
     bool ended; /* the program itself; others may live on */
     bool stop;
@@ -99,8 +100,8 @@ static int make_buffers(struct supervisor *s, struct error *e)
     return s->request && s->response ? 0 : error_set(e, ERROR_INTERNAL, "out of memory");
 }
 
-/* Signals are read in the loop. An orphan of the program's becomes ours: it is waited for, and stays a descendant,
- * whose memory we may read (Yama). */
+/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children itself. An orphan of
+ * the program's becomes ours: it is waited for, and stays a descendant, whose memory we may read (Yama). */
 static int take_signals(struct session *x, struct error *e)
 {
     sigset_t set;
@@ -109,6 +110,7 @@ static int take_signals(struct session *x, struct error *e)
         sigaddset(&set, session_signals[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     if (x->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
         return error_set(e, ERROR_INTERNAL, "signals cannot be watched: %s", strerror(errno));
     return 0;
@@ -126,6 +128,7 @@ static void session_end(struct session *x)
     if (x->signals >= 0)
         close(x->signals);
     prctl(PR_SET_CHILD_SUBREAPER, x->was_reaper, 0, 0, 0);
+    sigaction(SIGCHLD, &x->child_before, NULL);
     sigprocmask(SIG_SETMASK, &x->before, NULL);
 }
 
@@ -164,6 +167,7 @@ static bool send_descriptor(int socket, int fd)
 /* In the child: from the filter on, opens and the like wait for the supervisor; until exec there are none. */
 static NORETURN void child_run(const struct session *x, char *const argv[], int socket)
 {
+    sigaction(SIGCHLD, &x->child_before, NULL);
     sigprocmask(SIG_SETMASK, &x->before, NULL);
     int listener = filter_install(x->s.door->folders && x->s.door->folders->path);
     if (listener < 0 || !send_descriptor(socket, listener))
@@ -289,6 +293,7 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
 {
     struct session x = {.s = {.door = door, .listener = -1}, .signals = -1};
     sigprocmask(SIG_BLOCK, NULL, &x.before);
+    sigaction(SIGCHLD, NULL, &x.child_before);
     prctl(PR_GET_CHILD_SUBREAPER, &x.was_reaper, 0, 0, 0);
     int result = make_files(&x.s, error) || make_buffers(&x.s, error) || take_signals(&x, error) ||
                          start(&x, argv, error)

@@ -313,6 +313,16 @@ static void run_daemon(void)
     usleep(1000);
 }
 
+/* Stays behind, and ends the supervisor's service. */
+static void run_linger(void)
+{
+    if (fork())
+        _exit(5);
+    usleep(100000);
+    kill(getppid(), SIGTERM);
+    usleep(300000);
+}
+
 static void run_kill(void)
 {
     raise(SIGKILL);
@@ -375,8 +385,8 @@ static const struct {
     {"plain", run_plain},   {"raw", run_raw},         {"paths", run_paths},
     {"stat", run_stat},     {"pass", run_pass},       {"pointers", run_pointers},
     {"die", run_die},       {"threads", run_threads}, {"signals", run_signals},
-    {"daemon", run_daemon}, {"kill", run_kill},       {"term", run_term},
-    {"folder", run_folder}, {"nothing", run_nothing},
+    {"daemon", run_daemon}, {"linger", run_linger},   {"kill", run_kill},
+    {"term", run_term},     {"folder", run_folder},   {"nothing", run_nothing},
 };
 
 int main(int argc, char **argv)

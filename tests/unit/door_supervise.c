@@ -186,6 +186,32 @@ static void test_ordinary_programs(void **state)
     assert_int_equal(rig.calls, 0);
 }
 
+/* Once the program has ended, a signal ends the service of what it has left behind. */
+static void test_lingering(void **state)
+{
+    (void)state;
+    struct rig rig = {.count = 0};
+    struct error e = {.code = ERROR_NONE};
+    char *argv[] = {getenv("DOOR_CHILD"), "linger", NULL};
+    assert_int_equal(run_program(&rig, false, argv, &e), 5);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* it is there yet */
+    assert_true(waitpid(-1, NULL, 0) > 0);
+}
+
+/* A parent may have left SIGCHLD ignored (nohup, daemons): the children still are ours to wait for. */
+static void test_child_signal_ignored(void **state)
+{
+    (void)state;
+    struct rig rig = {.count = 0};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before, after;
+    sigaction(SIGCHLD, &ignore, &before);
+    alarm(20);
+    assert_int_equal(run_mode(&rig, "daemon"), 7);
+    alarm(0);
+    sigaction(SIGCHLD, &before, &after);
+    assert_ptr_equal(after.sa_handler, SIG_IGN);
+}
+
 /* A door inside a door: seccomp has one listener, and that is said. */
 static void test_nested(void **state)
 {
@@ -231,6 +257,8 @@ int main(int argc, char **argv)
         MODE("signals"),
         MODE("folder"),
         cmocka_unit_test(test_daemon),
+        cmocka_unit_test(test_lingering),
+        cmocka_unit_test(test_child_signal_ignored),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_signal_handed_on),
         cmocka_unit_test(test_ordinary_programs),
