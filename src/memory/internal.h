@@ -22,14 +22,18 @@ struct rmp {
     u64 generation;
 };
 
+/* Keys that have left their slot while frames were in their view: such a frame is encrypted when somebody looks. */
+#define KEYS_GONE 4u
+
 struct memory {
     u64 size;
     u32 asids;
     u8 *dram, *allocation;
     struct frame *frames;
-    struct page_cipher **ciphers; /* [0] unused, [asid], [asids + 1] the firmware's */
-    u64 *held;                    /* frames in the view of each cipher slot */
-    u64 *vmsa_values;             /* check value of the VMSA in a frame; 0: none */
+    struct page_cipher *
+        *ciphers;     /* [0] unused, [asid], [asids + 1] the firmware's, then KEYS_GONE */
+    u64 *held;        /* frames in the view of each cipher slot */
+    u64 *vmsa_values; /* check value of the VMSA in a frame; 0: none */
     u8 tweak_key[16];
     struct memory_listener *listeners;
     struct memory_statistics statistics;

@@ -40,9 +40,11 @@ void frame_lose(struct memory *m, u64 frame)
     f->code = false;
 }
 
-static void key_name(char out[12], memory_key key)
+static void key_name(const struct memory *m, char out[12], memory_key key)
 {
-    if (key == KEY_RAW)
+    if (key != KEY_FIRMWARE && key > m->asids)
+        snprintf(out, 12, "gone");
+    else if (key == KEY_RAW)
         snprintf(out, 12, "raw");
     else if (key == KEY_FIRMWARE)
         snprintf(out, 12, "firmware");
@@ -53,8 +55,8 @@ static void key_name(char out[12], memory_key key)
 static void trace_flip(struct memory *m, u64 frame, memory_key from, memory_key to)
 {
     char old_name[12], new_name[12];
-    key_name(old_name, from);
-    key_name(new_name, to);
+    key_name(m, old_name, from);
+    key_name(m, new_name, to);
     trace_event(m->trace, TRACE_VIEW, "FLIP", "spa=0x%" PRIx64 " from=%s to=%s",
                 frame << PAGE_SHIFT, old_name, new_name);
 }
@@ -62,9 +64,14 @@ static void trace_flip(struct memory *m, u64 frame, memory_key from, memory_key 
 static void frame_relabel(struct memory *m, u64 frame, memory_key key)
 {
     struct frame *f = &m->frames[frame];
-    m->held[slot_of(m, f->view)]--;
+    u32 old = slot_of(m, f->view);
+    m->held[old]--;
     m->held[slot_of(m, key)]++;
     f->view = key;
+    if (old > m->asids + 1 && !m->held[old]) {
+        page_cipher_free(m->ciphers[old]);
+        m->ciphers[old] = NULL;
+    }
 }
 
 void frame_flip(struct memory *m, u64 frame, memory_key key)
@@ -223,18 +230,36 @@ bool memory_key_load(struct memory *m, u32 asid, const u8 key[16])
     return true;
 }
 
+/* For a key that is gone; 0: all are in use. */
+static u32 free_slot(const struct memory *m)
+{
+    for (u32 slot = m->asids + 2; slot < m->asids + 2 + KEYS_GONE; slot++)
+        if (!m->ciphers[slot])
+            return slot;
+    return 0;
+}
+
 void memory_key_unload(struct memory *m, u32 asid)
 {
     if (asid == 0 || asid > m->asids || !m->ciphers[asid])
         return;
-    u64 written_back = m->held[asid];
-    u64 frames = m->size >> PAGE_SHIFT;
-    for (u64 frame = 0; frame < frames && m->held[asid]; frame++)
-        if (m->frames[frame].view == asid)
+    u64 left = m->held[asid], frames = m->size >> PAGE_SHIFT;
+    u32 gone = left ? free_slot(m) : 0;
+    if (gone)
+        m->ciphers[gone] = m->ciphers[asid];
+    for (u64 frame = 0; frame < frames && m->held[asid]; frame++) {
+        if (m->frames[frame].view != asid)
+            continue;
+        frame_lose(m, frame);
+        if (gone)
+            frame_relabel(m, frame, (memory_key)gone);
+        else
             frame_flip(m, frame, KEY_RAW);
-    page_cipher_free(m->ciphers[asid]);
+    }
+    if (!gone)
+        page_cipher_free(m->ciphers[asid]);
     m->ciphers[asid] = NULL;
-    trace_event(m->trace, TRACE_KEY, "UNLOAD", "asid=%u frames=%" PRIu64, asid, written_back);
+    trace_event(m->trace, TRACE_KEY, "UNLOAD", "asid=%u frames=%" PRIu64, asid, left);
 }
 
 bool memory_key_loaded(const struct memory *m, u32 asid)
@@ -293,8 +318,8 @@ static struct memory *memory_allocate(const struct memory_config *config)
      * an unused frame costs nothing. */
     m->allocation = calloc(1, (size_t)config->size + PAGE_SIZE);
     m->frames = calloc((size_t)frames, sizeof *m->frames);
-    m->ciphers = calloc((size_t)config->asids + 2, sizeof(struct page_cipher *));
-    m->held = calloc((size_t)config->asids + 2, sizeof *m->held);
+    m->ciphers = calloc((size_t)config->asids + 2 + KEYS_GONE, sizeof(struct page_cipher *));
+    m->held = calloc((size_t)config->asids + 2 + KEYS_GONE, sizeof *m->held);
     m->vmsa_values = calloc((size_t)frames, sizeof *m->vmsa_values);
     if (m->allocation && m->vmsa_values && m->frames && m->ciphers && m->held)
         return m;
@@ -327,7 +352,7 @@ void memory_destroy(struct memory *m)
 {
     if (!m)
         return;
-    for (u32 slot = 1; m->ciphers && slot <= m->asids + 1; slot++)
+    for (u32 slot = 1; m->ciphers && slot < m->asids + 2 + KEYS_GONE; slot++)
         page_cipher_free(m->ciphers[slot]);
     crypto_wipe(m->tweak_key, sizeof m->tweak_key);
     free(m->ciphers);

@@ -61,7 +61,8 @@ struct memory_statistics memory_statistics(const struct memory *m);
 
 /* Loads a key into an ASID's slot. False: no such ASID, or the slot holds a key already. */
 bool memory_key_load(struct memory *m, u32 asid, const u8 key[16]);
-/* Empties the slot; frames in its view are encrypted back first. Nothing happens if it is empty. */
+/* Empties the slot. Frames in its view are ciphertext to everybody from here on: they are encrypted back, or kept until
+ * somebody looks. Nothing happens if it is empty. */
 void memory_key_unload(struct memory *m, u32 asid);
 bool memory_key_loaded(const struct memory *m, u32 asid);
 
