@@ -159,6 +159,10 @@ static void show_command_line(struct run *r, struct run_vm *v, const struct imag
     if (v->plan->mode != IMAGE_NONE && p->data_size > 16)
         snprintf(note, sizeof note, ", where the guest has \"%.16s\"", (const char *)p->data);
     show_page(r, v, v->plan->mode != IMAGE_NONE ? "private" : "not encrypted", p->gpa, note);
+    if (v->plan->mode == IMAGE_SEV_SNP)
+        run_step(r, "host", "writes to it: %s",
+                 vm_host_can_write(v->vm, p->gpa) ? "done"
+                                                  : "refused, the RMP says whose page it is");
 }
 
 void run_show_views(struct run *r, struct run_vm *v, bool now)

@@ -52,6 +52,12 @@ void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size
 void crypto_sha256_peek(const struct crypto_sha256 *h, u8 out[32]);
 void crypto_sha256_free(struct crypto_sha256 *h);
 
+/* SHA-384 of many short messages, each by itself: what OpenSSL prepares for one is kept. NULL: no memory. */
+struct crypto_sha384;
+struct crypto_sha384 *crypto_sha384_create(void);
+void crypto_sha384_run(struct crypto_sha384 *h, const void *data, size_t size, u8 out[48]);
+void crypto_sha384_free(struct crypto_sha384 *h);
+
 /* SEV's counter-mode KDF [sev 7.3]: HMAC-SHA-256(key,
  * LE32(i) || label || 0 || context || LE32(bits)). */
 void crypto_sev_kdf(const void *key, size_t key_size, const char *label, const void *context,

@@ -83,6 +83,41 @@ void crypto_sha256_free(struct crypto_sha256 *h)
     free(h);
 }
 
+struct crypto_sha384 {
+    EVP_MD *algorithm;
+    EVP_MD_CTX *context;
+};
+
+struct crypto_sha384 *crypto_sha384_create(void)
+{
+    library_start();
+    struct crypto_sha384 *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->algorithm = EVP_MD_fetch(NULL, "SHA2-384", NULL);
+    h->context = EVP_MD_CTX_new();
+    if (h->algorithm && h->context)
+        return h;
+    crypto_sha384_free(h);
+    return NULL;
+}
+
+void crypto_sha384_run(struct crypto_sha384 *h, const void *data, size_t size, u8 out[48])
+{
+    must(EVP_DigestInit_ex2(h->context, h->algorithm, NULL) == 1 &&
+         EVP_DigestUpdate(h->context, data, size) == 1 &&
+         EVP_DigestFinal_ex(h->context, out, NULL) == 1);
+}
+
+void crypto_sha384_free(struct crypto_sha384 *h)
+{
+    if (!h)
+        return;
+    EVP_MD_CTX_free(h->context);
+    EVP_MD_free(h->algorithm);
+    free(h);
+}
+
 #define KDF_LABEL_MAX   32u
 #define KDF_CONTEXT_MAX 64u
 

@@ -80,7 +80,8 @@ struct firmware *firmware_create(const struct firmware_config *config)
     fw->cores_mask = config->cores >= 64 ? ~0ull : BIT(config->cores) - 1;
     fw->no_wbinvd = config->no_wbinvd;
     fw->asid_dirty = calloc((size_t)fw->asid_max + 1, 1);
-    if (fw->asid_dirty && copy_root(fw, config) && chip_derive(fw, config->fuses) &&
+    fw->sha384 = crypto_sha384_create();
+    if (fw->asid_dirty && fw->sha384 && copy_root(fw, config) && chip_derive(fw, config->fuses) &&
         snp_create(fw, config))
         return fw;
     firmware_destroy(fw);
@@ -94,6 +95,7 @@ void firmware_destroy(struct firmware *fw)
     if (fw->asid_dirty)
         guests_erase_all(fw);
     snp_destroy(fw);
+    crypto_sha384_free(fw->sha384);
     free(fw->asid_dirty);
     free(fw->ark);
     crypto_wipe(fw, sizeof *fw);

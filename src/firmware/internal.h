@@ -87,6 +87,7 @@ struct snp_platform {
 struct firmware {
     struct memory *memory;
     struct crypto *crypto;
+    struct crypto_sha384 *sha384;
     struct trace *trace;
     const struct firmware_profile *profile;
     struct firmware_store store;

@@ -128,9 +128,15 @@ enum sev_status snp_launch_update_parameters(struct call *c)
 }
 
 /* Digest of the bytes that a page is launched with. */
+struct page_hash {
+    struct crypto_sha384 *sha384;
+    u8 *digest;
+};
+
 static void hash_page(void *context, const void *bytes, size_t size)
 {
-    crypto_sha384(bytes, size, context);
+    const struct page_hash *h = context;
+    crypto_sha384_run(h->sha384, bytes, size, h->digest);
 }
 
 static void hash_nothing(void *context, const void *bytes, size_t size)
@@ -200,7 +206,8 @@ static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents
     switch (type) {
     case SNP_PAGE_NORMAL:
     case SNP_PAGE_VMSA:
-        memory_launch(fw->memory, spa, PAGE_SIZE, asid, hash_page, contents);
+        memory_launch(fw->memory, spa, PAGE_SIZE, asid, hash_page,
+                      &(struct page_hash){fw->sha384, contents});
         if (type == SNP_PAGE_VMSA)
             put_tsc_scale(c, spa);
         break;
@@ -219,10 +226,11 @@ static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents
     return SEV_STATUS_SUCCESS;
 }
 
-static void extend(u8 digest[SNP_DIGEST_SIZE], struct snp_page_info *info)
+static void extend(const struct firmware *fw, u8 digest[SNP_DIGEST_SIZE],
+                   struct snp_page_info *info)
 {
     memcpy(info->digest_current, digest, SNP_DIGEST_SIZE);
-    crypto_sha384(info, sizeof *info, digest);
+    crypto_sha384_run(fw->sha384, info, sizeof *info, digest);
 }
 
 /* One 4 KiB record a page; a large page has 512 of them. */
@@ -244,9 +252,9 @@ static enum sev_status launch_page(struct call *c, u64 spa, u64 gpa)
     enum sev_status status = place_page(c, type, spa, info.contents);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    extend(c->context.id.ld, &info);
+    extend(c->fw, c->context.id.ld, &info);
     if (info.imi_page)
-        extend(c->context.id.imd, &info);
+        extend(c->fw, c->context.id.imd, &info);
     return SEV_STATUS_SUCCESS;
 }
 

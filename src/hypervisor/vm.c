@@ -125,6 +125,12 @@ bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size)
     return vm_read(vm, gpa, out, size);
 }
 
+bool vm_host_can_write(struct vm *vm, u64 gpa)
+{
+    u8 byte;
+    return vm_read(vm, gpa, &byte, 1) && vm_write(vm, gpa, &byte, 1);
+}
+
 /* --- Making and ending a VM ------------------------------------------------------------------- */
 
 /* A flash image ends at 4 GiB and has memory of its own. */

@@ -144,6 +144,9 @@ void vm_get_summary(const struct vm *vm, struct vm_summary *out);
 /* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no
  * RAM there. */
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);
+/* Whether the host's write to a guest address gets through: the byte that it sees there, written back. An SNP guest's
+ * own page refuses it. */
+bool vm_host_can_write(struct vm *vm, u64 gpa);
 /* Guest physical address the device side was last seen using (a shared page); 0: none yet. */
 u64 vm_shared_page(const struct vm *vm);
 

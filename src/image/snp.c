@@ -133,31 +133,37 @@ static bool is_measured(u32 type)
     return type == SNP_PAGE_NORMAL || type == SNP_PAGE_VMSA;
 }
 
+struct chain {
+    struct crypto_sha384 *sha384;
+    u8 *digest;
+};
+
 /* `page` NULL: its contents are not measured. */
-static void extend(u8 digest[SNP_DIGEST_SIZE], u32 type, u64 gpa, const u8 *page)
+static void extend(const struct chain *c, u32 type, u64 gpa, const u8 *page)
 {
     struct snp_page_info info = {.length = sizeof info, .page_type = (u8)type, .gpa = gpa};
-    memcpy(info.digest_current, digest, SNP_DIGEST_SIZE);
+    memcpy(info.digest_current, c->digest, SNP_DIGEST_SIZE);
     if (page)
-        crypto_sha384(page, PAGE_SIZE, info.contents);
-    crypto_sha384(&info, sizeof info, digest);
+        crypto_sha384_run(c->sha384, page, PAGE_SIZE, info.contents);
+    crypto_sha384_run(c->sha384, &info, sizeof info, c->digest);
 }
 
-/* All pages of a piece: from its data, the one where that ends, and zeros behind. */
-static void extend_piece(u8 digest[SNP_DIGEST_SIZE], const struct image_piece *p, u32 type)
+/* A page of a piece: out of its data, or a copy with zeros behind where that ends. */
+static const u8 *page_of(const struct image_piece *p, u64 at, u8 copy[PAGE_SIZE])
 {
-    u8 page[PAGE_SIZE];
-    for (u64 at = 0; at < p->size; at += PAGE_SIZE) {
-        const u8 *bytes = page;
-        if (at + PAGE_SIZE <= p->data_size) {
-            bytes = p->data + at;
-        } else {
-            memset(page, 0, sizeof page);
-            if (at < p->data_size)
-                memcpy(page, p->data + at, p->data_size - at);
-        }
-        extend(digest, type, p->gpa + at, is_measured(type) ? bytes : NULL);
-    }
+    if (at + PAGE_SIZE <= p->data_size)
+        return p->data + at;
+    memset(copy, 0, PAGE_SIZE);
+    if (at < p->data_size)
+        memcpy(copy, p->data + at, p->data_size - at);
+    return copy;
+}
+
+static void extend_piece(const struct chain *c, const struct image_piece *p, u32 type)
+{
+    u8 copy[PAGE_SIZE];
+    for (u64 at = 0; at < p->size; at += PAGE_SIZE)
+        extend(c, type, p->gpa + at, is_measured(type) ? page_of(p, at, copy) : NULL);
 }
 
 static void report(const struct measure_sink *sink, const struct image_piece *p, u32 type,
@@ -176,15 +182,14 @@ static void report(const struct measure_sink *sink, const struct image_piece *p,
     sink->record(sink->context, &r);
 }
 
-void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *sink,
-                      u8 digest[MEASURE_DIGEST_MAX])
+static void measure_pieces(const struct chain *c, const struct image_plan *plan,
+                           const struct measure_sink *sink)
 {
-    memset(digest, 0, SNP_DIGEST_SIZE);
     for (u32 i = 0; i < plan->piece_count; i++) {
         const struct image_piece *p = &plan->pieces[i];
         u32 type = p->page_type ? p->page_type : SNP_PAGE_NORMAL;
-        extend_piece(digest, p, type);
-        report(sink, p, type, digest);
+        extend_piece(c, p, type);
+        report(sink, p, type, c->digest);
     }
     for (u32 i = 0; i < plan->vmsa_count; i++) {
         const struct image_piece vmsa = {.name = "VMSA",
@@ -192,9 +197,20 @@ void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *
                                          .size = PAGE_SIZE,
                                          .data = (const u8 *)plan->vmsas[i],
                                          .data_size = PAGE_SIZE};
-        extend_piece(digest, &vmsa, SNP_PAGE_VMSA);
-        report(sink, &vmsa, SNP_PAGE_VMSA, digest);
+        extend_piece(c, &vmsa, SNP_PAGE_VMSA);
+        report(sink, &vmsa, SNP_PAGE_VMSA, c->digest);
     }
+}
+
+/* Without memory for a hash the digest stays zero, which is nobody's. */
+void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *sink,
+                      u8 digest[MEASURE_DIGEST_MAX])
+{
+    const struct chain c = {crypto_sha384_create(), digest};
+    memset(digest, 0, SNP_DIGEST_SIZE);
+    if (c.sha384)
+        measure_pieces(&c, plan, sink);
+    crypto_sha384_free(c.sha384);
 }
 
 void image_snp_digest(const struct image_plan *plan, u8 digest[48])

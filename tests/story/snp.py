@@ -26,7 +26,8 @@ def a_stock_kernel_boots_with_sev_snp_active(s):
     want([launch.find(step) for step in STEPS] == sorted(launch.find(step) for step in STEPS) and STEPS[0] in launch, launch)
     want("a report of version" in steps(events, "firmware"), steps(events, "firmware"))
     want("computed from the files alone: equal" in steps(events, "owner"), steps(events, "owner"))
-    private, shared = (e["text"] for e in events if e["event"] == "step" and e["who"] == "host")
+    private, written, shared = (e["text"] for e in events if e["event"] == "step" and e["who"] == "host")
+    want("refused" in written, written)
     want("(private)" in private and "636f6e73" not in private, private)
     want("guest: hello on" in shared, "the host does not read a shared page")
     vm = summary(events)["vms"][0]

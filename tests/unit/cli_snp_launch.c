@@ -234,6 +234,8 @@ static void test_all_kinds(void **state)
     /* What the host sees of it is not what it launched. */
     assert_true(vm_host_view(vm, MIB(4), seen, sizeof seen));
     assert_memory_not_equal(seen, b->large, sizeof seen);
+    assert_false(vm_host_can_write(vm, MIB(4)));
+    assert_true(vm_host_can_write(vm, MIB(14))); /* nobody's yet */
 }
 
 static u32 count_state(struct bench *b, enum rmp_state wanted)
