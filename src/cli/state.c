@@ -438,8 +438,14 @@ int cli_state_profile(struct cli_state *s, const char *name, const struct firmwa
     size_t got = 0;
     if (s && cli_state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, e))
         return -1;
-    if (cli_profile_find(name ? name : got ? kept : FIRMWARE_PROFILE_DEFAULT->name, out, e))
+    *out = got ? firmware_profile_find(kept) : FIRMWARE_PROFILE_DEFAULT;
+    if (name && cli_profile_find(name, out, e))
         return -1;
+    if (!*out)
+        return error_set(e, ERROR_STATE,
+                         "%s was powered on last with a firmware that this softsev does not have: "
+                         "give --profile",
+                         s->directory);
     if (!s)
         return 0;
     struct firmware_committed floor; /* firmware that cannot start is not kept */

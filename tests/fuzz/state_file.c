@@ -65,6 +65,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     size_t got = 0;
     if (s && (cli_state_read(s, file, content, sizeof content, &got, &e) || got > sizeof content))
         abort();
+    const struct firmware_profile *profile;
+    struct firmware_committed floor;
+    struct error e2 = {.code = ERROR_NONE}, e3 = {.code = ERROR_NONE};
+    if (s && cli_state_profile(s, NULL, &profile, &e2) && e2.code != ERROR_STATE &&
+        e2.code != ERROR_FIRMWARE)
+        abort();
+    if (s && !cli_state_committed(s, FIRMWARE_PROFILE_DEFAULT, &floor, &e3) &&
+        !snp_tcb_at_most(floor.tcb, FIRMWARE_PROFILE_DEFAULT->tcb))
+        abort();
     cli_state_close(s);
     unlink(path);
     return 0;

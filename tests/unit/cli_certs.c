@@ -176,9 +176,9 @@ static void what_is_wrong_is_named(void **state)
             assert_check(&s, REPORT_CHECK_VALIDITY);
             s = scene_of(p, vlek);
             s.list = true;
-            s.revoked = BIT(vlek ? AUTHORITY_ASVK : AUTHORITY_ASK);
+            s.revoked = 1u << (vlek ? AUTHORITY_ASVK : AUTHORITY_ASK);
             assert_check(&s, REPORT_CHECK_REVOKED);
-            s.revoked = BIT(vlek ? AUTHORITY_ASK : AUTHORITY_ASVK);
+            s.revoked = 1u << (vlek ? AUTHORITY_ASK : AUTHORITY_ASVK);
             assert_check(&s, REPORT_OK);
             s = scene_of(p, vlek);
             s.certified_tcb = p->tcb - 1;

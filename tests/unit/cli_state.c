@@ -344,6 +344,12 @@ static void a_profile_is_kept_for_the_next_time(void **state)
     s = state_open(&f);
     assert_string_equal(profile(s, NULL)->name, "turin");
     assert_string_equal(profile(NULL, NULL)->name, FIRMWARE_PROFILE_DEFAULT->name);
+    assert_int_equal(cli_state_write(s, STATE_PROFILE, "venice", 6, &e), 0);
+    e = (struct error){.code = ERROR_NONE};
+    assert_int_equal(cli_state_profile(s, NULL, &p, &e), -1);
+    assert_int_equal(e.code, ERROR_STATE);
+    assert_string_equal(profile(s, "milan")->name, "milan"); /* the way out */
+    assert_string_equal(profile(s, NULL)->name, "milan");
     cli_state_close(s);
     folder_remove(&f);
 }
