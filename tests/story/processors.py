@@ -138,6 +138,33 @@ def two_boots_of_four_processors_are_equal_to_the_byte(s):
     want(boot() == boot(), "two runs differ")
 
 
+WORK = """#!/bin/sh
+mount -t proc proc /proc; mount -t devtmpfs dev /dev
+work() { { echo $1; head -c 100000 /dev/zero; } | sha256sum | cut -d' ' -f1 >/out.$1; }
+for i in 1 2 3 4 5 6 7 8; do
+    for again in 1 2 3; do work $i & done
+done
+wait
+sum=$(cat /out.* | sha256sum | cut -d' ' -f1)
+one=$(for i in 1 2 3 4 5 6 7 8; do work $i; cat /out.$i; done | sha256sum | cut -d' ' -f1)
+[ "$sum" = "$one" ] && echo "guest: work agrees"
+while read -r name user nice system rest; do
+    case $name in cpu[0-9]*) [ $((user + system)) -gt 0 ] && echo "guest: $name worked" ;; esac
+done </proc/stat
+poweroff -f
+"""
+
+
+@slow
+def processes_work_on_all_processors(s):
+    for mode in ("none", "sev-es"):
+        code, events, error = s.linux(mode, "--cpus", "4", "--limit", "20", initrd=s.initrd_with("work.cpio", WORK))
+        want(code == 0, error)
+        text = console(events)
+        want("guest: work agrees" in text, text[-1500:])
+        want(all(f"guest: cpu{i} worked" in text for i in range(4)), text[-1500:])
+
+
 @slow
 def guests_of_several_processors_share_a_machine(s):
     vm = {"kernel": s.kernel, "initrd": s.initrd, "append": "console=ttyS0 panic=-1 cryptomgr.notests", "memory": 256}
@@ -185,6 +212,7 @@ if __name__ == "__main__":
         a_stock_snp_kernel_creates_its_other_processors,
         stock_kernels_start_2_4_and_8_processors_in_every_mode,
         two_boots_of_four_processors_are_equal_to_the_byte,
+        processes_work_on_all_processors,
         guests_of_several_processors_share_a_machine,
         a_processor_starts_in_real_mode_where_it_is_told_to,
         a_storm_of_init_and_startup_is_weathered,
