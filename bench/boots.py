@@ -18,6 +18,7 @@ APPEND = "console=ttyS0 panic=-1 cryptomgr.notests"
 MEMORY_MIB = 512
 BOOT_GOAL = 2.5       # times QEMU's wall time
 START_GOAL = 10       # times `openssl version`
+CPUS_GOAL = 1.3       # times one processor's wall time
 OVERHEAD_GOAL = 96    # MiB beyond what the guest touched
 
 
@@ -52,6 +53,8 @@ def boots(softsev, out, state, rounds):
         "softsev --mode none": softsev_command(softsev, out, state, "none"),
         "softsev --mode sev": softsev_command(softsev, out, state, "sev"),
     }
+    for cpus in (2, 4):
+        contenders[f"softsev --cpus {cpus}"] = softsev_command(softsev, out, state, "none", "--cpus", str(cpus))
     if shutil.which("qemu-system-x86_64"):
         contenders["qemu"] = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "EPYC", "-m", str(MEMORY_MIB), "-nographic",
                               "-no-reboot", "-net", "none", "-kernel", f"{out}/vmlinuz", "-initrd",
@@ -118,6 +121,9 @@ def main():
                 met &= report(f"boot, --mode {mode}", ratio, "x qemu-system-x86_64 TCG wall time", BOOT_GOAL, "less")
         else:
             print("boot: qemu-system-x86_64 is not installed: no ratio")
+        for cpus in (2, 4):
+            ratio = best[f"softsev --cpus {cpus}"][0] / best["softsev --mode none"][0]
+            met &= report(f"boot, {cpus} processors", ratio, "x one processor's wall time", CPUS_GOAL, "less")
         _, peak, text = run(softsev_command(softsev, out, state, "sev", "--json"))
         s = summary(text)
         touched = s.get("touched_pages", 0) * 4 / 1024
