@@ -35,10 +35,8 @@ fi
 if [ -f "$work/report" ]; then
     verdicts "$go" files "$work/certs" Milan "$work/report"
     if "$softsev" kds --help >/dev/null 2>&1; then
-        "$softsev" kds --listen 127.0.0.1:0 >"$work/kds" 2>&1 &
-        server=$!
-        for _ in $(seq 100); do url=$(grep -oE 'http://127.0.0.1:[0-9]+' "$work/kds") && break || sleep 0.1; done
-        verdicts "$go" kds "${url:-http://127.0.0.1:1}" Milan "$work/report"
+        key_server
+        verdicts "$go" kds "$url" Milan "$work/report"
         kill "$server"
     else
         skip "key server" "softsev has none"

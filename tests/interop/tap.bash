@@ -78,6 +78,17 @@ verdicts() { # COMMAND...: prints TAP lines of its own, without numbers
     done < <(timeout 300 "$@" 2>&1 || echo " exit code $?")
 }
 
+key_server() { # OPTIONS...: starts softsev kds; its address in $url, its number in $server, what it says in $work/kds
+    "$softsev" kds --listen 127.0.0.1:0 "$@" >"$work/kds" 2>&1 &
+    server=$!
+    for _ in $(seq 100); do
+        url=$(grep -oE 'https?://127.0.0.1:[0-9]+' "$work/kds" | head -n 1)
+        [ -z "$url" ] || return 0
+        sleep 0.1
+    done
+    url=http://127.0.0.1:1 # where nobody answers
+}
+
 finish() {
     echo "1..$number"
     exit "$failed"
