@@ -7,6 +7,7 @@
 #include "abi/sev_cert.h"
 #include "abi/snp.h"
 #include "door/sev.h"
+#include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
 #include "machine/machine.h"
 #include "protocol/protocol.h"
@@ -433,6 +434,34 @@ static void borrowed(void **state)
     drop(r);
 }
 
+/* With a guest the firmware is in WORKING, and the driver counts that as initialised. */
+static void with_a_guest(void **state)
+{
+    (void)state;
+    struct rig *r = make(true);
+    struct sev_start start = {.policy = 1};
+    assert_int_equal(psp_command(r->hv, SEV_CMD_LAUNCH_START, &start, sizeof start),
+                     SEV_STATUS_SUCCESS);
+    assert_int_equal(state_of(r), SEV_PSTATE_WORKING);
+    assert_int_equal(load_le32(at(r, USER) + 8), 1);
+    export(r, SEV_CERT_SIZE, SEV_CERT_CHAIN_SIZE, 0);
+    assert_int_equal(issue(r, PDH_GEN, true, 0), 0);
+    assert_int_equal(issue(r, FACTORY_RESET, true, 0), -EBUSY);
+    assert_int_equal(issue(r, PEK_GEN, true, 0), -EIO);
+    assert_int_equal(r->error, SEV_STATUS_INVALID_PLATFORM_STATE);
+    memset(at(r, FIRST), 1, SEV_CERT_SIZE);
+    put_blob(r, 0, FIRST, SEV_CERT_SIZE);
+    put_blob(r, 1, FIRST, SEV_CERT_SIZE);
+    assert_int_equal(issue(r, PEK_CERT_IMPORT, true, USER), -EIO);
+    assert_int_equal(r->error, SEV_STATUS_INVALID_PLATFORM_STATE);
+    assert_int_equal(state_of(r), SEV_PSTATE_WORKING);
+    struct sev_handle guest = {start.handle};
+    assert_int_equal(psp_command(r->hv, SEV_CMD_DECOMMISSION, &guest, sizeof guest),
+                     SEV_STATUS_SUCCESS);
+    assert_int_equal(state_of(r), SEV_PSTATE_INIT);
+    drop(r);
+}
+
 /* Off and on again: what the platform keeps is what it was. */
 static void kept(void **state)
 {
@@ -536,6 +565,7 @@ int main(void)
         cmocka_unit_test(certificates),
         cmocka_unit_test(ownership),
         cmocka_unit_test(borrowed),
+        cmocka_unit_test(with_a_guest),
         cmocka_unit_test(kept),
         cmocka_unit_test(loaded_again),
         cmocka_unit_test(snp_configuration),
