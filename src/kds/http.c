@@ -45,6 +45,8 @@ struct kds_server {
     int listener; /* file descriptor; the daemon's once that runs */
     u16 port;
     pthread_mutex_t mutex; /* kds_answer() and the log */
+    pthread_cond_t end;    /* wakes whoever delays an answer */
+    bool ending;
 };
 
 static int load(struct library *l, struct error *e)
@@ -106,10 +108,15 @@ static void forget(void *context, struct MHD_Connection *connection, void **requ
     *request = NULL;
 }
 
-static void wait_ms(u32 ms)
+/* A delay, unless the server is to end. The mutex is free meanwhile. */
+static void wait_ms(struct kds_server *s, u32 ms)
 {
-    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&left, &left) && errno == EINTR)
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const u64 ns = (u64)until.tv_nsec + (u64)ms * 1000000;
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    while (!s->ending && pthread_cond_timedwait(&s->end, &s->mutex, &until) == 0)
         ;
 }
 
@@ -143,8 +150,9 @@ static enum MHD_Result respond(struct kds *k, struct MHD_Connection *connection,
     kds_answer(k, method, p->url, p->body, p->body_size, &a);
     if (k->config.log)
         k->config.log(k->config.log_context, method, p->url, a.status);
+    if (a.delay_ms)
+        wait_ms(k->server, a.delay_ms);
     pthread_mutex_unlock(&k->server->mutex);
-    wait_ms(a.delay_ms);
     enum MHD_Result result = send_answer(k, connection, &a);
     free(a.body);
     return result;
@@ -266,8 +274,13 @@ int kds_start(struct kds *k, struct error *error)
     struct kds_server *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(error, ERROR_INTERNAL, "out of memory");
-    s->listener = -1;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->end, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&s->mutex, NULL);
+    s->listener = -1;
     k->server = s;
     if (load(&s->library, error) || open_listener(s, k->config.listen, error) ||
         start_daemon(k, s, error)) {
@@ -287,12 +300,17 @@ void kds_stop(struct kds *k)
     struct kds_server *s = k->server;
     if (!s)
         return;
+    pthread_mutex_lock(&s->mutex);
+    s->ending = true;
+    pthread_cond_broadcast(&s->end);
+    pthread_mutex_unlock(&s->mutex);
     if (s->daemon)
         s->library.stop_daemon(s->daemon);
     else if (s->listener >= 0)
         close(s->listener);
     if (s->library.handle)
         dlclose(s->library.handle);
+    pthread_cond_destroy(&s->end);
     pthread_mutex_destroy(&s->mutex);
     free(s);
     k->server = NULL;

@@ -20,7 +20,7 @@ static void count_log(void *context, const char *method, const char *url, u32 st
 {
     (void)context;
     assert_true(*method && url && status >= 200);
-    logged++;
+    __atomic_add_fetch(&logged, 1, __ATOMIC_SEQ_CST);
 }
 
 static struct kds *serve(struct kds_config config)
@@ -227,6 +227,25 @@ static void a_delay_is_the_delayed_ones_alone(void **state)
     kds_free(k);
 }
 
+static void it_ends_although_an_answer_is_delayed(void **state)
+{
+    (void)state;
+    struct kds_config config = rig_config();
+    config.injection = (struct kds_injection){.every = {[KDS_FAULT_DELAY] = 1}, .delay_ms = 60000};
+    struct kds *k = serve(config);
+    u32 before = logged;
+    s64 start_ms = now_ms();
+    int s = dial(k);
+    say(s, "GET /vcek/v1/Milan/crl HTTP/1.0\r\n\r\n", 36);
+    const struct timespec pause = {.tv_nsec = 20000000};
+    for (u32 i = 0; i < 200 && __atomic_load_n(&logged, __ATOMIC_SEQ_CST) == before; i++)
+        nanosleep(&pause, NULL);
+    kds_free(k);
+    assert_int_equal(logged, before + 1);
+    assert_true(now_ms() - start_ms < 20000);
+    close(s);
+}
+
 static void throttling_says_when_to_come_again(void **state)
 {
     (void)state;
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(garbage_ends_nothing),
         cmocka_unit_test(slow_clients_keep_nobody_waiting),
         cmocka_unit_test(a_delay_is_the_delayed_ones_alone),
+        cmocka_unit_test(it_ends_although_an_answer_is_delayed),
         cmocka_unit_test(throttling_says_when_to_come_again),
         cmocka_unit_test(hundreds_of_requests_a_second),
         cmocka_unit_test(addresses_that_cannot_be_had),
