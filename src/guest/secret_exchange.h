@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How an SNP guest gets its owner's secret, for SNP has no LAUNCH_SECRET: an agent inside and the owner outside, over
+ * any stream of bytes. The host carries it, and may read and change all of it. softsev's own, not AMD's.
+ *
+ *   owner -> agent   HELLO     a nonce
+ *   agent -> owner   EVIDENCE  the agent's fresh key, a report whose REPORT_DATA binds nonce and key, certificates
+ *   owner -> agent   SECRET    the owner's fresh key, and the secret sealed to both keys and all that was said before;
+ *                or  REFUSED   the name of the check that failed
+ *   agent -> owner   DONE      it has it
+ *
+ * A frame is 16 bytes and a payload: "SSX1", u32 type, u32 payload bytes, u32 zero; all little-endian.
+ */
+#ifndef SOFTSEV_GUEST_SECRET_EXCHANGE_H
+#define SOFTSEV_GUEST_SECRET_EXCHANGE_H
+
+#include "abi/report.h"
+#include "crypto/crypto.h"
+
+enum secret_frame {
+    SECRET_HELLO = 1,
+    SECRET_EVIDENCE = 2,
+    SECRET_SECRET = 3,
+    SECRET_REFUSED = 4,
+    SECRET_DONE = 5,
+};
+
+#define SECRET_FRAME_HEADER     16u
+#define SECRET_FRAME_MAX        KIB(32) /* with its header */
+#define SECRET_NONCE_SIZE       32u
+#define SECRET_SIZE_MAX         KIB(16)
+#define SECRET_CERTIFICATES_MAX 32u
+
+/* How many bytes the frame has whose header this is, header included; 0: it is none. */
+size_t secret_frame_size(const u8 header[SECRET_FRAME_HEADER]);
+/* The payload of a whole frame of this type, a view; NULL: it is not one. */
+const u8 *secret_frame_payload(const void *frame, size_t size, enum secret_frame type,
+                               size_t *payload_size);
+/* Returns the frame's size; 0: it does not fit. The payload may lie in `out` where it will be. */
+size_t secret_frame_write(enum secret_frame type, const void *payload, size_t payload_size,
+                          void *out, size_t size);
+
+/* --- What both ends compute --------------------------------------------------------------------------- */
+
+/* REPORT_DATA: SHA-384 over a label, nonce and key, then zeros. */
+void secret_report_data(const u8 nonce[SECRET_NONCE_SIZE], const struct ec_public *agent,
+                        u8 out[64]);
+
+/* All that was said when a secret is sealed. */
+struct secret_transcript {
+    const u8 *nonce;
+    const struct ec_public *agent, *owner;
+    const struct snp_report *report;
+};
+
+/* AES-256-GCM in one direction, once: key and IV are HKDF-SHA-256 of the ECDH secret, salted with the transcript's
+ * SHA-384, which is authenticated, too. False: the other's point is not on the curve. */
+struct secret_key {
+    u8 key[32], iv[12], transcript[48];
+};
+bool secret_derive(const struct ec_private *mine, const struct ec_public *theirs,
+                   const struct secret_transcript *t, struct secret_key *out);
+/* RFC 5869. `size` up to 255 * 32 bytes. */
+void secret_hkdf_sha256(const void *salt, size_t salt_size, const void *ikm, size_t ikm_size,
+                        const void *info, size_t info_size, void *out, size_t size);
+
+/* EVIDENCE and SECRET taken apart; all are views into the frame. False: it is none. */
+struct secret_evidence {
+    struct ec_public key;
+    struct snp_report report;
+    u32 certificate_count;
+    struct crypto_piece certificates[SECRET_CERTIFICATES_MAX]; /* DER, in any order */
+};
+bool secret_evidence_read(const void *frame, size_t size, struct secret_evidence *out);
+
+struct secret_sealed {
+    struct ec_public key; /* the owner's */
+    u8 tag[16];
+    const u8 *data;
+    size_t size;
+};
+bool secret_sealed_read(const void *frame, size_t size, struct secret_sealed *out);
+/* Returns the frame's size; 0: it does not fit. */
+size_t secret_sealed_write(const struct secret_key *key, const struct ec_public *owner,
+                           const void *secret, size_t secret_size, void *out, size_t size);
+
+/* --- The agent ---------------------------------------------------------------------------------------- */
+
+struct secret_agent {
+    struct ec_private key;
+    u8 nonce[SECRET_NONCE_SIZE];
+    struct snp_report report;
+};
+
+/* Takes HELLO, makes a key, and says what the report must carry. False: no HELLO, or no randomness. */
+bool secret_agent_start(struct secret_agent *a, struct crypto *crypto, const void *frame,
+                        size_t size, u8 report_data[64]);
+/* EVIDENCE; `table` is that of an extended report (guest.h), of size 0 if there is none. Returns the frame's size; 0:
+ * it does not fit. */
+size_t secret_agent_evidence(struct secret_agent *a, const struct snp_report *report,
+                             const void *table, size_t table_size, void *out, size_t size);
+/* Takes SECRET. Returns the secret's size; -1: it is none, or not sealed to this exchange. The key is wiped. */
+s64 secret_agent_open(struct secret_agent *a, const void *frame, size_t size, void *out,
+                      size_t out_size);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Evidence of an SNP guest against the owner's policy, and the secret sealed to the key that its report binds. */
+#include "owner/snp_secret.h"
+
+#define GIVEN_MAX (SECRET_CERTIFICATES_MAX + 16u)
+
+size_t owner_snp_hello(struct crypto *crypto, u8 nonce[SECRET_NONCE_SIZE], void *out, size_t size)
+{
+    crypto_random(crypto, nonce, SECRET_NONCE_SIZE);
+    return secret_frame_write(SECRET_HELLO, nonce, SECRET_NONCE_SIZE, out, size);
+}
+
+size_t owner_snp_refusal(enum report_check check, void *out, size_t size)
+{
+    const char *name = report_check_name(check);
+    return secret_frame_write(SECRET_REFUSED, name, strlen(name), out, size);
+}
+
+/* The owner's own certificates and those of the evidence, which need not be any. */
+struct pile {
+    struct crypto_certificate *all[GIVEN_MAX];
+    size_t count, own; /* the first `own` are the owner's */
+};
+
+static void collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
+                    struct pile *p)
+{
+    p->own = min_u64(r->certificates.given_count, 16);
+    for (p->count = 0; p->count < p->own; p->count++)
+        p->all[p->count] = r->certificates.given[p->count];
+    for (u32 i = 0; i < evidence->certificate_count; i++)
+        p->count += crypto_certificates_read(evidence->certificates[i].data,
+                                             evidence->certificates[i].size, p->all + p->count, 1);
+}
+
+static void release(struct pile *p)
+{
+    for (size_t i = p->own; i < p->count; i++)
+        crypto_certificate_free(p->all[i]);
+}
+
+static enum report_check verify(const struct snp_secret_request *r,
+                                const struct secret_evidence *evidence, struct error *e)
+{
+    struct pile pile;
+    u8 report_data[64];
+    struct report_certificates certificates = r->certificates;
+    struct report_policy policy = r->policy;
+    collect(r, evidence, &pile);
+    certificates.given = pile.all;
+    certificates.given_count = pile.count;
+    secret_report_data(r->nonce, &evidence->key, report_data);
+    policy.report_data = report_data;
+    enum report_check check =
+        owner_verify_report(&evidence->report, sizeof evidence->report, &certificates, &policy, e);
+    release(&pile);
+    return check;
+}
+
+size_t owner_seal_snp_secret(struct crypto *crypto, const struct snp_secret_request *request,
+                             void *out, size_t size, enum report_check *check, struct error *e)
+{
+    struct secret_evidence evidence;
+    struct ec_private mine;
+    struct secret_key key;
+    size_t written = 0;
+    *check = REPORT_OK;
+    if (!secret_evidence_read(request->evidence, request->evidence_size, &evidence)) {
+        error_set(e, ERROR_MEASUREMENT, "what the guest has sent is no evidence");
+        return 0;
+    }
+    *check = verify(request, &evidence, e);
+    if (*check != REPORT_OK)
+        return 0;
+    const struct secret_transcript t = {request->nonce, &evidence.key, &mine.public,
+                                        &evidence.report};
+    if (!crypto_ec_generate(crypto, &mine)) {
+        error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
+        return 0;
+    }
+    if (secret_derive(&mine, &evidence.key, &t, &key))
+        written = secret_sealed_write(&key, &mine.public, request->secret, request->secret_size,
+                                      out, size);
+    else
+        error_set(e, ERROR_MEASUREMENT, "the guest's key is no point of the curve");
+    crypto_wipe(&mine, sizeof mine);
+    crypto_wipe(&key, sizeof key);
+    if (!written)
+        error_set(e, ERROR_USAGE, "a secret of %zu bytes is larger than %u", request->secret_size,
+                  (u32)SECRET_SIZE_MAX);
+    return written;
+}
