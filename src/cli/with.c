@@ -94,6 +94,7 @@ static int power_on(struct with *w, struct error *e)
 
 static void power_off(struct with *w)
 {
+    with_guest_end(w);
     sev_door_destroy(w->sev);
     hypervisor_destroy(w->hv);
     machine_destroy(w->machine);
@@ -129,7 +130,8 @@ void with_add_folder(struct with *w, struct door_folder folder)
 
 static int run(struct with *w, struct error *e)
 {
-    if (open_trace(w, e) || open_identity(w, e) || power_on(w, e))
+    if (open_trace(w, e) || open_identity(w, e) || with_guest_load(w, e) || power_on(w, e) ||
+        with_guest_start(w, e))
         return -1;
     struct door door = {
         .files = w->files, .folders = w->folders, .trace = machine_trace(w->machine)};
@@ -148,6 +150,8 @@ static void print_help(FILE *out)
           "                     ~/.local/state/softsev)\n"
           "  --seed TEXT        all randomness from it: the same platform on every computer\n"
           "  --profile NAME     part and firmware (`softsev profiles`); kept for later\n"
+          "  --guest FILE       with a launched SNP guest that the program is inside of:\n"
+          "                     /dev/sev-guest and configfs-tsm; softsev-with(1)\n"
           "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
           "                     vm,owner,device\n"
           "  --trace-file FILE  ... into a file instead of standard error\n"
@@ -178,13 +182,10 @@ static int set_trace(struct with *w, const char *words, struct error *e)
 static int parse_options(struct with *w, int argc, char **argv, struct error *e)
 {
     static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'},
-        {"profile", required_argument, NULL, 'p'},
-        {"trace", required_argument, NULL, 't'},
-        {"trace-file", required_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0},
+        {"state", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'r'},
+        {"profile", required_argument, NULL, 'p'}, {"guest", required_argument, NULL, 'g'},
+        {"trace", required_argument, NULL, 't'},   {"trace-file", required_argument, NULL, 'f'},
+        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0},
     };
     int result = 0;
     opterr = 0;
@@ -200,6 +201,9 @@ static int parse_options(struct with *w, int argc, char **argv, struct error *e)
             break;
         case 'p':
             result = set_profile(w, optarg, e);
+            break;
+        case 'g':
+            w->guest_path = optarg;
             break;
         case 't':
             result = set_trace(w, optarg, e);

@@ -14,6 +14,8 @@
 
 #define WITH_FOLDERS_MAX 4
 
+struct guest_launch;
+
 struct with {
     /* options */
     const char *directory, *seed, *profile_name, *trace_file;
@@ -21,6 +23,7 @@ struct with {
     u32 trace; /* categories */
     bool json;
     char **command;
+    const char *guest_path; /* its description; NULL: none */
     /* the machine */
     struct cli_state *state;
     struct crypto *crypto;
@@ -30,12 +33,22 @@ struct with {
     struct machine *machine;
     struct hypervisor *hv;
     struct sev_door *sev;
+    struct guest_launch *guest; /* NULL: none */
     FILE *trace_out;
     struct trace_sink sink;
     /* the doors: rows are added once the platform is up */
     struct door_file files[DOOR_FILES_MAX + 1];
     struct door_folder folders[WITH_FOLDERS_MAX + 1];
 };
+
+/* --- A guest that the program is inside of (with_guest.c); each does nothing without --guest --- */
+
+/* Description and images, before the machine is made: it needs memory for them. */
+int with_guest_load(struct with *w, struct error *e);
+/* The launch and its doors, once the platform is up. */
+int with_guest_start(struct with *w, struct error *e);
+/* While the platform still is. */
+void with_guest_end(struct with *w);
 
 /* Adds a row. Paths stay the caller's. */
 void with_add_file(struct with *w, struct door_file file);
