@@ -23,7 +23,7 @@ build:
 	@tools/build.sh $(BUILD)
 
 run: build
-	@tools/fetch-guest.sh $(OUT)
+	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT)
 	@tools/run-demo.sh $(BUILD) $(OUT)
 
 test:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # fetch-guest.sh OUT: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
 # (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
-# installed. Done before: nothing happens. Without a package of 6.12 there is only the first.
+# installed. Done before: nothing happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too,
+# if AGENT names one.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -27,10 +28,10 @@ newest() { # meta package: the kernel it stands for
     apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' | head -n 1
 }
 
-guest() { # kernel package, suffix: vmlinuz and initramfs of it
+guest() { # kernel package, suffix, agent: vmlinuz and initramfs of it
     cp "$out/guest/$1"/boot/vmlinuz-* "$out/vmlinuz$2"
     python3 "$here/pack-initrd.py" "$out/guest/busybox-static/bin/busybox" "$here/guest-init.sh" \
-        "$out/guest/$1" "$out/initrd$2.cpio.gz"
+        "$out/guest/$1" "$out/initrd$2.cpio.gz" ${3:+"$3"}
 }
 
 made() { # suffix: is it there, and newer than what it is made of?
@@ -44,10 +45,16 @@ made "" || {
     fetch "$kernel" && fetch busybox-static || exit 1
     guest "$kernel" ""
 }
+agent=${AGENT:-}
+[ -x "$agent" ] || agent=
+packed=$out/initrd-6.12.agent # is there if the agent is in it
+[ -z "$agent" ] || [ -f "$packed" ] && [ ! "$agent" -nt "$packed" ] || rm -f "$out/initrd-6.12.cpio.gz"
 made -6.12 || {
+    rm -f "$packed"
     kernel=$(newest linux-image-6.12-cloud-amd64)
     if [ -n "$kernel" ] && fetch "$kernel"; then
-        guest "$kernel" -6.12
+        guest "$kernel" -6.12 "$agent"
+        [ -z "$agent" ] || touch "$packed"
     else
         echo "fetch-guest: no Linux 6.12; what needs it is left out" >&2
     fi

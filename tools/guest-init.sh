@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first program of the demonstration guest: says what it sees of its encryption, prints the digest of the owner's secret
 # (never the secret), under SNP its attestation report, and powers off. `shell` on the kernel's command line gives a shell
-# instead, `root=` boots a disk.
+# instead, `root=` boots a disk, `agent` has softsev-agent ask for the owner's secret over the virtio console.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -10,7 +10,7 @@ load() { while read -r module; do insmod "/modules/$module"; done <"$1"; }
 
 # A report by the kernel's own driver and configfs: 64 bytes of ours go into it. `softsev owner verify` takes it.
 report() {
-    load /modules/snp-order
+    [ -n "$agent" ] || load /modules/snp-order
     mount -t configfs configfs /sys/kernel/config
     folder=/sys/kernel/config/tsm/report/guest
     mkdir "$folder" || return
@@ -20,6 +20,9 @@ report() {
 }
 
 load /modules/order
+agent=
+for word in $(cat /proc/cmdline); do [ "$word" = agent ] && [ -x /bin/softsev-agent ] && agent=yes; done
+[ -n "$agent" ] && load /modules/snp-order && softsev-agent
 echo "guest: Linux $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
 echo "guest: processors: $(nproc)"
 dmesg | grep -i -e 'Memory Encryption Features' -e 'software IO TLB: mapped' | sed 's/^/guest: /'
@@ -29,7 +32,7 @@ else
     echo "guest: no secret from an owner"
 fi
 [ -b /dev/vda ] && echo "guest: disk of $(cat /sys/block/vda/size) sectors"
-[ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
+[ -z "$agent" ] && [ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
 [ -e /sys/devices/platform/sev-guest ] && [ -s /modules/snp-order ] && report softsev
 for word in $(cat /proc/cmdline); do
     case $word in

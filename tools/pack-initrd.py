@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio modules in dependency order.
 
-usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz
+usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT]
 The same inputs give the same bytes: no times, no owners, inodes by count.
 """
 import glob
@@ -72,12 +72,15 @@ class Archive:
 
 def main():
     busybox, init, root, out = sys.argv[1:5]
+    agent = sys.argv[5] if len(sys.argv) > 5 else None
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "modules"):
         archive.folder(name)
     archive.program("bin/busybox", open(busybox, "rb").read())
     for applet in APPLETS:
         archive.link("bin/" + applet, "busybox")
+    if agent:
+        archive.program("bin/softsev-agent", open(agent, "rb").read())
     archive.program("init", open(init, "rb").read())
     modules = []
     driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)

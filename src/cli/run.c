@@ -39,7 +39,8 @@ struct image_description run_describe(const struct run_vm *v)
         .memory_size = v->options->memory,
         .cpus = v->options->cpus,
         .mode = v->options->mode,
-        .secret = v->options->secret || v->options->owner_dir,
+        .secret =
+            v->options->owner_dir || (v->options->secret && v->options->mode != IMAGE_SEV_SNP),
         .kernel = image_file(&v->kernel),
         .initrd = image_file(&v->initrd),
         .command_line = v->options->append,
@@ -113,6 +114,8 @@ static int make_guests(struct run *r, struct error *e)
             .certificates = table,
             .certificates_size = table_size,
         };
+        if (run_secret_open(v, &config, e))
+            return -1;
         v->vm = vm_create(r->hv, &config, e);
         if (!v->vm || (v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e)))
             return -1;
@@ -139,8 +142,10 @@ static int between_slices(struct run *r, struct run_terminal *terminal, bool idl
 {
     run_terminal_poll(terminal, r,
                       idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
-    for (u32 i = 0; i < r->vm_count; i++)
+    for (u32 i = 0; i < r->vm_count; i++) {
         run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
+        run_secret_pump(&r->vms[i]);
+    }
     return run_input_replay(r, e);
 }
 
@@ -174,6 +179,9 @@ static int result_of_guests(struct run *r, struct error *e)
             return error_set(e, ERROR_GUEST, "%s: still running after --limit",
                              r->vms[i].options->name);
     }
+    for (u32 i = 0; i < r->vm_count; i++)
+        if (run_secret_close(&r->vms[i], e))
+            return -1;
     return 0;
 }
 
@@ -259,6 +267,7 @@ static void run_free(struct run *r)
         image_free(v->plan);
         run_close_disk(&v->disk);
         free(v->tampered);
+        free(v->exchange);
         crypto_wipe(v->secret.data, v->secret.size);
         run_free_file(&v->kernel);
         run_free_file(&v->initrd);

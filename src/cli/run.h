@@ -81,6 +81,7 @@ struct run_vm {
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
     bool views_shown;
+    struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
     u64 console_bytes;
 };
 
@@ -160,6 +161,24 @@ int run_with_rule(const struct run *r, struct error *e);
 /* SNP_INIT_EX, and the certificates of this chip's VCEK. */
 int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
                      const u8 fuses[32], struct error *e);
+/* Certificates of the chip and of its manufacturer, and the root that this owner trusts. */
+struct owner_pile;
+int run_snp_trust(const struct run_vm *v, struct owner_pile *given, struct owner_pile *roots,
+                  struct error *e);
+/* What the owner demands of its guest's report: `digest` is the launch's, computed from the files. */
+struct report_policy;
+struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]);
+int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e);
+
+/* --- The owner's secret for an agent in an SNP guest (run_secret.c) ------------------------------ */
+
+/* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret and SNP. */
+int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e);
+/* Between two slices: what waits for the guest, as much as it takes. */
+void run_secret_pump(struct run_vm *v);
+/* At the end: -1 and an error if the owner has refused, or nobody has asked. */
+int run_secret_close(struct run_vm *v, struct error *e);
+
 /* The table that comes with a guest's extended reports; NULL: none. */
 const void *run_snp_table(const struct run *r, size_t *size);
 int run_snp_launch(struct run_vm *v, struct error *e);

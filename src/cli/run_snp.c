@@ -147,7 +147,7 @@ static int hypervisor_launches(struct run_vm *v, struct error *e)
 
 /* --- The owner ---------------------------------------------------------------------------------------- */
 
-static int expect_measurement(struct run_vm *v, u8 digest[MEASURE_DIGEST_MAX], struct error *e)
+int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e)
 {
     struct image_description d = run_describe(v);
     struct image_plan *plan = image_build(&d, e);
@@ -158,41 +158,46 @@ static int expect_measurement(struct run_vm *v, u8 digest[MEASURE_DIGEST_MAX], s
     return 0;
 }
 
-/* Everybody's certificates and what the owner demands. */
-static int verify(struct run_vm *v, const struct snp_report *report, const u8 digest[48],
-                  struct owner_pile *given, struct owner_pile *roots, struct error *e)
+int run_snp_trust(const struct run_vm *v, struct owner_pile *given, struct owner_pile *roots,
+                  struct error *e)
 {
     const struct run_snp *s = v->run->snp;
     const char *root = v->options->owner_root;
     owner_add_bytes(given, s->der[VCEK], s->size[VCEK]);
     owner_add_bytes(given, s->der[ASK], s->size[ASK]);
-    if (!root)
-        owner_add_bytes(roots, s->der[ARK], s->size[ARK]);
-    else if (owner_add_files(roots, "owner-root", root, e))
-        return -1;
-    const struct report_certificates certificates = {.given = given->list,
-                                                     .given_count = given->count,
-                                                     .roots = roots->list,
-                                                     .root_count = roots->count};
-    const struct report_policy policy = {
+    if (root)
+        return owner_add_files(roots, "owner-root", root, e);
+    owner_add_bytes(roots, s->der[ARK], s->size[ARK]);
+    return 0;
+}
+
+struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48])
+{
+    return (struct report_policy){
         .time = (s64)v->run->options.time_seconds,
         .measurement = digest,
-        .maximum_vmpl = SNP_VMPL_OF_HOST,
         .allow_debug = v->options->snp_policy & SNP_POLICY_DEBUG,
         .allow_migration = v->options->snp_policy & SNP_POLICY_MIGRATE_MA,
     };
-    return owner_verify_report(report, sizeof *report, &certificates, &policy, e) == REPORT_OK ? 0
-                                                                                               : -1;
 }
 
 static int owner_verifies(struct run_vm *v, const struct snp_report *report, struct error *e)
 {
     struct owner_pile given = {.count = 0}, roots = {.count = 0};
-    u8 digest[MEASURE_DIGEST_MAX];
-    int result = expect_measurement(v, digest, e) || verify(v, report, digest, &given, &roots, e);
+    u8 digest[48];
+    int result = run_snp_expect(v, digest, e) || run_snp_trust(v, &given, &roots, e) ? -1 : 0;
+    const struct report_certificates certificates = {.given = given.list,
+                                                     .given_count = given.count,
+                                                     .roots = roots.list,
+                                                     .root_count = roots.count};
+    struct report_policy policy = run_snp_demands(v, digest);
+    policy.maximum_vmpl = SNP_VMPL_OF_HOST;
+    if (!result &&
+        owner_verify_report(report, sizeof *report, &certificates, &policy, e) != REPORT_OK)
+        result = -1;
     owner_free_pile(&given);
     owner_free_pile(&roots);
-    return result ? -1 : 0;
+    return result;
 }
 
 /* The host asks here, so that everybody sees it; the guest's own requests are sealed. */

@@ -3,6 +3,7 @@
  * How an SNP guest gets its owner's secret, for SNP has no LAUNCH_SECRET: an agent inside and the owner outside, over
  * any stream of bytes. The host carries it, and may read and change all of it. softsev's own, not AMD's.
  *
+ *   agent -> owner   READY     it is there
  *   owner -> agent   HELLO     a nonce
  *   agent -> owner   EVIDENCE  the agent's fresh key, a report whose REPORT_DATA binds nonce and key, certificates
  *   owner -> agent   SECRET    the owner's fresh key, and the secret sealed to both keys and all that was said before;
@@ -23,6 +24,7 @@ enum secret_frame {
     SECRET_SECRET = 3,
     SECRET_REFUSED = 4,
     SECRET_DONE = 5,
+    SECRET_READY = 6,
 };
 
 #define SECRET_FRAME_HEADER     16u

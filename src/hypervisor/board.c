@@ -107,6 +107,15 @@ static void on_console(void *context, const u8 *bytes, u64 count)
         vm->config.console.write(vm->config.console.context, bytes, count);
 }
 
+static void on_channel(void *context, const u8 *bytes, u64 count)
+{
+    struct vm *vm = context;
+    if (vm->config.channel.write)
+        vm->config.channel.write(vm->config.channel.context, bytes, count);
+    else
+        on_console(vm, bytes, count);
+}
+
 static bool on_disk_read(void *context, u64 sector, void *out, u64 count)
 {
     const struct vm_disk *d = context;
@@ -198,7 +207,7 @@ static bool wire_pci(struct vm *vm)
     }
     if (!vm->config.virtio_console)
         return true;
-    return virtio_console_init(&b->console, dma, (struct console_backend){on_console, vm}) &&
+    return virtio_console_init(&b->console, dma, (struct console_backend){on_channel, vm}) &&
            wire_function(vm, &b->console.virtio.pci, CONSOLE_SLOT);
 }
 
@@ -246,4 +255,11 @@ size_t vm_console_input(struct vm *vm, const u8 *data, size_t size)
     memcpy(b->input + b->input_count, data, part);
     b->input_count += (u32)part;
     return part;
+}
+
+size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size)
+{
+    if (!vm->config.virtio_console)
+        return 0;
+    return virtio_console_receive(&vm->board.console, data, size);
 }

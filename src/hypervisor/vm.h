@@ -71,7 +71,8 @@ struct vm_config {
     u32 cpus;                      /* virtual processors, as many as the plan has; 0: that many */
     struct vm_console console;
     struct vm_disk disk;
-    bool virtio_console; /* a second console on virtio, beside the UART */
+    bool virtio_console;       /* a second console on virtio, beside the UART */
+    struct vm_console channel; /* what goes out by it, where that is not the console's */
     const void
         *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */
     size_t certificates_size; /* bytes; the table stays until vm_destroy */
@@ -139,6 +140,9 @@ bool hypervisor_run(struct hypervisor *hv, u64 until_ns);
 /* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found
  * room. */
 size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
+/* Bytes into the guest by its virtio console, between two calls of hypervisor_run. Returns how many its driver had
+ * room for; without a driver none. */
+size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
 /* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no

@@ -22,6 +22,20 @@ struct pile {
     size_t count, own; /* the first `own` are the owner's */
 };
 
+/* What both have counts once. */
+static void add(struct pile *p, const struct crypto_piece *der)
+{
+    struct crypto_certificate *c;
+    if (!crypto_certificates_read(der->data, der->size, &c, 1))
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        if (crypto_certificate_equal(p->all[i], c)) {
+            crypto_certificate_free(c);
+            return;
+        }
+    p->all[p->count++] = c;
+}
+
 static void collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
                     struct pile *p)
 {
@@ -29,8 +43,7 @@ static void collect(const struct snp_secret_request *r, const struct secret_evid
     for (p->count = 0; p->count < p->own; p->count++)
         p->all[p->count] = r->certificates.given[p->count];
     for (u32 i = 0; i < evidence->certificate_count; i++)
-        p->count += crypto_certificates_read(evidence->certificates[i].data,
-                                             evidence->certificates[i].size, p->all + p->count, 1);
+        add(p, &evidence->certificates[i]);
 }
 
 static void release(struct pile *p)

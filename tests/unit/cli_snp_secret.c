@@ -13,8 +13,8 @@ static const u8 secret[] = "the owner's word";
 struct exchange {
     struct rig rig;
     struct crypto *crypto;
-    struct guest_certificate list[2]; /* VCEK, ASK */
-    struct crypto_certificate *root;
+    struct guest_certificate list[2];      /* VCEK, ASK */
+    struct crypto_certificate *root, *own; /* the owner's own VCEK, if it has one */
     u8 measurement[48];
     u8 nonce[SECRET_NONCE_SIZE];
     struct secret_agent agent;
@@ -111,7 +111,10 @@ static bool given(void)
         .nonce = x.nonce,
         .evidence = x.evidence,
         .evidence_size = x.evidence_size,
-        .certificates = {.roots = &x.root, .root_count = 1},
+        .certificates = {.given = &x.own,
+                         .given_count = x.own != NULL,
+                         .roots = &x.root,
+                         .root_count = 1},
         .policy = x.policy,
         .secret = secret,
         .secret_size = sizeof secret,
@@ -152,6 +155,21 @@ static void the_right_guest_gets_it(void **state)
     assert_int_equal(secret_agent_open(&x.agent, x.sealed, x.sealed_size, out, sizeof out),
                      sizeof secret);
     assert_memory_equal(out, secret, sizeof secret);
+    finish();
+}
+
+/* What the owner has already, the guest may send again. */
+static void certificates_may_come_twice(void **state)
+{
+    (void)state;
+    prepare("{}");
+    assert_int_equal(crypto_certificates_read(vcek, x.list[0].size, &x.own, 1), 1);
+    talk(0);
+    assert_true(given());
+    x.list[0].size = x.list[1].size = 0; /* the owner has no ASK */
+    talk(0);
+    refused("chain-complete");
+    crypto_certificate_free(x.own);
     finish();
 }
 
@@ -247,6 +265,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_guest_gets_it),
+        cmocka_unit_test(certificates_may_come_twice),
         cmocka_unit_test(a_wrong_guest_gets_nothing),
         cmocka_unit_test(a_host_in_between_gets_nothing),
         cmocka_unit_test(another_manufacturers_chip_gets_nothing),

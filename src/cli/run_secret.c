@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The owner's end of the secret exchange with an SNP guest of `softsev run`: the agent inside asks over the guest's
+ * virtio console, which the host carries; the owner looks at its report and seals, or says which check failed.
+ */
+#include "cli/run.h"
+
+#include <stdlib.h>
+
+#include "cli/owner.h"
+#include "owner/snp_secret.h"
+
+struct run_secret {
+    u8 nonce[SECRET_NONCE_SIZE];
+    u8 in[SECRET_FRAME_MAX];
+    size_t in_size;
+    u8 out[SECRET_FRAME_MAX]; /* waits for the guest to have room */
+    size_t out_size, out_at;
+    bool asked, given, done;
+    struct error refusal;
+};
+
+/* --- Frames ------------------------------------------------------------------------------------------- */
+
+static void say_hello(struct run_vm *v)
+{
+    struct run_secret *x = v->exchange;
+    x->asked = true;
+    x->given = x->done = false;
+    x->refusal = (struct error){.code = ERROR_NONE};
+    x->out_at = 0;
+    x->out_size = owner_snp_hello(v->run->owner_crypto, x->nonce, x->out, sizeof x->out);
+    run_step(v->run, "guest", "the agent inside asks for the owner's secret");
+}
+
+static void answer_evidence(struct run_vm *v, size_t size)
+{
+    struct run_secret *x = v->exchange;
+    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    enum report_check check = REPORT_OK;
+    u8 digest[48];
+    x->out_at = x->out_size = 0;
+    if (!run_snp_expect(v, digest, &x->refusal) && !run_snp_trust(v, &given, &roots, &x->refusal)) {
+        const struct snp_secret_request request = {
+            .nonce = x->nonce,
+            .evidence = x->in,
+            .evidence_size = size,
+            .certificates = {.given = given.list,
+                             .given_count = given.count,
+                             .roots = roots.list,
+                             .root_count = roots.count},
+            .policy = run_snp_demands(v, digest),
+            .secret = v->secret.data,
+            .secret_size = v->secret.size,
+        };
+        x->out_size = owner_seal_snp_secret(v->run->owner_crypto, &request, x->out, sizeof x->out,
+                                            &check, &x->refusal);
+    }
+    owner_free_pile(&given);
+    owner_free_pile(&roots);
+    x->given = x->out_size;
+    crypto_wipe(x->nonce, sizeof x->nonce); /* for one answer */
+    if (x->given)
+        run_step(v->run, "owner",
+                 "the guest's own report verified, with its fresh key in it; secret of %zu bytes "
+                 "sealed to that key",
+                 v->secret.size);
+    else
+        run_step(v->run, "owner", "nothing for this guest: %s", x->refusal.text);
+    if (!x->given)
+        x->out_size = owner_snp_refusal(check, x->out, sizeof x->out);
+}
+
+/* One frame, the first bytes of `in`. What makes no sense now is dropped. */
+static void take_frame(struct run_vm *v, size_t size)
+{
+    struct run_secret *x = v->exchange;
+    switch (load_le32(x->in + 4)) {
+    case SECRET_READY:
+        say_hello(v);
+        break;
+    case SECRET_EVIDENCE:
+        if (x->asked)
+            answer_evidence(v, size);
+        x->asked = false;
+        break;
+    case SECRET_DONE:
+        x->done = x->given;
+        if (x->done)
+            run_step(v->run, "guest", "the agent has the secret");
+        break;
+    default:
+        break;
+    }
+}
+
+/* What the guest writes may be anything: a byte that begins no frame is skipped. */
+static void on_output(void *context, const u8 *data, size_t size)
+{
+    struct run_vm *v = context;
+    struct run_secret *x = v->exchange;
+    for (size_t i = 0; i < size; i++) {
+        if (x->in_size < sizeof x->in)
+            x->in[x->in_size++] = data[i];
+        if (x->in_size < SECRET_FRAME_HEADER)
+            continue;
+        size_t whole = secret_frame_size(x->in);
+        if (!whole) {
+            memmove(x->in, x->in + 1, --x->in_size);
+        } else if (x->in_size == whole) {
+            take_frame(v, whole);
+            x->in_size = 0;
+        }
+    }
+}
+
+/* --- For run.c ---------------------------------------------------------------------------------------- */
+
+int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e)
+{
+    if (v->options->mode != IMAGE_SEV_SNP || !v->options->secret)
+        return 0;
+    if (v->secret.size > SECRET_SIZE_MAX)
+        return error_set(e, ERROR_USAGE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
+                         v->secret.name, v->secret.size);
+    v->exchange = calloc(1, sizeof *v->exchange);
+    if (!v->exchange)
+        return error_set(e, ERROR_MEMORY, "no memory for the owner's exchange");
+    config->virtio_console = true;
+    config->channel = (struct vm_console){on_output, v};
+    return 0;
+}
+
+void run_secret_pump(struct run_vm *v)
+{
+    struct run_secret *x = v->exchange;
+    if (x && x->out_at < x->out_size)
+        x->out_at += vm_channel_input(v->vm, x->out + x->out_at, x->out_size - x->out_at);
+}
+
+int run_secret_close(struct run_vm *v, struct error *e)
+{
+    const struct run_secret *x = v->exchange;
+    if (!x || x->done)
+        return 0;
+    if (x->refusal.code != ERROR_NONE)
+        return error_set(e, ERROR_MEASUREMENT, "the owner refuses %s: %s", v->options->name,
+                         x->refusal.text);
+    return error_set(e, ERROR_GUEST,
+                     "%s: no agent in the guest has taken the owner's secret; softsev-agent in its "
+                     "initramfs does, over /dev/hvc0",
+                     v->options->name);
+}
