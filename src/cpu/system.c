@@ -433,6 +433,8 @@ void exec_hlt(struct cpu *c, const struct insn *in)
         c->left = 0; /* nothing else can wake us before the deadline */
 }
 
+#define PAUSE_NS 40u /* of machine time, as a Zen core takes */
+
 void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
@@ -441,6 +443,8 @@ void exec_pause(struct cpu *c, const struct insn *in)
         c->pauses_left--;
     else
         intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
+    /* It takes its time: loops that wait for the clock are not many instructions long. */
+    rep_account(c, min_u64(rep_allowance(c), PAUSE_NS));
 }
 
 void exec_monitor(struct cpu *c, const struct insn *in)

@@ -170,6 +170,8 @@ void snp_pages_count(const struct vm *vm, struct vm_summary *out)
         out->private_pages += vm->snp.pages[i] != VM_PAGE_HOST;
     out->shared_pages = all_chunks(vm) * CHUNK_PAGES - out->private_pages;
     out->vmsa_pages = vm->snp.vmsa_count;
+    for (u32 i = 0; i < vm->cpu_count; i++)
+        out->vmsa_pages += vm->cpus[i].created != 0;
     out->changes_to_private = vm->page_changes[0];
     out->changes_to_shared = vm->page_changes[1];
 }

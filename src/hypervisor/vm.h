@@ -105,11 +105,12 @@ struct vm_summary {
     struct vm_exit_count exits[VM_EXIT_KINDS];
     u32 exit_kinds;
     struct vm_exit_count
-        vmgexits[VM_VMGEXIT_KINDS];              /* SEV-ES: what the guest asked for by VMGEXIT */
-    u32 vmgexit_kinds;                           /* 0: not such a guest */
-    bool snp;                                    /* the next count, too */
-    u64 private_pages, shared_pages, vmsa_pages; /* now; of RAM, and VMSAs beside it */
-    u64 changes_to_private, changes_to_shared;   /* pages that it asked to change hands */
+        vmgexits[VM_VMGEXIT_KINDS]; /* SEV-ES: what the guest asked for by VMGEXIT */
+    u32 vmgexit_kinds;              /* 0: not such a guest */
+    bool snp;                       /* the next count, too */
+    u64 private_pages, shared_pages,
+        vmsa_pages; /* now; VMSAs of its own making are private pages too */
+    u64 changes_to_private, changes_to_shared; /* pages that it asked to change hands */
 };
 
 /* Gives it memory (host frames), nested tables, a VMCB and devices. NULL: too little memory. */

@@ -80,6 +80,15 @@ def an_encrypted_guest_lives_on_its_disk(s):
 
 
 @slow
+def an_snp_guest_does_so_through_pages_that_it_shares(s):
+    disk = make_disk(s)
+    text = boots_from(s, disk, "sev-snp")
+    want("active: AMD SEV SEV-ES SEV-SNP" in text, "the guest does not see SNP")
+    want("disk: ACCESS_PLATFORM 1" in text, "the driver does not go through shared pages")
+    want(sha(inside(disk, "/data/twice")) == sha(BIG + BIG), "what was written is something else")
+
+
+@slow
 def a_plain_guest_does_so_too_and_what_was_written_stays(s):
     disk = make_disk(s)
     want("was here before" not in boots_from(s, disk, "none"), "a new disk is old")
@@ -100,6 +109,7 @@ def a_read_only_disk_is_read_and_not_written(s):
 
 tell(
     an_encrypted_guest_lives_on_its_disk,
+    an_snp_guest_does_so_through_pages_that_it_shares,
     a_plain_guest_does_so_too_and_what_was_written_stays,
     a_read_only_disk_is_read_and_not_written,
 )
