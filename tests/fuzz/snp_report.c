@@ -22,11 +22,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const size_t crl_count =
         crypto_crls_read(data + report_size, size - report_size, crls, CERTIFICATES_MAX);
     const struct report_certificates certificates = {list, count, list, count, crls, crl_count};
-    const struct report_policy policy = {.time = 1700000000};
-    struct error e = {.code = ERROR_NONE};
-    enum report_check check = owner_verify_report(data, report_size, &certificates, &policy, &e);
-    if ((check == REPORT_OK) != (e.code == ERROR_NONE) || strchr(e.text, '\n'))
-        abort();
+    static const s64 times[] = {1700000000, 1767225600}; /* of the corpus's certificates */
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+        const struct report_policy policy = {.time = times[i]};
+        struct error e = {.code = ERROR_NONE};
+        enum report_check check =
+            owner_verify_report(data, report_size, &certificates, &policy, &e);
+        if ((check == REPORT_OK) != (e.code == ERROR_NONE) || strchr(e.text, '\n'))
+            abort();
+    }
     for (size_t i = 0; i < count; i++) {
         struct report_endorsement endorsement;
         struct error unused = {.code = ERROR_NONE};
@@ -36,7 +40,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         for (size_t j = 0; j < crl_count; j++)
             if (crypto_crl_names(crls[j], list[i]) && crypto_crl_signed_by(crls[j], list[i]) &&
                 crypto_crl_complete(crls[j]))
-                (void)(crypto_crl_valid_at(crls[j], policy.time) &&
+                (void)(crypto_crl_valid_at(crls[j], times[0]) &&
                        crypto_crl_revokes(crls[j], list[i]));
         crypto_certificate_free(list[i]);
     }

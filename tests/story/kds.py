@@ -180,5 +180,6 @@ def what_cannot_be_served_is_said(s):
     want({"naples", "rome", "milan", "genoa", "turin"} <= set(names) and {0, 2, 3, 5} == {p["report_version"] for p in json.loads(out)}, names)
 
 
-tell(a_vcek_from_the_server_verifies_with_its_chain, a_turin_and_a_vlek, it_serves_while_the_platform_is_in_use_and_chips_of_seeds,
-     faults_on_demand, over_tls, what_cannot_be_served_is_said)
+if __name__ == "__main__":
+    tell(a_vcek_from_the_server_verifies_with_its_chain, a_turin_and_a_vlek,
+         it_serves_while_the_platform_is_in_use_and_chips_of_seeds, faults_on_demand, over_tls, what_cannot_be_served_is_said)
