@@ -171,24 +171,24 @@ static void log_request(void *context, const char *method, const char *url, u32 
 
 static void print_help(FILE *out)
 {
-    fputs(
-        "usage: softsev kds [OPTIONS]\n\n"
-        "The manufacturer's key distribution service over HTTP: VCEKs, VLEKs, chains, revocation\n"
-        "lists. Its first line says where it listens. SIGTERM and SIGINT end it.\n\n"
-        "options:\n"
-        "  --listen ADDRESS:PORT  (" LISTEN_AT "); port 0: any free one\n"
-        "  --state DIR            whose chip and authority ($SOFTSEV_STATE, or "
-        "~/.local/state/softsev)\n"
-        "  --seed TEXT            also the chip that this seed gives; may be repeated\n"
-        "  --csp NAME             the cloud provider of VLEKs (" CSP ")\n"
-        "  --kds-url URL          base of the addresses in certificates\n"
-        "  --inject FAULTS        429, 404, 500, wrong (another chip's certificate), delay=MS; "
-        "with :N\n"
-        "                         behind it each Nth request: 429:3,delay=200,wrong:10\n"
-        "  --tls-cert FILE   --tls-key FILE   PEM: HTTPS\n"
-        "  --json                 what happens as JSON lines\n"
-        "  --quiet                no line for each request\n",
-        out);
+    fputs("usage: softsev kds [OPTIONS]\n\n"
+          "The manufacturer's key distribution service over HTTP: VCEKs, VLEKs, chains,\n"
+          "revocation lists. Its first line says where it listens. SIGTERM and SIGINT end\n"
+          "it.\n\n"
+          "options:\n"
+          "  --listen ADDRESS:PORT  (" LISTEN_AT "); port 0: any free one\n"
+          "  --state DIR            whose chip and authority ($SOFTSEV_STATE, or\n"
+          "                         ~/.local/state/softsev)\n"
+          "  --seed TEXT            also the chip that this seed gives; may be repeated\n"
+          "  --csp NAME             the cloud provider of VLEKs (" CSP ")\n"
+          "  --kds-url URL          base of the addresses in certificates\n"
+          "  --inject FAULTS        429, 404, 500, delay=MS, wrong (somebody else's\n"
+          "                         certificate), with commas between; :N behind one:\n"
+          "                         each Nth request. 429:3,delay=200,wrong:10\n"
+          "  --tls-cert FILE   --tls-key FILE   PEM: HTTPS\n"
+          "  --json                 what happens as JSON lines\n"
+          "  --quiet                no line for each request\n",
+          out);
 }
 
 /* A number up to `max` that ends at one of `ends` or with the text. */

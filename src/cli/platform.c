@@ -356,8 +356,7 @@ static const struct action actions[] = {
     {"status", run_init, false, "power it on, verify its chain, say what it is"},
     {"export", run_export, false,
      "SEV's certificates into --out: chain, root (ASK, ARK), NAME.cert"},
-    {"certs", run_certs, false,
-     "SNP's into --out: ark, ask, vcek (or vlek), crl; SEV's into --out/sev"},
+    {"certs", run_certs, false, "SNP's into --out: ark, ask, vcek or vlek, crl; SEV's: out/sev"},
     {"id", run_id, false, "print the chip id, or write its bytes to --out"},
     {"pdh-gen", run_pdh_gen, false, "a new PDH"},
     {"pek-gen", run_pek_gen, false, "new OCA, PEK and PDH; the platform owns itself again"},
@@ -379,7 +378,7 @@ static void print_help(FILE *out)
     fputs("Options:\n"
           "  --state DIR      where it is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)\n"
           "  --seed TEXT      all randomness from it: the same platform on every computer\n"
-          "  --profile NAME   part and firmware (`softsev profiles`); kept for the next time\n"
+          "  --profile NAME   part and firmware (`softsev profiles`); kept for later\n"
           "  --out PATH       what is written: a file, for export and certs a folder\n"
           "  --pek FILE   --oca FILE   for cert-import\n"
           "  --tcb TCB (the reported one)   --vlek CSP   --kds-url URL   for certs\n"

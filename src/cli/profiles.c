@@ -81,12 +81,10 @@ static int print_json(struct error *e)
 static void print_help(FILE *out)
 {
     fputs("usage: softsev profiles [--json]\n\n"
-          "The parts and firmware that --profile NAME makes of a platform: its API version and "
-          "build,\n"
-          "the version of its SNP reports, its TCB (boot loader, TEE, SNP, microcode; on a Turin "
-          "FMC\n"
-          "before them), and what SNP_FEATURE_INFO says. Parts without reports know SEV and "
-          "SEV-ES.\n\n"
+          "The parts and firmware that --profile NAME makes of a platform: API version and\n"
+          "build, version of its SNP reports, TCB (boot loader, TEE, SNP, microcode; on a\n"
+          "Turin FMC before them), and what SNP_FEATURE_INFO says. Parts without reports\n"
+          "know SEV and SEV-ES.\n\n"
           "options:\n"
           "  --json   one line of JSON: an array of objects\n",
           out);
