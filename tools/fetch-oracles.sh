@@ -38,7 +38,7 @@ if [ ! -f "$out/OVMF.amdsev.fd" ]; then
     fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd "$@"
     rm -rf "$view"
 fi
-# Unmodified tools of crates.io, built without debug information. They link the system's OpenSSL.
+# Unmodified Rust tools, built without debug information. They link the system's OpenSSL.
 export CARGO_TARGET_DIR="$out/target" OPENSSL_NO_VENDOR=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_QUIET=true
 without() { echo "fetch-oracles: $1 is not to be had today: $2" >&2; }
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The sev crate (crates.io), by a small program around it: digests in every mode, the platform's chain, an owner's session.
+# The sev crate (Rust), by a small program around it: digests in every mode, the platform's chain, an owner's session.
 # TAP; 77: it cannot be had.
 set -u
 . "$(dirname "$0")/tap.bash"
-crate=$(tool sev_crate) || skip_all "the sev crate cannot be had (crates.io)"
+crate=$(tool sev_crate) || skip_all "the sev crate cannot be had (cargo)"
 echo "# sev crate $(sed -n 's/^sev = .*"=\([0-9.]*\)".*/\1/p' "$out/oracles/sev_crate/Cargo.toml")"
 seq 1 30000 | head -c 160000 >"$work/kernel" # launched, too: a multiple of 16
 seq 1 20000 | head -c 80000 >"$work/initrd"

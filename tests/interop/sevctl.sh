@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# sevctl (crates.io) against softsev's platform: through /dev/sev, and with files. TAP; 77: the tool cannot be had.
+# sevctl (Rust) against softsev's platform: through /dev/sev, and with files. TAP; 77: the tool cannot be had.
 set -u
 . "$(dirname "$0")/tap.bash"
-sevctl=$(tool sevctl) || skip_all "sevctl cannot be had (crates.io)"
+sevctl=$(tool sevctl) || skip_all "sevctl cannot be had (cargo)"
 echo "# $("$sevctl" --version)"
 export SOFTSEV_STATE=$work/state
 "$softsev" platform init --seed interop >/dev/null || { echo "not ok 1 - a platform"; exit 1; }

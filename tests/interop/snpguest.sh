@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# snpguest (crates.io): launch digests and ID blocks against `softsev owner`; reports, certificates and derived keys of
+# snpguest (Rust): launch digests and ID blocks against `softsev owner`; reports, certificates and derived keys of
 # /dev/sev-guest; its verdicts on files. TAP; 77: the tool cannot be had.
 set -u
 . "$(dirname "$0")/tap.bash"
-snpguest=$(tool snpguest) || skip_all "snpguest cannot be had (crates.io)"
+snpguest=$(tool snpguest) || skip_all "snpguest cannot be had (cargo)"
 echo "# $("$snpguest" --version)"
 python=/usr/bin/python3
 seq 1 30000 >"$work/kernel"

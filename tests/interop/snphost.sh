@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# snphost (crates.io) on softsev's platform: through /dev/sev, and its certificate files. It asks the processor below us
+# snphost (Rust) on softsev's platform: through /dev/sev, and its certificate files. It asks the processor below us
 # for its generation before it shows anything of SNP; where that is none that it knows, those lines are skipped.
 # TAP; 77: the tool cannot be had.
 set -u
 . "$(dirname "$0")/tap.bash"
-snphost=$(tool snphost) || skip_all "snphost cannot be had (crates.io)"
+snphost=$(tool snphost) || skip_all "snphost cannot be had (cargo)"
 echo "# $("$snphost" --version)"
 export SOFTSEV_STATE=$work/state
 "$softsev" platform init --seed interop >/dev/null 2>&1 || { echo "not ok 1 - a platform"; exit 1; }
