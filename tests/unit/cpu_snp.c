@@ -213,6 +213,36 @@ static void checks_come_in_their_order(void **state)
               &(struct rmp_entry){.assigned = true, .asid = 2, .gpa = PAGE});
 }
 
+/* A page that may only be read is in the TLB for reading when it is written to. */
+static void a_write_behind_a_read_is_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        struct rmp_entry e;
+        u64 c_bit, fault; /* bits beyond present, write, user, RMP and final */
+    } rows[] = {
+        {{.assigned = true, .validated = true, .asid = 1, .gpa = PAGE, .permissions = {RMP_READ}},
+         BIT(51),
+         BIT(34) | BIT(36)},
+        {{OURS}, 0, 0},
+        {{.assigned = true, .immutable = true}, 0, 0},
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct snp p = snp_create();
+        snp_assign(&p, PAGE, &rows[i].e);
+        map(&p, rows[i].c_bit);
+        host_write64(p.g, NPT + 0x3000 + PAGE / 4096 * 8,
+                     (GUEST_BASE + PAGE) | SMALL | PTE_A | PTE_D);
+        p.s.rsi = PAGE;
+        assert_int_equal(SNP_RUN(&p, "\x48\x8b\x06\x48\x89\x06"),
+                         EXIT_NPF); /* mov rax, [rsi]; mov [rsi], rax */
+        assert_int_equal(p.s.rip, CODE + 3);
+        assert_int_equal(p.g->vmcb.control.exit_info_1,
+                         BIT(0) | BIT(1) | BIT(2) | BIT(31) | BIT(32) | rows[i].fault);
+        snp_destroy(&p);
+    }
+}
+
 static u64 read_at(struct snp *p, u64 gpa)
 {
     u8 code[9] = {0x48, 0x8b, 0x04, 0x25};
@@ -413,6 +443,7 @@ static void a_core_that_changes_its_vmpl_forgets_the_old_one(void **state)
     snp_assign(&p, PAGE, &e);
     snp_vmsa_page(&p, 0xa000, 0xfffffffff000ull);
     guest_write(p.g, CODE, "\x48\x89\x04\x25\x00\x00\x02\x00\xf4", 9); /* mov [PAGE], rax; hlt */
+    p.s.pcpu_id = 1;                                                   /* neither has moved */
     struct vmsa start = p.s;
     for (u32 round = 0; round < 3; round++) {
         p.s = start;
@@ -434,6 +465,7 @@ int main(void)
                                         table_teardown),
         cmocka_unit_test_setup_teardown(permissions_by_vmpl, table_setup, table_teardown),
         cmocka_unit_test_setup_teardown(checks_come_in_their_order, table_setup, table_teardown),
+        cmocka_unit_test(a_write_behind_a_read_is_checked),
         cmocka_unit_test(sizes_of_page_and_entry_are_compared),
         cmocka_unit_test(nested_permissions_come_before_the_rmp),
         cmocka_unit_test(guests_without_snp_write_only_the_hypervisors_pages),
