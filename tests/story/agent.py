@@ -13,7 +13,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for list in order snp-order; do while read -r module; do insmod "/modules/$module"; done <"/modules/$list"; done
-[ -x /bin/softsev-agent ] && softsev-agent && echo "guest: got $(sha256sum </secret/secret)"
+@ask@ && echo "guest: got $(sha256sum </secret/secret)"
 echo "guest: agent ended with $?, $(ls -l /secret 2>/dev/null | grep -c -e '-rw-------') file"
 poweroff -f
 """
@@ -25,10 +25,10 @@ def run(s, *more, agent=True):
         raise Skip("no Linux 6.12")
     if not os.path.exists(program):
         raise Skip("no agent: it needs a static libcrypto")
-    s.initrd = initrd
+    s.initrd, init = initrd, INIT.replace("@ask@", "softsev-agent" if agent else "false")
     with open(program, "rb") as f:
-        files = [("bin/softsev-agent", 0o100755, f.read())] if agent else []
-    return s.run("--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", INIT, files), "--append",
+        files = [("bin/softsev-agent", 0o100755, f.read())]
+    return s.run("--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", init, files), "--append",
                  "console=ttyS0 panic=-1 cryptomgr.notests", "--memory", "512", "--mode", "sev-snp", "--owner-secret", s.secret, *more)
 
 
