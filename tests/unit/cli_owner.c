@@ -672,6 +672,40 @@ static void a_report_is_explained(void **state)
     assert_int_equal(owner(EXPLAIN "--host-data 12"), ERROR_USAGE);
 }
 
+/* A SEV-ES guest that has more processors than its owner thinks. */
+static void a_refused_measurement_says_whose_it_is(void **state)
+{
+    (void)state;
+    char text[65], line[600], base64[4000] = {0};
+    struct session_keys keys;
+    struct sev_measure got;
+    struct sev_cert godh;
+    struct sev_session session;
+    struct error e = {.code = ERROR_NONE};
+    struct measurement m = {
+        .api_major = 1, .api_minor = 55, .build = 25, .policy = 5, .mnonce = {9}};
+    link_vector("sev/measurement/ovmf_AmdSev_suffix.bin", "suffix");
+    assert_int_equal(owner("session --chain chain --root root --policy 5 --out-dir es"), 0);
+    read_file("es/godh.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("godh", base64, &godh, sizeof godh, &e), 0);
+    memset(base64, 0, sizeof base64);
+    read_file("es/session.b64", base64, sizeof base64 - 1);
+    assert_int_equal(owner_decode_base64("session", base64, &session, sizeof session, &e), 0);
+    assert_int_equal(session_open(&pdh, &godh, &session, 5, &keys), SESSION_OK);
+    assert_int_equal(owner("measure " ES "suffix --vcpus 3"), 0);
+    said[64] = 0;
+    assert_true(hex_decode(m.digest, sizeof m.digest, said));
+    measurement_compute(&m, keys.tik, got.measure);
+    memcpy(got.mnonce, m.mnonce, sizeof got.mnonce);
+    owner_encode_base64(text, &got, sizeof got);
+#define MEASURED "measure " PLATFORM "--state es/owner.state --measurement %s " ES "suffix "
+    snprintf(line, sizeof line, MEASURED "--vcpus 3", text);
+    assert_int_equal(owner(line), 0);
+    snprintf(line, sizeof line, MEASURED "--vcpus 2", text);
+    assert_int_equal(owner(line), ERROR_MEASUREMENT);
+    assert_non_null(strstr(last_error, "(3 processors, not 2)"));
+}
+
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
@@ -705,6 +739,7 @@ int main(void)
         cmocka_unit_test(a_key_server_is_asked),
         cmocka_unit_test(id_blocks_are_made_of_openssls_keys),
         cmocka_unit_test(a_report_is_explained),
+        cmocka_unit_test(a_refused_measurement_says_whose_it_is),
         cmocka_unit_test(every_help_fits_a_screen),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
