@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "abi/snp.h"
 #include "image/internal.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define AS_FIRMWARE BIT(2)
 #define AS_HASHES   BIT(3)
 #define AS_INITRD   BIT(4)
+#define AS_SNP      BIT(5)
 
 static void require(bool holds)
 {
@@ -37,7 +39,8 @@ static void check(const struct image_plan *plan)
     u64 total = 0, dumped = 0;
     for (u32 i = 0; i < plan->piece_count; i++) {
         const struct image_piece *p = &plan->pieces[i];
-        require(p->size && p->size % 16 == 0 && p->gpa % 16 == 0 && p->data_size <= p->size);
+        require(p->page_type <= SNP_PAGE_CPUID && p->size && p->size % 16 == 0 &&
+                p->gpa % 16 == 0 && p->data_size <= p->size);
         total += p->size;
         if (!plan->runnable)
             continue;
@@ -47,6 +50,9 @@ static void check(const struct image_plan *plan)
             require(p->gpa + p->size <= o->gpa || o->gpa + o->size <= p->gpa);
         }
     }
+    if (plan->mode == IMAGE_SEV_SNP && plan->runnable)
+        require(total == plan->memory_size - (LAYOUT_ROM - LAYOUT_LOW_END));
+    total += (u64)plan->vmsa_count * PAGE_SIZE;
     require(image_dump(plan, count_bytes, &dumped) && dumped == total);
 }
 
@@ -58,7 +64,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const struct image_file file = {"file", data + 1, size - 1};
     struct image_description d = {
         .memory_size = MIB(64),
-        .mode = as & AS_SEV ? IMAGE_SEV : IMAGE_NONE,
+        .mode = as & AS_SNP   ? IMAGE_SEV_SNP
+                : as & AS_SEV ? IMAGE_SEV
+                              : IMAGE_NONE,
         .secret = as & AS_SECRET,
         .kernel = file,
         .command_line = "console=ttyS0",
