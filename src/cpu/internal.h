@@ -11,6 +11,8 @@
  *   mmu.c       TLB fills: guest tables, nested tables, C-bit, view of the frame
  *   segment.c event.c system.c msr.c cpuid.c    the rest of the architecture
  *   svm.c       VMRUN and #VMEXIT in four named steps; intercepts
+ *   vmsa.c sev_features.c   the encrypted half of that: a guest's VMSA and what it asks for there
+ *   rmp.c rmp_check.c rmp_guest.c   the Reverse Map Table: the host's instructions, checks, the guest's
  *
  * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule:
  * all memory accesses of an instruction that can fail come before its first architectural write
