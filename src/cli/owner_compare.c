@@ -97,7 +97,7 @@ struct expected {
 
 static int expect_measurement(const char *const *options, struct expected *x, struct error *e)
 {
-    struct owner_contributions c;
+    struct owner_contributions c = {.mode = MEASURE_SNP};
     x->measured = true;
     if (options[OWNER_DIGEST])
         return owner_hex("digest", options[OWNER_DIGEST], x->measurement, 48, e);
@@ -232,7 +232,7 @@ static int read_report(const char *path, struct snp_report *out, struct error *e
 
 int owner_compare_report(const char *const *options, struct error *e)
 {
-    struct snp_report r;
+    struct snp_report r = {.version = 0};
     struct expected x = {.policy = 0};
     struct comparison c = {.count = 0};
     char hint[HINT_TEXT_MAX] = "";

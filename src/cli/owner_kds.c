@@ -196,7 +196,9 @@ static int fetch_certificates(struct server *s, const char *url, size_t expected
                               struct owner_pile *p, struct error *e)
 {
     struct answer *a = malloc(sizeof *a);
-    int result = a ? ask(s, url, a, e) : error_set(e, ERROR_MEMORY, "no memory for an answer");
+    if (!a)
+        return error_set(e, ERROR_MEMORY, "no memory for an answer");
+    int result = ask(s, url, a, e);
     if (!result && owner_add_bytes(p, a->data, a->size) != expected)
         result = error_set(e, ERROR_FILE, "%s: the answer is not %zu X.509 certificate%s", url,
                            expected, expected == 1 ? "" : "s");
@@ -207,7 +209,9 @@ static int fetch_certificates(struct server *s, const char *url, size_t expected
 static int fetch_crl(struct server *s, const char *url, struct owner_pile *p, struct error *e)
 {
     struct answer *a = malloc(sizeof *a);
-    int result = a ? ask(s, url, a, e) : error_set(e, ERROR_MEMORY, "no memory for an answer");
+    if (!a)
+        return error_set(e, ERROR_MEMORY, "no memory for an answer");
+    int result = ask(s, url, a, e);
     if (!result && (p->crl_count == OWNER_CERTIFICATES_MAX ||
                     crypto_crls_read(a->data, a->size, p->crls + p->crl_count++, 1) != 1)) {
         p->crl_count--;
