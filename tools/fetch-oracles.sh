@@ -9,7 +9,7 @@ out=$1/oracles
 mkdir -p "$out/bin"
 out=$(cd "$out" && pwd)
 interop=$(cd "$(dirname "$0")/../tests/interop" && pwd)
-limit=${BUILD_SECONDS:-600} # for each build
+deadline=$(($(date +%s) + ${BUILD_SECONDS:-1200})) # of all builds together
 
 fetch() { # package, file in it, apt options...
     package=$1 file=$2
@@ -40,14 +40,19 @@ if [ ! -f "$out/OVMF.amdsev.fd" ]; then
 fi
 # Unmodified Rust tools, built without debug information. They link the system's OpenSSL.
 export CARGO_TARGET_DIR="$out/target" OPENSSL_NO_VENDOR=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_QUIET=true
+left() { # seconds for the next build, at least one
+    left=$((deadline - $(date +%s)))
+    [ "$left" -gt 0 ] && echo "$left" || echo 1
+}
 without() { echo "fetch-oracles: $1 is not to be had today: $2" >&2; }
+unbuilt() { without "$1" "its build failed or took too long. $(tail -n 1 "$2")"; } # name, log
 
 crate() { # name, version
     case $("$out/bin/$1" --version 2>/dev/null) in *"$2"*) return 0 ;; esac
     command -v cargo >/dev/null || { without "$1 $2" "no cargo" && return 0; }
     echo "building $1 $2"
-    timeout "$limit" cargo install --locked --debug --force --root "$out" "$1@$2" >"$out/$1.log" 2>&1 ||
-        without "$1 $2" "$(tail -n 1 "$out/$1.log")"
+    timeout "$(left)" cargo install --locked --debug --force --root "$out" "$1@$2" >"$out/$1.log" 2>&1 ||
+        unbuilt "$1 $2" "$out/$1.log"
 }
 crate snpguest 0.11.0
 crate snphost 0.9.0
@@ -68,14 +73,14 @@ sev = { version = "=8.0.0", default-features = false, features = ["sev", "snp", 
 base64 = "0.22"
 hex = "0.4"
 END
-    timeout "$limit" cargo build --manifest-path "$out/sev_crate/Cargo.toml" >"$out/sev_crate.log" 2>&1 &&
-        cp "$out/target/debug/sev_crate" "$out/bin/" || without "the sev crate 8.0.0" "$(tail -n 1 "$out/sev_crate.log")"
+    timeout "$(left)" cargo build --manifest-path "$out/sev_crate/Cargo.toml" >"$out/sev_crate.log" 2>&1 &&
+        cp "$out/target/debug/sev_crate" "$out/bin/" || unbuilt "the sev crate 8.0.0" "$out/sev_crate.log"
 else
     without "the sev crate 8.0.0" "no cargo"
 fi
 if command -v go >/dev/null; then
-    (cd "$interop/go" && timeout "$limit" go build -o "$out/bin/go_verifier" .) >"$out/go.log" 2>&1 ||
-        without go-sev-guest "$(tail -n 1 "$out/go.log")"
+    (cd "$interop/go" && timeout "$(left)" go build -o "$out/bin/go_verifier" .) >"$out/go.log" 2>&1 ||
+        unbuilt go-sev-guest "$out/go.log"
 else
     without go-sev-guest "no go"
 fi
