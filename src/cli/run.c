@@ -200,6 +200,18 @@ static int make_crypto(struct run *r)
     return r->crypto && r->owner_crypto ? 0 : -1;
 }
 
+/* What is made for a new directory draws from the platform's stream: from here on that is the same whatever ran
+ * before. */
+static void restart_stream(struct run *r)
+{
+    u8 fresh[32];
+    const char *seed = r->options.seed;
+    if (!seed)
+        return;
+    crypto_sev_kdf(seed, strlen(seed), "softsev-machine", NULL, 0, fresh, sizeof fresh);
+    crypto_reseed(r->crypto, fresh, sizeof fresh);
+}
+
 static int make_machine(struct run *r, struct error *e)
 {
     const struct run_options *o = &r->options;
@@ -217,6 +229,7 @@ static int make_machine(struct run *r, struct error *e)
     crypto_random(r->crypto, config.fuses, sizeof config.fuses);
     if (any_sev(o) && run_identity(r, &config, e))
         return -1;
+    restart_stream(r);
     r->machine = machine_create(&config, e);
     crypto_wipe(config.fuses, sizeof config.fuses);
     if (!r->machine)

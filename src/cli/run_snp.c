@@ -173,8 +173,10 @@ int run_snp_trust(const struct run_vm *v, struct owner_pile *given, struct owner
 
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48])
 {
+    /* A machine with a clock of its own says nothing of the owner's. */
+    const struct run_options *o = &v->run->options;
     return (struct report_policy){
-        .time = (s64)v->run->options.time_seconds,
+        .time = o->time_given || o->seed ? 0 : (s64)o->time_seconds,
         .measurement = digest,
         .allow_debug = v->options->snp_policy & SNP_POLICY_DEBUG,
         .allow_migration = v->options->snp_policy & SNP_POLICY_MIGRATE_MA,

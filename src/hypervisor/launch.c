@@ -17,7 +17,8 @@ int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certifi
                     const void *session, size_t session_size, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
-    if (vm->config.plan->mode == IMAGE_NONE || vm->encrypted || vm->state != VM_LOADING)
+    if (vm->config.plan->mode == IMAGE_NONE || vm_is_snp(vm) || vm->encrypted ||
+        vm->state != VM_LOADING)
         return error_set(error, ERROR_INTERNAL,
                          "%s: not an encrypted guest that waits for its launch", vm->config.name);
     if (certificate_size > PAGE_SIZE || session_size > PAGE_SIZE)

@@ -102,6 +102,23 @@ def a_policy_that_the_firmware_cannot_keep_is_refused(s):
 
 
 @slow
+def two_boots_from_one_seed_are_equal_to_the_byte(s):
+    def boot(seed):
+        code, out, error = s.command("run", "--kernel", s.kernel, "--initrd", s.initrd, "--append", "console=ttyS0 panic=-1 "
+                                     "cryptomgr.notests quiet", "--mode", "sev-snp", "--cpus", "2", "--seed", seed, "--time",
+                                     "1000000000", "--trace-hash", "--json", env={"SOFTSEV_STATE": s.state})
+        want(code == 0, error)
+        last = json.loads(out.splitlines()[-1])
+        return last["trace_sha256"], last["instructions"], last["vms"][0]["pages"], last["vms"][0]["measurement"]
+
+    first = boot("story")
+    want(first == boot("story"), "two runs differ")
+    other = boot("another")
+    want(first[0] != other[0], "another seed gives the same run")
+    want(first[3] == other[3], "a measurement is of the files and nothing else")
+
+
+@slow
 def guests_of_all_modes_share_a_machine(s):
     vm = {"kernel": s.kernel, "initrd": s.initrd, "append": f"console=ttyS0 panic=-1 cryptomgr.notests {MARKER}", "memory": 256}
     active = {"none": None, "sev": "AMD SEV", "sev-es": "AMD SEV SEV-ES", "sev-snp": "AMD SEV SEV-ES SEV-SNP"}
@@ -122,5 +139,6 @@ tell(
     a_newer_kernel_asks_for_a_report_that_its_owner_accepts,
     what_an_evil_host_launches_has_another_measurement,
     a_policy_that_the_firmware_cannot_keep_is_refused,
+    two_boots_from_one_seed_are_equal_to_the_byte,
     guests_of_all_modes_share_a_machine,
 )
