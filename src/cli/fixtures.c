@@ -21,14 +21,13 @@ struct options {
 
 static void print_help(FILE *out)
 {
-    fputs(
-        "usage: softsev fixtures --out DIR [OPTIONS]\n\n"
-        "Writes attestation reports with their certificates, valid and wrong in each single way,\n"
-        "and manifest.json: what a correct verifier must say about each.\n\n"
-        "  --out DIR         a new folder, or one of an earlier run\n"
-        "  --profile NAME    of the firmware, as in `softsev profiles`; all: every one (all)\n"
-        "  --seed TEXT       the same seed gives the same files (" SEED_DEFAULT ")\n",
-        out);
+    fputs("usage: softsev fixtures --out DIR [OPTIONS]\n\n"
+          "Writes attestation reports with their certificates, valid and wrong in each\n"
+          "single way, and manifest.json: what a correct verifier must say about each.\n\n"
+          "  --out DIR         a new folder, or one of an earlier run\n"
+          "  --profile NAME    of the firmware, as `softsev profiles` lists them; or all (all)\n"
+          "  --seed TEXT       the same seed gives the same files (" SEED_DEFAULT ")\n",
+          out);
 }
 
 static int parse(int argc, char **argv, struct options *o, struct error *e)
@@ -89,6 +88,8 @@ json_t *fixtures_hex(const void *data, size_t size)
 static int begin(struct fixtures *f, struct error *e)
 {
     char seed[200];
+    if (platform_make_folder(f->out, e))
+        return -1;
     snprintf(seed, sizeof seed, "fixtures %s", f->seed);
     f->crypto = crypto_create(seed, strlen(seed));
     f->cases = json_array();
@@ -102,7 +103,7 @@ static int begin(struct fixtures *f, struct error *e)
         !crypto_ec_generate(f->crypto, &f->author_key) ||
         !crypto_ec_generate(f->crypto, &f->other_key))
         return error_set(e, ERROR_INTERNAL, "OpenSSL cannot make the keys");
-    return platform_make_folder(f->out, e);
+    return 0;
 }
 
 static void end(struct fixtures *f)

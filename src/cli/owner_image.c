@@ -245,14 +245,16 @@ static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
     } names[] = {{"sev", MEASURE_SEV},
                  {"sev-es", MEASURE_SEV_ES},
                  {"seves", MEASURE_SEV_ES},
-                 {"snp", MEASURE_SNP}};
+                 {"snp", MEASURE_SNP},
+                 {"sev-snp", MEASURE_SNP}};
     *out = MEASURE_SEV;
     for (size_t i = 0; text && i < ARRAY_SIZE(names); i++)
         if (!strcmp(text, names[i].name)) {
             *out = names[i].mode;
             return 0;
         }
-    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
+    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp (also: sev-snp)", text)
+                : 0;
 }
 
 /* Guests of softsev run, not images: SEV-ES and SNP with a kernel and no flash image. */

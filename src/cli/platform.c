@@ -151,8 +151,14 @@ int platform_write_path(const char *path, const void *data, size_t size, struct 
 
 int platform_make_folder(const char *path, struct error *e)
 {
-    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+    struct stat s;
+    if (mkdir(path, 0755) == 0)
         return 0;
+    if (errno == EEXIST && stat(path, &s) == 0) {
+        if (S_ISDIR(s.st_mode))
+            return 0;
+        errno = ENOTDIR;
+    }
     return error_set(e, ERROR_FILE, "%s cannot be made: %s", path, strerror(errno));
 }
 

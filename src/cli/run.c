@@ -90,7 +90,7 @@ static int open_files(struct run *r, struct error *e)
     r->trace_out = stderr;
     if (r->options.trace_file && !(r->trace_out = fopen(r->options.trace_file, "w")))
         return error_set(e, ERROR_FILE, "%s: cannot be written", r->options.trace_file);
-    return run_input_open(r, e);
+    return run_dump_open(r->options.dump, e) || run_input_open(r, e) ? -1 : 0;
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */

@@ -59,7 +59,8 @@ void run_free_options(struct run_options *o);
 /* Whole contents; a NULL path gives an empty file. -1: cannot be read. */
 int run_read_file(const char *path, struct run_file *out, struct error *e);
 void run_free_file(struct run_file *f);
-/* All of DRAM, raw, with holes where nothing was ever written. */
+/* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where nothing was ever written. */
+int run_dump_open(const char *path, struct error *e);
 int run_dump_memory(const struct run *r, const char *path, struct error *e);
 int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
 void run_close_disk(struct vm_disk *disk);

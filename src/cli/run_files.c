@@ -127,6 +127,16 @@ void run_close_disk(struct vm_disk *disk)
 
 /* --- DRAM into a file ------------------------------------------------------------------------- */
 
+int run_dump_open(const char *path, struct error *e)
+{
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (path && fd < 0)
+        return error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
 int run_dump_memory(const struct run *r, const char *path, struct error *e)
 {
     static const u8 zeros[PAGE_SIZE];

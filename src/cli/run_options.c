@@ -104,14 +104,14 @@ static const struct setting settings[] = {
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
     {"cpus",           set_cpus,           false, "NUMBER  virtual processors, 1 to 8 (1)"},
     {"mode",           set_mode,           false, "MODE    none, sev, sev-es or sev-snp (none)"},
-    {"policy",         set_policy,         false, "NUMBER  guest policy (1: no debugging; sev-es: 5; sev-snp: 0x30000)"},
-    {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest: /secret/secret there"},
-    {"owner-root",     set_owner_root,     false, "FILE    the root that the owner trusts (this platform's manufacturer)"},
-    {"owner-dir",      set_owner_dir,      false, "DIR     instead: the owner is elsewhere; files of the exchange go in and out here"},
+    {"policy",         set_policy,         false, "NUMBER  guest policy (sev: 1, sev-es: 5, sev-snp: 0x30000)"},
+    {"owner-secret",   set_secret,         false, "FILE    what the owner seals for the guest (/secret/secret)"},
+    {"owner-root",     set_owner_root,     false, "FILE    whom the owner trusts (this platform's maker)"},
+    {"owner-dir",      set_owner_dir,      false, "DIR     instead: an owner elsewhere; files go through here"},
     {"disk",           set_disk,           false, "FILE    a raw disk image, as virtio disk"},
     {"disk-read-only", set_read_only,      true,  "        the guest cannot change it"},
     {"virtio-console", set_virtio_console, true,  "        a second console, /dev/hvc0 in the guest"},
-    {"tamper",         set_tamper,         true,  "        be an evil host: launch one bit of the kernel wrong, and see the owner refuse"},
+    {"tamper",         set_tamper,         true,  "        an evil host: one bit of the kernel is wrong"},
     {"name",           set_name,           false, "NAME    what to call the VM"},
 };
 // clang-format on
@@ -132,8 +132,9 @@ static int machine_member(struct run_vm_options *v, const char *key, json_t *val
     char number[SETTINGS_NUMBER_SIZE];
     const char *text;
     if (!s)
-        return error_set(e, ERROR_USAGE, "machine file: a VM has no setting '%s'", key);
-    if (settings_value("machine file", key, value, s->flag, number, &text, e))
+        return error_set(e, ERROR_USAGE, "a VM has no setting '%s'; softsev-run(1) lists them",
+                         key);
+    if (settings_value("a VM", key, value, s->flag, number, &text, e))
         return -1;
     return text ? s->set(v, text, e) : 0;
 }
@@ -157,7 +158,7 @@ static int machine_vm(struct run_options *o, json_t *object, struct error *e)
     if (!v)
         return -1;
     if (!json_is_object(object))
-        return error_set(e, ERROR_USAGE, "machine file: each of \"vms\" should be an object");
+        return error_set(e, ERROR_USAGE, "a VM should be an object");
     json_object_foreach(object, key, value)
     {
         if (machine_member(v, key, value, e))
@@ -171,21 +172,22 @@ static int parse_machine(struct run_options *o, const char *path, struct error *
     json_error_t problem;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     if (!root && problem.line < 1)
-        return error_set(e, ERROR_USAGE, "machine file: %s", problem.text);
+        return error_set(e, ERROR_FILE, "machine file: %s", problem.text);
     if (!root)
-        return error_set(e, ERROR_USAGE, "machine file: %s:%d: %s", path, problem.line,
+        return error_set(e, ERROR_USAGE, "machine file %s:%d: %s", path, problem.line,
                          problem.text);
     json_t *vms = json_object_get(root, "vms"), *vm;
     size_t i;
     int result = 0;
+    struct error why = {.code = ERROR_NONE};
     if (!json_is_array(vms) || !json_array_size(vms))
         result =
             error_set(e, ERROR_USAGE, "%s: should be {\"vms\": [{\"kernel\": ...}, ...]}", path);
     else
         json_array_foreach(vms, i, vm)
         {
-            if (!result)
-                result = machine_vm(o, vm, e);
+            if (!result && machine_vm(o, vm, &why))
+                result = error_set(e, why.code, "%s: vms[%zu]: %s", path, i, why.text);
         }
     json_decref(root);
     return result;
@@ -308,19 +310,20 @@ struct option_row {
 
 // clang-format off
 static const struct option_row options[] = {
-    {"machine",    parse_machine,     false, "FILE    several VMs: {\"vms\": [{\"kernel\": ..., \"mode\": \"sev\"}, ...]}"},
+    {"machine",    parse_machine,     false, "FILE    several VMs: {\"vms\": [{\"kernel\": ...}, ...]}"},
     {"state",      option_state,      false, "DIR     the platform's identity and store"},
-    {"seed",       option_seed,       false, "TEXT    all randomness from it: two runs are equal to the byte"},
+    {"seed",       option_seed,       false, "TEXT    all randomness from it: runs equal to the byte"},
     {"time",       option_time,       false, "SECONDS the clock of day at the start, since 1970"},
-    {"trace",      option_trace,      false, "WORDS   print events: all, or command,switch,key,view,page,vm,owner,device"},
+    {"trace",      option_trace,      false, "WORDS   events: all, or some of command,switch,key,view,\n"
+                                              "                            page,vm,owner,device"},
     {"trace-file", option_trace_file, false, "FILE    ... into a file instead of standard error"},
     {"trace-hash", option_trace_hash, true,  "        say the SHA-256 of all events at the end"},
     {"record",     option_record,     false, "FILE    write down console input and when it came"},
     {"replay",     option_replay,     false, "FILE    console input from such a file, at the same times"},
-    {"dump",       option_dump,       false, "FILE    at the end: all of DRAM as a probe on the bus reads it"},
+    {"dump",       option_dump,       false, "FILE    at the end: DRAM as a probe on the bus reads it"},
     {"json",       option_json,       true,  "        steps, events, consoles and summary as JSON lines"},
     {"quiet",      option_quiet,      true,  "        the guests' consoles and nothing else"},
-    {"owner-wait", option_owner_wait, false, "SECONDS how long each step of an owner elsewhere may take (300)"},
+    {"owner-wait", option_owner_wait, false, "SECONDS at most, for each step of an owner elsewhere (300)"},
     {"limit",      option_limit,      false, "SECONDS stop after so much machine time"},
 };
 // clang-format on
@@ -329,8 +332,8 @@ void run_print_help(FILE *out)
 {
     fputs("usage: softsev run --kernel FILE [OPTIONS]\n"
           "       softsev run --machine FILE [OPTIONS]\n\n"
-          "Boots a guest on a machine with SEV. Ctrl-A x leaves, Ctrl-A n goes to the next VM's "
-          "console.\n\n"
+          "Boots a guest on a machine with SEV. Ctrl-A x leaves, Ctrl-A n goes to the next\n"
+          "VM's console.\n\n"
           "a VM (also the members of a machine file's \"vms\"):\n",
           out);
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)

@@ -50,25 +50,16 @@ static bool make_certificates(struct run *r, const struct authority *a,
     const struct authority_terms own = {.not_before = 0},
                                  terms = {.not_before =
                                               authority_issue_time((s64)r->options.time_seconds)};
-    struct ec_private key = {.d = {0}};
-    u8 chip_id[64];
-    struct authority_endorsement what = {
-        .product = authority_product_find(p->product),
-        .product_name = p->product_name,
-        .tcb = firmware_reported_tcb(machine_firmware(r->machine)),
-        .chip_id = chip_id,
-    };
-    bool ok =
-        what.product && identity_chip_id(fuses, chip_id) && identity_vcek(fuses, what.tcb, &key);
-    what.key = key.public;
-    crypto_wipe(&key, sizeof key);
-    if (!ok)
+    const struct authority_product *product = authority_product_find(p->product);
+    u64 tcb = firmware_reported_tcb(machine_firmware(r->machine));
+    if (!product)
         return false;
-    s->size[ARK] = authority_certificate(a, what.product, AUTHORITY_ARK, &own, s->der[ARK],
-                                         AUTHORITY_CERT_MAX);
-    s->size[ASK] = authority_certificate(a, what.product, AUTHORITY_ASK, &own, s->der[ASK],
-                                         AUTHORITY_CERT_MAX);
-    s->size[VCEK] = authority_endorse(a, &what, &terms, s->der[VCEK], AUTHORITY_CERT_MAX);
+    s->size[ARK] =
+        authority_certificate(a, product, AUTHORITY_ARK, &own, s->der[ARK], AUTHORITY_CERT_MAX);
+    s->size[ASK] =
+        authority_certificate(a, product, AUTHORITY_ASK, &own, s->der[ASK], AUTHORITY_CERT_MAX);
+    s->size[VCEK] = authority_vcek(a, product, p->product_name, fuses, tcb, &terms, s->der[VCEK],
+                                   AUTHORITY_CERT_MAX);
     return make_table(s);
 }
 
@@ -85,7 +76,10 @@ int run_snp_platform(struct run *r, const struct authority *a, const struct firm
 {
     struct snp_platform_status s;
     if (!p->report_version)
-        return error_set(e, ERROR_FIRMWARE, "%s is a %s: it has no SNP", p->name, p->product);
+        return error_set(e, ERROR_USAGE,
+                         "%s is a %s: it has no SNP; `softsev platform init --profile milan` with "
+                         "the same --state makes it a part that has",
+                         p->name, p->product);
     r->snp = calloc(1, sizeof *r->snp);
     if (!r->snp || !make_certificates(r, a, p, fuses, r->snp))
         return error_set(e, ERROR_INTERNAL, "the VCEK's certificates cannot be made");

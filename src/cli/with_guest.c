@@ -13,7 +13,10 @@ int with_guest_load(struct with *w, struct error *e)
     if (!w->guest_path)
         return 0;
     if (!w->profile->report_version)
-        return error_set(e, ERROR_USAGE, "%s has no SNP, so no guest", w->profile->name);
+        return error_set(
+            e, ERROR_USAGE,
+            "%s is a %s: it has no SNP, so no guest; --profile milan makes it a part that has",
+            w->profile->name, w->profile->product);
     w->guest = calloc(1, sizeof *w->guest);
     if (!w->guest)
         return error_set(e, ERROR_MEMORY, "no memory for a guest");
@@ -38,20 +41,10 @@ static void add(struct bundle *b, u32 n, enum guest_certificate_kind kind, size_
 static size_t make_vcek(const struct with *w, const struct authority *a,
                         const struct authority_product *product, u8 der[AUTHORITY_CERT_MAX])
 {
-    u8 chip_id[64];
     u64 tcb = firmware_reported_tcb(machine_firmware(w->machine));
-    struct ec_private key;
-    struct authority_endorsement what = {.product = product,
-                                         .product_name = w->profile->product_name,
-                                         .tcb = tcb,
-                                         .chip_id = chip_id};
     const struct authority_terms terms = {.not_before = authority_issue_time((s64)time(NULL))};
-    if (!identity_chip_id(w->identity.fuses, chip_id) ||
-        !identity_vcek(w->identity.fuses, tcb, &key))
-        return 0;
-    what.key = key.public;
-    crypto_wipe(&key, sizeof key);
-    return authority_endorse(a, &what, &terms, der, AUTHORITY_CERT_MAX);
+    return authority_vcek(a, product, w->profile->product_name, w->identity.fuses, tcb, &terms, der,
+                          AUTHORITY_CERT_MAX);
 }
 
 static int make_bundle(const struct with *w, struct bundle *b, struct error *e)

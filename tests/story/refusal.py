@@ -43,7 +43,7 @@ def wrong_command_lines_and_machine_files(s):
                        (b'{"vms": [{"kernel": true}]}', "kernel"), (b'{"vms": [{"kernel": "k", "kernel": "k"}]}', "duplicate"),
                        (json.dumps({"vms": [{"kernel": "k"}] * 17}).encode(), "more than 16")):
         refused(s, 2, [word], "--machine", s.write("machine.json", text))
-    refused(s, 2, ["machine"], "--machine", s.path("missing.json"))
+    refused(s, 3, ["machine"], "--machine", s.path("missing.json"))
     code, _, error = s.command("run", "--kernel", kernel, "--mode", "none", "--owner-secret", s.secret)
     want(code == 3 or code == 2, (code, error))
     for arguments in (["no-such-command"], [], ["platform"], ["owner", "no-such-action"]):
