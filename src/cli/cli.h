@@ -12,6 +12,7 @@ int cli_with(int argc, char **argv);
 int cli_platform(int argc, char **argv);
 int cli_owner(int argc, char **argv);
 int cli_fixtures(int argc, char **argv);
+int cli_attack(int argc, char **argv);
 int cli_kds(int argc, char **argv);
 int cli_profiles(int argc, char **argv);
 

@@ -23,6 +23,7 @@ static const struct subcommand subcommands[] = {
     {"owner", cli_owner,
      "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
     {"fixtures", cli_fixtures, "reports, good and bad, for who writes a verifier"},
+    {"attack", cli_attack, "published attacks of a malicious host, and what stops them"},
     {NULL, NULL, NULL},
 };
 

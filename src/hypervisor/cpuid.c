@@ -76,7 +76,7 @@ static void leaf_sev(struct vcpu *c, u32 out[4])
     out[1] = where | (vm_is_snp(c->vm) ? 1u << 31 : 0);
 }
 
-void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
+static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
 {
     if (leaf >= KVM_LEAF && leaf < KVM_LEAF + 0x10000) {
         leaf_kvm(leaf, out);
@@ -112,4 +112,12 @@ void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
     default:
         break;
     }
+}
+
+void cpuid_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
+{
+    const struct vm_config *config = &c->vm->config;
+    honest_answer(c, leaf, subleaf, out);
+    if (config->cpuid)
+        config->cpuid(config->cpuid_context, leaf, subleaf, out);
 }

@@ -98,6 +98,9 @@ static const char *const reasons[2][10] = {
 
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw)
 {
+    vm->terminated = true;
+    vm->terminate_set = set;
+    vm->terminate_reason = reason;
     const char *text =
         set < ARRAY_SIZE(reasons) && reason < ARRAY_SIZE(reasons[0]) ? reasons[set][reason] : NULL;
     vm_end(vm, VM_CRASHED, "the guest terminated itself: %s (set %u, reason %u, raw %#llx)",

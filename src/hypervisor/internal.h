@@ -155,6 +155,8 @@ struct vm {
     enum vm_state state;
     char reason[200];
     u32 debug_exit_code;
+    bool terminated; /* by itself, through the GHCB protocol */
+    u32 terminate_set, terminate_reason;
     bool encrypted; /* made by the firmware, with a handle and an ASID */
     u32 handle, asid;
     u64 *chunks; /* SPA of each 2 MiB of RAM, in order of guest addresses */
@@ -175,11 +177,12 @@ struct vm {
 struct hypervisor {
     struct host *host;
     struct frames frames;
-    u64 command_spa; /* the mailbox's buffer, and what its pointers point at */
-    u64 tmr_spa;     /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
-    bool snp;        /* SNP_INIT_EX ran */
-    u64 snp_spa;     /* four pages: SNP's commands, what they point at, an answer; 0: none */
-    u64 rmp_spa;     /* the table, in chunks of its own */
+    u32 refused_command, refusal; /* the last that was not SUCCESS */
+    u64 command_spa;              /* the mailbox's buffer, and what its pointers point at */
+    u64 tmr_spa; /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
+    bool snp;    /* SNP_INIT_EX ran */
+    u64 snp_spa; /* four pages: SNP's commands, what they point at, an answer; 0: none */
+    u64 rmp_spa; /* the table, in chunks of its own */
     u64 rmp_chunks;
     struct vm *vms[VMS_MAX];
     u32 vm_count;

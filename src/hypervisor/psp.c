@@ -26,6 +26,12 @@ bool psp_data_write(struct hypervisor *hv, size_t offset, const void *data, size
            host_write(hv->host, psp_data(hv, offset), data, size);
 }
 
+u32 psp_refusal(const struct hypervisor *hv, u32 *command)
+{
+    *command = hv->refused_command;
+    return hv->refusal;
+}
+
 /* What a legacy command writes of a guest's memory, in place; size 0: nothing. */
 static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
 {
@@ -71,6 +77,10 @@ static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer
     if (size && !host_write(hv->host, spa, buffer, size))
         return SEV_STATUS_INVALID_ADDRESS;
     u32 status = host_mailbox(hv->host, command, size ? spa : 0);
+    if (status != SEV_STATUS_SUCCESS) {
+        hv->refused_command = command;
+        hv->refusal = status;
+    }
     if (size)
         host_read(hv->host, spa, buffer, size);
     return status;

@@ -17,6 +17,9 @@ u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size);
 /* 0, or -1 and the status in words. */
 int psp_check(u32 status, u32 command, struct error *error);
 
+/* The status of the last command that the firmware refused, and which it was; 0: it has refused none. */
+u32 psp_refusal(const struct hypervisor *hv, u32 *command);
+
 /* SPA of the area that command buffers point at; its contents. False: outside. */
 #define PSP_DATA_SIZE (7 * PAGE_SIZE)
 u64 psp_data(const struct hypervisor *hv, size_t offset);

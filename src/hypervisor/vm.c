@@ -416,6 +416,27 @@ u64 vm_nested_tables(const struct vm *vm)
     return vm->npt.root;
 }
 
+u64 vm_memory_at(const struct vm *vm, u64 gpa)
+{
+    u64 left;
+    return vm_spa(vm, gpa, &left);
+}
+
+u64 vm_vmcb(const struct vm *vm, u32 cpu)
+{
+    return cpu < vm->cpu_count ? vm->cpus[cpu].vmcb_spa : VM_NOWHERE;
+}
+
+u64 vm_vmsa(const struct vm *vm, u32 cpu)
+{
+    return cpu < vm->cpu_count && vm->cpus[cpu].vmsa_spa ? vm->cpus[cpu].vmsa_spa : VM_NOWHERE;
+}
+
+u32 vm_handle(const struct vm *vm)
+{
+    return vm->handle;
+}
+
 u64 vm_shared_page(const struct vm *vm)
 {
     return vm->board.dma_page;
@@ -427,6 +448,9 @@ void vm_get_summary(const struct vm *vm, struct vm_summary *out)
     out->state = vm->state;
     memcpy(out->reason, vm->reason, sizeof out->reason);
     out->debug_exit_code = vm->debug_exit_code;
+    out->terminated = vm->terminated;
+    out->terminate_set = vm->terminate_set;
+    out->terminate_reason = vm->terminate_reason;
     out->guest_ns = vm->guest_ns;
     out->exit_kinds = exits_kinds(vm);
     for (u32 i = 0; i < out->exit_kinds; i++)

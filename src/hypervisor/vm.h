@@ -77,6 +77,9 @@ struct vm_config {
         *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */
     size_t certificates_size; /* bytes; the table stays until vm_destroy */
     u64 rtc_seconds;          /* the clock of day at machine time 0, seconds since 1970 */
+    /* Sees, and may change, what CPUID is to answer this guest, an SNP guest's CPUID page too; NULL: nobody does. */
+    void (*cpuid)(void *context, u32 leaf, u32 subleaf, u32 out[4]);
+    void *cpuid_context;
 };
 
 enum vm_state {
@@ -101,6 +104,8 @@ struct vm_summary {
     enum vm_state state;
     char reason[200]; /* one line, for VM_CRASHED */
     u32 debug_exit_code;
+    bool terminated; /* by the GHCB protocol's termination, with this set and reason [cpu 7.1] */
+    u32 terminate_set, terminate_reason;
     u64 guest_ns; /* machine time spent inside VMRUN: instructions retired */
     struct vm_exit_count exits[VM_EXIT_KINDS];
     u32 exit_kinds;
@@ -181,5 +186,14 @@ u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
 u64 vm_secrets_page(const struct vm *vm);
 /* System address of its nested page tables: N_CR3 of its VMCBs. */
 u64 vm_nested_tables(const struct vm *vm);
+
+/* --- Where the host has put a guest's things (system addresses; VM_NOWHERE: there is none) ---------------------- */
+
+#define VM_NOWHERE (~0ull)
+
+u64 vm_memory_at(const struct vm *vm, u64 gpa);
+u64 vm_vmcb(const struct vm *vm, u32 cpu);
+u64 vm_vmsa(const struct vm *vm, u32 cpu); /* of a SEV-ES or SNP guest, as launched */
+u32 vm_handle(const struct vm *vm);        /* the firmware's, of a SEV or SEV-ES guest */
 
 #endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A machine with one victim on it: switched on, launched as its mode wants, run to a checkpoint and to its end. */
+#include "attack/internal.h"
+
+#include "abi/sev.h"
+#include "abi/vmcb.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SLICE_NS   10000u /* less than a victim waits at a checkpoint */
+#define BEGIN_NS   10000000u
+#define END_NS     20000000u
+#define SNP_POLICY 0x30000u /* SMT allowed, and bit 17 */
+
+bool bed_is_es(const struct bed *b)
+{
+    return b->mode >= IMAGE_SEV_ES;
+}
+
+bool bed_is_snp(const struct bed *b)
+{
+    return b->mode == IMAGE_SEV_SNP;
+}
+
+/* No debugging; SEV-ES [sev 6]. */
+u32 bed_policy(const struct bed *b)
+{
+    return (u32)(SEV_POLICY_NODBG | (bed_is_es(b) ? SEV_POLICY_ES : 0));
+}
+
+/* --- The launch ------------------------------------------------------------------------------------- */
+
+/* The owner asks for the features that the attack is about: they are in the VMSA, and measured with it. */
+static void make_plan(struct bed *b)
+{
+    struct image_plan *honest = b->honest;
+    if (bed_is_snp(b) && b->attack->features) {
+        b->vmsa = *honest->vmsas[0];
+        b->vmsa.sev_features |= b->attack->features;
+        honest->vmsas[0] = &b->vmsa;
+    }
+    b->plan = *honest;
+    b->plan.owned_count = 0;
+}
+
+int bed_open(struct bed *b, struct error *error)
+{
+    struct image_description d = {.memory_size = VICTIM_MEMORY, .mode = b->mode};
+    d.kernel = (struct image_file){"victim", b->elf,
+                                   victim_elf((enum victim)b->attack->victim, b->mode, b->elf)};
+    b->honest = image_build(&d, error);
+    b->host = b->honest ? b->machines->on(b->machines->context, b->attack, error) : NULL;
+    if (!b->host)
+        return -1;
+    make_plan(b);
+    b->hv = hypervisor_create(b->host, error);
+    return b->hv ? 0 : -1;
+}
+
+void bed_close(struct bed *b)
+{
+    hypervisor_destroy(b->hv);
+    if (b->host)
+        b->machines->off(b->machines->context);
+    image_free(b->honest);
+    crypto_wipe(&b->keys, sizeof b->keys);
+}
+
+int bed_platform(struct bed *b, struct error *error)
+{
+    switch (b->mode) {
+    case IMAGE_NONE:
+        return 0;
+    case IMAGE_SEV:
+        return platform_init(b->hv, error);
+    case IMAGE_SEV_ES:
+        return platform_init_es(b->hv, error);
+    default:
+        return platform_init_snp(b->hv, error);
+    }
+}
+
+static int create(struct bed *b, struct error *error)
+{
+    struct vm_config config = {.name = "victim",
+                               .plan = &b->plan,
+                               .policy = bed_policy(b),
+                               .snp_policy = SNP_POLICY,
+                               .cpuid = b->cpuid,
+                               .cpuid_context = b};
+    b->vm = vm_create(b->hv, &config, error);
+    return b->vm ? 0 : -1;
+}
+
+static int launch_sev(struct bed *b, struct error *error)
+{
+    struct sev_cert godh;
+    struct sev_session session;
+    u8 measure[48];
+    if (owner_session(b, &godh, &session, error) ||
+        vm_launch_start(b->vm, &godh, sizeof godh, &session, sizeof session, error) ||
+        vm_launch_update(b->vm, error) || (bed_is_es(b) && vm_launch_update_vmsa(b->vm, error)) ||
+        vm_launch_measure(b->vm, measure, error))
+        return -1;
+    memcpy(&b->measure, measure, sizeof b->measure);
+    return owner_looks(b, error);
+}
+
+int bed_launch_measured(struct bed *b, struct error *error)
+{
+    if (create(b, error))
+        return -1;
+    b->measured_well = b->mode == IMAGE_NONE;
+    if (b->mode == IMAGE_NONE)
+        return vm_load(b->vm, error);
+    if (!bed_is_snp(b))
+        return launch_sev(b, error);
+    return vm_snp_launch_start(b->vm, error) || vm_snp_launch_update(b->vm, error) ? -1 : 0;
+}
+
+int bed_launch_finish(struct bed *b, struct error *error)
+{
+    if (b->mode == IMAGE_NONE)
+        return 0;
+    if (!bed_is_snp(b))
+        return vm_launch_finish(b->vm, error);
+    return vm_snp_launch_finish(b->vm, NULL, NULL, false, NULL, error) ? -1 : owner_looks(b, error);
+}
+
+int bed_launch(struct bed *b, struct error *error)
+{
+    if (bed_platform(b, error) || bed_launch_measured(b, error) || bed_launch_finish(b, error))
+        return -1;
+    return b->measured_well ? 0
+                            : error_set(error, ERROR_MEASUREMENT,
+                                        "the victim was not launched as its owner expects");
+}
+
+/* --- The run ------------------------------------------------------------------------------------------ */
+
+static u64 count_of(const struct vm_exit_count *counts, u32 kinds, const char *name)
+{
+    for (u32 i = 0; i < kinds; i++)
+        if (!strcmp(counts[i].name, name))
+            return counts[i].count;
+    return 0;
+}
+
+static u64 checkpoints(const struct bed *b)
+{
+    struct vm_summary s;
+    vm_get_summary(b->vm, &s);
+    return bed_is_es(b) ? count_of(s.vmgexits, s.vmgexit_kinds, "msr_protocol")
+                        : count_of(s.exits, s.exit_kinds, "io");
+}
+
+int bed_run_to(struct bed *b, u64 count, struct error *error)
+{
+    struct vm_summary s;
+    u64 limit = host_time_ns(b->host) + BEGIN_NS;
+    while (checkpoints(b) < count && vm_get_state(b->vm) == VM_RUNNABLE &&
+           host_time_ns(b->host) < limit)
+        hypervisor_run(b->hv, host_time_ns(b->host) + SLICE_NS);
+    if (vm_get_state(b->vm) == VM_RUNNABLE && checkpoints(b) == count)
+        return 0;
+    vm_get_summary(b->vm, &s);
+    return error_set(error, ERROR_GUEST, "the victim did not come as far as checkpoint %llu: %s",
+                     (unsigned long long)count, s.reason);
+}
+
+u32 bed_run_on(struct bed *b)
+{
+    struct vm_summary s;
+    hypervisor_run(b->hv, host_time_ns(b->host) + END_NS);
+    vm_get_summary(b->vm, &s);
+    return s.state == VM_DEBUG_EXIT               ? s.debug_exit_code
+           : s.terminated && s.terminate_set == 2 ? s.terminate_reason
+                                                  : 0;
+}
+
+/* --- Outcomes ----------------------------------------------------------------------------------------- */
+
+int bed_outcome(struct bed *b, enum attack_verdict verdict, enum attack_event event,
+                const char *format, ...)
+{
+    va_list arguments;
+    b->result->seen = (struct attack_outcome){.verdict = verdict, .event = event};
+    va_start(arguments, format);
+    vsnprintf(b->result->told, sizeof b->result->told, format, arguments);
+    va_end(arguments);
+    return 0;
+}
+
+void bed_outcome_status(struct bed *b, u32 status)
+{
+    b->result->seen.status = status;
+}
+
+int bed_unexplained(struct bed *b, u32 told, struct error *error)
+{
+    struct vm_summary s;
+    struct vmcb_control last;
+    vm_get_summary(b->vm, &s);
+    tool_last_exit(b, &last);
+    return error_set(error, ERROR_GUEST, "the victim said %u, its last exit was %#llx (%#llx); %s",
+                     told, (unsigned long long)last.exit_code, (unsigned long long)last.exit_info_1,
+                     *s.reason ? s.reason : "it has not ended");
+}
+
+int bed_judge(struct bed *b, enum attack_event event, const char *why, struct error *error)
+{
+    u32 told = bed_run_on(b);
+    if (told == TOLD_MISLED)
+        return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
+                           "the guest went on with what the host made of it");
+    if (told == TOLD_WELL && event != ATTACK_EVENT_NONE)
+        return bed_outcome(b, ATTACK_STOPPED, event, "%s", why);
+    return bed_unexplained(b, told, error);
+}
