@@ -253,8 +253,7 @@ static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
             *out = names[i].mode;
             return 0;
         }
-    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp (also: sev-snp)", text)
-                : 0;
+    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
 }
 
 /* Guests of softsev run, not images: SEV-ES and SNP with a kernel and no flash image. */
