@@ -9,6 +9,7 @@
 
 #define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
 #define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
+#define FLASH_UNIT  MIB(2)
 #define SLICE_NS    20000000ull /* of machine time, between two looks at the keyboard */
 
 u64 run_clock_ns(void)
@@ -44,7 +45,19 @@ struct image_description run_describe(const struct run_vm *v)
         .kernel = image_file(&v->kernel),
         .initrd = image_file(&v->initrd),
         .command_line = v->options->append,
+        .firmware = image_file(&v->firmware),
+        .kernel_hashes = v->options->kernel_hashes,
     };
+}
+
+static const u8 *change_bit(struct run_vm *v, const void *data, u64 size)
+{
+    v->tampered = malloc(size);
+    if (v->tampered) {
+        memcpy(v->tampered, data, size);
+        v->tampered[size / 2] ^= 1;
+    }
+    return v->tampered;
 }
 
 /* What an evil host might do between the files and the launch. The owner plans from the files and
@@ -53,14 +66,14 @@ static int tamper(struct run_vm *v, struct error *e)
 {
     for (u32 i = 0; i < v->plan->piece_count; i++) {
         struct image_piece *p = &v->plan->pieces[i];
-        if (strcmp(p->name, "kernel"))
-            continue;
-        v->tampered = malloc(p->data_size);
-        if (!v->tampered)
+        if (!strcmp(p->name, "kernel") && !(p->data = change_bit(v, p->data, p->data_size)))
             return error_set(e, ERROR_INTERNAL, "out of memory");
-        memcpy(v->tampered, p->data, p->data_size);
-        v->tampered[p->data_size / 2] ^= 1;
-        p->data = v->tampered;
+    }
+    for (u32 i = 0; i < v->plan->item_count; i++) {
+        struct image_item *item = &v->plan->items[i];
+        if (item->key == IMAGE_ITEM_KERNEL && item->size &&
+            !(item->data = change_bit(v, item->data, item->size)))
+            return error_set(e, ERROR_INTERNAL, "out of memory");
     }
     return 0;
 }
@@ -70,7 +83,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     v->run = r;
     v->options = o;
     if (run_read_file(o->kernel, &v->kernel, e) || run_read_file(o->initrd, &v->initrd, e) ||
-        run_read_file(o->secret, &v->secret, e) ||
+        run_read_file(o->firmware, &v->firmware, e) || run_read_file(o->secret, &v->secret, e) ||
         run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
         return -1;
     struct image_description d = run_describe(v);
@@ -224,7 +237,7 @@ static int make_machine(struct run *r, struct error *e)
         .crypto = r->crypto,
     };
     for (u32 i = 0; i < r->vm_count; i++)
-        config.memory_size += o->vms[i].memory;
+        config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
     /* Where nobody asks the secure processor for anything, any chip will do. */
     crypto_random(r->crypto, config.fuses, sizeof config.fuses);
     if (any_sev(o) && run_identity(r, &config, e))
@@ -284,6 +297,7 @@ static void run_free(struct run *r)
         crypto_wipe(v->secret.data, v->secret.size);
         run_free_file(&v->kernel);
         run_free_file(&v->initrd);
+        run_free_file(&v->firmware);
         run_free_file(&v->secret);
     }
     crypto_sha256_free(r->trace_hash);

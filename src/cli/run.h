@@ -24,13 +24,13 @@ struct run_file {
 /* --- What was asked for (run_options.c) ------------------------------------------------------- */
 
 struct run_vm_options {
-    char *name, *kernel, *initrd, *append, *secret, *disk;
+    char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
     char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
     char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
     u64 memory;       /* bytes */
     u32 cpus;
     enum image_mode mode;
-    bool disk_read_only, virtio_console, tamper;
+    bool kernel_hashes, disk_read_only, virtio_console, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
     bool policy_given;
@@ -74,7 +74,7 @@ struct run_snp;
 struct run_vm {
     struct run *run;
     const struct run_vm_options *options;
-    struct run_file kernel, initrd, secret;
+    struct run_file kernel, initrd, firmware, secret;
     struct image_plan *plan;
     struct vm *vm;
     struct vm_disk disk;

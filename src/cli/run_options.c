@@ -60,10 +60,19 @@ SET_TEXT(name)
 SET_TEXT(kernel)
 SET_TEXT(initrd)
 SET_TEXT(append)
+SET_TEXT(firmware)
 SET_TEXT(secret)
 SET_TEXT(disk)
 SET_TEXT(owner_dir)
 SET_TEXT(owner_root)
+
+static int set_kernel_hashes(struct run_vm_options *v, const char *value, struct error *e)
+{
+    (void)value;
+    (void)e;
+    v->kernel_hashes = true;
+    return 0;
+}
 
 static int set_read_only(struct run_vm_options *v, const char *value, struct error *e)
 {
@@ -101,6 +110,8 @@ static const struct setting settings[] = {
     {"kernel",         set_kernel,         false, "FILE    bzImage, ELF or multiboot kernel"},
     {"initrd",         set_initrd,         false, "FILE    initramfs, or a multiboot module"},
     {"append",         set_append,         false, "TEXT    the kernel's command line"},
+    {"firmware",       set_firmware,       false, "FILE    a flash image, such as OVMF's, that starts the kernel"},
+    {"kernel-hashes",  set_kernel_hashes,  true,  "        measure the first three with it: it refuses others"},
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
     {"cpus",           set_cpus,           false, "NUMBER  virtual processors, 1 to 8 (1)"},
     {"mode",           set_mode,           false, "MODE    none, sev, sev-es or sev-snp (none)"},
@@ -413,7 +424,7 @@ int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
     if (!o->vm_count)
         return error_set(e, ERROR_USAGE, "nothing to run: give --kernel or --machine");
     for (u32 i = 0; i < o->vm_count; i++)
-        if (!o->vms[i].kernel)
+        if (!o->vms[i].kernel && !o->vms[i].firmware)
             return error_set(e, ERROR_USAGE, "%s has no kernel", o->vms[i].name);
     for (u32 i = 0; i < o->vm_count; i++)
         if (o->vms[i].owner_dir && (o->vms[i].secret || o->vms[i].owner_root))
@@ -427,7 +438,7 @@ void run_free_options(struct run_options *o)
 {
     for (u32 i = 0; i < o->vm_count; i++) {
         struct run_vm_options *v = &o->vms[i];
-        char *texts[] = {v->name,   v->kernel, v->initrd,    v->append,
+        char *texts[] = {v->name,   v->kernel, v->initrd,    v->append,    v->firmware,
                          v->secret, v->disk,   v->owner_dir, v->owner_root};
         for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
             free(texts[k]);

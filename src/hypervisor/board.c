@@ -16,6 +16,14 @@
 #define CONSOLE_SLOT 2u
 #define BAR_SPACING  0x10000u
 
+/* With firmware: it knows its board, an i440FX, by what stands in slot 1, and looks there for the ports of power
+ * management [Intel 82371AB 5.1, 7.1]. */
+#define BRIDGE_SLOT           1u
+#define FIRMWARE_DISK_SLOT    3u
+#define FIRMWARE_CONSOLE_SLOT 4u
+#define POWER_BASE            0x40u /* PMBA, bit 0 always set */
+#define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports answer */
+
 static void on_power_off(void *context)
 {
     vm_end(context, VM_POWERED_OFF, "the guest powered off");
@@ -176,13 +184,43 @@ static bool wire_legacy(struct vm *vm)
            bus_add(&b->ports, &b->debug_exit.port);
 }
 
-/* What firmware would do: addresses for the BARs of virtio functions (1: MSI-X, 4: registers). */
+/* Without firmware, what it would do: addresses for the BARs of virtio functions (1: MSI-X, 4: registers). */
 static bool wire_function(struct vm *vm, struct pci_function *f, u32 slot)
 {
     u64 base = BOARD_PCI_WINDOW + (u64)slot * 4 * BAR_SPACING;
     return pci_add(&vm->board.pci, f, (u8)PCI_DEVFN(slot, 0),
                    gsi_line(&vm->board.gsi, BOARD_PCI_IRQ + slot % 4)) &&
-           pci_assign_bar(f, 1, base) && pci_assign_bar(f, 4, base + BAR_SPACING);
+           (vm->config.plan->flash_size ||
+            (pci_assign_bar(f, 1, base) && pci_assign_bar(f, 4, base + BAR_SPACING)));
+}
+
+static bool wire_fw_cfg(struct vm *vm, struct dma_port dma)
+{
+    const struct image_plan *plan = vm->config.plan;
+    struct fw_cfg *f = &vm->board.fw_cfg;
+    bool good = true;
+    fw_cfg_init(f, dma);
+    for (u32 i = 0; i < plan->item_count && good; i++) {
+        const struct image_item *item = &plan->items[i];
+        good = item->name ? fw_cfg_add_file(f, item->name, item->data, item->size)
+                          : fw_cfg_add_item(f, item->key, item->data, item->size);
+    }
+    return good && fw_cfg_attach(f, &vm->board.ports);
+}
+
+static bool wire_bridge(struct vm *vm)
+{
+    static const struct pci_identity isa = {0x8086, 0x7000, 0x1af4, 0x1100, 0x060100, 0},
+                                     power = {0x8086, 0x7113, 0x1af4, 0x1100, 0x068000, 3};
+    struct board *b = &vm->board;
+    const struct irq_line none = {0};
+    pci_function_init(&b->isa, "isa-bridge", &isa);
+    b->isa.space[PCI_HEADER_TYPE] = 0x80; /* more functions */
+    pci_function_init(&b->power, "power", &power);
+    store_le32(b->power.space + POWER_BASE, BOARD_PM_PORT | 1);
+    b->power.space[POWER_ENABLE] = 1;
+    return pci_add(&b->pci, &b->isa, PCI_DEVFN(BRIDGE_SLOT, 0), none) &&
+           pci_add(&b->pci, &b->power, PCI_DEVFN(BRIDGE_SLOT, 3), none);
 }
 
 static bool wire_pci(struct vm *vm)
@@ -191,8 +229,11 @@ static bool wire_pci(struct vm *vm)
     struct vm_disk *disk = &vm->config.disk;
     const struct dma_port dma = {on_dma_read, on_dma_write, vm};
     const struct msi_port msi = {lapic_bus_msi, &b->lapics};
+    const bool firmware = vm->config.plan->flash_size;
     if (!pci_init(&b->pci, &b->ports, &b->memory, msi, PCI_HOST_I440FX, &b->reset.control) ||
         !reset_attach(&b->reset, &b->ports))
+        return false;
+    if (firmware && (!wire_bridge(vm) || !wire_fw_cfg(vm, dma)))
         return false;
     if (disk->size) {
         const struct block_backend backend = {.read = on_disk_read,
@@ -202,13 +243,14 @@ static bool wire_pci(struct vm *vm)
                                               .read_only = !disk->write,
                                               .ctx = disk};
         if (!virtio_blk_init(&b->disk, dma, backend, "softsev") ||
-            !wire_function(vm, &b->disk.virtio.pci, DISK_SLOT))
+            !wire_function(vm, &b->disk.virtio.pci, firmware ? FIRMWARE_DISK_SLOT : DISK_SLOT))
             return false;
     }
     if (!vm->config.virtio_console)
         return true;
     return virtio_console_init(&b->console, dma, (struct console_backend){on_channel, vm}) &&
-           wire_function(vm, &b->console.virtio.pci, CONSOLE_SLOT);
+           wire_function(vm, &b->console.virtio.pci,
+                         firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT);
 }
 
 int board_create(struct vm *vm, struct error *error)

@@ -178,8 +178,11 @@ static bool in_lapic(const struct vcpu *c, u64 gpa)
 
 u64 mmio_read(struct vcpu *c, u64 gpa, u32 size)
 {
+    u64 left, value = 0;
     if (in_lapic(c, gpa))
         return lapic_mmio_read(&c->lapic, (u32)(gpa & PAGE_MASK), size);
+    if (vm_spa(c->vm, gpa, &left) != FRAME_NONE)
+        return vm_read(c->vm, gpa, &value, size) ? value : ~0ull;
     return bus_read(&c->vm->board.memory, gpa, size);
 }
 
@@ -283,6 +286,13 @@ static void mmio_mark(struct vcpu *c, u64 gpa)
                (unsigned long long)gpa);
 }
 
+/* A write to the flash image, which is read-only: the instruction is done, the byte stays. */
+static bool writes_rom(const struct vm *vm, u64 gpa, u64 info)
+{
+    bool flash = vm->snp.flash_chunks && gpa >= vm->snp.flash_gpa && gpa < GIB(4);
+    return flash && !vm_is_es(vm) && (info & NPF_WRITE) && !(info & NPF_TABLE);
+}
+
 static void exit_npf(struct vcpu *c)
 {
     const struct vmcb_control *control = &c->vmcb.control;
@@ -292,12 +302,10 @@ static void exit_npf(struct vcpu *c)
     struct mmio_instruction i;
     if (info & NPF_RMP && snp_page_fault(c, gpa, info))
         return;
-    if (vm_spa(c->vm, gpa, &left) != FRAME_NONE || (info & (NPF_FETCH | NPF_TABLE)))
+    bool rom = writes_rom(c->vm, gpa, info);
+    if ((vm_spa(c->vm, gpa, &left) != FRAME_NONE && !rom) || (info & (NPF_FETCH | NPF_TABLE)))
         vm_end(c->vm, VM_CRASHED, "nested page fault %#llx on guest address %#llx%s",
                (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
-    else if (c->vm->config.plan->mode != IMAGE_NONE && (info & NPF_ENC))
-        vm_end(c->vm, VM_CRASHED, "encrypted access to a device on guest address %#llx%s",
-               (unsigned long long)gpa, exits_where(c, where));
     else if (vm_is_es(c->vm))
         mmio_mark(c, gpa);
     else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&c->vmcb.save), &i))

@@ -9,6 +9,7 @@
 #include "abi/x86.h"
 #include "device/bus.h"
 #include "device/debug.h"
+#include "device/fw_cfg.h"
 #include "device/gsi.h"
 #include "device/ioapic.h"
 #include "device/lapic.h"
@@ -65,6 +66,8 @@ struct npt {
 bool npt_create(struct npt *n, struct host *host, struct frames *frames, u64 chunks);
 /* Maps 2 MiB at a guest address; false: no memory for tables. */
 bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
+/* The same, and writes leave the guest. */
+bool npt_map_rom(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
 /* Accesses to these 2 MiB fault as device accesses that the guest resolves itself (#VC). */
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 /* 2 MiB that are mapped become 512 leaves of 4 KiB; nothing if they are that already. */
@@ -121,6 +124,8 @@ struct board {
     struct reset reset;
     struct debug_exit debug_exit;
     struct pci pci;
+    struct fw_cfg fw_cfg; /* these three with firmware */
+    struct pci_function isa, power;
     struct virtio_blk disk;
     struct virtio_console console;
     u8 input[INPUT_MAX]; /* bytes for the UART */

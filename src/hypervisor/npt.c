@@ -70,6 +70,11 @@ bool npt_map(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u
     return npt_set_leaf(n, host, frames, gpa, spa | NPT_ENTRY | NPT_DONE | PTE_PS);
 }
 
+bool npt_map_rom(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
+{
+    return npt_set_leaf(n, host, frames, gpa, spa | (NPT_ENTRY & ~PTE_RW) | NPT_DONE | PTE_PS);
+}
+
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
 {
     return npt_set_leaf(n, host, frames, gpa, NPT_RSV | NPT_ENTRY | NPT_DONE | PTE_PS);

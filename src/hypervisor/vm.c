@@ -133,7 +133,8 @@ bool vm_host_can_write(struct vm *vm, u64 gpa)
 
 /* --- Making and ending a VM ------------------------------------------------------------------- */
 
-/* A flash image ends at 4 GiB and has memory of its own. */
+/* A flash image ends at 4 GiB and has memory of its own. What an SNP guest has as private memory is its own to write:
+ * nested tables that forbid it would only end it. */
 static int vm_take_flash(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
@@ -144,7 +145,8 @@ static int vm_take_flash(struct vm *vm, struct error *error)
             return error_set(error, ERROR_MEMORY, "%s: no memory for its flash image",
                              vm->config.name);
         vm->chunks[vm->chunk_count + vm->snp.flash_chunks++] = spa;
-        if (!npt_map(&vm->npt, vm->hv->host, &vm->hv->frames, gpa, spa))
+        if (!(vm_is_snp(vm) ? npt_map : npt_map_rom)(&vm->npt, vm->hv->host, &vm->hv->frames, gpa,
+                                                     spa))
             return error_set(error, ERROR_MEMORY, "%s: no memory for nested page tables",
                              vm->config.name);
     }

@@ -8,7 +8,6 @@
 #include "image/internal.h"
 
 #define HEADER_SIZE 36u
-#define RSDP_SIZE   36u
 #define FADT_SIZE   244u /* revision 3 */
 #define FACS_SIZE   64u
 
@@ -231,10 +230,10 @@ static size_t xsdt(struct writer *w, u64 gpa, const size_t *tables, u32 count)
     return at;
 }
 
-size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus)
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places)
 {
     struct writer w = writer_of(out, size);
-    write_zeros(&w, RSDP_SIZE);
+    write_zeros(&w, ACPI_RSDP_SIZE);
     write_zeros(&w, -w.at & 63);
     size_t facs = w.at; /* aligned to 64 */
     write_bytes(&w, "FACS", 4);
@@ -247,12 +246,14 @@ size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus)
     size_t xsdt_at = xsdt(&w, gpa, tables, ARRAY_SIZE(tables));
     if (w.bad)
         return 0;
+    if (places)
+        *places = (struct acpi_places){facs, dsdt_at, tables[0], tables[1], xsdt_at};
     memcpy(out, "RSD PTR ", 8);
     memcpy(out + 9, "SOFSEV", 6);
     out[15] = 2; /* revision */
-    store_le32(out + 20, RSDP_SIZE);
+    store_le32(out + 20, ACPI_RSDP_SIZE);
     store_le64(out + 24, gpa + xsdt_at);
     checksum(out, 20, 8);
-    checksum(out, RSDP_SIZE, 32);
+    checksum(out, ACPI_RSDP_SIZE, 32);
     return w.at;
 }

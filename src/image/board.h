@@ -26,6 +26,8 @@
 #define BOARD_RESET_PORT  0xcf9u
 #define BOARD_RESET_VALUE 0x0eu
 #define BOARD_DEBUG_EXIT  0xf4u
+/* CPUID 1 EAX of the processor, which QEMU calls EPYC-Milan; RDX of a processor that begins as after reset. */
+#define BOARD_CPU_SIGNATURE 0x00a00f11u
 /* PCI slot s, pin INTA, is line BOARD_PCI_IRQ + s % 4 of the IOAPIC. */
 #define BOARD_PCI_IRQ   16u
 #define BOARD_PCI_SLOTS 8u

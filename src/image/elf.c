@@ -208,7 +208,7 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
     u8 *acpi = plan_own(plan, ACPI_SIZE_MAX, error);
     if (!acpi)
         return -1;
-    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus);
+    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, NULL);
     if (start_parking(plan, error))
         return -1;
     plan_e820_board(plan, acpi_gpa);

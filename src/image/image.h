@@ -36,7 +36,7 @@ struct image_description {
     struct image_file initrd; /* bzImage: initramfs; multiboot: first module */
     const char *command_line; /* NULL: empty */
     struct image_file
-        firmware;       /* flash image that ends at 4 GiB, instead of a kernel of our own loading */
+        firmware; /* flash image that ends at 4 GiB: it starts, and finds the other files by fw_cfg */
     bool kernel_hashes; /* with firmware: the table of kernel, initrd, command line [sev 12.1] */
 };
 
@@ -62,6 +62,17 @@ struct image_e820 {
     u32 type;
 };
 
+/* What firmware asks its host for by fw_cfg [cpu 9.4]: not measured, so nothing it should rely on. */
+struct image_item {
+    u16 key;          /* of fw_cfg; 0: the next one, with a name in the directory */
+    const char *name; /* NULL: none */
+    const void *data;
+    u64 size;
+};
+
+#define IMAGE_ITEMS_MAX   24
+#define IMAGE_ITEM_KERNEL 0x11u /* its key */
+
 struct image_plan {
     u64 memory_size;
     u32 cpus; /* 0: not known, as many as the hypervisor is told */
@@ -74,10 +85,12 @@ struct image_plan {
     u64 gpr[16];                 /* the registers VMRUN does not switch; host_registers' order */
     u64 secret_gpa, secret_size; /* the hole; size 0: none */
     u64 flash_gpa, flash_size;   /* firmware images are not in RAM */
-    bool runnable;               /* false: measured only (firmware images) */
-    void *owned[16];             /* buffers made for pieces */
+    struct image_item items[IMAGE_ITEMS_MAX];
+    u32 item_count;  /* with firmware */
+    bool runnable;   /* false: launched without a processor to run it */
+    void *owned[16]; /* buffers made for pieces */
     u32 owned_count;
-    /* SEV-ES: a page a processor, launched after the pieces and measured with them. */
+    /* SEV-ES and SNP: a page a processor, launched after the pieces and measured with them. */
     const struct vmsa *vmsas[IMAGE_CPUS_MAX];
     u32 vmsa_count;
     /* SEV-ES with several processors and no firmware: those but the first begin in a stub that holds them until

@@ -53,16 +53,27 @@ int start_parking(struct image_plan *plan, struct error *error);
 /* --- one function a kind of file -------------------------------------------------------------- */
 
 bool linux_recognise(const struct image_file *file);
+/* Bytes before the part that goes to the kernel's address; 0: not such a file, or no more than that. */
+u64 linux_setup_size(const struct image_file *file);
 int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 bool elf_recognise(const struct image_file *file);
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
-int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+int firmware_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 
 /* --- ovmf.c: the tables of a flash image ------------------------------------------------------- */
 
 #define OVMF_HASH_TABLE_SIZE 176u
 #define OVMF_SECTION_SIZE    12u
 #define OVMF_NO_HASH_AREA    "%s: has no place for kernel hashes; an AmdSev build of OVMF has one"
+#define OVMF_NO_RESET_BLOCK                                                                        \
+    "%s: has no reset block, which says where processors but the first begin"
+
+/* SEV and SEV-ES: the image, and the table of hashes if it is wanted, as pieces. */
+int ovmf_add_pieces(struct image_plan *plan, const struct image_description *d,
+                    struct error *error);
+/* SNP: pieces and VMSAs of a flash image, as launch.c has them. */
+struct measure_description;
+int launch_fill(struct image_plan *plan, const struct measure_description *d, struct error *error);
 
 enum ovmf_section_type {
     OVMF_SEC_MEMORY = 1,
@@ -98,7 +109,13 @@ int snp_add_ram(struct image_plan *plan, struct error *error);
 /* --- acpi.c ----------------------------------------------------------------------------------- */
 
 #define ACPI_SIZE_MAX 16384u
-/* All tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns the bytes used. */
-size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus);
+/* Where in all tables something lies. The first ACPI_RSDP_SIZE bytes are the RSDP. */
+struct acpi_places {
+    size_t facs, dsdt, fadt, madt, xsdt;
+};
+#define ACPI_RSDP_SIZE 36u
+/* All tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns the bytes used.
+ * `places` may be NULL. */
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places);
 
 #endif

@@ -114,10 +114,19 @@ static int check_description(const struct measure_description *d, u64 memory_siz
     return 0;
 }
 
+int launch_fill(struct image_plan *plan, const struct measure_description *d, struct error *error)
+{
+    u8 digest[MEASURE_DIGEST_MAX];
+    struct builder b = {d, plan, error};
+    struct measure_sink sink = {.page = add_page, .context = &b};
+    plan->flash_size = d->firmware.size;
+    plan->flash_gpa = GIB(4) - d->firmware.size;
+    return measure_launch(d, &sink, digest, error) || check_pieces(plan, error) ? -1 : 0;
+}
+
 struct image_plan *measure_to_plan(const struct measure_description *d, u64 memory_size,
                                    struct error *error)
 {
-    u8 digest[MEASURE_DIGEST_MAX];
     if (check_description(d, memory_size, error))
         return NULL;
     struct image_plan *plan = calloc(1, sizeof *plan);
@@ -127,11 +136,7 @@ struct image_plan *measure_to_plan(const struct measure_description *d, u64 memo
     }
     plan->memory_size = memory_size;
     plan->mode = IMAGE_SEV_SNP;
-    plan->flash_size = d->firmware.size;
-    plan->flash_gpa = GIB(4) - d->firmware.size;
-    struct builder b = {d, plan, error};
-    struct measure_sink sink = {.page = add_page, .context = &b};
-    if (measure_launch(d, &sink, digest, error) || check_pieces(plan, error)) {
+    if (launch_fill(plan, d, error)) {
         image_free(plan);
         return NULL;
     }

@@ -56,6 +56,18 @@ bool linux_recognise(const struct image_file *file)
            load_le32(f + BP_HEADER) == HEADER_MAGIC;
 }
 
+static u64 setup_size(const u8 *f)
+{
+    u32 sectors = f[BP_SETUP_SECTS] ? f[BP_SETUP_SECTS] : 4;
+    return (sectors + 1) * 512ull;
+}
+
+u64 linux_setup_size(const struct image_file *file)
+{
+    u64 size = linux_recognise(file) ? setup_size(file->data) : 0;
+    return size < file->size ? size : 0;
+}
+
 static int linux_read_header(const struct image_file *file, struct linux_kernel *k,
                              struct error *error)
 {
@@ -68,9 +80,8 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
     if (!(load_le16(f + BP_XLOADFLAGS) & XLF_KERNEL_64))
         return error_set(error, ERROR_FILE,
                          "%s: a 32-bit kernel; only 64-bit kernels can be started", file->name);
-    u32 sectors = f[BP_SETUP_SECTS] ? f[BP_SETUP_SECTS] : 4;
     k->file = f;
-    k->setup_size = (sectors + 1) * 512ull;
+    k->setup_size = setup_size(f);
     if (k->setup_size + ENTRY_64 >= file->size)
         return error_set(error, ERROR_FILE,
                          "%s: ends inside its %llu bytes of setup code; the file is truncated",
@@ -176,7 +187,7 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     if (!acpi)
         return -1;
     u64 acpi_gpa = plan_low_end(plan) - ACPI_SIZE_MAX;
-    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus);
+    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, NULL);
     if (start_parking(plan, error))
         return -1;
     plan_e820_board(plan, acpi_gpa);

@@ -205,9 +205,7 @@ static int add_processors(struct measurement *m, struct error *error)
     struct vmsa page;
     u32 ap = 0;
     if (d->vcpus > 1 && !ovmf_reset_vector(&d->firmware, &ap))
-        return error_set(error, ERROR_FILE,
-                         "%s: has no reset block, which says where processors but the first begin",
-                         d->firmware.name);
+        return error_set(error, ERROR_FILE, OVMF_NO_RESET_BLOCK, d->firmware.name);
     for (u32 i = 0; i < d->vcpus; i++) {
         measure_vmsa(d->vmm, i ? ap : BSP_EIP, d->signature, d->features, &page);
         if (snp)

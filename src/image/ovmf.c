@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tables at the end of a flash image that ends at 4 GiB [sev 11; snp 5.7] and the table of kernel
- * hashes [sev 12.1]; and such an image as a plan, which gives the launch digest; running firmware needs
- * more of a machine than the board has.
+ * hashes [sev 12.1].
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
@@ -140,19 +139,10 @@ int ovmf_check(const struct image_file *file, u32 unit, struct error *error)
                      file->size, unit);
 }
 
-int ovmf_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
+int ovmf_add_pieces(struct image_plan *plan, const struct image_description *d, struct error *error)
 {
     const struct image_file *file = &d->firmware;
-    if (ovmf_check(file, 16, error))
-        return -1;
-    plan->runnable = false;
-    plan->flash_size = file->size;
-    plan->flash_gpa = GIB(4) - file->size;
     plan->pieces[plan->piece_count++] =
         (struct image_piece){"flash", plan->flash_gpa, file->size, file->data, file->size, 0};
-    if (!d->kernel_hashes)
-        return 0;
-    if (!d->kernel.data)
-        return error_set(error, ERROR_USAGE, "kernel hashes need a kernel (--kernel)");
-    return ovmf_add_hashes(plan, d, error);
+    return d->kernel_hashes ? ovmf_add_hashes(plan, d, error) : 0;
 }

@@ -102,7 +102,7 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
     if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
     if (d->firmware.data)
-        return ovmf_plan(plan, d, error);
+        return firmware_plan(plan, d, error);
     if (!d->kernel.data)
         return error_set(error, ERROR_USAGE, "no kernel: give one with --kernel");
     if (elf_recognise(&d->kernel))
@@ -124,9 +124,10 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     plan->mode = d->mode;
     plan->cpus = d->cpus ? d->cpus : 1;
     plan->runnable = true;
+    bool own = !d->firmware.data;
     if (plan_fill(plan, d, error) ||
-        (plan->mode >= IMAGE_SEV_ES && plan->runnable && start_vmsas(plan, error)) ||
-        (plan->mode == IMAGE_SEV_SNP && plan->runnable && snp_add_ram(plan, error))) {
+        (plan->mode >= IMAGE_SEV_ES && own && start_vmsas(plan, error)) ||
+        (plan->mode == IMAGE_SEV_SNP && own && snp_add_ram(plan, error))) {
         image_free(plan);
         return NULL;
     }

@@ -42,7 +42,7 @@ static void check(const struct image_plan *plan)
         require(p->page_type <= SNP_PAGE_CPUID && p->size && p->size % 16 == 0 &&
                 p->gpa % 16 == 0 && p->data_size <= p->size);
         total += p->size;
-        if (!plan->runnable)
+        if (plan->flash_size)
             continue;
         require(p->gpa % PAGE_SIZE == 0 && range_fits(p->gpa, p->size, plan->memory_size));
         for (u32 j = 0; j < i; j++) {

@@ -330,14 +330,75 @@ static void guest_touches_device_as_private(struct host *h, struct vmcb *v)
     v->control.exit_info_1 |= NPF_ENC;
 }
 
-static void an_encrypted_access_to_a_device_ends_the_guest(void **state)
+static void the_c_bit_of_an_access_to_a_device_means_nothing(void **state)
 {
     struct bench *b = *state;
     make(b, true);
     assert_int_equal(vm_launch_start(b->vm, NULL, 0, NULL, 0, &b->error), 0);
     assert_int_equal(vm_launch_finish(b->vm, &b->error), 0);
+    mmio_write(&b->vm->cpus[0], BOARD_IOAPIC, 4, 1);
     run_once(b, guest_touches_device_as_private);
+    assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
+    assert_int_equal(b->host.gpr[1] & 0xff, 0x11);
+}
+
+static void guest_writes_to_flash(struct host *h, struct vmcb *v)
+{
+    static const u8 mov[] = {0x89, 0x0e}; /* mov %ecx, (%rsi) */
+    h->gpr[1] = 0x5a5a5a5a;
+    v->control.exit_code = EXIT_NPF;
+    v->control.exit_info_1 = NPF_PRESENT | NPF_WRITE | NPF_USER | NPF_FINAL;
+    v->control.exit_info_2 = GIB(4) - PAGE_SIZE;
+    v->control.fetched_count = sizeof mov;
+    memcpy(v->control.fetched, mov, sizeof mov);
+}
+
+static void guest_fetches_from_nowhere_in_flash(struct host *h, struct vmcb *v)
+{
+    guest_writes_to_flash(h, v);
+    v->control.exit_info_1 |= NPF_TABLE;
+}
+
+static void flash_keeps_what_it_holds(void **state)
+{
+    struct bench *b = *state;
+    b->plan.flash_size = MIB(2);
+    b->plan.flash_gpa = GIB(4) - MIB(2);
+    b->plan.pieces[1] =
+        (struct image_piece){"flash", GIB(4) - PAGE_SIZE, PAGE_SIZE, b->bytes, PAGE_SIZE, 0};
+    make_and_load(b);
+    u64 entry = b->vm->npt.root;
+    for (u32 shift = 39; shift >= 21; shift -= 9)
+        entry =
+            load_le64(b->host.memory + (entry & PTE_ADDRESS) + ((GIB(4) - 1) >> shift & 511) * 8);
+    assert_true((entry & PTE_P) && (entry & PTE_PS) && !(entry & PTE_RW));
+    run_once(b, guest_writes_to_flash);
+    assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1002);
+    assert_int_equal(mmio_read(&b->vm->cpus[0], GIB(4) - PAGE_SIZE, 4), load_le32(b->bytes));
+    run_once(b, guest_fetches_from_nowhere_in_flash);
     assert_int_equal(vm_get_state(b->vm), VM_CRASHED);
+}
+
+static void firmware_finds_items_and_its_board(void **state)
+{
+    struct bench *b = *state;
+    b->plan.flash_size = MIB(2);
+    b->plan.flash_gpa = GIB(4) - MIB(2);
+    b->plan.piece_count = 1;
+    b->plan.items[0] = (struct image_item){0, "etc/e820", b->bytes, 20};
+    b->plan.items[1] = (struct image_item){0x15, NULL, "quiet", 6};
+    b->plan.item_count = 2;
+    make_and_load(b);
+    struct bus *ports = &b->vm->board.ports;
+    bus_write(ports, 0x510, 2, 0x15);
+    assert_int_equal(bus_read(ports, 0x511, 1), 'q');
+    bus_write(ports, 0x510, 2, 0x19);
+    assert_int_equal(bus_read(ports, 0x511, 1), 0); /* one file, big-endian */
+    bus_write(ports, 0xcf8, 4, 0x80000000);
+    assert_int_equal(bus_read(ports, 0xcfc, 4), 0x12378086);
+    bus_write(ports, 0xcf8, 4, 0x80000b40); /* function 3 of slot 1: where the timer is */
+    assert_int_equal(bus_read(ports, 0xcfc, 4), BOARD_PM_PORT | 1);
 }
 
 static void guest_with_if_clear(struct host *h, struct vmcb *v)
@@ -466,7 +527,9 @@ int main(void)
         TEST(a_guest_cannot_clear_svme),
         TEST(halting_with_interrupts_off_ends_the_guest_with_a_word),
         TEST(a_load_from_a_device_is_done_from_the_fetched_bytes),
-        TEST(an_encrypted_access_to_a_device_ends_the_guest),
+        TEST(the_c_bit_of_an_access_to_a_device_means_nothing),
+        TEST(flash_keeps_what_it_holds),
+        TEST(firmware_finds_items_and_its_board),
         TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
         TEST(an_event_that_an_exit_interrupted_is_injected_again),
         TEST(cpuid_shows_a_guest_no_svm_and_sev_only_if_it_has_it),

@@ -34,7 +34,7 @@ static const u8 *at(const struct tables *t, u64 gpa)
 static void build_for(struct tables *t, u32 cpus)
 {
     memset(t, 0xee, sizeof *t);
-    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, cpus);
+    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, cpus, NULL);
     assert_true(t->size > 500 && t->size <= ACPI_SIZE_MAX);
 }
 
@@ -115,7 +115,7 @@ static void a_buffer_too_small_gives_no_tables(void **state)
 {
     (void)state;
     u8 small[300];
-    assert_int_equal(acpi_build(small, sizeof small, GPA, 1), 0);
+    assert_int_equal(acpi_build(small, sizeof small, GPA, 1, NULL), 0);
 }
 
 static void dump(const struct tables *t, const char *signature, const char *path)

@@ -9,7 +9,9 @@
 
 #include "base/bytes.h"
 #include "crypto/crypto.h"
+#include "image/board.h"
 #include "image/image.h"
+#include "image/measure.h"
 
 struct file {
     u8 bytes[65536];
@@ -108,6 +110,184 @@ static void an_image_without_a_hash_table_is_refused(void **state)
     assert_int_equal(error.code, ERROR_FILE);
 }
 
+static void registers_are_launched_as_they_are_measured(void **state)
+{
+    (void)state;
+    static struct file flash;
+    if (!vector("sev/measurement/ovmf_OvmfX64_suffix.bin", &flash))
+        skip();
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV_ES, .cpus = 3};
+    d.firmware = (struct image_file){"OvmfX64", flash.bytes, flash.size};
+    struct measure_description m = {
+        .mode = MEASURE_SEV_ES, .firmware = d.firmware, .vcpus = 3, .vmm = MEASURE_VMM_QEMU};
+    u8 digest[32], want[MEASURE_DIGEST_MAX];
+    struct error error = {0};
+    assert_true(measure_signature_by_name("EPYC-Milan", &m.signature));
+    assert_int_equal(m.signature, BOARD_CPU_SIGNATURE);
+    digest_of(&d, digest);
+    assert_int_equal(measure_launch(&m, NULL, want, &error), 0);
+    assert_memory_equal(digest, want, sizeof digest);
+}
+
+/* --- What firmware finds by fw_cfg -------------------------------------------------------------------- */
+
+static const struct image_item *item_of(const struct image_plan *plan, u16 key, const char *name)
+{
+    for (u32 i = 0; i < plan->item_count; i++) {
+        const struct image_item *item = &plan->items[i];
+        if (name ? item->name && !strcmp(item->name, name) : !item->name && item->key == key)
+            return item;
+    }
+    return NULL;
+}
+
+static void assert_item(const struct image_plan *plan, u16 key, const void *data, size_t size)
+{
+    const struct image_item *item = item_of(plan, key, NULL);
+    assert_non_null(item);
+    assert_int_equal(item->size, size);
+    assert_memory_equal(item->data, data, size);
+}
+
+static struct image_plan *plan_with_kernel(const u8 *kernel, size_t size)
+{
+    static u8 flash[65536];
+    struct error error = {0};
+    struct image_description d = {
+        .memory_size = GIB(4), .cpus = 2, .firmware = {"flash", flash, sizeof flash}};
+    d.kernel = (struct image_file){"kernel", kernel, size};
+    d.initrd = (struct image_file){"initrd", "initrd", 6};
+    d.command_line = "quiet";
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    return plan;
+}
+
+static void firmware_finds_kernel_and_memory(void **state)
+{
+    (void)state;
+    static u8 kernel[0x2000];
+    const u8 setup[4] = {0, 4}, rest[4] = {0, 0x1c}, two[2] = {2}, seven[4] = {6};
+    kernel[0x1f1] = 1; /* setup sectors behind the first */
+    store_le16(kernel + 0x1fe, 0xaa55);
+    memcpy(kernel + 0x202, "HdrS", 4);
+    kernel[0x400] = 0x77;
+    struct image_plan *plan = plan_with_kernel(kernel, sizeof kernel);
+    assert_true(plan->runnable);
+    assert_int_equal(plan->registers.cs.base + plan->registers.rip, 0xfffffff0);
+    assert_item(plan, 0x05, two, sizeof two);
+    assert_item(plan, 0x17, setup, sizeof setup);
+    assert_item(plan, 0x18, kernel, 0x400);
+    assert_item(plan, 0x08, rest, sizeof rest);
+    assert_item(plan, 0x11, kernel + 0x400, sizeof kernel - 0x400);
+    assert_item(plan, 0x0b, seven, sizeof seven);
+    assert_item(plan, 0x12, "initrd", 6);
+    assert_item(plan, 0x15, "quiet", 6);
+    const struct image_item *e820 = item_of(plan, 0, "etc/e820");
+    assert_non_null(e820);
+    assert_int_equal(e820->size, 40);
+    const u8 *entries = e820->data;
+    assert_int_equal(load_le64(entries + 8), BOARD_LOW_RAM_END);
+    assert_int_equal(load_le64(entries + 20), GIB(4));
+    assert_int_equal(load_le64(entries + 28), GIB(4) - BOARD_LOW_RAM_END);
+    image_free(plan);
+    /* An EFI program of another kind has no part of its own before the rest. */
+    plan = plan_with_kernel((const u8 *)"MZ something", 12);
+    assert_item(plan, 0x18, "", 0);
+    assert_item(plan, 0x11, "MZ something", 12);
+    image_free(plan);
+}
+
+#define RSDP_AT   0xf0000u
+#define TABLES_AT 0x1234000u
+
+struct acpi {
+    u8 rsdp[64], tables[16384];
+    size_t tables_size;
+};
+
+static u8 *acpi_file(struct acpi *a, const u8 *name)
+{
+    if (!strcmp((const char *)name, "etc/acpi/rsdp"))
+        return a->rsdp;
+    assert_string_equal((const char *)name, "etc/acpi/tables");
+    return a->tables;
+}
+
+static u8 sum_of(const u8 *bytes, size_t size)
+{
+    u8 sum = 0;
+    for (size_t i = 0; i < size; i++)
+        sum = (u8)(sum + bytes[i]);
+    return sum;
+}
+
+/* Does what a command of the script says, as firmware would [QEMU hw/acpi/bios-linker-loader]. */
+static void obey(struct acpi *a, const u8 *c)
+{
+    u8 *file = acpi_file(a, c + 4);
+    if (load_le32(c) == 2) {
+        u32 at = load_le32(c + 116), base = acpi_file(a, c + 60) == a->rsdp ? RSDP_AT : TABLES_AT;
+        if (c[120] == 8)
+            store_le64(file + at, load_le64(file + at) + base);
+        else
+            store_le32(file + at, load_le32(file + at) + base);
+    } else if (load_le32(c) == 3) {
+        u8 *sum = file + load_le32(c + 60);
+        *sum = (u8)-sum_of(file + load_le32(c + 64), load_le32(c + 68));
+    } else {
+        assert_int_equal(load_le32(c), 1);
+    }
+}
+
+static const u8 *table_at(const struct acpi *a, u64 gpa, const char *signature, bool summed)
+{
+    assert_in_range(gpa, TABLES_AT, TABLES_AT + a->tables_size - 36);
+    const u8 *t = a->tables + (gpa - TABLES_AT);
+    assert_memory_equal(t, signature, 4);
+    if (summed)
+        assert_int_equal(sum_of(t, load_le32(t + 4)), 0);
+    return t;
+}
+
+static void the_script_of_acpi_tables_makes_whole_ones(void **state)
+{
+    (void)state;
+    static struct acpi a;
+    struct image_plan *plan = plan_with_kernel((const u8 *)"MZ", 2);
+    const struct image_item *rsdp = item_of(plan, 0, "etc/acpi/rsdp"),
+                            *tables = item_of(plan, 0, "etc/acpi/tables"),
+                            *script = item_of(plan, 0, "etc/table-loader");
+    assert_true(rsdp && tables && script);
+    assert_int_equal(rsdp->size, 36);
+    assert_int_equal(script->size % 128, 0);
+    memcpy(a.rsdp, rsdp->data, rsdp->size);
+    memcpy(a.tables, tables->data, a.tables_size = tables->size);
+    for (u64 at = 0; at < script->size; at += 128)
+        obey(&a, (const u8 *)script->data + at);
+    assert_int_equal(sum_of(a.rsdp, 20), 0);
+    assert_int_equal(sum_of(a.rsdp, 36), 0);
+    const u8 *xsdt = table_at(&a, load_le64(a.rsdp + 24), "XSDT", true);
+    assert_int_equal(load_le32(xsdt + 4), 36 + 2 * 8);
+    const u8 *fadt = table_at(&a, load_le64(xsdt + 36), "FACP", true);
+    table_at(&a, load_le64(xsdt + 44), "APIC", true);
+    table_at(&a, load_le32(fadt + 36), "FACS", false);
+    table_at(&a, load_le32(fadt + 40), "DSDT", true);
+    table_at(&a, load_le64(fadt + 140), "DSDT", true);
+    image_free(plan);
+}
+
+static void an_initramfs_without_a_kernel_is_refused(void **state)
+{
+    (void)state;
+    static u8 flash[65536];
+    struct error error = {0};
+    struct image_description d = {.memory_size = MIB(64), .firmware = {"f", flash, sizeof flash}};
+    d.initrd = (struct image_file){"initrd", "initrd", 6};
+    assert_null(image_build(&d, &error));
+    assert_non_null(strstr(error.text, "--kernel"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +295,10 @@ int main(void)
         cmocka_unit_test(kernel_hashes_match_the_published_digests),
         cmocka_unit_test(kernel_hashes_lead_to_the_measurement_sevctl_computes),
         cmocka_unit_test(an_image_without_a_hash_table_is_refused),
+        cmocka_unit_test(registers_are_launched_as_they_are_measured),
+        cmocka_unit_test(firmware_finds_kernel_and_memory),
+        cmocka_unit_test(the_script_of_acpi_tables_makes_whole_ones),
+        cmocka_unit_test(an_initramfs_without_a_kernel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
