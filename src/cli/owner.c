@@ -37,6 +37,22 @@ static int read_certificates(const char *const *options, struct sev_platform_cha
                : 0;
 }
 
+/* --- Which options go together ------------------------------------------------------------------------- */
+
+#define B(option) OWNER_BIT(OWNER_##option)
+#define GUEST     OWNER_GUEST
+
+#define DEMANDS                                                                                    \
+    (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
+     B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
+
+#define EXPECTED                                                                                   \
+    (B(REPORT) | B(DIGEST) | B(POLICY) | B(SVN) | B(HOST_DATA) | B(REPORT_DATA) | B(ID_BLOCK) |    \
+     B(ID_AUTH))
+
+#define REPORT                                                                                     \
+    (B(REPORT) | B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | DEMANDS)
+
 /* --- verify ----------------------------------------------------------------------------------------- */
 
 static int run_verify(const char *const *options, struct error *e)
@@ -46,9 +62,13 @@ static int run_verify(const char *const *options, struct error *e)
     char root_id[33], pdh[65];
     u8 digest[32];
     if (options[OWNER_REPORT])
-        return owner_check_report(options, e);
+        return owner_refuse(options, B(CHAIN), "is instead of --report", e)
+                   ? -1
+                   : owner_check_report(options, e);
     if (!options[OWNER_CHAIN])
         return error_set(e, ERROR_USAGE, "verify needs --chain or --report");
+    if (owner_refuse(options, REPORT | GUEST, "is of reports: give --report", e))
+        return -1;
     if (read_certificates(options, &chain, &root, e) || owner_verify_platform(&chain, &root, e))
         return -1;
     hex_encode(root_id, root.ark.header.key_id, sizeof root.ark.header.key_id);
@@ -356,22 +376,6 @@ static int run_secret(const char *const *options, struct error *e)
 }
 
 /* --- Actions ------------------------------------------------------------------------------------------ */
-
-#define B(option) OWNER_BIT(OWNER_##option)
-#define GUEST                                                                                      \
-    (B(KERNEL) | B(INITRD) | B(APPEND) | B(MEMORY) | B(HOLE) | B(FIRMWARE) | B(HASHES) | B(MODE) | \
-     B(VCPUS) | B(VCPU_TYPE) | B(VMM_TYPE) | B(FEATURES) | B(IMAGE_HASH) | B(IMAGE_ONLY))
-
-#define DEMANDS                                                                                    \
-    (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
-     B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
-
-#define EXPECTED                                                                                   \
-    (B(REPORT) | B(DIGEST) | B(POLICY) | B(SVN) | B(HOST_DATA) | B(REPORT_DATA) | B(ID_BLOCK) |    \
-     B(ID_AUTH))
-
-#define REPORT                                                                                     \
-    (B(REPORT) | B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | DEMANDS)
 
 // clang-format off
 static const struct owner_action actions[] = {

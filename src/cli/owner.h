@@ -80,6 +80,12 @@ enum owner_option { OWNER_OPTIONS(OWNER_ENUM) OWNER_OPTION_COUNT };
 #undef OWNER_ENUM
 
 #define OWNER_BIT(option) BIT(option)
+#define OWNER_B(option)   OWNER_BIT(OWNER_##option)
+/* What says which guest was launched. */
+#define OWNER_GUEST                                                                                \
+    (OWNER_B(KERNEL) | OWNER_B(INITRD) | OWNER_B(APPEND) | OWNER_B(MEMORY) | OWNER_B(HOLE) |       \
+     OWNER_B(FIRMWARE) | OWNER_B(HASHES) | OWNER_B(MODE) | OWNER_B(VCPUS) | OWNER_B(VCPU_TYPE) |   \
+     OWNER_B(VMM_TYPE) | OWNER_B(FEATURES) | OWNER_B(IMAGE_HASH) | OWNER_B(IMAGE_ONLY))
 
 struct owner_action {
     const char *name;
@@ -95,6 +101,8 @@ struct owner_action {
 /* Values by enum owner_option; a flag that is set has the value "". */
 int owner_parse(const struct owner_action *action, int argc, char **argv,
                 const char *options[OWNER_OPTION_COUNT], struct error *e);
+/* An error that names the first option of `which` that was given, and says `why`: none is silently without effect. */
+int owner_refuse(const char *const *options, u64 which, const char *why, struct error *e);
 void owner_print_options(FILE *out, u64 which);
 int owner_number(const char *option, const char *text, u64 max, u64 *out, struct error *e);
 /* Exactly `size` bytes as hexadecimal digits; without a text, nothing. */

@@ -25,6 +25,14 @@ void owner_print_options(FILE *out, u64 which)
             fprintf(out, "  --%-15s %s\n", rows[i].name, rows[i].help);
 }
 
+int owner_refuse(const char *const *options, u64 which, const char *why, struct error *e)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (which & OWNER_BIT(i) && options[i])
+            return error_set(e, ERROR_USAGE, "--%s %s", rows[i].name, why);
+    return 0;
+}
+
 static int find(const char *argument, size_t name_size)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

@@ -107,10 +107,10 @@ static int parse_measurement(const char *const *options, struct wishes *w, struc
     struct owner_contributions c;
     if (parse_bytes("digest", options[OWNER_DIGEST], w->measurement, 48, &w->policy.measurement, e))
         return -1;
-    if (!options[OWNER_FIRMWARE])
-        return 0;
     if (options[OWNER_DIGEST])
-        return error_set(e, ERROR_USAGE, "either --digest or --firmware");
+        return owner_refuse(options, OWNER_GUEST, "is instead of --digest", e);
+    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL])
+        return owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e);
     if (owner_measure_files(options, &c, e))
         return -1;
     memcpy(w->measurement, c.digest, sizeof w->measurement);

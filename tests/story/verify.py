@@ -50,6 +50,26 @@ def the_manifest_is_right(s):
 
 
 @quick
+def no_demand_is_silently_dropped(s):
+    out, cases = fixtures(s)
+    case = next(c for c in cases if c["name"] == "milan/valid")
+    words = options(out, case)
+    digest = words.index("--digest")
+    loose = words[:digest] + words[digest + 2:]
+    kernel = s.build("elf64", ".globl _start\n_start: hlt\n")
+    code, said, error = s.command("owner", "verify", *loose, "--mode", "snp", "--kernel", kernel, "--memory", "16M")
+    want(code == 4 and json.loads(said)["check"] == "measurement", (code, said, error))
+    for more, word in ((["--mode", "snp"], "--mode"), (["--append", "quiet"], "--append"), (["--kernel", kernel], "--mode snp"),
+                       (["--chain", kernel], "--chain")):
+        code, _, error = s.command("owner", "verify", *loose, *more)
+        want(code == 2 and word in error, (more, code, error))
+    code, _, error = s.command("owner", "verify", *words, "--kernel", kernel)
+    want(code == 2 and "--digest" in error, (code, error))
+    code, _, error = s.command("owner", "verify", "--chain", kernel, "--root", kernel, "--min-tcb", "3.0.8.115")
+    want(code == 2 and "--min-tcb" in error, (code, error))
+
+
+@quick
 def a_key_server_has_what_is_missing(s):
     out, _ = fixtures(s)
     report = os.path.join(out, "milan", "valid.bin")
@@ -82,4 +102,4 @@ def a_key_server_has_what_is_missing(s):
 
 
 if __name__ == "__main__":
-    tell(the_manifest_is_right, a_key_server_has_what_is_missing)
+    tell(the_manifest_is_right, no_demand_is_silently_dropped, a_key_server_has_what_is_missing)
