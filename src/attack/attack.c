@@ -73,6 +73,13 @@ const struct attack attacks[] = {
      .host = "injects #VC into a guest whose VMSA asks for restricted injection", .victim = VICTIM_EXCEPTION,
      .features = SEV_FEATURE_RESTRICTED_INJECTION,
      .expected = {N(NO_HANDLER), N(NO_HANDLER), MISLED, S(INJECTION_REFUSED)}, .play = play_vc},
+    {.name = "alias", .title = "BadRAM: two addresses for each byte", .source = "De Meulemeester et al., 2024",
+     .host = "replays a page's ciphertext through its second address; firmware Milan 1.52", .victim = VICTIM_STATE,
+     .aliased = true, .profile = "milan-1.52", .expected = {MISLED, MISLED, MISLED, MISLED}, .play = play_alias},
+    {.name = "alias-checked", .title = "the same, with firmware that looks for aliases", .source = "De Meulemeester et al., 2024",
+     .host = "replays a page's ciphertext through its second address; firmware Milan 1.55", .victim = VICTIM_STATE,
+     .aliased = true, .profile = "milan-1.55", .expected = {MISLED, MISLED, MISLED, F(FIRMWARE_REFUSES, INVALID_CONFIG)},
+     .play = play_alias_checked},
 };
 // clang-format on
 const u32 attack_count = ARRAY_SIZE(attacks);
@@ -162,6 +169,7 @@ int attack_run(const struct attack *attack, enum image_mode mode,
     int failed = in_bed(b, leave_alone, error);
     if (!failed) {
         *b = empty;
+        b->attacked = true;
         failed = in_bed(b, attack->play, error);
     }
     free(b);

@@ -50,8 +50,9 @@ struct bed; /* src/attack/internal.h */
 struct attack {
     const char *name;
     const char *title;
-    const char *source;  /* who published it, and when */
-    const char *host;    /* what the host does */
+    const char *source; /* who published it, and when */
+    const char *host;   /* what the host does */
+    bool aliased; /* the attacked run is on a machine with two addresses for each byte of memory */
     const char *profile; /* firmware that it needs; NULL: the default */
     struct attack_outcome expected[ATTACK_MODES];
     /* Insides of the room. */
@@ -65,9 +66,10 @@ struct attack {
 extern const struct attack attacks[];
 extern const u32 attack_count;
 
-/* Who has machines. Each call of `on` gives one that is just switched on; NULL and an error: there is none. */
+/* Who has machines. Each call of `on` gives one that is just switched on, with that firmware (NULL: the default) and, if
+ * asked for, with memory of which each byte has a second address; NULL and an error: there is none. */
 struct attack_machines {
-    struct host *(*on)(void *context, const struct attack *attack, struct error *error);
+    struct host *(*on)(void *context, const char *profile, bool aliased, struct error *error);
     void (*off)(void *context);
     void *context;
 };

@@ -50,7 +50,9 @@ int bed_open(struct bed *b, struct error *error)
     d.kernel = (struct image_file){"victim", b->elf,
                                    victim_elf((enum victim)b->attack->victim, b->mode, b->elf)};
     b->honest = image_build(&d, error);
-    b->host = b->honest ? b->machines->on(b->machines->context, b->attack, error) : NULL;
+    bool aliased = b->attacked && b->attack->aliased;
+    if (b->honest)
+        b->host = b->machines->on(b->machines->context, b->attack->profile, aliased, error);
     if (!b->host)
         return -1;
     make_plan(b);

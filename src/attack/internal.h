@@ -46,6 +46,7 @@ size_t victim_elf(enum victim victim, enum image_mode mode, u8 out[VICTIM_ELF_MA
 struct bed {
     const struct attack *attack;
     enum image_mode mode;
+    bool attacked; /* or left alone */
     const struct attack_machines *machines;
     struct host *host;
     struct hypervisor *hv;
@@ -124,6 +125,8 @@ int play_registers_write(struct bed *b, struct error *error);
 int play_remap(struct bed *b, struct error *error);
 int play_remap_assigned(struct bed *b, struct error *error);
 int play_replay(struct bed *b, struct error *error);
+int play_alias(struct bed *b, struct error *error);
+int play_alias_checked(struct bed *b, struct error *error);
 int play_permute(struct bed *b, struct error *error);
 int play_secret(struct bed *b, struct error *error);
 int alone_with_secret(struct bed *b, struct error *error);

@@ -3,6 +3,7 @@
 #include "attack/internal.h"
 
 #include "abi/rmp.h"
+#include "abi/sev.h"
 
 #define R12              12u
 #define VMSA_R12         (offsetof(struct vmsa, r8_15) + 4 * 8)
@@ -121,16 +122,46 @@ int play_remap_assigned(struct bed *b, struct error *error)
 
 /* --- Old ciphertext ----------------------------------------------------------------------------------------- */
 
-int play_replay(struct bed *b, struct error *error)
+/* `distance` from the guest's page: where the host reads and writes its bytes. */
+static int replay(struct bed *b, u64 distance, struct error *error)
 {
     u8 old[PAGE_SIZE];
-    if (stand_at(b, 1, error))
+    if (bed_run_to(b, 1, error))
         return -1;
-    u64 at = vm_memory_at(b->vm, VICTIM_FIRST);
-    if (!host_read(b->host, at, old, sizeof old) || bed_run_to(b, 2, error))
+    u64 at = vm_memory_at(b->vm, VICTIM_FIRST) + distance;
+    if (!host_read(b->host, at, old, sizeof old))
         return error_set(error, ERROR_INTERNAL, "the victim's page is not in memory");
+    if (bed_run_to(b, 2, error))
+        return -1;
     if (!host_write(b->host, at, old, sizeof old))
         return bed_judge(b, ATTACK_WRITE_FAULTS, "the host's write to the guest's page faults",
                          error);
     return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+}
+
+int play_replay(struct bed *b, struct error *error)
+{
+    return bed_launch(b, error) || replay(b, 0, error) ? -1 : 0;
+}
+
+/* --- A second address for every byte [BadRAM] ------------------------------------------------------------- */
+
+/* At the second address the RMP has no entry of the guest's. */
+int play_alias(struct bed *b, struct error *error)
+{
+    return bed_launch(b, error) || replay(b, host_memory_size(b->host), error) ? -1 : 0;
+}
+
+int play_alias_checked(struct bed *b, struct error *error)
+{
+    struct error why = {.code = ERROR_NONE};
+    u32 command;
+    if (!bed_is_snp(b) || !bed_platform(b, &why))
+        return play_alias(b, error);
+    u32 status = psp_refusal(b->hv, &command);
+    if (command != SEV_CMD_SNP_INIT_EX)
+        return error_set(error, why.code, "%s", why.text);
+    bed_outcome(b, ATTACK_STOPPED, ATTACK_FIRMWARE_REFUSES, "%s", why.text);
+    bed_outcome_status(b, status);
+    return 0;
 }

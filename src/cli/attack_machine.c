@@ -18,11 +18,12 @@ static void off(void *context)
     lab->platform = NULL;
 }
 
-static struct host *on(void *context, const struct attack *attack, struct error *e)
+static struct host *on(void *context, const char *profile, bool aliased, struct error *e)
 {
     struct cli_attack_lab *lab = context;
     struct machine_config config = {.memory_size = LAB_MEMORY, .cores = 1};
-    if (attack->profile && cli_profile_find(attack->profile, &config.profile, e))
+    config.memory_aliased = aliased;
+    if (profile && cli_profile_find(profile, &config.profile, e))
         return NULL;
     lab->platform = config.crypto = crypto_create(LAB_SEED, sizeof LAB_SEED);
     if (!lab->platform) {

@@ -144,6 +144,43 @@ static enum sev_status locate_rmp(struct call *c, u64 *base, u64 *end)
     return SEV_STATUS_SUCCESS;
 }
 
+/* Whether a page of memory has a second address, one bit away from the first: what is written at one shows at the
+ * other. That this is looked for by SNP_INIT, and what it answers then, is ours; hardware looks while it boots. */
+#define ADDRESS_BITS 52u
+
+static bool shows(struct memory *m, u64 spa, const u8 mark[16])
+{
+    u8 bytes[16];
+    return memory_peek(m, spa, KEY_RAW, bytes, sizeof bytes) && !memcmp(bytes, mark, sizeof bytes);
+}
+
+static u64 find_alias(struct firmware *fw)
+{
+    static const u8 marks[2][16] = {"is this address ", "the only one to?"};
+    u8 old[16];
+    u64 found = 0;
+    if (!memory_peek(fw->memory, 0, KEY_RAW, old, sizeof old))
+        return 0;
+    for (u32 bit = PAGE_SHIFT; bit < ADDRESS_BITS && !found; bit++) {
+        bool both = true;
+        for (u32 i = 0; i < 2 && both; i++)
+            both = memory_write(fw->memory, 0, KEY_RAW, marks[i], sizeof marks[i]) &&
+                   shows(fw->memory, BIT(bit), marks[i]);
+        found = both ? BIT(bit) : 0;
+    }
+    memory_write(fw->memory, 0, KEY_RAW, old, sizeof old);
+    return found;
+}
+
+static enum sev_status check_aliases(struct call *c)
+{
+    if (!(c->fw->profile->platform_info & SNP_PLATFORM_ALIAS_CHECK_COMPLETE))
+        return SEV_STATUS_SUCCESS;
+    u64 alias = find_alias(c->fw);
+    RULE_CHECK(c, !alias, INVALID_CONFIG, "memory at 0x0 has a second address, 0x%" PRIx64, alias);
+    return SEV_STATUS_SUCCESS;
+}
+
 /* What ran before on the table's pages or any guest's is nobody's now. */
 static void start_platform(struct call *c, const struct snp_init_ex *in)
 {
@@ -165,6 +202,8 @@ static enum sev_status init_platform(struct call *c, const struct snp_init_ex *i
     RULE_CHECK(c, fw->state == SEV_PSTATE_UNINIT, INVALID_PLATFORM_STATE,
                "SEV is initialised already: SNP_INIT comes before INIT");
     enum sev_status status = locate_rmp(c, &base, &end);
+    if (status == SEV_STATUS_SUCCESS)
+        status = check_aliases(c);
     if (status == SEV_STATUS_SUCCESS && (in->flags & SNP_INIT_LIST_PADDR_EN) &&
         (in->flags & SNP_INIT_RMP))
         status = range_list_check(c, in->list_paddr, false, ~0u);

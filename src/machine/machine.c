@@ -46,6 +46,7 @@ static bool parts_create(struct machine *m, const struct machine_config *config)
     struct memory_config memory = {
         .size = config->memory_size,
         .asids = MACHINE_ASID_MAX,
+        .aliased = config->memory_aliased,
         .trace = &h->trace,
         .random = &m->random,
     };
@@ -81,6 +82,11 @@ struct machine *machine_create(const struct machine_config *config, struct error
     if (config->cores < 1 || config->cores > CORES_MAX) {
         error_set(error, ERROR_USAGE, "%u cores asked for; a machine has 1 to %d", config->cores,
                   CORES_MAX);
+        return NULL;
+    }
+    if (config->memory_aliased && config->memory_size & (config->memory_size - 1)) {
+        error_set(error, ERROR_USAGE, "aliased memory has a power of two of bytes, not %" PRIu64,
+                  config->memory_size);
         return NULL;
     }
     struct machine *m = calloc(1, sizeof *m);

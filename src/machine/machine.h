@@ -17,8 +17,9 @@ struct host;
 struct machine;
 
 struct machine_config {
-    u64 memory_size;                        /* bytes of DRAM */
-    u32 cores;                              /* 1..64 */
+    u64 memory_size;     /* bytes of DRAM */
+    bool memory_aliased; /* it ignores an address bit, as in memory/memory.h; a power of two then */
+    u32 cores;           /* 1..64 */
     u32 trace_categories;                   /* bit per enum trace_category */
     struct crypto *crypto;                  /* the platform's randomness; outlives the machine */
     const struct firmware_profile *profile; /* NULL: the default */

@@ -27,6 +27,7 @@ struct rmp {
 
 struct memory {
     u64 size;
+    bool aliased;
     u32 asids;
     u8 *dram, *allocation;
     struct frame *frames;
@@ -45,6 +46,17 @@ struct memory {
 void frame_lose(struct memory *m, u64 frame);
 /* Brings the frame into the view of a key that has a cipher, or raw. */
 void frame_flip(struct memory *m, u64 frame, memory_key key);
+
+/* Bytes inside one frame. */
+void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size);
+/* Where a key's cipher is; a key without one goes through unchanged: KEY_RAW. */
+memory_key frame_key(const struct memory *m, memory_key key);
+u32 frame_slot(const struct memory *m, memory_key key);
+
+/* --- alias.c: accesses behind the size of aliased memory; false: nothing answers there ------------ */
+
+bool alias_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size);
+bool alias_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size);
 
 /* The range touches the RMP itself. */
 static inline bool rmp_holds(const struct memory *m, u64 spa, u64 size)

@@ -12,15 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static u32 slot_of(const struct memory *m, memory_key key)
+u32 frame_slot(const struct memory *m, memory_key key)
 {
     return key == KEY_FIRMWARE ? m->asids + 1 : key;
 }
 
 /* A slot without a key lets bytes through unchanged: its view is the raw one. */
-static memory_key effective_key(const struct memory *m, memory_key key)
+memory_key frame_key(const struct memory *m, memory_key key)
 {
-    u32 slot = slot_of(m, key);
+    u32 slot = frame_slot(m, key);
     return slot <= m->asids + 1 && m->ciphers[slot] ? key : KEY_RAW;
 }
 
@@ -64,9 +64,9 @@ static void trace_flip(struct memory *m, u64 frame, memory_key from, memory_key 
 static void frame_relabel(struct memory *m, u64 frame, memory_key key)
 {
     struct frame *f = &m->frames[frame];
-    u32 old = slot_of(m, f->view);
+    u32 old = frame_slot(m, f->view);
     m->held[old]--;
-    m->held[slot_of(m, key)]++;
+    m->held[frame_slot(m, key)]++;
     f->view = key;
     if (old > m->asids + 1 && !m->held[old]) {
         page_cipher_free(m->ciphers[old]);
@@ -84,11 +84,11 @@ void frame_flip(struct memory *m, u64 frame, memory_key key)
     frame_lose(m, frame);
     u8 *bytes = frame_bytes(m, frame);
     if (from != KEY_RAW) {
-        page_encrypt(m->ciphers[slot_of(m, from)], frame, bytes, bytes);
+        page_encrypt(m->ciphers[frame_slot(m, from)], frame, bytes, bytes);
         m->statistics.encryptions++;
     }
     if (key != KEY_RAW) {
-        page_decrypt(m->ciphers[slot_of(m, key)], frame, bytes, bytes);
+        page_decrypt(m->ciphers[frame_slot(m, key)], frame, bytes, bytes);
         m->statistics.decryptions++;
     }
     frame_relabel(m, frame, key);
@@ -105,8 +105,8 @@ static bool in_dram(const struct memory *m, u64 spa, u64 size)
 bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size)
 {
     if (!in_dram(m, spa, size))
-        return false;
-    key = effective_key(m, key);
+        return alias_read(m, spa, key, out, size);
+    key = frame_key(m, key);
     for (u8 *p = out; size;) {
         size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
         frame_flip(m, spa >> PAGE_SHIFT, key);
@@ -133,7 +133,7 @@ static void write_whole(struct memory *m, u64 frame, memory_key key, const void 
         memcpy(frame_bytes(m, frame), data, PAGE_SIZE);
 }
 
-static void write_frame(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
+void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
 {
     u64 frame = spa >> PAGE_SHIFT;
     if (size == PAGE_SIZE) {
@@ -149,12 +149,14 @@ static void write_frame(struct memory *m, u64 spa, memory_key key, const void *d
 
 bool memory_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
 {
-    if (!in_dram(m, spa, size) || rmp_holds(m, spa, size))
+    if (!in_dram(m, spa, size))
+        return alias_write(m, spa, key, data, size);
+    if (rmp_holds(m, spa, size))
         return false;
-    key = effective_key(m, key);
+    key = frame_key(m, key);
     for (const u8 *p = data; size;) {
         size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
-        write_frame(m, spa, key, p, n);
+        frame_write(m, spa, key, p, n);
         p += n;
         spa += n;
         size -= n;
@@ -165,8 +167,8 @@ bool memory_write(struct memory *m, u64 spa, memory_key key, const void *data, s
 bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t size)
 {
     if (!in_dram(m, spa, size))
-        return false;
-    key = effective_key(m, key);
+        return alias_read(m, spa, key, out, size);
+    key = frame_key(m, key);
     for (u8 *p = out; size;) {
         size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
         u64 frame = spa >> PAGE_SHIFT;
@@ -177,9 +179,9 @@ bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t si
             u8 copy[PAGE_SIZE];
             memcpy(copy, frame_bytes(m, frame), sizeof copy);
             if (view != KEY_RAW)
-                page_encrypt(m->ciphers[slot_of(m, view)], frame, copy, copy);
+                page_encrypt(m->ciphers[frame_slot(m, view)], frame, copy, copy);
             if (key != KEY_RAW)
-                page_decrypt(m->ciphers[slot_of(m, key)], frame, copy, copy);
+                page_decrypt(m->ciphers[frame_slot(m, key)], frame, copy, copy);
             memcpy(p, copy + (spa & PAGE_MASK), n);
             crypto_wipe(copy, sizeof copy);
         }
@@ -195,7 +197,7 @@ bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
 {
     if (!in_dram(m, spa, size) || rmp_holds(m, spa, size))
         return false;
-    memory_key key = effective_key(m, (memory_key)asid);
+    memory_key key = frame_key(m, (memory_key)asid);
     while (size) {
         u64 frame = spa >> PAGE_SHIFT;
         size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
@@ -207,7 +209,7 @@ bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
         } else {
             u8 part[PAGE_SIZE];
             memcpy(part, m->dram + spa, n);
-            write_frame(m, spa, key, part, n);
+            frame_write(m, spa, key, part, n);
             crypto_wipe(part, n);
         }
         spa += n;
@@ -271,7 +273,7 @@ u8 *memory_map(struct memory *m, u64 frame, memory_key key)
 {
     if (frame >= m->size >> PAGE_SHIFT)
         return NULL;
-    frame_flip(m, frame, effective_key(m, key));
+    frame_flip(m, frame, frame_key(m, key));
     m->frames[frame].mapped = true;
     return frame_bytes(m, frame);
 }
@@ -290,6 +292,11 @@ u64 memory_size(const struct memory *m)
 u32 memory_asids(const struct memory *m)
 {
     return m->asids;
+}
+
+u64 memory_addresses(const struct memory *m)
+{
+    return m->aliased ? 2 * m->size : m->size;
 }
 
 void memory_listen(struct memory *m, struct memory_listener *listener)
@@ -334,6 +341,7 @@ struct memory *memory_create(const struct memory_config *config)
         return NULL;
     m->dram = (u8 *)ALIGN_UP((uintptr_t)m->allocation, PAGE_SIZE);
     m->size = ALIGN_DOWN(config->size, PAGE_SIZE);
+    m->aliased = config->aliased;
     m->asids = config->asids;
     m->held[0] = m->size >> PAGE_SHIFT;
     m->trace = config->trace;

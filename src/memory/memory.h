@@ -27,6 +27,9 @@ typedef u16 memory_key;
 struct memory_config {
     u64 size;  /* bytes of DRAM, a multiple of 4 KiB */
     u32 asids; /* highest ASID; slots 1..asids */
+    /* DRAM ignores the address bit above its size, which is a power of two: each byte has a second address there
+     * (BadRAM). Cores have no translations to it; reads and writes of host and firmware reach it. */
+    bool aliased;
     struct trace *trace;
     /* tweak secret and the firmware's key; used at creation only */
     const struct random_source *random;
@@ -53,6 +56,8 @@ struct memory_statistics {
 struct memory *memory_create(const struct memory_config *config);
 void memory_destroy(struct memory *m);
 u64 memory_size(const struct memory *m);
+u64 memory_addresses(
+    const struct memory *m); /* at which something answers: the size, or twice that */
 u32 memory_asids(const struct memory *m);
 void memory_listen(struct memory *m, struct memory_listener *listener);
 struct memory_statistics memory_statistics(const struct memory *m);

@@ -30,6 +30,8 @@ static const struct {
     {"interrupt", {BROKEN, BROKEN, BROKEN, BROKEN}},
     {"interrupt-restricted", {BROKEN, BROKEN, BROKEN, "stopped: VMRUN refuses the event"}},
     {"interrupt-alternate", {BROKEN, BROKEN, BROKEN, "stopped: the event is not delivered"}},
+    {"alias", {BROKEN, BROKEN, BROKEN, BROKEN}},
+    {"alias-checked", {BROKEN, BROKEN, BROKEN, "stopped: the firmware refuses, INVALID_CONFIG"}},
     {"vc", {NO_USE, NO_USE, BROKEN, BROKEN}},
     {"vc-restricted", {NO_USE, NO_USE, BROKEN, "stopped: VMRUN refuses the event"}},
 };
