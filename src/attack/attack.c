@@ -7,25 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define B(event)                                                                                   \
-    {                                                                                              \
-        ATTACK_BREAKS, ATTACK_##event, 0                                                           \
-    }
-#define S(event)                                                                                   \
-    {                                                                                              \
-        ATTACK_STOPPED, ATTACK_##event, 0                                                          \
-    }
-#define N(event)                                                                                   \
-    {                                                                                              \
-        ATTACK_NO_USE, ATTACK_##event, 0                                                           \
-    }
-#define F(event, code)                                                                             \
-    {                                                                                              \
-        ATTACK_STOPPED, ATTACK_##event, SEV_STATUS_##code                                          \
-    }
-#define MISLED B(GUEST_MISLED)
-
 // clang-format off
+#define B(event)       {ATTACK_BREAKS, ATTACK_##event, 0}
+#define S(event)       {ATTACK_STOPPED, ATTACK_##event, 0}
+#define N(event)       {ATTACK_NO_USE, ATTACK_##event, 0}
+#define F(event, code) {ATTACK_STOPPED, ATTACK_##event, SEV_STATUS_##code}
+#define MISLED         B(GUEST_MISLED)
+
 const struct attack attacks[] = {
     {.name = "registers-read", .title = "reading registers after an exit", .source = "Hetzelt and Buhren, 2017",
      .host = "looks for the guest's secret in the core, the VMCB and the VMSA", .victim = VICTIM_REGISTERS,
@@ -42,6 +30,9 @@ const struct attack attacks[] = {
     {.name = "replay", .title = "old ciphertext put back", .source = "Hetzelt and Buhren, 2017",
      .host = "keeps a page's ciphertext and writes it back after the guest has changed the page", .victim = VICTIM_STATE,
      .expected = {MISLED, MISLED, MISLED, S(WRITE_FAULTS)}, .play = play_replay},
+    {.name = "move", .title = "ciphertext moved, the cipher's tweak unknown", .source = "Du et al., 2017",
+     .host = "copies a page's ciphertext over another page's", .victim = VICTIM_PAGES,
+     .expected = {MISLED, S(GARBAGE), S(GARBAGE), S(WRITE_FAULTS)}, .play = play_move},
     {.name = "permute", .title = "undeSErVed trust: launch blocks at other addresses", .source = "Wilke et al., 2021",
      .host = "launches the same blocks in the same order, two of them at each other's address", .victim = VICTIM_BLOCKS,
      .expected = {MISLED, MISLED, MISLED, S(MEASUREMENT)}, .play = play_permute},
@@ -73,6 +64,9 @@ const struct attack attacks[] = {
      .host = "injects #VC into a guest whose VMSA asks for restricted injection", .victim = VICTIM_EXCEPTION,
      .features = SEV_FEATURE_RESTRICTED_INJECTION,
      .expected = {N(NO_HANDLER), N(NO_HANDLER), MISLED, S(INJECTION_REFUSED)}, .play = play_vc},
+    {.name = "vc-careful", .title = "the same, on a guest that looks whether RIP is at a CPUID", .source = "Schlüter et al., 2024",
+     .host = "injects #VC into a guest with the check that Linux has since", .victim = VICTIM_CAREFUL,
+     .expected = {N(NO_HANDLER), N(NO_HANDLER), S(NOTICED), S(NOTICED)}, .play = play_vc},
     {.name = "alias", .title = "BadRAM: two addresses for each byte", .source = "De Meulemeester et al., 2024",
      .host = "replays a page's ciphertext through its second address; firmware Milan 1.52", .victim = VICTIM_STATE,
      .aliased = true, .profile = "milan-1.52", .expected = {MISLED, MISLED, MISLED, MISLED}, .play = play_alias},
@@ -112,6 +106,8 @@ const char *attack_event_name(enum attack_event event)
         [ATTACK_EVENT_NONE] = "nothing happens",
         [ATTACK_HOST_READS] = "the host reads it",
         [ATTACK_GUEST_MISLED] = "the guest is misled",
+        [ATTACK_GARBAGE] = "the guest reads garbage",
+        [ATTACK_NOTICED] = "the guest notices, and ends",
         [ATTACK_UNREADABLE] = "registers are unreadable",
         [ATTACK_WRITE_FAULTS] = "the host's write faults",
         [ATTACK_NESTED_FAULT] = "nested fault, RMP",

@@ -22,17 +22,19 @@ enum attack_verdict {
 /* What the host, the owner or the guest saw. */
 enum attack_event {
     ATTACK_EVENT_NONE,
-    ATTACK_HOST_READS,        /* plaintext, where the guest keeps a secret */
-    ATTACK_GUEST_MISLED,      /* the guest went on with what the host made of its state */
-    ATTACK_UNREADABLE,        /* the host finds ciphertext, and nothing in its registers */
-    ATTACK_WRITE_FAULTS,      /* the RMP refuses the host's write */
-    ATTACK_NESTED_FAULT,      /* #VMEXIT(NPF) with the RMP bit */
-    ATTACK_NOT_VALIDATED,     /* #VC "page not validated" in the guest */
-    ATTACK_VMRUN_REFUSES,     /* VMEXIT_INVALID: the VMSA is not what it was */
-    ATTACK_MEASUREMENT,       /* differs: the owner refuses */
-    ATTACK_FIRMWARE_REFUSES,  /* a command; `status` says how */
-    ATTACK_CPUID_FROM_PAGE,   /* the guest does not ask the host: it has a CPUID page */
-    ATTACK_CPUID_REFUSED,     /* the firmware refuses the CPUID page; `status` */
+    ATTACK_HOST_READS,       /* plaintext, where the guest keeps a secret */
+    ATTACK_GUEST_MISLED,     /* the guest went on with what the host made of its state */
+    ATTACK_GARBAGE,          /* the guest reads what nobody wrote */
+    ATTACK_NOTICED,          /* the guest sees that the event has no cause, and terminates itself */
+    ATTACK_UNREADABLE,       /* the host finds ciphertext, and nothing in its registers */
+    ATTACK_WRITE_FAULTS,     /* the RMP refuses the host's write */
+    ATTACK_NESTED_FAULT,     /* #VMEXIT(NPF) with the RMP bit */
+    ATTACK_NOT_VALIDATED,    /* #VC "page not validated" in the guest */
+    ATTACK_VMRUN_REFUSES,    /* VMEXIT_INVALID: the VMSA is not what it was */
+    ATTACK_MEASUREMENT,      /* differs: the owner refuses */
+    ATTACK_FIRMWARE_REFUSES, /* a command; `status` says how */
+    ATTACK_CPUID_FROM_PAGE,  /* the guest does not ask the host: it has a CPUID page */
+    ATTACK_CPUID_REFUSED,    /* the firmware refuses the CPUID page; `status` */
     ATTACK_INJECTION_REFUSED, /* VMEXIT_INVALID: the event may not be injected */
     ATTACK_INJECTION_IGNORED, /* VMRUN takes it, the guest never gets it */
     ATTACK_NO_HANDLER,        /* the guest has none for such an event and shuts down */

@@ -216,6 +216,9 @@ int bed_judge(struct bed *b, enum attack_event event, const char *why, struct er
     if (told == TOLD_MISLED)
         return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
                            "the guest went on with what the host made of it");
+    if (told == TOLD_GARBAGE)
+        return bed_outcome(b, ATTACK_STOPPED, ATTACK_GARBAGE,
+                           "the guest read neither what it wrote nor what the host wanted");
     if (told == TOLD_WELL && event != ATTACK_EVENT_NONE)
         return bed_outcome(b, ATTACK_STOPPED, event, "%s", why);
     return bed_unexplained(b, told, error);

@@ -24,6 +24,8 @@ static int judge(struct bed *b, const struct vmcb *v, struct error *error)
         return bed_judge(b, ATTACK_INJECTION_REFUSED,
                          "VMRUN with the event: VMEXIT_INVALID; without it the guest goes on",
                          error);
+    if (v->control.exit_code != EXIT_INTR)
+        return bed_unexplained(b, 0, error);
     return bed_judge(b, ATTACK_INJECTION_IGNORED, "VMRUN took the event, the guest never got it",
                      error);
 }
@@ -39,6 +41,10 @@ int play_interrupt(struct bed *b, struct error *error)
 static int answer_question(struct bed *b, struct vmcb *v, struct error *error)
 {
     u64 question = v->control.ghcb_gpa;
+    if (GHCB_MSR_INFO(question) == GHCB_MSR_TERMINATE &&
+        GHCB_MSR_TERMINATE_REASON(question) == TOLD_NOTICED)
+        return bed_outcome(b, ATTACK_STOPPED, ATTACK_NOTICED,
+                           "the guest saw that RIP is at no CPUID, and terminated itself");
     if (GHCB_MSR_INFO(question) != GHCB_MSR_CPUID_REQUEST ||
         GHCB_MSR_CPUID_FUNCTION(question) != SECRET_IN_AX)
         return error_set(error, ERROR_GUEST, "the victim asked %#llx",

@@ -24,6 +24,7 @@ enum victim {
     VICTIM_FEATURE,   /* asks CPUID whether the processor has AES instructions */
     VICTIM_INTERRUPT, /* waits with RAX zero: denied; int 80h would return a value there */
     VICTIM_EXCEPTION, /* as a SEV guest's kernel, asks the host for CPUID in its #VC handler */
+    VICTIM_CAREFUL,   /* the same, where RIP is at a CPUID */
     VICTIMS
 };
 
@@ -34,8 +35,15 @@ enum victim {
 #define VICTIM_SECOND MIB(6)
 #define VICTIM_BLOCK  (VICTIM_LOAD + PAGE_SIZE) /* two pages of its image */
 
-/* What a victim says in the end: all is as it left it, something was changed, #VC 404h, no secret came. */
-enum { TOLD_WELL = 1, TOLD_MISLED = 2, TOLD_NOT_VALIDATED = 4, TOLD_NO_SECRET = 5 };
+/* What a victim says in the end. */
+enum told {
+    TOLD_WELL = 1,
+    TOLD_MISLED = 2,
+    TOLD_GARBAGE = 3,
+    TOLD_NOT_VALIDATED = 4, /* #VC 404h */
+    TOLD_NO_SECRET = 5,
+    TOLD_NOTICED = 7, /* an event without its cause */
+};
 
 /* An ELF file; its size. */
 #define VICTIM_ELF_MAX KIB(16)
@@ -125,6 +133,7 @@ int play_registers_write(struct bed *b, struct error *error);
 int play_remap(struct bed *b, struct error *error);
 int play_remap_assigned(struct bed *b, struct error *error);
 int play_replay(struct bed *b, struct error *error);
+int play_move(struct bed *b, struct error *error);
 int play_alias(struct bed *b, struct error *error);
 int play_alias_checked(struct bed *b, struct error *error);
 int play_permute(struct bed *b, struct error *error);

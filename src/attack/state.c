@@ -144,6 +144,21 @@ int play_replay(struct bed *b, struct error *error)
     return bed_launch(b, error) || replay(b, 0, error) ? -1 : 0;
 }
 
+/* --- Ciphertext of another address ---------------------------------------------------------------------- */
+
+int play_move(struct bed *b, struct error *error)
+{
+    u8 page[PAGE_SIZE];
+    if (stand_at(b, 1, error))
+        return -1;
+    if (!host_read(b->host, vm_memory_at(b->vm, VICTIM_SECOND), page, sizeof page))
+        return error_set(error, ERROR_INTERNAL, "the victim's page is not in memory");
+    if (!host_write(b->host, vm_memory_at(b->vm, VICTIM_FIRST), page, sizeof page))
+        return bed_judge(b, ATTACK_WRITE_FAULTS, "the host's write to the guest's page faults",
+                         error);
+    return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+}
+
 /* --- A second address for every byte [BadRAM] ------------------------------------------------------------- */
 
 /* At the second address the RMP has no entry of the guest's. */

@@ -77,11 +77,14 @@ VICTIM(registers, "    movabs $0x5ec2e7c0ffee1234, %r12\n"
 VICTIM(pages, "    mov $29, %eax\n"
               "    lea 5f(%rip), %rbx\n"
               "    call 93b\n"
-              "    movb $1, 0x400000\n"
-              "    movb $2, 0x600000\n"
+              "    movq $1, 0x400000\n"
+              "    movq $2, 0x600000\n"
               "    call 91b\n"
               "    call 92b\n"
-              "    mov 0x400000, %al\n"
+              "    mov 0x400000, %rax\n"
+              "    cmp $2, %rax\n"
+              "    jbe 90b\n"
+              "    mov $3, %al\n"
               "    jmp 90b\n"
               "5:  cmpq $0x404, (%rsp)\n"
               "    mov $4, %al\n"
@@ -156,37 +159,50 @@ VICTIM(interrupt, "    mov $0x80, %eax\n"
                   "5:  mov $1, %eax\n"
                   "    iretq\n");
 
-/* The handler takes its error code's word for it that a CPUID was met, as kernels did: leaf RAX for the host, RAX back
- * from it. */
-VICTIM(exception, "    cmpl $2, 0x200000\n"
-                  "    jb 4f\n"
-                  "    mov $29, %eax\n"
-                  "    lea 5f(%rip), %rbx\n"
-                  "    call 93b\n"
-                  "4:  mov $0xffee1234, %eax\n"
-                  "    call 91b\n"
-                  "    call 92b\n"
-                  "    mov $0xffee1234, %ebx\n"
-                  "    cmp %ebx, %eax\n"
-                  "    mov $1, %al\n"
-                  "    je 90b\n"
-                  "    mov $2, %al\n"
-                  "    jmp 90b\n"
-                  "5:  cmpq $0x72, (%rsp)\n"
-                  "    jne 6f\n"
-                  "    push %rcx\n"
-                  "    push %rdx\n"
-                  "    mov %eax, %edx\n"
-                  "    mov $4, %eax\n"
-                  "    mov $0xc0010130, %ecx\n"
-                  "    wrmsr\n"
-                  "    rep; vmmcall\n"
-                  "    rdmsr\n"
-                  "    mov %edx, %eax\n"
-                  "    pop %rdx\n"
-                  "    pop %rcx\n"
-                  "6:  add $8, %rsp\n"
-                  "    iretq\n");
+/* Waits with RAX, and a handler of #VC where there is such a thing. */
+#define WITH_HANDLER                                                                               \
+    "    cmpl $2, 0x200000\n"                                                                      \
+    "    jb 4f\n"                                                                                  \
+    "    mov $29, %eax\n"                                                                          \
+    "    lea 5f(%rip), %rbx\n"                                                                     \
+    "    call 93b\n"                                                                               \
+    "4:  mov $0xffee1234, %eax\n"                                                                  \
+    "    call 91b\n"                                                                               \
+    "    call 92b\n"                                                                               \
+    "    mov $0xffee1234, %ebx\n"                                                                  \
+    "    cmp %ebx, %eax\n"                                                                         \
+    "    mov $1, %al\n"                                                                            \
+    "    je 90b\n"                                                                                 \
+    "    mov $2, %al\n"                                                                            \
+    "    jmp 90b\n"                                                                                \
+    "5:  cmpq $0x72, (%rsp)\n"                                                                     \
+    "    jne 6f\n"
+/* Leaf RAX for the host, RAX back from it. */
+#define HANDLES_CPUID                                                                              \
+    "    push %rcx\n"                                                                              \
+    "    push %rdx\n"                                                                              \
+    "    mov %eax, %edx\n"                                                                         \
+    "    mov $4, %eax\n"                                                                           \
+    "    mov $0xc0010130, %ecx\n"                                                                  \
+    "    wrmsr\n"                                                                                  \
+    "    rep; vmmcall\n"                                                                           \
+    "    rdmsr\n"                                                                                  \
+    "    mov %edx, %eax\n"                                                                         \
+    "    pop %rdx\n"                                                                               \
+    "    pop %rcx\n"                                                                               \
+    "6:  add $8, %rsp\n"                                                                           \
+    "    iretq\n"
+
+/* The first takes its error code's word for it that a CPUID was met, the second looks whether there is one [cpu 6.3]. */
+VICTIM(exception, WITH_HANDLER HANDLES_CPUID);
+VICTIM(careful, WITH_HANDLER "    push %rbx\n"
+                             "    mov 16(%rsp), %rbx\n"
+                             "    cmpw $0xa20f, (%rbx)\n"
+                             "    pop %rbx\n"
+                             "    je 7f\n"
+                             "    mov $7, %al\n"
+                             "    jmp 90b\n"
+                             "7:\n" HANDLES_CPUID);
 
 static const struct {
     const u8 *begin, *end;
@@ -199,6 +215,7 @@ static const struct {
     [VICTIM_FEATURE] = {victim_feature, victim_feature_end},
     [VICTIM_INTERRUPT] = {victim_interrupt, victim_interrupt_end},
     [VICTIM_EXCEPTION] = {victim_exception, victim_exception_end},
+    [VICTIM_CAREFUL] = {victim_careful, victim_careful_end},
 };
 
 #define ELF_HEADERS 120u
