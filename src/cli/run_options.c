@@ -110,7 +110,7 @@ static const struct setting settings[] = {
     {"kernel",         set_kernel,         false, "FILE    bzImage, ELF or multiboot kernel"},
     {"initrd",         set_initrd,         false, "FILE    initramfs, or a multiboot module"},
     {"append",         set_append,         false, "TEXT    the kernel's command line"},
-    {"firmware",       set_firmware,       false, "FILE    a flash image, such as OVMF's, that starts the kernel"},
+    {"firmware",       set_firmware,       false, "FILE    a flash image (OVMF's) that starts the kernel"},
     {"kernel-hashes",  set_kernel_hashes,  true,  "        measure the first three with it: it refuses others"},
     {"memory",         set_memory,         false, "SIZE    guest memory, MiB or with K, M, G (512)"},
     {"cpus",           set_cpus,           false, "NUMBER  virtual processors, 1 to 8 (1)"},
@@ -343,8 +343,7 @@ void run_print_help(FILE *out)
 {
     fputs("usage: softsev run --kernel FILE [OPTIONS]\n"
           "       softsev run --machine FILE [OPTIONS]\n\n"
-          "Boots a guest on a machine with SEV. Ctrl-A x leaves, Ctrl-A n goes to the next\n"
-          "VM's console.\n\n"
+          "Boots a guest on a machine with SEV. Ctrl-A x leaves, Ctrl-A n: next console.\n\n"
           "a VM (also the members of a machine file's \"vms\"):\n",
           out);
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
