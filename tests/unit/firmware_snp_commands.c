@@ -233,6 +233,37 @@ static void a_command_needs_the_firmware_that_has_it(void **state)
     rig_destroy(&r);
 }
 
+static void aliased_memory(struct rig *r, const char *profile)
+{
+    snp_rig_create(r, profile);
+    struct memory *old = r->memory;
+    struct random_source random = crypto_random_source(r->crypto);
+    r->memory = memory_create(&(struct memory_config){
+        .size = RIG_MEMORY, .asids = RIG_ASIDS, .aliased = true, .random = &random});
+    assert_non_null(r->memory);
+    r->config.memory = r->memory;
+    rig_restart(r);
+    memory_destroy(old);
+}
+
+static void firmware_that_looks_for_aliases_refuses_them(void **state)
+{
+    (void)state;
+    u8 before[16], after[16];
+    struct rig r;
+    aliased_memory(&r, "milan-1.52");
+    assert_status(SIMPLE(&r, SNP_INIT), SUCCESS);
+    rig_destroy(&r);
+    aliased_memory(&r, "milan-1.55");
+    assert_true(memory_write(r.memory, 0, KEY_RAW, "left as they are", 16));
+    assert_true(memory_read(r.memory, 0, KEY_RAW, before, sizeof before));
+    assert_status(SIMPLE(&r, SNP_INIT), INVALID_CONFIG);
+    assert_non_null(strstr(firmware_rule(r.fw), "has a second address, 0x800000"));
+    assert_true(memory_read(r.memory, 0, KEY_RAW, after, sizeof after));
+    assert_memory_equal(before, after, sizeof after);
+    rig_destroy(&r);
+}
+
 static void a_buffer_outside_memory_is_an_invalid_address(void **state)
 {
     (void)state;
@@ -309,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_guest_is_named_by_a_page_in_context_state),
         cmocka_unit_test(a_damaged_context_is_no_guest),
         cmocka_unit_test(a_command_needs_the_firmware_that_has_it),
+        cmocka_unit_test(firmware_that_looks_for_aliases_refuses_them),
         cmocka_unit_test(a_buffer_outside_memory_is_an_invalid_address),
         cmocka_unit_test(lengths_and_reserved_bits),
     };
