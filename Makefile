@@ -29,6 +29,7 @@ run: build
 test:
 	@tools/install-deps.sh build test
 	@tools/fetch-guest.sh $(OUT)
+	@tools/fetch-oracles.sh $(OUT) images
 	@tools/test.sh
 
 bench: build

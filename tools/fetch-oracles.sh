@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-oracles.sh OUT: downloads what the interoperability tests compare with into OUT/oracles: Debian's OVMF image of
+# fetch-oracles.sh OUT [images]: downloads what the interoperability tests compare with into OUT/oracles: Debian's OVMF image of
 # this release, and ovmf-amdsev from Debian testing (a private view of that suite; the system's own sources stay
-# untouched); builds the Rust tools and the Go verifier there, where cargo and go are installed. What cannot be had is
-# left out with a word; its tests are then skipped.
+# untouched); builds the Rust tools and the Go verifier there, where cargo and go are installed, unless `images` are all
+# that is wanted. What cannot be had is left out with a word; its tests are then skipped.
 set -eu
 out=$1/oracles
 mkdir -p "$out/bin"
@@ -38,6 +38,8 @@ if [ ! -f "$out/OVMF.amdsev.fd" ]; then
     fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd "$@"
     rm -rf "$view"
 fi
+[ "${2:-}" != images ] || exit 0
+
 # Unmodified Rust tools, built without debug information. They link the system's OpenSSL.
 export CARGO_TARGET_DIR="$out/target" OPENSSL_NO_VENDOR=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_QUIET=true
 left() { # seconds for the next build, at least one

@@ -185,7 +185,7 @@ static void assert_stopped_by_the_rmp(struct fixture *f)
 {
     const char *why = end_of(f), *code = strstr(why, "fault 0x");
     if (!code)
-        print_message("%s\n", why);
+        print_message("# %s\n", why);
     assert_non_null(code);
     u64 info = strtoull(code + 6, NULL, 16);
     assert_int_equal(info & (NPF_RMP | NPF_ENC), NPF_RMP | NPF_ENC);

@@ -26,7 +26,7 @@ static json_t *manifest;
 /* The program's own; here nothing is to fail. */
 int cli_fail(const char *command, const struct error *error)
 {
-    print_message("%s: %s\n", command, error->text);
+    print_message("# %s: %s\n", command, error->text);
     return (int)error->code;
 }
 
@@ -67,7 +67,7 @@ static size_t load(const char *path, void *out, size_t size)
 {
     FILE *f = fopen(path, "rb");
     if (!f)
-        print_message("no file %s\n", path);
+        print_message("# no file %s\n", path);
     assert_non_null(f);
     size_t n = fread(out, 1, size, f);
     fclose(f);
@@ -155,7 +155,7 @@ static void check_report(const json_t *c)
                                                      roots.count, given.crls,  given.crl_count};
     enum report_check check = owner_verify_report(report, size, &certificates, &w.policy, &e);
     if (strcmp(report_check_name(check), text_of(c, "check")))
-        print_message("%s: %s: %s\n", text_of(c, "name"), report_check_name(check), e.text);
+        print_message("# %s: %s: %s\n", text_of(c, "name"), report_check_name(check), e.text);
     assert_string_equal(report_check_name(check), text_of(c, "check"));
     assert_int_equal(check == REPORT_OK, !strcmp(text_of(c, "expect"), "accept"));
     owner_free_pile(&given);
@@ -175,7 +175,7 @@ static void check_chain(const json_t *c)
                  owner_verify_platform(&chain, &root, &e);
     if (!!result == accept ||
         (!accept && strcmp(text_of(c, "check"), "size") && !strstr(e.text, text_of(c, "check"))))
-        print_message("%s: %s\n", text_of(c, "name"), e.text);
+        print_message("# %s: %s\n", text_of(c, "name"), e.text);
     assert_int_equal(!result, accept);
     if (!accept && strcmp(text_of(c, "check"), "size"))
         assert_non_null(strstr(e.text, text_of(c, "check")));
@@ -245,7 +245,7 @@ static void every_check_has_its_case(void **state)
         for (size_t k = 0; k < ARRAY_SIZE(without); k++)
             excused = excused || without[k] == check;
         if (!count != excused)
-            print_message("%s: %zu cases\n", report_check_name((enum report_check)check), count);
+            print_message("# %s: %zu cases\n", report_check_name((enum report_check)check), count);
         assert_int_equal(!count, excused);
     }
 }
@@ -308,7 +308,7 @@ static void openssl_says_the_same_of_signatures_and_chains(void **state)
 {
     (void)state;
     if (system("command -v openssl >/dev/null 2>&1")) {
-        print_message("no openssl\n");
+        print_message("# no openssl\n");
         skip();
     }
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++) {

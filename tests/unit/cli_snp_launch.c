@@ -68,7 +68,7 @@ static int teardown(void **state)
 static void check(const struct bench *b, int result)
 {
     if (result)
-        print_message("%s\n", b->error.text);
+        print_message("# %s\n", b->error.text);
     assert_int_equal(result, 0);
 }
 
@@ -79,7 +79,7 @@ static void refused(struct bench *b, int result, const char *why)
 {
     assert_int_equal(result, -1);
     if (!strstr(b->error.text, why))
-        print_message("%s\n", b->error.text);
+        print_message("# %s\n", b->error.text);
     assert_non_null(strstr(b->error.text, why));
     b->error = (struct error){.code = ERROR_NONE};
 }
@@ -158,7 +158,7 @@ static struct vm *create(struct bench *b, u64 policy)
     struct vm_config config = {.name = "guest", .plan = &b->plan, .snp_policy = policy};
     struct vm *vm = vm_create(b->hv, &config, &b->error);
     if (!vm)
-        print_message("%s\n", b->error.text);
+        print_message("# %s\n", b->error.text);
     assert_non_null(vm);
     return vm;
 }

@@ -131,7 +131,7 @@ static int run_mode(struct rig *rig, const char *mode)
     struct error e = {.code = ERROR_NONE};
     int code = run_program(rig, !strcmp(mode, "folder"), argv, &e);
     if (code < 0)
-        print_message("%s\n", e.text);
+        print_message("# %s\n", e.text);
     /* Nothing is left behind: no child, no signal blocked. */
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     sigset_t mask;

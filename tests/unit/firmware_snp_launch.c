@@ -446,7 +446,7 @@ static FILE *image_open(const char *name)
         if (f)
             return f;
     }
-    print_message("no image %s\n", name);
+    print_message("# no image %s\n", name);
     skip();
     return NULL;
 }

@@ -42,7 +42,7 @@ static struct image_file oracle(const char *name, const char *sha256)
         f = fopen(path, "rb");
     }
     if (!f) {
-        print_message("no %s\n", name);
+        print_message("# no %s\n", name);
         skip();
         return (struct image_file){0};
     }
@@ -51,7 +51,7 @@ static struct image_file oracle(const char *name, const char *sha256)
     assert_true(hex_decode(want, sizeof want, sha256));
     crypto_sha256(bytes, size, got);
     if (memcmp(want, got, sizeof want)) {
-        print_message("%s is of another version\n", name);
+        print_message("# %s is of another version\n", name);
         skip();
     }
     return (struct image_file){name, bytes, size};

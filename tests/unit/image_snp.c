@@ -55,7 +55,7 @@ static void count_pages(const struct image_plan *plan, u64 counts[SNP_PAGE_CPUID
         bool hole =
             (gpa >= 0xa0000 && gpa < 0xc0000) || (gpa >= BOARD_LOW_RAM_END && gpa < BOARD_HIGH_RAM);
         if (seen[page] == hole)
-            print_message("page %#llx\n", (unsigned long long)gpa);
+            print_message("# page %#llx\n", (unsigned long long)gpa);
         assert_int_equal(seen[page], !hole);
     }
     free(seen);

@@ -192,7 +192,7 @@ static void assert_refused(const char *method, const char *url, u32 status, cons
 {
     assert_int_equal(ask(method, url, "{}"), status);
     if (!strstr((char *)body, says))
-        print_message("%s: %s", url, (char *)body);
+        print_message("# %s: %s", url, (char *)body);
     assert_non_null(strstr((char *)body, says));
 }
 

@@ -49,7 +49,7 @@ static void assert_hint(const struct measure_description *e, const struct measur
     assert_int_equal(measure_launch(d, NULL, digest, &error), 0);
     bool result = hint_search(&(struct hint_question){e, equals, digest}, text);
     if (result != found || (found ? strcmp(text, words) != 0 : !strstr(text, words)))
-        print_message("%s\n", text);
+        print_message("# %s\n", text);
     assert_int_equal(result, found);
     if (found)
         assert_string_equal(text, words);

@@ -61,7 +61,7 @@ static void assert_checks(const struct snp_id_block *b, const struct snp_id_auth
     struct error e = {.code = ERROR_NONE};
     int result = id_block_check(b, sizeof *b, a, sizeof *a, &e);
     if (result)
-        print_message("%s\n", e.text);
+        print_message("# %s\n", e.text);
     assert_int_equal(result, 0);
 }
 
@@ -71,7 +71,7 @@ static void assert_refused(const struct snp_id_block *b, const struct snp_id_aut
     struct error e = {.code = ERROR_NONE};
     assert_int_equal(id_block_check(b, sizeof *b, a, sizeof *a, &e), -1);
     if (!strstr(e.text, words))
-        print_message("%s\n", e.text);
+        print_message("# %s\n", e.text);
     assert_non_null(strstr(e.text, words));
 }
 

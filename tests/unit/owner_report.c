@@ -46,7 +46,7 @@ static void assert_check(const struct set *s, enum report_check expected)
     struct error e;
     enum report_check check = verify(s, &e);
     if (check != expected)
-        print_message("%s: %s\n", report_check_name(check), e.text);
+        print_message("# %s: %s\n", report_check_name(check), e.text);
     assert_string_equal(report_check_name(check), report_check_name(expected));
 }
 

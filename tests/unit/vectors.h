@@ -37,7 +37,7 @@ static inline size_t vector_load(const char *name, void *out, size_t size)
 {
     FILE *f = vector_open(name);
     if (!f) {
-        print_message("no vector %s\n", name);
+        print_message("# no vector %s\n", name);
         skip();
         return 0;
     }
