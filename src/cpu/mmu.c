@@ -100,6 +100,7 @@ void mmu_flush_all(struct cpu *c)
 {
     c->mmu->nested_epoch++;
     mmu_flush(c, true);
+    c->mmu->fetched = false;
 }
 
 static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
@@ -145,12 +146,17 @@ static void frame_lost(void *context, u64 frame)
 {
     struct cpu *c = context;
     for_each_entry(c, drop_frame, frame);
-    for (u32 user = 0; user < 2; user++)
+    for (u32 user = 0; c->mmu->fetched && user < 2; user++)
         for (u32 i = 0; i < FETCH_ENTRIES; i++)
             if (c->mmu->fetch[user][i].frame == frame)
                 c->mmu->fetch[user][i].epoch = 0;
     if (blocks_in_page(c, frame))
         blocks_invalidate(c, frame, 0, PAGE_SIZE);
+}
+
+static void mappings_lost(void *context)
+{
+    mmu_flush_all(context);
 }
 
 static void code_written(void *context, u64 frame, u32 offset, u32 size)
@@ -168,8 +174,10 @@ bool mmu_create(struct cpu *c)
         for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
             entry_drop(&c->tlbs[context][slot], slot);
     c->tlb = c->tlbs[TLB_KERNEL];
-    c->listener = (struct memory_listener){
-        .frame_lost = frame_lost, .code_written = code_written, .context = c};
+    c->listener = (struct memory_listener){.frame_lost = frame_lost,
+                                           .mappings_lost = mappings_lost,
+                                           .code_written = code_written,
+                                           .context = c};
     memory_listen(c->memory, &c->listener);
     return true;
 }
@@ -433,6 +441,7 @@ static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fau
     bool global = t.flags & TLB_GLOBAL;
     *e = (struct fetch_entry){
         .page = page, .frame = t.frame, .epoch = m->fetch_epoch[global], .global = global};
+    m->fetched = true;
     if (t.flags & TLB_LARGE)
         m->large_seen |= large_bit(linear);
     if (t.flags & TLB_HUGE)

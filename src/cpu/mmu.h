@@ -64,6 +64,7 @@ struct mmu {
     struct tlb_entry
         watched; /* of the last access to a page with a data breakpoint: never in the TLB */
     struct nested_entry nested[NESTED_ENTRIES];
+    bool fetched; /* something is in there */
     struct fetch_entry fetch[2][FETCH_ENTRIES];
 };
 

@@ -433,7 +433,7 @@ void exec_hlt(struct cpu *c, const struct insn *in)
         c->left = 0; /* nothing else can wake us before the deadline */
 }
 
-#define PAUSE_NS 40u /* of machine time, as a Zen core takes */
+#define PAUSE_NS 64u /* of machine time: a Zen core takes about as many cycles */
 
 void exec_pause(struct cpu *c, const struct insn *in)
 {

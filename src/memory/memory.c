@@ -40,6 +40,19 @@ void frame_lose(struct memory *m, u64 frame)
     f->code = false;
 }
 
+static void mappings_lose(struct memory *m)
+{
+    for (struct memory_listener *l = m->listeners; l; l = l->next)
+        l->mappings_lost(l->context);
+}
+
+void frames_lose_all(struct memory *m)
+{
+    mappings_lose(m);
+    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
+        frame_lose(m, frame);
+}
+
 static void key_name(const struct memory *m, char out[12], memory_key key)
 {
     if (key != KEY_FIRMWARE && key > m->asids)
@@ -226,8 +239,7 @@ bool memory_key_load(struct memory *m, u32 asid, const u8 key[16])
     if (!m->ciphers[asid])
         return false;
     /* A core that ran with this ASID before may hold frames in the raw view under its name. */
-    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
-        frame_lose(m, frame);
+    frames_lose_all(m);
     trace_event(m->trace, TRACE_KEY, "LOAD", "asid=%u", asid);
     return true;
 }
@@ -249,6 +261,8 @@ void memory_key_unload(struct memory *m, u32 asid)
     u32 gone = left ? free_slot(m) : 0;
     if (gone)
         m->ciphers[gone] = m->ciphers[asid];
+    if (left)
+        mappings_lose(m);
     for (u64 frame = 0; frame < frames && m->held[asid]; frame++) {
         if (m->frames[frame].view != asid)
             continue;

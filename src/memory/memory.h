@@ -35,11 +35,13 @@ struct memory_config {
     const struct random_source *random;
 };
 
-/* What a core asks to be told. Both are called before the bytes change. */
+/* What a core asks to be told, before the bytes change. */
 struct memory_listener {
     /* The frame is about to change its view or owner:
      * drop it from TLBs and drop its decoded blocks. */
     void (*frame_lost)(void *context, u64 frame);
+    /* Many frames are: empty the TLBs, so that frame_lost, which names each, need not search them. */
+    void (*mappings_lost)(void *context);
     /* Somebody other than a core writes bytes [offset, offset+size) of a frame marked as code. */
     void (*code_written)(void *context, u64 frame, u32 offset, u32 size);
     void *context;

@@ -20,16 +20,14 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
         .generation = m->rmp.generation + 1,
     };
     /* Cores know pages by what the table said before. */
-    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
-        frame_lose(m, frame);
+    frames_lose_all(m);
     return true;
 }
 
 void rmp_disable(struct memory *m)
 {
     m->rmp = (struct rmp){.generation = m->rmp.generation + 1};
-    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
-        frame_lose(m, frame);
+    frames_lose_all(m);
 }
 
 bool rmp_enabled(const struct memory *m)
@@ -96,8 +94,7 @@ void rmp_clear(struct memory *m)
         frame_flip(m, frame, KEY_RAW);
         memcpy(m->dram + (frame << PAGE_SHIFT), zeros, sizeof zeros);
     }
-    for (u64 frame = 0; frame < m->size >> PAGE_SHIFT; frame++)
-        frame_lose(m, frame);
+    frames_lose_all(m);
     const struct rmp_entry firmware = {.assigned = true, .immutable = true};
     for (u64 page = m->rmp.base >> PAGE_SHIFT; page < m->rmp.end >> PAGE_SHIFT; page++)
         if (page < m->rmp.pages)

@@ -26,6 +26,11 @@ static void fill(void *context, void *out, size_t count)
     ((u8 *)out)[0]++;
 }
 
+static void on_mappings_lost(void *context)
+{
+    (void)context;
+}
+
 static void on_lost(void *context, u64 frame)
 {
     struct fixture *f = context;
@@ -47,7 +52,7 @@ static int setup(void **state)
     struct random_source random = {.fill = fill};
     f = (struct fixture){.memory = memory_create(&(struct memory_config){
                              .size = MEMORY, .asids = 8, .random = &random})};
-    f.listener = (struct memory_listener){on_lost, on_code, &f, NULL};
+    f.listener = (struct memory_listener){on_lost, on_mappings_lost, on_code, &f, NULL};
     memory_listen(f.memory, &f.listener);
     *state = &f;
     u64 size = rmp_table_size(MEMORY);

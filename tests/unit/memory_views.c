@@ -15,7 +15,7 @@ struct fixture {
     struct memory *memory;
     struct memory_listener listener;
     u64 lost_frame, written_frame;
-    u32 lost, written, written_offset, written_size;
+    u32 lost, all_lost, written, written_offset, written_size;
 };
 
 /* A known tweak key, so that a test can compute ciphertext itself. */
@@ -31,6 +31,12 @@ static void on_lost(void *context, u64 frame)
     struct fixture *f = context;
     f->lost++;
     f->lost_frame = frame;
+}
+
+static void on_mappings_lost(void *context)
+{
+    struct fixture *f = context;
+    f->all_lost++;
 }
 
 static void on_code_written(void *context, u64 frame, u32 offset, u32 size)
@@ -49,8 +55,10 @@ static int setup(void **state)
     struct random_source random = {.fill = fill_counting, .context = &next};
     struct memory_config config = {.size = FRAMES * PAGE_SIZE, .asids = 8, .random = &random};
     fixture = (struct fixture){.memory = memory_create(&config)};
-    fixture.listener = (struct memory_listener){
-        .frame_lost = on_lost, .code_written = on_code_written, .context = &fixture};
+    fixture.listener = (struct memory_listener){.frame_lost = on_lost,
+                                                .mappings_lost = on_mappings_lost,
+                                                .code_written = on_code_written,
+                                                .context = &fixture};
     memory_listen(fixture.memory, &fixture.listener);
     *state = &fixture;
     return !(memory_key_load(fixture.memory, 1, key_a) &&
@@ -254,6 +262,12 @@ static void cores_are_told_before_a_frame_changes_hands(void **state)
     assert_int_equal(f->lost_frame, 6);
     memory_read(f->memory, 6 * PAGE_SIZE, 1, &byte, 1); /* told once; nobody maps it now */
     assert_int_equal(f->lost, 1);
+    assert_non_null(memory_map(f->memory, 6, 1));
+    f->all_lost = 0;
+    memory_key_unload(f->memory, 1); /* many may go: first all mappings, then each frame */
+    assert_int_equal(f->all_lost, 1);
+    assert_int_equal(f->lost, 2);
+    assert_int_equal(f->lost_frame, 6);
 }
 
 static void writes_to_code_are_reported(void **state)
