@@ -5,6 +5,7 @@
 # untouched); builds the Rust tools and the Go verifier there, where cargo and go are installed, unless `images` are all
 # that is wanted. What cannot be had is left out with a word; its tests are then skipped.
 set -eu
+wanted=${2:-all}
 out=$1/oracles
 mkdir -p "$out/bin"
 out=$(cd "$out" && pwd)
@@ -38,7 +39,7 @@ if [ ! -f "$out/OVMF.amdsev.fd" ]; then
     fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd "$@"
     rm -rf "$view"
 fi
-[ "${2:-}" != images ] || exit 0
+[ "$wanted" != images ] || exit 0
 
 # Unmodified Rust tools, built without debug information. They link the system's OpenSSL.
 export CARGO_TARGET_DIR="$out/target" OPENSSL_NO_VENDOR=1 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_QUIET=true
