@@ -69,6 +69,16 @@ static inline bool range_fits(u64 start, u64 size, u64 limit)
     return start <= limit && size <= limit - start;
 }
 
+/* Reserved bytes and the like; takes as long whatever they are. */
+static inline bool all_zero(const void *bytes, size_t size)
+{
+    const u8 *p = bytes;
+    u8 any = 0;
+    for (size_t i = 0; i < size; i++)
+        any |= p[i];
+    return !any;
+}
+
 /* Integers in byte strings, always little-endian, any alignment. */
 static inline u16 load_le16(const void *p)
 {

@@ -197,14 +197,19 @@ static int parse(int argc, char **argv, struct choice *c, bool *help, struct err
                                             {NULL, 0, NULL, 0}};
     *c = (struct choice){.mode = -1};
     optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         if (option == 'm' && mode_of(optarg, &c->mode, e))
             return -1;
         c->json |= option == 'j';
         c->markdown |= option == 'd';
         *help |= option == 'h';
+        if (option == ':')
+            return error_set(e, ERROR_USAGE, "%s wants a value", argv[optind - 1]);
         if (option == '?')
-            return error_set(e, ERROR_USAGE, "`softsev attack --help` has the options");
+            return error_set(e, ERROR_USAGE,
+                             "there is no option '%s'; `softsev attack --help` lists them",
+                             argv[optind - 1]);
     }
     return 0;
 }
@@ -228,6 +233,11 @@ int cli_attack(int argc, char **argv)
         c.name = strcmp(argv[optind + 1], "all") ? argv[optind + 1] : NULL;
         return run(&c);
     }
-    print_help(stderr);
-    return ERROR_USAGE;
+    bool known = !strcmp(action, "list") || !strcmp(action, "run");
+    error_set(&e, ERROR_USAGE, known ? "%s takes %s; see `softsev attack --help`" : "'%s' is %s",
+              action,
+              !known           ? "no action: list and run are"
+              : *action == 'l' ? "no name"
+                               : "one name of an attack, or all");
+    return cli_fail("attack", &e);
 }

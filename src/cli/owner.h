@@ -199,6 +199,9 @@ int owner_compare_report(const char *const *options, struct error *e);
 /* verify --report: names the check that failed. */
 int owner_check_report(const char *const *options, struct error *e);
 
+/* An owner_is_it of reports: a struct snp_report has that measurement. */
+bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
+
 struct run_file;
 /* 1184 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
 int owner_read_report(const char *path, struct run_file *f, struct error *e);

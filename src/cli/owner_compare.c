@@ -209,12 +209,6 @@ static void print_json(const struct comparison *c, const char *hint)
     json_decref(j);
 }
 
-static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
-{
-    const struct snp_report *r = report;
-    return !memcmp(r->measurement, digest, sizeof r->measurement);
-}
-
 static int read_report(const char *path, struct snp_report *out, struct error *e)
 {
     struct run_file f;
@@ -240,7 +234,7 @@ int owner_compare_report(const char *const *options, struct error *e)
         return -1;
     compare(options, &r, &x, &c);
     if (c.measurement && (options[OWNER_FIRMWARE] || options[OWNER_KERNEL]) &&
-        owner_hint(options, is_reported, &r, hint, e))
+        owner_hint(options, owner_is_reported, &r, hint, e))
         return -1;
     (options[OWNER_JSON] ? print_json : print_text)(&c, hint);
     if (!c.different)

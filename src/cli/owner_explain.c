@@ -14,18 +14,10 @@
 
 #define HEX_MAX (2 * MEASURE_DIGEST_MAX + 1)
 
-static bool is_zero(const u8 *p, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (p[i])
-            return false;
-    return true;
-}
-
 /* "-": the contents are not measured. */
 static void contents_text(const struct measure_record *r, char text[HEX_MAX])
 {
-    if (is_zero(r->contents, r->digest_size))
+    if (all_zero(r->contents, r->digest_size))
         strcpy(text, "-");
     else
         hex_encode(text, r->contents, r->digest_size);

@@ -173,7 +173,7 @@ static void print_verdict(const char *const *options, const struct snp_report *r
     json_decref(j);
 }
 
-static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
+bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
 {
     const struct snp_report *r = report;
     return !memcmp(r->measurement, digest, sizeof r->measurement);
@@ -186,7 +186,7 @@ static void add_hint(const char *const *options, struct snp_report *r, struct er
     struct error unused = {.code = ERROR_NONE};
     if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL])
         return;
-    if (owner_hint(options, is_reported, r, hint, &unused))
+    if (owner_hint(options, owner_is_reported, r, hint, &unused))
         return;
     snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why->text, hint);
     memcpy(why->text, text, sizeof text);

@@ -426,6 +426,11 @@ int run_parse(int argc, char **argv, struct run_options *o, struct error *e)
         if (!o->vms[i].kernel && !o->vms[i].firmware)
             return error_set(e, ERROR_USAGE, "%s has no kernel", o->vms[i].name);
     for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].kernel_hashes && !o->vms[i].firmware)
+            return error_set(e, ERROR_USAGE,
+                             "%s: --kernel-hashes are for a firmware to compare: give --firmware",
+                             o->vms[i].name);
+    for (u32 i = 0; i < o->vm_count; i++)
         if (o->vms[i].owner_dir && (o->vms[i].secret || o->vms[i].owner_root))
             return error_set(e, ERROR_USAGE,
                              "%s: with --owner-dir secret and root are the owner's own",

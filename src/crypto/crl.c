@@ -29,14 +29,11 @@ size_t crypto_crls_read(const void *data, size_t size, struct crypto_crl **out, 
     if (max && (out[0] = read_der(data, size)))
         return 1;
     BIO *bio = size <= INT32_MAX ? BIO_new_mem_buf(data, (int)size) : NULL;
-    char *name = NULL, *header = NULL;
-    u8 *der = NULL;
-    long der_size = 0;
-    while (bio && count < max && PEM_read_bio(bio, &name, &header, &der, &der_size)) {
-        if (!strcmp(name, PEM_STRING_X509_CRL) && (out[count] = read_der(der, (size_t)der_size)))
+    u8 *der;
+    size_t der_size;
+    while (bio && count < max && pem_next(bio, PEM_STRING_X509_CRL, &der, &der_size)) {
+        if ((out[count] = read_der(der, der_size)))
             count++;
-        OPENSSL_free(name);
-        OPENSSL_free(header);
         OPENSSL_free(der);
     }
     BIO_free(bio);

@@ -31,6 +31,9 @@ struct crypto_certificate {
     X509 *x509;
 };
 
+/* The next PEM block of that name; the caller frees its contents with OPENSSL_free. */
+bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size);
+
 bool is_pss_sha384(const X509_ALGOR *algorithm);
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);
 

@@ -31,6 +31,22 @@ static struct crypto_certificate *read_der(const void *data, size_t size)
     return wrap(x509);
 }
 
+bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size)
+{
+    char *name = NULL, *header = NULL;
+    long der_size = 0;
+    bool found = false;
+    while (!found && PEM_read_bio(bio, &name, &header, der, &der_size)) {
+        found = !strcmp(name, wanted);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        if (!found)
+            OPENSSL_free(*der);
+    }
+    *size = (size_t)der_size;
+    return found;
+}
+
 size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
                                 size_t max)
 {
@@ -39,14 +55,11 @@ size_t crypto_certificates_read(const void *data, size_t size, struct crypto_cer
     if (max && (out[0] = read_der(data, size)))
         return 1;
     BIO *bio = size <= INT32_MAX ? BIO_new_mem_buf(data, (int)size) : NULL;
-    char *name = NULL, *header = NULL;
-    u8 *der = NULL;
-    long der_size = 0;
-    while (bio && count < max && PEM_read_bio(bio, &name, &header, &der, &der_size)) {
-        if (!strcmp(name, PEM_STRING_X509) && (out[count] = read_der(der, (size_t)der_size)))
+    u8 *der;
+    size_t der_size;
+    while (bio && count < max && pem_next(bio, PEM_STRING_X509, &der, &der_size)) {
+        if ((out[count] = read_der(der, der_size)))
             count++;
-        OPENSSL_free(name);
-        OPENSSL_free(header);
         OPENSSL_free(der);
     }
     BIO_free(bio);

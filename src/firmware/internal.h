@@ -304,8 +304,6 @@ enum sev_status packet_read(struct call *c, struct sev_packet_header *header);
             return refuse(c, SEV_STATUS_##status, __VA_ARGS__);                                    \
     } while (0)
 
-bool all_zero(const void *bytes, size_t size);
-
 /* The platform at power-on. False: no memory. */
 bool snp_create(struct firmware *fw, const struct firmware_config *config);
 void snp_destroy(struct firmware *fw);

@@ -13,15 +13,6 @@
 #define SYSCFG_VMPL_EN     BIT(25)
 #define RMP_BASE_ALIGNMENT MIB(1) /* the firmware's own demand [snp 4.1] */
 
-bool all_zero(const void *bytes, size_t size)
-{
-    const u8 *p = bytes;
-    u8 any = 0;
-    for (size_t i = 0; i < size; i++)
-        any |= p[i];
-    return !any;
-}
-
 bool snp_create(struct firmware *fw, const struct firmware_config *config)
 {
     memcpy(fw->fuses, config->fuses, sizeof fw->fuses);

@@ -5,15 +5,6 @@
 #include "base/bytes.h"
 #include "protocol/protocol.h"
 
-static bool is_zero(const void *data, size_t size)
-{
-    const u8 *p = data;
-    for (size_t i = 0; i < size; i++)
-        if (p[i])
-            return false;
-    return true;
-}
-
 static int check_policy(u64 policy, enum error_code code, struct error *e)
 {
     if ((policy & SNP_POLICY_ONE) && !(policy & SNP_POLICY_RESERVED))
@@ -48,7 +39,7 @@ void id_block_key_digest(const struct snp_public_key *key, u8 digest[48])
 
 bool id_block_has_author(const struct snp_id_auth *auth)
 {
-    return !is_zero(&auth->author_key, sizeof auth->author_key);
+    return !all_zero(&auth->author_key, sizeof auth->author_key);
 }
 
 /* --- Check ------------------------------------------------------------------------------------------ */
@@ -65,9 +56,9 @@ static int check_form(const struct snp_id_block *b, const struct snp_id_auth *a,
         return error_set(e, ERROR_FILE,
                          "AUTH_KEY_ALGO is %u; 1, ECDSA P-384 with SHA-384, is known",
                          a->auth_key_algo);
-    if (!is_zero(a->reserved_008, sizeof a->reserved_008) ||
-        !is_zero(a->reserved_644, sizeof a->reserved_644) ||
-        !is_zero(a->reserved_c84, sizeof a->reserved_c84))
+    if (!all_zero(a->reserved_008, sizeof a->reserved_008) ||
+        !all_zero(a->reserved_644, sizeof a->reserved_644) ||
+        !all_zero(a->reserved_c84, sizeof a->reserved_c84))
         return error_set(e, ERROR_FILE, "the ID auth page has reserved bytes that are not zero");
     return 0;
 }
@@ -84,7 +75,7 @@ static int check_signature(const char *what, const struct snp_public_key *by, co
                          "little-endian",
                          what);
     if (!snp_signature_get(signature, &s) ||
-        !is_zero(signature->reserved_90, sizeof signature->reserved_90))
+        !all_zero(signature->reserved_90, sizeof signature->reserved_90))
         return error_set(e, ERROR_MEASUREMENT,
                          "%s: R and S have to be 48 of 72 bytes, little-endian, zeros behind them",
                          what);

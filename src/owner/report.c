@@ -31,15 +31,6 @@ const char *report_check_name(enum report_check check)
 
 /* --- Form --------------------------------------------------------------------------------------------- */
 
-static bool is_zero(const void *data, size_t size)
-{
-    const u8 *p = data;
-    for (size_t i = 0; i < size; i++)
-        if (p[i])
-            return false;
-    return true;
-}
-
 static bool check_version(struct verification *v)
 {
     u32 version = v->report.version;
@@ -50,10 +41,10 @@ static bool check_version(struct verification *v)
 
 static bool reserved_is_zero(const struct snp_report *r)
 {
-    bool good = !r->reserved_4c && is_zero(r->reserved_18b, sizeof r->reserved_18b) &&
+    bool good = !r->reserved_4c && all_zero(r->reserved_18b, sizeof r->reserved_18b) &&
                 !r->reserved_1eb && !r->reserved_1ef &&
-                is_zero(r->reserved_208, sizeof r->reserved_208) &&
-                is_zero(r->signature.reserved_90, sizeof r->signature.reserved_90);
+                all_zero(r->reserved_208, sizeof r->reserved_208) &&
+                all_zero(r->signature.reserved_90, sizeof r->signature.reserved_90);
     if (r->version < 3)
         good = good && !r->cpuid_family && !r->cpuid_model && !r->cpuid_stepping;
     if (r->version < 5)
@@ -272,10 +263,10 @@ static bool check_chip(struct verification *v)
     const struct snp_report *r = &v->report;
     const struct report_endorsement *c = &v->endorsement;
     const u8 *wanted = v->policy->chip_id;
-    if (!c->vlek && is_zero(r->chip_id, sizeof r->chip_id))
+    if (!c->vlek && all_zero(r->chip_id, sizeof r->chip_id))
         return REFUSE(v, "the report hides its chip's id: nothing ties it to this VCEK");
     if (!c->vlek && (memcmp(r->chip_id, c->chip_id, c->chip_id_size) ||
-                     !is_zero(r->chip_id + c->chip_id_size, sizeof r->chip_id - c->chip_id_size)))
+                     !all_zero(r->chip_id + c->chip_id_size, sizeof r->chip_id - c->chip_id_size)))
         return REFUSE(v, "the chip's id in the report is not the one in its certificate");
     if (wanted && memcmp(r->chip_id, wanted, sizeof r->chip_id))
         return REFUSE(v, "the report is from another chip");

@@ -76,14 +76,6 @@ bool vlek_unwrap(const u8 fuses[32], const struct snp_wrapped_vlek *in,
 
 /* --- Their encodings -------------------------------------------------------------------------- */
 
-static bool all_zero(const u8 *bytes, size_t size)
-{
-    u8 any = 0;
-    for (size_t i = 0; i < size; i++)
-        any |= bytes[i];
-    return !any;
-}
-
 static void put_number(u8 out[72], const u8 number[48])
 {
     memset(out, 0, 72);
