@@ -153,13 +153,14 @@ bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
     }
     bool private = c->vm->snp.pages[snp_page_index(c->vm, gpa, &left)] != VM_PAGE_HOST;
     vm_end(c->vm, VM_CRASHED,
-           "the guest %s guest address %#llx as %s memory, which is %s%s (fault %#llx)",
+           "the guest %s guest address %#llx as %s memory, which is %s%s%s (fault %#llx)",
            info & NPF_FETCH   ? "ran code at"
            : info & NPF_WRITE ? "wrote to"
                               : "read",
            (unsigned long long)gpa, info & NPF_ENC ? "private" : "shared",
-           private ? "private" : "shared", info & NPF_VMPL ? ", and its VMPL has no right to" : "",
-           (unsigned long long)info);
+           private ? "private" : "shared",
+           !private && c->vm->config.plan->flash_size ? ": firmware has not asked for it yet" : "",
+           info & NPF_VMPL ? ", and its VMPL has no right to" : "", (unsigned long long)info);
     return true;
 }
 

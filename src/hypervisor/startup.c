@@ -159,7 +159,8 @@ enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features)
     return 0;
 }
 
-/* With other registers it is another processor: nothing of before comes to it. */
+/* With other registers it is another processor. Its GHCB stays what it was: firmware starts processors a second time
+ * and counts on that, as KVM has it. */
 static void exchange_vmsa(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
@@ -169,8 +170,7 @@ static void exchange_vmsa(struct vcpu *c)
     control->tlb_control = TLB_FLUSH_ASID;
     control->interrupt_shadow = control->exit_int_info = 0;
     c->exception = c->hold = 0;
-    c->nmi = c->nmi_blocked = c->halted = c->ghcb_registered = false;
-    control->ghcb_gpa = ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+    c->nmi = c->nmi_blocked = c->halted = false;
     memset(&c->vmcb.save, 0, sizeof c->vmcb.save);
     c->vmcb.save.dr7 = 0x400;
     c->waiting = c->creation != CREATION_NOW;

@@ -525,6 +525,8 @@ static void a_processor_begins_with_the_registers_that_the_guest_made(void **sta
                      GHCB_OK);
     assert_true(vcpu_can_run(c));
     assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA, &left));
+    c->ghcb_registered = true; /* its GHCB outlives its registers */
+    c->vmcb.control.ghcb_gpa = PAGE_SIZE;
     assert_int_equal(create(b, 1ull << 32 | GHCB_AP_DESTROY, 0, 0), GHCB_OK);
     send_icr(b, 0x4610);
     assert_false(vcpu_can_run(c));
@@ -534,6 +536,8 @@ static void a_processor_begins_with_the_registers_that_the_guest_made(void **sta
         GHCB_OK);
     assert_true(vcpu_can_run(c));
     assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA + PAGE_SIZE, &left));
+    assert_true(c->ghcb_registered);
+    assert_int_equal(b->host.seen.control.ghcb_gpa, PAGE_SIZE);
 }
 
 static void creation_at_init_waits_for_init_and_startup(void **state)
