@@ -233,6 +233,10 @@ int cli_attack(int argc, char **argv)
         c.name = strcmp(argv[optind + 1], "all") ? argv[optind + 1] : NULL;
         return run(&c);
     }
+    if (!left) {
+        print_help(stderr);
+        return ERROR_USAGE;
+    }
     bool known = !strcmp(action, "list") || !strcmp(action, "run");
     error_set(&e, ERROR_USAGE, known ? "%s takes %s; see `softsev attack --help`" : "'%s' is %s",
               action,
