@@ -100,8 +100,12 @@ static int expect_measurement(const char *const *options, struct expected *x, st
     struct owner_contributions c = {.mode = MEASURE_SNP};
     x->measured = true;
     if (options[OWNER_DIGEST])
-        return owner_hex("digest", options[OWNER_DIGEST], x->measurement, 48, e);
+        return owner_refuse(options, OWNER_GUEST, "is instead of --digest", e)
+                   ? -1
+                   : owner_hex("digest", options[OWNER_DIGEST], x->measurement, 48, e);
     if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) {
+        if (owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e))
+            return -1;
         x->measured = x->block_given;
         memcpy(x->measurement, x->block.ld, sizeof x->block.ld);
         return 0;
