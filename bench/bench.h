@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static inline double bench_seconds(void)
@@ -29,6 +30,13 @@ static inline void bench_alternate(unsigned rounds, void (*our)(void *), void (*
         *ours = middle - start < *ours ? middle - start : *ours;
         *peers = end - middle < *peers ? end - middle : *peers;
     }
+}
+
+/* Ends the line; the program's exit code. */
+static inline int bench_verdict(double ratio, double at_least)
+{
+    printf("%s\n", ratio < at_least ? "   MISSED" : "");
+    return ratio < at_least;
 }
 
 #endif

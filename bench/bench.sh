@@ -5,8 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 build=$1 out=$2
 status=0
-for name in memory_flips launch_throughput snp_reports snp_launch dispatch; do
-    ninja -C "$build" "bench/$name" >/dev/null
+names=(memory_flips launch_throughput snp_reports snp_launch dispatch)
+ninja -C "$build" "${names[@]/#/bench/}" >/dev/null
+for name in "${names[@]}"; do
     "$build/bench/$name" || status=1
 done
 python3 bench/doors.py "$build/src/cli/softsev" "${ROUNDS:-5}" || status=1

@@ -3,38 +3,24 @@
 """Whole boots, as ratios in one run: the same kernel, initramfs and command line in softsev and in QEMU's TCG.
 
 usage: boots.py SOFTSEV OUT [ROUNDS]    OUT is the folder that tools/fetch-guest.sh filled
-Each round runs every contender once, in turn; the best time of each counts. Prints what CI and people read; exits 1 if a
-goal is missed.
+Each round runs every contender once (measure.py). Against QEMU, which has several threads, the clock counts; between softsev's
+modes, which have one, processor time does. Prints what CI and people read; exits 1 if a goal is missed.
 """
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
+
+from measure import in_turn, least, median, ratio, report, run
 
 APPEND = "console=ttyS0 panic=-1 cryptomgr.notests"
 MEMORY_MIB = 512
 BOOT_GOAL = 2.5       # times QEMU's wall time
-MODE_GOALS = {"sev": 1.2, "sev-es": 1.3, "sev-snp": 1.3}  # times a plain guest's wall time
+MODE_GOALS = {"sev": 1.2, "sev-es": 1.3, "sev-snp": 1.3}  # times a plain guest's processor time
 START_GOAL = 10       # times `openssl version`
-CPUS_GOAL = 1.3       # times one processor's wall time
+CPUS_GOAL = 1.3       # times one processor's
 OVERHEAD_GOAL = 96    # MiB beyond what the guest touched
-
-
-def run(command):
-    """Wall seconds, peak memory in KiB, output."""
-    start = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - start
-        output.seek(0)
-        text = output.read().decode("utf-8", "replace")
-    if status:
-        sys.exit(f"bench: {' '.join(command)} failed:\n{text[-2000:]}")
-    return seconds, usage.ru_maxrss, text
 
 
 def softsev_command(softsev, out, state, mode, *more):
@@ -49,26 +35,31 @@ def summary(text):
     return {}
 
 
-def boots(softsev, out, state, rounds):
-    contenders = {f"softsev --mode {mode}": softsev_command(softsev, out, state, mode) for mode in ("none", *MODE_GOALS)}
+def contenders(softsev, out, state):
+    commands = {mode: softsev_command(softsev, out, state, mode) for mode in ("none", *MODE_GOALS)}
     for cpus in (2, 4):
-        contenders[f"softsev --cpus {cpus}"] = softsev_command(softsev, out, state, "none", "--cpus", str(cpus))
+        commands[cpus] = softsev_command(softsev, out, state, "none", "--cpus", str(cpus))
     if shutil.which("qemu-system-x86_64"):
-        contenders["qemu"] = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "EPYC", "-m", str(MEMORY_MIB), "-nographic",
-                              "-no-reboot", "-net", "none", "-kernel", f"{out}/vmlinuz", "-initrd",
-                              f"{out}/initrd.cpio.gz", "-append", APPEND]
-    best = {name: (1e9, 0, "") for name in contenders}
-    for _ in range(rounds):
-        for name, command in contenders.items():
-            result = run(command)
-            best[name] = min(best[name], result, key=lambda r: r[0])
-    return best
+        commands["qemu"] = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "EPYC", "-m", str(MEMORY_MIB), "-nographic",
+                            "-no-reboot", "-net", "none", "-kernel", f"{out}/vmlinuz", "-initrd",
+                            f"{out}/initrd.cpio.gz", "-append", APPEND]
+    return commands
 
 
-def report(name, value, unit, goal, better):
-    met = value <= goal if better == "less" else value >= goal
-    limit = f" (goal: at {'most' if better == 'less' else 'least'} {goal})"
-    print(f"{name:26} {value:5.2f}{unit}{limit}{'' if met else '   MISSED'}")
+def boots(softsev, out, state, rounds):
+    runs = in_turn(contenders(softsev, out, state), rounds)
+    met = True
+    for mode in ("none", *MODE_GOALS) if "qemu" in runs else ():
+        note = f"; {median(runs[mode]):.2f} s against {median(runs['qemu']):.2f} s"
+        met &= report(f"boot, --mode {mode}", ratio(runs[mode], runs["qemu"], "wall"), "x qemu-system-x86_64 TCG wall time",
+                      BOOT_GOAL, note)
+    if "qemu" not in runs:
+        print("boot: qemu-system-x86_64 is not installed: no ratio")
+    for mode, goal in MODE_GOALS.items():
+        note = f"; {least(runs[mode]):.2f} s against {least(runs['none']):.2f} s"
+        met &= report(f"boot, --mode {mode}", ratio(runs[mode], runs["none"], "cpu"), "x --mode none", goal, note)
+    for cpus in (2, 4):
+        met &= report(f"boot, {cpus} processors", ratio(runs[cpus], runs["none"], "cpu"), "x one processor", CPUS_GOAL)
     return met
 
 
@@ -88,49 +79,26 @@ def tiny_guest(folder):
     return path
 
 
-def start_times(softsev, state, folder, rounds):
-    """Best wall time of a whole run of a tiny SEV guest with an existing identity, and of `openssl version`."""
-    kernel = tiny_guest(folder)
-    command = [softsev, "run", "--kernel", kernel, "--memory", "16M", "--mode", "sev", "--state", state, "--quiet"]
-    ours = peers = 1e9
-    for _ in range(rounds):
-        start = time.monotonic()
-        status = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
-        ours = min(ours, time.monotonic() - start)
-        if status not in (0, 1):
-            sys.exit(f"bench: the tiny guest ended with exit code {status}")
-        start = time.monotonic()
-        subprocess.run(["openssl", "version"], capture_output=True, check=True)
-        peers = min(peers, time.monotonic() - start)
-    return ours, peers
+def start(softsev, state, folder, rounds):
+    """A whole run of a tiny SEV guest with an existing identity against `openssl version`."""
+    guest = [softsev, "run", "--kernel", tiny_guest(folder), "--memory", "16M", "--mode", "sev", "--state", state, "--quiet"]
+    runs = in_turn({"ours": guest, "peer": ["openssl", "version"]}, rounds, allowed=(0, 1))
+    return report("start to first instruction", ratio(runs["ours"], runs["peer"], "cpu"), "x `openssl version`", START_GOAL,
+                  f"; {least(runs['ours']) * 1e3:.1f} ms")
 
 
 def main():
     softsev, out = sys.argv[1:3]
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-    met = True
     with tempfile.TemporaryDirectory() as folder:
         state = os.path.join(folder, "state")
         run([softsev, "platform", "init", "--state", state])
-        best = boots(softsev, out, state, rounds)
-        if "qemu" in best:
-            for mode in ("none", *MODE_GOALS):
-                ratio = best[f"softsev --mode {mode}"][0] / best["qemu"][0]
-                met &= report(f"boot, --mode {mode}", ratio, "x qemu-system-x86_64 TCG wall time", BOOT_GOAL, "less")
-        for mode, goal in MODE_GOALS.items():
-            ratio = best[f"softsev --mode {mode}"][0] / best["softsev --mode none"][0]
-            met &= report(f"boot, --mode {mode}", ratio, "x --mode none", goal, "less")
-        if "qemu" not in best:
-            print("boot: qemu-system-x86_64 is not installed: no ratio")
-        for cpus in (2, 4):
-            ratio = best[f"softsev --cpus {cpus}"][0] / best["softsev --mode none"][0]
-            met &= report(f"boot, {cpus} processors", ratio, "x one processor's wall time", CPUS_GOAL, "less")
-        _, peak, text = run(softsev_command(softsev, out, state, "sev", "--json"))
-        s = summary(text)
+        met = boots(softsev, out, state, rounds)
+        once = run(softsev_command(softsev, out, state, "sev", "--json"))
+        s = summary(once.text)
         touched = s.get("touched_pages", 0) * 4 / 1024
-        met &= report("memory beyond the guest's", peak / 1024 - touched, " MiB", OVERHEAD_GOAL, "less")
-        ours, peers = start_times(softsev, state, folder, 20)
-        met &= report("start to first instruction", ours / peers, "x `openssl version`", START_GOAL, "less")
+        met &= report("memory beyond the guest's", once.peak / 1024 - touched, " MiB", OVERHEAD_GOAL)
+        met &= start(softsev, state, folder, 20)
         print("where a boot's time goes:", ", ".join(f"{k} {v / 1e9:.3f} s" for k, v in s.get("phases_ns", {}).items()))
     sys.exit(0 if met else 1)
 
