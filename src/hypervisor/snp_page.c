@@ -167,8 +167,11 @@ bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
 void snp_pages_count(const struct vm *vm, struct vm_summary *out)
 {
     out->snp = true;
-    for (u64 i = 0; i < all_chunks(vm) * CHUNK_PAGES; i++)
-        out->private_pages += vm->snp.pages[i] != VM_PAGE_HOST;
+    for (u64 i = 0, pages = all_chunks(vm) * CHUNK_PAGES; i < pages;) {
+        u64 count = vm->snp.pages[i] == VM_PAGE_LARGE ? CHUNK_PAGES : 1;
+        out->private_pages += vm->snp.pages[i] != VM_PAGE_HOST ? count : 0;
+        i += count;
+    }
     out->shared_pages = all_chunks(vm) * CHUNK_PAGES - out->private_pages;
     out->vmsa_pages = vm->snp.vmsa_count;
     for (u32 i = 0; i < vm->cpu_count; i++)

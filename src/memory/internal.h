@@ -44,6 +44,7 @@ struct memory {
 
 /* Takes the frame from TLBs and blocks of the cores. */
 void frame_lose(struct memory *m, u64 frame);
+void mappings_lose(struct memory *m);
 void frames_lose_all(struct memory *m);
 /* Brings the frame into the view of a key that has a cipher, or raw. */
 void frame_flip(struct memory *m, u64 frame, memory_key key);

@@ -40,7 +40,8 @@ void frame_lose(struct memory *m, u64 frame)
     f->code = false;
 }
 
-static void mappings_lose(struct memory *m)
+/* Before many frames are lost, so that each is cheap. */
+void mappings_lose(struct memory *m)
 {
     for (struct memory_listener *l = m->listeners; l; l = l->next)
         l->mappings_lost(l->context);

@@ -167,6 +167,7 @@ bool rmp_smash(struct memory *m, u64 spa)
     if (!e.assigned || !e.large)
         return false;
     e.large = false;
+    mappings_lose(m);
     for (u64 i = 0; i < RMP_LARGE_PAGES; i++) {
         entry_write(m, page + i, &e);
         e.gpa += e.asid ? PAGE_SIZE : 0;
