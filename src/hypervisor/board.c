@@ -142,6 +142,27 @@ static bool on_disk_flush(void *context)
     return true;
 }
 
+/* A line of the firmware's log; longer ones come in parts. */
+static void on_firmware_log(void *context, const u8 *bytes, u64 count)
+{
+    struct vm *vm = context;
+    struct board *b = &vm->board;
+    for (u64 i = 0; i < count; i++) {
+        bool end = bytes[i] == '\n';
+        if (!end && bytes[i] != '\r')
+            b->firmware_line[b->firmware_line_size++] =
+                (char)(bytes[i] < ' ' || bytes[i] > '~' ? '?'
+                       : bytes[i] == '"'                ? '\''
+                                                        : bytes[i]);
+        if (!b->firmware_line_size || (!end && b->firmware_line_size < FIRMWARE_LINE_MAX))
+            continue;
+        b->firmware_line[b->firmware_line_size] = 0;
+        trace_event(host_trace(vm->hv->host), TRACE_DEVICE, "FIRMWARE", "vm=%s text=\"%s\"",
+                    vm->config.name, b->firmware_line);
+        b->firmware_line_size = 0;
+    }
+}
+
 /* --- Wiring ----------------------------------------------------------------------------------- */
 
 static bool wire_interrupts(struct vm *vm)
@@ -205,7 +226,10 @@ static bool wire_fw_cfg(struct vm *vm, struct dma_port dma)
         good = item->name ? fw_cfg_add_file(f, item->name, item->data, item->size)
                           : fw_cfg_add_item(f, item->key, item->data, item->size);
     }
-    return good && fw_cfg_attach(f, &vm->board.ports);
+    debug_console_init(&vm->board.firmware_log, DEBUG_CONSOLE_PORT,
+                       (struct console_backend){on_firmware_log, vm});
+    return good && fw_cfg_attach(f, &vm->board.ports) &&
+           bus_add(&vm->board.ports, &vm->board.firmware_log.port);
 }
 
 static bool wire_bridge(struct vm *vm)

@@ -79,6 +79,8 @@ void npt_destroy(struct npt *n, struct frames *frames);
 #define MTRR_COUNT (16 + 11)
 #define INPUT_MAX  4096
 
+#define FIRMWARE_LINE_MAX 160u
+
 struct vcpu {
     struct vm *vm;
     u32 index; /* its place in the VM, and its APIC ID */
@@ -124,8 +126,11 @@ struct board {
     struct reset reset;
     struct debug_exit debug_exit;
     struct pci pci;
-    struct fw_cfg fw_cfg; /* these three with firmware */
+    struct fw_cfg fw_cfg; /* these with firmware */
     struct pci_function isa, power;
+    struct debug_console firmware_log; /* what a DEBUG build writes; whole lines go to the trace */
+    char firmware_line[FIRMWARE_LINE_MAX + 1];
+    u32 firmware_line_size;
     struct virtio_blk disk;
     struct virtio_console console;
     u8 input[INPUT_MAX]; /* bytes for the UART */

@@ -380,6 +380,35 @@ static void flash_keeps_what_it_holds(void **state)
     assert_int_equal(vm_get_state(b->vm), VM_CRASHED);
 }
 
+static void keep_event(void *context, const struct trace_event *event)
+{
+    char *kept = context;
+    if (!strcmp(event->name, "FIRMWARE"))
+        snprintf(kept + strlen(kept), 200, "%s;", event->text);
+}
+
+static void lines_of_firmware_go_to_the_trace(void **state)
+{
+    struct bench *b = *state;
+    static char kept[600];
+    struct trace_sink sink = {.event = keep_event, .context = kept};
+    b->plan.flash_size = MIB(2);
+    b->plan.flash_gpa = GIB(4) - MIB(2);
+    b->plan.piece_count = 1;
+    b->host.trace.enabled = 1u << TRACE_DEVICE;
+    trace_add_sink(&b->host.trace, &sink);
+    make_and_load(b);
+    struct bus *ports = &b->vm->board.ports;
+    assert_int_equal(bus_read(ports, 0x402, 1), 0xe9);
+    for (const char *c = "PEI\r\n\n\"\x1b"; *c; c++)
+        bus_write(ports, 0x402, 1, (u8)*c);
+    assert_string_equal(kept, "vm=vm text=\"PEI\";");
+    for (u32 i = 0; i < FIRMWARE_LINE_MAX; i++)
+        bus_write(ports, 0x402, 1, 'x');
+    assert_non_null(strstr(kept, ";vm=vm text=\"'?xxx"));
+    assert_null(strchr(strchr(strchr(kept, ';') + 1, ';') + 1, ';'));
+}
+
 static void firmware_finds_items_and_its_board(void **state)
 {
     struct bench *b = *state;
@@ -529,6 +558,7 @@ int main(void)
         TEST(a_load_from_a_device_is_done_from_the_fetched_bytes),
         TEST(the_c_bit_of_an_access_to_a_device_means_nothing),
         TEST(flash_keeps_what_it_holds),
+        TEST(lines_of_firmware_go_to_the_trace),
         TEST(firmware_finds_items_and_its_board),
         TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
         TEST(an_event_that_an_exit_interrupted_is_injected_again),
