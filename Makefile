@@ -4,12 +4,13 @@ BUILD ?= build
 OUT   ?= out
 export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
 
-.PHONY: help run test bench interop fuzz lint docs install clean build
+.PHONY: help run test test-slow bench interop fuzz lint docs install clean build
 
 help:
 	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '              (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make test     all tests, with and without sanitizers'
+	@echo 'make test-slow  every named kernel in every mode: 48 boots, some of a minute and more'
 	@echo 'make bench    ratios against named peers, in one run'
 	@echo 'make interop  unmodified public tools against softsev'
 	@echo 'make fuzz     ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
@@ -31,6 +32,12 @@ test:
 	@tools/fetch-guest.sh $(OUT)
 	@tools/fetch-oracles.sh $(OUT) images
 	@tools/test.sh
+
+test-slow: build
+	@tools/install-deps.sh test
+	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT) all
+	@tools/fetch-oracles.sh $(OUT) images
+	@tests/slow/kernels.py $(BUILD)/src/cli/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
+# fetch-guest.sh OUT [all]: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
 # (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
 # installed. Done before: nothing happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too,
-# if AGENT names one.
+# if AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and -6.12-ordinary.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -59,3 +59,24 @@ made -6.12 || {
         echo "fetch-guest: no Linux 6.12; what needs it is left out" >&2
     fi
 }
+
+ordinary() { # version, meta package
+    made "-$1-ordinary" && return 0
+    kernel=$(newest "$2")
+    if [ -n "$kernel" ] && fetch "$kernel"; then
+        guest "$kernel" "-$1-ordinary"
+    else
+        echo "fetch-guest: no ordinary Linux $1; what needs it is left out" >&2
+    fi
+}
+case ${2:-} in
+"") ;;
+all)
+    ordinary 6.1 linux-image-amd64
+    ordinary 6.12 linux-image-6.12-amd64
+    ;;
+*)
+    echo "fetch-guest: '$2': all, or nothing" >&2
+    exit 2
+    ;;
+esac

@@ -107,9 +107,10 @@ def a_read_only_disk_is_read_and_not_written(s):
         want(before == sha(f.read()), "a read-only disk was written")
 
 
-tell(
-    an_encrypted_guest_lives_on_its_disk,
-    an_snp_guest_does_so_through_pages_that_it_shares,
-    a_plain_guest_does_so_too_and_what_was_written_stays,
-    a_read_only_disk_is_read_and_not_written,
-)
+if __name__ == "__main__":
+    tell(
+        an_encrypted_guest_lives_on_its_disk,
+        an_snp_guest_does_so_through_pages_that_it_shares,
+        a_plain_guest_does_so_too_and_what_was_written_stays,
+        a_read_only_disk_is_read_and_not_written,
+    )
