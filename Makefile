@@ -10,7 +10,7 @@ help:
 	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '              (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make test     all tests, with and without sanitizers'
-	@echo 'make test-slow  every named kernel in every mode: 48 boots, some of a minute and more'
+	@echo 'make test-slow  every named kernel in every mode: 50 boots, some of minutes'
 	@echo 'make bench    ratios against named peers, in one run'
 	@echo 'make interop  unmodified public tools against softsev'
 	@echo 'make fuzz     ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'

@@ -31,11 +31,15 @@ class Boot:
     mode: str
     cpus: int = 1
     disk: bool = False  # its root: of a disk, not the initramfs
-    ovmf: bool = False  # started by OVMF
+    ovmf: str = ""  # the flash image that starts it
 
     def __str__(self):
         cpus = f"{self.cpus} processor{'s' if self.cpus > 1 else ''}"
-        return f"Linux {self.kernel}, {self.mode}, {cpus}{', disk' if self.disk else ''}{', OVMF' if self.ovmf else ''}"
+        return f"Linux {self.kernel}, {self.mode}, {cpus}{', disk' if self.disk else ''}{', ' + self.ovmf if self.ovmf else ''}"
+
+    def stops(self):
+        """OVMF 2022.11 writes to its variables before it has asked for their page (docs/fidelity.md)."""
+        return self.ovmf == "OVMF.fd" and self.mode == "sev-snp"
 
     def arguments(self, s):
         suffix = KERNELS[self.kernel][0]
@@ -46,10 +50,10 @@ class Boot:
         if self.disk:
             more += ["--disk", make_disk(s)]
         if self.ovmf:
-            firmware = f"{s.out}/oracles/OVMF.fd"
+            firmware = f"{s.out}/oracles/{self.ovmf}"
             if not os.path.exists(firmware):
-                raise Skip("no OVMF.fd: tools/fetch-oracles.sh OUT images gets it")
-            more += ["--firmware", firmware]
+                raise Skip(f"no {self.ovmf}: tools/fetch-oracles.sh OUT images gets it")
+            more += ["--firmware", firmware, *(["--kernel-hashes"] if "amdsev" in self.ovmf else [])]
         return ["--kernel", kernel, "--initrd", initrd, "--append", APPEND + (" root=/dev/vda" if self.disk else ""),
                 "--memory", "512", "--mode", self.mode, "--cpus", str(self.cpus), *more]
 
@@ -59,6 +63,9 @@ class Boot:
         begin = time.monotonic()
         code, events, error = s.run(*arguments)
         seconds = time.monotonic() - begin
+        if self.stops():
+            want(code == 9 and "firmware has not asked for it yet" in error, f"exit code {code}: {error}")
+            return "stops where it is known to"
         text = console(events).replace("\r", "") if events else ""
         want(code == 0, f"exit code {code}: {error}\n{text[-800:]}")
         self.look_at(text)
@@ -68,6 +75,7 @@ class Boot:
 
     def look_at(self, text):
         """The boot log: is it this kernel, in this mode, with these processors, to the end?"""
+        want(not self.ovmf or "efi: EFI v2" in text, "the firmware did not start it")
         want(re.search(f"Linux version {KERNELS[self.kernel][1]} ", text), "another kernel: " + text[:300])
         active = re.search("Memory Encryption Features active: (.*)\n", text)
         want((active and active[1].strip()) == FEATURES[self.mode], f"active: {active and active[1]}")
@@ -87,7 +95,10 @@ def boots():
         yield from (Boot(kernel, mode, cpus) for kernel in KERNELS for mode in FEATURES)
     yield from (Boot("6.1 cloud", mode, 8) for mode in FEATURES)
     yield from (Boot("6.1 cloud", mode, disk=True) for mode in FEATURES)
-    yield from (Boot(kernel, mode, ovmf=True) for kernel in ("6.1 cloud", "6.12 cloud") for mode in FEATURES)
+    for kernel in ("6.1 cloud", "6.12 cloud"):
+        # Of 2022.11's boots under SEV and SEV-ES some end (docs/fidelity.md): they prove nothing.
+        yield from (Boot(kernel, mode, ovmf="OVMF.fd") for mode in ("none", "sev-snp"))
+        yield from (Boot(kernel, mode, ovmf="OVMF.amdsev.fd") for mode in FEATURES if mode != "none")
 
 
 def main():
