@@ -112,7 +112,18 @@ static void dsdt_pci_routing(struct writer *w)
     aml_block_end(w, table);
 }
 
-static void dsdt_pci(struct writer *w)
+/* Where firmware may put BARs: its choice, outside of RAM [edk2 OvmfPkg: above low RAM and 2 GiB, or high up]. */
+static void dsdt_windows(struct writer *w, u64 low_ram)
+{
+    if (!low_ram) {
+        aml_resource_memory_window(w, (u32)BOARD_PCI_WINDOW, (u32)BOARD_PCI_END - 1);
+        return;
+    }
+    aml_resource_memory_window(w, (u32)max_u64(low_ram, GIB(2)), (u32)BOARD_FIRMWARE_PCI_END - 1);
+    aml_resource_wide_memory_window(w, BOARD_FIRMWARE_HIGH_PCI, BOARD_FIRMWARE_HIGH_PCI_END - 1);
+}
+
+static void dsdt_pci(struct writer *w, u64 low_ram)
 {
     size_t device = aml_device_begin(w, "PCI0");
     aml_name(w, "_HID");
@@ -125,7 +136,7 @@ static void dsdt_pci(struct writer *w)
     aml_resource_io(w, 0xcf8, 8);
     aml_resource_io_window(w, 0, 0xcf7);
     aml_resource_io_window(w, 0xd00, 0xffff);
-    aml_resource_memory_window(w, (u32)BOARD_PCI_WINDOW, (u32)BOARD_PCI_END - 1);
+    dsdt_windows(w, low_ram);
     aml_resources_end(w, r);
     dsdt_pci_routing(w);
     aml_block_end(w, device);
@@ -147,7 +158,7 @@ static void dsdt_legacy(struct writer *w, const char *name, const char *id, u16 
     aml_block_end(w, device);
 }
 
-static size_t dsdt(struct writer *w)
+static size_t dsdt(struct writer *w, u64 low_ram)
 {
     size_t at = table_begin(w, "DSDT", 2);
     aml_name(w, "\\_S5");
@@ -158,7 +169,7 @@ static size_t dsdt(struct writer *w)
     aml_integer(w, 0);
     aml_block_end(w, s5);
     size_t scope = aml_scope_begin(w, "\\_SB");
-    dsdt_pci(w);
+    dsdt_pci(w, low_ram);
     dsdt_legacy(w, "COM1", "PNP0501", BOARD_UART_PORT, 8, BOARD_UART_IRQ);
     dsdt_legacy(w, "RTC", "PNP0B00", 0x70, 2, 8);
     aml_block_end(w, scope);
@@ -232,6 +243,7 @@ static size_t xsdt(struct writer *w, u64 gpa, const size_t *tables, u32 count)
 
 size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places)
 {
+    const u64 low_ram = places ? places->low_ram : 0;
     struct writer w = writer_of(out, size);
     write_zeros(&w, ACPI_RSDP_SIZE);
     write_zeros(&w, -w.at & 63);
@@ -241,13 +253,13 @@ size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *p
     write_zeros(&w, 24);
     write_u8(&w, 1);
     write_zeros(&w, FACS_SIZE - 33);
-    size_t dsdt_at = dsdt(&w);
+    size_t dsdt_at = dsdt(&w, low_ram);
     size_t tables[2] = {fadt(&w, gpa, facs, dsdt_at), madt(&w, cpus)};
     size_t xsdt_at = xsdt(&w, gpa, tables, ARRAY_SIZE(tables));
     if (w.bad)
         return 0;
     if (places)
-        *places = (struct acpi_places){facs, dsdt_at, tables[0], tables[1], xsdt_at};
+        *places = (struct acpi_places){low_ram, facs, dsdt_at, tables[0], tables[1], xsdt_at};
     memcpy(out, "RSD PTR ", 8);
     memcpy(out + 9, "SOFSEV", 6);
     out[15] = 2; /* revision */

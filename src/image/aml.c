@@ -186,3 +186,18 @@ void aml_resource_memory_window(struct writer *w, u32 first, u32 last)
     write_u32(w, 0);
     write_u32(w, last - first + 1);
 }
+
+/* Quadword address space: as above, in 64 bits, prefetchable. */
+void aml_resource_wide_memory_window(struct writer *w, u64 first, u64 last)
+{
+    write_u8(w, 0x8a);
+    write_u16(w, 43);
+    write_u8(w, 0);
+    write_u8(w, 0x0c);
+    write_u8(w, 7); /* read-write, prefetchable */
+    write_u64(w, 0);
+    write_u64(w, first);
+    write_u64(w, last);
+    write_u64(w, 0);
+    write_u64(w, last - first + 1);
+}

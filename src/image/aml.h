@@ -26,5 +26,6 @@ void aml_resource_irq(struct writer *w, u32 irq);
 void aml_resource_bus_numbers(struct writer *w, u16 first, u16 last);
 void aml_resource_io_window(struct writer *w, u16 first, u16 last);
 void aml_resource_memory_window(struct writer *w, u32 first, u32 last);
+void aml_resource_wide_memory_window(struct writer *w, u64 first, u64 last);
 
 #endif

@@ -14,8 +14,12 @@
 #define BOARD_HIGH_RAM    0x100000000ull
 #define BOARD_PCI_WINDOW  0xd0000000ull
 #define BOARD_PCI_END     0xe0000000ull
-#define BOARD_IOAPIC      0xfec00000ull
-#define BOARD_LAPIC       0xfee00000ull
+/* With firmware, which gives BARs their addresses: from the end of low RAM, but not below 2 GiB; and above any RAM. */
+#define BOARD_FIRMWARE_PCI_END      0xfc000000ull
+#define BOARD_FIRMWARE_HIGH_PCI     0xa000000000ull
+#define BOARD_FIRMWARE_HIGH_PCI_END 0x800000000000ull
+#define BOARD_IOAPIC                0xfec00000ull
+#define BOARD_LAPIC                 0xfee00000ull
 
 #define BOARD_UART_PORT 0x3f8u
 #define BOARD_UART_IRQ  4u

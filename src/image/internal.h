@@ -109,13 +109,15 @@ int snp_add_ram(struct image_plan *plan, struct error *error);
 /* --- acpi.c ----------------------------------------------------------------------------------- */
 
 #define ACPI_SIZE_MAX 16384u
-/* Where in all tables something lies. The first ACPI_RSDP_SIZE bytes are the RSDP. */
+/* For firmware: where RAM below 4 GiB ends, which is asked of it; and where in all tables something lies. The first
+ * ACPI_RSDP_SIZE bytes are the RSDP. */
 struct acpi_places {
+    u64 low_ram;
     size_t facs, dsdt, fadt, madt, xsdt;
 };
 #define ACPI_RSDP_SIZE 36u
 /* All tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns the bytes used.
- * `places` may be NULL. */
+ * `places` may be NULL: BARs have their addresses. */
 size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places);
 
 #endif

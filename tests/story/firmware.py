@@ -29,8 +29,10 @@ def want_linux(code, events, error, *words):
 
 
 def ovmf_starts_a_kernel(s):
-    code, events, error = ovmf(s, "none", "--cpus", "2")
-    want_linux(code, events, error, "Brought up 1 node, 2 CPUs", "ACPI: RSDP", "SOFSEV")
+    disk = s.write("disk", bytes(1 << 20))
+    code, events, error = ovmf(s, "none", "--cpus", "2", "--disk", disk)
+    want_linux(code, events, error, "Brought up 1 node, 2 CPUs", "ACPI: RSDP", "SOFSEV", "guest: disk of 2048 sectors")
+    want("can't claim" not in console(events), console(events))
 
 
 def an_snp_guest_of_ovmf_is_measured_beforehand(s):
