@@ -4,6 +4,7 @@
 #define SOFTSEV_CLI_FIXTURES_H
 
 #include "abi/report.h"
+#include "abi/sev_cert.h"
 #include "abi/snp.h"
 #include "authority/authority.h"
 #include "firmware/firmware.h"
@@ -97,12 +98,22 @@ const char *fixtures_list_name(enum fixtures_list kind);
 /* All folders and lists of a platform, and trust/ark.pem. */
 int fixtures_write_certs(const struct fixtures_platform *p, struct error *e);
 
-/* --- fixtures_cases.c, fixtures_sev.c ------------------------------------------------------------------ */
+/* --- fixtures_cases.c, fixtures_sev.c, fixtures_legacy.c ------------------------------------------------------------------ */
 
 /* Every case of a platform: its report, and its entry in the manifest. */
 int fixtures_write_cases(struct fixtures *f, struct fixtures_platform *p, struct error *e);
 /* Chains, attestation reports and measurements of SEV without SNP. */
 int fixtures_write_sev(struct fixtures *f, const struct firmware_profile *profile, struct error *e);
+
+/* What the firmware has said of two launches of the same bytes. */
+struct fixtures_legacy {
+    const struct firmware_profile *profile;
+    struct crypto *crypto; /* the profile's own, so that its files do not depend on the others' */
+    const struct sev_attestation_report *report, *debug_report;
+    const u8 *digest; /* 32 bytes */
+};
+/* Their reports, verified with the chains and roots of fixtures_write_sev. */
+int fixtures_write_legacy(struct fixtures *f, const struct fixtures_legacy *s, struct error *e);
 
 /* A file in the profile's folder. */
 int fixtures_write(const struct fixtures *f, const struct firmware_profile *profile,

@@ -5,6 +5,7 @@
  */
 #include "cli/fixtures.h"
 
+#include "abi/sev.h"
 #include "cli/state.h"
 #include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
@@ -20,7 +21,7 @@ struct platform_set {
     struct machine *machine;
     struct hypervisor *hv;
     struct sev_platform_chain chain;
-    struct sev_attestation_report report;
+    struct sev_attestation_report report; /* for a nonce of its own */
     struct session_keys keys;
     struct sev_measure measure;
     struct sev_cert godh;
@@ -69,6 +70,19 @@ static int make_session(struct platform_set *s, struct error *e)
     return good ? 0 : error_set(e, ERROR_INTERNAL, "no session with %s", s->profile->name);
 }
 
+/* The PEK's report, for a nonce that an owner would have chosen. */
+static int attest(struct platform_set *s, const struct vm *vm, struct error *e)
+{
+    struct sev_attestation in = {
+        .handle = vm_handle(vm), .paddr = psp_data(s->hv, 0), .len = sizeof s->report};
+    crypto_random(s->crypto, in.mnonce, sizeof in.mnonce);
+    u32 status = psp_command(s->hv, SEV_CMD_ATTESTATION, &in, sizeof in);
+    if (psp_check(status, SEV_CMD_ATTESTATION, e))
+        return -1;
+    psp_data_read(s->hv, 0, &s->report, sizeof s->report);
+    return 0;
+}
+
 static int launch(struct platform_set *s, struct error *e)
 {
     static const u8 bytes[PAGE_SIZE] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp to it */
@@ -80,7 +94,8 @@ static int launch(struct platform_set *s, struct error *e)
     image_digest(&plan, s->digest);
     int result =
         vm && !vm_launch_start(vm, &s->godh, sizeof s->godh, &s->session, sizeof s->session, e) &&
-                !vm_launch_update(vm, e) && !vm_launch_measure(vm, (u8 *)&s->measure, e)
+                !vm_launch_update(vm, e) && !vm_launch_measure(vm, (u8 *)&s->measure, e) &&
+                !attest(s, vm, e)
             ? 0
             : -1;
     if (vm)
@@ -271,6 +286,23 @@ static void write_measurements(struct platform_set *s)
     write_measurement(s, "measurement-build", "another build of the firmware", BUILD);
 }
 
+/* --- Reports ----------------------------------------------------------------------------------------------- */
+
+/* And the report of a second guest, whose policy has no NODBG. */
+static int write_reports(struct platform_set *s, struct error *e)
+{
+    struct platform_set debug = *s;
+    debug.policy = 0;
+    const struct fixtures_legacy legacy = {s->profile, s->crypto, &s->report, &debug.report,
+                                           s->digest};
+    int result =
+        make_session(&debug, e) || launch(&debug, e) || fixtures_write_legacy(s->all, &legacy, e)
+            ? -1
+            : 0;
+    crypto_wipe(&debug.keys, sizeof debug.keys);
+    return result;
+}
+
 int fixtures_write_sev(struct fixtures *f, const struct firmware_profile *profile, struct error *e)
 {
     struct platform_set s = {.all = f, .profile = profile, .policy = 1};
@@ -278,8 +310,10 @@ int fixtures_write_sev(struct fixtures *f, const struct firmware_profile *profil
                          write_roots(&s, e) || write_chains(&s, e)
                      ? -1
                      : 0;
-    if (!result)
+    if (!result) {
         write_measurements(&s);
+        result = write_reports(&s, e);
+    }
     hypervisor_destroy(s.hv);
     machine_destroy(s.machine);
     crypto_destroy(s.crypto);

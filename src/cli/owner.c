@@ -50,10 +50,34 @@ static int read_certificates(const char *const *options, struct sev_platform_cha
     (B(REPORT) | B(DIGEST) | B(POLICY) | B(SVN) | B(HOST_DATA) | B(REPORT_DATA) | B(ID_BLOCK) |    \
      B(ID_AUTH))
 
-#define REPORT                                                                                     \
-    (B(REPORT) | B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | DEMANDS)
+/* Of legacy reports alone, of both kinds, and of SNP's alone. */
+#define LEGACY (B(CHAIN) | B(NONCE) | B(POLICY) | B(LAUNCH))
+#define BOTH   (B(DIGEST) | B(ALLOW_DEBUG))
+#define SNP    (B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | (DEMANDS & ~BOTH))
+#define VERIFY (B(ROOT) | B(REPORT) | LEGACY | BOTH | SNP | GUEST | B(JSON))
 
 /* --- verify ----------------------------------------------------------------------------------------- */
+
+/* Its size says which kind it is; of another size it is the kind that the options are of. */
+static int verify_report(const char *const *options, struct error *e)
+{
+    struct run_file f;
+    if (owner_read_report(options[OWNER_REPORT], &f, e))
+        return -1;
+    bool legacy = f.size == sizeof(struct sev_attestation_report) ||
+                  (f.size != SNP_REPORT_SIZE && options[OWNER_CHAIN]);
+    int result = owner_refuse(options, legacy ? SNP : LEGACY,
+                              legacy ? "is of SNP reports; this is a legacy one"
+                                     : "is of legacy reports (208 bytes); this is not one",
+                              e);
+    if (!result && legacy && !options[OWNER_CHAIN])
+        result = error_set(e, ERROR_USAGE, "a legacy report (208 bytes) needs --chain");
+    if (!result)
+        result =
+            legacy ? owner_check_legacy_report(options, &f, e) : owner_check_report(options, &f, e);
+    run_free_file(&f);
+    return result;
+}
 
 static int run_verify(const char *const *options, struct error *e)
 {
@@ -62,12 +86,11 @@ static int run_verify(const char *const *options, struct error *e)
     char root_id[33], pdh[65];
     u8 digest[32];
     if (options[OWNER_REPORT])
-        return owner_refuse(options, B(CHAIN), "is instead of --report", e)
-                   ? -1
-                   : owner_check_report(options, e);
+        return verify_report(options, e);
     if (!options[OWNER_CHAIN])
         return error_set(e, ERROR_USAGE, "verify needs --chain or --report");
-    if (owner_refuse(options, REPORT | GUEST, "is of reports: give --report", e))
+    if (owner_refuse(options, VERIFY & ~(B(CHAIN) | B(ROOT) | B(JSON)),
+                     "is of reports: give --report", e))
         return -1;
     if (read_certificates(options, &chain, &root, e) || owner_verify_platform(&chain, &root, e))
         return -1;
@@ -379,7 +402,7 @@ static int run_secret(const char *const *options, struct error *e)
 
 // clang-format off
 static const struct owner_action actions[] = {
-    {"verify",  run_verify,    B(ROOT), B(CHAIN) | B(ROOT) | B(JSON) | REPORT | GUEST, GUEST, DEMANDS,
+    {"verify",  run_verify,    B(ROOT), VERIFY, GUEST, DEMANDS | B(NONCE) | B(POLICY) | B(LAUNCH),
      "is this chain, or this report, a platform's, up to the root I trust?"},
     {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0, 0,
      "verify, then make a key and a session for it"},
@@ -414,6 +437,9 @@ static void print_action_help(const struct owner_action *a, const char *topic)
     if (a->demands && topic && !strcmp(topic, "policy")) {
         puts("of a report can be demanded:");
         owner_print_options(stdout, a->demands);
+        if (a->run == run_verify)
+            puts("of a legacy one: --nonce, --policy (exactly), --digest, --launch or the files,\n"
+                 "and NODBG unless --allow-debug");
         return;
     }
     if (a->needs)

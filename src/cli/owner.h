@@ -16,7 +16,7 @@
 #define OWNER_OPTIONS(X) \
     X(CHAIN,       "chain",         true,  "FILE    PDH, PEK, OCA, CEK: what the platform says of itself") \
     X(ROOT,        "root",          true,  "FILE    ASK, ARK (a report's: X.509): whom the owner trusts") \
-    X(REPORT,      "report",        true,  "FILE    instead of --chain: an SNP attestation report") \
+    X(REPORT,      "report",        true,  "FILE    an attestation report: SNP's, or legacy with --chain") \
     X(CERTS,       "certs",         true,  "PATHS   its certificates (VCEK or VLEK, ASK)") \
     X(CRL,         "crl",           true,  "PATHS   revocation lists; none: with --kds, without") \
     X(KDS,         "kds",           true,  "URL     key server that has VCEK, chain and list") \
@@ -50,7 +50,7 @@
     X(API,         "api",           true,  "A.B     API version of the platform's firmware") \
     X(BUILD,       "build",         true,  "NUMBER  its build") \
     X(MEASUREMENT, "measurement",   true,  "BASE64  what was measured: MEASURE and MNONCE, 48 bytes") \
-    X(NONCE,       "nonce",         true,  "BASE64  instead: an MNONCE; prints what is expected") \
+    X(NONCE,       "nonce",         true,  "BASE64  its MNONCE; measure prints what is expected") \
     X(DIGEST,      "digest",        true,  "HEX     SHA-256 of all that was launched (SNP: its digest)") \
     X(LAUNCH,      "launch",        true,  "FILE    instead: the launched bytes in order") \
     X(KERNEL,      "kernel",        true,  "FILE    instead: the kernel of softsev run") \
@@ -194,16 +194,20 @@ int owner_read_id_block(const char *const *options, struct snp_id_block *block,
 /* explain --report: what a report says and what was expected, field by field, and why the measurement differs. */
 int owner_compare_report(const char *const *options, struct error *e);
 
-/* --- owner_report.c --------------------------------------------------------------------------------- */
-
-/* verify --report: names the check that failed. */
-int owner_check_report(const char *const *options, struct error *e);
+/* --- owner_report.c, owner_legacy.c --------------------------------------------------------------------------------- */
 
 /* An owner_is_it of reports: a struct snp_report has that measurement. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
 struct run_file;
-/* 1184 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
+
+/* verify --report: names the check that failed. */
+int owner_check_report(const char *const *options, const struct run_file *report, struct error *e);
+/* verify --chain --report: the same of a legacy report. */
+int owner_check_legacy_report(const char *const *options, const struct run_file *report,
+                              struct error *e);
+
+/* 1184 or 208 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
 int owner_read_report(const char *path, struct run_file *f, struct error *e);
 
 #endif

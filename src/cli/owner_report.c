@@ -7,6 +7,7 @@
 #include "cli/owner.h"
 #include "cli/run.h"
 
+#include "abi/sev_cert.h"
 #include "base/bytes.h"
 #include "owner/report.h"
 
@@ -23,12 +24,22 @@ int owner_read_report(const char *path, struct run_file *f, struct error *e)
     size_t digits = f->size;
     while (digits && strchr("\r\n ", f->data[digits - 1]))
         digits--;
-    if (digits != 2 * sizeof bytes)
+    if (digits == owner_base64_size(sizeof(struct sev_attestation_report)) - 1) {
+        struct error unused = {.code = ERROR_NONE};
+        f->data[digits] = 0;
+        if (!owner_decode_base64(path, (const char *)f->data, bytes,
+                                 sizeof(struct sev_attestation_report), &unused)) {
+            f->size = sizeof(struct sev_attestation_report);
+            memcpy(f->data, bytes, f->size);
+        }
+        return 0;
+    }
+    if (digits != 2 * sizeof bytes && digits != 2 * sizeof(struct sev_attestation_report))
         return 0;
     f->data[digits] = 0;
-    if (hex_decode(bytes, sizeof bytes, (const char *)f->data)) {
-        memcpy(f->data, bytes, sizeof bytes);
-        f->size = sizeof bytes;
+    if (hex_decode(bytes, digits / 2, (const char *)f->data)) {
+        f->size = digits / 2;
+        memcpy(f->data, bytes, f->size);
     }
     return 0;
 }
@@ -222,23 +233,19 @@ static int fetch(const char *const *options, const struct run_file *report,
     return owner_fetch(options, &r, given, e);
 }
 
-int owner_check_report(const char *const *options, struct error *e)
+int owner_check_report(const char *const *options, const struct run_file *report, struct error *e)
 {
     struct owner_pile given = {.count = 0}, roots = {.count = 0};
-    struct run_file report = {.data = NULL};
     struct wishes w;
     const char *crl = options[OWNER_CRL];
     bool lists = crl && strcmp(crl, "none") != 0;
-    int result = parse_policy(options, &w, e) ||
-                         owner_add_files(&given, "certs", options[OWNER_CERTS], e) ||
-                         owner_add_files(&roots, "root", options[OWNER_ROOT], e) ||
-                         (lists && owner_add_crls(&given, crl, e)) ||
-                         owner_read_report(options[OWNER_REPORT], &report, e) ||
-                         fetch(options, &report, &given, e) ||
-                         verify(options, &report, &given, &roots, &w, e)
-                     ? -1
-                     : 0;
-    run_free_file(&report);
+    int result =
+        parse_policy(options, &w, e) || owner_add_files(&given, "certs", options[OWNER_CERTS], e) ||
+                owner_add_files(&roots, "root", options[OWNER_ROOT], e) ||
+                (lists && owner_add_crls(&given, crl, e)) || fetch(options, report, &given, e) ||
+                verify(options, report, &given, &roots, &w, e)
+            ? -1
+            : 0;
     owner_free_pile(&given);
     owner_free_pile(&roots);
     return result;

@@ -456,8 +456,8 @@ enum report_check owner_verify_report(const void *report, size_t size,
 {
     struct verification v = {.certificates = certificates, .policy = policy, .error = e};
     if (size != sizeof v.report) {
-        error_set(e, ERROR_MEASUREMENT, "a report has %zu bytes, this one %zu", sizeof v.report,
-                  size);
+        error_set(e, ERROR_MEASUREMENT, "a report has %zu bytes (legacy: 208), this one %zu",
+                  sizeof v.report, size);
         return REPORT_CHECK_SIZE;
     }
     memcpy(&v.report, report, sizeof v.report);

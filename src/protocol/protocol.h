@@ -115,7 +115,7 @@ struct cert_verdict amd_chain_parse(const void *data, size_t size, struct amd_ch
 
 /* PDH <- PEK <- OCA, and the OCA by itself: what a domain's owner can check. */
 struct cert_verdict chain_verify_owner(const struct sev_platform_chain *chain);
-/* PEK <- CEK <- ASK <- ARK <- itself. Says that the chip is genuine, if the root is. */
+/* PDH <- PEK <- CEK <- ASK <- ARK <- itself. Says that the chip is genuine, if the root is. */
 struct cert_verdict chain_verify_chip(const struct sev_platform_chain *chain,
                                       const struct amd_chain *root);
 /* ASK <- ARK <- itself. */

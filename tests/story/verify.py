@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Reports, good and bad, verified by the program: with files, and with what a throttling key server has for them."""
+import base64
 import json
 import os
 
@@ -47,6 +48,24 @@ def the_manifest_is_right(s):
         want(verdict.get("check", "ok") == case["check"], (case["name"], verdict))
         count += 1
     want(count > 55, count)
+
+
+@quick
+def the_manifest_is_right_of_legacy_reports(s):
+    out, cases = fixtures(s)
+    count = 0
+    for case in (c for c in cases if c["kind"] == "sev-report"):
+        policy = case["policy"]
+        words = ["--json", "--policy", str(policy["guest_policy"]), "--digest", policy["launch_digest"], "--nonce",
+                 base64.b64encode(bytes.fromhex(policy["mnonce"])).decode()] + ["--allow-debug"] * policy["allow_debug"]
+        for key in ("report", "chain", "root"):
+            words += [f"--{key}", os.path.join(out, case[key])]
+        code, said, error = s.command("owner", "verify", *words)
+        verdict = json.loads(said)
+        want(verdict["verified"] == (case["expect"] == "accept") == (code == 0), (case["name"], code, error))
+        want(verdict.get("check", "ok") == case["check"], (case["name"], verdict))
+        count += 1
+    want(count == 29, count)
 
 
 @quick
@@ -102,4 +121,4 @@ def a_key_server_has_what_is_missing(s):
 
 
 if __name__ == "__main__":
-    tell(the_manifest_is_right, no_demand_is_silently_dropped, a_key_server_has_what_is_missing)
+    tell(the_manifest_is_right, the_manifest_is_right_of_legacy_reports, no_demand_is_silently_dropped, a_key_server_has_what_is_missing)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "firmware/firmware.h"
+#include "owner/legacy_report.h"
 #include "owner/report.h"
 
 #include <fcntl.h>
@@ -181,6 +182,30 @@ static void check_chain(const json_t *c)
         assert_non_null(strstr(e.text, text_of(c, "check")));
 }
 
+static void check_legacy_report(const json_t *c)
+{
+    u8 report[300], mnonce[16], digest[32];
+    struct sev_platform_chain chain;
+    struct amd_chain root;
+    struct error e = {.code = ERROR_NONE};
+    const json_t *j = json_object_get(c, "policy");
+    const u32 guest_policy = (u32)number_of(j, "guest_policy");
+    const struct legacy_policy policy = {
+        .mnonce = bytes_of(j, "mnonce", mnonce, sizeof mnonce),
+        .launch_digest = bytes_of(j, "launch_digest", digest, sizeof digest),
+        .policy = &guest_policy,
+        .allow_debug = json_is_true(json_object_get(j, "allow_debug"))};
+    assert_true(policy.mnonce && policy.launch_digest);
+    assert_int_equal(owner_read_root(text_of(c, "root"), &root, &e), 0);
+    assert_int_equal(owner_read_chain(text_of(c, "chain"), &chain, &e), 0);
+    size_t size = load(text_of(c, "report"), report, sizeof report);
+    enum legacy_check check = owner_verify_legacy_report(report, size, &chain, &root, &policy, &e);
+    if (strcmp(legacy_check_name(check), text_of(c, "check")))
+        print_message("# %s: %s: %s\n", text_of(c, "name"), legacy_check_name(check), e.text);
+    assert_string_equal(legacy_check_name(check), text_of(c, "check"));
+    assert_int_equal(check == LEGACY_OK, !strcmp(text_of(c, "expect"), "accept"));
+}
+
 static void check_measurement(const json_t *c)
 {
     u8 tik[16], measure[32], expected[32];
@@ -202,7 +227,7 @@ static void a_correct_verifier_says_what_the_manifest_says(void **state)
     (void)state;
     size_t i;
     json_t *c;
-    size_t reports = 0, chains = 0, measurements = 0, accepted = 0;
+    size_t reports = 0, chains = 0, legacy = 0, measurements = 0, accepted = 0;
     json_array_foreach(json_object_get(manifest, "cases"), i, c)
     {
         const char *kind = text_of(c, "kind");
@@ -213,6 +238,9 @@ static void a_correct_verifier_says_what_the_manifest_says(void **state)
         } else if (!strcmp(kind, "sev-chain")) {
             check_chain(c);
             chains++;
+        } else if (!strcmp(kind, "sev-report")) {
+            check_legacy_report(c);
+            legacy++;
         } else {
             assert_string_equal(kind, "sev-measurement");
             check_measurement(c);
@@ -226,7 +254,17 @@ static void a_correct_verifier_says_what_the_manifest_says(void **state)
         vlek += p->report_version != 0 && (p->features & SNP_FEATURE_ECX_VLEK);
     }
     assert_true(reports > 55 * snp && chains == 13 * profiles && measurements == 7 * profiles);
-    assert_int_equal(accepted, 2 * profiles + 8 * snp + vlek);
+    assert_int_equal(legacy, 29 * profiles);
+    assert_int_equal(accepted, 4 * profiles + 8 * snp + vlek);
+}
+
+static size_t cases_of(const char *kind, const char *check)
+{
+    size_t i, count = 0;
+    json_t *c;
+    json_array_foreach(json_object_get(manifest, "cases"), i, c) count +=
+        !strcmp(text_of(c, "kind"), kind) && !strcmp(text_of(c, "check"), check);
+    return count;
 }
 
 /* Every check has a case that fails it, but for those that need a broken root or a certificate that nobody issues. */
@@ -237,17 +275,16 @@ static void every_check_has_its_case(void **state)
         REPORT_CHECK_ENDORSEMENT, REPORT_CHECK_ROOT_SIGNATURE, REPORT_CHECK_ROOT_AUTHORITY,
         REPORT_CHECK_SIGNER_AUTHORITY, REPORT_CHECK_SMT};
     for (unsigned check = REPORT_OK; check <= REPORT_CHECK_ID_BLOCK; check++) {
-        size_t i, count = 0;
-        json_t *c;
+        size_t count = cases_of("snp-report", report_check_name((enum report_check)check));
         bool excused = false;
-        json_array_foreach(json_object_get(manifest, "cases"), i, c) count +=
-            !strcmp(text_of(c, "check"), report_check_name((enum report_check)check));
         for (size_t k = 0; k < ARRAY_SIZE(without); k++)
             excused = excused || without[k] == check;
         if (!count != excused)
             print_message("# %s: %zu cases\n", report_check_name((enum report_check)check), count);
         assert_int_equal(!count, excused);
     }
+    for (unsigned check = LEGACY_OK; check < LEGACY_CHECK_COUNT; check++)
+        assert_true(cases_of("sev-report", legacy_check_name((enum legacy_check)check)) > 0);
 }
 
 /* --- openssl's program ------------------------------------------------------------------------------------------ */
@@ -275,23 +312,70 @@ static void write_file(const char *name, const void *data, size_t size)
     fclose(f);
 }
 
-static int openssl_verifies(const char *certificate, const char *report)
+static void write_signature(const u8 *r, const u8 *s)
 {
-    struct snp_report r;
     u8 der[200];
-    char command[1000];
-    assert_int_equal(load(report, &r, sizeof r), sizeof r);
-    size_t size = put_integer(der + 2, r.signature.r);
-    size += put_integer(der + 2 + size, r.signature.s);
+    size_t size = put_integer(der + 2, r);
+    size += put_integer(der + 2 + size, s);
     der[0] = 0x30;
     der[1] = (u8)size;
     write_file("signature.der", der, size + 2);
+}
+
+static int openssl_verifies(const char *certificate, const char *report)
+{
+    struct snp_report r;
+    char command[1000];
+    assert_int_equal(load(report, &r, sizeof r), sizeof r);
+    write_signature(r.signature.r, r.signature.s);
     write_file("signed.bin", &r, SNP_REPORT_SIGNED_SIZE);
     snprintf(command, sizeof command,
              "openssl x509 -in %s -noout -pubkey >key.pem && openssl dgst -sha384 -verify key.pem "
              "-signature signature.der signed.bin >/dev/null 2>&1",
              certificate);
     return system(command);
+}
+
+/* The PEK behind the PDH: its point at 14h and 5Ch of the certificate, in the form that OpenSSL reads [sev 7.8, 8.1]. */
+static int openssl_verifies_legacy(const char *chain, const char *report)
+{
+    static const u8 p384[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
+                              0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+                              0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04};
+    u8 c[2 * 2084], r[208], key[sizeof p384 + 96];
+    const u8 *pek = c + 2084;
+    assert_int_equal(load(chain, c, sizeof c), sizeof c);
+    assert_int_equal(load(report, r, sizeof r), sizeof r);
+    memcpy(key, p384, sizeof p384);
+    for (size_t i = 0; i < 48; i++) {
+        key[sizeof p384 + i] = pek[0x14 + 47 - i];
+        key[sizeof p384 + 48 + i] = pek[0x5c + 47 - i];
+    }
+    write_file("key.der", key, sizeof key);
+    write_signature(r + 0x40, r + 0x88);
+    write_file("signed.bin", r, 0x34);
+    return system("openssl dgst -sha256 -keyform DER -verify key.der -signature signature.der "
+                  "signed.bin >/dev/null 2>&1");
+}
+
+static void openssl_says_the_same_of_legacy_reports(void **state)
+{
+    (void)state;
+    if (system("command -v openssl >/dev/null 2>&1")) {
+        print_message("# no openssl\n");
+        skip();
+    }
+    for (const struct firmware_profile *p = firmware_profiles; p->name; p++) {
+        assert_int_equal(chdir(p->name), 0);
+        const char *chain = "chain-valid.bin";
+        assert_int_equal(openssl_verifies_legacy(chain, "report-valid.bin"), 0);
+        assert_int_equal(openssl_verifies_legacy(chain, "report-valid-debug-allowed.bin"), 0);
+        assert_int_equal(openssl_verifies_legacy(chain, "report-usage.bin"), 0);
+        assert_int_not_equal(openssl_verifies_legacy(chain, "report-other-pek.bin"), 0);
+        assert_int_not_equal(openssl_verifies_legacy(chain, "report-bad-signature.bin"), 0);
+        assert_int_not_equal(openssl_verifies_legacy(chain, "report-changed-policy.bin"), 0);
+        assert_int_equal(chdir(".."), 0);
+    }
 }
 
 static int openssl_chain(const char *certs, const char *root, const char *leaf)
@@ -345,7 +429,7 @@ static void a_seed_repeats_every_byte(void **state)
 {
     (void)state;
     assert_int_equal(fixtures("../again", "milan"), 0);
-    assert_int_equal(system("rm -f milan/key.pem milan/signature.der milan/signed.bin"), 0);
+    assert_int_equal(system("rm -f milan/key.* milan/signature.der milan/signed.bin"), 0);
     assert_int_equal(system("diff -r milan ../again/milan"), 0);
 }
 
@@ -366,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_correct_verifier_says_what_the_manifest_says),
         cmocka_unit_test(every_check_has_its_case),
         cmocka_unit_test(openssl_says_the_same_of_signatures_and_chains),
+        cmocka_unit_test(openssl_says_the_same_of_legacy_reports),
         cmocka_unit_test(a_seed_repeats_every_byte),
         cmocka_unit_test(wrong_command_lines_are_refused),
     };

@@ -3,125 +3,14 @@
  * softsev owner from the outside: the steps of a launch as separate programs that exchange files,
  * and what each of them refuses, with the exit codes that are documented.
  */
-#include "authority/authority.h"
-#include "cli/cli.h"
-#include "cli/owner.h"
+#include "cli_owner_rig.h"
 
 #include "abi/report.h"
-#include "base/bytes.h"
 #include "image/image.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <arpa/inet.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-static char folder[] = "/tmp/softsev-owner-XXXXXX";
-static char vectors[4096]; /* the folder; found before the current one changes */
-static char last_error[500], said[4000];
-static struct ec_private pdh;
-static struct sev_platform_chain chain;
-
-/* The program's own; here it is remembered. */
-int cli_fail(const char *command, const struct error *error)
-{
-    assert_string_equal(command, "owner");
-    assert_null(strchr(error->text, '\n'));
-    snprintf(last_error, sizeof last_error, "%s", error->text);
-    return (int)error->code;
-}
-
-static size_t read_file(const char *name, void *out, size_t size)
-{
-    FILE *f = fopen(name, "rb");
-    assert_non_null(f);
-    size_t n = fread(out, 1, size, f);
-    fclose(f);
-    return n;
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
-}
-
-/* Runs `softsev owner` with words separated by single spaces;
- * standard output is caught in `said`. */
-static int owner(const char *words)
-{
-    char line[2000], *argv[40] = {(char *)"owner"}, *rest = line;
-    int argc = 1;
-    snprintf(line, sizeof line, "%s", words);
-    for (char *word; (word = strtok_r(rest, " ", &rest));)
-        argv[argc++] = word;
-    fflush(stdout);
-    int old = dup(STDOUT_FILENO), caught = open("said", O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(caught, STDOUT_FILENO);
-    int result = cli_owner(argc, argv);
-    fflush(stdout);
-    dup2(old, STDOUT_FILENO);
-    close(old);
-    close(caught);
-    said[read_file("said", said, sizeof said - 1)] = 0;
-    return result;
-}
-
-/* chain, other-chain (an OCA of nobody), root, in a folder that is the current one. */
-static int make_files(void **state)
-{
-    (void)state;
-    struct crypto *c = crypto_create("platform", 8);
-    struct authority *a = authority_create(c, 2048);
-    struct ec_private cek, oca, pek;
-    u8 root[2 * AMD_CERT_SIZE_MAX];
-    const char *from = getenv("SOFTSEV_VECTORS");
-    char here[2000];
-    assert_non_null(getcwd(here, sizeof here));
-    snprintf(vectors, sizeof vectors, "%s%s%s", from && *from == '/' ? "" : here,
-             from && *from == '/' ? "" : "/", from ? from : "../shared/vectors");
-    assert_non_null(mkdtemp(folder));
-    assert_int_equal(chdir(folder), 0);
-    assert_true(crypto_ec_generate(c, &cek) && crypto_ec_generate(c, &oca) &&
-                crypto_ec_generate(c, &pek) && crypto_ec_generate(c, &pdh));
-    struct sev_cert_chain *s = &chain.chain;
-    sev_cert_init(&s->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &cek.public);
-    sev_cert_init(&s->oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &oca.public);
-    sev_cert_init(&s->pek, SEV_USAGE_PEK, SEV_ALGORITHM_ECDSA_SHA256, 1, 55, &pek.public);
-    sev_cert_init(&chain.pdh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 1, 55, &pdh.public);
-    assert_true(authority_sign_cek(c, a, &s->cek) &&
-                sev_cert_sign(c, &s->oca, 0, SEV_USAGE_OCA, &oca) &&
-                sev_cert_sign(c, &s->pek, 0, SEV_USAGE_OCA, &oca) &&
-                sev_cert_sign(c, &s->pek, 1, SEV_USAGE_CEK, &cek) &&
-                sev_cert_sign(c, &chain.pdh, 0, SEV_USAGE_PEK, &pek));
-    write_file("chain", &chain, sizeof chain);
-    write_file("root", root, authority_root_file(a, root, sizeof root));
-    struct sev_platform_chain other = chain;
-    other.chain.oca.signatures[0].ec.r[0] ^= 1;
-    write_file("other-chain", &other, sizeof other);
-    write_file("launched", "abc", 3);
-    write_file("passphrase", "open sesame", 11);
-    authority_free(a);
-    crypto_destroy(c);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
 
 /* What the firmware would say: base64 of MEASURE and MNONCE for "abc"
  * launched under the session in `s`. */
@@ -268,8 +157,8 @@ static void refusals_have_their_exit_codes(void **state)
         {"verify --chain chain --chain chain", ERROR_USAGE, "--chain is given twice"},
         {"verify --chain", ERROR_USAGE, "--chain wants a value"},
         {"verify --json=yes", ERROR_USAGE, "--json takes no value"},
-        {"verify --policy 1", ERROR_USAGE,
-         "verify takes no option '--policy'; `softsev owner verify --help` lists them"},
+        {"verify --svn 1", ERROR_USAGE,
+         "verify takes no option '--svn'; `softsev owner verify --help` lists them"},
         {"verify chain", ERROR_USAGE, "'chain' is one argument too many"},
         {"guess", ERROR_USAGE, "there is no action 'guess'; `softsev owner --help` lists them"},
         {"session --chain chain --root root --policy x --out-dir t", ERROR_USAGE,
@@ -393,7 +282,7 @@ static void genuine_reports_verify_and_refusals_name_the_check(void **state)
         {"verify --report report --root ark", ERROR_MEASUREMENT,
          "chain-complete: 0 certificates of a VCEK or VLEK were given; one is needed"},
         {"verify --report certs/vcek.der --certs certs --root ark", ERROR_MEASUREMENT,
-         "report-size: a report has 1184 bytes, this one 1360"},
+         "report-size: a report has 1184 bytes (legacy: 208), this one 1360"},
         {"verify --report report --certs report --root ark", ERROR_FILE,
          "report: no X.509 certificate in DER or PEM"},
         {REPORT "--min-tcb 1.2.3", ERROR_USAGE,

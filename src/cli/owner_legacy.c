@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner verify --chain --report: the attestation report of a SEV or SEV-ES guest [sev 7.8], the chain of its platform,
+ * and the root and policy of the owner.
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include "base/bytes.h"
+#include "owner/legacy_report.h"
+
+#include <jansson.h>
+
+struct wishes {
+    struct legacy_policy policy;
+    u8 mnonce[16], digest[32];
+    u32 guest_policy;
+};
+
+/* By its digest, the launched bytes, or the files that they are made from. */
+static int parse_digest(const char *const *options, struct wishes *w, struct error *e)
+{
+    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) {
+        if (owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e))
+            return -1;
+        if (!options[OWNER_DIGEST] && !options[OWNER_LAUNCH])
+            return 0;
+    }
+    w->policy.launch_digest = w->digest;
+    return owner_launch_digest(options, w->digest, e);
+}
+
+static int parse_policy(const char *const *options, struct wishes *w, struct error *e)
+{
+    const char *nonce = options[OWNER_NONCE], *number = options[OWNER_POLICY];
+    u64 policy;
+    *w = (struct wishes){.policy = {.allow_debug = options[OWNER_ALLOW_DEBUG]}};
+    if (nonce && owner_decode_base64("--nonce", nonce, w->mnonce, sizeof w->mnonce, e))
+        return -1;
+    if (number && owner_number("policy", number, UINT32_MAX, &policy, e))
+        return -1;
+    w->policy.mnonce = nonce ? w->mnonce : NULL;
+    if (number) {
+        w->guest_policy = (u32)policy;
+        w->policy.policy = &w->guest_policy;
+    }
+    return parse_digest(options, w, e);
+}
+
+static void print_verdict(const char *const *options, const struct sev_attestation_report *r,
+                          enum legacy_check check, const char *why)
+{
+    char digest[65], nonce[32];
+    hex_encode(digest, r->launch_digest, sizeof r->launch_digest);
+    owner_encode_base64(nonce, r->mnonce, sizeof r->mnonce);
+    if (!options[OWNER_JSON]) {
+        printf("legacy report: verifies\nlaunch digest  %s\npolicy         0x%x\nMNONCE         "
+               "%s\n",
+               digest, r->policy, nonce);
+        return;
+    }
+    json_t *j = check ? json_pack("{s:b, s:s, s:s}", "verified", 0, "check",
+                                  legacy_check_name(check), "why", why)
+                      : json_pack("{s:b, s:s, s:I, s:s}", "verified", 1, "launch_digest", digest,
+                                  "policy", (json_int_t)r->policy, "mnonce", nonce);
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
+static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
+{
+    const struct sev_attestation_report *r = report;
+    return !memcmp(r->launch_digest, digest, sizeof r->launch_digest);
+}
+
+/* Another digest than that of the files: which launch would have it? */
+static void add_hint(const char *const *options, struct sev_attestation_report *r,
+                     struct error *why)
+{
+    char hint[HINT_TEXT_MAX], text[sizeof why->text];
+    struct error unused = {.code = ERROR_NONE};
+    if ((!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) ||
+        owner_hint(options, is_reported, r, hint, &unused))
+        return;
+    snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why->text, hint);
+    memcpy(why->text, text, sizeof text);
+}
+
+int owner_check_legacy_report(const char *const *options, const struct run_file *report,
+                              struct error *e)
+{
+    struct sev_platform_chain chain;
+    struct amd_chain root;
+    struct sev_attestation_report r = {.policy = 0};
+    struct wishes w;
+    struct error why = {.code = ERROR_NONE};
+    if (parse_policy(options, &w, e) || owner_read_chain(options[OWNER_CHAIN], &chain, e) ||
+        owner_read_root(options[OWNER_ROOT], &root, e))
+        return -1;
+    enum legacy_check check =
+        owner_verify_legacy_report(report->data, report->size, &chain, &root, &w.policy, &why);
+    memcpy(&r, report->data, min_u64(report->size, sizeof r));
+    if (check == LEGACY_CHECK_MEASUREMENT)
+        add_hint(options, &r, &why);
+    if (!check || options[OWNER_JSON])
+        print_verdict(options, &r, check, why.text);
+    return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", legacy_check_name(check), why.text)
+                 : 0;
+}
