@@ -7,17 +7,17 @@ export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
 .PHONY: help run test test-slow bench interop fuzz lint docs install clean build
 
 help:
-	@echo 'make run      install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
-	@echo '              (MODE=none, sev, sev-es or sev-snp)'
-	@echo 'make test     all tests, with and without sanitizers'
-	@echo 'make test-slow  every named kernel in every mode: 50 boots, some of minutes'
-	@echo 'make bench    ratios against named peers, in one run'
-	@echo 'make interop  unmodified public tools against softsev'
-	@echo 'make fuzz     ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
-	@echo 'make lint     clang-format and clang-tidy over the sources'
-	@echo 'make docs     docs/spec-map.md and docs/instructions.md, from the sources'
-	@echo 'make install  program, library, headers, man pages (PREFIX, DESTDIR)'
-	@echo 'make clean    removes build folders and fetched guests'
+	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
+	@echo '                (MODE=none, sev, sev-es or sev-snp)'
+	@echo 'make test       all tests, with and without sanitizers'
+	@echo 'make test-slow  every named kernel in every mode: 62 boots, some of minutes'
+	@echo 'make bench      ratios against named peers, in one run'
+	@echo 'make interop    unmodified public tools against softsev'
+	@echo 'make fuzz       ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
+	@echo 'make lint       clang-format and clang-tidy over the sources'
+	@echo 'make docs       docs/spec-map.md and docs/instructions.md, from the sources'
+	@echo 'make install    program, library, headers, man pages (PREFIX, DESTDIR)'
+	@echo 'make clean      removes build folders and fetched guests'
 
 build:
 	@tools/install-deps.sh build

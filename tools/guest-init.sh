@@ -37,7 +37,7 @@ fi
 for word in $(cat /proc/cmdline); do
     case $word in
     shell) setsid cttyhack sh ;;
-    root=/dev/*) mkdir -p /disk && mount -t ext4 "${word#root=}" /disk && exec switch_root /disk /sbin/init ;;
+    root=/dev/*) load /modules/disk-order; mkdir -p /disk && mount -t ext4 "${word#root=}" /disk && exec switch_root /disk /sbin/init ;;
     spin=*) sleep "${word#spin=}" ;;
     esac
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio modules in dependency order.
+"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP and ext4 modules in dependency order.
 
 usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT]
 The same inputs give the same bytes: no times, no owners, inodes by count.
@@ -15,6 +15,7 @@ APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid 
            "echo dd hexdump free head tail vi reboot base64 printf").split()
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]  # of no use without SNP: /init loads them where it sees that
+DISK_MODULES = ["crc32c_generic", "ext4"]  # with root= only; built into cloud kernels
 
 
 def content_of(path):
@@ -84,7 +85,8 @@ def main():
     archive.program("init", open(init, "rb").read())
     modules = []
     driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
-    for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else [])):
+    for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
+                              ("disk-order", DISK_MODULES)):
         names = modules_in_order(root, wanted, modules)
         archive.add("modules/" + list_name, 0o100644, "".join(name + "\n" for name in names).encode())
     for name, content in modules:
