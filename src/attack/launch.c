@@ -109,7 +109,7 @@ static int run_with_secret(struct bed *b, u64 gpa, u32 *told, u32 *status, struc
 
 int alone_with_secret(struct bed *b, struct error *error)
 {
-    u32 told, status;
+    u32 told = 0, status = 0;
     if (run_with_secret(b, VICTIM_BLOCK, &told, &status, error))
         return -1;
     return told == (bed_is_snp(b) ? TOLD_NO_SECRET : TOLD_WELL) ? 0
@@ -118,7 +118,7 @@ int alone_with_secret(struct bed *b, struct error *error)
 
 int play_secret(struct bed *b, struct error *error)
 {
-    u32 told, status;
+    u32 told = 0, status = 0;
     if (run_with_secret(b, VICTIM_BLOCK + PAGE_SIZE, &told, &status, error))
         return -1;
     if (told == secret[0])

@@ -206,7 +206,7 @@ int vm_report(struct vm *vm, struct snp_report *out, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
     u64 answer = snp_data(hv, 2);
-    struct snp_report_rsp response;
+    struct snp_report_rsp response = {.status = 0};
     struct snp_hv_report_req request = {
         .len = sizeof request, .gctx_paddr = vm->snp.gctx_spa, .report_paddr = answer};
     if (!vm->snp.created || !snp_pages_give(hv, answer, PAGE_SIZE))
