@@ -363,30 +363,30 @@ static bool check_vmpl(struct verification *v)
                   v->policy->maximum_vmpl);
 }
 
-/* The check's own name says what. */
-static bool check_bytes(struct verification *v, const u8 *have, const u8 *want, size_t size)
+static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
+                        size_t size)
 {
     char a[129], b[129];
     if (!want || !memcmp(have, want, size))
         return true;
     hex_encode(a, have, size);
     hex_encode(b, want, size);
-    return REFUSE(v, "the report has %s, expected is %s", a, b);
+    return REFUSE(v, "%s: the report has %s, expected is %s", what, a, b);
 }
 
 static bool check_measurement(struct verification *v)
 {
-    return check_bytes(v, v->report.measurement, v->policy->measurement, 48);
+    return check_bytes(v, "measurement", v->report.measurement, v->policy->measurement, 48);
 }
 
 static bool check_report_data(struct verification *v)
 {
-    return check_bytes(v, v->report.report_data, v->policy->report_data, 64);
+    return check_bytes(v, "report data", v->report.report_data, v->policy->report_data, 64);
 }
 
 static bool check_host_data(struct verification *v)
 {
-    return check_bytes(v, v->report.host_data, v->policy->host_data, 32);
+    return check_bytes(v, "host data", v->report.host_data, v->policy->host_data, 32);
 }
 
 static bool check_guest_svn(struct verification *v)
@@ -398,14 +398,15 @@ static bool check_guest_svn(struct verification *v)
 
 static bool check_id_key(struct verification *v)
 {
-    return check_bytes(v, v->report.id_key_digest, v->policy->id_key_digest, 48);
+    return check_bytes(v, "ID key", v->report.id_key_digest, v->policy->id_key_digest, 48);
 }
 
 static bool check_author_key(struct verification *v)
 {
     if (v->policy->author_key_digest && !(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
         return REFUSE(v, "the guest was launched without an author key");
-    return check_bytes(v, v->report.author_key_digest, v->policy->author_key_digest, 48);
+    return check_bytes(v, "author key", v->report.author_key_digest, v->policy->author_key_digest,
+                       48);
 }
 
 static bool check_id_block(struct verification *v)
