@@ -13,6 +13,7 @@
 #include "firmware/internal.h"
 
 #include "base/bytes.h"
+#include "key_store.h"
 #include "memory/rmp.h"
 
 #include <stdlib.h>
@@ -30,28 +31,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #define RMP_BASE (MEMORY_SIZE - MIB(1))
 
-/* Made once: keys and OpenSSL's contexts take longer than all the rest. */
-static struct crypto *crypto;
-static u8 store[FIRMWARE_STORE_MAX];
-static size_t store_size;
-
-static size_t load(void *context, void *out, size_t size)
-{
-    (void)context;
-    (void)size;
-    memcpy(out, store, store_size);
-    return store_size;
-}
-
-static bool save(void *context, const void *data, size_t size)
-{
-    (void)context;
-    if (!store_size && size) {
-        memcpy(store, data, size);
-        store_size = size;
-    }
-    return true;
-}
+static struct crypto *crypto; /* made once: OpenSSL's contexts take long, too */
 
 static void poke(struct memory *m, struct reader *r)
 {
@@ -117,7 +97,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     struct firmware *fw =
         firmware_create(&(struct firmware_config){.memory = m,
                                                   .crypto = crypto,
-                                                  .store = {.load = load, .save = save},
+                                                  .store = first_keys,
                                                   .fuses = {1},
                                                   .c_bit = BIT(51),
                                                   .asid_min = 5,

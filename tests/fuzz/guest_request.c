@@ -8,6 +8,7 @@
  */
 #include "base/bytes.h"
 #include "firmware/internal.h"
+#include "key_store.h"
 
 #include <stdlib.h>
 
@@ -31,28 +32,6 @@ struct rig {
     struct memory *memory;
     struct firmware *fw;
 };
-
-/* Made once: keys take longer than all the rest. */
-static u8 store[FIRMWARE_STORE_MAX];
-static size_t store_size;
-
-static size_t load(void *context, void *out, size_t size)
-{
-    (void)context;
-    (void)size;
-    memcpy(out, store, store_size);
-    return store_size;
-}
-
-static bool save(void *context, const void *data, size_t size)
-{
-    (void)context;
-    if (!store_size && size) {
-        memcpy(store, data, size);
-        store_size = size;
-    }
-    return true;
-}
 
 static u32 command(struct rig *r, u32 id, const void *buffer, size_t size)
 {
@@ -91,7 +70,7 @@ static void rig_create(struct rig *r)
     r->fw = firmware_create(
         &(struct firmware_config){.memory = r->memory,
                                   .crypto = r->crypto,
-                                  .store = {.load = load, .save = save},
+                                  .store = first_keys,
                                   .fuses = {1},
                                   .c_bit = BIT(51),
                                   .asid_min = 5,

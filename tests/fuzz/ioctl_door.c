@@ -15,6 +15,7 @@
 #include "door/sev.h"
 #include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
+#include "key_store.h"
 #include "machine/machine.h"
 
 #include <errno.h>
@@ -42,28 +43,6 @@ struct program {
     struct door_file file;
     struct door_caller caller;
 };
-
-/* What the platform keeps is what it kept first: each script begins alike. */
-static u8 store[FIRMWARE_STORE_MAX];
-static size_t store_size;
-
-static size_t load(void *context, void *out, size_t size)
-{
-    (void)context;
-    (void)size;
-    memcpy(out, store, store_size);
-    return store_size;
-}
-
-static bool save(void *context, const void *data, size_t size)
-{
-    (void)context;
-    if (!store_size && size) {
-        memcpy(store, data, size);
-        store_size = size;
-    }
-    return true;
-}
 
 static void must(bool holds)
 {
@@ -144,7 +123,7 @@ static struct hypervisor *make_platform(void)
     struct machine_config config = {.memory_size = MIB(16),
                                     .cores = 1,
                                     .crypto = crypto_create("fuzz", 4),
-                                    .store = {load, save, NULL},
+                                    .store = first_keys,
                                     .fuses = {1}};
     struct machine *machine = machine_create(&config, &e);
     must(machine);

@@ -3,32 +3,9 @@
  * SEV-ES guests on a host made of arrays: what is launched, what the VMCB says, how each GHCB request is
  * answered and which ones are refused with which error.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
+#include "hypervisor_ghcb_rig.h"
 
 #define GHCB_GPA 0x5000u
-
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    struct vmsa vmsa;
-    u8 bytes[PAGE_SIZE];
-    struct vm *vm;
-    struct ghcb page; /* the request; then the answer */
-    char output[100];
-    size_t output_size;
-    struct vmcb next; /* controls with which the next VMRUN comes back */
-};
-
-static struct vmcb *next_exit; /* of the bench that runs, for the host's guest */
 
 static void output(void *context, const u8 *data, size_t size)
 {
@@ -39,11 +16,7 @@ static void output(void *context, const u8 *data, size_t size)
 
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
+    struct bench *b = bench_create();
     b->plan = (struct image_plan){
         .memory_size = GUEST_MEMORY, .mode = IMAGE_SEV_ES, .runnable = true, .vmsa_count = 1};
     b->plan.pieces[0] = (struct image_piece){"piece", MIB(4), PAGE_SIZE, b->bytes, PAGE_SIZE, 0};
@@ -65,77 +38,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct bench *b = *state;
-    hypervisor_destroy(b->hv);
-    free(b->host.memory);
-    free(b);
+    bench_destroy(*state);
     return 0;
 }
 
-/* The controls that a processor writes; and a save area of rubbish that nobody should look at. */
-static void guest_exits(struct host *h, struct vmcb *v)
-{
-    (void)h;
-    v->control.exit_code = next_exit->control.exit_code;
-    v->control.exit_info_1 = next_exit->control.exit_info_1;
-    v->control.exit_info_2 = next_exit->control.exit_info_2;
-    v->control.interrupt_shadow = next_exit->control.interrupt_shadow;
-    v->control.exit_int_info = next_exit->control.exit_int_info;
-    if (next_exit->control.exit_code == EXIT_VMGEXIT)
-        v->control.ghcb_gpa = next_exit->control.ghcb_gpa;
-    memset(&v->save, 0x99, sizeof v->save);
-}
-
-static void run_exit(struct bench *b, u64 code, u64 info_1, u64 info_2)
-{
-    b->next.control.exit_code = code;
-    b->next.control.exit_info_1 = info_1;
-    b->next.control.exit_info_2 = info_2;
-    next_exit = &b->next;
-    b->host.guest = guest_exits;
-    vcpu_run(&b->vm->cpus[0], b->host.now + 1000);
-    b->host.guest = NULL;
-}
-
-static u64 msr_protocol(struct bench *b, u64 value)
-{
-    b->next.control.ghcb_gpa = value;
-    run_exit(b, EXIT_VMGEXIT, 0, 0);
-    return b->vm->cpus[0].vmcb.control.ghcb_gpa;
-}
-
-#define SET(b, field, value)                                                                       \
-    do {                                                                                           \
-        (b)->page.field = (value);                                                                 \
-        ghcb_set_valid(&(b)->page, GHCB_BIT(field));                                               \
-    } while (0)
-
-static void ask(struct bench *b, u64 code, u64 info_1, u64 info_2)
-{
-    memset(&b->page, 0, sizeof b->page);
-    b->page.version = 2;
-    SET(b, exit_code, code);
-    SET(b, exit_info_1, info_1);
-    SET(b, exit_info_2, info_2);
-}
-
-/* Sends the page as it is now. */
 static u64 send(struct bench *b)
 {
-    vm_write(b->vm, GHCB_GPA, &b->page, sizeof b->page);
-    b->next.control.ghcb_gpa = GHCB_GPA;
-    run_exit(b, EXIT_VMGEXIT, 0, 0);
-    vm_read(b->vm, GHCB_GPA, &b->page, sizeof b->page);
-    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_1)));
-    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_2)));
-    return b->page.exit_info_1;
-}
-
-static const char *end_of(struct bench *b)
-{
-    static struct vm_summary s;
-    vm_get_summary(b->vm, &s);
-    return s.state == VM_CRASHED ? s.reason : "";
+    return deliver(b, GHCB_GPA);
 }
 
 /* --- Launch and VMCB -------------------------------------------------------------------------- */

@@ -4,14 +4,7 @@
  * messages for the firmware, and what becomes of a guest that touches pages in another state. The host is made of
  * arrays; its RMP has the rules that matter here.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
+#include "hypervisor_ghcb_rig.h"
 
 #define GHCB_GPA MIB(6)          /* shared from the start: no piece covers it */
 #define REQUEST  (MIB(6) + 4096) /* likewise */
@@ -20,28 +13,10 @@
 #define LARGE    MIB(2) /* 2 MiB of the guest's own */
 #define SMALL    MIB(4) /* one page of its own */
 
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    u8 certificates[PAGE_SIZE + 100];
-    struct vmsa vmsa;
-    struct vm *vm;
-    struct vmcb next;
-    struct ghcb page;
-};
-
-static struct vmcb *next_exit;
-
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
-    memset(b->certificates, 0x5a, sizeof b->certificates);
+    struct bench *b = bench_create();
+    memset(b->bytes, 0x5a, sizeof b->bytes);
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY,
                                   .mode = IMAGE_SEV_SNP,
                                   .runnable = true,
@@ -55,8 +30,8 @@ static int setup(void **state)
     struct vm_config config = {.name = "vm",
                                .plan = &b->plan,
                                .cpus = 2,
-                               .certificates = b->certificates,
-                               .certificates_size = sizeof b->certificates};
+                               .certificates = b->bytes,
+                               .certificates_size = sizeof b->bytes};
     assert_int_equal(platform_init_snp(b->hv, &b->error), 0);
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
@@ -69,56 +44,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct bench *b = *state;
-    hypervisor_destroy(b->hv);
-    for (u64 i = 0; i < HOST_MEMORY / PAGE_SIZE; i++)
-        assert_false(b->host.rmp[i].assigned);
-    free(b->host.memory);
-    free(b);
+    bench_destroy(*state);
     return 0;
-}
-
-static void guest_exits(struct host *h, struct vmcb *v)
-{
-    (void)h;
-    v->control.exit_code = next_exit->control.exit_code;
-    v->control.exit_info_1 = next_exit->control.exit_info_1;
-    v->control.exit_info_2 = next_exit->control.exit_info_2;
-    if (next_exit->control.exit_code == EXIT_VMGEXIT)
-        v->control.ghcb_gpa = next_exit->control.ghcb_gpa;
-}
-
-static void run_exit(struct bench *b, u64 code, u64 info_1, u64 info_2)
-{
-    b->next.control.exit_code = code;
-    b->next.control.exit_info_1 = info_1;
-    b->next.control.exit_info_2 = info_2;
-    next_exit = &b->next;
-    b->host.guest = guest_exits;
-    vcpu_run(&b->vm->cpus[0], b->host.now + 1000);
-    b->host.guest = NULL;
-}
-
-static u64 msr_protocol(struct bench *b, u64 value)
-{
-    b->next.control.ghcb_gpa = value;
-    run_exit(b, EXIT_VMGEXIT, 0, 0);
-    return b->vm->cpus[0].vmcb.control.ghcb_gpa;
-}
-
-#define SET(b, field, value)                                                                       \
-    do {                                                                                           \
-        (b)->page.field = (value);                                                                 \
-        ghcb_set_valid(&(b)->page, GHCB_BIT(field));                                               \
-    } while (0)
-
-static void ask(struct bench *b, u64 code, u64 info_1, u64 info_2)
-{
-    memset(&b->page, 0, sizeof b->page);
-    b->page.version = 2;
-    SET(b, exit_code, code);
-    SET(b, exit_info_1, info_1);
-    SET(b, exit_info_2, info_2);
 }
 
 /* Sends the page as it is now, from a processor that has registered it. */
@@ -126,20 +53,7 @@ static u64 send(struct bench *b)
 {
     assert_int_equal(msr_protocol(b, GHCB_GPA | GHCB_MSR_REGISTER_REQUEST),
                      GHCB_GPA | GHCB_MSR_REGISTER);
-    vm_write(b->vm, GHCB_GPA, &b->page, sizeof b->page);
-    b->next.control.ghcb_gpa = GHCB_GPA;
-    run_exit(b, EXIT_VMGEXIT, 0, 0);
-    vm_read(b->vm, GHCB_GPA, &b->page, sizeof b->page);
-    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_1)));
-    assert_true(ghcb_valid(&b->page, GHCB_BIT(exit_info_2)));
-    return b->page.exit_info_1;
-}
-
-static const char *end_of(struct bench *b)
-{
-    static struct vm_summary s;
-    vm_get_summary(b->vm, &s);
-    return s.state == VM_CRASHED ? s.reason : "";
+    return deliver(b, GHCB_GPA);
 }
 
 static struct rmp_update *entry(struct bench *b, u64 gpa)
@@ -422,8 +336,8 @@ static void certificates_come_with_an_extended_request(void **state)
     assert_int_equal(b->page.exit_info_2, 0);
     assert_int_equal(requests(b), 1);
     vm_read(b->vm, DATA, got, sizeof got);
-    assert_memory_equal(got, b->certificates, sizeof b->certificates);
-    assert_int_equal(got[sizeof b->certificates], 0);
+    assert_memory_equal(got, b->bytes, sizeof b->bytes);
+    assert_int_equal(got[sizeof b->bytes], 0);
     ask_extended(b, SMALL, 2);
     assert_int_equal(send(b), GHCB_MALFORMED);
     ask_extended(b, ~0xfffull, ~0ull);

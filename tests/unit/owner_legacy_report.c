@@ -2,7 +2,7 @@
 /* Legacy attestation reports, typed byte by byte from [sev 7.8], and each way in which one is refused. */
 #include "owner/legacy_report.h"
 
-#include "owner_rig.h"
+#include "platform_rig.h"
 
 /* 00h MNONCE, 10h LAUNCH_DIGEST, 30h POLICY; 34h usage, 38h algorithm, 3Ch reserved; 40h R, 88h S, little-endian. */
 // clang-format off

@@ -4,7 +4,7 @@
 #include "owner/owner.h"
 
 #include "base/bytes.h"
-#include "owner_rig.h"
+#include "platform_rig.h"
 #include "vectors.h"
 
 #include <openssl/evp.h>

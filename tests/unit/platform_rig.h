@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A platform made of the protocol's pieces, for tests of who has to judge it. */
-#ifndef SOFTSEV_TESTS_OWNER_RIG_H
-#define SOFTSEV_TESTS_OWNER_RIG_H
+/* A platform made of the protocol's pieces, to be judged, and to be damaged first. */
+#ifndef SOFTSEV_TESTS_PLATFORM_RIG_H
+#define SOFTSEV_TESTS_PLATFORM_RIG_H
 
-#include "owner/owner.h"
+#include "protocol/protocol.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
