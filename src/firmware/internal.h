@@ -248,6 +248,8 @@ u32 guest_count(const struct firmware *fw);
 void guests_erase_all(struct firmware *fw);
 /* Every ASID needs WBINVD and DF_FLUSH again [sev 5.3]. */
 void asids_mark_dirty(struct firmware *fw);
+/* Every core has executed WBINVD since then. */
+enum sev_status check_wbinvd(struct call *c);
 memory_key guest_key(const struct guest *g);
 /* What must hold between two commands. */
 bool firmware_sound(const struct firmware *fw);
@@ -334,9 +336,20 @@ void page_set(struct call *c, u64 paddr, const struct rmp_entry *entry);
 #define FIRMWARE_PAGE ((struct rmp_entry){.assigned = true, .immutable = true})
 #define RECLAIM_PAGE  ((struct rmp_entry){.assigned = true})
 
-/* A range list of the host: checked against `states` (and 2 MiB alignment where `large`) before any page changes. */
-enum sev_status range_list_check(struct call *c, u64 paddr, bool large, u32 states);
-void range_list_fix(struct call *c, u64 paddr);
+/* A range list of the host, read once: what is checked is what is done. */
+#define RANGES_MAX ((PAGE_SIZE - sizeof(struct snp_range_list)) / sizeof(struct snp_range))
+struct range_list {
+    u32 count;
+    struct snp_range ranges[RANGES_MAX];
+};
+/* Count 0 on failure. */
+enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *list);
+/* Every page is in one of `states` (0: whatever it is) and not the firmware's own; ranges start at 2 MiB where `large`. */
+enum sev_status range_list_check(struct call *c, const struct range_list *list, bool large,
+                                 u32 states);
+bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size);
+/* They become HV-Fixed. */
+void range_list_fix(struct call *c, const struct range_list *list);
 
 /* The key that signs, by the request's selection: NULL with *status 16h or 27h [snp 6.2]. */
 const struct ec_private *snp_select_key(struct firmware *fw, const struct snp_context *g,

@@ -192,23 +192,19 @@ enum sev_status snp_page_md_init(struct call *c)
 
 /* --- SNP_PAGE_SET_STATE and the list of SNP_INIT_EX ------------------------------------------------------------ */
 
-#define RANGES_MAX ((PAGE_SIZE - sizeof(struct snp_range_list)) / sizeof(struct snp_range))
-
-/* The list, copied in once; count 0 on failure. */
-static enum sev_status read_list(struct call *c, u64 paddr, struct snp_range ranges[RANGES_MAX],
-                                 u32 *count)
+enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *list)
 {
     struct snp_range_list head = {.count = 0};
-    *count = 0;
+    list->count = 0;
     enum sev_status status = read_range(c, "range list", paddr, &head, sizeof head);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     RULE_CHECK(c, head.count <= RANGES_MAX && !head.reserved_04, INVALID_PARAM,
                "a range list has at most %zu ranges, this one %u", RANGES_MAX, head.count);
-    status =
-        read_range(c, "range list", paddr + sizeof head, ranges, head.count * (u32)sizeof *ranges);
+    status = read_range(c, "range list", paddr + sizeof head, list->ranges,
+                        head.count * (u32)sizeof *list->ranges);
     if (status == SEV_STATUS_SUCCESS)
-        *count = head.count;
+        list->count = head.count;
     return status;
 }
 
@@ -219,40 +215,58 @@ static u64 covered_end(const struct firmware *fw, const struct snp_range *r)
     return min_u64(end, memory_size(fw->memory));
 }
 
-enum sev_status range_list_check(struct call *c, u64 paddr, bool large, u32 states)
+/* A page at `at` in one of the states; if it is one of 2 MiB, the range has all of it. */
+static enum sev_status check_listed(struct call *c, const struct snp_range *r, u64 at, u32 states)
 {
     struct firmware *fw = c->fw;
-    struct snp_range ranges[RANGES_MAX];
-    u32 count;
-    enum sev_status status = read_list(c, paddr, ranges, &count);
-    for (u32 i = 0; i < count; i++) {
-        u64 base = real_address(fw, ranges[i].base);
+    struct rmp_entry e;
+    enum rmp_state state = rmp_get(fw->memory, at, &e) ? rmp_entry_state(&e) : RMP_DEFAULT;
+    RULE_CHECK(c, states & 1u << state, INVALID_PAGE_STATE, "listed page 0x%" PRIx64 " is %s", at,
+               rmp_state_name(state));
+    u64 first = ALIGN_DOWN(at, RMP_LARGE_SIZE);
+    RULE_CHECK(c,
+               !e.large || (first >= real_address(fw, r->base) &&
+                            first + RMP_LARGE_SIZE <= covered_end(fw, r)),
+               INVALID_PAGE_SIZE, "listed page 0x%" PRIx64 " is part of one of 2 MiB", at);
+    return SEV_STATUS_SUCCESS;
+}
+
+enum sev_status range_list_check(struct call *c, const struct range_list *list, bool large,
+                                 u32 states)
+{
+    struct firmware *fw = c->fw;
+    enum sev_status status = SEV_STATUS_SUCCESS;
+    for (u32 i = 0; i < list->count && status == SEV_STATUS_SUCCESS; i++) {
+        const struct snp_range *r = &list->ranges[i];
+        u64 base = real_address(fw, r->base), end = covered_end(fw, r);
         RULE_CHECK(c, !(base & ((large ? RMP_LARGE_SIZE : PAGE_SIZE) - 1)) && base < BIT(52),
                    INVALID_ADDRESS, "range %u starts at 0x%" PRIx64, i, base);
-        RULE_CHECK(c, !ranges[i].reserved_0c, INVALID_PARAM, "range %u has reserved bits set", i);
-        for (u64 at = base; at < covered_end(fw, &ranges[i]); at += PAGE_SIZE) {
-            enum rmp_state state = rmp_state(fw->memory, at);
-            RULE_CHECK(c, states & 1u << state, INVALID_PAGE_STATE,
-                       "page 0x%" PRIx64 " of range %u is %s", at, i, rmp_state_name(state));
-            RULE_CHECK(c, !rmp_is_table(fw->memory, at, PAGE_SIZE), INVALID_ADDRESS,
-                       "page 0x%" PRIx64 " of range %u is in the RMP", at, i);
-        }
+        RULE_CHECK(c, !r->reserved_0c, INVALID_PARAM, "range %u has reserved bits set", i);
+        if (base < end) /* addresses without memory have no states */
+            status = check_range(c, "listed range", base, end - base, PAGE_SIZE);
+        for (u64 at = base; states && at < end && status == SEV_STATUS_SUCCESS; at += PAGE_SIZE)
+            status = check_listed(c, r, at, states);
     }
     return status;
 }
 
-void range_list_fix(struct call *c, u64 paddr)
+bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size)
+{
+    for (u32 i = 0; i < list->count; i++)
+        if (real_address(fw, list->ranges[i].base) < spa + size &&
+            spa < covered_end(fw, &list->ranges[i]))
+            return true;
+    return false;
+}
+
+void range_list_fix(struct call *c, const struct range_list *list)
 {
     struct firmware *fw = c->fw;
-    struct snp_range ranges[RANGES_MAX];
-    u32 count;
     const struct rmp_entry fixed = {.immutable = true};
-    read_list(c, paddr, ranges, &count);
-    for (u32 i = 0; i < count; i++)
-        for (u64 at = real_address(fw, ranges[i].base); at < covered_end(fw, &ranges[i]);
-             at += PAGE_SIZE)
-            if (!rmp_is_table(fw->memory, at, PAGE_SIZE))
-                rmp_set(fw->memory, at, &fixed);
+    for (u32 i = 0; i < list->count; i++)
+        for (u64 at = real_address(fw, list->ranges[i].base);
+             at < covered_end(fw, &list->ranges[i]); at += PAGE_SIZE)
+            page_set(c, at, &fixed);
 }
 
 enum sev_status snp_page_set_state_parameters(struct call *c)
@@ -265,9 +279,11 @@ enum sev_status snp_page_set_state_parameters(struct call *c)
 
 enum sev_status snp_page_set_state(struct call *c)
 {
-    u64 paddr = c->in.snp_page_set_state.list_paddr;
-    enum sev_status status = range_list_check(c, paddr, true, PAGE(FIRMWARE) | PAGE(DEFAULT));
+    struct range_list list;
+    enum sev_status status = range_list_read(c, c->in.snp_page_set_state.list_paddr, &list);
     if (status == SEV_STATUS_SUCCESS)
-        range_list_fix(c, paddr);
+        status = range_list_check(c, &list, true, PAGE(FIRMWARE) | PAGE(DEFAULT));
+    if (status == SEV_STATUS_SUCCESS)
+        range_list_fix(c, &list);
     return status;
 }

@@ -108,7 +108,7 @@ static enum sev_status read_processor(struct call *c, u64 *base, u64 *end)
         status = read_cores(c, RMP_BASE_MSR, "RMP_BASE", ~0ull, base);
     if (status == SEV_STATUS_SUCCESS)
         status = read_cores(c, RMP_END_MSR, "RMP_END", ~0ull, end);
-    return status;
+    return status == SEV_STATUS_SUCCESS ? check_wbinvd(c) : status;
 }
 
 /* Where the RMP is. RMP_END reads as the address of the last 8 KiB piece or of its last byte. */
@@ -186,18 +186,33 @@ static void start_platform(struct call *c, const struct snp_init_ex *in)
     fw->snp.state = SNP_PSTATE_INIT;
 }
 
+/* Pages that the host wants to keep writable; their states do not matter, for every entry is made anew. */
+static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in, u64 base, u64 end,
+                                  struct range_list *list)
+{
+    list->count = 0;
+    if (!(in->flags & SNP_INIT_LIST_PADDR_EN) || !(in->flags & SNP_INIT_RMP))
+        return SEV_STATUS_SUCCESS;
+    enum sev_status status = range_list_read(c, in->list_paddr, list);
+    if (status == SEV_STATUS_SUCCESS)
+        status = range_list_check(c, list, false, 0);
+    if (status == SEV_STATUS_SUCCESS && range_list_meets(c->fw, list, base, end + 1 - base))
+        status = refuse(c, SEV_STATUS_INVALID_ADDRESS, "a listed range is in the RMP");
+    return status;
+}
+
 static enum sev_status init_platform(struct call *c, const struct snp_init_ex *in)
 {
     struct firmware *fw = c->fw;
+    struct range_list list;
     u64 base, end;
     RULE_CHECK(c, fw->state == SEV_PSTATE_UNINIT, INVALID_PLATFORM_STATE,
                "SEV is initialised already: SNP_INIT comes before INIT");
     enum sev_status status = locate_rmp(c, &base, &end);
     if (status == SEV_STATUS_SUCCESS)
         status = check_aliases(c);
-    if (status == SEV_STATUS_SUCCESS && (in->flags & SNP_INIT_LIST_PADDR_EN) &&
-        (in->flags & SNP_INIT_RMP))
-        status = range_list_check(c, in->list_paddr, false, ~0u);
+    if (status == SEV_STATUS_SUCCESS)
+        status = read_fixed(c, in, base, end, &list);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     if (in->flags & SNP_INIT_RMP) {
@@ -205,8 +220,7 @@ static enum sev_status init_platform(struct call *c, const struct snp_init_ex *i
                    "the RMP cannot be placed at 0x%" PRIx64, base);
         rmp_clear(fw->memory);
         fw->snp.rmp_init = true;
-        if (in->flags & SNP_INIT_LIST_PADDR_EN)
-            range_list_fix(c, in->list_paddr);
+        range_list_fix(c, &list);
     }
     start_platform(c, in);
     return SEV_STATUS_SUCCESS;
