@@ -111,12 +111,18 @@ enum sev_status decommission(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* [sev 5.3]: guests with SEV-ES have the ASIDs below the minimum of the others. */
-static bool asid_legal(const struct firmware *fw, u32 asid, u32 policy)
+/* [sev 5.3]: guests with SEV-ES have the ASIDs below the minimum of the others; where CIPHERTEXT_HIDING_DRAM gives the
+ * lowest to SNP, those above them [snp 3.3]. */
+static u32 asid_lowest(const struct firmware *fw, u32 policy)
 {
-    if (policy & SEV_POLICY_ES)
-        return asid >= 1 && asid < fw->asid_min;
-    return asid >= fw->asid_min && asid <= fw->asid_max;
+    if (!(policy & SEV_POLICY_ES))
+        return fw->asid_min;
+    return fw->snp.ciphertext_hiding ? fw->snp.asid_max + 1 : 1;
+}
+
+static u32 asid_highest(const struct firmware *fw, u32 policy)
+{
+    return policy & SEV_POLICY_ES ? (u32)min_u64(fw->asid_min - 1, fw->asid_max) : fw->asid_max;
 }
 
 static enum sev_status activate_asid(struct call *c, u32 asid)
@@ -126,11 +132,10 @@ static enum sev_status activate_asid(struct call *c, u32 asid)
     note(c, " asid=%u", asid);
     if (g->asid)
         return refuse(c, SEV_STATUS_ACTIVE, "the guest has ASID %u already", g->asid);
-    if (!asid_legal(fw, asid, g->policy))
+    u32 lowest = asid_lowest(fw, g->policy), highest = asid_highest(fw, g->policy);
+    if (!asid || asid < lowest || asid > highest)
         return refuse(c, SEV_STATUS_INVALID_ASID, "a guest with%s SEV-ES has ASIDs %u to %u",
-                      g->policy & SEV_POLICY_ES ? "" : "out",
-                      g->policy & SEV_POLICY_ES ? 1 : fw->asid_min,
-                      g->policy & SEV_POLICY_ES ? fw->asid_min - 1 : fw->asid_max);
+                      g->policy & SEV_POLICY_ES ? "" : "out", lowest, highest);
     const struct guest *holder = asid_holder(fw, asid, g);
     if (snp_asid_owner(fw, asid))
         return refuse(c, SEV_STATUS_ASID_OWNED, "ASID %u is bound to an SNP guest", asid);
@@ -191,13 +196,19 @@ void firmware_wbinvd(struct firmware *fw, u32 core)
         fw->wbinvd_cores |= BIT(core);
 }
 
-enum sev_status df_flush(struct call *c)
+enum sev_status check_wbinvd(struct call *c)
 {
-    struct firmware *fw = c->fw;
-    u64 missing = fw->cores_mask & ~fw->wbinvd_cores;
-    if (missing && !fw->no_wbinvd)
+    u64 missing = c->fw->cores_mask & ~c->fw->wbinvd_cores;
+    if (missing && !c->fw->no_wbinvd)
         return refuse(c, SEV_STATUS_WBINVD_REQUIRED, "cores 0x%" PRIx64 " have not executed WBINVD",
                       missing);
-    memset(fw->asid_dirty, 0, (size_t)fw->asid_max + 1);
     return SEV_STATUS_SUCCESS;
+}
+
+enum sev_status df_flush(struct call *c)
+{
+    enum sev_status status = check_wbinvd(c);
+    if (status == SEV_STATUS_SUCCESS)
+        memset(c->fw->asid_dirty, 0, (size_t)c->fw->asid_max + 1);
+    return status;
 }
