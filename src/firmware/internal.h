@@ -182,7 +182,7 @@ struct call {
     u64 gctx;                   /* SNP: address of the guest's context page; 0: none, or gone */
     struct snp_context context; /* a copy; kept if the command succeeds */
     union command_buffer in;
-    char detail[200]; /* for the trace: " key=value" pairs */
+    char detail[420]; /* for the trace: " key=value" pairs */
 };
 
 typedef enum sev_status command_step(struct call *c);
@@ -219,6 +219,8 @@ const struct command *command_find(u32 id);
 enum sev_status refuse(struct call *c, enum sev_status status, const char *rule, ...)
     PRINTF_LIKE(3, 4);
 void note(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The status inside an answer, with the rule of refuse() if it refuses. The command itself has succeeded. */
+void note_answer(struct call *c, u32 status);
 /* The only places where states change; the trace line shows it. */
 void set_pstate(struct call *c, enum sev_pstate state);
 void set_gstate(struct call *c, struct guest *g, enum sev_gstate state);
@@ -351,22 +353,21 @@ bool range_list_meets(const struct firmware *fw, const struct range_list *list, 
 /* They become HV-Fixed. */
 void range_list_fix(struct call *c, const struct range_list *list);
 
-/* The key that signs, by the request's selection: NULL with *status 16h or 27h [snp 6.2]. */
-const struct ec_private *snp_select_key(struct firmware *fw, const struct snp_context *g,
-                                        u32 key_sel, enum snp_signing_key *which, u32 *status);
+/* The key that signs, by the request's selection: 16h or 27h if there is none [snp 6.2]. */
+enum sev_status snp_select_key(struct call *c, u32 key_sel, enum snp_signing_key *which,
+                               const struct ec_private **key);
 /* The CPUID page against the host's; false: it was changed to what would pass. */
 bool snp_cpuid_check(const struct firmware *fw, struct snp_cpuid_entry *entries, u32 count,
                      const char **why);
 u32 snp_fms(const struct firmware_profile *p);
 /* TSC_SCALE of a guest, 8.32 fixed point. */
 u64 snp_tsc_scale(const struct snp_context *g);
-void snp_report_fill(struct firmware *fw, const struct snp_context *g, u32 vmpl, const u8 data[64],
-                     struct snp_report *report);
-/* Fills and signs; the status of the message. */
-u32 snp_report_make(struct firmware *fw, const struct snp_context *g, u32 vmpl, u32 key_sel,
-                    const u8 data[64], struct snp_report *report);
+/* The report of the call's guest, signed; the status of the message. */
+enum sev_status snp_report_make(struct call *c, u32 vmpl, u32 key_sel, const u8 data[64],
+                                struct snp_report *report);
 
-/* One guest message: request payload in, response payload out. The answer's status is the first word of `out`. */
+/* One guest message: request payload in, response payload out. The answer's status is the first word of `out`; a
+ * handler that refuses says why by refuse(). */
 struct message {
     const u8 *in;
     u32 in_size;

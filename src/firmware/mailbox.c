@@ -28,6 +28,14 @@ void note(struct call *c, const char *format, ...)
     va_end(args);
 }
 
+void note_answer(struct call *c, u32 status)
+{
+    note(c, " answer=%s", sev_status_name(status));
+    if (status != SEV_STATUS_SUCCESS)
+        note(c, " rule=\"%s\"", c->fw->rule);
+    c->fw->rule[0] = 0;
+}
+
 void set_pstate(struct call *c, enum sev_pstate state)
 {
     if (c->fw->state != state)

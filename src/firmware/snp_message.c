@@ -37,6 +37,16 @@ static u8 version_max(const struct firmware_profile *p, u8 type)
     return type == SNP_MSG_KEY_REQ && p->api_minor < 55 ? 1 : types[type].version_max;
 }
 
+/* A key request is short or long and nothing between; version 1 is short, and so may version 2 be: Linux's ioctl did
+ * not grow [snp 1]. */
+static bool size_right(const struct snp_msg_header *h)
+{
+    const struct message_type *t = &types[h->type];
+    if (h->type == SNP_MSG_KEY_REQ && h->size != t->size_min)
+        return h->version >= 2 && h->size == t->size_max;
+    return h->size >= t->size_min && h->size <= t->size_max;
+}
+
 static enum sev_status check_header(struct call *c, const struct snp_msg_header *h)
 {
     RULE_CHECK(c, h->algo == SNP_MSG_ALGO_AES_256_GCM, INVALID_PARAM,
@@ -55,8 +65,9 @@ static enum sev_status check_header(struct call *c, const struct snp_msg_header 
     const struct message_type *t = &types[h->type];
     RULE_CHECK(c, h->version && h->version <= version_max(c->fw->profile, h->type), INVALID_PARAM,
                "%s_REQ has no version %u", t->name, h->version);
-    RULE_CHECK(c, h->size >= t->size_min && h->size <= t->size_max, INVALID_PARAM,
-               "%s_REQ has %u to %u bytes, not %u", t->name, t->size_min, t->size_max, h->size);
+    RULE_CHECK(c, size_right(h), INVALID_PARAM,
+               "%s_REQ of version %u has %u bytes, or up to %u, not %u", t->name, h->version,
+               t->size_min, t->size_max, h->size);
     return SEV_STATUS_SUCCESS;
 }
 
@@ -142,8 +153,8 @@ enum sev_status snp_guest_request(struct call *c)
                         .vmpck = h->vmpck,
                         .out = response.payload};
     u32 inner = types[h->type].handler(c, &m);
-    note(c, " message=%s vmpck=%u seqno=%" PRIu64 " answer=%s", types[h->type].name, h->vmpck,
-         h->seqno, sev_status_name(inner));
+    note(c, " message=%s vmpck=%u seqno=%" PRIu64, types[h->type].name, h->vmpck, h->seqno);
+    note_answer(c, inner);
     /* The counter is taken from the context again: ABSORB_NOMA replaces the caller's own. */
     if (c->context.id.seqno[h->vmpck] < h->seqno + 1)
         c->context.id.seqno[h->vmpck] = h->seqno + 1;

@@ -6,13 +6,14 @@
  */
 #include "firmware/internal.h"
 
+#include <inttypes.h>
+
 #define CONTEXT_VERSION 1u
-#define STATUS_PARAM    SEV_STATUS_INVALID_PARAM
 
 _Static_assert(sizeof(struct snp_export_rsp) + sizeof(struct snp_identity) <= SNP_MSG_PAYLOAD_MAX,
                "an exported context fits a message");
 
-static u32 answer_status(struct message *m, u32 status)
+static u32 answer_status(struct message *m, enum sev_status status)
 {
     struct snp_status_rsp out = {.status = status};
     memcpy(m->out, &out, sizeof out);
@@ -20,16 +21,53 @@ static u32 answer_status(struct message *m, u32 status)
     return status;
 }
 
-/* The context of another guest; false: it is none, or the caller itself. */
-static bool target_load(struct call *c, u64 gctx, struct snp_context *target)
+/* The context of another guest. What is no context is a wrong parameter of the message. */
+static enum sev_status target_load(struct call *c, u64 gctx, struct snp_context *target)
 {
-    return real_address(c->fw, gctx) != c->gctx &&
-           snp_context_load(c, "target", gctx, target) == SEV_STATUS_SUCCESS;
+    RULE_CHECK(c, real_address(c->fw, gctx) != c->gctx, INVALID_PARAM,
+               "the target is the caller's own context");
+    return snp_context_load(c, "target", gctx, target) == SEV_STATUS_SUCCESS
+               ? SEV_STATUS_SUCCESS
+               : SEV_STATUS_INVALID_PARAM;
 }
 
-static bool bound(const struct call *c, const struct snp_context *target)
+static enum sev_status check_bound(struct call *c, const struct snp_context *target)
 {
-    return target->ma_gctx == c->gctx && !memcmp(target->report_id_ma, c->context.id.report_id, 32);
+    RULE_CHECK(
+        c, target->ma_gctx == c->gctx && !memcmp(target->report_id_ma, c->context.id.report_id, 32),
+        INVALID_PARAM, "the target is not bound to this migration agent");
+    return SEV_STATUS_SUCCESS;
+}
+
+static enum sev_status check_target_state(struct call *c, const struct snp_context *target,
+                                          enum snp_gstate state)
+{
+    RULE_CHECK(c, target->state == (u32)state, INVALID_PARAM, "the target is in state %s, not %s",
+               snp_gstate_name(target->state), snp_gstate_name(state));
+    return SEV_STATUS_SUCCESS;
+}
+
+/* A bound guest in this state. */
+static enum sev_status target_take(struct call *c, u64 gctx, enum snp_gstate state,
+                                   struct snp_context *target)
+{
+    enum sev_status status = target_load(c, gctx, target);
+    if (status == SEV_STATUS_SUCCESS)
+        status = check_bound(c, target);
+    return status == SEV_STATUS_SUCCESS ? check_target_state(c, target, state) : status;
+}
+
+static enum sev_status check_export(struct call *c, const struct snp_export_req *in,
+                                    struct snp_context *target)
+{
+    RULE_CHECK(c, !(in->flags & ~1u) && !in->reserved_0c, INVALID_PARAM,
+               "the request has reserved bits set");
+    enum sev_status status = target_take(c, in->gctx_paddr, SNP_GSTATE_RUNNING, target);
+    if (status != SEV_STATUS_SUCCESS)
+        return status;
+    RULE_CHECK(c, (in->flags & 1) == target->id.imi_en, INVALID_PARAM,
+               "IMI_EN is %u, the target's %u", in->flags & 1, target->id.imi_en);
+    return SEV_STATUS_SUCCESS;
 }
 
 u32 message_export(struct call *c, struct message *m)
@@ -37,32 +75,44 @@ u32 message_export(struct call *c, struct message *m)
     struct snp_export_req in;
     struct snp_context target;
     memcpy(&in, m->in, sizeof in);
-    struct snp_export_rsp out = {.status = STATUS_PARAM};
-    bool imi = in.flags & 1;
-    bool right = !(in.flags & ~1u) && !in.reserved_0c && target_load(c, in.gctx_paddr, &target) &&
-                 bound(c, &target) && target.state == SNP_GSTATE_RUNNING &&
-                 imi == (target.id.imi_en != 0);
+    struct snp_export_rsp out = {.status = check_export(c, &in, &target)};
     m->out_size = sizeof out;
-    if (right) {
+    if (out.status == SEV_STATUS_SUCCESS) {
         out = (struct snp_export_rsp){.ctx_size = sizeof target.id, .ctx_version = CONTEXT_VERSION};
         memcpy(m->out + sizeof out, &target.id, sizeof target.id);
         m->out_size += (u32)sizeof target.id;
     }
     memcpy(m->out, &out, sizeof out);
     crypto_wipe(&target, sizeof target);
-    c->fw->rule[0] =
-        0; /* a target that is no context is the message's failure, not the command's */
     return out.status;
 }
 
-/* The context in the message; false: another size or version. */
-static bool context_of(const struct message *m, struct snp_import_req *in, struct snp_identity *id)
+/* The context in the message. */
+static enum sev_status context_of(struct call *c, const struct message *m,
+                                  struct snp_import_req *in, struct snp_identity *id)
 {
     memcpy(in, m->in, sizeof *in);
     memcpy(id, m->in + sizeof *in, sizeof *id);
-    return in->ctx_size == sizeof *id && in->ctx_version == CONTEXT_VERSION &&
-           all_zero(in->reserved_10, sizeof in->reserved_10) && !id->reserved &&
-           id->id_block_en <= 1 && id->author_key_en <= 1 && id->vcek_dis <= 1 && id->imi_en <= 1;
+    RULE_CHECK(c, in->ctx_size == sizeof *id && in->ctx_version == CONTEXT_VERSION, INVALID_PARAM,
+               "the context has %u bytes and version %u, not %zu and 1", in->ctx_size,
+               in->ctx_version, sizeof *id);
+    RULE_CHECK(c,
+               all_zero(in->reserved_10, sizeof in->reserved_10) && !id->reserved &&
+                   id->id_block_en <= 1 && id->author_key_en <= 1 && id->vcek_dis <= 1 &&
+                   id->imi_en <= 1,
+               INVALID_PARAM, "request or context have reserved bits set");
+    return SEV_STATUS_SUCCESS;
+}
+
+static enum sev_status check_import(struct call *c, const struct snp_import_req *in,
+                                    const struct snp_identity *id, struct snp_context *target)
+{
+    RULE_CHECK(c, id->policy & SNP_POLICY_MIGRATE_MA, INVALID_PARAM,
+               "policy 0x%" PRIx64 " does not allow a migration agent", id->policy);
+    RULE_CHECK(c, !c->context.ma_gctx, INVALID_PARAM,
+               "the caller has a migration agent itself: it is none");
+    enum sev_status status = target_load(c, in->gctx_paddr, target);
+    return status == SEV_STATUS_SUCCESS ? check_target_state(c, target, SNP_GSTATE_INIT) : status;
 }
 
 u32 message_import(struct call *c, struct message *m)
@@ -71,10 +121,10 @@ u32 message_import(struct call *c, struct message *m)
     struct snp_import_req in;
     struct snp_identity id;
     struct snp_context target;
-    bool right = context_of(m, &in, &id) && (id.policy & SNP_POLICY_MIGRATE_MA) &&
-                 !c->context.ma_gctx && target_load(c, in.gctx_paddr, &target) &&
-                 target.state == SNP_GSTATE_INIT;
-    if (right) {
+    enum sev_status status = context_of(c, m, &in, &id);
+    if (status == SEV_STATUS_SUCCESS)
+        status = check_import(c, &in, &id, &target);
+    if (status == SEV_STATUS_SUCCESS) {
         snp_mix_keys(fw, &target); /* a memory key of its own; all else comes with the identity */
         target.id = id;
         target.state = SNP_GSTATE_RUNNING;
@@ -86,23 +136,30 @@ u32 message_import(struct call *c, struct message *m)
     }
     crypto_wipe(&id, sizeof id);
     crypto_wipe(&target, sizeof target);
-    fw->rule[0] = 0;
-    return answer_status(m, right ? SEV_STATUS_SUCCESS : STATUS_PARAM);
+    return answer_status(m, status);
 }
 
 /* A guest launched from an initial migration image becomes the guest whose identity arrives: that one was
  * launched from the same image. Memory key, ASID and message keys stay those of the running guest. */
-static bool absorb(struct snp_context *target, const struct snp_identity *id)
+static enum sev_status absorb(struct call *c, struct snp_context *target,
+                              const struct snp_identity *id)
 {
-    if (target->state != SNP_GSTATE_RUNNING || !target->id.imi_en || !id->imi_en ||
-        memcmp(id->imd, target->id.imd, sizeof id->imd) || id->policy != target->id.policy)
-        return false;
+    enum sev_status status = check_target_state(c, target, SNP_GSTATE_RUNNING);
+    if (status != SEV_STATUS_SUCCESS)
+        return status;
+    RULE_CHECK(c, target->id.imi_en && id->imi_en, INVALID_PARAM,
+               "the target or the context was launched without IMI_EN");
+    RULE_CHECK(c, !memcmp(id->imd, target->id.imd, sizeof id->imd), INVALID_PARAM,
+               "the context was launched from another initial migration image");
+    RULE_CHECK(c, id->policy == target->id.policy, INVALID_PARAM,
+               "the context's policy is 0x%" PRIx64 ", the target's 0x%" PRIx64, id->policy,
+               target->id.policy);
     struct snp_identity old = target->id;
     target->id = *id;
     memcpy(target->id.vmpck, old.vmpck, sizeof old.vmpck);
     memcpy(target->id.seqno, old.seqno, sizeof old.seqno);
     crypto_wipe(&old, sizeof old);
-    return true;
+    return SEV_STATUS_SUCCESS;
 }
 
 u32 message_absorb(struct call *c, struct message *m)
@@ -110,14 +167,16 @@ u32 message_absorb(struct call *c, struct message *m)
     struct snp_import_req in;
     struct snp_identity id;
     struct snp_context target;
-    bool right = context_of(m, &in, &id) && target_load(c, in.gctx_paddr, &target) &&
-                 bound(c, &target) && absorb(&target, &id);
-    if (right)
+    enum sev_status status = context_of(c, m, &in, &id);
+    if (status == SEV_STATUS_SUCCESS)
+        status = target_take(c, in.gctx_paddr, SNP_GSTATE_RUNNING, &target);
+    if (status == SEV_STATUS_SUCCESS)
+        status = absorb(c, &target, &id);
+    if (status == SEV_STATUS_SUCCESS)
         snp_context_save(c->fw, &target);
     crypto_wipe(&id, sizeof id);
     crypto_wipe(&target, sizeof target);
-    c->fw->rule[0] = 0;
-    return answer_status(m, right ? SEV_STATUS_SUCCESS : STATUS_PARAM);
+    return answer_status(m, status);
 }
 
 /* The same without an agent: the caller takes the identity itself. */
@@ -125,10 +184,16 @@ u32 message_absorb_noma(struct call *c, struct message *m)
 {
     struct snp_import_req in;
     struct snp_identity id;
-    bool right = context_of(m, &in, &id) && !in.gctx_paddr && !c->context.ma_gctx &&
-                 absorb(&c->context, &id);
+    enum sev_status status = context_of(c, m, &in, &id);
+    if (status == SEV_STATUS_SUCCESS && in.gctx_paddr)
+        status = refuse(c, SEV_STATUS_INVALID_PARAM, "the request has reserved bytes set");
+    if (status == SEV_STATUS_SUCCESS && c->context.ma_gctx)
+        status = refuse(c, SEV_STATUS_INVALID_PARAM,
+                        "the caller has a migration agent, who may ABSORB for it");
+    if (status == SEV_STATUS_SUCCESS)
+        status = absorb(c, &c->context, &id);
     crypto_wipe(&id, sizeof id);
-    return answer_status(m, right ? SEV_STATUS_SUCCESS : STATUS_PARAM);
+    return answer_status(m, status);
 }
 
 /* Before the guest runs: what it derives from its root key must not change under it. */
@@ -137,15 +202,16 @@ u32 message_vmrk(struct call *c, struct message *m)
     struct snp_vmrk_req in;
     struct snp_context target;
     memcpy(&in, m->in, sizeof in);
-    bool right = all_zero(in.reserved_08, sizeof in.reserved_08) &&
-                 target_load(c, in.gctx_paddr, &target) && bound(c, &target) &&
-                 target.state == SNP_GSTATE_LAUNCH;
-    if (right) {
+    enum sev_status status = SEV_STATUS_SUCCESS;
+    if (!all_zero(in.reserved_08, sizeof in.reserved_08))
+        status = refuse(c, SEV_STATUS_INVALID_PARAM, "the request has reserved bytes set");
+    if (status == SEV_STATUS_SUCCESS)
+        status = target_take(c, in.gctx_paddr, SNP_GSTATE_LAUNCH, &target);
+    if (status == SEV_STATUS_SUCCESS) {
         memcpy(target.id.vmrk, in.vmrk, sizeof target.id.vmrk);
         snp_context_save(c->fw, &target);
     }
     crypto_wipe(&in, sizeof in);
     crypto_wipe(&target, sizeof target);
-    c->fw->rule[0] = 0;
-    return answer_status(m, right ? SEV_STATUS_SUCCESS : STATUS_PARAM);
+    return answer_status(m, status);
 }

@@ -4,9 +4,6 @@
 
 #include <inttypes.h>
 
-#define STATUS_PARAM SEV_STATUS_INVALID_PARAM
-#define STATUS_KEY   SEV_STATUS_INVALID_KEY
-
 /* --- Keys --------------------------------------------------------------------------------------------- */
 
 /* The VCEK of the reported TCB; made when it is first needed. */
@@ -20,20 +17,20 @@ static const struct ec_private *current_vcek(struct firmware *fw)
     return s->vcek_made ? &s->vcek : NULL;
 }
 
-const struct ec_private *snp_select_key(struct firmware *fw, const struct snp_context *g,
-                                        u32 key_sel, enum snp_signing_key *which, u32 *status)
+enum sev_status snp_select_key(struct call *c, u32 key_sel, enum snp_signing_key *which,
+                               const struct ec_private **key)
 {
-    *status = STATUS_PARAM;
-    if (key_sel > SNP_KEY_SEL_VLEK)
-        return NULL;
-    *status = STATUS_KEY;
+    struct snp_platform *s = &c->fw->snp;
     bool vlek =
-        key_sel == SNP_KEY_SEL_VLEK || (key_sel == SNP_KEY_SEL_VLEK_OR_VCEK && fw->snp.vlek_loaded);
-    if (vlek ? !fw->snp.vlek_loaded : g->id.vcek_dis)
-        return NULL;
-    *status = SEV_STATUS_SUCCESS;
+        key_sel == SNP_KEY_SEL_VLEK || (key_sel == SNP_KEY_SEL_VLEK_OR_VCEK && s->vlek_loaded);
+    RULE_CHECK(c, key_sel <= SNP_KEY_SEL_VLEK, INVALID_PARAM, "KEY_SEL is %u, at most 2", key_sel);
+    RULE_CHECK(c, !vlek || s->vlek_loaded, INVALID_KEY, "KEY_SEL wants the VLEK, none is loaded");
+    RULE_CHECK(c, vlek || !c->context.id.vcek_dis, INVALID_KEY,
+               "KEY_SEL wants the VCEK, which the launch has disabled for this guest");
     *which = vlek ? SNP_SIGNED_BY_VLEK : SNP_SIGNED_BY_VCEK;
-    return vlek ? &fw->snp.vlek : current_vcek(fw);
+    *key = vlek ? &s->vlek : current_vcek(c->fw);
+    RULE_CHECK(c, *key, HWERROR_PLATFORM, "the VCEK cannot be derived");
+    return SEV_STATUS_SUCCESS;
 }
 
 /* --- The report ------------------------------------------------------------------------------------------ */
@@ -72,16 +69,16 @@ static void fill_platform(const struct firmware *fw, struct snp_report *r)
         r->current_mit_vector = fw->snp.mitigations;
 }
 
-void snp_report_fill(struct firmware *fw, const struct snp_context *g, u32 vmpl, const u8 data[64],
-                     struct snp_report *r)
+static void fill_report(const struct call *c, u32 vmpl, const u8 data[64], struct snp_report *r)
 {
+    const struct snp_context *g = &c->context;
     const struct snp_identity *id = &g->id;
     *r = (struct snp_report){
         .guest_svn = id->guest_svn,
         .policy = id->policy,
         .vmpl = vmpl,
         .launch_tcb = g->launch_tcb,
-        .launch_mit_vector = fw->profile->report_version >= 5 ? id->launch_mit_vector : 0,
+        .launch_mit_vector = c->fw->profile->report_version >= 5 ? id->launch_mit_vector : 0,
         .key_info = (u32)(id->author_key_en ? SNP_KEY_INFO_AUTHOR_KEY_EN : 0),
     };
     memcpy(r->family_id, id->family_id, sizeof r->family_id);
@@ -93,33 +90,36 @@ void snp_report_fill(struct firmware *fw, const struct snp_context *g, u32 vmpl,
     memcpy(r->author_key_digest, id->author_key_digest, sizeof r->author_key_digest);
     memcpy(r->report_id, id->report_id, sizeof r->report_id);
     memcpy(r->report_id_ma, g->report_id_ma, sizeof r->report_id_ma);
-    fill_platform(fw, r);
+    fill_platform(c->fw, r);
 }
 
-u32 snp_report_make(struct firmware *fw, const struct snp_context *g, u32 vmpl, u32 key_sel,
-                    const u8 data[64], struct snp_report *r)
+enum sev_status snp_report_make(struct call *c, u32 vmpl, u32 key_sel, const u8 data[64],
+                                struct snp_report *r)
 {
+    struct firmware *fw = c->fw;
     enum snp_signing_key which = SNP_SIGNED_BY_NONE;
-    u32 status;
-    const struct ec_private *key = snp_select_key(fw, g, key_sel, &which, &status);
-    if (!key)
+    const struct ec_private *key = NULL;
+    enum sev_status status = snp_select_key(c, key_sel, &which, &key);
+    if (status != SEV_STATUS_SUCCESS)
         return status;
-    snp_report_fill(fw, g, vmpl, data, r);
+    fill_report(c, vmpl, data, r);
     if (fw->snp.mask_chip_key)
         r->key_info |= (u32)SNP_KEY_INFO_MASK_CHIP_KEY;
     if (fw->snp.mask_chip_key && which == SNP_SIGNED_BY_VCEK)
         which = SNP_SIGNED_BY_NONE;
     r->key_info |= SNP_KEY_INFO_SIGNING_KEY(which);
-    if (which == SNP_SIGNED_BY_NONE)
-        return SEV_STATUS_SUCCESS;
-    return snp_sign(fw->crypto, key, r, SNP_REPORT_SIGNED_SIZE, &r->signature)
-               ? SEV_STATUS_SUCCESS
-               : SEV_STATUS_HWERROR_PLATFORM;
+    RULE_CHECK(c,
+               which == SNP_SIGNED_BY_NONE ||
+                   snp_sign(fw->crypto, key, r, SNP_REPORT_SIGNED_SIZE, &r->signature),
+               HWERROR_PLATFORM, "the report cannot be signed");
+    return SEV_STATUS_SUCCESS;
 }
 
-static bool vmpl_allowed(const struct message *m, u32 vmpl)
+static enum sev_status check_vmpl(struct call *c, const struct message *m, u32 vmpl)
 {
-    return vmpl >= m->vmpck && vmpl < RMP_VMPLS;
+    RULE_CHECK(c, vmpl >= m->vmpck && vmpl < RMP_VMPLS, INVALID_PARAM,
+               "VMPCK%u speaks for VMPL%u to VMPL3, not for %u", m->vmpck, m->vmpck, vmpl);
+    return SEV_STATUS_SUCCESS;
 }
 
 static void answer_report(u32 status, const struct snp_report *report, struct snp_report_rsp *out)
@@ -131,16 +131,23 @@ static void answer_report(u32 status, const struct snp_report *report, struct sn
     out->report = *report;
 }
 
+static enum sev_status check_report_request(struct call *c, const struct message *m,
+                                            const struct snp_report_req *in)
+{
+    RULE_CHECK(c, !(in->key_sel & ~3u) && all_zero(in->reserved_48, sizeof in->reserved_48),
+               INVALID_PARAM, "the request has reserved bits set");
+    return check_vmpl(c, m, in->vmpl);
+}
+
 u32 message_report(struct call *c, struct message *m)
 {
     struct snp_report_req in;
     struct snp_report report;
     struct snp_report_rsp out;
     memcpy(&in, m->in, sizeof in);
-    u32 status = STATUS_PARAM;
-    if (vmpl_allowed(m, in.vmpl) && !(in.key_sel & ~3u) &&
-        all_zero(in.reserved_48, sizeof in.reserved_48))
-        status = snp_report_make(c->fw, &c->context, in.vmpl, in.key_sel, in.report_data, &report);
+    enum sev_status status = check_report_request(c, m, &in);
+    if (status == SEV_STATUS_SUCCESS)
+        status = snp_report_make(c, in.vmpl, in.key_sel, in.report_data, &report);
     answer_report(status, &report, &out);
     memcpy(m->out, &out, sizeof out);
     m->out_size = sizeof out;
@@ -165,8 +172,9 @@ enum sev_status snp_hv_report_req(struct call *c)
     enum sev_status status = page_check_answer(c, "report page", in->report_paddr, sizeof out);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    u32 made = snp_report_make(c->fw, &c->context, SNP_VMPL_OF_HOST, in->key_sel, no_data, &report);
-    answer_report(made, &report, &out);
+    status = snp_report_make(c, SNP_VMPL_OF_HOST, in->key_sel, no_data, &report);
+    note_answer(c, status);
+    answer_report(status, &report, &out);
     page_answer(c, in->report_paddr, &out, sizeof out);
     return SEV_STATUS_SUCCESS;
 }
@@ -184,15 +192,21 @@ struct __attribute__((packed)) key_mix {
     u32 guest_svn, reserved;
 };
 
-static u32 check_key_request(const struct call *c, const struct message *m,
-                             const struct snp_key_req *in)
+static enum sev_status check_key_request(struct call *c, const struct message *m,
+                                         const struct snp_key_req *in)
 {
     const struct snp_identity *id = &c->context.id;
-    bool right = vmpl_allowed(m, in->vmpl) && !(in->select >> 3) && !in->reserved_04 &&
-                 !(in->fields >> 7) && in->guest_svn <= id->guest_svn &&
-                 snp_tcb_at_most(in->tcb, c->fw->snp.committed.tcb) &&
-                 !(in->launch_mit_vector & ~id->launch_mit_vector);
-    return right ? SEV_STATUS_SUCCESS : STATUS_PARAM;
+    RULE_CHECK(c, !(in->select >> 3) && !in->reserved_04 && !(in->fields >> 7), INVALID_PARAM,
+               "the request has reserved bits set");
+    RULE_CHECK(c, in->guest_svn <= id->guest_svn, INVALID_PARAM,
+               "GUEST_SVN %u is above the ID block's %u", in->guest_svn, id->guest_svn);
+    RULE_CHECK(c, snp_tcb_at_most(in->tcb, c->fw->snp.committed.tcb), INVALID_PARAM,
+               "TCB_VERSION 0x%" PRIx64 " has a component above the committed TCB's 0x%" PRIx64,
+               in->tcb, c->fw->snp.committed.tcb);
+    RULE_CHECK(c, !(in->launch_mit_vector & ~id->launch_mit_vector), INVALID_PARAM,
+               "LAUNCH_MIT_VECTOR 0x%" PRIx64 " has bits beyond the guest's 0x%" PRIx64,
+               in->launch_mit_vector, id->launch_mit_vector);
+    return check_vmpl(c, m, in->vmpl);
 }
 
 static void mix(const struct snp_identity *id, const struct snp_key_req *in, struct key_mix *k)
@@ -223,21 +237,21 @@ static void derive(const void *root, size_t root_size, const struct key_mix *k, 
     crypto_sev_kdf(root, root_size, "gmsg-keyreq", digest, sizeof digest, key, 32);
 }
 
-static u32 make_key(struct call *c, const struct snp_key_req *in, u8 key[32])
+static enum sev_status make_key(struct call *c, const struct snp_key_req *in, u8 key[32])
 {
-    struct firmware *fw = c->fw;
     struct key_mix k;
     enum snp_signing_key which = SNP_SIGNED_BY_NONE;
-    u32 status;
+    const struct ec_private *root = NULL;
     mix(&c->context.id, in, &k);
     if (in->select & SNP_KEY_ROOT_VMRK) {
         derive(c->context.id.vmrk, sizeof c->context.id.vmrk, &k, key);
         return SEV_STATUS_SUCCESS;
     }
-    const struct ec_private *root =
-        snp_select_key(fw, &c->context, (u32)BITS(in->select, 2, 1), &which, &status);
-    if (!root || (which == SNP_SIGNED_BY_VCEK && fw->snp.mask_chip_key))
-        return root ? (u32)STATUS_KEY : status;
+    enum sev_status status = snp_select_key(c, (u32)BITS(in->select, 2, 1), &which, &root);
+    if (status != SEV_STATUS_SUCCESS)
+        return status;
+    RULE_CHECK(c, which == SNP_SIGNED_BY_VLEK || !c->fw->snp.mask_chip_key, INVALID_KEY,
+               "the VCEK is masked by MASK_CHIP_KEY");
     k.select |= SNP_KEY_SEL(which);
     derive(root->d, sizeof root->d, &k, key);
     return SEV_STATUS_SUCCESS;
@@ -262,13 +276,21 @@ u32 message_key(struct call *c, struct message *m)
 u32 message_cpuid(struct call *c, struct message *m)
 {
     struct snp_cpuid_rsp table;
-    const char *why;
+    const char *why = "";
     memcpy(&table, m->in, m->in_size);
-    u32 count = load_le32(m->in); /* of the request, which begins with it */
+    u32 count =
+        load_le32(m->in); /* of the request, which begins with it: count, then reserved bytes */
     bool fits =
         count <= SNP_CPUID_ENTRIES && m->in_size == 16 + count * sizeof(struct snp_cpuid_entry);
-    bool good = fits && snp_cpuid_check(c->fw, table.entries, count, &why);
-    u32 status = good ? SEV_STATUS_SUCCESS : STATUS_PARAM;
+    enum sev_status status = SEV_STATUS_SUCCESS;
+    if (!fits)
+        status = refuse(c, SEV_STATUS_INVALID_PARAM, "%u bytes do not hold %u entries", m->in_size,
+                        count);
+    else if (!snp_cpuid_check(c->fw, table.entries, count, &why))
+        status = refuse(c, SEV_STATUS_INVALID_PARAM,
+                        "the table claims what this processor has not: %s", why);
+    else if (!all_zero(m->in + 4, 12))
+        status = refuse(c, SEV_STATUS_INVALID_PARAM, "the table has reserved bits set");
     table.status = status;
     table.count = fits ? count : 0;
     table.reserved_08 = 0;
@@ -291,7 +313,7 @@ u32 message_tsc_info(struct call *c, struct message *m)
     if (all_zero(m->in, m->in_size))
         out.tsc_scale = snp_tsc_scale(&c->context);
     else
-        out.status = STATUS_PARAM;
+        out.status = refuse(c, SEV_STATUS_INVALID_PARAM, "TSC_INFO_REQ is 128 zeros");
     memcpy(m->out, &out, sizeof out);
     m->out_size = sizeof out;
     return out.status;

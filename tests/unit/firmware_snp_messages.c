@@ -194,9 +194,18 @@ static void a_report_is_for_a_vmpl_that_the_key_may_speak_for(void **state)
         for (u32 vmpl = 0; vmpl < 6; vmpl++)
             assert_int_equal(ask_report(&r, vmpck, vmpl, 0, &report),
                              vmpl >= vmpck && vmpl < 4 ? 0 : 0x16);
+    assert_int_equal(ask_report(&r, 2, 1, 0, &report), 0x16);
+    assert_rule(&r, "status=SUCCESS");
+    assert_rule(&r, "answer=INVALID_PARAM rule=\"VMPCK2 speaks for VMPL2 to VMPL3, not for 1\"");
+    assert_string_equal(firmware_rule(r.fw), ""); /* the command was not refused */
     assert_int_equal(ask_report(&r, 0, 0, 3, &report), 0x16);
+    assert_rule(&r, "rule=\"KEY_SEL is 3");
     assert_int_equal(ask_report(&r, 0, 0, 4, &report), 0x16);
+    assert_rule(&r, "rule=\"the request has reserved bits set");
     assert_int_equal(ask_report(&r, 0, 0, SNP_KEY_SEL_VLEK, &report), 0x27);
+    assert_rule(&r, "answer=INVALID_KEY rule=\"KEY_SEL wants the VLEK, none is loaded\"");
+    assert_int_equal(ask_report(&r, 0, 0, 0, &report), 0);
+    assert_null(strstr(r.line, "rule"));
     rig_destroy(&r);
 }
 
@@ -267,7 +276,12 @@ static void a_guest_without_vcek_has_none_to_sign_with(void **state)
     assert_status(COMMAND(&r, SNP_LAUNCH_FINISH, in), SUCCESS);
     snp_firmware_page(&r, AT_RESPONSE);
     assert_int_equal(ask_report(&r, 0, 0, 0, &report), 0x27);
+    assert_rule(&r, "which the launch has disabled");
     assert_int_equal(ask_report(&r, 0, 0, 1, &report), 0x27);
+    struct snp_hv_report_req host = {.len = 24, .gctx_paddr = AT_GCTX, .report_paddr = AT_STATUS};
+    snp_firmware_page(&r, AT_STATUS);
+    assert_status(COMMAND(&r, SNP_HV_REPORT_REQ, host), SUCCESS);
+    assert_rule(&r, "answer=INVALID_KEY rule=\"KEY_SEL wants the VCEK");
     rig_destroy(&r);
 }
 
@@ -335,18 +349,23 @@ static void a_key_request_beyond_the_guests_own_is_refused(void **state)
     u8 key[32], out[64];
     snp_rig_create(&r, "milan-1.58");
     snp_to_running(&r, RIG_POLICY);
-    const struct snp_key_req rows[] = {
-        {.select = 8},
-        {.select = 3u << 1},
-        {.reserved_04 = 1},
-        {.fields = BIT(7)},
-        {.vmpl = 4},
-        {.guest_svn = 1},
-        {.tcb = 5}, /* one component above, the integer far below */
-        {.launch_mit_vector = 2},
+    const struct {
+        struct snp_key_req in;
+        const char *rule;
+    } rows[] = {
+        {{.select = 8}, "reserved bits"},
+        {{.select = 3u << 1}, "KEY_SEL is 3"},
+        {{.reserved_04 = 1}, "reserved bits"},
+        {{.fields = BIT(7)}, "reserved bits"},
+        {{.vmpl = 4}, "speaks for VMPL0 to VMPL3, not for 4"},
+        {{.guest_svn = 1}, "GUEST_SVN 1 is above the ID block's 0"},
+        {{.tcb = 5}, "a component above"}, /* the integer is far below */
+        {{.launch_mit_vector = 2}, "LAUNCH_MIT_VECTOR 0x2 has bits beyond the guest's 0x1"},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        assert_int_equal(ask_key(&r, &rows[i], key), 0x16);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(ask_key(&r, &rows[i].in, key), 0x16);
+        assert_rule(&r, rows[i].rule);
+    }
     struct snp_key_req vlek = {.select = SNP_KEY_SEL(SNP_KEY_SEL_VLEK)};
     assert_int_equal(ask_key(&r, &vlek, key), 0x27);
     /* Linux's ioctl sends the short form, whatever version it names [snp 1]. */
@@ -355,6 +374,31 @@ static void a_key_request_beyond_the_guests_own_is_refused(void **state)
     assert_int_equal(load_le32(out), 0);
     assert_int_equal(snp_ask_as(&r, AT_GCTX, SNP_MSG_KEY_REQ, 1, 0, &plain, 0x20, out), 0x40);
     assert_int_equal(load_le32(out), 0);
+    rig_destroy(&r);
+}
+
+/* 20h bytes in version 1, 28h in version 2, or 20h there too; nothing between [snp 1, 6.2]. */
+static void a_key_request_has_one_of_two_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        u8 version;
+        u16 size;
+        bool right;
+    } rows[] = {{1, 0x20, true},  {2, 0x20, true},  {2, 0x28, true},  {1, 0x28, false},
+                {1, 0x21, false}, {2, 0x24, false}, {2, 0x29, false}, {2, 0x1f, false}};
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    snp_to_running(&r, RIG_POLICY);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct snp_context g = snp_look(&r, AT_GCTX);
+        struct sealed m = {.header =
+                               snp_header(SNP_MSG_KEY_REQ, rows[i].size, 0, g.id.seqno[0] + 1)};
+        m.header.version = rows[i].version;
+        snp_seal(g.id.vmpck[0], &m);
+        assert_int_equal(snp_send(&r, AT_GCTX, &m),
+                         rows[i].right ? SEV_STATUS_SUCCESS : SEV_STATUS_INVALID_PARAM);
+    }
     rig_destroy(&r);
 }
 
@@ -381,6 +425,14 @@ static void tsc_and_cpuid_answers(void **state)
     assert_int_equal(snp_ask(&r, SNP_MSG_CPUID_REQ, &cpuid, sizeof cpuid, out), 64);
     assert_int_equal(load_le32(out), 0x16);
     assert_int_equal(load_le32(out + 16 + 24), 0); /* corrected */
+    cpuid.entry.eax = 0;
+    assert_int_equal(snp_ask(&r, SNP_MSG_CPUID_REQ, &cpuid, sizeof cpuid, out), 64);
+    assert_int_equal(load_le32(out), 0);
+    cpuid.b = 1;
+    assert_int_equal(snp_ask(&r, SNP_MSG_CPUID_REQ, &cpuid, sizeof cpuid, out), 64);
+    assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "reserved bits");
+    cpuid.b = 0;
     cpuid.count = 2;
     assert_int_equal(snp_ask(&r, SNP_MSG_CPUID_REQ, &cpuid, sizeof cpuid, out), 16);
     assert_int_equal(load_le32(out), 0x16);
@@ -414,6 +466,7 @@ static void a_guest_moves_to_another_context_through_its_agent(void **state)
     struct snp_export_req export = {.gctx_paddr = AT_GCTX_2};
     assert_int_equal(snp_ask(&r, SNP_MSG_EXPORT_REQ, &export, sizeof export, out), 0x20);
     assert_int_equal(load_le32(out), 0x16); /* not running yet */
+    assert_rule(&r, "rule=\"the target is in state LAUNCH, not RUNNING\"");
     assert_status(snp_finish(&r, AT_GCTX_2), SUCCESS);
     struct snp_context source = snp_look(&r, AT_GCTX_2);
     u32 size = snp_ask(&r, SNP_MSG_EXPORT_REQ, &export, sizeof export, out);
@@ -448,9 +501,11 @@ static void only_the_agent_of_a_guest_may_touch_it(void **state)
     assert_int_equal(snp_ask_as(&r, AT_GCTX_2, SNP_MSG_EXPORT_REQ, 1, 0, &in, sizeof in, out),
                      0x20);
     assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "not bound to this migration agent");
     in.gctx_paddr = AT_PAGE;
     snp_ask(&r, SNP_MSG_EXPORT_REQ, &in, sizeof in, out);
     assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "is Hypervisor, not Context");
     in.gctx_paddr = AT_GCTX; /* itself */
     snp_ask(&r, SNP_MSG_EXPORT_REQ, &in, sizeof in, out);
     assert_int_equal(load_le32(out), 0x16);
@@ -508,6 +563,7 @@ int main(void)
         cmocka_unit_test(the_host_may_ask_for_a_report_too),
         cmocka_unit_test(a_derived_key_depends_on_what_is_selected_and_on_nothing_else),
         cmocka_unit_test(a_key_request_beyond_the_guests_own_is_refused),
+        cmocka_unit_test(a_key_request_has_one_of_two_sizes),
         cmocka_unit_test(tsc_and_cpuid_answers),
         cmocka_unit_test(a_guest_moves_to_another_context_through_its_agent),
         cmocka_unit_test(only_the_agent_of_a_guest_may_touch_it),
