@@ -199,6 +199,11 @@ int owner_compare_report(const char *const *options, struct error *e);
 /* An owner_is_it of reports: a struct snp_report has that measurement. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
+/* A report that was refused: the verdict for --json, and the error, which names the check once. `is_it`, unless NULL,
+ * knows which launch of the owner's files would have had that report. */
+int owner_refuse_report(const char *const *options, const char *check, const char *why,
+                        owner_is_it *is_it, void *report, struct error *e);
+
 struct run_file;
 
 /* verify --report: names the check that failed. */

@@ -47,8 +47,7 @@ static int parse_policy(const char *const *options, struct wishes *w, struct err
     return parse_digest(options, w, e);
 }
 
-static void print_verdict(const char *const *options, const struct sev_attestation_report *r,
-                          enum legacy_check check, const char *why)
+static void print_verdict(const char *const *options, const struct sev_attestation_report *r)
 {
     char digest[65], nonce[32];
     hex_encode(digest, r->launch_digest, sizeof r->launch_digest);
@@ -59,10 +58,8 @@ static void print_verdict(const char *const *options, const struct sev_attestati
                digest, r->policy, nonce);
         return;
     }
-    json_t *j = check ? json_pack("{s:b, s:s, s:s}", "verified", 0, "check",
-                                  legacy_check_name(check), "why", why)
-                      : json_pack("{s:b, s:s, s:I, s:s}", "verified", 1, "launch_digest", digest,
-                                  "policy", (json_int_t)r->policy, "mnonce", nonce);
+    json_t *j = json_pack("{s:b, s:s, s:I, s:s}", "verified", 1, "launch_digest", digest, "policy",
+                          (json_int_t)r->policy, "mnonce", nonce);
     json_dumpf(j, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(j);
@@ -72,19 +69,6 @@ static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
 {
     const struct sev_attestation_report *r = report;
     return !memcmp(r->launch_digest, digest, sizeof r->launch_digest);
-}
-
-/* Another digest than that of the files: which launch would have it? */
-static void add_hint(const char *const *options, struct sev_attestation_report *r,
-                     struct error *why)
-{
-    char hint[HINT_TEXT_MAX], text[sizeof why->text];
-    struct error unused = {.code = ERROR_NONE};
-    if ((!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) ||
-        owner_hint(options, is_reported, r, hint, &unused))
-        return;
-    snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why->text, hint);
-    memcpy(why->text, text, sizeof text);
 }
 
 int owner_check_legacy_report(const char *const *options, const struct run_file *report,
@@ -101,10 +85,9 @@ int owner_check_legacy_report(const char *const *options, const struct run_file 
     enum legacy_check check =
         owner_verify_legacy_report(report->data, report->size, &chain, &root, &w.policy, &why);
     memcpy(&r, report->data, min_u64(report->size, sizeof r));
-    if (check == LEGACY_CHECK_MEASUREMENT)
-        add_hint(options, &r, &why);
-    if (!check || options[OWNER_JSON])
-        print_verdict(options, &r, check, why.text);
-    return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", legacy_check_name(check), why.text)
-                 : 0;
+    if (check)
+        return owner_refuse_report(options, legacy_check_name(check), why.text,
+                                   check == LEGACY_CHECK_MEASUREMENT ? is_reported : NULL, &r, e);
+    print_verdict(options, &r);
+    return 0;
 }

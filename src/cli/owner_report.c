@@ -164,43 +164,55 @@ static int parse_policy(const char *const *options, struct wishes *w, struct err
 
 /* --- The verdict ---------------------------------------------------------------------------------------- */
 
-static void print_verdict(const char *const *options, const struct snp_report *r,
-                          enum report_check check, const char *why)
+static void print_json(json_t *j)
+{
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(j);
+}
+
+static void print_verdict(const char *const *options, const struct snp_report *r)
 {
     char digest[97], data[129];
     hex_encode(digest, r->measurement, sizeof r->measurement);
     hex_encode(data, r->report_data, sizeof r->report_data);
-    if (!options[OWNER_JSON]) {
+    if (options[OWNER_JSON])
+        print_json(json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
+                             "measurement", digest, "report_data", data));
+    else
         printf("report of version %u: verifies\nmeasurement  %s\nreport data  %s\n", r->version,
                digest, data);
-        return;
-    }
-    json_t *j = check ? json_pack("{s:b, s:s, s:s}", "verified", 0, "check",
-                                  report_check_name(check), "why", why)
-                      : json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
-                                  "measurement", digest, "report_data", data);
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
+}
+
+/* A sentence that begins with what the check is called already. */
+static const char *without_name(const char *check, const char *why)
+{
+    size_t i = 0;
+    while (check[i] && (why[i] == check[i] || (why[i] == ' ' && check[i] == '-')))
+        i++;
+    return !check[i] && !strncmp(why + i, ": ", 2) ? why + i + 2 : why;
+}
+
+int owner_refuse_report(const char *const *options, const char *check, const char *why,
+                        owner_is_it *is_it, void *report, struct error *e)
+{
+    char hint[HINT_TEXT_MAX], text[sizeof e->text];
+    struct error unused = {.code = ERROR_NONE};
+    bool files = options[OWNER_FIRMWARE] || options[OWNER_KERNEL];
+    why = without_name(check, why);
+    if (is_it && files && !owner_hint(options, is_it, report, hint, &unused))
+        snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why, hint);
+    else
+        snprintf(text, sizeof text, "%s", why);
+    if (options[OWNER_JSON])
+        print_json(json_pack("{s:b, s:s, s:s}", "verified", 0, "check", check, "why", text));
+    return error_set(e, ERROR_MEASUREMENT, "%s: %s", check, text);
 }
 
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
 {
     const struct snp_report *r = report;
     return !memcmp(r->measurement, digest, sizeof r->measurement);
-}
-
-/* Another measurement than that of the files: which launch would have it? */
-static void add_hint(const char *const *options, struct snp_report *r, struct error *why)
-{
-    char hint[HINT_TEXT_MAX], text[sizeof why->text];
-    struct error unused = {.code = ERROR_NONE};
-    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL])
-        return;
-    if (owner_hint(options, owner_is_reported, r, hint, &unused))
-        return;
-    snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why->text, hint);
-    memcpy(why->text, text, sizeof text);
 }
 
 static int verify(const char *const *options, const struct run_file *report,
@@ -214,12 +226,12 @@ static int verify(const char *const *options, const struct run_file *report,
         owner_verify_report(report->data, report->size, &certificates, &w->policy, &why);
     struct snp_report r = {.version = 0};
     memcpy(&r, report->data, min_u64(report->size, sizeof r));
-    if (check == REPORT_CHECK_MEASUREMENT)
-        add_hint(options, &r, &why);
-    if (!check || options[OWNER_JSON])
-        print_verdict(options, &r, check, why.text);
-    return check ? error_set(e, ERROR_MEASUREMENT, "%s: %s", report_check_name(check), why.text)
-                 : 0;
+    if (check)
+        return owner_refuse_report(options, report_check_name(check), why.text,
+                                   check == REPORT_CHECK_MEASUREMENT ? owner_is_reported : NULL, &r,
+                                   e);
+    print_verdict(options, &r);
+    return 0;
 }
 
 /* What the key server has for this report, unless its very form is wrong: that is verify's to say. */

@@ -265,6 +265,8 @@ static void link_vector(const char *name, const char *as)
 }
 
 #define REPORT "verify --time 1700000000 --report report --certs certs --root ark "
+#define ZEROS  "0000000000000000000000000000000000000000000000000000000000000000"
+#define ONES   "1111111111111111111111111111111111111111111111111111111111111111"
 
 static void genuine_reports_verify_and_refusals_name_the_check(void **state)
 {
@@ -276,6 +278,8 @@ static void genuine_reports_verify_and_refusals_name_the_check(void **state)
     } cases[] = {
         {REPORT "--min-tcb 3.0.9.0", ERROR_MEASUREMENT,
          "minimum-tcb: the platform's TCB 3.0.8.115 is below the minimum 3.0.9.0"},
+        {REPORT "--host-data " ONES, ERROR_MEASUREMENT,
+         "host-data: the report has " ZEROS ", expected is " ONES},
         {REPORT "--min-svn 1", ERROR_MEASUREMENT, "guest-svn: the guest's SVN 0 is below 1"},
         {"verify --time 1500000000 --report report --certs certs --root ark", ERROR_MEASUREMENT,
          "certificate-validity: ARK-Milan: its certificate is not valid at this time"},
@@ -304,6 +308,10 @@ static void genuine_reports_verify_and_refusals_name_the_check(void **state)
     assert_ptr_equal(strstr(said, "{\"verified\":true,\"version\":2,"), said);
     assert_int_equal(owner(REPORT "--vmpl 3 --api 1.53 --json"), ERROR_MEASUREMENT);
     assert_ptr_equal(strstr(said, "{\"verified\":false,\"check\":\"minimum-api\","), said);
+    assert_int_equal(owner(REPORT "--json --host-data " ONES), ERROR_MEASUREMENT);
+    assert_string_equal(
+        said, "{\"verified\":false,\"check\":\"host-data\",\"why\":\"the report has " ZEROS
+              ", expected is " ONES "\"}\n");
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(owner(cases[i].words), cases[i].code);
         assert_string_equal(last_error, cases[i].error);

@@ -43,7 +43,7 @@ static void legacy_reports_verify_and_refusals_name_the_check(void **state)
         {LEGACY "legacy --policy 1", ERROR_MEASUREMENT,
          "guest-policy: the guest's policy is 0x5, expected is 0x1"},
         {LEGACY "legacy --launch passphrase", ERROR_MEASUREMENT,
-         "launch-digest: launch digest: the report has "
+         "launch-digest: the report has "
          "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad, expected is "
          "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb"},
         {LEGACY "legacy --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_MEASUREMENT,
