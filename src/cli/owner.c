@@ -153,15 +153,74 @@ static int run_session(const char *const *options, struct error *e)
 
 /* --- measure ---------------------------------------------------------------------------------------- */
 
-static int parse_api(const char *text, struct owner_launch *out, struct error *e)
+static int parse_api(const char *what, const char *text, struct owner_launch *out, struct error *e)
 {
     unsigned major, minor;
     char rest;
     if (sscanf(text, "%3u.%3u%c", &major, &minor, &rest) != 2 || major > 255 || minor > 255)
-        return error_set(e, ERROR_USAGE,
-                         "--api '%s': two numbers with a point between, such as 1.55", text);
+        return error_set(e, ERROR_USAGE, "%s '%s': two numbers with a point between, such as 1.55",
+                         what, text);
     out->api_major = (u8)major;
     out->api_minor = (u8)minor;
+    return 0;
+}
+
+/* An integer member of 0 to 255. */
+static bool parse_byte(json_t *object, const char *key, u8 *out)
+{
+    const json_t *j = json_object_get(object, key);
+    json_int_t v = json_integer_value(j);
+    *out = (u8)v;
+    return json_is_integer(j) && v >= 0 && v <= 255;
+}
+
+/* What the platform says; the measurement proves it. */
+static int parse_platform(const char *path, json_t *j, struct owner_launch *out, struct error *e)
+{
+    struct error why = {.code = ERROR_NONE};
+    const char *api = json_string_value(json_object_get(j, "api"));
+    bool good = api || (parse_byte(j, "api_major", &out->api_major) &&
+                        parse_byte(j, "api_minor", &out->api_minor));
+    if (!good || !parse_byte(j, "build", &out->build))
+        return error_set(e, ERROR_FILE,
+                         "%s: should be {\"api\": \"1.55\", \"build\": 25}, as `softsev run "
+                         "--owner-dir` writes it, or what `softsev platform status --json` prints",
+                         path);
+    if (!api || !parse_api("api", api, out, &why))
+        return 0;
+    return error_set(e, ERROR_FILE, "%s: %s", path, why.text);
+}
+
+static int read_platform(const char *path, struct owner_launch *out, struct error *e)
+{
+    struct run_file f;
+    json_error_t problem;
+    if (run_read_file(path, &f, e))
+        return -1;
+    json_t *j = json_loadb((const char *)f.data, f.size, JSON_REJECT_DUPLICATES, &problem);
+    int result = j ? parse_platform(path, j, out, e)
+                   : error_set(e, ERROR_FILE, "%s:%d: %s", path, problem.line, problem.text);
+    json_decref(j);
+    run_free_file(&f);
+    return result;
+}
+
+/* Version and build of the platform's firmware. */
+static int parse_firmware(const char *const *options, struct owner_launch *out, struct error *e)
+{
+    u64 build;
+    if (options[OWNER_PLATFORM])
+        return owner_refuse(options, B(API) | B(BUILD), "is instead of --platform", e) ||
+                       read_platform(options[OWNER_PLATFORM], out, e)
+                   ? -1
+                   : 0;
+    if (!options[OWNER_API] || !options[OWNER_BUILD])
+        return error_set(e, ERROR_USAGE, "measure needs --%s, or --platform",
+                         options[OWNER_API] ? "build" : "api");
+    if (parse_api("--api", options[OWNER_API], out, e) ||
+        owner_number("build", options[OWNER_BUILD], 255, &build, e))
+        return -1;
+    out->build = (u8)build;
     return 0;
 }
 
@@ -255,19 +314,13 @@ static int run_measure(const char *const *options, struct error *e)
 {
     struct owner_launch launch;
     struct owner o;
-    u64 build;
     if (!options[OWNER_MEASUREMENT] && !options[OWNER_NONCE] && options[OWNER_MODE])
         return owner_print_digest(options, e);
     if (!options[OWNER_MEASUREMENT] == !options[OWNER_NONCE])
         return error_set(e, ERROR_USAGE, "measure needs --measurement or --nonce");
-    if (!options[OWNER_API] || !options[OWNER_BUILD])
-        return error_set(e, ERROR_USAGE, "measure needs --%s",
-                         options[OWNER_API] ? "build" : "api");
-    if (parse_api(options[OWNER_API], &launch, e) ||
-        owner_number("build", options[OWNER_BUILD], 255, &build, e) ||
-        owner_launch_digest(options, launch.digest, e) || open_owner(options, &o, e))
+    if (parse_firmware(options, &launch, e) || owner_launch_digest(options, launch.digest, e) ||
+        open_owner(options, &o, e))
         return -1;
-    launch.build = (u8)build;
     int result = options[OWNER_NONCE] ? print_expected(options, &o, &launch, e)
                                       : check(options, &o, &launch, e);
     owner_wipe(&o);
@@ -407,7 +460,7 @@ static const struct owner_action actions[] = {
     {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0, 0,
      "verify, then make a key and a session for it"},
     {"measure", run_measure,   0,
-     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST, 0,
+     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(PLATFORM) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST, 0,
      "does the measurement belong to what should have been launched?"},
     {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
      B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0, 0,

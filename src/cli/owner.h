@@ -49,6 +49,7 @@
     X(TK,          "tk",            true,  "FILE    instead of --state: TEK, TIK; with --policy") \
     X(API,         "api",           true,  "A.B     API version of the platform's firmware") \
     X(BUILD,       "build",         true,  "NUMBER  its build") \
+    X(PLATFORM,    "platform",      true,  "FILE    instead of both: platform.json of softsev run") \
     X(MEASUREMENT, "measurement",   true,  "BASE64  what was measured: MEASURE and MNONCE, 48 bytes") \
     X(NONCE,       "nonce",         true,  "BASE64  its MNONCE; measure prints what is expected") \
     X(DIGEST,      "digest",        true,  "HEX     SHA-256 of all that was launched (SNP: its digest)") \

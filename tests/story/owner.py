@@ -69,14 +69,12 @@ class Owner:
         return self.s.command("owner", "session", "--chain", chain, "--root", self.root, "--out-dir", self.home, *more)
 
     def measure(self, host, *instead, kernel=None, initrd=None, append=APPEND):
-        with open(host.get("platform.json"), encoding="ascii") as f:
-            about = json.load(f)
         with open(host.get("measurement.b64"), encoding="ascii") as f:
             measurement = f.read()
         guest = ["--kernel", kernel or self.s.kernel, "--initrd", initrd or self.s.initrd, "--append", append, "--memory", "256",
                  "--owner-secret"]
-        return self.s.command("owner", "measure", "--state", self.state, "--api", about["api"], "--build", str(about["build"]),
-                              "--measurement", measurement, *(instead or guest))
+        return self.s.command("owner", "measure", "--state", self.state, "--platform", host.get("platform.json"), "--measurement",
+                              measurement, *(instead or guest))
 
     def seal(self):
         return self.s.command("owner", "secret", "--state", self.state, "--secret", self.s.secret, "--out-dir", self.home)

@@ -113,6 +113,50 @@ static void what_the_owner_expects(void **state)
     assert_string_equal(said, want);
 }
 
+#define SHOULD_BE                                                                                  \
+    "platform.json: should be {\"api\": \"1.55\", \"build\": 25}, as `softsev run --owner-dir` "   \
+    "writes it, or what `softsev platform status --json` prints"
+
+/* API version and build as softsev run writes them for an owner elsewhere. */
+static void a_platform_says_its_version_in_a_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *error; /* NULL: as good as --api and --build */
+    } cases[] = {
+        {"{\"api\":\"1.55\",\"build\":25,\"policy\":1}\n", NULL},
+        {"{\"api_major\":1,\"api_minor\":55,\"build\":25,\"state\":\"INIT\"}", NULL},
+        {"{\"api_major\":1,\"api_minor\":-1,\"build\":25}", SHOULD_BE},
+        {"{\"api\":\"1.55\",\"build\":256}", SHOULD_BE},
+        {"{\"api\":\"1.55\"}", SHOULD_BE},
+        {"{\"api\":1.55,\"build\":25}", SHOULD_BE},
+        {"[]", SHOULD_BE},
+        {"{\"api\":\"1\",\"build\":25}",
+         "platform.json: api '1': two numbers with a point between, such as 1.55"},
+        {"{", "platform.json:1: string or '}' expected near end of file"},
+    };
+    char text[65], want[66];
+    struct session_keys keys;
+    struct sev_measure got;
+    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    measure(text, &keys, &got);
+    snprintf(want, sizeof want, "%s\n", text);
+#define NONCE "--state s/owner.state --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA== "
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        write_file("platform.json", cases[i].json, strlen(cases[i].json));
+        int code = owner("measure --platform platform.json " NONCE);
+        if (cases[i].error)
+            assert_string_equal(last_error, cases[i].error);
+        else
+            assert_string_equal(said, want);
+        assert_int_equal(code, cases[i].error ? ERROR_FILE : ERROR_NONE);
+    }
+    assert_int_equal(owner("measure --platform nothing " NONCE), ERROR_FILE);
+    assert_string_equal(last_error, "nothing: No such file or directory");
+    assert_int_equal(owner("measure --platform platform.json --build 25 " NONCE), ERROR_USAGE);
+    assert_string_equal(last_error, "--build is instead of --platform");
+}
+
 static void secrets_are_for_their_owner_alone(void **state)
 {
     (void)state;
@@ -627,6 +671,7 @@ int main(void)
         cmocka_unit_test(the_steps_of_a_launch),
         cmocka_unit_test(a_refused_measurement_takes_the_agreement_back),
         cmocka_unit_test(what_the_owner_expects),
+        cmocka_unit_test(a_platform_says_its_version_in_a_file),
         cmocka_unit_test(secrets_are_for_their_owner_alone),
         cmocka_unit_test(a_seed_repeats_a_session),
         cmocka_unit_test(refusals_have_their_exit_codes),
