@@ -177,6 +177,7 @@ ABI_SIZE(struct vmcb, 4096);
 #define V_INTR_IGNORE_TPR BIT(20)
 #define V_INTR_MASKING    BIT(24)
 #define V_INTR_GIF_ENABLE BIT(25)
+#define V_INTR_AVIC       BIT(31)
 
 #define INTERRUPT_SHADOW      BIT(0)
 #define INTERRUPT_SHADOW_MASK BIT(1) /* ES: RFLAGS.IF of the guest at #VMEXIT */
@@ -185,8 +186,6 @@ ABI_SIZE(struct vmcb, 4096);
 #define NP_SEV    BIT(1)
 #define NP_SEV_ES BIT(2)
 #define NP_VTE    BIT(5)
-
-#define LBR_VIRTUALIZATION BIT(0) /* lbr_control */
 
 #define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest demands it */
 

@@ -283,10 +283,9 @@ void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
 void event_debug_trap(struct cpu *c, u64 dr6)
 {
     c->insn_rip = c->rip;
-    if (!(c->in_guest && c->control.intercept_exceptions & BIT(VECTOR_DB))) {
-        c->dr6 = dr6 & DR6_B ? (c->dr6 & ~DR6_B) | dr6 : c->dr6 | dr6;
-        c->dr7 &= ~DR7_GD;
-    }
+    /* Before the intercept is looked at, unlike CR2 [APM2 15.12.2]. */
+    c->dr6 = dr6 & DR6_B ? (c->dr6 & ~DR6_B) | dr6 : c->dr6 | dr6;
+    c->dr7 &= ~DR7_GD;
     event_deliver_exception(c, VECTOR_DB, 0);
 }
 
@@ -297,14 +296,6 @@ void event_deliver_interrupt(struct cpu *c, u8 vector)
     c->insn_rip = c->rip;
     c->statistics.interrupts++;
     deliver(c, &(struct event){.vector = vector, .type = EVENT_INTR, .return_rip = c->rip});
-}
-
-void event_deliver_nmi(struct cpu *c)
-{
-    c->insn_rip = c->rip;
-    c->statistics.interrupts++;
-    c->nmi_blocked = true;
-    deliver(c, &(struct event){.vector = VECTOR_NMI, .type = EVENT_NMI, .return_rip = c->rip});
 }
 
 void event_software_interrupt(struct cpu *c, u8 vector)
@@ -318,10 +309,11 @@ void event_software_interrupt(struct cpu *c, u8 vector)
 }
 
 /* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller,
- * as INT n's must. */
+ * as INT n's must. INT1 has an intercept of its own and not #DB's [APM2 15.12.2]. */
 void event_software_exception(struct cpu *c, u8 vector)
 {
-    intercept_exception(c, vector, 0);
+    if (vector != VECTOR_DB)
+        intercept_exception(c, vector, 0);
     if (vector == VECTOR_DB) { /* one #DB also for what a MOV SS before INT1 hit */
         c->dr6 |= c->watch_hits;
         c->watch_hits = 0;
@@ -333,7 +325,7 @@ void event_software_exception(struct cpu *c, u8 vector)
                                .return_rip = c->rip});
 }
 
-/* EVENTINJ [APM2 15.20]: no intercept is looked at. */
+/* EVENTINJ [APM2 15.20]: no intercept is looked at. #BP and #OF are as INT3 and INTO raise them. */
 static void deliver_injected(struct cpu *c)
 {
     u64 info = c->control.event_inject;
@@ -343,15 +335,13 @@ static void deliver_injected(struct cpu *c)
     bool behind = type == EVENT_SOFTWARE ||
                   (type == EVENT_EXCEPTION && ((u8)info == VECTOR_BP || (u8)info == VECTOR_OF));
     u64 return_rip = behind && c->control.next_rip ? c->control.next_rip : c->rip;
-    if (type == EVENT_NMI)
-        c->nmi_blocked = true;
     if (type == EVENT_EXCEPTION)
         c->statistics.exceptions++;
     else
         c->statistics.interrupts++;
     deliver(c, &(struct event){.vector = type == EVENT_NMI ? VECTOR_NMI : (u8)info,
                                .type = type,
-                               .asked_for = type == EVENT_SOFTWARE,
+                               .asked_for = behind,
                                .has_error = info & EVENT_ERROR_CODE && c->mode & MODE_PE,
                                .error = (u32)(info >> 32),
                                .return_rip = return_rip});

@@ -161,8 +161,9 @@ static void far_system(struct cpu *c, const struct descriptor *d, bool call)
         return;
     }
     bool task = type == SYSTEM_TSS || type == SYSTEM_TSS16 || type == SYSTEM_TASK;
+    u16 tss = type == SYSTEM_TASK ? (u16)BITS(d->raw, 31, 16) : d->selector;
     if (task && !long_mode(c) && RAW_DPL(d->raw) >= c->cpl)
-        task_switch(c, d->selector, call ? TASK_CALL : TASK_JMP, false, 0);
+        task_switch(c, tss, call ? TASK_CALL : TASK_JMP, false, 0);
     cpu_raise_gp(c, selector_error(d->selector));
 }
 
@@ -396,7 +397,6 @@ void exec_iret(struct cpu *c, const struct insn *in)
         iret_protected(c, in->opsize);
     else
         iret_real(c, in->opsize);
-    c->nmi_blocked = false;
 }
 
 /* --- INT n and its relatives ------------------------------------------------------------------ */

@@ -200,7 +200,7 @@ struct cpu {
     /* STI or MOV SS just retired: nothing is taken before the next instruction */
     bool interrupt_shadow;
     u16 pauses_left; /* that the pause filter lets pass */
-    bool gif, nmi_blocked;
+    bool gif;
     u8 breakpoints, watchpoints; /* which of DR0-DR3 are armed for code and for data (debug.c) */
     u8 watch_hits; /* of the data breakpoints, by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
@@ -254,7 +254,7 @@ void cpu_raise(struct cpu *c, u8 vector, u32 error) NORETURN;
 static inline void cpu_raise_ud(struct cpu *c) NORETURN;
 static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
 /* #VMEXIT at the current instruction, which does not count as retired: run_guest() returns with rip
- * = its start and next_rip = the next one's (the same between instructions). */
+ * = its start and next_rip = the next one's, or 0 where it is not an instruction that exits. */
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
 /* RIP of the running block's first byte. */
 static inline u64 block_rip(const struct cpu *c)
@@ -579,7 +579,6 @@ void segment_update(struct cpu *c); /* after a VMCB load: cached derived state *
  * [APM2 8]. Sets exit_int_info while doing so. #DF and shutdown are handled inside. */
 void event_deliver_exception(struct cpu *c, u8 vector, u32 error);
 void event_deliver_interrupt(struct cpu *c, u8 vector);
-void event_deliver_nmi(struct cpu *c);
 void event_software_interrupt(struct cpu *c, u8 vector); /* INT n, at an exec function */
 void event_software_exception(struct cpu *c, u8 vector); /* INT3, INTO, INT1 */
 /* #DB behind the instruction that just retired: DR6_BS and friends. */

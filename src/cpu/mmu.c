@@ -190,8 +190,8 @@ void mmu_destroy(struct cpu *c)
 
 /* --- Filling ---------------------------------------------------------------------------------- */
 
-/* Up to 15 bytes at the current instruction, for a hypervisor that emulates what touched a device
- * [APM2 15.8.4]. */
+/* Up to 15 bytes at the current instruction, whose data the host has to do with: by nested tables, or by shadow
+ * tables, of which an intercepted #PF tells [APM2 15.8.4]. */
 static void fetch_for_assist(struct cpu *c)
 {
     u64 linear = c->mode & MODE_CODE64 ? c->insn_rip : (u32)(c->seg[SEG_CS].base + c->insn_rip);
@@ -219,12 +219,13 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
         c->cr2 = f->linear;
         vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
     }
+    bool exits = f->nested || c->control.intercept_exceptions & BIT(VECTOR_PF);
+    if (exits && !access->fetch && !c->es)
+        fetch_for_assist(c);
     if (!f->nested) {
         c->fault_linear = f->linear;
         cpu_raise(c, VECTOR_PF, f->error);
     }
-    if (!access->fetch && f->info_1 & NPF_FINAL && !c->es)
-        fetch_for_assist(c);
     cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
 }
 

@@ -308,9 +308,9 @@ void exec_wrmsr(struct cpu *c, const struct insn *in)
     intercept_msr(c, msr, true);
     if (!msr_write(c, msr, value))
         cpu_raise_gp(c, 0);
-    if (msr == MSR_EFER && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
+    if (msr == MSR_EFER && c->es && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
         c->insn_rip = c->rip;
-        cpu_exit(c, EXIT_EFER_WRITE_TRAP, value, 0);
+        cpu_exit(c, EXIT_EFER_WRITE_TRAP, c->efer, 0);
     }
 }
 

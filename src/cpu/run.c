@@ -57,9 +57,28 @@ void cpu_raise(struct cpu *c, u8 vector, u32 error)
 {
     c->vector = vector;
     c->error = error;
+    c->next_rip = c->rip; /* of BOUND, if #BR is intercepted */
     c->rip = c->insn_rip;
     give_back(c);
     longjmp(*c->leave, LEAVE_RAISE);
+}
+
+/* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2 15.7.1]. */
+static u64 next_rip_at_exit(const struct cpu *c, u64 code)
+{
+    switch (code) {
+    case EXIT_EXCEPTION + VECTOR_BP:
+    case EXIT_EXCEPTION + VECTOR_OF:
+        return c->rip;
+    case EXIT_EXCEPTION + VECTOR_BR:
+        return c->next_rip;
+    case EXIT_TASK_SWITCH:
+    case EXIT_SHUTDOWN:
+    case EXIT_NPF:
+        return 0;
+    default:
+        return code >= EXIT_EXCEPTION && code < EXIT_CR0_SEL_WRITE ? 0 : c->rip;
+    }
 }
 
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
@@ -69,7 +88,7 @@ void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
     c->exit_code = code;
     c->exit_info_1 = info_1;
     c->exit_info_2 = info_2;
-    c->next_rip = c->rip;
+    c->next_rip = next_rip_at_exit(c, code);
     if (c->es && exit_completes(code)) {
         c->left -= c->block != NULL;
         c->interrupt_shadow = false;

@@ -37,11 +37,19 @@ static const char *rmp_refusal(struct cpu *c, const struct vmcb_control *k)
     return NULL;
 }
 
-/* Restricted injection leaves the host #HV [cpu 6.8]. */
-static bool restricted_event_valid(u64 event)
+u64 features_event(const struct vmcb_control *k, const struct vmsa *s)
 {
-    return !(event & EVENT_VALID) ||
-           (u32)event == (EVENT_VALID | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VECTOR_HV);
+    return s->sev_features & SEV_FEATURE_ALTERNATE_INJECTION ? s->event_inject : k->event_inject;
+}
+
+/* Restricted injection leaves the host #HV, which is nobody else's [APM2 15.36.16; cpu 6.8]. */
+static const char *event_refusal(const struct vmcb_control *k, const struct vmsa *s)
+{
+    u64 event = features_event(k, s);
+    bool hv = (u32)event == (EVENT_VALID | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VECTOR_HV);
+    if (s->sev_features & SEV_FEATURE_RESTRICTED_INJECTION)
+        return event & EVENT_VALID && !hv ? "EVENTINJ: restricted injection allows only #HV" : NULL;
+    return vmsa_event_valid(event) ? NULL : "EVENTINJ";
 }
 
 static const char *details_refusal(const struct vmcb_control *k, const struct vmsa *s)
@@ -49,10 +57,8 @@ static const char *details_refusal(const struct vmcb_control *k, const struct vm
     u64 features = s->sev_features;
     if ((features & INJECTION) == INJECTION)
         return "SEV_FEATURES: restricted and alternate injection exclude each other";
-    if (features & SEV_FEATURE_RESTRICTED_INJECTION && !restricted_event_valid(k->event_inject))
-        return "EVENTINJ: restricted injection allows only #HV";
-    if (features & SEV_FEATURE_ALTERNATE_INJECTION && !vmsa_event_valid(s->event_inject))
-        return "VMSA: EVENTINJ";
+    if (features & INJECTION && k->v_intr & V_INTR_AVIC)
+        return "SEV_FEATURES: restricted and alternate injection exclude AVIC";
     if (features & SEV_FEATURE_ALTERNATE_INJECTION && s->v_intr_control & VMSA_V_INTR_NMI_ENABLE)
         return "VMSA: VINTR_CTRL asks for virtual NMIs, which are not supported";
     if (features & SEV_FEATURE_VTOM && s->virtual_tom & VTOM_RESERVED)
@@ -68,9 +74,12 @@ const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const 
         return "SEV_FEATURES: one that the VMCB's ALLOWED_SEV_FEATURES excludes";
     if (features & ~(u64)(WITH_EFFECT | WITHOUT_EFFECT))
         return "SEV_FEATURES: a feature that is not supported";
-    if (!(features & SEV_FEATURE_SNP))
-        return features & ~(u64)OF_SEV_ES ? "SEV_FEATURES: a feature of SNP without SNP" : NULL;
-    const char *why = rmp_refusal(c, k);
+    if (!(features & SEV_FEATURE_SNP) && features & ~(u64)OF_SEV_ES)
+        return "SEV_FEATURES: a feature of SNP without SNP";
+    const char *why = event_refusal(k, s);
+    if (why || !(features & SEV_FEATURE_SNP))
+        return why;
+    why = rmp_refusal(c, k);
     return why ? why : details_refusal(k, s);
 }
 

@@ -50,6 +50,12 @@ static bool long_mode_valid(const struct vmcb_save *s)
     return s->cr4 & CR4_PAE && s->cr0 & CR0_PE && !both;
 }
 
+static bool exception_valid(u8 vector)
+{
+    return vector <= 31 && vector != VECTOR_NMI && vector != VECTOR_HV;
+}
+
+/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
 bool vmsa_event_valid(u64 event)
 {
     if (!(event & EVENT_VALID))
@@ -57,20 +63,23 @@ bool vmsa_event_valid(u64 event)
     u32 type = (u32)BITS(event, 10, 8);
     u8 vector = (u8)event;
     if (type == EVENT_EXCEPTION)
-        return vector <= 31 && vector != VECTOR_NMI && vector != VECTOR_BP && vector != VECTOR_OF;
+        return exception_valid(vector) && vector != VECTOR_BP && vector != VECTOR_OF;
     return type == EVENT_INTR || type == EVENT_NMI;
 }
 
-/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
-static bool event_valid(const struct vmcb_control *k)
+static bool event_valid(u64 event)
 {
-    u64 event = k->event_inject;
     u32 type = (u32)BITS(event, 10, 8);
-    if (!(event & EVENT_VALID) || vmsa_event_valid(event))
-        return true;
-    return !(k->np_control & NP_SEV_ES) &&
-           (type == EVENT_SOFTWARE ||
-            (type == EVENT_EXCEPTION && ((u8)event == VECTOR_BP || (u8)event == VECTOR_OF)));
+    return vmsa_event_valid(event) || type == EVENT_SOFTWARE ||
+           (type == EVENT_EXCEPTION && exception_valid((u8)event));
+}
+
+/* In 64-bit mode there is neither BOUND nor INTO [APM2 15.20]. */
+static bool event_possible(u64 event, const struct vmcb_save *s)
+{
+    bool code64 = s->efer & EFER_LME && s->cr0 & CR0_PG && s->cs.attributes & SEG_L;
+    bool legacy = (u8)event == VECTOR_BR || (u8)event == VECTOR_OF;
+    return !(event & EVENT_VALID && BITS(event, 10, 8) == EVENT_EXCEPTION && legacy && code64);
 }
 
 /* Why a SEV guest may not run here; NULL if it may. */
@@ -119,15 +128,15 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
         {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, memory_size(c->memory)),
          "IOPM outside memory"},
         {k->asid == 0, "ASID 0"},
-        {!event_valid(k), "EVENTINJ"},
         {k->np_control & NP_ENABLE && k->n_cr3 & ADDRESS_RESERVED, "nCR3 reserved bits"},
     };
     const char *why = first_wrong(checks, ARRAY_SIZE(checks));
     return why ? why : sev_refusal(c, k);
 }
 
+/* `event`: EVENTINJ, wherever it comes from. */
 static const char *state_refusal(const struct cpu *c, const struct vmcb_control *k,
-                                 const struct vmcb_save *s)
+                                 const struct vmcb_save *s, u64 event)
 {
     u64 c_bit = k->np_control & NP_SEV ? BIT(c->c_bit) : 0;
     const struct check checks[] = {
@@ -139,6 +148,7 @@ static const char *state_refusal(const struct cpu *c, const struct vmcb_control 
         {s->dr6 >> 32, "DR6 bits 63:32"},
         {s->dr7 >> 32, "DR7 bits 63:32"},
         {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
+        {!event_possible(event, s), "EVENTINJ: an exception that 64-bit mode has not"},
     };
     return first_wrong(checks, ARRAY_SIZE(checks));
 }
@@ -357,7 +367,9 @@ static void run_until_exit(struct cpu *c, struct vmcb_control *k, struct vmcb_sa
 /* Of a plain or SEV guest: its state is in the VMCB. */
 static void vmrun_plain(struct cpu *c, struct vmcb *v, u64 deadline_ns)
 {
-    const char *why = state_refusal(c, &v->control, &v->save);
+    u64 event = v->control.event_inject;
+    const char *why =
+        event_valid(event) ? state_refusal(c, &v->control, &v->save, event) : "EVENTINJ";
     if (why) {
         refuse(c, &v->control, why);
         return;
@@ -400,7 +412,7 @@ static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
     if (!why) {
         features_unmask(&vmsa);
         memcpy(&save, &vmsa, VMSA_COMMON_SIZE);
-        why = state_refusal(c, k, &save);
+        why = state_refusal(c, k, &save, features_event(k, &vmsa));
     }
     if (why) {
         refuse(c, k, why);
@@ -472,10 +484,18 @@ static void svm_instruction(struct cpu *c, u64 bit, u64 exit_code)
 SVM_INSTRUCTION(vmrun, VMRUN)
 SVM_INSTRUCTION(vmmcall, VMMCALL)
 SVM_INSTRUCTION(vmload, VMLOAD)
-SVM_INSTRUCTION(vmsave, VMSAVE)
 SVM_INSTRUCTION(stgi, STGI)
 SVM_INSTRUCTION(clgi, CLGI)
 SVM_INSTRUCTION(skinit, SKINIT)
+
+/* Of a SEV-ES guest it exits, whatever is intercepted [APM2 15.36.12]. */
+void exec_vmsave(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    if (c->es)
+        cpu_exit(c, EXIT_VMSAVE, 0, 0);
+    svm_instruction(c, INTERCEPT4_VMSAVE, EXIT_VMSAVE);
+}
 
 /* Without SEV-ES the prefix means nothing [cpu 6.4]. */
 void exec_vmgexit(struct cpu *c, const struct insn *in)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * System instructions: flags and interrupts, control and debug registers with the mode switches
- * they make, time, random numbers, caches. Of a form that can be intercepted, #UD and #GP by
- * privilege come first, then the intercept, then everything else [APM2 15.7].
+ * they make, time, random numbers, caches. Of a form that can be intercepted, #UD and #GP come
+ * first, then the intercept, then exceptions of memory accesses; PUSHF, POPF, IRET and RSM are
+ * intercepted before everything [APM2 15.7, 15.9].
  */
 #include "cpu/segment.h"
 
@@ -21,15 +22,15 @@ static bool may_change_if(const struct cpu *c)
 
 void exec_pushf(struct cpu *c, const struct insn *in)
 {
-    check_v86_iopl(c);
     intercept(c, 3, INTERCEPT3_PUSHF, EXIT_PUSHF);
+    check_v86_iopl(c);
     stack_push(c, rflags_read(c) & ~(RFLAGS_RF | RFLAGS_VM), in->opsize);
 }
 
 void exec_popf(struct cpu *c, const struct insn *in)
 {
-    check_v86_iopl(c);
     intercept(c, 3, INTERCEPT3_POPF, EXIT_POPF);
+    check_v86_iopl(c);
     u64 value = stack_peek(c, 0, in->opsize);
     u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
     if (c->cpl == 0)
@@ -125,38 +126,37 @@ void cpu_update_mode(struct cpu *c)
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
      CR0_PG)
 
+static void check_cr0(struct cpu *c, u64 value)
+{
+    bool switches = (value ^ c->cr0) & CR0_PG && c->efer & EFER_LME;
+    bool code_l = c->seg[SEG_CS].attributes & SEG_L;
+    if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
+        (value & CR0_NW && !(value & CR0_CD)) || (switches && code_l) ||
+        (switches && value & CR0_PG && !(c->cr4 & CR4_PAE)))
+        cpu_raise_gp(c, 0);
+}
+
 static void write_cr0(struct cpu *c, u64 value)
 {
     u64 old = c->cr0;
-    if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
-        (value & CR0_NW && !(value & CR0_CD)))
-        cpu_raise_gp(c, 0);
-    bool paging_on = value & CR0_PG && !(old & CR0_PG);
-    bool paging_off = old & CR0_PG && !(value & CR0_PG);
-    bool code_l = c->seg[SEG_CS].attributes & SEG_L;
-    if (paging_on && c->efer & EFER_LME) {
-        if (!(c->cr4 & CR4_PAE) || code_l)
-            cpu_raise_gp(c, 0);
+    c->efer &= ~EFER_LMA;
+    if (value & CR0_PG && c->efer & EFER_LME)
         c->efer |= EFER_LMA;
-    }
-    if (paging_off && c->efer & EFER_LMA) {
-        if (code_l)
-            cpu_raise_gp(c, 0);
-        c->efer &= ~EFER_LMA;
-    }
     c->cr0 = (value & CR0_DEFINED) | CR0_ET;
     if ((old ^ value) & (CR0_PG | CR0_WP | CR0_PE))
         mmu_flush(c, true);
     cpu_update_mode(c);
 }
 
+static void check_cr3(struct cpu *c, u64 value)
+{
+    u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->sev ? BIT(c->c_bit) : 0);
+    if (long_mode(c) && value & reserved)
+        cpu_raise_gp(c, 0);
+}
+
 static void write_cr3(struct cpu *c, u64 value)
 {
-    if (long_mode(c)) {
-        u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->sev ? BIT(c->c_bit) : 0);
-        if (value & reserved)
-            cpu_raise_gp(c, 0);
-    }
     c->cr3 = value;
     mmu_flush(c, false);
 }
@@ -166,10 +166,14 @@ static void write_cr3(struct cpu *c, u64 value)
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
      CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
 
-static void write_cr4(struct cpu *c, u64 value)
+static void check_cr4(struct cpu *c, u64 value)
 {
     if (value & ~CR4_DEFINED || (long_mode(c) && !(value & CR4_PAE)))
         cpu_raise_gp(c, 0);
+}
+
+static void write_cr4(struct cpu *c, u64 value)
+{
     u64 changed = c->cr4 ^ value;
     c->cr4 = value;
     if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP))
@@ -177,24 +181,70 @@ static void write_cr4(struct cpu *c, u64 value)
     cpu_update_mode(c);
 }
 
-static void write_cr8(struct cpu *c, u64 value)
+static void check_cr8(struct cpu *c, u64 value)
 {
     if (value > 15)
         cpu_raise_gp(c, 0);
+}
+
+static void write_cr8(struct cpu *c, u64 value)
+{
     c->cr8 = value;
     c->control.v_intr = (c->control.v_intr & ~(u32)V_INTR_TPR) | (u32)value;
 }
 
-static bool cr_exists(u32 n)
+struct control_register {
+    void (*check)(struct cpu *c, u64 value); /* what it cannot hold is #GP */
+    void (*write)(struct cpu *c, u64 value);
+    u64 (*read)(const struct cpu *c);
+};
+
+static void check_cr2(struct cpu *c, u64 value)
 {
-    return n == 0 || n == 2 || n == 3 || n == 4 || n == 8;
+    (void)c;
+    (void)value;
 }
 
-/* A changed bit other than TS and MP [APM2 15.9, CR0_SEL_WRITE]. */
-static void intercept_cr0_selective(struct cpu *c, u64 value, u64 info)
+static void write_cr2(struct cpu *c, u64 value)
 {
-    if ((c->cr0 ^ value) & ~(CR0_TS | CR0_MP) && intercepts(c, 3, INTERCEPT3_CR0_SEL_WRITE))
-        cpu_exit(c, EXIT_CR0_SEL_WRITE, info, 0);
+    c->cr2 = value;
+}
+
+static u64 read_cr0(const struct cpu *c)
+{
+    return c->cr0;
+}
+
+static u64 read_cr2(const struct cpu *c)
+{
+    return c->cr2;
+}
+
+static u64 read_cr3(const struct cpu *c)
+{
+    return c->cr3;
+}
+
+static u64 read_cr4(const struct cpu *c)
+{
+    return c->cr4;
+}
+
+static u64 read_cr8(const struct cpu *c)
+{
+    return c->control.v_intr & 15;
+}
+
+static const struct control_register *control_register(struct cpu *c, u32 n)
+{
+    static const struct control_register registers[] = {
+        [0] = {check_cr0, write_cr0, read_cr0}, [2] = {check_cr2, write_cr2, read_cr2},
+        [3] = {check_cr3, write_cr3, read_cr3}, [4] = {check_cr4, write_cr4, read_cr4},
+        [8] = {check_cr8, write_cr8, read_cr8},
+    };
+    if (n >= ARRAY_SIZE(registers) || !registers[n].read)
+        cpu_raise_ud(c);
+    return &registers[n];
 }
 
 static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
@@ -203,56 +253,36 @@ static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
         cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
 }
 
-static void trap_after_write(struct cpu *c, u64 bit, u64 code, u64 value)
+/* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing [APM2 15.35.10]. */
+static void trap_cr_write(struct cpu *c, u32 n)
 {
-    if (!intercepts(c, 4, bit))
+    if (!c->es || !intercepts(c, 4, INTERCEPT4_CR_WRITE(n)))
         return;
     c->insn_rip = c->rip;
-    cpu_exit(c, code, value, 0);
+    cpu_exit(c, EXIT_CR_WRITE_TRAP + n, control_register(c, n)->read(c), 0);
 }
 
 void exec_mov_to_cr(struct cpu *c, const struct insn *in)
 {
     u32 n = in->o[0].reg;
-    if (!cr_exists(n))
-        cpu_raise_ud(c);
-    u64 value = operand_read(c, in, 1);
-    u64 info = BIT(63) | in->o[1].reg;
+    const struct control_register *r = control_register(c, n);
+    u64 value = operand_read(c, in, 1), info = BIT(63) | in->o[1].reg;
+    r->check(c, value);
     intercept_cr_write(c, n, info);
-    switch (n) {
-    case 0:
-        intercept_cr0_selective(c, value, info);
-        write_cr0(c, value);
-        break;
-    case 2:
-        c->cr2 = value;
-        break;
-    case 3:
-        write_cr3(c, value);
-        break;
-    case 4:
-        write_cr4(c, value);
-        break;
-    case 8:
-        write_cr8(c, value);
-        break;
-    }
-    trap_after_write(c, INTERCEPT4_CR_WRITE(n), EXIT_CR_WRITE_TRAP + n, value);
+    if (n == 0 && (c->cr0 ^ value) & ~(CR0_TS | CR0_MP) &&
+        intercepts(c, 3, INTERCEPT3_CR0_SEL_WRITE))
+        cpu_exit(c, EXIT_CR0_SEL_WRITE, info, 0);
+    r->write(c, value);
+    trap_cr_write(c, n);
 }
 
 void exec_mov_from_cr(struct cpu *c, const struct insn *in)
 {
     u32 n = in->o[1].reg;
-    if (!cr_exists(n))
-        cpu_raise_ud(c);
+    const struct control_register *r = control_register(c, n);
     if (c->in_guest && c->control.intercept_cr_read & BIT(n))
         cpu_exit(c, EXIT_CR_READ + n, BIT(63) | in->o[0].reg, 0);
-    u64 value = n == 0   ? c->cr0
-                : n == 2 ? c->cr2
-                : n == 3 ? c->cr3
-                : n == 4 ? c->cr4
-                         : c->control.v_intr & 15;
-    operand_write(c, in, 0, value);
+    operand_write(c, in, 0, r->read(c));
 }
 
 void exec_smsw(struct cpu *c, const struct insn *in)
@@ -264,13 +294,15 @@ void exec_smsw(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, c->cr0);
 }
 
+/* The selective intercept does not ask what LMSW changes [APM2 table 15-7]. */
 void exec_lmsw(struct cpu *c, const struct insn *in)
 {
     intercept_cr_write(c, 0, 0);
+    intercept(c, 3, INTERCEPT3_CR0_SEL_WRITE, EXIT_CR0_SEL_WRITE);
     u64 low = operand_read(c, in, 0) & 0xf;
-    u64 value = (c->cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low; /* PE can be set but not cleared */
-    intercept_cr0_selective(c, value, 0);
-    write_cr0(c, value);
+    /* PE can be set but not cleared */
+    write_cr0(c, (c->cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
+    trap_cr_write(c, 0);
 }
 
 void exec_clts(struct cpu *c, const struct insn *in)
@@ -279,6 +311,7 @@ void exec_clts(struct cpu *c, const struct insn *in)
     intercept_cr_write(c, 0, 0);
     c->cr0 &= ~CR0_TS;
     cpu_update_mode(c);
+    trap_cr_write(c, 0);
 }
 
 /* --- Debug registers -------------------------------------------------------------------------- */
@@ -303,12 +336,12 @@ static void check_general_detect(struct cpu *c)
 void exec_mov_to_dr(struct cpu *c, const struct insn *in)
 {
     u32 n = dr_number(c, in->o[0].reg);
-    if (c->in_guest && c->control.intercept_dr_write & BIT(in->o[0].reg))
-        cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, BIT(63) | in->o[1].reg, 0);
-    check_general_detect(c);
     u64 value = operand_read(c, in, 1);
+    check_general_detect(c);
     if (n >= 6 && value >> 32)
         cpu_raise_gp(c, 0);
+    if (c->in_guest && c->control.intercept_dr_write & BIT(in->o[0].reg))
+        cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, in->o[1].reg, 0);
     if (n == 6)
         c->dr6 = (value & 0xe00f) | 0xffff0ff0;
     else if (n == 7)
@@ -321,9 +354,9 @@ void exec_mov_to_dr(struct cpu *c, const struct insn *in)
 void exec_mov_from_dr(struct cpu *c, const struct insn *in)
 {
     u32 n = dr_number(c, in->o[1].reg);
-    if (c->in_guest && c->control.intercept_dr_read & BIT(in->o[1].reg))
-        cpu_exit(c, EXIT_DR_READ + in->o[1].reg, BIT(63) | in->o[0].reg, 0);
     check_general_detect(c);
+    if (c->in_guest && c->control.intercept_dr_read & BIT(in->o[1].reg))
+        cpu_exit(c, EXIT_DR_READ + in->o[1].reg, in->o[0].reg, 0);
     operand_write(c, in, 0, n == 6 ? c->dr6 : n == 7 ? c->dr7 : c->dr[n]);
 }
 
@@ -466,6 +499,14 @@ void exec_rdrand(struct cpu *c, const struct insn *in)
     random_fill(c->random, &value, in->opsize);
     operand_write(c, in, 0, value);
     flags_set(c, RFLAGS_CF);
+}
+
+/* There is no SMM to come from, but whoever emulates one hears of it first. */
+void exec_rsm(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_RSM, EXIT_RSM);
+    cpu_raise_ud(c);
 }
 
 /* --- Not on this processor -------------------------------------------------------------------- */

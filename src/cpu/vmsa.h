@@ -33,6 +33,8 @@ void vmsa_forget(struct cpu *c);
 void vmsa_identify(struct cpu *c, const struct vmsa *s);
 /* Why these features, or what they ask for, are refused; NULL if they are not. */
 const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s);
+/* EVENTINJ of the VMCB, or of the VMSA under alternate injection. */
+u64 features_event(const struct vmcb_control *k, const struct vmsa *s);
 bool features_busy(const struct vmsa *s); /* VMRUN exits with EXIT_BUSY */
 /* The controls as they are for the guest, and back into VMSA and VMCB; `before`: as the host left them. */
 void features_enter(const struct vmsa *s, struct vmcb_control *k);

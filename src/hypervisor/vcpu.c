@@ -275,14 +275,14 @@ void vcpu_check_alive(struct vcpu *c, const char *what)
     vm_end(vm, VM_CRASHED, "halted for good%s", what);
 }
 
-/* Whether an event whose delivery an exit interrupted must be injected. What an instruction of a SEV-ES
- * guest raised comes again by itself: RIP is still there, and EVENTINJ may not hold it [cpu 3.6]. */
-static bool must_repeat(const struct vcpu *c, u64 event)
+/* Whether an event whose delivery an exit interrupted must be injected. What an instruction raised comes again by
+ * itself: RIP is still there, and nRIP, which an injection would need, does not come with such an exit [APM2 15.7.1]. */
+static bool must_repeat(u64 event)
 {
     u64 type = event >> EVENT_TYPE_SHIFT & 7, vector = event & EVENT_VECTOR;
     bool by_instruction = type == EVENT_SOFTWARE ||
                           (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF));
-    return (event & EVENT_VALID) && !(by_instruction && vm_is_es(c->vm));
+    return (event & EVENT_VALID) && !by_instruction;
 }
 
 /* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
@@ -298,7 +298,7 @@ static void vcpu_inject(struct vcpu *c)
     control->v_intr &=
         (u32) ~(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_TPR);
     control->v_intr |= lapic_cr8(&c->lapic);
-    if (must_repeat(c, control->exit_int_info)) {
+    if (must_repeat(control->exit_int_info)) {
         control->event_inject = control->exit_int_info;
         open = false;
     } else if (c->exception) {

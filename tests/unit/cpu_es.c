@@ -488,7 +488,7 @@ static void an_exit_that_completes_its_instruction_leaves_rip_behind_it(void **s
         {"\x0f\x22\xc3", 3, 0, (u32)INTERCEPT4_CR_WRITE(0), 0x90, 0x80050031},
         {"\x0f\x22\xe7", 3, 0, (u32)INTERCEPT4_CR_WRITE(4), 0x94, 0x6a0},
         {"\x44\x0f\x22\xc6", 4, 0, (u32)INTERCEPT4_CR_WRITE(8), 0x98, 9},
-        {"\x0f\x30", 2, 0, (u32)INTERCEPT4_EFER_WRITE, 0x8f, 0xd01 | BIT(14)},
+        {"\x0f\x30", 2, 0, (u32)INTERCEPT4_EFER_WRITE, 0x8f, 0x1d01 | BIT(14)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();

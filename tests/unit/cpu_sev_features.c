@@ -294,6 +294,66 @@ static void alternate_injection_is_the_vmsas(void **state)
     snp_destroy(&p);
 }
 
+/* Nobody else has a use for #HV; AVIC would be a way around either mode [APM2 15.36.16]. */
+static void hv_and_avic_are_refused_where_they_do_not_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 features, event;
+        u32 v_intr;
+        u64 exit;
+    } rows[] = {
+        {0, EVENT_VALID | EVENT_EXCEPTION << 8 | VECTOR_HV, 0, EXIT_INVALID},
+        {SEV_FEATURE_RESTRICTED_INJECTION, 0, (u32)V_INTR_AVIC, EXIT_INVALID},
+        {SEV_FEATURE_ALTERNATE_INJECTION, 0, (u32)V_INTR_AVIC, EXIT_INVALID},
+        {SEV_FEATURE_ALTERNATE_INJECTION, EVENT_VALID | 7 << 8, 0, EXIT_HLT}, /* not looked at */
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct snp p = snp_create();
+        p.s.sev_features |= rows[i].features;
+        p.g->vmcb.control.event_inject = rows[i].event;
+        p.g->vmcb.control.v_intr |= rows[i].v_intr;
+        if (SNP_RUN(&p, "\x90") != rows[i].exit)
+            fail_msg("row %u: exit 0x%lx", i, (long)p.g->vmcb.control.exit_code);
+        snp_destroy(&p);
+    }
+}
+
+/* [APM2 15.36.12] */
+static void vmsave_is_vc_whatever_is_intercepted(void **state)
+{
+    (void)state;
+    struct snp p = snp_create();
+    SNP_RUN(&p, "\x0f\x01\xdb");
+    assert_int_equal(snp_delivered(&p), VECTOR_VC);
+    assert_int_equal(snp_error(&p), 0x83);
+    snp_destroy(&p);
+}
+
+static void lmsw_and_clts_are_trapped_like_other_writes_of_cr0(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        u32 size;
+        u64 cr0;
+    } rows[] = {
+        {"\x0f\x01\xf0", 3, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG}, /* lmsw ax */
+        {"\x0f\x06", 2, CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG},              /* clts */
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct snp p = snp_create();
+        p.s.cr0 |= CR0_TS;
+        p.s.rax = CR0_MP;
+        p.g->vmcb.control.intercept_4 |= (u32)INTERCEPT4_CR_WRITE(0);
+        assert_int_equal(snp_code(&p, rows[i].code, rows[i].size), EXIT_CR_WRITE_TRAP);
+        assert_true(p.g->vmcb.control.exit_info_1 == rows[i].cr0);
+        assert_true(p.s.cr0 == rows[i].cr0);
+        assert_int_equal(p.s.rip, CODE + rows[i].size);
+        snp_destroy(&p);
+    }
+}
+
 /* --- vTOM [cpu 5.7] --------------------------------------------------------------------------- */
 
 static void clear_c_bits(struct snp *p)
@@ -413,6 +473,9 @@ int main(void)
         cmocka_unit_test(secure_tsc_runs_by_the_vmsa),
         cmocka_unit_test(restricted_injection_leaves_hv),
         cmocka_unit_test(alternate_injection_is_the_vmsas),
+        cmocka_unit_test(hv_and_avic_are_refused_where_they_do_not_belong),
+        cmocka_unit_test(vmsave_is_vc_whatever_is_intercepted),
+        cmocka_unit_test(lmsw_and_clts_are_trapped_like_other_writes_of_cr0),
         cmocka_unit_test(vtom_splits_private_from_shared),
         cmocka_unit_test(vtom_moves_by_its_register),
         cmocka_unit_test(a_vmsa_that_moves_takes_no_old_translations),

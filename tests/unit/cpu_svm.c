@@ -179,8 +179,8 @@ static void cr_and_dr_intercepts_name_the_register(void **state)
         {"\x0f\x22\xd9", 3, false, true, 3, EXIT_CR_WRITE + 3, BIT(63) | RCX},
         {"\x0f\x06", 2, false, true, 0, EXIT_CR_WRITE + 0, 0}, /* CLTS */
         {"\x44\x0f\x20\xc0", 4, false, false, 8, EXIT_CR_READ + 8, BIT(63) | RAX},
-        {"\x0f\x21\xf8", 3, true, false, 7, EXIT_DR_READ + 7, BIT(63) | RAX},
-        {"\x0f\x23\xf2", 3, true, true, 6, EXIT_DR_WRITE + 6, BIT(63) | RDX},
+        {"\x0f\x21\xf8", 3, true, false, 7, EXIT_DR_READ + 7, RAX},
+        {"\x0f\x23\xf2", 3, true, true, 6, EXIT_DR_WRITE + 6, RDX},
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
