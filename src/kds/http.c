@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX   256u
 #define CONNECTION_MEMORY KIB(32) /* bytes: what a request's head may be */
 #define IDLE_SECONDS      10u     /* a connection without a byte ends */
 #define BACKLOG           256
@@ -37,6 +36,8 @@ struct library {
                                       struct MHD_Response *r);
     void (*destroy_response)(struct MHD_Response *r);
     enum MHD_Result (*is_supported)(enum MHD_FEATURE feature);
+    const union MHD_ConnectionInfo *(*get_info)(struct MHD_Connection *c,
+                                                enum MHD_ConnectionInfoType type, ...);
 };
 
 struct kds_server {
@@ -46,6 +47,7 @@ struct kds_server {
     u16 port;
     pthread_mutex_t mutex; /* kds_answer() and the log */
     pthread_cond_t end;    /* wakes whoever delays an answer */
+    struct kds_deadlines deadlines;
     bool ending;
 };
 
@@ -62,6 +64,7 @@ static int load(struct library *l, struct error *e)
         {"MHD_queue_response", &l->queue_response},
         {"MHD_destroy_response", &l->destroy_response},
         {"MHD_is_feature_supported", &l->is_supported},
+        {"MHD_get_connection_info", &l->get_info},
     };
     l->handle = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
     if (!l->handle)
@@ -98,12 +101,37 @@ static void *keep_url(void *context, const char *url, struct MHD_Connection *con
     return p;
 }
 
+/* A connection begins and ends: it has a deadline, beside the library's for silence. */
+static void guard(void *context, struct MHD_Connection *connection, void **kept,
+                  enum MHD_ConnectionNotificationCode what)
+{
+    struct kds_server *s = ((struct kds *)context)->server;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*kept)
+            kds_deadline_close(&s->deadlines, *kept);
+        return;
+    }
+    const union MHD_ConnectionInfo *i =
+        s->library.get_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *kept = i ? kds_deadline_open(&s->deadlines, i->connect_fd) : NULL;
+    if (i && !*kept)
+        shutdown(i->connect_fd, SHUT_RDWR);
+}
+
+static void set_deadline(struct kds_server *s, struct MHD_Connection *connection, bool counts)
+{
+    const union MHD_ConnectionInfo *i =
+        s->library.get_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (i && i->socket_context)
+        kds_deadline_set(&s->deadlines, i->socket_context, counts);
+}
+
+/* A request is over; the time for the next one in this connection begins. */
 static void forget(void *context, struct MHD_Connection *connection, void **request,
                    enum MHD_RequestTerminationCode why)
 {
-    (void)context;
-    (void)connection;
     (void)why;
+    set_deadline(((struct kds *)context)->server, connection, true);
     free(*request);
     *request = NULL;
 }
@@ -146,6 +174,7 @@ static enum MHD_Result respond(struct kds *k, struct MHD_Connection *connection,
     struct kds_response a = {.body = malloc(KDS_BODY_MAX)};
     if (!a.body)
         return MHD_NO;
+    set_deadline(k->server, connection, false);
     pthread_mutex_lock(&k->server->mutex);
     kds_answer(k, method, p->url, p->body, p->body_size, &a);
     if (k->config.log)
@@ -153,6 +182,7 @@ static enum MHD_Result respond(struct kds *k, struct MHD_Connection *connection,
     if (a.delay_ms)
         wait_ms(k->server, a.delay_ms);
     pthread_mutex_unlock(&k->server->mutex);
+    set_deadline(k->server, connection, true);
     enum MHD_Result result = send_answer(k, connection, &a);
     free(a.body);
     return result;
@@ -256,11 +286,11 @@ static int start_daemon(struct kds *k, struct kds_server *s, struct error *e)
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
             (tls ? MHD_USE_TLS : 0u),
         0, NULL, NULL, handle, k, MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL,
-        MHD_OPTION_LISTEN_SOCKET, s->listener, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+        MHD_OPTION_LISTEN_SOCKET, s->listener, MHD_OPTION_CONNECTION_LIMIT, KDS_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, keep_url, k,
-        MHD_OPTION_NOTIFY_COMPLETED, forget, k, MHD_OPTION_ARRAY, tls ? more : more + 2,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, forget, k, MHD_OPTION_NOTIFY_CONNECTION, guard, k,
+        MHD_OPTION_ARRAY, tls ? more : more + 2, MHD_OPTION_END);
     if (s->daemon)
         return 0;
     return error_set(e, tls ? ERROR_FILE : ERROR_INTERNAL,
@@ -282,8 +312,11 @@ int kds_start(struct kds *k, struct error *error)
     pthread_mutex_init(&s->mutex, NULL);
     s->listener = -1;
     k->server = s;
-    if (load(&s->library, error) || open_listener(s, k->config.listen, error) ||
-        start_daemon(k, s, error)) {
+    const u32 seconds = k->config.request_seconds;
+    if (!kds_deadlines_start(&s->deadlines, seconds ? seconds : KDS_REQUEST_SECONDS))
+        error_set(error, ERROR_INTERNAL, "no thread for the deadlines of requests");
+    if (error->code != ERROR_NONE || load(&s->library, error) ||
+        open_listener(s, k->config.listen, error) || start_daemon(k, s, error)) {
         kds_stop(k);
         return -1;
     }
@@ -310,6 +343,7 @@ void kds_stop(struct kds *k)
         close(s->listener);
     if (s->library.handle)
         dlclose(s->library.handle);
+    kds_deadlines_stop(&s->deadlines);
     pthread_cond_destroy(&s->end);
     pthread_mutex_destroy(&s->mutex);
     free(s);

@@ -48,15 +48,17 @@ struct kds_config {
     const char *csp_id;                    /* of VLEKs; at most AUTHORITY_CSP_MAX characters */
     const char *tls_certificate, *tls_key; /* PEM; NULL: plain HTTP */
     const char *listen; /* "127.0.0.1:8080", "[::1]:8080"; port 0: any free one */
+    u32 request_seconds; /* a client's, for a whole request and for taking its answer; 0: KDS_REQUEST_SECONDS */
     /* One request; may be NULL. Called from several threads, one at a time. */
     void (*log)(void *context, const char *method, const char *url, u32 status);
     void *log_context;
 };
 
-#define KDS_BODY_MAX    KIB(64)
-#define KDS_URL_MAX     2048u   /* longer: 414 */
-#define KDS_REQUEST_MAX KIB(16) /* bytes of a request's body; more: 413 */
-#define KDS_HWIDS_MAX   60u     /* of one request for hashsticks */
+#define KDS_BODY_MAX        KIB(64)
+#define KDS_URL_MAX         2048u   /* longer: 414 */
+#define KDS_REQUEST_MAX     KIB(16) /* bytes of a request's body; more: 413 */
+#define KDS_REQUEST_SECONDS 30u
+#define KDS_HWIDS_MAX       60u /* of one request for hashsticks */
 
 struct kds_response {
     u32 status; /* HTTP */

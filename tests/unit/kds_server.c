@@ -246,6 +246,57 @@ static void it_ends_although_an_answer_is_delayed(void **state)
     close(s);
 }
 
+/* A byte now and then is no silence; it is no request in time either. */
+static void a_client_that_drips_is_cut_off(void **state)
+{
+    (void)state;
+    static const char head[] =
+        "GET /vcek/v1/Milan/crl HTTP/1.1\r\nHost: x\r\nX-Slow: aaaaaaaaaaaaaaa";
+    const struct timespec pause = {.tv_nsec = 100000000};
+    struct kds_config config = rig_config();
+    config.request_seconds = 1;
+    struct kds *k = serve(config);
+    int s = dial(k);
+    s64 start_ms = now_ms();
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    for (size_t i = 0; i < sizeof head - 1 && !poll(&p, 1, 0); i++) {
+        say(s, head + i, 1);
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(poll(&p, 1, 0), 1);
+    assert_true(recv(s, text, sizeof text, 0) <= 0);
+    s64 took = now_ms() - start_ms;
+    print_message("# cut off after %lld ms\n", (long long)took);
+    assert_true(took >= 1000 && took < 3500);
+    close(s);
+    kds_free(k);
+}
+
+/* Whoever is quick keeps a connection for longer than one request may take. */
+static void a_connection_may_outlive_a_request(void **state)
+{
+    (void)state;
+    static const char request[] = "GET /vcek/v1/Milan/crl HTTP/1.1\r\nHost: x\r\n\r\n";
+    const struct timespec pause = {.tv_nsec = 400000000};
+    struct kds_config config = rig_config();
+    config.request_seconds = 1;
+    config.injection = (struct kds_injection){.every = {[KDS_FAULT_DELAY] = 4}, .delay_ms = 1500};
+    struct kds *k = serve(config);
+    int s = dial(k);
+    for (u32 i = 0; i < 5; i++) {
+        struct pollfd p = {.fd = s, .events = POLLIN};
+        say(s, request, sizeof request - 1);
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        assert_true(recv(s, text, sizeof text, 0) > 100);
+        assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+        nanosleep(&pause, NULL);
+        while (poll(&p, 1, 0))
+            assert_true(recv(s, text, sizeof text, 0) > 0);
+    }
+    close(s);
+    kds_free(k);
+}
+
 static void throttling_says_when_to_come_again(void **state)
 {
     (void)state;
@@ -324,6 +375,8 @@ int main(void)
         cmocka_unit_test(slow_clients_keep_nobody_waiting),
         cmocka_unit_test(a_delay_is_the_delayed_ones_alone),
         cmocka_unit_test(it_ends_although_an_answer_is_delayed),
+        cmocka_unit_test(a_client_that_drips_is_cut_off),
+        cmocka_unit_test(a_connection_may_outlive_a_request),
         cmocka_unit_test(throttling_says_when_to_come_again),
         cmocka_unit_test(hundreds_of_requests_a_second),
         cmocka_unit_test(addresses_that_cannot_be_had),
