@@ -115,4 +115,5 @@ def own(csr, pek, oca):
             f.write(data)
 
 
-{"verify": verify, "own": own}[sys.argv[1]](*sys.argv[2:])
+if __name__ == "__main__":
+    {"verify": verify, "own": own}[sys.argv[1]](*sys.argv[2:])

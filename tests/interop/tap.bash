@@ -73,6 +73,7 @@ verdicts() { # COMMAND...: prints TAP lines of its own, without numbers
         case $line in
         "ok - "*) number=$((number + 1)) && echo "ok $number - ${line#ok - }" ;;
         "not ok - "*) number=$((number + 1)) failed=1 && echo "not ok $number - ${line#not ok - }" ;;
+        " exit code "*) result "$(basename "$1") ends well" 1 "$line" ;;
         *) echo "#$line" ;;
         esac
     done < <(timeout 300 "$@" 2>&1 || echo " exit code $?")
