@@ -94,7 +94,8 @@ struct firmware_config {
     void *commit_context;
 };
 
-/* NULL: out of memory, or `fuses` gives no key. Everything is copied; memory, crypto and trace stay the caller's. */
+/* NULL: out of memory, `fuses` gives no key, or the committed TCB is above the profile's: such firmware does not power
+ * on. Everything is copied; memory, crypto and trace stay the caller's. */
 struct firmware *firmware_create(const struct firmware_config *config);
 /* Unloads the guests' keys and wipes every secret. */
 void firmware_destroy(struct firmware *fw);

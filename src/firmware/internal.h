@@ -270,8 +270,9 @@ bool identity_take_owner(struct firmware *fw, struct identity *id, const struct 
 enum store_result { STORE_EMPTY, STORE_LOADED, STORE_CORRUPT };
 enum store_result store_load(struct firmware *fw, struct identity *id);
 bool store_save(struct firmware *fw, const struct identity *id);
-/* Deletes the store, wherever it is. */
+/* Deletes the store where it is; both it and the flash's. */
 bool store_delete(struct firmware *fw);
+bool store_delete_all(struct firmware *fw);
 /* The blob alone. Seal returns its size, 0 if `size` is too small. */
 size_t store_seal(struct firmware *fw, const struct identity *id, void *out, size_t size);
 enum store_result store_open(struct firmware *fw, const void *blob, size_t size,

@@ -118,12 +118,15 @@ bool length_suffices(u32 *have, u32 need)
 
 /* --- The checks, one function each ------------------------------------------------------------------- */
 
-static enum sev_status check_snp_pstate(struct call *c)
+/* SNP's commands came with SNP's parts, some of them later. */
+static bool command_exists(const struct call *c)
 {
     const struct firmware_profile *p = c->fw->profile;
-    if (!p->report_version || c->command->since > p->api_minor)
-        return refuse(c, SEV_STATUS_INVALID_COMMAND, "firmware %s, API %u.%u, does not have it",
-                      p->name, p->api_major, p->api_minor);
+    return !(c->command->flags & SNP) || (p->report_version && c->command->since <= p->api_minor);
+}
+
+static enum sev_status check_snp_pstate(struct call *c)
+{
     if (!(c->command->pstates & 1u << c->fw->snp.state))
         return refuse(c, SEV_STATUS_INVALID_PLATFORM_STATE, "not allowed in SNP platform state %s",
                       snp_pstate_name(c->fw->snp.state));
@@ -237,6 +240,9 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
 {
     if (!c->command)
         return refuse(c, SEV_STATUS_INVALID_COMMAND, "there is no command 0x%02x", id);
+    if (!command_exists(c))
+        return refuse(c, SEV_STATUS_INVALID_COMMAND, "firmware %s, API %u.%u, does not have it",
+                      c->fw->profile->name, c->fw->profile->api_major, c->fw->profile->api_minor);
     if (!c->command->run)
         return refuse(c, SEV_STATUS_UNSUPPORTED, "this firmware does not have it");
     enum sev_status status = SEV_STATUS_SUCCESS;

@@ -132,16 +132,17 @@ enum sev_status send_start(struct call *c)
 enum sev_status send_update_lengths(struct call *c)
 {
     struct sev_packet *in = &c->in.packet;
-    if (!in->guest_len || in->guest_len % 16 || in->guest_len > sizeof c->fw->packet)
-        return refuse(c, SEV_STATUS_INVALID_LENGTH,
-                      "the length is %u, not a multiple of 16 up to %zu", in->guest_len,
-                      sizeof c->fw->packet);
-    if (in->hdr_len >= SEV_PACKET_HEADER_SIZE && in->trans_len >= in->guest_len)
+    /* The query comes first: KVM's says no length at all, not even the guest's [sev 4.4, 9.2]. */
+    if (in->hdr_len < SEV_PACKET_HEADER_SIZE || in->trans_len < in->guest_len) {
+        in->hdr_len = SEV_PACKET_HEADER_SIZE;
+        in->trans_len = in->guest_len;
+        return refuse(c, SEV_STATUS_INVALID_LENGTH, "header and packet have %u and %u bytes",
+                      SEV_PACKET_HEADER_SIZE, in->guest_len);
+    }
+    if (in->guest_len && in->guest_len % 16 == 0 && in->guest_len <= sizeof c->fw->packet)
         return SEV_STATUS_SUCCESS;
-    in->hdr_len = SEV_PACKET_HEADER_SIZE;
-    in->trans_len = in->guest_len;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "header and packet have %u and %u bytes",
-                  SEV_PACKET_HEADER_SIZE, in->guest_len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "the length is %u, not a multiple of 16 up to %zu",
+                  in->guest_len, sizeof c->fw->packet);
 }
 
 static enum sev_status send_update(struct call *c, enum packet_kind kind)

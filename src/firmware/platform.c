@@ -28,10 +28,18 @@ static enum sev_status check_tmr(struct call *c, u32 options, u64 paddr, u32 len
     return check_output(c, "TMR", paddr, RMP_LARGE_SIZE, (u32)RMP_LARGE_SIZE);
 }
 
+/* The store's area is the host's: under SNP it may have become another page since INIT_EX. */
+static enum sev_status check_store_area(struct call *c)
+{
+    return c->fw->nv_area ? check_output(c, "store area", c->fw->nv_paddr, SEV_NV_SIZE, PAGE_SIZE)
+                          : SEV_STATUS_SUCCESS;
+}
+
 static enum sev_status load_identity(struct call *c)
 {
     struct firmware *fw = c->fw;
     struct identity id = {.present = false};
+    enum sev_status status = SEV_STATUS_SUCCESS;
     switch (store_load(fw, &id)) {
     case STORE_LOADED:
         note(c, " store=loaded");
@@ -39,17 +47,18 @@ static enum sev_status load_identity(struct call *c)
     case STORE_EMPTY:
         note(c, " store=new");
         if (!identity_make(fw, &id) || !store_save(fw, &id))
-            return refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be written");
+            status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be written");
         break;
     case STORE_CORRUPT:
         /* Told once: the host tries again and finds an empty store [sev 4.3]. */
         store_delete(fw);
-        return refuse(c, SEV_STATUS_SECURE_DATA_INVALID,
-                      "the store fails its integrity check and is discarded");
+        status = refuse(c, SEV_STATUS_SECURE_DATA_INVALID,
+                        "the store fails its integrity check and is discarded");
     }
-    fw->identity = id;
+    if (status == SEV_STATUS_SUCCESS)
+        fw->identity = id;
     crypto_wipe(&id, sizeof id);
-    return SEV_STATUS_SUCCESS;
+    return status;
 }
 
 static enum sev_status init_platform(struct call *c, u32 options, u64 tmr_paddr)
@@ -125,9 +134,10 @@ enum sev_status shutdown_platform(struct call *c)
  * and writes the area to its file. */
 enum sev_status platform_reset(struct call *c)
 {
-    if (!store_delete(c->fw))
-        return refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be deleted");
-    return SEV_STATUS_SUCCESS;
+    enum sev_status status = check_store_area(c);
+    if (status == SEV_STATUS_SUCCESS && !store_delete_all(c->fw))
+        status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be deleted");
+    return status;
 }
 
 /* --- What the platform says of itself --------------------------------------------------------- */
@@ -182,15 +192,12 @@ enum sev_status nop(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-#define IMAGE_MAX KIB(128) /* of later parts; the first had 64 KiB */
-
 enum sev_status download_firmware_lengths(struct call *c)
 {
-    u32 len = c->in.buffer.len;
-    if (len && len <= IMAGE_MAX)
+    u32 len = c->in.buffer.len, max = c->fw->profile->report_version ? KIB(128) : KIB(64);
+    if (len && len <= max)
         return SEV_STATUS_SUCCESS;
-    return refuse(c, SEV_STATUS_INVALID_LENGTH, "an image has 1 byte to 128 KiB, not %u bytes",
-                  len);
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "an image has 1 to %u bytes, not %u", max, len);
 }
 
 /* Accepted and ignored: the version stays [sev 4.3]. */
@@ -204,10 +211,10 @@ enum sev_status download_firmware(struct call *c)
 /* Keeps `next` in the store first and only then takes it: killed in between, the old one holds. */
 static enum sev_status commit_identity(struct call *c, bool made, struct identity *next)
 {
-    enum sev_status status = SEV_STATUS_SUCCESS;
-    if (!made || !store_save(c->fw, next))
+    enum sev_status status = check_store_area(c);
+    if (status == SEV_STATUS_SUCCESS && (!made || !store_save(c->fw, next)))
         status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the new keys cannot be made or kept");
-    else
+    if (status == SEV_STATUS_SUCCESS)
         c->fw->identity = *next;
     crypto_wipe(next, sizeof *next);
     return status;

@@ -77,8 +77,10 @@ enum sev_status snp_launch_start(struct call *c)
     enum sev_status status = check_policy(c, in->policy);
     if (status == SEV_STATUS_SUCCESS)
         status = check_migration_agent(c, &ma);
-    if (status != SEV_STATUS_SUCCESS)
+    if (status != SEV_STATUS_SUCCESS) {
+        crypto_wipe(&ma, sizeof ma);
         return status;
+    }
     struct snp_context g = {
         .magic = SNP_CONTEXT_MAGIC,
         .self = c->gctx,
@@ -318,6 +320,21 @@ static enum sev_status check_id_auth(struct call *c, const struct snp_id_block *
     return SEV_STATUS_SUCCESS;
 }
 
+/* Of the page, and of the keys and signatures that count. */
+static bool reserved_zero(const struct snp_id_auth *a, bool author)
+{
+    bool zero =
+        all_zero(a->reserved_008, sizeof a->reserved_008) &&
+        all_zero(a->reserved_644, sizeof a->reserved_644) &&
+        all_zero(a->reserved_c84, sizeof a->reserved_c84) &&
+        all_zero(a->id_key.reserved_94, sizeof a->id_key.reserved_94) &&
+        all_zero(a->id_block_signature.reserved_90, sizeof a->id_block_signature.reserved_90);
+    return zero &&
+           (!author ||
+            (all_zero(a->author_key.reserved_94, sizeof a->author_key.reserved_94) &&
+             all_zero(a->id_key_signature.reserved_90, sizeof a->id_key_signature.reserved_90)));
+}
+
 /* In the order of [snp 5.2]: reserved bytes, digest, policy, signatures. */
 static enum sev_status check_id_block(struct call *c, const struct snp_id_block *block,
                                       const struct snp_id_auth *auth)
@@ -329,11 +346,8 @@ static enum sev_status check_id_block(struct call *c, const struct snp_id_block 
                auth->id_key_algo == SNP_KEY_ALGO_ECDSA_P384_SHA384 &&
                    (!author || auth->auth_key_algo == SNP_KEY_ALGO_ECDSA_P384_SHA384),
                INVALID_PARAM, "a key's algorithm is not 1, ECDSA P-384 with SHA-384");
-    RULE_CHECK(c,
-               all_zero(auth->reserved_008, sizeof auth->reserved_008) &&
-                   all_zero(auth->reserved_644, sizeof auth->reserved_644) &&
-                   all_zero(auth->reserved_c84, sizeof auth->reserved_c84),
-               INVALID_PARAM, "the ID authentication page has reserved bytes set");
+    RULE_CHECK(c, reserved_zero(auth, author), INVALID_PARAM,
+               "the ID authentication page has reserved bytes set");
     RULE_CHECK(c, !memcmp(block->ld, c->context.id.ld, SNP_DIGEST_SIZE), BAD_MEASUREMENT,
                "the ID block's launch digest is not the guest's");
     RULE_CHECK(c, block->policy == c->context.id.policy, POLICY_FAILURE,

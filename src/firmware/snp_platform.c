@@ -13,6 +13,11 @@
 #define SYSCFG_VMPL_EN     BIT(25)
 #define RMP_BASE_ALIGNMENT MIB(1) /* the firmware's own demand [snp 4.1] */
 
+static u32 version(const struct firmware_committed *f)
+{
+    return (u32)f->major << 16 | (u32)f->minor << 8 | f->build;
+}
+
 bool snp_create(struct firmware *fw, const struct firmware_config *config)
 {
     memcpy(fw->fuses, config->fuses, sizeof fw->fuses);
@@ -29,8 +34,13 @@ bool snp_create(struct firmware *fw, const struct firmware_config *config)
         .committed = {p->tcb, p->api_major, p->api_minor, p->build},
         .mitigations = p->mitigations,
     };
-    if (config->committed.tcb && snp_tcb_at_most(config->committed.tcb, p->tcb))
-        fw->snp.committed = config->committed;
+    const struct firmware_committed *kept = &config->committed;
+    if (!snp_tcb_at_most(kept->tcb, p->tcb))
+        return false;
+    if (kept->tcb && version(kept) <= version(&fw->snp.committed))
+        fw->snp.committed = *kept;
+    else if (kept->tcb)
+        fw->snp.committed.tcb = kept->tcb; /* a later build of one TCB: what runs is committed */
     fw->snp.reported_tcb = fw->snp.committed.tcb;
     fw->snp.asid_owner = calloc((size_t)fw->asid_max + 1, sizeof *fw->snp.asid_owner);
     fw->swap = malloc(RMP_LARGE_SIZE);
@@ -517,18 +527,18 @@ enum sev_status snp_download_firmware_ex(struct call *c)
         status = read_range(c, "image", in->fw_paddr, h, sizeof h);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    const u8 *version = h + IMAGE_VERSION_AT;
+    const u8 *v = h + IMAGE_VERSION_AT;
     RULE_CHECK(
         c, !memcmp(h + IMAGE_MAGIC_AT, "$PS1", 4) && load_le32(h + IMAGE_SIZE_AT) == in->fw_len,
         INVALID_PARAM, "the image has no header of SEV firmware, or another length than it says");
-    note(c, " image=%u.%u.%u svn=%u", version[2], version[1], version[0], h[IMAGE_SVN_AT]);
+    note(c, " image=%u.%u.%u svn=%u", v[2], v[1], v[0], h[IMAGE_SVN_AT]);
     struct snp_tcb tcb = snp_tcb_unpack(fw->profile->tcb_layout, floor->tcb);
     RULE_CHECK(c, h[IMAGE_SVN_AT] >= tcb.snp, BAD_SVN,
                "the image's SVN is %u, the committed TCB's %u", h[IMAGE_SVN_AT], tcb.snp);
-    u32 image = (u32)version[2] << 16 | (u32)version[1] << 8 | version[0];
-    RULE_CHECK(c, image >= ((u32)floor->major << 16 | (u32)floor->minor << 8 | floor->build),
-               BAD_VERSION, "the image is older than the committed version %u.%u.%u", floor->major,
-               floor->minor, floor->build);
+    u32 image = (u32)v[2] << 16 | (u32)v[1] << 8 | v[0];
+    RULE_CHECK(c, image >= version(floor), BAD_VERSION,
+               "the image is older than the committed version %u.%u.%u", floor->major, floor->minor,
+               floor->build);
     return in->flags & SNP_DOWNLOAD_COMMIT ? commit_current(c) : SEV_STATUS_SUCCESS;
 }
 

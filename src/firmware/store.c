@@ -149,10 +149,20 @@ bool store_save(struct firmware *fw, const struct identity *id)
     return !fw->store.save || fw->store.save(fw->store.context, fw->blob, size);
 }
 
+static bool delete_flash(struct firmware *fw)
+{
+    return !fw->store.save || fw->store.save(fw->store.context, NULL, 0);
+}
+
+bool store_delete_all(struct firmware *fw)
+{
+    return (!fw->nv_area || store_delete(fw)) && delete_flash(fw);
+}
+
 bool store_delete(struct firmware *fw)
 {
     if (!fw->nv_area)
-        return !fw->store.save || fw->store.save(fw->store.context, NULL, 0);
+        return delete_flash(fw);
     memset(fw->blob, 0, sizeof fw->blob);
     return memory_write(fw->memory, fw->nv_paddr, KEY_RAW, fw->blob, sizeof fw->blob);
 }

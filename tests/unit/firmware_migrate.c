@@ -64,7 +64,10 @@ static void a_page_goes_to_another_platform(void **state)
     carry(&b, &a, AT_CHAIN, SEV_CERT_CHAIN_SIZE);
     assert_status(rig_send_start(&a, guest), SUCCESS);
     assert_int_equal(rig_gstate(&a, guest), SEV_GSTATE_SUPDATE);
-    struct sev_packet out = packet_of(guest, sizeof text);
+    struct sev_packet out = {.handle = guest}; /* KVM's query: no length at all */
+    assert_status(COMMAND(&a, SEND_UPDATE_DATA, out), INVALID_LENGTH);
+    assert_int_equal(out.hdr_len, 0x34);
+    out = packet_of(guest, sizeof text);
     out.hdr_len = 0;
     out.trans_len = 0;
     assert_status(COMMAND(&a, SEND_UPDATE_DATA, out), INVALID_LENGTH);

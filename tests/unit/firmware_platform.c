@@ -215,6 +215,26 @@ static void init_ex_keeps_the_store_in_the_hosts_area(void **state)
     rig_destroy(&r);
 }
 
+/* Whatever INIT kept in the flash and INIT_EX in the host's area is gone. */
+static void a_reset_leaves_no_store_anywhere(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 area[KIB(32)];
+    rig_create(&r);
+    rig_init(&r, false);
+    assert_status(SIMPLE(&r, SHUTDOWN), SUCCESS);
+    struct sev_init_ex in = init_ex_buffer();
+    assert_status(COMMAND(&r, INIT_EX, in), SUCCESS);
+    assert_status(SIMPLE(&r, SHUTDOWN), SUCCESS);
+    assert_true(r.blob_size > 0);
+    assert_status(SIMPLE(&r, PLATFORM_RESET), SUCCESS);
+    rig_get(&r, AT_NV, area, sizeof area);
+    assert_true(all_zero(area, sizeof area));
+    assert_int_equal(r.blob_size, 0);
+    rig_destroy(&r);
+}
+
 static void init_ex_checks_its_buffer(void **state)
 {
     (void)state;
@@ -401,6 +421,12 @@ static void an_image_is_accepted_and_changes_nothing(void **state)
     in.paddr = AT_OUT;
     assert_status(COMMAND(&r, DOWNLOAD_FIRMWARE, in), SUCCESS);
     assert_int_equal(status_of(&r).build, 25);
+    /* The first parts' images have at most 64 KiB. */
+    r.config.profile = firmware_profile_find("rome");
+    rig_restart(&r);
+    assert_status(COMMAND(&r, DOWNLOAD_FIRMWARE, in), SUCCESS);
+    in.len++;
+    assert_status(COMMAND(&r, DOWNLOAD_FIRMWARE, in), INVALID_LENGTH);
     rig_destroy(&r);
 }
 
@@ -546,6 +572,7 @@ int main(void)
         cmocka_unit_test(the_store_does_not_show_the_private_keys),
         cmocka_unit_test(a_store_that_cannot_be_written_changes_nothing),
         cmocka_unit_test(init_ex_keeps_the_store_in_the_hosts_area),
+        cmocka_unit_test(a_reset_leaves_no_store_anywhere),
         cmocka_unit_test(init_ex_checks_its_buffer),
         cmocka_unit_test(the_chain_is_what_real_firmware_exports),
         cmocka_unit_test(the_cek_derives_from_the_fuses),

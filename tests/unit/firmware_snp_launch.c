@@ -399,6 +399,13 @@ static void an_id_block_is_checked_in_the_specifications_order(void **state)
     assert_status(finish_with(&r, &bad, both), INVALID_PARAM);
     bad = o, bad.auth.reserved_644[0] = 1;
     assert_status(finish_with(&r, &bad, both), INVALID_PARAM);
+    bad = o, bad.auth.id_key.reserved_94[0x36f] = 1, bad.block.ld[0] ^= 1;
+    assert_status(finish_with(&r, &bad, both), INVALID_PARAM);
+    bad = o, bad.auth.author_key.reserved_94[0] = 1;
+    assert_status(finish_with(&r, &bad, both), INVALID_PARAM);
+    bad = o, bad.auth.id_key_signature.reserved_90[367] = 1;
+    assert_status(finish_with(&r, &bad, both), INVALID_PARAM);
+    assert_rule(&r, "reserved bytes");
     bad = o, bad.auth.id_key.curve = 1;
     assert_status(finish_with(&r, &bad, both), BAD_SIGNATURE);
     assert_int_equal(snp_look(&r, AT_GCTX).state, SNP_GSTATE_LAUNCH);

@@ -549,6 +549,30 @@ static void the_tmr_stays_the_firmwares(void **state)
     rig_destroy(&r);
 }
 
+/* The area that INIT_EX was given may have become somebody else's: the firmware writes only to what is its own to write. */
+static void the_store_is_not_written_over_a_guests_page(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_of_pages(&r, RIG_POLICY);
+    for (u64 at = 0; at < KIB(32); at += PAGE_SIZE)
+        snp_firmware_page(&r, AT_NV + at);
+    struct sev_init_ex in = {.length = 0x24, .nv_paddr = AT_NV, .nv_len = (u32)KIB(32)};
+    assert_status(COMMAND(&r, INIT_EX, in), SUCCESS);
+    assert_status(SIMPLE(&r, PDH_GEN), SUCCESS);
+    page_put(&r, AT_NV, 'V', SNP_ASID, false);
+    guest_writes(&r, AT_NV, "mine");
+    assert_status(SIMPLE(&r, PDH_GEN), INVALID_PAGE_STATE);
+    assert_status(SIMPLE(&r, PEK_GEN), INVALID_PAGE_STATE);
+    assert_rule(&r, "store area");
+    assert_status(SIMPLE(&r, SHUTDOWN), SUCCESS);
+    assert_status(SIMPLE(&r, PLATFORM_RESET), INVALID_PAGE_STATE);
+    guest_reads(&r, AT_NV, "mine");
+    page_put(&r, AT_NV, 'F', 0, false);
+    assert_status(SIMPLE(&r, PLATFORM_RESET), SUCCESS);
+    rig_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +588,7 @@ int main(void)
         cmocka_unit_test(set_state_fixes_firmware_pages_alone),
         cmocka_unit_test(a_large_page_is_fixed_whole_or_not_at_all),
         cmocka_unit_test(the_tmr_stays_the_firmwares),
+        cmocka_unit_test(the_store_is_not_written_over_a_guests_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

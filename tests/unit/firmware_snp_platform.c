@@ -287,6 +287,28 @@ static void a_commit_is_kept_before_it_counts(void **state)
     rig_destroy(&r);
 }
 
+/* [snp 9]: what is committed is never above what runs. */
+static void older_firmware_does_not_power_on(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct snp_report_rsp out;
+    snp_rig_create(&r, "milan");
+    r.config.committed = (struct firmware_committed){0xdb19000000000004, 1, 58, 1};
+    assert_null(firmware_create(&r.config));
+    /* The same TCB, in a later build: both may run, and what runs is committed. */
+    r.config.committed = (struct firmware_committed){0xdb18000000000004, 1, 55, 29};
+    rig_restart(&r);
+    snp_to_running(&r, RIG_POLICY);
+    snp_firmware_page(&r, AT_STATUS);
+    struct snp_hv_report_req in = {.len = 24, .gctx_paddr = AT_GCTX, .report_paddr = AT_STATUS};
+    assert_status(COMMAND(&r, SNP_HV_REPORT_REQ, in), SUCCESS);
+    rig_get(&r, AT_STATUS, &out, sizeof out);
+    assert_int_equal(out.report.current_build, 25);
+    assert_int_equal(out.report.committed_build, 25);
+    rig_destroy(&r);
+}
+
 static u32 download(struct rig *r, u8 svn, u8 minor, u8 build, u32 flags)
 {
     u8 image[0x200] = {0};
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(shutdown_comes_after_guests_and_flushes),
         cmocka_unit_test(a_tcb_is_compared_by_its_components),
         cmocka_unit_test(a_commit_is_kept_before_it_counts),
+        cmocka_unit_test(older_firmware_does_not_power_on),
         cmocka_unit_test(an_older_image_is_refused),
         cmocka_unit_test(a_hashstick_is_authentic_and_for_the_reported_tcb),
         cmocka_unit_test(feature_info_is_subfunction_zero),
