@@ -52,22 +52,27 @@ enum sev_status snp_gctx_create(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
+static void release_asid(struct firmware *fw, u32 asid)
+{
+    memory_key_unload(fw->memory, asid);
+    fw->snp.asid_owner[asid] = 0;
+    fw->asid_dirty[asid] = 1;
+    fw->wbinvd_cores = 0;
+}
+
+/* By the firmware's own list of ASIDs, whatever the context says. */
 enum sev_status snp_decommission(struct call *c)
 {
     static const u8 zeros[PAGE_SIZE];
     struct firmware *fw = c->fw;
-    u32 asid = c->context.asid;
     u64 gctx = c->gctx;
-    if (asid) {
-        memory_key_unload(fw->memory, asid);
-        fw->snp.asid_owner[asid] = 0;
-        fw->asid_dirty[asid] = 1;
-        fw->wbinvd_cores = 0;
-    }
+    for (u32 asid = 1; asid <= fw->asid_max; asid++)
+        if (fw->snp.asid_owner[asid] == gctx)
+            release_asid(fw, asid);
     c->gctx = 0; /* nothing of it is kept */
     memory_write(fw->memory, gctx, KEY_RAW, zeros, sizeof zeros);
     page_set(c, gctx, &FIRMWARE_PAGE);
-    fw->snp.guest_count--;
+    fw->snp.guest_count -= fw->snp.guest_count != 0;
     return SEV_STATUS_SUCCESS;
 }
 

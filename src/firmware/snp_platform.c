@@ -61,21 +61,16 @@ u64 snp_asid_owner(const struct firmware *fw, u32 asid)
     return asid <= fw->asid_max ? fw->snp.asid_owner[asid] : 0;
 }
 
+/* What DRAM holds does not count: a host with a second address for it forges RMP and contexts. */
 bool snp_sound(const struct firmware *fw)
 {
     const struct snp_platform *s = &fw->snp;
     bool sound = s->state == SNP_PSTATE_INIT || !s->guest_count;
     sound = sound && snp_tcb_at_most(s->reported_tcb, s->committed.tcb) &&
             snp_tcb_at_most(s->committed.tcb, fw->profile->tcb);
-    u32 bound = 0;
-    for (u32 asid = 1; asid <= fw->asid_max && sound; asid++) {
-        if (!s->asid_owner[asid])
-            continue;
-        bound++;
-        sound = memory_key_loaded(fw->memory, asid) && asid <= s->asid_max &&
-                rmp_state(fw->memory, s->asid_owner[asid]) == RMP_CONTEXT;
-    }
-    return sound && bound <= s->guest_count;
+    for (u32 asid = 1; asid <= fw->asid_max && sound; asid++)
+        sound = !s->asid_owner[asid] || memory_key_loaded(fw->memory, asid);
+    return sound;
 }
 
 u64 firmware_reported_tcb(const struct firmware *fw)

@@ -263,6 +263,25 @@ static void firmware_that_looks_for_aliases_refuses_them(void **state)
     rig_destroy(&r);
 }
 
+/* By its second address the host writes what the RMP guards, the RMP itself included: guests suffer, the firmware goes on. */
+static void a_forged_rmp_does_not_end_the_firmware(void **state)
+{
+    (void)state;
+    struct rig r;
+    const u8 hypervisor[RMP_ENTRY_SIZE] = {0}, firmware[RMP_ENTRY_SIZE] = {5};
+    const u64 entry = RIG_MEMORY + AT_RMP + RMP_BOOKKEEPING + (AT_GCTX >> 12) * RMP_ENTRY_SIZE;
+    aliased_memory(&r, "milan-1.52");
+    snp_to_launch(&r, RIG_POLICY);
+    assert_true(memory_write(r.memory, entry, KEY_RAW, hypervisor, sizeof hypervisor));
+    assert_int_equal(rmp_state(r.memory, AT_GCTX), RMP_HYPERVISOR);
+    assert_status(snp_finish(&r, AT_GCTX), INVALID_GUEST);
+    assert_true(memory_write(r.memory, entry, KEY_RAW, firmware, sizeof firmware));
+    assert_status(snp_address(&r, SEV_CMD_SNP_GCTX_CREATE, AT_GCTX), SUCCESS);
+    assert_status(snp_address(&r, SEV_CMD_SNP_DECOMMISSION, AT_GCTX), SUCCESS);
+    assert_status(snp_address(&r, SEV_CMD_SNP_DECOMMISSION, AT_GCTX), INVALID_GUEST);
+    rig_destroy(&r);
+}
+
 static void a_buffer_outside_memory_is_an_invalid_address(void **state)
 {
     (void)state;
@@ -367,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_damaged_context_is_no_guest),
         cmocka_unit_test(a_command_needs_the_firmware_that_has_it),
         cmocka_unit_test(firmware_that_looks_for_aliases_refuses_them),
+        cmocka_unit_test(a_forged_rmp_does_not_end_the_firmware),
         cmocka_unit_test(a_buffer_outside_memory_is_an_invalid_address),
         cmocka_unit_test(activate_ex_lists_cores_that_are_there),
         cmocka_unit_test(lengths_and_reserved_bits),
