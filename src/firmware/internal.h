@@ -322,6 +322,9 @@ void snp_context_save(struct firmware *fw, const struct snp_context *context);
 /* The context of an SNP guest that holds the ASID; 0: none. */
 u64 snp_asid_owner(const struct firmware *fw, u32 asid);
 void snp_mix_keys(struct firmware *fw, struct snp_context *g);
+/* A guest's policy: its fixed bits, and what it asks of this platform. */
+enum sev_status snp_policy_form(struct call *c, u64 policy);
+enum sev_status snp_policy_met(struct call *c, u64 policy);
 
 /* Pages. `page_check` wants a page of 4 KiB (or 2 MiB where `large`) in one of the states (bit per enum rmp_state). */
 enum sev_status page_check(struct call *c, const char *what, u64 paddr, bool large, u32 states,

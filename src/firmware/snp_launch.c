@@ -17,13 +17,18 @@ enum sev_status snp_launch_start_parameters(struct call *c)
     const struct snp_launch_start *in = &c->in.snp_launch_start;
     RULE_CHECK(c, !(in->flags & ~(u32)(SNP_LAUNCH_START_MA_EN | SNP_LAUNCH_START_IMI_EN)),
                INVALID_PARAM, "reserved flags are set");
-    RULE_CHECK(c, in->policy & SNP_POLICY_ONE, INVALID_PARAM, "bit 17 of the policy must be one");
-    RULE_CHECK(c, !(in->policy & policy_reserved(c->fw->profile)), INVALID_PARAM,
-               "policy 0x%" PRIx64 " has reserved bits set", in->policy);
+    return snp_policy_form(c, in->policy);
+}
+
+enum sev_status snp_policy_form(struct call *c, u64 policy)
+{
+    RULE_CHECK(c, policy & SNP_POLICY_ONE, INVALID_PARAM, "bit 17 of the policy must be one");
+    RULE_CHECK(c, !(policy & policy_reserved(c->fw->profile)), INVALID_PARAM,
+               "policy 0x%" PRIx64 " has reserved bits set", policy);
     return SEV_STATUS_SUCCESS;
 }
 
-static enum sev_status check_policy(struct call *c, u64 policy)
+enum sev_status snp_policy_met(struct call *c, u64 policy)
 {
     const struct firmware *fw = c->fw;
     const struct firmware_profile *p = fw->profile;
@@ -74,7 +79,7 @@ enum sev_status snp_launch_start(struct call *c)
     struct firmware *fw = c->fw;
     struct snp_context ma = {.self = 0};
     note(c, " policy=0x%" PRIx64, in->policy);
-    enum sev_status status = check_policy(c, in->policy);
+    enum sev_status status = snp_policy_met(c, in->policy);
     if (status == SEV_STATUS_SUCCESS)
         status = check_migration_agent(c, &ma);
     if (status != SEV_STATUS_SUCCESS) {

@@ -107,6 +107,9 @@ static enum sev_status context_of(struct call *c, const struct message *m,
 static enum sev_status check_import(struct call *c, const struct snp_import_req *in,
                                     const struct snp_identity *id, struct snp_context *target)
 {
+    if (snp_policy_form(c, id->policy) != SEV_STATUS_SUCCESS ||
+        snp_policy_met(c, id->policy) != SEV_STATUS_SUCCESS)
+        return SEV_STATUS_INVALID_PARAM;
     RULE_CHECK(c, id->policy & SNP_POLICY_MIGRATE_MA, INVALID_PARAM,
                "policy 0x%" PRIx64 " does not allow a migration agent", id->policy);
     RULE_CHECK(c, !c->context.ma_gctx, INVALID_PARAM,

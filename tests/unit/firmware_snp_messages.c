@@ -477,6 +477,16 @@ static void a_guest_moves_to_another_context_through_its_agent(void **state)
     memcpy(message, &import, sizeof import);
     memcpy(message + 0x20, out + 0x20, size - 0x20);
     snp_create_guest(&r, AT_MDATA);
+    /* Policies that no launch here would be given. */
+    store_le64(message + 0x20, RIG_POLICY | SNP_POLICY_MIGRATE_MA | 0x200);
+    snp_ask(&r, SNP_MSG_IMPORT_REQ, message, (u16)size, out);
+    assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "the policy asks for API 2.0, firmware is 1.55");
+    store_le64(message + 0x20, SNP_POLICY_MIGRATE_MA);
+    snp_ask(&r, SNP_MSG_IMPORT_REQ, message, (u16)size, out);
+    assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "bit 17");
+    store_le64(message + 0x20, RIG_POLICY | SNP_POLICY_MIGRATE_MA);
     snp_ask(&r, SNP_MSG_IMPORT_REQ, message, (u16)size, out);
     assert_int_equal(load_le32(out), 0);
     struct snp_context target = snp_look(&r, AT_MDATA);
