@@ -19,6 +19,9 @@ int cli_profiles(int argc, char **argv);
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);
 
+/* The cloud provider of VLEKs, unless --csp names another. */
+#define CLI_CSP "softsev"
+
 /* --- Firmware profiles (profile.c) ---------------------------------------------------------------- */
 
 struct firmware_profile;

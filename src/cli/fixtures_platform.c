@@ -86,7 +86,7 @@ static int launch(struct fixtures_platform *p, struct machine_set *m, enum fixtu
     g->plan = guest_file_plan(f, e);
     if (!g->plan || sign_block(p, m, kind, f, e))
         return -1;
-    return guest_launch_start(g, m->hv, machine_host(m->machine), NULL, 0, e);
+    return guest_launch_start(g, m->hv, machine_host(m->machine), NULL, e);
 }
 
 /* --- Reports ---------------------------------------------------------------------------------------------- */

@@ -53,13 +53,11 @@ static int hand_over_secrets(const struct guest_launch *g, const struct guest_me
 }
 
 int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct host *host,
-                       const struct guest_certificate *certificates, size_t count, struct error *e)
+                       const struct sev_guest_table *table, struct error *e)
 {
     if (launch(g, hv, e))
         return -1;
-    if (!g->file.no_certificates && count)
-        g->certificates_size =
-            guest_certificates_write(certificates, count, g->certificates, sizeof g->certificates);
+    static const struct sev_guest_table nothing;
     const struct guest_memory memory = {.host = host,
                                         .nested_cr3 = vm_nested_tables(g->vm),
                                         .asid = vm_asid(g->vm),
@@ -70,8 +68,7 @@ int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct hos
         .memory = memory,
         .secrets_gpa = vm_secrets_page(g->vm),
         .vmpck = g->file.vmpck,
-        .certificates = g->certificates,
-        .certificates_size = g->certificates_size,
+        .table = table && !g->file.no_certificates ? *table : nothing,
     };
     if (hand_over_secrets(g, &memory, e))
         return -1;

@@ -11,18 +11,16 @@ struct guest_launch {
     struct guest_file file;
     struct image_plan *plan;
     struct vm *vm;
-    u8 certificates[SNP_CERTS_MAX]; /* the table that the host hands out */
-    size_t certificates_size;
     struct sev_guest *driver;
     struct tsm *tsm;
 };
 
 /* Description and plan; no machine yet. guest_launch_end() either way. */
 int guest_launch_load(struct guest_launch *g, const char *path, struct error *e);
-/* Launches it on a machine that has SNP on (platform_init_snp). `certificates` go into the table of extended reports
- * unless the description says no-certificates. */
+/* Launches it on a machine that has SNP on (platform_init_snp). `table` is what comes with extended reports unless the
+ * description says no-certificates; NULL: nothing. */
 int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct host *host,
-                       const struct guest_certificate *certificates, size_t count, struct error *e);
+                       const struct sev_guest_table *table, struct error *e);
 /* Before the hypervisor is destroyed. */
 void guest_launch_end(struct guest_launch *g);
 

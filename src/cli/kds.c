@@ -21,7 +21,6 @@
 #define DELAY_MAX 600000ul /* ms */
 #define EVERY_MAX 1000000ul
 #define LISTEN_AT "127.0.0.1:8080"
-#define CSP       "softsev"
 
 struct chip {
     u8 fuses[32], id[64];
@@ -180,7 +179,7 @@ static void print_help(FILE *out)
           "  --state DIR            whose chip and authority ($SOFTSEV_STATE, or\n"
           "                         ~/.local/state/softsev)\n"
           "  --seed TEXT            also the chip that this seed gives; may be repeated\n"
-          "  --csp NAME             the cloud provider of VLEKs (" CSP ")\n"
+          "  --csp NAME             the cloud provider of VLEKs (" CLI_CSP ")\n"
           "  --kds-url URL          base of the addresses in certificates\n"
           "  --inject FAULTS        429, 404, 500, delay=MS, wrong (somebody else's\n"
           "                         certificate), with commas between; :N behind one:\n"
@@ -376,7 +375,7 @@ int cli_kds(int argc, char **argv)
         return cli_fail("kds", &e);
     }
     s->config.listen = LISTEN_AT;
-    s->config.csp_id = CSP;
+    s->config.csp_id = CLI_CSP;
     int result = 0;
     if (parse_options(s, argc, argv, &e) || open_service(s, &e) || serve(s, &e))
         result = cli_fail("kds", &e);

@@ -5,6 +5,8 @@
  */
 #include "cli/with.h"
 
+#include "authority/authority.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -152,6 +154,7 @@ static void print_help(FILE *out)
           "  --profile NAME     part and firmware (`softsev profiles`); kept for later\n"
           "  --guest FILE       with a launched SNP guest that the program is inside of:\n"
           "                     /dev/sev-guest and configfs-tsm; softsev-with(1)\n"
+          "  --csp NAME         whose VLEK comes with reports once one is loaded (" CLI_CSP ")\n"
           "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
           "                     vm,owner,device\n"
           "  --trace-file FILE  ... into a file instead of standard error\n"
@@ -182,10 +185,15 @@ static int set_trace(struct with *w, const char *words, struct error *e)
 static int parse_options(struct with *w, int argc, char **argv, struct error *e)
 {
     static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'r'},
-        {"profile", required_argument, NULL, 'p'}, {"guest", required_argument, NULL, 'g'},
-        {"trace", required_argument, NULL, 't'},   {"trace-file", required_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0},
+        {"state", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'r'},
+        {"profile", required_argument, NULL, 'p'},
+        {"guest", required_argument, NULL, 'g'},
+        {"trace", required_argument, NULL, 't'},
+        {"trace-file", required_argument, NULL, 'f'},
+        {"csp", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0},
     };
     int result = 0;
     opterr = 0;
@@ -205,6 +213,9 @@ static int parse_options(struct with *w, int argc, char **argv, struct error *e)
         case 'g':
             w->guest_path = optarg;
             break;
+        case 'c':
+            w->csp = optarg;
+            break;
         case 't':
             result = set_trace(w, optarg, e);
             break;
@@ -221,6 +232,9 @@ static int parse_options(struct with *w, int argc, char **argv, struct error *e)
                              argv[optind - 1]);
         }
     }
+    if (!result && (!*w->csp || strlen(w->csp) > AUTHORITY_CSP_MAX))
+        return error_set(e, ERROR_USAGE, "--csp: a cloud provider's id has 1 to %u characters",
+                         AUTHORITY_CSP_MAX);
     w->command = argv + optind;
     if (!result && !*w->command)
         return error_set(e, ERROR_USAGE, "no command; softsev with [OPTIONS] -- COMMAND");
@@ -234,7 +248,7 @@ int cli_with(int argc, char **argv)
         print_help(stdout);
         return ERROR_NONE;
     }
-    struct with w = {.memory_size = WITH_MEMORY};
+    struct with w = {.memory_size = WITH_MEMORY, .csp = CLI_CSP};
     if (parse_options(&w, argc, argv, &e))
         return cli_fail("with", &e);
     if (!w.directory) {

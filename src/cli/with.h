@@ -15,6 +15,7 @@
 #define WITH_FOLDERS_MAX 4
 
 struct guest_launch;
+struct with_table;
 
 struct with {
     /* options */
@@ -24,6 +25,7 @@ struct with {
     bool json;
     char **command;
     const char *guest_path; /* its description; NULL: none */
+    const char *csp;        /* whose VLEKs the host hands out */
     /* the machine */
     struct cli_state *state;
     struct crypto *crypto;
@@ -34,6 +36,7 @@ struct with {
     struct hypervisor *hv;
     struct sev_door *sev;
     struct guest_launch *guest; /* NULL: none */
+    struct with_table *table;   /* what comes with its extended reports */
     FILE *trace_out;
     struct trace_sink sink;
     /* the doors: rows are added once the platform is up */

@@ -26,56 +26,97 @@ int with_guest_load(struct with *w, struct error *e)
     return 0;
 }
 
-/* --- What the host hands out beside extended reports: VCEK, ASK, ARK -------------------------------------- */
+/* --- What the host hands out beside extended reports: VCEK, ASK, ARK, or VLEK, ASVK, ARK ---------------- */
 
-struct bundle {
-    struct guest_certificate list[3];
-    u8 der[3][AUTHORITY_CERT_MAX];
+/* Made anew when the platform signs with another key: an honest host keeps its certificates in step with what it tells
+ * its chip to report. */
+struct with_table {
+    const struct with *with;
+    bool made, vlek;
+    u64 tcb;
+    size_t size;
+    u8 bytes[SNP_CERTS_MAX];
 };
 
-static void add(struct bundle *b, u32 n, enum guest_certificate_kind kind, size_t size)
+static size_t make_key(const struct with_table *t, const struct authority *a,
+                       const struct authority_product *product, u8 der[AUTHORITY_CERT_MAX])
 {
-    b->list[n] = (struct guest_certificate){.kind = kind, .data = b->der[n], .size = size};
-}
-
-static size_t make_vcek(const struct with *w, const struct authority *a,
-                        const struct authority_product *product, u8 der[AUTHORITY_CERT_MAX])
-{
-    u64 tcb = firmware_reported_tcb(machine_firmware(w->machine));
+    const struct with *w = t->with;
     const struct authority_terms terms = {.not_before = authority_issue_time((s64)time(NULL))};
-    return authority_vcek(a, product, w->profile->product_name, w->identity.fuses, tcb, &terms, der,
-                          AUTHORITY_CERT_MAX);
+    if (t->vlek)
+        return authority_vlek(a, product, w->csp, t->tcb, &terms, der, AUTHORITY_CERT_MAX);
+    return authority_vcek(a, product, w->profile->product_name, w->identity.fuses, t->tcb, &terms,
+                          der, AUTHORITY_CERT_MAX);
 }
 
-static int make_bundle(const struct with *w, struct bundle *b, struct error *e)
+static int make_table(struct with_table *t, struct error *e)
 {
+    enum { KEY, SIGNER, ROOT, COUNT };
+    const struct with *w = t->with;
     const struct authority_product *product = authority_product_find(w->profile->product);
     const struct authority_terms terms = {.not_before = 0};
+    const enum authority_role signer = t->vlek ? AUTHORITY_ASVK : AUTHORITY_ASK;
+    u8 der[COUNT][AUTHORITY_CERT_MAX];
+    struct guest_certificate list[COUNT] = {
+        {.kind = t->vlek ? GUEST_CERTIFICATE_VLEK : GUEST_CERTIFICATE_VCEK, .data = der[KEY]},
+        {.kind = GUEST_CERTIFICATE_ASK, .data = der[SIGNER]},
+        {.kind = GUEST_CERTIFICATE_ARK, .data = der[ROOT]}};
     struct authority *a = cli_authority_open(w->state, w->crypto, NULL, e);
     if (!a)
         return -1;
-    add(b, 0, GUEST_CERTIFICATE_VCEK, make_vcek(w, a, product, b->der[0]));
-    add(b, 1, GUEST_CERTIFICATE_ASK,
-        authority_certificate(a, product, AUTHORITY_ASK, &terms, b->der[1], sizeof b->der[1]));
-    add(b, 2, GUEST_CERTIFICATE_ARK,
-        authority_certificate(a, product, AUTHORITY_ARK, &terms, b->der[2], sizeof b->der[2]));
+    list[KEY].size = make_key(t, a, product, der[KEY]);
+    list[SIGNER].size =
+        authority_certificate(a, product, signer, &terms, der[SIGNER], AUTHORITY_CERT_MAX);
+    list[ROOT].size =
+        authority_certificate(a, product, AUTHORITY_ARK, &terms, der[ROOT], AUTHORITY_CERT_MAX);
     authority_free(a);
-    for (u32 i = 0; i < ARRAY_SIZE(b->list); i++)
-        if (!b->list[i].size)
+    for (u32 i = 0; i < COUNT; i++)
+        if (!list[i].size)
             return error_set(e, ERROR_INTERNAL, "the certificate %s cannot be made",
-                             guest_certificate_name(b->list[i].kind));
-    return 0;
+                             guest_certificate_name(list[i].kind));
+    t->size = guest_certificates_write(list, COUNT, t->bytes, sizeof t->bytes);
+    return t->size <= sizeof t->bytes
+               ? 0
+               : error_set(e, ERROR_INTERNAL, "the certificates of a report are %zu bytes",
+                           t->size);
+}
+
+static int update_table(struct with_table *t, struct error *e)
+{
+    const struct firmware *fw = machine_firmware(t->with->machine);
+    u64 tcb = firmware_reported_tcb(fw);
+    bool vlek = firmware_has_vlek(fw);
+    if (t->made && t->tcb == tcb && t->vlek == vlek)
+        return 0;
+    t->tcb = tcb;
+    t->vlek = vlek;
+    t->made = !make_table(t, e);
+    return t->made ? 0 : -1;
+}
+
+static size_t write_table(void *context, u8 out[SNP_CERTS_MAX])
+{
+    struct with_table *t = context;
+    struct error unused = {.code = ERROR_NONE};
+    if (update_table(t, &unused))
+        return 0;
+    memcpy(out, t->bytes, t->size);
+    return t->size;
 }
 
 /* --- The launch, once the platform is up ------------------------------------------------------------------- */
 
 int with_guest_start(struct with *w, struct error *e)
 {
-    struct bundle bundle;
     if (!w->guest)
         return 0;
-    if (make_bundle(w, &bundle, e) || guest_launch_start(w->guest, w->hv, machine_host(w->machine),
-                                                         bundle.list, ARRAY_SIZE(bundle.list), e))
+    w->table = calloc(1, sizeof *w->table);
+    if (!w->table)
+        return error_set(e, ERROR_MEMORY, "no memory for certificates");
+    w->table->with = w;
+    const struct sev_guest_table table = {write_table, w->table};
+    if (update_table(w->table, e) ||
+        guest_launch_start(w->guest, w->hv, machine_host(w->machine), &table, e))
         return -1;
     with_add_file(w, sev_guest_file(w->guest->driver));
     with_add_folder(w, tsm_folder(w->guest->tsm));
@@ -87,5 +128,7 @@ void with_guest_end(struct with *w)
     if (w->guest)
         guest_launch_end(w->guest);
     free(w->guest);
+    free(w->table);
     w->guest = NULL;
+    w->table = NULL;
 }

@@ -12,6 +12,8 @@
 
 struct sev_guest {
     struct sev_guest_config config;
+    u8 table[SNP_CERTS_MAX]; /* as of the last extended request */
+    size_t table_size;
 };
 
 /* --- Making it -------------------------------------------------------------------------------------- */
@@ -25,10 +27,6 @@ static int check_config(struct sev_guest *g, struct error *error)
 {
     struct snp_secrets_page secrets;
     struct guest_channel channel;
-    if (g->config.certificates_size > SNP_CERTS_MAX)
-        return error_set(error, ERROR_FILE,
-                         "the certificate table has %zu bytes; a guest's driver takes up to %u",
-                         g->config.certificates_size, (u32)SNP_CERTS_MAX);
     if (!read_secrets(g, &secrets))
         return error_set(error, ERROR_GUEST,
                          "the guest cannot read its secrets page at %#llx: it is not its own",
@@ -80,7 +78,7 @@ struct request {
 
 static u32 certificate_pages(const struct sev_guest *g)
 {
-    return (u32)(ALIGN_UP(g->config.certificates_size, (size_t)PAGE_SIZE) / PAGE_SIZE);
+    return (u32)(ALIGN_UP(g->table_size, (size_t)PAGE_SIZE) / PAGE_SIZE);
 }
 
 /* Sends the sealed page, and takes the answer as the driver does: an extended request whose pages do not suffice is
@@ -156,14 +154,15 @@ s64 sev_guest_ext_report(struct sev_guest *g, u8 msg_version, const struct snp_r
                         .answer_size = SNP_REPORT_RESP_SIZE,
                         .extended = true,
                         .pages = *certificates_size / PAGE_SIZE};
+    const struct sev_guest_table *t = &g->config.table;
+    g->table_size = t->write ? t->write(t->context, g->table) : 0;
     s64 result = send_message(g, &r, exitinfo2);
     if (*exitinfo2 == GUEST_EXITINFO2(GUEST_VMM_INVALID_LEN, 0))
         *certificates_size = r.pages * PAGE_SIZE;
     if (result || !*certificates_size)
         return result;
     memset(certificates, 0, *certificates_size);
-    if (g->config.certificates_size)
-        memcpy(certificates, g->config.certificates, g->config.certificates_size);
+    memcpy(certificates, g->table, g->table_size);
     return 0;
 }
 

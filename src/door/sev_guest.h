@@ -12,20 +12,24 @@
 #include "guest/guest.h"
 #include "machine/guest.h"
 
+/* What the host hands out beside an extended report, asked at each as KVM asks its VMM: writes a table
+ * (guest_certificates_write) into `out` and returns its size; 0: nothing. */
+struct sev_guest_table {
+    size_t (*write)(void *context, u8 out[SNP_CERTS_MAX]); /* NULL: nothing, ever */
+    void *context;
+};
+
 struct sev_guest_config {
     struct guest_carrier carrier; /* the host's way to the firmware */
     struct guest_memory memory;   /* the guest's own, at its kernel's VMPL */
     u64 secrets_gpa;              /* where the launch has put its secrets page */
     u32 vmpck;                    /* which key: the driver's vmpck_id; by default the VMPL */
-    /* What the host hands out beside extended reports (guest_certificates_write); size 0: nothing. */
-    const void *certificates;
-    size_t certificates_size;
+    struct sev_guest_table table;
 };
 
 struct sev_guest;
 
-/* NULL and an error: the secrets page cannot be read or has no such VMPCK; too many certificates. The configuration
- * is copied, the certificates are not. */
+/* NULL and an error: the secrets page cannot be read or has no such VMPCK. The configuration is copied. */
 struct sev_guest *sev_guest_create(const struct sev_guest_config *config, struct error *error);
 void sev_guest_destroy(struct sev_guest *g); /* NULL is allowed */
 u32 sev_guest_vmpck(const struct sev_guest *g);

@@ -108,6 +108,8 @@ void firmware_wbinvd(struct firmware *fw, u32 core);
 
 /* The TCB that the platform advertises now: its VCEK (identity_vcek) is what signs reports. 0: no SNP. */
 u64 firmware_reported_tcb(const struct firmware *fw);
+/* Whether a VLEK for that TCB is loaded, with which guests' reports are signed unless they ask for the VCEK. */
+bool firmware_has_vlek(const struct firmware *fw);
 
 /* The rule that refused the last command, "" if it was not refused: for error messages of whoever owns the machine. */
 const char *firmware_rule(const struct firmware *fw);

@@ -78,6 +78,11 @@ u64 firmware_reported_tcb(const struct firmware *fw)
     return fw->profile->report_version ? fw->snp.reported_tcb : 0;
 }
 
+bool firmware_has_vlek(const struct firmware *fw)
+{
+    return fw->snp.vlek_loaded;
+}
+
 /* --- SNP_INIT, SNP_INIT_EX ---------------------------------------------------------------------------- */
 
 /* The same MSR on every core. */

@@ -15,12 +15,14 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 
 from story import Skip, TIMEOUT, one_line, quick, tell, want
 
 ISSUE = 0xC0105300
-PLATFORM_STATUS, PDH_GEN, PDH_CERT_EXPORT, GET_ID2, SNP_PLATFORM_STATUS, SNP_SET_CONFIG = 1, 4, 5, 8, 9, 11
+PLATFORM_STATUS, PDH_GEN, PDH_CERT_EXPORT, GET_ID2, SNP_PLATFORM_STATUS, SNP_SET_CONFIG, SNP_VLEK_LOAD = 1, 4, 5, 8, 9, 11, 12
 PDH, CHAIN = 2084, 6252
+LOWER_TCB = 0x0100000000000001
 
 
 # --- The program ---
@@ -93,6 +95,23 @@ def program_shared():
         children.append(pid)
     for pid in children:
         want(os.waitpid(pid, 0)[1] == 0, "a process saw something else")
+
+
+def program_certificates():
+    """What the host hands out beside a report: at first, when SNP_SET_CONFIG has lowered the TCB that is reported, and when
+    a VLEK for that TCB is loaded."""
+    report, answers = "/sys/kernel/config/tsm/report/r0", []
+    os.mkdir(report)
+    stick = ctypes.create_string_buffer(bytes.fromhex(os.environ["STICK"]))
+    for command, data in ((None, b""), (SNP_SET_CONFIG, struct.pack("<QI52x", LOWER_TCB, 0)),
+                          (SNP_VLEK_LOAD, struct.pack("<IB3xQ", 16, 0, ctypes.addressof(stick)))):
+        if command:
+            done = Device().issue(command, data)
+            want(done[:2] == (0, 0), done)
+        with open(f"{report}/inblob", "wb") as f:
+            f.write(bytes(64))
+        answers.append([open(f"{report}/{name}", "rb").read().hex() for name in ("outblob", "auxblob")])
+    print(json.dumps(answers))
 
 
 def program_sleep():
@@ -182,6 +201,44 @@ def several_processes_share_it(s):
     succeed(s, "shared")
 
 
+def hashstick(s, chip):
+    """A provider's key for this chip and LOWER_TCB, as the key server has it."""
+    server = subprocess.Popen([s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", "--json", "--quiet"], stdout=subprocess.PIPE)
+    try:
+        url = json.loads(server.stdout.readline())["url"]
+        tcb = "blSPL=1&teeSPL=0&snpSPL=0&ucodeSPL=1"
+        with urllib.request.urlopen(f"{url}/vlek/v1/Milan/hash_sticks?{tcb}", json.dumps({"hwids": [chip]}).encode(), TIMEOUT) as answer:
+            return json.load(answer)["results"][0][chip]
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@quick
+def the_certificates_of_a_report_are_those_of_its_tcb(s):
+    folder = s.path("certificates")
+    chip = json.loads(succeed(s, "status"))["id"]
+    os.environ["STICK"] = hashstick(s, chip)
+    want(s.command("platform", "certs", "--state", s.state, "--out", folder)[0] == 0, "softsev platform certs")
+    answers = json.loads(succeed(s, "certificates", "--guest", s.write("guest.json", b"{}")))
+    tcbs = set()
+    for report, table in answers:
+        report, table, names = bytes.fromhex(report), bytes.fromhex(table), []
+        for at in range(0, len(table), 24):
+            offset, size = struct.unpack_from("<II", table, at + 16)
+            if not size:
+                break
+            names.append(s.write(f"certificate{at}", table[offset:offset + size]))
+        tcbs.add(report[0x180:0x188])
+        code, _, error = s.command("owner", "verify", "--report", s.write("report", report), "--certs", ",".join(names[:2]), "--root",
+                                   os.path.join(folder, "ark.pem"))
+        want(code == 0 and len(names) == 3, (code, error, names))
+    want(len(answers) == 3 and len(tcbs) == 2, tcbs)
+    want([struct.unpack_from("<I", bytes.fromhex(report), 0x48)[0] >> 2 & 7 for report, _ in answers] == [0, 0, 1], "who signed")
+    code, _, error = s.command("with", "--state", s.state, "--guest", s.path("guest.json"), "--csp", "", "--", "true")
+    want(code == 2 and "--csp" in one_line(error), error)
+
+
 @quick
 def without_privilege(s):
     if os.getuid():
@@ -240,4 +297,4 @@ if sys.argv[1] == "--program":
     globals()["program_" + sys.argv[2]]()
 else:
     tell(a_program_finds_the_platform, the_platform_is_the_same_the_next_time, a_seed_gives_the_same_chip, a_part_without_snp_refuses_it, every_part_has_its_door,
-         several_processes_share_it, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
+         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)

@@ -22,7 +22,15 @@ struct rig {
     struct hypervisor *hv;
     struct guest_launch guest;
     struct error error;
+    const struct guest_certificate *certificates; /* the table of extended reports */
+    size_t certificate_count;
 };
+
+static inline size_t rig_table(void *rig, u8 out[SNP_CERTS_MAX])
+{
+    const struct rig *r = rig;
+    return guest_certificates_write(r->certificates, r->certificate_count, out, SNP_CERTS_MAX);
+}
 
 static inline void rig_check(struct rig *r, int result)
 {
@@ -56,7 +64,10 @@ static inline int rig_start(struct rig *r, const struct guest_certificate *certi
     r->hv = hypervisor_create(machine_host(r->machine), &r->error);
     assert_non_null(r->hv);
     rig_check(r, platform_init_snp(r->hv, &r->error));
-    return guest_launch_start(&r->guest, r->hv, machine_host(r->machine), certificates, count,
+    r->certificates = certificates;
+    r->certificate_count = count;
+    const struct sev_guest_table table = {rig_table, r};
+    return guest_launch_start(&r->guest, r->hv, machine_host(r->machine), count ? &table : NULL,
                               &r->error);
 }
 
