@@ -161,6 +161,19 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
 #define MODE_SSE BIT(8)
 
+/* --- What registers can hold ------------------------------------------------------------------- */
+
+#define CR0_DEFINED                                                                                \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
+/* Only what CPUID says exists; the rest is reserved. */
+#define CR4_DEFINED                                                                                \
+    (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
+#define RFLAGS_DEFINED 0x3f7fd7u
+#define DR6_OF(value)  (((value)&0xe00f) | 0xffff0ff0)
+#define DR7_OF(value)  (((value)&0xffff23ff) | 0x400)
+
 /* --- The core --------------------------------------------------------------------------------- */
 
 struct guest_state; /* svm.c: what the VMCB says while a guest runs */
@@ -587,6 +600,7 @@ void event_debug_trap(struct cpu *c, u64 dr6);
  * Returns true if it changed where execution goes on. */
 bool event_pending(const struct cpu *c);
 void event_take(struct cpu *c);
+bool pat_valid(u64 value); /* eight memory types that exist */
 /* False: #GP(0). Called with intercepts already done. */
 bool msr_read(struct cpu *c, u32 msr, u64 *value);
 bool msr_write(struct cpu *c, u32 msr, u64 value);

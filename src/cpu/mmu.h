@@ -30,7 +30,8 @@ _Static_assert(!((RMP_ALL | RMP_SHADOW_STACK) &
 /* A guest's access on its way through the nested tables. */
 struct nested_access {
     bool write, fetch, user, unchecked;
-    u64 info; /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
+    bool walk; /* reads a guest's table: a write for the nested tables, a read for the VMPL */
+    u64 info;  /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
 };
 
 /* False: *f says why. */

@@ -106,7 +106,7 @@ static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a
             return nested_fault(a, gpa, NPF_PRESENT | NPF_RSV, f);
         w->writable &= !!(entry & PTE_RW);
         w->user &= !!(entry & PTE_US);
-        w->no_execute |= !!(entry & PTE_NX);
+        w->no_execute |= entry & PTE_NX && c->host_efer & EFER_NXE;
         w->depth = n + 1;
         if (n == 3 || entry & PTE_PS)
             return true;
@@ -278,14 +278,16 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
                 (format == &long_format  ? PTE_ADDRESS
                  : format == &pae_format ? 0xffffffe0u
                                          : 0xfffff000u);
-    const struct nested_access read = {.info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
+    /* A write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has read-only guest tables. */
+    const struct nested_access access = {
+        .write = true, .walk = true, .info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
     for (u32 n = 0;; n++) {
         const struct level *level = &format->level[n];
         w->entry_gpa[n] = table + BITS(linear, level->shift + level->bits - 1, level->shift) *
                                       format->entry_bytes;
         bool store_ready;
         const struct nested_entry *page =
-            nested_translate(c, w->entry_gpa[n], &read, &store_ready, f);
+            nested_translate(c, w->entry_gpa[n], &access, &store_ready, f);
         if (!page)
             return false;
         u64 entry = read_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK),

@@ -14,8 +14,9 @@ struct msr_row {
     u32 first, last;
     u16 field; /* offset of a u64 in struct cpu; 0: none, reads as zero, writes are dropped */
     bool canonical, read_only, host_only, es_only;
-    u64 reserved; /* bits that must be zero */
-    u64 feature;  /* SEV_FEATURE_... that the guest must have for it */
+    bool snp_locks; /* not to be written once SYSCFG.SNP_EN is set [APM2 15.36.2] */
+    u64 reserved;   /* bits that must be zero */
+    u64 feature;    /* SEV_FEATURE_... that the guest must have for it */
     msr_read_fn *read;
     msr_write_fn *write;
 };
@@ -109,15 +110,29 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
     return true;
 }
 
-static bool write_pat(struct cpu *c, u32 msr, u64 value)
+bool pat_valid(u64 value)
 {
-    (void)msr;
     for (u32 i = 0; i < 8; i++) {
         u64 type = BITS(value, i * 8 + 7, i * 8);
         if (type > 7 || type == 2 || type == 3)
             return false;
     }
-    c->pat = value;
+    return true;
+}
+
+static bool write_pat(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (pat_valid(value))
+        c->pat = value;
+    return pat_valid(value);
+}
+
+/* Only a reset takes the lock away [APM2 15.32.1]. */
+static bool write_hwcr(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    c->hwcr = value | (c->hwcr & HWCR_SMM_LOCK);
     return true;
 }
 
@@ -188,8 +203,8 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_SYSENTER_EIP), .field = FIELD(sysenter_eip), .canonical = true},
     {MSRS(MSR_MCG_CAP, MSR_MCG_CTL)}, /* no banks */
     {MSR(MSR_DEBUGCTL), .field = FIELD(debugctl), .reserved = ~0x3full},
-    {MSRS(0x200, 0x20f)}, /* variable and fixed MTRRs */
-    {MSR(0x250)}, {MSRS(0x258, 0x259)}, {MSRS(0x268, 0x26f)},
+    {MSRS(0x200, 0x20f)}, /* variable MTRRs; the fixed ones follow */
+    {MSR(0x250), .snp_locks = true}, {MSRS(0x258, 0x259), .snp_locks = true}, {MSRS(0x268, 0x26f), .snp_locks = true},
     {MSR(MSR_PAT), .field = FIELD(pat), .write = write_pat},
     {MSR(MSR_MTRR_DEF_TYPE), .read = read_mtrr_default},
     {MSR(MSR_EFER), .read = read_efer, .write = write_efer},
@@ -202,8 +217,8 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_TSC_AUX), .field = FIELD(tsc_aux), .reserved = ~0xffffffffull},
     {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
     {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
-    {MSR(MSR_HWCR), .field = FIELD(hwcr), .reserved = ~BITS(~0ull, 31, 0)},
-    {MSR(MSR_TOP_MEM)}, {MSR(MSR_TOP_MEM2)},
+    {MSR(MSR_HWCR), .field = FIELD(hwcr), .write = write_hwcr, .reserved = ~BITS(~0ull, 31, 0)},
+    {MSR(MSR_TOP_MEM), .snp_locks = true}, {MSR(MSR_TOP_MEM2), .snp_locks = true},
     {MSRS(0xc0010062, 0xc0010064)}, /* P-states: none */
     {MSRS(0xc0011000, 0xc0011028)}, /* LS_CFG and neighbours: nothing to configure */
     {MSR(MSR_DE_CFG), .read = read_de_cfg, .write = write_nothing},
@@ -250,7 +265,8 @@ bool msr_read(struct cpu *c, u32 msr, u64 *value)
 bool msr_write(struct cpu *c, u32 msr, u64 value)
 {
     const struct msr_row *row = find(c, msr);
-    if (!row || row->read_only || value & row->reserved || (row->canonical && !canonical(value)))
+    if (!row || row->read_only || value & row->reserved || (row->canonical && !canonical(value)) ||
+        (row->snp_locks && c->syscfg & SYSCFG_SNP_EN))
         return false;
     if (row->write)
         return row->write(c, msr, value);

@@ -2,7 +2,8 @@
 /*
  * The Reverse Map Table's checks of a guest's accesses [APM2 15.36.10; cpu 8.3, 8.4]. They happen where a translation
  * is made and nowhere else: a change of an entry takes its page from the TLBs, and the answer for a page is kept with
- * its nested translation for as long as the table stays as it is.
+ * its nested translation for as long as the table stays as it is. A large nested page is the hypervisor's if every
+ * 4 KiB of it are.
  */
 #include "cpu/mmu.h"
 
@@ -18,8 +19,10 @@ static u8 read_table(struct cpu *c, const struct nested_entry *e, u64 gpa)
 {
     struct rmp_entry r;
     u64 spa = e->frame << PAGE_SHIFT;
-    if (!rmp_get(c->memory, spa, &r) || !r.assigned)
-        return rmp_is_table(c->memory, spa, PAGE_SIZE) ? 0 : RMP_PAGE_HOST;
+    if (!rmp_get(c->memory, spa, &r) || !r.assigned) {
+        bool part = e->large && rmp_region_assigned(c->memory, spa);
+        return part || rmp_is_table(c->memory, spa, PAGE_SIZE) ? 0 : RMP_PAGE_HOST;
+    }
     if (!c->snp || !page_is_ours(c, e, gpa, &r))
         return 0;
     u32 permissions = r.permissions[c->vmpl] & (RMP_ALL | RMP_SHADOW_STACK);
@@ -30,8 +33,8 @@ static u8 needed(const struct nested_access *a)
 {
     if (a->fetch)
         return a->user ? RMP_EXECUTE_USER : RMP_EXECUTE_SYSTEM;
-    return a->write ? RMP_READ | RMP_WRITE
-                    : RMP_READ; /* to write without reading is never allowed */
+    return a->write && !a->walk ? RMP_READ | RMP_WRITE
+                                : RMP_READ; /* to write without reading is never allowed */
 }
 
 bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct nested_access *a,

@@ -37,8 +37,8 @@ void intercept(struct cpu *c, u32 word, u64 bit, u64 exit_code)
 
 static bool efer_valid(const struct vmcb_save *s)
 {
-    u64 defined = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_LMSLE | EFER_FFXSR |
-                  EFER_TCE | EFER_AIBRSE;
+    u64 defined =
+        EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR | EFER_TCE | EFER_AIBRSE;
     return s->efer & EFER_SVME && !(s->efer & ~defined);
 }
 
@@ -82,26 +82,27 @@ static bool event_possible(u64 event, const struct vmcb_save *s)
     return !(event & EVENT_VALID && BITS(event, 10, 8) == EVENT_EXCEPTION && legacy && code64);
 }
 
+/* Without memory encryption the bit is ignored [APM2 15.34.3]. */
+static bool sev_enabled(const struct cpu *c, const struct vmcb_control *k)
+{
+    return k->np_control & NP_SEV && c->syscfg & SYSCFG_MEM_ENCRYPT;
+}
+
 /* Why a SEV guest may not run here; NULL if it may. */
 static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
-    if (!(k->np_control & NP_SEV))
-        return k->np_control & NP_SEV_ES ? "SEV-ES without SEV" : NULL;
+    if (!sev_enabled(c, k))
+        return k->np_control & NP_SEV_ES ? "SEV-ES without SEV, or SYSCFG.MemEncryptionModEn clear"
+                                         : NULL;
     if (!(k->np_control & NP_ENABLE))
         return "SEV without nested paging";
-    if (!(c->syscfg & SYSCFG_MEM_ENCRYPT))
-        return "SYSCFG.MemEncryptionModEn is clear";
     if (!(c->hwcr & HWCR_SMM_LOCK))
         return "HWCR.SmmLock is clear";
     if (k->asid > memory_asids(c->memory))
         return "ASID above CPUID 8000_001F ECX";
     if (!(k->np_control & NP_SEV_ES))
         return k->asid < c->asid_min ? "ASID below CPUID 8000_001F EDX without SEV-ES" : NULL;
-    if (!(k->lbr_control & LBR_VIRTUALIZATION))
-        return "SEV-ES without LBR virtualization";
-    if (k->np_control & NP_VTE)
-        return "SEV-ES with transparent encryption";
-    return NULL;
+    return k->lbr_control & LBR_VIRTUALIZATION ? NULL : "SEV-ES without LBR virtualization";
 }
 
 struct check {
@@ -121,6 +122,8 @@ static const char *first_wrong(const struct check *checks, size_t count)
 
 static const char *control_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
+    /* The host's C-bit, which the walk strips. */
+    u64 n_cr3 = k->n_cr3 & ~(c->syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
     const struct check checks[] = {
         {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
         {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, memory_size(c->memory)),
@@ -128,7 +131,7 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
         {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, memory_size(c->memory)),
          "IOPM outside memory"},
         {k->asid == 0, "ASID 0"},
-        {k->np_control & NP_ENABLE && k->n_cr3 & ADDRESS_RESERVED, "nCR3 reserved bits"},
+        {k->np_control & NP_ENABLE && n_cr3 & ADDRESS_RESERVED, "nCR3 reserved bits"},
     };
     const char *why = first_wrong(checks, ARRAY_SIZE(checks));
     return why ? why : sev_refusal(c, k);
@@ -138,13 +141,14 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
 static const char *state_refusal(const struct cpu *c, const struct vmcb_control *k,
                                  const struct vmcb_save *s, u64 event)
 {
-    u64 c_bit = k->np_control & NP_SEV ? BIT(c->c_bit) : 0;
+    u64 c_bit = sev_enabled(c, k) ? BIT(c->c_bit) : 0;
     const struct check checks[] = {
         {!efer_valid(s), "EFER: SVME clear or reserved bits"},
         {!(s->cr0 & CR0_CD) && s->cr0 & CR0_NW, "CR0: NW without CD"},
         {s->cr0 >> 32, "CR0 bits 63:32"},
         {s->cr3 & ADDRESS_RESERVED & ~c_bit && s->efer & EFER_LME, "CR3 reserved bits"},
-        {s->cr4 & (~BITS(~0ull, 31, 0) | BIT(12) | BIT(15) | BIT(19)), "CR4 reserved bits"},
+        {s->cr4 & ~CR4_DEFINED, "CR4 reserved bits"},
+        {k->np_control & NP_ENABLE && !pat_valid(s->g_pat), "G_PAT: no such memory type"},
         {s->dr6 >> 32, "DR6 bits 63:32"},
         {s->dr7 >> 32, "DR7 bits 63:32"},
         {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
@@ -155,9 +159,11 @@ static const char *state_refusal(const struct cpu *c, const struct vmcb_control 
 
 /* --- Load guest ------------------------------------------------------------------------------- */
 
+/* Bases are made canonical [APM2 15.5.1]. */
 static struct segment segment_from(const struct vmcb_segment *v)
 {
-    return (struct segment){v->selector, v->attributes & 0xfff, v->limit, v->base};
+    u64 base = (u64)((s64)(v->base << 16) >> 16);
+    return (struct segment){v->selector, v->attributes & 0xfff, v->limit, base};
 }
 
 static struct vmcb_segment segment_to(const struct segment *s)
@@ -183,15 +189,15 @@ static bool same_translations(const struct cpu *c, const struct vmcb_control *k,
     u64 efer = s->efer & ~EFER_LMA;
     return k->tlb_control == TLB_FLUSH_NONE && k->asid == c->control.asid &&
            k->n_cr3 == c->control.n_cr3 && k->np_control == c->control.np_control &&
-           s->cr0 == c->cr0 && s->cr3 == c->cr3 && s->cr4 == c->cr4 &&
-           efer == (c->efer & ~EFER_LMA);
+           sev_enabled(c, k) == c->sev && s->cr0 == c->cr0 && s->cr3 == c->cr3 &&
+           s->cr4 == c->cr4 && efer == (c->efer & ~EFER_LMA);
 }
 
 static void load_control(struct cpu *c, const struct vmcb_control *k)
 {
     c->control = *k;
     c->nested_paging = k->np_control & NP_ENABLE;
-    c->sev = k->np_control & NP_SEV;
+    c->sev = sev_enabled(c, k);
     c->es = k->np_control & NP_SEV_ES;
     c->guest_key = c->sev ? (memory_key)k->asid : KEY_RAW;
     c->tsc_offset = k->tsc_offset;
@@ -206,19 +212,21 @@ static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct
     bool flush = c->retranslate || !same_translations(c, k, s);
     c->retranslate = false;
     load_control(c, k);
-    c->cr0 = s->cr0 | CR0_ET;
+    c->cr0 = (s->cr0 & CR0_DEFINED) | CR0_ET;
     c->cr2 = s->cr2;
     c->cr3 = s->cr3;
     c->cr4 = s->cr4;
-    c->dr6 = s->dr6;
-    c->dr7 = s->dr7;
+    c->dr6 = DR6_OF(s->dr6);
+    c->dr7 = DR7_OF(s->dr7);
     c->efer = s->efer & ~EFER_LMA;
     if (s->efer & EFER_LME && s->cr0 & CR0_PG)
         c->efer |= EFER_LMA;
     if (c->nested_paging)
         c->pat = s->g_pat;
+    if (k->lbr_control & LBR_VIRTUALIZATION)
+        c->debugctl = s->dbgctl;
     load_segments(c, s);
-    rflags_write(c, s->rflags, ~(u64)RFLAGS_ONE);
+    rflags_write(c, s->rflags & RFLAGS_DEFINED, ~0ull);
     c->r[RAX] = s->rax;
     c->r[RSP] = s->rsp;
     c->rip = s->rip;
@@ -248,7 +256,6 @@ static void save_control(const struct cpu *c, struct vmcb_control *k)
         k->next_rip = c->next_rip;
     }
     k->v_intr = c->control.v_intr;
-    k->tlb_control = 0;
     k->fetched_count = c->control.fetched_count;
     memcpy(k->fetched, c->control.fetched, sizeof k->fetched);
 }
@@ -275,6 +282,7 @@ static void save_guest(const struct cpu *c, struct vmcb_save *s)
     s->rax = c->r[RAX];
     if (c->nested_paging)
         s->g_pat = c->pat;
+    s->dbgctl = c->debugctl;
 }
 
 /* What same_translations() compares stays in the core; the rest of the guest is gone. */
@@ -356,12 +364,15 @@ static void trace_exit(struct cpu *c)
 static void run_until_exit(struct cpu *c, struct vmcb_control *k, struct vmcb_save *s,
                            u64 deadline_ns)
 {
+    u64 host_debugctl = c->debugctl;
     load_guest(c, k, s);
     set_deadline(c, deadline_ns);
     run_guest(c);
     trace_exit(c);
     save_guest(c, s);
     save_control(c, k);
+    if (k->lbr_control & LBR_VIRTUALIZATION)
+        c->debugctl = host_debugctl;
 }
 
 /* Of a plain or SEV guest: its state is in the VMCB. */

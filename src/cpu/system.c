@@ -122,10 +122,6 @@ void cpu_update_mode(struct cpu *c)
 
 /* --- Control registers ------------------------------------------------------------------------ */
 
-#define CR0_DEFINED                                                                                \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
-     CR0_PG)
-
 static void check_cr0(struct cpu *c, u64 value)
 {
     bool switches = (value ^ c->cr0) & CR0_PG && c->efer & EFER_LME;
@@ -160,11 +156,6 @@ static void write_cr3(struct cpu *c, u64 value)
     c->cr3 = value;
     mmu_flush(c, false);
 }
-
-/* Only what CPUID says exists; the rest is reserved. */
-#define CR4_DEFINED                                                                                \
-    (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
 
 static void check_cr4(struct cpu *c, u64 value)
 {
@@ -343,9 +334,9 @@ void exec_mov_to_dr(struct cpu *c, const struct insn *in)
     if (c->in_guest && c->control.intercept_dr_write & BIT(in->o[0].reg))
         cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, in->o[1].reg, 0);
     if (n == 6)
-        c->dr6 = (value & 0xe00f) | 0xffff0ff0;
+        c->dr6 = DR6_OF(value);
     else if (n == 7)
-        c->dr7 = (value & 0xffff23ff) | 0x400;
+        c->dr7 = DR7_OF(value);
     else
         c->dr[n] = value;
     debug_update(c);

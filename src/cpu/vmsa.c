@@ -135,7 +135,6 @@ void vmsa_load(struct cpu *c, const struct vmsa *s)
     c->r[RSI] = s->rsi;
     c->r[RDI] = s->rdi;
     memcpy(&c->r[8], s->r8_15, sizeof s->r8_15);
-    c->debugctl = s->dbgctl;
     c->spec_ctrl = s->spec_ctrl;
     c->tsc_aux = s->tsc_aux;
     c->xcr0 = s->xcr0;
@@ -153,7 +152,6 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->rsi = c->r[RSI];
     s->rdi = c->r[RDI];
     memcpy(s->r8_15, &c->r[8], sizeof s->r8_15);
-    s->dbgctl = c->debugctl;
     s->spec_ctrl = c->spec_ctrl;
     s->tsc_aux = (u32)c->tsc_aux;
     s->xcr0 = c->xcr0;
@@ -186,6 +184,6 @@ void vmsa_forget(struct cpu *c)
     c->gdtr = c->idtr = c->ldtr = c->tr = (struct segment){0};
     c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
     c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
-    c->tsc_aux = c->debugctl = c->spec_ctrl = 0;
+    c->tsc_aux = c->spec_ctrl = 0;
     c->control.ghcb_gpa = 0;
 }

@@ -602,7 +602,6 @@ static void vmrun_refuses_what_sev_es_forbids(void **state)
         {offsetof(struct vmcb_control, lbr_control), 0},
         {offsetof(struct vmcb_control, np_control), NP_ENABLE | NP_SEV_ES},
         {offsetof(struct vmcb_control, np_control), NP_SEV | NP_SEV_ES},
-        {offsetof(struct vmcb_control, np_control), NP_ENABLE | NP_SEV | NP_SEV_ES | NP_VTE},
         {offsetof(struct vmcb_control, vmsa), VMSA + 16},
         {offsetof(struct vmcb_control, vmsa), MIB(16)},
         {offsetof(struct vmcb_control, vmsa), ~0ull << 12},

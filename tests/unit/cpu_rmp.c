@@ -181,6 +181,13 @@ static void the_registers_lock_and_refuse(void **state)
     assert_int_equal(update(g, 0x5000, (struct rmp_update)SMALL(0, 1, 0)), RMP_SUCCESS);
     assert_false(cpu_host_wrmsr(g->cpu, MSR_VM_HSAVE_PA, 0x5000)); /* not the host's page */
     assert_true(cpu_host_wrmsr(g->cpu, MSR_VM_HSAVE_PA, 0x6000));
+    /* Fixed MTRRs and the tops of memory [APM2 15.36.2] */
+    static const u32 locked[] = {0x250, 0x259, 0x26f, MSR_TOP_MEM, MSR_TOP_MEM2};
+    for (size_t i = 0; i < ARRAY_SIZE(locked); i++) {
+        assert_false(cpu_host_wrmsr(g->cpu, locked[i], 0));
+        assert_int_equal(msr(g, locked[i]), 0);
+    }
+    assert_true(cpu_host_wrmsr(g->cpu, 0x200, 0));
     u32 out[4];
     cpu_host_cpuid(g->cpu, 0x8000001f, 0, out);
     assert_int_equal(out[0] & 0x70, 0x70); /* SNP, VMPL, RMPQUERY */

@@ -67,15 +67,14 @@ static bool went_through(const struct snp *p, char kind)
 static u64 npf_info(char kind, char what)
 {
     bool table = kind == 'T' || kind == 'D';
-    bool write = kind == 'W' || kind == 'w' || kind == 'D';
+    bool write = kind == 'W' || kind == 'w' || table; /* to the nested tables every walk is one */
     bool shared = kind == 'r' || kind == 'w';
     return BIT(0) | (write ? BIT(1) : 0) | BIT(2) | (kind == 'X' || kind == 'U' ? BIT(4) : 0) |
            BIT(31) | (table ? BIT(33) : BIT(32)) | (shared ? 0 : BIT(34)) |
            (what == 'V' ? BIT(36) : 0);
 }
 
-/* '.' it works, 'N' nested fault, 'V' the same for the VMPL ('n', 'v': already on the read before the write), '4' #VC
- * 404, '?' something else. */
+/* '.' it works, 'N' nested fault, 'V' the same for the VMPL, '4' #VC 404, '?' something else. */
 static char outcome(struct snp *p, char kind)
 {
     const struct vmcb_control *k = &p->g->vmcb.control;
@@ -83,12 +82,9 @@ static char outcome(struct snp *p, char kind)
     if (went_through(p, kind))
         return '.';
     if (k->exit_code == EXIT_NPF && k->exit_info_2 == PAGE)
-        for (const char *what = "NV"; *what; what++) {
+        for (const char *what = "NV"; *what; what++)
             if (k->exit_info_1 == npf_info(kind, *what))
                 return *what;
-            if (kind == 'D' && k->exit_info_1 == npf_info('T', *what))
-                return (char)(*what | 0x20);
-        }
     bool vc = snp_delivered(p) == VECTOR_VC && snp_error(p) == 0x404 && p->s.cr2 == address;
     return vc ? '4' : '?';
 }
@@ -164,19 +160,19 @@ static void state_of_the_page_by_kind_of_access(void **state)
     } rows[] = {
         {{OURS}, ".......N"},                                               /* guest-valid */
         {{.assigned = true, .asid = 1, .gpa = PAGE, OPEN}, "444444.N"},     /* guest-invalid */
-        {{.assigned = false}, "NNNNNn.."},                                  /* hypervisor */
-        {{.immutable = true}, "NNNNNn.."},                                  /* HV-fixed */
-        {{.assigned = true}, "NNNNNn.N"},                                   /* reclaim */
-        {{.assigned = true, .immutable = true}, "NNNNNn.N"},                /* firmware */
-        {{.assigned = true, .immutable = true, .vmsa = true}, "NNNNNn.N"},  /* context */
-        {{.assigned = true, .immutable = true, .gpa = 0x5000}, "NNNNNn.N"}, /* metadata */
+        {{.assigned = false}, "NNNNNN.."},                                  /* hypervisor */
+        {{.immutable = true}, "NNNNNN.."},                                  /* HV-fixed */
+        {{.assigned = true}, "NNNNNN.N"},                                   /* reclaim */
+        {{.assigned = true, .immutable = true}, "NNNNNN.N"},                /* firmware */
+        {{.assigned = true, .immutable = true, .vmsa = true}, "NNNNNN.N"},  /* context */
+        {{.assigned = true, .immutable = true, .gpa = 0x5000}, "NNNNNN.N"}, /* metadata */
         {{.assigned = true, .immutable = true, .asid = 1, .gpa = PAGE, OPEN},
-         "NNNNNn.N"},                            /* pre-guest */
-        {{OURS, .immutable = true}, "NNNNNn.N"}, /* pre-swap */
+         "NNNNNN.N"},                            /* pre-guest */
+        {{OURS, .immutable = true}, "NNNNNN.N"}, /* pre-swap */
         {{.assigned = true, .validated = true, .asid = 2, .gpa = PAGE, OPEN},
-         "NNNNNn.N"}, /* another guest's */
+         "NNNNNN.N"}, /* another guest's */
         {{.assigned = true, .validated = true, .asid = 1, .gpa = PAGE + 0x1000, OPEN},
-         "NNNNNn.N"}, /* moved */
+         "NNNNNN.N"}, /* moved */
     };
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
         check_row(i, 0, "RWXUTDrw", rows[i].expected, &rows[i].e);
@@ -190,8 +186,8 @@ static void permissions_by_vmpl(void **state)
         u8 permissions;
         const char *expected; /* R W X U T D */
     } rows[] = {
-        {0x0, "VVVVVv"}, {0x1, ".VVV.V"}, {0x2, "VVVVVv"}, {0x3, "..VV.."},
-        {0x4, "VVV.Vv"}, {0x8, "VV.VVv"}, {0x5, ".VV..V"}, {0x9, ".V.V.V"},
+        {0x0, "VVVVVV"}, {0x1, ".VVV.V"}, {0x2, "VVVVVV"}, {0x3, "..VV.."},
+        {0x4, "VVV.VV"}, {0x8, "VV.VVV"}, {0x5, ".VV..V"}, {0x9, ".V.V.V"},
         {0x7, "..V..."}, {0xb, "...V.."}, {0xf, "......"},
     };
     for (u32 vmpl = 0; vmpl < RMP_VMPLS; vmpl++)
@@ -209,7 +205,7 @@ static void checks_come_in_their_order(void **state)
     (void)state;
     check_row(0, 1, "RWXUTD", "444444",
               &(struct rmp_entry){.assigned = true, .asid = 1, .gpa = PAGE});
-    check_row(1, 1, "RWXUTD", "NNNNNn",
+    check_row(1, 1, "RWXUTD", "NNNNNN",
               &(struct rmp_entry){.assigned = true, .asid = 2, .gpa = PAGE});
 }
 
@@ -326,6 +322,25 @@ static void guests_without_snp_write_only_the_hypervisors_pages(void **state)
             assert_int_equal(plain_access(sev, 'X', entries[i]), EXIT_HLT);
             assert_int_equal(plain_access(sev, 'W', entries[i]), i < 2 ? EXIT_HLT : EXIT_NPF);
         }
+}
+
+/* A large nested page is the hypervisor's if all of it is [APM2 15.36.10]. */
+static void a_shared_write_asks_for_all_of_a_large_page(void **state)
+{
+    (void)state;
+    static const struct rmp_entry host = {.assigned = false};
+    static const char store[] = "\x48\x89\x04\x25\x00\x10\x20\x00"; /* mov [MIB(2) + 0x1000], rax */
+    struct snp p = snp_create();
+    struct rmp_entry ours = snp_page(MIB(2) + 0x5000, false);
+    guest_write64(p.g, PML4 + 0x2000 + 8, MIB(2) | PTE_P | PTE_RW | PTE_US | PTE_PS);
+    snp_assign(&p, MIB(2), &host);
+    snp_assign(&p, MIB(2) + 0x5000, &ours);
+    assert_int_equal(snp_code(&p, store, sizeof store - 1), EXIT_NPF);
+    assert_true(p.g->vmcb.control.exit_info_1 ==
+                (NPF_PRESENT | NPF_WRITE | NPF_USER | NPF_RMP | NPF_FINAL));
+    snp_assign(&p, MIB(2) + 0x5000, &host);
+    assert_int_equal(snp_resume(&p), EXIT_HLT);
+    snp_destroy(&p);
 }
 
 /* The processor sets A and D bits of nested tables by the host's right. */
@@ -469,6 +484,7 @@ int main(void)
         cmocka_unit_test(sizes_of_page_and_entry_are_compared),
         cmocka_unit_test(nested_permissions_come_before_the_rmp),
         cmocka_unit_test(guests_without_snp_write_only_the_hypervisors_pages),
+        cmocka_unit_test(a_shared_write_asks_for_all_of_a_large_page),
         cmocka_unit_test(nested_tables_are_written_only_where_the_host_may),
         cmocka_unit_test(guest_pages_read_as_ciphertext_outside),
         cmocka_unit_test(vmrun_wants_its_vmcb_and_hsave_from_the_host),

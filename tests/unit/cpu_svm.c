@@ -29,7 +29,14 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
         {offsetof(struct vmcb, save.cr0), BIT(32) | CR0_PE | CR0_PG, 8},
         {offsetof(struct vmcb, save.cr3), BIT(52), 8},
         {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(40), 8},
-        {offsetof(struct vmcb, save.cr4), 0, 8}, /* long mode without PAE */
+        {offsetof(struct vmcb, save.cr4), 0, 8},                     /* long mode without PAE */
+        {offsetof(struct vmcb, save.cr4), CR4_PAE | CR4_OSXSAVE, 8}, /* not on this processor */
+        {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(17), 8},     /* PCIDE */
+        {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(0), 8},      /* VME */
+        {offsetof(struct vmcb, save.efer), EFER_SVME | EFER_LME | EFER_LMA | EFER_LMSLE, 8},
+        {offsetof(struct vmcb, save.g_pat), 0x0007040600070402, 8},
+        {offsetof(struct vmcb, save.g_pat), 0x0807040600070406, 8},
+        {offsetof(struct vmcb, control.n_cr3), NPT | BIT(48), 8},
         {offsetof(struct vmcb, save.dr6), BIT(32), 8},
         {offsetof(struct vmcb, save.dr7), BIT(32), 8},
         {offsetof(struct vmcb, save.cs.attributes), 0xe9b, 2}, /* L and D */
@@ -52,15 +59,102 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
     guest_destroy(g);
 }
 
-static void sev_needs_memory_encryption_and_the_smm_lock(void **state)
+static void sev_needs_the_smm_lock_which_stays(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
+    u64 hwcr;
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_HWCR, BIT(24)));
+    assert_true(cpu_host_rdmsr(g->cpu, MSR_HWCR, &hwcr));
+    assert_int_equal(hwcr, BIT(24) | HWCR_SMM_LOCK);
+    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    g->cpu->hwcr = 0; /* by a reset */
+    assert_true(guest_vmrun(g) == EXIT_INVALID);
+    guest_destroy(g);
+}
+
+/* [APM2 15.34.3] */
+static void without_memory_encryption_the_sev_bit_is_ignored(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_SYSCFG, 0));
+    g->vmcb.control.np_control |= NP_SEV;
+    assert_int_equal(RUN(g, "\xb9\x31\x01\x01\xc0\x0f\x32"), EXIT_HLT); /* rdmsr SEV_STATUS */
+    assert_int_equal(g->vmcb.save.rax, 0);
+    g->vmcb.control.np_control |= NP_SEV_ES;
+    g->vmcb.control.lbr_control = LBR_VIRTUALIZATION;
+    assert_true(guest_vmrun(g) == EXIT_INVALID);
+    guest_destroy(g);
+}
+
+static void vmrun_makes_of_reserved_bits_what_the_registers_have(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    struct vmcb_save *s = &g->vmcb.save;
+    s->rflags = ~(u64)(RFLAGS_VM | RFLAGS_TF | RFLAGS_IF | RFLAGS_IOPL);
+    s->dr6 = 0;
+    s->dr7 = 0;
+    s->cr0 |= BIT(8);
+    s->ds.base = BIT(47) | 1; /* canonical: extended by its sign */
+    s->fs.base = BIT(47) | 2;
+    s->gdtr.base = BIT(47) | 3;
+    s->es.base = BIT(48) | 4;
+    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(s->rflags, 0x3c4cd7);
+    assert_int_equal(s->dr6, 0xffff0ff0);
+    assert_int_equal(s->cr0, CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
+    assert_true(s->ds.base == (0xffffull << 48 | BIT(47) | 1));
+    assert_true(s->fs.base == (0xffffull << 48 | BIT(47) | 2));
+    assert_true(s->gdtr.base == (0xffffull << 48 | BIT(47) | 3));
+    assert_true(s->es.base == 4);
+    build_vmcb(g);
+    s->dr7 = 0;
+    assert_int_equal(RUN(g, "\x0f\x21\xf8"), EXIT_HLT); /* mov rax, dr7 */
+    assert_int_equal(s->rax, 0x400);
+    guest_destroy(g);
+}
+
+/* VMRUN reads TLB_CONTROL and does not change it [APM2 15.16.1]. */
+static void the_flush_command_stays_the_hosts(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
+    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(g->vmcb.control.tlb_control, TLB_FLUSH_ASID);
+    guest_destroy(g);
+}
+
+/* With memory encryption the host's own C-bit may be in nCR3; transparent encryption is not here and means nothing. */
+static void bits_that_mean_nothing_here_are_ignored(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(true);
+    g->vmcb.control.n_cr3 |= BIT(51);
+    g->vmcb.control.np_control |= NP_VTE;
+    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
     assert_true(cpu_host_wrmsr(g->cpu, MSR_SYSCFG, 0));
     assert_true(guest_vmrun(g) == EXIT_INVALID);
-    assert_true(cpu_host_wrmsr(g->cpu, MSR_SYSCFG, SYSCFG_MEM_ENCRYPT));
-    assert_true(cpu_host_wrmsr(g->cpu, MSR_HWCR, 0));
-    assert_true(guest_vmrun(g) == EXIT_INVALID);
+    guest_destroy(g);
+}
+
+static void lbr_virtualization_switches_debugctl(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    u64 host;
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_DEBUGCTL, 2));
+    g->vmcb.control.lbr_control = LBR_VIRTUALIZATION;
+    g->vmcb.save.dbgctl = 1;
+    /* mov ecx, DEBUGCTL; rdmsr; mov ebx, eax; mov eax, 3; wrmsr */
+    assert_int_equal(RUN(g, "\xb9\xd9\x01\x00\x00\x0f\x32\x89\xc3\xb8\x03\x00\x00\x00\x0f\x30"),
+                     EXIT_HLT);
+    assert_int_equal(g->cpu->r[RBX], 1);
+    assert_int_equal(g->vmcb.save.dbgctl, 3);
+    assert_true(cpu_host_rdmsr(g->cpu, MSR_DEBUGCTL, &host));
+    assert_int_equal(host, 2);
     guest_destroy(g);
 }
 
@@ -348,7 +442,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_runs_to_its_hlt),
         cmocka_unit_test(vmrun_refuses_what_the_manual_forbids),
-        cmocka_unit_test(sev_needs_memory_encryption_and_the_smm_lock),
+        cmocka_unit_test(sev_needs_the_smm_lock_which_stays),
+        cmocka_unit_test(without_memory_encryption_the_sev_bit_is_ignored),
+        cmocka_unit_test(vmrun_makes_of_reserved_bits_what_the_registers_have),
+        cmocka_unit_test(the_flush_command_stays_the_hosts),
+        cmocka_unit_test(bits_that_mean_nothing_here_are_ignored),
+        cmocka_unit_test(lbr_virtualization_switches_debugctl),
         cmocka_unit_test(vmrun_is_gp_without_svme_or_host_save_area),
         cmocka_unit_test(each_intercept_exits_with_its_code),
         cmocka_unit_test(the_filter_lets_the_first_pauses_pass),

@@ -281,9 +281,9 @@ static void nested_faults_have_the_exact_bits(void **state)
         {PT,
          0,
          {.context = TLB_KERNEL, .write = true},
-         NPF_TABLE | NPF_USER,
+         NPF_TABLE | NPF_USER | NPF_WRITE,
          PT + 8 * (DATA >> 12)},
-        /* setting the accessed bit is a write */
+        /* for the nested tables every walk is a write */
         {PT,
          all & ~PTE_RW,
          {.context = TLB_KERNEL},
@@ -305,6 +305,42 @@ static void nested_faults_have_the_exact_bits(void **state)
                          (unsigned long long)f.gpa);
             guest_destroy(g);
         }
+}
+
+/* [APM2 15.25.5] */
+static void a_walk_through_a_guests_table_is_a_write_for_the_host(void **state)
+{
+    (void)state;
+    struct guest *g = guest_at_rest(false);
+    struct translation t;
+    struct access_fault f;
+    u64 entry = NPT + 0x3000 + 8 * (PT >> 12), page = (GUEST_BASE + PT) | PTE_P | PTE_US;
+    struct access read = {.context = TLB_KERNEL};
+    assert_true(walk(g, DATA, read, &t, &f)); /* its accessed bits are set from now on */
+    host_write64(g, entry, page | PTE_RW);
+    assert_true(walk(g, DATA, read, &t, &f));
+    assert_true(host_read64(g, entry) & PTE_D);
+    host_write64(g, entry, page);
+    assert_false(walk(g, DATA, read, &t, &f));
+    assert_true(f.nested);
+    assert_true(f.info_1 == (NPF_TABLE | NPF_USER | NPF_WRITE | NPF_PRESENT));
+    guest_destroy(g);
+}
+
+/* Nested tables have the host's modes [APM2 15.25.7]. */
+static void nested_no_execute_asks_the_hosts_efer(void **state)
+{
+    (void)state;
+    struct guest *g = guest_at_rest(false);
+    struct translation t;
+    struct access_fault f;
+    struct access fetch = {.context = TLB_KERNEL, .fetch = true};
+    host_write64(g, NPT + 0x3000 + 8 * (DATA >> 12),
+                 (GUEST_BASE + DATA) | PTE_P | PTE_RW | PTE_US | PTE_NX);
+    assert_false(walk(g, DATA, fetch, &t, &f));
+    assert_true(cpu_host_wrmsr(g->cpu, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA));
+    assert_true(walk(g, DATA, fetch, &t, &f));
+    guest_destroy(g);
 }
 
 static void a_guests_fault_comes_before_the_nested_one_of_the_final_address(void **state)
@@ -545,6 +581,8 @@ int main(void)
         cmocka_unit_test(reserved_bits_fault_and_the_c_bit_is_one_without_sev),
         cmocka_unit_test(accessed_and_dirty_are_set_by_what_is_done),
         cmocka_unit_test(nested_faults_have_the_exact_bits),
+        cmocka_unit_test(a_walk_through_a_guests_table_is_a_write_for_the_host),
+        cmocka_unit_test(nested_no_execute_asks_the_hosts_efer),
         cmocka_unit_test(a_guests_fault_comes_before_the_nested_one_of_the_final_address),
         cmocka_unit_test(a_device_access_exits_with_the_bytes_of_its_instruction),
         cmocka_unit_test(each_kind_of_access_has_its_key),
