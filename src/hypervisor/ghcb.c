@@ -130,8 +130,11 @@ static enum ghcb_error do_msr(struct request *r)
     return 0;
 }
 
+/* Who calls matters too, although nothing here is for the kernel alone. */
 static enum ghcb_error do_vmmcall(struct request *r)
 {
+    if (!flagged(r, GHCB_BIT(cpl)))
+        return GHCB_ERROR_MISSING_INPUT;
     exits_vmmcall(r->cpu);
     return 0;
 }

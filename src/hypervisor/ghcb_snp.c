@@ -8,47 +8,49 @@
 
 /* --- Pages that change hands ------------------------------------------------------------------------ */
 
+/* Memory of the guest's, and an operation that exists. */
+static bool change_sound(const struct vm *vm, u64 gpa, u32 operation, bool large)
+{
+    u64 left;
+    return vm_spa(vm, gpa, &left) != FRAME_NONE && !(large && gpa % CHUNK_SIZE) &&
+           operation >= GHCB_PAGE_PRIVATE && operation <= GHCB_PAGE_UNSMASH;
+}
+
+/* Of what is sound; false: the RMP says no. */
 static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
 {
     struct vm *vm = c->vm;
-    bool ok;
-    switch (operation) {
-    case GHCB_PAGE_PRIVATE:
-        ok = snp_page_private(vm, gpa, large);
-        break;
-    case GHCB_PAGE_SHARED:
-        ok = snp_page_shared(vm, gpa, large);
-        break;
-    case GHCB_PAGE_SMASH:
-    case GHCB_PAGE_UNSMASH:
+    if (operation == GHCB_PAGE_SMASH || operation == GHCB_PAGE_UNSMASH)
         return true; /* hints */
-    default:
-        return false;
-    }
+    bool shared = operation == GHCB_PAGE_SHARED;
+    bool ok = shared ? snp_page_shared(vm, gpa, large) : snp_page_private(vm, gpa, large);
     snp_flush_tlbs(vm);
     if (ok)
-        vm->page_changes[operation == GHCB_PAGE_SHARED] += large ? CHUNK_SIZE / PAGE_SIZE : 1;
+        vm->page_changes[shared] += large ? CHUNK_SIZE / PAGE_SIZE : 1;
     trace_event(host_trace(vm->hv->host), TRACE_PAGE, "STATE", "vm=%s gpa=%#llx size=%s to=%s%s",
                 vm->config.name, (unsigned long long)gpa, large ? "2M" : "4K",
-                operation == GHCB_PAGE_SHARED ? "shared" : "private", ok ? "" : " refused");
+                shared ? "shared" : "private", ok ? "" : " refused");
     return ok;
 }
 
 u64 ghcb_msr_page_state(struct vcpu *c, u64 value)
 {
     u64 gpa = GHCB_MSR_PAGE_STATE_FRAME(value) << PAGE_SHIFT;
-    bool ok =
-        !BITS(value, 63, 56) && change_page(c, gpa, GHCB_MSR_PAGE_STATE_OPERATION(value), false);
+    u32 operation = GHCB_MSR_PAGE_STATE_OPERATION(value);
+    bool ok = !BITS(value, 63, 56) && operation <= GHCB_PAGE_SHARED &&
+              change_sound(c->vm, gpa, operation, false) && change_page(c, gpa, operation, false);
     return GHCB_MSR_PAGE_STATE | (ok ? 0 : GHCB_PAGE_STATE_ERROR >> 32 << 32);
 }
 
-static bool change_entry(struct vcpu *c, u64 entry)
+/* SW_EXITINFO2. */
+static u64 change_entry(struct vcpu *c, u64 entry)
 {
     u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
+    u32 operation = GHCB_PAGE_STATE_OPERATION(entry);
     bool large = entry & GHCB_PAGE_STATE_LARGE;
-    if (BITS(entry, 63, 57) || (large && gpa % CHUNK_SIZE))
-        return false;
-    return change_page(c, gpa, GHCB_PAGE_STATE_OPERATION(entry), large);
+    if (BITS(entry, 63, 57) || !change_sound(c->vm, gpa, operation, large))
+        return GHCB_PAGE_STATE_BAD_ENTRY;
+    return change_page(c, gpa, operation, large) ? 0 : GHCB_PAGE_STATE_ERROR;
 }
 
 u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
@@ -58,10 +60,10 @@ u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
         return GHCB_PAGE_STATE_BAD_HEADER;
     for (; current <= end; current++) {
         u8 *at = list + ghcb_page_state_size(current) - 8;
-        u64 entry = load_le64(at);
+        u64 entry = load_le64(at), error = change_entry(c, entry);
         store_le16(list, current);
-        if (!change_entry(c, entry))
-            return GHCB_PAGE_STATE_BAD_ENTRY;
+        if (error)
+            return error;
         u32 pages = entry & GHCB_PAGE_STATE_LARGE ? 512 : 1;
         store_le64(at, (entry & ~BITS(~0ull, 11, 0)) | pages);
     }

@@ -277,6 +277,11 @@ static void what_is_small_is_answered(void **state)
     assert_int_equal(send(b), GHCB_OK);
     ask(b, EXIT_VMMCALL, 0, 0);
     SET(b, rax, 5);
+    assert_int_equal(send(b), GHCB_MALFORMED); /* who calls? */
+    assert_int_equal(b->page.exit_info_2, GHCB_ERROR_MISSING_INPUT);
+    ask(b, EXIT_VMMCALL, 0, 0);
+    SET(b, rax, 5);
+    SET(b, cpl, 3);
     assert_int_equal(send(b), GHCB_OK);
     assert_int_equal(b->page.rax, (u64)-1000);
     ask(b, EXIT_RDPMC, 0, 0);

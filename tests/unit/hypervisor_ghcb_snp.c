@@ -135,6 +135,7 @@ static void impossible_changes_are_refused(void **state)
     static const struct {
         u64 gpa, operation;
     } bad[] = {{SMALL, 0},
+               {SMALL, GHCB_PAGE_SMASH}, /* hints are for lists */
                {SMALL, 5},
                {SMALL, 0x11}, /* a reserved bit */
                {GUEST_MEMORY, GHCB_PAGE_SHARED},
@@ -200,6 +201,23 @@ static void a_list_goes_on_where_it_stopped(void **state)
     assert_int_equal(send(b), GHCB_OK);
     assert_int_equal(b->page.exit_info_2, 0);
     assert_true(entry(b, SMALL)->assigned);
+}
+
+/* The list was sound, what it asked for could not be done: not the guest's mistake. */
+static void an_entry_that_the_rmp_refuses_is_another_error(void **state)
+{
+    struct bench *b = *state;
+    const u64 one = ENTRY(SMALL + PAGE_SIZE, GHCB_PAGE_PRIVATE);
+    entry(b, SMALL)->page_size = 1;
+    list(b, 0, 0, &one, 1);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_ERROR);
+    assert_int_equal(load_le16(b->page.buffer), 0);
+    entry(b, SMALL)->page_size = 0;
+    list(b, 0, 0, &one, 1);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(load_le16(b->page.buffer), 1);
 }
 
 static void broken_lists_are_refused(void **state)
@@ -527,6 +545,7 @@ int main(void)
         TEST(impossible_changes_are_refused),
         TEST(a_list_is_worked_through),
         TEST(a_list_goes_on_where_it_stopped),
+        TEST(an_entry_that_the_rmp_refuses_is_another_error),
         TEST(broken_lists_are_refused),
         TEST(features_are_told),
         TEST(a_private_page_is_not_registered),
