@@ -42,15 +42,25 @@ u64 ghcb_msr_page_state(struct vcpu *c, u64 value)
     return GHCB_MSR_PAGE_STATE | (ok ? 0 : GHCB_PAGE_STATE_ERROR >> 32 << 32);
 }
 
-/* SW_EXITINFO2. */
+static u32 entry_pages(u64 entry)
+{
+    return entry & GHCB_PAGE_STATE_LARGE ? CHUNK_SIZE / PAGE_SIZE : 1;
+}
+
+/* Bits 11:0 say how many pages are done already; what is left of 2 MiB goes one by one. Gives SW_EXITINFO2. */
 static u64 change_entry(struct vcpu *c, u64 entry)
 {
     u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
     u32 operation = GHCB_PAGE_STATE_OPERATION(entry);
-    bool large = entry & GHCB_PAGE_STATE_LARGE;
-    if (BITS(entry, 63, 57) || !change_sound(c->vm, gpa, operation, large))
+    u32 done = GHCB_PAGE_STATE_CURRENT(entry), pages = entry_pages(entry);
+    if (BITS(entry, 63, 57) || done > pages || !change_sound(c->vm, gpa, operation, pages > 1))
         return GHCB_PAGE_STATE_BAD_ENTRY;
-    return change_page(c, gpa, operation, large) ? 0 : GHCB_PAGE_STATE_ERROR;
+    if (!done)
+        return change_page(c, gpa, operation, pages > 1) ? 0 : GHCB_PAGE_STATE_ERROR;
+    for (; done < pages; done++)
+        if (!change_page(c, gpa + done * PAGE_SIZE, operation, false))
+            return GHCB_PAGE_STATE_ERROR;
+    return 0;
 }
 
 u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
@@ -64,8 +74,7 @@ u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
         store_le16(list, current);
         if (error)
             return error;
-        u32 pages = entry & GHCB_PAGE_STATE_LARGE ? 512 : 1;
-        store_le64(at, (entry & ~BITS(~0ull, 11, 0)) | pages);
+        store_le64(at, (entry & ~BITS(~0ull, 11, 0)) | entry_pages(entry));
     }
     store_le16(list, current);
     return 0;

@@ -203,6 +203,25 @@ static void a_list_goes_on_where_it_stopped(void **state)
     assert_true(entry(b, SMALL)->assigned);
 }
 
+/* Bits 11:0 of an entry: how many of its pages are done already. */
+static void an_entry_goes_on_at_its_page(void **state)
+{
+    struct bench *b = *state;
+    const u64 large = ENTRY(LARGE, GHCB_PAGE_SHARED) | GHCB_PAGE_STATE_LARGE;
+    u64 entries[] = {ENTRY(SMALL, GHCB_PAGE_SHARED) | 1, large | 512, large | 510};
+    list(b, 0, 2, entries, 3);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(load_le64(b->page.buffer + 8 + 16), large | 512);
+    assert_true(entry(b, SMALL)->assigned && entry(b, LARGE + 509 * PAGE_SIZE)->assigned);
+    assert_false(entry(b, LARGE + 510 * PAGE_SIZE)->assigned);
+    assert_false(entry(b, LARGE + 511 * PAGE_SIZE)->assigned);
+    entries[0] = ENTRY(SMALL, GHCB_PAGE_SHARED) | 2;
+    list(b, 0, 0, entries, 1);
+    send(b);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_ENTRY);
+}
+
 /* The list was sound, what it asked for could not be done: not the guest's mistake. */
 static void an_entry_that_the_rmp_refuses_is_another_error(void **state)
 {
@@ -545,6 +564,7 @@ int main(void)
         TEST(impossible_changes_are_refused),
         TEST(a_list_is_worked_through),
         TEST(a_list_goes_on_where_it_stopped),
+        TEST(an_entry_goes_on_at_its_page),
         TEST(an_entry_that_the_rmp_refuses_is_another_error),
         TEST(broken_lists_are_refused),
         TEST(features_are_told),
