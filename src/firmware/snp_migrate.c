@@ -24,6 +24,7 @@ static u32 answer_status(struct message *m, enum sev_status status)
 /* The context of another guest. What is no context is a wrong parameter of the message. */
 static enum sev_status target_load(struct call *c, u64 gctx, struct snp_context *target)
 {
+    *target = (struct snp_context){.self = 0};
     RULE_CHECK(c, real_address(c->fw, gctx) != c->gctx, INVALID_PARAM,
                "the target is the caller's own context");
     return snp_context_load(c, "target", gctx, target) == SEV_STATUS_SUCCESS

@@ -158,6 +158,102 @@ static void policies_say_where_a_guest_may_go(void **state)
     assert_status(send_to_itself(0, true), INVALID_LENGTH);
 }
 
+/* --- POLICY.SEV: the target's chip by the root that is built in ------------------------------------------- */
+
+struct root {
+    struct rsa_private *ark_key, *ask_key;
+    struct amd_cert ark, ask;
+};
+
+static void root_make(struct crypto *crypto, struct root *root)
+{
+    const u8 ark_id[16] = "ark", ask_id[16] = "ask";
+    struct rsa_public key;
+    root->ark_key = crypto_rsa_generate(crypto, 2048);
+    root->ask_key = crypto_rsa_generate(crypto, 2048);
+    assert_true(root->ark_key && root->ask_key);
+    crypto_rsa_public(root->ark_key, &key);
+    amd_cert_init(&root->ark, SEV_USAGE_ARK, ark_id, ark_id, &key);
+    crypto_rsa_public(root->ask_key, &key);
+    amd_cert_init(&root->ask, SEV_USAGE_ASK, ask_id, ark_id, &key);
+    assert_true(amd_cert_sign(crypto, &root->ark, root->ark_key) &&
+                amd_cert_sign(crypto, &root->ask, root->ark_key));
+}
+
+static void root_free(struct root *root)
+{
+    crypto_rsa_free(root->ark_key);
+    crypto_rsa_free(root->ask_key);
+}
+
+static u32 send_to(struct rig *r, u32 guest, const struct sev_cert_chain *chain,
+                   const struct root *root)
+{
+    rig_put(r, AT_CHAIN, chain, sizeof *chain);
+    rig_put(r, AT_AMD, root->ask.bytes, root->ask.size);
+    rig_put(r, AT_AMD + root->ask.size, root->ark.bytes, root->ark.size);
+    return rig_send_start(r, guest);
+}
+
+static void a_genuine_target_has_the_built_in_root(void **state)
+{
+    (void)state;
+    struct rig a, b;
+    struct root root, other;
+    struct sev_cert_chain chain, bad;
+    u8 text[64] = {1};
+    rig_create(&a);
+    root_make(a.crypto, &root);
+    root_make(a.crypto, &other);
+    a.config.ark = root.ark.bytes;
+    a.config.ark_size = root.ark.size;
+    rig_restart(&a);
+    rig_init(&a, false);
+    other_platform(&b);
+    u32 guest = running_guest(&a, SEV_POLICY_SEV, text, sizeof text);
+    rig_export(&b);
+    carry(&b, &a, AT_CERT, SEV_CERT_SIZE);
+    rig_get(&b, AT_CHAIN, &chain, sizeof chain);
+    assert_status(send_to(&a, guest, &chain, &root), BAD_SIGNATURE); /* as exported: unsigned */
+    assert_rule(&a, "rule=\"target's CEK by ASK");
+    assert_true(sev_cert_sign_rsa(a.crypto, &chain.cek, 0, SEV_USAGE_ASK, root.ask_key));
+    bad = chain, bad.pek.signatures[1].ec.r[0] ^= 1;
+    assert_status(send_to(&a, guest, &bad, &root), BAD_SIGNATURE);
+    assert_rule(&a, "target's PEK by CEK");
+    bad = chain, bad.cek.version = 2;
+    assert_status(send_to(&a, guest, &bad, &root), INVALID_CERTIFICATE);
+    assert_status(send_to(&a, guest, &chain, &other), INVALID_CERTIFICATE);
+    assert_rule(&a, "not the root this platform trusts");
+    root.ask.bytes[root.ask.size - 1] ^= 1;
+    assert_status(send_to(&a, guest, &chain, &root), BAD_SIGNATURE);
+    assert_rule(&a, "target's ASK by ARK");
+    root.ask.bytes[root.ask.size - 1] ^= 1;
+    assert_int_equal(rig_gstate(&a, guest), SEV_GSTATE_RUNNING);
+    assert_status(send_to(&a, guest, &chain, &root), SUCCESS);
+    root_free(&root);
+    root_free(&other);
+    rig_destroy(&a);
+    rig_destroy(&b);
+}
+
+static void a_target_has_the_api_that_the_policy_asks_for(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 text[64] = {1}, minor = 9;
+    rig_create(&r);
+    rig_init(&r, false);
+    u32 guest = running_guest(&r, 1u << 16 | 10u << 24, text, sizeof text); /* 1.10 */
+    rig_export(&r);
+    rig_put(&r, AT_CHAIN + 5, &minor, 1); /* of the PEK */
+    assert_status(rig_send_start(&r, guest), POLICY_FAILURE);
+    assert_rule(&r, "policy asks for API 1.10, the target's PEK says 1.9");
+    minor = 10;
+    rig_put(&r, AT_CHAIN + 5, &minor, 1);
+    assert_status(rig_send_start(&r, guest), SUCCESS);
+    rig_destroy(&r);
+}
+
 static void a_domain_ends_at_another_owner(void **state)
 {
     (void)state;
@@ -182,6 +278,8 @@ int main(void)
         cmocka_unit_test(a_page_goes_to_another_platform),
         cmocka_unit_test(a_cancelled_guest_runs_on),
         cmocka_unit_test(policies_say_where_a_guest_may_go),
+        cmocka_unit_test(a_genuine_target_has_the_built_in_root),
+        cmocka_unit_test(a_target_has_the_api_that_the_policy_asks_for),
         cmocka_unit_test(a_domain_ends_at_another_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,15 @@ static void a_vlek_signs_where_it_is_loaded_and_goes_with_its_tcb(void **state)
     rig_destroy(&r);
 }
 
+static u32 ask_key(struct rig *r, const struct snp_key_req *in, u8 key[32])
+{
+    struct snp_key_rsp out;
+    assert_int_equal(snp_ask_as(r, AT_GCTX, SNP_MSG_KEY_REQ, 2, 0, in, sizeof *in, &out), 0x40);
+    memcpy(key, out.key, 32);
+    assert_true(!out.status || all_zero(out.key, 32));
+    return out.status;
+}
+
 static void masks_hide_chip_id_and_chip_key(void **state)
 {
     (void)state;
@@ -262,6 +271,20 @@ static void masks_hide_chip_id_and_chip_key(void **state)
     assert_int_equal(ask_report(&r, 0, 0, 0, &report), 0);
     assert_true(all_zero(&report.signature, sizeof report.signature));
     assert_int_equal(report.key_info, 1u << 1 | 7u << 2);
+    /* The VLEK is no chip's key: it signs, and keys derive from it. */
+    u8 stick[SNP_VLEK_STICK_SIZE], key[32], vlek_key[32];
+    struct snp_key_req plain = {.vmpl = 0};
+    assert_int_equal(ask_key(&r, &plain, key), 0x27);
+    assert_rule(&r, "the VCEK is masked by MASK_CHIP_KEY");
+    load_vlek(&r, firmware_reported_tcb(r.fw), stick);
+    assert_int_equal(ask_report(&r, 0, 0, 0, &report), 0);
+    assert_int_equal(report.key_info, 1u << 1 | 1u << 2);
+    assert_int_equal(ask_key(&r, &plain, vlek_key), 0);
+    config.flags = 0;
+    assert_status(COMMAND(&r, SNP_CONFIG, config), SUCCESS);
+    plain.select = SNP_KEY_SEL(SNP_KEY_SEL_VCEK);
+    assert_int_equal(ask_key(&r, &plain, key), 0);
+    assert_memory_not_equal(key, vlek_key, 32);
     rig_destroy(&r);
 }
 
@@ -304,15 +327,6 @@ static void the_host_may_ask_for_a_report_too(void **state)
 }
 
 /* --- Derived keys ------------------------------------------------------------------------------------------ */
-
-static u32 ask_key(struct rig *r, const struct snp_key_req *in, u8 key[32])
-{
-    struct snp_key_rsp out;
-    assert_int_equal(snp_ask_as(r, AT_GCTX, SNP_MSG_KEY_REQ, 2, 0, in, sizeof *in, &out), 0x40);
-    memcpy(key, out.key, 32);
-    assert_true(!out.status || all_zero(out.key, 32));
-    return out.status;
-}
 
 static void a_derived_key_depends_on_what_is_selected_and_on_nothing_else(void **state)
 {
@@ -399,6 +413,14 @@ static void a_key_request_has_one_of_two_sizes(void **state)
         assert_int_equal(snp_send(&r, AT_GCTX, &m),
                          rows[i].right ? SEV_STATUS_SUCCESS : SEV_STATUS_INVALID_PARAM);
     }
+    rig_destroy(&r);
+    snp_rig_create(&r, "milan-1.52"); /* which knows no version 2 */
+    snp_to_running(&r, RIG_POLICY);
+    struct sealed m = {.header = snp_header(SNP_MSG_KEY_REQ, 0x28, 0, 1)};
+    m.header.version = 2;
+    snp_seal(snp_look(&r, AT_GCTX).id.vmpck[0], &m);
+    assert_status(snp_send(&r, AT_GCTX, &m), INVALID_PARAM);
+    assert_rule(&r, "KEY_REQ has no version 2");
     rig_destroy(&r);
 }
 

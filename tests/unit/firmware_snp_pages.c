@@ -295,9 +295,9 @@ static void unsmash_joins_512_pages_that_are_alike(void **state)
     rig_of_pages(&r, RIG_POLICY);
     for (u64 at = 0; at < RMP_LARGE_SIZE; at += PAGE_SIZE, e.gpa += PAGE_SIZE)
         snp_page(&r, AT_LARGE + at, e);
-    struct rmp_entry odd = {.gpa = 0};
     assert_true(rmp_get(r.memory, AT_LARGE + 0x7000, &e));
-    odd = e, odd.validated = false;
+    struct rmp_entry odd = e;
+    odd.validated = false;
     snp_page(&r, AT_LARGE + 0x7000, odd);
     assert_status(snp_address(&r, SEV_CMD_SNP_PAGE_UNSMASH, AT_LARGE | 1), INVALID_PAGE_STATE);
     odd = e, odd.gpa += PAGE_SIZE;
