@@ -99,7 +99,18 @@
     X(INCORRECT_BUFFER_LENGTH,      0x30) \
     X(EXPAND_BUFFER_LENGTH_REQUEST, 0x31) \
     X(SPDM_REQUEST,           0x32) \
-    X(SPDM_ERROR,             0x33)
+    X(SPDM_ERROR,             0x33) \
+    X(ERR_IN_DEV_CONN,        0x35) \
+    X(INVALID_DEV_CTX,        0x36) \
+    X(INVALID_TDI_CTX,        0x37) \
+    X(INVALID_TDI,            0x38) \
+    X(RECLAIM_REQUIRED,       0x39) \
+    X(IN_USE,                 0x3a) \
+    X(INVALID_DEV_STATE,      0x3b) \
+    X(INVALID_TDI_STATE,      0x3c) \
+    X(DEV_CERT_CHANGED,       0x3d) \
+    X(RESYNC_REQ,             0x3e) \
+    X(RESPONSE_TOO_LARGE,     0x3f)
 
 /* Platform states [sev 4.1] and guest states [sev 5.2]. */
 #define SEV_PSTATES(X) X(UNINIT, 0) X(INIT, 1) X(WORKING, 2)

@@ -91,6 +91,79 @@ static void names_and_sizes_are_the_specifications(void **state)
     }
 }
 
+/* [sev 2, snp 9], by code. */
+static void statuses_are_the_specifications(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"SUCCESS",
+                                        "INVALID_PLATFORM_STATE",
+                                        "INVALID_GUEST_STATE",
+                                        "INVALID_CONFIG",
+                                        "INVALID_LENGTH",
+                                        "ALREADY_OWNED",
+                                        "INVALID_CERTIFICATE",
+                                        "POLICY_FAILURE",
+                                        "INACTIVE",
+                                        "INVALID_ADDRESS",
+                                        "BAD_SIGNATURE",
+                                        "BAD_MEASUREMENT",
+                                        "ASID_OWNED",
+                                        "INVALID_ASID",
+                                        "WBINVD_REQUIRED",
+                                        "DFFLUSH_REQUIRED",
+                                        "INVALID_GUEST",
+                                        "INVALID_COMMAND",
+                                        "ACTIVE",
+                                        "HWERROR_PLATFORM",
+                                        "HWERROR_UNSAFE",
+                                        "UNSUPPORTED",
+                                        "INVALID_PARAM",
+                                        "RESOURCE_LIMIT",
+                                        "SECURE_DATA_INVALID",
+                                        "INVALID_PAGE_SIZE",
+                                        "INVALID_PAGE_STATE",
+                                        "INVALID_MDATA_ENTRY",
+                                        "INVALID_PAGE_OWNER",
+                                        "AEAD_OFLOW",
+                                        "?",
+                                        "RB_MODE_EXITED",
+                                        "RMP_INIT_REQUIRED",
+                                        "BAD_SVN",
+                                        "BAD_VERSION",
+                                        "SHUTDOWN_REQUIRED",
+                                        "UPDATE_FAILED",
+                                        "RESTORE_REQUIRED",
+                                        "RMP_INIT_FAILED",
+                                        "INVALID_KEY",
+                                        "SHUTDOWN_INCOMPLETE",
+                                        "?",
+                                        "?",
+                                        "?",
+                                        "?",
+                                        "?",
+                                        "?",
+                                        "?",
+                                        "INCORRECT_BUFFER_LENGTH",
+                                        "EXPAND_BUFFER_LENGTH_REQUEST",
+                                        "SPDM_REQUEST",
+                                        "SPDM_ERROR",
+                                        "?",
+                                        "ERR_IN_DEV_CONN",
+                                        "INVALID_DEV_CTX",
+                                        "INVALID_TDI_CTX",
+                                        "INVALID_TDI",
+                                        "RECLAIM_REQUIRED",
+                                        "IN_USE",
+                                        "INVALID_DEV_STATE",
+                                        "INVALID_TDI_STATE",
+                                        "DEV_CERT_CHANGED",
+                                        "RESYNC_REQ",
+                                        "RESPONSE_TOO_LARGE",
+                                        "?"};
+    for (u32 code = 0; code < ARRAY_SIZE(names); code++)
+        assert_string_equal(sev_status_name(code), names[code]);
+}
+
 static void an_unknown_id_is_an_invalid_command(void **state)
 {
     (void)state;
@@ -258,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_sizes_are_the_specifications),
+        cmocka_unit_test(statuses_are_the_specifications),
         cmocka_unit_test(an_unknown_id_is_an_invalid_command),
         cmocka_unit_test(every_command_in_every_platform_state),
         cmocka_unit_test(every_guest_command_in_every_guest_state),
