@@ -481,6 +481,10 @@ enum sev_status snp_vlek_load(struct call *c)
         read_range(c, "hashstick", c->in.snp_vlek_load.paddr, &wrapped, sizeof wrapped);
     if (status != SEV_STATUS_SUCCESS)
         return status;
+    RULE_CHECK(c,
+               all_zero(wrapped.reserved_0c, sizeof wrapped.reserved_0c) &&
+                   all_zero(wrapped.reserved_198, sizeof wrapped.reserved_198),
+               INVALID_PARAM, "the hashstick has reserved bytes set");
     RULE_CHECK(c, vlek_unwrap(fw->fuses, &wrapped, stick), BAD_MEASUREMENT,
                "the hashstick's tag is wrong: it was changed, or is for another chip");
     bool right = wrapped.tcb == fw->snp.reported_tcb;

@@ -355,13 +355,16 @@ static u32 load_vlek(struct rig *r, u64 tcb, u32 flip)
 static void a_hashstick_is_authentic_and_for_the_reported_tcb(void **state)
 {
     (void)state;
-    static const u32 covered[] = {0, 0x10, 0x18f, 0x190, 0x198, 0x1a0};
+    static const u32 covered[] = {0, 0x10, 0x18f, 0x190, 0x1a0},
+                     reserved[] = {0xc, 0xf, 0x198, 0x19f};
     struct rig r;
     snp_rig_create(&r, "milan");
     snp_start(&r);
     u64 tcb = firmware_reported_tcb(r.fw);
     for (size_t i = 0; i < ARRAY_SIZE(covered); i++)
         assert_status(load_vlek(&r, tcb, covered[i]), BAD_MEASUREMENT);
+    for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+        assert_status(load_vlek(&r, tcb, reserved[i]), INVALID_PARAM);
     assert_status(load_vlek(&r, tcb - 1, ~0u), INVALID_PARAM);
     assert_status(load_vlek(&r, tcb, ~0u), SUCCESS);
     rig_destroy(&r);
