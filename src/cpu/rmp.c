@@ -23,6 +23,7 @@ static bool large_region_covered(const struct cpu *c, u64 spa)
     return rmp_covered(c->memory, ALIGN_DOWN(spa, RMP_LARGE_SIZE) + RMP_LARGE_SIZE - PAGE_SIZE);
 }
 
+/* Only a guest's page has a gPA: with ASID 0 it would name a metadata page, and the host could bring back an old one. */
 static struct rmp_entry entry_from(const struct rmp_update *u)
 {
     struct rmp_entry e = {
@@ -31,7 +32,7 @@ static struct rmp_entry entry_from(const struct rmp_update *u)
         .immutable = u->immutable & 1,
         .asid = u->asid,
     };
-    if (e.assigned)
+    if (e.assigned && e.asid)
         e.gpa = u->gpa & ~PAGE_MASK;
     return e;
 }

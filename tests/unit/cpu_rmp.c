@@ -93,6 +93,20 @@ static void rmpupdate_makes_the_states_it_is_to_make(void **state)
     assert_int_equal(e.permissions[1] | e.permissions[2] | e.permissions[3], 0);
 }
 
+/* With ASID 0 a page is the firmware's or to be reclaimed, whatever its gPA says: metadata pages are made by the firmware
+ * alone [snp 4.3, 4.4]. */
+static void rmpupdate_makes_no_metadata_page(void **state)
+{
+    struct guest *g = *state;
+    struct rmp_entry e;
+    assert_int_equal(update(g, 0x9000, (struct rmp_update)SMALL(0x50000, 0, 0)), RMP_SUCCESS);
+    assert_int_equal(rmp_state(g->memory, 0x9000), RMP_RECLAIM);
+    assert_int_equal(update(g, 0x9000, (struct rmp_update)SMALL(0x50000, 0, 1)), RMP_SUCCESS);
+    assert_int_equal(rmp_state(g->memory, 0x9000), RMP_FIRMWARE);
+    rmp_get(g->memory, 0x9000, &e);
+    assert_int_equal(e.gpa, 0);
+}
+
 static void a_page_stays_validated_where_only_immutable_changes(void **state)
 {
     struct guest *g = *state;
@@ -200,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rmpupdate_refuses_in_the_manuals_order),
         TEST(rmpupdate_makes_the_states_it_is_to_make),
+        TEST(rmpupdate_makes_no_metadata_page),
         TEST(a_page_stays_validated_where_only_immutable_changes),
         TEST(psmash_splits_an_assigned_large_page),
         TEST(rmpread_tells_what_rmpupdate_said),
