@@ -50,12 +50,13 @@ int bed_open(struct bed *b, struct error *error)
     d.kernel = (struct image_file){"victim", b->elf,
                                    victim_elf((enum victim)b->attack->victim, b->mode, b->elf)};
     b->honest = image_build(&d, error);
-    bool aliased = b->attacked && b->attack->aliased;
-    if (b->honest)
-        b->host = b->machines->on(b->machines->context, b->attack->profile, aliased, error);
-    if (!b->host)
+    if (!b->honest)
         return -1;
     make_plan(b);
+    bool aliased = b->attacked && b->attack->aliased;
+    b->host = b->machines->on(b->machines->context, b->attack->profile, aliased, error);
+    if (!b->host)
+        return -1;
     b->hv = hypervisor_create(b->host, error);
     return b->hv ? 0 : -1;
 }

@@ -100,10 +100,11 @@ static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a
         const struct level *level = &long_format.level[n];
         w->entry_spa[n] = table + BITS(gpa, level->shift + 8, level->shift) * 8;
         u64 entry = w->entry[n] = read_entry(c, w->entry_spa[n], KEY_RAW, 8);
-        if (!(entry & PTE_P))
-            return nested_fault(a, gpa, 0, f);
-        if (entry & nested_reserved(c, n, entry))
-            return nested_fault(a, gpa, NPF_PRESENT | NPF_RSV, f);
+        bool present = entry & PTE_P;
+        if (!present || entry & nested_reserved(c, n, entry)) {
+            nested_fault(a, gpa, present ? NPF_PRESENT | NPF_RSV : 0, f);
+            return false;
+        }
         w->writable &= !!(entry & PTE_RW);
         w->user &= !!(entry & PTE_US);
         w->no_execute |= entry & PTE_NX && c->host_efer & EFER_NXE;

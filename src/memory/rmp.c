@@ -58,11 +58,13 @@ static u8 *entry_bytes(struct memory *m, u64 page)
     return m->dram + spa;
 }
 
-static void entry_read(struct memory *m, u64 page, struct rmp_entry *out)
+static struct rmp_entry entry_read(struct memory *m, u64 page)
 {
     u64 raw[2];
+    struct rmp_entry e;
     memcpy(raw, entry_bytes(m, page), sizeof raw);
-    rmp_entry_unpack(out, raw);
+    rmp_entry_unpack(&e, raw);
+    return e;
 }
 
 static void entry_write(struct memory *m, u64 page, const struct rmp_entry *e)
@@ -108,12 +110,11 @@ bool rmp_get(struct memory *m, u64 spa, struct rmp_entry *out)
         *out = (struct rmp_entry){.assigned = false};
         return false;
     }
-    entry_read(m, page, out);
+    *out = entry_read(m, page);
     u64 first = region_of(page);
     if (out->assigned || page == first)
         return true;
-    struct rmp_entry large;
-    entry_read(m, first, &large);
+    struct rmp_entry large = entry_read(m, first);
     if (large.assigned && large.large) {
         *out = large;
         out->gpa += out->asid ? (page - first) << PAGE_SHIFT : 0;
@@ -134,8 +135,7 @@ bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
         return false;
     if (entry->large && (page != region_of(page) || !region_covered(m, page)))
         return false;
-    struct rmp_entry old;
-    entry_read(m, page, &old);
+    struct rmp_entry old = entry_read(m, page);
     entry_write(m, page, entry);
     /* A large page comes or goes: its other 511 pages change with it. */
     const struct rmp_entry none = {.assigned = false};
@@ -148,22 +148,18 @@ bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
 bool rmp_region_assigned(struct memory *m, u64 spa)
 {
     u64 first = region_of(spa >> PAGE_SHIFT);
-    struct rmp_entry e;
-    for (u64 page = first; page < first + RMP_LARGE_PAGES && page < m->rmp.pages; page++) {
-        entry_read(m, page, &e);
-        if (e.assigned)
+    for (u64 page = first; page < first + RMP_LARGE_PAGES && page < m->rmp.pages; page++)
+        if (entry_read(m, page).assigned)
             return true;
-    }
     return false;
 }
 
 bool rmp_smash(struct memory *m, u64 spa)
 {
     u64 page = spa >> PAGE_SHIFT;
-    struct rmp_entry e;
     if (!page_aligned(spa, RMP_LARGE_SIZE) || !region_covered(m, page))
         return false;
-    entry_read(m, page, &e);
+    struct rmp_entry e = entry_read(m, page);
     if (!e.assigned || !e.large)
         return false;
     e.large = false;
@@ -177,25 +173,23 @@ bool rmp_smash(struct memory *m, u64 spa)
 
 static bool entries_match(const struct rmp_entry *a, const struct rmp_entry *b)
 {
-    u64 raw_a[2], raw_b[2];
-    rmp_entry_pack(a, raw_a);
-    rmp_entry_pack(b, raw_b);
-    return raw_a[0] == raw_b[0] && raw_a[1] == raw_b[1];
+    return a->assigned == b->assigned && a->large == b->large && a->immutable == b->immutable &&
+           a->validated == b->validated && a->vmsa == b->vmsa && a->asid == b->asid &&
+           a->gpa == b->gpa && !memcmp(a->permissions, b->permissions, sizeof a->permissions);
 }
 
 bool rmp_unsmash(struct memory *m, u64 spa)
 {
     u64 page = spa >> PAGE_SHIFT;
-    struct rmp_entry first, e;
     if (!page_aligned(spa, RMP_LARGE_SIZE) || !region_covered(m, page))
         return false;
-    entry_read(m, page, &first);
+    struct rmp_entry first = entry_read(m, page);
     if (!first.assigned || first.large || (first.asid && !page_aligned(first.gpa, RMP_LARGE_SIZE)))
         return false;
     struct rmp_entry want = first;
     for (u64 i = 1; i < RMP_LARGE_PAGES; i++) {
         want.gpa += want.asid ? PAGE_SIZE : 0;
-        entry_read(m, page + i, &e);
+        struct rmp_entry e = entry_read(m, page + i);
         if (!entries_match(&e, &want))
             return false;
     }
