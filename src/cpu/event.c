@@ -261,9 +261,9 @@ void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
 {
     u64 during = c->exit_int_info;
     bool nested = during & EVENT_VALID && BITS(during, 10, 8) == EVENT_EXCEPTION;
+    intercept_exception(c, vector, error);
     if (nested && (during & EVENT_VECTOR) == VECTOR_DF)
         shutdown(c);
-    intercept_exception(c, vector, error);
     if (vector == VECTOR_PF)
         c->cr2 = c->fault_linear;
     if (nested && makes_double_fault((u8)during, vector)) {

@@ -76,7 +76,7 @@ static u64 read_guest_tsc_freq(struct cpu *c, u32 msr)
 static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    c->virtual_tom = value;
+    c->virtual_tom = value & BITS(~0ull, 51, 21) << 21; /* the others read as zero [APM2 15.36.8] */
     mmu_flush(c, true);
     return true;
 }
@@ -228,8 +228,7 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
     {MSR(MSR_GUEST_TSC_FREQ), .read = read_guest_tsc_freq, .read_only = true, .feature = SEV_FEATURE_SECURE_TSC},
-    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(virtual_tom), .write = write_virtual_tom,
-     .reserved = ~(BITS(~0ull, 51, 21) << 21), .feature = SEV_FEATURE_VTOM},
+    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(virtual_tom), .write = write_virtual_tom, .feature = SEV_FEATURE_VTOM},
     {MSR(MSR_RMP_BASE), .field = FIELD(rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
     {MSR(MSR_RMP_END), .field = FIELD(rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
 };

@@ -141,8 +141,11 @@ void features_enter(const struct vmsa *s, struct vmcb_control *k)
 void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
                     const struct vmcb_control *before)
 {
-    if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION))
+    if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION)) {
         alternate_leave(k, s);
+        k->interrupt_shadow &= ~INTERRUPT_SHADOW;
+        k->interrupt_shadow |= before->interrupt_shadow & INTERRUPT_SHADOW;
+    }
     if (sev_feature(c, INJECTION)) {
         k->v_intr = before->v_intr;
         k->v_intr_vector = before->v_intr_vector;

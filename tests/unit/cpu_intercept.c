@@ -167,6 +167,23 @@ static void icebp_has_an_intercept_of_its_own(void **state)
     guest_destroy(g);
 }
 
+/* Before it is combined with what is being delivered: #DF and #GP would be a shutdown [APM2 15.7.3]. */
+static void a_fault_on_the_way_to_a_double_fault_can_be_intercepted(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    guest_write(g, IDT + 5, "\x6e", 1);                      /* #DE: not present */
+    guest_write(g, IDT + 16 * VECTOR_DF + 2, "\x40\x00", 2); /* a selector beyond the GDT */
+    assert_int_equal(RUN(g, "\x31\xc9\xf7\xf1"), EXIT_SHUTDOWN);
+    build_vmcb(g);
+    g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_GP);
+    assert_int_equal(RUN(g, "\x31\xc9\xf7\xf1"), EXIT_EXCEPTION + VECTOR_GP);
+    assert_int_equal(g->vmcb.control.exit_info_1, 0x41);
+    assert_true(g->vmcb.control.exit_int_info ==
+                (EVENT_VALID | EVENT_ERROR_CODE | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VECTOR_DF));
+    guest_destroy(g);
+}
+
 /* nRIP is of instructions, and of INT3 and INTO. */
 static void next_rip_is_zero_where_no_instruction_exits(void **state)
 {
@@ -312,6 +329,7 @@ int main(void)
         cmocka_unit_test(write_traps_are_for_sev_es_alone),
         cmocka_unit_test(an_intercepted_db_has_written_dr6_and_dr7),
         cmocka_unit_test(icebp_has_an_intercept_of_its_own),
+        cmocka_unit_test(a_fault_on_the_way_to_a_double_fault_can_be_intercepted),
         cmocka_unit_test(next_rip_is_zero_where_no_instruction_exits),
         cmocka_unit_test(next_rip_of_bound_is_behind_it),
         cmocka_unit_test(a_data_page_fault_brings_the_instruction),

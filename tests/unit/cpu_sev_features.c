@@ -294,6 +294,23 @@ static void alternate_injection_is_the_vmsas(void **state)
     snp_destroy(&p);
 }
 
+/* The host is not told of the guest's interrupt shadow [APM2 15.36.16]. */
+static void alternate_injection_keeps_the_shadow_in_the_vmsa(void **state)
+{
+    (void)state;
+    for (u64 before = 0; before < 2; before++) {
+        struct snp p = snp_create();
+        p.s.sev_features |= SEV_FEATURE_ALTERNATE_INJECTION;
+        p.g->vmcb.control.interrupt_shadow = before;
+        host_write64(p.g, NPT + 0x3000 + 8 * (DATA >> 12), 0);
+        assert_int_equal(SNP_RUN(&p, "\xfb\x8b\x04\x25\x00\x00\x02\x00"),
+                         EXIT_NPF); /* sti; mov eax, [DATA] */
+        assert_true(p.s.v_intr_control & VMSA_V_INTR_SHADOW);
+        assert_int_equal(p.g->vmcb.control.interrupt_shadow, INTERRUPT_SHADOW_MASK | before);
+        snp_destroy(&p);
+    }
+}
+
 /* Nobody else has a use for #HV; AVIC would be a way around either mode [APM2 15.36.16]. */
 static void hv_and_avic_are_refused_where_they_do_not_belong(void **state)
 {
@@ -410,8 +427,8 @@ static void vtom_moves_by_its_register(void **state)
     p.s.rdi = MIB(6);
     assert_int_equal(SNP_RUN(&p, "\x48\x8b\x1f"), EXIT_NPF);
     p.s.rip = CODE;
-    p.s.rax = MIB(6);
-    p.s.rdx = 0;
+    p.s.rax = MIB(6) | 0x1000; /* reserved bits read as zero */
+    p.s.rdx = BIT(20);
     assert_int_equal(SNP_RUN(&p, "\x0f\x30\x48\x8b\x1f\x0f\x32"),
                      EXIT_HLT); /* wrmsr; mov rbx, [rdi]; rdmsr */
     assert_int_equal(p.s.rbx, 0x2222);
@@ -473,6 +490,7 @@ int main(void)
         cmocka_unit_test(secure_tsc_runs_by_the_vmsa),
         cmocka_unit_test(restricted_injection_leaves_hv),
         cmocka_unit_test(alternate_injection_is_the_vmsas),
+        cmocka_unit_test(alternate_injection_keeps_the_shadow_in_the_vmsa),
         cmocka_unit_test(hv_and_avic_are_refused_where_they_do_not_belong),
         cmocka_unit_test(vmsave_is_vc_whatever_is_intercepted),
         cmocka_unit_test(lmsw_and_clts_are_trapped_like_other_writes_of_cr0),
