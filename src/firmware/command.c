@@ -79,7 +79,7 @@ static const struct command commands[] = {
     ROW(SEND_UPDATE_DATA,    STRUCT(sev_packet), .pstates = W, .flags = HANDLE | NEEDS_ACTIVE | WRITES_BUFFER, .gstates = SUPDATE,
                              .lengths = send_update_lengths, .run = send_update_data),
     ROW(SEND_UPDATE_VMSA,    STRUCT(sev_packet), .pstates = W, .flags = HANDLE | NEEDS_ACTIVE | WRITES_BUFFER, .gstates = SUPDATE,
-                             .policy_set = SEV_POLICY_ES, .lengths = send_update_lengths, .run = send_update_vmsa),
+                             .policy_set = SEV_POLICY_ES, .lengths = send_vmsa_lengths, .run = send_update_vmsa),
     ROW(SEND_FINISH,         STRUCT(sev_handle), .pstates = W, .flags = HANDLE, .gstates = SUPDATE, .run = send_finish),
     ROW(SEND_CANCEL,         STRUCT(sev_handle), .pstates = W, .flags = HANDLE, .gstates = SUPDATE, .run = send_cancel),
 
@@ -88,7 +88,7 @@ static const struct command commands[] = {
     ROW(RECEIVE_UPDATE_DATA, STRUCT(sev_packet), .pstates = W, .flags = HANDLE | NEEDS_ACTIVE, .gstates = RUPDATE,
                              .lengths = packet_lengths, .run = receive_update_data),
     ROW(RECEIVE_UPDATE_VMSA, STRUCT(sev_packet), .pstates = W, .flags = HANDLE | NEEDS_ACTIVE, .gstates = RUPDATE,
-                             .policy_set = SEV_POLICY_ES, .lengths = packet_lengths, .run = receive_update_vmsa),
+                             .policy_set = SEV_POLICY_ES, .lengths = receive_vmsa_lengths, .run = receive_update_vmsa),
     ROW(RECEIVE_FINISH,      STRUCT(sev_handle), .pstates = W, .flags = HANDLE, .gstates = RUPDATE, .run = receive_finish),
 
     ROW(DBG_DECRYPT,         STRUCT(sev_debug), .pstates = W, .flags = HANDLE | NEEDS_ACTIVE, .gstates = LIVING,

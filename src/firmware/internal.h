@@ -289,8 +289,8 @@ command_step launch_start, launch_start_lengths, launch_update_data, launch_upda
     launch_update_vmsa, launch_update_vmsa_lengths, launch_measure, launch_measure_lengths,
     launch_secret, launch_finish, attestation, attestation_lengths, packet_lengths;
 command_step send_start, send_start_lengths, send_update_data, send_update_vmsa,
-    send_update_lengths, send_finish, send_cancel, receive_start, receive_start_lengths,
-    receive_update_data, receive_update_vmsa, receive_finish;
+    send_update_lengths, send_vmsa_lengths, receive_vmsa_lengths, send_finish, send_cancel,
+    receive_start, receive_start_lengths, receive_update_data, receive_update_vmsa, receive_finish;
 command_step dbg_decrypt, dbg_encrypt, debug_lengths, copy, copy_lengths;
 
 /* Shared by LAUNCH_START and RECEIVE_START: what policy and key sharing ask before a context is made,
@@ -299,7 +299,7 @@ enum sev_status start_check(struct call *c);
 enum sev_status start_open_session(struct call *c, struct session_keys *keys);
 enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct session_keys *keys);
 /* Payload and header of a packet, read in; its ranges are checked. */
-enum sev_status packet_read(struct call *c, struct sev_packet_header *header);
+enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header);
 
 /* --- SNP (snp_*.c) --------------------------------------------------------------------------------------- */
 

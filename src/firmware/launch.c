@@ -247,11 +247,11 @@ enum sev_status packet_lengths(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-enum sev_status packet_read(struct call *c, struct sev_packet_header *header)
+enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header)
 {
     const struct sev_packet *in = &c->in.packet;
     note(c, " spa=0x%" PRIx64 " size=0x%x", real_address(c->fw, in->guest_paddr), in->guest_len);
-    enum sev_status status = check_output(c, "guest range", in->guest_paddr, in->guest_len, 16);
+    enum sev_status status = check_output(c, "guest range", in->guest_paddr, in->guest_len, align);
     if (status == SEV_STATUS_SUCCESS)
         status = read_range(c, "packet header", in->hdr_paddr, header, sizeof *header);
     if (status == SEV_STATUS_SUCCESS)
@@ -264,7 +264,7 @@ enum sev_status launch_secret(struct call *c)
     const struct sev_packet *in = &c->in.packet;
     struct firmware *fw = c->fw;
     struct sev_packet_header header;
-    enum sev_status status = packet_read(c, &header);
+    enum sev_status status = packet_read(c, 16, &header);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     struct packet_binding binding = {

@@ -145,13 +145,33 @@ enum sev_status send_update_lengths(struct call *c)
                   in->guest_len, sizeof c->fw->packet);
 }
 
+/* A VMSA goes whole: what a host could put together of pieces would be sealed as one. */
+static enum sev_status vmsa_length(struct call *c)
+{
+    if (c->in.packet.guest_len == PAGE_SIZE)
+        return SEV_STATUS_SUCCESS;
+    return refuse(c, SEV_STATUS_INVALID_LENGTH, "a VMSA has 4096 bytes, not %u",
+                  c->in.packet.guest_len);
+}
+
+enum sev_status send_vmsa_lengths(struct call *c)
+{
+    enum sev_status status = send_update_lengths(c);
+    return status == SEV_STATUS_SUCCESS ? vmsa_length(c) : status;
+}
+
+static u32 guest_align(enum packet_kind kind)
+{
+    return kind == PACKET_VMSA ? PAGE_SIZE : 16;
+}
+
 static enum sev_status send_update(struct call *c, enum packet_kind kind)
 {
     struct sev_packet *in = &c->in.packet;
     struct firmware *fw = c->fw;
     u32 len = in->guest_len;
     note(c, " spa=0x%" PRIx64 " size=0x%x", real_address(fw, in->guest_paddr), len);
-    enum sev_status status = check_range(c, "guest range", in->guest_paddr, len, 16);
+    enum sev_status status = check_range(c, "guest range", in->guest_paddr, len, guest_align(kind));
     if (status == SEV_STATUS_SUCCESS)
         status = check_output(c, "packet header", in->hdr_paddr, SEV_PACKET_HEADER_SIZE, 1);
     if (status == SEV_STATUS_SUCCESS)
@@ -219,12 +239,18 @@ enum sev_status receive_start(struct call *c)
     return status;
 }
 
+enum sev_status receive_vmsa_lengths(struct call *c)
+{
+    enum sev_status status = packet_lengths(c);
+    return status == SEV_STATUS_SUCCESS ? vmsa_length(c) : status;
+}
+
 static enum sev_status receive_update(struct call *c, enum packet_kind kind)
 {
     const struct sev_packet *in = &c->in.packet;
     struct firmware *fw = c->fw;
     struct sev_packet_header header;
-    enum sev_status status = packet_read(c, &header);
+    enum sev_status status = packet_read(c, guest_align(kind), &header);
     if (status != SEV_STATUS_SUCCESS)
         return status;
     struct packet_binding binding = {

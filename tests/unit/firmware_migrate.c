@@ -88,7 +88,8 @@ static void a_page_goes_to_another_platform(void **state)
     struct sev_packet in = packet_of(received, sizeof text);
     assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in), INACTIVE);
     assert_status(rig_activate(&b, received, 9), SUCCESS);
-    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, in), POLICY_FAILURE);
+    struct sev_packet vmsa = packet_of(received, PAGE_SIZE); /* of a guest without SEV-ES */
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, vmsa), POLICY_FAILURE);
     assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in), SUCCESS);
     memory_read(b.memory, AT_GUEST, 9, found, sizeof found);
     assert_memory_equal(found, text, sizeof text);
@@ -105,6 +106,90 @@ static void a_page_goes_to_another_platform(void **state)
     assert_status(rig_activate(&a, guest, 5), INVALID_GUEST_STATE);
     rig_destroy(&a);
     rig_destroy(&b);
+}
+
+/* A VMSA goes as a whole page and as nothing else: in pieces the host could put one together. */
+static void a_vmsa_goes_whole(void **state)
+{
+    (void)state;
+    struct rig a, b;
+    struct sev_measure measured;
+    u8 vmsa[PAGE_SIZE], found[PAGE_SIZE];
+    u32 received;
+    rig_create(&a);
+    rig_init(&a, true);
+    crypto_random(a.crypto, vmsa, sizeof vmsa);
+    rig_create(&b);
+    rig_init(&b, true);
+    u32 guest = rig_launch(&a, SEV_POLICY_ES);
+    assert_status(rig_activate(&a, guest, 1), SUCCESS);
+    rig_put(&a, AT_GUEST, vmsa, sizeof vmsa);
+    struct sev_launch_range range = {.handle = guest, .paddr = AT_GUEST, .len = PAGE_SIZE};
+    assert_status(COMMAND(&a, LAUNCH_UPDATE_VMSA, range), SUCCESS);
+    assert_status(rig_measure(&a, guest, &measured), SUCCESS);
+    assert_status(rig_handle(&a, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
+    rig_export(&b);
+    carry(&b, &a, AT_CERT, SEV_CERT_SIZE);
+    carry(&b, &a, AT_CHAIN, SEV_CERT_CHAIN_SIZE);
+    assert_status(rig_send_start(&a, guest), SUCCESS);
+    struct sev_packet query = {.handle = guest}, out = packet_of(guest, 16);
+    assert_status(COMMAND(&a, SEND_UPDATE_VMSA, query), INVALID_LENGTH);
+    assert_int_equal(query.hdr_len, 0x34);
+    assert_status(COMMAND(&a, SEND_UPDATE_VMSA, out), INVALID_LENGTH);
+    out = packet_of(guest, PAGE_SIZE), out.guest_paddr += 16;
+    assert_status(COMMAND(&a, SEND_UPDATE_VMSA, out), INVALID_ADDRESS);
+    out = packet_of(guest, PAGE_SIZE);
+    assert_status(COMMAND(&a, SEND_UPDATE_VMSA, out), SUCCESS);
+
+    rig_export(&a);
+    carry(&a, &b, AT_CERT, SEV_CERT_SIZE);
+    carry(&a, &b, AT_SESSION, SEV_SESSION_SIZE);
+    carry(&a, &b, AT_HEADER, SEV_PACKET_HEADER_SIZE);
+    carry(&a, &b, AT_PACKET, PAGE_SIZE);
+    assert_status(rig_receive_start(&b, SEV_POLICY_ES, &received), SUCCESS);
+    assert_status(rig_activate(&b, received, 2), SUCCESS);
+    struct sev_packet in = packet_of(received, 16);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, in), INVALID_LENGTH);
+    in = packet_of(received, PAGE_SIZE), in.guest_paddr += 16;
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, in), INVALID_ADDRESS);
+    in = packet_of(received, PAGE_SIZE);
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_DATA, in),
+                  BAD_MEASUREMENT); /* it says that it is a VMSA */
+    assert_false(memory_vmsa_intact(b.memory, AT_GUEST, 2));
+    assert_status(COMMAND(&b, RECEIVE_UPDATE_VMSA, in), SUCCESS);
+    assert_true(memory_vmsa_intact(b.memory, AT_GUEST, 2));
+    assert_true(memory_read(b.memory, AT_GUEST, 2, found, sizeof found));
+    assert_memory_equal(found, vmsa, sizeof vmsa);
+    rig_destroy(&a);
+    rig_destroy(&b);
+}
+
+/* What no packet of ours is, but the owner of the keys can make: MAC right, flags set. */
+static void a_compressed_packet_is_unsupported(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 text[64] = {1};
+    u32 received;
+    rig_create(&r);
+    rig_init(&r, false);
+    u32 guest = running_guest(&r, 0, text, sizeof text);
+    rig_export(&r);
+    assert_status(rig_send_start(&r, guest), SUCCESS);
+    assert_status(rig_receive_start(&r, 0, &received), SUCCESS);
+    assert_status(rig_activate(&r, received, 6), SUCCESS);
+    struct sev_packet_header header = {.flags = SEV_PACKET_COMPRESSED};
+    u8 message[1 + 4 + 16 + 4 + 4 + 64] = {2, 1};
+    store_le32(message + 21, 64);
+    store_le32(message + 25, 64);
+    crypto_hmac_sha256(guest_find(r.fw, received)->session.tik, 16, message, sizeof message,
+                       header.mac);
+    rig_put(&r, AT_HEADER, &header, sizeof header);
+    rig_put(&r, AT_PACKET, message + 29, 64);
+    struct sev_packet in = packet_of(received, 64);
+    assert_status(COMMAND(&r, RECEIVE_UPDATE_DATA, in), UNSUPPORTED);
+    assert_rule(&r, "flags are 0x1");
+    rig_destroy(&r);
 }
 
 static void a_cancelled_guest_runs_on(void **state)
@@ -276,6 +361,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_goes_to_another_platform),
+        cmocka_unit_test(a_vmsa_goes_whole),
+        cmocka_unit_test(a_compressed_packet_is_unsupported),
         cmocka_unit_test(a_cancelled_guest_runs_on),
         cmocka_unit_test(policies_say_where_a_guest_may_go),
         cmocka_unit_test(a_genuine_target_has_the_built_in_root),

@@ -580,6 +580,61 @@ static void a_guest_from_an_image_absorbs_an_identity(void **state)
     rig_destroy(&r);
 }
 
+/* The same by an agent, for a guest bound to it. */
+static void an_agent_absorbs_for_its_guest(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 out[SNP_MSG_PAYLOAD_MAX],
+        message[sizeof(struct snp_import_req) + sizeof(struct snp_identity)] = {0};
+    snp_rig_create(&r, "milan");
+    snp_to_running(&r, RIG_POLICY);
+    snp_create_guest(&r, AT_GCTX_2);
+    struct snp_launch_start in = {.gctx_paddr = AT_GCTX_2,
+                                  .policy = RIG_POLICY | SNP_POLICY_MIGRATE_MA,
+                                  .ma_gctx_paddr = AT_GCTX,
+                                  .flags = SNP_LAUNCH_START_MA_EN | SNP_LAUNCH_START_IMI_EN};
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), SUCCESS);
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, 3), SUCCESS);
+    /* A page of the image extends both digests, another the launch digest alone [snp 5.3]. */
+    struct snp_launch_update page = {.gctx_paddr = AT_GCTX_2,
+                                     .flags = SNP_LAUNCH_UPDATE_TYPE(SNP_PAGE_ZERO) |
+                                              (u32)SNP_LAUNCH_UPDATE_IMI_PAGE,
+                                     .paddr = AT_PAGE};
+    snp_pre_guest(&r, AT_PAGE, 3, 0x1000);
+    assert_status(COMMAND(&r, SNP_LAUNCH_UPDATE, page), SUCCESS);
+    struct snp_context g = snp_look(&r, AT_GCTX_2);
+    assert_memory_equal(g.id.imd, g.id.ld, 48);
+    snp_pre_guest(&r, AT_PAGE_2, 3, 0x2000);
+    assert_status(snp_update(&r, AT_GCTX_2, SNP_PAGE_ZERO, AT_PAGE_2), SUCCESS);
+    assert_status(snp_finish(&r, AT_GCTX_2), SUCCESS);
+    struct snp_context before = snp_look(&r, AT_GCTX_2);
+    assert_memory_equal(before.id.imd, g.id.imd, 48);
+    assert_memory_not_equal(before.id.ld, g.id.ld, 48);
+
+    struct snp_identity other = before.id;
+    memset(other.vmrk, 0x33, sizeof other.vmrk);
+    struct snp_import_req head = {
+        .gctx_paddr = AT_GCTX_2, .ctx_size = sizeof other, .ctx_version = 1};
+    memcpy(message, &head, sizeof head);
+    memcpy(message + 0x20, &other, sizeof other);
+    snp_ask(&r, SNP_MSG_ABSORB_NOMA_REQ, message, sizeof message, out);
+    assert_int_equal(load_le32(out), 0x16);
+    snp_ask(&r, SNP_MSG_ABSORB_REQ, message, sizeof message, out);
+    assert_int_equal(load_le32(out), 0);
+    assert_int_equal(snp_look(&r, AT_GCTX_2).id.vmrk[31], 0x33);
+    assert_int_equal(snp_look(&r, AT_GCTX_2).asid, 3);
+    /* EXPORT of such a guest says that it is one. */
+    struct snp_export_req export = {.gctx_paddr = AT_GCTX_2};
+    snp_ask(&r, SNP_MSG_EXPORT_REQ, &export, sizeof export, out);
+    assert_int_equal(load_le32(out), 0x16);
+    assert_rule(&r, "IMI_EN is 0, the target's 1");
+    export.flags = 1;
+    snp_ask(&r, SNP_MSG_EXPORT_REQ, &export, sizeof export, out);
+    assert_int_equal(load_le32(out), 0);
+    rig_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,6 +655,7 @@ int main(void)
         cmocka_unit_test(a_guest_moves_to_another_context_through_its_agent),
         cmocka_unit_test(only_the_agent_of_a_guest_may_touch_it),
         cmocka_unit_test(a_guest_from_an_image_absorbs_an_identity),
+        cmocka_unit_test(an_agent_absorbs_for_its_guest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -478,6 +478,26 @@ static void large_pages_move_and_swap_whole(void **state)
     rig_destroy(&r);
 }
 
+static void four_kib_of_a_large_page_are_debugged(void **state)
+{
+    (void)state;
+    struct rig r;
+    char found[16] = "";
+    rig_of_pages(&r, RIG_POLICY | SNP_POLICY_DEBUG);
+    snp_page(
+        &r, AT_LARGE,
+        (struct rmp_entry){.assigned = true, .large = true, .validated = true, .asid = SNP_ASID});
+    guest_writes(&r, AT_LARGE + 0x5000, "inside");
+    struct snp_debug in = {AT_GCTX, AT_LARGE + 0x5000, AT_STATUS};
+    assert_status(COMMAND(&r, SNP_DBG_DECRYPT, in), SUCCESS);
+    rig_get(&r, AT_STATUS, found, 6);
+    assert_string_equal(found, "inside");
+    in = (struct snp_debug){AT_GCTX, AT_STATUS, AT_LARGE + 0x6000};
+    assert_status(COMMAND(&r, SNP_DBG_ENCRYPT, in), SUCCESS);
+    guest_reads(&r, AT_LARGE + 0x6000, "inside");
+    rig_destroy(&r);
+}
+
 /* --- PAGE_SET_STATE -------------------------------------------------------------------------------------------- */
 
 static u32 set_state(struct rig *r, u64 base, u32 pages, u32 reserved)
@@ -585,6 +605,7 @@ int main(void)
         cmocka_unit_test(a_metadata_page_is_swapped_by_the_root_entry),
         cmocka_unit_test(swapping_obeys_policy_and_counter),
         cmocka_unit_test(large_pages_move_and_swap_whole),
+        cmocka_unit_test(four_kib_of_a_large_page_are_debugged),
         cmocka_unit_test(set_state_fixes_firmware_pages_alone),
         cmocka_unit_test(a_large_page_is_fixed_whole_or_not_at_all),
         cmocka_unit_test(the_tmr_stays_the_firmwares),

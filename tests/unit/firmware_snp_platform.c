@@ -152,7 +152,9 @@ static void hidden_ciphertext_divides_the_asids(void **state)
     assert_status(start_ex(&r, 1 | 1 << 3, 0, 2), SUCCESS);
     snp_page(&r, MIB(2), (struct rmp_entry){.assigned = true, .immutable = true, .large = true});
     snp_firmware_page(&r, AT_BUFFER); /* what legacy commands write */
-    struct sev_init init = {.options = 1, .tmr_paddr = MIB(2), .tmr_len = (u32)MIB(2)};
+    struct sev_init init = {.options = 1, .tmr_paddr = MIB(2), .tmr_len = (u32)MIB(1)};
+    assert_status(COMMAND(&r, INIT, init), INVALID_LENGTH); /* under SNP it has 2 MiB */
+    init.tmr_len = (u32)MIB(2);
     assert_status(COMMAND(&r, INIT, init), SUCCESS);
     snp_flush(&r);
     snp_create_guest(&r, AT_GCTX);
@@ -163,6 +165,33 @@ static void hidden_ciphertext_divides_the_asids(void **state)
     assert_rule(&r, "has ASIDs 3 to 4");
     assert_status(rig_activate(&r, es, 3), SUCCESS);
     assert_status(snp_activate_guest(&r, AT_GCTX, 2), SUCCESS);
+    rig_destroy(&r);
+}
+
+/* SEV-ES and SNP guests share the ASIDs below the minimum, not one of them at a time. */
+static void an_asid_is_one_guests_of_either_kind(void **state)
+{
+    (void)state;
+    struct rig r;
+    snp_rig_create(&r, "milan");
+    snp_to_launch(&r, RIG_POLICY);
+    snp_page(&r, MIB(2), (struct rmp_entry){.assigned = true, .immutable = true, .large = true});
+    snp_firmware_page(&r, AT_BUFFER);
+    struct sev_init init = {.options = 1, .tmr_paddr = MIB(2), .tmr_len = (u32)MIB(2)};
+    assert_status(COMMAND(&r, INIT, init), SUCCESS);
+    snp_flush(&r);
+    u32 es = rig_launch(&r, SEV_POLICY_ES);
+    assert_status(rig_activate(&r, es, SNP_ASID), ASID_OWNED);
+    assert_rule(&r, "bound to an SNP guest");
+    assert_status(rig_activate(&r, es, 3), SUCCESS);
+    snp_create_guest(&r, AT_GCTX_2);
+    assert_status(snp_launch_policy(&r, AT_GCTX_2, RIG_POLICY), SUCCESS);
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, 3), ASID_OWNED);
+    assert_rule(&r, "bound to an SEV-ES guest");
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, SNP_ASID), ASID_OWNED);
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, RIG_ASID_MIN), INVALID_ASID);
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, 4), SUCCESS);
+    assert_status(snp_activate_guest(&r, AT_GCTX_2, 1), ACTIVE);
     rig_destroy(&r);
 }
 
@@ -421,6 +450,7 @@ int main(void)
         cmocka_unit_test(listed_pages_are_fixed),
         cmocka_unit_test(init_ex_refuses_what_is_not_offered),
         cmocka_unit_test(hidden_ciphertext_divides_the_asids),
+        cmocka_unit_test(an_asid_is_one_guests_of_either_kind),
         cmocka_unit_test(without_an_rmp_nothing_of_guests_works),
         cmocka_unit_test(shutdown_comes_after_guests_and_flushes),
         cmocka_unit_test(a_tcb_is_compared_by_its_components),
