@@ -17,8 +17,9 @@
 #include "guest/guest.h"
 #include "guest/secret_exchange.h"
 
-#define DRIVER     "/dev/sev-guest"
-#define TIMEOUT_MS 120000 /* for each answer of the owner's */
+#define DRIVER "/dev/sev-guest"
+#define TIMEOUT_MS                                                                                 \
+    900000 /* for each answer of the owner's, who may be a person with files to carry */
 
 #define EXIT_REFUSED 2
 

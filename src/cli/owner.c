@@ -465,6 +465,12 @@ static const struct owner_action actions[] = {
     {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
      B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0, 0,
      "after that: seal a secret for the guest"},
+    {"hello",   owner_hello,   B(OUT_DIR), B(OUT_DIR) | B(SEED), 0, 0,
+     "SNP: a nonce for the agent in the guest, who asks for the secret"},
+    {"answer",  owner_answer,  B(STATE) | B(EVIDENCE) | B(SECRET) | B(ROOT) | B(OUT_DIR),
+     B(STATE) | B(EVIDENCE) | B(SECRET) | B(ROOT) | B(OUT_DIR) | B(SEED) | B(JSON) | (SNP & ~B(REPORT_DATA)) | BOTH | GUEST, GUEST,
+     DEMANDS & ~B(REPORT_DATA),
+     "SNP: verify what the agent has sent, and seal a secret for it alone"},
     {"id-block", owner_make_id_block, B(OUT_DIR),
      B(OUT_DIR) | B(DIGEST) | B(POLICY) | B(SVN) | B(FAMILY_ID) | B(IMAGE_ID) | B(ID_KEY_FILE) | B(AUTHOR_FILE) | B(NEW_ID_KEY) |
      B(NEW_AUTHOR) | B(SEED) | B(JSON) | GUEST, GUEST, 0,

@@ -9,6 +9,7 @@
 #include "owner/hint.h"
 #include "owner/id_block.h"
 #include "owner/owner.h"
+#include "owner/report.h"
 
 #include <stdio.h>
 
@@ -71,6 +72,7 @@
     X(DIFF,        "diff",          true,  "FILE    what explain has printed for another launch") \
     X(DUMP,        "dump",          true,  "FILE    write the launched bytes in order") \
     X(SECRET,      "secret",        true,  "FILE    the secret") \
+    X(EVIDENCE,    "evidence",      true,  "FILE    what the agent in the guest has sent") \
     X(FORM,        "form",          true,  "FORM    archive (for softsev run: /secret/secret) or raw") \
     X(GUID,        "guid",          true,  "GUID    instead: an entry in OVMF's table of secrets") \
     X(JSON,        "json",          false, "        the result as one line of JSON")
@@ -81,7 +83,8 @@ enum owner_option { OWNER_OPTIONS(OWNER_ENUM) OWNER_OPTION_COUNT };
 #undef OWNER_ENUM
 
 #define OWNER_BIT(option) BIT(option)
-#define OWNER_B(option)   OWNER_BIT(OWNER_##option)
+_Static_assert(OWNER_OPTION_COUNT <= 64, "options are bits of a word");
+#define OWNER_B(option) OWNER_BIT(OWNER_##option)
 /* What says which guest was launched. */
 #define OWNER_GUEST                                                                                \
     (OWNER_B(KERNEL) | OWNER_B(INITRD) | OWNER_B(APPEND) | OWNER_B(MEMORY) | OWNER_B(HOLE) |       \
@@ -114,6 +117,9 @@ int owner_hex(const char *option, const char *text, void *out, size_t size, stru
 /* Exactly `size` bytes of base64 text; white space at the end is allowed. */
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
                         struct error *e);
+/* 1 to `room` bytes, how many the text says. */
+int owner_decode_base64_some(const char *what, const char *text, void *out, size_t room,
+                             size_t *size, struct error *e);
 /* out: owner_base64_size(size) bytes, with its NUL. */
 void owner_encode_base64(char *out, const void *data, size_t size);
 static inline size_t owner_base64_size(size_t size)
@@ -197,6 +203,23 @@ int owner_compare_report(const char *const *options, struct error *e);
 
 /* --- owner_report.c, owner_legacy.c --------------------------------------------------------------------------------- */
 
+struct owner_wishes {
+    struct report_policy policy; /* points into what follows */
+    struct snp_tcb tcb;
+    struct snp_id_block id_block;
+    struct snp_id_auth id_auth;
+    u8 measurement[48], report_data[64], host_data[32], chip_id[64], id_key[48], author_key[48];
+};
+
+/* What the options demand of an SNP report. */
+int owner_parse_wishes(const char *const *options, struct owner_wishes *w, struct error *e);
+/* Certificates and lists of the options and, with --kds, what its server has for this report; NULL: it is none. */
+int owner_collect(const char *const *options, const struct snp_report *r, struct owner_pile *given,
+                  struct owner_pile *roots, struct error *e);
+struct report_certificates owner_certificates(const struct owner_pile *given,
+                                              const struct owner_pile *roots);
+/* The verdict on a good one. */
+void owner_print_report(const char *const *options, const struct snp_report *r);
 /* An owner_is_it of reports: a struct snp_report has that measurement. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
@@ -204,6 +227,10 @@ bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
  * knows which launch of the owner's files would have had that report. */
 int owner_refuse_report(const char *const *options, const char *check, const char *why,
                         owner_is_it *is_it, void *report, struct error *e);
+
+/* The same of an SNP report. */
+int owner_refuse_snp_report(const char *const *options, enum report_check check, const char *why,
+                            struct snp_report *r, struct error *e);
 
 struct run_file;
 
@@ -215,5 +242,10 @@ int owner_check_legacy_report(const char *const *options, const struct run_file 
 
 /* 1184 or 208 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
 int owner_read_report(const char *path, struct run_file *f, struct error *e);
+
+/* --- owner_answer.c: the owner of an SNP guest elsewhere ------------------------------------------- */
+
+int owner_hello(const char *const *options, struct error *e);
+int owner_answer(const char *const *options, struct error *e);
 
 #endif

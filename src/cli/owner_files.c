@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BASE64_MAX 32768u /* characters: a packet of 16 KiB */
+#define BASE64_MAX 45056u /* characters: a frame of 32 KiB */
 
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size, struct error *e)
 {
@@ -29,6 +29,18 @@ int owner_decode_base64(const char *what, const char *text, void *out, size_t si
         memcpy(out, decoded, size);
     crypto_wipe(decoded, sizeof decoded);
     return good ? 0 : error_set(e, ERROR_USAGE, "%s should be %zu bytes as base64", what, size);
+}
+
+int owner_decode_base64_some(const char *what, const char *text, void *out, size_t room,
+                             size_t *size, struct error *e)
+{
+    size_t digits = strcspn(text, " \r\n"), padding = 0;
+    while (padding < 2 && padding < digits && text[digits - 1 - padding] == '=')
+        padding++;
+    *size = digits / 4 * 3 - min_u64(padding, digits / 4 * 3);
+    if (!*size || *size > room)
+        return error_set(e, ERROR_FILE, "%s should be base64 of 1 to %zu bytes", what, room);
+    return owner_decode_base64(what, text, out, *size, e);
 }
 
 void owner_encode_base64(char *out, const void *data, size_t size)

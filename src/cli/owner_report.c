@@ -46,14 +46,6 @@ int owner_read_report(const char *path, struct run_file *f, struct error *e)
 
 /* --- The owner's policy --------------------------------------------------------------------------------- */
 
-struct wishes {
-    struct report_policy policy;
-    struct snp_tcb tcb;
-    struct snp_id_block id_block;
-    struct snp_id_auth id_auth;
-    u8 measurement[48], report_data[64], host_data[32], chip_id[64], id_key[48], author_key[48];
-};
-
 static int parse_bytes(const char *name, const char *text, u8 *out, size_t size, const u8 **wish,
                        struct error *e)
 {
@@ -63,7 +55,7 @@ static int parse_bytes(const char *name, const char *text, u8 *out, size_t size,
 }
 
 /* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
-static int parse_tcb(const char *text, struct wishes *w, struct error *e)
+static int parse_tcb(const char *text, struct owner_wishes *w, struct error *e)
 {
     unsigned v[5];
     char rest;
@@ -113,7 +105,7 @@ static int parse_numbers(const char *const *options, struct report_policy *p, st
 }
 
 /* By its digest, or by the files that should have been launched. */
-static int parse_measurement(const char *const *options, struct wishes *w, struct error *e)
+static int parse_measurement(const char *const *options, struct owner_wishes *w, struct error *e)
 {
     struct owner_contributions c;
     if (parse_bytes("digest", options[OWNER_DIGEST], w->measurement, 48, &w->policy.measurement, e))
@@ -132,7 +124,7 @@ static int parse_measurement(const char *const *options, struct wishes *w, struc
                : error_set(e, ERROR_USAGE, "a report measures with --mode snp alone");
 }
 
-static int parse_id_block(const char *const *options, struct wishes *w, struct error *e)
+static int parse_id_block(const char *const *options, struct owner_wishes *w, struct error *e)
 {
     if (!options[OWNER_ID_BLOCK] && !options[OWNER_ID_AUTH])
         return 0;
@@ -141,7 +133,7 @@ static int parse_id_block(const char *const *options, struct wishes *w, struct e
     return owner_read_id_block(options, &w->id_block, &w->id_auth, e);
 }
 
-static int parse_policy(const char *const *options, struct wishes *w, struct error *e)
+int owner_parse_wishes(const char *const *options, struct owner_wishes *w, struct error *e)
 {
     struct report_policy *p = &w->policy;
     *p = (struct report_policy){.allow_debug = options[OWNER_ALLOW_DEBUG],
@@ -171,7 +163,7 @@ static void print_json(json_t *j)
     json_decref(j);
 }
 
-static void print_verdict(const char *const *options, const struct snp_report *r)
+void owner_print_report(const char *const *options, const struct snp_report *r)
 {
     char digest[97], data[129];
     hex_encode(digest, r->measurement, sizeof r->measurement);
@@ -215,49 +207,63 @@ bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
     return !memcmp(r->measurement, digest, sizeof r->measurement);
 }
 
+int owner_refuse_snp_report(const char *const *options, enum report_check check, const char *why,
+                            struct snp_report *r, struct error *e)
+{
+    return owner_refuse_report(options, report_check_name(check), why,
+                               check == REPORT_CHECK_MEASUREMENT ? owner_is_reported : NULL, r, e);
+}
+
+struct report_certificates owner_certificates(const struct owner_pile *given,
+                                              const struct owner_pile *roots)
+{
+    return (struct report_certificates){given->list,  given->count, roots->list,
+                                        roots->count, given->crls,  given->crl_count};
+}
+
 static int verify(const char *const *options, const struct run_file *report,
                   const struct owner_pile *given, const struct owner_pile *roots,
-                  const struct wishes *w, struct error *e)
+                  const struct owner_wishes *w, struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
-    struct report_certificates certificates = {given->list,  given->count, roots->list,
-                                               roots->count, given->crls,  given->crl_count};
+    struct report_certificates certificates = owner_certificates(given, roots);
     enum report_check check =
         owner_verify_report(report->data, report->size, &certificates, &w->policy, &why);
     struct snp_report r = {.version = 0};
     memcpy(&r, report->data, min_u64(report->size, sizeof r));
     if (check)
-        return owner_refuse_report(options, report_check_name(check), why.text,
-                                   check == REPORT_CHECK_MEASUREMENT ? owner_is_reported : NULL, &r,
-                                   e);
-    print_verdict(options, &r);
+        return owner_refuse_snp_report(options, check, why.text, &r, e);
+    owner_print_report(options, &r);
     return 0;
 }
 
-/* What the key server has for this report, unless its very form is wrong: that is verify's to say. */
-static int fetch(const char *const *options, const struct run_file *report,
-                 struct owner_pile *given, struct error *e)
+int owner_collect(const char *const *options, const struct snp_report *r, struct owner_pile *given,
+                  struct owner_pile *roots, struct error *e)
 {
-    struct snp_report r;
-    if (!options[OWNER_KDS] || report->size != sizeof r)
-        return 0;
-    memcpy(&r, report->data, sizeof r);
-    return owner_fetch(options, &r, given, e);
+    const char *crl = options[OWNER_CRL];
+    bool lists = crl && strcmp(crl, "none") != 0;
+    return owner_add_files(given, "certs", options[OWNER_CERTS], e) ||
+                   owner_add_files(roots, "root", options[OWNER_ROOT], e) ||
+                   (lists && owner_add_crls(given, crl, e)) ||
+                   (r && options[OWNER_KDS] && owner_fetch(options, r, given, e))
+               ? -1
+               : 0;
 }
 
 int owner_check_report(const char *const *options, const struct run_file *report, struct error *e)
 {
     struct owner_pile given = {.count = 0}, roots = {.count = 0};
-    struct wishes w;
-    const char *crl = options[OWNER_CRL];
-    bool lists = crl && strcmp(crl, "none") != 0;
-    int result =
-        parse_policy(options, &w, e) || owner_add_files(&given, "certs", options[OWNER_CERTS], e) ||
-                owner_add_files(&roots, "root", options[OWNER_ROOT], e) ||
-                (lists && owner_add_crls(&given, crl, e)) || fetch(options, report, &given, e) ||
-                verify(options, report, &given, &roots, &w, e)
-            ? -1
-            : 0;
+    struct owner_wishes w;
+    struct snp_report r;
+    /* Of another size its very form is wrong, and no server has anything for it: that is verify's to say. */
+    bool whole = report->size == sizeof r;
+    if (whole)
+        memcpy(&r, report->data, sizeof r);
+    int result = owner_parse_wishes(options, &w, e) ||
+                         owner_collect(options, whole ? &r : NULL, &given, &roots, e) ||
+                         verify(options, report, &given, &roots, &w, e)
+                     ? -1
+                     : 0;
     owner_free_pile(&given);
     owner_free_pile(&roots);
     return result;

@@ -41,7 +41,7 @@ struct image_description run_describe(const struct run_vm *v)
         .cpus = v->options->cpus,
         .mode = v->options->mode,
         .secret =
-            v->options->owner_dir || (v->options->secret && v->options->mode != IMAGE_SEV_SNP),
+            (v->options->owner_dir || v->options->secret) && v->options->mode != IMAGE_SEV_SNP,
         .kernel = image_file(&v->kernel),
         .initrd = image_file(&v->initrd),
         .command_line = v->options->append,
@@ -150,15 +150,21 @@ static u64 guests_time(const struct run *r)
 }
 
 /* Between two slices: the keyboard, and once the host's look at what the guests wrote. Where a
- * person is at the keyboard and every guest idles, time passes as it does for the person. */
+ * person is at the keyboard, or a guest waits for its owner elsewhere, and every guest idles, time passes
+ * as it does for them. */
 static int between_slices(struct run *r, struct run_terminal *terminal, bool idle, struct error *e)
 {
     run_terminal_poll(terminal, r,
                       idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
+    bool waits = false;
     for (u32 i = 0; i < r->vm_count; i++) {
         run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
-        run_secret_pump(&r->vms[i]);
+        if (run_secret_pump(&r->vms[i], e))
+            return -1;
+        waits |= run_secret_waits(&r->vms[i]);
     }
+    if (waits && idle && !run_terminal_is_interactive(terminal))
+        nanosleep(&(struct timespec){.tv_nsec = (long)SLICE_NS}, NULL);
     return run_input_replay(r, e);
 }
 

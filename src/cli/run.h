@@ -175,8 +175,10 @@ int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e);
 
 /* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret and SNP. */
 int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e);
-/* Between two slices: what waits for the guest, as much as it takes. */
-void run_secret_pump(struct run_vm *v);
+/* Between two slices: what waits for the guest, as much as it takes. -1: an owner elsewhere does not answer. */
+int run_secret_pump(struct run_vm *v, struct error *e);
+/* Whether the guest waits for an owner elsewhere: its time should pass no faster than the owner's. */
+bool run_secret_waits(const struct run_vm *v);
 /* At the end: -1 and an error if the owner has refused, or nobody has asked. */
 int run_secret_close(struct run_vm *v, struct error *e);
 
@@ -194,6 +196,13 @@ int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
                        const struct platform_status *s, struct owner *out, struct error *e);
 /* Gives the measurement; waits for the secret and carries it to the firmware. */
 int run_remote_secret(struct run_vm *v, struct error *e);
+/* SNP: an agent has asked; its evidence goes into the folder. */
+int run_remote_begin(const struct run_vm *v, struct error *e);
+int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e);
+/* Takes a frame of the exchange (guest/secret_exchange.h) out of the folder; `*size` 0: it is not there yet. -1: it is
+ * not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX bytes. */
+int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
+                     size_t *size, struct error *e);
 
 u64 run_clock_ns(void); /* the host's monotonic clock */
 

@@ -7,6 +7,7 @@
  */
 #include "cli/owner.h"
 #include "cli/run.h"
+#include "guest/secret_exchange.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,17 +18,11 @@
 
 #define LOOK_NS 20000000 /* of the host's clock, between two looks at the folder */
 
-/* Base64 of 1 to `room` bytes, how many the text says. */
-static int decode_some(const char *name, const char *text, u8 *out, size_t room, size_t *size,
-                       struct error *e)
+static int path_of(const struct run_vm *v, const char *name, char path[500], struct error *e)
 {
-    size_t digits = strcspn(text, " \r\n"), padding = 0;
-    while (padding < 2 && padding < digits && text[digits - 1 - padding] == '=')
-        padding++;
-    *size = digits / 4 * 3 - min_u64(padding, digits / 4 * 3);
-    if (!*size || *size > room)
-        return error_set(e, ERROR_FILE, "%s should be base64 of 1 to %zu bytes", name, room);
-    return owner_decode_base64(name, text, out, *size, e);
+    if ((size_t)snprintf(path, 500, "%s/%s", v->options->owner_dir, name) < 500)
+        return 0;
+    return error_set(e, ERROR_USAGE, "%s: the path is too long", v->options->owner_dir);
 }
 
 /* One look. 0: it is there and whole; `size` 0: any size up to `room`. */
@@ -41,9 +36,16 @@ static int look(const char *path, const char *name, u8 *out, size_t room, size_t
         return -1;
     f.data[f.size] = 0; /* run_read_file leaves room for it */
     int result = *size ? owner_decode_base64(name, (const char *)f.data, out, *size, e)
-                       : decode_some(name, (const char *)f.data, out, room, size, e);
+                       : owner_decode_base64_some(name, (const char *)f.data, out, room, size, e);
     run_free_file(&f);
     return result;
+}
+
+static int give_up(const struct run_vm *v, const struct error *why, struct error *e)
+{
+    return error_set(e, why->code == ERROR_USAGE ? ERROR_FILE : why->code,
+                     "%s: %s after %" PRIu64 " s", v->options->owner_dir, why->text,
+                     v->run->options.owner_wait_seconds);
 }
 
 static int wait_for(const struct run_vm *v, const char *name, void *out, size_t room, size_t *size,
@@ -53,17 +55,15 @@ static int wait_for(const struct run_vm *v, const char *name, void *out, size_t 
     const size_t wanted = *size;
     const struct run_options *o = &v->run->options;
     u64 until = run_clock_ns() + o->owner_wait_seconds * 1000000000ull;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", v->options->owner_dir, name) >= sizeof path)
-        return error_set(e, ERROR_USAGE, "%s: the path is too long", v->options->owner_dir);
+    if (path_of(v, name, path, e))
+        return -1;
     for (;;) {
         struct error why = {.code = ERROR_NONE};
         *size = wanted;
         if (!look(path, name, out, room, size, &why))
             return 0;
         if (run_clock_ns() >= until)
-            return error_set(e, why.code == ERROR_USAGE ? ERROR_FILE : why.code,
-                             "%s: %s after %" PRIu64 " s", v->options->owner_dir, why.text,
-                             o->owner_wait_seconds);
+            return give_up(v, &why, e);
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
 }
@@ -74,14 +74,13 @@ static int wait_exactly(const struct run_vm *v, const char *name, void *out, siz
     return wait_for(v, name, out, size, &size, e);
 }
 
-/* What an earlier launch left: it belongs to another measurement. */
-static int forget_earlier(const char *folder, struct error *e)
+/* What an earlier launch left: it belongs to another measurement, or another report. */
+static int forget(const struct run_vm *v, const char *const *names, size_t count, struct error *e)
 {
-    static const char *const names[] = {"measurement.b64", "secret-header.b64",
-                                        "secret-payload.b64"};
     char path[500];
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (path_of(v, names[i], path, e))
+            return -1;
         if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
             return error_set(e, ERROR_FILE, "%s cannot be removed: %s", path, strerror(errno));
     }
@@ -91,11 +90,14 @@ static int forget_earlier(const char *folder, struct error *e)
 int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
                        const struct platform_status *s, struct owner *out, struct error *e)
 {
+    static const char *const earlier[] = {"measurement.b64", "secret-header.b64",
+                                          "secret-payload.b64"};
     const char *folder = v->options->owner_dir;
     char text[100];
     int length = snprintf(text, sizeof text, "{\"api\":\"%u.%u\",\"build\":%u,\"policy\":%u}\n",
                           s->api_major, s->api_minor, s->build, (u32)v->options->policy);
-    if (forget_earlier(folder, e) || owner_write(folder, "chain", chain, sizeof *chain, false, e) ||
+    if (forget(v, earlier, ARRAY_SIZE(earlier), e) ||
+        owner_write(folder, "chain", chain, sizeof *chain, false, e) ||
         owner_write(folder, "platform.json", text, (size_t)length, false, e))
         return -1;
     run_step(v->run, "hypervisor", "certificates for %s's owner in %s; waits for the session",
@@ -122,4 +124,36 @@ int run_remote_secret(struct run_vm *v, struct error *e)
         return -1;
     run_step(v->run, "owner", "elsewhere: has sent a secret of %zu sealed bytes", size);
     return vm_launch_secret(v->vm, (const u8 *)&header, data, size, e);
+}
+
+/* --- SNP: an exchange with an agent in a guest that runs meanwhile; nothing here waits ---------------------- */
+
+int run_remote_begin(const struct run_vm *v, struct error *e)
+{
+    static const char *const earlier[] = {"evidence.b64", "answer.b64"};
+    return forget(v, earlier, ARRAY_SIZE(earlier), e);
+}
+
+int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e)
+{
+    return owner_write_base64(v->options->owner_dir, "evidence.b64", frame, size, e);
+}
+
+int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
+                     size_t *size, struct error *e)
+{
+    char path[500];
+    struct error why = {.code = ERROR_NONE};
+    *size = 0;
+    if (path_of(v, name, path, e))
+        return -1;
+    if (!look(path, name, frame, SECRET_FRAME_MAX, size, &why)) {
+        if (*size >= SECRET_FRAME_HEADER && secret_frame_size(frame) == *size)
+            return unlink(path)
+                       ? error_set(e, ERROR_FILE, "%s cannot be removed: %s", path, strerror(errno))
+                       : 0;
+        error_set(&why, ERROR_FILE, "%s is no frame of the exchange", name);
+    }
+    *size = 0;
+    return run_clock_ns() < until_ns ? 0 : give_up(v, &why, e);
 }

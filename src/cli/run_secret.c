@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The owner's end of the secret exchange with an SNP guest of `softsev run`: the agent inside asks over the guest's
- * virtio console, which the host carries; the owner looks at its report and seals, or says which check failed.
+ * virtio console, which the host carries; the owner looks at its report and seals, or says which check failed. An owner
+ * elsewhere does that with `softsev owner hello` and `answer`, by files in --owner-dir.
  */
 #include "cli/run.h"
 
@@ -10,6 +11,9 @@
 #include "cli/owner.h"
 #include "owner/snp_secret.h"
 
+#define HELLO_FILE  "hello.b64"
+#define ANSWER_FILE "answer.b64"
+
 struct run_secret {
     u8 nonce[SECRET_NONCE_SIZE];
     u8 in[SECRET_FRAME_MAX];
@@ -17,8 +21,21 @@ struct run_secret {
     u8 out[SECRET_FRAME_MAX]; /* waits for the guest to have room */
     size_t out_size, out_at;
     bool asked, given, done;
+    const char *wanted; /* the file that an owner elsewhere has to send; NULL: none */
+    u64 until_ns;       /* by when */
     struct error refusal;
 };
+
+static bool is_remote(const struct run_vm *v)
+{
+    return v->options->owner_dir;
+}
+
+static void want(struct run_vm *v, const char *name)
+{
+    v->exchange->wanted = name;
+    v->exchange->until_ns = run_clock_ns() + v->run->options.owner_wait_seconds * 1000000000ull;
+}
 
 /* --- Frames ------------------------------------------------------------------------------------------- */
 
@@ -28,9 +45,75 @@ static void say_hello(struct run_vm *v)
     x->asked = true;
     x->given = x->done = false;
     x->refusal = (struct error){.code = ERROR_NONE};
-    x->out_at = 0;
-    x->out_size = owner_snp_hello(v->run->owner_crypto, x->nonce, x->out, sizeof x->out);
+    x->out_at = x->out_size = 0;
     run_step(v->run, "guest", "the agent inside asks for the owner's secret");
+    if (!is_remote(v)) {
+        x->out_size = owner_snp_hello(v->run->owner_crypto, x->nonce, x->out, sizeof x->out);
+        return;
+    }
+    if (run_remote_begin(v, &x->refusal))
+        return;
+    run_step(v->run, "hypervisor", "waits for " HELLO_FILE " of the owner in %s",
+             v->options->owner_dir);
+    want(v, HELLO_FILE);
+}
+
+static void forward_evidence(struct run_vm *v, size_t size)
+{
+    struct run_secret *x = v->exchange;
+    if (run_remote_evidence(v, x->in, size, &x->refusal))
+        return;
+    run_step(v->run, "hypervisor",
+             "the agent's key and report for the owner in %s; waits for " ANSWER_FILE,
+             v->options->owner_dir);
+    want(v, ANSWER_FILE);
+}
+
+/* The secret, sealed, or the name of the check that failed; no more than the host could say itself. */
+static void take_refusal(struct run_vm *v, const u8 *why, size_t size)
+{
+    char name[40];
+    size_t n = min_u64(size, sizeof name - 1);
+    for (size_t i = 0; i < n; i++)
+        name[i] = why[i] < ' ' || why[i] > '~' ? '?' : (char)why[i];
+    name[n] = 0;
+    run_step(v->run, "owner", "elsewhere: nothing for this guest: %s", name);
+    error_set(&v->exchange->refusal, ERROR_MEASUREMENT, "%s", name);
+}
+
+static bool take_from_owner(struct run_vm *v, bool hello)
+{
+    struct run_secret *x = v->exchange;
+    size_t size;
+    const u8 *why = secret_frame_payload(x->out, x->out_size, SECRET_REFUSED, &size);
+    if (hello)
+        return secret_frame_payload(x->out, x->out_size, SECRET_HELLO, &size);
+    if (why)
+        take_refusal(v, why, size);
+    x->given = secret_frame_payload(x->out, x->out_size, SECRET_SECRET, &size);
+    if (x->given)
+        run_step(v->run, "owner", "elsewhere: has sent a secret, sealed to the agent's key");
+    return why || x->given;
+}
+
+/* One look at the folder. */
+static int look(struct run_vm *v, struct error *e)
+{
+    struct run_secret *x = v->exchange;
+    const char *name = x->wanted;
+    if (!name || x->out_at < x->out_size)
+        return 0;
+    x->out_at = 0;
+    if (run_remote_frame(v, name, x->until_ns, x->out, &x->out_size, e))
+        return -1;
+    if (!x->out_size)
+        return 0;
+    x->wanted = NULL;
+    if (take_from_owner(v, !strcmp(name, HELLO_FILE)))
+        return 0;
+    x->out_size = 0;
+    return error_set(e, ERROR_FILE, "%s: %s is not what `softsev owner` writes under that name",
+                     v->options->owner_dir, name);
 }
 
 static void answer_evidence(struct run_vm *v, size_t size)
@@ -80,8 +163,8 @@ static void take_frame(struct run_vm *v, size_t size)
         say_hello(v);
         break;
     case SECRET_EVIDENCE:
-        if (x->asked)
-            answer_evidence(v, size);
+        if (x->asked && !x->wanted)
+            (is_remote(v) ? forward_evidence : answer_evidence)(v, size);
         x->asked = false;
         break;
     case SECRET_DONE:
@@ -118,7 +201,7 @@ static void on_output(void *context, const u8 *data, size_t size)
 
 int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e)
 {
-    if (v->options->mode != IMAGE_SEV_SNP || !v->options->secret)
+    if (v->options->mode != IMAGE_SEV_SNP || (!v->options->secret && !is_remote(v)))
         return 0;
     if (v->secret.size > SECRET_SIZE_MAX)
         return error_set(e, ERROR_USAGE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
@@ -131,11 +214,21 @@ int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e)
     return 0;
 }
 
-void run_secret_pump(struct run_vm *v)
+int run_secret_pump(struct run_vm *v, struct error *e)
 {
     struct run_secret *x = v->exchange;
-    if (x && x->out_at < x->out_size)
+    if (!x)
+        return 0;
+    if (look(v, e))
+        return -1;
+    if (x->out_at < x->out_size)
         x->out_at += vm_channel_input(v->vm, x->out + x->out_at, x->out_size - x->out_at);
+    return 0;
+}
+
+bool run_secret_waits(const struct run_vm *v)
+{
+    return v->exchange && v->exchange->wanted;
 }
 
 int run_secret_close(struct run_vm *v, struct error *e)

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """An owner's secret for an SNP guest: the agent in its initramfs asks for it with a report of its own, over a channel that the
-host carries. SOFTSEV_AGENT is the agent; a kernel with a sev-guest driver is needed.
+host carries, from an owner on this computer or on another. SOFTSEV_AGENT is the agent; a kernel with a sev-guest driver is needed.
 """
+import base64
 import hashlib
+import json
 import os
 import select
+import shutil
 import struct
 import subprocess
+import time
 
-from story import SECRET, SECRET_WORD, Skip, console, occurs, quick, slow, steps, tell, want
+from story import APPEND, TIMEOUT, SECRET, SECRET_WORD, Skip, console, occurs, quick, slow, steps, tell, want
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc
@@ -29,15 +33,20 @@ def agent_program():
     return program
 
 
-def run(s, *more, agent=True):
+def guest(s, agent=True):
+    """Options of a guest whose init asks, or does not."""
     kernel, initrd, program = f"{s.out}/vmlinuz-6.12", f"{s.out}/initrd-6.12.cpio.gz", agent_program()
     if not os.path.exists(kernel):
         raise Skip("no Linux 6.12")
-    s.initrd, init = initrd, INIT.replace("@ask@", "softsev-agent" if agent else "false")
+    s.kernel, s.initrd, init = kernel, initrd, INIT.replace("@ask@", "softsev-agent" if agent else "false")
     with open(program, "rb") as f:
         files = [("bin/softsev-agent", 0o100755, f.read())]
-    return s.run("--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", init, files), "--append",
-                 "console=ttyS0 panic=-1 cryptomgr.notests", "--memory", "512", "--mode", "sev-snp", "--owner-secret", s.secret, *more)
+    return ["--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", init, files), "--append", APPEND, "--memory", "512", "--mode",
+            "sev-snp"]
+
+
+def run(s, *more, agent=True):
+    return s.run(*guest(s, agent), "--owner-secret", s.secret, *more)
 
 
 # --- The owner's end in Python: the agent as a program inside a launched guest that needs no kernel ---
@@ -153,5 +162,160 @@ def a_secret_that_nobody_asks_for_is_not_given(s):
     want("sealed" not in steps(events, "owner"), steps(events, "owner"))
 
 
+# --- An owner elsewhere: softsev owner hello and answer, with only files passing between ---
+
+
+class Owner:
+    def __init__(self, s, name):
+        self.s, self.home = s, s.path(name)
+        self.root = s.path("certs")
+        if not os.path.exists(self.root):
+            self.good(s.command("platform", "init", "--state", s.state))
+            self.good(s.command("platform", "certs", "--state", s.state, "--out", self.root))
+
+    @staticmethod
+    def good(result):
+        want(result[0] == 0, result)
+        return result[1].decode()
+
+    def file(self, name):
+        return os.path.join(self.home, name)
+
+    def hello(self):
+        self.good(self.s.command("owner", "hello", "--out-dir", self.home))
+        with open(self.file("hello.b64"), "rb") as f:
+            return base64.b64decode(f.read())
+
+    def answer(self, evidence_file, *more):
+        return self.s.command("owner", "answer", "--state", self.file("hello.state"), "--evidence", evidence_file, "--secret", self.s.secret,
+                              "--root", os.path.join(self.root, "ark.pem"), "--out-dir", self.home, *more)
+
+
+def asked(s, owner, name):
+    """An agent that has got the owner's HELLO and sent its evidence, which is in a file."""
+    port = Port(s, name, "secret")
+    port.take(READY)
+    port.send(owner.hello())
+    payload = port.take(EVIDENCE)
+    return port, s.write(name + ".b64", base64.b64encode(frame(EVIDENCE, payload))), payload[96 + 0x90:96 + 0xC0].hex()
+
+
+@quick
+def an_owner_answers_from_files(s):
+    owner = Owner(s, "home")
+    port, evidence_file, digest = asked(s, owner, "filed")
+    code, _, error = owner.answer(evidence_file)
+    want(code == 2 and "not for any guest" in error, (code, error))
+    for wrong in (b"", b"AAAA", base64.b64encode(frame(READY)), b"\xff" * 60000):
+        code, _, error = owner.answer(s.write("wrong.b64", wrong), "--digest", digest)
+        want(code == 3 and "wrong.b64" in error, (wrong[:20], code, error))
+    want(os.stat(owner.file("hello.state")).st_mode & 0o777 == 0o600, "the nonce is anybody's")
+    said = owner.good(owner.answer(evidence_file, "--digest", digest))
+    want("report of version 3: verifies" in said and "answer.b64 for the host" in said, said)
+    with open(owner.file("answer.b64"), "rb") as f:
+        answer = f.read()
+    want(SECRET_WORD not in answer and SECRET_WORD not in base64.b64decode(answer), "it is not sealed")
+    code, _, error = owner.answer(evidence_file, "--digest", digest)  # a nonce is for one answer
+    want(code == 3 and "hello.state" in error, (code, error))
+    port.send(base64.b64decode(answer))
+    port.take(DONE)
+    code, text = port.end()
+    want(code == 0, (code, text))
+    with open(port.file, "rb") as f:
+        want(f.read() == SECRET, "another secret")
+
+
+@quick
+def an_owner_refuses_from_files(s):
+    owner = Owner(s, "home2")
+    for name, options, check in (("other-digest", ["--digest", "11" * 48], "measurement"), ("old", ["--min-tcb", "9.9.99.255"], "minimum-tcb")):
+        port, evidence_file, digest = asked(s, owner, name)
+        code, said, error = owner.answer(evidence_file, "--json", *(options if check == "measurement" else options + ["--digest", digest]))
+        want(code == 4 and f": {check}: " in error and json.loads(said)["check"] == check, (code, said, error))
+        with open(owner.file("answer.b64"), "rb") as f:
+            port.send(base64.b64decode(f.read()))
+        code, text = port.end()
+        want(code == 2 and f"the owner refuses: {check}" in text, (code, text))
+    # The evidence of one exchange says nothing to another nonce.
+    owner.hello()
+    code, _, error = owner.answer(evidence_file, "--digest", digest)
+    want(code == 4 and ": report-data: " in error, (code, error))
+
+
+def remote(s, name, *more):
+    """softsev run with an owner elsewhere, and its folder; what it prints goes into a file, for nobody reads meanwhile."""
+    wire = s.path(name)
+    started = [s.softsev, "run", "--json", "--state", s.state, *guest(s), "--owner-dir", wire, *more]
+    with open(wire + ".out", "wb") as out:
+        return wire, subprocess.Popen(started, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
+
+
+def end(wire, process):
+    """Exit code, events, error text."""
+    _, error = process.communicate(timeout=TIMEOUT)
+    with open(wire + ".out", "rb") as f:
+        return process.returncode, [json.loads(line) for line in f], error.decode()
+
+
+def wait_for(process, path):
+    end = time.monotonic() + TIMEOUT
+    while not os.path.exists(path):
+        want(process.poll() is None, f"the host has ended: {process.stderr.read() if process.poll() else ''}")
+        want(time.monotonic() < end, f"no {path}")
+        time.sleep(0.05)
+    return path
+
+
+def put(source, folder):
+    name = os.path.join(folder, os.path.basename(source))
+    shutil.copy(source, name + ".part")
+    os.rename(name + ".part", name)
+
+
+def exchange_elsewhere(s, name, append, *more):
+    """The host's exit code, events and error; the owner's answer."""
+    owner = Owner(s, "home-" + name)
+    wire, process = remote(s, "wire-" + name, *more)
+    try:
+        os.makedirs(wire, exist_ok=True)
+        owner.hello()
+        put(owner.file("hello.b64"), wire)
+        evidence_file = wait_for(process, os.path.join(wire, "evidence.b64"))
+        verdict = owner.answer(evidence_file, "--mode", "snp", "--kernel", s.kernel, "--initrd", s.path("agent.cpio.gz"), "--append", append)
+        put(owner.file("answer.b64"), wire)
+        result = end(wire, process)
+    finally:
+        process.kill()
+    want(set(os.listdir(wire)) == {"evidence.b64"}, os.listdir(wire))
+    return *result, verdict
+
+
+@slow
+def an_agent_gets_the_secret_of_an_owner_elsewhere(s):
+    dram = s.path("dram")
+    code, events, error, verdict = exchange_elsewhere(s, "right", APPEND, "--dump", dram)
+    want(verdict[0] == 0 and code == 0, (verdict, code, error))
+    want(f"guest: got {hashlib.sha256(SECRET).hexdigest()}" in console(events), console(events)[-2000:])
+    want("elsewhere" in steps(events, "owner") and occurs(dram, SECRET_WORD) == [], steps(events, "owner"))
+    os.unlink(dram)
+
+
+@slow
+def an_owner_elsewhere_who_expects_another_guest_refuses(s):
+    code, events, error, verdict = exchange_elsewhere(s, "wrong", APPEND + " quiet")
+    want(verdict[0] == 4 and "measurement: the report has" in verdict[2], verdict)
+    want(code == 4 and "the owner refuses vm1: measurement" in error, (code, error))
+    want("guest: agent ended with 2, 0 file" in console(events), console(events)[-500:])
+
+
+@slow
+def an_owner_elsewhere_who_says_nothing_is_not_waited_for(s):
+    wire, process = remote(s, "silent", "--owner-wait", "1")
+    code, _, error = end(wire, process)
+    want(code == 4 and "the owner has sent no hello.b64 after 1 s" in error and not os.path.exists(wire), (code, error))
+
+
 tell(a_refused_agent_writes_nothing, an_owner_of_another_make_can_seal, an_agent_gets_its_owners_secret_and_nobody_else_does,
-     a_secret_that_nobody_asks_for_is_not_given)
+     a_secret_that_nobody_asks_for_is_not_given, an_owner_answers_from_files, an_owner_refuses_from_files,
+     an_agent_gets_the_secret_of_an_owner_elsewhere, an_owner_elsewhere_who_expects_another_guest_refuses,
+     an_owner_elsewhere_who_says_nothing_is_not_waited_for)

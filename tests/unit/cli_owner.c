@@ -180,6 +180,8 @@ static void a_seed_repeats_a_session(void **state)
     assert_memory_equal(first, second, sizeof first);
 }
 
+#define ANSWER "answer --state root --evidence chain --secret passphrase --root root --out-dir t "
+
 static void refusals_have_their_exit_codes(void **state)
 {
     (void)state;
@@ -226,6 +228,14 @@ static void refusals_have_their_exit_codes(void **state)
         {"secret --state s/owner.state --secret passphrase --guid 7 --out-dir t", ERROR_USAGE,
          "--guid '7': such as 736869e5-84f0-4973-92ec-06879ce3da0b"},
         {"explain", ERROR_USAGE, "explain needs --kernel or --firmware"},
+        {"hello", ERROR_USAGE, "hello needs --out-dir"},
+        {ANSWER "--report-data 12", ERROR_USAGE,
+         "answer takes no option '--report-data'; `softsev owner answer --help` lists them"},
+        {ANSWER "--id-auth root", ERROR_USAGE,
+         "what was launched: --digest, the guest's files by --kernel or --firmware, or --id-block; "
+         "a "
+         "secret is not for any guest"},
+        {ANSWER "--digest 11", ERROR_FILE, "root: not the state of `softsev owner hello`"},
     };
     assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -653,7 +663,7 @@ static void every_help_fits_a_screen(void **state)
     static const char *const helps[] = {
         "--help",         "verify --help",  "verify --help policy", "explain --help policy",
         "session --help", "measure --help", "secret --help",        "explain --help",
-        "id-block --help"};
+        "hello --help",   "answer --help",  "answer --help policy", "id-block --help"};
     for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
         unsigned lines = 0;
         assert_int_equal(owner(helps[i]), 0);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * softsev owner hello, softsev owner answer: the owner's end of the secret exchange with the agent in an SNP guest
+ * (guest/secret_exchange.h), on files that somebody carries to the host and back.
+ */
+#include "cli/owner.h"
+#include "cli/run.h"
+
+#include "base/bytes.h"
+#include "owner/snp_secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define STATE_MAGIC "softsev hello 1\n"
+
+/* What is kept of a HELLO until its answer. */
+struct hello {
+    u8 magic[16];
+    u8 nonce[SECRET_NONCE_SIZE];
+};
+
+/* --- hello -------------------------------------------------------------------------------------------- */
+
+int owner_hello(const char *const *options, struct error *e)
+{
+    struct hello h = {.magic = {0}};
+    u8 frame[SECRET_FRAME_HEADER + SECRET_NONCE_SIZE];
+    const char *folder = options[OWNER_OUT_DIR], *seed = options[OWNER_SEED];
+    struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
+    if (!c)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+    memcpy(h.magic, STATE_MAGIC, sizeof h.magic);
+    size_t size = owner_snp_hello(c, h.nonce, frame, sizeof frame);
+    crypto_destroy(c);
+    if (owner_write(folder, "hello.state", &h, sizeof h, true, e) ||
+        owner_write_base64(folder, "hello.b64", frame, size, e))
+        return -1;
+    printf("%s: hello.b64 for the host; hello.state is for one answer\n", folder);
+    return 0;
+}
+
+static int read_hello(const char *path, struct hello *out, struct error *e)
+{
+    struct run_file f;
+    if (run_read_file(path, &f, e))
+        return -1;
+    bool good = f.size == sizeof *out && !memcmp(f.data, STATE_MAGIC, sizeof out->magic);
+    if (good)
+        memcpy(out, f.data, sizeof *out);
+    run_free_file(&f);
+    return good ? 0 : error_set(e, ERROR_FILE, "%s: not the state of `softsev owner hello`", path);
+}
+
+/* --- answer ------------------------------------------------------------------------------------------- */
+
+struct answer {
+    struct hello hello;
+    u8 evidence[SECRET_FRAME_MAX];
+    size_t evidence_size;
+    struct snp_report report;
+    struct run_file secret;
+    struct owner_wishes wishes;
+    struct owner_pile given, roots;
+    u8 frame[SECRET_FRAME_MAX];
+    size_t frame_size;
+};
+
+static int read_evidence(const char *path, struct answer *a, struct error *e)
+{
+    struct run_file f;
+    struct secret_evidence evidence;
+    struct error unused = {.code = ERROR_NONE};
+    if (run_read_file(path, &f, e))
+        return -1;
+    f.data[f.size] = 0; /* run_read_file leaves room for it */
+    bool good = !owner_decode_base64_some(path, (const char *)f.data, a->evidence,
+                                          sizeof a->evidence, &a->evidence_size, &unused) &&
+                secret_evidence_read(a->evidence, a->evidence_size, &evidence);
+    run_free_file(&f);
+    if (!good)
+        return error_set(e, ERROR_FILE,
+                         "%s: not what softsev-agent sends, an evidence frame as base64", path);
+    a->report = evidence.report;
+    return 0;
+}
+
+static int read_all(const char *const *options, struct answer *a, struct error *e)
+{
+    if (read_hello(options[OWNER_STATE], &a->hello, e) ||
+        read_evidence(options[OWNER_EVIDENCE], a, e) ||
+        run_read_file(options[OWNER_SECRET], &a->secret, e))
+        return -1;
+    if (a->secret.size > SECRET_SIZE_MAX)
+        return error_set(e, ERROR_FILE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
+                         a->secret.name, a->secret.size);
+    return owner_parse_wishes(options, &a->wishes, e) ||
+                   owner_collect(options, &a->report, &a->given, &a->roots, e)
+               ? -1
+               : 0;
+}
+
+static enum report_check seal(struct crypto *c, struct answer *a, struct error *e)
+{
+    enum report_check check;
+    const struct snp_secret_request request = {
+        .nonce = a->hello.nonce,
+        .evidence = a->evidence,
+        .evidence_size = a->evidence_size,
+        .certificates = owner_certificates(&a->given, &a->roots),
+        .policy = a->wishes.policy,
+        .secret = a->secret.data,
+        .secret_size = a->secret.size,
+    };
+    a->frame_size = owner_seal_snp_secret(c, &request, a->frame, sizeof a->frame, &check, e);
+    return check;
+}
+
+/* The nonce is used up before the answer is out: whoever sees two answers to one nonce may have asked twice. */
+static int write_answer(const char *const *options, const struct answer *a, struct error *e)
+{
+    const char *state = options[OWNER_STATE];
+    if (unlink(state))
+        return error_set(e, ERROR_FILE, "%s cannot be removed: %s", state, strerror(errno));
+    return owner_write_base64(options[OWNER_OUT_DIR], "answer.b64", a->frame, a->frame_size, e);
+}
+
+static int answer(const char *const *options, struct answer *a, struct error *e)
+{
+    struct error why = {.code = ERROR_NONE};
+    const char *seed = options[OWNER_SEED];
+    struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
+    if (!c)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+    enum report_check check = seal(c, a, &why);
+    crypto_destroy(c);
+    if (!check && !a->frame_size) /* no verdict: a key that is none, or our own trouble */
+        return error_set(e, why.code, "%s", why.text);
+    if (check)
+        a->frame_size = owner_snp_refusal(check, a->frame, sizeof a->frame);
+    if (write_answer(options, a, e))
+        return -1;
+    if (check)
+        return owner_refuse_snp_report(options, check, why.text, &a->report, e);
+    owner_print_report(options, &a->report);
+    if (!options[OWNER_JSON])
+        printf("%s: answer.b64 for the host\n", options[OWNER_OUT_DIR]);
+    return 0;
+}
+
+int owner_answer(const char *const *options, struct error *e)
+{
+    if (!options[OWNER_DIGEST] && !options[OWNER_KERNEL] && !options[OWNER_FIRMWARE] &&
+        !options[OWNER_ID_BLOCK])
+        return error_set(
+            e, ERROR_USAGE,
+            "what was launched: --digest, the guest's files by --kernel or --firmware, "
+            "or --id-block; a secret is not for any guest");
+    struct answer *a = calloc(1, sizeof *a);
+    if (!a)
+        return error_set(e, ERROR_MEMORY, "no memory for an answer");
+    int result = read_all(options, a, e) || answer(options, a, e) ? -1 : 0;
+    crypto_wipe(a->secret.data, a->secret.size);
+    run_free_file(&a->secret);
+    owner_free_pile(&a->given);
+    owner_free_pile(&a->roots);
+    crypto_wipe(a, sizeof *a);
+    free(a);
+    return result;
+}
