@@ -101,6 +101,36 @@ static void seal(struct bench *b)
     assert_true(b->sealed_size);
 }
 
+/* A frame has its place, or is not written at all. */
+static void a_secret_has_its_size(void **state)
+{
+    static const u8 long_secret[SECRET_SIZE_MAX + 1];
+    static u8 frame[SECRET_FRAME_MAX];
+    const size_t head = SECRET_FRAME_HEADER + 96 + 16 + 4; /* point, tag, size */
+    const struct secret_key key = {.iv = {1}};
+    const struct ec_public point = {.x = {1}};
+    struct secret_sealed sealed;
+    (void)state;
+    memset(frame, 0xee, sizeof frame);
+    assert_int_equal(secret_sealed_write(&key, &point, secret, 5, frame, head + 4), 0);
+    assert_int_equal(frame[SECRET_FRAME_HEADER], 0xee);
+    assert_int_equal(secret_sealed_write(&key, &point, secret, 5, frame, head + 5), head + 5);
+    assert_true(secret_sealed_read(frame, head + 5, &sealed));
+    assert_int_equal(sealed.size, 5);
+    assert_int_equal(
+        secret_sealed_write(&key, &point, long_secret, SECRET_SIZE_MAX + 1, frame, sizeof frame),
+        0);
+    size_t size =
+        secret_sealed_write(&key, &point, long_secret, SECRET_SIZE_MAX, frame, sizeof frame);
+    assert_int_equal(size, head + SECRET_SIZE_MAX);
+    assert_true(secret_sealed_read(frame, size, &sealed));
+    store_le32(frame + head - 4, SECRET_SIZE_MAX + 1);
+    assert_false(secret_sealed_read(frame, size, &sealed));
+    assert_int_equal(secret_frame_write(SECRET_HELLO, long_secret, SECRET_FRAME_MAX - 15, frame,
+                                        2 * SECRET_FRAME_MAX),
+                     0);
+}
+
 static s64 opened(struct bench *b)
 {
     u8 out[64] = {0};
@@ -189,6 +219,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(hkdf_is_the_standards),
         cmocka_unit_test(frames_are_bounded),
+        cmocka_unit_test(a_secret_has_its_size),
         cmocka_unit_test(a_secret_comes_through),
         cmocka_unit_test(a_changed_frame_gives_nothing),
         cmocka_unit_test(another_transcript_gives_nothing),

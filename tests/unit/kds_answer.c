@@ -225,6 +225,8 @@ static void refusals_say_what_was_wrong(void **state)
     assert_refused("GET", vcek("Milan", id, "blSPL=256"), 400,
                    "'256'; it must be a number of 0 to 255");
     assert_refused("GET", vcek("Milan", id, "blSPL=-1"), 400, "'-1'");
+    assert_refused("GET", vcek("Milan", id, "blSPL=0:"), 400, "'0:'"); /* ':' comes behind '9' */
+    assert_refused("GET", vcek("Milan", id, "blSPL=4 "), 400, "'4 '");
     assert_refused("GET", vcek("Milan", id, "blSPL="), 400, "''");
     assert_refused("GET", vcek("Milan", id, "blSPL"), 400, "''");
     assert_refused("GET", vcek("Milan", id, "blSPL=99999999999999999999"), 400, "0 to 255");
