@@ -511,6 +511,40 @@ static void an_owner_takes_the_platform(void **state)
     rig_destroy(&r);
 }
 
+/* Nobody makes such an OCA, but the format has it [sev 7.2]. */
+static void an_owners_key_may_be_rsa(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rsa_public public;
+    rig_create(&r);
+    rig_init(&r, false);
+    struct owner o = make_owner(&r);
+    struct rsa_private *key = crypto_rsa_generate(r.crypto, 2048);
+    assert_non_null(key);
+    crypto_rsa_public(key, &public);
+    o.oca.algorithm = SEV_ALGORITHM_RSA_SHA256;
+    memset(&o.oca.rsa, 0, sizeof o.oca.rsa);
+    o.oca.rsa.modulus_bits = 2048;
+    memcpy(o.oca.rsa.exponent, public.exponent, sizeof public.exponent);
+    memcpy(o.oca.rsa.modulus, public.modulus, sizeof public.modulus);
+    assert_true(sev_cert_sign_rsa(r.crypto, &o.oca, 0, SEV_USAGE_OCA, key) &&
+                sev_cert_sign_rsa(r.crypto, &o.pek, 0, SEV_USAGE_OCA, key));
+    struct owner bad = o;
+    bad.oca.rsa.modulus_bits = 0xffffffff;
+    assert_status(import(&r, &bad), INVALID_CERTIFICATE);
+    bad = o, bad.pek.signatures[0].rsa[7] ^= 1;
+    assert_status(import(&r, &bad), BAD_SIGNATURE);
+    assert_status(import(&r, &o), SUCCESS);
+    rig_restart(&r);
+    rig_init(&r, false);
+    struct sev_platform_chain chain = chain_of(&r);
+    assert_true(same(&chain.chain.oca, &o.oca));
+    assert_int_equal(chain_verify_owner(&chain).check, CERT_OK);
+    crypto_rsa_free(key);
+    rig_destroy(&r);
+}
+
 static void the_owners_signature_may_be_in_either_slot(void **state)
 {
     (void)state;
@@ -583,6 +617,7 @@ int main(void)
         cmocka_unit_test(an_image_is_accepted_and_changes_nothing),
         cmocka_unit_test(a_csr_has_two_empty_slots),
         cmocka_unit_test(an_owner_takes_the_platform),
+        cmocka_unit_test(an_owners_key_may_be_rsa),
         cmocka_unit_test(the_owners_signature_may_be_in_either_slot),
         cmocka_unit_test(an_import_that_is_wrong_is_refused),
     };

@@ -351,8 +351,16 @@ static void a_derived_key_depends_on_what_is_selected_and_on_nothing_else(void *
     assert_int_equal(ask_key(&r, &in, key), 0);
     assert_memory_not_equal(key, base, 32);
     in = (struct snp_key_req){.select = SNP_KEY_ROOT_VMRK};
-    assert_int_equal(ask_key(&r, &in, key), 0);
+    u8 vmrk[32], vmrk_after[32];
+    assert_int_equal(ask_key(&r, &in, vmrk), 0);
+    assert_memory_not_equal(vmrk, base, 32);
+    /* The VCEK goes with the reported TCB, the guest's own root key does not. */
+    struct snp_config config = {.reported_tcb = firmware_reported_tcb(r.fw) - 1};
+    assert_status(COMMAND(&r, SNP_CONFIG, config), SUCCESS);
+    assert_int_equal(ask_key(&r, &plain, key), 0);
     assert_memory_not_equal(key, base, 32);
+    assert_int_equal(ask_key(&r, &in, vmrk_after), 0);
+    assert_memory_equal(vmrk, vmrk_after, 32);
     rig_destroy(&r);
 }
 
