@@ -399,6 +399,48 @@ static void a_hashstick_is_authentic_and_for_the_reported_tcb(void **state)
     rig_destroy(&r);
 }
 
+/* By offset, as the specification numbers them. */
+static void statuses_lie_where_they_should(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 s[64];
+    snp_rig_create(&r, "milan-1.58");
+    memset(s, 0xaa, sizeof s);
+    rig_put(&r, AT_STATUS, s, sizeof s);
+    assert_status(snp_address(&r, SEV_CMD_SNP_PLATFORM_STATUS, AT_STATUS), SUCCESS);
+    rig_get(&r, AT_STATUS, s, sizeof s);
+    assert_memory_equal(s, ((u8[]){1, 58, 0, 2, 1, 0, 0, 0}), 8); /* UNINIT, aliases looked for */
+    assert_int_equal(load_le32(s + 8), 1 << 3 | 1 << 5); /* FEATURE_INFO, hiding possible */
+    assert_int_equal(s[32], 0xaa);                       /* 32 bytes */
+    assert_status(start_ex(&r, 1 | 1 << 2 | 1 << 3, 0, 3), SUCCESS);
+    snp_flush(&r);
+    snp_create_guest(&r, AT_GCTX);
+    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY), SUCCESS);
+    assert_status(snp_activate_guest(&r, AT_GCTX, 3), SUCCESS);
+    struct snp_config in = {.reported_tcb = 0xdb18000000000003, .flags = 3};
+    assert_status(COMMAND(&r, SNP_CONFIG, in), SUCCESS);
+    assert_status(load_vlek(&r, 0xdb18000000000003, ~0u), SUCCESS);
+    snp_firmware_page(&r, AT_STATUS);
+    assert_status(snp_address(&r, SEV_CMD_SNP_PLATFORM_STATUS, AT_STATUS), SUCCESS);
+    rig_get(&r, AT_STATUS, s, sizeof s);
+    assert_memory_equal(s, ((u8[]){1, 58, 1, 3, 1, 0, 0, 0}), 8);
+    assert_int_equal(load_le32(s + 8), 0x7f);
+    assert_int_equal(load_le32(s + 0xc), 1);
+    assert_true(load_le64(s + 0x10) == 0xdb19000000000004);
+    assert_true(load_le64(s + 0x18) == 0xdb18000000000003);
+
+    snp_firmware_page(&r, AT_STATUS);
+    struct snp_gctx_page guest = {AT_GCTX, AT_STATUS};
+    assert_status(COMMAND(&r, SNP_GUEST_STATUS, guest), SUCCESS);
+    rig_get(&r, AT_STATUS, s, sizeof s);
+    assert_true(load_le64(s) == RIG_POLICY);
+    assert_int_equal(load_le32(s + 8), 3);
+    assert_int_equal(s[0xc], 1);
+    assert_true(all_zero(s + 0xd, 0x13));
+    rig_destroy(&r);
+}
+
 static void feature_info_is_subfunction_zero(void **state)
 {
     (void)state;
@@ -458,6 +500,7 @@ int main(void)
         cmocka_unit_test(older_firmware_does_not_power_on),
         cmocka_unit_test(an_older_image_is_refused),
         cmocka_unit_test(a_hashstick_is_authentic_and_for_the_reported_tcb),
+        cmocka_unit_test(statuses_lie_where_they_should),
         cmocka_unit_test(feature_info_is_subfunction_zero),
         cmocka_unit_test(mitigations_are_verified_by_vector),
     };
