@@ -22,23 +22,19 @@ static struct crypto_crl *read_der(const void *data, size_t size)
     return c;
 }
 
+static bool take(void *out, const void *der, size_t size)
+{
+    struct crypto_crl ***next = out;
+    **next = read_der(der, size);
+    if (!**next)
+        return false;
+    (*next)++;
+    return true;
+}
+
 size_t crypto_crls_read(const void *data, size_t size, struct crypto_crl **out, size_t max)
 {
-    size_t count = 0;
-    library_start();
-    if (max && (out[0] = read_der(data, size)))
-        return 1;
-    BIO *bio = size <= INT32_MAX ? BIO_new_mem_buf(data, (int)size) : NULL;
-    u8 *der;
-    size_t der_size;
-    while (bio && count < max && pem_next(bio, PEM_STRING_X509_CRL, &der, &der_size)) {
-        if ((out[count] = read_der(der, der_size)))
-            count++;
-        OPENSSL_free(der);
-    }
-    BIO_free(bio);
-    ERR_clear_error();
-    return count;
+    return read_each(data, size, PEM_STRING_X509_CRL, take, &out, max);
 }
 
 void crypto_crl_free(struct crypto_crl *c)

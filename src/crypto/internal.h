@@ -31,8 +31,10 @@ struct crypto_certificate {
     X509 *x509;
 };
 
-/* The next PEM block of that name; the caller frees its contents with OPENSSL_free. */
-bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size);
+/* DER, or each PEM block with that label: what take() takes of it, at most `max`. Returns how many those are. */
+typedef bool take_der(void *context, const void *der, size_t size);
+size_t read_each(const void *data, size_t size, const char *label, take_der *take, void *context,
+                 size_t max);
 
 bool is_pss_sha384(const X509_ALGOR *algorithm);
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);

@@ -31,7 +31,7 @@ static struct crypto_certificate *read_der(const void *data, size_t size)
     return wrap(x509);
 }
 
-bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size)
+static bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size)
 {
     char *name = NULL, *header = NULL;
     long der_size = 0;
@@ -47,24 +47,38 @@ bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size)
     return found;
 }
 
-size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
-                                size_t max)
+size_t read_each(const void *data, size_t size, const char *label, take_der *take, void *context,
+                 size_t max)
 {
-    size_t count = 0;
+    size_t count = 0, der_size;
+    u8 *der;
     library_start();
-    if (max && (out[0] = read_der(data, size)))
+    if (max && take(context, data, size))
         return 1;
     BIO *bio = size <= INT32_MAX ? BIO_new_mem_buf(data, (int)size) : NULL;
-    u8 *der;
-    size_t der_size;
-    while (bio && count < max && pem_next(bio, PEM_STRING_X509, &der, &der_size)) {
-        if ((out[count] = read_der(der, der_size)))
-            count++;
+    while (bio && count < max && pem_next(bio, label, &der, &der_size)) {
+        count += take(context, der, der_size);
         OPENSSL_free(der);
     }
     BIO_free(bio);
     ERR_clear_error();
     return count;
+}
+
+static bool take(void *out, const void *der, size_t size)
+{
+    struct crypto_certificate ***next = out;
+    **next = read_der(der, size);
+    if (!**next)
+        return false;
+    (*next)++;
+    return true;
+}
+
+size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
+                                size_t max)
+{
+    return read_each(data, size, PEM_STRING_X509, take, &out, max);
 }
 
 void crypto_certificate_free(struct crypto_certificate *c)

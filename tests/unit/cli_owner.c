@@ -4,6 +4,7 @@
  * and what each of them refuses, with the exit codes that are documented.
  */
 #include "cli_owner_rig.h"
+#include "small_elf.h"
 
 #include "abi/report.h"
 #include "image/image.h"
@@ -564,33 +565,15 @@ static void id_blocks_are_made_of_openssls_keys(void **state)
                      last_error);
 }
 
-/* The smallest kernel that is one: an ELF64 with one segment at 2 MiB. */
-static size_t make_elf(u8 elf[0x200])
-{
-    memset(elf, 0, 0x200);
-    memcpy(elf, "\177ELF\2\1\1", 7);
-    store_le16(elf + 16, 2);
-    store_le16(elf + 18, 62);
-    store_le64(elf + 24, MIB(2));
-    store_le64(elf + 32, 64);
-    store_le16(elf + 54, 56);
-    store_le16(elf + 56, 1);
-    store_le32(elf + 64, 1);
-    store_le64(elf + 72, 0x100);
-    store_le64(elf + 88, MIB(2));
-    store_le64(elf + 96, 0x100);
-    store_le64(elf + 104, 0x100);
-    return 0x200;
-}
-
 static void a_report_is_explained(void **state)
 {
     (void)state;
     struct snp_report r = {.version = 3, .policy = 0xb0000};
     struct error e = {.code = ERROR_NONE};
-    u8 elf[0x200];
+    u8 elf[SMALL_ELF_SIZE];
     char line[300], digest[97];
-    write_file("elf", elf, make_elf(elf));
+    small_elf(elf, MIB(2), MIB(2), 0x100);
+    write_file("elf", elf, sizeof elf);
     struct image_description d = {
         .memory_size = MIB(128), .mode = IMAGE_SEV_SNP, .kernel = {"elf", elf, sizeof elf}};
     struct image_plan *plan = image_build(&d, &e);

@@ -20,6 +20,7 @@
 #include "machine/host.h"
 #include "machine/machine.h"
 #include "memory/rmp.h"
+#include "small_elf.h"
 
 #define MACHINE_MEMORY MIB(64)
 #define GUEST_MEMORY   MIB(16)
@@ -271,30 +272,13 @@ static void test_end(void **state)
 
 /* --- Images that we load ourselves ------------------------------------------------------------------- */
 
-static void make_elf(u8 elf[0x200])
-{
-    memset(elf, 0, 0x200);
-    memcpy(elf, "\177ELF\2\1\1", 7);
-    store_le16(elf + 16, 2);
-    store_le16(elf + 18, 62);
-    store_le64(elf + 24, MIB(2));
-    store_le64(elf + 32, 64);
-    store_le16(elf + 54, 56);
-    store_le16(elf + 56, 1);
-    store_le32(elf + 64, 1);
-    store_le64(elf + 72, 0x100);
-    store_le64(elf + 88, MIB(2));
-    store_le64(elf + 96, 0x100);
-    store_le64(elf + 104, 0x100);
-    elf[0x100] = 0xf4;
-}
-
 /* All RAM is the guest's and valid, but for the display's window; the owner's digest is the firmware's. */
 static void test_image(void **state)
 {
     struct bench *b = *state;
     u8 elf[0x200], digest[48];
-    make_elf(elf);
+    small_elf(elf, MIB(2), MIB(2), 0x100);
+    elf[0x100] = 0xf4;
     struct image_description d = {
         .memory_size = GUEST_MEMORY, .mode = IMAGE_SEV_SNP, .kernel = {"guest", elf, sizeof elf}};
     struct image_plan *plan = image_build(&d, &b->error);

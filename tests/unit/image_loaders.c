@@ -11,6 +11,7 @@
 #include "abi/x86.h"
 #include "crypto/crypto.h"
 #include "image_kernel.h"
+#include "small_elf.h"
 
 static void assert_refused(const struct image_description *d, enum error_code code,
                            const char *word)
@@ -362,32 +363,11 @@ static void a_command_line_too_long_is_refused(void **state)
     assert_refused(&d, ERROR_USAGE, "2047");
 }
 
-/* An ELF64 executable of one segment. */
-static void make_elf64(u8 elf[0x200], u64 address, u64 memory_size)
-{
-    memset(elf, 0, 0x200);
-    memcpy(elf,
-           "\x7f"
-           "ELF\2\1\1",
-           7);
-    store_le16(elf + 16, 2);
-    store_le16(elf + 18, 62);
-    store_le64(elf + 24, address + 0x10);
-    store_le64(elf + 32, 64);
-    store_le16(elf + 54, 56);
-    store_le16(elf + 56, 1);
-    store_le32(elf + 64, 1);
-    store_le64(elf + 64 + 8, 0x100);
-    store_le64(elf + 64 + 24, address);
-    store_le64(elf + 64 + 32, 0x100);
-    store_le64(elf + 64 + 40, memory_size);
-}
-
 static void an_elf64_starts_in_64_bit_mode_with_a_stack(void **state)
 {
     (void)state;
     static u8 elf[0x200];
-    make_elf64(elf, 0x200000, 0x3000);
+    small_elf(elf, 0x200000, 0x200000 + 0x10, 0x3000);
     struct image_description d = {.memory_size = MIB(16), .mode = IMAGE_SEV};
     d.kernel = (struct image_file){"guest.elf", elf, sizeof elf};
     struct error error = {0};
@@ -408,16 +388,16 @@ static void damaged_elf_files_are_refused(void **state)
     static u8 elf[0x200];
     struct image_description d = {.memory_size = MIB(16)};
     d.kernel = (struct image_file){"guest.elf", elf, sizeof elf};
-    make_elf64(elf, 0x200000, 0x80);
+    small_elf(elf, 0x200000, 0x200000 + 0x10, 0x80);
     assert_refused(&d, ERROR_FILE, "outside the file");
-    make_elf64(elf, 0x200000, ~0ull);
+    small_elf(elf, 0x200000, 0x200000 + 0x10, ~0ull);
     assert_refused(&d, ERROR_MEMORY, "wants guest memory");
-    make_elf64(elf, 0x1000, 0x1000);
+    small_elf(elf, 0x1000, 0x1000 + 0x10, 0x1000);
     assert_refused(&d, ERROR_FILE, "128 KiB");
-    make_elf64(elf, 0x200000, 0x1000);
+    small_elf(elf, 0x200000, 0x200000 + 0x10, 0x1000);
     store_le64(elf + 32, ~0ull - 8);
     assert_refused(&d, ERROR_FILE, "program headers");
-    make_elf64(elf, 0x200000, 0x1000);
+    small_elf(elf, 0x200000, 0x200000 + 0x10, 0x1000);
     store_le16(elf + 18, 183);
     assert_refused(&d, ERROR_FILE, "another processor");
 }
