@@ -266,7 +266,8 @@ void range_list_fix(struct call *c, const struct range_list *list)
     for (u32 i = 0; i < list->count; i++)
         for (u64 at = real_address(fw, list->ranges[i].base);
              at < covered_end(fw, &list->ranges[i]); at += PAGE_SIZE)
-            page_set(c, at, &fixed);
+            if (rmp_covered(fw->memory, at)) /* beyond the table a page is the host's anyway */
+                page_set(c, at, &fixed);
 }
 
 enum sev_status snp_page_set_state_parameters(struct call *c)
