@@ -48,7 +48,7 @@ static const struct command commands[] = {
     ROW(GET_ID,              STRUCT(sev_buffer), .flags = WRITES_BUFFER, .pstates = ANY, .lengths = get_id_lengths, .run = get_id),
     ROW(INIT_EX,             STRUCT(sev_init_ex), .pstates = U, .lengths = init_ex_lengths, .run = init_ex),
     ROW(NOP,                 0, .pstates = ANY, .run = nop),
-    ROW(RING_BUFFER,         STRUCT(sev_ring_buffer), .pstates = ANY),
+    ROW(RING_BUFFER,         STRUCT(sev_ring_buffer), .pstates = ANY, .since = 24),
 
     ROW(DECOMMISSION,        STRUCT(sev_handle), .pstates = W, .flags = HANDLE, .gstates = LIVING | SENT, .run = decommission),
     ROW(ACTIVATE,            STRUCT(sev_activate), .pstates = W, .flags = HANDLE, .gstates = LIVING, .run = activate),

@@ -203,10 +203,10 @@ enum command_flags {
 };
 
 struct command {
-    const char *name;    /* NULL: no such id */
-    u8 size;             /* bytes of the buffer; 0: none */
-    u8 handle_at;        /* offset of the handle or of the context page's address */
-    u8 since;            /* API minor number that brought it; 0: was always there */
+    const char *name; /* NULL: no such id */
+    u8 size;          /* bytes of the buffer; 0: none */
+    u8 handle_at;     /* offset of the handle or of the context page's address */
+    u8 since; /* API minor number that brought it, of 1.x for SNP, else of 0.x; 0: was always there */
     u8 pstates, gstates; /* bit per state it is allowed in */
     u8 flags;
     u32 policy_clear, policy_set;             /* bits that must be 0, bits that must be 1 */

@@ -118,11 +118,13 @@ bool length_suffices(u32 *have, u32 need)
 
 /* --- The checks, one function each ------------------------------------------------------------------- */
 
-/* SNP's commands came with SNP's parts, some of them later. */
+/* SNP's commands came with SNP's parts, some commands later than others. */
 static bool command_exists(const struct call *c)
 {
     const struct firmware_profile *p = c->fw->profile;
-    return !(c->command->flags & SNP) || (p->report_version && c->command->since <= p->api_minor);
+    if (c->command->flags & SNP)
+        return p->report_version && c->command->since <= p->api_minor;
+    return p->api_major || c->command->since <= p->api_minor;
 }
 
 static enum sev_status check_snp_pstate(struct call *c)

@@ -179,6 +179,22 @@ static void an_unknown_id_is_an_invalid_command(void **state)
     rig_destroy(&r);
 }
 
+/* [sev 1.5]: the ring buffer came with API 0.24. */
+static void a_command_is_known_since_its_api(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 buffer[0x28] = {0};
+    rig_create(&r);
+    r.config.profile = firmware_profile_find("naples"); /* 0.17 */
+    rig_restart(&r);
+    assert_status(rig_command(&r, SEV_CMD_RING_BUFFER, buffer, sizeof buffer), INVALID_COMMAND);
+    r.config.profile = firmware_profile_find("rome"); /* 0.24 */
+    rig_restart(&r);
+    assert_status(rig_command(&r, SEV_CMD_RING_BUFFER, buffer, sizeof buffer), UNSUPPORTED);
+    rig_destroy(&r);
+}
+
 /* A buffer of zeros but for the handle: right enough to get past the states, wrong in the rest. */
 static u32 try_command(struct rig *r, const struct expectation *x, u32 handle)
 {
@@ -333,6 +349,7 @@ int main(void)
         cmocka_unit_test(names_and_sizes_are_the_specifications),
         cmocka_unit_test(statuses_are_the_specifications),
         cmocka_unit_test(an_unknown_id_is_an_invalid_command),
+        cmocka_unit_test(a_command_is_known_since_its_api),
         cmocka_unit_test(every_command_in_every_platform_state),
         cmocka_unit_test(every_guest_command_in_every_guest_state),
         cmocka_unit_test(a_guest_command_wants_a_handle_that_is_known),
