@@ -10,8 +10,10 @@
 #include "cli/platform.h"
 #include "cli/state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SEED_DEFAULT "softsev"
 
@@ -25,7 +27,7 @@ static void print_help(FILE *out)
           "Writes attestation reports with their certificates, valid and wrong in each\n"
           "single way, and manifest.json: what a correct verifier must say about each.\n\n"
           "  --out DIR         a new folder, or one of an earlier run\n"
-          "  --profile NAME    of the firmware, as `softsev profiles` lists them; or all (all)\n"
+          "  --profile NAME    one of `softsev profiles`, or all (all)\n"
           "  --seed TEXT       the same seed gives the same files (" SEED_DEFAULT ")\n",
           out);
 }
@@ -53,7 +55,7 @@ static int parse(int argc, char **argv, struct options *o, struct error *e)
                              argv[i]);
     }
     if (!o->out)
-        return error_set(e, ERROR_USAGE, "fixtures needs --out DIR");
+        return error_set(e, ERROR_USAGE, "no folder for the files: give --out DIR");
     if (strlen(o->out) > 300)
         return error_set(e, ERROR_USAGE, "--out: the name is too long");
     return 0;
@@ -90,6 +92,8 @@ static int begin(struct fixtures *f, struct error *e)
     char seed[200];
     if (platform_make_folder(f->out, e))
         return -1;
+    if (access(f->out, W_OK | X_OK)) /* said before the keys are made, and not after */
+        return error_set(e, ERROR_FILE, "%s: %s", f->out, strerror(errno));
     snprintf(seed, sizeof seed, "fixtures %s", f->seed);
     f->crypto = crypto_create(seed, strlen(seed));
     f->cases = json_array();

@@ -20,8 +20,7 @@ static const struct subcommand subcommands[] = {
     {"platform", cli_platform, "a platform's identity, certificates and owner"},
     {"profiles", cli_profiles, "the parts and firmware that a platform can be"},
     {"kds", cli_kds, "the manufacturer's key distribution service"},
-    {"owner", cli_owner,
-     "the guest owner: verify a platform, make a session, check a launch, seal a secret"},
+    {"owner", cli_owner, "the guest owner: verify, measure, seal a secret for the right guest"},
     {"fixtures", cli_fixtures, "reports, good and bad, for who writes a verifier"},
     {"attack", cli_attack, "published attacks of a malicious host, and what stops them"},
     {NULL, NULL, NULL},
@@ -61,7 +60,16 @@ int cli_fail(const char *command, const struct error *error)
     return error->code == ERROR_NONE ? ERROR_INTERNAL : (int)error->code;
 }
 
-int main(int argc, char **argv)
+/* Whoever reads the output, a script for one, must be able to count on all of it being there. */
+static int finish(int status)
+{
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != ERROR_NONE)
+        return status;
+    fputs("softsev: standard output cannot be written\n", stderr);
+    return ERROR_FILE;
+}
+
+static int run_command(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
@@ -77,4 +85,9 @@ int main(int argc, char **argv)
             return s->run(argc - 1, argv + 1);
     fprintf(stderr, "softsev: there is no command '%s'; `softsev --help` lists them\n", name);
     return ERROR_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return finish(run_command(argc, argv));
 }

@@ -4,6 +4,7 @@
 #include "cli/run.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -52,7 +53,7 @@ typedef int add_function(const char *path, struct owner_pile *p, struct error *e
 static int add_folder(const char *path, add_function *add, struct owner_pile *p, struct error *e)
 {
     DIR *folder = opendir(path);
-    int result = folder ? 0 : error_set(e, ERROR_FILE, "%s cannot be read", path);
+    int result = folder ? 0 : error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
     for (struct dirent *entry; folder && !result && (entry = readdir(folder));) {
         char file[4096];
         struct stat s;

@@ -9,19 +9,60 @@
 #include <unistd.h>
 
 #define FILE_MAX GIB(2)
+#define PIPE_MAX MIB(64)
 
-static int read_all(int fd, struct run_file *out)
+static int read_all(int fd, const char *path, struct run_file *out, struct error *e)
 {
-    size_t at = 0;
-    while (at < out->size) {
+    for (size_t at = 0; at < out->size;) {
         ssize_t got = read(fd, out->data + at, out->size - at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return -1;
+            return error_set(e, ERROR_FILE, "%s: %s", path,
+                             got ? strerror(errno) : "became shorter");
         at += (size_t)got;
     }
     return 0;
+}
+
+/* What has no size: a pipe, as from <(...) of a shell. */
+static int read_to_end(int fd, const char *path, struct run_file *out, struct error *e)
+{
+    for (size_t room = 0;;) {
+        if (out->size == room) {
+            room = room ? 2 * room : KIB(64);
+            u8 *more = room > PIPE_MAX ? NULL : realloc(out->data, room + 1);
+            if (!more)
+                return error_set(e, ERROR_FILE, "%s: no file, and more than 64 MiB come", path);
+            out->data = more;
+        }
+        ssize_t got = read(fd, out->data + out->size, room - out->size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got ? error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno)) : 0;
+        out->size += (size_t)got;
+    }
+}
+
+static int read_descriptor(int fd, const char *path, struct run_file *out, struct error *e)
+{
+    struct stat s;
+    if (fd < 0 || fstat(fd, &s))
+        return error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(s.st_mode) || (u64)s.st_size > FILE_MAX)
+        return error_set(e, ERROR_FILE, "%s: not a file of at most 2 GiB", path);
+    out->name = malloc(strlen(path) + 1);
+    if (!out->name)
+        return error_set(e, ERROR_MEMORY, "%s: no memory for its name", path);
+    strcpy(out->name, path);
+    if (!S_ISREG(s.st_mode))
+        return read_to_end(fd, path, out, e);
+    out->size = (size_t)s.st_size;
+    out->data = malloc(out->size + 1);
+    return out->data
+               ? read_all(fd, path, out, e)
+               : error_set(e, ERROR_MEMORY, "%s: no memory for its %zu bytes", path, out->size);
 }
 
 int run_read_file(const char *path, struct run_file *out, struct error *e)
@@ -30,29 +71,12 @@ int run_read_file(const char *path, struct run_file *out, struct error *e)
     if (!path)
         return 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat s;
-    if (fd < 0 || fstat(fd, &s)) {
-        error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(s.st_mode) || (u64)s.st_size > FILE_MAX) {
-        error_set(e, ERROR_FILE, "%s: not a file of at most 2 GiB", path);
-    } else {
-        out->size = (size_t)s.st_size;
-        out->data = malloc(out->size + 1);
-        out->name = malloc(strlen(path) + 1);
-        if (!out->data || !out->name) {
-            error_set(e, ERROR_MEMORY, "%s: no memory for its %zu bytes", path, out->size);
-        } else if (read_all(fd, out)) {
-            error_set(e, ERROR_FILE, "%s: %s", path, errno ? strerror(errno) : "became shorter");
-        } else {
-            strcpy(out->name, path);
-            close(fd);
-            return 0;
-        }
-        run_free_file(out);
-    }
+    int result = read_descriptor(fd, path, out, e);
     if (fd >= 0)
         close(fd);
-    return -1;
+    if (result)
+        run_free_file(out);
+    return result;
 }
 
 void run_free_file(struct run_file *f)

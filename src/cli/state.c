@@ -287,6 +287,8 @@ static int open_folder_reading(struct cli_state *s, struct error *e)
     s->folder = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->folder >= 0 && faccessat(s->folder, file_names[STATE_FUSES], F_OK, 0) == 0)
         return 0;
+    if (errno != ENOENT)
+        return error_set(e, ERROR_FILE, "state directory %s: %s", s->directory, strerror(errno));
     return error_set(e, ERROR_STATE,
                      "%s has no platform; `softsev platform init --state %s` makes one",
                      s->directory, s->directory);

@@ -87,6 +87,46 @@ def too_little_memory_says_how_much_there_is(s):
 
 
 @quick
+def what_cannot_be_printed_is_not_said_to_be_done(s):
+    for arguments in (["profiles"], ["profiles", "--json"], ["--version"], ["--help"], ["owner", "--help"], ["attack", "list", "--json"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([s.softsev, *arguments], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        want(done.returncode == 3 and b"standard output" in done.stderr, (arguments, done))
+
+
+@quick
+def what_may_not_be_read_or_written_says_so(s):
+    """As somebody else than the folder's owner, where we are root."""
+    closed = s.path("closed")
+    os.mkdir(closed)
+    os.chmod(closed, 0)
+    os.chmod(s.folder, 0o755)
+    other = {"user": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    report = s.write("a-report", bytes(1184))
+    for arguments in (["owner", "verify", "--report", report, "--root", report, "--certs", closed],
+                      ["owner", "verify", "--report", closed + "/report", "--root", report, "--certs", report],
+                      ["kds", "--listen", "127.0.0.1:0", "--state", closed], ["platform", "status", "--state", closed],
+                      ["with", "--state", closed, "--", "true"], ["fixtures", "--out", closed], ["fixtures", "--out", closed + "/new"],
+                      ["owner", "hello", "--out-dir", closed + "/new"]):
+        done = subprocess.run([s.softsev, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, **other)
+        want(done.returncode == 3 and closed in one_line(done.stderr.decode()) and b"Permission denied" in done.stderr, (arguments, done))
+    os.chmod(closed, 0o755)
+
+
+@quick
+def what_comes_through_a_pipe_is_read_to_its_end(s):
+    arguments = ["owner", "verify", "--root", "/dev/null", "--certs", "/dev/null", "--report", "/dev/stdin"]
+    want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
+    want(s.command("platform", "certs", "--state", s.state, "--out", s.path("certs"))[0] == 0, "platform certs")
+    ark = s.path("certs", "ark.pem")
+    for size, code, word in ((100, 4, "this one 100"), (300000, 4, "this one 300000"), (70 << 20, 3, "64 MiB")):
+        got, _, error = s.command(*arguments[:2], *arguments[6:], "--root", ark, "--certs", ark, data=bytes(size))
+        want(got == code and word in one_line(error), (size, got, error))
+    got, _, error = s.command(*arguments, data=b"")
+    want(got == 3 and "/dev/null: no X.509 certificate" in error, error)
+
+
+@quick
 def a_corrupt_state_directory_is_said_to_be_one(s):
     kernel = s.build("quick", ".globl _start\n_start: mov $0, %eax\nout %al, $0xf4\nhlt\n")
     arguments = ["--kernel", kernel, "--mode", "sev", "--memory", "16"]
@@ -172,6 +212,9 @@ tell(
     files_that_are_no_kernels,
     a_policy_that_the_firmware_refuses_names_the_rule,
     too_little_memory_says_how_much_there_is,
+    what_cannot_be_printed_is_not_said_to_be_done,
+    what_may_not_be_read_or_written_says_so,
+    what_comes_through_a_pipe_is_read_to_its_end,
     a_corrupt_state_directory_is_said_to_be_one,
     a_state_directory_in_use_is_said_to_be_in_use,
     killed_at_any_moment_the_state_is_the_old_one_or_the_new_one,
