@@ -297,6 +297,41 @@ static void a_buffer_outside_memory_is_an_invalid_address(void **state)
     rig_destroy(&r);
 }
 
+/* Everything is wrong at first; what is checked first is mended first [snp 3.2]. */
+static void checks_come_in_their_order(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct snp_page_swap wrong = {.gctx_paddr = AT_GCTX + 8,
+                                  .src_paddr = RIG_MEMORY,
+                                  .flags = 1 << 5},
+                         in;
+    snp_rig_create(&r, "milan-1.58");
+#define SWAP_OUT() (in = wrong, COMMAND(&r, SNP_PAGE_SWAP_OUT, in))
+    assert_status(SWAP_OUT(), INVALID_PLATFORM_STATE);
+    snp_start(&r);
+    assert_status(SWAP_OUT(), INVALID_PARAM);
+    wrong.flags = 0;
+    assert_status(SWAP_OUT(), INVALID_ADDRESS);
+    wrong.gctx_paddr = AT_GCTX;
+    assert_status(SWAP_OUT(), INVALID_GUEST);
+    snp_create_guest(&r, AT_GCTX);
+    assert_status(SWAP_OUT(), INVALID_GUEST_STATE);
+    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY | SNP_POLICY_PAGE_SWAP_DISABLE),
+                  SUCCESS);
+    assert_status(SWAP_OUT(), POLICY_FAILURE);
+    assert_status(snp_address(&r, SEV_CMD_SNP_DECOMMISSION, AT_GCTX), SUCCESS);
+    snp_create_guest(&r, AT_GCTX);
+    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY), SUCCESS);
+    assert_status(SWAP_OUT(), INACTIVE);
+    assert_status(snp_activate_guest(&r, AT_GCTX, SNP_ASID), SUCCESS);
+    assert_status(SWAP_OUT(), INVALID_ADDRESS);
+    wrong.src_paddr = AT_PAGE;
+    assert_status(SWAP_OUT(), INVALID_PAGE_STATE);
+#undef SWAP_OUT
+    rig_destroy(&r);
+}
+
 static u32 activate_ex_of(struct rig *r, u64 ids, u32 count, u32 first, u32 second)
 {
     u32 list[2] = {first, second};
@@ -388,6 +423,7 @@ int main(void)
         cmocka_unit_test(firmware_that_looks_for_aliases_refuses_them),
         cmocka_unit_test(a_forged_rmp_does_not_end_the_firmware),
         cmocka_unit_test(a_buffer_outside_memory_is_an_invalid_address),
+        cmocka_unit_test(checks_come_in_their_order),
         cmocka_unit_test(activate_ex_lists_cores_that_are_there),
         cmocka_unit_test(lengths_and_reserved_bits),
     };
