@@ -164,6 +164,17 @@ static void code_written(void *context, u64 frame, u32 offset, u32 size)
     blocks_invalidate(context, frame, offset, size);
 }
 
+static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
+{
+    if (TLB_FRAME(e->frame) == frame)
+        e->wtag = tlb_invalid(slot);
+}
+
+static void code_marked(void *context, u64 frame)
+{
+    for_each_entry(context, protect_code, frame);
+}
+
 bool mmu_create(struct cpu *c)
 {
     c->mmu = calloc(1, sizeof *c->mmu);
@@ -177,6 +188,7 @@ bool mmu_create(struct cpu *c)
     c->listener = (struct memory_listener){.frame_lost = frame_lost,
                                            .mappings_lost = mappings_lost,
                                            .code_written = code_written,
+                                           .code_marked = code_marked,
                                            .context = c};
     memory_listen(c->memory, &c->listener);
     return true;
@@ -258,7 +270,8 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     e->rtag = page;
     e->host = host;
     e->frame = t->frame | t->flags;
-    e->wtag = t->flags & TLB_WRITABLE && !blocks_in_page(c, t->frame) ? page : tlb_invalid(slot);
+    bool fast = t->flags & TLB_WRITABLE && !memory_holds_code(c->memory, t->frame);
+    e->wtag = fast ? page : tlb_invalid(slot);
     if (t->flags & TLB_LARGE)
         c->mmu->large_seen |= large_bit(linear);
     if (t->flags & TLB_HUGE)
@@ -300,9 +313,9 @@ static void write_part(struct cpu *c, enum tlb_context context, u64 linear, cons
     u32 offset = (u32)(linear & PAGE_MASK);
     u64 frame = TLB_FRAME(e->frame);
     u8 *host = e->host;
-    if (blocks_in_page(c, frame))
-        blocks_invalidate(c, frame, offset, size);
-    if (!blocks_in_page(c, frame))
+    if (memory_holds_code(c->memory, frame))
+        memory_code_write(c->memory, frame, offset, size);
+    if (!memory_holds_code(c->memory, frame))
         e->wtag = e->rtag;
     memcpy(host + offset, data, size);
 }
@@ -408,18 +421,12 @@ void probe_write_system(struct cpu *c, u64 linear, u32 size)
 u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 {
     struct tlb_entry *e = tlb_entry_for(c, current_context(c), linear, write);
-    if (!e || e == &c->mmu->watched || (write && blocks_in_page(c, TLB_FRAME(e->frame))))
+    if (!e || e == &c->mmu->watched || (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
         return NULL;
     return e->host + (linear & PAGE_MASK);
 }
 
 /* --- Instruction fetch ------------------------------------------------------------------------ */
-
-static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
-{
-    if (TLB_FRAME(e->frame) == frame)
-        e->wtag = tlb_invalid(slot);
-}
 
 /* The frame of code at `linear`, which is then in the private view. False: *f says why not. */
 static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fault *f)
@@ -489,15 +496,12 @@ u64 mmu_code_address(struct cpu *c, u64 rip)
     return fetch_frame_or_raise(c, linear) << PAGE_SHIFT | (linear & PAGE_MASK);
 }
 
-/* Code is about to be decoded from the frame: from now on stores to it take the slow path. */
 static void fetch_part(struct cpu *c, u64 frame, u64 linear, u8 *out, u32 size)
 {
     memory_key key = c->sev ? c->guest_key : KEY_RAW;
     const u8 *host = memory_map(c->memory, frame, key);
     if (!host)
         return;
-    if (!blocks_in_page(c, frame))
-        for_each_entry(c, protect_code, frame);
     memcpy(out, host + (linear & PAGE_MASK), size);
 }
 

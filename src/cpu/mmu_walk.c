@@ -57,8 +57,8 @@ static void mark_entry(struct cpu *c, u64 spa, memory_key key, u64 bits)
     u8 *host = memory_map(c->memory, spa >> PAGE_SHIFT, key);
     if (!host)
         return;
-    if (blocks_in_page(c, spa >> PAGE_SHIFT))
-        blocks_invalidate(c, spa >> PAGE_SHIFT, (u32)(spa & PAGE_MASK), 1);
+    if (memory_holds_code(c->memory, spa >> PAGE_SHIFT))
+        memory_code_write(c->memory, spa >> PAGE_SHIFT, (u32)(spa & PAGE_MASK), 1);
     host[spa & PAGE_MASK] |= (u8)bits;
 }
 

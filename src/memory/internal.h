@@ -12,7 +12,7 @@ struct frame {
     memory_key view; /* always a key with a cipher, or KEY_RAW */
     bool touched;    /* somebody has read or written it */
     bool mapped;     /* a core may hold a pointer to it */
-    bool code;       /* a core holds blocks decoded from it */
+    u8 code;         /* how many cores hold blocks decoded from it */
 };
 
 /* The RMP; `pages` 0: none. */

@@ -37,7 +37,7 @@ void frame_lose(struct memory *m, u64 frame)
     for (struct memory_listener *l = m->listeners; l; l = l->next)
         l->frame_lost(l->context, frame);
     f->mapped = false;
-    f->code = false;
+    f->code = 0;
 }
 
 /* Before many frames are lost, so that each is cheap. */
@@ -156,8 +156,7 @@ void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, si
     }
     frame_flip(m, frame, key);
     if (m->frames[frame].code)
-        for (struct memory_listener *l = m->listeners; l; l = l->next)
-            l->code_written(l->context, frame, (u32)(spa & PAGE_MASK), (u32)size);
+        memory_code_write(m, frame, (u32)(spa & PAGE_MASK), (u32)size);
     memcpy(m->dram + spa, data, size);
 }
 
@@ -295,8 +294,24 @@ u8 *memory_map(struct memory *m, u64 frame, memory_key key)
 
 void memory_mark_code(struct memory *m, u64 frame, bool code)
 {
-    if (frame < m->size >> PAGE_SHIFT)
-        m->frames[frame].code = code;
+    if (frame >= m->size >> PAGE_SHIFT)
+        return;
+    u8 *cores = &m->frames[frame].code;
+    if (code && !*cores)
+        for (struct memory_listener *l = m->listeners; l; l = l->next)
+            l->code_marked(l->context, frame);
+    *cores = (u8)(code ? *cores + 1 : *cores - (*cores > 0));
+}
+
+bool memory_holds_code(const struct memory *m, u64 frame)
+{
+    return frame < m->size >> PAGE_SHIFT && m->frames[frame].code;
+}
+
+void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size)
+{
+    for (struct memory_listener *l = m->listeners; l; l = l->next)
+        l->code_written(l->context, frame, offset, size);
 }
 
 u64 memory_size(const struct memory *m)

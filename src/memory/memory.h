@@ -42,8 +42,10 @@ struct memory_listener {
     void (*frame_lost)(void *context, u64 frame);
     /* Many frames are: empty the TLBs, so that frame_lost, which names each, need not search them. */
     void (*mappings_lost)(void *context);
-    /* Somebody other than a core writes bytes [offset, offset+size) of a frame marked as code. */
+    /* Somebody writes bytes [offset, offset+size) of a frame that holds code. */
     void (*code_written)(void *context, u64 frame, u32 offset, u32 size);
+    /* A frame without code holds some now: stores to it must be told by memory_code_write. */
+    void (*code_marked)(void *context, u64 frame);
     void *context;
     struct memory_listener *next;
 };
@@ -102,8 +104,12 @@ bool memory_vmsa_intact(struct memory *m, u64 spa, memory_key key);
 /* Brings the frame into the key's view and marks it as mapped; the pointer stays good until
  * frame_lost names the frame. NULL if the frame is not in DRAM. */
 u8 *memory_map(struct memory *m, u64 frame, memory_key key);
-/* The frame holds decoded code from now on: others' writes are reported by code_written. */
+/* A core holds code that it has decoded from the frame, from now on or no longer; each says it once. */
 void memory_mark_code(struct memory *m, u64 frame, bool code);
+/* Some core does. */
+bool memory_holds_code(const struct memory *m, u64 frame);
+/* Before a core's store to such a frame: all cores drop what they decoded from these bytes. */
+void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size);
 
 /* How many frames are held in the view of this ASID's key now. */
 u64 memory_private_frames(const struct memory *m, u32 asid);

@@ -3,7 +3,7 @@
  * The strongest oracle for an instruction: the processor this test runs on. native_run() executes
  * one instruction with given general registers, flags and FXSAVE image and gives back what became
  * of them; emulated_run() does the same with decode() and the instruction's exec function on a core
- * without memory, whose TLB knows one buffer at its host address.
+ * whose TLB knows one buffer at its host address: as frame 0 of a memory that holds no code.
  */
 #ifndef SOFTSEV_TESTS_CPU_NATIVE_H
 #define SOFTSEV_TESTS_CPU_NATIVE_H
@@ -116,8 +116,15 @@ static inline void native_map(struct cpu *c, u8 *page)
     c->tlb = c->tlbs[TLB_KERNEL];
 }
 
+static inline void native_no_key(void *context, void *out, size_t count)
+{
+    (void)context;
+    memset(out, 0, count);
+}
+
 static inline struct native *native_open(void)
 {
+    const struct random_source random = {.fill = native_no_key};
     struct native *n = calloc(1, sizeof *n);
     int protection = PROT_READ | PROT_WRITE;
     n->code = mmap(NULL, PAGE_SIZE, protection | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -132,6 +139,8 @@ static inline struct native *native_open(void)
     c->mode = MODE_CODE64 | MODE_PE | MODE_LMA;
     c->cr0 = CR0_PE | CR0_MP | CR0_NE;
     c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    c->memory = memory_create(&(struct memory_config){.size = PAGE_SIZE, .random = &random});
+    assert_non_null(c->memory);
     native_map(c, n->buffer);
     return n;
 }
@@ -140,6 +149,7 @@ static inline void native_close(struct native *n)
 {
     munmap(n->code, PAGE_SIZE);
     munmap(n->buffer, PAGE_SIZE);
+    memory_destroy(n->cpu->memory);
     free(n->cpu);
     free(n);
 }

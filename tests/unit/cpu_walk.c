@@ -571,6 +571,49 @@ static void code_that_writes_itself_runs_as_written(void **state)
     guest_destroy(g);
 }
 
+static u64 run_on(struct guest *g, struct cpu *core, u64 rip)
+{
+    g->cpu = core;
+    build_vmcb(g);
+    g->vmcb.save.rip = rip;
+    g->vmcb.save.rax = 0;
+    assert_int_equal(guest_vmrun(g), EXIT_HLT);
+    return g->vmcb.save.rax & 0xff;
+}
+
+/* Whoever of the two decodes or writes first. */
+static void code_that_another_core_writes_runs_as_written(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(true);
+    struct cpu *one = g->cpu,
+               *two = cpu_create(&(struct cpu_config){
+                   .id = 1, .memory = g->memory, .clock = &g->clock, .random = &g->random});
+    assert_non_null(two);
+    assert_true(cpu_host_wrmsr(two, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE));
+    assert_true(cpu_host_wrmsr(two, MSR_VM_HSAVE_PA, HSAVE));
+    assert_true(cpu_host_wrmsr(two, MSR_SYSCFG, SYSCFG_MEM_ENCRYPT));
+    assert_true(cpu_host_wrmsr(two, MSR_HWCR, HWCR_SMM_LOCK));
+    guest_write(g, CODE, "\xb0\x11\xf4", 3); /* mov al, 0x11; hlt */
+    /* inc byte [CODE + 1]; mov al, [CODE + 1]; hlt */
+    guest_write(g, DATA, "\xfe\x04\x25\x01\x00\x01\x00\x8a\x04\x25\x01\x00\x01\x00\xf4", 15);
+    assert_int_equal(run_on(g, two, DATA), 0x12); /* may write without asking, until it is code */
+    for (u64 i = 0x12; i < 0x20; i++) {
+        assert_int_equal(run_on(g, one, CODE), i);
+        assert_int_equal(run_on(g, one, CODE), i);
+        if (i & 1) /* now code of both */
+            assert_int_equal(run_on(g, two, CODE), i);
+        assert_int_equal(run_on(g, i & 2 ? two : one, DATA), i + 1);
+    }
+    /* One core's last block there goes; the other's is still reported to. */
+    guest_write(g, CODE, "\xb0\x77", 2);
+    assert_int_equal(run_on(g, one, CODE), 0x77);
+    assert_int_equal(run_on(g, two, CODE), 0x77);
+    g->cpu = one;
+    guest_destroy(g);
+    cpu_destroy(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_nested_change_is_seen_after_a_flush_by_asid),
         cmocka_unit_test(a_store_across_pages_changes_nothing_if_one_of_them_faults),
         cmocka_unit_test(code_that_writes_itself_runs_as_written),
+        cmocka_unit_test(code_that_another_core_writes_runs_as_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,13 +46,19 @@ static void on_code(void *context, u64 frame, u32 offset, u32 size)
     (void)size;
 }
 
+static void on_marked(void *context, u64 frame)
+{
+    (void)context;
+    (void)frame;
+}
+
 static int setup(void **state)
 {
     static struct fixture f;
     struct random_source random = {.fill = fill};
     f = (struct fixture){.memory = memory_create(&(struct memory_config){
                              .size = MEMORY, .asids = 8, .random = &random})};
-    f.listener = (struct memory_listener){on_lost, on_mappings_lost, on_code, &f, NULL};
+    f.listener = (struct memory_listener){on_lost, on_mappings_lost, on_code, on_marked, &f, NULL};
     memory_listen(f.memory, &f.listener);
     *state = &f;
     u64 size = rmp_table_size(MEMORY);

@@ -14,8 +14,8 @@ static const u8 key_a[16] = "key of guest A.", key_b[16] = "key of guest B.";
 struct fixture {
     struct memory *memory;
     struct memory_listener listener;
-    u64 lost_frame, written_frame;
-    u32 lost, all_lost, written, written_offset, written_size;
+    u64 lost_frame, written_frame, marked_frame;
+    u32 lost, all_lost, written, written_offset, written_size, marked;
 };
 
 /* A known tweak key, so that a test can compute ciphertext itself. */
@@ -48,6 +48,13 @@ static void on_code_written(void *context, u64 frame, u32 offset, u32 size)
     f->written_size = size;
 }
 
+static void on_code_marked(void *context, u64 frame)
+{
+    struct fixture *f = context;
+    f->marked++;
+    f->marked_frame = frame;
+}
+
 static int setup(void **state)
 {
     static struct fixture fixture;
@@ -58,6 +65,7 @@ static int setup(void **state)
     fixture.listener = (struct memory_listener){.frame_lost = on_lost,
                                                 .mappings_lost = on_mappings_lost,
                                                 .code_written = on_code_written,
+                                                .code_marked = on_code_marked,
                                                 .context = &fixture};
     memory_listen(fixture.memory, &fixture.listener);
     *state = &fixture;
@@ -283,6 +291,34 @@ static void writes_to_code_are_reported(void **state)
     assert_int_equal(f->written_size, 8);
 }
 
+/* Of two cores that have decoded from a frame, one may be the only one left. */
+static void a_frame_holds_code_as_long_as_any_core_says_so(void **state)
+{
+    struct fixture *f = *state;
+    u8 data[8] = {0};
+    memory_map(f->memory, 7, KEY_RAW);
+    assert_false(memory_holds_code(f->memory, 7));
+    memory_mark_code(f->memory, 7, true);
+    assert_int_equal(f->marked, 1);
+    assert_int_equal(f->marked_frame, 7);
+    memory_mark_code(f->memory, 7, true);
+    assert_int_equal(f->marked, 1); /* stores come by memory_code_write already */
+    memory_mark_code(f->memory, 7, false);
+    assert_true(memory_holds_code(f->memory, 7));
+    memory_write(f->memory, 7 * PAGE_SIZE, KEY_RAW, data, sizeof data);
+    memory_code_write(f->memory, 7, 8, 2);
+    assert_int_equal(f->written, 2);
+    assert_int_equal(f->written_offset, 8);
+    memory_mark_code(f->memory, 7, false);
+    assert_false(memory_holds_code(f->memory, 7));
+    memory_mark_code(f->memory, 7, true);
+    assert_int_equal(f->marked, 2);
+    memory_read(f->memory, 7 * PAGE_SIZE, 1, data,
+                sizeof data); /* another view: all of it is gone */
+    assert_false(memory_holds_code(f->memory, 7));
+    assert_false(memory_holds_code(f->memory, FRAMES));
+}
+
 static void nothing_outside_dram(void **state)
 {
     struct memory *m = ((struct fixture *)*state)->memory;
@@ -340,6 +376,7 @@ int main(void)
         TEST(launching_a_page_again_measures_its_ciphertext),
         TEST(cores_are_told_before_a_frame_changes_hands),
         TEST(writes_to_code_are_reported),
+        TEST(a_frame_holds_code_as_long_as_any_core_says_so),
         TEST(a_sealed_vmsa_is_intact_until_its_bytes_change),
         TEST(nothing_outside_dram),
     };
