@@ -81,7 +81,9 @@ int fixtures_launch(struct fixtures_platform *p, struct error *e);
     X(OTHER_PRODUCT, "certs-other-product")  /* ASK of another product */ \
     X(NO_ASK,        "certs-without-ask") \
     X(VCEK_BY_ASVK,  "certs-vcek-by-asvk")   /* VCEK with the chain of VLEKs */ \
-    X(CHANGED,       "certs-changed-vcek")   /* one byte of the VCEK's signature */
+    X(CHANGED,       "certs-changed-vcek")   /* one byte of the VCEK's signature */ \
+    X(CHANGED_ASK,   "certs-changed-ask")    /* one byte of the ASK's signature */ \
+    X(EXPIRED_ASK,   "certs-expired-ask")
 #define FIXTURES_LISTS(X) \
     X(GOOD,     "crl") \
     X(REVOKED,  "crl-ask-revoked") \

@@ -29,15 +29,13 @@ static int write_pem(const struct fixtures_platform *p, const char *folder, cons
                     : error_set(e, ERROR_INTERNAL, "%s cannot be made", file);
 }
 
-static int write_certificate(const struct fixtures_platform *p, const char *folder,
-                             const char *name, const struct authority *a,
-                             const struct authority_product *product, enum authority_role role,
-                             struct error *e)
+static int write_ark(const struct fixtures_platform *p, const char *folder,
+                     const struct authority *a, struct error *e)
 {
     u8 der[AUTHORITY_CERT_MAX];
     size_t size = authority_certificate(
-        a, product, role, &(struct authority_terms){.not_before = 0}, der, sizeof der);
-    return write_pem(p, folder, name, "CERTIFICATE", der, size, e);
+        a, p->product, AUTHORITY_ARK, &(struct authority_terms){.not_before = 0}, der, sizeof der);
+    return write_pem(p, folder, "ark", "CERTIFICATE", der, size, e);
 }
 
 /* --- VCEK and VLEK ---------------------------------------------------------------------------------------- */
@@ -92,23 +90,32 @@ static const struct authority_product *other_product(const struct authority_prod
     return product == &authority_products[0] ? &authority_products[1] : &authority_products[0];
 }
 
+static int write_signer(const struct fixtures_platform *p, enum fixtures_certs kind,
+                        const struct authority *a, struct error *e)
+{
+    const struct authority_product *product =
+        kind == CERTS_OTHER_PRODUCT ? other_product(p->product) : p->product;
+    const bool asvk = kind == CERTS_VLEK || kind == CERTS_VCEK_BY_ASVK;
+    const struct authority_terms terms = {
+        .not_after = kind == CERTS_EXPIRED_ASK ? FIXTURES_TIME - 86400 : 0};
+    u8 der[AUTHORITY_CERT_MAX];
+    size_t size = authority_certificate(a, product, asvk ? AUTHORITY_ASVK : AUTHORITY_ASK, &terms,
+                                        der, sizeof der);
+    if (kind == CERTS_CHANGED_ASK && size)
+        der[size - 1] ^= 1;
+    return write_pem(p, certs_names[kind], asvk ? "asvk" : "ask", "CERTIFICATE", der, size, e);
+}
+
 static int write_folder(const struct fixtures_platform *p, enum fixtures_certs kind,
                         struct error *e)
 {
     const struct authority *a = kind == CERTS_OTHER_ROOT ? p->all->other : p->all->authority;
-    const struct authority_product *signer =
-        kind == CERTS_OTHER_PRODUCT ? other_product(p->product) : p->product;
-    const bool asvk = kind == CERTS_VLEK || kind == CERTS_VCEK_BY_ASVK;
     char folder[500];
     snprintf(folder, sizeof folder, "%s/%s/%s", p->all->out, p->profile->name, certs_names[kind]);
-    if (platform_make_folder(folder, e) ||
-        write_certificate(p, certs_names[kind], "ark", a, p->product, AUTHORITY_ARK, e) ||
+    if (platform_make_folder(folder, e) || write_ark(p, certs_names[kind], a, e) ||
         write_endorsement(p, kind, a, e))
         return -1;
-    if (kind == CERTS_NO_ASK)
-        return 0;
-    return write_certificate(p, certs_names[kind], asvk ? "asvk" : "ask", a, signer,
-                             asvk ? AUTHORITY_ASVK : AUTHORITY_ASK, e);
+    return kind == CERTS_NO_ASK ? 0 : write_signer(p, kind, a, e);
 }
 
 /* --- Lists ------------------------------------------------------------------------------------------------ */
@@ -130,8 +137,7 @@ int fixtures_write_certs(const struct fixtures_platform *p, struct error *e)
 {
     char folder[500];
     snprintf(folder, sizeof folder, "%s/%s/trust", p->all->out, p->profile->name);
-    if (platform_make_folder(folder, e) ||
-        write_certificate(p, "trust", "ark", p->all->authority, p->product, AUTHORITY_ARK, e))
+    if (platform_make_folder(folder, e) || write_ark(p, "trust", p->all->authority, e))
         return -1;
     for (unsigned kind = 0; kind < FIXTURES_CERTS_COUNT; kind++)
         if (write_folder(p, (enum fixtures_certs)kind, e))
