@@ -19,6 +19,11 @@ int cli_profiles(int argc, char **argv);
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);
 
+struct machine;
+
+/* profile.c: -1, with the rule by which the machine's firmware refused added to the error: hardware never tells, we do. */
+int cli_add_rule(struct machine *m, struct error *e);
+
 /* The cloud provider of VLEKs, unless --csp names another. */
 #define CLI_CSP "softsev"
 

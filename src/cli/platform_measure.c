@@ -32,7 +32,7 @@ static int start(struct platform *p, u32 *handle, struct error *e)
     struct sev_cert godh;
     struct sev_session session;
     struct sev_start in = {.handle = 0};
-    if (p->policy && owner_number("--policy", p->policy, ~0u, &policy, e))
+    if (p->policy && owner_number("policy", p->policy, ~0u, &policy, e))
         return -1;
     in.policy = (u32)policy;
     if (p->session) {

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware profiles and TCBs by their names on a command line. */
+/* Firmware profiles and TCBs by their names on a command line; the rule by which a firmware refused. */
 #include "cli/cli.h"
 #include "firmware/firmware.h"
+#include "machine/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+int cli_add_rule(struct machine *m, struct error *e)
+{
+    const char *rule = firmware_rule(machine_firmware(m));
+    size_t used = strlen(e->text);
+    if (e->code == ERROR_FIRMWARE && *rule)
+        snprintf(e->text + used, sizeof e->text - used, ": %s", rule);
+    return -1;
+}
 
 int cli_profile_find(const char *name, const struct firmware_profile **out, struct error *e)
 {

@@ -4,6 +4,7 @@
  * the guest owner. They share no memory here but the bytes that pass; the owner plans the image
  * anew from the files.
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 #include "cli/state.h"
@@ -102,14 +103,9 @@ void run_close_identity(struct run *r)
     free(r->identity);
 }
 
-/* What the firmware refused, with the rule that refused it: hardware never tells, we do. */
 int run_with_rule(const struct run *r, struct error *e)
 {
-    const char *rule = firmware_rule(machine_firmware(r->machine));
-    size_t used = strlen(e->text);
-    if (e->code == ERROR_FIRMWARE && *rule)
-        snprintf(e->text + used, sizeof e->text - used, ": %s", rule);
-    return -1;
+    return cli_add_rule(r->machine, e);
 }
 
 static bool any_mode(const struct run *r, enum image_mode mode)

@@ -115,9 +115,10 @@ int with_guest_start(struct with *w, struct error *e)
         return error_set(e, ERROR_MEMORY, "no memory for certificates");
     w->table->with = w;
     const struct sev_guest_table table = {write_table, w->table};
-    if (update_table(w->table, e) ||
-        guest_launch_start(w->guest, w->hv, machine_host(w->machine), &table, e))
+    if (update_table(w->table, e))
         return -1;
+    if (guest_launch_start(w->guest, w->hv, machine_host(w->machine), &table, e))
+        return cli_add_rule(w->machine, e);
     with_add_file(w, sev_guest_file(w->guest->driver));
     with_add_folder(w, tsm_folder(w->guest->tsm));
     return 0;

@@ -240,6 +240,13 @@ def the_certificates_of_a_report_are_those_of_its_tcb(s):
 
 
 @quick
+def a_guest_that_the_firmware_refuses_names_the_rule(s):
+    for description, words in (('{"policy": "0x1"}', ("SNP_LAUNCH_START", "bit 17")), ('{"policy": "0x3ff00"}', ("SNP_LAUNCH_START", "API"))):
+        code, _, error = s.command("with", "--state", s.state, "--guest", s.write("refused.json", description.encode()), "--", "true")
+        want(code == 5 and all(w in error for w in words), (description, code, error))
+
+
+@quick
 def without_privilege(s):
     if os.getuid():
         raise Skip("it runs without privilege anyway")
@@ -297,4 +304,4 @@ if sys.argv[1] == "--program":
     globals()["program_" + sys.argv[2]]()
 else:
     tell(a_program_finds_the_platform, the_platform_is_the_same_the_next_time, a_seed_gives_the_same_chip, a_part_without_snp_refuses_it, every_part_has_its_door,
-         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
+         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, a_guest_that_the_firmware_refuses_names_the_rule, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
