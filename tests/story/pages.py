@@ -99,7 +99,7 @@ class Reader:
         for name in os.listdir(f"{TOP}/examples"):
             shutil.copy(f"{TOP}/examples/{name}", self.folder)
         self.write("secret.txt", "thirty-two bytes for one guest..")
-        programs = os.path.dirname(s.softsev)
+        programs = os.path.dirname(os.path.realpath(s.softsev))
         environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", SOFTSEV_STATE=os.path.join(self.folder, "state"),
                            PKG_CONFIG_PATH=os.path.join(programs, "../../meson-uninstalled"))
         self.shell = subprocess.Popen(["bash"], cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -125,7 +125,7 @@ class Reader:
         return [int(word) for word in answer]
 
     def type(self, text):
-        """What a command printed, as a file's name. While something runs in the background, what fails may come too early."""
+        """Exit code, and a file of what was printed. While something runs in the background, what fails may come too early."""
         text = text.replace(PORT, self.port)
         self.count += 1
         name, end = f"printed.{self.count}", time.monotonic() + PATIENCE
@@ -133,7 +133,7 @@ class Reader:
         while code and running and time.monotonic() < end:
             time.sleep(0.3)
             code, running = self.once(text, name)
-        return name
+        return code, name
 
     def everything(self):
         names = [n for n in os.listdir(self.folder) if n.startswith("printed.") or n.endswith(".txt")]
@@ -169,13 +169,14 @@ def play_block(commands):
             return
         if " ... " in command.text:
             continue
-        printed = reader.type(command.text)
+        code, printed = reader.type(command.text)
         if command.text.rstrip().endswith("&"):
             command.shown, end = [pattern(l) for l in command.shown], time.monotonic() + PATIENCE
             while not all(any(p.search(shape(l)) for l in reader.read(printed).splitlines()) for p in command.shown):
                 want(time.monotonic() < end, (command.text, reader.read(printed)[-600:]))
                 time.sleep(0.2)
             continue
+        want(code not in (126, 127), (f"$ {command.text}", reader.read(printed)[-900:]))
         lost = find_in_order(command.shown, reader.read(printed))
         want(lost is None, (f"$ {command.text}", f"did not print: {lost}", reader.read(printed)[-900:]))
 
