@@ -25,14 +25,13 @@ static void contents_text(const struct measure_record *r, char text[HEX_MAX])
 
 /* Address, size, type, name: what makes a contribution the same one in another launch, but for its contents. */
 #define LINE_MAX 512
+#define LINE     "0x%09" PRIx64 "  %10" PRIu64 " bytes  %-10s  %s  contents %s  digest %s"
 static void line_of(const struct measure_record *r, char out[LINE_MAX])
 {
     char contents[HEX_MAX], digest[HEX_MAX];
     contents_text(r, contents);
     hex_encode(digest, r->digest, r->digest_size);
-    snprintf(out, LINE_MAX,
-             "0x%09" PRIx64 "  %10" PRIu64 " bytes  %-10s  %s  contents %s  digest %s", r->gpa,
-             r->size, r->type, r->name, contents, digest);
+    snprintf(out, LINE_MAX, LINE, r->gpa, r->size, r->type, r->name, contents, digest);
 }
 
 static void print_text(const struct owner_contributions *c, const char *digest)
@@ -87,13 +86,54 @@ static bool starts_with(const char *text, const char *start)
     return !strncmp(text, start, strlen(start));
 }
 
+/* The lines of what --json printed; NULL: it is not that. */
+static char *lines_of_json(json_t *j)
+{
+    const json_t *pieces = json_object_get(j, "pieces");
+    const char *digest = json_string_value(json_object_get(j, "digest"));
+    size_t i, room = (json_array_size(pieces) + 1) * LINE_MAX, at = 0;
+    json_t *piece;
+    char *text = digest && json_is_array(pieces) ? malloc(room) : NULL;
+    json_array_foreach(pieces, i, piece)
+    {
+        const char *name, *type, *contents, *running;
+        json_int_t gpa, size;
+        if (!text ||
+            json_unpack(piece, "{s:s, s:s, s:I, s:I, s:s, s:s}", "name", &name, "type", &type,
+                        "gpa", &gpa, "size", &size, "contents", &contents, "running", &running)) {
+            free(text);
+            return NULL;
+        }
+        int n = snprintf(text + at, LINE_MAX, LINE "\n", (u64)gpa, (u64)size, type, name, contents,
+                         running);
+        at += min_u64((u64)n, LINE_MAX - 1);
+    }
+    if (text)
+        snprintf(text + at, LINE_MAX, "digest  %s\n", digest);
+    return text;
+}
+
+/* JSON becomes the lines that it stands for; anything else stays as it is. */
+static void take_json(struct run_file *f)
+{
+    json_t *j = *f->data == '{' ? json_loadb((const char *)f->data, f->size, 0, NULL) : NULL;
+    char *text = j ? lines_of_json(j) : NULL;
+    json_decref(j);
+    if (!text)
+        return;
+    free(f->data);
+    f->data = (u8 *)text;
+    f->size = strlen(text);
+}
+
 static int read_lines(const char *path, struct lines *l, struct error *e)
 {
     *l = (struct lines){.digest = NULL};
     if (run_read_file(path, &l->file, e))
         return -1;
+    l->file.data[l->file.size] = 0; /* run_read_file leaves room for it */
+    take_json(&l->file);
     char *text = (char *)l->file.data, *save = NULL;
-    text[l->file.size] = 0; /* run_read_file leaves room for it */
     size_t room = 1;
     for (const char *p = text; *p; p++)
         room += *p == '\n';
@@ -136,9 +176,24 @@ static char *take(struct lines *l, const char *line, size_t *cursor)
     return NULL;
 }
 
-static size_t print_differences(const struct owner_contributions *c, struct lines *l)
+/* With --json they are gathered, else printed. */
+struct differences {
+    bool json;
+    json_t *removed, *added;
+    size_t count;
+};
+
+static void tell(struct differences *d, char sign, const char *line)
 {
-    size_t differences = 0, cursor = 0;
+    if (d->json)
+        json_array_append_new(sign == '-' ? d->removed : d->added, json_string(line));
+    else
+        printf("%c %s\n", sign, line);
+}
+
+static void compare(const struct owner_contributions *c, struct lines *l, struct differences *d)
+{
+    size_t cursor = 0;
     for (size_t i = 0; i < c->count; i++) {
         char line[LINE_MAX];
         line_of(&c->records[i], line);
@@ -147,37 +202,50 @@ static size_t print_differences(const struct owner_contributions *c, struct line
         if (other && !strcmp(other, line))
             continue;
         if (other)
-            printf("- %s\n", other);
-        printf("+ %s\n", line);
-        differences++;
+            tell(d, '-', other);
+        tell(d, '+', line);
+        d->count++;
     }
     for (size_t i = 0; i < l->count; i++) {
         if (l->used[i])
             continue;
-        printf("- %s\n", l->line[i]);
-        differences++;
+        tell(d, '-', l->line[i]);
+        d->count++;
     }
-    return differences;
 }
 
 /* Exit code 4 if the launches differ, as for a measurement that does not match. */
+static int verdict(const struct differences *d, bool same, struct error *e)
+{
+    if (d->json) {
+        json_t *j =
+            json_pack("{s:b, s:O, s:O}", "same", same, "removed", d->removed, "added", d->added);
+        json_dumpf(j, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(j);
+    } else if (same) {
+        puts("the launches are the same");
+    }
+    if (same)
+        return 0;
+    return d->count ? error_set(e, ERROR_MEASUREMENT, "the launches differ in %zu contribution%s",
+                                d->count, d->count == 1 ? "" : "s")
+                    : error_set(e, ERROR_MEASUREMENT, "the launches differ in their order alone");
+}
+
 static int diff(const struct owner_contributions *c, const char *digest, const char *path,
-                struct error *e)
+                bool json, struct error *e)
 {
     struct lines l;
+    struct differences d = {.json = json, .removed = json_array(), .added = json_array()};
     int result = read_lines(path, &l, e);
     if (!result) {
-        size_t differences = print_differences(c, &l);
-        if (strcmp(digest, l.digest))
-            result = error_set(e, ERROR_MEASUREMENT,
-                               differences ? "the launches differ in %zu contributions"
-                                           : "the launches differ in their order alone (%zu "
-                                             "contributions differ)",
-                               differences);
-        else
-            puts("the launches are the same");
+        compare(c, &l, &d);
+        result = verdict(&d, !strcmp(digest, l.digest), e);
     }
     free_lines(&l);
+    json_decref(d.removed);
+    json_decref(d.added);
     return result;
 }
 
@@ -196,7 +264,7 @@ int owner_explain(const char *const *options, struct error *e)
     hex_encode(hex, c.digest, measure_digest_size(c.mode));
     int result = 0;
     if (options[OWNER_DIFF])
-        result = diff(&c, hex, options[OWNER_DIFF], e);
+        result = diff(&c, hex, options[OWNER_DIFF], options[OWNER_JSON], e);
     else
         (options[OWNER_JSON] ? print_json : print_text)(&c, hex);
     owner_free_contributions(&c);

@@ -268,13 +268,35 @@ static void explained_launches_can_be_compared(void **state)
     assert_int_equal(owner("explain " ES "image --diff explained"), 0);
     assert_string_equal(said, "the launches are the same\n");
     assert_int_equal(owner("explain " ES "other-image --diff explained"), ERROR_MEASUREMENT);
-    assert_string_equal(last_error, "the launches differ in 1 contributions");
+    assert_string_equal(last_error, "the launches differ in 1 contribution");
     assert_ptr_equal(strstr(said, "- 0x0ffffe000"), said);
     assert_int_equal(owner("explain " ES "image --diff explained --vmm-type qemu-old"),
                      ERROR_MEASUREMENT);
     assert_non_null(strstr(said, "VMSA"));
     assert_null(strstr(said, "flash"));
     assert_int_equal(owner("explain " ES "image --diff image"), ERROR_FILE);
+
+    /* JSON in and out. */
+    assert_int_equal(owner("explain " ES "image --json"), 0);
+    write_file("explained.json", said, strlen(said));
+    assert_int_equal(owner("explain " ES "image --diff explained.json"), 0);
+    assert_string_equal(said, "the launches are the same\n");
+    assert_int_equal(owner("explain " ES "image --json --diff explained.json"), 0);
+    assert_string_equal(said, "{\"same\":true,\"removed\":[],\"added\":[]}\n");
+    assert_int_equal(owner("explain " ES "other-image --json --diff explained.json"),
+                     ERROR_MEASUREMENT);
+    assert_ptr_equal(strstr(said, "{\"same\":false,\"removed\":[\"0x0ffffe000        8192 bytes  "
+                                  "DATA        flash  contents "),
+                     said);
+    assert_non_null(strstr(said, "\"],\"added\":[\"0x0ffffe000"));
+    static const char *const wrong[] = {"{", "{}", "{\"digest\":\"12\",\"pieces\":[3]}",
+                                        "{\"digest\":1,\"pieces\":[]}",
+                                        "{\"digest\":\"12\",\"pieces\":[{\"name\":\"x\"}]}"};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        write_file("wrong.json", wrong[i], strlen(wrong[i]));
+        assert_int_equal(owner("explain " ES "image --diff wrong.json"), ERROR_FILE);
+        assert_string_equal(last_error, "wrong.json: not what `softsev owner explain` prints");
+    }
 }
 
 static void launches_that_make_no_sense_are_refused(void **state)
