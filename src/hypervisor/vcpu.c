@@ -166,14 +166,21 @@ void vcpu_set(struct vcpu *c, u32 reg, u64 value)
     *vcpu_register(c, reg) = value;
 }
 
-/* Of a SEV-ES guest there is nothing to move: the processor or the guest's handler did [cpu 6.1]. */
+/* As behind an instruction that the processor itself did: a single step traps. Of a SEV-ES guest there is nothing to
+ * move: the processor or the guest's handler did [cpu 6.1]. */
 void vcpu_advance(struct vcpu *c, u64 next_rip)
 {
+    struct vmcb_save *save = &c->vmcb.save;
     if (vm_is_es(c->vm))
         return;
-    c->vmcb.save.rip = next_rip;
+    save->rip = next_rip;
+    save->rflags &= ~RFLAGS_RF;
     c->vmcb.control.interrupt_shadow &= ~INTERRUPT_SHADOW;
     c->save_changed = true;
+    if (save->rflags & RFLAGS_TF) {
+        save->dr6 |= DR6_BS;
+        vcpu_raise(c, VECTOR_DB, false, 0);
+    }
 }
 
 void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code)

@@ -477,6 +477,45 @@ static void an_event_that_an_exit_interrupted_is_injected_again(void **state)
     assert_int_equal(b->host.seen.control.event_inject, 0);
 }
 
+static void guest_exits_in_int80(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->control.exit_code = EXIT_INTR;
+    v->control.exit_int_info = 0x80 | EVENT_SOFTWARE << EVENT_TYPE_SHIFT | EVENT_VALID;
+}
+
+/* RIP is still at the INT, and nRIP, which an injection would need, does not come with such an exit. */
+static void an_int_that_an_exit_interrupted_comes_again_by_itself(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_exits_in_int80);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject, 0);
+}
+
+static void guest_steps_over_cpuid(struct host *h, struct vmcb *v)
+{
+    h->gpr[1] = 0;
+    v->control.exit_code = EXIT_CPUID;
+    v->control.next_rip = v->save.rip + 2;
+    v->save.rflags = RFLAGS_ONE | RFLAGS_TF | RFLAGS_RF;
+    v->save.dr6 = 0xffff0ff0;
+}
+
+/* An instruction that is done for a guest ends as it would by itself. */
+static void a_single_step_traps_behind_an_instruction_done_by_the_host(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_steps_over_cpuid);
+    run_once(b, NULL);
+    assert_int_equal(b->host.seen.control.event_inject,
+                     VECTOR_DB | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_VALID);
+    assert_int_equal(b->host.seen.save.dr6, 0xffff0ff0 | DR6_BS);
+    assert_int_equal(b->host.seen.save.rflags, RFLAGS_ONE | RFLAGS_TF);
+}
+
 static void guest_asks_cpuid(struct host *h, struct vmcb *v)
 {
     h->gpr[1] = 0;
@@ -562,6 +601,8 @@ int main(void)
         TEST(firmware_finds_items_and_its_board),
         TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
         TEST(an_event_that_an_exit_interrupted_is_injected_again),
+        TEST(an_int_that_an_exit_interrupted_comes_again_by_itself),
+        TEST(a_single_step_traps_behind_an_instruction_done_by_the_host),
         TEST(cpuid_shows_a_guest_no_svm_and_sev_only_if_it_has_it),
         TEST(two_guests_take_turns),
         TEST(an_unexpected_exit_ends_the_guest_with_its_number),
