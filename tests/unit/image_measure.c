@@ -366,6 +366,35 @@ static void images_without_the_needed_tables_are_refused(void **state)
     }
 }
 
+/* One field of the header of the SNP metadata at a time [snp 5.7]. */
+static void damaged_metadata_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        u32 at, value;
+        const char *text;
+    } cases[] = {
+        {0, 0x56455342, "suffix: its metadata is not of version 1"}, /* "BSEV" */
+        {8, 2, "suffix: its metadata is not of version 1"},
+        {4, 15, "suffix: its metadata says "},
+        {4, 4096, "suffix: its metadata says "},
+        {12, 1000, "suffix: its metadata says 1000 sections in "},
+    };
+    struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC", 1);
+    u8 digest[MEASURE_DIGEST_MAX], *header = bytes;
+    while (memcmp(header, "ASEV", 4))
+        header++;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct error error = {.code = ERROR_NONE};
+        u32 was = load_le32(header + cases[i].at);
+        assert_int_equal(measure_launch(&d, NULL, digest, &error), 0);
+        store_le32(header + cases[i].at, cases[i].value);
+        assert_int_equal(measure_launch(&d, NULL, digest, &error), -1);
+        assert_int_equal(strncmp(error.text, cases[i].text, strlen(cases[i].text)), 0);
+        store_le32(header + cases[i].at, was);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_plan_keeps_what_is_not_in_the_file),
         cmocka_unit_test(plans_that_do_not_fit_are_refused),
         cmocka_unit_test(images_without_the_needed_tables_are_refused),
+        cmocka_unit_test(damaged_metadata_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
