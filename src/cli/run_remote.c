@@ -131,6 +131,12 @@ int run_remote_secret(struct run_vm *v, struct error *e)
 int run_remote_begin(const struct run_vm *v, struct error *e)
 {
     static const char *const earlier[] = {"evidence.b64", "answer.b64"};
+    const char *folder = v->options->owner_dir;
+    struct stat s;
+    bool made = mkdir(folder, 0755) == 0;
+    if (!made && (errno != EEXIST || stat(folder, &s) || !S_ISDIR(s.st_mode)))
+        return error_set(e, ERROR_FILE, "%s is no folder, and none can be made: %s", folder,
+                         strerror(errno));
     return forget(v, earlier, ARRAY_SIZE(earlier), e);
 }
 

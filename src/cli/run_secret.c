@@ -24,6 +24,7 @@ struct run_secret {
     const char *wanted; /* the file that an owner elsewhere has to send; NULL: none */
     u64 until_ns;       /* by when */
     struct error refusal;
+    struct error trouble; /* with the files of an owner elsewhere: the run ends */
 };
 
 static bool is_remote(const struct run_vm *v)
@@ -51,7 +52,7 @@ static void say_hello(struct run_vm *v)
         x->out_size = owner_snp_hello(v->run->owner_crypto, x->nonce, x->out, sizeof x->out);
         return;
     }
-    if (run_remote_begin(v, &x->refusal))
+    if (run_remote_begin(v, &x->trouble))
         return;
     run_step(v->run, "hypervisor", "waits for " HELLO_FILE " of the owner in %s",
              v->options->owner_dir);
@@ -61,7 +62,7 @@ static void say_hello(struct run_vm *v)
 static void forward_evidence(struct run_vm *v, size_t size)
 {
     struct run_secret *x = v->exchange;
-    if (run_remote_evidence(v, x->in, size, &x->refusal))
+    if (run_remote_evidence(v, x->in, size, &x->trouble))
         return;
     run_step(v->run, "hypervisor",
              "the agent's key and report for the owner in %s; waits for " ANSWER_FILE,
@@ -219,6 +220,8 @@ int run_secret_pump(struct run_vm *v, struct error *e)
     struct run_secret *x = v->exchange;
     if (!x)
         return 0;
+    if (x->trouble.code != ERROR_NONE)
+        return error_set(e, x->trouble.code, "%s", x->trouble.text);
     if (look(v, e))
         return -1;
     if (x->out_at < x->out_size)

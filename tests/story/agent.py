@@ -312,10 +312,25 @@ def an_owner_elsewhere_who_expects_another_guest_refuses(s):
 def an_owner_elsewhere_who_says_nothing_is_not_waited_for(s):
     wire, process = remote(s, "silent", "--owner-wait", "1")
     code, _, error = end(wire, process)
-    want(code == 4 and "the owner has sent no hello.b64 after 1 s" in error and not os.path.exists(wire), (code, error))
+    want(code == 4 and "the owner has sent no hello.b64 after 1 s" in error and os.listdir(wire) == [], (code, error))
+
+
+@slow
+def an_exchange_that_is_none_ends_the_run(s):
+    for name, content, words in (("garbage", b"gar bage", "hello.b64 should be base64"), ("frame", base64.b64encode(frame(SEALED)), "hello.b64 is not what"),
+                                 ("file", None, "is no folder")):
+        wire = s.path("wire-" + name)
+        if content:
+            os.makedirs(wire)
+            with open(os.path.join(wire, "hello.b64"), "wb") as f:
+                f.write(content)
+        else:
+            s.write("wire-" + name, b"")
+        code, _, error = end(*remote(s, "wire-" + name, "--owner-wait", "1"))
+        want(code == 3 and words in error, (name, code, error))
 
 
 tell(a_refused_agent_writes_nothing, an_owner_of_another_make_can_seal, an_agent_gets_its_owners_secret_and_nobody_else_does,
      a_secret_that_nobody_asks_for_is_not_given, an_owner_answers_from_files, an_owner_refuses_from_files,
      an_agent_gets_the_secret_of_an_owner_elsewhere, an_owner_elsewhere_who_expects_another_guest_refuses,
-     an_owner_elsewhere_who_says_nothing_is_not_waited_for)
+     an_owner_elsewhere_who_says_nothing_is_not_waited_for, an_exchange_that_is_none_ends_the_run)
