@@ -79,8 +79,22 @@ static int verify_report(const char *const *options, struct error *e)
     return result;
 }
 
+/* "CEK certificate, signed by ASK: signature does not verify": the check is what stands before the colon. */
+static int refuse_chain(const char *const *options, const struct error *why, struct error *e)
+{
+    const char *colon = strstr(why->text, ": ");
+    size_t name = colon ? (size_t)(colon - why->text) : 0;
+    error_set(e, why->code, "%s", why->text);
+    if (options[OWNER_JSON] && colon)
+        print_json(json_pack("{s:b, s:s%, s:s}", "verified", 0, "check", why->text, name, "why",
+                             colon + 2),
+                   e);
+    return -1;
+}
+
 static int run_verify(const char *const *options, struct error *e)
 {
+    struct error why = {.code = ERROR_NONE};
     struct sev_platform_chain chain;
     struct amd_chain root;
     char root_id[33], pdh[65];
@@ -92,8 +106,10 @@ static int run_verify(const char *const *options, struct error *e)
     if (owner_refuse(options, VERIFY & ~(B(CHAIN) | B(ROOT) | B(JSON)),
                      "is of reports: give --report", e))
         return -1;
-    if (read_certificates(options, &chain, &root, e) || owner_verify_platform(&chain, &root, e))
+    if (read_certificates(options, &chain, &root, e))
         return -1;
+    if (owner_verify_platform(&chain, &root, &why))
+        return refuse_chain(options, &why, e);
     hex_encode(root_id, root.ark.header.key_id, sizeof root.ark.header.key_id);
     crypto_sha256(&chain.pdh, sizeof chain.pdh, digest);
     hex_encode(pdh, digest, sizeof digest);
@@ -287,8 +303,12 @@ static int refuse(const char *const *options, const struct owner *o,
     struct error unused = {.code = ERROR_NONE};
     if ((options[OWNER_FIRMWARE] || options[OWNER_KERNEL]) && why->code == ERROR_MEASUREMENT &&
         !owner_hint(options, is_measured, &m, hint, &unused))
-        return error_set(e, why->code, "%s (%.200s)", why->text, hint);
-    return error_set(e, why->code, "%s", why->text);
+        error_set(e, why->code, "%s (%.200s)", why->text, hint);
+    else
+        error_set(e, why->code, "%s", why->text);
+    if (options[OWNER_JSON] && why->code == ERROR_MEASUREMENT)
+        print_json(json_pack("{s:b, s:s}", "matches", 0, "why", e->text), e);
+    return -1;
 }
 
 /* The verdict goes into the state, whichever it is: a refusal takes back an earlier agreement. */

@@ -89,6 +89,13 @@ static void a_refused_measurement_takes_the_agreement_back(void **state)
              text);
     assert_int_equal(owner(line), ERROR_MEASUREMENT);
     assert_non_null(strstr(last_error, "measurement does not match: the platform says "));
+    snprintf(line, sizeof line,
+             "measure --json --state s/owner.state " PLATFORM
+             "--launch passphrase --measurement %s",
+             text);
+    assert_int_equal(owner(line), ERROR_MEASUREMENT);
+    assert_ptr_equal(strstr(said, "{\"matches\":false,\"why\":\"measurement does not match: "),
+                     said);
     assert_int_equal(owner("secret --state s/owner.state --secret passphrase --out-dir s"),
                      ERROR_MEASUREMENT);
 }
@@ -244,6 +251,10 @@ static void refusals_have_their_exit_codes(void **state)
         assert_string_equal(last_error, cases[i].text);
         assert_string_equal(said, "");
     }
+    assert_int_equal(owner("verify --json --chain other-chain --root root"), ERROR_MEASUREMENT);
+    assert_string_equal(
+        said, "{\"verified\":false,\"check\":\"OCA certificate, signed by itself\",\"why\":"
+              "\"signature does not verify\"}\n");
     struct stat s;
     assert_int_equal(stat("t", &s), -1); /* a refused platform leaves nothing */
 }
