@@ -556,6 +556,46 @@ static void only_the_agent_of_a_guest_may_touch_it(void **state)
     rig_destroy(&r);
 }
 
+static void an_agent_runs_and_has_none_itself(void **state)
+{
+    (void)state;
+    struct rig r;
+    with_agent(&r); /* AT_GCTX_2 is bound to AT_GCTX, and not running yet */
+    snp_create_guest(&r, AT_MDATA);
+    struct snp_launch_start in = {.gctx_paddr = AT_MDATA,
+                                  .policy = RIG_POLICY,
+                                  .ma_gctx_paddr = AT_GCTX_2,
+                                  .flags = SNP_LAUNCH_START_MA_EN};
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), POLICY_FAILURE);
+    in.policy |= SNP_POLICY_MIGRATE_MA;
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), INVALID_GUEST_STATE);
+    assert_status(snp_finish(&r, AT_GCTX_2), SUCCESS);
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), INVALID_GUEST);
+    assert_rule(&r, "has a migration agent itself");
+    in.ma_gctx_paddr = AT_MDATA;
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), INVALID_GUEST);
+    assert_rule(&r, "not its own migration agent");
+    in.ma_gctx_paddr = AT_GCTX;
+    assert_status(COMMAND(&r, SNP_LAUNCH_START, in), SUCCESS);
+    rig_destroy(&r);
+}
+
+static void reserved_bits_of_an_export_count(void **state)
+{
+    (void)state;
+    struct rig r;
+    u8 out[SNP_MSG_PAYLOAD_MAX];
+    with_agent(&r);
+    assert_status(snp_finish(&r, AT_GCTX_2), SUCCESS);
+    for (u32 row = 0; row < 3; row++) {
+        struct snp_export_req in = {
+            .gctx_paddr = AT_GCTX_2, .flags = row == 1 ? 2 : 0, .reserved_0c = row == 2};
+        snp_ask(&r, SNP_MSG_EXPORT_REQ, &in, sizeof in, out);
+        assert_int_equal(load_le32(out), row ? 0x16 : 0);
+    }
+    rig_destroy(&r);
+}
+
 static void a_guest_from_an_image_absorbs_an_identity(void **state)
 {
     (void)state;
@@ -581,6 +621,12 @@ static void a_guest_from_an_image_absorbs_an_identity(void **state)
     struct snp_context after = snp_look(&r, AT_GCTX);
     assert_int_equal(after.id.ld[0], 0x11);
     assert_int_equal(after.id.seqno[0], 2);
+    head.gctx_paddr = AT_GCTX; /* reserved here */
+    memcpy(message, &head, sizeof head);
+    snp_ask(&r, SNP_MSG_ABSORB_NOMA_REQ, message, sizeof message, out);
+    assert_int_equal(load_le32(out), 0x16);
+    head.gctx_paddr = 0;
+    memcpy(message, &head, sizeof head);
     other.imd[0] ^= 1; /* of another image */
     memcpy(message + 0x20, &other, sizeof other);
     snp_ask(&r, SNP_MSG_ABSORB_NOMA_REQ, message, sizeof message, out);
@@ -662,6 +708,8 @@ int main(void)
         cmocka_unit_test(tsc_and_cpuid_answers),
         cmocka_unit_test(a_guest_moves_to_another_context_through_its_agent),
         cmocka_unit_test(only_the_agent_of_a_guest_may_touch_it),
+        cmocka_unit_test(an_agent_runs_and_has_none_itself),
+        cmocka_unit_test(reserved_bits_of_an_export_count),
         cmocka_unit_test(a_guest_from_an_image_absorbs_an_identity),
         cmocka_unit_test(an_agent_absorbs_for_its_guest),
     };
