@@ -54,11 +54,8 @@ static int parse(int argc, char **argv, struct options *o, struct error *e)
                              "there is no option '%s'; `softsev fixtures --help` lists them",
                              argv[i]);
     }
-    if (!o->out)
-        return error_set(e, ERROR_USAGE, "no folder for the files: give --out DIR");
-    if (strlen(o->out) > 300)
-        return error_set(e, ERROR_USAGE, "--out: the name is too long");
-    return 0;
+    return o->out && strlen(o->out) > 300 ? error_set(e, ERROR_USAGE, "--out: the name is too long")
+                                          : 0;
 }
 
 /* --- Shared by the cases ------------------------------------------------------------------------------------ */
@@ -181,6 +178,10 @@ int cli_fixtures(int argc, char **argv)
         }
     if (parse(argc, argv, &o, &e))
         return cli_fail("fixtures", &e);
+    if (!o.out) {
+        error_set(&e, ERROR_USAGE, "no folder for the files: give --out DIR");
+        return cli_fail("fixtures", &e);
+    }
     struct fixtures f = {.out = o.out, .seed = o.seed};
     if (write_all(&f, o.profile, &e))
         cli_fail("fixtures", &e);
