@@ -7,13 +7,6 @@
 
 #define GHCB_GPA 0x5000u
 
-static void output(void *context, const u8 *data, size_t size)
-{
-    struct bench *b = context;
-    for (size_t i = 0; i < size && b->output_size < sizeof b->output - 1; i++)
-        b->output[b->output_size++] = (char)data[i];
-}
-
 static int setup(void **state)
 {
     struct bench *b = bench_create();
@@ -22,9 +15,10 @@ static int setup(void **state)
     b->plan.pieces[0] = (struct image_piece){"piece", MIB(4), PAGE_SIZE, b->bytes, PAGE_SIZE, 0};
     b->plan.piece_count = 1;
     memset(b->bytes, 0x11, sizeof b->bytes);
-    memset(&b->vmsa, 0x22, sizeof b->vmsa);
-    b->plan.vmsas[0] = &b->vmsa;
-    struct vm_config config = {.name = "vm", .plan = &b->plan, .policy = 5, .console = {output, b}};
+    memset(&b->vmsas[0], 0x22, sizeof b->vmsas[0]);
+    b->plan.vmsas[0] = &b->vmsas[0];
+    struct vm_config config = {
+        .name = "vm", .plan = &b->plan, .policy = 5, .console = {bench_output, b}};
     assert_int_equal(platform_init_es(b->hv, &b->error), 0);
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
@@ -33,12 +27,6 @@ static int setup(void **state)
     assert_int_equal(vm_launch_update_vmsa(b->vm, &b->error), 0);
     assert_int_equal(vm_launch_finish(b->vm, &b->error), 0);
     *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bench_destroy(*state);
     return 0;
 }
 
@@ -61,7 +49,7 @@ static void registers_are_launched_after_all_data(void **state)
         assert_int_equal(b->host.commands[i], order[i]);
     assert_int_equal(b->host.launched_size, 2 * PAGE_SIZE);
     assert_memory_equal(b->host.launched, b->bytes, PAGE_SIZE);
-    assert_memory_equal(b->host.launched + PAGE_SIZE, &b->vmsa, PAGE_SIZE);
+    assert_memory_equal(b->host.launched + PAGE_SIZE, &b->vmsas[0], PAGE_SIZE);
 }
 
 static bool passed_through(struct bench *b, u32 msr)
@@ -79,7 +67,7 @@ static void the_vmcb_is_one_of_a_sev_es_guest(void **state)
     assert_int_equal(k->lbr_control, 1);
     assert_in_range(k->asid, 1, 9); /* the host gives 10 and up to guests without SEV-ES */
     assert_int_equal(k->ghcb_gpa, 2ull << 48 | 1ull << 32 | 51u << 24 | 1);
-    assert_memory_equal(b->host.memory + k->vmsa, &b->vmsa, PAGE_SIZE);
+    assert_memory_equal(b->host.memory + k->vmsa, &b->vmsas[0], PAGE_SIZE);
     assert_true(passed_through(b, MSR_EFER) && passed_through(b, MSR_GHCB));
     assert_false(passed_through(b, MSR_APIC_BASE));
     assert_false(k->intercept_3 & INTERCEPT3_RDTSC);
@@ -486,7 +474,7 @@ static void requests_are_counted_by_kind(void **state)
                                                   !strcmp(s.vmgexits[i].name, "other"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
 
 int main(void)
 {

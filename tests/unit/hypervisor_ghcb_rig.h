@@ -6,50 +6,9 @@
 #ifndef SOFTSEV_TESTS_HYPERVISOR_GHCB_RIG_H
 #define SOFTSEV_TESTS_HYPERVISOR_GHCB_RIG_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
-
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    struct vmsa vmsa;
-    u8 bytes[PAGE_SIZE + 100]; /* of a piece that is launched, or the certificates */
-    struct vm *vm;
-    struct ghcb page; /* the request; then the answer */
-    char output[100];
-    size_t output_size;
-    struct vmcb next; /* controls with which the next VMRUN comes back */
-};
+#include "hypervisor_rig.h"
 
 static struct vmcb *next_exit; /* of the bench that runs, for the host's guest */
-
-static struct bench *bench_create(void)
-{
-    struct bench *b = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
-    return b;
-}
-
-/* No page may stay assigned. */
-static void bench_destroy(struct bench *b)
-{
-    hypervisor_destroy(b->hv);
-    for (u64 i = 0; i < HOST_MEMORY / PAGE_SIZE; i++)
-        assert_false(b->host.rmp[i].assigned);
-    free(b->host.memory);
-    free(b);
-}
 
 /* The controls that a processor writes; and a save area of rubbish that nobody should look at. */
 static void guest_exits(struct host *h, struct vmcb *v)

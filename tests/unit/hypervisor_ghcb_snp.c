@@ -6,21 +6,22 @@
  */
 #include "hypervisor_ghcb_rig.h"
 
-#define GHCB_GPA MIB(6)          /* shared from the start: no piece covers it */
-#define REQUEST  (MIB(6) + 4096) /* likewise */
-#define RESPONSE (MIB(6) + 8192)
-#define DATA     (MIB(6) + 12288)
-#define LARGE    MIB(2) /* 2 MiB of the guest's own */
-#define SMALL    MIB(4) /* one page of its own */
+#define GHCB_GPA     MIB(6)          /* shared from the start: no piece covers it */
+#define REQUEST      (MIB(6) + 4096) /* likewise */
+#define RESPONSE     (MIB(6) + 8192)
+#define DATA         (MIB(6) + 12288)
+#define CERTIFICATES (PAGE_SIZE + 100) /* bytes of the table */
+#define LARGE        MIB(2)            /* 2 MiB of the guest's own */
+#define SMALL        MIB(4)            /* one page of its own */
 
 static int setup(void **state)
 {
     struct bench *b = bench_create();
-    memset(b->bytes, 0x5a, sizeof b->bytes);
+    memset(b->bytes, 0x5a, CERTIFICATES);
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY,
                                   .mode = IMAGE_SEV_SNP,
                                   .runnable = true,
-                                  .vmsas = {&b->vmsa},
+                                  .vmsas = {&b->vmsas[0]},
                                   .vmsa_count = 1,
                                   .piece_count = 2};
     b->plan.pieces[0] = (struct image_piece){
@@ -31,7 +32,7 @@ static int setup(void **state)
                                .plan = &b->plan,
                                .cpus = 2,
                                .certificates = b->bytes,
-                               .certificates_size = sizeof b->bytes};
+                               .certificates_size = CERTIFICATES};
     assert_int_equal(platform_init_snp(b->hv, &b->error), 0);
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
@@ -39,12 +40,6 @@ static int setup(void **state)
     assert_int_equal(vm_snp_launch_update(b->vm, &b->error), 0);
     assert_int_equal(vm_snp_launch_finish(b->vm, NULL, NULL, false, NULL, &b->error), 0);
     *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bench_destroy(*state);
     return 0;
 }
 
@@ -373,8 +368,8 @@ static void certificates_come_with_an_extended_request(void **state)
     assert_int_equal(b->page.exit_info_2, 0);
     assert_int_equal(requests(b), 1);
     vm_read(b->vm, DATA, got, sizeof got);
-    assert_memory_equal(got, b->bytes, sizeof b->bytes);
-    assert_int_equal(got[sizeof b->bytes], 0);
+    assert_memory_equal(got, b->bytes, CERTIFICATES);
+    assert_int_equal(got[CERTIFICATES], 0);
     ask_extended(b, SMALL, 2);
     assert_int_equal(send(b), GHCB_MALFORMED);
     ask_extended(b, ~0xfffull, ~0ull);
@@ -472,7 +467,7 @@ static void a_processor_begins_with_the_registers_that_the_guest_made(void **sta
     send_icr(b, 0x4500);
     send_icr(b, 0x4610);
     assert_false(vcpu_can_run(c)); /* it has none yet */
-    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsa.sev_features),
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsas[0].sev_features),
                      GHCB_OK);
     assert_true(vcpu_can_run(c));
     assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA, &left));
@@ -483,7 +478,7 @@ static void a_processor_begins_with_the_registers_that_the_guest_made(void **sta
     assert_false(vcpu_can_run(c));
     assert_int_not_equal(c->vmcb.control.vmsa, own);
     assert_int_equal(
-        create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA + PAGE_SIZE, b->vmsa.sev_features),
+        create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA + PAGE_SIZE, b->vmsas[0].sev_features),
         GHCB_OK);
     assert_true(vcpu_can_run(c));
     assert_int_equal(vmsa_of_second(b), vm_spa(b->vm, VMSA_GPA + PAGE_SIZE, &left));
@@ -495,8 +490,9 @@ static void creation_at_init_waits_for_init_and_startup(void **state)
 {
     struct bench *b = *state;
     struct vcpu *c = &b->vm->cpus[1];
-    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE_ON_INIT, VMSA_GPA, b->vmsa.sev_features),
-                     GHCB_OK);
+    assert_int_equal(
+        create(b, 1ull << 32 | GHCB_AP_CREATE_ON_INIT, VMSA_GPA, b->vmsas[0].sev_features),
+        GHCB_OK);
     assert_false(vcpu_can_run(c));
     send_icr(b, 0x4500);
     assert_false(vcpu_can_run(c));
@@ -509,7 +505,7 @@ static void creation_at_init_waits_for_init_and_startup(void **state)
 static void processors_that_cannot_be_created_are_refused(void **state)
 {
     struct bench *b = *state;
-    u64 features = b->vmsa.sev_features, second = 1ull << 32 | GHCB_AP_CREATE;
+    u64 features = b->vmsas[0].sev_features, second = 1ull << 32 | GHCB_AP_CREATE;
     const struct {
         u64 info, gpa, features;
     } rows[] = {
@@ -535,7 +531,7 @@ static void processors_that_cannot_be_created_are_refused(void **state)
 static void registers_that_vmrun_refuses_are_named_as_the_guests(void **state)
 {
     struct bench *b = *state;
-    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsa.sev_features),
+    assert_int_equal(create(b, 1ull << 32 | GHCB_AP_CREATE, VMSA_GPA, b->vmsas[0].sev_features),
                      GHCB_OK);
     assert_true(vcpu_can_run(&b->vm->cpus[1]));
     b->next.control.exit_code = EXIT_INVALID;
@@ -556,7 +552,7 @@ static void a_guest_that_destroys_its_last_processor_ends(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
     const struct CMUnitTest tests[] = {
         TEST(sizes_of_tables_and_rmp_agree_after_the_launch),
         TEST(a_page_becomes_shared_and_private_again),

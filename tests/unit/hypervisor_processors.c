@@ -3,14 +3,7 @@
  * VMs of several processors on a host made of arrays: how those but the first one start, how they take turns,
  * and what a hostile guest can do with INIT and STARTUP.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
+#include "hypervisor_rig.h"
 
 #define ICR_LOW    0x300u
 #define ICR_HIGH   0x310u
@@ -21,26 +14,13 @@
 #define OTHERS     0xc0000u
 #define TRAMPOLINE 0x9au
 
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    struct vmsa vmsas[3];
-    struct vm *vm;
-    u64 order[64]; /* RIP at each VMRUN: who it was */
-    u32 order_count;
-};
-
-static struct bench *bench; /* the one that runs, for the host's guest */
+static u64 order[64]; /* RIP at each VMRUN: who it was */
+static u32 order_count;
 
 static int setup(void **state)
 {
-    struct bench *b = bench = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
+    struct bench *b = bench_create();
+    order_count = 0;
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .cpus = 3, .runnable = true};
     b->plan.registers.rip = 0x1000;
     b->plan.registers.rflags = RFLAGS_ONE | RFLAGS_IF;
@@ -48,15 +28,6 @@ static int setup(void **state)
     for (u32 i = 0; i < 3; i++)
         b->plan.vmsas[i] = &b->vmsas[i];
     *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct bench *b = *state;
-    hypervisor_destroy(b->hv);
-    free(b->host.memory);
-    free(b);
     return 0;
 }
 
@@ -289,8 +260,8 @@ static void a_storm_of_messages_to_anybody_and_nobody_is_weathered(void **state)
 
 static void guest_is_noted(struct host *h, struct vmcb *v)
 {
-    if (bench->order_count < ARRAY_SIZE(bench->order))
-        bench->order[bench->order_count++] = v->save.rip;
+    if (order_count < ARRAY_SIZE(order))
+        order[order_count++] = v->save.rip;
     h->now += 1000000;
     v->control.exit_code = EXIT_INTR;
 }
@@ -308,8 +279,8 @@ static void processors_and_guests_take_turns(void **state)
     b->host.guest = guest_is_noted;
     assert_true(hypervisor_run(b->hv, 8000000));
     static const u64 want[8] = {0x1000, 0x3000, 0x2000, 0x3000, 0x1000, 0x3000, 0x2000, 0x3000};
-    assert_in_range(b->order_count, 7, 8);
-    assert_memory_equal(b->order, want, 7 * sizeof want[0]);
+    assert_in_range(order_count, 7, 8);
+    assert_memory_equal(order, want, 7 * sizeof want[0]);
 }
 
 static void guest_halts(struct host *h, struct vmcb *v)
@@ -328,14 +299,14 @@ static void time_jumps_only_when_all_are_halted(void **state)
     start(&cpus[0], 1);
     b->host.guest = guest_halts;
     assert_true(hypervisor_run(b->hv, 50000000));
-    assert_int_equal(b->order_count, 2);
+    assert_int_equal(order_count, 2);
     assert_int_equal(b->host.now, 50000000);
     lapic_raise(&cpus[1].lapic, 0x55, false); /* its APIC is off: nothing happens */
     lapic_write(&cpus[0].lapic, 0xf0, 0x1ff);
     lapic_raise(&cpus[0].lapic, 0x55, false);
     assert_true(hypervisor_run(b->hv, 60000000));
-    assert_int_equal(b->order_count, 3);
-    assert_int_equal(b->order[2], 0x1000);
+    assert_int_equal(order_count, 3);
+    assert_int_equal(order[2], 0x1000);
 }
 
 static void guest_pauses(struct host *h, struct vmcb *v)
@@ -358,9 +329,9 @@ static void a_processor_that_spins_gives_its_turn_away(void **state)
     assert_true(b->host.seen.control.pause_filter_count > 0);
     b->host.guest = guest_pauses;
     hypervisor_run(b->hv, b->host.now + 1000);
-    assert_true(b->order_count >= 4);
+    assert_true(order_count >= 4);
     for (u32 i = 0; i < 4; i++)
-        assert_int_equal(b->order[i], i % 2 ? 0 : 0x1000);
+        assert_int_equal(order[i], i % 2 ? 0 : 0x1000);
 }
 
 static void translations_of_one_processor_are_not_the_others(void **state)
@@ -512,7 +483,7 @@ static void the_jump_table_is_the_plans_until_the_guest_says_otherwise(void **st
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
 
 int main(void)
 {

@@ -3,61 +3,24 @@
  * INS and OUTS of a guest that is not encrypted, on a host made of arrays: where the bytes are is in the guest's own page
  * tables, of each kind that there is, and a repeated instruction goes on until its count is zero.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
+#include "hypervisor_rig.h"
 
 #define RIP  0x1000u
 #define LONG (EFER_SVME | EFER_LME | EFER_LMA)
 
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    struct vm *vm;
-    char output[16];
-    size_t output_size;
-};
-
 static struct vmcb exits; /* controls and registers with which the next VMRUN comes back */
 static u64 gpr[16];       /* the same; then what the hypervisor has made of them */
 
-static void output(void *context, const u8 *data, size_t size)
-{
-    struct bench *b = context;
-    for (size_t i = 0; i < size && b->output_size < sizeof b->output - 1; i++)
-        b->output[b->output_size++] = (char)data[i];
-}
-
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
+    struct bench *b = bench_create();
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .runnable = true};
     b->plan.registers.rip = RIP;
-    struct vm_config config = {.name = "vm", .plan = &b->plan, .console = {output, b}};
+    struct vm_config config = {.name = "vm", .plan = &b->plan, .console = {bench_output, b}};
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
     assert_int_equal(vm_load(b->vm, &b->error), 0);
     *state = b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct bench *b = *state;
-    hypervisor_destroy(b->hv);
-    free(b->host.memory);
-    free(b);
     return 0;
 }
 
@@ -216,7 +179,7 @@ static void ins_writes_where_es_points(void **state)
     assert_string_equal(b->output, "d");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
 
 int main(void)
 {

@@ -4,42 +4,13 @@
  * what its tables map, how it answers exits. The host here knows no processor: each test says what
  * the next VMRUN comes back with.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "hypervisor_host.h"
+#include "hypervisor_rig.h"
 
 /* --- A guest ---------------------------------------------------------------------------------- */
 
-struct bench {
-    struct host host;
-    struct error error;
-    struct hypervisor *hv;
-    struct image_plan plan;
-    u8 bytes[3 * PAGE_SIZE];
-    struct vm *vm;
-    char output[100];
-    size_t output_size;
-};
-
-static void output(void *context, const u8 *data, size_t size)
-{
-    struct bench *b = context;
-    for (size_t i = 0; i < size && b->output_size < sizeof b->output - 1; i++)
-        b->output[b->output_size++] = (char)data[i];
-}
-
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof *b);
-    b->host.memory = calloc(1, HOST_MEMORY);
-    b->host.trace.clock = &b->host.clock;
-    b->hv = hypervisor_create(&b->host, &b->error);
-    assert_non_null(b->hv);
+    struct bench *b = bench_create();
     for (size_t i = 0; i < sizeof b->bytes; i++)
         b->bytes[i] = (u8)(i * 7 + i / 256);
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY, .mode = IMAGE_SEV, .runnable = true};
@@ -55,18 +26,10 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct bench *b = *state;
-    hypervisor_destroy(b->hv);
-    free(b->host.memory);
-    free(b);
-    return 0;
-}
-
 static struct vm *make(struct bench *b, bool sev)
 {
-    struct vm_config config = {.name = "vm", .plan = &b->plan, .policy = 1, .console = {output, b}};
+    struct vm_config config = {
+        .name = "vm", .plan = &b->plan, .policy = 1, .console = {bench_output, b}};
     b->plan.mode = sev ? IMAGE_SEV : IMAGE_NONE;
     b->vm = vm_create(b->hv, &config, &b->error);
     assert_non_null(b->vm);
@@ -577,7 +540,7 @@ static void an_unexpected_exit_ends_the_guest_with_its_number(void **state)
     assert_non_null(strstr(s.reason, "0x5d"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
 
 int main(void)
 {
