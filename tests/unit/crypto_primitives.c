@@ -42,6 +42,56 @@ static void hashes(void **state)
                "aeca134c825a7");
     crypto_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, out); /* RFC 4231, case 2 */
     assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    const struct crypto_piece pieces[] = {
+        {"what do ya want ", 16}, {NULL, 0}, {"for nothing?", 12}};
+    crypto_hmac_sha256_pieces("Jefe", 4, pieces, ARRAY_SIZE(pieces), out);
+    assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    struct crypto_sha384 *h = crypto_sha384_create();
+    assert_non_null(h);
+    for (u32 i = 0; i < 2; i++) { /* each run is a hash of its own */
+        crypto_sha384_run(h, "abc", 3, out);
+        assert_hex(out, 48,
+                   "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2"
+                   "358baeca134c825a7");
+    }
+    crypto_sha384_free(h);
+}
+
+/* AES-256 in Galois/Counter Mode: test cases 13, 14 and 16 of its authors. */
+static void galois_counter_mode(void **state)
+{
+    (void)state;
+    static const u8 zeros[32];
+    u8 key[32], iv[12], text[60], aad[20], out[60], tag[16];
+    crypto_aes256_gcm_seal(zeros, zeros, NULL, 0, NULL, out, 0, tag);
+    assert_hex(tag, 16, "530f8afbc74536b9a963b4f1c4cb738b");
+    assert_true(crypto_aes256_gcm_open(zeros, zeros, NULL, 0, NULL, out, 0, tag));
+    crypto_aes256_gcm_seal(zeros, zeros, NULL, 0, zeros, out, 16, tag);
+    assert_hex(out, 16, "cea7403d4d606b6e074ec5d3baf39d18");
+    assert_hex(tag, 16, "d0d1c8a799996bf0265b98b5d48ab919");
+    assert_true(
+        hex_decode(key, 32, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"));
+    assert_true(hex_decode(iv, 12, "cafebabefacedbaddecaf888"));
+    assert_true(hex_decode(aad, 20, "feedfacedeadbeeffeedfacedeadbeefabaddad2"));
+    assert_true(hex_decode(text, 60,
+                           "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c9"
+                           "5956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"));
+    crypto_aes256_gcm_seal(key, iv, aad, sizeof aad, text, out, sizeof out, tag);
+    assert_hex(out, 60,
+               "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b"
+               "08b1056828838c5f61e6393ba7a0abcc9f662");
+    assert_hex(tag, 16, "76fc6ece0f4e1768cddf8853bb2d551b");
+    u8 sealed[60], opened[60], nothing[60] = {0};
+    memcpy(sealed, out, sizeof sealed);
+    assert_true(crypto_aes256_gcm_open(key, iv, aad, 20, sealed, opened, 60, tag));
+    assert_memory_equal(opened, text, sizeof text);
+    u8 *const parts[] = {sealed, aad, tag, iv};
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) { /* whatever is changed, nothing comes out */
+        parts[i][7] ^= 0x10;
+        assert_false(crypto_aes256_gcm_open(key, iv, aad, 20, sealed, opened, 60, tag));
+        assert_memory_equal(opened, nothing, sizeof nothing);
+        parts[i][7] ^= 0x10;
+    }
 }
 
 static void a_running_hash_goes_on_after_a_peek(void **state)
@@ -336,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes),
+        cmocka_unit_test(galois_counter_mode),
         cmocka_unit_test(a_running_hash_goes_on_after_a_peek),
         cmocka_unit_test(counter_mode),
         cmocka_unit_test(the_page_cipher_is_xts),
