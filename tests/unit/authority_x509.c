@@ -269,6 +269,12 @@ static void a_revoked_ask_is_seen(void **state)
     X509_CRL *one = parse_list(
         der, authority_crl(authority, product, BIT(AUTHORITY_ASK), &terms, der, sizeof der));
     assert_int_equal(X509_CRL_get_version(none), 1);
+    int critical;
+    ASN1_INTEGER *number = X509_CRL_get_ext_d2i(none, NID_crl_number, &critical, NULL);
+    assert_int_equal(ASN1_INTEGER_get(number), 1);
+    assert_int_equal(critical, 0);
+    ASN1_INTEGER_free(number);
+    assert_true(X509_CRL_get_ext_by_NID(none, NID_authority_key_identifier, -1) >= 0);
     assert_int_equal(verify(ark, NULL, ask, none, now), X509_V_OK);
     assert_int_equal(verify(ark, NULL, ask, one, now), X509_V_ERR_CERT_REVOKED);
     assert_int_equal(verify(ark, NULL, asvk, one, now), X509_V_OK);
