@@ -569,7 +569,7 @@ void blocks_destroy(struct cpu *c);
 /* Bytes of a frame that holds code change or the frame goes away: drop the decoded blocks they
  * touch. If the running block is among them, it is left after the current instruction. */
 void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size);
-bool blocks_in_page(const struct cpu *c, u64 frame); /* mmu.c keeps wtag invalid while true */
+bool blocks_in_page(const struct cpu *c, u64 frame); /* this core holds some */
 /* Virtual addresses may mean other frames now:
  * forget address -> block associations (not the blocks). */
 void blocks_forget_addresses(struct cpu *c);
