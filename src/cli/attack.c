@@ -72,13 +72,6 @@ static json_t *outcome_json(const struct attack_outcome *o)
                      attack_event_name(o->event), "status", (int)o->status);
 }
 
-static bool print_one_json(json_t *j)
-{
-    bool ok = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(j);
-    return ok;
-}
-
 static int list_json(struct error *e)
 {
     json_t *all = json_array();
@@ -92,7 +85,7 @@ static int list_json(struct error *e)
                                              "title", a->title, "source", a->source, "host",
                                              a->host, "profile", a->profile, "expected", expected));
     }
-    return print_one_json(all) ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+    return cli_tell_json(all, e);
 }
 
 static int list(const struct choice *c, struct error *e)
@@ -117,7 +110,7 @@ static bool print_result(const struct choice *c, const struct attack *a, enum im
             json_pack("{s:s, s:s, s:o, s:o, s:b, s:s}", "attack", a->name, "mode",
                       attack_mode_name(mode), "seen", outcome_json(&r->seen), "expected",
                       outcome_json(&a->expected[mode]), "as_expected", right, "told", r->told);
-        return print_one_json(j);
+        return cli_print_json(j);
     }
     attack_outcome_text(&r->seen, text);
     printf("%-22s %-8s %s\n%-31s %s\n", a->name, attack_mode_name(mode), text, "", r->told);

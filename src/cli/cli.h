@@ -19,6 +19,13 @@ int cli_profiles(int argc, char **argv);
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);
 
+struct json_t; /* jansson's */
+
+/* json.c: one line on standard output; `j` is given back. False: it is NULL, or cannot be written. */
+bool cli_print_json(struct json_t *j);
+/* The same; -1 and ERROR_FILE. */
+int cli_tell_json(struct json_t *j, struct error *e);
+
 struct machine;
 
 /* profile.c: -1, with the rule by which the machine's firmware refused added to the error: hardware never tells, we do. */

@@ -123,9 +123,7 @@ static int open_book(struct service *s, struct error *e)
 
 static int say(struct service *s, json_t *j, struct error *e)
 {
-    bool good = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF &&
-                fflush(stdout) == 0;
-    json_decref(j);
+    bool good = cli_print_json(j) && fflush(stdout) == 0;
     return good || s->quiet ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
 }
 

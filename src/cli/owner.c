@@ -21,13 +21,6 @@ static struct crypto *start_crypto(const char *const *options, struct error *e)
     return c;
 }
 
-static int print_json(json_t *j, struct error *e)
-{
-    bool good = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(j);
-    return good ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
-}
-
 static int read_certificates(const char *const *options, struct sev_platform_chain *chain,
                              struct amd_chain *root, struct error *e)
 {
@@ -86,9 +79,9 @@ static int refuse_chain(const char *const *options, const struct error *why, str
     size_t name = colon ? (size_t)(colon - why->text) : 0;
     error_set(e, why->code, "%s", why->text);
     if (options[OWNER_JSON] && colon)
-        print_json(json_pack("{s:b, s:s%, s:s}", "verified", 0, "check", why->text, name, "why",
-                             colon + 2),
-                   e);
+        cli_tell_json(json_pack("{s:b, s:s%, s:s}", "verified", 0, "check", why->text, name, "why",
+                                colon + 2),
+                      e);
     return -1;
 }
 
@@ -114,10 +107,11 @@ static int run_verify(const char *const *options, struct error *e)
     crypto_sha256(&chain.pdh, sizeof chain.pdh, digest);
     hex_encode(pdh, digest, sizeof digest);
     if (options[OWNER_JSON])
-        return print_json(json_pack("{s:b, s:s, s:s, s:i, s:i}", "verified", 1, "root_id", root_id,
-                                    "pdh_sha256", pdh, "api_major", (int)chain.pdh.api_major,
-                                    "api_minor", (int)chain.pdh.api_minor),
-                          e);
+        return cli_tell_json(json_pack("{s:b, s:s, s:s, s:i, s:i}", "verified", 1, "root_id",
+                                       root_id, "pdh_sha256", pdh, "api_major",
+                                       (int)chain.pdh.api_major, "api_minor",
+                                       (int)chain.pdh.api_minor),
+                             e);
     printf("ARK  signed by itself: trusted, id %s\n"
            "ASK  signed by ARK: verifies\n"
            "CEK  signed by ASK: verifies\n"
@@ -273,7 +267,7 @@ static int print_expected(const char *const *options, const struct owner *o,
     owner_expect(o, launch, m.mnonce, m.measure);
     owner_encode_base64(text, &m, sizeof m);
     if (options[OWNER_JSON])
-        return print_json(json_pack("{s:s}", "expected", text), e);
+        return cli_tell_json(json_pack("{s:s}", "expected", text), e);
     puts(text);
     return 0;
 }
@@ -307,7 +301,7 @@ static int refuse(const char *const *options, const struct owner *o,
     else
         error_set(e, why->code, "%s", why->text);
     if (options[OWNER_JSON] && why->code == ERROR_MEASUREMENT)
-        print_json(json_pack("{s:b, s:s}", "matches", 0, "why", e->text), e);
+        cli_tell_json(json_pack("{s:b, s:s}", "matches", 0, "why", e->text), e);
     return -1;
 }
 
@@ -325,7 +319,7 @@ static int check(const char *const *options, struct owner *o, const struct owner
     if (result)
         return refuse(options, o, launch, &got, &why, e);
     if (options[OWNER_JSON])
-        return print_json(json_pack("{s:b}", "matches", 1), e);
+        return cli_tell_json(json_pack("{s:b}", "matches", 1), e);
     puts("the measurement matches");
     return 0;
 }

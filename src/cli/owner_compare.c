@@ -3,6 +3,7 @@
  * softsev owner explain --report: what a report says beside what was expected, field by field, as a diff; and where the
  * measurement differs, the launch that it would belong to. Nothing is verified here.
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 
@@ -208,9 +209,7 @@ static void print_json(const struct comparison *c, const char *hint)
     json_t *j = json_pack("{s:I, s:o}", "differences", (json_int_t)c->different, "fields", fields);
     if (*hint)
         json_object_set_new(j, "why", json_string(hint));
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
+    cli_print_json(j);
 }
 
 static int read_report(const char *path, struct snp_report *out, struct error *e)

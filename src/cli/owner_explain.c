@@ -3,6 +3,7 @@
  * softsev owner explain: every contribution to a launch digest, one a line, with the digest so far; and what
  * two launches do not have in common, from such lines of another launch.
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 
@@ -58,9 +59,7 @@ static void print_json(const struct owner_contributions *c, const char *digest)
                                                 "running", running));
     }
     json_t *j = json_pack("{s:s, s:o}", "digest", digest, "pieces", pieces);
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
+    cli_print_json(j);
 }
 
 /* --- Differences ---------------------------------------------------------------------------------------- */
@@ -220,9 +219,7 @@ static int verdict(const struct differences *d, bool same, struct error *e)
     if (d->json) {
         json_t *j =
             json_pack("{s:b, s:O, s:O}", "same", same, "removed", d->removed, "added", d->added);
-        json_dumpf(j, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(j);
+        cli_print_json(j);
     } else if (same) {
         puts("the launches are the same");
     }

@@ -3,6 +3,7 @@
  * softsev owner id-block: the 96 bytes that say what may be launched and the page that authenticates them, as
  * files for SNP_LAUNCH_FINISH and as base64 for QEMU's id-block and id-auth [snp 5.6, 10.3].
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 
@@ -121,9 +122,7 @@ static void print(const char *const *options, const struct snp_id_block *block,
         json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:s}", "measurement", ld, "policy",
                               (json_int_t)block->policy, "svn", (json_int_t)block->guest_svn,
                               "id_key_digest", id, "author_key_digest", author);
-        json_dumpf(j, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(j);
+        cli_print_json(j);
         return;
     }
     printf("measurement        %s\nid key digest      %s\n", ld, id);

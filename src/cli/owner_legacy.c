@@ -3,6 +3,7 @@
  * softsev owner verify --chain --report: the attestation report of a SEV or SEV-ES guest [sev 7.8], the chain of its platform,
  * and the root and policy of the owner.
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 
@@ -60,9 +61,7 @@ static void print_verdict(const char *const *options, const struct sev_attestati
     }
     json_t *j = json_pack("{s:b, s:s, s:I, s:s}", "verified", 1, "launch_digest", digest, "policy",
                           (json_int_t)r->policy, "mnonce", nonce);
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
+    cli_print_json(j);
 }
 
 static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])

@@ -4,6 +4,7 @@
  * of the owner. Files are what snpguest and AMD's key server write: reports raw or as hexadecimal text,
  * certificates in DER or PEM, chains, folders of them.
  */
+#include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
 
@@ -156,21 +157,14 @@ int owner_parse_wishes(const char *const *options, struct owner_wishes *w, struc
 
 /* --- The verdict ---------------------------------------------------------------------------------------- */
 
-static void print_json(json_t *j)
-{
-    json_dumpf(j, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(j);
-}
-
 void owner_print_report(const char *const *options, const struct snp_report *r)
 {
     char digest[97], data[129];
     hex_encode(digest, r->measurement, sizeof r->measurement);
     hex_encode(data, r->report_data, sizeof r->report_data);
     if (options[OWNER_JSON])
-        print_json(json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
-                             "measurement", digest, "report_data", data));
+        cli_print_json(json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
+                                 "measurement", digest, "report_data", data));
     else
         printf("report of version %u: verifies\nmeasurement  %s\nreport data  %s\n", r->version,
                digest, data);
@@ -197,7 +191,7 @@ int owner_refuse_report(const char *const *options, const char *check, const cha
     else
         snprintf(text, sizeof text, "%s", why);
     if (options[OWNER_JSON])
-        print_json(json_pack("{s:b, s:s, s:s}", "verified", 0, "check", check, "why", text));
+        cli_print_json(json_pack("{s:b, s:s, s:s}", "verified", 0, "check", check, "why", text));
     return error_set(e, ERROR_MEASUREMENT, "%s: %s", check, text);
 }
 

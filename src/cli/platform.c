@@ -225,9 +225,7 @@ static int print_json(const struct platform *p, const struct report *r, struct e
                           s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
                           (int)s->guest_count, "chip_id", r->chip_id_hex, "report_version",
                           (int)p->profile->report_version, "reported_tcb", snp ? r->tcb : NULL);
-    bool ok = j && json_dumpf(j, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(j);
-    return ok ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+    return cli_tell_json(j, e);
 }
 
 /* INIT has been done: the chain verifies up to the root, or there is no report. */

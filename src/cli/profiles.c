@@ -73,9 +73,11 @@ static int print_json(struct error *e)
     bool good = all != NULL;
     for (const struct firmware_profile *p = firmware_profiles; p->name && good; p++)
         good = json_array_append_new(all, json_row(p)) == 0;
-    good = good && json_dumpf(all, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
-    json_decref(all);
-    return good ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+    if (!good) {
+        json_decref(all);
+        all = NULL;
+    }
+    return cli_tell_json(all, e);
 }
 
 static void print_help(FILE *out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a person (or, as JSON lines, a program) is told: steps and who did them, consoles, events,
  * the summary. */
+#include "cli/cli.h"
 #include "cli/run.h"
 
 #include <inttypes.h>
@@ -16,12 +17,8 @@
 
 static void print_json(json_t *object)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
-    if (text)
-        puts(text);
+    cli_print_json(object);
     fflush(stdout);
-    free(text);
-    json_decref(object);
 }
 
 /* A guest's half line is ended first, so that steps stand alone. */
