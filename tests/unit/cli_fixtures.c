@@ -10,6 +10,7 @@
 #include "firmware/firmware.h"
 #include "owner/legacy_report.h"
 #include "owner/report.h"
+#include "cli_output.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -35,14 +36,7 @@ static int fixtures(const char *out, const char *profile)
 {
     char *argv[] = {(char *)"fixtures",  (char *)"--out", (char *)out,
                     (char *)"--profile", (char *)profile, (char *)"--seed=a test"};
-    fflush(stdout);
-    int old = dup(STDOUT_FILENO), quiet = open("/dev/null", O_WRONLY);
-    dup2(quiet, STDOUT_FILENO);
-    int result = cli_fixtures(ARRAY_SIZE(argv), argv);
-    fflush(stdout);
-    dup2(old, STDOUT_FILENO);
-    close(old);
-    close(quiet);
+    int result = run_into("/dev/null", cli_fixtures, ARRAY_SIZE(argv), argv);
     return result;
 }
 
@@ -302,14 +296,6 @@ static size_t put_integer(u8 *out, const u8 number[48])
     out[0] = 2;
     out[1] = (u8)(at - 2);
     return at;
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
 }
 
 static void write_signature(const u8 *r, const u8 *s)

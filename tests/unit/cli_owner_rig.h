@@ -8,6 +8,7 @@
 #include "cli/owner.h"
 
 #include "base/bytes.h"
+#include "cli_output.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,23 +34,6 @@ int cli_fail(const char *command, const struct error *error)
     return (int)error->code;
 }
 
-static size_t read_file(const char *name, void *out, size_t size)
-{
-    FILE *f = fopen(name, "rb");
-    assert_non_null(f);
-    size_t n = fread(out, 1, size, f);
-    fclose(f);
-    return n;
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    FILE *f = fopen(name, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
-}
-
 /* Runs `softsev owner` with words separated by single spaces;
  * standard output is caught in `said`. */
 static int owner(const char *words)
@@ -59,14 +43,7 @@ static int owner(const char *words)
     snprintf(line, sizeof line, "%s", words);
     for (char *word; (word = strtok_r(rest, " ", &rest));)
         argv[argc++] = word;
-    fflush(stdout);
-    int old = dup(STDOUT_FILENO), caught = open("said", O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(caught, STDOUT_FILENO);
-    int result = cli_owner(argc, argv);
-    fflush(stdout);
-    dup2(old, STDOUT_FILENO);
-    close(old);
-    close(caught);
+    int result = run_into("said", cli_owner, argc, argv);
     said[read_file("said", said, sizeof said - 1)] = 0;
     return result;
 }

@@ -6,6 +6,7 @@
 #include "authority/authority.h"
 #include "cli/cli.h"
 #include "cli/state.h"
+#include "cli_output.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -37,23 +38,6 @@ static const char *path(const char *name)
     return out;
 }
 
-static size_t read_file(const char *name, void *out, size_t size)
-{
-    FILE *f = fopen(path(name), "rb");
-    assert_non_null(f);
-    size_t n = fread(out, 1, size, f);
-    fclose(f);
-    return n;
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    FILE *f = fopen(path(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
-}
-
 /* Runs `softsev platform` with standard output caught in `said`. */
 static int platform(const char *a, const char *b, const char *c, const char *d, const char *e,
                     const char *f)
@@ -64,15 +48,8 @@ static int platform(const char *a, const char *b, const char *c, const char *d, 
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (words[i])
             argv[argc++] = (char *)(uintptr_t)words[i];
-    fflush(stdout);
-    int old = dup(STDOUT_FILENO), caught = open(path("said"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(caught, STDOUT_FILENO);
-    int result = cli_platform(argc, argv);
-    fflush(stdout);
-    dup2(old, STDOUT_FILENO);
-    close(old);
-    close(caught);
-    said[read_file("said", said, sizeof said - 1)] = 0;
+    int result = run_into(path("said"), cli_platform, argc, argv);
+    said[read_file(path("said"), said, sizeof said - 1)] = 0;
     return result;
 }
 
@@ -106,19 +83,19 @@ static void an_export_verifies_up_to_its_root(void **state)
     u8 bytes[4000];
     assert_int_equal(PLATFORM1("export"), ERROR_USAGE);
     assert_int_equal(PLATFORM3("export", "--out", path("out")), 0);
-    assert_int_equal(read_file("out/chain", &chain, sizeof chain), sizeof chain);
-    size_t size = read_file("out/root", bytes, sizeof bytes);
+    assert_int_equal(read_file(path("out/chain"), &chain, sizeof chain), sizeof chain);
+    size_t size = read_file(path("out/root"), bytes, sizeof bytes);
     assert_int_equal(size, 3200);
     assert_int_equal(amd_chain_parse(bytes, size, &root).check, CERT_OK);
     assert_int_equal(chain_verify(&chain, &root).check, CERT_OK);
     assert_int_equal(PLATFORM1("pdh-gen"), 0);
     assert_int_equal(PLATFORM3("export", "--out", path("out")), 0);
-    read_file("out/chain", &after, sizeof after);
+    read_file(path("out/chain"), &after, sizeof after);
     assert_memory_not_equal(&chain.pdh, &after.pdh, sizeof chain.pdh);
     assert_memory_equal(&chain.chain, &after.chain, sizeof chain.chain);
     assert_int_equal(PLATFORM1("reset"), 0);
     assert_int_equal(PLATFORM3("export", "--out", path("out")), 0);
-    read_file("out/chain", &after, sizeof after);
+    read_file(path("out/chain"), &after, sizeof after);
     assert_memory_not_equal(&chain.chain.pek, &after.chain.pek, sizeof chain.pdh);
     assert_memory_equal(&chain.chain.cek, &after.chain.cek, sizeof chain.pdh);
     assert_int_equal(chain_verify(&after, &root).check, CERT_OK);
@@ -131,20 +108,20 @@ static void an_owner_takes_it_with_files(void **state)
     struct ec_private key;
     struct sev_cert pek, oca;
     assert_int_equal(PLATFORM3("pek-csr", "--out", path("pek")), 0);
-    assert_int_equal(read_file("pek", &pek, sizeof pek), sizeof pek);
+    assert_int_equal(read_file(path("pek"), &pek, sizeof pek), sizeof pek);
     assert_true(crypto_ec_generate(c, &key));
     sev_cert_init(&oca, SEV_USAGE_OCA, SEV_ALGORITHM_ECDSA_SHA256, 0, 0, &key.public);
     assert_true(sev_cert_sign(c, &oca, 0, SEV_USAGE_OCA, &key));
-    write_file("oca", &oca, sizeof oca);
+    write_file(path("oca"), &oca, sizeof oca);
     assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),
                      ERROR_FIRMWARE);
     assert_string_equal(last_error,
                         "PEK_CERT_IMPORT: BAD_SIGNATURE: the PEK is not signed by the OCA");
     assert_true(sev_cert_sign(c, &pek, 0, SEV_USAGE_OCA, &key));
-    write_file("pek", &pek, sizeof pek - 1);
+    write_file(path("pek"), &pek, sizeof pek - 1);
     assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),
                      ERROR_FILE);
-    write_file("pek", &pek, sizeof pek);
+    write_file(path("pek"), &pek, sizeof pek);
     assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")), 0);
     assert_non_null(strstr(said, "owner      external"));
     assert_int_equal(PLATFORM5("cert-import", "--pek", path("pek"), "--oca", path("oca")),

@@ -346,9 +346,7 @@ static void activate_ex_lists_cores_that_are_there(void **state)
     (void)state;
     struct rig r;
     snp_rig_create(&r, "milan");
-    snp_start(&r);
-    snp_create_guest(&r, AT_GCTX);
-    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY), SUCCESS);
+    snp_to_inactive(&r, RIG_POLICY);
     assert_status(activate_ex_of(&r, AT_LIST, 0, 0, 0), INVALID_PARAM);
     assert_status(activate_ex_of(&r, AT_LIST, RIG_CORES + 1, 0, 1), INVALID_PARAM);
     assert_status(activate_ex_of(&r, AT_LIST, 2, 0, RIG_CORES), INVALID_PARAM);

@@ -260,9 +260,7 @@ static void pages_wait_for_activation(void **state)
     (void)state;
     struct rig r;
     snp_rig_create(&r, "milan");
-    snp_start(&r);
-    snp_create_guest(&r, AT_GCTX);
-    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY), SUCCESS);
+    snp_to_inactive(&r, RIG_POLICY);
     assert_status(launch_at(&r, SNP_PAGE_NORMAL, 0), INACTIVE);
     rig_destroy(&r);
 }

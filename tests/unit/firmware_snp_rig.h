@@ -98,12 +98,18 @@ static inline u32 snp_finish(struct rig *r, u64 gctx)
     return COMMAND(r, SNP_LAUNCH_FINISH, in);
 }
 
-/* Platform and guest up to LAUNCH, with its ASID. */
-static inline void snp_to_launch(struct rig *r, u64 policy)
+/* Platform and guest up to LAUNCH. */
+static inline void snp_to_inactive(struct rig *r, u64 policy)
 {
     snp_start(r);
     snp_create_guest(r, AT_GCTX);
     assert_status(snp_launch_policy(r, AT_GCTX, policy), SUCCESS);
+}
+
+/* The same, with its ASID. */
+static inline void snp_to_launch(struct rig *r, u64 policy)
+{
+    snp_to_inactive(r, policy);
     assert_status(snp_activate_guest(r, AT_GCTX, SNP_ASID), SUCCESS);
 }
 
