@@ -59,7 +59,7 @@ lint: build
 
 docs:
 	@tools/spec_map.py . >docs/spec-map.md
-	@tools/opcodes.py document src/cpu/opcodes.def docs/instructions.md
+	@tools/opcodes.py document src/cpu/decode/opcodes.def docs/instructions.md
 
 install: build
 	@meson install -C $(BUILD)

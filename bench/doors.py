@@ -19,7 +19,7 @@ from measure import in_turn, least, ratio, report, run
 GOAL = 5  # percent
 REPEATS = 3  # of each file in a round
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SOURCES = [f"{TOP}/src/{name}.c" for name in ("cpu/exec_sse_fp", "hypervisor/vm", "cli/platform", "door/calls", "door/sev")]
+SOURCES = [f"{TOP}/src/{name}.c" for name in ("cpu/exec/sse_float", "hypervisor/vm", "cli/platform", "door/calls", "door/sev")]
 COMPILE = f"CCACHE_DISABLE=1 cc -O2 -std=c11 -D_POSIX_C_SOURCE=200809L -I{TOP}/src -c -o /dev/null \"$s\""
 GZIP = "gzip -3 -c \"$s\" >/dev/null"
 OPENS = ["sh", "-c", "i=0; while [ $i -lt 5000 ]; do : <\"$1\"; i=$((i+1)); done", "sh"]

@@ -3,7 +3,7 @@
 """Rules of the tree that no compiler checks; prints TAP.
 
 - a source starts with its SPDX line and a comment that says what it is
-- nobody includes another room's internal.h, or reaches out of the room with a relative path
+- nobody includes another room's internal.h or a header of a folder in it, or reaches out of the room with a relative path
 - sources stay under 800 lines unless they are pure tables (*.def)
 - their lines stay under 130 columns, but for tables (*.def, and what stands between clang-format off and on)
 """
@@ -33,7 +33,8 @@ def includes(top, path, text):
     for include in INCLUDE.findall(text):
         if room and ".." in include:
             return False
-        if room and include.endswith("internal.h") and include.split("/")[0] != room:
+        inside = include.endswith("internal.h") or include.count("/") > 1
+        if room and inside and include.split("/")[0] != room:
             return False
     return True
 

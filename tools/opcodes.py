@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns src/cpu/opcodes.def into the decoder's tables or into documentation.
+"""Turns src/cpu/decode/opcodes.def into the decoder's tables or into documentation.
 
 usage: opcodes.py tables OPCODES.DEF EXEC_LIST.H OUT.c
        opcodes.py document OPCODES.DEF OUT.md
@@ -229,7 +229,7 @@ def pack_groups(cells):
 def write_tables(table, out):
     put = lambda line: print(line, file=out)
     put("/* Made by tools/opcodes.py from opcodes.def. */")
-    put('#include "cpu/decode.h"\n#include "cpu/internal.h"\n')
+    put('#include "cpu/decode/decode.h"\n#include "cpu/internal.h"\n')
     put("const struct opcode opcode_table[] = {")
     for i in table.insns:
         put('    {"%s", %s, INSN_%s, %s, %s, %s, %s, %s},' % (
@@ -259,7 +259,7 @@ def write_tables(table, out):
 
 def write_document(table, out):
     put = lambda line: print(line, file=out)
-    put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/opcodes.def` (`tools/opcodes.py document`). All other")
+    put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/decode/opcodes.def` (`tools/opcodes.py document`). All other")
     put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left undefined by the manual.\n")
     put("| instruction | encoding and operands | attributes | flags | intercept |\n|---|---|---|---|---|")
     done = set()

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the cpu room share. One instruction's way through the room:
+ * What the files of the cpu room share. One instruction's way through the room, folder by folder:
  *
- *   decode.c    bytes -> struct insn, by the table opcodes.def
- *   block.c     a run of insns at one physical address and mode -> an array of uops, cached and chained
- *   lower.c     insn -> uops: common forms get specialised handlers, everything else one `uop_generic`
- *   exec_*.c    the semantics. A handler of a specialised form takes (cpu, uop); all others are
- *               `exec_<name>(cpu, insn)` and use the operand accessors below
- *   run.c       the loop: events, budget, single step
- *   mmu.c       TLB fills: guest tables, nested tables, C-bit, view of the frame
- *   segment.c event.c system.c msr.c cpuid.c    the rest of the architecture
- *   svm.c       VMRUN and #VMEXIT in four named steps; intercepts
- *   vmsa.c sev_features.c   the encrypted half of that: a guest's VMSA and what it asks for there
- *   rmp.c rmp_check.c rmp_guest.c   the Reverse Map Table: the host's instructions, checks, the guest's
+ *   decode/    bytes -> struct insn, by the table opcodes.def
+ *   engine/    block.c: a run of insns at one physical address and mode -> an array of uops, cached
+ *              and chained. lower.c: insn -> uops: common forms get a specialised handler (uop_*.c),
+ *              everything else is one `uop_generic`. run_loop.c: events, budget, single step
+ *   exec/      the instructions of programs: `exec_<name>(cpu, insn)`, on the operand accessors below
+ *   system/    those of kernels, and what they are about: segments, control registers, MSRs, CPUID,
+ *              interrupts and exceptions, ports, breakpoints
+ *   mmu/       TLB fills: guest tables, nested tables, C-bit, view of the frame, the RMP's checks
+ *   svm/       VMRUN and #VMEXIT in four named steps; intercepts; the encrypted half of the world
+ *              switch (VMSA, SEV_FEATURES); the RMP's instructions, the host's and the guest's
  *
  * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule:
  * all memory accesses of an instruction that can fail come before its first architectural write
@@ -110,7 +109,7 @@ _Static_assert(sizeof(struct uop) == 32, "uops stay small");
 #endif
 #define NEXT(c, u) GOTO(c, (u) + 1)
 
-struct block; /* block.c */
+struct block; /* engine/block.c */
 
 /* Where RIP leads: a cache of (RIP, mode) -> first uop of a block,
  * for jumps that cannot be linked. */
@@ -176,8 +175,6 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 
 /* --- The core --------------------------------------------------------------------------------- */
 
-struct guest_state; /* svm.c: what the VMCB says while a guest runs */
-
 struct cpu {
     u64 r[REGS];
     /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
@@ -206,7 +203,7 @@ struct cpu {
 
     union xmm xmm[16];
     u32 mxcsr;
-    bool mxcsr_live; /* the host's MXCSR is the guest's now: exec_sse_fp.c */
+    bool mxcsr_live; /* the host's MXCSR is the guest's now: exec/sse_float.c */
     struct x87 x87;
 
     /* Interrupt state between instructions */
@@ -214,8 +211,9 @@ struct cpu {
     bool interrupt_shadow;
     u16 pauses_left; /* that the pause filter lets pass */
     bool gif;
-    u8 breakpoints, watchpoints; /* which of DR0-DR3 are armed for code and for data (debug.c) */
-    u8 watch_hits; /* of the data breakpoints, by the current instruction or a MOV SS before it */
+    u8 breakpoints,
+        watchpoints; /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c) */
+    u8 watch_hits;   /* of the data breakpoints, by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
     bool no_step_trap;
 
@@ -251,18 +249,18 @@ struct cpu {
     u32 id;
     u32 asid_min; /* first ASID of a guest without SEV-ES */
     struct cpu_statistics statistics;
-    struct block_cache *blocks; /* block.c */
-    struct mmu *mmu;            /* mmu.c: nested TLB, fill lists, ... */
+    struct block_cache *blocks; /* engine/block.c */
+    struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
 
     struct jump jumps[JUMPS];
     struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
 };
 
-/* --- Leaving an instruction (run.c) ----------------------------------------------------------- */
+/* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------------------- */
 
 /* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code
  * is pushed only for the vectors that have one. Exception intercepts are looked at on delivery
- * (event.c). */
+ * (system/event.c). */
 void cpu_raise(struct cpu *c, u8 vector, u32 error) NORETURN;
 static inline void cpu_raise_ud(struct cpu *c) NORETURN;
 static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
@@ -301,7 +299,7 @@ static inline void cpu_raise_gp(struct cpu *c, u32 error)
     cpu_raise(c, VECTOR_GP, error);
 }
 
-/* --- Memory by linear address (mmu.c) ------------------------------------------------------------
+/* --- Memory by linear address (mmu/mmu.c) --------------------------------------------------------
  * Privilege is the current one (cpu.tlb), `_system` accesses are supervisor accesses whatever the
  * CPL (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or
  * exit with NPF. */
@@ -332,7 +330,7 @@ void mmu_flush_page(struct cpu *c, u64 linear); /* INVLPG */
 bool mmu_create(struct cpu *c);
 void mmu_destroy(struct cpu *c);
 
-/* A linear address on its way through the guest's and the nested tables (mmu_walk.c). */
+/* A linear address on its way through the guest's and the nested tables (mmu/walk.c). */
 struct access {
     bool write, fetch;
     bool unchecked;           /* not by the RMP, where it leads: PVALIDATE and its sisters */
@@ -399,7 +397,7 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
         mmu_store_slow(c, linear, size, value);
 }
 
-/* --- Breakpoints (debug.c) [APM2 13.1] ---------------------------------------------------------
+/* --- Breakpoints (system/breakpoint.c) [APM2 13.1] ---------------------------------------------------------
  */
 
 void debug_update(struct cpu *c);         /* after a change of DR0-DR3 or DR7 */
@@ -407,7 +405,7 @@ u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP 
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
 
-/* --- Decoded instructions (decode.c) ---------------------------------------------------------- */
+/* --- Decoded instructions (decode/) ------------------------------------------------------------ */
 
 enum operand_kind {
     OPERAND_NONE,
@@ -471,7 +469,7 @@ enum insn_id {
 #define SIMD(id, ...)       INSN_mmx_##id, INSN_##id,
 #define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
 #define ENC(...)
-#include "cpu/opcodes.def"
+#include "cpu/decode/opcodes.def"
 #undef INSN
 #undef INSN_AS
 #undef INSN_CC
@@ -522,7 +520,7 @@ enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode)
 /* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
 u16 insn_flags_read(const struct insn *in);
 
-/* --- Operand accessors for exec_<name>() (operand.c) ------------------------------------------ */
+/* --- Operand accessors for exec_<name>() (exec/operand.c) --------------------------------------- */
 
 /* GPR, MEM, IMM, SREG; zero-extended from its size */
 u64 operand_read(struct cpu *c, const struct insn *in, u32 n);
@@ -534,7 +532,7 @@ u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write);
  * truncated to the address size. */
 u64 operand_offset(struct cpu *c, const struct insn *in);
 /* Segment offset to linear address: limit, type and canonical checks,
- * raising #GP or #SS (segment.c). */
+ * raising #GP or #SS (system/segment.c). */
 u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, bool write);
 
 /* Registers by width. */
@@ -558,11 +556,11 @@ void stack_adjust(struct cpu *c, s64 delta);
 
 /* From enter to leave the host's MXCSR is the guest's, if that masks all exceptions, so that
  * floating point costs nothing extra. In between nothing of ours may compute in floating point
- * (exec_sse_fp.c). */
+ * (exec/sse_float.c). */
 void mxcsr_enter(struct cpu *c);
 void mxcsr_leave(struct cpu *c);
 
-/* --- Engine (block.c, run.c) ------------------------------------------------------------------ */
+/* --- Engine (engine/block.c, engine/run_loop.c) ------------------------------------------------------------------ */
 
 bool blocks_create(struct cpu *c);
 void blocks_destroy(struct cpu *c);
@@ -582,7 +580,7 @@ u64 rep_allowance(const struct cpu *c);
 void rep_account(struct cpu *c, u64 iterations);
 void cpu_again(struct cpu *c) NORETURN;
 
-/* --- Architecture (segment.c event.c system.c msr.c cpuid.c svm.c) ---------------------------- */
+/* --- Architecture (system/, svm/) ---------------------------- */
 
 /* MOV Sreg, POP Sreg, LDS ...: all checks */
 void segment_load(struct cpu *c, enum segment_index seg, u16 selector);
@@ -611,7 +609,7 @@ bool intercepts(const struct cpu *c, u32 word, u64 bit);
 
 /* Declarations of every exec_<name> named by opcodes.def. */
 #define EXEC(name) exec_fn exec_##name;
-#include "cpu/exec_list.h"
+#include "cpu/decode/exec_list.h"
 #undef EXEC
 
 #endif

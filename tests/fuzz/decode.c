@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
         (void)c;                                                                                   \
         (void)in;                                                                                  \
     }
-#include "cpu/exec_list.h"
+#include "cpu/decode/exec_list.h"
 
 static void require(bool holds)
 {

@@ -21,7 +21,7 @@
         (void)c;                                                                                   \
         (void)in;                                                                                  \
     }
-#include "cpu/exec_list.h"
+#include "cpu/decode/exec_list.h"
 
 enum { MODE_64 = MODE_CODE64 | MODE_LMA | MODE_PE, MODE_32 = MODE_CODE32 | MODE_PE, MODE_16 = 0 };
 

@@ -4,8 +4,8 @@
  * #VC, what the host finds in core and VMCB afterwards, and that a VMSA which changed outside does
  * not run.
  */
-#include "cpu/vmsa.h"
-#include "cpu/x87.h"
+#include "cpu/svm/vmsa_switch.h"
+#include "cpu/exec/x87.h"
 #include "cpu_guest.h"
 
 #define VMSA 0x9000ull

@@ -11,7 +11,7 @@
 #define _GNU_SOURCE /* names of the registers in a signal frame */
 
 #include "cpu/internal.h"
-#include "cpu/x87.h"
+#include "cpu/exec/x87.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
 #ifndef SOFTSEV_TESTS_CPU_SNP_H
 #define SOFTSEV_TESTS_CPU_SNP_H
 
-#include "cpu/vmsa.h"
+#include "cpu/svm/vmsa_switch.h"
 #include "cpu_guest.h"
 
 #define VMSA      0x9000ull

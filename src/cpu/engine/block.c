@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache of decoded blocks, by physical address and mode. Blocks lie in one arena that is
+ * emptied as a whole when full. A block whose bytes change dies: it leaves the hash and its frame's
+ * list, and its enter uop becomes a stale one, because links and jump cache entries that lead to it
+ * are not looked for.
+ */
+#include "cpu/engine/engine.h"
+
+#include <stdlib.h>
+
+#define ARENA_SIZE    MIB(40)
+#define HASH_BUCKETS  65536u
+#define GRANULE_SHIFT 7 /* 128 bytes: 32 a frame */
+#define BLOCK_UOPS    (BLOCK_INSNS * LOWER_MAX + 4)
+
+struct frame_code {
+    u32 granules; /* bit per granule with code */
+    struct block *first;
+};
+
+struct block_cache {
+    u8 *arena;
+    size_t used;
+    struct block **hash;
+    struct frame_code *frames;
+    u64 frame_count, generation;
+    struct block *single;
+    struct insn single_insn;
+    struct insn insns[BLOCK_INSNS];
+    bool flags[BLOCK_INSNS]; /* somebody may see the flags insn i writes */
+    struct uop uops[BLOCK_UOPS];
+};
+
+bool blocks_create(struct cpu *c)
+{
+    struct block_cache *b = calloc(1, sizeof *b);
+    if (!b)
+        return false;
+    c->blocks = b;
+    b->frame_count = memory_size(c->memory) >> PAGE_SHIFT;
+    b->arena = malloc(ARENA_SIZE);
+    b->hash = calloc(HASH_BUCKETS, sizeof(struct block *));
+    b->frames = calloc(b->frame_count + 1, sizeof *b->frames);
+    b->single = calloc(1, sizeof *b->single + sizeof(struct uop) * (LOWER_MAX + 4));
+    if (b->arena && b->hash && b->frames && b->single) {
+        blocks_forget_addresses(c);
+        return true;
+    }
+    blocks_destroy(c);
+    return false;
+}
+
+void blocks_destroy(struct cpu *c)
+{
+    struct block_cache *b = c->blocks;
+    if (!b)
+        return;
+    free(b->arena);
+    free(b->hash);
+    free(b->frames);
+    free(b->single);
+    free(b);
+    c->blocks = NULL;
+}
+
+/* --- Addresses -------------------------------------------------------------------------------- */
+
+void blocks_new_tag(struct cpu *c)
+{
+    c->jump_tag = c->blocks->generation << 32 | c->mode;
+}
+
+void blocks_forget_addresses(struct cpu *c)
+{
+    if (!c->blocks)
+        return;
+    c->blocks->generation++;
+    blocks_new_tag(c);
+}
+
+static struct block **bucket_of(const struct cpu *c, u64 spa, u32 mode)
+{
+    u64 h = (spa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull;
+    return &c->blocks->hash[h >> 48 & (HASH_BUCKETS - 1)];
+}
+
+struct block *block_find(const struct cpu *c, u64 spa, u32 mode)
+{
+    for (struct block *b = *bucket_of(c, spa, mode); b; b = b->hash_next)
+        if (b->spa == spa && b->mode == mode && !b->crossing)
+            return b;
+    return NULL;
+}
+
+/* RIP of the first byte in the next page; CS.base need not be aligned. */
+static u64 next_page_rip(const struct cpu *c, u64 spa)
+{
+    return c->rip + PAGE_SIZE - (spa & PAGE_MASK);
+}
+
+/* A block of one instruction in two pages is good only while the second page is the same one. */
+static struct block *find_crossing(struct cpu *c, u64 spa)
+{
+    for (struct block *b = *bucket_of(c, spa, c->mode); b; b = b->hash_next)
+        if (b->spa == spa && b->mode == c->mode && b->crossing &&
+            mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT == b->frame2)
+            return b;
+    return NULL;
+}
+
+/* --- Death ------------------------------------------------------------------------------------ */
+
+static u32 granule_bits(u32 offset, u32 size)
+{
+    u32 first = offset >> GRANULE_SHIFT, last = (offset + size - 1) >> GRANULE_SHIFT;
+    return (u32)(BIT(last + 1) - BIT(first));
+}
+
+/* The bytes of the block in the n-th of its frames. */
+static void block_part(const struct block *b, u32 n, u32 *offset, u32 *size)
+{
+    u32 start = (u32)(b->spa & PAGE_MASK);
+    *offset = n ? 0 : start;
+    *size = n ? start + b->bytes - PAGE_SIZE : (u32)min_u64(b->bytes, PAGE_SIZE - start);
+}
+
+static u32 block_frame_index(const struct block *b, u64 frame)
+{
+    return b->spa >> PAGE_SHIFT != frame;
+}
+
+static void frame_add(struct cpu *c, u64 frame, struct block *b, u32 n)
+{
+    struct frame_code *f = &c->blocks->frames[frame];
+    u32 offset, size;
+    block_part(b, n, &offset, &size);
+    if (!f->first)
+        memory_mark_code(c->memory, frame, true);
+    b->frame_next[n] = f->first;
+    f->first = b;
+    f->granules |= granule_bits(offset, size);
+}
+
+/* Takes a dead block out of its other frame's list. */
+static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
+{
+    struct frame_code *f = &c->blocks->frames[frame];
+    for (struct block **p = &f->first; *p; p = &(*p)->frame_next[block_frame_index(*p, frame)])
+        if (*p == dead) {
+            *p = dead->frame_next[block_frame_index(dead, frame)];
+            break;
+        }
+    if (!f->first) {
+        f->granules = 0;
+        memory_mark_code(c->memory, frame, false);
+    }
+}
+
+/* The running block must not go on after its current instruction. */
+static void leave_after_current(struct cpu *c, struct block *b)
+{
+    u8 current = c->uop->idx;
+    for (u32 i = 1; i < b->uops; i++) {
+        struct uop *u = &b->uop[i];
+        if (u->idx > current && u->fn != uop_link && u->fn != uop_far_link)
+            u->fn = uop_leave;
+    }
+}
+
+static void block_kill(struct cpu *c, struct block *b)
+{
+    struct block **p = bucket_of(c, b->spa, b->mode);
+    while (*p && *p != b)
+        p = &(*p)->hash_next;
+    if (*p)
+        *p = b->hash_next;
+    b->dead = true;
+    b->uop[0].fn = uop_stale;
+    if (c->block == b)
+        leave_after_current(c, b);
+    c->statistics.code_invalidations++;
+}
+
+void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
+{
+    if (!c->blocks || frame >= c->blocks->frame_count || size == 0)
+        return;
+    struct frame_code *f = &c->blocks->frames[frame];
+    if (!(f->granules & granule_bits(offset, size)))
+        return;
+    struct block *dead = NULL;
+    u32 left = 0;
+    for (struct block **p = &f->first, *b; (b = *p);) {
+        u32 n = block_frame_index(b, frame), start, bytes;
+        block_part(b, n, &start, &bytes);
+        if (start < offset + size && offset < start + bytes) {
+            *p = b->frame_next[n];
+            b->frame_next[n] = dead;
+            dead = b;
+        } else {
+            left |= granule_bits(start, bytes);
+            p = &b->frame_next[n];
+        }
+    }
+    f->granules = left;
+    if (!f->first)
+        memory_mark_code(c->memory, frame, false);
+    while (dead) {
+        u32 n = block_frame_index(dead, frame);
+        struct block *next = dead->frame_next[n];
+        block_kill(c, dead);
+        if (dead->crossing)
+            frame_remove(c, n ? dead->spa >> PAGE_SHIFT : dead->frame2, dead);
+        dead = next;
+    }
+}
+
+bool blocks_in_page(const struct cpu *c, u64 frame)
+{
+    return c->blocks && frame < c->blocks->frame_count && c->blocks->frames[frame].first;
+}
+
+/* Between blocks only. */
+static void arena_empty(struct cpu *c)
+{
+    struct block_cache *cache = c->blocks;
+    for (u32 i = 0; i < HASH_BUCKETS; i++) {
+        for (struct block *b = cache->hash[i]; b; b = b->hash_next)
+            for (u32 n = 0; n <= b->crossing; n++) {
+                u64 frame = n ? b->frame2 : b->spa >> PAGE_SHIFT;
+                if (cache->frames[frame].first)
+                    memory_mark_code(c->memory, frame, false);
+                cache->frames[frame] = (struct frame_code){0};
+            }
+        cache->hash[i] = NULL;
+    }
+    cache->used = 0;
+    blocks_forget_addresses(c);
+}
+
+/* --- Birth ------------------------------------------------------------------------------------ */
+
+static struct uop enter_uop(u32 insns)
+{
+    return (struct uop){.fn = uop_enter, .aux = (u8)insns};
+}
+
+/* An instruction that is none becomes a uop that raises; anything else is in *in. */
+static u32 lower_any(enum decode_result result, const struct insn *in, const struct place *at,
+                     struct uop *u)
+{
+    if (result == DECODE_OK)
+        return lower(in, at, u);
+    *u = (struct uop){.fn = result == DECODE_LONG ? uop_too_long : uop_undefined,
+                      .idx = at->idx,
+                      .off = at->off,
+                      .len = in->length};
+    return 1;
+}
+
+struct block *block_single(struct cpu *c)
+{
+    struct block_cache *cache = c->blocks;
+    u8 bytes[15];
+    u64 spa;
+    u32 count = mmu_fetch(c, c->rip, bytes, &spa);
+    enum decode_result result = decode(&cache->single_insn, bytes, count, c->mode);
+    if (result == DECODE_SHORT) {
+        mmu_code_address(c, c->rip + count); /* raises */
+        result = DECODE_UD;
+    }
+    struct block *b = cache->single;
+    struct place at = {
+        .mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK), .flags = true, .single = true};
+    *b = (struct block){.spa = spa, .mode = c->mode, .insns = 1, .single = true};
+    b->uop[0] = enter_uop(1);
+    u32 n = 1 + lower_any(result, &cache->single_insn, &at, &b->uop[1]);
+    at.off = cache->single_insn.length;
+    at.idx = 1;
+    n += lower_continue(&at, &b->uop[n]);
+    b->uops = (u16)n;
+    return b;
+}
+
+static bool ends_block(const struct insn *in)
+{
+    return (in->op->attributes & (OP_ENDS | OP_JUMP)) != 0;
+}
+
+/* Flags that are written and overwritten before anybody can see them need not be made. What may
+ * fault or leave shows them all. */
+static bool may_leave(const struct insn *in)
+{
+    if (in->op->attributes & OP_FUZZ_SKIP)
+        return true;
+    switch (in->op->id) {
+    // clang-format off
+    case INSN_add: case INSN_or: case INSN_adc: case INSN_sbb: case INSN_and: case INSN_sub: case INSN_xor:
+    case INSN_cmp: case INSN_test: case INSN_not: case INSN_neg: case INSN_inc: case INSN_dec: case INSN_imul:
+    case INSN_mul: case INSN_shl: case INSN_shr: case INSN_sar: case INSN_rol: case INSN_ror: case INSN_bt:
+    case INSN_mov: case INSN_movzx: case INSN_movsx: case INSN_movsxd: case INSN_xchg: case INSN_cmovcc:
+    case INSN_setcc: case INSN_cbw: case INSN_cwd: case INSN_bswap: case INSN_bsf: case INSN_bsr:
+        // clang-format on
+        for (u32 i = 0; i < in->operands; i++)
+            if (in->o[i].kind == OPERAND_MEM)
+                return true;
+        return false;
+    case INSN_lea:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* The flags an instruction replaces whatever its operands. What the manual leaves undefined our bit
+ * tests and scans leave alone, so that it shows the flags of instructions before them. */
+static u32 kills(const struct insn *in)
+{
+    u32 written = in->op->flags_written;
+    switch (in->op->id) {
+    case INSN_bt:
+    case INSN_bsf:
+    case INSN_bsr:
+        break;
+    default:
+        written |= in->op->flags_undefined;
+        break;
+    }
+    return written & ~(u32)insn_flags_read(in);
+}
+
+static void find_live_flags(struct block_cache *cache, u32 insns)
+{
+    u32 live = RFLAGS_ARITHMETIC;
+    for (u32 i = insns; i-- > 0;) {
+        const struct insn *in = &cache->insns[i];
+        cache->flags[i] = ((in->op->flags_written | in->op->flags_undefined) & live) != 0;
+        live = (live & ~kills(in)) | insn_flags_read(in);
+        if (may_leave(in))
+            live = RFLAGS_ARITHMETIC;
+    }
+}
+
+/* Decodes up to the end of the block or page. Returns how many; *raises:
+ * the last is none and faults when reached. */
+static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum decode_result *last)
+{
+    struct block_cache *cache = c->blocks;
+    u32 n = 0;
+    *used = 0;
+    *last = DECODE_OK;
+    while (n < BLOCK_INSNS && *used < room) {
+        struct insn *in = &cache->insns[n];
+        u32 count = (u32)min_u64(15, room - *used);
+        enum decode_result result = decode(in, bytes + *used, count, c->mode);
+        if (result == DECODE_SHORT || (result != DECODE_OK && n > 0))
+            return n; /* in two pages, or faulting: a block of its own */
+        n++;
+        *used += in->length;
+        *last = result;
+        if (result != DECODE_OK || ends_block(in))
+            return n;
+    }
+    return n;
+}
+
+static u32 lower_run(struct block_cache *cache, struct place *at, u32 insns,
+                     enum decode_result last)
+{
+    u32 n = 0;
+    bool ended = false;
+    if (last == DECODE_OK)
+        find_live_flags(cache, insns);
+    for (u32 i = 0; i < insns; i++) {
+        const struct insn *in = &cache->insns[i];
+        at->idx = (u8)i;
+        at->flags = cache->flags[i];
+        u32 made = 0;
+        if (i + 2 == insns && last == DECODE_OK && insn_is_jcc(&cache->insns[i + 1]))
+            made = lower_fused(in, &cache->insns[i + 1], at, &cache->uops[n]);
+        if (made) {
+            n += made;
+            return n;
+        }
+        n += lower_any(last, in, at, &cache->uops[n]);
+        at->off = (u16)(at->off + in->length);
+        ended = last != DECODE_OK || ends_block(in);
+    }
+    if (!ended) {
+        at->idx = (u8)insns;
+        n += lower_continue(at, &cache->uops[n]);
+    }
+    return n;
+}
+
+/* The finished block in the arena, with the insns its uops point at behind them. */
+static struct block *block_place(struct cpu *c, u32 uops)
+{
+    struct block_cache *cache = c->blocks;
+    struct block *b = (struct block *)(void *)(cache->arena + cache->used);
+    struct insn *copy = (struct insn *)(void *)&b->uop[uops + 1];
+    const struct insn *last = NULL;
+    memcpy(&b->uop[1], cache->uops, uops * sizeof(struct uop));
+    for (u32 i = 1; i <= uops; i++) {
+        struct uop *u = &b->uop[i];
+        if (u->has_insn) {
+            if (u->insn != last) {
+                last = u->insn;
+                *copy++ = *last;
+            }
+            u->insn = copy - 1;
+        } else if (u->fn == uop_link || u->fn == uop_far_link) {
+            u->to = u;
+        }
+    }
+    cache->used = ALIGN_UP((size_t)((u8 *)copy - cache->arena), 64);
+    return b;
+}
+
+static struct block *block_new(struct cpu *c, u64 spa, u32 insns, u32 bytes, u32 uops)
+{
+    struct block *b = block_place(c, uops);
+    b->spa = spa;
+    b->mode = c->mode;
+    b->bytes = (u16)bytes;
+    b->uops = (u16)(uops + 1);
+    b->insns = (u8)insns;
+    b->crossing = b->dead = b->single = false;
+    b->frame2 = 0;
+    b->uop[0] = enter_uop(insns);
+    struct block **bucket = bucket_of(c, spa, c->mode);
+    b->hash_next = *bucket;
+    *bucket = b;
+    c->statistics.blocks_decoded++;
+    c->statistics.instructions_decoded += insns;
+    return b;
+}
+
+/* One instruction in two pages. */
+static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count, u64 spa)
+{
+    struct block_cache *cache = c->blocks;
+    struct place at = {.mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK)};
+    enum decode_result last = decode(&cache->insns[0], bytes, count, c->mode);
+    if (last != DECODE_OK)
+        return NULL;
+    u64 frame2 = mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT;
+    if (frame2 == spa >> PAGE_SHIFT) /* would be in one list twice */
+        return NULL;
+    u32 uops = lower_run(cache, &at, 1, last);
+    struct block *b = block_new(c, spa, 1, cache->insns[0].length, uops);
+    b->crossing = true;
+    b->frame2 = frame2;
+    frame_add(c, spa >> PAGE_SHIFT, b, 0);
+    frame_add(c, frame2, b, 1);
+    return b;
+}
+
+static struct block *make_block(struct cpu *c)
+{
+    struct block_cache *cache = c->blocks;
+    u8 bytes[15];
+    u64 spa;
+    u32 fetched = mmu_fetch(c, c->rip, bytes, &spa);
+    u64 frame = spa >> PAGE_SHIFT;
+    if (frame >= cache->frame_count)
+        return NULL;
+    const u8 *page = memory_map(c->memory, frame, c->sev ? c->guest_key : KEY_RAW);
+    struct place at = {.mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK)};
+    u32 room = PAGE_SIZE - at.page_offset, used;
+    if (!(c->mode & MODE_CODE64)) /* the segment may end before the page does */
+        room = (u32)min_u64(room, (u64)c->seg[SEG_CS].limit + 1 - (u32)c->rip);
+    enum decode_result last;
+    u32 insns = decode_run(c, page + at.page_offset, room, &used, &last);
+    if (insns == 0)
+        return fetched > room ? make_crossing(c, bytes, fetched, spa) : NULL;
+    u32 uops = lower_run(cache, &at, insns, last);
+    struct block *b = block_new(c, spa, insns, used, uops);
+    frame_add(c, frame, b, 0);
+    return b;
+}
+
+struct block *block_at(struct cpu *c)
+{
+    u64 spa = mmu_code_address(c, c->rip);
+    struct block *b = block_find(c, spa, c->mode);
+    if (!b && (spa & PAGE_MASK) > PAGE_SIZE - 15)
+        b = find_crossing(c, spa);
+    if (b)
+        return b;
+    size_t most =
+        sizeof *b + (BLOCK_UOPS + 1) * sizeof(struct uop) + BLOCK_INSNS * sizeof(struct insn);
+    if (c->blocks->used + most + 64 > ARENA_SIZE)
+        arena_empty(c);
+    return make_block(c);
+}

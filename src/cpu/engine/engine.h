@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the execution engine share: blocks, flags, and the inline parts of uop
+ * handlers. Nothing else in the room includes this.
+ *
+ * A block is `enter`, then the uops of its instructions, then the end: a jump followed by one or
+ * two *link* uops that say where it leads. A link's `to` points at the link itself until the target
+ * is known and at the target's enter uop afterwards; links stay within one page, so that they need
+ * no look at the page tables. Links are never undone: a block that dies leaves a stale enter
+ * behind.
+ */
+#ifndef SOFTSEV_CPU_ENGINE_ENGINE_H
+#define SOFTSEV_CPU_ENGINE_ENGINE_H
+
+#include "cpu/internal.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define NOINLINE      __attribute__((noinline))
+
+/* --- Blocks ----------------------------------------------------------------------------------- */
+
+#define BLOCK_INSNS 32
+#define LOWER_MAX   4 /* uops of one instruction: address, itself, two links */
+
+struct block {
+    u64 spa;    /* of the first byte */
+    u64 frame2; /* of the part behind the page end, if `crossing` */
+    struct block *hash_next;
+    struct block *frame_next[2];
+    u32 mode;
+    u16 bytes, uops;
+    u8 insns;
+    bool crossing; /* one instruction that lies in two pages */
+    bool dead;
+    bool single; /* not in the cache: one instruction, made for one execution */
+    struct uop uop[];
+};
+
+/* Finds or makes the block at c->rip; NULL: the instruction there must be run by block_single().
+ * Raises. */
+struct block *block_at(struct cpu *c);
+/* Decodes the one instruction at c->rip, to be run once. */
+struct block *block_single(struct cpu *c);
+/* A live block by physical address, or NULL. */
+struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
+void blocks_new_tag(struct cpu *c);
+
+/* What lower.c needs to know about an instruction's place. */
+struct place {
+    u32 mode;
+    u32 page_offset; /* of the block's first byte */
+    u16 off;         /* of the instruction from there */
+    u8 idx;
+    bool flags; /* somebody may see the flags it writes */
+    bool single;
+};
+u32 lower(const struct insn *in, const struct place *at, struct uop *u);
+/* CMP or TEST and the Jcc behind it, as one; 0 if there is no such form. */
+u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at,
+                struct uop *u);
+/* The end of a block that just runs on at `off`. */
+u32 lower_continue(const struct place *at, struct uop *u);
+bool insn_is_jcc(const struct insn *in);
+
+extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
+    uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
+    uop_address_segment;
+extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
+
+/* --- Flags ------------------------------------------------------------------------------------ */
+
+static ALWAYS_INLINE u64 sign_extend(u64 v, u32 size)
+{
+    switch (size) {
+    case 1:
+        return (u64)(s64)(s8)v;
+    case 2:
+        return (u64)(s64)(s16)v;
+    case 4:
+        return (u64)(s64)(s32)v;
+    default:
+        return v;
+    }
+}
+
+/* `carries`: bit n is the carry (or borrow) out of bit n of an operation of `size` bytes. */
+static ALWAYS_INLINE void flags_carries(struct cpu *c, u32 size, u64 result, u64 carries)
+{
+    c->flags.result = sign_extend(result, size);
+    c->flags.carries = size == 8 ? carries & ~7ull : carries << (64 - 8 * size) | (carries & 8);
+}
+
+static ALWAYS_INLINE void flags_explicit(struct cpu *c, u32 size, u64 result, bool cf, bool of,
+                                         bool af)
+{
+    c->flags.result = sign_extend(result, size);
+    c->flags.carries = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
+}
+
+static ALWAYS_INLINE bool flag_cf(const struct cpu *c)
+{
+    return c->flags.carries >> 63;
+}
+
+static ALWAYS_INLINE bool flag_of(const struct cpu *c)
+{
+    return (c->flags.carries ^ c->flags.carries << 1) >> 63;
+}
+
+static ALWAYS_INLINE bool flag_af(const struct cpu *c)
+{
+    return c->flags.carries >> 3 & 1;
+}
+
+static ALWAYS_INLINE bool flag_zf(const struct cpu *c)
+{
+    return c->flags.result == 0;
+}
+
+static ALWAYS_INLINE bool flag_sf(const struct cpu *c)
+{
+    return (c->flags.result >> 63 ^ c->flags.carries >> 1) & 1;
+}
+
+static ALWAYS_INLINE bool flag_pf(const struct cpu *c)
+{
+    return !__builtin_parity((u32)((c->flags.result & 0xff) ^ (c->flags.carries & 1)));
+}
+
+/* Changes CF alone: OF lies in the difference of two bits, so both move. */
+static ALWAYS_INLINE void flags_change_cf(struct cpu *c, bool cf)
+{
+    c->flags.carries ^= (cf ^ flag_cf(c) ? BIT(63) | BIT(62) : 0);
+}
+
+static ALWAYS_INLINE bool condition_inline(const struct cpu *c, u32 cc)
+{
+    bool v = false;
+    switch (cc >> 1) {
+    case 0:
+        v = flag_of(c);
+        break;
+    case 1:
+        v = flag_cf(c);
+        break;
+    case 2:
+        v = flag_zf(c);
+        break;
+    case 3:
+        v = (u32)flag_cf(c) | (u32)flag_zf(c);
+        break;
+    case 4:
+        v = flag_sf(c);
+        break;
+    case 5:
+        v = flag_pf(c);
+        break;
+    case 6:
+        v = flag_sf(c) ^ flag_of(c);
+        break;
+    default:
+        v = (u32)flag_zf(c) | (u32)(flag_sf(c) ^ flag_of(c));
+        break;
+    }
+    return v ^ (cc & 1);
+}
+
+/* --- Arithmetic ------------------------------------------------------------------------------- */
+
+/* In the order of their encodings; TEST last. */
+enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALUS };
+
+static ALWAYS_INLINE u64 alu(struct cpu *c, enum alu op, u32 size, bool flags, u64 a, u64 b)
+{
+    u64 r = 0, carries = 0;
+    switch (op) {
+    case ALU_ADD:
+        r = a + b;
+        carries = (a & b) | ((a | b) & ~r);
+        break;
+    case ALU_ADC:
+        r = a + b + flag_cf(c);
+        carries = (a & b) | ((a | b) & ~r);
+        break;
+    case ALU_SUB:
+    case ALU_CMP:
+        r = a - b;
+        carries = (~a & b) | (~(a ^ b) & r);
+        break;
+    case ALU_SBB:
+        r = a - b - flag_cf(c);
+        carries = (~a & b) | (~(a ^ b) & r);
+        break;
+    case ALU_AND:
+    case ALU_TEST:
+        r = a & b;
+        break;
+    case ALU_OR:
+        r = a | b;
+        break;
+    default:
+        r = a ^ b;
+        break;
+    }
+    if (flags)
+        flags_carries(c, size, r, carries);
+    return r;
+}
+
+/* INC and DEC leave CF alone. */
+static ALWAYS_INLINE u64 alu_step(struct cpu *c, u32 size, bool flags, u64 a, bool down)
+{
+    u64 r = down ? a - 1 : a + 1;
+    if (flags) {
+        u64 sign = BIT(8 * size - 1);
+        bool of = ((down ? a & ~r : ~a & r) & sign) != 0;
+        flags_explicit(c, size, r, flag_cf(c), of, ((a ^ r) & 0x10) != 0);
+    }
+    return r;
+}
+
+/* --- Operands of specialised handlers ------------------------------------------------------------
+ * A register field is its number, except that at size 1 it is a byte offset into c->r: AH needs no
+ * case. */
+
+#define REG8(reg)      ((u8)((reg)*8))
+#define REG8_HIGH(reg) ((u8)((reg)*8 + 1))
+
+static ALWAYS_INLINE u64 reg_get(const struct cpu *c, u8 reg, u32 size)
+{
+    switch (size) {
+    case 1:
+        return ((const u8 *)c->r)[reg];
+    case 2:
+        return (u16)c->r[reg];
+    case 4:
+        return (u32)c->r[reg];
+    default:
+        return c->r[reg];
+    }
+}
+
+static ALWAYS_INLINE void reg_set(struct cpu *c, u8 reg, u32 size, u64 v)
+{
+    switch (size) {
+    case 1:
+        ((u8 *)c->r)[reg] = (u8)v;
+        break;
+    case 2:
+        memcpy(&c->r[reg], &(u16){(u16)v}, 2);
+        break;
+    case 4:
+        c->r[reg] = (u32)v;
+        break;
+    default:
+        c->r[reg] = v;
+        break;
+    }
+}
+
+/* Effective address; `indexed` false: the uop has none. */
+static ALWAYS_INLINE u64 uop_ea(const struct cpu *c, const struct uop *u, bool indexed)
+{
+    u64 a = c->r[u->b] + (u64)(s64)u->disp;
+    return indexed ? a + (c->r[u->x] << u->scale) : a;
+}
+
+static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
+{
+    u64 v = 0;
+    memcpy(&v, p, size);
+    return v;
+}
+
+/* Slow halves (run_loop.c): they make the instruction known first, so that it can fault. */
+u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
+void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data,
+                          u32 size);
+void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v);
+void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v);
+u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
+void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size);
+
+static ALWAYS_INLINE u64 uop_load(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->rtag;
+    if (LIKELY(offset <= PAGE_SIZE - size))
+        return bytes_get(e->host + offset, size);
+    return uop_load_slow(c, u, linear, size);
+}
+
+static ALWAYS_INLINE void uop_store(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v)
+{
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->wtag;
+    if (LIKELY(offset <= PAGE_SIZE - size))
+        memcpy(e->host + offset, &v, size);
+    else
+        uop_store_slow(c, u, linear, size, v);
+}
+
+/* Pushes 8 bytes in 64-bit mode. The store comes before RSP moves: it may fault. */
+static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
+{
+    u64 linear = c->r[RSP] - 8;
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->wtag;
+    if (LIKELY(offset <= PAGE_SIZE - 8))
+        memcpy(e->host + offset, &v, 8);
+    else
+        uop_push_slow(c, u, linear, v);
+    c->r[RSP] = linear;
+}
+
+/* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end().
+ * Faults as a write. */
+static ALWAYS_INLINE u8 *uop_rmw(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 offset = linear ^ e->wtag;
+    if (LIKELY(offset <= PAGE_SIZE - size))
+        return e->host + offset;
+    return uop_rmw_slow(c, u, linear, size);
+}
+
+static ALWAYS_INLINE void uop_rmw_end(struct cpu *c, u64 linear, u32 size, const u8 *p)
+{
+    if (UNLIKELY(p == (const u8 *)&c->rmw))
+        uop_rmw_end_slow(c, linear, size);
+}
+
+/* Ends a handler: on to wherever RIP `rip` is, through the jump cache. */
+static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
+{
+    const struct jump *j = &c->jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    c->r[REG_BLOCK] = rip;
+    return LIKELY(j->rip == rip && j->tag == c->jump_tag) ? j->uop : &uop_miss;
+}
+
+/* Ends a handler: through a link. */
+#define GOTO_LINK(c, link)                                                                         \
+    do {                                                                                           \
+        (c)->r[REG_BLOCK] += (u64)(s64)(link)->disp;                                               \
+        GOTO(c, (link)->to);                                                                       \
+    } while (0)
+
+#define UOP(name) static const struct uop *name(struct cpu *c, const struct uop *u)
+
+/* --- Handlers that lower.c chooses from; sizes are indexed 0..3 for 1, 2, 4, 8 bytes ---------- */
+
+enum { REG, MEM, MEM_INDEXED, PLACES }; /* where an operand is */
+
+/* [flags wanted] */
+extern uop_fn *const uop_alu_rr[ALUS][4][2], *const uop_alu_ri[ALUS][4][2];
+/* [indexed] */
+extern uop_fn *const uop_alu_rm[ALUS][4][2], *const uop_alu_mr[ALUS][4][2];
+extern uop_fn *const uop_alu_mi[ALUS][4][2];
+/* [down], [flags], [indexed] */
+extern uop_fn *const uop_step_r[2][4][2], *const uop_step_m[2][4][2];
+extern uop_fn *const uop_not_r[4], *const uop_neg_r[4];
+extern uop_fn *const uop_mov_rr[4], *const uop_mov_ri[4];
+extern uop_fn *const uop_mov_rm[4][2], *const uop_mov_mr[4][2], *const uop_mov_mi[4][2];
+extern uop_fn *const uop_movzx[2][PLACES];    /* [source size] */
+extern uop_fn *const uop_movsx[3][2][PLACES]; /* [source size][to 64 bits] */
+extern uop_fn *const uop_lea[2][2];           /* [64 bits][indexed] */
+extern uop_fn *const uop_cmov[16][2][PLACES]; /* [64 bits] */
+extern uop_fn *const uop_setcc[16][PLACES];
+extern uop_fn *const uop_xchg_rr[4], *const uop_xchg_mr[4][2];
+extern uop_fn *const uop_bswap[2], *const uop_extend_a[2], *const uop_extend_ad[2];
+extern uop_fn uop_push_r, uop_push_i, uop_push_m, uop_pop_r, uop_leave_frame;
+enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFTS };
+/* [flags wanted] */
+extern uop_fn *const uop_shift_ri[SHIFTS][4][2], *const uop_shift_rc[SHIFTS][4];
+extern uop_fn *const uop_imul_rr[2][PLACES], *const uop_imul_ri[2][PLACES]; /* [64 bits] */
+extern uop_fn *const uop_mul[2][PLACES];
+extern uop_fn *const uop_div[2], *const uop_bt_ri[2], *const uop_bt_rr[2];
+extern uop_fn *const uop_jcc[16];
+/* [test] */
+extern uop_fn *const uop_fused_rr[2][4][16], *const uop_fused_ri[2][4][16];
+extern uop_fn *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
+/* Handlers of one SSE instruction: register, load and store forms,
+ * NULL where there is none (uop_sse.c). */
+struct vector_form {
+    uop_fn *rr, *rm[2], *mr[2]; /* [indexed] */
+    u8 size;                    /* of the memory operand */
+    bool insn;                  /* they may fall back on the exec function */
+};
+const struct vector_form *vector_form(const struct insn *in);
+extern uop_fn uop_call, uop_call_r, uop_call_m, uop_jump_r, uop_jump_m, uop_ret;
+
+#endif

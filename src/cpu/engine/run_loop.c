@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The run loop: pending events, the budget, single steps, and the ways out of an instruction.
+ *
+ * The budget is exact. A block takes its count of instructions from `left` when it is entered;
+ * whoever leaves it early gives back what was not done. An instruction that faults or is
+ * intercepted does not count, nor does the delivery of an event. A REP instruction counts its
+ * iterations.
+ */
+#include "cpu/engine/engine.h"
+#include "cpu/svm/vmsa_switch.h"
+
+enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
+
+/* --- Accounting ------------------------------------------------------------------------------- */
+
+/* Instructions of the running block from the current one on, itself included. */
+static s64 not_done(const struct cpu *c)
+{
+    return c->block ? c->block->insns - c->uop->idx : 0;
+}
+
+static void give_back(struct cpu *c)
+{
+    c->left += not_done(c);
+    c->block = NULL;
+}
+
+u64 cpu_time(struct cpu *c)
+{
+    return c->run_end - (u64)(c->left + not_done(c));
+}
+
+void cpu_sync(struct cpu *c, const struct uop *u)
+{
+    u64 mask = c->mode & MODE_CODE64 ? ~0ull : 0xffffffffu;
+    c->uop = u;
+    c->insn_rip = (block_rip(c) + u->off) & mask;
+    c->rip = (c->insn_rip + u->len) & mask;
+}
+
+u64 rep_allowance(const struct cpu *c)
+{
+    if (c->rflags & RFLAGS_TF || c->watchpoints)
+        return 1;
+    return (u64)c->left + 1; /* the block holds this instruction's first and all behind it */
+}
+
+void rep_account(struct cpu *c, u64 iterations)
+{
+    c->left -= (s64)iterations - 1;
+}
+
+/* --- Ways out --------------------------------------------------------------------------------- */
+
+void cpu_raise(struct cpu *c, u8 vector, u32 error)
+{
+    c->vector = vector;
+    c->error = error;
+    c->next_rip = c->rip; /* of BOUND, if #BR is intercepted */
+    c->rip = c->insn_rip;
+    give_back(c);
+    longjmp(*c->leave, LEAVE_RAISE);
+}
+
+/* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2 15.7.1]. */
+static u64 next_rip_at_exit(const struct cpu *c, u64 code)
+{
+    switch (code) {
+    case EXIT_EXCEPTION + VECTOR_BP:
+    case EXIT_EXCEPTION + VECTOR_OF:
+        return c->rip;
+    case EXIT_EXCEPTION + VECTOR_BR:
+        return c->next_rip;
+    case EXIT_TASK_SWITCH:
+    case EXIT_SHUTDOWN:
+    case EXIT_NPF:
+        return 0;
+    default:
+        return code >= EXIT_EXCEPTION && code < EXIT_CR0_SEL_WRITE ? 0 : c->rip;
+    }
+}
+
+void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
+{
+    if (c->es && !exit_automatic(code, info_1))
+        vmsa_raise_vc(c, code);
+    c->exit_code = code;
+    c->exit_info_1 = info_1;
+    c->exit_info_2 = info_2;
+    c->next_rip = next_rip_at_exit(c, code);
+    if (c->es && exit_completes(code)) {
+        c->left -= c->block != NULL;
+        c->interrupt_shadow = false;
+    } else {
+        c->rip = c->insn_rip;
+    }
+    give_back(c);
+    longjmp(*c->leave, LEAVE_EXIT);
+}
+
+/* The iterations done so far count, the instruction itself does not end here. */
+void cpu_again(struct cpu *c)
+{
+    c->rip = c->insn_rip;
+    if (c->block)
+        c->left--;
+    give_back(c);
+    longjmp(*c->leave, LEAVE_AGAIN);
+}
+
+/* --- Slow halves of specialised handlers ------------------------------------------------------ */
+
+static bool canonical(u64 linear)
+{
+    return (u64)((s64)(linear << 16) >> 16) == linear;
+}
+
+static void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool stack)
+{
+    cpu_sync(c, u);
+    if (UNLIKELY(!canonical(linear) || !canonical(linear + size - 1)) && c->mode & MODE_CODE64)
+        cpu_raise(c, stack ? VECTOR_SS : VECTOR_GP, 0);
+}
+
+static bool on_stack(const struct uop *u)
+{
+    return u->b == RSP || u->b == RBP;
+}
+
+NOINLINE u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    check_linear(c, u, linear, size, on_stack(u));
+    return mmu_load_slow(c, linear, size);
+}
+
+NOINLINE void uop_store_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v)
+{
+    check_linear(c, u, linear, size, on_stack(u));
+    mmu_store_slow(c, linear, size, v);
+}
+
+NOINLINE void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data,
+                                   u32 size)
+{
+    check_linear(c, u, linear, size, on_stack(u));
+    store_bytes(c, linear, data, size);
+}
+
+NOINLINE void uop_push_slow(struct cpu *c, const struct uop *u, u64 linear, u64 v)
+{
+    check_linear(c, u, linear, 8, true);
+    mmu_store_slow(c, linear, 8, v);
+}
+
+NOINLINE u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size)
+{
+    check_linear(c, u, linear, size, on_stack(u));
+    probe_write(c, linear, size);
+    c->rmw = load(c, linear, size);
+    return (u8 *)&c->rmw;
+}
+
+NOINLINE void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size)
+{
+    store(c, linear, size, c->rmw);
+}
+
+/* --- The loop --------------------------------------------------------------------------------- */
+
+static void run_uops(struct cpu *c, const struct uop *u)
+{
+#ifdef CPU_DISPATCH_LOOP
+    while (u)
+        u = u->fn(c, u);
+#else
+    u->fn(c, u);
+#endif
+    c->block = NULL;
+}
+
+static void run_block(struct cpu *c, const struct block *b)
+{
+    c->r[REG_BLOCK] = c->rip;
+    run_uops(c, b->uop);
+}
+
+/* One instruction, then the loop again. */
+static void run_single(struct cpu *c)
+{
+    run_block(c, block_single(c));
+}
+
+static bool loads_ss(const struct block *b)
+{
+    const struct insn *in = b->uop[1].has_insn ? b->uop[1].insn : NULL;
+    return in && (in->op->id == INSN_mov_to_sreg || in->op->id == INSN_pop_sreg) &&
+           in->o[0].reg == SEG_SS;
+}
+
+static bool is_sti(const struct block *b)
+{
+    return b->uop[1].has_insn && b->uop[1].insn->op->id == INSN_sti;
+}
+
+/* Traps behind an instruction; a load of SS puts them off by one instruction [APM2 8.2.1]. */
+static void debug_traps(struct cpu *c, bool step)
+{
+    u64 dr6 = c->watch_hits | (step ? DR6_BS : 0);
+    c->watch_hits = 0;
+    if (dr6)
+        event_debug_trap(c, dr6);
+}
+
+/* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single steps. */
+static void run_carefully(struct cpu *c)
+{
+    u64 hits = c->breakpoints && !(c->rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
+    if (hits) {
+        event_debug_trap(c, hits);
+        return;
+    }
+    bool shadow = c->interrupt_shadow, step = c->rflags & RFLAGS_TF, open = c->rflags & RFLAGS_IF;
+    const struct block *b = block_single(c);
+    bool ss = loads_ss(b), opens = is_sti(b) && !open;
+    if (!shadow)
+        c->watch_hits = 0;
+    c->rflags &= ~RFLAGS_RF;
+    c->no_step_trap = false;
+    run_block(c, b);
+    if (shadow && !ss && !opens)
+        c->interrupt_shadow = false;
+    if (!ss)
+        debug_traps(c, step && !c->no_step_trap);
+}
+
+static void run_next(struct cpu *c)
+{
+    struct jump *j = &c->jumps[(c->rip ^ c->rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS &&
+        j->uop->fn != uop_stale) {
+        c->r[REG_BLOCK] = c->rip;
+        run_uops(c, j->uop);
+        return;
+    }
+    const struct block *b = block_at(c);
+    if (!b || b->insns > c->left) {
+        run_single(c);
+        return;
+    }
+    *j = (struct jump){c->rip, c->jump_tag, b->uop};
+    run_block(c, b);
+}
+
+static void run_loop(struct cpu *c)
+{
+    for (;;) {
+        blocks_new_tag(c);
+        c->insn_rip = c->rip;
+        if (UNLIKELY(c->interrupt_shadow && c->left > 0 &&
+                     !(c->control.event_inject & EVENT_VALID))) {
+            run_carefully(c);
+            continue;
+        }
+        if (UNLIKELY(c->left <= 0 || event_pending(c))) {
+            event_take(c);
+            continue;
+        }
+        if (UNLIKELY(c->rflags & (RFLAGS_TF | RFLAGS_RF) || c->breakpoints | c->watchpoints)) {
+            run_carefully(c);
+            continue;
+        }
+        run_next(c);
+    }
+}
+
+static void after_leaving(struct cpu *c, int how)
+{
+    if (how == LEAVE_RAISE) {
+        event_deliver_exception(c, c->vector, c->error);
+        c->interrupt_shadow = false;
+    } else if (how == LEAVE_AGAIN) {
+        debug_traps(c, c->rflags & RFLAGS_TF);
+    }
+}
+
+void run_guest(struct cpu *c)
+{
+    jmp_buf leave;
+    jmp_buf *outer = c->leave;
+    u64 before = c->clock->now;
+    c->leave = &leave;
+    c->block = NULL;
+    c->r[REG_ZERO] = 0;
+    mxcsr_enter(c);
+    int how = setjmp(leave);
+    if (how != LEAVE_EXIT) {
+        after_leaving(c, how);
+        run_loop(c);
+    }
+    mxcsr_leave(c);
+    c->leave = outer;
+    c->clock->now = c->run_end - (u64)c->left;
+    c->statistics.instructions += c->clock->now - before;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packed integer arithmetic of MMX, SSE2, SSSE3 and SSE4: mnemonics that exist for MMX
+ * registers, XMM registers or both. A row is a leaf on two vectors; for MMX the operands are in the
+ * low halves.
+ */
+#include "cpu/exec/sse.h"
+
+INLINE void shift(struct cpu *c, const struct insn *in, vector_fn *leaf)
+{
+    u8 reg = in->o[0].reg;
+    if (in->o[1].kind != OPERAND_IMM)
+        packed_xmm(c, in, 16, leaf);
+    else
+        vector_put(&c->xmm[reg], leaf(vector_get(&c->xmm[reg]), _mm_set_epi64x(0, (u8)in->imm)));
+}
+
+INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
+{
+    u64 count = in->o[1].kind == OPERAND_IMM ? (u8)in->imm : read_mmx(c, in, 1, 8);
+    u8 reg = in->o[0].reg;
+    mmx_enter(c);
+    __m128i r = leaf(_mm_set_epi64x(0, (s64)mmx_get(c, reg)), _mm_set_epi64x(0, (s64)count));
+    mmx_put(c, reg, (u64)_mm_cvtsi128_si64(r));
+}
+
+// clang-format off
+/* The low half of the vector is right for MMX as it is. */
+#define UNPACK_LOW(name, expression) LEAF(name, expression) BOTH(name, name##_leaf, 4)
+#define UNPACK_HIGH(name, expression, low) \
+    LEAF(name, expression) LEAF(mmx_##name, _mm_srli_si128(low, 8)) BOTH(name, mmx_##name##_leaf, 8)
+#define PACK(name, pack) HALVES(name, pack(a, b))
+#define SHIFT(name, leaf_function) \
+    LEAF(name, leaf_function(a, b)) \
+    void exec_##name(struct cpu *c, const struct insn *in) { shift(c, in, name##_leaf); } \
+    void exec_mmx_##name(struct cpu *c, const struct insn *in) { shift_mmx(c, in, name##_leaf); }
+#include "cpu/exec/packed.def"
+// clang-format on
+
+/* A window of 16 bytes into zeros, the register, zeros. */
+static void shift_bytes(struct cpu *c, const struct insn *in, bool left)
+{
+    u8 window[48] = {0};
+    union xmm *d = &c->xmm[in->o[0].reg];
+    u32 count = (u32)min_u64((u8)in->imm, 16);
+    memcpy(window + 16, d, 16);
+    memcpy(d, window + (left ? 16 - count : 16 + count), 16);
+}
+
+void exec_pslldq(struct cpu *c, const struct insn *in)
+{
+    shift_bytes(c, in, true);
+}
+
+void exec_psrldq(struct cpu *c, const struct insn *in)
+{
+    shift_bytes(c, in, false);
+}
+
+/* --- State ------------------------------------------------------------------------------------ */
+
+void exec_emms(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    c->x87.top = 0;
+    c->x87.tag = 0xffff;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MMX, SSE to SSE4.1: moves between registers and memory, shuffles, inserts and extracts.
+ * Nothing here computes. */
+#include "cpu/exec/sse.h"
+
+/* --- 16 bytes --------------------------------------------------------------------------------- */
+
+void exec_mov128(struct cpu *c, const struct insn *in)
+{
+    if (in->o[0].kind == OPERAND_MEM)
+        store_xmm(c, operand_address(c, in, 16, true), &c->xmm[in->o[1].reg]);
+    else
+        c->xmm[in->o[0].reg] = read_xmm(c, in, 1, 16);
+}
+
+/* --- 4 and 8 bytes, any register file: the destination is zero-extended ----------------------- */
+
+static void move_scalar(struct cpu *c, const struct insn *in, u32 size)
+{
+    const struct operand *d = &in->o[0], *s = &in->o[1];
+    u64 v;
+    if (s->kind == OPERAND_MEM)
+        v = load(c, operand_address(c, in, size, false), size);
+    else if (s->kind == OPERAND_XMM)
+        v = c->xmm[s->reg].q[0];
+    else if (s->kind == OPERAND_MMX)
+        v = mmx_get(c, s->reg);
+    else
+        v = c->r[s->reg];
+    if (size == 4)
+        v = (u32)v;
+
+    if (d->kind == OPERAND_MEM)
+        store(c, operand_address(c, in, size, true), size, v);
+    if (d->kind == OPERAND_MMX || s->kind == OPERAND_MMX)
+        mmx_enter(c);
+    if (d->kind == OPERAND_XMM)
+        c->xmm[d->reg] = (union xmm){.q = {v, 0}};
+    else if (d->kind == OPERAND_MMX)
+        mmx_put(c, d->reg, v);
+    else if (d->kind != OPERAND_MEM)
+        gpr_write(c, d->reg, size, v);
+}
+
+// clang-format off
+#define MOVE_SCALAR(name, size) \
+    void exec_##name(struct cpu *c, const struct insn *in) { move_scalar(c, in, size); }
+MOVE_SCALAR(movd, rex_w(in) ? 8 : 4) MOVE_SCALAR(mmx_movd, rex_w(in) ? 8 : 4)
+MOVE_SCALAR(movq, 8) MOVE_SCALAR(mmx_movq, 8) MOVE_SCALAR(movq2dq, 8) MOVE_SCALAR(movdq2q, 8)
+// clang-format on
+
+/* A load clears the rest of the register, a register move keeps it. */
+static void move_low(struct cpu *c, const struct insn *in, u32 size)
+{
+    const struct operand *d = &in->o[0], *s = &in->o[1];
+    if (d->kind == OPERAND_MEM)
+        store(c, operand_address(c, in, size, true), size, c->xmm[s->reg].q[0]);
+    else if (s->kind == OPERAND_MEM)
+        c->xmm[d->reg] = read_xmm(c, in, 1, size);
+    else
+        memcpy(&c->xmm[d->reg], &c->xmm[s->reg], size);
+}
+
+void exec_movss(struct cpu *c, const struct insn *in)
+{
+    move_low(c, in, 4);
+}
+
+void exec_movsd(struct cpu *c, const struct insn *in)
+{
+    move_low(c, in, 8);
+}
+
+/* MOVLPS and its kin: one half to or from memory, the other half stays. The register forms of the
+ * opcodes are MOVHLPS and MOVLHPS. */
+static void move_half(struct cpu *c, const struct insn *in, u32 half)
+{
+    const struct operand *d = &in->o[0], *s = &in->o[1];
+    if (d->kind == OPERAND_MEM)
+        store(c, operand_address(c, in, 8, true), 8, c->xmm[s->reg].q[half]);
+    else if (s->kind == OPERAND_MEM)
+        c->xmm[d->reg].q[half] = load(c, operand_address(c, in, 8, false), 8);
+    else
+        c->xmm[d->reg].q[half] = c->xmm[s->reg].q[1 - half];
+}
+
+// clang-format off
+#define MOVE_HALF(name, half) \
+    void exec_##name(struct cpu *c, const struct insn *in) { move_half(c, in, half); }
+MOVE_HALF(movlps, 0) MOVE_HALF(movhlps, 0) MOVE_HALF(movhps, 1) MOVE_HALF(movlhps, 1)
+// clang-format on
+
+/* --- Masks ------------------------------------------------------------------------------------ */
+
+void exec_movmskps(struct cpu *c, const struct insn *in)
+{
+    __m128i v = vector_get(&c->xmm[in->o[1].reg]);
+    gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_ps(_mm_castsi128_ps(v)));
+}
+
+void exec_movmskpd(struct cpu *c, const struct insn *in)
+{
+    __m128i v = vector_get(&c->xmm[in->o[1].reg]);
+    gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_pd(_mm_castsi128_pd(v)));
+}
+
+void exec_pmovmskb(struct cpu *c, const struct insn *in)
+{
+    __m128i v = vector_get(&c->xmm[in->o[1].reg]);
+    gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_epi8(v));
+}
+
+void exec_mmx_pmovmskb(struct cpu *c, const struct insn *in)
+{
+    mmx_enter(c);
+    __m128i v = _mm_set_epi64x(0, (s64)mmx_get(c, in->o[1].reg));
+    gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_epi8(v));
+}
+
+/* Writes the bytes whose mask byte has its top bit set to seg:rDI;
+ * the others are not touched and cannot fault. */
+static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, const u8 *mask,
+                      u32 size)
+{
+    u64 linear = operand_address(c, in, size, true);
+    for (u32 i = 0; i < size; i++)
+        if (mask[i] & 0x80)
+            probe_write(c, linear + i, 1);
+    for (u32 i = 0; i < size; i++)
+        if (mask[i] & 0x80)
+            store(c, linear + i, 1, data[i]);
+}
+
+void exec_maskmovdqu(struct cpu *c, const struct insn *in)
+{
+    mask_move(c, in, c->xmm[in->o[0].reg].b, c->xmm[in->o[1].reg].b, 16);
+}
+
+void exec_maskmovq(struct cpu *c, const struct insn *in)
+{
+    u64 data = mmx_get(c, in->o[0].reg), mask = mmx_get(c, in->o[1].reg);
+    mask_move(c, in, (const u8 *)&data, (const u8 *)&mask, 8);
+    mmx_enter(c);
+}
+
+/* --- Shuffles --------------------------------------------------------------------------------- */
+
+void exec_pshufd(struct cpu *c, const struct insn *in)
+{
+    union xmm s = read_xmm(c, in, 1, 16), d;
+    for (u32 i = 0; i < 4; i++)
+        d.d[i] = s.d[(in->imm >> (2 * i)) & 3];
+    c->xmm[in->o[0].reg] = d;
+}
+
+static void shuffle_words(struct cpu *c, const struct insn *in, u32 first)
+{
+    union xmm s = read_xmm(c, in, 1, 16), d = s;
+    for (u32 i = 0; i < 4; i++)
+        d.w[first + i] = s.w[first + ((in->imm >> (2 * i)) & 3)];
+    c->xmm[in->o[0].reg] = d;
+}
+
+void exec_pshuflw(struct cpu *c, const struct insn *in)
+{
+    shuffle_words(c, in, 0);
+}
+
+void exec_pshufhw(struct cpu *c, const struct insn *in)
+{
+    shuffle_words(c, in, 4);
+}
+
+void exec_pshufw(struct cpu *c, const struct insn *in)
+{
+    u64 s = read_mmx(c, in, 1, 8), d = 0;
+    for (u32 i = 0; i < 4; i++)
+        d |= ((s >> (16 * ((in->imm >> (2 * i)) & 3))) & 0xffff) << (16 * i);
+    mmx_enter(c);
+    mmx_put(c, in->o[0].reg, d);
+}
+
+void exec_shufps(struct cpu *c, const struct insn *in)
+{
+    union xmm s = read_xmm(c, in, 1, 16), a = c->xmm[in->o[0].reg], d;
+    for (u32 i = 0; i < 4; i++)
+        d.d[i] = (i < 2 ? &a : &s)->d[(in->imm >> (2 * i)) & 3];
+    c->xmm[in->o[0].reg] = d;
+}
+
+void exec_shufpd(struct cpu *c, const struct insn *in)
+{
+    union xmm s = read_xmm(c, in, 1, 16), a = c->xmm[in->o[0].reg];
+    c->xmm[in->o[0].reg] = (union xmm){.q = {a.q[in->imm & 1], s.q[(in->imm >> 1) & 1]}};
+}
+
+void exec_movsldup(struct cpu *c, const struct insn *in)
+{
+    union xmm s = read_xmm(c, in, 1, 16);
+    c->xmm[in->o[0].reg] = (union xmm){.d = {s.d[0], s.d[0], s.d[2], s.d[2]}};
+}
+
+void exec_movshdup(struct cpu *c, const struct insn *in)
+{
+    union xmm s = read_xmm(c, in, 1, 16);
+    c->xmm[in->o[0].reg] = (union xmm){.d = {s.d[1], s.d[1], s.d[3], s.d[3]}};
+}
+
+void exec_movddup(struct cpu *c, const struct insn *in)
+{
+    u64 v = read_xmm(c, in, 1, 8).q[0];
+    c->xmm[in->o[0].reg] = (union xmm){.q = {v, v}};
+}
+
+/* --- Inserts and extracts: imm8 selects the element ------------------------------------------- */
+
+/* Source of PINSRx: the low bytes of a general register or memory. */
+static u64 insert_source(struct cpu *c, const struct insn *in, u32 size)
+{
+    if (in->o[1].kind == OPERAND_MEM)
+        return load(c, operand_address(c, in, size, false), size);
+    return c->r[in->o[1].reg];
+}
+
+void exec_pinsrw(struct cpu *c, const struct insn *in)
+{
+    c->xmm[in->o[0].reg].w[in->imm & 7] = (u16)insert_source(c, in, 2);
+}
+
+void exec_mmx_pinsrw(struct cpu *c, const struct insn *in)
+{
+    u64 v = insert_source(c, in, 2) & 0xffff;
+    u32 shift = 16 * (in->imm & 3);
+    u8 reg = in->o[0].reg;
+    mmx_enter(c);
+    mmx_put(c, reg, (mmx_get(c, reg) & ~(0xffffull << shift)) | v << shift);
+}
+
+void exec_pinsrb(struct cpu *c, const struct insn *in)
+{
+    c->xmm[in->o[0].reg].b[in->imm & 15] = (u8)insert_source(c, in, 1);
+}
+
+void exec_pinsrd(struct cpu *c, const struct insn *in)
+{
+    if (rex_w(in))
+        c->xmm[in->o[0].reg].q[in->imm & 1] = insert_source(c, in, 8);
+    else
+        c->xmm[in->o[0].reg].d[in->imm & 3] = (u32)insert_source(c, in, 4);
+}
+
+/* To memory of the element's size, or zero-extended to a general register. */
+static void extract(struct cpu *c, const struct insn *in, u32 size, u64 v)
+{
+    if (in->o[0].kind == OPERAND_MEM)
+        store(c, operand_address(c, in, size, true), size, v);
+    else
+        gpr_write(c, in->o[0].reg, size == 8 ? 8 : 4, v);
+}
+
+void exec_pextrw(struct cpu *c, const struct insn *in)
+{
+    extract(c, in, 2, c->xmm[in->o[1].reg].w[in->imm & 7]);
+}
+
+void exec_mmx_pextrw(struct cpu *c, const struct insn *in)
+{
+    mmx_enter(c);
+    gpr_write(c, in->o[0].reg, 4, (mmx_get(c, in->o[1].reg) >> (16 * (in->imm & 3))) & 0xffff);
+}
+
+void exec_pextrb(struct cpu *c, const struct insn *in)
+{
+    extract(c, in, 1, c->xmm[in->o[1].reg].b[in->imm & 15]);
+}
+
+void exec_pextrd(struct cpu *c, const struct insn *in)
+{
+    const union xmm *s = &c->xmm[in->o[1].reg];
+    if (rex_w(in))
+        extract(c, in, 8, s->q[in->imm & 1]);
+    else
+        extract(c, in, 4, s->d[in->imm & 3]);
+}
+
+void exec_extractps(struct cpu *c, const struct insn *in)
+{
+    extract(c, in, 4, c->xmm[in->o[1].reg].d[in->imm & 3]);
+}
+
+/* imm8: 7:6 source element (register form), 5:4 destination element, 3:0 elements cleared. */
+void exec_insertps(struct cpu *c, const struct insn *in)
+{
+    union xmm *d = &c->xmm[in->o[0].reg];
+    union xmm s = read_xmm(c, in, 1, 4);
+    u32 v = s.d[in->o[1].kind == OPERAND_MEM ? 0 : (in->imm >> 6) & 3];
+    d->d[(in->imm >> 4) & 3] = v;
+    for (u32 i = 0; i < 4; i++)
+        if (in->imm & BIT(i))
+            d->d[i] = 0;
+}

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The TLB: hits are inline in internal.h, everything else is here. An entry points at the frame's
+ * bytes in the view of its key; when the memory controller flips or takes a frame, it says so
+ * (frame_lost) and every entry of the frame goes. Stores to frames that hold decoded code always
+ * come through here.
+ */
+#include "cpu/mmu/mmu.h"
+#include "cpu/svm/vmsa_switch.h"
+
+#include <stdlib.h>
+
+/* --- Filled slots ----------------------------------------------------------------------------- */
+
+static u32 slot_of(u64 linear)
+{
+    return (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
+}
+
+static struct tlb_entry *entry_of(struct cpu *c, enum tlb_context context, u64 linear)
+{
+    return &c->tlbs[context][slot_of(linear)];
+}
+
+static enum tlb_context current_context(const struct cpu *c)
+{
+    return (enum tlb_context)((size_t)(c->tlb - c->tlbs[0]) / TLB_ENTRIES);
+}
+
+static bool entry_valid(const struct tlb_entry *e, u32 slot)
+{
+    return e->rtag != tlb_invalid(slot);
+}
+
+static void entry_drop(struct tlb_entry *e, u32 slot)
+{
+    e->rtag = e->wtag = tlb_invalid(slot);
+    e->host = NULL;
+    e->frame = 0;
+}
+
+static void list_slot(struct fill_list *list, u32 slot)
+{
+    u64 bit = BIT(slot & 63);
+    if (list->listed[slot / 64] & bit)
+        return;
+    list->listed[slot / 64] |= bit;
+    list->slots[list->count++] = (u16)slot;
+}
+
+/* Calls for each valid entry; entries may be dropped by `visit`. */
+typedef void visit_fn(struct tlb_entry *e, u32 slot, u64 argument);
+
+static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
+{
+    for (u32 context = 0; context < TLB_CONTEXTS; context++) {
+        const struct fill_list *list = &c->mmu->fills[context];
+        for (u32 i = 0; i < list->count; i++) {
+            struct tlb_entry *e = &c->tlbs[context][list->slots[i]];
+            if (entry_valid(e, list->slots[i]))
+                visit(e, list->slots[i], argument);
+        }
+    }
+}
+
+/* --- Flushing --------------------------------------------------------------------------------- */
+
+static void flush_context(struct cpu *c, enum tlb_context context, bool global_too)
+{
+    struct fill_list *list = &c->mmu->fills[context];
+    u32 kept = 0;
+    for (u32 i = 0; i < list->count; i++) {
+        u32 slot = list->slots[i];
+        struct tlb_entry *e = &c->tlbs[context][slot];
+        if (!global_too && e->frame & TLB_GLOBAL) {
+            list->slots[kept++] = (u16)slot;
+        } else {
+            entry_drop(e, slot);
+            list->listed[slot / 64] &= ~BIT(slot & 63);
+        }
+    }
+    list->count = kept;
+}
+
+void mmu_flush(struct cpu *c, bool global_too)
+{
+    struct mmu *m = c->mmu;
+    for (u32 context = 0; context < TLB_CONTEXTS; context++)
+        flush_context(c, context, global_too);
+    m->fetch_epoch[0]++;
+    if (global_too) {
+        m->fetch_epoch[1]++;
+        m->large_seen = m->huge_seen = 0;
+    }
+    c->statistics.tlb_flushes++;
+    blocks_forget_addresses(c);
+}
+
+void mmu_flush_all(struct cpu *c)
+{
+    c->mmu->nested_epoch++;
+    mmu_flush(c, true);
+    c->mmu->fetched = false;
+}
+
+static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
+{
+    /* 4 MiB regions also for 2 MiB pages: dropping a neighbour does no harm. */
+    if ((e->frame & TLB_LARGE && !((e->rtag ^ linear) >> 22)) ||
+        (e->frame & TLB_HUGE && !((e->rtag ^ linear) >> 30)))
+        entry_drop(e, slot);
+}
+
+void mmu_flush_page(struct cpu *c, u64 linear)
+{
+    struct mmu *m = c->mmu;
+    u64 page = linear & ~PAGE_MASK;
+    u32 slot = slot_of(linear);
+    for (u32 context = 0; context < TLB_CONTEXTS; context++) {
+        struct tlb_entry *e = entry_of(c, context, linear);
+        if (e->rtag == page)
+            entry_drop(e, slot);
+    }
+    /* Code of a large page is in the fetch TLB by its 4 KiB pages; start it afresh. */
+    bool large = m->large_seen & large_bit(linear) || m->huge_seen & huge_bit(linear);
+    if (large) {
+        for_each_entry(c, drop_large, page);
+        m->fetch_epoch[0]++;
+        m->fetch_epoch[1]++;
+    } else {
+        for (u32 user = 0; user < 2; user++)
+            m->fetch[user][(page >> PAGE_SHIFT) & (FETCH_ENTRIES - 1)].epoch = 0;
+    }
+    blocks_forget_addresses(c);
+}
+
+/* --- What the memory controller says ---------------------------------------------------------- */
+
+static void drop_frame(struct tlb_entry *e, u32 slot, u64 frame)
+{
+    if (TLB_FRAME(e->frame) == frame)
+        entry_drop(e, slot);
+}
+
+static void frame_lost(void *context, u64 frame)
+{
+    struct cpu *c = context;
+    for_each_entry(c, drop_frame, frame);
+    for (u32 user = 0; c->mmu->fetched && user < 2; user++)
+        for (u32 i = 0; i < FETCH_ENTRIES; i++)
+            if (c->mmu->fetch[user][i].frame == frame)
+                c->mmu->fetch[user][i].epoch = 0;
+    if (blocks_in_page(c, frame))
+        blocks_invalidate(c, frame, 0, PAGE_SIZE);
+}
+
+static void mappings_lost(void *context)
+{
+    mmu_flush_all(context);
+}
+
+static void code_written(void *context, u64 frame, u32 offset, u32 size)
+{
+    blocks_invalidate(context, frame, offset, size);
+}
+
+static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
+{
+    if (TLB_FRAME(e->frame) == frame)
+        e->wtag = tlb_invalid(slot);
+}
+
+static void code_marked(void *context, u64 frame)
+{
+    for_each_entry(context, protect_code, frame);
+}
+
+bool mmu_create(struct cpu *c)
+{
+    c->mmu = calloc(1, sizeof *c->mmu);
+    if (!c->mmu)
+        return false;
+    c->mmu->nested_epoch = c->mmu->fetch_epoch[0] = c->mmu->fetch_epoch[1] = 1;
+    for (u32 context = 0; context < TLB_CONTEXTS; context++)
+        for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
+            entry_drop(&c->tlbs[context][slot], slot);
+    c->tlb = c->tlbs[TLB_KERNEL];
+    c->listener = (struct memory_listener){.frame_lost = frame_lost,
+                                           .mappings_lost = mappings_lost,
+                                           .code_written = code_written,
+                                           .code_marked = code_marked,
+                                           .context = c};
+    memory_listen(c->memory, &c->listener);
+    return true;
+}
+
+void mmu_destroy(struct cpu *c)
+{
+    free(c->mmu);
+    c->mmu = NULL;
+}
+
+/* --- Filling ---------------------------------------------------------------------------------- */
+
+/* Up to 15 bytes at the current instruction, whose data the host has to do with: by nested tables, or by shadow
+ * tables, of which an intercepted #PF tells [APM2 15.8.4]. */
+static void fetch_for_assist(struct cpu *c)
+{
+    u64 linear = c->mode & MODE_CODE64 ? c->insn_rip : (u32)(c->seg[SEG_CS].base + c->insn_rip);
+    struct access access = {.fetch = true, .context = c->cpl == 3 ? TLB_USER : TLB_KERNEL_AC};
+    u32 count = 0;
+    while (count < sizeof c->control.fetched) {
+        struct translation t;
+        struct access_fault f;
+        if (!mmu_translate(c, linear + count, access, &t, &f))
+            break;
+        u64 offset = (linear + count) & PAGE_MASK;
+        u32 n = (u32)min_u64(sizeof c->control.fetched - count, PAGE_SIZE - offset);
+        const u8 *host = memory_map(c->memory, t.frame, t.key);
+        if (!host)
+            break;
+        memcpy(c->control.fetched + count, host + offset, n);
+        count += n;
+    }
+    c->control.fetched_count = (u8)count;
+}
+
+void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access)
+{
+    if (f->not_validated) {
+        c->cr2 = f->linear;
+        vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
+    }
+    bool exits = f->nested || c->control.intercept_exceptions & BIT(VECTOR_PF);
+    if (exits && !access->fetch && !c->es)
+        fetch_for_assist(c);
+    if (!f->nested) {
+        c->fault_linear = f->linear;
+        cpu_raise(c, VECTOR_PF, f->error);
+    }
+    cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
+}
+
+static struct translation translate(struct cpu *c, u64 linear, struct access access)
+{
+    struct translation t;
+    struct access_fault f;
+    if (!mmu_translate(c, linear, access, &t, &f))
+        mmu_raise(c, &f, &access);
+    return t;
+}
+
+/* Makes the entry of `linear` valid. NULL: no memory answers at the address. */
+static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 linear,
+                                  const struct translation *t)
+{
+    u8 *host = memory_map(c->memory, t->frame, t->key);
+    struct tlb_entry *e = entry_of(c, context, linear);
+    u32 slot = slot_of(linear);
+    u64 page = linear & ~PAGE_MASK;
+    bool watched = UNLIKELY(c->watchpoints) && debug_watches_page(c, page);
+    if (!host || watched)
+        entry_drop(e, slot);
+    if (!host)
+        return NULL;
+    if (watched)
+        e = &c->mmu->watched;
+    else
+        list_slot(&c->mmu->fills[context], slot);
+    e->rtag = page;
+    e->host = host;
+    e->frame = t->frame | t->flags;
+    bool fast = t->flags & TLB_WRITABLE && !memory_holds_code(c->memory, t->frame);
+    e->wtag = fast ? page : tlb_invalid(slot);
+    if (t->flags & TLB_LARGE)
+        c->mmu->large_seen |= large_bit(linear);
+    if (t->flags & TLB_HUGE)
+        c->mmu->huge_seen |= huge_bit(linear);
+    c->statistics.tlb_fills++;
+    return e;
+}
+
+/* The valid entry for reading or writing at `linear`, after a walk if need be; NULL where no memory
+ * answers. */
+static struct tlb_entry *tlb_entry_for(struct cpu *c, enum tlb_context context, u64 linear,
+                                       bool write)
+{
+    struct tlb_entry *e = entry_of(c, context, linear);
+    if (e->rtag == (linear & ~PAGE_MASK) && (!write || e->frame & TLB_WRITABLE))
+        return e;
+    struct translation t =
+        translate(c, linear, (struct access){.write = write, .context = context});
+    return tlb_fill(c, context, linear, &t);
+}
+
+/* --- Loads and stores ------------------------------------------------------------------------- */
+
+static void read_part(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
+{
+    const struct tlb_entry *e = tlb_entry_for(c, context, linear, false);
+    if (e)
+        memcpy(out, e->host + (linear & PAGE_MASK), size);
+    else
+        memset(out, 0xff, size);
+}
+
+static void write_part(struct cpu *c, enum tlb_context context, u64 linear, const void *data,
+                       u32 size)
+{
+    struct tlb_entry *e = tlb_entry_for(c, context, linear, true);
+    if (!e)
+        return;
+    u32 offset = (u32)(linear & PAGE_MASK);
+    u64 frame = TLB_FRAME(e->frame);
+    u8 *host = e->host;
+    if (memory_holds_code(c->memory, frame))
+        memory_code_write(c->memory, frame, offset, size);
+    if (!memory_holds_code(c->memory, frame))
+        e->wtag = e->rtag;
+    memcpy(host + offset, data, size);
+}
+
+/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
+static u64 next_page(const struct cpu *c, u64 linear)
+{
+    u64 next = (linear & ~PAGE_MASK) + PAGE_SIZE;
+    return c->mode & MODE_CODE64 ? next : next & 0xffffffffu;
+}
+
+static u32 first_part(u64 linear, u32 size)
+{
+    return (u32)min_u64(size, PAGE_SIZE - (linear & PAGE_MASK));
+}
+
+static void read_bytes(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
+{
+    u32 n = first_part(linear, size);
+    if (n < size) {
+        tlb_entry_for(c, context, linear, false);
+        read_part(c, context, next_page(c, linear), (u8 *)out + n, size - n);
+    }
+    read_part(c, context, linear, out, n);
+}
+
+static void write_bytes(struct cpu *c, enum tlb_context context, u64 linear, const void *data,
+                        u32 size)
+{
+    u32 n = first_part(linear, size);
+    if (n < size) { /* both pages are checked before either changes */
+        tlb_entry_for(c, context, linear, true);
+        tlb_entry_for(c, context, next_page(c, linear), true);
+        write_part(c, context, next_page(c, linear), (const u8 *)data + n, size - n);
+    }
+    write_part(c, context, linear, data, n);
+}
+
+u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
+{
+    u64 value = 0;
+    read_bytes(c, current_context(c), linear, &value, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, false);
+    return value;
+}
+
+void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value)
+{
+    write_bytes(c, current_context(c), linear, &value, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, true);
+}
+
+void load_bytes(struct cpu *c, u64 linear, void *out, u32 size)
+{
+    read_bytes(c, current_context(c), linear, out, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, false);
+}
+
+void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size)
+{
+    write_bytes(c, current_context(c), linear, data, size);
+    if (UNLIKELY(c->watchpoints))
+        debug_watch(c, linear, size, true);
+}
+
+u64 load_system(struct cpu *c, u64 linear, u32 size)
+{
+    u64 value = 0;
+    read_bytes(c, TLB_KERNEL, linear, &value, size);
+    return value;
+}
+
+void store_system(struct cpu *c, u64 linear, u32 size, u64 value)
+{
+    write_bytes(c, TLB_KERNEL, linear, &value, size);
+}
+
+static void probe(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
+{
+    tlb_entry_for(c, context, linear, write);
+    if (first_part(linear, size) < size)
+        tlb_entry_for(c, context, next_page(c, linear), write);
+}
+
+void probe_read(struct cpu *c, u64 linear, u32 size)
+{
+    probe(c, current_context(c), linear, size, false);
+}
+
+void probe_write(struct cpu *c, u64 linear, u32 size)
+{
+    probe(c, current_context(c), linear, size, true);
+}
+
+void probe_write_system(struct cpu *c, u64 linear, u32 size)
+{
+    probe(c, TLB_KERNEL, linear, size, true);
+}
+
+u8 *mmu_window(struct cpu *c, u64 linear, bool write)
+{
+    struct tlb_entry *e = tlb_entry_for(c, current_context(c), linear, write);
+    if (!e || e == &c->mmu->watched || (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
+        return NULL;
+    return e->host + (linear & PAGE_MASK);
+}
+
+/* --- Instruction fetch ------------------------------------------------------------------------ */
+
+/* The frame of code at `linear`, which is then in the private view. False: *f says why not. */
+static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fault *f)
+{
+    bool user = c->cpl == 3;
+    struct mmu *m = c->mmu;
+    struct fetch_entry *e = &m->fetch[user][(linear >> PAGE_SHIFT) & (FETCH_ENTRIES - 1)];
+    u64 page = linear >> PAGE_SHIFT;
+    if (LIKELY(e->page == page && e->epoch == m->fetch_epoch[e->global])) {
+        *frame = e->frame;
+        return true;
+    }
+    struct access access = {.fetch = true, .context = user ? TLB_USER : TLB_KERNEL};
+    struct translation t;
+    if (!mmu_translate(c, linear, access, &t, f))
+        return false;
+    *frame = t.frame;
+    if (!memory_map(c->memory, t.frame, t.key))
+        return true;
+    bool global = t.flags & TLB_GLOBAL;
+    *e = (struct fetch_entry){
+        .page = page, .frame = t.frame, .epoch = m->fetch_epoch[global], .global = global};
+    m->fetched = true;
+    if (t.flags & TLB_LARGE)
+        m->large_seen |= large_bit(linear);
+    if (t.flags & TLB_HUGE)
+        m->huge_seen |= huge_bit(linear);
+    return true;
+}
+
+static u64 fetch_frame_or_raise(struct cpu *c, u64 linear)
+{
+    u64 frame;
+    struct access_fault f;
+    if (!fetch_frame(c, linear, &frame, &f))
+        mmu_raise(c, &f, &(struct access){.fetch = true});
+    if (frame >= memory_size(c->memory) >>
+        PAGE_SHIFT) /* nothing answers: FF FF is no instruction */
+        cpu_raise_ud(c);
+    return frame;
+}
+
+/* Linear address of code at rip, and how many bytes the segment or the canonical half still has
+ * there. */
+static u64 code_linear(struct cpu *c, u64 rip, u64 *room)
+{
+    if (c->mode & MODE_CODE64) {
+        if ((u64)((s64)(rip << 16) >> 16) != rip)
+            cpu_raise_gp(c, 0);
+        *room = rip < BIT(47) ? BIT(47) - rip : 0 - rip;
+        if (*room == 0)
+            *room = ~0ull;
+        return rip;
+    }
+    const struct segment *cs = &c->seg[SEG_CS];
+    rip &= 0xffffffffu;
+    if (rip > cs->limit)
+        cpu_raise_gp(c, 0);
+    *room = (u64)cs->limit - rip + 1;
+    return (u32)(cs->base + rip);
+}
+
+u64 mmu_code_address(struct cpu *c, u64 rip)
+{
+    u64 room;
+    u64 linear = code_linear(c, rip, &room);
+    return fetch_frame_or_raise(c, linear) << PAGE_SHIFT | (linear & PAGE_MASK);
+}
+
+static void fetch_part(struct cpu *c, u64 frame, u64 linear, u8 *out, u32 size)
+{
+    memory_key key = c->sev ? c->guest_key : KEY_RAW;
+    const u8 *host = memory_map(c->memory, frame, key);
+    if (!host)
+        return;
+    memcpy(out, host + (linear & PAGE_MASK), size);
+}
+
+u32 mmu_fetch(struct cpu *c, u64 rip, u8 bytes[15], u64 *spa)
+{
+    u64 room;
+    u64 linear = code_linear(c, rip, &room);
+    u64 frame = fetch_frame_or_raise(c, linear);
+    *spa = frame << PAGE_SHIFT | (linear & PAGE_MASK);
+    u32 wanted = (u32)min_u64(15, room);
+    u32 n = first_part(linear, wanted);
+    fetch_part(c, frame, linear, bytes, n);
+    if (n == wanted)
+        return n;
+    struct access_fault f;
+    u64 next = next_page(c, linear);
+    if (!fetch_frame(c, next, &frame, &f) || frame >= memory_size(c->memory) >> PAGE_SHIFT)
+        return n;
+    fetch_part(c, frame, next, bytes + n, wanted - n);
+    return wanted;
+}

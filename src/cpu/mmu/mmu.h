@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mmu.c and walk.c share: the small caches behind the TLB. */
+#ifndef SOFTSEV_CPU_MMU_MMU_H
+#define SOFTSEV_CPU_MMU_MMU_H
+
+#include "cpu/internal.h"
+#include "memory/rmp.h"
+
+#define NESTED_ENTRIES 1024 /* GPA frame -> SPA frame */
+#define FETCH_ENTRIES  256  /* linear page -> SPA frame of code, for user and for supervisor */
+
+struct nested_entry {
+    u64 gpa_frame;
+    u64 frame;
+    u64 epoch; /* valid if equal to mmu.nested_epoch */
+    bool writable, dirty, no_execute, large;
+    u8 rmp; /* RMP_PAGE_..., if rmp_generation is the table's */
+    u64 rmp_generation;
+};
+
+/* What the RMP says of a page to the guest that runs; the permissions of its VMPL are the low bits. */
+#define RMP_PAGE_HOST BIT(5) /* the hypervisor's */
+#define RMP_PAGE_OURS                                                                              \
+    BIT(6) /* assigned to the guest at this address and in this size, and mutable */
+#define RMP_PAGE_VALIDATED BIT(7)
+_Static_assert(!((RMP_ALL | RMP_SHADOW_STACK) &
+                 (RMP_PAGE_HOST | RMP_PAGE_OURS | RMP_PAGE_VALIDATED)),
+               "in one byte");
+
+/* A guest's access on its way through the nested tables. */
+struct nested_access {
+    bool write, fetch, user, unchecked;
+    bool walk; /* reads a guest's table: a write for the nested tables, a read for the VMPL */
+    u64 info;  /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
+};
+
+/* False: *f says why. */
+bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f);
+/* The RMP's checks of an access to the page of `e` [cpu 8.4]; clears *store_ready if a store needs to be checked
+ * again. */
+bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct nested_access *a,
+                 bool *store_ready, struct access_fault *f);
+
+struct fetch_entry {
+    u64 page; /* linear */
+    u64 frame;
+    u64 epoch; /* valid if equal to mmu.fetch_epoch[global] */
+    bool global;
+};
+
+/* The slots of one TLB array that were filled since its last flush, so that a flush costs what was
+ * filled. */
+struct fill_list {
+    u32 count;
+    u16 slots[TLB_ENTRIES];
+    u64 listed[TLB_ENTRIES / 64];
+};
+
+struct mmu {
+    u64 nested_epoch, fetch_epoch[2];
+    /* Which 4 MiB and 1 GiB regions have entries of large pages, hashed to one bit: INVLPG of an
+     * address in none is cheap. */
+    u64 large_seen, huge_seen;
+    struct fill_list fills[TLB_CONTEXTS];
+    struct tlb_entry
+        watched; /* of the last access to a page with a data breakpoint: never in the TLB */
+    struct nested_entry nested[NESTED_ENTRIES];
+    bool fetched; /* something is in there */
+    struct fetch_entry fetch[2][FETCH_ENTRIES];
+};
+
+static inline u64 large_bit(u64 linear)
+{
+    return BIT((linear >> 22) & 63);
+}
+
+static inline u64 huge_bit(u64 linear)
+{
+    return BIT((linear >> 30) & 63);
+}
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a linear address to a system frame and a key: the guest's own tables, the nested tables and
+ * the C-bit [APM2 5, 15.25, 15.34.5; cpu 5.9]. Walks do not touch the frame they find; they bring
+ * table frames into the view they are read in: the guest's key for guest tables, raw for nested
+ * ones.
+ */
+#include "cpu/mmu/mmu.h"
+#include "abi/vmsa.h"
+
+/* Physical addresses have 48 bits; bits 51:48 of an entry are reserved, but for the C-bit where it
+ * has a meaning. */
+#define PTE_BEYOND (BITS(~0ull, 51, 48) << 48)
+
+/* No table has it: an RMP entry that nobody has read. */
+#define NO_GENERATION (~0ull)
+
+struct level {
+    u8 shift, bits;
+};
+
+struct table_format {
+    u8 levels, entry_bytes;
+    struct level level[4]; /* from the root down */
+};
+
+// clang-format off
+static const struct table_format long_format   = {4, 8, {{39, 9}, {30, 9}, {21, 9}, {12, 9}}};
+static const struct table_format pae_format    = {3, 8, {{30, 2}, {21, 9}, {12, 9}}};
+static const struct table_format legacy_format = {2, 4, {{22, 10}, {12, 10}}};
+// clang-format on
+
+/* With vTOM the C-bit is a reserved bit like others [cpu 5.7]. */
+static u64 c_mask(const struct cpu *c)
+{
+    return c->sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(c->c_bit) : 0;
+}
+
+static memory_key table_key(const struct cpu *c)
+{
+    return c->sev ? c->guest_key : KEY_RAW;
+}
+
+static u64 read_entry(struct cpu *c, u64 spa, memory_key key, u32 bytes)
+{
+    const u8 *host = memory_map(c->memory, spa >> PAGE_SHIFT, key);
+    u64 entry = 0;
+    if (!host)
+        return ~0ull; /* nothing answers on the bus */
+    memcpy(&entry, host + (spa & PAGE_MASK), bytes);
+    return entry;
+}
+
+/* Accessed and dirty bits: the low byte of the entry is all that changes. */
+static void mark_entry(struct cpu *c, u64 spa, memory_key key, u64 bits)
+{
+    u8 *host = memory_map(c->memory, spa >> PAGE_SHIFT, key);
+    if (!host)
+        return;
+    if (memory_holds_code(c->memory, spa >> PAGE_SHIFT))
+        memory_code_write(c->memory, spa >> PAGE_SHIFT, (u32)(spa & PAGE_MASK), 1);
+    host[spa & PAGE_MASK] |= (u8)bits;
+}
+
+/* --- The nested tables [APM2 15.25.5; cpu 5.6] ------------------------------------------------ */
+
+bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f)
+{
+    f->nested = true;
+    f->gpa = gpa;
+    f->info_1 = a->info | bits | NPF_USER | (a->write ? NPF_WRITE : 0) | (a->fetch ? NPF_FETCH : 0);
+    return false;
+}
+
+static u64 nested_reserved(const struct cpu *c, u32 level, u64 entry)
+{
+    /* The host's own C-bit selects the host's key, which its memory is not encrypted with here. */
+    u64 reserved = PTE_BEYOND & ~(c->syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
+    if (level == 0)
+        return reserved | PTE_PS;
+    if (entry & PTE_PS && level < 3)
+        reserved |= BITS(~0ull, long_format.level[level].shift - 1, 13) << 13;
+    return reserved;
+}
+
+struct nested_walk {
+    u64 entry_spa[4], entry[4];
+    u32 depth;
+    bool writable, user, no_execute;
+};
+
+static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a,
+                           struct nested_walk *w, struct access_fault *f)
+{
+    u64 table = c->control.n_cr3 & PTE_ADDRESS & ~BIT(c->c_bit);
+    w->writable = w->user = true;
+    w->no_execute = false;
+    for (w->depth = 0;;) {
+        u32 n = w->depth;
+        const struct level *level = &long_format.level[n];
+        w->entry_spa[n] = table + BITS(gpa, level->shift + 8, level->shift) * 8;
+        u64 entry = w->entry[n] = read_entry(c, w->entry_spa[n], KEY_RAW, 8);
+        bool present = entry & PTE_P;
+        if (!present || entry & nested_reserved(c, n, entry)) {
+            nested_fault(a, gpa, present ? NPF_PRESENT | NPF_RSV : 0, f);
+            return false;
+        }
+        w->writable &= !!(entry & PTE_RW);
+        w->user &= !!(entry & PTE_US);
+        w->no_execute |= entry & PTE_NX && c->host_efer & EFER_NXE;
+        w->depth = n + 1;
+        if (n == 3 || entry & PTE_PS)
+            return true;
+        table = entry & PTE_ADDRESS & ~BIT(c->c_bit);
+    }
+}
+
+static bool nested_permits(const struct nested_access *a, bool writable, bool no_execute)
+{
+    return (!a->write || writable) && (!a->fetch || !no_execute);
+}
+
+/* The tables are the host's, and the processor writes to them only if the RMP says so too. */
+static bool nested_mark(struct cpu *c, const struct nested_walk *w, const struct nested_access *a,
+                        u64 gpa, struct access_fault *f)
+{
+    for (u32 i = 0; i < w->depth; i++) {
+        u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
+        if ((w->entry[i] & bits) == bits)
+            continue;
+        if (!rmp_host_may_write(c->memory, w->entry_spa[i], 8))
+            return nested_fault(a, gpa, NPF_PRESENT | NPF_RMP, f);
+        mark_entry(c, w->entry_spa[i], KEY_RAW, bits);
+    }
+    return true;
+}
+
+static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
+                        struct nested_entry *e, struct access_fault *f)
+{
+    struct nested_walk w;
+    if (!nested_descend(c, gpa, a, &w, f))
+        return false;
+    if (!w.user || !nested_permits(a, w.writable, w.no_execute))
+        return nested_fault(a, gpa, NPF_PRESENT, f);
+    if (!nested_mark(c, &w, a, gpa, f))
+        return false;
+    u64 leaf = w.entry[w.depth - 1];
+    u64 offset_mask = BIT(long_format.level[w.depth - 1].shift) - 1;
+    u64 spa = (leaf & PTE_ADDRESS & ~BIT(c->c_bit) & ~offset_mask) | (gpa & offset_mask);
+    *e = (struct nested_entry){
+        .gpa_frame = gpa >> PAGE_SHIFT,
+        .frame = spa >> PAGE_SHIFT,
+        .epoch = c->mmu->nested_epoch,
+        .writable = w.writable,
+        .dirty = a->write || leaf & PTE_D,
+        .no_execute = w.no_execute,
+        .large = w.depth < 4,
+        .rmp_generation = NO_GENERATION,
+    };
+    return true;
+}
+
+/* Where there are no nested tables, an address is what it is. */
+static void nested_identity(struct nested_entry *e, u64 gpa)
+{
+    *e = (struct nested_entry){
+        .gpa_frame = gpa >> PAGE_SHIFT,
+        .frame = gpa >> PAGE_SHIFT,
+        .writable = true,
+        .dirty = true,
+        .rmp_generation = NO_GENERATION,
+    };
+}
+
+/* The page, after the checks of the nested tables and of the RMP; *store_ready: a store needs no others. */
+static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
+                                             bool *store_ready, struct access_fault *f)
+{
+    struct nested_entry *e = &c->mmu->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)];
+    bool hit = c->nested_paging && e->gpa_frame == gpa >> PAGE_SHIFT &&
+               e->epoch == c->mmu->nested_epoch &&
+               nested_permits(a, e->writable && e->dirty, e->no_execute);
+    if (!c->nested_paging)
+        nested_identity(e, gpa);
+    else if (!hit && !nested_fill(c, gpa, a, e, f))
+        return NULL;
+    *store_ready = e->writable && e->dirty;
+    if (rmp_enabled(c->memory) && !a->unchecked && !rmp_permits(c, e, gpa, a, store_ready, f))
+        return NULL;
+    return e;
+}
+
+/* --- The guest's tables ----------------------------------------------------------------------- */
+
+struct guest_walk {
+    u64 gpa; /* of the access, without the C-bit */
+    u64 entry_gpa[4], entry[4];
+    u32 depth; /* entries read */
+    u8 page_shift;
+    bool writable, user, no_execute, global, shared;
+};
+
+static const struct table_format *guest_format(const struct cpu *c)
+{
+    if (c->efer & EFER_LMA)
+        return &long_format;
+    return c->cr4 & CR4_PAE ? &pae_format : &legacy_format;
+}
+
+static bool leaf_at(const struct cpu *c, const struct table_format *format, u32 n, u64 entry)
+{
+    if (n == format->levels - 1u)
+        return true;
+    if (!(entry & PTE_PS))
+        return false;
+    if (format == &legacy_format)
+        return c->cr4 & CR4_PSE;
+    return format->level[n].shift <= (format == &long_format ? 30 : 21);
+}
+
+/* Reserved bits of an entry [APM2 5.3-5.4]; the C-bit is none of them while SEV is on. */
+static u64 guest_reserved(const struct cpu *c, const struct table_format *format, u32 n, u64 entry)
+{
+    u32 shift = format->level[n].shift;
+    if (format == &legacy_format)
+        return shift == 22 && leaf_at(c, format, n, entry) ? BIT(21) : 0;
+    u64 reserved = PTE_BEYOND & ~c_mask(c);
+    if (!(c->efer & EFER_NXE))
+        reserved |= PTE_NX;
+    if (format == &pae_format) {
+        reserved |= BITS(~0ull, 62, 52) << 52;
+        if (n == 0)
+            return reserved | PTE_NX | BITS(~0ull, 8, 5) << 5 | PTE_RW | PTE_US;
+    }
+    if (shift == 39)
+        return reserved | PTE_PS;
+    if (shift > 12 && entry & PTE_PS)
+        reserved |= BITS(~0ull, shift - 1, 13) << 13;
+    return reserved;
+}
+
+static u64 leaf_address(const struct cpu *c, const struct table_format *format, u64 entry,
+                        u64 linear, u32 shift)
+{
+    u64 offset = linear & (BIT(shift) - 1);
+    if (format == &legacy_format && shift == 22) /* PSE-36: bits 20:13 are address bits 39:32 */
+        return (entry & 0xffc00000u) | BITS(entry, 20, 13) << 32 | offset;
+    return (entry & PTE_ADDRESS & ~c_mask(c) & ~(BIT(shift) - 1)) | offset;
+}
+
+static bool page_fault(const struct cpu *c, u64 linear, const struct access *a, u32 bits,
+                       struct access_fault *f)
+{
+    bool reports_fetch = (c->cr4 & CR4_PAE && c->efer & EFER_NXE) || c->cr4 & CR4_SMEP;
+    f->nested = false;
+    f->linear = linear;
+    f->error = bits | (a->write ? PF_WRITE : 0) | (a->context == TLB_USER ? PF_USER : 0) |
+               (a->fetch && reports_fetch ? PF_FETCH : 0);
+    return false;
+}
+
+static bool guest_permits(const struct cpu *c, const struct guest_walk *w, const struct access *a)
+{
+    if (a->context == TLB_USER)
+        return w->user && (!a->write || w->writable) && (!a->fetch || !w->no_execute);
+    if (a->fetch)
+        return !w->no_execute && !(w->user && c->cr4 & CR4_SMEP);
+    if (w->user && a->context == TLB_KERNEL && c->cr4 & CR4_SMAP)
+        return false;
+    return !a->write || w->writable || !(c->cr0 & CR0_WP);
+}
+
+static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, struct guest_walk *w,
+                          struct access_fault *f)
+{
+    const struct table_format *format = guest_format(c);
+    u64 table = c->cr3 & ~c_mask(c) &
+                (format == &long_format  ? PTE_ADDRESS
+                 : format == &pae_format ? 0xffffffe0u
+                                         : 0xfffff000u);
+    /* A write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has read-only guest tables. */
+    const struct nested_access access = {
+        .write = true, .walk = true, .info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
+    for (u32 n = 0;; n++) {
+        const struct level *level = &format->level[n];
+        w->entry_gpa[n] = table + BITS(linear, level->shift + level->bits - 1, level->shift) *
+                                      format->entry_bytes;
+        bool store_ready;
+        const struct nested_entry *page =
+            nested_translate(c, w->entry_gpa[n], &access, &store_ready, f);
+        if (!page)
+            return false;
+        u64 entry = read_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK),
+                               table_key(c), format->entry_bytes);
+        w->entry[n] = entry;
+        w->depth = n + 1;
+        if (!(entry & PTE_P))
+            return page_fault(c, linear, a, 0, f);
+        if (entry & guest_reserved(c, format, n, entry))
+            return page_fault(c, linear, a, PF_PRESENT | PF_RSV, f);
+        if (format != &pae_format || n > 0) { /* PAE page-directory pointers hold no permissions */
+            w->writable &= !!(entry & PTE_RW);
+            w->user &= !!(entry & PTE_US);
+            w->no_execute |= format != &legacy_format && entry & PTE_NX;
+        }
+        if (leaf_at(c, format, n, entry)) {
+            w->page_shift = level->shift;
+            w->global = entry & PTE_G && c->cr4 & CR4_PGE;
+            w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(c->c_bit));
+            w->gpa = leaf_address(c, format, entry, linear, level->shift);
+            return true;
+        }
+        table = entry & ~c_mask(c) & (format == &legacy_format ? 0xfffff000u : PTE_ADDRESS);
+    }
+}
+
+/* Sets A on the way and D in the leaf; each is a write to the table's page, as the nested tables
+ * see it. */
+static bool guest_mark(struct cpu *c, const struct guest_walk *w, const struct access *a,
+                       struct access_fault *f)
+{
+    const struct nested_access write = {.write = true, .info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
+    bool pae = guest_format(c) == &pae_format;
+    for (u32 i = 0; i < w->depth; i++) {
+        u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
+        if ((w->entry[i] & bits) == bits || (pae && i == 0))
+            continue;
+        bool store_ready;
+        const struct nested_entry *page =
+            nested_translate(c, w->entry_gpa[i], &write, &store_ready, f);
+        if (!page)
+            return false;
+        mark_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[i] & PAGE_MASK), table_key(c),
+                   bits);
+    }
+    return true;
+}
+
+static bool guest_walk(struct cpu *c, u64 linear, const struct access *a, struct guest_walk *w,
+                       struct access_fault *f)
+{
+    *w = (struct guest_walk){
+        .gpa = linear, .writable = true, .user = true, .page_shift = PAGE_SHIFT};
+    if (!(c->cr0 & CR0_PG))
+        return true;
+    if (!guest_descend(c, linear, a, w, f))
+        return false;
+    return guest_permits(c, w, a) || page_fault(c, linear, a, PF_PRESENT, f);
+}
+
+bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t,
+                   struct access_fault *f)
+{
+    struct guest_walk w;
+    f->linear = linear;
+    f->not_validated = false;
+    if (!guest_walk(c, linear, &access, &w, f))
+        return false;
+    /* Fetches are private whatever the leaf says [cpu 5.1]; paging off and non-PAE never set
+     * `shared`. */
+    bool above_vtom = sev_feature(c, SEV_FEATURE_VTOM) && w.gpa >= c->virtual_tom;
+    bool private = c->sev && (access.fetch || !(w.shared || above_vtom));
+    const struct nested_access nested = {.write = access.write,
+                                         .fetch = access.fetch,
+                                         .user = access.context == TLB_USER,
+                                         .unchecked = access.unchecked,
+                                         .info = NPF_FINAL | (private ? NPF_ENC : 0)};
+    bool store_ready;
+    const struct nested_entry *page = nested_translate(c, w.gpa, &nested, &store_ready, f);
+    if (!page)
+        return false;
+    t->frame = page->frame;
+    t->nested_large = page->large;
+    t->gpa = w.gpa;
+    if (!guest_mark(c, &w, &access, f))
+        return false;
+    struct access store = {.write = true, .context = access.context};
+    bool dirty = w.depth == 0 || access.write || w.entry[w.depth - 1] & PTE_D;
+    t->key = private ? c->guest_key : KEY_RAW;
+    t->flags = (w.global ? TLB_GLOBAL : 0) | (w.page_shift == 30          ? TLB_HUGE
+                                              : w.page_shift > PAGE_SHIFT ? TLB_LARGE
+                                                                          : 0);
+    if (!access.fetch && store_ready && dirty && guest_permits(c, &w, &store))
+        t->flags |= TLB_WRITABLE;
+    return true;
+}

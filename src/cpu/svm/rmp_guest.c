@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PVALIDATE, RMPADJUST and RMPQUERY: an SNP guest on the RMP entries of its own pages [APM3; cpu 8.2]. Each checks its
+ * operands, translates the address as a read of one byte, checks the entry and only then changes it. What the guest can
+ * do about is a code in EAX; what only the host can do about is a nested page fault.
+ */
+#include "cpu/mmu/mmu.h"
+#include "cpu/svm/vmsa_switch.h"
+
+#include <inttypes.h>
+
+struct target {
+    struct translation t;
+    struct rmp_entry e;
+    u64 spa;
+    bool want_large;
+};
+
+/* In a guest without SNP they do not exist; below the kernel they are not for use. */
+static void check_privilege(struct cpu *c)
+{
+    if (!c->snp)
+        cpu_raise_ud(c);
+    if (c->cpl != 0)
+        cpu_raise_gp(c, 0);
+}
+
+/* Flags of the result; CF is PVALIDATE's own. That the others follow from EAX as behind TEST EAX, EAX is our reading. */
+static void finish(struct cpu *c, enum rmp_result result, bool unchanged)
+{
+    static const u32 odd_parity = 1u << RMP_FAIL_INPUT | 1u << RMP_FAIL_PERMISSION |
+                                  1u << RMP_FAIL_OVERLAP | 1u << RMP_FAIL_NOT_LARGE;
+    c->r[RAX] = result;
+    flags_set(c, (unchanged ? RFLAGS_CF : 0) | (result == RMP_SUCCESS ? RFLAGS_ZF : 0) |
+                     (odd_parity >> result & 1 ? 0 : RFLAGS_PF));
+}
+
+static void entry_fault(struct cpu *c, const struct target *t, u64 bits) NORETURN;
+static void entry_fault(struct cpu *c, const struct target *t, u64 bits)
+{
+    u64 enc = t->t.key == KEY_RAW ? 0 : NPF_ENC;
+    cpu_exit(c, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_FINAL | NPF_RMP | enc | bits, t->t.gpa);
+}
+
+/* A page of this guest, whatever its size and whether or not validated; otherwise the host has to mend something. */
+static void find_page(struct cpu *c, const struct insn *in, bool large, struct target *t)
+{
+    u64 linear = linear_address(c, in->segment, operand_offset(c, in), 1, false);
+    struct access access = {.unchecked = true, .context = TLB_KERNEL};
+    struct access_fault f;
+    if (c->rflags & RFLAGS_AC)
+        access.context = TLB_KERNEL_AC;
+    if (!mmu_translate(c, linear, access, &t->t, &f))
+        mmu_raise(c, &f, &access);
+    t->t.gpa &= ~PAGE_MASK;
+    t->spa = t->t.frame << PAGE_SHIFT;
+    t->want_large = large;
+    bool covered = rmp_get(c->memory, t->spa, &t->e);
+    if (t->t.key == KEY_RAW || !covered || !t->e.assigned || t->e.asid != c->control.asid ||
+        t->e.gpa != t->t.gpa || t->e.immutable)
+        entry_fault(c, t, 0);
+}
+
+/* 4 KiB of a 2 MiB entry is the host's to smash; the reverse is the guest's to repeat in small pieces. */
+static bool sizes_match(struct cpu *c, const struct target *t)
+{
+    if (t->e.large && !t->want_large)
+        entry_fault(c, t, NPF_SIZEM);
+    if (t->want_large && (!t->e.large || t->t.gpa & (RMP_LARGE_SIZE - 1)))
+        return false;
+    if (t->e.large != t->t.nested_large)
+        entry_fault(c, t, 0);
+    return true;
+}
+
+static bool aligned(const struct cpu *c, const struct insn *in, bool large)
+{
+    return !large || !(gpr_read(c, RAX, in->addrsize) & (RMP_LARGE_SIZE - 1));
+}
+
+/* The page that holds the registers of the virtual CPU at work is in use. */
+static bool in_use(const struct cpu *c, const struct target *t)
+{
+    return c->control.vmsa >= t->spa &&
+           c->control.vmsa - t->spa < (t->e.large ? RMP_LARGE_SIZE : PAGE_SIZE);
+}
+
+static void change(struct cpu *c, const char *name, const struct target *t)
+{
+    rmp_set(c->memory, t->spa, &t->e);
+    if (trace_wants(c->trace, TRACE_PAGE))
+        trace_event(c->trace, TRACE_PAGE, name,
+                    "core=%u asid=%u vmpl=%u gpa=0x%" PRIx64 " spa=0x%" PRIx64
+                    " size=%s state=%s vmsa=%d permissions=%x:%x:%x:%x",
+                    c->id, c->control.asid, c->vmpl, t->e.gpa, t->spa, t->e.large ? "2M" : "4K",
+                    rmp_state_name(rmp_entry_state(&t->e)), t->e.vmsa, t->e.permissions[0],
+                    t->e.permissions[1], t->e.permissions[2], t->e.permissions[3]);
+}
+
+void exec_pvalidate(struct cpu *c, const struct insn *in)
+{
+    bool large = c->r[RCX] & 1, validate = c->r[RDX] & 1;
+    struct target t;
+    check_privilege(c);
+    if (c->vmpl != 0)
+        cpu_raise_gp(c, 0);
+    if (!aligned(c, in, large)) {
+        finish(c, RMP_FAIL_INPUT, false);
+        return;
+    }
+    find_page(c, in, large, &t);
+    if (!sizes_match(c, &t)) {
+        finish(c, RMP_FAIL_SIZEMISMATCH, false);
+        return;
+    }
+    if (in_use(c, &t)) {
+        finish(c, RMP_FAIL_INUSE, false);
+        return;
+    }
+    bool changes = t.e.validated != validate;
+    t.e.validated = validate;
+    if (changes)
+        change(c, "PVALIDATE", &t);
+    finish(c, RMP_SUCCESS, !changes);
+}
+
+/* Of what RDX asks for; the entry is not looked at yet. */
+static enum rmp_result check_target(const struct cpu *c, const struct insn *in, u32 vmpl,
+                                    bool large)
+{
+    if (!aligned(c, in, large) || vmpl >= RMP_VMPLS)
+        return RMP_FAIL_INPUT;
+    return vmpl <= c->vmpl ? RMP_FAIL_PERMISSION : RMP_SUCCESS;
+}
+
+static void check_validated(struct cpu *c, const struct insn *in, const struct target *t)
+{
+    if (t->e.validated)
+        return;
+    c->cr2 = linear_address(c, in->segment, operand_offset(c, in), 1, false);
+    vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
+}
+
+void exec_rmpadjust(struct cpu *c, const struct insn *in)
+{
+    bool large = c->r[RCX] & 1;
+    u32 vmpl = (u8)c->r[RDX];
+    u8 permissions = (u8)(c->r[RDX] >> 8);
+    struct target t;
+    check_privilege(c);
+    enum rmp_result result = check_target(c, in, vmpl, large);
+    if (result == RMP_SUCCESS) {
+        find_page(c, in, large, &t);
+        check_validated(c, in, &t);
+        if (!sizes_match(c, &t))
+            result = RMP_FAIL_SIZEMISMATCH;
+        else if (permissions & ~t.e.permissions[c->vmpl])
+            result = RMP_FAIL_PERMISSION;
+        else if (in_use(c, &t))
+            result = RMP_FAIL_INUSE;
+    }
+    if (result == RMP_SUCCESS) {
+        t.e.permissions[vmpl] = permissions;
+        if (c->vmpl == 0)
+            t.e.vmsa = c->r[RDX] >> 16 & 1;
+        change(c, "RMPADJUST", &t);
+    }
+    finish(c, result, false);
+}
+
+/* The VMPL is read from RDX, where RMPADJUST has it and the answer goes; one source has it in RCX [cpu 12]. */
+#define QUERY_VMPL RDX
+
+void exec_rmpquery(struct cpu *c, const struct insn *in)
+{
+    u32 vmpl = (u8)c->r[QUERY_VMPL];
+    struct target t;
+    check_privilege(c);
+    if (vmpl >= RMP_VMPLS || vmpl < c->vmpl) {
+        finish(c, vmpl >= RMP_VMPLS ? RMP_FAIL_INPUT : RMP_FAIL_PERMISSION, false);
+        return;
+    }
+    find_page(c, in, false, &t);
+    check_validated(c, in, &t);
+    c->r[RDX] = vmpl | (u64)t.e.permissions[vmpl] << 8 | (u64)t.e.vmsa << 16;
+    c->r[RCX] = t.e.large;
+    finish(c, RMP_SUCCESS, false);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instructions on the TLB and on caches, which are coherent here. */
+#include "cpu/system/segment.h"
+
+void exec_invlpg(struct cpu *c, const struct insn *in)
+{
+    u64 linear = operand_offset(c, in);
+    if (!(c->mode & MODE_CODE64))
+        linear = (u32)(linear + c->seg[in->segment].base);
+    else if (in->segment >= SEG_FS)
+        linear += c->seg[in->segment].base;
+    if (intercepts(c, 3, INTERCEPT3_INVLPG))
+        cpu_exit(c, EXIT_INVLPG, linear, 0);
+    if (canonical(linear))
+        mmu_flush_page(c, linear);
+}
+
+void exec_invpcid(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c); /* not enumerated */
+}
+
+/* Caches are coherent here: nothing to write back, and INVD must not lose data [cpu 5.5]. */
+void exec_invd(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_INVD, EXIT_INVD);
+}
+
+void exec_wbinvd(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 4, INTERCEPT4_WBINVD, EXIT_WBINVD);
+}
+
+void exec_clflush(struct cpu *c, const struct insn *in)
+{
+    probe_read(c, operand_address(c, in, 1, false), 1);
+}
+
+void exec_clzero(struct cpu *c, const struct insn *in)
+{
+    static const u8 zero[64];
+    u64 offset = operand_offset(c, in) & ~63ull;
+    store_bytes(c, linear_address(c, in->segment, offset, sizeof zero, true), zero, sizeof zero);
+}

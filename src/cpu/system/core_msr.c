@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model-specific registers: one table of number, place and what a write may hold [APM2 A; cpu 2].
+ * RDMSR and WRMSR ask the MSR permission map first.
+ */
+#include "abi/vmsa.h"
+#include "cpu/system/segment.h"
+#include "memory/rmp.h"
+
+typedef u64 msr_read_fn(struct cpu *c, u32 msr);
+typedef bool msr_write_fn(struct cpu *c, u32 msr, u64 value); /* false: #GP */
+
+struct msr_row {
+    u32 first, last;
+    u16 field; /* offset of a u64 in struct cpu; 0: none, reads as zero, writes are dropped */
+    bool canonical, read_only, host_only, es_only;
+    bool snp_locks; /* not to be written once SYSCFG.SNP_EN is set [APM2 15.36.2] */
+    u64 reserved;   /* bits that must be zero */
+    u64 feature;    /* SEV_FEATURE_... that the guest must have for it */
+    msr_read_fn *read;
+    msr_write_fn *write;
+};
+
+static u64 read_tsc(struct cpu *c, u32 msr)
+{
+    (void)msr;
+    return c->in_guest ? cpu_guest_tsc(c) : c->clock->now;
+}
+
+/* The one machine clock is not set by anybody. */
+static bool write_nothing(struct cpu *c, u32 msr, u64 value)
+{
+    (void)c;
+    (void)msr;
+    (void)value;
+    return true;
+}
+
+static u64 read_patch_level(struct cpu *c, u32 msr)
+{
+    (void)c;
+    (void)msr;
+    return 0x0a0011d5;
+}
+
+static u64 read_mtrrcap(struct cpu *c, u32 msr)
+{
+    (void)c;
+    (void)msr;
+    return 0x500; /* fixed ranges, WC; no variable ranges */
+}
+
+static u64 read_mtrr_default(struct cpu *c, u32 msr)
+{
+    (void)c;
+    (void)msr;
+    return 0x806; /* enabled, write-back */
+}
+
+static u64 read_sev_status(struct cpu *c, u32 msr)
+{
+    (void)msr;
+    if (!c->in_guest || !c->sev)
+        return 0;
+    return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0) |
+           c->sev_features << SEV_STATUS_FEATURES_SHIFT;
+}
+
+/* In MHz. */
+static u64 read_guest_tsc_freq(struct cpu *c, u32 msr)
+{
+    (void)msr;
+    return c->tsc_scale * 1000 >> 32;
+}
+
+static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    c->virtual_tom = value & BITS(~0ull, 51, 21) << 21; /* the others read as zero [APM2 15.36.8] */
+    mmu_flush(c, true);
+    return true;
+}
+
+static u64 read_efer(struct cpu *c, u32 msr)
+{
+    (void)msr;
+    return c->in_guest ? c->efer : c->host_efer;
+}
+
+#define EFER_DEFINED                                                                               \
+    (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR | EFER_TCE | EFER_AIBRSE)
+
+static bool write_efer(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (value & ~EFER_DEFINED)
+        return false;
+    if (!c->in_guest) {
+        c->host_efer = value;
+        return true;
+    }
+    if ((value ^ c->efer) & EFER_LME && c->cr0 & CR0_PG)
+        return false;
+    /* LMA follows LME and PG; SVME stays what VMRUN wants it to be. */
+    u64 kept = EFER_LMA | EFER_SVME;
+    u64 changed = c->efer ^ value;
+    c->efer = (value & ~kept) | (c->efer & kept);
+    if (changed & EFER_NXE)
+        mmu_flush(c, true);
+    return true;
+}
+
+bool pat_valid(u64 value)
+{
+    for (u32 i = 0; i < 8; i++) {
+        u64 type = BITS(value, i * 8 + 7, i * 8);
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    return true;
+}
+
+static bool write_pat(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (pat_valid(value))
+        c->pat = value;
+    return pat_valid(value);
+}
+
+/* Only a reset takes the lock away [APM2 15.32.1]. */
+static bool write_hwcr(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    c->hwcr = value | (c->hwcr & HWCR_SMM_LOCK);
+    return true;
+}
+
+static u64 read_fs_base(struct cpu *c, u32 msr)
+{
+    return c->seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base;
+}
+
+static bool write_fs_base(struct cpu *c, u32 msr, u64 value)
+{
+    c->seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base = value;
+    return true;
+}
+
+static u64 read_de_cfg(struct cpu *c, u32 msr)
+{
+    (void)c;
+    (void)msr;
+    return 2; /* DE_CFG: LFENCE serialises */
+}
+
+/* Once SNP is on, the register is locked until reset [cpu 2.1]. */
+static bool write_syscfg(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (!(c->syscfg & SYSCFG_SNP_EN))
+        c->syscfg = value;
+    return true;
+}
+
+/* The table stays where SNP_INIT found it. RMP_END is the last byte of an 8 KiB piece. */
+static bool write_rmp(struct cpu *c, u32 msr, u64 value)
+{
+    u64 piece = RMP_ALIGNMENT - 1;
+    if (rmp_enabled(c->memory) || (msr == MSR_RMP_BASE && value & piece))
+        return false;
+    if (msr == MSR_RMP_BASE)
+        c->rmp_base = value;
+    else
+        c->rmp_end = value ? value | piece : 0;
+    return true;
+}
+
+static bool write_hsave(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (value & PAGE_MASK || !range_fits(value, PAGE_SIZE, memory_size(c->memory)) ||
+        !rmp_host_may_write(c->memory, value, PAGE_SIZE))
+        return false;
+    c->vm_hsave_pa = value;
+    return true;
+}
+
+#define MSR(number)         .first = number, .last = number
+#define MSRS(first_, last_) .first = first_, .last = last_
+#define FIELD(name)         offsetof(struct cpu, name)
+
+// clang-format off
+static const struct msr_row msr_table[] = {
+    {MSR(MSR_TSC), .read = read_tsc, .write = write_nothing},
+    {MSR(MSR_APIC_BASE), .field = FIELD(apic_base), .reserved = ~BITS(~0ull, 47, 0) | 0x2ff},
+    {MSR(MSR_SPEC_CTRL), .field = FIELD(spec_ctrl), .reserved = ~0x87ull},
+    {MSR(MSR_PRED_CMD), .reserved = ~0x81ull},
+    {MSR(MSR_PATCH_LEVEL), .read = read_patch_level, .read_only = true},
+    {MSR(MSR_MTRRCAP), .read = read_mtrrcap, .read_only = true},
+    {MSR(MSR_SYSENTER_CS), .field = FIELD(sysenter_cs)},
+    {MSR(MSR_SYSENTER_ESP), .field = FIELD(sysenter_esp), .canonical = true},
+    {MSR(MSR_SYSENTER_EIP), .field = FIELD(sysenter_eip), .canonical = true},
+    {MSRS(MSR_MCG_CAP, MSR_MCG_CTL)}, /* no banks */
+    {MSR(MSR_DEBUGCTL), .field = FIELD(debugctl), .reserved = ~0x3full},
+    {MSRS(0x200, 0x20f)}, /* variable MTRRs; the fixed ones follow */
+    {MSR(0x250), .snp_locks = true}, {MSRS(0x258, 0x259), .snp_locks = true}, {MSRS(0x268, 0x26f), .snp_locks = true},
+    {MSR(MSR_PAT), .field = FIELD(pat), .write = write_pat},
+    {MSR(MSR_MTRR_DEF_TYPE), .read = read_mtrr_default},
+    {MSR(MSR_EFER), .read = read_efer, .write = write_efer},
+    {MSR(MSR_STAR), .field = FIELD(star)},
+    {MSR(MSR_LSTAR), .field = FIELD(lstar), .canonical = true},
+    {MSR(MSR_CSTAR), .field = FIELD(cstar), .canonical = true},
+    {MSR(MSR_SFMASK), .field = FIELD(sfmask), .reserved = ~0xffffffffull},
+    {MSRS(MSR_FS_BASE, MSR_GS_BASE), .read = read_fs_base, .write = write_fs_base, .canonical = true},
+    {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(kernel_gs_base), .canonical = true},
+    {MSR(MSR_TSC_AUX), .field = FIELD(tsc_aux), .reserved = ~0xffffffffull},
+    {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
+    {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
+    {MSR(MSR_HWCR), .field = FIELD(hwcr), .write = write_hwcr, .reserved = ~BITS(~0ull, 31, 0)},
+    {MSR(MSR_TOP_MEM), .snp_locks = true}, {MSR(MSR_TOP_MEM2), .snp_locks = true},
+    {MSRS(0xc0010062, 0xc0010064)}, /* P-states: none */
+    {MSRS(0xc0011000, 0xc0011028)}, /* LS_CFG and neighbours: nothing to configure */
+    {MSR(MSR_DE_CFG), .read = read_de_cfg, .write = write_nothing},
+    {MSRS(0xc001102a, 0xc001102d)},
+    {MSR(MSR_VM_CR), .field = FIELD(vm_cr), .reserved = ~0x1full, .host_only = true},
+    {MSR(MSR_VM_HSAVE_PA), .field = FIELD(vm_hsave_pa), .write = write_hsave, .host_only = true},
+    {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
+    {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
+    {MSR(MSR_GUEST_TSC_FREQ), .read = read_guest_tsc_freq, .read_only = true, .feature = SEV_FEATURE_SECURE_TSC},
+    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(virtual_tom), .write = write_virtual_tom, .feature = SEV_FEATURE_VTOM},
+    {MSR(MSR_RMP_BASE), .field = FIELD(rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
+    {MSR(MSR_RMP_END), .field = FIELD(rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
+};
+// clang-format on
+
+static const struct msr_row *find(const struct cpu *c, u32 msr)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(msr_table); i++) {
+        const struct msr_row *row = &msr_table[i];
+        if (msr < row->first || msr > row->last)
+            continue;
+        bool hidden = (row->host_only && c->in_guest) || (row->es_only && !c->es) ||
+                      (row->feature && !(c->in_guest && sev_feature(c, row->feature)));
+        return hidden ? NULL : row;
+    }
+    return NULL;
+}
+
+static u64 *field_of(struct cpu *c, const struct msr_row *row)
+{
+    return (u64 *)(void *)((u8 *)c + row->field);
+}
+
+bool msr_read(struct cpu *c, u32 msr, u64 *value)
+{
+    const struct msr_row *row = find(c, msr);
+    if (!row)
+        return false;
+    *value = row->read ? row->read(c, msr) : row->field ? *field_of(c, row) : 0;
+    return true;
+}
+
+bool msr_write(struct cpu *c, u32 msr, u64 value)
+{
+    const struct msr_row *row = find(c, msr);
+    if (!row || row->read_only || value & row->reserved || (row->canonical && !canonical(value)) ||
+        (row->snp_locks && c->syscfg & SYSCFG_SNP_EN))
+        return false;
+    if (row->write)
+        return row->write(c, msr, value);
+    if (row->field)
+        *field_of(c, row) = value;
+    return true;
+}
+
+/* --- The instructions ------------------------------------------------------------------------- */
+
+/* Bit of an MSR in the permission map [cpu 3.5]; the write bit follows. -1: always intercepted. */
+static s64 map_bit(u32 msr)
+{
+    static const u32 ranges[] = {0, 0xc0000000, 0xc0010000};
+    for (u32 i = 0; i < ARRAY_SIZE(ranges); i++)
+        if (msr - ranges[i] < 0x2000)
+            return (s64)(i * 0x4000 + (msr - ranges[i]) * 2);
+    return -1;
+}
+
+static void intercept_msr(struct cpu *c, u32 msr, bool write)
+{
+    /* Who injects by the VMSA keeps its interrupt controller from the host [cpu 6.8]. */
+    if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION) && msr - MSR_X2APIC < 0x100)
+        cpu_exit(c, EXIT_MSR, write, 0);
+    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->sev) ||
+        (msr == MSR_GHCB && c->es))
+        return;
+    s64 bit = map_bit(msr);
+    u8 map = 0xff;
+    if (bit >= 0)
+        memory_read(c->memory, (c->control.msrpm_base & ~PAGE_MASK) + (u64)bit / 8, KEY_RAW, &map,
+                    1);
+    if (bit < 0 || map >> ((bit & 7) + write) & 1)
+        cpu_exit(c, EXIT_MSR, write, 0);
+}
+
+void exec_rdmsr(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    u32 msr = (u32)c->r[RCX];
+    u64 value;
+    intercept_msr(c, msr, false);
+    if (!msr_read(c, msr, &value))
+        cpu_raise_gp(c, 0);
+    c->r[RAX] = (u32)value;
+    c->r[RDX] = value >> 32;
+}
+
+void exec_wrmsr(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    u32 msr = (u32)c->r[RCX];
+    u64 value = (u64)(u32)c->r[RDX] << 32 | (u32)c->r[RAX];
+    intercept_msr(c, msr, true);
+    if (!msr_write(c, msr, value))
+        cpu_raise_gp(c, 0);
+    if (msr == MSR_EFER && c->es && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
+        c->insn_rip = c->rip;
+        cpu_exit(c, EXIT_EFER_WRITE_TRAP, c->efer, 0);
+    }
+}
+
+/* --- The host's side -------------------------------------------------------------------------- */
+
+bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value)
+{
+    return msr_read(c, msr, value);
+}
+
+bool cpu_host_wrmsr(struct cpu *c, u32 msr, u64 value)
+{
+    return msr_write(c, msr, value);
+}

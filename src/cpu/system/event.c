@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exceptions and interrupts [APM2 8, 15.12-15.21]: from a vector to the first instruction of its
+ * handler, in real, protected and long mode; double faults and shutdown; events injected by the
+ * hypervisor and virtual interrupts.
+ *
+ * While an event is being delivered exit_int_info names it: an exception or #VMEXIT that comes up
+ * meanwhile finds it there.
+ */
+#include "cpu/system/segment.h"
+
+struct event {
+    u8 vector;
+    u32 type; /* EVENT_INTR, ... */
+    bool has_error;
+    bool asked_for; /* by the program: INT n, INT3, INTO: the gate must allow its privilege */
+    u32 error;
+    u64 return_rip;
+};
+
+static u64 event_info(const struct event *e)
+{
+    return EVENT_VALID | e->vector | (u64)e->type << EVENT_TYPE_SHIFT |
+           (e->has_error ? EVENT_ERROR_CODE | (u64)e->error << 32 : 0);
+}
+
+/* In error codes: the fault came while delivering something the program did not ask for. */
+static u32 ext_bit(const struct event *e)
+{
+    return !e->asked_for;
+}
+
+static u32 idt_error(const struct event *e)
+{
+    return e->vector * 8u + 2 + ext_bit(e);
+}
+
+static bool pushes_error(u8 vector)
+{
+    return BIT(vector) &
+           (BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | BIT(VECTOR_GP) |
+            BIT(VECTOR_PF) | BIT(VECTOR_AC) | BIT(VECTOR_VC) | BIT(VECTOR_SX));
+}
+
+/* --- Real mode -------------------------------------------------------------------------------- */
+
+static void deliver_real(struct cpu *c, const struct event *e)
+{
+    if (e->vector * 4u + 3 > c->idtr.limit)
+        cpu_raise_gp(c, idt_error(e));
+    u32 entry = (u32)load_system(c, (u32)(c->idtr.base + e->vector * 4u), 4);
+    struct stack s = stack_current(c);
+    s.flat = false;
+    stack_room(c, &s, 6);
+    stack_put(c, &s, rflags_read(c), 2);
+    stack_put(c, &s, c->seg[SEG_CS].selector, 2);
+    stack_put(c, &s, e->return_rip, 2);
+    stack_enter(c, &s);
+    rflags_write(c, 0, RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
+    c->rip = entry & 0xffff;
+    code_load_real(c, (u16)(entry >> 16));
+}
+
+/* --- Protected and long mode ------------------------------------------------------------------ */
+
+struct gate {
+    enum system_type type;
+    u32 dpl, ist;
+    u16 selector;
+    u64 offset;
+};
+
+/* The gate of a vector [APM2 4.7.4, 4.8.4], with the checks that come before the target's. */
+static struct gate gate_read(struct cpu *c, const struct event *e)
+{
+    u32 size = long_mode(c) ? 16 : 8;
+    if (e->vector * size + size - 1 > c->idtr.limit)
+        cpu_raise_gp(c, idt_error(e));
+    u64 linear = c->idtr.base + e->vector * size;
+    u64 raw = load_system(c, long_mode(c) ? linear : (u32)linear, 8);
+    struct gate g = {
+        .type = RAW_TYPE(raw),
+        .dpl = RAW_DPL(raw),
+        .selector = (u16)BITS(raw, 31, 16),
+        .offset = BITS(raw, 15, 0) | BITS(raw, 63, 48) << 16,
+    };
+    if (long_mode(c)) {
+        g.ist = (u32)BITS(raw, 34, 32);
+        g.offset |= load_system(c, linear + 8, 4) << 32;
+    }
+    bool wide = g.type == SYSTEM_INTERRUPT || g.type == SYSTEM_TRAP;
+    bool narrow = g.type == SYSTEM_INTERRUPT16 || g.type == SYSTEM_TRAP16 || g.type == SYSTEM_TASK;
+    if (!RAW_SYSTEM(raw) || !(wide || (narrow && !long_mode(c))))
+        cpu_raise_gp(c, idt_error(e));
+    if (e->asked_for && g.dpl < c->cpl)
+        cpu_raise_gp(c, idt_error(e));
+    if (!RAW_PRESENT(raw))
+        cpu_raise(c, VECTOR_NP, idt_error(e));
+    if (!long_mode(c) && (g.type == SYSTEM_INTERRUPT16 || g.type == SYSTEM_TRAP16))
+        g.offset &= 0xffff;
+    return g;
+}
+
+static struct descriptor gate_target(struct cpu *c, const struct gate *g, u32 ext, u32 *cpl)
+{
+    if (selector_null(g->selector))
+        cpu_raise_gp(c, ext);
+    struct descriptor d = descriptor_get(c, g->selector, VECTOR_GP, ext);
+    code_check(c, &d, ext);
+    u32 dpl = RAW_DPL(d.raw);
+    bool code64 = d.raw & BIT(53);
+    if (dpl > c->cpl || (long_mode(c) && !code64))
+        cpu_raise_gp(c, selector_error(g->selector) | ext);
+    *cpl = RAW_CONFORMING(d.raw) ? c->cpl : dpl;
+    if (c->mode & MODE_V86 && *cpl != 0)
+        cpu_raise_gp(c, selector_error(g->selector) | ext);
+    code_check_present(c, &d, ext);
+    code_check_offset(c, &d, g->offset);
+    return d;
+}
+
+static struct stack gate_stack(struct cpu *c, const struct gate *g, u32 cpl, u32 ext)
+{
+    struct stack s;
+    if (!long_mode(c)) {
+        s = cpl < c->cpl ? stack_inner(c, cpl, ext) : stack_current(c);
+        return s;
+    }
+    if (g->ist) {
+        u32 offset = 0x24 + 8 * (g->ist - 1);
+        if (offset + 7 > c->tr.limit)
+            cpu_raise(c, VECTOR_TS, selector_error(c->tr.selector) | ext);
+        s = (struct stack){.sp = load_system(c, c->tr.base + offset, 8)};
+        s.ss = cpl < c->cpl ? stack_segment_null(cpl) : c->seg[SEG_SS];
+    } else if (cpl < c->cpl) {
+        s = stack_inner(c, cpl, ext);
+    } else {
+        s = stack_current(c);
+    }
+    s.flat = true;
+    s.system = cpl != 3;
+    s.error = ext;
+    s.sp &= ~15ull;
+    return s;
+}
+
+static void push_frame(struct cpu *c, struct stack *s, const struct event *e, u64 rflags, u32 size,
+                       bool inner)
+{
+    bool v86 = c->mode & MODE_V86;
+    u32 words = 3 + 2u * inner + 4u * v86 + e->has_error;
+    stack_room(c, s, words * size);
+    if (v86) {
+        stack_put(c, s, c->seg[SEG_GS].selector, size);
+        stack_put(c, s, c->seg[SEG_FS].selector, size);
+        stack_put(c, s, c->seg[SEG_DS].selector, size);
+        stack_put(c, s, c->seg[SEG_ES].selector, size);
+    }
+    if (inner) {
+        stack_put(c, s, c->seg[SEG_SS].selector, size);
+        stack_put(c, s, c->r[RSP], size);
+    }
+    stack_put(c, s, rflags, size);
+    stack_put(c, s, c->seg[SEG_CS].selector, size);
+    stack_put(c, s, e->return_rip, size);
+    if (e->has_error)
+        stack_put(c, s, e->error, size);
+}
+
+static void deliver_protected(struct cpu *c, const struct event *e)
+{
+    u32 ext = ext_bit(e);
+    struct gate g = gate_read(c, e);
+    if (g.type == SYSTEM_TASK)
+        task_switch(c, g.selector, TASK_GATE, e->has_error, e->error);
+    u32 cpl;
+    struct descriptor target = gate_target(c, &g, ext, &cpl);
+    struct stack s = gate_stack(c, &g, cpl, ext);
+    bool inner = cpl < c->cpl;
+    u32 size = long_mode(c) ? 8 : g.type >= SYSTEM_INTERRUPT ? 4 : 2;
+    /* A fault's image says "resume": the instruction goes on without
+     * hitting its breakpoint again. */
+    bool fault = e->type == EVENT_EXCEPTION &&
+                 BIT(e->vector) & ~(BIT(VECTOR_DB) | BIT(VECTOR_BP) | BIT(VECTOR_OF));
+    u64 rflags = rflags_read(c) | (fault ? RFLAGS_RF : 0);
+    push_frame(c, &s, e, rflags, size, inner || long_mode(c));
+    descriptor_touch(c, &target);
+
+    bool v86 = c->mode & MODE_V86;
+    bool masks = g.type == SYSTEM_INTERRUPT || g.type == SYSTEM_INTERRUPT16;
+    stack_enter(c, &s);
+    if (v86)
+        for (u32 i = 0; i < SEGS; i++)
+            if (i != SEG_CS && i != SEG_SS)
+                c->seg[i] = (struct segment){0};
+    rflags_write(c, 0, RFLAGS_TF | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF | (masks ? RFLAGS_IF : 0));
+    c->rip = g.offset;
+    target.raw |= BIT(40);
+    code_load(c, &target, cpl);
+}
+
+static void deliver(struct cpu *c, const struct event *e)
+{
+    c->exit_int_info = event_info(e);
+    if (c->mode & MODE_PE)
+        deliver_protected(c, e);
+    else
+        deliver_real(c, e);
+    c->exit_int_info = 0;
+    c->interrupt_shadow = false;
+    c->no_step_trap = true;
+}
+
+/* --- Exceptions ------------------------------------------------------------------------------- */
+
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+
+static enum fault_class class_of(u8 vector)
+{
+    switch (vector) {
+    case VECTOR_DE:
+    case VECTOR_TS:
+    case VECTOR_NP:
+    case VECTOR_SS:
+    case VECTOR_GP:
+    case VECTOR_VC:
+        return CONTRIBUTORY;
+    case VECTOR_PF:
+        return PAGE_FAULT;
+    default:
+        return BENIGN;
+    }
+}
+
+/* The exception came up while another one was delivered [APM2 8.2.9]. */
+static bool makes_double_fault(u8 first, u8 second)
+{
+    if (class_of(first) == CONTRIBUTORY)
+        return class_of(second) == CONTRIBUTORY;
+    return class_of(first) == PAGE_FAULT && class_of(second) != BENIGN;
+}
+
+/* What stands for an intercept in a SEV-ES guest cannot stand for its own, nor for the #DF it may
+ * end in. */
+static void intercept_exception(struct cpu *c, u8 vector, u32 error)
+{
+    if (c->es && (vector == VECTOR_VC || vector == VECTOR_DF))
+        return;
+    if (c->in_guest && c->control.intercept_exceptions & BIT(vector))
+        cpu_exit(c, EXIT_EXCEPTION + vector, pushes_error(vector) ? error : 0,
+                 vector == VECTOR_PF ? c->fault_linear : 0);
+}
+
+static void shutdown(struct cpu *c)
+{
+    c->exit_int_info = 0;
+    cpu_exit(c, EXIT_SHUTDOWN, 0, 0); /* a core without the intercept would stop for good */
+}
+
+void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
+{
+    u64 during = c->exit_int_info;
+    bool nested = during & EVENT_VALID && BITS(during, 10, 8) == EVENT_EXCEPTION;
+    intercept_exception(c, vector, error);
+    if (nested && (during & EVENT_VECTOR) == VECTOR_DF)
+        shutdown(c);
+    if (vector == VECTOR_PF)
+        c->cr2 = c->fault_linear;
+    if (nested && makes_double_fault((u8)during, vector)) {
+        vector = VECTOR_DF;
+        error = 0;
+        intercept_exception(c, vector, error);
+    }
+    c->statistics.exceptions++;
+    c->rip = c->insn_rip;
+    deliver(c, &(struct event){.vector = vector,
+                               .type = EVENT_EXCEPTION,
+                               .has_error = c->mode & MODE_PE && pushes_error(vector),
+                               .error = error,
+                               .return_rip = c->insn_rip});
+}
+
+void event_debug_trap(struct cpu *c, u64 dr6)
+{
+    c->insn_rip = c->rip;
+    /* Before the intercept is looked at, unlike CR2 [APM2 15.12.2]. */
+    c->dr6 = dr6 & DR6_B ? (c->dr6 & ~DR6_B) | dr6 : c->dr6 | dr6;
+    c->dr7 &= ~DR7_GD;
+    event_deliver_exception(c, VECTOR_DB, 0);
+}
+
+/* --- Interrupts ------------------------------------------------------------------------------- */
+
+void event_deliver_interrupt(struct cpu *c, u8 vector)
+{
+    c->insn_rip = c->rip;
+    c->statistics.interrupts++;
+    deliver(c, &(struct event){.vector = vector, .type = EVENT_INTR, .return_rip = c->rip});
+}
+
+void event_software_interrupt(struct cpu *c, u8 vector)
+{
+    bool v86 = c->mode & MODE_V86;
+    if (v86 && (c->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+        cpu_raise_gp(c, 0);
+    deliver(c,
+            &(struct event){
+                .vector = vector, .type = EVENT_SOFTWARE, .asked_for = true, .return_rip = c->rip});
+}
+
+/* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller,
+ * as INT n's must. INT1 has an intercept of its own and not #DB's [APM2 15.12.2]. */
+void event_software_exception(struct cpu *c, u8 vector)
+{
+    if (vector != VECTOR_DB)
+        intercept_exception(c, vector, 0);
+    if (vector == VECTOR_DB) { /* one #DB also for what a MOV SS before INT1 hit */
+        c->dr6 |= c->watch_hits;
+        c->watch_hits = 0;
+    }
+    c->statistics.exceptions++;
+    deliver(c, &(struct event){.vector = vector,
+                               .type = EVENT_EXCEPTION,
+                               .asked_for = vector != VECTOR_DB,
+                               .return_rip = c->rip});
+}
+
+/* EVENTINJ [APM2 15.20]: no intercept is looked at. #BP and #OF are as INT3 and INTO raise them. */
+static void deliver_injected(struct cpu *c)
+{
+    u64 info = c->control.event_inject;
+    c->control.event_inject = 0;
+    c->insn_rip = c->rip;
+    u32 type = (u32)BITS(info, 10, 8);
+    bool behind = type == EVENT_SOFTWARE ||
+                  (type == EVENT_EXCEPTION && ((u8)info == VECTOR_BP || (u8)info == VECTOR_OF));
+    u64 return_rip = behind && c->control.next_rip ? c->control.next_rip : c->rip;
+    if (type == EVENT_EXCEPTION)
+        c->statistics.exceptions++;
+    else
+        c->statistics.interrupts++;
+    deliver(c, &(struct event){.vector = type == EVENT_NMI ? VECTOR_NMI : (u8)info,
+                               .type = type,
+                               .asked_for = behind,
+                               .has_error = info & EVENT_ERROR_CODE && c->mode & MODE_PE,
+                               .error = (u32)(info >> 32),
+                               .return_rip = return_rip});
+}
+
+static bool virtual_interrupt_ready(const struct cpu *c)
+{
+    u32 v = c->control.v_intr;
+    if (!(v & V_INTR_IRQ) || !(c->rflags & RFLAGS_IF) || c->interrupt_shadow || !c->gif)
+        return false;
+    return v & V_INTR_IGNORE_TPR || BITS(v, 19, 16) > (v & 0xfu);
+}
+
+bool event_pending(const struct cpu *c)
+{
+    return c->control.event_inject & EVENT_VALID || c->left <= 0 || virtual_interrupt_ready(c);
+}
+
+void event_take(struct cpu *c)
+{
+    c->insn_rip = c->rip;
+    if (c->control.event_inject & EVENT_VALID) {
+        deliver_injected(c);
+    } else if (c->left <= 0) {
+        cpu_exit(c, EXIT_INTR, 0, 0);
+    } else if (virtual_interrupt_ready(c)) {
+        intercept(c, 3, INTERCEPT3_VINTR, EXIT_VINTR);
+        c->control.v_intr &= ~(u32)V_INTR_IRQ;
+        event_deliver_interrupt(c, (u8)c->control.v_intr_vector);
+    }
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ports: who may use them (IOPL, the TSS's bitmap), and the exit that hands every access to the
+ * hypervisor [APM2 12.2.4, 15.10]. No device answers to the core itself: a port that is not
+ * intercepted reads as ones.
+ */
+#include "cpu/system/segment.h"
+
+/* The program's right to a port: IOPL, or a clear bit per byte in the TSS's bitmap. */
+static void check_permission(struct cpu *c, u16 port, u32 size)
+{
+    bool v86 = c->mode & MODE_V86;
+    if (!(c->mode & MODE_PE) || (!v86 && c->cpl <= BITS(c->rflags, 13, 12)))
+        return;
+    bool wide_tss = c->tr.attributes & SEG_P && c->tr.attributes & BIT(3);
+    if (!wide_tss || c->tr.limit < 0x67)
+        cpu_raise_gp(c, 0);
+    u32 offset = (u32)load_system(c, c->tr.base + 0x66, 2) + port / 8;
+    if (offset + 1 > c->tr.limit)
+        cpu_raise_gp(c, 0);
+    u64 bits = load_system(c, c->tr.base + offset, 2) >> (port & 7);
+    if (bits & (BIT(size) - 1))
+        cpu_raise_gp(c, 0);
+}
+
+/* In an SNP guest every access is #VC, whatever the host intercepts [cpu 6.1]. */
+static bool port_intercepted(struct cpu *c, u16 port, u32 size)
+{
+    if (c->snp)
+        return true;
+    if (!intercepts(c, 3, INTERCEPT3_IOIO))
+        return false;
+    u8 bitmap[2] = {0xff, 0xff};
+    memory_read(c->memory, (c->control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
+                sizeof bitmap);
+    return (u64)load_le16(bitmap) >> (port & 7) & (BIT(size) - 1);
+}
+
+static u64 exit_info(const struct insn *in, u16 port, u32 size, u64 kind)
+{
+    return kind | (u64)size << IOIO_SIZE_SHIFT | (u64)(in->addrsize >> 1) << IOIO_ASIZE_SHIFT |
+           (u64)port << IOIO_PORT_SHIFT;
+}
+
+static void access_port(struct cpu *c, const struct insn *in, u16 port, u32 size, u64 kind)
+{
+    check_permission(c, port, size);
+    if (port_intercepted(c, port, size))
+        cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, kind), c->rip);
+}
+
+void exec_in(struct cpu *c, const struct insn *in)
+{
+    access_port(c, in, (u16)operand_read(c, in, 1), in->o[0].size, IOIO_IN);
+    operand_write(c, in, 0, ~0ull);
+}
+
+void exec_out(struct cpu *c, const struct insn *in)
+{
+    access_port(c, in, (u16)operand_read(c, in, 0), in->o[1].size, 0);
+}
+
+/* --- Strings ---------------------------------------------------------------------------------- */
+
+static u64 string_kind(const struct insn *in)
+{
+    return IOIO_STRING | (in->prefixes & (PREFIX_REP | PREFIX_REPNE) ? IOIO_REP : 0);
+}
+
+static u64 read_index(const struct cpu *c, const struct insn *in, u8 reg)
+{
+    return gpr_read(c, reg, in->addrsize);
+}
+
+/* Moves the index by one element and ends or repeats the instruction. */
+static void string_step(struct cpu *c, const struct insn *in, u8 reg, u32 size)
+{
+    u64 step = c->rflags & RFLAGS_DF ? 0 - (u64)size : size;
+    gpr_write(c, reg, in->addrsize, read_index(c, in, reg) + step);
+    if (!(in->prefixes & (PREFIX_REP | PREFIX_REPNE)))
+        return;
+    u64 count = read_index(c, in, RCX) - 1;
+    gpr_write(c, RCX, in->addrsize, count);
+    rep_account(c, 1);
+    if (truncate(count, in->addrsize))
+        cpu_again(c);
+}
+
+static bool string_done(const struct cpu *c, const struct insn *in)
+{
+    return in->prefixes & (PREFIX_REP | PREFIX_REPNE) && read_index(c, in, RCX) == 0;
+}
+
+void exec_ins(struct cpu *c, const struct insn *in)
+{
+    if (string_done(c, in))
+        return;
+    u32 size = in->o[0].size;
+    access_port(c, in, (u16)c->r[RDX], size, IOIO_IN | string_kind(in));
+    store(c, linear_address(c, SEG_ES, read_index(c, in, RDI), size, true), size, ~0ull);
+    string_step(c, in, RDI, size);
+}
+
+void exec_outs(struct cpu *c, const struct insn *in)
+{
+    if (string_done(c, in))
+        return;
+    u32 size = in->o[1].size;
+    access_port(c, in, (u16)c->r[RDX], size, string_kind(in) | (u64)in->segment << IOIO_SEG_SHIFT);
+    string_step(c, in, RSI, size);
+}

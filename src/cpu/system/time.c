@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time, waiting for it, and random numbers. */
+#include "cpu/internal.h"
+
+static void write_edx_eax(struct cpu *c, u64 value)
+{
+    c->r[RAX] = (u32)value;
+    c->r[RDX] = value >> 32;
+}
+
+static void check_tsd(struct cpu *c)
+{
+    if (c->cr4 & CR4_TSD && c->cpl)
+        cpu_raise_gp(c, 0);
+}
+
+void exec_rdtsc(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_tsd(c);
+    intercept(c, 3, INTERCEPT3_RDTSC, EXIT_RDTSC);
+    write_edx_eax(c, cpu_guest_tsc(c));
+}
+
+void exec_rdtscp(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_tsd(c);
+    intercept(c, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP);
+    write_edx_eax(c, cpu_guest_tsc(c));
+    c->r[RCX] = (u32)c->tsc_aux;
+}
+
+void exec_rdpid(struct cpu *c, const struct insn *in)
+{
+    operand_write(c, in, 0, c->tsc_aux);
+}
+
+/* No performance counters exist. */
+void exec_rdpmc(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    if (!(c->cr4 & CR4_PCE) && c->cpl)
+        cpu_raise_gp(c, 0);
+    intercept(c, 3, INTERCEPT3_RDPMC, EXIT_RDPMC);
+    cpu_raise_gp(c, 0);
+}
+
+void exec_rdpru(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+void exec_hlt(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    intercept(c, 3, INTERCEPT3_HLT, EXIT_HLT);
+    if (!event_pending(c))
+        c->left = 0; /* nothing else can wake us before the deadline */
+}
+
+#define PAUSE_NS 64u /* of machine time: a Zen core takes about as many cycles */
+
+void exec_pause(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    /* The filter lets the first ones pass [APM2 15.14.4]. */
+    if (intercepts(c, 3, INTERCEPT3_PAUSE) && c->pauses_left)
+        c->pauses_left--;
+    else
+        intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
+    /* It takes its time: loops that wait for the clock are not many instructions long. */
+    rep_account(c, min_u64(rep_allowance(c), PAUSE_NS));
+}
+
+void exec_monitor(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+void exec_mwait(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    cpu_raise_ud(c);
+}
+
+/* RDRAND and RDSEED never run dry. */
+void exec_rdrand(struct cpu *c, const struct insn *in)
+{
+    u64 value = 0;
+    random_fill(c->random, &value, in->opsize);
+    operand_write(c, in, 0, value);
+    flags_set(c, RFLAGS_CF);
+}
