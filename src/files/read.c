@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and reads files; see files.h. Everything is checked on the open descriptor: a name may lead elsewhere a moment later. */
+#include "files/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OPEN_FLAGS     (O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+#define WRITER_WAIT_MS 3000 /* for somebody to open the other end of a pipe */
+
+struct file_shown file_shown(const char *where, const char *name)
+{
+    struct file_shown s;
+    if (where)
+        snprintf(s.text, sizeof s.text, "%s/%s", where, name);
+    else
+        snprintf(s.text, sizeof s.text, "%s", name);
+    return s;
+}
+
+const char *file_kind(unsigned mode)
+{
+    return S_ISDIR(mode)    ? "a folder"
+           : S_ISLNK(mode)  ? "a symbolic link"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISSOCK(mode) ? "a socket"
+           : S_ISCHR(mode)  ? "a character device"
+           : S_ISBLK(mode)  ? "a block device"
+                            : "a regular file";
+}
+
+/* --- Checks ----------------------------------------------------------------------------------- */
+
+static enum file_answer fail_open(const char *shown, bool no_link, struct error *e)
+{
+    switch (errno) {
+    case ENOENT:
+    case ENOTDIR:
+        error_set(e, ERROR_FILE, "%s: there is no such file", shown);
+        return FILE_ABSENT;
+    case ENOMEM:
+        error_set(e, ERROR_MEMORY, "%s cannot be opened: out of memory", shown);
+        return FILE_NO_MEMORY;
+    case ENXIO:
+        error_set(e, ERROR_FILE,
+                  "%s is a socket or a device without a driver; a regular file is needed", shown);
+        return FILE_WRONG_KIND;
+    case ELOOP:
+        if (no_link) {
+            error_set(e, ERROR_FILE, "%s is a symbolic link; the file itself must stand there",
+                      shown);
+            return FILE_WRONG_KIND;
+        }
+    }
+    error_set(e, ERROR_FILE, "%s cannot be opened: %s", shown, strerror(errno));
+    return FILE_UNREADABLE;
+}
+
+static enum file_answer check_owner(const char *shown, const struct stat *s, mode_t refused,
+                                    const char *right, struct error *e)
+{
+    if (s->st_uid != geteuid() && s->st_uid != 0) {
+        error_set(e, ERROR_FILE, "%s belongs to user %u; it must belong to user %u or to root",
+                  shown, (unsigned)s->st_uid, (unsigned)geteuid());
+        return FILE_WRONG_OWNER;
+    }
+    if (s->st_mode & refused) {
+        error_set(e, ERROR_FILE, "%s is open to other users (mode %04o); it must have mode %s",
+                  shown, (unsigned)s->st_mode & 07777, right);
+        return FILE_WRONG_OWNER;
+    }
+    return FILE_READ;
+}
+
+static enum file_answer check(const char *shown, const struct stat *s, const struct file_rule *rule,
+                              struct error *e)
+{
+    const bool stream = S_ISFIFO(s->st_mode) || S_ISCHR(s->st_mode);
+    if (!S_ISREG(s->st_mode) && !(stream && rule->stream_max)) {
+        error_set(e, ERROR_FILE, "%s is %s; %s is needed", shown, file_kind(s->st_mode),
+                  rule->stream_max ? "a regular file or a pipe" : "a regular file");
+        return FILE_WRONG_KIND;
+    }
+    if (rule->secret) {
+        enum file_answer answer = check_owner(shown, s, 0077, "0600", e);
+        if (answer)
+            return answer;
+    }
+    if (S_ISREG(s->st_mode) && (u64)s->st_size > rule->size_max) {
+        error_set(e, ERROR_FILE, "%s has %llu bytes; at most %llu are allowed", shown,
+                  (unsigned long long)s->st_size, (unsigned long long)rule->size_max);
+        return FILE_WRONG_SIZE;
+    }
+    return FILE_READ;
+}
+
+static int open_retrying(int folder, const char *name, int flags)
+{
+    int fd;
+    do {
+        fd = openat(folder, name, flags);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+static enum file_answer open_checked(int folder, const char *shown, const char *name,
+                                     const struct file_rule *rule, int *fd, struct stat *s,
+                                     struct error *e)
+{
+    *fd = open_retrying(folder, name, O_RDONLY | OPEN_FLAGS | (rule->no_link ? O_NOFOLLOW : 0));
+    if (*fd < 0)
+        return fail_open(shown, rule->no_link, e);
+    enum file_answer answer = FILE_UNREADABLE;
+    if (fstat(*fd, s))
+        error_set(e, ERROR_FILE, "%s cannot be looked at: %s", shown, strerror(errno));
+    else
+        answer = check(shown, s, rule, e);
+    if (answer) {
+        close(*fd);
+        *fd = -1;
+    }
+    return answer;
+}
+
+/* --- Reading ---------------------------------------------------------------------------------- */
+
+/* Waits until a stream has bytes or has ended. False: nobody has its other end. */
+static bool wait_for_bytes(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int got;
+    do {
+        got = poll(&p, 1, timeout_ms);
+    } while (got < 0 && errno == EINTR);
+    return got > 0;
+}
+
+/* As read(), but interruptions are not noticed and a stream that has nothing yet is waited for. */
+static ssize_t read_some(int fd, u8 *out, size_t size)
+{
+    for (;;) {
+        ssize_t got = read(fd, out, size);
+        if (got >= 0)
+            return got;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            wait_for_bytes(fd, -1);
+        else if (errno != EINTR)
+            return -1;
+    }
+}
+
+static enum file_answer no_memory(const char *shown, u64 size, struct error *e)
+{
+    error_set(e, ERROR_MEMORY, "%s: out of memory for its %llu bytes", shown,
+              (unsigned long long)size);
+    return FILE_NO_MEMORY;
+}
+
+static enum file_answer failed_read(const char *shown, struct error *e)
+{
+    error_set(e, ERROR_FILE, "%s cannot be read: %s", shown, strerror(errno));
+    return FILE_UNREADABLE;
+}
+
+/* Reads a file that knows its size. One byte more is asked for: a file that grows is noticed. */
+static enum file_answer read_sized(int fd, const char *shown, size_t size, struct file_data *out,
+                                   struct error *e)
+{
+    out->data = malloc(size + 1);
+    if (!out->data)
+        return no_memory(shown, size, e);
+    for (ssize_t got = 1; got > 0 && out->size <= size; out->size += (size_t)got) {
+        got = read_some(fd, out->data + out->size, size + 1 - out->size);
+        if (got < 0)
+            return failed_read(shown, e);
+    }
+    if (out->size == size)
+        return FILE_READ;
+    error_set(e, ERROR_FILE, "%s became %s while it was read", shown,
+              out->size < size ? "shorter" : "longer");
+    return FILE_WRONG_SIZE;
+}
+
+/* Doubles the room for a stream's bytes, up to `max` and one more. The old bytes are wiped: they may be secret. */
+static bool grow(struct file_data *out, size_t *room, u64 max)
+{
+    size_t more = (size_t)min_u64(*room ? 2 * *room : KIB(64), max + 1);
+    u8 *data = malloc(more + 1);
+    if (!data)
+        return false;
+    struct file_data old = *out;
+    if (old.data)
+        memcpy(data, old.data, old.size);
+    file_free(&old);
+    out->data = data;
+    *room = more;
+    return true;
+}
+
+static enum file_answer read_stream(int fd, const char *shown, u64 max, struct file_data *out,
+                                    struct error *e)
+{
+    for (size_t room = 0;;) {
+        if (out->size > max) {
+            error_set(e, ERROR_FILE, "%s gives more than %llu bytes; that is too many", shown,
+                      (unsigned long long)max);
+            return FILE_WRONG_SIZE;
+        }
+        if (out->size == room && !grow(out, &room, max))
+            return no_memory(shown, 2 * (u64)room, e);
+        ssize_t got = read_some(fd, out->data + out->size, room - out->size);
+        if (got < 0)
+            return failed_read(shown, e);
+        if (!got)
+            return FILE_READ;
+        out->size += (size_t)got;
+    }
+}
+
+enum file_answer file_read_at(int folder, const char *where, const char *name,
+                              const struct file_rule *rule, struct file_data *out, struct error *e)
+{
+    const struct file_shown shown = file_shown(where, name);
+    struct stat s;
+    int fd;
+    *out = (struct file_data){.data = NULL};
+    enum file_answer answer = open_checked(folder, shown.text, name, rule, &fd, &s, e);
+    if (answer)
+        return answer;
+    const bool sized =
+        S_ISREG(s.st_mode) && s.st_size > 0; /* files of /proc and /sys have size 0 */
+    const bool begun = !S_ISFIFO(s.st_mode) || wait_for_bytes(fd, WRITER_WAIT_MS);
+    answer = sized ? read_sized(fd, shown.text, (size_t)s.st_size, out, e)
+                   : read_stream(fd, shown.text,
+                                 S_ISREG(s.st_mode) ? rule->size_max : rule->stream_max, out, e);
+    close(fd);
+    if (!answer && !begun && !out->size) {
+        error_set(e, ERROR_FILE, "%s is a pipe, and nobody writes into it", shown.text);
+        answer = FILE_UNREADABLE;
+    }
+    if (answer)
+        file_free(out);
+    else
+        out->data[out->size] = 0;
+    return answer;
+}
+
+enum file_answer file_read(const char *path, const struct file_rule *rule, struct file_data *out,
+                           struct error *e)
+{
+    return file_read_at(AT_FDCWD, NULL, path, rule, out, e);
+}
+
+void file_free(struct file_data *data)
+{
+    volatile u8 *p = data->data;
+    for (size_t i = 0; p && i < data->size; i++)
+        p[i] = 0;
+    free(data->data);
+    *data = (struct file_data){.data = NULL};
+}
+
+/* --- Opening ---------------------------------------------------------------------------------- */
+
+/* Lets reads wait again: whoever gets the descriptor expects that. */
+static enum file_answer make_blocking(int *fd, const char *shown, struct error *e)
+{
+    int flags = fcntl(*fd, F_GETFL);
+    if (flags >= 0 && !fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK))
+        return FILE_READ;
+    error_set(e, ERROR_FILE, "%s cannot be opened: %s", shown, strerror(errno));
+    close(*fd);
+    *fd = -1;
+    return FILE_UNREADABLE;
+}
+
+enum file_answer file_open(const char *path, const struct file_rule *rule, int *fd, u64 *size,
+                           struct error *e)
+{
+    struct stat s;
+    enum file_answer answer = open_checked(AT_FDCWD, path, path, rule, fd, &s, e);
+    *size = !answer && S_ISREG(s.st_mode) ? (u64)s.st_size : 0;
+    return answer ? answer : make_blocking(fd, path, e);
+}
+
+enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *size,
+                                struct error *e)
+{
+    struct stat s;
+    enum file_answer answer = FILE_UNREADABLE;
+    off_t end = 0;
+    *size = 0;
+    *fd = open_retrying(AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | OPEN_FLAGS);
+    if (*fd < 0)
+        return fail_open(path, false, e);
+    if (fstat(*fd, &s)) {
+        error_set(e, ERROR_FILE, "%s cannot be looked at: %s", path, strerror(errno));
+    } else if (!S_ISREG(s.st_mode) && !S_ISBLK(s.st_mode)) {
+        error_set(e, ERROR_FILE, "%s is %s; a disk is a regular file or a block device", path,
+                  file_kind(s.st_mode));
+        answer = FILE_WRONG_KIND;
+    } else if ((end = lseek(*fd, 0, SEEK_END)) < 0) {
+        error_set(e, ERROR_FILE, "%s cannot be measured: %s", path, strerror(errno));
+    } else {
+        *size = (u64)end;
+        return make_blocking(fd, path, e);
+    }
+    close(*fd);
+    *fd = -1;
+    return answer;
+}
+
+enum file_answer file_open_own_folder(const char *path, int *fd, struct error *e)
+{
+    struct stat s;
+    enum file_answer answer = FILE_UNREADABLE;
+    *fd = open_retrying(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | OPEN_FLAGS);
+    if (*fd < 0 && errno == ENOTDIR) {
+        error_set(e, ERROR_FILE, "%s is not a folder", path);
+        return FILE_WRONG_KIND;
+    }
+    if (*fd < 0)
+        return fail_open(path, false, e);
+    if (fstat(*fd, &s))
+        error_set(e, ERROR_FILE, "%s cannot be looked at: %s", path, strerror(errno));
+    else
+        answer = check_owner(path, &s, 0022, "0700", e);
+    if (answer) {
+        close(*fd);
+        *fd = -1;
+    }
+    return answer;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes files; see files.h. New content goes into a temporary file beside the name that it will have. Where several
+ * files belong together, old ones step aside, the commit point first, before new ones take their names, the commit point
+ * last: at no moment is there a commit point beside files of another set.
+ */
+#include "files/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_MAX_BYTES 256u
+#define SUFFIX_MAX     32u /* a process id, and .new */
+
+/* One file on its way. */
+struct part {
+    const struct file_part *is;
+    char temporary[NAME_MAX_BYTES], aside[NAME_MAX_BYTES];
+    bool made, stepped_aside, placed;
+};
+
+struct set {
+    int folder;
+    const char *where;
+    const struct file_hook *hook;
+    struct part *parts;
+    size_t count;
+};
+
+static void step(const struct set *s, const char *name)
+{
+    if (s->hook && s->hook->step)
+        s->hook->step(s->hook->context, name);
+}
+
+static bool fail(const struct set *s, const char *name, const char *what, struct error *e)
+{
+    const int why = errno;
+    const struct file_shown shown = file_shown(s->where, name);
+    error_set(e, why == ENOMEM ? ERROR_MEMORY : ERROR_FILE, "%s cannot be %s: %s", shown.text, what,
+              strerror(why));
+    return false;
+}
+
+/* --- Temporary files -------------------------------------------------------------------------- */
+
+static bool write_whole(int fd, const u8 *data, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t n = write(fd, data + at, size - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* A leftover of a process that was killed is removed first: it is never written through. */
+static int open_temporary(const struct set *s, struct part *p)
+{
+    const mode_t mode = p->is->secret ? 0600 : 0644;
+    int fd, tries = 0;
+    do {
+        fd = openat(s->folder, p->temporary,
+                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, mode);
+    } while (fd < 0 && (errno == EINTR ||
+                        (errno == EEXIST && tries++ < 3 && !unlinkat(s->folder, p->temporary, 0))));
+    return fd;
+}
+
+static bool write_temporary(const struct set *s, struct part *p, struct error *e)
+{
+    const size_t half = p->is->size / 2;
+    const u8 *data = p->is->data;
+    int fd = open_temporary(s, p);
+    if (fd < 0)
+        return fail(s, p->temporary, "made", e);
+    p->made = true;
+    step(s, "write");
+    bool ok = write_whole(fd, data, half);
+    step(s, "write the rest");
+    ok = ok && write_whole(fd, data + half, p->is->size - half);
+    step(s, "fsync");
+    ok = ok && fsync(fd) == 0;
+    const int why = errno;
+    if (close(fd) && ok)
+        return fail(s, p->is->name, "written", e);
+    errno = why;
+    return ok || fail(s, p->is->name, "written", e);
+}
+
+/* --- Names ------------------------------------------------------------------------------------ */
+
+/* Refuses to take the place of anything but a regular file. */
+static bool check_place(const struct set *s, const char *name, struct error *e)
+{
+    struct stat st;
+    if (fstatat(s->folder, name, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT || fail(s, name, "looked at", e);
+    if (S_ISREG(st.st_mode))
+        return true;
+    const struct file_shown shown = file_shown(s->where, name);
+    error_set(e, ERROR_FILE, "%s is %s; only a regular file is replaced", shown.text,
+              file_kind(st.st_mode));
+    return false;
+}
+
+static bool step_aside(const struct set *s, struct part *p, struct error *e)
+{
+    step(s, "step aside");
+    p->stepped_aside = renameat(s->folder, p->is->name, s->folder, p->aside) == 0;
+    return p->stepped_aside || errno == ENOENT || fail(s, p->is->name, "replaced", e);
+}
+
+static bool place(const struct set *s, struct part *p, struct error *e)
+{
+    step(s, "rename");
+    p->placed = renameat(s->folder, p->temporary, s->folder, p->is->name) == 0;
+    return p->placed || fail(s, p->is->name, "replaced", e);
+}
+
+/* Puts back what was there before: first no commit point, then the other files, then the old one. */
+static void undo(const struct set *s)
+{
+    for (size_t i = s->count; i-- > 0;) {
+        const struct part *p = &s->parts[i];
+        if (p->placed && s->count > 1)
+            unlinkat(s->folder, p->is->name, 0);
+        if (p->made && !p->placed)
+            unlinkat(s->folder, p->temporary, 0);
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->parts[i].stepped_aside)
+            renameat(s->folder, s->parts[i].aside, s->folder, s->parts[i].is->name);
+}
+
+static bool replace_all(const struct set *s, struct error *e)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!check_place(s, s->parts[i].is->name, e))
+            return false;
+    for (size_t i = 0; i < s->count; i++)
+        if (!write_temporary(s, &s->parts[i], e))
+            return false;
+    for (size_t i = s->count; s->count > 1 && i-- > 0;)
+        if (!step_aside(s, &s->parts[i], e))
+            return false;
+    for (size_t i = 0; i < s->count; i++)
+        if (!place(s, &s->parts[i], e))
+            return false;
+    step(s, "fsync of the directory");
+    return fsync(s->folder) == 0 || fail(s, ".", "synchronized", e);
+}
+
+bool file_replace_at(int folder, const char *where, const struct file_part *parts, size_t count,
+                     const struct file_hook *hook, struct error *e)
+{
+    struct set s = {.folder = folder, .where = where, .hook = hook, .count = count};
+    s.parts = calloc(count ? count : 1, sizeof *s.parts);
+    if (!s.parts) {
+        error_set(e, ERROR_MEMORY, "out of memory");
+        return false;
+    }
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++) {
+        struct part *p = &s.parts[i];
+        p->is = &parts[i];
+        ok = strlen(parts[i].name) + SUFFIX_MAX <= NAME_MAX_BYTES;
+        if (!ok)
+            break;
+        snprintf(p->temporary, sizeof p->temporary, "%s.%ld" FILE_NEW_SUFFIX, parts[i].name,
+                 (long)getpid());
+        snprintf(p->aside, sizeof p->aside, "%s" FILE_OLD_SUFFIX, parts[i].name);
+    }
+    if (!ok)
+        error_set(e, ERROR_USAGE, "%s: the name of a file is too long", where ? where : ".");
+    else if (!(ok = replace_all(&s, e)))
+        undo(&s);
+    for (size_t i = 0; i < count && ok; i++)
+        if (s.parts[i].stepped_aside)
+            unlinkat(folder, s.parts[i].aside, 0);
+    free(s.parts);
+    return ok;
+}
+
+/* --- By path ---------------------------------------------------------------------------------- */
+
+static bool fail_path(const char *path, const char *what, struct error *e)
+{
+    return fail(&(struct set){.where = NULL}, path, what, e);
+}
+
+/* A descriptor of what a path leads to, if that is written in place: a pipe, a character device, or
+ * the file that standard output is. *fd is -1 for anything else. */
+static bool open_in_place(const char *path, int *fd, struct error *e)
+{
+    struct stat st, out;
+    *fd = -1;
+    if (stat(path, &st))
+        return errno == ENOENT || fail_path(path, "looked at", e);
+    const bool stream = S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode);
+    if (S_ISREG(st.st_mode) && !fstat(STDOUT_FILENO, &out) && st.st_dev == out.st_dev &&
+        st.st_ino == out.st_ino)
+        *fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    else if (stream)
+        *fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    else
+        return true;
+    if (*fd < 0 && errno == ENXIO)
+        error_set(e, ERROR_FILE, "%s is a pipe, and nobody reads it", path);
+    if (*fd < 0)
+        return fail_path(path, "opened", e);
+    if (!stream || (!fstat(*fd, &out) && !S_ISREG(out.st_mode) && !fcntl(*fd, F_SETFL, 0)))
+        return true;
+    close(*fd);
+    *fd = -1;
+    error_set(e, ERROR_FILE, "%s has become another file meanwhile", path);
+    return false;
+}
+
+static bool write_in_place(int fd, const char *path, const void *data, size_t size, struct error *e)
+{
+    bool ok = fflush(stdout) == 0 && write_whole(fd, data, size);
+    const int why = errno;
+    ok = close(fd) == 0 && ok;
+    errno = why;
+    return ok || fail_path(path, "written", e);
+}
+
+/* Opens the folder that a path names a file in, and finds where its name begins. */
+static int open_folder_of(const char *path, const char **name, struct error *e)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash ? (size_t)(slash - path) : 0;
+    *name = slash ? slash + 1 : path;
+    if (!**name || length >= sizeof folder) {
+        error_set(e, ERROR_USAGE, "'%s' does not name a file", path);
+        return -1;
+    }
+    memcpy(folder, path, length);
+    folder[length] = 0;
+    const char *opened = length ? folder : slash ? "/" : ".";
+    int fd = open(opened, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        fail_path(path, "written", e);
+    return fd;
+}
+
+bool file_write(const char *path, const void *data, size_t size, bool secret, struct error *e)
+{
+    const char *name;
+    int fd;
+    if (!open_in_place(path, &fd, e))
+        return false;
+    if (fd >= 0)
+        return write_in_place(fd, path, data, size, e);
+    int folder = open_folder_of(path, &name, e);
+    if (folder < 0)
+        return false;
+    char where[256];
+    snprintf(where, sizeof where, "%.*s", (int)(name - path > 1 ? name - path - 1 : 0), path);
+    const struct file_part part = {name, data, size, secret};
+    bool ok = file_replace_at(folder, name > path ? where : NULL, &part, 1, NULL, e);
+    close(folder);
+    return ok;
+}
+
+static bool make_folder(const char *path, bool *made, struct error *e)
+{
+    struct stat st;
+    *made = mkdir(path, 0755) == 0;
+    if (*made)
+        return true;
+    if (errno != EEXIST)
+        return fail_path(path, "made", e);
+    if (!stat(path, &st) && S_ISDIR(st.st_mode))
+        return true;
+    error_set(e, ERROR_FILE, "%s is there already and is not a folder", path);
+    return false;
+}
+
+bool file_make_folder(const char *path, struct error *e)
+{
+    bool made;
+    return make_folder(path, &made, e);
+}
+
+bool file_write_set(const char *folder, const struct file_part *parts, size_t count,
+                    struct error *e)
+{
+    bool made;
+    if (!make_folder(folder, &made, e))
+        return false;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 ? file_replace_at(fd, folder, parts, count, NULL, e)
+                      : fail_path(folder, "opened", e);
+    if (fd >= 0)
+        close(fd);
+    if (!ok && made)
+        rmdir(folder);
+    return ok;
+}
+
+/* --- Bit by bit ------------------------------------------------------------------------------- */
+
+/* Empties a regular file that is only this one: a second name of it may be somebody's. */
+static bool take_regular(int fd, const char *path, bool secret, struct error *e)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return fail_path(path, "looked at", e);
+    if (!S_ISREG(st.st_mode))
+        return fcntl(fd, F_SETFL, 0) == 0 || fail_path(path, "opened", e);
+    if (st.st_nlink > 1) {
+        error_set(e, ERROR_FILE, "%s is a link to a file with other names; give another name",
+                  path);
+        return false;
+    }
+    if (ftruncate(fd, 0) || (secret && fchmod(fd, 0600)) || fcntl(fd, F_SETFL, 0))
+        return fail_path(path, "emptied", e);
+    return true;
+}
+
+FILE *file_create(const char *path, bool secret, struct error *e)
+{
+    int fd;
+    if (!open_in_place(path, &fd, e))
+        return NULL;
+    if (fd < 0) {
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
+                  secret ? 0600 : 0644);
+        if (fd < 0 && errno == ELOOP)
+            error_set(e, ERROR_FILE, "%s is a symbolic link; give the name of the file itself",
+                      path);
+        if (fd < 0) {
+            fail_path(path, "written", e);
+            return NULL;
+        }
+        if (!take_regular(fd, path, secret, e)) {
+            close(fd);
+            return NULL;
+        }
+    }
+    FILE *file = fdopen(fd, "w");
+    if (!file) {
+        fail_path(path, "opened", e);
+        close(fd);
+    }
+    return file;
+}
+
+bool file_close(FILE *file, const char *path, struct error *e)
+{
+    const bool lost = ferror(file) != 0;
+    if (fclose(file) == 0 && !lost)
+        return true;
+    return fail_path(path, "written to its end", e);
+}
