@@ -58,10 +58,10 @@ enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *
  * or to root and be writable by nobody else. */
 enum file_answer file_open_own_folder(const char *path, int *fd, struct error *e);
 
-/* One file of a set that belongs together. */
+/* One file of a set that belongs together. Its name may have one folder before it: "der/ark.der". */
 struct file_part {
     const char *name;
-    const void *data;
+    const void *data; /* NULL: the file must not be there afterwards */
     size_t size;
     bool secret; /* mode 0600, not 0644 */
 };
@@ -83,10 +83,24 @@ struct file_hook {
  * the answer still false. `hook` may be NULL. */
 bool file_replace_at(int folder, const char *where, const struct file_part *parts, size_t count,
                      const struct file_hook *hook, struct error *e);
-/* The same in a folder that is made, with mode 0755, if it is missing (not what is above it), and
- * removed again if it was made and nothing could be written. */
+/* The same in a folder, which is made with mode 0755 if it is missing (not what is above it), and so are the folders of
+ * parts; those that were made are removed again if nothing could be written. */
 bool file_write_set(const char *folder, const struct file_part *parts, size_t count,
                     struct error *e);
+
+/* A set that is put together bit by bit. Starts as {0}; names and content are copied. */
+struct file_set {
+    struct file_part *parts;
+    size_t count, room;
+    bool no_memory; /* noticed by file_set_write */
+};
+/* Adds a file; `data` NULL: one that must not be there. */
+void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret);
+/* Writes the set as file_write_set does. `s` stays the caller's. */
+bool file_set_write(const char *folder, const struct file_set *s, struct error *e);
+/* Wipes and frees the set. */
+void file_set_free(struct file_set *s);
+
 /* Writes one file whole. A path that leads to a pipe or character device, as /dev/stdout may, is
  * written to in place; a symbolic link to a regular file is refused. */
 bool file_write(const char *path, const void *data, size_t size, bool secret, struct error *e);

@@ -141,22 +141,54 @@ static void undo(const struct set *s)
             renameat(s->folder, s->parts[i].aside, s->folder, s->parts[i].is->name);
 }
 
+/* The folder before a part's name, "" if there is none; one that is as long as a name may be. */
+struct folder_name {
+    char text[NAME_MAX_BYTES];
+};
+
+static struct folder_name folder_name(const char *name)
+{
+    struct folder_name f = {.text = ""};
+    const char *slash = strchr(name, '/');
+    if (slash && (size_t)(slash - name) < sizeof f.text)
+        memcpy(f.text, name, (size_t)(slash - name));
+    return f;
+}
+
+static bool sync_folders(const struct set *s, struct error *e)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct folder_name below = folder_name(s->parts[i].is->name);
+        if (!*below.text)
+            continue;
+        int fd = openat(s->folder, below.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        const bool ok = fd >= 0 && fsync(fd) == 0;
+        if (!ok)
+            fail(s, below.text, "synchronized", e);
+        if (fd >= 0)
+            close(fd);
+        if (!ok)
+            return false;
+    }
+    step(s, "fsync of the directory");
+    return fsync(s->folder) == 0 || fail(s, ".", "synchronized", e);
+}
+
 static bool replace_all(const struct set *s, struct error *e)
 {
     for (size_t i = 0; i < s->count; i++)
         if (!check_place(s, s->parts[i].is->name, e))
             return false;
     for (size_t i = 0; i < s->count; i++)
-        if (!write_temporary(s, &s->parts[i], e))
+        if (s->parts[i].is->data && !write_temporary(s, &s->parts[i], e))
             return false;
     for (size_t i = s->count; s->count > 1 && i-- > 0;)
         if (!step_aside(s, &s->parts[i], e))
             return false;
     for (size_t i = 0; i < s->count; i++)
-        if (!place(s, &s->parts[i], e))
+        if (s->parts[i].is->data && !place(s, &s->parts[i], e))
             return false;
-    step(s, "fsync of the directory");
-    return fsync(s->folder) == 0 || fail(s, ".", "synchronized", e);
+    return sync_folders(s, e);
 }
 
 bool file_replace_at(int folder, const char *where, const struct file_part *parts, size_t count,
@@ -293,20 +325,100 @@ bool file_make_folder(const char *path, struct error *e)
     return make_folder(path, &made, e);
 }
 
+/* --- Sets ------------------------------------------------------------------------------------- */
+
+/* Makes the folders of parts. `made` says which, by the part that needed it first. */
+static bool make_folders_below(int folder, const char *where, const struct file_part *parts,
+                               size_t count, bool *made, struct error *e)
+{
+    const struct set s = {.folder = folder, .where = where};
+    for (size_t i = 0; i < count; i++) {
+        const struct folder_name below = folder_name(parts[i].name);
+        made[i] = *below.text && mkdirat(folder, below.text, 0755) == 0;
+        if (*below.text && !made[i] && errno != EEXIST)
+            return fail(&s, below.text, "made", e);
+    }
+    return true;
+}
+
+static void remove_folders_below(int folder, const struct file_part *parts, size_t count,
+                                 const bool *made)
+{
+    for (size_t i = 0; i < count; i++)
+        if (made[i])
+            unlinkat(folder, folder_name(parts[i].name).text, AT_REMOVEDIR);
+}
+
 bool file_write_set(const char *folder, const struct file_part *parts, size_t count,
                     struct error *e)
 {
-    bool made;
-    if (!make_folder(folder, &made, e))
+    bool made, *below = calloc(count ? count : 1, sizeof *below);
+    if (!below) {
+        error_set(e, ERROR_MEMORY, "%s cannot be written: out of memory", folder);
         return false;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 ? file_replace_at(fd, folder, parts, count, NULL, e)
-                      : fail_path(folder, "opened", e);
+    }
+    bool ok = make_folder(folder, &made, e);
+    int fd = ok ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (ok && fd < 0)
+        ok = fail_path(folder, "opened", e);
+    ok = ok && make_folders_below(fd, folder, parts, count, below, e) &&
+         file_replace_at(fd, folder, parts, count, NULL, e);
+    if (!ok && fd >= 0)
+        remove_folders_below(fd, parts, count, below);
     if (fd >= 0)
         close(fd);
     if (!ok && made)
         rmdir(folder);
+    free(below);
     return ok;
+}
+
+/* Returns a copy that is freed with free(), one byte longer than `size`. */
+static void *copy_of(const void *data, size_t size)
+{
+    char *copy = malloc(size + 1);
+    if (copy && size)
+        memcpy(copy, data, size);
+    if (copy)
+        copy[size] = 0;
+    return copy;
+}
+
+void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 8;
+        struct file_part *more = realloc(s->parts, room * sizeof *more);
+        s->no_memory = s->no_memory || !more;
+        if (!more)
+            return;
+        s->parts = more;
+        s->room = room;
+    }
+    struct file_part *p = &s->parts[s->count++];
+    *p = (struct file_part){.size = size, .secret = secret};
+    p->name = copy_of(name, strlen(name));
+    p->data = data ? copy_of(data, size) : NULL;
+    s->no_memory = s->no_memory || !p->name || (data && !p->data);
+}
+
+bool file_set_write(const char *folder, const struct file_set *s, struct error *e)
+{
+    if (!s->no_memory)
+        return file_write_set(folder, s->parts, s->count, e);
+    error_set(e, ERROR_MEMORY, "%s cannot be written: out of memory", folder);
+    return false;
+}
+
+void file_set_free(struct file_set *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct file_data data = {(u8 *)(uintptr_t)s->parts[i].data, s->parts[i].size};
+        file_free(&data);
+        free((void *)(uintptr_t)s->parts[i].name);
+    }
+    free(s->parts);
+    *s = (struct file_set){.parts = NULL};
 }
 
 /* --- Bit by bit ------------------------------------------------------------------------------- */

@@ -310,9 +310,38 @@ static void a_set_that_cannot_be_whole_is_not_begun(void **state)
     assert_int_equal(unlink("set/one") || unlink("set/two") || unlink("set/last"), 0);
     assert_int_equal(rmdir("set"), 0); /* nothing else is left in it */
     struct file_part bad[2] = {parts[0], parts[1]};
-    bad[1].name = "no/such";
+    bad[1].name = "one/such";
     assert_false(file_write_set("set", bad, 2, &e));
     assert_int_equal(access("set", F_OK), -1);
+}
+
+static void a_set_has_folders_and_what_must_not_be_there(void **state)
+{
+    (void)state;
+    struct error e = {.code = ERROR_NONE};
+    struct file_set set = {.parts = NULL};
+    assert_int_equal(mkdir("mixed", 0755), 0);
+    put("mixed/gone", "old", 0644);
+    for (int i = 0; i < 20; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "der/%d", i);
+        file_set_add(&set, name, name, strlen(name), false);
+    }
+    file_set_add(&set, "gone", NULL, 0, false);
+    file_set_add(&set, "empty", "", 0, false);
+    assert_true(file_set_write("mixed", &set, &e));
+    expect("mixed/der/0", "der/0");
+    expect("mixed/der/19", "der/19");
+    expect("mixed/gone", NULL);
+    expect("mixed/empty", "");
+    file_set_add(&set, "der", "a folder", 8, false);
+    assert_false(file_set_write("mixed", &set, &e));
+    assert_string_equal(e.text, "mixed/der is a folder; only a regular file is replaced");
+    expect("mixed/der/19", "der/19");
+    assert_false(file_set_write("other", &set, &(struct error){.code = ERROR_NONE}));
+    assert_int_equal(access("other", F_OK), -1);
+    file_set_free(&set);
+    assert_int_equal(system("test $(ls mixed mixed/der | wc -l) = 25"), 0); /* no temporary file */
 }
 
 /* Returns true if a file is whole: its old content, or its new one. */
@@ -377,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_file_has_its_mode),
         cmocka_unit_test(output_that_is_lost_is_an_error),
         cmocka_unit_test(a_set_that_cannot_be_whole_is_not_begun),
+        cmocka_unit_test(a_set_has_folders_and_what_must_not_be_there),
         cmocka_unit_test(a_set_killed_at_any_step_has_no_mixed_commit_point),
     };
     return cmocka_run_group_tests_name("files_files", tests, enter, leave);
