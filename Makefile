@@ -2,7 +2,8 @@
 # The front door. `make help` lists what is behind it.
 BUILD ?= build
 OUT   ?= out
-export SOFTSEV_VECTORS ?= $(abspath ../shared/vectors)
+# Public test vectors: a folder that is there already, or else what tools/fetch-vectors.sh fetches.
+export SOFTSEV_VECTORS ?= $(abspath $(firstword $(wildcard ../shared/vectors) $(OUT)/vectors))
 
 .PHONY: help run test test-slow bench interop fuzz lint docs install clean build
 
@@ -31,6 +32,7 @@ test:
 	@tools/install-deps.sh build test
 	@tools/fetch-guest.sh $(OUT)
 	@tools/fetch-oracles.sh $(OUT) images
+	@[ -d ../shared/vectors ] || tools/fetch-vectors.sh $(OUT)
 	@tools/test.sh
 
 test-slow: build
@@ -47,6 +49,7 @@ bench: build
 interop: build
 	@tools/install-deps.sh interop
 	@tools/fetch-guest.sh $(OUT)
+	@[ -d ../shared/vectors ] || tools/fetch-vectors.sh $(OUT)
 	@tests/interop/run.sh $(BUILD) $(OUT)
 
 fuzz:

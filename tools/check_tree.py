@@ -4,6 +4,7 @@
 
 - a source starts with its SPDX line and a comment that says what it is
 - nobody includes another room's internal.h or a header of a folder in it, or reaches out of the room with a relative path
+- a test is skipped by what its head needs (tests/unit/needs.h), never from its middle
 - sources stay under 800 lines unless they are pure tables (*.def)
 - their lines stay under 130 columns, but for tables (*.def, and what stands between clang-format off and on)
 """
@@ -39,6 +40,10 @@ def includes(top, path, text):
     return True
 
 
+def skips(top, path, text):
+    return path.endswith("/needs.h") or not re.search(r"\bskip\(\)", text)
+
+
 def length(top, path, text):
     return path.endswith(".def") or text.count("\n") <= LINES_MAX
 
@@ -56,6 +61,7 @@ def width(top, path, text):
 def main():
     top = sys.argv[1]
     checks = [(spdx, "starts with SPDX and what it is"), (includes, "includes its own room's insides only"),
+              (skips, "skips no test from its middle"),
               (length, f"has at most {LINES_MAX} lines"), (width, f"has lines of at most {COLUMNS_MAX} columns")]
     paths = sorted(sources(top))
     print(f"1..{len(checks)}")

@@ -5,6 +5,7 @@
 # untouched); builds the Rust tools and the Go verifier there, where cargo and go are installed, unless `images` are all
 # that is wanted. What cannot be had is left out with a word; its tests are then skipped.
 set -eu
+. "$(dirname "$0")/debian.sh"
 wanted=${2:-all}
 out=$1/oracles
 mkdir -p "$out/bin"
@@ -12,14 +13,12 @@ out=$(cd "$out" && pwd)
 interop=$(cd "$(dirname "$0")/../tests/interop" && pwd)
 deadline=$(($(date +%s) + ${BUILD_SECONDS:-1200})) # of all builds together
 
-fetch() { # package, file in it, apt options...
+fetch() { # package, file in it
     package=$1 file=$2
-    shift 2
     [ -f "$out/$(basename "$file")" ] && return 0
     work=$(mktemp -d)
-    if (cd "$work" && apt-get "$@" download -q "$package" >/dev/null 2>&1) &&
-        dpkg-deb -x "$work"/*.deb "$work/root" && [ -f "$work/root/$file" ]; then
-        cp "$work/root/$file" "$out/"
+    if debian_unpack "$package" "$work" && [ -f "$work/$file" ]; then
+        cp "$work/$file" "$out/"
     else
         echo "fetch-oracles: $package with $file is not to be had today" >&2
     fi
@@ -29,15 +28,9 @@ fetch() { # package, file in it, apt options...
 fetch ovmf usr/share/ovmf/OVMF.fd
 
 if [ ! -f "$out/OVMF.amdsev.fd" ]; then
-    view=$(mktemp -d)
-    mkdir -p "$view/lists/partial" "$view/cache/archives/partial"
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null | head -n 1)
-    echo "deb $uri testing main" >"$view/sources.list"
-    set -- -o Dir::State::Lists="$view/lists" -o Dir::Cache="$view/cache" -o Dir::Etc::SourceList="$view/sources.list" \
-        -o Dir::Etc::SourceParts=/dev/null
-    apt-get "$@" update -q >/dev/null 2>&1 || echo "fetch-oracles: no view of Debian testing today" >&2
-    fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd "$@"
-    rm -rf "$view"
+    debian_view testing || echo "fetch-oracles: no view of Debian testing today" >&2
+    fetch ovmf-amdsev usr/share/ovmf/OVMF.amdsev.fd
+    debian_view_end
 fi
 [ "$wanted" != images ] || exit 0
 

@@ -5,7 +5,7 @@
  */
 #include "authority/authority.h"
 #include "base/bytes.h"
-#include "vectors.h"
+#include "needs.h"
 
 #include <openssl/asn1.h>
 #include <openssl/pem.h>
@@ -160,7 +160,10 @@ static void assert_same_tree(const u8 *ours, size_t size, const char *name, int 
     assert_string_equal(a.text, b.text);
 }
 
-static void they_are_built_as_amds_are(void **state)
+test_that_needs(they_are_built_as_amds_are,
+                .vectors = {"sev/certs_data/vcek_milan.der", "sev/certs_data/vcek_turin.der",
+                            "sev/certs_data/cert_chain_milan", "sev/certs_data/cert_chain_turin",
+                            "sev/snp/genoa/ask.pem", "sev/snp/genoa/ark.pem"})
 {
     (void)state;
     u8 der[AUTHORITY_CERT_MAX];

@@ -11,6 +11,7 @@
 #include "owner/legacy_report.h"
 #include "owner/report.h"
 #include "cli_output.h"
+#include "needs.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -344,13 +345,9 @@ static int openssl_verifies_legacy(const char *chain, const char *report)
                   "signed.bin >/dev/null 2>&1");
 }
 
-static void openssl_says_the_same_of_legacy_reports(void **state)
+test_that_needs(openssl_says_the_same_of_legacy_reports, .program = "openssl")
 {
     (void)state;
-    if (system("command -v openssl >/dev/null 2>&1")) {
-        print_message("# no openssl\n");
-        skip();
-    }
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++) {
         assert_int_equal(chdir(p->name), 0);
         const char *chain = "chain-valid.bin";
@@ -374,13 +371,9 @@ static int openssl_chain(const char *certs, const char *root, const char *leaf)
     return system(command);
 }
 
-static void openssl_says_the_same_of_signatures_and_chains(void **state)
+test_that_needs(openssl_says_the_same_of_signatures_and_chains, .program = "openssl")
 {
     (void)state;
-    if (system("command -v openssl >/dev/null 2>&1")) {
-        print_message("# no openssl\n");
-        skip();
-    }
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++) {
         if (!p->report_version)
             continue;

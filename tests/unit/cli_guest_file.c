@@ -4,6 +4,7 @@
  * public calculators say.
  */
 #include "cli_guest_rig.h"
+#include "needs.h"
 
 /* --- Texts --------------------------------------------------------------------------------------------- */
 
@@ -148,54 +149,40 @@ static void the_built_in_guest_measures_as_the_calculator_says(void **state)
     rig_end(&r);
 }
 
-/* A description of one of Debian's images, if it is there in the version of the golden digests. */
-static void assert_debian(const char *name, const char *sha256, const char *members,
-                          const char *expected)
+/* Images of Debian in the versions that the golden digests are of. */
+#define AMDSEV                                                                                     \
+    .images = {                                                                                    \
+        {"OVMF.amdsev.fd", "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"}}
+#define OVMF                                                                                       \
+    .images = {{"OVMF.fd", "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773"}}
+
+/* A description of one of Debian's images. */
+static void assert_debian(const char *name, const char *members, const char *expected)
 {
-    const char *out = getenv("OUT");
-    const char *folders[] = {out ? out : "out", "out", "../out", "../../guest", "../guest"};
     static struct rig r;
-    struct run_file f = {.data = NULL};
-    char path[500], description[900], hex[65] = "";
-    u8 digest[32];
-    for (size_t i = 0; i < ARRAY_SIZE(folders) && !f.data; i++) {
-        struct error ignored = {.code = ERROR_NONE};
-        snprintf(path, sizeof path, "%s/oracles/%s", folders[i], name);
-        run_read_file(path, &f, &ignored);
-    }
-    if (f.data) {
-        crypto_sha256(f.data, f.size, digest);
-        hex_encode(hex, digest, sizeof digest);
-    }
-    run_free_file(&f);
-    if (strcmp(hex, sha256)) {
-        print_message("# no %s of that version\n", name);
-        skip();
-    }
-    snprintf(description, sizeof description, "{\"firmware\": \"%s\"%s}", path, members);
+    char description[6000];
+    snprintf(description, sizeof description, "{\"firmware\": \"%s\"%s}", image_path(name),
+             members);
     rig_launch(&r, description);
     assert_measurement(&r, expected);
     rig_end(&r);
 }
 
-#define AMDSEV "OVMF.amdsev.fd", "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"
-#define OVMF   "OVMF.fd", "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773"
-
-static void reports_of_debian_amdsev_carry_the_calculators_digest(void **state)
+test_that_needs(reports_of_debian_amdsev_carry_the_calculators_digest, AMDSEV)
 {
     (void)state;
-    assert_debian(AMDSEV, "",
+    assert_debian("OVMF.amdsev.fd", "",
                   "4a7f0dc0ad7c8fc19a056d1f78c6ccc2dda5c69aef1b063650d94598084b89a89a5e295aceb08223"
                   "b8ddd027620dbe66");
-    assert_debian(AMDSEV, ", \"vcpu-type\": \"EPYC-Turin\", \"guest-features\": \"0x21\"",
+    assert_debian("OVMF.amdsev.fd", ", \"vcpu-type\": \"EPYC-Turin\", \"guest-features\": \"0x21\"",
                   "41c152ca4ed3980570d3f48b70a43cf09284efd86092584983e783b95920df8de8bfda6601e404b9"
                   "8f53ca31b5768f35");
 }
 
-static void reports_of_debian_2022_carry_the_calculators_digest(void **state)
+test_that_needs(reports_of_debian_2022_carry_the_calculators_digest, OVMF)
 {
     (void)state;
-    assert_debian(OVMF, "",
+    assert_debian("OVMF.fd", "",
                   "80479ca85a2b182c026f6a3a2f2b180ab968d84b17540dd30de39039e70b8c0c33ead2cae6d34e37"
                   "750035fcff60bfc8");
 }
@@ -226,7 +213,7 @@ static void what_the_firmware_refuses_is_told(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_description_is_one),
         cmocka_unit_test(members_are_taken),
         cmocka_unit_test(wrong_descriptions_are_refused_in_words),

@@ -20,7 +20,6 @@
 #include <cmocka.h>
 
 static char folder[] = "/tmp/softsev-owner-XXXXXX";
-static char vectors[4096]; /* the folder; found before the current one changes */
 static char last_error[500], said[4000];
 static struct ec_private pdh, pek;
 static struct sev_platform_chain chain;
@@ -56,11 +55,6 @@ static int make_files(void **state)
     struct authority *a = authority_create(c, 2048);
     struct ec_private cek, oca;
     u8 root[2 * AMD_CERT_SIZE_MAX];
-    const char *from = getenv("SOFTSEV_VECTORS");
-    char here[2000];
-    assert_non_null(getcwd(here, sizeof here));
-    snprintf(vectors, sizeof vectors, "%s%s%s", from && *from == '/' ? "" : here,
-             from && *from == '/' ? "" : "/", from ? from : "../shared/vectors");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
     assert_true(crypto_ec_generate(c, &cek) && crypto_ec_generate(c, &oca) &&

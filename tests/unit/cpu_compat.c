@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "needs.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -409,34 +409,43 @@ static void compare_many(const struct setting *set)
     assert_int_equal(differences, 0);
 }
 
-static void instructions_in_32_bit_mode_do_as_the_host_does(void **state)
+test_that_needs(instructions_in_32_bit_mode_do_as_the_host_does, .host = native_ready)
 {
     (void)state;
-    if (!native_ready())
-        skip();
     compare_many(&code_32);
 }
 
-static void instructions_in_16_bit_mode_do_as_the_host_does(void **state)
+static bool native_16_ready(void)
+{
+    return native_ready() && ldt_ready();
+}
+
+test_that_needs(instructions_in_16_bit_mode_do_as_the_host_does, .host = native_16_ready)
 {
     (void)state;
-    if (!native_ready() || !ldt_ready())
-        skip();
     compare_many(&code_16);
 }
 
 #else
 
-static void instructions_in_32_bit_mode_do_as_the_host_does(void **state)
+static bool native_ready(void)
 {
-    (void)state;
-    skip();
+    return false;
 }
 
-static void instructions_in_16_bit_mode_do_as_the_host_does(void **state)
+static bool native_16_ready(void)
+{
+    return false;
+}
+
+test_that_needs(instructions_in_32_bit_mode_do_as_the_host_does, .host = native_ready)
 {
     (void)state;
-    skip();
+}
+
+test_that_needs(instructions_in_16_bit_mode_do_as_the_host_does, .host = native_16_ready)
+{
+    (void)state;
 }
 
 #endif

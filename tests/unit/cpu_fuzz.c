@@ -11,6 +11,7 @@
  */
 #include "cpu_harness.h"
 #include "host_cpu.h"
+#include "needs.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -526,11 +527,15 @@ static void one_case(struct fuzz *f)
     compare_memory(f);
 }
 
-static bool open_fuzz(struct fuzz *f)
+static bool host_ready(void)
+{
+    return host_cpu_open(CODE, DATA, DATA_SIZE);
+}
+
+static void open_fuzz(struct fuzz *f)
 {
     f->random = option_seed;
-    if (!host_cpu_open(CODE, DATA, DATA_SIZE) || !harness_create(&f->h))
-        return false;
+    assert_true(harness_create(&f->h));
     f->fs_base = host_cpu_fs_base();
     for (u64 a = 0; a < MIB(4); a += PAGE_SIZE)
         if (a != CODE && !(a >= DATA && a < DATA + DATA_SIZE))
@@ -542,7 +547,6 @@ static bool open_fuzz(struct fuzz *f)
     for (u32 i = 0; i < SEGS; i++)
         f->h.cpu->seg[i].selector = host_cpu_selector(i);
     f->h.cpu->seg[SEG_FS].base = f->fs_base;
-    return true;
 }
 
 static void print_statistics(const struct fuzz *f)
@@ -561,15 +565,11 @@ static void print_statistics(const struct fuzz *f)
             printf("# %8u %s\n", f->seen[opcode_table[i].id], opcode_table[i].name);
 }
 
-static void random_instructions_do_what_the_processor_does(void **state)
+test_that_needs(random_instructions_do_what_the_processor_does, .host = host_ready)
 {
     static struct fuzz f;
     (void)state;
-    if (!open_fuzz(&f)) {
-        printf("# no host processor to compare with\n");
-        skip();
-        return;
-    }
+    open_fuzz(&f);
     for (; f.cases < option_count && next_instruction(&f); f.cases++) {
         f.seen[f.in.op->id]++;
         one_case(&f);

@@ -5,23 +5,19 @@
  * test386.bin, assembled with OUT_PORT 0xE9, and test386-EE-reference.txt; skipped without them.
  */
 #include "cpu_guest.h"
+#include "needs.h"
 
 #include <stdio.h>
 
 #define POST_PORT 0x190
 #define OUT_PORT  0xe9
 
+#define TEST386 .images = {{"test386.bin", NULL}, {"test386-EE-reference.txt", NULL}}
+
 static u8 *oracle(const char *name, size_t *size)
 {
-    const char *folder = getenv("SOFTSEV_ORACLES");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder ? folder : "", name);
-    FILE *file = folder ? fopen(path, "rb") : NULL;
-    if (!file)
-        skip();
     u8 *bytes = malloc(MIB(8));
-    *size = fread(bytes, 1, MIB(8), file);
-    fclose(file);
+    *size = image_load(name, bytes, MIB(8));
     return bytes;
 }
 
@@ -88,13 +84,13 @@ static void check(bool sev)
     free(rom);
 }
 
-static void test386_prints_what_it_prints_on_a_processor(void **state)
+test_that_needs(test386_prints_what_it_prints_on_a_processor, TEST386)
 {
     (void)state;
     check(false);
 }
 
-static void test386_runs_the_same_in_encrypted_memory(void **state)
+test_that_needs(test386_runs_the_same_in_encrypted_memory, TEST386)
 {
     (void)state;
     check(true);

@@ -3,7 +3,7 @@
  * the GHCB's valid bits by number. */
 #include "abi/ghcb.h"
 #include "abi/vmsa.h"
-#include "vectors.h"
+#include "needs.h"
 
 static const struct vmcb_segment reset_data = {.attributes = 0x93, .limit = 0xffff};
 
@@ -29,7 +29,8 @@ static void check_reset_vmsa(const struct vmsa *s)
     assert_int_equal(s->sev_features, 0);
 }
 
-static void the_boot_processors_vmsa_reads_as_its_reset_state(void **state)
+test_that_needs(the_boot_processors_vmsa_reads_as_its_reset_state,
+                .vectors = {"sevctl/data/vmsa0.bin"})
 {
     (void)state;
     struct vmsa s = {0};
@@ -40,7 +41,8 @@ static void the_boot_processors_vmsa_reads_as_its_reset_state(void **state)
     assert_int_equal(s.rip, 0xfff0);
 }
 
-static void another_processors_vmsa_differs_in_where_it_starts(void **state)
+test_that_needs(another_processors_vmsa_differs_in_where_it_starts,
+                .vectors = {"sevctl/data/vmsa0.bin", "sevctl/data/vmsa1.bin"})
 {
     (void)state;
     struct vmsa s = {0}, first;

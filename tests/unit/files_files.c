@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that somebody else controls: each wrong kind has its answer, nothing blocks, sets are whole or not there. */
 #include "files/files.h"
+#include "needs.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -122,14 +123,17 @@ static void each_wrong_file_has_its_answer(void **state)
     expect_read("/proc/self/comm", &plain, FILE_READ, "");
 }
 
-static void a_foreign_file_is_refused(void **state)
+static bool root(void)
+{
+    return geteuid() == 0;
+}
+
+test_that_needs(a_foreign_file_is_refused, .host = root)
 {
     (void)state;
     char sentence[200];
     struct error e = {.code = ERROR_NONE};
     int fd;
-    if (geteuid())
-        skip();
     put("foreign", "text", 0600);
     assert_int_equal(mkdir("theirs", 0700), 0);
     assert_int_equal(chown("foreign", NOBODY, NOBODY) || chown("theirs", NOBODY, NOBODY), 0);

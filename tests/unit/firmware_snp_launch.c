@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SNP launches: policy, every page type, the launch digest against public values, ID block, secrets, CPUID. */
 #include "firmware_snp_rig.h"
-#include "vectors.h"
+#include "needs.h"
 
 /* --- Policy ---------------------------------------------------------------------------------------- */
 
@@ -438,24 +438,6 @@ static void an_id_block_without_an_author_is_enough(void **state)
 
 /* --- A whole image --------------------------------------------------------------------------------------- */
 
-static FILE *image_open(const char *name)
-{
-    const char *folders[] = {getenv("SOFTSEV_ORACLES"), "oracles", "../oracles",
-                             "../../guest/oracles"};
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        char path[4096];
-        if (!folders[i])
-            continue;
-        snprintf(path, sizeof path, "%s/%s", folders[i], name);
-        FILE *f = fopen(path, "rb");
-        if (f)
-            return f;
-    }
-    print_message("# no image %s\n", name);
-    skip();
-    return NULL;
-}
-
 static u8 image[MIB(8)];
 
 static void launch_bytes(struct rig *r, u32 type, u64 gpa, const void *bytes)
@@ -526,9 +508,7 @@ static void ovmf_has_the_digest_of_the_public_calculators(const char *name, cons
 {
     struct rig r;
     u8 vmsa[PAGE_SIZE];
-    FILE *f = image_open(name);
-    size_t size = fread(image, 1, sizeof image, f);
-    fclose(f);
+    size_t size = image_load(name, image, sizeof image);
     snp_rig_create(&r, "milan");
     snp_to_launch(&r, RIG_POLICY);
     for (size_t at = 0; at < size; at += PAGE_SIZE)
@@ -540,7 +520,9 @@ static void ovmf_has_the_digest_of_the_public_calculators(const char *name, cons
     rig_destroy(&r);
 }
 
-static void ovmf_2022_11(void **state)
+test_that_needs(ovmf_2022_11,
+                .images = {{"OVMF.fd",
+                            "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773"}})
 {
     (void)state;
     ovmf_has_the_digest_of_the_public_calculators(
@@ -548,7 +530,9 @@ static void ovmf_2022_11(void **state)
                    "7750035fcff60bfc8");
 }
 
-static void ovmf_amdsev(void **state)
+test_that_needs(ovmf_amdsev,
+                .images = {{"OVMF.amdsev.fd",
+                            "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"}})
 {
     (void)state;
     ovmf_has_the_digest_of_the_public_calculators(

@@ -12,25 +12,12 @@
 #include "image/board.h"
 #include "image/image.h"
 #include "image/measure.h"
+#include "needs.h"
 
 struct file {
     u8 bytes[65536];
     size_t size;
 };
-
-/* False: the vectors are not here. */
-static bool vector(const char *name, struct file *out)
-{
-    const char *folder = getenv("SOFTSEV_VECTORS");
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", folder ? folder : "../shared/vectors", name);
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return false;
-    out->size = fread(out->bytes, 1, sizeof out->bytes, f);
-    fclose(f);
-    return true;
-}
 
 static void digest_of(const struct image_description *d, u8 digest[32])
 {
@@ -49,23 +36,25 @@ static void assert_digest(const struct image_description *d, const char *expecte
     assert_memory_equal(digest, want, sizeof want);
 }
 
-static void a_flash_image_without_hashes_is_its_own_sha256(void **state)
+test_that_needs(a_flash_image_without_hashes_is_its_own_sha256,
+                .vectors = {"sev/measurement/ovmf_OvmfX64_suffix.bin"})
 {
     (void)state;
     static struct file flash;
-    if (!vector("sev/measurement/ovmf_OvmfX64_suffix.bin", &flash))
-        skip();
+    flash.size =
+        vector_load("sev/measurement/ovmf_OvmfX64_suffix.bin", flash.bytes, sizeof flash.bytes);
     struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV};
     d.firmware = (struct image_file){"OvmfX64", flash.bytes, flash.size};
     assert_digest(&d, "b4c021e085fb83ceffe6571a3d357b4a98773c83c474e47f76c876708fe316da");
 }
 
-static void kernel_hashes_match_the_published_digests(void **state)
+test_that_needs(kernel_hashes_match_the_published_digests,
+                .vectors = {"sev/measurement/ovmf_AmdSev_suffix.bin"})
 {
     (void)state;
     static struct file flash;
-    if (!vector("sev/measurement/ovmf_AmdSev_suffix.bin", &flash))
-        skip();
+    flash.size =
+        vector_load("sev/measurement/ovmf_AmdSev_suffix.bin", flash.bytes, sizeof flash.bytes);
     struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .kernel_hashes = true};
     d.firmware = (struct image_file){"AmdSev", flash.bytes, flash.size};
     d.kernel = (struct image_file){"kernel", "", 0};
@@ -75,12 +64,15 @@ static void kernel_hashes_match_the_published_digests(void **state)
     assert_digest(&d, "82a3ee5d537c3620628270c292ae30cb40c3c878666a7890ee7ef2a08fb535ff");
 }
 
-static void kernel_hashes_lead_to_the_measurement_sevctl_computes(void **state)
+test_that_needs(kernel_hashes_lead_to_the_measurement_sevctl_computes,
+                .vectors = {
+                    "sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9"})
 {
     (void)state;
     static struct file flash;
-    if (!vector("sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9", &flash))
-        skip();
+    flash.size =
+        vector_load("sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9",
+                    flash.bytes, sizeof flash.bytes);
     static const char kernel[] = "fake vmlinuz\n", initrd[] = "fake initrd\n";
     struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .kernel_hashes = true};
     d.firmware = (struct image_file){"OVMF", flash.bytes, flash.size};
@@ -110,12 +102,13 @@ static void an_image_without_a_hash_table_is_refused(void **state)
     assert_int_equal(error.code, ERROR_FILE);
 }
 
-static void registers_are_launched_as_they_are_measured(void **state)
+test_that_needs(registers_are_launched_as_they_are_measured,
+                .vectors = {"sev/measurement/ovmf_OvmfX64_suffix.bin"})
 {
     (void)state;
     static struct file flash;
-    if (!vector("sev/measurement/ovmf_OvmfX64_suffix.bin", &flash))
-        skip();
+    flash.size =
+        vector_load("sev/measurement/ovmf_OvmfX64_suffix.bin", flash.bytes, sizeof flash.bytes);
     struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV_ES, .cpus = 3};
     d.firmware = (struct image_file){"OvmfX64", flash.bytes, flash.size};
     struct measure_description m = {

@@ -14,9 +14,9 @@
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 #include "image/measure.h"
-#include "vectors.h"
+#include "needs.h"
 
-static const char amdsev_suffix[] = "sev/measurement/ovmf_AmdSev_suffix.bin";
+#define AMDSEV_SUFFIX "sev/measurement/ovmf_AmdSev_suffix.bin"
 /* After the pages of the image that the suffix is from [snp 11]. */
 static const char amdsev_partial[] =
     "086e2e9149ebf45abdc3445fba5b2da8270bdbb04094d7a2c37faaa4b24af3aa1"
@@ -26,46 +26,24 @@ static u8 bytes[MIB(8)];
 
 static struct image_file suffix(void)
 {
-    return (struct image_file){"suffix", bytes, vector_load(amdsev_suffix, bytes, sizeof bytes)};
+    return (struct image_file){"suffix", bytes, vector_load(AMDSEV_SUFFIX, bytes, sizeof bytes)};
 }
 
-/* An image of OUT/oracles, with the SHA-256 that the golden digests are of; skips if it is another. */
-static struct image_file oracle(const char *name, const char *sha256)
-{
-    const char *out = getenv("OUT");
-    const char *folders[] = {out ? out : "out", "out", "../out", "../../guest", "../guest"};
-    u8 want[32], got[32];
-    char path[600];
-    FILE *f = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(folders) && !f; i++) {
-        snprintf(path, sizeof path, "%s/oracles/%s", folders[i], name);
-        f = fopen(path, "rb");
-    }
-    if (!f) {
-        print_message("# no %s\n", name);
-        skip();
-        return (struct image_file){0};
-    }
-    size_t size = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    assert_true(hex_decode(want, sizeof want, sha256));
-    crypto_sha256(bytes, size, got);
-    if (memcmp(want, got, sizeof want)) {
-        print_message("# %s is of another version\n", name);
-        skip();
-    }
-    return (struct image_file){name, bytes, size};
-}
+/* Images of Debian in the versions that the golden digests are of. */
+#define DEBIAN_AMDSEV                                                                              \
+    .images = {                                                                                    \
+        {"OVMF.amdsev.fd", "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"}}
+#define DEBIAN_2022                                                                                \
+    .images = {{"OVMF.fd", "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773"}}
 
 static struct image_file debian_amdsev(void)
 {
-    return oracle("OVMF.amdsev.fd",
-                  "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f");
+    return (struct image_file){"amdsev", bytes, image_load("OVMF.amdsev.fd", bytes, sizeof bytes)};
 }
 
 static struct image_file debian_2022(void)
 {
-    return oracle("OVMF.fd", "7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773");
+    return (struct image_file){"2022", bytes, image_load("OVMF.fd", bytes, sizeof bytes)};
 }
 
 static void assert_launch(const struct measure_description *d, const char *expected)
@@ -96,7 +74,7 @@ static void with_empty_kernel(struct measure_description *d, const char *command
     d->command_line = command_line;
 }
 
-static void sev_es_digests_match_the_published_ones(void **state)
+test_that_needs(sev_es_digests_match_the_published_ones, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SEV_ES, suffix(), "EPYC-v4", 1);
@@ -106,7 +84,7 @@ static void sev_es_digests_match_the_published_ones(void **state)
     assert_launch(&d, "0dccbcaba8e90b261bd0d2e1863a2f9da714768b7b2a19363cd6ae35aa90de91");
 }
 
-static void sev_digests_match_the_published_ones(void **state)
+test_that_needs(sev_digests_match_the_published_ones, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SEV, suffix(), "EPYC-v4", 0);
@@ -116,7 +94,7 @@ static void sev_digests_match_the_published_ones(void **state)
     assert_launch(&d, "82a3ee5d537c3620628270c292ae30cb40c3c878666a7890ee7ef2a08fb535ff");
 }
 
-static void snp_digests_match_the_published_ones(void **state)
+test_that_needs(snp_digests_match_the_published_ones, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     u8 partial[48];
@@ -141,7 +119,7 @@ static void snp_digests_match_the_published_ones(void **state)
                   "c042e706363b4b08fa");
 }
 
-static void debian_amdsev_measures_as_the_calculators_say(void **state)
+test_that_needs(debian_amdsev_measures_as_the_calculators_say, DEBIAN_AMDSEV)
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SEV, debian_amdsev(), "EPYC-Milan", 1);
@@ -165,7 +143,7 @@ static void debian_amdsev_measures_as_the_calculators_say(void **state)
                   "b98f53ca31b5768f35");
 }
 
-static void debian_2022_measures_as_the_calculators_say(void **state)
+test_that_needs(debian_2022_measures_as_the_calculators_say, DEBIAN_2022)
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SEV_ES, debian_2022(), "EPYC-Milan", 1);
@@ -177,7 +155,8 @@ static void debian_2022_measures_as_the_calculators_say(void **state)
 }
 
 /* sevctl's pages are of the older era: FPU control words zero [sev 10]. */
-static void save_areas_of_the_older_era_are_sevctls(void **state)
+test_that_needs(save_areas_of_the_older_era_are_sevctls,
+                .vectors = {"sevctl/data/vmsa0.bin", "sevctl/data/vmsa1.bin"})
 {
     (void)state;
     struct vmsa page;
@@ -213,7 +192,7 @@ static void see(void *context, const struct measure_record *r)
     s->last = *r;
 }
 
-static void every_contribution_is_seen_in_order(void **state)
+test_that_needs(every_contribution_is_seen_in_order, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-Milan", 3);
@@ -282,7 +261,7 @@ static void assert_plan(const struct measure_description *d, const char *expecte
     image_free(plan);
 }
 
-static void a_plan_of_debian_amdsev_has_the_calculators_digest(void **state)
+test_that_needs(a_plan_of_debian_amdsev_has_the_calculators_digest, DEBIAN_AMDSEV)
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SNP, debian_amdsev(), "EPYC-Milan", 1);
@@ -294,7 +273,7 @@ static void a_plan_of_debian_amdsev_has_the_calculators_digest(void **state)
                     "b98f53ca31b5768f35");
 }
 
-static void a_plan_of_debian_2022_has_the_calculators_digest(void **state)
+test_that_needs(a_plan_of_debian_2022_has_the_calculators_digest, DEBIAN_2022)
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SNP, debian_2022(), "EPYC-Milan", 1);
@@ -303,7 +282,7 @@ static void a_plan_of_debian_2022_has_the_calculators_digest(void **state)
 }
 
 /* Kernel hashes and several processors: pages that are made here and not in the file. */
-static void a_plan_keeps_what_is_not_in_the_file(void **state)
+test_that_needs(a_plan_keeps_what_is_not_in_the_file, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-v4", 4);
@@ -316,7 +295,7 @@ static void a_plan_keeps_what_is_not_in_the_file(void **state)
     assert_plan(&d, text);
 }
 
-static void plans_that_do_not_fit_are_refused(void **state)
+test_that_needs(plans_that_do_not_fit_are_refused, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     struct measure_description d = describe(MEASURE_SNP, suffix(), "EPYC-v4", 1);
@@ -367,7 +346,7 @@ static void images_without_the_needed_tables_are_refused(void **state)
 }
 
 /* One field of the header of the SNP metadata at a time [snp 5.7]. */
-static void damaged_metadata_is_refused(void **state)
+test_that_needs(damaged_metadata_is_refused, .vectors = {AMDSEV_SUFFIX})
 {
     (void)state;
     static const struct {

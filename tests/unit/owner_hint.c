@@ -11,16 +11,16 @@
 #include <cmocka.h>
 
 #include "owner/hint.h"
-#include "vectors.h"
+#include "needs.h"
 
 /* The last page of OVMF, with its tables: the image of sev-snp-measure's own tests [snp 11]. */
+#define SUFFIX "sev/measurement/ovmf_AmdSev_suffix.bin"
 static u8 image[PAGE_SIZE];
 static const u8 kernel[100] = {1}, initrd[50] = {2};
 
 static struct measure_description expected(enum measure_mode mode)
 {
-    assert_int_equal(vector_load("sev/measurement/ovmf_AmdSev_suffix.bin", image, sizeof image),
-                     PAGE_SIZE);
+    assert_int_equal(vector_load(SUFFIX, image, sizeof image), PAGE_SIZE);
     return (struct measure_description){
         .mode = mode,
         .firmware = {"image", image, sizeof image},
@@ -57,7 +57,7 @@ static void assert_hint(const struct measure_description *e, const struct measur
         assert_non_null(strstr(text, words));
 }
 
-static void one_difference(void **state)
+test_that_needs(one_difference, .vectors = {SUFFIX})
 {
     (void)state;
     struct measure_description e = expected(MEASURE_SNP), d;
@@ -83,7 +83,7 @@ static void one_difference(void **state)
 #undef DIFFERENT
 }
 
-static void several(void **state)
+test_that_needs(several, .vectors = {SUFFIX})
 {
     (void)state;
     const struct measure_description e = expected(MEASURE_SNP);
@@ -110,7 +110,7 @@ static void nth(void *context, const struct measure_record *r)
         *wanted = *r;
 }
 
-static void a_launch_that_ended_early(void **state)
+test_that_needs(a_launch_that_ended_early, .vectors = {SUFFIX})
 {
     (void)state;
     const struct measure_description e = expected(MEASURE_SNP);
@@ -125,7 +125,7 @@ static void a_launch_that_ended_early(void **state)
     assert_non_null(strstr(text, "with secrets at 0x80d000 (SECRETS)"));
 }
 
-static void sev_es_and_sev(void **state)
+test_that_needs(sev_es_and_sev, .vectors = {SUFFIX})
 {
     (void)state;
     struct measure_description e = expected(MEASURE_SEV_ES), d = e;

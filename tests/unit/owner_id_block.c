@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "owner/id_block.h"
 #include "protocol/protocol.h"
-#include "vectors.h"
+#include "needs.h"
 
 #define VECTORS "sev/measurement/"
 
@@ -75,7 +75,10 @@ static void assert_refused(const struct snp_id_block *b, const struct snp_id_aut
     assert_non_null(strstr(e.text, words));
 }
 
-static void the_public_vectors_byte_for_byte(void **state)
+test_that_needs(the_public_vectors_byte_for_byte,
+                .vectors = {VECTORS "test_id_key.pem", VECTORS "test_auth_key.pem",
+                            VECTORS "test_auth_block.bin", VECTORS "test_id_sig.bin",
+                            VECTORS "test_auth_sig.bin"})
 {
     (void)state;
     struct ec_private id, author;

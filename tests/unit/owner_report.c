@@ -18,7 +18,7 @@
 #include "base/bytes.h"
 #include "owner/report.h"
 #include "protocol/protocol.h"
-#include "vectors.h"
+#include "needs.h"
 
 #define MAX 8
 
@@ -60,6 +60,10 @@ static void free_set(struct set *s)
 
 /* --- A genuine one ------------------------------------------------------------------------------------ */
 
+#define GENUINE                                                                                    \
+    .vectors = {"sev/certs_data/report_milan.hex", "sev/certs_data/vcek_milan.der",                \
+                "sev/certs_data/cert_chain_milan"}
+
 static u8 vcek[4096], chain[16384];
 static size_t vcek_size, chain_size;
 
@@ -79,7 +83,7 @@ static void genuine(struct set *s)
     assert_int_equal(s->root_count, 2);
 }
 
-static void a_genuine_report_verifies_with_amds_chain(void **state)
+test_that_needs(a_genuine_report_verifies_with_amds_chain, GENUINE)
 {
     (void)state;
     struct set s;
@@ -98,7 +102,8 @@ static void a_genuine_report_verifies_with_amds_chain(void **state)
     free_set(&s);
 }
 
-static void a_genuine_turin_certificate_verifies(void **state)
+test_that_needs(a_genuine_turin_certificate_verifies,
+                .vectors = {"sev/certs_data/vcek_turin.der", "sev/certs_data/cert_chain_turin"})
 {
     (void)state;
     struct crypto_certificate *key[1], *signers[2];
@@ -125,7 +130,7 @@ static void a_genuine_turin_certificate_verifies(void **state)
 }
 
 /* Checks that look at the report before its signature does may see the damage first, and no others. */
-static void a_damaged_report_is_refused_by_name(void **state)
+test_that_needs(a_damaged_report_is_refused_by_name, GENUINE)
 {
     (void)state;
     struct set s;
@@ -159,7 +164,7 @@ static bool is_of_chain(enum report_check check)
     return check >= REPORT_CHECK_CHAIN && check <= REPORT_CHECK_KEY_SIGNATURE;
 }
 
-static void a_damaged_certificate_is_refused_by_name(void **state)
+test_that_needs(a_damaged_certificate_is_refused_by_name, GENUINE)
 {
     (void)state;
     struct set s;
@@ -198,7 +203,7 @@ static void a_damaged_certificate_is_refused_by_name(void **state)
     free_set(&s);
 }
 
-static void certificates_in_any_other_arrangement_are_refused(void **state)
+test_that_needs(certificates_in_any_other_arrangement_are_refused, GENUINE)
 {
     (void)state;
     struct set s, other;
@@ -223,7 +228,7 @@ static void certificates_in_any_other_arrangement_are_refused(void **state)
     free_set(&s);
 }
 
-static void the_owners_policy_is_asked(void **state)
+test_that_needs(the_owners_policy_is_asked, GENUINE)
 {
     (void)state;
     struct set s, g;

@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "platform_rig.h"
-#include "vectors.h"
+#include "needs.h"
 
 #include <openssl/evp.h>
 
@@ -196,8 +196,7 @@ static void a_digest_of_pieces(void **state)
     assert_memory_equal(digest, want, 32);
 }
 
-static const char ovmf[] =
-    "sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9";
+#define OVMF "sevctl/data/OVMF.amdsev.fd_trimmed_edk2-ovmf-20220126gitbb1bba3d77-4.el9"
 
 /* Expected measurement of pieces under the TIK of sevctl's tests,
  * as its base64 says it [sev 14.4]. */
@@ -214,20 +213,21 @@ static void assert_sevctl(const struct crypto_piece *pieces, size_t count, struc
     assert_memory_equal(measure, decoded, 32);
 }
 
-static void sevctls_measurement_of_a_firmware_image(void **state)
+test_that_needs(sevctls_measurement_of_a_firmware_image, .vectors = {OVMF})
 {
     (void)state;
     static u8 flash[4096];
-    const struct crypto_piece pieces[] = {{flash, vector_load(ovmf, flash, sizeof flash)}};
+    const struct crypto_piece pieces[] = {{flash, vector_load(OVMF, flash, sizeof flash)}};
     assert_sevctl(pieces, 1, (struct owner_launch){.api_major = 1, .api_minor = 40, .build = 40}, 3,
                   "oMDewIouJSpbpNRHj7Mk3p08H2dPZQdsZMU14qIymBnDE/q1EcIWsVBbGy6pkDxA");
 }
 
-static void sevctls_measurement_with_four_processors(void **state)
+test_that_needs(sevctls_measurement_with_four_processors,
+                .vectors = {OVMF, "sevctl/data/vmsa0.bin", "sevctl/data/vmsa1.bin"})
 {
     (void)state;
     static u8 flash[4096], vmsa0[4096], vmsa1[4096];
-    size_t size = vector_load(ovmf, flash, sizeof flash);
+    size_t size = vector_load(OVMF, flash, sizeof flash);
     size_t size_0 = vector_load("sevctl/data/vmsa0.bin", vmsa0, sizeof vmsa0);
     size_t size_1 = vector_load("sevctl/data/vmsa1.bin", vmsa1, sizeof vmsa1);
     const struct crypto_piece pieces[] = {

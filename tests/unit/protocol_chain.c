@@ -4,7 +4,7 @@
  * each kind of damage is refused by the check that is there for it.
  */
 #include "platform_rig.h"
-#include "vectors.h"
+#include "needs.h"
 
 static const char *const generations[] = {"naples", "rome", "milan", "genoa", "turin"};
 
@@ -35,7 +35,12 @@ static void load_platform(const char *platform, struct sev_platform_chain *chain
     load_sev(platform, "cek", &chain->chain.cek);
 }
 
-static void the_roots_of_five_generations_verify(void **state)
+test_that_needs(the_roots_of_five_generations_verify,
+                .vectors = {"sev/sev/naples/ask.cert", "sev/sev/naples/ark.cert",
+                            "sev/sev/rome/ask.cert", "sev/sev/rome/ark.cert",
+                            "sev/sev/milan/ask.cert", "sev/sev/milan/ark.cert",
+                            "sev/sev/genoa/ask.cert", "sev/sev/genoa/ark.cert",
+                            "sev/sev/turin/ask.cert", "sev/sev/turin/ark.cert"})
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(generations); i++) {
@@ -49,7 +54,9 @@ static void the_roots_of_five_generations_verify(void **state)
     }
 }
 
-static void one_generations_root_does_not_serve_another(void **state)
+test_that_needs(one_generations_root_does_not_serve_another,
+                .vectors = {"sev/sev/rome/ask.cert", "sev/sev/rome/ark.cert",
+                            "sev/sev/milan/ask.cert", "sev/sev/milan/ark.cert"})
 {
     (void)state;
     struct amd_chain rome, milan;
@@ -58,7 +65,12 @@ static void one_generations_root_does_not_serve_another(void **state)
     assert_int_equal(amd_cert_verify(&rome.ask, &milan.ark), CERT_ISSUER);
 }
 
-static void real_platforms_verify(void **state)
+test_that_needs(real_platforms_verify,
+                .vectors = {"sev/naples/pdh.cert", "sev/naples/pek.cert", "sev/naples/oca.cert",
+                            "sev/naples/cek.cert", "sev/rome/pdh.cert", "sev/rome/pek.cert",
+                            "sev/rome/oca.cert", "sev/rome/cek.cert", "sev/sev/naples/ask.cert",
+                            "sev/sev/naples/ark.cert", "sev/sev/rome/ask.cert",
+                            "sev/sev/rome/ark.cert"})
 {
     (void)state;
     static const char *const platforms[] = {"naples", "rome"};

@@ -4,7 +4,7 @@
 #include "protocol/protocol.h"
 #include "base/bytes.h"
 
-#include "vectors.h"
+#include "needs.h"
 
 static void from_big_endian(u8 out[48], const u8 *in)
 {
@@ -37,7 +37,8 @@ static void read_milan(struct snp_report *report, struct ec_public *vcek)
     assert_true(certificate_point(der, size, vcek));
 }
 
-static void a_genuine_milan_report_parses_and_verifies(void **state)
+test_that_needs(a_genuine_milan_report_parses_and_verifies,
+                .vectors = {"sev/certs_data/report_milan.hex", "sev/certs_data/vcek_milan.der"})
 {
     (void)state;
     struct snp_report report;
@@ -62,7 +63,8 @@ static void a_genuine_milan_report_parses_and_verifies(void **state)
     assert_false(snp_report_verify(&report, &vcek));
 }
 
-static void a_number_longer_than_the_field_is_no_signature(void **state)
+test_that_needs(a_number_longer_than_the_field_is_no_signature,
+                .vectors = {"sev/certs_data/report_milan.hex", "sev/certs_data/vcek_milan.der"})
 {
     (void)state;
     struct snp_report report;
@@ -73,7 +75,7 @@ static void a_number_longer_than_the_field_is_no_signature(void **state)
 }
 
 /* Of the virtee ID block; the digests are those of [snp 11]. */
-static void a_published_id_auth_page_holds(void **state)
+test_that_needs(a_published_id_auth_page_holds, .vectors = {"sev/measurement/test_auth_block.bin"})
 {
     (void)state;
     static struct snp_id_auth auth;
