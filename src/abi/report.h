@@ -25,6 +25,24 @@ static inline enum snp_tcb_layout snp_tcb_layout_of_family(u8 family)
     return family >= 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
 }
 
+/* Returns the product of an SNP part, as in certificates and KDS addresses; NULL: no SNP part that is known [snp 7]. */
+static inline const char *snp_product_of(u32 family, u32 model)
+{
+    static const struct {
+        u8 family, first, last;
+        const char *product;
+    } parts[] = {
+        {0x19, 0x00, 0x0f, "Milan"},
+        {0x19, 0x10, 0x1f, "Genoa"},
+        {0x19, 0xa0, 0xaf, "Genoa"}, /* Bergamo and Siena */
+        {0x1a, 0x00, 0x1f, "Turin"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (family == parts[i].family && model >= parts[i].first && model <= parts[i].last)
+            return parts[i].product;
+    return NULL;
+}
+
 static inline struct snp_tcb snp_tcb_unpack(enum snp_tcb_layout layout, u64 tcb)
 {
     u8 b[8];

@@ -159,21 +159,10 @@ static bool is_name(const char *text)
 /* Family and model say it from version 3 on; before, only Turin's short chip id does [snp 7]. */
 static const char *product_of(const struct snp_report *r)
 {
-    static const struct {
-        u8 family, first, last;
-        const char *name;
-    } models[] = {{0x19, 0x00, 0x0f, "Milan"},
-                  {0x19, 0x10, 0x1f, "Genoa"},
-                  {0x19, 0xa0, 0xaf, "Genoa"},
-                  {0x1a, 0x00, 0x11, "Turin"}};
     static const u8 zeros[56];
     if (r->version < 3)
         return memcmp(r->chip_id + 8, zeros, sizeof zeros) ? NULL : "Turin";
-    for (size_t i = 0; i < ARRAY_SIZE(models); i++)
-        if (r->cpuid_family == models[i].family && r->cpuid_model >= models[i].first &&
-            r->cpuid_model <= models[i].last)
-            return models[i].name;
-    return NULL;
+    return snp_product_of(r->cpuid_family, r->cpuid_model);
 }
 
 static void vcek_url(const struct server *s, const char *product, const struct snp_report *r,

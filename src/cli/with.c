@@ -135,6 +135,10 @@ static int run(struct with *w, struct error *e)
     if (open_trace(w, e) || open_identity(w, e) || with_guest_load(w, e) || power_on(w, e) ||
         with_guest_start(w, e))
         return -1;
+    struct with_processor below = with_processor_below();
+    char line[WITH_PROCESSOR_LINE];
+    if (with_processor_differs(&below, w->profile, line))
+        progress(line);
     struct door door = {
         .files = w->files, .folders = w->folders, .trace = machine_trace(w->machine)};
     return door_run(&door, w->command, e);

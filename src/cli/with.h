@@ -57,4 +57,18 @@ void with_guest_end(struct with *w);
 void with_add_file(struct with *w, struct door_file file);
 void with_add_folder(struct with *w, struct door_folder folder);
 
+/* --- with_processor.c: the processor that the program's CPUID tells of ----------------------------- */
+
+#define WITH_PROCESSOR_LINE 300
+
+struct with_processor {
+    bool amd;
+    u32 family, model;
+};
+
+struct with_processor with_processor_below(void);
+/* Returns true, and a line for the user, if a program that reads CPUID takes the platform for a part that it is not. */
+bool with_processor_differs(const struct with_processor *below,
+                            const struct firmware_profile *profile, char line[WITH_PROCESSOR_LINE]);
+
 #endif
