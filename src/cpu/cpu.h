@@ -12,6 +12,7 @@
 #include "base/trace.h"
 
 struct cpu;
+struct device_access; /* base/device_access.h */
 struct memory;
 struct rmp_update; /* abi/rmp.h */
 
@@ -68,6 +69,12 @@ void cpu_wbinvd(struct cpu *c);
 u32 cpu_rmpupdate(struct cpu *c, u64 spa, const struct rmp_update *state);
 u32 cpu_psmash(struct cpu *c, u64 spa);
 u32 cpu_rmpread(struct cpu *c, u64 spa, struct rmp_update *out);
+
+/* A guest's instructions that touch devices, finished by the core: as host_device_assist() and its
+ * sisters in machine/host.h. */
+void cpu_device_assist(struct cpu *c, bool on);
+bool cpu_device_access(const struct cpu *c, struct device_access *out);
+void cpu_device_answer(struct cpu *c, u64 value);
 
 struct cpu_statistics cpu_statistics(const struct cpu *c);
 

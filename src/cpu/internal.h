@@ -22,6 +22,7 @@
 
 #include "abi/vmcb.h"
 #include "abi/x86.h"
+#include "base/device_access.h"
 #include "cpu/cpu.h"
 #include "memory/memory.h"
 
@@ -175,6 +176,29 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 
 /* --- The core --------------------------------------------------------------------------------- */
 
+/* What the host has answered to the accesses of one instruction to devices (engine/device.c). The longest
+ * is FXSAVE's, 64 pieces of 8 bytes in one or two pages, and a probe of each. */
+#define DEVICE_ACCESSES 72
+
+struct device_before { /* of the instruction that is executed again */
+    bool kept;
+    bool interrupt_shadow;
+    u64 r[REGS];
+    struct lazy_flags flags;
+    u64 rflags;
+    union xmm xmm[16];
+    struct x87 x87;
+};
+
+struct device_log {
+    bool assist; /* the host wants it */
+    bool open;   /* the last access waits for its answer */
+    u32 count, next;
+    u64 rip, vmcb_spa, event; /* whose they are; `event`: EVENTINJ of an event to be repeated */
+    struct device_access access[DEVICE_ACCESSES];
+    struct device_before before;
+};
+
 struct cpu {
     u64 r[REGS];
     /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
@@ -251,6 +275,7 @@ struct cpu {
     struct cpu_statistics statistics;
     struct block_cache *blocks; /* engine/block.c */
     struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
+    struct device_log device;
 
     struct jump jumps[JUMPS];
     struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];

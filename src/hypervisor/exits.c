@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "hypervisor/internal.h"
-#include "hypervisor/mmio.h"
 
 #define PORT_COST_NS 1000u /* of machine time: an ISA access */
 
@@ -156,18 +155,6 @@ void exits_io_register(struct vcpu *c)
         bus_write(&c->vm->board.ports, port, size, bus_truncate(vcpu_get(c, 0), size));
 }
 
-static void exit_io(struct vcpu *c)
-{
-    u64 info = c->vmcb.control.exit_info_1, next = c->vmcb.control.exit_info_2;
-    exits_spend_port(c);
-    if (info & IOIO_STRING) {
-        string_io(c, info, next);
-        return;
-    }
-    exits_io_register(c);
-    vcpu_advance(c, next);
-}
-
 /* --- Memory-mapped registers ------------------------------------------------------------------ */
 
 static bool in_lapic(const struct vcpu *c, u64 gpa)
@@ -194,87 +181,53 @@ void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value)
         bus_write(&c->vm->board.memory, gpa, size, bus_truncate(value, size));
 }
 
-static u64 operand_get(struct vcpu *c, const struct mmio_instruction *i)
+/* --- Instructions that the core finishes ------------------------------------------------------- */
+
+/* One access to a device, of an instruction that the core goes on with (machine/host.h). False: the
+ * exit was for no such access. */
+static bool device_exit(struct vcpu *c)
 {
-    if (i->immediate)
-        return i->value;
-    return vcpu_get(c, i->reg) >> (i->high ? 8 : 0);
+    struct host *h = c->vm->hv->host;
+    struct device_access a;
+    u64 value = 0;
+    if (!host_device_access(h, c->core, &a))
+        return false;
+    if (a.port && a.write)
+        bus_write(&c->vm->board.ports, a.address, a.size, bus_truncate(a.value, a.size));
+    else if (a.port)
+        value = bus_read(&c->vm->board.ports, a.address, a.size);
+    else if (a.write && !a.probe)
+        mmio_write(c, a.address, a.size, a.value);
+    else if (!a.write)
+        value = mmio_read(c, a.address, a.size);
+    host_device_answer(h, c->core, value);
+    c->completing = true;
+    return true;
 }
 
-static void operand_set(struct vcpu *c, const struct mmio_instruction *i, u64 value, u32 size)
+/* No host can emulate an encrypted guest's string I/O, whose memory it cannot read: such guests use
+ * single INs and OUTs. */
+static void string_io(struct vcpu *c)
 {
-    u64 old = vcpu_get(c, i->reg);
-    vcpu_set(c, i->reg,
-             i->high ? (old & ~0xff00ull) | (value & 0xff) << 8 : merge(old, value, size));
+    char where[40];
+    if (c->vm->config.plan->mode != IMAGE_NONE)
+        vm_end(c->vm, VM_CRASHED, "string I/O of an encrypted guest%s: its memory cannot be read",
+               exits_where(c, where));
+    else if (!device_exit(c))
+        vm_end(c->vm, VM_CRASHED, "string I/O%s that the core does not finish",
+               exits_where(c, where));
 }
 
-static u64 extend(const struct mmio_instruction *i, u64 value)
+static void exit_io(struct vcpu *c)
 {
-    u32 shift = 64 - 8u * i->size;
-    return i->sign ? (u64)((s64)(value << shift) >> shift) : value;
-}
-
-static void mmio_alu(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
-{
-    u64 memory = mmio_read(c, gpa, i->size), other = operand_get(c, i),
-        *flags = &c->vmcb.save.rflags;
-    u64 result = i->to_register ? mmio_compute(i->alu, i->size, other, memory, flags)
-                                : mmio_compute(i->alu, i->size, memory, other, flags);
-    c->save_changed = true;
-    if (i->alu == MMIO_CMP || i->alu == MMIO_TEST)
+    u64 info = c->vmcb.control.exit_info_1, next = c->vmcb.control.exit_info_2;
+    exits_spend_port(c);
+    if (info & IOIO_STRING) {
+        string_io(c);
         return;
-    if (i->to_register)
-        operand_set(c, i, result, i->size);
-    else
-        mmio_write(c, gpa, i->size, result);
-}
-
-/* One element an exit; a repeat prefix leaves RIP where it is until RCX runs out. True: the
- * instruction is done. */
-static bool mmio_stos(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
-{
-    u64 step = c->vmcb.save.rflags & RFLAGS_DF ? (u64)0 - i->size : i->size;
-    mmio_write(c, gpa, i->size, vcpu_get(c, 0));
-    vcpu_set(c, 7, merge(vcpu_get(c, 7), vcpu_get(c, 7) + step, i->address_size));
-    if (!i->rep)
-        return true;
-    u64 left = bus_truncate(vcpu_get(c, 1), i->address_size) - 1;
-    vcpu_set(c, 1, merge(vcpu_get(c, 1), left, i->address_size));
-    return !bus_truncate(left, i->address_size);
-}
-
-static void mmio_execute(struct vcpu *c, const struct mmio_instruction *i, u64 gpa)
-{
-    bool done = true;
-    u64 old;
-    switch (i->kind) {
-    case MMIO_LOAD:
-        operand_set(c, i, extend(i, mmio_read(c, gpa, i->size)), i->to_size);
-        break;
-    case MMIO_STORE:
-        mmio_write(c, gpa, i->size, operand_get(c, i));
-        break;
-    case MMIO_ALU:
-        mmio_alu(c, i, gpa);
-        break;
-    case MMIO_XCHG:
-        old = mmio_read(c, gpa, i->size);
-        mmio_write(c, gpa, i->size, operand_get(c, i));
-        operand_set(c, i, old, i->size);
-        break;
-    case MMIO_STOS:
-        done = mmio_stos(c, i, gpa);
-        break;
     }
-    if (done)
-        vcpu_advance(c, c->vmcb.save.rip + i->length);
-}
-
-static u32 code_bits(const struct vmcb_save *save)
-{
-    if ((save->efer & EFER_LMA) && (save->cs.attributes & SEG_L))
-        return 64;
-    return (save->cs.attributes & SEG_DB) && (save->cr0 & CR0_PE) ? 32 : 16;
+    exits_io_register(c);
+    vcpu_advance(c, next);
 }
 
 /* The first access to addresses without RAM: from now on the guest hears of it by #VC. The
@@ -297,9 +250,7 @@ static void exit_npf(struct vcpu *c)
 {
     const struct vmcb_control *control = &c->vmcb.control;
     u64 gpa = control->exit_info_2, info = control->exit_info_1, left;
-    unsigned long long rip = c->vmcb.save.rip;
     char where[40];
-    struct mmio_instruction i;
     if (info & NPF_RMP && snp_page_fault(c, gpa, info))
         return;
     bool rom = writes_rom(c->vm, gpa, info);
@@ -308,14 +259,9 @@ static void exit_npf(struct vcpu *c)
                (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
     else if (vm_is_es(c->vm))
         mmio_mark(c, gpa);
-    else if (!mmio_decode(control->fetched, control->fetched_count, code_bits(&c->vmcb.save), &i))
-        vm_end(c->vm, VM_CRASHED,
-               "cannot emulate the %u-byte instruction %02x %02x %02x %02x at RIP %#llx on a "
-               "device at %#llx",
-               control->fetched_count, control->fetched[0], control->fetched[1],
-               control->fetched[2], control->fetched[3], rip, (unsigned long long)gpa);
-    else
-        mmio_execute(c, &i, gpa);
+    else if (!device_exit(c))
+        vm_end(c->vm, VM_CRASHED, "nested page fault %#llx on the device at %#llx%s",
+               (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
 }
 
 /* --- What a SEV-ES guest did to registers of its own: RIP is already past it -------------------- */

@@ -94,6 +94,7 @@ struct vcpu {
     bool save_changed;
     bool halted;
     bool yields;   /* it spins: the others' turn */
+    bool completing; /* its instruction waits to be finished by the core: nothing comes between */
     bool waiting;  /* for another processor to start it */
     bool init;     /* INIT has come, and is not carried out yet */
     u32 startup;   /* STARTUP has come: its vector, with bit 8 set */
@@ -253,7 +254,6 @@ void exits_protected(struct vcpu *c);
 void exits_nothing(struct vcpu *c);
 void exits_io_register(struct vcpu *c);                 /* IN, OUT */
 void exits_spend_port(struct vcpu *c);                  /* the time of one port access */
-void string_io(struct vcpu *c, u64 info, u64 next_rip); /* INS, OUTS */
 u64 mmio_read(struct vcpu *c, u64 gpa, u32 size);
 void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value);
 const char *exits_kind_name(u32 kind);

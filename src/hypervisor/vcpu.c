@@ -308,6 +308,8 @@ static void vcpu_inject(struct vcpu *c)
     if (must_repeat(control->exit_int_info)) {
         control->event_inject = control->exit_int_info;
         open = false;
+    } else if (c->completing) {
+        return;
     } else if (c->exception) {
         control->event_inject = c->exception;
         c->exception = 0;
@@ -364,7 +366,7 @@ static void vcpu_read_vmcb(struct vcpu *c)
     c->vmcb.control.tlb_control = TLB_FLUSH_NONE;
 }
 
-void vcpu_run(struct vcpu *c, u64 deadline_ns)
+static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
 {
     struct host *h = c->vm->hv->host;
     vcpu_load(c);
@@ -380,5 +382,15 @@ void vcpu_run(struct vcpu *c, u64 deadline_ns)
     vcpu_read_vmcb(c);
     lapic_set_cr8(&c->lapic, (u8)(c->vmcb.control.v_intr & 0xf));
     board_set_time(c->vm);
+    c->completing = false;
     exits_handle(c);
+}
+
+/* An instruction that touches devices is finished before the processor's turn ends: what a device
+ * has answered already would be lost. */
+void vcpu_run(struct vcpu *c, u64 deadline_ns)
+{
+    vcpu_run_once(c, deadline_ns);
+    while (c->completing && c->vm->state == VM_RUNNABLE)
+        vcpu_run_once(c, max_u64(deadline_ns, host_time_ns(c->vm->hv->host) + 1));
 }

@@ -32,6 +32,7 @@ static bool host_enable_svm(struct hypervisor *hv)
         if (!host_rdmsr(h, core, MSR_EFER, &v) || !host_wrmsr(h, core, MSR_EFER, v | EFER_SVME) ||
             !host_wrmsr(h, core, MSR_VM_HSAVE_PA, hsave))
             return false;
+        host_device_assist(h, core, true);
     }
     return true;
 }

@@ -74,6 +74,21 @@ bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa)
     return cpu_vmsave(h->cores[core], vmcb_spa);
 }
 
+void host_device_assist(struct host *h, u32 core, bool on)
+{
+    cpu_device_assist(h->cores[core], on);
+}
+
+bool host_device_access(const struct host *h, u32 core, struct device_access *out)
+{
+    return cpu_device_access(h->cores[core], out);
+}
+
+void host_device_answer(struct host *h, u32 core, u64 value)
+{
+    cpu_device_answer(h->cores[core], value);
+}
+
 void host_wbinvd(struct host *h, u32 core)
 {
     cpu_wbinvd(h->cores[core]);

@@ -9,6 +9,7 @@
 #define SOFTSEV_MACHINE_HOST_H
 
 #include "base/base.h"
+#include "base/device_access.h"
 #include "base/trace.h"
 
 struct rmp_update; /* abi/rmp.h */
@@ -45,6 +46,16 @@ void host_fxrstor(struct host *h, u32 core, const u8 image[512]);
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns);
 bool host_vmload(struct host *h, u32 core, u64 vmcb_spa);
 bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa);
+/* Instructions of a guest without SEV-ES that touch devices: string I/O that is intercepted, and
+ * data accesses without a nested page. A real host emulates the instruction; this one may let the
+ * core finish it, once assist is on. After such an exit (IOIO with IOIO_STRING, NPF)
+ * host_device_access() says what the instruction wants of the device; false: it is no such access.
+ * The host does it, gives what was read (anything for a write), and leaves RIP alone: VMRUN goes on
+ * with the instruction, which may exit again for its next access. Nothing else may be injected
+ * before it is through. */
+void host_device_assist(struct host *h, u32 core, bool on);
+bool host_device_access(const struct host *h, u32 core, struct device_access *out);
+void host_device_answer(struct host *h, u32 core, u64 value);
 void host_wbinvd(struct host *h, u32 core);
 /* False: #GP. SYSCFG, EFER, VM_HSAVE_PA, VM_CR, HWCR, TSC ... */
 bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value);

@@ -35,6 +35,10 @@ struct host {
     struct vmcb seen;                               /* as it was at VMRUN */
     struct rmp_update rmp[HOST_MEMORY / PAGE_SIZE]; /* a large page has one entry, its first */
     u32 rmpupdates, psmashes;
+    bool assists, asks; /* an instruction asks for this access to a device ... */
+    struct device_access access;
+    u64 answer; /* ... and has got this */
+    u32 answers;
     u32 guest_status; /* what SNP_GUEST_REQUEST comes back with */
 };
 
@@ -135,6 +139,27 @@ bool host_vmload(struct host *h, u32 core, u64 vmcb_spa)
 bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa)
 {
     return host_vmload(h, core, vmcb_spa);
+}
+
+void host_device_assist(struct host *h, u32 core, bool on)
+{
+    (void)core;
+    h->assists = on;
+}
+
+bool host_device_access(const struct host *h, u32 core, struct device_access *out)
+{
+    (void)core;
+    *out = h->access;
+    return h->asks;
+}
+
+void host_device_answer(struct host *h, u32 core, u64 value)
+{
+    (void)core;
+    h->answer = value;
+    h->answers++;
+    h->asks = false;
 }
 
 void host_wbinvd(struct host *h, u32 core)

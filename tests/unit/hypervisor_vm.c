@@ -265,26 +265,48 @@ static void halting_with_interrupts_off_ends_the_guest_with_a_word(void **state)
     assert_non_null(strstr(s.reason, "interrupts off"));
 }
 
-static void guest_loads_from_ioapic(struct host *h, struct vmcb *v)
+/* --- Instructions that the core goes on with --------------------------------------------------- */
+
+/* Exits for one access; once that is answered, the instruction is through. */
+static void guest_asks(struct host *h, struct vmcb *v, u64 code, struct device_access a)
 {
-    static const u8 mov[] = {0x8b, 0x0e}; /* mov (%rsi), %ecx */
-    h->gpr[1] = ~0ull;
-    v->control.exit_code = EXIT_NPF;
-    v->control.exit_info_1 = NPF_USER | NPF_FINAL;
-    v->control.exit_info_2 = BOARD_IOAPIC + 0x10;
-    v->control.fetched_count = sizeof mov;
-    memcpy(v->control.fetched, mov, sizeof mov);
+    if (h->answers) {
+        v->control.exit_code = EXIT_INTR;
+        return;
+    }
+    h->asks = true;
+    h->access = a;
+    v->control.exit_code = code;
+    v->control.exit_info_1 = NPF_USER | NPF_FINAL | (a.write ? NPF_WRITE : 0);
+    v->control.exit_info_2 = a.address;
 }
 
-static void a_load_from_a_device_is_done_from_the_fetched_bytes(void **state)
+static void guest_loads_from_ioapic(struct host *h, struct vmcb *v)
+{
+    guest_asks(h, v, EXIT_NPF, (struct device_access){.address = BOARD_IOAPIC + 0x10, .size = 4});
+}
+
+/* An NMI that has come meanwhile waits: the core still has the instruction. */
+static void a_device_answers_and_nothing_comes_between(void **state)
 {
     struct bench *b = *state;
     make_and_load(b);
-    mmio_write(&b->vm->cpus[0], BOARD_IOAPIC, 4, 1); /* select the version register */
-    run_once(b, guest_loads_from_ioapic);
-    assert_int_equal(b->host.gpr[1] & 0xff, 0x11);
-    assert_int_equal(b->host.gpr[1] >> 32, 0);
-    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1002);
+    struct vcpu *c = &b->vm->cpus[0];
+    assert_true(b->host.assists);
+    mmio_write(c, BOARD_IOAPIC, 4, 1); /* select the version register */
+    b->host.guest = guest_loads_from_ioapic;
+    vcpu_run(c, b->host.now + 50);
+    assert_int_equal(b->host.vmruns, 2);
+    assert_int_equal(b->host.answer & 0xff, 0x11);
+    assert_int_equal(c->vmcb.save.rip, 0x1000);
+    b->host.answers = 0;
+    c->nmi = true;
+    c->completing = true;
+    vcpu_run(c, b->host.now + 50);
+    assert_int_equal(b->host.vmruns, 4);
+    assert_int_equal(b->host.seen.control.event_inject, 0);
+    vcpu_run(c, b->host.now + 50);
+    assert_int_equal(b->host.seen.control.event_inject & 0xff, VECTOR_NMI);
 }
 
 static void guest_touches_device_as_private(struct host *h, struct vmcb *v)
@@ -302,22 +324,53 @@ static void the_c_bit_of_an_access_to_a_device_means_nothing(void **state)
     mmio_write(&b->vm->cpus[0], BOARD_IOAPIC, 4, 1);
     run_once(b, guest_touches_device_as_private);
     assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
-    assert_int_equal(b->host.gpr[1] & 0xff, 0x11);
+    assert_int_equal(b->host.answer & 0xff, 0x11);
+}
+
+static void guest_writes_a_string(struct host *h, struct vmcb *v)
+{
+    guest_asks(
+        h, v, EXIT_IOIO,
+        (struct device_access){
+            .address = BOARD_UART_PORT, .size = 1, .port = true, .write = true, .value = 's'});
+    v->control.exit_info_1 = (u64)BOARD_UART_PORT << IOIO_PORT_SHIFT | 1u << IOIO_SIZE_SHIFT |
+                             4u << IOIO_ASIZE_SHIFT | IOIO_STRING | IOIO_REP;
+}
+
+static void string_io_is_an_access_to_a_port(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    run_once(b, guest_writes_a_string);
+    assert_string_equal(b->output, "s");
+    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1000);
+}
+
+static void string_io_of_an_encrypted_guest_ends_it(void **state)
+{
+    struct bench *b = *state;
+    struct vm_summary s;
+    make(b, true);
+    assert_int_equal(vm_launch_start(b->vm, NULL, 0, NULL, 0, &b->error), 0);
+    assert_int_equal(vm_launch_finish(b->vm, &b->error), 0);
+    run_once(b, guest_writes_a_string);
+    vm_get_summary(b->vm, &s);
+    assert_int_equal(s.state, VM_CRASHED);
+    assert_non_null(strstr(s.reason, "cannot be read"));
+    assert_int_equal(b->output_size, 0);
 }
 
 static void guest_writes_to_flash(struct host *h, struct vmcb *v)
 {
-    static const u8 mov[] = {0x89, 0x0e}; /* mov %ecx, (%rsi) */
-    h->gpr[1] = 0x5a5a5a5a;
-    v->control.exit_code = EXIT_NPF;
-    v->control.exit_info_1 = NPF_PRESENT | NPF_WRITE | NPF_USER | NPF_FINAL;
-    v->control.exit_info_2 = GIB(4) - PAGE_SIZE;
-    v->control.fetched_count = sizeof mov;
-    memcpy(v->control.fetched, mov, sizeof mov);
+    guest_asks(h, v, EXIT_NPF,
+               (struct device_access){
+                   .address = GIB(4) - PAGE_SIZE, .size = 4, .write = true, .value = 0x5a5a5a5a});
+    v->control.exit_info_1 |= NPF_PRESENT;
 }
 
 static void guest_fetches_from_nowhere_in_flash(struct host *h, struct vmcb *v)
 {
+    h->answers = 0;
     guest_writes_to_flash(h, v);
     v->control.exit_info_1 |= NPF_TABLE;
 }
@@ -337,7 +390,7 @@ static void flash_keeps_what_it_holds(void **state)
     assert_true((entry & PTE_P) && (entry & PTE_PS) && !(entry & PTE_RW));
     run_once(b, guest_writes_to_flash);
     assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
-    assert_int_equal(b->vm->cpus[0].vmcb.save.rip, 0x1002);
+    assert_int_equal(b->host.answers, 1);
     assert_int_equal(mmio_read(&b->vm->cpus[0], GIB(4) - PAGE_SIZE, 4), load_le32(b->bytes));
     run_once(b, guest_fetches_from_nowhere_in_flash);
     assert_int_equal(vm_get_state(b->vm), VM_CRASHED);
@@ -557,8 +610,10 @@ int main(void)
         TEST(an_unknown_msr_is_gp_at_the_same_instruction),
         TEST(a_guest_cannot_clear_svme),
         TEST(halting_with_interrupts_off_ends_the_guest_with_a_word),
-        TEST(a_load_from_a_device_is_done_from_the_fetched_bytes),
+        TEST(a_device_answers_and_nothing_comes_between),
         TEST(the_c_bit_of_an_access_to_a_device_means_nothing),
+        TEST(string_io_is_an_access_to_a_port),
+        TEST(string_io_of_an_encrypted_guest_ends_it),
         TEST(flash_keeps_what_it_holds),
         TEST(lines_of_firmware_go_to_the_trace),
         TEST(firmware_finds_items_and_its_board),

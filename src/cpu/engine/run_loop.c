@@ -7,6 +7,7 @@
  * intercepted does not count, nor does the delivery of an event. A REP instruction counts its
  * iterations.
  */
+#include "cpu/engine/device.h"
 #include "cpu/engine/engine.h"
 #include "cpu/svm/vmsa_switch.h"
 
@@ -41,7 +42,7 @@ void cpu_sync(struct cpu *c, const struct uop *u)
 
 u64 rep_allowance(const struct cpu *c)
 {
-    if (c->rflags & RFLAGS_TF || c->watchpoints)
+    if (c->rflags & RFLAGS_TF || c->watchpoints || c->device.count)
         return 1;
     return (u64)c->left + 1; /* the block holds this instruction's first and all behind it */
 }
@@ -252,11 +253,29 @@ static void run_next(struct cpu *c)
     run_block(c, b);
 }
 
+/* The instruction, or the delivery, whose accesses to devices the host has answered: again. Its
+ * breakpoints were looked at before. */
+static void device_step(struct cpu *c)
+{
+    device_keep(c);
+    if (c->control.event_inject & EVENT_VALID) {
+        event_take(c);
+    } else {
+        c->rflags |= RFLAGS_RF;
+        run_carefully(c);
+    }
+    device_done(c);
+}
+
 static void run_loop(struct cpu *c)
 {
     for (;;) {
         blocks_new_tag(c);
         c->insn_rip = c->rip;
+        if (UNLIKELY(c->device.count && c->left > 0)) {
+            device_step(c);
+            continue;
+        }
         if (UNLIKELY(c->interrupt_shadow && c->left > 0 &&
                      !(c->control.event_inject & EVENT_VALID))) {
             run_carefully(c);
@@ -276,6 +295,8 @@ static void run_loop(struct cpu *c)
 
 static void after_leaving(struct cpu *c, int how)
 {
+    if (how)
+        device_done(c);
     if (how == LEAVE_RAISE) {
         event_deliver_exception(c, c->vector, c->error);
         c->interrupt_shadow = false;
@@ -298,6 +319,7 @@ void run_guest(struct cpu *c)
         after_leaving(c, how);
         run_loop(c);
     }
+    device_undo(c);
     mxcsr_leave(c);
     c->leave = outer;
     c->clock->now = c->run_end - (u64)c->left;

@@ -272,8 +272,8 @@ void exec_cmpxchg8b(struct cpu *c, const struct insn *in)
     bool equal = old[0] == gpr_read(c, RAX, half) && old[1] == gpr_read(c, RDX, half);
     new[0] = equal ? gpr_read(c, RBX, half) : old[0];
     new[1] = equal ? gpr_read(c, RCX, half) : old[1];
-    store_bytes(c, linear, &new[0], half);
-    store_bytes(c, linear + half, &new[1], half);
+    memmove((u8 *)new + half, &new[1], half);
+    store_bytes(c, linear, new, size);
     change_zf(c, equal);
     if (!equal)
         write_pair(c, half, old[0], old[1]);

@@ -5,6 +5,7 @@
  * (frame_lost) and every entry of the frame goes. Stores to frames that hold decoded code always
  * come through here.
  */
+#include "cpu/engine/device.h"
 #include "cpu/mmu/mmu.h"
 #include "cpu/svm/vmsa_switch.h"
 
@@ -241,15 +242,6 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
     cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
 }
 
-static struct translation translate(struct cpu *c, u64 linear, struct access access)
-{
-    struct translation t;
-    struct access_fault f;
-    if (!mmu_translate(c, linear, access, &t, &f))
-        mmu_raise(c, &f, &access);
-    return t;
-}
-
 /* Makes the entry of `linear` valid. NULL: no memory answers at the address. */
 static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 linear,
                                   const struct translation *t)
@@ -280,26 +272,76 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     return e;
 }
 
-/* The valid entry for reading or writing at `linear`, after a walk if need be; NULL where no memory
- * answers. */
-static struct tlb_entry *tlb_entry_for(struct cpu *c, enum tlb_context context, u64 linear,
-                                       bool write)
+/* --- Devices ---------------------------------------------------------------------------------- */
+
+/* The valid entry for reading or writing at `linear`, after a walk if need be. NULL: no memory
+ * answers, but perhaps a device: then f->nested is set, and *f is the fault. */
+static struct tlb_entry *entry_or_device(struct cpu *c, enum tlb_context context, u64 linear,
+                                         bool write, struct access_fault *f)
 {
+    struct access access = {.write = write, .context = context};
+    struct translation t;
     struct tlb_entry *e = entry_of(c, context, linear);
+    f->nested = false;
     if (e->rtag == (linear & ~PAGE_MASK) && (!write || e->frame & TLB_WRITABLE))
         return e;
-    struct translation t =
-        translate(c, linear, (struct access){.write = write, .context = context});
-    return tlb_fill(c, context, linear, &t);
+    if (mmu_translate(c, linear, access, &t, f)) {
+        f->nested = false;
+        return tlb_fill(c, context, linear, &t);
+    }
+    if (!device_faults(c, f))
+        mmu_raise(c, f, &access);
+    return NULL;
+}
+
+/* One access of at most 8 bytes; exits until the host has answered. */
+static u64 device_access(struct cpu *c, enum tlb_context context, const struct access_fault *f,
+                         struct device_access a)
+{
+    struct access access = {.write = a.write, .context = context};
+    u64 value = 0;
+    if (!device_answered(c, &a, &value))
+        mmu_raise(c, f, &access);
+    return value;
+}
+
+static struct device_access device_piece(const struct access_fault *f, u32 done, u32 size,
+                                         bool write)
+{
+    return (struct device_access){
+        .address = f->gpa + done, .size = (u8)min_u64(size - done, 8), .write = write};
+}
+
+static void device_read(struct cpu *c, enum tlb_context context, const struct access_fault *f,
+                        u8 *out, u32 size)
+{
+    for (u32 done = 0; done < size; done += 8) {
+        struct device_access a = device_piece(f, done, size, false);
+        u64 value = device_access(c, context, f, a);
+        memcpy(out + done, &value, a.size);
+    }
+}
+
+static void device_write(struct cpu *c, enum tlb_context context, const struct access_fault *f,
+                         const u8 *data, u32 size)
+{
+    for (u32 done = 0; done < size; done += 8) {
+        struct device_access a = device_piece(f, done, size, true);
+        memcpy(&a.value, data + done, a.size);
+        device_access(c, context, f, a);
+    }
 }
 
 /* --- Loads and stores ------------------------------------------------------------------------- */
 
 static void read_part(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
 {
-    const struct tlb_entry *e = tlb_entry_for(c, context, linear, false);
+    struct access_fault f;
+    const struct tlb_entry *e = entry_or_device(c, context, linear, false, &f);
     if (e)
         memcpy(out, e->host + (linear & PAGE_MASK), size);
+    else if (f.nested)
+        device_read(c, context, &f, out, size);
     else
         memset(out, 0xff, size);
 }
@@ -307,7 +349,10 @@ static void read_part(struct cpu *c, enum tlb_context context, u64 linear, void 
 static void write_part(struct cpu *c, enum tlb_context context, u64 linear, const void *data,
                        u32 size)
 {
-    struct tlb_entry *e = tlb_entry_for(c, context, linear, true);
+    struct access_fault f;
+    struct tlb_entry *e = entry_or_device(c, context, linear, true, &f);
+    if (!e && f.nested)
+        device_write(c, context, &f, data, size);
     if (!e)
         return;
     u32 offset = (u32)(linear & PAGE_MASK);
@@ -332,11 +377,35 @@ static u32 first_part(u64 linear, u32 size)
     return (u32)min_u64(size, PAGE_SIZE - (linear & PAGE_MASK));
 }
 
+/* True for a device's page, which takes part from here on: a write to it may come late in the
+ * instruction. */
+static bool probe_part(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
+{
+    struct access_fault f;
+    if (entry_or_device(c, context, linear, write, &f) || !f.nested)
+        return false;
+    struct device_access a = device_piece(&f, 0, size, write);
+    a.probe = true;
+    if (write)
+        device_access(c, context, &f, a);
+    return true;
+}
+
+/* True if the first page is a device's. */
+static bool probe(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
+{
+    u32 n = first_part(linear, size);
+    bool device = probe_part(c, context, linear, n, write);
+    if (n < size)
+        probe_part(c, context, next_page(c, linear), size - n, write);
+    return device;
+}
+
 static void read_bytes(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
 {
     u32 n = first_part(linear, size);
     if (n < size) {
-        tlb_entry_for(c, context, linear, false);
+        probe(c, context, linear, n, false);
         read_part(c, context, next_page(c, linear), (u8 *)out + n, size - n);
     }
     read_part(c, context, linear, out, n);
@@ -346,12 +415,15 @@ static void write_bytes(struct cpu *c, enum tlb_context context, u64 linear, con
                         u32 size)
 {
     u32 n = first_part(linear, size);
-    if (n < size) { /* both pages are checked before either changes */
-        tlb_entry_for(c, context, linear, true);
-        tlb_entry_for(c, context, next_page(c, linear), true);
+    /* Both pages are checked before either changes; a device's changes first, since the instruction
+     * may have to come again for it. */
+    bool device = n < size && probe(c, context, linear, size, true);
+    if (device)
+        write_part(c, context, linear, data, n);
+    if (n < size)
         write_part(c, context, next_page(c, linear), (const u8 *)data + n, size - n);
-    }
-    write_part(c, context, linear, data, n);
+    if (!device)
+        write_part(c, context, linear, data, n);
 }
 
 u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
@@ -396,13 +468,6 @@ void store_system(struct cpu *c, u64 linear, u32 size, u64 value)
     write_bytes(c, TLB_KERNEL, linear, &value, size);
 }
 
-static void probe(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
-{
-    tlb_entry_for(c, context, linear, write);
-    if (first_part(linear, size) < size)
-        tlb_entry_for(c, context, next_page(c, linear), write);
-}
-
 void probe_read(struct cpu *c, u64 linear, u32 size)
 {
     probe(c, current_context(c), linear, size, false);
@@ -420,7 +485,8 @@ void probe_write_system(struct cpu *c, u64 linear, u32 size)
 
 u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 {
-    struct tlb_entry *e = tlb_entry_for(c, current_context(c), linear, write);
+    struct access_fault f;
+    struct tlb_entry *e = entry_or_device(c, current_context(c), linear, write, &f);
     if (!e || e == &c->mmu->watched || (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
         return NULL;
     return e->host + (linear & PAGE_MASK);

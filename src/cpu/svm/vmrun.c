@@ -5,6 +5,7 @@
  * VMRUN leaves in the registers it does not switch. Intercepts and the SVM instructions as a guest
  * sees them.
  */
+#include "cpu/engine/device.h"
 #include "cpu/system/segment.h"
 #include "cpu/svm/vmsa_switch.h"
 #include "memory/rmp.h"
@@ -233,6 +234,7 @@ static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct
     c->exit_int_info = 0;
     c->gif = true;
     c->in_guest = true;
+    device_begin(c);
     segment_update(c);
     if (flush)
         mmu_flush_all(c);

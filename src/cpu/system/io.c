@@ -4,6 +4,7 @@
  * hypervisor [APM2 12.2.4, 15.10]. No device answers to the core itself: a port that is not
  * intercepted reads as ones.
  */
+#include "cpu/engine/device.h"
 #include "cpu/system/segment.h"
 
 /* The program's right to a port: IOPL, or a clear bit per byte in the TSS's bitmap. */
@@ -86,6 +87,29 @@ static void string_step(struct cpu *c, const struct insn *in, u8 reg, u32 size)
         cpu_again(c);
 }
 
+/* The exit of one element. A host that finishes device accesses answers, and the memory side is the
+ * instruction's own; another host does both and moves RIP [APM2 15.10.2]. */
+static u64 string_exit(struct cpu *c, const struct insn *in, u16 port, u32 size, u64 kind,
+                       u64 value)
+{
+    struct device_access a = {.address = port,
+                              .value = value,
+                              .size = (u8)size,
+                              .port = true,
+                              .write = !(kind & IOIO_IN)};
+    if (device_assists(c) && device_answered(c, &a, &value))
+        return value;
+    cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, string_kind(in) | kind), c->rip);
+}
+
+/* Where INS writes, which it may: nothing is taken from the port before that is known. */
+static u64 checked_destination(struct cpu *c, const struct insn *in, u32 size)
+{
+    u64 linear = linear_address(c, SEG_ES, read_index(c, in, RDI), size, true);
+    probe_write(c, linear, size);
+    return linear;
+}
+
 static bool string_done(const struct cpu *c, const struct insn *in)
 {
     return in->prefixes & (PREFIX_REP | PREFIX_REPNE) && read_index(c, in, RCX) == 0;
@@ -96,8 +120,16 @@ void exec_ins(struct cpu *c, const struct insn *in)
     if (string_done(c, in))
         return;
     u32 size = in->o[0].size;
-    access_port(c, in, (u16)c->r[RDX], size, IOIO_IN | string_kind(in));
-    store(c, linear_address(c, SEG_ES, read_index(c, in, RDI), size, true), size, ~0ull);
+    u16 port = (u16)c->r[RDX];
+    u64 to = 0, value = ~0ull;
+    check_permission(c, port, size);
+    if (device_assists(c))
+        to = checked_destination(c, in, size);
+    if (port_intercepted(c, port, size))
+        value = string_exit(c, in, port, size, IOIO_IN, 0);
+    if (!device_assists(c))
+        to = checked_destination(c, in, size);
+    store(c, to, size, value);
     string_step(c, in, RDI, size);
 }
 
@@ -106,6 +138,12 @@ void exec_outs(struct cpu *c, const struct insn *in)
     if (string_done(c, in))
         return;
     u32 size = in->o[1].size;
-    access_port(c, in, (u16)c->r[RDX], size, string_kind(in) | (u64)in->segment << IOIO_SEG_SHIFT);
+    u16 port = (u16)c->r[RDX];
+    u64 value = 0;
+    check_permission(c, port, size);
+    if (device_assists(c))
+        value = load(c, linear_address(c, in->segment, read_index(c, in, RSI), size, false), size);
+    if (port_intercepted(c, port, size))
+        string_exit(c, in, port, size, (u64)in->segment << IOIO_SEG_SHIFT, value);
     string_step(c, in, RSI, size);
 }

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instructions that touch devices. A host that asked for it (cpu_device_assist) need not emulate
+ * them: the instruction leaves by its ordinary exit, IOIO or NPF, and the host finds in
+ * cpu_device_access() what it wanted. After cpu_device_answer() the next VMRUN executes the
+ * instruction again from its start, with the answers at hand: each access takes the next one, and
+ * the first that has none exits again. So every instruction may touch devices, with the checks and
+ * in the order that it has for memory, and the host only supplies values.
+ *
+ * An instruction that is executed again runs alone (device_step() in run_loop.c). Whatever it changed in
+ * registers is undone when it exits once more: a read-modify-write has set flags by the time that it
+ * stores. Until the first access there is nothing to undo, since all that can fault comes before the
+ * first architectural write; a store that comes late announces itself by a probe.
+ */
+#include "cpu/engine/device.h"
+
+void cpu_device_assist(struct cpu *c, bool on)
+{
+    c->device.assist = on;
+    c->device.count = 0;
+}
+
+bool cpu_device_access(const struct cpu *c, struct device_access *out)
+{
+    const struct device_log *d = &c->device;
+    if (!d->open)
+        return false;
+    *out = d->access[d->count - 1];
+    return true;
+}
+
+void cpu_device_answer(struct cpu *c, u64 value)
+{
+    struct device_log *d = &c->device;
+    if (!d->open)
+        return;
+    d->access[d->count - 1].value = value;
+    d->open = false;
+}
+
+bool device_assists(const struct cpu *c)
+{
+    return c->device.assist && !c->es;
+}
+
+bool device_faults(const struct cpu *c, const struct access_fault *f)
+{
+    return device_assists(c) && f->nested && f->info_1 & NPF_FINAL && !(f->info_1 & NPF_RMP);
+}
+
+static bool same_access(const struct device_access *a, const struct device_access *b)
+{
+    return a->address == b->address && a->size == b->size && a->port == b->port &&
+           a->write == b->write && a->probe == b->probe;
+}
+
+bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
+{
+    struct device_log *d = &c->device;
+    if (d->next < d->count && same_access(&d->access[d->next], a)) {
+        *value = d->access[d->next++].value;
+        return true;
+    }
+    /* Nothing is known from here on, even if the instruction once went another way. */
+    d->open = d->next < DEVICE_ACCESSES;
+    d->count = d->next;
+    if (d->open)
+        d->access[d->count++] = *a;
+    d->rip = c->insn_rip;
+    d->vmcb_spa = c->vmcb_spa;
+    return false;
+}
+
+/* The answers belong to the instruction at one RIP of one guest, or to the delivery of one event. */
+void device_begin(struct cpu *c)
+{
+    struct device_log *d = &c->device;
+    bool goes_on = !d->open && d->rip == c->rip && d->vmcb_spa == c->vmcb_spa &&
+                   (!c->control.event_inject || c->control.event_inject == d->event);
+    d->next = 0;
+    d->open = false;
+    if (!goes_on)
+        d->count = 0;
+}
+
+void device_done(struct cpu *c)
+{
+    c->device.count = c->device.next = 0;
+    c->device.before.kept = false;
+}
+
+/* --- Undoing ---------------------------------------------------------------------------------- */
+
+void device_keep(struct cpu *c)
+{
+    struct device_before *b = &c->device.before;
+    memcpy(b->r, c->r, sizeof b->r);
+    b->flags = c->flags;
+    b->rflags = c->rflags;
+    memcpy(b->xmm, c->xmm, sizeof b->xmm);
+    b->x87 = c->x87;
+    b->interrupt_shadow = c->interrupt_shadow;
+    b->kept = true;
+}
+
+void device_undo(struct cpu *c)
+{
+    struct device_before *b = &c->device.before;
+    c->device.event = c->exit_int_info;
+    if (!b->kept)
+        return;
+    b->kept = false;
+    if (!c->device.open)
+        return;
+    memcpy(c->r, b->r, sizeof b->r);
+    c->flags = b->flags;
+    c->rflags = b->rflags;
+    memcpy(c->xmm, b->xmm, sizeof b->xmm);
+    c->x87 = b->x87;
+    c->interrupt_shadow = b->interrupt_shadow;
+}
