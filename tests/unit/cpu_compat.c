@@ -8,6 +8,7 @@
 #define _DEFAULT_SOURCE
 
 #include "cpu_harness.h"
+#include "host_vendor.h"
 
 #include <asm/ldt.h>
 #include <setjmp.h>
@@ -250,15 +251,6 @@ static bool aim(const struct setting *set, struct state *s, const struct insn *i
     return true;
 }
 
-/* SHLD and SHRD of 16 bits by more than 16 [APM3]. */
-static bool result_undefined(const struct insn *in, const struct state *s)
-{
-    if (in->op->id != INSN_shld && in->op->id != INSN_shrd)
-        return false;
-    u64 count = in->o[2].kind == OPERAND_IMM ? in->imm : s->r[RCX];
-    return in->opsize == 2 && (count & 31) > 16;
-}
-
 static bool prepare(const struct setting *set, struct state *s, struct insn *in, u8 code[16],
                     u64 *seed)
 {
@@ -277,7 +269,7 @@ static bool prepare(const struct setting *set, struct state *s, struct insn *in,
     s->flags = 0x202 | (random_next(seed) & RFLAGS_ARITHMETIC);
     if ((in->op->attributes & OP_STRING) && (random_next(seed) & 1))
         s->flags |= RFLAGS_DF;
-    return aim(set, s, in, seed) && !result_undefined(in, s);
+    return aim(set, s, in, seed);
 }
 
 /* --- Comparison ------------------------------------------------------------------------------- */
@@ -315,22 +307,37 @@ static u64 run_core(struct harness *h, const struct setting *set, const struct s
     return exit_code;
 }
 
-static int signal_of(u64 exit_code)
+static u64 vector_of_signal(int signal_number)
 {
-    switch (exit_code) {
-    case EXIT_HLT:
-        return 0;
-    case EXIT_EXCEPTION + VECTOR_DE:
-        return SIGFPE;
-    case EXIT_EXCEPTION + VECTOR_UD:
-        return SIGILL;
+    switch (signal_number) {
+    case 0:
+        return VENDOR_NO_FAULT;
+    case SIGFPE:
+        return VECTOR_DE;
+    case SIGILL:
+        return VECTOR_UD;
+    case SIGSEGV:
+        return VECTOR_GP; /* or any other that Linux gives this signal for */
     default:
-        return SIGSEGV;
+        return 256 + (u64)signal_number; /* no exit says this */
     }
 }
 
-static const char *compare(const struct insn *in, const struct state *native,
-                           const struct state *core)
+static u64 vector_of_exit(u64 exit_code)
+{
+    switch (exit_code) {
+    case EXIT_HLT:
+        return VENDOR_NO_FAULT;
+    case EXIT_EXCEPTION + VECTOR_DE:
+    case EXIT_EXCEPTION + VECTOR_UD:
+        return exit_code - EXIT_EXCEPTION;
+    default:
+        return VECTOR_GP;
+    }
+}
+
+static const char *compare(const struct insn *in, const struct state *before,
+                           const struct state *native, const struct state *core)
 {
     static const char *const names[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
     for (u32 i = 0; i < 8; i++)
@@ -338,6 +345,8 @@ static const char *compare(const struct insn *in, const struct state *native,
         if ((u32)native->r[i] != (u32)core->r[i])
             return names[i];
     u64 mask = (RFLAGS_ARITHMETIC | RFLAGS_DF) & ~(u64)in->op->flags_undefined;
+    if (vendor_long_double_shift(in, before->r[RCX]))
+        mask = RFLAGS_DF;
     return (native->flags ^ core->flags) & mask ? "flags" : NULL;
 }
 
@@ -360,24 +369,39 @@ static void print_difference(const char *what, const struct insn *in, const u8 *
     printf(" %03llx\n", (unsigned long long)core->flags);
 }
 
+static struct vendor_state view(const struct setting *set, struct state *s, u64 *vector, u8 *memory)
+{
+    return (struct vendor_state){.gpr = s->r,
+                                 .flags = &s->flags,
+                                 .vector = vector,
+                                 .memory = memory,
+                                 .memory_at = BUFFER - set->data_base,
+                                 .memory_size = BUFFER_SIZE};
+}
+
 /* One instruction in both; NULL or what differs. */
 static const char *try_one(struct harness *h, const struct setting *set, const struct insn *in,
-                           const u8 *code, const struct state *before,
-                           const u8 pattern[BUFFER_SIZE], struct state *native, struct state *core)
+                           const u8 *code, struct state *before, u8 pattern[BUFFER_SIZE],
+                           struct state *native, struct state *core)
 {
     static u8 result[BUFFER_SIZE];
     u8 *buffer = (u8 *)(u64)BUFFER;
     *native = *before;
     memcpy(buffer, pattern, BUFFER_SIZE);
     harness_write(h, BUFFER, pattern, BUFFER_SIZE);
-    int signal_number = run_native(set, native, code, in->length);
-    int core_signal = signal_of(run_core(h, set, before, core, code, in->length));
+    u64 none = VENDOR_NO_FAULT;
+    u64 native_vector = vector_of_signal(run_native(set, native, code, in->length));
+    u64 core_vector = vector_of_exit(run_core(h, set, before, core, code, in->length));
     harness_read(h, BUFFER, result, BUFFER_SIZE);
+    struct vendor_case k = {in, view(set, before, &none, pattern),
+                            view(set, native, &native_vector, buffer),
+                            view(set, core, &core_vector, result)};
+    vendor_adapt(&k);
     const char *what = NULL;
-    if (signal_number != core_signal)
+    if (native_vector != core_vector)
         what = "fault";
-    else if (!signal_number)
-        what = compare(in, native, core);
+    else if (native_vector == VENDOR_NO_FAULT)
+        what = compare(in, before, native, core);
     return !what && memcmp(buffer, result, BUFFER_SIZE) != 0 ? "memory" : what;
 }
 

@@ -306,6 +306,30 @@ static void a_block_shows_all_flags_at_a_fault(void **state)
     assert_int_equal(flags_get(h->cpu), RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF);
 }
 
+/* As AMD's processors do: the manual leaves the results undefined. */
+static void long_double_shifts_of_words_go_on_with_the_second_operand(void **state)
+{
+    static const u16 a = 0x1234, b = 0x5679;
+    for (u32 count = 16; count < 32; count++) {
+        u32 n = count - 16, left = (u16)(b << n | b >> (16 - n)),
+            right = (u16)(b >> n | b << (16 - n));
+        struct harness *h = begin(state, HARNESS_64);
+        harness_write(h, HARNESS_DATA, &a, sizeof a);
+        h->cpu->r[RAX] = h->cpu->r[RDX] = 0xffff0000u | a;
+        h->cpu->r[RBX] = 0xffff0000u | b;
+        h->cpu->r[RCX] = count;
+        h->cpu->r[RSI] = HARNESS_DATA;
+        RUN(h, 0x66, 0x0f, 0xa4, 0xd8, (u8)count, /* shld ax, bx, count */
+            0x66, 0x0f, 0xad, 0xda,               /* shrd dx, bx, cl */
+            0x66, 0x0f, 0xac, 0x1e, (u8)count);   /* shrd [rsi], bx, count */
+        u16 stored;
+        harness_read(h, HARNESS_DATA, &stored, sizeof stored);
+        assert_int_equal(h->cpu->r[RAX], 0xffff0000u | left);
+        assert_int_equal(h->cpu->r[RDX], 0xffff0000u | right);
+        assert_int_equal(stored, right);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_code_segment_may_start_anywhere),
         cmocka_unit_test(flags_survive_every_combination),
         cmocka_unit_test(a_block_shows_all_flags_at_a_fault),
+        cmocka_unit_test(long_double_shifts_of_words_go_on_with_the_second_operand),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -11,6 +11,7 @@
  */
 #include "cpu_harness.h"
 #include "host_cpu.h"
+#include "host_vendor.h"
 #include "needs.h"
 
 #include <inttypes.h>
@@ -42,7 +43,7 @@ struct fuzz {
     struct insn in;
     struct host_state before, host, core;
     bool direct; /* through the exec function */
-    u8 memory[DATA_SIZE];
+    u8 memory_before[DATA_SIZE], memory[DATA_SIZE];
     u64 cases, faults, with_memory, skipped, mismatches;
     u32 seen[INSN_COUNT];
 };
@@ -114,15 +115,7 @@ static void random_bytes(struct fuzz *f)
 /* Not compared: results that differ from processor to processor, by rule. */
 static bool undefined_result(const struct insn *in)
 {
-    switch (in->op->id) {
-    case INSN_bswap:
-        return in->opsize == 2;
-    case INSN_shld:
-    case INSN_shrd:
-        return in->opsize == 2;
-    default:
-        return false;
-    }
+    return in->op->id == INSN_bswap && in->opsize == 2;
 }
 
 static bool is_bit_string(const struct insn *in)
@@ -378,6 +371,8 @@ static u64 compared_flags(const struct fuzz *f)
 {
     u64 undefined = f->in.op->flags_undefined;
     const struct insn *in = &f->in;
+    if (vendor_long_double_shift(in, f->before.gpr[RCX]))
+        return RFLAGS_DF;
     bool last_imm = in->operands && in->o[in->operands - 1].kind == OPERAND_IMM;
     if (in->op->flags_written & RFLAGS_OF && undefined & RFLAGS_OF && last_imm && in->imm == 1)
         undefined &= ~RFLAGS_OF; /* defined for a count of one */
@@ -481,10 +476,8 @@ static bool compare_state(struct fuzz *f)
 static void compare_memory(struct fuzz *f)
 {
     const u8 *host = (const u8 *)(uintptr_t)DATA;
-    harness_read(&f->h, DATA, f->memory, DATA_SIZE);
     if (memcmp(host, f->memory, DATA_SIZE) == 0)
         return;
-    harness_write(&f->h, DATA, host, DATA_SIZE);
     if (faulted_in_its_own_way(f))
         return;
     u32 i = 0;
@@ -493,6 +486,31 @@ static void compare_memory(struct fuzz *f)
     char name[32];
     snprintf(name, sizeof name, "memory+%x", i);
     report(f, name, host[i], f->memory[i]);
+}
+
+static struct vendor_state view(struct host_state *s, u8 *memory)
+{
+    return (struct vendor_state){.gpr = s->gpr,
+                                 .flags = &s->rflags,
+                                 .vector = &s->vector,
+                                 .fx = s->fx,
+                                 .memory = memory,
+                                 .memory_at = DATA,
+                                 .memory_size = DATA_SIZE,
+                                 .address = &s->address};
+}
+
+static void compare(struct fuzz *f)
+{
+    u8 *host = (u8 *)(uintptr_t)DATA;
+    harness_read(&f->h, DATA, f->memory, DATA_SIZE);
+    if (memcmp(host, f->memory, DATA_SIZE) != 0)
+        harness_write(&f->h, DATA, host, DATA_SIZE);
+    struct vendor_case k = {&f->in, view(&f->before, f->memory_before), view(&f->host, host),
+                            view(&f->core, f->memory)};
+    vendor_adapt(&k);
+    compare_state(f);
+    compare_memory(f);
 }
 
 static void fill_memory(struct fuzz *f)
@@ -515,6 +533,7 @@ static void one_case(struct fuzz *f)
     steer(f);
     f->direct = chance(f, 25) && !(f->in.prefixes & PREFIX_LOCK);
     f->host = f->core = f->before;
+    memcpy(f->memory_before, (const void *)(uintptr_t)DATA, DATA_SIZE);
     host_cpu_run(CODE_OFFSET, f->bytes, f->in.length, &f->before, &f->host);
     /* an extension this processor lacks? */
     if (f->host.vector == VECTOR_UD && f->in.op->exec != exec_undefined) {
@@ -523,8 +542,7 @@ static void one_case(struct fuzz *f)
     }
     run_core(f);
     f->faults += f->host.vector != HOST_NO_FAULT;
-    compare_state(f);
-    compare_memory(f);
+    compare(f);
 }
 
 static bool host_ready(void)

@@ -12,6 +12,7 @@
 
 #include "cpu/internal.h"
 #include "cpu/exec/x87.h"
+#include "host_vendor.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -33,10 +34,10 @@ struct native_state {
     u64 gpr[16];
     u64 flags;
     u8 memory[NATIVE_BUFFER]; /* RSI and RDI point at the buffer that has these bytes */
-    u32 vector;               /* exception, or NATIVE_NO_FAULT */
+    u64 vector;               /* exception, or NATIVE_NO_FAULT */
 };
 
-#define NATIVE_NO_FAULT 0xff
+#define NATIVE_NO_FAULT VENDOR_NO_FAULT
 #define NATIVE_FLAGS    0x8d5u
 
 struct native {
@@ -298,8 +299,8 @@ static inline void native_randomize(struct native *n, u64 *seed, struct native_s
 
 static inline void native_print(const char *title, const struct native_state *s)
 {
-    print_error("%s: vector %u flags %03x mxcsr %04x\n", title, s->vector, (u32)s->flags,
-                load_le32(s->fx + 24));
+    print_error("%s: vector %llu flags %03x mxcsr %04x\n", title, (unsigned long long)s->vector,
+                (u32)s->flags, load_le32(s->fx + 24));
     print_error("  cw %04x sw %04x tw %02x op %04x ip %016llx dp %016llx\n", load_le16(s->fx),
                 load_le16(s->fx + 2), s->fx[4], load_le16(s->fx + 6),
                 (unsigned long long)load_le64(s->fx + 8),
@@ -327,6 +328,28 @@ static inline void native_forgive_precision(struct native_state *a, struct nativ
     store_le32(b->fx + 24, load_le32(b->fx + 24) | 0x20);
 }
 
+static inline struct vendor_state native_view(struct native *n, struct native_state *s)
+{
+    return (struct vendor_state){.gpr = s->gpr,
+                                 .flags = &s->flags,
+                                 .vector = &s->vector,
+                                 .fx = s->fx,
+                                 .memory = s->memory,
+                                 .memory_at = (u64)(uintptr_t)n->buffer,
+                                 .memory_size = NATIVE_BUFFER};
+}
+
+/* Runs the instruction on both; `ours` becomes what the host's vendor would do. */
+static inline void native_both(struct native *n, const struct insn *in, struct native_state *before,
+                               struct native_state *host, struct native_state *ours)
+{
+    *host = *ours = *before;
+    native_run(n, host);
+    emulated_run(n, in, ours);
+    struct vendor_case k = {in, native_view(n, before), native_view(n, host), native_view(n, ours)};
+    vendor_adapt(&k);
+}
+
 static inline bool native_equal(const struct native_state *a, const struct native_state *b,
                                 u64 flags)
 {
@@ -349,9 +372,7 @@ static inline bool native_compare(struct native *n, const u8 *bytes, u32 count, 
     for (u32 i = 0; i < trials; i++) {
         struct native_state before, host, ours;
         native_randomize(n, seed, &before);
-        host = ours = before;
-        native_run(n, &host);
-        emulated_run(n, &in, &ours);
+        native_both(n, &in, &before, &host, &ours);
         native_forgive_precision(&host, &ours);
         if (native_equal(&host, &ours, NATIVE_FLAGS & ~(u64)in.op->flags_undefined))
             continue;

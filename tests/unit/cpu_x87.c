@@ -80,14 +80,12 @@ static void fxsave_writes_the_hosts_image(void **state)
     u64 seed = 0x31415926;
     (void)state;
     for (u32 i = 0; i < 2000; i++) {
-        struct native_state host, ours;
+        struct native_state before, host, ours;
         struct insn in;
         assert_int_equal(decode(&in, forms[i % 2], 4, n->cpu->mode), DECODE_OK);
         native_load(n, forms[i % 2], in.length);
-        native_randomize(n, &seed, &host);
-        ours = host;
-        native_run(n, &host);
-        emulated_run(n, &in, &ours);
+        native_randomize(n, &seed, &before);
+        native_both(n, &in, &before, &host, &ours);
         assert_int_equal(load_le32(ours.memory + 28), 0xffff);
         memcpy(host.memory + 28, ours.memory + 28, 4);
         assert_true(native_equal(&host, &ours, NATIVE_FLAGS));
@@ -129,18 +127,16 @@ static void fxrstor_loads_what_the_host_would(void **state)
     assert_int_equal(decode(&in, code, sizeof code, n->cpu->mode), DECODE_OK);
     native_load(n, code, sizeof code);
     for (u32 i = 0; i < 2000; i++) {
-        struct native_state image, host, ours;
+        struct native_state image, before, host, ours;
         native_randomize(n, &seed, &image);
-        native_randomize(n, &seed, &host);
-        memcpy(host.memory, image.fx, sizeof image.fx);
-        store_le64(host.memory + 8, native_random(&seed) >> 24); /* pointers within 47 bits */
-        store_le64(host.memory + 16, native_random(&seed) >> 24);
-        store_le16(host.memory + 6, (u16)native_random(&seed));
-        store_le16(host.memory, (u16)native_random(&seed));
-        store_le16(host.memory + 2, (u16)native_random(&seed));
-        ours = host;
-        native_run(n, &host);
-        emulated_run(n, &in, &ours);
+        native_randomize(n, &seed, &before);
+        memcpy(before.memory, image.fx, sizeof image.fx);
+        store_le64(before.memory + 8, native_random(&seed) >> 24); /* pointers within 47 bits */
+        store_le64(before.memory + 16, native_random(&seed) >> 24);
+        store_le16(before.memory + 6, (u16)native_random(&seed));
+        store_le16(before.memory, (u16)native_random(&seed));
+        store_le16(before.memory + 2, (u16)native_random(&seed));
+        native_both(n, &in, &before, &host, &ours);
         if (!native_equal(&host, &ours, NATIVE_FLAGS)) {
             native_print("host", &host);
             native_print("ours", &ours);

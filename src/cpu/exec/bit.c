@@ -127,10 +127,11 @@ static void exec_double_shift(struct cpu *c, const struct insn *in, bool left)
         target_write(c, in, 0, &t, t.value);
         return;
     }
-    /* Counts over 16 of 16-bit operands are undefined; the operand pair then goes round. */
     u128 pair = left ? (u128)t.value << bits | fill : (u128)fill << bits | t.value;
+    /* Counts over 16 of 16-bit operands are undefined; AMD's processors then fill with the second
+     * operand again, Intel's with the first. */
     if (bits == 16)
-        pair = left ? pair << 16 | t.value : pair | (u128)t.value << 32;
+        pair = left ? pair << 16 | fill : pair | (u128)fill << 32;
     u32 width = bits == 16 ? 48 : 2 * bits;
     bool cf;
     if (left) {
