@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_ADDFD_FLAG_SEND
@@ -46,22 +45,21 @@ bool call_is_waiting(const struct call *c)
 static bool caller_read(void *context, u64 address, void *out, size_t size)
 {
     const struct call *c = context;
-    struct iovec to = {out, size}, from = {(void *)(uintptr_t)address, size};
-    return process_vm_readv(c->thread, &to, 1, &from, 1, 0) == (ssize_t)size && call_is_waiting(c);
+    return memory_copy(c->s->stuck, c->thread, address, out, size, false) && call_is_waiting(c);
 }
 
 static bool caller_write(void *context, u64 address, const void *data, size_t size)
 {
     const struct call *c = context;
-    struct iovec from = {(void *)(uintptr_t)data, size}, to = {(void *)(uintptr_t)address, size};
-    return call_is_waiting(c) && process_vm_writev(c->thread, &from, 1, &to, 1, 0) == (ssize_t)size;
+    return call_is_waiting(c) &&
+           memory_copy(c->s->stuck, c->thread, address, (void *)(uintptr_t)data, size, true);
 }
 
 /* --- Answers ------------------------------------------------------------------------------------- */
 
 static void send(struct call *c, s64 value, u32 flags)
 {
-    struct seccomp_notif_resp *r = c->s->response;
+    struct seccomp_notif_resp *r = c->server->response;
     memset(r, 0, c->s->response_size);
     r->id = c->id;
     r->flags = flags;
@@ -116,6 +114,8 @@ static void open_file(struct call *c, u32 file, u64 flags)
     }
     char path[40];
     snprintf(path, sizeof path, "/proc/self/fd/%d", c->s->files[file]);
+    /* A program may have found a way to change the mode, by /proc for one. */
+    fchmod(c->s->files[file], DOOR_FILE_MODE);
     int fd = open(path, (int)(flags & OPEN_KEPT) | O_CLOEXEC);
     if (fd < 0) {
         answer(c, -errno);
@@ -162,7 +162,7 @@ static bool open_flags(struct call *c, const struct call_kind *kind, u64 *flags)
 static void find(struct call *c, const struct call_kind *kind, struct target *out)
 {
     int from = kind->folder >= 0 ? (int)c->arguments[kind->folder] : AT_FDCWD;
-    path_find(c->s->door, c->thread, from, c->arguments[kind->path], out);
+    path_find(c->s->door, c->thread, from, c->server->path, out);
     if (out->kind != TARGET_NONE && !call_is_waiting(c))
         out->kind = TARGET_NONE;
 }
@@ -327,12 +327,15 @@ static void call_remove(struct call *c, const struct call_kind *kind)
 static bool find_door(struct call *c, int fd, u32 *file, bool *writable)
 {
     char path[64];
+    struct statx x;
     struct stat st;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)c->thread, fd);
-    if (stat(path, &st))
+    /* What is known already: the program may itself be the file system that would have to be asked. */
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &x))
         return false;
     for (u32 i = 0; i < c->s->file_count; i++) {
-        if (st.st_ino != c->s->identity[i].st_ino || st.st_dev != c->s->identity[i].st_dev)
+        if (x.stx_ino != c->s->identity[i].st_ino ||
+            makedev(x.stx_dev_major, x.stx_dev_minor) != c->s->identity[i].st_dev)
             continue;
         *file = i;
         /* The link's own permission bits are those it was opened with. */
@@ -355,62 +358,124 @@ static void call_ioctl(struct call *c, const struct call_kind *kind)
     answer(c, f->ioctl(f->context, &c->memory, writable, (u32)c->arguments[1], c->arguments[2]));
 }
 
+/* --- What a device refuses ------------------------------------------------------------------------- */
+
+/* Changes of mode, owner, length or attributes by path. */
+static void call_refuse(struct call *c, const struct call_kind *kind)
+{
+    struct target t;
+    s64 mode;
+    if (find_mode(c, kind, &t, &mode))
+        answer(c, mode < 0 ? mode : kind->refusal);
+    else
+        pass(c);
+}
+
+static void call_refuse_descriptor(struct call *c, const struct call_kind *kind)
+{
+    u32 file;
+    bool writable;
+    if (find_door(c, (int)c->arguments[0], &file, &writable))
+        answer(c, kind->refusal);
+    else
+        pass(c);
+}
+
 /* --- The table ------------------------------------------------------------------------------------ */
 
 /* A stat by descriptor (AT_EMPTY_PATH) is the kernel's: a descriptor of a door is an ordinary file's. readlink is left
  * alone because compilers make a thousand of them. */
 // clang-format off
 const struct call_kind call_kinds[] = {
-    /* number, folder, path, flags, pass, folders */
-    {SYS_ioctl,      -1, -1, -1, 0,             false, call_ioctl},
-    {SYS_openat,      0,  1,  2, 0,             false, call_open},
-    {SYS_openat2,     0,  1, -1, 0,             false, call_open},
-    {SYS_newfstatat,  0,  1,  3, AT_EMPTY_PATH, false, call_stat},
-    {SYS_statx,       0,  1,  2, AT_EMPTY_PATH, false, call_statx},
-    {SYS_faccessat,   0,  1, -1, 0,             false, call_access},
-    {SYS_faccessat2,  0,  1,  3, AT_EMPTY_PATH, false, call_access},
-    {SYS_getxattr,   -1,  0, -1, 0,             false, call_xattr},
-    {SYS_lgetxattr,  -1,  0, -1, 0,             false, call_xattr},
-    {SYS_listxattr,  -1,  0, -1, 0,             false, call_xattr},
-    {SYS_llistxattr, -1,  0, -1, 0,             false, call_xattr},
-    {SYS_mkdirat,     0,  1, -1, 0,             true,  call_mkdir},
-    {SYS_unlinkat,    0,  1,  2, 0,             true,  call_remove},
+    /* number, folder, path, flags, pass, folders, refusal */
+    {SYS_ioctl,        -1, -1, -1, 0,             false, 0,       call_ioctl},
+    {SYS_openat,        0,  1,  2, 0,             false, 0,       call_open},
+    {SYS_openat2,       0,  1, -1, 0,             false, 0,       call_open},
+    {SYS_newfstatat,    0,  1,  3, AT_EMPTY_PATH, false, 0,       call_stat},
+    {SYS_statx,         0,  1,  2, AT_EMPTY_PATH, false, 0,       call_statx},
+    {SYS_faccessat,     0,  1, -1, 0,             false, 0,       call_access},
+    {SYS_faccessat2,    0,  1,  3, AT_EMPTY_PATH, false, 0,       call_access},
+    {SYS_getxattr,     -1,  0, -1, 0,             false, 0,       call_xattr},
+    {SYS_lgetxattr,    -1,  0, -1, 0,             false, 0,       call_xattr},
+    {SYS_listxattr,    -1,  0, -1, 0,             false, 0,       call_xattr},
+    {SYS_llistxattr,   -1,  0, -1, 0,             false, 0,       call_xattr},
+    {SYS_mkdirat,       0,  1, -1, 0,             true,  0,       call_mkdir},
+    {SYS_unlinkat,      0,  1,  2, 0,             true,  0,       call_remove},
+    /* A device of root's has a mode and an owner that stay, no length, no room and no attributes of users. */
+    {SYS_fchmod,       -1, -1, -1, 0,             false, -EPERM,  call_refuse_descriptor},
+    {SYS_fchown,       -1, -1, -1, 0,             false, -EPERM,  call_refuse_descriptor},
+    {SYS_fsetxattr,    -1, -1, -1, 0,             false, -EPERM,  call_refuse_descriptor},
+    {SYS_fremovexattr, -1, -1, -1, 0,             false, -EPERM,  call_refuse_descriptor},
+    {SYS_ftruncate,    -1, -1, -1, 0,             false, -EINVAL, call_refuse_descriptor},
+    {SYS_fallocate,    -1, -1, -1, 0,             false, -ENODEV, call_refuse_descriptor},
+    {SYS_fchmodat,      0,  1, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_fchownat,      0,  1,  4, AT_EMPTY_PATH, false, -EPERM,  call_refuse},
+    {SYS_truncate,     -1,  0, -1, 0,             false, -EINVAL, call_refuse},
+    {SYS_setxattr,     -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_lsetxattr,    -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_removexattr,  -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_lremovexattr, -1,  0, -1, 0,             false, -EPERM,  call_refuse},
 #ifdef SYS_open
-    {SYS_open,       -1,  0,  1, 0,             false, call_open},
-    {SYS_creat,      -1,  0, -1, 0,             false, call_open},
-    {SYS_stat,       -1,  0, -1, 0,             false, call_stat},
-    {SYS_lstat,      -1,  0, -1, 0,             false, call_stat},
-    {SYS_access,     -1,  0, -1, 0,             false, call_access},
-    {SYS_mkdir,      -1,  0, -1, 0,             true,  call_mkdir},
-    {SYS_rmdir,      -1,  0, -1, 0,             true,  call_remove},
-    {SYS_unlink,     -1,  0, -1, 0,             true,  call_remove},
+    {SYS_chmod,        -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_chown,        -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_lchown,       -1,  0, -1, 0,             false, -EPERM,  call_refuse},
+    {SYS_open,         -1,  0,  1, 0,             false, 0,       call_open},
+    {SYS_creat,        -1,  0, -1, 0,             false, 0,       call_open},
+    {SYS_stat,         -1,  0, -1, 0,             false, 0,       call_stat},
+    {SYS_lstat,        -1,  0, -1, 0,             false, 0,       call_stat},
+    {SYS_access,       -1,  0, -1, 0,             false, 0,       call_access},
+    {SYS_mkdir,        -1,  0, -1, 0,             true,  0,       call_mkdir},
+    {SYS_rmdir,        -1,  0, -1, 0,             true,  0,       call_remove},
+    {SYS_unlink,       -1,  0, -1, 0,             true,  0,       call_remove},
 #endif
-    {0, 0, 0, 0, 0, false, NULL},
+    {0, 0, 0, 0, 0, false, 0, NULL},
 };
 // clang-format on
 
-void calls_serve(struct supervisor *s)
+/* The path of a call, "" if it has none that can be read. False: the thread was left behind. */
+static bool read_path(struct call *c, const struct call_kind *k)
 {
-    struct seccomp_notif *n = s->request;
+    c->server->path[0] = 0;
+    if (k->path < 0 || !server_read_begin(c->server))
+        return true;
+    if (!memory_string(c->thread, c->arguments[k->path], c->server->path))
+        c->server->path[0] = 0;
+    return server_read_end(c->server);
+}
+
+static const struct call_kind *find_kind(int number)
+{
+    const struct call_kind *k = call_kinds;
+    while (k->run && k->number != number)
+        k++;
+    return k->run ? k : NULL;
+}
+
+bool calls_serve(struct server *v)
+{
+    struct supervisor *s = v->s;
+    struct seccomp_notif *n = v->request;
     memset(n, 0, s->request_size);
     if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, n))
-        return; /* its caller has died meanwhile */
+        return true; /* its caller has died meanwhile */
     u64 arguments[6];
     for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
         arguments[i] = n->data.args[i];
     struct call c = {
         .s = s,
+        .server = v,
         .memory = {.read = caller_read, .write = caller_write},
         .thread = (pid_t)n->pid,
         .id = n->id,
         .arguments = arguments,
     };
     c.memory.context = &c;
-    for (const struct call_kind *k = call_kinds; k->run; k++) {
-        if (k->number == n->data.nr) {
-            k->run(&c, k);
-            return;
-        }
-    }
-    pass(&c);
+    const struct call_kind *k = find_kind(n->data.nr);
+    if (!k)
+        pass(&c);
+    else if (!read_path(&c, k))
+        return false;
+    else
+        k->run(&c, k);
+    return true;
 }

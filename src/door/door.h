@@ -67,9 +67,10 @@ struct door {
  * started. Returns its exit code (128 + number for a signal), or -1 and an error: ERROR_FILE where the program cannot
  * be run, ERROR_INTERNAL where the kernel lacks what the doors need, which is then named.
  *
- * The calling process must have no other children: while this runs it takes in every process of the program's that
- * has lost its parent. Interrupts from the terminal are the program's; SIGTERM and SIGHUP are handed on to it. Once the
- * program itself has ended and only processes that it left behind are served, each of these signals ends that. */
+ * The calling process must have no other children. From now on it cannot be traced or dumped. Interrupts from the
+ * terminal are the program's; SIGTERM and SIGHUP are handed on to it. Once the program itself has ended and only processes
+ * that it left behind are served, each of these signals ends those. No process of the program's is left when this returns,
+ * nor if the calling process is killed. */
 int door_run(const struct door *door, char *const argv[], struct error *error);
 
 #endif

@@ -11,8 +11,17 @@
 
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+struct stuck;
+struct server;
+
+/* Of the anonymous file that stands for a door: what open checks. */
+#define DOOR_FILE_MODE 0600
 
 struct supervisor {
     const struct door *door;
@@ -20,24 +29,87 @@ struct supervisor {
     u32 file_count;
     int files[DOOR_FILES_MAX]; /* the anonymous file that stands for each door */
     struct stat identity[DOOR_FILES_MAX];
-    /* As big as this kernel's, which may be bigger than ours. */
+    /* The sizes are this kernel's, which may be bigger than ours. */
+    size_t request_size, response_size;
+    struct seccomp_notif_resp *response; /* the main thread's own */
+
+    /* The thread that serves, and how the main thread watches its reads. */
+    struct server *server;
+    struct stuck *stuck;
+    int stop, bell; /* eventfd: the server ends; the main thread wakes and watches */
+    _Atomic u32 reads;
+    _Atomic bool watching;
+    u32 reads_seen, ticks;
+};
+
+/* --- keep.c: the process between supervisor and program ------------------------------------------ */
+
+/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. */
+NORETURN void keep_run(pid_t child, int link, const sigset_t *signals);
+/* Kills and collects all children, and theirs. `known` is one of them. */
+void keep_kill_all(pid_t known);
+
+/* --- memory.c: the program's memory --------------------------------------------------------------- */
+
+/* How many threads wait for memory that a program holds back. They may outlive door_run(), so they share this. */
+struct stuck {
+    _Atomic u32 users; /* one more than there are threads */
+};
+
+#define STUCK_MAX 16u
+
+struct stuck *stuck_create(void);
+bool stuck_add(struct stuck *t); /* false: there are STUCK_MAX */
+void stuck_drop(struct stuck *t);
+
+static inline bool stuck_full(struct stuck *t)
+{
+    return atomic_load(&t->users) > STUCK_MAX;
+}
+
+/* Copies from or to a thread's memory. False: it has no such memory, or holds it back for too long. */
+bool memory_copy(struct stuck *stuck, pid_t thread, u64 address, void *data, size_t size,
+                 bool write);
+/* Reads a string page by page, since what follows its end may not exist. May hang: between server_read_begin() and
+ * server_read_end() alone. */
+bool memory_string(pid_t thread, u64 address, char out[PATH_MAX]);
+
+/* --- serve.c: the thread that answers ------------------------------------------------------------- */
+
+struct server {
+    struct supervisor *s; /* not to be touched once the server was left behind */
+    struct stuck *stuck;
+    pthread_t thread;
     struct seccomp_notif *request;
     struct seccomp_notif_resp *response;
-    size_t request_size, response_size;
+    char path[PATH_MAX]; /* of the call that is served */
+    _Atomic u32 stage;
 };
+
+#define SERVER_TICK_MS 250
+
+int server_start(struct supervisor *s, struct error *e);
+void server_end(struct supervisor *s);
+/* The main thread's part: every SERVER_TICK_MS while s->watching. -1: there is no server any more. */
+int server_watch(struct supervisor *s, struct error *e);
+/* False: nothing may be read, since too many reads hang. */
+bool server_read_begin(struct server *v);
+/* False: the thread was left behind, and the call was answered. */
+bool server_read_end(struct server *v);
 
 /* --- calls.c: the system calls that are looked at, and their answers ----------------------------- */
 
 struct call {
     struct supervisor *s;
+    struct server *server;
     struct door_caller memory; /* of the thread that made it */
     pid_t thread;
     u64 id;
     const u64 *arguments;
 };
 
-/* Answers one notification, whatever it is. */
-void calls_serve(struct supervisor *s);
+/* Answers one notification, whatever it is. False: this thread was left behind. */
+bool calls_serve(struct server *v);
 /* The same thread still waits in the same call: what was read by its number was its own. */
 bool call_is_waiting(const struct call *c);
 
@@ -48,6 +120,7 @@ struct call_kind {
     s8 flags;        /* argument with flags; -1: none */
     u32 pass;     /* calls with one of these flags are the kernel's alone; the filter sees to it */
     bool folders; /* only where a door is a folder */
+    s16 refusal;  /* negative errno of calls that a door always refuses */
     void (*run)(struct call *c, const struct call_kind *kind);
 };
 
@@ -70,8 +143,9 @@ struct target {
         path[PATH_MAX]; /* TARGET_FOLDER: what follows the folder's path; TARGET_ABOVE: the whole */
 };
 
-/* Reads the path at `address` of the thread and looks it up. A path is compared as it is written, after "." and ".."
- * are taken out: symbolic links are not followed. `from`: the descriptor that a relative path starts from. */
-void path_find(const struct door *door, pid_t thread, int from, u64 address, struct target *out);
+/* Looks up a path that the thread has named. It is compared as it is written, after "." and ".." are taken out: symbolic
+ * links are not followed. `from`: the descriptor that a relative path starts from. */
+void path_find(const struct door *door, pid_t thread, int from, const char *path,
+               struct target *out);
 
 #endif

@@ -9,25 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-/* A string of the program's, read page by page: what follows its end may not exist. */
-static bool read_string(pid_t thread, u64 address, char out[PATH_MAX])
-{
-    for (size_t have = 0; have < PATH_MAX;) {
-        size_t page = PAGE_SIZE - (size_t)((address + have) & PAGE_MASK);
-        size_t want = page < PATH_MAX - have ? page : PATH_MAX - have;
-        struct iovec to = {out + have, want}, from = {(void *)(uintptr_t)(address + have), want};
-        ssize_t got = process_vm_readv(thread, &to, 1, &from, 1, 0);
-        if (got <= 0)
-            return false;
-        if (memchr(out + have, 0, (size_t)got))
-            return true;
-        have += (size_t)got;
-    }
-    return false;
-}
 
 static const char *last_component(const char *path)
 {
@@ -119,14 +101,13 @@ static void find_folder(const struct door *door, const char *whole, struct targe
     }
 }
 
-void path_find(const struct door *door, pid_t thread, int from, u64 address, struct target *out)
+void path_find(const struct door *door, pid_t thread, int from, const char *path,
+               struct target *out)
 {
-    char path[PATH_MAX], whole[PATH_MAX];
+    char whole[PATH_MAX];
     out->kind = TARGET_NONE;
-    if (!read_string(thread, address, path) || !path[0])
-        return;
     bool folders = door->folders && door->folders->path;
-    if (!folders && !may_be_file(door, path))
+    if (!path[0] || (!folders && !may_be_file(door, path)))
         return;
     if (whole_path(thread, from, path, whole) && !find_file(door, whole, out) && folders)
         find_folder(door, whole, out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a program under the filter and serves it: starts it, takes over the filter's notifications, answers them one at
- * a time, hands signals on, and collects what ends.
+ * Runs a program under the filter: starts its keeper and it, takes over the filter's notifications, has them answered
+ * until all processes have ended, and hands signals on.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -40,13 +41,12 @@ struct start_failure {
 
 struct session {
     struct supervisor s;
-    pid_t child;
-    int signals;     /* signalfd */
-    sigset_t before; /* the mask to go back to */
+    pid_t keeper;
+    int link;                 /* to the keeper: signals out, the program's exit code in */
+    int signals;              /* signalfd */
+    sigset_t watched, before; /* what signals reads; the mask to go back to */
     struct sigaction child_before;
     int was_reaper;
-    bool ended; /* the program itself; others may live on */
-    bool stop;
     int exit_code;
 };
 
@@ -63,7 +63,7 @@ static int make_file(const char *path)
         fd = (int)syscall(SYS_memfd_create, path, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -1;
-    if (fchmod(fd, 0600) == 0 &&
+    if (fchmod(fd, DOOR_FILE_MODE) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
         return fd;
     close(fd);
@@ -93,40 +93,52 @@ static int make_buffers(struct supervisor *s, struct error *e)
                          "CONFIG_SECCOMP_FILTER; "
                          "a sandbox may hide it): %s",
                          strerror(errno));
-    s->request_size = max_u64(sizes.seccomp_notif, sizeof *s->request);
+    s->request_size = max_u64(sizes.seccomp_notif, sizeof(struct seccomp_notif));
     s->response_size = max_u64(sizes.seccomp_notif_resp, sizeof *s->response);
-    s->request = calloc(1, s->request_size);
     s->response = calloc(1, s->response_size);
-    return s->request && s->response ? 0 : error_set(e, ERROR_INTERNAL, "out of memory");
+    s->stuck = stuck_create();
+    if (!s->response || !s->stuck)
+        return error_set(e, ERROR_MEMORY, "no memory for system calls");
+    s->stop = eventfd(0, EFD_CLOEXEC);
+    s->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return s->stop >= 0 && s->bell >= 0
+               ? 0
+               : error_set(e, ERROR_INTERNAL, "no eventfd: %s", strerror(errno));
 }
 
-/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children itself. An orphan of
- * the program's becomes ours: it is waited for, and stays a descendant, whose memory we may read (Yama). */
+/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children itself. Should the
+ * keeper be killed, its children become this process's. */
 static int take_signals(struct session *x, struct error *e)
 {
-    sigset_t set;
-    sigemptyset(&set);
+    sigemptyset(&x->watched);
     for (size_t i = 0; i < ARRAY_SIZE(session_signals); i++)
-        sigaddset(&set, session_signals[i]);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    x->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        sigaddset(&x->watched, session_signals[i]);
+    sigprocmask(SIG_BLOCK, &x->watched, NULL);
+    x->signals = signalfd(-1, &x->watched, SFD_CLOEXEC | SFD_NONBLOCK);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     if (x->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
         return error_set(e, ERROR_INTERNAL, "signals cannot be watched: %s", strerror(errno));
     return 0;
 }
 
+static void close_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static void session_end(struct session *x)
 {
     struct supervisor *s = &x->s;
+    server_end(s);
     for (u32 i = 0; i < s->file_count; i++)
         close(s->files[i]);
-    free(s->request);
     free(s->response);
-    if (s->listener >= 0)
-        close(s->listener);
-    if (x->signals >= 0)
-        close(x->signals);
+    stuck_drop(s->stuck);
+    close_open(s->listener);
+    close_open(s->stop);
+    close_open(s->bell);
+    close_open(x->signals);
     prctl(PR_SET_CHILD_SUBREAPER, x->was_reaper, 0, 0, 0);
     sigaction(SIGCHLD, &x->child_before, NULL);
     sigprocmask(SIG_SETMASK, &x->before, NULL);
@@ -164,9 +176,14 @@ static bool send_descriptor(int socket, int fd)
     return sendmsg(socket, &m, 0) == 1;
 }
 
-/* In the child: from the filter on, opens and the like wait for the supervisor; until exec there are none. */
-static NORETURN void child_run(const struct session *x, char *const argv[], int socket)
+/* In the program's process: from the filter on, opens and the like wait for the supervisor; until exec there are none.
+ * Should the keeper be killed, the program ends with it. */
+static NORETURN void program_run(const struct session *x, char *const argv[], int socket,
+                                 pid_t keeper)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != keeper)
+        _exit(127);
     sigaction(SIGCHLD, &x->child_before, NULL);
     sigprocmask(SIG_SETMASK, &x->before, NULL);
     int listener = filter_install(x->s.door->folders && x->s.door->folders->path);
@@ -175,6 +192,21 @@ static NORETURN void child_run(const struct session *x, char *const argv[], int 
     close(listener);
     execvp(argv[0], argv);
     start_failed(socket, START_RUN);
+}
+
+/* In the keeper's process. If the supervisor ends while the keeper is stopped, the keeper goes on. */
+static NORETURN void keeper_run(const struct session *x, char *const argv[], int socket, int link)
+{
+    const pid_t self = getpid();
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0))
+        start_failed(socket, START_FILTER);
+    pid_t child = fork();
+    if (child < 0)
+        start_failed(socket, START_FILTER);
+    if (child == 0)
+        program_run(x, argv, socket, self);
+    close(socket);
+    keep_run(child, link, &x->watched);
 }
 
 static int failure(const struct start_failure *f, const char *program, struct error *e)
@@ -216,95 +248,111 @@ static int take_program(struct session *x, const char *program, int socket, stru
     return error_set(e, ERROR_INTERNAL, "%s ended before it had begun", program);
 }
 
+/* Two pairs of sockets: one ends with the program's exec, the other stays between supervisor and keeper. */
 static int start(struct session *x, char *const argv[], struct error *e)
 {
-    int pair[2];
+    int pair[2], link[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return error_set(e, ERROR_INTERNAL, "no socket: %s", strerror(errno));
-    x->child = fork();
-    if (x->child == 0)
-        child_run(x, argv, pair[1]);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link)) {
+        error_set(e, ERROR_INTERNAL, "no socket: %s", strerror(errno));
+        close(pair[0]);
+        close(pair[1]);
+        return -1;
+    }
+    x->keeper = fork();
+    if (x->keeper == 0) {
+        close(pair[0]);
+        close(link[0]);
+        keeper_run(x, argv, pair[1], link[1]);
+    }
     int number = errno;
     close(pair[1]);
-    int result = x->child < 0 ? error_set(e, ERROR_INTERNAL, "no process: %s", strerror(number))
-                              : take_program(x, argv[0], pair[0], e);
+    close(link[1]);
+    x->link = link[0];
+    int result = x->keeper < 0 ? error_set(e, ERROR_INTERNAL, "no process: %s", strerror(number))
+                               : take_program(x, argv[0], pair[0], e);
     close(pair[0]);
-    if (result && x->child > 0)
-        waitpid(x->child, NULL, 0);
     return result;
 }
 
 /* --- The loop ------------------------------------------------------------------------------------ */
 
-/* Collects what has ended; true while a process is left. */
-static bool collect(struct session *x)
-{
-    for (;;) {
-        int status;
-        pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid == 0)
-            return true;
-        if (pid < 0)
-            return false;
-        if (pid != x->child)
-            continue;
-        x->ended = true;
-        x->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    }
-}
-
-/* The terminal sends its interrupts to the whole group, the program included; others' are handed on. */
-static void take_signal(struct session *x, const struct signalfd_siginfo *i)
-{
-    if (i->ssi_signo == SIGCHLD)
-        return;
-    bool terminal = i->ssi_code == SI_KERNEL;
-    if (x->ended)
-        x->stop = i->ssi_signo != SIGUSR1 && i->ssi_signo != SIGUSR2;
-    else if (!terminal || (i->ssi_signo != SIGINT && i->ssi_signo != SIGQUIT))
-        kill(x->child, (int)i->ssi_signo);
-}
-
-static void take_all_signals(struct session *x)
+/* The keeper gets the terminal's signals itself. */
+static void relay_signals(struct session *x)
 {
     struct signalfd_siginfo i;
-    while (read(x->signals, &i, sizeof i) == (ssize_t)sizeof i)
-        take_signal(x, &i);
+    while (read(x->signals, &i, sizeof i) == (ssize_t)sizeof i) {
+        s32 number = (s32)i.ssi_signo;
+        if (number == SIGCHLD || i.ssi_code == SI_KERNEL)
+            continue;
+        if (send(x->link, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            return; /* the keeper is about to end */
+    }
 }
 
-static void serve(struct session *x)
+/* The program's exit code; or, at its end, the keeper has nobody left to keep. False: the latter. */
+static bool take_report(struct session *x)
 {
-    struct pollfd fds[] = {{.fd = x->s.listener, .events = POLLIN},
-                           {.fd = x->signals, .events = POLLIN}};
-    while (!x->stop && collect(x)) {
-        do {
-            if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-                break;
-            if (fds[0].revents & POLLIN)
-                calls_serve(&x->s);
-            else if (fds[0].revents)
-                fds[0].fd = -1; /* nobody runs under the filter any more */
-        } while (!fds[1].revents);
-        take_all_signals(x);
+    s32 code;
+    ssize_t n = read(x->link, &code, sizeof code);
+    if (n == (ssize_t)sizeof code)
+        x->exit_code = code;
+    return n > 0 || (n < 0 && errno == EINTR);
+}
+
+static int serve(struct session *x, struct error *e)
+{
+    struct supervisor *s = &x->s;
+    u64 rung;
+    struct pollfd fds[] = {{.fd = x->link, .events = POLLIN},
+                           {.fd = x->signals, .events = POLLIN},
+                           {.fd = s->bell, .events = POLLIN}};
+    for (;;) {
+        int ready = poll(fds, ARRAY_SIZE(fds), atomic_load(&s->watching) ? SERVER_TICK_MS : -1);
+        if (ready < 0)
+            continue;
+        if (ready == 0 && server_watch(s, e))
+            return -1;
+        if (fds[0].revents && !take_report(x))
+            return 0;
+        if (fds[1].revents)
+            relay_signals(x);
+        if (fds[2].revents && read(s->bell, &rung, sizeof rung) < 0)
+            return error_set(e, ERROR_INTERNAL, "an eventfd cannot be read: %s", strerror(errno));
     }
+}
+
+/* The keeper ends once its link has ended, after all that it keeps. If it was killed, what it kept is ours to end. */
+static void end_keeper(struct session *x)
+{
+    if (x->link >= 0)
+        close(x->link);
+    if (x->keeper > 0)
+        keep_kill_all(x->keeper);
 }
 
 int door_run(const struct door *door, char *const argv[], struct error *error)
 {
-    struct session x = {.s = {.door = door, .listener = -1}, .signals = -1};
+    struct session x = {.s = {.door = door, .listener = -1, .stop = -1, .bell = -1},
+                        .link = -1,
+                        .signals = -1,
+                        .exit_code = 128 + SIGKILL};
+    /* Who can read this process reads the platform's keys. It stays so: what the program started may live on. */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigprocmask(SIG_BLOCK, NULL, &x.before);
     sigaction(SIGCHLD, NULL, &x.child_before);
     prctl(PR_GET_CHILD_SUBREAPER, &x.was_reaper, 0, 0, 0);
     int result = make_files(&x.s, error) || make_buffers(&x.s, error) || take_signals(&x, error) ||
-                         start(&x, argv, error)
+                         start(&x, argv, error) || server_start(&x.s, error)
                      ? -1
                      : 0;
     if (!result) {
         /* The answer is awaited by the very thread that asked: wake it where we are (since Linux 6.6). */
         ioctl(x.s.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-        serve(&x);
-        result = x.exit_code;
+        result = serve(&x, error);
     }
+    end_keeper(&x);
     session_end(&x);
-    return result;
+    return result ? -1 : x.exit_code;
 }

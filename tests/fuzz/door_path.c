@@ -105,7 +105,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     path[size - 1] = ended ? 0 : 'x';
     struct target t;
     const struct door door = {.files = files, .folders = folders};
-    path_find(&door, getpid(), how & FROM_FOLDER ? folder : AT_FDCWD, (u64)(uintptr_t)path, &t);
+    char text[PATH_MAX];
+    t.kind = TARGET_NONE;
+    if (memory_string(getpid(), (u64)(uintptr_t)path, text))
+        path_find(&door, getpid(), how & FROM_FOLDER ? folder : AT_FDCWD, text, &t);
     size_t length = strnlen(path, size);
     if (length == size || length == 0) {
         must(t.kind == TARGET_NONE);

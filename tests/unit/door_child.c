@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -21,6 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -171,6 +174,33 @@ static void run_stat(void)
     CHECK_ERROR(stat("/nowhere/softsev-test", &st), ENOENT);
 }
 
+/* What a character device of root's answers to whoever wants to change it. */
+static void run_change(void)
+{
+    char link[40];
+    int fd = open_door();
+    CHECK_ERROR(fchmod(fd, 0), EPERM);
+    CHECK_ERROR(fchown(fd, getuid(), getgid()), EPERM);
+    CHECK_ERROR(ftruncate(fd, 1), EINVAL);
+    CHECK_ERROR(fallocate(fd, 0, 0, 1), ENODEV);
+    CHECK_ERROR(fsetxattr(fd, "user.x", "y", 1, 0), EPERM);
+    CHECK_ERROR(fremovexattr(fd, "user.x"), EPERM);
+    CHECK(flock(fd, LOCK_EX) == 0);
+    CHECK_ERROR(chmod(DOOR, 0), EPERM);
+    CHECK_ERROR(fchmodat(AT_FDCWD, DOOR, 0, 0), EPERM);
+    CHECK_ERROR(chown(DOOR, getuid(), getgid()), EPERM);
+    CHECK_ERROR(fchownat(AT_FDCWD, DOOR, getuid(), getgid(), AT_SYMLINK_NOFOLLOW), EPERM);
+    CHECK_ERROR(truncate(DOOR, 0), EINVAL);
+    CHECK_ERROR(setxattr(DOOR, "user.x", "y", 1, 0), EPERM);
+    /* Ordinary files stay the kernel's; and a way round the refusal locks nobody out. */
+    int other = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    if (other >= 0)
+        CHECK(fchmod(other, 0644) == 0 && ftruncate(other, 5) == 0);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    CHECK(chmod(link, 0) == 0);
+    check_add(open_door());
+}
+
 /* A descriptor is a door wherever it goes: duplicated, inherited, passed, without any book-keeping. */
 static void run_pass(void)
 {
@@ -313,14 +343,91 @@ static void run_daemon(void)
     usleep(1000);
 }
 
-/* Stays behind, and ends the supervisor's service. */
+/* Tells the test that this process is there. */
+static void tell_ready(void)
+{
+    CHECK(write(atoi(getenv("DOOR_PIPE")), "", 1) == 1);
+}
+
+/* Stays behind and does not listen. */
 static void run_linger(void)
 {
+    signal(SIGTERM, SIG_IGN);
     if (fork())
         _exit(5);
     usleep(100000);
     kill(getppid(), SIGTERM);
-    usleep(300000);
+    tell_ready();
+    for (;;)
+        pause();
+}
+
+/* The program, a child with a session of its own, an orphan. */
+static void run_family(void)
+{
+    if (fork() == 0 && fork() == 0)
+        usleep(50000);
+    else if (getppid() != getpgrp())
+        setsid();
+    tell_ready();
+    for (;;)
+        pause();
+}
+
+/* A page that whoever reads it waits for, until `held` gets what is to be in it. */
+static char *hold_page(int *held)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register range = {.range = {(uintptr_t)page, 4096},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+    *held = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    CHECK(*held >= 0);
+    CHECK(ioctl(*held, UFFDIO_API, &api) == 0 && ioctl(*held, UFFDIO_REGISTER, &range) == 0);
+    return page;
+}
+
+static void *open_held(void *page)
+{
+    int fd = open(page, O_RDONLY);
+    CHECK(fd >= 0);
+    return NULL;
+}
+
+/* A path and an argument in such a page: others are served meanwhile, and the path is read in the end. */
+static void run_hold(void)
+{
+    static char text[4096] = "/dev/null";
+    int held, fd = open_door();
+    char *page = hold_page(&held);
+    pthread_t opener;
+    CHECK(pthread_create(&opener, NULL, open_held, page) == 0);
+    usleep(20000);
+    pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 50; i++)
+            check_add(open_door());
+        _exit(0);
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    CHECK_ERROR(ioctl(fd, ADD, page), EFAULT);
+    check_add(fd);
+    struct uffdio_copy copy = {.dst = (uintptr_t)page, .src = (uintptr_t)text, .len = 4096};
+    CHECK(ioctl(held, UFFDIO_COPY, &copy) == 0 && pthread_join(opener, NULL) == 0);
+    check_add(fd);
+}
+
+/* More of them than the supervisor has threads for. */
+static void run_held(void)
+{
+    int held;
+    char *page = hold_page(&held);
+    pthread_t opener;
+    for (int i = 0; i < 40; i++)
+        CHECK(pthread_create(&opener, NULL, open_held, page) == 0);
+    tell_ready();
+    for (;;)
+        pause();
 }
 
 static void run_kill(void)
@@ -382,11 +489,13 @@ static const struct {
     const char *name;
     void (*run)(void);
 } modes[] = {
-    {"plain", run_plain},   {"raw", run_raw},         {"paths", run_paths},
-    {"stat", run_stat},     {"pass", run_pass},       {"pointers", run_pointers},
-    {"die", run_die},       {"threads", run_threads}, {"signals", run_signals},
-    {"daemon", run_daemon}, {"linger", run_linger},   {"kill", run_kill},
-    {"term", run_term},     {"folder", run_folder},   {"nothing", run_nothing},
+    {"plain", run_plain},       {"raw", run_raw},       {"paths", run_paths},
+    {"stat", run_stat},         {"change", run_change}, {"pass", run_pass},
+    {"pointers", run_pointers}, {"die", run_die},       {"threads", run_threads},
+    {"signals", run_signals},   {"daemon", run_daemon}, {"linger", run_linger},
+    {"kill", run_kill},         {"family", run_family}, {"hold", run_hold},
+    {"held", run_held},         {"term", run_term},     {"folder", run_folder},
+    {"nothing", run_nothing},
 };
 
 int main(int argc, char **argv)

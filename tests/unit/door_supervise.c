@@ -9,18 +9,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
+#include "needs.h"
 
 #define ADD   _IOWR('S', 1, u64)
 #define COUNT _IO('S', 2)
@@ -186,16 +189,215 @@ static void test_ordinary_programs(void **state)
     assert_int_equal(rig.calls, 0);
 }
 
-/* Once the program has ended, a signal ends the service of what it has left behind. */
+/* --- What ends with what ------------------------------------------------------------------------- */
+
+/* All of `mode`'s processes have the pipe's other end: it is at its end when they all are. */
+static bool all_ended(int reader)
+{
+    struct pollfd fd = {.fd = reader, .events = POLLIN};
+    char byte;
+    while (poll(&fd, 1, 10000) > 0)
+        if (read(reader, &byte, 1) == 0)
+            return true;
+    return false;
+}
+
+/* The supervisor in a process of its own; `ready` bytes come first, one from each process of the program's. */
+static pid_t start_supervisor(const char *mode, int ready, int *reader)
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t supervisor = fork();
+    if (supervisor == 0) {
+        struct rig rig = {.count = 0};
+        struct error e = {.code = ERROR_NONE};
+        char *argv[] = {getenv("DOOR_CHILD"), (char *)(uintptr_t)mode, NULL}, number[20];
+        close(ends[0]);
+        snprintf(number, sizeof number, "%d", ends[1]);
+        setenv("DOOR_PIPE", number, 1);
+        _exit(run_program(&rig, false, argv, &e));
+    }
+    close(ends[1]);
+    *reader = ends[0];
+    for (int i = 0; i < ready; i++)
+        assert_int_equal(read(*reader, &byte, 1), 1);
+    return supervisor;
+}
+
+static pid_t only_child(pid_t parent)
+{
+    char path[64];
+    int child = -1;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%d", &child) != 1)
+        child = -1;
+    if (f)
+        fclose(f);
+    return child;
+}
+
+/* The program has a child in a session of its own and an orphan. Without a supervisor they would get ENOSYS. */
+static void test_supervisor_killed(void **state)
+{
+    int reader;
+    (void)state;
+    pid_t supervisor = start_supervisor("family", 3, &reader);
+    kill(supervisor, SIGKILL);
+    assert_true(all_ended(reader));
+    assert_int_equal(waitpid(supervisor, NULL, 0), supervisor);
+    close(reader);
+}
+
+static void test_keeper_killed(void **state)
+{
+    int reader, status;
+    (void)state;
+    pid_t supervisor = start_supervisor("family", 3, &reader);
+    pid_t keeper = only_child(supervisor);
+    assert_true(keeper > 0);
+    kill(keeper, SIGKILL);
+    assert_true(all_ended(reader));
+    assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGKILL);
+    close(reader);
+}
+
+static void test_supervisor_killed_with_the_keeper_stopped(void **state)
+{
+    int reader;
+    (void)state;
+    pid_t supervisor = start_supervisor("family", 3, &reader);
+    kill(only_child(supervisor), SIGSTOP);
+    kill(supervisor, SIGKILL);
+    assert_true(all_ended(reader));
+    assert_int_equal(waitpid(supervisor, NULL, 0), supervisor);
+    close(reader);
+}
+
+/* Once the program has ended, a signal is for what it has left behind; what ignores it is killed. */
 static void test_lingering(void **state)
 {
+    int reader, status;
     (void)state;
+    pid_t supervisor = start_supervisor("linger", 1, &reader);
+    assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+    assert_int_equal(WEXITSTATUS(status), 5);
+    assert_true(all_ended(reader));
+    close(reader);
+}
+
+/* --- Who may look at the supervisor -------------------------------------------------------------- */
+
+static bool may_look(pid_t pid)
+{
+    char path[64], byte;
+    struct iovec to = {&byte, 1}, from = {&from, 1};
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    if (open(path, O_RDONLY) >= 0)
+        return true;
+    snprintf(path, sizeof path, "/proc/%d/fd/0", (int)pid);
+    if (readlink(path, &byte, 1) > 0 || open(path, O_RDONLY) >= 0)
+        return true;
+    return process_vm_readv(pid, &to, 1, &from, 1, 0) == 1 ||
+           ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0;
+}
+
+/* As a program under the supervisor: neither it nor the keeper can be read. */
+static int spy(void)
+{
+    pid_t supervisor = atoi(getenv("DOOR_SUPERVISOR"));
+    return may_look(supervisor) || may_look(getppid()) ? 1 : 44;
+}
+
+/* An ordinary user with an ordinary process, whoever runs the test. */
+static void become_ordinary(void)
+{
+    if (!getuid() && (setgid(65534) || setuid(65534)))
+        _exit(2);
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static int run_spy(void)
+{
     struct rig rig = {.count = 0};
     struct error e = {.code = ERROR_NONE};
-    char *argv[] = {getenv("DOOR_CHILD"), "linger", NULL};
-    assert_int_equal(run_program(&rig, false, argv, &e), 5);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* it is there yet */
-    assert_true(waitpid(-1, NULL, 0) > 0);
+    char *self[] = {"/proc/self/exe", "spy", NULL}, number[20];
+    become_ordinary();
+    snprintf(number, sizeof number, "%d", (int)getpid());
+    setenv("DOOR_SUPERVISOR", number, 1);
+    return run_program(&rig, false, self, &e);
+}
+
+static void test_supervisor_cannot_be_read(void **state)
+{
+    int status;
+    (void)state;
+    pid_t supervisor = fork();
+    if (supervisor == 0)
+        _exit(run_spy());
+    assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+    assert_int_equal(WEXITSTATUS(status), 44);
+}
+
+/* --- Changing a door ----------------------------------------------------------------------------- */
+
+/* The program's own file is opened here: an ordinary user may not reach it by its path. */
+static int run_change(void)
+{
+    struct rig rig = {.count = 0};
+    struct error e = {.code = ERROR_NONE};
+    char path[40], *argv[] = {path, "change", NULL};
+    int fd = open(getenv("DOOR_CHILD"), O_RDONLY);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    become_ordinary();
+    return run_program(&rig, false, argv, &e);
+}
+
+static void test_doors_cannot_be_changed(void **state)
+{
+    int status;
+    (void)state;
+    pid_t supervisor = fork();
+    if (supervisor == 0)
+        _exit(run_change());
+    assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* --- Memory that the program holds back ---------------------------------------------------------- */
+
+/* Without privilege a kernel lets nobody hold back memory that the kernel itself reads. */
+static bool memory_can_be_held_back(void)
+{
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+test_that_needs(test_memory_held_back, .host = memory_can_be_held_back)
+{
+    struct rig rig = {.count = 0};
+    (void)state;
+    alarm(60);
+    int code = run_mode(&rig, "hold");
+    alarm(0);
+    assert_int_equal(code, 0);
+}
+
+test_that_needs(test_signal_while_memory_is_held_back, .host = memory_can_be_held_back)
+{
+    int reader, status;
+    (void)state;
+    pid_t supervisor = start_supervisor("held", 1, &reader);
+    usleep(100000);
+    kill(supervisor, SIGTERM);
+    assert_true(all_ended(reader));
+    assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+    close(reader);
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
 }
 
 /* A parent may have left SIGCHLD ignored (nohup, daemons): the children still are ours to wait for. */
@@ -245,6 +447,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "nested"))
         return nested();
+    if (argc > 1 && !strcmp(argv[1], "spy"))
+        return spy();
     const struct CMUnitTest tests[] = {
         MODE("plain"),
         MODE("raw"),
@@ -257,7 +461,14 @@ int main(int argc, char **argv)
         MODE("signals"),
         MODE("folder"),
         cmocka_unit_test(test_daemon),
+        cmocka_unit_test(test_supervisor_killed),
+        cmocka_unit_test(test_keeper_killed),
+        cmocka_unit_test(test_supervisor_killed_with_the_keeper_stopped),
         cmocka_unit_test(test_lingering),
+        cmocka_unit_test(test_supervisor_cannot_be_read),
+        cmocka_unit_test(test_doors_cannot_be_changed),
+        cmocka_unit_test(test_memory_held_back),
+        cmocka_unit_test(test_signal_while_memory_is_held_back),
         cmocka_unit_test(test_child_signal_ignored),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_signal_handed_on),
