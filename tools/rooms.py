@@ -32,4 +32,5 @@ def main():
             os.symlink(os.path.abspath(os.path.join(src, what)), target)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -133,31 +133,32 @@ void attack_outcome_text(const struct attack_outcome *outcome, char text[120])
 
 /* --- A run -------------------------------------------------------------------------------------------- */
 
-static int in_bed(struct bed *b, int (*what)(struct bed *, struct error *), struct error *error)
+static int in_bed(struct experiment *b, int (*what)(struct experiment *, struct error *),
+                  struct error *error)
 {
-    int result = bed_open(b, error) || what(b, error) ? -1 : 0;
-    bed_close(b);
+    int result = experiment_open(b, error) || what(b, error) ? -1 : 0;
+    experiment_close(b);
     return result;
 }
 
 /* Left alone, the victim ends well: what happens in the other run is the attack's doing. */
-static int leave_alone(struct bed *b, struct error *error)
+static int leave_alone(struct experiment *b, struct error *error)
 {
     if (b->attack->alone)
         return b->attack->alone(b, error);
-    if (bed_launch(b, error))
+    if (experiment_launch(b, error))
         return -1;
-    u32 told = bed_run_on(b);
-    return told == TOLD_WELL ? 0 : bed_unexplained(b, told, error);
+    u32 told = experiment_run_on(b);
+    return told == TOLD_WELL ? 0 : experiment_unexplained(b, told, error);
 }
 
 int attack_run(const struct attack *attack, enum image_mode mode,
                const struct attack_machines *machines, struct crypto *owner,
                struct attack_result *result, struct error *error)
 {
-    const struct bed empty = {
+    const struct experiment empty = {
         .attack = attack, .mode = mode, .machines = machines, .crypto = owner, .result = result};
-    struct bed *b = malloc(sizeof *b);
+    struct experiment *b = malloc(sizeof *b);
     if (!b)
         return error_set(error, ERROR_INTERNAL, "out of memory");
     memset(result, 0, sizeof *result);

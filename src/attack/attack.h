@@ -47,7 +47,7 @@ struct attack_outcome {
     u32 status; /* of the firmware, where it refuses; else 0 */
 };
 
-struct bed; /* src/attack/internal.h */
+struct experiment; /* src/attack/internal.h */
 
 struct attack {
     const char *name;
@@ -60,8 +60,8 @@ struct attack {
     /* Insides of the room. */
     u32 victim;
     u64 features; /* SEV_FEATURES of an SNP guest, besides SNP */
-    int (*play)(struct bed *bed, struct error *error);
-    int (*alone)(struct bed *bed,
+    int (*play)(struct experiment *experiment, struct error *error);
+    int (*alone)(struct experiment *experiment,
                  struct error *error); /* the guest without it; NULL: launched and run */
 };
 

@@ -9,28 +9,28 @@
 #define SECRET_IN_AX 0xffee1234u
 #define HOSTS_AX     0x66666666u
 
-static int inject(struct bed *b, u64 event, struct vmcb *v, struct error *error)
+static int inject(struct experiment *b, u64 event, struct vmcb *v, struct error *error)
 {
-    if (bed_launch(b, error) || bed_run_to(b, 1, error))
+    if (experiment_launch(b, error) || experiment_run_to(b, 1, error))
         return -1;
     return tool_vmrun(b, event, false, v) ? 0
                                           : error_set(error, ERROR_INTERNAL, "VMRUN raised #GP");
 }
 
 /* What VMRUN made of the event: refused, or the guest shows whether it got it. */
-static int judge(struct bed *b, const struct vmcb *v, struct error *error)
+static int judge(struct experiment *b, const struct vmcb *v, struct error *error)
 {
     if (v->control.exit_code == EXIT_INVALID)
-        return bed_judge(b, ATTACK_INJECTION_REFUSED,
-                         "VMRUN with the event: VMEXIT_INVALID; without it the guest goes on",
-                         error);
+        return experiment_judge(
+            b, ATTACK_INJECTION_REFUSED,
+            "VMRUN with the event: VMEXIT_INVALID; without it the guest goes on", error);
     if (v->control.exit_code != EXIT_INTR)
-        return bed_unexplained(b, 0, error);
-    return bed_judge(b, ATTACK_INJECTION_IGNORED, "VMRUN took the event, the guest never got it",
-                     error);
+        return experiment_unexplained(b, 0, error);
+    return experiment_judge(b, ATTACK_INJECTION_IGNORED,
+                            "VMRUN took the event, the guest never got it", error);
 }
 
-int play_interrupt(struct bed *b, struct error *error)
+int play_interrupt(struct experiment *b, struct error *error)
 {
     struct vmcb v;
     u64 event = INT_80 | (u64)EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
@@ -38,26 +38,27 @@ int play_interrupt(struct bed *b, struct error *error)
 }
 
 /* The guest's handler asks for CPUID of leaf RAX, which is its secret, and takes the answer for RAX. */
-static int answer_question(struct bed *b, struct vmcb *v, struct error *error)
+static int answer_question(struct experiment *b, struct vmcb *v, struct error *error)
 {
     u64 question = v->control.ghcb_gpa;
     if (GHCB_MSR_INFO(question) == GHCB_MSR_TERMINATE &&
         GHCB_MSR_TERMINATE_REASON(question) == TOLD_NOTICED)
-        return bed_outcome(b, ATTACK_STOPPED, ATTACK_NOTICED,
-                           "the guest saw that RIP is at no CPUID, and terminated itself");
+        return experiment_outcome(b, ATTACK_STOPPED, ATTACK_NOTICED,
+                                  "the guest saw that RIP is at no CPUID, and terminated itself");
     if (GHCB_MSR_INFO(question) != GHCB_MSR_CPUID_REQUEST ||
         GHCB_MSR_CPUID_FUNCTION(question) != SECRET_IN_AX)
         return error_set(error, ERROR_GUEST, "the victim asked %#llx",
                          (unsigned long long)question);
     if (!tool_answer(b, (u64)HOSTS_AX << 32 | GHCB_MSR_CPUID) || !tool_vmrun(b, 0, false, v))
         return error_set(error, ERROR_INTERNAL, "VMRUN raised #GP");
-    if (bed_judge(b, ATTACK_EVENT_NONE, "", error))
+    if (experiment_judge(b, ATTACK_EVENT_NONE, "", error))
         return -1;
-    return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
-                       "the handler gave RAX (%#x) to the host and took another", SECRET_IN_AX);
+    return experiment_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
+                              "the handler gave RAX (%#x) to the host and took another",
+                              SECRET_IN_AX);
 }
 
-int play_vc(struct bed *b, struct error *error)
+int play_vc(struct experiment *b, struct error *error)
 {
     struct vmcb v;
     u64 event = VECTOR_VC | (u64)EVENT_EXCEPTION << EVENT_TYPE_SHIFT | EVENT_ERROR_CODE |
@@ -65,8 +66,8 @@ int play_vc(struct bed *b, struct error *error)
     if (inject(b, event, &v, error))
         return -1;
     if (v.control.exit_code == EXIT_SHUTDOWN)
-        return bed_outcome(b, ATTACK_NO_USE, ATTACK_NO_HANDLER,
-                           "nothing handles vector 29: the guest shuts down");
+        return experiment_outcome(b, ATTACK_NO_USE, ATTACK_NO_HANDLER,
+                                  "nothing handles vector 29: the guest shuts down");
     return v.control.exit_code == EXIT_VMGEXIT ? answer_question(b, &v, error)
                                                : judge(b, &v, error);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the attacks share: the victims, the bed that one of them lies in, and the host's tools. */
+/* What the files of the attacks share: the victims, the experiment that one of them takes part in, and the host's tools. */
 #ifndef SOFTSEV_ATTACK_INTERNAL_H
 #define SOFTSEV_ATTACK_INTERNAL_H
 
@@ -49,9 +49,9 @@ enum told {
 #define VICTIM_ELF_MAX KIB(16)
 size_t victim_elf(enum victim victim, enum image_mode mode, u8 out[VICTIM_ELF_MAX]);
 
-/* --- bed.c: a machine, a hypervisor, one victim ---------------------------------------------------- */
+/* --- experiment.c: a machine, a hypervisor, one victim ---------------------------------------------------- */
 
-struct bed {
+struct experiment {
     const struct attack *attack;
     enum image_mode mode;
     bool attacked; /* or left alone */
@@ -74,74 +74,76 @@ struct bed {
     struct attack_result *result;
 };
 
-bool bed_is_es(const struct bed *b);
-bool bed_is_snp(const struct bed *b);
-u32 bed_policy(const struct bed *b);
+bool experiment_is_es(const struct experiment *b);
+bool experiment_is_snp(const struct experiment *b);
+u32 experiment_policy(const struct experiment *b);
 /* Switches a machine on and makes the plans. */
-int bed_open(struct bed *b, struct error *error);
-void bed_close(struct bed *b);
+int experiment_open(struct experiment *b, struct error *error);
+void experiment_close(struct experiment *b);
 /* SNP_INIT and INIT, as the mode wants them. */
-int bed_platform(struct bed *b, struct error *error);
+int experiment_platform(struct experiment *b, struct error *error);
 /* The launch of `plan` up to the measurement; then FINISH. The owner looks at SEV's measurement before that, at SNP's,
  * which is in a report, after it. */
-int bed_launch_measured(struct bed *b, struct error *error);
-int bed_launch_finish(struct bed *b, struct error *error);
-int bed_launch(struct bed *b, struct error *error); /* all three */
+int experiment_launch_measured(struct experiment *b, struct error *error);
+int experiment_launch_finish(struct experiment *b, struct error *error);
+int experiment_launch(struct experiment *b, struct error *error); /* all three */
 /* Until the victim has passed its `count`th checkpoint, and not further than it waits there. */
-int bed_run_to(struct bed *b, u64 count, struct error *error);
+int experiment_run_to(struct experiment *b, u64 count, struct error *error);
 /* To the victim's end, if it reaches one. What it said, or 0: it ended otherwise. */
-u32 bed_run_on(struct bed *b);
+u32 experiment_run_on(struct experiment *b);
 
-int bed_outcome(struct bed *b, enum attack_verdict verdict, enum attack_event event,
-                const char *format, ...) PRINTF_LIKE(4, 5);
+int experiment_outcome(struct experiment *b, enum attack_verdict verdict, enum attack_event event,
+                       const char *format, ...) PRINTF_LIKE(4, 5);
 /* What has not become an outcome, because the guest ended otherwise than any attack explains. */
-void bed_outcome_status(struct bed *b, u32 status); /* the firmware's, of that outcome */
-int bed_unexplained(struct bed *b, u32 told, struct error *error);
+void experiment_outcome_status(struct experiment *b,
+                               u32 status); /* the firmware's, of that outcome */
+int experiment_unexplained(struct experiment *b, u32 told, struct error *error);
 /* The victim is as it would be without the attack (`event` stopped it), or it is misled. */
-int bed_judge(struct bed *b, enum attack_event event, const char *why, struct error *error);
+int experiment_judge(struct experiment *b, enum attack_event event, const char *why,
+                     struct error *error);
 
 /* --- owner.c: who is attacked --------------------------------------------------------------------------- */
 
 /* SEV and SEV-ES: a session for the platform. */
-int owner_session(struct bed *b, struct sev_cert *godh, struct sev_session *session,
+int owner_session(struct experiment *b, struct sev_cert *godh, struct sev_session *session,
                   struct error *error);
 /* Whether the launch's measurement is that of the honest plan. */
-int owner_looks(struct bed *b, struct error *error);
+int owner_looks(struct experiment *b, struct error *error);
 /* A secret for the guest that was measured. */
-void owner_seals(struct bed *b, const void *secret, u8 *data, size_t size,
+void owner_seals(struct experiment *b, const void *secret, u8 *data, size_t size,
                  struct sev_packet_header *header);
 
 /* --- tools.c: what a malicious host does with a guest that it runs --------------------------------------- */
 
 /* One VMRUN for a few microseconds, with an event injected (0: none), and with translations flushed if asked for.
  * The VMCB as VMRUN left it. */
-bool tool_vmrun(struct bed *b, u64 event, bool flush, struct vmcb *out);
+bool tool_vmrun(struct experiment *b, u64 event, bool flush, struct vmcb *out);
 /* The same VMCB with the guest's request answered, in its GHCB MSR. */
-bool tool_answer(struct bed *b, u64 value);
+bool tool_answer(struct experiment *b, u64 value);
 /* The exit that the guest made last. */
-void tool_last_exit(struct bed *b, struct vmcb_control *out);
+void tool_last_exit(struct experiment *b, struct vmcb_control *out);
 bool tool_fault_of_rmp(const struct vmcb_control *control);
 /* Exchanges the nested leaves, of 2 MiB, of two guest addresses. False: there are none. */
-bool tool_exchange(struct bed *b, u64 gpa, u64 other);
+bool tool_exchange(struct experiment *b, u64 gpa, u64 other);
 /* 8 bytes, anywhere in a range. */
 bool tool_finds(const u8 *bytes, size_t size, u64 value);
 
 /* --- The attacks ------------------------------------------------------------------------------------------ */
 
-int play_registers_read(struct bed *b, struct error *error);
-int play_registers_write(struct bed *b, struct error *error);
-int play_remap(struct bed *b, struct error *error);
-int play_remap_assigned(struct bed *b, struct error *error);
-int play_replay(struct bed *b, struct error *error);
-int play_move(struct bed *b, struct error *error);
-int play_alias(struct bed *b, struct error *error);
-int play_alias_checked(struct bed *b, struct error *error);
-int play_permute(struct bed *b, struct error *error);
-int play_secret(struct bed *b, struct error *error);
-int alone_with_secret(struct bed *b, struct error *error);
-int play_cpuid(struct bed *b, struct error *error);
-int play_cpuid_later(struct bed *b, struct error *error);
-int play_interrupt(struct bed *b, struct error *error);
-int play_vc(struct bed *b, struct error *error);
+int play_registers_read(struct experiment *b, struct error *error);
+int play_registers_write(struct experiment *b, struct error *error);
+int play_remap(struct experiment *b, struct error *error);
+int play_remap_assigned(struct experiment *b, struct error *error);
+int play_replay(struct experiment *b, struct error *error);
+int play_move(struct experiment *b, struct error *error);
+int play_alias(struct experiment *b, struct error *error);
+int play_alias_checked(struct experiment *b, struct error *error);
+int play_permute(struct experiment *b, struct error *error);
+int play_secret(struct experiment *b, struct error *error);
+int alone_with_secret(struct experiment *b, struct error *error);
+int play_cpuid(struct experiment *b, struct error *error);
+int play_cpuid_later(struct experiment *b, struct error *error);
+int play_interrupt(struct experiment *b, struct error *error);
+int play_vc(struct experiment *b, struct error *error);
 
 #endif

@@ -7,7 +7,7 @@
 /* --- Blocks [undeSErVed trust] --------------------------------------------------------------------------- */
 
 /* The victim's image as three pieces; the second and the third at each other's address. */
-static int permute(struct bed *b, struct error *error)
+static int permute(struct experiment *b, struct error *error)
 {
     struct image_plan *plan = &b->plan;
     u32 at = 0;
@@ -31,20 +31,20 @@ static int permute(struct bed *b, struct error *error)
 }
 
 /* The guest is run either way, so that it is seen to be another; an owner who refuses sends it nothing. */
-int play_permute(struct bed *b, struct error *error)
+int play_permute(struct experiment *b, struct error *error)
 {
-    if (permute(b, error) || bed_platform(b, error) || bed_launch_measured(b, error) ||
-        bed_launch_finish(b, error))
+    if (permute(b, error) || experiment_platform(b, error) ||
+        experiment_launch_measured(b, error) || experiment_launch_finish(b, error))
         return -1;
-    u32 told = bed_run_on(b);
+    u32 told = experiment_run_on(b);
     if (told != TOLD_MISLED)
-        return bed_unexplained(b, told, error);
+        return experiment_unexplained(b, told, error);
     if (!b->measured_well)
-        return bed_outcome(b, ATTACK_STOPPED, ATTACK_MEASUREMENT,
-                           "the guest is another, and its measurement says so");
-    return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED, "the guest is another, %s",
-                       b->mode == IMAGE_NONE ? "and nobody measures it"
-                                             : "and its measurement the one expected");
+        return experiment_outcome(b, ATTACK_STOPPED, ATTACK_MEASUREMENT,
+                                  "the guest is another, and its measurement says so");
+    return experiment_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED, "the guest is another, %s",
+                              b->mode == IMAGE_NONE ? "and nobody measures it"
+                                                    : "and its measurement the one expected");
 }
 
 /* --- LAUNCH_SECRET [sev 5.4, 7.6] ------------------------------------------------------------------------ */
@@ -54,7 +54,7 @@ int play_permute(struct bed *b, struct error *error)
 static const u8 secret[SECRET_SIZE] = "the owner's, for the hole alone";
 
 /* The host's own hand at the mailbox. */
-static u32 launch_secret(struct bed *b, u64 gpa)
+static u32 launch_secret(struct experiment *b, u64 gpa)
 {
     struct sev_packet_header header;
     u8 data[SECRET_SIZE];
@@ -76,7 +76,7 @@ static u32 launch_secret(struct bed *b, u64 gpa)
 }
 
 /* Without any SEV guest the command is refused for that alone: the host starts one besides. */
-static int start_accomplice(struct bed *b, struct error *error)
+static int start_accomplice(struct experiment *b, struct error *error)
 {
     struct sev_start start = {.policy = SEV_POLICY_NODBG};
     return platform_init(b->hv, error) ||
@@ -88,47 +88,49 @@ static int start_accomplice(struct bed *b, struct error *error)
 
 /* With the secret at `gpa`: what the guest says. A plain guest's secret the host puts there itself. An SNP guest gets
  * none this way; `status` is why. */
-static int run_with_secret(struct bed *b, u64 gpa, u32 *told, u32 *status, struct error *error)
+static int run_with_secret(struct experiment *b, u64 gpa, u32 *told, u32 *status,
+                           struct error *error)
 {
     *status = SEV_STATUS_SUCCESS;
-    if (bed_platform(b, error) || (bed_is_snp(b) && start_accomplice(b, error)) ||
-        bed_launch_measured(b, error))
+    if (experiment_platform(b, error) || (experiment_is_snp(b) && start_accomplice(b, error)) ||
+        experiment_launch_measured(b, error))
         return -1;
     if (b->mode != IMAGE_NONE)
         *status = launch_secret(b, gpa);
     else if (!host_write(b->host, vm_memory_at(b->vm, gpa), secret, sizeof secret))
         return error_set(error, ERROR_INTERNAL, "the guest's memory is not where it should be");
-    if (bed_launch_finish(b, error))
+    if (experiment_launch_finish(b, error))
         return -1;
     if (!b->measured_well)
         return error_set(error, ERROR_MEASUREMENT,
                          "the victim was not launched as its owner expects");
-    *told = bed_run_on(b);
+    *told = experiment_run_on(b);
     return 0;
 }
 
-int alone_with_secret(struct bed *b, struct error *error)
+int alone_with_secret(struct experiment *b, struct error *error)
 {
     u32 told = 0, status = 0;
     if (run_with_secret(b, VICTIM_BLOCK, &told, &status, error))
         return -1;
-    return told == (bed_is_snp(b) ? TOLD_NO_SECRET : TOLD_WELL) ? 0
-                                                                : bed_unexplained(b, told, error);
+    return told == (experiment_is_snp(b) ? TOLD_NO_SECRET : TOLD_WELL)
+               ? 0
+               : experiment_unexplained(b, told, error);
 }
 
-int play_secret(struct bed *b, struct error *error)
+int play_secret(struct experiment *b, struct error *error)
 {
     u32 told = 0, status = 0;
     if (run_with_secret(b, VICTIM_BLOCK + PAGE_SIZE, &told, &status, error))
         return -1;
     if (told == secret[0])
-        return bed_outcome(b, ATTACK_BREAKS, ATTACK_HOST_READS,
-                           "the guest published the secret's first byte, %#x", told);
+        return experiment_outcome(b, ATTACK_BREAKS, ATTACK_HOST_READS,
+                                  "the guest published the secret's first byte, %#x", told);
     if (told != TOLD_NO_SECRET || status == SEV_STATUS_SUCCESS)
-        return bed_unexplained(b, told, error);
-    bed_outcome(b, ATTACK_STOPPED, ATTACK_FIRMWARE_REFUSES,
-                "LAUNCH_SECRET is not for such guests: %s", sev_status_name(status));
-    bed_outcome_status(b, status);
+        return experiment_unexplained(b, told, error);
+    experiment_outcome(b, ATTACK_STOPPED, ATTACK_FIRMWARE_REFUSES,
+                       "LAUNCH_SECRET is not for such guests: %s", sev_status_name(status));
+    experiment_outcome_status(b, status);
     return 0;
 }
 
@@ -138,37 +140,39 @@ int play_secret(struct bed *b, struct error *error)
 
 static void lie(void *context, u32 leaf, u32 subleaf, u32 out[4])
 {
-    struct bed *b = context;
+    struct experiment *b = context;
     if (leaf != 1 || subleaf || !b->lies)
         return;
     out[2] |= (u32)LEAF1_ECX_AES;
     b->lie_count++;
 }
 
-int play_cpuid(struct bed *b, struct error *error)
+int play_cpuid(struct experiment *b, struct error *error)
 {
     struct error why = {.code = ERROR_NONE};
     u32 command;
     b->cpuid = lie;
     b->lies = true;
-    if (bed_platform(b, error))
+    if (experiment_platform(b, error))
         return -1;
-    if (!bed_launch_measured(b, &why))
-        return bed_launch_finish(b, error) ? -1 : bed_judge(b, ATTACK_EVENT_NONE, "", error);
+    if (!experiment_launch_measured(b, &why))
+        return experiment_launch_finish(b, error)
+                   ? -1
+                   : experiment_judge(b, ATTACK_EVENT_NONE, "", error);
     u32 status = psp_refusal(b->hv, &command);
     if (!b->lie_count || command != SEV_CMD_SNP_LAUNCH_UPDATE)
         return error_set(error, why.code, "%s", why.text);
-    bed_outcome(b, ATTACK_STOPPED, ATTACK_CPUID_REFUSED, "%s, of the CPUID page", why.text);
-    bed_outcome_status(b, status);
+    experiment_outcome(b, ATTACK_STOPPED, ATTACK_CPUID_REFUSED, "%s, of the CPUID page", why.text);
+    experiment_outcome_status(b, status);
     return 0;
 }
 
-int play_cpuid_later(struct bed *b, struct error *error)
+int play_cpuid_later(struct experiment *b, struct error *error)
 {
     b->cpuid = lie;
-    if (bed_launch(b, error))
+    if (experiment_launch(b, error))
         return -1;
     b->lies = true;
-    return bed_judge(b, bed_is_snp(b) ? ATTACK_CPUID_FROM_PAGE : ATTACK_EVENT_NONE,
-                     "the guest read its CPUID page, which the firmware has checked", error);
+    return experiment_judge(b, experiment_is_snp(b) ? ATTACK_CPUID_FROM_PAGE : ATTACK_EVENT_NONE,
+                            "the guest read its CPUID page, which the firmware has checked", error);
 }

@@ -7,7 +7,7 @@
 
 #include "abi/report.h"
 
-int owner_session(struct bed *b, struct sev_cert *godh, struct sev_session *session,
+int owner_session(struct experiment *b, struct sev_cert *godh, struct sev_session *session,
                   struct error *error)
 {
     struct platform_chain chain;
@@ -19,13 +19,13 @@ int owner_session(struct bed *b, struct sev_cert *godh, struct sev_session *sess
     bool ok = crypto_ec_generate(b->crypto, &key);
     if (ok) {
         sev_cert_init(godh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 0, 0, &key.public);
-        ok = session_make(b->crypto, &key, &pdh, bed_policy(b), &b->keys, session);
+        ok = session_make(b->crypto, &key, &pdh, experiment_policy(b), &b->keys, session);
     }
     crypto_wipe(&key, sizeof key);
     return ok ? 0 : error_set(error, ERROR_INTERNAL, "the owner's session cannot be made");
 }
 
-static int looks_at_report(struct bed *b, struct error *error)
+static int looks_at_report(struct experiment *b, struct error *error)
 {
     struct snp_report report;
     u8 digest[48];
@@ -36,18 +36,18 @@ static int looks_at_report(struct bed *b, struct error *error)
     return 0;
 }
 
-int owner_looks(struct bed *b, struct error *error)
+int owner_looks(struct experiment *b, struct error *error)
 {
     struct platform_status s;
     u8 expected[32];
-    if (bed_is_snp(b))
+    if (experiment_is_snp(b))
         return looks_at_report(b, error);
     if (platform_get_status(b->hv, &s, error))
         return -1;
     struct measurement m = {.api_major = s.api_major,
                             .api_minor = s.api_minor,
                             .build = s.build,
-                            .policy = bed_policy(b)};
+                            .policy = experiment_policy(b)};
     image_digest(b->honest, m.digest);
     memcpy(m.mnonce, b->measure.mnonce, sizeof m.mnonce);
     measurement_compute(&m, b->keys.tik, expected);
@@ -55,7 +55,7 @@ int owner_looks(struct bed *b, struct error *error)
     return 0;
 }
 
-void owner_seals(struct bed *b, const void *secret, u8 *data, size_t size,
+void owner_seals(struct experiment *b, const void *secret, u8 *data, size_t size,
                  struct sev_packet_header *header)
 {
     u8 iv[16];

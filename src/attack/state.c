@@ -9,44 +9,45 @@
 #define VMSA_R12         (offsetof(struct vmsa, r8_15) + 4 * 8)
 #define REGISTER_OF_HOST 0x6666666666666666ull
 
-static int stand_at(struct bed *b, u64 checkpoint, struct error *error)
+static int stand_at(struct experiment *b, u64 checkpoint, struct error *error)
 {
-    return bed_launch(b, error) || bed_run_to(b, checkpoint, error) ? -1 : 0;
+    return experiment_launch(b, error) || experiment_run_to(b, checkpoint, error) ? -1 : 0;
 }
 
 /* --- Registers [Hetzelt and Buhren] ------------------------------------------------------------------- */
 
 /* All that the host may look at: the core after the exit, the VMCB, and the VMSA's bytes. */
-static bool sees_register(struct bed *b)
+static bool sees_register(struct experiment *b)
 {
     u8 page[PAGE_SIZE];
     bool seen = tool_finds((const u8 *)host_gpr(b->host, 0), 16 * 8, VICTIM_SECRET);
     seen |= host_read(b->host, vm_vmcb(b->vm, 0), page, sizeof page) &&
             tool_finds(page, sizeof page, VICTIM_SECRET);
-    if (bed_is_es(b))
+    if (experiment_is_es(b))
         seen |= host_read(b->host, vm_vmsa(b->vm, 0), page, sizeof page) &&
                 tool_finds(page, sizeof page, VICTIM_SECRET);
     return seen;
 }
 
-int play_registers_read(struct bed *b, struct error *error)
+int play_registers_read(struct experiment *b, struct error *error)
 {
     if (stand_at(b, 1, error))
         return -1;
     bool seen = sees_register(b);
-    u32 told = bed_run_on(b);
+    u32 told = experiment_run_on(b);
     if (told != TOLD_WELL) /* it must have been there, and looking does no harm */
-        return bed_unexplained(b, told, error);
+        return experiment_unexplained(b, told, error);
     if (seen)
-        return bed_outcome(b, ATTACK_BREAKS, ATTACK_HOST_READS, "R12 lies open after the exit");
-    return bed_outcome(
+        return experiment_outcome(b, ATTACK_BREAKS, ATTACK_HOST_READS,
+                                  "R12 lies open after the exit");
+    return experiment_outcome(
         b, ATTACK_STOPPED, ATTACK_UNREADABLE,
         "R12 is in none of the core's registers, the VMCB and the bytes of the VMSA");
 }
 
 /* The ciphertext of R12 and R13, changed: no other register is touched, so that nothing but the check value can
  * refuse it. */
-static int write_vmsa(struct bed *b, struct error *error)
+static int write_vmsa(struct experiment *b, struct error *error)
 {
     struct vmcb v;
     u8 byte;
@@ -55,66 +56,67 @@ static int write_vmsa(struct bed *b, struct error *error)
         return error_set(error, ERROR_INTERNAL, "the VMSA is not where it should be");
     byte ^= 1;
     if (!host_write(b->host, at, &byte, 1))
-        return bed_judge(b, ATTACK_WRITE_FAULTS,
-                         "the host's write to the VMSA faults, and R12 is what it was", error);
+        return experiment_judge(b, ATTACK_WRITE_FAULTS,
+                                "the host's write to the VMSA faults, and R12 is what it was",
+                                error);
     if (!tool_vmrun(b, 0, false, &v))
         return error_set(error, ERROR_INTERNAL, "VMRUN raised #GP");
     if (v.control.exit_code == EXIT_INVALID)
-        return bed_outcome(b, ATTACK_STOPPED, ATTACK_VMRUN_REFUSES,
-                           "VMRUN of the changed VMSA: VMEXIT_INVALID");
-    return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+        return experiment_outcome(b, ATTACK_STOPPED, ATTACK_VMRUN_REFUSES,
+                                  "VMRUN of the changed VMSA: VMEXIT_INVALID");
+    return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
-int play_registers_write(struct bed *b, struct error *error)
+int play_registers_write(struct experiment *b, struct error *error)
 {
     if (stand_at(b, 1, error))
         return -1;
-    if (bed_is_es(b))
+    if (experiment_is_es(b))
         return write_vmsa(b, error);
     host_gpr(b->host, 0)[R12] = REGISTER_OF_HOST;
-    return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+    return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
 /* --- Nested tables [SEVered] ------------------------------------------------------------------------------ */
 
 /* The exchanged pages are under the same key, each at its own system address: they decrypt. */
-static int remapped(struct bed *b, struct error *error)
+static int remapped(struct experiment *b, struct error *error)
 {
     struct vmcb v;
     struct vmcb_control last;
     if (!tool_exchange(b, VICTIM_FIRST, VICTIM_SECOND) || !tool_vmrun(b, 0, true, &v))
         return error_set(error, ERROR_INTERNAL, "the nested tables are not what they should be");
-    u32 told = bed_run_on(b);
+    u32 told = experiment_run_on(b);
     tool_last_exit(b, &last);
     if (told == TOLD_MISLED)
-        return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
-                           "the guest read its other page at the first one's address");
+        return experiment_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
+                                  "the guest read its other page at the first one's address");
     if (told == TOLD_NOT_VALIDATED)
-        return bed_outcome(b, ATTACK_STOPPED, ATTACK_NOT_VALIDATED,
-                           "the guest met #VC 404h: its page is not validated");
+        return experiment_outcome(b, ATTACK_STOPPED, ATTACK_NOT_VALIDATED,
+                                  "the guest met #VC 404h: its page is not validated");
     if (!told && tool_fault_of_rmp(&last) &&
         ALIGN_DOWN(last.exit_info_2, PAGE_SIZE) == VICTIM_FIRST)
-        return bed_outcome(
+        return experiment_outcome(
             b, ATTACK_STOPPED, ATTACK_NESTED_FAULT,
             "nested page fault %#llx at guest address %#llx: by the RMP the page has another",
             (unsigned long long)last.exit_info_1, (unsigned long long)last.exit_info_2);
-    return bed_unexplained(b, told, error);
+    return experiment_unexplained(b, told, error);
 }
 
-int play_remap(struct bed *b, struct error *error)
+int play_remap(struct experiment *b, struct error *error)
 {
     return stand_at(b, 1, error) ? -1 : remapped(b, error);
 }
 
 /* The host makes the RMP agree with its tables, which clears the entries' validated bits. Without SNP there is no RMP. */
-int play_remap_assigned(struct bed *b, struct error *error)
+int play_remap_assigned(struct experiment *b, struct error *error)
 {
     if (stand_at(b, 1, error))
         return -1;
     struct rmp_update state = {
         .gpa = VICTIM_FIRST, .assigned = 1, .page_size = 1, .asid = vm_asid(b->vm)};
     u64 other = vm_memory_at(b->vm, VICTIM_SECOND);
-    if (bed_is_snp(b) && host_rmpupdate(b->host, 0, other, &state) != RMP_SUCCESS)
+    if (experiment_is_snp(b) && host_rmpupdate(b->host, 0, other, &state) != RMP_SUCCESS)
         return error_set(error, ERROR_INTERNAL,
                          "RMPUPDATE does not give the guest's page another address");
     return remapped(b, error);
@@ -123,30 +125,30 @@ int play_remap_assigned(struct bed *b, struct error *error)
 /* --- Old ciphertext ----------------------------------------------------------------------------------------- */
 
 /* `distance` from the guest's page: where the host reads and writes its bytes. */
-static int replay(struct bed *b, u64 distance, struct error *error)
+static int replay(struct experiment *b, u64 distance, struct error *error)
 {
     u8 old[PAGE_SIZE];
-    if (bed_run_to(b, 1, error))
+    if (experiment_run_to(b, 1, error))
         return -1;
     u64 at = vm_memory_at(b->vm, VICTIM_FIRST) + distance;
     if (!host_read(b->host, at, old, sizeof old))
         return error_set(error, ERROR_INTERNAL, "the victim's page is not in memory");
-    if (bed_run_to(b, 2, error))
+    if (experiment_run_to(b, 2, error))
         return -1;
     if (!host_write(b->host, at, old, sizeof old))
-        return bed_judge(b, ATTACK_WRITE_FAULTS, "the host's write to the guest's page faults",
-                         error);
-    return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+        return experiment_judge(b, ATTACK_WRITE_FAULTS,
+                                "the host's write to the guest's page faults", error);
+    return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
-int play_replay(struct bed *b, struct error *error)
+int play_replay(struct experiment *b, struct error *error)
 {
-    return bed_launch(b, error) || replay(b, 0, error) ? -1 : 0;
+    return experiment_launch(b, error) || replay(b, 0, error) ? -1 : 0;
 }
 
 /* --- Ciphertext of another address ---------------------------------------------------------------------- */
 
-int play_move(struct bed *b, struct error *error)
+int play_move(struct experiment *b, struct error *error)
 {
     u8 page[PAGE_SIZE];
     if (stand_at(b, 1, error))
@@ -154,29 +156,29 @@ int play_move(struct bed *b, struct error *error)
     if (!host_read(b->host, vm_memory_at(b->vm, VICTIM_SECOND), page, sizeof page))
         return error_set(error, ERROR_INTERNAL, "the victim's page is not in memory");
     if (!host_write(b->host, vm_memory_at(b->vm, VICTIM_FIRST), page, sizeof page))
-        return bed_judge(b, ATTACK_WRITE_FAULTS, "the host's write to the guest's page faults",
-                         error);
-    return bed_judge(b, ATTACK_EVENT_NONE, "", error);
+        return experiment_judge(b, ATTACK_WRITE_FAULTS,
+                                "the host's write to the guest's page faults", error);
+    return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
 /* --- A second address for every byte [BadRAM] ------------------------------------------------------------- */
 
 /* At the second address the RMP has no entry of the guest's. */
-int play_alias(struct bed *b, struct error *error)
+int play_alias(struct experiment *b, struct error *error)
 {
-    return bed_launch(b, error) || replay(b, host_memory_size(b->host), error) ? -1 : 0;
+    return experiment_launch(b, error) || replay(b, host_memory_size(b->host), error) ? -1 : 0;
 }
 
-int play_alias_checked(struct bed *b, struct error *error)
+int play_alias_checked(struct experiment *b, struct error *error)
 {
     struct error why = {.code = ERROR_NONE};
     u32 command;
-    if (!bed_is_snp(b) || !bed_platform(b, &why))
+    if (!experiment_is_snp(b) || !experiment_platform(b, &why))
         return play_alias(b, error);
     u32 status = psp_refusal(b->hv, &command);
     if (command != SEV_CMD_SNP_INIT_EX)
         return error_set(error, why.code, "%s", why.text);
-    bed_outcome(b, ATTACK_STOPPED, ATTACK_FIRMWARE_REFUSES, "%s", why.text);
-    bed_outcome_status(b, status);
+    experiment_outcome(b, ATTACK_STOPPED, ATTACK_FIRMWARE_REFUSES, "%s", why.text);
+    experiment_outcome_status(b, status);
     return 0;
 }

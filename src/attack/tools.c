@@ -7,7 +7,7 @@
 
 #define A_MOMENT_NS 3000u
 
-bool tool_vmrun(struct bed *b, u64 event, bool flush, struct vmcb *out)
+bool tool_vmrun(struct experiment *b, u64 event, bool flush, struct vmcb *out)
 {
     u64 at = vm_vmcb(b->vm, 0);
     if (!host_read(b->host, at, out, sizeof *out))
@@ -20,13 +20,13 @@ bool tool_vmrun(struct bed *b, u64 event, bool flush, struct vmcb *out)
            host_read(b->host, at, out, sizeof *out);
 }
 
-bool tool_answer(struct bed *b, u64 value)
+bool tool_answer(struct experiment *b, u64 value)
 {
     return host_write(b->host, vm_vmcb(b->vm, 0) + offsetof(struct vmcb, control.ghcb_gpa), &value,
                       sizeof value);
 }
 
-void tool_last_exit(struct bed *b, struct vmcb_control *out)
+void tool_last_exit(struct experiment *b, struct vmcb_control *out)
 {
     if (!host_read(b->host, vm_vmcb(b->vm, 0), out, sizeof *out))
         memset(out, 0, sizeof *out);
@@ -38,7 +38,7 @@ bool tool_fault_of_rmp(const struct vmcb_control *control)
 }
 
 /* Where the leaf of 2 MiB lies that maps a guest address. */
-static u64 find_leaf(struct bed *b, u64 gpa, u64 *entry)
+static u64 find_leaf(struct experiment *b, u64 gpa, u64 *entry)
 {
     u64 table = vm_nested_tables(b->vm), at = VM_NOWHERE;
     for (u32 shift = 39; shift >= 21; shift -= 9) {
@@ -50,7 +50,7 @@ static u64 find_leaf(struct bed *b, u64 gpa, u64 *entry)
     return *entry & PTE_PS ? at : VM_NOWHERE;
 }
 
-bool tool_exchange(struct bed *b, u64 gpa, u64 other)
+bool tool_exchange(struct experiment *b, u64 gpa, u64 other)
 {
     u64 one, two, at_one = find_leaf(b, gpa, &one), at_two = find_leaf(b, other, &two);
     return at_one != VM_NOWHERE && at_two != VM_NOWHERE &&

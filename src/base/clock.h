@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one machine clock (design 3.1): nanoseconds since the machine was made, advanced by retired
+ * The one machine clock: nanoseconds since the machine was made, advanced by retired
  * instructions (one each) and by fixed costs. Nothing reads the host's clock.
  */
 #ifndef SOFTSEV_BASE_CLOCK_H

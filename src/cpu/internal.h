@@ -99,7 +99,7 @@ struct uop {
 };
 _Static_assert(sizeof(struct uop) == 32, "uops stay small");
 
-/* One macro ends every handler (design 3.2). Tail form: each handler jumps to the next. Loop form:
+/* One macro ends every handler. Tail form: each handler jumps to the next. Loop form:
  * returns it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */
 #ifdef CPU_DISPATCH_LOOP
 #define GOTO(c, u) return (void)(c), (u)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM frames and the views they are held in; see memory.h and design 3.1. Everything that changes
+ * DRAM frames and the views they are held in; see memory.h and docs/architecture.md, journey 1. Everything that changes
  * a frame's view goes through frame_flip(), everything that takes a frame from the cores through
  * frame_lose().
  */

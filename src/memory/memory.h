@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM and the memory controller (design 3.1). DRAM is an array of 4 KiB frames. A frame holds one
+ * DRAM and the memory controller. DRAM is an array of 4 KiB frames. A frame holds one
  * copy of its bytes in the *view* of whoever used it last: raw (what a probe on the bus reads) or
  * decrypted under one key. An access names a key; if the frame is in another view it is flipped
  * first, so every reader sees what coherent hardware would show, and a guest at work on its own

@@ -17,13 +17,13 @@ size_t owner_snp_refusal(enum report_check check, void *out, size_t size)
 }
 
 /* The owner's own certificates and those of the evidence, which need not be any. */
-struct pile {
+struct certificate_list {
     struct crypto_certificate *all[GIVEN_MAX];
     size_t count, own; /* the first `own` are the owner's */
 };
 
 /* What both have counts once. */
-static void add(struct pile *p, const struct crypto_piece *der)
+static void add(struct certificate_list *p, const struct crypto_piece *der)
 {
     struct crypto_certificate *c;
     if (!crypto_certificates_read(der->data, der->size, &c, 1))
@@ -37,7 +37,7 @@ static void add(struct pile *p, const struct crypto_piece *der)
 }
 
 static void collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
-                    struct pile *p)
+                    struct certificate_list *p)
 {
     p->own = min_u64(r->certificates.given_count, 16);
     for (p->count = 0; p->count < p->own; p->count++)
@@ -46,7 +46,7 @@ static void collect(const struct snp_secret_request *r, const struct secret_evid
         add(p, &evidence->certificates[i]);
 }
 
-static void release(struct pile *p)
+static void release(struct certificate_list *p)
 {
     for (size_t i = p->own; i < p->count; i++)
         crypto_certificate_free(p->all[i]);
@@ -55,18 +55,18 @@ static void release(struct pile *p)
 static enum report_check verify(const struct snp_secret_request *r,
                                 const struct secret_evidence *evidence, struct error *e)
 {
-    struct pile pile;
+    struct certificate_list list;
     u8 report_data[64];
     struct report_certificates certificates = r->certificates;
     struct report_policy policy = r->policy;
-    collect(r, evidence, &pile);
-    certificates.given = pile.all;
-    certificates.given_count = pile.count;
+    collect(r, evidence, &list);
+    certificates.given = list.all;
+    certificates.given_count = list.count;
     secret_report_data(r->nonce, &evidence->key, report_data);
     policy.report_data = report_data;
     enum report_check check =
         owner_verify_report(&evidence->report, sizeof evidence->report, &certificates, &policy, e);
-    release(&pile);
+    release(&list);
     return check;
 }
 

@@ -13,29 +13,29 @@
 #define END_NS     20000000u
 #define SNP_POLICY 0x30000u /* SMT allowed, and bit 17 */
 
-bool bed_is_es(const struct bed *b)
+bool experiment_is_es(const struct experiment *b)
 {
     return b->mode >= IMAGE_SEV_ES;
 }
 
-bool bed_is_snp(const struct bed *b)
+bool experiment_is_snp(const struct experiment *b)
 {
     return b->mode == IMAGE_SEV_SNP;
 }
 
 /* No debugging; SEV-ES [sev 6]. */
-u32 bed_policy(const struct bed *b)
+u32 experiment_policy(const struct experiment *b)
 {
-    return (u32)(SEV_POLICY_NODBG | (bed_is_es(b) ? SEV_POLICY_ES : 0));
+    return (u32)(SEV_POLICY_NODBG | (experiment_is_es(b) ? SEV_POLICY_ES : 0));
 }
 
 /* --- The launch ------------------------------------------------------------------------------------- */
 
 /* The owner asks for the features that the attack is about: they are in the VMSA, and measured with it. */
-static void make_plan(struct bed *b)
+static void make_plan(struct experiment *b)
 {
     struct image_plan *honest = b->honest;
-    if (bed_is_snp(b) && b->attack->features) {
+    if (experiment_is_snp(b) && b->attack->features) {
         b->vmsa = *honest->vmsas[0];
         b->vmsa.sev_features |= b->attack->features;
         honest->vmsas[0] = &b->vmsa;
@@ -44,7 +44,7 @@ static void make_plan(struct bed *b)
     b->plan.owned_count = 0;
 }
 
-int bed_open(struct bed *b, struct error *error)
+int experiment_open(struct experiment *b, struct error *error)
 {
     struct image_description d = {.memory_size = VICTIM_MEMORY, .mode = b->mode};
     d.kernel = (struct image_file){"victim", b->elf,
@@ -61,7 +61,7 @@ int bed_open(struct bed *b, struct error *error)
     return b->hv ? 0 : -1;
 }
 
-void bed_close(struct bed *b)
+void experiment_close(struct experiment *b)
 {
     hypervisor_destroy(b->hv);
     if (b->host)
@@ -70,7 +70,7 @@ void bed_close(struct bed *b)
     crypto_wipe(&b->keys, sizeof b->keys);
 }
 
-int bed_platform(struct bed *b, struct error *error)
+int experiment_platform(struct experiment *b, struct error *error)
 {
     switch (b->mode) {
     case IMAGE_NONE:
@@ -84,11 +84,11 @@ int bed_platform(struct bed *b, struct error *error)
     }
 }
 
-static int create(struct bed *b, struct error *error)
+static int create(struct experiment *b, struct error *error)
 {
     struct vm_config config = {.name = "victim",
                                .plan = &b->plan,
-                               .policy = bed_policy(b),
+                               .policy = experiment_policy(b),
                                .snp_policy = SNP_POLICY,
                                .cpuid = b->cpuid,
                                .cpuid_context = b};
@@ -96,44 +96,46 @@ static int create(struct bed *b, struct error *error)
     return b->vm ? 0 : -1;
 }
 
-static int launch_sev(struct bed *b, struct error *error)
+static int launch_sev(struct experiment *b, struct error *error)
 {
     struct sev_cert godh;
     struct sev_session session;
     u8 measure[48];
     if (owner_session(b, &godh, &session, error) ||
         vm_launch_start(b->vm, &godh, sizeof godh, &session, sizeof session, error) ||
-        vm_launch_update(b->vm, error) || (bed_is_es(b) && vm_launch_update_vmsa(b->vm, error)) ||
+        vm_launch_update(b->vm, error) ||
+        (experiment_is_es(b) && vm_launch_update_vmsa(b->vm, error)) ||
         vm_launch_measure(b->vm, measure, error))
         return -1;
     memcpy(&b->measure, measure, sizeof b->measure);
     return owner_looks(b, error);
 }
 
-int bed_launch_measured(struct bed *b, struct error *error)
+int experiment_launch_measured(struct experiment *b, struct error *error)
 {
     if (create(b, error))
         return -1;
     b->measured_well = b->mode == IMAGE_NONE;
     if (b->mode == IMAGE_NONE)
         return vm_load(b->vm, error);
-    if (!bed_is_snp(b))
+    if (!experiment_is_snp(b))
         return launch_sev(b, error);
     return vm_snp_launch_start(b->vm, error) || vm_snp_launch_update(b->vm, error) ? -1 : 0;
 }
 
-int bed_launch_finish(struct bed *b, struct error *error)
+int experiment_launch_finish(struct experiment *b, struct error *error)
 {
     if (b->mode == IMAGE_NONE)
         return 0;
-    if (!bed_is_snp(b))
+    if (!experiment_is_snp(b))
         return vm_launch_finish(b->vm, error);
     return vm_snp_launch_finish(b->vm, NULL, NULL, false, NULL, error) ? -1 : owner_looks(b, error);
 }
 
-int bed_launch(struct bed *b, struct error *error)
+int experiment_launch(struct experiment *b, struct error *error)
 {
-    if (bed_platform(b, error) || bed_launch_measured(b, error) || bed_launch_finish(b, error))
+    if (experiment_platform(b, error) || experiment_launch_measured(b, error) ||
+        experiment_launch_finish(b, error))
         return -1;
     return b->measured_well ? 0
                             : error_set(error, ERROR_MEASUREMENT,
@@ -150,15 +152,15 @@ static u64 count_of(const struct vm_exit_count *counts, u32 kinds, const char *n
     return 0;
 }
 
-static u64 checkpoints(const struct bed *b)
+static u64 checkpoints(const struct experiment *b)
 {
     struct vm_summary s;
     vm_get_summary(b->vm, &s);
-    return bed_is_es(b) ? count_of(s.vmgexits, s.vmgexit_kinds, "msr_protocol")
-                        : count_of(s.exits, s.exit_kinds, "io");
+    return experiment_is_es(b) ? count_of(s.vmgexits, s.vmgexit_kinds, "msr_protocol")
+                               : count_of(s.exits, s.exit_kinds, "io");
 }
 
-int bed_run_to(struct bed *b, u64 count, struct error *error)
+int experiment_run_to(struct experiment *b, u64 count, struct error *error)
 {
     struct vm_summary s;
     u64 limit = host_time_ns(b->host) + BEGIN_NS;
@@ -172,7 +174,7 @@ int bed_run_to(struct bed *b, u64 count, struct error *error)
                      (unsigned long long)count, s.reason);
 }
 
-u32 bed_run_on(struct bed *b)
+u32 experiment_run_on(struct experiment *b)
 {
     struct vm_summary s;
     hypervisor_run(b->hv, host_time_ns(b->host) + END_NS);
@@ -184,8 +186,8 @@ u32 bed_run_on(struct bed *b)
 
 /* --- Outcomes ----------------------------------------------------------------------------------------- */
 
-int bed_outcome(struct bed *b, enum attack_verdict verdict, enum attack_event event,
-                const char *format, ...)
+int experiment_outcome(struct experiment *b, enum attack_verdict verdict, enum attack_event event,
+                       const char *format, ...)
 {
     va_list arguments;
     b->result->seen = (struct attack_outcome){.verdict = verdict, .event = event};
@@ -195,12 +197,12 @@ int bed_outcome(struct bed *b, enum attack_verdict verdict, enum attack_event ev
     return 0;
 }
 
-void bed_outcome_status(struct bed *b, u32 status)
+void experiment_outcome_status(struct experiment *b, u32 status)
 {
     b->result->seen.status = status;
 }
 
-int bed_unexplained(struct bed *b, u32 told, struct error *error)
+int experiment_unexplained(struct experiment *b, u32 told, struct error *error)
 {
     struct vm_summary s;
     struct vmcb_control last;
@@ -211,16 +213,17 @@ int bed_unexplained(struct bed *b, u32 told, struct error *error)
                      *s.reason ? s.reason : "it has not ended");
 }
 
-int bed_judge(struct bed *b, enum attack_event event, const char *why, struct error *error)
+int experiment_judge(struct experiment *b, enum attack_event event, const char *why,
+                     struct error *error)
 {
-    u32 told = bed_run_on(b);
+    u32 told = experiment_run_on(b);
     if (told == TOLD_MISLED)
-        return bed_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
-                           "the guest went on with what the host made of it");
+        return experiment_outcome(b, ATTACK_BREAKS, ATTACK_GUEST_MISLED,
+                                  "the guest went on with what the host made of it");
     if (told == TOLD_GARBAGE)
-        return bed_outcome(b, ATTACK_STOPPED, ATTACK_GARBAGE,
-                           "the guest read neither what it wrote nor what the host wanted");
+        return experiment_outcome(b, ATTACK_STOPPED, ATTACK_GARBAGE,
+                                  "the guest read neither what it wrote nor what the host wanted");
     if (told == TOLD_WELL && event != ATTACK_EVENT_NONE)
-        return bed_outcome(b, ATTACK_STOPPED, event, "%s", why);
-    return bed_unexplained(b, told, error);
+        return experiment_outcome(b, ATTACK_STOPPED, event, "%s", why);
+    return experiment_unexplained(b, told, error);
 }
