@@ -2,6 +2,8 @@
 /* Trace events and their two written forms; see trace.h. */
 #include "base/trace.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,24 +76,11 @@ size_t trace_format_text(char *out, size_t size, const struct trace_event *event
     int n = snprintf(out, size, "%12" PRIu64 " %-7s %s%s%s\n", event->time_ns,
                      trace_category_names[event->category], event->name, *event->text ? " " : "",
                      event->text);
-    return clamp_length(n, size);
-}
-
-/* Appends one character as JSON string content. Control characters cannot stand in trace text. */
-static size_t json_char(char *out, size_t size, size_t at, char c)
-{
-    if ((c == '"' || c == '\\') && at + 1 < size)
-        out[at++] = '\\';
-    if (at + 1 < size)
-        out[at++] = (unsigned char)c < 0x20 ? ' ' : c;
-    return at;
-}
-
-static size_t json_text(char *out, size_t size, size_t at, const char *text, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        at = json_char(out, size, at, text[i]);
-    return at;
+    size_t length = clamp_length(n, size);
+    for (size_t i = 0; i + 1 < length; i++) /* a name in it may come from a file */
+        if ((u8)out[i] < ' ' || out[i] == 0x7f)
+            out[i] = '?';
+    return length;
 }
 
 static size_t json_raw(char *out, size_t size, size_t at, const char *text)
@@ -100,6 +89,9 @@ static size_t json_raw(char *out, size_t size, size_t at, const char *text)
         out[at++] = *text++;
     return at;
 }
+
+#define PAIR_ROOM 8u /* what a pair needs beside its texts: ,"":"" */
+#define END_ROOM  4u /* what ends a line: "}, a newline and a NUL */
 
 size_t trace_format_json(char *out, size_t size, const struct trace_event *event)
 {
@@ -113,10 +105,12 @@ size_t trace_format_json(char *out, size_t size, const struct trace_event *event
         bool quoted = *value == '"';
         value += quoted;
         size_t length = strcspn(value, quoted ? "\"" : " ");
+        if (at + PAIR_ROOM + key + END_ROOM >= size)
+            break; /* the line is full; it still ends as JSON does */
         at = json_raw(out, size, at, ",\"");
-        at = json_text(out, size, at, p, key);
+        at = text_json(out, size - PAIR_ROOM - END_ROOM, at, p, key);
         at = json_raw(out, size, at, "\":\"");
-        at = json_text(out, size, at, value, length);
+        at = text_json(out, size - END_ROOM, at, value, length);
         at = json_raw(out, size, at, "\"");
         p = value + length;
         p += *p == '"';

@@ -21,7 +21,9 @@ int cli_fail(const char *command, const struct error *error);
 
 struct json_t; /* jansson's */
 
-/* json.c: one line on standard output; `j` is given back. False: it is NULL, or cannot be written. */
+/* json.c: a text that somebody else wrote: paths, names, what a request had. Made UTF-8, which JSON must be. */
+struct json_t *cli_json_text(const char *text);
+/* One line on standard output; `j` is given back. False: it is NULL, or cannot be written. */
 bool cli_print_json(struct json_t *j);
 /* The same; -1 and ERROR_FILE. */
 int cli_tell_json(struct json_t *j, struct error *e);

@@ -2,8 +2,23 @@
 /* What --json prints: one object a line. */
 #include "cli/cli.h"
 
+#include "base/text.h"
+
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+struct json_t *cli_json_text(const char *text)
+{
+    size_t size = TEXT_UTF8_SIZE(strlen(text));
+    char *clean = malloc(size);
+    if (!clean)
+        return NULL;
+    text_utf8(clean, size, text);
+    json_t *j = json_string(clean);
+    free(clean);
+    return j;
+}
 
 bool cli_print_json(struct json_t *j)
 {

@@ -4,6 +4,7 @@
  * only read, so that a platform may run in it meanwhile.
  */
 #include "kds/kds.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/state.h"
 
@@ -144,24 +145,24 @@ static int say_address(struct service *s, struct error *e)
     return error_set(e, ERROR_FILE, "standard output cannot be written");
 }
 
+/* The method and the address are whatever somebody has sent. */
 static void log_request(void *context, const char *method, const char *url, u32 status)
 {
     struct service *s = context;
     struct error e = {.code = ERROR_NONE};
-    char clean[300];
-    size_t n = 0;
-    for (; url[n] && n < sizeof clean - 1; n++)
-        clean[n] = url[n] < ' ' || url[n] > '~' ? '?' : url[n];
-    clean[n] = 0;
+    char clean_method[64], clean_url[300];
     if (s->quiet)
         return;
-    if (s->json)
+    if (s->json) {
         say(s,
-            json_pack("{s:s, s:s, s:s, s:i}", "event", "request", "method", method, "url", clean,
-                      "status", (int)status),
+            json_pack("{s:s, s:o, s:o, s:i}", "event", "request", "method", cli_json_text(method),
+                      "url", cli_json_text(url), "status", (int)status),
             &e);
-    else
-        fprintf(stderr, "%u %s %s\n", status, method, clean);
+        return;
+    }
+    text_escape(clean_method, sizeof clean_method, method);
+    text_escape(clean_url, sizeof clean_url, url);
+    fprintf(stderr, "%u %s %s\n", status, clean_method, clean_url);
 }
 
 /* --- Command line ------------------------------------------------------------------------------------- */

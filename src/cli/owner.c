@@ -79,8 +79,8 @@ static int refuse_chain(const char *const *options, const struct error *why, str
     size_t name = colon ? (size_t)(colon - why->text) : 0;
     error_set(e, why->code, "%s", why->text);
     if (options[OWNER_JSON] && colon)
-        cli_tell_json(json_pack("{s:b, s:s%, s:s}", "verified", 0, "check", why->text, name, "why",
-                                colon + 2),
+        cli_tell_json(json_pack("{s:b, s:s%, s:o}", "verified", 0, "check", why->text, name, "why",
+                                cli_json_text(colon + 2)),
                       e);
     return -1;
 }
@@ -301,7 +301,7 @@ static int refuse(const char *const *options, const struct owner *o,
     else
         error_set(e, why->code, "%s", why->text);
     if (options[OWNER_JSON] && why->code == ERROR_MEASUREMENT)
-        cli_tell_json(json_pack("{s:b, s:s}", "matches", 0, "why", e->text), e);
+        cli_tell_json(json_pack("{s:b, s:o}", "matches", 0, "why", cli_json_text(e->text)), e);
     return -1;
 }
 

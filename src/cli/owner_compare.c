@@ -200,15 +200,16 @@ static void print_json(const struct comparison *c, const char *hint)
     json_t *fields = json_object();
     for (size_t i = 0; i < c->count; i++) {
         const struct field *f = &c->fields[i];
-        json_t *one = json_pack("{s:s}", "report", f->report);
+        json_t *one = json_pack("{s:o}", "report", cli_json_text(f->report));
         if (f->asked)
-            json_object_update_new(one, json_pack("{s:s, s:b}", "expected", f->expected, "equal",
-                                                  !strcmp(f->report, f->expected)));
+            json_object_update_new(one,
+                                   json_pack("{s:o, s:b}", "expected", cli_json_text(f->expected),
+                                             "equal", !strcmp(f->report, f->expected)));
         json_object_set_new(fields, f->name, one);
     }
     json_t *j = json_pack("{s:I, s:o}", "differences", (json_int_t)c->different, "fields", fields);
     if (*hint)
-        json_object_set_new(j, "why", json_string(hint));
+        json_object_set_new(j, "why", cli_json_text(hint));
     cli_print_json(j);
 }
 

@@ -191,7 +191,8 @@ int owner_refuse_report(const char *const *options, const char *check, const cha
     else
         snprintf(text, sizeof text, "%s", why);
     if (options[OWNER_JSON])
-        cli_print_json(json_pack("{s:b, s:s, s:s}", "verified", 0, "check", check, "why", text));
+        cli_print_json(json_pack("{s:b, s:s, s:o}", "verified", 0, "check", check, "why",
+                                 cli_json_text(text)));
     return error_set(e, ERROR_MEASUREMENT, "%s: %s", check, text);
 }
 

@@ -218,10 +218,10 @@ static int print_json(const struct platform *p, const struct report *r, struct e
 {
     const struct sev_platform_status *s = &r->status;
     const bool snp = p->profile->report_version;
-    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:s*}", "directory",
-                          p->directory, "profile", p->profile->name, "api_major", (int)s->api_major,
-                          "api_minor", (int)s->api_minor, "build", (int)s->build, "state",
-                          sev_pstate_name(s->state), "owner",
+    json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:s*}", "directory",
+                          cli_json_text(p->directory), "profile", p->profile->name, "api_major",
+                          (int)s->api_major, "api_minor", (int)s->api_minor, "build", (int)s->build,
+                          "state", sev_pstate_name(s->state), "owner",
                           s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
                           (int)s->guest_count, "chip_id", r->chip_id_hex, "report_version",
                           (int)p->profile->report_version, "reported_tcb", snp ? r->tcb : NULL);

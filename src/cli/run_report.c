@@ -39,7 +39,8 @@ void run_step(struct run *r, const char *who, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (r->options.json) {
-        print_json(json_pack("{s:s, s:s, s:s}", "event", "step", "who", who, "text", text));
+        print_json(json_pack("{s:s, s:o, s:o}", "event", "step", "who", cli_json_text(who), "text",
+                             cli_json_text(text)));
     } else if (!r->options.quiet) {
         end_lines(r);
         printf("%-10s  %s\r\n", who, text);
@@ -84,8 +85,8 @@ void run_console_output(void *context, const u8 *data, size_t size)
         size_t n = min_u64(size - at, sizeof text);
         for (size_t i = 0; i < n; i++)
             text[i] = data[at + i] < 0x80 ? (char)data[at + i] : '?';
-        print_json(json_pack("{s:s, s:s, s:s%}", "event", "console", "vm", v->options->name, "text",
-                             text, n));
+        print_json(json_pack("{s:s, s:o, s:s%}", "event", "console", "vm",
+                             cli_json_text(v->options->name), "text", text, n));
         at += n;
     }
 }
@@ -243,11 +244,11 @@ static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64
     char hex[97] = "";
     if (v->plan->mode != IMAGE_NONE)
         measurement_text(v, hex);
-    json_t *vm = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I}", "vm", v->options->name,
-                           "state", state_names[s->state], "reason", s->reason, "measurement", hex,
-                           "private_pages", (json_int_t)private_pages, "guest_ns",
-                           (json_int_t)s->guest_ns, "exits", counts_json(s->exits, s->exit_kinds),
-                           "debug_exit_code", (json_int_t)s->debug_exit_code);
+    json_t *vm = json_pack(
+        "{s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:I}", "vm", cli_json_text(v->options->name), "state",
+        state_names[s->state], "reason", cli_json_text(s->reason), "measurement", hex,
+        "private_pages", (json_int_t)private_pages, "guest_ns", (json_int_t)s->guest_ns, "exits",
+        counts_json(s->exits, s->exit_kinds), "debug_exit_code", (json_int_t)s->debug_exit_code);
     if (s->snp)
         json_object_set_new(
             vm, "pages",

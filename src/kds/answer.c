@@ -8,7 +8,7 @@
 
 /* --- Answers ------------------------------------------------------------------------------------------ */
 
-void kds_refuse(struct kds_response *out, u32 status, const char *format, ...)
+void kds_refuse(struct http_response *out, u32 status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -24,7 +24,7 @@ void kds_refuse(struct kds_response *out, u32 status, const char *format, ...)
     out->size = size;
 }
 
-void kds_give(struct kds_response *out, const char *type, const void *data, size_t size)
+void kds_give(struct http_response *out, const char *type, const void *data, size_t size)
 {
     memcpy(out->body, data, size);
     out->status = 200;
@@ -190,7 +190,7 @@ static bool due(const struct kds *k, enum kds_fault fault)
     return every && k->requests % every == 0;
 }
 
-static bool inject(struct kds *k, struct kds_response *out)
+static bool inject(struct kds *k, struct http_response *out)
 {
     if (due(k, KDS_FAULT_DELAY))
         out->delay_ms = k->config.injection.delay_ms;
@@ -209,21 +209,58 @@ static bool inject(struct kds *k, struct kds_response *out)
 }
 
 void kds_answer(struct kds *k, const char *method, const char *url, const void *body, size_t size,
-                struct kds_response *out)
+                struct http_response *out)
 {
     struct request r = {.kds = k, .out = out, .body = body, .body_size = size};
-    *out = (struct kds_response){.body = out->body};
+    *out = (struct http_response){.body = out->body};
     r.get = !strcmp(method, "GET") || !strcmp(method, "HEAD");
     r.post = !strcmp(method, "POST");
     k->requests++;
     if (inject(k, out))
         return;
-    if (strlen(url) > KDS_URL_MAX)
-        kds_refuse(out, 414, "the address has more than %u characters", KDS_URL_MAX);
-    else if (size > KDS_REQUEST_MAX)
-        kds_refuse(out, 413, "the body has more than %u bytes", (unsigned)KDS_REQUEST_MAX);
+    if (strlen(url) > HTTP_URL_MAX)
+        kds_refuse(out, 414, "the address has more than %u characters", HTTP_URL_MAX);
+    else if (size > HTTP_REQUEST_MAX)
+        kds_refuse(out, 413, "the body has more than %u bytes", (unsigned)HTTP_REQUEST_MAX);
     else
         answer(&r, url, due(k, KDS_FAULT_WRONG));
+}
+
+/* --- Over HTTP ---------------------------------------------------------------------------------------- */
+
+static void carry(void *context, const struct http_request *request, struct http_response *out)
+{
+    struct kds *k = context;
+    kds_answer(k, request->method, request->url, request->body, request->body_size, out);
+    if (k->config.log)
+        k->config.log(k->config.log_context, request->method, request->url, out->status);
+}
+
+int kds_start(struct kds *k, struct error *error)
+{
+    const struct kds_config *c = &k->config;
+    const struct http_config config = {
+        .listen = c->listen,
+        .tls_certificate = c->tls_certificate,
+        .tls_key = c->tls_key,
+        .request_seconds = c->request_seconds,
+        .response_max = KDS_BODY_MAX,
+        .answer = carry,
+        .context = k,
+    };
+    k->server = http_start(&config, error);
+    return k->server ? 0 : -1;
+}
+
+u16 kds_port(const struct kds *k)
+{
+    return k->server ? http_port(k->server) : 0;
+}
+
+void kds_stop(struct kds *k)
+{
+    http_stop(k->server);
+    k->server = NULL;
 }
 
 /* --- Made and freed ----------------------------------------------------------------------------------- */

@@ -102,7 +102,9 @@ void kds_answer_vcek(struct request *r, bool wrong)
     u8 chip_id[64] = {0}, fuses[32];
     const size_t digits = 2 * r->product->chip_id_size;
     if (!decode_hex(r->what, chip_id, r->product->chip_id_size)) {
-        kds_refuse(r->out, 400,
+        /* AMD's service knows no such chip: an id of another part's size is an id. */
+        bool other = decode_hex(r->what, chip_id, 64) || decode_hex(r->what, chip_id, 8);
+        kds_refuse(r->out, other ? 404 : 400,
                    "'%.*s' is neither cert_chain nor crl nor a chip's id: that of a %s has %zu "
                    "hexadecimal digits, "
                    "this has %zu characters",

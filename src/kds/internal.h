@@ -5,8 +5,6 @@
 
 #include "kds/kds.h"
 
-#include <pthread.h>
-
 #define KDS_PRODUCTS_MAX 4u
 
 /* Certificates that were made lately. A RSA signature takes milliseconds, a copy none. */
@@ -35,7 +33,7 @@ struct kds {
     struct published published[KDS_PRODUCTS_MAX]; /* as authority_products */
     struct cached *cache;                         /* CACHE_ENTRIES, by a hash of what it is */
     u32 requests;
-    struct kds_server *server; /* NULL: not started */
+    struct http_server *server; /* NULL: not started */
 };
 
 #define TYPE_DER  "application/octet-stream"
@@ -59,38 +57,15 @@ struct request {
     u64 tcb;
     const void *body;
     size_t body_size;
-    struct kds_response *out;
+    struct http_response *out;
 };
 
 /* For %.*s: never more than a line has room for. */
 #define SHOW(piece) (int)((piece).size < 160 ? (piece).size : 160), (piece).at
 
 /* A refusal says in a sentence what was wrong and what would be right. */
-void kds_refuse(struct kds_response *out, u32 status, const char *format, ...) PRINTF_LIKE(3, 4);
-void kds_give(struct kds_response *out, const char *type, const void *data, size_t size);
-
-/* --- deadline.c: how long a client may take for a request, and for taking its answer ------------------------ */
-
-#define KDS_CONNECTIONS_MAX 256u
-
-struct kds_guard;
-
-struct kds_deadlines {
-    u32 seconds;
-    struct kds_guard *guards; /* KDS_CONNECTIONS_MAX; NULL: not started */
-    pthread_mutex_t mutex;
-    pthread_cond_t end;
-    pthread_t thread;
-    bool started, ending;
-};
-
-bool kds_deadlines_start(struct kds_deadlines *d, u32 seconds);
-void kds_deadlines_stop(struct kds_deadlines *d); /* before the sockets are closed, or after */
-/* A connection: the first request's time begins. NULL: there are too many. */
-struct kds_guard *kds_deadline_open(struct kds_deadlines *d, int socket);
-void kds_deadline_close(struct kds_deadlines *d, struct kds_guard *g);
-/* The client's time begins anew, or does not count: the answer is being made. */
-void kds_deadline_set(struct kds_deadlines *d, struct kds_guard *g, bool counts);
+void kds_refuse(struct http_response *out, u32 status, const char *format, ...) PRINTF_LIKE(3, 4);
+void kds_give(struct http_response *out, const char *type, const void *data, size_t size);
 
 /* The TCB of the query; false: it is refused. */
 bool kds_parse_tcb(struct request *r);

@@ -10,6 +10,7 @@
 
 #include "authority/authority.h"
 #include "base/error.h"
+#include "http/http.h"
 
 /* Chips that the service knows; the manufacturer's book. */
 struct kds_book {
@@ -47,28 +48,15 @@ struct kds_config {
     struct kds_injection injection;
     const char *csp_id;                    /* of VLEKs; at most AUTHORITY_CSP_MAX characters */
     const char *tls_certificate, *tls_key; /* PEM; NULL: plain HTTP */
-    const char *listen; /* "127.0.0.1:8080", "[::1]:8080"; port 0: any free one */
-    u32 request_seconds; /* a client's, for a whole request and for taking its answer; 0: KDS_REQUEST_SECONDS */
+    const char *listen;  /* "127.0.0.1:8080", "[::1]:8080"; port 0: any free one */
+    u32 request_seconds; /* http_config.request_seconds */
     /* One request; may be NULL. Called from several threads, one at a time. */
     void (*log)(void *context, const char *method, const char *url, u32 status);
     void *log_context;
 };
 
-#define KDS_BODY_MAX        KIB(64)
-#define KDS_URL_MAX         2048u   /* longer: 414 */
-#define KDS_REQUEST_MAX     KIB(16) /* bytes of a request's body; more: 413 */
-#define KDS_REQUEST_SECONDS 30u
-#define KDS_HWIDS_MAX       60u /* of one request for hashsticks */
-
-struct kds_response {
-    u32 status; /* HTTP */
-    const char *content_type;
-    const char *allow;       /* of a 405; else NULL */
-    u32 retry_after_seconds; /* 0: none */
-    u32 delay_ms;            /* to wait before sending it */
-    u8 *body;                /* KDS_BODY_MAX bytes, the caller's */
-    size_t size;
-};
+#define KDS_BODY_MAX  KIB(64)
+#define KDS_HWIDS_MAX 60u /* of one request for hashsticks */
 
 struct kds;
 
@@ -79,7 +67,7 @@ void kds_free(struct kds *k); /* stops it; NULL is allowed */
 /* One request: "GET", "/vcek/v1/Milan/cert_chain", the body of a POST. Everything in it is hostile. Not from two
  * threads at once. */
 void kds_answer(struct kds *k, const char *method, const char *url, const void *body, size_t size,
-                struct kds_response *out);
+                struct http_response *out);
 
 /* Serves until kds_stop(), on threads of its own. -1 and an error: the address cannot be had, or libmicrohttpd is
  * missing. */

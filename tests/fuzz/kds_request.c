@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     static char method[32], url[4096];
     static u8 body[KDS_BODY_MAX];
     const u8 *end = data + size, *at = take_line(data, end, method, sizeof method);
-    struct kds_response out = {.body = body};
+    struct http_response out = {.body = body};
     at = take_line(at, end, url, sizeof url);
     kds_answer(service(), method, url, at, (size_t)(end - at), &out);
     if (!out.size || out.size > KDS_BODY_MAX || !out.content_type)

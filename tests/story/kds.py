@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -180,6 +181,37 @@ def what_cannot_be_served_is_said(s):
     want({"naples", "rome", "milan", "genoa", "turin"} <= set(names) and {0, 2, 3, 5} == {p["report_version"] for p in json.loads(out)}, names)
 
 
+def say_raw(url, request):
+    host, port = url.rsplit("/", 1)[1].split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(request)
+        while connection.recv(4096):
+            pass
+
+
+@quick
+def a_request_does_no_harm_in_the_log(s):
+    """Method and address are anybody's bytes: no terminal gets them raw, and each request has its line of JSON."""
+    chip(s)
+    for options, show in ((["--json"], True), ([], False)):
+        command = [s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", *options]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = server.stdout.readline().decode()
+        url = json.loads(line)["url"] if show else line.split()[-1]
+        for method, path in ((b"GE\x1b]0;x\x07T\xff", b"/vcek/v1/Milan/crl"), (b"GET", b"/\x1b[31m\xc3\xa9\xfe\"\\")):
+            say_raw(url, method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        server.terminate()
+        out, log = server.communicate(timeout=20)
+        if show:
+            told = [json.loads(line) for line in out.decode().splitlines()]
+            want([t["event"] for t in told] == ["request", "request"], out)
+            want(told[0]["method"].startswith("GE\x1b]0;x") and "\ufffd" in told[0]["method"] + told[1]["url"], told)
+        else:
+            want(all(0x20 <= b < 0x7f or b == 0x0a for b in log), log)
+            want(b"GE\\x1b]0;x\\x07T\\xff" in log and b"\\xfe" in log and log.count(b"\n") == 2, log)
+
+
 if __name__ == "__main__":
     tell(a_vcek_from_the_server_verifies_with_its_chain, a_turin_and_a_vlek,
-         it_serves_while_the_platform_is_in_use_and_chips_of_seeds, faults_on_demand, over_tls, what_cannot_be_served_is_said)
+         it_serves_while_the_platform_is_in_use_and_chips_of_seeds, faults_on_demand,
+         a_request_does_no_harm_in_the_log, over_tls, what_cannot_be_served_is_said)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trace events: categories, and the text and JSON forms of one event. */
+#include "base/text.h"
 #include "base/trace.h"
 
 #include <setjmp.h>
@@ -54,6 +55,41 @@ static void a_small_buffer_is_not_overrun(void **state)
     }
 }
 
+/* Names in an event may be anybody's bytes. */
+static void what_is_not_text_is_no_harm(void **state)
+{
+    (void)state;
+    struct trace_event event = {
+        .category = TRACE_VM, .name = "X", .text = "a=\x1b[31m b=\"\xff\xc3\xa9\x09\""};
+    char out[200];
+    trace_format_text(out, sizeof out, &event);
+    assert_string_equal(out, "           0 vm      X a=?[31m b=\"\xff\xc3\xa9?\"\n");
+    trace_format_json(out, sizeof out, &event);
+    assert_string_equal(out,
+                        "{\"time_ns\":0,\"category\":\"vm\",\"event\":\"X\",\"a\":\"\\u001b[31m\","
+                        "\"b\":\"\xef\xbf\xbd\xc3\xa9\\u0009\"}\n");
+}
+
+static void a_line_that_is_too_long_ends_as_json(void **state)
+{
+    (void)state;
+    char text[400], out[300];
+    struct trace_event event = {.category = TRACE_VM, .name = "X", .text = text};
+    for (size_t length = 1; length < 150; length++) {
+        memset(text, 0xff, sizeof text);
+        memcpy(text, "k=", 2);
+        memcpy(text + 2 + length, " second=2", 10);
+        size_t n = trace_format_json(out, sizeof out, &event);
+        assert_true(n >= 3 && n < sizeof out);
+        assert_string_equal(out + n - 3, "\"}\n");
+        for (size_t i = 0; i < n;) {
+            size_t sequence = text_sequence(out + i, n - i);
+            assert_true(sequence);
+            i += sequence;
+        }
+    }
+}
+
 static void categories(void **state)
 {
     (void)state;
@@ -72,6 +108,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_event_in_two_forms),
         cmocka_unit_test(a_small_buffer_is_not_overrun),
+        cmocka_unit_test(what_is_not_text_is_no_harm),
+        cmocka_unit_test(a_line_that_is_too_long_ends_as_json),
         cmocka_unit_test(categories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 #include "kds_rig.h"
 
 static struct kds *kds;
-static struct kds_response out;
+static struct http_response out;
 static u8 body[KDS_BODY_MAX];
 
 static struct kds *make(const struct kds_config *config)
@@ -11,7 +11,7 @@ static struct kds *make(const struct kds_config *config)
     struct error e = {.code = ERROR_NONE};
     struct kds *k = kds_create(config, &e);
     assert_non_null(k);
-    out = (struct kds_response){.body = body};
+    out = (struct http_response){.body = body};
     return k;
 }
 
@@ -212,7 +212,8 @@ static void refusals_say_what_was_wrong(void **state)
                    "no product 'Rome'; there are Milan, Genoa and Turin");
     assert_refused("GET", "/vcek/v1/Mi\tlan/crl", 404, "'Mi?lan'");
     assert_refused("GET", "/vcek/v1/Milan/00?" MILAN, 400, "128 hexadecimal digits, this has 2");
-    assert_refused("GET", vcek("Turin", id, TURIN), 400, "a Turin has 16 hexadecimal digits");
+    assert_refused("GET", vcek("Turin", id, TURIN), 404, "a Turin has 16 hexadecimal digits");
+    assert_refused("GET", "/vcek/v1/Milan/0011223344556677?" MILAN, 404, "a Milan has 128");
     assert_refused("GET", vcek("Milan", id, "blSPL=4&teeSPL=0&snpSPL=24"), 400,
                    "ucodeSPL is missing");
     assert_refused("GET", vcek("Milan", id, ""), 400, "blSPL is missing");
@@ -243,11 +244,11 @@ static void refusals_say_what_was_wrong(void **state)
     assert_int_equal(ask("POST", "/vlek/v1/Milan/hash_sticks?" MILAN, "{\"hwids\":[1]}"), 400);
     assert_int_equal(ask("POST", "/vlek/v1/Milan/hash_sticks?" MILAN, "{\"hwids\":[]}"), 400);
     assert_int_equal(ask("POST", "/vlek/v1/Milan/hash_sticks?" MILAN, "no JSON"), 400);
-    static char longer[KDS_URL_MAX + 2];
-    memset(longer, 'a', KDS_URL_MAX + 1);
+    static char longer[HTTP_URL_MAX + 2];
+    memset(longer, 'a', HTTP_URL_MAX + 1);
     assert_refused("GET", longer, 414, "2048");
-    static char large[KDS_REQUEST_MAX + 2];
-    memset(large, 'a', KDS_REQUEST_MAX + 1);
+    static char large[HTTP_REQUEST_MAX + 2];
+    memset(large, 'a', HTTP_REQUEST_MAX + 1);
     assert_int_equal(ask("POST", "/vlek/v1/Milan/hash_sticks?" MILAN, large), 413);
 }
 

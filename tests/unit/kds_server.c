@@ -49,6 +49,13 @@ static int stop(void **state)
     return rig_free(state);
 }
 
+static s64 now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (s64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int dial(const struct kds *k)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
@@ -199,11 +206,50 @@ static void slow_clients_keep_nobody_waiting(void **state)
         close(slow[i]);
 }
 
-static s64 now_ms(void)
+static int dial_from(const struct kds *k, u32 address)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (s64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons(kds_port(k)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(s >= 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof at), 0);
+    return s;
+}
+
+/* Where all places are taken, the slowest client of the busiest address gives up its own; never another address's. */
+static void slow_clients_lock_nobody_out(void **state)
+{
+    static int slow[HTTP_CONNECTIONS_MAX + 100];
+    (void)state;
+    int other = dial_from(kds, INADDR_LOOPBACK + 1);
+    say(other, "GET /vcek/v1/Mi", 15);
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+        slow[i] = dial(kds);
+        say(slow[i], "GET /vcek/v1/Mi", 15);
+    }
+    s64 start_ms = now_ms();
+    assert_int_equal(talk(kds, "GET /vcek/v1/Genoa/crl HTTP/1.0\r\n\r\n", text, sizeof text), 200);
+    say(other, "lan/crl HTTP/1.0\r\n\r\n", 20);
+    assert_int_equal(hear(other, text, sizeof text, 5000), 200);
+    assert_true(now_ms() - start_ms < 4000);
+    close(other);
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+        close(slow[i]);
+}
+
+static void heads_have_a_deadline_of_their_own(void **state)
+{
+    (void)state;
+    int s = dial(kds);
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    say(s, "GET /vcek/v1/Mi", 15);
+    s64 start_ms = now_ms();
+    assert_int_equal(poll(&p, 1, 9000), 1);
+    assert_true(now_ms() - start_ms < 8000);
+    close(s);
 }
 
 static void a_delay_is_the_delayed_ones_alone(void **state)
@@ -373,6 +419,8 @@ int main(void)
         cmocka_unit_test(endless_addresses_and_bodies_are_refused),
         cmocka_unit_test(garbage_ends_nothing),
         cmocka_unit_test(slow_clients_keep_nobody_waiting),
+        cmocka_unit_test(slow_clients_lock_nobody_out),
+        cmocka_unit_test(heads_have_a_deadline_of_their_own),
         cmocka_unit_test(a_delay_is_the_delayed_ones_alone),
         cmocka_unit_test(it_ends_although_an_answer_is_delayed),
         cmocka_unit_test(a_client_that_drips_is_cut_off),

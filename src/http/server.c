@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP around kds_answer(): libmicrohttpd with a thread a connection, so that a slow client or a delay keeps nobody else
+ * HTTP around a service: libmicrohttpd with a thread a connection, so that a slow client or a delay keeps nobody else
  * waiting. The library is loaded when a server starts: loading it and its TLS takes longer than most commands.
  */
-#include "kds/internal.h"
+#include "http/internal.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -40,14 +40,15 @@ struct library {
                                                 enum MHD_ConnectionInfoType type, ...);
 };
 
-struct kds_server {
+struct http_server {
+    struct http_config config;
     struct library library;
     struct MHD_Daemon *daemon;
     int listener; /* file descriptor; the daemon's once that runs */
     u16 port;
-    pthread_mutex_t mutex; /* kds_answer() and the log */
+    pthread_mutex_t mutex; /* the service */
     pthread_cond_t end;    /* wakes whoever delays an answer */
-    struct kds_deadlines deadlines;
+    struct http_deadlines deadlines;
     bool ending;
 };
 
@@ -84,10 +85,10 @@ static int load(struct library *l, struct error *e)
 
 /* What is kept of a request until its body is there. */
 struct pending {
-    char url[KDS_URL_MAX + 2]; /* one character more than allowed shows that it was cut */
+    char url[HTTP_URL_MAX + 2]; /* one character more than allowed shows that it was cut */
     bool started;
-    size_t body_size; /* may pass KDS_REQUEST_MAX; the rest is not kept */
-    u8 body[KDS_REQUEST_MAX];
+    size_t body_size; /* may pass HTTP_REQUEST_MAX; the rest is not kept */
+    u8 body[HTTP_REQUEST_MAX];
 };
 
 /* The address as it came, before the library takes it apart. */
@@ -105,25 +106,28 @@ static void *keep_url(void *context, const char *url, struct MHD_Connection *con
 static void guard(void *context, struct MHD_Connection *connection, void **kept,
                   enum MHD_ConnectionNotificationCode what)
 {
-    struct kds_server *s = ((struct kds *)context)->server;
+    struct http_server *s = context;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (*kept)
-            kds_deadline_close(&s->deadlines, *kept);
+            deadline_close(&s->deadlines, *kept);
         return;
     }
     const union MHD_ConnectionInfo *i =
         s->library.get_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *kept = i ? kds_deadline_open(&s->deadlines, i->connect_fd) : NULL;
+    const union MHD_ConnectionInfo *from =
+        s->library.get_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *kept = i ? deadline_open(&s->deadlines, i->connect_fd, from ? from->client_addr : NULL) : NULL;
     if (i && !*kept)
         shutdown(i->connect_fd, SHUT_RDWR);
 }
 
-static void set_deadline(struct kds_server *s, struct MHD_Connection *connection, bool counts)
+static void set_deadline(struct http_server *s, struct MHD_Connection *connection,
+                         enum http_phase phase)
 {
     const union MHD_ConnectionInfo *i =
         s->library.get_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (i && i->socket_context)
-        kds_deadline_set(&s->deadlines, i->socket_context, counts);
+        deadline_set(&s->deadlines, i->socket_context, phase);
 }
 
 /* A request is over; the time for the next one in this connection begins. */
@@ -131,13 +135,13 @@ static void forget(void *context, struct MHD_Connection *connection, void **requ
                    enum MHD_RequestTerminationCode why)
 {
     (void)why;
-    set_deadline(((struct kds *)context)->server, connection, true);
+    set_deadline(context, connection, HTTP_HEAD);
     free(*request);
     *request = NULL;
 }
 
 /* A delay, unless the server is to end. The mutex is free meanwhile. */
-static void wait_ms(struct kds_server *s, u32 ms)
+static void wait_ms(struct http_server *s, u32 ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -148,10 +152,10 @@ static void wait_ms(struct kds_server *s, u32 ms)
         ;
 }
 
-static enum MHD_Result send_answer(struct kds *k, struct MHD_Connection *connection,
-                                   const struct kds_response *a)
+static enum MHD_Result send_answer(const struct http_server *s, struct MHD_Connection *connection,
+                                   const struct http_response *a)
 {
-    const struct library *l = &k->server->library;
+    const struct library *l = &s->library;
     char seconds[16];
     struct MHD_Response *r = l->create_response(a->size, a->body, MHD_RESPMEM_MUST_COPY);
     if (!r)
@@ -168,22 +172,21 @@ static enum MHD_Result send_answer(struct kds *k, struct MHD_Connection *connect
     return result;
 }
 
-static enum MHD_Result respond(struct kds *k, struct MHD_Connection *connection, const char *method,
-                               const struct pending *p)
+static enum MHD_Result respond(struct http_server *s, struct MHD_Connection *connection,
+                               const char *method, const struct pending *p)
 {
-    struct kds_response a = {.body = malloc(KDS_BODY_MAX)};
+    const struct http_request request = {method, p->url, p->body, p->body_size};
+    struct http_response a = {.body = malloc(s->config.response_max)};
     if (!a.body)
         return MHD_NO;
-    set_deadline(k->server, connection, false);
-    pthread_mutex_lock(&k->server->mutex);
-    kds_answer(k, method, p->url, p->body, p->body_size, &a);
-    if (k->config.log)
-        k->config.log(k->config.log_context, method, p->url, a.status);
+    set_deadline(s, connection, HTTP_ANSWER);
+    pthread_mutex_lock(&s->mutex);
+    s->config.answer(s->config.context, &request, &a);
     if (a.delay_ms)
-        wait_ms(k->server, a.delay_ms);
-    pthread_mutex_unlock(&k->server->mutex);
-    set_deadline(k->server, connection, true);
-    enum MHD_Result result = send_answer(k, connection, &a);
+        wait_ms(s, a.delay_ms);
+    pthread_mutex_unlock(&s->mutex);
+    set_deadline(s, connection, HTTP_BODY);
+    enum MHD_Result result = send_answer(s, connection, &a);
     free(a.body);
     return result;
 }
@@ -200,13 +203,14 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         return MHD_NO;
     if (!p->started) {
         p->started = true;
+        set_deadline(context, connection, HTTP_BODY);
         return MHD_YES;
     }
     if (!*size)
         return respond(context, connection, method, p);
     size_t room = p->body_size < sizeof p->body ? sizeof p->body - p->body_size : 0;
     memcpy(p->body + (sizeof p->body - room), data, *size < room ? *size : room);
-    p->body_size = *size > KDS_REQUEST_MAX ? KDS_REQUEST_MAX + 1 : p->body_size + *size;
+    p->body_size = *size > HTTP_REQUEST_MAX ? HTTP_REQUEST_MAX + 1 : p->body_size + *size;
     *size = 0;
     return p->body_size > MIB(1) ? MHD_NO : MHD_YES; /* more is no honest mistake */
 }
@@ -242,7 +246,7 @@ static int split_address(const char *listen, char host[64], char port[8], struct
     return 0;
 }
 
-static int open_listener(struct kds_server *s, const char *listen_at, struct error *e)
+static int open_listener(struct http_server *s, const char *listen_at, struct error *e)
 {
     char host[64], port[8];
     const struct addrinfo want = {.ai_socktype = SOCK_STREAM,
@@ -272,12 +276,12 @@ static int open_listener(struct kds_server *s, const char *listen_at, struct err
     return 0;
 }
 
-static int start_daemon(struct kds *k, struct kds_server *s, struct error *e)
+static int start_daemon(struct http_server *s, struct error *e)
 {
-    const bool tls = k->config.tls_certificate;
+    const bool tls = s->config.tls_certificate;
     struct MHD_OptionItem more[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)k->config.tls_certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)k->config.tls_key},
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)s->config.tls_certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)s->config.tls_key},
         {MHD_OPTION_END, 0, NULL},
     };
     if (tls && s->library.is_supported(MHD_FEATURE_TLS) != MHD_YES)
@@ -285,11 +289,11 @@ static int start_daemon(struct kds *k, struct kds_server *s, struct error *e)
     s->daemon = s->library.start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG |
             (tls ? MHD_USE_TLS : 0u),
-        0, NULL, NULL, handle, k, MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL,
-        MHD_OPTION_LISTEN_SOCKET, s->listener, MHD_OPTION_CONNECTION_LIMIT, KDS_CONNECTIONS_MAX,
+        0, NULL, NULL, handle, s, MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL,
+        MHD_OPTION_LISTEN_SOCKET, s->listener, MHD_OPTION_CONNECTION_LIMIT, HTTP_GUARDS_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, keep_url, k,
-        MHD_OPTION_NOTIFY_COMPLETED, forget, k, MHD_OPTION_NOTIFY_CONNECTION, guard, k,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, keep_url, s,
+        MHD_OPTION_NOTIFY_COMPLETED, forget, s, MHD_OPTION_NOTIFY_CONNECTION, guard, s,
         MHD_OPTION_ARRAY, tls ? more : more + 2, MHD_OPTION_END);
     if (s->daemon)
         return 0;
@@ -299,38 +303,39 @@ static int start_daemon(struct kds *k, struct kds_server *s, struct error *e)
                          : "the server cannot be started");
 }
 
-int kds_start(struct kds *k, struct error *error)
+struct http_server *http_start(const struct http_config *config, struct error *error)
 {
-    struct kds_server *s = calloc(1, sizeof *s);
-    if (!s)
-        return error_set(error, ERROR_INTERNAL, "out of memory");
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s) {
+        error_set(error, ERROR_MEMORY, "no memory for a server");
+        return NULL;
+    }
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->end, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&s->mutex, NULL);
+    s->config = *config;
     s->listener = -1;
-    k->server = s;
-    const u32 seconds = k->config.request_seconds;
-    if (!kds_deadlines_start(&s->deadlines, seconds ? seconds : KDS_REQUEST_SECONDS))
+    const u32 seconds = config->request_seconds ? config->request_seconds : HTTP_REQUEST_SECONDS;
+    bool good = deadlines_start(&s->deadlines, seconds);
+    if (!good)
         error_set(error, ERROR_INTERNAL, "no thread for the deadlines of requests");
-    if (error->code != ERROR_NONE || load(&s->library, error) ||
-        open_listener(s, k->config.listen, error) || start_daemon(k, s, error)) {
-        kds_stop(k);
-        return -1;
-    }
-    return 0;
+    if (good && !load(&s->library, error) && !open_listener(s, config->listen, error) &&
+        !start_daemon(s, error))
+        return s;
+    http_stop(s);
+    return NULL;
 }
 
-u16 kds_port(const struct kds *k)
+u16 http_port(const struct http_server *s)
 {
-    return k->server ? k->server->port : 0;
+    return s->port;
 }
 
-void kds_stop(struct kds *k)
+void http_stop(struct http_server *s)
 {
-    struct kds_server *s = k->server;
     if (!s)
         return;
     pthread_mutex_lock(&s->mutex);
@@ -343,9 +348,8 @@ void kds_stop(struct kds *k)
         close(s->listener);
     if (s->library.handle)
         dlclose(s->library.handle);
-    kds_deadlines_stop(&s->deadlines);
+    deadlines_stop(&s->deadlines);
     pthread_cond_destroy(&s->end);
     pthread_mutex_destroy(&s->mutex);
     free(s);
-    k->server = NULL;
 }
