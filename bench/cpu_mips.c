@@ -41,8 +41,8 @@ static void run(struct harness *h, const struct loop *l)
     for (u32 round = 0; round < 3; round++) {
         u64 done;
         harness_reset(h, HARNESS_64);
-        h->cpu->r[RCX] = 10000000;
-        h->cpu->r[RDI] = HARNESS_DATA;
+        h->cpu->arch.r[RCX] = 10000000;
+        h->cpu->arch.r[RDI] = HARNESS_DATA;
         double start = now_s();
         harness_code(h, l->code, l->size, &done);
         double mips = (double)done / (now_s() - start) / 1e6;

@@ -6,16 +6,16 @@
 
 static void reset(struct cpu *c)
 {
-    c->pat = 0x0007040600070406ull;
-    c->dr6 = 0xffff0ff0;
-    c->dr7 = 0x400;
-    c->xcr0 = 1;
-    c->mxcsr = 0x1f80;
-    c->x87.control = 0x37f;
-    c->x87.tag = 0xffff;
-    c->cr0 = CR0_ET;
+    c->arch.pat = 0x0007040600070406ull;
+    c->arch.dr6 = 0xffff0ff0;
+    c->arch.dr7 = 0x400;
+    c->arch.xcr0 = 1;
+    c->arch.mxcsr = 0x1f80;
+    c->arch.x87.control = 0x37f;
+    c->arch.x87.tag = 0xffff;
+    c->arch.cr0 = CR0_ET;
     c->c_bit = 51;
-    c->apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0);
+    c->msr.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0);
 }
 
 struct cpu *cpu_create(const struct cpu_config *config)
@@ -49,17 +49,17 @@ void cpu_destroy(struct cpu *c)
 
 u64 *cpu_gpr(struct cpu *c)
 {
-    return c->r;
+    return c->arch.r;
 }
 
 u64 *cpu_dr(struct cpu *c)
 {
-    return c->dr;
+    return c->arch.dr;
 }
 
 u64 *cpu_xcr0(struct cpu *c)
 {
-    return &c->xcr0;
+    return &c->arch.xcr0;
 }
 
 /* Caches are coherent: there is nothing to write back. */
@@ -70,5 +70,5 @@ void cpu_wbinvd(struct cpu *c)
 
 struct cpu_statistics cpu_statistics(const struct cpu *c)
 {
-    return c->statistics;
+    return c->engine.statistics;
 }

@@ -20,54 +20,18 @@
 #ifndef SOFTSEV_CPU_INTERNAL_H
 #define SOFTSEV_CPU_INTERNAL_H
 
-#include "abi/vmcb.h"
-#include "abi/x86.h"
 #include "base/device_access.h"
 #include "cpu/cpu.h"
+#include "cpu/decode/insn.h"
+#include "cpu/svm/running_guest.h"
+#include "cpu/system/arch.h"
 #include "memory/memory.h"
 
 #include <setjmp.h>
 
-/* --- Registers -------------------------------------------------------------------------------- */
-
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
-#define REG_ZERO  16                             /* always 0: "no base", "no index" */
-#define REG_EA    17 /* linear address computed by a preceding address uop */
-#define REG_BLOCK 18 /* RIP of the running block's first byte: base of RIP-relative operands */
-#define REGS      19
-
-enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
-
-struct segment {
-    u16 selector;
-    u16 attributes; /* VMCB form: 7:0 type S DPL P; 8 AVL, 9 L, 10 D/B, 11 G (x86.h SEG_...) */
-    u32 limit;      /* in bytes, granularity applied */
-    u64 base;
-};
-
-union xmm {
-    u8 b[16];
-    u16 w[8];
-    u32 d[4];
-    u64 q[2];
-    float f32[4];
-    double f64[2];
-};
-
-struct x87 {
-    /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
-    long double st[8];
-    /* status without TOP (kept in top); tag: two bits a register, 3 = empty */
-    u16 control, status, tag;
-    u8 top;
-    u16 opcode, ip_selector, dp_selector;
-    u64 ip, dp;
-};
-
 /* --- Lazy flags ----------------------------------------------------------------------------------
  * CF PF AF ZF SF OF are kept in a form that is cheap to make (owner: engine.h). Everyone else uses
- * flags_get() and flags_set(). The other bits of RFLAGS are in cpu.rflags, whose arithmetic bits
- * are always 0. */
+ * flags_get() and flags_set(). The other bits of RFLAGS are in arch.rflags. */
 
 struct lazy_flags {
     u64 result;  /* of the last operation, sign-extended: ZF, SF, PF */
@@ -77,7 +41,7 @@ struct lazy_flags {
 /* --- Blocks and uops -------------------------------------------------------------------------- */
 
 struct uop;
-/* Returns the uop to go on with, or NULL to go back to the run loop (with cpu.rip set). */
+/* Returns the uop to go on with, or NULL to go back to the run loop (with arch.rip set). */
 typedef const struct uop *uop_fn(struct cpu *c, const struct uop *u);
 
 struct uop {
@@ -124,7 +88,7 @@ struct jump {
  * `va ^ tag` is the offset in the page on a hit and huge on a miss, so one comparison tests hit and
  * page crossing. An invalid tag has a wrong index bit. wtag is invalid while writing must take the
  * slow path: page clean (D bit), read-only, holding code. Entries are selected by privilege:
- * cpu.tlb points at one of the three arrays. */
+ * engine.tlb points at one of the three arrays. */
 
 #define TLB_ENTRIES 2048
 
@@ -161,23 +125,10 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
 #define MODE_SSE BIT(8)
 
-/* --- What registers can hold ------------------------------------------------------------------- */
-
-#define CR0_DEFINED                                                                                \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
-     CR0_PG)
-/* Only what CPUID says exists; the rest is reserved. */
-#define CR4_DEFINED                                                                                \
-    (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
-#define RFLAGS_DEFINED 0x3f7fd7u
-#define DR6_OF(value)  (((value)&0xe00f) | 0xffff0ff0)
-#define DR7_OF(value)  (((value)&0xffff23ff) | 0x400)
-
 /* --- The core --------------------------------------------------------------------------------- */
 
-/* What the host has answered to the accesses of one instruction to devices (engine/device.c). The longest
- * is FXSAVE's, 64 pieces of 8 bytes in one or two pages, and a probe of each. */
+/* What the host has answered to the accesses of one instruction to devices (engine/device.c). The
+ * longest is FXSAVE's, 64 pieces of 8 bytes in one or two pages, and a probe of each. */
 #define DEVICE_ACCESSES 72
 
 struct device_before { /* of the instruction that is executed again */
@@ -199,45 +150,22 @@ struct device_log {
     struct device_before before;
 };
 
-struct cpu {
-    u64 r[REGS];
-    /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
-    u64 rip;
+/* How the core runs what it runs; nothing here is visible to software. The first members are those
+ * that handlers use. */
+struct engine {
     s64 left; /* instructions until the deadline; a block takes its count on entry */
     struct lazy_flags flags;
     struct tlb_entry *tlb; /* the array of the current privilege */
     struct block *block;   /* running, or NULL between blocks */
     u64 jump_tag;          /* of valid entries in `jumps` now: generation and mode */
     u64 rmw;               /* operand of a read-modify-write that takes the slow path */
-    u64 next_rip;          /* after cpu_exit() */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
-    u32 mode; /* MODE_... */
-    u32 cpl;
-    u64 rflags; /* without the arithmetic bits */
-
-    struct segment seg[SEGS], gdtr, idtr, ldtr, tr;
-    u64 cr0, cr2, cr3, cr4, cr8;
-    u64 dr[4], dr6, dr7;
-    u64 efer, xcr0, pat;
-    u64 star, lstar, cstar, sfmask, kernel_gs_base;
-    u64 sysenter_cs, sysenter_esp, sysenter_eip;
-    u64 tsc_aux, debugctl, spec_ctrl, apic_base;
-    u64 tsc_offset; /* guest's: TSC = clock + offset */
-
-    union xmm xmm[16];
-    u32 mxcsr;
+    u32 mode;        /* MODE_... */
     bool mxcsr_live; /* the host's MXCSR is the guest's now: exec/sse_float.c */
-    struct x87 x87;
-
-    /* Interrupt state between instructions */
-    /* STI or MOV SS just retired: nothing is taken before the next instruction */
-    bool interrupt_shadow;
-    u16 pauses_left; /* that the pause filter lets pass */
-    bool gif;
-    u8 breakpoints,
-        watchpoints; /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c) */
-    u8 watch_hits;   /* of the data breakpoints, by the current instruction or a MOV SS before it */
+    /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c) */
+    u8 breakpoints, watchpoints;
+    u8 watch_hits; /* of the data breakpoints, by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: TF at its start does not trap */
     bool no_step_trap;
 
@@ -245,40 +173,39 @@ struct cpu {
     jmp_buf *leave;   /* to the run loop */
     u64 fault_linear; /* of the pending #PF; CR2 once it is delivered */
     u8 vector;        /* pending exception */
-    bool has_error;
     u32 error;
     const struct uop *uop; /* last uop that called a slow path */
 
-    /* SVM */
-    bool in_guest;
-    u64 vmcb_spa;
-    struct vmcb_control control; /* of the running guest, as read at VMRUN */
-    bool nested_paging, sev;
-    bool es;  /* the running guest's state is in its VMSA, most of its exits are #VC */
-    bool snp; /* and the RMP guards its memory */
-    u32 vmpl; /* of an SNP guest: 0 to 3 */
-    u64 sev_features, virtual_tom, tsc_scale;
-    bool retranslate;     /* one of these differs from what the TLB was filled under */
-    memory_key guest_key; /* the ASID, where SEV is on: key of private accesses */
-    u8 c_bit;             /* position, 51; only looked at if sev */
-    u64 exit_code, exit_info_1, exit_info_2, exit_int_info;
-    u64 vm_hsave_pa, vm_cr, host_efer, syscfg, hwcr, rmp_base, rmp_end;
+    u64 run_end;      /* clock value at which left reaches 0 */
+    bool retranslate; /* what the TLB was filled under is not in force any more */
+    struct cpu_statistics statistics;
+    struct block_cache *blocks; /* engine/block.c */
+    struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
+    struct device_log device;   /* engine/device.c */
 
+    struct jump jumps[JUMPS];
+    struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
+};
+
+/* MSRs of the core that no world switch exchanges. */
+struct core_msrs {
+    u64 efer; /* the host's */
+    u64 vm_hsave_pa, vm_cr, syscfg, hwcr, rmp_base, rmp_end, apic_base;
+};
+
+struct cpu {
+    struct arch arch;
+    struct running_guest guest;
+    struct core_msrs msr;
+    u8 c_bit; /* position, 51; only looked at if guest.sev */
+    u32 id;
+    u32 asid_min; /* first ASID of a guest without SEV-ES */
     struct clock *clock;
-    u64 run_end; /* clock value at which left reaches 0 */
     struct memory *memory;
     struct memory_listener listener;
     struct trace *trace;
     const struct random_source *random;
-    u32 id;
-    u32 asid_min; /* first ASID of a guest without SEV-ES */
-    struct cpu_statistics statistics;
-    struct block_cache *blocks; /* engine/block.c */
-    struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
-    struct device_log device;
-
-    struct jump jumps[JUMPS];
-    struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
+    struct engine engine;
 };
 
 /* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------------------- */
@@ -295,7 +222,7 @@ void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
 /* RIP of the running block's first byte. */
 static inline u64 block_rip(const struct cpu *c)
 {
-    return c->r[REG_BLOCK];
+    return c->arch.r[REG_BLOCK];
 }
 /* Sets insn_rip, rip and uop from the uop: the first thing a specialised
  * handler's slow path does. */
@@ -311,7 +238,7 @@ u64 cpu_guest_tsc(struct cpu *c);
 /* The running guest has this SEV_FEATURE_... */
 static inline bool sev_feature(const struct cpu *c, u64 feature)
 {
-    return c->sev_features & feature;
+    return c->guest.sev_features & feature;
 }
 
 static inline void cpu_raise_ud(struct cpu *c)
@@ -325,7 +252,7 @@ static inline void cpu_raise_gp(struct cpu *c, u32 error)
 }
 
 /* --- Memory by linear address (mmu/mmu.c) --------------------------------------------------------
- * Privilege is the current one (cpu.tlb), `_system` accesses are supervisor accesses whatever the
+ * Privilege is the current one (engine.tlb), `_system` accesses are supervisor accesses whatever the
  * CPL (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or
  * exit with NPF. */
 
@@ -388,7 +315,7 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
 
 static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->rtag;
     u64 v = 0;
     *hit = LIKELY(offset <= PAGE_SIZE - size);
@@ -399,7 +326,7 @@ static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
 
 static inline bool store_inline(struct cpu *c, u64 linear, u32 size, u64 value)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (UNLIKELY(offset > PAGE_SIZE - size))
         return false;
@@ -429,121 +356,6 @@ void debug_update(struct cpu *c);         /* after a change of DR0-DR3 or DR7 */
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
-
-/* --- Decoded instructions (decode/) ------------------------------------------------------------ */
-
-enum operand_kind {
-    OPERAND_NONE,
-    OPERAND_GPR,   /* reg 0..15; size 1, 2, 4, 8 */
-    OPERAND_GPR8H, /* AH CH DH BH: reg 0..3 */
-    OPERAND_MEM,
-    OPERAND_IMM,  /* insn.imm, sign-extended to 64 bits where the manual says so */
-    OPERAND_REL,  /* branch target displacement in insn.imm */
-    OPERAND_FAR,  /* ptr16:16/32: offset insn.imm, selector insn.imm2 */
-    OPERAND_SREG, /* enum segment_index */
-    OPERAND_CR,
-    OPERAND_DR,
-    OPERAND_XMM,
-    OPERAND_MMX,
-    OPERAND_ST,
-};
-
-struct operand {
-    u8 kind, reg;
-    u16 size; /* bytes; memory operands may be 10, 16, 28, 94, 108, 512 */
-};
-
-#define PREFIX_LOCK     BIT(0)
-#define PREFIX_REP      BIT(1) /* F3, where it is not part of the opcode */
-#define PREFIX_REPNE    BIT(2) /* F2, likewise */
-#define PREFIX_OPSIZE   BIT(3) /* 66 was there */
-#define PREFIX_ADDRSIZE BIT(4)
-#define PREFIX_REX      BIT(5)
-#define PREFIX_SEG      BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
-
-/* Operands are in the manual's order (destination first). There is one memory operand at most,
- * described by segment, base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings)
- * fill these in too. Only MOVS and CMPS have two: base etc. then describe the source (rSI, DS or
- * the override), the other is ES:rDI. A string's element size is that of its memory operand. XLAT:
- * base rBX, the function adds AL. */
-struct insn {
-    const struct opcode *op; /* row of opcodes.def */
-    u8 length;               /* bytes, 1..15 */
-    u8 opsize;               /* effective operand size: 2, 4, 8 */
-    u8 addrsize;             /* 2, 4, 8 */
-    u8 prefixes;             /* PREFIX_... */
-    u8 rex, modrm, opcode;   /* modrm 0 if there is none; opcode: last opcode byte */
-    u8 operands;
-    struct operand o[4];
-    u8 segment; /* of the memory operand, default applied */
-    /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
-    u8 base, index, scale;
-    bool rip_relative; /* disp is relative to the next instruction */
-    s64 disp;
-    u64 imm, imm2;
-};
-
-typedef void exec_fn(struct cpu *c, const struct insn *in);
-
-/* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id;
- * the condition is `in->opcode & 15`. */
-enum insn_id {
-#define INSN(id, ...)       INSN_##id,
-#define INSN_AS(id, ...)    INSN_##id,
-#define INSN_CC(id, ...)    INSN_##id,
-#define SIMD(id, ...)       INSN_mmx_##id, INSN_##id,
-#define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
-#define ENC(...)
-#include "cpu/decode/opcodes.def"
-#undef INSN
-#undef INSN_AS
-#undef INSN_CC
-#undef SIMD
-#undef SIMD_SHIFT
-#undef ENC
-    INSN_COUNT
-};
-
-/* One row of opcodes.def. */
-struct opcode {
-    const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
-    exec_fn *exec;    /* NULL: #UD */
-    u32 id;           /* INSN_<name>: what lower.c switches on */
-    u32 attributes;   /* OP_... */
-    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is
-     * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
-     * for a count of 1 only. */
-    u16 flags_read, flags_written, flags_undefined;
-    u16 exit; /* SVM intercept checked by the handler (documentation); 0 none */
-};
-
-#define OP_LOCK   BIT(0) /* LOCK is allowed with a memory destination */
-#define OP_CPL0   BIT(1) /* #GP(0) unless CPL 0; checked before exec */
-#define OP_NO64   BIT(2) /* #UD in 64-bit mode */
-#define OP_ONLY64 BIT(3) /* #UD outside 64-bit mode */
-#define OP_ENDS   BIT(4) /* ends a block: may change RIP, mode, IF, mappings */
-#define OP_JUMP   BIT(5) /* relative jump or call: a chainable end */
-/* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
-#define OP_SSE       BIT(6)
-#define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
-#define OP_X87       BIT(8)  /* #NM if CR0.EM or TS */
-#define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
-#define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
-#define OP_STRING    BIT(11)
-/* not for the host-CPU fuzzer (system state, control flow, random result) */
-#define OP_FUZZ_SKIP BIT(12)
-
-extern const struct opcode opcode_table[];
-extern const u32 opcode_count;
-
-/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always
- * fills *in; in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`.
- * DECODE_UD: no such instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes:
- * #GP(0). */
-enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
-enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
-/* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
-u16 insn_flags_read(const struct insn *in);
 
 /* --- Operand accessors for exec_<name>() (exec/operand.c) --------------------------------------- */
 

@@ -128,8 +128,8 @@ static bool may_be_written(struct snp *p, u64 spa)
     const struct cpu *c = p->g->cpu;
     struct rmp_entry e;
     rmp_get(p->g->memory, spa, &e);
-    bool guests = e.validated && !e.immutable && e.asid == c->control.asid &&
-                  (e.permissions[c->vmpl] & 3) == 3;
+    bool guests = e.validated && !e.immutable && e.asid == c->guest.control.asid &&
+                  (e.permissions[c->guest.vmpl] & 3) == 3;
     return e.assigned ? guests : !rmp_is_table(p->g->memory, spa, PAGE_SIZE);
 }
 
@@ -139,7 +139,7 @@ static void check_tlb(struct snp *p)
     const struct cpu *c = p->g->cpu;
     for (u32 context = 0; context < TLB_CONTEXTS; context++)
         for (u32 slot = 0; slot < TLB_ENTRIES; slot++) {
-            const struct tlb_entry *e = &c->tlbs[context][slot];
+            const struct tlb_entry *e = &c->engine.tlbs[context][slot];
             if (e->rtag != tlb_invalid(slot) && e->frame & TLB_WRITABLE)
                 assert_true(may_be_written(p, TLB_FRAME(e->frame) << PAGE_SHIFT));
         }

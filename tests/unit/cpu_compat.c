@@ -277,15 +277,15 @@ static bool prepare(const struct setting *set, struct state *s, struct insn *in,
 static void set_segments(struct cpu *c, const struct setting *set)
 {
     for (u32 i = 0; i < SEGS; i++)
-        c->seg[i].selector = set->selectors[i];
+        c->arch.seg[i].selector = set->selectors[i];
     if (set->mode & MODE_CODE32)
         return;
     for (u32 i = 0; i <= SEG_DS; i++) {
-        c->seg[i].base = i == SEG_CS ? HARNESS_CODE : set->data_base;
-        c->seg[i].limit = 0xffff;
-        c->seg[i].attributes &= (u16) ~(SEG_DB | SEG_G);
+        c->arch.seg[i].base = i == SEG_CS ? HARNESS_CODE : set->data_base;
+        c->arch.seg[i].limit = 0xffff;
+        c->arch.seg[i].attributes &= (u16) ~(SEG_DB | SEG_G);
     }
-    c->rip = 0;
+    c->arch.rip = 0;
     segment_update(c);
     cpu_update_mode(c);
 }
@@ -297,12 +297,12 @@ static u64 run_core(struct harness *h, const struct setting *set, const struct s
     harness_reset(h, HARNESS_32);
     set_segments(c, set);
     for (u32 i = 0; i < 8; i++)
-        c->r[i] = before->r[i];
+        c->arch.r[i] = before->r[i];
     rflags_write(c, before->flags & RFLAGS_DF, RFLAGS_DF);
     flags_set(c, before->flags);
     u64 exit_code = harness_code(h, code, length, NULL);
     for (u32 i = 0; i < 8; i++)
-        after->r[i] = (u32)c->r[i];
+        after->r[i] = (u32)c->arch.r[i];
     after->flags = rflags_read(c);
     return exit_code;
 }

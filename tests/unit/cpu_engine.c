@@ -36,8 +36,8 @@ static void a_snippet_runs_to_its_hlt(void **state)
     u64 exit = RUN(h, 0xb8, 5, 0, 0, 0,     /* mov eax, 5 */
                    0x48, 0x8d, 0x58, 0x07); /* lea rbx, [rax + 7] */
     assert_int_equal(exit, EXIT_HLT);
-    assert_int_equal(h->cpu->r[RBX], 12);
-    assert_int_equal(h->cpu->rip, HARNESS_CODE + 9);
+    assert_int_equal(h->cpu->arch.r[RBX], 12);
+    assert_int_equal(h->cpu->arch.rip, HARNESS_CODE + 9);
     assert_int_equal(done, 2); /* HLT was intercepted: it does not count */
 }
 
@@ -48,7 +48,7 @@ static void a_loop_counts_every_instruction(void **state)
         0x48, 0x01, 0xc8,       /* l: add rax, rcx */
         0xff, 0xc9,             /* dec ecx */
         0x75, 0xf9);            /* jnz l */
-    assert_int_equal(h->cpu->r[RAX], 500500);
+    assert_int_equal(h->cpu->arch.r[RAX], 500500);
     assert_int_equal(done, 1 + 3 * 1000);
 }
 
@@ -63,9 +63,9 @@ static void the_budget_ends_at_any_instruction(void **state)
         total += budget;
         assert_int_equal(harness_run(h, budget, &done), EXIT_INTR);
         assert_int_equal(done, budget);
-        assert_int_equal(h->cpu->r[RAX], (total + 3) / 4);
-        assert_int_equal(h->cpu->r[RBX], (total + 2) / 4);
-        assert_int_equal(h->cpu->r[RCX], (total + 1) / 4);
+        assert_int_equal(h->cpu->arch.r[RAX], (total + 3) / 4);
+        assert_int_equal(h->cpu->arch.r[RBX], (total + 2) / 4);
+        assert_int_equal(h->cpu->arch.r[RCX], (total + 1) / 4);
     }
 }
 
@@ -78,8 +78,8 @@ static void calls_and_returns_find_their_way(void **state)
         0x75, 0xf7,              /* jnz l */
         0xf4,                    /* hlt */
         0x48, 0xff, 0xc0, 0xc3); /* f: inc rax; ret */
-    assert_int_equal(h->cpu->r[RAX], 100);
-    assert_int_equal(h->cpu->r[RSP], HARNESS_STACK);
+    assert_int_equal(h->cpu->arch.r[RAX], 100);
+    assert_int_equal(h->cpu->arch.r[RSP], HARNESS_STACK);
     assert_int_equal(done, 1 + 100 * 5);
 }
 
@@ -93,9 +93,9 @@ static void a_fault_gives_back_what_was_not_done(void **state)
                    0xff, 0xc0, 0xff, 0xc0);
     harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
-    assert_int_equal(h->cpu->exit_info_2, HARNESS_DATA + 8);
-    assert_int_equal(h->cpu->rip, HARNESS_CODE + 7);
-    assert_int_equal(h->cpu->r[RAX], 1);
+    assert_int_equal(h->cpu->guest.exit_info_2, HARNESS_DATA + 8);
+    assert_int_equal(h->cpu->arch.rip, HARNESS_CODE + 7);
+    assert_int_equal(h->cpu->arch.r[RAX], 1);
     assert_int_equal(done, 2);
 }
 
@@ -108,7 +108,7 @@ static void code_that_changes_itself_is_decoded_again(void **state)
             0xb0, 9,             /* mov al, 9 */
             0x88, 0x43, 0x0b,    /* mov [rbx + 11], al: the immediate below */
             0xb1, 1);            /* mov cl, 1 */
-        assert_int_equal(h->cpu->r[RCX], 9);
+        assert_int_equal(h->cpu->arch.r[RCX], 9);
         assert_int_equal(done, 4);
     }
 }
@@ -122,7 +122,7 @@ static void a_patched_jump_target_is_seen(void **state)
         0xc6, 0x43, 0x01, 0xc8,                    /* mov byte [rbx + 1], c8 */
         0xe8, 0x04, 0, 0, 0,                       /* call f */
         0xf4, 0x90, 0x90, 0x90, 0xff, 0xc0, 0xc3); /* f */
-    assert_int_equal(h->cpu->r[RAX], 0);
+    assert_int_equal(h->cpu->arch.r[RAX], 0);
     assert_int_equal(done, 8);
 }
 
@@ -135,16 +135,16 @@ static void an_instruction_in_two_pages_runs(void **state)
     struct harness *h = begin(state, HARNESS_64);
     u64 at = HARNESS_CODE + PAGE_SIZE - 8;
     harness_write(h, at, code, sizeof code);
-    h->cpu->rip = at;
+    h->cpu->arch.rip = at;
     assert_int_equal(harness_run(h, 1000, &done), EXIT_HLT);
-    assert_int_equal(h->cpu->r[RAX], 10);
+    assert_int_equal(h->cpu->arch.r[RAX], 10);
     assert_int_equal(done, 31);
     static const u8 two[] = {2};
     harness_write(h, at + 8, two, 1); /* in the second page: its block must go */
     harness_reset(h, HARNESS_64);
-    h->cpu->rip = at;
+    h->cpu->arch.rip = at;
     harness_run(h, 1000, &done);
-    assert_int_equal(h->cpu->r[RAX], 10 * 0x201);
+    assert_int_equal(h->cpu->arch.r[RAX], 10 * 0x201);
 }
 
 static void rep_movs_crosses_pages_and_counts(void **state)
@@ -154,14 +154,14 @@ static void rep_movs_crosses_pages_and_counts(void **state)
     for (u32 i = 0; i < sizeof from; i++)
         from[i] = (u8)(i * 7);
     harness_write(h, HARNESS_DATA + 100, from, sizeof from);
-    h->cpu->r[RSI] = HARNESS_DATA + 100;
-    h->cpu->r[RDI] = HARNESS_DATA + 0x10000;
-    h->cpu->r[RCX] = sizeof from;
+    h->cpu->arch.r[RSI] = HARNESS_DATA + 100;
+    h->cpu->arch.r[RDI] = HARNESS_DATA + 0x10000;
+    h->cpu->arch.r[RCX] = sizeof from;
     RUN(h, 0xf3, 0xa4);
     harness_read(h, HARNESS_DATA + 0x10000, to, sizeof to);
     assert_memory_equal(from, to, sizeof to);
-    assert_int_equal(h->cpu->r[RCX], 0);
-    assert_int_equal(h->cpu->r[RSI], HARNESS_DATA + 100 + sizeof from);
+    assert_int_equal(h->cpu->arch.r[RCX], 0);
+    assert_int_equal(h->cpu->arch.r[RSI], HARNESS_DATA + 100 + sizeof from);
     assert_int_equal(done, sizeof from);
 }
 
@@ -170,16 +170,16 @@ static void rep_stos_stops_at_the_deadline_and_goes_on(void **state)
     static const u8 code[] = {0xf3, 0xaa, 0xf4}; /* rep stosb; hlt */
     struct harness *h = begin(state, HARNESS_64);
     harness_write(h, HARNESS_CODE, code, sizeof code);
-    h->cpu->r[RDI] = HARNESS_DATA;
-    h->cpu->r[RCX] = 1000;
+    h->cpu->arch.r[RDI] = HARNESS_DATA;
+    h->cpu->arch.r[RCX] = 1000;
     assert_int_equal(harness_run(h, 300, &done), EXIT_INTR);
     assert_int_equal(done, 300);
-    assert_int_equal(h->cpu->r[RCX], 700);
-    assert_int_equal(h->cpu->rip, HARNESS_CODE);
+    assert_int_equal(h->cpu->arch.r[RCX], 700);
+    assert_int_equal(h->cpu->arch.rip, HARNESS_CODE);
     assert_int_equal(harness_run(h, 700, &done), EXIT_INTR);
     assert_int_equal(done, 700);
-    assert_int_equal(h->cpu->r[RCX], 0);
-    assert_int_equal(h->cpu->rip, HARNESS_CODE + 2);
+    assert_int_equal(h->cpu->arch.r[RCX], 0);
+    assert_int_equal(h->cpu->arch.rip, HARNESS_CODE + 2);
     assert_int_equal(harness_run(h, 700, &done), EXIT_HLT);
     assert_int_equal(done, 0);
 }
@@ -188,14 +188,14 @@ static void rep_movs_stops_at_the_fault(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
     harness_page(h, HARNESS_DATA + 0x3000, 0);
-    h->cpu->r[RSI] = HARNESS_DATA;
-    h->cpu->r[RDI] = HARNESS_DATA + 0x2ff0;
-    h->cpu->r[RCX] = 5;
+    h->cpu->arch.r[RSI] = HARNESS_DATA;
+    h->cpu->arch.r[RDI] = HARNESS_DATA + 0x2ff0;
+    h->cpu->arch.r[RCX] = 5;
     u64 exit = RUN(h, 0xf3, 0x48, 0xa5);
     harness_page(h, HARNESS_DATA + 0x3000, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
-    assert_int_equal(h->cpu->r[RCX], 3);
-    assert_int_equal(h->cpu->r[RDI], HARNESS_DATA + 0x3000);
+    assert_int_equal(h->cpu->arch.r[RCX], 3);
+    assert_int_equal(h->cpu->arch.r[RDI], HARNESS_DATA + 0x3000);
     assert_int_equal(done, 2);
 }
 
@@ -205,9 +205,9 @@ static void an_overlapping_rep_movs_repeats_the_pattern(void **state)
     static const u8 pattern[3] = {1, 2, 3};
     u8 to[30];
     harness_write(h, HARNESS_DATA, pattern, 3);
-    h->cpu->r[RSI] = HARNESS_DATA;
-    h->cpu->r[RDI] = HARNESS_DATA + 3;
-    h->cpu->r[RCX] = 27;
+    h->cpu->arch.r[RSI] = HARNESS_DATA;
+    h->cpu->arch.r[RDI] = HARNESS_DATA + 3;
+    h->cpu->arch.r[RCX] = 27;
     RUN(h, 0xf3, 0xa4);
     harness_read(h, HARNESS_DATA, to, 30);
     for (u32 i = 0; i < 30; i++)
@@ -219,11 +219,11 @@ static void repne_scas_finds_a_byte(void **state)
     struct harness *h = begin(state, HARNESS_64);
     static const char text[] = "where is the needle?";
     harness_write(h, HARNESS_DATA, text, sizeof text);
-    h->cpu->r[RDI] = HARNESS_DATA;
-    h->cpu->r[RCX] = ~0ull;
-    h->cpu->r[RAX] = 'n';
+    h->cpu->arch.r[RDI] = HARNESS_DATA;
+    h->cpu->arch.r[RCX] = ~0ull;
+    h->cpu->arch.r[RAX] = 'n';
     RUN(h, 0xf2, 0xae);
-    assert_int_equal(h->cpu->r[RDI], HARNESS_DATA + 14);
+    assert_int_equal(h->cpu->arch.r[RDI], HARNESS_DATA + 14);
     assert_int_equal(done, 14);
     assert_true(flags_get(h->cpu) & RFLAGS_ZF);
 }
@@ -234,7 +234,7 @@ static void rip_relative_operands_follow_the_block(void **state)
     RUN(h, 0x90, 0xff, 0x05, 0x0a, 0, 0, 0, /* inc dword [rip + 10] -> code + 17 */
         0x8b, 0x05, 4, 0, 0, 0,             /* mov eax, [rip + 4] */
         0xf4, 0, 0, 0, 41, 0, 0, 0);
-    assert_int_equal(h->cpu->r[RAX], 42);
+    assert_int_equal(h->cpu->arch.r[RAX], 42);
 }
 
 static void thirty_two_bit_code_runs(void **state)
@@ -247,8 +247,8 @@ static void thirty_two_bit_code_runs(void **state)
         0x58);                           /* pop eax */
     u32 sum;
     harness_read(h, HARNESS_DATA, &sum, 4);
-    assert_int_equal(h->cpu->r[RAX], HARNESS_CODE + 19);
-    assert_int_equal(h->cpu->r[RSP], HARNESS_STACK);
+    assert_int_equal(h->cpu->arch.r[RAX], HARNESS_CODE + 19);
+    assert_int_equal(h->cpu->arch.r[RSP], HARNESS_STACK);
     (void)sum;
 }
 
@@ -258,8 +258,8 @@ static void real_mode_code_runs(void **state)
     RUN(h, 0xb8, 0x34, 0x12, /* mov ax, 0x1234 */
         0x50, 0x5b,          /* push ax; pop bx */
         0xe8, 0, 0, 0x59);   /* call next; pop cx */
-    assert_int_equal(h->cpu->r[RBX], 0x1234);
-    assert_int_equal(h->cpu->r[RCX], 8);
+    assert_int_equal(h->cpu->arch.r[RBX], 0x1234);
+    assert_int_equal(h->cpu->arch.r[RCX], 8);
 }
 
 static void a_code_segment_may_start_anywhere(void **state)
@@ -272,13 +272,14 @@ static void a_code_segment_may_start_anywhere(void **state)
     for (u32 start = 0; start < 80; start++) {
         harness_reset(h, HARNESS_16);
         u64 base = start ? HARNESS_CODE + PAGE_SIZE - start : HARNESS_CODE + 32;
-        h->cpu->rip = start ? 0x130 : 0; /* 0: the block's end has the RIP of its own page offset */
-        h->cpu->seg[SEG_CS].base = base - h->cpu->rip;
+        h->cpu->arch.rip =
+            start ? 0x130 : 0; /* 0: the block's end has the RIP of its own page offset */
+        h->cpu->arch.seg[SEG_CS].base = base - h->cpu->arch.rip;
         segment_update(h->cpu);
         harness_write(h, base, code, sizeof code);
         assert_int_equal(harness_run(h, 1000, &done), EXIT_HLT);
-        assert_int_equal(h->cpu->r[RAX], 70);
-        assert_int_equal(h->cpu->r[RBX], 1);
+        assert_int_equal(h->cpu->arch.r[RAX], 70);
+        assert_int_equal(h->cpu->arch.r[RBX], 1);
         assert_int_equal(done, 71);
     }
 }
@@ -299,8 +300,8 @@ static void a_block_shows_all_flags_at_a_fault(void **state)
     /* ADD's flags are dead (SUB follows) but for the load between them, which faults. */
     struct harness *h = begin(state, HARNESS_64);
     harness_page(h, HARNESS_DATA, 0);
-    h->cpu->r[RBX] = HARNESS_DATA;
-    h->cpu->r[RAX] = ~0ull;
+    h->cpu->arch.r[RBX] = HARNESS_DATA;
+    h->cpu->arch.r[RAX] = ~0ull;
     RUN(h, 0x48, 0x83, 0xc0, 0x01, 0x8b, 0x0b, 0x48, 0x29, 0xd1);
     harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(flags_get(h->cpu), RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF);
@@ -315,17 +316,17 @@ static void long_double_shifts_of_words_go_on_with_the_second_operand(void **sta
             right = (u16)(b >> n | b << (16 - n));
         struct harness *h = begin(state, HARNESS_64);
         harness_write(h, HARNESS_DATA, &a, sizeof a);
-        h->cpu->r[RAX] = h->cpu->r[RDX] = 0xffff0000u | a;
-        h->cpu->r[RBX] = 0xffff0000u | b;
-        h->cpu->r[RCX] = count;
-        h->cpu->r[RSI] = HARNESS_DATA;
+        h->cpu->arch.r[RAX] = h->cpu->arch.r[RDX] = 0xffff0000u | a;
+        h->cpu->arch.r[RBX] = 0xffff0000u | b;
+        h->cpu->arch.r[RCX] = count;
+        h->cpu->arch.r[RSI] = HARNESS_DATA;
         RUN(h, 0x66, 0x0f, 0xa4, 0xd8, (u8)count, /* shld ax, bx, count */
             0x66, 0x0f, 0xad, 0xda,               /* shrd dx, bx, cl */
             0x66, 0x0f, 0xac, 0x1e, (u8)count);   /* shrd [rsi], bx, count */
         u16 stored;
         harness_read(h, HARNESS_DATA, &stored, sizeof stored);
-        assert_int_equal(h->cpu->r[RAX], 0xffff0000u | left);
-        assert_int_equal(h->cpu->r[RDX], 0xffff0000u | right);
+        assert_int_equal(h->cpu->arch.r[RAX], 0xffff0000u | left);
+        assert_int_equal(h->cpu->arch.r[RDX], 0xffff0000u | right);
         assert_int_equal(stored, right);
     }
 }

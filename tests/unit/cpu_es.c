@@ -270,7 +270,7 @@ static void the_host_finds_no_register_of_the_guest(void **state)
     assert_int_equal(ES_RUN(&e, "\x90"), EXIT_HLT);
     assert_int_equal(e.s.rbx, 0x5ec2e75ec2e7ull);
     for (u32 r = 0; r < REGS; r++)
-        assert_int_equal(g->cpu->r[r], 0);
+        assert_int_equal(g->cpu->arch.r[r], 0);
     assert_memory_equal(&g->vmcb.save, &before.save, sizeof before.save);
     assert_int_equal(g->vmcb.control.next_rip, 0);
     assert_int_equal(g->vmcb.control.fetched_count, 0);
@@ -297,7 +297,7 @@ static void the_host_writes_no_register_of_the_guest(void **state)
     (void)state;
     struct es e = es_create();
     for (u32 r = 0; r < 16; r++)
-        e.g->cpu->r[r] = 0xbad;
+        e.g->cpu->arch.r[r] = 0xbad;
     u8 image[512];
     memset(image, 0, sizeof image);
     memset(image + 160, 0xbb, 256);

@@ -178,15 +178,15 @@ static void syscall_and_sysret_follow_star(void **state)
     g->vmcb.save.sfmask = RFLAGS_IF;
     enter_user(g, "\x0f\x05", 2);
     assert_int_equal(delivered(g), 200);
-    assert_int_equal(g->cpu->r[RCX], CODE + 64 + 2);
-    assert_int_equal(g->cpu->r[11], RFLAGS_IF | RFLAGS_ONE);
+    assert_int_equal(g->cpu->arch.r[RCX], CODE + 64 + 2);
+    assert_int_equal(g->cpu->arch.r[11], RFLAGS_IF | RFLAGS_ONE);
     assert_int_equal(g->vmcb.save.rflags, RFLAGS_ONE);
     assert_int_equal(g->vmcb.save.cs.selector, SEL_CODE64);
     assert_int_equal(g->vmcb.save.ss.selector, SEL_CODE64 + 8);
     /* sysretq to ud2 */
     guest_write(g, CODE + 128, "\x0f\x0b", 2);
     g->vmcb.save.rip = CODE;
-    g->cpu->r[RCX] = CODE + 128;
+    g->cpu->arch.r[RCX] = CODE + 128;
     RUN(g, "\x48\x0f\x07");
     assert_int_equal(delivered(g), VECTOR_UD);
     assert_int_equal(frame(g, STACK, 4), SEL_USER64 | 3);
@@ -222,7 +222,7 @@ static void long_mode_goes_off_and_on_from_32_bit_code(void **state)
                 30);
     RUN(g, "\x6a\x18\x68\x40\x00\x01\x00\x48\xcb");
     assert_int_equal(g->vmcb.control.exit_code, EXIT_HLT);
-    assert_int_equal(g->cpu->r[RBX] & 0xff, 0x77); /* private either way */
+    assert_int_equal(g->cpu->arch.r[RBX] & 0xff, 0x77); /* private either way */
     assert_true(g->vmcb.save.efer & EFER_LMA);
     assert_int_equal(g->vmcb.save.cs.selector, SEL_CODE32);
     guest_destroy(g);
@@ -316,7 +316,7 @@ static void a_code_breakpoint_is_a_fault_that_rf_suppresses(void **state)
 {
     (void)state;
     struct guest *g = guest_create(false);
-    g->cpu->dr[2] = CODE + 1;
+    g->cpu->arch.dr[2] = CODE + 1;
     g->vmcb.save.dr7 = 0x420;
     g->vmcb.save.dr6 = 0xffff0ff0 | DR6_BS | 1;
     RUN(g, "\x90\x90\x90");
@@ -341,7 +341,7 @@ static void iret_takes_rf_from_its_image(void **state)
                               0,    0x6a,     SEL_CODE64, 0x68, 0x40, 0, 1, 0,    0x48, 0xcf};
     struct guest *g = guest_create(false);
     guest_write(g, CODE + 64, "\x90\xf4", 2);
-    g->cpu->dr[0] = CODE + 64;
+    g->cpu->arch.dr[0] = CODE + 64;
     g->vmcb.save.dr7 = 0x401;
     guest_run_code(g, code, sizeof code);
     assert_int_equal(g->vmcb.control.exit_code, EXIT_HLT);
@@ -374,7 +374,7 @@ static void data_breakpoints_trap_behind_the_access(void **state)
     struct guest *g = guest_create(true);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         build_vmcb(g);
-        g->cpu->dr[1] = DATA;
+        g->cpu->arch.dr[1] = DATA;
         g->vmcb.save.dr7 = 0x408 | rows[i].type << 20;
         g->vmcb.save.rax = DATA;
         guest_run_code(g, rows[i].code, strlen(rows[i].code));
@@ -394,15 +394,15 @@ static void a_repeated_string_stops_behind_the_iteration_that_hits(void **state)
 {
     (void)state;
     struct guest *g = guest_create(false);
-    g->cpu->dr[3] = DATA + 0x11;
-    g->cpu->r[RCX] = 0x40;
-    g->cpu->r[RDI] = DATA;
+    g->cpu->arch.dr[3] = DATA + 0x11;
+    g->cpu->arch.r[RCX] = 0x40;
+    g->cpu->arch.r[RDI] = DATA;
     g->vmcb.save.dr7 = 0x480 | 1u << 28;
     RUN(g, "\xf3\xaa");
     assert_int_equal(delivered(g), VECTOR_DB);
     assert_int_equal(frame(g, STACK, 5), CODE);
-    assert_int_equal(g->cpu->r[RDI], DATA + 0x12);
-    assert_int_equal(g->cpu->r[RCX], 0x40 - 0x12);
+    assert_int_equal(g->cpu->arch.r[RDI], DATA + 0x12);
+    assert_int_equal(g->cpu->arch.r[RCX], 0x40 - 0x12);
     guest_destroy(g);
 }
 
@@ -421,7 +421,7 @@ static void what_a_load_of_ss_hit_traps_behind_the_next_instruction(void **state
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         build_vmcb(g);
         guest_write64(g, DATA, SEL_DATA);
-        g->cpu->dr[0] = DATA;
+        g->cpu->arch.dr[0] = DATA;
         g->vmcb.save.dr7 = 0x402 | 7u << 16;
         g->vmcb.save.rax = DATA;
         guest_run_code(g, rows[i].code, strlen(rows[i].code));
@@ -476,7 +476,7 @@ static void lar_lsl_verr_and_verw_answer_by_privilege(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         build_vmcb(g);
         g->vmcb.save.rax = 7;
-        g->cpu->r[RBX] = rows[i].selector;
+        g->cpu->arch.r[RBX] = rows[i].selector;
         assert_int_equal(guest_run_code(g, rows[i].code, rows[i].size), EXIT_HLT);
         bool zf = g->vmcb.save.rflags & RFLAGS_ZF;
         if (zf != rows[i].zf || g->vmcb.save.rax != rows[i].value)

@@ -133,7 +133,7 @@ static bool harmless(const struct insn *in)
 static bool wanted(struct fuzz *f)
 {
     const struct insn *in = &f->in;
-    if (decode(&f->in, f->bytes, 15, f->h.cpu->mode) != DECODE_OK ||
+    if (decode(&f->in, f->bytes, 15, f->h.cpu->engine.mode) != DECODE_OK ||
         in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_CPL0))
         return false;
     if (undefined_result(in) || !harmless(in))
@@ -249,7 +249,7 @@ static void patch_displacement(struct fuzz *f, u64 displacement)
     for (u32 i = 1; i + 4 <= f->in.length; i++)
         if (memcmp(f->bytes + i, &old, 4) == 0) {
             memcpy(f->bytes + i, &new, 4);
-            decode(&f->in, f->bytes, 15, f->h.cpu->mode);
+            decode(&f->in, f->bytes, 15, f->h.cpu->engine.mode);
             return;
         }
 }
@@ -317,30 +317,30 @@ static void steer_special(struct fuzz *f)
 static void load_core(struct fuzz *f)
 {
     struct cpu *c = f->h.cpu;
-    memcpy(c->r, f->before.gpr, sizeof f->before.gpr);
+    memcpy(c->arch.r, f->before.gpr, sizeof f->before.gpr);
     flags_set(c, f->before.rflags);
-    c->rflags = (f->before.rflags & RFLAGS_DF) | RFLAGS_ONE | RFLAGS_IF;
+    c->arch.rflags = (f->before.rflags & RFLAGS_DF) | RFLAGS_ONE | RFLAGS_IF;
     cpu_fxrstor(c, f->before.fx);
-    c->rip = CODE + CODE_OFFSET;
-    c->exit_int_info = 0;
-    c->in_guest = true;
+    c->arch.rip = CODE + CODE_OFFSET;
+    c->guest.exit_int_info = 0;
+    c->guest.running = true;
 }
 
 static u64 run_direct(struct fuzz *f)
 {
     struct cpu *c = f->h.cpu;
     jmp_buf leave;
-    c->leave = &leave;
-    c->block = NULL;
-    c->left = 1000000;
-    c->insn_rip = c->rip;
-    c->rip += f->in.length;
-    c->exit_code = EXIT_VMMCALL;
+    c->engine.leave = &leave;
+    c->engine.block = NULL;
+    c->engine.left = 1000000;
+    c->engine.insn_rip = c->arch.rip;
+    c->arch.rip += f->in.length;
+    c->guest.exit_code = EXIT_VMMCALL;
     if (setjmp(leave) == 0)
         f->in.op->exec(c, &f->in);
     else
-        c->exit_code = EXIT_EXCEPTION + c->vector;
-    return c->exit_code;
+        c->guest.exit_code = EXIT_EXCEPTION + c->engine.vector;
+    return c->guest.exit_code;
 }
 
 static void run_core(struct fuzz *f)
@@ -357,12 +357,12 @@ static void run_core(struct fuzz *f)
         exit = harness_run(&f->h, 1000000, NULL);
     }
     struct host_state *s = &f->core;
-    memcpy(s->gpr, c->r, sizeof s->gpr);
+    memcpy(s->gpr, c->arch.r, sizeof s->gpr);
     s->rflags = rflags_read(c);
     cpu_fxsave(c, s->fx);
     s->vector = exit == EXIT_VMMCALL ? HOST_NO_FAULT : exit - EXIT_EXCEPTION;
-    s->error = f->direct ? c->error : c->exit_info_1;
-    s->address = f->direct ? c->fault_linear : c->exit_info_2;
+    s->error = f->direct ? c->engine.error : c->guest.exit_info_1;
+    s->address = f->direct ? c->engine.fault_linear : c->guest.exit_info_2;
 }
 
 /* --- Comparing -------------------------------------------------------------------------------- */
@@ -563,8 +563,8 @@ static void open_fuzz(struct fuzz *f)
         harness_write(&f->h, 0x3000 + 8 * i, &nothing, 8);
     harness_reset(&f->h, HARNESS_64_USER);
     for (u32 i = 0; i < SEGS; i++)
-        f->h.cpu->seg[i].selector = host_cpu_selector(i);
-    f->h.cpu->seg[SEG_FS].base = f->fs_base;
+        f->h.cpu->arch.seg[i].selector = host_cpu_selector(i);
+    f->h.cpu->arch.seg[SEG_FS].base = f->fs_base;
 }
 
 static void print_statistics(const struct fuzz *f)

@@ -66,46 +66,46 @@ static void set_segments(struct cpu *c, enum harness_mode mode)
         (u16)(SEG_P | SEG_S | SEG_RW | SEG_A | dpl | (mode == HARNESS_16 ? 0 : SEG_G | SEG_DB));
     u32 limit = mode == HARNESS_16 ? 0xffff : 0xffffffffu;
     for (u32 i = 0; i < SEGS; i++)
-        c->seg[i] = (struct segment){
+        c->arch.seg[i] = (struct segment){
             .selector = (u16)(0x10 | (dpl ? 3 : 0)), .attributes = common, .limit = limit};
     u16 code = (u16)(common | SEG_CODE);
     if (mode >= HARNESS_64)
         code = (u16)((code & ~SEG_DB) | SEG_L);
-    c->seg[SEG_CS].selector = (u16)(8 | (dpl ? 3 : 0));
-    c->seg[SEG_CS].attributes = code;
+    c->arch.seg[SEG_CS].selector = (u16)(8 | (dpl ? 3 : 0));
+    c->arch.seg[SEG_CS].attributes = code;
     if (mode == HARNESS_16) { /* real mode: base from the selector */
-        c->seg[SEG_CS].selector = HARNESS_CODE >> 4;
-        c->seg[SEG_CS].base = HARNESS_CODE;
+        c->arch.seg[SEG_CS].selector = HARNESS_CODE >> 4;
+        c->arch.seg[SEG_CS].base = HARNESS_CODE;
         for (u32 i = 0; i < SEGS; i++)
             if (i != SEG_CS)
-                c->seg[i].selector = 0;
+                c->arch.seg[i].selector = 0;
     }
 }
 
 void harness_reset(struct harness *h, enum harness_mode mode)
 {
     struct cpu *c = h->cpu;
-    memset(c->r, 0, sizeof c->r);
-    memset(c->xmm, 0, sizeof c->xmm);
+    memset(c->arch.r, 0, sizeof c->arch.r);
+    memset(c->arch.xmm, 0, sizeof c->arch.xmm);
     set_segments(c, mode);
-    c->cpl = mode == HARNESS_64_USER ? 3 : 0;
-    c->cr0 = CR0_ET | CR0_NE | CR0_MP | (mode == HARNESS_16 ? 0 : CR0_PE) |
-             (mode >= HARNESS_64 ? CR0_PG : 0);
-    c->cr3 = TABLES;
-    c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PAE;
-    c->efer = mode >= HARNESS_64 ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 0;
-    c->rflags = RFLAGS_ONE;
+    c->arch.cpl = mode == HARNESS_64_USER ? 3 : 0;
+    c->arch.cr0 = CR0_ET | CR0_NE | CR0_MP | (mode == HARNESS_16 ? 0 : CR0_PE) |
+                  (mode >= HARNESS_64 ? CR0_PG : 0);
+    c->arch.cr3 = TABLES;
+    c->arch.cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PAE;
+    c->arch.efer = mode >= HARNESS_64 ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 0;
+    c->arch.rflags = RFLAGS_ONE;
     flags_set(c, 0);
-    c->mxcsr = 0x1f80;
-    c->x87 = (struct x87){.control = 0x37f, .tag = 0xffff};
-    c->control.intercept_exceptions = ~0u;
-    c->control.intercept_3 = INTERCEPT3_HLT | INTERCEPT3_INTR | INTERCEPT3_SHUTDOWN;
-    c->control.intercept_4 = INTERCEPT4_VMMCALL;
-    c->in_guest = c->gif = true;
-    c->interrupt_shadow = false;
-    c->exit_int_info = 0;
-    c->r[RSP] = mode == HARNESS_16 ? 0x8000 : HARNESS_STACK;
-    c->rip = mode == HARNESS_16 ? 0 : HARNESS_CODE;
+    c->arch.mxcsr = 0x1f80;
+    c->arch.x87 = (struct x87){.control = 0x37f, .tag = 0xffff};
+    c->guest.control.intercept_exceptions = ~0u;
+    c->guest.control.intercept_3 = INTERCEPT3_HLT | INTERCEPT3_INTR | INTERCEPT3_SHUTDOWN;
+    c->guest.control.intercept_4 = INTERCEPT4_VMMCALL;
+    c->guest.running = c->arch.gif = true;
+    c->arch.interrupt_shadow = false;
+    c->guest.exit_int_info = 0;
+    c->arch.r[RSP] = mode == HARNESS_16 ? 0x8000 : HARNESS_STACK;
+    c->arch.rip = mode == HARNESS_16 ? 0 : HARNESS_CODE;
     segment_update(c);
     cpu_update_mode(c);
     mmu_flush(c, true);
@@ -125,12 +125,12 @@ u64 harness_run(struct harness *h, u64 budget, u64 *done)
 {
     struct cpu *c = h->cpu;
     u64 before = h->clock.now;
-    c->left = (s64)budget;
-    c->run_end = before + budget;
+    c->engine.left = (s64)budget;
+    c->engine.run_end = before + budget;
     run_guest(c);
     if (done)
         *done = h->clock.now - before;
-    return c->exit_code;
+    return c->guest.exit_code;
 }
 
 u64 harness_code(struct harness *h, const void *code, size_t size, u64 *done)

@@ -148,7 +148,7 @@ static void an_intercepted_db_has_written_dr6_and_dr7(void **state)
     assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | DR6_BS);
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_DB);
-    g->cpu->dr[1] = CODE;
+    g->cpu->arch.dr[1] = CODE;
     g->vmcb.save.dr7 = 0x400 | 1 << 2 | DR7_GD;
     assert_int_equal(RUN(g, "\x90\x90"), EXIT_EXCEPTION + VECTOR_DB);
     assert_int_equal(g->vmcb.save.rip, CODE);

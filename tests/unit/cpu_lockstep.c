@@ -75,7 +75,7 @@ static u32 put_instruction(struct lockstep *l, u8 *out)
             bytes[n++] = 0x0f;
         while (n < sizeof bytes)
             bytes[n++] = (u8)next_random(l);
-    } while (decode(&in, bytes, sizeof bytes, l->h.cpu->mode) != DECODE_OK || !wanted(&in));
+    } while (decode(&in, bytes, sizeof bytes, l->h.cpu->engine.mode) != DECODE_OK || !wanted(&in));
     memcpy(out, bytes, in.length);
     return in.length;
 }
@@ -119,10 +119,10 @@ static void begin(struct lockstep *l)
     struct cpu *c = l->h.cpu;
     harness_reset(&l->h, HARNESS_64_USER);
     l->h.clock.now = 0; /* a jump into an instruction may find RDTSC */
-    memcpy(c->r, l->r, sizeof l->r);
-    c->rflags = l->rflags & ~RFLAGS_ARITHMETIC;
+    memcpy(c->arch.r, l->r, sizeof l->r);
+    c->arch.rflags = l->rflags & ~RFLAGS_ARITHMETIC;
     flags_set(c, l->rflags);
-    c->rip = l->entry;
+    c->arch.rip = l->entry;
     harness_write(&l->h, l->entry, l->code, sizeof l->code);
     harness_write(&l->h, HARNESS_DATA, l->data, sizeof l->data);
 }
@@ -131,12 +131,12 @@ static void finish(struct lockstep *l, struct outcome *o, u64 exit, u64 done)
 {
     const struct cpu *c = l->h.cpu;
     memset(o, 0, sizeof *o);
-    memcpy(o->r, c->r, sizeof o->r);
-    o->rip = c->rip;
+    memcpy(o->r, c->arch.r, sizeof o->r);
+    o->rip = c->arch.rip;
     o->rflags = rflags_read(c);
     o->exit = exit;
-    o->info_1 = c->exit_info_1;
-    o->info_2 = c->exit_info_2;
+    o->info_1 = c->guest.exit_info_1;
+    o->info_2 = c->guest.exit_info_2;
     o->done = done;
     cpu_fxsave(c, o->fx);
     harness_read(&l->h, HARNESS_DATA, o->data, sizeof o->data);

@@ -111,10 +111,10 @@ static inline void native_map(struct cpu *c, u8 *page)
 {
     u64 va = (u64)(uintptr_t)page;
     for (u32 i = 0; i < TLB_ENTRIES; i++)
-        c->tlbs[TLB_KERNEL][i].rtag = c->tlbs[TLB_KERNEL][i].wtag = tlb_invalid(i);
-    struct tlb_entry *e = &c->tlbs[TLB_KERNEL][(va >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+        c->engine.tlbs[TLB_KERNEL][i].rtag = c->engine.tlbs[TLB_KERNEL][i].wtag = tlb_invalid(i);
+    struct tlb_entry *e = &c->engine.tlbs[TLB_KERNEL][(va >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     *e = (struct tlb_entry){.rtag = va, .wtag = va, .host = page, .frame = TLB_WRITABLE};
-    c->tlb = c->tlbs[TLB_KERNEL];
+    c->engine.tlb = c->engine.tlbs[TLB_KERNEL];
 }
 
 static inline void native_no_key(void *context, void *out, size_t count)
@@ -137,9 +137,9 @@ static inline struct native *native_open(void)
     assert_int_equal(sigaction(SIGILL, &action, NULL), 0);
     n->cpu = calloc(1, sizeof *n->cpu);
     struct cpu *c = n->cpu;
-    c->mode = MODE_CODE64 | MODE_PE | MODE_LMA;
-    c->cr0 = CR0_PE | CR0_MP | CR0_NE;
-    c->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    c->engine.mode = MODE_CODE64 | MODE_PE | MODE_LMA;
+    c->arch.cr0 = CR0_PE | CR0_MP | CR0_NE;
+    c->arch.cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
     c->memory = memory_create(&(struct memory_config){.size = PAGE_SIZE, .random = &random});
     assert_non_null(c->memory);
     native_map(c, n->buffer);
@@ -181,20 +181,20 @@ static inline void emulated_run(struct native *n, const struct insn *in, struct 
     jmp_buf leave;
     memcpy(n->buffer, s->memory, NATIVE_BUFFER);
     assert_true(fxsave_unpack(c, s->fx, true));
-    memcpy(c->r, s->gpr, sizeof s->gpr);
+    memcpy(c->arch.r, s->gpr, sizeof s->gpr);
     flags_set(c, s->flags);
-    c->insn_rip = (u64)(uintptr_t)n->code;
-    c->rip = c->insn_rip + in->length;
-    c->leave = &leave;
-    c->vector = NATIVE_NO_FAULT;
-    if ((in->op->attributes & OP_MMX) && (c->x87.status & X87_ES))
-        c->vector = VECTOR_MF;
+    c->engine.insn_rip = (u64)(uintptr_t)n->code;
+    c->arch.rip = c->engine.insn_rip + in->length;
+    c->engine.leave = &leave;
+    c->engine.vector = NATIVE_NO_FAULT;
+    if ((in->op->attributes & OP_MMX) && (c->arch.x87.status & X87_ES))
+        c->engine.vector = VECTOR_MF;
     else if (!setjmp(leave))
         in->op->exec(c, in);
-    s->vector = c->vector;
+    s->vector = c->engine.vector;
     memset(s->fx, 0, sizeof s->fx);
     fxsave_pack(c, s->fx, true);
-    memcpy(s->gpr, c->r, sizeof s->gpr);
+    memcpy(s->gpr, c->arch.r, sizeof s->gpr);
     s->flags = flags_get(c);
     memcpy(s->memory, n->buffer, NATIVE_BUFFER);
 }
@@ -364,7 +364,7 @@ static inline bool native_compare(struct native *n, const u8 *bytes, u32 count, 
                                   u64 *seed)
 {
     struct insn in;
-    if (decode(&in, bytes, count, n->cpu->mode) != DECODE_OK) {
+    if (decode(&in, bytes, count, n->cpu->engine.mode) != DECODE_OK) {
         print_error("not decoded: %02x %02x %02x %02x\n", bytes[0], bytes[1], bytes[2], bytes[3]);
         return false;
     }

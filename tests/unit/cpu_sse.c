@@ -48,7 +48,7 @@ static void try_opcode(struct native *n, u8 prefix, u8 rex, u32 map, u8 opcode, 
         u32 at = assemble(bytes, prefix, rex, map, opcode);
         bytes[at] = forms[f][0];
         bytes[at + 1] = forms[f][1];
-        if (decode(&in, bytes, sizeof bytes, n->cpu->mode) != DECODE_OK || !wanted(&in))
+        if (decode(&in, bytes, sizeof bytes, n->cpu->engine.mode) != DECODE_OK || !wanted(&in))
             continue;
         tally->forms++;
         bool has_immediate = in.length > at + 1 + (forms[f][0] == 0x4e);

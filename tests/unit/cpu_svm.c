@@ -68,7 +68,7 @@ static void sev_needs_the_smm_lock_which_stays(void **state)
     assert_true(cpu_host_rdmsr(g->cpu, MSR_HWCR, &hwcr));
     assert_int_equal(hwcr, BIT(24) | HWCR_SMM_LOCK);
     assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
-    g->cpu->hwcr = 0; /* by a reset */
+    g->cpu->msr.hwcr = 0; /* by a reset */
     assert_true(guest_vmrun(g) == EXIT_INVALID);
     guest_destroy(g);
 }
@@ -151,7 +151,7 @@ static void lbr_virtualization_switches_debugctl(void **state)
     /* mov ecx, DEBUGCTL; rdmsr; mov ebx, eax; mov eax, 3; wrmsr */
     assert_int_equal(RUN(g, "\xb9\xd9\x01\x00\x00\x0f\x32\x89\xc3\xb8\x03\x00\x00\x00\x0f\x30"),
                      EXIT_HLT);
-    assert_int_equal(g->cpu->r[RBX], 1);
+    assert_int_equal(g->cpu->arch.r[RBX], 1);
     assert_int_equal(g->vmcb.save.dbgctl, 3);
     assert_true(cpu_host_rdmsr(g->cpu, MSR_DEBUGCTL, &host));
     assert_int_equal(host, 2);
@@ -226,7 +226,7 @@ static void each_intercept_exits_with_its_code(void **state)
     memory_write(g->memory, MSRPM + 0x800 + 0x80 * 2 / 8, KEY_RAW, "\x02", 1);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         build_vmcb(g);
-        g->cpu->r[RCX] = 1;
+        g->cpu->arch.r[RCX] = 1;
         if (rows[i].word == 3)
             g->vmcb.control.intercept_3 |= (u32)rows[i].bit;
         else
@@ -251,9 +251,9 @@ static void the_filter_lets_the_first_pauses_pass(void **state)
     build_vmcb(g);
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_PAUSE;
     g->vmcb.control.pause_filter_count = 5;
-    g->cpu->r[RBX] = 0;
+    g->cpu->arch.r[RBX] = 0;
     assert_int_equal(guest_run_code(g, spin, sizeof spin), EXIT_PAUSE);
-    assert_int_equal(g->cpu->r[RBX], 5);
+    assert_int_equal(g->cpu->arch.r[RBX], 5);
     assert_int_equal(g->vmcb.save.rip, CODE);
     assert_int_equal(g->vmcb.control.next_rip, CODE + 2);
     guest_destroy(g);
@@ -319,7 +319,7 @@ static void the_deadline_is_an_exact_count(void **state)
     u64 loops = 0;
     /* inc rcx; jmp back: two instructions a round */
     guest_write(g, CODE, "\x48\xff\xc1\xeb\xfb", 5);
-    g->cpu->r[RCX] = 0;
+    g->cpu->arch.r[RCX] = 0;
     for (u64 budget = 1; budget < 200; budget += 13) {
         u64 before = g->clock.now;
         memory_write(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb);
@@ -328,7 +328,7 @@ static void the_deadline_is_an_exact_count(void **state)
         assert_int_equal(g->vmcb.control.exit_code, EXIT_INTR);
         assert_int_equal(g->clock.now, before + budget);
         loops += budget;
-        assert_int_equal(g->cpu->r[RCX], (loops + 1) / 2);
+        assert_int_equal(g->cpu->arch.r[RCX], (loops + 1) / 2);
     }
     guest_destroy(g);
 }
@@ -429,11 +429,11 @@ static void rdrand_sets_carry_in_every_width(void **state)
     struct guest *g = guest_create(true);
     assert_int_equal(RUN(g, "\x48\x0f\xc7\xf2"), EXIT_HLT); /* rdrand rdx */
     assert_true(g->vmcb.save.rflags & RFLAGS_CF);
-    assert_true(g->cpu->r[RDX] >> 32);
+    assert_true(g->cpu->arch.r[RDX] >> 32);
     build_vmcb(g);
     assert_int_equal(RUN(g, "\x0f\xc7\xf2"), EXIT_HLT); /* rdrand edx */
     assert_true(g->vmcb.save.rflags & RFLAGS_CF);
-    assert_false(g->cpu->r[RDX] >> 32);
+    assert_false(g->cpu->arch.r[RDX] >> 32);
     guest_destroy(g);
 }
 

@@ -58,10 +58,10 @@ static u32 manual_error(const struct setting *s)
 
 static void apply(struct guest *g, const struct setting *s)
 {
-    g->cpu->cr0 = (g->cpu->cr0 & ~CR0_WP) | (s->wp ? CR0_WP : 0);
-    g->cpu->cr4 = (g->cpu->cr4 & ~(CR4_SMEP | CR4_SMAP)) | (s->smep ? CR4_SMEP : 0) |
-                  (s->smap ? CR4_SMAP : 0);
-    g->cpu->efer = (g->cpu->efer & ~EFER_NXE) | (s->nxe ? EFER_NXE : 0);
+    g->cpu->arch.cr0 = (g->cpu->arch.cr0 & ~CR0_WP) | (s->wp ? CR0_WP : 0);
+    g->cpu->arch.cr4 = (g->cpu->arch.cr4 & ~(CR4_SMEP | CR4_SMAP)) | (s->smep ? CR4_SMEP : 0) |
+                       (s->smap ? CR4_SMAP : 0);
+    g->cpu->arch.efer = (g->cpu->arch.efer & ~EFER_NXE) | (s->nxe ? EFER_NXE : 0);
 }
 
 /* Bits 0..13 of `n` are a setting; false if it is none. */
@@ -122,8 +122,8 @@ static void every_permission_in_pae_mode(void **state)
 {
     (void)state;
     struct guest *g = guest_at_rest(false);
-    g->cpu->efer &= ~(EFER_LME | EFER_LMA);
-    g->cpu->cr3 = 0x30000;
+    g->cpu->arch.efer &= ~(EFER_LME | EFER_LMA);
+    g->cpu->arch.cr3 = 0x30000;
     guest_write64(g, 0x30000, 0x31000 | PTE_P);
     for (u32 n = 0; n < 8192; n++) {
         struct setting s;
@@ -140,9 +140,9 @@ static void every_permission_in_32_bit_mode(void **state)
 {
     (void)state;
     struct guest *g = guest_at_rest(false);
-    g->cpu->efer &= ~(EFER_LME | EFER_LMA);
-    g->cpu->cr4 &= ~CR4_PAE;
-    g->cpu->cr3 = 0x30000;
+    g->cpu->arch.efer &= ~(EFER_LME | EFER_LMA);
+    g->cpu->arch.cr4 &= ~CR4_PAE;
+    g->cpu->arch.cr3 = 0x30000;
     for (u32 n = 0; n < 8192; n++) {
         struct setting s;
         if (!setting_of(n, &s) || (s.upper | s.leaf) & PTE_NX)
@@ -173,10 +173,10 @@ static void large_pages_of_every_size(void **state)
     assert_true(walk(g, GIB(1) + 0x345678, read, &t, &f));
     assert_int_equal(t.frame, (GUEST_BASE + 0x345000) >> 12);
     assert_int_equal(t.flags, TLB_HUGE | TLB_GLOBAL);
-    g->cpu->efer &= ~(EFER_LME | EFER_LMA);
-    g->cpu->cr4 &= ~CR4_PAE;
-    g->cpu->cr4 |= CR4_PSE;
-    g->cpu->cr3 = 0x30000;
+    g->cpu->arch.efer &= ~(EFER_LME | EFER_LMA);
+    g->cpu->arch.cr4 &= ~CR4_PAE;
+    g->cpu->arch.cr4 |= CR4_PSE;
+    g->cpu->arch.cr3 = 0x30000;
     u32 entry = (u32)all | 0x400000;
     guest_write(g, 0x30000 + 4 * 3, &entry, 4); /* 4 MiB at 12 MiB -> 4 MiB */
     assert_true(walk(g, MIB(12) + 0x54321, read, &t, &f));
@@ -400,13 +400,13 @@ static void each_kind_of_access_has_its_key(void **state)
         guest_write64(g, 0x32000 + 8 * (DATA >> 12), leaf);
         guest_write(g, 0x31000 + 4 * (DATA >> 12), &small, 4);
         if (rows[i].mode != LONG) {
-            g->cpu->efer &= ~(EFER_LME | EFER_LMA);
-            g->cpu->cr3 = 0x30000 | BIT(51);
+            g->cpu->arch.efer &= ~(EFER_LME | EFER_LMA);
+            g->cpu->arch.cr3 = 0x30000 | BIT(51);
         }
         if (rows[i].mode == LEGACY)
-            g->cpu->cr4 &= ~CR4_PAE;
+            g->cpu->arch.cr4 &= ~CR4_PAE;
         if (rows[i].mode == OFF)
-            g->cpu->cr0 &= ~CR0_PG;
+            g->cpu->arch.cr0 &= ~CR0_PG;
         assert_true(
             walk(g, DATA, (struct access){.fetch = rows[i].fetch, .context = TLB_KERNEL}, &t, &f));
         if (t.key != rows[i].key)
@@ -472,10 +472,10 @@ static u64 second_read(struct guest *g, const char *flush, size_t size, u64 old,
     guest_write64(g, DATA, 0xaaaa);
     guest_write64(g, DATA + 0x1000, 0xbbbb);
     guest_write64(g, PT + 8 * (DATA >> 12), old);
-    g->cpu->r[RDI] = PT + 8 * (DATA >> 12);
-    g->cpu->r[RSI] = new;
+    g->cpu->arch.r[RDI] = PT + 8 * (DATA >> 12);
+    g->cpu->arch.r[RSI] = new;
     assert_int_equal(guest_run_code(g, code, n + 8), EXIT_HLT);
-    return g->cpu->r[RBX];
+    return g->cpu->arch.r[RBX];
 }
 
 static void the_tlb_keeps_what_it_may_and_loses_what_it_must(void **state)
@@ -512,15 +512,15 @@ static void invlpg_inside_a_large_page_drops_all_of_it(void **state)
     struct guest *g = guest_create(false);
     guest_write64(g, MIB(2) + 0x5000, 0xaaaa);
     guest_write64(g, MIB(4) + 0x5000, 0xbbbb);
-    g->cpu->r[RDI] = PML4 + 0x2000 + 8;
-    g->cpu->r[RSI] = MIB(4) | PTE_P | PTE_RW | PTE_PS;
+    g->cpu->arch.r[RDI] = PML4 + 0x2000 + 8;
+    g->cpu->arch.r[RSI] = MIB(4) | PTE_P | PTE_RW | PTE_PS;
     /* mov rax, [0x205000]; mov [rdi], rsi; invlpg [0x3ff000]; mov rbx, [0x205000] */
     assert_int_equal(
         RUN(g, "\x48\x8b\x04\x25\x00\x50\x20\x00\x48\x89\x37\x0f\x01\x3c\x25\x00\xf0\x3f\x00"
                "\x48\x8b\x1c\x25\x00\x50\x20\x00"),
         EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax, 0xaaaa);
-    assert_int_equal(g->cpu->r[RBX], 0xbbbb);
+    assert_int_equal(g->cpu->arch.r[RBX], 0xbbbb);
     guest_destroy(g);
 }
 

@@ -19,7 +19,7 @@ static void every_register_form_does_what_the_host_does(void **state)
         for (u32 modrm = 0xc0; modrm < 0x100; modrm++) {
             u8 bytes[15] = {(u8)opcode, (u8)modrm};
             struct insn in;
-            if (decode(&in, bytes, sizeof bytes, n->cpu->mode) != DECODE_OK)
+            if (decode(&in, bytes, sizeof bytes, n->cpu->engine.mode) != DECODE_OK)
                 continue;
             forms++;
             failed += failed_for(n, bytes, sizeof bytes, 400, &seed);
@@ -39,7 +39,7 @@ static void every_memory_form_does_what_the_host_does(void **state)
         for (u32 digit = 0; digit < 8; digit++) {
             u8 bytes[15] = {(u8)opcode, (u8)(digit << 3 | 6)}; /* [rsi] */
             struct insn in;
-            if (decode(&in, bytes, sizeof bytes, n->cpu->mode) != DECODE_OK)
+            if (decode(&in, bytes, sizeof bytes, n->cpu->engine.mode) != DECODE_OK)
                 continue;
             forms++;
             failed += failed_for(n, bytes, sizeof bytes, 2000, &seed);
@@ -82,7 +82,7 @@ static void fxsave_writes_the_hosts_image(void **state)
     for (u32 i = 0; i < 2000; i++) {
         struct native_state before, host, ours;
         struct insn in;
-        assert_int_equal(decode(&in, forms[i % 2], 4, n->cpu->mode), DECODE_OK);
+        assert_int_equal(decode(&in, forms[i % 2], 4, n->cpu->engine.mode), DECODE_OK);
         native_load(n, forms[i % 2], in.length);
         native_randomize(n, &seed, &before);
         native_both(n, &in, &before, &host, &ours);
@@ -105,11 +105,11 @@ static void fxrstor_and_ldmxcsr_refuse_reserved_bits(void **state)
         store_le32(s.memory, (u32)BIT(bit));
         store_le32(s.memory + 24, (u32)BIT(bit));
         struct native_state other = s;
-        assert_int_equal(decode(&in, ldmxcsr, sizeof ldmxcsr, n->cpu->mode), DECODE_OK);
+        assert_int_equal(decode(&in, ldmxcsr, sizeof ldmxcsr, n->cpu->engine.mode), DECODE_OK);
         emulated_run(n, &in, &s);
         assert_int_equal(s.vector, bit < 16 ? NATIVE_NO_FAULT : VECTOR_GP);
         assert_int_equal(load_le32(s.fx + 24), bit < 16 ? BIT(bit) : 0);
-        assert_int_equal(decode(&in, fxrstor, sizeof fxrstor, n->cpu->mode), DECODE_OK);
+        assert_int_equal(decode(&in, fxrstor, sizeof fxrstor, n->cpu->engine.mode), DECODE_OK);
         emulated_run(n, &in, &other);
         assert_int_equal(other.vector, bit < 16 ? NATIVE_NO_FAULT : VECTOR_GP);
     }
@@ -124,7 +124,7 @@ static void fxrstor_loads_what_the_host_would(void **state)
     struct insn in;
     u64 seed = 0x777;
     (void)state;
-    assert_int_equal(decode(&in, code, sizeof code, n->cpu->mode), DECODE_OK);
+    assert_int_equal(decode(&in, code, sizeof code, n->cpu->engine.mode), DECODE_OK);
     native_load(n, code, sizeof code);
     for (u32 i = 0; i < 2000; i++) {
         struct native_state image, before, host, ours;

@@ -37,7 +37,7 @@ bool blocks_create(struct cpu *c)
     struct block_cache *b = calloc(1, sizeof *b);
     if (!b)
         return false;
-    c->blocks = b;
+    c->engine.blocks = b;
     b->frame_count = memory_size(c->memory) >> PAGE_SHIFT;
     b->arena = malloc(ARENA_SIZE);
     b->hash = calloc(HASH_BUCKETS, sizeof(struct block *));
@@ -53,7 +53,7 @@ bool blocks_create(struct cpu *c)
 
 void blocks_destroy(struct cpu *c)
 {
-    struct block_cache *b = c->blocks;
+    struct block_cache *b = c->engine.blocks;
     if (!b)
         return;
     free(b->arena);
@@ -61,28 +61,28 @@ void blocks_destroy(struct cpu *c)
     free(b->frames);
     free(b->single);
     free(b);
-    c->blocks = NULL;
+    c->engine.blocks = NULL;
 }
 
 /* --- Addresses -------------------------------------------------------------------------------- */
 
 void blocks_new_tag(struct cpu *c)
 {
-    c->jump_tag = c->blocks->generation << 32 | c->mode;
+    c->engine.jump_tag = c->engine.blocks->generation << 32 | c->engine.mode;
 }
 
 void blocks_forget_addresses(struct cpu *c)
 {
-    if (!c->blocks)
+    if (!c->engine.blocks)
         return;
-    c->blocks->generation++;
+    c->engine.blocks->generation++;
     blocks_new_tag(c);
 }
 
 static struct block **bucket_of(const struct cpu *c, u64 spa, u32 mode)
 {
     u64 h = (spa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull;
-    return &c->blocks->hash[h >> 48 & (HASH_BUCKETS - 1)];
+    return &c->engine.blocks->hash[h >> 48 & (HASH_BUCKETS - 1)];
 }
 
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode)
@@ -96,14 +96,14 @@ struct block *block_find(const struct cpu *c, u64 spa, u32 mode)
 /* RIP of the first byte in the next page; CS.base need not be aligned. */
 static u64 next_page_rip(const struct cpu *c, u64 spa)
 {
-    return c->rip + PAGE_SIZE - (spa & PAGE_MASK);
+    return c->arch.rip + PAGE_SIZE - (spa & PAGE_MASK);
 }
 
 /* A block of one instruction in two pages is good only while the second page is the same one. */
 static struct block *find_crossing(struct cpu *c, u64 spa)
 {
-    for (struct block *b = *bucket_of(c, spa, c->mode); b; b = b->hash_next)
-        if (b->spa == spa && b->mode == c->mode && b->crossing &&
+    for (struct block *b = *bucket_of(c, spa, c->engine.mode); b; b = b->hash_next)
+        if (b->spa == spa && b->mode == c->engine.mode && b->crossing &&
             mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT == b->frame2)
             return b;
     return NULL;
@@ -132,7 +132,7 @@ static u32 block_frame_index(const struct block *b, u64 frame)
 
 static void frame_add(struct cpu *c, u64 frame, struct block *b, u32 n)
 {
-    struct frame_code *f = &c->blocks->frames[frame];
+    struct frame_code *f = &c->engine.blocks->frames[frame];
     u32 offset, size;
     block_part(b, n, &offset, &size);
     if (!f->first)
@@ -145,7 +145,7 @@ static void frame_add(struct cpu *c, u64 frame, struct block *b, u32 n)
 /* Takes a dead block out of its other frame's list. */
 static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
 {
-    struct frame_code *f = &c->blocks->frames[frame];
+    struct frame_code *f = &c->engine.blocks->frames[frame];
     for (struct block **p = &f->first; *p; p = &(*p)->frame_next[block_frame_index(*p, frame)])
         if (*p == dead) {
             *p = dead->frame_next[block_frame_index(dead, frame)];
@@ -160,7 +160,7 @@ static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
 /* The running block must not go on after its current instruction. */
 static void leave_after_current(struct cpu *c, struct block *b)
 {
-    u8 current = c->uop->idx;
+    u8 current = c->engine.uop->idx;
     for (u32 i = 1; i < b->uops; i++) {
         struct uop *u = &b->uop[i];
         if (u->idx > current && u->fn != uop_link && u->fn != uop_far_link)
@@ -177,16 +177,16 @@ static void block_kill(struct cpu *c, struct block *b)
         *p = b->hash_next;
     b->dead = true;
     b->uop[0].fn = uop_stale;
-    if (c->block == b)
+    if (c->engine.block == b)
         leave_after_current(c, b);
-    c->statistics.code_invalidations++;
+    c->engine.statistics.code_invalidations++;
 }
 
 void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
 {
-    if (!c->blocks || frame >= c->blocks->frame_count || size == 0)
+    if (!c->engine.blocks || frame >= c->engine.blocks->frame_count || size == 0)
         return;
-    struct frame_code *f = &c->blocks->frames[frame];
+    struct frame_code *f = &c->engine.blocks->frames[frame];
     if (!(f->granules & granule_bits(offset, size)))
         return;
     struct block *dead = NULL;
@@ -218,13 +218,14 @@ void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
 
 bool blocks_in_page(const struct cpu *c, u64 frame)
 {
-    return c->blocks && frame < c->blocks->frame_count && c->blocks->frames[frame].first;
+    return c->engine.blocks && frame < c->engine.blocks->frame_count &&
+           c->engine.blocks->frames[frame].first;
 }
 
 /* Between blocks only. */
 static void arena_empty(struct cpu *c)
 {
-    struct block_cache *cache = c->blocks;
+    struct block_cache *cache = c->engine.blocks;
     for (u32 i = 0; i < HASH_BUCKETS; i++) {
         for (struct block *b = cache->hash[i]; b; b = b->hash_next)
             for (u32 n = 0; n <= b->crossing; n++) {
@@ -261,19 +262,21 @@ static u32 lower_any(enum decode_result result, const struct insn *in, const str
 
 struct block *block_single(struct cpu *c)
 {
-    struct block_cache *cache = c->blocks;
+    struct block_cache *cache = c->engine.blocks;
     u8 bytes[15];
     u64 spa;
-    u32 count = mmu_fetch(c, c->rip, bytes, &spa);
-    enum decode_result result = decode(&cache->single_insn, bytes, count, c->mode);
+    u32 count = mmu_fetch(c, c->arch.rip, bytes, &spa);
+    enum decode_result result = decode(&cache->single_insn, bytes, count, c->engine.mode);
     if (result == DECODE_SHORT) {
-        mmu_code_address(c, c->rip + count); /* raises */
+        mmu_code_address(c, c->arch.rip + count); /* raises */
         result = DECODE_UD;
     }
     struct block *b = cache->single;
-    struct place at = {
-        .mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK), .flags = true, .single = true};
-    *b = (struct block){.spa = spa, .mode = c->mode, .insns = 1, .single = true};
+    struct place at = {.mode = c->engine.mode,
+                       .page_offset = (u32)(spa & PAGE_MASK),
+                       .flags = true,
+                       .single = true};
+    *b = (struct block){.spa = spa, .mode = c->engine.mode, .insns = 1, .single = true};
     b->uop[0] = enter_uop(1);
     u32 n = 1 + lower_any(result, &cache->single_insn, &at, &b->uop[1]);
     at.off = cache->single_insn.length;
@@ -346,14 +349,14 @@ static void find_live_flags(struct block_cache *cache, u32 insns)
  * the last is none and faults when reached. */
 static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum decode_result *last)
 {
-    struct block_cache *cache = c->blocks;
+    struct block_cache *cache = c->engine.blocks;
     u32 n = 0;
     *used = 0;
     *last = DECODE_OK;
     while (n < BLOCK_INSNS && *used < room) {
         struct insn *in = &cache->insns[n];
         u32 count = (u32)min_u64(15, room - *used);
-        enum decode_result result = decode(in, bytes + *used, count, c->mode);
+        enum decode_result result = decode(in, bytes + *used, count, c->engine.mode);
         if (result == DECODE_SHORT || (result != DECODE_OK && n > 0))
             return n; /* in two pages, or faulting: a block of its own */
         n++;
@@ -397,7 +400,7 @@ static u32 lower_run(struct block_cache *cache, struct place *at, u32 insns,
 /* The finished block in the arena, with the insns its uops point at behind them. */
 static struct block *block_place(struct cpu *c, u32 uops)
 {
-    struct block_cache *cache = c->blocks;
+    struct block_cache *cache = c->engine.blocks;
     struct block *b = (struct block *)(void *)(cache->arena + cache->used);
     struct insn *copy = (struct insn *)(void *)&b->uop[uops + 1];
     const struct insn *last = NULL;
@@ -422,27 +425,27 @@ static struct block *block_new(struct cpu *c, u64 spa, u32 insns, u32 bytes, u32
 {
     struct block *b = block_place(c, uops);
     b->spa = spa;
-    b->mode = c->mode;
+    b->mode = c->engine.mode;
     b->bytes = (u16)bytes;
     b->uops = (u16)(uops + 1);
     b->insns = (u8)insns;
     b->crossing = b->dead = b->single = false;
     b->frame2 = 0;
     b->uop[0] = enter_uop(insns);
-    struct block **bucket = bucket_of(c, spa, c->mode);
+    struct block **bucket = bucket_of(c, spa, c->engine.mode);
     b->hash_next = *bucket;
     *bucket = b;
-    c->statistics.blocks_decoded++;
-    c->statistics.instructions_decoded += insns;
+    c->engine.statistics.blocks_decoded++;
+    c->engine.statistics.instructions_decoded += insns;
     return b;
 }
 
 /* One instruction in two pages. */
 static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count, u64 spa)
 {
-    struct block_cache *cache = c->blocks;
-    struct place at = {.mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK)};
-    enum decode_result last = decode(&cache->insns[0], bytes, count, c->mode);
+    struct block_cache *cache = c->engine.blocks;
+    struct place at = {.mode = c->engine.mode, .page_offset = (u32)(spa & PAGE_MASK)};
+    enum decode_result last = decode(&cache->insns[0], bytes, count, c->engine.mode);
     if (last != DECODE_OK)
         return NULL;
     u64 frame2 = mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT;
@@ -459,18 +462,18 @@ static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count,
 
 static struct block *make_block(struct cpu *c)
 {
-    struct block_cache *cache = c->blocks;
+    struct block_cache *cache = c->engine.blocks;
     u8 bytes[15];
     u64 spa;
-    u32 fetched = mmu_fetch(c, c->rip, bytes, &spa);
+    u32 fetched = mmu_fetch(c, c->arch.rip, bytes, &spa);
     u64 frame = spa >> PAGE_SHIFT;
     if (frame >= cache->frame_count)
         return NULL;
-    const u8 *page = memory_map(c->memory, frame, c->sev ? c->guest_key : KEY_RAW);
-    struct place at = {.mode = c->mode, .page_offset = (u32)(spa & PAGE_MASK)};
+    const u8 *page = memory_map(c->memory, frame, c->guest.sev ? c->guest.key : KEY_RAW);
+    struct place at = {.mode = c->engine.mode, .page_offset = (u32)(spa & PAGE_MASK)};
     u32 room = PAGE_SIZE - at.page_offset, used;
-    if (!(c->mode & MODE_CODE64)) /* the segment may end before the page does */
-        room = (u32)min_u64(room, (u64)c->seg[SEG_CS].limit + 1 - (u32)c->rip);
+    if (!(c->engine.mode & MODE_CODE64)) /* the segment may end before the page does */
+        room = (u32)min_u64(room, (u64)c->arch.seg[SEG_CS].limit + 1 - (u32)c->arch.rip);
     enum decode_result last;
     u32 insns = decode_run(c, page + at.page_offset, room, &used, &last);
     if (insns == 0)
@@ -483,15 +486,15 @@ static struct block *make_block(struct cpu *c)
 
 struct block *block_at(struct cpu *c)
 {
-    u64 spa = mmu_code_address(c, c->rip);
-    struct block *b = block_find(c, spa, c->mode);
+    u64 spa = mmu_code_address(c, c->arch.rip);
+    struct block *b = block_find(c, spa, c->engine.mode);
     if (!b && (spa & PAGE_MASK) > PAGE_SIZE - 15)
         b = find_crossing(c, spa);
     if (b)
         return b;
     size_t most =
         sizeof *b + (BLOCK_UOPS + 1) * sizeof(struct uop) + BLOCK_INSNS * sizeof(struct insn);
-    if (c->blocks->used + most + 64 > ARENA_SIZE)
+    if (c->engine.blocks->used + most + 64 > ARENA_SIZE)
         arena_empty(c);
     return make_block(c);
 }

@@ -16,13 +16,13 @@
 
 void cpu_device_assist(struct cpu *c, bool on)
 {
-    c->device.assist = on;
-    c->device.count = 0;
+    c->engine.device.assist = on;
+    c->engine.device.count = 0;
 }
 
 bool cpu_device_access(const struct cpu *c, struct device_access *out)
 {
-    const struct device_log *d = &c->device;
+    const struct device_log *d = &c->engine.device;
     if (!d->open)
         return false;
     *out = d->access[d->count - 1];
@@ -31,7 +31,7 @@ bool cpu_device_access(const struct cpu *c, struct device_access *out)
 
 void cpu_device_answer(struct cpu *c, u64 value)
 {
-    struct device_log *d = &c->device;
+    struct device_log *d = &c->engine.device;
     if (!d->open)
         return;
     d->access[d->count - 1].value = value;
@@ -40,7 +40,7 @@ void cpu_device_answer(struct cpu *c, u64 value)
 
 bool device_assists(const struct cpu *c)
 {
-    return c->device.assist && !c->es;
+    return c->engine.device.assist && !c->guest.es;
 }
 
 bool device_faults(const struct cpu *c, const struct access_fault *f)
@@ -56,7 +56,7 @@ static bool same_access(const struct device_access *a, const struct device_acces
 
 bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
 {
-    struct device_log *d = &c->device;
+    struct device_log *d = &c->engine.device;
     if (d->next < d->count && same_access(&d->access[d->next], a)) {
         *value = d->access[d->next++].value;
         return true;
@@ -66,17 +66,17 @@ bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
     d->count = d->next;
     if (d->open)
         d->access[d->count++] = *a;
-    d->rip = c->insn_rip;
-    d->vmcb_spa = c->vmcb_spa;
+    d->rip = c->engine.insn_rip;
+    d->vmcb_spa = c->guest.vmcb_spa;
     return false;
 }
 
 /* The answers belong to the instruction at one RIP of one guest, or to the delivery of one event. */
 void device_begin(struct cpu *c)
 {
-    struct device_log *d = &c->device;
-    bool goes_on = !d->open && d->rip == c->rip && d->vmcb_spa == c->vmcb_spa &&
-                   (!c->control.event_inject || c->control.event_inject == d->event);
+    struct device_log *d = &c->engine.device;
+    bool goes_on = !d->open && d->rip == c->arch.rip && d->vmcb_spa == c->guest.vmcb_spa &&
+                   (!c->guest.control.event_inject || c->guest.control.event_inject == d->event);
     d->next = 0;
     d->open = false;
     if (!goes_on)
@@ -85,37 +85,37 @@ void device_begin(struct cpu *c)
 
 void device_done(struct cpu *c)
 {
-    c->device.count = c->device.next = 0;
-    c->device.before.kept = false;
+    c->engine.device.count = c->engine.device.next = 0;
+    c->engine.device.before.kept = false;
 }
 
 /* --- Undoing ---------------------------------------------------------------------------------- */
 
 void device_keep(struct cpu *c)
 {
-    struct device_before *b = &c->device.before;
-    memcpy(b->r, c->r, sizeof b->r);
-    b->flags = c->flags;
-    b->rflags = c->rflags;
-    memcpy(b->xmm, c->xmm, sizeof b->xmm);
-    b->x87 = c->x87;
-    b->interrupt_shadow = c->interrupt_shadow;
+    struct device_before *b = &c->engine.device.before;
+    memcpy(b->r, c->arch.r, sizeof b->r);
+    b->flags = c->engine.flags;
+    b->rflags = c->arch.rflags;
+    memcpy(b->xmm, c->arch.xmm, sizeof b->xmm);
+    b->x87 = c->arch.x87;
+    b->interrupt_shadow = c->arch.interrupt_shadow;
     b->kept = true;
 }
 
 void device_undo(struct cpu *c)
 {
-    struct device_before *b = &c->device.before;
-    c->device.event = c->exit_int_info;
+    struct device_before *b = &c->engine.device.before;
+    c->engine.device.event = c->guest.exit_int_info;
     if (!b->kept)
         return;
     b->kept = false;
-    if (!c->device.open)
+    if (!c->engine.device.open)
         return;
-    memcpy(c->r, b->r, sizeof b->r);
-    c->flags = b->flags;
-    c->rflags = b->rflags;
-    memcpy(c->xmm, b->xmm, sizeof b->xmm);
-    c->x87 = b->x87;
-    c->interrupt_shadow = b->interrupt_shadow;
+    memcpy(c->arch.r, b->r, sizeof b->r);
+    c->engine.flags = b->flags;
+    c->arch.rflags = b->rflags;
+    memcpy(c->arch.xmm, b->xmm, sizeof b->xmm);
+    c->arch.x87 = b->x87;
+    c->arch.interrupt_shadow = b->interrupt_shadow;
 }

@@ -36,10 +36,10 @@ struct block {
     struct uop uop[];
 };
 
-/* Finds or makes the block at c->rip; NULL: the instruction there must be run by block_single().
+/* Finds or makes the block at RIP; NULL: the instruction there must be run by block_single().
  * Raises. */
 struct block *block_at(struct cpu *c);
-/* Decodes the one instruction at c->rip, to be run once. */
+/* Decodes the one instruction at c->arch.rip, to be run once. */
 struct block *block_single(struct cpu *c);
 /* A live block by physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
@@ -86,51 +86,53 @@ static ALWAYS_INLINE u64 sign_extend(u64 v, u32 size)
 /* `carries`: bit n is the carry (or borrow) out of bit n of an operation of `size` bytes. */
 static ALWAYS_INLINE void flags_carries(struct cpu *c, u32 size, u64 result, u64 carries)
 {
-    c->flags.result = sign_extend(result, size);
-    c->flags.carries = size == 8 ? carries & ~7ull : carries << (64 - 8 * size) | (carries & 8);
+    c->engine.flags.result = sign_extend(result, size);
+    c->engine.flags.carries =
+        size == 8 ? carries & ~7ull : carries << (64 - 8 * size) | (carries & 8);
 }
 
 static ALWAYS_INLINE void flags_explicit(struct cpu *c, u32 size, u64 result, bool cf, bool of,
                                          bool af)
 {
-    c->flags.result = sign_extend(result, size);
-    c->flags.carries = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
+    c->engine.flags.result = sign_extend(result, size);
+    c->engine.flags.carries = (u64)cf << 63 | (u64)(cf ^ of) << 62 | (u64)af << 3;
 }
 
 static ALWAYS_INLINE bool flag_cf(const struct cpu *c)
 {
-    return c->flags.carries >> 63;
+    return c->engine.flags.carries >> 63;
 }
 
 static ALWAYS_INLINE bool flag_of(const struct cpu *c)
 {
-    return (c->flags.carries ^ c->flags.carries << 1) >> 63;
+    return (c->engine.flags.carries ^ c->engine.flags.carries << 1) >> 63;
 }
 
 static ALWAYS_INLINE bool flag_af(const struct cpu *c)
 {
-    return c->flags.carries >> 3 & 1;
+    return c->engine.flags.carries >> 3 & 1;
 }
 
 static ALWAYS_INLINE bool flag_zf(const struct cpu *c)
 {
-    return c->flags.result == 0;
+    return c->engine.flags.result == 0;
 }
 
 static ALWAYS_INLINE bool flag_sf(const struct cpu *c)
 {
-    return (c->flags.result >> 63 ^ c->flags.carries >> 1) & 1;
+    return (c->engine.flags.result >> 63 ^ c->engine.flags.carries >> 1) & 1;
 }
 
 static ALWAYS_INLINE bool flag_pf(const struct cpu *c)
 {
-    return !__builtin_parity((u32)((c->flags.result & 0xff) ^ (c->flags.carries & 1)));
+    return !__builtin_parity(
+        (u32)((c->engine.flags.result & 0xff) ^ (c->engine.flags.carries & 1)));
 }
 
 /* Changes CF alone: OF lies in the difference of two bits, so both move. */
 static ALWAYS_INLINE void flags_change_cf(struct cpu *c, bool cf)
 {
-    c->flags.carries ^= (cf ^ flag_cf(c) ? BIT(63) | BIT(62) : 0);
+    c->engine.flags.carries ^= (cf ^ flag_cf(c) ? BIT(63) | BIT(62) : 0);
 }
 
 static ALWAYS_INLINE bool condition_inline(const struct cpu *c, u32 cc)
@@ -220,8 +222,8 @@ static ALWAYS_INLINE u64 alu_step(struct cpu *c, u32 size, bool flags, u64 a, bo
 }
 
 /* --- Operands of specialised handlers ------------------------------------------------------------
- * A register field is its number, except that at size 1 it is a byte offset into c->r: AH needs no
- * case. */
+ * A register field is its number, except that at size 1 it is a byte offset into arch.r: AH needs
+ * no case. */
 
 #define REG8(reg)      ((u8)((reg)*8))
 #define REG8_HIGH(reg) ((u8)((reg)*8 + 1))
@@ -230,13 +232,13 @@ static ALWAYS_INLINE u64 reg_get(const struct cpu *c, u8 reg, u32 size)
 {
     switch (size) {
     case 1:
-        return ((const u8 *)c->r)[reg];
+        return ((const u8 *)c->arch.r)[reg];
     case 2:
-        return (u16)c->r[reg];
+        return (u16)c->arch.r[reg];
     case 4:
-        return (u32)c->r[reg];
+        return (u32)c->arch.r[reg];
     default:
-        return c->r[reg];
+        return c->arch.r[reg];
     }
 }
 
@@ -244,16 +246,16 @@ static ALWAYS_INLINE void reg_set(struct cpu *c, u8 reg, u32 size, u64 v)
 {
     switch (size) {
     case 1:
-        ((u8 *)c->r)[reg] = (u8)v;
+        ((u8 *)c->arch.r)[reg] = (u8)v;
         break;
     case 2:
-        memcpy(&c->r[reg], &(u16){(u16)v}, 2);
+        memcpy(&c->arch.r[reg], &(u16){(u16)v}, 2);
         break;
     case 4:
-        c->r[reg] = (u32)v;
+        c->arch.r[reg] = (u32)v;
         break;
     default:
-        c->r[reg] = v;
+        c->arch.r[reg] = v;
         break;
     }
 }
@@ -261,8 +263,8 @@ static ALWAYS_INLINE void reg_set(struct cpu *c, u8 reg, u32 size, u64 v)
 /* Effective address; `indexed` false: the uop has none. */
 static ALWAYS_INLINE u64 uop_ea(const struct cpu *c, const struct uop *u, bool indexed)
 {
-    u64 a = c->r[u->b] + (u64)(s64)u->disp;
-    return indexed ? a + (c->r[u->x] << u->scale) : a;
+    u64 a = c->arch.r[u->b] + (u64)(s64)u->disp;
+    return indexed ? a + (c->arch.r[u->x] << u->scale) : a;
 }
 
 static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
@@ -283,7 +285,7 @@ void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size);
 
 static ALWAYS_INLINE u64 uop_load(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->rtag;
     if (LIKELY(offset <= PAGE_SIZE - size))
         return bytes_get(e->host + offset, size);
@@ -292,7 +294,7 @@ static ALWAYS_INLINE u64 uop_load(struct cpu *c, const struct uop *u, u64 linear
 
 static ALWAYS_INLINE void uop_store(struct cpu *c, const struct uop *u, u64 linear, u32 size, u64 v)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (LIKELY(offset <= PAGE_SIZE - size))
         memcpy(e->host + offset, &v, size);
@@ -303,21 +305,21 @@ static ALWAYS_INLINE void uop_store(struct cpu *c, const struct uop *u, u64 line
 /* Pushes 8 bytes in 64-bit mode. The store comes before RSP moves: it may fault. */
 static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
 {
-    u64 linear = c->r[RSP] - 8;
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    u64 linear = c->arch.r[RSP] - 8;
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (LIKELY(offset <= PAGE_SIZE - 8))
         memcpy(e->host + offset, &v, 8);
     else
         uop_push_slow(c, u, linear, v);
-    c->r[RSP] = linear;
+    c->arch.r[RSP] = linear;
 }
 
 /* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end().
  * Faults as a write. */
 static ALWAYS_INLINE u8 *uop_rmw(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (LIKELY(offset <= PAGE_SIZE - size))
         return e->host + offset;
@@ -326,22 +328,22 @@ static ALWAYS_INLINE u8 *uop_rmw(struct cpu *c, const struct uop *u, u64 linear,
 
 static ALWAYS_INLINE void uop_rmw_end(struct cpu *c, u64 linear, u32 size, const u8 *p)
 {
-    if (UNLIKELY(p == (const u8 *)&c->rmw))
+    if (UNLIKELY(p == (const u8 *)&c->engine.rmw))
         uop_rmw_end_slow(c, linear, size);
 }
 
 /* Ends a handler: on to wherever RIP `rip` is, through the jump cache. */
 static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
 {
-    const struct jump *j = &c->jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
-    c->r[REG_BLOCK] = rip;
-    return LIKELY(j->rip == rip && j->tag == c->jump_tag) ? j->uop : &uop_miss;
+    const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    c->arch.r[REG_BLOCK] = rip;
+    return LIKELY(j->rip == rip && j->tag == c->engine.jump_tag) ? j->uop : &uop_miss;
 }
 
 /* Ends a handler: through a link. */
 #define GOTO_LINK(c, link)                                                                         \
     do {                                                                                           \
-        (c)->r[REG_BLOCK] += (u64)(s64)(link)->disp;                                               \
+        (c)->arch.r[REG_BLOCK] += (u64)(s64)(link)->disp;                                          \
         GOTO(c, (link)->to);                                                                       \
     } while (0)
 

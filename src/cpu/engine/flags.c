@@ -15,19 +15,19 @@ void flags_set(struct cpu *c, u64 value)
     bool zf = value & RFLAGS_ZF, sf = value & RFLAGS_SF, pf = value & RFLAGS_PF;
     flags_explicit(c, 8, !zf, value & RFLAGS_CF, (value & RFLAGS_OF) != 0,
                    (value & RFLAGS_AF) != 0);
-    c->flags.carries |= (u64)sf << 1 | (u64)(pf ^ zf);
+    c->engine.flags.carries |= (u64)sf << 1 | (u64)(pf ^ zf);
 }
 
 u64 rflags_read(const struct cpu *c)
 {
-    return c->rflags | RFLAGS_ONE | flags_get(c);
+    return c->arch.rflags | RFLAGS_ONE | flags_get(c);
 }
 
 void rflags_write(struct cpu *c, u64 value, u64 mask)
 {
     u64 old = rflags_read(c), all = (old & ~mask) | (value & mask);
     flags_set(c, all);
-    c->rflags = (all & ~RFLAGS_ARITHMETIC) | RFLAGS_ONE;
+    c->arch.rflags = (all & ~RFLAGS_ARITHMETIC) | RFLAGS_ONE;
     if ((old ^ all) & (RFLAGS_VM | RFLAGS_AC))
         cpu_update_mode(c);
 }

@@ -18,50 +18,50 @@ enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
 /* Instructions of the running block from the current one on, itself included. */
 static s64 not_done(const struct cpu *c)
 {
-    return c->block ? c->block->insns - c->uop->idx : 0;
+    return c->engine.block ? c->engine.block->insns - c->engine.uop->idx : 0;
 }
 
 static void give_back(struct cpu *c)
 {
-    c->left += not_done(c);
-    c->block = NULL;
+    c->engine.left += not_done(c);
+    c->engine.block = NULL;
 }
 
 u64 cpu_time(struct cpu *c)
 {
-    return c->run_end - (u64)(c->left + not_done(c));
+    return c->engine.run_end - (u64)(c->engine.left + not_done(c));
 }
 
 void cpu_sync(struct cpu *c, const struct uop *u)
 {
-    u64 mask = c->mode & MODE_CODE64 ? ~0ull : 0xffffffffu;
-    c->uop = u;
-    c->insn_rip = (block_rip(c) + u->off) & mask;
-    c->rip = (c->insn_rip + u->len) & mask;
+    u64 mask = c->engine.mode & MODE_CODE64 ? ~0ull : 0xffffffffu;
+    c->engine.uop = u;
+    c->engine.insn_rip = (block_rip(c) + u->off) & mask;
+    c->arch.rip = (c->engine.insn_rip + u->len) & mask;
 }
 
 u64 rep_allowance(const struct cpu *c)
 {
-    if (c->rflags & RFLAGS_TF || c->watchpoints || c->device.count)
+    if (c->arch.rflags & RFLAGS_TF || c->engine.watchpoints || c->engine.device.count)
         return 1;
-    return (u64)c->left + 1; /* the block holds this instruction's first and all behind it */
+    return (u64)c->engine.left + 1; /* the block holds this instruction's first and all behind it */
 }
 
 void rep_account(struct cpu *c, u64 iterations)
 {
-    c->left -= (s64)iterations - 1;
+    c->engine.left -= (s64)iterations - 1;
 }
 
 /* --- Ways out --------------------------------------------------------------------------------- */
 
 void cpu_raise(struct cpu *c, u8 vector, u32 error)
 {
-    c->vector = vector;
-    c->error = error;
-    c->next_rip = c->rip; /* of BOUND, if #BR is intercepted */
-    c->rip = c->insn_rip;
+    c->engine.vector = vector;
+    c->engine.error = error;
+    c->guest.next_rip = c->arch.rip; /* of BOUND, if #BR is intercepted */
+    c->arch.rip = c->engine.insn_rip;
     give_back(c);
-    longjmp(*c->leave, LEAVE_RAISE);
+    longjmp(*c->engine.leave, LEAVE_RAISE);
 }
 
 /* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2 15.7.1]. */
@@ -70,44 +70,44 @@ static u64 next_rip_at_exit(const struct cpu *c, u64 code)
     switch (code) {
     case EXIT_EXCEPTION + VECTOR_BP:
     case EXIT_EXCEPTION + VECTOR_OF:
-        return c->rip;
+        return c->arch.rip;
     case EXIT_EXCEPTION + VECTOR_BR:
-        return c->next_rip;
+        return c->guest.next_rip;
     case EXIT_TASK_SWITCH:
     case EXIT_SHUTDOWN:
     case EXIT_NPF:
         return 0;
     default:
-        return code >= EXIT_EXCEPTION && code < EXIT_CR0_SEL_WRITE ? 0 : c->rip;
+        return code >= EXIT_EXCEPTION && code < EXIT_CR0_SEL_WRITE ? 0 : c->arch.rip;
     }
 }
 
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
 {
-    if (c->es && !exit_automatic(code, info_1))
+    if (c->guest.es && !exit_automatic(code, info_1))
         vmsa_raise_vc(c, code);
-    c->exit_code = code;
-    c->exit_info_1 = info_1;
-    c->exit_info_2 = info_2;
-    c->next_rip = next_rip_at_exit(c, code);
-    if (c->es && exit_completes(code)) {
-        c->left -= c->block != NULL;
-        c->interrupt_shadow = false;
+    c->guest.exit_code = code;
+    c->guest.exit_info_1 = info_1;
+    c->guest.exit_info_2 = info_2;
+    c->guest.next_rip = next_rip_at_exit(c, code);
+    if (c->guest.es && exit_completes(code)) {
+        c->engine.left -= c->engine.block != NULL;
+        c->arch.interrupt_shadow = false;
     } else {
-        c->rip = c->insn_rip;
+        c->arch.rip = c->engine.insn_rip;
     }
     give_back(c);
-    longjmp(*c->leave, LEAVE_EXIT);
+    longjmp(*c->engine.leave, LEAVE_EXIT);
 }
 
 /* The iterations done so far count, the instruction itself does not end here. */
 void cpu_again(struct cpu *c)
 {
-    c->rip = c->insn_rip;
-    if (c->block)
-        c->left--;
+    c->arch.rip = c->engine.insn_rip;
+    if (c->engine.block)
+        c->engine.left--;
     give_back(c);
-    longjmp(*c->leave, LEAVE_AGAIN);
+    longjmp(*c->engine.leave, LEAVE_AGAIN);
 }
 
 /* --- Slow halves of specialised handlers ------------------------------------------------------ */
@@ -120,7 +120,8 @@ static bool canonical(u64 linear)
 static void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool stack)
 {
     cpu_sync(c, u);
-    if (UNLIKELY(!canonical(linear) || !canonical(linear + size - 1)) && c->mode & MODE_CODE64)
+    if (UNLIKELY(!canonical(linear) || !canonical(linear + size - 1)) &&
+        c->engine.mode & MODE_CODE64)
         cpu_raise(c, stack ? VECTOR_SS : VECTOR_GP, 0);
 }
 
@@ -158,13 +159,13 @@ NOINLINE u8 *uop_rmw_slow(struct cpu *c, const struct uop *u, u64 linear, u32 si
 {
     check_linear(c, u, linear, size, on_stack(u));
     probe_write(c, linear, size);
-    c->rmw = load(c, linear, size);
-    return (u8 *)&c->rmw;
+    c->engine.rmw = load(c, linear, size);
+    return (u8 *)&c->engine.rmw;
 }
 
 NOINLINE void uop_rmw_end_slow(struct cpu *c, u64 linear, u32 size)
 {
-    store(c, linear, size, c->rmw);
+    store(c, linear, size, c->engine.rmw);
 }
 
 /* --- The loop --------------------------------------------------------------------------------- */
@@ -177,12 +178,12 @@ static void run_uops(struct cpu *c, const struct uop *u)
 #else
     u->fn(c, u);
 #endif
-    c->block = NULL;
+    c->engine.block = NULL;
 }
 
 static void run_block(struct cpu *c, const struct block *b)
 {
-    c->r[REG_BLOCK] = c->rip;
+    c->arch.r[REG_BLOCK] = c->arch.rip;
     run_uops(c, b->uop);
 }
 
@@ -207,8 +208,8 @@ static bool is_sti(const struct block *b)
 /* Traps behind an instruction; a load of SS puts them off by one instruction [APM2 8.2.1]. */
 static void debug_traps(struct cpu *c, bool step)
 {
-    u64 dr6 = c->watch_hits | (step ? DR6_BS : 0);
-    c->watch_hits = 0;
+    u64 dr6 = c->engine.watch_hits | (step ? DR6_BS : 0);
+    c->engine.watch_hits = 0;
     if (dr6)
         event_debug_trap(c, dr6);
 }
@@ -216,40 +217,41 @@ static void debug_traps(struct cpu *c, bool step)
 /* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single steps. */
 static void run_carefully(struct cpu *c)
 {
-    u64 hits = c->breakpoints && !(c->rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
+    u64 hits = c->engine.breakpoints && !(c->arch.rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
     if (hits) {
         event_debug_trap(c, hits);
         return;
     }
-    bool shadow = c->interrupt_shadow, step = c->rflags & RFLAGS_TF, open = c->rflags & RFLAGS_IF;
+    bool shadow = c->arch.interrupt_shadow, step = c->arch.rflags & RFLAGS_TF,
+         open = c->arch.rflags & RFLAGS_IF;
     const struct block *b = block_single(c);
     bool ss = loads_ss(b), opens = is_sti(b) && !open;
     if (!shadow)
-        c->watch_hits = 0;
-    c->rflags &= ~RFLAGS_RF;
-    c->no_step_trap = false;
+        c->engine.watch_hits = 0;
+    c->arch.rflags &= ~RFLAGS_RF;
+    c->engine.no_step_trap = false;
     run_block(c, b);
     if (shadow && !ss && !opens)
-        c->interrupt_shadow = false;
+        c->arch.interrupt_shadow = false;
     if (!ss)
-        debug_traps(c, step && !c->no_step_trap);
+        debug_traps(c, step && !c->engine.no_step_trap);
 }
 
 static void run_next(struct cpu *c)
 {
-    struct jump *j = &c->jumps[(c->rip ^ c->rip >> PAGE_SHIFT) & (JUMPS - 1)];
-    if (j->rip == c->rip && j->tag == c->jump_tag && c->left >= BLOCK_INSNS &&
+    struct jump *j = &c->engine.jumps[(c->arch.rip ^ c->arch.rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    if (j->rip == c->arch.rip && j->tag == c->engine.jump_tag && c->engine.left >= BLOCK_INSNS &&
         j->uop->fn != uop_stale) {
-        c->r[REG_BLOCK] = c->rip;
+        c->arch.r[REG_BLOCK] = c->arch.rip;
         run_uops(c, j->uop);
         return;
     }
     const struct block *b = block_at(c);
-    if (!b || b->insns > c->left) {
+    if (!b || b->insns > c->engine.left) {
         run_single(c);
         return;
     }
-    *j = (struct jump){c->rip, c->jump_tag, b->uop};
+    *j = (struct jump){c->arch.rip, c->engine.jump_tag, b->uop};
     run_block(c, b);
 }
 
@@ -258,10 +260,10 @@ static void run_next(struct cpu *c)
 static void device_step(struct cpu *c)
 {
     device_keep(c);
-    if (c->control.event_inject & EVENT_VALID) {
+    if (c->guest.control.event_inject & EVENT_VALID) {
         event_take(c);
     } else {
-        c->rflags |= RFLAGS_RF;
+        c->arch.rflags |= RFLAGS_RF;
         run_carefully(c);
     }
     device_done(c);
@@ -271,21 +273,22 @@ static void run_loop(struct cpu *c)
 {
     for (;;) {
         blocks_new_tag(c);
-        c->insn_rip = c->rip;
-        if (UNLIKELY(c->device.count && c->left > 0)) {
+        c->engine.insn_rip = c->arch.rip;
+        if (UNLIKELY(c->engine.device.count && c->engine.left > 0)) {
             device_step(c);
             continue;
         }
-        if (UNLIKELY(c->interrupt_shadow && c->left > 0 &&
-                     !(c->control.event_inject & EVENT_VALID))) {
+        if (UNLIKELY(c->arch.interrupt_shadow && c->engine.left > 0 &&
+                     !(c->guest.control.event_inject & EVENT_VALID))) {
             run_carefully(c);
             continue;
         }
-        if (UNLIKELY(c->left <= 0 || event_pending(c))) {
+        if (UNLIKELY(c->engine.left <= 0 || event_pending(c))) {
             event_take(c);
             continue;
         }
-        if (UNLIKELY(c->rflags & (RFLAGS_TF | RFLAGS_RF) || c->breakpoints | c->watchpoints)) {
+        if (UNLIKELY(c->arch.rflags & (RFLAGS_TF | RFLAGS_RF) ||
+                     c->engine.breakpoints | c->engine.watchpoints)) {
             run_carefully(c);
             continue;
         }
@@ -298,21 +301,21 @@ static void after_leaving(struct cpu *c, int how)
     if (how)
         device_done(c);
     if (how == LEAVE_RAISE) {
-        event_deliver_exception(c, c->vector, c->error);
-        c->interrupt_shadow = false;
+        event_deliver_exception(c, c->engine.vector, c->engine.error);
+        c->arch.interrupt_shadow = false;
     } else if (how == LEAVE_AGAIN) {
-        debug_traps(c, c->rflags & RFLAGS_TF);
+        debug_traps(c, c->arch.rflags & RFLAGS_TF);
     }
 }
 
 void run_guest(struct cpu *c)
 {
     jmp_buf leave;
-    jmp_buf *outer = c->leave;
+    jmp_buf *outer = c->engine.leave;
     u64 before = c->clock->now;
-    c->leave = &leave;
-    c->block = NULL;
-    c->r[REG_ZERO] = 0;
+    c->engine.leave = &leave;
+    c->engine.block = NULL;
+    c->arch.r[REG_ZERO] = 0;
     mxcsr_enter(c);
     int how = setjmp(leave);
     if (how != LEAVE_EXIT) {
@@ -321,7 +324,7 @@ void run_guest(struct cpu *c)
     }
     device_undo(c);
     mxcsr_leave(c);
-    c->leave = outer;
-    c->clock->now = c->run_end - (u64)c->left;
-    c->statistics.instructions += c->clock->now - before;
+    c->engine.leave = outer;
+    c->clock->now = c->engine.run_end - (u64)c->engine.left;
+    c->engine.statistics.instructions += c->clock->now - before;
 }

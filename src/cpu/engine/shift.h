@@ -8,8 +8,8 @@
 
 static ALWAYS_INLINE void flags_change_cf_of(struct cpu *c, bool cf, bool of)
 {
-    c->flags.carries =
-        (c->flags.carries & ~(BIT(63) | BIT(62))) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
+    c->engine.flags.carries =
+        (c->engine.flags.carries & ~(BIT(63) | BIT(62))) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
 }
 
 /* `v` is zero-extended; count is masked already and not 0. OF is that of a shift by one; for others

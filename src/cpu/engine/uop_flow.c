@@ -21,8 +21,8 @@ static struct block *block_of(const struct uop *enter)
 
 static const struct uop *leave_at(struct cpu *c, u64 rip)
 {
-    c->rip = c->mode & MODE_CODE64 ? rip : rip & 0xffffffffu;
-    c->block = NULL;
+    c->arch.rip = c->engine.mode & MODE_CODE64 ? rip : rip & 0xffffffffu;
+    c->engine.block = NULL;
     return NULL;
 }
 
@@ -37,11 +37,11 @@ const struct uop uop_miss = {.fn = uop_miss_fn};
 
 const struct uop *uop_enter(struct cpu *c, const struct uop *u)
 {
-    s64 left = c->left - u->aux;
+    s64 left = c->engine.left - u->aux;
     if (UNLIKELY(left < 0)) /* the loop does the last ones one by one */
         return leave_at(c, block_rip(c));
-    c->left = left;
-    c->block = block_of(u);
+    c->engine.left = left;
+    c->engine.block = block_of(u);
     NEXT(c, u);
 }
 
@@ -57,7 +57,7 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
     const struct block *b = dead->crossing ? NULL : block_find(c, dead->spa, dead->mode);
     if (!b) {
         /* Else the loop would find the dead block again. */
-        c->jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
+        c->engine.jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
         return leave_at(c, block_rip(c));
     }
     patchable(u)->fn = uop_forward;
@@ -68,7 +68,7 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
 /* In front of an instruction that is not done: gives back the rest of the block's count. */
 const struct uop *uop_leave(struct cpu *c, const struct uop *u)
 {
-    c->left += c->block->insns - u->idx;
+    c->engine.left += c->engine.block->insns - u->idx;
     return leave_at(c, block_rip(c) + u->off);
 }
 
@@ -76,8 +76,8 @@ const struct uop *uop_leave(struct cpu *c, const struct uop *u)
  * where CS.base is not aligned). block_rip is the target already. */
 const struct uop *uop_link(struct cpu *c, const struct uop *u)
 {
-    u64 spa = c->block->spa + (u64)(s64)u->disp;
-    const struct block *b = block_find(c, spa, c->block->mode);
+    u64 spa = c->engine.block->spa + (u64)(s64)u->disp;
+    const struct block *b = block_find(c, spa, c->engine.block->mode);
     if (!b)
         return leave_at(c, block_rip(c));
     patchable(u)->to = b->uop;
@@ -100,19 +100,19 @@ const struct uop *uop_jump(struct cpu *c, const struct uop *u)
 /* What the attributes of the row say must hold before the instruction is looked at. */
 static NOINLINE void check_attributes(struct cpu *c, u32 attributes)
 {
-    if (attributes & OP_PROTECTED && (!(c->mode & MODE_PE) || c->mode & MODE_V86))
+    if (attributes & OP_PROTECTED && (!(c->engine.mode & MODE_PE) || c->engine.mode & MODE_V86))
         cpu_raise_ud(c);
-    if (attributes & OP_SSE && (c->cr0 & CR0_EM || !(c->cr4 & CR4_OSFXSR)))
+    if (attributes & OP_SSE && (c->arch.cr0 & CR0_EM || !(c->arch.cr4 & CR4_OSFXSR)))
         cpu_raise_ud(c);
-    if (attributes & OP_MMX && c->cr0 & CR0_EM)
+    if (attributes & OP_MMX && c->arch.cr0 & CR0_EM)
         cpu_raise_ud(c);
-    if (attributes & OP_X87 && c->cr0 & CR0_EM)
+    if (attributes & OP_X87 && c->arch.cr0 & CR0_EM)
         cpu_raise(c, VECTOR_NM, 0);
-    if (attributes & (OP_SSE | OP_MMX | OP_X87) && c->cr0 & CR0_TS)
+    if (attributes & (OP_SSE | OP_MMX | OP_X87) && c->arch.cr0 & CR0_TS)
         cpu_raise(c, VECTOR_NM, 0);
-    if (attributes & OP_CPL0 && c->cpl != 0)
+    if (attributes & OP_CPL0 && c->arch.cpl != 0)
         cpu_raise_gp(c, 0);
-    if (attributes & OP_MMX && c->x87.status & 0x80) /* an unmasked exception waits */
+    if (attributes & OP_MMX && c->arch.x87.status & 0x80) /* an unmasked exception waits */
         cpu_raise(c, VECTOR_MF, 0);
 }
 
@@ -139,7 +139,7 @@ const struct uop *uop_generic_end(struct cpu *c, const struct uop *u)
     cpu_sync(c, u);
     check_attributes(c, in->op->attributes);
     in->op->exec(c, in);
-    c->block = NULL;
+    c->engine.block = NULL;
     return NULL;
 }
 
@@ -159,14 +159,14 @@ const struct uop *uop_too_long(struct cpu *c, const struct uop *u)
 const struct uop *uop_address(struct cpu *c, const struct uop *u)
 {
     cpu_sync(c, u);
-    c->r[REG_EA] = operand_address(c, u->insn, u->size, u->aux);
+    c->arch.r[REG_EA] = operand_address(c, u->insn, u->size, u->aux);
     NEXT(c, u);
 }
 
 /* FS and GS in 64-bit mode: a base, no checks. */
 const struct uop *uop_address_segment(struct cpu *c, const struct uop *u)
 {
-    c->r[REG_EA] = c->seg[u->aux].base + uop_ea(c, u, true);
+    c->arch.r[REG_EA] = c->arch.seg[u->aux].base + uop_ea(c, u, true);
     NEXT(c, u);
 }
 
@@ -185,8 +185,8 @@ static NOINLINE const struct uop *target_slow(struct cpu *c, const struct uop *u
  * instruction changes anything. */
 static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop *u, u64 rip)
 {
-    const struct jump *j = &c->jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
-    if (LIKELY(j->rip == rip && j->tag == c->jump_tag))
+    const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    if (LIKELY(j->rip == rip && j->tag == c->engine.jump_tag))
         return j->uop;
     return target_slow(c, u, rip);
 }
@@ -204,10 +204,10 @@ const struct uop *uop_call(struct cpu *c, const struct uop *u)
 
 const struct uop *uop_call_r(struct cpu *c, const struct uop *u)
 {
-    u64 rip = c->r[u->s];
+    u64 rip = c->arch.r[u->s];
     const struct uop *to = target_at(c, u, rip);
     push_return(c, u);
-    c->r[REG_BLOCK] = rip;
+    c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
 
@@ -216,15 +216,15 @@ const struct uop *uop_call_m(struct cpu *c, const struct uop *u)
     u64 rip = uop_load(c, u, uop_ea(c, u, true), 8);
     const struct uop *to = target_at(c, u, rip);
     push_return(c, u);
-    c->r[REG_BLOCK] = rip;
+    c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
 
 const struct uop *uop_jump_r(struct cpu *c, const struct uop *u)
 {
-    u64 rip = c->r[u->s];
+    u64 rip = c->arch.r[u->s];
     const struct uop *to = target_at(c, u, rip);
-    c->r[REG_BLOCK] = rip;
+    c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
 
@@ -232,16 +232,16 @@ const struct uop *uop_jump_m(struct cpu *c, const struct uop *u)
 {
     u64 rip = uop_load(c, u, uop_ea(c, u, true), 8);
     const struct uop *to = target_at(c, u, rip);
-    c->r[REG_BLOCK] = rip;
+    c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
 
 const struct uop *uop_ret(struct cpu *c, const struct uop *u)
 {
-    u64 rip = uop_load(c, u, c->r[RSP], 8);
+    u64 rip = uop_load(c, u, c->arch.r[RSP], 8);
     const struct uop *to = target_at(c, u, rip);
-    c->r[RSP] += 8 + u->imm;
-    c->r[REG_BLOCK] = rip;
+    c->arch.r[RSP] += 8 + u->imm;
+    c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
 

@@ -116,12 +116,12 @@ XCHG(1) XCHG(2) XCHG(4) XCHG(8)
 uop_fn *const uop_xchg_rr[4] = SIZES(xchg_rr);
 uop_fn *const uop_xchg_mr[4][2] = SIZES_M(xchg_mr);
 
-UOP(bswap_4) { reg_set(c, u->d, 4, __builtin_bswap32((u32)c->r[u->d])); NEXT(c, u); }
-UOP(bswap_8) { c->r[u->d] = __builtin_bswap64(c->r[u->d]); NEXT(c, u); }
-UOP(cwde) { reg_set(c, RAX, 4, sign_extend(c->r[RAX], 2)); NEXT(c, u); }
-UOP(cdqe) { c->r[RAX] = sign_extend(c->r[RAX], 4); NEXT(c, u); }
-UOP(cdq) { c->r[RDX] = (c->r[RAX] >> 31 & 1) ? 0xffffffffu : 0; NEXT(c, u); }
-UOP(cqo) { c->r[RDX] = (u64)((s64)c->r[RAX] >> 63); NEXT(c, u); }
+UOP(bswap_4) { reg_set(c, u->d, 4, __builtin_bswap32((u32)c->arch.r[u->d])); NEXT(c, u); }
+UOP(bswap_8) { c->arch.r[u->d] = __builtin_bswap64(c->arch.r[u->d]); NEXT(c, u); }
+UOP(cwde) { reg_set(c, RAX, 4, sign_extend(c->arch.r[RAX], 2)); NEXT(c, u); }
+UOP(cdqe) { c->arch.r[RAX] = sign_extend(c->arch.r[RAX], 4); NEXT(c, u); }
+UOP(cdq) { c->arch.r[RDX] = (c->arch.r[RAX] >> 31 & 1) ? 0xffffffffu : 0; NEXT(c, u); }
+UOP(cqo) { c->arch.r[RDX] = (u64)((s64)c->arch.r[RAX] >> 63); NEXT(c, u); }
 /* clang-format on */
 uop_fn *const uop_bswap[2] = {bswap_4, bswap_8};
 uop_fn *const uop_extend_a[2] = {cwde, cdqe};
@@ -130,7 +130,7 @@ uop_fn *const uop_extend_ad[2] = {cdq, cqo};
 /* The stack in 64-bit mode, 8 bytes at a time. */
 const struct uop *uop_push_r(struct cpu *c, const struct uop *u)
 {
-    uop_push(c, u, c->r[u->s]);
+    uop_push(c, u, c->arch.r[u->s]);
     NEXT(c, u);
 }
 
@@ -148,17 +148,17 @@ const struct uop *uop_push_m(struct cpu *c, const struct uop *u)
 
 const struct uop *uop_pop_r(struct cpu *c, const struct uop *u)
 {
-    u64 v = uop_load(c, u, c->r[RSP], 8);
-    c->r[RSP] += 8;
-    c->r[u->d] = v;
+    u64 v = uop_load(c, u, c->arch.r[RSP], 8);
+    c->arch.r[RSP] += 8;
+    c->arch.r[u->d] = v;
     NEXT(c, u);
 }
 
 const struct uop *uop_leave_frame(struct cpu *c, const struct uop *u)
 {
-    u64 a = c->r[RBP];
+    u64 a = c->arch.r[RBP];
     u64 v = uop_load(c, u, a, 8);
-    c->r[RSP] = a + 8;
-    c->r[RBP] = v;
+    c->arch.r[RSP] = a + 8;
+    c->arch.r[RBP] = v;
     NEXT(c, u);
 }

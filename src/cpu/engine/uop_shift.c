@@ -19,7 +19,7 @@
     }                                                                                               \
     UOP(op##_rc_##size)                                                                             \
     {                                                                                               \
-        u32 count = (u32)c->r[RCX] & (size == 8 ? 63 : 31);                                         \
+        u32 count = (u32)c->arch.r[RCX] & (size == 8 ? 63 : 31);                                         \
         u64 v = reg_get(c, u->d, size);                                                             \
         reg_set(c, u->d, size, count ? shift(c, SHIFT_##op, size, true, v, count) : v);             \
         NEXT(c, u);                                                                                 \
@@ -64,8 +64,8 @@ uop_fn *const uop_imul_ri[2][PLACES] = {ANYWHERE(imul_ri_4), ANYWHERE(imul_ri_8)
 uop_fn *const uop_mul[2][PLACES] = {ANYWHERE(mul_4), ANYWHERE(mul_8)};
 
 #define BT(size)                                                                                    \
-    UOP(bt_ri_##size) { flags_change_cf(c, c->r[u->d] >> u->aux & 1); NEXT(c, u); }                 \
-    UOP(bt_rr_##size) { flags_change_cf(c, c->r[u->d] >> (c->r[u->s] & (8 * size - 1)) & 1); NEXT(c, u); }
+    UOP(bt_ri_##size) { flags_change_cf(c, c->arch.r[u->d] >> u->aux & 1); NEXT(c, u); }                 \
+    UOP(bt_rr_##size) { flags_change_cf(c, c->arch.r[u->d] >> (c->arch.r[u->s] & (8 * size - 1)) & 1); NEXT(c, u); }
 BT(4) BT(8)
 uop_fn *const uop_bt_ri[2] = {bt_ri_4, bt_ri_8};
 uop_fn *const uop_bt_rr[2] = {bt_rr_4, bt_rr_8};
@@ -75,30 +75,30 @@ uop_fn *const uop_bt_rr[2] = {bt_rr_4, bt_rr_8};
  * everything else goes the general way. */
 UOP(div_4)
 {
-    u64 divisor = (u32)c->r[u->s], dividend = c->r[RDX] << 32 | (u32)c->r[RAX];
-    if (UNLIKELY((u32)c->r[RDX] >= divisor)) {
+    u64 divisor = (u32)c->arch.r[u->s], dividend = c->arch.r[RDX] << 32 | (u32)c->arch.r[RAX];
+    if (UNLIKELY((u32)c->arch.r[RDX] >= divisor)) {
         cpu_sync(c, u);
         cpu_raise(c, VECTOR_DE, 0);
     }
-    c->r[RAX] = dividend / divisor;
-    c->r[RDX] = dividend % divisor;
+    c->arch.r[RAX] = dividend / divisor;
+    c->arch.r[RDX] = dividend % divisor;
     NEXT(c, u);
 }
 
 UOP(div_8)
 {
-    u64 divisor = c->r[u->s], high = c->r[RDX], low = c->r[RAX];
+    u64 divisor = c->arch.r[u->s], high = c->arch.r[RDX], low = c->arch.r[RAX];
     if (UNLIKELY(high >= divisor)) {
         cpu_sync(c, u);
         cpu_raise(c, VECTOR_DE, 0);
     }
     if (LIKELY(high == 0)) {
-        c->r[RAX] = low / divisor;
-        c->r[RDX] = low % divisor;
+        c->arch.r[RAX] = low / divisor;
+        c->arch.r[RDX] = low % divisor;
     } else {
         u128 dividend = (u128)high << 64 | low;
-        c->r[RAX] = (u64)(dividend / divisor);
-        c->r[RDX] = (u64)(dividend % divisor);
+        c->arch.r[RAX] = (u64)(dividend / divisor);
+        c->arch.r[RDX] = (u64)(dividend % divisor);
     }
     NEXT(c, u);
 }

@@ -33,7 +33,7 @@ static NOINLINE void store16_slow(struct cpu *c, const struct uop *u, u64 linear
 
 INLINE __m128i load16(struct cpu *c, const struct uop *u, u64 linear, bool aligned)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->rtag;
     if (LIKELY(offset <= PAGE_SIZE - 16 && !(aligned && linear & 15)))
         return _mm_loadu_si128((const __m128i *)(const void *)(e->host + offset));
@@ -42,7 +42,7 @@ INLINE __m128i load16(struct cpu *c, const struct uop *u, u64 linear, bool align
 
 INLINE void store16(struct cpu *c, const struct uop *u, u64 linear, __m128i v, bool aligned)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (LIKELY(offset <= PAGE_SIZE - 16 && !(aligned && linear & 15)))
         _mm_storeu_si128((__m128i *)(void *)(e->host + offset), v);
@@ -52,12 +52,12 @@ INLINE void store16(struct cpu *c, const struct uop *u, u64 linear, __m128i v, b
 
 INLINE __m128i get(const struct cpu *c, u8 reg)
 {
-    return vector_get(&c->xmm[reg]);
+    return vector_get(&c->arch.xmm[reg]);
 }
 
 INLINE void set(struct cpu *c, u8 reg, __m128i v)
 {
-    vector_put(&c->xmm[reg], v);
+    vector_put(&c->arch.xmm[reg], v);
 }
 
 INLINE __m128i load_vector(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool aligned)
@@ -87,20 +87,20 @@ MOVE16(unaligned16, false)
     UOP(move##size##_rm_##indexed) \
     { \
         u64 v = uop_load(c, u, uop_ea(c, u, indexed), size); \
-        c->xmm[u->d].q[0] = v; \
-        c->xmm[u->d].q[1] = 0; \
+        c->arch.xmm[u->d].q[0] = v; \
+        c->arch.xmm[u->d].q[1] = 0; \
         NEXT(c, u); \
     } \
-    UOP(move##size##_mr_##indexed) { uop_store(c, u, uop_ea(c, u, indexed), size, c->xmm[u->s].q[0]); NEXT(c, u); }
+    UOP(move##size##_mr_##indexed) { uop_store(c, u, uop_ea(c, u, indexed), size, c->arch.xmm[u->s].q[0]); NEXT(c, u); }
 MOVE_M(4, 0) MOVE_M(4, 1) MOVE_M(8, 0) MOVE_M(8, 1)
 
-UOP(movss_rr) { c->xmm[u->d].d[0] = c->xmm[u->s].d[0]; NEXT(c, u); }
-UOP(movsd_rr) { c->xmm[u->d].q[0] = c->xmm[u->s].q[0]; NEXT(c, u); }
-UOP(movq_rr) { set(c, u->d, _mm_cvtsi64_si128((s64)c->xmm[u->s].q[0])); NEXT(c, u); }
-UOP(to_xmm_4) { set(c, u->d, _mm_cvtsi64_si128((s64)(u32)c->r[u->s])); NEXT(c, u); }
-UOP(to_xmm_8) { set(c, u->d, _mm_cvtsi64_si128((s64)c->r[u->s])); NEXT(c, u); }
-UOP(to_gpr_4) { c->r[u->d] = c->xmm[u->s].d[0]; NEXT(c, u); }
-UOP(to_gpr_8) { c->r[u->d] = c->xmm[u->s].q[0]; NEXT(c, u); }
+UOP(movss_rr) { c->arch.xmm[u->d].d[0] = c->arch.xmm[u->s].d[0]; NEXT(c, u); }
+UOP(movsd_rr) { c->arch.xmm[u->d].q[0] = c->arch.xmm[u->s].q[0]; NEXT(c, u); }
+UOP(movq_rr) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.xmm[u->s].q[0])); NEXT(c, u); }
+UOP(to_xmm_4) { set(c, u->d, _mm_cvtsi64_si128((s64)(u32)c->arch.r[u->s])); NEXT(c, u); }
+UOP(to_xmm_8) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.r[u->s])); NEXT(c, u); }
+UOP(to_gpr_4) { c->arch.r[u->d] = c->arch.xmm[u->s].d[0]; NEXT(c, u); }
+UOP(to_gpr_8) { c->arch.r[u->d] = c->arch.xmm[u->s].q[0]; NEXT(c, u); }
 
 #define MOVE_FORM(name, register_form, size) \
     static const struct vector_form form_##name = {register_form, {move##size##_rm_0, move##size##_rm_1}, \
@@ -110,15 +110,15 @@ MOVE_FORM(to_xmm_4, to_xmm_4, 4) MOVE_FORM(to_xmm_8, to_xmm_8, 8)
 MOVE_FORM(to_gpr_4, to_gpr_4, 4) MOVE_FORM(to_gpr_8, to_gpr_8, 8)
 
 #define MOVE_HALF(name, half) \
-    UOP(name##_rm_0) { c->xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, false), 8); NEXT(c, u); } \
-    UOP(name##_rm_1) { c->xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, true), 8); NEXT(c, u); } \
-    UOP(name##_mr_0) { uop_store(c, u, uop_ea(c, u, false), 8, c->xmm[u->s].q[half]); NEXT(c, u); } \
-    UOP(name##_mr_1) { uop_store(c, u, uop_ea(c, u, true), 8, c->xmm[u->s].q[half]); NEXT(c, u); } \
+    UOP(name##_rm_0) { c->arch.xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, false), 8); NEXT(c, u); } \
+    UOP(name##_rm_1) { c->arch.xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, true), 8); NEXT(c, u); } \
+    UOP(name##_mr_0) { uop_store(c, u, uop_ea(c, u, false), 8, c->arch.xmm[u->s].q[half]); NEXT(c, u); } \
+    UOP(name##_mr_1) { uop_store(c, u, uop_ea(c, u, true), 8, c->arch.xmm[u->s].q[half]); NEXT(c, u); } \
     static const struct vector_form form_##name = {NULL, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, 8, false};
 MOVE_HALF(movlps, 0) MOVE_HALF(movhps, 1)
 
-UOP(pmovmskb_rr) { c->r[u->d] = (u32)_mm_movemask_epi8(get(c, u->s)); NEXT(c, u); }
-UOP(movmskpd_rr) { c->r[u->d] = (u32)_mm_movemask_pd(_mm_castsi128_pd(get(c, u->s))); NEXT(c, u); }
+UOP(pmovmskb_rr) { c->arch.r[u->d] = (u32)_mm_movemask_epi8(get(c, u->s)); NEXT(c, u); }
+UOP(movmskpd_rr) { c->arch.r[u->d] = (u32)_mm_movemask_pd(_mm_castsi128_pd(get(c, u->s))); NEXT(c, u); }
 static const struct vector_form form_pmovmskb = {.rr = pmovmskb_rr}, form_movmskpd = {.rr = movmskpd_rr};
 
 /* --- Packed integers -------------------------------------------------------------------------- */
@@ -152,7 +152,7 @@ static const struct vector_form form_pmovmskb = {.rr = pmovmskb_rr}, form_movmsk
 
 UOP(pshufd_rr)
 {
-    const union xmm *s = &c->xmm[u->s];
+    const union xmm *s = &c->arch.xmm[u->s];
     u32 k = (u32)u->imm;
     set(c, u->d, _mm_set_epi32((s32)s->d[k >> 6 & 3], (s32)s->d[k >> 4 & 3], (s32)s->d[k >> 2 & 3], (s32)s->d[k & 3]));
     NEXT(c, u);
@@ -164,7 +164,7 @@ static const struct vector_form form_pshufd = {.rr = pshufd_rr};
 #define FP_M(name, size, indexed) \
     UOP(name##_rm_##indexed) \
     { \
-        if (UNLIKELY(!c->mxcsr_live)) \
+        if (UNLIKELY(!c->engine.mxcsr_live)) \
             return uop_generic(c, u); \
         __m128i b = load_vector(c, u, uop_ea(c, u, indexed), size, true); \
         set(c, u->d, name##_leaf(get(c, u->d), b)); \
@@ -174,7 +174,7 @@ static const struct vector_form form_pshufd = {.rr = pshufd_rr};
     ASM_LEAF(name) \
     UOP(name##_rr) \
     { \
-        if (UNLIKELY(!c->mxcsr_live)) \
+        if (UNLIKELY(!c->engine.mxcsr_live)) \
             return uop_generic(c, u); \
         set(c, u->d, name##_leaf(get(c, u->d), get(c, u->s))); \
         NEXT(c, u); \
@@ -187,7 +187,7 @@ static const struct vector_form form_pshufd = {.rr = pshufd_rr};
 #define FP_COMPARE_BODY(name, operand) \
     { \
         bool zf, pf, cf; \
-        if (UNLIKELY(!c->mxcsr_live)) \
+        if (UNLIKELY(!c->engine.mxcsr_live)) \
             return uop_generic(c, u); \
         __m128i b = operand; \
         __asm__ volatile(#name " %4, %3" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf) : "x"(get(c, u->d)), "x"(b)); \
@@ -204,10 +204,10 @@ FP_COMPARE(ucomiss, 4) FP_COMPARE(ucomisd, 8) FP_COMPARE(comiss, 4) FP_COMPARE(c
 #define FROM_GPR(name, width, suffix, type) \
     UOP(name##width) \
     { \
-        if (UNLIKELY(!c->mxcsr_live)) \
+        if (UNLIKELY(!c->engine.mxcsr_live)) \
             return uop_generic(c, u); \
         __m128i a = get(c, u->d); \
-        __asm__ volatile(#name suffix " %1, %0" : "+x"(a) : "r"((type)c->r[u->s])); \
+        __asm__ volatile(#name suffix " %1, %0" : "+x"(a) : "r"((type)c->arch.r[u->s])); \
         set(c, u->d, a); \
         NEXT(c, u); \
     } \
@@ -218,10 +218,10 @@ FROM_GPR(cvtsi2ss, 4, "l", u32) FROM_GPR(cvtsi2ss, 8, "q", u64) FROM_GPR(cvtsi2s
     UOP(name##width) \
     { \
         type v; \
-        if (UNLIKELY(!c->mxcsr_live)) \
+        if (UNLIKELY(!c->engine.mxcsr_live)) \
             return uop_generic(c, u); \
         __asm__ volatile(#name " %1, %0" : "=r"(v) : "x"(get(c, u->s))); \
-        c->r[u->d] = v; \
+        c->arch.r[u->d] = v; \
         NEXT(c, u); \
     } \
     static const struct vector_form form_##name##width = {.rr = name##width, .insn = true};

@@ -194,7 +194,7 @@ static u64 result_flags(u8 v)
 
 static void decimal_adjust(struct cpu *c, bool subtract)
 {
-    u8 old = (u8)c->r[RAX], al = old;
+    u8 old = (u8)c->arch.r[RAX], al = old;
     bool old_cf = flag_cf(c), cf = false, af = false;
     if ((old & 0xf) > 9 || flag_af(c)) {
         cf = old_cf || (subtract ? old < 6 : old > 0xf9);
@@ -223,7 +223,7 @@ void exec_das(struct cpu *c, const struct insn *in)
 
 static void ascii_adjust(struct cpu *c, bool subtract)
 {
-    u16 ax = (u16)c->r[RAX];
+    u16 ax = (u16)c->arch.r[RAX];
     bool adjust = (ax & 0xf) > 9 || flag_af(c);
     if (adjust)
         ax = (u16)(subtract ? ax - 0x106 : ax + 0x106);
@@ -246,7 +246,7 @@ void exec_aas(struct cpu *c, const struct insn *in)
 
 void exec_aam(struct cpu *c, const struct insn *in)
 {
-    u8 base = (u8)in->imm, al = (u8)c->r[RAX];
+    u8 base = (u8)in->imm, al = (u8)c->arch.r[RAX];
     if (base == 0)
         cpu_raise(c, VECTOR_DE, 0);
     u8 low = al % base;
@@ -256,7 +256,7 @@ void exec_aam(struct cpu *c, const struct insn *in)
 
 void exec_aad(struct cpu *c, const struct insn *in)
 {
-    u8 al = (u8)(c->r[RAX] + (c->r[RAX] >> 8) * in->imm);
+    u8 al = (u8)(c->arch.r[RAX] + (c->arch.r[RAX] >> 8) * in->imm);
     gpr_write(c, RAX, 2, al);
     flags_set(c, result_flags(al));
 }

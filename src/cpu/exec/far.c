@@ -17,7 +17,7 @@ void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bo
         info |= BIT(38);
     if (has_error)
         info |= BIT(44);
-    if (c->rflags & RFLAGS_RF)
+    if (c->arch.rflags & RFLAGS_RF)
         info |= BIT(48);
     if (intercepts(c, 3, INTERCEPT3_TASK_SWITCH))
         cpu_exit(c, EXIT_TASK_SWITCH, selector, info);
@@ -49,8 +49,9 @@ static void direct_check(struct cpu *c, const struct descriptor *d)
 {
     code_check(c, d, 0);
     u32 dpl = RAW_DPL(d->raw);
-    bool fits = RAW_CONFORMING(d->raw) ? dpl <= c->cpl
-                                       : dpl == c->cpl && (d->selector & SELECTOR_RPL) <= c->cpl;
+    bool fits = RAW_CONFORMING(d->raw)
+                    ? dpl <= c->arch.cpl
+                    : dpl == c->arch.cpl && (d->selector & SELECTOR_RPL) <= c->arch.cpl;
     if (!fits)
         cpu_raise_gp(c, selector_error(d->selector));
     code_check_present(c, d, 0);
@@ -65,7 +66,7 @@ static struct call_gate call_gate_read(struct cpu *c, const struct descriptor *d
 {
     u32 error = selector_error(d->selector);
     u32 dpl = RAW_DPL(d->raw);
-    if (dpl < c->cpl || dpl < (d->selector & SELECTOR_RPL))
+    if (dpl < c->arch.cpl || dpl < (d->selector & SELECTOR_RPL))
         cpu_raise_gp(c, error);
     if (!RAW_PRESENT(d->raw))
         cpu_raise(c, VECTOR_NP, error);
@@ -95,12 +96,12 @@ static struct descriptor call_gate_target(struct cpu *c, const struct call_gate 
     code_check(c, &d, 0);
     u32 dpl = RAW_DPL(d.raw);
     bool conforming = RAW_CONFORMING(d.raw);
-    if (dpl > c->cpl || (jump && !conforming && dpl != c->cpl) ||
+    if (dpl > c->arch.cpl || (jump && !conforming && dpl != c->arch.cpl) ||
         (long_mode(c) && !(d.raw & BIT(53))))
         cpu_raise_gp(c, error);
     code_check_present(c, &d, 0);
     code_check_offset(c, &d, g->target.offset);
-    *cpl = conforming ? c->cpl : dpl;
+    *cpl = conforming ? c->arch.cpl : dpl;
     return d;
 }
 
@@ -119,7 +120,7 @@ static void call_through_gate(struct cpu *c, const struct descriptor *gate)
     struct call_gate g = call_gate_read(c, gate);
     u32 cpl;
     struct descriptor d = call_gate_target(c, &g, false, &cpl);
-    bool inner = cpl < c->cpl;
+    bool inner = cpl < c->arch.cpl;
     struct stack s = inner ? stack_inner(c, cpl, 0) : stack_current(c);
     s.flat = long_mode(c);
     u32 words = inner ? 4 + g.parameters : 2;
@@ -129,14 +130,14 @@ static void call_through_gate(struct cpu *c, const struct descriptor *gate)
     stack_room(c, &s, words * g.size);
     descriptor_touch(c, &d);
     if (inner) {
-        stack_put(c, &s, c->seg[SEG_SS].selector, g.size);
-        stack_put(c, &s, c->r[RSP], g.size);
+        stack_put(c, &s, c->arch.seg[SEG_SS].selector, g.size);
+        stack_put(c, &s, c->arch.r[RSP], g.size);
         copy_parameters(c, &s, &g);
     }
-    stack_put(c, &s, c->seg[SEG_CS].selector, g.size);
-    stack_put(c, &s, c->rip, g.size);
+    stack_put(c, &s, c->arch.seg[SEG_CS].selector, g.size);
+    stack_put(c, &s, c->arch.rip, g.size);
     stack_enter(c, &s);
-    c->rip = g.target.offset;
+    c->arch.rip = g.target.offset;
     code_load(c, &d, cpl);
 }
 
@@ -145,7 +146,7 @@ static void jump_through_gate(struct cpu *c, const struct descriptor *gate)
     struct call_gate g = call_gate_read(c, gate);
     u32 cpl;
     struct descriptor d = call_gate_target(c, &g, true, &cpl);
-    c->rip = g.target.offset;
+    c->arch.rip = g.target.offset;
     code_load(c, &d, cpl);
 }
 
@@ -162,7 +163,7 @@ static void far_system(struct cpu *c, const struct descriptor *d, bool call)
     }
     bool task = type == SYSTEM_TSS || type == SYSTEM_TSS16 || type == SYSTEM_TASK;
     u16 tss = type == SYSTEM_TASK ? (u16)BITS(d->raw, 31, 16) : d->selector;
-    if (task && !long_mode(c) && RAW_DPL(d->raw) >= c->cpl)
+    if (task && !long_mode(c) && RAW_DPL(d->raw) >= c->arch.cpl)
         task_switch(c, tss, call ? TASK_CALL : TASK_JMP, false, 0);
     cpu_raise_gp(c, selector_error(d->selector));
 }
@@ -176,7 +177,7 @@ static struct descriptor far_descriptor(struct cpu *c, const struct far_pointer 
 
 static void check_real_offset(struct cpu *c, u64 offset)
 {
-    if (offset > c->seg[SEG_CS].limit)
+    if (offset > c->arch.seg[SEG_CS].limit)
         cpu_raise_gp(c, 0);
 }
 
@@ -185,7 +186,7 @@ void exec_jmp_far(struct cpu *c, const struct insn *in)
     struct far_pointer p = far_operand(c, in);
     if (!protected_mode(c)) {
         check_real_offset(c, p.offset);
-        c->rip = p.offset;
+        c->arch.rip = p.offset;
         code_load_real(c, p.selector);
         return;
     }
@@ -196,17 +197,17 @@ void exec_jmp_far(struct cpu *c, const struct insn *in)
     }
     direct_check(c, &d);
     code_check_offset(c, &d, p.offset);
-    c->rip = p.offset;
-    code_load(c, &d, c->cpl);
+    c->arch.rip = p.offset;
+    code_load(c, &d, c->arch.cpl);
 }
 
 static void push_return(struct cpu *c, u32 size)
 {
     struct stack s = stack_current(c);
     stack_room(c, &s, 2 * size);
-    stack_put(c, &s, c->seg[SEG_CS].selector, size);
-    stack_put(c, &s, c->rip, size);
-    c->r[RSP] = s.sp;
+    stack_put(c, &s, c->arch.seg[SEG_CS].selector, size);
+    stack_put(c, &s, c->arch.rip, size);
+    c->arch.r[RSP] = s.sp;
 }
 
 void exec_call_far(struct cpu *c, const struct insn *in)
@@ -215,7 +216,7 @@ void exec_call_far(struct cpu *c, const struct insn *in)
     if (!protected_mode(c)) {
         check_real_offset(c, p.offset);
         push_return(c, in->opsize);
-        c->rip = p.offset;
+        c->arch.rip = p.offset;
         code_load_real(c, p.selector);
         return;
     }
@@ -228,8 +229,8 @@ void exec_call_far(struct cpu *c, const struct insn *in)
     code_check_offset(c, &d, p.offset);
     descriptor_touch(c, &d);
     push_return(c, in->opsize);
-    c->rip = p.offset;
-    code_load(c, &d, c->cpl);
+    c->arch.rip = p.offset;
+    code_load(c, &d, c->arch.cpl);
 }
 
 /* --- Returns ---------------------------------------------------------------------------------- */
@@ -241,7 +242,7 @@ static struct descriptor return_target(struct cpu *c, const struct far_pointer *
     u32 rpl = p->selector & SELECTOR_RPL;
     u32 dpl = RAW_DPL(d.raw);
     code_check(c, &d, 0);
-    if (rpl < c->cpl || (RAW_CONFORMING(d.raw) ? dpl > rpl : dpl != rpl))
+    if (rpl < c->arch.cpl || (RAW_CONFORMING(d.raw) ? dpl > rpl : dpl != rpl))
         cpu_raise_gp(c, selector_error(p->selector));
     code_check_present(c, &d, 0);
     code_check_offset(c, &d, p->offset);
@@ -260,7 +261,7 @@ static u64 outer_rsp(const struct cpu *c, const struct segment *ss, u64 sp, bool
 {
     if (code64)
         return sp;
-    return ss->attributes & SEG_DB ? (u32)sp : (c->r[RSP] & ~0xffffull) | (sp & 0xffff);
+    return ss->attributes & SEG_DB ? (u32)sp : (c->arch.r[RSP] & ~0xffffull) | (sp & 0xffff);
 }
 
 static void ret_far(struct cpu *c, u32 size, u64 release)
@@ -269,7 +270,7 @@ static void ret_far(struct cpu *c, u32 size, u64 release)
                             .selector = (u16)stack_peek(c, size, size)};
     if (!protected_mode(c)) {
         check_real_offset(c, p.offset);
-        c->rip = p.offset;
+        c->arch.rip = p.offset;
         stack_adjust(c, (s64)(2 * size + release));
         code_load_real(c, p.selector);
         return;
@@ -277,8 +278,8 @@ static void ret_far(struct cpu *c, u32 size, u64 release)
     struct descriptor d = return_target(c, &p);
     u32 cpl = p.selector & SELECTOR_RPL;
     bool code64 = long_mode(c) && d.raw & BIT(53);
-    if (cpl == c->cpl) {
-        c->rip = p.offset;
+    if (cpl == c->arch.cpl) {
+        c->arch.rip = p.offset;
         stack_adjust(c, (s64)(2 * size + release));
         code_load(c, &d, cpl);
         return;
@@ -287,9 +288,9 @@ static void ret_far(struct cpu *c, u32 size, u64 release)
     u16 selector = (u16)stack_peek(c, 3 * size + release, size);
     struct segment ss = return_stack_segment(c, selector, cpl, code64);
     descriptor_touch(c, &d);
-    c->rip = p.offset;
-    c->seg[SEG_SS] = ss;
-    c->r[RSP] = outer_rsp(c, &ss, sp, code64);
+    c->arch.rip = p.offset;
+    c->arch.seg[SEG_SS] = ss;
+    c->arch.r[RSP] = outer_rsp(c, &ss, sp, code64);
     code_load(c, &d, cpl);
     stack_adjust(c, (s64)release);
     segments_hide(c);
@@ -307,17 +308,17 @@ void exec_retf(struct cpu *c, const struct insn *in)
 static u64 iret_flags(const struct cpu *c, u32 size)
 {
     u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
-    if (c->cpl == 0)
+    if (c->arch.cpl == 0)
         mask |= RFLAGS_IOPL | RFLAGS_VIF | RFLAGS_VIP;
-    if (c->cpl <= BITS(c->rflags, 13, 12))
+    if (c->arch.cpl <= BITS(c->arch.rflags, 13, 12))
         mask |= RFLAGS_IF;
     return size == 2 ? mask & 0xffff : mask | RFLAGS_RF;
 }
 
 static void iret_real(struct cpu *c, u32 size)
 {
-    bool v86 = c->mode & MODE_V86;
-    if (v86 && (c->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+    bool v86 = c->engine.mode & MODE_V86;
+    if (v86 && (c->arch.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
         cpu_raise_gp(c, 0);
     u64 rip = stack_peek(c, 0, size);
     u16 cs = (u16)stack_peek(c, size, size);
@@ -325,7 +326,7 @@ static void iret_real(struct cpu *c, u32 size)
     check_real_offset(c, rip);
     u64 mask = iret_flags(c, size);
     stack_adjust(c, 3 * (s64)size);
-    c->rip = rip;
+    c->arch.rip = rip;
     code_load_real(c, cs);
     rflags_write(c, flags, mask);
 }
@@ -339,9 +340,9 @@ static void iret_to_v86(struct cpu *c, const struct far_pointer *p, u64 flags)
     for (u32 i = 0; i < ARRAY_SIZE(order); i++)
         selectors[i] = (u16)stack_peek(c, 20 + 4 * i, 4);
     rflags_write(c, flags, iret_flags(c, 4) | RFLAGS_VM);
-    c->rip = p->offset & 0xffff;
-    c->r[RSP] = sp;
-    c->cpl = 3;
+    c->arch.rip = p->offset & 0xffff;
+    c->arch.r[RSP] = sp;
+    c->arch.cpl = 3;
     cpu_update_mode(c);
     segment_load_real(c, SEG_SS, ss);
     for (u32 i = 0; i < ARRAY_SIZE(order); i++)
@@ -351,15 +352,15 @@ static void iret_to_v86(struct cpu *c, const struct far_pointer *p, u64 flags)
 
 static void iret_protected(struct cpu *c, u32 size)
 {
-    if (c->rflags & RFLAGS_NT) {
+    if (c->arch.rflags & RFLAGS_NT) {
         if (long_mode(c))
             cpu_raise_gp(c, 0);
-        task_switch(c, (u16)load_system(c, (u32)c->tr.base, 2), TASK_IRET, false, 0);
+        task_switch(c, (u16)load_system(c, (u32)c->arch.tr.base, 2), TASK_IRET, false, 0);
     }
     struct far_pointer p = {.offset = stack_peek(c, 0, size),
                             .selector = (u16)stack_peek(c, size, size)};
     u64 flags = stack_peek(c, 2 * size, size);
-    if (!long_mode(c) && c->cpl == 0 && size == 4 && flags & RFLAGS_VM) {
+    if (!long_mode(c) && c->arch.cpl == 0 && size == 4 && flags & RFLAGS_VM) {
         iret_to_v86(c, &p, flags);
         return;
     }
@@ -367,22 +368,22 @@ static void iret_protected(struct cpu *c, u32 size)
     u32 cpl = p.selector & SELECTOR_RPL;
     bool code64 = long_mode(c) && d.raw & BIT(53);
     u64 mask = iret_flags(c, size);
-    bool takes_stack = c->mode & MODE_CODE64 || cpl > c->cpl;
-    struct segment ss = c->seg[SEG_SS];
+    bool takes_stack = c->engine.mode & MODE_CODE64 || cpl > c->arch.cpl;
+    struct segment ss = c->arch.seg[SEG_SS];
     u64 sp = 0;
     if (takes_stack) {
         sp = stack_peek(c, 3 * size, size);
         ss = return_stack_segment(c, (u16)stack_peek(c, 4 * size, size), cpl, code64);
     }
     descriptor_touch(c, &d);
-    bool outer = cpl > c->cpl;
+    bool outer = cpl > c->arch.cpl;
     if (takes_stack) {
-        c->seg[SEG_SS] = ss;
-        c->r[RSP] = outer_rsp(c, &ss, sp, code64);
+        c->arch.seg[SEG_SS] = ss;
+        c->arch.r[RSP] = outer_rsp(c, &ss, sp, code64);
     } else {
         stack_adjust(c, 3 * (s64)size);
     }
-    c->rip = p.offset;
+    c->arch.rip = p.offset;
     code_load(c, &d, cpl);
     rflags_write(c, flags, mask);
     if (outer)

@@ -8,8 +8,8 @@
 static u64 checked_target(struct cpu *c, const struct insn *in, u64 rip)
 {
     rip &= size_mask(in->opsize);
-    bool good =
-        c->mode & MODE_CODE64 ? (u64)((s64)(rip << 16) >> 16) == rip : rip <= c->seg[SEG_CS].limit;
+    bool good = c->engine.mode & MODE_CODE64 ? (u64)((s64)(rip << 16) >> 16) == rip
+                                             : rip <= c->arch.seg[SEG_CS].limit;
     if (!good)
         cpu_raise_gp(c, 0);
     return rip;
@@ -17,7 +17,7 @@ static u64 checked_target(struct cpu *c, const struct insn *in, u64 rip)
 
 static void jump_relative(struct cpu *c, const struct insn *in)
 {
-    c->rip = checked_target(c, in, c->rip + in->imm);
+    c->arch.rip = checked_target(c, in, c->arch.rip + in->imm);
 }
 
 void exec_jmp(struct cpu *c, const struct insn *in)
@@ -33,7 +33,7 @@ void exec_jcc(struct cpu *c, const struct insn *in)
 
 void exec_loop(struct cpu *c, const struct insn *in)
 {
-    u64 count = (c->r[RCX] - 1) & size_mask(in->addrsize);
+    u64 count = (c->arch.r[RCX] - 1) & size_mask(in->addrsize);
     bool taken = count != 0;
     if (in->op->id == INSN_loope)
         taken = taken && flag_zf(c);
@@ -52,19 +52,19 @@ void exec_jcxz(struct cpu *c, const struct insn *in)
 
 void exec_jmp_indirect(struct cpu *c, const struct insn *in)
 {
-    c->rip = checked_target(c, in, operand_read(c, in, 0));
+    c->arch.rip = checked_target(c, in, operand_read(c, in, 0));
 }
 
 static void call_to(struct cpu *c, const struct insn *in, u64 target)
 {
     u64 rip = checked_target(c, in, target);
-    stack_push(c, c->rip, in->opsize);
-    c->rip = rip;
+    stack_push(c, c->arch.rip, in->opsize);
+    c->arch.rip = rip;
 }
 
 void exec_call(struct cpu *c, const struct insn *in)
 {
-    call_to(c, in, c->rip + in->imm);
+    call_to(c, in, c->arch.rip + in->imm);
 }
 
 void exec_call_indirect(struct cpu *c, const struct insn *in)
@@ -74,7 +74,7 @@ void exec_call_indirect(struct cpu *c, const struct insn *in)
 
 void exec_ret(struct cpu *c, const struct insn *in)
 {
-    c->rip = checked_target(c, in, stack_peek(c, 0, in->opsize));
+    c->arch.rip = checked_target(c, in, stack_peek(c, 0, in->opsize));
     stack_adjust(c, in->opsize + (in->operands ? (s64)(in->imm & 0xffff) : 0));
 }
 
@@ -107,17 +107,17 @@ void exec_pop(struct cpu *c, const struct insn *in)
 
 void exec_pusha(struct cpu *c, const struct insn *in)
 {
-    u64 rsp = c->r[RSP], value[8];
-    memcpy(value, c->r, sizeof value);
+    u64 rsp = c->arch.r[RSP], value[8];
+    memcpy(value, c->arch.r, sizeof value);
     /* Nothing but RSP changes, and that is put back before each push that may fault. */
     for (u32 i = 0; i < 8; i++) {
-        u64 next = c->r[RSP];
-        u32 width = c->mode & MODE_STACK32 ? 4 : 2;
+        u64 next = c->arch.r[RSP];
+        u32 width = c->engine.mode & MODE_STACK32 ? 4 : 2;
         u64 offset = (next - in->opsize) & size_mask(width);
-        c->r[RSP] = rsp;
+        c->arch.r[RSP] = rsp;
         u64 linear = linear_address(c, SEG_SS, offset, in->opsize, true);
         store(c, linear, in->opsize, value[i]);
-        c->r[RSP] = next;
+        c->arch.r[RSP] = next;
         stack_adjust(c, -(s64)in->opsize);
     }
 }
@@ -135,9 +135,9 @@ void exec_popa(struct cpu *c, const struct insn *in)
 
 static u32 stack_width(const struct cpu *c)
 {
-    if (c->mode & MODE_CODE64)
+    if (c->engine.mode & MODE_CODE64)
         return 8;
-    return c->mode & MODE_STACK32 ? 4 : 2;
+    return c->engine.mode & MODE_STACK32 ? 4 : 2;
 }
 
 /* Registers change last: what was stored below the stack by then does no
@@ -145,10 +145,10 @@ static u32 stack_width(const struct cpu *c)
 void exec_enter(struct cpu *c, const struct insn *in)
 {
     u32 size = in->opsize, width = stack_width(c), level = (u32)in->imm2 & 31;
-    u64 mask = size_mask(width), sp = c->r[RSP], bp = c->r[RBP];
+    u64 mask = size_mask(width), sp = c->arch.r[RSP], bp = c->arch.r[RBP];
     sp = (sp - size) & mask;
     store(c, linear_address(c, SEG_SS, sp, size, true), size, bp);
-    u64 frame = (c->r[RSP] & ~mask) | sp; /* the whole register, even of a 16-bit stack */
+    u64 frame = (c->arch.r[RSP] & ~mask) | sp; /* the whole register, even of a 16-bit stack */
     for (u32 i = 1; i < level; i++) {
         bp = (bp - size) & mask;
         u64 outer = load(c, linear_address(c, SEG_SS, bp, size, false), size);
@@ -168,7 +168,7 @@ void exec_enter(struct cpu *c, const struct insn *in)
 void exec_leave(struct cpu *c, const struct insn *in)
 {
     u32 width = stack_width(c);
-    u64 sp = c->r[RBP] & size_mask(width);
+    u64 sp = c->arch.r[RBP] & size_mask(width);
     u64 value = load(c, linear_address(c, SEG_SS, sp, in->opsize, false), in->opsize);
     gpr_write(c, RSP, width, sp + in->opsize);
     gpr_write(c, RBP, in->opsize, value);

@@ -143,7 +143,7 @@ void exec_imul(struct cpu *c, const struct insn *in)
 static u128 dividend_of(const struct cpu *c, u32 size)
 {
     if (size == 1)
-        return (u16)c->r[RAX];
+        return (u16)c->arch.r[RAX];
     return (u128)gpr_read(c, RDX, size) << (8 * size) | gpr_read(c, RAX, size);
 }
 
@@ -263,7 +263,7 @@ void exec_cmpxchg8b(struct cpu *c, const struct insn *in)
 {
     u32 size = in->o[0].size, half = size / 2;
     u64 old[2] = {0}, new[2];
-    if (size == 16 && (operand_offset(c, in) + c->seg[in->segment].base) & 15)
+    if (size == 16 && (operand_offset(c, in) + c->arch.seg[in->segment].base) & 15)
         cpu_raise_gp(c, 0);
     u64 linear = operand_address(c, in, size, true);
     probe_write(c, linear, size);
@@ -304,17 +304,17 @@ void exec_setcc(struct cpu *c, const struct insn *in)
 
 void exec_cbw(struct cpu *c, const struct insn *in)
 {
-    gpr_write(c, RAX, in->opsize, sign_extend(c->r[RAX], in->opsize / 2u));
+    gpr_write(c, RAX, in->opsize, sign_extend(c->arch.r[RAX], in->opsize / 2u));
 }
 
 void exec_cwd(struct cpu *c, const struct insn *in)
 {
-    gpr_write(c, RDX, in->opsize, (s64)sign_extend(c->r[RAX], in->opsize) < 0 ? ~0ull : 0);
+    gpr_write(c, RDX, in->opsize, (s64)sign_extend(c->arch.r[RAX], in->opsize) < 0 ? ~0ull : 0);
 }
 
 void exec_bswap(struct cpu *c, const struct insn *in)
 {
-    u64 v = c->r[in->o[0].reg];
+    u64 v = c->arch.r[in->o[0].reg];
     if (in->opsize == 8)
         v = __builtin_bswap64(v);
     else if (in->opsize == 4)
@@ -326,7 +326,7 @@ void exec_bswap(struct cpu *c, const struct insn *in)
 
 void exec_xlat(struct cpu *c, const struct insn *in)
 {
-    u64 offset = c->r[in->base] + (u8)c->r[RAX];
+    u64 offset = c->arch.r[in->base] + (u8)c->arch.r[RAX];
     u64 linear = linear_address(c, in->segment, offset & size_mask(in->addrsize), 1, false);
     gpr_write(c, RAX, 1, load(c, linear, 1));
 }
@@ -345,13 +345,13 @@ void exec_lahf(struct cpu *c, const struct insn *in)
 {
     (void)in;
     u64 ah = (flags_get(c) & FLAGS_LAHF) | RFLAGS_ONE;
-    gpr_write(c, RAX, 2, (c->r[RAX] & 0xff) | ah << 8);
+    gpr_write(c, RAX, 2, (c->arch.r[RAX] & 0xff) | ah << 8);
 }
 
 void exec_sahf(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    flags_set(c, (flags_get(c) & RFLAGS_OF) | (c->r[RAX] >> 8 & FLAGS_LAHF));
+    flags_set(c, (flags_get(c) & RFLAGS_OF) | (c->arch.r[RAX] >> 8 & FLAGS_LAHF));
 }
 
 void exec_clc(struct cpu *c, const struct insn *in)
@@ -375,11 +375,11 @@ void exec_cmc(struct cpu *c, const struct insn *in)
 void exec_cld(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    c->rflags &= ~RFLAGS_DF;
+    c->arch.rflags &= ~RFLAGS_DF;
 }
 
 void exec_std(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    c->rflags |= RFLAGS_DF;
+    c->arch.rflags |= RFLAGS_DF;
 }

@@ -12,7 +12,7 @@ static u64 mask_of(u32 size)
 
 u64 gpr_read(const struct cpu *c, u8 reg, u32 size)
 {
-    return c->r[reg] & mask_of(size);
+    return c->arch.r[reg] & mask_of(size);
 }
 
 /* 32-bit results are zero-extended, smaller ones leave the rest of the
@@ -20,16 +20,16 @@ u64 gpr_read(const struct cpu *c, u8 reg, u32 size)
 void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value)
 {
     if (size >= 4)
-        c->r[reg] = value & mask_of(size);
+        c->arch.r[reg] = value & mask_of(size);
     else
-        c->r[reg] = (c->r[reg] & ~mask_of(size)) | (value & mask_of(size));
+        c->arch.r[reg] = (c->arch.r[reg] & ~mask_of(size)) | (value & mask_of(size));
 }
 
 u64 operand_offset(struct cpu *c, const struct insn *in)
 {
-    u64 offset = c->r[in->base] + (c->r[in->index] << in->scale) + (u64)in->disp;
+    u64 offset = c->arch.r[in->base] + (c->arch.r[in->index] << in->scale) + (u64)in->disp;
     if (in->rip_relative)
-        offset += c->rip;
+        offset += c->arch.rip;
     return offset & mask_of(in->addrsize);
 }
 
@@ -37,7 +37,8 @@ u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write)
 {
     u64 offset = operand_offset(c, in);
     /* Before anything that would be #SS. */
-    if ((in->op->attributes & OP_ALIGN16) && size == 16 && (offset + c->seg[in->segment].base) & 15)
+    if ((in->op->attributes & OP_ALIGN16) && size == 16 &&
+        (offset + c->arch.seg[in->segment].base) & 15)
         cpu_raise_gp(c, 0);
     return linear_address(c, in->segment, offset, size, write);
 }
@@ -49,13 +50,13 @@ u64 operand_read(struct cpu *c, const struct insn *in, u32 n)
     case OPERAND_GPR:
         return gpr_read(c, o->reg, o->size);
     case OPERAND_GPR8H:
-        return (c->r[o->reg] >> 8) & 0xff;
+        return (c->arch.r[o->reg] >> 8) & 0xff;
     case OPERAND_MEM:
         return load(c, operand_address(c, in, o->size, false), o->size);
     case OPERAND_IMM:
         return in->imm & mask_of(o->size);
     case OPERAND_SREG:
-        return c->seg[o->reg].selector;
+        return c->arch.seg[o->reg].selector;
     default:
         return 0;
     }
@@ -69,7 +70,7 @@ void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value)
         gpr_write(c, o->reg, o->size, value);
         break;
     case OPERAND_GPR8H:
-        c->r[o->reg] = (c->r[o->reg] & ~0xff00ull) | (value & 0xff) << 8;
+        c->arch.r[o->reg] = (c->arch.r[o->reg] & ~0xff00ull) | (value & 0xff) << 8;
         break;
     case OPERAND_MEM:
         store(c, operand_address(c, in, o->size, true), o->size, value);
@@ -83,14 +84,14 @@ void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value)
 
 static u32 stack_width(const struct cpu *c)
 {
-    if (c->mode & MODE_CODE64)
+    if (c->engine.mode & MODE_CODE64)
         return 8;
-    return c->mode & MODE_STACK32 ? 4 : 2;
+    return c->engine.mode & MODE_STACK32 ? 4 : 2;
 }
 
 static u64 stack_linear(struct cpu *c, u64 delta, u32 size, bool write)
 {
-    u64 offset = (c->r[RSP] + delta) & mask_of(stack_width(c));
+    u64 offset = (c->arch.r[RSP] + delta) & mask_of(stack_width(c));
     return linear_address(c, SEG_SS, offset, size, write);
 }
 
@@ -107,5 +108,5 @@ u64 stack_peek(struct cpu *c, u64 offset, u32 size)
 
 void stack_adjust(struct cpu *c, s64 delta)
 {
-    gpr_write(c, RSP, stack_width(c), c->r[RSP] + (u64)delta);
+    gpr_write(c, RSP, stack_width(c), c->arch.r[RSP] + (u64)delta);
 }

@@ -42,7 +42,7 @@ INLINE bool rex_w(const struct insn *in)
 
 INLINE union xmm load_xmm(struct cpu *c, u64 linear)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->rtag;
     union xmm v;
     if (LIKELY(offset <= PAGE_SIZE - sizeof v)) {
@@ -56,7 +56,7 @@ INLINE union xmm load_xmm(struct cpu *c, u64 linear)
 
 INLINE void store_xmm(struct cpu *c, u64 linear, const union xmm *v)
 {
-    const struct tlb_entry *e = &c->tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &c->engine.tlb[(linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     u64 offset = linear ^ e->wtag;
     if (LIKELY(offset <= PAGE_SIZE - sizeof *v))
         memcpy(e->host + offset, v, sizeof *v);
@@ -68,7 +68,7 @@ INLINE void store_xmm(struct cpu *c, u64 linear, const union xmm *v)
 INLINE union xmm read_xmm(struct cpu *c, const struct insn *in, u32 n, u32 size)
 {
     if (in->o[n].kind != OPERAND_MEM)
-        return c->xmm[in->o[n].reg];
+        return c->arch.xmm[in->o[n].reg];
     if (size == 16)
         return load_xmm(c, operand_address(c, in, 16, false));
     return (union xmm){.q = {load(c, operand_address(c, in, size, false), size), 0}};
@@ -79,13 +79,13 @@ INLINE union xmm read_xmm(struct cpu *c, const struct insn *in, u32 n, u32 size)
 INLINE u64 mmx_get(const struct cpu *c, u8 reg)
 {
     u64 v;
-    memcpy(&v, &c->x87.st[reg & 7], sizeof v);
+    memcpy(&v, &c->arch.x87.st[reg & 7], sizeof v);
     return v;
 }
 
 INLINE void mmx_put(struct cpu *c, u8 reg, u64 v)
 {
-    u8 *image = (u8 *)&c->x87.st[reg & 7];
+    u8 *image = (u8 *)&c->arch.x87.st[reg & 7];
     memcpy(image, &v, sizeof v);
     store_le16(image + 8, 0xffff);
 }
@@ -93,8 +93,8 @@ INLINE void mmx_put(struct cpu *c, u8 reg, u64 v)
 /* Every MMX instruction but EMMS makes all registers valid and TOP 0. */
 INLINE void mmx_enter(struct cpu *c)
 {
-    c->x87.top = 0;
-    c->x87.tag = 0;
+    c->arch.x87.top = 0;
+    c->arch.x87.tag = 0;
 }
 
 /* Operand n, an MMX register or `size` bytes of memory. */
@@ -120,7 +120,7 @@ INLINE void packed_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn
 INLINE void packed_xmm(struct cpu *c, const struct insn *in, u32 size, vector_fn *leaf)
 {
     union xmm b = read_xmm(c, in, 1, size);
-    union xmm *d = &c->xmm[in->o[0].reg];
+    union xmm *d = &c->arch.xmm[in->o[0].reg];
     vector_put(d, leaf(vector_get(d), vector_get(&b)));
 }
 
@@ -182,9 +182,9 @@ INLINE u32 host_mxcsr_get(void)
  * to zero is in force only while underflow is masked [APM1 4.8.4]. */
 INLINE void fp_begin(const struct cpu *c)
 {
-    if (LIKELY(c->mxcsr_live))
+    if (LIKELY(c->engine.mxcsr_live))
         return;
-    u32 control = c->mxcsr & ~MXCSR_FLAGS;
+    u32 control = c->arch.mxcsr & ~MXCSR_FLAGS;
     if (UNLIKELY(!(control & MXCSR_UM)))
         control &= ~(u32)MXCSR_FZ;
     host_mxcsr_put(control | MXCSR_MASKS);
@@ -194,7 +194,7 @@ INLINE void fp_begin(const struct cpu *c)
  * flags gather there. */
 INLINE u32 fp_flags(const struct cpu *c)
 {
-    if (LIKELY(c->mxcsr_live))
+    if (LIKELY(c->engine.mxcsr_live))
         return 0;
     u32 flags = host_mxcsr_get() & MXCSR_FLAGS;
     host_mxcsr_put(MXCSR_RESET);
@@ -204,13 +204,13 @@ INLINE u32 fp_flags(const struct cpu *c)
 /* The register as the guest sees it. */
 INLINE u32 mxcsr_get(const struct cpu *c)
 {
-    return c->mxcsr | (c->mxcsr_live ? host_mxcsr_get() & MXCSR_FLAGS : 0);
+    return c->arch.mxcsr | (c->engine.mxcsr_live ? host_mxcsr_get() & MXCSR_FLAGS : 0);
 }
 
-/* Around changes of c->mxcsr or of the host's rounding mode. */
+/* Around changes of c->arch.mxcsr or of the host's rounding mode. */
 INLINE bool mxcsr_suspend(struct cpu *c)
 {
-    bool live = c->mxcsr_live;
+    bool live = c->engine.mxcsr_live;
     mxcsr_leave(c);
     return live;
 }
@@ -227,9 +227,9 @@ void fp_raise(struct cpu *c, u32 flags) NORETURN; /* sse_float.c */
  * Nothing of the result is committed before. */
 INLINE void fp_commit(struct cpu *c, u32 flags)
 {
-    if (UNLIKELY(flags & ~(c->mxcsr >> 7)))
+    if (UNLIKELY(flags & ~(c->arch.mxcsr >> 7)))
         fp_raise(c, flags);
-    c->mxcsr |= flags;
+    c->arch.mxcsr |= flags;
 }
 
 INLINE void fp_end(struct cpu *c)
@@ -247,12 +247,12 @@ u32 fp_tiny(const union xmm *r, enum tiny tiny); /* sse_float.c */
 INLINE void fp(struct cpu *c, const struct insn *in, u32 size, enum tiny tiny, vector_fn *leaf)
 {
     union xmm b = read_xmm(c, in, 1, size);
-    union xmm *d = &c->xmm[in->o[0].reg];
+    union xmm *d = &c->arch.xmm[in->o[0].reg];
     __m128i a = vector_get(d), v = vector_get(&b);
     fp_begin(c);
     union xmm r = vector_xmm(leaf(a, v));
     u32 flags = fp_flags(c);
-    if (tiny != NEVER_TINY && UNLIKELY(!(c->mxcsr & MXCSR_UM)))
+    if (tiny != NEVER_TINY && UNLIKELY(!(c->arch.mxcsr & MXCSR_UM)))
         flags |= fp_tiny(&r, tiny);
     fp_commit(c, flags);
     *d = r;

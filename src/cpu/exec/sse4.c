@@ -45,7 +45,7 @@ static u64 round_double(u64 v)
  * Denormal operands are not reported. */
 static void round_begin(struct cpu *c, const struct insn *in)
 {
-    u32 control = c->mxcsr & (MXCSR_DAZ | 0x6000);
+    u32 control = c->arch.mxcsr & (MXCSR_DAZ | 0x6000);
     if (!(in->imm & 4))
         control = (control & MXCSR_DAZ) | (u32)(in->imm & 3) << 13;
     host_mxcsr_put(control | MXCSR_MASKS);
@@ -61,14 +61,14 @@ static void round_end(struct cpu *c, const struct insn *in)
 #define ROUND(name, size, lane, lanes, rounded) \
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
-        union xmm s = read_xmm(c, in, 1, size), r = c->xmm[in->o[0].reg]; \
+        union xmm s = read_xmm(c, in, 1, size), r = c->arch.xmm[in->o[0].reg]; \
         bool live = mxcsr_suspend(c); \
         round_begin(c, in); \
         for (u32 i = 0; i < lanes; i++) \
             r.lane[i] = rounded(s.lane[i]); \
         round_end(c, in); \
         mxcsr_resume(c, live); \
-        c->xmm[in->o[0].reg] = r; \
+        c->arch.xmm[in->o[0].reg] = r; \
     }
 ROUND(roundps, 16, d, 4, round_single) ROUND(roundss, 4, d, 1, round_single)
 ROUND(roundpd, 16, q, 2, round_double) ROUND(roundsd, 8, q, 1, round_double)
@@ -88,7 +88,7 @@ static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 {
     union xmm r = vector_xmm(v);
     u32 flags = fp_flags(c);
-    if (!(c->mxcsr & MXCSR_UM))
+    if (!(c->arch.mxcsr & MXCSR_UM))
         flags |= fp_tiny(&r, tiny);
     fp_commit(c, flags);
     fp_begin(c);
@@ -98,7 +98,7 @@ static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 void exec_dpps(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->xmm[in->o[0].reg];
+    union xmm *d = &c->arch.xmm[in->o[0].reg];
     __m128i used = lanes_mask((u32)in->imm >> 4);
     fp_begin(c);
     __m128i p = mulps_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
@@ -113,7 +113,7 @@ void exec_dpps(struct cpu *c, const struct insn *in)
 void exec_dppd(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->xmm[in->o[0].reg];
+    union xmm *d = &c->arch.xmm[in->o[0].reg];
     __m128i used = _mm_set_epi64x(-(s64)(in->imm >> 5 & 1), -(s64)(in->imm >> 4 & 1));
     __m128i kept = _mm_set_epi64x(-(s64)(in->imm >> 1 & 1), -(s64)(in->imm & 1));
     fp_begin(c);
@@ -223,9 +223,11 @@ static u32 strings_result(struct cpu *c, const struct insn *in, bool explicit_le
     s->control = (u8)in->imm;
     s->elements = in->imm & 1 ? 8 : 16;
     s->b = read_xmm(c, in, 1, 16);
-    s->a = c->xmm[in->o[0].reg];
-    s->length_a = explicit_lengths ? explicit_length(s, in, c->r[RAX]) : implicit_length(s, &s->a);
-    s->length_b = explicit_lengths ? explicit_length(s, in, c->r[RDX]) : implicit_length(s, &s->b);
+    s->a = c->arch.xmm[in->o[0].reg];
+    s->length_a =
+        explicit_lengths ? explicit_length(s, in, c->arch.r[RAX]) : implicit_length(s, &s->a);
+    s->length_b =
+        explicit_lengths ? explicit_length(s, in, c->arch.r[RDX]) : implicit_length(s, &s->b);
     u32 bits = compare_strings(s);
     flags_set(c, (bits ? RFLAGS_CF : 0) | (s->length_b < s->elements ? RFLAGS_ZF : 0) |
                      (s->length_a < s->elements ? RFLAGS_SF : 0) | (bits & 1 ? RFLAGS_OF : 0));
@@ -250,7 +252,7 @@ static void string_mask(struct cpu *c, const struct insn *in, bool explicit_leng
     if (in->imm & 0x40)
         for (s32 i = 0; i < 16; i++)
             r.b[i] = bits >> (s.elements == 16 ? i : i / 2) & 1 ? 0xff : 0;
-    c->xmm[0] = r;
+    c->arch.xmm[0] = r;
 }
 
 void exec_pcmpestri(struct cpu *c, const struct insn *in)

@@ -28,11 +28,12 @@ static u32 element_size(const struct insn *in)
 static struct string string_begin(const struct cpu *c, const struct insn *in)
 {
     struct string s = {.size = element_size(in),
-                       .down = (c->rflags & RFLAGS_DF) != 0,
+                       .down = (c->arch.rflags & RFLAGS_DF) != 0,
                        .mask = size_mask(in->addrsize)};
     s.repeated = (in->prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0;
-    s.flat = c->mode & MODE_CODE64 ? in->addrsize == 8 : c->mode & MODE_FLAT && in->addrsize == 4;
-    s.count = s.repeated ? c->r[RCX] & s.mask : 1;
+    s.flat = c->engine.mode & MODE_CODE64 ? in->addrsize == 8
+                                          : c->engine.mode & MODE_FLAT && in->addrsize == 4;
+    s.count = s.repeated ? c->arch.r[RCX] & s.mask : 1;
     s.allowance = s.repeated ? rep_allowance(c) : 1;
     return s;
 }
@@ -55,7 +56,7 @@ static void advance(struct cpu *c, const struct insn *in, const struct string *s
                     u64 elements)
 {
     u64 by = elements * s->size;
-    gpr_write(c, reg, in->addrsize, s->down ? c->r[reg] - by : c->r[reg] + by);
+    gpr_write(c, reg, in->addrsize, s->down ? c->arch.r[reg] - by : c->arch.r[reg] + by);
 }
 
 /* `elements` more are done. */
@@ -66,7 +67,7 @@ static void account(struct cpu *c, const struct insn *in, struct string *s, u64 
     s->count -= elements;
     s->allowance -= elements;
     gpr_write(c, RCX, in->addrsize, s->count);
-    c->left -= (s64)elements;
+    c->engine.left -= (s64)elements;
 }
 
 /* True if there is another piece to do. The block counted one instruction;
@@ -78,7 +79,7 @@ static bool more(struct cpu *c, struct string *s, bool stop)
     bool done = s->count == 0 || stop;
     if (!done && s->allowance)
         return true;
-    c->left++;
+    c->engine.left++;
     if (!done)
         cpu_again(c);
     return false;
@@ -86,12 +87,12 @@ static bool more(struct cpu *c, struct string *s, bool stop)
 
 static u64 source_linear(struct cpu *c, const struct insn *in, const struct string *s)
 {
-    return linear_address(c, in->segment, c->r[RSI] & s->mask, s->size, false);
+    return linear_address(c, in->segment, c->arch.r[RSI] & s->mask, s->size, false);
 }
 
 static u64 destination_linear(struct cpu *c, const struct string *s, bool write)
 {
-    return linear_address(c, SEG_ES, c->r[RDI] & s->mask, s->size, write);
+    return linear_address(c, SEG_ES, c->arch.r[RDI] & s->mask, s->size, write);
 }
 
 static bool same_host_page(const u8 *a, const u8 *b)

@@ -85,23 +85,23 @@ static const u8 *host_code(const struct insn *in)
 /* Instruction and operand pointers, kept for the handler of an exception. */
 static void pointers_update(struct cpu *c, const struct insn *in)
 {
-    struct x87 *x = &c->x87;
+    struct x87 *x = &c->arch.x87;
     x->opcode = (u16)((in->opcode & 7u) << 8 | in->modrm);
-    x->ip = c->insn_rip;
-    x->ip_selector = c->seg[SEG_CS].selector;
+    x->ip = c->engine.insn_rip;
+    x->ip_selector = c->arch.seg[SEG_CS].selector;
     if (in->modrm < 0xc0) {
         x->dp = operand_offset(c, in);
-        x->dp_selector = c->seg[in->segment].selector;
+        x->dp_selector = c->arch.seg[in->segment].selector;
     }
 }
 
 static void compute(struct cpu *c, const struct insn *in, void *operand)
 {
     struct x87_image image;
-    image_fill(&image, &c->x87);
+    image_fill(&image, &c->arch.x87);
     x87_host(&image, operand, host_code(in), 0);
     pointers_update(c, in);
-    image_commit(&c->x87, &image);
+    image_commit(&c->arch.x87, &image);
 }
 
 static void operand_load(struct cpu *c, const struct insn *in, u8 operand[16])
@@ -121,7 +121,7 @@ static void operate(struct cpu *c, const struct insn *in, x87_fast *fast)
     x87_wait(c);
     if (in->modrm < 0xc0)
         operand_load(c, in, operand);
-    if (fast && x87_masked(&c->x87) && fast(&c->x87, in, operand))
+    if (fast && x87_masked(&c->arch.x87) && fast(&c->arch.x87, in, operand))
         pointers_update(c, in);
     else
         compute(c, in, operand);
@@ -135,7 +135,7 @@ static void store_slowly(struct cpu *c, const struct insn *in, u64 linear, u32 s
     u8 result[16], other[16];
     memset(result, 0, sizeof result);
     memset(other, 0xff, sizeof other);
-    image_fill(&image, &c->x87);
+    image_fill(&image, &c->arch.x87);
     again = image;
     x87_host(&image, result, host_code(in), 0);
     bool stored = true;
@@ -148,7 +148,7 @@ static void store_slowly(struct cpu *c, const struct insn *in, u64 linear, u32 s
     else
         probe_write(c, linear, size);
     pointers_update(c, in);
-    image_commit(&c->x87, &image);
+    image_commit(&c->arch.x87, &image);
 }
 
 static void store_result(struct cpu *c, const struct insn *in)
@@ -157,7 +157,7 @@ static void store_result(struct cpu *c, const struct insn *in)
     u64 status;
     x87_wait(c);
     if (in->modrm >= 0xc0) {
-        if (x87_masked(&c->x87) && x87_fast_copy(&c->x87, in))
+        if (x87_masked(&c->arch.x87) && x87_fast_copy(&c->arch.x87, in))
             pointers_update(c, in);
         else
             compute(c, in, NULL);
@@ -165,7 +165,7 @@ static void store_result(struct cpu *c, const struct insn *in)
     }
     u32 size = in->o[0].size;
     u64 linear = operand_address(c, in, size, true);
-    if (!x87_masked(&c->x87) || !x87_fast_store(&c->x87, in, result, &status)) {
+    if (!x87_masked(&c->arch.x87) || !x87_fast_store(&c->arch.x87, in, result, &status)) {
         store_slowly(c, in, linear, size);
         return;
     }
@@ -174,7 +174,7 @@ static void store_result(struct cpu *c, const struct insn *in)
     else
         store_bytes(c, linear, result, size);
     pointers_update(c, in);
-    x87_fast_stored(&c->x87, in, status);
+    x87_fast_stored(&c->arch.x87, in, status);
 }
 
 /* FCMOVcc reads CF, PF, ZF. */
@@ -182,10 +182,10 @@ static void move_conditional(struct cpu *c, const struct insn *in)
 {
     struct x87_image image;
     x87_wait(c);
-    image_fill(&image, &c->x87);
+    image_fill(&image, &c->arch.x87);
     x87_host(&image, NULL, host_code(in), (flags_get(c) & 0xff) << 8);
     pointers_update(c, in);
-    image_commit(&c->x87, &image);
+    image_commit(&c->arch.x87, &image);
 }
 
 /* FCOMI and its kin write ZF, PF, CF. An unmasked exception leaves them as they were. */
@@ -194,15 +194,15 @@ static void compare_to_flags(struct cpu *c, const struct insn *in)
     struct x87_image image;
     u64 before = flags_get(c), after;
     x87_wait(c);
-    if (x87_masked(&c->x87) && x87_fast_compare_flags(&c->x87, in, &after)) {
+    if (x87_masked(&c->arch.x87) && x87_fast_compare_flags(&c->arch.x87, in, &after)) {
         pointers_update(c, in);
         flags_set(c, after);
         return;
     }
-    image_fill(&image, &c->x87);
+    image_fill(&image, &c->arch.x87);
     u64 flags = x87_host(&image, NULL, host_code(in), (before & 0xff) << 8);
     pointers_update(c, in);
-    image_commit(&c->x87, &image);
+    image_commit(&c->arch.x87, &image);
     flags_set(c, (flags >> 8 & 0xff) | (flags & 1 ? RFLAGS_OF : 0));
 }
 

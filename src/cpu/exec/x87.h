@@ -21,7 +21,7 @@
  * there is no FERR# line to a PIC here. */
 static inline void x87_wait(struct cpu *c)
 {
-    if (UNLIKELY(c->x87.status & X87_ES))
+    if (UNLIKELY(c->arch.x87.status & X87_ES))
         cpu_raise(c, VECTOR_MF, 0);
 }
 

@@ -51,20 +51,20 @@ void x87_reset(struct x87 *x)
 void exec_fninit(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    x87_reset(&c->x87);
+    x87_reset(&c->arch.x87);
 }
 
 void exec_fnclex(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    c->x87.status &= (u16) ~(X87_B | 0xff);
+    c->arch.x87.status &= (u16) ~(X87_B | 0xff);
 }
 
 /* #NM needs both CR0.MP and TS. */
 void exec_fwait(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if ((c->cr0 & CR0_MP) && (c->cr0 & CR0_TS))
+    if ((c->arch.cr0 & CR0_MP) && (c->arch.cr0 & CR0_TS))
         cpu_raise(c, VECTOR_NM, 0);
     x87_wait(c);
 }
@@ -72,17 +72,17 @@ void exec_fwait(struct cpu *c, const struct insn *in)
 void exec_fldcw(struct cpu *c, const struct insn *in)
 {
     x87_wait(c);
-    control_put(&c->x87, (u16)operand_read(c, in, 0));
+    control_put(&c->arch.x87, (u16)operand_read(c, in, 0));
 }
 
 void exec_fnstcw(struct cpu *c, const struct insn *in)
 {
-    operand_write(c, in, 0, c->x87.control);
+    operand_write(c, in, 0, c->arch.x87.control);
 }
 
 void exec_fnstsw(struct cpu *c, const struct insn *in)
 {
-    operand_write(c, in, 0, x87_status(&c->x87));
+    operand_write(c, in, 0, x87_status(&c->arch.x87));
 }
 
 /* --- Environments --------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ void exec_fnstsw(struct cpu *c, const struct insn *in)
 
 static bool real_format(const struct cpu *c)
 {
-    return !(c->mode & MODE_PE) || (c->mode & MODE_V86);
+    return !(c->engine.mode & MODE_PE) || (c->engine.mode & MODE_V86);
 }
 
 static u32 environment_size(const struct insn *in)
@@ -110,7 +110,7 @@ static u32 real_address(u16 selector, u64 offset)
 
 static void environment_pack(const struct cpu *c, const struct insn *in, u8 *out)
 {
-    const struct x87 *x = &c->x87;
+    const struct x87 *x = &c->arch.x87;
     u32 field[7] = {x->control,     x87_status(x), x87_tags(x),   (u32)x->ip,
                     x->ip_selector, (u32)x->dp,    x->dp_selector};
     bool narrow = in->opsize == 2;
@@ -134,7 +134,7 @@ static void environment_pack(const struct cpu *c, const struct insn *in, u8 *out
 
 static void environment_unpack(struct cpu *c, const struct insn *in, const u8 *data)
 {
-    struct x87 *x = &c->x87;
+    struct x87 *x = &c->arch.x87;
     u32 field[7];
     for (u32 i = 0; i < 7; i++)
         field[i] = in->opsize == 2 ? load_le16(data + 2 * i) : load_le32(data + 4 * i);
@@ -162,7 +162,7 @@ void exec_fnstenv(struct cpu *c, const struct insn *in)
     u32 size = environment_size(in);
     environment_pack(c, in, image);
     store_bytes(c, operand_address(c, in, size, true), image, size);
-    control_put(&c->x87, c->x87.control | X87_EXCEPTIONS);
+    control_put(&c->arch.x87, c->arch.x87.control | X87_EXCEPTIONS);
 }
 
 void exec_fldenv(struct cpu *c, const struct insn *in)
@@ -180,9 +180,9 @@ void exec_fnsave(struct cpu *c, const struct insn *in)
     u32 size = environment_size(in);
     environment_pack(c, in, image);
     for (u32 i = 0; i < 8; i++)
-        memcpy(image + size + 10 * i, x87_st(&c->x87, i), 10);
+        memcpy(image + size + 10 * i, x87_st(&c->arch.x87, i), 10);
     store_bytes(c, operand_address(c, in, size + 80, true), image, size + 80);
-    x87_reset(&c->x87);
+    x87_reset(&c->arch.x87);
 }
 
 void exec_frstor(struct cpu *c, const struct insn *in)
@@ -193,5 +193,5 @@ void exec_frstor(struct cpu *c, const struct insn *in)
     load_bytes(c, operand_address(c, in, size + 80, false), image, size + 80);
     environment_unpack(c, in, image);
     for (u32 i = 0; i < 8; i++)
-        memcpy(x87_st(&c->x87, i), image + size + 10 * i, 10);
+        memcpy(x87_st(&c->arch.x87, i), image + size + 10 * i, 10);
 }

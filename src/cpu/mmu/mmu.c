@@ -20,12 +20,12 @@ static u32 slot_of(u64 linear)
 
 static struct tlb_entry *entry_of(struct cpu *c, enum tlb_context context, u64 linear)
 {
-    return &c->tlbs[context][slot_of(linear)];
+    return &c->engine.tlbs[context][slot_of(linear)];
 }
 
 static enum tlb_context current_context(const struct cpu *c)
 {
-    return (enum tlb_context)((size_t)(c->tlb - c->tlbs[0]) / TLB_ENTRIES);
+    return (enum tlb_context)((size_t)(c->engine.tlb - c->engine.tlbs[0]) / TLB_ENTRIES);
 }
 
 static bool entry_valid(const struct tlb_entry *e, u32 slot)
@@ -55,9 +55,9 @@ typedef void visit_fn(struct tlb_entry *e, u32 slot, u64 argument);
 static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
 {
     for (u32 context = 0; context < TLB_CONTEXTS; context++) {
-        const struct fill_list *list = &c->mmu->fills[context];
+        const struct fill_list *list = &c->engine.mmu->fills[context];
         for (u32 i = 0; i < list->count; i++) {
-            struct tlb_entry *e = &c->tlbs[context][list->slots[i]];
+            struct tlb_entry *e = &c->engine.tlbs[context][list->slots[i]];
             if (entry_valid(e, list->slots[i]))
                 visit(e, list->slots[i], argument);
         }
@@ -68,11 +68,11 @@ static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
 
 static void flush_context(struct cpu *c, enum tlb_context context, bool global_too)
 {
-    struct fill_list *list = &c->mmu->fills[context];
+    struct fill_list *list = &c->engine.mmu->fills[context];
     u32 kept = 0;
     for (u32 i = 0; i < list->count; i++) {
         u32 slot = list->slots[i];
-        struct tlb_entry *e = &c->tlbs[context][slot];
+        struct tlb_entry *e = &c->engine.tlbs[context][slot];
         if (!global_too && e->frame & TLB_GLOBAL) {
             list->slots[kept++] = (u16)slot;
         } else {
@@ -85,7 +85,7 @@ static void flush_context(struct cpu *c, enum tlb_context context, bool global_t
 
 void mmu_flush(struct cpu *c, bool global_too)
 {
-    struct mmu *m = c->mmu;
+    struct mmu *m = c->engine.mmu;
     for (u32 context = 0; context < TLB_CONTEXTS; context++)
         flush_context(c, context, global_too);
     m->fetch_epoch[0]++;
@@ -93,15 +93,15 @@ void mmu_flush(struct cpu *c, bool global_too)
         m->fetch_epoch[1]++;
         m->large_seen = m->huge_seen = 0;
     }
-    c->statistics.tlb_flushes++;
+    c->engine.statistics.tlb_flushes++;
     blocks_forget_addresses(c);
 }
 
 void mmu_flush_all(struct cpu *c)
 {
-    c->mmu->nested_epoch++;
+    c->engine.mmu->nested_epoch++;
     mmu_flush(c, true);
-    c->mmu->fetched = false;
+    c->engine.mmu->fetched = false;
 }
 
 static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
@@ -114,7 +114,7 @@ static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
 
 void mmu_flush_page(struct cpu *c, u64 linear)
 {
-    struct mmu *m = c->mmu;
+    struct mmu *m = c->engine.mmu;
     u64 page = linear & ~PAGE_MASK;
     u32 slot = slot_of(linear);
     for (u32 context = 0; context < TLB_CONTEXTS; context++) {
@@ -147,10 +147,10 @@ static void frame_lost(void *context, u64 frame)
 {
     struct cpu *c = context;
     for_each_entry(c, drop_frame, frame);
-    for (u32 user = 0; c->mmu->fetched && user < 2; user++)
+    for (u32 user = 0; c->engine.mmu->fetched && user < 2; user++)
         for (u32 i = 0; i < FETCH_ENTRIES; i++)
-            if (c->mmu->fetch[user][i].frame == frame)
-                c->mmu->fetch[user][i].epoch = 0;
+            if (c->engine.mmu->fetch[user][i].frame == frame)
+                c->engine.mmu->fetch[user][i].epoch = 0;
     if (blocks_in_page(c, frame))
         blocks_invalidate(c, frame, 0, PAGE_SIZE);
 }
@@ -178,14 +178,14 @@ static void code_marked(void *context, u64 frame)
 
 bool mmu_create(struct cpu *c)
 {
-    c->mmu = calloc(1, sizeof *c->mmu);
-    if (!c->mmu)
+    c->engine.mmu = calloc(1, sizeof *c->engine.mmu);
+    if (!c->engine.mmu)
         return false;
-    c->mmu->nested_epoch = c->mmu->fetch_epoch[0] = c->mmu->fetch_epoch[1] = 1;
+    c->engine.mmu->nested_epoch = c->engine.mmu->fetch_epoch[0] = c->engine.mmu->fetch_epoch[1] = 1;
     for (u32 context = 0; context < TLB_CONTEXTS; context++)
         for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
-            entry_drop(&c->tlbs[context][slot], slot);
-    c->tlb = c->tlbs[TLB_KERNEL];
+            entry_drop(&c->engine.tlbs[context][slot], slot);
+    c->engine.tlb = c->engine.tlbs[TLB_KERNEL];
     c->listener = (struct memory_listener){.frame_lost = frame_lost,
                                            .mappings_lost = mappings_lost,
                                            .code_written = code_written,
@@ -197,8 +197,8 @@ bool mmu_create(struct cpu *c)
 
 void mmu_destroy(struct cpu *c)
 {
-    free(c->mmu);
-    c->mmu = NULL;
+    free(c->engine.mmu);
+    c->engine.mmu = NULL;
 }
 
 /* --- Filling ---------------------------------------------------------------------------------- */
@@ -207,36 +207,38 @@ void mmu_destroy(struct cpu *c)
  * tables, of which an intercepted #PF tells [APM2 15.8.4]. */
 static void fetch_for_assist(struct cpu *c)
 {
-    u64 linear = c->mode & MODE_CODE64 ? c->insn_rip : (u32)(c->seg[SEG_CS].base + c->insn_rip);
-    struct access access = {.fetch = true, .context = c->cpl == 3 ? TLB_USER : TLB_KERNEL_AC};
+    u64 linear = c->engine.mode & MODE_CODE64
+                     ? c->engine.insn_rip
+                     : (u32)(c->arch.seg[SEG_CS].base + c->engine.insn_rip);
+    struct access access = {.fetch = true, .context = c->arch.cpl == 3 ? TLB_USER : TLB_KERNEL_AC};
     u32 count = 0;
-    while (count < sizeof c->control.fetched) {
+    while (count < sizeof c->guest.control.fetched) {
         struct translation t;
         struct access_fault f;
         if (!mmu_translate(c, linear + count, access, &t, &f))
             break;
         u64 offset = (linear + count) & PAGE_MASK;
-        u32 n = (u32)min_u64(sizeof c->control.fetched - count, PAGE_SIZE - offset);
+        u32 n = (u32)min_u64(sizeof c->guest.control.fetched - count, PAGE_SIZE - offset);
         const u8 *host = memory_map(c->memory, t.frame, t.key);
         if (!host)
             break;
-        memcpy(c->control.fetched + count, host + offset, n);
+        memcpy(c->guest.control.fetched + count, host + offset, n);
         count += n;
     }
-    c->control.fetched_count = (u8)count;
+    c->guest.control.fetched_count = (u8)count;
 }
 
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access)
 {
     if (f->not_validated) {
-        c->cr2 = f->linear;
+        c->arch.cr2 = f->linear;
         vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
     }
-    bool exits = f->nested || c->control.intercept_exceptions & BIT(VECTOR_PF);
-    if (exits && !access->fetch && !c->es)
+    bool exits = f->nested || c->guest.control.intercept_exceptions & BIT(VECTOR_PF);
+    if (exits && !access->fetch && !c->guest.es)
         fetch_for_assist(c);
     if (!f->nested) {
-        c->fault_linear = f->linear;
+        c->engine.fault_linear = f->linear;
         cpu_raise(c, VECTOR_PF, f->error);
     }
     cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
@@ -250,25 +252,25 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     struct tlb_entry *e = entry_of(c, context, linear);
     u32 slot = slot_of(linear);
     u64 page = linear & ~PAGE_MASK;
-    bool watched = UNLIKELY(c->watchpoints) && debug_watches_page(c, page);
+    bool watched = UNLIKELY(c->engine.watchpoints) && debug_watches_page(c, page);
     if (!host || watched)
         entry_drop(e, slot);
     if (!host)
         return NULL;
     if (watched)
-        e = &c->mmu->watched;
+        e = &c->engine.mmu->watched;
     else
-        list_slot(&c->mmu->fills[context], slot);
+        list_slot(&c->engine.mmu->fills[context], slot);
     e->rtag = page;
     e->host = host;
     e->frame = t->frame | t->flags;
     bool fast = t->flags & TLB_WRITABLE && !memory_holds_code(c->memory, t->frame);
     e->wtag = fast ? page : tlb_invalid(slot);
     if (t->flags & TLB_LARGE)
-        c->mmu->large_seen |= large_bit(linear);
+        c->engine.mmu->large_seen |= large_bit(linear);
     if (t->flags & TLB_HUGE)
-        c->mmu->huge_seen |= huge_bit(linear);
-    c->statistics.tlb_fills++;
+        c->engine.mmu->huge_seen |= huge_bit(linear);
+    c->engine.statistics.tlb_fills++;
     return e;
 }
 
@@ -369,7 +371,7 @@ static void write_part(struct cpu *c, enum tlb_context context, u64 linear, cons
 static u64 next_page(const struct cpu *c, u64 linear)
 {
     u64 next = (linear & ~PAGE_MASK) + PAGE_SIZE;
-    return c->mode & MODE_CODE64 ? next : next & 0xffffffffu;
+    return c->engine.mode & MODE_CODE64 ? next : next & 0xffffffffu;
 }
 
 static u32 first_part(u64 linear, u32 size)
@@ -430,7 +432,7 @@ u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
 {
     u64 value = 0;
     read_bytes(c, current_context(c), linear, &value, size);
-    if (UNLIKELY(c->watchpoints))
+    if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, false);
     return value;
 }
@@ -438,21 +440,21 @@ u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
 void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value)
 {
     write_bytes(c, current_context(c), linear, &value, size);
-    if (UNLIKELY(c->watchpoints))
+    if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, true);
 }
 
 void load_bytes(struct cpu *c, u64 linear, void *out, u32 size)
 {
     read_bytes(c, current_context(c), linear, out, size);
-    if (UNLIKELY(c->watchpoints))
+    if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, false);
 }
 
 void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size)
 {
     write_bytes(c, current_context(c), linear, data, size);
-    if (UNLIKELY(c->watchpoints))
+    if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, true);
 }
 
@@ -487,7 +489,8 @@ u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 {
     struct access_fault f;
     struct tlb_entry *e = entry_or_device(c, current_context(c), linear, write, &f);
-    if (!e || e == &c->mmu->watched || (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
+    if (!e || e == &c->engine.mmu->watched ||
+        (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
         return NULL;
     return e->host + (linear & PAGE_MASK);
 }
@@ -497,8 +500,8 @@ u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 /* The frame of code at `linear`, which is then in the private view. False: *f says why not. */
 static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fault *f)
 {
-    bool user = c->cpl == 3;
-    struct mmu *m = c->mmu;
+    bool user = c->arch.cpl == 3;
+    struct mmu *m = c->engine.mmu;
     struct fetch_entry *e = &m->fetch[user][(linear >> PAGE_SHIFT) & (FETCH_ENTRIES - 1)];
     u64 page = linear >> PAGE_SHIFT;
     if (LIKELY(e->page == page && e->epoch == m->fetch_epoch[e->global])) {
@@ -539,7 +542,7 @@ static u64 fetch_frame_or_raise(struct cpu *c, u64 linear)
  * there. */
 static u64 code_linear(struct cpu *c, u64 rip, u64 *room)
 {
-    if (c->mode & MODE_CODE64) {
+    if (c->engine.mode & MODE_CODE64) {
         if ((u64)((s64)(rip << 16) >> 16) != rip)
             cpu_raise_gp(c, 0);
         *room = rip < BIT(47) ? BIT(47) - rip : 0 - rip;
@@ -547,7 +550,7 @@ static u64 code_linear(struct cpu *c, u64 rip, u64 *room)
             *room = ~0ull;
         return rip;
     }
-    const struct segment *cs = &c->seg[SEG_CS];
+    const struct segment *cs = &c->arch.seg[SEG_CS];
     rip &= 0xffffffffu;
     if (rip > cs->limit)
         cpu_raise_gp(c, 0);
@@ -564,7 +567,7 @@ u64 mmu_code_address(struct cpu *c, u64 rip)
 
 static void fetch_part(struct cpu *c, u64 frame, u64 linear, u8 *out, u32 size)
 {
-    memory_key key = c->sev ? c->guest_key : KEY_RAW;
+    memory_key key = c->guest.sev ? c->guest.key : KEY_RAW;
     const u8 *host = memory_map(c->memory, frame, key);
     if (!host)
         return;

@@ -11,7 +11,7 @@
 static bool page_is_ours(const struct cpu *c, const struct nested_entry *e, u64 gpa,
                          const struct rmp_entry *r)
 {
-    return r->assigned && r->asid == c->control.asid && r->gpa == (gpa & ~PAGE_MASK) &&
+    return r->assigned && r->asid == c->guest.control.asid && r->gpa == (gpa & ~PAGE_MASK) &&
            !r->immutable && r->large == e->large;
 }
 
@@ -23,9 +23,9 @@ static u8 read_table(struct cpu *c, const struct nested_entry *e, u64 gpa)
         bool part = e->large && rmp_region_assigned(c->memory, spa);
         return part || rmp_is_table(c->memory, spa, PAGE_SIZE) ? 0 : RMP_PAGE_HOST;
     }
-    if (!c->snp || !page_is_ours(c, e, gpa, &r))
+    if (!c->guest.snp || !page_is_ours(c, e, gpa, &r))
         return 0;
-    u32 permissions = r.permissions[c->vmpl] & (RMP_ALL | RMP_SHADOW_STACK);
+    u32 permissions = r.permissions[c->guest.vmpl] & (RMP_ALL | RMP_SHADOW_STACK);
     return (u8)(RMP_PAGE_OURS | (r.validated ? RMP_PAGE_VALIDATED : 0) | permissions);
 }
 
@@ -44,7 +44,8 @@ bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct ne
         e->rmp = read_table(c, e, gpa);
         e->rmp_generation = rmp_generation(c->memory);
     }
-    if (!c->snp || !(a->info & NPF_ENC)) { /* reads are free, what is written must be the host's */
+    if (!c->guest.snp ||
+        !(a->info & NPF_ENC)) { /* reads are free, what is written must be the host's */
         *store_ready &= !!(e->rmp & RMP_PAGE_HOST);
         return !a->write || e->rmp & RMP_PAGE_HOST ||
                nested_fault(a, gpa, NPF_PRESENT | NPF_RMP, f);

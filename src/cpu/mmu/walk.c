@@ -33,12 +33,12 @@ static const struct table_format legacy_format = {2, 4, {{22, 10}, {12, 10}}};
 /* With vTOM the C-bit is a reserved bit like others [cpu 5.7]. */
 static u64 c_mask(const struct cpu *c)
 {
-    return c->sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(c->c_bit) : 0;
+    return c->guest.sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(c->c_bit) : 0;
 }
 
 static memory_key table_key(const struct cpu *c)
 {
-    return c->sev ? c->guest_key : KEY_RAW;
+    return c->guest.sev ? c->guest.key : KEY_RAW;
 }
 
 static u64 read_entry(struct cpu *c, u64 spa, memory_key key, u32 bytes)
@@ -75,7 +75,7 @@ bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct acces
 static u64 nested_reserved(const struct cpu *c, u32 level, u64 entry)
 {
     /* The host's own C-bit selects the host's key, which its memory is not encrypted with here. */
-    u64 reserved = PTE_BEYOND & ~(c->syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
+    u64 reserved = PTE_BEYOND & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
     if (level == 0)
         return reserved | PTE_PS;
     if (entry & PTE_PS && level < 3)
@@ -92,7 +92,7 @@ struct nested_walk {
 static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a,
                            struct nested_walk *w, struct access_fault *f)
 {
-    u64 table = c->control.n_cr3 & PTE_ADDRESS & ~BIT(c->c_bit);
+    u64 table = c->guest.control.n_cr3 & PTE_ADDRESS & ~BIT(c->c_bit);
     w->writable = w->user = true;
     w->no_execute = false;
     for (w->depth = 0;;) {
@@ -107,7 +107,7 @@ static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a
         }
         w->writable &= !!(entry & PTE_RW);
         w->user &= !!(entry & PTE_US);
-        w->no_execute |= entry & PTE_NX && c->host_efer & EFER_NXE;
+        w->no_execute |= entry & PTE_NX && c->msr.efer & EFER_NXE;
         w->depth = n + 1;
         if (n == 3 || entry & PTE_PS)
             return true;
@@ -151,7 +151,7 @@ static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
     *e = (struct nested_entry){
         .gpa_frame = gpa >> PAGE_SHIFT,
         .frame = spa >> PAGE_SHIFT,
-        .epoch = c->mmu->nested_epoch,
+        .epoch = c->engine.mmu->nested_epoch,
         .writable = w.writable,
         .dirty = a->write || leaf & PTE_D,
         .no_execute = w.no_execute,
@@ -177,11 +177,11 @@ static void nested_identity(struct nested_entry *e, u64 gpa)
 static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
                                              bool *store_ready, struct access_fault *f)
 {
-    struct nested_entry *e = &c->mmu->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)];
-    bool hit = c->nested_paging && e->gpa_frame == gpa >> PAGE_SHIFT &&
-               e->epoch == c->mmu->nested_epoch &&
+    struct nested_entry *e = &c->engine.mmu->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)];
+    bool hit = c->guest.nested_paging && e->gpa_frame == gpa >> PAGE_SHIFT &&
+               e->epoch == c->engine.mmu->nested_epoch &&
                nested_permits(a, e->writable && e->dirty, e->no_execute);
-    if (!c->nested_paging)
+    if (!c->guest.nested_paging)
         nested_identity(e, gpa);
     else if (!hit && !nested_fill(c, gpa, a, e, f))
         return NULL;
@@ -203,9 +203,9 @@ struct guest_walk {
 
 static const struct table_format *guest_format(const struct cpu *c)
 {
-    if (c->efer & EFER_LMA)
+    if (c->arch.efer & EFER_LMA)
         return &long_format;
-    return c->cr4 & CR4_PAE ? &pae_format : &legacy_format;
+    return c->arch.cr4 & CR4_PAE ? &pae_format : &legacy_format;
 }
 
 static bool leaf_at(const struct cpu *c, const struct table_format *format, u32 n, u64 entry)
@@ -215,7 +215,7 @@ static bool leaf_at(const struct cpu *c, const struct table_format *format, u32 
     if (!(entry & PTE_PS))
         return false;
     if (format == &legacy_format)
-        return c->cr4 & CR4_PSE;
+        return c->arch.cr4 & CR4_PSE;
     return format->level[n].shift <= (format == &long_format ? 30 : 21);
 }
 
@@ -226,7 +226,7 @@ static u64 guest_reserved(const struct cpu *c, const struct table_format *format
     if (format == &legacy_format)
         return shift == 22 && leaf_at(c, format, n, entry) ? BIT(21) : 0;
     u64 reserved = PTE_BEYOND & ~c_mask(c);
-    if (!(c->efer & EFER_NXE))
+    if (!(c->arch.efer & EFER_NXE))
         reserved |= PTE_NX;
     if (format == &pae_format) {
         reserved |= BITS(~0ull, 62, 52) << 52;
@@ -252,7 +252,8 @@ static u64 leaf_address(const struct cpu *c, const struct table_format *format, 
 static bool page_fault(const struct cpu *c, u64 linear, const struct access *a, u32 bits,
                        struct access_fault *f)
 {
-    bool reports_fetch = (c->cr4 & CR4_PAE && c->efer & EFER_NXE) || c->cr4 & CR4_SMEP;
+    bool reports_fetch =
+        (c->arch.cr4 & CR4_PAE && c->arch.efer & EFER_NXE) || c->arch.cr4 & CR4_SMEP;
     f->nested = false;
     f->linear = linear;
     f->error = bits | (a->write ? PF_WRITE : 0) | (a->context == TLB_USER ? PF_USER : 0) |
@@ -265,23 +266,23 @@ static bool guest_permits(const struct cpu *c, const struct guest_walk *w, const
     if (a->context == TLB_USER)
         return w->user && (!a->write || w->writable) && (!a->fetch || !w->no_execute);
     if (a->fetch)
-        return !w->no_execute && !(w->user && c->cr4 & CR4_SMEP);
-    if (w->user && a->context == TLB_KERNEL && c->cr4 & CR4_SMAP)
+        return !w->no_execute && !(w->user && c->arch.cr4 & CR4_SMEP);
+    if (w->user && a->context == TLB_KERNEL && c->arch.cr4 & CR4_SMAP)
         return false;
-    return !a->write || w->writable || !(c->cr0 & CR0_WP);
+    return !a->write || w->writable || !(c->arch.cr0 & CR0_WP);
 }
 
 static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, struct guest_walk *w,
                           struct access_fault *f)
 {
     const struct table_format *format = guest_format(c);
-    u64 table = c->cr3 & ~c_mask(c) &
+    u64 table = c->arch.cr3 & ~c_mask(c) &
                 (format == &long_format  ? PTE_ADDRESS
                  : format == &pae_format ? 0xffffffe0u
                                          : 0xfffff000u);
     /* A write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has read-only guest tables. */
     const struct nested_access access = {
-        .write = true, .walk = true, .info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
+        .write = true, .walk = true, .info = NPF_TABLE | (c->guest.sev ? NPF_ENC : 0)};
     for (u32 n = 0;; n++) {
         const struct level *level = &format->level[n];
         w->entry_gpa[n] = table + BITS(linear, level->shift + level->bits - 1, level->shift) *
@@ -306,7 +307,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
         }
         if (leaf_at(c, format, n, entry)) {
             w->page_shift = level->shift;
-            w->global = entry & PTE_G && c->cr4 & CR4_PGE;
+            w->global = entry & PTE_G && c->arch.cr4 & CR4_PGE;
             w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(c->c_bit));
             w->gpa = leaf_address(c, format, entry, linear, level->shift);
             return true;
@@ -320,7 +321,8 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
 static bool guest_mark(struct cpu *c, const struct guest_walk *w, const struct access *a,
                        struct access_fault *f)
 {
-    const struct nested_access write = {.write = true, .info = NPF_TABLE | (c->sev ? NPF_ENC : 0)};
+    const struct nested_access write = {.write = true,
+                                        .info = NPF_TABLE | (c->guest.sev ? NPF_ENC : 0)};
     bool pae = guest_format(c) == &pae_format;
     for (u32 i = 0; i < w->depth; i++) {
         u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
@@ -342,7 +344,7 @@ static bool guest_walk(struct cpu *c, u64 linear, const struct access *a, struct
 {
     *w = (struct guest_walk){
         .gpa = linear, .writable = true, .user = true, .page_shift = PAGE_SHIFT};
-    if (!(c->cr0 & CR0_PG))
+    if (!(c->arch.cr0 & CR0_PG))
         return true;
     if (!guest_descend(c, linear, a, w, f))
         return false;
@@ -359,8 +361,8 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
         return false;
     /* Fetches are private whatever the leaf says [cpu 5.1]; paging off and non-PAE never set
      * `shared`. */
-    bool above_vtom = sev_feature(c, SEV_FEATURE_VTOM) && w.gpa >= c->virtual_tom;
-    bool private = c->sev && (access.fetch || !(w.shared || above_vtom));
+    bool above_vtom = sev_feature(c, SEV_FEATURE_VTOM) && w.gpa >= c->guest.virtual_tom;
+    bool private = c->guest.sev && (access.fetch || !(w.shared || above_vtom));
     const struct nested_access nested = {.write = access.write,
                                          .fetch = access.fetch,
                                          .user = access.context == TLB_USER,
@@ -377,7 +379,7 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
         return false;
     struct access store = {.write = true, .context = access.context};
     bool dirty = w.depth == 0 || access.write || w.entry[w.depth - 1] & PTE_D;
-    t->key = private ? c->guest_key : KEY_RAW;
+    t->key = private ? c->guest.key : KEY_RAW;
     t->flags = (w.global ? TLB_GLOBAL : 0) | (w.page_shift == 30          ? TLB_HUGE
                                               : w.page_shift > PAGE_SHIFT ? TLB_LARGE
                                                                           : 0);

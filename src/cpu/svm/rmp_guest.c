@@ -19,9 +19,9 @@ struct target {
 /* In a guest without SNP they do not exist; below the kernel they are not for use. */
 static void check_privilege(struct cpu *c)
 {
-    if (!c->snp)
+    if (!c->guest.snp)
         cpu_raise_ud(c);
-    if (c->cpl != 0)
+    if (c->arch.cpl != 0)
         cpu_raise_gp(c, 0);
 }
 
@@ -30,7 +30,7 @@ static void finish(struct cpu *c, enum rmp_result result, bool unchanged)
 {
     static const u32 odd_parity = 1u << RMP_FAIL_INPUT | 1u << RMP_FAIL_PERMISSION |
                                   1u << RMP_FAIL_OVERLAP | 1u << RMP_FAIL_NOT_LARGE;
-    c->r[RAX] = result;
+    c->arch.r[RAX] = result;
     flags_set(c, (unchanged ? RFLAGS_CF : 0) | (result == RMP_SUCCESS ? RFLAGS_ZF : 0) |
                      (odd_parity >> result & 1 ? 0 : RFLAGS_PF));
 }
@@ -48,7 +48,7 @@ static void find_page(struct cpu *c, const struct insn *in, bool large, struct t
     u64 linear = linear_address(c, in->segment, operand_offset(c, in), 1, false);
     struct access access = {.unchecked = true, .context = TLB_KERNEL};
     struct access_fault f;
-    if (c->rflags & RFLAGS_AC)
+    if (c->arch.rflags & RFLAGS_AC)
         access.context = TLB_KERNEL_AC;
     if (!mmu_translate(c, linear, access, &t->t, &f))
         mmu_raise(c, &f, &access);
@@ -56,7 +56,7 @@ static void find_page(struct cpu *c, const struct insn *in, bool large, struct t
     t->spa = t->t.frame << PAGE_SHIFT;
     t->want_large = large;
     bool covered = rmp_get(c->memory, t->spa, &t->e);
-    if (t->t.key == KEY_RAW || !covered || !t->e.assigned || t->e.asid != c->control.asid ||
+    if (t->t.key == KEY_RAW || !covered || !t->e.assigned || t->e.asid != c->guest.control.asid ||
         t->e.gpa != t->t.gpa || t->e.immutable)
         entry_fault(c, t, 0);
 }
@@ -81,8 +81,8 @@ static bool aligned(const struct cpu *c, const struct insn *in, bool large)
 /* The page that holds the registers of the virtual CPU at work is in use. */
 static bool in_use(const struct cpu *c, const struct target *t)
 {
-    return c->control.vmsa >= t->spa &&
-           c->control.vmsa - t->spa < (t->e.large ? RMP_LARGE_SIZE : PAGE_SIZE);
+    return c->guest.control.vmsa >= t->spa &&
+           c->guest.control.vmsa - t->spa < (t->e.large ? RMP_LARGE_SIZE : PAGE_SIZE);
 }
 
 static void change(struct cpu *c, const char *name, const struct target *t)
@@ -92,17 +92,18 @@ static void change(struct cpu *c, const char *name, const struct target *t)
         trace_event(c->trace, TRACE_PAGE, name,
                     "core=%u asid=%u vmpl=%u gpa=0x%" PRIx64 " spa=0x%" PRIx64
                     " size=%s state=%s vmsa=%d permissions=%x:%x:%x:%x",
-                    c->id, c->control.asid, c->vmpl, t->e.gpa, t->spa, t->e.large ? "2M" : "4K",
-                    rmp_state_name(rmp_entry_state(&t->e)), t->e.vmsa, t->e.permissions[0],
-                    t->e.permissions[1], t->e.permissions[2], t->e.permissions[3]);
+                    c->id, c->guest.control.asid, c->guest.vmpl, t->e.gpa, t->spa,
+                    t->e.large ? "2M" : "4K", rmp_state_name(rmp_entry_state(&t->e)), t->e.vmsa,
+                    t->e.permissions[0], t->e.permissions[1], t->e.permissions[2],
+                    t->e.permissions[3]);
 }
 
 void exec_pvalidate(struct cpu *c, const struct insn *in)
 {
-    bool large = c->r[RCX] & 1, validate = c->r[RDX] & 1;
+    bool large = c->arch.r[RCX] & 1, validate = c->arch.r[RDX] & 1;
     struct target t;
     check_privilege(c);
-    if (c->vmpl != 0)
+    if (c->guest.vmpl != 0)
         cpu_raise_gp(c, 0);
     if (!aligned(c, in, large)) {
         finish(c, RMP_FAIL_INPUT, false);
@@ -130,22 +131,22 @@ static enum rmp_result check_target(const struct cpu *c, const struct insn *in, 
 {
     if (!aligned(c, in, large) || vmpl >= RMP_VMPLS)
         return RMP_FAIL_INPUT;
-    return vmpl <= c->vmpl ? RMP_FAIL_PERMISSION : RMP_SUCCESS;
+    return vmpl <= c->guest.vmpl ? RMP_FAIL_PERMISSION : RMP_SUCCESS;
 }
 
 static void check_validated(struct cpu *c, const struct insn *in, const struct target *t)
 {
     if (t->e.validated)
         return;
-    c->cr2 = linear_address(c, in->segment, operand_offset(c, in), 1, false);
+    c->arch.cr2 = linear_address(c, in->segment, operand_offset(c, in), 1, false);
     vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);
 }
 
 void exec_rmpadjust(struct cpu *c, const struct insn *in)
 {
-    bool large = c->r[RCX] & 1;
-    u32 vmpl = (u8)c->r[RDX];
-    u8 permissions = (u8)(c->r[RDX] >> 8);
+    bool large = c->arch.r[RCX] & 1;
+    u32 vmpl = (u8)c->arch.r[RDX];
+    u8 permissions = (u8)(c->arch.r[RDX] >> 8);
     struct target t;
     check_privilege(c);
     enum rmp_result result = check_target(c, in, vmpl, large);
@@ -154,15 +155,15 @@ void exec_rmpadjust(struct cpu *c, const struct insn *in)
         check_validated(c, in, &t);
         if (!sizes_match(c, &t))
             result = RMP_FAIL_SIZEMISMATCH;
-        else if (permissions & ~t.e.permissions[c->vmpl])
+        else if (permissions & ~t.e.permissions[c->guest.vmpl])
             result = RMP_FAIL_PERMISSION;
         else if (in_use(c, &t))
             result = RMP_FAIL_INUSE;
     }
     if (result == RMP_SUCCESS) {
         t.e.permissions[vmpl] = permissions;
-        if (c->vmpl == 0)
-            t.e.vmsa = c->r[RDX] >> 16 & 1;
+        if (c->guest.vmpl == 0)
+            t.e.vmsa = c->arch.r[RDX] >> 16 & 1;
         change(c, "RMPADJUST", &t);
     }
     finish(c, result, false);
@@ -173,16 +174,16 @@ void exec_rmpadjust(struct cpu *c, const struct insn *in)
 
 void exec_rmpquery(struct cpu *c, const struct insn *in)
 {
-    u32 vmpl = (u8)c->r[QUERY_VMPL];
+    u32 vmpl = (u8)c->arch.r[QUERY_VMPL];
     struct target t;
     check_privilege(c);
-    if (vmpl >= RMP_VMPLS || vmpl < c->vmpl) {
+    if (vmpl >= RMP_VMPLS || vmpl < c->guest.vmpl) {
         finish(c, vmpl >= RMP_VMPLS ? RMP_FAIL_INPUT : RMP_FAIL_PERMISSION, false);
         return;
     }
     find_page(c, in, false, &t);
     check_validated(c, in, &t);
-    c->r[RDX] = vmpl | (u64)t.e.permissions[vmpl] << 8 | (u64)t.e.vmsa << 16;
-    c->r[RCX] = t.e.large;
+    c->arch.r[RDX] = vmpl | (u64)t.e.permissions[vmpl] << 8 | (u64)t.e.vmsa << 16;
+    c->arch.r[RCX] = t.e.large;
     finish(c, RMP_SUCCESS, false);
 }

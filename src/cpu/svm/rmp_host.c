@@ -15,7 +15,7 @@
 
 static bool rmp_in_force(const struct cpu *c)
 {
-    return c->syscfg & SYSCFG_SNP_EN && rmp_enabled(c->memory);
+    return c->msr.syscfg & SYSCFG_SNP_EN && rmp_enabled(c->memory);
 }
 
 static bool large_region_covered(const struct cpu *c, u64 spa)

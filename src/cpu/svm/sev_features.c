@@ -28,7 +28,7 @@
 static const char *rmp_refusal(struct cpu *c, const struct vmcb_control *k)
 {
     struct rmp_entry e;
-    if (!(c->syscfg & SYSCFG_SNP_EN) || !rmp_enabled(c->memory))
+    if (!(c->msr.syscfg & SYSCFG_SNP_EN) || !rmp_enabled(c->memory))
         return "SEV_FEATURES: SNP, but the platform has not initialised it";
     if (!rmp_get(c->memory, k->vmsa, &e) || !e.assigned || e.asid != k->asid)
         return "VMSA page: by the RMP not this guest's";
@@ -96,16 +96,17 @@ void vmsa_identify(struct cpu *c, const struct vmsa *s)
     static const struct vmsa none;
     s = s ? s : &none;
     u64 tom = s->sev_features & SEV_FEATURE_VTOM ? s->virtual_tom : 0;
-    c->snp = s->sev_features & SEV_FEATURE_SNP;
-    u32 vmpl = c->snp ? s->vmpl : 0;
+    c->guest.snp = s->sev_features & SEV_FEATURE_SNP;
+    u32 vmpl = c->guest.snp ? s->vmpl : 0;
     /* PCPU_ID says where a virtual CPU ran last: translations that this core has kept since may be outdated. 0 is a
      * guest's way to ask for a flush [cpu 4.5]. */
-    bool moved = c->snp && s->pcpu_id != c->id + 1;
-    c->retranslate |=
-        moved || c->vmpl != vmpl || c->sev_features != s->sev_features || c->virtual_tom != tom;
-    c->vmpl = vmpl;
-    c->sev_features = s->sev_features;
-    c->virtual_tom = tom;
+    bool moved = c->guest.snp && s->pcpu_id != c->id + 1;
+    c->engine.retranslate |= moved || c->guest.vmpl != vmpl ||
+                             c->guest.sev_features != s->sev_features ||
+                             c->guest.virtual_tom != tom;
+    c->guest.vmpl = vmpl;
+    c->guest.sev_features = s->sev_features;
+    c->guest.virtual_tom = tom;
 }
 
 /* --- Interrupts [cpu 6.8] --------------------------------------------------------------------- */
@@ -150,15 +151,15 @@ void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
         k->v_intr = before->v_intr;
         k->v_intr_vector = before->v_intr_vector;
     }
-    if (sev_feature(c, SEV_FEATURE_VMGEXIT_PARAMETER) && c->exit_code == EXIT_VMGEXIT) {
-        k->vmgexit_rax = c->r[RAX];
-        k->vmgexit_cpl = (u8)c->cpl;
+    if (sev_feature(c, SEV_FEATURE_VMGEXIT_PARAMETER) && c->guest.exit_code == EXIT_VMGEXIT) {
+        k->vmgexit_rax = c->arch.r[RAX];
+        k->vmgexit_cpl = (u8)c->arch.cpl;
     }
-    k->guest_sev_features = c->sev_features;
-    if (c->snp)
+    k->guest_sev_features = c->guest.sev_features;
+    if (c->guest.snp)
         s->pcpu_id = c->id + 1;
     if (sev_feature(c, SEV_FEATURE_VTOM))
-        s->virtual_tom = c->virtual_tom;
+        s->virtual_tom = c->guest.virtual_tom;
 }
 
 /* --- Debug registers [cpu 6.7] ---------------------------------------------------------------- */
@@ -166,17 +167,17 @@ void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
 /* Address masks are carried along, no breakpoint of this core looks at them. */
 void features_load_debug(struct cpu *c, const struct vmsa *s, u64 host[4])
 {
-    memcpy(host, c->dr, sizeof c->dr);
+    memcpy(host, c->arch.dr, sizeof c->arch.dr);
     if (s->sev_features & SEV_FEATURE_DEBUG_VIRT)
-        memcpy(c->dr, s->dr, sizeof c->dr);
+        memcpy(c->arch.dr, s->dr, sizeof c->arch.dr);
 }
 
 void features_save_debug(struct cpu *c, struct vmsa *s, const u64 host[4])
 {
     if (!sev_feature(c, SEV_FEATURE_DEBUG_VIRT))
         return;
-    memcpy(s->dr, c->dr, sizeof c->dr);
-    memcpy(c->dr, host, sizeof c->dr);
+    memcpy(s->dr, c->arch.dr, sizeof c->arch.dr);
+    memcpy(c->arch.dr, host, sizeof c->arch.dr);
 }
 
 /* --- Time ------------------------------------------------------------------------------------- */
@@ -186,15 +187,15 @@ u64 cpu_guest_tsc(struct cpu *c)
 {
     u64 now = cpu_time(c);
     if (!sev_feature(c, SEV_FEATURE_SECURE_TSC))
-        return now + c->tsc_offset;
-    return (u64)((u128)now * c->tsc_scale >> 32) + c->tsc_offset;
+        return now + c->guest.tsc_offset;
+    return (u64)((u128)now * c->guest.tsc_scale >> 32) + c->guest.tsc_offset;
 }
 
 void features_load_time(struct cpu *c, const struct vmsa *s, struct vmcb_control *k)
 {
     if (!(s->sev_features & SEV_FEATURE_SECURE_TSC))
         return;
-    c->tsc_scale = s->guest_tsc_scale & BITS(~0ull, 39, 0);
+    c->guest.tsc_scale = s->guest_tsc_scale & BITS(~0ull, 39, 0);
     k->tsc_offset = s->guest_tsc_offset;
 }
 

@@ -16,15 +16,15 @@
 
 bool intercepts(const struct cpu *c, u32 word, u64 bit)
 {
-    if (!c->in_guest)
+    if (!c->guest.running)
         return false;
     switch (word) {
     case 3:
-        return c->control.intercept_3 & bit;
+        return c->guest.control.intercept_3 & bit;
     case 4:
-        return c->control.intercept_4 & bit;
+        return c->guest.control.intercept_4 & bit;
     default:
-        return c->control.intercept_5 & bit;
+        return c->guest.control.intercept_5 & bit;
     }
 }
 
@@ -86,7 +86,7 @@ static bool event_possible(u64 event, const struct vmcb_save *s)
 /* Without memory encryption the bit is ignored [APM2 15.34.3]. */
 static bool sev_enabled(const struct cpu *c, const struct vmcb_control *k)
 {
-    return k->np_control & NP_SEV && c->syscfg & SYSCFG_MEM_ENCRYPT;
+    return k->np_control & NP_SEV && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
 }
 
 /* Why a SEV guest may not run here; NULL if it may. */
@@ -97,7 +97,7 @@ static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k
                                          : NULL;
     if (!(k->np_control & NP_ENABLE))
         return "SEV without nested paging";
-    if (!(c->hwcr & HWCR_SMM_LOCK))
+    if (!(c->msr.hwcr & HWCR_SMM_LOCK))
         return "HWCR.SmmLock is clear";
     if (k->asid > memory_asids(c->memory))
         return "ASID above CPUID 8000_001F ECX";
@@ -124,7 +124,7 @@ static const char *first_wrong(const struct check *checks, size_t count)
 static const char *control_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
     /* The host's C-bit, which the walk strips. */
-    u64 n_cr3 = k->n_cr3 & ~(c->syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
+    u64 n_cr3 = k->n_cr3 & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
     const struct check checks[] = {
         {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
         {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, memory_size(c->memory)),
@@ -174,13 +174,13 @@ static struct vmcb_segment segment_to(const struct segment *s)
 
 static void load_segments(struct cpu *c, const struct vmcb_save *s)
 {
-    c->seg[SEG_ES] = segment_from(&s->es);
-    c->seg[SEG_CS] = segment_from(&s->cs);
-    c->seg[SEG_SS] = segment_from(&s->ss);
-    c->seg[SEG_DS] = segment_from(&s->ds);
-    c->gdtr = segment_from(&s->gdtr);
-    c->idtr = segment_from(&s->idtr);
-    c->cpl = !(s->cr0 & CR0_PE) ? 0 : s->rflags & RFLAGS_VM ? 3 : s->cpl & 3;
+    c->arch.seg[SEG_ES] = segment_from(&s->es);
+    c->arch.seg[SEG_CS] = segment_from(&s->cs);
+    c->arch.seg[SEG_SS] = segment_from(&s->ss);
+    c->arch.seg[SEG_DS] = segment_from(&s->ds);
+    c->arch.gdtr = segment_from(&s->gdtr);
+    c->arch.idtr = segment_from(&s->idtr);
+    c->arch.cpl = !(s->cr0 & CR0_PE) ? 0 : s->rflags & RFLAGS_VM ? 3 : s->cpl & 3;
 }
 
 /* Everything that decides what an address means; if it is as it was, the TLB still holds. */
@@ -188,52 +188,52 @@ static bool same_translations(const struct cpu *c, const struct vmcb_control *k,
                               const struct vmcb_save *s)
 {
     u64 efer = s->efer & ~EFER_LMA;
-    return k->tlb_control == TLB_FLUSH_NONE && k->asid == c->control.asid &&
-           k->n_cr3 == c->control.n_cr3 && k->np_control == c->control.np_control &&
-           sev_enabled(c, k) == c->sev && s->cr0 == c->cr0 && s->cr3 == c->cr3 &&
-           s->cr4 == c->cr4 && efer == (c->efer & ~EFER_LMA);
+    return k->tlb_control == TLB_FLUSH_NONE && k->asid == c->guest.control.asid &&
+           k->n_cr3 == c->guest.control.n_cr3 && k->np_control == c->guest.control.np_control &&
+           sev_enabled(c, k) == c->guest.sev && s->cr0 == c->arch.cr0 && s->cr3 == c->arch.cr3 &&
+           s->cr4 == c->arch.cr4 && efer == (c->arch.efer & ~EFER_LMA);
 }
 
 static void load_control(struct cpu *c, const struct vmcb_control *k)
 {
-    c->control = *k;
-    c->nested_paging = k->np_control & NP_ENABLE;
-    c->sev = sev_enabled(c, k);
-    c->es = k->np_control & NP_SEV_ES;
-    c->guest_key = c->sev ? (memory_key)k->asid : KEY_RAW;
-    c->tsc_offset = k->tsc_offset;
-    c->interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;
-    c->cr8 = k->v_intr & 15;
-    c->pauses_left = k->pause_filter_count;
-    c->control.fetched_count = 0;
+    c->guest.control = *k;
+    c->guest.nested_paging = k->np_control & NP_ENABLE;
+    c->guest.sev = sev_enabled(c, k);
+    c->guest.es = k->np_control & NP_SEV_ES;
+    c->guest.key = c->guest.sev ? (memory_key)k->asid : KEY_RAW;
+    c->guest.tsc_offset = k->tsc_offset;
+    c->arch.interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;
+    c->arch.cr8 = k->v_intr & 15;
+    c->guest.pauses_left = k->pause_filter_count;
+    c->guest.control.fetched_count = 0;
 }
 
 static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct vmcb_save *s)
 {
-    bool flush = c->retranslate || !same_translations(c, k, s);
-    c->retranslate = false;
+    bool flush = c->engine.retranslate || !same_translations(c, k, s);
+    c->engine.retranslate = false;
     load_control(c, k);
-    c->cr0 = (s->cr0 & CR0_DEFINED) | CR0_ET;
-    c->cr2 = s->cr2;
-    c->cr3 = s->cr3;
-    c->cr4 = s->cr4;
-    c->dr6 = DR6_OF(s->dr6);
-    c->dr7 = DR7_OF(s->dr7);
-    c->efer = s->efer & ~EFER_LMA;
+    c->arch.cr0 = (s->cr0 & CR0_DEFINED) | CR0_ET;
+    c->arch.cr2 = s->cr2;
+    c->arch.cr3 = s->cr3;
+    c->arch.cr4 = s->cr4;
+    c->arch.dr6 = DR6_OF(s->dr6);
+    c->arch.dr7 = DR7_OF(s->dr7);
+    c->arch.efer = s->efer & ~EFER_LMA;
     if (s->efer & EFER_LME && s->cr0 & CR0_PG)
-        c->efer |= EFER_LMA;
-    if (c->nested_paging)
-        c->pat = s->g_pat;
+        c->arch.efer |= EFER_LMA;
+    if (c->guest.nested_paging)
+        c->arch.pat = s->g_pat;
     if (k->lbr_control & LBR_VIRTUALIZATION)
-        c->debugctl = s->dbgctl;
+        c->arch.debugctl = s->dbgctl;
     load_segments(c, s);
     rflags_write(c, s->rflags & RFLAGS_DEFINED, ~0ull);
-    c->r[RAX] = s->rax;
-    c->r[RSP] = s->rsp;
-    c->rip = s->rip;
-    c->exit_int_info = 0;
-    c->gif = true;
-    c->in_guest = true;
+    c->arch.r[RAX] = s->rax;
+    c->arch.r[RSP] = s->rsp;
+    c->arch.rip = s->rip;
+    c->guest.exit_int_info = 0;
+    c->arch.gif = true;
+    c->guest.running = true;
     device_begin(c);
     segment_update(c);
     if (flush)
@@ -245,90 +245,90 @@ static void load_guest(struct cpu *c, const struct vmcb_control *k, const struct
 
 static void save_control(const struct cpu *c, struct vmcb_control *k)
 {
-    k->exit_code = c->exit_code;
-    k->exit_info_1 = c->exit_info_1;
-    k->exit_info_2 = c->exit_info_2;
-    k->exit_int_info = c->exit_int_info;
+    k->exit_code = c->guest.exit_code;
+    k->exit_info_1 = c->guest.exit_info_1;
+    k->exit_info_2 = c->guest.exit_info_2;
+    k->exit_int_info = c->guest.exit_int_info;
     k->event_inject = 0;
-    k->interrupt_shadow = c->interrupt_shadow ? INTERRUPT_SHADOW : 0;
-    if (c->es) {
-        k->ghcb_gpa = c->control.ghcb_gpa;
-        k->interrupt_shadow |= c->rflags & RFLAGS_IF ? INTERRUPT_SHADOW_MASK : 0;
+    k->interrupt_shadow = c->arch.interrupt_shadow ? INTERRUPT_SHADOW : 0;
+    if (c->guest.es) {
+        k->ghcb_gpa = c->guest.control.ghcb_gpa;
+        k->interrupt_shadow |= c->arch.rflags & RFLAGS_IF ? INTERRUPT_SHADOW_MASK : 0;
     } else {
-        k->next_rip = c->next_rip;
+        k->next_rip = c->guest.next_rip;
     }
-    k->v_intr = c->control.v_intr;
-    k->fetched_count = c->control.fetched_count;
-    memcpy(k->fetched, c->control.fetched, sizeof k->fetched);
+    k->v_intr = c->guest.control.v_intr;
+    k->fetched_count = c->guest.control.fetched_count;
+    memcpy(k->fetched, c->guest.control.fetched, sizeof k->fetched);
 }
 
 static void save_guest(const struct cpu *c, struct vmcb_save *s)
 {
-    s->es = segment_to(&c->seg[SEG_ES]);
-    s->cs = segment_to(&c->seg[SEG_CS]);
-    s->ss = segment_to(&c->seg[SEG_SS]);
-    s->ds = segment_to(&c->seg[SEG_DS]);
-    s->gdtr = segment_to(&c->gdtr);
-    s->idtr = segment_to(&c->idtr);
-    s->cpl = (u8)c->cpl;
-    s->efer = c->efer;
-    s->cr0 = c->cr0;
-    s->cr2 = c->cr2;
-    s->cr3 = c->cr3;
-    s->cr4 = c->cr4;
-    s->dr6 = c->dr6;
-    s->dr7 = c->dr7;
+    s->es = segment_to(&c->arch.seg[SEG_ES]);
+    s->cs = segment_to(&c->arch.seg[SEG_CS]);
+    s->ss = segment_to(&c->arch.seg[SEG_SS]);
+    s->ds = segment_to(&c->arch.seg[SEG_DS]);
+    s->gdtr = segment_to(&c->arch.gdtr);
+    s->idtr = segment_to(&c->arch.idtr);
+    s->cpl = (u8)c->arch.cpl;
+    s->efer = c->arch.efer;
+    s->cr0 = c->arch.cr0;
+    s->cr2 = c->arch.cr2;
+    s->cr3 = c->arch.cr3;
+    s->cr4 = c->arch.cr4;
+    s->dr6 = c->arch.dr6;
+    s->dr7 = c->arch.dr7;
     s->rflags = rflags_read(c);
-    s->rip = c->rip;
-    s->rsp = c->r[RSP];
-    s->rax = c->r[RAX];
-    if (c->nested_paging)
-        s->g_pat = c->pat;
-    s->dbgctl = c->debugctl;
+    s->rip = c->arch.rip;
+    s->rsp = c->arch.r[RSP];
+    s->rax = c->arch.r[RAX];
+    if (c->guest.nested_paging)
+        s->g_pat = c->arch.pat;
+    s->dbgctl = c->arch.debugctl;
 }
 
 /* What same_translations() compares stays in the core; the rest of the guest is gone. */
 static void load_host(struct cpu *c)
 {
-    if (c->es)
+    if (c->guest.es)
         vmsa_forget(c);
-    c->in_guest = c->es = c->snp = false;
-    c->gif = false;
-    c->dr7 = 0x400;
+    c->guest.running = c->guest.es = c->guest.snp = false;
+    c->arch.gif = false;
+    c->arch.dr7 = 0x400;
 }
 
 /* --- What VMLOAD and VMSAVE move, or the VMSA has [cpu 4.3] ----------------------------------- */
 
 static void load_rest(struct cpu *c, const struct vmcb_save *s)
 {
-    c->seg[SEG_FS] = segment_from(&s->fs);
-    c->seg[SEG_GS] = segment_from(&s->gs);
-    c->tr = segment_from(&s->tr);
-    c->ldtr = segment_from(&s->ldtr);
-    c->kernel_gs_base = s->kernel_gs_base;
-    c->star = s->star;
-    c->lstar = s->lstar;
-    c->cstar = s->cstar;
-    c->sfmask = s->sfmask;
-    c->sysenter_cs = s->sysenter_cs;
-    c->sysenter_esp = s->sysenter_esp;
-    c->sysenter_eip = s->sysenter_eip;
+    c->arch.seg[SEG_FS] = segment_from(&s->fs);
+    c->arch.seg[SEG_GS] = segment_from(&s->gs);
+    c->arch.tr = segment_from(&s->tr);
+    c->arch.ldtr = segment_from(&s->ldtr);
+    c->arch.kernel_gs_base = s->kernel_gs_base;
+    c->arch.star = s->star;
+    c->arch.lstar = s->lstar;
+    c->arch.cstar = s->cstar;
+    c->arch.sfmask = s->sfmask;
+    c->arch.sysenter_cs = s->sysenter_cs;
+    c->arch.sysenter_esp = s->sysenter_esp;
+    c->arch.sysenter_eip = s->sysenter_eip;
 }
 
 static void save_rest(const struct cpu *c, struct vmcb_save *s)
 {
-    s->fs = segment_to(&c->seg[SEG_FS]);
-    s->gs = segment_to(&c->seg[SEG_GS]);
-    s->tr = segment_to(&c->tr);
-    s->ldtr = segment_to(&c->ldtr);
-    s->kernel_gs_base = c->kernel_gs_base;
-    s->star = c->star;
-    s->lstar = c->lstar;
-    s->cstar = c->cstar;
-    s->sfmask = c->sfmask;
-    s->sysenter_cs = c->sysenter_cs;
-    s->sysenter_esp = c->sysenter_esp;
-    s->sysenter_eip = c->sysenter_eip;
+    s->fs = segment_to(&c->arch.seg[SEG_FS]);
+    s->gs = segment_to(&c->arch.seg[SEG_GS]);
+    s->tr = segment_to(&c->arch.tr);
+    s->ldtr = segment_to(&c->arch.ldtr);
+    s->kernel_gs_base = c->arch.kernel_gs_base;
+    s->star = c->arch.star;
+    s->lstar = c->arch.lstar;
+    s->cstar = c->arch.cstar;
+    s->sfmask = c->arch.sfmask;
+    s->sysenter_cs = c->arch.sysenter_cs;
+    s->sysenter_esp = c->arch.sysenter_esp;
+    s->sysenter_eip = c->arch.sysenter_eip;
 }
 
 /* --- VMRUN ------------------------------------------------------------------------------------ */
@@ -342,8 +342,8 @@ static void set_deadline(struct cpu *c, u64 deadline_ns)
 {
     u64 now = c->clock->now;
     u64 left = deadline_ns > now ? min_u64(deadline_ns - now, INT64_MAX / 2) : 0;
-    c->left = (s64)left;
-    c->run_end = now + left;
+    c->engine.left = (s64)left;
+    c->engine.run_end = now + left;
 }
 
 static void refuse(struct cpu *c, struct vmcb_control *k, const char *why)
@@ -360,13 +360,14 @@ static void trace_exit(struct cpu *c)
         trace_event(c->trace, TRACE_SWITCH, "VMEXIT",
                     "core=%u asid=%u code=0x%" PRIx64 " info1=0x%" PRIx64 " info2=0x%" PRIx64
                     " rip=0x%" PRIx64,
-                    c->id, c->control.asid, c->exit_code, c->exit_info_1, c->exit_info_2, c->rip);
+                    c->id, c->guest.control.asid, c->guest.exit_code, c->guest.exit_info_1,
+                    c->guest.exit_info_2, c->arch.rip);
 }
 
 static void run_until_exit(struct cpu *c, struct vmcb_control *k, struct vmcb_save *s,
                            u64 deadline_ns)
 {
-    u64 host_debugctl = c->debugctl;
+    u64 host_debugctl = c->arch.debugctl;
     load_guest(c, k, s);
     set_deadline(c, deadline_ns);
     run_guest(c);
@@ -374,7 +375,7 @@ static void run_until_exit(struct cpu *c, struct vmcb_control *k, struct vmcb_sa
     save_guest(c, s);
     save_control(c, k);
     if (k->lbr_control & LBR_VIRTUALIZATION)
-        c->debugctl = host_debugctl;
+        c->arch.debugctl = host_debugctl;
 }
 
 /* Of a plain or SEV guest: its state is in the VMCB. */
@@ -440,12 +441,12 @@ static void vmrun_es(struct cpu *c, struct vmcb_control *k, u64 deadline_ns)
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
 {
     struct vmcb v;
-    if (!(c->host_efer & EFER_SVME) || !c->vm_hsave_pa || !vmcb_address_valid(c, vmcb_spa) ||
+    if (!(c->msr.efer & EFER_SVME) || !c->msr.vm_hsave_pa || !vmcb_address_valid(c, vmcb_spa) ||
         !rmp_host_may_write(c->memory, vmcb_spa, PAGE_SIZE) ||
-        !rmp_host_may_write(c->memory, c->vm_hsave_pa, PAGE_SIZE))
+        !rmp_host_may_write(c->memory, c->msr.vm_hsave_pa, PAGE_SIZE))
         return false;
     memory_read(c->memory, vmcb_spa, KEY_RAW, &v, sizeof v);
-    c->vmcb_spa = vmcb_spa;
+    c->guest.vmcb_spa = vmcb_spa;
     const char *why = control_refusal(c, &v.control);
     if (why)
         refuse(c, &v.control, why);
@@ -505,7 +506,7 @@ SVM_INSTRUCTION(skinit, SKINIT)
 void exec_vmsave(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (c->es)
+    if (c->guest.es)
         cpu_exit(c, EXIT_VMSAVE, 0, 0);
     svm_instruction(c, INTERCEPT4_VMSAVE, EXIT_VMSAVE);
 }
@@ -513,7 +514,7 @@ void exec_vmsave(struct cpu *c, const struct insn *in)
 /* Without SEV-ES the prefix means nothing [cpu 6.4]. */
 void exec_vmgexit(struct cpu *c, const struct insn *in)
 {
-    if (!c->es)
+    if (!c->guest.es)
         exec_vmmcall(c, in);
     else
         cpu_exit(c, EXIT_VMGEXIT, 0, 0);

@@ -55,12 +55,12 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
 {
     if (trace_wants(c->trace, TRACE_SWITCH))
         trace_event(c->trace, TRACE_SWITCH, "VC",
-                    "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id, c->control.asid,
-                    code, c->insn_rip);
+                    "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id,
+                    c->guest.control.asid, code, c->engine.insn_rip);
     u64 cause = code == EXIT_PAGE_NOT_VALIDATED ? CPU_VC_NOT_VALIDATED
                 : code < CPU_VC_NOT_VALIDATED   ? code
                                                 : CPU_VC_MMIO;
-    c->statistics.vc[cause]++;
+    c->engine.statistics.vc[cause]++;
     cpu_raise(c, VECTOR_VC, (u32)code);
 }
 
@@ -83,7 +83,7 @@ const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *
 void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)
 {
     memory_write(c->memory, k->vmsa, (memory_key)k->asid, s, sizeof *s);
-    if (!c->snp)
+    if (!c->guest.snp)
         memory_vmsa_seal(c->memory, k->vmsa, (memory_key)k->asid);
 }
 
@@ -128,62 +128,63 @@ static void save_x87(const struct x87 *x, struct vmsa *s)
 
 void vmsa_load(struct cpu *c, const struct vmsa *s)
 {
-    c->r[RCX] = s->rcx;
-    c->r[RDX] = s->rdx;
-    c->r[RBX] = s->rbx;
-    c->r[RBP] = s->rbp;
-    c->r[RSI] = s->rsi;
-    c->r[RDI] = s->rdi;
-    memcpy(&c->r[8], s->r8_15, sizeof s->r8_15);
-    c->spec_ctrl = s->spec_ctrl;
-    c->tsc_aux = s->tsc_aux;
-    c->xcr0 = s->xcr0;
-    c->mxcsr = s->mxcsr & MXCSR_VALID;
-    memcpy(c->xmm, s->xmm, sizeof s->xmm);
-    load_x87(&c->x87, s);
+    c->arch.r[RCX] = s->rcx;
+    c->arch.r[RDX] = s->rdx;
+    c->arch.r[RBX] = s->rbx;
+    c->arch.r[RBP] = s->rbp;
+    c->arch.r[RSI] = s->rsi;
+    c->arch.r[RDI] = s->rdi;
+    memcpy(&c->arch.r[8], s->r8_15, sizeof s->r8_15);
+    c->arch.spec_ctrl = s->spec_ctrl;
+    c->arch.tsc_aux = s->tsc_aux;
+    c->arch.xcr0 = s->xcr0;
+    c->arch.mxcsr = s->mxcsr & MXCSR_VALID;
+    memcpy(c->arch.xmm, s->xmm, sizeof s->xmm);
+    load_x87(&c->arch.x87, s);
 }
 
 void vmsa_save(struct cpu *c, struct vmsa *s)
 {
-    s->rcx = c->r[RCX];
-    s->rdx = c->r[RDX];
-    s->rbx = c->r[RBX];
-    s->rbp = c->r[RBP];
-    s->rsi = c->r[RSI];
-    s->rdi = c->r[RDI];
-    memcpy(s->r8_15, &c->r[8], sizeof s->r8_15);
-    s->spec_ctrl = c->spec_ctrl;
-    s->tsc_aux = (u32)c->tsc_aux;
-    s->xcr0 = c->xcr0;
-    s->mxcsr = c->mxcsr;
-    memcpy(s->xmm, c->xmm, sizeof s->xmm);
-    save_x87(&c->x87, s);
-    s->guest_exit_code = c->exit_code;
-    s->guest_exit_info_1 = c->exit_info_1;
-    s->guest_exit_info_2 = c->exit_info_2;
-    s->guest_exit_int_info = c->exit_int_info;
-    s->guest_next_rip = c->next_rip;
+    s->rcx = c->arch.r[RCX];
+    s->rdx = c->arch.r[RDX];
+    s->rbx = c->arch.r[RBX];
+    s->rbp = c->arch.r[RBP];
+    s->rsi = c->arch.r[RSI];
+    s->rdi = c->arch.r[RDI];
+    memcpy(s->r8_15, &c->arch.r[8], sizeof s->r8_15);
+    s->spec_ctrl = c->arch.spec_ctrl;
+    s->tsc_aux = (u32)c->arch.tsc_aux;
+    s->xcr0 = c->arch.xcr0;
+    s->mxcsr = c->arch.mxcsr;
+    memcpy(s->xmm, c->arch.xmm, sizeof s->xmm);
+    save_x87(&c->arch.x87, s);
+    s->guest_exit_code = c->guest.exit_code;
+    s->guest_exit_info_1 = c->guest.exit_info_1;
+    s->guest_exit_info_2 = c->guest.exit_info_2;
+    s->guest_exit_int_info = c->guest.exit_int_info;
+    s->guest_next_rip = c->guest.next_rip;
 }
 
 /* DR0..DR3 stay: without DebugVirt nobody switches them [cpu 6.7]. CR0, CR3, CR4 and EFER stay too,
  * where no host can read them: VMRUN compares them to see whether the TLB still holds. */
 void vmsa_forget(struct cpu *c)
 {
-    memset(c->r, 0, sizeof c->r);
-    memset(c->xmm, 0, sizeof c->xmm);
-    memset(&c->x87, 0, sizeof c->x87);
-    x87_reset(&c->x87);
-    c->mxcsr = MXCSR_RESET;
-    c->xcr0 = 1;
-    c->rip = c->next_rip = c->insn_rip = c->fault_linear = c->rmw = 0;
-    c->cr2 = 0;
-    c->dr6 = 0xffff0ff0;
-    c->pat = 0x0007040600070406ull;
+    memset(c->arch.r, 0, sizeof c->arch.r);
+    memset(c->arch.xmm, 0, sizeof c->arch.xmm);
+    memset(&c->arch.x87, 0, sizeof c->arch.x87);
+    x87_reset(&c->arch.x87);
+    c->arch.mxcsr = MXCSR_RESET;
+    c->arch.xcr0 = 1;
+    c->arch.rip = c->guest.next_rip = c->engine.insn_rip = c->engine.fault_linear = c->engine.rmw =
+        0;
+    c->arch.cr2 = 0;
+    c->arch.dr6 = 0xffff0ff0;
+    c->arch.pat = 0x0007040600070406ull;
     for (u32 i = 0; i < SEGS; i++)
-        c->seg[i] = (struct segment){0};
-    c->gdtr = c->idtr = c->ldtr = c->tr = (struct segment){0};
-    c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = 0;
-    c->sysenter_cs = c->sysenter_esp = c->sysenter_eip = 0;
-    c->tsc_aux = c->spec_ctrl = 0;
-    c->control.ghcb_gpa = 0;
+        c->arch.seg[i] = (struct segment){0};
+    c->arch.gdtr = c->arch.idtr = c->arch.ldtr = c->arch.tr = (struct segment){0};
+    c->arch.star = c->arch.lstar = c->arch.cstar = c->arch.sfmask = c->arch.kernel_gs_base = 0;
+    c->arch.sysenter_cs = c->arch.sysenter_esp = c->arch.sysenter_eip = 0;
+    c->arch.tsc_aux = c->arch.spec_ctrl = 0;
+    c->guest.control.ghcb_gpa = 0;
 }

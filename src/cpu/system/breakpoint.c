@@ -11,47 +11,49 @@ enum breakpoint_type { BREAK_CODE, BREAK_WRITE, BREAK_IO, BREAK_ACCESS };
 
 static bool armed(const struct cpu *c, u32 n)
 {
-    return c->dr7 >> 2 * n & 3; /* local or global */
+    return c->arch.dr7 >> 2 * n & 3; /* local or global */
 }
 
 static enum breakpoint_type type_of(const struct cpu *c, u32 n)
 {
-    return (enum breakpoint_type)(c->dr7 >> (16 + 4 * n) & 3);
+    return (enum breakpoint_type)(c->arch.dr7 >> (16 + 4 * n) & 3);
 }
 
 /* Data breakpoints are as large as they are aligned. */
 static u64 watch_size(const struct cpu *c, u32 n)
 {
     static const u8 sizes[] = {1, 2, 8, 4};
-    return sizes[c->dr7 >> (18 + 4 * n) & 3];
+    return sizes[c->arch.dr7 >> (18 + 4 * n) & 3];
 }
 
 static u64 watch_first(const struct cpu *c, u32 n)
 {
-    return c->dr[n] & ~(watch_size(c, n) - 1);
+    return c->arch.dr[n] & ~(watch_size(c, n) - 1);
 }
 
 void debug_update(struct cpu *c)
 {
-    u8 before = c->watchpoints;
-    c->breakpoints = c->watchpoints = 0;
-    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+    u8 before = c->engine.watchpoints;
+    c->engine.breakpoints = c->engine.watchpoints = 0;
+    for (u32 n = 0; n < ARRAY_SIZE(c->arch.dr); n++) {
         if (!armed(c, n) || type_of(c, n) == BREAK_IO)
             continue;
         if (type_of(c, n) == BREAK_CODE)
-            c->breakpoints |= (u8)BIT(n);
+            c->engine.breakpoints |= (u8)BIT(n);
         else
-            c->watchpoints |= (u8)BIT(n);
+            c->engine.watchpoints |= (u8)BIT(n);
     }
-    if (before || c->watchpoints)
+    if (before || c->engine.watchpoints)
         mmu_flush(c, true);
 }
 
 u64 debug_code_hits(const struct cpu *c)
 {
-    u64 linear = c->mode & MODE_CODE64 ? c->rip : (u32)(c->seg[SEG_CS].base + c->rip), hits = 0;
-    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
-        if (c->breakpoints & BIT(n) && c->dr[n] == linear)
+    u64 linear = c->engine.mode & MODE_CODE64 ? c->arch.rip
+                                              : (u32)(c->arch.seg[SEG_CS].base + c->arch.rip),
+        hits = 0;
+    for (u32 n = 0; n < ARRAY_SIZE(c->arch.dr); n++) {
+        if (c->engine.breakpoints & BIT(n) && c->arch.dr[n] == linear)
             hits |= BIT(n);
     }
     return hits;
@@ -59,8 +61,8 @@ u64 debug_code_hits(const struct cpu *c)
 
 bool debug_watches_page(const struct cpu *c, u64 page)
 {
-    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
-        if (c->watchpoints & BIT(n) && (c->dr[n] & ~PAGE_MASK) == page)
+    for (u32 n = 0; n < ARRAY_SIZE(c->arch.dr); n++) {
+        if (c->engine.watchpoints & BIT(n) && (c->arch.dr[n] & ~PAGE_MASK) == page)
             return true;
     }
     return false;
@@ -68,10 +70,10 @@ bool debug_watches_page(const struct cpu *c, u64 page)
 
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write)
 {
-    for (u32 n = 0; n < ARRAY_SIZE(c->dr); n++) {
+    for (u32 n = 0; n < ARRAY_SIZE(c->arch.dr); n++) {
         u64 first = watch_first(c, n);
-        if (c->watchpoints & BIT(n) && (write || type_of(c, n) == BREAK_ACCESS) &&
+        if (c->engine.watchpoints & BIT(n) && (write || type_of(c, n) == BREAK_ACCESS) &&
             linear < first + watch_size(c, n) && first < linear + size)
-            c->watch_hits |= (u8)BIT(n);
+            c->engine.watch_hits |= (u8)BIT(n);
     }
 }

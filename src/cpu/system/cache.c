@@ -5,10 +5,10 @@
 void exec_invlpg(struct cpu *c, const struct insn *in)
 {
     u64 linear = operand_offset(c, in);
-    if (!(c->mode & MODE_CODE64))
-        linear = (u32)(linear + c->seg[in->segment].base);
+    if (!(c->engine.mode & MODE_CODE64))
+        linear = (u32)(linear + c->arch.seg[in->segment].base);
     else if (in->segment >= SEG_FS)
-        linear += c->seg[in->segment].base;
+        linear += c->arch.seg[in->segment].base;
     if (intercepts(c, 3, INTERCEPT3_INVLPG))
         cpu_exit(c, EXIT_INVLPG, linear, 0);
     if (canonical(linear))

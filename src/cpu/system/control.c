@@ -11,13 +11,13 @@
 
 static void check_v86_iopl(struct cpu *c)
 {
-    if (c->mode & MODE_V86 && (c->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+    if (c->engine.mode & MODE_V86 && (c->arch.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
         cpu_raise_gp(c, 0);
 }
 
 static bool may_change_if(const struct cpu *c)
 {
-    return !(c->mode & MODE_PE) || c->cpl <= BITS(c->rflags, 13, 12);
+    return !(c->engine.mode & MODE_PE) || c->arch.cpl <= BITS(c->arch.rflags, 13, 12);
 }
 
 void exec_pushf(struct cpu *c, const struct insn *in)
@@ -33,7 +33,7 @@ void exec_popf(struct cpu *c, const struct insn *in)
     check_v86_iopl(c);
     u64 value = stack_peek(c, 0, in->opsize);
     u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
-    if (c->cpl == 0)
+    if (c->arch.cpl == 0)
         mask |= RFLAGS_IOPL;
     if (may_change_if(c))
         mask |= RFLAGS_IF;
@@ -54,14 +54,14 @@ void exec_sti(struct cpu *c, const struct insn *in)
     (void)in;
     if (!may_change_if(c))
         cpu_raise_gp(c, 0);
-    if (!(c->rflags & RFLAGS_IF))
-        c->interrupt_shadow = true;
+    if (!(c->arch.rflags & RFLAGS_IF))
+        c->arch.interrupt_shadow = true;
     rflags_write(c, RFLAGS_IF, RFLAGS_IF);
 }
 
 static void set_ac(struct cpu *c, bool on)
 {
-    if (c->cpl)
+    if (c->arch.cpl)
         cpu_raise_ud(c);
     rflags_write(c, on ? RFLAGS_AC : 0, RFLAGS_AC);
 }
@@ -88,57 +88,59 @@ static bool flat_segment(const struct segment *s, u64 wanted)
 static bool flat_segments(const struct cpu *c)
 {
     u64 data = SEG_P | SEG_S | SEG_RW;
-    return flat_segment(&c->seg[SEG_CS], data | SEG_CODE) && flat_segment(&c->seg[SEG_SS], data) &&
-           flat_segment(&c->seg[SEG_DS], data) && flat_segment(&c->seg[SEG_ES], data) &&
-           !((c->seg[SEG_SS].attributes | c->seg[SEG_DS].attributes | c->seg[SEG_ES].attributes) &
+    return flat_segment(&c->arch.seg[SEG_CS], data | SEG_CODE) &&
+           flat_segment(&c->arch.seg[SEG_SS], data) && flat_segment(&c->arch.seg[SEG_DS], data) &&
+           flat_segment(&c->arch.seg[SEG_ES], data) &&
+           !((c->arch.seg[SEG_SS].attributes | c->arch.seg[SEG_DS].attributes |
+              c->arch.seg[SEG_ES].attributes) &
              (SEG_CODE | SEG_DOWN));
 }
 
 void cpu_update_mode(struct cpu *c)
 {
     u64 mode = 0;
-    u16 code = c->seg[SEG_CS].attributes;
-    if (c->cr0 & CR0_PE)
+    u16 code = c->arch.seg[SEG_CS].attributes;
+    if (c->arch.cr0 & CR0_PE)
         mode |= MODE_PE;
-    if (mode && c->rflags & RFLAGS_VM && !(c->efer & EFER_LMA))
+    if (mode && c->arch.rflags & RFLAGS_VM && !(c->arch.efer & EFER_LMA))
         mode |= MODE_V86;
-    if (c->efer & EFER_LMA)
+    if (c->arch.efer & EFER_LMA)
         mode |= MODE_LMA;
     if (mode & MODE_LMA && code & SEG_L) {
         mode |= MODE_CODE64;
     } else {
         mode |= code & SEG_DB ? MODE_CODE32 : 0;
-        mode |= c->seg[SEG_SS].attributes & SEG_DB ? MODE_STACK32 : 0;
+        mode |= c->arch.seg[SEG_SS].attributes & SEG_DB ? MODE_STACK32 : 0;
         mode |= (mode & (MODE_PE | MODE_V86)) == MODE_PE && flat_segments(c) ? MODE_FLAT : 0;
     }
-    if (c->cpl == 3)
+    if (c->arch.cpl == 3)
         mode |= MODE_USER;
-    if (!(c->cr0 & (CR0_EM | CR0_TS)) && c->cr4 & CR4_OSFXSR)
+    if (!(c->arch.cr0 & (CR0_EM | CR0_TS)) && c->arch.cr4 & CR4_OSFXSR)
         mode |= MODE_SSE;
-    c->mode = (u32)mode;
-    bool ac = c->cr4 & CR4_SMAP && c->rflags & RFLAGS_AC;
-    c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
+    c->engine.mode = (u32)mode;
+    bool ac = c->arch.cr4 & CR4_SMAP && c->arch.rflags & RFLAGS_AC;
+    c->engine.tlb = c->engine.tlbs[c->arch.cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
 }
 
 /* --- Control registers ------------------------------------------------------------------------ */
 
 static void check_cr0(struct cpu *c, u64 value)
 {
-    bool switches = (value ^ c->cr0) & CR0_PG && c->efer & EFER_LME;
-    bool code_l = c->seg[SEG_CS].attributes & SEG_L;
+    bool switches = (value ^ c->arch.cr0) & CR0_PG && c->arch.efer & EFER_LME;
+    bool code_l = c->arch.seg[SEG_CS].attributes & SEG_L;
     if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
         (value & CR0_NW && !(value & CR0_CD)) || (switches && code_l) ||
-        (switches && value & CR0_PG && !(c->cr4 & CR4_PAE)))
+        (switches && value & CR0_PG && !(c->arch.cr4 & CR4_PAE)))
         cpu_raise_gp(c, 0);
 }
 
 static void write_cr0(struct cpu *c, u64 value)
 {
-    u64 old = c->cr0;
-    c->efer &= ~EFER_LMA;
-    if (value & CR0_PG && c->efer & EFER_LME)
-        c->efer |= EFER_LMA;
-    c->cr0 = (value & CR0_DEFINED) | CR0_ET;
+    u64 old = c->arch.cr0;
+    c->arch.efer &= ~EFER_LMA;
+    if (value & CR0_PG && c->arch.efer & EFER_LME)
+        c->arch.efer |= EFER_LMA;
+    c->arch.cr0 = (value & CR0_DEFINED) | CR0_ET;
     if ((old ^ value) & (CR0_PG | CR0_WP | CR0_PE))
         mmu_flush(c, true);
     cpu_update_mode(c);
@@ -146,14 +148,14 @@ static void write_cr0(struct cpu *c, u64 value)
 
 static void check_cr3(struct cpu *c, u64 value)
 {
-    u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->sev ? BIT(c->c_bit) : 0);
+    u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->guest.sev ? BIT(c->c_bit) : 0);
     if (long_mode(c) && value & reserved)
         cpu_raise_gp(c, 0);
 }
 
 static void write_cr3(struct cpu *c, u64 value)
 {
-    c->cr3 = value;
+    c->arch.cr3 = value;
     mmu_flush(c, false);
 }
 
@@ -165,8 +167,8 @@ static void check_cr4(struct cpu *c, u64 value)
 
 static void write_cr4(struct cpu *c, u64 value)
 {
-    u64 changed = c->cr4 ^ value;
-    c->cr4 = value;
+    u64 changed = c->arch.cr4 ^ value;
+    c->arch.cr4 = value;
     if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP))
         mmu_flush(c, true);
     cpu_update_mode(c);
@@ -180,8 +182,8 @@ static void check_cr8(struct cpu *c, u64 value)
 
 static void write_cr8(struct cpu *c, u64 value)
 {
-    c->cr8 = value;
-    c->control.v_intr = (c->control.v_intr & ~(u32)V_INTR_TPR) | (u32)value;
+    c->arch.cr8 = value;
+    c->guest.control.v_intr = (c->guest.control.v_intr & ~(u32)V_INTR_TPR) | (u32)value;
 }
 
 struct control_register {
@@ -198,32 +200,32 @@ static void check_cr2(struct cpu *c, u64 value)
 
 static void write_cr2(struct cpu *c, u64 value)
 {
-    c->cr2 = value;
+    c->arch.cr2 = value;
 }
 
 static u64 read_cr0(const struct cpu *c)
 {
-    return c->cr0;
+    return c->arch.cr0;
 }
 
 static u64 read_cr2(const struct cpu *c)
 {
-    return c->cr2;
+    return c->arch.cr2;
 }
 
 static u64 read_cr3(const struct cpu *c)
 {
-    return c->cr3;
+    return c->arch.cr3;
 }
 
 static u64 read_cr4(const struct cpu *c)
 {
-    return c->cr4;
+    return c->arch.cr4;
 }
 
 static u64 read_cr8(const struct cpu *c)
 {
-    return c->control.v_intr & 15;
+    return c->guest.control.v_intr & 15;
 }
 
 static const struct control_register *control_register(struct cpu *c, u32 n)
@@ -240,16 +242,16 @@ static const struct control_register *control_register(struct cpu *c, u32 n)
 
 static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
 {
-    if (c->in_guest && c->control.intercept_cr_write & BIT(n))
+    if (c->guest.running && c->guest.control.intercept_cr_write & BIT(n))
         cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
 }
 
 /* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing [APM2 15.35.10]. */
 static void trap_cr_write(struct cpu *c, u32 n)
 {
-    if (!c->es || !intercepts(c, 4, INTERCEPT4_CR_WRITE(n)))
+    if (!c->guest.es || !intercepts(c, 4, INTERCEPT4_CR_WRITE(n)))
         return;
-    c->insn_rip = c->rip;
+    c->engine.insn_rip = c->arch.rip;
     cpu_exit(c, EXIT_CR_WRITE_TRAP + n, control_register(c, n)->read(c), 0);
 }
 
@@ -260,7 +262,7 @@ void exec_mov_to_cr(struct cpu *c, const struct insn *in)
     u64 value = operand_read(c, in, 1), info = BIT(63) | in->o[1].reg;
     r->check(c, value);
     intercept_cr_write(c, n, info);
-    if (n == 0 && (c->cr0 ^ value) & ~(CR0_TS | CR0_MP) &&
+    if (n == 0 && (c->arch.cr0 ^ value) & ~(CR0_TS | CR0_MP) &&
         intercepts(c, 3, INTERCEPT3_CR0_SEL_WRITE))
         cpu_exit(c, EXIT_CR0_SEL_WRITE, info, 0);
     r->write(c, value);
@@ -271,18 +273,18 @@ void exec_mov_from_cr(struct cpu *c, const struct insn *in)
 {
     u32 n = in->o[1].reg;
     const struct control_register *r = control_register(c, n);
-    if (c->in_guest && c->control.intercept_cr_read & BIT(n))
+    if (c->guest.running && c->guest.control.intercept_cr_read & BIT(n))
         cpu_exit(c, EXIT_CR_READ + n, BIT(63) | in->o[0].reg, 0);
     operand_write(c, in, 0, r->read(c));
 }
 
 void exec_smsw(struct cpu *c, const struct insn *in)
 {
-    if (c->cr4 & CR4_UMIP && c->cpl)
+    if (c->arch.cr4 & CR4_UMIP && c->arch.cpl)
         cpu_raise_gp(c, 0);
-    if (c->in_guest && c->control.intercept_cr_read & BIT(0))
+    if (c->guest.running && c->guest.control.intercept_cr_read & BIT(0))
         cpu_exit(c, EXIT_CR_READ, 0, 0);
-    operand_write(c, in, 0, c->cr0);
+    operand_write(c, in, 0, c->arch.cr0);
 }
 
 /* The selective intercept does not ask what LMSW changes [APM2 table 15-7]. */
@@ -292,7 +294,7 @@ void exec_lmsw(struct cpu *c, const struct insn *in)
     intercept(c, 3, INTERCEPT3_CR0_SEL_WRITE, EXIT_CR0_SEL_WRITE);
     u64 low = operand_read(c, in, 0) & 0xf;
     /* PE can be set but not cleared */
-    write_cr0(c, (c->cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
+    write_cr0(c, (c->arch.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
     trap_cr_write(c, 0);
 }
 
@@ -300,7 +302,7 @@ void exec_clts(struct cpu *c, const struct insn *in)
 {
     (void)in;
     intercept_cr_write(c, 0, 0);
-    c->cr0 &= ~CR0_TS;
+    c->arch.cr0 &= ~CR0_TS;
     cpu_update_mode(c);
     trap_cr_write(c, 0);
 }
@@ -310,17 +312,17 @@ void exec_clts(struct cpu *c, const struct insn *in)
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE; general detection comes before anything else. */
 static u32 dr_number(struct cpu *c, u32 n)
 {
-    if (n > 7 || ((n == 4 || n == 5) && c->cr4 & CR4_DE))
+    if (n > 7 || ((n == 4 || n == 5) && c->arch.cr4 & CR4_DE))
         cpu_raise_ud(c);
     return n == 4 || n == 5 ? n + 2 : n;
 }
 
 static void check_general_detect(struct cpu *c)
 {
-    if (!(c->dr7 & DR7_GD))
+    if (!(c->arch.dr7 & DR7_GD))
         return;
-    c->dr6 |= DR6_BD;
-    c->dr7 &= ~DR7_GD;
+    c->arch.dr6 |= DR6_BD;
+    c->arch.dr7 &= ~DR7_GD;
     cpu_raise(c, VECTOR_DB, 0);
 }
 
@@ -331,14 +333,14 @@ void exec_mov_to_dr(struct cpu *c, const struct insn *in)
     check_general_detect(c);
     if (n >= 6 && value >> 32)
         cpu_raise_gp(c, 0);
-    if (c->in_guest && c->control.intercept_dr_write & BIT(in->o[0].reg))
+    if (c->guest.running && c->guest.control.intercept_dr_write & BIT(in->o[0].reg))
         cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, in->o[1].reg, 0);
     if (n == 6)
-        c->dr6 = DR6_OF(value);
+        c->arch.dr6 = DR6_OF(value);
     else if (n == 7)
-        c->dr7 = DR7_OF(value);
+        c->arch.dr7 = DR7_OF(value);
     else
-        c->dr[n] = value;
+        c->arch.dr[n] = value;
     debug_update(c);
 }
 
@@ -346,7 +348,7 @@ void exec_mov_from_dr(struct cpu *c, const struct insn *in)
 {
     u32 n = dr_number(c, in->o[1].reg);
     check_general_detect(c);
-    if (c->in_guest && c->control.intercept_dr_read & BIT(in->o[1].reg))
+    if (c->guest.running && c->guest.control.intercept_dr_read & BIT(in->o[1].reg))
         cpu_exit(c, EXIT_DR_READ + in->o[1].reg, in->o[0].reg, 0);
-    operand_write(c, in, 0, n == 6 ? c->dr6 : n == 7 ? c->dr7 : c->dr[n]);
+    operand_write(c, in, 0, n == 6 ? c->arch.dr6 : n == 7 ? c->arch.dr7 : c->arch.dr[n]);
 }

@@ -100,15 +100,15 @@ void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 void exec_cpuid(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (c->snp) /* #VC, whatever the host intercepts [cpu 6.1] */
+    if (c->guest.snp) /* #VC, whatever the host intercepts [cpu 6.1] */
         cpu_exit(c, EXIT_CPUID, 0, 0);
     intercept(c, 3, INTERCEPT3_CPUID, EXIT_CPUID);
     u32 out[4];
-    cpuid(c, (u32)c->r[RAX], (u32)c->r[RCX], out);
-    c->r[RAX] = out[EAX];
-    c->r[RBX] = out[EBX];
-    c->r[RCX] = out[ECX];
-    c->r[RDX] = out[EDX];
+    cpuid(c, (u32)c->arch.r[RAX], (u32)c->arch.r[RCX], out);
+    c->arch.r[RAX] = out[EAX];
+    c->arch.r[RBX] = out[EBX];
+    c->arch.r[RCX] = out[ECX];
+    c->arch.r[RDX] = out[EDX];
 }
 
 void cpu_host_cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])

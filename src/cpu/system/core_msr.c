@@ -24,7 +24,7 @@ struct msr_row {
 static u64 read_tsc(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->in_guest ? cpu_guest_tsc(c) : c->clock->now;
+    return c->guest.running ? cpu_guest_tsc(c) : c->clock->now;
 }
 
 /* The one machine clock is not set by anybody. */
@@ -60,23 +60,24 @@ static u64 read_mtrr_default(struct cpu *c, u32 msr)
 static u64 read_sev_status(struct cpu *c, u32 msr)
 {
     (void)msr;
-    if (!c->in_guest || !c->sev)
+    if (!c->guest.running || !c->guest.sev)
         return 0;
-    return SEV_STATUS_SEV | (c->es ? SEV_STATUS_ES : 0) |
-           c->sev_features << SEV_STATUS_FEATURES_SHIFT;
+    return SEV_STATUS_SEV | (c->guest.es ? SEV_STATUS_ES : 0) |
+           c->guest.sev_features << SEV_STATUS_FEATURES_SHIFT;
 }
 
 /* In MHz. */
 static u64 read_guest_tsc_freq(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->tsc_scale * 1000 >> 32;
+    return c->guest.tsc_scale * 1000 >> 32;
 }
 
 static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    c->virtual_tom = value & BITS(~0ull, 51, 21) << 21; /* the others read as zero [APM2 15.36.8] */
+    c->guest.virtual_tom = value & BITS(~0ull, 51, 21)
+                                       << 21; /* the others read as zero [APM2 15.36.8] */
     mmu_flush(c, true);
     return true;
 }
@@ -84,7 +85,7 @@ static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
 static u64 read_efer(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->in_guest ? c->efer : c->host_efer;
+    return c->guest.running ? c->arch.efer : c->msr.efer;
 }
 
 #define EFER_DEFINED                                                                               \
@@ -95,16 +96,16 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
     (void)msr;
     if (value & ~EFER_DEFINED)
         return false;
-    if (!c->in_guest) {
-        c->host_efer = value;
+    if (!c->guest.running) {
+        c->msr.efer = value;
         return true;
     }
-    if ((value ^ c->efer) & EFER_LME && c->cr0 & CR0_PG)
+    if ((value ^ c->arch.efer) & EFER_LME && c->arch.cr0 & CR0_PG)
         return false;
     /* LMA follows LME and PG; SVME stays what VMRUN wants it to be. */
     u64 kept = EFER_LMA | EFER_SVME;
-    u64 changed = c->efer ^ value;
-    c->efer = (value & ~kept) | (c->efer & kept);
+    u64 changed = c->arch.efer ^ value;
+    c->arch.efer = (value & ~kept) | (c->arch.efer & kept);
     if (changed & EFER_NXE)
         mmu_flush(c, true);
     return true;
@@ -124,7 +125,7 @@ static bool write_pat(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
     if (pat_valid(value))
-        c->pat = value;
+        c->arch.pat = value;
     return pat_valid(value);
 }
 
@@ -132,18 +133,18 @@ static bool write_pat(struct cpu *c, u32 msr, u64 value)
 static bool write_hwcr(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    c->hwcr = value | (c->hwcr & HWCR_SMM_LOCK);
+    c->msr.hwcr = value | (c->msr.hwcr & HWCR_SMM_LOCK);
     return true;
 }
 
 static u64 read_fs_base(struct cpu *c, u32 msr)
 {
-    return c->seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base;
+    return c->arch.seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base;
 }
 
 static bool write_fs_base(struct cpu *c, u32 msr, u64 value)
 {
-    c->seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base = value;
+    c->arch.seg[msr == MSR_FS_BASE ? SEG_FS : SEG_GS].base = value;
     return true;
 }
 
@@ -158,8 +159,8 @@ static u64 read_de_cfg(struct cpu *c, u32 msr)
 static bool write_syscfg(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    if (!(c->syscfg & SYSCFG_SNP_EN))
-        c->syscfg = value;
+    if (!(c->msr.syscfg & SYSCFG_SNP_EN))
+        c->msr.syscfg = value;
     return true;
 }
 
@@ -170,9 +171,9 @@ static bool write_rmp(struct cpu *c, u32 msr, u64 value)
     if (rmp_enabled(c->memory) || (msr == MSR_RMP_BASE && value & piece))
         return false;
     if (msr == MSR_RMP_BASE)
-        c->rmp_base = value;
+        c->msr.rmp_base = value;
     else
-        c->rmp_end = value ? value | piece : 0;
+        c->msr.rmp_end = value ? value | piece : 0;
     return true;
 }
 
@@ -182,7 +183,7 @@ static bool write_hsave(struct cpu *c, u32 msr, u64 value)
     if (value & PAGE_MASK || !range_fits(value, PAGE_SIZE, memory_size(c->memory)) ||
         !rmp_host_may_write(c->memory, value, PAGE_SIZE))
         return false;
-    c->vm_hsave_pa = value;
+    c->msr.vm_hsave_pa = value;
     return true;
 }
 
@@ -193,44 +194,44 @@ static bool write_hsave(struct cpu *c, u32 msr, u64 value)
 // clang-format off
 static const struct msr_row msr_table[] = {
     {MSR(MSR_TSC), .read = read_tsc, .write = write_nothing},
-    {MSR(MSR_APIC_BASE), .field = FIELD(apic_base), .reserved = ~BITS(~0ull, 47, 0) | 0x2ff},
-    {MSR(MSR_SPEC_CTRL), .field = FIELD(spec_ctrl), .reserved = ~0x87ull},
+    {MSR(MSR_APIC_BASE), .field = FIELD(msr.apic_base), .reserved = ~BITS(~0ull, 47, 0) | 0x2ff},
+    {MSR(MSR_SPEC_CTRL), .field = FIELD(arch.spec_ctrl), .reserved = ~0x87ull},
     {MSR(MSR_PRED_CMD), .reserved = ~0x81ull},
     {MSR(MSR_PATCH_LEVEL), .read = read_patch_level, .read_only = true},
     {MSR(MSR_MTRRCAP), .read = read_mtrrcap, .read_only = true},
-    {MSR(MSR_SYSENTER_CS), .field = FIELD(sysenter_cs)},
-    {MSR(MSR_SYSENTER_ESP), .field = FIELD(sysenter_esp), .canonical = true},
-    {MSR(MSR_SYSENTER_EIP), .field = FIELD(sysenter_eip), .canonical = true},
+    {MSR(MSR_SYSENTER_CS), .field = FIELD(arch.sysenter_cs)},
+    {MSR(MSR_SYSENTER_ESP), .field = FIELD(arch.sysenter_esp), .canonical = true},
+    {MSR(MSR_SYSENTER_EIP), .field = FIELD(arch.sysenter_eip), .canonical = true},
     {MSRS(MSR_MCG_CAP, MSR_MCG_CTL)}, /* no banks */
-    {MSR(MSR_DEBUGCTL), .field = FIELD(debugctl), .reserved = ~0x3full},
+    {MSR(MSR_DEBUGCTL), .field = FIELD(arch.debugctl), .reserved = ~0x3full},
     {MSRS(0x200, 0x20f)}, /* variable MTRRs; the fixed ones follow */
     {MSR(0x250), .snp_locks = true}, {MSRS(0x258, 0x259), .snp_locks = true}, {MSRS(0x268, 0x26f), .snp_locks = true},
-    {MSR(MSR_PAT), .field = FIELD(pat), .write = write_pat},
+    {MSR(MSR_PAT), .field = FIELD(arch.pat), .write = write_pat},
     {MSR(MSR_MTRR_DEF_TYPE), .read = read_mtrr_default},
     {MSR(MSR_EFER), .read = read_efer, .write = write_efer},
-    {MSR(MSR_STAR), .field = FIELD(star)},
-    {MSR(MSR_LSTAR), .field = FIELD(lstar), .canonical = true},
-    {MSR(MSR_CSTAR), .field = FIELD(cstar), .canonical = true},
-    {MSR(MSR_SFMASK), .field = FIELD(sfmask), .reserved = ~0xffffffffull},
+    {MSR(MSR_STAR), .field = FIELD(arch.star)},
+    {MSR(MSR_LSTAR), .field = FIELD(arch.lstar), .canonical = true},
+    {MSR(MSR_CSTAR), .field = FIELD(arch.cstar), .canonical = true},
+    {MSR(MSR_SFMASK), .field = FIELD(arch.sfmask), .reserved = ~0xffffffffull},
     {MSRS(MSR_FS_BASE, MSR_GS_BASE), .read = read_fs_base, .write = write_fs_base, .canonical = true},
-    {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(kernel_gs_base), .canonical = true},
-    {MSR(MSR_TSC_AUX), .field = FIELD(tsc_aux), .reserved = ~0xffffffffull},
+    {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(arch.kernel_gs_base), .canonical = true},
+    {MSR(MSR_TSC_AUX), .field = FIELD(arch.tsc_aux), .reserved = ~0xffffffffull},
     {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
-    {MSR(MSR_SYSCFG), .field = FIELD(syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
-    {MSR(MSR_HWCR), .field = FIELD(hwcr), .write = write_hwcr, .reserved = ~BITS(~0ull, 31, 0)},
+    {MSR(MSR_SYSCFG), .field = FIELD(msr.syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
+    {MSR(MSR_HWCR), .field = FIELD(msr.hwcr), .write = write_hwcr, .reserved = ~BITS(~0ull, 31, 0)},
     {MSR(MSR_TOP_MEM), .snp_locks = true}, {MSR(MSR_TOP_MEM2), .snp_locks = true},
     {MSRS(0xc0010062, 0xc0010064)}, /* P-states: none */
     {MSRS(0xc0011000, 0xc0011028)}, /* LS_CFG and neighbours: nothing to configure */
     {MSR(MSR_DE_CFG), .read = read_de_cfg, .write = write_nothing},
     {MSRS(0xc001102a, 0xc001102d)},
-    {MSR(MSR_VM_CR), .field = FIELD(vm_cr), .reserved = ~0x1full, .host_only = true},
-    {MSR(MSR_VM_HSAVE_PA), .field = FIELD(vm_hsave_pa), .write = write_hsave, .host_only = true},
-    {MSR(MSR_GHCB), .field = FIELD(control.ghcb_gpa), .es_only = true},
+    {MSR(MSR_VM_CR), .field = FIELD(msr.vm_cr), .reserved = ~0x1full, .host_only = true},
+    {MSR(MSR_VM_HSAVE_PA), .field = FIELD(msr.vm_hsave_pa), .write = write_hsave, .host_only = true},
+    {MSR(MSR_GHCB), .field = FIELD(guest.control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
     {MSR(MSR_GUEST_TSC_FREQ), .read = read_guest_tsc_freq, .read_only = true, .feature = SEV_FEATURE_SECURE_TSC},
-    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(virtual_tom), .write = write_virtual_tom, .feature = SEV_FEATURE_VTOM},
-    {MSR(MSR_RMP_BASE), .field = FIELD(rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
-    {MSR(MSR_RMP_END), .field = FIELD(rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
+    {MSR(MSR_VIRTUAL_TOM), .field = FIELD(guest.virtual_tom), .write = write_virtual_tom, .feature = SEV_FEATURE_VTOM},
+    {MSR(MSR_RMP_BASE), .field = FIELD(msr.rmp_base), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
+    {MSR(MSR_RMP_END), .field = FIELD(msr.rmp_end), .write = write_rmp, .reserved = ~BITS(~0ull, 51, 0), .host_only = true},
 };
 // clang-format on
 
@@ -240,8 +241,8 @@ static const struct msr_row *find(const struct cpu *c, u32 msr)
         const struct msr_row *row = &msr_table[i];
         if (msr < row->first || msr > row->last)
             continue;
-        bool hidden = (row->host_only && c->in_guest) || (row->es_only && !c->es) ||
-                      (row->feature && !(c->in_guest && sev_feature(c, row->feature)));
+        bool hidden = (row->host_only && c->guest.running) || (row->es_only && !c->guest.es) ||
+                      (row->feature && !(c->guest.running && sev_feature(c, row->feature)));
         return hidden ? NULL : row;
     }
     return NULL;
@@ -265,7 +266,7 @@ bool msr_write(struct cpu *c, u32 msr, u64 value)
 {
     const struct msr_row *row = find(c, msr);
     if (!row || row->read_only || value & row->reserved || (row->canonical && !canonical(value)) ||
-        (row->snp_locks && c->syscfg & SYSCFG_SNP_EN))
+        (row->snp_locks && c->msr.syscfg & SYSCFG_SNP_EN))
         return false;
     if (row->write)
         return row->write(c, msr, value);
@@ -291,14 +292,14 @@ static void intercept_msr(struct cpu *c, u32 msr, bool write)
     /* Who injects by the VMSA keeps its interrupt controller from the host [cpu 6.8]. */
     if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION) && msr - MSR_X2APIC < 0x100)
         cpu_exit(c, EXIT_MSR, write, 0);
-    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->sev) ||
-        (msr == MSR_GHCB && c->es))
+    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->guest.sev) ||
+        (msr == MSR_GHCB && c->guest.es))
         return;
     s64 bit = map_bit(msr);
     u8 map = 0xff;
     if (bit >= 0)
-        memory_read(c->memory, (c->control.msrpm_base & ~PAGE_MASK) + (u64)bit / 8, KEY_RAW, &map,
-                    1);
+        memory_read(c->memory, (c->guest.control.msrpm_base & ~PAGE_MASK) + (u64)bit / 8, KEY_RAW,
+                    &map, 1);
     if (bit < 0 || map >> ((bit & 7) + write) & 1)
         cpu_exit(c, EXIT_MSR, write, 0);
 }
@@ -306,26 +307,26 @@ static void intercept_msr(struct cpu *c, u32 msr, bool write)
 void exec_rdmsr(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    u32 msr = (u32)c->r[RCX];
+    u32 msr = (u32)c->arch.r[RCX];
     u64 value;
     intercept_msr(c, msr, false);
     if (!msr_read(c, msr, &value))
         cpu_raise_gp(c, 0);
-    c->r[RAX] = (u32)value;
-    c->r[RDX] = value >> 32;
+    c->arch.r[RAX] = (u32)value;
+    c->arch.r[RDX] = value >> 32;
 }
 
 void exec_wrmsr(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    u32 msr = (u32)c->r[RCX];
-    u64 value = (u64)(u32)c->r[RDX] << 32 | (u32)c->r[RAX];
+    u32 msr = (u32)c->arch.r[RCX];
+    u64 value = (u64)(u32)c->arch.r[RDX] << 32 | (u32)c->arch.r[RAX];
     intercept_msr(c, msr, true);
     if (!msr_write(c, msr, value))
         cpu_raise_gp(c, 0);
-    if (msr == MSR_EFER && c->es && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
-        c->insn_rip = c->rip;
-        cpu_exit(c, EXIT_EFER_WRITE_TRAP, c->efer, 0);
+    if (msr == MSR_EFER && c->guest.es && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
+        c->engine.insn_rip = c->arch.rip;
+        cpu_exit(c, EXIT_EFER_WRITE_TRAP, c->arch.efer, 0);
     }
 }
 

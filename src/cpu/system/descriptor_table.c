@@ -12,7 +12,7 @@ void exec_mov_from_sreg(struct cpu *c, const struct insn *in)
 {
     if (in->o[1].reg >= SEGS)
         cpu_raise_ud(c);
-    operand_write(c, in, 0, c->seg[in->o[1].reg].selector);
+    operand_write(c, in, 0, c->arch.seg[in->o[1].reg].selector);
 }
 
 /* Nothing is taken between a load of SS and the next instruction, which loads RSP [APM2 8.2.10]. */
@@ -20,7 +20,7 @@ static void load_with_shadow(struct cpu *c, enum segment_index seg, u16 selector
 {
     segment_load(c, seg, selector);
     if (seg == SEG_SS)
-        c->interrupt_shadow = true;
+        c->arch.interrupt_shadow = true;
 }
 
 void exec_mov_to_sreg(struct cpu *c, const struct insn *in)
@@ -33,16 +33,18 @@ void exec_mov_to_sreg(struct cpu *c, const struct insn *in)
 
 void exec_push_sreg(struct cpu *c, const struct insn *in)
 {
-    stack_push(c, c->seg[in->o[0].reg].selector, in->opsize);
+    stack_push(c, c->arch.seg[in->o[0].reg].selector, in->opsize);
 }
 
 void exec_pop_sreg(struct cpu *c, const struct insn *in)
 {
     u16 selector = (u16)stack_peek(c, 0, in->opsize);
-    u64 mask = c->mode & MODE_CODE64 ? ~0ull : c->mode & MODE_STACK32 ? 0xffffffffu : 0xffffu;
-    u64 rsp = (c->r[RSP] & ~mask) | ((c->r[RSP] + in->opsize) & mask);
+    u64 mask = c->engine.mode & MODE_CODE64    ? ~0ull
+               : c->engine.mode & MODE_STACK32 ? 0xffffffffu
+                                               : 0xffffu;
+    u64 rsp = (c->arch.r[RSP] & ~mask) | ((c->arch.r[RSP] + in->opsize) & mask);
     load_with_shadow(c, in->o[0].reg, selector);
-    c->r[RSP] = rsp; /* by the old stack's size */
+    c->arch.r[RSP] = rsp; /* by the old stack's size */
 }
 
 void exec_lds(struct cpu *c, const struct insn *in)
@@ -69,13 +71,13 @@ void exec_lds(struct cpu *c, const struct insn *in)
 
 static void refuse_umip(struct cpu *c)
 {
-    if (c->cr4 & CR4_UMIP && c->cpl)
+    if (c->arch.cr4 & CR4_UMIP && c->arch.cpl)
         cpu_raise_gp(c, 0);
 }
 
 static void store_table(struct cpu *c, const struct insn *in, const struct segment *table)
 {
-    u32 size = c->mode & MODE_CODE64 ? 10 : 6;
+    u32 size = c->engine.mode & MODE_CODE64 ? 10 : 6;
     u8 bytes[10];
     store_le16(bytes, (u16)table->limit);
     store_le64(bytes + 2, table->base);
@@ -84,7 +86,7 @@ static void store_table(struct cpu *c, const struct insn *in, const struct segme
 
 static void load_table(struct cpu *c, const struct insn *in, struct segment *table)
 {
-    u32 size = c->mode & MODE_CODE64 ? 10 : 6;
+    u32 size = c->engine.mode & MODE_CODE64 ? 10 : 6;
     u8 bytes[10] = {0};
     load_bytes(c, operand_address(c, in, size, false), bytes, size);
     u64 base = load_le64(bytes + 2);
@@ -100,26 +102,26 @@ void exec_sgdt(struct cpu *c, const struct insn *in)
 {
     refuse_umip(c);
     intercept(c, 3, INTERCEPT3_GDTR_READ, EXIT_GDTR_READ);
-    store_table(c, in, &c->gdtr);
+    store_table(c, in, &c->arch.gdtr);
 }
 
 void exec_sidt(struct cpu *c, const struct insn *in)
 {
     refuse_umip(c);
     intercept(c, 3, INTERCEPT3_IDTR_READ, EXIT_IDTR_READ);
-    store_table(c, in, &c->idtr);
+    store_table(c, in, &c->arch.idtr);
 }
 
 void exec_lgdt(struct cpu *c, const struct insn *in)
 {
     intercept(c, 3, INTERCEPT3_GDTR_WRITE, EXIT_GDTR_WRITE);
-    load_table(c, in, &c->gdtr);
+    load_table(c, in, &c->arch.gdtr);
 }
 
 void exec_lidt(struct cpu *c, const struct insn *in)
 {
     intercept(c, 3, INTERCEPT3_IDTR_WRITE, EXIT_IDTR_WRITE);
-    load_table(c, in, &c->idtr);
+    load_table(c, in, &c->arch.idtr);
 }
 
 /* --- LDTR and TR ------------------------------------------------------------------------------ */
@@ -128,14 +130,14 @@ void exec_sldt(struct cpu *c, const struct insn *in)
 {
     refuse_umip(c);
     intercept(c, 3, INTERCEPT3_LDTR_READ, EXIT_LDTR_READ);
-    operand_write(c, in, 0, c->ldtr.selector);
+    operand_write(c, in, 0, c->arch.ldtr.selector);
 }
 
 void exec_str(struct cpu *c, const struct insn *in)
 {
     refuse_umip(c);
     intercept(c, 3, INTERCEPT3_TR_READ, EXIT_TR_READ);
-    operand_write(c, in, 0, c->tr.selector);
+    operand_write(c, in, 0, c->arch.tr.selector);
 }
 
 /* A system segment: in the GDT, of one of the types, present, with a 64-bit base in long mode. */
@@ -165,7 +167,7 @@ void exec_lldt(struct cpu *c, const struct insn *in)
     struct segment s = {.selector = selector};
     if (!selector_null(selector))
         system_descriptor(c, selector, BIT(SYSTEM_LDT), &s);
-    c->ldtr = s;
+    c->arch.ldtr = s;
 }
 
 void exec_ltr(struct cpu *c, const struct insn *in)
@@ -179,7 +181,7 @@ void exec_ltr(struct cpu *c, const struct insn *in)
     struct descriptor d = system_descriptor(c, selector, types, &s);
     store_system(c, d.linear + 5, 1, (d.raw | RAW_BUSY) >> 40 & 0xff);
     s.attributes |= BIT(1); /* busy */
-    c->tr = s;
+    c->arch.tr = s;
 }
 
 /* --- Questions about a selector --------------------------------------------------------------- */
@@ -193,7 +195,7 @@ static bool privilege_permits(const struct cpu *c, const struct descriptor *d)
 {
     bool conforming_code = !RAW_SYSTEM(d->raw) && d->raw & BIT(43) && RAW_CONFORMING(d->raw);
     u32 dpl = RAW_DPL(d->raw);
-    return conforming_code || (dpl >= c->cpl && dpl >= (d->selector & SELECTOR_RPL));
+    return conforming_code || (dpl >= c->arch.cpl && dpl >= (d->selector & SELECTOR_RPL));
 }
 
 static bool ask(struct cpu *c, u16 selector, u32 system_types, struct descriptor *d)

@@ -46,18 +46,18 @@ static bool pushes_error(u8 vector)
 
 static void deliver_real(struct cpu *c, const struct event *e)
 {
-    if (e->vector * 4u + 3 > c->idtr.limit)
+    if (e->vector * 4u + 3 > c->arch.idtr.limit)
         cpu_raise_gp(c, idt_error(e));
-    u32 entry = (u32)load_system(c, (u32)(c->idtr.base + e->vector * 4u), 4);
+    u32 entry = (u32)load_system(c, (u32)(c->arch.idtr.base + e->vector * 4u), 4);
     struct stack s = stack_current(c);
     s.flat = false;
     stack_room(c, &s, 6);
     stack_put(c, &s, rflags_read(c), 2);
-    stack_put(c, &s, c->seg[SEG_CS].selector, 2);
+    stack_put(c, &s, c->arch.seg[SEG_CS].selector, 2);
     stack_put(c, &s, e->return_rip, 2);
     stack_enter(c, &s);
     rflags_write(c, 0, RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
-    c->rip = entry & 0xffff;
+    c->arch.rip = entry & 0xffff;
     code_load_real(c, (u16)(entry >> 16));
 }
 
@@ -74,9 +74,9 @@ struct gate {
 static struct gate gate_read(struct cpu *c, const struct event *e)
 {
     u32 size = long_mode(c) ? 16 : 8;
-    if (e->vector * size + size - 1 > c->idtr.limit)
+    if (e->vector * size + size - 1 > c->arch.idtr.limit)
         cpu_raise_gp(c, idt_error(e));
-    u64 linear = c->idtr.base + e->vector * size;
+    u64 linear = c->arch.idtr.base + e->vector * size;
     u64 raw = load_system(c, long_mode(c) ? linear : (u32)linear, 8);
     struct gate g = {
         .type = RAW_TYPE(raw),
@@ -92,7 +92,7 @@ static struct gate gate_read(struct cpu *c, const struct event *e)
     bool narrow = g.type == SYSTEM_INTERRUPT16 || g.type == SYSTEM_TRAP16 || g.type == SYSTEM_TASK;
     if (!RAW_SYSTEM(raw) || !(wide || (narrow && !long_mode(c))))
         cpu_raise_gp(c, idt_error(e));
-    if (e->asked_for && g.dpl < c->cpl)
+    if (e->asked_for && g.dpl < c->arch.cpl)
         cpu_raise_gp(c, idt_error(e));
     if (!RAW_PRESENT(raw))
         cpu_raise(c, VECTOR_NP, idt_error(e));
@@ -109,10 +109,10 @@ static struct descriptor gate_target(struct cpu *c, const struct gate *g, u32 ex
     code_check(c, &d, ext);
     u32 dpl = RAW_DPL(d.raw);
     bool code64 = d.raw & BIT(53);
-    if (dpl > c->cpl || (long_mode(c) && !code64))
+    if (dpl > c->arch.cpl || (long_mode(c) && !code64))
         cpu_raise_gp(c, selector_error(g->selector) | ext);
-    *cpl = RAW_CONFORMING(d.raw) ? c->cpl : dpl;
-    if (c->mode & MODE_V86 && *cpl != 0)
+    *cpl = RAW_CONFORMING(d.raw) ? c->arch.cpl : dpl;
+    if (c->engine.mode & MODE_V86 && *cpl != 0)
         cpu_raise_gp(c, selector_error(g->selector) | ext);
     code_check_present(c, &d, ext);
     code_check_offset(c, &d, g->offset);
@@ -123,16 +123,16 @@ static struct stack gate_stack(struct cpu *c, const struct gate *g, u32 cpl, u32
 {
     struct stack s;
     if (!long_mode(c)) {
-        s = cpl < c->cpl ? stack_inner(c, cpl, ext) : stack_current(c);
+        s = cpl < c->arch.cpl ? stack_inner(c, cpl, ext) : stack_current(c);
         return s;
     }
     if (g->ist) {
         u32 offset = 0x24 + 8 * (g->ist - 1);
-        if (offset + 7 > c->tr.limit)
-            cpu_raise(c, VECTOR_TS, selector_error(c->tr.selector) | ext);
-        s = (struct stack){.sp = load_system(c, c->tr.base + offset, 8)};
-        s.ss = cpl < c->cpl ? stack_segment_null(cpl) : c->seg[SEG_SS];
-    } else if (cpl < c->cpl) {
+        if (offset + 7 > c->arch.tr.limit)
+            cpu_raise(c, VECTOR_TS, selector_error(c->arch.tr.selector) | ext);
+        s = (struct stack){.sp = load_system(c, c->arch.tr.base + offset, 8)};
+        s.ss = cpl < c->arch.cpl ? stack_segment_null(cpl) : c->arch.seg[SEG_SS];
+    } else if (cpl < c->arch.cpl) {
         s = stack_inner(c, cpl, ext);
     } else {
         s = stack_current(c);
@@ -147,21 +147,21 @@ static struct stack gate_stack(struct cpu *c, const struct gate *g, u32 cpl, u32
 static void push_frame(struct cpu *c, struct stack *s, const struct event *e, u64 rflags, u32 size,
                        bool inner)
 {
-    bool v86 = c->mode & MODE_V86;
+    bool v86 = c->engine.mode & MODE_V86;
     u32 words = 3 + 2u * inner + 4u * v86 + e->has_error;
     stack_room(c, s, words * size);
     if (v86) {
-        stack_put(c, s, c->seg[SEG_GS].selector, size);
-        stack_put(c, s, c->seg[SEG_FS].selector, size);
-        stack_put(c, s, c->seg[SEG_DS].selector, size);
-        stack_put(c, s, c->seg[SEG_ES].selector, size);
+        stack_put(c, s, c->arch.seg[SEG_GS].selector, size);
+        stack_put(c, s, c->arch.seg[SEG_FS].selector, size);
+        stack_put(c, s, c->arch.seg[SEG_DS].selector, size);
+        stack_put(c, s, c->arch.seg[SEG_ES].selector, size);
     }
     if (inner) {
-        stack_put(c, s, c->seg[SEG_SS].selector, size);
-        stack_put(c, s, c->r[RSP], size);
+        stack_put(c, s, c->arch.seg[SEG_SS].selector, size);
+        stack_put(c, s, c->arch.r[RSP], size);
     }
     stack_put(c, s, rflags, size);
-    stack_put(c, s, c->seg[SEG_CS].selector, size);
+    stack_put(c, s, c->arch.seg[SEG_CS].selector, size);
     stack_put(c, s, e->return_rip, size);
     if (e->has_error)
         stack_put(c, s, e->error, size);
@@ -176,7 +176,7 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     u32 cpl;
     struct descriptor target = gate_target(c, &g, ext, &cpl);
     struct stack s = gate_stack(c, &g, cpl, ext);
-    bool inner = cpl < c->cpl;
+    bool inner = cpl < c->arch.cpl;
     u32 size = long_mode(c) ? 8 : g.type >= SYSTEM_INTERRUPT ? 4 : 2;
     /* A fault's image says "resume": the instruction goes on without
      * hitting its breakpoint again. */
@@ -186,29 +186,29 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     push_frame(c, &s, e, rflags, size, inner || long_mode(c));
     descriptor_touch(c, &target);
 
-    bool v86 = c->mode & MODE_V86;
+    bool v86 = c->engine.mode & MODE_V86;
     bool masks = g.type == SYSTEM_INTERRUPT || g.type == SYSTEM_INTERRUPT16;
     stack_enter(c, &s);
     if (v86)
         for (u32 i = 0; i < SEGS; i++)
             if (i != SEG_CS && i != SEG_SS)
-                c->seg[i] = (struct segment){0};
+                c->arch.seg[i] = (struct segment){0};
     rflags_write(c, 0, RFLAGS_TF | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF | (masks ? RFLAGS_IF : 0));
-    c->rip = g.offset;
+    c->arch.rip = g.offset;
     target.raw |= BIT(40);
     code_load(c, &target, cpl);
 }
 
 static void deliver(struct cpu *c, const struct event *e)
 {
-    c->exit_int_info = event_info(e);
-    if (c->mode & MODE_PE)
+    c->guest.exit_int_info = event_info(e);
+    if (c->engine.mode & MODE_PE)
         deliver_protected(c, e);
     else
         deliver_real(c, e);
-    c->exit_int_info = 0;
-    c->interrupt_shadow = false;
-    c->no_step_trap = true;
+    c->guest.exit_int_info = 0;
+    c->arch.interrupt_shadow = false;
+    c->engine.no_step_trap = true;
 }
 
 /* --- Exceptions ------------------------------------------------------------------------------- */
@@ -244,48 +244,48 @@ static bool makes_double_fault(u8 first, u8 second)
  * end in. */
 static void intercept_exception(struct cpu *c, u8 vector, u32 error)
 {
-    if (c->es && (vector == VECTOR_VC || vector == VECTOR_DF))
+    if (c->guest.es && (vector == VECTOR_VC || vector == VECTOR_DF))
         return;
-    if (c->in_guest && c->control.intercept_exceptions & BIT(vector))
+    if (c->guest.running && c->guest.control.intercept_exceptions & BIT(vector))
         cpu_exit(c, EXIT_EXCEPTION + vector, pushes_error(vector) ? error : 0,
-                 vector == VECTOR_PF ? c->fault_linear : 0);
+                 vector == VECTOR_PF ? c->engine.fault_linear : 0);
 }
 
 static void shutdown(struct cpu *c)
 {
-    c->exit_int_info = 0;
+    c->guest.exit_int_info = 0;
     cpu_exit(c, EXIT_SHUTDOWN, 0, 0); /* a core without the intercept would stop for good */
 }
 
 void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
 {
-    u64 during = c->exit_int_info;
+    u64 during = c->guest.exit_int_info;
     bool nested = during & EVENT_VALID && BITS(during, 10, 8) == EVENT_EXCEPTION;
     intercept_exception(c, vector, error);
     if (nested && (during & EVENT_VECTOR) == VECTOR_DF)
         shutdown(c);
     if (vector == VECTOR_PF)
-        c->cr2 = c->fault_linear;
+        c->arch.cr2 = c->engine.fault_linear;
     if (nested && makes_double_fault((u8)during, vector)) {
         vector = VECTOR_DF;
         error = 0;
         intercept_exception(c, vector, error);
     }
-    c->statistics.exceptions++;
-    c->rip = c->insn_rip;
+    c->engine.statistics.exceptions++;
+    c->arch.rip = c->engine.insn_rip;
     deliver(c, &(struct event){.vector = vector,
                                .type = EVENT_EXCEPTION,
-                               .has_error = c->mode & MODE_PE && pushes_error(vector),
+                               .has_error = c->engine.mode & MODE_PE && pushes_error(vector),
                                .error = error,
-                               .return_rip = c->insn_rip});
+                               .return_rip = c->engine.insn_rip});
 }
 
 void event_debug_trap(struct cpu *c, u64 dr6)
 {
-    c->insn_rip = c->rip;
+    c->engine.insn_rip = c->arch.rip;
     /* Before the intercept is looked at, unlike CR2 [APM2 15.12.2]. */
-    c->dr6 = dr6 & DR6_B ? (c->dr6 & ~DR6_B) | dr6 : c->dr6 | dr6;
-    c->dr7 &= ~DR7_GD;
+    c->arch.dr6 = dr6 & DR6_B ? (c->arch.dr6 & ~DR6_B) | dr6 : c->arch.dr6 | dr6;
+    c->arch.dr7 &= ~DR7_GD;
     event_deliver_exception(c, VECTOR_DB, 0);
 }
 
@@ -293,19 +293,20 @@ void event_debug_trap(struct cpu *c, u64 dr6)
 
 void event_deliver_interrupt(struct cpu *c, u8 vector)
 {
-    c->insn_rip = c->rip;
-    c->statistics.interrupts++;
-    deliver(c, &(struct event){.vector = vector, .type = EVENT_INTR, .return_rip = c->rip});
+    c->engine.insn_rip = c->arch.rip;
+    c->engine.statistics.interrupts++;
+    deliver(c, &(struct event){.vector = vector, .type = EVENT_INTR, .return_rip = c->arch.rip});
 }
 
 void event_software_interrupt(struct cpu *c, u8 vector)
 {
-    bool v86 = c->mode & MODE_V86;
-    if (v86 && (c->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+    bool v86 = c->engine.mode & MODE_V86;
+    if (v86 && (c->arch.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
         cpu_raise_gp(c, 0);
-    deliver(c,
-            &(struct event){
-                .vector = vector, .type = EVENT_SOFTWARE, .asked_for = true, .return_rip = c->rip});
+    deliver(c, &(struct event){.vector = vector,
+                               .type = EVENT_SOFTWARE,
+                               .asked_for = true,
+                               .return_rip = c->arch.rip});
 }
 
 /* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller,
@@ -315,61 +316,63 @@ void event_software_exception(struct cpu *c, u8 vector)
     if (vector != VECTOR_DB)
         intercept_exception(c, vector, 0);
     if (vector == VECTOR_DB) { /* one #DB also for what a MOV SS before INT1 hit */
-        c->dr6 |= c->watch_hits;
-        c->watch_hits = 0;
+        c->arch.dr6 |= c->engine.watch_hits;
+        c->engine.watch_hits = 0;
     }
-    c->statistics.exceptions++;
+    c->engine.statistics.exceptions++;
     deliver(c, &(struct event){.vector = vector,
                                .type = EVENT_EXCEPTION,
                                .asked_for = vector != VECTOR_DB,
-                               .return_rip = c->rip});
+                               .return_rip = c->arch.rip});
 }
 
 /* EVENTINJ [APM2 15.20]: no intercept is looked at. #BP and #OF are as INT3 and INTO raise them. */
 static void deliver_injected(struct cpu *c)
 {
-    u64 info = c->control.event_inject;
-    c->control.event_inject = 0;
-    c->insn_rip = c->rip;
+    u64 info = c->guest.control.event_inject;
+    c->guest.control.event_inject = 0;
+    c->engine.insn_rip = c->arch.rip;
     u32 type = (u32)BITS(info, 10, 8);
     bool behind = type == EVENT_SOFTWARE ||
                   (type == EVENT_EXCEPTION && ((u8)info == VECTOR_BP || (u8)info == VECTOR_OF));
-    u64 return_rip = behind && c->control.next_rip ? c->control.next_rip : c->rip;
+    u64 return_rip = behind && c->guest.control.next_rip ? c->guest.control.next_rip : c->arch.rip;
     if (type == EVENT_EXCEPTION)
-        c->statistics.exceptions++;
+        c->engine.statistics.exceptions++;
     else
-        c->statistics.interrupts++;
+        c->engine.statistics.interrupts++;
     deliver(c, &(struct event){.vector = type == EVENT_NMI ? VECTOR_NMI : (u8)info,
                                .type = type,
                                .asked_for = behind,
-                               .has_error = info & EVENT_ERROR_CODE && c->mode & MODE_PE,
+                               .has_error = info & EVENT_ERROR_CODE && c->engine.mode & MODE_PE,
                                .error = (u32)(info >> 32),
                                .return_rip = return_rip});
 }
 
 static bool virtual_interrupt_ready(const struct cpu *c)
 {
-    u32 v = c->control.v_intr;
-    if (!(v & V_INTR_IRQ) || !(c->rflags & RFLAGS_IF) || c->interrupt_shadow || !c->gif)
+    u32 v = c->guest.control.v_intr;
+    if (!(v & V_INTR_IRQ) || !(c->arch.rflags & RFLAGS_IF) || c->arch.interrupt_shadow ||
+        !c->arch.gif)
         return false;
     return v & V_INTR_IGNORE_TPR || BITS(v, 19, 16) > (v & 0xfu);
 }
 
 bool event_pending(const struct cpu *c)
 {
-    return c->control.event_inject & EVENT_VALID || c->left <= 0 || virtual_interrupt_ready(c);
+    return c->guest.control.event_inject & EVENT_VALID || c->engine.left <= 0 ||
+           virtual_interrupt_ready(c);
 }
 
 void event_take(struct cpu *c)
 {
-    c->insn_rip = c->rip;
-    if (c->control.event_inject & EVENT_VALID) {
+    c->engine.insn_rip = c->arch.rip;
+    if (c->guest.control.event_inject & EVENT_VALID) {
         deliver_injected(c);
-    } else if (c->left <= 0) {
+    } else if (c->engine.left <= 0) {
         cpu_exit(c, EXIT_INTR, 0, 0);
     } else if (virtual_interrupt_ready(c)) {
         intercept(c, 3, INTERCEPT3_VINTR, EXIT_VINTR);
-        c->control.v_intr &= ~(u32)V_INTR_IRQ;
-        event_deliver_interrupt(c, (u8)c->control.v_intr_vector);
+        c->guest.control.v_intr &= ~(u32)V_INTR_IRQ;
+        event_deliver_interrupt(c, (u8)c->guest.control.v_intr_vector);
     }
 }

@@ -24,7 +24,7 @@ static void pointers_pack(const struct x87 *x, u8 *image, bool wide)
 
 void fxsave_pack(const struct cpu *c, u8 image[512], bool wide)
 {
-    const struct x87 *x = &c->x87;
+    const struct x87 *x = &c->arch.x87;
     memset(image, 0, OFFSET_END);
     store_le16(image, x->control);
     store_le16(image + 2, x87_status(x));
@@ -36,7 +36,7 @@ void fxsave_pack(const struct cpu *c, u8 image[512], bool wide)
     pointers_pack(x, image, wide);
     store_le32(image + OFFSET_MXCSR, mxcsr_get(c));
     store_le32(image + OFFSET_MXCSR + 4, MXCSR_VALID);
-    memcpy(image + OFFSET_XMM, c->xmm, sizeof c->xmm);
+    memcpy(image + OFFSET_XMM, c->arch.xmm, sizeof c->arch.xmm);
 }
 
 static u64 canonical(u64 v)
@@ -69,10 +69,10 @@ bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide)
     if (mxcsr & ~MXCSR_VALID)
         return false;
     bool live = mxcsr_suspend(c);
-    c->mxcsr = mxcsr;
+    c->arch.mxcsr = mxcsr;
     mxcsr_resume(c, live);
-    x87_unpack(&c->x87, image, wide);
-    memcpy(c->xmm, image + OFFSET_XMM, sizeof c->xmm);
+    x87_unpack(&c->arch.x87, image, wide);
+    memcpy(c->arch.xmm, image + OFFSET_XMM, sizeof c->arch.xmm);
     return true;
 }
 
@@ -96,9 +96,9 @@ void cpu_fxrstor(struct cpu *c, const u8 image[512])
  * none in the fast form [APM2 11.4.4.3]. */
 static u32 transfer_size(const struct cpu *c)
 {
-    if ((c->efer & EFER_FFXSR) && c->cpl == 0 && (c->mode & MODE_CODE64))
+    if ((c->arch.efer & EFER_FFXSR) && c->arch.cpl == 0 && (c->engine.mode & MODE_CODE64))
         return OFFSET_XMM;
-    return c->mode & MODE_CODE64 ? OFFSET_END : OFFSET_XMM + 8 * 16;
+    return c->engine.mode & MODE_CODE64 ? OFFSET_END : OFFSET_XMM + 8 * 16;
 }
 
 static u64 image_address(struct cpu *c, const struct insn *in, bool write)
@@ -124,7 +124,7 @@ void exec_fxrstor(struct cpu *c, const struct insn *in)
     load_bytes(c, image_address(c, in, false), image, 512);
     u32 size = transfer_size(c);
     if (size < OFFSET_END)
-        memcpy(image + size, (const u8 *)c->xmm + (size - OFFSET_XMM), OFFSET_END - size);
+        memcpy(image + size, (const u8 *)c->arch.xmm + (size - OFFSET_XMM), OFFSET_END - size);
     if (!fxsave_unpack(c, image, rex_w(in)))
         cpu_raise_gp(c, 0);
 }
@@ -135,7 +135,7 @@ void exec_ldmxcsr(struct cpu *c, const struct insn *in)
     if (v & ~MXCSR_VALID)
         cpu_raise_gp(c, 0);
     bool live = mxcsr_suspend(c);
-    c->mxcsr = v;
+    c->arch.mxcsr = v;
     mxcsr_resume(c, live);
 }
 

@@ -10,16 +10,16 @@
 /* The program's right to a port: IOPL, or a clear bit per byte in the TSS's bitmap. */
 static void check_permission(struct cpu *c, u16 port, u32 size)
 {
-    bool v86 = c->mode & MODE_V86;
-    if (!(c->mode & MODE_PE) || (!v86 && c->cpl <= BITS(c->rflags, 13, 12)))
+    bool v86 = c->engine.mode & MODE_V86;
+    if (!(c->engine.mode & MODE_PE) || (!v86 && c->arch.cpl <= BITS(c->arch.rflags, 13, 12)))
         return;
-    bool wide_tss = c->tr.attributes & SEG_P && c->tr.attributes & BIT(3);
-    if (!wide_tss || c->tr.limit < 0x67)
+    bool wide_tss = c->arch.tr.attributes & SEG_P && c->arch.tr.attributes & BIT(3);
+    if (!wide_tss || c->arch.tr.limit < 0x67)
         cpu_raise_gp(c, 0);
-    u32 offset = (u32)load_system(c, c->tr.base + 0x66, 2) + port / 8;
-    if (offset + 1 > c->tr.limit)
+    u32 offset = (u32)load_system(c, c->arch.tr.base + 0x66, 2) + port / 8;
+    if (offset + 1 > c->arch.tr.limit)
         cpu_raise_gp(c, 0);
-    u64 bits = load_system(c, c->tr.base + offset, 2) >> (port & 7);
+    u64 bits = load_system(c, c->arch.tr.base + offset, 2) >> (port & 7);
     if (bits & (BIT(size) - 1))
         cpu_raise_gp(c, 0);
 }
@@ -27,12 +27,12 @@ static void check_permission(struct cpu *c, u16 port, u32 size)
 /* In an SNP guest every access is #VC, whatever the host intercepts [cpu 6.1]. */
 static bool port_intercepted(struct cpu *c, u16 port, u32 size)
 {
-    if (c->snp)
+    if (c->guest.snp)
         return true;
     if (!intercepts(c, 3, INTERCEPT3_IOIO))
         return false;
     u8 bitmap[2] = {0xff, 0xff};
-    memory_read(c->memory, (c->control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
+    memory_read(c->memory, (c->guest.control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
                 sizeof bitmap);
     return (u64)load_le16(bitmap) >> (port & 7) & (BIT(size) - 1);
 }
@@ -47,7 +47,7 @@ static void access_port(struct cpu *c, const struct insn *in, u16 port, u32 size
 {
     check_permission(c, port, size);
     if (port_intercepted(c, port, size))
-        cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, kind), c->rip);
+        cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, kind), c->arch.rip);
 }
 
 void exec_in(struct cpu *c, const struct insn *in)
@@ -76,7 +76,7 @@ static u64 read_index(const struct cpu *c, const struct insn *in, u8 reg)
 /* Moves the index by one element and ends or repeats the instruction. */
 static void string_step(struct cpu *c, const struct insn *in, u8 reg, u32 size)
 {
-    u64 step = c->rflags & RFLAGS_DF ? 0 - (u64)size : size;
+    u64 step = c->arch.rflags & RFLAGS_DF ? 0 - (u64)size : size;
     gpr_write(c, reg, in->addrsize, read_index(c, in, reg) + step);
     if (!(in->prefixes & (PREFIX_REP | PREFIX_REPNE)))
         return;
@@ -99,7 +99,7 @@ static u64 string_exit(struct cpu *c, const struct insn *in, u16 port, u32 size,
                               .write = !(kind & IOIO_IN)};
     if (device_assists(c) && device_answered(c, &a, &value))
         return value;
-    cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, string_kind(in) | kind), c->rip);
+    cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, string_kind(in) | kind), c->arch.rip);
 }
 
 /* Where INS writes, which it may: nothing is taken from the port before that is known. */
@@ -120,7 +120,7 @@ void exec_ins(struct cpu *c, const struct insn *in)
     if (string_done(c, in))
         return;
     u32 size = in->o[0].size;
-    u16 port = (u16)c->r[RDX];
+    u16 port = (u16)c->arch.r[RDX];
     u64 to = 0, value = ~0ull;
     check_permission(c, port, size);
     if (device_assists(c))
@@ -138,7 +138,7 @@ void exec_outs(struct cpu *c, const struct insn *in)
     if (string_done(c, in))
         return;
     u32 size = in->o[1].size;
-    u16 port = (u16)c->r[RDX];
+    u16 port = (u16)c->arch.r[RDX];
     u64 value = 0;
     check_permission(c, port, size);
     if (device_assists(c))

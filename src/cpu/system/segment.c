@@ -33,8 +33,8 @@ static bool within_limit(const struct segment *s, u64 offset, u32 size)
 
 u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, bool write)
 {
-    const struct segment *s = &c->seg[seg];
-    if (c->mode & MODE_CODE64) {
+    const struct segment *s = &c->arch.seg[seg];
+    if (c->engine.mode & MODE_CODE64) {
         u64 linear = seg >= SEG_FS ? s->base + offset : offset;
         if (!canonical(linear) || !canonical(linear + size - 1))
             raise_limit(c, seg);
@@ -51,10 +51,10 @@ u64 linear_address(struct cpu *c, enum segment_index seg, u64 offset, u32 size, 
 
 bool descriptor_find(struct cpu *c, u16 selector, struct descriptor *d)
 {
-    const struct segment *table = selector & SELECTOR_TI ? &c->ldtr : &c->gdtr;
+    const struct segment *table = selector & SELECTOR_TI ? &c->arch.ldtr : &c->arch.gdtr;
     u32 offset = selector & ~7u;
     if (selector & SELECTOR_TI &&
-        (selector_null(c->ldtr.selector) || !(c->ldtr.attributes & SEG_P)))
+        (selector_null(c->arch.ldtr.selector) || !(c->arch.ldtr.attributes & SEG_P)))
         return false;
     if (offset + 7 > table->limit)
         return false;
@@ -75,7 +75,7 @@ struct descriptor descriptor_get(struct cpu *c, u16 selector, u8 vector, u32 ext
 
 u64 descriptor_upper(struct cpu *c, const struct descriptor *d)
 {
-    const struct segment *table = d->selector & SELECTOR_TI ? &c->ldtr : &c->gdtr;
+    const struct segment *table = d->selector & SELECTOR_TI ? &c->arch.ldtr : &c->arch.gdtr;
     if ((d->selector & ~7u) + 15 > table->limit)
         cpu_raise_gp(c, selector_error(d->selector));
     u64 upper = load_system(c, d->linear + 8, 8);
@@ -118,10 +118,10 @@ struct segment segment_real(const struct segment *old, u16 selector)
 
 void segment_load_real(struct cpu *c, enum segment_index seg, u16 selector)
 {
-    c->seg[seg] = segment_real(&c->seg[seg], selector);
-    if (c->mode & MODE_V86) {
-        c->seg[seg].limit = 0xffff;
-        c->seg[seg].attributes = SEG_P | 3u << SEG_DPL_SHIFT | SEG_S | SEG_RW | SEG_A;
+    c->arch.seg[seg] = segment_real(&c->arch.seg[seg], selector);
+    if (c->engine.mode & MODE_V86) {
+        c->arch.seg[seg].limit = 0xffff;
+        c->arch.seg[seg].attributes = SEG_P | 3u << SEG_DPL_SHIFT | SEG_S | SEG_RW | SEG_A;
     }
 }
 
@@ -150,10 +150,10 @@ struct segment stack_segment_check(struct cpu *c, u16 selector, u32 cpl, u8 vect
 
 static struct segment stack_segment_load(struct cpu *c, u16 selector)
 {
-    if (selector_null(selector) && c->mode & MODE_CODE64 && c->cpl != 3 &&
-        (selector & SELECTOR_RPL) == c->cpl)
-        return stack_segment_null(c->cpl);
-    return stack_segment_check(c, selector, c->cpl, VECTOR_GP, 0);
+    if (selector_null(selector) && c->engine.mode & MODE_CODE64 && c->arch.cpl != 3 &&
+        (selector & SELECTOR_RPL) == c->arch.cpl)
+        return stack_segment_null(c->arch.cpl);
+    return stack_segment_check(c, selector, c->arch.cpl, VECTOR_GP, 0);
 }
 
 static struct segment data_segment_load(struct cpu *c, u16 selector)
@@ -165,7 +165,7 @@ static struct segment data_segment_load(struct cpu *c, u16 selector)
     bool readable = !RAW_SYSTEM(d.raw) && (!code || d.raw & BIT(41));
     bool conforming = code && d.raw & BIT(42);
     u32 dpl = RAW_DPL(d.raw);
-    if (!readable || (!conforming && ((selector & SELECTOR_RPL) > dpl || c->cpl > dpl)))
+    if (!readable || (!conforming && ((selector & SELECTOR_RPL) > dpl || c->arch.cpl > dpl)))
         cpu_raise_gp(c, selector_error(selector));
     if (!RAW_PRESENT(d.raw))
         cpu_raise(c, VECTOR_NP, selector_error(selector));
@@ -178,9 +178,9 @@ void segment_load(struct cpu *c, enum segment_index seg, u16 selector)
     if (!protected_mode(c)) {
         segment_load_real(c, seg, selector);
     } else if (seg == SEG_SS) {
-        c->seg[seg] = stack_segment_load(c, selector);
+        c->arch.seg[seg] = stack_segment_load(c, selector);
     } else {
-        c->seg[seg] = data_segment_load(c, selector);
+        c->arch.seg[seg] = data_segment_load(c, selector);
     }
     cpu_update_mode(c);
 }
@@ -194,13 +194,13 @@ void segments_hide(struct cpu *c)
 {
     static const enum segment_index data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (u32 i = 0; i < ARRAY_SIZE(data); i++) {
-        struct segment *s = &c->seg[data[i]];
+        struct segment *s = &c->arch.seg[data[i]];
         bool conforming = (s->attributes & (SEG_CODE | SEG_DOWN)) == (SEG_CODE | SEG_DOWN);
         /* The base stays: in 64-bit mode FS and GS use it whatever the selector [APM2 4.5.3]. Null
          * selectors 1 to 3 become 0. */
         if (!(s->selector & ~3u))
             s->selector = 0;
-        else if (SEG_DPL(s->attributes) < c->cpl && !conforming)
+        else if (SEG_DPL(s->attributes) < c->arch.cpl && !conforming)
             s->selector = s->attributes = 0;
     }
 }
@@ -209,17 +209,17 @@ void segments_hide(struct cpu *c)
 
 struct stack stack_current(const struct cpu *c)
 {
-    return (struct stack){.ss = c->seg[SEG_SS],
-                          .sp = c->r[RSP],
-                          .flat = c->mode & MODE_CODE64,
-                          .system = c->cpl != 3};
+    return (struct stack){.ss = c->arch.seg[SEG_SS],
+                          .sp = c->arch.r[RSP],
+                          .flat = c->engine.mode & MODE_CODE64,
+                          .system = c->arch.cpl != 3};
 }
 
 static u64 tss_read(struct cpu *c, u32 offset, u32 size, u32 ext)
 {
-    if (offset + size - 1 > c->tr.limit)
-        cpu_raise(c, VECTOR_TS, selector_error(c->tr.selector) | ext);
-    u64 linear = c->tr.base + offset;
+    if (offset + size - 1 > c->arch.tr.limit)
+        cpu_raise(c, VECTOR_TS, selector_error(c->arch.tr.selector) | ext);
+    u64 linear = c->arch.tr.base + offset;
     return load_system(c, long_mode(c) ? linear : (u32)linear, size);
 }
 
@@ -232,7 +232,7 @@ struct stack stack_inner(struct cpu *c, u32 cpl, u32 ext)
         s.ss = stack_segment_null(cpl);
         return s;
     }
-    bool wide = c->tr.attributes & BIT(3); /* 32-bit TSS */
+    bool wide = c->arch.tr.attributes & BIT(3); /* 32-bit TSS */
     u16 selector;
     if (wide) {
         s.sp = tss_read(c, 4 + 8 * cpl, 4, ext);
@@ -287,8 +287,8 @@ void stack_put(struct cpu *c, struct stack *s, u64 value, u32 size)
 
 void stack_enter(struct cpu *c, const struct stack *s)
 {
-    c->seg[SEG_SS] = s->ss;
-    c->r[RSP] = s->sp;
+    c->arch.seg[SEG_SS] = s->ss;
+    c->arch.r[RSP] = s->sp;
 }
 
 /* --- Code segments ---------------------------------------------------------------------------- */
@@ -319,16 +319,16 @@ void code_check_offset(struct cpu *c, const struct descriptor *d, u64 offset)
 void code_load(struct cpu *c, const struct descriptor *d, u32 cpl)
 {
     descriptor_touch(c, d);
-    c->seg[SEG_CS] = segment_of(d);
-    c->seg[SEG_CS].selector = (u16)((d->selector & ~SELECTOR_RPL) | cpl);
-    c->cpl = cpl;
+    c->arch.seg[SEG_CS] = segment_of(d);
+    c->arch.seg[SEG_CS].selector = (u16)((d->selector & ~SELECTOR_RPL) | cpl);
+    c->arch.cpl = cpl;
     cpu_update_mode(c);
 }
 
 void code_load_real(struct cpu *c, u16 selector)
 {
     segment_load_real(c, SEG_CS, selector);
-    if (c->mode & MODE_V86)
-        c->seg[SEG_CS].attributes = SEG_P | 3u << SEG_DPL_SHIFT | SEG_S | SEG_RW | SEG_A;
+    if (c->engine.mode & MODE_V86)
+        c->arch.seg[SEG_CS].attributes = SEG_P | 3u << SEG_DPL_SHIFT | SEG_S | SEG_RW | SEG_A;
     cpu_update_mode(c);
 }

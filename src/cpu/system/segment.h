@@ -48,12 +48,12 @@ static inline u32 selector_error(u16 selector)
 
 static inline bool long_mode(const struct cpu *c)
 {
-    return c->efer & EFER_LMA;
+    return c->arch.efer & EFER_LMA;
 }
 
 static inline bool protected_mode(const struct cpu *c)
 {
-    return (c->mode & (MODE_PE | MODE_V86)) == MODE_PE;
+    return (c->engine.mode & (MODE_PE | MODE_V86)) == MODE_PE;
 }
 
 /* Conforming code runs at the caller's privilege. */

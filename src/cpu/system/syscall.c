@@ -16,57 +16,57 @@ static struct segment flat(u64 selector, u64 attributes, u32 dpl)
 
 static void enter(struct cpu *c, u64 selector, u64 code_attributes, u64 rip)
 {
-    c->seg[SEG_CS] = flat(selector & ~3ull, FLAT_CODE | code_attributes, 0);
-    c->seg[SEG_SS] = flat((selector & ~3ull) + 8, FLAT_DATA, 0);
-    c->cpl = 0;
-    c->rip = rip;
+    c->arch.seg[SEG_CS] = flat(selector & ~3ull, FLAT_CODE | code_attributes, 0);
+    c->arch.seg[SEG_SS] = flat((selector & ~3ull) + 8, FLAT_DATA, 0);
+    c->arch.cpl = 0;
+    c->arch.rip = rip;
     cpu_update_mode(c);
 }
 
 void exec_syscall(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (!(c->efer & EFER_SCE) || !(c->mode & MODE_PE))
+    if (!(c->arch.efer & EFER_SCE) || !(c->engine.mode & MODE_PE))
         cpu_raise_ud(c);
-    u64 selector = BITS(c->star, 47, 32);
+    u64 selector = BITS(c->arch.star, 47, 32);
     u64 rflags = rflags_read(c) & ~RFLAGS_RF;
     if (!long_mode(c)) {
-        c->r[RCX] = (u32)c->rip;
+        c->arch.r[RCX] = (u32)c->arch.rip;
         rflags_write(c, 0, RFLAGS_IF | RFLAGS_VM | RFLAGS_RF);
-        enter(c, selector, SEG_DB, (u32)c->star);
-        c->no_step_trap = !(c->rflags & RFLAGS_TF);
+        enter(c, selector, SEG_DB, (u32)c->arch.star);
+        c->engine.no_step_trap = !(c->arch.rflags & RFLAGS_TF);
         return;
     }
-    c->r[RCX] = c->rip;
-    c->r[11] = rflags;
-    rflags_write(c, 0, c->sfmask | RFLAGS_RF);
-    enter(c, selector, SEG_L, c->mode & MODE_CODE64 ? c->lstar : c->cstar);
-    c->no_step_trap = !(c->rflags & RFLAGS_TF);
+    c->arch.r[RCX] = c->arch.rip;
+    c->arch.r[11] = rflags;
+    rflags_write(c, 0, c->arch.sfmask | RFLAGS_RF);
+    enter(c, selector, SEG_L, c->engine.mode & MODE_CODE64 ? c->arch.lstar : c->arch.cstar);
+    c->engine.no_step_trap = !(c->arch.rflags & RFLAGS_TF);
 }
 
 /* SS gets a new selector only; its attributes stay as they are, as AMD's manual says. */
 void exec_sysret(struct cpu *c, const struct insn *in)
 {
-    if (!(c->efer & EFER_SCE) || !(c->mode & MODE_PE))
+    if (!(c->arch.efer & EFER_SCE) || !(c->engine.mode & MODE_PE))
         cpu_raise_ud(c);
-    u64 selector = BITS(c->star, 63, 48);
+    u64 selector = BITS(c->arch.star, 63, 48);
     bool to64 = in->opsize == 8;
     if (to64)
-        c->seg[SEG_CS] = flat((selector + 16) | 3, FLAT_CODE | SEG_L, 3);
+        c->arch.seg[SEG_CS] = flat((selector + 16) | 3, FLAT_CODE | SEG_L, 3);
     else
-        c->seg[SEG_CS] = flat(selector | 3, FLAT_CODE | SEG_DB, 3);
-    c->seg[SEG_SS].selector = (u16)((selector + 8) | 3);
-    c->cpl = 3;
-    c->rip = to64 ? c->r[RCX] : (u32)c->r[RCX];
-    if (c->mode & MODE_CODE64)
-        rflags_write(c, c->r[11],
+        c->arch.seg[SEG_CS] = flat(selector | 3, FLAT_CODE | SEG_DB, 3);
+    c->arch.seg[SEG_SS].selector = (u16)((selector + 8) | 3);
+    c->arch.cpl = 3;
+    c->arch.rip = to64 ? c->arch.r[RCX] : (u32)c->arch.r[RCX];
+    if (c->engine.mode & MODE_CODE64)
+        rflags_write(c, c->arch.r[11],
                      RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_IOPL |
                          RFLAGS_NT | RFLAGS_AC | RFLAGS_VIF | RFLAGS_VIP | RFLAGS_ID);
     else
         rflags_write(c, RFLAGS_IF, RFLAGS_IF);
     cpu_update_mode(c);
     /* TF counts as it is at the end of SYSCALL and SYSRET, not as it was before. */
-    if (c->rflags & RFLAGS_TF)
+    if (c->arch.rflags & RFLAGS_TF)
         event_debug_trap(c, DR6_BS);
 }
 
@@ -75,11 +75,11 @@ void exec_sysenter(struct cpu *c, const struct insn *in)
     (void)in;
     if (long_mode(c))
         cpu_raise_ud(c);
-    if (!(c->mode & MODE_PE) || selector_null((u16)c->sysenter_cs))
+    if (!(c->engine.mode & MODE_PE) || selector_null((u16)c->arch.sysenter_cs))
         cpu_raise_gp(c, 0);
     rflags_write(c, 0, RFLAGS_IF | RFLAGS_VM | RFLAGS_RF);
-    c->r[RSP] = (u32)c->sysenter_esp;
-    enter(c, c->sysenter_cs, SEG_DB, (u32)c->sysenter_eip);
+    c->arch.r[RSP] = (u32)c->arch.sysenter_esp;
+    enter(c, c->arch.sysenter_cs, SEG_DB, (u32)c->arch.sysenter_eip);
 }
 
 void exec_sysexit(struct cpu *c, const struct insn *in)
@@ -87,41 +87,41 @@ void exec_sysexit(struct cpu *c, const struct insn *in)
     (void)in;
     if (long_mode(c))
         cpu_raise_ud(c);
-    if (!(c->mode & MODE_PE) || selector_null((u16)c->sysenter_cs))
+    if (!(c->engine.mode & MODE_PE) || selector_null((u16)c->arch.sysenter_cs))
         cpu_raise_gp(c, 0);
-    c->seg[SEG_CS] = flat((c->sysenter_cs + 16) | 3, FLAT_CODE | SEG_DB, 3);
-    c->seg[SEG_SS] = flat((c->sysenter_cs + 24) | 3, FLAT_DATA, 3);
-    c->cpl = 3;
-    c->rip = (u32)c->r[RDX];
-    c->r[RSP] = (u32)c->r[RCX];
+    c->arch.seg[SEG_CS] = flat((c->arch.sysenter_cs + 16) | 3, FLAT_CODE | SEG_DB, 3);
+    c->arch.seg[SEG_SS] = flat((c->arch.sysenter_cs + 24) | 3, FLAT_DATA, 3);
+    c->arch.cpl = 3;
+    c->arch.rip = (u32)c->arch.r[RDX];
+    c->arch.r[RSP] = (u32)c->arch.r[RCX];
     cpu_update_mode(c);
 }
 
 void exec_swapgs(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    u64 base = c->seg[SEG_GS].base;
-    c->seg[SEG_GS].base = c->kernel_gs_base;
-    c->kernel_gs_base = base;
+    u64 base = c->arch.seg[SEG_GS].base;
+    c->arch.seg[SEG_GS].base = c->arch.kernel_gs_base;
+    c->arch.kernel_gs_base = base;
 }
 
 /* --- RDFSBASE and its relatives --------------------------------------------------------------- */
 
 static void base_read(struct cpu *c, const struct insn *in, enum segment_index seg)
 {
-    if (!(c->cr4 & CR4_FSGSBASE))
+    if (!(c->arch.cr4 & CR4_FSGSBASE))
         cpu_raise_ud(c);
-    operand_write(c, in, 0, c->seg[seg].base);
+    operand_write(c, in, 0, c->arch.seg[seg].base);
 }
 
 static void base_write(struct cpu *c, const struct insn *in, enum segment_index seg)
 {
-    if (!(c->cr4 & CR4_FSGSBASE))
+    if (!(c->arch.cr4 & CR4_FSGSBASE))
         cpu_raise_ud(c);
     u64 base = operand_read(c, in, 0);
     if (!canonical(base))
         cpu_raise_gp(c, 0);
-    c->seg[seg].base = base;
+    c->arch.seg[seg].base = base;
 }
 
 void exec_rdfsbase(struct cpu *c, const struct insn *in)

@@ -4,13 +4,13 @@
 
 static void write_edx_eax(struct cpu *c, u64 value)
 {
-    c->r[RAX] = (u32)value;
-    c->r[RDX] = value >> 32;
+    c->arch.r[RAX] = (u32)value;
+    c->arch.r[RDX] = value >> 32;
 }
 
 static void check_tsd(struct cpu *c)
 {
-    if (c->cr4 & CR4_TSD && c->cpl)
+    if (c->arch.cr4 & CR4_TSD && c->arch.cpl)
         cpu_raise_gp(c, 0);
 }
 
@@ -28,19 +28,19 @@ void exec_rdtscp(struct cpu *c, const struct insn *in)
     check_tsd(c);
     intercept(c, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP);
     write_edx_eax(c, cpu_guest_tsc(c));
-    c->r[RCX] = (u32)c->tsc_aux;
+    c->arch.r[RCX] = (u32)c->arch.tsc_aux;
 }
 
 void exec_rdpid(struct cpu *c, const struct insn *in)
 {
-    operand_write(c, in, 0, c->tsc_aux);
+    operand_write(c, in, 0, c->arch.tsc_aux);
 }
 
 /* No performance counters exist. */
 void exec_rdpmc(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (!(c->cr4 & CR4_PCE) && c->cpl)
+    if (!(c->arch.cr4 & CR4_PCE) && c->arch.cpl)
         cpu_raise_gp(c, 0);
     intercept(c, 3, INTERCEPT3_RDPMC, EXIT_RDPMC);
     cpu_raise_gp(c, 0);
@@ -57,7 +57,7 @@ void exec_hlt(struct cpu *c, const struct insn *in)
     (void)in;
     intercept(c, 3, INTERCEPT3_HLT, EXIT_HLT);
     if (!event_pending(c))
-        c->left = 0; /* nothing else can wake us before the deadline */
+        c->engine.left = 0; /* nothing else can wake us before the deadline */
 }
 
 #define PAUSE_NS 64u /* of machine time: a Zen core takes about as many cycles */
@@ -66,8 +66,8 @@ void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
     /* The filter lets the first ones pass [APM2 15.14.4]. */
-    if (intercepts(c, 3, INTERCEPT3_PAUSE) && c->pauses_left)
-        c->pauses_left--;
+    if (intercepts(c, 3, INTERCEPT3_PAUSE) && c->guest.pauses_left)
+        c->guest.pauses_left--;
     else
         intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
     /* It takes its time: loops that wait for the clock are not many instructions long. */

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A decoded instruction, and its row of opcodes.def. */
+#ifndef SOFTSEV_CPU_DECODE_INSN_H
+#define SOFTSEV_CPU_DECODE_INSN_H
+
+#include "base/base.h"
+
+struct cpu;
+
+enum operand_kind {
+    OPERAND_NONE,
+    OPERAND_GPR,   /* reg 0..15; size 1, 2, 4, 8 */
+    OPERAND_GPR8H, /* AH CH DH BH: reg 0..3 */
+    OPERAND_MEM,
+    OPERAND_IMM,  /* insn.imm, sign-extended to 64 bits where the manual says so */
+    OPERAND_REL,  /* branch target displacement in insn.imm */
+    OPERAND_FAR,  /* ptr16:16/32: offset insn.imm, selector insn.imm2 */
+    OPERAND_SREG, /* enum segment_index */
+    OPERAND_CR,
+    OPERAND_DR,
+    OPERAND_XMM,
+    OPERAND_MMX,
+    OPERAND_ST,
+};
+
+struct operand {
+    u8 kind, reg;
+    u16 size; /* bytes; memory operands may be 10, 16, 28, 94, 108, 512 */
+};
+
+#define PREFIX_LOCK     BIT(0)
+#define PREFIX_REP      BIT(1) /* F3, where it is not part of the opcode */
+#define PREFIX_REPNE    BIT(2) /* F2, likewise */
+#define PREFIX_OPSIZE   BIT(3) /* 66 was there */
+#define PREFIX_ADDRSIZE BIT(4)
+#define PREFIX_REX      BIT(5)
+#define PREFIX_SEG      BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
+
+/* Operands are in the manual's order (destination first). There is one memory operand at most,
+ * described by segment, base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings)
+ * fill these in too. Only MOVS and CMPS have two: base etc. then describe the source (rSI, DS or
+ * the override), the other is ES:rDI. A string's element size is that of its memory operand. XLAT:
+ * base rBX, the function adds AL. */
+struct insn {
+    const struct opcode *op; /* row of opcodes.def */
+    u8 length;               /* bytes, 1..15 */
+    u8 opsize;               /* effective operand size: 2, 4, 8 */
+    u8 addrsize;             /* 2, 4, 8 */
+    u8 prefixes;             /* PREFIX_... */
+    u8 rex, modrm, opcode;   /* modrm 0 if there is none; opcode: last opcode byte */
+    u8 operands;
+    struct operand o[4];
+    u8 segment; /* of the memory operand, default applied */
+    /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
+    u8 base, index, scale;
+    bool rip_relative; /* disp is relative to the next instruction */
+    s64 disp;
+    u64 imm, imm2;
+};
+
+typedef void exec_fn(struct cpu *c, const struct insn *in);
+
+/* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id;
+ * the condition is `in->opcode & 15`. */
+enum insn_id {
+#define INSN(id, ...)       INSN_##id,
+#define INSN_AS(id, ...)    INSN_##id,
+#define INSN_CC(id, ...)    INSN_##id,
+#define SIMD(id, ...)       INSN_mmx_##id, INSN_##id,
+#define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
+#define ENC(...)
+#include "cpu/decode/opcodes.def"
+#undef INSN
+#undef INSN_AS
+#undef INSN_CC
+#undef SIMD
+#undef SIMD_SHIFT
+#undef ENC
+    INSN_COUNT
+};
+
+/* One row of opcodes.def. */
+struct opcode {
+    const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
+    exec_fn *exec;    /* NULL: #UD */
+    u32 id;           /* INSN_<name>: what lower.c switches on */
+    u32 attributes;   /* OP_... */
+    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is
+     * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
+     * for a count of 1 only. */
+    u16 flags_read, flags_written, flags_undefined;
+    u16 exit; /* SVM intercept checked by the handler (documentation); 0 none */
+};
+
+#define OP_LOCK   BIT(0) /* LOCK is allowed with a memory destination */
+#define OP_CPL0   BIT(1) /* #GP(0) unless CPL 0; checked before exec */
+#define OP_NO64   BIT(2) /* #UD in 64-bit mode */
+#define OP_ONLY64 BIT(3) /* #UD outside 64-bit mode */
+#define OP_ENDS   BIT(4) /* ends a block: may change RIP, mode, IF, mappings */
+#define OP_JUMP   BIT(5) /* relative jump or call: a chainable end */
+/* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
+#define OP_SSE       BIT(6)
+#define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
+#define OP_X87       BIT(8)  /* #NM if CR0.EM or TS */
+#define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
+#define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
+#define OP_STRING    BIT(11)
+/* not for the host-CPU fuzzer (system state, control flow, random result) */
+#define OP_FUZZ_SKIP BIT(12)
+
+extern const struct opcode opcode_table[];
+extern const u32 opcode_count;
+
+/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always
+ * fills *in; in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`.
+ * DECODE_UD: no such instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes:
+ * #GP(0). */
+enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
+enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
+/* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
+u16 insn_flags_read(const struct insn *in);
+
+#endif

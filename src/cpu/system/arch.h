@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One world's architectural state: all that VMRUN and #VMEXIT exchange, and what a VMSA, a debugger
+ * and XSAVE describe. How the core runs it is struct engine's.
+ */
+#ifndef SOFTSEV_CPU_SYSTEM_ARCH_H
+#define SOFTSEV_CPU_SYSTEM_ARCH_H
+
+#include "abi/x86.h"
+#include "base/base.h"
+
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
+#define REG_ZERO  16                             /* always 0: "no base", "no index" */
+#define REG_EA    17 /* linear address computed by a preceding address uop */
+#define REG_BLOCK 18 /* RIP of the running block's first byte: base of RIP-relative operands */
+#define REGS      19
+
+enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
+
+struct segment {
+    u16 selector;
+    u16 attributes; /* VMCB form: 7:0 type S DPL P; 8 AVL, 9 L, 10 D/B, 11 G (x86.h SEG_...) */
+    u32 limit;      /* in bytes, granularity applied */
+    u64 base;
+};
+
+union xmm {
+    u8 b[16];
+    u16 w[8];
+    u32 d[4];
+    u64 q[2];
+    float f32[4];
+    double f64[2];
+};
+
+struct x87 {
+    /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
+    long double st[8];
+    /* status without TOP (kept in top); tag: two bits a register, 3 = empty */
+    u16 control, status, tag;
+    u8 top;
+    u16 opcode, ip_selector, dp_selector;
+    u64 ip, dp;
+};
+
+/* --- What registers can hold ------------------------------------------------------------------- */
+
+#define CR0_DEFINED                                                                                \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
+/* Only what CPUID says exists; the rest is reserved. */
+#define CR4_DEFINED                                                                                \
+    (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
+#define RFLAGS_DEFINED 0x3f7fd7u
+#define DR6_OF(value)  (((value)&0xe00f) | 0xffff0ff0)
+#define DR7_OF(value)  (((value)&0xffff23ff) | 0x400)
+
+/* --- The state -------------------------------------------------------------------------------- */
+
+struct arch {
+    /* the general registers, and behind them the engine's: operands then need no case */
+    u64 r[REGS];
+    /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
+    u64 rip;
+    u64 rflags; /* without the arithmetic bits, which are in engine.flags */
+    u32 cpl;
+    /* STI or MOV SS just retired: nothing is taken before the next instruction */
+    bool interrupt_shadow;
+    bool gif;
+
+    struct segment seg[SEGS], gdtr, idtr, ldtr, tr;
+    u64 cr0, cr2, cr3, cr4, cr8;
+    u64 dr[4], dr6, dr7;
+    u64 efer, xcr0, pat;
+    u64 star, lstar, cstar, sfmask, kernel_gs_base;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip;
+    u64 tsc_aux, debugctl, spec_ctrl;
+
+    u32 mxcsr;
+    union xmm xmm[16];
+    struct x87 x87;
+};
+
+#endif
