@@ -39,7 +39,7 @@ test-slow: build
 	@tools/install-deps.sh test
 	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT) all
 	@tools/fetch-oracles.sh $(OUT) images
-	@tests/slow/kernels.py $(BUILD)/src/cli/softsev $(OUT)
+	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench

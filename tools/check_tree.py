@@ -12,6 +12,8 @@ import os
 import re
 import sys
 
+from rooms import read_table, room_of
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 LINES_MAX = 800
 COLUMNS_MAX = 130
@@ -30,12 +32,14 @@ def spdx(top, path, text):
 
 
 def includes(top, path, text):
-    room = path.split("/")[1] if path.startswith("src/") else None
+    if not path.startswith("src/"):
+        return True
+    table = read_table(os.path.join(top, "src/rooms.txt"))
+    room = room_of(path[len("src/"):], table)
     for include in INCLUDE.findall(text):
-        if room and ".." in include:
-            return False
-        inside = include.endswith("internal.h") or include.count("/") > 1
-        if room and inside and include.split("/")[0] != room:
+        theirs = room_of(include, table)
+        inside = include.endswith("internal.h") or os.path.dirname(include) != theirs
+        if ".." in include or (inside and theirs and theirs != room):
             return False
     return True
 

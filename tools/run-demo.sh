@@ -19,4 +19,4 @@ if [ "$mode" = sev ] || [ "$mode" = sev-es ] || [ -n "${asks:-}" ]; then
     echo "The owner's secret is in $out/secret.txt; its SHA-256, which the guest must print:"
     sha256sum <"$out/secret.txt" | cut -d' ' -f1
 fi
-exec "$build/src/cli/softsev" run "$@"
+exec "$build/softsev" run "$@"

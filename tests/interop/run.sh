@@ -16,7 +16,7 @@ for script in tests/interop/*.sh; do
     [ "$name" != run ] || continue
     echo "== $name"
     log=$(mktemp)
-    SOFTSEV="$build/src/cli/softsev" CPUID_PRELOAD="$build/tests/interop/cpuid.so" OUT="$out" timeout 600 bash "$script" 2>&1 | tee "$log"
+    SOFTSEV="$build/softsev" CPUID_PRELOAD="$build/tests/interop/cpuid.so" OUT="$out" timeout 600 bash "$script" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     bad=$(grep -c '^not ok' "$log")
     skips=$(grep -ciE '^ok.*# skip' "$log")

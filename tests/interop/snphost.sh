@@ -86,7 +86,8 @@ END
         says "$part: vlek-load: reports are signed by it from then on" "VEK signed the Attestation Report" \
             "${on[@]}" "$softsev" with --guest "$work/guest.json" -- bash -c 'signed "$@"' bash "$stick" "$profile"
     fi
-    printf '\x01' | dd of="$stick" bs=1 seek=100 conv=notrunc status=none
+    /usr/bin/python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); b = f.read(1)[0]; f.seek(100); f.write(bytes([b ^ 1]))' \
+        "$stick"
     refuses "$part: vlek-load: a changed one" "." with vlek-load "$stick"
 }
 
