@@ -22,7 +22,7 @@
 static void leaf_1(struct vcpu *c, u32 out[4])
 {
     u32 cpus = c->vm->cpu_count;
-    out[1] = (out[1] & 0xff00) | cpus << 16 | c->lapic.id << 24; /* CLFLUSH size stays */
+    out[1] = (out[1] & 0xff00) | cpus << 16 | c->lapic->id << 24; /* CLFLUSH size stays */
     out[2] &= (u32) ~(LEAF1_ECX_MONITOR | LEAF1_ECX_OSXSAVE);
     out[2] |= (u32)(LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_GUEST);
     if ((out[2] & LEAF1_ECX_XSAVE) && (c->vmcb.save.cr4 & CR4_OSXSAVE))
@@ -30,7 +30,7 @@ static void leaf_1(struct vcpu *c, u32 out[4])
     out[3] &= (u32) ~(LEAF1_EDX_HTT | LEAF1_EDX_APIC);
     if (cpus > 1)
         out[3] |= (u32)LEAF1_EDX_HTT;
-    if (c->lapic.base_msr & BIT(11))
+    if (c->lapic->base_msr & BIT(11))
         out[3] |= (u32)LEAF1_EDX_APIC;
 }
 
@@ -49,7 +49,7 @@ static void leaf_b(struct vcpu *c, u32 subleaf, u32 out[4])
     out[0] = subleaf == 1 ? id_bits(c->vm) : 0;
     out[1] = subleaf == 0 ? 1 : subleaf == 1 ? c->vm->cpu_count : 0;
     out[2] = subleaf < 2 ? subleaf | (subleaf + 1) << 8 : subleaf;
-    out[3] = c->lapic.id;
+    out[3] = c->lapic->id;
 }
 
 static void leaf_kvm(u32 leaf, u32 out[4])
@@ -103,7 +103,7 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
         memset(out, 0, 4 * sizeof out[0]);
         break;
     case 0x8000001e:
-        out[0] = out[1] = c->lapic.id; /* the core, of one thread */
+        out[0] = out[1] = c->lapic->id; /* the core, of one thread */
         out[2] = out[3] = 0;
         break;
     case 0x8000001f:

@@ -141,7 +141,7 @@ void exits_vmmcall(struct vcpu *c)
 void exits_spend_port(struct vcpu *c)
 {
     host_spend(c->vm->hv->host, PORT_COST_NS);
-    board_set_time(c->vm);
+    vm_board_set_time(c->vm);
 }
 
 void exits_io_register(struct vcpu *c)
@@ -150,35 +150,24 @@ void exits_io_register(struct vcpu *c)
     u64 port = info >> IOIO_PORT_SHIFT & 0xffff;
     u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
     if (info & IOIO_IN)
-        vcpu_set(c, 0, merge(vcpu_get(c, 0), bus_read(&c->vm->board.ports, port, size), size));
+        vcpu_set(c, 0, merge(vcpu_get(c, 0), board_port_read(c->vm->board, port, size), size));
     else
-        bus_write(&c->vm->board.ports, port, size, bus_truncate(vcpu_get(c, 0), size));
+        board_port_write(c->vm->board, port, size, vcpu_get(c, 0));
 }
 
 /* --- Memory-mapped registers ------------------------------------------------------------------ */
 
-static bool in_lapic(const struct vcpu *c, u64 gpa)
-{
-    const struct lapic *l = &c->lapic;
-    return lapic_mmio_enabled(l) && (gpa & ~PAGE_MASK) == lapic_mmio_base(l);
-}
-
 u64 mmio_read(struct vcpu *c, u64 gpa, u32 size)
 {
     u64 left, value = 0;
-    if (in_lapic(c, gpa))
-        return lapic_mmio_read(&c->lapic, (u32)(gpa & PAGE_MASK), size);
-    if (vm_spa(c->vm, gpa, &left) != FRAME_NONE)
+    if (!board_is_lapic(c->vm->board, c->index, gpa) && vm_spa(c->vm, gpa, &left) != FRAME_NONE)
         return vm_read(c->vm, gpa, &value, size) ? value : ~0ull;
-    return bus_read(&c->vm->board.memory, gpa, size);
+    return board_memory_read(c->vm->board, c->index, gpa, size);
 }
 
 void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value)
 {
-    if (in_lapic(c, gpa))
-        lapic_mmio_write(&c->lapic, (u32)(gpa & PAGE_MASK), size, bus_truncate(value, size));
-    else
-        bus_write(&c->vm->board.memory, gpa, size, bus_truncate(value, size));
+    board_memory_write(c->vm->board, c->index, gpa, size, value);
 }
 
 /* --- Instructions that the core finishes ------------------------------------------------------- */
@@ -193,9 +182,9 @@ static bool device_exit(struct vcpu *c)
     if (!host_device_access(h, c->core, &a))
         return false;
     if (a.port && a.write)
-        bus_write(&c->vm->board.ports, a.address, a.size, bus_truncate(a.value, a.size));
+        board_port_write(c->vm->board, a.address, a.size, a.value);
     else if (a.port)
-        value = bus_read(&c->vm->board.ports, a.address, a.size);
+        value = board_port_read(c->vm->board, a.address, a.size);
     else if (a.write && !a.probe)
         mmio_write(c, a.address, a.size, a.value);
     else if (!a.write)
@@ -283,7 +272,7 @@ static void trap_cr4(struct vcpu *c)
 
 static void trap_cr8(struct vcpu *c)
 {
-    lapic_set_cr8(&c->lapic, (u8)(c->vmcb.control.exit_info_1 & 0xf));
+    lapic_set_cr8(c->lapic, (u8)(c->vmcb.control.exit_info_1 & 0xf));
 }
 
 /* --- The table -------------------------------------------------------------------------------- */

@@ -178,12 +178,12 @@ static enum ghcb_error do_string_io(struct request *r, u64 port, u32 size)
         u8 bytes[4] = {0}, *element = r->scratch + i * size;
         exits_spend_port(r->cpu);
         if (in) {
-            store_le32(bytes, (u32)bus_read(&vm->board.ports, port, size));
+            store_le32(bytes, (u32)board_port_read(vm->board, port, size));
             memcpy(element, bytes, size);
             r->scratch_changed = true;
         } else {
             memcpy(bytes, element, size);
-            bus_write(&vm->board.ports, port, size, load_le32(bytes));
+            board_port_write(vm->board, port, size, load_le32(bytes));
         }
     }
     return error;

@@ -190,7 +190,7 @@ enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages)
         return 0;
     store_le32(list, c->vm->cpu_count);
     for (u32 i = 0; i < c->vm->cpu_count; i++)
-        store_le32(list + 4 + 4 * (size_t)i, c->vm->cpus[i].lapic.id);
+        store_le32(list + 4 + 4 * (size_t)i, c->vm->cpus[i].lapic->id);
     if (gpa & PAGE_MASK || !vm_is_shared(c->vm, gpa) || !vm_write(c->vm, gpa, list, sizeof list))
         return GHCB_ERROR_INPUT;
     return 0;

@@ -7,25 +7,11 @@
 #include "abi/rmp.h"
 #include "abi/vmcb.h"
 #include "abi/x86.h"
-#include "device/bus.h"
-#include "device/debug.h"
-#include "device/fw_cfg.h"
-#include "device/gsi.h"
-#include "device/ioapic.h"
+#include "board/board.h"
+#include "board/map.h"
 #include "device/lapic.h"
-#include "device/pci.h"
-#include "device/pic.h"
-#include "device/pit.h"
-#include "device/pm.h"
-#include "device/reset.h"
-#include "device/rtc.h"
-#include "device/timer.h"
-#include "device/uart.h"
-#include "device/virtio_blk.h"
-#include "device/virtio_console.h"
 #include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
-#include "image/board.h"
 #include "image/image.h"
 #include "machine/host.h"
 
@@ -77,15 +63,12 @@ void npt_destroy(struct npt *n, struct frames *frames);
 /* --- The VM ----------------------------------------------------------------------------------- */
 
 #define MTRR_COUNT (16 + 11)
-#define INPUT_MAX  4096
-
-#define FIRMWARE_LINE_MAX 160u
 
 struct vcpu {
     struct vm *vm;
-    u32 index; /* its place in the VM, and its APIC ID */
-    u32 core;  /* of the machine; one for all processors of a VM */
-    struct lapic lapic;
+    u32 index;           /* its place in the VM, and its APIC ID */
+    u32 core;            /* of the machine; one for all processors of a VM */
+    struct lapic *lapic; /* on the board */
     u64 vmcb_spa;
     u64 vmsa_spa; /* SEV-ES: where its registers are, which we cannot read; else 0 */
     /* As last read; `save_changed` says that the save area must go back. Of a SEV-ES guest the save
@@ -93,15 +76,15 @@ struct vcpu {
     struct vmcb vmcb;
     bool save_changed;
     bool halted;
-    bool yields;   /* it spins: the others' turn */
+    bool yields;     /* it spins: the others' turn */
     bool completing; /* its instruction waits to be finished by the core: nothing comes between */
-    bool waiting;  /* for another processor to start it */
-    bool init;     /* INIT has come, and is not carried out yet */
-    u32 startup;   /* STARTUP has come: its vector, with bit 8 set */
-    u64 created;   /* SNP: SPA of the VMSA that the guest made for it, or 0 */
-    u8 creation;   /* ... and what is still to be done about it: enum startup_creation */
-    u64 hold;      /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
-    u64 exception; /* EVENTINJ of an exception we raise; 0: none */
+    bool waiting;    /* for another processor to start it */
+    bool init;       /* INIT has come, and is not carried out yet */
+    u32 startup;     /* STARTUP has come: its vector, with bit 8 set */
+    u64 created;     /* SNP: SPA of the VMSA that the guest made for it, or 0 */
+    u8 creation;     /* ... and what is still to be done about it: enum startup_creation */
+    u64 hold;        /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
+    u64 exception;   /* EVENTINJ of an exception we raise; 0: none */
     bool nmi;
     u64 ghcb_gpa; /* SNP: the page it may ask in, once that is registered */
     bool ghcb_registered;
@@ -110,33 +93,6 @@ struct vcpu {
     u8 fx[512];
     u64 mtrr[MTRR_COUNT], mtrr_default;
     u64 kvm_clock; /* MSR 4B564D01 */
-};
-
-struct board {
-    struct clock clock; /* the machine's, as the devices see it */
-    struct timer_queue timers;
-    struct bus ports, memory;
-    struct pic pic;
-    struct ioapic ioapic;
-    struct lapic_bus lapics;
-    struct gsi gsi;
-    struct pit pit;
-    struct rtc rtc;
-    struct uart uart;
-    struct pm pm;
-    struct reset reset;
-    struct debug_exit debug_exit;
-    struct pci pci;
-    struct fw_cfg fw_cfg; /* these with firmware */
-    struct pci_function isa, power;
-    struct debug_console firmware_log; /* what a DEBUG build writes; whole lines go to the trace */
-    char firmware_line[FIRMWARE_LINE_MAX + 1];
-    u32 firmware_line_size;
-    struct virtio_blk disk;
-    struct virtio_console console;
-    u8 input[INPUT_MAX]; /* bytes for the UART */
-    u32 input_count;
-    u64 dma_page;
 };
 
 /* SNP: what the RMP says of a 4 KiB page of a guest's memory; kept beside it, as every host does. */
@@ -178,7 +134,8 @@ struct vm {
     u32 cpu_count;
     u32 turn;       /* the processor that is next */
     u64 jump_table; /* SEV-ES: where processors that start find their address; 0: none */
-    struct board board;
+    struct board *board;
+    u64 dma_page; /* where a device last moved data; 0: nowhere yet */
     u64 exits[VM_EXIT_KINDS];
     u64 vmgexits[VM_VMGEXIT_KINDS];
     u64 page_changes[2]; /* SNP: to private, to shared */
@@ -211,8 +168,9 @@ void vm_end(struct vm *vm, enum vm_state state, const char *format, ...) PRINTF_
 /* The processors with their VMCBs and what they share; the devices. False: no memory for them. */
 bool vcpus_create(struct vm *vm);
 void vcpus_destroy(struct vm *vm);
-int board_create(struct vm *vm, struct error *error);
-void board_set_time(struct vm *vm); /* the machine's clock, and what is due by it */
+int vm_board_create(struct vm *vm, struct error *error);
+void vm_board_destroy(struct vm *vm);
+void vm_board_set_time(struct vm *vm); /* the machine's clock, and what is due by it */
 
 /* --- vcpu.c: one processor of a VM, its turn on its core -------------------------------------- */
 
@@ -252,8 +210,8 @@ void exits_vmmcall(struct vcpu *c);
 void exits_undefined(struct vcpu *c);
 void exits_protected(struct vcpu *c);
 void exits_nothing(struct vcpu *c);
-void exits_io_register(struct vcpu *c);                 /* IN, OUT */
-void exits_spend_port(struct vcpu *c);                  /* the time of one port access */
+void exits_io_register(struct vcpu *c); /* IN, OUT */
+void exits_spend_port(struct vcpu *c);  /* the time of one port access */
 u64 mmio_read(struct vcpu *c, u64 gpa, u32 size);
 void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value);
 const char *exits_kind_name(u32 kind);

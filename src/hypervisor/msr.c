@@ -88,12 +88,12 @@ static bool tsc_read(struct vcpu *c, u32 msr, u64 *value)
 
 static bool apic_read(struct vcpu *c, u32 msr, u64 *value)
 {
-    return lapic_msr_read(&c->lapic, msr, value);
+    return lapic_msr_read(c->lapic, msr, value);
 }
 
 static bool apic_write(struct vcpu *c, u32 msr, u64 value)
 {
-    return lapic_msr_write(&c->lapic, msr, value);
+    return lapic_msr_write(c->lapic, msr, value);
 }
 
 static bool efer_read(struct vcpu *c, u32 msr, u64 *value)

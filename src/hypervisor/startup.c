@@ -90,7 +90,7 @@ static void begin(struct vcpu *c)
 /* There is no firmware at the reset vector for the first processor to begin again with. */
 static void init(struct vcpu *c)
 {
-    lapic_init_signal(&c->lapic);
+    lapic_init_signal(c->lapic);
     c->init = false;
     if (vm_is_es(c->vm))
         return;

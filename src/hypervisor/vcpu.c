@@ -236,16 +236,7 @@ static void vcpu_load(struct vcpu *c)
 
 static bool interrupt_pending(const struct vcpu *c)
 {
-    return (lapic_accepts_external(&c->lapic) && pic_pending(&c->vm->board.pic)) ||
-           lapic_pending(&c->lapic) >= 0;
-}
-
-static u64 interrupt_acknowledge(struct vcpu *c)
-{
-    struct pic *pic = &c->vm->board.pic;
-    if (lapic_accepts_external(&c->lapic) && pic_pending(pic))
-        return pic_acknowledge(pic);
-    return (u64)lapic_acknowledge(&c->lapic);
+    return board_interrupt_pending(c->vm->board, c->index);
 }
 
 static bool nmi_pending(const struct vcpu *c)
@@ -304,7 +295,7 @@ static void vcpu_inject(struct vcpu *c)
     control->intercept_3 &= (u32)~INTERCEPT3_VINTR;
     control->v_intr &=
         (u32) ~(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_TPR);
-    control->v_intr |= lapic_cr8(&c->lapic);
+    control->v_intr |= lapic_cr8(c->lapic);
     if (must_repeat(control->exit_int_info)) {
         control->event_inject = control->exit_int_info;
         open = false;
@@ -323,8 +314,8 @@ static void vcpu_inject(struct vcpu *c)
     if (!interrupt_pending(c))
         return;
     if (open) {
-        control->event_inject =
-            interrupt_acknowledge(c) | EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
+        control->event_inject = board_interrupt_acknowledge(c->vm->board, c->index) |
+                                (u64)EVENT_INTR << EVENT_TYPE_SHIFT | EVENT_VALID;
     } else {
         control->v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR | 0xfu << V_INTR_PRIO_SHIFT);
         control->intercept_3 |= (u32)INTERCEPT3_VINTR;
@@ -380,8 +371,8 @@ static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
     }
     c->vm->guest_ns += host_time_ns(h) - before;
     vcpu_read_vmcb(c);
-    lapic_set_cr8(&c->lapic, (u8)(c->vmcb.control.v_intr & 0xf));
-    board_set_time(c->vm);
+    lapic_set_cr8(c->lapic, (u8)(c->vmcb.control.v_intr & 0xf));
+    vm_board_set_time(c->vm);
     c->completing = false;
     exits_handle(c);
 }

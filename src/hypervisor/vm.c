@@ -254,7 +254,7 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     if (!config->plan->runnable && !vm_is_snp(vm))
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
     else if (!vm_take_processors(vm, error) && !vm_take_asid(vm, error) &&
-             !vm_take_memory(vm, error) && !board_create(vm, error)) {
+             !vm_take_memory(vm, error) && !vm_board_create(vm, error)) {
         if (vcpus_create(vm)) {
             hv->vms[hv->vm_count++] = vm;
             return vm;
@@ -274,6 +274,7 @@ void vm_destroy(struct vm *vm)
     snp_launch_undo(vm);
     snp_pages_destroy(vm);
     vcpus_destroy(vm);
+    vm_board_destroy(vm);
     npt_destroy(&vm->npt, &hv->frames);
     for (u64 i = 0; i < vm->chunk_count + vm->snp.flash_chunks; i++)
         frames_give_chunk(&hv->frames, vm->chunks[i]);
@@ -340,7 +341,7 @@ static u64 hypervisor_next_timer(const struct hypervisor *hv)
     u64 next = TIMER_NONE;
     for (u32 i = 0; i < hv->vm_count; i++) {
         if (hv->vms[i]->state == VM_RUNNABLE)
-            next = min_u64(next, timer_next(&hv->vms[i]->board.timers));
+            next = min_u64(next, board_next_event_ns(hv->vms[i]->board));
     }
     return next;
 }
@@ -368,7 +369,7 @@ static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
         struct vm *vm = hv->vms[(hv->turn + i) % hv->vm_count];
         if (vm->state != VM_RUNNABLE)
             continue;
-        board_set_time(vm);
+        vm_board_set_time(vm);
         *alive += vm->state == VM_RUNNABLE;
         if (!found && vm->state == VM_RUNNABLE && (found = vm_pick(vm))) {
             hv->turn = (hv->turn + i + 1) % hv->vm_count;
@@ -383,7 +384,7 @@ static void hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_n
     c->yields = false;
     while (vm->state == VM_RUNNABLE && !c->yields && vcpu_can_run(c) &&
            host_time_ns(hv->host) < end_ns)
-        vcpu_run(c, min_u64(end_ns, timer_next(&vm->board.timers)));
+        vcpu_run(c, min_u64(end_ns, board_next_event_ns(vm->board)));
 }
 
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
@@ -442,7 +443,7 @@ u32 vm_handle(const struct vm *vm)
 
 u64 vm_shared_page(const struct vm *vm)
 {
-    return vm->board.dma_page;
+    return vm->dma_page;
 }
 
 void vm_get_summary(const struct vm *vm, struct vm_summary *out)

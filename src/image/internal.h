@@ -4,7 +4,8 @@
 #define SOFTSEV_IMAGE_INTERNAL_H
 
 #include "base/bytes.h"
-#include "image/board.h"
+#include "board/acpi.h"
+#include "board/map.h"
 #include "image/image.h"
 
 /* Low memory of a guest that we load ourselves; all of it below 640 KiB, the rest stays RAM. */
@@ -105,19 +106,5 @@ int snp_add_area(struct image_plan *plan, u64 acpi, struct error *error);
 int snp_add_setup_data(struct image_plan *plan, u64 acpi, struct error *error);
 /* All RAM that no piece covers, launched as zeros: nothing in such a guest validates its own [cpu 9.5]. */
 int snp_add_ram(struct image_plan *plan, struct error *error);
-
-/* --- acpi.c ----------------------------------------------------------------------------------- */
-
-#define ACPI_SIZE_MAX 16384u
-/* For firmware: where RAM below 4 GiB ends, which is asked of it; and where in all tables something lies. The first
- * ACPI_RSDP_SIZE bytes are the RSDP. */
-struct acpi_places {
-    u64 low_ram;
-    size_t facs, dsdt, fadt, madt, xsdt;
-};
-#define ACPI_RSDP_SIZE 36u
-/* All tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns the bytes used.
- * `places` may be NULL: BARs have their addresses. */
-size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places);
 
 #endif

@@ -401,14 +401,14 @@ static void write_traps_tell_the_control_registers(void **state)
     run_exit(b, EXIT_EFER_WRITE_TRAP, EFER_NXE, 0);
     assert_int_equal(b->vm->cpus[0].vmcb.save.efer, EFER_NXE);
     run_exit(b, EXIT_CR_WRITE_TRAP + 8, 7, 0);
-    assert_int_equal(lapic_cr8(&b->vm->cpus[0].lapic), 7);
+    assert_int_equal(lapic_cr8(b->vm->cpus[0].lapic), 7);
 }
 
 static void interrupts_wait_for_if_as_the_vmcb_tells_it(void **state)
 {
     struct bench *b = *state;
     run_exit(b, EXIT_INTR, 0, 0);
-    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
+    lapic_raise(b->vm->cpus[0].lapic, 0x55, false);
     b->next.control.interrupt_shadow = INTERRUPT_SHADOW_MASK; /* IF, at the exit */
     run_exit(b, EXIT_VINTR, 0, 0);
     assert_int_equal(b->host.seen.control.event_inject, 0);
@@ -423,7 +423,7 @@ static void hlt_waits_if_interrupts_are_on_and_ends_the_guest_otherwise(void **s
     b->next.control.interrupt_shadow = INTERRUPT_SHADOW_MASK;
     run_exit(b, EXIT_HLT, 0, 0);
     assert_false(vcpu_can_run(&b->vm->cpus[0]));
-    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
+    lapic_raise(b->vm->cpus[0].lapic, 0x55, false);
     assert_true(vcpu_can_run(&b->vm->cpus[0]));
     b->next.control.interrupt_shadow = 0;
     run_exit(b, EXIT_HLT, 0, 0);

@@ -449,8 +449,8 @@ static u64 create(struct bench *b, u64 info, u64 gpa, u64 features)
 
 static void send_icr(struct bench *b, u32 low)
 {
-    lapic_write(&b->vm->cpus[0].lapic, 0x310, 1u << 24);
-    lapic_write(&b->vm->cpus[0].lapic, 0x300, low);
+    lapic_write(b->vm->cpus[0].lapic, 0x310, 1u << 24);
+    lapic_write(b->vm->cpus[0].lapic, 0x300, low);
 }
 
 static u64 vmsa_of_second(struct bench *b)

@@ -57,8 +57,8 @@ static struct vcpu *make_es(struct bench *b)
 
 static void send(struct vcpu *from, u32 to, u32 low)
 {
-    lapic_write(&from->lapic, ICR_HIGH, to << 24);
-    lapic_write(&from->lapic, ICR_LOW, low);
+    lapic_write(from->lapic, ICR_HIGH, to << 24);
+    lapic_write(from->lapic, ICR_LOW, low);
 }
 
 static void start(struct vcpu *from, u32 to)
@@ -230,7 +230,7 @@ static void init_to_oneself_is_carried_out_after_the_exit(void **state)
     struct bench *b = *state;
     struct vcpu *cpus = make(b);
     start(&cpus[0], 1);
-    assert_true(lapic_msr_write(&cpus[1].lapic, MSR_APIC_BASE, 0xfee00c00));
+    assert_true(lapic_msr_write(cpus[1].lapic, MSR_APIC_BASE, 0xfee00c00));
     run(&cpus[1], guest_sends_itself_init);
     assert_int_equal(cpus[1].vmcb.save.rip, 0x502);
     assert_false(vcpu_can_run(&cpus[1]));
@@ -301,9 +301,9 @@ static void time_jumps_only_when_all_are_halted(void **state)
     assert_true(hypervisor_run(b->hv, 50000000));
     assert_int_equal(order_count, 2);
     assert_int_equal(b->host.now, 50000000);
-    lapic_raise(&cpus[1].lapic, 0x55, false); /* its APIC is off: nothing happens */
-    lapic_write(&cpus[0].lapic, 0xf0, 0x1ff);
-    lapic_raise(&cpus[0].lapic, 0x55, false);
+    lapic_raise(cpus[1].lapic, 0x55, false); /* its APIC is off: nothing happens */
+    lapic_write(cpus[0].lapic, 0xf0, 0x1ff);
+    lapic_raise(cpus[0].lapic, 0x55, false);
     assert_true(hypervisor_run(b->hv, 60000000));
     assert_int_equal(order_count, 3);
     assert_int_equal(order[2], 0x1000);

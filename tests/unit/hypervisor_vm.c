@@ -414,13 +414,13 @@ static void lines_of_firmware_go_to_the_trace(void **state)
     b->host.trace.enabled = 1u << TRACE_DEVICE;
     trace_add_sink(&b->host.trace, &sink);
     make_and_load(b);
-    struct bus *ports = &b->vm->board.ports;
-    assert_int_equal(bus_read(ports, 0x402, 1), 0xe9);
+    struct board *board = b->vm->board;
+    assert_int_equal(board_port_read(board, 0x402, 1), 0xe9);
     for (const char *c = "PEI\r\n\n\"\x1b"; *c; c++)
-        bus_write(ports, 0x402, 1, (u8)*c);
+        board_port_write(board, 0x402, 1, (u8)*c);
     assert_string_equal(kept, "vm=vm text=\"PEI\";");
-    for (u32 i = 0; i < FIRMWARE_LINE_MAX; i++)
-        bus_write(ports, 0x402, 1, 'x');
+    for (u32 i = 0; i < BOARD_FIRMWARE_LINE_MAX; i++)
+        board_port_write(board, 0x402, 1, 'x');
     assert_non_null(strstr(kept, ";vm=vm text=\"'?xxx"));
     assert_null(strchr(strchr(strchr(kept, ';') + 1, ';') + 1, ';'));
 }
@@ -435,15 +435,15 @@ static void firmware_finds_items_and_its_board(void **state)
     b->plan.items[1] = (struct image_item){0x15, NULL, "quiet", 6};
     b->plan.item_count = 2;
     make_and_load(b);
-    struct bus *ports = &b->vm->board.ports;
-    bus_write(ports, 0x510, 2, 0x15);
-    assert_int_equal(bus_read(ports, 0x511, 1), 'q');
-    bus_write(ports, 0x510, 2, 0x19);
-    assert_int_equal(bus_read(ports, 0x511, 1), 0); /* one file, big-endian */
-    bus_write(ports, 0xcf8, 4, 0x80000000);
-    assert_int_equal(bus_read(ports, 0xcfc, 4), 0x12378086);
-    bus_write(ports, 0xcf8, 4, 0x80000b40); /* function 3 of slot 1: where the timer is */
-    assert_int_equal(bus_read(ports, 0xcfc, 4), BOARD_PM_PORT | 1);
+    struct board *board = b->vm->board;
+    board_port_write(board, 0x510, 2, 0x15);
+    assert_int_equal(board_port_read(board, 0x511, 1), 'q');
+    board_port_write(board, 0x510, 2, 0x19);
+    assert_int_equal(board_port_read(board, 0x511, 1), 0); /* one file, big-endian */
+    board_port_write(board, 0xcf8, 4, 0x80000000);
+    assert_int_equal(board_port_read(board, 0xcfc, 4), 0x12378086);
+    board_port_write(board, 0xcf8, 4, 0x80000b40); /* function 3 of slot 1: where the timer is */
+    assert_int_equal(board_port_read(board, 0xcfc, 4), BOARD_PM_PORT | 1);
 }
 
 static void guest_with_if_clear(struct host *h, struct vmcb *v)
@@ -465,7 +465,7 @@ static void an_interrupt_waits_for_the_window_and_is_injected_then(void **state)
     struct bench *b = *state;
     make_and_load(b);
     run_once(b, guest_with_if_clear);
-    lapic_raise(&b->vm->cpus[0].lapic, 0x55, false);
+    lapic_raise(b->vm->cpus[0].lapic, 0x55, false);
     run_once(b, guest_opens_window);
     assert_int_equal(b->host.seen.control.event_inject, 0);
     assert_true(b->host.seen.control.v_intr & V_INTR_IRQ);

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 #include "crypto/crypto.h"
-#include "image/board.h"
+#include "board/map.h"
 #include "image/image.h"
 #include "image/measure.h"
 #include "needs.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small writer of ACPI Machine Language: the few objects a DSDT of ours needs [ACPI 20.2]. */
-#ifndef SOFTSEV_IMAGE_AML_H
-#define SOFTSEV_IMAGE_AML_H
+#ifndef SOFTSEV_BOARD_AML_H
+#define SOFTSEV_BOARD_AML_H
 
 #include "base/bytes.h"
 

@@ -4,8 +4,10 @@
  * table needs the MADT to find its interrupt controllers, the FADT to power off and to measure
  * time, and PCI's _PRT for its lines.
  */
-#include "image/aml.h"
-#include "image/internal.h"
+#include "board/acpi.h"
+
+#include "board/aml.h"
+#include "board/map.h"
 
 #define HEADER_SIZE 36u
 #define FADT_SIZE   244u /* revision 3 */

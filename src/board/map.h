@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The board of a guest: where its devices answer and which lines they raise. The ACPI tables
- * (image) and the wiring (hypervisor) both read it, so they cannot disagree.
+ * The map of the board: where its devices answer and which lines they raise. The ACPI tables and the
+ * wiring both read it, so they cannot disagree.
  */
-#ifndef SOFTSEV_IMAGE_BOARD_H
-#define SOFTSEV_IMAGE_BOARD_H
+#ifndef SOFTSEV_BOARD_MAP_H
+#define SOFTSEV_BOARD_MAP_H
 
 #include "base/base.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AML: opcodes, names, package lengths and resource descriptors [ACPI 20.2, 6.4]. */
-#include "image/aml.h"
+#include "board/aml.h"
 
 enum {
     AML_ZERO = 0x00,

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wiring of a PC's devices: which line of which device leads where. */
+#include "board/board.h"
+
+#include "base/clock.h"
+#include "board/map.h"
+#include "device/bus.h"
+#include "device/debug.h"
+#include "device/fw_cfg.h"
+#include "device/gsi.h"
+#include "device/ioapic.h"
+#include "device/lapic.h"
+#include "device/pci.h"
+#include "device/pic.h"
+#include "device/pit.h"
+#include "device/pm.h"
+#include "device/reset.h"
+#include "device/rtc.h"
+#include "device/timer.h"
+#include "device/uart.h"
+#include "device/virtio_blk.h"
+#include "device/virtio_console.h"
+
+#include <stdlib.h>
+
+/* What firmware leaves in the first local APIC: on, LINT0 passing the 8259s through, LINT1 an NMI
+ * ("virtual wire"). */
+#define LAPIC_SVR   0x0f0u
+#define LAPIC_LINT0 0x350u
+#define LAPIC_LINT1 0x360u
+#define SVR_ENABLED 0x1ffu
+#define LVT_EXTINT  0x700u
+#define LVT_NMI     0x400u
+
+#define DISK_SLOT    1u
+#define CONSOLE_SLOT 2u
+#define BAR_SPACING  0x10000u
+
+/* With firmware: it knows its board, an i440FX, by what stands in slot 1, and looks there for the ports of power
+ * management [Intel 82371AB 5.1, 7.1]. */
+#define BRIDGE_SLOT           1u
+#define FIRMWARE_DISK_SLOT    3u
+#define FIRMWARE_CONSOLE_SLOT 4u
+#define POWER_BASE            0x40u /* PMBA, bit 0 always set */
+#define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports answer */
+
+#define INPUT_MAX 4096u /* bytes that wait for the UART */
+
+struct board {
+    struct board_config config;
+    struct clock clock; /* the machine's, as the devices see it */
+    struct timer_queue timers;
+    struct bus ports, memory;
+    struct pic pic;
+    struct ioapic ioapic;
+    struct lapic_bus lapic_bus;
+    struct lapic *lapics; /* one for each processor */
+    struct gsi gsi;
+    struct pit pit;
+    struct rtc rtc;
+    struct uart uart;
+    struct pm pm;
+    struct reset reset;
+    struct debug_exit debug_exit;
+    struct pci pci;
+    struct fw_cfg fw_cfg; /* these with firmware */
+    struct pci_function isa, power;
+    struct debug_console firmware_log;
+    char firmware_line[BOARD_FIRMWARE_LINE_MAX + 1];
+    u32 firmware_line_size;
+    struct virtio_blk disk;
+    struct virtio_console console;
+    u8 input[INPUT_MAX]; /* for the UART */
+    u32 input_count;
+};
+
+/* --- What devices tell ------------------------------------------------------------------------ */
+
+static void on_eoi(void *context, u8 vector)
+{
+    struct board *b = context;
+    ioapic_end_of_interrupt(&b->ioapic, vector);
+}
+
+static void on_nmi(void *context, u32 cpu)
+{
+    const struct board_events *events = &((struct board *)context)->config.events;
+    if (events->nmi)
+        events->nmi(events->context, cpu);
+}
+
+static void on_init(void *context, u32 cpu)
+{
+    const struct board_events *events = &((struct board *)context)->config.events;
+    if (events->init)
+        events->init(events->context, cpu);
+}
+
+static void on_startup(void *context, u32 cpu, u8 vector)
+{
+    const struct board_events *events = &((struct board *)context)->config.events;
+    if (events->startup)
+        events->startup(events->context, cpu, vector);
+}
+
+static char printable(u8 byte)
+{
+    if (byte < ' ' || byte > '~')
+        return '?';
+    return byte == '"' ? '\'' : (char)byte;
+}
+
+static void on_firmware_log(void *context, const u8 *bytes, u64 count)
+{
+    struct board *b = context;
+    const struct board_events *events = &b->config.events;
+    for (u64 i = 0; i < count; i++) {
+        bool end = bytes[i] == '\n';
+        if (!end && bytes[i] != '\r')
+            b->firmware_line[b->firmware_line_size++] = printable(bytes[i]);
+        if (!b->firmware_line_size || (!end && b->firmware_line_size < BOARD_FIRMWARE_LINE_MAX))
+            continue;
+        b->firmware_line[b->firmware_line_size] = 0;
+        b->firmware_line_size = 0;
+        if (events->firmware_line)
+            events->firmware_line(events->context, b->firmware_line);
+    }
+}
+
+/* --- Wiring ----------------------------------------------------------------------------------- */
+
+static bool wire_interrupts(struct board *b)
+{
+    lapic_bus_init(
+        &b->lapic_bus,
+        (struct lapic_events){
+            .eoi = on_eoi, .nmi = on_nmi, .init = on_init, .startup = on_startup, .ctx = b});
+    for (u32 i = 0; i < b->config.cpus; i++) {
+        if (!lapic_init(&b->lapics[i], &b->lapic_bus, &b->timers, i, i))
+            return false;
+    }
+    struct lapic *first = &b->lapics[0];
+    lapic_write(first, LAPIC_SVR, SVR_ENABLED);
+    lapic_write(first, LAPIC_LINT0, LVT_EXTINT);
+    lapic_write(first, LAPIC_LINT1, LVT_NMI);
+    pic_init(&b->pic, (struct irq_line){lapic_set_lint, first, 0});
+    ioapic_init(&b->ioapic, (struct msi_port){lapic_bus_msi, &b->lapic_bus});
+    b->gsi = (struct gsi){&b->pic, &b->ioapic};
+    return pic_attach(&b->pic, &b->ports) && bus_add(&b->memory, &b->ioapic.window);
+}
+
+static bool wire_legacy(struct board *b)
+{
+    const struct board_config *config = &b->config;
+    const struct board_events *events = &config->events;
+    pit_init(&b->pit, &b->timers, gsi_line(&b->gsi, 0));
+    rtc_init(&b->rtc, &b->timers, gsi_line(&b->gsi, 8), (s64)config->rtc_seconds);
+    u64 memory = config->memory_size;
+    rtc_set_memory(&b->rtc, min_u64(memory, BOARD_LOW_RAM_END),
+                   memory - min_u64(memory, BOARD_LOW_RAM_END));
+    uart_init(&b->uart, BOARD_UART_PORT, gsi_line(&b->gsi, BOARD_UART_IRQ), config->console);
+    pm_init(&b->pm, BOARD_PM_PORT, &b->timers, gsi_line(&b->gsi, BOARD_SCI_IRQ), events->power_off,
+            events->context);
+    reset_init(&b->reset, events->reset, events->context);
+    debug_exit_init(&b->debug_exit, events->debug_exit, events->context);
+    return pit_attach(&b->pit, &b->ports) && bus_add(&b->ports, &b->rtc.ports) &&
+           bus_add(&b->ports, &b->uart.ports) && bus_add(&b->ports, &b->pm.ports) &&
+           bus_add(&b->ports, &b->debug_exit.port);
+}
+
+/* Without firmware, what it would do: addresses for the BARs of virtio functions (1: MSI-X, 4: registers). */
+static bool wire_function(struct board *b, struct pci_function *f, u32 slot)
+{
+    u64 base = BOARD_PCI_WINDOW + (u64)slot * 4 * BAR_SPACING;
+    return pci_add(&b->pci, f, (u8)PCI_DEVFN(slot, 0),
+                   gsi_line(&b->gsi, BOARD_PCI_IRQ + slot % 4)) &&
+           (b->config.firmware ||
+            (pci_assign_bar(f, 1, base) && pci_assign_bar(f, 4, base + BAR_SPACING)));
+}
+
+static bool wire_fw_cfg(struct board *b)
+{
+    fw_cfg_init(&b->fw_cfg, b->config.dma);
+    debug_console_init(&b->firmware_log, DEBUG_CONSOLE_PORT,
+                       (struct console_backend){on_firmware_log, b});
+    return fw_cfg_attach(&b->fw_cfg, &b->ports) && bus_add(&b->ports, &b->firmware_log.port);
+}
+
+static bool wire_bridge(struct board *b)
+{
+    static const struct pci_identity isa = {0x8086, 0x7000, 0x1af4, 0x1100, 0x060100, 0},
+                                     power = {0x8086, 0x7113, 0x1af4, 0x1100, 0x068000, 3};
+    const struct irq_line none = {0};
+    pci_function_init(&b->isa, "isa-bridge", &isa);
+    b->isa.space[PCI_HEADER_TYPE] = 0x80; /* more functions */
+    pci_function_init(&b->power, "power", &power);
+    store_le32(b->power.space + POWER_BASE, BOARD_PM_PORT | 1);
+    b->power.space[POWER_ENABLE] = 1;
+    return pci_add(&b->pci, &b->isa, PCI_DEVFN(BRIDGE_SLOT, 0), none) &&
+           pci_add(&b->pci, &b->power, PCI_DEVFN(BRIDGE_SLOT, 3), none);
+}
+
+static bool wire_pci(struct board *b)
+{
+    const struct board_config *config = &b->config;
+    const struct msi_port msi = {lapic_bus_msi, &b->lapic_bus};
+    if (!pci_init(&b->pci, &b->ports, &b->memory, msi, PCI_HOST_I440FX, &b->reset.control) ||
+        !reset_attach(&b->reset, &b->ports))
+        return false;
+    if (config->firmware && (!wire_bridge(b) || !wire_fw_cfg(b)))
+        return false;
+    if (config->disk.size_sectors &&
+        (!virtio_blk_init(&b->disk, config->dma, config->disk, "softsev") ||
+         !wire_function(b, &b->disk.virtio.pci, config->firmware ? FIRMWARE_DISK_SLOT : DISK_SLOT)))
+        return false;
+    if (!config->virtio_console)
+        return true;
+    return virtio_console_init(&b->console, config->dma, config->channel) &&
+           wire_function(b, &b->console.virtio.pci,
+                         config->firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT);
+}
+
+struct board *board_create(const struct board_config *config)
+{
+    struct board *b = calloc(1, sizeof *b);
+    struct lapic *lapics = calloc(config->cpus, sizeof *lapics);
+    if (!b || !lapics) {
+        free(lapics);
+        free(b);
+        return NULL;
+    }
+    b->config = *config;
+    b->lapics = lapics;
+    b->clock.now = config->now_ns;
+    timer_queue_init(&b->timers, &b->clock);
+    bus_init(&b->ports, "ports");
+    bus_init(&b->memory, "memory");
+    if (!wire_interrupts(b) || !wire_legacy(b) || !wire_pci(b)) {
+        board_destroy(b);
+        return NULL;
+    }
+    return b;
+}
+
+void board_destroy(struct board *b)
+{
+    if (!b)
+        return;
+    free(b->lapics);
+    free(b);
+}
+
+bool board_add_item(struct board *b, u16 key, const char *name, const void *data, u64 size)
+{
+    return name ? fw_cfg_add_file(&b->fw_cfg, name, data, size)
+                : fw_cfg_add_item(&b->fw_cfg, key, data, size);
+}
+
+/* --- Accesses --------------------------------------------------------------------------------- */
+
+static bool in_lapic(const struct lapic *l, u64 address)
+{
+    return lapic_mmio_enabled(l) && (address & ~PAGE_MASK) == lapic_mmio_base(l);
+}
+
+bool board_is_lapic(const struct board *b, u32 cpu, u64 address)
+{
+    return in_lapic(&b->lapics[cpu], address);
+}
+
+u64 board_port_read(struct board *b, u64 port, u32 size)
+{
+    return bus_read(&b->ports, port, size);
+}
+
+void board_port_write(struct board *b, u64 port, u32 size, u64 value)
+{
+    bus_write(&b->ports, port, size, bus_truncate(value, size));
+}
+
+u64 board_memory_read(struct board *b, u32 cpu, u64 address, u32 size)
+{
+    struct lapic *l = &b->lapics[cpu];
+    return in_lapic(l, address) ? lapic_mmio_read(l, (u32)(address & PAGE_MASK), size)
+                                : bus_read(&b->memory, address, size);
+}
+
+void board_memory_write(struct board *b, u32 cpu, u64 address, u32 size, u64 value)
+{
+    struct lapic *l = &b->lapics[cpu];
+    value = bus_truncate(value, size);
+    if (in_lapic(l, address))
+        lapic_mmio_write(l, (u32)(address & PAGE_MASK), size, value);
+    else
+        bus_write(&b->memory, address, size, value);
+}
+
+/* --- Interrupts ------------------------------------------------------------------------------- */
+
+struct lapic *board_lapic(struct board *b, u32 cpu)
+{
+    return &b->lapics[cpu];
+}
+
+static bool external_pending(const struct board *b, u32 cpu)
+{
+    return lapic_accepts_external(&b->lapics[cpu]) && pic_pending(&b->pic);
+}
+
+bool board_interrupt_pending(struct board *b, u32 cpu)
+{
+    return external_pending(b, cpu) || lapic_pending(&b->lapics[cpu]) >= 0;
+}
+
+u8 board_interrupt_acknowledge(struct board *b, u32 cpu)
+{
+    return (u8)(external_pending(b, cpu) ? pic_acknowledge(&b->pic)
+                                         : lapic_acknowledge(&b->lapics[cpu]));
+}
+
+/* --- Time and input --------------------------------------------------------------------------- */
+
+/* As many waiting bytes as the UART takes now. */
+static void feed_uart(struct board *b)
+{
+    u32 done = 0;
+    while (done < b->input_count && uart_room(&b->uart) && uart_receive(&b->uart, b->input[done]))
+        done++;
+    if (done) {
+        memmove(b->input, b->input + done, b->input_count - done);
+        b->input_count -= done;
+    }
+}
+
+void board_set_time(struct board *b, u64 now_ns)
+{
+    b->clock.now = now_ns;
+    if (timer_next(&b->timers) <= now_ns)
+        timer_run(&b->timers, now_ns);
+    if (b->input_count)
+        feed_uart(b);
+}
+
+u64 board_next_event_ns(const struct board *b)
+{
+    return timer_next(&b->timers);
+}
+
+size_t board_console_input(struct board *b, const u8 *data, size_t size)
+{
+    size_t part = min_u64(size, INPUT_MAX - b->input_count);
+    memcpy(b->input + b->input_count, data, part);
+    b->input_count += (u32)part;
+    return part;
+}
+
+size_t board_channel_input(struct board *b, const u8 *data, size_t size)
+{
+    return b->config.virtio_console ? virtio_console_receive(&b->console, data, size) : 0;
+}

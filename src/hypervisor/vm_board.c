@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the board of a VM reaches: its memory by the host's DMA, its state, and the back ends in the
+ * terms of vm.h. */
+#include "hypervisor/internal.h"
+
+static void on_power_off(void *context)
+{
+    vm_end(context, VM_POWERED_OFF, "the guest powered off");
+}
+
+static void on_reset(void *context)
+{
+    vm_end(context, VM_RESET, "the guest asked for a reset");
+}
+
+static void on_debug_exit(void *context, u32 value)
+{
+    struct vm *vm = context;
+    vm->debug_exit_code = value;
+    vm_end(vm, VM_DEBUG_EXIT, "the guest wrote %u to the debug-exit port", value);
+}
+
+static void on_nmi(void *context, u32 cpu)
+{
+    struct vm *vm = context;
+    vm->cpus[cpu].nmi = true;
+}
+
+static void on_init(void *context, u32 cpu)
+{
+    struct vm *vm = context;
+    startup_init(&vm->cpus[cpu]);
+}
+
+static void on_startup(void *context, u32 cpu, u8 vector)
+{
+    struct vm *vm = context;
+    startup_vector(&vm->cpus[cpu], vector);
+}
+
+/* --- Devices and guest memory: by the host's DMA, in the host's view -------------------------- */
+
+static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
+{
+    struct host *h = vm->hv->host;
+    u64 left;
+    for (u64 at = 0; at < size; at += min_u64(left, size - at)) {
+        if (vm_spa(vm, gpa + at, &left) == FRAME_NONE)
+            return false;
+    }
+    for (u64 at = 0; at < size; at += left) {
+        u64 spa = vm_spa(vm, gpa + at, &left);
+        left = min_u64(left, size - at);
+        if (!(out ? host_dma_read(h, spa, out + at, left) : host_dma_write(h, spa, in + at, left)))
+            return false;
+    }
+    return true;
+}
+
+/* Where data was last moved, for whoever wants to look at a shared page; descriptors are 16 bytes.
+ * */
+static void note_dma(struct vm *vm, u64 gpa, u64 size)
+{
+    if (size > 16)
+        vm->dma_page = gpa;
+}
+
+static bool on_dma_read(void *context, u64 gpa, void *out, u64 size)
+{
+    struct vm *vm = context;
+    note_dma(vm, gpa, size);
+    return dma_copy(vm, gpa, out, NULL, size);
+}
+
+static bool on_dma_write(void *context, u64 gpa, const void *data, u64 size)
+{
+    struct vm *vm = context;
+    note_dma(vm, gpa, size);
+    return dma_copy(vm, gpa, NULL, data, size);
+}
+
+/* --- The back ends, in the terms of vm.h ------------------------------------------------------ */
+
+static void on_console(void *context, const u8 *bytes, u64 count)
+{
+    struct vm *vm = context;
+    if (vm->config.console.write)
+        vm->config.console.write(vm->config.console.context, bytes, count);
+}
+
+static void on_channel(void *context, const u8 *bytes, u64 count)
+{
+    struct vm *vm = context;
+    if (vm->config.channel.write)
+        vm->config.channel.write(vm->config.channel.context, bytes, count);
+    else
+        on_console(vm, bytes, count);
+}
+
+static bool on_disk_read(void *context, u64 sector, void *out, u64 count)
+{
+    const struct vm_disk *d = context;
+    return d->read(d->context, sector * SECTOR_SIZE, out, count * SECTOR_SIZE);
+}
+
+static bool on_disk_write(void *context, u64 sector, const void *data, u64 count)
+{
+    const struct vm_disk *d = context;
+    return d->write && d->write(d->context, sector * SECTOR_SIZE, data, count * SECTOR_SIZE);
+}
+
+static bool on_disk_flush(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void on_firmware_line(void *context, const char *line)
+{
+    const struct vm *vm = context;
+    trace_event(host_trace(vm->hv->host), TRACE_DEVICE, "FIRMWARE", "vm=%s text=\"%s\"",
+                vm->config.name, line);
+}
+
+/* --- The board -------------------------------------------------------------------------------- */
+
+static struct block_backend disk_backend(struct vm_disk *disk)
+{
+    return (struct block_backend){.read = on_disk_read,
+                                  .write = on_disk_write,
+                                  .flush = on_disk_flush,
+                                  .size_sectors = disk->size / SECTOR_SIZE,
+                                  .read_only = !disk->write,
+                                  .ctx = disk};
+}
+
+static bool add_items(struct vm *vm)
+{
+    const struct image_plan *plan = vm->config.plan;
+    for (u32 i = 0; i < plan->item_count; i++) {
+        const struct image_item *item = &plan->items[i];
+        if (!board_add_item(vm->board, item->key, item->name, item->data, item->size))
+            return false;
+    }
+    return true;
+}
+
+int vm_board_create(struct vm *vm, struct error *error)
+{
+    const struct image_plan *plan = vm->config.plan;
+    const struct board_config config = {
+        .now_ns = host_time_ns(vm->hv->host),
+        .memory_size = plan->memory_size,
+        .rtc_seconds = vm->config.rtc_seconds,
+        .cpus = vm->cpu_count,
+        .firmware = plan->flash_size,
+        .virtio_console = vm->config.virtio_console,
+        .dma = {on_dma_read, on_dma_write, vm},
+        .events = {.power_off = on_power_off,
+                   .reset = on_reset,
+                   .debug_exit = on_debug_exit,
+                   .nmi = on_nmi,
+                   .init = on_init,
+                   .startup = on_startup,
+                   .firmware_line = on_firmware_line,
+                   .context = vm},
+        .console = {on_console, vm},
+        .channel = {on_channel, vm},
+        .disk = disk_backend(&vm->config.disk),
+    };
+    vm->board = board_create(&config);
+    if (!vm->board || (plan->flash_size && !add_items(vm)))
+        return error_set(error, ERROR_INTERNAL,
+                         "%s: no memory for its board, or two devices want one address",
+                         vm->config.name);
+    for (u32 i = 0; i < vm->cpu_count; i++)
+        vm->cpus[i].lapic = board_lapic(vm->board, i);
+    return 0;
+}
+
+void vm_board_destroy(struct vm *vm)
+{
+    board_destroy(vm->board);
+    vm->board = NULL;
+}
+
+void vm_board_set_time(struct vm *vm)
+{
+    board_set_time(vm->board, host_time_ns(vm->hv->host));
+}
+
+size_t vm_console_input(struct vm *vm, const u8 *data, size_t size)
+{
+    return board_console_input(vm->board, data, size);
+}
+
+size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size)
+{
+    return board_channel_input(vm->board, data, size);
+}
