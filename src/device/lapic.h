@@ -61,6 +61,7 @@ struct lapic {
     u32 irr[8], isr[8], tmr[8];
     u32 initial_count;
     u64 timer_start_ns; /* when the count began */
+    bool expired;       /* a one-shot count has ended, and no new one has begun */
     u64 deadline_tsc;
     bool lint_level[2];
 };

@@ -32,7 +32,9 @@ enum lapic_register {
 #define LAPIC_VERSION_VALUE ((LAPIC_LVTS - 1) << 16 | 0x14u)
 #define ICR_LOW_WRITABLE    0x000ccfffu
 #define SVR_WRITABLE        0x000003ffu
-#define BASE_WRITABLE       (BASE_BSP | BASE_X2APIC | BASE_ENABLE | 0x000ffffffffff000ull)
+/* Address bits above the physical width, 48 in CPUID, are reserved. */
+#define BASE_ADDRESS        0x0000fffffffff000ull
+#define BASE_WRITABLE       (BASE_BSP | BASE_X2APIC | BASE_ENABLE | BASE_ADDRESS)
 
 /* What software may set in each LVT entry. */
 static const u32 lvt_writable[LAPIC_LVTS] = {
@@ -231,7 +233,7 @@ bool lapic_mmio_enabled(const struct lapic *l)
 
 u64 lapic_mmio_base(const struct lapic *l)
 {
-    return l->base_msr & 0x000ffffffffff000ull;
+    return l->base_msr & BASE_ADDRESS;
 }
 
 /* The modes and the ways between them [APM2 16.10]: from x2APIC only to disabled, and to it only

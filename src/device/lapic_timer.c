@@ -24,7 +24,7 @@ static u32 lapic_timer_mode(const struct lapic *l)
 
 u32 lapic_timer_count(const struct lapic *l)
 {
-    if (!l->initial_count || lapic_timer_mode(l) == LVT_TIMER_DEADLINE)
+    if (!l->initial_count || l->expired || lapic_timer_mode(l) == LVT_TIMER_DEADLINE)
         return 0;
     u64 ticks = (timer_now(l->timers) - l->timer_start_ns) / lapic_divisor(l->divide);
     if (lapic_timer_mode(l) == LVT_TIMER_PERIODIC)
@@ -38,7 +38,7 @@ static void lapic_timer_schedule(struct lapic *l)
     u64 now = timer_now(l->timers);
     u64 period = lapic_period_ns(l);
     u64 end = l->timer_start_ns + period;
-    if (!period || (lapic_timer_mode(l) != LVT_TIMER_PERIODIC && end <= now)) {
+    if (!period || l->expired || (lapic_timer_mode(l) != LVT_TIMER_PERIODIC && end <= now)) {
         timer_disarm(l->timers, &l->timer);
         return;
     }
@@ -54,6 +54,7 @@ void lapic_timer_set_count(struct lapic *l, u32 count)
     if (lapic_timer_mode(l) == LVT_TIMER_DEADLINE)
         return;
     l->initial_count = count;
+    l->expired = false;
     l->timer_start_ns = timer_now(l->timers);
     lapic_timer_schedule(l);
 }
@@ -79,10 +80,13 @@ void lapic_timer_set_lvt(struct lapic *l, u32 lvt)
         return;
     if (mode == LVT_TIMER_DEADLINE || old_mode == LVT_TIMER_DEADLINE) {
         l->initial_count = 0;
+        l->expired = false;
         l->deadline_tsc = 0;
         timer_disarm(l->timers, &l->timer);
     } else if (left) {
         lapic_timer_schedule(l);
+    } else {
+        l->expired = true; /* a count that has ended stays so in the other mode, too */
     }
 }
 

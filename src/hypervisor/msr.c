@@ -236,8 +236,12 @@ bool vcpu_msr_write(struct vcpu *c, u32 msr, u64 value)
     return row && row->write && row->write(c, msr, value);
 }
 
+/* After a reset the ranges are off, and firmware sets them up [APM2 7.7.2]; a guest without firmware
+ * finds memory as firmware leaves it. */
 void vcpu_msr_reset(struct vcpu *c)
 {
+    if (c->vm->config.plan->flash_size)
+        return;
     c->mtrr_default = MTRR_DEFAULT_WB;
     for (u32 i = MTRR_VARIABLES; i < MTRR_COUNT; i++)
         c->mtrr[i] = MTRR_FIXED_WB;

@@ -3,6 +3,7 @@
  * A guest that starts in firmware: a flash image that ends at 4 GiB, launched as public hypervisors launch it, the
  * processors' registers as after reset, and what the firmware then asks its host for by fw_cfg [cpu 9.4].
  */
+#include "abi/x86.h"
 #include "image/internal.h"
 #include "image/measure.h"
 
@@ -220,6 +221,8 @@ static int add_items(struct image_plan *plan, const struct image_description *d,
 
 /* --- Registers after reset --------------------------------------------------------------------------------- */
 
+/* The processor after a reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured, differs in
+ * CR0 and CR4: there the kernel has begun from values of its own. */
 static void reset_registers(struct image_plan *plan)
 {
     struct vmsa v;
@@ -236,8 +239,8 @@ static void reset_registers(struct image_plan *plan)
         .idtr = v.idtr,
         .tr = v.tr,
         .efer = v.efer,
-        .cr4 = v.cr4,
-        .cr0 = v.cr0,
+        .cr4 = 0,
+        .cr0 = CR0_CD | CR0_NW | CR0_ET,
         .dr7 = v.dr7,
         .dr6 = v.dr6,
         .rflags = v.rflags,

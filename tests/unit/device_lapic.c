@@ -326,6 +326,30 @@ static void one_shot_timer(void **state)
     }
 }
 
+/* Neither another mode nor another divider starts a count that has ended [APM2 16.4.1]. */
+static void a_one_shot_that_has_ended_waits_for_a_new_count(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_init(&d);
+    struct lapic *l = &d.cpus[0];
+    lapic_write(l, LVT_TIMER, 0x40);
+    lapic_write(l, DIVIDE, 11);
+    lapic_write(l, INITIAL, 1000);
+    world_run_until(&d.world, 1500);
+    assert_int_equal(lapic_acknowledge(l), 0x40);
+    lapic_write(l, EOI, 0);
+    lapic_write(l, LVT_TIMER, 0x20040);
+    assert_int_equal(lapic_read(l, CURRENT), 0);
+    lapic_write(l, DIVIDE, 0);
+    world_run_until(&d.world, MS);
+    assert_int_equal(lapic_read(l, CURRENT), 0);
+    assert_int_equal(lapic_pending(l), -1);
+    lapic_write(l, INITIAL, 1000);
+    world_run_until(&d.world, 2 * MS);
+    assert_int_equal(lapic_acknowledge(l), 0x40);
+}
+
 static void periodic_timer_keeps_its_beat(void **state)
 {
     (void)state;
@@ -424,6 +448,8 @@ static void modes_change_only_along_the_allowed_ways(void **state)
     desk_init(&d);
     assert_false(lapic_msr_write(&d.cpus[0], LAPIC_MSR_BASE, LAPIC_BASE | 0x801));
     assert_false(lapic_msr_write(&d.cpus[0], LAPIC_MSR_BASE, BIT(60) | LAPIC_BASE | 0x800));
+    assert_false(lapic_msr_write(&d.cpus[0], LAPIC_MSR_BASE, BIT(48) | LAPIC_BASE | 0x800));
+    assert_true(lapic_msr_write(&d.cpus[0], LAPIC_MSR_BASE, BIT(47) | LAPIC_BASE | 0x800));
     assert_true(lapic_msr_write(&d.cpus[0], LAPIC_MSR_BASE, 0x12345800));
     assert_int_equal(lapic_mmio_base(&d.cpus[0]), 0x12345000);
 }
@@ -497,6 +523,7 @@ int main(void)
         cmocka_unit_test(msi_addresses_name_processors),
         cmocka_unit_test(the_pic_reaches_lint0),
         cmocka_unit_test(one_shot_timer),
+        cmocka_unit_test(a_one_shot_that_has_ended_waits_for_a_new_count),
         cmocka_unit_test(periodic_timer_keeps_its_beat),
         cmocka_unit_test(a_new_divider_applies_to_what_is_left),
         cmocka_unit_test(deadline_timer),

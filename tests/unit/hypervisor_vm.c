@@ -446,6 +446,27 @@ static void firmware_finds_items_and_its_board(void **state)
     assert_int_equal(board_port_read(board, 0xcfc, 4), BOARD_PM_PORT | 1);
 }
 
+/* A kernel that is loaded directly finds the ranges as firmware sets them; firmware finds them off. */
+static void memory_type_ranges_are_off_after_a_reset(void **state)
+{
+    struct bench *b = *state;
+    u64 value = 1;
+    make_and_load(b);
+    assert_true(vcpu_msr_read(&b->vm->cpus[0], 0x2ff, &value));
+    assert_int_equal(value, 0xc06);
+    vm_destroy(b->vm);
+    b->plan.flash_size = MIB(2);
+    b->plan.flash_gpa = GIB(4) - MIB(2);
+    b->plan.piece_count = 1;
+    make_and_load(b);
+    for (u32 msr = 0x250; msr <= 0x26f; msr++) {
+        if (vcpu_msr_read(&b->vm->cpus[0], msr, &value))
+            assert_int_equal(value, 0);
+    }
+    assert_true(vcpu_msr_read(&b->vm->cpus[0], 0x2ff, &value));
+    assert_int_equal(value, 0);
+}
+
 static void guest_with_if_clear(struct host *h, struct vmcb *v)
 {
     (void)h;
@@ -617,6 +638,7 @@ int main(void)
         TEST(flash_keeps_what_it_holds),
         TEST(lines_of_firmware_go_to_the_trace),
         TEST(firmware_finds_items_and_its_board),
+        TEST(memory_type_ranges_are_off_after_a_reset),
         TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
         TEST(an_event_that_an_exit_interrupted_is_injected_again),
         TEST(an_int_that_an_exit_interrupted_comes_again_by_itself),

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "crypto/crypto.h"
+#include "abi/x86.h"
 #include "board/map.h"
 #include "image/image.h"
 #include "image/measure.h"
@@ -168,6 +169,8 @@ static void firmware_finds_kernel_and_memory(void **state)
     struct image_plan *plan = plan_with_kernel(kernel, sizeof kernel);
     assert_true(plan->runnable);
     assert_int_equal(plan->registers.cs.base + plan->registers.rip, 0xfffffff0);
+    assert_int_equal(plan->registers.cr0, CR0_CD | CR0_NW | CR0_ET);
+    assert_int_equal(plan->registers.cr4, 0);
     assert_item(plan, 0x05, two, sizeof two);
     assert_item(plan, 0x17, setup, sizeof setup);
     assert_item(plan, 0x18, kernel, 0x400);
