@@ -16,7 +16,7 @@ help:
 	@echo 'make interop    unmodified public tools against softsev'
 	@echo 'make fuzz       ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
 	@echo 'make lint       clang-format and clang-tidy over the sources'
-	@echo 'make docs       docs/spec-map.md, docs/rooms.svg and docs/instructions.md, from the sources'
+	@echo 'make docs       what is written from sources: spec-map, rooms, instructions, options of manual pages'
 	@echo 'make install    program, library, headers, man pages (PREFIX, DESTDIR)'
 	@echo 'make clean      removes build folders and fetched guests'
 
@@ -60,7 +60,8 @@ lint: build
 	@tools/install-deps.sh test
 	@tools/lint.sh $(BUILD)
 
-docs:
+docs: build
+	@tools/documents.py write $(BUILD)/softsev .
 	@tools/spec_map.py map . >docs/spec-map.md
 	@tools/rooms_svg.py src/rooms.txt >docs/rooms.svg
 	@tools/opcodes.py document src/cpu/decode/opcodes.def docs/instructions.md

@@ -3,36 +3,59 @@
 #include "cli/attack.h"
 
 #include "cli/cli.h"
+#include "cli/settings.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 
 struct choice {
     const char *name; /* NULL: all */
-    int mode;         /* -1: all */
+    u64 mode;         /* SETTINGS_ALL_MODES: all */
     bool json, markdown;
 };
 
-static void print_help(FILE *out)
-{
-    fputs("usage: softsev attack list [--json | --markdown]\n"
-          "       softsev attack run NAME|all [--mode none|sev|sev-es|sev-snp|all] [--json]\n"
-          "\n"
-          "Published attacks of a malicious host on its guests. Each is played with what a\n"
-          "host has, against a small guest that tells what it finds; once with the guest\n"
-          "left alone, once not.\n"
-          "\n"
-          "  list         the attacks, and what is expected of each in each mode\n"
-          "  run          plays one or all of them, and tells what was observed\n"
-          "\n"
-          "  --mode MODE  how the guest is protected; default: all modes\n"
-          "  --json       for programs: `run` writes one object a line, `list` one array\n"
-          "  --markdown   the table of the README\n"
-          "\n"
-          "Exit code 0: everything went as expected, attacks that break a guest included.\n",
-          out);
-}
+/* --- Options ----------------------------------------------------------------------------------------- */
+
+enum attack_action { ATTACK_LIST, ATTACK_RUN };
+enum attack_option { ATTACK_MODE = 1, ATTACK_JSON, ATTACK_MARKDOWN };
+
+#define A(action) (1u << ATTACK_##action)
+
+// clang-format off
+static const struct option_action actions[] = {
+    [ATTACK_LIST] = {"list", "the attacks, and what is expected of each in each mode",
+        .man = "The attacks, who published them, what the host does, and what is expected in each mode."},
+    [ATTACK_RUN] = {"run", "plays one or all of them, and tells what was observed", .operands = 1, .operand = "NAME|all",
+        .words = "all $(softsev attack list 2>/dev/null | sed -n \"s/^\\([a-z][a-z-]*\\) .*/\\1/p\")",
+        .man = "Plays the attack\n.Ar name ,\nor\n.Cm all ,\nand tells what was observed."},
+};
+
+static const struct option_row rows[] = {
+    [ATTACK_MODE] = {"mode", OPTION_CHOICE, "MODE", "none, sev, sev-es, sev-snp or all (default all)",
+        "How the guest is protected:\n.Cm none , sev , sev-es , sev-snp\nor\n.Cm all\n(the default).", .choices = settings_all_modes,
+        .standard = SETTINGS_ALL_MODES, .actions = A(RUN)},
+    [ATTACK_JSON] = {"json", OPTION_FLAG, NULL, "`run`: one object a line; `list`: one array",
+        ".Cm run\nwrites one object a line, with\n.Cm attack , mode , seen\nand\n.Cm expected\n(each with\n.Cm verdict , event\n"
+        "and the firmware's\n.Cm status ) ,\n.Cm as_expected\nand\n.Cm told ;\n.Cm list\nwrites an array."},
+    [ATTACK_MARKDOWN] = {"markdown", OPTION_FLAG, NULL, "the table of the README", "The table of softsev's README.", .actions = A(LIST),
+        .excludes = OPTION_IDS(ATTACK_JSON)},
+};
+// clang-format on
+
+const struct option_table cli_attack_table = {
+    .command = "attack",
+    .title = "published attacks of a malicious host, and what stops them",
+    .usage = "softsev attack list [--json | --markdown]\n"
+             "softsev attack run NAME|all [--mode MODE] [--json]",
+    .about = "Published attacks of a malicious host on its guests. Each is played with what a\n"
+             "host has, against a small guest that tells what it finds; once with the guest\n"
+             "left alone, once not.",
+    .after = "Exit code 0: everything went as expected, attacks that break a guest included.",
+    .rows = rows,
+    .count = ARRAY_SIZE(rows),
+    .actions = actions,
+    .action_count = ARRAY_SIZE(actions),
+};
 
 /* --- list ------------------------------------------------------------------------------------------- */
 
@@ -157,7 +180,7 @@ static int run(const struct choice *c)
     for (u32 i = 0; i < attack_count; i++) {
         for (u32 mode = 0; mode < ATTACK_MODES; mode++) {
             if ((c->name && strcmp(c->name, attacks[i].name)) ||
-                (c->mode >= 0 && (u32)c->mode != mode))
+                (c->mode != SETTINGS_ALL_MODES && c->mode != mode))
                 continue;
             int code = run_and_tell(&lab, c, &attacks[i], (enum image_mode)mode);
             result = result ? result : code;
@@ -169,72 +192,24 @@ static int run(const struct choice *c)
 
 /* --- The command line ------------------------------------------------------------------------------- */
 
-static int mode_of(const char *text, int *mode, struct error *e)
-{
-    *mode = -1;
-    for (u32 i = 0; i < ATTACK_MODES; i++)
-        if (!strcmp(text, attack_mode_name((enum image_mode)i)))
-            *mode = (int)i;
-    if (*mode >= 0 || !strcmp(text, "all"))
-        return 0;
-    return error_set(e, ERROR_USAGE, "--mode %s: none, sev, sev-es, sev-snp or all is wanted",
-                     text);
-}
-
-static int parse(int argc, char **argv, struct choice *c, bool *help, struct error *e)
-{
-    static const struct option options[] = {{"mode", required_argument, NULL, 'm'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"markdown", no_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    *c = (struct choice){.mode = -1};
-    optind = 1;
-    opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-        if (option == 'm' && mode_of(optarg, &c->mode, e))
-            return -1;
-        c->json |= option == 'j';
-        c->markdown |= option == 'd';
-        *help |= option == 'h';
-        if (option == ':')
-            return error_set(e, ERROR_USAGE, "%s wants a value", argv[optind - 1]);
-        if (option == '?')
-            return error_set(e, ERROR_USAGE,
-                             "there is no option '%s'; `softsev attack --help` lists them",
-                             argv[optind - 1]);
-    }
-    return 0;
-}
-
 int cli_attack(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
-    struct choice c;
-    bool help = false;
-    if (parse(argc, argv, &c, &help, &e))
-        return cli_fail("attack", &e);
-    int left = argc - optind;
-    const char *action = left ? argv[optind] : "";
-    if (help) {
-        print_help(stdout);
-        return ERROR_NONE;
-    }
-    if (!strcmp(action, "list") && left == 1)
+    struct options given;
+    int status;
+    if (!options_open(&cli_attack_table, argc, argv, &given, &status))
+        return status;
+    struct choice c = {.mode = options_choice(&given, ATTACK_MODE),
+                       .json = given.text[ATTACK_JSON],
+                       .markdown = given.text[ATTACK_MARKDOWN]};
+    if (given.action == ATTACK_LIST)
         return list(&c, &e) ? cli_fail("attack", &e) : ERROR_NONE;
-    if (!strcmp(action, "run") && left == 2) {
-        c.name = strcmp(argv[optind + 1], "all") ? argv[optind + 1] : NULL;
-        return run(&c);
+    if (!given.operand_count) {
+        error_set(&e, ERROR_USAGE,
+                  "run takes one name of an attack, or all; `softsev attack list` "
+                  "has them all");
+        return cli_fail("attack", &e);
     }
-    if (!left) {
-        print_help(stderr);
-        return ERROR_USAGE;
-    }
-    bool known = !strcmp(action, "list") || !strcmp(action, "run");
-    error_set(&e, ERROR_USAGE, known ? "%s takes %s; see `softsev attack --help`" : "'%s' is %s",
-              action,
-              !known           ? "no action: list and run are"
-              : *action == 'l' ? "no name"
-                               : "one name of an attack, or all");
-    return cli_fail("attack", &e);
+    c.name = strcmp(given.operands[0], "all") ? given.operands[0] : NULL;
+    return run(&c);
 }

@@ -15,6 +15,23 @@ int cli_fixtures(int argc, char **argv);
 int cli_attack(int argc, char **argv);
 int cli_kds(int argc, char **argv);
 int cli_profiles(int argc, char **argv);
+int cli_documents(int argc, char **argv);
+
+/* --- Options: the table of each subcommand, and of each kind of JSON object ----------------------- */
+
+struct option_table;
+extern const struct option_table cli_run_table, cli_run_vm_table, cli_with_table, cli_guest_table,
+    cli_platform_table, cli_owner_table, cli_fixtures_table, cli_attack_table, cli_kds_table,
+    cli_profiles_table;
+/* The subcommands' tables in the order of the list of commands; ends with NULL. */
+extern const struct option_table *const cli_tables[];
+
+/* What the program's exit codes mean; ends with no meaning. */
+struct cli_exit_code {
+    enum error_code code;
+    const char *meaning;
+};
+extern const struct cli_exit_code cli_exit_codes[];
 
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);

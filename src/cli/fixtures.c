@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "cli/cli.h"
 #include "cli/platform.h"
+#include "cli/settings.h"
 #include "cli/state.h"
 
 #include <errno.h>
@@ -16,47 +17,37 @@
 #include <unistd.h>
 
 #define SEED_DEFAULT "softsev"
+#define OUT_MAX      300u /* characters */
 
-struct options {
-    const char *out, *seed, *profile;
+/* --- Options ------------------------------------------------------------------------------------------------ */
+
+enum fixtures_option { FIXTURES_OUT = 1, FIXTURES_PROFILE, FIXTURES_SEED };
+
+/* The profiles, and all of them. */
+static const char *profile_at(size_t i)
+{
+    return i ? settings_profile_at(i - 1) : "all";
+}
+
+// clang-format off
+static const struct option_row rows[] = {
+    [FIXTURES_OUT] = {"out", OPTION_FOLDER, "DIR", "a new folder, or one of an earlier run", "A new folder, or one of an earlier run.", .required = 1},
+    [FIXTURES_PROFILE] = {"profile", OPTION_CHOICE, "NAME", "one of `softsev profiles`, or all (default all)",
+        "One of those that\n.Ql softsev profiles\nlists, or\n.Cm all .\nDefault\n.Cm all .", .choice_at = profile_at, .standard = 0},
+    [FIXTURES_SEED] = {"seed", OPTION_TEXT, "TEXT", "the same seed gives the same files (default " SEED_DEFAULT ")",
+        "The same seed gives the same files.\nDefault " SEED_DEFAULT "."},
 };
+// clang-format on
 
-static void print_help(FILE *out)
-{
-    fputs("usage: softsev fixtures --out DIR [OPTIONS]\n\n"
-          "Writes attestation reports with their certificates, valid and wrong in each\n"
-          "single way, and manifest.json: what a correct verifier must say about each.\n\n"
-          "  --out DIR         a new folder, or one of an earlier run\n"
-          "  --profile NAME    one of `softsev profiles`, or all (all)\n"
-          "  --seed TEXT       the same seed gives the same files (" SEED_DEFAULT ")\n",
-          out);
-}
-
-static int parse(int argc, char **argv, struct options *o, struct error *e)
-{
-    const struct {
-        const char *name, **value;
-    } known[] = {{"--out", &o->out}, {"--seed", &o->seed}, {"--profile", &o->profile}};
-    for (int i = 1; i < argc; i++) {
-        bool found = false;
-        for (size_t k = 0; k < ARRAY_SIZE(known) && !found; k++) {
-            const size_t length = strlen(known[k].name);
-            if (strncmp(argv[i], known[k].name, length) ||
-                (argv[i][length] && argv[i][length] != '='))
-                continue;
-            found = true;
-            if (!argv[i][length] && i + 1 == argc)
-                return error_set(e, ERROR_USAGE, "%s wants a value", argv[i]);
-            *known[k].value = argv[i][length] ? argv[i] + length + 1 : argv[++i];
-        }
-        if (!found)
-            return error_set(e, ERROR_USAGE,
-                             "there is no option '%s'; `softsev fixtures --help` lists them",
-                             argv[i]);
-    }
-    return o->out && strlen(o->out) > 300 ? error_set(e, ERROR_USAGE, "--out: the name is too long")
-                                          : 0;
-}
+const struct option_table cli_fixtures_table = {
+    .command = "fixtures",
+    .title = "valid and wrong reports, for authors of verifiers",
+    .usage = "softsev fixtures --out DIR [OPTIONS]",
+    .about = "Writes attestation reports with their certificates, valid and wrong in each\n"
+             "single way, and manifest.json: what a correct verifier must say about each.",
+    .rows = rows,
+    .count = ARRAY_SIZE(rows),
+};
 
 /* --- Shared by the cases ------------------------------------------------------------------------------------ */
 
@@ -151,11 +142,9 @@ static int write_manifest(struct fixtures *f, struct error *e)
     return result;
 }
 
-static int write_all(struct fixtures *f, const char *name, struct error *e)
+/* Of one profile; NULL: of all. */
+static int write_all(struct fixtures *f, const struct firmware_profile *one, struct error *e)
 {
-    const struct firmware_profile *one = NULL;
-    if (name && strcmp(name, "all") && cli_profile_find(name, &one, e))
-        return -1;
     if (begin(f, e))
         return -1;
     for (const struct firmware_profile *p = one ? one : firmware_profiles; p->name; p++) {
@@ -170,20 +159,18 @@ static int write_all(struct fixtures *f, const char *name, struct error *e)
 int cli_fixtures(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
-    struct options o = {.seed = SEED_DEFAULT};
-    for (int i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_help(stdout);
-            return ERROR_NONE;
-        }
-    if (parse(argc, argv, &o, &e))
-        return cli_fail("fixtures", &e);
-    if (!o.out) {
-        error_set(&e, ERROR_USAGE, "no folder for the files: give --out DIR");
+    struct options given;
+    int status;
+    if (!options_open(&cli_fixtures_table, argc, argv, &given, &status))
+        return status;
+    const u64 choice = options_choice(&given, FIXTURES_PROFILE);
+    const char *seed = given.text[FIXTURES_SEED];
+    struct fixtures f = {.out = given.text[FIXTURES_OUT], .seed = seed ? seed : SEED_DEFAULT};
+    if (strlen(f.out) > OUT_MAX) {
+        error_set(&e, ERROR_USAGE, "--out: the name is too long");
         return cli_fail("fixtures", &e);
     }
-    struct fixtures f = {.out = o.out, .seed = o.seed};
-    if (write_all(&f, o.profile, &e))
+    if (write_all(&f, choice ? &firmware_profiles[choice - 1] : NULL, &e))
         cli_fail("fixtures", &e);
     else
         printf("%s: %zu cases, and manifest.json\n", f.out, f.count);

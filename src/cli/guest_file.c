@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Launch descriptions: members by a table, files, and the plan of the launch; see guest_file.h. */
+/* Launch descriptions: their members, files, and the plan of the launch; see guest_file.h. */
 #include "cli/guest_file.h"
 
 #include "base/bytes.h"
+#include "cli/cli.h"
+#include "cli/guest_table.h"
 #include "cli/owner.h"
-#include "cli/settings.h"
 
-#include <stdlib.h>
+#include <jansson.h>
 
 #define MEMORY_IMAGE   MIB(64) /* enough for the sections of a flash image */
 #define MEMORY_KERNEL  MIB(512)
@@ -14,210 +15,37 @@
 #define MEMORY_HOST    MIB(32) /* command buffers, context and tables of pages */
 #define FEATURES_SNP   1u
 
-/* --- Members ------------------------------------------------------------------------------------------ */
-
-#define SET_PATH(field)                                                                            \
-    static int set_##field(struct guest_file *g, const char *value, struct error *e)               \
-    {                                                                                              \
-        (void)e;                                                                                   \
-        free(g->field);                                                                            \
-        g->field = settings_copy(value);                                                           \
-        return 0;                                                                                  \
-    }
-SET_PATH(firmware)
-SET_PATH(kernel)
-SET_PATH(initrd)
-SET_PATH(append)
-SET_PATH(id_block_path)
-SET_PATH(id_auth_path)
-
-#define SET_FLAG(field)                                                                            \
-    static int set_##field(struct guest_file *g, const char *value, struct error *e)               \
-    {                                                                                              \
-        (void)value;                                                                               \
-        (void)e;                                                                                   \
-        g->field = true;                                                                           \
-        return 0;                                                                                  \
-    }
-SET_FLAG(kernel_hashes)
-SET_FLAG(author_key)
-SET_FLAG(no_certificates)
-
-static int set_memory(struct guest_file *g, const char *value, struct error *e)
-{
-    if (settings_memory(value, &g->memory, e))
-        return -1;
-    return g->memory >= MIB(2) && g->memory % MIB(2) == 0
-               ? 0
-               : error_set(e, ERROR_USAGE, "memory '%s': 2 MiB to 512 GiB in steps of 2 MiB",
-                           value);
-}
-
-static int set_vcpus(struct guest_file *g, const char *value, struct error *e)
-{
-    u64 count;
-    if (settings_number(value, IMAGE_VMSAS_MAX, &count) || !count)
-        return error_set(e, ERROR_USAGE, "vcpus '%s': 1 to %u", value, IMAGE_VMSAS_MAX);
-    g->vcpus = (u32)count;
-    return 0;
-}
-
-static int set_vcpu_type(struct guest_file *g, const char *value, struct error *e)
-{
-    u64 signature;
-    g->signature_given = true;
-    if (measure_signature_by_name(value, &g->signature))
-        return 0;
-    if (settings_number(value, UINT32_MAX, &signature))
-        return error_set(e, ERROR_USAGE,
-                         "vcpu-type '%s': one of QEMU's models, such as EPYC-Milan, or CPUID 1 EAX "
-                         "as a number",
-                         value);
-    g->signature = (u32)signature;
-    return 0;
-}
-
-static int set_vmm_type(struct guest_file *g, const char *value, struct error *e)
-{
-    if (measure_vmm_by_name(value, &g->vmm))
-        return 0;
-    char names[100] = "";
-    for (u32 i = 0; i < MEASURE_VMM_COUNT; i++) {
-        size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s%s", i ? ", " : "",
-                 measure_vmm_name((enum measure_vmm)i));
-    }
-    return error_set(e, ERROR_USAGE, "vmm-type '%s': one of %s", value, names);
-}
-
-static int set_number(const char *member, const char *value, u64 *out, struct error *e)
-{
-    return settings_number(value, UINT64_MAX, out)
-               ? error_set(e, ERROR_USAGE, "%s '%s': a 64-bit number, such as \"0x30000\"", member,
-                           value)
-               : 0;
-}
-
-static int set_features(struct guest_file *g, const char *value, struct error *e)
-{
-    if (set_number("guest-features", value, &g->features, e))
-        return -1;
-    return g->features & FEATURES_SNP
-               ? 0
-               : error_set(e, ERROR_USAGE, "guest-features '%s': an SNP guest has bit 0", value);
-}
-
-static int set_policy(struct guest_file *g, const char *value, struct error *e)
-{
-    return set_number("policy", value, &g->policy, e);
-}
-
-static int set_host_data(struct guest_file *g, const char *value, struct error *e)
-{
-    g->has_host_data = true;
-    return hex_decode(g->host_data, sizeof g->host_data, value)
-               ? 0
-               : error_set(e, ERROR_USAGE, "host-data '%.80s': 32 bytes as 64 hexadecimal digits",
-                           value);
-}
-
-static int set_level(const char *member, const char *value, u32 *out, struct error *e)
-{
-    u64 level;
-    if (settings_number(value, SNP_VMPCKS - 1, &level))
-        return error_set(e, ERROR_USAGE, "%s '%s': 0 to 3", member, value);
-    *out = (u32)level;
-    return 0;
-}
-
-static int set_vmpl(struct guest_file *g, const char *value, struct error *e)
-{
-    return set_level("vmpl", value, &g->vmpl, e);
-}
-
-static int set_vmpck(struct guest_file *g, const char *value, struct error *e)
-{
-    g->vmpck_given = true;
-    return set_level("vmpck", value, &g->vmpck, e);
-}
-
-struct member {
-    const char *name;
-    int (*set)(struct guest_file *g, const char *value, struct error *e);
-    bool flag; /* true or false */
-    const char *help;
-};
-
-// clang-format off
-static const struct member members[] = {
-    {"firmware",        set_firmware,        false, "flash image that ends at 4 GiB, such as OVMF's"},
-    {"kernel",          set_kernel,          false, "bzImage or ELF; with firmware: what is hashed"},
-    {"initrd",          set_initrd,          false, "its initramfs"},
-    {"append",          set_append,          false, "its command line"},
-    {"kernel-hashes",   set_kernel_hashes,   true,  "with firmware: a page with the hashes of those three"},
-    {"memory",          set_memory,          false, "guest memory, MiB or with K, M, G"},
-    {"vcpus",           set_vcpus,           false, "virtual processors (1)"},
-    {"vcpu-type",       set_vcpu_type,       false, "QEMU's CPU model, or CPUID 1 EAX (EPYC-Milan)"},
-    {"vmm-type",        set_vmm_type,        false, "whose registers they begin with (qemu)"},
-    {"guest-features",  set_features,        false, "SEV_FEATURES (1)"},
-    {"policy",          set_policy,          false, "guest policy (0x30000)"},
-    {"id-block",        set_id_block_path,   false, "file, 96 bytes or their base64"},
-    {"id-auth",         set_id_auth_path,    false, "file, 4096 bytes or their base64"},
-    {"author-key",      set_author_key,      true,  "the author key in it counts"},
-    {"host-data",       set_host_data,       false, "32 bytes in hexadecimal"},
-    {"vmpl",            set_vmpl,            false, "level that the guest's kernel runs at (0)"},
-    {"vmpck",           set_vmpck,           false, "key that its driver uses (that of its vmpl)"},
-    {"no-certificates", set_no_certificates, true,  "the host hands none out with extended reports"},
-};
-// clang-format on
-
-void guest_file_print_members(FILE *out)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-        fprintf(out, "  %-16s %s\n", members[i].name, members[i].help);
-}
-
 /* --- The text ----------------------------------------------------------------------------------------- */
 
-static int set_member(struct guest_file *g, const char *name, const char *key, const json_t *value,
-                      struct error *e)
+/* The members, which go together. */
+static int fill(struct guest_file *g, const struct options *o, struct error *e)
 {
-    char number[SETTINGS_NUMBER_SIZE];
-    const char *text;
-    struct error why = {.code = ERROR_NONE};
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-        if (strcmp(members[i].name, key))
-            continue;
-        if (settings_value(name, key, value, members[i].flag, number, &text, e))
-            return -1;
-        if (!text || !members[i].set(g, text, &why))
-            return 0;
-        return error_set(e, why.code, "%s: %s", name, why.text);
-    }
-    return error_set(e, ERROR_USAGE, "%s: there is no member '%.80s'; softsev-with(1) lists them",
-                     name, key);
-}
-
-/* Members that make sense only together. */
-static int check_members(const struct guest_file *g, const char *name, struct error *e)
-{
-    if (!g->id_block_path != !g->id_auth_path)
-        return error_set(e, ERROR_USAGE, "%s: 'id-block' and 'id-auth' go together", name);
-    if (g->author_key && !g->id_auth_path)
-        return error_set(e, ERROR_USAGE, "%s: 'author-key' needs 'id-block' and 'id-auth'", name);
-    if (g->kernel_hashes && (!g->firmware || !g->kernel))
-        return error_set(e, ERROR_USAGE, "%s: 'kernel-hashes' needs 'firmware' and 'kernel'", name);
-    if (g->firmware && g->kernel && !g->kernel_hashes)
-        return error_set(e, ERROR_USAGE,
-                         "%s: 'kernel' beside 'firmware' is launched by its hash only: add "
-                         "\"kernel-hashes\": true",
-                         name);
-    if ((g->initrd || g->append) && !g->kernel)
-        return error_set(e, ERROR_USAGE, "%s: '%s' needs 'kernel'", name,
-                         g->initrd ? "initrd" : "append");
-    if (g->vmpck_given && g->vmpck < g->vmpl)
-        return error_set(e, ERROR_USAGE, "%s: software at VMPL%u has no VMPCK%u", name, g->vmpl,
-                         g->vmpck);
+    const char *const *text = o->text;
+    g->firmware = text[GUEST_FIRMWARE];
+    g->kernel = text[GUEST_KERNEL];
+    g->initrd = text[GUEST_INITRD];
+    g->append = text[GUEST_APPEND];
+    g->id_block_path = text[GUEST_ID_BLOCK];
+    g->id_auth_path = text[GUEST_ID_AUTH];
+    g->kernel_hashes = text[GUEST_KERNEL_HASHES];
+    g->author_key = text[GUEST_AUTHOR_KEY];
+    g->no_certificates = text[GUEST_NO_CERTIFICATES];
+    g->has_memory = text[GUEST_MEMORY];
+    g->memory = options_number(o, GUEST_MEMORY, 0);
+    g->vcpus = (u32)options_number(o, GUEST_VCPUS, 1);
+    g->signature = (u32)options_number(o, GUEST_VCPU_TYPE, g->signature);
+    g->vmm = (enum measure_vmm)options_choice(o, GUEST_VMM_TYPE);
+    g->features = options_number(o, GUEST_FEATURES, FEATURES_SNP);
+    g->policy = options_number(o, GUEST_POLICY, SNP_POLICY_QEMU_DEFAULT);
+    g->vmpl = (u32)options_number(o, GUEST_VMPL, 0);
+    g->vmpck = (u32)options_number(o, GUEST_VMPCK, g->vmpl);
+    g->has_host_data = text[GUEST_HOST_DATA];
+    if (g->has_host_data)
+        hex_decode(g->host_data, sizeof g->host_data, text[GUEST_HOST_DATA]);
+    if (g->memory % MIB(2))
+        return error_set(e, ERROR_USAGE, "'memory' '%s': a multiple of 2 MiB", text[GUEST_MEMORY]);
+    if (g->vmpck < g->vmpl)
+        return error_set(e, ERROR_USAGE, "software at VMPL%u has no VMPCK%u", g->vmpl, g->vmpck);
     return 0;
 }
 
@@ -225,31 +53,20 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
                      struct error *e)
 {
     json_error_t problem;
-    const char *key;
-    json_t *value;
-    int result = 0;
-    *out = (struct guest_file){
-        .vcpus = 1, .features = FEATURES_SNP, .policy = SNP_POLICY_QEMU_DEFAULT};
+    struct options given;
+    struct error why = {.code = ERROR_NONE};
+    *out = (struct guest_file){.vcpus = 1};
     measure_signature_by_name("EPYC-Milan", &out->signature);
     guest_file_payload(out->payload);
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
-    if (!root)
+    out->json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    if (!out->json)
         return error_set(e, ERROR_USAGE, "%s:%d: %s", name, problem.line, problem.text);
-    if (!json_is_object(root))
-        result = error_set(e, ERROR_USAGE,
-                           "%s: should be one object, such as {\"firmware\": \"OVMF.fd\"}", name);
-    else
-        json_object_foreach(root, key, value)
-        {
-            if (!result)
-                result = set_member(out, name, key, value, e);
-        }
-    json_decref(root);
-    if (!result)
-        result = check_members(out, name, e);
-    if (!out->vmpck_given)
-        out->vmpck = out->vmpl;
-    return result;
+    if (!json_is_object(out->json))
+        return error_set(e, ERROR_USAGE,
+                         "%s: should be one object, such as {\"firmware\": \"OVMF.fd\"}", name);
+    if (options_from_json(&cli_guest_table, out->json, &given, &why) || fill(out, &given, &why))
+        return error_set(e, why.code, "%s: %s", name, why.text);
+    return 0;
 }
 
 /* --- Files -------------------------------------------------------------------------------------------- */
@@ -303,10 +120,7 @@ int guest_file_load(const char *path, struct guest_file *out, struct error *e)
 
 void guest_file_free(struct guest_file *g)
 {
-    char *texts[] = {g->firmware, g->kernel,        g->initrd,
-                     g->append,   g->id_block_path, g->id_auth_path};
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        free(texts[i]);
+    json_decref(g->json);
     run_free_file(&g->firmware_file);
     run_free_file(&g->kernel_file);
     run_free_file(&g->initrd_file);
@@ -335,13 +149,14 @@ static struct image_plan *plan_flash(const struct guest_file *g, const struct im
         .vmm = g->vmm,
         .features = g->features,
     };
-    return measure_to_plan(&d, g->memory ? g->memory : memory, e);
+    return measure_to_plan(&d, g->has_memory ? g->memory : memory, e);
 }
 
 static struct image_plan *plan_kernel(const struct guest_file *g, struct error *e)
 {
     const struct image_description d = {
-        .memory_size = g->memory ? g->memory : MEMORY_KERNEL,
+        .memory_size = g->has_memory ? g->memory : MEMORY_KERNEL,
+        .cpus = g->vcpus,
         .mode = IMAGE_SEV_SNP,
         .kernel = image_of(&g->kernel_file),
         .initrd = image_of(&g->initrd_file),

@@ -10,11 +10,14 @@
 #include "cli/run.h"
 #include "image/measure.h"
 
+struct json_t; /* jansson's */
+
 struct guest_file {
-    char *firmware, *kernel, *initrd, *append, *id_block_path, *id_auth_path; /* NULL: none */
+    struct json_t *json; /* the description; it has the texts */
+    const char *firmware, *kernel, *initrd, *append, *id_block_path, *id_auth_path; /* NULL: none */
     bool kernel_hashes, author_key, no_certificates;
-    bool has_id_block, has_host_data, vmpck_given, signature_given;
-    u64 memory; /* bytes; 0: what the image needs */
+    bool has_id_block, has_host_data, has_memory;
+    u64 memory; /* bytes; unless has_memory it is what the image needs */
     u32 vcpus, signature;
     enum measure_vmm vmm;
     u64 features, policy;
@@ -46,8 +49,5 @@ u64 guest_file_machine_memory(const struct image_plan *plan);
 /* The image of a description that names none: a flash image of one page, with the tables of OVMF's, that asks for a
  * secrets and a CPUID page and halts [snp 5.7]. */
 void guest_file_payload(u8 out[PAGE_SIZE]);
-
-/* The members and what they mean, a line each: for help and manual. */
-void guest_file_print_members(FILE *out);
 
 #endif

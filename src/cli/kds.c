@@ -6,10 +6,10 @@
 #include "kds/kds.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/kds_table.h"
 #include "cli/state.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +21,6 @@
 #define PEM_MAX   KIB(64)
 #define DELAY_MAX 600000ul /* ms */
 #define EVERY_MAX 1000000ul
-#define LISTEN_AT "127.0.0.1:8080"
 
 struct chip {
     u8 fuses[32], id[64];
@@ -32,7 +31,7 @@ struct service {
     const char *directory, *tls_cert, *tls_key;
     char default_directory[400];
     const char *seeds[CHIPS_MAX - 1];
-    u32 seed_count;
+    size_t seed_count;
     bool json, quiet;
     struct kds_config config;
     /* what is served */
@@ -167,28 +166,6 @@ static void log_request(void *context, const char *method, const char *url, u32 
 
 /* --- Command line ------------------------------------------------------------------------------------- */
 
-static void print_help(FILE *out)
-{
-    fputs("usage: softsev kds [OPTIONS]\n\n"
-          "The manufacturer's key distribution service over HTTP: VCEKs, VLEKs, chains,\n"
-          "revocation lists. Its first line says where it listens. SIGTERM and SIGINT end\n"
-          "it.\n\n"
-          "options:\n"
-          "  --listen ADDRESS:PORT  (" LISTEN_AT "); port 0: any free one\n"
-          "  --state DIR            whose chip and authority ($SOFTSEV_STATE, or\n"
-          "                         ~/.local/state/softsev)\n"
-          "  --seed TEXT            also the chip that this seed gives; may be repeated\n"
-          "  --csp NAME             the cloud provider of VLEKs (" CLI_CSP ")\n"
-          "  --kds-url URL          base of the addresses in certificates\n"
-          "  --inject FAULTS        429, 404, 500, delay=MS, wrong (somebody else's\n"
-          "                         certificate), with commas between; :N behind one:\n"
-          "                         each Nth request. 429:3,delay=200,wrong:10\n"
-          "  --tls-cert FILE   --tls-key FILE   PEM: HTTPS\n"
-          "  --json                 what happens as JSON lines\n"
-          "  --quiet                no line for each request\n",
-          out);
-}
-
 /* A number up to `max` that ends at one of `ends` or with the text. */
 static bool take_number(const char **text, unsigned long max, u32 *out)
 {
@@ -240,58 +217,21 @@ static int parse_faults(const char *text, struct kds_injection *out, struct erro
     }
 }
 
-static int take_option(struct service *s, int option, struct error *e)
+static int take_options(struct service *s, const struct options *o, struct error *e)
 {
     struct kds_config *c = &s->config;
-    const struct {
-        int option;
-        const char **value;
-    } values[] = {{'l', &c->listen},        {'s', &s->directory}, {'c', &c->csp_id},
-                  {'k', &c->terms.kds_url}, {'C', &s->tls_cert},  {'K', &s->tls_key}};
-    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-        if (values[i].option != option)
-            continue;
-        *values[i].value = optarg;
-        return 0;
-    }
-    if (option == 'i')
-        return parse_faults(optarg, &c->injection, e);
-    if (s->seed_count == ARRAY_SIZE(s->seeds))
-        return error_set(e, ERROR_USAGE, "--seed: at most %zu", ARRAY_SIZE(s->seeds));
-    s->seeds[s->seed_count++] = optarg;
-    return 0;
-}
-
-static int parse_options(struct service *s, int argc, char **argv, struct error *e)
-{
-    static const struct option options[] = {
-        {"listen", required_argument, NULL, 'l'},
-        {"state", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'},
-        {"csp", required_argument, NULL, 'c'},
-        {"kds-url", required_argument, NULL, 'k'},
-        {"inject", required_argument, NULL, 'i'},
-        {"tls-cert", required_argument, NULL, 'C'},
-        {"tls-key", required_argument, NULL, 'K'},
-        {"json", no_argument, NULL, 'j'},
-        {"quiet", no_argument, NULL, 'q'},
-        {NULL, 0, NULL, 0},
-    };
-    opterr = 0;
-    optind = 1;
-    for (int o; (o = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        if (o == ':' || o == '?')
-            return error_set(e, ERROR_USAGE, "option '%s' %s; `softsev kds --help` lists them",
-                             argv[optind - 1], o == ':' ? "needs a value" : "does not exist");
-        s->json |= o == 'j';
-        s->quiet |= o == 'q';
-        if (o != 'j' && o != 'q' && take_option(s, o, e))
-            return -1;
-    }
-    if (optind < argc)
-        return error_set(e, ERROR_USAGE, "'%s' is one argument too many", argv[optind]);
-    if (!s->tls_cert != !s->tls_key)
-        return error_set(e, ERROR_USAGE, "--tls-cert and --tls-key go together");
+    c->listen = o->text[KDS_LISTEN] ? o->text[KDS_LISTEN] : LISTEN_AT;
+    c->csp_id = o->text[KDS_CSP] ? o->text[KDS_CSP] : CLI_CSP;
+    c->terms.kds_url = o->text[KDS_URL];
+    s->directory = o->text[KDS_STATE];
+    s->tls_cert = o->text[KDS_TLS_CERT];
+    s->tls_key = o->text[KDS_TLS_KEY];
+    s->json = o->text[KDS_JSON];
+    s->quiet = o->text[KDS_QUIET];
+    for (; s->seed_count < o->list_count; s->seed_count++)
+        s->seeds[s->seed_count] = o->list[s->seed_count];
+    if (o->text[KDS_INJECT] && parse_faults(o->text[KDS_INJECT], &c->injection, e))
+        return -1;
     if (s->directory)
         return 0;
     s->directory = s->default_directory;
@@ -361,22 +301,17 @@ static void close_service(struct service *s)
 
 int cli_kds(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_help(stdout);
-            return ERROR_NONE;
-        }
-    }
     struct error e = {.code = ERROR_NONE};
+    struct options given;
+    int result = 0;
+    if (!options_open(&cli_kds_table, argc, argv, &given, &result))
+        return result;
     struct service *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(&e, ERROR_INTERNAL, "out of memory");
         return cli_fail("kds", &e);
     }
-    s->config.listen = LISTEN_AT;
-    s->config.csp_id = CLI_CSP;
-    int result = 0;
-    if (parse_options(s, argc, argv, &e) || open_service(s, &e) || serve(s, &e))
+    if (take_options(s, &given, &e) || open_service(s, &e) || serve(s, &e))
         result = cli_fail("kds", &e);
     close_service(s);
     return result;

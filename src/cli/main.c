@@ -1,45 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* softsev: one program, one subcommand for each thing a person does with the machine. */
 #include "cli/cli.h"
+#include "cli/options.h"
 
 #include <stdio.h>
 
-#ifndef SOFTSEV_VERSION
-#define SOFTSEV_VERSION "unknown"
+#include "commit.h"
+
+#ifdef CPU_DISPATCH_LOOP
+#define ENGINE "loop"
+#else
+#define ENGINE "tail calls"
 #endif
 
-struct subcommand {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *help;
-};
-
-static const struct subcommand subcommands[] = {
-    {"run", cli_run, "boot guests on a machine with SEV"},
-    {"with", cli_with, "run a program that finds a SEV platform's device files"},
-    {"platform", cli_platform, "a platform's identity, certificates and owner"},
-    {"profiles", cli_profiles, "the parts and firmware that a platform can be"},
-    {"kds", cli_kds, "the manufacturer's key distribution service"},
-    {"owner", cli_owner, "the guest owner: verify, measure, seal a secret for the right guest"},
-    {"fixtures", cli_fixtures, "reports, good and bad, for who writes a verifier"},
-    {"attack", cli_attack, "published attacks of a malicious host, and what stops them"},
-    {NULL, NULL, NULL},
-};
-
 static const struct {
-    enum error_code code;
-    const char *meaning;
-} exit_codes[] = {
-    {ERROR_NONE, "success"},
-    {ERROR_INTERNAL, "softsev's own mistake, or the system refused something basic"},
-    {ERROR_USAGE, "wrong command line or machine file"},
-    {ERROR_FILE, "a file cannot be used, or is not what it should be"},
-    {ERROR_MEASUREMENT, "the owner refused: measurement, chain or session does not verify"},
-    {ERROR_FIRMWARE, "the firmware refused a command"},
-    {ERROR_MEMORY, "too little memory for what was asked"},
-    {ERROR_STATE, "the state directory is corrupt"},
-    {ERROR_LOCKED, "the state directory is in use by another process"},
-    {ERROR_GUEST, "the guest ended abnormally"},
+    const struct option_table *table;
+    int (*run)(int argc, char **argv);
+} subcommands[] = {
+    {&cli_run_table, cli_run},           {&cli_with_table, cli_with},
+    {&cli_platform_table, cli_platform}, {&cli_profiles_table, cli_profiles},
+    {&cli_kds_table, cli_kds},           {&cli_owner_table, cli_owner},
+    {&cli_fixtures_table, cli_fixtures}, {&cli_attack_table, cli_attack},
 };
 
 static void print_help(FILE *out)
@@ -47,11 +28,20 @@ static void print_help(FILE *out)
     fputs("usage: softsev COMMAND [ARGUMENTS]      softsev COMMAND --help\n\n"
           "An AMD SEV machine in software.\n\ncommands:\n",
           out);
-    for (const struct subcommand *s = subcommands; s->name; s++)
-        fprintf(out, "  %-10s %s\n", s->name, s->help);
+    for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+        fprintf(out, "  %-10s %s\n", subcommands[i].table->command, subcommands[i].table->title);
     fputs("\nexit codes:\n", out);
-    for (size_t i = 0; i < ARRAY_SIZE(exit_codes); i++)
-        fprintf(out, "  %d  %s\n", (int)exit_codes[i].code, exit_codes[i].meaning);
+    for (const struct cli_exit_code *c = cli_exit_codes; c->meaning; c++)
+        fprintf(out, "  %d  %s\n", (int)c->code, c->meaning);
+}
+
+static void print_version(void)
+{
+    puts("softsev " SOFTSEV_VERSION "\n"
+         "commit   " SOFTSEV_COMMIT "\n"
+         "doors    /dev/sev, /dev/sev-guest, configfs-tsm\n"
+         "kds      server by libmicrohttpd, client by libcurl, loaded when they are used\n"
+         "engine   blocks of uops, dispatched by " ENGINE);
 }
 
 int cli_fail(const char *command, const struct error *error)
@@ -69,6 +59,12 @@ static int finish(int status)
     return ERROR_FILE;
 }
 
+static const char *command_at(const void *unused, size_t i)
+{
+    (void)unused;
+    return i < ARRAY_SIZE(subcommands) ? subcommands[i].table->command : NULL;
+}
+
 static int run_command(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
@@ -77,13 +73,17 @@ static int run_command(int argc, char **argv)
         return argc > 1 ? ERROR_NONE : ERROR_USAGE;
     }
     if (!strcmp(name, "--version")) {
-        puts("softsev " SOFTSEV_VERSION);
+        print_version();
         return ERROR_NONE;
     }
-    for (const struct subcommand *s = subcommands; s->name; s++)
-        if (!strcmp(name, s->name))
-            return s->run(argc - 1, argv + 1);
-    fprintf(stderr, "softsev: there is no command '%s'; `softsev --help` lists them\n", name);
+    if (!strcmp(name, "documents"))
+        return cli_documents(argc - 1, argv + 1);
+    for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+        if (!strcmp(name, subcommands[i].table->command))
+            return subcommands[i].run(argc - 1, argv + 1);
+    const char *near = options_nearest(name, command_at, NULL);
+    fprintf(stderr, "softsev: there is no command '%.80s'; %s%s%s`softsev --help` lists them\n",
+            name, near ? "did you mean " : "", near ? near : "", near ? "? " : "");
     return ERROR_USAGE;
 }
 

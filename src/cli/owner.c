@@ -6,64 +6,48 @@
 #include "cli/owner.h"
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "cli/settings.h"
 
 #include "base/bytes.h"
 #include "image/image.h"
 
 #include <jansson.h>
 
-static struct crypto *start_crypto(const char *const *options, struct error *e)
+#define POLICY_DEFAULT 1u /* NODBG */
+
+static struct crypto *start_crypto(const struct options *options, struct error *e)
 {
-    const char *seed = options[OWNER_SEED];
+    const char *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
         error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
     return c;
 }
 
-static int read_certificates(const char *const *options, struct sev_platform_chain *chain,
+static int read_certificates(const struct options *options, struct sev_platform_chain *chain,
                              struct amd_chain *root, struct error *e)
 {
-    return owner_read_chain(options[OWNER_CHAIN], chain, e) ||
-                   owner_read_root(options[OWNER_ROOT], root, e)
+    return owner_read_chain(options->text[OWNER_CHAIN], chain, e) ||
+                   owner_read_root(options->text[OWNER_ROOT], root, e)
                ? -1
                : 0;
 }
 
-/* --- Which options go together ------------------------------------------------------------------------- */
-
-#define B(option) OWNER_BIT(OWNER_##option)
-#define GUEST     OWNER_GUEST
-
-#define DEMANDS                                                                                    \
-    (B(DIGEST) | B(REPORT_DATA) | B(HOST_DATA) | B(CHIP_ID) | B(MIN_TCB) | B(MIN_SVN) | B(VMPL) |  \
-     B(ID_KEY) | B(AUTHOR_KEY) | B(ID_BLOCK) | B(ID_AUTH) | B(ALLOW_DEBUG) | B(ALLOW_MA) | B(API))
-
-#define EXPECTED                                                                                   \
-    (B(REPORT) | B(DIGEST) | B(POLICY) | B(SVN) | B(HOST_DATA) | B(REPORT_DATA) | B(ID_BLOCK) |    \
-     B(ID_AUTH))
-
-/* Of legacy reports alone, of both kinds, and of SNP's alone. */
-#define LEGACY (B(CHAIN) | B(NONCE) | B(POLICY) | B(LAUNCH))
-#define BOTH   (B(DIGEST) | B(ALLOW_DEBUG))
-#define SNP    (B(CERTS) | B(CRL) | B(KDS) | B(PRODUCT) | B(KDS_WAIT) | B(TIME) | (DEMANDS & ~BOTH))
-#define VERIFY (B(ROOT) | B(REPORT) | LEGACY | BOTH | SNP | GUEST | B(JSON))
-
 /* --- verify ----------------------------------------------------------------------------------------- */
 
 /* Its size says which kind it is; of another size it is the kind that the options are of. */
-static int verify_report(const char *const *options, struct error *e)
+static int verify_report(const struct options *options, struct error *e)
 {
     struct run_file f;
-    if (owner_read_report(options[OWNER_REPORT], &f, e))
+    if (owner_read_report(options->text[OWNER_REPORT], &f, e))
         return -1;
     bool legacy = f.size == sizeof(struct sev_attestation_report) ||
-                  (f.size != SNP_REPORT_SIZE && options[OWNER_CHAIN]);
-    int result = owner_refuse(options, legacy ? SNP : LEGACY,
-                              legacy ? "is of SNP reports; this is a legacy one"
-                                     : "is of legacy reports (208 bytes); this is not one",
-                              e);
-    if (!result && legacy && !options[OWNER_CHAIN])
+                  (f.size != SNP_REPORT_SIZE && options->text[OWNER_CHAIN]);
+    int result = legacy ? options_refuse(options, OPTION_IDS(OWNER_SNP_ALONE),
+                                         "is of SNP reports; this is a legacy one", e)
+                        : options_refuse(options, OPTION_IDS(OWNER_LEGACY_ALONE),
+                                         "is of legacy reports (208 bytes); this is not one", e);
+    if (!result && legacy && !options->text[OWNER_CHAIN])
         result = error_set(e, ERROR_USAGE, "a legacy report (208 bytes) needs --chain");
     if (!result)
         result =
@@ -73,32 +57,27 @@ static int verify_report(const char *const *options, struct error *e)
 }
 
 /* "CEK certificate, signed by ASK: signature does not verify": the check is what stands before the colon. */
-static int refuse_chain(const char *const *options, const struct error *why, struct error *e)
+static int refuse_chain(const struct options *options, const struct error *why, struct error *e)
 {
     const char *colon = strstr(why->text, ": ");
     size_t name = colon ? (size_t)(colon - why->text) : 0;
     error_set(e, why->code, "%s", why->text);
-    if (options[OWNER_JSON] && colon)
+    if (options->text[OWNER_JSON] && colon)
         cli_tell_json(json_pack("{s:b, s:s%, s:o}", "verified", 0, "check", why->text, name, "why",
                                 cli_json_text(colon + 2)),
                       e);
     return -1;
 }
 
-static int run_verify(const char *const *options, struct error *e)
+static int run_verify(const struct options *options, struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
     struct sev_platform_chain chain;
     struct amd_chain root;
     char root_id[33], pdh[65];
     u8 digest[32];
-    if (options[OWNER_REPORT])
+    if (options->text[OWNER_REPORT])
         return verify_report(options, e);
-    if (!options[OWNER_CHAIN])
-        return error_set(e, ERROR_USAGE, "verify needs --chain or --report");
-    if (owner_refuse(options, VERIFY & ~(B(CHAIN) | B(ROOT) | B(JSON)),
-                     "is of reports: give --report", e))
-        return -1;
     if (read_certificates(options, &chain, &root, e))
         return -1;
     if (owner_verify_platform(&chain, &root, &why))
@@ -106,7 +85,7 @@ static int run_verify(const char *const *options, struct error *e)
     hex_encode(root_id, root.ark.header.key_id, sizeof root.ark.header.key_id);
     crypto_sha256(&chain.pdh, sizeof chain.pdh, digest);
     hex_encode(pdh, digest, sizeof digest);
-    if (options[OWNER_JSON])
+    if (options->text[OWNER_JSON])
         return cli_tell_json(json_pack("{s:b, s:s, s:s, s:i, s:i}", "verified", 1, "root_id",
                                        root_id, "pdh_sha256", pdh, "api_major",
                                        (int)chain.pdh.api_major, "api_minor",
@@ -125,9 +104,9 @@ static int run_verify(const char *const *options, struct error *e)
 
 /* --- session ---------------------------------------------------------------------------------------- */
 
-static int write_session(const char *const *options, const struct owner *o, struct error *e)
+static int write_session(const struct options *options, const struct owner *o, struct error *e)
 {
-    const char *folder = options[OWNER_OUT_DIR];
+    const char *folder = options->text[OWNER_OUT_DIR];
     char state[500];
     snprintf(state, sizeof state, "%s/owner.state", folder);
     return owner_write_base64(folder, "godh.b64", &o->godh, sizeof o->godh, e) ||
@@ -138,41 +117,33 @@ static int write_session(const char *const *options, const struct owner *o, stru
                : 0;
 }
 
-static int run_session(const char *const *options, struct error *e)
+static int run_session(const struct options *options, struct error *e)
 {
     struct sev_platform_chain chain;
     struct amd_chain root;
     struct owner o;
-    u64 policy = 1;
-    if ((options[OWNER_POLICY] &&
-         owner_number("policy", options[OWNER_POLICY], UINT32_MAX, &policy, e)) ||
-        read_certificates(options, &chain, &root, e))
+    u32 policy = POLICY_DEFAULT;
+    if (owner_sev_policy(options, &policy, e) || read_certificates(options, &chain, &root, e))
         return -1;
     struct crypto *c = start_crypto(options, e);
     if (!c)
         return -1;
     int result =
-        owner_start(c, &chain, &root, (u32)policy, &o, e) || write_session(options, &o, e) ? -1 : 0;
+        owner_start(c, &chain, &root, policy, &o, e) || write_session(options, &o, e) ? -1 : 0;
     owner_wipe(&o);
     crypto_destroy(c);
     if (!result)
         printf("%s: godh.b64 and session.b64 for the host; tk.bin and owner.state are secret\n",
-               options[OWNER_OUT_DIR]);
+               options->text[OWNER_OUT_DIR]);
     return result;
 }
 
 /* --- measure ---------------------------------------------------------------------------------------- */
 
-static int parse_api(const char *what, const char *text, struct owner_launch *out, struct error *e)
+static void set_api(struct owner_launch *out, u64 version)
 {
-    unsigned major, minor;
-    char rest;
-    if (sscanf(text, "%3u.%3u%c", &major, &minor, &rest) != 2 || major > 255 || minor > 255)
-        return error_set(e, ERROR_USAGE, "%s '%s': two numbers with a point between, such as 1.55",
-                         what, text);
-    out->api_major = (u8)major;
-    out->api_minor = (u8)minor;
-    return 0;
+    out->api_major = (u8)(version >> 8);
+    out->api_minor = (u8)version;
 }
 
 /* An integer member of 0 to 255. */
@@ -187,7 +158,7 @@ static bool parse_byte(json_t *object, const char *key, u8 *out)
 /* What the platform says; the measurement proves it. */
 static int parse_platform(const char *path, json_t *j, struct owner_launch *out, struct error *e)
 {
-    struct error why = {.code = ERROR_NONE};
+    u64 version;
     const char *api = json_string_value(json_object_get(j, "api"));
     bool good = api || (parse_byte(j, "api_major", &out->api_major) &&
                         parse_byte(j, "api_minor", &out->api_minor));
@@ -196,9 +167,11 @@ static int parse_platform(const char *path, json_t *j, struct owner_launch *out,
                          "%s: should be {\"api\": \"1.55\", \"build\": 25}, as `softsev run "
                          "--owner-dir` writes it, or what `softsev platform status --json` prints",
                          path);
-    if (!api || !parse_api("api", api, out, &why))
-        return 0;
-    return error_set(e, ERROR_FILE, "%s: %s", path, why.text);
+    if (api && !settings_api(api, &version))
+        return error_set(e, ERROR_FILE, "%s: api '%s': " SETTINGS_API, path, api);
+    if (api)
+        set_api(out, version);
+    return 0;
 }
 
 static int read_platform(const char *path, struct owner_launch *out, struct error *e)
@@ -216,57 +189,45 @@ static int read_platform(const char *path, struct owner_launch *out, struct erro
 }
 
 /* Version and build of the platform's firmware. */
-static int parse_firmware(const char *const *options, struct owner_launch *out, struct error *e)
+static int parse_firmware(const struct options *options, struct owner_launch *out, struct error *e)
 {
-    u64 build;
-    if (options[OWNER_PLATFORM])
-        return owner_refuse(options, B(API) | B(BUILD), "is instead of --platform", e) ||
-                       read_platform(options[OWNER_PLATFORM], out, e)
-                   ? -1
-                   : 0;
-    if (!options[OWNER_API] || !options[OWNER_BUILD])
-        return error_set(e, ERROR_USAGE, "measure needs --%s, or --platform",
-                         options[OWNER_API] ? "build" : "api");
-    if (parse_api("--api", options[OWNER_API], out, e) ||
-        owner_number("build", options[OWNER_BUILD], 255, &build, e))
-        return -1;
-    out->build = (u8)build;
+    if (options->text[OWNER_PLATFORM])
+        return read_platform(options->text[OWNER_PLATFORM], out, e);
+    set_api(out, options->number[OWNER_API]);
+    out->build = (u8)options->number[OWNER_BUILD];
     return 0;
 }
 
 /* The owner from its state, or for those who made the session elsewhere from its keys. */
-static int open_owner(const char *const *options, struct owner *o, struct error *e)
+static int open_owner(const struct options *options, struct owner *o, struct error *e)
 {
-    u64 policy = 0;
-    const char *state = options[OWNER_STATE], *tk = options[OWNER_TK],
-               *number = options[OWNER_POLICY];
-    if (!state == !tk || (tk && !number))
-        return error_set(e, ERROR_USAGE, "measure needs --state, or --tk with --policy");
-    if (number && owner_number("policy", number, UINT32_MAX, &policy, e))
+    u32 policy = 0;
+    const char *state = options->text[OWNER_STATE], *tk = options->text[OWNER_TK];
+    if (owner_sev_policy(options, &policy, e))
         return -1;
     if (state && owner_read_state(state, o, e))
         return -1;
-    if (state && number && o->policy != policy)
-        return error_set(e, ERROR_USAGE, "--policy 0x%x: the session in %s has policy 0x%x",
-                         (u32)policy, state, o->policy);
+    if (state && options->text[OWNER_POLICY] && o->policy != policy)
+        return error_set(e, ERROR_USAGE, "--policy 0x%x: the session in %s has policy 0x%x", policy,
+                         state, o->policy);
     if (tk) {
         memset(o, 0, sizeof *o);
-        o->policy = (u32)policy;
+        o->policy = policy;
         return owner_read_tk(tk, &o->keys, e);
     }
     return 0;
 }
 
-static int print_expected(const char *const *options, const struct owner *o,
+static int print_expected(const struct options *options, const struct owner *o,
                           const struct owner_launch *launch, struct error *e)
 {
     struct sev_measure m;
     char text[65];
-    if (owner_decode_base64("--nonce", options[OWNER_NONCE], m.mnonce, sizeof m.mnonce, e))
+    if (owner_decode_base64("--nonce", options->text[OWNER_NONCE], m.mnonce, sizeof m.mnonce, e))
         return -1;
     owner_expect(o, launch, m.mnonce, m.measure);
     owner_encode_base64(text, &m, sizeof m);
-    if (options[OWNER_JSON])
+    if (options->text[OWNER_JSON])
         return cli_tell_json(json_pack("{s:s}", "expected", text), e);
     puts(text);
     return 0;
@@ -288,55 +249,53 @@ static bool is_measured(void *context, const u8 digest[MEASURE_DIGEST_MAX])
 }
 
 /* Another measurement than that of the files: which launch would have it? */
-static int refuse(const char *const *options, const struct owner *o,
+static int refuse(const struct options *options, const struct owner *o,
                   const struct owner_launch *launch, const struct sev_measure *got,
                   const struct error *why, struct error *e)
 {
     struct measured m = {o, *launch, *got};
     char hint[HINT_TEXT_MAX];
     struct error unused = {.code = ERROR_NONE};
-    if ((options[OWNER_FIRMWARE] || options[OWNER_KERNEL]) && why->code == ERROR_MEASUREMENT &&
-        !owner_hint(options, is_measured, &m, hint, &unused))
+    if ((options->text[OWNER_FIRMWARE] || options->text[OWNER_KERNEL]) &&
+        why->code == ERROR_MEASUREMENT && !owner_hint(options, is_measured, &m, hint, &unused))
         error_set(e, why->code, "%s (%.200s)", why->text, hint);
     else
         error_set(e, why->code, "%s", why->text);
-    if (options[OWNER_JSON] && why->code == ERROR_MEASUREMENT)
+    if (options->text[OWNER_JSON] && why->code == ERROR_MEASUREMENT)
         cli_tell_json(json_pack("{s:b, s:o}", "matches", 0, "why", cli_json_text(e->text)), e);
     return -1;
 }
 
 /* The verdict goes into the state, whichever it is: a refusal takes back an earlier agreement. */
-static int check(const char *const *options, struct owner *o, const struct owner_launch *launch,
+static int check(const struct options *options, struct owner *o, const struct owner_launch *launch,
                  struct error *e)
 {
     struct sev_measure got;
-    if (owner_decode_base64("--measurement", options[OWNER_MEASUREMENT], &got, sizeof got, e))
+    if (owner_decode_base64("--measurement", options->text[OWNER_MEASUREMENT], &got, sizeof got, e))
         return -1;
     struct error why = {.code = ERROR_NONE};
     int result = owner_check_launch(o, launch, &got, &why);
-    if (options[OWNER_STATE] && owner_write_state(options[OWNER_STATE], o, e))
+    if (options->text[OWNER_STATE] && owner_write_state(options->text[OWNER_STATE], o, e))
         return -1;
     if (result)
         return refuse(options, o, launch, &got, &why, e);
-    if (options[OWNER_JSON])
+    if (options->text[OWNER_JSON])
         return cli_tell_json(json_pack("{s:b}", "matches", 1), e);
     puts("the measurement matches");
     return 0;
 }
 
-static int run_measure(const char *const *options, struct error *e)
+static int run_measure(const struct options *options, struct error *e)
 {
     struct owner_launch launch;
     struct owner o;
-    if (!options[OWNER_MEASUREMENT] && !options[OWNER_NONCE] && options[OWNER_MODE])
+    if (!options->text[OWNER_MEASUREMENT] && !options->text[OWNER_NONCE])
         return owner_print_digest(options, e);
-    if (!options[OWNER_MEASUREMENT] == !options[OWNER_NONCE])
-        return error_set(e, ERROR_USAGE, "measure needs --measurement or --nonce");
     if (parse_firmware(options, &launch, e) || owner_launch_digest(options, launch.digest, e) ||
         open_owner(options, &o, e))
         return -1;
-    int result = options[OWNER_NONCE] ? print_expected(options, &o, &launch, e)
-                                      : check(options, &o, &launch, e);
+    int result = options->text[OWNER_NONCE] ? print_expected(options, &o, &launch, e)
+                                            : check(options, &o, &launch, e);
     owner_wipe(&o);
     return result;
 }
@@ -388,19 +347,15 @@ static size_t form_table(const char *guid, const void *secret, size_t size, u8 *
 }
 
 /* What the guest will find; 0 on an error. */
-static size_t form_secret(const char *const *options, const struct run_file *f,
+static size_t form_secret(const struct options *options, const struct run_file *f,
                           u8 out[OWNER_SECRET_MAX], struct error *e)
 {
-    const char *form = options[OWNER_FORM], *guid = options[OWNER_GUID];
+    const char *guid = options->text[OWNER_GUID];
     size_t size = 0;
-    if (form && guid) {
-        error_set(e, ERROR_USAGE, "either --form or --guid");
-    } else if (guid) {
+    if (guid) {
         size = form_table(guid, f->data, f->size, out, OWNER_SECRET_MAX, e);
-    } else if (!form || !strcmp(form, "archive")) {
+    } else if (options_choice(options, OWNER_FORM) == OWNER_FORM_ARCHIVE) {
         size = image_secret_archive(f->data, f->size, out, OWNER_SECRET_MAX);
-    } else if (strcmp(form, "raw")) {
-        error_set(e, ERROR_USAGE, "--form '%s': archive or raw", form);
     } else if (f->size <= OWNER_SECRET_MAX) {
         size = f->size;
         memcpy(out, f->data, size);
@@ -412,8 +367,8 @@ static size_t form_secret(const char *const *options, const struct run_file *f,
     return size;
 }
 
-static int seal(const char *const *options, const struct owner *o, const void *plain, size_t size,
-                struct error *e)
+static int seal(const struct options *options, const struct owner *o, const void *plain,
+                size_t size, struct error *e)
 {
     struct sev_packet_header header;
     u8 data[OWNER_SECRET_MAX];
@@ -423,21 +378,22 @@ static int seal(const char *const *options, const struct owner *o, const void *p
     int result = owner_seal(c, o, plain, size, &header, data, e);
     crypto_destroy(c);
     if (result ||
-        owner_write_base64(options[OWNER_OUT_DIR], "secret-header.b64", &header, sizeof header,
-                           e) ||
-        owner_write_base64(options[OWNER_OUT_DIR], "secret-payload.b64", data,
+        owner_write_base64(options->text[OWNER_OUT_DIR], "secret-header.b64", &header,
+                           sizeof header, e) ||
+        owner_write_base64(options->text[OWNER_OUT_DIR], "secret-payload.b64", data,
                            owner_sealed_size(size), e))
         return -1;
-    printf("%s: secret-header.b64 and secret-payload.b64 for the host\n", options[OWNER_OUT_DIR]);
+    printf("%s: secret-header.b64 and secret-payload.b64 for the host\n",
+           options->text[OWNER_OUT_DIR]);
     return 0;
 }
 
-static int check_same_launch(const char *const *options, const struct owner *o, struct error *e)
+static int check_same_launch(const struct options *options, const struct owner *o, struct error *e)
 {
     struct sev_measure got;
-    if (!options[OWNER_MEASUREMENT])
+    if (!options->text[OWNER_MEASUREMENT])
         return 0;
-    if (owner_decode_base64("--measurement", options[OWNER_MEASUREMENT], &got, sizeof got, e))
+    if (owner_decode_base64("--measurement", options->text[OWNER_MEASUREMENT], &got, sizeof got, e))
         return -1;
     if (!o->checked || crypto_equal(&got, &o->launch, sizeof got))
         return 0;
@@ -445,15 +401,16 @@ static int check_same_launch(const char *const *options, const struct owner *o, 
                      "this is not the measurement that `softsev owner measure` verified");
 }
 
-static int run_secret(const char *const *options, struct error *e)
+static int run_secret(const struct options *options, struct error *e)
 {
     struct owner o;
     struct run_file f;
     u8 plain[OWNER_SECRET_MAX];
-    if (owner_read_state(options[OWNER_STATE], &o, e))
+    if (owner_read_state(options->text[OWNER_STATE], &o, e))
         return -1;
     int result =
-        check_same_launch(options, &o, e) || run_read_file(options[OWNER_SECRET], &f, e) ? -1 : 0;
+        check_same_launch(options, &o, e) || run_read_file(options->text[OWNER_SECRET], &f, e) ? -1
+                                                                                               : 0;
     if (!result) {
         size_t size = form_secret(options, &f, plain, e);
         result = size ? seal(options, &o, plain, size, e) : -1;
@@ -467,95 +424,23 @@ static int run_secret(const char *const *options, struct error *e)
 
 /* --- Actions ------------------------------------------------------------------------------------------ */
 
-// clang-format off
-static const struct owner_action actions[] = {
-    {"verify",  run_verify,    B(ROOT), VERIFY, GUEST, DEMANDS | B(NONCE) | B(POLICY) | B(LAUNCH),
-     "is this chain, or this report, a platform's, up to the root I trust?"},
-    {"session", run_session,   B(CHAIN) | B(ROOT) | B(OUT_DIR), B(CHAIN) | B(ROOT) | B(POLICY) | B(OUT_DIR) | B(SEED), 0, 0,
-     "verify, then make a key and a session for it"},
-    {"measure", run_measure,   0,
-     B(STATE) | B(TK) | B(POLICY) | B(API) | B(BUILD) | B(PLATFORM) | B(MEASUREMENT) | B(NONCE) | B(DIGEST) | B(LAUNCH) | GUEST | B(JSON), GUEST, 0,
-     "does the measurement belong to what should have been launched?"},
-    {"secret",  run_secret,    B(STATE) | B(SECRET) | B(OUT_DIR),
-     B(STATE) | B(SECRET) | B(OUT_DIR) | B(MEASUREMENT) | B(FORM) | B(GUID) | B(SEED), 0, 0,
-     "after that: seal a secret for the guest"},
-    {"hello",   owner_hello,   B(OUT_DIR), B(OUT_DIR) | B(SEED), 0, 0,
-     "SNP: a nonce for the agent in the guest, who asks for the secret"},
-    {"answer",  owner_answer,  B(STATE) | B(EVIDENCE) | B(SECRET) | B(ROOT) | B(OUT_DIR),
-     B(STATE) | B(EVIDENCE) | B(SECRET) | B(ROOT) | B(OUT_DIR) | B(SEED) | B(JSON) | (SNP & ~B(REPORT_DATA)) | BOTH | GUEST, GUEST,
-     DEMANDS & ~B(REPORT_DATA),
-     "SNP: verify what the agent has sent, and seal a secret for it alone"},
-    {"id-block", owner_make_id_block, B(OUT_DIR),
-     B(OUT_DIR) | B(DIGEST) | B(POLICY) | B(SVN) | B(FAMILY_ID) | B(IMAGE_ID) | B(ID_KEY_FILE) | B(AUTHOR_FILE) | B(NEW_ID_KEY) |
-     B(NEW_AUTHOR) | B(SEED) | B(JSON) | GUEST, GUEST, 0,
-     "SNP: sign what may be launched, for the firmware to enforce"},
-    {"explain", owner_explain, 0, GUEST | B(DUMP) | B(DIFF) | B(JSON) | EXPECTED, 0, EXPECTED,
-     "what an honest host launches, piece by piece; why a report differs"},
+static int (*const actions[])(const struct options *options, struct error *e) = {
+    [OWNER_VERIFY] = run_verify,
+    [OWNER_SESSION] = run_session,
+    [OWNER_MEASURE] = run_measure,
+    [OWNER_SEAL_SECRET] = run_secret,
+    [OWNER_SAY_HELLO] = owner_hello,
+    [OWNER_ANSWER] = owner_answer,
+    [OWNER_SIGN_ID_BLOCK] = owner_make_id_block,
+    [OWNER_EXPLAIN] = owner_explain,
 };
-// clang-format on
-
-static void print_help(FILE *out)
-{
-    fputs("usage: softsev owner ACTION [OPTIONS]    softsev owner ACTION --help\n\n"
-          "The guest owner, who trusts nobody who has not proved himself.\n\nactions, in the order "
-          "of a launch:\n",
-          out);
-    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-        fprintf(out, "  %-9s %s\n", actions[i].name, actions[i].help);
-}
-
-static void print_action_help(const struct owner_action *a, const char *topic)
-{
-    printf("usage: softsev owner %s [OPTIONS]\n\n%s\n\n", a->name, a->help);
-    if (a->demands && topic && !strcmp(topic, "policy")) {
-        puts("of a report can be demanded:");
-        owner_print_options(stdout, a->demands);
-        if (a->run == run_verify)
-            puts("of a legacy one: --nonce, --policy (exactly), --digest, --launch or the files,\n"
-                 "and NODBG unless --allow-debug");
-        return;
-    }
-    if (a->needs)
-        puts("needs:");
-    owner_print_options(stdout, a->needs);
-    puts("takes:");
-    owner_print_options(stdout, a->allows & ~a->needs & ~a->elsewhere & ~a->demands);
-    if (a->demands)
-        printf("what is demanded of a report: `softsev owner %s --help policy`\n", a->name);
-    if (a->elsewhere)
-        puts("and what is launched, as in `softsev owner explain --help`");
-}
-
-static const struct owner_action *find_action(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-        if (!strcmp(actions[i].name, name))
-            return &actions[i];
-    return NULL;
-}
 
 int cli_owner(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
-    const char *name = argc > 1 ? argv[1] : "";
-    const struct owner_action *action = find_action(name);
-    if (argc < 2 || !strcmp(name, "--help") || !strcmp(name, "-h")) {
-        print_help(argc < 2 ? stderr : stdout);
-        return argc < 2 ? ERROR_USAGE : ERROR_NONE;
-    }
-    if (!action) {
-        error_set(&e, ERROR_USAGE, "there is no action '%s'; `softsev owner --help` lists them",
-                  name);
-        return cli_fail("owner", &e);
-    }
-    for (int i = 2; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_action_help(action, i + 1 < argc ? argv[i + 1] : NULL);
-            return ERROR_NONE;
-        }
-    }
-    const char *options[OWNER_OPTION_COUNT] = {NULL};
-    if (owner_parse(action, argc - 2, argv + 2, options, &e) || action->run(options, &e))
-        return cli_fail("owner", &e);
-    return ERROR_NONE;
+    struct options given;
+    int status;
+    if (!options_open(&cli_owner_table, argc, argv, &given, &status))
+        return status;
+    return actions[given.action](&given, &e) ? cli_fail("owner", &e) : ERROR_NONE;
 }

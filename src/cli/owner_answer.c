@@ -23,11 +23,11 @@ struct hello {
 
 /* --- hello -------------------------------------------------------------------------------------------- */
 
-int owner_hello(const char *const *options, struct error *e)
+int owner_hello(const struct options *options, struct error *e)
 {
     struct hello h = {.magic = {0}};
     u8 frame[SECRET_FRAME_HEADER + SECRET_NONCE_SIZE];
-    const char *folder = options[OWNER_OUT_DIR], *seed = options[OWNER_SEED];
+    const char *folder = options->text[OWNER_OUT_DIR], *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
         return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
@@ -86,11 +86,11 @@ static int read_evidence(const char *path, struct answer *a, struct error *e)
     return 0;
 }
 
-static int read_all(const char *const *options, struct answer *a, struct error *e)
+static int read_all(const struct options *options, struct answer *a, struct error *e)
 {
-    if (read_hello(options[OWNER_STATE], &a->hello, e) ||
-        read_evidence(options[OWNER_EVIDENCE], a, e) ||
-        run_read_file(options[OWNER_SECRET], &a->secret, e))
+    if (read_hello(options->text[OWNER_STATE], &a->hello, e) ||
+        read_evidence(options->text[OWNER_EVIDENCE], a, e) ||
+        run_read_file(options->text[OWNER_SECRET], &a->secret, e))
         return -1;
     if (a->secret.size > SECRET_SIZE_MAX)
         return error_set(e, ERROR_FILE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
@@ -118,18 +118,19 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
 }
 
 /* The nonce is used up before the answer is out: whoever sees two answers to one nonce may have asked twice. */
-static int write_answer(const char *const *options, const struct answer *a, struct error *e)
+static int write_answer(const struct options *options, const struct answer *a, struct error *e)
 {
-    const char *state = options[OWNER_STATE];
+    const char *state = options->text[OWNER_STATE];
     if (unlink(state))
         return error_set(e, ERROR_FILE, "%s cannot be removed: %s", state, strerror(errno));
-    return owner_write_base64(options[OWNER_OUT_DIR], "answer.b64", a->frame, a->frame_size, e);
+    return owner_write_base64(options->text[OWNER_OUT_DIR], "answer.b64", a->frame, a->frame_size,
+                              e);
 }
 
-static int answer(const char *const *options, struct answer *a, struct error *e)
+static int answer(const struct options *options, struct answer *a, struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
-    const char *seed = options[OWNER_SEED];
+    const char *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
         return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
@@ -144,19 +145,13 @@ static int answer(const char *const *options, struct answer *a, struct error *e)
     if (check)
         return owner_refuse_snp_report(options, check, why.text, &a->report, e);
     owner_print_report(options, &a->report);
-    if (!options[OWNER_JSON])
-        printf("%s: answer.b64 for the host\n", options[OWNER_OUT_DIR]);
+    if (!options->text[OWNER_JSON])
+        printf("%s: answer.b64 for the host\n", options->text[OWNER_OUT_DIR]);
     return 0;
 }
 
-int owner_answer(const char *const *options, struct error *e)
+int owner_answer(const struct options *options, struct error *e)
 {
-    if (!options[OWNER_DIGEST] && !options[OWNER_KERNEL] && !options[OWNER_FIRMWARE] &&
-        !options[OWNER_ID_BLOCK])
-        return error_set(
-            e, ERROR_USAGE,
-            "what was launched: --digest, the guest's files by --kernel or --firmware, "
-            "or --id-block; a secret is not for any guest");
     struct answer *a = calloc(1, sizeof *a);
     if (!a)
         return error_set(e, ERROR_MEMORY, "no memory for an answer");

@@ -96,17 +96,13 @@ struct expected {
     bool measured, block_given, author_given, policy_given, svn_given;
 };
 
-static int expect_measurement(const char *const *options, struct expected *x, struct error *e)
+static int expect_measurement(const struct options *options, struct expected *x, struct error *e)
 {
     struct owner_contributions c = {.mode = MEASURE_SNP};
     x->measured = true;
-    if (options[OWNER_DIGEST])
-        return owner_refuse(options, OWNER_GUEST, "is instead of --digest", e)
-                   ? -1
-                   : owner_hex("digest", options[OWNER_DIGEST], x->measurement, 48, e);
-    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) {
-        if (owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e))
-            return -1;
+    if (options->text[OWNER_DIGEST])
+        return owner_hex("digest", options->text[OWNER_DIGEST], x->measurement, 48, e);
+    if (!options->text[OWNER_FIRMWARE] && !options->text[OWNER_KERNEL]) {
         x->measured = x->block_given;
         memcpy(x->measurement, x->block.ld, sizeof x->block.ld);
         return 0;
@@ -115,14 +111,12 @@ static int expect_measurement(const char *const *options, struct expected *x, st
         return -1;
     memcpy(x->measurement, c.digest, sizeof x->measurement);
     owner_free_contributions(&c);
-    return c.mode == MEASURE_SNP
-               ? 0
-               : error_set(e, ERROR_USAGE, "a report measures with --mode snp alone");
+    return 0;
 }
 
-static int expect_block(const char *const *options, struct expected *x, struct error *e)
+static int expect_block(const struct options *options, struct expected *x, struct error *e)
 {
-    x->block_given = options[OWNER_ID_BLOCK] || options[OWNER_ID_AUTH];
+    x->block_given = options->text[OWNER_ID_BLOCK] || options->text[OWNER_ID_AUTH];
     if (!x->block_given)
         return 0;
     if (owner_read_id_block(options, &x->block, &x->auth, e))
@@ -137,21 +131,20 @@ static int expect_block(const char *const *options, struct expected *x, struct e
     return 0;
 }
 
-static int expect(const char *const *options, struct expected *x, struct error *e)
+static int expect(const struct options *options, struct expected *x, struct error *e)
 {
     if (expect_block(options, x, e) || expect_measurement(options, x, e) ||
-        owner_hex("host-data", options[OWNER_HOST_DATA], x->host_data, 32, e) ||
-        owner_hex("report-data", options[OWNER_REPORT_DATA], x->report_data, 64, e) ||
-        (options[OWNER_POLICY] &&
-         owner_number("policy", options[OWNER_POLICY], UINT64_MAX, &x->policy, e)) ||
-        (options[OWNER_SVN] && owner_number("svn", options[OWNER_SVN], UINT32_MAX, &x->svn, e)))
+        owner_hex("host-data", options->text[OWNER_HOST_DATA], x->host_data, 32, e) ||
+        owner_hex("report-data", options->text[OWNER_REPORT_DATA], x->report_data, 64, e))
         return -1;
-    x->policy_given = x->policy_given || options[OWNER_POLICY];
-    x->svn_given = x->svn_given || options[OWNER_SVN];
+    x->policy = options_number(options, OWNER_POLICY, x->policy);
+    x->svn = options_number(options, OWNER_SVN, x->svn);
+    x->policy_given = x->policy_given || options->text[OWNER_POLICY];
+    x->svn_given = x->svn_given || options->text[OWNER_SVN];
     return 0;
 }
 
-static void compare(const char *const *options, const struct snp_report *r,
+static void compare(const struct options *options, const struct snp_report *r,
                     const struct expected *x, struct comparison *c)
 {
     static const u8 zeros[48];
@@ -169,9 +162,10 @@ static void compare(const char *const *options, const struct snp_report *r,
               : x->block_given ? zeros
                                : NULL,
               48);
-    add_bytes(c, "host data", r->host_data, options[OWNER_HOST_DATA] ? x->host_data : NULL, 32);
-    add_bytes(c, "report data", r->report_data, options[OWNER_REPORT_DATA] ? x->report_data : NULL,
-              64);
+    add_bytes(c, "host data", r->host_data, options->text[OWNER_HOST_DATA] ? x->host_data : NULL,
+              32);
+    add_bytes(c, "report data", r->report_data,
+              options->text[OWNER_REPORT_DATA] ? x->report_data : NULL, 64);
     for (size_t i = 0; i < c->count; i++) {
         const struct field *f = &c->fields[i];
         bool differs = f->asked && strcmp(f->report, f->expected) != 0;
@@ -228,19 +222,19 @@ static int read_report(const char *path, struct snp_report *out, struct error *e
                            sizeof *out, size);
 }
 
-int owner_compare_report(const char *const *options, struct error *e)
+int owner_compare_report(const struct options *options, struct error *e)
 {
     struct snp_report r = {.version = 0};
     struct expected x = {.policy = 0};
     struct comparison c = {.count = 0};
     char hint[HINT_TEXT_MAX] = "";
-    if (read_report(options[OWNER_REPORT], &r, e) || expect(options, &x, e))
+    if (read_report(options->text[OWNER_REPORT], &r, e) || expect(options, &x, e))
         return -1;
     compare(options, &r, &x, &c);
-    if (c.measurement && (options[OWNER_FIRMWARE] || options[OWNER_KERNEL]) &&
+    if (c.measurement && (options->text[OWNER_FIRMWARE] || options->text[OWNER_KERNEL]) &&
         owner_hint(options, owner_is_reported, &r, hint, e))
         return -1;
-    (options[OWNER_JSON] ? print_json : print_text)(&c, hint);
+    (options->text[OWNER_JSON] ? print_json : print_text)(&c, hint);
     if (!c.different)
         return 0;
     return error_set(e, ERROR_MEASUREMENT, "%zu field%s of the report %s not as expected%s%s",

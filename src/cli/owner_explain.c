@@ -248,34 +248,32 @@ static int diff(const struct owner_contributions *c, const char *digest, const c
 
 /* --- Actions -------------------------------------------------------------------------------------------- */
 
-int owner_explain(const char *const *options, struct error *e)
+int owner_explain(const struct options *options, struct error *e)
 {
     struct owner_contributions c;
     char hex[HEX_MAX];
-    if (options[OWNER_REPORT])
+    if (options->text[OWNER_REPORT])
         return owner_compare_report(options, e);
-    if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
-        return error_set(e, ERROR_USAGE, "explain needs --kernel or --firmware");
     if (owner_measure_files(options, &c, e))
         return -1;
     hex_encode(hex, c.digest, measure_digest_size(c.mode));
     int result = 0;
-    if (options[OWNER_DIFF])
-        result = diff(&c, hex, options[OWNER_DIFF], options[OWNER_JSON], e);
+    if (options->text[OWNER_DIFF])
+        result = diff(&c, hex, options->text[OWNER_DIFF], options->text[OWNER_JSON], e);
     else
-        (options[OWNER_JSON] ? print_json : print_text)(&c, hex);
+        (options->text[OWNER_JSON] ? print_json : print_text)(&c, hex);
     owner_free_contributions(&c);
     return result;
 }
 
-int owner_print_digest(const char *const *options, struct error *e)
+int owner_print_digest(const struct options *options, struct error *e)
 {
     struct owner_contributions c;
     char hex[HEX_MAX];
     if (owner_measure_files(options, &c, e))
         return -1;
     hex_encode(hex, c.digest, measure_digest_size(c.mode));
-    printf(options[OWNER_JSON] ? "{\"digest\":\"%s\"}\n" : "%s\n", hex);
+    printf(options->text[OWNER_JSON] ? "{\"digest\":\"%s\"}\n" : "%s\n", hex);
     owner_free_contributions(&c);
     return 0;
 }

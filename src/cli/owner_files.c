@@ -6,6 +6,8 @@
 #include "cli/owner.h"
 #include "cli/run.h"
 
+#include "base/bytes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -160,4 +162,23 @@ int owner_write_base64(const char *folder, const char *name, const void *data, s
         return error_set(e, ERROR_INTERNAL, "%s: too long", name);
     owner_encode_base64(text, data, size);
     return owner_write(folder, name, text, strlen(text), false, e);
+}
+
+/* --- Values ------------------------------------------------------------------------------------------- */
+
+int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e)
+{
+    if (!text || hex_decode(out, size, text))
+        return 0;
+    return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", option, text, 2 * size);
+}
+
+int owner_sev_policy(const struct options *options, u32 *out, struct error *e)
+{
+    const u64 policy = options_number(options, OWNER_POLICY, *out);
+    if (policy > UINT32_MAX)
+        return error_set(e, ERROR_USAGE, "--policy '%s': the policy of such a guest has 32 bits",
+                         options->text[OWNER_POLICY]);
+    *out = (u32)policy;
+    return 0;
 }

@@ -39,17 +39,12 @@ static int make_key(struct crypto *c, const char *folder, const char *name, stru
     return result;
 }
 
-static int open_keys(struct crypto *c, const char *const *options, struct keys *k, struct error *e)
+static int open_keys(struct crypto *c, const struct options *options, struct keys *k,
+                     struct error *e)
 {
-    const char *id = options[OWNER_ID_KEY_FILE], *author = options[OWNER_AUTHOR_FILE];
-    const char *folder = options[OWNER_OUT_DIR];
-    bool new_id = options[OWNER_NEW_ID_KEY], new_author = options[OWNER_NEW_AUTHOR];
-    if (!id == !new_id)
-        return error_set(e, ERROR_USAGE,
-                         "id-block needs either --id-key-file or --new-id-key (openssl genpkey "
-                         "-algorithm EC -pkeyopt ec_paramgen_curve:P-384 makes one too)");
-    if (author && new_author)
-        return error_set(e, ERROR_USAGE, "either --author-key-file or --new-author-key");
+    const char *id = options->text[OWNER_ID_KEY_FILE], *author = options->text[OWNER_AUTHOR_FILE];
+    const char *folder = options->text[OWNER_OUT_DIR];
+    bool new_author = options->text[OWNER_NEW_AUTHOR];
     k->has_author = author || new_author;
     if (id ? read_key(id, &k->id, e) : make_key(c, folder, "id-key.pem", &k->id, e))
         return -1;
@@ -60,36 +55,29 @@ static int open_keys(struct crypto *c, const char *const *options, struct keys *
 }
 
 /* By its digest, or by the files that are to be launched. */
-static int choose_measurement(const char *const *options, u8 ld[48], struct error *e)
+static int choose_measurement(const struct options *options, u8 ld[48], struct error *e)
 {
     struct owner_contributions c;
-    bool files = options[OWNER_FIRMWARE] || options[OWNER_KERNEL];
-    if (files == !!options[OWNER_DIGEST])
-        return error_set(e, ERROR_USAGE,
-                         "what may be launched: either --digest, or --mode snp with the guest's "
-                         "files");
-    if (!files)
-        return owner_hex("digest", options[OWNER_DIGEST], ld, 48, e);
+    if (options->text[OWNER_DIGEST])
+        return owner_hex("digest", options->text[OWNER_DIGEST], ld, 48, e);
     if (owner_measure_files(options, &c, e))
         return -1;
     memcpy(ld, c.digest, 48);
     owner_free_contributions(&c);
-    return c.mode == MEASURE_SNP ? 0
-                                 : error_set(e, ERROR_USAGE, "ID blocks are SNP's: say --mode snp");
+    return 0;
 }
 
-static int fill(const char *const *options, struct snp_id_block *block, struct error *e)
+static int fill(const struct options *options, struct snp_id_block *block, struct error *e)
 {
-    u64 policy = SNP_POLICY_QEMU_DEFAULT, svn = 0;
     u8 family[16] = {0}, image[16] = {0}, ld[48];
     if (choose_measurement(options, ld, e) ||
-        (options[OWNER_POLICY] &&
-         owner_number("policy", options[OWNER_POLICY], UINT64_MAX, &policy, e)) ||
-        (options[OWNER_SVN] && owner_number("svn", options[OWNER_SVN], UINT32_MAX, &svn, e)) ||
-        owner_hex("family-id", options[OWNER_FAMILY_ID], family, sizeof family, e) ||
-        owner_hex("image-id", options[OWNER_IMAGE_ID], image, sizeof image, e))
+        owner_hex("family-id", options->text[OWNER_FAMILY_ID], family, sizeof family, e) ||
+        owner_hex("image-id", options->text[OWNER_IMAGE_ID], image, sizeof image, e))
         return -1;
-    *block = (struct snp_id_block){.guest_svn = (u32)svn, .policy = policy};
+    *block = (struct snp_id_block){
+        .guest_svn = (u32)options_number(options, OWNER_SVN, 0),
+        .policy = options_number(options, OWNER_POLICY, SNP_POLICY_QEMU_DEFAULT),
+    };
     memcpy(block->ld, ld, sizeof ld);
     memcpy(block->family_id, family, sizeof family);
     memcpy(block->image_id, image, sizeof image);
@@ -107,7 +95,7 @@ static int write_files(const char *folder, const struct snp_id_block *block,
                : 0;
 }
 
-static void print(const char *const *options, const struct snp_id_block *block,
+static void print(const struct options *options, const struct snp_id_block *block,
                   const struct snp_id_auth *auth)
 {
     u8 digest[48];
@@ -118,7 +106,7 @@ static void print(const char *const *options, const struct snp_id_block *block,
     id_block_key_digest(&auth->author_key, digest);
     if (id_block_has_author(auth))
         hex_encode(author, digest, sizeof digest);
-    if (options[OWNER_JSON]) {
+    if (options->text[OWNER_JSON]) {
         json_t *j = json_pack("{s:s, s:I, s:I, s:s, s:s}", "measurement", ld, "policy",
                               (json_int_t)block->policy, "svn", (json_int_t)block->guest_svn,
                               "id_key_digest", id, "author_key_digest", author);
@@ -130,15 +118,15 @@ static void print(const char *const *options, const struct snp_id_block *block,
         printf("author key digest  %s\n", author);
     printf("%s: id-block.bin and id-auth.bin for SNP_LAUNCH_FINISH; .b64 for QEMU's id-block and "
            "id-auth%s\n",
-           options[OWNER_OUT_DIR], *author ? ", with author-key-enabled=on" : "");
+           options->text[OWNER_OUT_DIR], *author ? ", with author-key-enabled=on" : "");
 }
 
-int owner_make_id_block(const char *const *options, struct error *e)
+int owner_make_id_block(const struct options *options, struct error *e)
 {
     struct snp_id_block block;
     struct snp_id_auth auth;
     struct keys k = {.has_author = false};
-    const char *seed = options[OWNER_SEED];
+    const char *seed = options->text[OWNER_SEED];
     if (fill(options, &block, e))
         return -1;
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
@@ -147,7 +135,7 @@ int owner_make_id_block(const char *const *options, struct error *e)
     int result =
         open_keys(c, options, &k, e) ||
                 id_block_sign(c, &block, &k.id, k.has_author ? &k.author : NULL, &auth, e) ||
-                write_files(options[OWNER_OUT_DIR], &block, &auth, e)
+                write_files(options->text[OWNER_OUT_DIR], &block, &auth, e)
             ? -1
             : 0;
     crypto_wipe(&k, sizeof k);
@@ -179,13 +167,11 @@ static int read_page(const char *path, void *out, size_t size, struct error *e)
                             path, size, had);
 }
 
-int owner_read_id_block(const char *const *options, struct snp_id_block *block,
+int owner_read_id_block(const struct options *options, struct snp_id_block *block,
                         struct snp_id_auth *auth, struct error *e)
 {
-    if (!options[OWNER_ID_BLOCK] != !options[OWNER_ID_AUTH])
-        return error_set(e, ERROR_USAGE, "--id-block and --id-auth go together");
-    return read_page(options[OWNER_ID_BLOCK], block, sizeof *block, e) ||
-                   read_page(options[OWNER_ID_AUTH], auth, sizeof *auth, e) ||
+    return read_page(options->text[OWNER_ID_BLOCK], block, sizeof *block, e) ||
+                   read_page(options->text[OWNER_ID_AUTH], auth, sizeof *auth, e) ||
                    id_block_check(block, sizeof *block, auth, sizeof *auth, e)
                ? -1
                : 0;

@@ -11,38 +11,23 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define MEMORY_DEFAULT MIB(512)
+
 struct guest {
     struct run_file kernel, initrd, firmware;
 };
-
-static int parse_memory(const char *text, u64 *out, struct error *e)
-{
-    char *end;
-    *out = MIB(512);
-    if (!text)
-        return 0;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    u64 unit = *end == 'K' ? KIB(1) : *end == 'M' ? MIB(1) : *end == 'G' ? GIB(1) : 0;
-    /* A plain number is MiB, as for softsev run. */
-    if (errno || end == text || *text == '-' || *(unit ? end + 1 : end) ||
-        v > GIB(512) / (unit ? unit : MIB(1)))
-        return error_set(e, ERROR_USAGE, "--memory '%s': a number of MiB, or with K, M, G", text);
-    *out = v * (unit ? unit : MIB(1));
-    return 0;
-}
 
 static struct image_file as_image(const struct run_file *f)
 {
     return (struct image_file){.name = f->name, .data = f->data, .size = f->size};
 }
 
-static int read_files(const char *const *options, struct guest *g, struct error *e)
+static int read_files(const struct options *options, struct guest *g, struct error *e)
 {
     *g = (struct guest){0};
-    return run_read_file(options[OWNER_KERNEL], &g->kernel, e) ||
-                   run_read_file(options[OWNER_INITRD], &g->initrd, e) ||
-                   run_read_file(options[OWNER_FIRMWARE], &g->firmware, e)
+    return run_read_file(options->text[OWNER_KERNEL], &g->kernel, e) ||
+                   run_read_file(options->text[OWNER_INITRD], &g->initrd, e) ||
+                   run_read_file(options->text[OWNER_FIRMWARE], &g->firmware, e)
                ? -1
                : 0;
 }
@@ -135,96 +120,73 @@ static int measure_any_plan(const struct image_plan *plan, struct owner_contribu
     return 0;
 }
 
-static int measure_own(const char *const *options, const struct guest *g,
+static int measure_own(const struct options *options, const struct guest *g,
                        struct owner_contributions *out, struct error *e)
 {
     static const enum image_mode modes[] = {
         [MEASURE_SEV] = IMAGE_SEV, [MEASURE_SEV_ES] = IMAGE_SEV_ES, [MEASURE_SNP] = IMAGE_SEV_SNP};
     struct image_description d = {
         .mode = modes[out->mode],
-        .secret = options[OWNER_HOLE],
-        .command_line = options[OWNER_APPEND],
-        .kernel_hashes = options[OWNER_HASHES],
+        .memory_size = options_number(options, OWNER_MEMORY, MEMORY_DEFAULT),
+        .cpus = (u32)options_number(options, OWNER_VCPUS, 1),
+        .secret = options->text[OWNER_HOLE],
+        .command_line = options->text[OWNER_APPEND],
+        .kernel_hashes = options->text[OWNER_HASHES],
         .kernel = as_image(&g->kernel),
         .initrd = as_image(&g->initrd),
         .firmware = as_image(&g->firmware),
     };
-    u64 vcpus = 1;
-    if (parse_memory(options[OWNER_MEMORY], &d.memory_size, e) ||
-        (options[OWNER_VCPUS] &&
-         owner_number("vcpus", options[OWNER_VCPUS], IMAGE_CPUS_MAX, &vcpus, e)))
-        return -1;
-    d.cpus = (u32)vcpus;
+    if (d.cpus > IMAGE_CPUS_MAX)
+        return error_set(e, ERROR_USAGE, "--vcpus '%u': a guest of softsev run has at most %u",
+                         d.cpus, IMAGE_CPUS_MAX);
     struct image_plan *plan = image_build(&d, e);
     int result = plan ? measure_any_plan(plan, out, e) : -1;
-    if (!result && options[OWNER_DUMP])
-        result = dump(plan, options[OWNER_DUMP], e);
+    if (!result && options->text[OWNER_DUMP])
+        result = dump(plan, options->text[OWNER_DUMP], e);
     image_free(plan);
     return result;
 }
 
 /* --- SEV-ES and SNP: a flash image ------------------------------------------------------------------- */
 
-static int parse_processor(const char *const *options, struct measure_description *d,
-                           struct error *e)
+static int fill_processor(const struct options *options, struct measure_description *d,
+                          struct error *e)
 {
-    const char *type = options[OWNER_VCPU_TYPE], *vmm = options[OWNER_VMM_TYPE];
-    u64 vcpus = 1, signature = 0;
-    d->features = d->mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0;
-    if ((options[OWNER_VCPUS] &&
-         owner_number("vcpus", options[OWNER_VCPUS], MEASURE_VCPUS_MAX, &vcpus, e)) ||
-        (options[OWNER_FEATURES] &&
-         owner_number("guest-features", options[OWNER_FEATURES], UINT64_MAX, &d->features, e)))
-        return -1;
-    if (vmm && !measure_vmm_by_name(vmm, &d->vmm))
-        return error_set(e, ERROR_USAGE,
-                         "--vmm-type '%s': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old",
-                         vmm);
-    d->vcpus = (u32)vcpus;
-    if (!type) {
-        if (d->vmm <= MEASURE_VMM_QEMU_OLD && !d->image_only)
-            return error_set(e, ERROR_USAGE,
-                             "--mode %s needs --vcpu-type, such as EPYC-Milan: QEMU puts its "
-                             "signature into RDX",
-                             options[OWNER_MODE]);
-    } else if (!measure_signature_by_name(type, &d->signature)) {
-        struct error number = {.code = ERROR_NONE};
-        if (owner_number("vcpu-type", type, UINT32_MAX, &signature, &number))
-            return error_set(e, ERROR_USAGE,
-                             "--vcpu-type '%s': QEMU's EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa, "
-                             "EPYC-Turin or a version of one, or CPUID 1 EAX as a number",
-                             type);
-        d->signature = (u32)signature;
-    }
-    return 0;
+    d->vcpus = (u32)options_number(options, OWNER_VCPUS, 1);
+    d->vmm = (enum measure_vmm)options_choice(options, OWNER_VMM_TYPE);
+    d->signature = (u32)options_number(options, OWNER_VCPU_TYPE, 0);
+    d->features =
+        options_number(options, OWNER_FEATURES, d->mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0);
+    if (options->text[OWNER_VCPU_TYPE] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
+        return 0;
+    return error_set(
+        e, ERROR_USAGE,
+        "--mode %s needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into "
+        "RDX",
+        options->text[OWNER_MODE]);
 }
 
 /* `image`: room for --ovmf-hash. */
-static int describe_flash(const char *const *options, const struct guest *g, enum measure_mode mode,
-                          u8 image[48], struct measure_description *d, struct error *e)
+static int describe_flash(const struct options *options, const struct guest *g,
+                          enum measure_mode mode, u8 image[48], struct measure_description *d,
+                          struct error *e)
 {
-    const char *hash = options[OWNER_IMAGE_HASH];
+    const char *hash = options->text[OWNER_IMAGE_HASH];
     *d = (struct measure_description){
         .mode = mode,
         .firmware = as_image(&g->firmware),
-        .kernel_hashes = options[OWNER_HASHES],
+        .kernel_hashes = options->text[OWNER_HASHES],
         .kernel = as_image(&g->kernel),
         .initrd = as_image(&g->initrd),
-        .command_line = options[OWNER_APPEND],
-        .image_only = options[OWNER_IMAGE_ONLY],
+        .command_line = options->text[OWNER_APPEND],
+        .image_only = options->text[OWNER_IMAGE_ONLY],
     };
-    if ((hash || d->image_only) && mode != MEASURE_SNP)
-        return error_set(e, ERROR_USAGE, "--ovmf-hash and --ovmf-only are for --mode snp");
-    if (hash && !hex_decode(image, 48, hash))
-        return error_set(e, ERROR_USAGE, "--ovmf-hash '%s': 96 hexadecimal digits", hash);
-    if (hash)
+    if (hash && hex_decode(image, 48, hash))
         d->image_digest = image;
-    if (options[OWNER_DUMP])
-        return error_set(e, ERROR_USAGE, "--dump is for --mode sev");
-    return parse_processor(options, d, e);
+    return fill_processor(options, d, e);
 }
 
-static int measure_flash(const char *const *options, const struct guest *g,
+static int measure_flash(const struct options *options, const struct guest *g,
                          struct owner_contributions *out, struct error *e)
 {
     u8 image[48];
@@ -237,58 +199,24 @@ static int measure_flash(const char *const *options, const struct guest *g,
 
 /* --- Any --------------------------------------------------------------------------------------------- */
 
-static int parse_mode(const char *text, enum measure_mode *out, struct error *e)
+static enum measure_mode mode_of(const struct options *options)
 {
-    static const struct {
-        const char *name;
-        enum measure_mode mode;
-    } names[] = {{"sev", MEASURE_SEV},
-                 {"sev-es", MEASURE_SEV_ES},
-                 {"seves", MEASURE_SEV_ES},
-                 {"snp", MEASURE_SNP},
-                 {"sev-snp", MEASURE_SNP}};
-    *out = MEASURE_SEV;
-    for (size_t i = 0; text && i < ARRAY_SIZE(names); i++)
-        if (!strcmp(text, names[i].name)) {
-            *out = names[i].mode;
-            return 0;
-        }
-    return text ? error_set(e, ERROR_USAGE, "--mode '%s': sev, sev-es or snp", text) : 0;
+    static const enum measure_mode modes[] = {
+        [IMAGE_SEV] = MEASURE_SEV, [IMAGE_SEV_ES] = MEASURE_SEV_ES, [IMAGE_SEV_SNP] = MEASURE_SNP};
+    return modes[options_choice(options, OWNER_MODE)];
 }
 
 /* Guests of softsev run, not images: SEV-ES and SNP with a kernel and no flash image. */
-static bool is_plan(const char *const *options, enum measure_mode mode)
+static bool is_plan(const struct options *options, enum measure_mode mode)
 {
-    return mode == MEASURE_SEV || !options[OWNER_FIRMWARE];
+    return mode == MEASURE_SEV || !options->text[OWNER_FIRMWARE];
 }
 
-static int check_mode(const char *const *options, enum measure_mode mode, struct error *e)
-{
-    if (is_plan(options, mode) &&
-        ((options[OWNER_VCPUS] && options[OWNER_FIRMWARE]) || options[OWNER_VCPU_TYPE] ||
-         options[OWNER_VMM_TYPE] || options[OWNER_FEATURES] || options[OWNER_IMAGE_HASH] ||
-         options[OWNER_IMAGE_ONLY]))
-        return error_set(
-            e, ERROR_USAGE,
-            mode == MEASURE_SEV
-                ? "SEV measures no virtual processors: say --mode sev-es or --mode snp"
-                : "what SEV-ES and SNP measure of processors needs --firmware; those of softsev "
-                  "run are known");
-    if (!is_plan(options, mode) && (options[OWNER_MEMORY] || options[OWNER_HOLE]))
-        return error_set(e, ERROR_USAGE,
-                         "--memory and --owner-secret are for guests without --firmware");
-    return 0;
-}
-
-int owner_measure_files(const char *const *options, struct owner_contributions *out,
+int owner_measure_files(const struct options *options, struct owner_contributions *out,
                         struct error *e)
 {
     struct guest g;
-    *out = (struct owner_contributions){.mode = MEASURE_SEV};
-    if (!options[OWNER_KERNEL] && !options[OWNER_FIRMWARE])
-        return error_set(e, ERROR_USAGE, "what was launched: --kernel or --firmware");
-    if (parse_mode(options[OWNER_MODE], &out->mode, e) || check_mode(options, out->mode, e))
-        return -1;
+    *out = (struct owner_contributions){.mode = mode_of(options)};
     int result = read_files(options, &g, e);
     if (!result)
         result = (is_plan(options, out->mode) ? measure_own : measure_flash)(options, &g, out, e);
@@ -302,7 +230,7 @@ int owner_measure_files(const char *const *options, struct owner_contributions *
 
 /* --- Why not this digest? -------------------------------------------------------------------------------- */
 
-static bool try_plan(const char *const *options, owner_is_it *is_it, void *context)
+static bool try_plan(const struct options *options, owner_is_it *is_it, void *context)
 {
     struct owner_contributions c;
     struct error unused = {.code = ERROR_NONE};
@@ -313,29 +241,41 @@ static bool try_plan(const char *const *options, owner_is_it *is_it, void *conte
     return found;
 }
 
+/* The same launch with another value of one option, which is put back. */
+static bool try_with(struct options *changed, u8 id, const char *value, owner_is_it *is_it,
+                     void *context)
+{
+    struct error unused = {.code = ERROR_NONE};
+    const char *text = changed->text[id];
+    const u64 number = changed->number[id];
+    changed->text[id] = NULL;
+    const bool found =
+        !options_set(changed, id, value, &unused) && try_plan(changed, is_it, context);
+    changed->text[id] = text;
+    changed->number[id] = number;
+    return found;
+}
+
 /* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages; processors but the first
  * have VMSAs of their own. */
-static void hint_plan(const char *const *options, owner_is_it *is_it, void *context,
+static void hint_plan(const struct options *options, owner_is_it *is_it, void *context,
                       char text[HINT_TEXT_MAX])
 {
     static const char *const sizes[] = {"64M", "128M", "256M", "512M", "1G", "2G"};
     static const char *const numbers[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
-    const char *changed[OWNER_OPTION_COUNT];
-    const char *memory = options[OWNER_MEMORY] ? options[OWNER_MEMORY] : "512M";
-    const char *vcpus = options[OWNER_VCPUS] ? options[OWNER_VCPUS] : "1";
-    memcpy(changed, options, sizeof changed);
-    changed[OWNER_DUMP] = NULL;
+    struct options changed = *options;
+    const char *memory = options->text[OWNER_MEMORY] ? options->text[OWNER_MEMORY] : "512M";
+    const char *vcpus = options->text[OWNER_VCPUS] ? options->text[OWNER_VCPUS] : "1";
+    changed.text[OWNER_DUMP] = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        changed[OWNER_VCPUS] = numbers[i];
         snprintf(text, HINT_TEXT_MAX, "--vcpus %s, not %s", numbers[i], vcpus);
-        if (strcmp(numbers[i], vcpus) && try_plan(changed, is_it, context))
+        if (strcmp(numbers[i], vcpus) &&
+            try_with(&changed, OWNER_VCPUS, numbers[i], is_it, context))
             return;
     }
-    changed[OWNER_VCPUS] = options[OWNER_VCPUS];
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        changed[OWNER_MEMORY] = sizes[i];
         snprintf(text, HINT_TEXT_MAX, "--memory %s, not %s", sizes[i], memory);
-        if (try_plan(changed, is_it, context))
+        if (try_with(&changed, OWNER_MEMORY, sizes[i], is_it, context))
             return;
     }
     snprintf(text, HINT_TEXT_MAX,
@@ -343,7 +283,7 @@ static void hint_plan(const char *const *options, owner_is_it *is_it, void *cont
              "for another kernel, initrd or command line");
 }
 
-static int hint_flash(const char *const *options, enum measure_mode mode, owner_is_it *is_it,
+static int hint_flash(const struct options *options, enum measure_mode mode, owner_is_it *is_it,
                       void *context, char text[HINT_TEXT_MAX], struct error *e)
 {
     struct guest g;
@@ -357,14 +297,11 @@ static int hint_flash(const char *const *options, enum measure_mode mode, owner_
     return result;
 }
 
-int owner_hint(const char *const *options, owner_is_it *is_it, void *context,
+int owner_hint(const struct options *options, owner_is_it *is_it, void *context,
                char text[HINT_TEXT_MAX], struct error *e)
 {
-    enum measure_mode mode;
-    if (parse_mode(options[OWNER_MODE], &mode, e))
-        return -1;
-    if (options[OWNER_FIRMWARE])
-        return hint_flash(options, mode, is_it, context, text, e);
+    if (options->text[OWNER_FIRMWARE])
+        return hint_flash(options, mode_of(options), is_it, context, text, e);
     hint_plan(options, is_it, context, text);
     return 0;
 }
@@ -375,16 +312,13 @@ void owner_free_contributions(struct owner_contributions *c)
     *c = (struct owner_contributions){.mode = c->mode};
 }
 
-static int digest_of_guest(const char *const *options, u8 digest[32], struct error *e)
+static int digest_of_guest(const struct options *options, u8 digest[32], struct error *e)
 {
     struct owner_contributions c;
     if (owner_measure_files(options, &c, e))
         return -1;
     memcpy(digest, c.digest, 32);
     owner_free_contributions(&c);
-    if (c.mode == MEASURE_SNP)
-        return error_set(e, ERROR_USAGE,
-                         "SNP measures nothing before a guest runs: its reports prove the digest");
     return 0;
 }
 
@@ -398,14 +332,9 @@ static int digest_of_bytes(const char *path, u8 digest[32], struct error *e)
     return 0;
 }
 
-int owner_launch_digest(const char *const *options, u8 digest[32], struct error *e)
+int owner_launch_digest(const struct options *options, u8 digest[32], struct error *e)
 {
-    const char *hex = options[OWNER_DIGEST], *launch = options[OWNER_LAUNCH];
-    bool guest = options[OWNER_KERNEL] || options[OWNER_FIRMWARE];
-    if (!!hex + !!launch + guest != 1)
-        return error_set(e, ERROR_USAGE,
-                         "what was launched: --digest, --launch, or the guest's files by --kernel "
-                         "or --firmware");
+    const char *hex = options->text[OWNER_DIGEST], *launch = options->text[OWNER_LAUNCH];
     if (hex && !hex_decode(digest, 32, hex))
         return error_set(e, ERROR_USAGE, "--digest '%s': 64 hexadecimal digits", hex);
     if (hex)

@@ -210,7 +210,7 @@ static int fetch_crl(struct server *s, const char *url, struct owner_pile *p, st
     return result;
 }
 
-static int fetch_all(struct server *s, const char *const *options, const struct snp_report *r,
+static int fetch_all(struct server *s, const struct options *options, const struct snp_report *r,
                      const char *product, struct owner_pile *p, struct error *e)
 {
     static const u8 zeros[64];
@@ -227,23 +227,20 @@ static int fetch_all(struct server *s, const char *const *options, const struct 
     snprintf(url, sizeof url, "%s/%s/v1/%s/cert_chain", s->base, vlek ? "vlek" : "vcek", product);
     if (fetch_certificates(s, url, 2, p, e))
         return -1;
-    if (options[OWNER_CRL])
+    if (options->text[OWNER_CRL])
         return 0;
     snprintf(url, sizeof url, "%s/%s/v1/%s/crl", s->base, vlek ? "vlek" : "vcek", product);
     return fetch_crl(s, url, p, e);
 }
 
-int owner_fetch(const char *const *options, const struct snp_report *r, struct owner_pile *p,
+int owner_fetch(const struct options *options, const struct snp_report *r, struct owner_pile *p,
                 struct error *e)
 {
-    struct server s = {.wait = WAIT_DEFAULT};
-    const char *url = options[OWNER_KDS], *product = options[OWNER_PRODUCT];
+    struct server s = {.wait = options_number(options, OWNER_KDS_WAIT, WAIT_DEFAULT)};
+    const char *url = options->text[OWNER_KDS], *product = options->text[OWNER_PRODUCT];
     size_t length = strlen(url);
     if ((strncmp(url, "http://", 7) && strncmp(url, "https://", 8)) || length >= sizeof s.base)
         return error_set(e, ERROR_USAGE, "--kds '%s': a URL such as http://127.0.0.1:8080", url);
-    if (options[OWNER_KDS_WAIT] &&
-        owner_number("kds-wait", options[OWNER_KDS_WAIT], 86400, &s.wait, e))
-        return -1;
     if (!product)
         product = product_of(r);
     if (!product)

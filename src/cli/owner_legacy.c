@@ -19,41 +19,34 @@ struct wishes {
 };
 
 /* By its digest, the launched bytes, or the files that they are made from. */
-static int parse_digest(const char *const *options, struct wishes *w, struct error *e)
+static int parse_digest(const struct options *options, struct wishes *w, struct error *e)
 {
-    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL]) {
-        if (owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e))
-            return -1;
-        if (!options[OWNER_DIGEST] && !options[OWNER_LAUNCH])
-            return 0;
-    }
+    if (!options->text[OWNER_FIRMWARE] && !options->text[OWNER_KERNEL] &&
+        !options->text[OWNER_DIGEST] && !options->text[OWNER_LAUNCH])
+        return 0;
     w->policy.launch_digest = w->digest;
     return owner_launch_digest(options, w->digest, e);
 }
 
-static int parse_policy(const char *const *options, struct wishes *w, struct error *e)
+static int parse_policy(const struct options *options, struct wishes *w, struct error *e)
 {
-    const char *nonce = options[OWNER_NONCE], *number = options[OWNER_POLICY];
-    u64 policy;
-    *w = (struct wishes){.policy = {.allow_debug = options[OWNER_ALLOW_DEBUG]}};
+    const char *nonce = options->text[OWNER_NONCE];
+    *w = (struct wishes){.policy = {.allow_debug = options->text[OWNER_ALLOW_DEBUG]}};
     if (nonce && owner_decode_base64("--nonce", nonce, w->mnonce, sizeof w->mnonce, e))
         return -1;
-    if (number && owner_number("policy", number, UINT32_MAX, &policy, e))
+    if (owner_sev_policy(options, &w->guest_policy, e))
         return -1;
     w->policy.mnonce = nonce ? w->mnonce : NULL;
-    if (number) {
-        w->guest_policy = (u32)policy;
-        w->policy.policy = &w->guest_policy;
-    }
+    w->policy.policy = options->text[OWNER_POLICY] ? &w->guest_policy : NULL;
     return parse_digest(options, w, e);
 }
 
-static void print_verdict(const char *const *options, const struct sev_attestation_report *r)
+static void print_verdict(const struct options *options, const struct sev_attestation_report *r)
 {
     char digest[65], nonce[32];
     hex_encode(digest, r->launch_digest, sizeof r->launch_digest);
     owner_encode_base64(nonce, r->mnonce, sizeof r->mnonce);
-    if (!options[OWNER_JSON]) {
+    if (!options->text[OWNER_JSON]) {
         printf("legacy report: verifies\nlaunch digest  %s\npolicy         0x%x\nMNONCE         "
                "%s\n",
                digest, r->policy, nonce);
@@ -70,7 +63,7 @@ static bool is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
     return !memcmp(r->launch_digest, digest, sizeof r->launch_digest);
 }
 
-int owner_check_legacy_report(const char *const *options, const struct run_file *report,
+int owner_check_legacy_report(const struct options *options, const struct run_file *report,
                               struct error *e)
 {
     struct sev_platform_chain chain;
@@ -78,8 +71,8 @@ int owner_check_legacy_report(const char *const *options, const struct run_file 
     struct sev_attestation_report r = {.policy = 0};
     struct wishes w;
     struct error why = {.code = ERROR_NONE};
-    if (parse_policy(options, &w, e) || owner_read_chain(options[OWNER_CHAIN], &chain, e) ||
-        owner_read_root(options[OWNER_ROOT], &root, e))
+    if (parse_policy(options, &w, e) || owner_read_chain(options->text[OWNER_CHAIN], &chain, e) ||
+        owner_read_root(options->text[OWNER_ROOT], &root, e))
         return -1;
     enum legacy_check check =
         owner_verify_legacy_report(report->data, report->size, &chain, &root, &w.policy, &why);

@@ -81,88 +81,77 @@ static int parse_tcb(const char *text, struct owner_wishes *w, struct error *e)
     return 0;
 }
 
-static int parse_numbers(const char *const *options, struct report_policy *p, struct error *e)
+static void fill_numbers(const struct options *options, struct owner_wishes *w)
 {
-    u64 svn = 0, vmpl = 0, when = (u64)time(NULL);
-    unsigned major, minor;
-    char rest;
-    const char *api = options[OWNER_API];
-    if ((options[OWNER_MIN_SVN] &&
-         owner_number("min-svn", options[OWNER_MIN_SVN], UINT32_MAX, &svn, e)) ||
-        (options[OWNER_VMPL] && owner_number("vmpl", options[OWNER_VMPL], 3, &vmpl, e)) ||
-        (options[OWNER_TIME] && owner_number("time", options[OWNER_TIME], INT32_MAX, &when, e)))
-        return -1;
-    if (api && (sscanf(api, "%3u.%3u%c", &major, &minor, &rest) != 2 || major > 255 || minor > 255))
-        return error_set(e, ERROR_USAGE,
-                         "--api '%s': two numbers with a point between, such as 1.55", api);
-    p->minimum_svn = (u32)svn;
-    p->maximum_vmpl = (u32)vmpl;
-    p->time = (s64)when;
-    if (api) {
-        p->minimum_api_major = (u8)major;
-        p->minimum_api_minor = (u8)minor;
-    }
-    return 0;
+    struct report_policy *p = &w->policy;
+    const char *when = options->text[OWNER_TIME];
+    const u64 api = options_number(options, OWNER_API, 0); /* every version is at least 0.0 */
+    p->minimum_svn = (u32)options_number(options, OWNER_MIN_SVN, 0);
+    p->maximum_vmpl = (u32)options_number(options, OWNER_VMPL, 0);
+    p->minimum_api_major = (u8)(api >> 8);
+    p->minimum_api_minor = (u8)api;
+    w->time = when ? (s64)options->number[OWNER_TIME] : (s64)time(NULL);
+    if (!when || strcmp(when, "any"))
+        p->time = &w->time;
 }
 
 /* By its digest, or by the files that should have been launched. */
-static int parse_measurement(const char *const *options, struct owner_wishes *w, struct error *e)
+static int parse_measurement(const struct options *options, struct owner_wishes *w, struct error *e)
 {
     struct owner_contributions c;
-    if (parse_bytes("digest", options[OWNER_DIGEST], w->measurement, 48, &w->policy.measurement, e))
+    if (parse_bytes("digest", options->text[OWNER_DIGEST], w->measurement, 48,
+                    &w->policy.measurement, e))
         return -1;
-    if (options[OWNER_DIGEST])
-        return owner_refuse(options, OWNER_GUEST, "is instead of --digest", e);
-    if (!options[OWNER_FIRMWARE] && !options[OWNER_KERNEL])
-        return owner_refuse(options, OWNER_GUEST, "without --kernel or --firmware says nothing", e);
+    if (!options->text[OWNER_FIRMWARE] && !options->text[OWNER_KERNEL])
+        return 0;
     if (owner_measure_files(options, &c, e))
         return -1;
     memcpy(w->measurement, c.digest, sizeof w->measurement);
     w->policy.measurement = w->measurement;
     owner_free_contributions(&c);
-    return c.mode == MEASURE_SNP
-               ? 0
-               : error_set(e, ERROR_USAGE, "a report measures with --mode snp alone");
+    return 0;
 }
 
-static int parse_id_block(const char *const *options, struct owner_wishes *w, struct error *e)
+static int parse_id_block(const struct options *options, struct owner_wishes *w, struct error *e)
 {
-    if (!options[OWNER_ID_BLOCK] && !options[OWNER_ID_AUTH])
+    if (!options->text[OWNER_ID_BLOCK] && !options->text[OWNER_ID_AUTH])
         return 0;
     w->policy.id_block = &w->id_block;
     w->policy.id_auth = &w->id_auth;
     return owner_read_id_block(options, &w->id_block, &w->id_auth, e);
 }
 
-int owner_parse_wishes(const char *const *options, struct owner_wishes *w, struct error *e)
+int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e)
 {
     struct report_policy *p = &w->policy;
-    *p = (struct report_policy){.allow_debug = options[OWNER_ALLOW_DEBUG],
-                                .allow_migration = options[OWNER_ALLOW_MA]};
+    *w = (struct owner_wishes){.time = 0};
+    fill_numbers(options, w);
+    p->allow_debug = options->text[OWNER_ALLOW_DEBUG];
+    p->allow_migration = options->text[OWNER_ALLOW_MA];
     return parse_measurement(options, w, e) ||
-                   parse_bytes("report-data", options[OWNER_REPORT_DATA], w->report_data, 64,
+                   parse_bytes("report-data", options->text[OWNER_REPORT_DATA], w->report_data, 64,
                                &p->report_data, e) ||
-                   parse_bytes("host-data", options[OWNER_HOST_DATA], w->host_data, 32,
+                   parse_bytes("host-data", options->text[OWNER_HOST_DATA], w->host_data, 32,
                                &p->host_data, e) ||
-                   parse_bytes("chip-id", options[OWNER_CHIP_ID], w->chip_id, 64, &p->chip_id, e) ||
-                   parse_bytes("id-key", options[OWNER_ID_KEY], w->id_key, 48, &p->id_key_digest,
+                   parse_bytes("chip-id", options->text[OWNER_CHIP_ID], w->chip_id, 64, &p->chip_id,
                                e) ||
-                   parse_bytes("author-key", options[OWNER_AUTHOR_KEY], w->author_key, 48,
+                   parse_bytes("id-key", options->text[OWNER_ID_KEY], w->id_key, 48,
+                               &p->id_key_digest, e) ||
+                   parse_bytes("author-key", options->text[OWNER_AUTHOR_KEY], w->author_key, 48,
                                &p->author_key_digest, e) ||
-                   parse_id_block(options, w, e) || parse_tcb(options[OWNER_MIN_TCB], w, e) ||
-                   parse_numbers(options, p, e)
+                   parse_id_block(options, w, e) || parse_tcb(options->text[OWNER_MIN_TCB], w, e)
                ? -1
                : 0;
 }
 
 /* --- The verdict ---------------------------------------------------------------------------------------- */
 
-void owner_print_report(const char *const *options, const struct snp_report *r)
+void owner_print_report(const struct options *options, const struct snp_report *r)
 {
     char digest[97], data[129];
     hex_encode(digest, r->measurement, sizeof r->measurement);
     hex_encode(data, r->report_data, sizeof r->report_data);
-    if (options[OWNER_JSON])
+    if (options->text[OWNER_JSON])
         cli_print_json(json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
                                  "measurement", digest, "report_data", data));
     else
@@ -179,18 +168,18 @@ static const char *without_name(const char *check, const char *why)
     return !check[i] && !strncmp(why + i, ": ", 2) ? why + i + 2 : why;
 }
 
-int owner_refuse_report(const char *const *options, const char *check, const char *why,
+int owner_refuse_report(const struct options *options, const char *check, const char *why,
                         owner_is_it *is_it, void *report, struct error *e)
 {
     char hint[HINT_TEXT_MAX], text[sizeof e->text];
     struct error unused = {.code = ERROR_NONE};
-    bool files = options[OWNER_FIRMWARE] || options[OWNER_KERNEL];
+    bool files = options->text[OWNER_FIRMWARE] || options->text[OWNER_KERNEL];
     why = without_name(check, why);
     if (is_it && files && !owner_hint(options, is_it, report, hint, &unused))
         snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why, hint);
     else
         snprintf(text, sizeof text, "%s", why);
-    if (options[OWNER_JSON])
+    if (options->text[OWNER_JSON])
         cli_print_json(json_pack("{s:b, s:s, s:o}", "verified", 0, "check", check, "why",
                                  cli_json_text(text)));
     return error_set(e, ERROR_MEASUREMENT, "%s: %s", check, text);
@@ -202,7 +191,7 @@ bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX])
     return !memcmp(r->measurement, digest, sizeof r->measurement);
 }
 
-int owner_refuse_snp_report(const char *const *options, enum report_check check, const char *why,
+int owner_refuse_snp_report(const struct options *options, enum report_check check, const char *why,
                             struct snp_report *r, struct error *e)
 {
     return owner_refuse_report(options, report_check_name(check), why,
@@ -216,7 +205,7 @@ struct report_certificates owner_certificates(const struct owner_pile *given,
                                         roots->count, given->crls,  given->crl_count};
 }
 
-static int verify(const char *const *options, const struct run_file *report,
+static int verify(const struct options *options, const struct run_file *report,
                   const struct owner_pile *given, const struct owner_pile *roots,
                   const struct owner_wishes *w, struct error *e)
 {
@@ -232,20 +221,21 @@ static int verify(const char *const *options, const struct run_file *report,
     return 0;
 }
 
-int owner_collect(const char *const *options, const struct snp_report *r, struct owner_pile *given,
-                  struct owner_pile *roots, struct error *e)
+int owner_collect(const struct options *options, const struct snp_report *r,
+                  struct owner_pile *given, struct owner_pile *roots, struct error *e)
 {
-    const char *crl = options[OWNER_CRL];
+    const char *crl = options->text[OWNER_CRL];
     bool lists = crl && strcmp(crl, "none") != 0;
-    return owner_add_files(given, "certs", options[OWNER_CERTS], e) ||
-                   owner_add_files(roots, "root", options[OWNER_ROOT], e) ||
+    return owner_add_files(given, "certs", options->text[OWNER_CERTS], e) ||
+                   owner_add_files(roots, "root", options->text[OWNER_ROOT], e) ||
                    (lists && owner_add_crls(given, crl, e)) ||
-                   (r && options[OWNER_KDS] && owner_fetch(options, r, given, e))
+                   (r && options->text[OWNER_KDS] && owner_fetch(options, r, given, e))
                ? -1
                : 0;
 }
 
-int owner_check_report(const char *const *options, const struct run_file *report, struct error *e)
+int owner_check_report(const struct options *options, const struct run_file *report,
+                       struct error *e)
 {
     struct owner_pile given = {.count = 0}, roots = {.count = 0};
     struct owner_wishes w;

@@ -4,23 +4,18 @@
  * state directory as its flash, sends it commands through the mailbox, and powers it off.
  */
 #include "cli/platform.h"
+#include "cli/platform_table.h"
 
 #include "base/bytes.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct action {
-    const char *name;
-    int (*run)(struct platform *p, struct error *e);
-    bool makes; /* the state directory need not have a platform yet */
-    const char *help;
-};
+#define POLICY_DEFAULT 1u /* NODBG */
 
 /* --- The machine ------------------------------------------------------------------------------ */
 
@@ -186,11 +181,6 @@ static int read_cert(const char *path, struct sev_cert *out, struct error *e)
     return 0;
 }
 
-int platform_need(const char *value, const char *option, struct error *e)
-{
-    return value ? 0 : error_set(e, ERROR_USAGE, "this needs %s", option);
-}
-
 /* --- Actions ---------------------------------------------------------------------------------- */
 
 struct report {
@@ -292,15 +282,12 @@ int platform_write_chain(struct platform *p, const char *folder, struct error *e
 
 static int run_export(struct platform *p, struct error *e)
 {
-    return platform_need(p->out, "--out DIR", e) || platform_start(p, e)
-               ? -1
-               : platform_write_chain(p, p->out, e);
+    return platform_start(p, e) ? -1 : platform_write_chain(p, p->out, e);
 }
 
 static int run_certs(struct platform *p, struct error *e)
 {
-    return platform_need(p->out, "--out DIR", e) || platform_start(p, e) ? -1
-                                                                         : platform_certs(p, e);
+    return platform_start(p, e) ? -1 : platform_certs(p, e);
 }
 
 static int run_reset(struct platform *p, struct error *e)
@@ -321,8 +308,7 @@ static int run_pdh_gen(struct platform *p, struct error *e)
 static int run_pek_csr(struct platform *p, struct error *e)
 {
     struct sev_buffer in = {.paddr = AT_FIRST, .len = SEV_CERT_SIZE};
-    if (platform_need(p->out, "--out FILE", e) || platform_start(p, e) ||
-        platform_command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
+    if (platform_start(p, e) || platform_command(p, SEV_CMD_PEK_CSR, &in, sizeof in, e))
         return -1;
     struct sev_cert csr;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
@@ -332,8 +318,7 @@ static int run_pek_csr(struct platform *p, struct error *e)
 static int run_cert_import(struct platform *p, struct error *e)
 {
     struct sev_cert pek, oca;
-    if (platform_need(p->pek, "--pek FILE", e) || platform_need(p->oca, "--oca FILE", e) ||
-        read_cert(p->pek, &pek, e) || read_cert(p->oca, &oca, e) || platform_start(p, e))
+    if (read_cert(p->pek, &pek, e) || read_cert(p->oca, &oca, e) || platform_start(p, e))
         return -1;
     memory_write(p->memory, AT_FIRST, KEY_RAW, &pek, sizeof pek);
     memory_write(p->memory, AT_SECOND, KEY_RAW, &oca, sizeof oca);
@@ -355,120 +340,54 @@ static int run_id(struct platform *p, struct error *e)
     return 0;
 }
 
-static const struct action actions[] = {
-    {"init", run_init, true, "make the platform if it is new, power it on, say what it is"},
-    {"status", run_init, false, "power it on, verify its chain, say what it is"},
-    {"export", run_export, false,
-     "SEV's certificates into --out: chain, root (ASK, ARK), NAME.cert"},
-    {"certs", run_certs, false, "SNP's into --out: ark, ask, vcek or vlek, crl; SEV's: out/sev"},
-    {"id", run_id, false, "print the chip id, or write its bytes to --out"},
-    {"pdh-gen", run_pdh_gen, false, "a new PDH"},
-    {"pek-gen", run_pek_gen, false, "new OCA, PEK and PDH; the platform owns itself again"},
-    {"pek-csr", run_pek_csr, false, "write the PEK's signing request to --out"},
-    {"cert-import", run_cert_import, false, "take an owner: --pek, the signed request, and --oca"},
-    {"measure", platform_measure, false, "launch --launch under --session, print what is measured"},
-    {"reset", run_reset, false, "forget OCA, PEK and PDH; chip and CEK stay"},
+static int (*const actions[])(struct platform *p, struct error *e) = {
+    [PLATFORM_INIT] = run_init,
+    [PLATFORM_STATUS] = run_init,
+    [PLATFORM_EXPORT] = run_export,
+    [PLATFORM_CERTS] = run_certs,
+    [PLATFORM_ID] = run_id,
+    [PLATFORM_PDH_GEN] = run_pdh_gen,
+    [PLATFORM_PEK_GEN] = run_pek_gen,
+    [PLATFORM_PEK_CSR] = run_pek_csr,
+    [PLATFORM_CERT_IMPORT] = run_cert_import,
+    [PLATFORM_MEASURE] = platform_measure,
+    [PLATFORM_RESET] = run_reset,
 };
 
 /* --- Command line ----------------------------------------------------------------------------- */
 
-static void print_help(FILE *out)
+static int take_options(struct platform *p, const struct options *o, struct error *e)
 {
-    fputs("usage: softsev platform ACTION [OPTIONS]\n\n"
-          "A platform's identity and certificates, without a guest. Actions:\n",
-          out);
-    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-        fprintf(out, "  %-12s %s\n", actions[i].name, actions[i].help);
-    fputs("Options:\n"
-          "  --state DIR      where it is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)\n"
-          "  --seed TEXT      all randomness from it: the same platform on every computer\n"
-          "  --profile NAME   part and firmware (`softsev profiles`); kept for later\n"
-          "  --out PATH       what is written: a file, for export and certs a folder\n"
-          "  --pek FILE   --oca FILE   for cert-import\n"
-          "  --tcb TCB (the reported one)   --vlek CSP   --kds-url URL   for certs\n"
-          "  --launch FILE   --session DIR   --policy NUMBER (1)   for measure\n"
-          "  --json           the report as one line of JSON\n",
-          out);
-}
-
-static const char **option_value(struct platform *p, int option)
-{
-    const struct {
-        int option;
-        const char **value;
-    } values[] = {
-        {'s', &p->directory},    {'r', &p->seed},   {'o', &p->out},     {'p', &p->pek},
-        {'c', &p->oca},          {'l', &p->launch}, {'S', &p->session}, {'P', &p->policy},
-        {'f', &p->profile_name}, {'t', &p->tcb},    {'v', &p->vlek},    {'k', &p->kds_url},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-        if (values[i].option == option)
-            return values[i].value;
-    return NULL;
-}
-
-static int parse_options(struct platform *p, int argc, char **argv, struct error *e)
-{
-    static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'r'},
-        {"out", required_argument, NULL, 'o'},     {"pek", required_argument, NULL, 'p'},
-        {"oca", required_argument, NULL, 'c'},     {"launch", required_argument, NULL, 'l'},
-        {"session", required_argument, NULL, 'S'}, {"policy", required_argument, NULL, 'P'},
-        {"json", no_argument, NULL, 'j'},          {"profile", required_argument, NULL, 'f'},
-        {"tcb", required_argument, NULL, 't'},     {"vlek", required_argument, NULL, 'v'},
-        {"kds-url", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0},
-    };
-    opterr = 0;
-    optind = 1;
-    for (int o; (o = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        const char **value = option_value(p, o);
-        if (o == 'j')
-            p->json = true;
-        else if (value)
-            *value = optarg;
-        else
-            return error_set(e, ERROR_USAGE, "option '%s' %s; `softsev platform --help` lists them",
-                             argv[optind - 1], o == ':' ? "needs a value" : "does not exist");
-    }
-    if (optind < argc)
-        return error_set(e, ERROR_USAGE, "'%s' is one argument too many", argv[optind]);
+    p->directory = o->text[PLATFORM_STATE];
+    p->seed = o->text[PLATFORM_SEED];
+    p->out = o->text[PLATFORM_OUT];
+    p->pek = o->text[PLATFORM_PEK];
+    p->oca = o->text[PLATFORM_OCA];
+    p->launch = o->text[PLATFORM_LAUNCH];
+    p->session = o->text[PLATFORM_SESSION];
+    p->policy = (u32)options_number(o, PLATFORM_POLICY, POLICY_DEFAULT);
+    p->profile_name = o->text[PLATFORM_PROFILE];
+    p->tcb = o->text[PLATFORM_TCB];
+    p->vlek = o->text[PLATFORM_VLEK];
+    p->kds_url = o->text[PLATFORM_KDS_URL];
+    p->json = o->text[PLATFORM_JSON];
     if (p->directory)
         return 0;
     p->directory = p->default_directory;
     return cli_state_default(p->default_directory, sizeof p->default_directory, e);
 }
 
-static const struct action *find_action(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
-        if (actions[i].run && !strcmp(actions[i].name, name))
-            return &actions[i];
-    return NULL;
-}
-
 int cli_platform(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_help(stdout);
-            return ERROR_NONE;
-        }
-    }
-    if (argc < 2) {
-        print_help(stderr);
-        return ERROR_USAGE;
-    }
     struct error e = {.code = ERROR_NONE};
-    const struct action *action = find_action(argv[1]);
-    if (!action) {
-        error_set(&e, ERROR_USAGE, "there is no action '%s'; `softsev platform --help` lists them",
-                  argv[1]);
-        return cli_fail("platform", &e);
-    }
-    struct platform p = {.directory = NULL};
+    struct options given;
     int result = 0;
-    if (parse_options(&p, argc - 1, argv + 1, &e) || (!action->makes && check_exists(&p, &e)) ||
-        power_on(&p, &e) || action->run(&p, &e))
+    if (!options_open(&cli_platform_table, argc, argv, &given, &result))
+        return result;
+    struct platform p = {.directory = NULL};
+    const bool makes = given.action == PLATFORM_INIT; /* the state directory may be empty */
+    if (take_options(&p, &given, &e) || (!makes && check_exists(&p, &e)) || power_on(&p, &e) ||
+        actions[given.action](&p, &e))
         result = cli_fail("platform", &e);
     power_off(&p);
     return result;

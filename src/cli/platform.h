@@ -16,9 +16,10 @@
 
 struct platform {
     /* options */
-    const char *directory, *seed, *out, *pek, *oca, *launch, *session, *policy;
+    const char *directory, *seed, *out, *pek, *oca, *launch, *session;
     const char *profile_name, *tcb, *vlek, *kds_url;
     char default_directory[400];
+    u32 policy; /* of what is measured */
     bool json;
     /* the machine */
     struct cli_state *state;
@@ -32,7 +33,6 @@ struct platform {
 /* One command: the buffer goes to memory and comes back. */
 int platform_command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e);
 int platform_start(struct platform *p, struct error *e); /* INIT */
-int platform_need(const char *value, const char *option, struct error *e);
 
 int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
                         struct error *e);

@@ -107,9 +107,6 @@ int platform_certs(struct platform *p, struct error *e)
     if (!snp && (p->tcb || p->vlek))
         return error_set(e, ERROR_USAGE, "%s is a %s: it has no SNP, so no %s", p->profile->name,
                          p->profile->product, p->tcb ? "--tcb" : "--vlek");
-    if (p->vlek && (!*p->vlek || strlen(p->vlek) > AUTHORITY_CSP_MAX))
-        return error_set(e, ERROR_USAGE, "--vlek: a cloud provider's id has 1 to %u characters",
-                         AUTHORITY_CSP_MAX);
     if ((size_t)snprintf(sev, sizeof sev, "%s/sev", p->out) >= 440)
         return error_set(e, ERROR_USAGE, "--out: the name is too long");
     if (platform_make_folder(p->out, e) || platform_write_chain(p, sev, e))

@@ -28,13 +28,9 @@ static int read_base64(const char *folder, const char *name, void *out, size_t s
 /* The guest's context, with the owner's session if there is one, and its key in the memory controller. */
 static int start(struct platform *p, u32 *handle, struct error *e)
 {
-    u64 policy = 1;
     struct sev_cert godh;
     struct sev_session session;
-    struct sev_start in = {.handle = 0};
-    if (p->policy && owner_number("policy", p->policy, ~0u, &policy, e))
-        return -1;
-    in.policy = (u32)policy;
+    struct sev_start in = {.policy = p->policy};
     if (p->session) {
         if (read_base64(p->session, "godh.b64", &godh, sizeof godh, e) ||
             read_base64(p->session, "session.b64", &session, sizeof session, e))
@@ -100,7 +96,7 @@ int platform_measure(struct platform *p, struct error *e)
 {
     struct run_file file;
     u32 handle;
-    if (platform_need(p->launch, "--launch FILE", e) || run_read_file(p->launch, &file, e))
+    if (run_read_file(p->launch, &file, e))
         return -1;
     int result = 0;
     if (file.size == 0 || file.size % 16)

@@ -2,6 +2,7 @@
 /* softsev profiles: the parts and firmware generations that a platform can be. */
 #include "abi/snp.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "firmware/firmware.h"
 
 #include <jansson.h>
@@ -80,35 +81,33 @@ static int print_json(struct error *e)
     return cli_tell_json(all, e);
 }
 
-static void print_help(FILE *out)
-{
-    fputs("usage: softsev profiles [--json]\n\n"
-          "The parts and firmware that --profile NAME makes of a platform: API version and\n"
-          "build, version of its SNP reports, TCB (boot loader, TEE, SNP, microcode; on a\n"
-          "Turin FMC before them), and what SNP_FEATURE_INFO says. Parts without reports\n"
-          "know SEV and SEV-ES.\n\n"
-          "options:\n"
-          "  --json   one line of JSON: an array of objects\n",
-          out);
-}
+enum profiles_option { PROFILES_JSON = 1 };
+
+static const struct option_row rows[] = {
+    [PROFILES_JSON] = {"json", OPTION_FLAG, NULL, "one line of JSON: an array of objects",
+                       "The same as one array."},
+};
+
+const struct option_table cli_profiles_table = {
+    .command = "profiles",
+    .title = "the parts and firmware that a platform can be",
+    .usage = "softsev profiles [--json]",
+    .about = "The parts and firmware that --profile NAME makes of a platform: API version and\n"
+             "build, version of its SNP reports, TCB (boot loader, TEE, SNP, microcode; on a\n"
+             "Turin FMC before them), and what SNP_FEATURE_INFO says. Parts without reports\n"
+             "know SEV and SEV-ES.",
+    .rows = rows,
+    .count = ARRAY_SIZE(rows),
+};
 
 int cli_profiles(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
-    bool json = false;
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            print_help(stdout);
-            return ERROR_NONE;
-        }
-        json |= !strcmp(argv[i], "--json");
-        if (strcmp(argv[i], "--json")) {
-            error_set(&e, ERROR_USAGE,
-                      "'%s' is not an option; `softsev profiles --help` lists them", argv[i]);
-            return cli_fail("profiles", &e);
-        }
-    }
-    if (json)
+    struct options given;
+    int status;
+    if (!options_open(&cli_profiles_table, argc, argv, &given, &status))
+        return status;
+    if (given.text[PROFILES_JSON])
         return print_json(&e) ? cli_fail("profiles", &e) : ERROR_NONE;
     printf("%-11s %-9s %-8s %-7s %-11s %s\n", "NAME", "PART", "API", "REPORT", "TCB", "FEATURES");
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++)

@@ -2,6 +2,7 @@
 /* `softsev run`: makes a machine, brings its platform up, launches guests with their owner, runs
  * them, sums up. */
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/run.h"
 
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static int make_guests(struct run *r, struct error *e)
             .console = {run_console_output, v},
             .disk = v->disk,
             .virtio_console = v->options->virtio_console,
-            .rtc_seconds = r->options.time_seconds,
+            .rtc_seconds = (u64)r->options.time_seconds,
             .certificates = table,
             .certificates_size = table_size,
         };
@@ -172,7 +173,7 @@ static int run_guests(struct run *r, struct error *e)
 {
     struct host *host = machine_host(r->machine);
     struct run_terminal *terminal = run_terminal_open();
-    u64 limit = r->options.limit_ns ? r->options.limit_ns : UINT64_MAX, before = 0;
+    u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX, before = 0;
     int result = 0;
     while (!result && !r->quit && host_time_ns(host) < limit) {
         if (!hypervisor_run(r->hv, min_u64(limit, host_time_ns(host) + SLICE_NS)))
@@ -332,18 +333,20 @@ static int exit_status(const struct run *r)
 int cli_run(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
+    struct options given;
+    int status;
+    if (!options_open(&cli_run_table, argc, argv, &given, &status))
+        return status;
     struct run *r = calloc(1, sizeof *r);
     if (!r)
         return ERROR_INTERNAL;
-    int result = run_parse(argc, argv, &r->options, &e);
-    if (!result && r->options.help) {
-        run_print_help(stdout);
-    } else if (!result) {
+    int result = run_parse(&given, &r->options, &e);
+    if (!result) {
         if (!r->options.time_given)
-            r->options.time_seconds = r->options.seed ? SEEDED_TIME : (u64)time(NULL);
+            r->options.time_seconds = r->options.seed ? SEEDED_TIME : (s64)time(NULL);
         result = run_all(r, &e);
     }
-    int status = exit_status(r);
+    status = exit_status(r);
     run_free(r);
     return result ? cli_fail("run", &e) : status;
 }

@@ -24,34 +24,36 @@ struct run_file {
 /* --- What was asked for (run_options.c) ------------------------------------------------------- */
 
 struct run_vm_options {
-    char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
-    char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
-    char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
-    u64 memory;       /* bytes */
+    const char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
+    const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
+    const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
+    char default_name[16];
+    u64 memory; /* bytes */
     u32 cpus;
     enum image_mode mode;
     bool kernel_hashes, disk_read_only, virtio_console, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
-    bool policy_given;
 };
+
+struct options;
+struct json_t; /* jansson's */
 
 struct run_options {
     struct run_vm_options vms[RUN_VMS_MAX];
     u32 vm_count;
-    char *state, *seed, *trace_file, *dump, *record, *replay;
+    struct json_t *machine; /* the machine file: it has the texts of its VMs */
+    const char *state, *seed, *trace_file, *dump, *record, *replay;
     u32 trace;       /* categories */
     bool trace_hash; /* all categories, into a hash */
-    bool json, quiet, help;
-    u64 time_seconds; /* the clock of day at the start */
-    bool time_given;
-    u64 limit_ns; /* of machine time; 0: none */
+    bool json, quiet, time_given, limit_given;
+    s64 time_seconds; /* the clock of day at the start, since 1970 */
+    u64 limit_ns;     /* of machine time, if limit_given */
     u64 owner_wait_seconds;
 };
 
-/* Text of --help. */
-void run_print_help(FILE *out);
-int run_parse(int argc, char **argv, struct run_options *o, struct error *e);
+/* What is to be run, from options that go together. The texts are those of `given`. */
+int run_parse(const struct options *given, struct run_options *o, struct error *e);
 void run_free_options(struct run_options *o);
 
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */

@@ -49,7 +49,7 @@ static bool make_certificates(struct run *r, const struct authority *a,
 {
     const struct authority_terms own = {.not_before = 0},
                                  terms = {.not_before =
-                                              authority_issue_time((s64)r->options.time_seconds)};
+                                              authority_issue_time(r->options.time_seconds)};
     const struct authority_product *product = authority_product_find(p->product);
     u64 tcb = firmware_reported_tcb(machine_firmware(r->machine));
     if (!product)
@@ -170,7 +170,7 @@ struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]
     /* A machine with a clock of its own says nothing of the owner's. */
     const struct run_options *o = &v->run->options;
     return (struct report_policy){
-        .time = o->time_given || o->seed ? 0 : (s64)o->time_seconds,
+        .time = o->time_given || o->seed ? NULL : &o->time_seconds,
         .measurement = digest,
         .allow_debug = v->options->snp_policy & SNP_POLICY_DEBUG,
         .allow_migration = v->options->snp_policy & SNP_POLICY_MIGRATE_MA,

@@ -1,60 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts and JSON members as values; see settings.h. */
+/* Values that options of several subcommands have; see settings.h. */
 #include "cli/settings.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "authority/authority.h"
+#include "base/trace.h"
+#include "firmware/firmware.h"
+#include "image/image.h"
+#include "image/measure.h"
 
-char *settings_copy(const char *text)
-{
-    char *out = text ? malloc(strlen(text) + 1) : NULL;
-    if (out)
-        strcpy(out, text);
-    return out;
-}
+_Static_assert(AUTHORITY_CSP_MAX == 100, "SETTINGS_CSP says how long a name may be");
 
-int settings_number(const char *text, u64 max, u64 *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    if (errno || end == text || *text == '-' || v > max)
-        return -1;
-    u64 unit = *end == 'K' ? KIB(1) : *end == 'M' ? MIB(1) : *end == 'G' ? GIB(1) : 1;
-    if (unit != 1)
-        end++;
-    if (*end || v > max / unit)
-        return -1;
-    *out = v * unit;
-    return 0;
-}
-
-int settings_memory(const char *text, u64 *out, struct error *e)
-{
-    if (settings_number(text, GIB(512), out))
-        return error_set(e, ERROR_USAGE, "memory '%s': a number of MiB, or with K, M, G", text);
-    if (*out < MIB(1) && !strpbrk(text, "KMG"))
-        *out = MIB(*out);
-    return 0;
-}
-
-int settings_value(const char *file, const char *key, const json_t *value, bool flag,
-                   char number[SETTINGS_NUMBER_SIZE], const char **text, struct error *e)
-{
-    *text = NULL;
-    if (flag && json_is_boolean(value)) {
-        *text = json_is_true(value) ? "" : NULL;
-        return 0;
+#define ENCRYPTED_MODES                                                                            \
+    {"sev", IMAGE_SEV, false}, {"sev-es", IMAGE_SEV_ES, false}, {"sev-snp", IMAGE_SEV_SNP, false}, \
+        {"es", IMAGE_SEV_ES, true}, {"seves", IMAGE_SEV_ES, true},                                 \
+    {                                                                                              \
+        "snp", IMAGE_SEV_SNP, true                                                                 \
     }
-    if (json_is_integer(value) && !flag) {
-        snprintf(number, SETTINGS_NUMBER_SIZE, "%lld", (long long)json_integer_value(value));
-        *text = number;
-        return 0;
+#define MODE_NONE                                                                                  \
+    {                                                                                              \
+        "none", IMAGE_NONE, false                                                                  \
     }
-    if (!json_is_string(value) || flag)
-        return error_set(e, ERROR_USAGE, "%s: '%s' should be %s", file, key,
-                         flag ? "true or false" : "a text or a number");
-    *text = json_string_value(value);
-    return 0;
+#define MODE_ALL                                                                                   \
+    {                                                                                              \
+        "all", SETTINGS_ALL_MODES, false                                                           \
+    }
+
+_Static_assert(SETTINGS_ALL_MODES > IMAGE_SEV_SNP, "the value of `all` is no mode's");
+
+const struct option_choice settings_modes[] = {MODE_NONE, ENCRYPTED_MODES, {NULL, 0, false}};
+const struct option_choice settings_encrypted_modes[] = {ENCRYPTED_MODES, {NULL, 0, false}};
+const struct option_choice settings_all_modes[] = {
+    MODE_NONE, ENCRYPTED_MODES, MODE_ALL, {NULL, 0, false}};
+
+bool settings_trace(const char *text, u64 *mask)
+{
+    u32 categories = 0;
+    const bool good = trace_parse_categories(text, &categories);
+    *mask = categories;
+    return good;
+}
+
+bool settings_vcpu_type(const char *text, u64 *signature)
+{
+    u32 known;
+    const char *end;
+    if (measure_signature_by_name(text, &known)) {
+        *signature = known;
+        return true;
+    }
+    return option_digits(text, signature, &end) && !*end && *signature <= UINT32_MAX;
+}
+
+bool settings_api(const char *text, u64 *version)
+{
+    u64 major, minor;
+    const char *end;
+    if (!option_digits(text, &major, &end) || *end != '.' ||
+        !option_digits(end + 1, &minor, &end) || *end || major > 255 || minor > 255)
+        return false;
+    *version = major << 8 | minor;
+    return true;
+}
+
+bool settings_csp(const char *text, u64 *unused)
+{
+    *unused = 0;
+    return *text && strlen(text) <= AUTHORITY_CSP_MAX;
+}
+
+const char *settings_vmm_at(size_t i)
+{
+    return i < MEASURE_VMM_COUNT ? measure_vmm_name((enum measure_vmm)i) : NULL;
+}
+
+const char *settings_profile_at(size_t i)
+{
+    return firmware_profiles[i].name;
 }

@@ -1,24 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values that come as texts of the command line or as members of a JSON file, and mean the same in both. */
+/* Values that options of several subcommands have, by the same names everywhere. */
 #ifndef SOFTSEV_CLI_SETTINGS_H
 #define SOFTSEV_CLI_SETTINGS_H
 
-#include "base/error.h"
+#include "cli/options.h"
 
-#include <jansson.h>
+/* Modes of a guest by enum image_mode: none, sev, sev-es, sev-snp, and aliases. */
+extern const struct option_choice settings_modes[];
+/* The same without none, and with `all`, whose value is SETTINGS_ALL_MODES. */
+extern const struct option_choice settings_encrypted_modes[], settings_all_modes[];
+#define SETTINGS_ALL_MODES 4u
 
-/* On the heap; NULL stays NULL. */
-char *settings_copy(const char *text);
-/* A number, decimal or with 0x, perhaps with K, M or G behind it; -1: it is none, or more than `max`. */
-int settings_number(const char *text, u64 max, u64 *out);
-/* Bytes of memory: a plain number is MiB, as in other programs of this kind. */
-int settings_memory(const char *text, u64 *out, struct error *e);
+/* Of OPTION_PARSED: categories of events, and what should be said of them. */
+bool settings_trace(const char *text, u64 *mask);
+#define SETTINGS_TRACE                                                                             \
+    "all, or some of command, switch, key, view, page, vm, owner, device with commas between"
 
-#define SETTINGS_NUMBER_SIZE 32u
+#define SETTINGS_TRACE_WORDS "all command switch key view page vm owner device"
 
-/* A member's value as the text that the option of that name takes: "" for a flag that is true, NULL for one that is
- * false. `file` says where it is from: "machine file". `number` is room for a text. -1: another kind of value. */
-int settings_value(const char *file, const char *key, const json_t *value, bool flag,
-                   char number[SETTINGS_NUMBER_SIZE], const char **text, struct error *e);
+/* Of OPTION_PARSED: a processor that QEMU launches, by its model's name or by CPUID leaf 1 EAX as a number. */
+bool settings_vcpu_type(const char *text, u64 *signature);
+#define SETTINGS_VCPU_TYPE                                                                         \
+    "QEMU's EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa, EPYC-Turin or a version of one, or CPUID 1 "  \
+    "EAX as a number"
+#define SETTINGS_VCPU_WORDS "EPYC EPYC-Rome EPYC-Milan EPYC-Genoa EPYC-Turin"
+
+/* Of OPTION_PARSED: an API version, major << 8 | minor. */
+bool settings_api(const char *text, u64 *version);
+#define SETTINGS_API "two numbers with a point between, such as 1.55"
+
+/* Of OPTION_PARSED: the name of a cloud provider, as VLEKs have it. */
+bool settings_csp(const char *text, u64 *unused);
+#define SETTINGS_CSP "a cloud provider's id of 1 to 100 characters"
+
+/* Names by index, of OPTION_CHOICE; NULL: there are no more. */
+const char *settings_vmm_at(size_t i);
+const char *settings_profile_at(size_t i);
 
 #endif

@@ -4,11 +4,9 @@
  * runs, and what must last is in the state directory.
  */
 #include "cli/with.h"
-
-#include "authority/authority.h"
+#include "cli/with_table.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 
 #define WITH_MEMORY MIB(32) /* the RMP, the firmware's TMR, command buffers */
@@ -146,120 +144,35 @@ static int run(struct with *w, struct error *e)
 
 /* --- Command line ------------------------------------------------------------------------------- */
 
-static void print_help(FILE *out)
+static int take_options(struct with *w, const struct options *o, struct error *e)
 {
-    fputs("usage: softsev with [OPTIONS] -- COMMAND [ARGUMENTS]\n\n"
-          "Runs any program, static or not, without privilege, so that it finds the device\n"
-          "file of a SEV platform: /dev/sev. Exits as the program does; 127 if it cannot\n"
-          "be run.\n\noptions:\n"
-          "  --state DIR        where the platform is kept ($SOFTSEV_STATE, or\n"
-          "                     ~/.local/state/softsev)\n"
-          "  --seed TEXT        all randomness from it: the same platform on every computer\n"
-          "  --profile NAME     part and firmware (`softsev profiles`); kept for later\n"
-          "  --guest FILE       with a launched SNP guest that the program is inside of:\n"
-          "                     /dev/sev-guest and configfs-tsm; softsev-with(1)\n"
-          "  --csp NAME         whose VLEK comes with reports once one is loaded (" CLI_CSP ")\n"
-          "  --trace WORDS      print events: all, or some of command,switch,key,view,page,\n"
-          "                     vm,owner,device\n"
-          "  --trace-file FILE  ... into a file instead of standard error\n"
-          "  --json             ... as lines of JSON\n",
-          out);
-}
-
-/* Before a platform is made for a name that does not exist. */
-static int set_profile(struct with *w, const char *name, struct error *e)
-{
-    w->profile_name = name;
-    return firmware_profile_find(name)
-               ? 0
-               : error_set(e, ERROR_USAGE,
-                           "there is no profile '%s'; `softsev profiles` lists them", name);
-}
-
-static int set_trace(struct with *w, const char *words, struct error *e)
-{
-    if (trace_parse_categories(words, &w->trace))
-        return 0;
-    return error_set(e, ERROR_USAGE,
-                     "trace '%s': all, or some of command, switch, key, view, page, vm, owner, "
-                     "device with commas between",
-                     words);
-}
-
-static int parse_options(struct with *w, int argc, char **argv, struct error *e)
-{
-    static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'},
-        {"profile", required_argument, NULL, 'p'},
-        {"guest", required_argument, NULL, 'g'},
-        {"trace", required_argument, NULL, 't'},
-        {"trace-file", required_argument, NULL, 'f'},
-        {"csp", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0},
-    };
-    int result = 0;
-    opterr = 0;
-    optind = 1;
-    /* "+": what follows the command is the command's. */
-    for (int o; !result && (o = getopt_long(argc, argv, "+:", options, NULL)) != -1;) {
-        switch (o) {
-        case 's':
-            w->directory = optarg;
-            break;
-        case 'r':
-            w->seed = optarg;
-            break;
-        case 'p':
-            result = set_profile(w, optarg, e);
-            break;
-        case 'g':
-            w->guest_path = optarg;
-            break;
-        case 'c':
-            w->csp = optarg;
-            break;
-        case 't':
-            result = set_trace(w, optarg, e);
-            break;
-        case 'f':
-            w->trace_file = optarg;
-            break;
-        case 'j':
-            w->json = true;
-            break;
-        case ':':
-            return error_set(e, ERROR_USAGE, "%s needs a value", argv[optind - 1]);
-        default:
-            return error_set(e, ERROR_USAGE, "unknown option %s; see softsev with --help",
-                             argv[optind - 1]);
-        }
-    }
-    if (!result && (!*w->csp || strlen(w->csp) > AUTHORITY_CSP_MAX))
-        return error_set(e, ERROR_USAGE, "--csp: a cloud provider's id has 1 to %u characters",
-                         AUTHORITY_CSP_MAX);
-    w->command = argv + optind;
-    if (!result && !*w->command)
+    w->directory = o->text[WITH_STATE];
+    w->seed = o->text[WITH_SEED];
+    w->profile_name = o->text[WITH_PROFILE];
+    w->guest_path = o->text[WITH_GUEST];
+    w->csp = o->text[WITH_CSP] ? o->text[WITH_CSP] : CLI_CSP;
+    w->trace = (u32)options_number(o, WITH_TRACE, 0);
+    w->trace_file = o->text[WITH_TRACE_FILE];
+    w->json = o->text[WITH_JSON];
+    w->command = o->operands;
+    if (!*w->command)
         return error_set(e, ERROR_USAGE, "no command; softsev with [OPTIONS] -- COMMAND");
-    return result;
+    if (w->directory)
+        return 0;
+    w->directory = w->default_directory;
+    return cli_state_default(w->default_directory, sizeof w->default_directory, e);
 }
 
 int cli_with(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
-    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        print_help(stdout);
-        return ERROR_NONE;
-    }
-    struct with w = {.memory_size = WITH_MEMORY, .csp = CLI_CSP};
-    if (parse_options(&w, argc, argv, &e))
+    struct with w = {.memory_size = WITH_MEMORY};
+    struct options given;
+    int status;
+    if (!options_open(&cli_with_table, argc, argv, &given, &status))
+        return status;
+    if (take_options(&w, &given, &e))
         return cli_fail("with", &e);
-    if (!w.directory) {
-        if (cli_state_default(w.default_directory, sizeof w.default_directory, &e))
-            return cli_fail("with", &e);
-        w.directory = w.default_directory;
-    }
     int result = run(&w, &e);
     bool missing = result < 0 && e.code == ERROR_FILE && w.sev;
     power_off(&w);

@@ -46,7 +46,7 @@ int vm_snp_launch_start(struct vm *vm, struct error *error)
         return error_set(error, ERROR_INTERNAL, "%s: SNP is not initialised", vm->config.name);
     if (take_pages(vm, error))
         return -1;
-    u64 policy = vm->config.snp_policy ? vm->config.snp_policy : SNP_POLICY_ONE | SNP_POLICY_SMT;
+    const u64 policy = vm->config.snp_policy;
     struct snp_address create = {vm->snp.gctx_spa};
     struct snp_launch_start start = {.gctx_paddr = vm->snp.gctx_spa, .policy = policy};
     struct snp_activate activate = {vm->snp.gctx_spa, vm->asid};

@@ -67,7 +67,7 @@ struct vm_config {
     const char *name;
     const struct image_plan *plan; /* stays until vm_destroy */
     u32 policy;                    /* [sev 6]; used where the guest is encrypted */
-    u64 snp_policy;                /* [snp 5.1]; 0: SMT allowed, nothing else */
+    u64 snp_policy;                /* [snp 5.1] */
     u32 cpus;                      /* virtual processors, as many as the plan has; 0: that many */
     struct vm_console console;
     struct vm_disk disk;

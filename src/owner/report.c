@@ -167,7 +167,7 @@ static bool check_validity(struct verification *v)
     const struct crypto_certificate *all[] = {v->ark, v->ask, v->key};
     char name[64];
     for (size_t i = 0; v->policy->time && i < ARRAY_SIZE(all); i++) {
-        if (crypto_certificate_valid_at(all[i], v->policy->time))
+        if (crypto_certificate_valid_at(all[i], *v->policy->time))
             continue;
         crypto_certificate_subject(all[i], name, sizeof name);
         return REFUSE(v, "%s: its certificate is not valid at this time", name);
@@ -185,7 +185,7 @@ static bool check_list(struct verification *v, const struct crypto_crl *list,
         return REFUSE(v, "the revocation list of %s: its signature does not verify", by);
     if (!crypto_crl_complete(list))
         return REFUSE(v, "the revocation list of %s: it is a part of a list", by);
-    if (v->policy->time && !crypto_crl_valid_at(list, v->policy->time))
+    if (v->policy->time && !crypto_crl_valid_at(list, *v->policy->time))
         return REFUSE(v, "the revocation list of %s is not valid at this time: fetch a new one",
                       by);
     return true;

@@ -58,13 +58,13 @@ const char *report_check_name(enum report_check check); /* "ok" for REPORT_OK */
 
 /* What the owner demands beyond a genuine report. Pointers that are NULL demand nothing. */
 struct report_policy {
-    s64 time;                    /* Unix time at which the certificates must be valid; 0: any */
-    const u8 *measurement;       /* 48 bytes */
-    const u8 *report_data;       /* 64 */
-    const u8 *host_data;         /* 32 */
-    const u8 *chip_id;           /* 64 */
-    const u8 *id_key_digest;     /* 48 */
-    const u8 *author_key_digest; /* 48 */
+    const s64 *time;                     /* Unix time at which the certificates must be valid */
+    const u8 *measurement;               /* 48 bytes */
+    const u8 *report_data;               /* 64 */
+    const u8 *host_data;                 /* 32 */
+    const u8 *chip_id;                   /* 64 */
+    const u8 *id_key_digest;             /* 48 */
+    const u8 *author_key_digest;         /* 48 */
     const struct snp_id_block *id_block; /* checked; with its page: the launch was this one */
     const struct snp_id_auth *id_auth;
     const struct snp_tcb *minimum_tcb;

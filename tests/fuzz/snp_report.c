@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const struct report_certificates certificates = {list, count, list, count, crls, crl_count};
     static const s64 times[] = {1700000000, 1767225600}; /* of the corpus's certificates */
     for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
-        const struct report_policy policy = {.time = times[i]};
+        const struct report_policy policy = {.time = &times[i]};
         struct error e = {.code = ERROR_NONE};
         enum report_check check =
             owner_verify_report(data, report_size, &certificates, &policy, &e);

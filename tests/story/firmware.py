@@ -71,7 +71,7 @@ def firmware_that_uses_memory_too_early_is_told_so(s):
 def what_firmware_cannot_use_is_refused(s):
     flash, kernel = s.write("blank.fd", bytes(65536)), s.write("kernel", b"MZ")
     for arguments, code, words in ((("--firmware", flash, "--append", "quiet"), 2, "--kernel"),
-                                   (("--firmware", flash, "--kernel-hashes"), 2, "need a kernel"),
+                                   (("--firmware", flash, "--kernel-hashes"), 2, "needs --kernel"),
                                    (("--firmware", flash, "--kernel-hashes", "--kernel", kernel, "--mode", "sev"), 3, "no place for kernel hashes"),
                                    (("--firmware", flash, "--mode", "sev", "--owner-secret", s.secret), 2, "not to firmware"),
                                    (("--firmware", flash, "--mode", "sev-es", "--cpus", "2"), 3, "no reset block")):

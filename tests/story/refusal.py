@@ -39,7 +39,7 @@ def wrong_command_lines_and_machine_files(s):
                             (["--kernel", kernel, "--owner-secret", s.secret, "--owner-dir", s.folder], "owner-dir")):
         refused(s, 2, [word], *arguments)
     for text, word in ((b"no JSON", "expected"), (b"{}", "vms"), (b'{"vms": []}', "vms"), (b'{"vms": [3]}', "object"),
-                       (b'{"vms": [{"name": "n"}]}', "no kernel"), (b'{"vms": [{"colour": "red"}]}', "colour"),
+                       (b'{"vms": [{"name": "n"}]}', "needs 'kernel'"), (b'{"vms": [{"colour": "red"}]}', "colour"),
                        (b'{"vms": [{"kernel": true}]}', "kernel"), (b'{"vms": [{"kernel": "k", "kernel": "k"}]}', "duplicate"),
                        (json.dumps({"vms": [{"kernel": "k"}] * 17}).encode(), "more than 16")):
         refused(s, 2, [word], "--machine", s.write("machine.json", text))

@@ -78,7 +78,7 @@ def no_demand_is_silently_dropped(s):
     kernel = s.build("elf64", ".globl _start\n_start: hlt\n")
     code, said, error = s.command("owner", "verify", *loose, "--mode", "snp", "--kernel", kernel, "--memory", "16M")
     want(code == 4 and json.loads(said)["check"] == "measurement", (code, said, error))
-    for more, word in ((["--mode", "snp"], "--mode"), (["--append", "quiet"], "--append"), (["--kernel", kernel], "--mode snp"),
+    for more, word in ((["--mode", "snp"], "--mode"), (["--append", "quiet"], "--append"), (["--kernel", kernel], "--mode sev-snp"),
                        (["--chain", kernel], "--chain")):
         code, _, error = s.command("owner", "verify", *loose, *more)
         want(code == 2 and word in error, (more, code, error))

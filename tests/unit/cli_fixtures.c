@@ -98,6 +98,7 @@ struct wishes {
     struct snp_id_block block;
     struct snp_id_auth auth;
     u8 bytes[6][64];
+    s64 time;
 };
 
 static void read_policy(const json_t *c, struct wishes *w)
@@ -111,8 +112,9 @@ static void read_policy(const json_t *c, struct wishes *w)
     assert_int_equal(cli_tcb_parse(p, text_of(j, "minimum_tcb"), "tcb", &tcb, &e), 0);
     assert_int_equal(sscanf(text_of(j, "minimum_api"), "%u.%u", &major, &minor), 2);
     w->tcb = snp_tcb_unpack(p->tcb_layout, tcb);
+    w->time = number_of(j, "time");
     w->policy = (struct report_policy){
-        .time = number_of(j, "time"),
+        .time = &w->time,
         .measurement = bytes_of(j, "measurement", w->bytes[0], 48),
         .report_data = bytes_of(j, "report_data", w->bytes[1], 64),
         .host_data = bytes_of(j, "host_data", w->bytes[2], 32),

@@ -163,7 +163,7 @@ static void a_platform_says_its_version_in_a_file(void **state)
     assert_int_equal(owner("measure --platform nothing " NONCE), ERROR_FILE);
     assert_string_equal(last_error, "nothing: No such file or directory");
     assert_int_equal(owner("measure --platform platform.json --build 25 " NONCE), ERROR_USAGE);
-    assert_string_equal(last_error, "--build is instead of --platform");
+    assert_string_equal(last_error, "--platform cannot be given with --build");
 }
 
 static void secrets_are_for_their_owner_alone(void **state)
@@ -189,6 +189,9 @@ static void a_seed_repeats_a_session(void **state)
     assert_memory_equal(first, second, sizeof first);
 }
 
+#define DIGEST                                                                                     \
+    "a14d638341e5674628fe1e02fbedebe5e5ab4faf1dd72d8966068e615bb99efd13d214b35c231715b38e263dc605" \
+    "9745 "
 #define ANSWER "answer --state root --evidence chain --secret passphrase --root root --out-dir t "
 
 static void refusals_have_their_exit_codes(void **state)
@@ -210,18 +213,21 @@ static void refusals_have_their_exit_codes(void **state)
         {"verify --chain chain --root nothing", ERROR_FILE, "nothing: No such file or directory"},
         {"verify --chain chain", ERROR_USAGE, "verify needs --root"},
         {"verify --chain chain --chain chain", ERROR_USAGE, "--chain is given twice"},
-        {"verify --chain", ERROR_USAGE, "--chain wants a value"},
+        {"verify --chain", ERROR_USAGE, "--chain needs a value: FILE"},
         {"verify --json=yes", ERROR_USAGE, "--json takes no value"},
         {"verify --svn 1", ERROR_USAGE,
-         "verify takes no option '--svn'; `softsev owner verify --help` lists them"},
+         "verify takes no option '--svn'; did you mean --min-svn? `softsev owner verify --help` "
+         "lists them"},
         {"verify chain", ERROR_USAGE, "'chain' is one argument too many"},
         {"guess", ERROR_USAGE, "there is no action 'guess'; `softsev owner --help` lists them"},
         {"session --chain chain --root root --policy x --out-dir t", ERROR_USAGE,
-         "--policy 'x': a number of at most 4294967295"},
+         "--policy 'x': a number of at most 18446744073709551615"},
+        {"session --chain chain --root root --policy 0x100000000 --out-dir t", ERROR_USAGE,
+         "--policy '0x100000000': the policy of such a guest has 32 bits"},
         {"measure " PLATFORM "--state s/owner.state --launch launched", ERROR_USAGE,
-         "measure needs --measurement or --nonce"},
+         "measure needs --measurement or --nonce: or --mode, to print the launch digest of files"},
         {"measure " PLATFORM "--launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
-         "measure needs --state, or --tk with --policy"},
+         "--nonce needs --state or --tk"},
         {"measure " PLATFORM "--state chain --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
          ERROR_FILE, "chain: not an owner's state"},
         {"measure " PLATFORM
@@ -231,7 +237,7 @@ static void refusals_have_their_exit_codes(void **state)
          "--state s/owner.state --policy 3 --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
          ERROR_USAGE, "--policy 0x3: the session in s/owner.state has policy 0x1"},
         {"measure " PLATFORM "--state s/owner.state --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
-         "what was launched: --digest, --launch, or the guest's files by --kernel or --firmware"},
+         "measure needs --digest, --launch, --kernel or --firmware: what was launched"},
         {"measure --api 1 --build 25 --state s/owner.state --launch launched --nonce x",
          ERROR_USAGE, "--api '1': two numbers with a point between, such as 1.55"},
         {"secret --state s/owner.state --secret passphrase --guid 7 --out-dir t", ERROR_USAGE,
@@ -240,11 +246,12 @@ static void refusals_have_their_exit_codes(void **state)
         {"hello", ERROR_USAGE, "hello needs --out-dir"},
         {ANSWER "--report-data 12", ERROR_USAGE,
          "answer takes no option '--report-data'; `softsev owner answer --help` lists them"},
-        {ANSWER "--id-auth root", ERROR_USAGE,
-         "what was launched: --digest, the guest's files by --kernel or --firmware, or --id-block; "
-         "a "
-         "secret is not for any guest"},
-        {ANSWER "--digest 11", ERROR_FILE, "root: not the state of `softsev owner hello`"},
+        {ANSWER "--id-auth root", ERROR_USAGE, "--id-auth needs --id-block"},
+        {ANSWER, ERROR_USAGE,
+         "answer needs --digest, --kernel, --firmware or --id-block: what was launched; a secret "
+         "is "
+         "not for any guest"},
+        {ANSWER "--digest " DIGEST, ERROR_FILE, "root: not the state of `softsev owner hello`"},
     };
     assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -317,21 +324,21 @@ static void launches_that_make_no_sense_are_refused(void **state)
     static const struct {
         const char *words, *text;
     } cases[] = {
-        {"measure --mode tdx --firmware image", "--mode 'tdx': sev, sev-es or snp"},
+        {"measure --mode tdx --firmware image", "--mode 'tdx': sev, sev-es or sev-snp"},
         {"measure --mode sev --vcpus 2 --firmware image",
-         "SEV measures no virtual processors: say --mode sev-es or --mode snp"},
+         "--vcpus beside --firmware needs --mode sev-es or sev-snp: SEV measures no virtual "
+         "processors"},
         {"measure --mode sev-es --firmware image",
          "--mode sev-es needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into RDX"},
         {"measure " ES "image --vmm-type xen",
          "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old"},
-        {"measure --mode snp --kernel image --vcpu-type EPYC",
-         "what SEV-ES and SNP measure of processors needs --firmware; those of softsev run are "
-         "known"},
+        {"measure --mode snp --kernel image --vcpu-type EPYC", "--vcpu-type needs --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --memory 1G",
-         "--memory and --owner-secret are for guests without --firmware"},
+         "--memory cannot be given with --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --ovmf-hash 12",
          "--ovmf-hash '12': 96 hexadecimal digits"},
-        {"measure " ES "image --ovmf-only", "--ovmf-hash and --ovmf-only are for --mode snp"},
+        {"measure --mode sev-es --firmware image --ovmf-only",
+         "--ovmf-only needs --mode sev-snp: only SNP has a digest after the image"},
     };
     u8 image[4096] = {0};
     write_file("image", image, sizeof image);
@@ -538,10 +545,7 @@ test_that_needs(a_key_server_is_asked, GENUINE)
                      ERROR_FILE);
 }
 
-#define ID_BLOCK                                                                                   \
-    "id-block --out-dir id --digest "                                                              \
-    "a14d638341e5674628fe1e02fbedebe5e5ab4faf1dd72d8966068e615bb99efd13d214b35c231715b38e263dc605" \
-    "9745 "
+#define ID_BLOCK "id-block --out-dir id --digest " DIGEST
 
 /* With keys that openssl wrote: the digests are those of [snp 11]. */
 test_that_needs(id_blocks_are_made_of_openssls_keys,
@@ -579,8 +583,8 @@ test_that_needs(id_blocks_are_made_of_openssls_keys,
         const char *error;
     } cases[] = {
         {ID_BLOCK, ERROR_USAGE,
-         "id-block needs either --id-key-file or --new-id-key (openssl genpkey -algorithm EC "
-         "-pkeyopt ec_paramgen_curve:P-384 makes one too)"},
+         "id-block needs --id-key-file or --new-id-key: openssl genpkey -algorithm EC -pkeyopt "
+         "ec_paramgen_curve:P-384 makes a key too"},
         {ID_BLOCK "--id-key-file passphrase", ERROR_FILE,
          "passphrase: no private key in PEM or DER"},
         {ID_BLOCK "--id-key-file id.pem --policy 1", ERROR_USAGE,
@@ -588,8 +592,8 @@ test_that_needs(id_blocks_are_made_of_openssls_keys,
         {ID_BLOCK "--id-key-file id.pem --family-id 12", ERROR_USAGE,
          "--family-id '12': 32 hexadecimal digits"},
         {"id-block --out-dir id --new-id-key", ERROR_USAGE,
-         "what may be launched: either --digest, or --mode snp with the guest's files"},
-        {REPORT "--id-block id/id-block.bin", ERROR_USAGE, "--id-block and --id-auth go together"},
+         "id-block needs --digest, --kernel or --firmware: what may be launched"},
+        {REPORT "--id-block id/id-block.bin", ERROR_USAGE, "--id-block needs --id-auth"},
         {REPORT "--id-block ark --id-auth ark", ERROR_FILE,
          "ark: should be 96 bytes, raw or as base64; it has 2277"},
     };

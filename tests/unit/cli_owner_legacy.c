@@ -58,14 +58,16 @@ static void legacy_reports_verify_and_refusals_name_the_check(void **state)
         {"verify --root root --report legacy", ERROR_USAGE,
          "a legacy report (208 bytes) needs --chain"},
         {LEGACY "legacy --min-svn 1", ERROR_USAGE,
-         "--min-svn is of SNP reports; this is a legacy one"},
-        {LEGACY "legacy --append quiet", ERROR_USAGE,
-         "--append without --kernel or --firmware says nothing"},
-        {LEGACY "legacy --digest 12", ERROR_USAGE, "--digest '12': 64 hexadecimal digits"},
+         "--chain cannot be given with --min-svn: --chain is of legacy reports, the other of SNP "
+         "reports"},
+        {LEGACY "legacy --append quiet", ERROR_USAGE, "--append needs --kernel"},
+        {LEGACY "legacy --digest 12", ERROR_USAGE, "--digest '12': 64 or 96 hexadecimal digits"},
         {"verify --root root --report launched --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
-         "--nonce is of legacy reports (208 bytes); this is not one"},
+         "--nonce needs --chain: it is of legacy reports"},
+        {"verify --root root --report legacy --min-svn 1", ERROR_USAGE,
+         "--min-svn is of SNP reports; this is a legacy one"},
         {"verify --chain chain --root root --policy 1", ERROR_USAGE,
-         "--policy is of reports: give --report"},
+         "--policy needs --report: it is of reports"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(owner(cases[i].words), cases[i].code);

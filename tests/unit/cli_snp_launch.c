@@ -166,7 +166,7 @@ static struct vm *create(struct bench *b, u64 policy)
 
 static struct vm *launch(struct bench *b, const u8 host_data[32])
 {
-    struct vm *vm = create(b, 0);
+    struct vm *vm = create(b, SNP_POLICY_ONE | SNP_POLICY_SMT);
     OK(vm_snp_launch_start(vm, &b->error));
     OK(vm_snp_launch_update(vm, &b->error));
     OK(vm_snp_launch_finish(vm, NULL, NULL, false, host_data, &b->error));
@@ -304,7 +304,7 @@ static void test_refusals(void **state)
 {
     struct bench *b = *state;
     plan_of_all_kinds(b);
-    struct vm *vm = create(b, 0);
+    struct vm *vm = create(b, SNP_POLICY_ONE | SNP_POLICY_SMT);
     refused(b, vm_snp_launch_start(vm, &b->error), "SNP is not initialised");
     vm_destroy(vm);
     OK(platform_init_snp(b->hv, &b->error));
@@ -315,7 +315,7 @@ static void test_refusals(void **state)
     vm_destroy(vm);
     assert_int_equal(count_state(b, RMP_CONTEXT), 0);
 
-    vm = create(b, 0);
+    vm = create(b, SNP_POLICY_ONE | SNP_POLICY_SMT);
     OK(vm_snp_launch_start(vm, &b->error));
     refused(b, vm_snp_launch_start(vm, &b->error), "waits for its launch");
     OK(vm_snp_launch_update(vm, &b->error));
@@ -335,7 +335,7 @@ static void test_overlap(void **state)
     OK(platform_init_snp(b->hv, &b->error));
     plan_of_all_kinds(b);
     add(b, MIB(4), PAGE_SIZE, SNP_PAGE_ZERO, NULL, 0);
-    struct vm *vm = create(b, 0);
+    struct vm *vm = create(b, SNP_POLICY_ONE | SNP_POLICY_SMT);
     OK(vm_snp_launch_start(vm, &b->error));
     refused(b, vm_snp_launch_update(vm, &b->error), "RMPUPDATE of piece at 0x400000");
     vm_destroy(vm);

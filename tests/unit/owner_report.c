@@ -67,10 +67,14 @@ static void free_set(struct set *s)
 static u8 vcek[4096], chain[16384];
 static size_t vcek_size, chain_size;
 
+/* When the genuine certificates are valid, and when they are not. */
+static const s64 at_issue = 1700000000, too_early = 1500000000, too_late = 2000000000, epoch = 0,
+                 after_2038 = 4102444800;
+
 static void genuine(struct set *s)
 {
     char hex[4096] = "";
-    *s = (struct set){.policy = {.time = 1700000000, .maximum_vmpl = 0}};
+    *s = (struct set){.policy = {.time = &at_issue, .maximum_vmpl = 0}};
     size_t size = vector_load("sev/certs_data/report_milan.hex", hex, sizeof hex - 1);
     while (size && (hex[size - 1] == '\n' || hex[size - 1] == '\r'))
         hex[--size] = 0;
@@ -262,8 +266,11 @@ test_that_needs(the_owners_policy_is_asked, GENUINE)
     WITH(minimum_svn, 1, REPORT_CHECK_GUEST_SVN);
     WITH(minimum_api_major, 2, REPORT_CHECK_API_MINIMUM);
     WITH(refuse_smt, true, REPORT_CHECK_SMT);
-    WITH(time, 1500000000, REPORT_CHECK_VALIDITY);
-    WITH(time, 2000000000, REPORT_CHECK_VALIDITY);
+    WITH(time, &too_early, REPORT_CHECK_VALIDITY);
+    WITH(time, &too_late, REPORT_CHECK_VALIDITY);
+    WITH(time, &epoch, REPORT_CHECK_VALIDITY);
+    WITH(time, &after_2038, REPORT_CHECK_VALIDITY);
+    WITH(time, NULL, REPORT_OK);
 #undef WITH
     free_set(&g);
 }
@@ -401,7 +408,7 @@ static void sign(struct set *s)
 
 static void made(struct set *s, struct kind k)
 {
-    *s = (struct set){.policy = {.time = 1700000000}, .given_count = 2, .root_count = 1};
+    *s = (struct set){.policy = {.time = &at_issue}, .given_count = 2, .root_count = 1};
     X509 *root = begin("root", "root", root_key), *signer = begin("signer", "root", signer_key);
     X509 *both[] = {root, signer};
     for (size_t i = 0; i < 2; i++) {
@@ -576,7 +583,7 @@ static void revocation_lists_are_asked(void **state)
         crypto_crl_free(s.crls[0]);
     }
     s = g; /* any time is allowed, an old list is not asked for its age */
-    s.policy.time = 0;
+    s.policy.time = NULL;
     s.crls[0] = make_list((struct list){"root", root_key, 48, from, from + 1, 0, false});
     s.crl_count = 1;
     assert_check(&s, REPORT_OK);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables of options as text: --help, and the part of a manual page that lists actions and options. */
+#include "cli/cli.h"
+#include "cli/options.h"
+
+#include <ctype.h>
+
+#define LINE_MAX 100u
+#define FEW_LINES                                                                                  \
+    16u /* of actions and options together, which `softsev COMMAND --help` shows at once */
+
+/* --- --help --------------------------------------------------------------------------------------------- */
+
+/* "  --kernel FILE   ", and text in the columns behind it, broken at blanks. */
+static void print_entry(const char *label, size_t width, const char *text, FILE *out)
+{
+    const size_t room = OPTION_SCREEN - 1 - (width + 4);
+    fprintf(out, "  %-*s  ", (int)width, label);
+    while (strlen(text) > room || strchr(text, '\n')) {
+        size_t size = strcspn(text, "\n");
+        if (size > room)
+            for (size = room; size && text[size] != ' ';)
+                size--;
+        if (!size)
+            break; /* a word that is wider than the screen stays whole */
+        fprintf(out, "%.*s\n%*s", (int)size, text, (int)width + 4, "");
+        text += size + 1;
+    }
+    fprintf(out, "%s\n", text);
+}
+
+static size_t label_of(const struct option_row *row, char out[LINE_MAX])
+{
+    return (size_t)snprintf(out, LINE_MAX, "--%s%s%s", row->name, row->value ? " " : "",
+                            row->value ? row->value : "");
+}
+
+/* What is listed together: options of one action, or of all of them; of one group; those that are needed, or the others. */
+struct listing {
+    const struct option_table *table;
+    int action; /* -1: all */
+    u8 group;
+    bool required;
+};
+
+static bool lists(const struct listing *l, u8 id)
+{
+    const struct option_row *row = &l->table->rows[id];
+    const u32 bit = 1u << (l->action < 0 ? 0 : l->action);
+    if (l->action >= 0 && !options_takes(l->table, (u8)l->action, id))
+        return false;
+    return row->group == l->group &&
+           (!l->table->actions || l->action < 0 || !!(row->required & bit) == l->required);
+}
+
+static bool lists_any(const struct listing *l)
+{
+    for (u8 id = 1; id < l->table->count; id++)
+        if (lists(l, id))
+            return true;
+    return false;
+}
+
+static void print_options(const struct listing *l, size_t width, FILE *out)
+{
+    char label[LINE_MAX];
+    for (u8 id = 1; id < l->table->count; id++) {
+        if (!lists(l, id))
+            continue;
+        label_of(&l->table->rows[id], label);
+        print_entry(label, width, l->table->rows[id].help, out);
+    }
+}
+
+/* The widest label of one action's options, or of all. */
+static size_t width_of(const struct option_table *t, int action)
+{
+    char label[LINE_MAX];
+    size_t width = 0;
+    for (u8 id = 1; id < t->count; id++)
+        if (action < 0 || options_takes(t, (u8)action, id))
+            width = max_u64(width, label_of(&t->rows[id], label));
+    return width;
+}
+
+static void print_lines(const char *first, const char *lines, FILE *out)
+{
+    const size_t indent = strlen(first);
+    for (size_t size; *lines; lines += size + (lines[size] == '\n')) {
+        size = strcspn(lines, "\n");
+        fprintf(out, "%s%.*s\n", first, (int)size, lines);
+        first = indent ? "       " : "";
+    }
+}
+
+static void print_groups(const struct option_table *t, size_t width, FILE *out)
+{
+    struct listing l = {.table = t, .action = -1};
+    for (; l.group < t->group_count || !l.group; l.group++) {
+        fprintf(out, "\n%s:\n", t->groups ? t->groups[l.group].heading : "options");
+        print_options(&l, width, out);
+    }
+}
+
+static void print_command(const struct option_table *t, FILE *out)
+{
+    size_t width = 0;
+    print_lines("usage: ", t->usage, out);
+    fputc('\n', out);
+    print_lines("", t->about, out);
+    if (t->actions)
+        fputs("\nactions:\n", out);
+    for (u8 i = 0; i < t->action_count; i++)
+        width = max_u64(width, strlen(t->actions[i].name));
+    for (u8 i = 0; i < t->action_count; i++)
+        print_entry(t->actions[i].name, width, t->actions[i].help, out);
+    if (!t->actions || (size_t)t->count + t->action_count <= FEW_LINES)
+        print_groups(t, width_of(t, -1), out);
+    if (t->after)
+        fprintf(out, "\n%s\n", t->after);
+}
+
+/* The groups of a topic; without one those that have none, and a word about the others. */
+static void print_action(const struct option_table *t, const struct option_action *a,
+                         const char *topic, FILE *out)
+{
+    struct listing l = {.table = t, .action = (int)(a - t->actions)};
+    const size_t width = width_of(t, l.action);
+    const char *why = topic && *topic ? topic : NULL;
+    bool known = false;
+    for (u8 i = 0; i < t->group_count; i++)
+        known |= why && t->groups[i].topic && !strcmp(why, t->groups[i].topic);
+    fprintf(out, "usage: softsev %s %s%s%s%s\n\n%s\n", t->command, a->name, a->operand ? " " : "",
+            a->operand ? a->operand : "", " [OPTIONS]", a->help);
+    for (u8 g = 0; g < t->group_count || !g; g++) {
+        const char *own = t->groups ? t->groups[g].topic : NULL;
+        const bool shown = known ? own && !strcmp(own, why) : !own;
+        for (int required = 1; required >= 0 && shown; required--) {
+            l.group = g;
+            l.required = required;
+            if (!lists_any(&l))
+                continue;
+            fprintf(out, "\n%s:\n", own ? t->groups[g].heading : required ? "needs" : "takes");
+            print_options(&l, width, out);
+        }
+    }
+    const char *between = "\n";
+    for (u8 g = 0; g < t->group_count && !known; g++) {
+        l = (struct listing){t, l.action, g, false};
+        if (!t->groups[g].topic || !lists_any(&l))
+            continue;
+        fprintf(out, "%s%s: `softsev %s %s --help %s`\n", between, t->groups[g].heading, t->command,
+                a->name, t->groups[g].topic);
+        between = "";
+    }
+}
+
+void options_print_help(const struct option_table *t, const struct option_action *action,
+                        const char *topic, FILE *out)
+{
+    if (action)
+        print_action(t, action, topic, out);
+    else
+        print_command(t, out);
+}
+
+bool options_open(const struct option_table *t, int argc, char **argv, struct options *out,
+                  int *status)
+{
+    struct error e = {.code = ERROR_NONE};
+    if (t->actions && argc < 2) {
+        options_print_help(t, NULL, NULL, stderr);
+        *status = ERROR_USAGE;
+        return false;
+    }
+    if (options_parse(t, argc, argv, out, &e)) {
+        *status = cli_fail(t->command, &e);
+        return false;
+    }
+    if (!out->help)
+        return true;
+    options_print_help(
+        t, t->actions && out->action < t->action_count ? &t->actions[out->action] : NULL,
+        out->topic, stdout);
+    *status = ERROR_NONE;
+    return false;
+}
+
+/* --- The manual -------------------------------------------------------------------------------------------- */
+
+/* Help is a phrase; the manual has sentences. */
+static void print_sentence(const char *help, FILE *out)
+{
+    const size_t size = strlen(help);
+    fputc(toupper((unsigned char)*help), out);
+    for (const char *c = help + 1; *c; c++)
+        fputc(*c == '\n' ? ' ' : *c, out);
+    fputs(size && help[size - 1] == '.' ? "\n" : ".\n", out);
+}
+
+static void print_value(const char *value, FILE *out)
+{
+    fputs(" Ar ", out);
+    for (; *value; value++)
+        fputc(tolower((unsigned char)*value), out);
+}
+
+static void print_item(const struct option_row *row, bool members, FILE *out)
+{
+    fprintf(out, ".It %s%s", members ? "Cm " : "Fl -", row->name);
+    if (row->value && !members)
+        print_value(row->value, out);
+    fputc('\n', out);
+    if (row->man)
+        fprintf(out, "%s\n", row->man);
+    else
+        print_sentence(row->help, out);
+}
+
+static void print_man_actions(const struct option_table *t, FILE *out)
+{
+    if (!t->actions || !t->actions[0].man)
+        return;
+    fputs(".Bl -tag -width cert-import\n", out);
+    for (u8 i = 0; i < t->action_count; i++)
+        fprintf(out, ".It Cm %s\n%s\n", t->actions[i].name, t->actions[i].man);
+    fputs(".El\n.Pp\nOptions:\n", out);
+}
+
+void options_print_man(const struct option_table *t, FILE *out)
+{
+    struct listing l = {.table = t, .action = -1};
+    print_man_actions(t, out);
+    for (; l.group < t->group_count || !l.group; l.group++) {
+        if (t->groups)
+            fprintf(out, ".Ss %s\n", t->groups[l.group].man);
+        fprintf(out, ".Bl -tag -width %s\n",
+                t->members ? "\"no-certificates\" -compact" : "indent");
+        for (u8 id = 1; id < t->count; id++)
+            if (lists(&l, id))
+                print_item(&t->rows[id], t->members, out);
+        fputs(".El\n", out);
+    }
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one grammar of options. Each subcommand, and each kind of JSON object that says the same things, has one table:
+ * a row for each option, and rules that decide which of them go together. Parsing, `--help`, the manual pages and the
+ * completion of the shell all come from the table.
+ *
+ * On a command line an option is `--name VALUE` or `--name=VALUE`, and a flag is `--name`; `--` ends the options. An
+ * option that is given twice is an error unless its row says `list`. Whatever is given is used, or refused by a
+ * sentence that names it: the rules decide, and nothing is silently without effect. "Not given" is a state of its
+ * own: text[id] is NULL, and no value stands for it.
+ */
+#ifndef SOFTSEV_CLI_OPTIONS_H
+#define SOFTSEV_CLI_OPTIONS_H
+
+#include "base/base.h"
+#include "base/error.h"
+
+#include <stdio.h>
+
+struct json_t; /* jansson's */
+
+#define OPTIONS_MAX     96u /* ids of one table, with the unused 0 */
+#define OPTION_LIST_MAX 64u /* values of options that may be repeated, together */
+#define OPTION_SCREEN   80u /* columns of --help */
+
+enum option_kind {
+    OPTION_FLAG,   /* takes no value */
+    OPTION_TEXT,   /* any text, also an empty one */
+    OPTION_FILE,   /* a path; not empty */
+    OPTION_FOLDER, /* the same */
+    OPTION_NUMBER, /* decimal or 0x; min to max */
+    OPTION_SIZE,   /* bytes, min to max: a number is MiB; with K, M or G it is KiB, MiB or GiB */
+    OPTION_HEX, /* exactly `max` bytes in hexadecimal digits, or exactly `min` bytes unless that is 0 */
+    OPTION_CHOICE, /* the name of one of the choices */
+    OPTION_PARSED, /* what the row's function takes */
+};
+
+/* A value that has a name. An alias is accepted; help and errors leave it out. */
+struct option_choice {
+    const char *name;
+    u64 value;
+    bool alias;
+};
+
+/* Ids of other options, for the columns below: OPTIONS(RUN_KERNEL, RUN_FIRMWARE). Ids begin with 1. */
+#define OPTION_IDS(...)                                                                            \
+    (const u8[])                                                                                   \
+    {                                                                                              \
+        __VA_ARGS__, 0                                                                             \
+    }
+
+struct option_row {
+    const char *name; /* without dashes */
+    enum option_kind kind;
+    const char *value; /* what help and manual call its value */
+    const char *help;  /* what it does, with the value's unit and default */
+    const char *man;   /* the manual's text, in mdoc(7); NULL: the help is enough */
+    u64 min, max;
+    u64 standard; /* of a choice: the value that holds where it is not given */
+    const struct option_choice *choices; /* the last has no name */
+    const char *(*choice_at)(
+        size_t i); /* instead: the i-th name, whose value is i; NULL: there are no more */
+    bool (*parse)(const char *, u64 *); /* of OPTION_PARSED: text to value; false: it is wrong */
+    const char *should;                 /* of OPTION_PARSED: what would be right */
+    const char *words; /* of OPTION_PARSED: what a shell completes, blanks between; NULL: nothing */
+    u8 group;          /* the table's groups[group] */
+    bool list;         /* may be repeated */
+    u32 actions,
+        required; /* bits of the table's actions that take it, that need it; 0: all, none */
+    const u8 *needs, *needs_one,
+        *excludes; /* all of these, at least one of these, none of these; NULL: nothing */
+};
+
+enum option_relation {
+    OPTION_NEEDS,     /* all of `others` must be given */
+    OPTION_NEEDS_ONE, /* at least one of them */
+    OPTION_EXCLUDES,  /* none of them may be given */
+    OPTION_ONLY,      /* the first of `others`, a choice, must have one of `values` */
+};
+
+/* A relation that depends on the action or on further options. */
+struct option_rule {
+    u32 actions; /* bits; 0: all */
+    enum option_relation relation;
+    const u8 *subjects; /* the rule is for each of these that is given; NULL: it always holds */
+    const u8 *with,
+        *without; /* it counts only if all of these are given, and none of these; NULL: always */
+    const u8 *others;
+    u64 values;      /* bits of choice values, of OPTION_ONLY */
+    const char *why; /* what would be right, or the reason; NULL: the relation says enough */
+};
+
+struct option_action {
+    const char *name, *help;
+    const char *man; /* the manual's text, in mdoc(7); NULL: the page has its own */
+    u8 operands; /* how many arguments that are no options it takes; the subcommand reads them */
+    const char *operand; /* what help calls them */
+    const char *words;   /* what a shell completes them to, blanks between; it may have $(...) */
+};
+
+/* Options that stand under one heading. */
+struct option_group {
+    const char *topic;   /* `--help TOPIC` lists it; NULL: `--help` does */
+    const char *heading; /* of help */
+    const char *man;     /* of the manual */
+};
+
+struct option_table {
+    const char *command; /* "run"; of JSON objects: what they are, "launch description" */
+    const char *title;   /* what it does, in the list of subcommands */
+    bool members;        /* JSON members, not options: names stand in single quotes */
+    const char *usage, *about, *after; /* lines of --help */
+    const struct option_group *groups; /* NULL: one without a heading */
+    u8 group_count;
+    const struct option_row *rows; /* by id; the first is unused */
+    u8 count;
+    const struct option_action *actions; /* NULL: the subcommand has none */
+    u8 action_count;
+    const struct option_rule *rules;
+    size_t rule_count;
+    bool rest; /* the first argument that is no option begins what is not the subcommand's own */
+};
+
+/* What was given. Texts are the command line's, or the JSON object's: they are good as long as that is. */
+struct options {
+    const struct option_table *table;
+    u8 action;                     /* index */
+    bool help;                     /* --help was given; nothing has been checked */
+    const char *topic;             /* the word after it, or NULL */
+    const char *text[OPTIONS_MAX]; /* by id; NULL: not given; of a flag: "" */
+    u64 number[OPTIONS_MAX];       /* of numbers, sizes, choices and OPTION_PARSED that are given */
+    u8 list_id[OPTION_LIST_MAX];
+    const char
+        *list[OPTION_LIST_MAX]; /* every value of every option that may be repeated, in order */
+    size_t list_count;
+    char **operands; /* NULL-terminated; they stand in argv */
+    int operand_count;
+};
+
+/* Why options do not go together: which of them, by which relation. */
+struct option_complaint {
+    enum option_relation relation;
+    u8 subject;       /* 0: the command itself */
+    const u8 *with;   /* the rule's; NULL: none */
+    const u8 *others; /* of OPTION_EXCLUDES: only the first is meant */
+    u64 values;
+    const char *why;
+};
+
+/* Parses and checks argv[1] and what follows; with actions, argv[1] is one. argv is permuted: operands come last. -1:
+ * ERROR_USAGE. */
+int options_parse(const struct option_table *t, int argc, char **argv, struct options *out,
+                  struct error *e);
+/* The same for a subcommand: prints --help, or tells of the error. True: go on; false: *status is the exit code. */
+bool options_open(const struct option_table *t, int argc, char **argv, struct options *out,
+                  int *status);
+/* Takes the members of a JSON object as options, and checks them: texts, integers, true for a flag; false is a flag
+ * that is not given. Integers become texts in the object, which must stay as long as `out`. */
+int options_from_json(const struct option_table *t, struct json_t *object, struct options *out,
+                      struct error *e);
+/* Gives one option a value, as if it came from the command line, without a look at the others. */
+int options_set(struct options *o, u8 id, const char *text, struct error *e);
+/* Checks that what is given goes together. False: `complaint` says why not. */
+bool options_check(const struct options *o, struct option_complaint *complaint);
+/* The complaint as a sentence that names every option it is about. Returns -1. */
+int options_complain(const struct options *o, const struct option_complaint *c, struct error *e);
+
+/* The number that was given, or `standard`. */
+u64 options_number(const struct options *o, u8 id, u64 standard);
+/* The choice that was given, or the one that holds otherwise. */
+u64 options_choice(const struct options *o, u8 id);
+/* The name of a choice's value; NULL: it has none. */
+const char *options_choice_name(const struct option_row *row, u64 value);
+/* Whether any of these is given. */
+bool options_any(const struct options *o, const u8 *ids);
+/* An error that names the first of `ids` that is given, and says `why`; 0 if none is. */
+int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e);
+
+/* The text of --help: of the subcommand, or of one of its actions; of its groups those of the topic. */
+void options_print_help(const struct option_table *t, const struct option_action *action,
+                        const char *topic, FILE *out);
+/* Actions and options in mdoc(7), as far as the table has them. */
+void options_print_man(const struct option_table *t, FILE *out);
+/* Whether an action takes an option. */
+bool options_takes(const struct option_table *t, u8 action, u8 id);
+/* The name that is nearest to a word, out of a list that ends with NULL; NULL: none is near. */
+const char *options_nearest(const char *word, const char *(*name_at)(const void *list, size_t i),
+                            const void *list);
+
+/* --- Completion of bash (option_completion.c) --------------------------------------------------------- */
+
+/* The script for these subcommands; the list ends with NULL. */
+void options_print_completion(const struct option_table *const *tables, FILE *out);
+
+/* --- Values (option_values.c) ------------------------------------------------------------------------ */
+
+/* Text to number or bytes, by the row's kind. -1: ERROR_USAGE; the error names `name` and says what would be right. */
+int option_value(const struct option_row *row, const char *name, const char *text, u64 *number,
+                 struct error *e);
+/* Decimal or 0x, without a sign or blanks; *end is what follows it. False: it is none, or more than 64 bits. */
+bool option_digits(const char *text, u64 *out, const char **end);
+
+#endif

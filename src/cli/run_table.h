@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ids of the options of `softsev run`: those of a VM first. */
+#ifndef SOFTSEV_CLI_RUN_TABLE_H
+#define SOFTSEV_CLI_RUN_TABLE_H
+
+#include "cli/options.h"
+
+enum run_option {
+    RUN_KERNEL = 1,
+    RUN_INITRD,
+    RUN_APPEND,
+    RUN_FIRMWARE,
+    RUN_KERNEL_HASHES,
+    RUN_MEMORY,
+    RUN_CPUS,
+    RUN_MODE,
+    RUN_POLICY,
+    RUN_OWNER_SECRET,
+    RUN_OWNER_ROOT,
+    RUN_OWNER_DIR,
+    RUN_DISK,
+    RUN_DISK_READ_ONLY,
+    RUN_VIRTIO_CONSOLE,
+    RUN_TAMPER,
+    RUN_NAME,
+    RUN_VM_IDS, /* from here on: of the machine */
+    RUN_MACHINE = RUN_VM_IDS,
+    RUN_STATE,
+    RUN_SEED,
+    RUN_TIME,
+    RUN_TRACE,
+    RUN_TRACE_FILE,
+    RUN_TRACE_HASH,
+    RUN_RECORD,
+    RUN_REPLAY,
+    RUN_DUMP,
+    RUN_JSON,
+    RUN_QUIET,
+    RUN_OWNER_WAIT,
+    RUN_LIMIT,
+    RUN_IDS,
+};
+
+#endif
