@@ -102,7 +102,7 @@ int experiment_unexplained(struct experiment *b, u32 told, struct error *error);
 int experiment_judge(struct experiment *b, enum attack_event event, const char *why,
                      struct error *error);
 
-/* --- owner.c: who is attacked --------------------------------------------------------------------------- */
+/* --- experiment_owner.c: who is attacked ---------------------------------------------------------------- */
 
 /* SEV and SEV-ES: a session for the platform. */
 int owner_session(struct experiment *b, struct sev_cert *godh, struct sev_session *session,

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "board/map.h"
 #include "device/bus.h"
-#include "device/debug.h"
+#include "device/debug_port.h"
 #include "device/fw_cfg.h"
 #include "device/gsi.h"
 #include "device/ioapic.h"

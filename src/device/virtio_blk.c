@@ -28,7 +28,7 @@ _Static_assert(VIRTIO_BLK_SEGMENTS_MAX + 2 <= VIRTIO_CHAIN_MAX, "and so must its
 enum request_type { REQUEST_IN = 0, REQUEST_OUT = 1, REQUEST_FLUSH = 4, REQUEST_GET_ID = 8 };
 enum request_status { STATUS_OK = 0, STATUS_IO_ERROR = 1, STATUS_UNSUPPORTED = 2 };
 
-struct request {
+struct disk_request {
     u32 type;
     u64 sector;
     u64 written; /* bytes put into the writable part, without the status */
@@ -40,7 +40,7 @@ static bool blk_range_good(const struct virtio_blk *b, u64 sector, u64 bytes)
            range_fits(sector, bytes / SECTOR_SIZE, b->backend.size_sectors);
 }
 
-static enum request_status blk_read(struct virtio_blk *b, struct request *r)
+static enum request_status blk_read(struct virtio_blk *b, struct disk_request *r)
 {
     u64 bytes = b->chain.in_bytes - 1;
     if (!blk_range_good(b, r->sector, bytes))
@@ -58,7 +58,7 @@ static enum request_status blk_read(struct virtio_blk *b, struct request *r)
     return STATUS_OK;
 }
 
-static enum request_status blk_write(struct virtio_blk *b, const struct request *r)
+static enum request_status blk_write(struct virtio_blk *b, const struct disk_request *r)
 {
     u64 bytes = b->chain.out_bytes - HEADER_SIZE;
     if (b->backend.read_only || !blk_range_good(b, r->sector, bytes))
@@ -76,7 +76,7 @@ static enum request_status blk_write(struct virtio_blk *b, const struct request 
     return STATUS_OK;
 }
 
-static enum request_status blk_get_id(struct virtio_blk *b, struct request *r)
+static enum request_status blk_get_id(struct virtio_blk *b, struct disk_request *r)
 {
     u64 size = min_u64(b->chain.in_bytes - 1, VIRTIO_BLK_ID_SIZE);
     if (!virtio_chain_write(&b->virtio, &b->chain, 0, b->id, size))
@@ -85,7 +85,7 @@ static enum request_status blk_get_id(struct virtio_blk *b, struct request *r)
     return STATUS_OK;
 }
 
-static enum request_status blk_run(struct virtio_blk *b, struct request *r)
+static enum request_status blk_run(struct virtio_blk *b, struct disk_request *r)
 {
     switch (r->type) {
     case REQUEST_IN:
@@ -107,7 +107,7 @@ static bool blk_request(struct virtio_blk *b, struct virtqueue *q)
     u8 header[HEADER_SIZE];
     if (!b->chain.in_bytes || !virtio_chain_read(&b->virtio, &b->chain, 0, header, sizeof header))
         return false;
-    struct request r = {.type = load_le32(header), .sector = load_le64(header + 8)};
+    struct disk_request r = {.type = load_le32(header), .sector = load_le64(header + 8)};
     u8 status = (u8)blk_run(b, &r);
     b->requests++;
     if (!virtio_chain_write(&b->virtio, &b->chain, b->chain.in_bytes - 1, &status, 1))

@@ -65,7 +65,7 @@ u32 sev_guest_vmpck(const struct sev_guest *g)
 
 /* --- One message ------------------------------------------------------------------------------------ */
 
-struct request {
+struct guest_ioctl {
     enum snp_msg_type type;
     u8 version;
     const void *payload;
@@ -83,7 +83,7 @@ static u32 certificate_pages(const struct sev_guest *g)
 
 /* Sends the sealed page, and takes the answer as the driver does: an extended request whose pages do not suffice is
  * sent again as an ordinary one, so that its number is used up. */
-static s64 carry(struct sev_guest *g, struct request *r, const u8 sealed[PAGE_SIZE],
+static s64 carry(struct sev_guest *g, struct guest_ioctl *r, const u8 sealed[PAGE_SIZE],
                  u8 response[PAGE_SIZE], u64 *exitinfo2)
 {
     bool too_small = r->extended && r->pages < certificate_pages(g);
@@ -97,7 +97,7 @@ static s64 carry(struct sev_guest *g, struct request *r, const u8 sealed[PAGE_SI
     return result;
 }
 
-static s64 exchange(struct sev_guest *g, struct guest_channel *channel, struct request *r,
+static s64 exchange(struct sev_guest *g, struct guest_channel *channel, struct guest_ioctl *r,
                     u64 *exitinfo2)
 {
     u8 sealed[PAGE_SIZE], response[PAGE_SIZE] = {0}, payload[SNP_MSG_PAYLOAD_MAX];
@@ -126,7 +126,7 @@ static s64 exchange(struct sev_guest *g, struct guest_channel *channel, struct r
 
 /* The counter and, where it is lost, the key itself live in the secrets page, between messages and for whoever runs
  * in the guest next. */
-static s64 send_message(struct sev_guest *g, struct request *r, u64 *exitinfo2)
+static s64 send_message(struct sev_guest *g, struct guest_ioctl *r, u64 *exitinfo2)
 {
     struct snp_secrets_page secrets;
     struct guest_channel channel;
@@ -146,14 +146,14 @@ s64 sev_guest_ext_report(struct sev_guest *g, u8 msg_version, const struct snp_r
                          u8 answer[SNP_REPORT_RESP_SIZE], void *certificates,
                          u32 *certificates_size, u64 *exitinfo2)
 {
-    struct request r = {.type = SNP_MSG_REPORT_REQ,
-                        .version = msg_version,
-                        .payload = request,
-                        .payload_size = sizeof *request,
-                        .answer = answer,
-                        .answer_size = SNP_REPORT_RESP_SIZE,
-                        .extended = true,
-                        .pages = *certificates_size / PAGE_SIZE};
+    struct guest_ioctl r = {.type = SNP_MSG_REPORT_REQ,
+                            .version = msg_version,
+                            .payload = request,
+                            .payload_size = sizeof *request,
+                            .answer = answer,
+                            .answer_size = SNP_REPORT_RESP_SIZE,
+                            .extended = true,
+                            .pages = *certificates_size / PAGE_SIZE};
     const struct sev_guest_table *t = &g->config.table;
     g->table_size = t->write ? t->write(t->context, g->table) : 0;
     s64 result = send_message(g, &r, exitinfo2);
@@ -177,12 +177,12 @@ static s64 get_report(struct sev_guest *g, struct door_caller *caller,
         return -EINVAL;
     if (!door_read(caller, io->req_data, &request, sizeof request))
         return -EFAULT;
-    struct request r = {.type = SNP_MSG_REPORT_REQ,
-                        .version = io->msg_version,
-                        .payload = &request,
-                        .payload_size = sizeof request,
-                        .answer = answer,
-                        .answer_size = sizeof answer};
+    struct guest_ioctl r = {.type = SNP_MSG_REPORT_REQ,
+                            .version = io->msg_version,
+                            .payload = &request,
+                            .payload_size = sizeof request,
+                            .answer = answer,
+                            .answer_size = sizeof answer};
     s64 result = send_message(g, &r, &io->exitinfo2);
     if (!result && !door_write(caller, io->resp_data, answer, sizeof answer))
         result = -EFAULT;
@@ -197,12 +197,12 @@ static s64 get_derived_key(struct sev_guest *g, struct door_caller *caller,
         return -EINVAL;
     if (!door_read(caller, io->req_data, request, sizeof request))
         return -EFAULT;
-    struct request r = {.type = SNP_MSG_KEY_REQ,
-                        .version = io->msg_version,
-                        .payload = request,
-                        .payload_size = sizeof request,
-                        .answer = answer,
-                        .answer_size = sizeof answer};
+    struct guest_ioctl r = {.type = SNP_MSG_KEY_REQ,
+                            .version = io->msg_version,
+                            .payload = request,
+                            .payload_size = sizeof request,
+                            .answer = answer,
+                            .answer_size = sizeof answer};
     s64 result = send_message(g, &r, &io->exitinfo2);
     if (!result && !door_write(caller, io->resp_data, answer, sizeof answer))
         result = -EFAULT;

@@ -9,7 +9,7 @@
 
 enum { RAX, RCX, RDX, RBX };
 
-struct request {
+struct vmgexit {
     struct vcpu *cpu;
     struct vm *vm;
     struct ghcb page; /* the guest's, as it was at the exit; then our answer */
@@ -36,13 +36,13 @@ static const u16 gpr_offset[16] = {
     offsetof(struct ghcb, r8_15) + 48, offsetof(struct ghcb, r8_15) + 56,
 };
 
-static bool flagged(const struct request *r, size_t bit)
+static bool flagged(const struct vmgexit *r, size_t bit)
 {
     return r->valid[bit / 8] >> bit % 8 & 1;
 }
 
 /* Makes general registers of the page those of the virtual processor; false: one is not valid. */
-static bool load(struct request *r, u32 registers)
+static bool load(struct vmgexit *r, u32 registers)
 {
     for (u32 i = 0; i < 16; i++) {
         if (!(registers >> i & 1))
@@ -54,7 +54,7 @@ static bool load(struct request *r, u32 registers)
     return true;
 }
 
-static void store(struct request *r, u32 registers)
+static void store(struct vmgexit *r, u32 registers)
 {
     for (u32 i = 0; i < 16; i++) {
         if (registers >> i & 1) {
@@ -67,7 +67,7 @@ static void store(struct request *r, u32 registers)
 /* --- The scratch area ----------------------------------------------------------------------------- */
 
 /* In the page's buffer; a guest of version 1 may also use another page of its RAM. */
-static enum ghcb_error find_scratch(struct request *r, u64 size)
+static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
 {
     u64 at = r->page.scratch;
     if (!flagged(r, GHCB_BIT(scratch)))
@@ -91,26 +91,26 @@ static enum ghcb_error find_scratch(struct request *r, u64 size)
 
 /* --- Events that are instructions ----------------------------------------------------------------- */
 
-static enum ghcb_error do_nothing(struct request *r)
+static enum ghcb_error do_nothing(struct vmgexit *r)
 {
     (void)r;
     return 0;
 }
 
-static enum ghcb_error do_undefined(struct request *r)
+static enum ghcb_error do_undefined(struct vmgexit *r)
 {
     exits_undefined(r->cpu);
     return 0;
 }
 
-static enum ghcb_error do_protected(struct request *r)
+static enum ghcb_error do_protected(struct vmgexit *r)
 {
     exits_protected(r->cpu);
     return 0;
 }
 
 /* Leaf D depends on XCR0, which the guest must tell. */
-static enum ghcb_error do_cpuid(struct request *r)
+static enum ghcb_error do_cpuid(struct vmgexit *r)
 {
     if ((u32)vcpu_get(r->cpu, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
         return GHCB_ERROR_MISSING_INPUT;
@@ -118,7 +118,7 @@ static enum ghcb_error do_cpuid(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_msr(struct request *r)
+static enum ghcb_error do_msr(struct vmgexit *r)
 {
     bool write = r->page.exit_info_1 & 1;
     if (r->page.exit_info_1 > 1)
@@ -131,7 +131,7 @@ static enum ghcb_error do_msr(struct request *r)
 }
 
 /* Who calls matters too, although nothing here is for the kernel alone. */
-static enum ghcb_error do_vmmcall(struct request *r)
+static enum ghcb_error do_vmmcall(struct vmgexit *r)
 {
     if (!flagged(r, GHCB_BIT(cpl)))
         return GHCB_ERROR_MISSING_INPUT;
@@ -139,7 +139,7 @@ static enum ghcb_error do_vmmcall(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_time(struct request *r)
+static enum ghcb_error do_time(struct vmgexit *r)
 {
     u64 now = host_time_ns(r->vm->hv->host);
     vcpu_set(r->cpu, RAX, now & 0xffffffff);
@@ -148,13 +148,13 @@ static enum ghcb_error do_time(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_dr7_read(struct request *r)
+static enum ghcb_error do_dr7_read(struct vmgexit *r)
 {
     vcpu_set(r->cpu, RAX, r->cpu->vmcb.save.dr7);
     return 0;
 }
 
-static enum ghcb_error do_dr7_write(struct request *r)
+static enum ghcb_error do_dr7_write(struct vmgexit *r)
 {
     r->cpu->vmcb.save.dr7 = vcpu_get(r->cpu, RAX);
     return 0;
@@ -163,7 +163,7 @@ static enum ghcb_error do_dr7_write(struct request *r)
 /* --- Ports ---------------------------------------------------------------------------------------- */
 
 /* INS and OUTS: the guest moves its own memory and registers, the elements are in the scratch area. */
-static enum ghcb_error do_string_io(struct request *r, u64 port, u32 size)
+static enum ghcb_error do_string_io(struct vmgexit *r, u64 port, u32 size)
 {
     struct vm *vm = r->vm;
     bool in = r->page.exit_info_1 & IOIO_IN;
@@ -189,7 +189,7 @@ static enum ghcb_error do_string_io(struct request *r, u64 port, u32 size)
     return error;
 }
 
-static enum ghcb_error do_io(struct request *r)
+static enum ghcb_error do_io(struct vmgexit *r)
 {
     u64 info = r->page.exit_info_1;
     u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
@@ -207,7 +207,7 @@ static enum ghcb_error do_io(struct request *r)
 
 /* --- Memory-mapped registers ---------------------------------------------------------------------- */
 
-static enum ghcb_error find_mmio(struct request *r)
+static enum ghcb_error find_mmio(struct vmgexit *r)
 {
     u64 size = r->page.exit_info_2;
     if (size != 1 && size != 2 && size != 4 && size != 8)
@@ -215,7 +215,7 @@ static enum ghcb_error find_mmio(struct request *r)
     return find_scratch(r, size);
 }
 
-static enum ghcb_error do_mmio_read(struct request *r)
+static enum ghcb_error do_mmio_read(struct vmgexit *r)
 {
     u8 bytes[8];
     enum ghcb_error error = find_mmio(r);
@@ -227,7 +227,7 @@ static enum ghcb_error do_mmio_read(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_mmio_write(struct request *r)
+static enum ghcb_error do_mmio_write(struct vmgexit *r)
 {
     u8 bytes[8] = {0};
     enum ghcb_error error = find_mmio(r);
@@ -240,19 +240,19 @@ static enum ghcb_error do_mmio_write(struct request *r)
 
 /* --- Events that no instruction has --------------------------------------------------------------- */
 
-static enum ghcb_error do_nmi_complete(struct request *r)
+static enum ghcb_error do_nmi_complete(struct vmgexit *r)
 {
     r->cpu->nmi_blocked = false;
     return 0;
 }
 
-static enum ghcb_error do_reset_hold(struct request *r)
+static enum ghcb_error do_reset_hold(struct vmgexit *r)
 {
     startup_hold(r->cpu, r->gpa); /* INFO2 becomes 1 with STARTUP */
     return 0;
 }
 
-static enum ghcb_error do_jump_table(struct request *r)
+static enum ghcb_error do_jump_table(struct vmgexit *r)
 {
     if (r->page.exit_info_1 == GHCB_JUMP_TABLE_GET) {
         r->info_2 = r->vm->jump_table;
@@ -264,13 +264,13 @@ static enum ghcb_error do_jump_table(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_features(struct request *r)
+static enum ghcb_error do_features(struct vmgexit *r)
 {
     r->info_2 = ghcb_features(r->vm);
     return 0;
 }
 
-static enum ghcb_error do_run_vmpl(struct request *r)
+static enum ghcb_error do_run_vmpl(struct vmgexit *r)
 {
     return r->page.exit_info_1 ? GHCB_ERROR_INPUT : 0; /* there is no other */
 }
@@ -278,7 +278,7 @@ static enum ghcb_error do_run_vmpl(struct request *r)
 /* --- SNP ---------------------------------------------------------------------------------------------- */
 
 /* The list's own header says how long it is, as far as the buffer goes. */
-static enum ghcb_error do_page_state(struct request *r)
+static enum ghcb_error do_page_state(struct vmgexit *r)
 {
     enum ghcb_error error = find_scratch(r, sizeof(struct ghcb_page_state_header));
     if (error)
@@ -292,12 +292,12 @@ static enum ghcb_error do_page_state(struct request *r)
     return 0;
 }
 
-static enum ghcb_error do_guest_request(struct request *r)
+static enum ghcb_error do_guest_request(struct vmgexit *r)
 {
     return ghcb_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2, &r->info_2);
 }
 
-static enum ghcb_error do_extended_guest_request(struct request *r)
+static enum ghcb_error do_extended_guest_request(struct vmgexit *r)
 {
     u64 pages = vcpu_get(r->cpu, RBX);
     enum ghcb_error error =
@@ -307,7 +307,7 @@ static enum ghcb_error do_extended_guest_request(struct request *r)
     return error;
 }
 
-static enum ghcb_error do_apic_ids(struct request *r)
+static enum ghcb_error do_apic_ids(struct vmgexit *r)
 {
     u64 pages = vcpu_get(r->cpu, RAX);
     enum ghcb_error error = ghcb_apic_ids(r->cpu, r->page.exit_info_1, &pages);
@@ -315,7 +315,7 @@ static enum ghcb_error do_apic_ids(struct request *r)
     return error;
 }
 
-static enum ghcb_error do_ap_creation(struct request *r)
+static enum ghcb_error do_ap_creation(struct vmgexit *r)
 {
     u64 info = r->page.exit_info_1;
     if (GHCB_AP_OPERATION(info) != GHCB_AP_DESTROY && !load(r, BIT(RAX)))
@@ -323,14 +323,14 @@ static enum ghcb_error do_ap_creation(struct request *r)
     return startup_create(r->vm, info, r->page.exit_info_2, vcpu_get(r->cpu, RAX));
 }
 
-static enum ghcb_error do_terminate(struct request *r)
+static enum ghcb_error do_terminate(struct vmgexit *r)
 {
     u64 info = r->page.exit_info_1;
     ghcb_terminate(r->vm, (u32)BITS(info, 3, 0), (u32)BITS(info, 11, 4), r->page.exit_info_2);
     return 0;
 }
 
-static enum ghcb_error do_unsupported(struct request *r)
+static enum ghcb_error do_unsupported(struct vmgexit *r)
 {
     vm_end(r->vm, VM_CRASHED, "the guest met #VC %#llx and does not know what to do with it",
            (unsigned long long)r->page.exit_info_1);
@@ -345,7 +345,7 @@ struct row {
     u64 code;
     enum vmgexit_kind kind;
     u32 inputs, outputs; /* general registers: must be valid; are valid in the answer */
-    enum ghcb_error (*handle)(struct request *r);
+    enum ghcb_error (*handle)(struct vmgexit *r);
 };
 
 // clang-format off
@@ -411,7 +411,7 @@ static const struct row *find_row(const struct vm *vm, u64 code)
 
 /* --- Request and answer --------------------------------------------------------------------------- */
 
-static enum ghcb_error execute(struct request *r)
+static enum ghcb_error execute(struct vmgexit *r)
 {
     struct vmcb_control *control = &r->cpu->vmcb.control;
     if (r->page.usage != GHCB_USAGE)
@@ -432,7 +432,7 @@ static enum ghcb_error execute(struct request *r)
     return row->handle(r);
 }
 
-static void refuse(struct request *r, enum ghcb_error error)
+static void refuse(struct vmgexit *r, enum ghcb_error error)
 {
     r->vm->vmgexits[VMGEXIT_REFUSED]++;
     r->page.exit_info_1 = GHCB_MALFORMED;
@@ -441,7 +441,7 @@ static void refuse(struct request *r, enum ghcb_error error)
                 r->vm->config.name, (unsigned long long)r->page.exit_code, error);
 }
 
-static void answer(struct request *r, enum ghcb_error error)
+static void answer(struct vmgexit *r, enum ghcb_error error)
 {
     u64 *exception = &r->cpu->exception;
     memset(r->page.valid, 0, sizeof r->page.valid);
@@ -471,7 +471,7 @@ void ghcb_handle(struct vcpu *c)
         ghcb_msr_handle(c, value);
         return;
     }
-    struct request r = {.cpu = c, .vm = vm, .gpa = value};
+    struct vmgexit r = {.cpu = c, .vm = vm, .gpa = value};
     const char *wrong = ghcb_page_wrong(c, value);
     if (wrong || !vm_read(vm, value, &r.page, sizeof r.page)) {
         vm->vmgexits[VMGEXIT_REFUSED]++;

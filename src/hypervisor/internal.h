@@ -274,7 +274,7 @@ enum ghcb_error ghcb_extended_guest_request(struct vcpu *c, u64 request_gpa, u64
 enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages);
 u64 ghcb_features(const struct vm *vm);
 
-/* --- launch.c --------------------------------------------------------------------------------- */
+/* --- sev_launch.c ----------------------------------------------------------------------------- */
 
 int vm_place_piece(struct vm *vm, const struct image_piece *piece, struct error *error);
 void launch_undo(struct vm *vm); /* DEACTIVATE, DECOMMISSION; nothing if it was not launched */

@@ -72,7 +72,7 @@ int firmware_plan(struct image_plan *plan, const struct image_description *d, st
 /* SEV and SEV-ES: the image, and the table of hashes if it is wanted, as pieces. */
 int ovmf_add_pieces(struct image_plan *plan, const struct image_description *d,
                     struct error *error);
-/* SNP: pieces and VMSAs of a flash image, as launch.c has them. */
+/* SNP: pieces and VMSAs of a flash image, as launch_list.c has them. */
 struct measure_description;
 int launch_fill(struct image_plan *plan, const struct measure_description *d, struct error *error);
 

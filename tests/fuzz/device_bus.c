@@ -6,7 +6,7 @@
  * Input: operations of 12 bytes {kind, size code, u16 pad, u32 address, u32 value}.
  */
 #include "base/bytes.h"
-#include "device/debug.h"
+#include "device/debug_port.h"
 #include "device/fw_cfg.h"
 #include "device/gsi.h"
 #include "device/ioapic.h"

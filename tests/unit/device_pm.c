@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power management, the ways to reset, and the debug ports. */
-#include "device/debug.h"
+#include "device/debug_port.h"
 #include "device/pm.h"
 #include "device/reset.h"
 #include "device_common.h"

@@ -3,8 +3,8 @@
  * Ports for programs that are tested: a write to the exit port ends the machine with a value, and a
  * debug console passes bytes on (402 for OVMF, E9 for others) and reads as E9.
  */
-#ifndef SOFTSEV_DEVICE_DEBUG_H
-#define SOFTSEV_DEVICE_DEBUG_H
+#ifndef SOFTSEV_DEVICE_DEBUG_PORT_H
+#define SOFTSEV_DEVICE_DEBUG_PORT_H
 
 #include "device/backend.h"
 #include "device/bus.h"

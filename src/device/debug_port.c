@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Debug exit and debug console ports. */
-#include "device/debug.h"
+#include "device/debug_port.h"
 
 static u64 debug_exit_read(struct device *device, u64 offset, u32 size)
 {
