@@ -73,7 +73,7 @@ int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct hos
     if (hand_over_secrets(g, &memory, e))
         return -1;
     g->driver = sev_guest_create(&config, e);
-    g->tsm = g->driver ? tsm_create(g->driver) : NULL;
+    g->tsm = g->driver ? tsm_create(g->driver, memory.vmpl != 0) : NULL;
     if (g->driver && !g->tsm)
         return error_set(e, ERROR_MEMORY, "no memory for the folder of reports");
     return g->tsm ? 0 : -1;

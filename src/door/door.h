@@ -40,20 +40,24 @@ struct door_file {
 };
 
 /* A folder of files whose contents the supervisor makes when they are opened (configfs). Paths are what follows the
- * folder's own, without a leading slash or doubled ones; "" is the folder itself. All return 0 or a negative errno.
- * The folders above it exist for the program too: for stat and mkdir, not for listing. */
+ * folder's own, without a leading slash or doubled ones; "" is the folder itself, which has folders of files. Where
+ * not said otherwise they return 0 or a negative errno. What the kernel lacks above the folder exists for the
+ * program too. */
 struct door_folder {
     const char *path;                               /* "/sys/kernel/config/tsm/report" */
     s64 (*make)(void *context, const char *path);   /* mkdir */
     s64 (*remove)(void *context, const char *path); /* rmdir */
-    /* A descriptor to give to the program, which then is its own: of memory with the file's contents, or to write to
-     * (memory that the folder looks at later). The supervisor closes its copy. Of a folder (stat says so) it is a
-     * descriptor that lists names, or -EACCES. */
-    s64 (*open)(void *context, const char *path, bool write);
-    /* Exists: S_IFDIR or S_IFREG and permission bits; or a negative errno. */
-    s64 (*stat)(void *context, const char *path);
+    /* A file is opened, in `file`: to be read (put what it has into it) or written (look at it later; the descriptor
+     * is the supervisor's, so duplicate it). */
+    s64 (*open)(void *context, const char *path, bool write, int file);
+    /* Exists: S_IFDIR or S_IFREG and permission bits, and the size that stat says; or a negative errno. */
+    s64 (*stat)(void *context, const char *path, u64 *size);
+    /* The files of a folder that make() has made, by number; NULL: there are no more. */
+    const char *(*name)(void *context, const char *path, u32 number);
     void *context;
 };
+
+#define DOOR_FOLDERS_MAX 2
 
 struct door {
     const struct door_file *files;     /* ends with a row without a path; at most DOOR_FILES_MAX */

@@ -24,7 +24,7 @@
 
 #define X32_BIT    0x40000000u /* in the number of a system call of that kind */
 #define IOCTL_TYPE 0xff00u     /* _IOC_TYPE of a request */
-#define FILTER_MAX 160
+#define FILTER_MAX 250
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)

@@ -20,6 +20,13 @@
 struct stuck;
 struct server;
 
+/* A temporary folder in place of one that the kernel does not have. */
+struct mirror {
+    const struct door_folder *folder; /* NULL: the end of a list */
+    char root[160];                   /* where it is */
+    char prefix[160]; /* what it stands for: the folder, or what the kernel lacks above */
+};
+
 /* Of the anonymous file that stands for a door: what open checks. */
 #define DOOR_FILE_MODE 0600
 
@@ -32,6 +39,7 @@ struct supervisor {
     /* The sizes are this kernel's, which may be bigger than ours. */
     size_t request_size, response_size;
     struct seccomp_notif_resp *response; /* the main thread's own */
+    struct mirror mirrors[DOOR_FOLDERS_MAX + 1];
 
     /* The thread that serves, and how the main thread watches its reads. */
     struct server *server;
@@ -44,8 +52,10 @@ struct supervisor {
 
 /* --- keep.c: the process between supervisor and program ------------------------------------------ */
 
-/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. */
-NORETURN void keep_run(pid_t child, int link, const sigset_t *signals);
+/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. The mirrors go if the
+ * supervisor was killed. */
+NORETURN void keep_run(pid_t child, int link, const sigset_t *signals,
+                       const struct mirror *mirrors);
 /* Kills and collects all children, and theirs. `known` is one of them. */
 void keep_kill_all(pid_t known);
 
@@ -108,6 +118,13 @@ struct call {
     const u64 *arguments;
 };
 
+void call_pass(struct call *c); /* the kernel does what was asked for */
+void call_answer(struct call *c, s64 value);
+/* Gives the caller a descriptor of its own, and its number as the answer. */
+void call_give(struct call *c, int fd, bool close_on_exec);
+/* The same before the call is answered; the number, or -1. */
+int call_lend(struct call *c, int fd);
+
 /* Answers one notification, whatever it is. False: this thread was left behind. */
 bool calls_serve(struct server *v);
 /* The same thread still waits in the same call: what was read by its number was its own. */
@@ -126,6 +143,22 @@ struct call_kind {
 
 extern const struct call_kind call_kinds[]; /* ends with a row without `run` */
 
+/* --- calls_path.c: calls on paths -------------------------------------------------------------- */
+
+void call_open(struct call *c, const struct call_kind *kind);
+void call_stat(struct call *c, const struct call_kind *kind);
+void call_statx(struct call *c, const struct call_kind *kind);
+void call_access(struct call *c, const struct call_kind *kind);
+void call_refuse(struct call *c, const struct call_kind *kind);
+void call_make_node(struct call *c, const struct call_kind *kind);
+void call_readlink(struct call *c, const struct call_kind *kind);
+void call_statfs(struct call *c, const struct call_kind *kind);
+void call_mkdir(struct call *c, const struct call_kind *kind);
+void call_remove(struct call *c, const struct call_kind *kind);
+void call_rename(struct call *c, const struct call_kind *kind);
+void call_chdir(struct call *c, const struct call_kind *kind);
+void call_getcwd(struct call *c, const struct call_kind *kind);
+
 /* --- filter.c: the filter in the program --------------------------------------------------------- */
 
 /* Installs the filter in the calling process for good; the descriptor of its notifications, or -1 and errno. */
@@ -133,19 +166,47 @@ int filter_install(bool folders);
 
 /* --- path.c: which door a path names -------------------------------------------------------------- */
 
-enum target_kind { TARGET_NONE, TARGET_FILE, TARGET_FOLDER, TARGET_ABOVE };
+enum target_kind {
+    TARGET_NONE, /* the kernel's */
+    TARGET_FILE,
+    TARGET_FOLDER,
+    TARGET_ABOVE, /* a folder above, that the kernel may have too */
+    TARGET_OUTSIDE, /* the kernel's, but it must be asked by the whole path: it starts from a mirror */
+};
 
 struct target {
     enum target_kind kind;
     u32 file;                         /* index, of TARGET_FILE */
     const struct door_folder *folder; /* of TARGET_FOLDER; of TARGET_ABOVE one that is below it */
-    char
-        path[PATH_MAX]; /* TARGET_FOLDER: what follows the folder's path; TARGET_ABOVE: the whole */
+    char path[PATH_MAX];              /* TARGET_FOLDER: what follows the folder's path */
+    char whole[PATH_MAX];             /* not of TARGET_NONE */
 };
 
 /* Looks up a path that the thread has named. It is compared as it is written, after "." and ".." are taken out: symbolic
  * links are not followed. `from`: the descriptor that a relative path starts from. */
-void path_find(const struct door *door, pid_t thread, int from, const char *path,
-               struct target *out);
+void path_find(const struct door *door, const struct mirror *mirrors, pid_t thread, int from,
+               const char *path, struct target *out);
+
+/* --- mirror.c: folders that the kernel can enter and list -------------------------------------- */
+
+/* Makes the temporary folder. */
+int mirror_make(struct mirror *m, const struct door_folder *folder, struct error *e);
+void mirrors_remove(const struct mirror *mirrors); /* up to the one without a folder */
+/* A path in a mirror becomes that of what it stands for. False: it is none. */
+bool mirror_virtual(const struct mirror *mirrors, char path[PATH_MAX]);
+/* The other way round. False: no mirror has it. */
+bool mirror_real(const struct mirror *mirrors, const char *path, char out[PATH_MAX]);
+/* A folder comes, with its files; and goes. `whole` is its path for the program. */
+bool mirror_add(const struct mirror *mirrors, const struct door_folder *folder, const char *path,
+                const char *whole);
+void mirror_drop(const struct mirror *mirrors, const char *whole);
+
+/* --- inject.c: a call that a thread makes for the supervisor ----------------------------------- */
+
+/* Before the thread's own call is answered. False: somebody else traces it, or this processor has no such way. */
+bool inject_prepare(pid_t thread);
+/* After that: the thread enters the folder of its own descriptor and closes it; the call's result is that of fchdir.
+ * A negative descriptor: it gets EACCES. */
+void inject_fchdir(pid_t thread, int fd);
 
 #endif

@@ -24,8 +24,9 @@ struct keeper {
     pid_t child;
     int link;    /* to the supervisor: signals in, the exit code out; its end means ours */
     int signals; /* signalfd */
-    bool ended;  /* the program itself; processes that it has left behind may live on */
-    u64 end_ns;  /* they are killed then; 0: not yet */
+    const struct mirror *mirrors;
+    bool ended; /* the program itself; processes that it has left behind may live on */
+    u64 end_ns; /* they are killed then; 0: not yet */
 };
 
 static u64 now_ns(void)
@@ -62,6 +63,7 @@ void keep_kill_all(pid_t known)
 static NORETURN void keeper_end(struct keeper *k)
 {
     keep_kill_all(k->child);
+    mirrors_remove(k->mirrors);
     _exit(0);
 }
 
@@ -125,9 +127,9 @@ static int time_left_ms(const struct keeper *k)
     return k->end_ns <= now ? 0 : (int)((k->end_ns - now) / 1000000) + 1;
 }
 
-NORETURN void keep_run(pid_t child, int link, const sigset_t *signals)
+NORETURN void keep_run(pid_t child, int link, const sigset_t *signals, const struct mirror *mirrors)
 {
-    struct keeper k = {.child = child, .link = link};
+    struct keeper k = {.child = child, .link = link, .mirrors = mirrors};
     k.signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (k.signals < 0)
         keeper_end(&k);

@@ -56,10 +56,18 @@ static bool base_folder(pid_t thread, int from, char out[PATH_MAX])
     return true;
 }
 
-static bool whole_path(pid_t thread, int from, const char *path, char out[PATH_MAX])
+/* `*mirrored`: it starts from a mirror. */
+static bool whole_path(const struct mirror *mirrors, pid_t thread, int from, const char *path,
+                       char out[PATH_MAX], bool *mirrored)
 {
     out[0] = 0;
-    return (path[0] == '/' || base_folder(thread, from, out)) && append(out, path);
+    if (path[0] != '/' && !base_folder(thread, from, out))
+        return false;
+    *mirrored = mirror_virtual(mirrors, out);
+    if (!append(out, path))
+        return false;
+    mirror_virtual(mirrors, out); /* somebody may know where a mirror is */
+    return true;
 }
 
 /* Could it be a file's, whatever stands before the last component? */
@@ -95,20 +103,27 @@ static void find_folder(const struct door *door, const char *whole, struct targe
             continue;
         out->kind = inside ? TARGET_FOLDER : TARGET_ABOVE;
         out->folder = f;
-        const char *rest = inside ? whole + n + (whole[n] == '/') : whole;
+        const char *rest = inside ? whole + n + (whole[n] == '/') : "";
         memcpy(out->path, rest, strlen(rest) + 1);
         return;
     }
 }
 
-void path_find(const struct door *door, pid_t thread, int from, const char *path,
-               struct target *out)
+void path_find(const struct door *door, const struct mirror *mirrors, pid_t thread, int from,
+               const char *path, struct target *out)
 {
-    char whole[PATH_MAX];
+    char real[PATH_MAX];
+    bool folders = door->folders && door->folders->path, mirrored = false;
     out->kind = TARGET_NONE;
-    bool folders = door->folders && door->folders->path;
-    if (!path[0] || (!folders && !may_be_file(door, path)))
+    if (!path[0] || (!folders && !may_be_file(door, path)) ||
+        !whole_path(mirrors, thread, from, path, out->whole, &mirrored))
         return;
-    if (whole_path(thread, from, path, whole) && !find_file(door, whole, out) && folders)
-        find_folder(door, whole, out);
+    if (!find_file(door, out->whole, out) && folders)
+        find_folder(door, out->whole, out);
+    if (mirrored && (out->kind == TARGET_NONE ||
+                     (out->kind == TARGET_ABOVE && !mirror_real(mirrors, out->whole, real)))) {
+        out->kind = TARGET_OUTSIDE;
+        if (!out->whole[0])
+            memcpy(out->whole, "/", 2);
+    }
 }

@@ -84,6 +84,18 @@ static int make_files(struct supervisor *s, struct error *e)
     return 0;
 }
 
+static int make_mirrors(struct supervisor *s, struct error *e)
+{
+    struct mirror *m = s->mirrors;
+    for (const struct door_folder *f = s->door->folders; f && f->path; f++, m++) {
+        if (m == s->mirrors + DOOR_FOLDERS_MAX)
+            return error_set(e, ERROR_INTERNAL, "more than %d folders", DOOR_FOLDERS_MAX);
+        if (mirror_make(m, f, e))
+            return -1;
+    }
+    return 0;
+}
+
 static int make_buffers(struct supervisor *s, struct error *e)
 {
     struct seccomp_notif_sizes sizes;
@@ -131,6 +143,7 @@ static void session_end(struct session *x)
 {
     struct supervisor *s = &x->s;
     server_end(s);
+    mirrors_remove(s->mirrors);
     for (u32 i = 0; i < s->file_count; i++)
         close(s->files[i]);
     free(s->response);
@@ -206,7 +219,7 @@ static NORETURN void keeper_run(const struct session *x, char *const argv[], int
     if (child == 0)
         program_run(x, argv, socket, self);
     close(socket);
-    keep_run(child, link, &x->watched);
+    keep_run(child, link, &x->watched, x->s.mirrors);
 }
 
 static int failure(const struct start_failure *f, const char *program, struct error *e)
@@ -343,7 +356,8 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
     sigprocmask(SIG_BLOCK, NULL, &x.before);
     sigaction(SIGCHLD, NULL, &x.child_before);
     prctl(PR_GET_CHILD_SUBREAPER, &x.was_reaper, 0, 0, 0);
-    int result = make_files(&x.s, error) || make_buffers(&x.s, error) || take_signals(&x, error) ||
+    int result = make_files(&x.s, error) || make_mirrors(&x.s, error) ||
+                         make_buffers(&x.s, error) || take_signals(&x, error) ||
                          start(&x, argv, error) || server_start(&x.s, error)
                      ? -1
                      : 0;

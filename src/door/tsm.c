@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configfs folder of attestation reports: its requests, their files, and the memory behind each open file. */
+/* The configfs folder of attestation reports: its requests, their files, and what is in them. */
 #define _GNU_SOURCE
 #include "door/tsm.h"
 
@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,20 +19,21 @@
 
 /* --- A request --------------------------------------------------------------------------------------- */
 
-/* What a program may be writing to: memory that it has, too. */
+/* What a program may be writing to. */
 struct inbox {
-    int fd; /* -1: none was opened */
+    int fd; /* the file; -1: none was opened */
     u8 taken[INBLOB_SIZE + 1];
     size_t taken_size; /* 0: nothing yet */
 };
 
 struct request {
     char name[NAME_SIZE]; /* "": none */
-    struct inbox inblob, privlevel;
+    struct inbox inblob, privlevel, service, service_terms;
     u8 in[INBLOB_SIZE + 1];
     size_t in_size; /* one more than INBLOB_SIZE: too much */
     u32 level;
-    bool bad_level; /* what was written last is no level */
+    bool bad_level;     /* what was written last is no level */
+    bool wants_service; /* a report of a service that is not there */
     u64 write_generation, read_generation;
     bool made; /* a report, for read_generation */
     u8 report[sizeof(struct snp_report)];
@@ -43,23 +43,26 @@ struct request {
 
 struct tsm {
     struct sev_guest *guest;
+    bool below_vmpl0; /* the guest's kernel */
     struct request *requests[TSM_REQUESTS_MAX];
 };
 
-struct tsm *tsm_create(struct sev_guest *guest)
+struct tsm *tsm_create(struct sev_guest *guest, bool below_vmpl0)
 {
     struct tsm *t = calloc(1, sizeof *t);
-    if (t)
+    if (t) {
         t->guest = guest;
+        t->below_vmpl0 = below_vmpl0;
+    }
     return t;
 }
 
 static void request_free(struct request *r)
 {
-    if (r->inblob.fd >= 0)
-        close(r->inblob.fd);
-    if (r->privlevel.fd >= 0)
-        close(r->privlevel.fd);
+    const int files[] = {r->inblob.fd, r->privlevel.fd, r->service.fd, r->service_terms.fd};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (files[i] >= 0)
+            close(files[i]);
     free(r);
 }
 
@@ -110,6 +113,12 @@ static void take_writes(struct tsm *t, struct request *r)
         r->in_size = r->inblob.taken_size;
         r->write_generation++;
     }
+    if (inbox_changed(&r->service)) {
+        r->wants_service = true;
+        r->write_generation++;
+    }
+    if (inbox_changed(&r->service_terms))
+        r->write_generation++;
     if (inbox_changed(&r->privlevel)) {
         r->bad_level = !parse_level(&r->privlevel, sev_guest_vmpck(t->guest), &level);
         if (!r->bad_level) {
@@ -141,7 +150,7 @@ static s64 make_report(struct tsm *t, struct request *r)
     u8 payload[SNP_REPORT_RESP_SIZE];
     u32 size = SNP_CERTS_MAX;
     u64 exitinfo2 = SNP_GUEST_NO_CALL;
-    if (r->bad_level || r->in_size != INBLOB_SIZE)
+    if (r->bad_level || r->wants_service || r->in_size != INBLOB_SIZE)
         return -EINVAL;
     if (r->made && r->read_generation == r->write_generation)
         return 0;
@@ -163,114 +172,140 @@ static s64 make_report(struct tsm *t, struct request *r)
     return 0;
 }
 
-/* --- Memory for an open file ------------------------------------------------------------------------- */
+/* --- What an open file has --------------------------------------------------------------------- */
 
-/* Another description of the same memory, with the rights that the program asked for. */
-static s64 reopen(int fd, int flags)
+/* The file that the program gets has this, unless it has it already: somebody may be reading. */
+static s64 give(int file, const void *data, size_t size)
 {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int other = open(path, flags | O_CLOEXEC);
-    return other < 0 ? -errno : other;
+    u8 now[256];
+    struct stat st;
+    if (fstat(file, &st) == 0 && st.st_size == (off_t)size && size <= sizeof now &&
+        pread(file, now, size, 0) == (ssize_t)size && !memcmp(now, data, size))
+        return 0;
+    if (ftruncate(file, 0) || pwrite(file, data, size, 0) != (ssize_t)size)
+        return -EIO;
+    return 0;
 }
 
-static s64 give(const char *name, const void *data, size_t size)
-{
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    s64 result = -EIO;
-    if (pwrite(fd, data, size, 0) == (ssize_t)size &&
-        !fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK))
-        result = reopen(fd, O_RDONLY);
-    close(fd);
-    return result;
-}
-
-static s64 give_text(const char *name, const char *format, ...) PRINTF_LIKE(2, 3);
-static s64 give_text(const char *name, const char *format, ...)
+static s64 give_text(int file, const char *format, ...) PRINTF_LIKE(2, 3);
+static s64 give_text(int file, const char *format, ...)
 {
     char text[TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
     int size = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return give(name, text, (size_t)size);
+    return give(file, text, (size_t)size);
 }
 
-static s64 give_inbox(const char *name, struct inbox *box)
+/* The same bytes once more are another write, so the file begins empty. */
+static s64 give_inbox(int file, struct inbox *box)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
+    int fd = fcntl(file, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0 || ftruncate(fd, 0)) {
+        s64 result = -errno;
+        if (fd >= 0)
+            close(fd);
+        return result;
+    }
     if (box->fd >= 0)
         close(box->fd);
     *box = (struct inbox){.fd = fd};
-    return reopen(fd, O_WRONLY);
+    return 0;
 }
 
 /* --- The files --------------------------------------------------------------------------------------- */
 
-static s64 open_inblob(struct tsm *t, struct request *r)
+static s64 open_inblob(struct tsm *t, struct request *r, int file)
 {
     (void)t;
-    return give_inbox("inblob", &r->inblob);
+    return give_inbox(file, &r->inblob);
 }
 
-static s64 open_privlevel(struct tsm *t, struct request *r)
+static s64 open_privlevel(struct tsm *t, struct request *r, int file)
 {
     (void)t;
-    return give_inbox("privlevel", &r->privlevel);
+    return give_inbox(file, &r->privlevel);
 }
 
-static s64 open_outblob(struct tsm *t, struct request *r)
+static s64 open_outblob(struct tsm *t, struct request *r, int file)
 {
     s64 result = make_report(t, r);
-    return result ? result : give("outblob", r->report, sizeof r->report);
+    return result ? result : give(file, r->report, sizeof r->report);
 }
 
-static s64 open_auxblob(struct tsm *t, struct request *r)
+static s64 open_auxblob(struct tsm *t, struct request *r, int file)
 {
     s64 result = make_report(t, r);
-    return result ? result : give("auxblob", r->certificates, r->certificates_size);
+    return result ? result : give(file, r->certificates, r->certificates_size);
 }
 
-static s64 open_provider(struct tsm *t, struct request *r)
+static s64 open_provider(struct tsm *t, struct request *r, int file)
 {
     (void)t;
     (void)r;
-    return give_text("provider", "%s\n", PROVIDER);
+    return give_text(file, "%s\n", PROVIDER);
 }
 
-static s64 open_generation(struct tsm *t, struct request *r)
+static s64 open_generation(struct tsm *t, struct request *r, int file)
 {
     (void)t;
-    return give_text("generation", "%llu\n", (unsigned long long)r->write_generation);
+    return give_text(file, "%llu\n", (unsigned long long)r->write_generation);
 }
 
-static s64 open_floor(struct tsm *t, struct request *r)
+static s64 open_floor(struct tsm *t, struct request *r, int file)
 {
     (void)r;
-    return give_text("privlevel_floor", "%u\n", sev_guest_vmpck(t->guest));
+    return give_text(file, "%u\n", sev_guest_vmpck(t->guest));
+}
+
+/* Under a service of another VMPL (SVSM) a report may be asked of that. There is none that would answer. */
+static s64 open_service(struct tsm *t, struct request *r, int file)
+{
+    (void)t;
+    return give_inbox(file, &r->service);
+}
+
+static s64 open_service_terms(struct tsm *t, struct request *r, int file)
+{
+    (void)t;
+    return give_inbox(file, &r->service_terms);
+}
+
+static s64 open_manifest(struct tsm *t, struct request *r, int file)
+{
+    s64 result = make_report(t, r);
+    return result ? result : give(file, "", 0);
 }
 
 struct attribute {
     const char *name;
     bool write; /* written only; else read only */
-    s64 (*open)(struct tsm *t, struct request *r);
+    bool above; /* only where the kernel runs below VMPL0, as Linux shows it */
+    u32 size;   /* as stat says: a page for texts, nothing for bytes */
+    s64 (*open)(struct tsm *t, struct request *r, int file);
 };
 
 // clang-format off
 static const struct attribute attributes[] = {
-    {"inblob",          true,  open_inblob},
-    {"outblob",         false, open_outblob},
-    {"auxblob",         false, open_auxblob},
-    {"provider",        false, open_provider},
-    {"generation",      false, open_generation},
-    {"privlevel",       true,  open_privlevel},
-    {"privlevel_floor", false, open_floor},
+    {"inblob",                   true,  false, 0,         open_inblob},
+    {"outblob",                  false, false, 0,         open_outblob},
+    {"auxblob",                  false, false, 0,         open_auxblob},
+    {"provider",                 false, false, PAGE_SIZE, open_provider},
+    {"generation",               false, false, PAGE_SIZE, open_generation},
+    {"privlevel",                true,  false, PAGE_SIZE, open_privlevel},
+    {"privlevel_floor",          false, false, PAGE_SIZE, open_floor},
+    {"service_provider",         true,  true,  PAGE_SIZE, open_service},
+    {"service_guid",             true,  true,  PAGE_SIZE, open_service_terms},
+    {"service_manifest_version", true,  true,  PAGE_SIZE, open_service_terms},
+    {"manifestblob",             false, true,  0,         open_manifest},
 };
 // clang-format on
+
+static bool is_visible(const struct tsm *t, const struct attribute *a)
+{
+    return !a->above || t->below_vmpl0;
+}
 
 /* --- Paths ------------------------------------------------------------------------------------------- */
 
@@ -303,25 +338,36 @@ static s64 find(struct tsm *t, const char *path, struct place *out)
     const char *file = path + size + 1;
     size = strcspn(file, "/");
     for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
-        if (strlen(attributes[i].name) == size && !memcmp(attributes[i].name, file, size))
+        if (is_visible(t, &attributes[i]) && strlen(attributes[i].name) == size &&
+            !memcmp(attributes[i].name, file, size))
             out->attribute = &attributes[i];
     if (!out->attribute)
         return -ENOENT;
     return file[size] ? -ENOTDIR : 0;
 }
 
-static s64 tsm_stat(void *context, const char *path)
+static s64 tsm_stat(void *context, const char *path, u64 *size)
 {
     struct place place;
     s64 result = find(context, path, &place);
     if (result)
         return result;
+    *size = place.attribute ? place.attribute->size : 0;
     if (!place.attribute)
         return S_IFDIR | 0755;
     return S_IFREG | (place.attribute->write ? 0200 : 0444);
 }
 
-static s64 tsm_open(void *context, const char *path, bool write)
+static const char *tsm_name(void *context, const char *path, u32 number)
+{
+    (void)path;
+    for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
+        if (is_visible(context, &attributes[i]) && number-- == 0)
+            return attributes[i].name;
+    return NULL;
+}
+
+static s64 tsm_open(void *context, const char *path, bool write, int file)
 {
     struct tsm *t = context;
     struct place place;
@@ -331,7 +377,7 @@ static s64 tsm_open(void *context, const char *path, bool write)
     if (!place.attribute || place.attribute->write != write)
         return write && !place.attribute ? -EISDIR : -EACCES;
     take_writes(t, *place.slot);
-    return place.attribute->open(t, *place.slot);
+    return place.attribute->open(t, *place.slot, file);
 }
 
 static s64 tsm_make(void *context, const char *path)
@@ -352,7 +398,7 @@ static s64 tsm_make(void *context, const char *path)
         if (!r)
             return -ENOMEM;
         memcpy(r->name, path, strlen(path));
-        r->inblob.fd = r->privlevel.fd = -1;
+        r->inblob.fd = r->privlevel.fd = r->service.fd = r->service_terms.fd = -1;
         return 0;
     }
     return -ENOSPC;
@@ -379,6 +425,7 @@ struct door_folder tsm_folder(struct tsm *t)
         .remove = tsm_remove,
         .open = tsm_open,
         .stat = tsm_stat,
+        .name = tsm_name,
         .context = t,
     };
 }

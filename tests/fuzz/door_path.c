@@ -80,7 +80,7 @@ static void check(const struct target *t, const char *whole)
     } else if (length && !strncmp(whole, folders[0].path, length) &&
                folders[0].path[length] == '/') {
         kind = TARGET_ABOVE;
-        must(!strcmp(t->path, whole));
+        must(!strcmp(t->whole, whole));
     }
     must(t->kind == kind && (kind != TARGET_FILE || t->file == file));
 }
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     char text[PATH_MAX];
     t.kind = TARGET_NONE;
     if (memory_string(getpid(), (u64)(uintptr_t)path, text))
-        path_find(&door, getpid(), how & FROM_FOLDER ? folder : AT_FDCWD, text, &t);
+        path_find(&door, NULL, getpid(), how & FROM_FOLDER ? folder : AT_FDCWD, text, &t);
     size_t length = strnlen(path, size);
     if (length == size || length == 0) {
         must(t.kind == TARGET_NONE);

@@ -114,6 +114,48 @@ def program_certificates():
     print(json.dumps(answers))
 
 
+def refused(code, function, *arguments, **options):
+    """The call fails with this error."""
+    try:
+        function(*arguments, **options)
+    except OSError as problem:
+        want(problem.errno == code, (function, arguments, problem))
+    else:
+        want(False, (function, arguments, "succeeded"))
+
+
+def program_folder():
+    """The folder of reports as systemd and shells use it: opened, listed, entered, files found from there."""
+    top = "/sys/kernel/config/tsm/report"
+    entry = f"{top}/r0"
+    os.mkdir(entry)
+    folder, whole = os.open(entry, os.O_PATH | os.O_DIRECTORY), os.open(top, os.O_DIRECTORY)
+    inblob = os.open("inblob", os.O_WRONLY, dir_fd=folder)
+    want(os.write(inblob, bytes(64)) == 64, "inblob")
+    os.close(inblob)
+    outblob = os.open("r0/outblob", os.O_RDONLY, dir_fd=whole)
+    want(len(os.read(outblob, 4096)) == 1184, "outblob")
+    want(os.path.sameopenfile(outblob, os.open("outblob", os.O_RDONLY, dir_fd=folder)), "one file")
+    want(sorted(os.listdir(entry)) == ["auxblob", "generation", "inblob", "outblob", "privlevel", "privlevel_floor", "provider"], os.listdir(entry))
+    os.chdir(entry)
+    want(os.getcwd() == entry and open("provider", encoding="ascii").read() == "sev_guest\n", os.getcwd())
+    shutil.copyfile("outblob", os.environ["COPY"])
+    shell = 'set -e; cd /sys/kernel/config/tsm/report/r0; test "$(pwd -P)" = "$PWD"; cat ../r0/generation; cd ../../../../..; test "$(pwd -P)" = /sys'
+    want(subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE, check=False).stdout == b"1\n", "a shell that enters it")
+    for command in (["ls", "-la", entry], ["find", top], ["realpath", f"{entry}/../r0/outblob"]):
+        done = subprocess.run(command, capture_output=True, check=False)
+        want(done.returncode == 0 and b"outblob" in done.stdout and not done.stderr, done)
+    os.mkdir("r1", dir_fd=whole)
+    refused(errno.EPERM, os.mkdir, "below", dir_fd=folder)
+    refused(errno.EPERM, os.rename, "r1", "r2", src_dir_fd=whole, dst_dir_fd=whole)
+    refused(errno.EACCES, os.open, "other", os.O_WRONLY | os.O_CREAT, dir_fd=folder)
+    refused(errno.EPERM, os.unlink, f"{entry}/outblob")
+    os.chdir("/")
+    os.rmdir("r1", dir_fd=whole)
+    os.rmdir(entry)
+    want(os.listdir(whole) == [] and os.listdir(folder) == [], "what is left")
+
+
 def program_sleep():
     print("here", flush=True)
     time.sleep(60)
@@ -240,6 +282,17 @@ def the_certificates_of_a_report_are_those_of_its_tcb(s):
 
 
 @quick
+def the_folder_of_reports_is_a_folder(s):
+    os.environ["COPY"] = s.path("copy")
+    os.environ["TMPDIR"] = s.path("temporary")
+    os.mkdir(os.environ["TMPDIR"])
+    succeed(s, "folder", "--guest", s.write("guest.json", b"{}"))
+    want(os.path.getsize(s.path("copy")) == 1184, "the copy of a report")
+    want(os.listdir(os.environ["TMPDIR"]) == [], "a temporary folder is left")
+    del os.environ["TMPDIR"]
+
+
+@quick
 def a_guest_that_the_firmware_refuses_names_the_rule(s):
     for description, words in (('{"policy": "0x1"}', ("SNP_LAUNCH_START", "bit 17")), ('{"policy": "0x3ff00"}', ("SNP_LAUNCH_START", "API"))):
         code, _, error = s.command("with", "--state", s.state, "--guest", s.write("refused.json", description.encode()), "--", "true")
@@ -304,4 +357,4 @@ if sys.argv[1] == "--program":
     globals()["program_" + sys.argv[2]]()
 else:
     tell(a_program_finds_the_platform, the_platform_is_the_same_the_next_time, a_seed_gives_the_same_chip, a_part_without_snp_refuses_it, every_part_has_its_door,
-         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, a_guest_that_the_firmware_refuses_names_the_rule, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
+         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, the_folder_of_reports_is_a_folder, a_guest_that_the_firmware_refuses_names_the_rule, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)

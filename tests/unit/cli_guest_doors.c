@@ -3,9 +3,11 @@
  * /dev/sev-guest and the folder of reports of a launched guest, called as the supervisor calls them: sizes, error
  * numbers, what is written where and what is lost, as Linux's driver has them [snp 10.1].
  */
+#define _GNU_SOURCE
 #include "cli_guest_rig.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* --- A caller: one stretch of memory ------------------------------------------------------------------- */
@@ -312,9 +314,23 @@ static void extended_reports_check_their_buffer(void **state)
 
 static struct door_folder folder;
 
+/* A file of its own for each path that was opened last, as the supervisor has it in the mirror. */
 static s64 fd_of(const char *path, bool write)
 {
-    return folder.open(folder.context, path, write);
+    char link[40];
+    int file = memfd_create(path, MFD_CLOEXEC);
+    s64 result = folder.open(folder.context, path, write, file);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    if (!result)
+        result = open(link, write ? O_WRONLY : O_RDONLY);
+    close(file);
+    return result;
+}
+
+static s64 stat_of(const char *path)
+{
+    u64 size;
+    return folder.stat(folder.context, path, &size);
 }
 
 static s64 write_file(const char *path, const void *data, size_t size)
@@ -406,12 +422,14 @@ static void what_the_folder_refuses(void **state)
     assert_int_equal(folder.remove(c, ""), -EPERM);
     assert_int_equal(folder.remove(c, "b"), -ENOENT);
     assert_int_equal(folder.remove(c, "a/inblob"), -ENOTDIR);
-    assert_int_equal(folder.stat(c, ""), S_IFDIR | 0755);
-    assert_int_equal(folder.stat(c, "a"), S_IFDIR | 0755);
-    assert_int_equal(folder.stat(c, "a/inblob"), S_IFREG | 0200);
-    assert_int_equal(folder.stat(c, "a/outblob"), S_IFREG | 0444);
-    assert_int_equal(folder.stat(c, "a/service_provider"), -ENOENT); /* there is no SVSM */
-    assert_int_equal(folder.stat(c, "a/inblob/x"), -ENOTDIR);
+    assert_int_equal(stat_of(""), S_IFDIR | 0755);
+    assert_int_equal(stat_of("a"), S_IFDIR | 0755);
+    assert_int_equal(stat_of("a/inblob"), S_IFREG | 0200);
+    assert_int_equal(stat_of("a/outblob"), S_IFREG | 0444);
+    assert_int_equal(stat_of("a/service_provider"), S_IFREG | 0200);
+    assert_int_equal(stat_of("a/manifestblob"), S_IFREG | 0444);
+    assert_int_equal(stat_of("a/service"), -ENOENT);
+    assert_int_equal(stat_of("a/inblob/x"), -ENOTDIR);
     assert_int_equal(fd_of("a/inblob", false), -EACCES);
     assert_int_equal(fd_of("a/outblob", true), -EACCES);
     assert_int_equal(fd_of("a/outblob", false), -EINVAL); /* nothing to report on */
@@ -435,6 +453,55 @@ static void what_the_folder_refuses(void **state)
         else
             close((int)fd); /* nothing was written */
     }
+    rig_end(&r);
+}
+
+/* What there is to be listed, with the sizes that stat says; at VMPL0 nothing of services. */
+static void names_and_sizes_of_files(void **state)
+{
+    static const char *const texts[] = {"provider", "generation", "privlevel", "privlevel_floor"};
+    struct rig r = {.hv = NULL};
+    char path[64];
+    u64 size;
+    u32 count = 0;
+    (void)state;
+    rig_launch(&r, "{}");
+    folder = tsm_folder(r.guest.tsm);
+    assert_int_equal(folder.make(folder.context, "a"), 0);
+    for (const char *name; (name = folder.name(folder.context, "a", count)); count++) {
+        bool text = false;
+        snprintf(path, sizeof path, "a/%s", name);
+        assert_true(S_ISREG(folder.stat(folder.context, path, &size)));
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+            text = text || !strcmp(name, texts[i]);
+        assert_int_equal(size, text ? PAGE_SIZE : 0);
+    }
+    assert_int_equal(count, 7);
+    assert_int_equal(stat_of("a/service_provider"), -ENOENT);
+    assert_int_equal(stat_of("a/manifestblob"), -ENOENT);
+    rig_end(&r);
+}
+
+/* A kernel below VMPL0 may ask for a service's report; nobody is there to give one. */
+static void reports_of_services_are_refused(void **state)
+{
+    struct rig r = {.hv = NULL};
+    u8 in[64] = {0};
+    (void)state;
+    rig_launch(&r, "{\"vmpl\": 1}");
+    folder = tsm_folder(r.guest.tsm);
+    assert_int_equal(folder.make(folder.context, "a"), 0);
+    assert_int_equal(write_file("a/inblob", in, sizeof in), 0);
+    assert_int_equal(write_file("a/privlevel", "1", 1), 0);
+    assert_int_equal(write_file("a/service_guid", "x", 1), 0);
+    s64 fd = fd_of("a/outblob", false);
+    assert_true(fd >= 0);
+    close((int)fd);
+    assert_text("a/generation", "3\n");
+    assert_int_equal(write_file("a/service_provider", "svsm\n", 5), 0);
+    assert_int_equal(fd_of("a/outblob", false), -EINVAL);
+    assert_int_equal(fd_of("a/manifestblob", false), -EINVAL);
+    assert_text("a/generation", "4\n");
     rig_end(&r);
 }
 
@@ -467,6 +534,8 @@ int main(void)
         cmocka_unit_test(extended_reports_check_their_buffer),
         cmocka_unit_test(reports_through_the_folder),
         cmocka_unit_test(what_the_folder_refuses),
+        cmocka_unit_test(names_and_sizes_of_files),
+        cmocka_unit_test(reports_of_services_are_refused),
         cmocka_unit_test(requests_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,14 @@
  * as Go programs do.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <termios.h>
@@ -30,7 +33,7 @@
 #define DOOR   "/dev/softsev-test"
 #define FOLDER "/sys/kernel/config/softsev-above/folder"
 #define ADD                                                                                        \
-    _IOWR('S', 1, uint64_t) /* adds one to the number; the answer is the sum of its digits */
+    _IOWR('S', 1, uint64_t) /* adds one to the number; the answer is the sum of \ its digits */
 #define COUNT _IO('S', 2)   /* counts on; -EPERM on a descriptor that is read-only */
 #define SLOW  _IOWR('S', 3, uint64_t) /* takes 2 ms */
 
@@ -450,6 +453,59 @@ static void run_term(void)
     _exit(9);
 }
 
+static bool lists(const char *path, const char *name)
+{
+    bool found = false;
+    DIR *d = opendir(path);
+    CHECK(d);
+    for (const struct dirent *e; (e = readdir(d));)
+        found = found || !strcmp(e->d_name, name);
+    closedir(d);
+    return found;
+}
+
+/* Folders can be listed, opened, entered and left, and what is in them found from there. */
+static void check_entering(void)
+{
+    char path[4096];
+    struct stat st, same;
+    CHECK(lists(FOLDER, "one") && lists(FOLDER "/one", "in") && lists(FOLDER "/one", "out"));
+    CHECK(lists("/sys/kernel/config/softsev-above", "folder"));
+    int at = open(FOLDER, O_PATH | O_DIRECTORY), null = open("/dev/null", O_RDWR);
+    CHECK(at >= 0 && fstat(at, &st) == 0 && stat(FOLDER, &same) == 0 && st.st_ino == same.st_ino);
+    CHECK(S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0755);
+    CHECK(openat(at, "one/out", O_RDONLY) >= 0);
+    CHECK(faccessat(at, "one", X_OK, 0) == 0);
+    CHECK_ERROR(mkdirat(at, "two", 0700), EPERM);
+    CHECK_ERROR(renameat(at, "one", at, "two"), EPERM);
+    CHECK_ERROR(renameat(AT_FDCWD, "/dev/softsev-none", at, "two"), EPERM);
+    CHECK_ERROR(mknodat(at, "two", S_IFREG | 0600, 0), EPERM);
+    CHECK_ERROR(chdir(FOLDER "/none"), ENOENT);
+    CHECK_ERROR(chdir(FOLDER "/one/in"), ENOTDIR);
+    /* No descriptor is left open on the way. */
+    CHECK(chdir(FOLDER "/one") == 0 && dup(0) == null + 2);
+    CHECK(getcwd(path, sizeof path) && !strcmp(path, FOLDER "/one"));
+    CHECK_ERROR(syscall(SYS_getcwd, path, 5), ERANGE);
+    struct statfs fs;
+    CHECK(realpath("../one/out", path) && !strcmp(path, FOLDER "/one/out"));
+    CHECK(readlink("/proc/self/cwd", path, 5) == 5 && !memcmp(path, FOLDER, 5));
+    CHECK_ERROR(readlink("out", path, sizeof path), EINVAL);
+    CHECK_ERROR(readlink("none", path, sizeof path), ENOENT);
+    CHECK(statfs(FOLDER, &fs) == 0 && fs.f_type == 0x62656570);
+    CHECK(open("out", O_RDONLY) >= 0 && lists(".", "in") && lists("..", "one"));
+    pid_t child = fork();
+    if (child == 0)
+        execl("/proc/self/exe", "door_child", "inside", NULL);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(chdir("..") == 0 && stat("one/out", &st) == 0 && stat("../folder/one", &st) == 0);
+    /* Above it all is the kernel's again. */
+    CHECK(stat("../../../..", &st) == 0 && stat("/sys", &same) == 0 && st.st_ino == same.st_ino);
+    CHECK(chdir("../../../..") == 0 && getcwd(path, sizeof path) && !strcmp(path, "/sys"));
+    CHECK(fchdir(at) == 0 && open("one/out", O_RDONLY) >= 0);
+    CHECK(chdir("/sys/kernel") == 0);
+}
+
 static void run_folder(void)
 {
     char text[20];
@@ -466,19 +522,36 @@ static void run_folder(void)
     CHECK_ERROR(stat(FOLDER "/one", &st), ENOENT);
     CHECK(mkdir(FOLDER "/one", 0777) == 0);
     CHECK_ERROR(mkdir(FOLDER "/one", 0777), EEXIST);
-    CHECK(stat(FOLDER "/one/in", &st) == 0 && S_ISREG(st.st_mode));
+    CHECK(stat(FOLDER "/one/in", &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 4096);
     int fd = open(FOLDER "/one/in", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     CHECK(fd >= 0 && write(fd, "hello", 5) == 5 && close(fd) == 0);
+    CHECK_ERROR(open(FOLDER "/one/in", O_RDONLY), EACCES);
+    CHECK_ERROR(open(FOLDER "/one/out", O_RDWR), EACCES);
+    CHECK_ERROR(open(FOLDER "/one/none", O_WRONLY | O_CREAT, 0600), EACCES);
+    CHECK_ERROR(open(FOLDER "/two/none", O_WRONLY | O_CREAT, 0600), ENOENT);
     CHECK(chdir("/sys/kernel") == 0);
-    fd = open("config/softsev-above/folder//one/./in", O_RDONLY);
+    fd = open("config/softsev-above/folder//one/./out", O_RDONLY);
     CHECK(fd >= 0 && read(fd, text, sizeof text) == 5 && !memcmp(text, "hello", 5));
+    /* A file is the same by its path and by its descriptor, as cp wants it. */
+    CHECK(fstat(fd, &same) == 0 && stat(FOLDER "/one/out", &st) == 0);
+    CHECK(same.st_ino == st.st_ino && same.st_dev == st.st_dev);
+    check_entering();
     CHECK_ERROR(unlink(FOLDER "/one/in"), EPERM);
     CHECK_ERROR(unlink(FOLDER "/one"), EISDIR);
     CHECK_ERROR(rmdir(FOLDER "/one/in"), ENOTDIR);
-    CHECK_ERROR(rmdir(FOLDER), EBUSY);
+    CHECK_ERROR(rmdir(FOLDER), EPERM);
+    CHECK_ERROR(rename(FOLDER "/one", FOLDER "/two"), EPERM);
+    CHECK_ERROR(link("/dev/null", FOLDER "/two"), EPERM);
+    CHECK_ERROR(symlink("/dev/null", FOLDER "/two"), EPERM);
     CHECK(rmdir(FOLDER "/one") == 0);
     CHECK_ERROR(rmdir(FOLDER "/one"), ENOENT);
     CHECK_ERROR(mkdir("/nowhere/folder", 0777), ENOENT);
+}
+
+/* A new program in the folder that its parent has entered. */
+static void run_inside(void)
+{
+    CHECK(open("out", O_RDONLY) >= 0);
 }
 
 static void run_nothing(void)
@@ -495,7 +568,7 @@ static const struct {
     {"signals", run_signals},   {"daemon", run_daemon}, {"linger", run_linger},
     {"kill", run_kill},         {"family", run_family}, {"hold", run_hold},
     {"held", run_held},         {"term", run_term},     {"folder", run_folder},
-    {"nothing", run_nothing},
+    {"nothing", run_nothing},   {"inside", run_inside},
 };
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "door/door.h"
 
+#include "needs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,7 +24,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "needs.h"
 
 #define ADD   _IOWR('S', 1, u64)
 #define COUNT _IO('S', 2)
@@ -32,7 +32,6 @@
 struct rig {
     int count, calls;
     bool made; /* the folder's `one` */
-    int in;    /* memory behind `one/in` */
 };
 
 /* --- The device ---------------------------------------------------------------------------------- */
@@ -72,12 +71,24 @@ static s64 test_ioctl(void *context, struct door_caller *caller, bool writable, 
 
 /* --- The folder ---------------------------------------------------------------------------------- */
 
-static s64 test_stat(void *context, const char *path)
+static s64 test_stat(void *context, const char *path, u64 *size)
 {
     const struct rig *rig = context;
+    *size = 4096;
     if (!*path || (rig->made && !strcmp(path, "one")))
         return S_IFDIR | 0755;
-    return rig->made && !strcmp(path, "one/in") ? S_IFREG | 0644 : -ENOENT;
+    return !rig->made                 ? -ENOENT
+           : !strcmp(path, "one/in")  ? S_IFREG | 0200
+           : !strcmp(path, "one/out") ? S_IFREG | 0444
+                                      : -ENOENT;
+}
+
+static const char *test_name(void *context, const char *path, u32 number)
+{
+    static const char *const names[] = {"in", "out"};
+    (void)context;
+    assert_string_equal(path, "one");
+    return number < ARRAY_SIZE(names) ? names[number] : NULL;
 }
 
 static s64 test_make(void *context, const char *path)
@@ -85,11 +96,8 @@ static s64 test_make(void *context, const char *path)
     struct rig *rig = context;
     if (strcmp(path, "one"))
         return -EPERM;
-    if (rig->made)
-        return -EEXIST;
     rig->made = true;
-    rig->in = memfd_create("in", MFD_CLOEXEC);
-    return rig->in < 0 ? -errno : 0;
+    return 0;
 }
 
 static s64 test_remove(void *context, const char *path)
@@ -97,18 +105,14 @@ static s64 test_remove(void *context, const char *path)
     struct rig *rig = context;
     (void)path;
     rig->made = false;
-    close(rig->in);
     return 0;
 }
 
-static s64 test_open(void *context, const char *path, bool write)
+static s64 test_open(void *context, const char *path, bool write, int file)
 {
-    const struct rig *rig = context;
+    (void)context;
     (void)path;
-    char link[40];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", rig->in);
-    int fd = open(link, write ? O_WRONLY : O_RDONLY);
-    return fd < 0 ? -errno : fd;
+    return ftruncate(file, 0) || (!write && pwrite(file, "hello", 5, 0) != 5) ? -EIO : 0;
 }
 
 /* --- Running ------------------------------------------------------------------------------------- */
@@ -120,8 +124,8 @@ static int run_program(struct rig *rig, bool folder, char *const argv[], struct 
                                       {NULL, NULL, NULL}};
     const struct door_folder folders[] = {
         {"/sys/kernel/config/softsev-above/folder", test_make, test_remove, test_open, test_stat,
-         rig},
-        {NULL, NULL, NULL, NULL, NULL, NULL},
+         test_name, rig},
+        {NULL, NULL, NULL, NULL, NULL, NULL, NULL},
     };
     struct door door = {.files = files, .folders = folder ? folders : NULL};
     return door_run(&door, argv, e);
