@@ -162,7 +162,7 @@ static const struct option_row rows[] = {
         "Virtual processors; of a guest of\n.Ic softsev run\nits\n.Fl -cpus ,\nin every mode.\nDefault 1.", .min = 1, .max = MEASURE_VCPUS_MAX,
         .group = OWNER_GROUP_LAUNCH, .actions = FILES, .needs_one = IDS(OWNER_KERNEL, OWNER_FIRMWARE)},
     [OWNER_VCPU_TYPE] = {"vcpu-type", OPTION_PARSED, "NAME", "QEMU's CPU model, or CPUID 1 EAX as a number",
-        "QEMU's CPU model, or CPUID leaf 1 EAX as a number.", .parse = settings_vcpu_type, .should = SETTINGS_VCPU_TYPE, .words = SETTINGS_VCPU_WORDS, .group = OWNER_GROUP_LAUNCH,
+        "QEMU's CPU model, or CPUID leaf 1 EAX as a number.\nOther hypervisors show it in no register, so that it does not change what they launch.", .parse = settings_vcpu_type, .should = SETTINGS_VCPU_TYPE, .words = SETTINGS_VCPU_WORDS, .group = OWNER_GROUP_LAUNCH,
         .actions = FILES, .needs = IDS(OWNER_FIRMWARE)},
     [OWNER_VMM_TYPE] = {"vmm-type", OPTION_CHOICE, "NAME", "qemu, qemu-old, ec2, ec2-old, gce, krun, krun-old",
         "Who launches:\n.Cm qemu , qemu-old , ec2 , ec2-old , gce , krun\nor\n.Cm krun-old .\nDefault\n.Cm qemu .", .choice_at = settings_vmm_at,
