@@ -140,6 +140,20 @@ static void call_ioctl(struct call *c, const struct call_kind *kind)
                 f->ioctl(f->context, &c->memory, writable, (u32)c->arguments[1], c->arguments[2]));
 }
 
+/* --- Timers --------------------------------------------------------------------------------------- */
+
+/* setitimer and timer_settime: their structures begin with the time after which they repeat. */
+static void call_timer(struct call *c, const struct call_kind *kind)
+{
+    static const u64 once[2];
+    u64 interval[2];
+    u64 address = c->arguments[kind->number == SYS_setitimer ? 1 : 2];
+    if (address && door_read(&c->memory, address, interval, sizeof interval) &&
+        memcmp(interval, once, sizeof once))
+        restart_watch(c->s, c->thread);
+    call_pass(c);
+}
+
 /* --- What a device refuses ------------------------------------------------------------------------- */
 
 static void call_refuse_descriptor(struct call *c, const struct call_kind *kind)
@@ -172,6 +186,8 @@ const struct call_kind call_kinds[] = {
     {SYS_llistxattr,   -1,  0, -1, 0,             false, -EOPNOTSUPP, call_refuse},
     {SYS_mkdirat,       0,  1, -1, 0,             true,  0,           call_mkdir},
     {SYS_unlinkat,      0,  1,  2, 0,             true,  0,           call_remove},
+    {SYS_setitimer,    -1, -1, -1, 0,             false, 0,           call_timer},
+    {SYS_timer_settime, -1, -1, -1, 0,            false, 0,           call_timer},
     /* A device of root's has a mode and an owner that stay, no length, no room and no attributes of users. */
     {SYS_fchmod,       -1, -1, -1, 0,             false, -EPERM,      call_refuse_descriptor},
     {SYS_fchown,       -1, -1, -1, 0,             false, -EPERM,      call_refuse_descriptor},
@@ -229,7 +245,7 @@ static bool read_path(struct call *c, const struct call_kind *k)
     return server_read_end(c->server);
 }
 
-static const struct call_kind *find_kind(int number)
+const struct call_kind *call_find_kind(int number)
 {
     const struct call_kind *k = call_kinds;
     while (k->run && k->number != number)
@@ -256,7 +272,7 @@ bool calls_serve(struct server *v)
         .arguments = arguments,
     };
     c.memory.context = &c;
-    const struct call_kind *k = find_kind(n->data.nr);
+    const struct call_kind *k = call_find_kind(n->data.nr);
     if (!k)
         call_pass(&c);
     else if (!read_path(&c, k))

@@ -19,6 +19,7 @@
 
 struct stuck;
 struct server;
+struct restarter;
 
 /* A temporary folder in place of one that the kernel does not have. */
 struct mirror {
@@ -40,6 +41,8 @@ struct supervisor {
     size_t request_size, response_size;
     struct seccomp_notif_resp *response; /* the main thread's own */
     struct mirror mirrors[DOOR_FOLDERS_MAX + 1];
+
+    struct restarter *restarter; /* NULL: no program has needed it */
 
     /* The thread that serves, and how the main thread watches its reads. */
     struct server *server;
@@ -163,6 +166,15 @@ void call_getcwd(struct call *c, const struct call_kind *kind);
 
 /* Installs the filter in the calling process for good; the descriptor of its notifications, or -1 and errno. */
 int filter_install(bool folders);
+
+/* The row of a system call; NULL: it is not looked at. */
+const struct call_kind *call_find_kind(int number);
+
+/* --- restart.c: calls that signals interrupt -------------------------------------------------------- */
+
+/* The thread's process starts a timer that repeats. Returns when its signals are watched, or cannot be. */
+void restart_watch(struct supervisor *s, pid_t thread);
+void restart_end(struct supervisor *s);
 
 /* --- path.c: which door a path names -------------------------------------------------------------- */
 

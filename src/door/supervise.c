@@ -44,7 +44,7 @@ struct session {
     pid_t keeper;
     int link;                 /* to the keeper: signals out, the program's exit code in */
     int signals;              /* signalfd */
-    sigset_t watched, before; /* what signals reads; the mask to go back to */
+    sigset_t watched, before; /* the keeper's; the mask to go back to */
     struct sigaction child_before;
     int was_reaper;
     int exit_code;
@@ -126,7 +126,9 @@ static int take_signals(struct session *x, struct error *e)
     for (size_t i = 0; i < ARRAY_SIZE(session_signals); i++)
         sigaddset(&x->watched, session_signals[i]);
     sigprocmask(SIG_BLOCK, &x->watched, NULL);
-    x->signals = signalfd(-1, &x->watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigset_t relayed = x->watched; /* the keeper has children; what we trace is for restart.c */
+    sigdelset(&relayed, SIGCHLD);
+    x->signals = signalfd(-1, &relayed, SFD_CLOEXEC | SFD_NONBLOCK);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     if (x->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
         return error_set(e, ERROR_INTERNAL, "signals cannot be watched: %s", strerror(errno));
@@ -143,6 +145,7 @@ static void session_end(struct session *x)
 {
     struct supervisor *s = &x->s;
     server_end(s);
+    restart_end(s);
     mirrors_remove(s->mirrors);
     for (u32 i = 0; i < s->file_count; i++)
         close(s->files[i]);
@@ -297,7 +300,7 @@ static void relay_signals(struct session *x)
     struct signalfd_siginfo i;
     while (read(x->signals, &i, sizeof i) == (ssize_t)sizeof i) {
         s32 number = (s32)i.ssi_signo;
-        if (number == SIGCHLD || i.ssi_code == SI_KERNEL)
+        if (i.ssi_code == SI_KERNEL)
             continue;
         if (send(x->link, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             return; /* the keeper is about to end */

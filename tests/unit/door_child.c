@@ -337,6 +337,55 @@ static void run_signals(void)
         CHECK(ioctl(fd, COUNT) == start + i);
 }
 
+static void *idle(void *argument)
+{
+    for (;;)
+        pause();
+    return argument;
+}
+
+/* A timer without SA_RESTART: what never is interrupted by itself is not here either; what is, is. */
+static void run_timer(void)
+{
+    char path[] = "/tmp/softsev-door-XXXXXX", byte;
+    int ends[2];
+    struct stat st;
+    pthread_t other;
+    struct sigaction action = {.sa_handler = on_alarm};
+    CHECK(mkdtemp(path) && chdir(path) == 0 && mkfifo("fifo", 0600) == 0 && pipe(ends) == 0);
+    CHECK(pthread_create(&other, NULL, idle, NULL) == 0);
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval timer = {{0, 1000}, {0, 1000}}, none = {{0, 0}, {0, 0}};
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    CHECK(pthread_create(&other, NULL, idle, NULL) == 0);
+    for (int i = 0; i < 100000; i++)
+        CHECK(stat("/dev/null", &st) == 0);
+    for (int i = 0; i < 5000; i++) {
+        int fd = open("/dev/zero", O_RDONLY);
+        CHECK(fd >= 0 && close(fd) == 0);
+        CHECK_ERROR(stat("/nowhere", &st), ENOENT);
+        check_add(fd = open_door());
+        close(fd);
+    }
+    CHECK_ERROR(open("fifo", O_RDONLY), EINTR);
+    CHECK_ERROR(read(ends[0], &byte, 1), EINTR);
+    CHECK(setitimer(ITIMER_REAL, &none, NULL) == 0);
+    CHECK(unlink("fifo") == 0 && chdir("/") == 0 && rmdir(path) == 0);
+    /* Children and stops are as ever. */
+    pid_t child = fork();
+    int status;
+    if (child == 0) {
+        raise(SIGSTOP);
+        _exit(3);
+    }
+    CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    CHECK(kill(child, SIGCONT) == 0 && waitpid(child, &status, 0) == child);
+    CHECK(WEXITSTATUS(status) == 3);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    setitimer(ITIMER_REAL, &none, NULL);
+    execl("/proc/self/exe", "door_child", "plain", NULL);
+}
+
 static void run_daemon(void)
 {
     if (fork())
@@ -562,13 +611,13 @@ static const struct {
     const char *name;
     void (*run)(void);
 } modes[] = {
-    {"plain", run_plain},       {"raw", run_raw},       {"paths", run_paths},
-    {"stat", run_stat},         {"change", run_change}, {"pass", run_pass},
-    {"pointers", run_pointers}, {"die", run_die},       {"threads", run_threads},
-    {"signals", run_signals},   {"daemon", run_daemon}, {"linger", run_linger},
-    {"kill", run_kill},         {"family", run_family}, {"hold", run_hold},
-    {"held", run_held},         {"term", run_term},     {"folder", run_folder},
-    {"nothing", run_nothing},   {"inside", run_inside},
+    {"plain", run_plain},       {"raw", run_raw},         {"paths", run_paths},
+    {"stat", run_stat},         {"change", run_change},   {"pass", run_pass},
+    {"pointers", run_pointers}, {"die", run_die},         {"threads", run_threads},
+    {"signals", run_signals},   {"timer", run_timer},     {"daemon", run_daemon},
+    {"linger", run_linger},     {"kill", run_kill},       {"family", run_family},
+    {"hold", run_hold},         {"held", run_held},       {"term", run_term},
+    {"folder", run_folder},     {"nothing", run_nothing}, {"inside", run_inside},
 };
 
 int main(int argc, char **argv)

@@ -463,6 +463,7 @@ int main(int argc, char **argv)
         MODE("die"),
         MODE("threads"),
         MODE("signals"),
+        MODE("timer"),
         MODE("folder"),
         cmocka_unit_test(test_daemon),
         cmocka_unit_test(test_supervisor_killed),
