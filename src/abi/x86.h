@@ -6,6 +6,28 @@
 
 #include "base/base.h"
 
+/* General registers by the numbers of their encodings. */
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPRS };
+
+/* Of this machine, as its CPUID says. */
+#define PHYSICAL_BITS 48u
+#define VIRTUAL_BITS  48u
+#define C_BIT         51u /* encryption bit of a page-table entry [cpu 1.3] */
+
+#define PHYSICAL_MASK (BIT(PHYSICAL_BITS) - 1)
+
+/* The address with all bits above the implemented ones like the highest of these. */
+static inline u64 canonical_of(u64 address)
+{
+    u32 unused = 64 - VIRTUAL_BITS;
+    return (u64)((s64)(address << unused) >> unused);
+}
+
+static inline bool canonical(u64 address)
+{
+    return canonical_of(address) == address;
+}
+
 #define RFLAGS_CF         BIT(0)
 #define RFLAGS_ONE        BIT(1) /* reads as one */
 #define RFLAGS_PF         BIT(2)
@@ -57,10 +79,12 @@
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 
-#define DR6_B  0xfull /* B0 to B3: which breakpoints were hit */
-#define DR6_BD BIT(13)
-#define DR6_BS BIT(14)
-#define DR7_GD BIT(13)
+#define DR6_B     0xfull /* B0 to B3: which breakpoints were hit */
+#define DR6_BD    BIT(13)
+#define DR6_BS    BIT(14)
+#define DR7_GD    BIT(13)
+#define DR6_RESET 0xffff0ff0ull
+#define DR7_RESET 0x400ull
 
 #define EFER_SCE    BIT(0)
 #define EFER_LME    BIT(8)
@@ -102,6 +126,7 @@ enum vector {
 #define PF_USER    BIT(2)
 #define PF_RSV     BIT(3)
 #define PF_FETCH   BIT(4)
+#define PF_RMP     BIT(31)
 
 /* Page-table entries. */
 #define PTE_P       BIT(0)
@@ -113,6 +138,8 @@ enum vector {
 #define PTE_G       BIT(8)
 #define PTE_NX      BIT(63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
+/* Reserved, but for the C-bit where it has a meaning. */
+#define PTE_BEYOND (PTE_ADDRESS & ~PHYSICAL_MASK)
 
 /* Segment attributes, the VMCB's form: descriptor bits 47:40, then AVL L D/B G. */
 #define SEG_TYPE            0xfu
@@ -169,6 +196,9 @@ enum vector {
 #define MSR_DE_CFG         0xc0011029u
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du
+
+/* Eight memory types, one a byte: write-back, write-through, UC-, uncacheable, twice. */
+#define PAT_RESET 0x0007040600070406ull
 
 #define SYSCFG_MFDM        BIT(19)
 #define SYSCFG_MEM_ENCRYPT BIT(23)

@@ -36,7 +36,4 @@
 #define BOARD_PCI_IRQ   16u
 #define BOARD_PCI_SLOTS 8u
 
-/* Encryption bit of a guest's page-table entries [cpu 1.3]. */
-#define BOARD_C_BIT 51u
-
 #endif

@@ -6,15 +6,14 @@
 
 static void reset(struct cpu *c)
 {
-    c->arch.pat = 0x0007040600070406ull;
-    c->arch.dr6 = 0xffff0ff0;
-    c->arch.dr7 = 0x400;
+    c->arch.pat = PAT_RESET;
+    c->arch.dr6 = DR6_RESET;
+    c->arch.dr7 = DR7_RESET;
     c->arch.xcr0 = 1;
     c->arch.mxcsr = 0x1f80;
     c->arch.x87.control = 0x37f;
     c->arch.x87.tag = 0xffff;
     c->arch.cr0 = CR0_ET;
-    c->c_bit = 51;
     c->msr.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0);
 }
 

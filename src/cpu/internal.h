@@ -10,8 +10,9 @@
  *   system/    those of kernels, and what they are about: segments, control registers, MSRs, CPUID,
  *              interrupts and exceptions, ports, breakpoints
  *   mmu/       TLB fills: guest tables, nested tables, C-bit, view of the frame, the RMP's checks
- *   svm/       VMRUN and #VMEXIT in four named steps; intercepts; the encrypted half of the world
- *              switch (VMSA, SEV_FEATURES); the RMP's instructions, the host's and the guest's
+ *   svm/       VMRUN and #VMEXIT in four named steps (vmrun.c); what VMRUN refuses (check.c);
+ *              intercepts; the encrypted half of the world switch (VMSA, SEV_FEATURES); host mode;
+ *              the RMP's instructions, the host's and the guest's
  *
  * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule:
  * all memory accesses of an instruction that can fail come before its first architectural write
@@ -150,6 +151,13 @@ struct device_log {
     struct device_before before;
 };
 
+/* What the TLB was filled under, at the last #VMEXIT. */
+struct translated_under {
+    u32 asid;
+    bool sev;
+    u64 np_control, n_cr3, cr0, cr3, cr4, efer;
+};
+
 /* How the core runs what it runs; nothing here is visible to software. The first members are those
  * that handlers use. */
 struct engine {
@@ -177,7 +185,8 @@ struct engine {
     const struct uop *uop; /* last uop that called a slow path */
 
     u64 run_end;      /* clock value at which left reaches 0 */
-    bool retranslate; /* what the TLB was filled under is not in force any more */
+    bool retranslate; /* the TLB must not be used for the next guest, whatever `translated` says */
+    struct translated_under translated;
     struct cpu_statistics statistics;
     struct block_cache *blocks; /* engine/block.c */
     struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
@@ -189,15 +198,14 @@ struct engine {
 
 /* MSRs of the core that no world switch exchanges. */
 struct core_msrs {
-    u64 efer; /* the host's */
     u64 vm_hsave_pa, vm_cr, syscfg, hwcr, rmp_base, rmp_end, apic_base;
 };
 
 struct cpu {
-    struct arch arch;
+    struct arch arch; /* of the world that has the core */
+    struct arch host; /* the host's while a guest has it */
     struct running_guest guest;
     struct core_msrs msr;
-    u8 c_bit; /* position, 51; only looked at if guest.sev */
     u32 id;
     u32 asid_min; /* first ASID of a guest without SEV-ES */
     struct clock *clock;
@@ -408,8 +416,13 @@ bool blocks_in_page(const struct cpu *c, u64 frame); /* this core holds some */
 /* Virtual addresses may mean other frames now:
  * forget address -> block associations (not the blocks). */
 void blocks_forget_addresses(struct cpu *c);
-/* Runs the loaded guest until cpu_exit(). */
+/* Runs the loaded world until cpu_exit(), or until machine time `deadline_ns`. */
 void run_guest(struct cpu *c);
+void run_until(struct cpu *c, u64 deadline_ns);
+/* Host mode (svm/host_mode.c): the core runs its own state, with no VMCB, no nested tables and the
+ * RMP's checks of a host. Until the deadline (EXIT_INTR) or what only the board can do: EXIT_HLT,
+ * EXIT_IOIO, EXIT_SHUTDOWN. The exit code; details are in c->guest, as at a #VMEXIT. */
+u64 cpu_run_host(struct cpu *c, u64 deadline_ns);
 /* A REP instruction may do rep_allowance() (>= 1) iterations before it must stop. After
  * `iterations` (>= 1) of them, with its registers updated: rep_account(). If it is not done yet it
  * is left by cpu_again(), which comes back to the same instruction after pending events. */

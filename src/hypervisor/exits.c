@@ -85,11 +85,11 @@ static void exit_shutdown(struct vcpu *c)
 void exits_cpuid(struct vcpu *c)
 {
     u32 out[4];
-    cpuid_answer(c, (u32)vcpu_get(c, 0), (u32)vcpu_get(c, 1), out);
-    vcpu_set(c, 0, out[0]);
-    vcpu_set(c, 3, out[1]);
-    vcpu_set(c, 1, out[2]);
-    vcpu_set(c, 2, out[3]);
+    cpuid_answer(c, (u32)vcpu_get(c, RAX), (u32)vcpu_get(c, RCX), out);
+    vcpu_set(c, RAX, out[0]);
+    vcpu_set(c, RBX, out[1]);
+    vcpu_set(c, RCX, out[2]);
+    vcpu_set(c, RDX, out[3]);
     exit_skip(c);
 }
 
@@ -112,8 +112,8 @@ static void exit_pause(struct vcpu *c)
 
 void exits_msr(struct vcpu *c)
 {
-    u32 msr = (u32)vcpu_get(c, 1);
-    u64 value = (vcpu_get(c, 0) & 0xffffffff) | vcpu_get(c, 2) << 32;
+    u32 msr = (u32)vcpu_get(c, RCX);
+    u64 value = (vcpu_get(c, RAX) & 0xffffffff) | vcpu_get(c, RDX) << 32;
     bool write = c->vmcb.control.exit_info_1 & 1;
     bool known = write ? vcpu_msr_write(c, msr, value) : vcpu_msr_read(c, msr, &value);
     if (!known) {
@@ -123,8 +123,8 @@ void exits_msr(struct vcpu *c)
         return;
     }
     if (!write) {
-        vcpu_set(c, 0, value & 0xffffffff);
-        vcpu_set(c, 2, value >> 32);
+        vcpu_set(c, RAX, value & 0xffffffff);
+        vcpu_set(c, RDX, value >> 32);
     }
     exit_skip(c);
 }
@@ -132,7 +132,7 @@ void exits_msr(struct vcpu *c)
 /* No hypercalls: KVM's answer for those it does not know, -ENOSYS in its numbering. */
 void exits_vmmcall(struct vcpu *c)
 {
-    vcpu_set(c, 0, (u64)-1000);
+    vcpu_set(c, RAX, (u64)-1000);
     exit_skip(c);
 }
 
@@ -150,9 +150,9 @@ void exits_io_register(struct vcpu *c)
     u64 port = info >> IOIO_PORT_SHIFT & 0xffff;
     u32 size = (u32)(info >> IOIO_SIZE_SHIFT & 7);
     if (info & IOIO_IN)
-        vcpu_set(c, 0, merge(vcpu_get(c, 0), board_port_read(c->vm->board, port, size), size));
+        vcpu_set(c, RAX, merge(vcpu_get(c, RAX), board_port_read(c->vm->board, port, size), size));
     else
-        board_port_write(c->vm->board, port, size, vcpu_get(c, 0));
+        board_port_write(c->vm->board, port, size, vcpu_get(c, RAX));
 }
 
 /* --- Memory-mapped registers ------------------------------------------------------------------ */

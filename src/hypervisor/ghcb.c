@@ -7,8 +7,6 @@
  */
 #include "hypervisor/internal.h"
 
-enum { RAX, RCX, RDX, RBX };
-
 struct vmgexit {
     struct vcpu *cpu;
     struct vm *vm;
@@ -25,7 +23,7 @@ struct vmgexit {
 };
 
 /* By the numbers of their encodings. */
-static const u16 gpr_offset[16] = {
+static const u16 gpr_offset[GPRS] = {
     offsetof(struct ghcb, rax),        offsetof(struct ghcb, rcx),
     offsetof(struct ghcb, rdx),        offsetof(struct ghcb, rbx),
     offsetof(struct ghcb, rsp),        offsetof(struct ghcb, rbp),
@@ -44,7 +42,7 @@ static bool flagged(const struct vmgexit *r, size_t bit)
 /* Makes general registers of the page those of the virtual processor; false: one is not valid. */
 static bool load(struct vmgexit *r, u32 registers)
 {
-    for (u32 i = 0; i < 16; i++) {
+    for (u32 i = 0; i < GPRS; i++) {
         if (!(registers >> i & 1))
             continue;
         if (!flagged(r, gpr_offset[i] / 8))
@@ -56,7 +54,7 @@ static bool load(struct vmgexit *r, u32 registers)
 
 static void store(struct vmgexit *r, u32 registers)
 {
-    for (u32 i = 0; i < 16; i++) {
+    for (u32 i = 0; i < GPRS; i++) {
         if (registers >> i & 1) {
             store_le64((u8 *)&r->page + gpr_offset[i], vcpu_get(r->cpu, i));
             ghcb_set_valid(&r->page, gpr_offset[i] / 8);

@@ -9,7 +9,7 @@ static u64 sev_information(struct vcpu *c, u64 value)
 {
     (void)c;
     (void)value;
-    return ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+    return ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, C_BIT);
 }
 
 /* Subleaf 0 of a leaf, one register a time. */

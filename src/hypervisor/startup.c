@@ -44,8 +44,8 @@ static void reset_registers(struct vcpu *c)
     s->tr.attributes = SEGMENT_TSS16;
     s->efer = EFER_SVME;
     s->cr0 = CR0_ET | cache;
-    s->dr6 = 0xffff0ff0;
-    s->dr7 = 0x400;
+    s->dr6 = DR6_RESET;
+    s->dr7 = DR7_RESET;
     s->rflags = RFLAGS_ONE;
     s->g_pat = pat;
     cpuid_answer(c, 1, 0, signature);
@@ -172,7 +172,7 @@ static void exchange_vmsa(struct vcpu *c)
     c->exception = c->hold = 0;
     c->nmi = c->nmi_blocked = c->halted = false;
     memset(&c->vmcb.save, 0, sizeof c->vmcb.save);
-    c->vmcb.save.dr7 = 0x400;
+    c->vmcb.save.dr7 = DR7_RESET;
     c->waiting = c->creation != CREATION_NOW;
     c->creation = CREATION_DONE;
     vcpu_check_alive(c, ": every processor was destroyed, or waits for another to start it");

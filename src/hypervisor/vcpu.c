@@ -33,7 +33,7 @@
 /* The VMCB is read back as far as #VMEXIT writes it, and goes back in two parts: the controls, and
  * of the save area what a handler may have changed. The rest of the save area belongs to VMLOAD and
  * VMSAVE. */
-#define VMCB_READ_SIZE (0x400 + offsetof(struct vmcb_save, dbgctl))
+#define VMCB_READ_SIZE (offsetof(struct vmcb, save) + offsetof(struct vmcb_save, dbgctl))
 #define CONTROL_SIZE   0xd0u
 #define SAVE_FIRST     offsetof(struct vmcb_save, cpl)
 #define SAVE_END       offsetof(struct vmcb_save, star)
@@ -73,9 +73,9 @@ static bool vcpu_set_up_es(struct vcpu *c)
     control->np_control |= NP_SEV_ES;
     control->lbr_control = LBR_VIRTUALIZATION;
     control->vmsa = c->vmsa_spa;
-    control->ghcb_gpa = ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, BOARD_C_BIT);
+    control->ghcb_gpa = ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, C_BIT);
     memset(&c->vmcb.save, 0, sizeof c->vmcb.save);
-    c->vmcb.save.dr7 = 0x400;
+    c->vmcb.save.dr7 = DR7_RESET;
     memset(c->gpr, 0, sizeof c->gpr);
     return c->vmsa_spa != FRAME_NONE;
 }
@@ -341,8 +341,8 @@ static void vcpu_write_vmcb(struct vcpu *c)
     const u8 *save = (const u8 *)&c->vmcb.save;
     host_write(c->vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);
     if (c->save_changed && !vm_is_es(c->vm))
-        host_write(c->vm->hv->host, c->vmcb_spa + 0x400 + SAVE_FIRST, save + SAVE_FIRST,
-                   SAVE_END - SAVE_FIRST);
+        host_write(c->vm->hv->host, c->vmcb_spa + offsetof(struct vmcb, save) + SAVE_FIRST,
+                   save + SAVE_FIRST, SAVE_END - SAVE_FIRST);
     c->save_changed = false;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "image/measure.h"
 
+#include "abi/x86.h"
+
 #define BSP_EIP 0xfffffff0u
 
 /* What differs between hypervisors. */
@@ -19,8 +21,6 @@ struct flavour {
     u64 rsi, stack; /* of the first: RSI; RSP and RBP */
     u32 ap_start;   /* where the others start, in real mode; 0: at the firmware's reset address */
 };
-
-#define PAT_RESET 0x0007040600070406ull
 
 // clang-format off
 static const struct flavour flavours[MEASURE_VMM_COUNT] = {
@@ -118,8 +118,8 @@ void measure_vmsa(enum measure_vmm vmm, u32 eip, u32 signature, u64 features, st
     out->efer = 0x1000; /* SVME */
     out->cr4 = 0x40;    /* MCE */
     out->cr0 = 0x10;    /* ET */
-    out->dr7 = 0x400;
-    out->dr6 = 0xffff0ff0;
+    out->dr7 = DR7_RESET;
+    out->dr6 = DR6_RESET;
     out->rflags = 2;
     out->rip = eip & 0xffff;
     out->g_pat = f->pat;

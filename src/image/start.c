@@ -36,9 +36,9 @@ static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
     r->idtr = (struct vmcb_segment){0, 0, 0, 0};
     r->rflags = RFLAGS_ONE;
     r->rsp = LAYOUT_STACK_END;
-    r->g_pat = 0x0007040600070406ull;
-    r->dr6 = 0xffff0ff0;
-    r->dr7 = 0x400;
+    r->g_pat = PAT_RESET;
+    r->dr6 = DR6_RESET;
+    r->dr7 = DR7_RESET;
     return plan_add(plan, "gdt", LAYOUT_GDT, PAGE_SIZE, gdt, PAGE_SIZE, error);
 }
 
@@ -60,7 +60,7 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
     u8 *tables = plan_own(plan, PAGE_TABLES_SIZE, error);
     if (!tables || start_gdt(plan, SEGMENT_CODE64, error))
         return -1;
-    const u64 c_bit = plan->mode != IMAGE_NONE ? BIT(BOARD_C_BIT) : 0;
+    const u64 c_bit = plan->mode != IMAGE_NONE ? BIT(C_BIT) : 0;
     start_fill_tables(tables, c_bit);
     struct vmcb_save *r = &plan->registers;
     r->rip = rip;

@@ -1,62 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest's own accesses without a processor: the nested walk, the RMP's checks in their order, then the bytes. */
+/* A guest's own accesses without a processor: the cores' nested walk, the RMP's verdict, then the bytes. */
 #include "machine/guest.h"
 
-#include "abi/rmp.h"
 #include "abi/x86.h"
+#include "cpu/nested.h"
 #include "machine/internal.h"
 #include "memory/rmp.h"
-
-#define LEVELS 4u
-#define PTE_BEYOND                                                                                 \
-    (BITS(~0ull, 51, 48) << 48) /* reserved; a page marked as a device's has one set */
-
-/* Four levels of tables, raw memory of the host's. `large`: the leaf is 2 MiB or 1 GiB. */
-static bool nested_walk(const struct guest_memory *g, u64 gpa, bool write, u64 *spa, bool *large)
-{
-    u64 table = g->nested_cr3 & PTE_ADDRESS & ~BIT(MACHINE_C_BIT), entry = 0;
-    u64 needed = PTE_P | PTE_US | (write ? PTE_RW : 0);
-    u32 shift = PAGE_SHIFT + 9 * LEVELS;
-    if (gpa >> shift)
-        return false;
-    do {
-        shift -= 9;
-        if (!memory_read(g->host->memory, table + (gpa >> shift & 511) * sizeof entry, KEY_RAW,
-                         &entry, sizeof entry) ||
-            (entry & needed) != needed)
-            return false;
-        entry &= ~BIT(MACHINE_C_BIT); /* there is no key of the host's [cpu 5.6] */
-        table = entry & PTE_ADDRESS;
-        *large = shift > PAGE_SHIFT && (entry & PTE_PS);
-        if ((entry & PTE_BEYOND) || (*large && shift > 30))
-            return false;
-    } while (shift > PAGE_SHIFT && !*large);
-    *spa = ALIGN_DOWN(table, BIT(shift)) + (gpa & (BIT(shift) - 1));
-    return true;
-}
-
-static bool rmp_allows(const struct guest_memory *g, u64 gpa, u64 spa, bool large, bool write,
-                       enum guest_sharing sharing)
-{
-    struct rmp_entry e;
-    struct memory *m = g->host->memory;
-    bool covered = rmp_get(m, spa, &e);
-    u8 needed = write ? RMP_READ | RMP_WRITE : RMP_READ;
-    if (sharing == GUEST_SHARED)
-        return !write || !e.assigned;
-    return covered && e.assigned && e.asid == g->asid && e.gpa == ALIGN_DOWN(gpa, PAGE_SIZE) &&
-           !e.immutable && e.large == large && e.validated && g->vmpl < RMP_VMPLS &&
-           (e.permissions[g->vmpl] & needed) == needed;
-}
 
 /* Where the access goes; false: it faults. */
 static bool translate(const struct guest_memory *g, u64 gpa, bool write, enum guest_sharing sharing,
                       u64 *spa)
 {
-    bool large;
-    if (!nested_walk(g, gpa, write, spa, &large) || *spa >= memory_size(g->host->memory))
+    struct memory *m = g->host->memory;
+    const struct nested_tables tables = {.memory = m, .root = g->nested_cr3, .encrypting = true};
+    const struct rmp_asker who = {.snp = g->snp, .asid = g->asid, .vmpl = g->vmpl};
+    const struct rmp_access access = {.private = g->snp && sharing == GUEST_PRIVATE,
+                                      .write = write};
+    struct nested_walk w;
+    if (gpa & ~PHYSICAL_MASK || nested_descend(&tables, gpa, &w) != NESTED_OK || !w.user ||
+        (write && !w.writable) || w.spa >= memory_size(m) || !nested_mark(&tables, &w, write))
         return false;
-    return !g->snp || rmp_allows(g, gpa, *spa, large, write, sharing);
+    *spa = w.spa;
+    return !rmp_enabled(m) ||
+           rmp_verdict(rmp_page(m, &who, w.spa, gpa, w.large), &access) == RMP_ALLOWED;
 }
 
 static bool allowed(const struct guest_memory *g, u64 gpa, bool write, enum guest_sharing sharing,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builds the board in the order its parts depend on each other; see machine.h. */
+#include "abi/x86.h"
 #include "machine/internal.h"
 
 #include "crypto/crypto.h"
@@ -59,7 +60,7 @@ static bool parts_create(struct machine *m, const struct machine_config *config)
         .trace = &h->trace,
         .profile = config->profile,
         .store = config->store,
-        .c_bit = BIT(MACHINE_C_BIT),
+        .c_bit = BIT(C_BIT),
         .asid_min = MACHINE_ASID_MIN,
         .asid_max = MACHINE_ASID_MAX,
         .cores = config->cores,

@@ -35,7 +35,6 @@ struct machine_config {
 };
 
 /* What the board's parts must agree on. */
-#define MACHINE_C_BIT    51
 #define MACHINE_ASID_MIN 100 /* first ASID of a guest without SEV-ES */
 #define MACHINE_ASID_MAX 509
 

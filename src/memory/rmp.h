@@ -44,4 +44,37 @@ bool rmp_unsmash(struct memory *m, u64 spa);
 /* Every page of the range is the hypervisor's to write. True where there is no RMP. */
 bool rmp_host_may_write(struct memory *m, u64 spa, u64 size);
 
+/* --- The verdict on a guest's access (rmp_verdict.c) ------------------------------------------ */
+
+/* Whom the table is asked for. */
+struct rmp_asker {
+    bool snp; /* of other guests, no page is theirs */
+    u32 asid, vmpl;
+};
+
+/* What the table says of a page: one of these, and with OURS the permissions of the VMPL as low bits. */
+#define RMP_PAGE_HOST      BIT(5) /* the hypervisor's */
+#define RMP_PAGE_OURS      BIT(6) /* the guest's, at this address and in this size, and mutable */
+#define RMP_PAGE_VALIDATED BIT(7)
+_Static_assert(!((RMP_ALL | RMP_SHADOW_STACK) &
+                 (RMP_PAGE_HOST | RMP_PAGE_OURS | RMP_PAGE_VALIDATED)),
+               "in one byte");
+
+/* `gpa` leads to `spa` by a nested page of 4 KiB or `large`. */
+u8 rmp_page(struct memory *m, const struct rmp_asker *who, u64 spa, u64 gpa, bool large);
+
+struct rmp_access {
+    bool private; /* an SNP guest's, with its key */
+    bool write, fetch, user;
+};
+
+enum rmp_verdict {
+    RMP_ALLOWED,
+    RMP_DENIED,
+    RMP_DENIED_VMPL,   /* the page is the guest's, but not for this VMPL */
+    RMP_NOT_VALIDATED, /* the guest has to validate it first */
+};
+
+enum rmp_verdict rmp_verdict(u8 page, const struct rmp_access *a);
+
 #endif

@@ -6,12 +6,18 @@
  */
 #include "cpu_guest.h"
 
-/* A core that has just left the guest still holds its registers:
- * walks can be asked for one by one. */
+/* A core that has just left the guest gets back what decides about its translations: walks can be
+ * asked for one by one. */
 static struct guest *guest_at_rest(bool sev)
 {
     struct guest *g = guest_create(sev);
+    struct arch *a = &g->cpu->arch;
     assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    a->cr0 = g->vmcb.save.cr0;
+    a->cr3 = g->vmcb.save.cr3;
+    a->cr4 = g->vmcb.save.cr4;
+    a->efer = g->vmcb.save.efer;
+    g->cpu->guest.running = true;
     return g;
 }
 
@@ -338,7 +344,7 @@ static void nested_no_execute_asks_the_hosts_efer(void **state)
     host_write64(g, NPT + 0x3000 + 8 * (DATA >> 12),
                  (GUEST_BASE + DATA) | PTE_P | PTE_RW | PTE_US | PTE_NX);
     assert_false(walk(g, DATA, fetch, &t, &f));
-    assert_true(cpu_host_wrmsr(g->cpu, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA));
+    g->cpu->host.efer &= ~EFER_NXE;
     assert_true(walk(g, DATA, fetch, &t, &f));
     guest_destroy(g);
 }

@@ -78,8 +78,7 @@ static u64 walk(const struct image_plan *plan, u64 linear)
     const struct image_piece *tables = piece(plan, "page_tables");
     u64 entry = plan->registers.cr3;
     for (u32 shift = 39; shift >= 21; shift -= 9) {
-        u64 at =
-            (entry & PTE_ADDRESS & ~BIT(BOARD_C_BIT)) - tables->gpa + (linear >> shift & 511) * 8;
+        u64 at = (entry & PTE_ADDRESS & ~BIT(C_BIT)) - tables->gpa + (linear >> shift & 511) * 8;
         assert_in_range(at, 0, tables->data_size - 8);
         entry = load_le64(tables->data + at);
         assert_true(entry & PTE_P);
@@ -103,9 +102,8 @@ static void page_tables_map_four_gib_private_under_sev(void **state)
         assert_non_null(plan);
         for (u32 i = 0; i < ARRAY_SIZE(probes); i++) {
             u64 leaf = walk(plan, probes[i]);
-            assert_int_equal(leaf & PTE_ADDRESS & ~BIT(BOARD_C_BIT),
-                             ALIGN_DOWN(probes[i], (u64)MIB(2)));
-            assert_int_equal(leaf >> BOARD_C_BIT & 1, sev);
+            assert_int_equal(leaf & PTE_ADDRESS & ~BIT(C_BIT), ALIGN_DOWN(probes[i], (u64)MIB(2)));
+            assert_int_equal(leaf >> C_BIT & 1, sev);
         }
         image_free(plan);
     }

@@ -135,6 +135,22 @@ static void shared_memory_is_the_hosts(void **state)
     rig_destroy(&r);
 }
 
+/* A large page is the hypervisor's if all of it is. */
+static void a_large_page_is_shared_as_a_whole(void **state)
+{
+    struct rig r;
+    struct rmp_entry host = {0};
+    (void)state;
+    rig_create(&r, true);
+    assert_true(rmp_smash(r.memory, AT_LARGE));
+    for (u64 page = 0; page < RMP_LARGE_PAGES - 1; page++)
+        assert_true(rmp_set(r.memory, AT_LARGE + page * PAGE_SIZE, &host));
+    assert_false(writes(&r, MIB(2), GUEST_SHARED));
+    assert_true(rmp_set(r.memory, AT_LARGE + (RMP_LARGE_PAGES - 1) * PAGE_SIZE, &host));
+    assert_true(writes(&r, MIB(2), GUEST_SHARED));
+    rig_destroy(&r);
+}
+
 static void the_nested_tables_rule(void **state)
 {
     struct rig r;
@@ -152,6 +168,9 @@ static void the_nested_tables_rule(void **state)
     assert_true(reads(&r, 0));
     entry(&r, 3, 0, MIB(8) | LEAF); /* beyond DRAM */
     assert_false(reads(&r, 0));
+    assert_true(reads(&r, MIB(2)));
+    entry(&r, 2, 1, AT_LARGE | LEAF | PTE_PS | BIT(13)); /* below a large page's address */
+    assert_false(reads(&r, MIB(2)));
     entry(&r, 0, 0, (AT_ROOT + PAGE_SIZE) | LEAF | PTE_PS);
     assert_false(reads(&r, PAGE_SIZE));
     entry(&r, 0, 0, 0);
@@ -245,6 +264,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_access_goes_through_tables_and_key),
         cmocka_unit_test(shared_memory_is_the_hosts),
+        cmocka_unit_test(a_large_page_is_shared_as_a_whole),
         cmocka_unit_test(the_nested_tables_rule),
         cmocka_unit_test(the_rmp_rules),
         cmocka_unit_test(a_level_gives_no_more_than_it_has),

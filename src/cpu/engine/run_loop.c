@@ -112,11 +112,6 @@ void cpu_again(struct cpu *c)
 
 /* --- Slow halves of specialised handlers ------------------------------------------------------ */
 
-static bool canonical(u64 linear)
-{
-    return (u64)((s64)(linear << 16) >> 16) == linear;
-}
-
 static void check_linear(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool stack)
 {
     cpu_sync(c, u);
@@ -327,4 +322,13 @@ void run_guest(struct cpu *c)
     c->engine.leave = outer;
     c->clock->now = c->engine.run_end - (u64)c->engine.left;
     c->engine.statistics.instructions += c->clock->now - before;
+}
+
+void run_until(struct cpu *c, u64 deadline_ns)
+{
+    u64 now = c->clock->now;
+    u64 left = deadline_ns > now ? min_u64(deadline_ns - now, INT64_MAX / 2) : 0;
+    c->engine.left = (s64)left;
+    c->engine.run_end = now + left;
+    run_guest(c);
 }

@@ -228,8 +228,23 @@ static void fetch_for_assist(struct cpu *c)
     c->guest.control.fetched_count = (u8)count;
 }
 
+/* What the RMP denies the host is a page fault of its own. */
+static void raise_in_host_mode(struct cpu *c, const struct access_fault *f,
+                               const struct access *access) NORETURN;
+
+static void raise_in_host_mode(struct cpu *c, const struct access_fault *f,
+                               const struct access *access)
+{
+    u64 user = access->context == TLB_USER ? PF_USER : 0;
+    u64 error = f->nested ? PF_PRESENT | PF_WRITE | PF_RMP | user : f->error;
+    c->engine.fault_linear = f->linear;
+    cpu_raise(c, VECTOR_PF, (u32)error);
+}
+
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access)
 {
+    if (!c->guest.running)
+        raise_in_host_mode(c, f, access);
     if (f->not_validated) {
         c->arch.cr2 = f->linear;
         vmsa_raise_vc(c, EXIT_PAGE_NOT_VALIDATED);

@@ -18,15 +18,6 @@ struct nested_entry {
     u64 rmp_generation;
 };
 
-/* What the RMP says of a page to the guest that runs; the permissions of its VMPL are the low bits. */
-#define RMP_PAGE_HOST BIT(5) /* the hypervisor's */
-#define RMP_PAGE_OURS                                                                              \
-    BIT(6) /* assigned to the guest at this address and in this size, and mutable */
-#define RMP_PAGE_VALIDATED BIT(7)
-_Static_assert(!((RMP_ALL | RMP_SHADOW_STACK) &
-                 (RMP_PAGE_HOST | RMP_PAGE_OURS | RMP_PAGE_VALIDATED)),
-               "in one byte");
-
 /* A guest's access on its way through the nested tables. */
 struct nested_access {
     bool write, fetch, user, unchecked;

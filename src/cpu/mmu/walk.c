@@ -6,11 +6,9 @@
  * ones.
  */
 #include "cpu/mmu/mmu.h"
+#include "cpu/mmu/table.h"
+#include "cpu/nested.h"
 #include "abi/vmsa.h"
-
-/* Physical addresses have 48 bits; bits 51:48 of an entry are reserved, but for the C-bit where it
- * has a meaning. */
-#define PTE_BEYOND (BITS(~0ull, 51, 48) << 48)
 
 /* No table has it: an RMP entry that nobody has read. */
 #define NO_GENERATION (~0ull)
@@ -33,33 +31,12 @@ static const struct table_format legacy_format = {2, 4, {{22, 10}, {12, 10}}};
 /* With vTOM the C-bit is a reserved bit like others [cpu 5.7]. */
 static u64 c_mask(const struct cpu *c)
 {
-    return c->guest.sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(c->c_bit) : 0;
+    return c->guest.sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(C_BIT) : 0;
 }
 
 static memory_key table_key(const struct cpu *c)
 {
     return c->guest.sev ? c->guest.key : KEY_RAW;
-}
-
-static u64 read_entry(struct cpu *c, u64 spa, memory_key key, u32 bytes)
-{
-    const u8 *host = memory_map(c->memory, spa >> PAGE_SHIFT, key);
-    u64 entry = 0;
-    if (!host)
-        return ~0ull; /* nothing answers on the bus */
-    memcpy(&entry, host + (spa & PAGE_MASK), bytes);
-    return entry;
-}
-
-/* Accessed and dirty bits: the low byte of the entry is all that changes. */
-static void mark_entry(struct cpu *c, u64 spa, memory_key key, u64 bits)
-{
-    u8 *host = memory_map(c->memory, spa >> PAGE_SHIFT, key);
-    if (!host)
-        return;
-    if (memory_holds_code(c->memory, spa >> PAGE_SHIFT))
-        memory_code_write(c->memory, spa >> PAGE_SHIFT, (u32)(spa & PAGE_MASK), 1);
-    host[spa & PAGE_MASK] |= (u8)bits;
 }
 
 /* --- The nested tables [APM2 15.25.5; cpu 5.6] ------------------------------------------------ */
@@ -72,90 +49,34 @@ bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct acces
     return false;
 }
 
-static u64 nested_reserved(const struct cpu *c, u32 level, u64 entry)
-{
-    /* The host's own C-bit selects the host's key, which its memory is not encrypted with here. */
-    u64 reserved = PTE_BEYOND & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(c->c_bit) : 0);
-    if (level == 0)
-        return reserved | PTE_PS;
-    if (entry & PTE_PS && level < 3)
-        reserved |= BITS(~0ull, long_format.level[level].shift - 1, 13) << 13;
-    return reserved;
-}
-
-struct nested_walk {
-    u64 entry_spa[4], entry[4];
-    u32 depth;
-    bool writable, user, no_execute;
-};
-
-static bool nested_descend(struct cpu *c, u64 gpa, const struct nested_access *a,
-                           struct nested_walk *w, struct access_fault *f)
-{
-    u64 table = c->guest.control.n_cr3 & PTE_ADDRESS & ~BIT(c->c_bit);
-    w->writable = w->user = true;
-    w->no_execute = false;
-    for (w->depth = 0;;) {
-        u32 n = w->depth;
-        const struct level *level = &long_format.level[n];
-        w->entry_spa[n] = table + BITS(gpa, level->shift + 8, level->shift) * 8;
-        u64 entry = w->entry[n] = read_entry(c, w->entry_spa[n], KEY_RAW, 8);
-        bool present = entry & PTE_P;
-        if (!present || entry & nested_reserved(c, n, entry)) {
-            nested_fault(a, gpa, present ? NPF_PRESENT | NPF_RSV : 0, f);
-            return false;
-        }
-        w->writable &= !!(entry & PTE_RW);
-        w->user &= !!(entry & PTE_US);
-        w->no_execute |= entry & PTE_NX && c->msr.efer & EFER_NXE;
-        w->depth = n + 1;
-        if (n == 3 || entry & PTE_PS)
-            return true;
-        table = entry & PTE_ADDRESS & ~BIT(c->c_bit);
-    }
-}
-
 static bool nested_permits(const struct nested_access *a, bool writable, bool no_execute)
 {
     return (!a->write || writable) && (!a->fetch || !no_execute);
 }
 
-/* The tables are the host's, and the processor writes to them only if the RMP says so too. */
-static bool nested_mark(struct cpu *c, const struct nested_walk *w, const struct nested_access *a,
-                        u64 gpa, struct access_fault *f)
-{
-    for (u32 i = 0; i < w->depth; i++) {
-        u64 bits = PTE_A | (a->write && i == w->depth - 1 ? PTE_D : 0);
-        if ((w->entry[i] & bits) == bits)
-            continue;
-        if (!rmp_host_may_write(c->memory, w->entry_spa[i], 8))
-            return nested_fault(a, gpa, NPF_PRESENT | NPF_RMP, f);
-        mark_entry(c, w->entry_spa[i], KEY_RAW, bits);
-    }
-    return true;
-}
-
 static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
                         struct nested_entry *e, struct access_fault *f)
 {
+    const struct nested_tables tables = {.memory = c->memory,
+                                         .root = c->guest.control.n_cr3,
+                                         .encrypting = c->msr.syscfg & SYSCFG_MEM_ENCRYPT,
+                                         .no_execute = c->host.efer & EFER_NXE};
     struct nested_walk w;
-    if (!nested_descend(c, gpa, a, &w, f))
-        return false;
+    enum nested_result result = nested_descend(&tables, gpa, &w);
+    if (result != NESTED_OK)
+        return nested_fault(a, gpa, result == NESTED_RESERVED ? NPF_PRESENT | NPF_RSV : 0, f);
     if (!w.user || !nested_permits(a, w.writable, w.no_execute))
         return nested_fault(a, gpa, NPF_PRESENT, f);
-    if (!nested_mark(c, &w, a, gpa, f))
-        return false;
-    u64 leaf = w.entry[w.depth - 1];
-    u64 offset_mask = BIT(long_format.level[w.depth - 1].shift) - 1;
-    u64 spa = (leaf & PTE_ADDRESS & ~BIT(c->c_bit) & ~offset_mask) | (gpa & offset_mask);
+    if (!nested_mark(&tables, &w, a->write))
+        return nested_fault(a, gpa, NPF_PRESENT | NPF_RMP, f);
     *e = (struct nested_entry){
         .gpa_frame = gpa >> PAGE_SHIFT,
-        .frame = spa >> PAGE_SHIFT,
+        .frame = w.spa >> PAGE_SHIFT,
         .epoch = c->engine.mmu->nested_epoch,
         .writable = w.writable,
-        .dirty = a->write || leaf & PTE_D,
+        .dirty = a->write || w.entry[w.depth - 1] & PTE_D,
         .no_execute = w.no_execute,
-        .large = w.depth < 4,
+        .large = w.large,
         .rmp_generation = NO_GENERATION,
     };
     return true;
@@ -280,9 +201,10 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
                 (format == &long_format  ? PTE_ADDRESS
                  : format == &pae_format ? 0xffffffe0u
                                          : 0xfffff000u);
-    /* A write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has read-only guest tables. */
+    /* A guest's is a write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has
+     * read-only guest tables. */
     const struct nested_access access = {
-        .write = true, .walk = true, .info = NPF_TABLE | (c->guest.sev ? NPF_ENC : 0)};
+        .write = c->guest.running, .walk = true, .info = NPF_TABLE | (c->guest.sev ? NPF_ENC : 0)};
     for (u32 n = 0;; n++) {
         const struct level *level = &format->level[n];
         w->entry_gpa[n] = table + BITS(linear, level->shift + level->bits - 1, level->shift) *
@@ -292,7 +214,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
             nested_translate(c, w->entry_gpa[n], &access, &store_ready, f);
         if (!page)
             return false;
-        u64 entry = read_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK),
+        u64 entry = table_read(c->memory, page->frame << PAGE_SHIFT | (w->entry_gpa[n] & PAGE_MASK),
                                table_key(c), format->entry_bytes);
         w->entry[n] = entry;
         w->depth = n + 1;
@@ -308,7 +230,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
         if (leaf_at(c, format, n, entry)) {
             w->page_shift = level->shift;
             w->global = entry & PTE_G && c->arch.cr4 & CR4_PGE;
-            w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(c->c_bit));
+            w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(C_BIT));
             w->gpa = leaf_address(c, format, entry, linear, level->shift);
             return true;
         }
@@ -333,8 +255,8 @@ static bool guest_mark(struct cpu *c, const struct guest_walk *w, const struct a
             nested_translate(c, w->entry_gpa[i], &write, &store_ready, f);
         if (!page)
             return false;
-        mark_entry(c, page->frame << PAGE_SHIFT | (w->entry_gpa[i] & PAGE_MASK), table_key(c),
-                   bits);
+        table_mark(c->memory, page->frame << PAGE_SHIFT | (w->entry_gpa[i] & PAGE_MASK),
+                   table_key(c), bits);
     }
     return true;
 }

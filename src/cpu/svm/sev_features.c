@@ -165,19 +165,18 @@ void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
 /* --- Debug registers [cpu 6.7] ---------------------------------------------------------------- */
 
 /* Address masks are carried along, no breakpoint of this core looks at them. */
-void features_load_debug(struct cpu *c, const struct vmsa *s, u64 host[4])
+void features_load_debug(struct cpu *c, const struct vmsa *s)
 {
-    memcpy(host, c->arch.dr, sizeof c->arch.dr);
     if (s->sev_features & SEV_FEATURE_DEBUG_VIRT)
         memcpy(c->arch.dr, s->dr, sizeof c->arch.dr);
 }
 
-void features_save_debug(struct cpu *c, struct vmsa *s, const u64 host[4])
+void features_save_debug(struct cpu *c, struct vmsa *s)
 {
     if (!sev_feature(c, SEV_FEATURE_DEBUG_VIRT))
         return;
     memcpy(s->dr, c->arch.dr, sizeof c->arch.dr);
-    memcpy(c->arch.dr, host, sizeof c->arch.dr);
+    memcpy(c->arch.dr, c->host.dr, sizeof c->arch.dr);
 }
 
 /* --- Time ------------------------------------------------------------------------------------- */

@@ -1,68 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SEV-ES [APM2 15.35; cpu 4.3-4.5, 6.1-6.2, 6.10]: a guest's registers live in its VMSA, which only
- * its key reads. The host learns of an exit what the manual's automatic ones tell; everything else
- * that it intercepts becomes #VC inside the guest.
+ * its key reads.
  */
 #include "cpu/svm/vmsa_switch.h"
 #include "cpu/exec/x87.h"
 #include "memory/rmp.h"
 #include "cpu/exec/sse.h"
-
-#include <inttypes.h>
-
-/* --- Which exits the host sees ---------------------------------------------------------------- */
-
-bool exit_automatic(u64 code, u64 info_1)
-{
-    switch (code) {
-    case EXIT_EXCEPTION + VECTOR_MC:
-    case EXIT_INTR:
-    case EXIT_NMI:
-    case EXIT_SMI:
-    case EXIT_INIT:
-    case EXIT_VINTR:
-    case EXIT_PAUSE:
-    case EXIT_HLT:
-    case EXIT_SHUTDOWN:
-    case EXIT_EFER_WRITE_TRAP:
-    case EXIT_BUSLOCK:
-    case EXIT_IDLE_HLT:
-    case EXIT_VMGEXIT:
-        return true;
-    case EXIT_NPF:
-        return !(info_1 & NPF_RSV);
-    default:
-        return code >= EXIT_CR_WRITE_TRAP && code < EXIT_CR_WRITE_TRAP + 16;
-    }
-}
-
-bool exit_completes(u64 code)
-{
-    switch (code) {
-    case EXIT_PAUSE:
-    case EXIT_HLT:
-    case EXIT_EFER_WRITE_TRAP:
-    case EXIT_IDLE_HLT:
-    case EXIT_VMGEXIT:
-        return true;
-    default:
-        return code >= EXIT_CR_WRITE_TRAP && code < EXIT_CR_WRITE_TRAP + 16;
-    }
-}
-
-void vmsa_raise_vc(struct cpu *c, u64 code)
-{
-    if (trace_wants(c->trace, TRACE_SWITCH))
-        trace_event(c->trace, TRACE_SWITCH, "VC",
-                    "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id,
-                    c->guest.control.asid, code, c->engine.insn_rip);
-    u64 cause = code == EXIT_PAGE_NOT_VALIDATED ? CPU_VC_NOT_VALIDATED
-                : code < CPU_VC_NOT_VALIDATED   ? code
-                                                : CPU_VC_MMIO;
-    c->engine.statistics.vc[cause]++;
-    cpu_raise(c, VECTOR_VC, (u32)code);
-}
 
 /* --- The page --------------------------------------------------------------------------------- */
 
@@ -165,8 +109,7 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->guest_next_rip = c->guest.next_rip;
 }
 
-/* DR0..DR3 stay: without DebugVirt nobody switches them [cpu 6.7]. CR0, CR3, CR4 and EFER stay too,
- * where no host can read them: VMRUN compares them to see whether the TLB still holds. */
+/* DR0..DR3 stay: without DebugVirt nobody switches them [cpu 6.7]. */
 void vmsa_forget(struct cpu *c)
 {
     memset(c->arch.r, 0, sizeof c->arch.r);
@@ -178,8 +121,8 @@ void vmsa_forget(struct cpu *c)
     c->arch.rip = c->guest.next_rip = c->engine.insn_rip = c->engine.fault_linear = c->engine.rmw =
         0;
     c->arch.cr2 = 0;
-    c->arch.dr6 = 0xffff0ff0;
-    c->arch.pat = 0x0007040600070406ull;
+    c->arch.dr6 = DR6_RESET;
+    c->arch.pat = PAT_RESET;
     for (u32 i = 0; i < SEGS; i++)
         c->arch.seg[i] = (struct segment){0};
     c->arch.gdtr = c->arch.idtr = c->arch.ldtr = c->arch.tr = (struct segment){0};

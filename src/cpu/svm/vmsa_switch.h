@@ -40,8 +40,8 @@ bool features_busy(const struct vmsa *s); /* VMRUN exits with EXIT_BUSY */
 void features_enter(const struct vmsa *s, struct vmcb_control *k);
 void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
                     const struct vmcb_control *before);
-void features_load_debug(struct cpu *c, const struct vmsa *s, u64 host[4]);
-void features_save_debug(struct cpu *c, struct vmsa *s, const u64 host[4]);
+void features_load_debug(struct cpu *c, const struct vmsa *s);
+void features_save_debug(struct cpu *c, struct vmsa *s); /* and the host's are back */
 void features_load_time(struct cpu *c, const struct vmsa *s, struct vmcb_control *k);
 /* VMSA register protection: of the page read by VMRUN, and of the page to write. */
 void features_unmask(struct vmsa *s);

@@ -9,10 +9,10 @@
 #include "abi/x86.h"
 #include "base/base.h"
 
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI }; /* encodings; R8..R15 follow */
-#define REG_ZERO  16                             /* always 0: "no base", "no index" */
-#define REG_EA    17 /* linear address computed by a preceding address uop */
-#define REG_BLOCK 18 /* RIP of the running block's first byte: base of RIP-relative operands */
+/* The general registers by their encodings, and behind them: */
+#define REG_ZERO  GPRS /* always 0: "no base", "no index" */
+#define REG_EA    17   /* linear address computed by a preceding address uop */
+#define REG_BLOCK 18   /* RIP of the running block's first byte: base of RIP-relative operands */
 #define REGS      19
 
 enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
@@ -53,8 +53,8 @@ struct x87 {
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
      CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
 #define RFLAGS_DEFINED 0x3f7fd7u
-#define DR6_OF(value)  (((value)&0xe00f) | 0xffff0ff0)
-#define DR7_OF(value)  (((value)&0xffff23ff) | 0x400)
+#define DR6_OF(value)  (((value)&0xe00f) | DR6_RESET)
+#define DR7_OF(value)  (((value)&0xffff23ff) | DR7_RESET)
 
 /* --- The state -------------------------------------------------------------------------------- */
 

@@ -148,7 +148,7 @@ static void write_cr0(struct cpu *c, u64 value)
 
 static void check_cr3(struct cpu *c, u64 value)
 {
-    u64 reserved = BITS(~0ull, 63, 48) << 48 & ~(c->guest.sev ? BIT(c->c_bit) : 0);
+    u64 reserved = ~PHYSICAL_MASK & ~(c->guest.sev ? BIT(C_BIT) : 0);
     if (long_mode(c) && value & reserved)
         cpu_raise_gp(c, 0);
 }

@@ -7,7 +7,6 @@
 #include "cpu/internal.h"
 
 #define SIGNATURE 0x00a00f11 /* family 19h, model 1, stepping 1 */
-#define C_BIT     51
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -63,7 +62,7 @@ static const struct leaf leaves[] = {
     {0x80000005, {0, 0, 0x20080140, 0x20080140}}, /* L1: 32 KiB, 8 ways, 64 bytes */
     {0x80000006, {0, 0, 0x02006140, 0}},          /* L2: 512 KiB, 8 ways */
     {0x80000007, {0, 0, 0, BIT(8)}},              /* invariant TSC */
-    {0x80000008, {48u << 8 | 48, EXT_8_EBX, 0, 0}},
+    {0x80000008, {VIRTUAL_BITS << 8 | PHYSICAL_BITS, EXT_8_EBX, 0, 0}},
     {0x8000000a, {1, 0, 0, EXT_A_EDX}},
     {0x8000001f, {EXT_1F_EAX, EXT_1F_EBX, 0, 0}},
     {0x80000021, {EXT_21_EAX, 0, EXT_21_ECX, 0}},

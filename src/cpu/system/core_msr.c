@@ -85,7 +85,7 @@ static bool write_virtual_tom(struct cpu *c, u32 msr, u64 value)
 static u64 read_efer(struct cpu *c, u32 msr)
 {
     (void)msr;
-    return c->guest.running ? c->arch.efer : c->msr.efer;
+    return c->arch.efer;
 }
 
 #define EFER_DEFINED                                                                               \
@@ -96,14 +96,10 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
     (void)msr;
     if (value & ~EFER_DEFINED)
         return false;
-    if (!c->guest.running) {
-        c->msr.efer = value;
-        return true;
-    }
     if ((value ^ c->arch.efer) & EFER_LME && c->arch.cr0 & CR0_PG)
         return false;
-    /* LMA follows LME and PG; SVME stays what VMRUN wants it to be. */
-    u64 kept = EFER_LMA | EFER_SVME;
+    /* LMA follows LME and PG; a guest's SVME stays what VMRUN wants it to be. */
+    u64 kept = EFER_LMA | (c->guest.running ? EFER_SVME : 0);
     u64 changed = c->arch.efer ^ value;
     c->arch.efer = (value & ~kept) | (c->arch.efer & kept);
     if (changed & EFER_NXE)
@@ -194,7 +190,7 @@ static bool write_hsave(struct cpu *c, u32 msr, u64 value)
 // clang-format off
 static const struct msr_row msr_table[] = {
     {MSR(MSR_TSC), .read = read_tsc, .write = write_nothing},
-    {MSR(MSR_APIC_BASE), .field = FIELD(msr.apic_base), .reserved = ~BITS(~0ull, 47, 0) | 0x2ff},
+    {MSR(MSR_APIC_BASE), .field = FIELD(msr.apic_base), .reserved = ~PHYSICAL_MASK | 0x2ff},
     {MSR(MSR_SPEC_CTRL), .field = FIELD(arch.spec_ctrl), .reserved = ~0x87ull},
     {MSR(MSR_PRED_CMD), .reserved = ~0x81ull},
     {MSR(MSR_PATCH_LEVEL), .read = read_patch_level, .read_only = true},

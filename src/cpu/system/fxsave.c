@@ -39,11 +39,6 @@ void fxsave_pack(const struct cpu *c, u8 image[512], bool wide)
     memcpy(image + OFFSET_XMM, c->arch.xmm, sizeof c->arch.xmm);
 }
 
-static u64 canonical(u64 v)
-{
-    return (u64)((s64)(v << 16) >> 16);
-}
-
 static void x87_unpack(struct x87 *x, const u8 *image, bool wide)
 {
     x87_status_put(x, load_le16(image + 2));
@@ -57,8 +52,8 @@ static void x87_unpack(struct x87 *x, const u8 *image, bool wide)
     }
     u64 ip = load_le64(image + 8), dp = load_le64(image + 16);
     x->opcode = load_le16(image + 6) & 0x7ff;
-    x->ip = wide ? canonical(ip) : (u32)ip;
-    x->dp = wide ? canonical(dp) : (u32)dp;
+    x->ip = wide ? canonical_of(ip) : (u32)ip;
+    x->dp = wide ? canonical_of(dp) : (u32)dp;
     x->ip_selector = wide ? 0 : (u16)(ip >> 32);
     x->dp_selector = wide ? 0 : (u16)(dp >> 32);
 }

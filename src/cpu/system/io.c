@@ -31,6 +31,8 @@ static bool port_intercepted(struct cpu *c, u16 port, u32 size)
         return true;
     if (!intercepts(c, 3, INTERCEPT3_IOIO))
         return false;
+    if (!c->guest.running)
+        return true;
     u8 bitmap[2] = {0xff, 0xff};
     memory_read(c->memory, (c->guest.control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
                 sizeof bitmap);

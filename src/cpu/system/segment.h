@@ -59,11 +59,6 @@ static inline bool protected_mode(const struct cpu *c)
 /* Conforming code runs at the caller's privilege. */
 #define RAW_CONFORMING(raw) ((raw)&BIT(42))
 
-static inline bool canonical(u64 address)
-{
-    return (u64)((s64)(address << 16) >> 16) == address;
-}
-
 /* False: the selector is outside its table. */
 bool descriptor_find(struct cpu *c, u16 selector, struct descriptor *d);
 /* As above, but raises `vector` with the selector (and `ext`) as the error code. */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The nested tables, as the cores walk them and as whoever else needs to know where a guest's address
+ * leads [APM2 15.25.5; cpu 5.6]. They are raw memory of the host's.
+ */
+#ifndef SOFTSEV_CPU_NESTED_H
+#define SOFTSEV_CPU_NESTED_H
+
+#include "base/base.h"
+
+struct memory;
+
+struct nested_tables {
+    struct memory *memory;
+    u64 root;        /* nCR3 */
+    bool encrypting; /* SYSCFG.MemEncryptionModEn: the C-bit of an entry is not reserved */
+    bool no_execute; /* the host's EFER.NXE: bit 63 means something */
+};
+
+enum nested_result {
+    NESTED_OK,
+    NESTED_ABSENT,   /* an entry is not present */
+    NESTED_RESERVED, /* an entry has a reserved bit set */
+};
+
+#define NESTED_LEVELS 4u
+
+struct nested_walk {
+    u64 entry_spa[NESTED_LEVELS], entry[NESTED_LEVELS];
+    u32 depth; /* entries read */
+    bool writable, user, no_execute;
+    bool large; /* the leaf is of 2 MiB or 1 GiB */
+    u64 spa;    /* where the address leads */
+};
+
+enum nested_result nested_descend(const struct nested_tables *t, u64 gpa, struct nested_walk *w);
+/* Sets A on the way and, of a write, D in the leaf. False: a table is not the host's to write by the RMP. */
+bool nested_mark(const struct nested_tables *t, const struct nested_walk *w, bool write);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What VMRUN refuses to run: controls and state that are not consistent [APM2 15.5; cpu 4.5]. */
+#include "cpu/svm/world_switch.h"
+#include "memory/rmp.h"
+
+static bool efer_valid(const struct vmcb_save *s)
+{
+    u64 defined =
+        EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR | EFER_TCE | EFER_AIBRSE;
+    return s->efer & EFER_SVME && !(s->efer & ~defined);
+}
+
+static bool long_mode_valid(const struct vmcb_save *s)
+{
+    if (!(s->efer & EFER_LME) || !(s->cr0 & CR0_PG))
+        return true;
+    bool both = s->cs.attributes & SEG_L && s->cs.attributes & SEG_DB;
+    return s->cr4 & CR4_PAE && s->cr0 & CR0_PE && !both;
+}
+
+static bool exception_valid(u8 vector)
+{
+    return vector <= 31 && vector != VECTOR_NMI && vector != VECTOR_HV;
+}
+
+/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
+bool vmsa_event_valid(u64 event)
+{
+    if (!(event & EVENT_VALID))
+        return true;
+    u32 type = (u32)BITS(event, 10, 8);
+    u8 vector = (u8)event;
+    if (type == EVENT_EXCEPTION)
+        return exception_valid(vector) && vector != VECTOR_BP && vector != VECTOR_OF;
+    return type == EVENT_INTR || type == EVENT_NMI;
+}
+
+static bool vmcb_event_valid(u64 event)
+{
+    u32 type = (u32)BITS(event, 10, 8);
+    return vmsa_event_valid(event) || type == EVENT_SOFTWARE ||
+           (type == EVENT_EXCEPTION && exception_valid((u8)event));
+}
+
+/* In 64-bit mode there is neither BOUND nor INTO [APM2 15.20]. */
+static bool event_possible(u64 event, const struct vmcb_save *s)
+{
+    bool code64 = s->efer & EFER_LME && s->cr0 & CR0_PG && s->cs.attributes & SEG_L;
+    bool legacy = (u8)event == VECTOR_BR || (u8)event == VECTOR_OF;
+    return !(event & EVENT_VALID && BITS(event, 10, 8) == EVENT_EXCEPTION && legacy && code64);
+}
+
+/* Without memory encryption the bit is ignored [APM2 15.34.3]. */
+bool sev_enabled(const struct cpu *c, const struct vmcb_control *k)
+{
+    return k->np_control & NP_SEV && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
+}
+
+/* Why a SEV guest may not run here; NULL if it may. */
+static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
+{
+    if (!sev_enabled(c, k))
+        return k->np_control & NP_SEV_ES ? "SEV-ES without SEV, or SYSCFG.MemEncryptionModEn clear"
+                                         : NULL;
+    if (!(k->np_control & NP_ENABLE))
+        return "SEV without nested paging";
+    if (!(c->msr.hwcr & HWCR_SMM_LOCK))
+        return "HWCR.SmmLock is clear";
+    if (k->asid > memory_asids(c->memory))
+        return "ASID above CPUID 8000_001F ECX";
+    if (!(k->np_control & NP_SEV_ES))
+        return k->asid < c->asid_min ? "ASID below CPUID 8000_001F EDX without SEV-ES" : NULL;
+    return k->lbr_control & LBR_VIRTUALIZATION ? NULL : "SEV-ES without LBR virtualization";
+}
+
+struct check {
+    bool wrong;
+    const char *why;
+};
+
+static const char *first_wrong(const struct check *checks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (checks[i].wrong)
+            return checks[i].why;
+    return NULL;
+}
+
+static const char *control_refusal(const struct cpu *c, const struct vmcb_control *k)
+{
+    /* The host's C-bit, which the walk strips. */
+    u64 n_cr3 = k->n_cr3 & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(C_BIT) : 0);
+    const struct check checks[] = {
+        {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
+        {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, memory_size(c->memory)),
+         "MSRPM outside memory"},
+        {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, memory_size(c->memory)),
+         "IOPM outside memory"},
+        {k->asid == 0, "ASID 0"},
+        {k->np_control & NP_ENABLE && n_cr3 & ~PHYSICAL_MASK, "nCR3 reserved bits"},
+    };
+    const char *why = first_wrong(checks, ARRAY_SIZE(checks));
+    return why ? why : sev_refusal(c, k);
+}
+
+/* `event`: EVENTINJ, wherever it comes from. */
+static const char *state_refusal(const struct cpu *c, const struct vmcb_control *k,
+                                 const struct vmcb_save *s, u64 event)
+{
+    u64 c_bit = sev_enabled(c, k) ? BIT(C_BIT) : 0;
+    const struct check checks[] = {
+        {!efer_valid(s), "EFER: SVME clear or reserved bits"},
+        {!(s->cr0 & CR0_CD) && s->cr0 & CR0_NW, "CR0: NW without CD"},
+        {s->cr0 >> 32, "CR0 bits 63:32"},
+        {s->cr3 & ~PHYSICAL_MASK & ~c_bit && s->efer & EFER_LME, "CR3 reserved bits"},
+        {s->cr4 & ~CR4_DEFINED, "CR4 reserved bits"},
+        {k->np_control & NP_ENABLE && !pat_valid(s->g_pat), "G_PAT: no such memory type"},
+        {s->dr6 >> 32, "DR6 bits 63:32"},
+        {s->dr7 >> 32, "DR7 bits 63:32"},
+        {!long_mode_valid(s), "long mode without PAE or PE, or CS.L and CS.D"},
+        {!event_possible(event, s), "EVENTINJ: an exception that 64-bit mode has not"},
+    };
+    return first_wrong(checks, ARRAY_SIZE(checks));
+}
+
+const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
+{
+    const struct vmcb_control *k = &w->vmcb.control;
+    const char *why = control_refusal(c, k);
+    w->es = k->np_control & NP_SEV_ES;
+    if (why)
+        return why;
+    if (!w->es) {
+        w->save = w->vmcb.save;
+        return vmcb_event_valid(k->event_inject) ? state_refusal(c, k, &w->save, k->event_inject)
+                                                 : "EVENTINJ";
+    }
+    why = vmsa_open(c, k, &w->vmsa);
+    if (why)
+        return why;
+    features_unmask(&w->vmsa);
+    w->save = (struct vmcb_save){0};
+    memcpy(&w->save, &w->vmsa, VMSA_COMMON_SIZE);
+    return state_refusal(c, k, &w->save, features_event(k, &w->vmsa));
+}
