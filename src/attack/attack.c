@@ -160,7 +160,7 @@ int attack_run(const struct attack *attack, enum image_mode mode,
         .attack = attack, .mode = mode, .machines = machines, .crypto = owner, .result = result};
     struct experiment *b = malloc(sizeof *b);
     if (!b)
-        return error_set(error, ERROR_INTERNAL, "out of memory");
+        return error_set(error, ERROR_MEMORY, "out of memory");
     memset(result, 0, sizeof *result);
     *b = empty;
     int failed = in_bed(b, leave_alone, error);

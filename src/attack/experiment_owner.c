@@ -48,7 +48,8 @@ int owner_looks(struct experiment *b, struct error *error)
                             .api_minor = s.api_minor,
                             .build = s.build,
                             .policy = experiment_policy(b)};
-    image_digest(b->honest, m.digest);
+    if (image_digest(b->honest, m.digest, error))
+        return -1;
     memcpy(m.mnonce, b->measure.mnonce, sizeof m.mnonce);
     measurement_compute(&m, b->keys.tik, expected);
     b->measured_well = !memcmp(expected, b->measure.measure, sizeof expected);

@@ -176,7 +176,7 @@ struct authority *authority_import(const void *data, size_t size, struct error *
     struct reader r = reader_of(data, size);
     struct authority *a = calloc(1, sizeof *a);
     if (!a) {
-        error_set(e, ERROR_INTERNAL, "out of memory");
+        error_set(e, ERROR_MEMORY, "out of memory");
     } else if (read_authority(&r, a, e)) {
         authority_free(a);
         a = NULL;

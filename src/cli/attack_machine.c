@@ -27,7 +27,7 @@ static struct host *on(void *context, const char *profile, bool aliased, struct 
         return NULL;
     lab->platform = config.crypto = crypto_create(LAB_SEED, sizeof LAB_SEED);
     if (!lab->platform) {
-        error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
         return NULL;
     }
     crypto_random(lab->platform, config.fuses, sizeof config.fuses);
@@ -44,7 +44,7 @@ int cli_attack_open(struct cli_attack_lab *lab, struct error *e)
 {
     *lab = (struct cli_attack_lab){.machines = {on, off, lab}};
     lab->owner = crypto_create(LAB_SEED "' owner", sizeof LAB_SEED);
-    return lab->owner ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+    return lab->owner ? 0 : error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
 }
 
 void cli_attack_close(struct cli_attack_lab *lab)

@@ -36,8 +36,13 @@ extern const struct cli_exit_code cli_exit_codes[];
 /* Prints `softsev COMMAND: text` on standard error and returns the error's code as exit code. */
 int cli_fail(const char *command, const struct error *error);
 
+/* Says that memory is out, and ends the program with ERROR_MEMORY. */
+NORETURN void cli_end_without_memory(void);
+
 struct json_t; /* jansson's */
 
+/* json.c: memory for JSON never fails to come: without it the program says so and ends. Called once, at the start. */
+void cli_json_start(void);
 /* json.c: a text that somebody else wrote: paths, names, what a request had. Made UTF-8, which JSON must be. */
 struct json_t *cli_json_text(const char *text);
 /* One line on standard output; `j` is given back. False: it is NULL, or cannot be written. */

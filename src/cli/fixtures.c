@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/platform.h"
 #include "cli/settings.h"
-#include "cli/state.h"
+#include "state/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,16 +54,16 @@ const struct option_table cli_fixtures_table = {
 int fixtures_write(const struct fixtures *f, const struct firmware_profile *profile,
                    const char *name, const void *data, size_t size, struct error *e)
 {
-    char folder[400];
-    snprintf(folder, sizeof folder, "%s/%s", f->out, profile->name);
-    return platform_write_file(folder, name, data, size, e);
+    char path[500];
+    snprintf(path, sizeof path, "%s/%s/%s", f->out, profile->name, name);
+    return file_write(path, data, size, false, e) ? 0 : -1;
 }
 
 void fixtures_fuses(const struct fixtures *f, const struct firmware_profile *profile, u8 fuses[32])
 {
     char seed[200];
     int size = snprintf(seed, sizeof seed, "fixtures %s %s", profile->name, f->seed);
-    cli_identity_seed_fuses(seed, min_u64((u64)size, sizeof seed - 1), fuses);
+    state_seed_fuses(seed, min_u64((u64)size, sizeof seed - 1), fuses);
 }
 
 json_t *fixtures_hex(const void *data, size_t size)
@@ -78,7 +78,7 @@ json_t *fixtures_hex(const void *data, size_t size)
 static int begin(struct fixtures *f, struct error *e)
 {
     char seed[200];
-    if (platform_make_folder(f->out, e))
+    if (!file_make_folder(f->out, e))
         return -1;
     if (access(f->out, W_OK | X_OK)) /* said before the keys are made, and not after */
         return error_set(e, ERROR_FILE, "%s: %s", f->out, strerror(errno));
@@ -86,7 +86,7 @@ static int begin(struct fixtures *f, struct error *e)
     f->crypto = crypto_create(seed, strlen(seed));
     f->cases = json_array();
     if (!f->crypto || !f->cases)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     fputs("softsev fixtures: making a manufacturer's keys (RSA 4096): this takes some seconds\n",
           stderr);
     f->authority = authority_create(f->crypto, AUTHORITY_BITS_DEFAULT);
@@ -125,7 +125,7 @@ static int write_profile(struct fixtures *f, const struct firmware_profile *prof
 {
     char folder[400];
     snprintf(folder, sizeof folder, "%s/%s", f->out, profile->name);
-    if (platform_make_folder(folder, e) || fixtures_write_sev(f, profile, e))
+    if (!file_make_folder(folder, e) || fixtures_write_sev(f, profile, e))
         return -1;
     return profile->report_version ? write_snp(f, profile, e) : 0;
 }
@@ -135,11 +135,14 @@ static int write_manifest(struct fixtures *f, struct error *e)
     json_t *j = json_pack("{s:i, s:s, s:s, s:O}", "format", 1, "made_by", "softsev fixtures",
                           "seed", f->seed, "cases", f->cases);
     char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
-    int result = text ? platform_write_file(f->out, "manifest.json", text, strlen(text), e)
-                      : error_set(e, ERROR_MEMORY, "no memory for the manifest");
+    char path[500];
+    snprintf(path, sizeof path, "%s/manifest.json", f->out);
+    if (!text)
+        error_set(e, ERROR_MEMORY, "out of memory for the manifest");
+    const bool good = text && file_write(path, text, strlen(text), false, e);
     free(text);
     json_decref(j);
-    return result;
+    return good ? 0 : -1;
 }
 
 /* Of one profile; NULL: of all. */

@@ -112,7 +112,7 @@ static int write_folder(const struct fixtures_platform *p, enum fixtures_certs k
     const struct authority *a = kind == CERTS_OTHER_ROOT ? p->all->other : p->all->authority;
     char folder[500];
     snprintf(folder, sizeof folder, "%s/%s/%s", p->all->out, p->profile->name, certs_names[kind]);
-    if (platform_make_folder(folder, e) || write_ark(p, certs_names[kind], a, e) ||
+    if (!file_make_folder(folder, e) || write_ark(p, certs_names[kind], a, e) ||
         write_endorsement(p, kind, a, e))
         return -1;
     return kind == CERTS_NO_ASK ? 0 : write_signer(p, kind, a, e);
@@ -137,7 +137,7 @@ int fixtures_write_certs(const struct fixtures_platform *p, struct error *e)
 {
     char folder[500];
     snprintf(folder, sizeof folder, "%s/%s/trust", p->all->out, p->profile->name);
-    if (platform_make_folder(folder, e) || write_ark(p, "trust", p->all->authority, e))
+    if (!file_make_folder(folder, e) || write_ark(p, "trust", p->all->authority, e))
         return -1;
     for (unsigned kind = 0; kind < FIXTURES_CERTS_COUNT; kind++)
         if (write_folder(p, (enum fixtures_certs)kind, e))

@@ -28,7 +28,7 @@ static int power_on(struct fixtures_platform *p, struct machine_set *m, struct e
     snprintf(seed, sizeof seed, "fixtures %s %s", p->profile->name, p->all->seed);
     m->crypto = config.crypto = crypto_create(seed, strlen(seed));
     if (!m->crypto)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     memcpy(config.fuses, p->fuses, sizeof config.fuses);
     m->machine = machine_create(&config, e);
     m->hv = m->machine ? hypervisor_create(machine_host(m->machine), e) : NULL;

@@ -6,7 +6,7 @@
 #include "cli/fixtures.h"
 
 #include "abi/sev.h"
-#include "cli/state.h"
+#include "state/state.h"
 #include "hypervisor/psp.h"
 #include "hypervisor/vm.h"
 #include "image/image.h"
@@ -39,7 +39,7 @@ static int power_on(struct platform_set *s, struct error *e)
     snprintf(seed, sizeof seed, "fixtures sev %s %s", s->profile->name, s->all->seed);
     s->crypto = config.crypto = crypto_create(seed, strlen(seed));
     if (!s->crypto)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     fixtures_fuses(s->all, s->profile, config.fuses);
     s->machine = machine_create(&config, e);
     s->hv = s->machine ? hypervisor_create(machine_host(s->machine), e) : NULL;
@@ -91,9 +91,9 @@ static int launch(struct platform_set *s, struct error *e)
         .name = "guest", .gpa = 0x1000, .size = PAGE_SIZE, .data = bytes, .data_size = PAGE_SIZE};
     const struct vm_config config = {.name = "guest", .plan = &plan, .policy = s->policy};
     struct vm *vm = vm_create(s->hv, &config, e);
-    image_digest(&plan, s->digest);
     int result =
-        vm && !vm_launch_start(vm, &s->godh, sizeof s->godh, &s->session, sizeof s->session, e) &&
+        vm && !image_digest(&plan, s->digest, e) &&
+                !vm_launch_start(vm, &s->godh, sizeof s->godh, &s->session, sizeof s->session, e) &&
                 !vm_launch_update(vm, e) && !vm_launch_measure(vm, (u8 *)&s->measure, e) &&
                 !attest(s, vm, e)
             ? 0

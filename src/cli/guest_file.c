@@ -75,10 +75,9 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
 static int read_exact(const char *path, void *out, size_t size, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     int result = 0;
-    f.data[f.size] = 0;
     if (f.size == size)
         memcpy(out, f.data, size);
     else if (owner_decode_base64(path, (const char *)f.data, out, size, &(struct error){0}))
@@ -108,7 +107,7 @@ int guest_file_load(const char *path, struct guest_file *out, struct error *e)
 {
     struct run_file text;
     *out = (struct guest_file){.vcpus = 1};
-    if (run_read_file(path, &text, e))
+    if (run_read_small(path, &text, e))
         return -1;
     int result =
         text.size > GUEST_FILE_MAX

@@ -13,11 +13,30 @@ struct json_t *cli_json_text(const char *text)
     size_t size = TEXT_UTF8_SIZE(strlen(text));
     char *clean = malloc(size);
     if (!clean)
-        return NULL;
+        cli_end_without_memory();
     text_utf8(clean, size, text);
     json_t *j = json_string(clean);
     free(clean);
     return j;
+}
+
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory)
+        cli_end_without_memory();
+    return memory;
+}
+
+void cli_json_start(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+void cli_end_without_memory(void)
+{
+    fputs("softsev: out of memory\n", stderr);
+    exit(ERROR_MEMORY);
 }
 
 bool cli_print_json(struct json_t *j)

@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/kds_table.h"
-#include "cli/state.h"
+#include "files/files.h"
+#include "state/state.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -84,34 +85,41 @@ static void progress(const char *what)
 /* A directory without a platform gets one, as from `softsev platform init`. */
 static int make_platform(const struct service *s, struct error *e)
 {
-    struct cli_identity identity;
-    struct cli_state *state = cli_state_open(s->directory, NULL, e);
-    int result = state ? cli_identity_open(state, s->crypto, NULL, 0, progress, &identity, e) : -1;
+    struct state_identity identity;
+    struct state *state = state_open(s->directory, NULL, e);
+    int result = state ? state_identity_open(state, s->crypto, NULL, progress, &identity, e) : -1;
     crypto_wipe(&identity, sizeof identity);
-    cli_state_close(state);
+    state_close(state);
     return result;
+}
+
+static int read_fuses(const struct state *state, u8 fuses[32], struct error *e)
+{
+    size_t got;
+    if (state_read(state, STATE_FUSES, fuses, 32, &got, e) == STATE_READ && got == 32)
+        return 0;
+    return error_set(e, ERROR_STATE, "the state directory has no fuses of 32 bytes");
 }
 
 static int open_book(struct service *s, struct error *e)
 {
     char path[500];
     u8 fuses[32];
-    size_t got = 0;
     s->crypto = crypto_create(NULL, 0);
     if (!s->crypto)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     snprintf(path, sizeof path, "%s/cek", s->directory);
     if (access(path, F_OK) && errno == ENOENT && make_platform(s, e))
         return -1;
-    struct cli_state *state = cli_state_open_reading(s->directory, e);
-    int result = state ? cli_state_read(state, STATE_FUSES, fuses, sizeof fuses, &got, e) : -1;
+    struct state *state = state_open_reading(s->directory, e);
+    int result = state ? read_fuses(state, fuses, e) : -1;
     if (!result)
-        s->authority = cli_authority_open(state, s->crypto, NULL, e);
-    cli_state_close(state);
+        s->authority = state_authority_open(state, s->crypto, NULL, e);
+    state_close(state);
     if (result || !s->authority || add_chip(s, fuses, e))
         return -1;
     for (u32 i = 0; i < s->seed_count; i++) {
-        cli_identity_seed_fuses(s->seeds[i], strlen(s->seeds[i]), fuses);
+        state_seed_fuses(s->seeds[i], strlen(s->seeds[i]), fuses);
         if (add_chip(s, fuses, e))
             return -1;
     }
@@ -235,22 +243,19 @@ static int take_options(struct service *s, const struct options *o, struct error
     if (s->directory)
         return 0;
     s->directory = s->default_directory;
-    return cli_state_default(s->default_directory, sizeof s->default_directory, e);
+    return state_default(s->default_directory, sizeof s->default_directory, e);
 }
 
 static int read_pem(const char *path, char *out, struct error *e)
 {
-    FILE *f = fopen(path, "rb");
-    size_t size = f ? fread(out, 1, PEM_MAX, f) : 0;
-    if (f)
-        fclose(f);
-    if (!size)
-        return error_set(e, ERROR_FILE, "%s cannot be read: %s", path,
-                         f ? "it is empty" : strerror(errno));
-    if (size == PEM_MAX)
-        return error_set(e, ERROR_FILE, "%s is too large for a PEM file", path);
-    out[size] = 0;
-    return 0;
+    const struct file_rule pem = {.size_max = PEM_MAX - 1, .stream_max = PEM_MAX - 1};
+    struct file_data data;
+    if (file_read(path, &pem, &data, e))
+        return -1;
+    memcpy(out, data.data, data.size + 1);
+    const bool empty = !data.size;
+    file_free(&data);
+    return empty ? error_set(e, ERROR_FILE, "%s is empty; it should hold PEM", path) : 0;
 }
 
 static int open_service(struct service *s, struct error *e)
@@ -308,7 +313,7 @@ int cli_kds(int argc, char **argv)
         return result;
     struct service *s = calloc(1, sizeof *s);
     if (!s) {
-        error_set(&e, ERROR_INTERNAL, "out of memory");
+        error_set(&e, ERROR_MEMORY, "out of memory");
         return cli_fail("kds", &e);
     }
     if (take_options(s, &given, &e) || open_service(s, &e) || serve(s, &e))

@@ -3,7 +3,10 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "commit.h"
 
@@ -87,7 +90,18 @@ static int run_command(int argc, char **argv)
     return ERROR_USAGE;
 }
 
+/* Standard input, output and error exist: otherwise the next file that is opened would take the place of one, and what
+ * is printed would go there. A missing input is empty; what goes to a missing output is an error. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd)
+            _exit(ERROR_INTERNAL);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
+    cli_json_start();
     return finish(run_command(argc, argv));
 }

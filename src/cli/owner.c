@@ -20,7 +20,7 @@ static struct crypto *start_crypto(const struct options *options, struct error *
     const char *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
-        error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     return c;
 }
 
@@ -106,15 +106,15 @@ static int run_verify(const struct options *options, struct error *e)
 
 static int write_session(const struct options *options, const struct owner *o, struct error *e)
 {
-    const char *folder = options->text[OWNER_OUT_DIR];
-    char state[500];
-    snprintf(state, sizeof state, "%s/owner.state", folder);
-    return owner_write_base64(folder, "godh.b64", &o->godh, sizeof o->godh, e) ||
-                   owner_write_base64(folder, "session.b64", &o->session, sizeof o->session, e) ||
-                   owner_write(folder, "tk.bin", &o->keys, sizeof o->keys, true, e) ||
-                   owner_write_state(state, o, e)
-               ? -1
-               : 0;
+    struct file_set set = {.parts = NULL};
+    u8 saved[OWNER_SAVE_SIZE];
+    owner_save(o, saved);
+    owner_add_base64(&set, "godh.b64", &o->godh, sizeof o->godh);
+    owner_add_base64(&set, "session.b64", &o->session, sizeof o->session);
+    file_set_add(&set, "tk.bin", &o->keys, sizeof o->keys, true);
+    file_set_add(&set, "owner.state", saved, sizeof saved, true);
+    crypto_wipe(saved, sizeof saved);
+    return owner_write_set(options->text[OWNER_OUT_DIR], &set, e);
 }
 
 static int run_session(const struct options *options, struct error *e)
@@ -178,7 +178,7 @@ static int read_platform(const char *path, struct owner_launch *out, struct erro
 {
     struct run_file f;
     json_error_t problem;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     json_t *j = json_loadb((const char *)f.data, f.size, JSON_REJECT_DUPLICATES, &problem);
     int result = j ? parse_platform(path, j, out, e)
@@ -377,11 +377,12 @@ static int seal(const struct options *options, const struct owner *o, const void
         return -1;
     int result = owner_seal(c, o, plain, size, &header, data, e);
     crypto_destroy(c);
-    if (result ||
-        owner_write_base64(options->text[OWNER_OUT_DIR], "secret-header.b64", &header,
-                           sizeof header, e) ||
-        owner_write_base64(options->text[OWNER_OUT_DIR], "secret-payload.b64", data,
-                           owner_sealed_size(size), e))
+    if (result)
+        return -1;
+    struct file_set set = {.parts = NULL};
+    owner_add_base64(&set, "secret-header.b64", &header, sizeof header);
+    owner_add_base64(&set, "secret-payload.b64", data, owner_sealed_size(size));
+    if (owner_write_set(options->text[OWNER_OUT_DIR], &set, e))
         return -1;
     printf("%s: secret-header.b64 and secret-payload.b64 for the host\n",
            options->text[OWNER_OUT_DIR]);
@@ -409,8 +410,8 @@ static int run_secret(const struct options *options, struct error *e)
     if (owner_read_state(options->text[OWNER_STATE], &o, e))
         return -1;
     int result =
-        check_same_launch(options, &o, e) || run_read_file(options->text[OWNER_SECRET], &f, e) ? -1
-                                                                                               : 0;
+        check_same_launch(options, &o, e) || run_read_small(options->text[OWNER_SECRET], &f, e) ? -1
+                                                                                                : 0;
     if (!result) {
         size_t size = form_secret(options, &f, plain, e);
         result = size ? seal(options, &o, plain, size, e) : -1;

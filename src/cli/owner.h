@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/owner_table.h"
 #include "crypto/crypto.h"
+#include "files/files.h"
 #include "image/measure.h"
 #include "owner/hint.h"
 #include "owner/id_block.h"
@@ -35,9 +36,11 @@ int owner_read_state(const char *path, struct owner *out, struct error *e);
 int owner_write_state(const char *path, const struct owner *o, struct error *e);
 int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
 
-/* A file of that name in the folder, which is made if it is missing; readable by its owner alone if `secret`. */
-int owner_write(const char *folder, const char *name, const void *data, size_t size, bool secret,
-                struct error *e);
+/* Adds a file with the data as base64 to a set. */
+void owner_add_base64(struct file_set *set, const char *name, const void *data, size_t size);
+/* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees the set. */
+int owner_write_set(const char *folder, struct file_set *set, struct error *e);
+/* Writes one file with the data as base64. */
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e);
 

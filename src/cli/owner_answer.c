@@ -30,12 +30,14 @@ int owner_hello(const struct options *options, struct error *e)
     const char *folder = options->text[OWNER_OUT_DIR], *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     memcpy(h.magic, STATE_MAGIC, sizeof h.magic);
     size_t size = owner_snp_hello(c, h.nonce, frame, sizeof frame);
     crypto_destroy(c);
-    if (owner_write(folder, "hello.state", &h, sizeof h, true, e) ||
-        owner_write_base64(folder, "hello.b64", frame, size, e))
+    struct file_set set = {.parts = NULL};
+    file_set_add(&set, "hello.state", &h, sizeof h, true);
+    owner_add_base64(&set, "hello.b64", frame, size);
+    if (owner_write_set(folder, &set, e))
         return -1;
     printf("%s: hello.b64 for the host; hello.state is for one answer\n", folder);
     return 0;
@@ -44,7 +46,7 @@ int owner_hello(const struct options *options, struct error *e)
 static int read_hello(const char *path, struct hello *out, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     bool good = f.size == sizeof *out && !memcmp(f.data, STATE_MAGIC, sizeof out->magic);
     if (good)
@@ -72,9 +74,8 @@ static int read_evidence(const char *path, struct answer *a, struct error *e)
     struct run_file f;
     struct secret_evidence evidence;
     struct error unused = {.code = ERROR_NONE};
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
-    f.data[f.size] = 0; /* run_read_file leaves room for it */
     bool good = !owner_decode_base64_some(path, (const char *)f.data, a->evidence,
                                           sizeof a->evidence, &a->evidence_size, &unused) &&
                 secret_evidence_read(a->evidence, a->evidence_size, &evidence);
@@ -90,7 +91,7 @@ static int read_all(const struct options *options, struct answer *a, struct erro
 {
     if (read_hello(options->text[OWNER_STATE], &a->hello, e) ||
         read_evidence(options->text[OWNER_EVIDENCE], a, e) ||
-        run_read_file(options->text[OWNER_SECRET], &a->secret, e))
+        run_read_small(options->text[OWNER_SECRET], &a->secret, e))
         return -1;
     if (a->secret.size > SECRET_SIZE_MAX)
         return error_set(e, ERROR_FILE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
@@ -133,7 +134,7 @@ static int answer(const struct options *options, struct answer *a, struct error 
     const char *seed = options->text[OWNER_SEED];
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     enum report_check check = seal(c, a, &why);
     crypto_destroy(c);
     if (!check && !a->frame_size) /* no verdict: a key that is none, or our own trouble */

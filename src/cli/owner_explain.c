@@ -128,9 +128,8 @@ static void take_json(struct run_file *f)
 static int read_lines(const char *path, struct lines *l, struct error *e)
 {
     *l = (struct lines){.digest = NULL};
-    if (run_read_file(path, &l->file, e))
+    if (run_read_small(path, &l->file, e))
         return -1;
-    l->file.data[l->file.size] = 0; /* run_read_file leaves room for it */
     take_json(&l->file);
     char *text = (char *)l->file.data, *save = NULL;
     size_t room = 1;

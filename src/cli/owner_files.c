@@ -5,15 +5,12 @@
  */
 #include "cli/owner.h"
 #include "cli/run.h"
+#include "files/files.h"
 
 #include "base/bytes.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define BASE64_MAX 45056u /* characters: a frame of 32 KiB */
 
@@ -54,7 +51,7 @@ void owner_encode_base64(char *out, const void *data, size_t size)
 static int read_exactly(const char *path, const char *what, void *out, size_t size, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     int result = 0;
     if (f.size != size)
@@ -71,7 +68,7 @@ static int read_exactly(const char *path, const char *what, void *out, size_t si
 int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     int result = 0;
     if (f.size != sizeof *out && f.size != sizeof *out + 2 * AMD_CERT_SIZE(2048) &&
@@ -88,7 +85,7 @@ int owner_read_chain(const char *path, struct sev_platform_chain *out, struct er
 int owner_read_root(const char *path, struct amd_chain *out, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     struct cert_verdict verdict = amd_chain_parse(f.data, f.size, out);
     run_free_file(&f);
@@ -102,7 +99,7 @@ int owner_read_state(const char *path, struct owner *out, struct error *e)
 {
     struct run_file f;
     struct error why = {.code = ERROR_NONE};
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     int result = owner_load(f.data, f.size, out, &why);
     crypto_wipe(f.data, f.size);
@@ -115,53 +112,39 @@ int owner_read_tk(const char *path, struct session_keys *out, struct error *e)
     return read_exactly(path, "a file of TEK and TIK", out, sizeof *out, e);
 }
 
-/* All or nothing: a temporary file that takes the place of the old one. */
-static int replace_file(const char *path, const void *data, size_t size, bool secret,
-                        struct error *e)
-{
-    char temporary[600];
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", path) >= sizeof temporary)
-        return error_set(e, ERROR_USAGE, "%s: the path is too long", path);
-    unlink(temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, secret ? 0600 : 0644);
-    bool good = fd >= 0 && write(fd, data, size) == (ssize_t)size && fsync(fd) == 0;
-    if (fd >= 0)
-        good = close(fd) == 0 && good;
-    if (good && !rename(temporary, path))
-        return 0;
-    error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
-    unlink(temporary);
-    return -1;
-}
-
 int owner_write_state(const char *path, const struct owner *o, struct error *e)
 {
     u8 saved[OWNER_SAVE_SIZE];
     owner_save(o, saved);
-    int result = replace_file(path, saved, sizeof saved, true, e);
+    bool good = file_write(path, saved, sizeof saved, true, e);
     crypto_wipe(saved, sizeof saved);
-    return result;
+    return good ? 0 : -1;
 }
 
-int owner_write(const char *folder, const char *name, const void *data, size_t size, bool secret,
-                struct error *e)
+void owner_add_base64(struct file_set *set, const char *name, const void *data, size_t size)
 {
-    char path[500];
-    if (mkdir(folder, 0755) && errno != EEXIST)
-        return error_set(e, ERROR_FILE, "%s cannot be made: %s", folder, strerror(errno));
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
-        return error_set(e, ERROR_USAGE, "%s: the path is too long", folder);
-    return replace_file(path, data, size, secret, e);
+    const size_t text_size = owner_base64_size(size);
+    char *text = malloc(text_size);
+    if (text)
+        owner_encode_base64(text, data, size);
+    file_set_add(set, name, text, text_size - 1, false);
+    set->no_memory |= !text;
+    free(text);
+}
+
+int owner_write_set(const char *folder, struct file_set *set, struct error *e)
+{
+    bool good = file_set_write(folder, set, e);
+    file_set_free(set);
+    return good ? 0 : -1;
 }
 
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e)
 {
-    char text[BASE64_MAX];
-    if (owner_base64_size(size) > sizeof text)
-        return error_set(e, ERROR_INTERNAL, "%s: too long", name);
-    owner_encode_base64(text, data, size);
-    return owner_write(folder, name, text, strlen(text), false, e);
+    struct file_set set = {.parts = NULL};
+    owner_add_base64(&set, name, data, size);
+    return owner_write_set(folder, &set, e);
 }
 
 /* --- Values ------------------------------------------------------------------------------------------- */

@@ -15,12 +15,13 @@
 struct keys {
     struct ec_private id, author;
     bool has_author;
+    struct file_set files; /* what is written: new keys first */
 };
 
 static int read_key(const char *path, struct ec_private *out, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     const char *wrong = crypto_ec_private_read(f.data, f.size, out);
     crypto_wipe(f.data, f.size);
@@ -28,30 +29,29 @@ static int read_key(const char *path, struct ec_private *out, struct error *e)
     return wrong ? error_set(e, ERROR_FILE, "%s: %s", path, wrong) : 0;
 }
 
-static int make_key(struct crypto *c, const char *folder, const char *name, struct ec_private *out,
+static int make_key(struct crypto *c, struct keys *k, const char *name, struct ec_private *out,
                     struct error *e)
 {
     char pem[CRYPTO_EC_PEM_MAX];
     size_t size = crypto_ec_generate(c, out) ? crypto_ec_private_pem(out, pem, sizeof pem) : 0;
-    int result = size ? owner_write(folder, name, pem, size, true, e)
-                      : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
+    if (size)
+        file_set_add(&k->files, name, pem, size, true);
     crypto_wipe(pem, sizeof pem);
-    return result;
+    return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
 }
 
 static int open_keys(struct crypto *c, const struct options *options, struct keys *k,
                      struct error *e)
 {
     const char *id = options->text[OWNER_ID_KEY_FILE], *author = options->text[OWNER_AUTHOR_FILE];
-    const char *folder = options->text[OWNER_OUT_DIR];
     bool new_author = options->text[OWNER_NEW_AUTHOR];
     k->has_author = author || new_author;
-    if (id ? read_key(id, &k->id, e) : make_key(c, folder, "id-key.pem", &k->id, e))
+    if (id ? read_key(id, &k->id, e) : make_key(c, k, "id-key.pem", &k->id, e))
         return -1;
     if (!k->has_author)
         return 0;
     return author ? read_key(author, &k->author, e)
-                  : make_key(c, folder, "author-key.pem", &k->author, e);
+                  : make_key(c, k, "author-key.pem", &k->author, e);
 }
 
 /* By its digest, or by the files that are to be launched. */
@@ -84,15 +84,15 @@ static int fill(const struct options *options, struct snp_id_block *block, struc
     return 0;
 }
 
-static int write_files(const char *folder, const struct snp_id_block *block,
+/* New keys, block and signatures belong together: all of them are there afterwards, or none. */
+static int write_files(const char *folder, struct keys *k, const struct snp_id_block *block,
                        const struct snp_id_auth *auth, struct error *e)
 {
-    return owner_write(folder, "id-block.bin", block, sizeof *block, false, e) ||
-                   owner_write(folder, "id-auth.bin", auth, sizeof *auth, false, e) ||
-                   owner_write_base64(folder, "id-block.b64", block, sizeof *block, e) ||
-                   owner_write_base64(folder, "id-auth.b64", auth, sizeof *auth, e)
-               ? -1
-               : 0;
+    file_set_add(&k->files, "id-block.bin", block, sizeof *block, false);
+    owner_add_base64(&k->files, "id-block.b64", block, sizeof *block);
+    owner_add_base64(&k->files, "id-auth.b64", auth, sizeof *auth);
+    file_set_add(&k->files, "id-auth.bin", auth, sizeof *auth, false);
+    return owner_write_set(folder, &k->files, e);
 }
 
 static void print(const struct options *options, const struct snp_id_block *block,
@@ -131,13 +131,14 @@ int owner_make_id_block(const struct options *options, struct error *e)
         return -1;
     struct crypto *c = crypto_create(seed, seed ? strlen(seed) : 0);
     if (!c)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
     int result =
         open_keys(c, options, &k, e) ||
                 id_block_sign(c, &block, &k.id, k.has_author ? &k.author : NULL, &auth, e) ||
-                write_files(options->text[OWNER_OUT_DIR], &block, &auth, e)
+                write_files(options->text[OWNER_OUT_DIR], &k, &block, &auth, e)
             ? -1
             : 0;
+    file_set_free(&k.files);
     crypto_wipe(&k, sizeof k);
     crypto_destroy(c);
     if (!result)
@@ -152,9 +153,8 @@ static int read_page(const char *path, void *out, size_t size, struct error *e)
 {
     struct run_file f;
     struct error not_base64 = {.code = ERROR_NONE};
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
-    f.data[f.size] = '\0'; /* run_read_file leaves room for it */
     bool good = f.size == size;
     if (good)
         memcpy(out, f.data, size);

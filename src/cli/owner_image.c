@@ -7,6 +7,7 @@
 #include "cli/run.h"
 
 #include "base/bytes.h"
+#include "files/files.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,11 +49,12 @@ static bool dump_write(void *file, const void *data, size_t size)
 
 static int dump(const struct image_plan *plan, const char *path, struct error *e)
 {
-    FILE *f = fopen(path, "wb");
-    bool good = f && image_dump(plan, dump_write, f);
-    if (f)
-        good = fclose(f) == 0 && good;
-    return good ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+    FILE *f = file_create(path, false, e);
+    if (!f)
+        return -1;
+    if (!image_dump(plan, dump_write, f))
+        error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
+    return file_close(f, path, e) && !e->code ? 0 : -1;
 }
 
 static void collect(void *contributions, const struct measure_record *r)
@@ -107,8 +109,8 @@ static int measure_plan(const struct image_plan *plan, struct owner_contribution
                       out);
     }
     crypto_sha256_free(all);
-    image_digest(plan, out->digest);
-    return all ? 0 : error_set(e, ERROR_MEMORY, "no memory for a hash");
+    return all ? image_digest(plan, out->digest, e)
+               : error_set(e, ERROR_MEMORY, "no memory for a hash");
 }
 
 static int measure_any_plan(const struct image_plan *plan, struct owner_contributions *out,

@@ -29,7 +29,7 @@ size_t owner_add_bytes(struct owner_pile *p, const void *data, size_t size)
 static int add_file(const char *path, struct owner_pile *p, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     owner_add_bytes(p, f.data, f.size);
     run_free_file(&f);
@@ -39,7 +39,7 @@ static int add_file(const char *path, struct owner_pile *p, struct error *e)
 static int add_crl(const char *path, struct owner_pile *p, struct error *e)
 {
     struct run_file f;
-    if (run_read_file(path, &f, e))
+    if (run_read_small(path, &f, e))
         return -1;
     p->crl_count += crypto_crls_read(f.data, f.size, p->crls + p->crl_count,
                                      OWNER_CERTIFICATES_MAX - p->crl_count);

@@ -20,7 +20,7 @@
 int owner_read_report(const char *path, struct run_file *f, struct error *e)
 {
     u8 bytes[SNP_REPORT_SIZE];
-    if (run_read_file(path, f, e))
+    if (run_read_small(path, f, e))
         return -1;
     size_t digits = f->size;
     while (digits && strchr("\r\n ", f->data[digits - 1]))

@@ -12,9 +12,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#define CERT_FILE_MAX  KIB(64)
 #define POLICY_DEFAULT 1u /* NODBG */
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -31,9 +31,13 @@ int platform_command(struct platform *p, u32 id, void *buffer, size_t size, stru
     memory_read(p->memory, AT_COMMAND, KEY_RAW, buffer, size);
     if (status == SEV_STATUS_SUCCESS)
         return 0;
-    return error_set(e, status == SEV_STATUS_SECURE_DATA_INVALID ? ERROR_STATE : ERROR_FIRMWARE,
-                     "%s: %s: %s", sev_command_name(id), sev_status_name(status),
-                     firmware_rule(p->firmware));
+    error_set(e, ERROR_FIRMWARE, "%s: %s: %s", sev_command_name(id), sev_status_name(status),
+              firmware_rule(p->firmware));
+    if (status != SEV_STATUS_SECURE_DATA_INVALID && status != SEV_STATUS_HWERROR_PLATFORM)
+        return -1;
+    if (status == SEV_STATUS_SECURE_DATA_INVALID)
+        e->code = ERROR_STATE;
+    return state_explain(p->on.state, e);
 }
 
 static int simple(struct platform *p, u32 id, struct error *e)
@@ -42,69 +46,49 @@ static int simple(struct platform *p, u32 id, struct error *e)
     return platform_command(p, id, none, 0, e);
 }
 
-static int check_exists(const struct platform *p, struct error *e)
+static int open_platform(struct platform *p, bool reset, struct error *e)
 {
-    char path[500];
-    snprintf(path, sizeof path, "%s/fuses", p->directory);
-    if (access(path, F_OK) == 0 || errno != ENOENT)
-        return 0;
-    return error_set(e, ERROR_STATE,
-                     "%s has no platform; `softsev platform init --state %s` makes one",
-                     p->directory, p->directory);
-}
-
-static int check_seed(const struct platform *p, struct error *e)
-{
-    if (!p->seed || p->identity.made)
-        return 0;
-    u8 fuses[32];
-    cli_identity_seed_fuses(p->seed, strlen(p->seed), fuses);
-    if (crypto_equal(fuses, p->identity.fuses, sizeof fuses))
-        return 0;
-    return error_set(e, ERROR_USAGE, "the platform in %s was made from another seed", p->directory);
+    struct state_request request = {
+        .directory = p->directory, .seed = p->seed, .reset = reset, .progress = progress};
+    if (p->profile_name && cli_profile_find(p->profile_name, &request.profile, e))
+        return -1;
+    p->crypto = crypto_create(p->seed, p->seed ? strlen(p->seed) : 0);
+    if (!p->crypto)
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
+    return state_platform_open(&request, p->crypto, &p->on, e);
 }
 
 static int power_on(struct platform *p, struct error *e)
 {
-    size_t seed_size = p->seed ? strlen(p->seed) : 0;
-    p->crypto = crypto_create(p->seed, seed_size);
-    if (!p->crypto)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
-    p->state = cli_state_open(p->directory, NULL, e);
-    if (!p->state ||
-        cli_identity_open(p->state, p->crypto, p->seed, seed_size, progress, &p->identity, e) ||
-        check_seed(p, e) || cli_state_profile(p->state, p->profile_name, &p->profile, e))
-        return -1;
     struct random_source random = crypto_random_source(p->crypto);
     p->memory = memory_create(
         &(struct memory_config){.size = PLATFORM_MEMORY, .asids = 1, .random = &random});
     struct firmware_config config = {
         .memory = p->memory,
         .crypto = p->crypto,
-        .profile = p->profile,
-        .store = cli_state_store(p->state),
+        .profile = p->on.profile,
+        .store = state_store(p->on.state),
         .asid_min = 1,
         .asid_max = 1,
         .cores = 1,
+        .committed = p->on.committed,
+        .commit = state_commit,
+        .commit_context = p->on.state,
     };
-    config.commit = cli_state_commit;
-    config.commit_context = p->state;
-    if (cli_state_committed(p->state, p->profile, &config.committed, e))
-        return -1;
-    memcpy(config.fuses, p->identity.fuses, sizeof config.fuses);
+    memcpy(config.fuses, p->on.identity.fuses, sizeof config.fuses);
     p->firmware = p->memory ? firmware_create(&config) : NULL;
     crypto_wipe(&config, sizeof config);
-    return p->firmware ? 0 : error_set(e, ERROR_INTERNAL, "the platform cannot be powered on");
+    return p->firmware
+               ? 0
+               : error_set(e, ERROR_MEMORY, "out of memory: the platform cannot be powered on");
 }
 
 static void power_off(struct platform *p)
 {
     firmware_destroy(p->firmware);
     memory_destroy(p->memory);
-    cli_state_close(p->state);
-    if (p->crypto)
-        crypto_destroy(p->crypto);
-    crypto_wipe(p->identity.fuses, sizeof p->identity.fuses);
+    state_platform_close(&p->on);
+    crypto_destroy(p->crypto);
 }
 
 int platform_start(struct platform *p, struct error *e)
@@ -125,60 +109,35 @@ static int export_chain(struct platform *p, struct sev_platform_chain *out, stru
         return -1;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &out->pdh, sizeof out->pdh);
     memory_read(p->memory, AT_SECOND, KEY_RAW, &out->chain, sizeof out->chain);
-    if (!sev_cert_same_key(&out->chain.cek, &p->identity.cek))
+    if (!sev_cert_same_key(&out->chain.cek, &p->on.identity.cek))
         return error_set(e, ERROR_STATE,
                          "the state directory is corrupt: the signed CEK is another chip's");
-    out->chain.cek = p->identity.cek;
-    struct cert_verdict verdict = chain_verify(out, &p->identity.root);
+    out->chain.cek = p->on.identity.cek;
+    struct cert_verdict verdict = chain_verify(out, &p->on.identity.root);
     return cert_verdict_error(&verdict, ERROR_STATE, e);
 }
 
 /* --- Files ------------------------------------------------------------------------------------ */
 
-int platform_write_path(const char *path, const void *data, size_t size, struct error *e)
-{
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(data, 1, size, f) == size;
-    if (f)
-        ok = fclose(f) == 0 && ok;
-    return ok ? 0 : error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
-}
-
-int platform_make_folder(const char *path, struct error *e)
-{
-    struct stat s;
-    if (mkdir(path, 0755) == 0)
-        return 0;
-    if (errno == EEXIST && stat(path, &s) == 0) {
-        if (S_ISDIR(s.st_mode))
-            return 0;
-        errno = ENOTDIR;
-    }
-    return error_set(e, ERROR_FILE, "%s cannot be made: %s", path, strerror(errno));
-}
-
-int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
-                        struct error *e)
-{
-    char path[500];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
-        return error_set(e, ERROR_USAGE, "%s: the name is too long", folder);
-    return platform_write_path(path, data, size, e);
-}
-
 static int read_cert(const char *path, struct sev_cert *out, struct error *e)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return error_set(e, ERROR_FILE, "%s cannot be read: %s", path, strerror(errno));
-    u8 data[sizeof *out + 1];
-    size_t size = fread(data, 1, sizeof data, f);
-    fclose(f);
-    if (size != sizeof *out)
-        return error_set(e, ERROR_FILE, "%s is no SEV certificate: it has %s than %zu bytes", path,
-                         size < sizeof *out ? "fewer" : "more", sizeof *out);
-    memcpy(out, data, sizeof *out);
-    return 0;
+    const struct file_rule cert = {.size_max = CERT_FILE_MAX, .stream_max = CERT_FILE_MAX};
+    struct file_data data;
+    if (file_read(path, &cert, &data, e))
+        return -1;
+    const bool good = data.size == sizeof *out;
+    if (good)
+        memcpy(out, data.data, sizeof *out);
+    else
+        error_set(e, ERROR_FILE, "%s is no SEV certificate: it has %zu bytes, not %zu", path,
+                  data.size, sizeof *out);
+    file_free(&data);
+    return good ? 0 : -1;
+}
+
+static int write_out(const struct platform *p, const void *data, size_t size, struct error *e)
+{
+    return file_write(p->out, data, size, false, e) ? 0 : -1;
 }
 
 /* --- Actions ---------------------------------------------------------------------------------- */
@@ -200,21 +159,21 @@ static int read_report(struct platform *p, struct report *r, struct error *e)
     r->chip_id_size = id.len <= SEV_CHIP_ID_SIZE ? id.len : SEV_CHIP_ID_SIZE;
     memory_read(p->memory, AT_FIRST, KEY_RAW, r->chip_id, r->chip_id_size);
     hex_encode(r->chip_id_hex, r->chip_id, r->chip_id_size);
-    cli_tcb_text(p->profile, firmware_reported_tcb(p->firmware), r->tcb);
+    cli_tcb_text(p->on.profile, firmware_reported_tcb(p->firmware), r->tcb);
     return 0;
 }
 
 static int print_json(const struct platform *p, const struct report *r, struct error *e)
 {
     const struct sev_platform_status *s = &r->status;
-    const bool snp = p->profile->report_version;
+    const bool snp = p->on.profile->report_version;
     json_t *j = json_pack("{s:o, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:i, s:s*}", "directory",
-                          cli_json_text(p->directory), "profile", p->profile->name, "api_major",
+                          cli_json_text(p->directory), "profile", p->on.profile->name, "api_major",
                           (int)s->api_major, "api_minor", (int)s->api_minor, "build", (int)s->build,
                           "state", sev_pstate_name(s->state), "owner",
                           s->owner & SEV_PLATFORM_OWNED ? "external" : "self", "guests",
                           (int)s->guest_count, "chip_id", r->chip_id_hex, "report_version",
-                          (int)p->profile->report_version, "reported_tcb", snp ? r->tcb : NULL);
+                          (int)p->on.profile->report_version, "reported_tcb", snp ? r->tcb : NULL);
     return cli_tell_json(j, e);
 }
 
@@ -231,12 +190,12 @@ static int report(struct platform *p, struct error *e)
            "firmware   API %u.%u build %u, %s\n"
            "state      %s\n"
            "owner      %s\n",
-           p->directory, r.status.api_major, r.status.api_minor, r.status.build, p->profile->name,
-           sev_pstate_name(r.status.state),
+           p->directory, r.status.api_major, r.status.api_minor, r.status.build,
+           p->on.profile->name, sev_pstate_name(r.status.state),
            r.status.owner & SEV_PLATFORM_OWNED ? "external (the OCA is somebody else's)" : "self");
-    if (p->profile->report_version)
-        printf("snp        %s, reports of version %u, reported TCB %s\n", p->profile->product_name,
-               p->profile->report_version, r.tcb);
+    if (p->on.profile->report_version)
+        printf("snp        %s, reports of version %u, reported TCB %s\n",
+               p->on.profile->product_name, p->on.profile->report_version, r.tcb);
     printf("chip id    %.64s\n", r.chip_id_hex);
     if (r.chip_id_size > 32)
         printf("           %s\n", r.chip_id_hex + 64);
@@ -249,40 +208,43 @@ static int run_init(struct platform *p, struct error *e)
     return platform_start(p, e) ? -1 : report(p, e);
 }
 
-int platform_write_chain(struct platform *p, const char *folder, struct error *e)
+static void add_file(struct file_set *set, const char *folder, const char *name, const void *data,
+                     size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s%s", folder, name);
+    file_set_add(set, path, data, size, false);
+}
+
+int platform_add_chain(struct platform *p, const char *folder, struct file_set *set,
+                       struct error *e)
 {
     struct sev_platform_chain c;
     if (export_chain(p, &c, e))
         return -1;
-    const struct amd_chain *root = &p->identity.root;
+    const struct amd_chain *root = &p->on.identity.root;
     u8 root_file[2 * AMD_CERT_SIZE_MAX];
     memcpy(root_file, root->ask.bytes, root->ask.size);
     memcpy(root_file + root->ask.size, root->ark.bytes, root->ark.size);
-    const struct {
-        const char *name;
-        const void *data;
-        size_t size;
-    } files[] = {
-        {"chain", &c, sizeof c},
-        {"root", root_file, root->ask.size + root->ark.size},
-        {"pdh.cert", &c.pdh, sizeof c.pdh},
-        {"pek.cert", &c.chain.pek, sizeof c.chain.pek},
-        {"oca.cert", &c.chain.oca, sizeof c.chain.oca},
-        {"cek.cert", &c.chain.cek, sizeof c.chain.cek},
-        {"ask.cert", root->ask.bytes, root->ask.size},
-        {"ark.cert", root->ark.bytes, root->ark.size},
-    };
-    if (platform_make_folder(folder, e))
-        return -1;
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-        if (platform_write_file(folder, files[i].name, files[i].data, files[i].size, e))
-            return -1;
+    add_file(set, folder, "root", root_file, root->ask.size + root->ark.size);
+    add_file(set, folder, "pdh.cert", &c.pdh, sizeof c.pdh);
+    add_file(set, folder, "pek.cert", &c.chain.pek, sizeof c.chain.pek);
+    add_file(set, folder, "oca.cert", &c.chain.oca, sizeof c.chain.oca);
+    add_file(set, folder, "cek.cert", &c.chain.cek, sizeof c.chain.cek);
+    add_file(set, folder, "ask.cert", root->ask.bytes, root->ask.size);
+    add_file(set, folder, "ark.cert", root->ark.bytes, root->ark.size);
+    add_file(set, folder, "chain", &c, sizeof c);
     return 0;
 }
 
 static int run_export(struct platform *p, struct error *e)
 {
-    return platform_start(p, e) ? -1 : platform_write_chain(p, p->out, e);
+    struct file_set set = {.parts = NULL};
+    if (platform_start(p, e) || platform_add_chain(p, "", &set, e))
+        return -1;
+    const bool good = file_set_write(p->out, &set, e);
+    file_set_free(&set);
+    return good ? 0 : -1;
 }
 
 static int run_certs(struct platform *p, struct error *e)
@@ -312,7 +274,7 @@ static int run_pek_csr(struct platform *p, struct error *e)
         return -1;
     struct sev_cert csr;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &csr, sizeof csr);
-    return platform_write_path(p->out, &csr, sizeof csr, e);
+    return write_out(p, &csr, sizeof csr, e);
 }
 
 static int run_cert_import(struct platform *p, struct error *e)
@@ -335,7 +297,7 @@ static int run_id(struct platform *p, struct error *e)
     if (read_report(p, &r, e))
         return -1;
     if (p->out)
-        return platform_write_path(p->out, r.chip_id, r.chip_id_size, e);
+        return write_out(p, r.chip_id, r.chip_id_size, e);
     printf(p->json ? "{\"chip_id\":\"%s\"}\n" : "%s\n", r.chip_id_hex);
     return 0;
 }
@@ -374,7 +336,7 @@ static int take_options(struct platform *p, const struct options *o, struct erro
     if (p->directory)
         return 0;
     p->directory = p->default_directory;
-    return cli_state_default(p->default_directory, sizeof p->default_directory, e);
+    return state_default(p->default_directory, sizeof p->default_directory, e);
 }
 
 int cli_platform(int argc, char **argv)
@@ -386,7 +348,8 @@ int cli_platform(int argc, char **argv)
         return result;
     struct platform p = {.directory = NULL};
     const bool makes = given.action == PLATFORM_INIT; /* the state directory may be empty */
-    if (take_options(&p, &given, &e) || (!makes && check_exists(&p, &e)) || power_on(&p, &e) ||
+    if (take_options(&p, &given, &e) || (!makes && state_need_platform(p.directory, &e)) ||
+        open_platform(&p, given.action == PLATFORM_RESET, &e) || power_on(&p, &e) ||
         actions[given.action](&p, &e))
         result = cli_fail("platform", &e);
     power_off(&p);

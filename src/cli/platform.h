@@ -4,7 +4,8 @@
 #define SOFTSEV_CLI_PLATFORM_H
 
 #include "cli/cli.h"
-#include "cli/state.h"
+#include "state/state.h"
+#include "files/files.h"
 
 /* Where the mailbox's buffers are in the small memory of a platform without guests. */
 #define PLATFORM_MEMORY KIB(64)
@@ -22,24 +23,20 @@ struct platform {
     u32 policy; /* of what is measured */
     bool json;
     /* the machine */
-    struct cli_state *state;
     struct crypto *crypto;
-    const struct firmware_profile *profile;
+    struct state_platform on;
     struct memory *memory;
     struct firmware *firmware;
-    struct cli_identity identity;
 };
 
 /* One command: the buffer goes to memory and comes back. */
 int platform_command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e);
 int platform_start(struct platform *p, struct error *e); /* INIT */
 
-int platform_write_file(const char *folder, const char *name, const void *data, size_t size,
-                        struct error *e);
-int platform_write_path(const char *path, const void *data, size_t size, struct error *e);
-int platform_make_folder(const char *path, struct error *e);
-/* The chain of certificates of SEV into a folder, as `export` does. */
-int platform_write_chain(struct platform *p, const char *folder, struct error *e);
+/* Adds the chain of certificates of SEV to a set, as `export` writes it. `folder` stands before the
+ * names: "" or "sev/". */
+int platform_add_chain(struct platform *p, const char *folder, struct file_set *set,
+                       struct error *e);
 
 /* `certs`: what verifiers of SNP reports and of legacy chains read. */
 int platform_certs(struct platform *p, struct error *e);

@@ -17,9 +17,8 @@ static int read_base64(const char *folder, const char *name, void *out, size_t s
     char path[500];
     struct run_file text;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (run_read_file(path, &text, e))
+    if (run_read_small(path, &text, e))
         return -1;
-    text.data[text.size] = 0; /* run_read_file leaves room for it */
     int result = owner_decode_base64(path, (const char *)text.data, out, size, e);
     run_free_file(&text);
     return result;
@@ -76,7 +75,7 @@ static int attest(struct platform *p, u32 handle, const u8 mnonce[16], struct er
     if (platform_command(p, SEV_CMD_ATTESTATION, &in, sizeof in, e))
         return -1;
     memory_read(p->memory, AT_FIRST, KEY_RAW, &report, sizeof report);
-    return platform_write_path(p->out, &report, sizeof report, e);
+    return file_write(p->out, &report, sizeof report, false, e) ? 0 : -1;
 }
 
 static int measure(struct platform *p, u32 handle, struct error *e)

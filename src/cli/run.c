@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "files/files.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -68,13 +69,13 @@ static int tamper(struct run_vm *v, struct error *e)
     for (u32 i = 0; i < v->plan->piece_count; i++) {
         struct image_piece *p = &v->plan->pieces[i];
         if (!strcmp(p->name, "kernel") && !(p->data = change_bit(v, p->data, p->data_size)))
-            return error_set(e, ERROR_INTERNAL, "out of memory");
+            return error_set(e, ERROR_MEMORY, "out of memory");
     }
     for (u32 i = 0; i < v->plan->item_count; i++) {
         struct image_item *item = &v->plan->items[i];
         if (item->key == IMAGE_ITEM_KERNEL && item->size &&
             !(item->data = change_bit(v, item->data, item->size)))
-            return error_set(e, ERROR_INTERNAL, "out of memory");
+            return error_set(e, ERROR_MEMORY, "out of memory");
     }
     return 0;
 }
@@ -84,7 +85,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     v->run = r;
     v->options = o;
     if (run_read_file(o->kernel, &v->kernel, e) || run_read_file(o->initrd, &v->initrd, e) ||
-        run_read_file(o->firmware, &v->firmware, e) || run_read_file(o->secret, &v->secret, e) ||
+        run_read_file(o->firmware, &v->firmware, e) || run_read_small(o->secret, &v->secret, e) ||
         run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
         return -1;
     struct image_description d = run_describe(v);
@@ -102,8 +103,8 @@ static int open_files(struct run *r, struct error *e)
             return -1;
         }
     r->trace_out = stderr;
-    if (r->options.trace_file && !(r->trace_out = fopen(r->options.trace_file, "w")))
-        return error_set(e, ERROR_FILE, "%s: cannot be written", r->options.trace_file);
+    if (r->options.trace_file && !(r->trace_out = file_create(r->options.trace_file, false, e)))
+        return -1;
     return run_dump_open(r->options.dump, e) || run_input_open(r, e) ? -1 : 0;
 }
 
@@ -287,6 +288,15 @@ static int run_all(struct run *r, struct error *e)
     return result_of_guests(r, e);
 }
 
+/* Output that nobody can read later is an error, also when the guests ended well. */
+static int close_outputs(struct run *r, struct error *e)
+{
+    const char *trace = r->options.trace_file;
+    const bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
+    r->trace_out = NULL;
+    return run_input_close(r, e) || !good ? -1 : 0;
+}
+
 static void run_free(struct run *r)
 {
     hypervisor_destroy(r->hv);
@@ -308,9 +318,6 @@ static void run_free(struct run *r)
         run_free_file(&v->secret);
     }
     crypto_sha256_free(r->trace_hash);
-    if (r->options.trace_file && r->trace_out)
-        fclose(r->trace_out);
-    run_input_close(r);
     run_free_options(&r->options);
     free(r);
 }
@@ -339,13 +346,15 @@ int cli_run(int argc, char **argv)
         return status;
     struct run *r = calloc(1, sizeof *r);
     if (!r)
-        return ERROR_INTERNAL;
+        cli_end_without_memory();
     int result = run_parse(&given, &r->options, &e);
     if (!result) {
         if (!r->options.time_given)
             r->options.time_seconds = r->options.seed ? SEEDED_TIME : (s64)time(NULL);
         result = run_all(r, &e);
     }
+    if (close_outputs(r, &e))
+        result = -1;
     status = exit_status(r);
     run_free(r);
     return result ? cli_fail("run", &e) : status;

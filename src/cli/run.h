@@ -58,8 +58,16 @@ void run_free_options(struct run_options *o);
 
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */
 
-/* Whole contents; a NULL path gives an empty file. -1: cannot be read. */
+/* Reads the whole content of an image (kernel, initrd, firmware): a file of at most 2 GiB, or a pipe
+ * that gives at most 64 MiB. A NULL path gives an empty file; otherwise `data` is not NULL, and
+ * data[size] is 0. -1: it cannot be read. */
 int run_read_file(const char *path, struct run_file *out, struct error *e);
+/* The same for all that is no image: reports, keys, certificates, texts. */
+#define RUN_SMALL MIB(1)
+int run_read_small(const char *path, struct run_file *out, struct error *e);
+/* The same for files that somebody else puts into an exchange's folder: no link, no pipe. */
+int run_read_exchange(const char *path, struct run_file *out, struct error *e);
+/* Wipes and frees it. */
 void run_free_file(struct run_file *f);
 /* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where nothing was ever written. */
 int run_dump_open(const char *path, struct error *e);
@@ -145,7 +153,8 @@ void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms);
 /* Recordings of console input (--record, --replay). While one is replayed the keyboard is not
  * asked. */
 int run_input_open(struct run *r, struct error *e);
-void run_input_close(struct run *r);
+/* Closes recording and replay. -1: something of the recording could not be written. */
+int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
 bool run_terminal_is_interactive(const struct run_terminal *t);
 

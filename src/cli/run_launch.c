@@ -7,22 +7,18 @@
 #include "cli/cli.h"
 #include "cli/owner.h"
 #include "cli/run.h"
-#include "cli/state.h"
 
 #include <stdlib.h>
 
 #include "authority/authority.h"
 #include "base/bytes.h"
 #include "owner/owner.h"
-
-#define DIRECTORY_MAX 400u
+#include "state/state.h"
 
 struct run_identity {
-    struct cli_state *state; /* NULL: seeded, nothing is kept */
+    struct state_platform on; /* its state NULL: seeded, nothing is kept */
     struct authority *authority;
-    const struct firmware_profile *profile;
-    struct cli_identity who;
-    char directory[DIRECTORY_MAX];
+    char directory[STATE_DIRECTORY_MAX];
 };
 
 static void progress(const char *what)
@@ -35,60 +31,66 @@ static void progress(const char *what)
 static int identity_from_seed(struct run *r, struct run_identity *id, struct error *e)
 {
     struct ec_private cek;
-    cli_identity_seed_fuses(r->options.seed, strlen(r->options.seed), id->who.fuses);
-    bool ok = identity_cek(id->who.fuses, &cek);
+    struct state_identity *who = &id->on.identity;
+    state_seed_fuses(r->options.seed, strlen(r->options.seed), who->fuses);
+    bool ok = identity_cek(who->fuses, &cek);
     if (ok) {
         struct ec_public key = cek.public;
-        u8 major = id->who.cek.api_major, minor = id->who.cek.api_minor;
-        sev_cert_init(&id->who.cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, major, minor, &key);
-        ok = authority_sign_cek(r->crypto, id->authority, &id->who.cek);
+        u8 major = who->cek.api_major, minor = who->cek.api_minor;
+        sev_cert_init(&who->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, major, minor, &key);
+        ok = authority_sign_cek(r->crypto, id->authority, &who->cek);
     }
     crypto_wipe(&cek, sizeof cek);
-    cli_state_close(id->state);
-    id->state = NULL;
-    return ok ? 0 : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
+    state_close(id->on.state);
+    id->on.state = NULL;
+    return ok ? state_profile(NULL, NULL, &id->on.profile, e)
+              : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
 }
 
-/* The manufacturer's keys out of the directory. */
-static int open_manufacturer(struct run_identity *id, struct error *e)
+static int open_seeded(struct run *r, struct run_identity *id, struct error *e)
 {
-    u8 keys[AUTHORITY_EXPORT_MAX];
-    size_t size = 0;
-    if (!cli_state_read(id->state, STATE_AUTHORITY, keys, sizeof keys, &size, e))
-        id->authority = authority_import(keys, size, e);
-    crypto_wipe(keys, sizeof keys);
+    struct state_platform *on = &id->on;
+    on->state = state_open(id->directory, NULL, e);
+    if (!on->state || state_identity_open(on->state, r->crypto, NULL, progress, &on->identity, e))
+        return -1;
+    id->authority = state_authority_open(on->state, r->crypto, NULL, e);
+    return id->authority ? identity_from_seed(r, id, e) : -1;
+}
+
+static int open_kept(struct run *r, struct run_identity *id, struct error *e)
+{
+    const struct state_request request = {.directory = id->directory,
+                                          .seed = r->options.seed,
+                                          .any_seed = true,
+                                          .progress = progress};
+    if (state_platform_open(&request, r->crypto, &id->on, e))
+        return -1;
+    id->authority = state_authority_open(id->on.state, r->crypto, NULL, e);
     return id->authority ? 0 : -1;
 }
 
 int run_identity(struct run *r, struct machine_config *config, struct error *e)
 {
     struct run_identity *id = r->identity = calloc(1, sizeof *id);
-    const char *seed = r->options.seed;
+    const char *directory = r->options.state;
     if (!id)
-        return error_set(e, ERROR_INTERNAL, "out of memory");
-    if (r->options.state)
-        snprintf(id->directory, sizeof id->directory, "%s", r->options.state);
-    else if (cli_state_default(id->directory, sizeof id->directory, e))
+        return error_set(e, ERROR_MEMORY, "out of memory");
+    if (directory && strlen(directory) >= sizeof id->directory)
+        return error_set(e, ERROR_USAGE, "--state: the name is too long");
+    if (directory)
+        strcpy(id->directory, directory);
+    else if (state_default(id->directory, sizeof id->directory, e))
         return -1;
-    id->state = cli_state_open(id->directory, NULL, e);
-    if (!id->state ||
-        cli_identity_open(id->state, r->crypto, r->options.state ? seed : NULL,
-                          r->options.state && seed ? strlen(seed) : 0, progress, &id->who, e) ||
-        open_manufacturer(id, e))
+    if (r->options.seed && !directory ? open_seeded(r, id, e) : open_kept(r, id, e))
         return -1;
-    if (seed && !r->options.state && identity_from_seed(r, id, e))
-        return -1;
-    if (cli_state_profile(id->state, NULL, &config->profile, e))
-        return -1;
-    id->profile = config->profile;
-    if (id->state) {
-        config->store = cli_state_store(id->state);
-        config->commit = cli_state_commit;
-        config->commit_context = id->state;
-        if (cli_state_committed(id->state, id->profile, &config->committed, e))
-            return -1;
+    config->profile = id->on.profile;
+    if (id->on.state) {
+        config->store = state_store(id->on.state);
+        config->commit = state_commit;
+        config->commit_context = id->on.state;
+        config->committed = id->on.committed;
     }
-    memcpy(config->fuses, id->who.fuses, sizeof config->fuses);
+    memcpy(config->fuses, id->on.identity.fuses, sizeof config->fuses);
     return 0;
 }
 
@@ -96,16 +98,15 @@ void run_close_identity(struct run *r)
 {
     if (!r->identity)
         return;
-    if (r->identity->state)
-        cli_state_close(r->identity->state);
+    state_platform_close(&r->identity->on);
     authority_free(r->identity->authority);
-    crypto_wipe(&r->identity->who, sizeof r->identity->who);
     free(r->identity);
 }
 
 int run_with_rule(const struct run *r, struct error *e)
 {
-    return cli_add_rule(r->machine, e);
+    cli_add_rule(r->machine, e);
+    return r->identity ? state_explain(r->identity->on.state, e) : -1;
 }
 
 static bool any_mode(const struct run *r, enum image_mode mode)
@@ -122,7 +123,7 @@ int run_platform(struct run *r, struct error *e)
     struct platform_status s;
     bool es = any_mode(r, IMAGE_SEV_ES);
     if (any_mode(r, IMAGE_SEV_SNP) &&
-        run_snp_platform(r, id->authority, id->profile, id->who.fuses, e))
+        run_snp_platform(r, id->authority, id->on.profile, id->on.identity.fuses, e))
         return -1;
     if (!es && !any_mode(r, IMAGE_SEV))
         return 0;
@@ -130,8 +131,9 @@ int run_platform(struct run *r, struct error *e)
         return run_with_rule(r, e);
     run_step(r, "firmware", "INIT%s: SEV API %u.%u build %u, identity %s%s",
              es ? " with SEV-ES" : "", s.api_major, s.api_minor, s.build,
-             id->state ? (id->who.made ? "made in " : "loaded from ") : "made from the seed",
-             id->state ? id->directory : "");
+             id->on.state ? (id->on.identity.made ? "made in " : "loaded from ")
+                          : "made from the seed",
+             id->on.state ? id->directory : "");
     run_step(r, "authority",
              "the manufacturer, in software: ARK signs ASK, ASK signs this chip's CEK");
     return 0;
@@ -155,7 +157,7 @@ static int export_chain(struct run *r, struct sev_platform_chain *out, struct er
         return run_with_rule(r, e);
     memcpy(&out->pdh, bytes.pdh, sizeof out->pdh);
     memcpy(&out->chain, bytes.chain, sizeof out->chain);
-    out->chain.cek = r->identity->who.cek;
+    out->chain.cek = r->identity->on.identity.cek;
     return 0;
 }
 
@@ -164,7 +166,7 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
     struct run *r = v->run;
     struct sev_platform_chain chain;
     struct platform_status s;
-    struct amd_chain root = r->identity->who.root;
+    struct amd_chain root = r->identity->on.identity.root;
     if (export_chain(r, &chain, e))
         return -1;
     if (v->options->owner_dir)
@@ -238,10 +240,10 @@ static int owner_checks(struct run_vm *v, struct owner *owner, struct error *e)
         return -1;
     }
     struct owner_launch launch = {s.api_major, s.api_minor, s.build, {0}};
-    image_digest(plan, launch.digest);
+    const int digested = image_digest(plan, launch.digest, e);
     image_free(plan);
     memcpy(&got, v->measure, sizeof got);
-    if (owner_check_launch(owner, &launch, &got, e))
+    if (digested || owner_check_launch(owner, &launch, &got, e))
         return -1;
     char text[24];
     run_step(r, "owner", "expected measurement computed from the files alone (digest %s): equal",

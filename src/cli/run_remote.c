@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,9 +31,8 @@ static int look(const char *path, const char *name, u8 *out, size_t room, size_t
     struct run_file f;
     if (access(path, F_OK))
         return error_set(e, ERROR_MEASUREMENT, "the owner has sent no %s", name);
-    if (run_read_file(path, &f, e))
+    if (run_read_exchange(path, &f, e))
         return -1;
-    f.data[f.size] = 0; /* run_read_file leaves room for it */
     int result = *size ? owner_decode_base64(name, (const char *)f.data, out, *size, e)
                        : owner_decode_base64_some(name, (const char *)f.data, out, room, size, e);
     run_free_file(&f);
@@ -96,9 +94,12 @@ int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
     char text[100];
     int length = snprintf(text, sizeof text, "{\"api\":\"%u.%u\",\"build\":%u,\"policy\":%u}\n",
                           s->api_major, s->api_minor, s->build, (u32)v->options->policy);
-    if (forget(v, earlier, ARRAY_SIZE(earlier), e) ||
-        owner_write(folder, "chain", chain, sizeof *chain, false, e) ||
-        owner_write(folder, "platform.json", text, (size_t)length, false, e))
+    struct file_set set = {.parts = NULL};
+    if (forget(v, earlier, ARRAY_SIZE(earlier), e))
+        return -1;
+    file_set_add(&set, "chain", chain, sizeof *chain, false);
+    file_set_add(&set, "platform.json", text, (size_t)length, false);
+    if (owner_write_set(folder, &set, e))
         return -1;
     run_step(v->run, "hypervisor", "certificates for %s's owner in %s; waits for the session",
              v->options->name, folder);
@@ -132,12 +133,7 @@ int run_remote_begin(const struct run_vm *v, struct error *e)
 {
     static const char *const earlier[] = {"evidence.b64", "answer.b64"};
     const char *folder = v->options->owner_dir;
-    struct stat s;
-    bool made = mkdir(folder, 0755) == 0;
-    if (!made && (errno != EEXIST || stat(folder, &s) || !S_ISDIR(s.st_mode)))
-        return error_set(e, ERROR_FILE, "%s is no folder, and none can be made: %s", folder,
-                         strerror(errno));
-    return forget(v, earlier, ARRAY_SIZE(earlier), e);
+    return !file_make_folder(folder, e) ? -1 : forget(v, earlier, ARRAY_SIZE(earlier), e);
 }
 
 int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e)

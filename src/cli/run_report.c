@@ -122,6 +122,8 @@ void run_trace_start(struct run *r)
     }
     if (r->options.trace_hash) {
         r->trace_hash = crypto_sha256_start();
+        if (!r->trace_hash)
+            cli_end_without_memory();
         r->hash_sink = (struct trace_sink){.event = trace_into_hash, .context = r->trace_hash};
         trace_add_sink(trace, &r->hash_sink);
     }

@@ -6,6 +6,7 @@
 #include "cli/run.h"
 
 #include "base/bytes.h"
+#include "files/files.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -14,7 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE 1 /* Ctrl-A */
+#define ESCAPE     1 /* Ctrl-A */
+#define REPLAY_MAX GIB(2)
 
 struct run_terminal {
     bool raw, ended, escape;
@@ -130,19 +132,29 @@ int run_input_open(struct run *r, struct error *e)
 {
     const struct run_options *o = &r->options;
     r->input.ns = UINT64_MAX;
-    if (o->record && !(r->record = fopen(o->record, "w")))
-        return error_set(e, ERROR_FILE, "%s: cannot be written", o->record);
-    if (o->replay && !(r->replay = fopen(o->replay, "r")))
-        return error_set(e, ERROR_FILE, "%s: cannot be read", o->replay);
-    return r->replay ? replay_next(r, e) : 0;
+    const struct file_rule recording = {.size_max = REPLAY_MAX, .stream_max = REPLAY_MAX};
+    u64 size;
+    int fd;
+    if (o->record && !(r->record = file_create(o->record, false, e)))
+        return -1;
+    if (!o->replay)
+        return 0;
+    if (file_open(o->replay, &recording, &fd, &size, e))
+        return -1;
+    r->replay = fdopen(fd, "r");
+    if (r->replay)
+        return replay_next(r, e);
+    close(fd);
+    return error_set(e, ERROR_MEMORY, "%s: out of memory", o->replay);
 }
 
-void run_input_close(struct run *r)
+int run_input_close(struct run *r, struct error *e)
 {
-    if (r->record)
-        fclose(r->record);
+    const bool good = !r->record || file_close(r->record, r->options.record, e);
     if (r->replay)
         fclose(r->replay);
+    r->record = r->replay = NULL;
+    return good ? 0 : -1;
 }
 
 int run_input_replay(struct run *r, struct error *e)

@@ -5,6 +5,7 @@
  */
 #include "cli/with.h"
 #include "cli/with_table.h"
+#include "files/files.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,36 +32,23 @@ static void trace_print(void *context, const struct trace_event *event)
 
 static int open_trace(struct with *w, struct error *e)
 {
-    w->trace_out = w->trace_file ? fopen(w->trace_file, "we") : stderr;
+    w->trace_out = w->trace_file ? file_create(w->trace_file, false, e) : stderr;
     if (!w->trace_out)
-        return error_set(e, ERROR_FILE, "%s cannot be written: %s", w->trace_file, strerror(errno));
+        return -1;
     w->sink = (struct trace_sink){.event = trace_print, .context = w};
     return 0;
 }
 
-static int check_seed(const struct with *w, struct error *e)
+static int open_platform(struct with *w, struct error *e)
 {
-    u8 fuses[32];
-    if (!w->seed)
-        return 0;
-    cli_identity_seed_fuses(w->seed, strlen(w->seed), fuses);
-    if (crypto_equal(fuses, w->identity.fuses, sizeof fuses))
-        return 0;
-    return error_set(e, ERROR_USAGE, "the platform in %s was made from another seed", w->directory);
-}
-
-static int open_identity(struct with *w, struct error *e)
-{
-    size_t seed_size = w->seed ? strlen(w->seed) : 0;
-    w->crypto = crypto_create(w->seed, seed_size);
-    if (!w->crypto)
-        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be set up");
-    w->state = cli_state_open(w->directory, NULL, e);
-    if (!w->state ||
-        cli_identity_open(w->state, w->crypto, w->seed, seed_size, progress, &w->identity, e))
+    struct state_request request = {
+        .directory = w->directory, .seed = w->seed, .progress = progress};
+    if (w->profile_name && cli_profile_find(w->profile_name, &request.profile, e))
         return -1;
-    return check_seed(w, e) || cli_state_profile(w->state, w->profile_name, &w->profile, e) ? -1
-                                                                                            : 0;
+    w->crypto = crypto_create(w->seed, w->seed ? strlen(w->seed) : 0);
+    if (!w->crypto)
+        return error_set(e, ERROR_MEMORY, "out of memory: OpenSSL cannot be set up");
+    return state_platform_open(&request, w->crypto, &w->on, e);
 }
 
 static int power_on(struct with *w, struct error *e)
@@ -70,14 +58,13 @@ static int power_on(struct with *w, struct error *e)
         .cores = 1,
         .trace_categories = w->trace,
         .crypto = w->crypto,
-        .profile = w->profile,
-        .store = cli_state_store(w->state),
-        .commit = cli_state_commit,
-        .commit_context = w->state,
+        .profile = w->on.profile,
+        .store = state_store(w->on.state),
+        .committed = w->on.committed,
+        .commit = state_commit,
+        .commit_context = w->on.state,
     };
-    if (cli_state_committed(w->state, w->profile, &config.committed, e))
-        return -1;
-    memcpy(config.fuses, w->identity.fuses, sizeof config.fuses);
+    memcpy(config.fuses, w->on.identity.fuses, sizeof config.fuses);
     w->machine = machine_create(&config, e);
     crypto_wipe(&config, sizeof config);
     if (!w->machine)
@@ -85,9 +72,9 @@ static int power_on(struct with *w, struct error *e)
     trace_add_sink(machine_trace(w->machine), &w->sink);
     w->hv = hypervisor_create(machine_host(w->machine), e);
     if (w->hv)
-        w->sev = sev_door_create(w->hv, w->profile->report_version != 0, e);
+        w->sev = sev_door_create(w->hv, w->on.profile->report_version != 0, e);
     if (!w->sev)
-        return -1;
+        return state_explain(w->on.state, e);
     with_add_file(w, sev_door_file(w->sev));
     return 0;
 }
@@ -98,12 +85,14 @@ static void power_off(struct with *w)
     sev_door_destroy(w->sev);
     hypervisor_destroy(w->hv);
     machine_destroy(w->machine);
-    cli_state_close(w->state);
-    if (w->crypto)
-        crypto_destroy(w->crypto);
-    crypto_wipe(w->identity.fuses, sizeof w->identity.fuses);
-    if (w->trace_file && w->trace_out)
-        fclose(w->trace_out);
+    state_platform_close(&w->on);
+    crypto_destroy(w->crypto);
+}
+
+/* A trace that nobody can read later is an error, also when the command ended well. */
+static bool close_trace(struct with *w, struct error *e)
+{
+    return !w->trace_file || !w->trace_out || file_close(w->trace_out, w->trace_file, e);
 }
 
 /* --- Doors -------------------------------------------------------------------------------------- */
@@ -130,12 +119,12 @@ void with_add_folder(struct with *w, struct door_folder folder)
 
 static int run(struct with *w, struct error *e)
 {
-    if (open_trace(w, e) || open_identity(w, e) || with_guest_load(w, e) || power_on(w, e) ||
+    if (open_trace(w, e) || open_platform(w, e) || with_guest_load(w, e) || power_on(w, e) ||
         with_guest_start(w, e))
         return -1;
     struct with_processor below = with_processor_below();
     char line[WITH_PROCESSOR_LINE];
-    if (with_processor_differs(&below, w->profile, line))
+    if (with_processor_differs(&below, w->on.profile, line))
         progress(line);
     struct door door = {
         .files = w->files, .folders = w->folders, .trace = machine_trace(w->machine)};
@@ -160,7 +149,7 @@ static int take_options(struct with *w, const struct options *o, struct error *e
     if (w->directory)
         return 0;
     w->directory = w->default_directory;
-    return cli_state_default(w->default_directory, sizeof w->default_directory, e);
+    return state_default(w->default_directory, sizeof w->default_directory, e);
 }
 
 int cli_with(int argc, char **argv)
@@ -176,7 +165,7 @@ int cli_with(int argc, char **argv)
     int result = run(&w, &e);
     bool missing = result < 0 && e.code == ERROR_FILE && w.sev;
     power_off(&w);
-    if (result >= 0)
+    if (close_trace(&w, &e) && result >= 0)
         return result;
     int code = cli_fail("with", &e);
     return missing ? CANNOT_RUN : code;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/state.h"
+#include "state/state.h"
 #include "door/door.h"
 #include "door/sev.h"
 #include "hypervisor/vm.h"
@@ -27,10 +27,8 @@ struct with {
     const char *guest_path; /* its description; NULL: none */
     const char *csp;        /* whose VLEKs the host hands out */
     /* the machine */
-    struct cli_state *state;
+    struct state_platform on;
     struct crypto *crypto;
-    struct cli_identity identity;
-    const struct firmware_profile *profile;
     u64 memory_size; /* bytes; who needs more than a platform adds to it before the machine is made */
     struct machine *machine;
     struct hypervisor *hv;

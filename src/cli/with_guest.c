@@ -12,11 +12,11 @@ int with_guest_load(struct with *w, struct error *e)
 {
     if (!w->guest_path)
         return 0;
-    if (!w->profile->report_version)
+    if (!w->on.profile->report_version)
         return error_set(
             e, ERROR_USAGE,
             "%s is a %s: it has no SNP, so no guest; --profile milan makes it a part that has",
-            w->profile->name, w->profile->product);
+            w->on.profile->name, w->on.profile->product);
     w->guest = calloc(1, sizeof *w->guest);
     if (!w->guest)
         return error_set(e, ERROR_MEMORY, "no memory for a guest");
@@ -45,15 +45,15 @@ static size_t make_key(const struct with_table *t, const struct authority *a,
     const struct authority_terms terms = {.not_before = authority_issue_time((s64)time(NULL))};
     if (t->vlek)
         return authority_vlek(a, product, w->csp, t->tcb, &terms, der, AUTHORITY_CERT_MAX);
-    return authority_vcek(a, product, w->profile->product_name, w->identity.fuses, t->tcb, &terms,
-                          der, AUTHORITY_CERT_MAX);
+    return authority_vcek(a, product, w->on.profile->product_name, w->on.identity.fuses, t->tcb,
+                          &terms, der, AUTHORITY_CERT_MAX);
 }
 
 static int make_table(struct with_table *t, struct error *e)
 {
     enum { KEY, SIGNER, ROOT, COUNT };
     const struct with *w = t->with;
-    const struct authority_product *product = authority_product_find(w->profile->product);
+    const struct authority_product *product = authority_product_find(w->on.profile->product);
     const struct authority_terms terms = {.not_before = 0};
     const enum authority_role signer = t->vlek ? AUTHORITY_ASVK : AUTHORITY_ASK;
     u8 der[COUNT][AUTHORITY_CERT_MAX];
@@ -61,7 +61,7 @@ static int make_table(struct with_table *t, struct error *e)
         {.kind = t->vlek ? GUEST_CERTIFICATE_VLEK : GUEST_CERTIFICATE_VCEK, .data = der[KEY]},
         {.kind = GUEST_CERTIFICATE_ASK, .data = der[SIGNER]},
         {.kind = GUEST_CERTIFICATE_ARK, .data = der[ROOT]}};
-    struct authority *a = cli_authority_open(w->state, w->crypto, NULL, e);
+    struct authority *a = state_authority_open(w->on.state, w->crypto, NULL, e);
     if (!a)
         return -1;
     list[KEY].size = make_key(t, a, product, der[KEY]);

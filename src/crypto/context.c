@@ -2,7 +2,16 @@
 /* A party's context: where its random bytes come from; and the two operations on secrets. */
 #include "crypto/internal.h"
 
+#include "base/error.h"
+
 #include <openssl/rand.h>
+#include <stdio.h>
+
+void end_without_memory(void)
+{
+    fputs("softsev: out of memory\n", stderr);
+    exit(ERROR_MEMORY);
+}
 
 static bool seed_library(struct crypto *c, const void *seed, size_t size)
 {

@@ -3,10 +3,11 @@
  * The few primitives the platform needs, on OpenSSL 3. Knows no SEV beyond its number encodings.
  *
  * Conventions: sizes are in the types or in bytes; a function returns true on success and leaves
- * its outputs undefined on failure; `void` cannot fail. Keys are plain bytes; whoever holds a
- * secret wipes it with crypto_wipe(). One `struct crypto` a party (platform, owner, authority): it
- * owns an OpenSSL library context, and where it was made with a seed, every random byte, signature
- * nonce and generated key drawn through it repeats.
+ * its outputs undefined on failure; `void` cannot fail: if memory is out, it says so on standard
+ * error and ends the program with ERROR_MEMORY. Keys are plain bytes; whoever holds a secret wipes
+ * it with crypto_wipe(). One `struct crypto` a party (platform, owner, authority): it owns an
+ * OpenSSL library context, and where it was made with a seed, every random byte, signature nonce
+ * and generated key drawn through it repeats.
  */
 #ifndef SOFTSEV_CRYPTO_CRYPTO_H
 #define SOFTSEV_CRYPTO_CRYPTO_H
@@ -44,7 +45,7 @@ struct crypto_piece {
 void crypto_hmac_sha256_pieces(const void *key, size_t key_size, const struct crypto_piece *pieces,
                                size_t count, u8 out[32]);
 
-/* A running SHA-256; create/clone/destroy because OpenSSL's context is opaque. */
+/* A running SHA-256; create/clone/destroy because OpenSSL's context is opaque. NULL: no memory. */
 struct crypto_sha256;
 struct crypto_sha256 *crypto_sha256_start(void);
 void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size);

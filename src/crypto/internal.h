@@ -39,11 +39,14 @@ size_t read_each(const void *data, size_t size, const char *label, take_der *tak
 bool is_pss_sha384(const X509_ALGOR *algorithm);
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);
 
+/* Says that memory is out, and ends the program with that exit code. */
+NORETURN void end_without_memory(void);
+
 /* For calls that fail only when memory is out, in functions that cannot report it. */
 static inline void must(bool succeeded)
 {
     if (!succeeded)
-        abort();
+        end_without_memory();
 }
 
 /* The RAND provider of a seeded context. */

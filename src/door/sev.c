@@ -84,7 +84,7 @@ static s64 command(struct call *c, u32 id, void *buffer, size_t size)
     return c->cmd->error == SEV_STATUS_SUCCESS ? 0 : -EIO;
 }
 
-/* INIT; once more if the store was damaged, which the first has thrown away [sev 4.3]. */
+/* INIT; once more if the store is damaged: hardware throws it away at the first [sev 4.3]. */
 static int init(struct sev_door *d, struct error *e)
 {
     struct error first = {.code = ERROR_NONE};
@@ -387,7 +387,7 @@ struct sev_door *sev_door_create(struct hypervisor *hv, bool snp, struct error *
     struct platform_status status;
     struct sev_door *d = calloc(1, sizeof *d);
     if (!d) {
-        error_set(error, ERROR_INTERNAL, "out of memory");
+        error_set(error, ERROR_MEMORY, "out of memory");
         return NULL;
     }
     *d = (struct sev_door){.hv = hv, .snp = snp};

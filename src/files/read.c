@@ -33,6 +33,24 @@ const char *file_kind(unsigned mode)
                             : "a regular file";
 }
 
+/* "64 MiB", "100 bytes": a limit as a person says it. */
+struct limit_text {
+    char text[32];
+};
+
+static struct limit_text limit_text(u64 bytes)
+{
+    struct limit_text t;
+    const u64 unit = bytes && bytes % MIB(1) == 0   ? MIB(1)
+                     : bytes && bytes % KIB(1) == 0 ? KIB(1)
+                                                    : 1;
+    snprintf(t.text, sizeof t.text, "%llu %s", (unsigned long long)(bytes / unit),
+             unit == MIB(1)   ? "MiB"
+             : unit == KIB(1) ? "KiB"
+                              : "bytes");
+    return t;
+}
+
 /* --- Checks ----------------------------------------------------------------------------------- */
 
 static enum file_answer fail_open(const char *shown, bool no_link, struct error *e)
@@ -40,7 +58,7 @@ static enum file_answer fail_open(const char *shown, bool no_link, struct error 
     switch (errno) {
     case ENOENT:
     case ENOTDIR:
-        error_set(e, ERROR_FILE, "%s: there is no such file", shown);
+        error_set(e, ERROR_FILE, "%s: %s", shown, strerror(errno));
         return FILE_ABSENT;
     case ENOMEM:
         error_set(e, ERROR_MEMORY, "%s cannot be opened: out of memory", shown);
@@ -91,8 +109,8 @@ static enum file_answer check(const char *shown, const struct stat *s, const str
             return answer;
     }
     if (S_ISREG(s->st_mode) && (u64)s->st_size > rule->size_max) {
-        error_set(e, ERROR_FILE, "%s has %llu bytes; at most %llu are allowed", shown,
-                  (unsigned long long)s->st_size, (unsigned long long)rule->size_max);
+        error_set(e, ERROR_FILE, "%s has %llu bytes; at most %s are allowed", shown,
+                  (unsigned long long)s->st_size, limit_text(rule->size_max).text);
         return FILE_WRONG_SIZE;
     }
     return FILE_READ;
@@ -206,8 +224,8 @@ static enum file_answer read_stream(int fd, const char *shown, u64 max, struct f
 {
     for (size_t room = 0;;) {
         if (out->size > max) {
-            error_set(e, ERROR_FILE, "%s gives more than %llu bytes; that is too many", shown,
-                      (unsigned long long)max);
+            error_set(e, ERROR_FILE, "%s gives more than %s; that is too much", shown,
+                      limit_text(max).text);
             return FILE_WRONG_SIZE;
         }
         if (out->size == room && !grow(out, &room, max))

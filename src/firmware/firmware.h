@@ -39,10 +39,20 @@ extern const struct firmware_profile firmware_profiles[]; /* ends with a row wit
 /* NULL if there is none of that name. */
 const struct firmware_profile *firmware_profile_find(const char *name);
 
+/* What became of a store that was to be loaded. Only one that is known to be absent is made anew; the firmware never
+ * deletes or replaces another one unless PLATFORM_RESET asks for it. */
+enum firmware_store_answer {
+    FIRMWARE_STORE_LOADED,
+    FIRMWARE_STORE_ABSENT,
+    FIRMWARE_STORE_UNREADABLE, /* it may be there, and it may be good */
+    FIRMWARE_STORE_DAMAGED,    /* it is there, and it is not what was saved */
+    FIRMWARE_STORE_NO_MEMORY,
+};
+
 /* Where the store (one blob, encrypted under the chip's own key) is kept between two runs. */
 struct firmware_store {
-    /* Puts up to `size` bytes of the blob into `out`; returns its size, 0 if there is none. */
-    size_t (*load)(void *context, void *out, size_t size);
+    /* Puts the blob, which has at most `size` bytes, into `out` and its size into `*got`. */
+    enum firmware_store_answer (*load)(void *context, void *out, size_t size, size_t *got);
     /* Replaces the blob, all or nothing; size 0 deletes it. False: it could not be kept. */
     bool (*save)(void *context, const void *data, size_t size);
     void *context;

@@ -267,16 +267,16 @@ bool identity_make_pdh(struct firmware *fw, struct identity *id);
 bool identity_take_owner(struct firmware *fw, struct identity *id, const struct sev_cert *oca,
                          const struct sev_cert_signature *oca_signature);
 
-enum store_result { STORE_EMPTY, STORE_LOADED, STORE_CORRUPT };
-enum store_result store_load(struct firmware *fw, struct identity *id);
+/* Loads the identity from the store; `*id` is set for FIRMWARE_STORE_LOADED alone. */
+enum firmware_store_answer store_load(struct firmware *fw, struct identity *id);
 bool store_save(struct firmware *fw, const struct identity *id);
 /* Deletes the store where it is; both it and the flash's. */
 bool store_delete(struct firmware *fw);
 bool store_delete_all(struct firmware *fw);
 /* The blob alone. Seal returns its size, 0 if `size` is too small. */
 size_t store_seal(struct firmware *fw, const struct identity *id, void *out, size_t size);
-enum store_result store_open(struct firmware *fw, const void *blob, size_t size,
-                             struct identity *id);
+enum firmware_store_answer store_open(struct firmware *fw, const void *blob, size_t size,
+                                      struct identity *id);
 
 /* --- Steps of commands -------------------------------------------------------------------------- */
 

@@ -35,25 +35,39 @@ static enum sev_status check_store_area(struct call *c)
                           : SEV_STATUS_SUCCESS;
 }
 
+/* A damaged flash waits for PLATFORM_RESET. The host's area is discarded: Linux tries once more and expects that it is
+ * empty then [sev 4.3]. */
+static enum sev_status refuse_damaged(struct call *c)
+{
+    if (!c->fw->nv_area)
+        return refuse(c, SEV_STATUS_SECURE_DATA_INVALID, "the store fails its integrity check");
+    store_delete(c->fw);
+    return refuse(c, SEV_STATUS_SECURE_DATA_INVALID,
+                  "the store fails its integrity check and is discarded");
+}
+
 static enum sev_status load_identity(struct call *c)
 {
     struct firmware *fw = c->fw;
     struct identity id = {.present = false};
     enum sev_status status = SEV_STATUS_SUCCESS;
     switch (store_load(fw, &id)) {
-    case STORE_LOADED:
+    case FIRMWARE_STORE_LOADED:
         note(c, " store=loaded");
         break;
-    case STORE_EMPTY:
+    case FIRMWARE_STORE_ABSENT:
         note(c, " store=new");
         if (!identity_make(fw, &id) || !store_save(fw, &id))
             status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be written");
         break;
-    case STORE_CORRUPT:
-        /* Told once: the host tries again and finds an empty store [sev 4.3]. */
-        store_delete(fw);
-        status = refuse(c, SEV_STATUS_SECURE_DATA_INVALID,
-                        "the store fails its integrity check and is discarded");
+    case FIRMWARE_STORE_UNREADABLE:
+        status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "the store cannot be read");
+        break;
+    case FIRMWARE_STORE_NO_MEMORY:
+        status = refuse(c, SEV_STATUS_HWERROR_PLATFORM, "no memory to load the store");
+        break;
+    case FIRMWARE_STORE_DAMAGED:
+        status = refuse_damaged(c);
     }
     if (status == SEV_STATUS_SUCCESS)
         fw->identity = id;

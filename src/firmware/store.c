@@ -97,48 +97,52 @@ static bool header_right(const u8 *blob, size_t size)
            payload == STORE_PAYLOAD && size >= STORE_HEADER + STORE_PAYLOAD + STORE_MAC_SIZE;
 }
 
-enum store_result store_open(struct firmware *fw, const void *blob, size_t size,
-                             struct identity *id)
+enum firmware_store_answer store_open(struct firmware *fw, const void *blob, size_t size,
+                                      struct identity *id)
 {
-    if (!size)
-        return STORE_EMPTY;
     const u8 *bytes = blob;
     if (!header_right(bytes, size))
-        return STORE_CORRUPT;
+        return FIRMWARE_STORE_DAMAGED;
     u8 mac[STORE_MAC_SIZE], payload[STORE_PAYLOAD];
     crypto_hmac_sha256(fw->store_mac_key, sizeof fw->store_mac_key, bytes,
                        STORE_HEADER + STORE_PAYLOAD, mac);
     if (!crypto_equal(mac, bytes + STORE_HEADER + STORE_PAYLOAD, sizeof mac))
-        return STORE_CORRUPT;
+        return FIRMWARE_STORE_DAMAGED;
     crypto_aes128_ctr(fw->store_key, bytes + STORE_IV_AT, bytes + STORE_HEADER, payload,
                       sizeof payload);
+    /* This chip has sealed it: if its keys cannot be checked now, for want of memory, it may still be good. */
     bool good = read_payload(payload, id);
     crypto_wipe(payload, sizeof payload);
     if (!good)
         crypto_wipe(id, sizeof *id);
-    return good ? STORE_LOADED : STORE_CORRUPT;
+    return good ? FIRMWARE_STORE_LOADED : FIRMWARE_STORE_UNREADABLE;
 }
 
 /* --- Where it is ------------------------------------------------------------------------------ */
 
 /* Linux does not clear the area when its file is missing:
  * bytes without our mark are no store [sev 4.2]. */
-static enum store_result load_nv_area(struct firmware *fw, struct identity *id)
+static enum firmware_store_answer load_nv_area(struct firmware *fw, struct identity *id)
 {
-    memory_read(fw->memory, fw->nv_paddr, KEY_RAW, fw->blob, sizeof fw->blob);
+    if (!memory_read(fw->memory, fw->nv_paddr, KEY_RAW, fw->blob, sizeof fw->blob))
+        return FIRMWARE_STORE_UNREADABLE;
     if (memcmp(fw->blob, store_magic, sizeof store_magic))
-        return STORE_EMPTY;
+        return FIRMWARE_STORE_ABSENT;
     return store_open(fw, fw->blob, sizeof fw->blob, id);
 }
 
-enum store_result store_load(struct firmware *fw, struct identity *id)
+enum firmware_store_answer store_load(struct firmware *fw, struct identity *id)
 {
+    size_t size = 0;
     if (fw->nv_area)
         return load_nv_area(fw, id);
-    size_t size = fw->store.load ? fw->store.load(fw->store.context, fw->blob, sizeof fw->blob) : 0;
-    if (size > sizeof fw->blob)
-        return STORE_CORRUPT;
-    return store_open(fw, fw->blob, size, id);
+    if (!fw->store.load)
+        return FIRMWARE_STORE_ABSENT;
+    enum firmware_store_answer answer =
+        fw->store.load(fw->store.context, fw->blob, sizeof fw->blob, &size);
+    if (answer != FIRMWARE_STORE_LOADED)
+        return answer;
+    return size > sizeof fw->blob ? FIRMWARE_STORE_DAMAGED : store_open(fw, fw->blob, size, id);
 }
 
 bool store_save(struct firmware *fw, const struct identity *id)

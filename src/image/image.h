@@ -106,8 +106,8 @@ struct image_plan {
 struct image_plan *image_build(const struct image_description *d, struct error *error);
 void image_free(struct image_plan *plan);
 
-/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. */
-void image_digest(const struct image_plan *plan, u8 digest[32]);
+/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. -1: no memory. */
+int image_digest(const struct image_plan *plan, u8 digest[32], struct error *error);
 /* The same of an SNP plan: SHA-384 over a record a page, of pieces in order, then of the VMSAs [snp 5.3]. */
 void image_snp_digest(const struct image_plan *plan, u8 digest[48]);
 /* Every launched byte in launch order. False as soon as `write` gives false. */

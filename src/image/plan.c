@@ -170,10 +170,13 @@ static bool digest_write(void *context, const void *data, size_t size)
     return true;
 }
 
-void image_digest(const struct image_plan *plan, u8 digest[32])
+int image_digest(const struct image_plan *plan, u8 digest[32], struct error *error)
 {
     struct crypto_sha256 *hash = crypto_sha256_start();
+    if (!hash)
+        return error_set(error, ERROR_MEMORY, "out of memory for the launch digest");
     image_dump(plan, digest_write, hash);
     crypto_sha256_peek(hash, digest);
     crypto_sha256_free(hash);
+    return 0;
 }

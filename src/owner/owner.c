@@ -39,7 +39,7 @@ int owner_digest(const struct crypto_piece *pieces, size_t count, u8 digest[32],
 {
     struct crypto_sha256 *h = crypto_sha256_start();
     if (!h)
-        return error_set(e, ERROR_INTERNAL, "out of memory");
+        return error_set(e, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < count; i++)
         crypto_sha256_update(h, pieces[i].data, pieces[i].size);
     crypto_sha256_peek(h, digest);

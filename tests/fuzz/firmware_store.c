@@ -21,12 +21,12 @@ struct flash {
     size_t size;
 };
 
-static size_t load(void *context, void *out, size_t size)
+static enum firmware_store_answer load(void *context, void *out, size_t size, size_t *got)
 {
     struct flash *f = context;
-    size_t n = (size_t)min_u64(f->size, size);
-    memcpy(out, f->bytes, n);
-    return n;
+    *got = (size_t)min_u64(f->size, size);
+    memcpy(out, f->bytes, *got);
+    return f->size ? FIRMWARE_STORE_LOADED : FIRMWARE_STORE_ABSENT;
 }
 
 static bool save(void *context, const void *data, size_t size)
@@ -53,12 +53,18 @@ static void change_payload(struct firmware *fw, struct flash *f, struct reader *
                        HEADER_SIZE + payload_size, payload + payload_size);
 }
 
-/* INIT tells of a bad store once and then starts anew. */
-static void power_on(struct firmware *fw)
+/* INIT refuses a bad store and leaves it alone; a reset lets it start anew. */
+static void power_on(struct firmware *fw, const struct flash *f)
 {
+    static struct flash before;
+    before = *f;
     u32 status = firmware_mailbox(fw, SEV_CMD_INIT, 0);
-    if (status == SEV_STATUS_SECURE_DATA_INVALID)
-        return;
+    if (status == SEV_STATUS_SECURE_DATA_INVALID || status == SEV_STATUS_HWERROR_PLATFORM) {
+        if (f->size != before.size || memcmp(f->bytes, before.bytes, f->size) ||
+            firmware_mailbox(fw, SEV_CMD_PLATFORM_RESET, 0) || f->size)
+            abort();
+        status = firmware_mailbox(fw, SEV_CMD_INIT, 0);
+    }
     if (status != SEV_STATUS_SUCCESS)
         abort();
     firmware_mailbox(fw, SEV_CMD_PDH_GEN, 0);
@@ -101,7 +107,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     else
         save(flash, data + (size ? 1 : 0),
              (size_t)min_u64(size ? size - 1 : 0, sizeof flash->bytes));
-    power_on(fw);
+    power_on(fw, flash);
     firmware_destroy(fw);
     memory_destroy(m);
     crypto_destroy(crypto);

@@ -13,12 +13,13 @@
 static u8 key_store[FIRMWARE_STORE_MAX];
 static size_t key_store_size;
 
-static size_t key_store_load(void *context, void *out, size_t size)
+static enum firmware_store_answer key_store_load(void *context, void *out, size_t size, size_t *got)
 {
     (void)context;
     (void)size;
     memcpy(out, key_store, key_store_size);
-    return key_store_size;
+    *got = key_store_size;
+    return key_store_size ? FIRMWARE_STORE_LOADED : FIRMWARE_STORE_ABSENT;
 }
 
 static bool key_store_save(void *context, const void *data, size_t size)

@@ -3,11 +3,12 @@
  * One file of the state directory. The first byte's low bits say which; its high bit says that a
  * right checksum is put behind the rest.
  */
-#include "cli/state.h"
+#include "state/state.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -33,7 +34,7 @@ static void write_file(const char *path, const u8 *data, size_t size, bool check
     u8 hash[32];
     crypto_sha256(data, size, hash);
     FILE *f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size)
+    if (!f || fchmod(fileno(f), 0600) || fwrite(data, 1, size, f) != size)
         abort();
     if (checksum && fwrite(hash, 1, sizeof hash, f) != sizeof hash)
         abort();
@@ -48,33 +49,34 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
             abort();
         atexit(remove_folder);
         struct error first = {.code = ERROR_NONE};
-        cli_state_close(cli_state_open(folder, NULL, &first));
+        state_close(state_open(folder, NULL, &first));
         made = true;
     }
     if (!size)
         return 0;
-    enum cli_state_file file = (enum cli_state_file)((data[0] & 0x7f) % STATE_FILES);
+    enum state_file file = (enum state_file)((data[0] & 0x7f) % STATE_FILES);
     char path[64];
     snprintf(path, sizeof path, "%s/%s", folder, names[file]);
     write_file(path, data + 1, size - 1, data[0] & 0x80);
     struct error e = {.code = ERROR_NONE};
-    struct cli_state *s = cli_state_open(folder, NULL, &e);
+    struct state *s = state_open(folder, NULL, &e);
     if (!s && e.code != ERROR_STATE)
         abort();
     u8 content[STATE_FILE_MAX];
     size_t got = 0;
-    if (s && (cli_state_read(s, file, content, sizeof content, &got, &e) || got > sizeof content))
+    if (s && (state_read(s, file, content, sizeof content, &got, &e) != STATE_READ ||
+              got > sizeof content))
         abort();
     const struct firmware_profile *profile;
     struct firmware_committed floor;
     struct error e2 = {.code = ERROR_NONE}, e3 = {.code = ERROR_NONE};
-    if (s && cli_state_profile(s, NULL, &profile, &e2) && e2.code != ERROR_STATE &&
+    if (s && state_profile(s, NULL, &profile, &e2) && e2.code != ERROR_STATE &&
         e2.code != ERROR_FIRMWARE)
         abort();
-    if (s && !cli_state_committed(s, FIRMWARE_PROFILE_DEFAULT, &floor, &e3) &&
+    if (s && !state_committed(s, FIRMWARE_PROFILE_DEFAULT, &floor, &e3) &&
         !snp_tcb_at_most(floor.tcb, FIRMWARE_PROFILE_DEFAULT->tcb))
         abort();
-    cli_state_close(s);
+    state_close(s);
     unlink(path);
     return 0;
 }

@@ -169,7 +169,7 @@ def what_cannot_be_served_is_said(s):
     for arguments, code, word in ((["--listen", "nowhere"], 2, "127.0.0.1:8080"), (["--inject", "418"], 2, "429, 404"),
                                   (["--inject", "delay"], 2, "delay=MS"), (["--inject", "429:0"], 2, "--inject"),
                                   (["--tls-cert", "x"], 2, "needs --tls-key"), (["--csp", ""], 2, "provider"), (["--frob"], 2, "--help"),
-                                  (["--tls-cert", s.path("no"), "--tls-key", s.path("no")], 3, "cannot be read"), (["more"], 2, "more")):
+                                  (["--tls-cert", s.path("no"), "--tls-key", s.path("no")], 3, "No such file"), (["more"], 2, "more")):
         got, _, error = s.command("kds", "--state", s.state, *arguments)
         want(got == code and word in error, (arguments, got, error))
     s.write("state/fuses", b"nonsense")

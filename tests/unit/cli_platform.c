@@ -5,7 +5,7 @@
  */
 #include "authority/authority.h"
 #include "cli/cli.h"
-#include "cli/state.h"
+#include "state/state.h"
 #include "cli_output.h"
 
 #include <dirent.h>
@@ -139,10 +139,10 @@ static void wrong_words_have_their_exit_codes(void **state)
     assert_int_equal(PLATFORM3("status", "--frob", NULL), ERROR_USAGE);
     assert_int_equal(PLATFORM3("status", "more", NULL), ERROR_USAGE);
     assert_int_equal(PLATFORM3("id", "--out", path("no/such/folder")), ERROR_FILE);
-    struct cli_state *held = cli_state_open(path("state"), NULL, &e);
+    struct state *held = state_open(path("state"), NULL, &e);
     assert_non_null(held);
     assert_int_equal(PLATFORM1("status"), ERROR_LOCKED);
-    cli_state_close(held);
+    state_close(held);
     assert_int_equal(PLATFORM1("--help"), 0);
     unsigned lines = 0;
     for (const char *p = said; *p; p++)

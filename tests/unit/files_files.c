@@ -105,17 +105,18 @@ static void each_wrong_file_has_its_answer(void **state)
     expect_read("empty", &plain, FILE_READ, "");
     expect_read("exact", &plain, FILE_READ, "");
     expect_read("straight", &plain, FILE_READ, "");
-    expect_read("none", &plain, FILE_ABSENT, "none: there is no such file");
-    expect_read("good/none", &plain, FILE_ABSENT, "good/none: there is no such file");
+    expect_read("none", &plain, FILE_ABSENT, "none: No such file or directory");
+    expect_read("good/none", &plain, FILE_ABSENT, "good/none: Not a directory");
     expect_read("link", &plain, FILE_UNREADABLE,
                 "link cannot be opened: Too many levels of symbolic links");
-    expect_read("large", &plain, FILE_WRONG_SIZE, "large has 101 bytes; at most 100 are allowed");
+    expect_read("large", &plain, FILE_WRONG_SIZE,
+                "large has 101 bytes; at most 100 bytes are allowed");
     expect_read("folder", &piped, FILE_WRONG_KIND,
                 "folder is a folder; a regular file or a pipe is needed");
     expect_read("/dev/zero", &plain, FILE_WRONG_KIND,
                 "/dev/zero is a character device; a regular file is needed");
     expect_read("/dev/zero", &piped, FILE_WRONG_SIZE,
-                "/dev/zero gives more than 100 bytes; that is too many");
+                "/dev/zero gives more than 100 bytes; that is too much");
     expect_read("straight", &here, FILE_WRONG_KIND,
                 "straight is a symbolic link; the file itself must stand there");
     expect_read("open", &secret, FILE_WRONG_OWNER,
@@ -209,7 +210,7 @@ static void a_sparse_file_costs_nothing(void **state)
     put("sparse", "", 0600);
     assert_int_equal(truncate("sparse", (off_t)GIB(2)), 0);
     expect_read("sparse", &plain, FILE_WRONG_SIZE,
-                "sparse has 2147483648 bytes; at most 100 are allowed");
+                "sparse has 2147483648 bytes; at most 100 bytes are allowed");
     if (!LIMITED_MEMORY)
         return;
     const struct file_rule large = {.size_max = GIB(64)};

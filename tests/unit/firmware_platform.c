@@ -108,7 +108,7 @@ static void the_identity_outlives_power_off_and_shutdown(void **state)
     rig_destroy(&r);
 }
 
-static void a_corrupt_store_is_told_once_and_discarded(void **state)
+static void a_damaged_store_stays_until_a_reset(void **state)
 {
     (void)state;
     struct rig r;
@@ -124,16 +124,52 @@ static void a_corrupt_store_is_told_once_and_discarded(void **state)
         r.blob_size = size;
         r.blob[at] ^= 0x10;
         assert_status(COMMAND(&r, INIT, in), SECURE_DATA_INVALID);
-        assert_rule(&r, "rule=\"the store fails its integrity check and is discarded\"");
-        assert_int_equal(r.blob_size, 0);
+        assert_rule(&r, "rule=\"the store fails its integrity check\"");
+        assert_int_equal(r.blob_size, size);
         assert_int_equal(rig_pstate(&r), SEV_PSTATE_UNINIT);
+        r.blob[at] ^= 0x10;
+        assert_memory_equal(r.blob, good, size);
     }
     for (size_t cut = 1; cut < size; cut += 97) {
         memcpy(r.blob, good, size);
         r.blob_size = cut;
         assert_status(COMMAND(&r, INIT, in), SECURE_DATA_INVALID);
+        assert_int_equal(r.blob_size, cut);
     }
+    assert_status(SIMPLE(&r, PLATFORM_RESET), SUCCESS);
+    assert_int_equal(r.blob_size, 0);
     assert_status(COMMAND(&r, INIT, in), SUCCESS);
+    rig_destroy(&r);
+}
+
+/* A store that may be there is not made anew: whoever mends the fault finds the old identity. */
+static void a_store_that_cannot_be_loaded_is_left_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        enum firmware_store_answer says;
+        u32 status;
+    } rows[] = {{FIRMWARE_STORE_UNREADABLE, SEV_STATUS_HWERROR_PLATFORM},
+                {FIRMWARE_STORE_NO_MEMORY, SEV_STATUS_HWERROR_PLATFORM},
+                {FIRMWARE_STORE_DAMAGED, SEV_STATUS_SECURE_DATA_INVALID}};
+    struct rig r;
+    rig_create(&r);
+    rig_init(&r, false);
+    struct sev_platform_chain before = chain_of(&r);
+    const unsigned saves = r.saves;
+    struct sev_init in = {.options = 0};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        rig_restart(&r);
+        r.load_says = rows[i].says;
+        for (int again = 0; again < 2; again++)
+            assert_int_equal(COMMAND(&r, INIT, in), rows[i].status);
+        assert_int_equal(rig_pstate(&r), SEV_PSTATE_UNINIT);
+        r.load_says = FIRMWARE_STORE_LOADED;
+        assert_status(COMMAND(&r, INIT, in), SUCCESS);
+        struct sev_platform_chain after = chain_of(&r);
+        assert_memory_equal(&before, &after, sizeof before);
+        assert_int_equal(r.saves, saves);
+    }
     rig_destroy(&r);
 }
 
@@ -601,7 +637,8 @@ int main(void)
         cmocka_unit_test(status_says_what_the_platform_is),
         cmocka_unit_test(es_needs_a_tmr),
         cmocka_unit_test(the_identity_outlives_power_off_and_shutdown),
-        cmocka_unit_test(a_corrupt_store_is_told_once_and_discarded),
+        cmocka_unit_test(a_damaged_store_stays_until_a_reset),
+        cmocka_unit_test(a_store_that_cannot_be_loaded_is_left_alone),
         cmocka_unit_test(another_chip_cannot_read_the_store),
         cmocka_unit_test(the_store_does_not_show_the_private_keys),
         cmocka_unit_test(a_store_that_cannot_be_written_changes_nothing),

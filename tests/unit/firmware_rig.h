@@ -45,7 +45,8 @@ struct rig {
     u8 blob[FIRMWARE_STORE_MAX];
     size_t blob_size;
     unsigned saves;
-    bool store_fails;
+    bool store_fails;                     /* a save does */
+    enum firmware_store_answer load_says; /* FIRMWARE_STORE_LOADED: a load works */
 };
 
 static inline void rig_event(void *context, const struct trace_event *event)
@@ -54,12 +55,16 @@ static inline void rig_event(void *context, const struct trace_event *event)
     snprintf(r->line, sizeof r->line, "%s %s", event->name, event->text);
 }
 
-static inline size_t rig_load(void *context, void *out, size_t size)
+static inline enum firmware_store_answer rig_load(void *context, void *out, size_t size,
+                                                  size_t *got)
 {
     struct rig *r = context;
+    if (r->load_says != FIRMWARE_STORE_LOADED)
+        return r->load_says;
     assert_true(r->blob_size <= size);
     memcpy(out, r->blob, r->blob_size);
-    return r->blob_size;
+    *got = r->blob_size;
+    return r->blob_size ? FIRMWARE_STORE_LOADED : FIRMWARE_STORE_ABSENT;
 }
 
 static inline bool rig_save(void *context, const void *data, size_t size)

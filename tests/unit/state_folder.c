@@ -3,7 +3,7 @@
  * The state directory: killed at every step of every write, corrupt in every byte, locked, somebody
  * else's. The killing is real: a child process ends itself inside the step.
  */
-#include "cli/state.h"
+#include "state/state.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -38,6 +38,17 @@ static void folder_remove(struct folder *f)
     rmdir(f->path);
 }
 
+static int count_leftovers(const struct folder *f)
+{
+    int count = 0;
+    DIR *d = opendir(f->path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        count += strstr(e->d_name, FILE_NEW_SUFFIX) != NULL;
+    closedir(d);
+    return count;
+}
+
 static size_t read_file(const struct folder *f, const char *name, u8 *out, size_t size)
 {
     char path[128];
@@ -67,10 +78,10 @@ static void remove_file(const struct folder *f, const char *name)
     unlink(path);
 }
 
-static struct cli_state *state_open(const struct folder *f)
+static struct state *open_at(const struct folder *f)
 {
     struct error e = {.code = ERROR_NONE};
-    struct cli_state *s = cli_state_open(f->path, NULL, &e);
+    struct state *s = state_open(f->path, NULL, &e);
     if (!s)
         print_message("# %s\n", e.text);
     assert_non_null(s);
@@ -92,11 +103,11 @@ static void kill_at_step(void *context, const char *name)
 }
 
 /* The platform of the directory, powered on; PDH_GEN replaces its store. */
-static struct firmware *power_on(struct cli_state *s, struct crypto *c, struct memory *m)
+static struct firmware *power_on(struct state *s, struct crypto *c, struct memory *m)
 {
     struct firmware_config config = {.memory = m,
                                      .crypto = c,
-                                     .store = cli_state_store(s),
+                                     .store = state_store(s),
                                      .asid_min = 1,
                                      .asid_max = 1,
                                      .cores = 1,
@@ -112,7 +123,7 @@ struct board {
     struct firmware *firmware;
 };
 
-static struct board board_make(struct cli_state *s, const char *seed)
+static struct board board_make(struct state *s, const char *seed)
 {
     struct board b;
     b.crypto = crypto_create(seed, strlen(seed));
@@ -143,9 +154,9 @@ static int run_and_die(const struct folder *f, u32 command, unsigned kill_at)
     assert_true(child >= 0);
     if (child == 0) {
         struct killer killer = {.kill_at = kill_at};
-        struct cli_state_hook hook = {.step = kill_at_step, .context = &killer};
+        struct file_hook hook = {.step = kill_at_step, .context = &killer};
         struct error e = {.code = ERROR_NONE};
-        struct cli_state *s = cli_state_open(f->path, &hook, &e);
+        struct state *s = state_open(f->path, &hook, &e);
         if (!s)
             _exit(1);
         struct board b = board_make(s, "child");
@@ -163,7 +174,7 @@ static void check_after_kill(const struct folder *f, const u8 *old, size_t old_s
                              bool *was_new)
 {
     u8 store[8192];
-    struct cli_state *s = state_open(f);
+    struct state *s = open_at(f);
     size_t size = read_file(f, "store", store, sizeof store);
     bool same = size == old_size && !memcmp(store, old, size);
     *was_old |= same;
@@ -171,10 +182,8 @@ static void check_after_kill(const struct folder *f, const u8 *old, size_t old_s
     struct board b = board_make(s, "parent");
     assert_int_equal(init_and(&b, SEV_CMD_NOP), SEV_STATUS_SUCCESS);
     board_free(&b);
-    cli_state_close(s);
-    char path[128];
-    snprintf(path, sizeof path, "%s/store.new", f->path);
-    assert_int_not_equal(access(path, F_OK), 0);
+    state_close(s);
+    assert_int_equal(count_leftovers(f), 0);
 }
 
 static void killed_at_any_step(u32 command, bool store_exists)
@@ -229,9 +238,9 @@ static void killed_while_it_resets_it_has_the_old_store_or_none(void **state)
         pid_t child = fork();
         if (child == 0) {
             struct killer killer = {.kill_at = at};
-            struct cli_state_hook hook = {.step = kill_at_step, .context = &killer};
+            struct file_hook hook = {.step = kill_at_step, .context = &killer};
             struct error e = {.code = ERROR_NONE};
-            struct cli_state *s = cli_state_open(f.path, &hook, &e);
+            struct state *s = state_open(f.path, &hook, &e);
             struct board b = board_make(s, "child");
             firmware_mailbox(b.firmware, SEV_CMD_PLATFORM_RESET, 0);
             _exit(0);
@@ -241,7 +250,7 @@ static void killed_while_it_resets_it_has_the_old_store_or_none(void **state)
         assert_int_equal(WEXITSTATUS(status), 42);
         size_t size = read_file(&f, "store", now, sizeof now);
         assert_true(size == 0 || (size == old_size && !memcmp(old, now, size)));
-        cli_state_close(state_open(&f));
+        state_close(open_at(&f));
     }
     folder_remove(&f);
 }
@@ -251,7 +260,7 @@ static void killed_while_it_resets_it_has_the_old_store_or_none(void **state)
 static void assert_corrupt(const struct folder *f)
 {
     struct error e = {.code = ERROR_NONE};
-    assert_null(cli_state_open(f->path, NULL, &e));
+    assert_null(state_open(f->path, NULL, &e));
     assert_int_equal(e.code, ERROR_STATE);
     assert_null(strchr(e.text, '\n'));
 }
@@ -265,10 +274,9 @@ static void a_file_that_was_changed_makes_the_directory_corrupt(void **state)
     folder_make(&f);
     memset(content, 0x5a, sizeof content);
     for (int i = 0; i < STATE_FILES; i++) {
-        struct cli_state *s = state_open(&f);
-        assert_int_equal(cli_state_write(s, (enum cli_state_file)i, content, sizeof content, &e),
-                         0);
-        cli_state_close(s);
+        struct state *s = open_at(&f);
+        assert_int_equal(state_write(s, (enum state_file)i, content, sizeof content, &e), 0);
+        state_close(s);
         size_t size = read_file(&f, names[i], frame, sizeof frame);
         for (size_t at = 0; at < size; at++) {
             frame[at] ^= 1;
@@ -283,7 +291,7 @@ static void a_file_that_was_changed_makes_the_directory_corrupt(void **state)
         write_file(&f, names[i], frame, size + 1);
         assert_corrupt(&f);
         write_file(&f, names[i], frame, size);
-        cli_state_close(state_open(&f));
+        state_close(open_at(&f));
         write_file(&f, names[(i + 1) % STATE_FILES], frame, size); /* under another name */
         assert_corrupt(&f);
         remove_file(&f, names[(i + 1) % STATE_FILES]);
@@ -300,30 +308,30 @@ static void content_comes_back_and_goes(void **state)
     size_t got;
     memset(in, 0x3c, sizeof in);
     folder_make(&f);
-    struct cli_state *s = state_open(&f);
-    assert_int_equal(cli_state_read(s, STATE_STORE, out, sizeof out, &got, &e), 0);
+    struct state *s = open_at(&f);
+    assert_int_equal(state_read(s, STATE_STORE, out, sizeof out, &got, &e), STATE_ABSENT);
     assert_int_equal(got, 0);
-    assert_int_equal(cli_state_write(s, STATE_STORE, in, sizeof in, &e), 0);
-    cli_state_close(s);
-    s = state_open(&f);
-    assert_int_equal(cli_state_read(s, STATE_STORE, out, sizeof out, &got, &e), 0);
+    assert_int_equal(state_write(s, STATE_STORE, in, sizeof in, &e), 0);
+    state_close(s);
+    s = open_at(&f);
+    assert_int_equal(state_read(s, STATE_STORE, out, sizeof out, &got, &e), 0);
     assert_int_equal(got, sizeof in);
     assert_memory_equal(in, out, sizeof in);
-    assert_int_equal(cli_state_read(s, STATE_STORE, out, 10, &got, &e), -1);
-    assert_int_equal(cli_state_write(s, STATE_STORE, NULL, 0, &e), 0);
-    assert_int_equal(cli_state_read(s, STATE_STORE, out, sizeof out, &got, &e), 0);
+    assert_int_equal(state_read(s, STATE_STORE, out, 10, &got, &e), STATE_DAMAGED);
+    assert_int_equal(state_delete(s, STATE_STORE, &e), 0);
+    assert_int_equal(state_read(s, STATE_STORE, out, sizeof out, &got, &e), STATE_ABSENT);
     assert_int_equal(got, 0);
-    cli_state_close(s);
+    state_close(s);
     folder_remove(&f);
 }
 
 /* --- Profile and floor ------------------------------------------------------------------------ */
 
-static const struct firmware_profile *profile(struct cli_state *s, const char *name)
+static const struct firmware_profile *profile(struct state *s, const char *name)
 {
     struct error e = {.code = ERROR_NONE};
     const struct firmware_profile *p = NULL;
-    assert_int_equal(cli_state_profile(s, name, &p, &e), 0);
+    assert_int_equal(state_profile(s, name ? firmware_profile_find(name) : NULL, &p, &e), 0);
     return p;
 }
 
@@ -334,23 +342,20 @@ static void a_profile_is_kept_for_the_next_time(void **state)
     struct error e = {.code = ERROR_NONE};
     const struct firmware_profile *p;
     folder_make(&f);
-    struct cli_state *s = state_open(&f);
+    struct state *s = open_at(&f);
     assert_ptr_equal(profile(s, NULL), FIRMWARE_PROFILE_DEFAULT);
     assert_string_equal(profile(s, "turin")->name, "turin");
-    assert_int_equal(cli_state_profile(s, "tureen", &p, &e), -1);
-    assert_int_equal(e.code, ERROR_USAGE);
-    assert_non_null(strstr(e.text, "'tureen'; there are milan, naples, "));
-    cli_state_close(s);
-    s = state_open(&f);
+    state_close(s);
+    s = open_at(&f);
     assert_string_equal(profile(s, NULL)->name, "turin");
     assert_string_equal(profile(NULL, NULL)->name, FIRMWARE_PROFILE_DEFAULT->name);
-    assert_int_equal(cli_state_write(s, STATE_PROFILE, "venice", 6, &e), 0);
+    assert_int_equal(state_write(s, STATE_PROFILE, "venice", 6, &e), 0);
     e = (struct error){.code = ERROR_NONE};
-    assert_int_equal(cli_state_profile(s, NULL, &p, &e), -1);
+    assert_int_equal(state_profile(s, NULL, &p, &e), -1);
     assert_int_equal(e.code, ERROR_STATE);
     assert_string_equal(profile(s, "milan")->name, "milan"); /* the way out */
     assert_string_equal(profile(s, NULL)->name, "milan");
-    cli_state_close(s);
+    state_close(s);
     folder_remove(&f);
 }
 
@@ -361,32 +366,32 @@ static void the_floor_of_a_product_lets_nothing_older_start(void **state)
     struct error e = {.code = ERROR_NONE};
     struct firmware_committed floor;
     folder_make(&f);
-    struct cli_state *s = state_open(&f);
-    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.55"), &floor, &e), 0);
+    struct state *s = open_at(&f);
+    assert_int_equal(state_committed(s, profile(s, "milan-1.55"), &floor, &e), 0);
     assert_int_equal(floor.tcb, 0);
     const struct firmware_committed now = {profile(s, "milan-1.55")->tcb, 1, 55, 29};
-    assert_true(cli_state_commit(s, &now));
-    cli_state_close(s);
-    s = state_open(&f);
-    assert_int_equal(cli_state_committed(s, profile(s, "milan-1.58"), &floor, &e), 0);
+    assert_true(state_commit(s, &now));
+    state_close(s);
+    s = open_at(&f);
+    assert_int_equal(state_committed(s, profile(s, "milan-1.58"), &floor, &e), 0);
     assert_memory_equal(&floor.tcb, &now.tcb, sizeof now.tcb);
     assert_int_equal(floor.build, 29);
-    assert_int_equal(cli_state_committed(s, profile(s, "genoa"), &floor, &e), 0);
+    assert_int_equal(state_committed(s, profile(s, "genoa"), &floor, &e), 0);
     assert_int_equal(floor.tcb, 0);
-    assert_int_equal(cli_state_committed(s, profile(s, "naples"), &floor, &e), 0);
+    assert_int_equal(state_committed(s, profile(s, "naples"), &floor, &e), 0);
     const struct firmware_profile *older;
-    assert_int_equal(cli_state_profile(s, "milan-1.52", &older, &e), -1);
+    assert_int_equal(state_profile(s, firmware_profile_find("milan-1.52"), &older, &e), -1);
     assert_int_equal(e.code, ERROR_FIRMWARE);
     assert_non_null(strstr(e.text, "milan-1.52"));
     assert_string_equal(profile(s, NULL)->name, "naples"); /* what cannot start is not kept */
     e = (struct error){.code = ERROR_NONE};
-    assert_int_equal(cli_state_committed(s, firmware_profile_find("milan-1.51"), &floor, &e), -1);
+    assert_int_equal(state_committed(s, firmware_profile_find("milan-1.51"), &floor, &e), -1);
     assert_int_equal(e.code, ERROR_FIRMWARE);
-    assert_int_equal(cli_state_write(s, STATE_COMMITTED, "short", 5, &e), 0);
+    assert_int_equal(state_write(s, STATE_COMMITTED, "short", 5, &e), 0);
     e = (struct error){.code = ERROR_NONE};
-    assert_int_equal(cli_state_committed(s, firmware_profile_find("milan"), &floor, &e), -1);
+    assert_int_equal(state_committed(s, firmware_profile_find("milan"), &floor, &e), -1);
     assert_int_equal(e.code, ERROR_STATE);
-    cli_state_close(s);
+    state_close(s);
     folder_remove(&f);
 }
 
@@ -395,7 +400,7 @@ static void killed_while_it_writes_any_file_it_has_the_old_or_the_new_one(void *
 {
     (void)state;
     for (int i = 0; i < STATE_FILES; i++) {
-        const enum cli_state_file file = (enum cli_state_file)i;
+        const enum state_file file = (enum state_file)i;
         struct error e = {.code = ERROR_NONE};
         struct folder f;
         u8 out[64];
@@ -403,27 +408,27 @@ static void killed_while_it_writes_any_file_it_has_the_old_or_the_new_one(void *
         bool was_old = false, was_new = false;
         folder_make(&f);
         for (unsigned at = 1, result = 42; result == 42; at++) {
-            struct cli_state *s = state_open(&f);
-            assert_int_equal(cli_state_write(s, file, "old content", 11, &e), 0);
-            cli_state_close(s);
+            struct state *s = open_at(&f);
+            assert_int_equal(state_write(s, file, "old content", 11, &e), 0);
+            state_close(s);
             pid_t child = fork();
             if (child == 0) {
                 struct killer killer = {.kill_at = at};
-                struct cli_state_hook hook = {.step = kill_at_step, .context = &killer};
-                s = cli_state_open(f.path, &hook, &e);
-                _exit(s && !cli_state_write(s, file, "the new one", 11, &e) ? 0 : 1);
+                struct file_hook hook = {.step = kill_at_step, .context = &killer};
+                s = state_open(f.path, &hook, &e);
+                _exit(s && !state_write(s, file, "the new one", 11, &e) ? 0 : 1);
             }
             int status;
             assert_int_equal(waitpid(child, &status, 0), child);
             result = (unsigned)WEXITSTATUS(status);
             assert_true(result == 42 || result == 0);
-            s = state_open(&f);
-            assert_int_equal(cli_state_read(s, file, out, sizeof out, &got, &e), 0);
+            s = open_at(&f);
+            assert_int_equal(state_read(s, file, out, sizeof out, &got, &e), 0);
             assert_int_equal(got, 11);
             was_old |= !memcmp(out, "old content", 11);
             was_new |= !memcmp(out, "the new one", 11);
             assert_true(!memcmp(out, "old content", 11) || !memcmp(out, "the new one", 11));
-            cli_state_close(s);
+            state_close(s);
         }
         assert_true(was_old && was_new);
         folder_remove(&f);
@@ -438,11 +443,11 @@ static void one_process_at_a_time_has_it(void **state)
     struct folder f;
     struct error e = {.code = ERROR_NONE};
     folder_make(&f);
-    struct cli_state *s = state_open(&f);
-    assert_null(cli_state_open(f.path, NULL, &e));
+    struct state *s = open_at(&f);
+    assert_null(state_open(f.path, NULL, &e));
     assert_int_equal(e.code, ERROR_LOCKED);
-    cli_state_close(s);
-    cli_state_close(state_open(&f));
+    state_close(s);
+    state_close(open_at(&f));
     folder_remove(&f);
 }
 
@@ -454,22 +459,22 @@ static void others_read_while_one_has_it(void **state)
     u8 out[16];
     size_t got;
     folder_make(&f);
-    assert_null(cli_state_open_reading(f.path, &e));
+    assert_null(state_open_reading(f.path, &e));
     assert_int_equal(e.code, ERROR_STATE);
-    assert_null(cli_state_open_reading("/nonexistent", &e));
-    struct cli_state *s = state_open(&f);
+    assert_null(state_open_reading("/nonexistent", &e));
+    struct state *s = open_at(&f);
     e = (struct error){.code = ERROR_NONE};
-    assert_int_equal(cli_state_write(s, STATE_FUSES, "secret", 6, &e), 0);
+    assert_int_equal(state_write(s, STATE_FUSES, "secret", 6, &e), 0);
     write_file(&f, "store.new", (const u8 *)"half", 4); /* the other one is writing */
-    struct cli_state *r = cli_state_open_reading(f.path, &e);
+    struct state *r = state_open_reading(f.path, &e);
     assert_non_null(r);
-    assert_true(cli_state_is_reading(r) && !cli_state_is_reading(s));
-    assert_int_equal(cli_state_read(r, STATE_FUSES, out, sizeof out, &got, &e), 0);
+    assert_true(state_is_reading(r) && !state_is_reading(s));
+    assert_int_equal(state_read(r, STATE_FUSES, out, sizeof out, &got, &e), 0);
     assert_int_equal(got, 6);
-    assert_int_equal(cli_state_write(r, STATE_FUSES, "x", 1, &e), -1);
+    assert_int_equal(state_write(r, STATE_FUSES, "x", 1, &e), -1);
     assert_int_equal(read_file(&f, "store.new", out, sizeof out), 4);
-    cli_state_close(r);
-    cli_state_close(s);
+    state_close(r);
+    state_close(s);
     folder_remove(&f);
 }
 
@@ -480,7 +485,7 @@ static void a_folder_with_other_things_is_left_alone(void **state)
     struct error e = {.code = ERROR_NONE};
     folder_make(&f);
     write_file(&f, "letter.txt", (const u8 *)"hello", 5);
-    assert_null(cli_state_open(f.path, NULL, &e));
+    assert_null(state_open(f.path, NULL, &e));
     assert_int_equal(e.code, ERROR_STATE);
     char path[128];
     snprintf(path, sizeof path, "%s/lock", f.path);
@@ -495,13 +500,13 @@ static void secrets_are_for_the_user_alone(void **state)
     struct stat st;
     struct error e = {.code = ERROR_NONE};
     folder_make(&f);
-    struct cli_state *s = state_open(&f);
-    assert_int_equal(cli_state_write(s, STATE_FUSES, "x", 1, &e), 0);
+    struct state *s = open_at(&f);
+    assert_int_equal(state_write(s, STATE_FUSES, "x", 1, &e), 0);
     char path[128];
     snprintf(path, sizeof path, "%s/fuses", f.path);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    cli_state_close(s);
+    state_close(s);
     folder_remove(&f);
 }
 
