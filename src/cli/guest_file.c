@@ -88,9 +88,10 @@ static int read_exact(const char *path, void *out, size_t size, struct error *e)
 
 static int read_files(struct guest_file *g, struct error *e)
 {
-    if (run_read_file(g->firmware, &g->firmware_file, e) ||
-        run_read_file(g->kernel, &g->kernel_file, e) ||
-        run_read_file(g->initrd, &g->initrd_file, e))
+    const u64 memory = g->has_memory ? g->memory : MEMORY_KERNEL;
+    if (run_read_image(g->firmware, max_u64(memory, RUN_FIRMWARE_MAX), &g->firmware_file, e) ||
+        run_read_image(g->kernel, memory, &g->kernel_file, e) ||
+        run_read_image(g->initrd, memory, &g->initrd_file, e))
         return -1;
     if (g->firmware && !g->firmware_file.size)
         return error_set(e, ERROR_FILE, "%s: is empty", g->firmware);

@@ -25,10 +25,12 @@ static struct image_file as_image(const struct run_file *f)
 
 static int read_files(const struct options *options, struct guest *g, struct error *e)
 {
+    const u64 memory = options_number(options, OWNER_MEMORY, MEMORY_DEFAULT);
     *g = (struct guest){0};
-    return run_read_file(options->text[OWNER_KERNEL], &g->kernel, e) ||
-                   run_read_file(options->text[OWNER_INITRD], &g->initrd, e) ||
-                   run_read_file(options->text[OWNER_FIRMWARE], &g->firmware, e)
+    return run_read_image(options->text[OWNER_KERNEL], memory, &g->kernel, e) ||
+                   run_read_image(options->text[OWNER_INITRD], memory, &g->initrd, e) ||
+                   run_read_image(options->text[OWNER_FIRMWARE], max_u64(memory, RUN_FIRMWARE_MAX),
+                                  &g->firmware, e)
                ? -1
                : 0;
 }

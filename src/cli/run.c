@@ -84,8 +84,10 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
 {
     v->run = r;
     v->options = o;
-    if (run_read_file(o->kernel, &v->kernel, e) || run_read_file(o->initrd, &v->initrd, e) ||
-        run_read_file(o->firmware, &v->firmware, e) || run_read_small(o->secret, &v->secret, e) ||
+    if (run_read_image(o->kernel, o->memory, &v->kernel, e) ||
+        run_read_image(o->initrd, o->memory, &v->initrd, e) ||
+        run_read_image(o->firmware, max_u64(o->memory, RUN_FIRMWARE_MAX), &v->firmware, e) ||
+        run_read_small(o->secret, &v->secret, e) ||
         run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
         return -1;
     struct image_description d = run_describe(v);

@@ -62,6 +62,10 @@ void run_free_options(struct run_options *o);
  * that gives at most 64 MiB. A NULL path gives an empty file; otherwise `data` is not NULL, and
  * data[size] is 0. -1: it cannot be read. */
 int run_read_file(const char *path, struct run_file *out, struct error *e);
+/* The same for an image of a guest with that much memory: a larger file is not even read. Firmware, which lies beside
+ * the memory, may have RUN_FIRMWARE_MAX bytes. */
+#define RUN_FIRMWARE_MAX MIB(64)
+int run_read_image(const char *path, u64 memory, struct run_file *out, struct error *e);
 /* The same for all that is no image: reports, keys, certificates, texts. */
 #define RUN_SMALL MIB(1)
 int run_read_small(const char *path, struct run_file *out, struct error *e);

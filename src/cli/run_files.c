@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define IMAGE_MAX GIB(2)
@@ -29,10 +30,22 @@ static int read_file(const char *path, const struct file_rule *rule, struct run_
     return 0;
 }
 
+int run_read_image(const char *path, u64 memory, struct run_file *out, struct error *e)
+{
+    const struct file_rule rule = {.size_max = min_u64(memory, IMAGE_MAX), .stream_max = PIPE_MAX};
+    struct error why = {.code = ERROR_NONE};
+    if (!read_file(path, &rule, out, &why))
+        return 0;
+    struct stat s;
+    const bool large =
+        memory < IMAGE_MAX && !stat(path, &s) && S_ISREG(s.st_mode) && (u64)s.st_size > memory;
+    return large ? error_set(e, ERROR_MEMORY, "the guest's memory is too small: %s", why.text)
+                 : error_set(e, why.code, "%s", why.text);
+}
+
 int run_read_file(const char *path, struct run_file *out, struct error *e)
 {
-    return read_file(path, &(struct file_rule){.size_max = IMAGE_MAX, .stream_max = PIPE_MAX}, out,
-                     e);
+    return run_read_image(path, IMAGE_MAX, out, e);
 }
 
 int run_read_small(const char *path, struct run_file *out, struct error *e)

@@ -101,9 +101,11 @@ static int parse_machine(struct run_options *o, const char *path, struct error *
     struct error why = {.code = ERROR_NONE};
     json_t *vm;
     size_t i;
-    o->machine = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (!o->machine && problem.line < 1)
-        return error_set(e, ERROR_FILE, "machine file: %s", problem.text);
+    struct run_file f;
+    if (run_read_small(path, &f, &why))
+        return error_set(e, why.code, "machine file: %s", why.text);
+    o->machine = json_loadb((const char *)f.data, f.size, JSON_REJECT_DUPLICATES, &problem);
+    run_free_file(&f);
     if (!o->machine)
         return error_set(e, ERROR_USAGE, "machine file %s:%d: %s", path, problem.line,
                          problem.text);

@@ -510,6 +510,43 @@ static void secrets_are_for_the_user_alone(void **state)
     folder_remove(&f);
 }
 
+/* A new one would not fit what was made with the lost one. */
+static void what_is_lost_is_not_made_anew(void **state)
+{
+    (void)state;
+    struct folder f;
+    struct error e = {.code = ERROR_NONE};
+    struct state_identity who;
+    struct crypto *c = crypto_create("lost", 4);
+    folder_make(&f);
+    struct state *s = open_at(&f);
+    assert_int_equal(state_write(s, STATE_CEK, "a certificate", 13, &e), 0);
+    assert_int_equal(state_identity_open(s, c, NULL, NULL, &who, &e), -1);
+    assert_int_equal(e.code, ERROR_STATE);
+    assert_non_null(strstr(e.text, "the fuses are missing"));
+    state_close(s);
+    remove_file(&f, "cek");
+    write_file(&f, "store", (const u8 *)"damaged", 7);
+    e = (struct error){.code = ERROR_NONE};
+    assert_null(state_open(f.path, NULL, &e));
+    assert_int_equal(e.code, ERROR_STATE);
+    assert_non_null(strstr(e.text, "platform reset"));
+    e = (struct error){.code = ERROR_NONE};
+    s = state_open_to_reset(f.path, &e);
+    assert_non_null(s);
+    assert_int_equal(state_identity_open(s, c, NULL, NULL, &who, &e), -1); /* nor beside a store */
+    struct firmware_store store = state_store(s);
+    u8 blob[16];
+    size_t got;
+    assert_int_equal(store.load(store.context, blob, sizeof blob, &got), FIRMWARE_STORE_DAMAGED);
+    assert_int_equal(got, 0);
+    assert_true(store.save(store.context, NULL, 0));
+    assert_int_equal(store.load(store.context, blob, sizeof blob, &got), FIRMWARE_STORE_ABSENT);
+    state_close(s);
+    crypto_destroy(c);
+    folder_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +561,7 @@ int main(void)
         cmocka_unit_test(one_process_at_a_time_has_it),
         cmocka_unit_test(others_read_while_one_has_it),
         cmocka_unit_test(a_folder_with_other_things_is_left_alone),
+        cmocka_unit_test(what_is_lost_is_not_made_anew),
         cmocka_unit_test(secrets_are_for_the_user_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

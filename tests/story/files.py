@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Files that somebody else controls: nothing blocks, nothing large is read in vain, no foreign state is used, no link is
+written through, and what is printed goes nowhere but where it belongs.
+"""
+import os
+import shutil
+import stat
+import subprocess
+import time
+
+from story import one_line, quick, tell, want
+
+NOBODY = 65534
+HALT = ".globl _start\n_start: mov $0x10, %eax\nout %al, $0xf4\nhlt\n"
+
+
+def platform(s):
+    want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
+
+
+def refused(s, code, words, *arguments):
+    start = time.monotonic()
+    got, _, error = s.command(*arguments)
+    want(got == code and all(w in one_line(error) for w in words), (arguments, got, error))
+    want(time.monotonic() - start < 20, (arguments, "took too long"))
+
+
+def copy(s, name):
+    state = s.path(name)
+    shutil.rmtree(state, ignore_errors=True)
+    shutil.copytree(s.state, state)
+    return state
+
+
+@quick
+def a_state_file_that_is_something_else_is_refused_at_once(s):
+    platform(s)
+    for name in ("fuses", "store", "authority", "cek"):
+        state = copy(s, "state-pipe")
+        os.unlink(os.path.join(state, name))
+        os.mkfifo(os.path.join(state, name), 0o600)
+        refused(s, 7, [name, "not a regular file"], "platform", "status", "--state", state)
+        state = copy(s, "state-link")
+        os.rename(os.path.join(state, name), s.path("elsewhere"))
+        os.symlink(s.path("elsewhere"), os.path.join(state, name))
+        refused(s, 7, [name, "not a regular file"], "platform", "status", "--state", state)
+        state = copy(s, "state-sparse")
+        os.truncate(os.path.join(state, name), 2 << 30)
+        refused(s, 7, [name, "too long"], "platform", "status", "--state", state)
+        state = copy(s, "state-open")
+        os.chmod(os.path.join(state, name), 0o644)
+        refused(s, 3, [name, "0600"], "platform", "status", "--state", state)
+
+
+@quick
+def somebody_elses_state_directory_is_not_used(s):
+    if os.geteuid():
+        return
+    platform(s)
+    state = copy(s, "state-foreign")
+    os.chown(state, NOBODY, NOBODY)
+    refused(s, 3, [state, f"belongs to user {NOBODY}"], "platform", "status", "--state", state)
+    refused(s, 3, [state, f"belongs to user {NOBODY}"], "kds", "--listen", "127.0.0.1:0", "--state", state)
+    os.makedirs(s.path("state-trap"), 0o700)
+    os.chown(s.path("state-trap"), NOBODY, NOBODY)
+    refused(s, 3, ["belongs to user"], "platform", "init", "--state", s.path("state-trap"))
+    want(os.listdir(s.path("state-trap")) == [], "something was written into somebody else's folder")
+    state = copy(s, "state-file")
+    os.chown(os.path.join(state, "authority"), NOBODY, NOBODY)
+    refused(s, 3, ["authority", f"belongs to user {NOBODY}"], "platform", "status", "--state", state)
+    state = copy(s, "state-shared")
+    os.chmod(state, 0o777)
+    refused(s, 3, ["open to other users"], "platform", "status", "--state", state)
+
+
+@quick
+def a_temporary_file_that_waits_as_a_link_catches_nothing(s):
+    platform(s)
+    state = copy(s, "state-waiting")
+    caught = s.write("caught", b"precious")
+    for name in os.listdir(state):
+        os.symlink(caught, os.path.join(state, name + ".new"))
+    want(s.command("platform", "pek-gen", "--state", state)[0] == 0, "pek-gen")
+    with open(caught, "rb") as f:
+        want(f.read() == b"precious", "a link was written through")
+
+
+@quick
+def a_damaged_store_waits_for_a_reset(s):
+    platform(s)
+    state = copy(s, "state-damaged")
+    with open(os.path.join(state, "store"), "r+b") as f:
+        f.seek(100)
+        f.write(b"damaged")
+    before = open(os.path.join(state, "store"), "rb").read()
+    refused(s, 7, ["store", "platform reset"], "platform", "status", "--state", state)
+    refused(s, 7, ["store", "platform reset"], "platform", "pek-gen", "--state", state)
+    want(open(os.path.join(state, "store"), "rb").read() == before, "the damaged store has changed")
+    want(s.command("platform", "reset", "--state", state)[0] == 0, "reset")
+    want(s.command("platform", "status", "--state", state)[0] == 0, "status after the reset")
+    for lost in ("fuses", "authority"):
+        state = copy(s, "state-lost")
+        os.unlink(os.path.join(state, lost))
+        code, _, _ = s.command("platform", "init", "--state", state)
+        want(code == 7 and not os.path.exists(os.path.join(state, lost)), f"{lost} were made anew beside what they had made")
+
+
+@quick
+def pipes_and_sparse_files_cost_nothing(s):
+    pipe, sparse, kernel = s.path("pipe"), s.path("sparse"), s.build("halt", HALT)
+    os.mkfifo(pipe)
+    with open(sparse, "wb") as f:
+        f.truncate(2 << 30)
+    for file, words in ((pipe, ["nobody writes"]), (sparse, ["1 MiB"])):
+        refused(s, 3, words, "owner", "verify", "--report", file, "--root", file, "--certs", file)
+        refused(s, 3, words, "owner", "measure", "--state", file, "--digest", "00" * 32, "--measurement", "AAAA", "--platform", file)
+        refused(s, 3, words, "run", "--machine", file)
+    refused(s, 6, ["memory"], "run", "--kernel", sparse, "--memory", "64")
+    refused(s, 6, ["memory"], "run", "--kernel", kernel, "--initrd", sparse, "--memory", "64")
+    refused(s, 3, ["nobody writes"], "run", "--kernel", pipe, "--memory", "64")
+    refused(s, 3, ["nobody reads"], "run", "--kernel", kernel, "--memory", "16", "--trace", "all", "--trace-file", pipe)
+    refused(s, 3, ["is a pipe"], "run", "--kernel", kernel, "--memory", "16", "--disk", pipe)
+
+
+@quick
+def a_missing_standard_descriptor_is_no_files(s):
+    kernel, disk = s.build("halt", HALT), s.path("disk.img")
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        with open(disk, "wb") as f:
+            f.truncate(65536)
+        subprocess.run(["sh", "-c", f'"$0" run --kernel "$1" --memory 16 --disk "$2" {closed}', s.softsev, kernel, disk],
+                       capture_output=True, timeout=60, check=False)
+        with open(disk, "rb") as f:
+            want(f.read() == bytes(65536), (closed, "the disk has what was printed"))
+    done = subprocess.run(["sh", "-c", '"$0" profiles >&-', s.softsev], capture_output=True, timeout=60, check=False)
+    want(done.returncode == 3 and b"standard output" in done.stderr, done)
+
+
+@quick
+def output_that_cannot_be_written_is_an_error(s):
+    platform(s)
+    kernel = s.build("halt", HALT)
+    for options in (["--trace", "all", "--trace-file", "/dev/full"], ["--dump", "/dev/full"]):
+        refused(s, 3, ["/dev/full"], "run", "--kernel", kernel, "--memory", "16", "--quiet", *options)
+    refused(s, 3, ["/dev/full"], "with", "--state", s.state, "--trace", "all", "--trace-file", "/dev/full", "--", "true")
+    refused(s, 3, ["/dev/full"], "platform", "pek-csr", "--state", s.state, "--out", "/dev/full")
+    victim = s.write("victim", b"precious")
+    os.symlink(victim, s.path("trap"))
+    refused(s, 3, ["symbolic link"], "platform", "pek-csr", "--state", s.state, "--out", s.path("trap"))
+    refused(s, 3, ["symbolic link"], "run", "--kernel", kernel, "--memory", "16", "--quiet", "--dump", s.path("trap"))
+    with open(victim, "rb") as f:
+        want(f.read() == b"precious", "a link was written through")
+
+
+@quick
+def what_belongs_together_is_there_whole_or_not_at_all(s):
+    platform(s)
+    chain = s.path("chain-of-platform")
+    want(s.command("platform", "export", "--state", s.state, "--out", chain)[0] == 0, "export")
+    for name in ("tk.bin", "owner.state", "godh.b64"):
+        home = s.path("owner-" + name)
+        os.makedirs(os.path.join(home, name))  # a folder is where the file should be
+        refused(s, 3, [name], "owner", "session", "--chain", chain + "/chain", "--root", chain + "/root", "--out-dir", home)
+        want(os.listdir(home) == [name], (name, os.listdir(home)))
+    home = s.path("owner-whole")
+    want(s.command("owner", "session", "--chain", chain + "/chain", "--root", chain + "/root", "--out-dir", home)[0] == 0, "session")
+    want(sorted(os.listdir(home)) == ["godh.b64", "owner.state", "session.b64", "tk.bin"], os.listdir(home))
+    want(all(stat.S_IMODE(os.stat(os.path.join(home, n)).st_mode) == 0o600 for n in ("tk.bin", "owner.state")), "modes")
+
+
+if __name__ == "__main__":
+    tell(a_state_file_that_is_something_else_is_refused_at_once, somebody_elses_state_directory_is_not_used,
+         a_temporary_file_that_waits_as_a_link_catches_nothing, a_damaged_store_waits_for_a_reset, pipes_and_sparse_files_cost_nothing,
+         a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,
+         what_belongs_together_is_there_whole_or_not_at_all)
