@@ -26,19 +26,20 @@ static size_t read_file(const char *path, void *out)
 int main(int argc, char **argv)
 {
     u8 report[FILE_MAX], file[FILE_MAX];
-    struct crypto_certificate *roots[4], *given[8];
+    struct report_certificates certificates = {.given = {.count = 0}};
     struct error e = {.code = ERROR_NONE};
     if (argc < 4) {
         fprintf(stderr, "usage: %s REPORT ARK CERTIFICATE...\n", argv[0]);
         return 2;
     }
     size_t size = read_file(argv[1], report);
-    struct report_certificates certificates = {.given = given, .roots = roots};
-    certificates.root_count = crypto_certificates_read(file, read_file(argv[2], file), roots, 4);
-    for (int i = 3; i < argc; i++)
-        certificates.given_count += crypto_certificates_read(file, read_file(argv[i], file),
-                                                             given + certificates.given_count,
-                                                             8 - certificates.given_count);
+    for (int i = 2; i < argc; i++) {
+        struct crypto_certificates *to = i == 2 ? &certificates.roots : &certificates.given;
+        if (crypto_x509_read(file, read_file(argv[i], file), to, &certificates.lists, &e)) {
+            fprintf(stderr, "%s: %s\n", argv[i], e.text);
+            return (int)e.code;
+        }
+    }
     /* What the guest is to be goes here too: .measurement, .report_data, .minimum_tcb, ... */
     const struct report_policy policy = {.time = (s64)time(NULL), .maximum_vmpl = 0};
     enum report_check check = owner_verify_report(report, size, &certificates, &policy, &e);
@@ -46,9 +47,6 @@ int main(int argc, char **argv)
         printf("refused by the check %s: %s\n", report_check_name(check), e.text);
     else
         puts("verifies");
-    for (size_t i = 0; i < certificates.root_count; i++)
-        crypto_certificate_free(roots[i]);
-    for (size_t i = 0; i < certificates.given_count; i++)
-        crypto_certificate_free(given[i]);
+    report_certificates_free(&certificates);
     return check == REPORT_OK ? 0 : (int)e.code;
 }

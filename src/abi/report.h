@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SNP attestation report, versions 2, 3 and 5, and the TCB_VERSION inside it in its two layouts
- * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it.
+ * The SNP attestation report, versions 2 to 5, and the TCB_VERSION inside it in its two layouts
+ * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it. Version 4 is not
+ * published: some of Google's Milan hosts make it. It is read as version 3 whose mitigation vectors may be there.
  */
 #ifndef SOFTSEV_ABI_REPORT_H
 #define SOFTSEV_ABI_REPORT_H
@@ -11,8 +12,9 @@
 /* --- TCB_VERSION: eight bytes, laid out by the CPU's family and not by the report's version --- */
 
 enum snp_tcb_layout {
-    SNP_TCB_MILAN, /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
-    SNP_TCB_TURIN, /* family 1Ah: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
+    SNP_TCB_MILAN,   /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
+    SNP_TCB_TURIN,   /* family 1Ah up to model 4Fh: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
+    SNP_TCB_UNKNOWN, /* parts that came later: Venice (1Ah, from model 50h), families from 1Bh */
 };
 
 struct snp_tcb {
@@ -20,9 +22,11 @@ struct snp_tcb {
     u8 boot_loader, tee, snp, microcode;
 };
 
-static inline enum snp_tcb_layout snp_tcb_layout_of_family(u8 family)
+static inline enum snp_tcb_layout snp_tcb_layout_of_part(u8 family, u8 model)
 {
-    return family >= 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
+    if (family > 0x1a || (family == 0x1a && model >= 0x50))
+        return SNP_TCB_UNKNOWN;
+    return family == 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
 }
 
 /* Returns the product of an SNP part, as in certificates and KDS addresses; NULL: no SNP part that is known [snp 7]. */
@@ -76,6 +80,9 @@ static inline bool snp_tcb_at_most(u64 a, u64 b)
 }
 
 /* --- The report ------------------------------------------------------------------------------- */
+
+#define SNP_REPORT_VERSION_FIRST 2u
+#define SNP_REPORT_VERSION_LAST  5u /* that is known */
 
 #define SNP_REPORT_SIZE        0x4a0u
 #define SNP_REPORT_SIGNED_SIZE 0x2a0u /* what the signature covers */
@@ -139,8 +146,8 @@ struct __attribute__((packed)) snp_report {
     u8 committed_build, committed_minor, committed_major;
     u8 reserved_1ef;
     u64 launch_tcb;
-    u64 launch_mit_vector;  /* from version 5 */
-    u64 current_mit_vector; /* from version 5 */
+    u64 launch_mit_vector;  /* from version 5; may be in 4 */
+    u64 current_mit_vector; /* the same */
     u8 reserved_208[152];
     struct snp_signature signature;
 };

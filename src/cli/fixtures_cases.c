@@ -88,6 +88,7 @@ static void algorithm(struct snp_report *r)
 static void version_4(struct snp_report *r)
 {
     r->version = 4;
+    r->launch_mit_vector = r->current_mit_vector = 0;
 }
 
 static void version_6(struct snp_report *r)
@@ -137,6 +138,17 @@ static void launch_above_current(struct snp_report *r)
 static void other_family(struct snp_report *r)
 {
     r->cpuid_family = r->cpuid_family == 0x1a ? 0x19 : 0x1a;
+}
+
+static void later_model(struct snp_report *r)
+{
+    r->cpuid_family = 0x1a;
+    r->cpuid_model = 0x50;
+}
+
+static void later_family(struct snp_report *r)
+{
+    r->cpuid_family = 0x1b;
 }
 
 static void from_host(struct snp_report *r)
@@ -259,12 +271,12 @@ static const struct case_row rows[] = {
     ROW("valid-no-id-block", "launched without ID block; none is demanded", OK, .guest = GUEST_NO_BLOCK, .demand = no_keys),
     ROW("valid-no-author-key", "launched with an ID key alone", OK, .guest = GUEST_NO_AUTHOR, .demand = no_author),
     ROW("valid-id-block", "the ID block itself is compared", OK, .demand = block),
+    ROW("valid-version-4", "version 4, which some hosts make: the form of version 3", OK, SIGNED(version_4), .version = 3),
 
     ROW("truncated", "the last byte is missing", CHECK_SIZE, .size = -1),
     ROW("truncated-half", "the signature is missing", CHECK_SIZE, .size = -(s32)SNP_SIGNATURE_SIZE),
     ROW("empty", "no byte at all", CHECK_SIZE, .size = -(s32)SNP_REPORT_SIZE),
     ROW("trailing-byte", "one byte too many", CHECK_SIZE, .size = 1),
-    ROW("version-4", "a version whose form nobody has published", CHECK_VERSION, SIGNED(version_4)),
     ROW("version-6", "a version that is not known", CHECK_VERSION, SIGNED(version_6)),
     ROW("reserved-byte", "a reserved byte is not zero, and signed so", CHECK_FORM, SIGNED(reserved)),
     ROW("reserved-key-info", "a reserved bit of the signing key's word is one", CHECK_FORM, SIGNED(reserved_key_info)),
@@ -297,6 +309,8 @@ static const struct case_row rows[] = {
     ROW("changed-measurement", "one bit of the measurement is changed after signing", CHECK_SIGNATURE, FORGED(flip_measurement)),
     ROW("changed-tcb", "one bit of the reported TCB is changed after signing", CHECK_SIGNATURE, FORGED(flip_tcb)),
     ROW("vcek-of-lower-tcb", "the VCEK is genuine, but of another TCB than the report's", CHECK_SIGNATURE, .certs = CERTS_LOW_TCB),
+    ROW("later-model", "family 1Ah, model 50h: a part of which nobody has published what its TCB means", CHECK_PRODUCT, SIGNED(later_model), .version = 3),
+    ROW("later-family", "family 1Bh: the same", CHECK_PRODUCT, SIGNED(later_family), .version = 3),
     ROW("other-product", "the report's CPU family has another TCB layout than its certificate", CHECK_PRODUCT, SIGNED(other_family), .version = 3),
     ROW("masked-chip-id", "the platform hides its chip's id: no VCEK is tied to it", CHECK_CHIP, .config = CONFIG_MASK_CHIP_ID, .demand = no_chip),
     ROW("vcek-of-other-chip", "the certificate has the right key and another chip's id", CHECK_CHIP, .certs = CERTS_OTHER_CHIP),

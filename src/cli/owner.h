@@ -79,24 +79,15 @@ int owner_explain(const struct options *options, struct error *e);
 
 /* --- owner_pile.c, owner_kds.c: certificates and revocation lists --------------------------------- */
 
-#define OWNER_CERTIFICATES_MAX 32u
-
-struct owner_pile {
-    struct crypto_certificate *list[OWNER_CERTIFICATES_MAX];
-    struct crypto_crl *crls[OWNER_CERTIFICATES_MAX];
-    size_t count, crl_count;
-};
-
-/* Certificates in files and folders with commas between; a NULL text adds none. */
-int owner_add_files(struct owner_pile *p, const char *option, const char *paths, struct error *e);
-int owner_add_crls(struct owner_pile *p, const char *paths, struct error *e);
-/* Returns how many certificates there were. */
-size_t owner_add_bytes(struct owner_pile *p, const void *data, size_t size);
-void owner_free_pile(struct owner_pile *p);
+/* Certificates and the lists beside them, in files and folders with commas between; a NULL text adds none. */
+int owner_add_certificates(struct crypto_certificates *to, struct crypto_crls *lists,
+                           const char *option, const char *paths, struct error *e);
+/* Lists alone, of --crl. */
+int owner_add_crls(struct crypto_crls *to, const char *paths, struct error *e);
 
 /* From --kds: the VCEK (of a VLEK, only its chain), the chain, and unless --crl says otherwise the list. */
-int owner_fetch(const struct options *options, const struct snp_report *r, struct owner_pile *p,
-                struct error *e);
+int owner_fetch(const struct options *options, const struct snp_report *r,
+                struct report_certificates *to, struct error *e);
 
 /* --- owner_id_block.c ------------------------------------------------------------------------------- */
 
@@ -126,9 +117,7 @@ struct owner_wishes {
 int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e);
 /* Certificates and lists of the options and, with --kds, what its server has for this report; NULL: it is none. */
 int owner_collect(const struct options *options, const struct snp_report *r,
-                  struct owner_pile *given, struct owner_pile *roots, struct error *e);
-struct report_certificates owner_certificates(const struct owner_pile *given,
-                                              const struct owner_pile *roots);
+                  struct report_certificates *to, struct error *e);
 /* The verdict on a good one. */
 void owner_print_report(const struct options *options, const struct snp_report *r);
 /* An owner_is_it of reports: a struct snp_report has that measurement. */

@@ -64,7 +64,7 @@ struct answer {
     struct snp_report report;
     struct run_file secret;
     struct owner_wishes wishes;
-    struct owner_pile given, roots;
+    struct report_certificates certificates;
     u8 frame[SECRET_FRAME_MAX];
     size_t frame_size;
 };
@@ -97,7 +97,7 @@ static int read_all(const struct options *options, struct answer *a, struct erro
         return error_set(e, ERROR_FILE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
                          a->secret.name, a->secret.size);
     return owner_parse_wishes(options, &a->wishes, e) ||
-                   owner_collect(options, &a->report, &a->given, &a->roots, e)
+                   owner_collect(options, &a->report, &a->certificates, e)
                ? -1
                : 0;
 }
@@ -109,7 +109,7 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
         .nonce = a->hello.nonce,
         .evidence = a->evidence,
         .evidence_size = a->evidence_size,
-        .certificates = owner_certificates(&a->given, &a->roots),
+        .certificates = a->certificates,
         .policy = a->wishes.policy,
         .secret = a->secret.data,
         .secret_size = a->secret.size,
@@ -159,8 +159,7 @@ int owner_answer(const struct options *options, struct error *e)
     int result = read_all(options, a, e) || answer(options, a, e) ? -1 : 0;
     crypto_wipe(a->secret.data, a->secret.size);
     run_free_file(&a->secret);
-    owner_free_pile(&a->given);
-    owner_free_pile(&a->roots);
+    report_certificates_free(&a->certificates);
     crypto_wipe(a, sizeof *a);
     free(a);
     return result;

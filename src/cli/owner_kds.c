@@ -14,7 +14,7 @@
 #include <strings.h>
 #include <time.h>
 
-#define ANSWER_MAX        KIB(64)
+#define ANSWER_MAX        MIB(1)
 #define URL_MAX           1024u
 #define WAIT_DEFAULT      60 /* seconds, all waits together */
 #define WAIT_FIRST        1  /* where the server names no time; doubled each time */
@@ -181,60 +181,59 @@ static void vcek_url(const struct server *s, const char *product, const struct s
 
 /* --- What is fetched --------------------------------------------------------------------------------------- */
 
-static int fetch_certificates(struct server *s, const char *url, size_t expected,
-                              struct owner_pile *p, struct error *e)
-{
-    struct answer *a = malloc(sizeof *a);
-    if (!a)
-        return error_set(e, ERROR_MEMORY, "no memory for an answer");
-    int result = ask(s, url, a, e);
-    if (!result && owner_add_bytes(p, a->data, a->size) != expected)
-        result = error_set(e, ERROR_FILE, "%s: the answer is not %zu X.509 certificate%s", url,
-                           expected, expected == 1 ? "" : "s");
-    free(a);
-    return result;
-}
+/* What an answer must hold. */
+struct expected {
+    size_t certificates, lists;
+    const char *text;
+};
 
-static int fetch_crl(struct server *s, const char *url, struct owner_pile *p, struct error *e)
+static const struct expected one_certificate = {1, 0, "1 X.509 certificate"},
+                             two_certificates = {2, 0, "2 X.509 certificates"},
+                             one_list = {0, 1, "a revocation list"};
+
+static int fetch(struct server *s, const char *url, const struct expected *expected,
+                 struct report_certificates *to, struct error *e)
 {
     struct answer *a = malloc(sizeof *a);
+    struct error why = {.code = ERROR_NONE};
+    const size_t certificates = to->given.count, lists = to->lists.count;
     if (!a)
         return error_set(e, ERROR_MEMORY, "no memory for an answer");
     int result = ask(s, url, a, e);
-    if (!result && (p->crl_count == OWNER_CERTIFICATES_MAX ||
-                    crypto_crls_read(a->data, a->size, p->crls + p->crl_count++, 1) != 1)) {
-        p->crl_count--;
-        result = error_set(e, ERROR_FILE, "%s: the answer is not a revocation list", url);
-    }
+    if (!result && crypto_x509_read(a->data, a->size, &to->given, &to->lists, &why))
+        result =
+            error_set(e, why.code, "%s: the answer is not %s: %s", url, expected->text, why.text);
+    else if (!result && (to->given.count - certificates != expected->certificates ||
+                         to->lists.count - lists != expected->lists))
+        result = error_set(e, ERROR_FILE, "%s: the answer is not %s", url, expected->text);
     free(a);
     return result;
 }
 
 static int fetch_all(struct server *s, const struct options *options, const struct snp_report *r,
-                     const char *product, struct owner_pile *p, struct error *e)
+                     const char *product, struct report_certificates *to, struct error *e)
 {
-    static const u8 zeros[64];
     char url[URL_MAX + 256];
-    bool vlek = (r->key_info >> 2 & 7) == SNP_SIGNED_BY_VLEK;
-    if (!vlek && !memcmp(r->chip_id, zeros, sizeof zeros))
+    bool vlek = BITS(r->key_info, 4, 2) == SNP_SIGNED_BY_VLEK;
+    if (!vlek && all_zero(r->chip_id, sizeof r->chip_id))
         return error_set(e, ERROR_MEASUREMENT,
                          "the report hides its chip's id: no key server can know its VCEK");
     if (!vlek) {
         vcek_url(s, product, r, url);
-        if (fetch_certificates(s, url, 1, p, e))
+        if (fetch(s, url, &one_certificate, to, e))
             return -1;
     }
     snprintf(url, sizeof url, "%s/%s/v1/%s/cert_chain", s->base, vlek ? "vlek" : "vcek", product);
-    if (fetch_certificates(s, url, 2, p, e))
+    if (fetch(s, url, &two_certificates, to, e))
         return -1;
     if (options->text[OWNER_CRL])
         return 0;
     snprintf(url, sizeof url, "%s/%s/v1/%s/crl", s->base, vlek ? "vlek" : "vcek", product);
-    return fetch_crl(s, url, p, e);
+    return fetch(s, url, &one_list, to, e);
 }
 
-int owner_fetch(const struct options *options, const struct snp_report *r, struct owner_pile *p,
-                struct error *e)
+int owner_fetch(const struct options *options, const struct snp_report *r,
+                struct report_certificates *to, struct error *e)
 {
     struct server s = {.wait = options_number(options, OWNER_KDS_WAIT, WAIT_DEFAULT)};
     const char *url = options->text[OWNER_KDS], *product = options->text[OWNER_PRODUCT];
@@ -256,7 +255,7 @@ int owner_fetch(const struct options *options, const struct snp_report *r, struc
     s.curl = s.library.easy_init();
     if (!s.curl)
         return error_set(e, ERROR_INTERNAL, "libcurl cannot be set up");
-    int result = fetch_all(&s, options, r, product, p, e);
+    int result = fetch_all(&s, options, r, product, to, e);
     s.library.easy_cleanup(s.curl);
     return result;
 }

@@ -1,100 +1,181 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates and revocation lists from files and folders, DER or PEM. */
+/*
+ * Certificates and revocation lists from files and folders: DER, PEM, or the table of certificates that comes with an
+ * extended report. A file that may be a list and cannot be read is an error. In a folder of certificates other files
+ * are passed over; in a folder of lists every file must be read, or be something else for certain.
+ */
 #include "cli/owner.h"
 #include "cli/run.h"
+
+#include "base/recognise.h"
+#include "guest/guest.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define FOLDER_FILE_MAX KIB(64) /* larger files in a folder are no certificates */
+#define PILE_FILE_MAX MIB(16) /* more than any file of certificates and lists has */
+#define PATH_ROOM     4096u
 
-void owner_free_pile(struct owner_pile *p)
+/* What one option collects. */
+struct collecting {
+    struct crypto_certificates *certificates; /* NULL: lists alone are wanted */
+    struct crypto_crls *lists;
+    const char *wanted; /* "an X.509 certificate" */
+    struct error *error;
+};
+
+static size_t count_of(const struct collecting *c)
 {
-    for (size_t i = 0; i < p->count; i++)
-        crypto_certificate_free(p->list[i]);
-    for (size_t i = 0; i < p->crl_count; i++)
-        crypto_crl_free(p->crls[i]);
+    return (c->certificates ? c->certificates->count : 0) + c->lists->count;
 }
 
-size_t owner_add_bytes(struct owner_pile *p, const void *data, size_t size)
-{
-    size_t added =
-        crypto_certificates_read(data, size, p->list + p->count, OWNER_CERTIFICATES_MAX - p->count);
-    p->count += added;
-    return added;
-}
+/* --- One file ------------------------------------------------------------------------------------------- */
 
-static int add_file(const char *path, struct owner_pile *p, struct error *e)
+static int read_table(const struct collecting *c, const char *path, const struct run_file *f)
 {
-    struct run_file f;
-    if (run_read_small(path, &f, e))
-        return -1;
-    owner_add_bytes(p, f.data, f.size);
-    run_free_file(&f);
-    return 0;
-}
-
-static int add_crl(const char *path, struct owner_pile *p, struct error *e)
-{
-    struct run_file f;
-    if (run_read_small(path, &f, e))
-        return -1;
-    p->crl_count += crypto_crls_read(f.data, f.size, p->crls + p->crl_count,
-                                     OWNER_CERTIFICATES_MAX - p->crl_count);
-    run_free_file(&f);
-    return 0;
-}
-
-typedef int add_function(const char *path, struct owner_pile *p, struct error *e);
-
-/* Other files in the folder are none of our business. */
-static int add_folder(const char *path, add_function *add, struct owner_pile *p, struct error *e)
-{
-    DIR *folder = opendir(path);
-    int result = folder ? 0 : error_set(e, ERROR_FILE, "%s: %s", path, strerror(errno));
-    for (struct dirent *entry; folder && !result && (entry = readdir(folder));) {
-        char file[4096];
-        struct stat s;
-        size_t length = (size_t)snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        if (length < sizeof file && !stat(file, &s) && S_ISREG(s.st_mode) &&
-            s.st_size < (off_t)FOLDER_FILE_MAX)
-            result = add(file, p, e);
+    struct guest_certificate entries[GUEST_CERTIFICATES_MAX];
+    const s32 count = guest_certificates_read(f->data, f->size, entries);
+    if (count < 0)
+        return error_set(c->error, ERROR_FILE,
+                         "%s: a table of certificates without an end, with an entry outside of it, "
+                         "or with more than %u",
+                         path, GUEST_CERTIFICATES_MAX);
+    for (s32 i = 0; i < count; i++) {
+        struct error why = {.code = ERROR_NONE};
+        const struct guest_certificate *entry = &entries[i];
+        if (entry->kind != GUEST_CERTIFICATE_OTHER &&
+            crypto_x509_read(entry->data, entry->size, c->certificates, c->lists, &why))
+            return error_set(c->error, why.code, "%s: %s in its table: %s", path,
+                             guest_certificate_name(entry->kind), why.text);
     }
-    if (folder)
-        closedir(folder);
+    return 0;
+}
+
+static int read_x509(const struct collecting *c, const char *path, const struct run_file *f)
+{
+    struct error why = {.code = ERROR_NONE};
+    if (!crypto_x509_read(f->data, f->size, c->certificates, c->lists, &why))
+        return 0;
+    return error_set(c->error, why.code, "%s: %s", path, why.text);
+}
+
+static int read_file(const char *path, struct run_file *f, struct error *e)
+{
+    struct stat s;
+    if (!stat(path, &s) && s.st_size > (off_t)PILE_FILE_MAX)
+        return error_set(e, ERROR_FILE,
+                         "%s: %lld bytes; files of certificates and lists have at most 16 MiB",
+                         path, (long long)s.st_size);
+    return run_read_file(path, f, e);
+}
+
+/* A file that the owner has named. */
+static int add_file(const struct collecting *c, const char *path)
+{
+    struct run_file f;
+    if (read_file(path, &f, c->error))
+        return -1;
+    const size_t before = count_of(c);
+    const struct recognised what = recognise(f.data, f.size);
+    int result = 0;
+    if (what.as == AS_TABLE)
+        result = read_table(c, path, &f);
+    else if (what.as == AS_X509)
+        result = read_x509(c, path, &f);
+    if (!result && count_of(c) == before)
+        result = error_set(c->error, ERROR_FILE, "%s: this is %s, not %s in DER or PEM", path,
+                           what.name, c->wanted);
+    run_free_file(&f);
     return result;
 }
 
-static int add_paths(struct owner_pile *p, const char *option, const char *paths, const char *kind,
-                     add_function *add, struct error *e)
+/* --- A folder ------------------------------------------------------------------------------------------- */
+
+static int add_from_folder(const struct collecting *c, const char *path)
 {
-    char path[4096];
+    struct stat s;
+    struct run_file f;
+    const bool lists = !c->certificates;
+    if (stat(path, &s))
+        return error_set(c->error, ERROR_FILE, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(s.st_mode))
+        return lists ? error_set(c->error, ERROR_FILE,
+                                 "%s: not a regular file: what is in it would not be read", path)
+                     : 0;
+    if (read_file(path, &f, c->error))
+        return -1;
+    const struct recognised what = recognise(f.data, f.size);
+    int result = 0;
+    if (what.as == AS_TABLE)
+        result = read_table(c, path, &f);
+    else if (what.as == AS_X509)
+        result = read_x509(c, path, &f);
+    else if (what.as == AS_UNKNOWN && lists)
+        result = error_set(c->error, ERROR_FILE,
+                           "%s: this is %s: if it was a revocation list, it is damaged; if not, "
+                           "name the lists instead of their folder",
+                           path, what.name);
+    run_free_file(&f);
+    return result;
+}
+
+/* In the order of the names, so that of several errors the same is told each time. */
+static int add_folder(const struct collecting *c, const char *path)
+{
+    struct dirent **entries;
+    const size_t before = count_of(c);
+    int count = scandir(path, &entries, NULL, alphasort), result = 0;
+    if (count < 0)
+        return error_set(c->error, ERROR_FILE, "%s: %s", path, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char file[PATH_ROOM];
+        const char *name = entries[i]->d_name;
+        if (result || !strcmp(name, ".") || !strcmp(name, ".."))
+            ;
+        else if ((size_t)snprintf(file, sizeof file, "%s/%s", path, name) >= sizeof file)
+            result = error_set(c->error, ERROR_FILE, "%s: its path is too long", name);
+        else
+            result = add_from_folder(c, file);
+        free(entries[i]);
+    }
+    free(entries);
+    if (!result && count_of(c) == before)
+        result = error_set(c->error, ERROR_FILE, "%s: in this folder is not %s in DER or PEM", path,
+                           c->wanted);
+    return result;
+}
+
+/* --- An option ------------------------------------------------------------------------------------------ */
+
+static int add_paths(const struct collecting *c, const char *option, const char *paths)
+{
+    char path[PATH_ROOM];
     while (paths && *paths) {
         struct stat s;
         size_t length = strcspn(paths, ",");
         if (!length || length >= sizeof path)
-            return error_set(e, ERROR_USAGE, "--%s '%s': files or folders with commas between",
-                             option, paths);
+            return error_set(c->error, ERROR_USAGE,
+                             "--%s '%s': files or folders with commas between", option, paths);
         memcpy(path, paths, length);
         path[length] = 0;
         paths += length + (paths[length] == ',');
-        size_t before = p->count + p->crl_count;
-        if (!stat(path, &s) && S_ISDIR(s.st_mode) ? add_folder(path, add, p, e) : add(path, p, e))
+        if (!stat(path, &s) && S_ISDIR(s.st_mode) ? add_folder(c, path) : add_file(c, path))
             return -1;
-        if (p->count + p->crl_count == before)
-            return error_set(e, ERROR_FILE, "%s: no X.509 %s in DER or PEM", path, kind);
     }
     return 0;
 }
 
-int owner_add_files(struct owner_pile *p, const char *option, const char *paths, struct error *e)
+int owner_add_certificates(struct crypto_certificates *to, struct crypto_crls *lists,
+                           const char *option, const char *paths, struct error *e)
 {
-    return add_paths(p, option, paths, "certificate", add_file, e);
+    const struct collecting c = {to, lists, "a certificate", e};
+    return add_paths(&c, option, paths);
 }
 
-int owner_add_crls(struct owner_pile *p, const char *paths, struct error *e)
+int owner_add_crls(struct crypto_crls *to, const char *paths, struct error *e)
 {
-    return add_paths(p, "crl", paths, "revocation list", add_crl, e);
+    const struct collecting c = {NULL, to, "a revocation list", e};
+    return add_paths(&c, "crl", paths);
 }

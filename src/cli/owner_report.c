@@ -198,21 +198,13 @@ int owner_refuse_snp_report(const struct options *options, enum report_check che
                                check == REPORT_CHECK_MEASUREMENT ? owner_is_reported : NULL, r, e);
 }
 
-struct report_certificates owner_certificates(const struct owner_pile *given,
-                                              const struct owner_pile *roots)
-{
-    return (struct report_certificates){given->list,  given->count, roots->list,
-                                        roots->count, given->crls,  given->crl_count};
-}
-
 static int verify(const struct options *options, const struct run_file *report,
-                  const struct owner_pile *given, const struct owner_pile *roots,
-                  const struct owner_wishes *w, struct error *e)
+                  const struct report_certificates *certificates, const struct owner_wishes *w,
+                  struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
-    struct report_certificates certificates = owner_certificates(given, roots);
     enum report_check check =
-        owner_verify_report(report->data, report->size, &certificates, &w->policy, &why);
+        owner_verify_report(report->data, report->size, certificates, &w->policy, &why);
     struct snp_report r = {.version = 0};
     memcpy(&r, report->data, min_u64(report->size, sizeof r));
     if (check)
@@ -221,15 +213,16 @@ static int verify(const struct options *options, const struct run_file *report,
     return 0;
 }
 
+/* Lists count wherever they are. */
 int owner_collect(const struct options *options, const struct snp_report *r,
-                  struct owner_pile *given, struct owner_pile *roots, struct error *e)
+                  struct report_certificates *to, struct error *e)
 {
     const char *crl = options->text[OWNER_CRL];
     bool lists = crl && strcmp(crl, "none") != 0;
-    return owner_add_files(given, "certs", options->text[OWNER_CERTS], e) ||
-                   owner_add_files(roots, "root", options->text[OWNER_ROOT], e) ||
-                   (lists && owner_add_crls(given, crl, e)) ||
-                   (r && options->text[OWNER_KDS] && owner_fetch(options, r, given, e))
+    return owner_add_certificates(&to->given, &to->lists, "certs", options->text[OWNER_CERTS], e) ||
+                   owner_add_certificates(&to->roots, &to->lists, "root", options->text[OWNER_ROOT], e) ||
+                   (lists && owner_add_crls(&to->lists, crl, e)) ||
+                   (r && options->text[OWNER_KDS] && owner_fetch(options, r, to, e))
                ? -1
                : 0;
 }
@@ -237,7 +230,7 @@ int owner_collect(const struct options *options, const struct snp_report *r,
 int owner_check_report(const struct options *options, const struct run_file *report,
                        struct error *e)
 {
-    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    struct report_certificates certificates = {.given = {.count = 0}};
     struct owner_wishes w;
     struct snp_report r;
     /* Of another size its very form is wrong, and no server has anything for it: that is verify's to say. */
@@ -245,11 +238,10 @@ int owner_check_report(const struct options *options, const struct run_file *rep
     if (whole)
         memcpy(&r, report->data, sizeof r);
     int result = owner_parse_wishes(options, &w, e) ||
-                         owner_collect(options, whole ? &r : NULL, &given, &roots, e) ||
-                         verify(options, report, &given, &roots, &w, e)
+                         owner_collect(options, whole ? &r : NULL, &certificates, e) ||
+                         verify(options, report, &certificates, &w, e)
                      ? -1
                      : 0;
-    owner_free_pile(&given);
-    owner_free_pile(&roots);
+    report_certificates_free(&certificates);
     return result;
 }

@@ -178,9 +178,8 @@ int run_with_rule(const struct run *r, struct error *e);
 int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
                      const u8 fuses[32], struct error *e);
 /* Certificates of the chip and of its manufacturer, and the root that this owner trusts. */
-struct owner_pile;
-int run_snp_trust(const struct run_vm *v, struct owner_pile *given, struct owner_pile *roots,
-                  struct error *e);
+struct report_certificates;
+int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct error *e);
 /* What the owner demands of its guest's report: `digest` is the launch's, computed from the files. */
 struct report_policy;
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]);

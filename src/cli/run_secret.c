@@ -120,19 +120,16 @@ static int look(struct run_vm *v, struct error *e)
 static void answer_evidence(struct run_vm *v, size_t size)
 {
     struct run_secret *x = v->exchange;
-    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    struct report_certificates certificates = {.given = {.count = 0}};
     enum report_check check = REPORT_OK;
     u8 digest[48];
     x->out_at = x->out_size = 0;
-    if (!run_snp_expect(v, digest, &x->refusal) && !run_snp_trust(v, &given, &roots, &x->refusal)) {
+    if (!run_snp_expect(v, digest, &x->refusal) && !run_snp_trust(v, &certificates, &x->refusal)) {
         const struct snp_secret_request request = {
             .nonce = x->nonce,
             .evidence = x->in,
             .evidence_size = size,
-            .certificates = {.given = given.list,
-                             .given_count = given.count,
-                             .roots = roots.list,
-                             .root_count = roots.count},
+            .certificates = certificates,
             .policy = run_snp_demands(v, digest),
             .secret = v->secret.data,
             .secret_size = v->secret.size,
@@ -140,8 +137,7 @@ static void answer_evidence(struct run_vm *v, size_t size)
         x->out_size = owner_seal_snp_secret(v->run->owner_crypto, &request, x->out, sizeof x->out,
                                             &check, &x->refusal);
     }
-    owner_free_pile(&given);
-    owner_free_pile(&roots);
+    report_certificates_free(&certificates);
     x->given = x->out_size;
     crypto_wipe(x->nonce, sizeof x->nonce); /* for one answer */
     if (x->given)

@@ -152,17 +152,15 @@ int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e)
     return 0;
 }
 
-int run_snp_trust(const struct run_vm *v, struct owner_pile *given, struct owner_pile *roots,
-                  struct error *e)
+int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct error *e)
 {
     const struct run_snp *s = v->run->snp;
     const char *root = v->options->owner_root;
-    owner_add_bytes(given, s->der[VCEK], s->size[VCEK]);
-    owner_add_bytes(given, s->der[ASK], s->size[ASK]);
-    if (root)
-        return owner_add_files(roots, "owner-root", root, e);
-    owner_add_bytes(roots, s->der[ARK], s->size[ARK]);
-    return 0;
+    if (crypto_x509_read(s->der[VCEK], s->size[VCEK], &to->given, &to->lists, e) ||
+        crypto_x509_read(s->der[ASK], s->size[ASK], &to->given, &to->lists, e))
+        return -1;
+    return root ? owner_add_certificates(&to->roots, &to->lists, "owner-root", root, e)
+                : crypto_x509_read(s->der[ARK], s->size[ARK], &to->roots, &to->lists, e);
 }
 
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48])
@@ -179,20 +177,15 @@ struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]
 
 static int owner_verifies(struct run_vm *v, const struct snp_report *report, struct error *e)
 {
-    struct owner_pile given = {.count = 0}, roots = {.count = 0};
+    struct report_certificates certificates = {.given = {.count = 0}};
     u8 digest[48];
-    int result = run_snp_expect(v, digest, e) || run_snp_trust(v, &given, &roots, e) ? -1 : 0;
-    const struct report_certificates certificates = {.given = given.list,
-                                                     .given_count = given.count,
-                                                     .roots = roots.list,
-                                                     .root_count = roots.count};
+    int result = run_snp_expect(v, digest, e) || run_snp_trust(v, &certificates, e) ? -1 : 0;
     struct report_policy policy = run_snp_demands(v, digest);
     policy.maximum_vmpl = SNP_VMPL_OF_HOST;
     if (!result &&
         owner_verify_report(report, sizeof *report, &certificates, &policy, e) != REPORT_OK)
         result = -1;
-    owner_free_pile(&given);
-    owner_free_pile(&roots);
+    report_certificates_free(&certificates);
     return result;
 }
 

@@ -1,40 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* X.509 revocation lists, read: DER or PEM in, and what a verifier asks of one. */
+/* X.509 revocation lists, read: DER in, and what a verifier asks of one. */
 #include "crypto/internal.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 struct crypto_crl {
     X509_CRL *x509;
 };
 
-static struct crypto_crl *read_der(const void *data, size_t size)
+struct crypto_crl *crypto_crl_read(const void *der, size_t size)
 {
-    const u8 *at = data, *end = at + size;
+    const u8 *at = der, *end = at + size;
+    library_start();
+    ERR_clear_error();
     X509_CRL *x509 = size <= INT32_MAX ? d2i_X509_CRL(NULL, &at, (long)size) : NULL;
     struct crypto_crl *c = x509 && at == end ? calloc(1, sizeof *c) : NULL;
     if (c)
         c->x509 = x509;
     else
         X509_CRL_free(x509);
+    if (x509 && at == end && !c)
+        ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE);
     return c;
-}
-
-static bool take(void *out, const void *der, size_t size)
-{
-    struct crypto_crl ***next = out;
-    **next = read_der(der, size);
-    if (!**next)
-        return false;
-    (*next)++;
-    return true;
-}
-
-size_t crypto_crls_read(const void *data, size_t size, struct crypto_crl **out, size_t max)
-{
-    return read_each(data, size, PEM_STRING_X509_CRL, take, &out, max);
 }
 
 void crypto_crl_free(struct crypto_crl *c)
@@ -62,10 +50,63 @@ bool crypto_crl_signed_by(const struct crypto_crl *c, const struct crypto_certif
     return good;
 }
 
-bool crypto_crl_complete(const struct crypto_crl *c)
+/* The list's number. NULL: it has none, or what stands there is no number. */
+static ASN1_INTEGER *number_of(const struct crypto_crl *c)
 {
-    return X509_CRL_get_ext_by_critical(c->x509, 1, -1) < 0 &&
-           X509_CRL_get_ext_by_NID(c->x509, NID_delta_crl, -1) < 0;
+    ASN1_INTEGER *number = X509_CRL_get_ext_d2i(c->x509, NID_crl_number, NULL, NULL);
+    if (number && ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER) {
+        ASN1_INTEGER_free(number);
+        number = NULL;
+    }
+    ERR_clear_error();
+    return number;
+}
+
+static bool has(const struct crypto_crl *c, int nid)
+{
+    return X509_CRL_get_ext_by_NID(c->x509, nid, -1) >= 0;
+}
+
+static bool has_critical_entry(const struct crypto_crl *c)
+{
+    STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(c->x509);
+    for (int i = 0; i < sk_X509_REVOKED_num(entries); i++) {
+        const X509_REVOKED *entry = sk_X509_REVOKED_value(entries, i);
+        if (X509_REVOKED_get_ext_by_critical(entry, 1, -1) >= 0 ||
+            X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) >= 0)
+            return true;
+    }
+    return false;
+}
+
+const char *crypto_crl_unusable(const struct crypto_crl *c)
+{
+    if (has(c, NID_delta_crl))
+        return "it is a delta, which is a part of a list";
+    if (has(c, NID_issuing_distribution_point))
+        return "it is restricted or indirect (issuingDistributionPoint), which is a part of a list";
+    if (X509_CRL_get_ext_by_critical(c->x509, 1, -1) >= 0)
+        return "it has a critical extension that is not known";
+    if (has_critical_entry(c))
+        return "an entry has a critical extension, or another issuer";
+    ASN1_INTEGER *number = number_of(c);
+    const bool bad = has(c, NID_crl_number) && !number;
+    ASN1_INTEGER_free(number);
+    return bad ? "its CRL number is not a number" : NULL;
+}
+
+bool crypto_crl_newer(const struct crypto_crl *a, const struct crypto_crl *b)
+{
+    ASN1_INTEGER *x = number_of(a), *y = number_of(b);
+    const bool newer = x && y && ASN1_INTEGER_cmp(x, y) > 0;
+    ASN1_INTEGER_free(x);
+    ASN1_INTEGER_free(y);
+    return newer;
+}
+
+bool crypto_crl_equal(const struct crypto_crl *a, const struct crypto_crl *b)
+{
+    return X509_CRL_match(a->x509, b->x509) == 0;
 }
 
 bool crypto_crl_valid_at(const struct crypto_crl *c, s64 time)

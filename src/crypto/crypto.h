@@ -13,6 +13,7 @@
 #define SOFTSEV_CRYPTO_CRYPTO_H
 
 #include "base/base.h"
+#include "base/error.h"
 #include "base/random.h"
 
 struct crypto;
@@ -156,9 +157,8 @@ bool crypto_rsa_pss_verify(const struct rsa_public *key, enum crypto_hash hash, 
 
 struct crypto_certificate;
 
-/* One in DER, or up to `max` in PEM. Returns how many; the caller frees each. */
-size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
-                                size_t max);
+/* One in DER and nothing after it. NULL: it is none, or no memory. */
+struct crypto_certificate *crypto_certificate_read(const void *der, size_t size);
 void crypto_certificate_free(struct crypto_certificate *c); /* NULL is allowed */
 bool crypto_certificate_equal(const struct crypto_certificate *a,
                               const struct crypto_certificate *b);
@@ -168,8 +168,11 @@ bool crypto_certificate_names(const struct crypto_certificate *c,
 /* RSASSA-PSS, SHA-384, salt of 48 bytes; no other signature counts [snp 8.1]. */
 bool crypto_certificate_signed_by(const struct crypto_certificate *c,
                                   const struct crypto_certificate *issuer);
-/* basicConstraints and keyUsage allow it to sign certificates. */
-bool crypto_certificate_may_sign(const struct crypto_certificate *c);
+/* basicConstraints and keyUsage allow it to sign certificates, with so many signers between it and the last one. */
+bool crypto_certificate_may_sign(const struct crypto_certificate *c, long signers_below);
+/* Returns true and the id of an extension that is critical, but is not basicConstraints or keyUsage. */
+bool crypto_certificate_unknown_critical(const struct crypto_certificate *c, char *oid,
+                                         size_t size);
 bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time); /* Unix time */
 /* The common name, cut to `size` with its NUL; what is not printable ASCII is '?'. */
 void crypto_certificate_subject(const struct crypto_certificate *c, char *out, size_t size);
@@ -185,18 +188,42 @@ size_t crypto_certificate_der(const struct crypto_certificate *c, void *out, siz
 
 struct crypto_crl;
 
-/* As crypto_certificates_read. */
-size_t crypto_crls_read(const void *data, size_t size, struct crypto_crl **out, size_t max);
+/* As crypto_certificate_read. */
+struct crypto_crl *crypto_crl_read(const void *der, size_t size);
 void crypto_crl_free(struct crypto_crl *c); /* NULL is allowed */
 bool crypto_crl_names(const struct crypto_crl *c, const struct crypto_certificate *issuer);
 /* As crypto_certificate_signed_by; the issuer's keyUsage has to allow it. */
 bool crypto_crl_signed_by(const struct crypto_crl *c, const struct crypto_certificate *issuer);
-/* Not a delta, and nothing critical restricts it. */
-bool crypto_crl_complete(const struct crypto_crl *c);
+/* Why a verifier cannot go by this list: it is a delta, restricted or indirect, or has a critical extension; NULL: it can. */
+const char *crypto_crl_unusable(const struct crypto_crl *c);
+/* Both have a CRL number, and that of `a` is the higher one. */
+bool crypto_crl_newer(const struct crypto_crl *a, const struct crypto_crl *b);
+bool crypto_crl_equal(const struct crypto_crl *a, const struct crypto_crl *b);
 /* From thisUpdate to nextUpdate; a list without the latter is never valid. */
 bool crypto_crl_valid_at(const struct crypto_crl *c, s64 time);
 /* By serial number; the list has to be the certificate's issuer's. */
 bool crypto_crl_revokes(const struct crypto_crl *c, const struct crypto_certificate *certificate);
+
+/* --- Files of both (outside bytes) ----------------------------------------------------------------- */
+
+/* All zero before the first is read; each grows as files are read into it. */
+struct crypto_certificates {
+    struct crypto_certificate **list;
+    size_t count;
+};
+
+struct crypto_crls {
+    struct crypto_crl **list;
+    size_t count;
+};
+
+/* Adds all that a file holds: one certificate or list in DER, or any number of them in PEM with text between. -1: an
+ * entry cannot be read, which the error names; what was read before it was added. `certificates` NULL: they are checked
+ * and passed over. */
+int crypto_x509_read(const void *data, size_t size, struct crypto_certificates *certificates,
+                     struct crypto_crls *lists, struct error *e);
+void crypto_certificates_free(struct crypto_certificates *c);
+void crypto_crls_free(struct crypto_crls *c);
 
 /* --- X.509 certificates and revocation lists, made ------------------------------------------------- */
 

@@ -31,11 +31,8 @@ struct crypto_certificate {
     X509 *x509;
 };
 
-/* DER, or each PEM block with that label: what take() takes of it, at most `max`. Returns how many those are. */
-typedef bool take_der(void *context, const void *der, size_t size);
-size_t read_each(const void *data, size_t size, const char *label, take_der *take, void *context,
-                 size_t max);
-
+/* Whether OpenSSL's last call failed for want of memory. Empties its queue of errors. */
+bool last_error_is_memory(void);
 bool is_pss_sha384(const X509_ALGOR *algorithm);
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);
 

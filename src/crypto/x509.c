@@ -5,80 +5,32 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-static struct crypto_certificate *wrap(X509 *x509)
+bool last_error_is_memory(void)
 {
-    struct crypto_certificate *c = x509 ? calloc(1, sizeof *c) : NULL;
+    bool memory = false;
+    for (unsigned long code; (code = ERR_get_error());)
+        memory = memory || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    return memory;
+}
+
+struct crypto_certificate *crypto_certificate_read(const void *der, size_t size)
+{
+    const u8 *at = der, *end = at + size;
+    library_start();
+    ERR_clear_error();
+    X509 *x509 = size <= INT32_MAX ? d2i_X509(NULL, &at, (long)size) : NULL;
+    struct crypto_certificate *c = x509 && at == end ? calloc(1, sizeof *c) : NULL;
     if (c)
         c->x509 = x509;
     else
         X509_free(x509);
+    if (x509 && at == end && !c)
+        ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE);
     return c;
-}
-
-static struct crypto_certificate *read_der(const void *data, size_t size)
-{
-    const u8 *at = data, *end = at + size;
-    X509 *x509 = size <= INT32_MAX ? d2i_X509(NULL, &at, (long)size) : NULL;
-    if (x509 && at != end) {
-        X509_free(x509);
-        x509 = NULL;
-    }
-    return wrap(x509);
-}
-
-static bool pem_next(BIO *bio, const char *wanted, u8 **der, size_t *size)
-{
-    char *name = NULL, *header = NULL;
-    long der_size = 0;
-    bool found = false;
-    while (!found && PEM_read_bio(bio, &name, &header, der, &der_size)) {
-        found = !strcmp(name, wanted);
-        OPENSSL_free(name);
-        OPENSSL_free(header);
-        if (!found)
-            OPENSSL_free(*der);
-    }
-    *size = (size_t)der_size;
-    return found;
-}
-
-size_t read_each(const void *data, size_t size, const char *label, take_der *take, void *context,
-                 size_t max)
-{
-    size_t count = 0, der_size;
-    u8 *der;
-    library_start();
-    if (max && take(context, data, size))
-        return 1;
-    BIO *bio = size <= INT32_MAX ? BIO_new_mem_buf(data, (int)size) : NULL;
-    while (bio && count < max && pem_next(bio, label, &der, &der_size)) {
-        count += take(context, der, der_size);
-        OPENSSL_free(der);
-    }
-    BIO_free(bio);
-    ERR_clear_error();
-    return count;
-}
-
-static bool take(void *out, const void *der, size_t size)
-{
-    struct crypto_certificate ***next = out;
-    **next = read_der(der, size);
-    if (!**next)
-        return false;
-    (*next)++;
-    return true;
-}
-
-size_t crypto_certificates_read(const void *data, size_t size, struct crypto_certificate **out,
-                                size_t max)
-{
-    return read_each(data, size, PEM_STRING_X509, take, &out, max);
 }
 
 void crypto_certificate_free(struct crypto_certificate *c)
@@ -113,9 +65,24 @@ void crypto_certificate_subject(const struct crypto_certificate *c, char *out, s
     out[n] = 0;
 }
 
-bool crypto_certificate_may_sign(const struct crypto_certificate *c)
+bool crypto_certificate_may_sign(const struct crypto_certificate *c, long signers_below)
 {
-    return X509_check_ca(c->x509) == 1 && (X509_get_key_usage(c->x509) & KU_KEY_CERT_SIGN);
+    const long path = X509_get_pathlen(c->x509); /* -1: as many as there are */
+    return X509_check_ca(c->x509) == 1 && (X509_get_key_usage(c->x509) & KU_KEY_CERT_SIGN) &&
+           (path < 0 || path >= signers_below);
+}
+
+bool crypto_certificate_unknown_critical(const struct crypto_certificate *c, char *oid, size_t size)
+{
+    for (int at = -1; (at = X509_get_ext_by_critical(c->x509, 1, at)) >= 0;) {
+        const ASN1_OBJECT *object = X509_EXTENSION_get_object(X509_get_ext(c->x509, at));
+        const int nid = OBJ_obj2nid(object);
+        if (nid == NID_basic_constraints || nid == NID_key_usage)
+            continue;
+        OBJ_obj2txt(oid, (int)size, object, 1);
+        return true;
+    }
+    return false;
 }
 
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until)

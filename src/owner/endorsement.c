@@ -2,10 +2,9 @@
 /* AMD's extensions in the certificate of a VCEK or VLEK [snp 8.1]. */
 #include "owner/report.h"
 
-#define ARC "1.3.6.1.4.1.3704.1."
+#include "crypto/der.h"
 
-#define DER_INTEGER   0x02
-#define DER_IA5STRING 0x16
+#define ARC "1.3.6.1.4.1.3704.1."
 
 /* An INTEGER of 0 to 255, as SPLs are: 02 01 xx, or 02 02 00 xx from 128. */
 static bool read_spl(const struct crypto_certificate *c, const char *oid, u8 *out)
@@ -27,8 +26,8 @@ static bool read_string(const struct crypto_certificate *c, const char *oid, cha
 {
     const u8 *p;
     size_t size;
-    if (crypto_certificate_extension(c, oid, &p, &size) != 1 || size < 2 || p[0] != DER_IA5STRING ||
-        p[1] != size - 2 || size - 2 >= room)
+    if (crypto_certificate_extension(c, oid, &p, &size) != 1 || size < 2 ||
+        p[0] != DER_IA5_STRING || p[1] != size - 2 || size - 2 >= room)
         return false;
     for (size_t i = 2; i < size; i++)
         if (p[i] < ' ' || p[i] > '~')
@@ -53,7 +52,7 @@ static bool read_spls(const struct crypto_certificate *c, struct report_endorsem
            (!version || read_spl(c, ARC "3.9", &out->tcb.fmc));
 }
 
-/* hwID is the bytes themselves, not an OCTET STRING of them. */
+/* Takes hwID as AMD writes it, the bytes themselves, or as an OCTET STRING of them. */
 static bool read_chip(const struct crypto_certificate *c, struct report_endorsement *out)
 {
     const u8 *id;
@@ -64,7 +63,13 @@ static bool read_chip(const struct crypto_certificate *c, struct report_endorsem
         out->vlek = true;
         return read_string(c, ARC "5", provider, sizeof provider);
     }
-    if (ids != 1 || (size != 64 && size != 8))
+    if (ids != 1 || !size)
+        return false;
+    if ((size == 66 || size == 10) && id[0] == DER_OCTET_STRING && id[1] == size - 2) {
+        id += 2;
+        size -= 2;
+    }
+    if (size != 64 && size != 8)
         return false;
     memcpy(out->chip_id, id, size);
     out->chip_id_size = size;

@@ -4,6 +4,7 @@
 
 #include "abi/snp.h"
 #include "base/bytes.h"
+#include "owner/revocation.h"
 #include "protocol/protocol.h"
 
 #include <stdio.h>
@@ -33,21 +34,31 @@ const char *report_check_name(enum report_check check)
 
 static bool check_version(struct verification *v)
 {
-    u32 version = v->report.version;
-    if (version == 2 || version == 3 || version == 5)
+    const u32 version = v->report.version;
+    if (version >= SNP_REPORT_VERSION_FIRST && version <= SNP_REPORT_VERSION_LAST)
         return true;
-    return REFUSE(v, "a report of version %u; 2, 3 and 5 are known", version);
+    if (version < SNP_REPORT_VERSION_FIRST)
+        return REFUSE(v, "a report of version %u; 2 to 5 are known", version);
+    if (v->policy->accept_unknown_version)
+        return true;
+    return REFUSE(v,
+                  "a report of version %u; 2 to 5 are known (--accept-unknown-version judges it as "
+                  "far as version 5 goes)",
+                  version);
 }
 
+/* A version that is not known may use what is reserved in those that are. */
 static bool reserved_is_zero(const struct snp_report *r)
 {
+    if (r->version > SNP_REPORT_VERSION_LAST)
+        return true;
     bool good = !r->reserved_4c && all_zero(r->reserved_18b, sizeof r->reserved_18b) &&
                 !r->reserved_1eb && !r->reserved_1ef &&
                 all_zero(r->reserved_208, sizeof r->reserved_208) &&
                 all_zero(r->signature.reserved_90, sizeof r->signature.reserved_90);
     if (r->version < 3)
         good = good && !r->cpuid_family && !r->cpuid_model && !r->cpuid_stepping;
-    if (r->version < 5)
+    if (r->version < 4)
         good = good && !r->launch_mit_vector && !r->current_mit_vector;
     return good && !(r->key_info >> 5);
 }
@@ -75,46 +86,107 @@ static bool is_endorsement(const struct crypto_certificate *c)
     return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.1", &data, &size) != 0;
 }
 
-/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. */
+/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. Of several with that name
+ * the one that has signed `c` counts. */
 static const struct crypto_certificate *issuer_in(const struct crypto_certificate *c,
-                                                  struct crypto_certificate *const *list,
-                                                  size_t count, bool root)
+                                                  const struct crypto_certificates *all, bool root)
 {
-    for (size_t i = 0; i < count; i++)
-        if (crypto_certificate_names(c, list[i]) &&
-            crypto_certificate_names(list[i], list[i]) == root)
-            return list[i];
-    return NULL;
+    const struct crypto_certificate *named = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct crypto_certificate *one = all->list[i];
+        if (!crypto_certificate_names(c, one) || crypto_certificate_names(one, one) != root)
+            continue;
+        if (crypto_certificate_signed_by(c, one))
+            return one;
+        named = named ? named : one;
+    }
+    return named;
+}
+
+static bool is_vlek(const struct crypto_certificate *c)
+{
+    const u8 *data;
+    size_t size;
+    return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.4", &data, &size) == 0;
+}
+
+/* The certificates of VCEKs and VLEKs, each counted once. `*last` is one of that kind. */
+static u32 count_keys(const struct crypto_certificates *given, bool vlek,
+                      const struct crypto_certificate **last)
+{
+    u32 count = 0;
+    for (size_t i = 0; i < given->count; i++) {
+        const struct crypto_certificate *c = given->list[i];
+        bool again = false;
+        for (size_t j = 0; j < i; j++)
+            again = again || crypto_certificate_equal(given->list[j], c);
+        if (again || !is_endorsement(c) || is_vlek(c) != vlek)
+            continue;
+        *last = c;
+        count++;
+    }
+    return count;
+}
+
+static u32 signing_key(const struct verification *v)
+{
+    return (u32)BITS(v->report.key_info, 4, 2);
+}
+
+/* Where VCEK and VLEK are given, the report says which one has signed it. */
+static bool choose_key(struct verification *v)
+{
+    const struct crypto_certificate *vcek = NULL, *vlek = NULL;
+    u32 vceks = count_keys(&v->certificates->given, false, &vcek);
+    u32 vleks = count_keys(&v->certificates->given, true, &vlek);
+    const u32 said = signing_key(v);
+    if (vceks && vleks && (said == SNP_SIGNED_BY_VCEK || said == SNP_SIGNED_BY_VLEK)) {
+        vceks = said == SNP_SIGNED_BY_VCEK ? vceks : 0;
+        vleks = said == SNP_SIGNED_BY_VLEK ? vleks : 0;
+    }
+    v->key = vceks ? vcek : vlek;
+    if (vceks + vleks == 1)
+        return true;
+    if (!vceks && !vleks && said == SNP_SIGNED_BY_VLEK)
+        return REFUSE(v, "the certificate of the VLEK, with which the report says that it is "
+                         "signed, was not given");
+    return REFUSE(v, "%u certificates of a VCEK or VLEK were given; one is needed", vceks + vleks);
 }
 
 static bool check_chain(struct verification *v)
 {
     const struct report_certificates *c = v->certificates;
     char name[64];
-    u32 keys = 0;
-    for (size_t i = 0; i < c->given_count; i++)
-        if (is_endorsement(c->given[i])) {
-            v->key = c->given[i];
-            keys++;
-        }
-    if (keys != 1)
-        return REFUSE(v, "%u certificates of a VCEK or VLEK were given; one is needed", keys);
+    if (!choose_key(v))
+        return false;
     crypto_certificate_subject(v->key, name, sizeof name);
-    v->ask = issuer_in(v->key, c->given, c->given_count, false);
+    v->ask = issuer_in(v->key, &c->given, false);
     if (!v->ask)
-        v->ask = issuer_in(v->key, c->roots, c->root_count, false);
+        v->ask = issuer_in(v->key, &c->roots, false);
     if (!v->ask)
         return REFUSE(v, "%s: the certificate of its issuer (ASK or ASVK) is missing", name);
     crypto_certificate_subject(v->ask, name, sizeof name);
-    v->ark = issuer_in(v->ask, c->roots, c->root_count, true);
+    v->ark = issuer_in(v->ask, &c->roots, true);
     if (!v->ark)
         return REFUSE(v, "%s: its issuer is none of the roots that are trusted", name);
     return true;
 }
 
+/* What an extension that must be understood, but is not, may forbid. */
+static bool check_critical(struct verification *v, const struct crypto_certificate *c)
+{
+    char name[64], oid[80];
+    if (!crypto_certificate_unknown_critical(c, oid, sizeof oid))
+        return true;
+    crypto_certificate_subject(c, name, sizeof name);
+    return REFUSE(v, "%s: its certificate has an extension that is critical and not known, %s",
+                  name, oid);
+}
+
 static bool check_endorsement(struct verification *v)
 {
-    return report_endorsement_read(v->key, &v->endorsement, v->error) == 0;
+    return report_endorsement_read(v->key, &v->endorsement, v->error) == 0 &&
+           check_critical(v, v->key);
 }
 
 static bool check_signature_of(struct verification *v, const struct crypto_certificate *c,
@@ -128,11 +200,12 @@ static bool check_signature_of(struct verification *v, const struct crypto_certi
     return REFUSE(v, "%s certificate, signed by %s: signature does not verify", name, by);
 }
 
-static bool check_authority(struct verification *v, const struct crypto_certificate *c)
+static bool check_authority(struct verification *v, const struct crypto_certificate *c,
+                            long signers_below)
 {
     char name[64];
-    if (crypto_certificate_may_sign(c))
-        return true;
+    if (crypto_certificate_may_sign(c, signers_below))
+        return check_critical(v, c);
     crypto_certificate_subject(c, name, sizeof name);
     return REFUSE(v, "%s: its certificate does not allow it to sign certificates", name);
 }
@@ -144,7 +217,7 @@ static bool check_root_signature(struct verification *v)
 
 static bool check_root_authority(struct verification *v)
 {
-    return check_authority(v, v->ark);
+    return check_authority(v, v->ark, 1);
 }
 
 static bool check_signer_signature(struct verification *v)
@@ -154,7 +227,7 @@ static bool check_signer_signature(struct verification *v)
 
 static bool check_signer_authority(struct verification *v)
 {
-    return check_authority(v, v->ask);
+    return check_authority(v, v->ask, 0);
 }
 
 static bool check_key_signature(struct verification *v)
@@ -175,35 +248,16 @@ static bool check_validity(struct verification *v)
     return true;
 }
 
-/* A list has to be good to count, whether or not it revokes something. */
-static bool check_list(struct verification *v, const struct crypto_crl *list,
-                       const struct crypto_certificate *issuer)
-{
-    char by[64];
-    crypto_certificate_subject(issuer, by, sizeof by);
-    if (!crypto_crl_signed_by(list, issuer))
-        return REFUSE(v, "the revocation list of %s: its signature does not verify", by);
-    if (!crypto_crl_complete(list))
-        return REFUSE(v, "the revocation list of %s: it is a part of a list", by);
-    if (v->policy->time && !crypto_crl_valid_at(list, *v->policy->time))
-        return REFUSE(v, "the revocation list of %s is not valid at this time: fetch a new one",
-                      by);
-    return true;
-}
-
 static bool check_crl(struct verification *v)
 {
-    const struct report_certificates *c = v->certificates;
+    const struct crypto_crls *lists = &v->certificates->lists;
+    const s64 *time = v->policy->time;
     char by[64];
-    bool has_roots = false;
-    for (size_t i = 0; i < c->crl_count; i++) {
-        bool roots = crypto_crl_names(c->crls[i], v->ark);
-        has_roots = has_roots || roots;
-        if ((roots && !check_list(v, c->crls[i], v->ark)) ||
-            (crypto_crl_names(c->crls[i], v->ask) && !check_list(v, c->crls[i], v->ask)))
-            return false;
-    }
-    if (has_roots || !c->crl_count)
+    bool has_roots = false, has_signers = false;
+    if (!revocation_check(lists, v->ark, time, &has_roots, v->error) ||
+        !revocation_check(lists, v->ask, time, &has_signers, v->error))
+        return false;
+    if (has_roots || !lists->count)
         return true;
     crypto_certificate_subject(v->ark, by, sizeof by);
     return REFUSE(v, "no revocation list is by %s", by);
@@ -211,18 +265,14 @@ static bool check_crl(struct verification *v)
 
 static bool check_revoked(struct verification *v)
 {
-    const struct report_certificates *c = v->certificates;
     const struct {
         const struct crypto_certificate *subject, *issuer;
     } all[] = {{v->ark, v->ark}, {v->ask, v->ark}, {v->key, v->ask}};
     char name[64];
-    for (size_t i = 0; i < c->crl_count * ARRAY_SIZE(all); i++) {
-        const struct crypto_crl *list = c->crls[i / ARRAY_SIZE(all)];
-        const struct crypto_certificate *subject = all[i % ARRAY_SIZE(all)].subject;
-        if (!crypto_crl_names(list, all[i % ARRAY_SIZE(all)].issuer) ||
-            !crypto_crl_revokes(list, subject))
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        if (!revocation_names(&v->certificates->lists, all[i].issuer, all[i].subject))
             continue;
-        crypto_certificate_subject(subject, name, sizeof name);
+        crypto_certificate_subject(all[i].subject, name, sizeof name);
         return REFUSE(v, "%s: its certificate is revoked", name);
     }
     return true;
@@ -232,7 +282,7 @@ static bool check_revoked(struct verification *v)
 
 static bool check_signing_key(struct verification *v)
 {
-    u32 key = v->report.key_info >> 2 & 7;
+    const u32 key = signing_key(v);
     if (key == SNP_SIGNED_BY_NONE || (v->report.key_info & SNP_KEY_INFO_MASK_CHIP_KEY))
         return REFUSE(v, "the report is not signed: the platform hides its chip's key");
     if (key == (v->endorsement.vlek ? SNP_SIGNED_BY_VLEK : SNP_SIGNED_BY_VCEK))
@@ -252,10 +302,19 @@ static bool check_product(struct verification *v)
 {
     const struct snp_report *r = &v->report;
     v->layout = v->endorsement.layout;
-    if (r->version < 3 || snp_tcb_layout_of_family(r->cpuid_family) == v->layout)
+    if (r->version < 3)
         return true;
-    return REFUSE(v, "the report is of family 0x%x, its certificate of %s", r->cpuid_family,
-                  v->endorsement.product);
+    const enum snp_tcb_layout layout = snp_tcb_layout_of_part(r->cpuid_family, r->cpuid_model);
+    if (layout == SNP_TCB_UNKNOWN)
+        return REFUSE(
+            v,
+            "the report is of family 0x%x, model 0x%x%s, which is not known yet: what its "
+            "TCB means cannot be said",
+            r->cpuid_family, r->cpuid_model,
+            r->cpuid_family == 0x1a && r->cpuid_model <= 0xc7 ? " (Venice)" : "");
+    return layout == v->layout ? true
+                               : REFUSE(v, "the report is of family 0x%x, its certificate of %s",
+                                        r->cpuid_family, v->endorsement.product);
 }
 
 static bool check_chip(struct verification *v)
@@ -263,13 +322,17 @@ static bool check_chip(struct verification *v)
     const struct snp_report *r = &v->report;
     const struct report_endorsement *c = &v->endorsement;
     const u8 *wanted = v->policy->chip_id;
-    if (!c->vlek && all_zero(r->chip_id, sizeof r->chip_id))
-        return REFUSE(v, "the report hides its chip's id: nothing ties it to this VCEK");
-    if (!c->vlek && (memcmp(r->chip_id, c->chip_id, c->chip_id_size) ||
-                     !all_zero(r->chip_id + c->chip_id_size, sizeof r->chip_id - c->chip_id_size)))
+    const bool masked = !c->vlek && all_zero(r->chip_id, sizeof r->chip_id);
+    if (masked && !v->policy->accept_masked_chip_id)
+        return REFUSE(v, "the report hides its chip's id (MASK_CHIP_ID): nothing but its signature "
+                         "ties it to this VCEK (--accept-masked-chip-id accepts that)");
+    if (!c->vlek && !masked &&
+        (memcmp(r->chip_id, c->chip_id, c->chip_id_size) ||
+         !all_zero(r->chip_id + c->chip_id_size, sizeof r->chip_id - c->chip_id_size)))
         return REFUSE(v, "the chip's id in the report is not the one in its certificate");
     if (wanted && memcmp(r->chip_id, wanted, sizeof r->chip_id))
-        return REFUSE(v, "the report is from another chip");
+        return REFUSE(v, masked ? "the report hides its chip's id, and a certain chip is demanded"
+                                : "the report is from another chip");
     return true;
 }
 
@@ -401,12 +464,18 @@ static bool check_id_key(struct verification *v)
     return check_bytes(v, "ID key", v->report.id_key_digest, v->policy->id_key_digest, 48);
 }
 
+/* A digest of zeros is what a report has without an author key: it demands that there is none. */
 static bool check_author_key(struct verification *v)
 {
-    if (v->policy->author_key_digest && !(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
+    const u8 *wanted = v->policy->author_key_digest;
+    if (wanted && all_zero(wanted, 48)) {
+        if (!(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
+            return check_bytes(v, "author key", v->report.author_key_digest, wanted, 48);
+        return REFUSE(v, "the guest was launched with an author key, and none is demanded");
+    }
+    if (wanted && !(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
         return REFUSE(v, "the guest was launched without an author key");
-    return check_bytes(v, "author key", v->report.author_key_digest, v->policy->author_key_digest,
-                       48);
+    return check_bytes(v, "author key", v->report.author_key_digest, wanted, 48);
 }
 
 static bool check_id_block(struct verification *v)
@@ -450,6 +519,13 @@ static bool (*const checks[])(struct verification *v) = {
     [REPORT_CHECK_ID_BLOCK] = check_id_block,
 };
 // clang-format on
+
+void report_certificates_free(struct report_certificates *c)
+{
+    crypto_certificates_free(&c->given);
+    crypto_certificates_free(&c->roots);
+    crypto_crls_free(&c->lists);
+}
 
 enum report_check owner_verify_report(const void *report, size_t size,
                                       const struct report_certificates *certificates,

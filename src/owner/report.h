@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verifying an SNP attestation report, version 2, 3 or 5: its form, the chain VCEK <- ASK <- ARK or VLEK <-
+ * Verifying an SNP attestation report, versions 2 to 5: its form, the chain VCEK <- ASK <- ARK or VLEK <-
  * ASVK <- ARK up to a root that the owner was told to trust, its signature, what certificate and report must
  * say alike, and the owner's policy [snp 7, 8.1]. The first check that fails is named. Reports and
  * certificates are hostile.
@@ -72,6 +72,8 @@ struct report_policy {
     u32 minimum_svn;
     u32 maximum_vmpl; /* SNP_VMPL_OF_HOST: any */
     bool allow_debug, allow_migration, refuse_smt;
+    bool accept_unknown_version; /* a newer one, judged as far as the last known version goes */
+    bool accept_masked_chip_id;
 };
 
 /* What a VCEK or VLEK says of its chip [snp 8.1]. */
@@ -89,15 +91,14 @@ struct report_endorsement {
 int report_endorsement_read(const struct crypto_certificate *c, struct report_endorsement *out,
                             struct error *e);
 
+/* All zero before certificates and lists are read into it. */
 struct report_certificates {
-    struct crypto_certificate *const *given; /* what came with the report, in any order */
-    size_t given_count;
-    struct crypto_certificate *const
-        *roots; /* ARKs that the owner trusts; ASKs among them are only given */
-    size_t root_count;
-    struct crypto_crl *const *crls; /* revocation lists; with one at least, the ARK's is needed */
-    size_t crl_count;
+    struct crypto_certificates given; /* what came with the report, in any order */
+    struct crypto_certificates
+        roots;                /* ARKs that the owner trusts; ASKs among them are only given */
+    struct crypto_crls lists; /* with one at least, the ARK's is needed */
 };
+void report_certificates_free(struct report_certificates *c);
 
 /* The error has a sentence; its code is ERROR_MEASUREMENT. */
 enum report_check owner_verify_report(const void *report, size_t size,

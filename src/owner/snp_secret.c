@@ -2,7 +2,7 @@
 /* Evidence of an SNP guest against the owner's policy, and the secret sealed to the key that its report binds. */
 #include "owner/snp_secret.h"
 
-#define GIVEN_MAX (SECRET_CERTIFICATES_MAX + 16u)
+#include <stdlib.h>
 
 size_t owner_snp_hello(struct crypto *crypto, u8 nonce[SECRET_NONCE_SIZE], void *out, size_t size)
 {
@@ -18,38 +18,36 @@ size_t owner_snp_refusal(enum report_check check, void *out, size_t size)
 
 /* The owner's own certificates and those of the evidence, which need not be any. */
 struct certificate_list {
-    struct crypto_certificate *all[GIVEN_MAX];
-    size_t count, own; /* the first `own` are the owner's */
+    struct crypto_certificates all;
+    size_t own; /* the first `own` are the owner's */
 };
-
-/* What both have counts once. */
-static void add(struct certificate_list *p, const struct crypto_piece *der)
-{
-    struct crypto_certificate *c;
-    if (!crypto_certificates_read(der->data, der->size, &c, 1))
-        return;
-    for (size_t i = 0; i < p->count; i++)
-        if (crypto_certificate_equal(p->all[i], c)) {
-            crypto_certificate_free(c);
-            return;
-        }
-    p->all[p->count++] = c;
-}
-
-static void collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
-                    struct certificate_list *p)
-{
-    p->own = min_u64(r->certificates.given_count, 16);
-    for (p->count = 0; p->count < p->own; p->count++)
-        p->all[p->count] = r->certificates.given[p->count];
-    for (u32 i = 0; i < evidence->certificate_count; i++)
-        add(p, &evidence->certificates[i]);
-}
 
 static void release(struct certificate_list *p)
 {
-    for (size_t i = p->own; i < p->count; i++)
-        crypto_certificate_free(p->all[i]);
+    for (size_t i = p->own; i < p->all.count; i++)
+        crypto_certificate_free(p->all.list[i]);
+    free(p->all.list);
+}
+
+/* What the guest has sent counts if it is a certificate; a chain that is not complete is refused as that. */
+static bool collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
+                    struct certificate_list *p)
+{
+    const struct crypto_certificates *own = &r->certificates.given;
+    const size_t room = own->count + evidence->certificate_count;
+    *p = (struct certificate_list){.own = own->count,
+                                   .all.list = calloc(room + 1, sizeof *p->all.list)};
+    if (!p->all.list)
+        return false;
+    for (; p->all.count < own->count; p->all.count++)
+        p->all.list[p->all.count] = own->list[p->all.count];
+    for (u32 i = 0; i < evidence->certificate_count; i++) {
+        const struct crypto_piece *der = &evidence->certificates[i];
+        struct crypto_certificate *c = crypto_certificate_read(der->data, der->size);
+        if (c)
+            p->all.list[p->all.count++] = c;
+    }
+    return true;
 }
 
 static enum report_check verify(const struct snp_secret_request *r,
@@ -59,9 +57,11 @@ static enum report_check verify(const struct snp_secret_request *r,
     u8 report_data[64];
     struct report_certificates certificates = r->certificates;
     struct report_policy policy = r->policy;
-    collect(r, evidence, &list);
+    if (!collect(r, evidence, &list)) {
+        error_set(e, ERROR_MEMORY, "no memory for the evidence's certificates");
+        return REPORT_CHECK_CHAIN;
+    }
     certificates.given = list.all;
-    certificates.given_count = list.count;
     secret_report_data(r->nonce, &evidence->key, report_data);
     policy.report_data = report_data;
     enum report_check check =

@@ -10,21 +10,22 @@
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
-#define CERTIFICATES_MAX 8
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    struct crypto_certificate *list[CERTIFICATES_MAX];
     const size_t report_size = size < SNP_REPORT_SIZE ? size : SNP_REPORT_SIZE;
-    const size_t count =
-        crypto_certificates_read(data + report_size, size - report_size, list, CERTIFICATES_MAX);
-    struct crypto_crl *crls[CERTIFICATES_MAX];
-    const size_t crl_count =
-        crypto_crls_read(data + report_size, size - report_size, crls, CERTIFICATES_MAX);
-    const struct report_certificates certificates = {list, count, list, count, crls, crl_count};
+    struct report_certificates all = {.given = {.count = 0}};
+    struct error unread = {.code = ERROR_NONE};
+    if ((crypto_x509_read(data + report_size, size - report_size, &all.given, &all.lists,
+                          &unread) == 0) != (unread.code == ERROR_NONE) ||
+        strchr(unread.text, '\n'))
+        abort();
+    const struct report_certificates certificates = {all.given, all.given, all.lists};
+    struct crypto_certificate *const *list = all.given.list;
+    struct crypto_crl *const *crls = all.lists.list;
+    const size_t count = all.given.count, crl_count = all.lists.count;
     static const s64 times[] = {1700000000, 1767225600}; /* of the corpus's certificates */
     for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
-        const struct report_policy policy = {.time = &times[i]};
+        const struct report_policy policy = {.time = &times[i], .accept_unknown_version = i > 0};
         struct error e = {.code = ERROR_NONE};
         enum report_check check =
             owner_verify_report(data, report_size, &certificates, &policy, &e);
@@ -39,12 +40,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         (void)report_endorsement_read(list[i], &endorsement, &unused);
         for (size_t j = 0; j < crl_count; j++)
             if (crypto_crl_names(crls[j], list[i]) && crypto_crl_signed_by(crls[j], list[i]) &&
-                crypto_crl_complete(crls[j]))
+                !crypto_crl_unusable(crls[j]))
                 (void)(crypto_crl_valid_at(crls[j], times[0]) &&
                        crypto_crl_revokes(crls[j], list[i]));
-        crypto_certificate_free(list[i]);
     }
-    for (size_t j = 0; j < crl_count; j++)
-        crypto_crl_free(crls[j]);
+    report_certificates_free(&all);
     return 0;
 }

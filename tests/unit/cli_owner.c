@@ -394,7 +394,7 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
         {"verify --report certs/vcek.der --certs certs --root ark", ERROR_MEASUREMENT,
          "report-size: a report has 1184 bytes (legacy: 208), this one 1360"},
         {"verify --report report --certs report --root ark", ERROR_FILE,
-         "report: no X.509 certificate in DER or PEM"},
+         "report: this is a text of hexadecimal digits, not a certificate in DER or PEM"},
         {REPORT "--min-tcb 1.2.3", ERROR_USAGE,
          "--min-tcb '1.2.3': boot loader, TEE, SNP and microcode, such as 3.0.8.115; FMC before "
          "them for Turin"},

@@ -178,7 +178,7 @@ static void every_profiles_report_has_its_version_layout_and_signature(void **st
         assert_true(signed_by_vcek(&r, &report));
         assert_true(all_zero(report.signature.reserved_90, 368));
         assert_int_equal(p->tcb & snp_tcb_reserved(p->tcb_layout), 0);
-        assert_int_equal(p->tcb_layout, snp_tcb_layout_of_family(p->family));
+        assert_int_equal(p->tcb_layout, snp_tcb_layout_of_part(p->family, p->model));
         rig_destroy(&r);
     }
 }

@@ -68,8 +68,8 @@ static void assert_signed_by(enum authority_role role, const char *product)
     const struct authority_terms terms = {.not_before = 0};
     size_t size = authority_certificate(rig_authority, authority_product_find(product), role,
                                         &terms, der, sizeof der);
-    assert_int_equal(crypto_certificates_read(der, size, &issuer, 1), 1);
-    assert_int_equal(crypto_certificates_read(body, out.size, &c, 1), 1);
+    assert_non_null(issuer = crypto_certificate_read(der, size));
+    assert_non_null(c = crypto_certificate_read(body, out.size));
     assert_true(crypto_certificate_names(c, issuer));
     assert_true(crypto_certificate_signed_by(c, issuer));
     crypto_certificate_free(issuer);
@@ -85,7 +85,7 @@ static void a_vcek_is_the_one_of_chip_and_tcb(void **state)
     assert_int_equal(get(vcek("Milan", rig_id(64), MILAN)), 200);
     assert_string_equal(out.content_type, "application/octet-stream");
     assert_signed_by(AUTHORITY_ASK, "Milan");
-    assert_int_equal(crypto_certificates_read(body, out.size, &c, 1), 1);
+    assert_non_null(c = crypto_certificate_read(body, out.size));
     assert_true(identity_vcek(rig_fuses, 0xdb18000000000004, &key));
     assert_true(crypto_certificate_ec_key(c, &certified));
     assert_memory_equal(&certified, &key.public, sizeof certified);
@@ -167,7 +167,7 @@ static void hashsticks_open_on_their_chip(void **state)
     assert_true(vlek_unwrap(rig_fuses, &wrapped, stick));
     assert_true(identity_vlek(stick, wrapped.tcb, &key));
     assert_int_equal(get("/vlek/v1/Milan/cert?" MILAN), 200);
-    assert_int_equal(crypto_certificates_read(body, out.size, &c, 1), 1);
+    assert_non_null(c = crypto_certificate_read(body, out.size));
     assert_true(crypto_certificate_ec_key(c, &certified));
     assert_memory_equal(&certified, &key.public, sizeof certified);
     crypto_certificate_free(c);
@@ -291,7 +291,7 @@ static void a_wrong_certificate_is_signed_but_anothers(void **state)
     memcpy(right, body, out.size);
     assert_int_equal(get(vcek("Milan", rig_id(64), MILAN)), 200);
     assert_signed_by(AUTHORITY_ASK, "Milan");
-    assert_int_equal(crypto_certificates_read(body, out.size, &c, 1), 1);
+    assert_non_null(c = crypto_certificate_read(body, out.size));
     assert_int_equal(crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.4", &hwid, &size), 1);
     hex_encode(id, hwid, size);
     assert_string_not_equal(id, rig_id(64));

@@ -1,62 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SNP reports verified: a genuine one of a Milan part with AMD's own chain, every byte of it damaged in turn;
- * and reports of versions 3 and 5 with VCEK and VLEK of Milan's and Turin's layout, signed by keys made here
+ * and reports of versions 2 to 5 with VCEK and VLEK of Milan's and Turin's layout, signed by keys made here
  * with OpenSSL alone.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509v3.h>
-
-#include "abi/snp.h"
-#include "base/bytes.h"
-#include "owner/report.h"
-#include "protocol/protocol.h"
+#include "owner_report_rig.h"
 #include "needs.h"
-
-#define MAX 8
-
-struct set {
-    struct snp_report report;
-    struct crypto_certificate *given[MAX], *roots[MAX];
-    struct crypto_crl *crls[MAX];
-    size_t given_count, root_count, crl_count;
-    struct report_policy policy;
-};
-
-static enum report_check verify(const struct set *s, struct error *e)
-{
-    *e = (struct error){.code = ERROR_NONE};
-    struct report_certificates c = {s->given,      s->given_count, s->roots,
-                                    s->root_count, s->crls,        s->crl_count};
-    enum report_check check = owner_verify_report(&s->report, sizeof s->report, &c, &s->policy, e);
-    assert_int_equal(check == REPORT_OK, e->code == ERROR_NONE);
-    assert_null(strchr(e->text, '\n'));
-    return check;
-}
-
-static void assert_check(const struct set *s, enum report_check expected)
-{
-    struct error e;
-    enum report_check check = verify(s, &e);
-    if (check != expected)
-        print_message("# %s: %s\n", report_check_name(check), e.text);
-    assert_string_equal(report_check_name(check), report_check_name(expected));
-}
-
-static void free_set(struct set *s)
-{
-    for (size_t i = 0; i < s->given_count; i++)
-        crypto_certificate_free(s->given[i]);
-    for (size_t i = 0; i < s->root_count; i++)
-        crypto_certificate_free(s->roots[i]);
-}
 
 /* --- A genuine one ------------------------------------------------------------------------------------ */
 
@@ -67,9 +16,23 @@ static void free_set(struct set *s)
 static u8 vcek[4096], chain[16384];
 static size_t vcek_size, chain_size;
 
-/* When the genuine certificates are valid, and when they are not. */
-static const s64 at_issue = 1700000000, too_early = 1500000000, too_late = 2000000000, epoch = 0,
-                 after_2038 = 4102444800;
+/* When the genuine certificates are not valid. */
+static const s64 too_early = 1500000000, too_late = 2000000000, epoch = 0, after_2038 = 4102444800;
+
+/* All certificates of a file into an array of MAX. Returns how many. */
+static size_t read_all(const void *data, size_t size, struct crypto_certificate **out)
+{
+    struct crypto_certificates read = {.count = 0};
+    struct crypto_crls lists = {.count = 0};
+    struct error e = {.code = ERROR_NONE};
+    (void)crypto_x509_read(data, size, &read, &lists, &e);
+    const size_t count = read.count;
+    assert_in_range(count, 0, MAX);
+    for (size_t i = 0; i < count; i++)
+        out[i] = read.list[i];
+    free(read.list);
+    return count;
+}
 
 static void genuine(struct set *s)
 {
@@ -81,8 +44,8 @@ static void genuine(struct set *s)
     assert_true(hex_decode(&s->report, sizeof s->report, hex));
     vcek_size = vector_load("sev/certs_data/vcek_milan.der", vcek, sizeof vcek);
     chain_size = vector_load("sev/certs_data/cert_chain_milan", chain, sizeof chain);
-    s->given_count = crypto_certificates_read(vcek, vcek_size, s->given, MAX);
-    s->root_count = crypto_certificates_read(chain, chain_size, s->roots, MAX);
+    s->given_count = read_all(vcek, vcek_size, s->given);
+    s->root_count = read_all(chain, chain_size, s->roots);
     assert_int_equal(s->given_count, 1);
     assert_int_equal(s->root_count, 2);
 }
@@ -115,9 +78,9 @@ test_that_needs(a_genuine_turin_certificate_verifies,
     struct error error = {.code = ERROR_NONE};
     static const u8 id[8] = {0x1e, 0x55, 0x0a, 0x8e, 0xe5, 0xcf, 0x9f, 0x4d};
     size_t size = vector_load("sev/certs_data/vcek_turin.der", vcek, sizeof vcek);
-    assert_int_equal(crypto_certificates_read(vcek, size, key, 1), 1);
+    assert_int_equal(read_all(vcek, size, key), 1);
     size = vector_load("sev/certs_data/cert_chain_turin", chain, sizeof chain);
-    assert_int_equal(crypto_certificates_read(chain, size, signers, 2), 2);
+    assert_int_equal(read_all(chain, size, signers), 2);
     assert_int_equal(report_endorsement_read(key[0], &e, &error), 0);
     assert_string_equal(e.product, "Turin");
     assert_int_equal(e.layout, SNP_TCB_TURIN);
@@ -178,7 +141,7 @@ test_that_needs(a_damaged_certificate_is_refused_by_name, GENUINE)
     for (size_t i = 0; i < vcek_size; i++) {
         struct set damaged = s;
         vcek[i] ^= (u8)(1u << i % 8);
-        damaged.given_count = crypto_certificates_read(vcek, vcek_size, damaged.given, MAX);
+        damaged.given_count = read_all(vcek, vcek_size, damaged.given);
         enum report_check check = verify(&damaged, &e);
         seen[check]++;
         assert_true(is_of_chain(check));
@@ -195,7 +158,7 @@ test_that_needs(a_damaged_certificate_is_refused_by_name, GENUINE)
             struct set damaged = s;
             struct crypto_certificate *one = NULL;
             der[i] ^= (u8)(1u << i % 8);
-            if (crypto_certificates_read(der, size, &one, 1))
+            if ((one = crypto_certificate_read(der, size)))
                 damaged.roots[which] = one;
             else
                 damaged.roots[which] = s.roots[!which];
@@ -277,170 +240,6 @@ test_that_needs(the_owners_policy_is_asked, GENUINE)
 
 /* --- Made here ---------------------------------------------------------------------------------------- */
 
-static void add_extension(X509 *x, const char *oid, const u8 *data, int size)
-{
-    ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
-    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
-    assert_true(ASN1_OCTET_STRING_set(value, data, size));
-    X509_EXTENSION *e = X509_EXTENSION_create_by_OBJ(NULL, object, 0, value);
-    assert_true(X509_add_ext(x, e, -1));
-    X509_EXTENSION_free(e);
-    ASN1_OCTET_STRING_free(value);
-    ASN1_OBJECT_free(object);
-}
-
-static void add_known(X509 *x, int nid, const char *text)
-{
-    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, text);
-    assert_non_null(e);
-    assert_true(X509_add_ext(x, e, -1));
-    X509_EXTENSION_free(e);
-}
-
-static X509 *begin(const char *name, const char *issuer, EVP_PKEY *key)
-{
-    X509 *x = X509_new();
-    X509_NAME *subject = X509_NAME_new(), *by = X509_NAME_new();
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const u8 *)name, -1, -1, 0);
-    X509_NAME_add_entry_by_txt(by, "CN", MBSTRING_ASC, (const u8 *)issuer, -1, -1, 0);
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_set_subject_name(x, subject);
-    X509_set_issuer_name(x, by);
-    X509_NAME_free(subject);
-    X509_NAME_free(by);
-    ASN1_TIME_set(X509_getm_notBefore(x), 1600000000);
-    ASN1_TIME_set(X509_getm_notAfter(x), 1900000000);
-    X509_set_pubkey(x, key);
-    return x;
-}
-
-static struct crypto_certificate *finish(X509 *x, EVP_PKEY *by, int salt)
-{
-    u8 der[4096], *at = der;
-    struct crypto_certificate *out;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *pkey;
-    assert_true(EVP_DigestSignInit(md, &pkey, EVP_sha384(), NULL, by) == 1 &&
-                EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) == 1 &&
-                EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, salt) == 1 && X509_sign_ctx(x, md) > 0);
-    EVP_MD_CTX_free(md);
-    int size = i2d_X509(x, &at);
-    X509_free(x);
-    assert_int_equal(crypto_certificates_read(der, (size_t)size, &out, 1), 1);
-    return out;
-}
-
-static EVP_PKEY *root_key, *signer_key, *chip_key;
-static struct crypto *crypto;
-static struct ec_private chip;
-
-static int make_keys(void **state)
-{
-    (void)state;
-    crypto = crypto_create("reports", 7);
-    assert_true(crypto_ec_generate(crypto, &chip));
-    root_key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
-    signer_key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
-    u8 point[97] = {4};
-    for (size_t i = 0; i < 48; i++) {
-        point[1 + i] = chip.public.x[47 - i];
-        point[49 + i] = chip.public.y[47 - i];
-    }
-    chip_key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
-    return EVP_PKEY_set1_encoded_public_key(chip_key, point, sizeof point) == 1 ? 0 : -1;
-}
-
-static int free_keys(void **state)
-{
-    (void)state;
-    EVP_PKEY_free(root_key);
-    EVP_PKEY_free(signer_key);
-    EVP_PKEY_free(chip_key);
-    crypto_destroy(crypto);
-    return 0;
-}
-
-struct kind {
-    bool vlek, turin;
-    u32 version;
-    u8 family;
-};
-
-static void add_spl(X509 *x, const char *suffix, u8 value)
-{
-    char oid[40];
-    u8 small[3] = {2, 1, value}, large[4] = {2, 2, 0, value};
-    snprintf(oid, sizeof oid, "1.3.6.1.4.1.3704.1.%s", suffix);
-    add_extension(x, oid, value < 128 ? small : large, value < 128 ? 3 : 4);
-}
-
-static const struct snp_tcb tcb = {
-    .fmc = 1, .boot_loader = 4, .tee = 2, .snp = 24, .microcode = 0xdb};
-
-static struct crypto_certificate *make_endorsement(struct kind k)
-{
-    static const u8 provider[] = "\x16\x04none", product[] = "\x16\x05Milan";
-    u8 id[64] = {0xaa, 0xbb};
-    X509 *x = begin("endorsement", "signer", chip_key);
-    add_spl(x, "1", k.turin);
-    add_extension(x, "1.3.6.1.4.1.3704.1.2", product, 7);
-    add_spl(x, "3.1", tcb.boot_loader);
-    add_spl(x, "3.2", tcb.tee);
-    add_spl(x, "3.3", tcb.snp);
-    for (char suffix[4] = "3.4"; suffix[2] <= '7'; suffix[2]++)
-        if (!k.turin || suffix[2] != '4')
-            add_spl(x, suffix, 0);
-    add_spl(x, "3.8", tcb.microcode);
-    if (k.turin)
-        add_spl(x, "3.9", tcb.fmc);
-    if (k.vlek)
-        add_extension(x, "1.3.6.1.4.1.3704.1.5", provider, 6);
-    else
-        add_extension(x, "1.3.6.1.4.1.3704.1.4", id, k.turin ? 8 : 64);
-    return finish(x, signer_key, 48);
-}
-
-static void sign(struct set *s)
-{
-    assert_true(snp_sign(crypto, &chip, &s->report, SNP_REPORT_SIGNED_SIZE, &s->report.signature));
-}
-
-static void made(struct set *s, struct kind k)
-{
-    *s = (struct set){.policy = {.time = &at_issue}, .given_count = 2, .root_count = 1};
-    X509 *root = begin("root", "root", root_key), *signer = begin("signer", "root", signer_key);
-    X509 *both[] = {root, signer};
-    for (size_t i = 0; i < 2; i++) {
-        add_known(both[i], NID_basic_constraints, "critical,CA:TRUE");
-        add_known(both[i], NID_key_usage,
-                  i ? "critical,keyCertSign" : "critical,keyCertSign,cRLSign");
-    }
-    s->roots[0] = finish(root, root_key, 48);
-    s->given[0] = finish(signer, root_key, 48);
-    s->given[1] = make_endorsement(k);
-    u64 packed = snp_tcb_pack(k.turin ? SNP_TCB_TURIN : SNP_TCB_MILAN, tcb);
-    struct snp_report *r = &s->report;
-    r->version = k.version;
-    r->policy = SNP_POLICY_QEMU_DEFAULT;
-    r->signature_algorithm = 1;
-    r->key_info = SNP_KEY_INFO_SIGNING_KEY(k.vlek ? SNP_SIGNED_BY_VLEK : SNP_SIGNED_BY_VCEK);
-    r->current_tcb = r->reported_tcb = r->committed_tcb = r->launch_tcb = packed;
-    r->chip_id[0] = 0xaa;
-    r->chip_id[1] = 0xbb;
-    if (k.version >= 3)
-        r->cpuid_family = k.family;
-    if (k.version >= 5)
-        r->launch_mit_vector = r->current_mit_vector = 1;
-    sign(s);
-}
-
-static const struct kind kinds[] = {
-    {false, false, 2, 0},   {false, false, 3, 0x19}, {false, false, 5, 0x19},
-    {true, false, 3, 0x19}, {true, false, 5, 0x19},  {false, true, 3, 0x1a},
-    {false, true, 5, 0x1a}, {true, true, 5, 0x1a},
-};
-
 static void reports_of_every_version_and_key_verify(void **state)
 {
     (void)state;
@@ -468,7 +267,10 @@ static void what_a_platform_may_not_say_is_refused_by_name(void **state)
         sign(&s);                                                                                  \
         assert_check(&s, check);                                                                   \
     } while (0)
-    SAYS(r->version = 4, REPORT_CHECK_VERSION);
+    SAYS(r->version = 4, REPORT_OK); /* with mitigation vectors */
+    SAYS(r->version = 6, REPORT_CHECK_VERSION);
+    SAYS(r->version = 1, REPORT_CHECK_VERSION);
+    SAYS(r->version = 0, REPORT_CHECK_VERSION);
     SAYS(r->reserved_208[100] = 1, REPORT_CHECK_FORM);
     SAYS(r->version = 3, REPORT_CHECK_FORM); /* has mitigation vectors */
     SAYS(r->policy = 0x10000, REPORT_CHECK_FORM);
@@ -476,6 +278,7 @@ static void what_a_platform_may_not_say_is_refused_by_name(void **state)
     SAYS(r->key_info = SNP_KEY_INFO_SIGNING_KEY(1), REPORT_CHECK_SIGNING_KEY);
     SAYS(r->key_info = SNP_KEY_INFO_SIGNING_KEY(7), REPORT_CHECK_SIGNING_KEY);
     SAYS(r->cpuid_family = 0x1a, REPORT_CHECK_PRODUCT);
+    SAYS(r->cpuid_family = 0x1b, REPORT_CHECK_PRODUCT);
     SAYS(r->chip_id[63] = 1, REPORT_CHECK_CHIP);
     SAYS(memset(r->chip_id, 0, 64), REPORT_CHECK_CHIP);
     SAYS(r->reported_tcb -= 1, REPORT_CHECK_TCB);
@@ -490,104 +293,166 @@ static void what_a_platform_may_not_say_is_refused_by_name(void **state)
     free_set(&g);
 }
 
-/* --- Revocation lists ----------------------------------------------------------------------------------- */
-
-struct list {
-    const char *issuer;
-    EVP_PKEY *by;
-    int salt;
-    s64 from, until; /* until 0: the list does not say */
-    long revokes;    /* a serial number; 0: none */
-    bool delta;
-};
-
-static struct crypto_crl *make_list(struct list l)
+/* A newer version may use what is reserved; all that is known of the others is judged all the same. */
+static void unknown_versions_are_judged_only_on_demand(void **state)
 {
-    u8 der[4096], *at = der;
-    struct crypto_crl *out;
-    X509_CRL *x = X509_CRL_new();
-    X509_NAME *by = X509_NAME_new();
-    ASN1_TIME *time = ASN1_TIME_set(NULL, l.from);
-    X509_NAME_add_entry_by_txt(by, "CN", MBSTRING_ASC, (const u8 *)l.issuer, -1, -1, 0);
-    X509_CRL_set_version(x, 1);
-    X509_CRL_set_issuer_name(x, by);
-    X509_CRL_set1_lastUpdate(x, time);
-    if (l.until)
-        X509_CRL_set1_nextUpdate(x, ASN1_TIME_set(time, l.until));
-    if (l.revokes) {
-        X509_REVOKED *entry = X509_REVOKED_new();
-        ASN1_INTEGER *serial = ASN1_INTEGER_new();
-        ASN1_INTEGER_set(serial, l.revokes);
-        X509_REVOKED_set_serialNumber(entry, serial);
-        X509_REVOKED_set_revocationDate(entry, time);
-        ASN1_INTEGER_free(serial);
-        assert_true(X509_CRL_add0_revoked(x, entry));
-    }
-    if (l.delta) {
-        ASN1_INTEGER *base = ASN1_INTEGER_new();
-        ASN1_INTEGER_set(base, 1);
-        assert_true(X509_CRL_add1_ext_i2d(x, NID_delta_crl, base, 1, 0));
-        ASN1_INTEGER_free(base);
-    }
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *pkey;
-    assert_true(EVP_DigestSignInit(md, &pkey, EVP_sha384(), NULL, l.by) == 1 &&
-                EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PSS_PADDING) == 1 &&
-                EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, l.salt) == 1 &&
-                X509_CRL_sign_ctx(x, md) > 0);
-    EVP_MD_CTX_free(md);
-    ASN1_TIME_free(time);
-    X509_NAME_free(by);
-    int size = i2d_X509_CRL(x, &at);
-    X509_CRL_free(x);
-    assert_int_equal(crypto_crls_read(der, (size_t)size, &out, 1), 1);
-    return out;
+    (void)state;
+    struct set g, s;
+    made(&g, kinds[2]);
+    g.report.version = 6;
+    g.report.reserved_208[100] = 1;
+    g.report.key_info |= BIT(9);
+    sign(&g);
+    assert_check(&g, REPORT_CHECK_VERSION);
+    g.policy.accept_unknown_version = true;
+    assert_check(&g, REPORT_OK);
+    s = g;
+    s.report.measurement[0] ^= 1;
+    assert_check(&s, REPORT_CHECK_SIGNATURE);
+    s = g;
+    s.report.policy |= SNP_POLICY_DEBUG;
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_DEBUG);
+    s = g;
+    s.report.version = 1; /* older ones are never accepted */
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_VERSION);
+    free_set(&g);
 }
 
-static void revocation_lists_are_asked(void **state)
+static void parts_that_came_later_are_not_judged_by_turins_layout(void **state)
+{
+    (void)state;
+    static const u8 parts[][2] = {
+        {0x1a, 0x50}, {0x1a, 0x90}, {0x1a, 0xc0}, {0x1a, 0xff}, {0x1b, 0}};
+    struct error e;
+    struct set s;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        made(&s, (struct kind){false, true, 5, parts[i][0]});
+        s.report.cpuid_model = parts[i][1];
+        sign(&s);
+        assert_check(&s, REPORT_CHECK_PRODUCT);
+        verify(&s, &e);
+        assert_non_null(strstr(e.text, "not known yet"));
+        free_set(&s);
+    }
+}
+
+static void a_masked_chip_id_is_accepted_only_on_demand(void **state)
+{
+    (void)state;
+    u8 id[64] = {0xaa, 0xbb};
+    struct set s;
+    made(&s, kinds[1]);
+    memset(s.report.chip_id, 0, sizeof s.report.chip_id);
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_CHIP);
+    s.policy.accept_masked_chip_id = true;
+    assert_check(&s, REPORT_OK);
+    s.policy.chip_id = id; /* a certain chip is demanded */
+    assert_check(&s, REPORT_CHECK_CHIP);
+    s.policy.chip_id = NULL;
+    s.report.chip_id[5] = 1; /* not hidden, but another chip's */
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_CHIP);
+    free_set(&s);
+}
+
+static void a_pin_of_zeros_demands_no_author_key(void **state)
+{
+    (void)state;
+    static const u8 zeros[48];
+    struct set s;
+    made(&s, kinds[1]);
+    s.policy.author_key_digest = zeros;
+    assert_check(&s, REPORT_OK);
+    s.report.key_info |= SNP_KEY_INFO_AUTHOR_KEY_EN;
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_AUTHOR_KEY);
+    s.report.author_key_digest[3] = 1;
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_AUTHOR_KEY);
+    s.report.key_info &= ~(u32)SNP_KEY_INFO_AUTHOR_KEY_EN;
+    sign(&s);
+    assert_check(&s, REPORT_CHECK_AUTHOR_KEY);
+    free_set(&s);
+}
+
+/* SIGNING_KEY of the report says which of the two is needed. */
+static void of_vcek_and_vlek_the_report_says_which(void **state)
+{
+    (void)state;
+    struct set vcek_set, vlek_set, turin_set, s;
+    struct error e;
+    made(&vcek_set, kinds[1]);
+    made(&vlek_set, kinds[3]);
+    made(&turin_set, kinds[5]);
+    s = vcek_set;
+    s.given[2] = vlek_set.given[1];
+    s.given[3] = s.given[1]; /* the same one again */
+    s.given_count = 4;
+    assert_check(&s, REPORT_OK);
+    s.report = vlek_set.report;
+    assert_check(&s, REPORT_OK);
+    s.given_count = 2; /* the VCEK alone */
+    assert_check(&s, REPORT_CHECK_SIGNING_KEY);
+    s.given_count = 1;
+    assert_check(&s, REPORT_CHECK_CHAIN);
+    verify(&s, &e);
+    assert_non_null(strstr(e.text, "VLEK"));
+    s = vcek_set;
+    s.given[2] = turin_set.given[1];
+    s.given_count = 3;
+    assert_check(&s, REPORT_CHECK_CHAIN); /* two VCEKs */
+    free_set(&vcek_set);
+    free_set(&vlek_set);
+    free_set(&turin_set);
+}
+
+/* hwID as AMD writes it, and as some other authorities do. */
+static void a_chips_id_may_be_in_an_octet_string(void **state)
+{
+    (void)state;
+    for (int turin = 0; turin <= 1; turin++)
+        for (int wrong = 0; wrong <= 1; wrong++) {
+            struct set s;
+            made(&s, kinds[turin ? 6 : 1]);
+            crypto_certificate_free(s.given[1]);
+            octets = wrong ? 3 : 2;
+            s.given[1] = make_endorsement(kinds[turin ? 6 : 1]);
+            octets = 0;
+            assert_check(&s, wrong ? REPORT_CHECK_ENDORSEMENT : REPORT_OK);
+            free_set(&s);
+        }
+}
+
+/* Not basicConstraints and not keyUsage: what it forbids is not known. */
+static void critical_extensions_that_are_not_known_are_refused(void **state)
 {
     (void)state;
     struct set g, s;
     made(&g, kinds[1]);
-    const s64 from = 1690000000, until = 1710000000;
-    const struct {
-        struct list list;
-        enum report_check check;
-        const char *text;
-    } cases[] = {
-        {{"root", root_key, 48, from, until, 0, false}, REPORT_OK, ""},
-        {{"root", root_key, 48, from, until, 99, false}, REPORT_OK, ""},
-        {{"root", root_key, 48, from, until, 1, false},
-         REPORT_CHECK_REVOKED,
-         "root: its certificate is revoked"},
-        {{"signer", root_key, 48, from, until, 1, false}, REPORT_CHECK_CRL, "signature"},
-        {{"signer", signer_key, 48, from, until, 1, false}, REPORT_CHECK_CRL, "signature"},
-        {{"nobody", root_key, 48, from, until, 1, false},
-         REPORT_CHECK_CRL,
-         "no revocation list is by root"},
-        {{"root", signer_key, 48, from, until, 0, false}, REPORT_CHECK_CRL, "signature"},
-        {{"root", root_key, 32, from, until, 0, false}, REPORT_CHECK_CRL, "signature"},
-        {{"root", root_key, 48, from, 1699999999, 0, false}, REPORT_CHECK_CRL, "fetch a new one"},
-        {{"root", root_key, 48, 1700000001, until, 0, false}, REPORT_CHECK_CRL, "at this time"},
-        {{"root", root_key, 48, from, 0, 0, false}, REPORT_CHECK_CRL, "at this time"},
-        {{"root", root_key, 48, from, until, 0, true}, REPORT_CHECK_CRL, "part of a list"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct error e;
-        s = g;
-        s.crls[0] = make_list(cases[i].list);
-        s.crl_count = 1;
-        assert_check(&s, cases[i].check);
-        verify(&s, &e);
-        assert_non_null(strstr(e.text, cases[i].text));
-        crypto_crl_free(s.crls[0]);
-    }
-    s = g; /* any time is allowed, an old list is not asked for its age */
-    s.policy.time = NULL;
-    s.crls[0] = make_list((struct list){"root", root_key, 48, from, from + 1, 0, false});
-    s.crl_count = 1;
-    assert_check(&s, REPORT_OK);
-    crypto_crl_free(s.crls[0]);
+    s = g;
+    X509 *signer = begin("signer", "root", signer_key);
+    add_known(signer, NID_basic_constraints, "critical,CA:TRUE");
+    add_known(signer, NID_key_usage, "critical,keyCertSign");
+    add_known(signer, NID_name_constraints, "critical,permitted;DNS:none");
+    s.given[0] = finish(signer, root_key, 48);
+    assert_check(&s, REPORT_CHECK_SIGNER_AUTHORITY);
+    crypto_certificate_free(s.given[0]);
+    s = g;
+    X509 *root = begin("root", "root", root_key);
+    add_known(root, NID_basic_constraints, "critical,CA:TRUE,pathlen:0");
+    add_known(root, NID_key_usage, "critical,keyCertSign");
+    s.roots[0] = finish(root, root_key, 48); /* no signer may stand between it and a VCEK */
+    assert_check(&s, REPORT_CHECK_ROOT_AUTHORITY);
+    crypto_certificate_free(s.roots[0]);
+    s = g;
+    odd_endorsement = true;
+    s.given[1] = make_endorsement(kinds[1]);
+    odd_endorsement = false;
+    assert_check(&s, REPORT_CHECK_ENDORSEMENT);
+    crypto_certificate_free(s.given[1]);
     free_set(&g);
 }
 
@@ -627,7 +492,13 @@ int main(void)
         cmocka_unit_test(the_owners_policy_is_asked),
         cmocka_unit_test(reports_of_every_version_and_key_verify),
         cmocka_unit_test(what_a_platform_may_not_say_is_refused_by_name),
-        cmocka_unit_test(revocation_lists_are_asked),
+        cmocka_unit_test(unknown_versions_are_judged_only_on_demand),
+        cmocka_unit_test(parts_that_came_later_are_not_judged_by_turins_layout),
+        cmocka_unit_test(a_masked_chip_id_is_accepted_only_on_demand),
+        cmocka_unit_test(a_pin_of_zeros_demands_no_author_key),
+        cmocka_unit_test(of_vcek_and_vlek_the_report_says_which),
+        cmocka_unit_test(a_chips_id_may_be_in_an_octet_string),
+        cmocka_unit_test(critical_extensions_that_are_not_known_are_refused),
         cmocka_unit_test(signers_must_be_allowed_to_sign_and_sign_as_specified),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);

@@ -205,8 +205,12 @@ static void tcb_layouts(void **state)
     assert_int_equal(snp_tcb_reserved(SNP_TCB_MILAN), 0x0000ffffffff0000);
     assert_int_equal(snp_tcb_reserved(SNP_TCB_TURIN), 0x00ffffff00000000);
     assert_true(snp_tcb_at_most(0x0102, 0x0103) && !snp_tcb_at_most(0x0103, 0x0202));
-    assert_int_equal(snp_tcb_layout_of_family(0x19), SNP_TCB_MILAN);
-    assert_int_equal(snp_tcb_layout_of_family(0x1a), SNP_TCB_TURIN);
+    assert_int_equal(snp_tcb_layout_of_part(0x19, 0xaf), SNP_TCB_MILAN);
+    assert_int_equal(snp_tcb_layout_of_part(0x1a, 0), SNP_TCB_TURIN);
+    assert_int_equal(snp_tcb_layout_of_part(0x1a, 0x4f), SNP_TCB_TURIN);
+    for (unsigned model = 0x50; model <= 0xff; model++)
+        assert_int_equal(snp_tcb_layout_of_part(0x1a, (u8)model), SNP_TCB_UNKNOWN);
+    assert_int_equal(snp_tcb_layout_of_part(0x1b, 0), SNP_TCB_UNKNOWN);
 }
 
 int main(void)

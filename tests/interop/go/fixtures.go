@@ -53,10 +53,11 @@ type demand struct {
 // Cases that the library cannot tell from good ones, with the reason.
 var unjudged = map[string]string{
 	"trailing-byte":            "it reads the first 1184 bytes",
-	"version-4":                "it takes any version from 2 to 5",
 	"committed-below-reported": "it compares the reported TCB with the certificate's and the current one",
 	"launch-above-current":     "it asks no more of the launch TCB than a minimum",
 	"other-product":            "it takes the product from the certificate where names are refused before",
+	"later-model":              "the same",
+	"later-family":             "the same",
 	"wrong-id-key":             "any ID key will do that a trusted author key has signed",
 	"other-id-block":           "it knows keys, not blocks",
 }

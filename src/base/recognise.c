@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kinds of files that people of this field have, and by what each is known; see recognise.h. */
+#include "base/recognise.h"
+
+/* Bytes at a place, in a file of that size or (0) of any. The first row that fits counts. */
+struct mark {
+    const char *name;
+    enum recognised_as as;
+    size_t size, at;
+    size_t length;
+    const char *bytes;
+};
+
+/* A string literal and its length without the NUL. */
+#define BYTES(text) sizeof(text) - 1, text
+
+#define VCEK_GUID "\x63\xda\x75\x8d\xe6\x64\x45\x64\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd"
+#define VLEK_GUID "\xa8\x07\x4b\xc2\xa2\x5a\x48\x3e\xaa\xe6\x39\xc0\x45\xa0\xb8\xa1"
+#define ASK_GUID  "\x4a\xb7\xb3\x79\xbb\xac\x4f\xe4\xa0\x2f\x05\xae\xf3\x27\xc7\x82"
+#define ARK_GUID  "\xc0\xb4\x06\xa4\xa8\x03\x49\x52\x97\x43\x3f\xb6\x01\x4c\xd0\xae"
+
+// clang-format off
+static const struct mark marks[] = {
+    /* An SNP report has 1184 bytes: its signature's algorithm is 1, a legacy report's is 2 [snp 7, sev 7.8]. */
+    {"an SNP report",                             AS_OTHER, 1184, 0x34, BYTES("\x01\0\0\0")},
+    {"a legacy attestation report",               AS_OTHER,  208, 0x34, BYTES("\x02\x10\0\0\x02\0\0\0")},
+    {"the firmware's answer with an SNP report, which begins at byte 32", AS_OTHER, 0, 0, BYTES("\0\0\0\0\xa0\x04\0\0")},
+    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VCEK_GUID)},
+    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VLEK_GUID)},
+    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(ASK_GUID)},
+    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(ARK_GUID)},
+    /* SEV's own certificates: the version, then at 8 the usage of the first [sev 8.1, 8.3, 8.5]. */
+    {"a SEV chain (PDH, PEK, OCA, CEK)",          AS_OTHER, 8336, 8, BYTES("\x03\x10\0\0")},
+    {"a SEV chain with ASK and ARK",              AS_OTHER, 8336 + 3200, 8, BYTES("\x03\x10\0\0")},
+    {"a SEV chain with ASK and ARK",              AS_OTHER, 8336 + 1664, 8, BYTES("\x03\x10\0\0")},
+    {"a PDH without PEK, OCA and CEK",            AS_OTHER, 2084, 8, BYTES("\x03\x10\0\0")},
+    {"PEK, OCA and CEK without the PDH",          AS_OTHER, 6252, 8, BYTES("\x02\x10\0\0")},
+    {"a PEK, or the request to sign one",         AS_OTHER, 2084, 8, BYTES("\x02\x10\0\0")},
+    {"an OCA",                                    AS_OTHER, 2084, 8, BYTES("\x01\x10\0\0")},
+    {"a CEK",                                     AS_OTHER, 2084, 8, BYTES("\x04\x10\0\0")},
+    {"AMD's SEV root (ASK, ARK)",                 AS_OTHER, 3200, 0x24, BYTES("\x13\0\0\0")},
+    {"AMD's SEV root (ASK, ARK)",                 AS_OTHER, 1664, 0x24, BYTES("\x13\0\0\0")},
+    /* What a guest is made of. */
+    {"an IGVM file",                              AS_OTHER, 0, 0, BYTES("IGVM")},
+    {"an ELF file",                               AS_OTHER, 0, 0, BYTES("\x7f" "ELF")},
+    {"a Linux kernel (bzImage)",                  AS_OTHER, 0, 0x202, BYTES("HdrS")},
+    {"a PE program",                              AS_OTHER, 0, 0, BYTES("MZ")},
+    {"a cpio archive",                            AS_OTHER, 0, 0, BYTES("07070")},
+    {"a disk image (qcow2)",                      AS_OTHER, 0, 0, BYTES("QFI\xfb")},
+    {"a file that gzip has compressed",           AS_OTHER, 0, 0, BYTES("\x1f\x8b")},
+    {"a file that xz has compressed",             AS_OTHER, 0, 0, BYTES("\xfd" "7zXZ")},
+    {"a file that zstd has compressed",           AS_OTHER, 0, 0, BYTES("\x28\xb5\x2f\xfd")},
+    {"a ZIP archive",                             AS_OTHER, 0, 0, BYTES("PK\x03\x04")},
+    {"a tar archive",                             AS_OTHER, 0, 257, BYTES("ustar")},
+    {"text in UTF-16; UTF-8 or ASCII is needed",  AS_UNKNOWN, 0, 0, BYTES("\xff\xfe")},
+};
+
+/* PEM, by what stands in a line of dashes anywhere in the file. What may have a list in it comes first. */
+static const struct mark labels[] = {
+    {"a revocation list in PEM",                  AS_X509,  0, 0, BYTES("BEGIN X509 CRL")},
+    {"a revocation list in PEM",                  AS_X509,  0, 0, BYTES("END X509 CRL")},
+    {"a certificate request in PEM",              AS_OTHER, 0, 0, BYTES("BEGIN CERTIFICATE REQUEST")},
+    {"a certificate in PEM",                      AS_X509,  0, 0, BYTES("BEGIN CERTIFICATE")},
+    {"a certificate in PEM",                      AS_X509,  0, 0, BYTES("END CERTIFICATE")},
+    {"a private key in PEM",                      AS_OTHER, 0, 0, BYTES("PRIVATE KEY-----")},
+    {"a public key in PEM",                       AS_OTHER, 0, 0, BYTES("PUBLIC KEY-----")},
+    {"a file in PEM",                             AS_X509,  0, 0, BYTES("-----BEGIN ")},
+};
+// clang-format on
+
+static bool fits(const struct mark *m, const u8 *data, size_t size)
+{
+    return (!m->size || m->size == size) && range_fits(m->at, m->length, size) &&
+           !memcmp(data + m->at, m->bytes, m->length);
+}
+
+static bool contains(const struct mark *m, const u8 *data, size_t size)
+{
+    for (size_t at = 0; range_fits(at, m->length, size); at++)
+        if (data[at] == (u8)m->bytes[0] && !memcmp(data + at, m->bytes, m->length))
+            return true;
+    return false;
+}
+
+/* A SEQUENCE of many bytes. A SEQUENCE begins it in certificates and lists, a number in keys. */
+static struct recognised recognise_der(const u8 *data)
+{
+    const u8 *content = data + 2 + (data[1] & 0x7f);
+    if (content[0] == 0x30)
+        return (struct recognised){AS_X509, "a certificate or a revocation list in DER"};
+    return content[0] == 0x02 ? (struct recognised){AS_OTHER, "a key in DER"}
+                              : (struct recognised){AS_X509, "a file in DER"};
+}
+
+/* The form of a text: which characters it has. */
+static struct recognised recognise_text(const u8 *data, size_t size)
+{
+    bool hex = true, base64 = true;
+    size_t first = 0;
+    for (size_t i = 0; i < size; i++) {
+        const u8 c = data[i], low = c | 0x20;
+        const bool white = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        const bool digit = c >= '0' && c <= '9';
+        if (!white && (c < ' ' || c == 0x7f))
+            return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
+        first += white && first == i;
+        hex = hex && (white || digit || (low >= 'a' && low <= 'f'));
+        base64 = base64 &&
+                 (white || digit || (low >= 'a' && low <= 'z') || c == '+' || c == '/' || c == '=');
+    }
+    if (first == size)
+        return (struct recognised){AS_UNKNOWN, "an empty file"};
+    if (hex || base64)
+        return (struct recognised){AS_UNKNOWN, hex ? "a text of hexadecimal digits" : "a text in base64"};
+    return data[first] == '{' || data[first] == '[' ? (struct recognised){AS_OTHER, "a JSON file"}
+                                                    : (struct recognised){AS_OTHER, "a text"};
+}
+
+struct recognised recognise(const void *data, size_t size)
+{
+    const u8 *bytes = data;
+    for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+        if (contains(&labels[i], bytes, size))
+            return (struct recognised){labels[i].as, labels[i].name};
+    if (size > 6 && bytes[0] == 0x30 && bytes[1] > 0x80 && bytes[1] <= 0x84)
+        return recognise_der(bytes);
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+        if (fits(&marks[i], bytes, size))
+            return (struct recognised){marks[i].as, marks[i].name};
+    return recognise_text(bytes, size);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a file is, by its first bytes and its size: for the sentence about a file that stands in the wrong place. */
+#ifndef SOFTSEV_BASE_RECOGNISE_H
+#define SOFTSEV_BASE_RECOGNISE_H
+
+#include "base/base.h"
+
+enum recognised_as {
+    AS_UNKNOWN,
+    AS_X509,  /* a certificate or revocation list, or what damage may have left of one */
+    AS_TABLE, /* the table of certificates that comes with an extended report */
+    AS_OTHER, /* something else for certain */
+};
+
+struct recognised {
+    enum recognised_as as;
+    const char *name; /* "a certificate in PEM", ...; "of an unknown kind" */
+};
+
+struct recognised recognise(const void *data, size_t size);
+
+#endif
