@@ -12,8 +12,8 @@
 /* --- TCB_VERSION: eight bytes, laid out by the CPU's family and not by the report's version --- */
 
 enum snp_tcb_layout {
-    SNP_TCB_MILAN,   /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
-    SNP_TCB_TURIN,   /* family 1Ah up to model 4Fh: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
+    SNP_TCB_MILAN, /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
+    SNP_TCB_TURIN, /* family 1Ah up to model 4Fh: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
     SNP_TCB_UNKNOWN, /* parts that came later: Venice (1Ah, from model 50h), families from 1Bh */
 };
 

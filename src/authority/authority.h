@@ -66,6 +66,8 @@ struct authority_terms {
     s64 not_before; /* Unix time; 0: AUTHORITY_EPOCH. A VCEK's or VLEK's validity begins a day earlier */
     s64 not_after;       /* 0: 25 years later, a VCEK's or VLEK's 7 */
     const char *kds_url; /* base of the distribution points; NULL: AUTHORITY_KDS_URL */
+    u32 list_number;     /* CRL number of a revocation list; 0: 1 */
+    bool delta;          /* a list that says what is new since number 1, as nobody should take it */
 };
 
 /* The time to put into terms for what is issued at `now`: the beginning of that year (UTC, years of 365.25 days). So
@@ -91,6 +93,8 @@ struct authority_endorsement {
     u64 tcb;
     const u8 *chip_id;  /* product->chip_id_size bytes; NULL: a VLEK */
     const char *csp_id; /* of a VLEK: printable ASCII */
+    bool
+        octet_string; /* hwID is an OCTET STRING of the id, where AMD writes the bytes themselves */
     struct ec_public key;
 };
 size_t authority_endorse(const struct authority *a, const struct authority_endorsement *what,

@@ -105,6 +105,7 @@ static struct x509_signer signer_of(const struct authority *a, enum authority_ro
 #define OID_KEY_USAGE         "2.5.29.15"
 #define OID_BASIC_CONSTRAINTS "2.5.29.19"
 #define OID_CRL_NUMBER        "2.5.29.20"
+#define OID_DELTA_CRL         "2.5.29.27"
 #define OID_CRL_POINTS        "2.5.29.31"
 #define OID_AKI               "2.5.29.35"
 
@@ -291,7 +292,10 @@ static void add_holder(struct extensions *x, const struct authority_endorsement 
         return;
     }
     struct writer w = extension_value(x); /* hwID: the bytes themselves, no value of ASN.1 */
-    write_bytes(&w, what->chip_id, what->product->chip_id_size);
+    if (what->octet_string)
+        der_value(&w, DER_OCTET_STRING, what->chip_id, what->product->chip_id_size);
+    else
+        write_bytes(&w, what->chip_id, what->product->chip_id_size);
     extension_add(x, ARC "4", false, &w);
 }
 
@@ -382,8 +386,13 @@ size_t authority_crl(const struct authority *a, const struct authority_product *
     crypto_rsa_public(a->ark_key, &root);
     add_issuer_key(&x, &root);
     struct writer number = extension_value(&x);
-    der_integer(&number, 1);
+    der_integer(&number, terms->list_number ? terms->list_number : 1);
     extension_add(&x, OID_CRL_NUMBER, false, &number);
+    if (terms->delta) {
+        struct writer base = extension_value(&x);
+        der_integer(&base, 1);
+        extension_add(&x, OID_DELTA_CRL, true, &base);
+    }
     const struct x509_list what = {
         .issuer = name_of(issuer),
         .this_update = begin_of(terms),

@@ -55,15 +55,15 @@ static const struct mark marks[] = {
     {"text in UTF-16; UTF-8 or ASCII is needed",  AS_UNKNOWN, 0, 0, BYTES("\xff\xfe")},
 };
 
-/* PEM, by what stands in a line of dashes anywhere in the file. What may have a list in it comes first. */
+/* PEM, by what stands in a line of dashes anywhere in the file, lists first. Beside a key there may be a list. */
 static const struct mark labels[] = {
     {"a revocation list in PEM",                  AS_X509,  0, 0, BYTES("BEGIN X509 CRL")},
     {"a revocation list in PEM",                  AS_X509,  0, 0, BYTES("END X509 CRL")},
-    {"a certificate request in PEM",              AS_OTHER, 0, 0, BYTES("BEGIN CERTIFICATE REQUEST")},
+    {"a certificate request in PEM",              AS_X509,  0, 0, BYTES("BEGIN CERTIFICATE REQUEST")},
     {"a certificate in PEM",                      AS_X509,  0, 0, BYTES("BEGIN CERTIFICATE")},
     {"a certificate in PEM",                      AS_X509,  0, 0, BYTES("END CERTIFICATE")},
-    {"a private key in PEM",                      AS_OTHER, 0, 0, BYTES("PRIVATE KEY-----")},
-    {"a public key in PEM",                       AS_OTHER, 0, 0, BYTES("PUBLIC KEY-----")},
+    {"a private key in PEM",                      AS_X509,  0, 0, BYTES("PRIVATE KEY-----")},
+    {"a public key in PEM",                       AS_X509,  0, 0, BYTES("PUBLIC KEY-----")},
     {"a file in PEM",                             AS_X509,  0, 0, BYTES("-----BEGIN ")},
 };
 // clang-format on
@@ -111,7 +111,8 @@ static struct recognised recognise_text(const u8 *data, size_t size)
     if (first == size)
         return (struct recognised){AS_UNKNOWN, "an empty file"};
     if (hex || base64)
-        return (struct recognised){AS_UNKNOWN, hex ? "a text of hexadecimal digits" : "a text in base64"};
+        return (struct recognised){AS_UNKNOWN,
+                                   hex ? "a text of hexadecimal digits" : "a text in base64"};
     return data[first] == '{' || data[first] == '[' ? (struct recognised){AS_OTHER, "a JSON file"}
                                                     : (struct recognised){AS_OTHER, "a text"};
 }

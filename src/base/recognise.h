@@ -7,7 +7,7 @@
 
 enum recognised_as {
     AS_UNKNOWN,
-    AS_X509,  /* a certificate or revocation list, or what damage may have left of one */
+    AS_X509,  /* PEM or DER, in which a certificate or a revocation list may be, whole or damaged */
     AS_TABLE, /* the table of certificates that comes with an extended report */
     AS_OTHER, /* something else for certain */
 };

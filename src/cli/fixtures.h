@@ -83,12 +83,16 @@ int fixtures_launch(struct fixtures_platform *p, struct error *e);
     X(VCEK_BY_ASVK,  "certs-vcek-by-asvk")   /* VCEK with the chain of VLEKs */ \
     X(CHANGED,       "certs-changed-vcek")   /* one byte of the VCEK's signature */ \
     X(CHANGED_ASK,   "certs-changed-ask")    /* one byte of the ASK's signature */ \
-    X(EXPIRED_ASK,   "certs-expired-ask")
+    X(EXPIRED_ASK,   "certs-expired-ask") \
+    X(OCTET_STRING,  "certs-hwid-octet-string") /* hwID is an OCTET STRING of the chip's id */
 #define FIXTURES_LISTS(X) \
     X(GOOD,     "crl") \
     X(REVOKED,  "crl-ask-revoked") \
     X(EXPIRED,  "crl-expired") \
-    X(OTHER,    "crl-other-root")
+    X(OTHER,    "crl-other-root") \
+    X(NEWER,    "crl-newer-revoked")  /* two lists: number 2 has the ASK, number 1 has not */ \
+    X(OLDER,    "crl-older-revoked")  /* two lists: number 1 has the ASK, number 2 has not */ \
+    X(DELTA,    "crl-delta")
 // clang-format on
 #define FIXTURES_CERTS_ENUM(id, name) CERTS_##id,
 enum fixtures_certs { FIXTURES_CERTS(FIXTURES_CERTS_ENUM) FIXTURES_CERTS_COUNT };

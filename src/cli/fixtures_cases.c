@@ -18,7 +18,7 @@ struct demand {
     u64 minimum_tcb;
     u8 api_major, api_minor;
     u32 minimum_svn, maximum_vmpl;
-    bool allow_debug, allow_migration, id_block, other_block;
+    bool allow_debug, allow_migration, accept_masked, id_block, other_block;
 };
 
 struct case_row {
@@ -233,6 +233,21 @@ static void no_author(struct demand *d, const struct fixtures_platform *p)
     d->author_key = NULL;
 }
 
+/* A digest of zeros demands that there is no author key. */
+static void zero_author(struct demand *d, const struct fixtures_platform *p)
+{
+    static const u8 zeros[48];
+    (void)p;
+    d->author_key = zeros;
+}
+
+static void masked_accepted(struct demand *d, const struct fixtures_platform *p)
+{
+    (void)p;
+    d->chip_id = NULL;
+    d->accept_masked = true;
+}
+
 static void no_chip(struct demand *d, const struct fixtures_platform *p)
 {
     (void)p;
@@ -272,6 +287,12 @@ static const struct case_row rows[] = {
     ROW("valid-no-author-key", "launched with an ID key alone", OK, .guest = GUEST_NO_AUTHOR, .demand = no_author),
     ROW("valid-id-block", "the ID block itself is compared", OK, .demand = block),
     ROW("valid-version-4", "version 4, which some hosts make: the form of version 3", OK, SIGNED(version_4), .version = 3),
+    ROW("valid-hwid-octet-string", "hwID is an OCTET STRING of the chip's id", OK, .certs = CERTS_OCTET_STRING),
+    ROW("valid-masked-chip-id", "the platform hides its chip's id, and the policy accepts that", OK, .config = CONFIG_MASK_CHIP_ID,
+        .demand = masked_accepted),
+    ROW("valid-author-key-zero", "the policy demands a digest of zeros, which is no author key", OK, .guest = GUEST_NO_AUTHOR,
+        .demand = zero_author),
+    ROW("valid-newer-list", "the older of two lists has the ASK, the newer one has not", OK, .list = LIST_OLDER),
 
     ROW("truncated", "the last byte is missing", CHECK_SIZE, .size = -1),
     ROW("truncated-half", "the signature is missing", CHECK_SIZE, .size = -(s32)SNP_SIGNATURE_SIZE),
@@ -296,6 +317,8 @@ static const struct case_row rows[] = {
     ROW("vcek-not-yet-valid", "the VCEK's certificate is not yet valid", CHECK_VALIDITY, .certs = CERTS_FUTURE),
     ROW("crl-expired", "the revocation list is past its next update", CHECK_CRL, .list = LIST_EXPIRED),
     ROW("crl-other-root", "the revocation list is signed by another authority under the same name", CHECK_CRL, .list = LIST_OTHER),
+    ROW("crl-delta", "the revocation list is a delta", CHECK_CRL, .list = LIST_DELTA),
+    ROW("ask-revoked-by-newer-list", "the newer of two lists has the ASK", CHECK_REVOKED, .list = LIST_NEWER),
     ROW("ask-revoked", "the revocation list has the ASK", CHECK_REVOKED, .list = LIST_REVOKED),
 
     ROW("vlek-report-with-vcek", "the report is signed by a VLEK, the certificate is a VCEK's", CHECK_SIGNING_KEY, .config = CONFIG_VLEK),
@@ -335,6 +358,7 @@ static const struct case_row rows[] = {
     ROW("wrong-id-key", "the policy demands another ID key", CHECK_ID_KEY, .demand = other_id_key),
     ROW("wrong-author-key", "the policy demands another author key", CHECK_AUTHOR_KEY, .demand = other_author_key),
     ROW("no-author-key", "launched without author key", CHECK_AUTHOR_KEY, .guest = GUEST_NO_AUTHOR),
+    ROW("unwanted-author-key", "the policy demands that there is no author key", CHECK_AUTHOR_KEY, .demand = zero_author),
     ROW("other-id-block", "signed by the same keys, but not the block it was launched with", CHECK_ID_BLOCK, .demand = another_block),
 };
 // clang-format on
@@ -362,10 +386,11 @@ static json_t *policy_json(const struct fixtures_platform *p, const struct deman
     char tcb[CLI_TCB_TEXT], api[16];
     cli_tcb_text(p->profile, d->minimum_tcb, tcb);
     snprintf(api, sizeof api, "%u.%u", d->api_major, d->api_minor);
-    json_t *j = json_pack("{s:I, s:s, s:s, s:I, s:I, s:b, s:b}", "time", (json_int_t)FIXTURES_TIME,
-                          "minimum_tcb", tcb, "minimum_api", api, "minimum_svn",
-                          (json_int_t)d->minimum_svn, "maximum_vmpl", (json_int_t)d->maximum_vmpl,
-                          "allow_debug", d->allow_debug, "allow_migration", d->allow_migration);
+    json_t *j =
+        json_pack("{s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "time", (json_int_t)FIXTURES_TIME,
+                  "minimum_tcb", tcb, "minimum_api", api, "minimum_svn", (json_int_t)d->minimum_svn,
+                  "maximum_vmpl", (json_int_t)d->maximum_vmpl, "allow_debug", d->allow_debug,
+                  "allow_migration", d->allow_migration, "accept_masked_chip_id", d->accept_masked);
     add_hex(j, "measurement", d->measurement, 48);
     add_hex(j, "report_data", d->report_data, 64);
     add_hex(j, "host_data", d->host_data, 32);

@@ -57,6 +57,7 @@ static bool describe(const struct fixtures_platform *p, enum fixtures_certs kind
         .tcb = kind == CERTS_LOW_TCB || kind == CERTS_OTHER_TCB ? p->low_tcb : p->tcb,
         .chip_id = vlek ? NULL : chip_id,
         .csp_id = vlek ? FIXTURES_CSP : NULL,
+        .octet_string = kind == CERTS_OCTET_STRING,
     };
     *terms = (struct authority_terms){
         .not_after = kind == CERTS_EXPIRED ? FIXTURES_TIME - 86400 : 0,
@@ -120,17 +121,38 @@ static int write_folder(const struct fixtures_platform *p, enum fixtures_certs k
 
 /* --- Lists ------------------------------------------------------------------------------------------------ */
 
-/* Good for as long as the ARK, so that a set of fixtures does not grow old. */
-static int write_list(const struct fixtures_platform *p, enum fixtures_list kind, struct error *e)
+/* One list in PEM. Returns its size; 0: it cannot be made. */
+static size_t make_list(const struct fixtures_platform *p, enum fixtures_list kind, u32 number,
+                        bool revoked, char *pem, size_t room)
 {
+    /* Good for as long as the ARK, so that a set of fixtures does not grow old. */
     const struct authority_terms terms = {.not_after = kind == LIST_EXPIRED
                                                            ? FIXTURES_TIME - 86400
-                                                           : AUTHORITY_EPOCH + 24ll * 31557600};
+                                                           : AUTHORITY_EPOCH + 24ll * 31557600,
+                                          .list_number = number,
+                                          .delta = kind == LIST_DELTA};
     const struct authority *a = kind == LIST_OTHER ? p->all->other : p->all->authority;
     u8 der[AUTHORITY_CERT_MAX];
-    size_t size = authority_crl(a, p->product, kind == LIST_REVOKED ? 1u << AUTHORITY_ASK : 0,
-                                &terms, der, sizeof der);
-    return write_pem(p, "", list_names[kind], "X509 CRL", der, size, e);
+    size_t size =
+        authority_crl(a, p->product, revoked ? 1u << AUTHORITY_ASK : 0, &terms, der, sizeof der);
+    return size ? crypto_pem("X509 CRL", der, size, pem, room) : 0;
+}
+
+/* The newest list comes first, for those who read no further. */
+static int write_list(const struct fixtures_platform *p, enum fixtures_list kind, struct error *e)
+{
+    char pem[2][2 * AUTHORITY_CERT_MAX], both[4 * AUTHORITY_CERT_MAX], file[100];
+    const bool two = kind == LIST_NEWER || kind == LIST_OLDER;
+    const u32 number = two || kind == LIST_DELTA ? 2 : 1;
+    size_t first = make_list(p, kind, number, kind == LIST_REVOKED || kind == LIST_NEWER, pem[0],
+                             sizeof pem[0]);
+    size_t second = two ? make_list(p, kind, 1, kind == LIST_OLDER, pem[1], sizeof pem[1]) : 0;
+    snprintf(file, sizeof file, "%s.pem", list_names[kind]);
+    if (!first || (two && !second))
+        return error_set(e, ERROR_INTERNAL, "%s cannot be made", file);
+    memcpy(both, pem[0], first);
+    memcpy(both + first, pem[1], second);
+    return fixtures_write(p->all, p->profile, file, both, first + second, e);
 }
 
 int fixtures_write_certs(const struct fixtures_platform *p, struct error *e)

@@ -71,21 +71,6 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
 
 /* --- Files -------------------------------------------------------------------------------------------- */
 
-/* Raw, or base64 with white space around it. */
-static int read_exact(const char *path, void *out, size_t size, struct error *e)
-{
-    struct run_file f;
-    if (run_read_small(path, &f, e))
-        return -1;
-    int result = 0;
-    if (f.size == size)
-        memcpy(out, f.data, size);
-    else if (owner_decode_base64(path, (const char *)f.data, out, size, &(struct error){0}))
-        result = error_set(e, ERROR_FILE, "%s: neither %zu bytes nor their base64", path, size);
-    run_free_file(&f);
-    return result;
-}
-
 static int read_files(struct guest_file *g, struct error *e)
 {
     const u64 memory = g->has_memory ? g->memory : MEMORY_KERNEL;
@@ -98,8 +83,10 @@ static int read_files(struct guest_file *g, struct error *e)
     g->has_id_block = g->id_block_path;
     if (!g->has_id_block)
         return 0;
-    return read_exact(g->id_block_path, &g->id_block, sizeof g->id_block, e) ||
-                   read_exact(g->id_auth_path, &g->id_auth, sizeof g->id_auth, e)
+    return owner_read_exactly(g->id_block_path, "an ID block", &g->id_block, sizeof g->id_block,
+                              e) ||
+                   owner_read_exactly(g->id_auth_path, "an ID auth page", &g->id_auth,
+                                      sizeof g->id_auth, e)
                ? -1
                : 0;
 }

@@ -9,6 +9,7 @@
 #include "cli/settings.h"
 
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "image/image.h"
 
 #include <jansson.h>
@@ -226,7 +227,7 @@ static int print_expected(const struct options *options, const struct owner *o,
     if (owner_decode_base64("--nonce", options->text[OWNER_NONCE], m.mnonce, sizeof m.mnonce, e))
         return -1;
     owner_expect(o, launch, m.mnonce, m.measure);
-    owner_encode_base64(text, &m, sizeof m);
+    text_encode_base64(text, &m, sizeof m);
     if (options->text[OWNER_JSON])
         return cli_tell_json(json_pack("{s:s}", "expected", text), e);
     puts(text);

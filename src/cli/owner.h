@@ -15,23 +15,32 @@
 
 #include <stdio.h>
 
-/* --- owner_files.c: what is read and written ------------------------------------------------------- */
+struct run_file;
 
-/* Exactly `size` bytes of base64 text; white space at the end is allowed. */
+/* --- owner_forms.c: what is read in more than one form ---------------------------------------------- */
+
+/* Exactly `size` bytes of base64 text (base/text.h). */
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
                         struct error *e);
-/* 1 to `room` bytes, how many the text says. */
-int owner_decode_base64_some(const char *what, const char *text, void *out, size_t room,
-                             size_t *size, struct error *e);
-/* out: owner_base64_size(size) bytes, with its NUL. */
-void owner_encode_base64(char *out, const void *data, size_t size);
-static inline size_t owner_base64_size(size_t size)
-{
-    return (size + 2) / 3 * 4 + 1;
-}
-
+/* A file of exactly `size` bytes, raw or as text. `wanted`: "an ID block". */
+int owner_read_exactly(const char *path, const char *wanted, void *out, size_t size,
+                       struct error *e);
+/* A file of base64, 1 to `room` bytes. */
+int owner_read_some(const char *path, const char *wanted, void *out, size_t room, size_t *size,
+                    struct error *e);
+/* The same of a file that was read; they free it. */
+int owner_take_exactly(const char *path, struct run_file *f, const char *wanted, void *out,
+                       size_t size, struct error *e);
+int owner_take_some(const char *path, struct run_file *f, const char *wanted, void *out,
+                    size_t room, size_t *size, struct error *e);
+/* 1184 or 208 bytes. A file of another size that is nothing else for certain is left to be refused by verify. */
+int owner_read_report(const char *path, struct run_file *f, struct error *e);
+/* A chain in one file, or in two with a comma between: the PDH, and PEK, OCA and CEK. */
 int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e);
 int owner_read_root(const char *path, struct amd_chain *out, struct error *e);
+
+/* --- owner_files.c: what is read and written ------------------------------------------------------- */
+
 int owner_read_state(const char *path, struct owner *out, struct error *e);
 int owner_write_state(const char *path, const struct owner *o, struct error *e);
 int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
@@ -132,17 +141,12 @@ int owner_refuse_report(const struct options *options, const char *check, const 
 int owner_refuse_snp_report(const struct options *options, enum report_check check, const char *why,
                             struct snp_report *r, struct error *e);
 
-struct run_file;
-
 /* verify --report: names the check that failed. */
 int owner_check_report(const struct options *options, const struct run_file *report,
                        struct error *e);
 /* verify --chain --report: the same of a legacy report. */
 int owner_check_legacy_report(const struct options *options, const struct run_file *report,
                               struct error *e);
-
-/* 1184 or 208 bytes, raw or as hexadecimal digits. Any other size is left to be refused by its name. */
-int owner_read_report(const char *path, struct run_file *f, struct error *e);
 
 /* --- owner_answer.c: the owner of an SNP guest elsewhere ------------------------------------------- */
 

@@ -71,16 +71,11 @@ struct answer {
 
 static int read_evidence(const char *path, struct answer *a, struct error *e)
 {
-    struct run_file f;
     struct secret_evidence evidence;
-    struct error unused = {.code = ERROR_NONE};
-    if (run_read_small(path, &f, e))
+    if (owner_read_some(path, "an evidence frame of softsev-agent", a->evidence, sizeof a->evidence,
+                        &a->evidence_size, e))
         return -1;
-    bool good = !owner_decode_base64_some(path, (const char *)f.data, a->evidence,
-                                          sizeof a->evidence, &a->evidence_size, &unused) &&
-                secret_evidence_read(a->evidence, a->evidence_size, &evidence);
-    run_free_file(&f);
-    if (!good)
+    if (!secret_evidence_read(a->evidence, a->evidence_size, &evidence))
         return error_set(e, ERROR_FILE,
                          "%s: not what softsev-agent sends, an evidence frame as base64", path);
     a->report = evidence.report;

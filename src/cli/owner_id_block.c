@@ -148,30 +148,13 @@ int owner_make_id_block(const struct options *options, struct error *e)
 
 /* --- For verify --------------------------------------------------------------------------------------- */
 
-/* As it is, or as base64. */
-static int read_page(const char *path, void *out, size_t size, struct error *e)
-{
-    struct run_file f;
-    struct error not_base64 = {.code = ERROR_NONE};
-    if (run_read_small(path, &f, e))
-        return -1;
-    bool good = f.size == size;
-    if (good)
-        memcpy(out, f.data, size);
-    else
-        good = owner_decode_base64(path, (const char *)f.data, out, size, &not_base64) == 0;
-    size_t had = f.size;
-    run_free_file(&f);
-    return good ? 0
-                : error_set(e, ERROR_FILE, "%s: should be %zu bytes, raw or as base64; it has %zu",
-                            path, size, had);
-}
-
 int owner_read_id_block(const struct options *options, struct snp_id_block *block,
                         struct snp_id_auth *auth, struct error *e)
 {
-    return read_page(options->text[OWNER_ID_BLOCK], block, sizeof *block, e) ||
-                   read_page(options->text[OWNER_ID_AUTH], auth, sizeof *auth, e) ||
+    return owner_read_exactly(options->text[OWNER_ID_BLOCK], "an ID block", block, sizeof *block,
+                              e) ||
+                   owner_read_exactly(options->text[OWNER_ID_AUTH], "an ID auth page", auth,
+                                      sizeof *auth, e) ||
                    id_block_check(block, sizeof *block, auth, sizeof *auth, e)
                ? -1
                : 0;

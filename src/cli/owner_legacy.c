@@ -8,6 +8,7 @@
 #include "cli/run.h"
 
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "owner/legacy_report.h"
 
 #include <jansson.h>
@@ -45,7 +46,7 @@ static void print_verdict(const struct options *options, const struct sev_attest
 {
     char digest[65], nonce[32];
     hex_encode(digest, r->launch_digest, sizeof r->launch_digest);
-    owner_encode_base64(nonce, r->mnonce, sizeof r->mnonce);
+    text_encode_base64(nonce, r->mnonce, sizeof r->mnonce);
     if (!options->text[OWNER_JSON]) {
         printf("legacy report: verifies\nlaunch digest  %s\npolicy         0x%x\nMNONCE         "
                "%s\n",

@@ -5,7 +5,7 @@
  * are passed over; in a folder of lists every file must be read, or be something else for certain.
  */
 #include "cli/owner.h"
-#include "cli/run.h"
+#include "files/files.h"
 
 #include "base/recognise.h"
 #include "guest/guest.h"
@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PILE_FILE_MAX MIB(16) /* more than any file of certificates and lists has */
-#define PATH_ROOM     4096u
+#define PATH_ROOM 4096u
+
+/* More than any file of certificates and lists has; a file that the owner names may be a pipe. */
+static const struct file_rule named_rule = {.size_max = MIB(16), .stream_max = MIB(16)},
+                              folder_rule = {.size_max = MIB(16)};
 
 /* What one option collects. */
 struct collecting {
@@ -33,7 +36,7 @@ static size_t count_of(const struct collecting *c)
 
 /* --- One file ------------------------------------------------------------------------------------------- */
 
-static int read_table(const struct collecting *c, const char *path, const struct run_file *f)
+static int read_table(const struct collecting *c, const char *path, const struct file_data *f)
 {
     struct guest_certificate entries[GUEST_CERTIFICATES_MAX];
     const s32 count = guest_certificates_read(f->data, f->size, entries);
@@ -53,7 +56,7 @@ static int read_table(const struct collecting *c, const char *path, const struct
     return 0;
 }
 
-static int read_x509(const struct collecting *c, const char *path, const struct run_file *f)
+static int read_x509(const struct collecting *c, const char *path, const struct file_data *f)
 {
     struct error why = {.code = ERROR_NONE};
     if (!crypto_x509_read(f->data, f->size, c->certificates, c->lists, &why))
@@ -61,21 +64,11 @@ static int read_x509(const struct collecting *c, const char *path, const struct 
     return error_set(c->error, why.code, "%s: %s", path, why.text);
 }
 
-static int read_file(const char *path, struct run_file *f, struct error *e)
-{
-    struct stat s;
-    if (!stat(path, &s) && s.st_size > (off_t)PILE_FILE_MAX)
-        return error_set(e, ERROR_FILE,
-                         "%s: %lld bytes; files of certificates and lists have at most 16 MiB",
-                         path, (long long)s.st_size);
-    return run_read_file(path, f, e);
-}
-
 /* A file that the owner has named. */
 static int add_file(const struct collecting *c, const char *path)
 {
-    struct run_file f;
-    if (read_file(path, &f, c->error))
+    struct file_data f;
+    if (file_read(path, &named_rule, &f, c->error))
         return -1;
     const size_t before = count_of(c);
     const struct recognised what = recognise(f.data, f.size);
@@ -87,7 +80,7 @@ static int add_file(const struct collecting *c, const char *path)
     if (!result && count_of(c) == before)
         result = error_set(c->error, ERROR_FILE, "%s: this is %s, not %s in DER or PEM", path,
                            what.name, c->wanted);
-    run_free_file(&f);
+    file_free(&f);
     return result;
 }
 
@@ -96,7 +89,7 @@ static int add_file(const struct collecting *c, const char *path)
 static int add_from_folder(const struct collecting *c, const char *path)
 {
     struct stat s;
-    struct run_file f;
+    struct file_data f;
     const bool lists = !c->certificates;
     if (stat(path, &s))
         return error_set(c->error, ERROR_FILE, "%s: %s", path, strerror(errno));
@@ -104,7 +97,7 @@ static int add_from_folder(const struct collecting *c, const char *path)
         return lists ? error_set(c->error, ERROR_FILE,
                                  "%s: not a regular file: what is in it would not be read", path)
                      : 0;
-    if (read_file(path, &f, c->error))
+    if (file_read(path, &folder_rule, &f, c->error))
         return -1;
     const struct recognised what = recognise(f.data, f.size);
     int result = 0;
@@ -117,7 +110,7 @@ static int add_from_folder(const struct collecting *c, const char *path)
                            "%s: this is %s: if it was a revocation list, it is damaged; if not, "
                            "name the lists instead of their folder",
                            path, what.name);
-    run_free_file(&f);
+    file_free(&f);
     return result;
 }
 

@@ -17,34 +17,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-int owner_read_report(const char *path, struct run_file *f, struct error *e)
-{
-    u8 bytes[SNP_REPORT_SIZE];
-    if (run_read_small(path, f, e))
-        return -1;
-    size_t digits = f->size;
-    while (digits && strchr("\r\n ", f->data[digits - 1]))
-        digits--;
-    if (digits == owner_base64_size(sizeof(struct sev_attestation_report)) - 1) {
-        struct error unused = {.code = ERROR_NONE};
-        f->data[digits] = 0;
-        if (!owner_decode_base64(path, (const char *)f->data, bytes,
-                                 sizeof(struct sev_attestation_report), &unused)) {
-            f->size = sizeof(struct sev_attestation_report);
-            memcpy(f->data, bytes, f->size);
-        }
-        return 0;
-    }
-    if (digits != 2 * sizeof bytes && digits != 2 * sizeof(struct sev_attestation_report))
-        return 0;
-    f->data[digits] = 0;
-    if (hex_decode(bytes, digits / 2, (const char *)f->data)) {
-        f->size = digits / 2;
-        memcpy(f->data, bytes, f->size);
-    }
-    return 0;
-}
-
 /* --- The owner's policy --------------------------------------------------------------------------------- */
 
 static int parse_bytes(const char *name, const char *text, u8 *out, size_t size, const u8 **wish,
@@ -128,6 +100,8 @@ int owner_parse_wishes(const struct options *options, struct owner_wishes *w, st
     fill_numbers(options, w);
     p->allow_debug = options->text[OWNER_ALLOW_DEBUG];
     p->allow_migration = options->text[OWNER_ALLOW_MA];
+    p->accept_unknown_version = options->text[OWNER_ACCEPT_VERSION];
+    p->accept_masked_chip_id = options->text[OWNER_ACCEPT_MASKED];
     return parse_measurement(options, w, e) ||
                    parse_bytes("report-data", options->text[OWNER_REPORT_DATA], w->report_data, 64,
                                &p->report_data, e) ||
@@ -149,23 +123,27 @@ int owner_parse_wishes(const struct options *options, struct owner_wishes *w, st
 void owner_print_report(const struct options *options, const struct snp_report *r)
 {
     char digest[97], data[129];
+    const bool unknown = r->version > SNP_REPORT_VERSION_LAST;
+    const bool masked = all_zero(r->chip_id, sizeof r->chip_id);
     hex_encode(digest, r->measurement, sizeof r->measurement);
     hex_encode(data, r->report_data, sizeof r->report_data);
-    if (options->text[OWNER_JSON])
-        cli_print_json(json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
-                                 "measurement", digest, "report_data", data));
-    else
-        printf("report of version %u: verifies\nmeasurement  %s\nreport data  %s\n", r->version,
-               digest, data);
-}
-
-/* A sentence that begins with what the check is called already. */
-static const char *without_name(const char *check, const char *why)
-{
-    size_t i = 0;
-    while (check[i] && (why[i] == check[i] || (why[i] == ' ' && check[i] == '-')))
-        i++;
-    return !check[i] && !strncmp(why + i, ": ", 2) ? why + i + 2 : why;
+    if (options->text[OWNER_JSON]) {
+        json_t *j = json_pack("{s:b, s:i, s:s, s:s}", "verified", 1, "version", (int)r->version,
+                              "measurement", digest, "report_data", data);
+        if (unknown)
+            json_object_set_new(j, "judged_as_version", json_integer(SNP_REPORT_VERSION_LAST));
+        if (masked)
+            json_object_set_new(j, "chip_id_masked", json_true());
+        cli_print_json(j);
+        return;
+    }
+    printf("report of version %u: verifies\nmeasurement  %s\nreport data  %s\n", r->version, digest,
+           data);
+    if (unknown)
+        printf("version      not known: judged as far as version %u goes\n",
+               SNP_REPORT_VERSION_LAST);
+    if (masked)
+        puts("chip id      hidden by the platform");
 }
 
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
@@ -174,7 +152,6 @@ int owner_refuse_report(const struct options *options, const char *check, const 
     char hint[HINT_TEXT_MAX], text[sizeof e->text];
     struct error unused = {.code = ERROR_NONE};
     bool files = options->text[OWNER_FIRMWARE] || options->text[OWNER_KERNEL];
-    why = without_name(check, why);
     if (is_it && files && !owner_hint(options, is_it, report, hint, &unused))
         snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why, hint);
     else
@@ -220,7 +197,8 @@ int owner_collect(const struct options *options, const struct snp_report *r,
     const char *crl = options->text[OWNER_CRL];
     bool lists = crl && strcmp(crl, "none") != 0;
     return owner_add_certificates(&to->given, &to->lists, "certs", options->text[OWNER_CERTS], e) ||
-                   owner_add_certificates(&to->roots, &to->lists, "root", options->text[OWNER_ROOT], e) ||
+                   owner_add_certificates(&to->roots, &to->lists, "root", options->text[OWNER_ROOT],
+                                          e) ||
                    (lists && owner_add_crls(&to->lists, crl, e)) ||
                    (r && options->text[OWNER_KDS] && owner_fetch(options, r, to, e))
                ? -1

@@ -62,15 +62,16 @@ static const struct option_action actions[] = {
 
 static const struct option_row rows[] = {
     [OWNER_CHAIN] = {"chain", OPTION_FILE, "FILE", "PDH, PEK, OCA, CEK: the platform's certificates",
-        "The platform's certificates: PDH, PEK, OCA, CEK.", .actions = CHAINS, .required = A(SESSION)},
-    [OWNER_ROOT] = {"root", OPTION_FILE, "FILE", "ASK, ARK (of a report: X.509): whom the owner trusts",
+        "The platform's certificates PDH, PEK, OCA, CEK, raw or as base64; or two files with a comma between, QEMU's\n.Cm pdh\nand\n.Cm cert-chain .", .actions = CHAINS, .required = A(SESSION)},
+    [OWNER_ROOT] = {"root", OPTION_FILE, "FILE", "ASK, ARK (X.509 for SNP) that the owner trusts",
         "Whom the owner trusts: ASK and ARK; for SNP reports X.509 certificates.", .actions = CHAINS | A(ANSWER), .required = CHAINS | A(ANSWER)},
-    [OWNER_REPORT] = {"report", OPTION_FILE, "FILE", "an attestation report: SNP's, or legacy with --chain",
+    [OWNER_REPORT] = {"report", OPTION_FILE, "FILE", "an SNP report, or with --chain a legacy one",
         "An attestation report: SNP's, or with\n.Fl -chain\na legacy one.", .actions = A(VERIFY) | A(EXPLAIN)},
     [OWNER_CERTS] = {"certs", OPTION_FILE, "PATHS", "its certificates (VCEK or VLEK, ASK)",
-        "The report's certificates (VCEK or VLEK, ASK): files or folders with commas between, DER or PEM.", .actions = REPORTS},
+        "The report's certificates (VCEK or VLEK, ASK): files or folders with commas between; DER, PEM, or the table of certificates of an\nextended report.\nLists among them count, too.", .actions = REPORTS},
     [OWNER_CRL] = {"crl", OPTION_FILE, "PATHS", "revocation lists; none: with --kds, without",
         "Revocation lists: files or folders with commas between, DER or PEM.\nThey count only if they are their issuer's, complete and in time.\n"
+        "Of several by one issuer the highest CRL number counts; one that cannot be read is an error.\n"
         ".Cm none :\nwith\n.Fl -kds ,\nask for no list.", .actions = REPORTS},
     [OWNER_KDS] = {"kds", OPTION_TEXT, "URL", "key server that has VCEK, chain and list",
         "A key server with the addresses of AMD's, for the VCEK, the chain and the list.", .actions = REPORTS},
@@ -196,12 +197,18 @@ static const struct option_row rows[] = {
         .actions = REPORTS | A(EXPLAIN), .needs = IDS(OWNER_ID_BLOCK)},
     [OWNER_ID_KEY] = {"id-key", OPTION_HEX, "HEX", "digest of the ID key", "The digest of the ID key, 48 bytes.", .max = 48, .group = OWNER_GROUP_DEMANDS,
         .actions = REPORTS},
-    [OWNER_AUTHOR_KEY] = {"author-key", OPTION_HEX, "HEX", "digest of the author key", "The digest of the author key, 48 bytes.", .max = 48,
+    [OWNER_AUTHOR_KEY] = {"author-key", OPTION_HEX, "HEX", "digest of the author key", "The digest of the author key, 48 bytes; zeros: there must be no author key.", .max = 48,
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
     [OWNER_ALLOW_DEBUG] = {"allow-debug", OPTION_FLAG, NULL, "accept a guest that its host may debug", "Accept a guest that its host may debug.",
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
     [OWNER_ALLOW_MA] = {"allow-migration", OPTION_FLAG, NULL, "accept one with a migration agent", "Accept a guest with a migration agent.",
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
+    [OWNER_ACCEPT_VERSION] = {"accept-unknown-version", OPTION_FLAG, NULL, "judge a version after 5 as far as 5 goes",
+        "Accept a report of a version after 5, which is not known, judged as far as version 5 goes.\nThe output says so.",
+        .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
+    [OWNER_ACCEPT_MASKED] = {"accept-masked-chip-id", OPTION_FLAG, NULL, "accept one that hides its chip's id",
+        "Accept a report that hides its chip's id (MASK_CHIP_ID): its signature alone ties it to the VCEK.\nThe output says so.",
+        .group = OWNER_GROUP_DEMANDS, .actions = REPORTS, .excludes = IDS(OWNER_CHIP_ID)},
 };
 
 #define ES_SNP (BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

@@ -8,20 +8,34 @@
 #include "cli/platform.h"
 #include "cli/run.h"
 
+#include "base/encoding.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-static int read_base64(const char *folder, const char *name, void *out, size_t size,
-                       struct error *e)
+/* The first of these files that is there, raw or as text; QEMU's and libvirt's names, then sev-tool's. */
+static int read_any(const char *folder, const char *const names[2], const char *wanted, void *out,
+                    size_t size, struct error *e)
 {
-    char path[500];
-    struct run_file text;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (run_read_small(path, &text, e))
-        return -1;
-    int result = owner_decode_base64(path, (const char *)text.data, out, size, e);
-    run_free_file(&text);
-    return result;
+    char path[2][500];
+    for (size_t i = 0; i < 2; i++)
+        if ((size_t)snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]) >= sizeof path[i])
+            return error_set(e, ERROR_USAGE, "%s: the path is too long", folder);
+    const bool second = access(path[0], F_OK) && !access(path[1], F_OK);
+    return owner_read_exactly(path[second], wanted, out, size, e);
+}
+
+static int read_session(const char *folder, struct sev_cert *godh, struct sev_session *session,
+                        struct error *e)
+{
+    static const char *const keys[] = {"godh.b64", "godh.cert"}, *const sessions[] = {
+                                                                     "session.b64",
+                                                                     "launch_blob.bin"};
+    return read_any(folder, keys, "the owner's key", godh, sizeof *godh, e) ||
+                   read_any(folder, sessions, "a session", session, sizeof *session, e)
+               ? -1
+               : 0;
 }
 
 /* The guest's context, with the owner's session if there is one, and its key in the memory controller. */
@@ -31,8 +45,7 @@ static int start(struct platform *p, u32 *handle, struct error *e)
     struct sev_session session;
     struct sev_start in = {.policy = p->policy};
     if (p->session) {
-        if (read_base64(p->session, "godh.b64", &godh, sizeof godh, e) ||
-            read_base64(p->session, "session.b64", &session, sizeof session, e))
+        if (read_session(p->session, &godh, &session, e))
             return -1;
         memory_write(p->memory, AT_FIRST, KEY_RAW, &godh, sizeof godh);
         memory_write(p->memory, AT_SECOND, KEY_RAW, &session, sizeof session);
@@ -86,7 +99,7 @@ static int measure(struct platform *p, u32 handle, struct error *e)
     if (platform_command(p, SEV_CMD_LAUNCH_MEASURE, &in, sizeof in, e))
         return -1;
     memory_read(p->memory, AT_FIRST, KEY_RAW, measurement, sizeof measurement);
-    owner_encode_base64(text, measurement, sizeof measurement);
+    text_encode_base64(text, measurement, sizeof measurement);
     printf(p->json ? "{\"measurement\":\"%s\"}\n" : "%s\n", text);
     return p->out ? attest(p, handle, measurement + 32, e) : 0;
 }

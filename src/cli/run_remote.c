@@ -33,10 +33,8 @@ static int look(const char *path, const char *name, u8 *out, size_t room, size_t
         return error_set(e, ERROR_MEASUREMENT, "the owner has sent no %s", name);
     if (run_read_exchange(path, &f, e))
         return -1;
-    int result = *size ? owner_decode_base64(name, (const char *)f.data, out, *size, e)
-                       : owner_decode_base64_some(name, (const char *)f.data, out, room, size, e);
-    run_free_file(&f);
-    return result;
+    return *size ? owner_take_exactly(path, &f, name, out, *size, e)
+                 : owner_take_some(path, &f, name, out, room, size, e);
 }
 
 static int give_up(const struct run_vm *v, const struct error *why, struct error *e)

@@ -134,8 +134,12 @@ static void answer_evidence(struct run_vm *v, size_t size)
             .secret = v->secret.data,
             .secret_size = v->secret.size,
         };
+        struct error why = {.code = ERROR_NONE};
         x->out_size = owner_seal_snp_secret(v->run->owner_crypto, &request, x->out, sizeof x->out,
-                                            &check, &x->refusal);
+                                            &check, &why);
+        if (why.code)
+            error_set(&x->refusal, why.code, "%s%s%s", check ? report_check_name(check) : "",
+                      check ? ": " : "", why.text);
     }
     report_certificates_free(&certificates);
     x->given = x->out_size;

@@ -182,9 +182,12 @@ static int owner_verifies(struct run_vm *v, const struct snp_report *report, str
     int result = run_snp_expect(v, digest, e) || run_snp_trust(v, &certificates, e) ? -1 : 0;
     struct report_policy policy = run_snp_demands(v, digest);
     policy.maximum_vmpl = SNP_VMPL_OF_HOST;
-    if (!result &&
-        owner_verify_report(report, sizeof *report, &certificates, &policy, e) != REPORT_OK)
-        result = -1;
+    struct error why = {.code = ERROR_NONE};
+    enum report_check check =
+        result ? REPORT_OK
+               : owner_verify_report(report, sizeof *report, &certificates, &policy, &why);
+    if (check)
+        result = error_set(e, why.code, "%s: %s", report_check_name(check), why.text);
     report_certificates_free(&certificates);
     return result;
 }

@@ -22,8 +22,12 @@ static int no_passphrase(char *out, int size, int writing, void *asked)
 /* Parameters before the key, as `openssl ecparam` writes them, are passed over. */
 static EVP_PKEY *decode(const void *data, size_t size, bool *encrypted)
 {
-    const u8 *at = data;
+    const u8 *at = data, *end = at + size;
     EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &at, (long)size);
+    if (key && at != end) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
     BIO *bio = key ? NULL : BIO_new_mem_buf(data, (int)size);
     if (bio)
         key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, encrypted);
@@ -40,6 +44,15 @@ static bool take_scalar(const EVP_PKEY *key, struct ec_private *out)
                 crypto_ec_from_scalar(scalar, out);
     crypto_wipe(scalar, sizeof scalar);
     BN_clear_free(d);
+    return good;
+}
+
+/* The point that stands in the file is the one that belongs to the private number. */
+static bool has_its_point(const EVP_PKEY *key, const struct ec_public *public)
+{
+    EVP_PKEY *wanted = ec_make_key(NULL, public, NULL);
+    const bool good = wanted && EVP_PKEY_eq(key, wanted) == 1;
+    EVP_PKEY_free(wanted);
     return good;
 }
 
@@ -60,6 +73,10 @@ const char *crypto_ec_private_read(const void *data, size_t size, struct ec_priv
         wrong = "the key is not on P-384 (secp384r1)";
     else if (!take_scalar(key, out))
         wrong = "its private number is not one of P-384";
+    else if (!has_its_point(key, &out->public))
+        wrong = "its public point does not belong to its private number";
+    if (wrong)
+        crypto_wipe(out, sizeof *out);
     EVP_PKEY_free(key);
     ERR_clear_error();
     return wrong;

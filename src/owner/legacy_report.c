@@ -66,6 +66,7 @@ static bool check_signature(struct verification *v)
     return REFUSE(v, "the report's signature by the chain's PEK does not verify");
 }
 
+/* `what` begins the sentence where the check's name does not say it. */
 static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
                         size_t size)
 {
@@ -74,12 +75,12 @@ static bool check_bytes(struct verification *v, const char *what, const u8 *have
         return true;
     hex_encode(a, have, size);
     hex_encode(b, want, size);
-    return REFUSE(v, "%s: the report has %s, expected is %s", what, a, b);
+    return REFUSE(v, "%sthe report has %s, expected is %s", what, a, b);
 }
 
 static bool check_nonce(struct verification *v)
 {
-    return check_bytes(v, "MNONCE", v->report.mnonce, v->policy->mnonce, 16);
+    return check_bytes(v, "MNONCE: ", v->report.mnonce, v->policy->mnonce, 16);
 }
 
 static bool check_debug(struct verification *v)
@@ -99,7 +100,7 @@ static bool check_policy(struct verification *v)
 
 static bool check_measurement(struct verification *v)
 {
-    return check_bytes(v, "launch digest", v->report.launch_digest, v->policy->launch_digest, 32);
+    return check_bytes(v, "", v->report.launch_digest, v->policy->launch_digest, 32);
 }
 
 static bool (*const checks[])(struct verification *v) = {

@@ -426,6 +426,7 @@ static bool check_vmpl(struct verification *v)
                   v->policy->maximum_vmpl);
 }
 
+/* `what` begins the sentence where the check's name does not say it. */
 static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
                         size_t size)
 {
@@ -434,22 +435,22 @@ static bool check_bytes(struct verification *v, const char *what, const u8 *have
         return true;
     hex_encode(a, have, size);
     hex_encode(b, want, size);
-    return REFUSE(v, "%s: the report has %s, expected is %s", what, a, b);
+    return REFUSE(v, "%sthe report has %s, expected is %s", what, a, b);
 }
 
 static bool check_measurement(struct verification *v)
 {
-    return check_bytes(v, "measurement", v->report.measurement, v->policy->measurement, 48);
+    return check_bytes(v, "", v->report.measurement, v->policy->measurement, 48);
 }
 
 static bool check_report_data(struct verification *v)
 {
-    return check_bytes(v, "report data", v->report.report_data, v->policy->report_data, 64);
+    return check_bytes(v, "", v->report.report_data, v->policy->report_data, 64);
 }
 
 static bool check_host_data(struct verification *v)
 {
-    return check_bytes(v, "host data", v->report.host_data, v->policy->host_data, 32);
+    return check_bytes(v, "", v->report.host_data, v->policy->host_data, 32);
 }
 
 static bool check_guest_svn(struct verification *v)
@@ -461,7 +462,7 @@ static bool check_guest_svn(struct verification *v)
 
 static bool check_id_key(struct verification *v)
 {
-    return check_bytes(v, "ID key", v->report.id_key_digest, v->policy->id_key_digest, 48);
+    return check_bytes(v, "ID key: ", v->report.id_key_digest, v->policy->id_key_digest, 48);
 }
 
 /* A digest of zeros is what a report has without an author key: it demands that there is none. */
@@ -470,12 +471,12 @@ static bool check_author_key(struct verification *v)
     const u8 *wanted = v->policy->author_key_digest;
     if (wanted && all_zero(wanted, 48)) {
         if (!(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
-            return check_bytes(v, "author key", v->report.author_key_digest, wanted, 48);
+            return check_bytes(v, "", v->report.author_key_digest, wanted, 48);
         return REFUSE(v, "the guest was launched with an author key, and none is demanded");
     }
     if (wanted && !(v->report.key_info & SNP_KEY_INFO_AUTHOR_KEY_EN))
         return REFUSE(v, "the guest was launched without an author key");
-    return check_bytes(v, "author key", v->report.author_key_digest, wanted, 48);
+    return check_bytes(v, "", v->report.author_key_digest, wanted, 48);
 }
 
 static bool check_id_block(struct verification *v)

@@ -15,6 +15,7 @@ import sys
 CHECKS = {"report-size", "endorsement-signature", "report-signature", "reported-tcb", "measurement", "report-data", "host-data",
           "id-key", "author-key"}
 OVERLOOKED = {"trailing-byte"}  # it reads the first 1184 bytes
+TOO_STRICT = {"valid-masked-chip-id"}  # it refuses those of version 2, in which a chip's id says the product
 OPTIONS = {"measurement": "--measurement", "report_data": "--report-data", "host_data": "--host-data",
            "id_key_digest": "--id-key-digest", "author_key_digest": "--author-key-digest"}
 
@@ -39,7 +40,8 @@ def judge_reports(snpguest, folder, cases):
         for case in (c for c in cases if c["profile"] == profile):
             good, said = accepts(snpguest, folder, case)
             wanted = case["expect"] == "accept"
-            if not wanted and (case["check"] not in CHECKS or case["name"].split("/")[1] in OVERLOOKED):
+            name = case["name"].split("/")[1]
+            if (not wanted and (case["check"] not in CHECKS or name in OVERLOOKED)) or (not good and name in TOO_STRICT):
                 beyond += 1
                 continue
             accepted += good and wanted

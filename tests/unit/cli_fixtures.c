@@ -128,6 +128,7 @@ static void read_policy(const json_t *c, struct wishes *w)
         .maximum_vmpl = (u32)number_of(j, "maximum_vmpl"),
         .allow_debug = json_is_true(json_object_get(j, "allow_debug")),
         .allow_migration = json_is_true(json_object_get(j, "allow_migration")),
+        .accept_masked_chip_id = json_is_true(json_object_get(j, "accept_masked_chip_id")),
     };
     if (!text_of(c, "id_block"))
         return;
@@ -254,7 +255,7 @@ static void a_correct_verifier_says_what_the_manifest_says(void **state)
     }
     assert_true(reports > 55 * snp && chains == 13 * profiles && measurements == 7 * profiles);
     assert_int_equal(legacy, 29 * profiles);
-    assert_int_equal(accepted, 4 * profiles + 8 * snp + vlek + version_4);
+    assert_int_equal(accepted, 4 * profiles + 12 * snp + vlek + version_4);
 }
 
 static size_t cases_of(const char *kind, const char *check)

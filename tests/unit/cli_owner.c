@@ -4,6 +4,8 @@
  * and what each of them refuses, with the exit codes that are documented.
  */
 #include "cli_owner_rig.h"
+
+#include "base/encoding.h"
 #include "needs.h"
 #include "small_elf.h"
 
@@ -33,7 +35,7 @@ static void measure(char text[65], struct session_keys *keys, struct sev_measure
     crypto_sha256("abc", 3, m.digest);
     measurement_compute(&m, keys->tik, out->measure);
     memcpy(out->mnonce, m.mnonce, sizeof out->mnonce);
-    owner_encode_base64(text, out, sizeof *out);
+    text_encode_base64(text, out, sizeof *out);
 }
 
 #define PLATFORM "--api 1.55 --build 25 "
@@ -207,9 +209,9 @@ static void refusals_have_their_exit_codes(void **state)
         {"session --chain other-chain --root root --out-dir t", ERROR_MEASUREMENT,
          "OCA certificate, signed by itself: signature does not verify"},
         {"verify --chain root --root root", ERROR_FILE,
-         "root: a chain (PDH, PEK, OCA, CEK) has 8336 bytes, this file has 1664"},
+         "root: this is AMD's SEV root (ASK, ARK), not a chain (PDH, PEK, OCA, CEK)"},
         {"verify --chain chain --root chain", ERROR_FILE,
-         "chain: ASK certificate: key usage is another certificate's"},
+         "chain: this is a SEV chain (PDH, PEK, OCA, CEK), not AMD's SEV root (ASK, ARK)"},
         {"verify --chain chain --root nothing", ERROR_FILE, "nothing: No such file or directory"},
         {"verify --chain chain", ERROR_USAGE, "verify needs --root"},
         {"verify --chain chain --chain chain", ERROR_USAGE, "--chain is given twice"},
@@ -391,8 +393,8 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
          "certificate-validity: ARK-Milan: its certificate is not valid at this time"},
         {"verify --report report --root ark", ERROR_MEASUREMENT,
          "chain-complete: 0 certificates of a VCEK or VLEK were given; one is needed"},
-        {"verify --report certs/vcek.der --certs certs --root ark", ERROR_MEASUREMENT,
-         "report-size: a report has 1184 bytes (legacy: 208), this one 1360"},
+        {"verify --report certs/vcek.der --certs certs --root ark", ERROR_FILE,
+         "certs/vcek.der: this is a certificate or a revocation list in DER, not a report"},
         {"verify --report report --certs report --root ark", ERROR_FILE,
          "report: this is a text of hexadecimal digits, not a certificate in DER or PEM"},
         {REPORT "--min-tcb 1.2.3", ERROR_USAGE,
@@ -595,7 +597,7 @@ test_that_needs(id_blocks_are_made_of_openssls_keys,
          "id-block needs --digest, --kernel or --firmware: what may be launched"},
         {REPORT "--id-block id/id-block.bin", ERROR_USAGE, "--id-block needs --id-auth"},
         {REPORT "--id-block ark --id-auth ark", ERROR_FILE,
-         "ark: should be 96 bytes, raw or as base64; it has 2277"},
+         "ark: this is a certificate in PEM, not an ID block"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(owner(cases[i].words), cases[i].code);
@@ -645,7 +647,7 @@ static void a_report_is_explained(void **state)
     snprintf(line, sizeof line, "explain --report snp-report --digest %s", digest);
     assert_int_equal(owner(line), 0);
     assert_int_equal(owner("explain --report elf"), ERROR_FILE);
-    assert_string_equal(last_error, "elf: a report has 1184 bytes, this file 512");
+    assert_string_equal(last_error, "elf: this is an ELF file, not a report");
     assert_int_equal(owner(EXPLAIN "--host-data 12"), ERROR_USAGE);
 }
 
@@ -675,7 +677,7 @@ test_that_needs(a_refused_measurement_says_whose_it_is,
     assert_true(hex_decode(m.digest, sizeof m.digest, said));
     measurement_compute(&m, keys.tik, got.measure);
     memcpy(got.mnonce, m.mnonce, sizeof got.mnonce);
-    owner_encode_base64(text, &got, sizeof got);
+    text_encode_base64(text, &got, sizeof got);
 #define MEASURED "measure " PLATFORM "--state es/owner.state --measurement %s " ES "suffix "
     snprintf(line, sizeof line, MEASURED "--vcpus 3", text);
     assert_int_equal(owner(line), 0);

@@ -2,6 +2,8 @@
 /* softsev owner verify of legacy attestation reports [sev 7.8]: what is said, and what of the command line is refused. */
 #include "cli_owner_rig.h"
 
+#include "base/encoding.h"
+
 /* legacy, in the forms that it comes in; legacy-changed, legacy-long. */
 static int make_reports(void **state)
 {
@@ -18,7 +20,7 @@ static int make_reports(void **state)
     write_file("legacy-long", padded, sizeof padded);
     hex_encode(text, &report, sizeof report);
     write_file("legacy-hex", text, sizeof text - 1);
-    owner_encode_base64(text, &report, sizeof report);
+    text_encode_base64(text, &report, sizeof report);
     write_file("legacy-base64", text, strlen(text));
     report.signature.s[0] ^= 1;
     write_file("legacy-changed", &report, sizeof report);

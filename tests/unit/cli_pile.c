@@ -116,7 +116,8 @@ static void files_are_read_whole(void **state)
     write_text("report.hex", "0102030405060708");
     assert_refused(add(true, "report.hex"), "report.hex",
                    "a text of hexadecimal digits, not a revocation list");
-    assert_refused(add(false, "report.hex"), "report.hex", "a text of hexadecimal digits, not a certificate");
+    assert_refused(add(false, "report.hex"), "report.hex",
+                   "a text of hexadecimal digits, not a certificate");
     write_text("empty", "");
     assert_refused(add(false, "empty"), "empty", "an empty file, not a certificate");
     assert_int_equal(truncate("empty", (off_t)MIB(16) + 1), 0);
@@ -151,7 +152,7 @@ static void a_folder_of_lists_has_no_file_that_is_not_read(void **state)
         {"MIIC+ab/\nMIIC", 13, "base64"},
         {"What these files are.\n", 22, NULL},
         {"{\"a\": 1}", 8, NULL},
-        {"-----BEGIN PRIVATE KEY-----\nMIIC\n-----END PRIVATE KEY-----\n", 60, NULL},
+        {"-----BEGIN PRIVATE KEY-----\nMIIC\n-----END PRIVATE KEY-----\n", 59, NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         const void *data = files[i].text ? (const void *)files[i].text : list;

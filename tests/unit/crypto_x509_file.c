@@ -269,6 +269,7 @@ static void kinds_of_files_are_recognised(void **state)
         assert_non_null(strstr(r.name, rows[i].name));
         free(data);
     }
+    assert_int_equal(recognise("-----BEGIN PRIVATE KEY-----", 27).as, AS_X509); /* and a list? */
     assert_int_equal(recognise(certificate, certificate_size).as, AS_X509);
     assert_int_equal(recognise(list, list_size).as, AS_X509);
     assert_int_equal(recognise(list_pem, strlen(list_pem)).as, AS_X509);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "owner/id_block.h"
 #include "protocol/protocol.h"
 #include "needs.h"
@@ -294,9 +295,42 @@ static void keys_are_read_as_openssl_writes_them(void **state)
     }
 }
 
+/* The DER of a key's file, whose last 97 bytes are the point. */
+static size_t der_of(const struct ec_private *key, u8 out[400])
+{
+    char pem[CRYPTO_EC_PEM_MAX];
+    size_t size, got = crypto_ec_private_pem(key, pem, sizeof pem);
+    assert_true(got > 0);
+    const char *body = strchr(pem, '\n');
+    assert_true(
+        text_decode_base64(body, (size_t)(strstr(body, "-----END") - body), out, 400, &size));
+    return size;
+}
+
+static void a_key_that_does_not_fit_together_is_refused(void **state)
+{
+    (void)state;
+    struct crypto *c = crypto_create("keys", 4);
+    struct ec_private one, other, read;
+    u8 der[401], of_other[400];
+    assert_true(crypto_ec_generate(c, &one) && crypto_ec_generate(c, &other));
+    const size_t size = der_of(&one, der);
+    assert_int_equal(der_of(&other, of_other), size);
+    assert_null(crypto_ec_private_read(der, size, &read));
+    assert_memory_equal(&read, &one, sizeof one);
+    der[size] = 0;
+    assert_non_null(crypto_ec_private_read(der, size + 1, &read)); /* a byte too many */
+    memcpy(der + size - 97, of_other + size - 97, 97);
+    const char *wrong = crypto_ec_private_read(der, size, &read);
+    assert_non_null(wrong);
+    assert_string_equal(wrong, "its public point does not belong to its private number");
+    crypto_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_that_does_not_fit_together_is_refused),
         cmocka_unit_test(the_public_vectors_byte_for_byte),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(short_numbers_keep_their_place),
