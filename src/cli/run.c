@@ -127,6 +127,7 @@ static int make_guests(struct run *r, struct error *e)
             .console = {run_console_output, v},
             .disk = v->disk,
             .virtio_console = v->options->virtio_console,
+            .strict = v->options->strict,
             .rtc_seconds = (u64)r->options.time_seconds,
             .certificates = table,
             .certificates_size = table_size,

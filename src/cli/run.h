@@ -31,7 +31,7 @@ struct run_vm_options {
     u64 memory; /* bytes */
     u32 cpus;
     enum image_mode mode;
-    bool kernel_hashes, disk_read_only, virtio_console, tamper;
+    bool kernel_hashes, disk_read_only, virtio_console, strict, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
 };

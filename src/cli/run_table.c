@@ -19,7 +19,7 @@ static const struct option_group groups[] = {
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
         RUN_MODE, RUN_POLICY, RUN_OWNER_SECRET, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK,           \
-        RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_TAMPER, RUN_NAME
+        RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_STRICT, RUN_TAMPER, RUN_NAME
 
 // clang-format off
 static const struct option_row rows[] = {
@@ -76,6 +76,10 @@ static const struct option_row rows[] = {
         "The guest cannot change its disk.", .needs = OPTION_IDS(RUN_DISK)},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL, "a second console, /dev/hvc0 in the guest",
         "A second console,\n.Pa /dev/hvc0\nin a Linux guest."},
+    [RUN_STRICT] = {"strict", OPTION_FLAG, NULL, "refuse page states that real hosts let pass",
+        "Refuse what the GHCB specification forbids and KVM with QEMU let pass: page state changes with\n"
+        "reserved bits, of operations that do not exist or without memory, and GHCBs that are no shared page.\n"
+        "The trace says either way what was unusual. For SNP guests."},
     [RUN_TAMPER] = {"tamper", OPTION_FLAG, NULL, "an evil host: one bit of the kernel is wrong",
         "Be an evil host: launch one bit of the kernel wrong, and see the owner refuse; with\n.Fl -firmware ,\n"
         "whose kernel is not launched, hand it out wrong, and see what the firmware does.", .needs = OPTION_IDS(RUN_KERNEL)},
@@ -126,6 +130,8 @@ static const struct option_rule rules[] = {
      .values = ENCRYPTED, .why = "only an encrypted guest has an owner who can trust it"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_POLICY), .others = OPTION_IDS(RUN_MODE), .values = ENCRYPTED,
      .why = "only an encrypted guest has a policy"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_STRICT), .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest asks for page states"},
     {.relation = OPTION_NEEDS_ONE, .without = OPTION_IDS(RUN_MACHINE), .others = OPTION_IDS(RUN_KERNEL, RUN_FIRMWARE),
      .why = NULL},
 };

@@ -21,6 +21,7 @@ enum run_option {
     RUN_DISK,
     RUN_DISK_READ_ONLY,
     RUN_VIRTIO_CONSOLE,
+    RUN_STRICT,
     RUN_TAMPER,
     RUN_NAME,
     RUN_VM_IDS, /* from here on: of the machine */

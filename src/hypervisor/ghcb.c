@@ -15,11 +15,10 @@ struct vmgexit {
     u64 gpa;
     u64 info_2;  /* answer: SW_EXITINFO2 */
     u32 outputs; /* answer: a bit per general register */
-    /* The area that SW_SCRATCH points at, in `page` or, for version 1, in `outside`. */
+    /* The area that SW_SCRATCH points at, in `page` or, for version 1, copied to hv->scratch. */
     u8 *scratch;
     u64 scratch_size;
     bool scratch_changed;
-    u8 outside[GHCB_BUFFER_SIZE];
 };
 
 /* By the numbers of their encodings. */
@@ -64,14 +63,13 @@ static void store(struct vmgexit *r, u32 registers)
 
 /* --- The scratch area ----------------------------------------------------------------------------- */
 
-/* In the page's buffer; a guest of version 1 may also use another page of its RAM. */
+/* In the page's buffer; a guest of version 1 may also use other RAM of its own. */
 static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
 {
     u64 at = r->page.scratch;
+    u8 *outside = r->vm->hv->scratch;
     if (!flagged(r, GHCB_BIT(scratch)))
         return GHCB_ERROR_MISSING_INPUT;
-    if (size > GHCB_BUFFER_SIZE)
-        return GHCB_ERROR_SCRATCH;
     r->scratch_size = size;
     if (at >= r->gpa && at - r->gpa < PAGE_SIZE) {
         if (at - r->gpa < GHCB_BUFFER_OFFSET ||
@@ -80,10 +78,9 @@ static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
         r->scratch = r->page.buffer + (at - r->gpa - GHCB_BUFFER_OFFSET);
         return 0;
     }
-    if (r->page.version != 1 || (at & PAGE_MASK) + size > PAGE_SIZE ||
-        !vm_read(r->vm, at, r->outside, size))
+    if (r->page.version != 1 || size > GHCB_SCRATCH_MAX || !vm_read(r->vm, at, outside, size))
         return GHCB_ERROR_SCRATCH;
-    r->scratch = r->outside;
+    r->scratch = outside;
     return 0;
 }
 
@@ -169,7 +166,7 @@ static enum ghcb_error do_string_io(struct vmgexit *r, u64 port, u32 size)
     vm->vmgexits[VMGEXIT_STRING_IO]++;
     vm->vmgexits[VMGEXIT_IO]--;
     r->outputs = 0;
-    if (count > GHCB_BUFFER_SIZE / size)
+    if (count > GHCB_SCRATCH_MAX / size)
         return GHCB_ERROR_SCRATCH;
     enum ghcb_error error = find_scratch(r, count * size);
     for (u64 i = 0; !error && i < count; i++) {
@@ -281,9 +278,9 @@ static enum ghcb_error do_page_state(struct vmgexit *r)
     enum ghcb_error error = find_scratch(r, sizeof(struct ghcb_page_state_header));
     if (error)
         return error;
-    u64 room = GHCB_BUFFER_SIZE - (u64)(r->scratch - r->page.buffer);
-    if (r->scratch == r->outside)
+    if (r->scratch == r->vm->hv->scratch)
         return GHCB_ERROR_SCRATCH;
+    u64 room = GHCB_BUFFER_SIZE - (u64)(r->scratch - r->page.buffer);
     r->scratch_size = room;
     r->info_2 = ghcb_page_state_list(r->cpu, r->scratch, room);
     r->scratch_changed = true;
@@ -295,8 +292,15 @@ static enum ghcb_error do_guest_request(struct vmgexit *r)
     return ghcb_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2, &r->info_2);
 }
 
+/* Certificates go with reports alone: another message needs no place for them. */
 static enum ghcb_error do_extended_guest_request(struct vmgexit *r)
 {
+    if (!ghcb_asks_for_report(r->vm, r->page.exit_info_1)) {
+        r->outputs = 0;
+        return do_guest_request(r);
+    }
+    if (!load(r, BIT(RAX) | BIT(RBX)))
+        return GHCB_ERROR_MISSING_INPUT;
     u64 pages = vcpu_get(r->cpu, RBX);
     enum ghcb_error error =
         ghcb_extended_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2,
@@ -375,7 +379,7 @@ static const struct row rows[] = {
 static const struct row snp_rows[] = {
     {GHCB_EVENT_PAGE_STATE,             VMGEXIT_PAGE_STATE,    0,               0,      do_page_state},
     {GHCB_EVENT_GUEST_REQUEST,          VMGEXIT_GUEST_REQUEST, 0,               0,      do_guest_request},
-    {GHCB_EVENT_EXTENDED_GUEST_REQUEST, VMGEXIT_GUEST_REQUEST, R(RAX) | R(RBX), R(RBX), do_extended_guest_request},
+    {GHCB_EVENT_EXTENDED_GUEST_REQUEST, VMGEXIT_GUEST_REQUEST, 0,               R(RBX), do_extended_guest_request},
     {GHCB_EVENT_APIC_IDS,               VMGEXIT_OTHER,         R(RAX),          R(RAX), do_apic_ids},
     {GHCB_EVENT_AP_CREATION,            VMGEXIT_AP_CREATION,   0,               0,      do_ap_creation},
     {GHCB_EVENT_RUN_VMPL,               VMGEXIT_OTHER,         0,               0,      do_run_vmpl},

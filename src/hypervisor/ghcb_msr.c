@@ -87,13 +87,14 @@ void ghcb_msr_handle(struct vcpu *c, u64 value)
 /* --- The last word ----------------------------------------------------------------------------- */
 
 /* Set 0 is the specification's, set 1 Linux's. */
-static const char *const reasons[2][10] = {
+static const char *const reasons[2][13] = {
     {"for no reason it gives", "the GHCB protocol versions offered do not suit it",
      "it does not know the SNP features that are on"},
     {"its GHCB could not be registered", "a page state change failed", "PVALIDATE failed",
      "it does not run at VMPL 0", "its CPUID page is not sound", "CPUID came from the hypervisor",
      "it found no secrets page", "it found no SVSM", "an SVSM is there and yet it runs at VMPL 0",
-     "the SVSM's calling area is misaligned"},
+     "the SVSM's calling area is misaligned", "it could not set up Secure TSC",
+     "the SVSM's calling area could not be moved", "it could not set up Secure AVIC"},
 };
 
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw)

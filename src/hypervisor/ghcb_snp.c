@@ -8,21 +8,38 @@
 
 /* --- Pages that change hands ------------------------------------------------------------------------ */
 
-/* Memory of the guest's, and an operation that exists. */
-static bool change_sound(const struct vm *vm, u64 gpa, u32 operation, bool large)
+static bool has_memory(const struct vm *vm, u64 gpa)
 {
     u64 left;
-    return vm_spa(vm, gpa, &left) != FRAME_NONE && !(large && gpa % CHUNK_SIZE) &&
-           operation >= GHCB_PAGE_PRIVATE && operation <= GHCB_PAGE_UNSMASH;
+    return vm_spa(vm, gpa, &left) != FRAME_NONE;
 }
 
-/* Of what is sound; false: the RMP says no. */
+/* Says what a guest asked that the specification forbids; true: it is refused for that. Without
+ * `strict` a real host's answer counts: KVM looks at no reserved bits and takes operations that it
+ * does not know for done, QEMU ignores a page without memory that is to be shared. */
+static bool unusual(const struct vcpu *c, u64 value, const char *what)
+{
+    const struct vm *vm = c->vm;
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "GHCB_UNUSUAL",
+                "vm=%s value=%#llx what=\"%s\"%s", vm->config.name, (unsigned long long)value, what,
+                vm->config.strict ? " refused" : "");
+    return vm->config.strict;
+}
+
+static bool operation_known(u32 operation)
+{
+    return operation >= GHCB_PAGE_PRIVATE && operation <= GHCB_PAGE_UNSMASH;
+}
+
+/* Changes one page, or 2 MiB. Returns false if there is no such memory or the RMP refuses. */
 static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
 {
     struct vm *vm = c->vm;
-    if (operation == GHCB_PAGE_SMASH || operation == GHCB_PAGE_UNSMASH)
-        return true; /* hints */
     bool shared = operation == GHCB_PAGE_SHARED;
+    if (!shared && operation != GHCB_PAGE_PRIVATE)
+        return true; /* hints, and what KVM takes for one */
+    if (!has_memory(vm, gpa))
+        return shared;
     bool ok = shared ? snp_page_shared(vm, gpa, large) : snp_page_private(vm, gpa, large);
     snp_flush_tlbs(vm);
     if (ok)
@@ -37,8 +54,10 @@ u64 ghcb_msr_page_state(struct vcpu *c, u64 value)
 {
     u64 gpa = GHCB_MSR_PAGE_STATE_FRAME(value) << PAGE_SHIFT;
     u32 operation = GHCB_MSR_PAGE_STATE_OPERATION(value);
-    bool ok = !BITS(value, 63, 56) && operation <= GHCB_PAGE_SHARED &&
-              change_sound(c->vm, gpa, operation, false) && change_page(c, gpa, operation, false);
+    bool refused = BITS(value, 63, 56) && unusual(c, value, "reserved bits");
+    refused |= !has_memory(c->vm, gpa) && unusual(c, value, "no memory there");
+    bool ok = !refused && (operation == GHCB_PAGE_PRIVATE || operation == GHCB_PAGE_SHARED) &&
+              change_page(c, gpa, operation, false);
     return GHCB_MSR_PAGE_STATE | (ok ? 0 : GHCB_PAGE_STATE_ERROR >> 32 << 32);
 }
 
@@ -53,7 +72,10 @@ static u64 change_entry(struct vcpu *c, u64 entry)
     u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
     u32 operation = GHCB_PAGE_STATE_OPERATION(entry);
     u32 done = GHCB_PAGE_STATE_CURRENT(entry), pages = entry_pages(entry);
-    if (BITS(entry, 63, 57) || done > pages || !change_sound(c->vm, gpa, operation, pages > 1))
+    bool refused = BITS(entry, 63, 57) && unusual(c, entry, "reserved bits");
+    refused |= !operation_known(operation) && unusual(c, entry, "unknown operation");
+    refused |= !has_memory(c->vm, gpa) && unusual(c, entry, "no memory there");
+    if (refused || done > pages || (pages > 1 && gpa % CHUNK_SIZE))
         return GHCB_PAGE_STATE_BAD_ENTRY;
     if (!done)
         return change_page(c, gpa, operation, pages > 1) ? 0 : GHCB_PAGE_STATE_ERROR;
@@ -66,7 +88,9 @@ static u64 change_entry(struct vcpu *c, u64 entry)
 u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
 {
     u16 current = load_le16(list), end = load_le16(list + 2);
-    if (load_le32(list + 4) || end >= GHCB_PAGE_STATE_ENTRIES || ghcb_page_state_size(end) > size)
+    u32 reserved = load_le32(list + 4);
+    bool refused = reserved && unusual(c, reserved, "reserved bytes of the list's header");
+    if (refused || end >= GHCB_PAGE_STATE_ENTRIES || ghcb_page_state_size(end) > size)
         return GHCB_PAGE_STATE_BAD_HEADER;
     for (; current <= end; current++) {
         u8 *at = list + ghcb_page_state_size(current) - 8;
@@ -97,7 +121,8 @@ bool vm_is_shared(const struct vm *vm, u64 gpa)
 u64 ghcb_msr_register(struct vcpu *c, u64 value)
 {
     u64 frame = GHCB_MSR_DATA(value);
-    bool ok = vm_is_shared(c->vm, frame << PAGE_SHIFT);
+    bool shared = vm_is_shared(c->vm, frame << PAGE_SHIFT);
+    bool ok = shared || !unusual(c, value, "a GHCB that is no shared page");
     if (ok) {
         c->ghcb_registered = true;
         c->ghcb_gpa = frame << PAGE_SHIFT;
@@ -122,6 +147,14 @@ const char *ghcb_page_wrong(const struct vcpu *c, u64 gpa)
 static bool is_message_page(const struct vm *vm, u64 gpa)
 {
     return !(gpa & PAGE_MASK) && vm_is_shared(vm, gpa);
+}
+
+/* The request's type stands in its header in the clear; the firmware judges the rest. */
+bool ghcb_asks_for_report(struct vm *vm, u64 request_gpa)
+{
+    struct snp_msg_header header;
+    return is_message_page(vm, request_gpa) && vm_read(vm, request_gpa, &header, sizeof header) &&
+           header.type == SNP_MSG_REPORT_REQ;
 }
 
 enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa, u64 *info_2)

@@ -16,8 +16,10 @@
 #include "machine/host.h"
 
 #define CHUNK_SIZE MIB(2)
-#define VMS_MAX    64
-#define CORES_MAX  64
+/* What a guest of GHCB version 1 may use as a scratch area elsewhere: as much as KVM takes. */
+#define GHCB_SCRATCH_MAX (16 * PAGE_SIZE)
+#define VMS_MAX          64
+#define CORES_MAX        64
 
 /* --- frames.c: which of the host's memory is in use ------------------------------------------- */
 
@@ -146,6 +148,7 @@ struct hypervisor {
     struct host *host;
     struct frames frames;
     u32 refused_command, refusal; /* the last that was not SUCCESS */
+    u8 scratch[GHCB_SCRATCH_MAX]; /* of the VMGEXIT at work, where that lies outside its page */
     u64 command_spa;              /* the mailbox's buffer, and what its pointers point at */
     u64 tmr_spa; /* the firmware's own memory while SEV-ES is on; FRAME_NONE: none */
     bool snp;    /* SNP_INIT_EX ran */
@@ -268,6 +271,7 @@ u64 ghcb_msr_page_state(struct vcpu *c, u64 value); /* give the MSR's new value 
 u64 ghcb_msr_register(struct vcpu *c, u64 value);
 /* Works through a list in place. Gives SW_EXITINFO2. */
 u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size);
+bool ghcb_asks_for_report(struct vm *vm, u64 request_gpa);
 enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa, u64 *info_2);
 enum ghcb_error ghcb_extended_guest_request(struct vcpu *c, u64 request_gpa, u64 response_gpa,
                                             u64 data_gpa, u64 *pages, u64 *info_2);

@@ -77,6 +77,9 @@ struct vm_config {
         *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */
     size_t certificates_size; /* bytes; the table stays until vm_destroy */
     u64 rtc_seconds;          /* the clock of day at machine time 0, seconds since 1970 */
+    /* SNP: refuses page state changes and GHCB addresses that the GHCB specification forbids and KVM
+     * with QEMU lets pass. */
+    bool strict;
     /* Sees, and may change, what CPUID is to answer this guest, an SNP guest's CPUID page too; NULL: nobody does. */
     void (*cpuid)(void *context, u32 leaf, u32 subleaf, u32 out[4]);
     void *cpuid_context;

@@ -208,6 +208,24 @@ static void version_1_may_keep_its_buffer_elsewhere(void **state)
     assert_string_equal(b->output, "ok");
 }
 
+/* As much as KVM takes: 16 pages, wherever they begin. */
+static void version_1_may_use_sixteen_pages(void **state)
+{
+    struct bench *b = *state;
+    const u64 line_status = (u64)(BOARD_UART_PORT + 5) << IOIO_PORT_SHIFT;
+    u8 last[2];
+    for (u32 more = 0; more < 2; more++) {
+        ask(b, EXIT_IOIO, line_status | 1u << IOIO_SIZE_SHIFT | IOIO_STRING | IOIO_IN,
+            16 * PAGE_SIZE + more);
+        b->page.version = 1;
+        SET(b, scratch, 0x10800);
+        assert_int_equal(send(b), more ? GHCB_MALFORMED : GHCB_OK);
+        vm_read(b->vm, 0x10800 + 16 * PAGE_SIZE - 1, last, sizeof last);
+        assert_memory_equal(last, "\x60\0", 2);
+    }
+    assert_int_equal(b->page.exit_info_2, GHCB_ERROR_SCRATCH);
+}
+
 static void devices_in_memory_are_read_and_written(void **state)
 {
     struct bench *b = *state;
@@ -491,6 +509,7 @@ int main(void)
         TEST(string_output_takes_its_bytes_from_the_buffer),
         TEST(string_input_puts_its_bytes_into_the_buffer_alone),
         TEST(version_1_may_keep_its_buffer_elsewhere),
+        TEST(version_1_may_use_sixteen_pages),
         TEST(devices_in_memory_are_read_and_written),
         TEST(an_unknown_msr_is_a_gp_in_the_answer),
         TEST(msrs_are_written_and_read),

@@ -127,6 +127,7 @@ static void a_page_out_of_two_megabytes_splits_them(void **state)
 static void impossible_changes_are_refused(void **state)
 {
     struct bench *b = *state;
+    b->vm->config.strict = true;
     static const struct {
         u64 gpa, operation;
     } bad[] = {{SMALL, 0},
@@ -185,6 +186,7 @@ static void a_list_is_worked_through(void **state)
 static void a_list_goes_on_where_it_stopped(void **state)
 {
     struct bench *b = *state;
+    b->vm->config.strict = true;
     const u64 entries[] = {ENTRY(SMALL, GHCB_PAGE_SHARED), ENTRY(SMALL, GHCB_PAGE_PRIVATE),
                            ENTRY(GIB(7), GHCB_PAGE_SHARED), ENTRY(SMALL, GHCB_PAGE_SHARED)};
     list(b, 1, 3, entries, 4);
@@ -234,9 +236,54 @@ static void an_entry_that_the_rmp_refuses_is_another_error(void **state)
     assert_int_equal(load_le16(b->page.buffer), 1);
 }
 
+/* KVM looks at the indices of the header and at operation, size and address of an entry, and takes
+ * operations that it does not know for done; QEMU ignores what has no memory and is to be shared. */
+static void a_list_is_judged_as_kvm_does_unless_strict(void **state)
+{
+    struct bench *b = *state;
+    const u64 entries[] = {
+        ENTRY(SMALL, GHCB_PAGE_SHARED) | BIT(57) | BIT(63),
+        ENTRY(SMALL + PAGE_SIZE, 0),
+        ENTRY(SMALL + PAGE_SIZE, 9),
+        ENTRY(GIB(7), GHCB_PAGE_SHARED),
+        ENTRY(SMALL + 2 * PAGE_SIZE, GHCB_PAGE_SHARED),
+        ENTRY(GIB(7), GHCB_PAGE_PRIVATE),
+    };
+    list(b, 0, 5, entries, 6);
+    store_le32(b->page.buffer + 4, 0x5e5e5e5e);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_ERROR);
+    assert_int_equal(load_le16(b->page.buffer), 5); /* private needs memory */
+    assert_false(entry(b, SMALL)->assigned);
+    assert_false(entry(b, SMALL + PAGE_SIZE)->assigned);
+    assert_false(entry(b, SMALL + 2 * PAGE_SIZE)->assigned);
+    b->vm->config.strict = true;
+    for (u16 i = 0; i < 4; i++) {
+        list(b, i, i, entries, 6);
+        send(b);
+        assert_int_equal(b->page.exit_info_2, GHCB_PAGE_STATE_BAD_ENTRY);
+    }
+}
+
+static void one_page_is_judged_as_kvm_does_unless_strict(void **state)
+{
+    struct bench *b = *state;
+    const u64 shared = (u64)GHCB_PAGE_SHARED << 52, error = GHCB_PAGE_STATE_ERROR >> 32 << 32;
+    const u64 nowhere = GIB(7) | shared | GHCB_MSR_PAGE_STATE_REQUEST;
+    assert_int_equal(msr_protocol(b, nowhere), GHCB_MSR_PAGE_STATE);
+    assert_int_equal(msr_protocol(b, SMALL | 3ull << 52 | GHCB_MSR_PAGE_STATE_REQUEST),
+                     GHCB_MSR_PAGE_STATE | error);
+    assert_int_equal(msr_protocol(b, SMALL | shared | BIT(60) | GHCB_MSR_PAGE_STATE_REQUEST),
+                     GHCB_MSR_PAGE_STATE);
+    assert_int_equal(msr_protocol(b, SMALL | GHCB_MSR_REGISTER_REQUEST), SMALL | GHCB_MSR_REGISTER);
+    b->vm->config.strict = true;
+    assert_int_equal(msr_protocol(b, nowhere), GHCB_MSR_PAGE_STATE | error);
+}
+
 static void broken_lists_are_refused(void **state)
 {
     struct bench *b = *state;
+    b->vm->config.strict = true;
     const u64 odd = ENTRY(LARGE + PAGE_SIZE, GHCB_PAGE_SHARED) | GHCB_PAGE_STATE_LARGE;
     const u64 reserved = ENTRY(SMALL, GHCB_PAGE_SHARED) | BIT(57);
     list(b, 0, 0, &odd, 1);
@@ -281,9 +328,10 @@ static void features_are_told(void **state)
                      1ull << 32 | GHCB_MSR_RUN_VMPL);
 }
 
-static void a_private_page_is_not_registered(void **state)
+static void a_private_page_is_not_registered_by_a_strict_host(void **state)
 {
     struct bench *b = *state;
+    b->vm->config.strict = true;
     assert_int_equal(msr_protocol(b, SMALL | GHCB_MSR_REGISTER_REQUEST),
                      0xfffffffffffff000ull | GHCB_MSR_REGISTER);
     assert_int_equal(msr_protocol(b, GIB(9) | GHCB_MSR_REGISTER_REQUEST),
@@ -346,8 +394,14 @@ static void messages_are_in_shared_pages(void **state)
     assert_int_equal(requests(b), 0);
 }
 
+static void set_message_type(struct bench *b, u8 type)
+{
+    vm_write(b->vm, REQUEST + offsetof(struct snp_msg_header, type), &type, 1);
+}
+
 static void ask_extended(struct bench *b, u64 data, u64 pages)
 {
+    set_message_type(b, SNP_MSG_REPORT_REQ);
     ask(b, GHCB_EVENT_EXTENDED_GUEST_REQUEST, REQUEST, RESPONSE);
     SET(b, rax, data);
     SET(b, rbx, pages);
@@ -374,6 +428,22 @@ static void certificates_come_with_an_extended_request(void **state)
     assert_int_equal(send(b), GHCB_MALFORMED);
     ask_extended(b, ~0xfffull, ~0ull);
     assert_int_equal(send(b), GHCB_MALFORMED);
+}
+
+/* Other messages have no certificates, and so no place for them. */
+static void an_extended_request_for_no_report_needs_no_registers(void **state)
+{
+    struct bench *b = *state;
+    set_message_type(b, SNP_MSG_TSC_INFO_REQ);
+    b->host.command_count = 0;
+    ask(b, GHCB_EVENT_EXTENDED_GUEST_REQUEST, REQUEST, RESPONSE);
+    assert_int_equal(send(b), GHCB_OK);
+    assert_int_equal(b->page.exit_info_2, 0);
+    assert_int_equal(requests(b), 1);
+    set_message_type(b, SNP_MSG_REPORT_REQ);
+    ask(b, GHCB_EVENT_EXTENDED_GUEST_REQUEST, REQUEST, RESPONSE);
+    assert_int_equal(send(b), GHCB_MALFORMED);
+    assert_int_equal(b->page.exit_info_2, GHCB_ERROR_MISSING_INPUT);
 }
 
 static void apic_ids_are_listed(void **state)
@@ -562,14 +632,17 @@ int main(void)
         TEST(a_list_goes_on_where_it_stopped),
         TEST(an_entry_goes_on_at_its_page),
         TEST(an_entry_that_the_rmp_refuses_is_another_error),
+        TEST(a_list_is_judged_as_kvm_does_unless_strict),
+        TEST(one_page_is_judged_as_kvm_does_unless_strict),
         TEST(broken_lists_are_refused),
         TEST(features_are_told),
-        TEST(a_private_page_is_not_registered),
+        TEST(a_private_page_is_not_registered_by_a_strict_host),
         TEST(a_page_that_is_not_registered_ends_the_guest),
         TEST(a_registered_page_that_became_private_ends_the_guest),
         TEST(a_message_goes_to_the_firmware_and_its_status_back),
         TEST(messages_are_in_shared_pages),
         TEST(certificates_come_with_an_extended_request),
+        TEST(an_extended_request_for_no_report_needs_no_registers),
         TEST(apic_ids_are_listed),
         TEST(what_is_not_offered_is_no_event),
         TEST(four_kilobytes_validated_out_of_two_megabytes_split_them),
