@@ -55,9 +55,10 @@ bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
 u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);
-/* x87 and SSE state as the 64-bit FXSAVE image. */
-void cpu_fxsave(const struct cpu *c, u8 image[512]);
-void cpu_fxrstor(struct cpu *c, const u8 image[512]);
+/* The state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87 and SSE are the 64-bit
+ * FXSAVE image. False: the core has no such component, or the image is too small; nothing happens. */
+bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size);
+bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size);
 
 /* The host's own RDMSR, WRMSR and CPUID on this core. False: #GP. */
 bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value);

@@ -138,7 +138,7 @@ struct device_before { /* of the instruction that is executed again */
     u64 r[REGS];
     struct lazy_flags flags;
     u64 rflags;
-    union xmm xmm[16];
+    union vector_register vector[VECTORS];
     struct x87 x87;
 };
 

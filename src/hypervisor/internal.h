@@ -92,7 +92,7 @@ struct vcpu {
     bool ghcb_registered;
     bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
-    u8 fx[512];
+    u8 fx[XSTATE_LEGACY_SIZE];
     u64 mtrr[MTRR_COUNT], mtrr_default;
     u64 kvm_clock; /* MSR 4B564D01 */
 };

@@ -195,7 +195,7 @@ static void vcpu_unload(struct vcpu *c)
     u32 core = c->core;
     memcpy(c->gpr, host_gpr(h, core), sizeof c->gpr);
     memcpy(c->dr, host_dr(h, core), sizeof c->dr);
-    host_fxsave(h, core, c->fx);
+    host_xsave(h, core, XSTATE_X87 | XSTATE_SSE, c->fx, sizeof c->fx);
     host_rdmsr(h, core, MSR_TSC_AUX, &c->tsc_aux);
     host_vmsave(h, core, c->vmcb_spa);
 }
@@ -227,7 +227,7 @@ static void vcpu_load(struct vcpu *c)
         return;
     memcpy(host_gpr(h, core), c->gpr, sizeof c->gpr);
     memcpy(host_dr(h, core), c->dr, sizeof c->dr);
-    host_fxrstor(h, core, c->fx);
+    host_xrstor(h, core, XSTATE_X87 | XSTATE_SSE, c->fx, sizeof c->fx);
     host_wrmsr(h, core, MSR_TSC_AUX, c->tsc_aux);
     host_vmload(h, core, c->vmcb_spa);
 }

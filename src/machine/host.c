@@ -49,14 +49,14 @@ u64 *host_dr(struct host *h, u32 core)
     return cpu_dr(h->cores[core]);
 }
 
-void host_fxsave(struct host *h, u32 core, u8 image[512])
+bool host_xsave(const struct host *h, u32 core, u64 components, void *image, size_t size)
 {
-    cpu_fxsave(h->cores[core], image);
+    return cpu_xsave(h->cores[core], components, image, size);
 }
 
-void host_fxrstor(struct host *h, u32 core, const u8 image[512])
+bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, size_t size)
 {
-    cpu_fxrstor(h->cores[core], image);
+    return cpu_xrstor(h->cores[core], components, image, size);
 }
 
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)

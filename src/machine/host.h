@@ -35,9 +35,10 @@ u32 host_cores(const struct host *h);
 u64 *host_gpr(struct host *h, u32 core);
 u64 *host_dr(struct host *h, u32 core);
 /* x87, SSE and XCR0 are not switched either: a host that runs several virtual CPUs on one core
- * saves and restores them by FXSAVE/FXRSTOR images (512 bytes, 64-bit format) and XCR0. */
-void host_fxsave(struct host *h, u32 core, u8 image[512]);
-void host_fxrstor(struct host *h, u32 core, const u8 image[512]);
+ * saves and restores them by XSAVE images, of which it names the components and the size
+ * (cpu/cpu.h), and XCR0. */
+bool host_xsave(const struct host *h, u32 core, u64 components, void *image, size_t size);
+bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, size_t size);
 
 /* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At
  * machine time `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set

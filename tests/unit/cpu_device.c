@@ -123,7 +123,7 @@ static void run(struct instruction i, u64 address, bool device, struct device *d
     out->gpr[0] = g->vmcb.save.rax;
     out->gpr[4] = g->vmcb.save.rsp;
     out->rflags = g->vmcb.save.rflags;
-    cpu_fxsave(g->cpu, out->fx);
+    cpu_xsave(g->cpu, XSTATE_X87 | XSTATE_SSE, out->fx, XSTATE_LEGACY_SIZE);
     for (u32 page = 0; page < 3; page++)
         assert_true(memory_peek(g->memory, GUEST_BASE + BEFORE + page * PAGE_SIZE, g->key,
                                 out->pages[page], PAGE_SIZE));

@@ -276,8 +276,8 @@ static void the_host_finds_no_register_of_the_guest(void **state)
     assert_int_equal(g->vmcb.control.fetched_count, 0);
     struct guest *fresh = guest_create(false);
     u8 image[512], clean[512];
-    cpu_fxsave(g->cpu, image);
-    cpu_fxsave(fresh->cpu, clean);
+    cpu_xsave(g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
+    cpu_xsave(fresh->cpu, XSTATE_X87 | XSTATE_SSE, clean, XSTATE_LEGACY_SIZE);
     assert_memory_equal(image, clean, sizeof image);
     static const u32 msrs[] = {MSR_LSTAR, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_TSC_AUX};
     for (size_t i = 0; i < ARRAY_SIZE(msrs); i++) {
@@ -301,7 +301,7 @@ static void the_host_writes_no_register_of_the_guest(void **state)
     u8 image[512];
     memset(image, 0, sizeof image);
     memset(image + 160, 0xbb, 256);
-    cpu_fxrstor(e.g->cpu, image);
+    cpu_xrstor(e.g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
     assert_int_equal(ES_RUN(&e, "\x90"), EXIT_HLT);
     assert_int_equal(e.s.rbx, 0);
     assert_int_equal(e.s.rax, 0);

@@ -320,7 +320,7 @@ static void load_core(struct fuzz *f)
     memcpy(c->arch.r, f->before.gpr, sizeof f->before.gpr);
     flags_set(c, f->before.rflags);
     c->arch.rflags = (f->before.rflags & RFLAGS_DF) | RFLAGS_ONE | RFLAGS_IF;
-    cpu_fxrstor(c, f->before.fx);
+    cpu_xrstor(c, XSTATE_X87 | XSTATE_SSE, f->before.fx, XSTATE_LEGACY_SIZE);
     c->arch.rip = CODE + CODE_OFFSET;
     c->guest.exit_int_info = 0;
     c->guest.running = true;
@@ -359,7 +359,7 @@ static void run_core(struct fuzz *f)
     struct host_state *s = &f->core;
     memcpy(s->gpr, c->arch.r, sizeof s->gpr);
     s->rflags = rflags_read(c);
-    cpu_fxsave(c, s->fx);
+    cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, s->fx, XSTATE_LEGACY_SIZE);
     s->vector = exit == EXIT_VMMCALL ? HOST_NO_FAULT : exit - EXIT_EXCEPTION;
     s->error = f->direct ? c->engine.error : c->guest.exit_info_1;
     s->address = f->direct ? c->engine.fault_linear : c->guest.exit_info_2;

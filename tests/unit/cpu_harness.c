@@ -86,7 +86,7 @@ void harness_reset(struct harness *h, enum harness_mode mode)
 {
     struct cpu *c = h->cpu;
     memset(c->arch.r, 0, sizeof c->arch.r);
-    memset(c->arch.xmm, 0, sizeof c->arch.xmm);
+    memset(c->arch.vector, 0, sizeof c->arch.vector);
     set_segments(c, mode);
     c->arch.cpl = mode == HARNESS_64_USER ? 3 : 0;
     c->arch.cr0 = CR0_ET | CR0_NE | CR0_MP | (mode == HARNESS_16 ? 0 : CR0_PE) |

@@ -138,7 +138,7 @@ static void finish(struct lockstep *l, struct outcome *o, u64 exit, u64 done)
     o->info_1 = c->guest.exit_info_1;
     o->info_2 = c->guest.exit_info_2;
     o->done = done;
-    cpu_fxsave(c, o->fx);
+    cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, o->fx, XSTATE_LEGACY_SIZE);
     harness_read(&l->h, HARNESS_DATA, o->data, sizeof o->data);
 }
 

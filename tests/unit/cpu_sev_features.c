@@ -119,7 +119,7 @@ static void the_host_finds_no_register(void **state)
     for (u32 i = 0; i < 16; i++)
         assert_int_equal(gpr[i], 0);
     u8 image[512];
-    cpu_fxsave(p.g->cpu, image);
+    cpu_xsave(p.g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
     for (u32 i = 160; i < 416; i++)
         assert_int_equal(image[i], 0);
     u64 found = host_read64(p.g, VMSA + offsetof(struct vmsa, rbx));

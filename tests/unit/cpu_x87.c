@@ -146,6 +146,41 @@ static void fxrstor_loads_what_the_host_would(void **state)
     native_close(n);
 }
 
+/* The host's images: only what it names is saved and loaded, and only into room enough. */
+static void the_hosts_image_has_the_components_it_names(void **state)
+{
+    struct native *n = native_open();
+    struct cpu *c = n->cpu;
+    (void)state;
+    u8 all[XSTATE_LEGACY_SIZE], part[XSTATE_LEGACY_SIZE], now[XSTATE_LEGACY_SIZE];
+    const u64 both = XSTATE_X87 | XSTATE_SSE;
+    memset(all, 0, sizeof all);
+    store_le16(all, 0x27f);
+    all[4] = 0xff;
+    store_le64(all + 32, 0x8000000000000000ull);
+    store_le32(all + 24, 0x1f81);
+    memset(all + 160, 0x5a, 256);
+    assert_true(cpu_xrstor(c, both, all, sizeof all));
+    assert_false(cpu_xsave(c, both, part, sizeof part - 1));
+    assert_false(cpu_xsave(c, BIT(2), part, sizeof part));
+    assert_false(cpu_xrstor(c, BIT(63), all, sizeof all));
+    assert_true(cpu_xsave(c, XSTATE_X87, part, sizeof part));
+    assert_int_equal(load_le16(part), 0x27f);
+    assert_int_equal(load_le32(part + 24), 0);
+    assert_int_equal(part[160], 0);
+    assert_true(cpu_xsave(c, XSTATE_SSE, part, sizeof part));
+    assert_int_equal(load_le16(part), 0);
+    assert_int_equal(load_le32(part + 24), 0x1f81);
+    assert_memory_equal(part + 160, all + 160, 256);
+    memset(part, 0, sizeof part);
+    assert_true(cpu_xrstor(c, XSTATE_X87, part, sizeof part));
+    assert_true(cpu_xsave(c, both, now, sizeof now));
+    assert_int_equal(load_le16(now), 0x40); /* bit 6 is always set */
+    assert_int_equal(load_le32(now + 24), 0x1f81);
+    assert_memory_equal(now + 160, all + 160, 256);
+    native_close(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +190,7 @@ int main(void)
         cmocka_unit_test(fxsave_writes_the_hosts_image),
         cmocka_unit_test(fxrstor_and_ldmxcsr_refuse_reserved_bits),
         cmocka_unit_test(fxrstor_loads_what_the_host_would),
+        cmocka_unit_test(the_hosts_image_has_the_components_it_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

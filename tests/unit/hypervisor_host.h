@@ -94,18 +94,23 @@ u64 *host_dr(struct host *h, u32 core)
     return h->dr;
 }
 
-void host_fxsave(struct host *h, u32 core, u8 image[512])
+bool host_xsave(const struct host *h, u32 core, u64 components, void *image, size_t size)
 {
     (void)h;
     (void)core;
-    memset(image, 0, 512);
+    (void)components;
+    memset(image, 0, size);
+    return true;
 }
 
-void host_fxrstor(struct host *h, u32 core, const u8 image[512])
+bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, size_t size)
 {
     (void)h;
     (void)core;
+    (void)components;
     (void)image;
+    (void)size;
+    return true;
 }
 
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)

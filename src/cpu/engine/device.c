@@ -97,7 +97,7 @@ void device_keep(struct cpu *c)
     memcpy(b->r, c->arch.r, sizeof b->r);
     b->flags = c->engine.flags;
     b->rflags = c->arch.rflags;
-    memcpy(b->xmm, c->arch.xmm, sizeof b->xmm);
+    memcpy(b->vector, c->arch.vector, sizeof b->vector);
     b->x87 = c->arch.x87;
     b->interrupt_shadow = c->arch.interrupt_shadow;
     b->kept = true;
@@ -115,7 +115,7 @@ void device_undo(struct cpu *c)
     memcpy(c->arch.r, b->r, sizeof b->r);
     c->engine.flags = b->flags;
     c->arch.rflags = b->rflags;
-    memcpy(c->arch.xmm, b->xmm, sizeof b->xmm);
+    memcpy(c->arch.vector, b->vector, sizeof b->vector);
     c->arch.x87 = b->x87;
     c->arch.interrupt_shadow = b->interrupt_shadow;
 }

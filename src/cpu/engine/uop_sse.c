@@ -52,12 +52,12 @@ INLINE void store16(struct cpu *c, const struct uop *u, u64 linear, __m128i v, b
 
 INLINE __m128i get(const struct cpu *c, u8 reg)
 {
-    return vector_get(&c->arch.xmm[reg]);
+    return vector_get(&c->arch.vector[reg].xmm);
 }
 
 INLINE void set(struct cpu *c, u8 reg, __m128i v)
 {
-    vector_put(&c->arch.xmm[reg], v);
+    vector_put(&c->arch.vector[reg].xmm, v);
 }
 
 INLINE __m128i load_vector(struct cpu *c, const struct uop *u, u64 linear, u32 size, bool aligned)
@@ -87,20 +87,20 @@ MOVE16(unaligned16, false)
     UOP(move##size##_rm_##indexed) \
     { \
         u64 v = uop_load(c, u, uop_ea(c, u, indexed), size); \
-        c->arch.xmm[u->d].q[0] = v; \
-        c->arch.xmm[u->d].q[1] = 0; \
+        c->arch.vector[u->d].xmm.q[0] = v; \
+        c->arch.vector[u->d].xmm.q[1] = 0; \
         NEXT(c, u); \
     } \
-    UOP(move##size##_mr_##indexed) { uop_store(c, u, uop_ea(c, u, indexed), size, c->arch.xmm[u->s].q[0]); NEXT(c, u); }
+    UOP(move##size##_mr_##indexed) { uop_store(c, u, uop_ea(c, u, indexed), size, c->arch.vector[u->s].xmm.q[0]); NEXT(c, u); }
 MOVE_M(4, 0) MOVE_M(4, 1) MOVE_M(8, 0) MOVE_M(8, 1)
 
-UOP(movss_rr) { c->arch.xmm[u->d].d[0] = c->arch.xmm[u->s].d[0]; NEXT(c, u); }
-UOP(movsd_rr) { c->arch.xmm[u->d].q[0] = c->arch.xmm[u->s].q[0]; NEXT(c, u); }
-UOP(movq_rr) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.xmm[u->s].q[0])); NEXT(c, u); }
+UOP(movss_rr) { c->arch.vector[u->d].xmm.d[0] = c->arch.vector[u->s].xmm.d[0]; NEXT(c, u); }
+UOP(movsd_rr) { c->arch.vector[u->d].xmm.q[0] = c->arch.vector[u->s].xmm.q[0]; NEXT(c, u); }
+UOP(movq_rr) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.vector[u->s].xmm.q[0])); NEXT(c, u); }
 UOP(to_xmm_4) { set(c, u->d, _mm_cvtsi64_si128((s64)(u32)c->arch.r[u->s])); NEXT(c, u); }
 UOP(to_xmm_8) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.r[u->s])); NEXT(c, u); }
-UOP(to_gpr_4) { c->arch.r[u->d] = c->arch.xmm[u->s].d[0]; NEXT(c, u); }
-UOP(to_gpr_8) { c->arch.r[u->d] = c->arch.xmm[u->s].q[0]; NEXT(c, u); }
+UOP(to_gpr_4) { c->arch.r[u->d] = c->arch.vector[u->s].xmm.d[0]; NEXT(c, u); }
+UOP(to_gpr_8) { c->arch.r[u->d] = c->arch.vector[u->s].xmm.q[0]; NEXT(c, u); }
 
 #define MOVE_FORM(name, register_form, size) \
     static const struct vector_form form_##name = {register_form, {move##size##_rm_0, move##size##_rm_1}, \
@@ -110,10 +110,10 @@ MOVE_FORM(to_xmm_4, to_xmm_4, 4) MOVE_FORM(to_xmm_8, to_xmm_8, 8)
 MOVE_FORM(to_gpr_4, to_gpr_4, 4) MOVE_FORM(to_gpr_8, to_gpr_8, 8)
 
 #define MOVE_HALF(name, half) \
-    UOP(name##_rm_0) { c->arch.xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, false), 8); NEXT(c, u); } \
-    UOP(name##_rm_1) { c->arch.xmm[u->d].q[half] = uop_load(c, u, uop_ea(c, u, true), 8); NEXT(c, u); } \
-    UOP(name##_mr_0) { uop_store(c, u, uop_ea(c, u, false), 8, c->arch.xmm[u->s].q[half]); NEXT(c, u); } \
-    UOP(name##_mr_1) { uop_store(c, u, uop_ea(c, u, true), 8, c->arch.xmm[u->s].q[half]); NEXT(c, u); } \
+    UOP(name##_rm_0) { c->arch.vector[u->d].xmm.q[half] = uop_load(c, u, uop_ea(c, u, false), 8); NEXT(c, u); } \
+    UOP(name##_rm_1) { c->arch.vector[u->d].xmm.q[half] = uop_load(c, u, uop_ea(c, u, true), 8); NEXT(c, u); } \
+    UOP(name##_mr_0) { uop_store(c, u, uop_ea(c, u, false), 8, c->arch.vector[u->s].xmm.q[half]); NEXT(c, u); } \
+    UOP(name##_mr_1) { uop_store(c, u, uop_ea(c, u, true), 8, c->arch.vector[u->s].xmm.q[half]); NEXT(c, u); } \
     static const struct vector_form form_##name = {NULL, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, 8, false};
 MOVE_HALF(movlps, 0) MOVE_HALF(movhps, 1)
 
@@ -152,7 +152,7 @@ static const struct vector_form form_pmovmskb = {.rr = pmovmskb_rr}, form_movmsk
 
 UOP(pshufd_rr)
 {
-    const union xmm *s = &c->arch.xmm[u->s];
+    const union xmm *s = &c->arch.vector[u->s].xmm;
     u32 k = (u32)u->imm;
     set(c, u->d, _mm_set_epi32((s32)s->d[k >> 6 & 3], (s32)s->d[k >> 4 & 3], (s32)s->d[k >> 2 & 3], (s32)s->d[k & 3]));
     NEXT(c, u);

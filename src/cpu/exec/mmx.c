@@ -12,8 +12,8 @@ INLINE void shift(struct cpu *c, const struct insn *in, vector_fn *leaf)
     if (in->o[1].kind != OPERAND_IMM)
         packed_xmm(c, in, 16, leaf);
     else
-        vector_put(&c->arch.xmm[reg],
-                   leaf(vector_get(&c->arch.xmm[reg]), _mm_set_epi64x(0, (u8)in->imm)));
+        vector_put(&c->arch.vector[reg].xmm,
+                   leaf(vector_get(&c->arch.vector[reg].xmm), _mm_set_epi64x(0, (u8)in->imm)));
 }
 
 INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
@@ -42,7 +42,7 @@ INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
 static void shift_bytes(struct cpu *c, const struct insn *in, bool left)
 {
     u8 window[48] = {0};
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     u32 count = (u32)min_u64((u8)in->imm, 16);
     memcpy(window + 16, d, 16);
     memcpy(d, window + (left ? 16 - count : 16 + count), 16);

@@ -68,7 +68,7 @@ INLINE void store_xmm(struct cpu *c, u64 linear, const union xmm *v)
 INLINE union xmm read_xmm(struct cpu *c, const struct insn *in, u32 n, u32 size)
 {
     if (in->o[n].kind != OPERAND_MEM)
-        return c->arch.xmm[in->o[n].reg];
+        return c->arch.vector[in->o[n].reg].xmm;
     if (size == 16)
         return load_xmm(c, operand_address(c, in, 16, false));
     return (union xmm){.q = {load(c, operand_address(c, in, size, false), size), 0}};
@@ -120,7 +120,7 @@ INLINE void packed_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn
 INLINE void packed_xmm(struct cpu *c, const struct insn *in, u32 size, vector_fn *leaf)
 {
     union xmm b = read_xmm(c, in, 1, size);
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     vector_put(d, leaf(vector_get(d), vector_get(&b)));
 }
 
@@ -247,7 +247,7 @@ u32 fp_tiny(const union xmm *r, enum tiny tiny); /* sse_float.c */
 INLINE void fp(struct cpu *c, const struct insn *in, u32 size, enum tiny tiny, vector_fn *leaf)
 {
     union xmm b = read_xmm(c, in, 1, size);
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     __m128i a = vector_get(d), v = vector_get(&b);
     fp_begin(c);
     union xmm r = vector_xmm(leaf(a, v));

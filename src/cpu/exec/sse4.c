@@ -61,14 +61,14 @@ static void round_end(struct cpu *c, const struct insn *in)
 #define ROUND(name, size, lane, lanes, rounded) \
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
-        union xmm s = read_xmm(c, in, 1, size), r = c->arch.xmm[in->o[0].reg]; \
+        union xmm s = read_xmm(c, in, 1, size), r = c->arch.vector[in->o[0].reg].xmm; \
         bool live = mxcsr_suspend(c); \
         round_begin(c, in); \
         for (u32 i = 0; i < lanes; i++) \
             r.lane[i] = rounded(s.lane[i]); \
         round_end(c, in); \
         mxcsr_resume(c, live); \
-        c->arch.xmm[in->o[0].reg] = r; \
+        c->arch.vector[in->o[0].reg].xmm = r; \
     }
 ROUND(roundps, 16, d, 4, round_single) ROUND(roundss, 4, d, 1, round_single)
 ROUND(roundpd, 16, q, 2, round_double) ROUND(roundsd, 8, q, 1, round_double)
@@ -98,7 +98,7 @@ static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 void exec_dpps(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     __m128i used = lanes_mask((u32)in->imm >> 4);
     fp_begin(c);
     __m128i p = mulps_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
@@ -113,7 +113,7 @@ void exec_dpps(struct cpu *c, const struct insn *in)
 void exec_dppd(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     __m128i used = _mm_set_epi64x(-(s64)(in->imm >> 5 & 1), -(s64)(in->imm >> 4 & 1));
     __m128i kept = _mm_set_epi64x(-(s64)(in->imm >> 1 & 1), -(s64)(in->imm & 1));
     fp_begin(c);
@@ -223,7 +223,7 @@ static u32 strings_result(struct cpu *c, const struct insn *in, bool explicit_le
     s->control = (u8)in->imm;
     s->elements = in->imm & 1 ? 8 : 16;
     s->b = read_xmm(c, in, 1, 16);
-    s->a = c->arch.xmm[in->o[0].reg];
+    s->a = c->arch.vector[in->o[0].reg].xmm;
     s->length_a =
         explicit_lengths ? explicit_length(s, in, c->arch.r[RAX]) : implicit_length(s, &s->a);
     s->length_b =
@@ -252,7 +252,7 @@ static void string_mask(struct cpu *c, const struct insn *in, bool explicit_leng
     if (in->imm & 0x40)
         for (s32 i = 0; i < 16; i++)
             r.b[i] = bits >> (s.elements == 16 ? i : i / 2) & 1 ? 0xff : 0;
-    c->arch.xmm[0] = r;
+    c->arch.vector[0].xmm = r;
 }
 
 void exec_pcmpestri(struct cpu *c, const struct insn *in)

@@ -111,14 +111,14 @@ FP_LEAF(hsubpd, TINY_PD, subpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
         union xmm s = read_xmm(c, in, 1, size); \
-        __m128i a = vector_get(&c->arch.xmm[in->o[0].reg]), b = vector_get(&s); \
+        __m128i a = vector_get(&c->arch.vector[in->o[0].reg].xmm), b = vector_get(&s); \
         fp_begin(c); \
         switch (in->imm & 7) { \
         COMPARE_CASE(name, 0) COMPARE_CASE(name, 1) COMPARE_CASE(name, 2) COMPARE_CASE(name, 3) \
         COMPARE_CASE(name, 4) COMPARE_CASE(name, 5) COMPARE_CASE(name, 6) COMPARE_CASE(name, 7) \
         } \
         fp_end(c); \
-        vector_put(&c->arch.xmm[in->o[0].reg], a); \
+        vector_put(&c->arch.vector[in->o[0].reg].xmm, a); \
     }
 
 COMPARE(cmpps, 16) COMPARE(cmppd, 16) COMPARE(cmpss, 4) COMPARE(cmpsd, 8)
@@ -128,7 +128,7 @@ COMPARE(cmpps, 16) COMPARE(cmppd, 16) COMPARE(cmpss, 4) COMPARE(cmpsd, 8)
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
         union xmm s = read_xmm(c, in, 1, size); \
-        __m128i a = vector_get(&c->arch.xmm[in->o[0].reg]), b = vector_get(&s); \
+        __m128i a = vector_get(&c->arch.vector[in->o[0].reg].xmm), b = vector_get(&s); \
         bool zf, pf, cf; \
         fp_begin(c); \
         __asm__ volatile(#name " %4, %3" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf) : "x"(a), "x"(b)); \
@@ -146,7 +146,7 @@ COMPARE_FLAGS(ucomiss, 4) COMPARE_FLAGS(ucomisd, 8) COMPARE_FLAGS(comiss, 4) COM
         bool wide = rex_w(in); \
         u64 v = in->o[1].kind == OPERAND_MEM ? load(c, operand_address(c, in, wide ? 8 : 4, false), wide ? 8 : 4) \
                                              : c->arch.r[in->o[1].reg]; \
-        union xmm *d = &c->arch.xmm[in->o[0].reg]; \
+        union xmm *d = &c->arch.vector[in->o[0].reg].xmm; \
         __m128i a = vector_get(d); \
         fp_begin(c); \
         if (wide) \
@@ -196,7 +196,7 @@ static u64 mmx_or_memory(struct cpu *c, const struct insn *in)
 void exec_cvtpi2ps(struct cpu *c, const struct insn *in)
 {
     u64 b = mmx_or_memory(c, in);
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     fp_begin(c);
     __m128i r = cvtdq2ps_leaf(_mm_setzero_si128(), _mm_set_epi64x(0, (s64)b));
     fp_end(c);
@@ -209,7 +209,7 @@ void exec_cvtpi2pd(struct cpu *c, const struct insn *in)
     fp_begin(c);
     __m128i r = cvtdq2pd_leaf(_mm_setzero_si128(), _mm_set_epi64x(0, (s64)b));
     fp_end(c);
-    vector_put(&c->arch.xmm[in->o[0].reg], r);
+    vector_put(&c->arch.vector[in->o[0].reg].xmm, r);
 }
 
 INLINE void to_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn *leaf)

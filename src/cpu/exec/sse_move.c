@@ -8,9 +8,9 @@
 void exec_mov128(struct cpu *c, const struct insn *in)
 {
     if (in->o[0].kind == OPERAND_MEM)
-        store_xmm(c, operand_address(c, in, 16, true), &c->arch.xmm[in->o[1].reg]);
+        store_xmm(c, operand_address(c, in, 16, true), &c->arch.vector[in->o[1].reg].xmm);
     else
-        c->arch.xmm[in->o[0].reg] = read_xmm(c, in, 1, 16);
+        c->arch.vector[in->o[0].reg].xmm = read_xmm(c, in, 1, 16);
 }
 
 /* --- 4 and 8 bytes, any register file: the destination is zero-extended ----------------------- */
@@ -22,7 +22,7 @@ static void move_scalar(struct cpu *c, const struct insn *in, u32 size)
     if (s->kind == OPERAND_MEM)
         v = load(c, operand_address(c, in, size, false), size);
     else if (s->kind == OPERAND_XMM)
-        v = c->arch.xmm[s->reg].q[0];
+        v = c->arch.vector[s->reg].xmm.q[0];
     else if (s->kind == OPERAND_MMX)
         v = mmx_get(c, s->reg);
     else
@@ -35,7 +35,7 @@ static void move_scalar(struct cpu *c, const struct insn *in, u32 size)
     if (d->kind == OPERAND_MMX || s->kind == OPERAND_MMX)
         mmx_enter(c);
     if (d->kind == OPERAND_XMM)
-        c->arch.xmm[d->reg] = (union xmm){.q = {v, 0}};
+        c->arch.vector[d->reg].xmm = (union xmm){.q = {v, 0}};
     else if (d->kind == OPERAND_MMX)
         mmx_put(c, d->reg, v);
     else if (d->kind != OPERAND_MEM)
@@ -54,11 +54,11 @@ static void move_low(struct cpu *c, const struct insn *in, u32 size)
 {
     const struct operand *d = &in->o[0], *s = &in->o[1];
     if (d->kind == OPERAND_MEM)
-        store(c, operand_address(c, in, size, true), size, c->arch.xmm[s->reg].q[0]);
+        store(c, operand_address(c, in, size, true), size, c->arch.vector[s->reg].xmm.q[0]);
     else if (s->kind == OPERAND_MEM)
-        c->arch.xmm[d->reg] = read_xmm(c, in, 1, size);
+        c->arch.vector[d->reg].xmm = read_xmm(c, in, 1, size);
     else
-        memcpy(&c->arch.xmm[d->reg], &c->arch.xmm[s->reg], size);
+        memcpy(&c->arch.vector[d->reg].xmm, &c->arch.vector[s->reg].xmm, size);
 }
 
 void exec_movss(struct cpu *c, const struct insn *in)
@@ -77,11 +77,11 @@ static void move_half(struct cpu *c, const struct insn *in, u32 half)
 {
     const struct operand *d = &in->o[0], *s = &in->o[1];
     if (d->kind == OPERAND_MEM)
-        store(c, operand_address(c, in, 8, true), 8, c->arch.xmm[s->reg].q[half]);
+        store(c, operand_address(c, in, 8, true), 8, c->arch.vector[s->reg].xmm.q[half]);
     else if (s->kind == OPERAND_MEM)
-        c->arch.xmm[d->reg].q[half] = load(c, operand_address(c, in, 8, false), 8);
+        c->arch.vector[d->reg].xmm.q[half] = load(c, operand_address(c, in, 8, false), 8);
     else
-        c->arch.xmm[d->reg].q[half] = c->arch.xmm[s->reg].q[1 - half];
+        c->arch.vector[d->reg].xmm.q[half] = c->arch.vector[s->reg].xmm.q[1 - half];
 }
 
 // clang-format off
@@ -94,19 +94,19 @@ MOVE_HALF(movlps, 0) MOVE_HALF(movhlps, 0) MOVE_HALF(movhps, 1) MOVE_HALF(movlhp
 
 void exec_movmskps(struct cpu *c, const struct insn *in)
 {
-    __m128i v = vector_get(&c->arch.xmm[in->o[1].reg]);
+    __m128i v = vector_get(&c->arch.vector[in->o[1].reg].xmm);
     gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_ps(_mm_castsi128_ps(v)));
 }
 
 void exec_movmskpd(struct cpu *c, const struct insn *in)
 {
-    __m128i v = vector_get(&c->arch.xmm[in->o[1].reg]);
+    __m128i v = vector_get(&c->arch.vector[in->o[1].reg].xmm);
     gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_pd(_mm_castsi128_pd(v)));
 }
 
 void exec_pmovmskb(struct cpu *c, const struct insn *in)
 {
-    __m128i v = vector_get(&c->arch.xmm[in->o[1].reg]);
+    __m128i v = vector_get(&c->arch.vector[in->o[1].reg].xmm);
     gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_epi8(v));
 }
 
@@ -133,7 +133,7 @@ static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, cons
 
 void exec_maskmovdqu(struct cpu *c, const struct insn *in)
 {
-    mask_move(c, in, c->arch.xmm[in->o[0].reg].b, c->arch.xmm[in->o[1].reg].b, 16);
+    mask_move(c, in, c->arch.vector[in->o[0].reg].xmm.b, c->arch.vector[in->o[1].reg].xmm.b, 16);
 }
 
 void exec_maskmovq(struct cpu *c, const struct insn *in)
@@ -150,7 +150,7 @@ void exec_pshufd(struct cpu *c, const struct insn *in)
     union xmm s = read_xmm(c, in, 1, 16), d;
     for (u32 i = 0; i < 4; i++)
         d.d[i] = s.d[(in->imm >> (2 * i)) & 3];
-    c->arch.xmm[in->o[0].reg] = d;
+    c->arch.vector[in->o[0].reg].xmm = d;
 }
 
 static void shuffle_words(struct cpu *c, const struct insn *in, u32 first)
@@ -158,7 +158,7 @@ static void shuffle_words(struct cpu *c, const struct insn *in, u32 first)
     union xmm s = read_xmm(c, in, 1, 16), d = s;
     for (u32 i = 0; i < 4; i++)
         d.w[first + i] = s.w[first + ((in->imm >> (2 * i)) & 3)];
-    c->arch.xmm[in->o[0].reg] = d;
+    c->arch.vector[in->o[0].reg].xmm = d;
 }
 
 void exec_pshuflw(struct cpu *c, const struct insn *in)
@@ -182,34 +182,35 @@ void exec_pshufw(struct cpu *c, const struct insn *in)
 
 void exec_shufps(struct cpu *c, const struct insn *in)
 {
-    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.xmm[in->o[0].reg], d;
+    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm, d;
     for (u32 i = 0; i < 4; i++)
         d.d[i] = (i < 2 ? &a : &s)->d[(in->imm >> (2 * i)) & 3];
-    c->arch.xmm[in->o[0].reg] = d;
+    c->arch.vector[in->o[0].reg].xmm = d;
 }
 
 void exec_shufpd(struct cpu *c, const struct insn *in)
 {
-    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.xmm[in->o[0].reg];
-    c->arch.xmm[in->o[0].reg] = (union xmm){.q = {a.q[in->imm & 1], s.q[(in->imm >> 1) & 1]}};
+    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm;
+    c->arch.vector[in->o[0].reg].xmm =
+        (union xmm){.q = {a.q[in->imm & 1], s.q[(in->imm >> 1) & 1]}};
 }
 
 void exec_movsldup(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    c->arch.xmm[in->o[0].reg] = (union xmm){.d = {s.d[0], s.d[0], s.d[2], s.d[2]}};
+    c->arch.vector[in->o[0].reg].xmm = (union xmm){.d = {s.d[0], s.d[0], s.d[2], s.d[2]}};
 }
 
 void exec_movshdup(struct cpu *c, const struct insn *in)
 {
     union xmm s = read_xmm(c, in, 1, 16);
-    c->arch.xmm[in->o[0].reg] = (union xmm){.d = {s.d[1], s.d[1], s.d[3], s.d[3]}};
+    c->arch.vector[in->o[0].reg].xmm = (union xmm){.d = {s.d[1], s.d[1], s.d[3], s.d[3]}};
 }
 
 void exec_movddup(struct cpu *c, const struct insn *in)
 {
     u64 v = read_xmm(c, in, 1, 8).q[0];
-    c->arch.xmm[in->o[0].reg] = (union xmm){.q = {v, v}};
+    c->arch.vector[in->o[0].reg].xmm = (union xmm){.q = {v, v}};
 }
 
 /* --- Inserts and extracts: imm8 selects the element ------------------------------------------- */
@@ -224,7 +225,7 @@ static u64 insert_source(struct cpu *c, const struct insn *in, u32 size)
 
 void exec_pinsrw(struct cpu *c, const struct insn *in)
 {
-    c->arch.xmm[in->o[0].reg].w[in->imm & 7] = (u16)insert_source(c, in, 2);
+    c->arch.vector[in->o[0].reg].xmm.w[in->imm & 7] = (u16)insert_source(c, in, 2);
 }
 
 void exec_mmx_pinsrw(struct cpu *c, const struct insn *in)
@@ -238,15 +239,15 @@ void exec_mmx_pinsrw(struct cpu *c, const struct insn *in)
 
 void exec_pinsrb(struct cpu *c, const struct insn *in)
 {
-    c->arch.xmm[in->o[0].reg].b[in->imm & 15] = (u8)insert_source(c, in, 1);
+    c->arch.vector[in->o[0].reg].xmm.b[in->imm & 15] = (u8)insert_source(c, in, 1);
 }
 
 void exec_pinsrd(struct cpu *c, const struct insn *in)
 {
     if (rex_w(in))
-        c->arch.xmm[in->o[0].reg].q[in->imm & 1] = insert_source(c, in, 8);
+        c->arch.vector[in->o[0].reg].xmm.q[in->imm & 1] = insert_source(c, in, 8);
     else
-        c->arch.xmm[in->o[0].reg].d[in->imm & 3] = (u32)insert_source(c, in, 4);
+        c->arch.vector[in->o[0].reg].xmm.d[in->imm & 3] = (u32)insert_source(c, in, 4);
 }
 
 /* To memory of the element's size, or zero-extended to a general register. */
@@ -260,7 +261,7 @@ static void extract(struct cpu *c, const struct insn *in, u32 size, u64 v)
 
 void exec_pextrw(struct cpu *c, const struct insn *in)
 {
-    extract(c, in, 2, c->arch.xmm[in->o[1].reg].w[in->imm & 7]);
+    extract(c, in, 2, c->arch.vector[in->o[1].reg].xmm.w[in->imm & 7]);
 }
 
 void exec_mmx_pextrw(struct cpu *c, const struct insn *in)
@@ -271,12 +272,12 @@ void exec_mmx_pextrw(struct cpu *c, const struct insn *in)
 
 void exec_pextrb(struct cpu *c, const struct insn *in)
 {
-    extract(c, in, 1, c->arch.xmm[in->o[1].reg].b[in->imm & 15]);
+    extract(c, in, 1, c->arch.vector[in->o[1].reg].xmm.b[in->imm & 15]);
 }
 
 void exec_pextrd(struct cpu *c, const struct insn *in)
 {
-    const union xmm *s = &c->arch.xmm[in->o[1].reg];
+    const union xmm *s = &c->arch.vector[in->o[1].reg].xmm;
     if (rex_w(in))
         extract(c, in, 8, s->q[in->imm & 1]);
     else
@@ -285,13 +286,13 @@ void exec_pextrd(struct cpu *c, const struct insn *in)
 
 void exec_extractps(struct cpu *c, const struct insn *in)
 {
-    extract(c, in, 4, c->arch.xmm[in->o[1].reg].d[in->imm & 3]);
+    extract(c, in, 4, c->arch.vector[in->o[1].reg].xmm.d[in->imm & 3]);
 }
 
 /* imm8: 7:6 source element (register form), 5:4 destination element, 3:0 elements cleared. */
 void exec_insertps(struct cpu *c, const struct insn *in)
 {
-    union xmm *d = &c->arch.xmm[in->o[0].reg];
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     union xmm s = read_xmm(c, in, 1, 4);
     u32 v = s.d[in->o[1].kind == OPERAND_MEM ? 0 : (in->imm >> 6) & 3];
     d->d[(in->imm >> 4) & 3] = v;

@@ -89,8 +89,8 @@ WIDEN(pmovsxdq, 8, q, 2, (s32)b.d[i])  WIDEN(pmovzxdq, 8, q, 2, b.d[i])
 #define BLEND(name, lane, lanes, chosen) \
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
-        union xmm b = read_xmm(c, in, 1, 16), mask = c->arch.xmm[0]; \
-        union xmm *d = &c->arch.xmm[in->o[0].reg]; \
+        union xmm b = read_xmm(c, in, 1, 16), mask = c->arch.vector[0].xmm; \
+        union xmm *d = &c->arch.vector[in->o[0].reg].xmm; \
         (void)mask; \
         for (u32 i = 0; i < lanes; i++) \
             if (chosen) \
@@ -112,7 +112,7 @@ static void align_right(u8 *d, const u8 *b, u32 size, u8 count)
 void exec_palignr(struct cpu *c, const struct insn *in)
 {
     union xmm b = read_xmm(c, in, 1, 16);
-    align_right(c->arch.xmm[in->o[0].reg].b, b.b, 16, (u8)in->imm);
+    align_right(c->arch.vector[in->o[0].reg].xmm.b, b.b, 16, (u8)in->imm);
 }
 
 void exec_mmx_palignr(struct cpu *c, const struct insn *in)
@@ -126,7 +126,7 @@ void exec_mmx_palignr(struct cpu *c, const struct insn *in)
 void exec_ptest(struct cpu *c, const struct insn *in)
 {
     union xmm b = read_xmm(c, in, 1, 16);
-    const union xmm *a = &c->arch.xmm[in->o[0].reg];
+    const union xmm *a = &c->arch.vector[in->o[0].reg].xmm;
     bool zf = ((a->q[0] & b.q[0]) | (a->q[1] & b.q[1])) == 0;
     bool cf = ((~a->q[0] & b.q[0]) | (~a->q[1] & b.q[1])) == 0;
     flags_set(c, (zf ? RFLAGS_ZF : 0) | (cf ? RFLAGS_CF : 0));
@@ -140,14 +140,14 @@ void exec_phminposuw(struct cpu *c, const struct insn *in)
     for (u16 i = 1; i < 8; i++)
         if (b.w[i] < b.w[at])
             at = i;
-    c->arch.xmm[in->o[0].reg] = (union xmm){.w = {b.w[at], at}};
+    c->arch.vector[in->o[0].reg].xmm = (union xmm){.w = {b.w[at], at}};
 }
 
 /* Eight sums of four absolute differences: the four bytes of b that imm8 1:0 selects against a
  * sliding window of a that begins at 0 or (imm8 2) 4. */
 void exec_mpsadbw(struct cpu *c, const struct insn *in)
 {
-    union xmm b = read_xmm(c, in, 1, 16), a = c->arch.xmm[in->o[0].reg], r;
+    union xmm b = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm, r;
     u32 from_b = 4 * (u32)(in->imm & 3), from_a = (u32)(in->imm & 4);
     for (u32 i = 0; i < 8; i++) {
         s32 sum = 0;
@@ -157,5 +157,5 @@ void exec_mpsadbw(struct cpu *c, const struct insn *in)
         }
         r.w[i] = (u16)sum;
     }
-    c->arch.xmm[in->o[0].reg] = r;
+    c->arch.vector[in->o[0].reg].xmm = r;
 }

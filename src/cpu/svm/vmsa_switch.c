@@ -83,7 +83,7 @@ void vmsa_load(struct cpu *c, const struct vmsa *s)
     c->arch.tsc_aux = s->tsc_aux;
     c->arch.xcr0 = s->xcr0;
     c->arch.mxcsr = s->mxcsr & MXCSR_VALID;
-    memcpy(c->arch.xmm, s->xmm, sizeof s->xmm);
+    xmm_load(&c->arch, s->xmm, XMM_REGISTERS);
     load_x87(&c->arch.x87, s);
 }
 
@@ -100,7 +100,7 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->tsc_aux = (u32)c->arch.tsc_aux;
     s->xcr0 = c->arch.xcr0;
     s->mxcsr = c->arch.mxcsr;
-    memcpy(s->xmm, c->arch.xmm, sizeof s->xmm);
+    xmm_store(&c->arch, s->xmm, XMM_REGISTERS);
     save_x87(&c->arch.x87, s);
     s->guest_exit_code = c->guest.exit_code;
     s->guest_exit_info_1 = c->guest.exit_info_1;
@@ -113,7 +113,7 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
 void vmsa_forget(struct cpu *c)
 {
     memset(c->arch.r, 0, sizeof c->arch.r);
-    memset(c->arch.xmm, 0, sizeof c->arch.xmm);
+    memset(c->arch.vector, 0, sizeof c->arch.vector);
     memset(&c->arch.x87, 0, sizeof c->arch.x87);
     x87_reset(&c->arch.x87);
     c->arch.mxcsr = MXCSR_RESET;

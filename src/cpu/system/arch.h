@@ -33,6 +33,15 @@ union xmm {
     double f64[2];
 };
 
+/* A vector register at its full width. XMM is its lowest quarter. */
+#define VECTOR_BYTES 64
+#define VECTORS      32
+
+union vector_register {
+    union xmm xmm;
+    u8 b[VECTOR_BYTES];
+};
+
 struct x87 {
     /* physical registers 0..7; ST(i) = st[(top + i) & 7]; MMX registers alias mantissas */
     long double st[8];
@@ -78,8 +87,23 @@ struct arch {
     u64 tsc_aux, debugctl, spec_ctrl;
 
     u32 mxcsr;
-    union xmm xmm[16];
+    union vector_register vector[VECTORS]; /* the instructions of today reach XMM0 to XMM15 */
     struct x87 x87;
 };
+
+/* XMM0 and its followers, 16 bytes each. */
+#define XMM_REGISTERS 16u
+
+static inline void xmm_load(struct arch *a, const void *from, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        memcpy(&a->vector[i].xmm, (const u8 *)from + i * sizeof(union xmm), sizeof(union xmm));
+}
+
+static inline void xmm_store(const struct arch *a, void *to, u32 count)
+{
+    for (u32 i = 0; i < count; i++)
+        memcpy((u8 *)to + i * sizeof(union xmm), &a->vector[i].xmm, sizeof(union xmm));
+}
 
 #endif

@@ -36,7 +36,7 @@ void fxsave_pack(const struct cpu *c, u8 image[512], bool wide)
     pointers_pack(x, image, wide);
     store_le32(image + OFFSET_MXCSR, mxcsr_get(c));
     store_le32(image + OFFSET_MXCSR + 4, MXCSR_VALID);
-    memcpy(image + OFFSET_XMM, c->arch.xmm, sizeof c->arch.xmm);
+    xmm_store(&c->arch, image + OFFSET_XMM, XMM_REGISTERS);
 }
 
 static void x87_unpack(struct x87 *x, const u8 *image, bool wide)
@@ -67,25 +67,54 @@ bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide)
     c->arch.mxcsr = mxcsr;
     mxcsr_resume(c, live);
     x87_unpack(&c->arch.x87, image, wide);
-    memcpy(c->arch.xmm, image + OFFSET_XMM, sizeof c->arch.xmm);
+    xmm_load(&c->arch, image + OFFSET_XMM, XMM_REGISTERS);
     return true;
 }
 
-void cpu_fxsave(const struct cpu *c, u8 image[512])
+/* --- The host's side -------------------------------------------------------------------------- */
+
+static bool image_fits(u64 components, size_t size)
 {
-    fxsave_pack(c, image, true);
-    memset(image + OFFSET_END, 0, 512 - OFFSET_END);
+    return !(components & ~(XSTATE_X87 | XSTATE_SSE)) && size >= XSTATE_LEGACY_SIZE;
 }
 
-/* The host's FXRSTOR: bits of MXCSR that do not exist are dropped here,
- * where no #GP can be raised. */
-void cpu_fxrstor(struct cpu *c, const u8 image[512])
+/* Of the first 512 bytes, those of the components. */
+static void copy_components(u8 *to, const u8 *from, u64 components)
 {
-    u8 copy[512];
-    memcpy(copy, image, sizeof copy);
-    store_le32(copy + OFFSET_MXCSR, load_le32(copy + OFFSET_MXCSR) & MXCSR_VALID);
-    fxsave_unpack(c, copy, true);
+    if (components & XSTATE_X87) {
+        memcpy(to, from, OFFSET_MXCSR);
+        memcpy(to + OFFSET_ST, from + OFFSET_ST, OFFSET_XMM - OFFSET_ST);
+    }
+    if (components & XSTATE_SSE) {
+        memcpy(to + OFFSET_MXCSR, from + OFFSET_MXCSR, OFFSET_ST - OFFSET_MXCSR);
+        memcpy(to + OFFSET_XMM, from + OFFSET_XMM, OFFSET_END - OFFSET_XMM);
+    }
 }
+
+bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size)
+{
+    u8 all[XSTATE_LEGACY_SIZE];
+    if (!image_fits(components, size))
+        return false;
+    fxsave_pack(c, all, true);
+    memset(image, 0, XSTATE_LEGACY_SIZE);
+    copy_components(image, all, components);
+    return true;
+}
+
+/* Bits of MXCSR that do not exist are dropped here, where no #GP can be raised. */
+bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size)
+{
+    u8 all[XSTATE_LEGACY_SIZE];
+    if (!image_fits(components, size))
+        return false;
+    fxsave_pack(c, all, true);
+    copy_components(all, image, components);
+    store_le32(all + OFFSET_MXCSR, load_le32(all + OFFSET_MXCSR) & MXCSR_VALID);
+    return fxsave_unpack(c, all, true);
+}
+
+/* --- The instructions ------------------------------------------------------------------------- */
 
 /* How much of the image is transferred: eight XMM registers outside 64-bit mode,
  * none in the fast form [APM2 11.4.4.3]. */
@@ -117,9 +146,10 @@ void exec_fxrstor(struct cpu *c, const struct insn *in)
 {
     u8 image[512];
     load_bytes(c, image_address(c, in, false), image, 512);
+    u8 now[OFFSET_END - OFFSET_XMM];
     u32 size = transfer_size(c);
-    if (size < OFFSET_END)
-        memcpy(image + size, (const u8 *)c->arch.xmm + (size - OFFSET_XMM), OFFSET_END - size);
+    xmm_store(&c->arch, now, XMM_REGISTERS);
+    memcpy(image + size, now + (size - OFFSET_XMM), OFFSET_END - size);
     if (!fxsave_unpack(c, image, rex_w(in)))
         cpu_raise_gp(c, 0);
 }
