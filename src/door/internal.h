@@ -55,6 +55,8 @@ struct supervisor {
 
 /* --- keep.c: the process between supervisor and program ------------------------------------------ */
 
+#define KEEPER_NAME "door-keeper"
+
 /* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. The mirrors go if the
  * supervisor was killed. */
 NORETURN void keep_run(pid_t child, int link, const sigset_t *signals,

@@ -222,6 +222,7 @@ static NORETURN void keeper_run(const struct session *x, char *const argv[], int
     if (child == 0)
         program_run(x, argv, socket, self);
     close(socket);
+    prctl(PR_SET_NAME, KEEPER_NAME, 0, 0, 0); /* so that nobody kills both by one name */
     keep_run(child, link, &x->watched, x->s.mirrors);
 }
 

@@ -242,6 +242,18 @@ static pid_t only_child(pid_t parent)
     return child;
 }
 
+static bool is_named(pid_t pid, const char *name)
+{
+    char path[64], comm[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f && !fgets(comm, sizeof comm, f))
+        comm[0] = 0;
+    if (f)
+        fclose(f);
+    return !strcmp(comm, name);
+}
+
 /* The program has a child in a session of its own and an orphan. Without a supervisor they would get ENOSYS. */
 static void test_supervisor_killed(void **state)
 {
@@ -261,6 +273,7 @@ static void test_keeper_killed(void **state)
     pid_t supervisor = start_supervisor("family", 3, &reader);
     pid_t keeper = only_child(supervisor);
     assert_true(keeper > 0);
+    assert_true(is_named(keeper, "door-keeper\n"));
     kill(keeper, SIGKILL);
     assert_true(all_ended(reader));
     assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
