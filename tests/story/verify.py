@@ -31,6 +31,7 @@ def options(out, case):
         words += [f"--{option}", policy[key]] if key in policy else []
     words += ["--allow-debug"] if policy["allow_debug"] else []
     words += ["--allow-migration"] if policy["allow_migration"] else []
+    words += ["--accept-masked-chip-id"] if policy["accept_masked_chip_id"] else []
     for option, key in (("report", "report"), ("certs", "certificates"), ("root", "root"), ("crl", "crl"), ("id-block", "id_block"),
                         ("id-auth", "id_auth")):
         words += [f"--{option}", os.path.join(out, case[key])] if key in case else []
