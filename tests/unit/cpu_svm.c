@@ -41,8 +41,8 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
         {offsetof(struct vmcb, save.dr7), BIT(32), 8},
         {offsetof(struct vmcb, save.cs.attributes), 0xe9b, 2}, /* L and D */
         {offsetof(struct vmcb, control.intercept_4), 0, 4},
-        {offsetof(struct vmcb, control.msrpm_base), MIB(16) - 0x1000, 8},
-        {offsetof(struct vmcb, control.iopm_base), MIB(16) - 0x2000, 8},
+        {offsetof(struct vmcb, control.msrpm_base), BIT(48) - 0x1000, 8},
+        {offsetof(struct vmcb, control.iopm_base), BIT(48) - 0x2000, 8},
         {offsetof(struct vmcb, control.asid), 0, 4},
         {offsetof(struct vmcb, control.asid), 5, 4}, /* above 8000_001F ECX */
         {offsetof(struct vmcb, control.event_inject), EVENT_VALID | 1 << EVENT_TYPE_SHIFT, 8},
@@ -57,6 +57,53 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
             fail_msg("row %zu was accepted", i);
     }
     guest_destroy(g);
+}
+
+/* Within the physical address width, but where no memory is: as on a bus that nobody drives. */
+static void permission_maps_may_lie_outside_memory(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    g->vmcb.control.msrpm_base = GIB(64);
+    g->vmcb.control.iopm_base = GIB(65);
+    g->vmcb.control.intercept_3 |= (u32)(INTERCEPT3_IOIO | INTERCEPT3_MSR);
+    assert_int_equal(RUN(g, "\xe4\x80"), EXIT_IOIO);                    /* in al, 80h */
+    assert_int_equal(RUN(g, "\xb9\x80\x00\x00\xc0\x0f\x32"), EXIT_MSR); /* rdmsr EFER */
+    guest_destroy(g);
+}
+
+/* Legacy modes have CR3's upper bits, too, and PAE its four pointers. */
+static void cr3_is_checked_in_every_mode(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 cr0, cr4, cr3, pointer;
+        bool nested, runs;
+    } rows[] = {
+        {CR0_PE, 0, BIT(48), 0, true, false},
+        {CR0_PE, 0, BIT(63), 0, true, false},
+        {CR0_PE, 0, 0, 0, true, true},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P, false, true},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P | PTE_RW, false, false},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P | BIT(5), false, false},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P | BIT(48), false, false},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P | PTE_NX, false, false},
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_RW, false, true}, /* not present */
+        {CR0_PE | CR0_PG, CR4_PAE, DATA, PTE_P | PTE_RW, true, true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct guest *g = guest_create(false);
+        struct vmcb_save *s = &g->vmcb.save;
+        s->efer = EFER_SVME;
+        s->cr0 = rows[i].cr0;
+        s->cr4 = rows[i].cr4;
+        s->cr3 = rows[i].cr3;
+        g->vmcb.control.np_control = rows[i].nested ? NP_ENABLE : 0;
+        host_write64(g, DATA + 8, rows[i].pointer);
+        if ((guest_vmrun(g) != EXIT_INVALID) != rows[i].runs)
+            fail_msg("row %zu", i);
+        guest_destroy(g);
+    }
 }
 
 static void sev_needs_the_smm_lock_which_stays(void **state)
@@ -82,9 +129,9 @@ static void without_memory_encryption_the_sev_bit_is_ignored(void **state)
     g->vmcb.control.np_control |= NP_SEV;
     assert_int_equal(RUN(g, "\xb9\x31\x01\x01\xc0\x0f\x32"), EXIT_HLT); /* rdmsr SEV_STATUS */
     assert_int_equal(g->vmcb.save.rax, 0);
-    g->vmcb.control.np_control |= NP_SEV_ES;
-    g->vmcb.control.lbr_control = LBR_VIRTUALIZATION;
-    assert_true(guest_vmrun(g) == EXIT_INVALID);
+    build_vmcb(g);
+    g->vmcb.control.np_control |= NP_SEV | NP_SEV_ES;
+    assert_int_equal(RUN(g, "\x90"), EXIT_HLT); /* its registers are the VMCB's */
     guest_destroy(g);
 }
 
@@ -99,6 +146,7 @@ static void vmrun_makes_of_reserved_bits_what_the_registers_have(void **state)
     s->cr0 |= BIT(8);
     s->ds.base = BIT(47) | 1; /* canonical: extended by its sign */
     s->fs.base = BIT(47) | 2;
+    s->kernel_gs_base = BIT(47) | 5;
     s->gdtr.base = BIT(47) | 3;
     s->es.base = BIT(48) | 4;
     assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
@@ -107,6 +155,7 @@ static void vmrun_makes_of_reserved_bits_what_the_registers_have(void **state)
     assert_int_equal(s->cr0, CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
     assert_true(s->ds.base == (0xffffull << 48 | BIT(47) | 1));
     assert_true(s->fs.base == (0xffffull << 48 | BIT(47) | 2));
+    assert_true(s->kernel_gs_base == (0xffffull << 48 | BIT(47) | 5));
     assert_true(s->gdtr.base == (0xffffull << 48 | BIT(47) | 3));
     assert_true(s->es.base == 4);
     build_vmcb(g);
@@ -442,6 +491,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_runs_to_its_hlt),
         cmocka_unit_test(vmrun_refuses_what_the_manual_forbids),
+        cmocka_unit_test(permission_maps_may_lie_outside_memory),
+        cmocka_unit_test(cr3_is_checked_in_every_mode),
         cmocka_unit_test(sev_needs_the_smm_lock_which_stays),
         cmocka_unit_test(without_memory_encryption_the_sev_bit_is_ignored),
         cmocka_unit_test(vmrun_makes_of_reserved_bits_what_the_registers_have),

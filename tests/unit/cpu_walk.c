@@ -333,7 +333,7 @@ static void a_walk_through_a_guests_table_is_a_write_for_the_host(void **state)
     guest_destroy(g);
 }
 
-/* Nested tables have the host's modes [APM2 15.25.7]. */
+/* Nested tables have the host's modes: without NXE the bit is reserved [APM2 15.25.7]. */
 static void nested_no_execute_asks_the_hosts_efer(void **state)
 {
     (void)state;
@@ -344,9 +344,40 @@ static void nested_no_execute_asks_the_hosts_efer(void **state)
     host_write64(g, NPT + 0x3000 + 8 * (DATA >> 12),
                  (GUEST_BASE + DATA) | PTE_P | PTE_RW | PTE_US | PTE_NX);
     assert_false(walk(g, DATA, fetch, &t, &f));
+    assert_true(f.nested && !(f.info_1 & NPF_RSV));
     g->cpu->host.efer &= ~EFER_NXE;
-    assert_true(walk(g, DATA, fetch, &t, &f));
+    assert_false(walk(g, DATA, fetch, &t, &f));
+    assert_true(f.nested && f.info_1 & NPF_RSV);
     guest_destroy(g);
+}
+
+/* Bit 8 is G in a leaf alone; in a PML4E and in a PDPE that leads on it is reserved [APM2 5.3.3]. */
+static void bit_8_is_reserved_above_the_page_directory(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 table;
+        bool nested, reserved;
+    } rows[] = {
+        {PML4, false, true}, {PML4 + 0x1000, false, true}, {PML4 + 0x2000, false, false},
+        {NPT, true, true},   {NPT + 0x1000, true, true},   {NPT + 0x2000, true, false},
+    };
+    const struct access read = {.context = TLB_KERNEL};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct guest *g = guest_at_rest(false);
+        struct translation t;
+        struct access_fault f;
+        if (rows[i].nested)
+            host_write64(g, rows[i].table, host_read64(g, rows[i].table) | BIT(8));
+        else
+            guest_write64(g, rows[i].table, guest_read64(g, rows[i].table) | BIT(8));
+        if (walk(g, DATA, read, &t, &f) == rows[i].reserved)
+            fail_msg("row %zu", i);
+        if (rows[i].reserved)
+            assert_true(rows[i].nested ? f.nested && f.info_1 & NPF_RSV
+                                       : !f.nested && f.error & PF_RSV);
+        guest_destroy(g);
+    }
 }
 
 static void a_guests_fault_comes_before_the_nested_one_of_the_final_address(void **state)
@@ -628,6 +659,7 @@ int main(void)
         cmocka_unit_test(every_permission_in_32_bit_mode),
         cmocka_unit_test(large_pages_of_every_size),
         cmocka_unit_test(reserved_bits_fault_and_the_c_bit_is_one_without_sev),
+        cmocka_unit_test(bit_8_is_reserved_above_the_page_directory),
         cmocka_unit_test(accessed_and_dirty_are_set_by_what_is_done),
         cmocka_unit_test(nested_faults_have_the_exact_bits),
         cmocka_unit_test(a_walk_through_a_guests_table_is_a_write_for_the_host),

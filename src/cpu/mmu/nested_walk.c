@@ -15,8 +15,12 @@ static u64 reserved_bits(const struct nested_tables *t, u32 level, u64 entry)
 {
     /* The host's own C-bit selects the host's key, which its memory is not encrypted with here. */
     u64 reserved = PTE_BEYOND & ~(t->encrypting ? BIT(C_BIT) : 0);
+    if (!t->no_execute)
+        reserved |= PTE_NX;
     if (level == 0)
-        return reserved | PTE_PS;
+        return reserved | PTE_PS | PTE_G;
+    if (level == 1 && !(entry & PTE_PS))
+        reserved |= PTE_G;
     if (entry & PTE_PS && level < NESTED_LEVELS - 1)
         reserved |= BITS(~0ull, level_shift(level) - 1, 13) << 13;
     return reserved;
@@ -38,7 +42,7 @@ enum nested_result nested_descend(const struct nested_tables *t, u64 gpa, struct
             return NESTED_RESERVED;
         w->writable &= !!(entry & PTE_RW);
         w->user &= !!(entry & PTE_US);
-        w->no_execute |= entry & PTE_NX && t->no_execute;
+        w->no_execute |= !!(entry & PTE_NX);
         table = entry & PTE_ADDRESS & ~BIT(C_BIT);
         w->large = n < NESTED_LEVELS - 1;
         if (!w->large || entry & PTE_PS) {

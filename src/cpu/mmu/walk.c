@@ -149,13 +149,14 @@ static u64 guest_reserved(const struct cpu *c, const struct table_format *format
     u64 reserved = PTE_BEYOND & ~c_mask(c);
     if (!(c->arch.efer & EFER_NXE))
         reserved |= PTE_NX;
-    if (format == &pae_format) {
+    if (format == &pae_format && n == 0)
+        return reserved | PAE_POINTER_RESERVED;
+    if (format == &pae_format)
         reserved |= BITS(~0ull, 62, 52) << 52;
-        if (n == 0)
-            return reserved | PTE_NX | BITS(~0ull, 8, 5) << 5 | PTE_RW | PTE_US;
-    }
     if (shift == 39)
-        return reserved | PTE_PS;
+        return reserved | PTE_PS | PTE_G;
+    if (shift == 30 && !(entry & PTE_PS))
+        return reserved | PTE_G;
     if (shift > 12 && entry & PTE_PS)
         reserved |= BITS(~0ull, shift - 1, 13) << 13;
     return reserved;
@@ -199,7 +200,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
     const struct table_format *format = guest_format(c);
     u64 table = c->arch.cr3 & ~c_mask(c) &
                 (format == &long_format  ? PTE_ADDRESS
-                 : format == &pae_format ? 0xffffffe0u
+                 : format == &pae_format ? PAE_POINTERS_ADDRESS
                                          : 0xfffff000u);
     /* A guest's is a write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has
      * read-only guest tables. */

@@ -50,18 +50,22 @@ static bool event_possible(u64 event, const struct vmcb_save *s)
     return !(event & EVENT_VALID && BITS(event, 10, 8) == EVENT_EXCEPTION && legacy && code64);
 }
 
-/* Without memory encryption the bit is ignored [APM2 15.34.3]. */
+/* Without memory encryption the bits of SEV and SEV-ES are ignored [APM2 15.34.3]. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k)
 {
     return k->np_control & NP_SEV && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
+}
+
+bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k)
+{
+    return k->np_control & NP_SEV_ES && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
 }
 
 /* Why a SEV guest may not run here; NULL if it may. */
 static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
     if (!sev_enabled(c, k))
-        return k->np_control & NP_SEV_ES ? "SEV-ES without SEV, or SYSCFG.MemEncryptionModEn clear"
-                                         : NULL;
+        return sev_es_enabled(c, k) ? "SEV-ES without SEV" : NULL;
     if (!(k->np_control & NP_ENABLE))
         return "SEV without nested paging";
     if (!(c->msr.hwcr & HWCR_SMM_LOCK))
@@ -90,17 +94,34 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
 {
     /* The host's C-bit, which the walk strips. */
     u64 n_cr3 = k->n_cr3 & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(C_BIT) : 0);
+    const u64 addresses = PHYSICAL_MASK + 1;
     const struct check checks[] = {
         {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
-        {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, memory_size(c->memory)),
-         "MSRPM outside memory"},
-        {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, memory_size(c->memory)),
-         "IOPM outside memory"},
+        {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, addresses),
+         "MSRPM above the physical address width"},
+        {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, addresses),
+         "IOPM above the physical address width"},
         {k->asid == 0, "ASID 0"},
         {k->np_control & NP_ENABLE && n_cr3 & ~PHYSICAL_MASK, "nCR3 reserved bits"},
     };
     const char *why = first_wrong(checks, ARRAY_SIZE(checks));
     return why ? why : sev_refusal(c, k);
+}
+
+/* PAE without nested paging: VMRUN loads the four page-directory pointers as MOV CR3 does. */
+static bool pae_pointers_valid(const struct cpu *c, const struct vmcb_control *k,
+                               const struct vmcb_save *s)
+{
+    const u64 reserved = PAE_POINTER_RESERVED | PTE_BEYOND;
+    u64 pointers[4] = {0};
+    if (k->np_control & NP_ENABLE || !(s->cr0 & CR0_PG) || !(s->cr4 & CR4_PAE) ||
+        s->efer & EFER_LME)
+        return true;
+    memory_read(c->memory, s->cr3 & PAE_POINTERS_ADDRESS, KEY_RAW, pointers, sizeof pointers);
+    for (u32 i = 0; i < ARRAY_SIZE(pointers); i++)
+        if (pointers[i] & PTE_P && pointers[i] & reserved)
+            return false;
+    return true;
 }
 
 /* `event`: EVENTINJ, wherever it comes from. */
@@ -112,7 +133,8 @@ static const char *state_refusal(const struct cpu *c, const struct vmcb_control 
         {!efer_valid(s), "EFER: SVME clear or reserved bits"},
         {!(s->cr0 & CR0_CD) && s->cr0 & CR0_NW, "CR0: NW without CD"},
         {s->cr0 >> 32, "CR0 bits 63:32"},
-        {s->cr3 & ~PHYSICAL_MASK & ~c_bit && s->efer & EFER_LME, "CR3 reserved bits"},
+        {s->cr3 & ~PHYSICAL_MASK & ~c_bit, "CR3 reserved bits"},
+        {!pae_pointers_valid(c, k, s), "reserved bits in a PAE page-directory pointer"},
         {s->cr4 & ~CR4_DEFINED, "CR4 reserved bits"},
         {k->np_control & NP_ENABLE && !pat_valid(s->g_pat), "G_PAT: no such memory type"},
         {s->dr6 >> 32, "DR6 bits 63:32"},
@@ -127,7 +149,7 @@ const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
 {
     const struct vmcb_control *k = &w->vmcb.control;
     const char *why = control_refusal(c, k);
-    w->es = k->np_control & NP_SEV_ES;
+    w->es = sev_es_enabled(c, k);
     if (why)
         return why;
     if (!w->es) {
@@ -136,6 +158,11 @@ const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
                                                  : "EVENTINJ";
     }
     why = vmsa_open(c, k, &w->vmsa);
+    if (why)
+        return why;
+    /* Told also if they are refused [cpu 3.1]. */
+    w->vmcb.control.guest_sev_features = w->vmsa.sev_features;
+    why = features_refusal(c, k, &w->vmsa);
     if (why)
         return why;
     features_unmask(&w->vmsa);

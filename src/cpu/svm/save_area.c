@@ -87,7 +87,7 @@ void save_area_load_rest(struct cpu *c, const struct vmcb_save *s)
     c->arch.seg[SEG_GS] = segment_from(&s->gs);
     c->arch.tr = segment_from(&s->tr);
     c->arch.ldtr = segment_from(&s->ldtr);
-    c->arch.kernel_gs_base = s->kernel_gs_base;
+    c->arch.kernel_gs_base = canonical_of(s->kernel_gs_base);
     c->arch.star = s->star;
     c->arch.lstar = s->lstar;
     c->arch.cstar = s->cstar;

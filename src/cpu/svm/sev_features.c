@@ -16,7 +16,8 @@
     (SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_SNP_BTB_ISOLATION | SEV_FEATURE_SMT_PROTECTION |   \
      SEV_FEATURE_IBPB_ON_ENTRY)
 /* Not tied to SNP. */
-#define OF_SEV_ES SEV_FEATURE_DEBUG_VIRT
+#define OF_SEV_ES                                                                                  \
+    (SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_VMGEXIT_PARAMETER)
 
 #define INJECTION (SEV_FEATURE_RESTRICTED_INJECTION | SEV_FEATURE_ALTERNATE_INJECTION)
 
@@ -24,7 +25,8 @@
 
 /* --- Checks at VMRUN -------------------------------------------------------------------------- */
 
-/* What an SNP guest's VMSA must be by the RMP, which is all that protects it [cpu 4.5]. */
+/* What an SNP guest's VMSA must be by the RMP, which is all that protects it. Neither Validated nor
+ * the page's size is among it [APM2 15.36.10, table 15-41; cpu 4.5]. */
 static const char *rmp_refusal(struct cpu *c, const struct vmcb_control *k)
 {
     struct rmp_entry e;
@@ -32,8 +34,8 @@ static const char *rmp_refusal(struct cpu *c, const struct vmcb_control *k)
         return "SEV_FEATURES: SNP, but the platform has not initialised it";
     if (!rmp_get(c->memory, k->vmsa, &e) || !e.assigned || e.asid != k->asid)
         return "VMSA page: by the RMP not this guest's";
-    if (e.immutable || !e.validated || !e.vmsa || e.large)
-        return "VMSA page: by the RMP no validated 4 KiB page with the VMSA attribute";
+    if (e.immutable || !e.vmsa)
+        return "VMSA page: by the RMP immutable, or without the VMSA attribute";
     return NULL;
 }
 

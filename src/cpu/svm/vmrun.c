@@ -63,7 +63,7 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
     c->guest.control = *k;
     c->guest.nested_paging = k->np_control & NP_ENABLE;
     c->guest.sev = sev_enabled(c, k);
-    c->guest.es = k->np_control & NP_SEV_ES;
+    c->guest.es = sev_es_enabled(c, k);
     c->guest.key = c->guest.sev ? (memory_key)k->asid : KEY_RAW;
     c->guest.tsc_offset = k->tsc_offset;
     c->arch.interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;

@@ -21,7 +21,7 @@ const char *vmsa_open(struct cpu *c, const struct vmcb_control *k, struct vmsa *
         return "VMSA page: not the hypervisor's, and SEV_FEATURES without SNP";
     if (!snp && !memory_vmsa_intact(c->memory, k->vmsa, key))
         return "VMSA integrity: never launched, or changed since the last exit";
-    return features_refusal(c, k, s);
+    return NULL;
 }
 
 void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s)

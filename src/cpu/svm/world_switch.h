@@ -17,6 +17,7 @@ struct world_switch {
 const char *vmrun_refusal(struct cpu *c, struct world_switch *w);
 /* Memory encryption is on for this guest. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k);
+bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k);
 
 bool vmcb_address_valid(const struct cpu *c, u64 spa);
 void save_area_load(struct cpu *c, const struct vmcb_save *s);
