@@ -15,6 +15,7 @@ import sys
 
 CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"]
 CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO", "ZSO"]
+UNSEEN = ("FUZZ_SKIP", "OWN_EXIT")  # attributes that the document shows in another way, or not at all
 FLAG_BITS = {"C": 0, "P": 2, "A": 4, "Z": 6, "S": 7, "D": 10, "O": 11}
 
 # Size letters, and the sizes a memory operand may have besides.
@@ -64,8 +65,11 @@ def operand(text):
 
 class Insn:
     def __init__(self, name, insn_id, executes, attributes, read, written, undefined, leaves):
-        self.name, self.id, self.exec, self.exit = name, insn_id, executes, leaves
+        self.name, self.id, self.exec, self.leaves = name, insn_id, executes, leaves.replace("-", "")
+        self.exit = self.leaves.rstrip("*")
         self.attributes = [] if attributes == "-" else attributes.split("|")
+        if self.leaves.endswith("*"):
+            self.attributes.append("OWN_EXIT")
         self.read, self.written, self.undefined = (f.replace("-", "") for f in (read, written, undefined))
 
 
@@ -235,7 +239,7 @@ def write_tables(table, out):
         put('    {"%s", %s, INSN_%s, %s, %s, %s, %s, %s},' % (
             i.name, "exec_" + i.exec if i.exec != "-" else "NULL", i.id,
             " | ".join("OP_" + a for a in i.attributes) or "0", flags(i.read), flags(i.written), flags(i.undefined),
-            "EXIT_" + i.exit if i.exit != "-" else "0"))
+            "EXIT_" + i.exit if i.exit else "0"))
     put("};\nconst u32 opcode_count = %d;\n" % len(table.insns))
     put("const struct encoding decode_encodings[] = {\n    {0, 0, 0, {{0, 0, 0}}},")
     for e in table.encodings:
@@ -260,7 +264,8 @@ def write_tables(table, out):
 def write_document(table, out):
     put = lambda line: print(line, file=out)
     put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/decode/opcodes.def` (`tools/opcodes.py document`). All other")
-    put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left undefined by the manual.\n")
+    put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left undefined by the manual.\n"
+        "Intercept: checked after #UD and #GP for what the attributes ask; *: the instruction checks it at a point of its own.\n")
     put("| instruction | encoding and operands | attributes | flags | intercept |\n|---|---|---|---|---|")
     done = set()
     for number, i in enumerate(table.insns):
@@ -273,8 +278,8 @@ def write_document(table, out):
                               for e in table.encodings if e.row == number and e.first)
         used = " ".join("%s:%s" % (k, v) for k, v in (("r", i.read if len(rows) == 1 else "cc"), ("w", i.written),
                                                       ("u", i.undefined)) if v)
-        put("| %s | %s | %s | %s | %s |" % (name, encodings, " ".join(a for a in i.attributes if a != "FUZZ_SKIP"), used,
-                                           i.exit.replace("-", "")))
+        put("| %s | %s | %s | %s | %s |" % (name, encodings, " ".join(a for a in i.attributes if a not in UNSEEN), used,
+                                           i.leaves))
 
 
 def main():

@@ -453,9 +453,9 @@ bool pat_valid(u64 value); /* eight memory types that exist */
 bool msr_read(struct cpu *c, u32 msr, u64 *value);
 bool msr_write(struct cpu *c, u32 msr, u64 value);
 void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
-/* Intercept checks for exec functions: exits if the bit is set. `word` 3, 4 or 5. */
-void intercept(struct cpu *c, u32 word, u64 bit, u64 exit_code);
-bool intercepts(const struct cpu *c, u32 word, u64 bit);
+/* The host wants this exit, which is one below 0xc0; intercept() takes it. */
+bool intercepts(const struct cpu *c, u32 exit_code);
+void intercept(struct cpu *c, u32 exit_code);
 
 /* Declarations of every exec_<name> named by opcodes.def. */
 #define EXEC(name) exec_fn exec_##name;

@@ -135,6 +135,204 @@ static void write_traps_are_for_sev_es_alone(void **state)
     guest_destroy(g);
 }
 
+/* --- Every row of opcodes.def that has an intercept ------------------------------------------- */
+
+struct exit_case {
+    u32 id;
+    const char *code;
+    size_t size;
+    u32 exit;
+    u32 also;   /* intercepts it too, later */
+    int vector; /* delivered where it is not intercepted; NONE, or ANY: not looked at */
+    bool legacy;
+};
+
+enum { NONE = -1, ANY = -2 };
+
+#define CASE_OF(id_, exit_, vector_, code_)                                                        \
+    {                                                                                              \
+        .id = INSN_##id_, .code = (code_), .size = sizeof(code_) - 1, .exit = EXIT_##exit_,        \
+        .vector = (vector_)                                                                        \
+    }
+#define AT_DATA     "\x25\x00\x00\x02\x00"
+#define STAR_TO_RCX "\xb9\x81\x00\x00\xc0"
+
+static const struct exit_case exit_cases[] = {
+    CASE_OF(pushf, PUSHF, NONE, "\x9c"),
+    CASE_OF(popf, POPF, NONE, "\x9d"),
+    CASE_OF(ins, IOIO, NONE, "\x6c"),
+    CASE_OF(outs, IOIO, NONE, "\x6e"),
+    CASE_OF(in, IOIO, NONE, "\xe4\x00"),
+    CASE_OF(out, IOIO, NONE, "\xe6\x00"),
+    CASE_OF(iret, IRET, VECTOR_GP, "\xcf"),
+    CASE_OF(int, INTN, 0x80, "\xcd\x80"),
+    CASE_OF(int1, ICEBP, VECTOR_DB, "\xf1"),
+    CASE_OF(pause, PAUSE, NONE, "\xf3\x90"),
+    CASE_OF(sldt, LDTR_READ, NONE, "\x0f\x00\xc0"),
+    CASE_OF(str, TR_READ, NONE, "\x0f\x00\xc8"),
+    CASE_OF(lldt, LDTR_WRITE, NONE, "\x0f\x00\xd0"),
+    CASE_OF(ltr, TR_WRITE, VECTOR_GP, "\x0f\x00\xd8"), /* a null selector */
+    CASE_OF(sgdt, GDTR_READ, NONE, "\x0f\x01\x04" AT_DATA),
+    CASE_OF(sidt, IDTR_READ, NONE, "\x0f\x01\x0c" AT_DATA),
+    CASE_OF(lgdt, GDTR_WRITE, NONE, "\x0f\x01\x14" AT_DATA),
+    CASE_OF(lidt, IDTR_WRITE, NONE, "\x0f\x01\x1c" AT_DATA),
+    CASE_OF(smsw, CR_READ, NONE, "\x0f\x01\xe0"),
+    CASE_OF(invlpg, INVLPG, NONE, "\x0f\x01\x3c" AT_DATA),
+    CASE_OF(mov_from_cr, CR_READ, NONE, "\x0f\x20\xc0"),
+    CASE_OF(mov_from_dr, DR_READ, NONE, "\x0f\x21\xc0"),
+    CASE_OF(mov_to_cr, CR_WRITE + 2, NONE, "\x0f\x22\xd0"),
+    CASE_OF(mov_to_dr, DR_WRITE, NONE, "\x0f\x23\xc0"),
+    CASE_OF(clts, CR_WRITE, NONE, "\x0f\x06"),
+    CASE_OF(hlt, HLT, ANY, "\xf4"),
+    CASE_OF(invd, INVD, NONE, "\x0f\x08"),
+    CASE_OF(wbinvd, WBINVD, NONE, "\x0f\x09"),
+    CASE_OF(wbnoinvd, WBINVD, NONE, "\xf3\x0f\x09"),
+    CASE_OF(rdmsr, MSR, NONE, STAR_TO_RCX "\x0f\x32"),
+    CASE_OF(wrmsr, MSR, NONE, STAR_TO_RCX "\x0f\x30"),
+    CASE_OF(rdtsc, RDTSC, NONE, "\x0f\x31"),
+    CASE_OF(rdtscp, RDTSCP, NONE, "\x0f\x01\xf9"),
+    CASE_OF(rdpmc, RDPMC, VECTOR_GP, "\x0f\x33"), /* there is no counter */
+    CASE_OF(cpuid, CPUID, NONE, "\x0f\xa2"),
+    CASE_OF(rsm, RSM, VECTOR_UD, "\x0f\xaa"),
+    CASE_OF(vmrun, VMRUN, ANY, "\x0f\x01\xd8"), /* no guest runs unless it is intercepted */
+    CASE_OF(vmmcall, VMMCALL, VECTOR_UD, "\x0f\x01\xd9"),
+    CASE_OF(vmgexit, VMMCALL, VECTOR_UD, "\xf3\x0f\x01\xd9"), /* without SEV-ES */
+    CASE_OF(vmload, VMLOAD, VECTOR_UD, "\x0f\x01\xda"),
+    CASE_OF(vmsave, VMSAVE, VECTOR_UD, "\x0f\x01\xdb"),
+    CASE_OF(stgi, STGI, VECTOR_UD, "\x0f\x01\xdc"),
+    CASE_OF(clgi, CLGI, VECTOR_UD, "\x0f\x01\xdd"),
+    CASE_OF(skinit, SKINIT, VECTOR_UD, "\x0f\x01\xde"),
+    CASE_OF(invlpga, INVLPGA, VECTOR_UD, "\x0f\x01\xdf"),
+    {INSN_lmsw, "\x0f\x01\xf0", 3, EXIT_CR_WRITE, EXIT_CR0_SEL_WRITE, NONE, false},
+    {INSN_jmp_far, "\xea\x00\x00\x00\x00\x38\x00", 7, EXIT_TASK_SWITCH, 0, ANY, true},
+    {INSN_call_far, "\x9a\x00\x00\x00\x00\x38\x00", 7, EXIT_TASK_SWITCH, 0, ANY, true},
+};
+
+static const struct opcode *row_of(const struct exit_case *e)
+{
+    for (u32 i = 0; i < opcode_count; i++)
+        if (opcode_table[i].id == e->id)
+            return &opcode_table[i];
+    fail();
+    return NULL;
+}
+
+static void set_intercept(struct guest *g, u32 exit, bool on)
+{
+    u8 *byte = (u8 *)&g->vmcb.control + exit / 8, bit = (u8)BIT(exit % 8);
+    *byte = on ? *byte | bit : (u8)(*byte & ~bit);
+}
+
+/* All intercepts but those of exceptions, or none but what a guest cannot do without. */
+static void begin_case(struct guest *g, const struct exit_case *e, bool all)
+{
+    build_vmcb(g);
+    struct vmcb_save *s = &g->vmcb.save;
+    if (e->legacy) {
+        s->efer &= ~(EFER_LME | EFER_LMA);
+        s->cr0 &= ~CR0_PG;
+        s->cs = segment_64(SEL_CODE32, 0xc9b);
+    }
+    for (u32 exit = 0; all && exit < 0xc0; exit++)
+        if (exit < EXIT_EXCEPTION || exit >= EXIT_INTR)
+            set_intercept(g, exit, true);
+}
+
+static struct guest *create_for_cases(void)
+{
+    static u8 ones[0x5000];
+    struct guest *g = guest_create(false);
+    memset(ones, 0xff, sizeof ones);
+    assert_true(memory_write(g->memory, IOPM, KEY_RAW, ones, sizeof ones)); /* the MSRPM too */
+    guest_write64(g, GDT + 0x38, 0xe5ull << 40 | SEL_TSS << 16);            /* a task gate */
+    return g;
+}
+
+static void every_row_with_an_intercept_has_a_case(void **state)
+{
+    (void)state;
+    for (u32 i = 0; i < opcode_count; i++) {
+        const struct opcode *row = &opcode_table[i];
+        const struct exit_case *found = NULL;
+        for (size_t n = 0; n < ARRAY_SIZE(exit_cases); n++)
+            if (exit_cases[n].id == row->id)
+                found = &exit_cases[n];
+        bool exits = row->exit || row->attributes & OP_OWN_EXIT;
+        if (exits != (found != NULL))
+            fail_msg("%s: %s", row->name, exits ? "no case" : "a case, but no intercept");
+        if (exits && !(row->attributes & OP_OWN_EXIT))
+            assert_int_equal(found->exit, row->exit);
+    }
+}
+
+static void an_intercepted_row_exits(void **state)
+{
+    (void)state;
+    struct guest *g = create_for_cases();
+    for (size_t i = 0; i < ARRAY_SIZE(exit_cases); i++) {
+        const struct exit_case *e = &exit_cases[i];
+        begin_case(g, e, false);
+        set_intercept(g, e->exit, true);
+        u64 exit = guest_run_code(g, e->code, e->size);
+        if (exit != e->exit)
+            fail_msg("%s: exit 0x%llx", row_of(e)->name, (unsigned long long)exit);
+    }
+    guest_destroy(g);
+}
+
+/* Although everything else is intercepted. */
+static void a_row_that_is_not_intercepted_does_not_exit(void **state)
+{
+    (void)state;
+    struct guest *g = create_for_cases();
+    for (size_t i = 0; i < ARRAY_SIZE(exit_cases); i++) {
+        const struct exit_case *e = &exit_cases[i];
+        if (e->id == INSN_vmrun)
+            continue;
+        begin_case(g, e, true);
+        set_intercept(g, e->exit, false);
+        if (e->also)
+            set_intercept(g, e->also, false);
+        u64 exit = guest_run_code(g, e->code, e->size), rip = g->vmcb.save.rip;
+        bool right = e->vector == ANY ? exit != e->exit
+                     : e->vector == NONE
+                         ? exit == EXIT_HLT && rip == CODE + e->size
+                         : exit == EXIT_HLT && rip == HANDLERS + 16u * (u32)e->vector;
+        if (!right)
+            fail_msg("%s: exit 0x%llx at 0x%llx", row_of(e)->name, (unsigned long long)exit,
+                     (unsigned long long)rip);
+    }
+    guest_destroy(g);
+}
+
+/* Of the operating system's instructions, and of those that CR4 keeps from programs. */
+static void the_fault_of_a_program_comes_before_the_intercept(void **state)
+{
+    (void)state;
+    u32 tried = 0;
+    struct guest *g = create_for_cases();
+    for (size_t i = 0; i < ARRAY_SIZE(exit_cases); i++) {
+        const struct exit_case *e = &exit_cases[i];
+        if (!(row_of(e)->attributes & (OP_CPL0 | OP_UMIP | OP_TSD | OP_PCE)) ||
+            e->id == INSN_rdmsr || e->id == INSN_wrmsr)
+            continue;
+        begin_case(g, e, true);
+        struct vmcb_save *s = &g->vmcb.save;
+        s->cr4 |= CR4_UMIP | CR4_TSD;
+        s->cs = segment_64(SEL_USER64 | 3, 0xafb);
+        s->ss = segment_64(SEL_USER_DATA | 3, 0xcf3);
+        s->cpl = 3;
+        s->rsp = USTACK;
+        u64 exit = guest_run_code(g, e->code, e->size);
+        if (exit != EXIT_HLT || s->rip != HANDLERS + 16 * VECTOR_GP || s->cpl)
+            fail_msg("%s: exit 0x%llx", row_of(e)->name, (unsigned long long)exit);
+        assert_int_equal(guest_read64(g, STACK - 40), CODE); /* RIP */
+        tried++;
+    }
+    assert_true(tried > 20);
+    guest_destroy(g);
+}
+
 /* --- What an exit tells ----------------------------------------------------------------------- */
 
 static void an_intercepted_db_has_written_dr6_and_dr7(void **state)
@@ -327,6 +525,10 @@ int main(void)
         cmocka_unit_test(general_detection_comes_before_the_intercept),
         cmocka_unit_test(the_selective_intercept_takes_every_lmsw_and_no_clts),
         cmocka_unit_test(write_traps_are_for_sev_es_alone),
+        cmocka_unit_test(every_row_with_an_intercept_has_a_case),
+        cmocka_unit_test(an_intercepted_row_exits),
+        cmocka_unit_test(a_row_that_is_not_intercepted_does_not_exit),
+        cmocka_unit_test(the_fault_of_a_program_comes_before_the_intercept),
         cmocka_unit_test(an_intercepted_db_has_written_dr6_and_dr7),
         cmocka_unit_test(icebp_has_an_intercept_of_its_own),
         cmocka_unit_test(a_fault_on_the_way_to_a_double_fault_can_be_intercepted),

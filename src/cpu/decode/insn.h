@@ -89,7 +89,7 @@ struct opcode {
      * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
      * for a count of 1 only. */
     u16 flags_read, flags_written, flags_undefined;
-    u16 exit; /* SVM intercept checked by the handler (documentation); 0 none */
+    u16 exit; /* EXIT_... of its intercept, checked before exec unless OP_OWN_EXIT; 0 none */
 };
 
 #define OP_LOCK   BIT(0) /* LOCK is allowed with a memory destination */
@@ -105,8 +105,12 @@ struct opcode {
 #define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
 #define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
 #define OP_STRING    BIT(11)
+#define OP_UMIP      BIT(12) /* #GP(0) unless CPL 0 while CR4.UMIP is set */
+#define OP_TSD       BIT(13) /* likewise, CR4.TSD */
+#define OP_PCE       BIT(14) /* likewise, while CR4.PCE is clear */
+#define OP_OWN_EXIT  BIT(15) /* exec checks the intercept itself */
 /* not for the host-CPU fuzzer (system state, control flow, random result) */
-#define OP_FUZZ_SKIP BIT(12)
+#define OP_FUZZ_SKIP BIT(16)
 
 extern const struct opcode opcode_table[];
 extern const u32 opcode_count;

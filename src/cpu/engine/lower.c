@@ -569,16 +569,17 @@ static bool lower_arithmetic(struct lowering *l)
     }
 }
 
-static uop_fn *generic_handler(u32 attributes, u32 mode)
+/* MODE_SSE holds what OP_SSE asks for. */
+static uop_fn *generic_handler(const struct opcode *op, u32 mode)
 {
-    if (attributes & (OP_ENDS | OP_JUMP))
+    u32 checks = OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87 | OP_UMIP | OP_TSD | OP_PCE;
+    u32 asked = op->attributes & checks;
+    if (op->attributes & (OP_ENDS | OP_JUMP))
         return uop_generic_end;
-    if ((attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87)) == OP_SSE &&
-        mode & MODE_SSE)
+    if (asked == OP_SSE && mode & MODE_SSE)
         return uop_generic;
-    if (attributes & (OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87))
-        return uop_generic_checked;
-    return uop_generic;
+    bool exits = op->exit && !(op->attributes & OP_OWN_EXIT);
+    return asked || exits ? uop_generic_checked : uop_generic;
 }
 
 u32 lower(const struct insn *in, const struct place *at, struct uop *u)
@@ -590,7 +591,7 @@ u32 lower(const struct insn *in, const struct place *at, struct uop *u)
         return l.n;
     l.n = 0;
     if (in->op->exec)
-        emit_insn(&l, generic_handler(in->op->attributes, at->mode));
+        emit_insn(&l, generic_handler(in->op, at->mode));
     else
         emit(&l, uop_undefined);
     return l.n;

@@ -97,9 +97,18 @@ const struct uop *uop_jump(struct cpu *c, const struct uop *u)
 
 /* --- Generic ---------------------------------------------------------------------------------- */
 
-/* What the attributes of the row say must hold before the instruction is looked at. */
-static NOINLINE void check_attributes(struct cpu *c, u32 attributes)
+/* CR4 keeps the instruction from programs. */
+static bool withheld(const struct cpu *c, u32 attributes)
 {
+    u64 cr4 = c->arch.cr4;
+    return (attributes & OP_UMIP && cr4 & CR4_UMIP) || (attributes & OP_TSD && cr4 & CR4_TSD) ||
+           (attributes & OP_PCE && !(cr4 & CR4_PCE));
+}
+
+/* Checks what the instruction's row asks for, and then its intercept [APM2 15.7]. */
+static NOINLINE void check_row(struct cpu *c, const struct opcode *op)
+{
+    u32 attributes = op->attributes;
     if (attributes & OP_PROTECTED && (!(c->engine.mode & MODE_PE) || c->engine.mode & MODE_V86))
         cpu_raise_ud(c);
     if (attributes & OP_SSE && (c->arch.cr0 & CR0_EM || !(c->arch.cr4 & CR4_OSFXSR)))
@@ -110,10 +119,12 @@ static NOINLINE void check_attributes(struct cpu *c, u32 attributes)
         cpu_raise(c, VECTOR_NM, 0);
     if (attributes & (OP_SSE | OP_MMX | OP_X87) && c->arch.cr0 & CR0_TS)
         cpu_raise(c, VECTOR_NM, 0);
-    if (attributes & OP_CPL0 && c->arch.cpl != 0)
+    if (c->arch.cpl != 0 && (attributes & OP_CPL0 || withheld(c, attributes)))
         cpu_raise_gp(c, 0);
     if (attributes & OP_MMX && c->arch.x87.status & 0x80) /* an unmasked exception waits */
         cpu_raise(c, VECTOR_MF, 0);
+    if (op->exit && !(attributes & OP_OWN_EXIT))
+        intercept(c, op->exit);
 }
 
 const struct uop *uop_generic(struct cpu *c, const struct uop *u)
@@ -128,7 +139,7 @@ const struct uop *uop_generic_checked(struct cpu *c, const struct uop *u)
 {
     const struct insn *in = u->insn;
     cpu_sync(c, u);
-    check_attributes(c, in->op->attributes);
+    check_row(c, in->op);
     in->op->exec(c, in);
     NEXT(c, u);
 }
@@ -137,7 +148,7 @@ const struct uop *uop_generic_end(struct cpu *c, const struct uop *u)
 {
     const struct insn *in = u->insn;
     cpu_sync(c, u);
-    check_attributes(c, in->op->attributes);
+    check_row(c, in->op);
     in->op->exec(c, in);
     c->engine.block = NULL;
     return NULL;

@@ -19,7 +19,7 @@ void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bo
         info |= BIT(44);
     if (c->arch.rflags & RFLAGS_RF)
         info |= BIT(48);
-    if (intercepts(c, 3, INTERCEPT3_TASK_SWITCH))
+    if (intercepts(c, EXIT_TASK_SWITCH))
         cpu_exit(c, EXIT_TASK_SWITCH, selector, info);
     cpu_raise_gp(c, selector_error(selector));
 }
@@ -393,7 +393,6 @@ static void iret_protected(struct cpu *c, u32 size)
 
 void exec_iret(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_IRET, EXIT_IRET);
     if (protected_mode(c))
         iret_protected(c, in->opsize);
     else
@@ -404,7 +403,7 @@ void exec_iret(struct cpu *c, const struct insn *in)
 
 void exec_int(struct cpu *c, const struct insn *in)
 {
-    if (intercepts(c, 3, INTERCEPT3_INTN))
+    if (intercepts(c, EXIT_INTN))
         cpu_exit(c, EXIT_INTN, in->imm & 0xff, 0);
     event_software_interrupt(c, (u8)in->imm);
 }
@@ -425,6 +424,5 @@ void exec_into(struct cpu *c, const struct insn *in)
 void exec_int1(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    intercept(c, 4, INTERCEPT4_ICEBP, EXIT_ICEBP);
     event_software_exception(c, VECTOR_DB);
 }

@@ -8,26 +8,27 @@
 
 #include <inttypes.h>
 
-/* In host mode: what only the board can do. */
-#define OF_HOST_MODE (INTERCEPT3_HLT | INTERCEPT3_IOIO)
+/* The VMCB begins with a bit for each exit code below 0xc0: six intercept words [cpu 3.1, 3.4]. */
+_Static_assert(offsetof(struct vmcb_control, intercept_cr_write) == EXIT_CR_WRITE / 8 &&
+                   offsetof(struct vmcb_control, intercept_dr_read) == EXIT_DR_READ / 8 &&
+                   offsetof(struct vmcb_control, intercept_dr_write) == EXIT_DR_WRITE / 8 &&
+                   offsetof(struct vmcb_control, intercept_exceptions) == EXIT_EXCEPTION / 8 &&
+                   offsetof(struct vmcb_control, intercept_3) == EXIT_INTR / 8 &&
+                   offsetof(struct vmcb_control, intercept_4) == EXIT_VMRUN / 8 &&
+                   offsetof(struct vmcb_control, intercept_5) == EXIT_INVLPGB / 8,
+               "intercepts stand in the order of exit codes");
 
-bool intercepts(const struct cpu *c, u32 word, u64 bit)
+bool intercepts(const struct cpu *c, u32 exit_code)
 {
-    if (!c->guest.running)
-        return word == 3 && bit & OF_HOST_MODE;
-    switch (word) {
-    case 3:
-        return c->guest.control.intercept_3 & bit;
-    case 4:
-        return c->guest.control.intercept_4 & bit;
-    default:
-        return c->guest.control.intercept_5 & bit;
-    }
+    const u8 *bits = (const u8 *)&c->guest.control;
+    if (!c->guest.running) /* host mode: what only the board can do */
+        return exit_code == EXIT_HLT || exit_code == EXIT_IOIO;
+    return bits[exit_code / 8] >> exit_code % 8 & 1;
 }
 
-void intercept(struct cpu *c, u32 word, u64 bit, u64 exit_code)
+void intercept(struct cpu *c, u32 exit_code)
 {
-    if (UNLIKELY(intercepts(c, word, bit)))
+    if (UNLIKELY(intercepts(c, exit_code)))
         cpu_exit(c, exit_code, 0, 0);
 }
 
@@ -84,27 +85,7 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
     cpu_raise(c, VECTOR_VC, (u32)code);
 }
 
-/* --- SVM instructions inside a guest: intercepted, or unknown (there is no nested SVM) -------- */
-
-static void svm_instruction(struct cpu *c, u64 bit, u64 exit_code)
-{
-    intercept(c, 4, bit, exit_code);
-    cpu_raise_ud(c);
-}
-
-#define SVM_INSTRUCTION(name, NAME)                                                                \
-    void exec_##name(struct cpu *c, const struct insn *in)                                         \
-    {                                                                                              \
-        (void)in;                                                                                  \
-        svm_instruction(c, INTERCEPT4_##NAME, EXIT_##NAME);                                        \
-    }
-
-SVM_INSTRUCTION(vmrun, VMRUN)
-SVM_INSTRUCTION(vmmcall, VMMCALL)
-SVM_INSTRUCTION(vmload, VMLOAD)
-SVM_INSTRUCTION(stgi, STGI)
-SVM_INSTRUCTION(clgi, CLGI)
-SVM_INSTRUCTION(skinit, SKINIT)
+/* --- SVM instructions inside a guest ----------------------------------------------------------- */
 
 /* Of a SEV-ES guest it exits, whatever is intercepted [APM2 15.36.12]. */
 void exec_vmsave(struct cpu *c, const struct insn *in)
@@ -112,21 +93,16 @@ void exec_vmsave(struct cpu *c, const struct insn *in)
     (void)in;
     if (c->guest.es)
         cpu_exit(c, EXIT_VMSAVE, 0, 0);
-    svm_instruction(c, INTERCEPT4_VMSAVE, EXIT_VMSAVE);
+    intercept(c, EXIT_VMSAVE);
+    cpu_raise_ud(c);
 }
 
 /* Without SEV-ES the prefix means nothing [cpu 6.4]. */
 void exec_vmgexit(struct cpu *c, const struct insn *in)
 {
-    if (!c->guest.es)
-        exec_vmmcall(c, in);
-    else
-        cpu_exit(c, EXIT_VMGEXIT, 0, 0);
-}
-
-void exec_invlpga(struct cpu *c, const struct insn *in)
-{
     (void)in;
-    intercept(c, 3, INTERCEPT3_INVLPGA, EXIT_INVLPGA);
+    if (c->guest.es)
+        cpu_exit(c, EXIT_VMGEXIT, 0, 0);
+    intercept(c, EXIT_VMMCALL);
     cpu_raise_ud(c);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instructions that this processor has not: #UD, of some after their intercept. */
+/* Instructions that this processor has not: #UD. */
 #include "cpu/internal.h"
 
 void exec_undefined(struct cpu *c, const struct insn *in)
@@ -22,12 +22,4 @@ void exec_xsetbv(struct cpu *c, const struct insn *in)
 void exec_xsave(struct cpu *c, const struct insn *in)
 {
     exec_undefined(c, in);
-}
-
-/* There is no SMM to come from, but whoever emulates one hears of it first. */
-void exec_rsm(struct cpu *c, const struct insn *in)
-{
-    (void)in;
-    intercept(c, 3, INTERCEPT3_RSM, EXIT_RSM);
-    cpu_raise_ud(c);
 }

@@ -9,7 +9,7 @@ void exec_invlpg(struct cpu *c, const struct insn *in)
         linear = (u32)(linear + c->arch.seg[in->segment].base);
     else if (in->segment >= SEG_FS)
         linear += c->arch.seg[in->segment].base;
-    if (intercepts(c, 3, INTERCEPT3_INVLPG))
+    if (intercepts(c, EXIT_INVLPG))
         cpu_exit(c, EXIT_INVLPG, linear, 0);
     if (canonical(linear))
         mmu_flush_page(c, linear);
@@ -24,14 +24,14 @@ void exec_invpcid(struct cpu *c, const struct insn *in)
 /* Caches are coherent here: nothing to write back, and INVD must not lose data [cpu 5.5]. */
 void exec_invd(struct cpu *c, const struct insn *in)
 {
+    (void)c;
     (void)in;
-    intercept(c, 3, INTERCEPT3_INVD, EXIT_INVD);
 }
 
 void exec_wbinvd(struct cpu *c, const struct insn *in)
 {
+    (void)c;
     (void)in;
-    intercept(c, 4, INTERCEPT4_WBINVD, EXIT_WBINVD);
 }
 
 void exec_clflush(struct cpu *c, const struct insn *in)

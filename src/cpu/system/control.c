@@ -22,14 +22,12 @@ static bool may_change_if(const struct cpu *c)
 
 void exec_pushf(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_PUSHF, EXIT_PUSHF);
     check_v86_iopl(c);
     stack_push(c, rflags_read(c) & ~(RFLAGS_RF | RFLAGS_VM), in->opsize);
 }
 
 void exec_popf(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_POPF, EXIT_POPF);
     check_v86_iopl(c);
     u64 value = stack_peek(c, 0, in->opsize);
     u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
@@ -242,14 +240,14 @@ static const struct control_register *control_register(struct cpu *c, u32 n)
 
 static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
 {
-    if (c->guest.running && c->guest.control.intercept_cr_write & BIT(n))
+    if (intercepts(c, EXIT_CR_WRITE + n))
         cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
 }
 
 /* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing [APM2 15.35.10]. */
 static void trap_cr_write(struct cpu *c, u32 n)
 {
-    if (!c->guest.es || !intercepts(c, 4, INTERCEPT4_CR_WRITE(n)))
+    if (!c->guest.es || !intercepts(c, EXIT_CR_WRITE_TRAP + n))
         return;
     c->engine.insn_rip = c->arch.rip;
     cpu_exit(c, EXIT_CR_WRITE_TRAP + n, control_register(c, n)->read(c), 0);
@@ -262,8 +260,7 @@ void exec_mov_to_cr(struct cpu *c, const struct insn *in)
     u64 value = operand_read(c, in, 1), info = BIT(63) | in->o[1].reg;
     r->check(c, value);
     intercept_cr_write(c, n, info);
-    if (n == 0 && (c->arch.cr0 ^ value) & ~(CR0_TS | CR0_MP) &&
-        intercepts(c, 3, INTERCEPT3_CR0_SEL_WRITE))
+    if (n == 0 && (c->arch.cr0 ^ value) & ~(CR0_TS | CR0_MP) && intercepts(c, EXIT_CR0_SEL_WRITE))
         cpu_exit(c, EXIT_CR0_SEL_WRITE, info, 0);
     r->write(c, value);
     trap_cr_write(c, n);
@@ -273,17 +270,14 @@ void exec_mov_from_cr(struct cpu *c, const struct insn *in)
 {
     u32 n = in->o[1].reg;
     const struct control_register *r = control_register(c, n);
-    if (c->guest.running && c->guest.control.intercept_cr_read & BIT(n))
+    if (intercepts(c, EXIT_CR_READ + n))
         cpu_exit(c, EXIT_CR_READ + n, BIT(63) | in->o[0].reg, 0);
     operand_write(c, in, 0, r->read(c));
 }
 
 void exec_smsw(struct cpu *c, const struct insn *in)
 {
-    if (c->arch.cr4 & CR4_UMIP && c->arch.cpl)
-        cpu_raise_gp(c, 0);
-    if (c->guest.running && c->guest.control.intercept_cr_read & BIT(0))
-        cpu_exit(c, EXIT_CR_READ, 0, 0);
+    intercept(c, EXIT_CR_READ);
     operand_write(c, in, 0, c->arch.cr0);
 }
 
@@ -291,7 +285,7 @@ void exec_smsw(struct cpu *c, const struct insn *in)
 void exec_lmsw(struct cpu *c, const struct insn *in)
 {
     intercept_cr_write(c, 0, 0);
-    intercept(c, 3, INTERCEPT3_CR0_SEL_WRITE, EXIT_CR0_SEL_WRITE);
+    intercept(c, EXIT_CR0_SEL_WRITE);
     u64 low = operand_read(c, in, 0) & 0xf;
     /* PE can be set but not cleared */
     write_cr0(c, (c->arch.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
@@ -333,7 +327,7 @@ void exec_mov_to_dr(struct cpu *c, const struct insn *in)
     check_general_detect(c);
     if (n >= 6 && value >> 32)
         cpu_raise_gp(c, 0);
-    if (c->guest.running && c->guest.control.intercept_dr_write & BIT(in->o[0].reg))
+    if (intercepts(c, EXIT_DR_WRITE + in->o[0].reg))
         cpu_exit(c, EXIT_DR_WRITE + in->o[0].reg, in->o[1].reg, 0);
     if (n == 6)
         c->arch.dr6 = DR6_OF(value);
@@ -348,7 +342,7 @@ void exec_mov_from_dr(struct cpu *c, const struct insn *in)
 {
     u32 n = dr_number(c, in->o[1].reg);
     check_general_detect(c);
-    if (c->guest.running && c->guest.control.intercept_dr_read & BIT(in->o[1].reg))
+    if (intercepts(c, EXIT_DR_READ + in->o[1].reg))
         cpu_exit(c, EXIT_DR_READ + in->o[1].reg, in->o[0].reg, 0);
     operand_write(c, in, 0, n == 6 ? c->arch.dr6 : n == 7 ? c->arch.dr7 : c->arch.dr[n]);
 }

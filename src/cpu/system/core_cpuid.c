@@ -101,7 +101,7 @@ void exec_cpuid(struct cpu *c, const struct insn *in)
     (void)in;
     if (c->guest.snp) /* #VC, whatever the host intercepts [cpu 6.1] */
         cpu_exit(c, EXIT_CPUID, 0, 0);
-    intercept(c, 3, INTERCEPT3_CPUID, EXIT_CPUID);
+    intercept(c, EXIT_CPUID);
     u32 out[4];
     cpuid(c, (u32)c->arch.r[RAX], (u32)c->arch.r[RCX], out);
     c->arch.r[RAX] = out[EAX];

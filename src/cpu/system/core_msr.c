@@ -288,7 +288,7 @@ static void intercept_msr(struct cpu *c, u32 msr, bool write)
     /* Who injects by the VMSA keeps its interrupt controller from the host [cpu 6.8]. */
     if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION) && msr - MSR_X2APIC < 0x100)
         cpu_exit(c, EXIT_MSR, write, 0);
-    if (!intercepts(c, 3, INTERCEPT3_MSR) || (msr == MSR_SEV_STATUS && c->guest.sev) ||
+    if (!intercepts(c, EXIT_MSR) || (msr == MSR_SEV_STATUS && c->guest.sev) ||
         (msr == MSR_GHCB && c->guest.es))
         return;
     s64 bit = map_bit(msr);
@@ -320,7 +320,7 @@ void exec_wrmsr(struct cpu *c, const struct insn *in)
     intercept_msr(c, msr, true);
     if (!msr_write(c, msr, value))
         cpu_raise_gp(c, 0);
-    if (msr == MSR_EFER && c->guest.es && intercepts(c, 4, INTERCEPT4_EFER_WRITE)) {
+    if (msr == MSR_EFER && c->guest.es && intercepts(c, EXIT_EFER_WRITE_TRAP)) {
         c->engine.insn_rip = c->arch.rip;
         cpu_exit(c, EXIT_EFER_WRITE_TRAP, c->arch.efer, 0);
     }

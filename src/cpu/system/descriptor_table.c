@@ -69,12 +69,6 @@ void exec_lds(struct cpu *c, const struct insn *in)
 
 /* --- GDTR and IDTR ---------------------------------------------------------------------------- */
 
-static void refuse_umip(struct cpu *c)
-{
-    if (c->arch.cr4 & CR4_UMIP && c->arch.cpl)
-        cpu_raise_gp(c, 0);
-}
-
 static void store_table(struct cpu *c, const struct insn *in, const struct segment *table)
 {
     u32 size = c->engine.mode & MODE_CODE64 ? 10 : 6;
@@ -100,27 +94,21 @@ static void load_table(struct cpu *c, const struct insn *in, struct segment *tab
 
 void exec_sgdt(struct cpu *c, const struct insn *in)
 {
-    refuse_umip(c);
-    intercept(c, 3, INTERCEPT3_GDTR_READ, EXIT_GDTR_READ);
     store_table(c, in, &c->arch.gdtr);
 }
 
 void exec_sidt(struct cpu *c, const struct insn *in)
 {
-    refuse_umip(c);
-    intercept(c, 3, INTERCEPT3_IDTR_READ, EXIT_IDTR_READ);
     store_table(c, in, &c->arch.idtr);
 }
 
 void exec_lgdt(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_GDTR_WRITE, EXIT_GDTR_WRITE);
     load_table(c, in, &c->arch.gdtr);
 }
 
 void exec_lidt(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_IDTR_WRITE, EXIT_IDTR_WRITE);
     load_table(c, in, &c->arch.idtr);
 }
 
@@ -128,15 +116,11 @@ void exec_lidt(struct cpu *c, const struct insn *in)
 
 void exec_sldt(struct cpu *c, const struct insn *in)
 {
-    refuse_umip(c);
-    intercept(c, 3, INTERCEPT3_LDTR_READ, EXIT_LDTR_READ);
     operand_write(c, in, 0, c->arch.ldtr.selector);
 }
 
 void exec_str(struct cpu *c, const struct insn *in)
 {
-    refuse_umip(c);
-    intercept(c, 3, INTERCEPT3_TR_READ, EXIT_TR_READ);
     operand_write(c, in, 0, c->arch.tr.selector);
 }
 
@@ -162,7 +146,6 @@ static struct descriptor system_descriptor(struct cpu *c, u16 selector, u32 type
 
 void exec_lldt(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_LDTR_WRITE, EXIT_LDTR_WRITE);
     u16 selector = (u16)operand_read(c, in, 0);
     struct segment s = {.selector = selector};
     if (!selector_null(selector))
@@ -172,7 +155,6 @@ void exec_lldt(struct cpu *c, const struct insn *in)
 
 void exec_ltr(struct cpu *c, const struct insn *in)
 {
-    intercept(c, 3, INTERCEPT3_TR_WRITE, EXIT_TR_WRITE);
     u16 selector = (u16)operand_read(c, in, 0);
     if (selector_null(selector))
         cpu_raise_gp(c, 0);

@@ -246,7 +246,7 @@ static void intercept_exception(struct cpu *c, u8 vector, u32 error)
 {
     if (c->guest.es && (vector == VECTOR_VC || vector == VECTOR_DF))
         return;
-    if (c->guest.running && c->guest.control.intercept_exceptions & BIT(vector))
+    if (intercepts(c, EXIT_EXCEPTION + vector))
         cpu_exit(c, EXIT_EXCEPTION + vector, pushes_error(vector) ? error : 0,
                  vector == VECTOR_PF ? c->engine.fault_linear : 0);
 }
@@ -371,7 +371,7 @@ void event_take(struct cpu *c)
     } else if (c->engine.left <= 0) {
         cpu_exit(c, EXIT_INTR, 0, 0);
     } else if (virtual_interrupt_ready(c)) {
-        intercept(c, 3, INTERCEPT3_VINTR, EXIT_VINTR);
+        intercept(c, EXIT_VINTR);
         c->guest.control.v_intr &= ~(u32)V_INTR_IRQ;
         event_deliver_interrupt(c, (u8)c->guest.control.v_intr_vector);
     }

@@ -29,7 +29,7 @@ static bool port_intercepted(struct cpu *c, u16 port, u32 size)
 {
     if (c->guest.snp)
         return true;
-    if (!intercepts(c, 3, INTERCEPT3_IOIO))
+    if (!intercepts(c, EXIT_IOIO))
         return false;
     if (!c->guest.running)
         return true;

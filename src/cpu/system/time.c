@@ -8,25 +8,15 @@ static void write_edx_eax(struct cpu *c, u64 value)
     c->arch.r[RDX] = value >> 32;
 }
 
-static void check_tsd(struct cpu *c)
-{
-    if (c->arch.cr4 & CR4_TSD && c->arch.cpl)
-        cpu_raise_gp(c, 0);
-}
-
 void exec_rdtsc(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    check_tsd(c);
-    intercept(c, 3, INTERCEPT3_RDTSC, EXIT_RDTSC);
     write_edx_eax(c, cpu_guest_tsc(c));
 }
 
 void exec_rdtscp(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    check_tsd(c);
-    intercept(c, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP);
     write_edx_eax(c, cpu_guest_tsc(c));
     c->arch.r[RCX] = (u32)c->arch.tsc_aux;
 }
@@ -40,9 +30,6 @@ void exec_rdpid(struct cpu *c, const struct insn *in)
 void exec_rdpmc(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (!(c->arch.cr4 & CR4_PCE) && c->arch.cpl)
-        cpu_raise_gp(c, 0);
-    intercept(c, 3, INTERCEPT3_RDPMC, EXIT_RDPMC);
     cpu_raise_gp(c, 0);
 }
 
@@ -55,7 +42,6 @@ void exec_rdpru(struct cpu *c, const struct insn *in)
 void exec_hlt(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    intercept(c, 3, INTERCEPT3_HLT, EXIT_HLT);
     if (!event_pending(c))
         c->engine.left = 0; /* nothing else can wake us before the deadline */
 }
@@ -66,10 +52,10 @@ void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
     /* The filter lets the first ones pass [APM2 15.14.4]. */
-    if (intercepts(c, 3, INTERCEPT3_PAUSE) && c->guest.pauses_left)
+    if (intercepts(c, EXIT_PAUSE) && c->guest.pauses_left)
         c->guest.pauses_left--;
     else
-        intercept(c, 3, INTERCEPT3_PAUSE, EXIT_PAUSE);
+        intercept(c, EXIT_PAUSE);
     /* It takes its time: loops that wait for the clock are not many instructions long. */
     rep_account(c, min_u64(rep_allowance(c), PAUSE_NS));
 }
