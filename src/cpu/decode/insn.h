@@ -83,7 +83,7 @@ enum insn_id {
 struct opcode {
     const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
     exec_fn *exec;    /* NULL: #UD */
-    u32 id;           /* INSN_<name>: what lower.c switches on */
+    u32 id;           /* INSN_<name>: index of tables by instruction */
     u32 attributes;   /* OP_... */
     /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is
      * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF

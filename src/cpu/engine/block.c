@@ -292,55 +292,15 @@ static bool ends_block(const struct insn *in)
 }
 
 /* Flags that are written and overwritten before anybody can see them need not be made. What may
- * fault or leave shows them all. */
-static bool may_leave(const struct insn *in)
-{
-    if (in->op->attributes & OP_FUZZ_SKIP)
-        return true;
-    switch (in->op->id) {
-    // clang-format off
-    case INSN_add: case INSN_or: case INSN_adc: case INSN_sbb: case INSN_and: case INSN_sub: case INSN_xor:
-    case INSN_cmp: case INSN_test: case INSN_not: case INSN_neg: case INSN_inc: case INSN_dec: case INSN_imul:
-    case INSN_mul: case INSN_shl: case INSN_shr: case INSN_sar: case INSN_rol: case INSN_ror: case INSN_bt:
-    case INSN_mov: case INSN_movzx: case INSN_movsx: case INSN_movsxd: case INSN_xchg: case INSN_cmovcc:
-    case INSN_setcc: case INSN_cbw: case INSN_cwd: case INSN_bswap: case INSN_bsf: case INSN_bsr:
-        // clang-format on
-        for (u32 i = 0; i < in->operands; i++)
-            if (in->o[i].kind == OPERAND_MEM)
-                return true;
-        return false;
-    case INSN_lea:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* The flags an instruction replaces whatever its operands. What the manual leaves undefined our bit
- * tests and scans leave alone, so that it shows the flags of instructions before them. */
-static u32 kills(const struct insn *in)
-{
-    u32 written = in->op->flags_written;
-    switch (in->op->id) {
-    case INSN_bt:
-    case INSN_bsf:
-    case INSN_bsr:
-        break;
-    default:
-        written |= in->op->flags_undefined;
-        break;
-    }
-    return written & ~(u32)insn_flags_read(in);
-}
-
+ * leave the block shows them all. */
 static void find_live_flags(struct block_cache *cache, u32 insns)
 {
     u32 live = RFLAGS_ARITHMETIC;
     for (u32 i = insns; i-- > 0;) {
         const struct insn *in = &cache->insns[i];
         cache->flags[i] = ((in->op->flags_written | in->op->flags_undefined) & live) != 0;
-        live = (live & ~kills(in)) | insn_flags_read(in);
-        if (may_leave(in))
+        live = (live & ~insn_flags_killed(in)) | insn_flags_read(in);
+        if (insn_may_leave(in))
             live = RFLAGS_ARITHMETIC;
     }
 }

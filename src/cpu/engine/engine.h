@@ -61,6 +61,10 @@ u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct plac
 /* The end of a block that just runs on at `off`. */
 u32 lower_continue(const struct place *at, struct uop *u);
 bool insn_is_jcc(const struct insn *in);
+/* It may fault or exit. */
+bool insn_may_leave(const struct insn *in);
+/* The flags it replaces whatever its operands. */
+u32 insn_flags_killed(const struct insn *in);
 
 extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
     uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
@@ -385,6 +389,7 @@ extern uop_fn *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
  * NULL where there is none (uop_sse.c). */
 struct vector_form {
     uop_fn *rr, *rm[2], *mr[2]; /* [indexed] */
+    uop_fn *to_gpr;             /* the register form to a general register, if it is another */
     u8 size;                    /* of the memory operand */
     bool insn;                  /* they may fall back on the exec function */
 };

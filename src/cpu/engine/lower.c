@@ -128,7 +128,7 @@ static bool indexed(const struct lowering *l)
 
 /* --- Groups of instructions. Each returns false if the form has no specialised handler -------- */
 
-static bool lower_alu(struct lowering *l, enum alu op)
+static bool lower_alu(struct lowering *l, u32 op)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     u32 i = log2_size(d->size);
@@ -154,7 +154,7 @@ static bool lower_alu(struct lowering *l, enum alu op)
     return true;
 }
 
-static bool lower_step(struct lowering *l, bool down)
+static bool lower_step(struct lowering *l, u32 down)
 {
     const struct operand *d = &l->in->o[0];
     u32 i = log2_size(d->size);
@@ -167,16 +167,17 @@ static bool lower_step(struct lowering *l, bool down)
     return true;
 }
 
-static bool lower_unary(struct lowering *l, uop_fn *const fn[4])
+/* NOT and NEG. */
+static bool lower_unary(struct lowering *l, u32 negate)
 {
     const struct operand *d = &l->in->o[0];
     if (!is_register(d))
         return false;
-    emit(l, fn[log2_size(d->size)])->d = register_field(d);
+    emit(l, (negate ? uop_neg_r : uop_not_r)[log2_size(d->size)])->d = register_field(d);
     return true;
 }
 
-static bool lower_mov(struct lowering *l)
+static bool lower_mov(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     u32 i = log2_size(d->size);
@@ -199,7 +200,7 @@ static bool lower_mov(struct lowering *l)
     return true;
 }
 
-static bool lower_extend(struct lowering *l, bool sign)
+static bool lower_extend(struct lowering *l, u32 sign)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     if (d->size < 4 || (!sign && s->size > 2))
@@ -209,7 +210,7 @@ static bool lower_extend(struct lowering *l, bool sign)
     return true;
 }
 
-static bool lower_lea(struct lowering *l)
+static bool lower_lea(struct lowering *l, u32 which UNUSED)
 {
     const struct insn *in = l->in;
     s64 disp = in->disp + (in->rip_relative ? l->at->off + in->length : 0);
@@ -221,7 +222,7 @@ static bool lower_lea(struct lowering *l)
     return true;
 }
 
-static bool lower_cmov(struct lowering *l)
+static bool lower_cmov(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0];
     if (d->size < 4)
@@ -238,14 +239,15 @@ static bool lower_vector(struct lowering *l)
     if (!f)
         return false;
     bool store = d->kind == OPERAND_MEM, load = s->kind == OPERAND_MEM;
-    if (!(store ? f->mr[0] : load ? f->rm[0] : f->rr))
+    uop_fn *registers = d->kind == OPERAND_GPR && f->to_gpr ? f->to_gpr : f->rr;
+    if (!(store ? f->mr[0] : load ? f->rm[0] : registers))
         return false;
     struct uop *u;
     if (store || load) {
         find_memory(l, f->size, store);
         u = emit_memory(l, (store ? f->mr : f->rm)[indexed(l)]);
     } else {
-        u = emit(l, f->rr);
+        u = emit(l, registers);
     }
     u->d = d->reg;
     u->s = s->reg;
@@ -257,7 +259,7 @@ static bool lower_vector(struct lowering *l)
     return true;
 }
 
-static bool lower_setcc(struct lowering *l)
+static bool lower_setcc(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0];
     uop_fn *const *fn = uop_setcc[l->in->opcode & 15];
@@ -270,7 +272,7 @@ static bool lower_setcc(struct lowering *l)
     return true;
 }
 
-static bool lower_xchg(struct lowering *l)
+static bool lower_xchg(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     u32 i = log2_size(d->size);
@@ -288,7 +290,7 @@ static bool lower_xchg(struct lowering *l)
     return true;
 }
 
-static bool lower_shift(struct lowering *l, enum shift op)
+static bool lower_shift(struct lowering *l, u32 op)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     u32 i = log2_size(d->size);
@@ -307,7 +309,7 @@ static bool lower_shift(struct lowering *l, enum shift op)
     return true;
 }
 
-static bool lower_imul(struct lowering *l)
+static bool lower_imul(struct lowering *l, u32 which UNUSED)
 {
     const struct insn *in = l->in;
     if (in->operands < 2 || in->o[0].size < 4)
@@ -320,7 +322,7 @@ static bool lower_imul(struct lowering *l)
     return true;
 }
 
-static bool lower_mul(struct lowering *l)
+static bool lower_mul(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *s = &l->in->o[0];
     if (s->size < 4)
@@ -329,7 +331,7 @@ static bool lower_mul(struct lowering *l)
     return true;
 }
 
-static bool lower_div(struct lowering *l)
+static bool lower_div(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *s = &l->in->o[0];
     if (s->size < 4 || !is_register(s))
@@ -338,7 +340,7 @@ static bool lower_div(struct lowering *l)
     return true;
 }
 
-static bool lower_bt(struct lowering *l)
+static bool lower_bt(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
     if (d->size < 4 || !is_register(d))
@@ -351,14 +353,20 @@ static bool lower_bt(struct lowering *l)
     return true;
 }
 
-/* By operand size 4 and 8; RAX is implied. */
-static bool lower_sized(struct lowering *l, uop_fn *const fn[2])
+static bool lower_bswap(struct lowering *l, u32 which UNUSED)
 {
     if (l->in->opsize < 4)
         return false;
-    struct uop *u = emit(l, fn[l->in->opsize == 8]);
-    if (l->in->operands)
-        u->d = l->in->o[0].reg;
+    emit(l, uop_bswap[l->in->opsize == 8])->d = l->in->o[0].reg;
+    return true;
+}
+
+/* CBW and CWD with their wider sisters. */
+static bool lower_extend_rax(struct lowering *l, u32 into_rdx)
+{
+    if (l->in->opsize < 4)
+        return false;
+    emit(l, (into_rdx ? uop_extend_ad : uop_extend_a)[l->in->opsize == 8]);
     return true;
 }
 
@@ -369,7 +377,7 @@ static bool stack_64(const struct lowering *l)
     return l->at->mode & MODE_CODE64 && l->in->opsize == 8;
 }
 
-static bool lower_push(struct lowering *l)
+static bool lower_push(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *s = &l->in->o[0];
     if (!stack_64(l))
@@ -385,7 +393,7 @@ static bool lower_push(struct lowering *l)
     return true;
 }
 
-static bool lower_pop(struct lowering *l)
+static bool lower_pop(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0];
     if (!stack_64(l) || !is_register(d))
@@ -394,7 +402,7 @@ static bool lower_pop(struct lowering *l)
     return true;
 }
 
-static bool lower_leave(struct lowering *l)
+static bool lower_leave(struct lowering *l, u32 which UNUSED)
 {
     if (!stack_64(l))
         return false;
@@ -426,7 +434,8 @@ static bool linkable(const struct lowering *l, s64 end, s64 target)
            in_page(l->at, target);
 }
 
-static bool lower_relative(struct lowering *l, uop_fn *fn, bool conditional)
+/* Emits a jump and the link or, of a conditional jump, the two links behind it. */
+static bool emit_jump(struct lowering *l, uop_fn *fn, bool conditional)
 {
     s64 end = l->at->off + l->in->length, target = end + (s64)l->in->imm;
     if (!linkable(l, end, target))
@@ -438,21 +447,36 @@ static bool lower_relative(struct lowering *l, uop_fn *fn, bool conditional)
     return true;
 }
 
-static bool lower_indirect(struct lowering *l, uop_fn *reg, uop_fn *memory)
+static bool lower_jcc(struct lowering *l, u32 which UNUSED)
+{
+    return emit_jump(l, uop_jcc[l->in->opcode & 15], true);
+}
+
+static bool lower_jmp(struct lowering *l, u32 which UNUSED)
+{
+    return emit_jump(l, uop_jump, false);
+}
+
+static bool lower_call(struct lowering *l, u32 which UNUSED)
+{
+    return stack_64(l) && emit_jump(l, uop_call, false);
+}
+
+static bool lower_indirect(struct lowering *l, u32 call)
 {
     const struct operand *s = &l->in->o[0];
     if (!stack_64(l) || l->at->single)
         return false;
     if (s->kind == OPERAND_MEM) {
         find_memory(l, 8, false);
-        emit_memory(l, memory);
+        emit_memory(l, call ? uop_call_m : uop_jump_m);
     } else {
-        emit(l, reg)->s = s->reg;
+        emit(l, call ? uop_call_r : uop_jump_r)->s = s->reg;
     }
     return true;
 }
 
-static bool lower_ret(struct lowering *l)
+static bool lower_ret(struct lowering *l, u32 which UNUSED)
 {
     if (!stack_64(l) || l->at->single)
         return false;
@@ -460,113 +484,86 @@ static bool lower_ret(struct lowering *l)
     return true;
 }
 
-/* --- Dispatch --------------------------------------------------------------------------------- */
+/* --- The table --------------------------------------------------------------------------------- */
 
-static bool lower_flow(struct lowering *l)
+/* What the engine knows about an instruction besides its row of opcodes.def. An instruction that
+ * has no row here is run by its exec function, and may leave the block. */
+struct lowering_rule {
+    bool (*lower)(struct lowering *l, u32 which); /* NULL: by a generic uop only */
+    u8 which;                                     /* of the group of instructions */
+    u8 leaves;                                    /* LEAVES_...: may it fault or exit */
+    bool keeps_undefined; /* leaves the flags alone that the manual leaves undefined */
+};
+
+enum { LEAVES_ANYHOW, LEAVES_BY_MEMORY, LEAVES_NEVER };
+
+static const struct lowering_rule rules[INSN_COUNT] = {
+    [INSN_add] = {lower_alu, ALU_ADD, LEAVES_BY_MEMORY, false},
+    [INSN_or] = {lower_alu, ALU_OR, LEAVES_BY_MEMORY, false},
+    [INSN_adc] = {lower_alu, ALU_ADC, LEAVES_BY_MEMORY, false},
+    [INSN_sbb] = {lower_alu, ALU_SBB, LEAVES_BY_MEMORY, false},
+    [INSN_and] = {lower_alu, ALU_AND, LEAVES_BY_MEMORY, false},
+    [INSN_sub] = {lower_alu, ALU_SUB, LEAVES_BY_MEMORY, false},
+    [INSN_xor] = {lower_alu, ALU_XOR, LEAVES_BY_MEMORY, false},
+    [INSN_cmp] = {lower_alu, ALU_CMP, LEAVES_BY_MEMORY, false},
+    [INSN_test] = {lower_alu, ALU_TEST, LEAVES_BY_MEMORY, false},
+    [INSN_inc] = {lower_step, false, LEAVES_BY_MEMORY, false},
+    [INSN_dec] = {lower_step, true, LEAVES_BY_MEMORY, false},
+    [INSN_not] = {lower_unary, false, LEAVES_BY_MEMORY, false},
+    [INSN_neg] = {lower_unary, true, LEAVES_BY_MEMORY, false},
+    [INSN_imul] = {lower_imul, 0, LEAVES_BY_MEMORY, false},
+    [INSN_mul] = {lower_mul, 0, LEAVES_BY_MEMORY, false},
+    [INSN_div] = {lower_div, 0, LEAVES_ANYHOW, false},
+
+    [INSN_rol] = {lower_shift, SHIFT_ROL, LEAVES_BY_MEMORY, false},
+    [INSN_ror] = {lower_shift, SHIFT_ROR, LEAVES_BY_MEMORY, false},
+    [INSN_shl] = {lower_shift, SHIFT_SHL, LEAVES_BY_MEMORY, false},
+    [INSN_shr] = {lower_shift, SHIFT_SHR, LEAVES_BY_MEMORY, false},
+    [INSN_sar] = {lower_shift, SHIFT_SAR, LEAVES_BY_MEMORY, false},
+    [INSN_bt] = {lower_bt, 0, LEAVES_BY_MEMORY, true},
+    [INSN_bsf] = {NULL, 0, LEAVES_BY_MEMORY, true},
+    [INSN_bsr] = {NULL, 0, LEAVES_BY_MEMORY, true},
+
+    [INSN_mov] = {lower_mov, 0, LEAVES_BY_MEMORY, false},
+    [INSN_movzx] = {lower_extend, false, LEAVES_BY_MEMORY, false},
+    [INSN_movsx] = {lower_extend, true, LEAVES_BY_MEMORY, false},
+    [INSN_movsxd] = {lower_extend, true, LEAVES_BY_MEMORY, false},
+    [INSN_lea] = {lower_lea, 0, LEAVES_NEVER, false},
+    [INSN_xchg] = {lower_xchg, 0, LEAVES_BY_MEMORY, false},
+    [INSN_cmovcc] = {lower_cmov, 0, LEAVES_BY_MEMORY, false},
+    [INSN_setcc] = {lower_setcc, 0, LEAVES_BY_MEMORY, false},
+    [INSN_bswap] = {lower_bswap, 0, LEAVES_BY_MEMORY, false},
+    [INSN_cbw] = {lower_extend_rax, false, LEAVES_BY_MEMORY, false},
+    [INSN_cwd] = {lower_extend_rax, true, LEAVES_BY_MEMORY, false},
+
+    [INSN_push] = {lower_push, 0, LEAVES_ANYHOW, false},
+    [INSN_pop] = {lower_pop, 0, LEAVES_ANYHOW, false},
+    [INSN_leave] = {lower_leave, 0, LEAVES_ANYHOW, false},
+    [INSN_jcc] = {lower_jcc, 0, LEAVES_ANYHOW, false},
+    [INSN_jmp] = {lower_jmp, 0, LEAVES_ANYHOW, false},
+    [INSN_call] = {lower_call, 0, LEAVES_ANYHOW, false},
+    [INSN_jmp_indirect] = {lower_indirect, false, LEAVES_ANYHOW, false},
+    [INSN_call_indirect] = {lower_indirect, true, LEAVES_ANYHOW, false},
+    [INSN_ret] = {lower_ret, 0, LEAVES_ANYHOW, false},
+};
+
+bool insn_may_leave(const struct insn *in)
 {
-    switch (l->in->op->id) {
-    case INSN_push:
-        return lower_push(l);
-    case INSN_pop:
-        return lower_pop(l);
-    case INSN_leave:
-        return lower_leave(l);
-    case INSN_jcc:
-        return lower_relative(l, uop_jcc[l->in->opcode & 15], true);
-    case INSN_jmp:
-        return lower_relative(l, uop_jump, false);
-    case INSN_call:
-        return stack_64(l) && lower_relative(l, uop_call, false);
-    case INSN_jmp_indirect:
-        return lower_indirect(l, uop_jump_r, uop_jump_m);
-    case INSN_call_indirect:
-        return lower_indirect(l, uop_call_r, uop_call_m);
-    case INSN_ret:
-        return lower_ret(l);
-    default:
-        return false;
-    }
+    u8 leaves = rules[in->op->id].leaves;
+    if (leaves != LEAVES_BY_MEMORY)
+        return leaves == LEAVES_ANYHOW;
+    for (u32 i = 0; i < in->operands; i++)
+        if (in->o[i].kind == OPERAND_MEM)
+            return true;
+    return false;
 }
 
-static bool lower_data(struct lowering *l)
+u32 insn_flags_killed(const struct insn *in)
 {
-    switch (l->in->op->id) {
-    case INSN_movzx:
-        return lower_extend(l, false);
-    case INSN_movsx:
-    case INSN_movsxd:
-        return lower_extend(l, true);
-    case INSN_lea:
-        return lower_lea(l);
-    case INSN_cmovcc:
-        return lower_cmov(l);
-    case INSN_setcc:
-        return lower_setcc(l);
-    case INSN_xchg:
-        return lower_xchg(l);
-    case INSN_imul:
-        return lower_imul(l);
-    case INSN_mul:
-        return lower_mul(l);
-    case INSN_div:
-        return lower_div(l);
-    case INSN_bt:
-        return lower_bt(l);
-    case INSN_bswap:
-        return lower_sized(l, uop_bswap);
-    case INSN_cbw:
-        return lower_sized(l, uop_extend_a);
-    case INSN_cwd:
-        return lower_sized(l, uop_extend_ad);
-    default:
-        return lower_flow(l);
-    }
-}
-
-static bool lower_arithmetic(struct lowering *l)
-{
-    switch (l->in->op->id) {
-    case INSN_mov:
-        return lower_mov(l);
-    case INSN_add:
-        return lower_alu(l, ALU_ADD);
-    case INSN_or:
-        return lower_alu(l, ALU_OR);
-    case INSN_adc:
-        return lower_alu(l, ALU_ADC);
-    case INSN_sbb:
-        return lower_alu(l, ALU_SBB);
-    case INSN_and:
-        return lower_alu(l, ALU_AND);
-    case INSN_sub:
-        return lower_alu(l, ALU_SUB);
-    case INSN_xor:
-        return lower_alu(l, ALU_XOR);
-    case INSN_cmp:
-        return lower_alu(l, ALU_CMP);
-    case INSN_test:
-        return lower_alu(l, ALU_TEST);
-    case INSN_inc:
-        return lower_step(l, false);
-    case INSN_dec:
-        return lower_step(l, true);
-    case INSN_not:
-        return lower_unary(l, uop_not_r);
-    case INSN_neg:
-        return lower_unary(l, uop_neg_r);
-    case INSN_rol:
-        return lower_shift(l, SHIFT_ROL);
-    case INSN_ror:
-        return lower_shift(l, SHIFT_ROR);
-    case INSN_shl:
-        return lower_shift(l, SHIFT_SHL);
-    case INSN_shr:
-        return lower_shift(l, SHIFT_SHR);
-    case INSN_sar:
-        return lower_shift(l, SHIFT_SAR);
-    default:
-        return lower_data(l);
-    }
+    u32 written = in->op->flags_written;
+    if (!rules[in->op->id].keeps_undefined)
+        written |= in->op->flags_undefined;
+    return written & ~(u32)insn_flags_read(in);
 }
 
 /* MODE_SSE holds what OP_SSE asks for. */
@@ -587,7 +584,9 @@ u32 lower(const struct insn *in, const struct place *at, struct uop *u)
     struct lowering l = {.in = in, .at = at, .u = u};
     if (in->op->exec == exec_nop) /* nothing to do takes no uop */
         return 0;
-    if (in->op->attributes & OP_SSE ? lower_vector(&l) : lower_arithmetic(&l))
+    const struct lowering_rule *rule = &rules[in->op->id];
+    if (in->op->attributes & OP_SSE ? lower_vector(&l)
+                                    : rule->lower && rule->lower(&l, rule->which))
         return l.n;
     l.n = 0;
     if (in->op->exec)

@@ -73,7 +73,7 @@ INLINE __m128i load_vector(struct cpu *c, const struct uop *u, u64 linear, u32 s
 #define MOVE16(name, aligned) \
     MOVE16_M(name, aligned, 0) MOVE16_M(name, aligned, 1) \
     static const struct vector_form form_##name = \
-        {move16_rr, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, 16, false};
+        {move16_rr, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, NULL, 16, false};
 #define MOVE16_M(name, aligned, indexed) \
     UOP(name##_rm_##indexed) { set(c, u->d, load16(c, u, uop_ea(c, u, indexed), aligned)); NEXT(c, u); } \
     UOP(name##_mr_##indexed) { store16(c, u, uop_ea(c, u, indexed), get(c, u->s), aligned); NEXT(c, u); }
@@ -102,19 +102,18 @@ UOP(to_xmm_8) { set(c, u->d, _mm_cvtsi64_si128((s64)c->arch.r[u->s])); NEXT(c, u
 UOP(to_gpr_4) { c->arch.r[u->d] = c->arch.vector[u->s].xmm.d[0]; NEXT(c, u); }
 UOP(to_gpr_8) { c->arch.r[u->d] = c->arch.vector[u->s].xmm.q[0]; NEXT(c, u); }
 
-#define MOVE_FORM(name, register_form, size) \
+#define MOVE_FORM(name, register_form, to_gpr, size) \
     static const struct vector_form form_##name = {register_form, {move##size##_rm_0, move##size##_rm_1}, \
-                                                   {move##size##_mr_0, move##size##_mr_1}, size, false};
-MOVE_FORM(movss, movss_rr, 4) MOVE_FORM(movsd, movsd_rr, 8) MOVE_FORM(movq, movq_rr, 8)
-MOVE_FORM(to_xmm_4, to_xmm_4, 4) MOVE_FORM(to_xmm_8, to_xmm_8, 8)
-MOVE_FORM(to_gpr_4, to_gpr_4, 4) MOVE_FORM(to_gpr_8, to_gpr_8, 8)
+                                                   {move##size##_mr_0, move##size##_mr_1}, to_gpr, size, false};
+MOVE_FORM(movss, movss_rr, NULL, 4) MOVE_FORM(movsd, movsd_rr, NULL, 8) MOVE_FORM(movq, movq_rr, NULL, 8)
+MOVE_FORM(movd4, to_xmm_4, to_gpr_4, 4) MOVE_FORM(movd8, to_xmm_8, to_gpr_8, 8)
 
 #define MOVE_HALF(name, half) \
     UOP(name##_rm_0) { c->arch.vector[u->d].xmm.q[half] = uop_load(c, u, uop_ea(c, u, false), 8); NEXT(c, u); } \
     UOP(name##_rm_1) { c->arch.vector[u->d].xmm.q[half] = uop_load(c, u, uop_ea(c, u, true), 8); NEXT(c, u); } \
     UOP(name##_mr_0) { uop_store(c, u, uop_ea(c, u, false), 8, c->arch.vector[u->s].xmm.q[half]); NEXT(c, u); } \
     UOP(name##_mr_1) { uop_store(c, u, uop_ea(c, u, true), 8, c->arch.vector[u->s].xmm.q[half]); NEXT(c, u); } \
-    static const struct vector_form form_##name = {NULL, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, 8, false};
+    static const struct vector_form form_##name = {NULL, {name##_rm_0, name##_rm_1}, {name##_mr_0, name##_mr_1}, NULL, 8, false};
 MOVE_HALF(movlps, 0) MOVE_HALF(movhps, 1)
 
 UOP(pmovmskb_rr) { c->arch.r[u->d] = (u32)_mm_movemask_epi8(get(c, u->s)); NEXT(c, u); }
@@ -134,7 +133,7 @@ static const struct vector_form form_pmovmskb = {.rr = pmovmskb_rr}, form_movmsk
     LEAF(name, expression) \
     UOP(name##_rr) { set(c, u->d, name##_leaf(get(c, u->d), get(c, u->s))); NEXT(c, u); } \
     VECTOR_M(name, 0) VECTOR_M(name, 1) \
-    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, 16, false};
+    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, NULL, 16, false};
 #define VECTOR_SHIFT(name, leaf_function) \
     VECTOR(name, leaf_function(a, b)) \
     UOP(name##_ri) { set(c, u->d, name##_leaf(get(c, u->d), _mm_cvtsi32_si128((u8)u->imm))); NEXT(c, u); } \
@@ -180,7 +179,7 @@ static const struct vector_form form_pshufd = {.rr = pshufd_rr};
         NEXT(c, u); \
     } \
     FP_M(name, size, 0) FP_M(name, size, 1) \
-    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, size, true};
+    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, NULL, size, true};
 #include "cpu/exec/float.def"
 #undef FP
 
@@ -198,7 +197,7 @@ static const struct vector_form form_pshufd = {.rr = pshufd_rr};
     UOP(name##_rr) FP_COMPARE_BODY(name, get(c, u->s)) \
     UOP(name##_rm_0) FP_COMPARE_BODY(name, load_vector(c, u, uop_ea(c, u, false), size, false)) \
     UOP(name##_rm_1) FP_COMPARE_BODY(name, load_vector(c, u, uop_ea(c, u, true), size, false)) \
-    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, size, true};
+    static const struct vector_form form_##name = {name##_rr, {name##_rm_0, name##_rm_1}, {NULL, NULL}, NULL, size, true};
 FP_COMPARE(ucomiss, 4) FP_COMPARE(ucomisd, 8) FP_COMPARE(comiss, 4) FP_COMPARE(comisd, 8)
 
 #define FROM_GPR(name, width, suffix, type) \
@@ -229,12 +228,10 @@ TO_GPR(cvttsd2si, 4, u32) TO_GPR(cvttsd2si, 8, u64) TO_GPR(cvttss2si, 4, u32) TO
 
 /* --- Which form ------------------------------------------------------------------------------- */
 
-static const struct vector_form *form_of_movd(const struct insn *in, bool wide)
-{
-    if (in->o[0].kind == OPERAND_GPR)
-        return wide ? &form_to_gpr_8 : &form_to_gpr_4;
-    return wide ? &form_to_xmm_8 : &form_to_xmm_4;
-}
+/* By instruction. `immediate`, `wide`: where another form counts by an immediate, or goes with REX.W. */
+struct vector_row {
+    const struct vector_form *form, *immediate, *wide;
+};
 
 #undef LANES
 #undef UNPACK_LOW
@@ -242,39 +239,37 @@ static const struct vector_form *form_of_movd(const struct insn *in, bool wide)
 #undef PACK
 #undef XMM_ONLY
 #undef SHIFT
-#define ROW(name)                          case INSN_##name: return &form_##name;
-#define LANES(name, expression)            ROW(name)
-#define UNPACK_LOW(name, expression)       ROW(name)
-#define UNPACK_HIGH(name, expression, low) ROW(name)
-#define PACK(name, pack)                   ROW(name)
-#define XMM_ONLY(name, expression)         ROW(name)
-#define SHIFT(name, leaf_function)         case INSN_##name: return in->o[1].kind == OPERAND_IMM ? &form_##name##_i : &form_##name;
-#define FP(name, size, tiny)               ROW(name)
-#define SIZED(name)                        case INSN_##name: return rex_w(in) ? &form_##name##8 : &form_##name##4;
+#define ROW(name, other)                   [INSN_##name] = {&form_##other, NULL, NULL},
+#define LANES(name, expression)            ROW(name, name)
+#define UNPACK_LOW(name, expression)       ROW(name, name)
+#define UNPACK_HIGH(name, expression, low) ROW(name, name)
+#define PACK(name, pack)                   ROW(name, name)
+#define XMM_ONLY(name, expression)         ROW(name, name)
+#define SHIFT(name, leaf_function)         [INSN_##name] = {&form_##name, &form_##name##_i, NULL},
+#define FP(name, size, tiny)               ROW(name, name)
+#define SIZED(name)                        [INSN_##name] = {&form_##name##4, NULL, &form_##name##8},
+
+static const struct vector_row vector_rows[INSN_COUNT] = {
+#include "cpu/exec/packed.def"
+#include "cpu/exec/float.def"
+    ROW(movss, movss) ROW(movsd, movsd) ROW(movq, movq) SIZED(movd)
+    ROW(movlps, movlps) ROW(movlpd, movlps) ROW(movhps, movhps) ROW(movhpd, movhps)
+    ROW(movups, unaligned16) ROW(movupd, unaligned16) ROW(movdqu, unaligned16) ROW(lddqu, unaligned16)
+    ROW(movaps, aligned16) ROW(movapd, aligned16) ROW(movdqa, aligned16)
+    ROW(movntps, aligned16) ROW(movntpd, aligned16) ROW(movntdq, aligned16)
+    ROW(pmovmskb, pmovmskb) ROW(movmskpd, movmskpd) ROW(pshufd, pshufd)
+    ROW(andps, pand) ROW(andpd, pand) ROW(andnps, pandn) ROW(andnpd, pandn)
+    ROW(orps, por) ROW(orpd, por) ROW(xorps, pxor) ROW(xorpd, pxor)
+    ROW(unpcklps, punpckldq) ROW(unpcklpd, punpcklqdq) ROW(unpckhps, punpckhdq) ROW(unpckhpd, punpckhqdq)
+    ROW(ucomiss, ucomiss) ROW(ucomisd, ucomisd) ROW(comiss, comiss) ROW(comisd, comisd)
+    SIZED(cvtsi2ss) SIZED(cvtsi2sd) SIZED(cvttsd2si) SIZED(cvttss2si)
+};
+// clang-format on
 
 const struct vector_form *vector_form(const struct insn *in)
 {
-    switch (in->op->id) {
-#include "cpu/exec/packed.def"
-#include "cpu/exec/float.def"
-    ROW(movss) ROW(movsd) ROW(movq) ROW(movlps) ROW(movhps) ROW(pmovmskb) ROW(movmskpd) ROW(pshufd)
-    ROW(ucomiss) ROW(ucomisd) ROW(comiss) ROW(comisd)
-    SIZED(cvtsi2ss) SIZED(cvtsi2sd) SIZED(cvttsd2si) SIZED(cvttss2si)
-    case INSN_movd: return form_of_movd(in, rex_w(in));
-    case INSN_movlpd: return &form_movlps;
-    case INSN_movhpd: return &form_movhps;
-    case INSN_andps: case INSN_andpd: return &form_pand;
-    case INSN_andnps: case INSN_andnpd: return &form_pandn;
-    case INSN_orps: case INSN_orpd: return &form_por;
-    case INSN_xorps: case INSN_xorpd: return &form_pxor;
-    case INSN_unpcklps: return &form_punpckldq;
-    case INSN_unpcklpd: return &form_punpcklqdq;
-    case INSN_unpckhps: return &form_punpckhdq;
-    case INSN_unpckhpd: return &form_punpckhqdq;
-    case INSN_movups: case INSN_movupd: case INSN_movdqu: case INSN_lddqu: return &form_unaligned16;
-    case INSN_movaps: case INSN_movapd: case INSN_movdqa: case INSN_movntps: case INSN_movntpd: case INSN_movntdq:
-        return &form_aligned16;
-    default: return NULL;
-    }
+    const struct vector_row *row = &vector_rows[in->op->id];
+    if (row->immediate && in->o[1].kind == OPERAND_IMM)
+        return row->immediate;
+    return row->wide && rex_w(in) ? row->wide : row->form;
 }
-// clang-format on
