@@ -24,6 +24,7 @@
 #include "base/device_access.h"
 #include "cpu/cpu.h"
 #include "cpu/decode/insn.h"
+#include "cpu/engine/uop.h"
 #include "cpu/svm/running_guest.h"
 #include "cpu/system/arch.h"
 #include "memory/memory.h"
@@ -40,29 +41,6 @@ struct lazy_flags {
 };
 
 /* --- Blocks and uops -------------------------------------------------------------------------- */
-
-struct uop;
-/* Returns the uop to go on with, or NULL to go back to the run loop (with arch.rip set). */
-typedef const struct uop *uop_fn(struct cpu *c, const struct uop *u);
-
-struct uop {
-    uop_fn *fn;
-    u8 d, s, b, x; /* destination, source, base, index register */
-    u8 scale;      /* shift of the index, 0..3 */
-    u8 idx;        /* instruction number within the block */
-    u16 off;       /* of the instruction from the block's first byte */
-    s32 disp;
-    u8 len;  /* of the instruction */
-    u8 size; /* of the operand in bytes, where the handler needs it */
-    u8 aux;
-    bool has_insn; /* insn is meant, not imm */
-    union {
-        u64 imm;
-        const struct insn *insn;
-        const struct uop *to; /* link: where a jump goes on */
-    };
-};
-_Static_assert(sizeof(struct uop) == 32, "uops stay small");
 
 /* One macro ends every handler. Tail form: each handler jumps to the next. Loop form:
  * returns it (for -O0, coverage and sanitizers, where gcc 12 keeps no tail calls). */

@@ -58,6 +58,11 @@ struct insn {
     u64 imm, imm2;
 };
 
+static inline bool rex_w(const struct insn *in)
+{
+    return (in->rex & 8) != 0;
+}
+
 typedef void exec_fn(struct cpu *c, const struct insn *in);
 
 /* INSN_<id>: the first column of opcodes.def. Rows of INSN_CC share one id;

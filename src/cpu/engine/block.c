@@ -160,11 +160,11 @@ static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
 /* The running block must not go on after its current instruction. */
 static void leave_after_current(struct cpu *c, struct block *b)
 {
-    u8 current = c->engine.uop->idx;
+    u32 current = uop_index(c->engine.uop);
     for (u32 i = 1; i < b->uops; i++) {
         struct uop *u = &b->uop[i];
-        if (u->idx > current && u->fn != uop_link && u->fn != uop_far_link)
-            u->fn = uop_leave;
+        if (uop_index(u) > current && !uop_is_link(u))
+            uop_patch(u, UOP_LEAVE, NULL);
     }
 }
 
@@ -176,7 +176,7 @@ static void block_kill(struct cpu *c, struct block *b)
     if (*p)
         *p = b->hash_next;
     b->dead = true;
-    b->uop[0].fn = uop_stale;
+    uop_patch(&b->uop[0], UOP_STALE, NULL);
     if (c->engine.block == b)
         leave_after_current(c, b);
     c->engine.statistics.code_invalidations++;
@@ -244,7 +244,9 @@ static void arena_empty(struct cpu *c)
 
 static struct uop enter_uop(u32 insns)
 {
-    return (struct uop){.fn = uop_enter, .aux = (u8)insns};
+    struct uop u = {.aux = (u8)insns};
+    uop_set(&u, UOP_ENTER, 0, uop_enter);
+    return u;
 }
 
 /* An instruction that is none becomes a uop that raises; anything else is in *in. */
@@ -253,10 +255,11 @@ static u32 lower_any(enum decode_result result, const struct insn *in, const str
 {
     if (result == DECODE_OK)
         return lower(in, at, u);
-    *u = (struct uop){.fn = result == DECODE_LONG ? uop_too_long : uop_undefined,
-                      .idx = at->idx,
-                      .off = at->off,
-                      .len = in->length};
+    *u = (struct uop){.where = uop_where(at->off, at->idx), .len = in->length};
+    if (result == DECODE_LONG)
+        uop_set(u, UOP_TOO_LONG, 0, uop_too_long);
+    else
+        uop_set(u, UOP_UNDEFINED, 0, uop_undefined);
     return 1;
 }
 
@@ -367,13 +370,13 @@ static struct block *block_place(struct cpu *c, u32 uops)
     memcpy(&b->uop[1], cache->uops, uops * sizeof(struct uop));
     for (u32 i = 1; i <= uops; i++) {
         struct uop *u = &b->uop[i];
-        if (u->has_insn) {
+        if (u->form & FORM_INSN) {
             if (u->insn != last) {
                 last = u->insn;
                 *copy++ = *last;
             }
             u->insn = copy - 1;
-        } else if (u->fn == uop_link || u->fn == uop_far_link) {
+        } else if (uop_is_link(u)) {
             u->to = u;
         }
     }

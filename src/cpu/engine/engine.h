@@ -19,8 +19,8 @@
 
 /* --- Blocks ----------------------------------------------------------------------------------- */
 
-#define BLOCK_INSNS 32
-#define LOWER_MAX   4 /* uops of one instruction: address, itself, two links */
+#define BLOCK_INSNS 32 /* 15 bytes each at most: uop_where() holds both */
+#define LOWER_MAX   4  /* uops of one instruction: address, itself, two links */
 
 struct block {
     u64 spa;    /* of the first byte */
@@ -70,6 +70,9 @@ extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forwa
     uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
     uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
+/* Makes another uop of one that lies in a block, in place: STALE, FORWARD, LEAVE, or a LINK that is
+ * known now. Whoever has made code of the uop must hear of it here. */
+void uop_patch(struct uop *u, enum uop_op op, const struct uop *to);
 
 /* --- Flags ------------------------------------------------------------------------------------ */
 
@@ -354,8 +357,6 @@ static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
 #define UOP(name) static const struct uop *name(struct cpu *c, const struct uop *u)
 
 /* --- Handlers that lower.c chooses from; sizes are indexed 0..3 for 1, 2, 4, 8 bytes ---------- */
-
-enum { REG, MEM, MEM_INDEXED, PLACES }; /* where an operand is */
 
 /* [flags wanted] */
 extern uop_fn *const uop_alu_rr[ALUS][4][2], *const uop_alu_ri[ALUS][4][2];

@@ -6,6 +6,9 @@
  */
 #include "cpu/engine/engine.h"
 
+_Static_assert(UOP_TEST - UOP_ADD == (int)ALU_TEST && UOP_SAR - UOP_ROL == (int)SHIFT_SAR,
+               "uops of arithmetic and shifts are in the order of the handlers' tables");
+
 struct lowering {
     const struct insn *in;
     const struct place *at;
@@ -20,29 +23,26 @@ static bool fits_s32(s64 v)
     return v == (s32)v;
 }
 
-static struct uop *emit(struct lowering *l, uop_fn *fn)
-{
-    struct uop *u = &l->u[l->n++];
-    *u = (struct uop){.fn = fn,
-                      .x = REG_ZERO,
-                      .b = RSP,
-                      .idx = l->at->idx,
-                      .off = l->at->off,
-                      .len = l->in->length};
-    return u;
-}
-
-static struct uop *emit_insn(struct lowering *l, uop_fn *fn)
-{
-    struct uop *u = emit(l, fn);
-    u->has_insn = true;
-    u->insn = l->in;
-    return u;
-}
-
+/* FORM_SIZE of a size, and the index of tables by size. */
 static u32 log2_size(u32 size)
 {
     return (u32)__builtin_ctz(size);
+}
+
+static struct uop *emit(struct lowering *l, u32 op, u32 form, uop_fn *fn)
+{
+    struct uop *u = &l->u[l->n++];
+    *u = (struct uop){
+        .x = REG_ZERO, .b = RSP, .where = uop_where(l->at->off, l->at->idx), .len = l->in->length};
+    uop_set(u, op, form, fn);
+    return u;
+}
+
+static struct uop *emit_insn(struct lowering *l, u32 op, uop_fn *fn)
+{
+    struct uop *u = emit(l, op, FORM_INSN, fn);
+    u->insn = l->in;
+    return u;
 }
 
 static bool is_register(const struct operand *o)
@@ -61,8 +61,8 @@ static u8 register_field(const struct operand *o)
 
 static void address_by_uop(struct lowering *l, u32 size, bool write)
 {
-    struct uop *u = emit_insn(l, uop_address);
-    u->size = (u8)size;
+    struct uop *u = emit_insn(l, UOP_ADDRESS, uop_address);
+    u->disp = (s32)size;
     u->aux = write;
     l->memory.b = REG_EA;
 }
@@ -88,7 +88,7 @@ static void find_memory(struct lowering *l, u32 size, bool write)
     if (!plain) {
         address_by_uop(l, size, write);
     } else if (based) {
-        struct uop *u = emit(l, uop_address_segment);
+        struct uop *u = emit(l, UOP_ADDRESS_SEGMENT, log2_size(8), uop_address_segment);
         address_parts(l, u, disp);
         u->aux = in->segment;
         l->memory.b = REG_EA;
@@ -99,9 +99,9 @@ static void find_memory(struct lowering *l, u32 size, bool write)
     }
 }
 
-static struct uop *emit_memory(struct lowering *l, uop_fn *fn)
+static struct uop *emit_memory(struct lowering *l, u32 op, u32 form, uop_fn *fn)
 {
-    struct uop *u = emit(l, fn);
+    struct uop *u = emit(l, op, form | (u32)l->where << FORM_PLACE_SHIFT, fn);
     u->b = l->memory.b;
     u->x = l->memory.x;
     u->scale = l->memory.scale;
@@ -110,13 +110,14 @@ static struct uop *emit_memory(struct lowering *l, uop_fn *fn)
 }
 
 /* The second operand, E, of the forms that read it from anywhere. */
-static struct uop *emit_read(struct lowering *l, uop_fn *const fn[PLACES], const struct operand *o)
+static struct uop *emit_read(struct lowering *l, u32 op, u32 form, uop_fn *const fn[PLACES],
+                             const struct operand *o)
 {
     if (o->kind == OPERAND_MEM) {
         find_memory(l, o->size, false);
-        return emit_memory(l, fn[l->where]);
+        return emit_memory(l, op, form, fn[l->where]);
     }
-    struct uop *u = emit(l, fn[REG]);
+    struct uop *u = emit(l, op, form, fn[REG]);
     u->s = register_field(o);
     return u;
 }
@@ -126,28 +127,41 @@ static bool indexed(const struct lowering *l)
     return l->where == MEM_INDEXED;
 }
 
+/* FORM_SIZE and FORM_FLAGS of an operation that makes flags. */
+static u32 flags_form(const struct lowering *l, u32 size)
+{
+    return log2_size(size) | (l->at->flags ? FORM_FLAGS : 0);
+}
+
+static u32 imm_form(const struct operand *o)
+{
+    return o->kind == OPERAND_IMM ? FORM_IMM : 0;
+}
+
 /* --- Groups of instructions. Each returns false if the form has no specialised handler -------- */
 
-static bool lower_alu(struct lowering *l, u32 op)
+static bool lower_alu(struct lowering *l, u32 which)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
-    u32 i = log2_size(d->size);
+    u32 i = log2_size(d->size), op = UOP_ADD + which;
+    u32 form = flags_form(l, d->size) | imm_form(s);
+    bool imm = s->kind == OPERAND_IMM;
     struct uop *u;
     if (is_register(d) && s->kind == OPERAND_MEM) {
         find_memory(l, d->size, false);
-        u = emit_memory(l, uop_alu_rm[op][i][indexed(l)]);
+        u = emit_memory(l, op, form, uop_alu_rm[which][i][indexed(l)]);
         u->d = register_field(d);
         return true;
     }
     if (is_register(d)) {
-        bool imm = s->kind == OPERAND_IMM;
-        u = emit(l, (imm ? uop_alu_ri : uop_alu_rr)[op][i][l->at->flags]);
+        u = emit(l, op, form, (imm ? uop_alu_ri : uop_alu_rr)[which][i][l->at->flags]);
         u->d = register_field(d);
     } else {
-        find_memory(l, d->size, op != ALU_CMP && op != ALU_TEST);
-        u = emit_memory(l, (s->kind == OPERAND_IMM ? uop_alu_mi : uop_alu_mr)[op][i][indexed(l)]);
+        find_memory(l, d->size, which != ALU_CMP && which != ALU_TEST);
+        u = emit_memory(l, op, form | FORM_MEMORY_FIRST,
+                        (imm ? uop_alu_mi : uop_alu_mr)[which][i][indexed(l)]);
     }
-    if (s->kind == OPERAND_IMM)
+    if (imm)
         u->imm = l->in->imm;
     else
         u->s = register_field(s);
@@ -157,12 +171,12 @@ static bool lower_alu(struct lowering *l, u32 op)
 static bool lower_step(struct lowering *l, u32 down)
 {
     const struct operand *d = &l->in->o[0];
-    u32 i = log2_size(d->size);
+    u32 i = log2_size(d->size), op = down ? UOP_DEC : UOP_INC, form = flags_form(l, d->size);
     if (d->kind == OPERAND_MEM) {
         find_memory(l, d->size, true);
-        emit_memory(l, uop_step_m[down][i][indexed(l)]);
+        emit_memory(l, op, form | FORM_MEMORY_FIRST, uop_step_m[down][i][indexed(l)]);
     } else {
-        emit(l, uop_step_r[down][i][l->at->flags])->d = register_field(d);
+        emit(l, op, form, uop_step_r[down][i][l->at->flags])->d = register_field(d);
     }
     return true;
 }
@@ -173,27 +187,32 @@ static bool lower_unary(struct lowering *l, u32 negate)
     const struct operand *d = &l->in->o[0];
     if (!is_register(d))
         return false;
-    emit(l, (negate ? uop_neg_r : uop_not_r)[log2_size(d->size)])->d = register_field(d);
+    u32 i = log2_size(d->size);
+    struct uop *u = negate ? emit(l, UOP_NEG, flags_form(l, d->size), uop_neg_r[i])
+                           : emit(l, UOP_NOT, i, uop_not_r[i]);
+    u->d = register_field(d);
     return true;
 }
 
 static bool lower_mov(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
-    u32 i = log2_size(d->size);
+    u32 i = log2_size(d->size), form = i | imm_form(s);
+    bool imm = s->kind == OPERAND_IMM;
     struct uop *u;
     if (d->kind == OPERAND_MEM) {
         find_memory(l, d->size, true);
-        u = emit_memory(l, (s->kind == OPERAND_IMM ? uop_mov_mi : uop_mov_mr)[i][indexed(l)]);
+        u = emit_memory(l, UOP_MOV, form | FORM_MEMORY_FIRST,
+                        (imm ? uop_mov_mi : uop_mov_mr)[i][indexed(l)]);
     } else if (s->kind == OPERAND_MEM) {
         find_memory(l, d->size, false);
-        u = emit_memory(l, uop_mov_rm[i][indexed(l)]);
+        u = emit_memory(l, UOP_MOV, form, uop_mov_rm[i][indexed(l)]);
     } else {
-        u = emit(l, (s->kind == OPERAND_IMM ? uop_mov_ri : uop_mov_rr)[i]);
+        u = emit(l, UOP_MOV, form, (imm ? uop_mov_ri : uop_mov_rr)[i]);
     }
     if (is_register(d))
         u->d = register_field(d);
-    if (s->kind == OPERAND_IMM)
+    if (imm)
         u->imm = l->in->imm;
     else if (is_register(s))
         u->s = register_field(s);
@@ -206,7 +225,10 @@ static bool lower_extend(struct lowering *l, u32 sign)
     if (d->size < 4 || (!sign && s->size > 2))
         return false;
     u32 i = log2_size(s->size);
-    emit_read(l, sign ? uop_movsx[i][d->size == 8] : uop_movzx[i], s)->d = d->reg;
+    struct uop *u = sign ? emit_read(l, UOP_MOVSX, i, uop_movsx[i][d->size == 8], s)
+                         : emit_read(l, UOP_MOVZX, i, uop_movzx[i], s);
+    u->d = d->reg;
+    u->aux = sign ? (u8)d->size : 0;
     return true;
 }
 
@@ -216,7 +238,10 @@ static bool lower_lea(struct lowering *l, u32 which UNUSED)
     s64 disp = in->disp + (in->rip_relative ? l->at->off + in->length : 0);
     if (!(l->at->mode & MODE_CODE64) || in->addrsize != 8 || in->o[0].size < 4 || !fits_s32(disp))
         return false;
-    struct uop *u = emit(l, uop_lea[in->o[0].size == 8][in->index != REG_ZERO]);
+    bool has_index = in->index != REG_ZERO;
+    u32 place = has_index ? MEM_INDEXED : MEM;
+    struct uop *u = emit(l, UOP_LEA, log2_size(in->o[0].size) | place << FORM_PLACE_SHIFT,
+                         uop_lea[in->o[0].size == 8][has_index]);
     address_parts(l, u, disp);
     u->d = in->o[0].reg;
     return true;
@@ -227,7 +252,11 @@ static bool lower_cmov(struct lowering *l, u32 which UNUSED)
     const struct operand *d = &l->in->o[0];
     if (d->size < 4)
         return false;
-    emit_read(l, uop_cmov[l->in->opcode & 15][d->size == 8], &l->in->o[1])->d = d->reg;
+    u8 cc = l->in->opcode & 15;
+    struct uop *u =
+        emit_read(l, UOP_CMOV, log2_size(d->size), uop_cmov[cc][d->size == 8], &l->in->o[1]);
+    u->d = d->reg;
+    u->aux = cc;
     return true;
 }
 
@@ -242,33 +271,41 @@ static bool lower_vector(struct lowering *l)
     uop_fn *registers = d->kind == OPERAND_GPR && f->to_gpr ? f->to_gpr : f->rr;
     if (!(store ? f->mr[0] : load ? f->rm[0] : registers))
         return false;
+    u32 op = UOP_VECTOR + l->in->op->id;
+    u32 form = log2_size(rex_w(l->in) ? 8 : 4) | imm_form(&l->in->o[l->in->operands - 1]) |
+               (f->insn ? FORM_INSN : 0);
     struct uop *u;
     if (store || load) {
         find_memory(l, f->size, store);
-        u = emit_memory(l, (store ? f->mr : f->rm)[indexed(l)]);
+        u = emit_memory(l, op, form | (store ? FORM_MEMORY_FIRST : 0),
+                        (store ? f->mr : f->rm)[indexed(l)]);
     } else {
-        u = emit(l, registers);
+        u = emit(l, op, form, registers);
     }
     u->d = d->reg;
     u->s = s->reg;
-    u->imm = l->in->imm;
-    if (f->insn) {
-        u->has_insn = true;
+    u->aux = d->kind == OPERAND_GPR;
+    if (f->insn)
         u->insn = l->in;
-    }
+    else
+        u->imm = l->in->imm;
     return true;
 }
 
 static bool lower_setcc(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0];
-    uop_fn *const *fn = uop_setcc[l->in->opcode & 15];
+    u8 cc = l->in->opcode & 15;
+    uop_fn *const *fn = uop_setcc[cc];
+    struct uop *u;
     if (d->kind == OPERAND_MEM) {
         find_memory(l, 1, true);
-        emit_memory(l, fn[l->where]);
+        u = emit_memory(l, UOP_SETCC, FORM_MEMORY_FIRST, fn[l->where]);
     } else {
-        emit(l, fn[REG])->d = register_field(d);
+        u = emit(l, UOP_SETCC, 0, fn[REG]);
+        u->d = register_field(d);
     }
+    u->aux = cc;
     return true;
 }
 
@@ -281,31 +318,31 @@ static bool lower_xchg(struct lowering *l, u32 which UNUSED)
         return false;
     if (d->kind == OPERAND_MEM) {
         find_memory(l, d->size, true);
-        u = emit_memory(l, uop_xchg_mr[i][indexed(l)]);
+        u = emit_memory(l, UOP_XCHG, i | FORM_MEMORY_FIRST, uop_xchg_mr[i][indexed(l)]);
     } else {
-        u = emit(l, uop_xchg_rr[i]);
+        u = emit(l, UOP_XCHG, i, uop_xchg_rr[i]);
         u->d = register_field(d);
     }
     u->s = register_field(s);
     return true;
 }
 
-static bool lower_shift(struct lowering *l, u32 op)
+static bool lower_shift(struct lowering *l, u32 which)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
-    u32 i = log2_size(d->size);
+    u32 i = log2_size(d->size), op = UOP_ROL + which, form = flags_form(l, d->size) | imm_form(s);
     if (!is_register(d))
         return false;
     if (s->kind == OPERAND_IMM) {
         u32 count = (u32)l->in->imm & (d->size == 8 ? 63 : 31);
         if (!count)
             return false;
-        struct uop *u = emit(l, uop_shift_ri[op][i][l->at->flags]);
+        struct uop *u = emit(l, op, form, uop_shift_ri[which][i][l->at->flags]);
         u->d = register_field(d);
         u->aux = (u8)count;
         return true;
     }
-    emit(l, uop_shift_rc[op][i])->d = register_field(d);
+    emit(l, op, form, uop_shift_rc[which][i])->d = register_field(d);
     return true;
 }
 
@@ -315,7 +352,9 @@ static bool lower_imul(struct lowering *l, u32 which UNUSED)
     if (in->operands < 2 || in->o[0].size < 4)
         return false;
     bool wide = in->o[0].size == 8, three = in->operands == 3;
-    struct uop *u = emit_read(l, three ? uop_imul_ri[wide] : uop_imul_rr[wide], &in->o[1]);
+    u32 form = flags_form(l, in->o[0].size) | (three ? FORM_IMM : 0);
+    struct uop *u =
+        emit_read(l, UOP_IMUL, form, (three ? uop_imul_ri : uop_imul_rr)[wide], &in->o[1]);
     u->d = in->o[0].reg;
     if (three)
         u->imm = in->imm;
@@ -327,7 +366,7 @@ static bool lower_mul(struct lowering *l, u32 which UNUSED)
     const struct operand *s = &l->in->o[0];
     if (s->size < 4)
         return false;
-    emit_read(l, uop_mul[s->size == 8], s);
+    emit_read(l, UOP_MUL, flags_form(l, s->size), uop_mul[s->size == 8], s);
     return true;
 }
 
@@ -336,7 +375,7 @@ static bool lower_div(struct lowering *l, u32 which UNUSED)
     const struct operand *s = &l->in->o[0];
     if (s->size < 4 || !is_register(s))
         return false;
-    emit(l, uop_div[s->size == 8])->s = s->reg;
+    emit(l, UOP_DIV, log2_size(s->size), uop_div[s->size == 8])->s = s->reg;
     return true;
 }
 
@@ -346,7 +385,8 @@ static bool lower_bt(struct lowering *l, u32 which UNUSED)
     if (d->size < 4 || !is_register(d))
         return false;
     bool imm = s->kind == OPERAND_IMM;
-    struct uop *u = emit(l, (imm ? uop_bt_ri : uop_bt_rr)[d->size == 8]);
+    struct uop *u = emit(l, UOP_BT, flags_form(l, d->size) | imm_form(s),
+                         (imm ? uop_bt_ri : uop_bt_rr)[d->size == 8]);
     u->d = d->reg;
     u->s = imm ? 0 : s->reg;
     u->aux = (u8)(l->in->imm & (8u * d->size - 1));
@@ -357,7 +397,8 @@ static bool lower_bswap(struct lowering *l, u32 which UNUSED)
 {
     if (l->in->opsize < 4)
         return false;
-    emit(l, uop_bswap[l->in->opsize == 8])->d = l->in->o[0].reg;
+    u32 size = l->in->opsize;
+    emit(l, UOP_BSWAP, log2_size(size), uop_bswap[size == 8])->d = l->in->o[0].reg;
     return true;
 }
 
@@ -366,7 +407,8 @@ static bool lower_extend_rax(struct lowering *l, u32 into_rdx)
 {
     if (l->in->opsize < 4)
         return false;
-    emit(l, (into_rdx ? uop_extend_ad : uop_extend_a)[l->in->opsize == 8]);
+    emit(l, into_rdx ? UOP_EXTEND_INTO_RDX : UOP_EXTEND_RAX, log2_size(l->in->opsize),
+         (into_rdx ? uop_extend_ad : uop_extend_a)[l->in->opsize == 8]);
     return true;
 }
 
@@ -380,15 +422,16 @@ static bool stack_64(const struct lowering *l)
 static bool lower_push(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *s = &l->in->o[0];
+    u32 form = log2_size(8) | imm_form(s);
     if (!stack_64(l))
         return false;
     if (s->kind == OPERAND_MEM) {
         find_memory(l, 8, false);
-        emit_memory(l, uop_push_m);
+        emit_memory(l, UOP_PUSH, form, uop_push_m);
     } else if (s->kind == OPERAND_IMM) {
-        emit(l, uop_push_i)->imm = l->in->imm;
+        emit(l, UOP_PUSH, form, uop_push_i)->imm = l->in->imm;
     } else {
-        emit(l, uop_push_r)->s = s->reg;
+        emit(l, UOP_PUSH, form, uop_push_r)->s = s->reg;
     }
     return true;
 }
@@ -398,7 +441,7 @@ static bool lower_pop(struct lowering *l, u32 which UNUSED)
     const struct operand *d = &l->in->o[0];
     if (!stack_64(l) || !is_register(d))
         return false;
-    emit(l, uop_pop_r)->d = d->reg;
+    emit(l, UOP_POP, log2_size(8), uop_pop_r)->d = d->reg;
     return true;
 }
 
@@ -406,7 +449,7 @@ static bool lower_leave(struct lowering *l, u32 which UNUSED)
 {
     if (!stack_64(l))
         return false;
-    emit(l, uop_leave_frame)->b = RBP;
+    emit(l, UOP_LEAVE_FRAME, log2_size(8), uop_leave_frame)->b = RBP;
     return true;
 }
 
@@ -419,7 +462,8 @@ static bool in_page(const struct place *at, s64 target)
 /* `target` relative to the block's first byte. */
 static void emit_link(struct lowering *l, s64 target)
 {
-    struct uop *u = emit(l, in_page(l->at, target) ? uop_link : uop_far_link);
+    struct uop *u = in_page(l->at, target) ? emit(l, UOP_LINK, 0, uop_link)
+                                           : emit(l, UOP_FAR_LINK, 0, uop_far_link);
     u->disp = (s32)target;
 }
 
@@ -434,44 +478,56 @@ static bool linkable(const struct lowering *l, s64 end, s64 target)
            in_page(l->at, target);
 }
 
-/* Emits a jump and the link or, of a conditional jump, the two links behind it. */
-static bool emit_jump(struct lowering *l, uop_fn *fn, bool conditional)
+static s64 end_of(const struct lowering *l)
 {
-    s64 end = l->at->off + l->in->length, target = end + (s64)l->in->imm;
-    if (!linkable(l, end, target))
-        return false;
-    emit(l, fn);
-    if (conditional)
-        emit_link(l, end);
-    emit_link(l, target);
-    return true;
+    return l->at->off + l->in->length;
+}
+
+static s64 target_of(const struct lowering *l)
+{
+    return end_of(l) + (s64)l->in->imm;
 }
 
 static bool lower_jcc(struct lowering *l, u32 which UNUSED)
 {
-    return emit_jump(l, uop_jcc[l->in->opcode & 15], true);
+    u8 cc = l->in->opcode & 15;
+    if (!linkable(l, end_of(l), target_of(l)))
+        return false;
+    emit(l, UOP_JCC, 0, uop_jcc[cc])->aux = cc;
+    emit_link(l, end_of(l));
+    emit_link(l, target_of(l));
+    return true;
 }
 
 static bool lower_jmp(struct lowering *l, u32 which UNUSED)
 {
-    return emit_jump(l, uop_jump, false);
+    if (!linkable(l, end_of(l), target_of(l)))
+        return false;
+    emit(l, UOP_JUMP, 0, uop_jump);
+    emit_link(l, target_of(l));
+    return true;
 }
 
 static bool lower_call(struct lowering *l, u32 which UNUSED)
 {
-    return stack_64(l) && emit_jump(l, uop_call, false);
+    if (!stack_64(l) || !linkable(l, end_of(l), target_of(l)))
+        return false;
+    emit(l, UOP_CALL, log2_size(8), uop_call);
+    emit_link(l, target_of(l));
+    return true;
 }
 
 static bool lower_indirect(struct lowering *l, u32 call)
 {
     const struct operand *s = &l->in->o[0];
+    u32 op = call ? UOP_CALL_TO : UOP_JUMP_TO;
     if (!stack_64(l) || l->at->single)
         return false;
     if (s->kind == OPERAND_MEM) {
         find_memory(l, 8, false);
-        emit_memory(l, call ? uop_call_m : uop_jump_m);
+        emit_memory(l, op, log2_size(8), call ? uop_call_m : uop_jump_m);
     } else {
-        emit(l, call ? uop_call_r : uop_jump_r)->s = s->reg;
+        emit(l, op, log2_size(8), call ? uop_call_r : uop_jump_r)->s = s->reg;
     }
     return true;
 }
@@ -480,11 +536,11 @@ static bool lower_ret(struct lowering *l, u32 which UNUSED)
 {
     if (!stack_64(l) || l->at->single)
         return false;
-    emit(l, uop_ret)->imm = l->in->operands ? l->in->imm & 0xffff : 0;
+    emit(l, UOP_RET, log2_size(8), uop_ret)->imm = l->in->operands ? l->in->imm & 0xffff : 0;
     return true;
 }
 
-/* --- The table --------------------------------------------------------------------------------- */
+/* --- The table -------------------------------------------------------------------------------- */
 
 /* What the engine knows about an instruction besides its row of opcodes.def. An instruction that
  * has no row here is run by its exec function, and may leave the block. */
@@ -566,17 +622,19 @@ u32 insn_flags_killed(const struct insn *in)
     return written & ~(u32)insn_flags_read(in);
 }
 
-/* MODE_SSE holds what OP_SSE asks for. */
-static uop_fn *generic_handler(const struct opcode *op, u32 mode)
+/* Emits the uop that calls the exec function. MODE_SSE holds what OP_SSE asks for. */
+static void emit_generic(struct lowering *l)
 {
+    const struct opcode *op = l->in->op;
     u32 checks = OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87 | OP_UMIP | OP_TSD | OP_PCE;
     u32 asked = op->attributes & checks;
-    if (op->attributes & (OP_ENDS | OP_JUMP))
-        return uop_generic_end;
-    if (asked == OP_SSE && mode & MODE_SSE)
-        return uop_generic;
     bool exits = op->exit && !(op->attributes & OP_OWN_EXIT);
-    return asked || exits ? uop_generic_checked : uop_generic;
+    if (op->attributes & (OP_ENDS | OP_JUMP))
+        emit_insn(l, UOP_GENERIC_END, uop_generic_end);
+    else if (exits || (asked && !(asked == OP_SSE && l->at->mode & MODE_SSE)))
+        emit_insn(l, UOP_GENERIC_CHECKED, uop_generic_checked);
+    else
+        emit_insn(l, UOP_GENERIC, uop_generic);
 }
 
 u32 lower(const struct insn *in, const struct place *at, struct uop *u)
@@ -590,9 +648,9 @@ u32 lower(const struct insn *in, const struct place *at, struct uop *u)
         return l.n;
     l.n = 0;
     if (in->op->exec)
-        emit_insn(&l, generic_handler(in->op, at->mode));
+        emit_generic(&l);
     else
-        emit(&l, uop_undefined);
+        emit(&l, UOP_UNDEFINED, 0, uop_undefined);
     return l.n;
 }
 
@@ -601,9 +659,9 @@ u32 lower_continue(const struct place *at, struct uop *u)
     static const struct insn nothing;
     struct lowering l = {.in = &nothing, .at = at, .u = u};
     if (at->single) {
-        emit(&l, uop_leave);
+        emit(&l, UOP_LEAVE, 0, uop_leave);
     } else {
-        emit(&l, uop_jump);
+        emit(&l, UOP_JUMP, 0, uop_jump);
         emit_link(&l, at->off);
     }
     return l.n;
@@ -614,27 +672,29 @@ bool insn_is_jcc(const struct insn *in)
     return in->op->id == INSN_jcc;
 }
 
-static struct uop *emit_fused(struct lowering *l, bool test, u32 cc)
+static void emit_fused(struct lowering *l, bool test, u8 cc)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
-    u32 i = log2_size(d->size);
+    u32 i = log2_size(d->size), op = test ? UOP_TEST_JCC : UOP_CMP_JCC;
+    u32 form = flags_form(l, d->size) | imm_form(s);
+    bool imm = s->kind == OPERAND_IMM;
     struct uop *u;
     if (is_register(d) && s->kind != OPERAND_MEM) {
-        u = emit(l, (s->kind == OPERAND_IMM ? uop_fused_ri : uop_fused_rr)[test][i][cc]);
+        u = emit(l, op, form, (imm ? uop_fused_ri : uop_fused_rr)[test][i][cc]);
         u->d = register_field(d);
-    } else if (s->kind == OPERAND_IMM) {
+    } else if (imm) {
         find_memory(l, d->size, false);
-        u = emit_memory(l, uop_fused_mi[test][i][cc]);
+        u = emit_memory(l, op, form | FORM_MEMORY_FIRST, uop_fused_mi[test][i][cc]);
     } else {
         find_memory(l, d->size, false);
-        u = emit_memory(l, uop_fused_rm[i][cc]);
+        u = emit_memory(l, op, form, uop_fused_rm[i][cc]);
         u->d = register_field(d);
     }
-    if (s->kind == OPERAND_IMM)
+    u->aux = cc;
+    if (imm)
         u->imm = l->in->imm;
     else if (is_register(s))
         u->s = register_field(s);
-    return u;
 }
 
 u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at,

@@ -18,7 +18,7 @@ enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
 /* Instructions of the running block from the current one on, itself included. */
 static s64 not_done(const struct cpu *c)
 {
-    return c->engine.block ? c->engine.block->insns - c->engine.uop->idx : 0;
+    return c->engine.block ? c->engine.block->insns - uop_index(c->engine.uop) : 0;
 }
 
 static void give_back(struct cpu *c)
@@ -36,7 +36,7 @@ void cpu_sync(struct cpu *c, const struct uop *u)
 {
     u64 mask = c->engine.mode & MODE_CODE64 ? ~0ull : 0xffffffffu;
     c->engine.uop = u;
-    c->engine.insn_rip = (block_rip(c) + u->off) & mask;
+    c->engine.insn_rip = (block_rip(c) + uop_offset(u)) & mask;
     c->arch.rip = (c->engine.insn_rip + u->len) & mask;
 }
 
@@ -190,14 +190,14 @@ static void run_single(struct cpu *c)
 
 static bool loads_ss(const struct block *b)
 {
-    const struct insn *in = b->uop[1].has_insn ? b->uop[1].insn : NULL;
+    const struct insn *in = b->uop[1].form & FORM_INSN ? b->uop[1].insn : NULL;
     return in && (in->op->id == INSN_mov_to_sreg || in->op->id == INSN_pop_sreg) &&
            in->o[0].reg == SEG_SS;
 }
 
 static bool is_sti(const struct block *b)
 {
-    return b->uop[1].has_insn && b->uop[1].insn->op->id == INSN_sti;
+    return b->uop[1].form & FORM_INSN && b->uop[1].insn->op->id == INSN_sti;
 }
 
 /* Traps behind an instruction; a load of SS puts them off by one instruction [APM2 8.2.1]. */
@@ -236,7 +236,7 @@ static void run_next(struct cpu *c)
 {
     struct jump *j = &c->engine.jumps[(c->arch.rip ^ c->arch.rip >> PAGE_SHIFT) & (JUMPS - 1)];
     if (j->rip == c->arch.rip && j->tag == c->engine.jump_tag && c->engine.left >= BLOCK_INSNS &&
-        j->uop->fn != uop_stale) {
+        j->uop->op != UOP_STALE) {
         c->arch.r[REG_BLOCK] = c->arch.rip;
         run_uops(c, j->uop);
         return;

@@ -17,6 +17,18 @@ static struct block *block_of(const struct uop *enter)
     return CONTAINER_OF(patchable(enter), struct block, uop[0]);
 }
 
+void uop_patch(struct uop *u, enum uop_op op, const struct uop *to)
+{
+    static uop_fn *const handlers[] = {
+        [UOP_STALE] = uop_stale,
+        [UOP_FORWARD] = uop_forward,
+        [UOP_LEAVE] = uop_leave,
+        [UOP_LINK] = uop_link,
+    };
+    uop_set(u, op, 0, handlers[op]);
+    u->to = to;
+}
+
 /* --- Entering and leaving --------------------------------------------------------------------- */
 
 static const struct uop *leave_at(struct cpu *c, u64 rip)
@@ -33,7 +45,7 @@ const struct uop *uop_miss_fn(struct cpu *c, const struct uop *u UNUSED)
     return leave_at(c, block_rip(c));
 }
 
-const struct uop uop_miss = {.fn = uop_miss_fn};
+const struct uop uop_miss = {.fn = uop_miss_fn, .op = UOP_MISS};
 
 const struct uop *uop_enter(struct cpu *c, const struct uop *u)
 {
@@ -60,16 +72,15 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
         c->engine.jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
         return leave_at(c, block_rip(c));
     }
-    patchable(u)->fn = uop_forward;
-    patchable(u)->to = b->uop;
+    uop_patch(patchable(u), UOP_FORWARD, b->uop);
     GOTO(c, b->uop);
 }
 
 /* In front of an instruction that is not done: gives back the rest of the block's count. */
 const struct uop *uop_leave(struct cpu *c, const struct uop *u)
 {
-    c->engine.left += c->engine.block->insns - u->idx;
-    return leave_at(c, block_rip(c) + u->off);
+    c->engine.left += c->engine.block->insns - uop_index(u);
+    return leave_at(c, block_rip(c) + uop_offset(u));
 }
 
 /* A link within the page, not yet known: looks by physical address (RIP has other page offsets
@@ -80,7 +91,7 @@ const struct uop *uop_link(struct cpu *c, const struct uop *u)
     const struct block *b = block_find(c, spa, c->engine.block->mode);
     if (!b)
         return leave_at(c, block_rip(c));
-    patchable(u)->to = b->uop;
+    uop_patch(patchable(u), UOP_LINK, b->uop);
     GOTO(c, b->uop);
 }
 
@@ -170,7 +181,7 @@ const struct uop *uop_too_long(struct cpu *c, const struct uop *u)
 const struct uop *uop_address(struct cpu *c, const struct uop *u)
 {
     cpu_sync(c, u);
-    c->arch.r[REG_EA] = operand_address(c, u->insn, u->size, u->aux);
+    c->arch.r[REG_EA] = operand_address(c, u->insn, (u32)u->disp, u->aux);
     NEXT(c, u);
 }
 
@@ -204,7 +215,7 @@ static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop
 
 static ALWAYS_INLINE void push_return(struct cpu *c, const struct uop *u)
 {
-    uop_push(c, u, block_rip(c) + u->off + u->len);
+    uop_push(c, u, block_rip(c) + uop_offset(u) + u->len);
 }
 
 const struct uop *uop_call(struct cpu *c, const struct uop *u)

@@ -33,11 +33,6 @@ INLINE void vector_put(union xmm *x, __m128i v)
     _mm_storeu_si128((__m128i *)(void *)x, v);
 }
 
-INLINE bool rex_w(const struct insn *in)
-{
-    return (in->rex & 8) != 0;
-}
-
 /* --- Memory ----------------------------------------------------------------------------------- */
 
 INLINE union xmm load_xmm(struct cpu *c, u64 linear)
