@@ -104,6 +104,14 @@ static void exit_hlt(struct vcpu *c)
     }
 }
 
+/* The handler of an NMI ends; the next one waits until this IRET has retired. */
+static void exit_iret(struct vcpu *c)
+{
+    c->vmcb.control.intercept_3 &= (u32)~INTERCEPT3_IRET;
+    c->iret_seen = true;
+    c->iret_rip = c->vmcb.save.rip;
+}
+
 static void exit_pause(struct vcpu *c)
 {
     exit_skip(c);
@@ -291,6 +299,7 @@ static const struct exit_row rows[] = {
     [EXIT_INIT]                = {KIND_OTHER,      exits_nothing,  true},
     [EXIT_VINTR]               = {KIND_VINTR,      exits_nothing,  true},
     [EXIT_RDPMC]               = {KIND_OTHER,      exits_protected, false},
+    [EXIT_IRET]                = {KIND_OTHER,      exit_iret,      false},
     [EXIT_CPUID]               = {KIND_CPUID,      exits_cpuid,    false},
     [EXIT_RSM]                 = {KIND_OTHER,      exits_undefined, false},
     [EXIT_INVD]                = {KIND_OTHER,      exit_skip,      false},

@@ -87,10 +87,13 @@ struct vcpu {
     u8 creation;     /* ... and what is still to be done about it: enum startup_creation */
     u64 hold;        /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
     u64 exception;   /* EVENTINJ of an exception we raise; 0: none */
-    bool nmi;
+    bool nmi; /* one has come, or more: hardware keeps one */
     u64 ghcb_gpa; /* SNP: the page it may ask in, once that is registered */
     bool ghcb_registered;
-    bool nmi_blocked;                  /* SEV-ES: until the guest says NMI complete */
+    /* By the NMI that it handles: until its IRET is through, whose exit said where it is; a SEV-ES
+     * guest says NMI complete. */
+    bool nmi_blocked, iret_seen;
+    u64 iret_rip;
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: of its GHCB */
     u8 fx[XSTATE_LEGACY_SIZE];
     u64 mtrr[MTRR_COUNT], mtrr_default;

@@ -67,7 +67,8 @@ static void reset(struct vcpu *c)
     c->vmcb.control.exit_int_info = 0;
     c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
     c->exception = 0;
-    c->nmi = c->halted = false;
+    c->nmi = c->nmi_blocked = c->iret_seen = c->halted = false;
+    c->vmcb.control.intercept_3 &= (u32)~INTERCEPT3_IRET;
     c->waiting = true;
 }
 

@@ -283,14 +283,33 @@ static bool must_repeat(u64 event)
     return (event & EVENT_VALID) && !by_instruction;
 }
 
+/* Takes note that the NMI's handler has returned: the IRET that exited is behind us. */
+static void nmi_progress(struct vcpu *c)
+{
+    if (!c->iret_seen || c->vmcb.save.rip == c->iret_rip)
+        return;
+    c->nmi_blocked = c->iret_seen = false;
+}
+
+static bool in_shadow(const struct vcpu *c)
+{
+    return c->vmcb.control.interrupt_shadow & INTERRUPT_SHADOW;
+}
+
+/* An NMI that waits for one instruction: a shadow's, or the IRET that ends the one before it. */
+static bool nmi_is_near(const struct vcpu *c)
+{
+    return c->nmi && (c->nmi_blocked ? c->iret_seen : in_shadow(c));
+}
+
 /* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
  * interrupt that the guest does not take now asks for an exit when it would: a virtual interrupt
  * whose delivery is intercepted [APM2 15.21.4]. */
 static void vcpu_inject(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
-    bool open =
-        (c->vmcb.save.rflags & RFLAGS_IF) && !(control->interrupt_shadow & INTERRUPT_SHADOW);
+    bool open = (c->vmcb.save.rflags & RFLAGS_IF) && !in_shadow(c);
+    nmi_progress(c);
     control->event_inject = 0;
     control->intercept_3 &= (u32)~INTERCEPT3_VINTR;
     control->v_intr &=
@@ -305,10 +324,11 @@ static void vcpu_inject(struct vcpu *c)
         control->event_inject = c->exception;
         c->exception = 0;
         open = false;
-    } else if (nmi_pending(c)) {
+    } else if (nmi_pending(c) && !in_shadow(c)) {
         control->event_inject = VECTOR_NMI | EVENT_NMI << EVENT_TYPE_SHIFT | EVENT_VALID;
+        control->intercept_3 |= vm_is_es(c->vm) ? 0 : (u32)INTERCEPT3_IRET;
         c->nmi = false;
-        c->nmi_blocked = vm_is_es(c->vm);
+        c->nmi_blocked = true;
         open = false;
     }
     if (!interrupt_pending(c))
@@ -362,6 +382,8 @@ static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
     struct host *h = c->vm->hv->host;
     vcpu_load(c);
     vcpu_inject(c);
+    if (nmi_is_near(c))
+        deadline_ns = min_u64(deadline_ns, host_time_ns(h) + 1);
     vcpu_watch_pause(c);
     vcpu_write_vmcb(c);
     u64 before = host_time_ns(h);

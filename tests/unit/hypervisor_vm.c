@@ -467,6 +467,59 @@ static void memory_type_ranges_are_off_after_a_reset(void **state)
     assert_int_equal(value, 0);
 }
 
+static u64 exit_code, exit_rip;
+static u8 exit_shadow;
+
+static void guest_exits_there(struct host *h, struct vmcb *v)
+{
+    (void)h;
+    v->control.exit_code = exit_code;
+    v->control.interrupt_shadow = exit_shadow;
+    v->save.rip = exit_rip;
+}
+
+static u64 injected(struct bench *b, u64 code, u64 rip, u8 shadow)
+{
+    exit_code = code;
+    exit_rip = rip;
+    exit_shadow = shadow;
+    run_once(b, guest_exits_there);
+    u64 event = b->host.seen.control.event_inject;
+    return event & EVENT_VALID ? event & 0xff : 0;
+}
+
+/* While one NMI is handled another is kept, no more, until the IRET has retired [APM2 8.2.3]. */
+static void an_nmi_waits_for_the_one_before_it(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    struct vcpu *c = &b->vm->cpus[0];
+    c->nmi = true;
+    assert_int_equal(injected(b, EXIT_INTR, 0x1000, 0), VECTOR_NMI);
+    assert_true(b->host.seen.control.intercept_3 & INTERCEPT3_IRET);
+    c->nmi = true;
+    assert_int_equal(injected(b, EXIT_INTR, 0x1004, 0), 0);
+    assert_int_equal(injected(b, EXIT_IRET, 0x1008, 0), 0);
+    assert_int_equal(injected(b, EXIT_INTR, 0x1008, 0), 0); /* it is still to retire */
+    assert_false(b->host.seen.control.intercept_3 & INTERCEPT3_IRET);
+    assert_int_equal(injected(b, EXIT_INTR, 0x1000, 0), 0);
+    assert_int_equal(injected(b, EXIT_INTR, 0x1000, 0), VECTOR_NMI);
+    assert_int_equal(injected(b, EXIT_INTR, 0x1000, 0), 0);
+}
+
+static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    struct vcpu *c = &b->vm->cpus[0];
+    assert_int_equal(injected(b, EXIT_INTR, 0x1000, INTERRUPT_SHADOW), 0);
+    c->nmi = true;
+    u64 before = b->host.now;
+    assert_int_equal(injected(b, EXIT_INTR, 0x1001, 0), 0);
+    assert_true(b->host.now - before <= 100); /* back at once */
+    assert_int_equal(injected(b, EXIT_INTR, 0x1001, 0), VECTOR_NMI);
+}
+
 static void guest_with_if_clear(struct host *h, struct vmcb *v)
 {
     (void)h;
@@ -639,6 +692,8 @@ int main(void)
         TEST(lines_of_firmware_go_to_the_trace),
         TEST(firmware_finds_items_and_its_board),
         TEST(memory_type_ranges_are_off_after_a_reset),
+        TEST(an_nmi_waits_for_the_one_before_it),
+        TEST(an_nmi_waits_for_the_end_of_a_shadow),
         TEST(an_interrupt_waits_for_the_window_and_is_injected_then),
         TEST(an_event_that_an_exit_interrupted_is_injected_again),
         TEST(an_int_that_an_exit_interrupted_comes_again_by_itself),
