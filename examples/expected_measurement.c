@@ -50,7 +50,10 @@ int main(int argc, char **argv)
     }
     u8 digest[32];
     char text[65];
-    image_digest(plan, digest);
+    if (image_digest(plan, digest, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
     hex_encode(text, digest, sizeof digest);
     printf("launch digest %s over %u pieces\n", text, plan->piece_count);
     image_free(plan);

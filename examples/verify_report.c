@@ -41,7 +41,8 @@ int main(int argc, char **argv)
         }
     }
     /* What the guest is to be goes here too: .measurement, .report_data, .minimum_tcb, ... */
-    const struct report_policy policy = {.time = (s64)time(NULL), .maximum_vmpl = 0};
+    const s64 now = (s64)time(NULL);
+    const struct report_policy policy = {.time = &now, .maximum_vmpl = 0};
     enum report_check check = owner_verify_report(report, size, &certificates, &policy, &e);
     if (check)
         printf("refused by the check %s: %s\n", report_check_name(check), e.text);
