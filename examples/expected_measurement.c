@@ -3,19 +3,19 @@
  * For a guest owner's service: the launch digest of a kernel that a host claims to run, from the
  * files alone. Build it against the installed library:
  *
- *   cc expected_measurement.c $(pkg-config --cflags --libs --static softsev) -o expected_measurement
+ *   cc expected_measurement.c $(pkg-config --cflags --libs softsev) -o expected_measurement
  *   ./expected_measurement vmlinuz initrd.gz "console=ttyS0"
  */
-#include "base/bytes.h"
-#include "image/image.h"
+#include <softsev/base/bytes.h>
+#include <softsev/image/image.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct image_file file_read(const char *path)
+static struct softsev_image_file file_read(const char *path)
 {
     FILE *f = fopen(path, "rb");
-    struct image_file file = {.name = path};
+    struct softsev_image_file file = {.name = path};
     if (f && !fseek(f, 0, SEEK_END)) {
         long size = ftell(f);
         void *data = size > 0 ? malloc((size_t)size) : NULL;
@@ -35,27 +35,27 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s KERNEL INITRD COMMAND-LINE\n", argv[0]);
         return 2;
     }
-    struct image_description description = {
-        .memory_size = MIB(512),
-        .mode = IMAGE_SEV,
+    struct softsev_image_description description = {
+        .memory_size = SOFTSEV_MIB(512),
+        .mode = SOFTSEV_IMAGE_SEV,
         .kernel = file_read(argv[1]),
         .initrd = file_read(argv[2]),
         .command_line = argv[3],
     };
-    struct error error = {.code = ERROR_NONE};
-    struct image_plan *plan = image_build(&description, &error);
+    struct softsev_error error = {.code = SOFTSEV_ERROR_NONE};
+    struct softsev_image_plan *plan = softsev_image_build(&description, &error);
     if (!plan) {
         fprintf(stderr, "%s: %s\n", argv[0], error.text);
         return (int)error.code;
     }
-    u8 digest[32];
+    uint8_t digest[32];
     char text[65];
-    if (image_digest(plan, digest, &error)) {
+    if (softsev_image_digest(plan, digest, &error)) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    hex_encode(text, digest, sizeof digest);
+    softsev_hex_encode(text, digest, sizeof digest);
     printf("launch digest %s over %u pieces\n", text, plan->piece_count);
-    image_free(plan);
+    softsev_image_free(plan);
     return 0;
 }

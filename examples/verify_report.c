@@ -3,11 +3,11 @@
  * For a verifier author: is this report genuine, and of the guest that I want? The root is what one trusts; whatever
  * came with the report is not.
  *
- *   cc verify_report.c $(pkg-config --cflags --libs --static softsev) -o verify_report
+ *   cc verify_report.c $(pkg-config --cflags --libs softsev) -o verify_report
  *   ./verify_report report.bin ark.pem ask.pem vcek.pem
  */
-#include "base/bytes.h"
-#include "owner/report.h"
+#include <softsev/base/bytes.h>
+#include <softsev/owner/report.h>
 
 #include <stdio.h>
 #include <time.h>
@@ -25,29 +25,30 @@ static size_t read_file(const char *path, void *out)
 
 int main(int argc, char **argv)
 {
-    u8 report[FILE_MAX], file[FILE_MAX];
-    struct report_certificates certificates = {.given = {.count = 0}};
-    struct error e = {.code = ERROR_NONE};
+    uint8_t report[FILE_MAX], file[FILE_MAX];
+    struct softsev_report_certificates certificates = {.given = {.count = 0}};
+    struct softsev_error e = {.code = SOFTSEV_ERROR_NONE};
     if (argc < 4) {
         fprintf(stderr, "usage: %s REPORT ARK CERTIFICATE...\n", argv[0]);
         return 2;
     }
     size_t size = read_file(argv[1], report);
     for (int i = 2; i < argc; i++) {
-        struct crypto_certificates *to = i == 2 ? &certificates.roots : &certificates.given;
-        if (crypto_x509_read(file, read_file(argv[i], file), to, &certificates.lists, &e)) {
+        struct softsev_crypto_certificates *to = i == 2 ? &certificates.roots : &certificates.given;
+        if (softsev_crypto_x509_read(file, read_file(argv[i], file), to, &certificates.lists, &e)) {
             fprintf(stderr, "%s: %s\n", argv[i], e.text);
             return (int)e.code;
         }
     }
     /* What the guest is to be goes here too: .measurement, .report_data, .minimum_tcb, ... */
-    const s64 now = (s64)time(NULL);
-    const struct report_policy policy = {.time = &now, .maximum_vmpl = 0};
-    enum report_check check = owner_verify_report(report, size, &certificates, &policy, &e);
+    const int64_t now = (int64_t)time(NULL);
+    const struct softsev_report_policy policy = {.time = &now, .maximum_vmpl = 0};
+    enum softsev_report_check check =
+        softsev_owner_verify_report(report, size, &certificates, &policy, &e);
     if (check)
-        printf("refused by the check %s: %s\n", report_check_name(check), e.text);
+        printf("refused by the check %s: %s\n", softsev_report_check_name(check), e.text);
     else
         puts("verifies");
-    report_certificates_free(&certificates);
-    return check == REPORT_OK ? 0 : (int)e.code;
+    softsev_report_certificates_free(&certificates);
+    return check == SOFTSEV_REPORT_OK ? 0 : (int)e.code;
 }

@@ -1,48 +1,87 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# installed.sh BUILD EXAMPLES CC: installs into an empty folder, builds the examples against what is there alone, and
-# runs them: one makes a report, another verifies those that the installed program makes. TAP.
+# installed.sh BUILD EXAMPLES CC: installs into an empty folder, and builds what an outsider would against what is there alone:
+# the examples, and a program with its own meaning for the rooms' names, with the archive and with the shared library. TAP.
 set -u
 build=$1 examples=$2 cc=$3
+here=$(cd "$(dirname "$0")" && pwd)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-echo 1..7
-DESTDIR="$root" meson install -C "$build" --no-rebuild --quiet >/dev/null 2>"$root/log" && echo "ok 1 - installs" ||
-    { echo "not ok 1 - installs"; sed 's/^/# /' "$root/log"; }
+number=0
+
+verdict() { # NAME STATUS
+    number=$((number + 1))
+    [ "$2" -eq 0 ] && echo "ok $number - $1" && return
+    echo "not ok $number - $1"
+    head -n 40 "$root/out" "$root/log" 2>/dev/null | sed 's/^/# /'
+}
+
+DESTDIR="$root" meson install -C "$build" --no-rebuild --quiet >/dev/null 2>"$root/log"
+verdict installs $?
 export PKG_CONFIG_SYSROOT_DIR=$root
 PKG_CONFIG_PATH=$(dirname "$(find "$root" -name softsev.pc)")
 export PKG_CONFIG_PATH
-number=1
+library=$(dirname "$PKG_CONFIG_PATH")
+export LD_LIBRARY_PATH=$library
+include=$(find "$root" -type d -path '*include/softsev')
+softsev=$(find "$root" -type f -name softsev -path '*bin*')
 
-verdict() { # name, whether it is so
-    number=$((number + 1))
-    [ "$2" -eq 0 ] && echo "ok $number - $1" || { echo "not ok $number - $1"; sed 's/^/# /' "$root/out" "$root/log"; }
+# What the libraries and the headers show to a neighbour.
+nothing() { # NAME: standard input is empty
+    cat >"$root/out"
+    [ ! -s "$root/out" ]
+    verdict "$1" $?
 }
-
-run() { # expected status, name, arguments...
-    expected=$1 name=$2
-    shift 2
-    "$root/$name" "$@" >"$root/out" 2>&1
-    [ $? -eq "$expected" ]
+nothing "the archive defines no symbol without the prefix" \
+    < <(nm -g --defined-only "$library/libsoftsev.a" | awk 'NF == 3 && $3 !~ /^softsev_/ { print $3 }')
+nothing "the shared library exports softsev_*, version SOFTSEV_0, and nothing else" \
+    < <(nm -D --defined-only "$library/libsoftsev.so" | awk '$3 !~ /^softsev_.*@@SOFTSEV_0$/ && $2 != "A" { print $3 }')
+missing() { # declared, not defined
+    nm -g --defined-only "$library/libsoftsev.a" 2>/dev/null | awk '{ print $3 }' | sort -u >"$root/defined"
+    grep -hE '^[a-z].*\b(softsev_\w+)\(' -r "$include" | grep -vE '^(static|typedef)' | grep -oE '\bsoftsev_\w+\(' | tr -d '(' |
+        sort -u | comm -23 - "$root/defined"
 }
+nothing "every function of the headers is in the archive" < <(missing)
+objdump -p "$library/libsoftsev.so" | grep -q 'SONAME *libsoftsev\.so\.0$'
+verdict "the soname is libsoftsev.so.0" $?
+(cd "$include/.." && find softsev -name '*.h' | sed 's/.*/#include <&>/') | sort >"$root/all.h"
+$cc -std=c11 -I"$include/.." -E -dM -include "$root/all.h" - </dev/null | awk '{ print $2 }' | sort >"$root/macros"
+grep -hE '^# *include <' -r "$include" | sort -u >"$root/system.h"
+nothing "no header defines a macro without the prefix" \
+    < <($cc -std=c11 -E -dM -include "$root/system.h" - </dev/null | awk '{ print $2 }' | sort | comm -13 - "$root/macros" |
+        grep -v '^SOFTSEV_')
 
-for name in host_sees_ciphertext expected_measurement launch_and_report verify_report; do
-    # shellcheck disable=SC2046
-    $cc -std=c11 -Wall -Wextra -Werror "$examples/$name.c" ${EXAMPLE_CFLAGS:-} \
-        $(pkg-config --cflags --libs --static softsev) -o "$root/$name" 2>"$root/log" || : >"$root/out"
+for kind in archive shared; do
+    flags=$(pkg-config --cflags --libs --static softsev)
+    [ "$kind" = shared ] && flags=$(pkg-config --cflags --libs softsev) || flags=${flags/-lsoftsev/-l:libsoftsev.a}
+    build() { # SOURCE OUT OPTIONS...
+        # shellcheck disable=SC2086
+        $cc -std=c11 -Wall -Wextra -Wpedantic -Werror "${@:3}" "$1" ${EXAMPLE_CFLAGS:-} $flags -o "$2" 2>"$root/log" || : >"$root/out"
+    }
+    run() { # EXPECTED-STATUS PROGRAM ARGUMENTS...
+        "$root/$kind-$2" "${@:3}" >"$root/out" 2>&1
+        [ $? -eq "$1" ]
+    }
+    for name in host_sees_ciphertext expected_measurement launch_and_report verify_report; do
+        build "$examples/$name.c" "$root/$kind-$name"
+    done
+    build "$here/neighbour.c" "$root/$kind-neighbour" -include "$root/all.h"
+    run 0 neighbour
+    verdict "$kind: a program with its own meaning for the rooms' names" $?
+    run 0 host_sees_ciphertext
+    verdict "$kind: host_sees_ciphertext" $?
+    run 2 expected_measurement
+    verdict "$kind: expected_measurement: its usage line" $?
+    run 0 launch_and_report "$root/report.bin" && [ "$(wc -c <"$root/report.bin")" -eq 1184 ]
+    verdict "$kind: launch_and_report" $?
+    [ -d "$root/fixtures" ] || "$softsev" fixtures --out "$root/fixtures" --profile milan >"$root/out" 2>&1
+    f=$root/fixtures/milan
+    run 0 verify_report "$f/valid.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
+    verdict "$kind: verify_report: a good one" $?
+    run 4 verify_report "$f/bad-signature.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem" &&
+        grep -q '^refused by the check report-signature: ' "$root/out"
+    verdict "$kind: verify_report: a bad one" $?
+    run 4 verify_report "$root/report.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
+    verdict "$kind: verify_report: another chip's" $?
 done
-run 0 host_sees_ciphertext
-verdict host_sees_ciphertext $?
-run 2 expected_measurement
-verdict "expected_measurement: its usage line" $?
-run 0 launch_and_report "$root/report.bin" && [ "$(wc -c <"$root/report.bin")" -eq 1184 ]
-verdict launch_and_report $?
-"$(find "$root" -type f -name softsev -path '*bin*')" fixtures --out "$root/fixtures" --profile milan >"$root/out" 2>&1
-f=$root/fixtures/milan
-run 0 verify_report "$f/valid.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
-verdict "verify_report: a good one" $?
-run 4 verify_report "$f/bad-signature.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem" &&
-    grep -q '^refused by the check report-signature: ' "$root/out"
-verdict "verify_report: a bad one" $?
-run 4 verify_report "$root/report.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
-verdict "verify_report: another chip's" $?
+echo "1..$number"

@@ -101,7 +101,8 @@ class Reader:
         self.write("secret.txt", "thirty-two bytes for one guest..")
         programs = os.path.dirname(os.path.realpath(s.softsev))
         environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", SOFTSEV_STATE=os.path.join(self.folder, "state"),
-                           PKG_CONFIG_PATH=os.path.join(programs, "meson-uninstalled"))
+                           PKG_CONFIG_PATH=os.path.join(programs, "meson-uninstalled"),
+                           LD_LIBRARY_PATH=os.path.join(programs, "src/library"))
         self.shell = subprocess.Popen(["bash"], cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                       env=environment, start_new_session=True)
         atexit.register(os.killpg, self.shell.pid, signal.SIGKILL)
