@@ -3,7 +3,7 @@
  * Millions of instructions a second of one core on small loops: what each costs without a kernel
  * around it. For work on the engine; whole boots are what counts (boots.py).
  */
-#include "../tests/unit/cpu_harness.h"
+#include "../tests/cpu/harness.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -3,7 +3,7 @@
  * SNP_LAUNCH_UPDATE of many 4 KiB pages against OpenSSL's SHA-384 of the same amount: each page, and for each the
  * 112 bytes that go into the launch digest [snp 5.4].
  */
-#include "../tests/unit/firmware_snp_rig.h"
+#include "../tests/firmware/snp_rig.h"
 #include "bench.h"
 
 #include <openssl/evp.h>

@@ -3,7 +3,7 @@
  * Attestation reports through the mailbox, from the guest's sealed request to its opened answer, against
  * OpenSSL's own ECDSA signatures on P-384 over as many bytes with a key that stays in place.
  */
-#include "../tests/unit/firmware_snp_rig.h"
+#include "../tests/firmware/snp_rig.h"
 #include "bench.h"
 
 #include <openssl/ec.h>

@@ -4,7 +4,7 @@
 
 - a source starts with its SPDX line and a comment that says what it is
 - nobody includes another room's internal.h or a header of a folder in it, or reaches out of the room with a relative path
-- a test is skipped by what its head needs (tests/unit/needs.h), never from its middle
+- a test is skipped by what its head needs (tests/needs.h), never from its middle
 - sources stay under 800 lines unless they are pure tables (*.def)
 - their lines stay under 130 columns, but for tables (*.def, and what stands between clang-format off and on)
 """

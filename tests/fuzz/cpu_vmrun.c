@@ -12,7 +12,7 @@
  *   the rest   code
  */
 #define GUEST_FOR_FUZZING
-#include "../unit/cpu_snp.h"
+#include "../cpu/snp.h"
 
 #include "base/bytes.h"
 

@@ -8,7 +8,7 @@
  *   odd    u8 code (an event by number, or above them a u64 at the end), u64 info 1, info 2, scratch, RAX, RCX,
  *          RDX, 16 valid bits' bytes, u8 version, u8 filler of the buffer, u64 another code
  */
-#include "../unit/hypervisor_host.h"
+#include "../hypervisor/host.h"
 
 #include "base/bytes.h"
 

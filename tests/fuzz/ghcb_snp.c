@@ -9,7 +9,7 @@
  *   2   u8 event, u64 info 1, info 2, RAX, RBX
  *   3   u64 fault bits, u64 guest address: a nested page fault
  */
-#include "../unit/hypervisor_host.h"
+#include "../hypervisor/host.h"
 
 #include "base/bytes.h"
 
