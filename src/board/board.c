@@ -70,6 +70,7 @@ struct board {
     u32 firmware_line_size;
     struct virtio_blk disk;
     struct virtio_console console;
+    struct timer work; /* armed while a virtio queue has paused */
     u8 input[INPUT_MAX]; /* for the UART */
     u32 input_count;
 };
@@ -220,6 +221,14 @@ static bool wire_pci(struct board *b)
                          config->firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT);
 }
 
+static void on_work(struct timer *timer, u64 when_ns)
+{
+    struct board *b = CONTAINER_OF(timer, struct board, work);
+    (void)when_ns;
+    virtio_continue(&b->disk.virtio);
+    virtio_continue(&b->console.virtio);
+}
+
 struct board *board_create(const struct board_config *config)
 {
     struct board *b = calloc(1, sizeof *b);
@@ -233,6 +242,7 @@ struct board *board_create(const struct board_config *config)
     b->lapics = lapics;
     b->clock.now = config->now_ns;
     timer_queue_init(&b->timers, &b->clock);
+    b->work = (struct timer){.fire = on_work};
     bus_init(&b->ports, "ports");
     bus_init(&b->memory, "memory");
     if (!wire_interrupts(b) || !wire_legacy(b) || !wire_pci(b)) {
@@ -337,6 +347,8 @@ void board_set_time(struct board *b, u64 now_ns)
     b->clock.now = now_ns;
     if (timer_next(&b->timers) <= now_ns)
         timer_run(&b->timers, now_ns);
+    if ((b->disk.virtio.paused || b->console.virtio.paused) && !b->work.armed)
+        timer_arm(&b->timers, &b->work, now_ns + COST_WAKE_NS);
     if (b->input_count)
         feed_uart(b);
 }

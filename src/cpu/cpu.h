@@ -38,6 +38,7 @@ struct cpu_statistics {
     u64 tlb_fills, tlb_flushes;
     u64 code_invalidations;
     u64 exceptions, interrupts; /* delivered inside guests */
+    u64 event_ns;               /* machine time that deliveries took */
     u64 vc[CPU_VC_CAUSES];      /* #VC in place of exits of SEV-ES guests */
 };
 

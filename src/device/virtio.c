@@ -86,6 +86,16 @@ void virtio_break(struct virtio *v)
         virtio_interrupt(v, v->config_vector, VIRTIO_ISR_CONFIG);
 }
 
+void virtio_continue(struct virtio *v)
+{
+    u32 paused = v->paused;
+    v->paused = 0;
+    for (u32 i = 0; paused && i < v->type->queue_count; i++) {
+        if ((paused >> i & 1) && virtio_is_running(v))
+            v->type->notify(v, i);
+    }
+}
+
 static void virtio_reset(struct virtio *v)
 {
     v->features_accepted = 0;
@@ -93,6 +103,7 @@ static void virtio_reset(struct virtio *v)
     v->status = v->isr = 0;
     v->config_vector = VIRTIO_NO_VECTOR;
     v->queue_select = 0;
+    v->paused = 0;
     for (u32 i = 0; i < v->type->queue_count; i++)
         v->queues[i] = (struct virtqueue){
             .device = v,

@@ -14,6 +14,7 @@
 #define VIRTIO_QUEUE_SIZE_MAX  256
 #define VIRTIO_CHAIN_MAX       130 /* buffers in a chain */
 #define VIRTIO_CHAIN_BYTES_MAX MIB(16)
+#define VIRTIO_TURN_BYTES      MIB(1) /* after so many a queue pauses: the host has other work too */
 
 #define VIRTIO_F_INDIRECT_DESC   BIT(28)
 #define VIRTIO_F_VERSION_1       BIT(32)
@@ -79,6 +80,7 @@ struct virtio {
     u8 status, isr, config_generation;
     u16 config_vector, queue_select;
     u8 window_capability; /* VIRTIO_PCI_CAP_PCI_CFG */
+    u32 paused; /* a bit per queue that may hold more chains: virtio_continue() serves it */
     struct virtqueue queues[VIRTIO_QUEUES_MAX];
 };
 
@@ -88,11 +90,16 @@ bool virtio_init(struct virtio *v, const struct virtio_type *type, u64 features,
 bool virtio_is_running(const struct virtio *v); /* DRIVER_OK, not broken, bus master */
 void virtio_break(struct virtio *v);            /* the driver must reset the device */
 void virtio_config_changed(struct virtio *v);
+void virtio_continue(struct virtio *v); /* serves the queues that have paused */
 
 enum virtqueue_result virtqueue_pop(struct virtqueue *q, struct virtio_chain *chain);
 /* Gives a chain back with the number of bytes written into it. */
 void virtqueue_push(struct virtqueue *q, const struct virtio_chain *chain, u32 written);
 void virtqueue_signal(struct virtqueue *q); /* interrupts the driver if it wants to know */
+/* Pops chains into `chain` and calls `serve` for each, until the queue is empty or pauses; then signals. `serve` returns
+ * false if the device breaks. */
+void virtqueue_serve(struct virtqueue *q, struct virtio_chain *chain,
+                     bool (*serve)(struct virtqueue *q));
 
 /* Bytes of a chain's readable or writable part, `offset` counted over its buffers. False if they do
  * not lie within it or memory does not answer. */

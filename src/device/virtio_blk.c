@@ -102,8 +102,9 @@ static enum request_status blk_run(struct virtio_blk *b, struct disk_request *r)
 }
 
 /* False if the chain is no request at all. */
-static bool blk_request(struct virtio_blk *b, struct virtqueue *q)
+static bool blk_request(struct virtqueue *q)
 {
+    struct virtio_blk *b = CONTAINER_OF(q->device, struct virtio_blk, virtio);
     u8 header[HEADER_SIZE];
     if (!b->chain.in_bytes || !virtio_chain_read(&b->virtio, &b->chain, 0, header, sizeof header))
         return false;
@@ -119,17 +120,7 @@ static bool blk_request(struct virtio_blk *b, struct virtqueue *q)
 static void blk_notify(struct virtio *v, u32 queue)
 {
     struct virtio_blk *b = CONTAINER_OF(v, struct virtio_blk, virtio);
-    struct virtqueue *q = &v->queues[queue];
-    u32 served = 0;
-    while (served < q->size_max && virtqueue_pop(q, &b->chain) == VIRTQUEUE_CHAIN) {
-        if (!blk_request(b, q)) {
-            virtio_break(v);
-            break;
-        }
-        served++;
-    }
-    if (served)
-        virtqueue_signal(q);
+    virtqueue_serve(&v->queues[queue], &b->chain, blk_request);
 }
 
 static const struct virtio_type virtio_blk_type = {

@@ -7,8 +7,9 @@
 #define F_EMERG_WRITE          BIT(2)
 #define CONFIG_EMERGENCY_WRITE 8
 
-static void console_transmit(struct virtio_console *c, struct virtqueue *q)
+static bool console_transmit(struct virtqueue *q)
 {
+    struct virtio_console *c = CONTAINER_OF(q->device, struct virtio_console, virtio);
     for (u64 done = 0; done < c->chain.out_bytes;) {
         u64 piece = min_u64(c->chain.out_bytes - done, sizeof c->copy);
         if (!virtio_chain_read(&c->virtio, &c->chain, done, c->copy, piece))
@@ -17,21 +18,14 @@ static void console_transmit(struct virtio_console *c, struct virtqueue *q)
         done += piece;
     }
     virtqueue_push(q, &c->chain, 0);
+    return true;
 }
 
 static void console_notify(struct virtio *v, u32 queue)
 {
     struct virtio_console *c = CONTAINER_OF(v, struct virtio_console, virtio);
-    struct virtqueue *q = &v->queues[queue];
-    u32 served = 0;
-    if (queue != QUEUE_TRANSMIT)
-        return; /* room for input: it is filled when input comes */
-    while (served < q->size_max && virtqueue_pop(q, &c->chain) == VIRTQUEUE_CHAIN) {
-        console_transmit(c, q);
-        served++;
-    }
-    if (served)
-        virtqueue_signal(q);
+    if (queue == QUEUE_TRANSMIT) /* the other has room for input: it is filled when input comes */
+        virtqueue_serve(&v->queues[queue], &c->chain, console_transmit);
 }
 
 u64 virtio_console_receive(struct virtio_console *c, const u8 *bytes, u64 count)

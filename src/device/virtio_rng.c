@@ -4,21 +4,21 @@
 
 #define FILL_SIZE 256 /* bytes a request gets at most; the driver asks again */
 
+static bool rng_fill(struct virtqueue *q)
+{
+    struct virtio_rng *r = CONTAINER_OF(q->device, struct virtio_rng, virtio);
+    u8 bytes[FILL_SIZE];
+    u64 size = min_u64(r->chain.in_bytes, sizeof bytes);
+    random_fill(r->random, bytes, size);
+    bool good = virtio_chain_write(&r->virtio, &r->chain, 0, bytes, size);
+    virtqueue_push(q, &r->chain, good ? (u32)size : 0);
+    return true;
+}
+
 static void rng_notify(struct virtio *v, u32 queue)
 {
     struct virtio_rng *r = CONTAINER_OF(v, struct virtio_rng, virtio);
-    struct virtqueue *q = &v->queues[queue];
-    u32 served = 0;
-    while (served < q->size_max && virtqueue_pop(q, &r->chain) == VIRTQUEUE_CHAIN) {
-        u8 bytes[FILL_SIZE];
-        u64 size = min_u64(r->chain.in_bytes, sizeof bytes);
-        random_fill(r->random, bytes, size);
-        bool good = virtio_chain_write(v, &r->chain, 0, bytes, size);
-        virtqueue_push(q, &r->chain, good ? (u32)size : 0);
-        served++;
-    }
-    if (served)
-        virtqueue_signal(q);
+    virtqueue_serve(&v->queues[queue], &r->chain, rng_fill);
 }
 
 static const struct virtio_type virtio_rng_type = {

@@ -167,6 +167,26 @@ void virtqueue_signal(struct virtqueue *q)
         virtio_interrupt(q->device, q->msix_vector, VIRTIO_ISR_QUEUE);
 }
 
+void virtqueue_serve(struct virtqueue *q, struct virtio_chain *chain,
+                     bool (*serve)(struct virtqueue *q))
+{
+    u64 bytes = 0;
+    u32 served = 0;
+    while (served < q->size_max && bytes < VIRTIO_TURN_BYTES &&
+           virtqueue_pop(q, chain) == VIRTQUEUE_CHAIN) {
+        if (!serve(q)) {
+            virtio_break(q->device);
+            break;
+        }
+        bytes += chain->in_bytes + chain->out_bytes;
+        served++;
+    }
+    if (served == q->size_max || bytes >= VIRTIO_TURN_BYTES)
+        q->device->paused |= (u32)BIT(q - q->device->queues);
+    if (served)
+        virtqueue_signal(q);
+}
+
 /* Walks over a run of buffers and moves the bytes from `offset` on, to or from memory. */
 static bool virtio_buffers_copy(struct virtio *v, const struct virtio_buffer *buffers, u32 count,
                                 u64 offset, void *out, const void *in, u64 size)

@@ -4,8 +4,6 @@
 
 #include "hypervisor/internal.h"
 
-#define PORT_COST_NS 1000u /* of machine time: an ISA access */
-
 enum exit_kind {
     KIND_IO,
     KIND_MMIO,
@@ -148,7 +146,7 @@ void exits_vmmcall(struct vcpu *c)
 
 void exits_spend_port(struct vcpu *c)
 {
-    host_spend(c->vm->hv->host, PORT_COST_NS);
+    host_spend(c->vm->hv->host, COST_PORT_NS);
     vm_board_set_time(c->vm);
 }
 

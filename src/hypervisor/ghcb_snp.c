@@ -163,6 +163,7 @@ enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response
     if (!is_message_page(c->vm, request_gpa) || !is_message_page(c->vm, response_gpa) ||
         request_gpa == response_gpa || !vm_read(c->vm, request_gpa, request, sizeof request))
         return GHCB_ERROR_INPUT;
+    host_spend(c->vm->hv->host, COST_REQUEST_NS);
     u32 status = vm_guest_request(c->vm, request, response);
     if (status == SEV_STATUS_SUCCESS && !vm_write(c->vm, response_gpa, response, sizeof response))
         return GHCB_ERROR_INPUT;

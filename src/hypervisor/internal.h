@@ -162,6 +162,8 @@ struct hypervisor {
     u32 vm_count;
     struct vcpu *loaded[CORES_MAX]; /* whose registers each core holds */
     u32 turn;
+    bool (*stop)(void *context); /* asked after each exit; NULL: nobody wants to end the run */
+    void *stop_context;
     u32 asid_first, asid_last; /* for guests without SEV-ES; those with it have the ones below */
 };
 

@@ -397,6 +397,7 @@ static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
     vm_board_set_time(c->vm);
     c->completing = false;
     exits_handle(c);
+    vm_board_set_time(c->vm);
 }
 
 /* An instruction that touches devices is finished before the processor's turn ends: what a device

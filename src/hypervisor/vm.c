@@ -8,7 +8,7 @@
 
 #include "hypervisor/internal.h"
 
-#define QUANTUM_NS 1000000ull /* of machine time: a million instructions */
+#define QUANTUM_NS 1000000ull /* of machine time: a million instructions at most */
 
 /* --- The host --------------------------------------------------------------------------------- */
 
@@ -378,29 +378,60 @@ static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
     return found;
 }
 
-static void hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
+static bool hypervisor_stops(const struct hypervisor *hv)
+{
+    return hv->stop && hv->stop(hv->stop_context);
+}
+
+void hypervisor_set_stop(struct hypervisor *hv, bool (*stop)(void *context), void *context)
+{
+    hv->stop = stop;
+    hv->stop_context = context;
+}
+
+/* False: the run is to end. */
+static bool hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
 {
     struct vm *vm = c->vm;
     c->yields = false;
     while (vm->state == VM_RUNNABLE && !c->yields && vcpu_can_run(c) &&
-           host_time_ns(hv->host) < end_ns)
+           host_time_ns(hv->host) < end_ns) {
         vcpu_run(c, min_u64(end_ns, board_next_event_ns(vm->board)));
+        if (hypervisor_stops(hv))
+            return false;
+    }
+    return true;
 }
 
-bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
+bool hypervisor_run_busy(struct hypervisor *hv, u64 until_ns, u64 *next_ns)
 {
     u32 alive = 0;
-    do {
+    *next_ns = 0;
+    for (;;) {
         struct vcpu *c = hypervisor_pick(hv, &alive);
         u64 now = host_time_ns(hv->host);
         if (!alive || now >= until_ns)
             break;
-        if (c)
-            hypervisor_run_turn(hv, c, min_u64(until_ns, now + QUANTUM_NS));
-        else
-            host_idle_until(hv->host, min_u64(until_ns, hypervisor_next_timer(hv)));
-    } while (alive);
+        if (!c)
+            *next_ns = hypervisor_next_timer(hv);
+        if (!c || !hypervisor_run_turn(hv, c, min_u64(until_ns, now + QUANTUM_NS)))
+            break;
+    }
     return alive != 0;
+}
+
+/* A timer that wakes the host costs time: else one with a tiny period would go off without end in no time. */
+bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
+{
+    u64 next_ns;
+    bool alive;
+    while ((alive = hypervisor_run_busy(hv, until_ns, &next_ns)) && next_ns &&
+           !hypervisor_stops(hv)) {
+        host_idle_until(hv->host, min_u64(until_ns, next_ns));
+        if (next_ns < until_ns)
+            host_spend(hv->host, COST_WAKE_NS);
+    }
+    return alive;
 }
 
 /* --- What others may know of a VM ------------------------------------------------------------- */

@@ -143,8 +143,15 @@ int vm_launch_finish(struct vm *vm, struct error *error);
 u32 vm_asid(const struct vm *vm);
 
 /* Runs all VMs in turns of a fixed quantum until every one has ended, or machine time reaches
- * `until_ns`. Returns true while at least one can still run. */
+ * `until_ns`. Skips the time in which all processors are halted. Returns true while at least one VM
+ * can still run. */
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns);
+/* Does the same, but returns as soon as all processors are halted: `next_ns` is then the machine time at which a timer
+ * goes off, and 0 if some processor could still run. */
+bool hypervisor_run_busy(struct hypervisor *hv, u64 until_ns, u64 *next_ns);
+/* Asks `stop` after every exit: if it returns true, hypervisor_run and hypervisor_run_busy return at once. `stop` must not
+ * change the machine: a run from a seed stays the same however often it looks at the host's clock or keyboard. */
+void hypervisor_set_stop(struct hypervisor *hv, bool (*stop)(void *context), void *context);
 
 /* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found
  * room. */

@@ -44,6 +44,7 @@ static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
 {
     struct host *h = vm->hv->host;
     u64 left;
+    host_spend(h, size * COST_DMA_KIB_NS / KIB(1));
     for (u64 at = 0; at < size; at += min_u64(left, size - at)) {
         if (vm_spa(vm, gpa + at, &left) == FRAME_NONE)
             return false;

@@ -61,7 +61,9 @@ bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, si
 
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns)
 {
-    return cpu_vmrun(h->cores[core], vmcb_spa, deadline_ns);
+    bool ran = cpu_vmrun(h->cores[core], vmcb_spa, deadline_ns);
+    h->clock.now += COST_EXIT_NS;
+    return ran;
 }
 
 bool host_vmload(struct host *h, u32 core, u64 vmcb_spa)
@@ -112,11 +114,13 @@ void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
 
 u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state)
 {
+    h->clock.now += COST_RMPUPDATE_NS;
     return cpu_rmpupdate(h->cores[core], spa, state);
 }
 
 u32 host_psmash(struct host *h, u32 core, u64 spa)
 {
+    h->clock.now += COST_RMPUPDATE_NS;
     return cpu_psmash(h->cores[core], spa);
 }
 

@@ -42,8 +42,8 @@ bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, si
 
 /* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At
  * machine time `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set
- * that is EXIT_INTR at an exact instruction count. False: VMRUN raised #GP (EFER.SVME clear, bad
- * address, no VM_HSAVE_PA). */
+ * that is EXIT_INTR at an exact instruction count. The switch itself costs COST_EXIT_NS. False: VMRUN
+ * raised #GP (EFER.SVME clear, bad address, no VM_HSAVE_PA). */
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns);
 bool host_vmload(struct host *h, u32 core, u64 vmcb_spa);
 bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa);
@@ -76,7 +76,7 @@ u32 host_rmpread(struct host *h, u32 core, u64 spa, struct rmp_update *out);
 u64 host_time_ns(const struct host *h);
 /* Idle until `time_ns` (every virtual CPU is halted); never moves backwards. */
 void host_idle_until(struct host *h, u64 time_ns);
-/* A fixed cost of something the host did for the guest (a port access: 1 us). */
+/* A cost of something the host did for the guest: one of base/clock.h. */
 void host_spend(struct host *h, u64 ns);
 
 /* --- The firmware's mailbox [sev 1] ----------------------------------------------------------- */

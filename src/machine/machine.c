@@ -146,6 +146,7 @@ static void cpu_statistics_add(struct cpu_statistics *sum, const struct cpu_stat
     sum->code_invalidations += one->code_invalidations;
     sum->exceptions += one->exceptions;
     sum->interrupts += one->interrupts;
+    sum->event_ns += one->event_ns;
     for (u32 i = 0; i < CPU_VC_CAUSES; i++)
         sum->vc[i] += one->vc[i];
 }

@@ -485,6 +485,42 @@ static void lar_lsl_verr_and_verw_answer_by_privilege(void **state)
     guest_destroy(g);
 }
 
+/* What each handler does is to raise its own exception again, on a stack that does not grow: nothing retires. */
+static void handlers_that_fault_reach_the_deadline(void **state)
+{
+    (void)state;
+    static const struct {
+        u8 vector;
+        const char *code; /* of the handler */
+        u64 handler;      /* where it is; 0: at its usual place */
+    } rows[] = {
+        {VECTOR_UD, "\x0f\x0b", 0},
+        {VECTOR_GP, "\xcd\x20\x90", 0}, /* beyond the IDT's limit */
+        {VECTOR_BP, "\xcc", 0},
+        {VECTOR_PF, "", GIB(3)}, /* not mapped */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct guest *g = guest_create(false);
+        u8 vector = rows[i].vector;
+        u64 usual = HANDLERS + 16 * (u64)vector,
+            handler = rows[i].handler ? rows[i].handler : usual;
+        guest_write(g, usual, rows[i].code, strlen(rows[i].code));
+        guest_write(g, IDT + 16 * (u64)vector + 4, "\x01", 1); /* IST 1 */
+        guest_write(g, IDT + 16 * (u64)vector + 6, (u8[]){(u8)(handler >> 16), (u8)(handler >> 24)},
+                    2);
+        g->vmcb.save.idtr.limit = 0x1ff;
+        g->vmcb.save.rip = handler;
+        u64 start = g->clock.now, deadline = start + 100000;
+        assert_int_equal(guest_vmrun(g), EXIT_INTR);
+        assert_in_range(g->clock.now, deadline, deadline + COST_EVENT_NS);
+        struct cpu_statistics s = cpu_statistics(g->cpu);
+        assert_true(s.exceptions >= 100);
+        assert_true(s.instructions <= s.exceptions);
+        assert_int_equal(s.instructions + s.event_ns, g->clock.now - start);
+        guest_destroy(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +544,7 @@ int main(void)
         cmocka_unit_test(what_a_load_of_ss_hit_traps_behind_the_next_instruction),
         cmocka_unit_test(iret_to_user_mode_makes_every_null_selector_zero),
         cmocka_unit_test(lar_lsl_verr_and_verw_answer_by_privilege),
+        cmocka_unit_test(handlers_that_fault_reach_the_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

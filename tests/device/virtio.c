@@ -569,6 +569,31 @@ static void the_console_talks_both_ways(void **state)
     assert_int_equal(used_length(d, 0, 1), 4);
 }
 
+/* Four times 512 KiB of zeros by one notification. */
+static void a_queue_pauses_after_a_mebibyte(void **state)
+{
+    (void)state;
+    struct desk *d = desk_init();
+    assert_true(virtio_console_init(&d->console, guest_dma(&d->guest),
+                                    (struct console_backend){on_text, d}));
+    plug(d, &d->console.virtio);
+    drive(d, 2);
+    for (u16 i = 0; i < 16; i++)
+        descriptor(d, RING(1) + DESC, i, 0x10000, KIB(32), i < 15 ? NEXT : 0, (u16)(i + 1));
+    store_le16(d->guest.bytes + RING(1) + AVAIL + 2, 3); /* head 0 in all places */
+    offer(d, 1, 0);
+    assert_int_equal(used_index(d, 1), 2);
+    virtio_continue(&d->console.virtio);
+    assert_int_equal(used_index(d, 1), 4);
+    virtio_continue(&d->console.virtio);
+    assert_int_equal(d->console.virtio.paused, 0);
+    store_le16(d->guest.bytes + RING(1) + AVAIL + 2, 7);
+    offer(d, 1, 0);
+    put(d, COMMON + 0x14, 1, 0); /* a reset drops what is left */
+    virtio_continue(&d->console.virtio);
+    assert_int_equal(used_index(d, 1), 6);
+}
+
 static void entropy_fills_what_it_is_given(void **state)
 {
     (void)state;
@@ -603,6 +628,7 @@ int main(void)
         cmocka_unit_test(nothing_moves_without_permission),
         cmocka_unit_test(messages_replace_the_line),
         cmocka_unit_test(the_console_talks_both_ways),
+        cmocka_unit_test(a_queue_pauses_after_a_mebibyte),
         cmocka_unit_test(entropy_fills_what_it_is_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

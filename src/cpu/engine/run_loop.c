@@ -4,8 +4,8 @@
  *
  * The budget is exact. A block takes its count of instructions from `left` when it is entered;
  * whoever leaves it early gives back what was not done. An instruction that faults or is
- * intercepted does not count, nor does the delivery of an event. A REP instruction counts its
- * iterations.
+ * intercepted does not count; the delivery of an event has a cost (base/clock.h). A REP instruction
+ * counts its iterations.
  */
 #include "cpu/engine/device.h"
 #include "cpu/engine/engine.h"
@@ -307,7 +307,7 @@ void run_guest(struct cpu *c)
 {
     jmp_buf leave;
     jmp_buf *outer = c->engine.leave;
-    u64 before = c->clock->now;
+    u64 before = c->clock->now - c->engine.statistics.event_ns;
     c->engine.leave = &leave;
     c->engine.block = NULL;
     c->arch.r[REG_ZERO] = 0;
@@ -321,7 +321,7 @@ void run_guest(struct cpu *c)
     mxcsr_leave(c);
     c->engine.leave = outer;
     c->clock->now = c->engine.run_end - (u64)c->engine.left;
-    c->engine.statistics.instructions += c->clock->now - before;
+    c->engine.statistics.instructions += c->clock->now - c->engine.statistics.event_ns - before;
 }
 
 void run_until(struct cpu *c, u64 deadline_ns)

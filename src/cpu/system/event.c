@@ -199,8 +199,11 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     code_load(c, &target, cpl);
 }
 
+/* Takes time also if it fails: a handler that faults at once retires nothing, and yet its deadline must come. */
 static void deliver(struct cpu *c, const struct event *e)
 {
+    c->engine.left -= COST_EVENT_NS;
+    c->engine.statistics.event_ns += COST_EVENT_NS;
     c->guest.exit_int_info = event_info(e);
     if (c->engine.mode & MODE_PE)
         deliver_protected(c, e);

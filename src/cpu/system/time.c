@@ -46,8 +46,6 @@ void exec_hlt(struct cpu *c, const struct insn *in)
         c->engine.left = 0; /* nothing else can wake us before the deadline */
 }
 
-#define PAUSE_NS 64u /* of machine time: a Zen core takes about as many cycles */
-
 void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
@@ -57,7 +55,7 @@ void exec_pause(struct cpu *c, const struct insn *in)
     else
         intercept(c, EXIT_PAUSE);
     /* It takes its time: loops that wait for the clock are not many instructions long. */
-    rep_account(c, min_u64(rep_allowance(c), PAUSE_NS));
+    rep_account(c, min_u64(rep_allowance(c), COST_PAUSE_NS));
 }
 
 void exec_monitor(struct cpu *c, const struct insn *in)
