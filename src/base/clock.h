@@ -26,6 +26,7 @@ enum clock_cost {
     COST_PORT_NS = 1000,       /* port access: eight cycles of an 8 MHz ISA bus */
     COST_RMPUPDATE_NS = 500,   /* RMPUPDATE or PSMASH: the entry goes through to memory */
     COST_REQUEST_NS = 1000000, /* guest request: an embedded core signs or derives a key */
+    COST_RESET_NS = 100000000, /* a board's reset, and firmware's way to the same place */
     COST_DMA_KIB_NS = 256,     /* 1 KiB by a device: 4 GB/s */
 };
 

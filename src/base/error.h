@@ -20,6 +20,7 @@ enum error_code {
     ERROR_STATE = 7,       /* the state directory is corrupt */
     ERROR_LOCKED = 8,      /* the state directory is in use by another process */
     ERROR_GUEST = 9,       /* the guest ended abnormally: triple fault, halted for good, ... */
+    ERROR_PANIC = 10,      /* the guest's Linux kernel panicked */
 };
 
 struct error {

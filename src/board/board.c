@@ -70,7 +70,7 @@ struct board {
     u32 firmware_line_size;
     struct virtio_blk disk;
     struct virtio_console console;
-    struct timer work; /* armed while a virtio queue has paused */
+    struct timer work;   /* armed while a virtio queue has paused */
     u8 input[INPUT_MAX]; /* for the UART */
     u32 input_count;
 };

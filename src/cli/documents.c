@@ -22,6 +22,7 @@ const struct cli_exit_code cli_exit_codes[] = {
     {ERROR_STATE, "the state directory is corrupt"},
     {ERROR_LOCKED, "the state directory is in use by another process"},
     {ERROR_GUEST, "the guest ended abnormally"},
+    {ERROR_PANIC, "the guest's Linux kernel panicked"},
     {0, NULL},
 };
 

@@ -12,14 +12,6 @@
 #define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
 #define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
 #define FLASH_UNIT  MIB(2)
-#define SLICE_NS    20000000ull /* of machine time, between two looks at the keyboard */
-
-u64 run_clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
-}
 
 static bool any_sev(const struct run_options *o)
 {
@@ -112,30 +104,39 @@ static int open_files(struct run *r, struct error *e)
 
 /* --- The machine ------------------------------------------------------------------------------ */
 
+static int make_guest(struct run_vm *v, struct error *e)
+{
+    struct run *r = v->run;
+    size_t table_size;
+    const void *table = run_snp_table(r, &table_size);
+    struct vm_config config = {
+        .name = v->options->name,
+        .plan = v->plan,
+        .policy = (u32)v->options->policy,
+        .snp_policy = v->options->snp_policy,
+        .cpus = v->options->cpus,
+        .console = {run_console_output, v},
+        .disk = v->disk,
+        .virtio_console = v->options->virtio_console,
+        .strict = v->options->strict,
+        .rtc_seconds = (u64)r->options.time_seconds,
+        .certificates = table,
+        .certificates_size = table_size,
+    };
+    if (run_secret_open(v, &config, e))
+        return -1;
+    v->vm = vm_create(r->hv, &config, e);
+    if (!v->vm)
+        return -1;
+    return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
+}
+
 static int make_guests(struct run *r, struct error *e)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
-        struct run_vm *v = &r->vms[i];
-        size_t table_size;
-        const void *table = run_snp_table(r, &table_size);
-        struct vm_config config = {
-            .name = v->options->name,
-            .plan = v->plan,
-            .policy = (u32)v->options->policy,
-            .snp_policy = v->options->snp_policy,
-            .cpus = v->options->cpus,
-            .console = {run_console_output, v},
-            .disk = v->disk,
-            .virtio_console = v->options->virtio_console,
-            .strict = v->options->strict,
-            .rtc_seconds = (u64)r->options.time_seconds,
-            .certificates = table,
-            .certificates_size = table_size,
-        };
-        if (run_secret_open(v, &config, e))
-            return -1;
-        v->vm = vm_create(r->hv, &config, e);
-        if (!v->vm || (v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e)))
+        if (run_signals_ending())
+            return error_set(e, ERROR_INTERNAL, "a signal came before all guests were launched");
+        if (make_guest(&r->vms[i], e))
             return -1;
     }
     return 0;
@@ -143,67 +144,105 @@ static int make_guests(struct run *r, struct error *e)
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-static u64 guests_time(const struct run *r)
-{
-    u64 sum = 0;
-    struct vm_summary s;
-    for (u32 i = 0; i < r->vm_count; i++) {
-        vm_get_summary(r->vms[i].vm, &s);
-        sum += s.guest_ns;
-    }
-    return sum;
-}
+#define SEEN_NS 20000000ull /* of the host's clock, between two looks at what the guests wrote */
 
-/* Between two slices: the keyboard, and once the host's look at what the guests wrote. Where a
- * person is at the keyboard, or a guest waits for its owner elsewhere, and every guest idles, time passes
- * as it does for them. */
-static int between_slices(struct run *r, struct run_terminal *terminal, bool idle, struct error *e)
+/* Once the host's look at what the guests wrote; and what waits for a guest. */
+static int look_at_guests(struct run *r, struct error *e)
 {
-    run_terminal_poll(terminal, r,
-                      idle && run_terminal_is_interactive(terminal) ? SLICE_NS / 1000000 : 0);
-    bool waits = false;
+    u64 now = run_clock_ns();
+    if (r->options.clock == RUN_CLOCK_WALL && now - r->seen_ns < SEEN_NS)
+        return 0;
+    r->seen_ns = now;
     for (u32 i = 0; i < r->vm_count; i++) {
         run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
         if (run_secret_pump(&r->vms[i], e))
             return -1;
-        waits |= run_secret_waits(&r->vms[i]);
     }
-    if (waits && idle && !run_terminal_is_interactive(terminal))
-        nanosleep(&(struct timespec){.tv_nsec = (long)SLICE_NS}, NULL);
-    return run_input_replay(r, e);
+    return 0;
+}
+
+/* A plain guest that has reset its machine starts again on it. An encrypted one cannot: its memory and registers would
+ * have to be measured again, with its owner. */
+static int reboot_guests(struct run *r, bool *alive, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct run_vm *v = &r->vms[i];
+        if (vm_get_state(v->vm) != VM_RESET || v->options->mode != IMAGE_NONE ||
+            r->options.no_reboot || *v->panic)
+            continue;
+        vm_destroy(v->vm);
+        v->vm = NULL;
+        host_spend(machine_host(r->machine), COST_RESET_NS);
+        if (make_guest(v, e))
+            return -1;
+        v->reboots++;
+        *alive = true;
+    }
+    return 0;
 }
 
 static int run_guests(struct run *r, struct error *e)
 {
     struct host *host = machine_host(r->machine);
-    struct run_terminal *terminal = run_terminal_open();
-    u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX, before = 0;
+    u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
+    bool alive = true;
     int result = 0;
-    while (!result && !r->quit && host_time_ns(host) < limit) {
-        if (!hypervisor_run(r->hv, min_u64(limit, host_time_ns(host) + SLICE_NS)))
-            break;
-        u64 spent = guests_time(r);
-        result = between_slices(r, terminal, spent == before, e);
-        before = spent;
+    r->terminal = run_terminal_open();
+    run_clock_start(r);
+    while (!result && alive && !r->quit && host_time_ns(host) < limit) {
+        alive = run_slice(r, limit);
+        run_terminal_give(r->terminal, r);
+        result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
     }
-    run_terminal_close(terminal);
-    for (u32 i = 0; i < r->vm_count; i++)
+    run_terminal_close(r->terminal);
+    r->terminal = NULL;
+    for (u32 i = 0; !result && i < r->vm_count; i++)
         run_show_views(r, &r->vms[i], true);
-    return result;
+    return result ? -1 : 0;
+}
+
+/* A triple fault before the first output is how kernels end that know nothing of their encryption. */
+static const char *crash_hint(const struct run_vm *v, const struct vm_summary *s)
+{
+    static const char *const hints[] = {
+        [IMAGE_NONE] = "",
+        [IMAGE_SEV] = "; it had said nothing: is this a kernel with support for AMD SEV "
+                      "(CONFIG_AMD_MEM_ENCRYPT)?",
+        [IMAGE_SEV_ES] = "; it had said nothing: is this a kernel with support for AMD SEV-ES "
+                         "(CONFIG_AMD_MEM_ENCRYPT, Linux 5.10 or later)?",
+        [IMAGE_SEV_SNP] = "; it had said nothing: is this a kernel with support for AMD SEV-SNP "
+                          "(CONFIG_AMD_MEM_ENCRYPT, Linux 5.19 or later)?",
+    };
+    return v->console_bytes || strncmp(s->reason, "triple fault", 12) ? ""
+                                                                      : hints[v->options->mode];
+}
+
+static int result_of_guest(struct run_vm *v, struct error *e)
+{
+    const char *name = v->options->name;
+    struct vm_summary s;
+    vm_get_summary(v->vm, &s);
+    bool ended = s.state != VM_RUNNABLE || !v->run->quit;
+    if (*v->panic && ended && s.state != VM_POWERED_OFF && s.state != VM_DEBUG_EXIT)
+        return error_set(e, ERROR_PANIC, "%s: its kernel panicked: %s", name, v->panic);
+    if (s.state == VM_CRASHED)
+        return error_set(e, ERROR_GUEST, "%s: %s%s", name, s.reason, crash_hint(v, &s));
+    if (s.state == VM_RUNNABLE && !v->run->quit)
+        return error_set(e, ERROR_GUEST, "%s: still running after --limit", name);
+    if (s.state == VM_RESET && v->options->mode != IMAGE_NONE)
+        run_step(v->run, "hypervisor",
+                 "%s has reset its machine, and ends: an encrypted guest is launched anew, with "
+                 "its owner",
+                 name);
+    return 0;
 }
 
 static int result_of_guests(struct run *r, struct error *e)
 {
-    for (u32 i = 0; i < r->vm_count; i++) {
-        struct vm_summary s;
-        vm_get_summary(r->vms[i].vm, &s);
-        if (s.state == VM_CRASHED)
-            return error_set(e, ERROR_GUEST, "%s: %s", r->vms[i].options->name, s.reason);
-        if (s.state == VM_RUNNABLE && !r->quit)
-            return error_set(e, ERROR_GUEST, "%s: still running after --limit",
-                             r->vms[i].options->name);
-    }
     for (u32 i = 0; i < r->vm_count; i++)
+        if (result_of_guest(&r->vms[i], e))
+            return -1;
+    for (u32 i = 0; !r->quit && i < r->vm_count; i++)
         if (run_secret_close(&r->vms[i], e))
             return -1;
     return 0;
@@ -291,10 +330,15 @@ static int run_all(struct run *r, struct error *e)
     return result_of_guests(r, e);
 }
 
-/* Output that nobody can read later is an error, also when the guests ended well. */
-static int close_outputs(struct run *r, struct error *e)
+/* Ends the machine, which is traced too, and closes what was written. Output that nobody can read later is an error, also
+ * when the guests ended well. */
+static int run_close(struct run *r, struct error *e)
 {
     const char *trace = r->options.trace_file;
+    hypervisor_destroy(r->hv);
+    machine_destroy(r->machine);
+    r->hv = NULL;
+    r->machine = NULL;
     const bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
     r->trace_out = NULL;
     return run_input_close(r, e) || !good ? -1 : 0;
@@ -302,8 +346,6 @@ static int close_outputs(struct run *r, struct error *e)
 
 static void run_free(struct run *r)
 {
-    hypervisor_destroy(r->hv);
-    machine_destroy(r->machine);
     run_close_identity(r);
     free(r->snp);
     crypto_destroy(r->crypto);
@@ -340,6 +382,14 @@ static int exit_status(const struct run *r)
     return ERROR_NONE;
 }
 
+/* By the wall, unless somebody asks for a run that can be repeated. */
+static void choose_clock(struct run_options *o)
+{
+    bool repeats = o->seed || o->record || o->replay;
+    if (o->clock == RUN_CLOCK_UNSAID)
+        o->clock = repeats ? RUN_CLOCK_VIRTUAL : RUN_CLOCK_WALL;
+}
+
 int cli_run(int argc, char **argv)
 {
     struct error e = {.code = ERROR_NONE};
@@ -354,11 +404,15 @@ int cli_run(int argc, char **argv)
     if (!result) {
         if (!r->options.time_given)
             r->options.time_seconds = r->options.seed ? SEEDED_TIME : (s64)time(NULL);
+        choose_clock(&r->options);
+        run_signals_start();
         result = run_all(r, &e);
     }
-    if (close_outputs(r, &e))
-        result = -1;
     status = exit_status(r);
+    if (run_close(r, &e))
+        result = -1;
     run_free(r);
-    return result ? cli_fail("run", &e) : status;
+    if (result)
+        status = cli_fail("run", &e);
+    return run_signals_status() ? run_signals_status() : status;
 }

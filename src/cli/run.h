@@ -39,6 +39,9 @@ struct run_vm_options {
 struct options;
 struct json_t; /* jansson's */
 
+/* What machine time goes by (run_clock.c). */
+enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
+
 struct run_options {
     struct run_vm_options vms[RUN_VMS_MAX];
     u32 vm_count;
@@ -49,6 +52,8 @@ struct run_options {
     bool json, quiet, time_given, limit_given;
     s64 time_seconds; /* the clock of day at the start, since 1970 */
     u64 limit_ns;     /* of machine time, if limit_given */
+    bool no_reboot;   /* a guest that resets its machine ends */
+    enum run_clock clock;
     u64 owner_wait_seconds;
 };
 
@@ -96,6 +101,9 @@ struct run_vm {
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
     bool views_shown;
+    char panic[120];   /* what its kernel said when it panicked; empty: it did not */
+    size_t panic_size; /* so much of that is there, or of the words that announce it */
+    u32 reboots;
     struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
     u64 console_bytes;
 };
@@ -122,8 +130,12 @@ struct run {
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];
     u32 vm_count;
-    u32 keyboard;             /* which VM gets the input */
-    bool quit;                /* the user left with Ctrl-A x */
+    u32 keyboard; /* which VM gets the input */
+    bool quit;    /* the user left with Ctrl-A x, or a signal came */
+    struct run_terminal *terminal;
+    u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
+    u64 looked_ns;            /* of the host's clock, at the keyboard */
+    u64 seen_ns;              /* ... and at what the guests wrote */
     u64 phase_ns[RUN_PHASES]; /* of the host's clock */
     FILE *record, *replay;    /* of console input; NULL: none */
     struct run_input input;
@@ -151,9 +163,11 @@ void run_show_views(struct run *r, struct run_vm *v, bool now);
 struct run_terminal;
 struct run_terminal *run_terminal_open(void);
 void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
-/* Takes what was typed and gives it to the guests; waits up to `wait_ms` if there is nothing.
- * Ctrl-A x sets quit. */
-void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms);
+/* Takes what was typed; waits up to `wait_ns` if there is nothing, or for a signal that ends the run. Changes no guest.
+ * Returns true for Ctrl-A x. */
+bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
+/* Gives the guests what was typed, between two slices. */
+void run_terminal_give(struct run_terminal *t, struct run *r);
 /* Recordings of console input (--record, --replay). While one is replayed the keyboard is not
  * asked. */
 int run_input_open(struct run *r, struct error *e);
@@ -161,6 +175,29 @@ int run_input_open(struct run *r, struct error *e);
 int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
 bool run_terminal_is_interactive(const struct run_terminal *t);
+bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has been given yet */
+
+/* --- Signals (run_signals.c) ------------------------------------------------------------------ */
+
+struct termios;
+/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the program at once. */
+void run_signals_start(void);
+bool run_signals_ending(void);
+int run_signals_status(
+    void); /* the exit status that says so: 128 and the signal's number; 0: none came */
+/* Makes the terminal raw; whatever ends or stops the program puts it back. */
+void run_signals_terminal(const struct termios *before, const struct termios *raw);
+void run_signals_terminal_done(void);
+/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it can be read. */
+bool run_signals_wait(int fd, u64 ns);
+
+/* --- Time (run_clock.c) ------------------------------------------------------------------------- */
+
+void run_clock_start(struct run *r);
+/* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle. False: all of them
+ * have ended. */
+bool run_slice(struct run *r, u64 limit_ns);
+u64 run_clock_ns(void); /* the host's monotonic clock */
 
 /* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */
 
@@ -217,7 +254,5 @@ int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, st
  * not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX bytes. */
 int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
                      size_t *size, struct error *e);
-
-u64 run_clock_ns(void); /* the host's monotonic clock */
 
 #endif

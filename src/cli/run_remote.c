@@ -58,9 +58,9 @@ static int wait_for(const struct run_vm *v, const char *name, void *out, size_t 
         *size = wanted;
         if (!look(path, name, out, room, size, &why))
             return 0;
-        if (run_clock_ns() >= until)
+        if (run_clock_ns() >= until || run_signals_ending())
             return give_up(v, &why, e);
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+        run_signals_wait(-1, LOOK_NS);
     }
 }
 

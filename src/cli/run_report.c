@@ -70,10 +70,30 @@ static void console_text(struct run_vm *v, const u8 *data, size_t size)
     }
 }
 
+/* Notes the line with which a Linux kernel announces its panic. */
+static void watch_for_panic(struct run_vm *v, const u8 *data, size_t size)
+{
+    static const char words[] = "Kernel panic - not syncing: ";
+    const size_t first = sizeof words - 1;
+    for (size_t i = 0; i < size && v->panic_size < first + sizeof v->panic - 1; i++) {
+        u8 c = data[i];
+        if (v->panic_size < first) {
+            v->panic_size = c == (u8)words[v->panic_size] ? v->panic_size + 1 : c == (u8)words[0];
+            if (v->panic_size == first)
+                v->panic[0] = '?';
+        } else if (c < ' ' || c > '~') {
+            v->panic_size = first + sizeof v->panic - 1; /* the line ends */
+        } else {
+            v->panic[v->panic_size++ - first] = (char)c;
+        }
+    }
+}
+
 void run_console_output(void *context, const u8 *data, size_t size)
 {
     struct run_vm *v = context;
     v->console_bytes += size;
+    watch_for_panic(v, data, size);
     if (!v->run->options.json) {
         console_text(v, data, size);
         fflush(stdout);
@@ -219,6 +239,8 @@ static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 pr
         printf("  measurement   %s\r\n", hex);
         pages_text(v, s, private_pages);
     }
+    if (v->reboots)
+        printf("  reboots       %" PRIu32 "; what follows is since the last\r\n", v->reboots);
     printf("  guest time    %.3f s\r\n", (double)s->guest_ns / 1e9);
     printf("  exits        ");
     for (u32 i = 0; i < s->exit_kinds; i++)
@@ -251,6 +273,7 @@ static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64
         state_names[s->state], "reason", cli_json_text(s->reason), "measurement", hex,
         "private_pages", (json_int_t)private_pages, "guest_ns", (json_int_t)s->guest_ns, "exits",
         counts_json(s->exits, s->exit_kinds), "debug_exit_code", (json_int_t)s->debug_exit_code);
+    json_object_set_new(vm, "reboots", json_integer(v->reboots));
     if (s->snp)
         json_object_set_new(
             vm, "pages",

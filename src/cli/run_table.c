@@ -2,6 +2,7 @@
 /* The options of `softsev run`: those of a VM, which are a machine file's members too, and those of the machine. */
 #include "cli/run_table.h"
 
+#include "cli/run.h"
 #include "cli/settings.h"
 #include "hypervisor/vm.h"
 #include "image/image.h"
@@ -20,6 +21,9 @@ static const struct option_group groups[] = {
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
         RUN_MODE, RUN_POLICY, RUN_OWNER_SECRET, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK,           \
         RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_STRICT, RUN_TAMPER, RUN_NAME
+
+static const struct option_choice clocks[] = {
+    {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
 
 // clang-format off
 static const struct option_row rows[] = {
@@ -121,6 +125,16 @@ static const struct option_row rows[] = {
         .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT)},
     [RUN_LIMIT] = {"limit", OPTION_NUMBER, "SECONDS", "stop after so much machine time, 1 to 1000000",
         "Stop after so much machine time.", .min = 1, .max = WAIT_MAX, .group = GROUP_MACHINE},
+    [RUN_CLOCK] = {"clock", OPTION_CHOICE, "WORD", "wall: idle time passes as on the wall; virtual: it is\n"
+        "skipped (default: virtual with --seed, --record or\n--replay, otherwise wall)",
+        "What machine time goes by.\n.Cm wall :\nthe time on the wall.\n"
+        "While all guests idle the program sleeps; a guest that cannot keep up finds that time has passed.\n.Cm virtual :\n"
+        "instructions and fixed costs alone; time in which all guests idle is skipped, but for guests that somebody talks to\n"
+        "on a terminal.\nDefault: virtual with\n.Fl -seed ,\n.Fl -record\nor\n.Fl -replay ,\notherwise wall.",
+        .choices = clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
+    [RUN_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL, "a guest that reboots ends",
+        "A guest that reboots ends.\nWithout this option a plain guest starts again in place, from the files as they were read.\n"
+        "An encrypted guest always ends, because its owner has to take part in each launch.", .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

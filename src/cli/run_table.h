@@ -39,6 +39,8 @@ enum run_option {
     RUN_QUIET,
     RUN_OWNER_WAIT,
     RUN_LIMIT,
+    RUN_CLOCK,
+    RUN_NO_REBOOT,
     RUN_IDS,
 };
 

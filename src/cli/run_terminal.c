@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal of whoever runs the guests: raw while they run, put back afterwards. Input is taken
- * only when asked for, between two slices of machine time.
+ * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked at often, but reach a
+ * guest only between two slices of machine time; recordings of them.
  */
 #include "cli/run.h"
 
@@ -9,60 +9,48 @@
 #include "files/files.h"
 
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE     1 /* Ctrl-A */
-#define REPLAY_MAX GIB(2)
+#define ESCAPE    1 /* Ctrl-A */
+#define TYPED_MAX 4096u
+
+/* Of a serial line with 115,200 baud. Whole files at once would run over what a guest's terminal holds. */
+#define LINE_BYTES_HZ 11520u
+#define REPLAY_MAX    GIB(2)
 
 struct run_terminal {
     bool raw, ended, escape;
-    struct termios before;
+    u8 typed[TYPED_MAX]; /* not given to a guest yet */
+    size_t count;
+    u64 given_ns; /* machine time at which a guest was last given some */
 };
-
-/* A signal that ends the program while the terminal is raw: noted, and raised again once it is put back. */
-static volatile sig_atomic_t ending_signal;
-
-static void note_signal(int number)
-{
-    ending_signal = number;
-}
-
-static const int ending_signals[] = {SIGTERM, SIGHUP, SIGINT};
-
-static void set_handlers(void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler};
-    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
-        sigaction(ending_signals[i], &action, NULL);
-}
 
 struct run_terminal *run_terminal_open(void)
 {
     struct run_terminal *t = calloc(1, sizeof *t);
-    struct termios raw;
-    if (!t || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &t->before))
+    struct termios before, raw;
+    if (!t || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before))
         return t;
-    raw = t->before;
+    raw = before;
     raw.c_iflag &= (tcflag_t) ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     raw.c_lflag &= (tcflag_t) ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-    set_handlers(note_signal);
-    t->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    run_signals_terminal(&before, &raw);
+    t->raw = true;
     return t;
 }
 
 void run_terminal_close(struct run_terminal *t)
 {
-    if (t && t->raw) {
-        tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
-        set_handlers(SIG_DFL);
-        if (ending_signal)
-            raise((int)ending_signal);
-    }
+    if (t && t->raw)
+        run_signals_terminal_done();
     free(t);
+}
+
+bool run_terminal_has_input(const struct run_terminal *t)
+{
+    return t && t->count;
 }
 
 bool run_terminal_is_interactive(const struct run_terminal *t)
@@ -70,21 +58,30 @@ bool run_terminal_is_interactive(const struct run_terminal *t)
     return t && t->raw;
 }
 
-/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. */
-static void give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
+/* --- Keys ------------------------------------------------------------------------------------- */
+
+/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns how much of it found
+ * room. */
+static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
-    vm_console_input(r->vms[index].vm, bytes, count);
-    if (!r->record)
-        return;
+    size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
+    if (!r->record || !taken)
+        return taken;
     fprintf(r->record, "%" PRIu64 " %u ", host_time_ns(machine_host(r->machine)), index);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < taken; i++)
         fprintf(r->record, "%02x", bytes[i]);
     fputc('\n', r->record);
+    return taken;
+}
+
+static bool key_quits(u8 key)
+{
+    return key == 'x' || key == 'X';
 }
 
 static void key_after_escape(struct run *r, u8 key)
 {
-    if (key == 'x' || key == 'X') {
+    if (key_quits(key)) {
         r->quit = true;
     } else if (key == 'n' || key == 'N') {
         r->keyboard = (r->keyboard + 1) % r->vm_count;
@@ -94,22 +91,77 @@ static void key_after_escape(struct run *r, u8 key)
     }
 }
 
-static void give(struct run_terminal *t, struct run *r, const u8 *bytes, size_t count)
+/* Bytes from `at` on that are the guest's, `room` at most. */
+static size_t plain_bytes(const struct run_terminal *t, size_t at, size_t room)
 {
-    size_t first = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!t->escape && !(bytes[i] == ESCAPE && t->raw))
-            continue;
-        if (i > first)
-            give_guest(r, r->keyboard, bytes + first, i - first);
-        first = i + 1;
-        if (t->escape)
-            key_after_escape(r, bytes[i]);
-        t->escape = !t->escape;
-    }
-    if (count > first)
-        give_guest(r, r->keyboard, bytes + first, count - first);
+    size_t end = at;
+    while (end < t->count && end - at < room && !(t->raw && t->typed[end] == ESCAPE))
+        end++;
+    return end - at;
 }
+
+/* So many bytes have come over the line since the last time; at most a line of a recording. */
+static size_t line_room(const struct run_terminal *t, u64 now)
+{
+    u64 ns = min_u64(now - t->given_ns, INPUT_LINE_MAX * CLOCK_HZ / LINE_BYTES_HZ);
+    return (size_t)(ns * LINE_BYTES_HZ / CLOCK_HZ);
+}
+
+void run_terminal_give(struct run_terminal *t, struct run *r)
+{
+    u64 now = host_time_ns(machine_host(r->machine));
+    size_t at = 0, room = t && t->count ? line_room(t, now) : 0;
+    while (room && at < t->count) {
+        bool escape = t->raw && t->typed[at] == ESCAPE;
+        if (t->escape || escape) {
+            if (t->escape)
+                key_after_escape(r, t->typed[at]);
+            t->escape = !t->escape;
+            at++;
+            continue;
+        }
+        size_t count = plain_bytes(t, at, room);
+        size_t taken = give_guest(r, r->keyboard, t->typed + at, count);
+        at += taken;
+        room -= taken;
+        if (taken < count)
+            break; /* the rest waits for room */
+    }
+    if (at) {
+        t->given_ns = now;
+        memmove(t->typed, t->typed + at, t->count - at);
+        t->count -= at;
+    }
+}
+
+/* Whether Ctrl-A x is among what was typed. */
+static bool typed_quits(const struct run_terminal *t)
+{
+    bool escape = t->escape;
+    for (size_t i = 0; t->raw && i < t->count; i++) {
+        if (escape && key_quits(t->typed[i]))
+            return true;
+        escape = !escape && t->typed[i] == ESCAPE;
+    }
+    return false;
+}
+
+bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
+{
+    if (t && t->raw && t->count == TYPED_MAX)
+        t->count = 0; /* a guest that listens to nothing must not make us deaf to Ctrl-A */
+    bool open = t && !t->ended && !r->replay && t->count < TYPED_MAX;
+    if (!open && !wait_ns)
+        return false;
+    if (!run_signals_wait(open ? STDIN_FILENO : -1, wait_ns))
+        return false;
+    ssize_t got = read(STDIN_FILENO, t->typed + t->count, TYPED_MAX - t->count);
+    t->ended = got <= 0;
+    t->count += got > 0 ? (size_t)got : 0;
+    return typed_quits(t);
+}
+
+/* --- Recordings --------------------------------------------------------------------------------- */
 
 /* The next line of a recording; none is left: a time that never comes. */
 static int replay_next(struct run *r, struct error *e)
@@ -165,20 +217,4 @@ int run_input_replay(struct run *r, struct error *e)
             return -1;
     }
     return 0;
-}
-
-void run_terminal_poll(struct run_terminal *t, struct run *r, int wait_ms)
-{
-    u8 bytes[256];
-    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    r->quit |= ending_signal != 0;
-    if (!t || t->ended || r->replay)
-        return;
-    if (poll(&in, 1, wait_ms) <= 0)
-        return;
-    ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (got > 0)
-        give(t, r, bytes, (size_t)got);
-    else
-        t->ended = true;
 }

@@ -351,29 +351,27 @@ static struct vcpu *vm_pick(struct vm *vm)
 {
     for (u32 i = 0; i < vm->cpu_count; i++) {
         struct vcpu *c = &vm->cpus[(vm->turn + i) % vm->cpu_count];
-        if (vcpu_can_run(c)) {
-            vm->turn = (c->index + 1) % vm->cpu_count;
+        if (vcpu_can_run(c))
             return c;
-        }
     }
     return NULL;
 }
 
 /* The next VM in turn that has something to run, and of it the next processor; NULL: all are halted.
- * `alive` counts those not ended. */
+ * `alive` counts those not ended. Whoever is picked keeps its turn until it runs. */
 static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
 {
     struct vcpu *found = NULL;
+    const u32 first = hv->turn;
     *alive = 0;
     for (u32 i = 0; i < hv->vm_count; i++) {
-        struct vm *vm = hv->vms[(hv->turn + i) % hv->vm_count];
+        struct vm *vm = hv->vms[(first + i) % hv->vm_count];
         if (vm->state != VM_RUNNABLE)
             continue;
         vm_board_set_time(vm);
         *alive += vm->state == VM_RUNNABLE;
-        if (!found && vm->state == VM_RUNNABLE && (found = vm_pick(vm))) {
-            hv->turn = (hv->turn + i + 1) % hv->vm_count;
-        }
+        if (!found && vm->state == VM_RUNNABLE && (found = vm_pick(vm)))
+            hv->turn = (first + i) % hv->vm_count;
     }
     return found;
 }
@@ -393,6 +391,8 @@ void hypervisor_set_stop(struct hypervisor *hv, bool (*stop)(void *context), voi
 static bool hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
 {
     struct vm *vm = c->vm;
+    hv->turn = (hv->turn + 1) % hv->vm_count;
+    vm->turn = (c->index + 1) % vm->cpu_count;
     c->yields = false;
     while (vm->state == VM_RUNNABLE && !c->yields && vcpu_can_run(c) &&
            host_time_ns(hv->host) < end_ns) {
@@ -475,6 +475,11 @@ u32 vm_handle(const struct vm *vm)
 u64 vm_shared_page(const struct vm *vm)
 {
     return vm->dma_page;
+}
+
+u64 vm_guest_time(const struct vm *vm)
+{
+    return vm->guest_ns;
 }
 
 void vm_get_summary(const struct vm *vm, struct vm_summary *out)

@@ -109,7 +109,7 @@ struct vm_summary {
     u32 debug_exit_code;
     bool terminated; /* by the GHCB protocol's termination, with this set and reason [cpu 7.1] */
     u32 terminate_set, terminate_reason;
-    u64 guest_ns; /* machine time spent inside VMRUN: instructions retired */
+    u64 guest_ns; /* machine time spent by VMRUN: instructions, events, world switches */
     struct vm_exit_count exits[VM_EXIT_KINDS];
     u32 exit_kinds;
     struct vm_exit_count
@@ -161,6 +161,7 @@ size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
 size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
+u64 vm_guest_time(const struct vm *vm); /* the summary's `guest_ns` */
 /* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no
  * RAM there. */
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);

@@ -283,6 +283,22 @@ static void processors_and_guests_take_turns(void **state)
     assert_memory_equal(order, want, 7 * sizeof want[0]);
 }
 
+/* A slice that ends before somebody's turn must not cost him that turn, slice after slice. */
+static void nobody_starves_between_slices(void **state)
+{
+    struct bench *b = *state;
+    b->plan.cpus = 1;
+    for (u64 i = 1; i <= 3; i++) {
+        b->plan.registers.rip = i << 12;
+        make(b);
+    }
+    b->host.guest = guest_is_noted;
+    for (u64 slice = 1; slice <= 3; slice++)
+        assert_true(hypervisor_run(b->hv, slice * 2000000));
+    static const u64 want[6] = {0x1000, 0x2000, 0x3000, 0x1000, 0x2000, 0x3000};
+    assert_memory_equal(order, want, sizeof want);
+}
+
 static void guest_halts(struct host *h, struct vmcb *v)
 {
     guest_is_noted(h, v);
@@ -500,6 +516,7 @@ int main(void)
         TEST(init_to_oneself_is_carried_out_after_the_exit),
         TEST(a_storm_of_messages_to_anybody_and_nobody_is_weathered),
         TEST(processors_and_guests_take_turns),
+        TEST(nobody_starves_between_slices),
         TEST(time_jumps_only_when_all_are_halted),
         TEST(a_processor_that_spins_gives_its_turn_away),
         TEST(translations_of_one_processor_are_not_the_others),

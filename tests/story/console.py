@@ -97,7 +97,7 @@ def what_a_person_typed_repeats_to_the_byte(s):
 
 def input_from_a_pipe_reaches_the_guest(s):
     """From when it listens: what comes before, a serial port forgets when its driver starts."""
-    process = subprocess.Popen([s.softsev, "run", "--state", s.state, "--quiet", *linux(s, "none", "shell")], stdin=subprocess.PIPE,
+    process = subprocess.Popen([s.softsev, "run", "--state", s.state, "--quiet", "--clock", "virtual", *linux(s, "none", "shell")], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
     out = b""
     while b"/ # " not in out:

@@ -58,13 +58,18 @@ main:   call copy
 """
 STORM = """
 main:   call copy
+        mov $0x40000, %edi      # where they all start: HLT, in each page
+3:      movl $0xfdebf4, (%rdi)
+        add $0x1000, %edi
+        cmp $0x80000, %edi
+        jb 3b
         mov $20000, %r12d
 1:      mov %r12d, %esi
         imul $0x9e3779b1, %esi
         mov %esi, %edi
         shr $13, %esi
-        and $0xff, %esi
-        or $0xc4600, %esi       # STARTUP to all others, any vector
+        and $0x3f, %esi
+        or $0xc4640, %esi       # STARTUP to all others, many vectors
         test $1, %r12d
         jz 2f
         and $0x7f000000, %edi   # or INIT to anybody but oneself, most of whom are not there

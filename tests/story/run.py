@@ -83,7 +83,7 @@ def while_it_runs_the_secret_is_not_in_dram_either(s):
     for mode, more in (("sev", ["--owner-secret", s.secret]), ("none", [])):
         if mode == "none":  # the control: the same guest, with the secret in its initramfs
             initrd = s.initrd_with("hold.cpio", init, [("secret", 0o40755, b""), ("secret/secret", 0o100644, SECRET)])
-        code, events, error = s.linux(mode, *more, "--dump", dram, "--limit", "2", initrd=initrd, append=MARKER)
+        code, events, error = s.linux(mode, *more, "--dump", dram, "--limit", "2", "--clock", "virtual", initrd=initrd, append=MARKER)
         want(code == 9 and "still running" in error, (code, error))
         want(f"guest: holds {DIGEST}" in console(events), console(events)[-400:])
         found = occurs(dram, SECRET_WORD, MARKER.encode())
