@@ -45,6 +45,7 @@ def an_encrypted_kernel_finds_its_owners_secret_and_nobody_else_does(s):
     want(occurs(dram, SECRET_WORD, *PRIVATE) == [], f"readable in DRAM: {occurs(dram, SECRET_WORD, *PRIVATE)}")
     want(occurs(dram, SHARED), "a shared page is not readable, or the search finds nothing")
     os.unlink(dram)
+    want(occurs(trace, b"UNLOAD") != [], "the trace ends before the machine does")
     want(occurs(trace, SECRET_WORD) == [] and os.path.getsize(trace) > 10000, "the secret is in the trace, or there is none")
     want(SECRET_WORD.decode() not in json.dumps(events) + error, "the secret is in what was printed")
     for folder, _, names in os.walk(s.state):
