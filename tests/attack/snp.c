@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host that turns everything it has on an SNP guest: writes and DMA, nested tables, RMPUPDATE, old ciphertext, another
- * guest's pages. The guest watches a page of its own and terminates itself, with a reason of its own, if it ever reads
- * something else there. That must not happen: each attack ends by an event that is named here, or does nothing.
+ * A host that turns everything it has on an SNP guest: writes and DMA, nested tables, RMPUPDATE,
+ * old ciphertext, another guest's pages. The guest watches a page of its own and terminates itself,
+ * with a reason of its own, if it ever reads something else there. That must not happen: each
+ * attack ends by an event that is named here, or does nothing.
  */
+#include "abi/snp.h"
 #include "abi/rmp.h"
 #include "abi/vmcb.h"
 #include "abi/x86.h"
@@ -61,7 +63,7 @@ struct fixture {
     u64 page; /* where the host has the watched page */
 };
 
-/* --- Two guests ----------------------------------------------------------------------------------------- */
+/* --- Two guests ------------------------------------------------------------------------------- */
 
 static size_t make_elf(u8 *out)
 {
@@ -86,7 +88,8 @@ static size_t make_elf(u8 *out)
 
 static struct vm *launch(struct fixture *f)
 {
-    struct vm_config config = {.name = "guest", .plan = f->plan};
+    struct vm_config config = {
+        .name = "guest", .plan = f->plan, .snp_policy = SNP_POLICY_QEMU_DEFAULT};
     struct error e = {.code = ERROR_NONE};
     struct vm *vm = vm_create(f->hv, &config, &e);
     assert_non_null(vm);
@@ -152,7 +155,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- What came of it ------------------------------------------------------------------------------------ */
+/* --- What came of it -------------------------------------------------------------------------- */
 
 /* The tester's knowledge, which no host has. */
 static u32 rounds(struct fixture *f)
@@ -206,7 +209,7 @@ static void point_at(struct fixture *f, u64 spa)
     assert_true(host_write(f->host, at, &entry, sizeof entry));
 }
 
-/* --- The attacks ---------------------------------------------------------------------------------------- */
+/* --- The attacks ------------------------------------------------------------------------------ */
 
 /* Corrupting a page: refused, by the host's own page fault; a device's write goes nowhere. */
 static void writing_to_a_private_page(void **state)
@@ -219,7 +222,8 @@ static void writing_to_a_private_page(void **state)
     assert_goes_on(f);
 }
 
-/* SEVered: the guest's address on another page of its own. The entry there names another guest address. */
+/* SEVered: the guest's address on another page of its own. The entry there names another guest
+ * address. */
 static void remapping_within_the_guest(void **state)
 {
     struct fixture *f = *state;
@@ -267,8 +271,9 @@ static void giving_a_page_to_another_guest(void **state)
     assert_stopped_by_the_rmp(f);
 }
 
-/* Replay: old ciphertext, written while the page is the host's, and the page given back as it was. It is no longer
- * validated, so the guest's access is #VC 404h inside it; a guest without a handler ends by triple fault. */
+/* Replay: old ciphertext, written while the page is the host's, and the page given back as it was.
+ * It is no longer validated, so the guest's access is #VC 404h inside it; a guest without a handler
+ * ends by triple fault. */
 static void replaying_old_ciphertext(void **state)
 {
     struct fixture *f = *state;
