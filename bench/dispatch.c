@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands through the mailbox that do next to nothing (PLATFORM_STATUS, SNP_PLATFORM_STATUS) against the smallest call
- * of the kernel below us: what a program that asks real firmware pays first. */
+/* Commands through the mailbox that do next to nothing (PLATFORM_STATUS, SNP_PLATFORM_STATUS)
+ * against the smallest call of the kernel below us: what a program that asks real firmware pays
+ * first. */
 #include "../tests/firmware/snp_rig.h"
 #include "bench.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP_LAUNCH_UPDATE of many 4 KiB pages against OpenSSL's SHA-384 of the same amount: each page, and for each the
- * 112 bytes that go into the launch digest [snp 5.4].
+ * SNP_LAUNCH_UPDATE of many 4 KiB pages against OpenSSL's SHA-384 of the same amount: each page,
+ * and for each the 112 bytes that go into the launch digest [snp 5.4].
  */
 #include "../tests/firmware/snp_rig.h"
 #include "bench.h"

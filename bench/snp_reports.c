@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attestation reports through the mailbox, from the guest's sealed request to its opened answer, against
- * OpenSSL's own ECDSA signatures on P-384 over as many bytes with a key that stays in place.
+ * Attestation reports through the mailbox, from the guest's sealed request to its opened answer,
+ * against OpenSSL's own ECDSA signatures on P-384 over as many bytes with a key that stays in
+ * place.
  */
 #include "../tests/firmware/snp_rig.h"
 #include "bench.h"

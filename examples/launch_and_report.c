@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a VMM author: launches an SNP guest step by step, then plays its kernel: reads the secrets page, seals a request
- * with the VMPCK, and gets an attestation report through the host, which cannot read either message. Writes report.bin
- * if a name is given.
+ * For a VMM author: launches an SNP guest step by step, then plays its kernel: reads the secrets
+ * page, seals a request with the VMPCK, and gets an attestation report through the host, which
+ * cannot read either message. Writes report.bin if a name is given.
  *
  *   cc launch_and_report.c $(pkg-config --cflags --libs softsev) -o launch_and_report
  *   ./launch_and_report report.bin
@@ -21,7 +21,8 @@
 static const uint8_t code[SOFTSEV_PAGE_SIZE] = {0xf4, 0xeb, 0xfd}; /* hlt; jmp to it */
 static const struct softsev_vmsa processor = {.sev_features = SOFTSEV_SEV_FEATURE_SNP};
 
-/* What is launched, in this order: a page of the guest's own, one of zeros, and two that the firmware fills. */
+/* What is launched, in this order: a page of the guest's own, one of zeros, and two that the
+ * firmware fills. */
 static void make_plan(struct softsev_image_plan *plan)
 {
     *plan = (struct softsev_image_plan){.memory_size = SOFTSEV_MIB(2),

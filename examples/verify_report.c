@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For a verifier author: is this report genuine, and of the guest that I want? The root is what one trusts; whatever
- * came with the report is not.
+ * For a verifier author: is this report genuine, and of the guest that I want? The root is what one
+ * trusts; whatever came with the report is not.
  *
  *   cc verify_report.c $(pkg-config --cflags --libs softsev) -o verify_report
  *   ./verify_report report.bin ark.pem ask.pem vcek.pem

@@ -56,7 +56,8 @@ __attribute__((constructor)) static void needs_remember_start(void)
         abort();
 }
 
-/* Finds a file in the first of some folders that has it; NULL: none has. The next call ends the path's life. */
+/* Finds a file in the first of some folders that has it; NULL: none has. The next call ends the
+ * path's life. */
 static inline const char *needs_find(const char *const folders[], size_t count, const char *name)
 {
     static char path[5000];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev-agent [PORT [FILE]]: runs inside an SNP guest and gets its owner's secret. It makes a key, asks the kernel's
- * driver for a report that binds it, sends both through a port that the host carries (/dev/hvc0), and writes what the
- * owner has sealed to that key into a file (/secret/secret). Static: an initramfs needs nothing else for it.
+ * softsev-agent [PORT [FILE]]: runs inside an SNP guest and gets its owner's secret. It makes a
+ * key, asks the kernel's driver for a report that binds it, sends both through a port that the host
+ * carries (/dev/hvc0), and writes what the owner has sealed to that key into a file
+ * (/secret/secret). Static: an initramfs needs nothing else for it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ static int fail(const char *what, const char *why)
     return -1;
 }
 
-/* --- The port --------------------------------------------------------------------------------------- */
+/* --- The port --------------------------------------------------------------------------------- */
 
 /* A terminal passes every byte as it is. */
 static int open_port(const char *path)
@@ -98,7 +99,7 @@ static ssize_t read_frame(int fd, u8 frame[SECRET_FRAME_MAX])
                                                                                  : (ssize_t)size;
 }
 
-/* --- The report -------------------------------------------------------------------------------------- */
+/* --- The report ------------------------------------------------------------------------------- */
 
 static int get_report(const u8 report_data[64], struct snp_report *report,
                       u8 certificates[SNP_CERTS_MAX])
@@ -137,7 +138,7 @@ static size_t table_size(const u8 *table)
     return size;
 }
 
-/* --- The secret --------------------------------------------------------------------------------------- */
+/* --- The secret ------------------------------------------------------------------------------- */
 
 /* Complete or not there, and its folder's owner's alone. */
 static int keep(const char *path, const u8 *secret, size_t size)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The SNP attestation report, versions 2 to 5, and the TCB_VERSION inside it in its two layouts
- * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it. Version 4 is not
- * published: some of Google's Milan hosts make it. It is read as version 3 whose mitigation vectors may be there.
+ * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it.
+ * Version 4 is not published: some of Google's Milan hosts make it. It is read as version 3 whose
+ * mitigation vectors may be there.
  */
 #ifndef SOFTSEV_ABI_REPORT_H
 #define SOFTSEV_ABI_REPORT_H
@@ -29,7 +30,8 @@ static inline enum snp_tcb_layout snp_tcb_layout_of_part(u8 family, u8 model)
     return family == 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
 }
 
-/* Returns the product of an SNP part, as in certificates and KDS addresses; NULL: no SNP part that is known [snp 7]. */
+/* Returns the product of an SNP part, as in certificates and KDS addresses; NULL: no SNP part that
+ * is known [snp 7]. */
 static inline const char *snp_product_of(u32 family, u32 model)
 {
     static const struct {

@@ -51,7 +51,8 @@ struct rmp_entry {
  * Low quadword, high quadword:
  *
  *   63 62        61   60    51 50        12 11 3   2         1     0        39:32.. reserved, 31:0
- *   0  validated vmsa   ASID     gPA 50:12    0  immutable large assigned   permissions VMPL3..VMPL0
+ *   0  validated vmsa   ASID     gPA 50:12    0  immutable large assigned   permissions
+ * VMPL3..VMPL0
  */
 static inline void rmp_entry_pack(const struct rmp_entry *e, u64 raw[2])
 {

@@ -119,8 +119,9 @@ ABI_OFFSET(struct amd_cert_header, usage, 0x24);
 ABI_OFFSET(struct amd_cert_header, exponent_bits, 0x38);
 ABI_SIZE(struct amd_cert_header, 0x40);
 
-#define AMD_CERT_SIZE(bits)    (0x40u + 3u * (bits) / 8u) /* 832 or 1600 bytes */
-#define AMD_CERT_SIZE_UNSIGNED 576u /* AMD's Naples ARK as once published: no signature [sev 8.5] */
+#define AMD_CERT_SIZE(bits) (0x40u + 3u * (bits) / 8u) /* 832 or 1600 bytes */
+/* AMD's Naples ARK as once published: no signature [sev 8.5] */
+#define AMD_CERT_SIZE_UNSIGNED 576u
 #define AMD_CERT_SIZE_MAX      1600u
 
 /* Session: transport keys wrapped for the other side's Diffie-Hellman key [sev 7.4]. */

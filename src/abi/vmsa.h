@@ -128,8 +128,9 @@ ABI_SIZE(struct vmsa, 4096);
 #define VMSA_V_INTR_NMI_ENABLE BIT(26)
 #define VMSA_V_INTR_BUSY       BIT(63)
 
-/* A bit a quadword of the VMSA: which VMSA register protection keeps XORed with the nonce (RIP, RSP, RAX; RCX to R15
- * but for RSP; x87, SSE and AVX registers). A guest finds it in its secrets page [cpu 6.9, snp 5.5]. */
+/* A bit a quadword of the VMSA: which VMSA register protection keeps XORed with the nonce (RIP,
+ * RSP, RAX; RCX to R15 but for RSP; x87, SSE and AVX registers). A guest finds it in its secrets
+ * page [cpu 6.9, snp 5.5]. */
 // clang-format off
 static const u8 vmsa_protected[64] = {
     0x00, 0x00, 0x00, 0x00, 0x00, 0x80, 0x00, 0x88, 0x00, 0x00, 0x00, 0x00, 0xee, 0xff, 0x00, 0x00,

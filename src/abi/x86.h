@@ -205,7 +205,8 @@ enum vector {
 /* Eight memory types, one a byte: write-back, write-through, UC-, uncacheable, twice. */
 #define PAT_RESET 0x0007040600070406ull
 
-/* Components of an XSAVE image, as bits of XCR0; these two lie in its first bytes, as FXSAVE has them. */
+/* Components of an XSAVE image, as bits of XCR0; these two lie in its first bytes, as FXSAVE has
+ * them. */
 #define XSTATE_X87         BIT(0)
 #define XSTATE_SSE         BIT(1)
 #define XSTATE_LEGACY_SIZE 512u

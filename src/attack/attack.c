@@ -86,7 +86,7 @@ const struct attack *attack_find(const char *name)
     return NULL;
 }
 
-/* --- Words -------------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 const char *attack_mode_name(enum image_mode mode)
 {
@@ -131,7 +131,7 @@ void attack_outcome_text(const struct attack_outcome *outcome, char text[120])
              outcome->status ? sev_status_name(outcome->status) : "");
 }
 
-/* --- A run -------------------------------------------------------------------------------------------- */
+/* --- A run ------------------------------------------------------------------------------------ */
 
 static int in_bed(struct experiment *b, int (*what)(struct experiment *, struct error *),
                   struct error *error)

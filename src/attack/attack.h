@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The published attacks of a malicious host on its guests, each played against a small guest in every mode. The host
- * uses what a host has (machine/host.h) and what a hypervisor knows (where it put things). Each run says what it
- * observed: whether the attack broke the guest, and if not, which event stopped it.
+ * The published attacks of a malicious host on its guests, each played against a small guest in
+ * every mode. The host uses what a host has (machine/host.h) and what a hypervisor knows (where it
+ * put things). Each run says what it observed: whether the attack broke the guest, and if not,
+ * which event stopped it.
  */
 #ifndef SOFTSEV_ATTACK_ATTACK_H
 #define SOFTSEV_ATTACK_ATTACK_H
@@ -68,8 +69,9 @@ struct attack {
 extern const struct attack attacks[];
 extern const u32 attack_count;
 
-/* Who has machines. Each call of `on` gives one that is just switched on, with that firmware (NULL: the default) and, if
- * asked for, with memory of which each byte has a second address; NULL and an error: there is none. */
+/* Who has machines. Each call of `on` gives one that is just switched on, with that firmware (NULL:
+ * the default) and, if asked for, with memory of which each byte has a second address; NULL and an
+ * error: there is none. */
 struct attack_machines {
     struct host *(*on)(void *context, const char *profile, bool aliased, struct error *error);
     void (*off)(void *context);
@@ -83,8 +85,9 @@ struct attack_result {
     char told[200]; /* one line: what was observed */
 };
 
-/* Two launches, each on a machine of its own: one left alone, which must end well, and one attacked. -1: one of them
- * was not what it should be (the guest did not run, the attack did not take place), which is never an outcome. */
+/* Two launches, each on a machine of its own: one left alone, which must end well, and one
+ * attacked. -1: one of them was not what it should be (the guest did not run, the attack did not
+ * take place), which is never an outcome. */
 int attack_run(const struct attack *attack, enum image_mode mode,
                const struct attack_machines *machines, struct crypto *owner,
                struct attack_result *result, struct error *error);

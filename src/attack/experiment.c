@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A machine with one victim on it: switched on, launched as its mode wants, run to a checkpoint and to its end. */
+/* A machine with one victim on it: switched on, launched as its mode wants, run to a checkpoint and
+ * to its end. */
 #include "attack/internal.h"
 
 #include "abi/sev.h"
@@ -29,9 +30,10 @@ u32 experiment_policy(const struct experiment *b)
     return (u32)(SEV_POLICY_NODBG | (experiment_is_es(b) ? SEV_POLICY_ES : 0));
 }
 
-/* --- The launch ------------------------------------------------------------------------------------- */
+/* --- The launch ------------------------------------------------------------------------------- */
 
-/* The owner asks for the features that the attack is about: they are in the VMSA, and measured with it. */
+/* The owner asks for the features that the attack is about: they are in the VMSA, and measured with
+ * it. */
 static void make_plan(struct experiment *b)
 {
     struct image_plan *honest = b->honest;
@@ -142,7 +144,7 @@ int experiment_launch(struct experiment *b, struct error *error)
                                         "the victim was not launched as its owner expects");
 }
 
-/* --- The run ------------------------------------------------------------------------------------------ */
+/* --- The run ---------------------------------------------------------------------------------- */
 
 static u64 count_of(const struct vm_exit_count *counts, u32 kinds, const char *name)
 {
@@ -184,7 +186,7 @@ u32 experiment_run_on(struct experiment *b)
                                                   : 0;
 }
 
-/* --- Outcomes ----------------------------------------------------------------------------------------- */
+/* --- Outcomes --------------------------------------------------------------------------------- */
 
 int experiment_outcome(struct experiment *b, enum attack_verdict verdict, enum attack_event event,
                        const char *format, ...)

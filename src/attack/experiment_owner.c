@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner of an attacked guest: a session, the measurement that an honest host would bring about, a secret. Which
- * platform it is, the owner knows already: certificates are not what these attacks are about.
+ * The owner of an attacked guest: a session, the measurement that an honest host would bring about,
+ * a secret. Which platform it is, the owner knows already: certificates are not what these attacks
+ * are about.
  */
 #include "attack/internal.h"
 

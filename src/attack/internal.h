@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the attacks share: the victims, the experiment that one of them takes part in, and the host's tools. */
+/* What the files of the attacks share: the victims, the experiment that one of them takes part in,
+ * and the host's tools. */
 #ifndef SOFTSEV_ATTACK_INTERNAL_H
 #define SOFTSEV_ATTACK_INTERNAL_H
 
@@ -13,7 +14,7 @@
 #include "machine/host.h"
 #include "protocol/protocol.h"
 
-/* --- victim.c: guests of a few instructions ------------------------------------------------------- */
+/* --- victim.c: guests of a few instructions --------------------------------------------------- */
 
 enum victim {
     VICTIM_REGISTERS, /* keeps a secret in R12, and looks whether it is still there */
@@ -49,7 +50,7 @@ enum told {
 #define VICTIM_ELF_MAX KIB(16)
 size_t victim_elf(enum victim victim, enum image_mode mode, u8 out[VICTIM_ELF_MAX]);
 
-/* --- experiment.c: a machine, a hypervisor, one victim ---------------------------------------------------- */
+/* --- experiment.c: a machine, a hypervisor, one victim ---------------------------------------- */
 
 struct experiment {
     const struct attack *attack;
@@ -82,8 +83,8 @@ int experiment_open(struct experiment *b, struct error *error);
 void experiment_close(struct experiment *b);
 /* SNP_INIT and INIT, as the mode wants them. */
 int experiment_platform(struct experiment *b, struct error *error);
-/* The launch of `plan` up to the measurement; then FINISH. The owner looks at SEV's measurement before that, at SNP's,
- * which is in a report, after it. */
+/* The launch of `plan` up to the measurement; then FINISH. The owner looks at SEV's measurement
+ * before that, at SNP's, which is in a report, after it. */
 int experiment_launch_measured(struct experiment *b, struct error *error);
 int experiment_launch_finish(struct experiment *b, struct error *error);
 int experiment_launch(struct experiment *b, struct error *error); /* all three */
@@ -102,7 +103,7 @@ int experiment_unexplained(struct experiment *b, u32 told, struct error *error);
 int experiment_judge(struct experiment *b, enum attack_event event, const char *why,
                      struct error *error);
 
-/* --- experiment_owner.c: who is attacked ---------------------------------------------------------------- */
+/* --- experiment_owner.c: who is attacked ------------------------------------------------------ */
 
 /* SEV and SEV-ES: a session for the platform. */
 int owner_session(struct experiment *b, struct sev_cert *godh, struct sev_session *session,
@@ -113,10 +114,10 @@ int owner_looks(struct experiment *b, struct error *error);
 void owner_seals(struct experiment *b, const void *secret, u8 *data, size_t size,
                  struct sev_packet_header *header);
 
-/* --- tools.c: what a malicious host does with a guest that it runs --------------------------------------- */
+/* --- tools.c: what a malicious host does with a guest that it runs ---------------------------- */
 
-/* One VMRUN for a few microseconds, with an event injected (0: none), and with translations flushed if asked for.
- * The VMCB as VMRUN left it. */
+/* One VMRUN for a few microseconds, with an event injected (0: none), and with translations flushed
+ * if asked for. The VMCB as VMRUN left it. */
 bool tool_vmrun(struct experiment *b, u64 event, bool flush, struct vmcb *out);
 /* The same VMCB with the guest's request answered, in its GHCB MSR. */
 bool tool_answer(struct experiment *b, u64 value);
@@ -128,7 +129,7 @@ bool tool_exchange(struct experiment *b, u64 gpa, u64 other);
 /* 8 bytes, anywhere in a range. */
 bool tool_finds(const u8 *bytes, size_t size, u64 value);
 
-/* --- The attacks ------------------------------------------------------------------------------------------ */
+/* --- The attacks ------------------------------------------------------------------------------ */
 
 int play_registers_read(struct experiment *b, struct error *error);
 int play_registers_write(struct experiment *b, struct error *error);

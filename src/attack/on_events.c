@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks by events that the host injects: interrupts and exceptions of its own choice [cpu 3.6, 6.8]. */
+/* Attacks by events that the host injects: interrupts and exceptions of its own choice
+ * [cpu 3.6, 6.8]. */
 #include "attack/internal.h"
 
 #include "abi/ghcb.h"
@@ -37,7 +38,8 @@ int play_interrupt(struct experiment *b, struct error *error)
     return inject(b, event, &v, error) ? -1 : judge(b, &v, error);
 }
 
-/* The guest's handler asks for CPUID of leaf RAX, which is its secret, and takes the answer for RAX. */
+/* The guest's handler asks for CPUID of leaf RAX, which is its secret, and takes the answer for
+ * RAX. */
 static int answer_question(struct experiment *b, struct vmcb *v, struct error *error)
 {
     u64 question = v->control.ghcb_gpa;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks on what a guest is launched with: where its blocks lie, where its secret lands, what CPUID says. */
+/* Attacks on what a guest is launched with: where its blocks lie, where its secret lands, what
+ * CPUID says. */
 #include "attack/internal.h"
 
 #include "abi/sev.h"
 
-/* --- Blocks [undeSErVed trust] --------------------------------------------------------------------------- */
+/* --- Blocks [undeSErVed trust] ---------------------------------------------------------------- */
 
 /* The victim's image as three pieces; the second and the third at each other's address. */
 static int permute(struct experiment *b, struct error *error)
@@ -30,7 +31,8 @@ static int permute(struct experiment *b, struct error *error)
     return 0;
 }
 
-/* The guest is run either way, so that it is seen to be another; an owner who refuses sends it nothing. */
+/* The guest is run either way, so that it is seen to be another; an owner who refuses sends it
+ * nothing. */
 int play_permute(struct experiment *b, struct error *error)
 {
     if (permute(b, error) || experiment_platform(b, error) ||
@@ -47,7 +49,7 @@ int play_permute(struct experiment *b, struct error *error)
                                                     : "and its measurement the one expected");
 }
 
-/* --- LAUNCH_SECRET [sev 5.4, 7.6] ------------------------------------------------------------------------ */
+/* --- LAUNCH_SECRET [sev 5.4, 7.6] ------------------------------------------------------------- */
 
 #define SECRET_SIZE 32u
 
@@ -86,8 +88,8 @@ static int start_accomplice(struct experiment *b, struct error *error)
                : 0;
 }
 
-/* With the secret at `gpa`: what the guest says. A plain guest's secret the host puts there itself. An SNP guest gets
- * none this way; `status` is why. */
+/* With the secret at `gpa`: what the guest says. A plain guest's secret the host puts there itself.
+ * An SNP guest gets none this way; `status` is why. */
 static int run_with_secret(struct experiment *b, u64 gpa, u32 *told, u32 *status,
                            struct error *error)
 {
@@ -134,7 +136,7 @@ int play_secret(struct experiment *b, struct error *error)
     return 0;
 }
 
-/* --- CPUID [cpu 1.6; snp 5.4] ------------------------------------------------------------------------------ */
+/* --- CPUID [cpu 1.6; snp 5.4] ----------------------------------------------------------------- */
 
 #define LEAF1_ECX_AES BIT(25) /* the emulated processors have none */
 

@@ -14,7 +14,7 @@ static int stand_at(struct experiment *b, u64 checkpoint, struct error *error)
     return experiment_launch(b, error) || experiment_run_to(b, checkpoint, error) ? -1 : 0;
 }
 
-/* --- Registers [Hetzelt and Buhren] ------------------------------------------------------------------- */
+/* --- Registers [Hetzelt and Buhren] ----------------------------------------------------------- */
 
 /* All that the host may look at: the core after the exit, the VMCB, and the VMSA's bytes. */
 static bool sees_register(struct experiment *b)
@@ -45,8 +45,8 @@ int play_registers_read(struct experiment *b, struct error *error)
         "R12 is in none of the core's registers, the VMCB and the bytes of the VMSA");
 }
 
-/* The ciphertext of R12 and R13, changed: no other register is touched, so that nothing but the check value can
- * refuse it. */
+/* The ciphertext of R12 and R13, changed: no other register is touched, so that nothing but the
+ * check value can refuse it. */
 static int write_vmsa(struct experiment *b, struct error *error)
 {
     struct vmcb v;
@@ -77,7 +77,7 @@ int play_registers_write(struct experiment *b, struct error *error)
     return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
-/* --- Nested tables [SEVered] ------------------------------------------------------------------------------ */
+/* --- Nested tables [SEVered] ------------------------------------------------------------------ */
 
 /* The exchanged pages are under the same key, each at its own system address: they decrypt. */
 static int remapped(struct experiment *b, struct error *error)
@@ -108,7 +108,8 @@ int play_remap(struct experiment *b, struct error *error)
     return stand_at(b, 1, error) ? -1 : remapped(b, error);
 }
 
-/* The host makes the RMP agree with its tables, which clears the entries' validated bits. Without SNP there is no RMP. */
+/* The host makes the RMP agree with its tables, which clears the entries' validated bits. Without
+ * SNP there is no RMP. */
 int play_remap_assigned(struct experiment *b, struct error *error)
 {
     if (stand_at(b, 1, error))
@@ -122,7 +123,7 @@ int play_remap_assigned(struct experiment *b, struct error *error)
     return remapped(b, error);
 }
 
-/* --- Old ciphertext ----------------------------------------------------------------------------------------- */
+/* --- Old ciphertext --------------------------------------------------------------------------- */
 
 /* `distance` from the guest's page: where the host reads and writes its bytes. */
 static int replay(struct experiment *b, u64 distance, struct error *error)
@@ -146,7 +147,7 @@ int play_replay(struct experiment *b, struct error *error)
     return experiment_launch(b, error) || replay(b, 0, error) ? -1 : 0;
 }
 
-/* --- Ciphertext of another address ---------------------------------------------------------------------- */
+/* --- Ciphertext of another address ------------------------------------------------------------ */
 
 int play_move(struct experiment *b, struct error *error)
 {
@@ -161,7 +162,7 @@ int play_move(struct experiment *b, struct error *error)
     return experiment_judge(b, ATTACK_EVENT_NONE, "", error);
 }
 
-/* --- A second address for every byte [BadRAM] ------------------------------------------------------------- */
+/* --- A second address for every byte [BadRAM] ------------------------------------------------- */
 
 /* At the second address the RMP has no entry of the guest's. */
 int play_alias(struct experiment *b, struct error *error)

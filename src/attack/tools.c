@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a malicious host does with a guest that it runs: VMRUN by its own hand, with its own VMCB and nested tables. */
+/* What a malicious host does with a guest that it runs: VMRUN by its own hand, with its own VMCB
+ * and nested tables. */
 #include "attack/internal.h"
 
 #include "abi/x86.h"

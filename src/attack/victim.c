@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guests that are attacked: programs of a few instructions. Each runs to checkpoints, waits there, looks at what is
- * its own and says what it found: by the debug-exit port, or, where ports are #VC, by the reason of a GHCB termination.
+ * The guests that are attacked: programs of a few instructions. Each runs to checkpoints, waits
+ * there, looks at what is its own and says what it found: by the debug-exit port, or, where ports
+ * are #VC, by the reason of a GHCB termination.
  */
 #include "attack/internal.h"
 
 #include "base/bytes.h"
 
 /*
- * In front of each program, at VICTIM_LOAD: 8 bytes of mode, 8 of nothing, the entry, and what the program calls:
- * 90 says AL and ends, 91 is a checkpoint, 92 waits 100,000 instructions, 93 sets gate EAX of the IDT to RBX. Without
- * SEV-ES a checkpoint is a write to a port; with it, a question for the host's SEV information [cpu 7.1].
+ * In front of each program, at VICTIM_LOAD: 8 bytes of mode, 8 of nothing, the entry, and what the
+ * program calls: 90 says AL and ends, 91 is a checkpoint, 92 waits 100,000 instructions, 93 sets
+ * gate EAX of the IDT to RBX. Without SEV-ES a checkpoint is a write to a port; with it, a question
+ * for the host's SEV information [cpu 7.1].
  */
 #define VICTIM(name, code)                                                                         \
     extern const u8 victim_##name[], victim_##name##_end[];                                        \
@@ -121,7 +123,8 @@ VICTIM(hole, "    mov 0x202000, %al\n"
              "    jmp 90b\n"
              "    .org victim_hole + 0x3000\n");
 
-/* Leaf 1 ECX 25: by CPUID, by the MSR protocol, or out of the page that the CC blob in RSI names [cpu 1.6]. */
+/* Leaf 1 ECX 25: by CPUID, by the MSR protocol, or out of the page that the CC blob in RSI names
+ * [cpu 1.6]. */
 VICTIM(feature, "    cmpl $2, 0x200000\n"
                 "    je 5f\n"
                 "    ja 6f\n"
@@ -193,7 +196,8 @@ VICTIM(interrupt, "    mov $0x80, %eax\n"
     "6:  add $8, %rsp\n"                                                                           \
     "    iretq\n"
 
-/* The first takes its error code's word for it that a CPUID was met, the second looks whether there is one [cpu 6.3]. */
+/* The first takes its error code's word for it that a CPUID was met, the second looks whether there
+ * is one [cpu 6.3]. */
 VICTIM(exception, WITH_HANDLER HANDLES_CPUID);
 VICTIM(careful, WITH_HANDLER "    push %rbx\n"
                              "    mov 16(%rsp), %rbx\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A manufacturer in software: its RSA keys, their certificates in AMD's binary form, and the signature on a chip's CEK. */
+/* A manufacturer in software: its RSA keys, their certificates in AMD's binary form, and the
+ * signature on a chip's CEK. */
 #include "authority/internal.h"
 
 #include "base/bytes.h"
@@ -81,9 +82,10 @@ void authority_free(struct authority *a)
 }
 
 /*
- * Exported: magic, version, then items, each a size and that many bytes: the ARK's and the ASK's private key (PKCS#8),
- * the ASK's and the ARK's certificate, and from version 2 on the ASVK's private key. A file of version 1 is taken too:
- * its ASVK derives from the ARK's key, as a new one does.
+ * Exported: magic, version, then items, each a size and that many bytes: the ARK's and the ASK's
+ * private key (PKCS#8), the ASK's and the ARK's certificate, and from version 2 on the ASVK's
+ * private key. A file of version 1 is taken too: its ASVK derives from the ARK's key, as a new one
+ * does.
  */
 #define EXPORT_MAGIC        0x4854554156455353ull /* "SSEVAUTH" */
 #define EXPORT_VERSION      2u

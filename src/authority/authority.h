@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manufacturer's part, in software: makes a root (ARK), a signing key for chips (ASK) and one for cloud providers
- * (ASVK) of its own, and certifies CEKs, VCEKs and VLEKs. Names and ids spell out that they are software's; nothing
- * here carries an id or a name of AMD's.
+ * The manufacturer's part, in software: makes a root (ARK), a signing key for chips (ASK) and one
+ * for cloud providers (ASVK) of its own, and certifies CEKs, VCEKs and VLEKs. Names and ids spell
+ * out that they are software's; nothing here carries an id or a name of AMD's.
  *
- * RSA keys of 4096 bits match the Rome to Turin profiles (RSA-PSS SHA-384) and take a second or two to make; 2048 bits
- * match Naples (SHA-256). Keys are made once and kept by the caller: export, import.
+ * RSA keys of 4096 bits match the Rome to Turin profiles (RSA-PSS SHA-384) and take a second or two
+ * to make; 2048 bits match Naples (SHA-256). Keys are made once and kept by the caller: export,
+ * import.
  */
 #ifndef SOFTSEV_AUTHORITY_AUTHORITY_H
 #define SOFTSEV_AUTHORITY_AUTHORITY_H
@@ -23,8 +24,9 @@ void authority_free(struct authority *a); /* wipes; NULL is allowed */
 
 /* Private keys and certificates as bytes to keep secret; 0 if `size` is too small. */
 size_t authority_export(const struct authority *a, void *out, size_t size);
-/* NULL and an error: the bytes are not an authority's, or keys and certificates do not belong together. An older
- * version's export is taken too (that takes as long as making a key); exporting it again gives the new form. */
+/* NULL and an error: the bytes are not an authority's, or keys and certificates do not belong
+ * together. An older version's export is taken too (that takes as long as making a key); exporting
+ * it again gives the new form. */
 struct authority *authority_import(const void *data, size_t size, struct error *e);
 /* Imported from an older version's export. */
 bool authority_is_older(const struct authority *a);
@@ -38,10 +40,10 @@ size_t authority_root_file(const struct authority *a, void *out, size_t size);
  * out. False if it is not a CEK. */
 bool authority_sign_cek(struct crypto *c, const struct authority *a, struct sev_cert *cek);
 
-/* --- SNP: X.509 certificates and revocation lists [snp 8.1] ------------------------------------- */
+/* --- SNP: X.509 certificates and revocation lists [snp 8.1] ----------------------------------- */
 
-/* A generation of parts, as certificates and the key server's addresses name it. The manufacturer has one ARK, one
- * ASK and one ASVK key; each product has certificates of its own over them. */
+/* A generation of parts, as certificates and the key server's addresses name it. The manufacturer
+ * has one ARK, one ASK and one ASVK key; each product has certificates of its own over them. */
 struct authority_product {
     const char *name;                        /* "Milan" */
     u32 ark_serial, ask_serial, asvk_serial; /* of their certificates */
@@ -63,21 +65,22 @@ enum authority_role { AUTHORITY_ARK, AUTHORITY_ASK, AUTHORITY_ASVK, AUTHORITY_RO
 
 /* What certificates say beside keys and names. All zero is good for ARK, ASK and ASVK. */
 struct authority_terms {
-    s64 not_before; /* Unix time; 0: AUTHORITY_EPOCH. A VCEK's or VLEK's validity begins a day earlier */
+    /* Unix time; 0: AUTHORITY_EPOCH. A VCEK's or VLEK's validity begins a day earlier */
+    s64 not_before;
     s64 not_after;       /* 0: 25 years later, a VCEK's or VLEK's 7 */
     const char *kds_url; /* base of the distribution points; NULL: AUTHORITY_KDS_URL */
     u32 list_number;     /* CRL number of a revocation list; 0: 1 */
     bool delta;          /* a list that says what is new since number 1, as nobody should take it */
 };
 
-/* The time to put into terms for what is issued at `now`: the beginning of that year (UTC, years of 365.25 days). So
- * whoever issues the same certificate in one year issues the same bytes. */
+/* The time to put into terms for what is issued at `now`: the beginning of that year (UTC, years of
+ * 365.25 days). So whoever issues the same certificate in one year issues the same bytes. */
 s64 authority_issue_time(s64 now);
 
 /*
- * The functions below put DER (or PEM, without a NUL) into `out` and return its size; 0 if OpenSSL refuses, a time is
- * out of range or it does not fit. What they make is a function of the authority's keys and their arguments alone: the
- * same on each call, even the signatures.
+ * The functions below put DER (or PEM, without a NUL) into `out` and return its size; 0 if OpenSSL
+ * refuses, a time is out of range or it does not fit. What they make is a function of the
+ * authority's keys and their arguments alone: the same on each call, even the signatures.
  */
 size_t authority_certificate(const struct authority *a, const struct authority_product *product,
                              enum authority_role role, const struct authority_terms *terms,
@@ -104,8 +107,8 @@ size_t authority_endorse(const struct authority *a, const struct authority_endor
 void authority_vlek_stick(const struct authority *a, const struct authority_product *product,
                           const char *csp_id, u8 stick[SNP_VLEK_STICK_SIZE]);
 
-/* The certificate of a chip's VCEK for a TCB, and of a provider's VLEK: keys derived (identity_vcek, identity_vlek) and
- * endorsed. `product_name` as above. */
+/* The certificate of a chip's VCEK for a TCB, and of a provider's VLEK: keys derived
+ * (identity_vcek, identity_vlek) and endorsed. `product_name` as above. */
 size_t authority_vcek(const struct authority *a, const struct authority_product *product,
                       const char *product_name, const u8 fuses[32], u64 tcb,
                       const struct authority_terms *terms, void *out, size_t size);
@@ -113,8 +116,8 @@ size_t authority_vlek(const struct authority *a, const struct authority_product 
                       const char *csp_id, u64 tcb, const struct authority_terms *terms, void *out,
                       size_t size);
 
-/* The product's revocation list, signed by its ARK; `revoked`: bit per enum authority_role. It says that the next
- * one comes at terms->not_after; 0: after two years. */
+/* The product's revocation list, signed by its ARK; `revoked`: bit per enum authority_role. It says
+ * that the next one comes at terms->not_after; 0: after two years. */
 size_t authority_crl(const struct authority *a, const struct authority_product *product,
                      u32 revoked, const struct authority_terms *terms, void *out, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP's certificates: ARK, ASK, ASVK, VCEK, VLEK and the revocation list, field by field as AMD's [snp 8.1], but for
- * the names: whoever reads one sees that software made it.
+ * SNP's certificates: ARK, ASK, ASVK, VCEK, VLEK and the revocation list, field by field as AMD's
+ * [snp 8.1], but for the names: whoever reads one sees that software made it.
  */
 #include "authority/internal.h"
 
@@ -48,7 +48,7 @@ s64 authority_issue_time(s64 now)
     return now - now % YEAR;
 }
 
-/* --- Names and terms ---------------------------------------------------------------------------------- */
+/* --- Names and terms -------------------------------------------------------------------------- */
 
 #define COMMON_MAX 32u
 
@@ -99,7 +99,7 @@ static struct x509_signer signer_of(const struct authority *a, enum authority_ro
         .crypto = a->salts, .salt_key = a->salt_key, .key = key_of(a, role), .trailer = trailer};
 }
 
-/* --- The manufacturer's certificates ------------------------------------------------------------------ */
+/* --- The manufacturer's certificates ---------------------------------------------------------- */
 
 #define OID_SKI               "2.5.29.14"
 #define OID_KEY_USAGE         "2.5.29.15"
@@ -165,7 +165,8 @@ static void add_basic_constraints(struct extensions *x, bool root)
     extension_add(x, OID_BASIC_CONSTRAINTS, true, &w);
 }
 
-/* keyCertSign, and the root's cRLSign: bits 5 and 6 from the left. AMD's ASKs write bit 6 out although it is zero. */
+/* keyCertSign, and the root's cRLSign: bits 5 and 6 from the left. AMD's ASKs write bit 6 out
+ * although it is zero. */
 static void add_key_usage(struct extensions *x, bool root)
 {
     const u8 bits = root ? 0x06 : 0x04;
@@ -245,7 +246,7 @@ size_t authority_chain_pem(const struct authority *a, const struct authority_pro
     return at;
 }
 
-/* --- VCEK and VLEK ------------------------------------------------------------------------------------ */
+/* --- VCEK and VLEK ---------------------------------------------------------------------------- */
 
 #define ARC "1.3.6.1.4.1.3704.1."
 
@@ -369,7 +370,7 @@ size_t authority_vlek(const struct authority *a, const struct authority_product 
     return good ? authority_endorse(a, &what, terms, out, size) : 0;
 }
 
-/* --- Revocation --------------------------------------------------------------------------------------- */
+/* --- Revocation ------------------------------------------------------------------------------- */
 
 size_t authority_crl(const struct authority *a, const struct authority_product *product,
                      u32 revoked, const struct authority_terms *terms, void *out, size_t size)

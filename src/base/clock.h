@@ -15,8 +15,9 @@ struct clock {
 };
 
 /*
- * What takes machine time besides retired instructions, in nanoseconds. Each cost has the order of magnitude of the
- * hardware's. None may be 0: a guest must not loop, or keep its host at work, while machine time stands still.
+ * What takes machine time besides retired instructions, in nanoseconds. Each cost has the order of
+ * magnitude of the hardware's. None may be 0: a guest must not loop, or keep its host at work,
+ * while machine time stands still.
  */
 enum clock_cost {
     COST_EVENT_NS = 500,       /* exception or interrupt: gate, stack, frame, a pipeline emptied */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hexadecimal and base64 text; see encoding.h. Decoded keys go through here: no table is indexed by what is read. */
+/* Hexadecimal and base64 text; see encoding.h. Decoded keys go through here: no table is indexed by
+ * what is read. */
 #include "base/encoding.h"
 
 static bool is_white(u8 c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file is, by its first bytes and its size: for the sentence about a file that stands in the wrong place. */
+/* What a file is, by its first bytes and its size: for the sentence about a file that stands in the
+ * wrong place. */
 #ifndef SOFTSEV_BASE_RECOGNISE_H
 #define SOFTSEV_BASE_RECOGNISE_H
 

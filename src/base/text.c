@@ -6,8 +6,8 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* By their first byte: how many follow, and the range of the second byte, which keeps out what is too long, surrogates
- * and code points beyond U+10FFFF. */
+/* By their first byte: how many follow, and the range of the second byte, which keeps out what is
+ * too long, surrogates and code points beyond U+10FFFF. */
 static const struct {
     u8 first, last, more, low, high;
 } sequences[] = {

@@ -56,7 +56,8 @@ void trace_add_sink(struct trace *t, struct trace_sink *sink);
 bool trace_parse_categories(const char *text, u32 *mask);
 
 /* One event as a text line or as one JSON object on a line (both end in a newline and a NUL);
- * returns the length, truncated to size - 1. JSON is valid even then, if there is room for the event's name. */
+ * returns the length, truncated to size - 1. JSON is valid even then, if there is room for the
+ * event's name. */
 size_t trace_format_text(char *out, size_t size, const struct trace_event *event);
 size_t trace_format_json(char *out, size_t size, const struct trace_event *event);
 

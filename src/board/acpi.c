@@ -114,7 +114,8 @@ static void dsdt_pci_routing(struct writer *w)
     aml_block_end(w, table);
 }
 
-/* Where firmware may put BARs: its choice, outside of RAM [edk2 OvmfPkg: above low RAM and 2 GiB, or high up]. */
+/* Where firmware may put BARs: its choice, outside of RAM [edk2 OvmfPkg: above low RAM and 2 GiB,
+ * or high up]. */
 static void dsdt_windows(struct writer *w, u64 low_ram)
 {
     if (!low_ram) {

@@ -8,8 +8,8 @@
 #define ACPI_SIZE_MAX  16384u
 #define ACPI_RSDP_SIZE 36u
 
-/* For firmware: where RAM below 4 GiB ends, which the caller says; and where in all tables something
- * lies. The first ACPI_RSDP_SIZE bytes are the RSDP. */
+/* For firmware: where RAM below 4 GiB ends, which the caller says; and where in all tables
+ * something lies. The first ACPI_RSDP_SIZE bytes are the RSDP. */
 struct acpi_places {
     u64 low_ram;
     size_t facs, dsdt, fadt, madt, xsdt;

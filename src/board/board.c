@@ -36,8 +36,8 @@
 #define CONSOLE_SLOT 2u
 #define BAR_SPACING  0x10000u
 
-/* With firmware: it knows its board, an i440FX, by what stands in slot 1, and looks there for the ports of power
- * management [Intel 82371AB 5.1, 7.1]. */
+/* With firmware: it knows its board, an i440FX, by what stands in slot 1, and looks there for the
+ * ports of power management [Intel 82371AB 5.1, 7.1]. */
 #define BRIDGE_SLOT           1u
 #define FIRMWARE_DISK_SLOT    3u
 #define FIRMWARE_CONSOLE_SLOT 4u
@@ -169,7 +169,8 @@ static bool wire_legacy(struct board *b)
            bus_add(&b->ports, &b->debug_exit.port);
 }
 
-/* Without firmware, what it would do: addresses for the BARs of virtio functions (1: MSI-X, 4: registers). */
+/* Without firmware, what it would do: addresses for the BARs of virtio functions (1: MSI-X, 4:
+ * registers). */
 static bool wire_function(struct board *b, struct pci_function *f, u32 slot)
 {
     u64 base = BOARD_PCI_WINDOW + (u64)slot * 4 * BAR_SPACING;

@@ -24,7 +24,8 @@ struct board_events {
     void (*nmi)(void *context, u32 cpu);
     void (*init)(void *context, u32 cpu);
     void (*startup)(void *context, u32 cpu, u8 vector); /* code starts at vector << 12 */
-    /* A line of a DEBUG firmware's log, printable and without double quotes; long ones come in parts. */
+    /* A line of a DEBUG firmware's log, printable and without double quotes; long ones come in
+     * parts. */
     void (*firmware_line)(void *context, const char *line);
     void *context;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The map of the board: where its devices answer and which lines they raise. The ACPI tables and the
- * wiring both read it, so they cannot disagree.
+ * The map of the board: where its devices answer and which lines they raise. The ACPI tables and
+ * the wiring both read it, so they cannot disagree.
  */
 #ifndef SOFTSEV_BOARD_MAP_H
 #define SOFTSEV_BOARD_MAP_H
@@ -14,7 +14,8 @@
 #define BOARD_HIGH_RAM    0x100000000ull
 #define BOARD_PCI_WINDOW  0xd0000000ull
 #define BOARD_PCI_END     0xe0000000ull
-/* With firmware, which gives BARs their addresses: from the end of low RAM, but not below 2 GiB; and above any RAM. */
+/* With firmware, which gives BARs their addresses: from the end of low RAM, but not below 2 GiB;
+ * and above any RAM. */
 #define BOARD_FIRMWARE_PCI_END      0xfc000000ull
 #define BOARD_FIRMWARE_HIGH_PCI     0xa000000000ull
 #define BOARD_FIRMWARE_HIGH_PCI_END 0x800000000000ull
@@ -30,7 +31,8 @@
 #define BOARD_RESET_PORT  0xcf9u
 #define BOARD_RESET_VALUE 0x0eu
 #define BOARD_DEBUG_EXIT  0xf4u
-/* CPUID 1 EAX of the processor, which QEMU calls EPYC-Milan; RDX of a processor that begins as after reset. */
+/* CPUID 1 EAX of the processor, which QEMU calls EPYC-Milan; RDX of a processor that begins as
+ * after reset. */
 #define BOARD_CPU_SIGNATURE 0x00a00f11u
 /* PCI slot s, pin INTA, is line BOARD_PCI_IRQ + s % 4 of the IOAPIC. */
 #define BOARD_PCI_IRQ   16u

@@ -27,7 +27,8 @@ struct cpu_config {
     u32 asid_min;
 };
 
-/* Causes of #VC: exit codes below 100, a private page that is not validated, the nested fault of a device access. */
+/* Causes of #VC: exit codes below 100, a private page that is not validated, the nested fault of a
+ * device access. */
 #define CPU_VC_NOT_VALIDATED 0xfe
 #define CPU_VC_MMIO          0xff
 #define CPU_VC_CAUSES        0x100
@@ -56,8 +57,9 @@ bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
 u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);
-/* The state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87 and SSE are the 64-bit
- * FXSAVE image. False: the core has no such component, or the image is too small; nothing happens. */
+/* The state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87 and SSE are the
+ * 64-bit FXSAVE image. False: the core has no such component, or the image is too small; nothing
+ * happens. */
 bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size);
 bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size);
 

@@ -4,15 +4,14 @@
  *
  *   decode/    bytes -> struct insn, by the table opcodes.def
  *   engine/    block.c: a run of insns at one physical address and mode -> an array of uops, cached
- *              and chained. lower.c: insn -> uops: common forms get a specialised handler (uop_*.c),
- *              everything else is one `uop_generic`. run_loop.c: events, budget, single step
- *   exec/      the instructions of programs: `exec_<name>(cpu, insn)`, on the operand accessors below
- *   system/    those of kernels, and what they are about: segments, control registers, MSRs, CPUID,
- *              interrupts and exceptions, ports, breakpoints
- *   mmu/       TLB fills: guest tables, nested tables, C-bit, view of the frame, the RMP's checks
- *   svm/       VMRUN and #VMEXIT in four named steps (vmrun.c); what VMRUN refuses (check.c);
- *              intercepts; the encrypted half of the world switch (VMSA, SEV_FEATURES); host mode;
- *              the RMP's instructions, the host's and the guest's
+ *              and chained. lower.c: insn -> uops: common forms get a specialised handler
+ * (uop_*.c), everything else is one `uop_generic`. run_loop.c: events, budget, single step exec/
+ * the instructions of programs: `exec_<name>(cpu, insn)`, on the operand accessors below system/
+ * those of kernels, and what they are about: segments, control registers, MSRs, CPUID, interrupts
+ * and exceptions, ports, breakpoints mmu/       TLB fills: guest tables, nested tables, C-bit, view
+ * of the frame, the RMP's checks svm/       VMRUN and #VMEXIT in four named steps (vmrun.c); what
+ * VMRUN refuses (check.c); intercepts; the encrypted half of the world switch (VMSA, SEV_FEATURES);
+ * host mode; the RMP's instructions, the host's and the guest's
  *
  * Faults leave an instruction by cpu_raise(), #VMEXITs by cpu_exit(); neither returns. Commit rule:
  * all memory accesses of an instruction that can fail come before its first architectural write
@@ -194,7 +193,7 @@ struct cpu {
     struct engine engine;
 };
 
-/* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------------------- */
+/* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------- */
 
 /* Raises an exception at the current instruction (fault semantics: RIP = its start). The error code
  * is pushed only for the vectors that have one. Exception intercepts are looked at on delivery
@@ -238,9 +237,9 @@ static inline void cpu_raise_gp(struct cpu *c, u32 error)
 }
 
 /* --- Memory by linear address (mmu/mmu.c) --------------------------------------------------------
- * Privilege is the current one (engine.tlb), `_system` accesses are supervisor accesses whatever the
- * CPL (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF or
- * exit with NPF. */
+ * Privilege is the current one (engine.tlb), `_system` accesses are supervisor accesses whatever
+ * the CPL (descriptor tables, TSS, IDT, pushes during delivery go through them). All may raise #PF
+ * or exit with NPF. */
 
 u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size);
 void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value);
@@ -335,15 +334,16 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
         mmu_store_slow(c, linear, size, value);
 }
 
-/* --- Breakpoints (system/breakpoint.c) [APM2 13.1] ---------------------------------------------------------
- */
+/* --- Breakpoints (system/breakpoint.c) [APM2 13.1]
+ *
+ * --------------------------------------------------------- */
 
 void debug_update(struct cpu *c);         /* after a change of DR0-DR3 or DR7 */
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
 
-/* --- Operand accessors for exec_<name>() (exec/operand.c) --------------------------------------- */
+/* --- Operand accessors for exec_<name>() (exec/operand.c) ------------------------------------- */
 
 /* GPR, MEM, IMM, SREG; zero-extended from its size */
 u64 operand_read(struct cpu *c, const struct insn *in, u32 n);
@@ -383,7 +383,7 @@ void stack_adjust(struct cpu *c, s64 delta);
 void mxcsr_enter(struct cpu *c);
 void mxcsr_leave(struct cpu *c);
 
-/* --- Engine (engine/block.c, engine/run_loop.c) ------------------------------------------------------------------ */
+/* --- Engine (engine/block.c, engine/run_loop.c) ----------------------------------------------- */
 
 bool blocks_create(struct cpu *c);
 void blocks_destroy(struct cpu *c);

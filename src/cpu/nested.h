@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nested tables, as the cores walk them and as whoever else needs to know where a guest's address
- * leads [APM2 15.25.5; cpu 5.6]. They are raw memory of the host's.
+ * The nested tables, as the cores walk them and as whoever else needs to know where a guest's
+ * address leads [APM2 15.25.5; cpu 5.6]. They are raw memory of the host's.
  */
 #ifndef SOFTSEV_CPU_NESTED_H
 #define SOFTSEV_CPU_NESTED_H
@@ -34,7 +34,8 @@ struct nested_walk {
 };
 
 enum nested_result nested_descend(const struct nested_tables *t, u64 gpa, struct nested_walk *w);
-/* Sets A on the way and, of a write, D in the leaf. False: a table is not the host's to write by the RMP. */
+/* Sets A on the way and, of a write, D in the leaf. False: a table is not the host's to write by
+ * the RMP. */
 bool nested_mark(const struct nested_tables *t, const struct nested_walk *w, bool write);
 
 #endif

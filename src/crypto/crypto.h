@@ -54,7 +54,8 @@ void crypto_sha256_update(struct crypto_sha256 *h, const void *data, size_t size
 void crypto_sha256_peek(const struct crypto_sha256 *h, u8 out[32]);
 void crypto_sha256_free(struct crypto_sha256 *h);
 
-/* SHA-384 of many short messages, each by itself: what OpenSSL prepares for one is kept. NULL: no memory. */
+/* SHA-384 of many short messages, each by itself: what OpenSSL prepares for one is kept. NULL: no
+ * memory. */
 struct crypto_sha384;
 struct crypto_sha384 *crypto_sha384_create(void);
 void crypto_sha384_run(struct crypto_sha384 *h, const void *data, size_t size, u8 out[48]);
@@ -86,8 +87,8 @@ void page_cipher_free(struct page_cipher *c); /* wipes the key; NULL is allowed 
 void page_encrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
 void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8 out[4096]);
 
-/* --- Elliptic curves: NIST P-384, coordinates and scalars as 48 bytes, LITTLE-endian, the way SEV's
- *     certificates store them (the remaining bytes of a 72-byte field are the caller's)
+/* --- Elliptic curves: NIST P-384, coordinates and scalars as 48 bytes, LITTLE-endian, the way
+ * SEV's certificates store them (the remaining bytes of a 72-byte field are the caller's)
  * ------------- */
 
 struct ec_public {
@@ -106,7 +107,8 @@ struct ec_signature {
 bool crypto_ec_generate(struct crypto *c, struct ec_private *out);
 /* From a scalar in 1..n-1 (little-endian); false if it is out of range. */
 bool crypto_ec_from_scalar(const u8 d[48], struct ec_private *out);
-/* From a file of OpenSSL's: PKCS#8 or SEC 1, PEM or DER, not encrypted. NULL: it is read; else what is wrong with it. */
+/* From a file of OpenSSL's: PKCS#8 or SEC 1, PEM or DER, not encrypted. NULL: it is read; else what
+ * is wrong with it. */
 const char *crypto_ec_private_read(const void *data, size_t size, struct ec_private *out);
 #define CRYPTO_EC_PEM_MAX 512u /* characters, with the NUL */
 /* PKCS#8 in PEM. Returns the characters before the NUL; 0 if it does not fit. */
@@ -153,7 +155,7 @@ bool crypto_rsa_pss_sign(struct crypto *c, const struct rsa_private *key, enum c
 bool crypto_rsa_pss_verify(const struct rsa_public *key, enum crypto_hash hash, const void *message,
                            size_t size, const u8 *signature);
 
-/* --- X.509 certificates, read (outside bytes) ------------------------------------------------------ */
+/* --- X.509 certificates, read (outside bytes) ------------------------------------------------- */
 
 struct crypto_certificate;
 
@@ -168,9 +170,11 @@ bool crypto_certificate_names(const struct crypto_certificate *c,
 /* RSASSA-PSS, SHA-384, salt of 48 bytes; no other signature counts [snp 8.1]. */
 bool crypto_certificate_signed_by(const struct crypto_certificate *c,
                                   const struct crypto_certificate *issuer);
-/* basicConstraints and keyUsage allow it to sign certificates, with so many signers between it and the last one. */
+/* basicConstraints and keyUsage allow it to sign certificates, with so many signers between it and
+ * the last one. */
 bool crypto_certificate_may_sign(const struct crypto_certificate *c, long signers_below);
-/* Returns true and the id of an extension that is critical, but is not basicConstraints or keyUsage. */
+/* Returns true and the id of an extension that is critical, but is not basicConstraints or
+ * keyUsage. */
 bool crypto_certificate_unknown_critical(const struct crypto_certificate *c, char *oid,
                                          size_t size);
 bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time); /* Unix time */
@@ -178,13 +182,14 @@ bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time); 
 void crypto_certificate_subject(const struct crypto_certificate *c, char *out, size_t size);
 /* False: its key is not on P-384. */
 bool crypto_certificate_ec_key(const struct crypto_certificate *c, struct ec_public *out);
-/* How many extensions have this id ("1.3.6..."): 0, 1, 2 for more. With 1, what is in extnValue, a view. */
+/* How many extensions have this id ("1.3.6..."): 0, 1, 2 for more. With 1, what is in extnValue, a
+ * view. */
 int crypto_certificate_extension(const struct crypto_certificate *c, const char *oid,
                                  const u8 **data, size_t *size);
 /* Returns the size; 0 if it does not fit. */
 size_t crypto_certificate_der(const struct crypto_certificate *c, void *out, size_t size);
 
-/* --- X.509 revocation lists, read (outside bytes) --------------------------------------------------- */
+/* --- X.509 revocation lists, read (outside bytes) --------------------------------------------- */
 
 struct crypto_crl;
 
@@ -194,7 +199,8 @@ void crypto_crl_free(struct crypto_crl *c); /* NULL is allowed */
 bool crypto_crl_names(const struct crypto_crl *c, const struct crypto_certificate *issuer);
 /* As crypto_certificate_signed_by; the issuer's keyUsage has to allow it. */
 bool crypto_crl_signed_by(const struct crypto_crl *c, const struct crypto_certificate *issuer);
-/* Why a verifier cannot go by this list: it is a delta, restricted or indirect, or has a critical extension; NULL: it can. */
+/* Why a verifier cannot go by this list: it is a delta, restricted or indirect, or has a critical
+ * extension; NULL: it can. */
 const char *crypto_crl_unusable(const struct crypto_crl *c);
 /* Both have a CRL number, and that of `a` is the higher one. */
 bool crypto_crl_newer(const struct crypto_crl *a, const struct crypto_crl *b);
@@ -204,7 +210,7 @@ bool crypto_crl_valid_at(const struct crypto_crl *c, s64 time);
 /* By serial number; the list has to be the certificate's issuer's. */
 bool crypto_crl_revokes(const struct crypto_crl *c, const struct crypto_certificate *certificate);
 
-/* --- Files of both (outside bytes) ----------------------------------------------------------------- */
+/* --- Files of both (outside bytes) ------------------------------------------------------------ */
 
 /* All zero before the first is read; each grows as files are read into it. */
 struct crypto_certificates {
@@ -217,17 +223,18 @@ struct crypto_crls {
     size_t count;
 };
 
-/* Adds all that a file holds: one certificate or list in DER, or any number of them in PEM with text between. -1: an
- * entry cannot be read, which the error names; what was read before it was added. `certificates` NULL: they are checked
- * and passed over. */
+/* Adds all that a file holds: one certificate or list in DER, or any number of them in PEM with
+ * text between. -1: an entry cannot be read, which the error names; what was read before it was
+ * added. `certificates` NULL: they are checked and passed over. */
 int crypto_x509_read(const void *data, size_t size, struct crypto_certificates *certificates,
                      struct crypto_crls *lists, struct error *e);
 void crypto_certificates_free(struct crypto_certificates *c);
 void crypto_crls_free(struct crypto_crls *c);
 
-/* --- X.509 certificates and revocation lists, made ------------------------------------------------- */
+/* --- X.509 certificates and revocation lists, made -------------------------------------------- */
 
-/* In this order; what is NULL is left out. The country is a PrintableString, the others UTF8Strings. */
+/* In this order; what is NULL is left out. The country is a PrintableString, the others
+ * UTF8Strings. */
 struct x509_name {
     const char *unit, *country, *locality, *state, *organization, *common;
 };
@@ -239,7 +246,8 @@ struct x509_extension {
     size_t size;
 };
 
-/* Signed with RSASSA-PSS: SHA-384, MGF1 with SHA-384, a salt of 48 bytes, all three explicit [snp 8.1]. */
+/* Signed with RSASSA-PSS: SHA-384, MGF1 with SHA-384, a salt of 48 bytes, all three explicit
+ * [snp 8.1]. */
 struct x509_certificate {
     u64 serial;
     struct x509_name issuer, subject;
@@ -259,8 +267,8 @@ struct x509_list {
     size_t extension_count;
 };
 
-/* Who signs. The salt of a signature is a function of `salt_key` and of what is signed, so that the same certificate
- * made again is the same to the byte. */
+/* Who signs. The salt of a signature is a function of `salt_key` and of what is signed, so that the
+ * same certificate made again is the same to the byte. */
 struct x509_signer {
     struct crypto *crypto; /* made with a seed; it is seeded anew for each signature */
     const u8 *salt_key;    /* 32 bytes, a secret as the key itself */
@@ -268,7 +276,8 @@ struct x509_signer {
     bool trailer; /* PSS parameters with the trailer field, although 1 is its default */
 };
 
-/* DER into `out`; return its size, 0 if it does not fit, a time is out of range or OpenSSL refuses. */
+/* DER into `out`; return its size, 0 if it does not fit, a time is out of range or OpenSSL
+ * refuses. */
 size_t crypto_x509_certificate(const struct x509_signer *signer,
                                const struct x509_certificate *what, void *out, size_t size);
 size_t crypto_x509_list(const struct x509_signer *signer, const struct x509_list *what, void *out,
@@ -276,7 +285,8 @@ size_t crypto_x509_list(const struct x509_signer *signer, const struct x509_list
 /* A key's identifier: SHA-1 of its BIT STRING [RFC 5280 4.2.1.2]. */
 void crypto_x509_key_id(const struct rsa_public *key, u8 id[20]);
 
-/* DER as PEM: `label` is "CERTIFICATE", "X509 CRL", ... Returns its size (no NUL is written), 0 if it does not fit. */
+/* DER as PEM: `label` is "CERTIFICATE", "X509 CRL", ... Returns its size (no NUL is written), 0 if
+ * it does not fit. */
 size_t crypto_pem(const char *label, const void *der, size_t der_size, char *out, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ASN.1 values in DER, written one after the other into a bounded writer. A value that does not fit makes the
- * writer bad, as always with writers; one check at the end is enough.
+ * ASN.1 values in DER, written one after the other into a bounded writer. A value that does not fit
+ * makes the writer bad, as always with writers; one check at the end is enough.
  */
 #ifndef SOFTSEV_CRYPTO_DER_H
 #define SOFTSEV_CRYPTO_DER_H
@@ -21,7 +21,8 @@
 #define DER_CONTEXT(n)        (0x80 | (n)) /* [n] IMPLICIT of a primitive type */
 #define DER_CONTEXT_HOLDER(n) (0xa0 | (n)) /* [n] EXPLICIT, or IMPLICIT of a constructed type */
 
-/* What is written between open and close is the value's content; close takes what open has returned. */
+/* What is written between open and close is the value's content; close takes what open has
+ * returned. */
 size_t der_open(struct writer *w, u8 tag);
 void der_close(struct writer *w, size_t mark);
 
@@ -34,7 +35,8 @@ void der_number(struct writer *w, const void *little_endian, size_t size);
 /* A BIT STRING whose last octet has `unused` bits that do not count. */
 void der_bits(struct writer *w, const void *bits, size_t size, u8 unused);
 void der_oid(struct writer *w, const char *dotted); /* "1.3.6.1.4.1..." */
-/* Unix time; UTCTime up to 2049, GeneralizedTime from then on [RFC 5280 4.1.2.5]. Before 1970, after 9999: bad. */
+/* Unix time; UTCTime up to 2049, GeneralizedTime from then on [RFC 5280 4.1.2.5]. Before 1970,
+ * after 9999: bad. */
 void der_time(struct writer *w, s64 time);
 
 #endif

@@ -15,8 +15,9 @@
 
 #define P384_BYTES       48
 #define P384_POINT_BYTES (1 + 2 * P384_BYTES)
-#define P384_WIDE_BYTES  56 /* 64 bits more than the order: the remainder is as good as uniform */
-#define ECDSA_DER_MAX    112
+/* 64 bits more than the order: the remainder is as good as uniform */
+#define P384_WIDE_BYTES 56
+#define ECDSA_DER_MAX   112
 
 /* What a scalar multiplication needs; one label frees it. */
 struct work {

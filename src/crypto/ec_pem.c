@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private keys on P-384 as people keep them: PEM or DER files that OpenSSL's tools write and read. */
+/* Private keys on P-384 as people keep them: PEM or DER files that OpenSSL's tools write and
+ * read. */
 #include "crypto/internal.h"
 
 #include <openssl/core_names.h>

@@ -102,7 +102,8 @@ bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time)
     return time_is_between(X509_get0_notBefore(c->x509), time, X509_get0_notAfter(c->x509));
 }
 
-/* RSASSA-PSS with SHA-384, MGF1 with SHA-384, a salt of 48 bytes; nothing else counts as a signature [snp 8.1]. */
+/* RSASSA-PSS with SHA-384, MGF1 with SHA-384, a salt of 48 bytes; nothing else counts as a
+ * signature [snp 8.1]. */
 bool is_pss_sha384(const X509_ALGOR *algorithm)
 {
     const ASN1_OBJECT *object;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates and revocation lists: one in DER, or blocks of PEM with text between them [RFC 7468]. Nothing in
- * such a file is passed over that might be a list, for a list that is not read revokes nothing: a block that cannot be
- * read, bytes that are no text and the remains of a cut block are errors that name the entry.
+ * Files of certificates and revocation lists: one in DER, or blocks of PEM with text between them
+ * [RFC 7468]. Nothing in such a file is passed over that might be a list, for a list that is not
+ * read revokes nothing: a block that cannot be read, bytes that are no text and the remains of a
+ * cut block are errors that name the entry.
  */
 #include "crypto/internal.h"
 
@@ -60,7 +61,7 @@ static bool add_list(struct crypto_crls *to, struct crypto_crl *c)
     return true;
 }
 
-/* --- One entry ------------------------------------------------------------------------------------------ */
+/* --- One entry -------------------------------------------------------------------------------- */
 
 enum entry { ENTRY_DAMAGED, ENTRY_TAKEN, ENTRY_NO_MEMORY };
 
@@ -98,7 +99,7 @@ static int read_der(struct x509_reading *r)
     return entry == ENTRY_TAKEN ? 0 : no_memory(r);
 }
 
-/* --- PEM ------------------------------------------------------------------------------------------------ */
+/* --- PEM -------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *label;
@@ -229,7 +230,7 @@ static int read_pem(struct x509_reading *r)
     return 0;
 }
 
-/* --- A file ---------------------------------------------------------------------------------------------- */
+/* --- A file ----------------------------------------------------------------------------------- */
 
 int crypto_x509_read(const void *data, size_t size, struct crypto_certificates *certificates,
                      struct crypto_crls *lists, struct error *e)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * X.509 certificates and revocation lists, made [RFC 5280]. Written out by hand because the order and the form of
- * every field is part of what readers of a VCEK compare [snp 8.1]; keys, hashes and signatures are OpenSSL's.
+ * X.509 certificates and revocation lists, made [RFC 5280]. Written out by hand because the order
+ * and the form of every field is part of what readers of a VCEK compare [snp 8.1]; keys, hashes and
+ * signatures are OpenSSL's.
  */
 #include "crypto/der.h"
 #include "crypto/internal.h"
@@ -19,7 +20,7 @@
 #define VERSION_3      2
 #define LIST_VERSION_2 1
 
-/* --- Parts -------------------------------------------------------------------------------------------- */
+/* --- Parts ------------------------------------------------------------------------------------ */
 
 static void write_hash(struct writer *w)
 {
@@ -29,7 +30,8 @@ static void write_hash(struct writer *w)
     der_close(w, hash);
 }
 
-/* RSASSA-PSS with its parameters; whether a field at its default is written out differs between AMD's own. */
+/* RSASSA-PSS with its parameters; whether a field at its default is written out differs between
+ * AMD's own. */
 static void write_algorithm(struct writer *w, bool trailer)
 {
     size_t all = der_open(w, DER_SEQUENCE);
@@ -137,9 +139,10 @@ static void write_extensions(struct writer *w, u8 holder, const struct x509_exte
     der_close(w, held);
 }
 
-/* --- The whole ---------------------------------------------------------------------------------------- */
+/* --- The whole -------------------------------------------------------------------------------- */
 
-/* From `start` on the writer has what is to be signed; makes it the first of the three parts of a signed object. */
+/* From `start` on the writer has what is to be signed; makes it the first of the three parts of a
+ * signed object. */
 static size_t finish(const struct x509_signer *signer, struct writer *w, size_t start)
 {
     struct rsa_public key;

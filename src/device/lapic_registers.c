@@ -33,8 +33,8 @@ enum lapic_register {
 #define ICR_LOW_WRITABLE    0x000ccfffu
 #define SVR_WRITABLE        0x000003ffu
 /* Address bits above the physical width, 48 in CPUID, are reserved. */
-#define BASE_ADDRESS        0x0000fffffffff000ull
-#define BASE_WRITABLE       (BASE_BSP | BASE_X2APIC | BASE_ENABLE | BASE_ADDRESS)
+#define BASE_ADDRESS  0x0000fffffffff000ull
+#define BASE_WRITABLE (BASE_BSP | BASE_X2APIC | BASE_ENABLE | BASE_ADDRESS)
 
 /* What software may set in each LVT entry. */
 static const u32 lvt_writable[LAPIC_LVTS] = {

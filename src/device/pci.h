@@ -115,8 +115,8 @@ void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool
 /* Returns the capability's offset, 0 if there is no room; `body` follows the two header bytes. */
 u8 pci_add_capability(struct pci_function *f, u8 id, const void *body, u32 body_size);
 bool pci_add_msix(struct pci_function *f, u32 bar, u32 count); /* sets the BAR, 4 KiB */
-/* Adds it at `devfn` with INTA on `intx`, whose number also goes into the interrupt line register.
- */
+/* Adds it at `devfn` with INTA on `intx`, whose number also goes into the interrupt line
+ * register. */
 bool pci_add(struct pci *p, struct pci_function *f, u8 devfn, struct irq_line intx);
 /* What firmware would do: an address for a BAR, and decoding on. False if the range is taken. */
 bool pci_assign_bar(struct pci_function *f, u32 index, u64 address);

@@ -238,8 +238,8 @@ static void counter_write(struct pit_counter *c, u8 value, u64 tick)
     }
 }
 
-/* Read-back: bit 5 clear latches the counts, bit 4 clear the status, of the counters in bits 3..1.
- */
+/* Read-back: bit 5 clear latches the counts, bit 4 clear the status, of the counters in bits
+ * 3..1. */
 static void pit_read_back(struct pit *p, u8 value, u64 tick)
 {
     for (u32 i = 0; i < PIT_COUNTERS; i++) {

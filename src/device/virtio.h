@@ -14,7 +14,8 @@
 #define VIRTIO_QUEUE_SIZE_MAX  256
 #define VIRTIO_CHAIN_MAX       130 /* buffers in a chain */
 #define VIRTIO_CHAIN_BYTES_MAX MIB(16)
-#define VIRTIO_TURN_BYTES      MIB(1) /* after so many a queue pauses: the host has other work too */
+/* after so many a queue pauses: the host has other work too */
+#define VIRTIO_TURN_BYTES MIB(1)
 
 #define VIRTIO_F_INDIRECT_DESC   BIT(28)
 #define VIRTIO_F_VERSION_1       BIT(32)
@@ -96,8 +97,8 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *q, struct virtio_chain *ch
 /* Gives a chain back with the number of bytes written into it. */
 void virtqueue_push(struct virtqueue *q, const struct virtio_chain *chain, u32 written);
 void virtqueue_signal(struct virtqueue *q); /* interrupts the driver if it wants to know */
-/* Pops chains into `chain` and calls `serve` for each, until the queue is empty or pauses; then signals. `serve` returns
- * false if the device breaks. */
+/* Pops chains into `chain` and calls `serve` for each, until the queue is empty or pauses; then
+ * signals. `serve` returns false if the device breaks. */
 void virtqueue_serve(struct virtqueue *q, struct virtio_chain *chain,
                      bool (*serve)(struct virtqueue *q));
 

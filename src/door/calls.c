@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The system calls that the supervisor looks at. Each is answered from a door or handed to the kernel (CONTINUE). The
- * caller may be anything: dead by now, at work with other threads on the memory that is being read, or gone and its
- * number taken by another process; so nothing it says is trusted further than its own call, and each answer is sent by
- * the notification's id, which is never used twice.
+ * The system calls that the supervisor looks at. Each is answered from a door or handed to the
+ * kernel (CONTINUE). The caller may be anything: dead by now, at work with other threads on the
+ * memory that is being read, or gone and its number taken by another process; so nothing it says is
+ * trusted further than its own call, and each answer is sent by the notification's id, which is
+ * never used twice.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -20,7 +21,7 @@
 #define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
 #endif
 
-/* --- The caller's memory ------------------------------------------------------------------------- */
+/* --- The caller's memory ---------------------------------------------------------------------- */
 
 bool door_read(struct door_caller *caller, u64 address, void *out, size_t size)
 {
@@ -50,7 +51,7 @@ static bool caller_write(void *context, u64 address, const void *data, size_t si
            memory_copy(c->s->stuck, c->thread, address, (void *)(uintptr_t)data, size, true);
 }
 
-/* --- Answers ------------------------------------------------------------------------------------- */
+/* --- Answers ---------------------------------------------------------------------------------- */
 
 static void send(struct call *c, s64 value, u32 flags)
 {
@@ -76,7 +77,8 @@ void call_answer(struct call *c, s64 value)
     send(c, value >= -4095 ? value : -EIO, 0);
 }
 
-/* Gives the caller a descriptor of its own and the number as the answer; in one step where the kernel can. */
+/* Gives the caller a descriptor of its own and the number as the answer; in one step where the
+ * kernel can. */
 void call_give(struct call *c, int fd, bool close_on_exec)
 {
     struct seccomp_notif_addfd add = {
@@ -102,7 +104,7 @@ int call_lend(struct call *c, int fd)
     return ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 }
 
-/* --- ioctl --------------------------------------------------------------------------------------- */
+/* --- ioctl ------------------------------------------------------------------------------------ */
 
 /* The door that a descriptor of the caller's is: by the file behind it. */
 static bool find_door(struct call *c, int fd, u32 *file, bool *writable)
@@ -111,7 +113,8 @@ static bool find_door(struct call *c, int fd, u32 *file, bool *writable)
     struct statx x;
     struct stat st;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)c->thread, fd);
-    /* What is known already: the program may itself be the file system that would have to be asked. */
+    /* What is known already: the program may itself be the file system that would have to be
+     * asked. */
     if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &x))
         return false;
     for (u32 i = 0; i < c->s->file_count; i++) {
@@ -140,7 +143,7 @@ static void call_ioctl(struct call *c, const struct call_kind *kind)
                 f->ioctl(f->context, &c->memory, writable, (u32)c->arguments[1], c->arguments[2]));
 }
 
-/* --- Timers --------------------------------------------------------------------------------------- */
+/* --- Timers ----------------------------------------------------------------------------------- */
 
 /* setitimer and timer_settime: their structures begin with the time after which they repeat. */
 static void call_timer(struct call *c, const struct call_kind *kind)
@@ -154,7 +157,7 @@ static void call_timer(struct call *c, const struct call_kind *kind)
     call_pass(c);
 }
 
-/* --- What a device refuses ------------------------------------------------------------------------- */
+/* --- What a device refuses -------------------------------------------------------------------- */
 
 static void call_refuse_descriptor(struct call *c, const struct call_kind *kind)
 {
@@ -166,10 +169,11 @@ static void call_refuse_descriptor(struct call *c, const struct call_kind *kind)
         call_pass(c);
 }
 
-/* --- The table ------------------------------------------------------------------------------------ */
+/* --- The table -------------------------------------------------------------------------------- */
 
-/* A stat by descriptor (AT_EMPTY_PATH) is the kernel's: a descriptor of a door is an ordinary file's. readlink is looked
- * at only where there are folders, because compilers make a thousand of them. */
+/* A stat by descriptor (AT_EMPTY_PATH) is the kernel's: a descriptor of a door is an ordinary
+ * file's. readlink is looked at only where there are folders, because compilers make a thousand of
+ * them. */
 // clang-format off
 const struct call_kind call_kinds[] = {
     /* number, folder, path, flags, pass, folders, refusal */

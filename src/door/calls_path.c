@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls on paths: what a door answers to open, stat and their kin. Folders answer as Linux's configfs does; what
- * the kernel can do with a folder's mirror it does by itself.
+ * System calls on paths: what a door answers to open, stat and their kin. Folders answer as Linux's
+ * configfs does; what the kernel can do with a folder's mirror it does by itself.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -32,7 +32,7 @@ static void find(struct call *c, const struct call_kind *kind, struct target *ou
     find_path(c, from, c->server->path, out);
 }
 
-/* --- stat and its kin -------------------------------------------------------------------------- */
+/* --- stat and its kin ------------------------------------------------------------------------- */
 
 static void stat_file(const struct call *c, u32 file, struct stat *st)
 {
@@ -198,7 +198,8 @@ static void answer_link(struct call *c, const char *path, const u64 rest[2])
         call_answer(c, door_write(&c->memory, rest[0], text, (size_t)n) ? n : -EFAULT);
 }
 
-/* Nothing here is a symbolic link, but the kernel's own links to a mirror show what it stands for. */
+/* Nothing here is a symbolic link, but the kernel's own links to a mirror show what it stands
+ * for. */
 void call_readlink(struct call *c, const struct call_kind *kind)
 {
     static const char self[] = "/proc/self/";
@@ -247,7 +248,7 @@ void call_statfs(struct call *c, const struct call_kind *kind)
         call_answer(c, door_write(&c->memory, c->arguments[1], &fs, sizeof fs) ? 0 : -EFAULT);
 }
 
-/* --- open -------------------------------------------------------------------------------------- */
+/* --- open ------------------------------------------------------------------------------------- */
 
 static void give(struct call *c, s64 fd, u64 flags)
 {
@@ -377,7 +378,7 @@ void call_open(struct call *c, const struct call_kind *kind)
         give(c, open_or_errno(real, O_RDONLY | O_DIRECTORY), flags);
 }
 
-/* --- mkdir, rmdir, unlink, rename -------------------------------------------------------------- */
+/* --- mkdir, rmdir, unlink, rename ------------------------------------------------------------- */
 
 void call_mkdir(struct call *c, const struct call_kind *kind)
 {
@@ -463,7 +464,7 @@ void call_rename(struct call *c, const struct call_kind *kind)
         call_answer(c, kind->refusal);
 }
 
-/* --- chdir, getcwd ----------------------------------------------------------------------------- */
+/* --- chdir, getcwd ---------------------------------------------------------------------------- */
 
 /* The thread enters the mirror, or what is outside it, by a descriptor. */
 static void enter(struct call *c, const char *path)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The filter that a program runs under: a BPF program made from the table of system calls. It sees numbers, not what
- * pointers point to; so every open is notified, but of the ioctls only those of type 'S', and calls of another
- * architecture (32-bit, x32) are never touched.
+ * The filter that a program runs under: a BPF program made from the table of system calls. It sees
+ * numbers, not what pointers point to; so every open is notified, but of the ioctls only those of
+ * type 'S', and calls of another architecture (32-bit, x32) are never touched.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A system call that a thread makes for the supervisor: chdir into a folder that only the supervisor knows becomes
- * fchdir into its mirror. The thread is traced for the moment between its own call and the return to the program.
+ * A system call that a thread makes for the supervisor: chdir into a folder that only the
+ * supervisor knows becomes fchdir into its mirror. The thread is traced for the moment between its
+ * own call and the return to the program.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the door room share: the supervisor, and one stopped system call. Opens of a door's path are
- * answered with a descriptor of an anonymous file that the supervisor has made; that file's identity (device and inode)
- * tells later which descriptors are doors, so that dup, fork, passing and closing need no book-keeping.
+ * What the files of the door room share: the supervisor, and one stopped system call. Opens of a
+ * door's path are answered with a descriptor of an anonymous file that the supervisor has made;
+ * that file's identity (device and inode) tells later which descriptors are doors, so that dup,
+ * fork, passing and closing need no book-keeping.
  */
 #ifndef SOFTSEV_DOOR_INTERNAL_H
 #define SOFTSEV_DOOR_INTERNAL_H
@@ -53,20 +54,21 @@ struct supervisor {
     u32 reads_seen, ticks;
 };
 
-/* --- keep.c: the process between supervisor and program ------------------------------------------ */
+/* --- keep.c: the process between supervisor and program --------------------------------------- */
 
 #define KEEPER_NAME "door-keeper"
 
-/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. The mirrors go if the
- * supervisor was killed. */
+/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. The mirrors go
+ * if the supervisor was killed. */
 NORETURN void keep_run(pid_t child, int link, const sigset_t *signals,
                        const struct mirror *mirrors);
 /* Kills and collects all children, and theirs. `known` is one of them. */
 void keep_kill_all(pid_t known);
 
-/* --- memory.c: the program's memory --------------------------------------------------------------- */
+/* --- memory.c: the program's memory ----------------------------------------------------------- */
 
-/* How many threads wait for memory that a program holds back. They may outlive door_run(), so they share this. */
+/* How many threads wait for memory that a program holds back. They may outlive door_run(), so they
+ * share this. */
 struct stuck {
     _Atomic u32 users; /* one more than there are threads */
 };
@@ -82,14 +84,15 @@ static inline bool stuck_full(struct stuck *t)
     return atomic_load(&t->users) > STUCK_MAX;
 }
 
-/* Copies from or to a thread's memory. False: it has no such memory, or holds it back for too long. */
+/* Copies from or to a thread's memory. False: it has no such memory, or holds it back for too
+ * long. */
 bool memory_copy(struct stuck *stuck, pid_t thread, u64 address, void *data, size_t size,
                  bool write);
-/* Reads a string page by page, since what follows its end may not exist. May hang: between server_read_begin() and
- * server_read_end() alone. */
+/* Reads a string page by page, since what follows its end may not exist. May hang: between
+ * server_read_begin() and server_read_end() alone. */
 bool memory_string(pid_t thread, u64 address, char out[PATH_MAX]);
 
-/* --- serve.c: the thread that answers ------------------------------------------------------------- */
+/* --- serve.c: the thread that answers --------------------------------------------------------- */
 
 struct server {
     struct supervisor *s; /* not to be touched once the server was left behind */
@@ -105,14 +108,15 @@ struct server {
 
 int server_start(struct supervisor *s, struct error *e);
 void server_end(struct supervisor *s);
-/* The main thread's part: every SERVER_TICK_MS while s->watching. -1: there is no server any more. */
+/* The main thread's part: every SERVER_TICK_MS while s->watching. -1: there is no server any
+ * more. */
 int server_watch(struct supervisor *s, struct error *e);
 /* False: nothing may be read, since too many reads hang. */
 bool server_read_begin(struct server *v);
 /* False: the thread was left behind, and the call was answered. */
 bool server_read_end(struct server *v);
 
-/* --- calls.c: the system calls that are looked at, and their answers ----------------------------- */
+/* --- calls.c: the system calls that are looked at, and their answers -------------------------- */
 
 struct call {
     struct supervisor *s;
@@ -148,7 +152,7 @@ struct call_kind {
 
 extern const struct call_kind call_kinds[]; /* ends with a row without `run` */
 
-/* --- calls_path.c: calls on paths -------------------------------------------------------------- */
+/* --- calls_path.c: calls on paths ------------------------------------------------------------- */
 
 void call_open(struct call *c, const struct call_kind *kind);
 void call_stat(struct call *c, const struct call_kind *kind);
@@ -164,28 +168,31 @@ void call_rename(struct call *c, const struct call_kind *kind);
 void call_chdir(struct call *c, const struct call_kind *kind);
 void call_getcwd(struct call *c, const struct call_kind *kind);
 
-/* --- filter.c: the filter in the program --------------------------------------------------------- */
+/* --- filter.c: the filter in the program ------------------------------------------------------ */
 
-/* Installs the filter in the calling process for good; the descriptor of its notifications, or -1 and errno. */
+/* Installs the filter in the calling process for good; the descriptor of its notifications, or -1
+ * and errno. */
 int filter_install(bool folders);
 
 /* The row of a system call; NULL: it is not looked at. */
 const struct call_kind *call_find_kind(int number);
 
-/* --- restart.c: calls that signals interrupt -------------------------------------------------------- */
+/* --- restart.c: calls that signals interrupt -------------------------------------------------- */
 
-/* The thread's process starts a timer that repeats. Returns when its signals are watched, or cannot be. */
+/* The thread's process starts a timer that repeats. Returns when its signals are watched, or cannot
+ * be. */
 void restart_watch(struct supervisor *s, pid_t thread);
 void restart_end(struct supervisor *s);
 
-/* --- path.c: which door a path names -------------------------------------------------------------- */
+/* --- path.c: which door a path names ---------------------------------------------------------- */
 
 enum target_kind {
     TARGET_NONE, /* the kernel's */
     TARGET_FILE,
     TARGET_FOLDER,
     TARGET_ABOVE, /* a folder above, that the kernel may have too */
-    TARGET_OUTSIDE, /* the kernel's, but it must be asked by the whole path: it starts from a mirror */
+    /* the kernel's, but it must be asked by the whole path: it starts from a mirror */
+    TARGET_OUTSIDE,
 };
 
 struct target {
@@ -196,12 +203,13 @@ struct target {
     char whole[PATH_MAX];             /* not of TARGET_NONE */
 };
 
-/* Looks up a path that the thread has named. It is compared as it is written, after "." and ".." are taken out: symbolic
- * links are not followed. `from`: the descriptor that a relative path starts from. */
+/* Looks up a path that the thread has named. It is compared as it is written, after "." and ".."
+ * are taken out: symbolic links are not followed. `from`: the descriptor that a relative path
+ * starts from. */
 void path_find(const struct door *door, const struct mirror *mirrors, pid_t thread, int from,
                const char *path, struct target *out);
 
-/* --- mirror.c: folders that the kernel can enter and list -------------------------------------- */
+/* --- mirror.c: folders that the kernel can enter and list ------------------------------------- */
 
 /* Makes the temporary folder. */
 int mirror_make(struct mirror *m, const struct door_folder *folder, struct error *e);
@@ -215,12 +223,13 @@ bool mirror_add(const struct mirror *mirrors, const struct door_folder *folder, 
                 const char *whole);
 void mirror_drop(const struct mirror *mirrors, const char *whole);
 
-/* --- inject.c: a call that a thread makes for the supervisor ----------------------------------- */
+/* --- inject.c: a call that a thread makes for the supervisor ---------------------------------- */
 
-/* Before the thread's own call is answered. False: somebody else traces it, or this processor has no such way. */
+/* Before the thread's own call is answered. False: somebody else traces it, or this processor has
+ * no such way. */
 bool inject_prepare(pid_t thread);
-/* After that: the thread enters the folder of its own descriptor and closes it; the call's result is that of fchdir.
- * A negative descriptor: it gets EACCES. */
+/* After that: the thread enters the folder of its own descriptor and closes it; the call's result
+ * is that of fchdir. A negative descriptor: it gets EACCES. */
 void inject_fchdir(pid_t thread, int fd);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper: a small process between the supervisor and the program. It is the program's parent, takes in every process
- * of the program's that loses its parent, hands signals on, and reports how the program ended. When the supervisor is
- * gone, however it ended, nobody answers the filter any more; so the keeper then ends every process that is left.
+ * The keeper: a small process between the supervisor and the program. It is the program's parent,
+ * takes in every process of the program's that loses its parent, hands signals on, and reports how
+ * the program ended. When the supervisor is gone, however it ended, nobody answers the filter any
+ * more; so the keeper then ends every process that is left.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -36,7 +37,8 @@ static u64 now_ns(void)
     return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
 }
 
-/* Sends a signal to each child of this process. The file lists what the thread has forked and taken in. */
+/* Sends a signal to each child of this process. The file lists what the thread has forked and taken
+ * in. */
 static void signal_children(pid_t known, int number)
 {
     char path[64];
@@ -86,7 +88,8 @@ static bool collect(struct keeper *k)
     }
 }
 
-/* The terminal sends its interrupts to the whole group, the program included; others' are handed on. */
+/* The terminal sends its interrupts to the whole group, the program included; others' are handed
+ * on. */
 static void take_signal(struct keeper *k, int number, bool terminal)
 {
     if (number == SIGCHLD || (k->ended && (number == SIGUSR1 || number == SIGUSR2)))

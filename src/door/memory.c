@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory of a program. To touch it may wait for as long as the program likes: a page may be the program's to supply
- * (userfaultfd), or come from a file system that the program runs. Such a wait ends only with the thread that waits. So a
- * thread that can be left behind does each access, and the door goes on without it.
+ * The memory of a program. To touch it may wait for as long as the program likes: a page may be the
+ * program's to supply (userfaultfd), or come from a file system that the program runs. Such a wait
+ * ends only with the thread that waits. So a thread that can be left behind does each access, and
+ * the door goes on without it.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -16,7 +17,7 @@
 
 #define ACCESS_SECONDS 2
 
-/* --- Threads that were left behind ---------------------------------------------------------------- */
+/* --- Threads that were left behind ------------------------------------------------------------ */
 
 struct stuck *stuck_create(void)
 {
@@ -40,7 +41,7 @@ void stuck_drop(struct stuck *t)
         free(t);
 }
 
-/* --- An access ------------------------------------------------------------------------------------ */
+/* --- An access -------------------------------------------------------------------------------- */
 
 enum access_stage { ACCESS_RUNS, ACCESS_DONE, ACCESS_LEFT };
 

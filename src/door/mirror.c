@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mirrors of folders. A folder that only the supervisor knows cannot be entered or listed by the kernel; so a temporary
- * folder, with an empty file for each of its files, stands for it and for what the kernel lacks above it. Descriptors
- * of the mirror are ordinary ones; a path that starts from one is read as a path of the folder.
+ * Mirrors of folders. A folder that only the supervisor knows cannot be entered or listed by the
+ * kernel; so a temporary folder, with an empty file for each of its files, stands for it and for
+ * what the kernel lacks above it. Descriptors of the mirror are ordinary ones; a path that starts
+ * from one is read as a path of the folder.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- Names ------------------------------------------------------------------------------------- */
+/* --- Names ------------------------------------------------------------------------------------ */
 
 /* `path` is `above`, or below it; *rest is what follows, "" or "/...". */
 static bool is_below(const char *path, const char *above, const char **rest)
@@ -57,7 +58,7 @@ bool mirror_real(const struct mirror *mirrors, const char *path, char out[PATH_M
     return false;
 }
 
-/* --- Making and removing ----------------------------------------------------------------------- */
+/* --- Making and removing ---------------------------------------------------------------------- */
 
 #define INNER "/folder"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which door a path names. Nearly every open of a program comes here and is none of ours: the last component decides
- * that before anything else is asked.
+ * Which door a path names. Nearly every open of a program comes here and is none of ours: the last
+ * component decides that before anything else is asked.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"

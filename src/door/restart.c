@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that a signal interrupts before the supervisor has seen them. The kernel gives them EINTR if the signal's handler
- * was installed without SA_RESTART, where an ordinary stat or open would never have it. A program with a timer that
- * repeats would see that all the time; so such a program is traced, and each signal that is about to be handled lets the
- * call start again afterwards.
+ * Calls that a signal interrupts before the supervisor has seen them. The kernel gives them EINTR
+ * if the signal's handler was installed without SA_RESTART, where an ordinary stat or open would
+ * never have it. A program with a timer that repeats would see that all the time; so such a program
+ * is traced, and each signal that is about to be handled lets the call start again afterwards.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -26,7 +26,8 @@
 #if defined(__x86_64__)
 
 #define ANSWER_SECONDS 1 /* for a program to be traced before its timer starts */
-/* What the kernel returns from an interrupted call before it looks at the handler; neither leaves the kernel. */
+/* What the kernel returns from an interrupted call before it looks at the handler; neither leaves
+ * the kernel. */
 #define KERNEL_ERESTARTSYS    512
 #define KERNEL_ERESTARTNOINTR 513
 
@@ -39,9 +40,10 @@ struct restarter {
     pid_t wanted; /* 0: no request */
 };
 
-/* --- One stopped thread --------------------------------------------------------------------------- */
+/* --- One stopped thread ----------------------------------------------------------------------- */
 
-/* The file that an open names, as far as the supervisor sees it, is one that an open may wait for: a pipe, a line. */
+/* The file that an open names, as far as the supervisor sees it, is one that an open may wait for:
+ * a pipe, a line. */
 static bool open_waits(const struct restarter *r, pid_t id, int folder, u64 address)
 {
     char name[256] = "", path[400];
@@ -105,9 +107,10 @@ static void take_stop(const struct restarter *r, pid_t id, int status)
     ptrace(PTRACE_CONT, id, NULL, (void *)(uintptr_t)number);
 }
 
-/* --- The thread ----------------------------------------------------------------------------------- */
+/* --- The thread ------------------------------------------------------------------------------- */
 
-/* All threads of a process, whichever the timer's signal goes to; their new ones follow by themselves. */
+/* All threads of a process, whichever the timer's signal goes to; their new ones follow by
+ * themselves. */
 static void seize(pid_t thread)
 {
     const uintptr_t options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
@@ -189,7 +192,7 @@ static struct restarter *restarter_create(struct supervisor *s)
     return NULL;
 }
 
-/* --- From the thread that serves ------------------------------------------------------------------ */
+/* --- From the thread that serves -------------------------------------------------------------- */
 
 void restart_watch(struct supervisor *s, pid_t thread)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread that answers notifications, one at a time. Nearly every notification is an open of an ordinary file: this
- * thread reads the path itself and says "go on". Where reading hangs, the main thread answers in its place, leaves the
- * thread behind and starts another.
+ * The thread that answers notifications, one at a time. Nearly every notification is an open of an
+ * ordinary file: this thread reads the path itself and says "go on". Where reading hangs, the main
+ * thread answers in its place, leaves the thread behind and starts another.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -72,7 +72,7 @@ void server_end(struct supervisor *s)
     s->server = NULL;
 }
 
-/* --- Reading that may hang ------------------------------------------------------------------------ */
+/* --- Reading that may hang -------------------------------------------------------------------- */
 
 bool server_read_begin(struct server *v)
 {
@@ -92,7 +92,8 @@ bool server_read_end(struct server *v)
     return atomic_compare_exchange_strong(&v->stage, &reads, SERVER_WORKS);
 }
 
-/* The kernel does what the call asked for: if it, too, has to wait for the path, then only the caller waits. */
+/* The kernel does what the call asked for: if it, too, has to wait for the path, then only the
+ * caller waits. */
 static int leave_behind(struct supervisor *s, struct error *e)
 {
     struct server *v = s->server;

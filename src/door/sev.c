@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev as Linux's driver has it. The driver's own part is small and is all here: who may do what, which commands
- * first need an initialised platform and give it back, lengths, and errno; everything else is the firmware's answer,
- * handed on with EIO [sev 9.1, snp 10.2].
+ * /dev/sev as Linux's driver has it. The driver's own part is small and is all here: who may do
+ * what, which commands first need an initialised platform and give it back, lengths, and errno;
+ * everything else is the firmware's answer, handed on with EIO [sev 9.1, snp 10.2].
  */
 #include "door/sev.h"
 
@@ -36,7 +36,8 @@ enum {
     SNP_VLEK_LOAD,
 };
 
-/* Where a command's buffers are in the mailbox's data. What is longer than its place is longer than any certificate. */
+/* Where a command's buffers are in the mailbox's data. What is longer than its place is longer than
+ * any certificate. */
 #define AT_FIRST    0u
 #define AT_SECOND   (3 * PAGE_SIZE)
 #define FIRST_SIZE  (AT_SECOND - AT_FIRST)
@@ -64,7 +65,8 @@ ABI_SIZE(struct user_blobs, 24);
 struct sev_door {
     struct hypervisor *hv;
     bool snp,
-        initialised; /* as the driver remembers it; with guests, too, the platform counts as initialised */
+        /* as the driver remembers it; with guests, too, the platform counts as initialised */
+        initialised;
     u8 api_major, api_minor;
 };
 
@@ -76,7 +78,7 @@ struct call {
     bool borrowed; /* initialised for this call only */
 };
 
-/* --- Towards the firmware ------------------------------------------------------------------------- */
+/* --- Towards the firmware --------------------------------------------------------------------- */
 
 static s64 command(struct call *c, u32 id, void *buffer, size_t size)
 {
@@ -138,7 +140,8 @@ static bool write_blob(struct call *c, size_t at, u64 address, u32 length)
            door_write(c->caller, address, blob, length);
 }
 
-/* What the program hands in, as far as it fits: the firmware refuses the length of what is longer. */
+/* What the program hands in, as far as it fits: the firmware refuses the length of what is
+ * longer. */
 static s64 read_blob(struct call *c, const struct user_blob *user, size_t at, size_t room)
 {
     u8 blob[BLOB_MAX];
@@ -150,7 +153,7 @@ static s64 read_blob(struct call *c, const struct user_blob *user, size_t at, si
     return 0;
 }
 
-/* --- Commands -------------------------------------------------------------------------------------- */
+/* --- Commands --------------------------------------------------------------------------------- */
 
 static s64 factory_reset(struct call *c)
 {
@@ -329,7 +332,7 @@ static s64 snp_vlek_load(struct call *c)
     return result ? result : command(c, SEV_CMD_SNP_VLEK_LOAD, &load, sizeof load);
 }
 
-/* --- The ioctl ------------------------------------------------------------------------------------- */
+/* --- The ioctl -------------------------------------------------------------------------------- */
 
 // clang-format off
 static const struct {
@@ -380,7 +383,7 @@ static s64 sev_ioctl(void *context, struct door_caller *caller, bool writable, u
     return door_write(caller, argument, &cmd, sizeof cmd) ? result : -EFAULT;
 }
 
-/* --- The driver is loaded and unloaded --------------------------------------------------------------- */
+/* --- The driver is loaded and unloaded -------------------------------------------------------- */
 
 struct sev_door *sev_door_create(struct hypervisor *hv, bool snp, struct error *error)
 {

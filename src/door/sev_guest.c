@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev-guest. Order of checks, error numbers and what is written where follow the kernel's driver, and so does
- * the rule that costs most: after a refused or unreadable message the VMPCK is gone [snp 6.1, 10.1].
+ * /dev/sev-guest. Order of checks, error numbers and what is written where follow the kernel's
+ * driver, and so does the rule that costs most: after a refused or unreadable message the VMPCK is
+ * gone [snp 6.1, 10.1].
  */
 #include "door/sev_guest.h"
 
@@ -16,7 +17,7 @@ struct sev_guest {
     size_t table_size;
 };
 
-/* --- Making it -------------------------------------------------------------------------------------- */
+/* --- Making it -------------------------------------------------------------------------------- */
 
 static bool read_secrets(struct sev_guest *g, struct snp_secrets_page *out)
 {
@@ -63,7 +64,7 @@ u32 sev_guest_vmpck(const struct sev_guest *g)
     return g->config.vmpck;
 }
 
-/* --- One message ------------------------------------------------------------------------------------ */
+/* --- One message ------------------------------------------------------------------------------ */
 
 struct guest_ioctl {
     enum snp_msg_type type;
@@ -81,8 +82,8 @@ static u32 certificate_pages(const struct sev_guest *g)
     return (u32)(ALIGN_UP(g->table_size, (size_t)PAGE_SIZE) / PAGE_SIZE);
 }
 
-/* Sends the sealed page, and takes the answer as the driver does: an extended request whose pages do not suffice is
- * sent again as an ordinary one, so that its number is used up. */
+/* Sends the sealed page, and takes the answer as the driver does: an extended request whose pages
+ * do not suffice is sent again as an ordinary one, so that its number is used up. */
 static s64 carry(struct sev_guest *g, struct guest_ioctl *r, const u8 sealed[PAGE_SIZE],
                  u8 response[PAGE_SIZE], u64 *exitinfo2)
 {
@@ -124,8 +125,8 @@ static s64 exchange(struct sev_guest *g, struct guest_channel *channel, struct g
     return 0;
 }
 
-/* The counter and, where it is lost, the key itself live in the secrets page, between messages and for whoever runs
- * in the guest next. */
+/* The counter and, where it is lost, the key itself live in the secrets page, between messages and
+ * for whoever runs in the guest next. */
 static s64 send_message(struct sev_guest *g, struct guest_ioctl *r, u64 *exitinfo2)
 {
     struct snp_secrets_page secrets;
@@ -166,7 +167,7 @@ s64 sev_guest_ext_report(struct sev_guest *g, u8 msg_version, const struct snp_r
     return 0;
 }
 
-/* --- The ioctls ------------------------------------------------------------------------------------- */
+/* --- The ioctls ------------------------------------------------------------------------------- */
 
 static s64 get_report(struct sev_guest *g, struct door_caller *caller,
                       struct snp_guest_request_ioctl *io)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a program under the filter: starts its keeper and it, takes over the filter's notifications, has them answered
- * until all processes have ended, and hands signals on.
+ * Runs a program under the filter: starts its keeper and it, takes over the filter's notifications,
+ * has them answered until all processes have ended, and hands signals on.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -52,7 +52,7 @@ struct session {
 
 static const int session_signals[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
-/* --- Set up -------------------------------------------------------------------------------------- */
+/* --- Set up ----------------------------------------------------------------------------------- */
 
 /* An anonymous file that nobody can change. Its permissions are what open checks. */
 static int make_file(const char *path)
@@ -118,8 +118,8 @@ static int make_buffers(struct supervisor *s, struct error *e)
                : error_set(e, ERROR_INTERNAL, "no eventfd: %s", strerror(errno));
 }
 
-/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children itself. Should the
- * keeper be killed, its children become this process's. */
+/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children
+ * itself. Should the keeper be killed, its children become this process's. */
 static int take_signals(struct session *x, struct error *e)
 {
     sigemptyset(&x->watched);
@@ -160,7 +160,7 @@ static void session_end(struct session *x)
     sigprocmask(SIG_SETMASK, &x->before, NULL);
 }
 
-/* --- The program --------------------------------------------------------------------------------- */
+/* --- The program ------------------------------------------------------------------------------ */
 
 static NORETURN void start_failed(int socket, enum start_step step)
 {
@@ -192,8 +192,8 @@ static bool send_descriptor(int socket, int fd)
     return sendmsg(socket, &m, 0) == 1;
 }
 
-/* In the program's process: from the filter on, opens and the like wait for the supervisor; until exec there are none.
- * Should the keeper be killed, the program ends with it. */
+/* In the program's process: from the filter on, opens and the like wait for the supervisor; until
+ * exec there are none. Should the keeper be killed, the program ends with it. */
 static NORETURN void program_run(const struct session *x, char *const argv[], int socket,
                                  pid_t keeper)
 {
@@ -210,7 +210,8 @@ static NORETURN void program_run(const struct session *x, char *const argv[], in
     start_failed(socket, START_RUN);
 }
 
-/* In the keeper's process. If the supervisor ends while the keeper is stopped, the keeper goes on. */
+/* In the keeper's process. If the supervisor ends while the keeper is stopped, the keeper goes
+ * on. */
 static NORETURN void keeper_run(const struct session *x, char *const argv[], int socket, int link)
 {
     const pid_t self = getpid();
@@ -242,7 +243,8 @@ static int failure(const struct start_failure *f, const char *program, struct er
                      strerror(f->number));
 }
 
-/* The filter's descriptor, then either the socket closes by a successful exec or a failure comes. */
+/* The filter's descriptor, then either the socket closes by a successful exec or a failure
+ * comes. */
 static int take_program(struct session *x, const char *program, int socket, struct error *e)
 {
     union control control = {0};
@@ -265,7 +267,8 @@ static int take_program(struct session *x, const char *program, int socket, stru
     return error_set(e, ERROR_INTERNAL, "%s ended before it had begun", program);
 }
 
-/* Two pairs of sockets: one ends with the program's exec, the other stays between supervisor and keeper. */
+/* Two pairs of sockets: one ends with the program's exec, the other stays between supervisor and
+ * keeper. */
 static int start(struct session *x, char *const argv[], struct error *e)
 {
     int pair[2], link[2];
@@ -293,7 +296,7 @@ static int start(struct session *x, char *const argv[], struct error *e)
     return result;
 }
 
-/* --- The loop ------------------------------------------------------------------------------------ */
+/* --- The loop --------------------------------------------------------------------------------- */
 
 /* The keeper gets the terminal's signals itself. */
 static void relay_signals(struct session *x)
@@ -308,7 +311,8 @@ static void relay_signals(struct session *x)
     }
 }
 
-/* The program's exit code; or, at its end, the keeper has nobody left to keep. False: the latter. */
+/* The program's exit code; or, at its end, the keeper has nobody left to keep. False: the
+ * latter. */
 static bool take_report(struct session *x)
 {
     s32 code;
@@ -340,7 +344,8 @@ static int serve(struct session *x, struct error *e)
     }
 }
 
-/* The keeper ends once its link has ended, after all that it keeps. If it was killed, what it kept is ours to end. */
+/* The keeper ends once its link has ended, after all that it keeps. If it was killed, what it kept
+ * is ours to end. */
 static void end_keeper(struct session *x)
 {
     if (x->link >= 0)
@@ -355,7 +360,8 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
                         .link = -1,
                         .signals = -1,
                         .exit_code = 128 + SIGKILL};
-    /* Who can read this process reads the platform's keys. It stays so: what the program started may live on. */
+    /* Who can read this process reads the platform's keys. It stays so: what the program started
+     * may live on. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigprocmask(SIG_BLOCK, NULL, &x.before);
     sigaction(SIGCHLD, NULL, &x.child_before);
@@ -366,7 +372,8 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
                      ? -1
                      : 0;
     if (!result) {
-        /* The answer is awaited by the very thread that asked: wake it where we are (since Linux 6.6). */
+        /* The answer is awaited by the very thread that asked: wake it where we are (since
+         * Linux 6.6). */
         ioctl(x.s.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
         result = serve(&x, error);
     }

@@ -17,7 +17,7 @@
 #define PRIVLEVEL_MAX 3u
 #define PROVIDER      "sev_guest"
 
-/* --- A request --------------------------------------------------------------------------------------- */
+/* --- A request -------------------------------------------------------------------------------- */
 
 /* What a program may be writing to. */
 struct inbox {
@@ -74,7 +74,7 @@ void tsm_destroy(struct tsm *t)
     free(t);
 }
 
-/* --- What was written -------------------------------------------------------------------------------- */
+/* --- What was written ------------------------------------------------------------------------- */
 
 /* New bytes in the inbox, if any: at most `INBLOB_SIZE + 1`. */
 static bool inbox_changed(struct inbox *box)
@@ -128,7 +128,7 @@ static void take_writes(struct tsm *t, struct request *r)
     }
 }
 
-/* --- The report -------------------------------------------------------------------------------------- */
+/* --- The report ------------------------------------------------------------------------------- */
 
 /* Up to the end of the last object, as the kernel counts. */
 static u32 table_size(const u8 *table)
@@ -172,7 +172,7 @@ static s64 make_report(struct tsm *t, struct request *r)
     return 0;
 }
 
-/* --- What an open file has --------------------------------------------------------------------- */
+/* --- What an open file has -------------------------------------------------------------------- */
 
 /* The file that the program gets has this, unless it has it already: somebody may be reading. */
 static s64 give(int file, const void *data, size_t size)
@@ -214,7 +214,7 @@ static s64 give_inbox(int file, struct inbox *box)
     return 0;
 }
 
-/* --- The files --------------------------------------------------------------------------------------- */
+/* --- The files -------------------------------------------------------------------------------- */
 
 static s64 open_inblob(struct tsm *t, struct request *r, int file)
 {
@@ -259,7 +259,8 @@ static s64 open_floor(struct tsm *t, struct request *r, int file)
     return give_text(file, "%u\n", sev_guest_vmpck(t->guest));
 }
 
-/* Under a service of another VMPL (SVSM) a report may be asked of that. There is none that would answer. */
+/* Under a service of another VMPL (SVSM) a report may be asked of that. There is none that would
+ * answer. */
 static s64 open_service(struct tsm *t, struct request *r, int file)
 {
     (void)t;
@@ -307,9 +308,10 @@ static bool is_visible(const struct tsm *t, const struct attribute *a)
     return !a->above || t->below_vmpl0;
 }
 
-/* --- Paths ------------------------------------------------------------------------------------------- */
+/* --- Paths ------------------------------------------------------------------------------------ */
 
-/* What a path names: the folder, a request in it, a file of that. -ENOENT and -ENOTDIR as the kernel has them. */
+/* What a path names: the folder, a request in it, a file of that. -ENOENT and -ENOTDIR as the
+ * kernel has them. */
 struct place {
     struct request **slot; /* NULL: the folder itself */
     const struct attribute *attribute;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's folder of attestation reports, /sys/kernel/config/tsm/report, over a guest's driver [snp 10.1]: mkdir
- * makes a request, inblob takes 64 bytes, outblob and auxblob give the report and its certificates.
+ * The kernel's folder of attestation reports, /sys/kernel/config/tsm/report, over a guest's driver
+ * [snp 10.1]: mkdir makes a request, inblob takes 64 bytes, outblob and auxblob give the report and
+ * its certificates.
  *
- * What a program writes is looked at when it opens a file of the request next, and a report is made when outblob or
- * auxblob is opened; the kernel does both at write and read. So errors show at open, and all that was written through
- * one descriptor counts as one write.
+ * What a program writes is looked at when it opens a file of the request next, and a report is made
+ * when outblob or auxblob is opened; the kernel does both at write and read. So errors show at
+ * open, and all that was written through one descriptor counts as one write.
  */
 #ifndef SOFTSEV_DOOR_TSM_H
 #define SOFTSEV_DOOR_TSM_H
@@ -16,8 +17,8 @@ struct tsm;
 
 #define TSM_REQUESTS_MAX 64u /* folders at one time; then ENOSPC */
 
-/* NULL: no memory. `guest` stays the caller's. Below VMPL0 Linux shows the files of services too (SVSM); here each
- * report that is asked of one is refused. */
+/* NULL: no memory. `guest` stays the caller's. Below VMPL0 Linux shows the files of services too
+ * (SVSM); here each report that is asked of one is refused. */
 struct tsm *tsm_create(struct sev_guest *guest, bool below_vmpl0);
 void tsm_destroy(struct tsm *t); /* NULL is allowed */
 

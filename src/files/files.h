@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files, which somebody else may control: the one way to open, read and write them. An open never blocks and never makes
- * a terminal ours; kind, owner, mode and size are checked on the open descriptor before a byte is read; a write appears
- * as a whole or not at all, and never goes through a symbolic link into another file.
+ * Files, which somebody else may control: the one way to open, read and write them. An open never
+ * blocks and never makes a terminal ours; kind, owner, mode and size are checked on the open
+ * descriptor before a byte is read; a write appears as a whole or not at all, and never goes
+ * through a symbolic link into another file.
  */
 #ifndef SOFTSEV_FILES_FILES_H
 #define SOFTSEV_FILES_FILES_H
@@ -11,11 +12,13 @@
 
 #include <stdio.h>
 
-/* What became of a file that was to be read. Each but FILE_READ comes with a sentence in `struct error`. */
+/* What became of a file that was to be read. Each but FILE_READ comes with a sentence in `struct
+ * error`. */
 enum file_answer {
     FILE_READ = 0,
-    FILE_ABSENT,     /* there is no such file */
-    FILE_UNREADABLE, /* the system refused: no permission, input/output error, too many open files */
+    FILE_ABSENT, /* there is no such file */
+    /* the system refused: no permission, input/output error, too many open files */
+    FILE_UNREADABLE,
     FILE_WRONG_KIND,  /* a folder, a link, a pipe or a device, where that is not allowed */
     FILE_WRONG_SIZE,  /* larger than allowed, or it changed its size meanwhile */
     FILE_WRONG_OWNER, /* somebody else's, or open to others, where that is not allowed */
@@ -58,7 +61,8 @@ enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *
  * or to root and be writable by nobody else. */
 enum file_answer file_open_own_folder(const char *path, int *fd, struct error *e);
 
-/* One file of a set that belongs together. Its name may have one folder before it: "der/ark.der". */
+/* One file of a set that belongs together. Its name may have one folder before it:
+ * "der/ark.der". */
 struct file_part {
     const char *name;
     const void *data; /* NULL: the file must not be there afterwards */
@@ -66,11 +70,13 @@ struct file_part {
     bool secret; /* mode 0600, not 0644 */
 };
 
-/* How names of temporary files and of old ones on their way out end. A process that was killed leaves them behind. */
+/* How names of temporary files and of old ones on their way out end. A process that was killed
+ * leaves them behind. */
 #define FILE_NEW_SUFFIX ".new"
 #define FILE_OLD_SUFFIX ".old"
 
-/* Called before each step of a write with its name; a test's place to end the process. NULL: nothing is called. */
+/* Called before each step of a write with its name; a test's place to end the process. NULL:
+ * nothing is called. */
 struct file_hook {
     void (*step)(void *context, const char *name);
     void *context;
@@ -78,13 +84,14 @@ struct file_hook {
 
 /* Writes a set of files into an open folder: all of them or, with a sentence in `e`, none; what was
  * there before stays then. The last part is the commit point: a process that is killed on the way
- * leaves a set that is the old one, the new one, or lacks its last file; a single file is always the
- * old one or the new one. When only the fsync of the folder fails, a single file is the new one and
- * the answer still false. `hook` may be NULL. */
+ * leaves a set that is the old one, the new one, or lacks its last file; a single file is always
+ * the old one or the new one. When only the fsync of the folder fails, a single file is the new one
+ * and the answer still false. `hook` may be NULL. */
 bool file_replace_at(int folder, const char *where, const struct file_part *parts, size_t count,
                      const struct file_hook *hook, struct error *e);
-/* The same in a folder, which is made with mode 0755 if it is missing (not what is above it), and so are the folders of
- * parts; those that were made are removed again if nothing could be written. */
+/* The same in a folder, which is made with mode 0755 if it is missing (not what is above it), and
+ * so are the folders of parts; those that were made are removed again if nothing could be
+ * written. */
 bool file_write_set(const char *folder, const struct file_part *parts, size_t count,
                     struct error *e);
 

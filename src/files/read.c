@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens and reads files; see files.h. Everything is checked on the open descriptor: a name may lead elsewhere a moment later. */
+/* Opens and reads files; see files.h. Everything is checked on the open descriptor: a name may lead
+ * elsewhere a moment later. */
 #include "files/internal.h"
 
 #include <errno.h>
@@ -203,7 +204,8 @@ static enum file_answer read_sized(int fd, const char *shown, size_t size, struc
     return FILE_WRONG_SIZE;
 }
 
-/* Doubles the room for a stream's bytes, up to `max` and one more. The old bytes are wiped: they may be secret. */
+/* Doubles the room for a stream's bytes, up to `max` and one more. The old bytes are wiped: they
+ * may be secret. */
 static bool grow(struct file_data *out, size_t *room, u64 max)
 {
     size_t more = (size_t)min_u64(*room ? 2 * *room : KIB(64), max + 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes files; see files.h. New content goes into a temporary file beside the name that it will have. Where several
- * files belong together, old ones step aside, the commit point first, before new ones take their names, the commit point
- * last: at no moment is there a commit point beside files of another set.
+ * Writes files; see files.h. New content goes into a temporary file beside the name that it will
+ * have. Where several files belong together, old ones step aside, the commit point first, before
+ * new ones take their names, the commit point last: at no moment is there a commit point beside
+ * files of another set.
  */
 #include "files/internal.h"
 
@@ -126,7 +127,8 @@ static bool place(const struct set *s, struct part *p, struct error *e)
     return p->placed || fail(s, p->is->name, "replaced", e);
 }
 
-/* Puts back what was there before: first no commit point, then the other files, then the old one. */
+/* Puts back what was there before: first no commit point, then the other files, then the old
+ * one. */
 static void undo(const struct set *s)
 {
     for (size_t i = s->count; i-- > 0;) {

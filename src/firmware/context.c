@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest contexts behind handles, and the rules of ASIDs: who may have which, and that one is not used
- * again before every core's cache was written back [sev 5.1, 5.3].
+ * Guest contexts behind handles, and the rules of ASIDs: who may have which, and that one is not
+ * used again before every core's cache was written back [sev 5.1, 5.3].
  */
 #include "firmware/internal.h"
 
@@ -97,7 +97,7 @@ bool firmware_sound(const struct firmware *fw)
     return sound && snp_sound(fw);
 }
 
-/* --- Commands ----------------------------------------------------------------------------------------- */
+/* --- Commands --------------------------------------------------------------------------------- */
 
 enum sev_status decommission(struct call *c)
 {
@@ -111,8 +111,8 @@ enum sev_status decommission(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* [sev 5.3]: guests with SEV-ES have the ASIDs below the minimum of the others; where CIPHERTEXT_HIDING_DRAM gives the
- * lowest to SNP, those above them [snp 3.3]. */
+/* [sev 5.3]: guests with SEV-ES have the ASIDs below the minimum of the others; where
+ * CIPHERTEXT_HIDING_DRAM gives the lowest to SNP, those above them [snp 3.3]. */
 static u32 asid_lowest(const struct firmware *fw, u32 policy)
 {
     if (!(policy & SEV_POLICY_ES))
@@ -182,7 +182,7 @@ enum sev_status guest_status(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- Flushing ------------------------------------------------------------------------------------------- */
+/* --- Flushing --------------------------------------------------------------------------------- */
 
 void asids_mark_dirty(struct firmware *fw)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The secure processor: it owns the platform's keys and the guests' memory keys, and does what the
- * mailbox commands of abi/sev.h say. It reaches DRAM through memory.h, random bytes through crypto.h and
- * its persistent store through the two functions it is given; it does no I/O of its own.
+ * mailbox commands of abi/sev.h say. It reaches DRAM through memory.h, random bytes through
+ * crypto.h and its persistent store through the two functions it is given; it does no I/O of its
+ * own.
  */
 #ifndef SOFTSEV_FIRMWARE_FIRMWARE_H
 #define SOFTSEV_FIRMWARE_FIRMWARE_H
@@ -39,8 +40,8 @@ extern const struct firmware_profile firmware_profiles[]; /* ends with a row wit
 /* NULL if there is none of that name. */
 const struct firmware_profile *firmware_profile_find(const char *name);
 
-/* What became of a store that was to be loaded. Only one that is known to be absent is made anew; the firmware never
- * deletes or replaces another one unless PLATFORM_RESET asks for it. */
+/* What became of a store that was to be loaded. Only one that is known to be absent is made anew;
+ * the firmware never deletes or replaces another one unless PLATFORM_RESET asks for it. */
 enum firmware_store_answer {
     FIRMWARE_STORE_LOADED,
     FIRMWARE_STORE_ABSENT,
@@ -81,15 +82,17 @@ struct firmware_config {
     struct trace *trace;                    /* may be NULL */
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* functions may be NULL: nothing is kept */
-    u8 fuses
-        [32];  /* the chip's secret: CEK, chip id and the store's key derive from it [sev 7.10] */
-    u64 c_bit; /* mask; cleared in every address [sev 1.4] */
+    u8 fuses[32]; /* the chip's secret: CEK, chip id and the store's key derive from it [sev
+                   * 7.10] */
+    u64 c_bit;    /* mask; cleared in every address [sev 1.4] */
     u32 asid_min; /* CPUID 8000001Fh EDX: the lowest ASID of a guest without SEV-ES */
     u32 asid_max; /* CPUID 8000001Fh ECX */
     u32 cores;    /* how many report WBINVD; at most 64 */
     bool
-        no_wbinvd; /* take WBINVD for granted: for a platform whose cores cannot report it [sev 5.3] */
-    /* The root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form; NULL: no platform is genuine. */
+        /* take WBINVD for granted: for a platform whose cores cannot report it [sev 5.3] */
+        no_wbinvd;
+    /* The root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form; NULL: no
+     * platform is genuine. */
     const void *ark;
     size_t ark_size;
 
@@ -104,8 +107,8 @@ struct firmware_config {
     void *commit_context;
 };
 
-/* NULL: out of memory, `fuses` gives no key, or the committed TCB is above the profile's: such firmware does not power
- * on. Everything is copied; memory, crypto and trace stay the caller's. */
+/* NULL: out of memory, `fuses` gives no key, or the committed TCB is above the profile's: such
+ * firmware does not power on. Everything is copied; memory, crypto and trace stay the caller's. */
 struct firmware *firmware_create(const struct firmware_config *config);
 /* Unloads the guests' keys and wipes every secret. */
 void firmware_destroy(struct firmware *fw);
@@ -116,12 +119,15 @@ u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa);
 /* A core has executed WBINVD [sev 5.3]. */
 void firmware_wbinvd(struct firmware *fw, u32 core);
 
-/* The TCB that the platform advertises now: its VCEK (identity_vcek) is what signs reports. 0: no SNP. */
+/* The TCB that the platform advertises now: its VCEK (identity_vcek) is what signs reports. 0: no
+ * SNP. */
 u64 firmware_reported_tcb(const struct firmware *fw);
-/* Whether a VLEK for that TCB is loaded, with which guests' reports are signed unless they ask for the VCEK. */
+/* Whether a VLEK for that TCB is loaded, with which guests' reports are signed unless they ask for
+ * the VCEK. */
 bool firmware_has_vlek(const struct firmware *fw);
 
-/* The rule that refused the last command, "" if it was not refused: for error messages of whoever owns the machine. */
+/* The rule that refused the last command, "" if it was not refused: for error messages of whoever
+ * owns the machine. */
 const char *firmware_rule(const struct firmware *fw);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the firmware's files share. A command runs in five steps [sev 5.5]: parameters, lengths, policy,
- * active, run; the dispatcher (mailbox.c) takes them from the command's row (command.c). A step that
- * refuses says the rule it refuses by; only `run` changes anything.
+ * What the firmware's files share. A command runs in five steps [sev 5.5]: parameters, lengths,
+ * policy, active, run; the dispatcher (mailbox.c) takes them from the command's row (command.c). A
+ * step that refuses says the rule it refuses by; only `run` changes anything.
  */
 #ifndef SOFTSEV_FIRMWARE_INTERNAL_H
 #define SOFTSEV_FIRMWARE_INTERNAL_H
@@ -33,7 +33,7 @@ struct identity {
     struct sev_cert oca, pek, pdh;
 };
 
-/* --- SNP: a guest lives in its context page, in DRAM, in the firmware's view ---------------------------- */
+/* --- SNP: a guest lives in its context page, in DRAM, in the firmware's view ------------------ */
 
 #define SNP_CONTEXT_MAGIC 0x54584354534e5053ull
 
@@ -131,7 +131,7 @@ struct firmware {
     char rule[200]; /* that refused the last command */
 };
 
-/* --- One command --------------------------------------------------------------------------------- */
+/* --- One command ------------------------------------------------------------------------------ */
 
 union command_buffer {
     struct sev_init init;
@@ -206,7 +206,8 @@ struct command {
     const char *name; /* NULL: no such id */
     u8 size;          /* bytes of the buffer; 0: none */
     u8 handle_at;     /* offset of the handle or of the context page's address */
-    u8 since; /* API minor number that brought it, of 1.x for SNP, else of 0.x; 0: was always there */
+    /* API minor number that brought it, of 1.x for SNP, else of 0.x; 0: was always there */
+    u8 since;
     u8 pstates, gstates; /* bit per state it is allowed in */
     u8 flags;
     u32 policy_clear, policy_set;             /* bits that must be 0, bits that must be 1 */
@@ -219,7 +220,8 @@ const struct command *command_find(u32 id);
 enum sev_status refuse(struct call *c, enum sev_status status, const char *rule, ...)
     PRINTF_LIKE(3, 4);
 void note(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The status inside an answer, with the rule of refuse() if it refuses. The command itself has succeeded. */
+/* The status inside an answer, with the rule of refuse() if it refuses. The command itself has
+ * succeeded. */
 void note_answer(struct call *c, u32 status);
 /* The only places where states change; the trace line shows it. */
 void set_pstate(struct call *c, enum sev_pstate state);
@@ -229,9 +231,11 @@ void set_gstate(struct call *c, struct guest *g, enum sev_gstate state);
 enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
 enum sev_status read_range(struct call *c, const char *what, u64 paddr, void *out, u32 len);
 enum sev_status write_range(struct call *c, const char *what, u64 paddr, const void *data, u32 len);
-/* A range that a legacy command writes: once SNP is initialised its pages must be Firmware [snp 2.2]. */
+/* A range that a legacy command writes: once SNP is initialised its pages must be Firmware
+ * [snp 2.2]. */
 enum sev_status check_output(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
-/* An output length of `have` bytes where `need` are written; sets `*have` to `need` if it is too small. */
+/* An output length of `have` bytes where `need` are written; sets `*have` to `need` if it is too
+ * small. */
 bool length_suffices(u32 *have, u32 need);
 
 static inline u64 real_address(const struct firmware *fw, u64 paddr)
@@ -239,7 +243,7 @@ static inline u64 real_address(const struct firmware *fw, u64 paddr)
     return paddr & ~fw->c_bit;
 }
 
-/* --- Guests and ASIDs (context.c) ------------------------------------------------------------------ */
+/* --- Guests and ASIDs (context.c) ------------------------------------------------------------- */
 
 struct guest *guest_find(struct firmware *fw, u32 handle);
 /* A fresh context with a handle, in UNINIT; NULL: none is free. */
@@ -256,14 +260,15 @@ memory_key guest_key(const struct guest *g);
 /* What must hold between two commands. */
 bool firmware_sound(const struct firmware *fw);
 
-/* --- Identity (identity.c) and its store (store.c) ------------------------------------------------ */
+/* --- Identity (identity.c) and its store (store.c) -------------------------------------------- */
 
 /* What derives from the fuses [sev 7.10]. */
 bool chip_derive(struct firmware *fw, const u8 fuses[32]);
 /* A self-owned platform: OCA, PEK and PDH anew. False if OpenSSL refuses, as below. */
 bool identity_make(struct firmware *fw, struct identity *id);
 bool identity_make_pdh(struct firmware *fw, struct identity *id);
-/* Takes the owner's OCA and its signature on the PEK; the private OCA key is gone, the PDH is new. */
+/* Takes the owner's OCA and its signature on the PEK; the private OCA key is gone, the PDH is
+ * new. */
 bool identity_take_owner(struct firmware *fw, struct identity *id, const struct sev_cert *oca,
                          const struct sev_cert_signature *oca_signature);
 
@@ -278,7 +283,7 @@ size_t store_seal(struct firmware *fw, const struct identity *id, void *out, siz
 enum firmware_store_answer store_open(struct firmware *fw, const void *blob, size_t size,
                                       struct identity *id);
 
-/* --- Steps of commands -------------------------------------------------------------------------- */
+/* --- Steps of commands ------------------------------------------------------------------------ */
 
 command_step init, init_lengths, init_ex, init_ex_lengths, shutdown_platform, platform_reset,
     platform_status, pek_gen, pek_csr, pek_csr_lengths, pek_cert_import, pek_cert_import_parameters,
@@ -293,15 +298,15 @@ command_step send_start, send_start_lengths, send_update_data, send_update_vmsa,
     receive_start, receive_start_lengths, receive_update_data, receive_update_vmsa, receive_finish;
 command_step dbg_decrypt, dbg_encrypt, debug_lengths, copy, copy_lengths;
 
-/* Shared by LAUNCH_START and RECEIVE_START: what policy and key sharing ask before a context is made,
- * and the making of it. `keys` NULL: transport keys that nobody knows. */
+/* Shared by LAUNCH_START and RECEIVE_START: what policy and key sharing ask before a context is
+ * made, and the making of it. `keys` NULL: transport keys that nobody knows. */
 enum sev_status start_check(struct call *c);
 enum sev_status start_open_session(struct call *c, struct session_keys *keys);
 enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct session_keys *keys);
 /* Payload and header of a packet, read in; its ranges are checked. */
 enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header);
 
-/* --- SNP (snp_*.c) --------------------------------------------------------------------------------------- */
+/* --- SNP (snp_*.c) ---------------------------------------------------------------------------- */
 
 #define RULE_CHECK(c, condition, status, ...)                                                      \
     do {                                                                                           \
@@ -326,7 +331,8 @@ void snp_mix_keys(struct firmware *fw, struct snp_context *g);
 enum sev_status snp_policy_form(struct call *c, u64 policy);
 enum sev_status snp_policy_met(struct call *c, u64 policy);
 
-/* Pages. `page_check` wants a page of 4 KiB (or 2 MiB where `large`) in one of the states (bit per enum rmp_state). */
+/* Pages. `page_check` wants a page of 4 KiB (or 2 MiB where `large`) in one of the states (bit per
+ * enum rmp_state). */
 enum sev_status page_check(struct call *c, const char *what, u64 paddr, bool large, u32 states,
                            struct rmp_entry *entry);
 /* A guest's page: as above, and the ASID is the guest's. */
@@ -350,7 +356,8 @@ struct range_list {
 };
 /* Count 0 on failure. */
 enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *list);
-/* Every page is in one of `states` (0: whatever it is) and not the firmware's own; ranges start at 2 MiB where `large`. */
+/* Every page is in one of `states` (0: whatever it is) and not the firmware's own; ranges start at
+ * 2 MiB where `large`. */
 enum sev_status range_list_check(struct call *c, const struct range_list *list, bool large,
                                  u32 states);
 bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size);
@@ -370,8 +377,8 @@ u64 snp_tsc_scale(const struct snp_context *g);
 enum sev_status snp_report_make(struct call *c, u32 vmpl, u32 key_sel, const u8 data[64],
                                 struct snp_report *report);
 
-/* One guest message: request payload in, response payload out. The answer's status is the first word of `out`; a
- * handler that refuses says why by refuse(). */
+/* One guest message: request payload in, response payload out. The answer's status is the first
+ * word of `out`; a handler that refuses says why by refuse(). */
 struct message {
     const u8 *in;
     u32 in_size;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dispatcher: takes a command through the checks of its row in the order of [sev 5.5], copies its
- * buffer in once and its outputs back, and leaves one trace line, with the rule where one refused.
+ * The dispatcher: takes a command through the checks of its row in the order of [sev 5.5], copies
+ * its buffer in once and its outputs back, and leaves one trace line, with the rule where one
+ * refused.
  */
 #include "firmware/internal.h"
 
@@ -49,7 +50,7 @@ void set_gstate(struct call *c, struct guest *g, enum sev_gstate state)
     g->state = state;
 }
 
-/* --- Memory as commands see it ------------------------------------------------------------------- */
+/* --- Memory as commands see it ---------------------------------------------------------------- */
 
 static bool ranges_meet(u64 a, u64 a_size, u64 b, u64 b_size)
 {
@@ -116,7 +117,7 @@ bool length_suffices(u32 *have, u32 need)
     return enough;
 }
 
-/* --- The checks, one function each ------------------------------------------------------------------- */
+/* --- The checks, one function each ------------------------------------------------------------ */
 
 /* SNP's commands came with SNP's parts, some commands later than others. */
 static bool command_exists(const struct call *c)
@@ -256,7 +257,8 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
         return status;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && status == SEV_STATUS_SUCCESS; i++)
         status = steps[i](c);
-    /* A refusal for length has put the lengths that would do into the buffer [sev 4.4]. SNP's buffers are only read. */
+    /* A refusal for length has put the lengths that would do into the buffer [sev 4.4]. SNP's
+     * buffers are only read. */
     if ((c->command->flags & WRITES_BUFFER) &&
         (status == SEV_STATUS_SUCCESS || status == SEV_STATUS_INVALID_LENGTH))
         memory_write(c->fw->memory, real_address(c->fw, buffer_spa), KEY_RAW, c->in.bytes,
@@ -266,7 +268,7 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
     return status;
 }
 
-/* --- The trace line ------------------------------------------------------------------------------------ */
+/* --- The trace line --------------------------------------------------------------------------- */
 
 static void trace_command(struct call *c, u32 id, enum sev_status status)
 {

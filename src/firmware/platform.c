@@ -35,8 +35,8 @@ static enum sev_status check_store_area(struct call *c)
                           : SEV_STATUS_SUCCESS;
 }
 
-/* A damaged flash waits for PLATFORM_RESET. The host's area is discarded: Linux tries once more and expects that it is
- * empty then [sev 4.3]. */
+/* A damaged flash waits for PLATFORM_RESET. The host's area is discarded: Linux tries once more and
+ * expects that it is empty then [sev 4.3]. */
 static enum sev_status refuse_damaged(struct call *c)
 {
     if (!c->fw->nv_area)

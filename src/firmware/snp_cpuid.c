@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPUID policy: what a guest may be told that its processor is [snp 5.4]. The frame is AMD's; the rule of
- * each register is ours, made from what the emulated processors have and from what public hypervisors send.
+ * The CPUID policy: what a guest may be told that its processor is [snp 5.4]. The frame is AMD's;
+ * the rule of each register is ours, made from what the emulated processors have and from what
+ * public hypervisors send.
  */
 #include "firmware/internal.h"
 

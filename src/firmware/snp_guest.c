@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-/* --- Context pages ------------------------------------------------------------------------------------- */
+/* --- Context pages ---------------------------------------------------------------------------- */
 
 static bool context_sound(const struct firmware *fw, const struct snp_context *g, u64 spa)
 {
@@ -92,7 +92,7 @@ enum sev_status snp_guest_status(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- ASIDs ----------------------------------------------------------------------------------------------- */
+/* --- ASIDs ------------------------------------------------------------------------------------ */
 
 static bool legacy_holds(const struct firmware *fw, u32 asid)
 {
@@ -139,7 +139,8 @@ enum sev_status snp_activate_ex_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* The list restricts where the guest may run; it is checked and not kept, for there is one socket. */
+/* The list restricts where the guest may run; it is checked and not kept, for there is one
+ * socket. */
 enum sev_status snp_activate_ex(struct call *c)
 {
     const struct snp_activate_ex *in = &c->in.snp_activate_ex;
@@ -154,7 +155,7 @@ enum sev_status snp_activate_ex(struct call *c)
     return activate_asid(c, in->asid);
 }
 
-/* --- SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT ---------------------------------------------------------------------- */
+/* --- SNP_DBG_DECRYPT, SNP_DBG_ENCRYPT --------------------------------------------------------- */
 
 #define GUEST_PAGES (PAGE(GUEST_VALID) | PAGE(GUEST_INVALID) | PAGE(PRE_SWAP))
 

@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-/* --- SNP_LAUNCH_START ----------------------------------------------------------------------------------- */
+/* --- SNP_LAUNCH_START ------------------------------------------------------------------------- */
 
 static u64 policy_reserved(const struct firmware_profile *p)
 {
@@ -109,7 +109,7 @@ enum sev_status snp_launch_start(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_LAUNCH_UPDATE ----------------------------------------------------------------------------------- */
+/* --- SNP_LAUNCH_UPDATE ------------------------------------------------------------------------ */
 
 static u32 page_type_of(const struct snp_launch_update *in)
 {
@@ -174,7 +174,8 @@ static void put_secrets(struct call *c, u64 spa)
     crypto_wipe(&s, sizeof s);
 }
 
-/* A table that does not pass goes back in plaintext, corrected, and the page stays as it was [snp 5.4]. */
+/* A table that does not pass goes back in plaintext, corrected, and the page stays as it was
+ * [snp 5.4]. */
 static enum sev_status put_cpuid(struct call *c, u64 spa)
 {
     struct snp_cpuid_page page;
@@ -295,7 +296,7 @@ enum sev_status snp_launch_update(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_LAUNCH_FINISH ----------------------------------------------------------------------------------- */
+/* --- SNP_LAUNCH_FINISH ------------------------------------------------------------------------ */
 
 enum sev_status snp_launch_finish_parameters(struct call *c)
 {

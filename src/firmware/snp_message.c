@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP_GUEST_REQUEST: the sealed envelope of guest messages, and the table of what can be in it [snp 6.1, 6.2].
- * What is wrong with the envelope is the command's status and changes nothing; what is wrong with the request
- * inside is a status in the sealed answer.
+ * SNP_GUEST_REQUEST: the sealed envelope of guest messages, and the table of what can be in it
+ * [snp 6.1, 6.2]. What is wrong with the envelope is the command's status and changes nothing; what
+ * is wrong with the request inside is a status in the sealed answer.
  */
 #include "firmware/internal.h"
 
@@ -37,8 +37,8 @@ static u8 version_max(const struct firmware_profile *p, u8 type)
     return type == SNP_MSG_KEY_REQ && p->api_minor < 55 ? 1 : types[type].version_max;
 }
 
-/* A key request is short or long and nothing between; version 1 is short, and so may version 2 be: Linux's ioctl did
- * not grow [snp 1]. */
+/* A key request is short or long and nothing between; version 1 is short, and so may version 2 be:
+ * Linux's ioctl did not grow [snp 1]. */
 static bool size_right(const struct snp_msg_header *h)
 {
     const struct message_type *t = &types[h->type];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a migration agent may do with the guests bound to it: take a guest's identity out of its context
- * (EXPORT), put it into another (IMPORT, ABSORB), give it a root key (VMRK) [snp 6.2]. Only the layouts of the
- * messages are public; the rules of who may do what are ours.
+ * What a migration agent may do with the guests bound to it: take a guest's identity out of its
+ * context (EXPORT), put it into another (IMPORT, ABSORB), give it a root key (VMRK) [snp 6.2]. Only
+ * the layouts of the messages are public; the rules of who may do what are ours.
  */
 #include "firmware/internal.h"
 
@@ -143,8 +143,9 @@ u32 message_import(struct call *c, struct message *m)
     return answer_status(m, status);
 }
 
-/* A guest launched from an initial migration image becomes the guest whose identity arrives: that one was
- * launched from the same image. Memory key, ASID and message keys stay those of the running guest. */
+/* A guest launched from an initial migration image becomes the guest whose identity arrives: that
+ * one was launched from the same image. Memory key, ASID and message keys stay those of the running
+ * guest. */
 static enum sev_status absorb(struct call *c, struct snp_context *target,
                               const struct snp_identity *id)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page states: the checks and changes that every SNP command shares, and the commands that do nothing else
- * [snp 3.3, 4.4]. */
+/* Page states: the checks and changes that every SNP command shares, and the commands that do
+ * nothing else [snp 3.3, 4.4]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -90,7 +90,7 @@ void page_answer(struct call *c, u64 paddr, const void *data, u32 len)
         page_set(c, page, &RECLAIM_PAGE);
 }
 
-/* --- SNP_PAGE_RECLAIM, SNP_PAGE_UNSMASH ---------------------------------------------------------------------- */
+/* --- SNP_PAGE_RECLAIM, SNP_PAGE_UNSMASH ------------------------------------------------------- */
 
 enum sev_status snp_page_reclaim(struct call *c)
 {
@@ -130,7 +130,7 @@ enum sev_status snp_page_unsmash(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_PAGE_MOVE, SNP_PAGE_MD_INIT ------------------------------------------------------------------------- */
+/* --- SNP_PAGE_MOVE, SNP_PAGE_MD_INIT ---------------------------------------------------------- */
 
 enum sev_status snp_page_move_parameters(struct call *c)
 {
@@ -177,7 +177,8 @@ enum sev_status snp_page_move(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* A metadata page's gPA field names its guest: the address of the context page, which is never zero. */
+/* A metadata page's gPA field names its guest: the address of the context page, which is never
+ * zero. */
 enum sev_status snp_page_md_init(struct call *c)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -190,7 +191,7 @@ enum sev_status snp_page_md_init(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_PAGE_SET_STATE and the list of SNP_INIT_EX ------------------------------------------------------------ */
+/* --- SNP_PAGE_SET_STATE and the list of SNP_INIT_EX ------------------------------------------- */
 
 enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *list)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP's platform: initialisation and shutdown, what it says of itself, TCB and configuration [snp 3.3, 9]. */
+/* SNP's platform: initialisation and shutdown, what it says of itself, TCB and configuration
+ * [snp 3.3, 9]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -83,7 +84,7 @@ bool firmware_has_vlek(const struct firmware *fw)
     return fw->snp.vlek_loaded;
 }
 
-/* --- SNP_INIT, SNP_INIT_EX ---------------------------------------------------------------------------- */
+/* --- SNP_INIT, SNP_INIT_EX -------------------------------------------------------------------- */
 
 /* The same MSR on every core. */
 static enum sev_status read_cores(struct call *c, u32 msr, const char *name, u64 mask, u64 *value)
@@ -145,8 +146,9 @@ static enum sev_status locate_rmp(struct call *c, u64 *base, u64 *end)
     return SEV_STATUS_SUCCESS;
 }
 
-/* Whether a page of memory has a second address, one bit away from the first: what is written at one shows at the
- * other. That this is looked for by SNP_INIT, and what it answers then, is ours; hardware looks while it boots. */
+/* Whether a page of memory has a second address, one bit away from the first: what is written at
+ * one shows at the other. That this is looked for by SNP_INIT, and what it answers then, is ours;
+ * hardware looks while it boots. */
 #define ADDRESS_BITS 52u
 
 static bool shows(struct memory *m, u64 spa, const u8 mark[16])
@@ -196,7 +198,8 @@ static void start_platform(struct call *c, const struct snp_init_ex *in)
     fw->snp.state = SNP_PSTATE_INIT;
 }
 
-/* Pages that the host wants to keep writable; their states do not matter, for every entry is made anew. */
+/* Pages that the host wants to keep writable; their states do not matter, for every entry is made
+ * anew. */
 static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in, u64 base, u64 end,
                                   struct range_list *list)
 {
@@ -272,7 +275,7 @@ enum sev_status snp_init_ex(struct call *c)
     return init_platform(c, &c->in.snp_init_ex);
 }
 
-/* --- SNP_SHUTDOWN, SNP_SHUTDOWN_EX, SNP_DF_FLUSH ---------------------------------------------------------- */
+/* --- SNP_SHUTDOWN, SNP_SHUTDOWN_EX, SNP_DF_FLUSH ---------------------------------------------- */
 
 static bool asids_dirty(const struct firmware *fw)
 {
@@ -333,7 +336,7 @@ enum sev_status snp_df_flush(struct call *c)
     return df_flush(c);
 }
 
-/* --- SNP_PLATFORM_STATUS, SNP_FEATURE_INFO -------------------------------------------------------------- */
+/* --- SNP_PLATFORM_STATUS, SNP_FEATURE_INFO ---------------------------------------------------- */
 
 static u32 status_flags(const struct firmware *fw)
 {
@@ -397,7 +400,7 @@ enum sev_status snp_feature_info(struct call *c)
     return status;
 }
 
-/* --- TCB: SNP_CONFIG, SNP_COMMIT, SNP_VLEK_LOAD ---------------------------------------------------------- */
+/* --- TCB: SNP_CONFIG, SNP_COMMIT, SNP_VLEK_LOAD ----------------------------------------------- */
 
 /* A VLEK is for one TCB; advertising another drops it. */
 static void report_tcb(struct call *c, u64 tcb)
@@ -498,9 +501,10 @@ enum sev_status snp_vlek_load(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_DOWNLOAD_FIRMWARE_EX ---------------------------------------------------------------------------- */
+/* --- SNP_DOWNLOAD_FIRMWARE_EX ----------------------------------------------------------------- */
 
-/* The parts of an image's header that count here; the rest is the loader's. Seen in the published images. */
+/* The parts of an image's header that count here; the rest is the loader's. Seen in the published
+ * images. */
 #define IMAGE_HEADER_SIZE 0x100u
 #define IMAGE_MAGIC_AT    0x10u /* "$PS1" */
 #define IMAGE_SVN_AT      0x4cu
@@ -546,7 +550,7 @@ enum sev_status snp_download_firmware_ex(struct call *c)
     return in->flags & SNP_DOWNLOAD_COMMIT ? commit_current(c) : SEV_STATUS_SUCCESS;
 }
 
-/* --- SNP_VERIFY_MITIGATION ------------------------------------------------------------------------------- */
+/* --- SNP_VERIFY_MITIGATION -------------------------------------------------------------------- */
 
 enum sev_status snp_verify_mitigation_parameters(struct call *c)
 {

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-/* --- Keys --------------------------------------------------------------------------------------------- */
+/* --- Keys ------------------------------------------------------------------------------------- */
 
 /* The VCEK of the reported TCB; made when it is first needed. */
 static const struct ec_private *current_vcek(struct firmware *fw)
@@ -33,7 +33,7 @@ enum sev_status snp_select_key(struct call *c, u32 key_sel, enum snp_signing_key
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- The report ------------------------------------------------------------------------------------------ */
+/* --- The report ------------------------------------------------------------------------------- */
 
 static u64 platform_info(const struct firmware *fw)
 {
@@ -179,7 +179,7 @@ enum sev_status snp_hv_report_req(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- Derived keys ----------------------------------------------------------------------------------------- */
+/* --- Derived keys ----------------------------------------------------------------------------- */
 
 /* What goes into a key, in this order; what is not selected is zero. */
 struct __attribute__((packed)) key_mix {
@@ -271,7 +271,7 @@ u32 message_key(struct call *c, struct message *m)
     return out.status;
 }
 
-/* --- CPUID and TSC ---------------------------------------------------------------------------------------- */
+/* --- CPUID and TSC ---------------------------------------------------------------------------- */
 
 u32 message_cpuid(struct call *c, struct message *m)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP_PAGE_SWAP_OUT and _IN: a page leaves memory sealed with the guest's offline key; its metadata entry, in a
- * metadata page or at the root in the context, is what lets it in again, once [snp 3.3].
+ * SNP_PAGE_SWAP_OUT and _IN: a page leaves memory sealed with the guest's offline key; its metadata
+ * entry, in a metadata page or at the root in the context, is what lets it in again, once
+ * [snp 3.3].
  */
 #include "firmware/internal.h"
 
@@ -108,7 +109,7 @@ static u64 info_of(const struct swap *s)
            (s->page.vmsa ? SNP_MDATA_VMSA : 0) | (s->page.gpa & ~PAGE_MASK);
 }
 
-/* --- Out ----------------------------------------------------------------------------------------------- */
+/* --- Out -------------------------------------------------------------------------------------- */
 
 static enum sev_status check_leaving(struct call *c, struct swap *s)
 {
@@ -163,7 +164,7 @@ enum sev_status snp_page_swap_out(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* --- In -------------------------------------------------------------------------------------------------- */
+/* --- In --------------------------------------------------------------------------------------- */
 
 static enum sev_status check_arriving(struct call *c, struct swap *s)
 {

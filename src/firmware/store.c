@@ -110,7 +110,8 @@ enum firmware_store_answer store_open(struct firmware *fw, const void *blob, siz
         return FIRMWARE_STORE_DAMAGED;
     crypto_aes128_ctr(fw->store_key, bytes + STORE_IV_AT, bytes + STORE_HEADER, payload,
                       sizeof payload);
-    /* This chip has sealed it: if its keys cannot be checked now, for want of memory, it may still be good. */
+    /* This chip has sealed it: if its keys cannot be checked now, for want of memory, it may still
+     * be good. */
     bool good = read_payload(payload, id);
     crypto_wipe(payload, sizeof payload);
     if (!good)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest messages seen from inside a guest: what a kernel does with the VMPCKs of its secrets page, and the table of
- * certificates that comes with an extended report [snp 6]. Pure: the carrier of the sealed pages is whoever calls.
- * Also built into the agent that runs inside guests.
+ * Guest messages seen from inside a guest: what a kernel does with the VMPCKs of its secrets page,
+ * and the table of certificates that comes with an extended report [snp 6]. Pure: the carrier of
+ * the sealed pages is whoever calls. Also built into the agent that runs inside guests.
  */
 #ifndef SOFTSEV_GUEST_GUEST_H
 #define SOFTSEV_GUEST_GUEST_H
 
 #include "abi/snp.h"
 
-/* --- A channel: one VMPCK and its counter ---------------------------------------------------------- */
+/* --- A channel: one VMPCK and its counter ----------------------------------------------------- */
 
 struct guest_channel {
     u8 vmpck[SNP_VMPCK_SIZE];
@@ -18,36 +18,38 @@ struct guest_channel {
     bool wiped; /* an answer was not what it must be: the key is given up, as Linux does */
 };
 
-/* The counter as Linux keeps it in the secrets page is 32 bits wide; the last request has FFFFFFFDh. */
+/* The counter as Linux keeps it in the secrets page is 32 bits wide; the last request has
+ * FFFFFFFDh. */
 #define GUEST_SEQNO_LIMIT 0xffffffffull
 
-/* The channel of VMPCK `number` out of the secrets page, with the counter from the guest's area of the page [snp 5.5];
- * false: there is no such VMPCK, or it is all zero. */
+/* The channel of VMPCK `number` out of the secrets page, with the counter from the guest's area of
+ * the page [snp 5.5]; false: there is no such VMPCK, or it is all zero. */
 bool guest_channel_open(const struct snp_secrets_page *secrets, u32 number,
                         struct guest_channel *out);
 /* Puts the counter back into the page, and zeros over the VMPCK if it was given up. */
 void guest_channel_store(const struct guest_channel *channel, struct snp_secrets_page *secrets);
-/* Gives the key up. A guest that loses count loses the key: another request under the same IV would tell its
- * plaintext [snp 6.1]. */
+/* Gives the key up. A guest that loses count loses the key: another request under the same IV would
+ * tell its plaintext [snp 6.1]. */
 void guest_channel_wipe(struct guest_channel *channel);
 /* For copies of secrets pages and derived keys, so that no compiler leaves them. */
 void guest_wipe(void *secret, size_t size);
 
-/* --- The envelope ---------------------------------------------------------------------------------- */
+/* --- The envelope ----------------------------------------------------------------------------- */
 
-/* Seals a request into a page. `payload_size` up to SNP_MSG_PAYLOAD_MAX. The counter does not move: a request that
- * was not carried is sealed again as it was. */
+/* Seals a request into a page. `payload_size` up to SNP_MSG_PAYLOAD_MAX. The counter does not move:
+ * a request that was not carried is sealed again as it was. */
 void guest_message_seal(const struct guest_channel *channel, enum snp_msg_type type, u8 version,
                         const void *payload, size_t payload_size, u8 page[PAGE_SIZE]);
 
-/* Opens the answer and moves the counter on. Returns the payload's size; -1: the answer is not one to this request,
- * and the channel is wiped. `payload` has SNP_MSG_PAYLOAD_MAX bytes. */
+/* Opens the answer and moves the counter on. Returns the payload's size; -1: the answer is not one
+ * to this request, and the channel is wiped. `payload` has SNP_MSG_PAYLOAD_MAX bytes. */
 s32 guest_message_open(struct guest_channel *channel, enum snp_msg_type request_type, u8 version,
                        const u8 page[PAGE_SIZE], void *payload);
 
-/* --- Requests -------------------------------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------- */
 
-/* SW_EXITINFO2 of a guest request: the firmware's status below, the hypervisor's error above [snp 6.3]. */
+/* SW_EXITINFO2 of a guest request: the firmware's status below, the hypervisor's error above
+ * [snp 6.3]. */
 #define GUEST_EXITINFO2(vmm, fw) ((u64)(vmm) << 32 | (u32)(fw))
 enum guest_vmm_error {
     GUEST_VMM_INVALID_LEN = 1, /* an extended request's pages are too few for the certificates */
@@ -77,15 +79,16 @@ enum guest_result { GUEST_RESULTS(GUEST_ENUM_RESULT) GUEST_RESULT_COUNT };
 /* One line for a person. */
 const char *guest_result_text(enum guest_result result);
 
-/* One request and its answer's payload, which must be `answer_size` bytes at least; the rest of it is dropped. Only
- * GUEST_OK fills `answer`. `exitinfo2` (may be NULL): as the carrier gave it, 0 with GUEST_OK. */
+/* One request and its answer's payload, which must be `answer_size` bytes at least; the rest of it
+ * is dropped. Only GUEST_OK fills `answer`. `exitinfo2` (may be NULL): as the carrier gave it, 0
+ * with GUEST_OK. */
 enum guest_result guest_ask(struct guest_channel *channel, const struct guest_carrier *carrier,
                             enum snp_msg_type type, u8 version, const void *payload,
                             size_t payload_size, void *answer, size_t answer_size, u64 *exitinfo2);
 
-/* Attestation report, derived key and TSC information [snp 6.2]. What the firmware says to the request is in the
- * answer's `status`; the other fields count only if that is 0. `version` of a key request: 1, or 2 with the launch
- * mitigation vector. */
+/* Attestation report, derived key and TSC information [snp 6.2]. What the firmware says to the
+ * request is in the answer's `status`; the other fields count only if that is 0. `version` of a key
+ * request: 1, or 2 with the launch mitigation vector. */
 enum guest_result guest_report(struct guest_channel *channel, const struct guest_carrier *carrier,
                                const struct snp_report_req *request, struct snp_report_rsp *answer,
                                u64 *exitinfo2);
@@ -96,7 +99,7 @@ enum guest_result guest_derived_key(struct guest_channel *channel,
 enum guest_result guest_tsc_info(struct guest_channel *channel, const struct guest_carrier *carrier,
                                  struct snp_tsc_info_rsp *answer, u64 *exitinfo2);
 
-/* --- The certificate table of extended reports [snp 6.3] ------------------------------------------- */
+/* --- The certificate table of extended reports [snp 6.3] -------------------------------------- */
 
 /* GUIDs in the order they are printed. */
 // clang-format off
@@ -122,12 +125,13 @@ struct guest_certificate {
 
 /* "VCEK" ...; "other". */
 const char *guest_certificate_name(enum guest_certificate_kind kind);
-/* Table, its end entry of zeros, then the objects. Returns the bytes that are needed; nothing is written if that is
- * more than `size`. */
+/* Table, its end entry of zeros, then the objects. Returns the bytes that are needed; nothing is
+ * written if that is more than `size`. */
 size_t guest_certificates_write(const struct guest_certificate *certificates, size_t count,
                                 void *out, size_t size);
 /* Takes a table apart; it comes from the host and is hostile. `out` are views into `table`, at most
- * GUEST_CERTIFICATES_MAX. Returns how many; -1: it has no end, too many entries, or an object outside. */
+ * GUEST_CERTIFICATES_MAX. Returns how many; -1: it has no end, too many entries, or an object
+ * outside. */
 s32 guest_certificates_read(const void *table, size_t size,
                             struct guest_certificate out[GUEST_CERTIFICATES_MAX]);
 

@@ -15,7 +15,7 @@ static const u8 *authenticated(const struct snp_msg_header *h)
     return (const u8 *)h + SNP_MSG_AAD_OFFSET;
 }
 
-/* --- The channel ----------------------------------------------------------------------------------- */
+/* --- The channel ------------------------------------------------------------------------------ */
 
 /* Where the guest keeps the low halves of its counters in the secrets page [snp 5.5]. */
 static u8 *stored_seqno(struct snp_secrets_page *secrets, u32 number)
@@ -56,7 +56,7 @@ void guest_wipe(void *secret, size_t size)
     crypto_wipe(secret, size);
 }
 
-/* --- The envelope ---------------------------------------------------------------------------------- */
+/* --- The envelope ----------------------------------------------------------------------------- */
 
 void guest_message_seal(const struct guest_channel *channel, enum snp_msg_type type, u8 version,
                         const void *payload, size_t payload_size, u8 page[PAGE_SIZE])

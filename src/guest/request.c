@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests to the firmware: sealed, carried, and the answer opened; when a VMPCK is lost as Linux loses it [snp 6.2, 10.1]. */
+/* Requests to the firmware: sealed, carried, and the answer opened; when a VMPCK is lost as Linux
+ * loses it [snp 6.2, 10.1]. */
 #include "guest/guest.h"
 
 #define RESULT_TEXT(name, text) [GUEST_##name] = text,

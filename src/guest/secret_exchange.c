@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames of the secret exchange, what both ends derive, and the agent's end; see secret_exchange.h. */
+/* Frames of the secret exchange, what both ends derive, and the agent's end; see
+ * secret_exchange.h. */
 #include "guest/secret_exchange.h"
 
 #include "base/bytes.h"
@@ -10,7 +11,7 @@
 #define LABEL_KEY  "softsev secret exchange 1: key"
 #define POINT_SIZE 96u
 
-/* --- Frames ------------------------------------------------------------------------------------------- */
+/* --- Frames ----------------------------------------------------------------------------------- */
 
 size_t secret_frame_size(const u8 header[SECRET_FRAME_HEADER])
 {
@@ -46,7 +47,7 @@ size_t secret_frame_write(enum secret_frame type, const void *payload, size_t pa
     return sizeof header + payload_size;
 }
 
-/* --- Both ends ---------------------------------------------------------------------------------------- */
+/* --- Both ends -------------------------------------------------------------------------------- */
 
 static void write_point(struct writer *w, const struct ec_public *p)
 {
@@ -118,7 +119,7 @@ bool secret_derive(const struct ec_private *mine, const struct ec_public *theirs
     return true;
 }
 
-/* --- EVIDENCE: point, report, u32 size, table of certificates ------------------------------------------- */
+/* --- EVIDENCE: point, report, u32 size, table of certificates --------------------------------- */
 
 bool secret_evidence_read(const void *frame, size_t size, struct secret_evidence *out)
 {
@@ -143,7 +144,7 @@ bool secret_evidence_read(const void *frame, size_t size, struct secret_evidence
 }
 _Static_assert(GUEST_CERTIFICATES_MAX <= SECRET_CERTIFICATES_MAX, "a table has its place");
 
-/* --- SECRET: point, tag, u32 size, ciphertext ----------------------------------------------------------- */
+/* --- SECRET: point, tag, u32 size, ciphertext ------------------------------------------------- */
 
 bool secret_sealed_read(const void *frame, size_t size, struct secret_sealed *out)
 {
@@ -175,7 +176,7 @@ size_t secret_sealed_write(const struct secret_key *key, const struct ec_public 
     return secret_frame_write(SECRET_SECRET, payload, head + secret_size, out, size);
 }
 
-/* --- The agent ---------------------------------------------------------------------------------------- */
+/* --- The agent -------------------------------------------------------------------------------- */
 
 bool secret_agent_start(struct secret_agent *a, struct crypto *crypto, const void *frame,
                         size_t size, u8 report_data[64])

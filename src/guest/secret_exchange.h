@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an SNP guest gets its owner's secret, for SNP has no LAUNCH_SECRET: an agent inside and the owner outside, over
- * any stream of bytes. The host carries it, and may read and change all of it. softsev's own, not AMD's.
+ * How an SNP guest gets its owner's secret, for SNP has no LAUNCH_SECRET: an agent inside and the
+ * owner outside, over any stream of bytes. The host carries it, and may read and change all of it.
+ * softsev's own, not AMD's.
  *
  *   agent -> owner   READY     it is there
  *   owner -> agent   HELLO     a nonce
- *   agent -> owner   EVIDENCE  the agent's fresh key, a report whose REPORT_DATA binds nonce and key, certificates
- *   owner -> agent   SECRET    the owner's fresh key, and the secret sealed to both keys and all that was said before;
- *                or  REFUSED   the name of the check that failed
- *   agent -> owner   DONE      it has it
+ *   agent -> owner   EVIDENCE  the agent's fresh key, a report whose REPORT_DATA binds nonce and
+ * key, certificates owner -> agent   SECRET    the owner's fresh key, and the secret sealed to both
+ * keys and all that was said before; or  REFUSED   the name of the check that failed agent -> owner
+ * DONE      it has it
  *
- * A frame is 16 bytes and a payload: "SSX1", u32 type, u32 payload bytes, u32 zero; all little-endian.
+ * A frame is 16 bytes and a payload: "SSX1", u32 type, u32 payload bytes, u32 zero; all
+ * little-endian.
  */
 #ifndef SOFTSEV_GUEST_SECRET_EXCHANGE_H
 #define SOFTSEV_GUEST_SECRET_EXCHANGE_H
@@ -42,7 +44,7 @@ const u8 *secret_frame_payload(const void *frame, size_t size, enum secret_frame
 size_t secret_frame_write(enum secret_frame type, const void *payload, size_t payload_size,
                           void *out, size_t size);
 
-/* --- What both ends compute --------------------------------------------------------------------------- */
+/* --- What both ends compute ------------------------------------------------------------------- */
 
 /* REPORT_DATA: SHA-384 over a label, nonce and key, then zeros. */
 void secret_report_data(const u8 nonce[SECRET_NONCE_SIZE], const struct ec_public *agent,
@@ -55,8 +57,9 @@ struct secret_transcript {
     const struct snp_report *report;
 };
 
-/* AES-256-GCM in one direction, once: key and IV are HKDF-SHA-256 of the ECDH secret, salted with the transcript's
- * SHA-384, which is authenticated, too. False: the other's point is not on the curve. */
+/* AES-256-GCM in one direction, once: key and IV are HKDF-SHA-256 of the ECDH secret, salted with
+ * the transcript's SHA-384, which is authenticated, too. False: the other's point is not on the
+ * curve. */
 struct secret_key {
     u8 key[32], iv[12], transcript[48];
 };
@@ -86,7 +89,7 @@ bool secret_sealed_read(const void *frame, size_t size, struct secret_sealed *ou
 size_t secret_sealed_write(const struct secret_key *key, const struct ec_public *owner,
                            const void *secret, size_t secret_size, void *out, size_t size);
 
-/* --- The agent ---------------------------------------------------------------------------------------- */
+/* --- The agent -------------------------------------------------------------------------------- */
 
 struct secret_agent {
     struct ec_private key;
@@ -94,14 +97,16 @@ struct secret_agent {
     struct snp_report report;
 };
 
-/* Takes HELLO, makes a key, and says what the report must carry. False: no HELLO, or no randomness. */
+/* Takes HELLO, makes a key, and says what the report must carry. False: no HELLO, or no
+ * randomness. */
 bool secret_agent_start(struct secret_agent *a, struct crypto *crypto, const void *frame,
                         size_t size, u8 report_data[64]);
-/* EVIDENCE; `table` is that of an extended report (guest.h), of size 0 if there is none. Returns the frame's size; 0:
- * it does not fit. */
+/* EVIDENCE; `table` is that of an extended report (guest.h), of size 0 if there is none. Returns
+ * the frame's size; 0: it does not fit. */
 size_t secret_agent_evidence(struct secret_agent *a, const struct snp_report *report,
                              const void *table, size_t table_size, void *out, size_t size);
-/* Takes SECRET. Returns the secret's size; -1: it is none, or not sealed to this exchange. The key is wiped. */
+/* Takes SECRET. Returns the secret's size; -1: it is none, or not sealed to this exchange. The key
+ * is wiped. */
 s64 secret_agent_open(struct secret_agent *a, const void *frame, size_t size, void *out,
                       size_t out_size);
 

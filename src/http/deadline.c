@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A deadline for each request: the library's own limit is for silence, and a client that sends a byte now and then would
- * keep its connection for ever. A thread looks at all connections and shuts down those whose time is over; the library
- * then ends them as it ends any that was cut. Where there are too many, a new connection takes the place of the one that
- * has waited longest, among those of the client that has most.
+ * A deadline for each request: the library's own limit is for silence, and a client that sends a
+ * byte now and then would keep its connection for ever. A thread looks at all connections and shuts
+ * down those whose time is over; the library then ends them as it ends any that was cut. Where
+ * there are too many, a new connection takes the place of the one that has waited longest, among
+ * those of the client that has most.
  */
 #include "http/internal.h"
 
@@ -95,7 +96,7 @@ void deadlines_stop(struct http_deadlines *d)
     free(d->guards);
 }
 
-/* --- Too many connections ------------------------------------------------------------------------- */
+/* --- Too many connections --------------------------------------------------------------------- */
 
 static bool is_open(const struct http_guard *g)
 {
@@ -137,7 +138,7 @@ static void copy_client(const struct sockaddr *from, u8 client[CLIENT_SIZE])
         memcpy(client, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, CLIENT_SIZE);
 }
 
-/* --- A connection --------------------------------------------------------------------------------- */
+/* --- A connection ----------------------------------------------------------------------------- */
 
 static void run_until(struct http_guard *g, u32 seconds)
 {

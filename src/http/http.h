@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small HTTP server for a service that is a function from a request to a response. It carries, and keeps clients from
- * harming each other: a head, a request and the taking of an answer have deadlines, and where there are too many
- * connections the slowest one ends.
+ * A small HTTP server for a service that is a function from a request to a response. It carries,
+ * and keeps clients from harming each other: a head, a request and the taking of an answer have
+ * deadlines, and where there are too many connections the slowest one ends.
  */
 #ifndef SOFTSEV_HTTP_HTTP_H
 #define SOFTSEV_HTTP_HTTP_H
@@ -46,8 +46,8 @@ struct http_config {
 
 struct http_server;
 
-/* Serves until http_stop(), on threads of its own. NULL and an error: the address cannot be had, or libmicrohttpd is
- * missing. What the configuration points to outlives the server. */
+/* Serves until http_stop(), on threads of its own. NULL and an error: the address cannot be had, or
+ * libmicrohttpd is missing. What the configuration points to outlives the server. */
 struct http_server *http_start(const struct http_config *config, struct error *error);
 u16 http_port(const struct http_server *s);
 void http_stop(struct http_server *s); /* NULL is allowed */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP around a service: libmicrohttpd with a thread a connection, so that a slow client or a delay keeps nobody else
- * waiting. The library is loaded when a server starts: loading it and its TLS takes longer than most commands.
+ * HTTP around a service: libmicrohttpd with a thread a connection, so that a slow client or a delay
+ * keeps nobody else waiting. The library is loaded when a server starts: loading it and its TLS
+ * takes longer than most commands.
  */
 #include "http/internal.h"
 
@@ -81,7 +82,7 @@ static int load(struct library *l, struct error *e)
     return 0;
 }
 
-/* --- A request ---------------------------------------------------------------------------------------- */
+/* --- A request -------------------------------------------------------------------------------- */
 
 /* What is kept of a request until its body is there. */
 struct pending {
@@ -223,7 +224,7 @@ static void be_silent(void *context, const char *format, va_list arguments)
     (void)arguments;
 }
 
-/* --- The server --------------------------------------------------------------------------------------- */
+/* --- The server ------------------------------------------------------------------------------- */
 
 /* "127.0.0.1:8080" or "[::1]:8080". */
 static int split_address(const char *listen, char host[64], char port[8], struct error *e)

@@ -63,8 +63,8 @@ static void leaf_kvm(u32 leaf, u32 out[4])
     }
 }
 
-/* SEV: bit 1; SEV-ES: bit 3; SNP: bit 4; bit 10, and EBX 31, spare the guest cache flushes; where the C-bit
- * is. */
+/* SEV: bit 1; SEV-ES: bit 3; SNP: bit 4; bit 10, and EBX 31, spare the guest cache flushes; where
+ * the C-bit is. */
 static void leaf_sev(struct vcpu *c, u32 out[4])
 {
     u32 where = out[1] & 0xfff;

@@ -42,8 +42,8 @@ static const char *exits_where(const struct vcpu *c, char text[40])
     return text;
 }
 
-/* A register's low `size` bytes replaced, as the processor does it: 32 bits clear the upper half.
- * */
+/* A register's low `size` bytes replaced, as the processor does it: 32 bits clear the upper
+ * half. */
 static u64 merge(u64 old, u64 value, u32 size)
 {
     if (size >= 8)
@@ -176,7 +176,7 @@ void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value)
     board_memory_write(c->vm->board, c->index, gpa, size, value);
 }
 
-/* --- Instructions that the core finishes ------------------------------------------------------- */
+/* --- Instructions that the core finishes ------------------------------------------------------ */
 
 /* One access to a device, of an instruction that the core goes on with (machine/host.h). False: the
  * exit was for no such access. */
@@ -259,7 +259,7 @@ static void exit_npf(struct vcpu *c)
                (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
 }
 
-/* --- What a SEV-ES guest did to registers of its own: RIP is already past it -------------------- */
+/* --- What a SEV-ES guest did to registers of its own: RIP is already past it ------------------ */
 
 static void trap_efer(struct vcpu *c)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests in a GHCB: the page is copied in once, checked, and answered [cpu 7.2-7.4]. A request for an
- * instruction becomes what the plain exit would have been, with the fields that the guest flagged
- * valid as its registers, and goes to the same handler; everything else about the guest reads as
- * zero. The page is hostile: what is not as it should be gets the specification's error answer.
+ * Requests in a GHCB: the page is copied in once, checked, and answered [cpu 7.2-7.4]. A request
+ * for an instruction becomes what the plain exit would have been, with the fields that the guest
+ * flagged valid as its registers, and goes to the same handler; everything else about the guest
+ * reads as zero. The page is hostile: what is not as it should be gets the specification's error
+ * answer.
  */
 #include "hypervisor/internal.h"
 
@@ -61,7 +62,7 @@ static void store(struct vmgexit *r, u32 registers)
     }
 }
 
-/* --- The scratch area ----------------------------------------------------------------------------- */
+/* --- The scratch area ------------------------------------------------------------------------- */
 
 /* In the page's buffer; a guest of version 1 may also use other RAM of its own. */
 static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
@@ -84,7 +85,7 @@ static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
     return 0;
 }
 
-/* --- Events that are instructions ----------------------------------------------------------------- */
+/* --- Events that are instructions ------------------------------------------------------------- */
 
 static enum ghcb_error do_nothing(struct vmgexit *r)
 {
@@ -155,9 +156,10 @@ static enum ghcb_error do_dr7_write(struct vmgexit *r)
     return 0;
 }
 
-/* --- Ports ---------------------------------------------------------------------------------------- */
+/* --- Ports ------------------------------------------------------------------------------------ */
 
-/* INS and OUTS: the guest moves its own memory and registers, the elements are in the scratch area. */
+/* INS and OUTS: the guest moves its own memory and registers, the elements are in the scratch
+ * area. */
 static enum ghcb_error do_string_io(struct vmgexit *r, u64 port, u32 size)
 {
     struct vm *vm = r->vm;
@@ -200,7 +202,7 @@ static enum ghcb_error do_io(struct vmgexit *r)
     return 0;
 }
 
-/* --- Memory-mapped registers ---------------------------------------------------------------------- */
+/* --- Memory-mapped registers ------------------------------------------------------------------ */
 
 static enum ghcb_error find_mmio(struct vmgexit *r)
 {
@@ -233,7 +235,7 @@ static enum ghcb_error do_mmio_write(struct vmgexit *r)
     return 0;
 }
 
-/* --- Events that no instruction has --------------------------------------------------------------- */
+/* --- Events that no instruction has ----------------------------------------------------------- */
 
 static enum ghcb_error do_nmi_complete(struct vmgexit *r)
 {
@@ -270,7 +272,7 @@ static enum ghcb_error do_run_vmpl(struct vmgexit *r)
     return r->page.exit_info_1 ? GHCB_ERROR_INPUT : 0; /* there is no other */
 }
 
-/* --- SNP ---------------------------------------------------------------------------------------------- */
+/* --- SNP -------------------------------------------------------------------------------------- */
 
 /* The list's own header says how long it is, as far as the buffer goes. */
 static enum ghcb_error do_page_state(struct vmgexit *r)
@@ -339,7 +341,7 @@ static enum ghcb_error do_unsupported(struct vmgexit *r)
     return 0;
 }
 
-/* --- The table ------------------------------------------------------------------------------------ */
+/* --- The table -------------------------------------------------------------------------------- */
 
 #define R(reg) (1u << (reg))
 
@@ -411,7 +413,7 @@ static const struct row *find_row(const struct vm *vm, u64 code)
     return NULL;
 }
 
-/* --- Request and answer --------------------------------------------------------------------------- */
+/* --- Request and answer ----------------------------------------------------------------------- */
 
 static enum ghcb_error execute(struct vmgexit *r)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The protocol in the GHCB MSR: what a guest asks before it has a page to ask in, and its last word
- * [cpu 7.1]. A request that we do not know leaves the MSR as it is, which no guest takes for an answer.
+ * [cpu 7.1]. A request that we do not know leaves the MSR as it is, which no guest takes for an
+ * answer.
  */
 #include "hypervisor/internal.h"
 
@@ -84,7 +85,7 @@ void ghcb_msr_handle(struct vcpu *c, u64 value)
                 c->vm->config.name, (unsigned long long)value);
 }
 
-/* --- The last word ----------------------------------------------------------------------------- */
+/* --- The last word ---------------------------------------------------------------------------- */
 
 /* Set 0 is the specification's, set 1 Linux's. */
 static const char *const reasons[2][13] = {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only SNP guests ask: a GHCB registered, pages changing hands, messages for the firmware, the list of APIC IDs
- * [cpu 7.1, 7.4; snp 6.3]. Lists and addresses are the guest's, hostile, and read once.
+ * What only SNP guests ask: a GHCB registered, pages changing hands, messages for the firmware, the
+ * list of APIC IDs [cpu 7.1, 7.4; snp 6.3]. Lists and addresses are the guest's, hostile, and read
+ * once.
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
-/* --- Pages that change hands ------------------------------------------------------------------------ */
+/* --- Pages that change hands ------------------------------------------------------------------ */
 
 static bool has_memory(const struct vm *vm, u64 gpa)
 {
@@ -66,7 +67,8 @@ static u32 entry_pages(u64 entry)
     return entry & GHCB_PAGE_STATE_LARGE ? CHUNK_SIZE / PAGE_SIZE : 1;
 }
 
-/* Bits 11:0 say how many pages are done already; what is left of 2 MiB goes one by one. Gives SW_EXITINFO2. */
+/* Bits 11:0 say how many pages are done already; what is left of 2 MiB goes one by one. Gives
+ * SW_EXITINFO2. */
 static u64 change_entry(struct vcpu *c, u64 entry)
 {
     u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
@@ -104,7 +106,7 @@ u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
     return 0;
 }
 
-/* --- The GHCB itself -------------------------------------------------------------------------------- */
+/* --- The GHCB itself -------------------------------------------------------------------------- */
 
 /* Memory of the guest that is the host's too: what a device may reach, and we. */
 bool vm_is_shared(const struct vm *vm, u64 gpa)
@@ -142,7 +144,7 @@ const char *ghcb_page_wrong(const struct vcpu *c, u64 gpa)
     return vm_is_shared(c->vm, gpa) ? NULL : "which is private to the guest";
 }
 
-/* --- Messages for the firmware ----------------------------------------------------------------------- */
+/* --- Messages for the firmware ---------------------------------------------------------------- */
 
 static bool is_message_page(const struct vm *vm, u64 gpa)
 {
@@ -212,7 +214,7 @@ u64 ghcb_features(const struct vm *vm)
     return vm_is_snp(vm) ? GHCB_FEATURE_SNP | GHCB_FEATURE_AP_CREATION | GHCB_FEATURE_APIC_IDS : 0;
 }
 
-/* --- APIC IDs ---------------------------------------------------------------------------------------- */
+/* --- APIC IDs --------------------------------------------------------------------------------- */
 
 /* u32 count, then as many IDs; `pages` as above. */
 enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the hypervisor share: the host's frames, a VM with its processors and its board. */
+/* What the files of the hypervisor share: the host's frames, a VM with its processors and its
+ * board. */
 #ifndef SOFTSEV_HYPERVISOR_INTERNAL_H
 #define SOFTSEV_HYPERVISOR_INTERNAL_H
 
@@ -42,7 +43,8 @@ u64 frames_free_bytes(const struct frames *f); /* in whole chunks */
 
 /* --- npt.c: nested page tables ---------------------------------------------------------------- */
 
-#define NPT_PAGES 1100u /* root, upper tables and one directory a GiB for 512 GiB and the window */
+/* root, upper tables and one directory a GiB for 512 GiB and the window */
+#define NPT_PAGES 1100u
 
 struct npt {
     u64 root;   /* SPA */
@@ -87,8 +89,8 @@ struct vcpu {
     u8 creation;     /* ... and what is still to be done about it: enum startup_creation */
     u64 hold;        /* SEV-ES: waits for STARTUP as it asked to (startup.c); 0: no */
     u64 exception;   /* EVENTINJ of an exception we raise; 0: none */
-    bool nmi; /* one has come, or more: hardware keeps one */
-    u64 ghcb_gpa; /* SNP: the page it may ask in, once that is registered */
+    bool nmi;        /* one has come, or more: hardware keeps one */
+    u64 ghcb_gpa;    /* SNP: the page it may ask in, once that is registered */
     bool ghcb_registered;
     /* By the NMI that it handles: until its IRET is through, whose exit said where it is; a SEV-ES
      * guest says NMI complete. */
@@ -100,7 +102,8 @@ struct vcpu {
     u64 kvm_clock; /* MSR 4B564D01 */
 };
 
-/* SNP: what the RMP says of a 4 KiB page of a guest's memory; kept beside it, as every host does. */
+/* SNP: what the RMP says of a 4 KiB page of a guest's memory; kept beside it, as every host
+ * does. */
 enum vm_page {
     VM_PAGE_HOST,    /* the hypervisor's: shared */
     VM_PAGE_PRIVATE, /* assigned to the guest, an entry of its own */
@@ -184,7 +187,8 @@ void vm_board_set_time(struct vm *vm); /* the machine's clock, and what is due b
 
 /* Runs until `deadline_ns` at the latest and handles the exit that ends it. */
 void vcpu_run(struct vcpu *c, u64 deadline_ns);
-/* Ends the VM, and says why, if no processor of it can ever run again: `format` tells what the last one did. */
+/* Ends the VM, and says why, if no processor of it can ever run again: `format` tells what the last
+ * one did. */
 void vcpu_check_alive(struct vcpu *c, const char *what);
 bool vcpu_can_run(struct vcpu *c); /* not halted, or something wakes it now */
 /* The general registers while it has its core. RAX and RSP live in the VMCB. */
@@ -197,7 +201,7 @@ bool vm_is_snp(const struct vm *vm);
 /* What only the core holds of its registers goes where the next VMRUN takes it from. */
 void vcpu_leave_core(struct vcpu *c);
 
-/* --- startup.c: how processors but the first one start ------------------------------------------ */
+/* --- startup.c: how processors but the first one start ---------------------------------------- */
 
 void startup_power_on(struct vcpu *c); /* of a plain or SEV guest */
 void startup_init(struct vcpu *c);     /* INIT and STARTUP from a local APIC */
@@ -235,7 +239,7 @@ extern const u32 msr_passed_through_count;
 extern const u32 msr_passed_through_es[]; /* besides those */
 extern const u32 msr_passed_through_es_count;
 
-/* --- ghcb.c, ghcb_msr.c: what a SEV-ES guest asks by VMGEXIT ------------------------------------- */
+/* --- ghcb.c, ghcb_msr.c: what a SEV-ES guest asks by VMGEXIT ---------------------------------- */
 
 /* What its requests are counted as. */
 enum vmgexit_kind {
@@ -266,7 +270,7 @@ void ghcb_msr_handle(struct vcpu *c, u64 value);
 void ghcb_terminate(struct vm *vm, u32 set, u32 reason, u64 raw);
 const char *ghcb_kind_name(u32 kind);
 
-/* --- ghcb_snp.c: what only SNP guests ask ---------------------------------------------------------- */
+/* --- ghcb_snp.c: what only SNP guests ask ----------------------------------------------------- */
 
 /* The address is RAM that the host and its devices may use: not an SNP guest's own. */
 bool vm_is_shared(const struct vm *vm, u64 gpa);
@@ -293,9 +297,10 @@ void launch_undo(struct vm *vm); /* DEACTIVATE, DECOMMISSION; nothing if it was 
 /* Besides psp.h. */
 int psp_flush(struct hypervisor *hv, struct error *error); /* WBINVD everywhere, DF_FLUSH */
 
-/* --- snp_platform.c: pages that change hands between host and firmware --------------------------- */
+/* --- snp_platform.c: pages that change hands between host and firmware ------------------------ */
 
-/* Hypervisor pages to Firmware ones and back, in pieces of 2 MiB where they fit. False: the RMP says no. */
+/* Hypervisor pages to Firmware ones and back, in pieces of 2 MiB where they fit. False: the RMP
+ * says no. */
 bool snp_pages_give(struct hypervisor *hv, u64 spa, u64 size);
 bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size);
 u32 snp_rmpupdate(struct hypervisor *hv, u64 spa, struct rmp_update state); /* enum rmp_result */
@@ -305,14 +310,14 @@ u64 snp_data(const struct hypervisor *hv,
 int psp_snp_shutdown(struct hypervisor *hv, struct error *error); /* nothing if SNP is not on */
 int psp_snp_flush(struct hypervisor *hv, struct error *error); /* WBINVD everywhere, SNP_DF_FLUSH */
 
-/* --- snp_launch.c, snp_cpuid.c --------------------------------------------------------------------- */
+/* --- snp_launch.c, snp_cpuid.c ---------------------------------------------------------------- */
 
 struct snp_cpuid_page;
 void snp_launch_undo(struct vm *vm); /* DECOMMISSION, its pages the host's again */
 /* What CPUID answers this guest, as a page of its own. */
 void snp_cpuid_fill(struct vm *vm, struct snp_cpuid_page *out);
 
-/* --- snp_page.c: pages that change hands between host and guest ----------------------------------- */
+/* --- snp_page.c: pages that change hands between host and guest ------------------------------- */
 
 bool snp_pages_create(struct vm *vm);  /* all of them the host's */
 void snp_pages_destroy(struct vm *vm); /* and back to the host */
@@ -321,15 +326,18 @@ void snp_pages_count(const struct vm *vm, struct vm_summary *out);
 u64 snp_page_index(const struct vm *vm, u64 gpa, u64 *left);
 /* Whether all 2 MiB at a 2 MiB-aligned guest address are in one state. */
 bool snp_region_is(const struct vm *vm, u64 gpa, enum vm_page state);
-/* Host to Pre-Guest, for the launch, and back where the launch does not take it. Gives an enum rmp_result. */
+/* Host to Pre-Guest, for the launch, and back where the launch does not take it. Gives an enum
+ * rmp_result. */
 u32 snp_page_offer(struct vm *vm, u64 gpa, bool large);
 void snp_page_withdraw(struct vm *vm, u64 gpa, bool large);
-/* Page state changes of a guest: 4 KiB, or 2 MiB at once. False: no such memory, or the RMP says no. */
+/* Page state changes of a guest: 4 KiB, or 2 MiB at once. False: no such memory, or the RMP says
+ * no. */
 bool snp_page_private(struct vm *vm, u64 gpa, bool large);
 bool snp_page_shared(struct vm *vm, u64 gpa, bool large);
 /* 2 MiB become 512 pages in RMP and nested tables. */
 bool snp_page_smash(struct vm *vm, u64 gpa);
-/* What the RMP refused the guest: true if that is mended and the guest goes on, or if the VM has ended. */
+/* What the RMP refused the guest: true if that is mended and the guest goes on, or if the VM has
+ * ended. */
 bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info);
 /* All processors see new nested tables from their next VMRUN on. */
 void snp_flush_tlbs(struct vm *vm);

@@ -12,7 +12,8 @@ const u32 msr_passed_through[] = {
 };
 const u32 msr_passed_through_count = ARRAY_SIZE(msr_passed_through);
 
-/* What the VMSA holds is not for us to change: EFER, which keeps its SVME by itself there [cpu 2.1]. */
+/* What the VMSA holds is not for us to change: EFER, which keeps its SVME by itself there
+ * [cpu 2.1]. */
 const u32 msr_passed_through_es[] = {MSR_EFER, MSR_GHCB};
 const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
 
@@ -236,8 +237,8 @@ bool vcpu_msr_write(struct vcpu *c, u32 msr, u64 value)
     return row && row->write && row->write(c, msr, value);
 }
 
-/* After a reset the ranges are off, and firmware sets them up [APM2 7.7.2]; a guest without firmware
- * finds memory as firmware leaves it. */
+/* After a reset the ranges are off, and firmware sets them up [APM2 7.7.2]; a guest without
+ * firmware finds memory as firmware leaves it. */
 void vcpu_msr_reset(struct vcpu *c)
 {
     if (c->vm->config.plan->flash_size)

@@ -3,8 +3,8 @@
  * Nested page tables: four levels in the host's own format, RAM in 2 MiB leaves, everything else
  * absent, so that it exits as a nested page fault and goes to the devices [APM2 15.25]. Every entry
  * needs U=1: a nested walk is a user access. A SEV-ES guest must decode its device accesses itself:
- * a leaf with a reserved bit makes them #VC [cpu 6.2]. An SNP guest's leaves must have the size of its RMP
- * entries [cpu 8.4]: 2 MiB are split where it has pages of 4 KiB.
+ * a leaf with a reserved bit makes them #VC [cpu 6.2]. An SNP guest's leaves must have the size of
+ * its RMP entries [cpu 8.4]: 2 MiB are split where it has pages of 4 KiB.
  */
 #include <stdlib.h>
 

@@ -51,8 +51,8 @@ static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
     return 0;
 }
 
-/* How many of our pages a legacy command may write: the buffer's, and those that psp_data gives where its answer has no
- * room in the buffer. */
+/* How many of our pages a legacy command may write: the buffer's, and those that psp_data gives
+ * where its answer has no room in the buffer. */
 static u64 psp_own_pages(u32 command)
 {
     switch (command) {
@@ -86,8 +86,8 @@ static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer
     return status;
 }
 
-/* While SNP is on, legacy commands write to Firmware pages only: they are lent for the time of the command
- * [snp 2.2]. SNP's own take their buffer from any page. */
+/* While SNP is on, legacy commands write to Firmware pages only: they are lent for the time of the
+ * command [snp 2.2]. SNP's own take their buffer from any page. */
 static u32 psp_legacy(struct hypervisor *hv, u32 command, void *buffer, size_t size)
 {
     u64 guest_size, guest = psp_guest_range(command, buffer, &guest_size);
@@ -141,8 +141,8 @@ int psp_flush(struct hypervisor *hv, struct error *error)
     return psp_run(hv, SEV_CMD_DF_FLUSH, NULL, 0, error);
 }
 
-/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that. Under
- * SNP it is all of a chunk, and Firmware pages [snp 2.2]. */
+/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that.
+ * Under SNP it is all of a chunk, and Firmware pages [snp 2.2]. */
 static int psp_take_tmr(struct hypervisor *hv, struct sev_init *init, struct error *error)
 {
     if (hv->tmr_spa == FRAME_NONE)

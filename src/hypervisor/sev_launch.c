@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of an encrypted guest, in the specification's order: START, ACTIVATE, UPDATE_DATA,
- * UPDATE_VMSA, MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor carries the owner's bytes to the firmware
- * and the firmware's to the owner, and understands none of them.
+ * UPDATE_VMSA, MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor carries the owner's bytes to
+ * the firmware and the firmware's to the owner, and understands none of them.
  */
 #include "abi/sev.h"
 #include "hypervisor/internal.h"

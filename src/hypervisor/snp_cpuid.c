@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPUID page of an SNP guest: this hypervisor's answers, in the form that the firmware checks and the guest then
- * believes instead of us [cpu 1.6; snp 5.4]. Basic leaves end at Ch: without XSAVEC a leaf Dh would end the guest.
+ * The CPUID page of an SNP guest: this hypervisor's answers, in the form that the firmware checks
+ * and the guest then believes instead of us [cpu 1.6; snp 5.4]. Basic leaves end at Ch: without
+ * XSAVEC a leaf Dh would end the guest.
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launch of an SNP guest: GCTX_CREATE, LAUNCH_START, ACTIVATE, a LAUNCH_UPDATE for each page of the plan and for
- * each VMSA, LAUNCH_FINISH; and the messages that the host carries between guest and firmware [snp 5.2, 6].
+ * The launch of an SNP guest: GCTX_CREATE, LAUNCH_START, ACTIVATE, a LAUNCH_UPDATE for each page of
+ * the plan and for each VMSA, LAUNCH_FINISH; and the messages that the host carries between guest
+ * and firmware [snp 5.2, 6].
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
@@ -19,7 +20,7 @@ static int rmp_error(const struct vm *vm, const char *what, u64 gpa, u32 result,
                      result);
 }
 
-/* --- SNP_LAUNCH_START ------------------------------------------------------------------------------- */
+/* --- SNP_LAUNCH_START ------------------------------------------------------------------------- */
 
 /* The context, and two pages for messages: the second stays the firmware's [snp 1]. */
 static int take_pages(struct vm *vm, struct error *error)
@@ -58,7 +59,7 @@ int vm_snp_launch_start(struct vm *vm, struct error *error)
     return snp_command(vm, SEV_CMD_SNP_ACTIVATE, &activate, sizeof activate, error);
 }
 
-/* --- SNP_LAUNCH_UPDATE ------------------------------------------------------------------------------ */
+/* --- SNP_LAUNCH_UPDATE ------------------------------------------------------------------------ */
 
 static int launch_page(struct vm *vm, u64 spa, u32 type, bool large, struct error *error)
 {
@@ -123,7 +124,8 @@ static int launch_piece(struct vm *vm, const struct image_piece *piece, struct e
     return 0;
 }
 
-/* The registers of a processor: a page of the guest's, and of its own address, that it cannot reach. */
+/* The registers of a processor: a page of the guest's, and of its own address, that it cannot
+ * reach. */
 static int launch_vmsa(struct vm *vm, u64 spa, const struct vmsa *registers, struct error *error)
 {
     struct rmp_update offer = {
@@ -156,7 +158,7 @@ int vm_snp_launch_update(struct vm *vm, struct error *error)
     return 0;
 }
 
-/* --- SNP_LAUNCH_FINISH ------------------------------------------------------------------------------ */
+/* --- SNP_LAUNCH_FINISH ------------------------------------------------------------------------ */
 
 int vm_snp_launch_finish(struct vm *vm, const void *id_block, const void *id_auth, bool author_key,
                          const u8 host_data[32], struct error *error)
@@ -187,7 +189,7 @@ u64 vm_secrets_page(const struct vm *vm)
     return vm->snp.secrets_gpa;
 }
 
-/* --- Messages ---------------------------------------------------------------------------------------- */
+/* --- Messages --------------------------------------------------------------------------------- */
 
 u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096])
 {
@@ -225,7 +227,7 @@ int vm_report(struct vm *vm, struct snp_report *out, struct error *error)
     return 0;
 }
 
-/* --- The end ---------------------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------------------- */
 
 void snp_launch_undo(struct vm *vm)
 {

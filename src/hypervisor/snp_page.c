@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which pages of an SNP guest are its own and which the host's: RMPUPDATE and PSMASH, the nested tables whose
- * leaves must have the size of the RMP's entries, and a note of each page beside them [snp 4.4; cpu 8.2, 8.4].
+ * Which pages of an SNP guest are its own and which the host's: RMPUPDATE and PSMASH, the nested
+ * tables whose leaves must have the size of the RMP's entries, and a note of each page beside them
+ * [snp 4.4; cpu 8.2, 8.4].
  */
 #include <stdlib.h>
 
@@ -39,7 +40,7 @@ bool snp_region_is(const struct vm *vm, u64 gpa, enum vm_page state)
     return true;
 }
 
-/* --- Nested tables and RMP together ---------------------------------------------------------------- */
+/* --- Nested tables and RMP together ----------------------------------------------------------- */
 
 static bool split_tables(struct vm *vm, u64 gpa)
 {
@@ -140,8 +141,9 @@ void snp_flush_tlbs(struct vm *vm)
         vm->cpus[i].vmcb.control.tlb_control = TLB_FLUSH_ASID;
 }
 
-/* A guest that validates 4 KiB of 2 MiB needs them split [cpu 8.2]. Whoever touches a page in another state than the
- * RMP has it in is at fault itself: nothing is changed behind a guest's back. */
+/* A guest that validates 4 KiB of 2 MiB needs them split [cpu 8.2]. Whoever touches a page in
+ * another state than the RMP has it in is at fault itself: nothing is changed behind a guest's
+ * back. */
 bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
 {
     u64 left;
@@ -180,7 +182,7 @@ void snp_pages_count(const struct vm *vm, struct vm_summary *out)
     out->changes_to_shared = vm->page_changes[1];
 }
 
-/* --- The end ---------------------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------------------- */
 
 /* What a guest leaves behind is ciphertext under a key that nobody has. */
 void snp_pages_destroy(struct vm *vm)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP on the platform: where the RMP lies, what every core must be told before SNP_INIT_EX and the flushes
- * after it [snp 2.2, 3.3, 4.1], and pages that are lent to the firmware [snp 4.4].
+ * SNP on the platform: where the RMP lies, what every core must be told before SNP_INIT_EX and the
+ * flushes after it [snp 2.2, 3.3, 4.1], and pages that are lent to the firmware [snp 4.4].
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
@@ -33,7 +33,7 @@ u32 snp_rmpupdate(struct hypervisor *hv, u64 spa, struct rmp_update state)
     return host_rmpupdate(hv->host, 0, spa, &state);
 }
 
-/* --- Pages lent to the firmware -------------------------------------------------------------------- */
+/* --- Pages lent to the firmware --------------------------------------------------------------- */
 
 static bool is_large(u64 spa, u64 size)
 {
@@ -70,7 +70,7 @@ bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size)
     return ok;
 }
 
-/* --- SNP_INIT_EX ------------------------------------------------------------------------------------ */
+/* --- SNP_INIT_EX ------------------------------------------------------------------------------ */
 
 /* Where it is that already, it may be locked: after a shutdown SNP_EN stays [cpu 2.1]. */
 static bool write_msr(struct hypervisor *hv, u32 core, u32 msr, u64 value)
@@ -182,7 +182,8 @@ int psp_snp_shutdown(struct hypervisor *hv, struct error *error)
     return 0;
 }
 
-/* Until SNP is initialised any page takes the answer; then a Firmware page, which is ours again afterwards. */
+/* Until SNP is initialised any page takes the answer; then a Firmware page, which is ours again
+ * afterwards. */
 u32 psp_snp_status(struct hypervisor *hv, struct snp_platform_status *out)
 {
     u64 spa = snp_data(hv, ANSWER_PAGE);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How processors but the first one start [APM2 16.5; cpu 7.8]. Of a plain or SEV guest: INIT puts one into
- * the state after reset and lets it wait, the first STARTUP after that makes it begin in real mode at
- * vector << 12. The registers of a SEV-ES guest are not ours to reset: its processors hold themselves by
- * VMGEXIT, and STARTUP is the answer to that. Processors of an SNP guest begin with registers that the guest
- * made itself: AP creation [cpu 7.5].
+ * How processors but the first one start [APM2 16.5; cpu 7.8]. Of a plain or SEV guest: INIT puts
+ * one into the state after reset and lets it wait, the first STARTUP after that makes it begin in
+ * real mode at vector << 12. The registers of a SEV-ES guest are not ours to reset: its processors
+ * hold themselves by VMGEXIT, and STARTUP is the answer to that. Processors of an SNP guest begin
+ * with registers that the guest made itself: AP creation [cpu 7.5].
  */
 #include "hypervisor/internal.h"
 
@@ -101,7 +101,7 @@ static void init(struct vcpu *c)
         reset(c);
 }
 
-/* --- Reset hold of SEV-ES guests [cpu 7.1, 7.4] ------------------------------------------------- */
+/* --- Reset hold of SEV-ES guests [cpu 7.1, 7.4] ----------------------------------------------- */
 
 void startup_hold(struct vcpu *c, u64 ghcb_gpa)
 {
@@ -122,12 +122,12 @@ static void release(struct vcpu *c)
                 c->vm->config.name, c->index);
 }
 
-/* --- AP creation of SNP guests [cpu 7.5] -------------------------------------------------------- */
+/* --- AP creation of SNP guests [cpu 7.5] ------------------------------------------------------ */
 
 enum startup_creation { CREATION_DONE, CREATION_NOW, CREATION_AT_INIT, CREATION_UNDONE };
 
-/* Whether the page is a VMSA of this guest the RMP knows, and VMRUN asks it. That 2 MiB boundaries are refused is
- * what guests expect: processors had an erratum there. */
+/* Whether the page is a VMSA of this guest the RMP knows, and VMRUN asks it. That 2 MiB boundaries
+ * are refused is what guests expect: processors had an erratum there. */
 static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)
 {
     u64 left, spa = vm_spa(vm, gpa, &left);
@@ -160,8 +160,8 @@ enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features)
     return 0;
 }
 
-/* With other registers it is another processor. Its GHCB stays what it was: firmware starts processors a second time
- * and counts on that, as KVM has it. */
+/* With other registers it is another processor. Its GHCB stays what it was: firmware starts
+ * processors a second time and counts on that, as KVM has it. */
 static void exchange_vmsa(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;

@@ -2,8 +2,8 @@
 /*
  * One processor of a VM: its VMCB and permission maps, what must be in place before VMRUN
  * (registers that VMRUN does not switch, an interrupt to inject) and what is read back after
- * #VMEXIT [APM2 15.5, 15.20, 15.21]. A SEV-ES guest's registers are in its VMSA and nowhere else: what
- * the functions on registers then mean is what its GHCB holds.
+ * #VMEXIT [APM2 15.5, 15.20, 15.21]. A SEV-ES guest's registers are in its VMSA and nowhere else:
+ * what the functions on registers then mean is what its GHCB holds.
  */
 #include <stdlib.h>
 
@@ -166,8 +166,8 @@ void vcpu_set(struct vcpu *c, u32 reg, u64 value)
     *vcpu_register(c, reg) = value;
 }
 
-/* As behind an instruction that the processor itself did: a single step traps. Of a SEV-ES guest there is nothing to
- * move: the processor or the guest's handler did [cpu 6.1]. */
+/* As behind an instruction that the processor itself did: a single step traps. Of a SEV-ES guest
+ * there is nothing to move: the processor or the guest's handler did [cpu 6.1]. */
 void vcpu_advance(struct vcpu *c, u64 next_rip)
 {
     struct vmcb_save *save = &c->vmcb.save;
@@ -209,8 +209,8 @@ void vcpu_leave_core(struct vcpu *c)
         *loaded = NULL;
 }
 
-/* Puts on the core what VMRUN does not: only needed when another processor had it. Two of one guest mean
- * different things by one address, and share an ASID. */
+/* Puts on the core what VMRUN does not: only needed when another processor had it. Two of one guest
+ * mean different things by one address, and share an ASID. */
 static void vcpu_load(struct vcpu *c)
 {
     struct host *h = c->vm->hv->host;
@@ -273,8 +273,9 @@ void vcpu_check_alive(struct vcpu *c, const char *what)
     vm_end(vm, VM_CRASHED, "halted for good%s", what);
 }
 
-/* Whether an event whose delivery an exit interrupted must be injected. What an instruction raised comes again by
- * itself: RIP is still there, and nRIP, which an injection would need, does not come with such an exit [APM2 15.7.1]. */
+/* Whether an event whose delivery an exit interrupted must be injected. What an instruction raised
+ * comes again by itself: RIP is still there, and nRIP, which an injection would need, does not come
+ * with such an exit [APM2 15.7.1]. */
 static bool must_repeat(u64 event)
 {
     u64 type = event >> EVENT_TYPE_SHIFT & 7, vector = event & EVENT_VECTOR;

@@ -134,8 +134,8 @@ bool vm_host_can_write(struct vm *vm, u64 gpa)
 
 /* --- Making and ending a VM ------------------------------------------------------------------- */
 
-/* A flash image ends at 4 GiB and has memory of its own. What an SNP guest has as private memory is its own to write:
- * nested tables that forbid it would only end it. */
+/* A flash image ends at 4 GiB and has memory of its own. What an SNP guest has as private memory is
+ * its own to write: nested tables that forbid it would only end it. */
 static int vm_take_flash(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
@@ -196,8 +196,8 @@ bool vm_is_snp(const struct vm *vm)
     return vm->config.plan->mode == IMAGE_SEV_SNP;
 }
 
-/* SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on [sev 5.3]. A
- * plain guest takes one that no SEV guest may have, as long as there are any. */
+/* SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on
+ * [sev 5.3]. A plain guest takes one that no SEV guest may have, as long as there are any. */
 static int vm_take_asid(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
@@ -218,7 +218,8 @@ static int vm_take_asid(struct vm *vm, struct error *error)
                      vm->config.name);
 }
 
-/* All on one core, which keeps what it has decoded of their common code; VMs spread over the cores. */
+/* All on one core, which keeps what it has decoded of their common code; VMs spread over the
+ * cores. */
 static int vm_take_processors(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
@@ -357,8 +358,8 @@ static struct vcpu *vm_pick(struct vm *vm)
     return NULL;
 }
 
-/* The next VM in turn that has something to run, and of it the next processor; NULL: all are halted.
- * `alive` counts those not ended. Whoever is picked keeps its turn until it runs. */
+/* The next VM in turn that has something to run, and of it the next processor; NULL: all are
+ * halted. `alive` counts those not ended. Whoever is picked keeps its turn until it runs. */
 static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
 {
     struct vcpu *found = NULL;
@@ -420,7 +421,8 @@ bool hypervisor_run_busy(struct hypervisor *hv, u64 until_ns, u64 *next_ns)
     return alive != 0;
 }
 
-/* A timer that wakes the host costs time: else one with a tiny period would go off without end in no time. */
+/* A timer that wakes the host costs time: else one with a tiny period would go off without end in
+ * no time. */
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
 {
     u64 next_ns;

@@ -77,10 +77,11 @@ struct vm_config {
         *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */
     size_t certificates_size; /* bytes; the table stays until vm_destroy */
     u64 rtc_seconds;          /* the clock of day at machine time 0, seconds since 1970 */
-    /* SNP: refuses page state changes and GHCB addresses that the GHCB specification forbids and KVM
-     * with QEMU lets pass. */
+    /* SNP: refuses page state changes and GHCB addresses that the GHCB specification forbids and
+     * KVM with QEMU lets pass. */
     bool strict;
-    /* Sees, and may change, what CPUID is to answer this guest, an SNP guest's CPUID page too; NULL: nobody does. */
+    /* Sees, and may change, what CPUID is to answer this guest, an SNP guest's CPUID page too;
+     * NULL: nobody does. */
     void (*cpuid)(void *context, u32 leaf, u32 subleaf, u32 out[4]);
     void *cpuid_context;
 };
@@ -146,18 +147,19 @@ u32 vm_asid(const struct vm *vm);
  * `until_ns`. Skips the time in which all processors are halted. Returns true while at least one VM
  * can still run. */
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns);
-/* Does the same, but returns as soon as all processors are halted: `next_ns` is then the machine time at which a timer
- * goes off, and 0 if some processor could still run. */
+/* Does the same, but returns as soon as all processors are halted: `next_ns` is then the machine
+ * time at which a timer goes off, and 0 if some processor could still run. */
 bool hypervisor_run_busy(struct hypervisor *hv, u64 until_ns, u64 *next_ns);
-/* Asks `stop` after every exit: if it returns true, hypervisor_run and hypervisor_run_busy return at once. `stop` must not
- * change the machine: a run from a seed stays the same however often it looks at the host's clock or keyboard. */
+/* Asks `stop` after every exit: if it returns true, hypervisor_run and hypervisor_run_busy return
+ * at once. `stop` must not change the machine: a run from a seed stays the same however often it
+ * looks at the host's clock or keyboard. */
 void hypervisor_set_stop(struct hypervisor *hv, bool (*stop)(void *context), void *context);
 
 /* Bytes for the guest's UART, taken at the next call of hypervisor_run. Returns how many found
  * room. */
 size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
-/* Bytes into the guest by its virtio console, between two calls of hypervisor_run. Returns how many its driver had
- * room for; without a driver none. */
+/* Bytes into the guest by its virtio console, between two calls of hypervisor_run. Returns how many
+ * its driver had room for; without a driver none. */
 size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
@@ -165,22 +167,23 @@ u64 vm_guest_time(const struct vm *vm); /* the summary's `guest_ns` */
 /* What the host sees at a guest address: ciphertext where the page is the guest's own. False: no
  * RAM there. */
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size);
-/* Whether the host's write to a guest address gets through: the byte that it sees there, written back. An SNP guest's
- * own page refuses it. */
+/* Whether the host's write to a guest address gets through: the byte that it sees there, written
+ * back. An SNP guest's own page refuses it. */
 bool vm_host_can_write(struct vm *vm, u64 gpa);
 /* Guest physical address the device side was last seen using (a shared page); 0: none yet. */
 u64 vm_shared_page(const struct vm *vm);
 
-/* --- SNP ---------------------------------------------------------------------------------------- */
+/* --- SNP -------------------------------------------------------------------------------------- */
 
-/* The RMP's place (what a BIOS chooses), SYSCFG on all cores, SNP_INIT_EX and flushes; before platform_init where
- * both are wanted. */
+/* The RMP's place (what a BIOS chooses), SYSCFG on all cores, SNP_INIT_EX and flushes; before
+ * platform_init where both are wanted. */
 int platform_init_snp(struct hypervisor *hv, struct error *error);
 struct snp_platform_status;
 int platform_get_snp_status(struct hypervisor *hv, struct snp_platform_status *out,
                             struct error *error);
 
-/* An SNP guest in this order [snp 5.2]; policy is the config's `snp_policy`. No processor runs for it. */
+/* An SNP guest in this order [snp 5.2]; policy is the config's `snp_policy`. No processor runs for
+ * it. */
 int vm_snp_launch_start(struct vm *vm,
                         struct error *error); /* GCTX_CREATE, LAUNCH_START, ACTIVATE */
 int vm_snp_launch_update(struct vm *vm,
@@ -190,15 +193,15 @@ int vm_snp_launch_finish(struct vm *vm, const void *id_block, const void *id_aut
                          const u8 host_data[32], struct error *error);
 /* What the firmware says of the guest when the host asks (SNP_HV_REPORT_REQ). */
 int vm_report(struct vm *vm, struct snp_report *out, struct error *error);
-/* SNP_GUEST_REQUEST: a message that the guest has sealed, and the firmware's sealed answer. Returns the firmware's
- * status; what the host carries it cannot read. */
+/* SNP_GUEST_REQUEST: a message that the guest has sealed, and the firmware's sealed answer. Returns
+ * the firmware's status; what the host carries it cannot read. */
 u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
 /* Where the launch has put the guest's secrets page (guest address); 0: none. */
 u64 vm_secrets_page(const struct vm *vm);
 /* System address of its nested page tables: N_CR3 of its VMCBs. */
 u64 vm_nested_tables(const struct vm *vm);
 
-/* --- Where the host has put a guest's things (system addresses; VM_NOWHERE: there is none) ---------------------- */
+/* --- Where the host has put a guest's things (system addresses; VM_NOWHERE: there is none) ---- */
 
 #define VM_NOWHERE (~0ull)
 

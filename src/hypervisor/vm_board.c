@@ -58,8 +58,8 @@ static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
     return true;
 }
 
-/* Where data was last moved, for whoever wants to look at a shared page; descriptors are 16 bytes.
- * */
+/* Where data was last moved, for whoever wants to look at a shared page; descriptors are 16
+ * bytes. */
 static void note_dma(struct vm *vm, u64 gpa, u64 size)
 {
     if (size > 16)

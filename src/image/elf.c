@@ -220,8 +220,8 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
     if (!range_fits(e.entry, 1, plan_low_end(plan)))
         return error_set(error, ERROR_FILE, "%s: entry point %#llx lies outside guest memory",
                          d->kernel.name, (unsigned long long)e.entry);
-    /* The stack is launched too: a push must find its own key's memory, whatever was there before.
-     * */
+    /* The stack is launched too: a push must find its own key's memory, whatever was there
+     * before. */
     if (plan_add(plan, "stack", LAYOUT_STACK_END - 4 * PAGE_SIZE, 4 * PAGE_SIZE, NULL, 0, error))
         return -1;
     u64 top = acpi_gpa;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest that starts in firmware: a flash image that ends at 4 GiB, launched as public hypervisors launch it, the
- * processors' registers as after reset, and what the firmware then asks its host for by fw_cfg [cpu 9.4].
+ * A guest that starts in firmware: a flash image that ends at 4 GiB, launched as public hypervisors
+ * launch it, the processors' registers as after reset, and what the firmware then asks its host for
+ * by fw_cfg [cpu 9.4].
  */
 #include "abi/x86.h"
 #include "image/internal.h"
@@ -24,7 +25,7 @@ enum item_key {
     ITEM_SETUP = 0x18,
 };
 
-/* --- Items ---------------------------------------------------------------------------------------------- */
+/* --- Items ------------------------------------------------------------------------------------ */
 
 static int add_item(struct image_plan *plan, u16 key, const char *name, const void *data, u64 size,
                     struct error *error)
@@ -56,7 +57,8 @@ static int add_blob(struct image_plan *plan, enum item_key size_key, enum item_k
                : 0;
 }
 
-/* Kernel and its setup part are items of their own; firmware joins them again, and starts any EFI program. */
+/* Kernel and its setup part are items of their own; firmware joins them again, and starts any EFI
+ * program. */
 static int add_kernel(struct image_plan *plan, const struct image_description *d,
                       struct error *error)
 {
@@ -79,7 +81,7 @@ static int add_kernel(struct image_plan *plan, const struct image_description *d
                : 0;
 }
 
-/* --- RAM ------------------------------------------------------------------------------------------------ */
+/* --- RAM -------------------------------------------------------------------------------------- */
 
 #define E820_ENTRY 20u
 
@@ -100,7 +102,7 @@ static int add_e820(struct image_plan *plan, struct error *error)
     return add_item(plan, ITEM_FILE, "etc/e820", table, w.at, error);
 }
 
-/* --- ACPI: the tables, and a script that says what to do once they have an address ------------------------- */
+/* --- ACPI: the tables, and a script that says what to do once they have an address ------------ */
 
 #define TABLES_FILE  "etc/acpi/tables"
 #define RSDP_FILE    "etc/acpi/rsdp"
@@ -219,10 +221,10 @@ static int add_items(struct image_plan *plan, const struct image_description *d,
                : 0;
 }
 
-/* --- Registers after reset --------------------------------------------------------------------------------- */
+/* --- Registers after reset -------------------------------------------------------------------- */
 
-/* The processor after a reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured, differs in
- * CR0 and CR4: there the kernel has begun from values of its own. */
+/* The processor after a reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured, differs
+ * in CR0 and CR4: there the kernel has begun from values of its own. */
 static void reset_registers(struct image_plan *plan)
 {
     struct vmsa v;
@@ -267,7 +269,7 @@ static int add_vmsas(struct image_plan *plan, const struct image_description *d,
     return 0;
 }
 
-/* --- The plan ----------------------------------------------------------------------------------------------- */
+/* --- The plan --------------------------------------------------------------------------------- */
 
 static int add_snp(struct image_plan *plan, const struct image_description *d, struct error *error)
 {

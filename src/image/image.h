@@ -36,7 +36,8 @@ struct image_description {
     struct image_file initrd; /* bzImage: initramfs; multiboot: first module */
     const char *command_line; /* NULL: empty */
     struct image_file
-        firmware; /* flash image that ends at 4 GiB: it starts, and finds the other files by fw_cfg */
+        /* flash image that ends at 4 GiB: it starts, and finds the other files by fw_cfg */
+        firmware;
     bool kernel_hashes; /* with firmware: the table of kernel, initrd, command line [sev 12.1] */
 };
 
@@ -48,7 +49,8 @@ struct image_piece {
     u64 size;         /* bytes, a multiple of 16 */
     const u8 *data;   /* into the description's files or owned by the plan */
     u64 data_size;
-    u32 page_type; /* SNP: enum snp_page_type; 0: NORMAL. SECRETS and CPUID pages come without data */
+    /* SNP: enum snp_page_type; 0: NORMAL. SECRETS and CPUID pages come without data */
+    u32 page_type;
 };
 
 #define IMAGE_PIECES_MAX 48
@@ -62,7 +64,8 @@ struct image_e820 {
     u32 type;
 };
 
-/* What firmware asks its host for by fw_cfg [cpu 9.4]: not measured, so nothing it should rely on. */
+/* What firmware asks its host for by fw_cfg [cpu 9.4]: not measured, so nothing it should rely
+ * on. */
 struct image_item {
     u16 key;          /* of fw_cfg; 0: the next one, with a name in the directory */
     const char *name; /* NULL: none */
@@ -93,8 +96,9 @@ struct image_plan {
     /* SEV-ES and SNP: a page a processor, launched after the pieces and measured with them. */
     const struct vmsa *vmsas[IMAGE_CPUS_MAX];
     u32 vmsa_count;
-    /* SEV-ES with several processors and no firmware: those but the first begin in a stub that holds them until
-     * STARTUP and then jumps to the address in this page, which the guest fills; 0: no such page [cpu 9.3]. */
+    /* SEV-ES with several processors and no firmware: those but the first begin in a stub that
+     * holds them until STARTUP and then jumps to the address in this page, which the guest fills;
+     * 0: no such page [cpu 9.3]. */
     u64 jump_table_gpa;
 };
 
@@ -106,9 +110,11 @@ struct image_plan {
 struct image_plan *image_build(const struct image_description *d, struct error *error);
 void image_free(struct image_plan *plan);
 
-/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. -1: no memory. */
+/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. -1: no
+ * memory. */
 int image_digest(const struct image_plan *plan, u8 digest[32], struct error *error);
-/* The same of an SNP plan: SHA-384 over a record a page, of pieces in order, then of the VMSAs [snp 5.3]. */
+/* The same of an SNP plan: SHA-384 over a record a page, of pieces in order, then of the VMSAs
+ * [snp 5.3]. */
 void image_snp_digest(const struct image_plan *plan, u8 digest[48]);
 /* Every launched byte in launch order. False as soon as `write` gives false. */
 bool image_dump(const struct image_plan *plan,

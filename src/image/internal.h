@@ -32,36 +32,39 @@ u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);
 int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
              u64 data_size, struct error *error);
 void plan_e820(struct image_plan *plan, u64 start, u64 end, enum image_e820_type type);
-/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables, and under SNP those of
- * snp_gpa before them reserved; the rest above 4 GiB. */
+/* RAM below 640 KiB and from 1 MiB up, the last pages [acpi, low end) as ACPI tables, and under SNP
+ * those of snp_gpa before them reserved; the rest above 4 GiB. */
 void plan_e820_board(struct image_plan *plan, u64 acpi);
 
 /* --- start.c: registers and tables of the first instruction ----------------------------------- */
 
-/* GDT page and identity page tables of the first 4 GiB, as pieces, and registers of a 64-bit start.
- * */
+/* GDT page and identity page tables of the first 4 GiB, as pieces, and registers of a 64-bit
+ * start. */
 int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
 /* The GDT as a piece, and registers of 32-bit protected mode without paging. */
 int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
-/* Those registers in the form of a VMSA; `gpr` in the order of the encodings, without RAX and RSP. */
+/* Those registers in the form of a VMSA; `gpr` in the order of the encodings, without RAX and
+ * RSP. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out);
-/* The VMSAs of all processors; that of the first is from the plan's registers, which are complete. */
+/* The VMSAs of all processors; that of the first is from the plan's registers, which are
+ * complete. */
 int start_vmsas(struct image_plan *plan, struct error *error);
-/* SEV-ES with several processors: the stub that holds all but the first one, and the page for the jump table
- * behind it, as pieces [cpu 9.3]. Nothing for other guests. */
+/* SEV-ES with several processors: the stub that holds all but the first one, and the page for the
+ * jump table behind it, as pieces [cpu 9.3]. Nothing for other guests. */
 int start_parking(struct image_plan *plan, struct error *error);
 
 /* --- one function a kind of file -------------------------------------------------------------- */
 
 bool linux_recognise(const struct image_file *file);
-/* Bytes before the part that goes to the kernel's address; 0: not such a file, or no more than that. */
+/* Bytes before the part that goes to the kernel's address; 0: not such a file, or no more than
+ * that. */
 u64 linux_setup_size(const struct image_file *file);
 int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 bool elf_recognise(const struct image_file *file);
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 int firmware_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 
-/* --- ovmf.c: the tables of a flash image ------------------------------------------------------- */
+/* --- ovmf.c: the tables of a flash image ------------------------------------------------------ */
 
 #define OVMF_HASH_TABLE_SIZE 176u
 #define OVMF_SECTION_SIZE    12u
@@ -93,9 +96,10 @@ bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: it ha
 int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,
                   struct error *error);
 
-/* --- snp.c: what an SNP guest has besides --------------------------------------------------------- */
+/* --- snp.c: what an SNP guest has besides ----------------------------------------------------- */
 
-#define SNP_AREA_SIZE (3 * PAGE_SIZE) /* secrets, CPUID, CC blob; right before the ACPI tables */
+/* secrets, CPUID, CC blob; right before the ACPI tables */
+#define SNP_AREA_SIZE (3 * PAGE_SIZE)
 
 /* Where they are, for a plan whose ACPI tables are at `acpi`. The CC blob is the last page. */
 u64 snp_area(u64 acpi);
@@ -104,7 +108,8 @@ u64 snp_blob(u64 acpi);
 int snp_add_area(struct image_plan *plan, u64 acpi, struct error *error);
 /* Linux: the setup_data node by which a kernel finds the CC blob. */
 int snp_add_setup_data(struct image_plan *plan, u64 acpi, struct error *error);
-/* All RAM that no piece covers, launched as zeros: nothing in such a guest validates its own [cpu 9.5]. */
+/* All RAM that no piece covers, launched as zeros: nothing in such a guest validates its own
+ * [cpu 9.5]. */
 int snp_add_ram(struct image_plan *plan, struct error *error);
 
 #endif

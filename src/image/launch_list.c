@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A flash image's SNP launch as a plan: the walk that measures it also lists its pages, so that what is launched is
- * what was measured [snp 5.7].
+ * A flash image's SNP launch as a plan: the walk that measures it also lists its pages, so that
+ * what is launched is what was measured [snp 5.7].
  */
 #include <stdlib.h>
 

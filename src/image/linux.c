@@ -39,7 +39,8 @@ enum {
 #define ENTRY_64         0x200u
 #define LOADER_UNDEFINED 0xffu
 #define E820_ENTRY       20u
-#define INITRD_PADDING   4u /* zero bytes the unpacker needs before the next archive [cpu 9.3] */
+/* zero bytes the unpacker needs before the next archive [cpu 9.3] */
+#define INITRD_PADDING 4u
 
 struct linux_kernel {
     const u8 *file;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launch digests of flash images. SEV and SEV-ES hash a stream of bytes [sev 7.5, 10, 12.1]; SNP extends a
- * digest with one PAGE_INFO a page [snp 5.3], in the order of KVM and QEMU [snp 5.7].
+ * Launch digests of flash images. SEV and SEV-ES hash a stream of bytes [sev 7.5, 10, 12.1]; SNP
+ * extends a digest with one PAGE_INFO a page [snp 5.3], in the order of KVM and QEMU [snp 5.7].
  */
 #include "image/measure.h"
 
@@ -27,7 +27,7 @@ static void report(const struct measurement *m, struct measure_record *r)
         m->sink->record(m->sink->context, r);
 }
 
-/* --- SEV and SEV-ES: a stream ------------------------------------------------------------------------- */
+/* --- SEV and SEV-ES: a stream ----------------------------------------------------------------- */
 
 static void stream_add(struct measurement *m, const char *name, const char *type, u64 gpa,
                        const void *data, size_t size)
@@ -54,7 +54,7 @@ static int stream_hashes(struct measurement *m, struct error *error)
     return 0;
 }
 
-/* --- SNP: a chain of pages ---------------------------------------------------------------------------- */
+/* --- SNP: a chain of pages -------------------------------------------------------------------- */
 
 struct page {
     const char *name, *type_name;
@@ -196,7 +196,7 @@ static int chain_sections(struct measurement *m, bool last, struct error *error)
     return ec2 && !last ? chain_sections(m, true, error) : 0;
 }
 
-/* --- Both --------------------------------------------------------------------------------------------- */
+/* --- Both ------------------------------------------------------------------------------------- */
 
 static int add_processors(struct measurement *m, struct error *error)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launch digests of flash images as public hypervisors launch them: the image, its metadata sections or
- * table of kernel hashes, and a VMSA for each virtual processor [sev 7.5, 10-12; snp 5.3, 5.7]. Every
- * contribution can be seen as it is added. Pure: no I/O; the files are hostile.
+ * Launch digests of flash images as public hypervisors launch them: the image, its metadata
+ * sections or table of kernel hashes, and a VMSA for each virtual processor [sev 7.5, 10-12;
+ * snp 5.3, 5.7]. Every contribution can be seen as it is added. Pure: no I/O; the files are
+ * hostile.
  */
 #ifndef SOFTSEV_IMAGE_MEASURE_H
 #define SOFTSEV_IMAGE_MEASURE_H
@@ -52,8 +53,8 @@ struct measure_description {
     bool kernel_hashes; /* of the next three */
     struct image_file kernel, initrd;
     const char *command_line; /* NULL: empty */
-    /* SNP: the digest after the image's own pages, if that is known; the image is then not hashed, only
-     * its tables are read. NULL: hash it. */
+    /* SNP: the digest after the image's own pages, if that is known; the image is then not hashed,
+     * only its tables are read. NULL: hash it. */
     const u8 *image_digest;
     bool image_only; /* SNP: stop after the image's own pages */
     /* Not for MEASURE_SEV: */
@@ -93,18 +94,20 @@ struct measure_sink {
 int measure_launch(const struct measure_description *d, const struct measure_sink *sink,
                    u8 digest[MEASURE_DIGEST_MAX], struct error *error);
 
-/* The same launch as a plan: every page in the order of the digest, then the VMSAs; SNP only. The description's files
- * must stay until image_free(). NULL and an error: as measure_launch(), more than IMAGE_VMSAS_MAX processors, or
- * `memory_size` (bytes of guest RAM, a multiple of 2 MiB) is too small for the image's sections. */
+/* The same launch as a plan: every page in the order of the digest, then the VMSAs; SNP only. The
+ * description's files must stay until image_free(). NULL and an error: as measure_launch(), more
+ * than IMAGE_VMSAS_MAX processors, or `memory_size` (bytes of guest RAM, a multiple of 2 MiB) is
+ * too small for the image's sections. */
 struct image_plan *measure_to_plan(const struct measure_description *d, u64 memory_size,
                                    struct error *error);
 
-/* An SNP plan, a record a piece: `contents` is then SHA-384 of its data, zero if that is not measured. */
+/* An SNP plan, a record a piece: `contents` is then SHA-384 of its data, zero if that is not
+ * measured. */
 void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *sink,
                       u8 digest[MEASURE_DIGEST_MAX]);
 
-/* The registers of a processor that begins at `eip` in real mode: FFFFFFF0h, or where the image's reset
- * block sends the others. */
+/* The registers of a processor that begins at `eip` in real mode: FFFFFFF0h, or where the image's
+ * reset block sends the others. */
 void measure_vmsa(enum measure_vmm vmm, u32 eip, u32 signature, u64 features, struct vmsa *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables at the end of a flash image that ends at 4 GiB [sev 11; snp 5.7] and the table of kernel
- * hashes [sev 12.1].
+ * The tables at the end of a flash image that ends at 4 GiB [sev 11; snp 5.7] and the table of
+ * kernel hashes [sev 12.1].
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Registers of a new virtual processor as each hypervisor measures them [sev 10; snp 5.7; cpu 4.2], and
- * the CPUID signatures of QEMU's models.
+ * Registers of a new virtual processor as each hypervisor measures them [sev 10; snp 5.7; cpu 4.2],
+ * and the CPUID signatures of QEMU's models.
  */
 #include "image/measure.h"
 

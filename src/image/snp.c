@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an SNP guest that we load ourselves has besides its files: secrets and CPUID pages and the CC blob that points at
- * them [cpu 9.2], all the rest of its RAM as pages of zeros, and the digest of all that [snp 5.3].
+ * What an SNP guest that we load ourselves has besides its files: secrets and CPUID pages and the
+ * CC blob that points at them [cpu 9.2], all the rest of its RAM as pages of zeros, and the digest
+ * of all that [snp 5.3].
  */
 #include "abi/snp.h"
 #include "base/bytes.h"
@@ -63,7 +64,7 @@ int snp_add_setup_data(struct image_plan *plan, u64 acpi, struct error *error)
     return plan_add(plan, "setup_data", LAYOUT_SETUP_DATA, PAGE_SIZE, node, PAGE_SIZE, error);
 }
 
-/* --- The rest of RAM -------------------------------------------------------------------------------- */
+/* --- The rest of RAM -------------------------------------------------------------------------- */
 
 static int add_zeros(struct image_plan *plan, u64 gpa, u64 end, struct error *error)
 {
@@ -100,7 +101,8 @@ static int fill_gaps(struct image_plan *plan, u32 count, u64 gpa, u64 end, struc
     return 0;
 }
 
-/* The window of the display below C0000h stays the host's: there is no memory behind it for a guest. */
+/* The window of the display below C0000h stays the host's: there is no memory behind it for a
+ * guest. */
 int snp_add_ram(struct image_plan *plan, struct error *error)
 {
     u32 count = plan->piece_count;
@@ -113,7 +115,7 @@ int snp_add_ram(struct image_plan *plan, struct error *error)
                : 0;
 }
 
-/* --- The digest ------------------------------------------------------------------------------------- */
+/* --- The digest ------------------------------------------------------------------------------- */
 
 static const char *type_name(u32 type)
 {

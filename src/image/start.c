@@ -83,7 +83,7 @@ int start_32bit(struct image_plan *plan, u64 eip, struct error *error)
     return 0;
 }
 
-/* --- The same as a page, for SEV-ES ------------------------------------------------------------- */
+/* --- The same as a page, for SEV-ES ----------------------------------------------------------- */
 
 #define MXCSR_RESET 0x1f80u
 #define FCW_FNINIT  0x37fu
@@ -129,10 +129,10 @@ void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *
     memcpy(out->r8_15, &gpr[8], sizeof out->r8_15);
 }
 
-/* --- Processors that wait for another to start them ----------------------------------------------- */
+/* --- Processors that wait for another to start them ------------------------------------------- */
 
-/* Real mode, at offset 0 of its segment. AP reset hold by the MSR protocol, again until the answer says that
- * STARTUP has come; then a far jump through the table [cpu 7.1, 7.8]. */
+/* Real mode, at offset 0 of its segment. AP reset hold by the MSR protocol, again until the answer
+ * says that STARTUP has come; then a far jump through the table [cpu 7.1, 7.8]. */
 static const u8 parking_stub[] = {
     0x66, 0xb9, 0x30, 0x01, 0x01, 0xc0,       /* again: mov ecx, C001_0130: the GHCB MSR */
     0x66, 0xb8, 0x06, 0x00, 0x00, 0x00,       /* mov eax, 6: AP reset hold */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- Answers ------------------------------------------------------------------------------------------ */
+/* --- Answers ---------------------------------------------------------------------------------- */
 
 void kds_refuse(struct http_response *out, u32 status, const char *format, ...)
 {
@@ -32,7 +32,7 @@ void kds_give(struct http_response *out, const char *type, const void *data, siz
     out->size = size;
 }
 
-/* --- Addresses ---------------------------------------------------------------------------------------- */
+/* --- Addresses -------------------------------------------------------------------------------- */
 
 static bool piece_is(struct piece p, const char *text)
 {
@@ -52,7 +52,7 @@ static struct piece take(struct piece *from, const char *separators)
     return out;
 }
 
-/* --- The TCB in a query ------------------------------------------------------------------------------- */
+/* --- The TCB in a query ----------------------------------------------------------------------- */
 
 enum spl { SPL_FMC, SPL_BL, SPL_TEE, SPL_SNP, SPL_UCODE, SPLS };
 static const char *const spl_names[SPLS] = {"fmcSPL", "blSPL", "teeSPL", "snpSPL", "ucodeSPL"};
@@ -113,7 +113,7 @@ bool kds_parse_tcb(struct request *r)
     return true;
 }
 
-/* --- Which request it is ------------------------------------------------------------------------------ */
+/* --- Which request it is ---------------------------------------------------------------------- */
 
 static const char unknown_path[] =
     "there is nothing at this address; there are "
@@ -182,7 +182,7 @@ static void answer(struct request *r, const char *url, bool wrong)
         answer_product(r, wrong);
 }
 
-/* --- Faults ------------------------------------------------------------------------------------------- */
+/* --- Faults ----------------------------------------------------------------------------------- */
 
 static bool due(const struct kds *k, enum kds_fault fault)
 {
@@ -226,7 +226,7 @@ void kds_answer(struct kds *k, const char *method, const char *url, const void *
         answer(&r, url, due(k, KDS_FAULT_WRONG));
 }
 
-/* --- Over HTTP ---------------------------------------------------------------------------------------- */
+/* --- Over HTTP -------------------------------------------------------------------------------- */
 
 static void carry(void *context, const struct http_request *request, struct http_response *out)
 {
@@ -263,7 +263,7 @@ void kds_stop(struct kds *k)
     k->server = NULL;
 }
 
-/* --- Made and freed ----------------------------------------------------------------------------------- */
+/* --- Made and freed --------------------------------------------------------------------------- */
 
 static bool publish(struct kds *k, const struct authority_product *product, struct published *p)
 {

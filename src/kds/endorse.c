@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is certified of a chip or a provider: VCEK, VLEK, hashsticks, CEK; and the certificates that were made lately. */
+/* What is certified of a chip or a provider: VCEK, VLEK, hashsticks, CEK; and the certificates that
+ * were made lately. */
 #include "kds/internal.h"
 
 #include "base/bytes.h"
@@ -27,7 +28,7 @@ static bool decode_hex(struct piece text, u8 *out, size_t size)
     return true;
 }
 
-/* --- VCEK and VLEK ------------------------------------------------------------------------------------ */
+/* --- VCEK and VLEK ---------------------------------------------------------------------------- */
 
 static struct cached *cache_slot(const struct request *r, const u8 chip_id[64])
 {
@@ -137,7 +138,7 @@ void kds_answer_vlek(struct request *r, bool wrong)
         give_endorsement(r, none, none);
 }
 
-/* --- Hashsticks --------------------------------------------------------------------------------------- */
+/* --- Hashsticks ------------------------------------------------------------------------------- */
 
 static json_t *wrap_stick(struct request *r, struct piece id)
 {
@@ -205,7 +206,7 @@ void kds_answer_sticks(struct request *r)
     r->out->size = size;
 }
 
-/* --- The legacy chip key ------------------------------------------------------------------------------ */
+/* --- The legacy chip key ---------------------------------------------------------------------- */
 
 /* The signed CEK of a chip under its id, as SEV's own tools ask for it. */
 void kds_answer_cek(struct request *r)

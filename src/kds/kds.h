@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key distribution service: what a verifier asks over HTTP for the certificates of a chip [snp 8.2]. kds_answer()
- * is the whole of it as a function from a request to a response; kds_start() puts an HTTP server around it.
+ * The key distribution service: what a verifier asks over HTTP for the certificates of a chip
+ * [snp 8.2]. kds_answer() is the whole of it as a function from a request to a response;
+ * kds_start() puts an HTTP server around it.
  *
  * Chips are those of the book; of a chip that is in it, the VCEK of every TCB is served.
  */
@@ -27,7 +28,8 @@ enum kds_fault {
     KDS_FAULT_429, /* with Retry-After */
     KDS_FAULT_404,
     KDS_FAULT_500,
-    KDS_FAULT_WRONG, /* the VCEK of another chip, the VLEK of another provider; other requests have none */
+    /* the VCEK of another chip, the VLEK of another provider; other requests have none */
+    KDS_FAULT_WRONG,
     KDS_FAULT_DELAY, /* an answer as it should be, delay_ms later; may come with another */
     KDS_FAULTS
 };
@@ -60,17 +62,18 @@ struct kds_config {
 
 struct kds;
 
-/* Chains and lists of all products are made here, once. NULL: OpenSSL refuses, or a text is too long. */
+/* Chains and lists of all products are made here, once. NULL: OpenSSL refuses, or a text is too
+ * long. */
 struct kds *kds_create(const struct kds_config *config, struct error *error);
 void kds_free(struct kds *k); /* stops it; NULL is allowed */
 
-/* One request: "GET", "/vcek/v1/Milan/cert_chain", the body of a POST. Everything in it is hostile. Not from two
- * threads at once. */
+/* One request: "GET", "/vcek/v1/Milan/cert_chain", the body of a POST. Everything in it is hostile.
+ * Not from two threads at once. */
 void kds_answer(struct kds *k, const char *method, const char *url, const void *body, size_t size,
                 struct http_response *out);
 
-/* Serves until kds_stop(), on threads of its own. -1 and an error: the address cannot be had, or libmicrohttpd is
- * missing. */
+/* Serves until kds_stop(), on threads of its own. -1 and an error: the address cannot be had, or
+ * libmicrohttpd is missing. */
 int kds_start(struct kds *k, struct error *error);
 u16 kds_port(const struct kds *k);
 void kds_stop(struct kds *k);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest's own accesses without a processor: the cores' nested walk, the RMP's verdict, then the bytes. */
+/* A guest's own accesses without a processor: the cores' nested walk, the RMP's verdict, then the
+ * bytes. */
 #include "machine/guest.h"
 
 #include "abi/x86.h"

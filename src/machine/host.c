@@ -14,7 +14,8 @@ bool host_read(struct host *h, u64 spa, void *out, size_t size)
     return memory_read(h->memory, spa, KEY_RAW, out, size);
 }
 
-/* What the RMP gives to somebody else is a page fault for the host and an aborted transfer for its devices. */
+/* What the RMP gives to somebody else is a page fault for the host and an aborted transfer for its
+ * devices. */
 bool host_write(struct host *h, u64 spa, const void *data, size_t size)
 {
     return range_fits(spa, size, memory_addresses(h->memory)) &&

@@ -16,7 +16,8 @@ struct rmp_update; /* abi/rmp.h */
 
 struct host; /* one machine seen from its host's ring 0 */
 
-/* --- Physical memory, in the host's own view. False: outside DRAM, or, for a write, not the host's by the RMP - */
+/* --- Physical memory, in the host's own view. False: outside DRAM, or, for a write, not the host's
+ * by the RMP */
 
 u64 host_memory_size(const struct host *h);
 bool host_read(struct host *h, u64 spa, void *out, size_t size);
@@ -42,8 +43,8 @@ bool host_xrstor(struct host *h, u32 core, u64 components, const void *image, si
 
 /* VMRUN of the VMCB at `vmcb_spa`: returns at the next #VMEXIT, with the exit in the VMCB. At
  * machine time `deadline_ns` an external interrupt arrives for the host: with INTERCEPT3_INTR set
- * that is EXIT_INTR at an exact instruction count. The switch itself costs COST_EXIT_NS. False: VMRUN
- * raised #GP (EFER.SVME clear, bad address, no VM_HSAVE_PA). */
+ * that is EXIT_INTR at an exact instruction count. The switch itself costs COST_EXIT_NS. False:
+ * VMRUN raised #GP (EFER.SVME clear, bad address, no VM_HSAVE_PA). */
 bool host_vmrun(struct host *h, u32 core, u64 vmcb_spa, u64 deadline_ns);
 bool host_vmload(struct host *h, u32 core, u64 vmcb_spa);
 bool host_vmsave(struct host *h, u32 core, u64 vmcb_spa);
@@ -63,10 +64,10 @@ bool host_rdmsr(struct host *h, u32 core, u32 msr, u64 *value);
 bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value);
 void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4]); /* EAX EBX ECX EDX */
 
-/* --- SNP: the host's instructions on the Reverse Map Table [snp 4.3, cpu 8.2] ------------------- */
+/* --- SNP: the host's instructions on the Reverse Map Table [snp 4.3, cpu 8.2] ----------------- */
 
-/* Each gives EAX: an enum rmp_result. RMPUPDATE, PSMASH and RMPREAD need SYSCFG.SNP_EN and the table of RMP_BASE and
- * RMP_END; without, RMP_FAIL_INPUT. */
+/* Each gives EAX: an enum rmp_result. RMPUPDATE, PSMASH and RMPREAD need SYSCFG.SNP_EN and the
+ * table of RMP_BASE and RMP_END; without, RMP_FAIL_INPUT. */
 u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state);
 u32 host_psmash(struct host *h, u32 core, u64 spa);
 u32 host_rmpread(struct host *h, u32 core, u64 spa, struct rmp_update *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory whose DRAM ignores an address bit: every byte answers at a second address, `size` above the first (BadRAM).
- * The bytes on the bus are the same; the cipher's tweak is the address's, so that under a key each shows something else,
- * and the RMP has another entry, or none.
+ * Memory whose DRAM ignores an address bit: every byte answers at a second address, `size` above
+ * the first (BadRAM). The bytes on the bus are the same; the cipher's tweak is the address's, so
+ * that under a key each shows something else, and the RMP has another entry, or none.
  */
 #include "memory/internal.h"
 

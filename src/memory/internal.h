@@ -22,7 +22,8 @@ struct rmp {
     u64 generation;
 };
 
-/* Keys that have left their slot while frames were in their view: such a frame is encrypted when somebody looks. */
+/* Keys that have left their slot while frames were in their view: such a frame is encrypted when
+ * somebody looks. */
 #define KEYS_GONE 4u
 
 struct memory {
@@ -55,7 +56,7 @@ void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, si
 memory_key frame_key(const struct memory *m, memory_key key);
 u32 frame_slot(const struct memory *m, memory_key key);
 
-/* --- alias.c: accesses behind the size of aliased memory; false: nothing answers there ------------ */
+/* --- alias.c: accesses behind the size of aliased memory; false: nothing answers there -------- */
 
 bool alias_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size);
 bool alias_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM frames and the views they are held in; see memory.h and docs/architecture.md, journey 1. Everything that changes
- * a frame's view goes through frame_flip(), everything that takes a frame from the cores through
- * frame_lose().
+ * DRAM frames and the views they are held in; see memory.h and docs/architecture.md, journey 1.
+ * Everything that changes a frame's view goes through frame_flip(), everything that takes a frame
+ * from the cores through frame_lose().
  */
 #include "memory/internal.h"
 
@@ -132,8 +132,8 @@ bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t si
     return true;
 }
 
-/* All of a frame: what it held needs no cipher. Zeros are in a frame already that nobody has touched, and the
- * computer that we run on need not give it memory. */
+/* All of a frame: what it held needs no cipher. Zeros are in a frame already that nobody has
+ * touched, and the computer that we run on need not give it memory. */
 static void write_whole(struct memory *m, u64 frame, memory_key key, const void *data)
 {
     static const u8 zeros[PAGE_SIZE];

@@ -27,8 +27,9 @@ typedef u16 memory_key;
 struct memory_config {
     u64 size;  /* bytes of DRAM, a multiple of 4 KiB */
     u32 asids; /* highest ASID; slots 1..asids */
-    /* DRAM ignores the address bit above its size, which is a power of two: each byte has a second address there
-     * (BadRAM). Cores have no translations to it; reads and writes of host and firmware reach it. */
+    /* DRAM ignores the address bit above its size, which is a power of two: each byte has a second
+     * address there (BadRAM). Cores have no translations to it; reads and writes of host and
+     * firmware reach it. */
     bool aliased;
     struct trace *trace;
     /* tweak secret and the firmware's key; used at creation only */
@@ -40,7 +41,8 @@ struct memory_listener {
     /* The frame is about to change its view or owner:
      * drop it from TLBs and drop its decoded blocks. */
     void (*frame_lost)(void *context, u64 frame);
-    /* Many frames are: empty the TLBs, so that frame_lost, which names each, need not search them. */
+    /* Many frames are: empty the TLBs, so that frame_lost, which names each, need not search
+     * them. */
     void (*mappings_lost)(void *context);
     /* Somebody writes bytes [offset, offset+size) of a frame that holds code. */
     void (*code_written)(void *context, u64 frame, u32 offset, u32 size);
@@ -70,8 +72,8 @@ struct memory_statistics memory_statistics(const struct memory *m);
 
 /* Loads a key into an ASID's slot. False: no such ASID, or the slot holds a key already. */
 bool memory_key_load(struct memory *m, u32 asid, const u8 key[16]);
-/* Empties the slot. Frames in its view are ciphertext to everybody from here on: they are encrypted back, or kept until
- * somebody looks. Nothing happens if it is empty. */
+/* Empties the slot. Frames in its view are ciphertext to everybody from here on: they are encrypted
+ * back, or kept until somebody looks. Nothing happens if it is empty. */
 void memory_key_unload(struct memory *m, u32 asid);
 bool memory_key_loaded(const struct memory *m, u32 asid);
 
@@ -104,7 +106,8 @@ bool memory_vmsa_intact(struct memory *m, u64 spa, memory_key key);
 /* Brings the frame into the key's view and marks it as mapped; the pointer stays good until
  * frame_lost names the frame. NULL if the frame is not in DRAM. */
 u8 *memory_map(struct memory *m, u64 frame, memory_key key);
-/* A core holds code that it has decoded from the frame, from now on or no longer; each says it once. */
+/* A core holds code that it has decoded from the frame, from now on or no longer; each says it
+ * once. */
 void memory_mark_code(struct memory *m, u64 frame, bool code);
 /* Some core does. */
 bool memory_holds_code(const struct memory *m, u64 frame);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Reverse Map Table's verdict on a guest's access [APM2 15.36.10; cpu 8.3, 8.4], in two halves: what
- * the table says of a page, which may be kept as long as the table stays as it is, and whether that allows
- * one access. A large nested page is the hypervisor's if every 4 KiB of it are.
+ * The Reverse Map Table's verdict on a guest's access [APM2 15.36.10; cpu 8.3, 8.4], in two halves:
+ * what the table says of a page, which may be kept as long as the table stays as it is, and whether
+ * that allows one access. A large nested page is the hypervisor's if every 4 KiB of it are.
  */
 #include "memory/rmp.h"
 

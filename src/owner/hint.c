@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Feature words that are worth a try: none or SNP alone, with VMPL0's vTOM, ReflectVC, RestrictedInjection, DebugSwap,
- * SecureTSC, and some together. Bit 0 is SNP's own. */
+/* Feature words that are worth a try: none or SNP alone, with VMPL0's vTOM, ReflectVC,
+ * RestrictedInjection, DebugSwap, SecureTSC, and some together. Bit 0 is SNP's own. */
 static const u64 features[] = {0, 0x20, 0x02, 0x04, 0x08, 0x28, 0x200, 0x220};
 
 /* What is hashed of a kernel. */
@@ -62,7 +62,7 @@ static bool try_launch(struct search *s)
                           &unused) == 0;
 }
 
-/* --- What may be different ------------------------------------------------------------------------------- */
+/* --- What may be different -------------------------------------------------------------------- */
 
 static bool set_hashes(struct search *s, enum hashes kind)
 {
@@ -93,7 +93,8 @@ static u32 differences(const struct search *s)
            (u32)(s->d.signature != e->signature) + (u32)(s->d.features != e->features);
 }
 
-/* One more difference than asked for is left to its own turn, so that the simplest reason is found first. */
+/* One more difference than asked for is left to its own turn, so that the simplest reason is found
+ * first. */
 static bool try_if(struct search *s, u32 wanted)
 {
     if (differences(s) == wanted)
@@ -152,7 +153,7 @@ static bool try_all(struct search *s, u32 wanted)
     return false;
 }
 
-/* --- Words ------------------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------ */
 
 static void say(char text[HINT_TEXT_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -202,7 +203,7 @@ static void describe_early(const struct search *s, char text[HINT_TEXT_MAX])
         s->at.name, (unsigned long long)s->at.gpa, s->at.type);
 }
 
-/* --- The search --------------------------------------------------------------------------------------------- */
+/* --- The search ------------------------------------------------------------------------------- */
 
 /* SNP: the image's own pages are hashed once, as every launch begins with them. */
 static bool hash_image(struct search *s, u8 digest[MEASURE_DIGEST_MAX])

@@ -42,7 +42,7 @@ bool id_block_has_author(const struct snp_id_auth *auth)
     return !all_zero(&auth->author_key, sizeof auth->author_key);
 }
 
-/* --- Check ------------------------------------------------------------------------------------------ */
+/* --- Check ------------------------------------------------------------------------------------ */
 
 static int check_form(const struct snp_id_block *b, const struct snp_id_auth *a, struct error *e)
 {
@@ -105,7 +105,7 @@ int id_block_check(const void *block, size_t block_size, const void *auth, size_
                            sizeof a.id_key, &a.id_key_signature, e);
 }
 
-/* --- Compare ---------------------------------------------------------------------------------------- */
+/* --- Compare ---------------------------------------------------------------------------------- */
 
 static int compare_bytes(const char *field, const void *report, const void *block, size_t size,
                          struct error *e)

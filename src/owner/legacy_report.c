@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks of a legacy attestation report, in the order of legacy_report.h; each is one function that says why. */
+/* The checks of a legacy attestation report, in the order of legacy_report.h; each is one function
+ * that says why. */
 #include "owner/legacy_report.h"
 
 #include "abi/sev.h"

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verifies the attestation report of a SEV or SEV-ES guest [sev 7.8]: its form, the platform's chain up to a root that the
- * owner was told to trust, the PEK's signature, and the owner's policy. The first check that fails is named. Reports and
- * certificates are hostile.
+ * Verifies the attestation report of a SEV or SEV-ES guest [sev 7.8]: its form, the platform's
+ * chain up to a root that the owner was told to trust, the PEK's signature, and the owner's policy.
+ * The first check that fails is named. Reports and certificates are hostile.
  */
 #ifndef SOFTSEV_OWNER_LEGACY_REPORT_H
 #define SOFTSEV_OWNER_LEGACY_REPORT_H
 
 #include "protocol/protocol.h"
 
-/* The checks in order, with the names that programs see; those of an SNP report where they are the same. */
+/* The checks in order, with the names that programs see; those of an SNP report where they are the
+ * same. */
 // clang-format off
 #define LEGACY_CHECKS(X) \
     X(SIZE,        "report-size") \

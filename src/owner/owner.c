@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner's three decisions (this platform? this launch? this secret?) and what is kept between them. */
+/* The owner's three decisions (this platform? this launch? this secret?) and what is kept between
+ * them. */
 #include "owner/owner.h"
 
 #include "abi/sev.h"
@@ -61,7 +62,8 @@ void owner_expect(const struct owner *o, const struct owner_launch *launch, cons
     measurement_compute(&m, o->keys.tik, measure);
 }
 
-/* The policy may ask for a firmware of some age [sev 6]; the firmware checks it too, but it is not asked here. */
+/* The policy may ask for a firmware of some age [sev 6]; the firmware checks it too, but it is not
+ * asked here. */
 static bool api_is_enough(const struct owner *o, const struct owner_launch *launch)
 {
     u8 major = sev_policy_api_major(o->policy), minor = sev_policy_api_minor(o->policy);
@@ -119,8 +121,8 @@ int owner_seal(struct crypto *c, const struct owner *o, const void *secret, size
 }
 
 /*
- * Saved: magic, version, policy, TEK, TIK, platform, GODH, session, checked (0 or 1), measurement, and
- * SHA-256 of all before it, which tells a damaged file from a foreign one; it is no protection.
+ * Saved: magic, version, policy, TEK, TIK, platform, GODH, session, checked (0 or 1), measurement,
+ * and SHA-256 of all before it, which tells a damaged file from a foreign one; it is no protection.
  */
 #define SAVE_MAGIC   0x52454e574f565353ull /* "SSVOWNER" */
 #define SAVE_VERSION 1u

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest owner, who trusts nobody who has not proved himself. The order is the point of this room:
+ * The guest owner, who trusts nobody who has not proved himself. The order is the point of this
+ * room:
  *
- *   owner_start           verify the platform's chain up to the root one was told to trust; make a key
- *                         of one's own (GODH) and a session for that platform
- *   owner_check_launch    compute the measurement of what should have been launched; compare
- *   owner_seal            only after that: encrypt a secret for the guest
+ *   owner_start           verify the platform's chain up to the root one was told to trust; make a
+ * key of one's own (GODH) and a session for that platform owner_check_launch    compute the
+ * measurement of what should have been launched; compare owner_seal            only after that:
+ * encrypt a secret for the guest
  *
- * An owner is a plain struct; saved to bytes, it lets the steps run as separate programs. It is secret.
- * Every refusal is ERROR_MEASUREMENT and names the check.
+ * An owner is a plain struct; saved to bytes, it lets the steps run as separate programs. It is
+ * secret. Every refusal is ERROR_MEASUREMENT and names the check.
  */
 #ifndef SOFTSEV_OWNER_OWNER_H
 #define SOFTSEV_OWNER_OWNER_H
@@ -60,8 +61,8 @@ static inline size_t owner_sealed_size(size_t size)
     return ALIGN_UP(size, (size_t)16);
 }
 
-/* Encrypts `size` bytes for the launch that passed. `data` has room for owner_sealed_size(size); it goes to
- * LAUNCH_SECRET as it is, with guest and transport length equal to its size. */
+/* Encrypts `size` bytes for the launch that passed. `data` has room for owner_sealed_size(size); it
+ * goes to LAUNCH_SECRET as it is, with guest and transport length equal to its size. */
 int owner_seal(struct crypto *c, const struct owner *o, const void *secret, size_t size,
                struct sev_packet_header *header, u8 *data, struct error *e);
 

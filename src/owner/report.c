@@ -30,7 +30,7 @@ const char *report_check_name(enum report_check check)
 
 #define REFUSE(v, ...) (error_set((v)->error, ERROR_MEASUREMENT, __VA_ARGS__), false)
 
-/* --- Form --------------------------------------------------------------------------------------------- */
+/* --- Form ------------------------------------------------------------------------------------- */
 
 static bool check_version(struct verification *v)
 {
@@ -77,7 +77,7 @@ static bool check_form(struct verification *v)
     return true;
 }
 
-/* --- Chain -------------------------------------------------------------------------------------------- */
+/* --- Chain ------------------------------------------------------------------------------------ */
 
 static bool is_endorsement(const struct crypto_certificate *c)
 {
@@ -86,8 +86,8 @@ static bool is_endorsement(const struct crypto_certificate *c)
     return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.1", &data, &size) != 0;
 }
 
-/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. Of several with that name
- * the one that has signed `c` counts. */
+/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. Of
+ * several with that name the one that has signed `c` counts. */
 static const struct crypto_certificate *issuer_in(const struct crypto_certificate *c,
                                                   const struct crypto_certificates *all, bool root)
 {
@@ -278,7 +278,7 @@ static bool check_revoked(struct verification *v)
     return true;
 }
 
-/* --- The report and its key --------------------------------------------------------------------------- */
+/* --- The report and its key ------------------------------------------------------------------- */
 
 static bool check_signing_key(struct verification *v)
 {
@@ -370,7 +370,7 @@ static bool check_tcb_order(struct verification *v)
     return true;
 }
 
-/* --- Policy ------------------------------------------------------------------------------------------- */
+/* --- Policy ----------------------------------------------------------------------------------- */
 
 static bool check_tcb_minimum(struct verification *v)
 {

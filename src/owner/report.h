@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verifying an SNP attestation report, versions 2 to 5: its form, the chain VCEK <- ASK <- ARK or VLEK <-
- * ASVK <- ARK up to a root that the owner was told to trust, its signature, what certificate and report must
- * say alike, and the owner's policy [snp 7, 8.1]. The first check that fails is named. Reports and
- * certificates are hostile.
+ * Verifying an SNP attestation report, versions 2 to 5: its form, the chain VCEK <- ASK <- ARK or
+ * VLEK <- ASVK <- ARK up to a root that the owner was told to trust, its signature, what
+ * certificate and report must say alike, and the owner's policy [snp 7, 8.1]. The first check that
+ * fails is named. Reports and certificates are hostile.
  */
 #ifndef SOFTSEV_OWNER_REPORT_H
 #define SOFTSEV_OWNER_REPORT_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Revocation lists of the issuers in a chain. Of several lists by one issuer the one with the highest CRL number counts;
- * lists without a number, or with the same one, all count. A list that counts must be good, and so must one that it
- * replaces, except that its time may be over. Lists of other issuers are not looked at.
+ * Revocation lists of the issuers in a chain. Of several lists by one issuer the one with the
+ * highest CRL number counts; lists without a number, or with the same one, all count. A list that
+ * counts must be good, and so must one that it replaces, except that its time may be over. Lists of
+ * other issuers are not looked at.
  */
 #ifndef SOFTSEV_OWNER_REVOCATION_H
 #define SOFTSEV_OWNER_REVOCATION_H
@@ -10,8 +11,8 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 
-/* Checks the lists by one issuer. `*found` is set if there is one. `time` is Unix time; NULL: any. False: the error says
- * what is wrong (ERROR_MEASUREMENT). */
+/* Checks the lists by one issuer. `*found` is set if there is one. `time` is Unix time; NULL: any.
+ * False: the error says what is wrong (ERROR_MEASUREMENT). */
 bool revocation_check(const struct crypto_crls *lists, const struct crypto_certificate *issuer,
                       const s64 *time, bool *found, struct error *e);
 

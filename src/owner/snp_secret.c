@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Evidence of an SNP guest against the owner's policy, and the secret sealed to the key that its report binds. */
+/* Evidence of an SNP guest against the owner's policy, and the secret sealed to the key that its
+ * report binds. */
 #include "owner/snp_secret.h"
 
 #include <stdlib.h>
@@ -29,7 +30,8 @@ static void release(struct certificate_list *p)
     free(p->all.list);
 }
 
-/* What the guest has sent counts if it is a certificate; a chain that is not complete is refused as that. */
+/* What the guest has sent counts if it is a certificate; a chain that is not complete is refused as
+ * that. */
 static bool collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
                     struct certificate_list *p)
 {

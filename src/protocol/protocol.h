@@ -198,8 +198,8 @@ enum cert_check report_verify(const struct sev_attestation_report *report,
 /* --- The chip's identity [sev 7.10] ----------------------------------------------------------- */
 
 bool identity_cek(const u8 fuses[32], struct ec_private *cek);
-/* The point of [sev 7.10] with its first bytes overwritten by a mark, so that nobody takes the id for a real chip's. Parts
- * with ids of 8 bytes have its first 8. */
+/* The point of [sev 7.10] with its first bytes overwritten by a mark, so that nobody takes the id
+ * for a real chip's. Parts with ids of 8 bytes have its first 8. */
 #define IDENTITY_CHIP_ID_MARK      "SSEV"
 #define IDENTITY_CHIP_ID_MARK_SIZE 4u
 bool identity_chip_id(const u8 fuses[32], u8 id[64]);

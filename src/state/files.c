@@ -2,7 +2,8 @@
 /*
  * The files of a state directory. Every file has one frame, read as hostile input:
  *
- *   00h magic[8]   08h version u32   0Ch name[16]   1Ch size u32   20h content   then SHA-256[32] of all before
+ *   00h magic[8]   08h version u32   0Ch name[16]   1Ch size u32   20h content   then SHA-256[32]
+ * of all before
  */
 #include "state/internal.h"
 

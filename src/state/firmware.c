@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the firmware keeps in a state directory: its store, its profile's name, and the floor that SNP_COMMIT raises. */
+/* What the firmware keeps in a state directory: its store, its profile's name, and the floor that
+ * SNP_COMMIT raises. */
 #include "state/internal.h"
 
 #include "base/bytes.h"

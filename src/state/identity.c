@@ -17,7 +17,8 @@ void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32])
     crypto_sev_kdf(seed, seed_size, "softsev-fuses", NULL, 0, fuses, 32);
 }
 
-/* Refuses to make something anew when a later file shows that it was made and is lost: a new one would not fit. */
+/* Refuses to make something anew when a later file shows that it was made and is lost: a new one
+ * would not fit. */
 static int check_never_made(const struct state *s, enum state_file later, const char *what,
                             struct error *e)
 {

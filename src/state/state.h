@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state directory: what a platform keeps between two runs, and who the platform is. One file for the chip's fuses,
- * one for the firmware's store, one for the authority's keys and certificates, one for the CEK that it signed, one for
- * the firmware profile, one for the anti-rollback floor. Each file is replaced as a whole: a process killed at any
- * moment leaves the old content or the new one. A file is made only if it is known to be absent; nothing that cannot be
- * read, or is damaged, is replaced or deleted unless the user resets the platform. One process at a time has the
- * directory; others may read it meanwhile.
+ * The state directory: what a platform keeps between two runs, and who the platform is. One file
+ * for the chip's fuses, one for the firmware's store, one for the authority's keys and
+ * certificates, one for the CEK that it signed, one for the firmware profile, one for the
+ * anti-rollback floor. Each file is replaced as a whole: a process killed at any moment leaves the
+ * old content or the new one. A file is made only if it is known to be absent; nothing that cannot
+ * be read, or is damaged, is replaced or deleted unless the user resets the platform. One process
+ * at a time has the directory; others may read it meanwhile.
  */
 #ifndef SOFTSEV_STATE_STATE_H
 #define SOFTSEV_STATE_STATE_H
@@ -22,19 +23,21 @@ struct state;
 
 #define STATE_DIRECTORY_MAX 400u /* bytes of its path, with the NUL */
 
-/* Makes the directory if it is missing, locks it and checks every file. It must belong to this user or to root, and
- * nobody else may write into it. NULL and ERROR_LOCKED (another process has it), ERROR_STATE (a file is damaged),
- * ERROR_FILE (something cannot be opened, read or made), ERROR_MEMORY. `hook` may be NULL. */
+/* Makes the directory if it is missing, locks it and checks every file. It must belong to this user
+ * or to root, and nobody else may write into it. NULL and ERROR_LOCKED (another process has it),
+ * ERROR_STATE (a file is damaged), ERROR_FILE (something cannot be opened, read or made),
+ * ERROR_MEMORY. `hook` may be NULL. */
 struct state *state_open(const char *directory, const struct file_hook *hook, struct error *e);
 /* The same, but a damaged store is let pass: for whoever deletes it with PLATFORM_RESET. */
 struct state *state_open_to_reset(const char *directory, struct error *e);
-/* For reading only, next to whatever process has it: no lock, nothing made or cleaned up. ERROR_STATE if there is no
- * platform in it. */
+/* For reading only, next to whatever process has it: no lock, nothing made or cleaned up.
+ * ERROR_STATE if there is no platform in it. */
 struct state *state_open_reading(const char *directory, struct error *e);
 bool state_is_reading(const struct state *s);
 void state_close(struct state *s);
 
-/* Checks that there is a platform in the directory. -1 and ERROR_STATE: there is none; ERROR_FILE: that is not known. */
+/* Checks that there is a platform in the directory. -1 and ERROR_STATE: there is none; ERROR_FILE:
+ * that is not known. */
 int state_need_platform(const char *directory, struct error *e);
 
 /* $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state.
@@ -77,18 +80,18 @@ int state_delete(struct state *s, enum state_file file, struct error *e);
 
 /* The firmware's store in this directory. Good as long as `s` is. */
 struct firmware_store state_store(struct state *s);
-/* Adds to an error why the store or the floor could not be read or kept, if that is what the firmware refused for:
- * the firmware's status does not tell. Always returns -1. */
+/* Adds to an error why the store or the floor could not be read or kept, if that is what the
+ * firmware refused for: the firmware's status does not tell. Always returns -1. */
 int state_explain(const struct state *s, struct error *e);
 
-/* The firmware to power on: `chosen`, which is kept for the next time; NULL: last time's, at first the default.
- * Otherwise as state_committed(). `s` NULL: nothing is kept. */
+/* The firmware to power on: `chosen`, which is kept for the next time; NULL: last time's, at first
+ * the default. Otherwise as state_committed(). `s` NULL: nothing is kept. */
 int state_profile(struct state *s, const struct firmware_profile *chosen,
                   const struct firmware_profile **out, struct error *e);
 
-/* The anti-rollback floor [snp 9] for firmware_config.committed, zero if SNP_COMMIT never ran for this product.
- * ERROR_FIRMWARE: it is above this firmware. After that, state_commit with the state as its context is what
- * firmware_config.commit wants. */
+/* The anti-rollback floor [snp 9] for firmware_config.committed, zero if SNP_COMMIT never ran for
+ * this product. ERROR_FIRMWARE: it is above this firmware. After that, state_commit with the state
+ * as its context is what firmware_config.commit wants. */
 int state_committed(struct state *s, const struct firmware_profile *profile,
                     struct firmware_committed *out, struct error *e);
 bool state_commit(void *state, const struct firmware_committed *committed);
@@ -108,7 +111,8 @@ struct state_identity {
 int state_identity_open(struct state *s, struct crypto *c, const char *seed,
                         void (*progress)(const char *what), struct state_identity *out,
                         struct error *e);
-/* The authority of the directory: made if there is none, but not in a directory open for reading. The caller frees it. */
+/* The authority of the directory: made if there is none, but not in a directory open for reading.
+ * The caller frees it. */
 struct authority *state_authority_open(struct state *s, struct crypto *c,
                                        void (*progress)(const char *what), struct error *e);
 /* The fuses that a seed gives. */

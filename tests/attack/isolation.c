@@ -18,8 +18,9 @@
 #include "machine/host.h"
 #include "machine/machine.h"
 
-#define LOAD    0x200000u
-#define PRIVATE 0x400000u          /* the page of the pattern; the guest watches its second block */
+#define LOAD 0x200000u
+/* the page of the pattern; the guest watches its second block */
+#define PRIVATE 0x400000u
 #define PATTERN "not for the host" /* one cipher block, written twice */
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every published attack in every mode, compared with what its authors and the manuals say, typed here a second time:
- * one letter a mode, B for broken, and the event that must have stopped it.
+ * Every published attack in every mode, compared with what its authors and the manuals say, typed
+ * here a second time: one letter a mode, B for broken, and the event that must have stopped it.
  */
 #include "cli/attack.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The manufacturer's X.509 certificates [snp 8.1]: the same tree of types, ids and parameters as AMD's own, names that are not
- * AMD's, signatures and revocation that OpenSSL's verifier follows, the same bytes each time.
+ * The manufacturer's X.509 certificates [snp 8.1]: the same tree of types, ids and parameters as
+ * AMD's own, names that are not AMD's, signatures and revocation that OpenSSL's verifier follows,
+ * the same bytes each time.
  */
 #include "authority/authority.h"
 #include "base/bytes.h"
@@ -62,7 +63,7 @@ static size_t certificate(const char *product, enum authority_role role, u8 *out
     return size;
 }
 
-/* --- The same tree as the genuine ones ---------------------------------------------------------------- */
+/* --- The same tree as the genuine ones -------------------------------------------------------- */
 
 #define TREE_MAX 8192
 
@@ -88,8 +89,9 @@ static void tree_bytes(struct tree *t, const u8 *data, size_t size)
     }
 }
 
-/* What of a primitive value must be equal too: object ids, booleans, key usages, small numbers (versions, salt length,
- * trailer, the serial number zero), and of what is in extnValue its type. */
+/* What of a primitive value must be equal too: object ids, booleans, key usages, small numbers
+ * (versions, salt length, trailer, the serial number zero), and of what is in extnValue its
+ * type. */
 static void tree_primitive(struct tree *t, int tag, const u8 *content, size_t size)
 {
     if (tag == V_ASN1_OBJECT || tag == V_ASN1_BOOLEAN || (tag == V_ASN1_INTEGER && size == 1))
@@ -185,7 +187,7 @@ test_that_needs(they_are_built_as_amds_are,
     assert_same_tree(der, size, "sev/certs_data/cert_chain_turin", 1);
 }
 
-/* --- Read by OpenSSL ---------------------------------------------------------------------------------- */
+/* --- Read by OpenSSL -------------------------------------------------------------------------- */
 
 static X509 *parse(const u8 *der, size_t size)
 {
@@ -205,7 +207,8 @@ static X509_CRL *parse_list(const u8 *der, size_t size)
     return x;
 }
 
-/* What OpenSSL says of `leaf` under the root, with `between` and a revocation list where they are given. */
+/* What OpenSSL says of `leaf` under the root, with `between` and a revocation list where they are
+ * given. */
 static int verify(X509 *root, X509 *between, X509 *leaf, X509_CRL *list, s64 time)
 {
     X509_STORE *store = X509_STORE_new();
@@ -289,7 +292,7 @@ static void a_revoked_ask_is_seen(void **state)
     X509_CRL_free(one);
 }
 
-/* --- Names, numbers, addresses ------------------------------------------------------------------------ */
+/* --- Names, numbers, addresses ---------------------------------------------------------------- */
 
 static void assert_extension(X509 *x, const char *oid, const char *expected)
 {
@@ -390,7 +393,7 @@ static void addresses_are_the_callers(void **state)
         authority_certificate(authority, product, AUTHORITY_ASK, &bad, der, sizeof der), 0);
 }
 
-/* --- Repeated, bounded, kept -------------------------------------------------------------------------- */
+/* --- Repeated, bounded, kept ------------------------------------------------------------------ */
 
 static void the_same_again_is_the_same_bytes(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hexadecimal and base64 text: white space anywhere, everything else exactly; both ways for every length. */
+/* Hexadecimal and base64 text: white space anywhere, everything else exactly; both ways for every
+ * length. */
 #include "base/encoding.h"
 
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instructions on devices, finished by the core (cpu/engine/device.c). A device that is nothing but bytes
- * must be the same to each instruction as memory: registers, flags, faults and bytes. And string
- * I/O, whose memory side has all checks of memory.
+ * Instructions on devices, finished by the core (cpu/engine/device.c). A device that is nothing but
+ * bytes must be the same to each instruction as memory: registers, flags, faults and bytes. And
+ * string I/O, whose memory side has all checks of memory.
  */
 #include "guest.h"
 

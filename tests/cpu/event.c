@@ -485,7 +485,8 @@ static void lar_lsl_verr_and_verw_answer_by_privilege(void **state)
     guest_destroy(g);
 }
 
-/* What each handler does is to raise its own exception again, on a stack that does not grow: nothing retires. */
+/* What each handler does is to raise its own exception again, on a stack that does not grow:
+ * nothing retires. */
 static void handlers_that_fault_reach_the_deadline(void **state)
 {
     (void)state;

@@ -32,8 +32,8 @@ void harness_write(struct harness *h, u64 address, const void *bytes, size_t siz
 void harness_read(struct harness *h, u64 address, void *bytes, size_t size);
 /* Page tables of [HARNESS_DATA, 4 MiB): sets the bits of the page's entry (PTE_P ...). */
 void harness_page(struct harness *h, u64 address, u64 bits);
-/* Runs from c->arch.rip to the next exit or for `budget` instructions; returns the exit code (EXIT_INTR:
- * budget used up). *done, if wanted: instructions retired. */
+/* Runs from c->arch.rip to the next exit or for `budget` instructions; returns the exit code
+ * (EXIT_INTR: budget used up). *done, if wanted: instructions retired. */
 u64 harness_run(struct harness *h, u64 budget, u64 *done);
 /* Writes `code` and a HLT at HARNESS_CODE and runs it. */
 u64 harness_code(struct harness *h, const void *code, size_t size, u64 *done);

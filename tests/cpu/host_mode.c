@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host mode: code on the core's own state, its faults, its exits to the caller, and a guest in between. */
+/* Host mode: code on the core's own state, its faults, its exits to the caller, and a guest in
+ * between. */
 #include "guest.h"
 #include "harness.h"
 

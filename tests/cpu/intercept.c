@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intercepts by the manual's table of them [APM2 15.7-15.12, 15.20, table 15-7]: which exceptions come before one and
- * which after, what the VMCB tells besides the exit code, and which events the host may inject.
+ * Intercepts by the manual's table of them [APM2 15.7-15.12, 15.20, table 15-7]: which exceptions
+ * come before one and which after, what the VMCB tells besides the exit code, and which events the
+ * host may inject.
  */
 #include "guest.h"
 
@@ -365,7 +366,8 @@ static void icebp_has_an_intercept_of_its_own(void **state)
     guest_destroy(g);
 }
 
-/* Before it is combined with what is being delivered: #DF and #GP would be a shutdown [APM2 15.7.3]. */
+/* Before it is combined with what is being delivered: #DF and #GP would be a shutdown
+ * [APM2 15.7.3]. */
 static void a_fault_on_the_way_to_a_double_fault_can_be_intercepted(void **state)
 {
     (void)state;

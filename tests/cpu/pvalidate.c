@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PVALIDATE, RMPADJUST and RMPQUERY, table by table [cpu 8.2, snp 4.3]: what each does to an entry, which code or fault
- * it ends in, and that what it changed holds for the next access.
+ * PVALIDATE, RMPADJUST and RMPQUERY, table by table [cpu 8.2, snp 4.3]: what each does to an entry,
+ * which code or fault it ends in, and that what it changed holds for the next access.
  */
 #include "snp.h"
 
@@ -20,7 +20,8 @@
 #define ENC   BIT(34)
 #define SIZEM BIT(35)
 
-/* How an instruction ends: EXIT_HLT with a code in EAX, a nested fault with bits, a vector with an error code. */
+/* How an instruction ends: EXIT_HLT with a code in EAX, a nested fault with bits, a vector with an
+ * error code. */
 struct end {
     u64 exit, info;
     s64 vector;
@@ -113,7 +114,8 @@ static void pvalidate_by_state_of_the_page(void **state)
     }
 }
 
-/* 4 KiB of a large entry is for the host to smash, 2 MiB of small entries for the guest to do in pieces. */
+/* 4 KiB of a large entry is for the host to smash, 2 MiB of small entries for the guest to do in
+ * pieces. */
 static void pvalidate_by_size(void **state)
 {
     (void)state;
@@ -364,7 +366,8 @@ static void what_a_vmpl_lost_it_has_no_more(void **state)
     snp_destroy(&p);
 }
 
-/* AP creation: the guest makes a VMSA of a page of its own, the host runs it, the guest takes it back. */
+/* AP creation: the guest makes a VMSA of a page of its own, the host runs it, the guest takes it
+ * back. */
 static void a_guest_makes_a_vmsa_of_its_own_page(void **state)
 {
     (void)state;

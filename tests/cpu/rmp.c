@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's instructions on the Reverse Map Table [snp 4.3, cpu 8.2]: what each refuses and with which code, what it
- * leaves behind, and the registers around them. */
+/* The host's instructions on the Reverse Map Table [snp 4.3, cpu 8.2]: what each refuses and with
+ * which code, what it leaves behind, and the registers around them. */
 #include "guest.h"
 
 #define TABLE MIB(14)
@@ -93,8 +93,8 @@ static void rmpupdate_makes_the_states_it_is_to_make(void **state)
     assert_int_equal(e.permissions[1] | e.permissions[2] | e.permissions[3], 0);
 }
 
-/* With ASID 0 a page is the firmware's or to be reclaimed, whatever its gPA says: metadata pages are made by the firmware
- * alone [snp 4.3, 4.4]. */
+/* With ASID 0 a page is the firmware's or to be reclaimed, whatever its gPA says: metadata pages
+ * are made by the firmware alone [snp 4.3, 4.4]. */
 static void rmpupdate_makes_no_metadata_page(void **state)
 {
     struct guest *g = *state;

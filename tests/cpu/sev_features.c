@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEV_FEATURES bit by bit [cpu 2.2, 5.7, 6.4-6.11]: what VMRUN refuses, what each feature that works does, and what an
- * SNP guest has #VC for whether or not its host intercepts it.
+ * SEV_FEATURES bit by bit [cpu 2.2, 5.7, 6.4-6.11]: what VMRUN refuses, what each feature that
+ * works does, and what an SNP guest has #VC for whether or not its host intercepts it.
  */
 #include "snp.h"
 
@@ -439,7 +439,8 @@ static void vtom_moves_by_its_register(void **state)
 
 /* --- Where a virtual CPU ran last [cpu 4.5] --------------------------------------------------- */
 
-/* The core that is come back to has kept a translation that the guest has changed meanwhile on another one. */
+/* The core that is come back to has kept a translation that the guest has changed meanwhile on
+ * another one. */
 static void a_vmsa_that_moves_takes_no_old_translations(void **state)
 {
     (void)state;

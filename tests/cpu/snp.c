@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The RMP's checks of every kind of access, by the tables of the specification [cpu 8.1, 8.4]: state of the page by kind
- * of access, permissions by VMPL, sizes, guests without SNP, and the processor's own accesses at VMRUN.
+ * The RMP's checks of every kind of access, by the tables of the specification [cpu 8.1, 8.4]:
+ * state of the page by kind of access, permissions by VMPL, sizes, guests without SNP, and the
+ * processor's own accesses at VMRUN.
  */
 #include "snp.h"
 
@@ -198,8 +199,8 @@ static void permissions_by_vmpl(void **state)
         }
 }
 
-/* A page that is not validated is told to the guest, before its permissions are looked at; one that is not the guest's
- * to the host, before either. */
+/* A page that is not validated is told to the guest, before its permissions are looked at; one that
+ * is not the guest's to the host, before either. */
 static void checks_come_in_their_order(void **state)
 {
     (void)state;
@@ -249,7 +250,8 @@ static u64 read_at(struct snp *p, u64 gpa)
     return snp_run(p);
 }
 
-/* Nested leaf and entry are of one size, or the access faults; SIZEM is not set for it [cpu 3.5, 8.4]. */
+/* Nested leaf and entry are of one size, or the access faults; SIZEM is not set for it
+ * [cpu 3.5, 8.4]. */
 static void sizes_of_page_and_entry_are_compared(void **state)
 {
     (void)state;
@@ -447,8 +449,8 @@ static void vmrun_of_snp_needs_the_platform(void **state)
 
 /* --- Several virtual CPUs of one guest on a core ---------------------------------------------- */
 
-/* Both run code at one address in one address space; what VMPL 1 may not, VMPL 0 may, with nothing flushed by the host
- * in between. */
+/* Both run code at one address in one address space; what VMPL 1 may not, VMPL 0 may, with nothing
+ * flushed by the host in between. */
 static void a_core_that_changes_its_vmpl_forgets_the_old_one(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The small guest of cpu_guest.h as an SNP guest: its first 2 MiB are 4 KiB pages, the rest 2 MiB pages, all of them
- * validated and open to every VMPL; its VMSA lies outside its own memory, as the firmware leaves one.
+ * The small guest of cpu_guest.h as an SNP guest: its first 2 MiB are 4 KiB pages, the rest 2 MiB
+ * pages, all of them validated and open to every VMPL; its VMSA lies outside its own memory, as the
+ * firmware leaves one.
  */
 #ifndef SOFTSEV_TESTS_CPU_SNP_H
 #define SOFTSEV_TESTS_CPU_SNP_H

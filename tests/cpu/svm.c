@@ -176,7 +176,8 @@ static void the_flush_command_stays_the_hosts(void **state)
     guest_destroy(g);
 }
 
-/* With memory encryption the host's own C-bit may be in nCR3; transparent encryption is not here and means nothing. */
+/* With memory encryption the host's own C-bit may be in nCR3; transparent encryption is not here
+ * and means nothing. */
 static void bits_that_mean_nothing_here_are_ignored(void **state)
 {
     (void)state;

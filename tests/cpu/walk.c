@@ -351,7 +351,8 @@ static void nested_no_execute_asks_the_hosts_efer(void **state)
     guest_destroy(g);
 }
 
-/* Bit 8 is G in a leaf alone; in a PML4E and in a PDPE that leads on it is reserved [APM2 5.3.3]. */
+/* Bit 8 is G in a leaf alone; in a PML4E and in a PDPE that leads on it is reserved [APM2
+ * 5.3.3]. */
 static void bit_8_is_reserved_above_the_page_directory(void **state)
 {
     (void)state;

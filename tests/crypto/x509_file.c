@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates and revocation lists: whatever is in them is read or refused by its place. Damage of every byte
- * of a list leads to an error, or to a list that is there and does not verify; never to a file without it.
+ * Files of certificates and revocation lists: whatever is in them is read or refused by its place.
+ * Damage of every byte of a list leads to an error, or to a list that is there and does not verify;
+ * never to a file without it.
  */
 #include "base/recognise.h"
 #include "crypto/crypto.h"

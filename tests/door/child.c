@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program for the tests of the doors: what argv[1] names. It ends with 0 if all was as it should be, otherwise with
- * the number of the line that was not (modulo 200, plus 1). Linked statically; `raw` makes its system calls by itself,
- * as Go programs do.
+ * A program for the tests of the doors: what argv[1] names. It ends with 0 if all was as it should
+ * be, otherwise with the number of the line that was not (modulo 200, plus 1). Linked statically;
+ * `raw` makes its system calls by itself, as Go programs do.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -204,7 +204,8 @@ static void run_change(void)
     check_add(open_door());
 }
 
-/* A descriptor is a door wherever it goes: duplicated, inherited, passed, without any book-keeping. */
+/* A descriptor is a door wherever it goes: duplicated, inherited, passed, without any
+ * book-keeping. */
 static void run_pass(void)
 {
     int fd = open_door(), pair[2], passed;
@@ -344,7 +345,8 @@ static void *idle(void *argument)
     return argument;
 }
 
-/* A timer without SA_RESTART: what never is interrupted by itself is not here either; what is, is. */
+/* A timer without SA_RESTART: what never is interrupted by itself is not here either; what is,
+ * is. */
 static void run_timer(void)
 {
     char path[] = "/tmp/softsev-door-XXXXXX", byte;
@@ -446,7 +448,8 @@ static void *open_held(void *page)
     return NULL;
 }
 
-/* A path and an argument in such a page: others are served meanwhile, and the path is read in the end. */
+/* A path and an argument in such a page: others are served meanwhile, and the path is read in the
+ * end. */
 static void run_hold(void)
 {
     static char text[4096] = "/dev/null";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor: a program that knows nothing of it (door_child.c) opens a device that the kernel does not have and
- * calls it, in every way a program can, and in ways that should not be. What the supervisor must do is to be right and
- * to stay alive.
+ * The supervisor: a program that knows nothing of it (door_child.c) opens a device that the kernel
+ * does not have and calls it, in every way a program can, and in ways that should not be. What the
+ * supervisor must do is to be right and to stay alive.
  */
 #define _GNU_SOURCE
 #include "door/door.h"
@@ -34,7 +34,7 @@ struct rig {
     bool made; /* the folder's `one` */
 };
 
-/* --- The device ---------------------------------------------------------------------------------- */
+/* --- The device ------------------------------------------------------------------------------- */
 
 static s64 add(struct door_caller *caller, u64 address)
 {
@@ -69,7 +69,7 @@ static s64 test_ioctl(void *context, struct door_caller *caller, bool writable, 
     }
 }
 
-/* --- The folder ---------------------------------------------------------------------------------- */
+/* --- The folder ------------------------------------------------------------------------------- */
 
 static s64 test_stat(void *context, const char *path, u64 *size)
 {
@@ -115,7 +115,7 @@ static s64 test_open(void *context, const char *path, bool write, int file)
     return ftruncate(file, 0) || (!write && pwrite(file, "hello", 5, 0) != 5) ? -EIO : 0;
 }
 
-/* --- Running ------------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static int run_program(struct rig *rig, bool folder, char *const argv[], struct error *e)
 {
@@ -193,7 +193,7 @@ static void test_ordinary_programs(void **state)
     assert_int_equal(rig.calls, 0);
 }
 
-/* --- What ends with what ------------------------------------------------------------------------- */
+/* --- What ends with what ---------------------------------------------------------------------- */
 
 /* All of `mode`'s processes have the pipe's other end: it is at its end when they all are. */
 static bool all_ended(int reader)
@@ -206,7 +206,8 @@ static bool all_ended(int reader)
     return false;
 }
 
-/* The supervisor in a process of its own; `ready` bytes come first, one from each process of the program's. */
+/* The supervisor in a process of its own; `ready` bytes come first, one from each process of the
+ * program's. */
 static pid_t start_supervisor(const char *mode, int ready, int *reader)
 {
     int ends[2];
@@ -254,7 +255,8 @@ static bool is_named(pid_t pid, const char *name)
     return !strcmp(comm, name);
 }
 
-/* The program has a child in a session of its own and an orphan. Without a supervisor they would get ENOSYS. */
+/* The program has a child in a session of its own and an orphan. Without a supervisor they would
+ * get ENOSYS. */
 static void test_supervisor_killed(void **state)
 {
     int reader;
@@ -293,7 +295,8 @@ static void test_supervisor_killed_with_the_keeper_stopped(void **state)
     close(reader);
 }
 
-/* Once the program has ended, a signal is for what it has left behind; what ignores it is killed. */
+/* Once the program has ended, a signal is for what it has left behind; what ignores it is
+ * killed. */
 static void test_lingering(void **state)
 {
     int reader, status;
@@ -305,7 +308,7 @@ static void test_lingering(void **state)
     close(reader);
 }
 
-/* --- Who may look at the supervisor -------------------------------------------------------------- */
+/* --- Who may look at the supervisor ----------------------------------------------------------- */
 
 static bool may_look(pid_t pid)
 {
@@ -358,7 +361,7 @@ static void test_supervisor_cannot_be_read(void **state)
     assert_int_equal(WEXITSTATUS(status), 44);
 }
 
-/* --- Changing a door ----------------------------------------------------------------------------- */
+/* --- Changing a door -------------------------------------------------------------------------- */
 
 /* The program's own file is opened here: an ordinary user may not reach it by its path. */
 static int run_change(void)
@@ -383,7 +386,7 @@ static void test_doors_cannot_be_changed(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* --- Memory that the program holds back ---------------------------------------------------------- */
+/* --- Memory that the program holds back ------------------------------------------------------- */
 
 /* Without privilege a kernel lets nobody hold back memory that the kernel itself reads. */
 static bool memory_can_be_held_back(void)
@@ -417,7 +420,8 @@ test_that_needs(test_signal_while_memory_is_held_back, .host = memory_can_be_hel
     assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
 }
 
-/* A parent may have left SIGCHLD ignored (nohup, daemons): the children still are ours to wait for. */
+/* A parent may have left SIGCHLD ignored (nohup, daemons): the children still are ours to wait
+ * for. */
 static void test_child_signal_ignored(void **state)
 {
     (void)state;

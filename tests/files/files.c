@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that somebody else controls: each wrong kind has its answer, nothing blocks, sets are whole or not there. */
+/* Files that somebody else controls: each wrong kind has its answer, nothing blocks, sets are whole
+ * or not there. */
 #include "files/files.h"
 #include "needs.h"
 

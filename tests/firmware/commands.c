@@ -12,8 +12,8 @@ struct expectation {
     const char
         *guest; /* u LUPDATE, s LSECRET, r RUNNING, S SUPDATE, R RUPDATE, x SENT; NULL: no guest */
     u32 size;
-    /* Where the states allow it, of a buffer of zeros but for the handle: what the text of the command says of
-     * lengths, ASIDs and missing keys [sev 4.3, 5.4, 5.5]. */
+    /* Where the states allow it, of a buffer of zeros but for the handle: what the text of the
+     * command says of lengths, ASIDs and missing keys [sev 4.3, 5.4, 5.5]. */
     enum sev_status answer;
 };
 

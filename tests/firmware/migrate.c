@@ -243,7 +243,7 @@ static void policies_say_where_a_guest_may_go(void **state)
     assert_status(send_to_itself(0, true), INVALID_LENGTH);
 }
 
-/* --- POLICY.SEV: the target's chip by the root that is built in ------------------------------------------- */
+/* --- POLICY.SEV: the target's chip by the root that is built in ------------------------------- */
 
 struct root {
     struct rsa_private *ark_key, *ask_key;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every SNP command in every platform state and every guest state. The expectations are typed from the table of
- * the specification [snp 3.2], not taken from the firmware's own.
+ * Every SNP command in every platform state and every guest state. The expectations are typed from
+ * the table of the specification [snp 3.2], not taken from the firmware's own.
  */
 #include "snp_rig.h"
 
@@ -13,7 +13,8 @@ struct expectation {
     const char *guest;    /* I, L, R: states that allow it; NULL: names no guest */
     u32 gctx_at;
     u8 since; /* API minor */
-    /* Where the states allow it, of the buffer of try_command(): addresses are 0, a page of the host [snp 3.2, 3.3, 4.4]. */
+    /* Where the states allow it, of the buffer of try_command(): addresses are 0, a page of the
+     * host [snp 3.2, 3.3, 4.4]. */
     enum sev_status answer;
 };
 
@@ -263,7 +264,8 @@ static void firmware_that_looks_for_aliases_refuses_them(void **state)
     rig_destroy(&r);
 }
 
-/* By its second address the host writes what the RMP guards, the RMP itself included: guests suffer, the firmware goes on. */
+/* By its second address the host writes what the RMP guards, the RMP itself included: guests
+ * suffer, the firmware goes on. */
 static void a_forged_rmp_does_not_end_the_firmware(void **state)
 {
     (void)state;

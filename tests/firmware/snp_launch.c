@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP launches: policy, every page type, the launch digest against public values, ID block, secrets, CPUID. */
+/* SNP launches: policy, every page type, the launch digest against public values, ID block,
+ * secrets, CPUID. */
 #include "snp_rig.h"
 #include "needs.h"
 
-/* --- Policy ---------------------------------------------------------------------------------------- */
+/* --- Policy ----------------------------------------------------------------------------------- */
 
 static void policies_are_refused_by_the_rule_they_break(void **state)
 {
@@ -51,7 +52,7 @@ static void smt_must_be_allowed_where_it_is_on(void **state)
     rig_destroy(&r);
 }
 
-/* --- Pages and their digest -------------------------------------------------------------------------- */
+/* --- Pages and their digest ------------------------------------------------------------------- */
 
 static u32 launch_at(struct rig *r, u32 type, u64 gpa)
 {
@@ -265,7 +266,7 @@ static void pages_wait_for_activation(void **state)
     rig_destroy(&r);
 }
 
-/* --- CPUID page -------------------------------------------------------------------------------------- */
+/* --- CPUID page ------------------------------------------------------------------------------- */
 
 static void host_cpuid(void *context, u32 leaf, u32 subleaf, u32 out[4])
 {
@@ -332,7 +333,7 @@ static void a_cpuid_page_has_at_most_64_entries(void **state)
     rig_destroy(&r);
 }
 
-/* --- LAUNCH_FINISH -------------------------------------------------------------------------------------- */
+/* --- LAUNCH_FINISH ---------------------------------------------------------------------------- */
 
 struct owner {
     struct ec_private id, author;
@@ -436,7 +437,7 @@ static void an_id_block_without_an_author_is_enough(void **state)
     rig_destroy(&r);
 }
 
-/* --- A whole image --------------------------------------------------------------------------------------- */
+/* --- A whole image ---------------------------------------------------------------------------- */
 
 static u8 image[MIB(8)];
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest messages: the envelope and everything wrong with it, reports of every profile, derived keys, migration. */
+/* Guest messages: the envelope and everything wrong with it, reports of every profile, derived
+ * keys, migration. */
 #include "snp_rig.h"
 
-/* --- The envelope ------------------------------------------------------------------------------------ */
+/* --- The envelope ----------------------------------------------------------------------------- */
 
 static void a_message_that_is_wrong_anywhere_fails_and_changes_nothing(void **state)
 {
@@ -114,7 +115,7 @@ static void request_and_response_are_pages_in_their_place(void **state)
     rig_destroy(&r);
 }
 
-/* --- Reports ------------------------------------------------------------------------------------------- */
+/* --- Reports ---------------------------------------------------------------------------------- */
 
 static u32 ask_report(struct rig *r, u8 vmpck, u32 vmpl, u32 key_sel, struct snp_report *report)
 {
@@ -326,7 +327,7 @@ static void the_host_may_ask_for_a_report_too(void **state)
     rig_destroy(&r);
 }
 
-/* --- Derived keys ------------------------------------------------------------------------------------------ */
+/* --- Derived keys ----------------------------------------------------------------------------- */
 
 static void a_derived_key_depends_on_what_is_selected_and_on_nothing_else(void **state)
 {
@@ -432,7 +433,7 @@ static void a_key_request_has_one_of_two_sizes(void **state)
     rig_destroy(&r);
 }
 
-/* --- CPUID, TSC ----------------------------------------------------------------------------------------------- */
+/* --- CPUID, TSC ------------------------------------------------------------------------------- */
 
 static void tsc_and_cpuid_answers(void **state)
 {
@@ -469,7 +470,7 @@ static void tsc_and_cpuid_answers(void **state)
     rig_destroy(&r);
 }
 
-/* --- Migration ------------------------------------------------------------------------------------------------- */
+/* --- Migration -------------------------------------------------------------------------------- */
 
 /* AT_GCTX is a running agent; AT_GCTX_2 a guest bound to it, launched. */
 static void with_agent(struct rig *r)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Page states: what each command demands of its pages, what they are afterwards, and that a refusal leaves them as they
- * were. The tables are typed from the specification's [snp 3.3, 4.4], not taken from the firmware's code.
+ * Page states: what each command demands of its pages, what they are afterwards, and that a refusal
+ * leaves them as they were. The tables are typed from the specification's [snp 3.3, 4.4], not taken
+ * from the firmware's code.
  */
 #include "snp_rig.h"
 
@@ -56,7 +57,7 @@ static char page_letter(struct rig *r, u64 spa)
     return '?';
 }
 
-/* --- Commands ------------------------------------------------------------------------------------------------ */
+/* --- Commands --------------------------------------------------------------------------------- */
 
 static u32 swap_out(struct rig *r, u64 flags)
 {
@@ -150,7 +151,7 @@ static u32 send_swap_in(struct rig *r)
     return swap_in(r, 0);
 }
 
-/* --- The table ----------------------------------------------------------------------------------------------- */
+/* --- The table -------------------------------------------------------------------------------- */
 
 // clang-format off
 static const struct row {
@@ -184,7 +185,8 @@ static const struct row {
 };
 // clang-format on
 
-/* A guest in LAUNCH: AT_PAGE waits for SWAP_OUT, AT_PAGE_2 for a page that arrives, AT_STATUS for an answer. */
+/* A guest in LAUNCH: AT_PAGE waits for SWAP_OUT, AT_PAGE_2 for a page that arrives, AT_STATUS for
+ * an answer. */
 static void rig_of_pages(struct rig *r, u64 policy)
 {
     snp_rig_create(r, "milan-1.58");
@@ -254,7 +256,7 @@ static void a_guests_page_must_be_this_guests(void **state)
     rig_destroy(&r);
 }
 
-/* --- PAGE_RECLAIM, PAGE_UNSMASH -------------------------------------------------------------------------------- */
+/* --- PAGE_RECLAIM, PAGE_UNSMASH --------------------------------------------------------------- */
 
 static void reclaim_gives_a_page_back_by_its_state(void **state)
 {
@@ -312,7 +314,7 @@ static void unsmash_joins_512_pages_that_are_alike(void **state)
     rig_destroy(&r);
 }
 
-/* --- PAGE_MOVE, SWAP ------------------------------------------------------------------------------------------- */
+/* --- PAGE_MOVE, SWAP -------------------------------------------------------------------------- */
 
 static void guest_writes(struct rig *r, u64 spa, const char *text)
 {
@@ -397,7 +399,8 @@ static void a_swapped_page_comes_back_once_as_it_was(void **state)
     rig_destroy(&r);
 }
 
-/* The root entry is in the context; a metadata page goes out by it, and comes in where the host put the bytes. */
+/* The root entry is in the context; a metadata page goes out by it, and comes in where the host put
+ * the bytes. */
 static void a_metadata_page_is_swapped_by_the_root_entry(void **state)
 {
     (void)state;
@@ -498,7 +501,7 @@ static void four_kib_of_a_large_page_are_debugged(void **state)
     rig_destroy(&r);
 }
 
-/* --- PAGE_SET_STATE -------------------------------------------------------------------------------------------- */
+/* --- PAGE_SET_STATE --------------------------------------------------------------------------- */
 
 static u32 set_state(struct rig *r, u64 base, u32 pages, u32 reserved)
 {
@@ -569,7 +572,8 @@ static void the_tmr_stays_the_firmwares(void **state)
     rig_destroy(&r);
 }
 
-/* The area that INIT_EX was given may have become somebody else's: the firmware writes only to what is its own to write. */
+/* The area that INIT_EX was given may have become somebody else's: the firmware writes only to what
+ * is its own to write. */
 static void the_store_is_not_written_over_a_guests_page(void **state)
 {
     (void)state;

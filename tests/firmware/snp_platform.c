@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP's platform commands [snp 3.3, 9]: what SNP_INIT asks of the cores, what it takes to shut down, TCBs and their floor,
- * images, features.
+ * SNP's platform commands [snp 3.3, 9]: what SNP_INIT asks of the cores, what it takes to shut
+ * down, TCBs and their floor, images, features.
  */
 #include "snp_rig.h"
 
-/* --- SNP_INIT ------------------------------------------------------------------------------------------------- */
+/* --- SNP_INIT --------------------------------------------------------------------------------- */
 
 /* Cores that say what SNP_INIT wants to hear, but for one register of the last. */
 static struct {
@@ -143,7 +143,8 @@ static void init_ex_refuses_what_is_not_offered(void **state)
     rig_destroy(&r);
 }
 
-/* With CIPHERTEXT_HIDING_DRAM the ASIDs up to MAX_SNP_ASID are SNP's, those above it SEV-ES's [snp 3.3]. */
+/* With CIPHERTEXT_HIDING_DRAM the ASIDs up to MAX_SNP_ASID are SNP's, those above it SEV-ES's
+ * [snp 3.3]. */
 static void hidden_ciphertext_divides_the_asids(void **state)
 {
     (void)state;
@@ -222,7 +223,7 @@ static void without_an_rmp_nothing_of_guests_works(void **state)
     rig_destroy(&r);
 }
 
-/* --- SNP_SHUTDOWN_EX -------------------------------------------------------------------------------------------- */
+/* --- SNP_SHUTDOWN_EX -------------------------------------------------------------------------- */
 
 static u32 shutdown_ex(struct rig *r, u32 flags)
 {
@@ -256,7 +257,7 @@ static void shutdown_comes_after_guests_and_flushes(void **state)
     rig_destroy(&r);
 }
 
-/* --- TCB -------------------------------------------------------------------------------------------------------- */
+/* --- TCB -------------------------------------------------------------------------------------- */
 
 static bool commit_works;
 static struct firmware_committed committed;
@@ -367,7 +368,7 @@ static void an_older_image_is_refused(void **state)
     rig_destroy(&r);
 }
 
-/* --- SNP_VLEK_LOAD, SNP_FEATURE_INFO, SNP_VERIFY_MITIGATION ------------------------------------------------------ */
+/* --- SNP_VLEK_LOAD, SNP_FEATURE_INFO, SNP_VERIFY_MITIGATION ----------------------------------- */
 
 static u32 load_vlek(struct rig *r, u64 tcb, u32 flip)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware's test platform with SNP: a guest with its context page, pages in any state, sealed messages. */
+/* The firmware's test platform with SNP: a guest with its context page, pages in any state, sealed
+ * messages. */
 #ifndef SOFTSEV_TESTS_FIRMWARE_SNP_RIG_H
 #define SOFTSEV_TESTS_FIRMWARE_SNP_RIG_H
 
@@ -136,7 +137,7 @@ static inline void snp_digest_is(struct rig *r, const char *hex)
     assert_string_equal(text, hex);
 }
 
-/* --- Messages: the guest's part ----------------------------------------------------------------------- */
+/* --- Messages: the guest's part --------------------------------------------------------------- */
 
 struct sealed {
     struct snp_msg_header header;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A path of a program's, at the very end of memory that it may read: which door it names must be what a slower and
- * plainer way of taking out "." and ".." says. The first byte chooses whether the path ends inside that memory and which
- * descriptor a relative one starts from.
+ * A path of a program's, at the very end of memory that it may read: which door it names must be
+ * what a slower and plainer way of taking out "." and ".." says. The first byte chooses whether the
+ * path ends inside that memory and which descriptor a relative one starts from.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"

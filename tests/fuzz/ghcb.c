@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile SEV-ES guest: any value in the GHCB MSR, any page behind it. Whatever they hold, the hypervisor
- * answers in the page or ends the guest, and touches nothing of the page that is not an answer's.
+ * A hostile SEV-ES guest: any value in the GHCB MSR, any page behind it. Whatever they hold, the
+ * hypervisor answers in the page or ends the guest, and touches nothing of the page that is not an
+ * answer's.
  *
  *   records of 81 bytes: kind; then
  *   even   u64 for the MSR
- *   odd    u8 code (an event by number, or above them a u64 at the end), u64 info 1, info 2, scratch, RAX, RCX,
- *          RDX, 16 valid bits' bytes, u8 version, u8 filler of the buffer, u64 another code
+ *   odd    u8 code (an event by number, or above them a u64 at the end), u64 info 1, info 2,
+ * scratch, RAX, RCX, RDX, 16 valid bits' bytes, u8 version, u8 filler of the buffer, u64 another
+ * code
  */
 #include "../hypervisor/host.h"
 

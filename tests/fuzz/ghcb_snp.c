@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile SNP guest: values in the GHCB MSR, lists of page state changes, guest requests, faults. Whatever they are,
- * the hypervisor answers or ends the guest, and what it notes of each page is what the RMP has.
+ * A hostile SNP guest: values in the GHCB MSR, lists of page state changes, guest requests, faults.
+ * Whatever they are, the hypervisor answers or ends the guest, and what it notes of each page is
+ * what the RMP has.
  *
  *   records: u8 kind modulo 4; then
  *   0   u64 for the MSR
- *   1   u8 place of the list in the buffer, in units of eight bytes, u16 current, u16 end, u32 reserved, u8 entries, u64 each
- *   2   u8 event, u64 info 1, info 2, RAX, RBX
- *   3   u64 fault bits, u64 guest address: a nested page fault
+ *   1   u8 place of the list in the buffer, in units of eight bytes, u16 current, u16 end, u32
+ * reserved, u8 entries, u64 each 2   u8 event, u64 info 1, info 2, RAX, RBX 3   u64 fault bits, u64
+ * guest address: a nested page fault
  */
 #include "../hypervisor/host.h"
 

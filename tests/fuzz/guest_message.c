@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile answers and certificate tables, as a guest reads them. The first byte says what the rest is: 0 a page as it
- * comes, 1 the authenticated header and a payload that are sealed with the right key, 2 a certificate table.
+ * Hostile answers and certificate tables, as a guest reads them. The first byte says what the rest
+ * is: 0 a page as it comes, 1 the authenticated header and a payload that are sealed with the right
+ * key, 2 a certificate table.
  */
 #include "crypto/crypto.h"
 #include "guest/guest.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile guests (and hosts that change what they carry): SNP_GUEST_REQUEST pages against a running guest's firmware.
- * The input is a list of messages: a byte of flags, the header's bytes from 20h on, and the payload's bytes.
+ * Hostile guests (and hosts that change what they carry): SNP_GUEST_REQUEST pages against a running
+ * guest's firmware. The input is a list of messages: a byte of flags, the header's bytes from 20h
+ * on, and the payload's bytes.
  *
  *   flags  bit 0  the message is sealed with the right key    bit 1  its number is the expected one
  *          bit 2  as much payload as MSG_SIZE says; else up to 64 bytes

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An ID block (96 bytes) with its authentication page, then a report: whatever it is, the checks end with a sentence of one line
- * or with none, and a block that is changed after it was found good is good no longer.
+ * An ID block (96 bytes) with its authentication page, then a report: whatever it is, the checks
+ * end with a sentence of one line or with none, and a block that is changed after it was found good
+ * is good no longer.
  */
 #include <stdlib.h>
 

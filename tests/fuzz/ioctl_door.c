@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that uses /dev/sev in any way: the input is a script of records over a small memory of its own.
+ * A program that uses /dev/sev in any way: the input is a script of records over a small memory of
+ * its own.
  *
  *   FFh a16 n8       n bytes follow, written at address a of the program's memory
  *   FEh              SEV_ISSUE_CMD's argument is where the program has no memory
  *   FDh r32          an ioctl with another number
- *   c f n8           command c (of 16) with n bytes as its structure. f: 1 the descriptor may write; 2 pointers in
- *                    the structure lead into the program's memory; 4 the structure is where there is none
+ *   c f n8           command c (of 16) with n bytes as its structure. f: 1 the descriptor may
+ * write; 2 pointers in the structure lead into the program's memory; 4 the structure is where there
+ * is none
  *
- * What must hold: an errno or success; a descriptor that may not write changes nothing; SNP stays as it was.
+ * What must hold: an errno or success; a descriptor that may not write changes nothing; SNP stays
+ * as it was.
  */
 #include "abi/snp.h"
 #include "base/bytes.h"

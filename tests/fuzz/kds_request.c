@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request to the key distribution service: method, address and body, each on a line, the body to the end. */
+/* A request to the key distribution service: method, address and body, each on a line, the body to
+ * the end. */
 #include "base/bytes.h"
 #include "kds/kds.h"
 

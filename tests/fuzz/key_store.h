@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the firmware under a fuzz target keeps: whatever it saved first. Keys take longer than all the rest, so they are
- * made once, and every input begins with the same platform.
+ * What the firmware under a fuzz target keeps: whatever it saved first. Keys take longer than all
+ * the rest, so they are made once, and every input begins with the same platform.
  */
 #ifndef SOFTSEV_FUZZ_KEY_STORE_H
 #define SOFTSEV_FUZZ_KEY_STORE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A legacy attestation report with its platform's chain and a root: 208 bytes, 8336 of PDH, PEK, OCA, CEK, then ASK and ARK;
- * without those, a report of any size against an empty chain. Verification ends in a named check with a sentence of
- * one line, or in none.
+ * A legacy attestation report with its platform's chain and a root: 208 bytes, 8336 of PDH, PEK,
+ * OCA, CEK, then ASK and ARK; without those, a report of any size against an empty chain.
+ * Verification ends in a named check with a sentence of one line, or in none.
  */
 #include "owner/legacy_report.h"
 

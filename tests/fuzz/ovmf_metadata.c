@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flash images from outside, measured for every mode. The first byte chooses mode, hypervisor and hashes; the end of the image,
- * where its tables are, is the rest of the input, behind as many zeros as make whole pages.
+ * Flash images from outside, measured for every mode. The first byte chooses mode, hypervisor and
+ * hashes; the end of the image, where its tables are, is the rest of the input, behind as many
+ * zeros as make whole pages.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames of the secret exchange as both ends take them apart. The first byte says what the rest is: 0 a frame as it
- * comes; 1 to 5 the payload of a frame of that type.
+ * Frames of the secret exchange as both ends take them apart. The first byte says what the rest is:
+ * 0 a frame as it comes; 1 to 5 the payload of a frame of that type.
  */
 #include "guest/secret_exchange.h"
 

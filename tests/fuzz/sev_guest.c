@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile programs at /dev/sev-guest, and a host that answers as it likes. The input is a list of calls: the ioctl's
- * number, what the host does, its exitinfo2, how large its answer is, the ioctl's structure, and 128 bytes of the
- * program's memory that lies behind it.
+ * Hostile programs at /dev/sev-guest, and a host that answers as it likes. The input is a list of
+ * calls: the ioctl's number, what the host does, its exitinfo2, how large its answer is, the
+ * ioctl's structure, and 128 bytes of the program's memory that lies behind it.
  *
- *   host  bit 0  the answer is sealed with the right key and fits the request; else the input's bytes are the answer
+ *   host  bit 0  the answer is sealed with the right key and fits the request; else the input's
+ * bytes are the answer
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An SNP report and the certificates that came with it: the first 1184 bytes are the report, what follows is DER or PEM of
- * certificates and revocation lists, which is also all that is trusted. Whatever it is, verification ends in a
- * named check with a sentence of one line, or in none.
+ * An SNP report and the certificates that came with it: the first 1184 bytes are the report, what
+ * follows is DER or PEM of certificates and revocation lists, which is also all that is trusted.
+ * Whatever it is, verification ends in a named check with a sentence of one line, or in none.
  */
 #include <stdlib.h>
 

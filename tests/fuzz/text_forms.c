@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hexadecimal and base64 text, and what a file is recognised as: what is decoded is encoded to the same digits. */
+/* Hexadecimal and base64 text, and what a file is recognised as: what is decoded is encoded to the
+ * same digits. */
 #include "base/bytes.h"
 #include "base/recognise.h"
 #include "base/encoding.h"

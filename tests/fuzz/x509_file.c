@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates and revocation lists: they are read, or refused with a sentence of one line; and a list that
- * stands before whatever the file is never gets lost.
+ * Files of certificates and revocation lists: they are read, or refused with a sentence of one
+ * line; and a list that stands before whatever the file is never gets lost.
  */
 #include "base/recognise.h"
 #include "crypto/crypto.h"

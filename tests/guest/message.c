@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest messages against the specification's vector, answers that are wrong in each single way, certificate tables. */
+/* Guest messages against the specification's vector, answers that are wrong in each single way,
+ * certificate tables. */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 #include "guest/guest.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* --- The envelope ---------------------------------------------------------------------------------- */
+/* --- The envelope ----------------------------------------------------------------------------- */
 
 static struct snp_secrets_page secrets_page(void)
 {
@@ -166,7 +167,7 @@ static void a_changed_bit_costs_the_key(void **state)
     }
 }
 
-/* --- The channel and the secrets page --------------------------------------------------------------- */
+/* --- The channel and the secrets page --------------------------------------------------------- */
 
 static void a_channel_comes_from_the_secrets_page(void **state)
 {
@@ -192,7 +193,7 @@ static void a_channel_comes_from_the_secrets_page(void **state)
     assert_true(guest_channel_open(&page, 0, &c));
 }
 
-/* --- Requests through a carrier --------------------------------------------------------------------- */
+/* --- Requests through a carrier --------------------------------------------------------------- */
 
 struct carrier {
     u64 exitinfo2;
@@ -293,7 +294,7 @@ static void a_counter_ends_at_32_bits(void **state)
     assert_false(channel.wiped);
 }
 
-/* --- Certificates ----------------------------------------------------------------------------------- */
+/* --- Certificates ----------------------------------------------------------------------------- */
 
 static void a_table_of_certificates(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames and derivations of the secret exchange, and the agent's end against a counterpart written here. */
+/* Frames and derivations of the secret exchange, and the agent's end against a counterpart written
+ * here. */
 #include "base/bytes.h"
 #include "guest/secret_exchange.h"
 

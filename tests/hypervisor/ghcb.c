@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEV-ES guests on a host made of arrays: what is launched, what the VMCB says, how each GHCB request is
- * answered and which ones are refused with which error.
+ * SEV-ES guests on a host made of arrays: what is launched, what the VMCB says, how each GHCB
+ * request is answered and which ones are refused with which error.
  */
 #include "ghcb_rig.h"
 
@@ -95,7 +95,7 @@ static void the_platform_gets_memory_for_sev_es_and_gives_it_back(void **state)
     assert_int_equal(frames_free_bytes(&b->hv->frames), before + MIB(2));
 }
 
-/* --- The MSR protocol --------------------------------------------------------------------------- */
+/* --- The MSR protocol ------------------------------------------------------------------------- */
 
 static void the_msr_protocol_answers_what_it_knows(void **state)
 {
@@ -137,7 +137,7 @@ static void reasons_nobody_knows_are_given_as_numbers(void **state)
     assert_non_null(strstr(end_of(b), "(set 15, reason 255"));
 }
 
-/* --- Requests in the page ----------------------------------------------------------------------- */
+/* --- Requests in the page --------------------------------------------------------------------- */
 
 static void cpuid_by_page_is_cpuid(void **state)
 {
@@ -314,7 +314,7 @@ static void the_jump_table_is_kept_for_the_guest(void **state)
     assert_int_equal(b->page.exit_info_2, 0x9000);
 }
 
-/* --- Requests that are not as they should be ---------------------------------------------------- */
+/* --- Requests that are not as they should be -------------------------------------------------- */
 
 static void malformed_requests_get_the_specifications_errors(void **state)
 {
@@ -388,7 +388,7 @@ static void events_by_which_a_guest_gives_up_end_it(void **state)
     assert_non_null(strstr(end_of(b), "#VC 0x4d"));
 }
 
-/* --- Exits of their own ------------------------------------------------------------------------- */
+/* --- Exits of their own ----------------------------------------------------------------------- */
 
 static void a_device_access_is_marked_and_tried_again(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest with a GHCB, as its hypervisor sees it, on a host made of arrays: the test says what the next VMRUN comes back
- * with, by the MSR or in the page.
+ * A guest with a GHCB, as its hypervisor sees it, on a host made of arrays: the test says what the
+ * next VMRUN comes back with, by the MSR or in the page.
  */
 #ifndef SOFTSEV_TESTS_HYPERVISOR_GHCB_RIG_H
 #define SOFTSEV_TESTS_HYPERVISOR_GHCB_RIG_H

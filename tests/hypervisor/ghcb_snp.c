@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an SNP guest asks of its hypervisor: pages that change hands by the MSR and by lists, the GHCB's registration,
- * messages for the firmware, and what becomes of a guest that touches pages in another state. The host is made of
- * arrays; its RMP has the rules that matter here.
+ * What an SNP guest asks of its hypervisor: pages that change hands by the MSR and by lists, the
+ * GHCB's registration, messages for the firmware, and what becomes of a guest that touches pages in
+ * another state. The host is made of arrays; its RMP has the rules that matter here.
  */
 #include "ghcb_rig.h"
 
@@ -74,7 +74,7 @@ static bool is_split(struct bench *b, u64 gpa)
     return true;
 }
 
-/* --- Pages, by the MSR -------------------------------------------------------------------------------- */
+/* --- Pages, by the MSR ------------------------------------------------------------------------ */
 
 static u64 change(struct bench *b, u64 gpa, u64 operation)
 {
@@ -145,7 +145,7 @@ static void impossible_changes_are_refused(void **state)
     }
 }
 
-/* --- Lists -------------------------------------------------------------------------------------------- */
+/* --- Lists ------------------------------------------------------------------------------------ */
 
 static void list(struct bench *b, u16 current, u16 end, const u64 *entries, u32 count)
 {
@@ -237,7 +237,8 @@ static void an_entry_that_the_rmp_refuses_is_another_error(void **state)
 }
 
 /* KVM looks at the indices of the header and at operation, size and address of an entry, and takes
- * operations that it does not know for done; QEMU ignores what has no memory and is to be shared. */
+ * operations that it does not know for done; QEMU ignores what has no memory and is to be
+ * shared. */
 static void a_list_is_judged_as_kvm_does_unless_strict(void **state)
 {
     struct bench *b = *state;
@@ -310,7 +311,7 @@ static void broken_lists_are_refused(void **state)
     assert_int_equal(b->page.exit_info_2, GHCB_ERROR_SCRATCH);
 }
 
-/* --- The GHCB's place ---------------------------------------------------------------------------------- */
+/* --- The GHCB's place ------------------------------------------------------------------------- */
 
 static void features_are_told(void **state)
 {
@@ -355,7 +356,7 @@ static void a_registered_page_that_became_private_ends_the_guest(void **state)
     assert_non_null(strstr(end_of(b), "private"));
 }
 
-/* --- Messages ------------------------------------------------------------------------------------------ */
+/* --- Messages --------------------------------------------------------------------------------- */
 
 static u32 requests(const struct bench *b)
 {
@@ -477,7 +478,7 @@ static void what_is_not_offered_is_no_event(void **state)
     assert_int_equal(send(b), GHCB_MALFORMED);
 }
 
-/* --- Faults -------------------------------------------------------------------------------------------- */
+/* --- Faults ----------------------------------------------------------------------------------- */
 
 static void four_kilobytes_validated_out_of_two_megabytes_split_them(void **state)
 {
@@ -506,7 +507,7 @@ static void a_shared_write_to_a_private_page_ends_the_guest(void **state)
     assert_non_null(strstr(end_of(b), "0x400000 as shared memory, which is private"));
 }
 
-/* --- AP creation ---------------------------------------------------------------------------------------- */
+/* --- AP creation ------------------------------------------------------------------------------ */
 
 #define VMSA_GPA (LARGE + PAGE_SIZE)
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host made of a few arrays, for tests of the hypervisor: it knows no processor and no firmware. Each
- * test says what the next VMRUN comes back with; the mailbox notes what it is asked and agrees.
+ * A host made of a few arrays, for tests of the hypervisor: it knows no processor and no firmware.
+ * Each test says what the next VMRUN comes back with; the mailbox notes what it is asked and
+ * agrees.
  */
 #ifndef SOFTSEV_TESTS_HYPERVISOR_HOST_H
 #define SOFTSEV_TESTS_HYPERVISOR_HOST_H
@@ -206,7 +207,8 @@ void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
         out[2] = 4;
 }
 
-/* Of the rules only those that its tests need: sizes agree, and what is somebody's is not given to another. */
+/* Of the rules only those that its tests need: sizes agree, and what is somebody's is not given to
+ * another. */
 u32 host_rmpupdate(struct host *h, u32 core, u64 spa, const struct rmp_update *state)
 {
     (void)core;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VMs of several processors on a host made of arrays: how those but the first one start, how they take turns,
- * and what a hostile guest can do with INIT and STARTUP.
+ * VMs of several processors on a host made of arrays: how those but the first one start, how they
+ * take turns, and what a hostile guest can do with INIT and STARTUP.
  */
 #include "rig.h"
 
@@ -83,7 +83,7 @@ static const char *end_of(struct bench *b)
     return s.reason;
 }
 
-/* --- How many ----------------------------------------------------------------------------------- */
+/* --- How many --------------------------------------------------------------------------------- */
 
 static void a_vm_has_the_plans_processors_and_no_others(void **state)
 {
@@ -132,7 +132,7 @@ static void cpuid_tells_them_apart(void **state)
     }
 }
 
-/* --- INIT and STARTUP --------------------------------------------------------------------------- */
+/* --- INIT and STARTUP ------------------------------------------------------------------------- */
 
 static void only_the_first_one_runs_at_first(void **state)
 {
@@ -256,7 +256,7 @@ static void a_storm_of_messages_to_anybody_and_nobody_is_weathered(void **state)
     assert_int_equal(vm_get_state(b->vm), VM_RUNNABLE);
 }
 
-/* --- Turns -------------------------------------------------------------------------------------- */
+/* --- Turns ------------------------------------------------------------------------------------ */
 
 static void guest_is_noted(struct host *h, struct vmcb *v)
 {
@@ -385,7 +385,7 @@ static void registers_of_one_processor_are_not_the_others(void **state)
     assert_int_equal(b->host.gpr[9], 9);
 }
 
-/* --- The end ------------------------------------------------------------------------------------ */
+/* --- The end ---------------------------------------------------------------------------------- */
 
 static void guest_halts_for_good(struct host *h, struct vmcb *v)
 {
@@ -410,7 +410,7 @@ static void a_guest_ends_when_its_last_processor_sleeps_for_good(void **state)
     assert_non_null(strstr(end_of(b), "halted for good at RIP"));
 }
 
-/* --- SEV-ES: reset hold ------------------------------------------------------------------------- */
+/* --- SEV-ES: reset hold ----------------------------------------------------------------------- */
 
 static u64 next_ghcb;
 

@@ -265,7 +265,7 @@ static void halting_with_interrupts_off_ends_the_guest_with_a_word(void **state)
     assert_non_null(strstr(s.reason, "interrupts off"));
 }
 
-/* --- Instructions that the core goes on with --------------------------------------------------- */
+/* --- Instructions that the core goes on with -------------------------------------------------- */
 
 /* Exits for one access; once that is answered, the instruction is through. */
 static void guest_asks(struct host *h, struct vmcb *v, u64 code, struct device_access a)
@@ -446,7 +446,8 @@ static void firmware_finds_items_and_its_board(void **state)
     assert_int_equal(board_port_read(board, 0xcfc, 4), BOARD_PM_PORT | 1);
 }
 
-/* A kernel that is loaded directly finds the ranges as firmware sets them; firmware finds them off. */
+/* A kernel that is loaded directly finds the ranges as firmware sets them; firmware finds them
+ * off. */
 static void memory_type_ranges_are_off_after_a_reset(void **state)
 {
     struct bench *b = *state;
@@ -574,7 +575,8 @@ static void guest_exits_in_int80(struct host *h, struct vmcb *v)
     v->control.exit_int_info = 0x80 | EVENT_SOFTWARE << EVENT_TYPE_SHIFT | EVENT_VALID;
 }
 
-/* RIP is still at the INT, and nRIP, which an injection would need, does not come with such an exit. */
+/* RIP is still at the INT, and nRIP, which an injection would need, does not come with such an
+ * exit. */
 static void an_int_that_an_exit_interrupted_comes_again_by_itself(void **state)
 {
     struct bench *b = *state;

@@ -123,7 +123,7 @@ test_that_needs(registers_are_launched_as_they_are_measured,
     assert_memory_equal(digest, want, sizeof digest);
 }
 
-/* --- What firmware finds by fw_cfg -------------------------------------------------------------------- */
+/* --- What firmware finds by fw_cfg ------------------------------------------------------------ */
 
 static const struct image_item *item_of(const struct image_plan *plan, u16 key, const char *name)
 {

@@ -271,7 +271,8 @@ static u64 field(const void *page, u32 offset, u32 size)
     return value;
 }
 
-/* The stub is real-mode code at the start of a page that is not RAM for the kernel; the table's page follows. */
+/* The stub is real-mode code at the start of a page that is not RAM for the kernel; the table's
+ * page follows. */
 static void under_sev_es_processors_are_launched_in_the_parking_stub(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launch digests for SEV, SEV-ES and SNP against published values, and against golden digests of Debian's
- * OVMF images on which two public calculators agree.
+ * Launch digests for SEV, SEV-ES and SNP against published values, and against golden digests of
+ * Debian's OVMF images on which two public calculators agree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -215,7 +215,7 @@ test_that_needs(every_contribution_is_seen_in_order, .vectors = {AMDSEV_SUFFIX})
     assert_true(qemu.cpuid_at < ec2.cpuid_at);
 }
 
-/* --- The same launches as plans ---------------------------------------------------------------------- */
+/* --- The same launches as plans --------------------------------------------------------------- */
 
 static void chain(u8 digest[48], const struct image_piece *p, u32 type, u64 gpa, const u8 *data)
 {

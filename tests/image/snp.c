@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plans of SNP guests: every page of RAM is launched once and has its type, a kernel finds the CC blob by its setup_data,
- * and the digest is the chain of [snp 5.3], whose self-check vectors are the specification page's.
+ * Plans of SNP guests: every page of RAM is launched once and has its type, a kernel finds the CC
+ * blob by its setup_data, and the digest is the chain of [snp 5.3], whose self-check vectors are
+ * the specification page's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +89,8 @@ static const struct image_e820 *region_of(const struct image_plan *plan, u64 gpa
     return NULL;
 }
 
-/* boot_params -> setup_data -> CC blob -> secrets and CPUID pages, which the kernel must not take for RAM [cpu 9.2]. */
+/* boot_params -> setup_data -> CC blob -> secrets and CPUID pages, which the kernel must not take
+ * for RAM [cpu 9.2]. */
 static void a_kernel_finds_its_secrets(void **state)
 {
     (void)state;
@@ -141,7 +143,7 @@ static void only_an_snp_kernel_has_them(void **state)
     }
 }
 
-/* --- The digest ----------------------------------------------------------------------------------- */
+/* --- The digest ------------------------------------------------------------------------------- */
 
 struct seen {
     u32 count;
@@ -198,7 +200,8 @@ static void the_digest_is_the_specifications_chain(void **state)
     free(plan);
 }
 
-/* A page that ends inside its data, and what is behind it: zeros, measured. Each changes the digest. */
+/* A page that ends inside its data, and what is behind it: zeros, measured. Each changes the
+ * digest. */
 static void every_byte_and_address_counts(void **state)
 {
     (void)state;

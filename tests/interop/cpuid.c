@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A library to preload: the program then finds AMD's part of $CPUID_FAMILY and $CPUID_MODEL in CPUID,
- * whatever processor is below. Linux makes CPUID fault where the processor can; the program ends
- * with exit code 77 where it cannot.
+ * A library to preload: the program then finds AMD's part of $CPUID_FAMILY and $CPUID_MODEL in
+ * CPUID, whatever processor is below. Linux makes CPUID fault where the processor can; the program
+ * ends with exit code 77 where it cannot.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>

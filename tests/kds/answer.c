@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The key distribution service as a function [snp 8.2]: AMD's addresses, every refusal with its reason, injected faults. */
+/* The key distribution service as a function [snp 8.2]: AMD's addresses, every refusal with its
+ * reason, injected faults. */
 #include "rig.h"
 
 static struct kds *kds;

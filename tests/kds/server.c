@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key distribution service over real sockets: requests, garbage, endless heads, clients that are slow or go away,
- * and how many requests a second it answers.
+ * The key distribution service over real sockets: requests, garbage, endless heads, clients that
+ * are slow or go away, and how many requests a second it answers.
  */
 #include "rig.h"
 
@@ -80,7 +80,8 @@ static void say(int s, const void *data, size_t size)
     }
 }
 
-/* Everything until the peer closes, or `ms` pass without a byte; its status, 0 if there was none. */
+/* Everything until the peer closes, or `ms` pass without a byte; its status, 0 if there was
+ * none. */
 static u32 hear(int s, char *text, size_t room, int ms)
 {
     size_t at = 0;
@@ -219,7 +220,8 @@ static int dial_from(const struct kds *k, u32 address)
     return s;
 }
 
-/* Where all places are taken, the slowest client of the busiest address gives up its own; never another address's. */
+/* Where all places are taken, the slowest client of the busiest address gives up its own; never
+ * another address's. */
 static void slow_clients_lock_nobody_out(void **state)
 {
     static int slow[HTTP_CONNECTIONS_MAX + 100];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of which each byte has a second address: the same bus, another tweak, another RMP entry. */
+/* Memory of which each byte has a second address: the same bus, another tweak, another RMP
+ * entry. */
 #include "memory/rmp.h"
 #include "crypto/crypto.h"
 

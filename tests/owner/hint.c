@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a measurement is another one: launches of a small image with SNP metadata and a reset block, each different in
- * one way or several from what was expected, and the reason found in words.
+ * Why a measurement is another one: launches of a small image with SNP metadata and a reset block,
+ * each different in one way or several from what was expected, and the reason found in words.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,8 @@ static bool equals(void *context, const u8 digest[MEASURE_DIGEST_MAX])
     return !memcmp(context, digest, MEASURE_DIGEST_MAX);
 }
 
-/* What was measured is the launch `d`; a SEV-ES digest has zeros behind, as measure_launch() leaves them. */
+/* What was measured is the launch `d`; a SEV-ES digest has zeros behind, as measure_launch() leaves
+ * them. */
 static void assert_hint(const struct measure_description *e, const struct measure_description *d,
                         bool found, const char *words)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ID blocks: the public vectors byte for byte, signatures that others made, what is refused and by which name,
- * and numbers of a signature that are shorter than others.
+ * ID blocks: the public vectors byte for byte, signatures that others made, what is refused and by
+ * which name, and numbers of a signature that are shorter than others.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +111,7 @@ test_that_needs(the_public_vectors_byte_for_byte,
     crypto_destroy(c);
 }
 
-/* --- With keys of our own -------------------------------------------------------------------------------- */
+/* --- With keys of our own --------------------------------------------------------------------- */
 
 struct made {
     struct crypto *c;
@@ -176,7 +176,8 @@ static void what_is_wrong_is_named(void **state)
     crypto_destroy(g.c);
 }
 
-/* R or S below 2^376: its highest byte is zero. Some tools have written such numbers one byte shorter. */
+/* R or S below 2^376: its highest byte is zero. Some tools have written such numbers one byte
+ * shorter. */
 static void short_numbers_keep_their_place(void **state)
 {
     (void)state;
@@ -234,10 +235,10 @@ static void reports_are_compared_field_by_field(void **state)
     crypto_destroy(m.c);
 }
 
-/* --- Keys in files ----------------------------------------------------------------------------------------- */
+/* --- Keys in files ---------------------------------------------------------------------------- */
 
-/* What `openssl ecparam -name secp384r1 -genkey` wrote, and of the same key `openssl pkey` with -pubout and -aes128; the last
- * is on another curve. */
+/* What `openssl ecparam -name secp384r1 -genkey` wrote, and of the same key `openssl pkey` with
+ * -pubout and -aes128; the last is on another curve. */
 static const char sec1[] =
     "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n"
     "-----BEGIN EC PRIVATE KEY-----\n"

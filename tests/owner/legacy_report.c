@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Legacy attestation reports, typed byte by byte from [sev 7.8], and each way in which one is refused. */
+/* Legacy attestation reports, typed byte by byte from [sev 7.8], and each way in which one is
+ * refused. */
 #include "owner/legacy_report.h"
 
 #include "platform_rig.h"
 
-/* 00h MNONCE, 10h LAUNCH_DIGEST, 30h POLICY; 34h usage, 38h algorithm, 3Ch reserved; 40h R, 88h S, little-endian. */
+/* 00h MNONCE, 10h LAUNCH_DIGEST, 30h POLICY; 34h usage, 38h algorithm, 3Ch reserved; 40h R, 88h S,
+ * little-endian. */
 // clang-format off
 static const u8 typed[64] = {
     0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP reports verified: a genuine one of a Milan part with AMD's own chain, every byte of it damaged in turn;
- * and reports of versions 2 to 5 with VCEK and VLEK of Milan's and Turin's layout, signed by keys made here
- * with OpenSSL alone.
+ * SNP reports verified: a genuine one of a Milan part with AMD's own chain, every byte of it
+ * damaged in turn; and reports of versions 2 to 5 with VCEK and VLEK of Milan's and Turin's layout,
+ * signed by keys made here with OpenSSL alone.
  */
 #include "report_rig.h"
 #include "needs.h"
 
-/* --- A genuine one ------------------------------------------------------------------------------------ */
+/* --- A genuine one ---------------------------------------------------------------------------- */
 
 #define GENUINE                                                                                    \
     .vectors = {"sev/certs_data/report_milan.hex", "sev/certs_data/vcek_milan.der",                \
@@ -96,7 +96,8 @@ test_that_needs(a_genuine_turin_certificate_verifies,
     crypto_certificate_free(key[0]);
 }
 
-/* Checks that look at the report before its signature does may see the damage first, and no others. */
+/* Checks that look at the report before its signature does may see the damage first, and no
+ * others. */
 test_that_needs(a_damaged_report_is_refused_by_name, GENUINE)
 {
     (void)state;
@@ -238,7 +239,7 @@ test_that_needs(the_owners_policy_is_asked, GENUINE)
     free_set(&g);
 }
 
-/* --- Made here ---------------------------------------------------------------------------------------- */
+/* --- Made here -------------------------------------------------------------------------------- */
 
 static void reports_of_every_version_and_key_verify(void **state)
 {
@@ -293,7 +294,8 @@ static void what_a_platform_may_not_say_is_refused_by_name(void **state)
     free_set(&g);
 }
 
-/* A newer version may use what is reserved; all that is known of the others is judged all the same. */
+/* A newer version may use what is reserved; all that is known of the others is judged all the
+ * same. */
 static void unknown_versions_are_judged_only_on_demand(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reports with certificates of keys that were made here with OpenSSL alone, and what the owner says of them. */
+/* Reports with certificates of keys that were made here with OpenSSL alone, and what the owner says
+ * of them. */
 #ifndef SOFTSEV_TESTS_OWNER_REPORT_RIG_H
 #define SOFTSEV_TESTS_OWNER_REPORT_RIG_H
 
@@ -162,7 +163,8 @@ static void add_spl(X509 *x, const char *suffix, u8 value)
 static const struct snp_tcb tcb = {
     .fmc = 1, .boot_loader = 4, .tee = 2, .snp = 24, .microcode = 0xdb};
 
-/* How many bytes stand before a chip's id: 0, 2 for the head of an OCTET STRING, or one that is wrong. */
+/* How many bytes stand before a chip's id: 0, 2 for the head of an OCTET STRING, or one that is
+ * wrong. */
 static int octets;
 static bool odd_endorsement; /* with a critical extension */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Revocation lists as a verifier of reports uses them: whose they are, how long they count, and which of several. */
+/* Revocation lists as a verifier of reports uses them: whose they are, how long they count, and
+ * which of several. */
 #include "report_rig.h"
 
 struct list {

@@ -7,10 +7,10 @@
  * the first that has none exits again. So every instruction may touch devices, with the checks and
  * in the order that it has for memory, and the host only supplies values.
  *
- * An instruction that is executed again runs alone (device_step() in run_loop.c). Whatever it changed in
- * registers is undone when it exits once more: a read-modify-write has set flags by the time that it
- * stores. Until the first access there is nothing to undo, since all that can fault comes before the
- * first architectural write; a store that comes late announces itself by a probe.
+ * An instruction that is executed again runs alone (device_step() in run_loop.c). Whatever it
+ * changed in registers is undone when it exits once more: a read-modify-write has set flags by the
+ * time that it stores. Until the first access there is nothing to undo, since all that can fault
+ * comes before the first architectural write; a store that comes late announces itself by a probe.
  */
 #include "cpu/engine/device.h"
 
@@ -71,7 +71,8 @@ bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
     return false;
 }
 
-/* The answers belong to the instruction at one RIP of one guest, or to the delivery of one event. */
+/* The answers belong to the instruction at one RIP of one guest, or to the delivery of one
+ * event. */
 void device_begin(struct cpu *c)
 {
     struct device_log *d = &c->engine.device;

@@ -64,7 +64,8 @@ void cpu_raise(struct cpu *c, u8 vector, u32 error)
     longjmp(*c->engine.leave, LEAVE_RAISE);
 }
 
-/* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2 15.7.1]. */
+/* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2
+ * 15.7.1]. */
 static u64 next_rip_at_exit(const struct cpu *c, u64 code)
 {
     switch (code) {
@@ -209,7 +210,8 @@ static void debug_traps(struct cpu *c, bool step)
         event_debug_trap(c, dr6);
 }
 
-/* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single steps. */
+/* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single
+ * steps. */
 static void run_carefully(struct cpu *c)
 {
     u64 hits = c->engine.breakpoints && !(c->arch.rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;

@@ -179,7 +179,7 @@ FROM_INTEGER(cvtsi2ss) FROM_INTEGER(cvtsi2sd)
 TO_INTEGER(cvtss2si, 4) TO_INTEGER(cvtsd2si, 8) TO_INTEGER(cvttss2si, 4) TO_INTEGER(cvttsd2si, 8)
 // clang-format on
 
-/* --- Conversions from and to MMX registers, which become MMX registers even if one ends in #XF --- */
+/* --- Conversions from and to MMX registers, which become MMX registers even if one ends in #XF */
 
 /* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of
  * which is zeros. The memory forms leave the x87 registers alone and do not look at a pending

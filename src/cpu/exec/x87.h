@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The x87 unit between its files: x87.c runs instructions on the host's unit, x87_state.c
- * has those that load, store and reset state. The world switch and the host interface move whole images with
- * the last two functions.
+ * has those that load, store and reset state. The world switch and the host interface move whole
+ * images with the last two functions.
  */
 #ifndef SOFTSEV_CPU_EXEC_X87_H
 #define SOFTSEV_CPU_EXEC_X87_H

@@ -87,11 +87,11 @@ void exec_fnstsw(struct cpu *c, const struct insn *in)
 
 /* --- Environments --------------------------------------------------------------------------------
  *
- *   protected, 32 bits: control, status, tag (a doubleword each, upper half ones), IP, opcode:CS, DP, DS
- *   protected, 16 bits: control, status, tag, IP, CS, DP, DS
- *   real, 32 bits:      control, status, tag, IP 15:0, IP 31:16 << 12 | opcode, DP 15:0, DP 31:16 << 12
- *   real, 16 bits:      control, status, tag, IP 15:0, IP 19:16 << 12 | opcode, DP 15:0, DP 19:16 << 12
- */
+ *   protected, 32 bits: control, status, tag (a doubleword each, upper half ones), IP, opcode:CS,
+ * DP, DS protected, 16 bits: control, status, tag, IP, CS, DP, DS real, 32 bits:      control,
+ * status, tag, IP 15:0, IP 31:16 << 12 | opcode, DP 15:0, DP 31:16 << 12 real, 16 bits: control,
+ * status, tag, IP 15:0, IP 19:16 << 12 | opcode, DP 15:0, DP 19:16 <<
+ * 12 */
 
 static bool real_format(const struct cpu *c)
 {

@@ -203,8 +203,8 @@ void mmu_destroy(struct cpu *c)
 
 /* --- Filling ---------------------------------------------------------------------------------- */
 
-/* Up to 15 bytes at the current instruction, whose data the host has to do with: by nested tables, or by shadow
- * tables, of which an intercepted #PF tells [APM2 15.8.4]. */
+/* Up to 15 bytes at the current instruction, whose data the host has to do with: by nested tables,
+ * or by shadow tables, of which an intercepted #PF tells [APM2 15.8.4]. */
 static void fetch_for_assist(struct cpu *c)
 {
     u64 linear = c->engine.mode & MODE_CODE64

@@ -27,8 +27,8 @@ struct nested_access {
 
 /* False: *f says why. */
 bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f);
-/* The RMP's checks of an access to the page of `e` [cpu 8.4]; clears *store_ready if a store needs to be checked
- * again. */
+/* The RMP's checks of an access to the page of `e` [cpu 8.4]; clears *store_ready if a store needs
+ * to be checked again. */
 bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct nested_access *a,
                  bool *store_ready, struct access_fault *f);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asks the Reverse Map Table about a guest's accesses [cpu 8.3, 8.4]. That happens where a translation is
- * made and nowhere else: a change of an entry takes its page from the TLBs, and the answer for a page is
- * kept with its nested translation for as long as the table stays as it is. The verdict itself is in
- * memory/rmp_verdict.c.
+ * Asks the Reverse Map Table about a guest's accesses [cpu 8.3, 8.4]. That happens where a
+ * translation is made and nowhere else: a change of an entry takes its page from the TLBs, and the
+ * answer for a page is kept with its nested translation for as long as the table stays as it is.
+ * The verdict itself is in memory/rmp_verdict.c.
  */
 #include "cpu/mmu/mmu.h"
 

@@ -94,7 +94,8 @@ static void nested_identity(struct nested_entry *e, u64 gpa)
     };
 }
 
-/* The page, after the checks of the nested tables and of the RMP; *store_ready: a store needs no others. */
+/* The page, after the checks of the nested tables and of the RMP; *store_ready: a store needs no
+ * others. */
 static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
                                              bool *store_ready, struct access_fault *f)
 {

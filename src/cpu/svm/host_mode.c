@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host mode: the core runs code as a host does that no hypervisor holds. Its state is the core's own, there
- * is no VMCB and no nested table, memory is seen raw, and of the RMP only the host's rule counts.
+ * Host mode: the core runs code as a host does that no hypervisor holds. Its state is the core's
+ * own, there is no VMCB and no nested table, memory is seen raw, and of the RMP only the host's
+ * rule counts.
  */
 #include "cpu/internal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intercepts [APM2 15.9; cpu 6.1], and the SVM instructions as a guest sees them. The host of a SEV-ES
- * guest learns of an exit what the manual's automatic ones tell; everything else that it intercepts
- * becomes #VC inside the guest.
+ * Intercepts [APM2 15.9; cpu 6.1], and the SVM instructions as a guest sees them. The host of a
+ * SEV-ES guest learns of an exit what the manual's automatic ones tell; everything else that it
+ * intercepts becomes #VC inside the guest.
  */
 #include "cpu/svm/vmsa_switch.h"
 
@@ -85,7 +85,7 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
     cpu_raise(c, VECTOR_VC, (u32)code);
 }
 
-/* --- SVM instructions inside a guest ----------------------------------------------------------- */
+/* --- SVM instructions inside a guest ---------------------------------------------------------- */
 
 /* Of a SEV-ES guest it exits, whatever is intercepted [APM2 15.36.12]. */
 void exec_vmsave(struct cpu *c, const struct insn *in)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PVALIDATE, RMPADJUST and RMPQUERY: an SNP guest on the RMP entries of its own pages [APM3; cpu 8.2]. Each checks its
- * operands, translates the address as a read of one byte, checks the entry and only then changes it. What the guest can
- * do about is a code in EAX; what only the host can do about is a nested page fault.
+ * PVALIDATE, RMPADJUST and RMPQUERY: an SNP guest on the RMP entries of its own pages [APM3;
+ * cpu 8.2]. Each checks its operands, translates the address as a read of one byte, checks the
+ * entry and only then changes it. What the guest can do about is a code in EAX; what only the host
+ * can do about is a nested page fault.
  */
 #include "cpu/mmu/mmu.h"
 #include "cpu/svm/vmsa_switch.h"
@@ -25,7 +26,8 @@ static void check_privilege(struct cpu *c)
         cpu_raise_gp(c, 0);
 }
 
-/* Flags of the result; CF is PVALIDATE's own. That the others follow from EAX as behind TEST EAX, EAX is our reading. */
+/* Flags of the result; CF is PVALIDATE's own. That the others follow from EAX as behind TEST EAX,
+ * EAX is our reading. */
 static void finish(struct cpu *c, enum rmp_result result, bool unchanged)
 {
     static const u32 odd_parity = 1u << RMP_FAIL_INPUT | 1u << RMP_FAIL_PERMISSION |
@@ -42,7 +44,8 @@ static void entry_fault(struct cpu *c, const struct target *t, u64 bits)
     cpu_exit(c, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_FINAL | NPF_RMP | enc | bits, t->t.gpa);
 }
 
-/* A page of this guest, whatever its size and whether or not validated; otherwise the host has to mend something. */
+/* A page of this guest, whatever its size and whether or not validated; otherwise the host has to
+ * mend something. */
 static void find_page(struct cpu *c, const struct insn *in, bool large, struct target *t)
 {
     u64 linear = linear_address(c, in->segment, operand_offset(c, in), 1, false);
@@ -61,7 +64,8 @@ static void find_page(struct cpu *c, const struct insn *in, bool large, struct t
         entry_fault(c, t, 0);
 }
 
-/* 4 KiB of a 2 MiB entry is the host's to smash; the reverse is the guest's to repeat in small pieces. */
+/* 4 KiB of a 2 MiB entry is the host's to smash; the reverse is the guest's to repeat in small
+ * pieces. */
 static bool sizes_match(struct cpu *c, const struct target *t)
 {
     if (t->e.large && !t->want_large)
@@ -169,7 +173,8 @@ void exec_rmpadjust(struct cpu *c, const struct insn *in)
     finish(c, result, false);
 }
 
-/* The VMPL is read from RDX, where RMPADJUST has it and the answer goes; one source has it in RCX [cpu 12]. */
+/* The VMPL is read from RDX, where RMPADJUST has it and the answer goes; one source has it in RCX
+ * [cpu 12]. */
 #define QUERY_VMPL RDX
 
 void exec_rmpquery(struct cpu *c, const struct insn *in)

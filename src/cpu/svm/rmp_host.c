@@ -23,7 +23,8 @@ static bool large_region_covered(const struct cpu *c, u64 spa)
     return rmp_covered(c->memory, ALIGN_DOWN(spa, RMP_LARGE_SIZE) + RMP_LARGE_SIZE - PAGE_SIZE);
 }
 
-/* Only a guest's page has a gPA: with ASID 0 it would name a metadata page, and the host could bring back an old one. */
+/* Only a guest's page has a gPA: with ASID 0 it would name a metadata page, and the host could
+ * bring back an old one. */
 static struct rmp_entry entry_from(const struct rmp_update *u)
 {
     struct rmp_entry e = {
@@ -37,8 +38,8 @@ static struct rmp_entry entry_from(const struct rmp_update *u)
     return e;
 }
 
-/* What an entry may not say, whatever was there before. That a 2 MiB page has a 2 MiB-aligned gPA and that there is
- * such an ASID are rules of ours: the entry could not be used otherwise. */
+/* What an entry may not say, whatever was there before. That a 2 MiB page has a 2 MiB-aligned gPA
+ * and that there is such an ASID are rules of ours: the entry could not be used otherwise. */
 static bool update_consistent(const struct cpu *c, u64 spa, const struct rmp_entry *e)
 {
     if (e->large && ((spa | e->gpa) & (RMP_LARGE_SIZE - 1) || !large_region_covered(c, spa)))
@@ -64,8 +65,8 @@ static enum rmp_result region_free(struct cpu *c, u64 spa)
     return result;
 }
 
-/* Validated, VMSA and permissions outlive a change of nothing but immutable: that is how a page is readied for
- * swapping out [cpu 8.2]. */
+/* Validated, VMSA and permissions outlive a change of nothing but immutable: that is how a page is
+ * readied for swapping out [cpu 8.2]. */
 static void inherit(struct rmp_entry *e, const struct rmp_entry *old)
 {
     bool same = e->assigned && old->assigned && e->asid == old->asid && e->gpa == old->gpa &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VMCB's save area: what VMRUN and #VMEXIT load and store, and what VMLOAD and VMSAVE move. A VMSA
- * begins alike [cpu 4.3].
+ * The VMCB's save area: what VMRUN and #VMEXIT load and store, and what VMLOAD and VMSAVE move. A
+ * VMSA begins alike [cpu 4.3].
  */
 #include "cpu/svm/world_switch.h"
 #include "cpu/system/segment.h"

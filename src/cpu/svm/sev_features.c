@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEV_FEATURES [cpu 2.2, 5.7, 6.4-6.11]: what a virtual CPU asks of VMRUN in its VMSA. A feature works as the manual
- * says, or VMRUN refuses it; none is accepted and ignored, but for those that have no effect that software can see.
+ * SEV_FEATURES [cpu 2.2, 5.7, 6.4-6.11]: what a virtual CPU asks of VMRUN in its VMSA. A feature
+ * works as the manual says, or VMRUN refuses it; none is accepted and ignored, but for those that
+ * have no effect that software can see.
  */
 #include "cpu/svm/vmsa_switch.h"
 #include "memory/rmp.h"
@@ -11,7 +12,8 @@
     (SEV_FEATURE_SNP | SEV_FEATURE_VTOM | SEV_FEATURE_RESTRICTED_INJECTION |                       \
      SEV_FEATURE_ALTERNATE_INJECTION | SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_SECURE_TSC |           \
      SEV_FEATURE_VMGEXIT_PARAMETER | SEV_FEATURE_VMSA_REG_PROT)
-/* Hold without anybody's doing: there is no IBS, no branch predictor, and no thread runs beside another. */
+/* Hold without anybody's doing: there is no IBS, no branch predictor, and no thread runs beside
+ * another. */
 #define WITHOUT_EFFECT                                                                             \
     (SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_SNP_BTB_ISOLATION | SEV_FEATURE_SMT_PROTECTION |   \
      SEV_FEATURE_IBPB_ON_ENTRY)
@@ -100,8 +102,8 @@ void vmsa_identify(struct cpu *c, const struct vmsa *s)
     u64 tom = s->sev_features & SEV_FEATURE_VTOM ? s->virtual_tom : 0;
     c->guest.snp = s->sev_features & SEV_FEATURE_SNP;
     u32 vmpl = c->guest.snp ? s->vmpl : 0;
-    /* PCPU_ID says where a virtual CPU ran last: translations that this core has kept since may be outdated. 0 is a
-     * guest's way to ask for a flush [cpu 4.5]. */
+    /* PCPU_ID says where a virtual CPU ran last: translations that this core has kept since may be
+     * outdated. 0 is a guest's way to ask for a flush [cpu 4.5]. */
     bool moved = c->guest.snp && s->pcpu_id != c->id + 1;
     c->engine.retranslate |= moved || c->guest.vmpl != vmpl ||
                              c->guest.sev_features != s->sev_features ||

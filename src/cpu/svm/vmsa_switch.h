@@ -36,7 +36,8 @@ const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const 
 /* EVENTINJ of the VMCB, or of the VMSA under alternate injection. */
 u64 features_event(const struct vmcb_control *k, const struct vmsa *s);
 bool features_busy(const struct vmsa *s); /* VMRUN exits with EXIT_BUSY */
-/* The controls as they are for the guest, and back into VMSA and VMCB; `before`: as the host left them. */
+/* The controls as they are for the guest, and back into VMSA and VMCB; `before`: as the host left
+ * them. */
 void features_enter(const struct vmsa *s, struct vmcb_control *k);
 void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
                     const struct vmcb_control *before);

@@ -13,7 +13,8 @@ struct world_switch {
     bool es;
 };
 
-/* Reads the guest's state if it is elsewhere, and says why the guest may not run; NULL if it may. */
+/* Reads the guest's state if it is elsewhere, and says why the guest may not run; NULL if it
+ * may. */
 const char *vmrun_refusal(struct cpu *c, struct world_switch *w);
 /* Memory encryption is on for this guest. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k);

@@ -10,9 +10,10 @@
 #include "base/base.h"
 
 /* The general registers by their encodings, and behind them: */
-#define REG_ZERO  GPRS /* always 0: "no base", "no index" */
-#define REG_EA    17   /* linear address computed by a preceding address uop */
-#define REG_BLOCK 18   /* RIP of the running block's first byte: base of RIP-relative operands */
+#define REG_ZERO GPRS /* always 0: "no base", "no index" */
+#define REG_EA   17   /* linear address computed by a preceding address uop */
+/* RIP of the running block's first byte: base of RIP-relative operands */
+#define REG_BLOCK 18
 #define REGS      19
 
 enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEGS };
@@ -52,7 +53,7 @@ struct x87 {
     u64 ip, dp;
 };
 
-/* --- What registers can hold ------------------------------------------------------------------- */
+/* --- What registers can hold ------------------------------------------------------------------ */
 
 #define CR0_DEFINED                                                                                \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \

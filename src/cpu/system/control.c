@@ -244,7 +244,8 @@ static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
         cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
 }
 
-/* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing [APM2 15.35.10]. */
+/* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing
+ * [APM2 15.35.10]. */
 static void trap_cr_write(struct cpu *c, u32 n)
 {
     if (!c->guest.es || !intercepts(c, EXIT_CR_WRITE_TRAP + n))

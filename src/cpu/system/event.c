@@ -199,7 +199,8 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     code_load(c, &target, cpl);
 }
 
-/* Takes time also if it fails: a handler that faults at once retires nothing, and yet its deadline must come. */
+/* Takes time also if it fails: a handler that faults at once retires nothing, and yet its deadline
+ * must come. */
 static void deliver(struct cpu *c, const struct event *e)
 {
     c->engine.left -= COST_EVENT_NS;
