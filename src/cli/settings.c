@@ -2,13 +2,9 @@
 /* Values that options of several subcommands have; see settings.h. */
 #include "cli/settings.h"
 
-#include "authority/authority.h"
 #include "base/trace.h"
-#include "firmware/firmware.h"
 #include "image/image.h"
 #include "image/measure.h"
-
-_Static_assert(AUTHORITY_CSP_MAX == 100, "SETTINGS_CSP says how long a name may be");
 
 #define ENCRYPTED_MODES                                                                            \
     {"sev", IMAGE_SEV, false}, {"sev-es", IMAGE_SEV_ES, false}, {"sev-snp", IMAGE_SEV_SNP, false}, \
@@ -62,18 +58,7 @@ bool settings_api(const char *text, u64 *version)
     return true;
 }
 
-bool settings_csp(const char *text, u64 *unused)
-{
-    *unused = 0;
-    return *text && strlen(text) <= AUTHORITY_CSP_MAX;
-}
-
 const char *settings_vmm_at(size_t i)
 {
     return i < MEASURE_VMM_COUNT ? measure_vmm_name((enum measure_vmm)i) : NULL;
-}
-
-const char *settings_profile_at(size_t i)
-{
-    return firmware_profiles[i].name;
 }

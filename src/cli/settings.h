@@ -29,12 +29,7 @@ bool settings_vcpu_type(const char *text, u64 *signature);
 bool settings_api(const char *text, u64 *version);
 #define SETTINGS_API "two numbers with a point between, such as 1.55"
 
-/* Of OPTION_PARSED: the name of a cloud provider, as VLEKs have it. */
-bool settings_csp(const char *text, u64 *unused);
-#define SETTINGS_CSP "a cloud provider's id of 1 to 100 characters"
-
-/* Names by index, of OPTION_CHOICE; NULL: there are no more. */
+/* Of OPTION_CHOICE: who launches, by index; NULL: there are no more. */
 const char *settings_vmm_at(size_t i);
-const char *settings_profile_at(size_t i);
 
 #endif

@@ -3,7 +3,7 @@
  * Every published attack in every mode, compared with what its authors and the manuals say, typed
  * here a second time: one letter a mode, B for broken, and the event that must have stopped it.
  */
-#include "cli/attack.h"
+#include "cli/attack/attack_lab.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

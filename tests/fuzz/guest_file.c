@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Launch descriptions: parsed, and where they name no file, made into a launch. */
-#include "cli/guest_file.h"
+#include "cli/guest/guest_file.h"
 
 #include <stdlib.h>
 

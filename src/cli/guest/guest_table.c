@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The members of a launch description: the same words as options have, with the same meaning. */
+#include "cli/guest/guest_table.h"
+
+#include "abi/vmsa.h"
+#include "cli/cli.h"
+#include "cli/settings.h"
+#include "image/image.h"
+#include "image/measure.h"
+
+#define VMPL_MAX 3u
+
+static bool parse_features(const char *text, u64 *out)
+{
+    const char *end;
+    return option_digits(text, out, &end) && !*end && (*out & SEV_FEATURE_SNP);
+}
+
+// clang-format off
+static const struct option_row rows[] = {
+    [GUEST_FIRMWARE] = {"firmware", OPTION_FILE, "FILE", "flash image that ends at 4 GiB, such as OVMF's",
+        "Flash image that ends at 4 GiB, such as OVMF's."},
+    [GUEST_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage or ELF; with firmware: what is hashed",
+        "Without\n.Cm firmware :\nlaunched as by\n.Xr softsev-run 1 .\nWith it: what\n.Cm kernel-hashes\nare of."},
+    [GUEST_INITRD] = {"initrd", OPTION_FILE, "FILE", "its initramfs", "The kernel's initramfs.", .needs = OPTION_IDS(GUEST_KERNEL)},
+    [GUEST_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .needs = OPTION_IDS(GUEST_KERNEL)},
+    [GUEST_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL, "with firmware: a page with the hashes of those three",
+        "true: a page of hashes, for an image that has a place for it.", .needs = OPTION_IDS(GUEST_FIRMWARE, GUEST_KERNEL)},
+    [GUEST_MEMORY] = {"memory", OPTION_SIZE, "SIZE", "guest memory: MiB, or with K, M or G",
+        "Guest memory: MiB, or with K, M or G; a multiple of 2 MiB.\nDefault: what the image needs.", .min = MIB(2), .max = GIB(512)},
+    [GUEST_VCPUS] = {"vcpus", OPTION_NUMBER, "NUMBER", "virtual processors (default 1)", "Virtual processors.\nDefault 1.",
+        .min = 1, .max = IMAGE_VMSAS_MAX},
+    [GUEST_VCPU_TYPE] = {"vcpu-type", OPTION_PARSED, "NAME", "QEMU's CPU model, or CPUID 1 EAX (default EPYC-Milan)",
+        "Processor model, as of softsev owner measure.\nDefault EPYC-Milan.", .parse = settings_vcpu_type, .should = SETTINGS_VCPU_TYPE},
+    [GUEST_VMM_TYPE] = {"vmm-type", OPTION_CHOICE, "NAME", "whose registers they begin with (default qemu)",
+        "Whose registers the processors begin with, as of softsev owner measure.\nDefault qemu.", .choice_at = settings_vmm_at,
+        .standard = MEASURE_VMM_QEMU},
+    [GUEST_FEATURES] = {"guest-features", OPTION_PARSED, "NUMBER", "SEV_FEATURES (default 1)", "SEV_FEATURES.\nDefault 1.",
+        .parse = parse_features, .should = "a 64-bit number with bit 0, which an SNP guest has"},
+    [GUEST_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (default 0x30000)", "Guest policy.\nDefault 0x30000.",
+        .max = UINT64_MAX},
+    [GUEST_ID_BLOCK] = {"id-block", OPTION_FILE, "FILE", "file, 96 bytes or their base64", "File of the ID block, raw or base64.",
+        .needs = OPTION_IDS(GUEST_ID_AUTH)},
+    [GUEST_ID_AUTH] = {"id-auth", OPTION_FILE, "FILE", "file, 4096 bytes or their base64",
+        "File of its authentication page, raw or base64.", .needs = OPTION_IDS(GUEST_ID_BLOCK)},
+    [GUEST_AUTHOR_KEY] = {"author-key", OPTION_FLAG, NULL, "the author key in it counts", "true: the author key in that page counts.",
+        .needs = OPTION_IDS(GUEST_ID_BLOCK, GUEST_ID_AUTH)},
+    [GUEST_HOST_DATA] = {"host-data", OPTION_HEX, "HEX", "32 bytes in hexadecimal", "32 bytes in hexadecimal.", .max = 32},
+    [GUEST_VMPL] = {"vmpl", OPTION_NUMBER, "NUMBER", "level that the guest's kernel runs at (default 0)",
+        "Level that the guest's kernel runs at.\nDefault 0.", .max = VMPL_MAX},
+    [GUEST_VMPCK] = {"vmpck", OPTION_NUMBER, "NUMBER", "key that its driver uses (default: that of its vmpl)",
+        "The key that its driver uses.\nDefault: that of its level.", .max = VMPL_MAX},
+    [GUEST_NO_CERTIFICATES] = {"no-certificates", OPTION_FLAG, NULL, "the host hands none out with extended reports",
+        "true: the host hands out none with extended reports.\n"
+        "Otherwise VCEK, ASK and ARK for the TCB that the platform reports at the time; once a VLEK is loaded, VLEK, ASVK and ARK."},
+};
+
+static const struct option_rule rules[] = {
+    {.relation = OPTION_NEEDS, .subjects = OPTION_IDS(GUEST_KERNEL), .with = OPTION_IDS(GUEST_FIRMWARE),
+     .others = OPTION_IDS(GUEST_KERNEL_HASHES), .why = "it is launched by its hash only; add \"kernel-hashes\": true"},
+    {.relation = OPTION_NEEDS, .subjects = OPTION_IDS(GUEST_VCPU_TYPE, GUEST_VMM_TYPE, GUEST_FEATURES),
+     .with = OPTION_IDS(GUEST_KERNEL), .others = OPTION_IDS(GUEST_FIRMWARE),
+     .why = "without it a kernel begins as `softsev run` launches it"},
+};
+// clang-format on
+
+const struct option_table cli_guest_table = {
+    .command = "a launch description",
+    .members = true,
+    .rows = rows,
+    .count = ARRAY_SIZE(rows),
+    .rules = rules,
+    .rule_count = ARRAY_SIZE(rules),
+};

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How machine time goes with the wall's, slice by slice. By the wall: machine time is what the wall says; while all guests
+ * idle the program sleeps, and a guest that is slower than the wall finds that time has passed. Virtual: instructions and
+ * costs alone move it, idle time is skipped, and runs can be repeated.
+ */
+#include "cli/run/run.h"
+
+#include <time.h>
+
+#define VIRTUAL_SLICE_NS 20000000ull /* of machine time; recordings depend on it */
+#define WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
+#define LOOK_NS                                                                                    \
+    50000000ull /* of the host's time, between two looks at the keyboard inside a slice */
+#define OWNER_LOOK_NS 20000000ull /* ... at the folder of an owner elsewhere */
+#define SLEEP_MAX_NS  3600000000000ull
+
+u64 run_clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * CLOCK_HZ + (u64)t.tv_nsec;
+}
+
+/* The machine time that the wall says it is. */
+static u64 wall_ns(const struct run *r)
+{
+    return run_clock_ns() - r->wall_start_ns;
+}
+
+static u64 machine_ns(const struct run *r)
+{
+    return host_time_ns(machine_host(r->machine));
+}
+
+/* Asked after every exit: a guest may keep the host at one slice for long. */
+static bool stops(void *context)
+{
+    struct run *r = context;
+    u64 now = run_clock_ns();
+    if (now - r->looked_ns >= LOOK_NS) {
+        r->looked_ns = now;
+        r->quit |= run_terminal_look(r->terminal, r, 0);
+    }
+    r->quit |= run_signals_ending();
+    return r->quit;
+}
+
+void run_clock_start(struct run *r)
+{
+    r->wall_start_ns = run_clock_ns() - machine_ns(r);
+    hypervisor_set_stop(r->hv, stops, r);
+}
+
+static u64 guests_time(const struct run *r)
+{
+    u64 sum = 0;
+    for (u32 i = 0; i < r->vm_count; i++)
+        sum += vm_guest_time(r->vms[i].vm);
+    return sum;
+}
+
+static bool waits_for_owner(const struct run *r)
+{
+    for (u32 i = 0; i < r->vm_count; i++)
+        if (run_secret_waits(&r->vms[i]))
+            return true;
+    return false;
+}
+
+/* Where a person is at the keyboard, or a guest waits for its owner elsewhere, idle time passes as it does for them.
+ * Time in which the guests were slower than the wall is not made up for. */
+static bool slice_virtual(struct run *r, u64 limit_ns)
+{
+    u64 before = guests_time(r);
+    bool alive = hypervisor_run(r->hv, min_u64(limit_ns, machine_ns(r) + VIRTUAL_SLICE_NS));
+    u64 wall = wall_ns(r), now = machine_ns(r);
+    if (wall > now)
+        r->wall_start_ns += wall - now;
+    bool paced = run_terminal_is_interactive(r->terminal) || waits_for_owner(r);
+    bool waits = alive && paced && guests_time(r) == before && now > wall;
+    r->quit |= run_terminal_look(r->terminal, r, waits ? now - wall : 0);
+    return alive;
+}
+
+static bool slice_by_wall(struct run *r, u64 limit_ns)
+{
+    u64 next_ns;
+    host_idle_until(machine_host(r->machine), min_u64(limit_ns, wall_ns(r)));
+    bool alive =
+        hypervisor_run_busy(r->hv, min_u64(limit_ns, machine_ns(r) + WALL_SLICE_NS), &next_ns);
+    u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
+    u64 sleep = alive && until > wall ? until - wall : 0;
+    sleep = min_u64(sleep, run_terminal_has_input(r->terminal) ? WALL_SLICE_NS
+                           : waits_for_owner(r)                ? OWNER_LOOK_NS
+                                                               : SLEEP_MAX_NS);
+    r->quit |= run_terminal_look(r->terminal, r, sleep);
+    return alive;
+}
+
+bool run_slice(struct run *r, u64 limit_ns)
+{
+    return r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
+                                              : slice_virtual(r, limit_ns);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `softsev run`: makes a machine, brings its platform up, launches guests with their owner, runs
+ * them, sums up. */
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/run/run.h"
+#include "files/files.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
+#define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
+#define FLASH_UNIT  MIB(2)
+
+static bool any_sev(const struct run_options *o)
+{
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].mode != IMAGE_NONE)
+            return true;
+    return false;
+}
+
+/* --- Files and plans -------------------------------------------------------------------------- */
+
+static struct image_file image_file(const struct cli_file *f)
+{
+    return (struct image_file){f->name, f->data, f->size};
+}
+
+struct image_description run_describe(const struct run_vm *v)
+{
+    return (struct image_description){
+        .memory_size = v->options->memory,
+        .cpus = v->options->cpus,
+        .mode = v->options->mode,
+        .secret =
+            (v->options->owner_dir || v->options->secret) && v->options->mode != IMAGE_SEV_SNP,
+        .kernel = image_file(&v->kernel),
+        .initrd = image_file(&v->initrd),
+        .command_line = v->options->append,
+        .firmware = image_file(&v->firmware),
+        .kernel_hashes = v->options->kernel_hashes,
+    };
+}
+
+static const u8 *change_bit(struct run_vm *v, const void *data, u64 size)
+{
+    v->tampered = malloc(size);
+    if (v->tampered) {
+        memcpy(v->tampered, data, size);
+        v->tampered[size / 2] ^= 1;
+    }
+    return v->tampered;
+}
+
+/* What an evil host might do between the files and the launch. The owner plans from the files and
+ * will notice. */
+static int tamper(struct run_vm *v, struct error *e)
+{
+    for (u32 i = 0; i < v->plan->piece_count; i++) {
+        struct image_piece *p = &v->plan->pieces[i];
+        if (!strcmp(p->name, "kernel") && !(p->data = change_bit(v, p->data, p->data_size)))
+            return error_set(e, ERROR_MEMORY, "out of memory");
+    }
+    for (u32 i = 0; i < v->plan->item_count; i++) {
+        struct image_item *item = &v->plan->items[i];
+        if (item->key == IMAGE_ITEM_KERNEL && item->size &&
+            !(item->data = change_bit(v, item->data, item->size)))
+            return error_set(e, ERROR_MEMORY, "out of memory");
+    }
+    return 0;
+}
+
+static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
+{
+    v->run = r;
+    v->options = o;
+    if (cli_read_image(o->kernel, o->memory, &v->kernel, e) ||
+        cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
+        cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
+        cli_read_small(o->secret, &v->secret, e) ||
+        run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
+        return -1;
+    struct image_description d = run_describe(v);
+    v->plan = image_build(&d, e);
+    if (!v->plan)
+        return -1;
+    return o->tamper ? tamper(v, e) : 0;
+}
+
+static int open_files(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->options.vm_count; i++, r->vm_count++)
+        if (open_vm(r, &r->vms[i], &r->options.vms[i], e)) {
+            r->vm_count++;
+            return -1;
+        }
+    r->trace_out = stderr;
+    if (r->options.trace_file && !(r->trace_out = file_create(r->options.trace_file, false, e)))
+        return -1;
+    return run_dump_open(r->options.dump, e) || run_input_open(r, e) ? -1 : 0;
+}
+
+/* --- The machine ------------------------------------------------------------------------------ */
+
+static int make_guest(struct run_vm *v, struct error *e)
+{
+    struct run *r = v->run;
+    size_t table_size;
+    const void *table = run_snp_table(r, &table_size);
+    struct vm_config config = {
+        .name = v->options->name,
+        .plan = v->plan,
+        .policy = (u32)v->options->policy,
+        .snp_policy = v->options->snp_policy,
+        .cpus = v->options->cpus,
+        .console = {run_console_output, v},
+        .disk = v->disk,
+        .virtio_console = v->options->virtio_console,
+        .strict = v->options->strict,
+        .rtc_seconds = (u64)r->options.time_seconds,
+        .certificates = table,
+        .certificates_size = table_size,
+    };
+    if (run_secret_open(v, &config, e))
+        return -1;
+    v->vm = vm_create(r->hv, &config, e);
+    if (!v->vm)
+        return -1;
+    return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
+}
+
+static int make_guests(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        if (run_signals_ending())
+            return error_set(e, ERROR_INTERNAL, "a signal came before all guests were launched");
+        if (make_guest(&r->vms[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+/* --- Running ---------------------------------------------------------------------------------- */
+
+#define SEEN_NS 20000000ull /* of the host's clock, between two looks at what the guests wrote */
+
+/* Once the host's look at what the guests wrote; and what waits for a guest. */
+static int look_at_guests(struct run *r, struct error *e)
+{
+    u64 now = run_clock_ns();
+    if (r->options.clock == RUN_CLOCK_WALL && now - r->seen_ns < SEEN_NS)
+        return 0;
+    r->seen_ns = now;
+    for (u32 i = 0; i < r->vm_count; i++) {
+        run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
+        if (run_secret_pump(&r->vms[i], e))
+            return -1;
+    }
+    return 0;
+}
+
+/* A plain guest that has reset its machine starts again on it. An encrypted one cannot: its memory and registers would
+ * have to be measured again, with its owner. */
+static int reboot_guests(struct run *r, bool *alive, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct run_vm *v = &r->vms[i];
+        if (vm_get_state(v->vm) != VM_RESET || v->options->mode != IMAGE_NONE ||
+            r->options.no_reboot || *v->panic)
+            continue;
+        vm_destroy(v->vm);
+        v->vm = NULL;
+        host_spend(machine_host(r->machine), COST_RESET_NS);
+        if (make_guest(v, e))
+            return -1;
+        v->reboots++;
+        *alive = true;
+    }
+    return 0;
+}
+
+static int run_guests(struct run *r, struct error *e)
+{
+    struct host *host = machine_host(r->machine);
+    u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
+    bool alive = true;
+    int result = 0;
+    r->terminal = run_terminal_open();
+    run_clock_start(r);
+    while (!result && alive && !r->quit && host_time_ns(host) < limit) {
+        alive = run_slice(r, limit);
+        run_terminal_give(r->terminal, r);
+        result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
+    }
+    run_terminal_close(r->terminal);
+    r->terminal = NULL;
+    for (u32 i = 0; !result && i < r->vm_count; i++)
+        run_show_views(r, &r->vms[i], true);
+    return result ? -1 : 0;
+}
+
+/* A triple fault before the first output is how kernels end that know nothing of their encryption. */
+static const char *crash_hint(const struct run_vm *v, const struct vm_summary *s)
+{
+    static const char *const hints[] = {
+        [IMAGE_NONE] = "",
+        [IMAGE_SEV] = "; it had said nothing: is this a kernel with support for AMD SEV "
+                      "(CONFIG_AMD_MEM_ENCRYPT)?",
+        [IMAGE_SEV_ES] = "; it had said nothing: is this a kernel with support for AMD SEV-ES "
+                         "(CONFIG_AMD_MEM_ENCRYPT, Linux 5.10 or later)?",
+        [IMAGE_SEV_SNP] = "; it had said nothing: is this a kernel with support for AMD SEV-SNP "
+                          "(CONFIG_AMD_MEM_ENCRYPT, Linux 5.19 or later)?",
+    };
+    return v->console_bytes || strncmp(s->reason, "triple fault", 12) ? ""
+                                                                      : hints[v->options->mode];
+}
+
+static int result_of_guest(struct run_vm *v, struct error *e)
+{
+    const char *name = v->options->name;
+    struct vm_summary s;
+    vm_get_summary(v->vm, &s);
+    bool ended = s.state != VM_RUNNABLE || !v->run->quit;
+    if (*v->panic && ended && s.state != VM_POWERED_OFF && s.state != VM_DEBUG_EXIT)
+        return error_set(e, ERROR_PANIC, "%s: its kernel panicked: %s", name, v->panic);
+    if (s.state == VM_CRASHED)
+        return error_set(e, ERROR_GUEST, "%s: %s%s", name, s.reason, crash_hint(v, &s));
+    if (s.state == VM_RUNNABLE && !v->run->quit)
+        return error_set(e, ERROR_GUEST, "%s: still running after --limit", name);
+    if (s.state == VM_RESET && v->options->mode != IMAGE_NONE)
+        run_step(v->run, "hypervisor",
+                 "%s has reset its machine, and ends: an encrypted guest is launched anew, with "
+                 "its owner",
+                 name);
+    return 0;
+}
+
+static int result_of_guests(struct run *r, struct error *e)
+{
+    for (u32 i = 0; i < r->vm_count; i++)
+        if (result_of_guest(&r->vms[i], e))
+            return -1;
+    for (u32 i = 0; !r->quit && i < r->vm_count; i++)
+        if (run_secret_close(&r->vms[i], e))
+            return -1;
+    return 0;
+}
+
+/* --- All of it -------------------------------------------------------------------------------- */
+
+/* Platform and owner draw from streams of their own: neither can guess the other's from its own. */
+static int make_crypto(struct run *r)
+{
+    u8 seeds[2][32];
+    const char *seed = r->options.seed;
+    static const char *const labels[2] = {"softsev-platform", "softsev-owner"};
+    for (u32 i = 0; seed && i < 2; i++)
+        crypto_sev_kdf(seed, strlen(seed), labels[i], NULL, 0, seeds[i], sizeof seeds[i]);
+    r->crypto = crypto_create(seed ? seeds[0] : NULL, sizeof seeds[0]);
+    r->owner_crypto = crypto_create(seed ? seeds[1] : NULL, sizeof seeds[1]);
+    return r->crypto && r->owner_crypto ? 0 : -1;
+}
+
+/* What is made for a new directory draws from the platform's stream: from here on that is the same whatever ran
+ * before. */
+static void restart_stream(struct run *r)
+{
+    u8 fresh[32];
+    const char *seed = r->options.seed;
+    if (!seed)
+        return;
+    crypto_sev_kdf(seed, strlen(seed), "softsev-machine", NULL, 0, fresh, sizeof fresh);
+    crypto_reseed(r->crypto, fresh, sizeof fresh);
+}
+
+static int make_machine(struct run *r, struct error *e)
+{
+    const struct run_options *o = &r->options;
+    if (make_crypto(r))
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be used");
+    struct machine_config config = {
+        .memory_size = HOST_MEMORY,
+        .cores = 1,
+        .trace_categories = o->trace_hash ? ~0u : o->trace,
+        .crypto = r->crypto,
+    };
+    for (u32 i = 0; i < r->vm_count; i++)
+        config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
+    /* Where nobody asks the secure processor for anything, any chip will do. */
+    crypto_random(r->crypto, config.fuses, sizeof config.fuses);
+    if (any_sev(o) && run_identity(r, &config, e))
+        return -1;
+    restart_stream(r);
+    r->machine = machine_create(&config, e);
+    crypto_wipe(config.fuses, sizeof config.fuses);
+    if (!r->machine)
+        return -1;
+    run_trace_start(r);
+    r->hv = hypervisor_create(machine_host(r->machine), e);
+    return r->hv ? 0 : -1;
+}
+
+static void phase(struct run *r, enum run_phase which, u64 *since)
+{
+    u64 now = run_clock_ns();
+    r->phase_ns[which] += now - *since;
+    *since = now;
+}
+
+static int run_all(struct run *r, struct error *e)
+{
+    u64 since = run_clock_ns();
+    if (open_files(r, e))
+        return -1;
+    phase(r, PHASE_FILES, &since);
+    if (make_machine(r, e) || (any_sev(&r->options) && run_platform(r, e)))
+        return -1;
+    phase(r, PHASE_PLATFORM, &since);
+    if (make_guests(r, e))
+        return -1;
+    phase(r, PHASE_LAUNCH, &since);
+    if (run_guests(r, e))
+        return -1;
+    phase(r, PHASE_GUEST, &since);
+    run_summary(r);
+    if (run_dump_memory(r, r->options.dump, e))
+        return -1;
+    return result_of_guests(r, e);
+}
+
+/* Ends the machine, which is traced too, and closes what was written. Output that nobody can read later is an error, also
+ * when the guests ended well. */
+static int run_close(struct run *r, struct error *e)
+{
+    const char *trace = r->options.trace_file;
+    hypervisor_destroy(r->hv);
+    machine_destroy(r->machine);
+    r->hv = NULL;
+    r->machine = NULL;
+    const bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
+    r->trace_out = NULL;
+    return run_input_close(r, e) || !good ? -1 : 0;
+}
+
+static void run_free(struct run *r)
+{
+    run_close_identity(r);
+    free(r->snp);
+    crypto_destroy(r->crypto);
+    crypto_destroy(r->owner_crypto);
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct run_vm *v = &r->vms[i];
+        image_free(v->plan);
+        run_close_disk(&v->disk);
+        free(v->tampered);
+        free(v->exchange);
+        crypto_wipe(v->secret.data, v->secret.size);
+        cli_free_file(&v->kernel);
+        cli_free_file(&v->initrd);
+        cli_free_file(&v->firmware);
+        cli_free_file(&v->secret);
+    }
+    crypto_sha256_free(r->trace_hash);
+    run_free_options(&r->options);
+    free(r);
+}
+
+/* A guest that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels expect.
+ * */
+static int exit_status(const struct run *r)
+{
+    for (u32 i = 0; i < r->vm_count; i++) {
+        struct vm_summary s;
+        if (!r->vms[i].vm)
+            continue;
+        vm_get_summary(r->vms[i].vm, &s);
+        if (s.state == VM_DEBUG_EXIT)
+            return (int)(s.debug_exit_code << 1 & 0xff) | 1;
+    }
+    return ERROR_NONE;
+}
+
+/* By the wall, unless somebody asks for a run that can be repeated. */
+static void choose_clock(struct run_options *o)
+{
+    bool repeats = o->seed || o->record || o->replay;
+    if (o->clock == RUN_CLOCK_UNSAID)
+        o->clock = repeats ? RUN_CLOCK_VIRTUAL : RUN_CLOCK_WALL;
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct error e = {.code = ERROR_NONE};
+    struct options given;
+    int status;
+    if (!options_open(&cli_run_table, argc, argv, &given, &status))
+        return status;
+    struct run *r = calloc(1, sizeof *r);
+    if (!r)
+        cli_end_without_memory();
+    int result = run_parse(&given, &r->options, &e);
+    if (!result) {
+        if (!r->options.time_given)
+            r->options.time_seconds = r->options.seed ? SEEDED_TIME : (s64)time(NULL);
+        choose_clock(&r->options);
+        run_signals_start();
+        result = run_all(r, &e);
+    }
+    status = exit_status(r);
+    if (run_close(r, &e))
+        result = -1;
+    run_free(r);
+    if (result)
+        status = cli_fail("run", &e);
+    return run_signals_status() ? run_signals_status() : status;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of `softsev run` share: what was asked for, and what is running. */
+#ifndef SOFTSEV_CLI_RUN_H
+#define SOFTSEV_CLI_RUN_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "cli/input.h"
+#include "hypervisor/vm.h"
+#include "image/image.h"
+#include "machine/host.h"
+#include "machine/machine.h"
+
+#define RUN_VMS_MAX 16
+
+struct run;
+
+/* --- What was asked for (run_options.c) ------------------------------------------------------- */
+
+struct run_vm_options {
+    const char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
+    const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
+    const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
+    char default_name[16];
+    u64 memory; /* bytes */
+    u32 cpus;
+    enum image_mode mode;
+    bool kernel_hashes, disk_read_only, virtio_console, strict, tamper;
+    u64 policy;     /* as it was given; SEV's has 32 bits */
+    u64 snp_policy; /* [snp 5.1] */
+};
+
+struct options;
+struct json_t; /* jansson's */
+
+/* What machine time goes by (run_clock.c). */
+enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
+
+struct run_options {
+    struct run_vm_options vms[RUN_VMS_MAX];
+    u32 vm_count;
+    struct json_t *machine; /* the machine file: it has the texts of its VMs */
+    const char *state, *seed, *trace_file, *dump, *record, *replay;
+    u32 trace;       /* categories */
+    bool trace_hash; /* all categories, into a hash */
+    bool json, quiet, time_given, limit_given;
+    s64 time_seconds; /* the clock of day at the start, since 1970 */
+    u64 limit_ns;     /* of machine time, if limit_given */
+    bool no_reboot;   /* a guest that resets its machine ends */
+    enum run_clock clock;
+    u64 owner_wait_seconds;
+};
+
+/* What is to be run, from options that go together. The texts are those of `given`. */
+int run_parse(const struct options *given, struct run_options *o, struct error *e);
+void run_free_options(struct run_options *o);
+
+/* --- Files (run_files.c) ---------------------------------------------------------------------- */
+
+/* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where nothing was ever written. */
+int run_dump_open(const char *path, struct error *e);
+int run_dump_memory(const struct run *r, const char *path, struct error *e);
+int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
+void run_close_disk(struct vm_disk *disk);
+
+/* --- What is running -------------------------------------------------------------------------- */
+
+struct authority;
+struct run_identity;
+struct run_snp;
+
+struct run_vm {
+    struct run *run;
+    const struct run_vm_options *options;
+    struct cli_file kernel, initrd, firmware, secret;
+    struct image_plan *plan;
+    struct vm *vm;
+    struct vm_disk disk;
+    u8 measure[48];
+    u8 *tampered;   /* the kernel as an evil host has changed it */
+    bool line_open; /* its console is inside a line */
+    bool views_shown;
+    char panic[120];   /* what its kernel said when it panicked; empty: it did not */
+    size_t panic_size; /* so much of that is there, or of the words that announce it */
+    u32 reboots;
+    struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
+    u64 console_bytes;
+};
+
+#define INPUT_LINE_MAX 256u /* bytes of console input in one line of a recording */
+
+/* Console input of a recording: given when the machine's clock has come to `ns`. */
+struct run_input {
+    u64 ns;
+    u32 vm;
+    u8 bytes[INPUT_LINE_MAX];
+    size_t count;
+};
+
+enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHASES };
+
+struct run {
+    struct run_options options;
+    struct crypto *crypto;         /* the platform's randomness */
+    struct crypto *owner_crypto;   /* the guest owner's */
+    struct run_identity *identity; /* of the platform; NULL without encrypted guests */
+    struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
+    struct machine *machine;
+    struct hypervisor *hv;
+    struct run_vm vms[RUN_VMS_MAX];
+    u32 vm_count;
+    u32 keyboard; /* which VM gets the input */
+    bool quit;    /* the user left with Ctrl-A x, or a signal came */
+    struct run_terminal *terminal;
+    u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
+    u64 looked_ns;            /* of the host's clock, at the keyboard */
+    u64 seen_ns;              /* ... and at what the guests wrote */
+    u64 phase_ns[RUN_PHASES]; /* of the host's clock */
+    FILE *record, *replay;    /* of console input; NULL: none */
+    struct run_input input;
+    FILE *trace_out;
+    struct trace_sink trace_sink, hash_sink;
+    struct crypto_sha256 *trace_hash;
+};
+
+/* What a VM is made of, as hypervisor and owner describe it alike. */
+struct image_description run_describe(const struct run_vm *v);
+
+/* --- Telling what happens (run_report.c) ------------------------------------------------------ */
+
+/* One step and who does it: "owner       chain verified ...", or a JSON line. */
+void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
+void run_console_output(void *run_vm, const u8 *data, size_t size);
+void run_trace_start(struct run *r);
+void run_summary(struct run *r);
+/* A private page and a shared one as the host sees them; once a VM, and unless `now` only when the
+ * shared one has text. */
+void run_show_views(struct run *r, struct run_vm *v, bool now);
+
+/* --- The terminal (run_terminal.c) ------------------------------------------------------------ */
+
+struct run_terminal;
+struct run_terminal *run_terminal_open(void);
+void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
+/* Takes what was typed; waits up to `wait_ns` if there is nothing, or for a signal that ends the run. Changes no guest.
+ * Returns true for Ctrl-A x. */
+bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
+/* Gives the guests what was typed, between two slices. */
+void run_terminal_give(struct run_terminal *t, struct run *r);
+/* Recordings of console input (--record, --replay). While one is replayed the keyboard is not
+ * asked. */
+int run_input_open(struct run *r, struct error *e);
+/* Closes recording and replay. -1: something of the recording could not be written. */
+int run_input_close(struct run *r, struct error *e);
+int run_input_replay(struct run *r, struct error *e);
+bool run_terminal_is_interactive(const struct run_terminal *t);
+bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has been given yet */
+
+/* --- Signals (run_signals.c) ------------------------------------------------------------------ */
+
+struct termios;
+/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the program at once. */
+void run_signals_start(void);
+bool run_signals_ending(void);
+int run_signals_status(
+    void); /* the exit status that says so: 128 and the signal's number; 0: none came */
+/* Makes the terminal raw; whatever ends or stops the program puts it back. */
+void run_signals_terminal(const struct termios *before, const struct termios *raw);
+void run_signals_terminal_done(void);
+/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it can be read. */
+bool run_signals_wait(int fd, u64 ns);
+
+/* --- Time (run_clock.c) ------------------------------------------------------------------------- */
+
+void run_clock_start(struct run *r);
+/* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle. False: all of them
+ * have ended. */
+bool run_slice(struct run *r, u64 limit_ns);
+u64 run_clock_ns(void); /* the host's monotonic clock */
+
+/* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */
+
+/* Who the platform is: fuses and store for the machine to be made. */
+int run_identity(struct run *r, struct machine_config *config, struct error *e);
+void run_close_identity(struct run *r);
+int run_platform(struct run *r, struct error *e);
+int run_launch(struct run_vm *v, struct error *e);
+/* -1, with the rule by which the firmware refused added to the error. */
+int run_with_rule(const struct run *r, struct error *e);
+
+/* --- The same of SNP guests (run_snp.c) ------------------------------------------------------------ */
+
+/* SNP_INIT_EX, and the certificates of this chip's VCEK. */
+int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
+                     const u8 fuses[32], struct error *e);
+/* Certificates of the chip and of its manufacturer, and the root that this owner trusts. */
+struct report_certificates;
+int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct error *e);
+/* What the owner demands of its guest's report: `digest` is the launch's, computed from the files. */
+struct report_policy;
+struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]);
+int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e);
+
+/* --- The owner's secret for an agent in an SNP guest (run_secret.c) ------------------------------ */
+
+/* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret and SNP. */
+int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e);
+/* Between two slices: what waits for the guest, as much as it takes. -1: an owner elsewhere does not answer. */
+int run_secret_pump(struct run_vm *v, struct error *e);
+/* Whether the guest waits for an owner elsewhere: its time should pass no faster than the owner's. */
+bool run_secret_waits(const struct run_vm *v);
+/* At the end: -1 and an error if the owner has refused, or nobody has asked. */
+int run_secret_close(struct run_vm *v, struct error *e);
+
+/* The table that comes with a guest's extended reports; NULL: none. */
+const void *run_snp_table(const struct run *r, size_t *size);
+int run_snp_launch(struct run_vm *v, struct error *e);
+
+/* --- An owner elsewhere, by files in --owner-dir (run_remote.c) -------------------------------- */
+
+struct owner;
+struct sev_platform_chain;
+
+/* Gives the certificates; waits for key and session. */
+int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
+                       const struct platform_status *s, struct owner *out, struct error *e);
+/* Gives the measurement; waits for the secret and carries it to the firmware. */
+int run_remote_secret(struct run_vm *v, struct error *e);
+/* SNP: an agent has asked; its evidence goes into the folder. */
+int run_remote_begin(const struct run_vm *v, struct error *e);
+int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e);
+/* Takes a frame of the exchange (guest/secret_exchange.h) out of the folder; `*size` 0: it is not there yet. -1: it is
+ * not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX bytes. */
+int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
+                     size_t *size, struct error *e);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line and the machine file (JSON) of `softsev run` as what is to be run. */
+#include "cli/cli.h"
+#include "cli/run/run.h"
+#include "cli/run/run_table.h"
+
+#include "abi/snp.h"
+
+#include <jansson.h>
+
+#define MEMORY_DEFAULT     MIB(512)
+#define POLICY_SEV         1u /* NODBG */
+#define POLICY_SEV_ES      5u /* the same, and SEV-ES required */
+#define OWNER_WAIT_DEFAULT 300u
+
+/* --- One VM ------------------------------------------------------------------------------------- */
+
+static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
+{
+    if (o->vm_count == RUN_VMS_MAX) {
+        error_set(e, ERROR_USAGE, "more than %u VMs", RUN_VMS_MAX);
+        return NULL;
+    }
+    return &o->vms[o->vm_count++];
+}
+
+/* What was not said follows from what was. */
+static int choose_policy(struct run_vm_options *v, const struct options *given, struct error *e)
+{
+    if (v->mode == IMAGE_SEV_SNP) {
+        v->snp_policy = options_number(given, RUN_POLICY, SNP_POLICY_QEMU_DEFAULT);
+        v->policy = v->snp_policy;
+        return 0;
+    }
+    v->policy =
+        options_number(given, RUN_POLICY, v->mode == IMAGE_SEV_ES ? POLICY_SEV_ES : POLICY_SEV);
+    if (v->policy > UINT32_MAX)
+        return error_set(e, ERROR_USAGE, "policy %#llx of %s: a 32-bit number",
+                         (unsigned long long)v->policy, v->name);
+    return 0;
+}
+
+/* The options, already checked, as a VM. */
+static int fill_vm(struct run_vm_options *v, u32 number, const struct options *given,
+                   struct error *e)
+{
+    const char *const *text = given->text;
+    snprintf(v->default_name, sizeof v->default_name, "vm%u", number);
+    v->name = text[RUN_NAME] ? text[RUN_NAME] : v->default_name;
+    v->kernel = text[RUN_KERNEL];
+    v->initrd = text[RUN_INITRD];
+    v->append = text[RUN_APPEND];
+    v->firmware = text[RUN_FIRMWARE];
+    v->secret = text[RUN_OWNER_SECRET];
+    v->disk = text[RUN_DISK];
+    v->owner_dir = text[RUN_OWNER_DIR];
+    v->owner_root = text[RUN_OWNER_ROOT];
+    v->memory = options_number(given, RUN_MEMORY, MEMORY_DEFAULT);
+    v->cpus = (u32)options_number(given, RUN_CPUS, 1);
+    v->mode = (enum image_mode)options_choice(given, RUN_MODE);
+    v->kernel_hashes = text[RUN_KERNEL_HASHES];
+    v->disk_read_only = text[RUN_DISK_READ_ONLY];
+    v->virtio_console = text[RUN_VIRTIO_CONSOLE];
+    v->strict = text[RUN_STRICT];
+    v->tamper = text[RUN_TAMPER];
+    return choose_policy(v, given, e);
+}
+
+/* --- The machine file ------------------------------------------------------------------------- */
+
+static int machine_vm(struct run_options *o, json_t *object, struct error *e)
+{
+    struct options given;
+    struct run_vm_options *v = add_vm(o, e);
+    if (!v)
+        return -1;
+    if (!json_is_object(object))
+        return error_set(e, ERROR_USAGE, "a VM should be an object");
+    return options_from_json(&cli_run_vm_table, object, &given, e) ||
+                   fill_vm(v, o->vm_count, &given, e)
+               ? -1
+               : 0;
+}
+
+static int check_machine(const char *path, json_t *root, struct error *e)
+{
+    const json_t *vms = json_object_get(root, "vms");
+    if (!json_is_array(vms) || !json_array_size(vms))
+        return error_set(e, ERROR_USAGE, "%s: should be {\"vms\": [{\"kernel\": ...}, ...]}", path);
+    if (json_object_size(root) == 1)
+        return 0;
+    for (void *i = json_object_iter(root); i; i = json_object_iter_next(root, i))
+        if (strcmp(json_object_iter_key(i), "vms"))
+            return error_set(e, ERROR_USAGE, "%s: there is no member '%.80s' beside 'vms'", path,
+                             json_object_iter_key(i));
+    return 0;
+}
+
+static int parse_machine(struct run_options *o, const char *path, struct error *e)
+{
+    json_error_t problem;
+    struct error why = {.code = ERROR_NONE};
+    json_t *vm;
+    size_t i;
+    struct cli_file f;
+    if (cli_read_small(path, &f, &why))
+        return error_set(e, why.code, "machine file: %s", why.text);
+    o->machine = json_loadb((const char *)f.data, f.size, JSON_REJECT_DUPLICATES, &problem);
+    cli_free_file(&f);
+    if (!o->machine)
+        return error_set(e, ERROR_USAGE, "machine file %s:%d: %s", path, problem.line,
+                         problem.text);
+    if (check_machine(path, o->machine, e))
+        return -1;
+    json_array_foreach(json_object_get(o->machine, "vms"), i, vm)
+    {
+        if (machine_vm(o, vm, &why))
+            return error_set(e, why.code, "%s: vms[%zu]: %s", path, i, why.text);
+    }
+    return 0;
+}
+
+/* --- The command line ------------------------------------------------------------------------- */
+
+static int check_wait(const struct run_options *o, const struct options *given, struct error *e)
+{
+    if (!given->text[RUN_OWNER_WAIT])
+        return 0;
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].owner_dir)
+            return 0;
+    return error_set(e, ERROR_USAGE, "--owner-wait: no VM of %s has an 'owner-dir'",
+                     given->text[RUN_MACHINE]);
+}
+
+static void fill_machine(struct run_options *o, const struct options *given)
+{
+    const char *const *text = given->text;
+    o->state = text[RUN_STATE];
+    o->seed = text[RUN_SEED];
+    o->trace_file = text[RUN_TRACE_FILE];
+    o->dump = text[RUN_DUMP];
+    o->record = text[RUN_RECORD];
+    o->replay = text[RUN_REPLAY];
+    o->trace = (u32)options_number(given, RUN_TRACE, 0);
+    o->trace_hash = text[RUN_TRACE_HASH];
+    o->json = text[RUN_JSON];
+    o->quiet = text[RUN_QUIET];
+    o->time_given = text[RUN_TIME];
+    o->time_seconds = (s64)options_number(given, RUN_TIME, 0);
+    o->no_reboot = text[RUN_NO_REBOOT];
+    o->clock = (enum run_clock)options_number(given, RUN_CLOCK, RUN_CLOCK_UNSAID);
+    o->limit_given = text[RUN_LIMIT];
+    o->limit_ns = options_number(given, RUN_LIMIT, 0) * CLOCK_HZ;
+    o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);
+}
+
+int run_parse(const struct options *given, struct run_options *o, struct error *e)
+{
+    *o = (struct run_options){.vm_count = 0};
+    fill_machine(o, given);
+    if (given->text[RUN_MACHINE])
+        return parse_machine(o, given->text[RUN_MACHINE], e) || check_wait(o, given, e) ? -1 : 0;
+    struct run_vm_options *v = add_vm(o, e);
+    return v ? fill_vm(v, o->vm_count, given, e) : -1;
+}
+
+void run_free_options(struct run_options *o)
+{
+    json_decref(o->machine);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the second ends it at
+ * once. A raw terminal is put back before a signal ends or stops the program.
+ */
+#include "cli/run/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/select.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define STATUS_SIGNAL 128 /* and the signal's number, as shells have it */
+
+static volatile sig_atomic_t ending;       /* the first signal that asked for an end */
+static volatile sig_atomic_t has_terminal; /* the two below are set */
+static struct termios terminal_before, terminal_raw;
+
+static void terminal_restore(void)
+{
+    if (has_terminal)
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+}
+
+/* Not in the background: there the terminal is somebody else's, and writing to it stops us. A terminal that does not
+ * control us has no foreground. */
+static void terminal_take(void)
+{
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    if (has_terminal && (foreground == -1 || foreground == getpgrp()))
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal_raw);
+}
+
+/* --- What each signal does -------------------------------------------------------------------- */
+
+static void on_end(int number)
+{
+    if (ending && number != SIGPIPE) {
+        terminal_restore();
+        _exit(STATUS_SIGNAL + number);
+    }
+    if (!ending)
+        ending = number;
+}
+
+/* The default action follows when the handler returns. */
+static void on_fatal(int number)
+{
+    terminal_restore();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void on_stop(int number)
+{
+    struct sigaction before;
+    sigset_t one;
+    int saved = errno;
+    terminal_restore();
+    sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL); /* stops here */
+    sigaction(number, &before, NULL);
+    errno = saved;
+}
+
+static void on_continue(int number)
+{
+    int saved = errno;
+    (void)number;
+    terminal_take();
+    errno = saved;
+}
+
+struct signal_row {
+    int number;
+    bool terminal; /* matters only to a raw terminal */
+    void (*handle)(int number);
+};
+
+static const struct signal_row rows[] = {
+    {SIGTERM, false, on_end},    {SIGINT, false, on_end},      {SIGHUP, false, on_end},
+    {SIGPIPE, false, on_end},    {SIGQUIT, true, on_fatal},    {SIGABRT, true, on_fatal},
+    {SIGUSR1, true, on_fatal},   {SIGUSR2, true, on_fatal},    {SIGALRM, true, on_fatal},
+    {SIGVTALRM, true, on_fatal}, {SIGPROF, true, on_fatal},    {SIGXCPU, true, on_fatal},
+    {SIGXFSZ, true, on_fatal},   {SIGSEGV, true, on_fatal},    {SIGBUS, true, on_fatal},
+    {SIGFPE, true, on_fatal},    {SIGILL, true, on_fatal},     {SIGSYS, true, on_fatal},
+    {SIGTRAP, true, on_fatal},   {SIGTSTP, true, on_stop},     {SIGTTIN, true, on_stop},
+    {SIGTTOU, true, on_stop},    {SIGCONT, true, on_continue},
+};
+
+/* A signal that whoever started us ignores stays ignored (nohup), but for the two by which runs are ended. Somebody
+ * else's handlers (a sanitizer's) stay too. */
+static void install(const struct signal_row *row)
+{
+    struct sigaction action = {.sa_handler = row->handle}, old;
+    sigaction(row->number, NULL, &old);
+    bool ours = old.sa_handler == SIG_DFL || row->number == SIGTERM || row->number == SIGINT;
+    if (ours)
+        sigaction(row->number, &action, NULL);
+}
+
+void run_signals_start(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (!rows[i].terminal)
+            install(&rows[i]);
+}
+
+void run_signals_terminal(const struct termios *before, const struct termios *raw)
+{
+    terminal_before = *before;
+    terminal_raw = *raw;
+    has_terminal = true;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].terminal)
+            install(&rows[i]);
+    terminal_take();
+}
+
+void run_signals_terminal_done(void)
+{
+    terminal_restore();
+    has_terminal = false;
+}
+
+/* --- Asking ----------------------------------------------------------------------------------- */
+
+bool run_signals_ending(void)
+{
+    return ending;
+}
+
+int run_signals_status(void)
+{
+    return ending ? STATUS_SIGNAL + ending : 0;
+}
+
+bool run_signals_wait(int fd, u64 ns)
+{
+    sigset_t block, before;
+    fd_set readable;
+    const struct timespec t = {.tv_sec = (time_t)(ns / CLOCK_HZ), .tv_nsec = (long)(ns % CLOCK_HZ)};
+    sigemptyset(&block);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].handle == on_end)
+            sigaddset(&block, rows[i].number);
+    FD_ZERO(&readable);
+    if (fd >= 0)
+        FD_SET(fd, &readable);
+    sigprocmask(SIG_BLOCK, &block, &before);
+    bool ready = !ending && pselect(fd + 1, &readable, NULL, NULL, &t, &before) > 0;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ready;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked at often, but reach a
+ * guest only between two slices of machine time; recordings of them.
+ */
+#include "cli/run/run.h"
+
+#include "base/bytes.h"
+#include "files/files.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ESCAPE    1 /* Ctrl-A */
+#define TYPED_MAX 4096u
+
+/* Of a serial line with 115,200 baud. Whole files at once would run over what a guest's terminal holds. */
+#define LINE_BYTES_HZ 11520u
+#define REPLAY_MAX    GIB(2)
+
+struct run_terminal {
+    bool raw, ended, escape;
+    u8 typed[TYPED_MAX]; /* not given to a guest yet */
+    size_t count;
+    u64 given_ns; /* machine time at which a guest was last given some */
+};
+
+struct run_terminal *run_terminal_open(void)
+{
+    struct run_terminal *t = calloc(1, sizeof *t);
+    struct termios before, raw;
+    if (!t || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before))
+        return t;
+    raw = before;
+    raw.c_iflag &= (tcflag_t) ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.c_lflag &= (tcflag_t) ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    run_signals_terminal(&before, &raw);
+    t->raw = true;
+    return t;
+}
+
+void run_terminal_close(struct run_terminal *t)
+{
+    if (t && t->raw)
+        run_signals_terminal_done();
+    free(t);
+}
+
+bool run_terminal_has_input(const struct run_terminal *t)
+{
+    return t && t->count;
+}
+
+bool run_terminal_is_interactive(const struct run_terminal *t)
+{
+    return t && t->raw;
+}
+
+/* --- Keys ------------------------------------------------------------------------------------- */
+
+/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns how much of it found
+ * room. */
+static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
+{
+    size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
+    if (!r->record || !taken)
+        return taken;
+    fprintf(r->record, "%" PRIu64 " %u ", host_time_ns(machine_host(r->machine)), index);
+    for (size_t i = 0; i < taken; i++)
+        fprintf(r->record, "%02x", bytes[i]);
+    fputc('\n', r->record);
+    return taken;
+}
+
+static bool key_quits(u8 key)
+{
+    return key == 'x' || key == 'X';
+}
+
+static void key_after_escape(struct run *r, u8 key)
+{
+    if (key_quits(key)) {
+        r->quit = true;
+    } else if (key == 'n' || key == 'N') {
+        r->keyboard = (r->keyboard + 1) % r->vm_count;
+        run_step(r, "console", "keyboard goes to %s", r->vms[r->keyboard].options->name);
+    } else if (key == ESCAPE) {
+        give_guest(r, r->keyboard, &key, 1);
+    }
+}
+
+/* Bytes from `at` on that are the guest's, `room` at most. */
+static size_t plain_bytes(const struct run_terminal *t, size_t at, size_t room)
+{
+    size_t end = at;
+    while (end < t->count && end - at < room && !(t->raw && t->typed[end] == ESCAPE))
+        end++;
+    return end - at;
+}
+
+/* So many bytes have come over the line since the last time; at most a line of a recording. */
+static size_t line_room(const struct run_terminal *t, u64 now)
+{
+    u64 ns = min_u64(now - t->given_ns, INPUT_LINE_MAX * CLOCK_HZ / LINE_BYTES_HZ);
+    return (size_t)(ns * LINE_BYTES_HZ / CLOCK_HZ);
+}
+
+void run_terminal_give(struct run_terminal *t, struct run *r)
+{
+    u64 now = host_time_ns(machine_host(r->machine));
+    size_t at = 0, room = t && t->count ? line_room(t, now) : 0;
+    while (room && at < t->count) {
+        bool escape = t->raw && t->typed[at] == ESCAPE;
+        if (t->escape || escape) {
+            if (t->escape)
+                key_after_escape(r, t->typed[at]);
+            t->escape = !t->escape;
+            at++;
+            continue;
+        }
+        size_t count = plain_bytes(t, at, room);
+        size_t taken = give_guest(r, r->keyboard, t->typed + at, count);
+        at += taken;
+        room -= taken;
+        if (taken < count)
+            break; /* the rest waits for room */
+    }
+    if (at) {
+        t->given_ns = now;
+        memmove(t->typed, t->typed + at, t->count - at);
+        t->count -= at;
+    }
+}
+
+/* Whether Ctrl-A x is among what was typed. */
+static bool typed_quits(const struct run_terminal *t)
+{
+    bool escape = t->escape;
+    for (size_t i = 0; t->raw && i < t->count; i++) {
+        if (escape && key_quits(t->typed[i]))
+            return true;
+        escape = !escape && t->typed[i] == ESCAPE;
+    }
+    return false;
+}
+
+bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
+{
+    if (t && t->raw && t->count == TYPED_MAX)
+        t->count = 0; /* a guest that listens to nothing must not make us deaf to Ctrl-A */
+    bool open = t && !t->ended && !r->replay && t->count < TYPED_MAX;
+    if (!open && !wait_ns)
+        return false;
+    if (!run_signals_wait(open ? STDIN_FILENO : -1, wait_ns))
+        return false;
+    ssize_t got = read(STDIN_FILENO, t->typed + t->count, TYPED_MAX - t->count);
+    t->ended = got <= 0;
+    t->count += got > 0 ? (size_t)got : 0;
+    return typed_quits(t);
+}
+
+/* --- Recordings --------------------------------------------------------------------------------- */
+
+/* The next line of a recording; none is left: a time that never comes. */
+static int replay_next(struct run *r, struct error *e)
+{
+    char line[64 + 2 * INPUT_LINE_MAX], hex[2 * INPUT_LINE_MAX + 1];
+    struct run_input *in = &r->input;
+    unsigned long long ns;
+    in->ns = UINT64_MAX;
+    if (!fgets(line, sizeof line, r->replay))
+        return 0;
+    if (sscanf(line, "%llu %u %512s", &ns, &in->vm, hex) != 3 || in->vm >= r->vm_count ||
+        strlen(hex) % 2 || !hex_decode(in->bytes, strlen(hex) / 2, hex))
+        return error_set(e, ERROR_FILE, "%s: a line is not \"TIME VM HEX\"", r->options.replay);
+    in->ns = ns;
+    in->count = strlen(hex) / 2;
+    return 0;
+}
+
+int run_input_open(struct run *r, struct error *e)
+{
+    const struct run_options *o = &r->options;
+    r->input.ns = UINT64_MAX;
+    const struct file_rule recording = {.size_max = REPLAY_MAX, .stream_max = REPLAY_MAX};
+    u64 size;
+    int fd;
+    if (o->record && !(r->record = file_create(o->record, false, e)))
+        return -1;
+    if (!o->replay)
+        return 0;
+    if (file_open(o->replay, &recording, &fd, &size, e))
+        return -1;
+    r->replay = fdopen(fd, "r");
+    if (r->replay)
+        return replay_next(r, e);
+    close(fd);
+    return error_set(e, ERROR_MEMORY, "%s: out of memory", o->replay);
+}
+
+int run_input_close(struct run *r, struct error *e)
+{
+    const bool good = !r->record || file_close(r->record, r->options.record, e);
+    if (r->replay)
+        fclose(r->replay);
+    r->record = r->replay = NULL;
+    return good ? 0 : -1;
+}
+
+int run_input_replay(struct run *r, struct error *e)
+{
+    while (r->input.ns <= host_time_ns(machine_host(r->machine))) {
+        give_guest(r, r->input.vm, r->input.bytes, r->input.count);
+        if (replay_next(r, e))
+            return -1;
+    }
+    return 0;
+}
