@@ -17,7 +17,7 @@ int cli_kds(int argc, char **argv);
 int cli_profiles(int argc, char **argv);
 int cli_documents(int argc, char **argv);
 
-/* --- Options: the table of each subcommand, and of each kind of JSON object ----------------------- */
+/* --- Options: the table of each subcommand, and of each kind of JSON object ------------------- */
 
 struct option_table;
 extern const struct option_table cli_run_table, cli_run_vm_table, cli_with_table, cli_guest_table,
@@ -41,9 +41,11 @@ NORETURN void cli_end_without_memory(void);
 
 struct json_t; /* jansson's */
 
-/* json.c: memory for JSON never fails to come: without it the program says so and ends. Called once, at the start. */
+/* json.c: memory for JSON never fails to come: without it the program says so and ends. Called
+ * once, at the start. */
 void cli_json_start(void);
-/* json.c: a text that somebody else wrote: paths, names, what a request had. Made UTF-8, which JSON must be. */
+/* json.c: a text that somebody else wrote: paths, names, what a request had. Made UTF-8, which JSON
+ * must be. */
 struct json_t *cli_json_text(const char *text);
 /* One line on standard output; `j` is given back. False: it is NULL, or cannot be written. */
 bool cli_print_json(struct json_t *j);

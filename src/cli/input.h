@@ -12,12 +12,12 @@ struct cli_file {
     size_t size;
 };
 
-/* Reads the whole content of an image (kernel, initrd, firmware): a file of at most 2 GiB, or a pipe
- * that gives at most 64 MiB. A NULL path gives an empty file; otherwise `data` is not NULL, and
- * data[size] is 0. -1: it cannot be read. */
+/* Reads the whole content of an image (kernel, initrd, firmware): a file of at most 2 GiB, or a
+ * pipe that gives at most 64 MiB. A NULL path gives an empty file; otherwise `data` is not NULL,
+ * and data[size] is 0. -1: it cannot be read. */
 int cli_read_file(const char *path, struct cli_file *out, struct error *e);
-/* The same for an image of a guest with that much memory: a larger file is not even read. Firmware, which lies beside
- * the memory, may have CLI_FIRMWARE_MAX bytes. */
+/* The same for an image of a guest with that much memory: a larger file is not even read. Firmware,
+ * which lies beside the memory, may have CLI_FIRMWARE_MAX bytes. */
 #define CLI_FIRMWARE_MAX MIB(64)
 int cli_read_image(const char *path, u64 memory, struct cli_file *out, struct error *e);
 /* The same for all that is no image: reports, keys, certificates, texts. */

@@ -90,8 +90,9 @@ static int run_command(int argc, char **argv)
     return ERROR_USAGE;
 }
 
-/* Standard input, output and error exist: otherwise the next file that is opened would take the place of one, and what
- * is printed would go there. A missing input is empty; what goes to a missing output is an error. */
+/* Standard input, output and error exist: otherwise the next file that is opened would take the
+ * place of one, and what is printed would go there. A missing input is empty; what goes to a
+ * missing output is an error. */
 static void open_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of options as text: --help, and the part of a manual page that lists actions and options. */
+/* Tables of options as text: --help, and the part of a manual page that lists actions and
+ * options. */
 #include "cli/cli.h"
 #include "cli/options.h"
 
@@ -9,7 +10,7 @@
 #define FEW_LINES                                                                                  \
     16u /* of actions and options together, which `softsev COMMAND --help` shows at once */
 
-/* --- --help --------------------------------------------------------------------------------------------- */
+/* --- --help ----------------------------------------------------------------------------------- */
 
 /* "  --kernel FILE   ", and text in the columns behind it, broken at blanks. */
 static void print_entry(const char *label, size_t width, const char *text, FILE *out)
@@ -35,7 +36,8 @@ static size_t label_of(const struct option_row *row, char out[LINE_MAX])
                             row->value ? row->value : "");
 }
 
-/* What is listed together: options of one action, or of all of them; of one group; those that are needed, or the others. */
+/* What is listed together: options of one action, or of all of them; of one group; those that are
+ * needed, or the others. */
 struct listing {
     const struct option_table *table;
     int action; /* -1: all */
@@ -186,7 +188,7 @@ bool options_open(const struct option_table *t, int argc, char **argv, struct op
     return false;
 }
 
-/* --- The manual -------------------------------------------------------------------------------------------- */
+/* --- The manual ------------------------------------------------------------------------------- */
 
 /* Help is a phrase; the manual has sentences. */
 static void print_sentence(const char *help, FILE *out)

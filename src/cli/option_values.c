@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind an option: numbers, sizes, bytes and names, each read in one way wherever it occurs. */
+/* What stands behind an option: numbers, sizes, bytes and names, each read in one way wherever it
+ * occurs. */
 #include "base/bytes.h"
 #include "cli/options.h"
 
@@ -82,7 +83,7 @@ static int check_hex(const struct option_row *row, const char *name, const char 
                      2 * row->max);
 }
 
-/* --- Choices ------------------------------------------------------------------------------------------- */
+/* --- Choices ---------------------------------------------------------------------------------- */
 
 /* The i-th choice of a row; false: there are no more. */
 static bool choice_of(const struct option_row *row, size_t i, struct option_choice *out)
@@ -176,7 +177,7 @@ int option_value(const struct option_row *row, const char *name, const char *tex
                : error_set(e, ERROR_USAGE, "%s '%.80s': %s", name, text, row->should);
 }
 
-/* --- Nearest names ----------------------------------------------------------------------------------- */
+/* --- Nearest names ---------------------------------------------------------------------------- */
 
 #define WORD_MAX 40u
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options out of a command line or a JSON object, and the rules of what goes together; see options.h. */
+/* Options out of a command line or a JSON object, and the rules of what goes together; see
+ * options.h. */
 #include "cli/options.h"
 
 #include <jansson.h>
@@ -54,7 +55,7 @@ int options_refuse(const struct options *o, const u8 *ids, const char *why, stru
     return 0;
 }
 
-/* --- What goes together --------------------------------------------------------------------------------- */
+/* --- What goes together ----------------------------------------------------------------------- */
 
 static bool complain(struct option_complaint *out, enum option_relation relation, u8 subject,
                      const u8 *others)
@@ -113,7 +114,8 @@ static bool row_holds(const struct options *o, u8 id, bool exclusions, struct op
            (!row->needs_one || holds(o, OPTION_NEEDS_ONE, id, row->needs_one, 0, out));
 }
 
-/* Exclusions come first: to ask for one option more, where two that are there can never be together, would mislead. */
+/* Exclusions come first: to ask for one option more, where two that are there can never be
+ * together, would mislead. */
 bool options_check(const struct options *o, struct option_complaint *out)
 {
     const struct option_table *t = o->table;
@@ -129,7 +131,7 @@ bool options_check(const struct options *o, struct option_complaint *out)
     return true;
 }
 
-/* --- Complaints -------------------------------------------------------------------------------------------- */
+/* --- Complaints ------------------------------------------------------------------------------- */
 
 #define SENTENCE_MAX 400u
 
@@ -220,7 +222,7 @@ static int check(const struct options *o, struct error *e)
     return options_check(o, &c) ? 0 : options_complain(o, &c, e);
 }
 
-/* --- One option -------------------------------------------------------------------------------------------- */
+/* --- One option ------------------------------------------------------------------------------- */
 
 int options_set(struct options *o, u8 id, const char *text, struct error *e)
 {
@@ -239,7 +241,7 @@ int options_set(struct options *o, u8 id, const char *text, struct error *e)
     return option_value(row, name_of(o->table, id, name), text, &o->number[id], e);
 }
 
-/* --- The command line ---------------------------------------------------------------------------------------- */
+/* --- The command line ------------------------------------------------------------------------- */
 
 static u8 find(const struct option_table *t, const char *name, size_t size)
 {
@@ -280,8 +282,8 @@ static int unknown(const struct options *o, const char *argument, size_t size, s
                      near ? "did you mean --" : "", near ? near : "", near ? "? " : "", where);
 }
 
-/* --NAME VALUE, --NAME=VALUE or --FLAG; `next` is the argument after it, or NULL. Returns how many arguments it was, -1
- * on an error. */
+/* --NAME VALUE, --NAME=VALUE or --FLAG; `next` is the argument after it, or NULL. Returns how many
+ * arguments it was, -1 on an error. */
 static int parse_one(struct options *o, const char *word, const char *next, struct error *e)
 {
     const char *name = word + 2, *equals = strchr(name, '=');
@@ -312,7 +314,8 @@ static bool is_help(const char *argument)
     return !strcmp(argument, "--help") || !strcmp(argument, "-h");
 }
 
-/* Everything but the action; operands move to the front of `argv`, which NULL ends as main's does. */
+/* Everything but the action; operands move to the front of `argv`, which NULL ends as main's
+ * does. */
 static int parse_words(struct options *o, int argc, char **argv, struct error *e)
 {
     int at = 0, count = 0;
@@ -397,7 +400,7 @@ int options_parse(const struct option_table *t, int argc, char **argv, struct op
     return out->help ? 0 : check_operands(out, e) || check(out, e) ? -1 : 0;
 }
 
-/* --- JSON objects ---------------------------------------------------------------------------------------------- */
+/* --- JSON objects ----------------------------------------------------------------------------- */
 
 /* An integer becomes the text that the option of that name takes. */
 static const char *member_text(json_t *object, const char *key, json_t *value)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one grammar of options. Each subcommand, and each kind of JSON object that says the same things, has one table:
- * a row for each option, and rules that decide which of them go together. Parsing, `--help`, the manual pages and the
- * completion of the shell all come from the table.
+ * The one grammar of options. Each subcommand, and each kind of JSON object that says the same
+ * things, has one table: a row for each option, and rules that decide which of them go together.
+ * Parsing, `--help`, the manual pages and the completion of the shell all come from the table.
  *
- * On a command line an option is `--name VALUE` or `--name=VALUE`, and a flag is `--name`; `--` ends the options. An
- * option that is given twice is an error unless its row says `list`. Whatever is given is used, or refused by a
- * sentence that names it: the rules decide, and nothing is silently without effect. "Not given" is a state of its
- * own: text[id] is NULL, and no value stands for it.
+ * On a command line an option is `--name VALUE` or `--name=VALUE`, and a flag is `--name`; `--`
+ * ends the options. An option that is given twice is an error unless its row says `list`. Whatever
+ * is given is used, or refused by a sentence that names it: the rules decide, and nothing is
+ * silently without effect. "Not given" is a state of its own: text[id] is NULL, and no value stands
+ * for it.
  */
 #ifndef SOFTSEV_CLI_OPTIONS_H
 #define SOFTSEV_CLI_OPTIONS_H
@@ -30,7 +31,8 @@ enum option_kind {
     OPTION_FOLDER, /* the same */
     OPTION_NUMBER, /* decimal or 0x; min to max */
     OPTION_SIZE,   /* bytes, min to max: a number is MiB; with K, M or G it is KiB, MiB or GiB */
-    OPTION_HEX, /* exactly `max` bytes in hexadecimal digits, or exactly `min` bytes unless that is 0 */
+    /* exactly `max` bytes in hexadecimal digits, or exactly `min` bytes unless that is 0 */
+    OPTION_HEX,
     OPTION_CHOICE, /* the name of one of the choices */
     OPTION_PARSED, /* what the row's function takes */
 };
@@ -42,7 +44,8 @@ struct option_choice {
     bool alias;
 };
 
-/* Ids of other options, for the columns below: OPTIONS(RUN_KERNEL, RUN_FIRMWARE). Ids begin with 1. */
+/* Ids of other options, for the columns below: OPTIONS(RUN_KERNEL, RUN_FIRMWARE). Ids begin with
+ * 1. */
 #define OPTION_IDS(...)                                                                            \
     (const u8[])                                                                                   \
     {                                                                                              \
@@ -121,7 +124,8 @@ struct option_table {
     bool rest; /* the first argument that is no option begins what is not the subcommand's own */
 };
 
-/* What was given. Texts are the command line's, or the JSON object's: they are good as long as that is. */
+/* What was given. Texts are the command line's, or the JSON object's: they are good as long as that
+ * is. */
 struct options {
     const struct option_table *table;
     u8 action;                     /* index */
@@ -147,15 +151,17 @@ struct option_complaint {
     const char *why;
 };
 
-/* Parses and checks argv[1] and what follows; with actions, argv[1] is one. argv is permuted: operands come last. -1:
- * ERROR_USAGE. */
+/* Parses and checks argv[1] and what follows; with actions, argv[1] is one. argv is permuted:
+ * operands come last. -1: ERROR_USAGE. */
 int options_parse(const struct option_table *t, int argc, char **argv, struct options *out,
                   struct error *e);
-/* The same for a subcommand: prints --help, or tells of the error. True: go on; false: *status is the exit code. */
+/* The same for a subcommand: prints --help, or tells of the error. True: go on; false: *status is
+ * the exit code. */
 bool options_open(const struct option_table *t, int argc, char **argv, struct options *out,
                   int *status);
-/* Takes the members of a JSON object as options, and checks them: texts, integers, true for a flag; false is a flag
- * that is not given. Integers become texts in the object, which must stay as long as `out`. */
+/* Takes the members of a JSON object as options, and checks them: texts, integers, true for a flag;
+ * false is a flag that is not given. Integers become texts in the object, which must stay as long
+ * as `out`. */
 int options_from_json(const struct option_table *t, struct json_t *object, struct options *out,
                       struct error *e);
 /* Gives one option a value, as if it came from the command line, without a look at the others. */
@@ -176,7 +182,8 @@ bool options_any(const struct options *o, const u8 *ids);
 /* An error that names the first of `ids` that is given, and says `why`; 0 if none is. */
 int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e);
 
-/* The text of --help: of the subcommand, or of one of its actions; of its groups those of the topic. */
+/* The text of --help: of the subcommand, or of one of its actions; of its groups those of the
+ * topic. */
 void options_print_help(const struct option_table *t, const struct option_action *action,
                         const char *topic, FILE *out);
 /* Actions and options in mdoc(7), as far as the table has them. */
@@ -187,17 +194,19 @@ bool options_takes(const struct option_table *t, u8 action, u8 id);
 const char *options_nearest(const char *word, const char *(*name_at)(const void *list, size_t i),
                             const void *list);
 
-/* --- Completion of bash (option_completion.c) --------------------------------------------------------- */
+/* --- Completion of bash (option_completion.c) ------------------------------------------------- */
 
 /* The script for these subcommands; the list ends with NULL. */
 void options_print_completion(const struct option_table *const *tables, FILE *out);
 
-/* --- Values (option_values.c) ------------------------------------------------------------------------ */
+/* --- Values (option_values.c) ----------------------------------------------------------------- */
 
-/* Text to number or bytes, by the row's kind. -1: ERROR_USAGE; the error names `name` and says what would be right. */
+/* Text to number or bytes, by the row's kind. -1: ERROR_USAGE; the error names `name` and says what
+ * would be right. */
 int option_value(const struct option_row *row, const char *name, const char *text, u64 *number,
                  struct error *e);
-/* Decimal or 0x, without a sign or blanks; *end is what follows it. False: it is none, or more than 64 bits. */
+/* Decimal or 0x, without a sign or blanks; *end is what follows it. False: it is none, or more than
+ * 64 bits. */
 bool option_digits(const char *text, u64 *out, const char **end);
 
 #endif

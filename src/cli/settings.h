@@ -18,7 +18,8 @@ bool settings_trace(const char *text, u64 *mask);
 
 #define SETTINGS_TRACE_WORDS "all command switch key view page vm owner device"
 
-/* Of OPTION_PARSED: a processor that QEMU launches, by its model's name or by CPUID leaf 1 EAX as a number. */
+/* Of OPTION_PARSED: a processor that QEMU launches, by its model's name or by CPUID leaf 1 EAX as a
+ * number. */
 bool settings_vcpu_type(const char *text, u64 *signature);
 #define SETTINGS_VCPU_TYPE                                                                         \
     "QEMU's EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa, EPYC-Turin or a version of one, or CPUID 1 "  \

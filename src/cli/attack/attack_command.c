@@ -14,7 +14,7 @@ struct choice {
     bool json, markdown;
 };
 
-/* --- Options ----------------------------------------------------------------------------------------- */
+/* --- Options ---------------------------------------------------------------------------------- */
 
 enum attack_action { ATTACK_LIST, ATTACK_RUN };
 enum attack_option { ATTACK_MODE = 1, ATTACK_JSON, ATTACK_MARKDOWN };
@@ -57,7 +57,7 @@ const struct option_table cli_attack_table = {
     .action_count = ARRAY_SIZE(actions),
 };
 
-/* --- list ------------------------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static void print_list(void)
 {
@@ -122,7 +122,7 @@ static int list(const struct choice *c, struct error *e)
     return 0;
 }
 
-/* --- run -------------------------------------------------------------------------------------------- */
+/* --- run -------------------------------------------------------------------------------------- */
 
 static bool print_result(const struct choice *c, const struct attack *a, enum image_mode mode,
                          const struct attack_result *r, bool right)
@@ -190,7 +190,7 @@ static int run(const struct choice *c)
     return result;
 }
 
-/* --- The command line ------------------------------------------------------------------------------- */
+/* --- The command line ------------------------------------------------------------------------- */
 
 int cli_attack(int argc, char **argv)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Machines for the attacks of src/attack: small ones, switched on for one launch, each like the one before. */
+/* Machines for the attacks of src/attack: small ones, switched on for one launch, each like the one
+ * before. */
 #ifndef SOFTSEV_CLI_ATTACK_H
 #define SOFTSEV_CLI_ATTACK_H
 

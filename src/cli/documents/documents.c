@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev documents: what the tables of options say, for the manual pages and the completion of the shell. The build's
- * own command: tools/documents.py calls it, and --help does not list it.
+ * softsev documents: what the tables of options say, for the manual pages and the completion of the
+ * shell. The build's own command: tools/documents.py calls it, and --help does not list it.
  */
 #include "cli/cli.h"
 #include "cli/options.h"

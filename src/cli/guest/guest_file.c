@@ -15,7 +15,7 @@
 #define MEMORY_HOST    MIB(32) /* command buffers, context and tables of pages */
 #define FEATURES_SNP   1u
 
-/* --- The text ----------------------------------------------------------------------------------------- */
+/* --- The text --------------------------------------------------------------------------------- */
 
 /* The members, which go together. */
 static int fill(struct guest_file *g, const struct options *o, struct error *e)
@@ -69,7 +69,7 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
     return 0;
 }
 
-/* --- Files -------------------------------------------------------------------------------------------- */
+/* --- Files ------------------------------------------------------------------------------------ */
 
 static int read_files(struct guest_file *g, struct error *e)
 {
@@ -114,7 +114,7 @@ void guest_file_free(struct guest_file *g)
     *g = (struct guest_file){.vcpus = 0};
 }
 
-/* --- The plan ------------------------------------------------------------------------------------------ */
+/* --- The plan --------------------------------------------------------------------------------- */
 
 static struct image_file image_of(const struct cli_file *f)
 {

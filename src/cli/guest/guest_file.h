@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A launch description (JSON): what `--guest FILE` launches as an SNP guest, with no processor to run it. `{}` is one:
- * a page of our own that halts.
+ * A launch description (JSON): what `--guest FILE` launches as an SNP guest, with no processor to
+ * run it. `{}` is one: a page of our own that halts.
  */
 #ifndef SOFTSEV_CLI_GUEST_FILE_H
 #define SOFTSEV_CLI_GUEST_FILE_H
@@ -32,11 +32,12 @@ struct guest_file {
 
 #define GUEST_FILE_MAX KIB(64) /* bytes of a description */
 
-/* From the text of a description; `name` is for messages. No file is opened. -1 and an error that names the member
- * and says what would be right. guest_file_free() either way. */
+/* From the text of a description; `name` is for messages. No file is opened. -1 and an error that
+ * names the member and says what would be right. guest_file_free() either way. */
 int guest_file_parse(const char *name, const char *text, size_t size, struct guest_file *out,
                      struct error *e);
-/* Reads a description and the files that it names (relative to the working folder, as a machine file's). */
+/* Reads a description and the files that it names (relative to the working folder, as a machine
+ * file's). */
 int guest_file_load(const char *path, struct guest_file *out, struct error *e);
 void guest_file_free(struct guest_file *g);
 
@@ -46,8 +47,8 @@ struct image_plan *guest_file_plan(const struct guest_file *g, struct error *e);
 /* DRAM that a machine needs beside its own for a guest of this plan, bytes. */
 u64 guest_file_machine_memory(const struct image_plan *plan);
 
-/* The image of a description that names none: a flash image of one page, with the tables of OVMF's, that asks for a
- * secrets and a CPUID page and halts [snp 5.7]. */
+/* The image of a description that names none: a flash image of one page, with the tables of OVMF's,
+ * that asks for a secrets and a CPUID page and halts [snp 5.7]. */
 void guest_file_payload(u8 out[PAGE_SIZE]);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The launch of a description's guest through the hypervisor [snp 5.2], then its kernel's part; see guest_launch.h. */
+/* The launch of a description's guest through the hypervisor [snp 5.2], then its kernel's part; see
+ * guest_launch.h. */
 #include "cli/guest/guest_launch.h"
 
 #include "abi/rmp.h"
@@ -31,8 +32,9 @@ static u64 carry(void *context, const u8 request[PAGE_SIZE], u8 response[PAGE_SI
     return GUEST_EXITINFO2(0, vm_guest_request(context, request, response));
 }
 
-/* Where the kernel does not run at VMPL0, something that does has handed it the secrets page, without the keys of
- * the levels above the kernel's: what an SVSM does before it starts a kernel. */
+/* Where the kernel does not run at VMPL0, something that does has handed it the secrets page,
+ * without the keys of the levels above the kernel's: what an SVSM does before it starts a
+ * kernel. */
 static int hand_over_secrets(const struct guest_launch *g, const struct guest_memory *kernel,
                              struct error *e)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A launched SNP guest without a processor, and the doors to it: from its description to /dev/sev-guest. */
+/* A launched SNP guest without a processor, and the doors to it: from its description to
+ * /dev/sev-guest. */
 #ifndef SOFTSEV_CLI_GUEST_LAUNCH_H
 #define SOFTSEV_CLI_GUEST_LAUNCH_H
 
@@ -19,8 +20,8 @@ struct guest_launch {
 
 /* Description and plan; no machine yet. guest_launch_end() either way. */
 int guest_launch_load(struct guest_launch *g, const char *path, struct error *e);
-/* Launches it on a machine that has SNP on (platform_init_snp). `table` is what comes with extended reports unless the
- * description says no-certificates; NULL: nothing. */
+/* Launches it on a machine that has SNP on (platform_init_snp). `table` is what comes with extended
+ * reports unless the description says no-certificates; NULL: nothing. */
 int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct host *host,
                        const struct sev_guest_table *table, struct error *e);
 /* Before the hypervisor is destroyed. */

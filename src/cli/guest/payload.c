@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image of a guest that need not do anything: one page that ends at 4 GiB, with a reset vector, metadata and the
- * footer table that the calculators of launch digests read [snp 5.7].
+ * The image of a guest that need not do anything: one page that ends at 4 GiB, with a reset vector,
+ * metadata and the footer table that the calculators of launch digests read [snp 5.7].
  */
 #include "base/bytes.h"
 #include "cli/guest/guest_file.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware profiles and TCBs by their names on a command line; the rule by which a firmware refused. */
+/* Firmware profiles and TCBs by their names on a command line; the rule by which a firmware
+ * refused. */
 #include "cli/identity/profile.h"
 
 #include "authority/authority.h"

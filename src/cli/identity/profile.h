@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Firmware profiles, TCBs and cloud providers by their names on a command line; the rule by which a firmware refused. */
+/* Firmware profiles, TCBs and cloud providers by their names on a command line; the rule by which a
+ * firmware refused. */
 #ifndef SOFTSEV_CLI_IDENTITY_PROFILE_H
 #define SOFTSEV_CLI_IDENTITY_PROFILE_H
 
@@ -7,19 +8,21 @@
 
 struct machine;
 
-/* profile.c: -1, with the rule by which the machine's firmware refused added to the error: hardware never tells, we do. */
+/* profile.c: -1, with the rule by which the machine's firmware refused added to the error: hardware
+ * never tells, we do. */
 int cli_add_rule(struct machine *m, struct error *e);
 
 /* The cloud provider of VLEKs, unless --csp names another. */
 #define CLI_CSP "softsev"
 
-/* --- Firmware profiles (profile.c) ---------------------------------------------------------------- */
+/* --- Firmware profiles (profile.c) ------------------------------------------------------------ */
 
 struct firmware_profile;
 
 /* -1 and ERROR_USAGE with the names that there are. */
 int cli_profile_find(const char *name, const struct firmware_profile **out, struct error *e);
-/* "4.0.24.219": boot loader, TEE, SNP, microcode; before them FMC for a Turin. Its size is at least 32 bytes. */
+/* "4.0.24.219": boot loader, TEE, SNP, microcode; before them FMC for a Turin. Its size is at least
+ * 32 bytes. */
 #define CLI_TCB_TEXT 32
 void cli_tcb_text(const struct firmware_profile *profile, u64 tcb, char out[CLI_TCB_TEXT]);
 /* The other way round; also 0x and the number itself. `what` names the option in the error. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev kds: the key distribution service for the chip of a state directory and for chips of seeds. The directory is
- * only read, so that a platform may run in it meanwhile.
+ * softsev kds: the key distribution service for the chip of a state directory and for chips of
+ * seeds. The directory is only read, so that a platform may run in it meanwhile.
  */
 #include "kds/kds.h"
 #include "base/text.h"
@@ -45,7 +45,7 @@ struct service {
     struct kds *kds;
 };
 
-/* --- The book ----------------------------------------------------------------------------------------- */
+/* --- The book --------------------------------------------------------------------------------- */
 
 static bool find_chip(void *context, const struct authority_product *product, const u8 *chip_id,
                       u8 fuses[32])
@@ -128,7 +128,7 @@ static int open_book(struct service *s, struct error *e)
     return 0;
 }
 
-/* --- What it says ------------------------------------------------------------------------------------- */
+/* --- What it says ----------------------------------------------------------------------------- */
 
 static int say(struct service *s, json_t *j, struct error *e)
 {
@@ -173,7 +173,7 @@ static void log_request(void *context, const char *method, const char *url, u32 
     fprintf(stderr, "%u %s %s\n", status, clean_method, clean_url);
 }
 
-/* --- Command line ------------------------------------------------------------------------------------- */
+/* --- Command line ----------------------------------------------------------------------------- */
 
 /* A number up to `max` that ends at one of `ends` or with the text. */
 static bool take_number(const char **text, unsigned long max, u32 *out)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates and revocation lists from files and folders: DER, PEM, or the table of certificates that comes with an
- * extended report. A file that may be a list and cannot be read is an error. In a folder of certificates other files
- * are passed over; in a folder of lists every file must be read, or be something else for certain.
+ * Certificates and revocation lists from files and folders: DER, PEM, or the table of certificates
+ * that comes with an extended report. A file that may be a list and cannot be read is an error. In
+ * a folder of certificates other files are passed over; in a folder of lists every file must be
+ * read, or be something else for certain.
  */
 #include "cli/owner/owner_cli.h"
 #include "files/files.h"
@@ -34,7 +35,7 @@ static size_t count_of(const struct collecting *c)
     return (c->certificates ? c->certificates->count : 0) + c->lists->count;
 }
 
-/* --- One file ------------------------------------------------------------------------------------------- */
+/* --- One file --------------------------------------------------------------------------------- */
 
 static int read_table(const struct collecting *c, const char *path, const struct file_data *f)
 {
@@ -84,7 +85,7 @@ static int add_file(const struct collecting *c, const char *path)
     return result;
 }
 
-/* --- A folder ------------------------------------------------------------------------------------------- */
+/* --- A folder --------------------------------------------------------------------------------- */
 
 static int add_from_folder(const struct collecting *c, const char *path)
 {
@@ -140,7 +141,7 @@ static int add_folder(const struct collecting *c, const char *path)
     return result;
 }
 
-/* --- An option ------------------------------------------------------------------------------------------ */
+/* --- An option -------------------------------------------------------------------------------- */
 
 static int add_paths(const struct collecting *c, const char *option, const char *paths)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner explain --report: what a report says beside what was expected, field by field, as a diff; and where the
- * measurement differs, the launch that it would belong to. Nothing is verified here.
+ * softsev owner explain --report: what a report says beside what was expected, field by field, as a
+ * diff; and where the measurement differs, the launch that it would belong to. Nothing is verified
+ * here.
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
@@ -86,7 +87,7 @@ static void add_number(struct comparison *c, const char *name, u64 report, const
         snprintf(f->expected, VALUE_MAX, "%" PRIu64, *expected);
 }
 
-/* --- What was expected ------------------------------------------------------------------------------------ */
+/* --- What was expected ------------------------------------------------------------------------ */
 
 struct expected {
     u8 measurement[MEASURE_DIGEST_MAX], host_data[32], report_data[64], id_key[48], author[48];
@@ -174,7 +175,7 @@ static void compare(const struct options *options, const struct snp_report *r,
     }
 }
 
-/* --- What is printed ---------------------------------------------------------------------------------------- */
+/* --- What is printed -------------------------------------------------------------------------- */
 
 static void print_text(const struct comparison *c, const char *hint)
 {

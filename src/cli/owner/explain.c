@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner explain: every contribution to a launch digest, one a line, with the digest so far; and what
- * two launches do not have in common, from such lines of another launch.
+ * softsev owner explain: every contribution to a launch digest, one a line, with the digest so far;
+ * and what two launches do not have in common, from such lines of another launch.
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
@@ -24,7 +24,8 @@ static void contents_text(const struct measure_record *r, char text[HEX_MAX])
         hex_encode(text, r->contents, r->digest_size);
 }
 
-/* Address, size, type, name: what makes a contribution the same one in another launch, but for its contents. */
+/* Address, size, type, name: what makes a contribution the same one in another launch, but for its
+ * contents. */
 #define LINE_MAX 512
 #define LINE     "0x%09" PRIx64 "  %10" PRIu64 " bytes  %-10s  %s  contents %s  digest %s"
 static void line_of(const struct measure_record *r, char out[LINE_MAX])
@@ -62,9 +63,10 @@ static void print_json(const struct owner_contributions *c, const char *digest)
     cli_print_json(j);
 }
 
-/* --- Differences ---------------------------------------------------------------------------------------- */
+/* --- Differences ------------------------------------------------------------------------------ */
 
-/* The other launch's lines. The running digests after the first difference are all different, and say no more. */
+/* The other launch's lines. The running digests after the first difference are all different, and
+ * say no more. */
 struct lines {
     struct cli_file file;
     char **line;
@@ -160,7 +162,8 @@ static bool same_place(const char *a, const char *b)
     return end && !strncmp(a, b, (size_t)(end - a) + strlen("  contents "));
 }
 
-/* An unused line of the same place; looking begins where the last one was, for lists are mostly in step. */
+/* An unused line of the same place; looking begins where the last one was, for lists are mostly in
+ * step. */
 static char *take(struct lines *l, const char *line, size_t *cursor)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -245,7 +248,7 @@ static int diff(const struct owner_contributions *c, const char *digest, const c
     return result;
 }
 
-/* --- Actions -------------------------------------------------------------------------------------------- */
+/* --- Actions ---------------------------------------------------------------------------------- */
 
 int owner_explain(const struct options *options, struct error *e)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `softsev owner` reads in more than one form: reports, chains, sessions and ID blocks come raw, as base64 or as
- * hexadecimal digits; a chain comes in one file or in two, as QEMU gives it. A file that is something else is called by
- * what it is.
+ * What `softsev owner` reads in more than one form: reports, chains, sessions and ID blocks come
+ * raw, as base64 or as hexadecimal digits; a chain comes in one file or in two, as QEMU gives it. A
+ * file that is something else is called by what it is.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- Text ----------------------------------------------------------------------------------------------- */
+/* --- Text ------------------------------------------------------------------------------------- */
 
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size, struct error *e)
 {
@@ -31,8 +31,8 @@ static bool is_one_of(size_t size, const size_t *sizes, size_t count)
     return !count && size;
 }
 
-/* Decodes a text that says as many bytes as one of the sizes; no sizes: any number. Returns 0 for all else. Hexadecimal
- * digits are base64, too: they are tried first. */
+/* Decodes a text that says as many bytes as one of the sizes; no sizes: any number. Returns 0 for
+ * all else. Hexadecimal digits are base64, too: they are tried first. */
 static size_t decode(const struct cli_file *f, u8 *out, const size_t *sizes, size_t count)
 {
     size_t size;
@@ -125,7 +125,7 @@ int owner_read_some(const char *path, const char *wanted, void *out, size_t room
                                                                                                 : 0;
 }
 
-/* --- Reports -------------------------------------------------------------------------------------------- */
+/* --- Reports ---------------------------------------------------------------------------------- */
 
 /* Damage of what may be a report is verify's to name. */
 int owner_read_report(const char *path, struct cli_file *f, struct error *e)
@@ -139,7 +139,7 @@ int owner_read_report(const char *path, struct cli_file *f, struct error *e)
     return -1;
 }
 
-/* --- Chains --------------------------------------------------------------------------------------------- */
+/* --- Chains ----------------------------------------------------------------------------------- */
 
 #define CERT       sizeof(struct sev_cert)
 #define CERT_CHAIN sizeof(struct sev_cert_chain)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner hello, softsev owner answer: the owner's end of the secret exchange with the agent in an SNP guest
- * (guest/secret_exchange.h), on files that somebody carries to the host and back.
+ * softsev owner hello, softsev owner answer: the owner's end of the secret exchange with the agent
+ * in an SNP guest (guest/secret_exchange.h), on files that somebody carries to the host and back.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -21,7 +21,7 @@ struct hello {
     u8 nonce[SECRET_NONCE_SIZE];
 };
 
-/* --- hello -------------------------------------------------------------------------------------------- */
+/* --- hello ------------------------------------------------------------------------------------ */
 
 int owner_hello(const struct options *options, struct error *e)
 {
@@ -55,7 +55,7 @@ static int read_hello(const char *path, struct hello *out, struct error *e)
     return good ? 0 : error_set(e, ERROR_FILE, "%s: not the state of `softsev owner hello`", path);
 }
 
-/* --- answer ------------------------------------------------------------------------------------------- */
+/* --- answer ----------------------------------------------------------------------------------- */
 
 struct answer {
     struct hello hello;
@@ -113,7 +113,8 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
     return check;
 }
 
-/* The nonce is used up before the answer is out: whoever sees two answers to one nonce may have asked twice. */
+/* The nonce is used up before the answer is out: whoever sees two answers to one nonce may have
+ * asked twice. */
 static int write_answer(const struct options *options, const struct answer *a, struct error *e)
 {
     const char *state = options->text[OWNER_STATE];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `softsev owner` share: what its options say, and the files that go over the wire. */
+/* What the files of `softsev owner` share: what its options say, and the files that go over the
+ * wire. */
 #ifndef SOFTSEV_CLI_OWNER_H
 #define SOFTSEV_CLI_OWNER_H
 
@@ -17,7 +18,7 @@
 
 struct cli_file;
 
-/* --- owner_forms.c: what is read in more than one form ---------------------------------------------- */
+/* --- owner_forms.c: what is read in more than one form ---------------------------------------- */
 
 /* Exactly `size` bytes of base64 text (base/text.h). */
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
@@ -33,13 +34,14 @@ int owner_take_exactly(const char *path, struct cli_file *f, const char *wanted,
                        size_t size, struct error *e);
 int owner_take_some(const char *path, struct cli_file *f, const char *wanted, void *out,
                     size_t room, size_t *size, struct error *e);
-/* 1184 or 208 bytes. A file of another size that is nothing else for certain is left to be refused by verify. */
+/* 1184 or 208 bytes. A file of another size that is nothing else for certain is left to be refused
+ * by verify. */
 int owner_read_report(const char *path, struct cli_file *f, struct error *e);
 /* A chain in one file, or in two with a comma between: the PDH, and PEK, OCA and CEK. */
 int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e);
 int owner_read_root(const char *path, struct amd_chain *out, struct error *e);
 
-/* --- owner_files.c: what is read and written ------------------------------------------------------- */
+/* --- owner_files.c: what is read and written -------------------------------------------------- */
 
 int owner_read_state(const char *path, struct owner *out, struct error *e);
 int owner_write_state(const char *path, const struct owner *o, struct error *e);
@@ -47,7 +49,8 @@ int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
 
 /* Adds a file with the data as base64 to a set. */
 void owner_add_base64(struct file_set *set, const char *name, const void *data, size_t size);
-/* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees the set. */
+/* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees
+ * the set. */
 int owner_write_set(const char *folder, struct file_set *set, struct error *e);
 /* Writes one file with the data as base64. */
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
@@ -58,7 +61,7 @@ int owner_sev_policy(const struct options *options, u32 *out, struct error *e);
 /* Exactly `size` bytes as hexadecimal digits; without a text, nothing. */
 int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e);
 
-/* --- owner_image.c: what should have been launched -------------------------------------------------- */
+/* --- owner_image.c: what should have been launched -------------------------------------------- */
 
 struct owner_contributions {
     enum measure_mode mode;
@@ -79,26 +82,28 @@ int owner_hint(const struct options *options, owner_is_it *is_it, void *context,
 /* By --digest, --launch, or the files of a guest. SNP has no place for it. */
 int owner_launch_digest(const struct options *options, u8 digest[32], struct error *e);
 
-/* --- owner_explain.c --------------------------------------------------------------------------------- */
+/* --- owner_explain.c -------------------------------------------------------------------------- */
 
 /* The digest of the guest's files alone. */
 int owner_print_digest(const struct options *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const struct options *options, struct error *e);
 
-/* --- owner_pile.c, owner_kds.c: certificates and revocation lists --------------------------------- */
+/* --- owner_pile.c, owner_kds.c: certificates and revocation lists ----------------------------- */
 
-/* Certificates and the lists beside them, in files and folders with commas between; a NULL text adds none. */
+/* Certificates and the lists beside them, in files and folders with commas between; a NULL text
+ * adds none. */
 int owner_add_certificates(struct crypto_certificates *to, struct crypto_crls *lists,
                            const char *option, const char *paths, struct error *e);
 /* Lists alone, of --crl. */
 int owner_add_crls(struct crypto_crls *to, const char *paths, struct error *e);
 
-/* From --kds: the VCEK (of a VLEK, only its chain), the chain, and unless --crl says otherwise the list. */
+/* From --kds: the VCEK (of a VLEK, only its chain), the chain, and unless --crl says otherwise the
+ * list. */
 int owner_fetch(const struct options *options, const struct snp_report *r,
                 struct report_certificates *to, struct error *e);
 
-/* --- owner_id_block.c ------------------------------------------------------------------------------- */
+/* --- owner_id_block.c ------------------------------------------------------------------------- */
 
 /* id-block: signs what may be launched. */
 int owner_make_id_block(const struct options *options, struct error *e);
@@ -106,12 +111,13 @@ int owner_make_id_block(const struct options *options, struct error *e);
 int owner_read_id_block(const struct options *options, struct snp_id_block *block,
                         struct snp_id_auth *auth, struct error *e);
 
-/* --- owner_compare.c -------------------------------------------------------------------------------- */
+/* --- owner_compare.c -------------------------------------------------------------------------- */
 
-/* explain --report: what a report says and what was expected, field by field, and why the measurement differs. */
+/* explain --report: what a report says and what was expected, field by field, and why the
+ * measurement differs. */
 int owner_compare_report(const struct options *options, struct error *e);
 
-/* --- owner_report.c, owner_legacy.c --------------------------------------------------------------------------------- */
+/* --- owner_report.c, owner_legacy.c ----------------------------------------------------------- */
 
 struct owner_wishes {
     struct report_policy policy; /* points into what follows */
@@ -124,7 +130,8 @@ struct owner_wishes {
 
 /* What the options demand of an SNP report. */
 int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e);
-/* Certificates and lists of the options and, with --kds, what its server has for this report; NULL: it is none. */
+/* Certificates and lists of the options and, with --kds, what its server has for this report; NULL:
+ * it is none. */
 int owner_collect(const struct options *options, const struct snp_report *r,
                   struct report_certificates *to, struct error *e);
 /* The verdict on a good one. */
@@ -132,8 +139,8 @@ void owner_print_report(const struct options *options, const struct snp_report *
 /* An owner_is_it of reports: a struct snp_report has that measurement. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
-/* A report that was refused: the verdict for --json, and the error, which names the check once. `is_it`, unless NULL,
- * knows which launch of the owner's files would have had that report. */
+/* A report that was refused: the verdict for --json, and the error, which names the check once.
+ * `is_it`, unless NULL, knows which launch of the owner's files would have had that report. */
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
                         owner_is_it *is_it, void *report, struct error *e);
 
@@ -148,7 +155,7 @@ int owner_check_report(const struct options *options, const struct cli_file *rep
 int owner_check_legacy_report(const struct options *options, const struct cli_file *report,
                               struct error *e);
 
-/* --- owner_answer.c: the owner of an SNP guest elsewhere ------------------------------------------- */
+/* --- owner_answer.c: the owner of an SNP guest elsewhere -------------------------------------- */
 
 int owner_hello(const struct options *options, struct error *e);
 int owner_answer(const struct options *options, struct error *e);

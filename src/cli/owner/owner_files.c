@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of `softsev owner`, in the forms that other tools of the field write and read: chains as sevctl
- * exports them, sessions, keys and packets as QEMU and libvirt take them [sev 7.4, 8.3].
+ * Files of `softsev owner`, in the forms that other tools of the field write and read: chains as
+ * sevctl exports them, sessions, keys and packets as QEMU and libvirt take them [sev 7.4, 8.3].
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -64,7 +64,7 @@ int owner_write_base64(const char *folder, const char *name, const void *data, s
     return owner_write_set(folder, &set, e);
 }
 
-/* --- Values ------------------------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e)
 {

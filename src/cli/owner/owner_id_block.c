@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner id-block: the 96 bytes that say what may be launched and the page that authenticates them, as
- * files for SNP_LAUNCH_FINISH and as base64 for QEMU's id-block and id-auth [snp 5.6, 10.3].
+ * softsev owner id-block: the 96 bytes that say what may be launched and the page that
+ * authenticates them, as files for SNP_LAUNCH_FINISH and as base64 for QEMU's id-block and id-auth
+ * [snp 5.6, 10.3].
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
@@ -146,7 +147,7 @@ int owner_make_id_block(const struct options *options, struct error *e)
     return result;
 }
 
-/* --- For verify --------------------------------------------------------------------------------------- */
+/* --- For verify ------------------------------------------------------------------------------- */
 
 int owner_read_id_block(const struct options *options, struct snp_id_block *block,
                         struct snp_id_auth *auth, struct error *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What should have been launched, from files alone: the same room computes it as for the hypervisor, but
- * here it is the owner's computer and the owner's files.
+ * What should have been launched, from files alone: the same room computes it as for the
+ * hypervisor, but here it is the owner's computer and the owner's files.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -42,7 +42,7 @@ static void free_files(struct guest *g)
     cli_free_file(&g->firmware);
 }
 
-/* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces -------------------------- */
+/* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces ------------------- */
 
 static bool dump_write(void *file, const void *data, size_t size)
 {
@@ -151,7 +151,7 @@ static int measure_own(const struct options *options, const struct guest *g,
     return result;
 }
 
-/* --- SEV-ES and SNP: a flash image ------------------------------------------------------------------- */
+/* --- SEV-ES and SNP: a flash image ------------------------------------------------------------ */
 
 static int fill_processor(const struct options *options, struct measure_description *d,
                           struct error *e)
@@ -201,7 +201,7 @@ static int measure_flash(const struct options *options, const struct guest *g,
                           out->digest, e);
 }
 
-/* --- Any --------------------------------------------------------------------------------------------- */
+/* --- Any -------------------------------------------------------------------------------------- */
 
 static enum measure_mode mode_of(const struct options *options)
 {
@@ -232,7 +232,7 @@ int owner_measure_files(const struct options *options, struct owner_contribution
     return result;
 }
 
-/* --- Why not this digest? -------------------------------------------------------------------------------- */
+/* --- Why not this digest? --------------------------------------------------------------------- */
 
 static bool try_plan(const struct options *options, owner_is_it *is_it, void *context)
 {
@@ -260,8 +260,8 @@ static bool try_with(struct options *changed, u8 id, const char *value, owner_is
     return found;
 }
 
-/* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages; processors but the first
- * have VMSAs of their own. */
+/* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages;
+ * processors but the first have VMSAs of their own. */
 static void hint_plan(const struct options *options, owner_is_it *is_it, void *context,
                       char text[HINT_TEXT_MAX])
 {

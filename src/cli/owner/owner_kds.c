@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a key server has for a report: VCEK, chain and revocation list [snp 8.2]. Only the server that was named
- * is asked, redirections are not followed, and what it sends is as hostile as any file. Servers throttle:
- * 429 and 503 are asked again after the time they name, within a bound.
+ * What a key server has for a report: VCEK, chain and revocation list [snp 8.2]. Only the server
+ * that was named is asked, redirections are not followed, and what it sends is as hostile as any
+ * file. Servers throttle: 429 and 503 are asked again after the time they name, within a bound.
  */
 #include "cli/owner/owner_cli.h"
 
@@ -21,7 +21,8 @@
 #define CONNECT_TIMEOUT_S 10L
 #define ANSWER_TIMEOUT_S  60L
 
-/* libcurl is loaded when a server is asked: loading it takes longer than the rest of most commands. */
+/* libcurl is loaded when a server is asked: loading it takes longer than the rest of most
+ * commands. */
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 struct library {
@@ -148,7 +149,7 @@ static int ask(struct server *s, const char *url, struct answer *a, struct error
     }
 }
 
-/* --- Addresses ------------------------------------------------------------------------------------------- */
+/* --- Addresses -------------------------------------------------------------------------------- */
 
 static bool is_name(const char *text)
 {
@@ -179,7 +180,7 @@ static void vcek_url(const struct server *s, const char *product, const struct s
              product, id, fmc, t.boot_loader, t.tee, t.snp, t.microcode);
 }
 
-/* --- What is fetched --------------------------------------------------------------------------------------- */
+/* --- What is fetched -------------------------------------------------------------------------- */
 
 /* What an answer must hold. */
 struct expected {

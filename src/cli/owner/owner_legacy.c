@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner verify --chain --report: the attestation report of a SEV or SEV-ES guest [sev 7.8], the chain of its platform,
- * and the root and policy of the owner.
+ * softsev owner verify --chain --report: the attestation report of a SEV or SEV-ES guest [sev 7.8],
+ * the chain of its platform, and the root and policy of the owner.
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner verify --report: an SNP report, the certificates that came with it, and the root and policy
- * of the owner. Files are what snpguest and AMD's key server write: reports raw or as hexadecimal text,
- * certificates in DER or PEM, chains, folders of them.
+ * softsev owner verify --report: an SNP report, the certificates that came with it, and the root
+ * and policy of the owner. Files are what snpguest and AMD's key server write: reports raw or as
+ * hexadecimal text, certificates in DER or PEM, chains, folders of them.
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* --- The owner's policy --------------------------------------------------------------------------------- */
+/* --- The owner's policy ----------------------------------------------------------------------- */
 
 static int parse_bytes(const char *name, const char *text, u8 *out, size_t size, const u8 **wish,
                        struct error *e)
@@ -118,7 +118,7 @@ int owner_parse_wishes(const struct options *options, struct owner_wishes *w, st
                : 0;
 }
 
-/* --- The verdict ---------------------------------------------------------------------------------------- */
+/* --- The verdict ------------------------------------------------------------------------------ */
 
 void owner_print_report(const struct options *options, const struct snp_report *r)
 {
@@ -211,7 +211,8 @@ int owner_check_report(const struct options *options, const struct cli_file *rep
     struct report_certificates certificates = {.given = {.count = 0}};
     struct owner_wishes w;
     struct snp_report r;
-    /* Of another size its very form is wrong, and no server has anything for it: that is verify's to say. */
+    /* Of another size its very form is wrong, and no server has anything for it: that is verify's
+     * to say. */
     bool whole = report->size == sizeof r;
     if (whole)
         memcpy(&r, report->data, sizeof r);

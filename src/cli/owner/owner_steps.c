@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner: the guest owner's side as programs that work on files, so that it can be on another
- * computer with only bytes passing between. Each action is one decision of owner/owner.h.
+ * softsev owner: the guest owner's side as programs that work on files, so that it can be on
+ * another computer with only bytes passing between. Each action is one decision of owner/owner.h.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/cli.h"
@@ -34,7 +34,7 @@ static int read_certificates(const struct options *options, struct sev_platform_
                : 0;
 }
 
-/* --- verify ----------------------------------------------------------------------------------------- */
+/* --- verify ----------------------------------------------------------------------------------- */
 
 /* Its size says which kind it is; of another size it is the kind that the options are of. */
 static int verify_report(const struct options *options, struct error *e)
@@ -57,7 +57,8 @@ static int verify_report(const struct options *options, struct error *e)
     return result;
 }
 
-/* "CEK certificate, signed by ASK: signature does not verify": the check is what stands before the colon. */
+/* "CEK certificate, signed by ASK: signature does not verify": the check is what stands before the
+ * colon. */
 static int refuse_chain(const struct options *options, const struct error *why, struct error *e)
 {
     const char *colon = strstr(why->text, ": ");
@@ -103,7 +104,7 @@ static int run_verify(const struct options *options, struct error *e)
     return 0;
 }
 
-/* --- session ---------------------------------------------------------------------------------------- */
+/* --- session ---------------------------------------------------------------------------------- */
 
 static int write_session(const struct options *options, const struct owner *o, struct error *e)
 {
@@ -139,7 +140,7 @@ static int run_session(const struct options *options, struct error *e)
     return result;
 }
 
-/* --- measure ---------------------------------------------------------------------------------------- */
+/* --- measure ---------------------------------------------------------------------------------- */
 
 static void set_api(struct owner_launch *out, u64 version)
 {
@@ -301,7 +302,7 @@ static int run_measure(const struct options *options, struct error *e)
     return result;
 }
 
-/* --- secret ------------------------------------------------------------------------------------------ */
+/* --- secret ----------------------------------------------------------------------------------- */
 
 /* 8-4-4-4-12 digits; the first three groups are stored little-endian. */
 static bool parse_guid(const char *text, u8 out[16])
@@ -424,7 +425,7 @@ static int run_secret(const struct options *options, struct error *e)
     return result;
 }
 
-/* --- Actions ------------------------------------------------------------------------------------------ */
+/* --- Actions ---------------------------------------------------------------------------------- */
 
 static int (*const actions[])(const struct options *options, struct error *e) = {
     [OWNER_VERIFY] = run_verify,

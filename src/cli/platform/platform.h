@@ -40,7 +40,8 @@ int platform_add_chain(struct platform *p, const char *folder, struct file_set *
 
 /* `certs`: what verifiers of SNP reports and of legacy chains read. */
 int platform_certs(struct platform *p, struct error *e);
-/* `measure`: launches the bytes of a file under an owner's session and prints what the firmware measured. */
+/* `measure`: launches the bytes of a file under an owner's session and prints what the firmware
+ * measured. */
 int platform_measure(struct platform *p, struct error *e);
 
 #endif

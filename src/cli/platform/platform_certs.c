@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev platform certs: a folder of certificates under the names that verifiers look for. SNP's lie in it as PEM (and
- * in der/ as DER), each once, because tools take every file in it whose name they know; SEV's own chain is in sev/.
+ * softsev platform certs: a folder of certificates under the names that verifiers look for. SNP's
+ * lie in it as PEM (and in der/ as DER), each once, because tools take every file in it whose name
+ * they know; SEV's own chain is in sev/.
  */
 #include "authority/authority.h"
 #include "cli/platform/platform.h"

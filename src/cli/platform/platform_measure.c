@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order, without a guest that
- * would run them, and the firmware's attestation report of it [sev 5.4]. What is measured does not depend on addresses
- * [sev 7.5], so the pieces take turns at one place in memory.
+ * softsev platform measure: LAUNCH_START to LAUNCH_MEASURE over the bytes of a file, in order,
+ * without a guest that would run them, and the firmware's attestation report of it [sev 5.4]. What
+ * is measured does not depend on addresses [sev 7.5], so the pieces take turns at one place in
+ * memory.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/platform/platform.h"
@@ -14,7 +15,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The first of these files that is there, raw or as text; QEMU's and libvirt's names, then sev-tool's. */
+/* The first of these files that is there, raw or as text; QEMU's and libvirt's names, then
+ * sev-tool's. */
 static int read_any(const char *folder, const char *const names[2], const char *wanted, void *out,
                     size_t size, struct error *e)
 {
@@ -38,7 +40,8 @@ static int read_session(const char *folder, struct sev_cert *godh, struct sev_se
                : 0;
 }
 
-/* The guest's context, with the owner's session if there is one, and its key in the memory controller. */
+/* The guest's context, with the owner's session if there is one, and its key in the memory
+ * controller. */
 static int start(struct platform *p, u32 *handle, struct error *e)
 {
     struct sev_cert godh;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How machine time goes with the wall's, slice by slice. By the wall: machine time is what the wall says; while all guests
- * idle the program sleeps, and a guest that is slower than the wall finds that time has passed. Virtual: instructions and
- * costs alone move it, idle time is skipped, and runs can be repeated.
+ * How machine time goes with the wall's, slice by slice. By the wall: machine time is what the wall
+ * says; while all guests idle the program sleeps, and a guest that is slower than the wall finds
+ * that time has passed. Virtual: instructions and costs alone move it, idle time is skipped, and
+ * runs can be repeated.
  */
 #include "cli/run/run.h"
 
@@ -68,8 +69,8 @@ static bool waits_for_owner(const struct run *r)
     return false;
 }
 
-/* Where a person is at the keyboard, or a guest waits for its owner elsewhere, idle time passes as it does for them.
- * Time in which the guests were slower than the wall is not made up for. */
+/* Where a person is at the keyboard, or a guest waits for its owner elsewhere, idle time passes as
+ * it does for them. Time in which the guests were slower than the wall is not made up for. */
 static bool slice_virtual(struct run *r, u64 limit_ns)
 {
     u64 before = guests_time(r);

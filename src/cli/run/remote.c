@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest owner on another computer: a folder that carries the exchange, one file each way at a time,
- * in the forms that `softsev owner` and other tools of the field write and read. Whoever copies the
- * files is no more trusted than the host. A file counts as soon as it is whole; copies should be put
- * in place by renaming.
+ * A guest owner on another computer: a folder that carries the exchange, one file each way at a
+ * time, in the forms that `softsev owner` and other tools of the field write and read. Whoever
+ * copies the files is no more trusted than the host. A file counts as soon as it is whole; copies
+ * should be put in place by renaming.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/run/run.h"
@@ -125,7 +125,7 @@ int run_remote_secret(struct run_vm *v, struct error *e)
     return vm_launch_secret(v->vm, (const u8 *)&header, data, size, e);
 }
 
-/* --- SNP: an exchange with an agent in a guest that runs meanwhile; nothing here waits ---------------------- */
+/* --- SNP: an exchange with an agent in a guest that runs meanwhile; nothing here waits -------- */
 
 int run_remote_begin(const struct run_vm *v, struct error *e)
 {

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SEEDED_TIME 1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
-#define HOST_MEMORY MIB(32)     /* beside the guests': tables, VMCBs, buffers */
+/* 2026-01-01: a seeded run without --time does not ask the host */
+#define SEEDED_TIME 1767225600u
+#define HOST_MEMORY MIB(32) /* beside the guests': tables, VMCBs, buffers */
 #define FLASH_UNIT  MIB(2)
 
 static bool any_sev(const struct run_options *o)
@@ -144,7 +145,8 @@ static int make_guests(struct run *r, struct error *e)
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-#define SEEN_NS 20000000ull /* of the host's clock, between two looks at what the guests wrote */
+/* of the host's clock, between two looks at what the guests wrote */
+#define SEEN_NS 20000000ull
 
 /* Once the host's look at what the guests wrote; and what waits for a guest. */
 static int look_at_guests(struct run *r, struct error *e)
@@ -161,8 +163,8 @@ static int look_at_guests(struct run *r, struct error *e)
     return 0;
 }
 
-/* A plain guest that has reset its machine starts again on it. An encrypted one cannot: its memory and registers would
- * have to be measured again, with its owner. */
+/* A plain guest that has reset its machine starts again on it. An encrypted one cannot: its memory
+ * and registers would have to be measured again, with its owner. */
 static int reboot_guests(struct run *r, bool *alive, struct error *e)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
@@ -201,7 +203,8 @@ static int run_guests(struct run *r, struct error *e)
     return result ? -1 : 0;
 }
 
-/* A triple fault before the first output is how kernels end that know nothing of their encryption. */
+/* A triple fault before the first output is how kernels end that know nothing of their
+ * encryption. */
 static const char *crash_hint(const struct run_vm *v, const struct vm_summary *s)
 {
     static const char *const hints[] = {
@@ -263,8 +266,8 @@ static int make_crypto(struct run *r)
     return r->crypto && r->owner_crypto ? 0 : -1;
 }
 
-/* What is made for a new directory draws from the platform's stream: from here on that is the same whatever ran
- * before. */
+/* What is made for a new directory draws from the platform's stream: from here on that is the same
+ * whatever ran before. */
 static void restart_stream(struct run *r)
 {
     u8 fresh[32];
@@ -330,8 +333,8 @@ static int run_all(struct run *r, struct error *e)
     return result_of_guests(r, e);
 }
 
-/* Ends the machine, which is traced too, and closes what was written. Output that nobody can read later is an error, also
- * when the guests ended well. */
+/* Ends the machine, which is traced too, and closes what was written. Output that nobody can read
+ * later is an error, also when the guests ended well. */
 static int run_close(struct run *r, struct error *e)
 {
     const char *trace = r->options.trace_file;
@@ -367,8 +370,8 @@ static void run_free(struct run *r)
     free(r);
 }
 
-/* A guest that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels expect.
- * */
+/* A guest that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels
+ * expect. */
 static int exit_status(const struct run *r)
 {
     for (u32 i = 0; i < r->vm_count; i++) {

@@ -58,7 +58,8 @@ void run_free_options(struct run_options *o);
 
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */
 
-/* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where nothing was ever written. */
+/* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where
+ * nothing was ever written. */
 int run_dump_open(const char *path, struct error *e);
 int run_dump_memory(const struct run *r, const char *path, struct error *e);
 int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
@@ -143,8 +144,8 @@ void run_show_views(struct run *r, struct run_vm *v, bool now);
 struct run_terminal;
 struct run_terminal *run_terminal_open(void);
 void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
-/* Takes what was typed; waits up to `wait_ns` if there is nothing, or for a signal that ends the run. Changes no guest.
- * Returns true for Ctrl-A x. */
+/* Takes what was typed; waits up to `wait_ns` if there is nothing, or for a signal that ends the
+ * run. Changes no guest. Returns true for Ctrl-A x. */
 bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
 /* Gives the guests what was typed, between two slices. */
 void run_terminal_give(struct run_terminal *t, struct run *r);
@@ -160,7 +161,8 @@ bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has 
 /* --- Signals (run_signals.c) ------------------------------------------------------------------ */
 
 struct termios;
-/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the program at once. */
+/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
+ * program at once. */
 void run_signals_start(void);
 bool run_signals_ending(void);
 int run_signals_status(
@@ -168,14 +170,15 @@ int run_signals_status(
 /* Makes the terminal raw; whatever ends or stops the program puts it back. */
 void run_signals_terminal(const struct termios *before, const struct termios *raw);
 void run_signals_terminal_done(void);
-/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it can be read. */
+/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it
+ * can be read. */
 bool run_signals_wait(int fd, u64 ns);
 
-/* --- Time (run_clock.c) ------------------------------------------------------------------------- */
+/* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 
 void run_clock_start(struct run *r);
-/* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle. False: all of them
- * have ended. */
+/* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle.
+ * False: all of them have ended. */
 bool run_slice(struct run *r, u64 limit_ns);
 u64 run_clock_ns(void); /* the host's monotonic clock */
 
@@ -189,7 +192,7 @@ int run_launch(struct run_vm *v, struct error *e);
 /* -1, with the rule by which the firmware refused added to the error. */
 int run_with_rule(const struct run *r, struct error *e);
 
-/* --- The same of SNP guests (run_snp.c) ------------------------------------------------------------ */
+/* --- The same of SNP guests (run_snp.c) ------------------------------------------------------- */
 
 /* SNP_INIT_EX, and the certificates of this chip's VCEK. */
 int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
@@ -197,18 +200,22 @@ int run_snp_platform(struct run *r, const struct authority *a, const struct firm
 /* Certificates of the chip and of its manufacturer, and the root that this owner trusts. */
 struct report_certificates;
 int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct error *e);
-/* What the owner demands of its guest's report: `digest` is the launch's, computed from the files. */
+/* What the owner demands of its guest's report: `digest` is the launch's, computed from the
+ * files. */
 struct report_policy;
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]);
 int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e);
 
-/* --- The owner's secret for an agent in an SNP guest (run_secret.c) ------------------------------ */
+/* --- The owner's secret for an agent in an SNP guest (run_secret.c) --------------------------- */
 
-/* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret and SNP. */
+/* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret
+ * and SNP. */
 int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e);
-/* Between two slices: what waits for the guest, as much as it takes. -1: an owner elsewhere does not answer. */
+/* Between two slices: what waits for the guest, as much as it takes. -1: an owner elsewhere does
+ * not answer. */
 int run_secret_pump(struct run_vm *v, struct error *e);
-/* Whether the guest waits for an owner elsewhere: its time should pass no faster than the owner's. */
+/* Whether the guest waits for an owner elsewhere: its time should pass no faster than the
+ * owner's. */
 bool run_secret_waits(const struct run_vm *v);
 /* At the end: -1 and an error if the owner has refused, or nobody has asked. */
 int run_secret_close(struct run_vm *v, struct error *e);
@@ -217,7 +224,7 @@ int run_secret_close(struct run_vm *v, struct error *e);
 const void *run_snp_table(const struct run *r, size_t *size);
 int run_snp_launch(struct run_vm *v, struct error *e);
 
-/* --- An owner elsewhere, by files in --owner-dir (run_remote.c) -------------------------------- */
+/* --- An owner elsewhere, by files in --owner-dir (run_remote.c) ------------------------------- */
 
 struct owner;
 struct sev_platform_chain;
@@ -230,8 +237,9 @@ int run_remote_secret(struct run_vm *v, struct error *e);
 /* SNP: an agent has asked; its evidence goes into the folder. */
 int run_remote_begin(const struct run_vm *v, struct error *e);
 int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e);
-/* Takes a frame of the exchange (guest/secret_exchange.h) out of the folder; `*size` 0: it is not there yet. -1: it is
- * not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX bytes. */
+/* Takes a frame of the exchange (guest/secret_exchange.h) out of the folder; `*size` 0: it is not
+ * there yet. -1: it is not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX
+ * bytes. */
 int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
                      size_t *size, struct error *e);
 

@@ -13,7 +13,7 @@
 #define POLICY_SEV_ES      5u /* the same, and SEV-ES required */
 #define OWNER_WAIT_DEFAULT 300u
 
-/* --- One VM ------------------------------------------------------------------------------------- */
+/* --- One VM ----------------------------------------------------------------------------------- */
 
 static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner's end of the secret exchange with an SNP guest of `softsev run`: the agent inside asks over the guest's
- * virtio console, which the host carries; the owner looks at its report and seals, or says which check failed. An owner
- * elsewhere does that with `softsev owner hello` and `answer`, by files in --owner-dir.
+ * The owner's end of the secret exchange with an SNP guest of `softsev run`: the agent inside asks
+ * over the guest's virtio console, which the host carries; the owner looks at its report and seals,
+ * or says which check failed. An owner elsewhere does that with `softsev owner hello` and `answer`,
+ * by files in --owner-dir.
  */
 #include "cli/run/run.h"
 
@@ -38,7 +39,7 @@ static void want(struct run_vm *v, const char *name)
     v->exchange->until_ns = run_clock_ns() + v->run->options.owner_wait_seconds * 1000000000ull;
 }
 
-/* --- Frames ------------------------------------------------------------------------------------------- */
+/* --- Frames ----------------------------------------------------------------------------------- */
 
 static void say_hello(struct run_vm *v)
 {
@@ -70,7 +71,8 @@ static void forward_evidence(struct run_vm *v, size_t size)
     want(v, ANSWER_FILE);
 }
 
-/* The secret, sealed, or the name of the check that failed; no more than the host could say itself. */
+/* The secret, sealed, or the name of the check that failed; no more than the host could say
+ * itself. */
 static void take_refusal(struct run_vm *v, const u8 *why, size_t size)
 {
     char name[40];
@@ -198,7 +200,7 @@ static void on_output(void *context, const u8 *data, size_t size)
     }
 }
 
-/* --- For run.c ---------------------------------------------------------------------------------------- */
+/* --- For run.c -------------------------------------------------------------------------------- */
 
 int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the second ends it at
- * once. A raw terminal is put back before a signal ends or stops the program.
+ * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the
+ * second ends it at once. A raw terminal is put back before a signal ends or stops the program.
  */
 #include "cli/run/run.h"
 
@@ -23,8 +23,8 @@ static void terminal_restore(void)
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
 }
 
-/* Not in the background: there the terminal is somebody else's, and writing to it stops us. A terminal that does not
- * control us has no foreground. */
+/* Not in the background: there the terminal is somebody else's, and writing to it stops us. A
+ * terminal that does not control us has no foreground. */
 static void terminal_take(void)
 {
     pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -92,8 +92,8 @@ static const struct signal_row rows[] = {
     {SIGTTOU, true, on_stop},    {SIGCONT, true, on_continue},
 };
 
-/* A signal that whoever started us ignores stays ignored (nohup), but for the two by which runs are ended. Somebody
- * else's handlers (a sanitizer's) stay too. */
+/* A signal that whoever started us ignores stays ignored (nohup), but for the two by which runs are
+ * ended. Somebody else's handlers (a sanitizer's) stay too. */
 static void install(const struct signal_row *row)
 {
     struct sigaction action = {.sa_handler = row->handle}, old;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launch of SNP guests by `softsev run`: what the hypervisor issues, and the report that the firmware gives of the
- * guest, whose measurement the owner has computed from the files.
+ * The launch of SNP guests by `softsev run`: what the hypervisor issues, and the report that the
+ * firmware gives of the guest, whose measurement the owner has computed from the files.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/run/run.h"
@@ -15,7 +15,7 @@
 #include "guest/guest.h"
 #include "owner/report.h"
 
-/* --- The chip's certificates, as the manufacturer's key server has them ----------------------------- */
+/* --- The chip's certificates, as the manufacturer's key server has them ----------------------- */
 
 enum { ARK, ASK, VCEK, CERTIFICATES };
 
@@ -69,7 +69,7 @@ const void *run_snp_table(const struct run *r, size_t *size)
     return r->snp ? r->snp->table : NULL;
 }
 
-/* --- The platform ------------------------------------------------------------------------------------ */
+/* --- The platform ----------------------------------------------------------------------------- */
 
 int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
                      const u8 fuses[32], struct error *e)
@@ -94,7 +94,7 @@ int run_snp_platform(struct run *r, const struct authority *a, const struct firm
     return 0;
 }
 
-/* --- The launch -------------------------------------------------------------------------------------- */
+/* --- The launch ------------------------------------------------------------------------------- */
 
 /* "3500 NORMAL, 127000 ZERO, 1 SECRETS, 1 CPUID, 1 VMSA" */
 static void count_pages(const struct image_plan *plan, char *out, size_t size)
@@ -139,7 +139,7 @@ static int hypervisor_launches(struct run_vm *v, struct error *e)
     return 0;
 }
 
-/* --- The owner ---------------------------------------------------------------------------------------- */
+/* --- The owner -------------------------------------------------------------------------------- */
 
 int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of `softsev run`: those of a VM, which are a machine file's members too, and those of the machine. */
+/* The options of `softsev run`: those of a VM, which are a machine file's members too, and those of
+ * the machine. */
 #include "cli/run/run_table.h"
 
 #include "cli/run/run.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked at often, but reach a
- * guest only between two slices of machine time; recordings of them.
+ * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked
+ * at often, but reach a guest only between two slices of machine time; recordings of them.
  */
 #include "cli/run/run.h"
 
@@ -16,7 +16,8 @@
 #define ESCAPE    1 /* Ctrl-A */
 #define TYPED_MAX 4096u
 
-/* Of a serial line with 115,200 baud. Whole files at once would run over what a guest's terminal holds. */
+/* Of a serial line with 115,200 baud. Whole files at once would run over what a guest's terminal
+ * holds. */
 #define LINE_BYTES_HZ 11520u
 #define REPLAY_MAX    GIB(2)
 
@@ -60,8 +61,8 @@ bool run_terminal_is_interactive(const struct run_terminal *t)
 
 /* --- Keys ------------------------------------------------------------------------------------- */
 
-/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns how much of it found
- * room. */
+/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns
+ * how much of it found room. */
 static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
     size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
@@ -161,7 +162,7 @@ bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
     return typed_quits(t);
 }
 
-/* --- Recordings --------------------------------------------------------------------------------- */
+/* --- Recordings ------------------------------------------------------------------------------- */
 
 /* The next line of a recording; none is left: a time that never comes. */
 static int replay_next(struct run *r, struct error *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev with: runs a program so that it finds the platform's device files. The machine is on as long as the program
- * runs, and what must last is in the state directory.
+ * softsev with: runs a program so that it finds the platform's device files. The machine is on as
+ * long as the program runs, and what must last is in the state directory.
  */
 #include "cli/with/with.h"
 #include "cli/identity/profile.h"
@@ -96,7 +96,7 @@ static bool close_trace(struct with *w, struct error *e)
     return !w->trace_file || !w->trace_out || file_close(w->trace_out, w->trace_file, e);
 }
 
-/* --- Doors -------------------------------------------------------------------------------------- */
+/* --- Doors ------------------------------------------------------------------------------------ */
 
 void with_add_file(struct with *w, struct door_file file)
 {
@@ -132,7 +132,7 @@ static int run(struct with *w, struct error *e)
     return door_run(&door, w->command, e);
 }
 
-/* --- Command line ------------------------------------------------------------------------------- */
+/* --- Command line ----------------------------------------------------------------------------- */
 
 static int take_options(struct with *w, const struct options *o, struct error *e)
 {

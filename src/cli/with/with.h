@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `softsev with` share: a machine that is on while a program runs, and the doors to it. */
+/* What the files of `softsev with` share: a machine that is on while a program runs, and the doors
+ * to it. */
 #ifndef SOFTSEV_CLI_WITH_H
 #define SOFTSEV_CLI_WITH_H
 
@@ -29,7 +30,8 @@ struct with {
     /* the machine */
     struct state_platform on;
     struct crypto *crypto;
-    u64 memory_size; /* bytes; who needs more than a platform adds to it before the machine is made */
+    /* bytes; who needs more than a platform adds to it before the machine is made */
+    u64 memory_size;
     struct machine *machine;
     struct hypervisor *hv;
     struct sev_door *sev;
@@ -42,7 +44,7 @@ struct with {
     struct door_folder folders[WITH_FOLDERS_MAX + 1];
 };
 
-/* --- A guest that the program is inside of (with_guest.c); each does nothing without --guest --- */
+/* --- A guest that the program is inside of (with_guest.c); each does nothing without --guest */
 
 /* Description and images, before the machine is made: it needs memory for them. */
 int with_guest_load(struct with *w, struct error *e);
@@ -55,7 +57,7 @@ void with_guest_end(struct with *w);
 void with_add_file(struct with *w, struct door_file file);
 void with_add_folder(struct with *w, struct door_folder folder);
 
-/* --- with_processor.c: the processor that the program's CPUID tells of ----------------------------- */
+/* --- with_processor.c: the processor that the program's CPUID tells of ------------------------ */
 
 #define WITH_PROCESSOR_LINE 300
 
@@ -65,7 +67,8 @@ struct with_processor {
 };
 
 struct with_processor with_processor_below(void);
-/* Returns true, and a line for the user, if a program that reads CPUID takes the platform for a part that it is not. */
+/* Returns true, and a line for the user, if a program that reads CPUID takes the platform for a
+ * part that it is not. */
 bool with_processor_differs(const struct with_processor *below,
                             const struct firmware_profile *profile, char line[WITH_PROCESSOR_LINE]);
 

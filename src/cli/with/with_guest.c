@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softsev with --guest: a guest launched beside the platform's own door, and what a program inside it would find. */
+/* softsev with --guest: a guest launched beside the platform's own door, and what a program inside
+ * it would find. */
 #include "cli/with/with.h"
 #include "cli/identity/profile.h"
 
@@ -27,10 +28,10 @@ int with_guest_load(struct with *w, struct error *e)
     return 0;
 }
 
-/* --- What the host hands out beside extended reports: VCEK, ASK, ARK, or VLEK, ASVK, ARK ---------------- */
+/* --- What the host hands out beside extended reports: VCEK, ASK, ARK, or VLEK, ASVK, ARK ------ */
 
-/* Made anew when the platform signs with another key: an honest host keeps its certificates in step with what it tells
- * its chip to report. */
+/* Made anew when the platform signs with another key: an honest host keeps its certificates in step
+ * with what it tells its chip to report. */
 struct with_table {
     const struct with *with;
     bool made, vlek;
@@ -105,7 +106,7 @@ static size_t write_table(void *context, u8 out[SNP_CERTS_MAX])
     return t->size;
 }
 
-/* --- The launch, once the platform is up ------------------------------------------------------------------- */
+/* --- The launch, once the platform is up ------------------------------------------------------ */
 
 int with_guest_start(struct with *w, struct error *e)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tools such as snphost read CPUID to learn how a TCB_VERSION is laid out and which address has the certificates.
- * softsev with cannot change what CPUID answers, so it says at once when the answer is another SNP part than the
- * platform. A processor that is no SNP part needs no line: such a tool says itself that it knows no such part.
+ * Tools such as snphost read CPUID to learn how a TCB_VERSION is laid out and which address has the
+ * certificates. softsev with cannot change what CPUID answers, so it says at once when the answer
+ * is another SNP part than the platform. A processor that is no SNP part needs no line: such a tool
+ * says itself that it knows no such part.
  */
 #include "abi/report.h"
 #include "cli/with/with.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three rooms that know nothing of one another: a report signed as the firmware signs, of every profile, with the
- * authority's certificates, is what the owner accepts; and with one of them expired, revoked or another's it is not.
+ * Three rooms that know nothing of one another: a report signed as the firmware signs, of every
+ * profile, with the authority's certificates, is what the owner accepts; and with one of them
+ * expired, revoked or another's it is not.
  */
 #include "authority/authority.h"
 #include "cli/cli.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev fixtures: every case of every profile through our own verifiers, from the files and the manifest alone; some
- * through openssl's own program; and the same files again from the same seed.
+ * softsev fixtures: every case of every profile through our own verifiers, from the files and the
+ * manifest alone; some through openssl's own program; and the same files again from the same seed.
  */
 #include "cli/cli.h"
 #include "cli/identity/profile.h"
@@ -91,7 +91,7 @@ static const u8 *bytes_of(const json_t *j, const char *key, u8 *out, size_t size
     return out;
 }
 
-/* --- SNP reports ---------------------------------------------------------------------------------------------- */
+/* --- SNP reports ------------------------------------------------------------------------------ */
 
 struct wishes {
     struct report_policy policy;
@@ -163,7 +163,7 @@ static void check_report(const json_t *c)
     report_certificates_free(&certificates);
 }
 
-/* --- SEV's chains and measurements ---------------------------------------------------------------------------- */
+/* --- SEV's chains and measurements ------------------------------------------------------------ */
 
 static void check_chain(const json_t *c)
 {
@@ -268,7 +268,8 @@ static size_t cases_of(const char *kind, const char *check)
     return count;
 }
 
-/* Every check has a case that fails it, but for those that need a broken root or a certificate that nobody issues. */
+/* Every check has a case that fails it, but for those that need a broken root or a certificate that
+ * nobody issues. */
 static void every_check_has_its_case(void **state)
 {
     (void)state;
@@ -288,7 +289,7 @@ static void every_check_has_its_case(void **state)
         assert_true(cases_of("sev-report", legacy_check_name((enum legacy_check)check)) > 0);
 }
 
-/* --- openssl's program ------------------------------------------------------------------------------------------ */
+/* --- openssl's program ------------------------------------------------------------------------ */
 
 /* SEQUENCE of two INTEGERs, from 48 bytes little-endian each. */
 static size_t put_integer(u8 *out, const u8 number[48])
@@ -329,7 +330,8 @@ static int openssl_verifies(const char *certificate, const char *report)
     return system(command);
 }
 
-/* The PEK behind the PDH: its point at 14h and 5Ch of the certificate, in the form that OpenSSL reads [sev 7.8, 8.1]. */
+/* The PEK behind the PDH: its point at 14h and 5Ch of the certificate, in the form that OpenSSL
+ * reads [sev 7.8, 8.1]. */
 static int openssl_verifies_legacy(const char *chain, const char *report)
 {
     static const u8 p384[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One content in every form in which people have it: raw, base64 and hexadecimal digits, in one line or many, with either
- * kind of line break. Whatever else it is, it is called by its name.
+ * One content in every form in which people have it: raw, base64 and hexadecimal digits, in one
+ * line or many, with either kind of line break. Whatever else it is, it is called by its name.
  */
 #include "owner_rig.h"
 

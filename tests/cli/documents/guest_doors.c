@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev-guest and the folder of reports of a launched guest, called as the supervisor calls them: sizes, error
- * numbers, what is written where and what is lost, as Linux's driver has them [snp 10.1].
+ * /dev/sev-guest and the folder of reports of a launched guest, called as the supervisor calls
+ * them: sizes, error numbers, what is written where and what is lost, as Linux's driver has them
+ * [snp 10.1].
  */
 #define _GNU_SOURCE
 #include "guest_rig.h"
@@ -10,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* --- A caller: one stretch of memory ------------------------------------------------------------------- */
+/* --- A caller: one stretch of memory ---------------------------------------------------------- */
 
 #define CALLER_BASE 0x10000u
 #define AT_IO       0x10000u
@@ -90,7 +91,7 @@ static bool vmpck_lost(struct rig *r, u32 vmpck)
     return !memcmp(secrets_of(r).vmpck[vmpck], zeros, sizeof zeros);
 }
 
-/* --- SNP_GET_REPORT ------------------------------------------------------------------------------------ */
+/* --- SNP_GET_REPORT --------------------------------------------------------------------------- */
 
 static void a_report(void **state)
 {
@@ -200,7 +201,7 @@ static void a_refused_message_costs_the_key(void **state)
     rig_end(&r);
 }
 
-/* --- SNP_GET_DERIVED_KEY ------------------------------------------------------------------------------- */
+/* --- SNP_GET_DERIVED_KEY ---------------------------------------------------------------------- */
 
 static s64 derived_key(struct rig *r, u8 version, struct snp_key_req request, u8 key[32])
 {
@@ -232,7 +233,7 @@ static void derived_keys(void **state)
     rig_end(&r);
 }
 
-/* --- SNP_GET_EXT_REPORT -------------------------------------------------------------------------------- */
+/* --- SNP_GET_EXT_REPORT ----------------------------------------------------------------------- */
 
 static u8 blob[5000];
 static const struct guest_certificate certificates[] = {
@@ -310,7 +311,7 @@ static void extended_reports_check_their_buffer(void **state)
     rig_end(&r);
 }
 
-/* --- The folder of reports ------------------------------------------------------------------------------ */
+/* --- The folder of reports -------------------------------------------------------------------- */
 
 static struct door_folder folder;
 

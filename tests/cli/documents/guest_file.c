@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launch descriptions: what is refused and with which words, and launches whose reports carry the digests that
- * public calculators say.
+ * Launch descriptions: what is refused and with which words, and launches whose reports carry the
+ * digests that public calculators say.
  */
 #include "guest_rig.h"
 #include "needs.h"
 
-/* --- Texts --------------------------------------------------------------------------------------------- */
+/* --- Texts ------------------------------------------------------------------------------------ */
 
 static int parse(const char *text, struct guest_file *g, struct error *e)
 {
@@ -110,7 +110,7 @@ static void files_that_cannot_be_had_are_named(void **state)
     rig_end(&r);
 }
 
-/* --- Launches ------------------------------------------------------------------------------------------ */
+/* --- Launches --------------------------------------------------------------------------------- */
 
 static struct snp_report report_of(struct rig *r)
 {

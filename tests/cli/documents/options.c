@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The grammar of options, and which of them go together: every pair of options of every subcommand, out of the tables
- * themselves, is either refused by a sentence that names both, or can be given in a command line that is accepted.
+ * The grammar of options, and which of them go together: every pair of options of every subcommand,
+ * out of the tables themselves, is either refused by a sentence that names both, or can be given in
+ * a command line that is accepted.
  */
 #include "cli/cli.h"
 #include "cli/guest/guest_table.h"
@@ -43,7 +44,7 @@ static const struct option_table *table_of(const char *command)
     return NULL;
 }
 
-/* --- The grammar ----------------------------------------------------------------------------------------- */
+/* --- The grammar ------------------------------------------------------------------------------ */
 
 static void values_follow_or_stand_behind_an_equals_sign(void **state)
 {
@@ -128,7 +129,7 @@ static void what_follows_the_options_is_not_read(void **state)
     assert_string_equal(o.operands[0], "remap");
 }
 
-/* --- What is wrong is said ----------------------------------------------------------------------------------- */
+/* --- What is wrong is said -------------------------------------------------------------------- */
 
 static void wrong_words_are_refused_in_words(void **state)
 {
@@ -191,9 +192,10 @@ static void wrong_words_are_refused_in_words(void **state)
     }
 }
 
-/* --- What goes together -------------------------------------------------------------------------------------- */
+/* --- What goes together ----------------------------------------------------------------------- */
 
-/* Options that had no effect together, or none at all: each must be refused, and say what would be right. */
+/* Options that had no effect together, or none at all: each must be refused, and say what would be
+ * right. */
 static void options_without_effect_are_refused(void **state)
 {
     static const struct {
@@ -328,7 +330,8 @@ static void give(struct options *o, u8 id, const char *text)
     }
 }
 
-/* The two options that a pair is of, and choices whose value is fixed by something that was demanded. */
+/* The two options that a pair is of, and choices whose value is fixed by something that was
+ * demanded. */
 struct pair {
     u8 a, b;
     bool chosen[OPTIONS_MAX];
@@ -425,7 +428,7 @@ static void every_pair_is_used_or_refused_by_name(void **state)
     assert_int_equal(confused, 0);
 }
 
-/* --- Tables as texts ------------------------------------------------------------------------------------------- */
+/* --- Tables as texts -------------------------------------------------------------------------- */
 
 static void rows_are_whole(void **state)
 {

@@ -350,7 +350,8 @@ static void launches_that_make_no_sense_are_refused(void **state)
     }
 }
 
-/* The paths of the vectors are too long for owner()'s line: links to them stand in the current folder. */
+/* The paths of the vectors are too long for owner()'s line: links to them stand in the current
+ * folder. */
 static void link_vector(const char *name, const char *as)
 {
     assert_int_equal(symlink(vector_path(name), as), 0);
@@ -421,9 +422,10 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
     }
 }
 
-/* --- A key server --------------------------------------------------------------------------------------- */
+/* --- A key server ----------------------------------------------------------------------------- */
 
-/* Answers one connection after another: a status line with headers, and a file. `heard` gets the requests' first lines. */
+/* Answers one connection after another: a status line with headers, and a file. `heard` gets the
+ * requests' first lines. */
 struct answer {
     const char *head, *file;
 };

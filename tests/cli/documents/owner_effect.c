@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every option that says what is launched changes the digest, or is refused: each, and each pair of them, is given to
- * `softsev owner measure` beside a kernel, a flash image, and both, in every mode.
+ * Every option that says what is launched changes the digest, or is refused: each, and each pair of
+ * them, is given to `softsev owner measure` beside a kernel, a flash image, and both, in every
+ * mode.
  */
 #include "owner_rig.h"
 #include "small_elf.h"
 
-/* --- A flash image with all that OVMF's metadata may have: one page of our own -------------------------- */
+/* --- A flash image with all that OVMF's metadata may have: one page of our own ---------------- */
 
 struct section {
     u32 gpa, size, type;
@@ -50,7 +51,7 @@ static void write_flash(const char *path)
     write_file(path, image, sizeof image);
 }
 
-/* --- Options and what they change ------------------------------------------------------------------------ */
+/* --- Options and what they change ------------------------------------------------------------- */
 
 #define HASH                                                                                       \
     "111111111111111111111111111111111111111111111111"                                             \
@@ -69,7 +70,8 @@ static const char *const options[] = {
     "--state other",     "--build 7",
 };
 
-/* What is launched without them; those of a flash image need a processor's model where processors are measured. */
+/* What is launched without them; those of a flash image need a processor's model where processors
+ * are measured. */
 static const char *const launches[][2] = {
     {"--kernel elf", ""},
     {"--firmware flash", " --vcpu-type EPYC-Milan"},
@@ -98,7 +100,8 @@ static void launch_of(size_t i, const char *mode, const char *one, const char *t
     snprintf(out, 200, "%s%s", launches[i][0], model ? launches[i][1] : "");
 }
 
-/* A model is said of every launch, as other calculators want it, but hypervisors other than QEMU show it in no register. */
+/* A model is said of every launch, as other calculators want it, but hypervisors other than QEMU
+ * show it in no register. */
 static bool may_be_equal(const char *one, const char *two)
 {
     return strstr(one, "--vcpu-type") && strstr(two, "--vmm-type ec2");

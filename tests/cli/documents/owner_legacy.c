@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softsev owner verify of legacy attestation reports [sev 7.8]: what is said, and what of the command line is refused. */
+/* softsev owner verify of legacy attestation reports [sev 7.8]: what is said, and what of the
+ * command line is refused. */
 #include "owner_rig.h"
 
 #include "base/encoding.h"

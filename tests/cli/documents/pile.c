@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates and revocation lists in files and folders. A list that is given counts, or the command says which file it
- * could not use: however many there are, however large the file, whatever stands beside them.
+ * Certificates and revocation lists in files and folders. A list that is given counts, or the
+ * command says which file it could not use: however many there are, however large the file,
+ * whatever stands beside them.
  */
 #include "authority/authority.h"
 #include "cli/owner/owner_cli.h"

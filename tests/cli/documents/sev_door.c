@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev: every command on a platform with SNP and on one without, with descriptors that may write and that may not,
- * with good and bad pointers and lengths. The tables are typed from the specification pages [sev 4.3, 4.4, 9.1;
- * snp 3.3, 10.2], not from the code.
+ * /dev/sev: every command on a platform with SNP and on one without, with descriptors that may
+ * write and that may not, with good and bad pointers and lengths. The tables are typed from the
+ * specification pages [sev 4.3, 4.4, 9.1; snp 3.3, 10.2], not from the code.
  */
 #include "abi/sev_cert.h"
 #include "abi/snp.h"
@@ -177,7 +177,7 @@ static u32 state_of(struct rig *r)
     return at(r, USER)[2];
 }
 
-/* --- Tables ---------------------------------------------------------------------------------------- */
+/* --- Tables ----------------------------------------------------------------------------------- */
 
 struct row {
     u32 command;
@@ -280,7 +280,7 @@ static void other_ioctls(void **state)
     drop(r);
 }
 
-/* --- Lengths ----------------------------------------------------------------------------------------- */
+/* --- Lengths ---------------------------------------------------------------------------------- */
 
 static void one_blob(void **state)
 {
@@ -354,7 +354,7 @@ static void certificates(void **state)
     drop(r);
 }
 
-/* --- An owner takes the platform -------------------------------------------------------------------- */
+/* --- An owner takes the platform -------------------------------------------------------------- */
 
 static s64 import(struct rig *r, const struct sev_cert *pek, u32 pek_size,
                   const struct sev_cert *oca, u32 oca_size)
@@ -396,7 +396,7 @@ static void ownership(void **state)
     drop(r);
 }
 
-/* --- The driver initialises for a command and shuts down again ---------------------------------------- */
+/* --- The driver initialises for a command and shuts down again -------------------------------- */
 
 static void borrowed(void **state)
 {
@@ -493,7 +493,8 @@ static void kept(void **state)
     drop(r);
 }
 
-/* The driver is unloaded and loaded again; the machine stays on, with SYSCFG and the RMP's place locked. */
+/* The driver is unloaded and loaded again; the machine stays on, with SYSCFG and the RMP's place
+ * locked. */
 static void loaded_again(void **state)
 {
     (void)state;
@@ -506,7 +507,7 @@ static void loaded_again(void **state)
     drop(r);
 }
 
-/* --- SNP ------------------------------------------------------------------------------------------------- */
+/* --- SNP -------------------------------------------------------------------------------------- */
 
 static void snp_configuration(void **state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP guests launched on a whole machine without a processor running for them: the digest that the firmware reports
- * against the specification pages' own values and against one computed here, page states before and after, refusals
- * in words, and the legacy modes beside SNP on one machine.
+ * SNP guests launched on a whole machine without a processor running for them: the digest that the
+ * firmware reports against the specification pages' own values and against one computed here, page
+ * states before and after, refusals in words, and the legacy modes beside SNP on one machine.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +85,7 @@ static void refused(struct bench *b, int result, const char *why)
     b->error = (struct error){.code = ERROR_NONE};
 }
 
-/* --- Plans ----------------------------------------------------------------------------------------- */
+/* --- Plans ------------------------------------------------------------------------------------ */
 
 static void add(struct bench *b, u64 gpa, u64 size, u32 type, const u8 *data, u64 data_size)
 {
@@ -152,7 +152,7 @@ static void expect_digest(const struct bench *b, u8 digest[48])
     extend(digest, SNP_PAGE_VMSA, SNP_VMSA_GPA, (const u8 *)&b->vmsa);
 }
 
-/* --- Launches --------------------------------------------------------------------------------------- */
+/* --- Launches --------------------------------------------------------------------------------- */
 
 static struct vm *create(struct bench *b, u64 policy)
 {
@@ -173,7 +173,8 @@ static struct vm *launch(struct bench *b, const u8 host_data[32])
     return vm;
 }
 
-/* What the guest would do with its own secrets page, which only the owner of the machine can read here. */
+/* What the guest would do with its own secrets page, which only the owner of the machine can read
+ * here. */
 static struct snp_report report(struct bench *b, struct vm *vm)
 {
     struct snp_secrets_page secrets;
@@ -270,9 +271,10 @@ static void test_end(void **state)
     assert_int_equal(s.guest_count, 0);
 }
 
-/* --- Images that we load ourselves ------------------------------------------------------------------- */
+/* --- Images that we load ourselves ------------------------------------------------------------ */
 
-/* All RAM is the guest's and valid, but for the display's window; the owner's digest is the firmware's. */
+/* All RAM is the guest's and valid, but for the display's window; the owner's digest is the
+ * firmware's. */
 static void test_image(void **state)
 {
     struct bench *b = *state;
@@ -298,7 +300,7 @@ static void test_image(void **state)
     assert_non_null(strstr(b->error.text, "SNP has no LAUNCH_SECRET"));
 }
 
-/* --- Refusals ----------------------------------------------------------------------------------------- */
+/* --- Refusals --------------------------------------------------------------------------------- */
 
 static void test_refusals(void **state)
 {
@@ -342,7 +344,7 @@ static void test_overlap(void **state)
     assert_int_equal(count_state(b, RMP_GUEST_VALID), 0);
 }
 
-/* --- Beside the other modes --------------------------------------------------------------------------- */
+/* --- Beside the other modes ------------------------------------------------------------------- */
 
 static struct vm *launch_legacy(struct bench *b, struct image_plan *plan, u32 policy)
 {

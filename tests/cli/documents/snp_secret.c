@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An owner's secret for an SNP guest: agent and owner against each other, with reports that the firmware has signed for
- * a launched guest. A guest, a host or a chip that is not what the owner demands gets nothing, and the check is named.
+ * An owner's secret for an SNP guest: agent and owner against each other, with reports that the
+ * firmware has signed for a launched guest. A guest, a host or a chip that is not what the owner
+ * demands gets nothing, and the check is named.
  */
 #include "authority/authority.h"
 #include "guest_rig.h"
