@@ -112,7 +112,8 @@ int owner_take_some(const char *path, struct cli_file *f, const char *wanted, vo
     const bool good = text_decode_base64(f->data, f->size, out, room, size) && *size;
     int result = good ? 0 : refuse_kind(path, f, wanted, e);
     if (!good && !result)
-        result = error_set(e, ERROR_FILE, "%s: %s is base64 of 1 to %zu bytes", path, wanted, room);
+        result = error_set(e, ERROR_FILE, "%s: %s should be base64 of 1 to %zu bytes", path, wanted,
+                           room);
     cli_free_file(f);
     return result;
 }
