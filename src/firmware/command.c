@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of commands: what each needs before it runs [sev 3, 4.1, 5.2, 15; snp 3.2]. A row
- * without a function is a command of the interface that this firmware does not have.
+ * The table of commands: what each command needs before it runs [sev 3, 4.1, 5.2, 15; snp 3.2]. A
+ * row without a function is a command of the interface that this firmware does not have.
  */
 #include "firmware/internal.h"
 
@@ -16,7 +16,7 @@
 #define SUPDATE GSTATE(SUPDATE)
 #define RUPDATE GSTATE(RUPDATE)
 #define SENT    GSTATE(SENT)
-/* may have its key in a slot */
+/* the guest may have its key in a slot */
 #define LIVING (LUPDATE | LSECRET | RUNNING | SUPDATE | RUPDATE)
 
 /* SNP's platform and guest states. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest contexts behind handles, and the rules of ASIDs: who may have which, and that one is not
- * used again before every core's cache was written back [sev 5.1, 5.3].
+ * Guest contexts, found by handle, and the rules of ASIDs: which guest may have which ASID, and
+ * that no ASID is used again before every core's cache was written back [sev 5.1, 5.3].
  */
 #include "firmware/internal.h"
 
@@ -35,7 +35,8 @@ void guest_wipe_session(struct guest *g)
     crypto_wipe(&g->session, sizeof g->session);
 }
 
-/* Guests that share a key may share its slot; the last one to leave empties it. */
+/* Returns a guest that holds the ASID. Guests that share a key may share its slot; the last one to
+ * leave empties it. */
 static const struct guest *asid_holder(const struct firmware *fw, u32 asid,
                                        const struct guest *except)
 {
@@ -111,8 +112,9 @@ enum sev_status decommission(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* [sev 5.3]: guests with SEV-ES have the ASIDs below the minimum of the others; where
- * CIPHERTEXT_HIDING_DRAM gives the lowest to SNP, those above them [snp 3.3]. */
+/* Returns the lowest ASID that the guest may have [sev 5.3]. SEV-ES guests use the ASIDs below the
+ * minimum of the other guests. If CIPHERTEXT_HIDING_DRAM reserves the lowest ones for SNP, SEV-ES
+ * guests use the ASIDs above those [snp 3.3]. */
 static u32 asid_lowest(const struct firmware *fw, u32 policy)
 {
     if (!(policy & SEV_POLICY_ES))
@@ -158,7 +160,8 @@ enum sev_status activate(struct call *c)
     return activate_asid(c, c->in.activate.asid);
 }
 
-/* The list of cores restricts where the guest may run; every core is on it here [sev 5.3]. */
+/* Activates a guest. The list of cores restricts where the guest may run; here every core is on it
+ * [sev 5.3]. */
 enum sev_status activate_ex(struct call *c)
 {
     return activate_asid(c, c->in.activate_ex.asid);

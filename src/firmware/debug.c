@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DBG_DECRYPT, DBG_ENCRYPT and COPY: memory moved between a guest's key
- * and another view [sev 5.4]. */
+/* DBG_DECRYPT, DBG_ENCRYPT and COPY: move memory between a guest's key and another view [sev
+ * 5.4]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
 
 struct move {
-    u64 from, to; /* real addresses */
+    u64 from, to; /* addresses without the C-bit */
     memory_key from_key, to_key;
     u64 len;
 };
 
-/* Piece by piece, from the end if the ranges overlap that way. */
+/* Moves the bytes in blocks, starting at the end if the ranges overlap that way. */
 static void move_bytes(struct firmware *fw, const struct move *m)
 {
     u8 piece[PAGE_SIZE];

@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-/* API numbers are those of the parts' firmware; a build number is one of many. */
+/* The API numbers are those of each part's published firmware; the build number is one of
+ * several. */
 // clang-format off
 #define MILAN .product = "Milan", .product_name = "Milan-B1", .family = 0x19, .model = 0x01, .stepping = 1, \
               .chip_id_size = 64, .tcb_layout = SNP_TCB_MILAN

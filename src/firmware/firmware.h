@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The secure processor: it owns the platform's keys and the guests' memory keys, and does what the
- * mailbox commands of abi/sev.h say. It reaches DRAM through memory.h, random bytes through
- * crypto.h and its persistent store through the two functions it is given; it does no I/O of its
- * own.
+ * The secure processor. It owns the platform's keys and the guests' memory keys, and runs the
+ * mailbox commands of abi/sev.h. It reaches DRAM through memory.h, gets random bytes through
+ * crypto.h and its persistent store through the two functions that it is given; it does no I/O of
+ * its own.
  */
 #ifndef SOFTSEV_FIRMWARE_FIRMWARE_H
 #define SOFTSEV_FIRMWARE_FIRMWARE_H
@@ -16,56 +16,57 @@
 
 struct firmware;
 
-/* A part and its firmware: data only, one row each. */
+/* One chip generation and its firmware: data only, one row for each. */
 struct firmware_profile {
     const char *name;
     u8 api_major, api_minor,
         build; /* as PLATFORM_STATUS reports them; the measurement covers them */
 
-    /* Of SNP; a part without has report_version 0 and knows none of its commands. */
-    const char *product;        /* in certificates' names and KDS addresses: "Milan" */
-    const char *product_name;   /* the extension of a VCEK: "Milan-B1" */
-    u8 family, model, stepping; /* as a report says them: extended fields added */
+    /* SNP fields. A part without SNP has report_version 0 and knows no SNP commands. */
+    const char *product;        /* in certificate names and KDS addresses: "Milan" */
+    const char *product_name;   /* the product name extension of a VCEK: "Milan-B1" */
+    u8 family, model, stepping; /* as in a report: extended fields already added */
     u8 report_version;          /* 2, 3 or 5 */
     u8 chip_id_size;            /* 64, or 8 */
     enum snp_tcb_layout tcb_layout;
     u64 tcb;           /* of this firmware */
     u32 features;      /* SNP_FEATURE_INFO 0, ECX; 0: the command does not exist */
-    u64 mitigations;   /* vectors it knows; all are in force from reset on */
-    u64 platform_info; /* PLATFORM_INFO of the board, apart from what commands switch on */
+    u64 mitigations;   /* known vectors; all are in force from reset on */
+    u64 platform_info; /* PLATFORM_INFO of the board, without the bits that commands set */
 };
 
-extern const struct firmware_profile firmware_profiles[]; /* ends with a row without a name */
+extern const struct firmware_profile firmware_profiles[]; /* the last row has no name */
 #define FIRMWARE_PROFILE_DEFAULT (&firmware_profiles[0])
-/* NULL if there is none of that name. */
+/* Returns NULL if no profile has that name. */
 const struct firmware_profile *firmware_profile_find(const char *name);
 
-/* What became of a store that was to be loaded. Only one that is known to be absent is made anew;
- * the firmware never deletes or replaces another one unless PLATFORM_RESET asks for it. */
+/* The result of loading the store. A new store is made only if the old one is known to be absent;
+ * the firmware deletes or replaces an existing store only on PLATFORM_RESET. */
 enum firmware_store_answer {
     FIRMWARE_STORE_LOADED,
     FIRMWARE_STORE_ABSENT,
-    FIRMWARE_STORE_UNREADABLE, /* it may be there, and it may be good */
-    FIRMWARE_STORE_DAMAGED,    /* it is there, and it is not what was saved */
+    FIRMWARE_STORE_UNREADABLE, /* a store may exist, and may be valid */
+    FIRMWARE_STORE_DAMAGED,    /* a store exists, but is not what was saved */
     FIRMWARE_STORE_NO_MEMORY,
 };
 
-/* Where the store (one blob, encrypted under the chip's own key) is kept between two runs. */
+/* The backend that keeps the store (one blob, encrypted under the chip's own key) between runs. */
 struct firmware_store {
-    /* Puts the blob, which has at most `size` bytes, into `out` and its size into `*got`. */
+    /* Reads the blob, at most `size` bytes, into `out` and its size into `*got`. */
     enum firmware_store_answer (*load)(void *context, void *out, size_t size, size_t *got);
-    /* Replaces the blob, all or nothing; size 0 deletes it. False: it could not be kept. */
+    /* Replaces the blob completely or not at all; size 0 deletes it. Returns false if the blob
+     * could not be kept. */
     bool (*save)(void *context, const void *data, size_t size);
     void *context;
 };
 
-/* What the anti-rollback store keeps [snp 9]. */
+/* The contents of the anti-rollback store [snp 9]. */
 struct firmware_committed {
     u64 tcb;
     u8 major, minor, build;
 };
 
-/* What the secure processor asks the cores; NULL functions: a platform without cores. */
+/* Requests of the secure processor to the cores. NULL functions mean a platform without cores. */
 struct firmware_processor {
     bool (*read_msr)(void *context, u32 core, u32 msr, u64 *value);
     void (*cpuid)(void *context, u32 leaf, u32 subleaf,
@@ -73,61 +74,64 @@ struct firmware_processor {
     void *context;
 };
 
-#define FIRMWARE_STORE_MAX KIB(32) /* bytes of a store blob; also what fits INIT_EX's area */
-#define FIRMWARE_GUESTS    256u    /* contexts; then RESOURCE_LIMIT */
+#define FIRMWARE_STORE_MAX KIB(32) /* bytes of a store blob; fits in INIT_EX's area */
+#define FIRMWARE_GUESTS    256u    /* number of contexts; one more guest gets RESOURCE_LIMIT */
 
 struct firmware_config {
     struct memory *memory;
     struct crypto *crypto;
     struct trace *trace;                    /* may be NULL */
-    const struct firmware_profile *profile; /* NULL: the default */
-    struct firmware_store store;            /* functions may be NULL: nothing is kept */
-    u8 fuses[32]; /* the chip's secret: CEK, chip id and the store's key derive from it [sev
-                   * 7.10] */
+    const struct firmware_profile *profile; /* NULL: the default profile */
+    struct firmware_store store;            /* functions may be NULL: then nothing is kept */
+    u8 fuses[32]; /* the chip's secret; CEK, chip id and the store's key derive from it [sev 7.10]
+                   */
     u64 c_bit;    /* mask; cleared in every address [sev 1.4] */
     u32 asid_min; /* CPUID 8000001Fh EDX: the lowest ASID of a guest without SEV-ES */
     u32 asid_max; /* CPUID 8000001Fh ECX */
-    u32 cores;    /* how many report WBINVD; at most 64 */
+    u32 cores;    /* number of cores that report WBINVD; at most 64 */
     bool
-        /* take WBINVD for granted: for a platform whose cores cannot report it [sev 5.3] */
+        /* Assume WBINVD was done: for a platform whose cores cannot report it [sev 5.3]. */
         no_wbinvd;
-    /* The root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form; NULL: no
-     * platform is genuine. */
+    /* Root of trust for SEND_START under POLICY.SEV: an ARK in AMD certificate form. NULL: no
+     * platform is accepted as genuine. */
     const void *ark;
     size_t ark_size;
 
-    /* SNP. */
+    /* SNP fields. */
     struct firmware_processor processor;
-    u64 rmp_base, rmp_end; /* where there is no read_msr: as RMP_BASE and RMP_END say; 0: no RMP */
-    bool smt;              /* PLATFORM_INFO and POLICY.SMT */
+    u64 rmp_base, rmp_end; /* used without read_msr: values of RMP_BASE and RMP_END; 0: no RMP */
+    bool smt;              /* for PLATFORM_INFO and POLICY.SMT */
     struct firmware_committed
-        committed; /* what `commit` kept last; zero: the profile's own numbers */
-    /* SNP_COMMIT: keeps the new floor before it counts; false refuses the command. May be NULL. */
+        committed; /* what `commit` kept last; zero: the profile's own versions */
+    /* Stores the new minimum for SNP_COMMIT, before it takes effect; false refuses the command. May
+     * be NULL. */
     bool (*commit)(void *context, const struct firmware_committed *committed);
     void *commit_context;
 };
 
-/* NULL: out of memory, `fuses` gives no key, or the committed TCB is above the profile's: such
- * firmware does not power on. Everything is copied; memory, crypto and trace stay the caller's. */
+/* Returns NULL if memory is out, if `fuses` gives no key, or if the committed TCB is above the
+ * profile's (such firmware does not power on). Copies everything except memory, crypto and trace,
+ * which stay the caller's. */
 struct firmware *firmware_create(const struct firmware_config *config);
 /* Unloads the guests' keys and wipes every secret. */
 void firmware_destroy(struct firmware *fw);
 
-/* Runs one command to its end: the status code [sev 2]. Outputs are in the command's buffer. */
+/* Runs one command to its end and returns the status code [sev 2]. Outputs are in the command's
+ * buffer. */
 u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa);
 
-/* A core has executed WBINVD [sev 5.3]. */
+/* Records that a core has executed WBINVD [sev 5.3]. */
 void firmware_wbinvd(struct firmware *fw, u32 core);
 
-/* The TCB that the platform advertises now: its VCEK (identity_vcek) is what signs reports. 0: no
- * SNP. */
+/* Returns the TCB that the platform reports now; the VCEK of that TCB (identity_vcek) signs
+ * reports. Returns 0 without SNP. */
 u64 firmware_reported_tcb(const struct firmware *fw);
-/* Whether a VLEK for that TCB is loaded, with which guests' reports are signed unless they ask for
- * the VCEK. */
+/* Returns true if a VLEK for the reported TCB is loaded. It then signs guests' reports, unless they
+ * ask for the VCEK. */
 bool firmware_has_vlek(const struct firmware *fw);
 
-/* The rule that refused the last command, "" if it was not refused: for error messages of whoever
- * owns the machine. */
+/* Returns the rule that refused the last command, "" if it was not refused. For the error messages
+ * of the machine's owner. */
 const char *firmware_rule(const struct firmware *fw);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The platform's keys and certificates [sev 7.2, 8.2]: CEK derives from the fuses, the others are
- * made here and live in the store.
+ * The platform's keys and certificates [sev 7.2, 8.2]: the CEK derives from the fuses; the others
+ * are made here and kept in the store.
  */
 #include "firmware/internal.h"
 

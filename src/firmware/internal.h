@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the firmware's files share. A command runs in five steps [sev 5.5]: parameters, lengths,
- * policy, active, run; the dispatcher (mailbox.c) takes them from the command's row (command.c). A
- * step that refuses says the rule it refuses by; only `run` changes anything.
+ * Declarations that the files of this room share. A command runs in five steps [sev 5.5]:
+ * parameters, lengths, policy, active, run. The dispatcher (mailbox.c) takes them from the
+ * command's row (command.c). A step that refuses names the rule that was broken; only `run` changes
+ * anything.
  */
 #ifndef SOFTSEV_FIRMWARE_INTERNAL_H
 #define SOFTSEV_FIRMWARE_INTERNAL_H
@@ -20,15 +21,15 @@ struct guest {
     u32 policy;
     u8 vek[16];                   /* memory key */
     struct session_keys session;  /* TEK, TIK */
-    struct crypto_sha256 *digest; /* running, in LUPDATE only */
+    struct crypto_sha256 *digest; /* running; in LUPDATE only */
     u8 ld[32];                    /* finished launch digest */
     u8 measure[32];               /* of the last LAUNCH_MEASURE; secret packets are bound to it */
 };
 
-/* What outlives power-off [sev 4.2]. CEK is not here: it derives from the fuses. */
+/* State that survives power-off [sev 4.2]. The CEK is not part of it: it derives from the fuses. */
 struct identity {
     bool present;
-    bool owned; /* externally: the private OCA key is not ours */
+    bool owned; /* externally owned: the private OCA key is not here */
     struct ec_private oca_key, pek_key, pdh_key;
     struct sev_cert oca, pek, pdh;
 };
@@ -37,7 +38,8 @@ struct identity {
 
 #define SNP_CONTEXT_MAGIC 0x54584354534e5053ull
 
-/* What migrates with a guest: the payload of EXPORT and ABSORB, our own layout (version 1). */
+/* The part of a guest that migrates: the payload of EXPORT and ABSORB, in softsev's own layout
+ * (version 1). */
 struct snp_identity {
     u64 policy;
     u8 ld[SNP_DIGEST_SIZE], imd[SNP_DIGEST_SIZE];
@@ -45,7 +47,7 @@ struct snp_identity {
     u8 family_id[16], image_id[16];
     u8 host_data[32], report_id[32], gosvw[16];
     u8 vmpck[SNP_VMPCKS][SNP_VMPCK_SIZE];
-    u64 seqno[SNP_VMPCKS]; /* of the last response on each key */
+    u64 seqno[SNP_VMPCKS]; /* of the last response with each key */
     u8 oek[32], vmrk[32];
     u64 oek_iv; /* of the last page swapped out */
     struct snp_mdata_entry root_mdata;
@@ -55,10 +57,10 @@ struct snp_identity {
     u32 reserved;
 };
 
-/* The layout of a context page: ours alone; the host sees ciphertext. */
+/* The layout of a context page. It is softsev's own; the host sees only ciphertext. */
 struct snp_context {
     u64 magic;
-    u64 self;  /* the page's own address: a copy elsewhere is no context */
+    u64 self;  /* the page's own address: a copy elsewhere is not a context */
     u32 state; /* enum snp_gstate */
     u32 asid;  /* 0: not active */
     u8 vek[16];
@@ -73,14 +75,14 @@ struct snp_platform {
     enum snp_pstate state;
     bool rmp_init; /* the RMP has been initialised since power-on */
     bool rapl_dis, ciphertext_hiding, mask_chip_id, mask_chip_key;
-    u32 asid_max; /* ASIDs 1 to this are for SNP guests */
+    u32 asid_max; /* SNP guests use ASIDs 1 to this */
     u32 guest_count;
-    u64 *asid_owner; /* by ASID: the context page; 0: none */
+    u64 *asid_owner; /* context page of each ASID; 0: none */
     struct firmware_committed committed;
     u64 reported_tcb;
-    u64 mitigations; /* verified */
+    u64 mitigations; /* vectors that were verified */
     bool vlek_loaded, vcek_made;
-    u64 vcek_tcb; /* that `vcek` was made for */
+    u64 vcek_tcb; /* the TCB that `vcek` was made for */
     struct ec_private vcek, vlek;
 };
 
@@ -110,10 +112,10 @@ struct firmware {
     enum sev_pstate state;
     u32 options;
     u64 tmr_base, tmr_size; /* size 0: none */
-    u64 nv_paddr;           /* where INIT_EX's store is */
+    u64 nv_paddr;           /* address of INIT_EX's store */
     bool nv_area;
-    u64 wbinvd_cores; /* cores that did WBINVD since the indicator was cleared */
-    u8 *asid_dirty;   /* per ASID: needs WBINVD and DF_FLUSH before use */
+    u64 wbinvd_cores; /* cores that executed WBINVD since the indicator was cleared */
+    u8 *asid_dirty;   /* for each ASID: it needs WBINVD and DF_FLUSH before use */
     u32 last_handle;
     struct guest guests[FIRMWARE_GUESTS];
 
@@ -124,11 +126,11 @@ struct firmware {
     bool (*commit)(void *context, const struct firmware_committed *committed);
     void *commit_context;
     struct snp_platform snp;
-    u8 *swap; /* 2 MiB on their way in or out */
+    u8 *swap; /* 2 MiB buffer for pages being swapped in or out */
 
     u8 packet[KIB(16)]; /* payload of secret and migration packets while a command runs */
     u8 blob[FIRMWARE_STORE_MAX];
-    char rule[200]; /* that refused the last command */
+    char rule[200]; /* the rule that refused the last command */
 };
 
 /* --- One command ------------------------------------------------------------------------------ */
@@ -178,9 +180,9 @@ union command_buffer {
 struct call {
     struct firmware *fw;
     const struct command *command;
-    struct guest *guest;        /* that the handle names; NULL if the command has none */
-    u64 gctx;                   /* SNP: address of the guest's context page; 0: none, or gone */
-    struct snp_context context; /* a copy; kept if the command succeeds */
+    struct guest *guest; /* the guest that the handle names; NULL if the command has none */
+    u64 gctx;            /* SNP: address of the guest's context page; 0: none, or no longer one */
+    struct snp_context context; /* a copy; written back if the command succeeds */
     union command_buffer in;
     char detail[420]; /* for the trace: " key=value" pairs */
 };
@@ -193,49 +195,51 @@ typedef enum sev_status command_step(struct call *c);
 #define SNP_GSTATE(name) (1u << SNP_GSTATE_##name)
 
 enum command_flags {
-    HANDLE = 1,          /* names a guest: checked with its state */
+    HANDLE = 1,          /* the command names a guest, whose state is checked */
     HANDLE_OPTIONAL = 2, /* 0 is allowed; the guest's state does not matter */
     NEEDS_ACTIVE = 4,
-    SNP = 8,            /* states are SNP's, the buffer is only read */
-    GCTX = 16,          /* names an SNP guest by its context page */
-    NEEDS_RMP = 32,     /* RMP_INIT_REQUIRED without */
+    SNP = 8,            /* states are those of SNP; the buffer is only read */
+    GCTX = 16,          /* the command names an SNP guest by its context page */
+    NEEDS_RMP = 32,     /* RMP_INIT_REQUIRED if the RMP is not initialised */
     WRITES_BUFFER = 64, /* a legacy command with outputs in its buffer */
 };
 
 struct command {
-    const char *name; /* NULL: no such id */
+    const char *name; /* NULL: no such command */
     u8 size;          /* bytes of the buffer; 0: none */
     u8 handle_at;     /* offset of the handle or of the context page's address */
-    /* API minor number that brought it, of 1.x for SNP, else of 0.x; 0: was always there */
+    /* Minor API number that introduced the command: 1.x for SNP commands, 0.x for the others; 0:
+     * always there. */
     u8 since;
-    u8 pstates, gstates; /* bit per state it is allowed in */
+    u8 pstates, gstates; /* one bit for each allowed state */
     u8 flags;
     u32 policy_clear, policy_set;             /* bits that must be 0, bits that must be 1 */
-    command_step *parameters, *lengths, *run; /* NULL: nothing to check; run NULL: UNSUPPORTED */
+    command_step *parameters, *lengths, *run; /* a NULL check is skipped; run NULL: UNSUPPORTED */
 };
 
-/* NULL: no such id. */
+/* Returns NULL if there is no such id. */
 const struct command *command_find(u32 id);
 
 enum sev_status refuse(struct call *c, enum sev_status status, const char *rule, ...)
     PRINTF_LIKE(3, 4);
 void note(struct call *c, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The status inside an answer, with the rule of refuse() if it refuses. The command itself has
- * succeeded. */
+/* Records the status inside an answer, with the rule of refuse() if it refuses. The command itself
+ * has succeeded. */
 void note_answer(struct call *c, u32 status);
-/* The only places where states change; the trace line shows it. */
+/* All state changes go through these functions, so that the trace line shows them. */
 void set_pstate(struct call *c, enum sev_pstate state);
 void set_gstate(struct call *c, struct guest *g, enum sev_gstate state);
 
-/* [paddr, paddr + len) lies in DRAM and not in the TMR, and starts at a multiple of `align`. */
+/* Checks that [paddr, paddr + len) lies in DRAM and outside the TMR, and starts at a multiple of
+ * `align`. */
 enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
 enum sev_status read_range(struct call *c, const char *what, u64 paddr, void *out, u32 len);
 enum sev_status write_range(struct call *c, const char *what, u64 paddr, const void *data, u32 len);
-/* A range that a legacy command writes: once SNP is initialised its pages must be Firmware
- * [snp 2.2]. */
+/* Checks a range that a legacy command writes: once SNP is initialised, its pages must be Firmware
+ * pages [snp 2.2]. */
 enum sev_status check_output(struct call *c, const char *what, u64 paddr, u64 len, u32 align);
-/* An output length of `have` bytes where `need` are written; sets `*have` to `need` if it is too
- * small. */
+/* Returns true if `have` bytes are enough for an output of `need` bytes. Otherwise sets `*have` to
+ * `need`. */
 bool length_suffices(u32 *have, u32 need);
 
 static inline u64 real_address(const struct firmware *fw, u64 paddr)
@@ -246,39 +250,41 @@ static inline u64 real_address(const struct firmware *fw, u64 paddr)
 /* --- Guests and ASIDs (context.c) ------------------------------------------------------------- */
 
 struct guest *guest_find(struct firmware *fw, u32 handle);
-/* A fresh context with a handle, in UNINIT; NULL: none is free. */
+/* Returns a new context with a handle, in UNINIT; NULL if none is free. */
 struct guest *guest_create(struct firmware *fw);
 void guest_erase(struct firmware *fw, struct guest *g);
 void guest_wipe_session(struct guest *g);
 u32 guest_count(const struct firmware *fw);
 void guests_erase_all(struct firmware *fw);
-/* Every ASID needs WBINVD and DF_FLUSH again [sev 5.3]. */
+/* Marks every ASID as needing WBINVD and DF_FLUSH again [sev 5.3]. */
 void asids_mark_dirty(struct firmware *fw);
-/* Every core has executed WBINVD since then. */
+/* Checks that every core has executed WBINVD since the indicator was cleared. */
 enum sev_status check_wbinvd(struct call *c);
 memory_key guest_key(const struct guest *g);
-/* What must hold between two commands. */
+/* Checks what must hold between two commands. */
 bool firmware_sound(const struct firmware *fw);
 
 /* --- Identity (identity.c) and its store (store.c) -------------------------------------------- */
 
-/* What derives from the fuses [sev 7.10]. */
+/* Derives the keys that depend on the fuses [sev 7.10]. */
 bool chip_derive(struct firmware *fw, const u8 fuses[32]);
-/* A self-owned platform: OCA, PEK and PDH anew. False if OpenSSL refuses, as below. */
+/* Makes a self-owned platform: new OCA, PEK and PDH. The functions here return false if OpenSSL
+ * refuses. */
 bool identity_make(struct firmware *fw, struct identity *id);
 bool identity_make_pdh(struct firmware *fw, struct identity *id);
-/* Takes the owner's OCA and its signature on the PEK; the private OCA key is gone, the PDH is
- * new. */
+/* Takes the owner's OCA and its signature on the PEK, drops the private OCA key and makes a new
+ * PDH. */
 bool identity_take_owner(struct firmware *fw, struct identity *id, const struct sev_cert *oca,
                          const struct sev_cert_signature *oca_signature);
 
-/* Loads the identity from the store; `*id` is set for FIRMWARE_STORE_LOADED alone. */
+/* Loads the identity from the store. Sets `*id` only for FIRMWARE_STORE_LOADED. */
 enum firmware_store_answer store_load(struct firmware *fw, struct identity *id);
 bool store_save(struct firmware *fw, const struct identity *id);
-/* Deletes the store where it is; both it and the flash's. */
+/* store_delete deletes the store in use; the other function deletes that store and the one in
+ * flash. */
 bool store_delete(struct firmware *fw);
 bool store_delete_all(struct firmware *fw);
-/* The blob alone. Seal returns its size, 0 if `size` is too small. */
+/* Work on the blob alone. store_seal returns its size, or 0 if `size` is too small. */
 size_t store_seal(struct firmware *fw, const struct identity *id, void *out, size_t size);
 enum firmware_store_answer store_open(struct firmware *fw, const void *blob, size_t size,
                                       struct identity *id);
@@ -298,12 +304,13 @@ command_step send_start, send_start_lengths, send_update_data, send_update_vmsa,
     receive_start, receive_start_lengths, receive_update_data, receive_update_vmsa, receive_finish;
 command_step dbg_decrypt, dbg_encrypt, debug_lengths, copy, copy_lengths;
 
-/* Shared by LAUNCH_START and RECEIVE_START: what policy and key sharing ask before a context is
- * made, and the making of it. `keys` NULL: transport keys that nobody knows. */
+/* Shared by LAUNCH_START and RECEIVE_START: checks what policy and key sharing require before a
+ * context is made, then makes it. If `keys` is NULL, the transport keys are random and nobody knows
+ * them. */
 enum sev_status start_check(struct call *c);
 enum sev_status start_open_session(struct call *c, struct session_keys *keys);
 enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct session_keys *keys);
-/* Payload and header of a packet, read in; its ranges are checked. */
+/* Reads a packet's payload and header and checks their ranges. */
 enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header);
 
 /* --- SNP (snp_*.c) ---------------------------------------------------------------------------- */
@@ -314,76 +321,80 @@ enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header 
             return refuse(c, SEV_STATUS_##status, __VA_ARGS__);                                    \
     } while (0)
 
-/* The platform at power-on. False: no memory. */
+/* Creates the SNP platform as it is at power-on. Returns false if memory is out. */
 bool snp_create(struct firmware *fw, const struct firmware_config *config);
 void snp_destroy(struct firmware *fw);
-/* What must hold between two commands. */
+/* Checks what must hold between two commands. */
 bool snp_sound(const struct firmware *fw);
 
-/* The context page at `gctx` into `out`; refuses with INVALID_GUEST. */
+/* Reads the context page at `gctx` into `out`; refuses with INVALID_GUEST. */
 enum sev_status snp_context_load(struct call *c, const char *what, u64 gctx,
                                  struct snp_context *out);
 void snp_context_save(struct firmware *fw, const struct snp_context *context);
-/* The context of an SNP guest that holds the ASID; 0: none. */
+/* Returns the context of the SNP guest that holds the ASID; 0: none. */
 u64 snp_asid_owner(const struct firmware *fw, u32 asid);
 void snp_mix_keys(struct firmware *fw, struct snp_context *g);
-/* A guest's policy: its fixed bits, and what it asks of this platform. */
+/* Checks a guest's policy: its fixed bits, and what it requires of this platform. */
 enum sev_status snp_policy_form(struct call *c, u64 policy);
 enum sev_status snp_policy_met(struct call *c, u64 policy);
 
-/* Pages. `page_check` wants a page of 4 KiB (or 2 MiB where `large`) in one of the states (bit per
- * enum rmp_state). */
+/* Page functions. `page_check` checks that a page of 4 KiB (2 MiB if `large`) is in one of the
+ * states (one bit for each enum rmp_state). */
 enum sev_status page_check(struct call *c, const char *what, u64 paddr, bool large, u32 states,
                            struct rmp_entry *entry);
-/* A guest's page: as above, and the ASID is the guest's. */
+/* Checks a guest's page: as page_check, and the page's ASID must be the guest's. */
 enum sev_status page_check_owned(struct call *c, const char *what, u64 paddr, bool large,
                                  u32 states, struct rmp_entry *entry);
-/* Where a command puts `len` bytes of an answer: in one page, Firmware once SNP is initialised. */
+/* Checks the place where a command puts `len` bytes of an answer: it must lie in one page, a
+ * Firmware page once SNP is initialised. */
 enum sev_status page_check_answer(struct call *c, const char *what, u64 paddr, u32 len);
-/* Writes them and gives the page to the host: Firmware becomes Reclaim. */
+/* Writes the answer and gives the page to the host: Firmware becomes Reclaim. */
 void page_answer(struct call *c, u64 paddr, const void *data, u32 len);
-/* Changes a page's entry; traced. */
+/* Changes a page's RMP entry and traces the change. */
 void page_set(struct call *c, u64 paddr, const struct rmp_entry *entry);
 #define PAGE(state)   (1u << RMP_##state)
 #define FIRMWARE_PAGE ((struct rmp_entry){.assigned = true, .immutable = true})
 #define RECLAIM_PAGE  ((struct rmp_entry){.assigned = true})
 
-/* A range list of the host, read once: what is checked is what is done. */
+/* A range list of the host. It is read once, so that the list that is checked is the list that is
+ * used. */
 #define RANGES_MAX ((PAGE_SIZE - sizeof(struct snp_range_list)) / sizeof(struct snp_range))
 struct range_list {
     u32 count;
     struct snp_range ranges[RANGES_MAX];
 };
-/* Count 0 on failure. */
+/* Reads a range list; sets the count to 0 on failure. */
 enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *list);
-/* Every page is in one of `states` (0: whatever it is) and not the firmware's own; ranges start at
- * 2 MiB where `large`. */
+/* Checks that every page is in one of `states` (0: any state) and is not the firmware's own, and
+ * that ranges start at 2 MiB boundaries if `large`. */
 enum sev_status range_list_check(struct call *c, const struct range_list *list, bool large,
                                  u32 states);
 bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size);
-/* They become HV-Fixed. */
+/* Changes the listed pages to HV-Fixed. */
 void range_list_fix(struct call *c, const struct range_list *list);
 
-/* The key that signs, by the request's selection: 16h or 27h if there is none [snp 6.2]. */
+/* Returns the signing key that a request selects; refuses with 16h or 27h if there is none [snp
+ * 6.2]. */
 enum sev_status snp_select_key(struct call *c, u32 key_sel, enum snp_signing_key *which,
                                const struct ec_private **key);
-/* The CPUID page against the host's; false: it was changed to what would pass. */
+/* Checks the CPUID page against the host's CPUID. Returns false if it had to correct the page; the
+ * page then has values that would pass. */
 bool snp_cpuid_check(const struct firmware *fw, struct snp_cpuid_entry *entries, u32 count,
                      const char **why);
 u32 snp_fms(const struct firmware_profile *p);
-/* TSC_SCALE of a guest, 8.32 fixed point. */
+/* Returns a guest's TSC_SCALE, 8.32 fixed point. */
 u64 snp_tsc_scale(const struct snp_context *g);
-/* The report of the call's guest, signed; the status of the message. */
+/* Makes the signed report of the call's guest; returns the status of the message. */
 enum sev_status snp_report_make(struct call *c, u32 vmpl, u32 key_sel, const u8 data[64],
                                 struct snp_report *report);
 
 /* One guest message: request payload in, response payload out. The answer's status is the first
- * word of `out`; a handler that refuses says why by refuse(). */
+ * word of `out`; a handler that refuses gives the reason with refuse(). */
 struct message {
     const u8 *in;
     u32 in_size;
     u8 version, vmpck;
-    u8 *out; /* SNP_MSG_PAYLOAD_MAX bytes of zeros */
+    u8 *out; /* SNP_MSG_PAYLOAD_MAX bytes, zeros at first */
     u32 out_size;
 };
 typedef u32 message_handler(struct call *c, struct message *m);

@@ -16,7 +16,8 @@ static enum sev_status check_api(struct call *c, u32 policy)
                   major, minor, p->api_major, p->api_minor);
 }
 
-/* A guest may have another's memory key if both are of one policy and that allows it [sev 5.3]. */
+/* Checks that a guest may share another guest's memory key: both must have the same policy, and it
+ * must allow sharing [sev 5.3]. */
 static enum sev_status check_sharing(struct call *c, u32 policy)
 {
     if (!c->guest)
@@ -106,7 +107,8 @@ enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct 
 
 /* --- LAUNCH_START ----------------------------------------------------------------------------- */
 
-/* Without a DH certificate the guest launches under transport keys that nobody knows [sev 5.4]. */
+/* Returns true if the command gives a DH certificate. Without one, the guest launches under random
+ * transport keys that nobody knows [sev 5.4]. */
 static bool has_session(const struct sev_start *in)
 {
     return in->dh_cert_paddr != 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dispatcher: takes a command through the checks of its row in the order of [sev 5.5], copies
- * its buffer in once and its outputs back, and leaves one trace line, with the rule where one
- * refused.
+ * The dispatcher. It takes a command through the checks of its row in the order of [sev 5.5],
+ * copies the buffer in once and the outputs back, and writes one trace line, with the rule if a
+ * check refused.
  */
 #include "firmware/internal.h"
 
@@ -119,7 +119,8 @@ bool length_suffices(u32 *have, u32 need)
 
 /* --- The checks, one function each ------------------------------------------------------------ */
 
-/* SNP's commands came with SNP's parts, some commands later than others. */
+/* Returns true if this firmware has the command. SNP's commands came with the SNP parts, some later
+ * than others. */
 static bool command_exists(const struct call *c)
 {
     const struct firmware_profile *p = c->fw->profile;
@@ -234,7 +235,8 @@ static enum sev_status run(struct call *c)
     return c->command->run(c);
 }
 
-/* The buffer's address is checked before; certificates and MACs are each command's own, in run. */
+/* The address of the buffer is checked before these steps; each command checks certificates and
+ * MACs itself, in run. */
 static command_step *const steps[] = {
     check_pstate, check_parameters, check_guest, check_lengths, check_policy, check_active, run,
 };
@@ -257,8 +259,8 @@ static enum sev_status take_steps(struct call *c, u32 id, u64 buffer_spa)
         return status;
     for (size_t i = 0; i < ARRAY_SIZE(steps) && status == SEV_STATUS_SUCCESS; i++)
         status = steps[i](c);
-    /* A refusal for length has put the lengths that would do into the buffer [sev 4.4]. SNP's
-     * buffers are only read. */
+    /* When a command refuses a length, the buffer already has the lengths that are needed [sev
+     * 4.4]. The buffers of SNP commands are only read. */
     if ((c->command->flags & WRITES_BUFFER) &&
         (status == SEV_STATUS_SUCCESS || status == SEV_STATUS_INVALID_LENGTH))
         memory_write(c->fw->memory, real_address(c->fw, buffer_spa), KEY_RAW, c->in.bytes,
@@ -287,7 +289,7 @@ u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa)
 {
     struct call c;
     memset(&c, 0,
-           offsetof(struct call, context)); /* not the context: it is filled before it counts */
+           offsetof(struct call, context)); /* not the context: it is loaded before it is used */
     memset(&c.in, 0, sizeof c - offsetof(struct call, in));
     c.fw = fw;
     c.command = command_find(command);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEND and RECEIVE: a guest goes to another platform under keys that the two share [sev 5.4,
- * 7.7]. */
+/* SEND and RECEIVE: move a guest to another platform, under keys that the two platforms share [sev
+ * 5.4, 7.7]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@ static bool amd_certs_length(u32 len)
     return len == 2 * AMD_CERT_SIZE(2048) || len == 2 * AMD_CERT_SIZE(4096);
 }
 
-/* Wrong lengths are refused even if the policy asks for no certificate [sev 5.4]. */
+/* Refuses wrong lengths even if the policy requires no certificate [sev 5.4]. */
 enum sev_status send_start_lengths(struct call *c)
 {
     struct sev_send_start *in = &c->in.send_start;
@@ -41,7 +41,7 @@ static enum sev_status refuse_verdict(struct call *c, struct cert_verdict v)
                   v.issuer ? v.issuer : "", cert_check_text(v.check));
 }
 
-/* POLICY.SEV: the target's chip is one of ours, by the root that was built in. */
+/* Checks POLICY.SEV: the target's chip must chain to the root that this firmware was given. */
 static enum sev_status check_genuine(struct call *c, const struct sev_platform_chain *target)
 {
     const struct sev_send_start *in = &c->in.send_start;
@@ -132,7 +132,8 @@ enum sev_status send_start(struct call *c)
 enum sev_status send_update_lengths(struct call *c)
 {
     struct sev_packet *in = &c->in.packet;
-    /* The query comes first: KVM's says no length at all, not even the guest's [sev 4.4, 9.2]. */
+    /* The length query is answered first: KVM's query gives no length at all, not even the guest's
+     * [sev 4.4, 9.2]. */
     if (in->hdr_len < SEV_PACKET_HEADER_SIZE || in->trans_len < in->guest_len) {
         in->hdr_len = SEV_PACKET_HEADER_SIZE;
         in->trans_len = in->guest_len;
@@ -145,7 +146,8 @@ enum sev_status send_update_lengths(struct call *c)
                   in->guest_len, sizeof c->fw->packet);
 }
 
-/* A VMSA goes whole: what a host could put together of pieces would be sealed as one. */
+/* Refuses a VMSA that is not sent whole: the host could otherwise combine parts of several VMSAs,
+ * and the result would be sealed as one. */
 static enum sev_status vmsa_length(struct call *c)
 {
     if (c->in.packet.guest_len == PAGE_SIZE)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The platform's commands: INIT to NOP [sev 4.3]. */
+/* The platform commands, INIT to NOP [sev 4.3]. */
 #include "firmware/internal.h"
 
 /* --- INIT, INIT_EX, SHUTDOWN, PLATFORM_RESET -------------------------------------------------- */
 
-/* The firmware's own view of its TMR; back to raw zeros when the host gets it again. */
+/* Fills the TMR with zeros under a key: in the firmware's view while it is in use, raw when the
+ * host gets it back. */
 static void fill_tmr(struct firmware *fw, memory_key key)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -21,22 +22,23 @@ static enum sev_status check_tmr(struct call *c, u32 options, u64 paddr, u32 len
                       "SEV-ES needs a TMR of 1 MiB, this one has %u bytes", len);
     if (c->fw->snp.state == SNP_PSTATE_UNINIT)
         return check_range(c, "TMR", paddr, SEV_TMR_SIZE, (u32)SEV_TMR_SIZE);
-    /* Under SNP it is a large page's worth of Firmware pages [snp 2.2]. */
+    /* Under SNP the TMR is a large page's worth of Firmware pages [snp 2.2]. */
     if (len < RMP_LARGE_SIZE)
         return refuse(c, SEV_STATUS_INVALID_LENGTH,
                       "under SNP the TMR has 2 MiB, this one has %u bytes", len);
     return check_output(c, "TMR", paddr, RMP_LARGE_SIZE, (u32)RMP_LARGE_SIZE);
 }
 
-/* The store's area is the host's: under SNP it may have become another page since INIT_EX. */
+/* Checks the store's area, which belongs to the host: under SNP its page state may have changed
+ * since INIT_EX. */
 static enum sev_status check_store_area(struct call *c)
 {
     return c->fw->nv_area ? check_output(c, "store area", c->fw->nv_paddr, SEV_NV_SIZE, PAGE_SIZE)
                           : SEV_STATUS_SUCCESS;
 }
 
-/* A damaged flash waits for PLATFORM_RESET. The host's area is discarded: Linux tries once more and
- * expects that it is empty then [sev 4.3]. */
+/* Refuses a damaged store. A store in flash is kept until PLATFORM_RESET. A store in the host's
+ * area is discarded: Linux tries once more and expects the area to be empty then [sev 4.3]. */
 static enum sev_status refuse_damaged(struct call *c)
 {
     if (!c->fw->nv_area)
@@ -144,8 +146,8 @@ enum sev_status shutdown_platform(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* The area of the last INIT_EX still counts: Linux shuts down before it resets,
- * and writes the area to its file. */
+/* Deletes the store. The area of the last INIT_EX still counts: Linux shuts down before it resets,
+ * and then writes the area to its file. */
 enum sev_status platform_reset(struct call *c)
 {
     enum sev_status status = check_store_area(c);
@@ -154,7 +156,8 @@ enum sev_status platform_reset(struct call *c)
     return status;
 }
 
-/* --- What the platform says of itself --------------------------------------------------------- */
+/* --- PLATFORM_STATUS, GET_ID, DOWNLOAD_FIRMWARE ------------------------------------------------
+ * / */
 
 enum sev_status platform_status(struct call *c)
 {
@@ -183,7 +186,7 @@ static enum sev_status output_lengths(struct call *c, u32 need)
     return refuse(c, SEV_STATUS_INVALID_LENGTH, "the answer has %u bytes", need);
 }
 
-/* Turin's has 8 bytes, all others' 64. */
+/* Returns 8 bytes for Turin, 64 bytes for all other parts. */
 static u32 chip_id_size(const struct firmware *fw)
 {
     return fw->profile->chip_id_size ? fw->profile->chip_id_size : SEV_CHIP_ID_SIZE;
@@ -214,7 +217,7 @@ enum sev_status download_firmware_lengths(struct call *c)
     return refuse(c, SEV_STATUS_INVALID_LENGTH, "an image has 1 to %u bytes, not %u", max, len);
 }
 
-/* Accepted and ignored: the version stays [sev 4.3]. */
+/* Accepts the image and ignores it: the version stays the same [sev 4.3]. */
 enum sev_status download_firmware(struct call *c)
 {
     return check_range(c, "image", c->in.buffer.paddr, c->in.buffer.len, 32);
@@ -222,7 +225,8 @@ enum sev_status download_firmware(struct call *c)
 
 /* --- Keys and certificates -------------------------------------------------------------------- */
 
-/* Keeps `next` in the store first and only then takes it: killed in between, the old one holds. */
+/* Saves `next` in the store before using it: if the process is killed in between, the old identity
+ * stays valid. */
 static enum sev_status commit_identity(struct call *c, bool made, struct identity *next)
 {
     enum sev_status status = check_store_area(c);
@@ -317,7 +321,7 @@ static enum sev_status check_form(struct call *c, const struct sev_cert *cert, e
     return refuse(c, SEV_STATUS_INVALID_CERTIFICATE, "%s: %s", name, cert_check_text(check));
 }
 
-/* The slot of the PEK that the OCA has signed; NULL: neither. */
+/* Returns the PEK's signature slot that the OCA has signed; NULL if it signed neither. */
 static const struct sev_cert_signature *find_oca_signature(const struct sev_cert *pek,
                                                            const struct sev_cert *oca)
 {

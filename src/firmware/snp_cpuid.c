@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPUID policy: what a guest may be told that its processor is [snp 5.4]. The frame is AMD's;
- * the rule of each register is ours, made from what the emulated processors have and from what
- * public hypervisors send.
+ * The CPUID policy: which processor features a guest may be told about [snp 5.4]. AMD defines the
+ * frame; softsev defines the rule for each register, from what the emulated processors have and
+ * from what public hypervisors send.
  */
 #include "firmware/internal.h"
 
 #include <stdio.h>
 
 enum rule {
-    ZERO = 0, /* and every register of a leaf without a row */
+    ZERO = 0, /* also the rule for every register of a leaf without a row */
     STRICT,   /* the host's value */
-    BITS_OF,  /* no bit that the host has not */
-    AT_MOST,  /* a count or size, no larger than the host's */
-    OR_ZERO,  /* the host's value, or none */
+    BITS_OF,  /* only bits that the host has */
+    AT_MOST,  /* a count or size, at most the host's */
+    OR_ZERO,  /* the host's value, or zero */
     ANY,
 };
 
@@ -21,9 +21,9 @@ enum rule {
 
 struct row {
     u32 leaf, first,
-        last;         /* subleaves; both EVERY_SUBLEAF where ECX does not matter or all are alike */
+        last;         /* subleaves; both EVERY_SUBLEAF if ECX does not matter or all are alike */
     u8 rules[4];      /* EAX EBX ECX EDX */
-    u32 unchecked[4]; /* bits that run time or the hypervisor decide */
+    u32 unchecked[4]; /* bits that depend on run time or on the hypervisor */
 };
 
 #define ONE(leaf_)           .leaf = (leaf_), .first = EVERY_SUBLEAF, .last = EVERY_SUBLEAF
@@ -87,7 +87,7 @@ static const struct row *find_row(u32 leaf, u32 subleaf)
     return NULL;
 }
 
-/* The nearest value that the rule allows. */
+/* Returns the nearest value that the rule allows. */
 static u32 allowed(enum rule rule, u32 value, u32 host)
 {
     switch (rule) {
@@ -112,7 +112,7 @@ static bool check_entry(const struct firmware *fw, struct snp_cpuid_entry *e)
     const struct row *row = find_row(e->eax_in, e->ecx_in);
     u32 host[4] = {0}, out[4] = {e->eax, e->ebx, e->ecx, e->edx}, right[4];
     if (row && !fw->processor.cpuid)
-        return true; /* a platform without cores: nothing to compare with */
+        return true; /* a platform without cores has nothing to compare with */
     if (row)
         fw->processor.cpuid(fw->processor.context, e->eax_in, e->ecx_in, host);
     row = row ? row : &none;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP guests: their context pages, the ASIDs they hold, debugging [snp 3.3]. */
+/* SNP guests: their context pages, the ASIDs they hold, and debugging [snp 3.3]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -60,7 +60,7 @@ static void release_asid(struct firmware *fw, u32 asid)
     fw->wbinvd_cores = 0;
 }
 
-/* By the firmware's own list of ASIDs, whatever the context says. */
+/* Decommissions a guest. Uses the firmware's own list of ASIDs, not what the context says. */
 enum sev_status snp_decommission(struct call *c)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -69,7 +69,7 @@ enum sev_status snp_decommission(struct call *c)
     for (u32 asid = 1; asid <= fw->asid_max; asid++)
         if (fw->snp.asid_owner[asid] == gctx)
             release_asid(fw, asid);
-    c->gctx = 0; /* nothing of it is kept */
+    c->gctx = 0; /* the context is not written back */
     memory_write(fw->memory, gctx, KEY_RAW, zeros, sizeof zeros);
     page_set(c, gctx, &FIRMWARE_PAGE);
     fw->snp.guest_count -= fw->snp.guest_count != 0;
@@ -139,8 +139,8 @@ enum sev_status snp_activate_ex_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* The list restricts where the guest may run; it is checked and not kept, for there is one
- * socket. */
+/* Activates a guest. The list of cores restricts where the guest may run; it is checked but not
+ * kept, because there is only one socket. */
 enum sev_status snp_activate_ex(struct call *c)
 {
     const struct snp_activate_ex *in = &c->in.snp_activate_ex;
@@ -159,7 +159,7 @@ enum sev_status snp_activate_ex(struct call *c)
 
 #define GUEST_PAGES (PAGE(GUEST_VALID) | PAGE(GUEST_INVALID) | PAGE(PRE_SWAP))
 
-/* A guest page of 4 KiB, or a 4 KiB part of a large one. */
+/* Checks that the address is a guest page of 4 KiB, or a 4 KiB part of a large guest page. */
 static enum sev_status check_guest_page(struct call *c, const char *what, u64 paddr)
 {
     struct rmp_entry e;

@@ -174,8 +174,8 @@ static void put_secrets(struct call *c, u64 spa)
     crypto_wipe(&s, sizeof s);
 }
 
-/* A table that does not pass goes back in plaintext, corrected, and the page stays as it was
- * [snp 5.4]. */
+/* Checks the CPUID page and places it. If a value does not pass, the corrected page goes back in
+ * plaintext and its state does not change [snp 5.4]. */
 static enum sev_status put_cpuid(struct call *c, u64 spa)
 {
     struct snp_cpuid_page page;
@@ -194,7 +194,7 @@ static enum sev_status put_cpuid(struct call *c, u64 spa)
     return SEV_STATUS_SUCCESS;
 }
 
-/* Behind the measurement: what SecureTSC runs by is the platform's to say. */
+/* Writes the TSC scale after measuring: for SecureTSC the platform, not the owner, chooses it. */
 static void put_tsc_scale(struct call *c, u64 spa)
 {
     memory_key key = (memory_key)c->context.asid;
@@ -204,7 +204,8 @@ static void put_tsc_scale(struct call *c, u64 spa)
         memory_write(c->fw->memory, spa + offsetof(struct vmsa, guest_tsc_scale), key, &scale, 8);
 }
 
-/* Puts the page's contents under the guest's key; CONTENTS of its record into `contents`. */
+/* Puts the page's contents under the guest's key and the CONTENTS field of its record into
+ * `contents`. */
 static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents[SNP_DIGEST_SIZE])
 {
     static const u8 zeros[PAGE_SIZE];
@@ -241,7 +242,7 @@ static void extend(const struct firmware *fw, u8 digest[SNP_DIGEST_SIZE],
     crypto_sha384_run(fw->sha384, info, sizeof *info, digest);
 }
 
-/* One 4 KiB record a page; a large page has 512 of them. */
+/* Launches a page with one record for each 4 KiB; a large page has 512 records. */
 static enum sev_status launch_page(struct call *c, u64 spa, u64 gpa)
 {
     const struct snp_launch_update *in = &c->in.snp_launch_update;
@@ -326,7 +327,7 @@ static enum sev_status check_id_auth(struct call *c, const struct snp_id_block *
     return SEV_STATUS_SUCCESS;
 }
 
-/* Of the page, and of the keys and signatures that count. */
+/* Checks the reserved bytes of the page, and of the keys and signatures in it that are used. */
 static bool reserved_zero(const struct snp_id_auth *a, bool author)
 {
     bool zero =
@@ -341,7 +342,7 @@ static bool reserved_zero(const struct snp_id_auth *a, bool author)
              all_zero(a->id_key_signature.reserved_90, sizeof a->id_key_signature.reserved_90)));
 }
 
-/* In the order of [snp 5.2]: reserved bytes, digest, policy, signatures. */
+/* Checks in the order of [snp 5.2]: reserved bytes, digest, policy, signatures. */
 static enum sev_status check_id_block(struct call *c, const struct snp_id_block *block,
                                       const struct snp_id_auth *auth)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP_GUEST_REQUEST: the sealed envelope of guest messages, and the table of what can be in it
- * [snp 6.1, 6.2]. What is wrong with the envelope is the command's status and changes nothing; what
- * is wrong with the request inside is a status in the sealed answer.
+ * SNP_GUEST_REQUEST: the sealed envelope of guest messages, and the table of the messages [snp 6.1,
+ * 6.2]. An error in the envelope becomes the command's status and changes nothing; an error in the
+ * request inside becomes a status in the sealed answer.
  */
 #include "firmware/internal.h"
 
@@ -31,14 +31,16 @@ static const struct message_type types[] = {
 };
 // clang-format on
 
-/* A key request of version 2 came with the mitigation vectors' generation of firmware. */
+/* Returns the highest message version. Version 2 of a key request came with the firmware generation
+ * that has mitigation vectors. */
 static u8 version_max(const struct firmware_profile *p, u8 type)
 {
     return type == SNP_MSG_KEY_REQ && p->api_minor < 55 ? 1 : types[type].version_max;
 }
 
-/* A key request is short or long and nothing between; version 1 is short, and so may version 2 be:
- * Linux's ioctl did not grow [snp 1]. */
+/* Returns true if the payload's size is right. A key request is either short or long, never in
+ * between. Version 1 is short; version 2 may be short as well, because Linux's ioctl did not grow
+ * [snp 1]. */
 static bool size_right(const struct snp_msg_header *h)
 {
     const struct message_type *t = &types[h->type];
@@ -155,7 +157,8 @@ enum sev_status snp_guest_request(struct call *c)
     u32 inner = types[h->type].handler(c, &m);
     note(c, " message=%s vmpck=%u seqno=%" PRIu64, types[h->type].name, h->vmpck, h->seqno);
     note_answer(c, inner);
-    /* The counter is taken from the context again: ABSORB_NOMA replaces the caller's own. */
+    /* Reads the counter from the context again, because ABSORB_NOMA replaces the caller's own
+     * counters. */
     if (c->context.id.seqno[h->vmpck] < h->seqno + 1)
         c->context.id.seqno[h->vmpck] = h->seqno + 1;
     seal_response(c, h, &response, m.out_size);

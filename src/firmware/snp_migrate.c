@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a migration agent may do with the guests bound to it: take a guest's identity out of its
- * context (EXPORT), put it into another (IMPORT, ABSORB), give it a root key (VMRK) [snp 6.2]. Only
- * the layouts of the messages are public; the rules of who may do what are ours.
+ * context (EXPORT), put it into another context (IMPORT, ABSORB), and give it a root key (VMRK)
+ * [snp 6.2]. Only the layouts of the messages are public; the rules about who may do what are
+ * softsev's own.
  */
 #include "firmware/internal.h"
 
@@ -21,7 +22,8 @@ static u32 answer_status(struct message *m, enum sev_status status)
     return status;
 }
 
-/* The context of another guest. What is no context is a wrong parameter of the message. */
+/* Loads the context of another guest. If the page is not a context, the message has a wrong
+ * parameter. */
 static enum sev_status target_load(struct call *c, u64 gctx, struct snp_context *target)
 {
     *target = (struct snp_context){.self = 0};
@@ -48,7 +50,7 @@ static enum sev_status check_target_state(struct call *c, const struct snp_conte
     return SEV_STATUS_SUCCESS;
 }
 
-/* A bound guest in this state. */
+/* Loads the context of a guest that is bound to the agent and is in this state. */
 static enum sev_status target_take(struct call *c, u64 gctx, enum snp_gstate state,
                                    struct snp_context *target)
 {
@@ -88,7 +90,7 @@ u32 message_export(struct call *c, struct message *m)
     return out.status;
 }
 
-/* The context in the message. */
+/* Reads the context in the message. */
 static enum sev_status context_of(struct call *c, const struct message *m,
                                   struct snp_import_req *in, struct snp_identity *id)
 {
@@ -129,7 +131,7 @@ u32 message_import(struct call *c, struct message *m)
     if (status == SEV_STATUS_SUCCESS)
         status = check_import(c, &in, &id, &target);
     if (status == SEV_STATUS_SUCCESS) {
-        snp_mix_keys(fw, &target); /* a memory key of its own; all else comes with the identity */
+        snp_mix_keys(fw, &target); /* its own memory key; the rest comes with the identity */
         target.id = id;
         target.state = SNP_GSTATE_RUNNING;
         target.ma_gctx = c->gctx;
@@ -143,9 +145,9 @@ u32 message_import(struct call *c, struct message *m)
     return answer_status(m, status);
 }
 
-/* A guest launched from an initial migration image becomes the guest whose identity arrives: that
- * one was launched from the same image. Memory key, ASID and message keys stay those of the running
- * guest. */
+/* Gives the identity to a guest that was launched from an initial migration image. The identity's
+ * guest was launched from the same image. The running guest keeps its memory key, ASID and message
+ * keys. */
 static enum sev_status absorb(struct call *c, struct snp_context *target,
                               const struct snp_identity *id)
 {
@@ -184,7 +186,7 @@ u32 message_absorb(struct call *c, struct message *m)
     return answer_status(m, status);
 }
 
-/* The same without an agent: the caller takes the identity itself. */
+/* Does the same without an agent: the caller takes the identity itself. */
 u32 message_absorb_noma(struct call *c, struct message *m)
 {
     struct snp_import_req in;
@@ -201,7 +203,8 @@ u32 message_absorb_noma(struct call *c, struct message *m)
     return answer_status(m, status);
 }
 
-/* Before the guest runs: what it derives from its root key must not change under it. */
+/* Sets the root key. The guest must not run yet: keys that it derives from its root key must not
+ * change while it runs. */
 u32 message_vmrk(struct call *c, struct message *m)
 {
     struct snp_vmrk_req in;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Page states: the checks and changes that every SNP command shares, and the commands that do
- * nothing else [snp 3.3, 4.4]. */
+/* Page states: the checks and changes that all SNP commands share, and the commands that only
+ * change page states [snp 3.3, 4.4]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* "Firmware or Metadata" */
+/* Writes the names of the states: "Firmware or Metadata". */
 static void states_text(char *out, size_t size, u32 states)
 {
     size_t used = 0;
@@ -43,7 +43,7 @@ enum sev_status page_check(struct call *c, const char *what, u64 paddr, bool lar
 enum sev_status page_check_owned(struct call *c, const char *what, u64 paddr, bool large,
                                  u32 states, struct rmp_entry *entry)
 {
-    /* Ownership is asked before the size: another guest's page says nothing more. */
+    /* Checks the owner before the size, so that another guest's page reveals nothing more. */
     u64 spa = real_address(c->fw, paddr);
     enum sev_status status = check_range(c, what, paddr, large ? RMP_LARGE_SIZE : PAGE_SIZE,
                                          large ? (u32)RMP_LARGE_SIZE : PAGE_SIZE);
@@ -140,7 +140,8 @@ enum sev_status snp_page_move_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* Plaintext from one place to the other, a frame at a time; the source keeps nothing. */
+/* Moves plaintext from one place to another, one frame at a time, and leaves nothing at the
+ * source. */
 static void move_plaintext(struct firmware *fw, u64 from, u64 to, u64 size, memory_key key)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -177,8 +178,8 @@ enum sev_status snp_page_move(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* A metadata page's gPA field names its guest: the address of the context page, which is never
- * zero. */
+/* Makes a metadata page. Its gPA field names its guest by the address of the context page, which is
+ * never zero. */
 enum sev_status snp_page_md_init(struct call *c)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -209,14 +210,16 @@ enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *li
     return status;
 }
 
-/* Beyond the table every page is Default, and stays so. */
+/* Returns the end of the range, cut at the end of memory: every page beyond it is in Default state
+ * and stays so. */
 static u64 covered_end(const struct firmware *fw, const struct snp_range *r)
 {
     u64 base = real_address(fw, r->base), end = base + (u64)r->pages * PAGE_SIZE;
     return min_u64(end, memory_size(fw->memory));
 }
 
-/* A page at `at` in one of the states; if it is one of 2 MiB, the range has all of it. */
+/* Checks that the page at `at` is in one of the states. If it belongs to a 2 MiB page, the range
+ * must contain all of that page. */
 static enum sev_status check_listed(struct call *c, const struct snp_range *r, u64 at, u32 states)
 {
     struct firmware *fw = c->fw;
@@ -267,7 +270,7 @@ void range_list_fix(struct call *c, const struct range_list *list)
     for (u32 i = 0; i < list->count; i++)
         for (u64 at = real_address(fw, list->ranges[i].base);
              at < covered_end(fw, &list->ranges[i]); at += PAGE_SIZE)
-            if (rmp_covered(fw->memory, at)) /* beyond the table a page is the host's anyway */
+            if (rmp_covered(fw->memory, at)) /* a page beyond the table is the host's anyway */
                 page_set(c, at, &fixed);
 }
 

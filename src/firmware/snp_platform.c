@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP's platform: initialisation and shutdown, what it says of itself, TCB and configuration
- * [snp 3.3, 9]. */
+/* SNP's platform: initialisation and shutdown, status, TCB and configuration [snp 3.3, 9]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
@@ -12,7 +11,7 @@
 #define RMP_END_MSR        0xc0010133u
 #define SYSCFG_SNP_EN      BIT(24)
 #define SYSCFG_VMPL_EN     BIT(25)
-#define RMP_BASE_ALIGNMENT MIB(1) /* the firmware's own demand [snp 4.1] */
+#define RMP_BASE_ALIGNMENT MIB(1) /* required by the firmware [snp 4.1] */
 
 static u32 version(const struct firmware_committed *f)
 {
@@ -41,7 +40,7 @@ bool snp_create(struct firmware *fw, const struct firmware_config *config)
     if (kept->tcb && version(kept) <= version(&fw->snp.committed))
         fw->snp.committed = *kept;
     else if (kept->tcb)
-        fw->snp.committed.tcb = kept->tcb; /* a later build of one TCB: what runs is committed */
+        fw->snp.committed.tcb = kept->tcb; /* a later build: the running version is committed */
     fw->snp.reported_tcb = fw->snp.committed.tcb;
     fw->snp.asid_owner = calloc((size_t)fw->asid_max + 1, sizeof *fw->snp.asid_owner);
     fw->swap = malloc(RMP_LARGE_SIZE);
@@ -62,7 +61,8 @@ u64 snp_asid_owner(const struct firmware *fw, u32 asid)
     return asid <= fw->asid_max ? fw->snp.asid_owner[asid] : 0;
 }
 
-/* What DRAM holds does not count: a host with a second address for it forges RMP and contexts. */
+/* Checks what must hold between two commands. DRAM's contents are not checked: a host that has a
+ * second address for a page can forge the RMP and contexts. */
 bool snp_sound(const struct firmware *fw)
 {
     const struct snp_platform *s = &fw->snp;
@@ -86,7 +86,7 @@ bool firmware_has_vlek(const struct firmware *fw)
 
 /* --- SNP_INIT, SNP_INIT_EX -------------------------------------------------------------------- */
 
-/* The same MSR on every core. */
+/* Reads an MSR that must be the same on every core. */
 static enum sev_status read_cores(struct call *c, u32 msr, const char *name, u64 mask, u64 *value)
 {
     const struct firmware *fw = c->fw;
@@ -122,7 +122,7 @@ static enum sev_status read_processor(struct call *c, u64 *base, u64 *end)
     return status == SEV_STATUS_SUCCESS ? check_wbinvd(c) : status;
 }
 
-/* Where the RMP is. RMP_END reads as the address of the last 8 KiB piece or of its last byte. */
+/* Finds the RMP. RMP_END may hold the address of the last 8 KiB block or of the last byte. */
 static enum sev_status locate_rmp(struct call *c, u64 *base, u64 *end)
 {
     struct firmware *fw = c->fw;
@@ -146,9 +146,9 @@ static enum sev_status locate_rmp(struct call *c, u64 *base, u64 *end)
     return SEV_STATUS_SUCCESS;
 }
 
-/* Whether a page of memory has a second address, one bit away from the first: what is written at
- * one shows at the other. That this is looked for by SNP_INIT, and what it answers then, is ours;
- * hardware looks while it boots. */
+/* SNP_INIT looks for a second address of a page of memory, one bit away from the first: a write at
+ * one address shows at the other. When to look, and which status to return, is softsev's own
+ * choice; hardware looks while it boots. */
 #define ADDRESS_BITS 52u
 
 static bool shows(struct memory *m, u64 spa, const u8 mark[16])
@@ -184,7 +184,7 @@ static enum sev_status check_aliases(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* What ran before on the table's pages or any guest's is nobody's now. */
+/* Starts the platform. Pages of the table and pages of earlier guests belong to no guest now. */
 static void start_platform(struct call *c, const struct snp_init_ex *in)
 {
     struct firmware *fw = c->fw;
@@ -198,8 +198,8 @@ static void start_platform(struct call *c, const struct snp_init_ex *in)
     fw->snp.state = SNP_PSTATE_INIT;
 }
 
-/* Pages that the host wants to keep writable; their states do not matter, for every entry is made
- * anew. */
+/* Reads the list of pages that the host wants to keep writable. Their old states do not matter,
+ * because every entry is written anew. */
 static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in, u64 base, u64 end,
                                   struct range_list *list)
 {
@@ -324,13 +324,14 @@ enum sev_status snp_shutdown_ex_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* No IOMMU page is ever the firmware's here: IOMMU_SNP_SHUTDOWN has nothing to give back. */
+/* Shuts SNP down. IOMMU_SNP_SHUTDOWN has no pages to give back, because the firmware here never
+ * owns IOMMU pages. */
 enum sev_status snp_shutdown_ex(struct call *c)
 {
     return shutdown_snp(c, c->in.snp_shutdown_ex.flags);
 }
 
-/* One data fabric: this and DF_FLUSH clean the ASIDs of all guests. */
+/* Flushes the one data fabric: this command and DF_FLUSH both clean the ASIDs of all guests. */
 enum sev_status snp_df_flush(struct call *c)
 {
     return df_flush(c);
@@ -402,7 +403,7 @@ enum sev_status snp_feature_info(struct call *c)
 
 /* --- TCB: SNP_CONFIG, SNP_COMMIT, SNP_VLEK_LOAD ----------------------------------------------- */
 
-/* A VLEK is for one TCB; advertising another drops it. */
+/* Sets the reported TCB. A VLEK is for one TCB, so a change drops the VLEK. */
 static void report_tcb(struct call *c, u64 tcb)
 {
     struct snp_platform *s = &c->fw->snp;
@@ -503,8 +504,8 @@ enum sev_status snp_vlek_load(struct call *c)
 
 /* --- SNP_DOWNLOAD_FIRMWARE_EX ----------------------------------------------------------------- */
 
-/* The parts of an image's header that count here; the rest is the loader's. Seen in the published
- * images. */
+/* The parts of an image's header that are checked here; the rest is for the loader. The layout was
+ * taken from the published images. */
 #define IMAGE_HEADER_SIZE 0x100u
 #define IMAGE_MAGIC_AT    0x10u /* "$PS1" */
 #define IMAGE_SVN_AT      0x4cu
@@ -523,7 +524,7 @@ enum sev_status snp_download_firmware_ex_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* The image is checked and not run: this firmware stays what its profile says. */
+/* Checks the image but does not run it: this firmware keeps the version of its profile. */
 enum sev_status snp_download_firmware_ex(struct call *c)
 {
     const struct snp_download_firmware_ex *in = &c->in.snp_download;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attestation reports, derived keys and what else a guest asks about itself [snp 6.2, 7]. */
+/* Attestation reports, derived keys, and other answers to a guest about itself [snp 6.2, 7]. */
 #include "firmware/internal.h"
 
 #include <inttypes.h>
 
 /* --- Keys ------------------------------------------------------------------------------------- */
 
-/* The VCEK of the reported TCB; made when it is first needed. */
+/* Returns the VCEK of the reported TCB, which is made when it is first needed. */
 static const struct ec_private *current_vcek(struct firmware *fw)
 {
     struct snp_platform *s = &fw->snp;
@@ -162,7 +162,7 @@ enum sev_status snp_hv_report_req_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* A report that the host asks for: no VMPL, no REPORT_DATA. */
+/* Makes a report that the host asks for: it has no VMPL and no REPORT_DATA. */
 enum sev_status snp_hv_report_req(struct call *c)
 {
     static const u8 no_data[64];
@@ -181,9 +181,9 @@ enum sev_status snp_hv_report_req(struct call *c)
 
 /* --- Derived keys ----------------------------------------------------------------------------- */
 
-/* What goes into a key, in this order; what is not selected is zero. */
+/* The inputs of a derived key, in this order; inputs that are not selected are zero. */
 struct __attribute__((packed)) key_mix {
-    u32 select; /* root and key */
+    u32 select; /* root and key selection */
     u32 vmpl;
     u64 fields;
     u64 policy, tcb, launch_mit_vector;
@@ -229,7 +229,8 @@ static void mix(const struct snp_identity *id, const struct snp_key_req *in, str
         memcpy(k->measurement, id->ld, sizeof k->measurement);
 }
 
-/* The KDF of SEV over a digest of the mix [sev 7.3]; hardware's is not public. */
+/* Derives a key with SEV's KDF over a digest of the inputs [sev 7.3]; hardware's derivation is not
+ * public. */
 static void derive(const void *root, size_t root_size, const struct key_mix *k, u8 key[32])
 {
     u8 digest[48];
@@ -261,7 +262,7 @@ u32 message_key(struct call *c, struct message *m)
 {
     struct snp_key_req in = {.select = 0};
     struct snp_key_rsp out = {.status = 0};
-    memcpy(&in, m->in, m->in_size); /* the shorter form has no mitigation vector */
+    memcpy(&in, m->in, m->in_size); /* the short form has no mitigation vector */
     out.status = check_key_request(c, m, &in);
     if (out.status == SEV_STATUS_SUCCESS)
         out.status = make_key(c, &in, out.key);
@@ -278,8 +279,7 @@ u32 message_cpuid(struct call *c, struct message *m)
     struct snp_cpuid_rsp table;
     const char *why = "";
     memcpy(&table, m->in, m->in_size);
-    u32 count =
-        load_le32(m->in); /* of the request, which begins with it: count, then reserved bytes */
+    u32 count = load_le32(m->in); /* the header of the request: count, then reserved bytes */
     bool fits =
         count <= SNP_CPUID_ENTRIES && m->in_size == 16 + count * sizeof(struct snp_cpuid_entry);
     enum sev_status status = SEV_STATUS_SUCCESS;

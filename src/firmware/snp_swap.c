@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP_PAGE_SWAP_OUT and _IN: a page leaves memory sealed with the guest's offline key; its metadata
- * entry, in a metadata page or at the root in the context, is what lets it in again, once
+ * SNP_PAGE_SWAP_OUT and _IN. A page leaves memory sealed with the guest's offline key. Its metadata
+ * entry, in a metadata page or at the root in the context, lets the page in again, but only once
  * [snp 3.3].
  */
 #include "firmware/internal.h"
@@ -12,8 +12,7 @@ struct swap {
     bool large, root;
     enum snp_swap_type type;
     u64 size;
-    struct rmp_entry page,
-        mdata; /* RMP entries of the page inside the guest and of the metadata page */
+    struct rmp_entry page, mdata; /* RMP entries of the guest's page and of the metadata page */
 };
 
 #define SWAP_OUT_FLAGS (SNP_PAGE_LARGE | SNP_SWAP_TYPE(3) | SNP_SWAP_ROOT_MDATA_EN)
@@ -53,7 +52,7 @@ static struct swap swap_of(const struct call *c)
     };
 }
 
-/* A metadata page of this guest: its gPA field is the context's address. */
+/* Checks that the page is a metadata page of this guest: its gPA field is the context's address. */
 static enum sev_status check_metadata_page(struct call *c, const char *what, u64 paddr,
                                            struct rmp_entry *e)
 {
@@ -93,7 +92,7 @@ static void mdata_put(struct call *c, const struct swap *s, const struct snp_mda
                      KEY_FIRMWARE, entry, sizeof *entry);
 }
 
-/* All of an entry but the tag is authenticated with the page. */
+/* Builds the authenticated data of a page: the whole entry except the tag. */
 static void mdata_aad(const struct snp_mdata_entry *entry, struct snp_mdata_entry *aad)
 {
     *aad = *entry;

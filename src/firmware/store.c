@@ -110,8 +110,8 @@ enum firmware_store_answer store_open(struct firmware *fw, const void *blob, siz
         return FIRMWARE_STORE_DAMAGED;
     crypto_aes128_ctr(fw->store_key, bytes + STORE_IV_AT, bytes + STORE_HEADER, payload,
                       sizeof payload);
-    /* This chip has sealed it: if its keys cannot be checked now, for want of memory, it may still
-     * be good. */
+    /* The MAC is valid, so this chip sealed the blob. If its keys cannot be checked now because
+     * memory is out, the store may still be valid. */
     bool good = read_payload(payload, id);
     crypto_wipe(payload, sizeof payload);
     if (!good)
@@ -121,8 +121,8 @@ enum firmware_store_answer store_open(struct firmware *fw, const void *blob, siz
 
 /* --- Where it is ------------------------------------------------------------------------------ */
 
-/* Linux does not clear the area when its file is missing:
- * bytes without our mark are no store [sev 4.2]. */
+/* Reads the store from the host's area. Linux does not clear the area when its file is missing, so
+ * bytes without softsev's magic count as no store [sev 4.2]. */
 static enum firmware_store_answer load_nv_area(struct firmware *fw, struct identity *id)
 {
     if (!memory_read(fw->memory, fw->nv_paddr, KEY_RAW, fw->blob, sizeof fw->blob))

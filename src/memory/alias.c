@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory whose DRAM ignores an address bit: every byte answers at a second address, `size` above
- * the first (BadRAM). The bytes on the bus are the same; the cipher's tweak is the address's, so
- * that under a key each shows something else, and the RMP has another entry, or none.
+ * Aliased memory (BadRAM): DRAM ignores an address bit, so every byte also answers at a second
+ * address, `size` above the first. The bytes on the bus are the same. The cipher's tweak depends on
+ * the address, so under a key the two addresses show different plaintext; the second address has
+ * another RMP entry, or none.
  */
 #include "memory/internal.h"
 
@@ -13,7 +14,7 @@ static bool answers(const struct memory *m, u64 spa, u64 size)
     return m->aliased && spa >= m->size && range_fits(spa - m->size, size, m->size);
 }
 
-/* A frame as it reads at its second address. Its view stays as it is. */
+/* Reads a frame as it appears at its second address. The frame keeps its view. */
 static void read_page(struct memory *m, u64 frame, memory_key key, u8 page[PAGE_SIZE])
 {
     memory_peek(m, frame << PAGE_SHIFT, KEY_RAW, page, PAGE_SIZE);
@@ -39,7 +40,7 @@ bool alias_read(struct memory *m, u64 spa, memory_key key, void *out, size_t siz
     return true;
 }
 
-/* The RMP's own bytes are guarded at their first address only. */
+/* Writes at second addresses. The RMP's own bytes are protected only at their first address. */
 bool alias_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
 {
     u8 page[PAGE_SIZE];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DRAM frames and the views they are held in; see memory.h and docs/architecture.md, journey 1.
- * Everything that changes a frame's view goes through frame_flip(), everything that takes a frame
- * from the cores through frame_lose().
+ * DRAM frames and their views; see memory.h and docs/architecture.md, journey 1. Every change of a
+ * frame's view goes through frame_flip(); every removal of a frame from the cores goes through
+ * frame_lose().
  */
 #include "memory/internal.h"
 
@@ -17,7 +17,7 @@ u32 frame_slot(const struct memory *m, memory_key key)
     return key == KEY_FIRMWARE ? m->asids + 1 : key;
 }
 
-/* A slot without a key lets bytes through unchanged: its view is the raw one. */
+/* Returns KEY_RAW for a key whose slot is empty: such a slot lets bytes through unchanged. */
 memory_key frame_key(const struct memory *m, memory_key key)
 {
     u32 slot = frame_slot(m, key);
@@ -40,7 +40,7 @@ void frame_lose(struct memory *m, u64 frame)
     f->code = 0;
 }
 
-/* Before many frames are lost, so that each is cheap. */
+/* Empties the cores' TLBs before many frames are lost, so that losing each frame is cheap. */
 void mappings_lose(struct memory *m)
 {
     for (struct memory_listener *l = m->listeners; l; l = l->next)
@@ -132,8 +132,9 @@ bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t si
     return true;
 }
 
-/* All of a frame: what it held needs no cipher. Zeros are in a frame already that nobody has
- * touched, and the computer that we run on need not give it memory. */
+/* Writes a whole frame. No cipher has to run, because the old contents do not matter. An untouched
+ * frame already holds zeros, so zeros are not written: the computer that softsev runs on need not
+ * provide memory for it. */
 static void write_whole(struct memory *m, u64 frame, memory_key key, const void *data)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -238,13 +239,13 @@ bool memory_key_load(struct memory *m, u32 asid, const u8 key[16])
     m->ciphers[asid] = page_cipher_create(key, m->tweak_key);
     if (!m->ciphers[asid])
         return false;
-    /* A core that ran with this ASID before may hold frames in the raw view under its name. */
+    /* A core that ran with this ASID before may have mapped frames in the raw view for it. */
     frames_lose_all(m);
     trace_event(m->trace, TRACE_KEY, "LOAD", "asid=%u", asid);
     return true;
 }
 
-/* For a key that is gone; 0: all are in use. */
+/* Returns a slot for a key that was unloaded, or 0 if all are in use. */
 static u32 free_slot(const struct memory *m)
 {
     for (u32 slot = m->asids + 2; slot < m->asids + 2 + KEYS_GONE; slot++)
@@ -351,8 +352,8 @@ static struct memory *memory_allocate(const struct memory_config *config)
     struct memory *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    /* calloc takes such sizes from the system as untouched zero pages:
-     * an unused frame costs nothing. */
+    /* calloc gets blocks of this size from the system as untouched zero pages: an unused frame
+     * costs nothing. */
     m->allocation = calloc(1, (size_t)config->size + PAGE_SIZE);
     m->frames = calloc((size_t)frames, sizeof *m->frames);
     m->ciphers = calloc((size_t)config->asids + 2 + KEYS_GONE, sizeof(struct page_cipher *));

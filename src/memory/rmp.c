@@ -19,7 +19,7 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
         .pages = (behind - base - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE,
         .generation = m->rmp.generation + 1,
     };
-    /* Cores know pages by what the table said before. */
+    /* The cores may hold pages that were mapped under the old table. */
     frames_lose_all(m);
     return true;
 }
@@ -50,7 +50,7 @@ bool rmp_covered(const struct memory *m, u64 spa)
     return spa >> PAGE_SHIFT < m->rmp.pages;
 }
 
-/* An entry never crosses a frame. */
+/* Returns the bytes of a page's entry. An entry never crosses a frame. */
 static u8 *entry_bytes(struct memory *m, u64 page)
 {
     u64 spa = m->rmp.base + RMP_BOOKKEEPING + page * RMP_ENTRY_SIZE;
@@ -137,7 +137,7 @@ bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
         return false;
     struct rmp_entry old = entry_read(m, page);
     entry_write(m, page, entry);
-    /* A large page comes or goes: its other 511 pages change with it. */
+    /* If a large page appears or disappears, the entries of its other 511 pages change with it. */
     const struct rmp_entry none = {.assigned = false};
     for (u64 i = 1; (entry->large || (old.assigned && old.large)) && i < RMP_LARGE_PAGES; i++)
         if (page + i < m->rmp.pages)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Reverse Map Table's verdict on a guest's access [APM2 15.36.10; cpu 8.3, 8.4], in two halves:
- * what the table says of a page, which may be kept as long as the table stays as it is, and whether
- * that allows one access. A large nested page is the hypervisor's if every 4 KiB of it are.
+ * The RMP check of a guest's access [APM2 15.36.10; cpu 8.3, 8.4], in two steps: rmp_page says what
+ * the table holds about a page, and its result may be cached until the table changes; rmp_verdict
+ * decides whether that allows one access. A large nested page counts as the hypervisor's only if
+ * every 4 KiB page in it does.
  */
 #include "memory/rmp.h"
 
-/* "Guest-owned", "reverse map", "mutable" and "page size" of the check table. */
+/* Checks "guest-owned", "reverse map", "mutable" and "page size" of the manual's check table. */
 static bool page_is_ours(const struct rmp_asker *who, u64 gpa, bool large,
                          const struct rmp_entry *r)
 {
@@ -27,7 +28,8 @@ u8 rmp_page(struct memory *m, const struct rmp_asker *who, u64 spa, u64 gpa, boo
     return (u8)(RMP_PAGE_OURS | (r.validated ? RMP_PAGE_VALIDATED : 0) | permissions);
 }
 
-/* To write without reading is never allowed. */
+/* Returns the permissions that an access needs. Write permission without read permission never
+ * allows a write. */
 static u8 needed(const struct rmp_access *a)
 {
     if (a->fetch)
@@ -37,7 +39,7 @@ static u8 needed(const struct rmp_access *a)
 
 enum rmp_verdict rmp_verdict(u8 page, const struct rmp_access *a)
 {
-    if (!a->private) /* reads are free, what is written must be the host's */
+    if (!a->private) /* reads are always allowed; writes need a hypervisor page */
         return !a->write || page & RMP_PAGE_HOST ? RMP_ALLOWED : RMP_DENIED;
     if (!(page & RMP_PAGE_OURS))
         return RMP_DENIED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Check values of VMSAs, kept where only the memory controller reaches them [cpu 6.10]. */
+/* Check values of VMSAs, kept where only the memory controller can reach them [cpu 6.10]. */
 #include "memory/internal.h"
 
 #define CHECKED_SIZE 0xfc0u
@@ -10,9 +10,10 @@ static u64 mix(u64 value, u64 word)
     return value ^ value >> 32;
 }
 
-/* Against changes by somebody who can neither read the bytes nor choose them: it has to spread, no
- * more. Every step maps one to one, so that a change of one word always shows. Four sums side by
- * side keep the multiplier busy: this runs at every exit. Never 0. */
+/* Returns the check value of a VMSA, never 0. It has to detect changes by an attacker who can
+ * neither read nor choose the bytes, so it only needs to spread changes. Every step is one-to-one:
+ * a change of one word always changes the value. Four independent sums keep the multiplier busy,
+ * because this runs at every exit. */
 static u64 value_of(const u8 *bytes)
 {
     u64 sum[4] = {1, 2, 3, 4};

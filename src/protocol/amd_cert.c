@@ -19,7 +19,7 @@ static const u8 *modulus_of(const struct amd_cert *cert)
     return exponent_of(cert) + field_bytes(&cert->header);
 }
 
-/* Everything before the signature; the whole of an unsigned certificate. */
+/* Returns the size of everything before the signature; an unsigned certificate ends there. */
 static u32 signed_size(const struct amd_cert_header *h)
 {
     return (u32)sizeof *h + 2 * field_bytes(h);

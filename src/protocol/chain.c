@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chain is a list of links, each one certificate and who signed it; verification walks the list
- * and stops at the first link that does not hold.
+ * Chains of certificates. A chain is a list of links, each with one certificate and its signer.
+ * Verification walks the list and stops at the first link that fails.
  */
 #include "protocol/internal.h"
 
@@ -25,7 +25,7 @@ static struct cert_verdict verdict_of(enum link link, bool form, enum cert_check
     };
 }
 
-/* The certificate's own form, then the signature on it. */
+/* Checks the certificate's form, then its signature. */
 static struct cert_verdict check_sev(enum link link, const struct sev_cert *cert,
                                      enum sev_usage usage, const struct sev_cert *issuer)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of what can be wrong with a certificate. */
+/* The texts of certificate check failures. */
 #include "protocol/protocol.h"
 
 static const char *const check_texts[CERT_CHECKS] = {

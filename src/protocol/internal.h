@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the protocol room's files share: numbers in 72-byte fields. */
+/* Helpers that the files of this room share: numbers in 72-byte fields. */
 #ifndef SOFTSEV_PROTOCOL_INTERNAL_H
 #define SOFTSEV_PROTOCOL_INTERNAL_H
 
@@ -7,7 +7,8 @@
 
 #define P384_BYTES 48u
 
-/* A 72-byte field holds 48 bytes and zeros. False if a number in it is longer. */
+/* Reads a 72-byte field, which holds 48 bytes and then zeros. Returns false if its number is
+ * longer. */
 static inline bool field_get(const u8 field[72], u8 out[48])
 {
     static const u8 zeros[72 - P384_BYTES];
@@ -32,7 +33,7 @@ static inline void signature_put(struct sev_ec_signature *out, const struct ec_s
     field_put(out->s, in->s);
 }
 
-/* The hash goes with the key's size [sev 8.5]. */
+/* Returns the hash that belongs to a key size [sev 8.5]. */
 static inline enum crypto_hash rsa_hash(u32 bits)
 {
     return bits == 2048 ? CRYPTO_SHA256 : CRYPTO_SHA384;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Measurement and packets: what TIK authenticates and TEK hides [sev 7.5 to 7.7]. */
+/* Measurement and packets: TIK authenticates them, TEK encrypts them [sev 7.5 to 7.7]. */
 #include "protocol/internal.h"
 
 #include "base/bytes.h"
@@ -20,8 +20,8 @@ void measurement_compute(const struct measurement *m, const u8 tik[16], u8 measu
     crypto_hmac_sha256(tik, 16, message, sizeof message, measure);
 }
 
-/* HMAC with TIK over context, header, lengths, data and a secret's measurement, in pieces: the data
- * may be long and is not copied. */
+/* Computes an HMAC with TIK over context, header, lengths, data and a secret's measurement. It
+ * takes the parts separately, so that long data need not be copied. */
 static void packet_mac(const struct session_keys *keys, const struct packet_binding *b,
                        const struct sev_packet_header *header, const void *data, size_t size,
                        u8 mac[32])

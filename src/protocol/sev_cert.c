@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEV certificates: made, checked, signed, verified [sev 8.1, 8.6]. */
+/* SEV certificates: making, checking, signing and verifying them [sev 8.1, 8.6]. */
 #include "protocol/internal.h"
 
-/* Which algorithms a key of some usage may have. */
+/* The algorithms that a key of each usage may have. */
 static const struct {
     u32 usage, algorithm;
 } allowed_algorithms[] = {

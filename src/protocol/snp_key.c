@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SNP's endorsement keys and how keys and signatures lie in its structures; see protocol.h. */
+/* SNP's endorsement keys, and the encoding of keys and signatures in its structures; see
+ * protocol.h. */
 #include "protocol/protocol.h"
 
 /* --- Endorsement keys ------------------------------------------------------------------------- */
@@ -40,7 +41,7 @@ static void wrapping_key(const u8 fuses[32], u8 key[32])
     crypto_wipe(secret, sizeof secret);
 }
 
-/* The TCB and the reserved bytes beside it are authenticated, not encrypted. */
+/* The TCB and the reserved bytes next to it are authenticated but not encrypted. */
 #define VLEK_AAD_SIZE 16u
 
 static void wrapping_aad(const struct snp_wrapped_vlek *w, u8 aad[VLEK_AAD_SIZE])
