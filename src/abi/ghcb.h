@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The GHCB, by which a SEV-ES or SNP guest and its hypervisor talk after VMGEXIT: the shared page,
- * the protocol in the MSR, and the events that no intercept has [GHCB specification 56421; cpu 7].
+ * The GHCB: how a SEV-ES or SNP guest and its hypervisor communicate after VMGEXIT. It consists of
+ * the shared page, the protocol in the MSR, and the events that have no intercept [GHCB
+ * specification 56421; cpu 7].
  */
 #ifndef SOFTSEV_ABI_GHCB_H
 #define SOFTSEV_ABI_GHCB_H
 
 #include "base/base.h"
 
-/* Fields count only where the valid bitmap says so: bit `offset / 8`. */
+/* The shared page. A field is valid only if the valid bitmap has its bit, number `offset / 8`. */
 struct ghcb {
     u8 reserved_000[0xcb];
     u8 cpl;
@@ -64,7 +65,7 @@ ABI_SIZE(struct ghcb, 4096);
 #define GHCB_BUFFER_SIZE   0x7f0u
 #define GHCB_USAGE         0u
 
-/* The bit of a field in `valid`. */
+/* The bit of a field in the valid bitmap. */
 #define GHCB_BIT(field) (offsetof(struct ghcb, field) / 8)
 
 static inline bool ghcb_valid(const struct ghcb *g, size_t bit)
@@ -77,7 +78,7 @@ static inline void ghcb_set_valid(struct ghcb *g, size_t bit)
     g->valid[bit / 8] = (u8)(g->valid[bit / 8] | 1u << (bit % 8));
 }
 
-/* The low half of SW_EXITINFO1 in a response; for MALFORMED, SW_EXITINFO2 says what is wrong. */
+/* The low half of SW_EXITINFO1 in a response. For MALFORMED, SW_EXITINFO2 has the reason. */
 enum ghcb_result { GHCB_OK = 0, GHCB_EXCEPTION = 1, GHCB_MALFORMED = 2 };
 
 enum ghcb_error {
@@ -116,7 +117,7 @@ enum ghcb_msr {
     GHCB_MSR_TERMINATE = 0x100,
 };
 
-/* SEV information: also what the MSR holds before the guest writes it. */
+/* Returns SEV information. The MSR also holds it before the guest writes the MSR. */
 static inline u64 ghcb_msr_sev_info(u16 version_max, u16 version_min, u8 c_bit)
 {
     return (u64)version_max << 48 | (u64)version_min << 32 | (u64)c_bit << 24 | GHCB_MSR_SEV_INFO;
@@ -156,14 +157,14 @@ static inline u64 ghcb_msr_sev_info(u16 version_max, u16 version_min, u8 c_bit)
 
 /* Page state change: a header and up to 253 entries in the shared buffer. */
 struct ghcb_page_state_header {
-    u16 current, end; /* both are entry numbers; `end` is the last one */
+    u16 current, end; /* entry numbers; `end` is the last entry */
     u32 reserved;
 };
 ABI_SIZE(struct ghcb_page_state_header, 8);
 
 #define GHCB_PAGE_STATE_ENTRIES 253u
 
-/* One entry. */
+/* One entry of a page state change. */
 #define GHCB_PAGE_STATE_CURRENT(entry)   ((u32)BITS(entry, 11, 0))
 #define GHCB_PAGE_STATE_FRAME(entry)     BITS(entry, 51, 12)
 #define GHCB_PAGE_STATE_OPERATION(entry) ((u32)BITS(entry, 55, 52))
@@ -176,7 +177,7 @@ enum ghcb_page_state {
     GHCB_PAGE_UNSMASH = 4,
 };
 
-/* Bytes of a list whose last entry is `end`. */
+/* Returns the bytes of a list whose last entry is `end`. */
 static inline u64 ghcb_page_state_size(u16 end)
 {
     return sizeof(struct ghcb_page_state_header) + 8 * ((u64)end + 1);
@@ -186,7 +187,8 @@ static inline u64 ghcb_page_state_size(u16 end)
 #define GHCB_PAGE_STATE_BAD_ENTRY  (BIT(32) | 2)
 #define GHCB_PAGE_STATE_ERROR      (0x100ull << 32)
 
-/* Guest requests: the hypervisor's errors in SW_EXITINFO2, the firmware's status below. */
+/* Guest requests: SW_EXITINFO2 has the hypervisor's errors in the high half and the firmware's
+ * status in the low half. */
 #define GHCB_VMM_INVALID_LENGTH (1ull << 32)
 
 /* AP creation: fields of SW_EXITINFO1 [cpu 7.5]. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SNP attestation report, versions 2 to 5, and the TCB_VERSION inside it in its two layouts
- * [snp 7]. One structure serves all versions: fields that a version does not have are zero in it.
- * Version 4 is not published: some of Google's Milan hosts make it. It is read as version 3 whose
- * mitigation vectors may be there.
+ * The SNP attestation report, versions 2 to 5, and its TCB_VERSION in two layouts [snp 7]. One
+ * structure serves all versions: fields that a version does not have are zero. Version 4 is not
+ * published, but some of Google's Milan hosts make it. It is read as a version 3 that may have
+ * mitigation vectors.
  */
 #ifndef SOFTSEV_ABI_REPORT_H
 #define SOFTSEV_ABI_REPORT_H
@@ -15,11 +15,11 @@
 enum snp_tcb_layout {
     SNP_TCB_MILAN, /* families up to 19h: boot loader, TEE, 0, 0, 0, 0, SNP, microcode */
     SNP_TCB_TURIN, /* family 1Ah up to model 4Fh: FMC, boot loader, TEE, SNP, 0, 0, 0, microcode */
-    SNP_TCB_UNKNOWN, /* parts that came later: Venice (1Ah, from model 50h), families from 1Bh */
+    SNP_TCB_UNKNOWN, /* later parts: Venice (1Ah, from model 50h), families from 1Bh */
 };
 
 struct snp_tcb {
-    u8 fmc; /* Turin's layout only */
+    u8 fmc; /* in Turin's layout only */
     u8 boot_loader, tee, snp, microcode;
 };
 
@@ -30,8 +30,8 @@ static inline enum snp_tcb_layout snp_tcb_layout_of_part(u8 family, u8 model)
     return family == 0x1a ? SNP_TCB_TURIN : SNP_TCB_MILAN;
 }
 
-/* Returns the product of an SNP part, as in certificates and KDS addresses; NULL: no SNP part that
- * is known [snp 7]. */
+/* Returns the product name of an SNP part, as in certificates and KDS addresses; NULL if no SNP
+ * part is known by this family and model [snp 7]. */
 static inline const char *snp_product_of(u32 family, u32 model)
 {
     static const struct {
@@ -66,13 +66,14 @@ static inline u64 snp_tcb_pack(enum snp_tcb_layout layout, struct snp_tcb t)
     return load_le64(layout == SNP_TCB_TURIN ? turin : milan);
 }
 
-/* The bytes of a layout that are no component. */
+/* Returns the bytes of a layout that are not part of any component. */
 static inline u64 snp_tcb_reserved(enum snp_tcb_layout layout)
 {
     return ~snp_tcb_pack(layout, (struct snp_tcb){0xff, 0xff, 0xff, 0xff, 0xff});
 }
 
-/* Every component of `a` is at most its counterpart in `b`; holds for both layouts. */
+/* Returns true if every component of `a` is at most its counterpart in `b`; works for both
+ * layouts. */
 static inline bool snp_tcb_at_most(u64 a, u64 b)
 {
     for (unsigned shift = 0; shift < 64; shift += 8)
@@ -84,16 +85,16 @@ static inline bool snp_tcb_at_most(u64 a, u64 b)
 /* --- The report ------------------------------------------------------------------------------- */
 
 #define SNP_REPORT_VERSION_FIRST 2u
-#define SNP_REPORT_VERSION_LAST  5u /* that is known */
+#define SNP_REPORT_VERSION_LAST  5u /* the latest known version */
 
 #define SNP_REPORT_SIZE        0x4a0u
-#define SNP_REPORT_SIGNED_SIZE 0x2a0u /* what the signature covers */
+#define SNP_REPORT_SIGNED_SIZE 0x2a0u /* bytes that the signature covers */
 #define SNP_SIGNATURE_SIZE     0x200u
 
 #define SNP_SIGNATURE_ECDSA_P384_SHA384 1u
 
-/* A signature: R and S little-endian, 48 bytes extended to 72.
- * Also in the ID authentication page. */
+/* A signature: R and S, little-endian, 48 bytes extended to 72. The ID authentication page has this
+ * form too. */
 struct __attribute__((packed)) snp_signature {
     u8 r[72];
     u8 s[72];
@@ -148,8 +149,8 @@ struct __attribute__((packed)) snp_report {
     u8 committed_build, committed_minor, committed_major;
     u8 reserved_1ef;
     u64 launch_tcb;
-    u64 launch_mit_vector;  /* from version 5; may be in 4 */
-    u64 current_mit_vector; /* the same */
+    u64 launch_mit_vector;  /* from version 5; version 4 may have it */
+    u64 current_mit_vector; /* from version 5; version 4 may have it */
     u8 reserved_208[152];
     struct snp_signature signature;
 };

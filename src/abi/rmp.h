@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Reverse Map Table: its place, an entry, the states a page can be in, and what RMPUPDATE and
- * its sisters say [snp 4, cpu 8.1]. An entry is the architecture's view of it; how it lies in DRAM
- * is ours (hardware calls that non-architectural) and known only to rmp_entry_pack and
- * rmp_entry_unpack.
+ * The Reverse Map Table: its place, its entries, the states of a page, and the results of RMPUPDATE
+ * and related instructions [snp 4, cpu 8.1]. The entry here is the architecture's view of it. Its
+ * layout in DRAM is softsev's own (hardware calls it non-architectural); only rmp_entry_pack and
+ * rmp_entry_unpack know it.
  */
 #ifndef SOFTSEV_ABI_RMP_H
 #define SOFTSEV_ABI_RMP_H
@@ -14,11 +14,11 @@
 
 #define RMP_ALIGNMENT   KIB(8)  /* of RMP_BASE and RMP_END + 1 [snp 4.1] */
 #define RMP_BOOKKEEPING 0x4000u /* bytes before the first entry: the processor's own counters */
-#define RMP_ENTRY_SIZE  16u     /* one a 4 KiB page, from address 0 */
+#define RMP_ENTRY_SIZE  16u     /* one entry for each 4 KiB page, from address 0 */
 #define RMP_LARGE_SIZE  MIB(2)
 #define RMP_LARGE_PAGES 512u
 
-/* Bytes of a table that covers memory up to `top`. */
+/* Returns the size of a table that covers memory up to `top`, in bytes. */
 static inline u64 rmp_table_size(u64 top)
 {
     return ALIGN_UP(RMP_BOOKKEEPING + (top >> PAGE_SHIFT) * RMP_ENTRY_SIZE, RMP_ALIGNMENT);
@@ -34,7 +34,7 @@ static inline u64 rmp_table_size(u64 top)
 #define RMP_EXECUTE_USER   0x04u
 #define RMP_EXECUTE_SYSTEM 0x08u
 #define RMP_SHADOW_STACK   0x10u
-#define RMP_ALL            0x0fu /* VMPL0 of a page that becomes guest-valid */
+#define RMP_ALL            0x0fu /* VMPL0 of a page that becomes Guest-Valid */
 
 struct rmp_entry {
     bool assigned;
@@ -52,7 +52,7 @@ struct rmp_entry {
  *
  *   63 62        61   60    51 50        12 11 3   2         1     0        39:32.. reserved, 31:0
  *   0  validated vmsa   ASID     gPA 50:12    0  immutable large assigned   permissions
- * VMPL3..VMPL0
+ *                                                                              of VMPL3..VMPL0
  */
 static inline void rmp_entry_pack(const struct rmp_entry *e, u64 raw[2])
 {
@@ -126,7 +126,7 @@ static inline const char *rmp_state_name(enum rmp_state state)
 }
 #undef RMP_STATE_NAME
 
-/* Only these are the host's to write [snp 4.4]. */
+/* Returns true if the host may write pages in this state [snp 4.4]. */
 static inline bool rmp_state_is_host_writable(enum rmp_state state)
 {
     return state == RMP_DEFAULT || state == RMP_HYPERVISOR || state == RMP_HV_FIXED;
@@ -134,7 +134,7 @@ static inline bool rmp_state_is_host_writable(enum rmp_state state)
 
 /* --- The instructions [snp 4.3, cpu 8.2] ------------------------------------------------------ */
 
-/* In EAX. */
+/* Results in EAX. */
 enum rmp_result {
     RMP_SUCCESS = 0,
     RMP_FAIL_INPUT = 1,
@@ -142,10 +142,10 @@ enum rmp_result {
     RMP_FAIL_INUSE = 3,
     RMP_FAIL_OVERLAP = 4,
     RMP_FAIL_SIZEMISMATCH = 6,
-    RMP_FAIL_NOT_LARGE = 7, /* PSMASH of a page that is no assigned 2 MiB page */
+    RMP_FAIL_NOT_LARGE = 7, /* PSMASH of a page that is not an assigned 2 MiB page */
 };
 
-/* What RMPUPDATE reads and RMPREAD writes. */
+/* The operand that RMPUPDATE reads and RMPREAD writes. */
 struct __attribute__((packed)) rmp_update {
     u64 gpa;
     u8 assigned;  /* bit 0 */

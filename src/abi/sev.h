@@ -2,14 +2,14 @@
 /*
  * The SEV firmware's mailbox: command ids, command buffers, status codes, platform and guest
  * states, policy bits [sev 2, 3, 4.1, 5.2, 6]. Certificates, sessions and packets are in
- * abi/sev_cert.h. Buffers are packed and copied in and out by value.
+ * abi/sev_cert.h. Buffers are packed, and copied in and out by value.
  */
 #ifndef SOFTSEV_ABI_SEV_H
 #define SOFTSEV_ABI_SEV_H
 
 #include "base/base.h"
 
-/* Command ids and the size of their buffers in bytes [sev 3]. */
+/* Command ids, and the sizes of their buffers in bytes [sev 3]. */
 // clang-format off
 #define SEV_COMMANDS(X) \
     X(INIT,                0x01, 0x14) \
@@ -136,7 +136,7 @@ enum sev_gstate { SEV_GSTATES(SEV_ENUM_GSTATE) };
         return #name;
 #define SEV_COMMAND_NAME(name, id, size) SEV_NAME(name, id)
 
-/* Names for people; "?" for a number that has none. */
+/* Return names for messages, or "?" for a number that has none. */
 static inline const char *sev_command_name(u32 id)
 {
     switch (id) {
@@ -184,9 +184,9 @@ static inline const char *sev_gstate_name(u32 state)
 #define SEV_POLICY_NODBG     0x01u /* debug commands are refused */
 #define SEV_POLICY_NOKS      0x02u /* the memory key is not shared with another guest */
 #define SEV_POLICY_ES        0x04u /* SEV-ES guest */
-#define SEV_POLICY_NOSEND    0x08u /* is not sent */
-#define SEV_POLICY_DOMAIN    0x10u /* is sent to platforms of the same owner only */
-#define SEV_POLICY_SEV       0x20u /* is sent to genuine SEV platforms only */
+#define SEV_POLICY_NOSEND    0x08u /* the guest must not be sent */
+#define SEV_POLICY_DOMAIN    0x10u /* the guest may be sent only to platforms of the same owner */
+#define SEV_POLICY_SEV       0x20u /* the guest may be sent only to genuine SEV platforms */
 #define SEV_POLICY_API_MAJOR 0x00ff0000u
 #define SEV_POLICY_API_MINOR 0xff000000u
 
@@ -200,7 +200,7 @@ static inline u8 sev_policy_api_minor(u32 policy)
     return (u8)BITS(policy, 31, 24);
 }
 
-/* Sizes that the length protocol announces [sev 4.4]. */
+/* Sizes that the length query returns [sev 4.4]. */
 #define SEV_CERT_SIZE          0x824u
 #define SEV_CERT_CHAIN_SIZE    0x186cu /* PEK, OCA, CEK */
 #define SEV_CHIP_ID_SIZE       0x40u   /* one socket */
@@ -208,7 +208,7 @@ static inline u8 sev_policy_api_minor(u32 policy)
 #define SEV_ATTESTATION_SIZE   0xd0u
 #define SEV_SESSION_SIZE       0x80u
 #define SEV_PACKET_HEADER_SIZE 0x34u
-#define SEV_TMR_SIZE           MIB(1)  /* and its alignment [sev 4.3] */
+#define SEV_TMR_SIZE           MIB(1)  /* also its alignment [sev 4.3] */
 #define SEV_NV_SIZE            KIB(32) /* INIT_EX */
 
 /* --- Command buffers [sev 3] ------------------------------------------------------------------ */
@@ -227,7 +227,7 @@ ABI_SIZE(struct sev_init, 0x14);
 ABI_OFFSET(struct sev_init, tmr_paddr, 0x08);
 
 struct SEV_PACKED sev_init_ex {
-    u32 length; /* of this structure: 24h */
+    u32 length; /* size of this structure: 24h */
     u32 options;
     u64 tmr_paddr;
     u32 tmr_len;
@@ -253,7 +253,7 @@ struct SEV_PACKED sev_platform_status {
 ABI_SIZE(struct sev_platform_status, 0x0c);
 ABI_OFFSET(struct sev_platform_status, build, 0x07);
 
-/* PEK_CSR, DOWNLOAD_FIRMWARE, GET_ID: one buffer. */
+/* The buffer of PEK_CSR, DOWNLOAD_FIRMWARE and GET_ID. */
 struct SEV_PACKED sev_buffer {
     u64 paddr;
     u32 len;
@@ -289,7 +289,8 @@ struct SEV_PACKED sev_ring_buffer {
 ABI_SIZE(struct sev_ring_buffer, 0x28);
 ABI_OFFSET(struct sev_ring_buffer, flags, 0x26);
 
-/* DECOMMISSION, DEACTIVATE, LAUNCH_FINISH, SEND_FINISH, SEND_CANCEL, RECEIVE_FINISH. */
+/* The buffer of DECOMMISSION, DEACTIVATE, LAUNCH_FINISH, SEND_FINISH, SEND_CANCEL and
+ * RECEIVE_FINISH. */
 struct SEV_PACKED sev_handle {
     u32 handle;
 };
@@ -327,9 +328,9 @@ struct SEV_PACKED sev_copy {
 };
 ABI_SIZE(struct sev_copy, 0x18);
 
-/* LAUNCH_START, RECEIVE_START. */
+/* The buffer of LAUNCH_START and RECEIVE_START. */
 struct SEV_PACKED sev_start {
-    u32 handle; /* in: guest whose key to share, or 0; out: the new guest */
+    u32 handle; /* in: guest whose key is shared, or 0; out: the new guest */
     u32 policy;
     u64 dh_cert_paddr;
     u32 dh_cert_len;
@@ -340,7 +341,7 @@ struct SEV_PACKED sev_start {
 ABI_SIZE(struct sev_start, 0x24);
 ABI_OFFSET(struct sev_start, session_paddr, 0x18);
 
-/* LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA, LAUNCH_MEASURE. */
+/* The buffer of LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA and LAUNCH_MEASURE. */
 struct SEV_PACKED sev_launch_range {
     u32 handle;
     u32 reserved_04;
@@ -350,7 +351,7 @@ struct SEV_PACKED sev_launch_range {
 ABI_SIZE(struct sev_launch_range, 0x14);
 ABI_OFFSET(struct sev_launch_range, paddr, 0x08);
 
-/* LAUNCH_SECRET, SEND_UPDATE_*, RECEIVE_UPDATE_*. */
+/* The buffer of LAUNCH_SECRET, SEND_UPDATE_* and RECEIVE_UPDATE_*. */
 struct SEV_PACKED sev_packet {
     u32 handle;
     u32 reserved_04;
@@ -398,7 +399,7 @@ ABI_OFFSET(struct sev_send_start, plat_certs_paddr, 0x18);
 ABI_OFFSET(struct sev_send_start, amd_certs_paddr, 0x28);
 ABI_OFFSET(struct sev_send_start, session_paddr, 0x38);
 
-/* DBG_DECRYPT, DBG_ENCRYPT. */
+/* The buffer of DBG_DECRYPT and DBG_ENCRYPT. */
 struct SEV_PACKED sev_debug {
     u32 handle;
     u32 reserved_04;

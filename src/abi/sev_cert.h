@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes over the wire between platform, guest owner and manufacturer under SEV: certificates,
- * session, packet header, measurement and attestation report [sev 7, 8]. All integers
- * little-endian; every field lies on its natural boundary, so that the structs need no packing.
- * Copied in and out by value.
+ * Data that platform, guest owner and manufacturer exchange under SEV: certificates, session,
+ * packet header, measurement and attestation report [sev 7, 8]. All integers are little-endian.
+ * Every field lies on its natural boundary, so the structs need no packing. They are copied in and
+ * out by value.
  */
 #ifndef SOFTSEV_ABI_SEV_CERT_H
 #define SOFTSEV_ABI_SEV_CERT_H
 
 #include "base/base.h"
 
-/* What a key is for, and whose key a signature is by [sev 8.1]. */
+/* The purpose of a key; in a signature, that of the signing key [sev 8.1]. */
 enum sev_usage {
     SEV_USAGE_ARK = 0x0000,
     SEV_USAGE_ASK = 0x0013,
-    SEV_USAGE_NONE = 0x1000, /* an empty signature slot; 0 would say ARK */
+    SEV_USAGE_NONE = 0x1000, /* an empty signature slot; 0 would mean ARK */
     SEV_USAGE_OCA = 0x1001,
     SEV_USAGE_PEK = 0x1002,
     SEV_USAGE_PDH = 0x1003,
@@ -62,15 +62,15 @@ struct sev_cert_signature {
     u32 usage;     /* of the signing key */
     u32 algorithm; /* of the signing key */
     union {
-        struct sev_ec_signature ec; /* the rest zero */
+        struct sev_ec_signature ec; /* the rest is zero */
         u8 rsa[512];                /* little-endian, in the first bytes */
         u8 bytes[512];
     };
 };
 ABI_SIZE(struct sev_cert_signature, 0x208);
 
-/* PEK, PDH, OCA, CEK, GODH, and the PEK's signing request. Both signatures cover [0,
- * signatures). */
+/* The certificate of a PEK, PDH, OCA, CEK or GODH, and the PEK's signing request. Both signatures
+ * cover [0, signatures). */
 struct sev_cert {
     u32 version;
     u8 api_major, api_minor;
@@ -90,7 +90,7 @@ ABI_SIZE(struct sev_cert, 0x824);
 
 #define SEV_CERT_SIGNED_SIZE 0x414u /* bytes */
 
-/* What PDH_CERT_EXPORT writes beside the PDH, and SEND_START's plat_certs [sev 8.3]. */
+/* Written by PDH_CERT_EXPORT besides the PDH, and read as SEND_START's plat_certs [sev 8.3]. */
 struct sev_cert_chain {
     struct sev_cert pek, oca, cek;
 };
@@ -103,15 +103,15 @@ struct sev_platform_chain {
 };
 ABI_SIZE(struct sev_platform_chain, 8336);
 
-/* ARK, ASK: this header, then exponent, modulus and signature of
- * modulus_bits / 8 bytes each [sev 8.5]. */
+/* An ARK or ASK: this header, then exponent, modulus and signature of modulus_bits / 8 bytes each
+ * [sev 8.5]. */
 struct amd_cert_header {
     u32 version;
     u8 key_id[16];
     u8 certifying_id[16];
     u32 usage;
     u8 reserved_28[16];
-    u32 exponent_bits; /* the size of its field: equal to modulus_bits */
+    u32 exponent_bits; /* size of the exponent field: equal to modulus_bits */
     u32 modulus_bits;  /* 2048 or 4096 */
 };
 ABI_OFFSET(struct amd_cert_header, certifying_id, 0x14);
@@ -120,14 +120,14 @@ ABI_OFFSET(struct amd_cert_header, exponent_bits, 0x38);
 ABI_SIZE(struct amd_cert_header, 0x40);
 
 #define AMD_CERT_SIZE(bits) (0x40u + 3u * (bits) / 8u) /* 832 or 1600 bytes */
-/* AMD's Naples ARK as once published: no signature [sev 8.5] */
+/* size of AMD's Naples ARK as first published: without signature [sev 8.5] */
 #define AMD_CERT_SIZE_UNSIGNED 576u
 #define AMD_CERT_SIZE_MAX      1600u
 
-/* Session: transport keys wrapped for the other side's Diffie-Hellman key [sev 7.4]. */
+/* A session: transport keys, wrapped for the other side's Diffie-Hellman key [sev 7.4]. */
 struct sev_session {
     u8 nonce[16];
-    u8 wrap_tk[32]; /* TEK, TIK under KEK */
+    u8 wrap_tk[32]; /* TEK and TIK, encrypted with the KEK */
     u8 wrap_iv[16];
     u8 wrap_mac[32];
     u8 policy_mac[32];
@@ -135,14 +135,14 @@ struct sev_session {
 ABI_OFFSET(struct sev_session, policy_mac, 0x60);
 ABI_SIZE(struct sev_session, 0x80);
 
-/* LAUNCH_MEASURE's output [sev 7.5]. */
+/* The output of LAUNCH_MEASURE [sev 7.5]. */
 struct sev_measure {
     u8 measure[32];
     u8 mnonce[16];
 };
 ABI_SIZE(struct sev_measure, 0x30);
 
-/* LAUNCH_SECRET, SEND_UPDATE and RECEIVE_UPDATE [sev 7.6, 7.7]. */
+/* The packet header of LAUNCH_SECRET, SEND_UPDATE and RECEIVE_UPDATE [sev 7.6, 7.7]. */
 struct sev_packet_header {
     u32 flags; /* SEV_PACKET_... */
     u8 iv[16];

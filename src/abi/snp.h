@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The SNP firmware's mailbox: command ids and buffers, guest policy, launch pages and their
- * measurement, ID block, secrets and CPUID pages, guest messages [snp 3, 5, 6]. Statuses are
- * sev.h's, page states rmp.h's, the attestation report is report.h's. Buffers are packed and copied
- * in and out by value.
+ * measurement, ID block, secrets and CPUID pages, guest messages [snp 3, 5, 6]. sev.h has the
+ * statuses, rmp.h the page states, and report.h the attestation report. Buffers are packed, and
+ * copied in and out by value.
  */
 #ifndef SOFTSEV_ABI_SNP_H
 #define SOFTSEV_ABI_SNP_H
@@ -12,7 +12,7 @@
 #include "abi/sev.h"
 #include "base/base.h"
 
-/* Command ids and the size of their buffers in bytes [snp 3.2]. */
+/* Command ids, and the sizes of their buffers in bytes [snp 3.2]. */
 // clang-format off
 #define SNP_COMMANDS(X) \
     X(SNP_INIT,                 0x81, 0)    \
@@ -61,7 +61,8 @@
 #define SNP_ENUM_COMMAND(name, id, size) SEV_CMD_##name = id,
 #define SNP_ENUM_PSTATE(name, value)     SNP_PSTATE_##name = value,
 #define SNP_ENUM_GSTATE(name, value)     SNP_GSTATE_##name = value,
-/* SEV_CMD_SNP_LAUNCH_START and so on: one mailbox, one space of numbers. */
+/* SEV_CMD_SNP_LAUNCH_START and so on: SEV and SNP commands share one mailbox and one range of
+ * ids. */
 enum snp_command { SNP_COMMANDS(SNP_ENUM_COMMAND) };
 enum snp_pstate { SNP_PSTATES(SNP_ENUM_PSTATE) };
 enum snp_gstate { SNP_GSTATES(SNP_ENUM_GSTATE) };
@@ -76,7 +77,7 @@ enum snp_gstate { SNP_GSTATES(SNP_ENUM_GSTATE) };
     case value:                                                                                    \
         return #name;
 
-/* Names for people; "?" for a number that has none. */
+/* Return names for messages, or "?" for a number that has none. */
 static inline const char *snp_command_name(u32 id)
 {
     switch (id) {
@@ -147,7 +148,7 @@ struct SNP_PACKED snp_init_ex {
 ABI_SIZE(struct snp_init_ex, 0x40);
 ABI_OFFSET(struct snp_init_ex, list_paddr, 0x08);
 
-/* In at most one page: the header, then `count` ranges. */
+/* A header, then `count` ranges, in at most one page. */
 struct SNP_PACKED snp_range_list {
     u32 count;
     u32 reserved_04;
@@ -170,8 +171,9 @@ struct SNP_PACKED snp_shutdown_ex {
 };
 ABI_SIZE(struct snp_shutdown_ex, 8);
 
-/* SNP_PLATFORM_STATUS, SNP_GCTX_CREATE, SNP_DECOMMISSION, SNP_PAGE_RECLAIM and SNP_PAGE_UNSMASH:
- * one address. Of the last two, bit 0 is the page's size. */
+/* The buffer of SNP_PLATFORM_STATUS, SNP_GCTX_CREATE, SNP_DECOMMISSION, SNP_PAGE_RECLAIM and
+ * SNP_PAGE_UNSMASH: one address. For SNP_PAGE_RECLAIM and SNP_PAGE_UNSMASH, bit 0 is the page's
+ * size. */
 struct SNP_PACKED snp_address {
     u64 paddr;
 };
@@ -192,7 +194,7 @@ ABI_SIZE(struct snp_address, 8);
 #define SNP_STATUS_CIPHERTEXT_HIDING_CAP BIT(5)
 #define SNP_STATUS_CIPHERTEXT_HIDING_EN  BIT(6)
 
-/* What SNP_PLATFORM_STATUS writes. */
+/* The output of SNP_PLATFORM_STATUS. */
 struct SNP_PACKED snp_platform_status {
     u8 api_major;
     u8 api_minor;
@@ -214,7 +216,7 @@ struct SNP_PACKED snp_feature_info {
 };
 ABI_SIZE(struct snp_feature_info, 16);
 
-/* Subfunction 0 of CPUID Fn8000_0024. */
+/* Bits of subfunction 0 of CPUID Fn8000_0024. */
 #define SNP_FEATURE_EBX_TIO               BIT(1)
 #define SNP_FEATURE_ECX_VLEK              BIT(0)
 #define SNP_FEATURE_ECX_X86_SHUTDOWN      BIT(1)
@@ -252,7 +254,7 @@ ABI_SIZE(struct snp_download_firmware_ex, 0x18);
 
 struct SNP_PACKED snp_vlek_load {
     u32 len;
-    u8 wrapped_version; /* 0 */
+    u8 wrapped_version; /* must be 0 */
     u8 reserved_05[3];
     u64 paddr; /* struct snp_wrapped_vlek */
 };
@@ -260,7 +262,7 @@ ABI_SIZE(struct snp_vlek_load, 16);
 
 #define SNP_VLEK_STICK_SIZE 384u
 
-/* A hashstick, encrypted to one chip. */
+/* A hashstick, encrypted for one chip. */
 struct SNP_PACKED snp_wrapped_vlek {
     u8 iv[12];
     u8 reserved_0c[4];
@@ -316,14 +318,14 @@ struct SNP_PACKED snp_activate_ex {
 };
 ABI_SIZE(struct snp_activate_ex, 0x20);
 
-/* SNP_GUEST_STATUS and SNP_PAGE_MD_INIT: a guest and a page. */
+/* The buffer of SNP_GUEST_STATUS and SNP_PAGE_MD_INIT: a guest and a page. */
 struct SNP_PACKED snp_gctx_page {
     u64 gctx_paddr;
     u64 paddr;
 };
 ABI_SIZE(struct snp_gctx_page, 0x10);
 
-/* What SNP_GUEST_STATUS writes. */
+/* The output of SNP_GUEST_STATUS. */
 struct SNP_PACKED snp_guest_status {
     u64 policy;
     u32 asid; /* 0: not active */
@@ -370,7 +372,7 @@ enum snp_page_type { SNP_PAGE_TYPES(SNP_ENUM_PAGE) };
 /* Flags: bit 0 SNP_PAGE_LARGE, bits 3:1 the page type, bit 4 IMI_PAGE. */
 #define SNP_LAUNCH_UPDATE_TYPE(type) ((u32)(type) << 1)
 #define SNP_LAUNCH_UPDATE_IMI_PAGE   BIT(4)
-#define SNP_VMSA_GPA                 0xfffffffff000ull /* where KVM and EC2 measure it */
+#define SNP_VMSA_GPA                 0xfffffffff000ull /* gPA in measurements by KVM and EC2 */
 
 struct SNP_PACKED snp_launch_update {
     u64 gctx_paddr;
@@ -407,11 +409,11 @@ ABI_SIZE(struct snp_debug, 0x18);
 
 #define SNP_DIGEST_SIZE 48u
 
-/* The launch digest after a page is SHA-384 of this. */
+/* The data that is hashed for each page: its SHA-384 is the new launch digest. */
 struct SNP_PACKED snp_page_info {
     u8 digest_current[SNP_DIGEST_SIZE];
-    u8 contents[SNP_DIGEST_SIZE]; /* SHA-384 of a NORMAL or VMSA page; else zero */
-    u16 length;                   /* 70h */
+    u8 contents[SNP_DIGEST_SIZE]; /* SHA-384 of a NORMAL or VMSA page; otherwise zero */
+    u16 length;                   /* always 70h */
     u8 page_type;
     u8 imi_page; /* bit 0 */
     u8 reserved_64;
@@ -428,7 +430,7 @@ struct SNP_PACKED snp_id_block {
     u8 ld[SNP_DIGEST_SIZE];
     u8 family_id[16];
     u8 image_id[16];
-    u32 version; /* 1 */
+    u32 version; /* always 1 */
     u32 guest_svn;
     u64 policy;
 };
@@ -438,8 +440,8 @@ ABI_OFFSET(struct snp_id_block, version, 0x50);
 #define SNP_CURVE_P384                 2u
 #define SNP_KEY_ALGO_ECDSA_P384_SHA384 1u
 
-/* Coordinates little-endian, 48 bytes extended to 72.
- * Digests and signatures cover all 404h bytes. */
+/* A public key. Coordinates are little-endian, 48 bytes extended to 72. Digests and signatures
+ * cover all 404h bytes. */
 struct SNP_PACKED snp_public_key {
     u32 curve;
     u8 qx[72];
@@ -522,7 +524,7 @@ ABI_SIZE(struct snp_page_move, 0x20);
 
 /* Flags: bit 0 SNP_PAGE_LARGE, bits 2:1 type. */
 #define SNP_SWAP_TYPE(type)    ((u64)(type) << 1)
-#define SNP_SWAP_IN_PLACE      BIT(3) /* SWAP_IN */
+#define SNP_SWAP_IN_PLACE      BIT(3) /* SWAP_IN only */
 #define SNP_SWAP_ROOT_MDATA_EN BIT(4)
 enum snp_swap_type { SNP_SWAP_DATA = 0, SNP_SWAP_METADATA = 1, SNP_SWAP_VMSA = 2 };
 
@@ -549,7 +551,7 @@ struct SNP_PACKED snp_mdata_entry {
     u64 software_data;
     u64 iv;
     u8 tag[16];
-    u64 info; /* bits above; 63:12 gPA */
+    u64 info; /* bits as above; 63:12 gPA */
     u8 permissions[4];
     u8 reserved_2c[4];
     u8 reserved_30[16];
@@ -582,7 +584,7 @@ struct SNP_PACKED snp_msg_header {
     u16 header_size;
     u8 type;
     u8 version;
-    u16 size; /* of the payload */
+    u16 size; /* size of the payload */
     u32 reserved_38;
     u8 vmpck;
     u8 reserved_3d[35];
@@ -592,7 +594,7 @@ ABI_OFFSET(struct snp_msg_header, seqno, 0x20);
 ABI_OFFSET(struct snp_msg_header, algo, 0x30);
 ABI_OFFSET(struct snp_msg_header, vmpck, 0x3c);
 
-/* The 12-byte IV of a message: its sequence number, little-endian, then zeros. */
+/* Makes the 12-byte IV of a message: its sequence number, little-endian, then zeros. */
 static inline void snp_msg_iv(u64 seqno, u8 iv[12])
 {
     memset(iv, 0, 12);
@@ -609,7 +611,7 @@ static inline void snp_msg_iv(u64 seqno, u8 iv[12])
 enum snp_msg_type { SNP_MSGS(SNP_ENUM_MSG) };
 #undef SNP_ENUM_MSG
 
-/* Which key signs a report or is the root of a derived key. */
+/* The key that signs a report or is the root of a derived key. */
 enum snp_key_sel { SNP_KEY_SEL_VLEK_OR_VCEK = 0, SNP_KEY_SEL_VCEK = 1, SNP_KEY_SEL_VLEK = 2 };
 
 struct SNP_PACKED snp_report_req {
@@ -676,20 +678,20 @@ struct SNP_PACKED snp_export_rsp {
     u32 status;
     u32 ctx_size;
     u32 ctx_version;
-    u8 reserved_0c[20]; /* then the context */
+    u8 reserved_0c[20]; /* the context follows */
 };
 ABI_SIZE(struct snp_export_rsp, 0x20);
 
-/* IMPORT, ABSORB and ABSORB_NOMA. */
+/* The request of IMPORT, ABSORB and ABSORB_NOMA. */
 struct SNP_PACKED snp_import_req {
     u64 gctx_paddr; /* zero in ABSORB_NOMA */
     u32 ctx_size;
     u32 ctx_version;
-    u8 reserved_10[16]; /* then the context */
+    u8 reserved_10[16]; /* the context follows */
 };
 ABI_SIZE(struct snp_import_req, 0x20);
 
-/* The answer of IMPORT, ABSORB, ABSORB_NOMA and VMRK. */
+/* The answer to IMPORT, ABSORB, ABSORB_NOMA and VMRK. */
 struct SNP_PACKED snp_status_rsp {
     u32 status;
     u8 reserved_04[12];

@@ -40,8 +40,8 @@ struct vmcb_control {
     u64 vmgexit_rax;
     u8 vmgexit_cpl;
     u8 reserved_119[0x138 - 0x119];
-    u64 allowed_sev_features; /* bit 63: VMRUN refuses all others */
-    u64 guest_sev_features;   /* of the guest that ran last */
+    u64 allowed_sev_features; /* if bit 63 is set, VMRUN refuses all other features */
+    u64 guest_sev_features;   /* features of the guest that ran last */
     u8 reserved_148[0x400 - 0x148];
 };
 ABI_OFFSET(struct vmcb_control, pause_filter_threshold, 0x3c);
@@ -180,14 +180,14 @@ ABI_SIZE(struct vmcb, 4096);
 #define V_INTR_AVIC       BIT(31)
 
 #define INTERRUPT_SHADOW      BIT(0)
-#define INTERRUPT_SHADOW_MASK BIT(1) /* ES: RFLAGS.IF of the guest at #VMEXIT */
+#define INTERRUPT_SHADOW_MASK BIT(1) /* SEV-ES: the guest's RFLAGS.IF at #VMEXIT */
 
 #define NP_ENABLE BIT(0)
 #define NP_SEV    BIT(1)
 #define NP_SEV_ES BIT(2)
 #define NP_VTE    BIT(5)
 
-#define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest demands it */
+#define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest requires it */
 
 /* EVENTINJ and EXITINTINFO [cpu 3.6]. */
 #define EVENT_VECTOR     0xffu
@@ -285,7 +285,7 @@ enum vmexit {
 #define NPF_SIZEM   BIT(35)
 #define NPF_VMPL    BIT(36)
 
-/* EXITINFO1 of IOIO [cpu 3.5]; the size bits 4..6 are the size in bytes shifted by 4. */
+/* EXITINFO1 of IOIO [cpu 3.5]. The size bits 4..6 hold the size in bytes, shifted by 4. */
 #define IOIO_IN          BIT(0)
 #define IOIO_STRING      BIT(2)
 #define IOIO_REP         BIT(3)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VMSA: one page under the guest's key that holds the whole state of a virtual CPU of a SEV-ES
- * or SNP guest [APM2 App. B; cpu 4.1]. Its first part has the layout of the VMCB's save area.
+ * The VMSA: one page, encrypted under the guest's key, that holds the whole state of a virtual CPU
+ * of a SEV-ES or SNP guest [APM2 App. B; cpu 4.1]. Its first part has the layout of the VMCB's save
+ * area.
  */
 #ifndef SOFTSEV_ABI_VMSA_H
 #define SOFTSEV_ABI_VMSA_H
@@ -34,21 +35,21 @@ struct vmsa {
     u8 reserved_380[0x390 - 0x380];
     u64 guest_exit_info_1, guest_exit_info_2, guest_exit_int_info, guest_next_rip;
     u64 sev_features;   /* SEV_FEATURE_... */
-    u64 v_intr_control; /* VMSA_V_INTR_...; only with AlternateInjection */
+    u64 v_intr_control; /* VMSA_V_INTR_...; with AlternateInjection only */
     u64 guest_exit_code, virtual_tom, tlb_id, pcpu_id, event_inject, xcr0;
     u8 reserved_3f0[0x400 - 0x3f0];
     u64 x87_dp;
     u32 mxcsr;
-    u16 x87_ftw; /* two bits a register */
+    u16 x87_ftw; /* two bits for each register */
     u16 x87_fsw, x87_fcw, x87_fop, x87_ds, x87_cs;
     u64 x87_rip;
-    u64 x87_mantissa[8]; /* of the physical registers 0..7, as the tag word counts them */
+    u64 x87_mantissa[8]; /* of the physical registers 0..7, in the order of the tag word */
     u16 x87_exponent[8]; /* with the sign in bit 15 */
     u8 xmm[16][16];
     u8 ymm_high[16][16];
     u64 lbr_from_to[16][2];
     u64 lbr_select;
-    u8 reserved_778[0x1000 - 0x778]; /* IBS; intercepts of the guest's own; not used here */
+    u8 reserved_778[0x1000 - 0x778]; /* IBS and the guest's own intercepts; not used here */
 };
 // clang-format off
 ABI_OFFSET(struct vmsa, tr,                0x090);
@@ -123,14 +124,14 @@ ABI_SIZE(struct vmsa, 4096);
 #define SEV_FEATURE_IBPB_ON_ENTRY        BIT(21)
 #define SEV_STATUS_FEATURES_SHIFT        2
 
-/* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in 39:32. */
+/* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */
 #define VMSA_V_INTR_SHADOW     BIT(10)
 #define VMSA_V_INTR_NMI_ENABLE BIT(26)
 #define VMSA_V_INTR_BUSY       BIT(63)
 
-/* A bit a quadword of the VMSA: which VMSA register protection keeps XORed with the nonce (RIP,
- * RSP, RAX; RCX to R15 but for RSP; x87, SSE and AVX registers). A guest finds it in its secrets
- * page [cpu 6.9, snp 5.5]. */
+/* One bit for each quadword of the VMSA: set if VMSA register protection keeps the quadword XORed
+ * with the nonce (RIP, RSP, RAX; RCX to R15 except RSP; x87, SSE and AVX registers). A guest finds
+ * this bitmap in its secrets page [cpu 6.9, snp 5.5]. */
 // clang-format off
 static const u8 vmsa_protected[64] = {
     0x00, 0x00, 0x00, 0x00, 0x00, 0x80, 0x00, 0x88, 0x00, 0x00, 0x00, 0x00, 0xee, 0xff, 0x00, 0x00,

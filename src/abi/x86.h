@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The x86-64 architecture's numbers: flags, control registers, vectors, MSRs,
- * page-table bits [APM2]. */
+/* Numbers of the x86-64 architecture: flags, control registers, vectors, MSRs, page-table bits
+ * [APM2]. */
 #ifndef SOFTSEV_ABI_X86_H
 #define SOFTSEV_ABI_X86_H
 
 #include "base/base.h"
 
-/* General registers by the numbers of their encodings. */
+/* General registers, numbered as in instruction encodings. */
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPRS };
 
-/* Of this machine, as its CPUID says. */
+/* Address sizes of this machine, as its CPUID reports them. */
 #define PHYSICAL_BITS 48u
 #define VIRTUAL_BITS  48u
 #define C_BIT         51u /* encryption bit of a page-table entry [cpu 1.3] */
 
 #define PHYSICAL_MASK (BIT(PHYSICAL_BITS) - 1)
 
-/* The address with all bits above the implemented ones like the highest of these. */
+/* Returns the address with its unimplemented upper bits set to the highest implemented bit. */
 static inline u64 canonical_of(u64 address)
 {
     u32 unused = 64 - VIRTUAL_BITS;
@@ -79,7 +79,7 @@ static inline bool canonical(u64 address)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
 
-#define DR6_B     0xfull /* B0 to B3: which breakpoints were hit */
+#define DR6_B     0xfull /* B0 to B3: breakpoints that were hit */
 #define DR6_BD    BIT(13)
 #define DR6_BS    BIT(14)
 #define DR7_GD    BIT(13)
@@ -120,7 +120,7 @@ enum vector {
     VECTOR_SX = 30,
 };
 
-/* Error code of #PF. */
+/* Bits of the error code of #PF. */
 #define PF_PRESENT BIT(0)
 #define PF_WRITE   BIT(1)
 #define PF_USER    BIT(2)
@@ -128,7 +128,7 @@ enum vector {
 #define PF_FETCH   BIT(4)
 #define PF_RMP     BIT(31)
 
-/* Page-table entries. */
+/* Bits of page-table entries. */
 #define PTE_P       BIT(0)
 #define PTE_RW      BIT(1)
 #define PTE_US      BIT(2)
@@ -138,15 +138,15 @@ enum vector {
 #define PTE_G       BIT(8)
 #define PTE_NX      BIT(63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
-/* Reserved, but for the C-bit where it has a meaning. */
+/* Reserved bits, except the C-bit if it is in use. */
 #define PTE_BEYOND (PTE_ADDRESS & ~PHYSICAL_MASK)
-/* PAE paging's four page-directory pointers: where they are in CR3, and what is reserved in one
- * besides address bits [APM2 5.2.3]. */
+/* PAE paging's four page-directory pointers: their address in CR3, and the reserved bits of a
+ * pointer other than address bits [APM2 5.2.3]. */
 #define PAE_POINTERS_ADDRESS 0xffffffe0u
 #define PAE_POINTER_RESERVED                                                                       \
     (PTE_NX | BITS(~0ull, 62, 52) << 52 | BITS(~0ull, 8, 5) << 5 | PTE_RW | PTE_US)
 
-/* Segment attributes, the VMCB's form: descriptor bits 47:40, then AVL L D/B G. */
+/* Segment attributes in the VMCB's form: descriptor bits 47:40, then AVL L D/B G. */
 #define SEG_TYPE            0xfu
 #define SEG_CODE            BIT(3) /* with S: code segment */
 #define SEG_DOWN            BIT(2) /* data: expand down; code: conforming */
@@ -202,11 +202,11 @@ enum vector {
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du
 
-/* Eight memory types, one a byte: write-back, write-through, UC-, uncacheable, twice. */
+/* Eight memory types, one in each byte: write-back, write-through, UC-, uncacheable, then the same
+ * four again. */
 #define PAT_RESET 0x0007040600070406ull
 
-/* Components of an XSAVE image, as bits of XCR0; these two lie in its first bytes, as FXSAVE has
- * them. */
+/* Components of an XSAVE image, as bits of XCR0. These two lie at its start, in FXSAVE's layout. */
 #define XSTATE_X87         BIT(0)
 #define XSTATE_SSE         BIT(1)
 #define XSTATE_LEGACY_SIZE 512u

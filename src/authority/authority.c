@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A manufacturer in software: its RSA keys, their certificates in AMD's binary form, and the
+/* A manufacturer in software: its RSA keys, their certificates in AMD's binary form, and its
  * signature on a chip's CEK. */
 #include "authority/internal.h"
 
@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-/* A key's id: who it is in letters, then what tells it from the next one's. Eleven letters,
- * five bytes. */
+/* A key's id: eleven letters that name the key, then five bytes that differ from key to key. */
 #define ID_NAME_SIZE 11u
 static const char ark_name[ID_NAME_SIZE + 1] = "softsev ARK";
 static const char ask_name[ID_NAME_SIZE + 1] = "softsev ASK";
@@ -35,7 +34,8 @@ static bool make_certificates(struct crypto *c, struct authority *a)
            amd_cert_sign(c, &a->chain.ask, a->ark_key);
 }
 
-/* What derives from the ARK's private key: the salts' key, and the ASVK where no file has it. */
+/* Derives secrets from the ARK's private key: the key of the salts, and the ASVK if the file has
+ * none. */
 static bool derive(struct authority *a)
 {
     u8 der[4096], secret[32], seed[32];
@@ -82,10 +82,10 @@ void authority_free(struct authority *a)
 }
 
 /*
- * Exported: magic, version, then items, each a size and that many bytes: the ARK's and the ASK's
- * private key (PKCS#8), the ASK's and the ARK's certificate, and from version 2 on the ASVK's
- * private key. A file of version 1 is taken too: its ASVK derives from the ARK's key, as a new one
- * does.
+ * The export format: magic, version, then items, each with its size and that many bytes: the
+ * private keys of ARK and ASK (PKCS#8), the certificates of ASK and ARK, and from version 2 on the
+ * private key of the ASVK. A file of version 1 is read too: its ASVK derives from the ARK's key,
+ * just as a new one does.
  */
 #define EXPORT_MAGIC        0x4854554156455353ull /* "SSEVAUTH" */
 #define EXPORT_VERSION      2u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP's certificates: ARK, ASK, ASVK, VCEK, VLEK and the revocation list, field by field as AMD's
- * [snp 8.1], but for the names: whoever reads one sees that software made it.
+ * SNP's certificates: ARK, ASK, ASVK, VCEK, VLEK and the revocation list. Every field is as in
+ * AMD's certificates [snp 8.1] except the names, which show that software made them.
  */
 #include "authority/internal.h"
 
@@ -112,7 +112,7 @@ static struct x509_signer signer_of(const struct authority *a, enum authority_ro
 #define VALUE_MAX      256u
 #define EXTENSIONS_MAX 12u
 
-/* Extensions in the making; their values lie beside them. */
+/* Extensions under construction, with their values next to them. */
 struct extensions {
     struct x509_extension list[EXTENSIONS_MAX];
     size_t count;
@@ -153,7 +153,7 @@ static void add_issuer_key(struct extensions *x, const struct rsa_public *key)
     extension_add(x, OID_AKI, false, &w);
 }
 
-/* A CA; one that signs no other CA has a path length of zero. */
+/* Adds basicConstraints of a CA; the path length is zero unless it signs other CAs. */
 static void add_basic_constraints(struct extensions *x, bool root)
 {
     struct writer w = extension_value(x);
@@ -165,8 +165,8 @@ static void add_basic_constraints(struct extensions *x, bool root)
     extension_add(x, OID_BASIC_CONSTRAINTS, true, &w);
 }
 
-/* keyCertSign, and the root's cRLSign: bits 5 and 6 from the left. AMD's ASKs write bit 6 out
- * although it is zero. */
+/* Adds keyUsage: keyCertSign, and cRLSign for the root: bits 5 and 6 from the left. AMD's ASKs
+ * write out bit 6 although it is zero. */
 static void add_key_usage(struct extensions *x, bool root)
 {
     const u8 bits = root ? 0x06 : 0x04;
@@ -205,7 +205,7 @@ size_t authority_certificate(const struct authority *a, const struct authority_p
     common_name(product, role, subject);
     crypto_rsa_public(key_of(a, role), &key);
     crypto_rsa_public(a->ark_key, &root);
-    if (role == AUTHORITY_ARK) { /* the order is AMD's */
+    if (role == AUTHORITY_ARK) { /* the order is that of AMD's certificates */
         add_key_usage(&x, true);
         add_subject_key(&x, &key);
         add_basic_constraints(&x, true);
@@ -266,7 +266,7 @@ static void add_text(struct extensions *x, const char *oid, const char *text)
     extension_add(x, oid, false, &w);
 }
 
-/* The order is AMD's, and differs between the layouts. */
+/* Adds the TCB's components in AMD's order, which differs between the layouts. */
 static void add_tcb(struct extensions *x, enum snp_tcb_layout layout, u64 tcb)
 {
     const struct snp_tcb t = snp_tcb_unpack(layout, tcb);
@@ -292,7 +292,7 @@ static void add_holder(struct extensions *x, const struct authority_endorsement 
         add_text(x, ARC "5", what->csp_id);
         return;
     }
-    struct writer w = extension_value(x); /* hwID: the bytes themselves, no value of ASN.1 */
+    struct writer w = extension_value(x); /* hwID: the plain bytes, not an ASN.1 value */
     if (what->octet_string)
         der_value(&w, DER_OCTET_STRING, what->chip_id, what->product->chip_id_size);
     else

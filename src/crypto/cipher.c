@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AES-128: counter mode for what travels, XTS for what lies in memory;
- * AES-256-GCM for SNP's messages and pages. */
+/* AES-128 in counter mode for data in transit and in XTS mode for data in memory; AES-256-GCM for
+ * SNP's messages and pages. */
 #include "crypto/internal.h"
 
 #include <openssl/evp.h>
 
-#define CHUNK_SIZE (1u << 30) /* OpenSSL counts bytes of one call in an int */
+#define CHUNK_SIZE (1u << 30) /* OpenSSL counts the bytes of one call in an int */
 
 void crypto_aes128_ctr(const u8 key[16], const u8 iv[16], const void *in, void *out, size_t size)
 {
@@ -34,8 +34,8 @@ struct page_cipher *page_cipher_create(const u8 key[16], const u8 tweak_key[16])
     u8 halves[32];
     memcpy(halves, key, 16);
     memcpy(halves + 16, tweak_key, 16);
-    /* OpenSSL refuses XTS with equal halves, and with reason; the rule here: such a tweak half has
-     * its first bit flipped. A random key never meets it. */
+    /* OpenSSL rightly refuses XTS with equal halves. In that case the first bit of the tweak half
+     * is flipped. A random key never equals the tweak key. */
     if (crypto_equal(key, tweak_key, 16))
         halves[16] ^= 1;
     struct page_cipher *c = calloc(1, sizeof *c);
@@ -77,7 +77,7 @@ void page_decrypt(struct page_cipher *c, u64 frame_number, const u8 in[4096], u8
          EVP_DecryptUpdate(c->decrypt, out, &written, in, PAGE_SIZE) == 1);
 }
 
-/* Lengths are at most a page's; OpenSSL's int is no limit. */
+/* Starts GCM. Lengths are at most a page, so OpenSSL's int does not limit them. */
 static EVP_CIPHER_CTX *gcm_start(const u8 *key, const u8 *iv, bool encrypt, const void *aad,
                                  size_t aad_size)
 {

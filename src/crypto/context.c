@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A party's context: where its random bytes come from; and the two operations on secrets. */
+/* A party's context, which determines where its random bytes come from, and the two operations on
+ * secrets. */
 #include "crypto/internal.h"
 
 #include "base/error.h"

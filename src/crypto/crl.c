@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* X.509 revocation lists, read: DER in, and what a verifier asks of one. */
+/* X.509 revocation lists: reading them from DER, and a verifier's questions about one. */
 #include "crypto/internal.h"
 
 #include <openssl/err.h>
@@ -50,7 +50,7 @@ bool crypto_crl_signed_by(const struct crypto_crl *c, const struct crypto_certif
     return good;
 }
 
-/* The list's number. NULL: it has none, or what stands there is no number. */
+/* Returns the list's number. NULL: it has none, or its value is not a number. */
 static ASN1_INTEGER *number_of(const struct crypto_crl *c)
 {
     ASN1_INTEGER *number = X509_CRL_get_ext_d2i(c->x509, NID_crl_number, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DER, written; see der.h. */
+/* The writer of DER; see der.h. */
 #include "crypto/der.h"
 
 #include <stdio.h>
@@ -80,7 +80,7 @@ void der_bits(struct writer *w, const void *bits, size_t size, u8 unused)
     der_close(w, mark);
 }
 
-/* Groups of seven bits, all but the last with the top bit set. */
+/* Writes groups of seven bits, with the top bit set in all but the last. */
 static void write_arc(struct writer *w, u64 arc)
 {
     u32 shift = 0;

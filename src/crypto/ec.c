@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P-384 keys, ECDSA and ECDH, and one point of secp256k1. Points and scalars are OpenSSL's
- * arithmetic; signatures go through its EVP interface, in the library context of whoever signs, so
- * that a seeded party's signatures repeat.
+ * P-384 keys, ECDSA and ECDH, and one point of secp256k1. OpenSSL does the arithmetic of points and
+ * scalars. Signatures use its EVP interface in the signer's library context, so that a seeded party
+ * makes the same signatures in every run.
  */
 #include "crypto/internal.h"
 
@@ -19,7 +19,7 @@
 #define P384_WIDE_BYTES 56
 #define ECDSA_DER_MAX   112
 
-/* What a scalar multiplication needs; one label frees it. */
+/* Temporary objects of a scalar multiplication, together so that one label can free them. */
 struct work {
     EC_GROUP *group;
     EC_POINT *point;
@@ -51,7 +51,8 @@ static void work_end(struct work *w)
     EC_GROUP_free(w->group);
 }
 
-/* The point, with coordinates below the field's prime: one encoding for each point. */
+/* Sets the point. Its coordinates must be below the field's prime, so that each point has only one
+ * encoding. */
 static bool work_set_point(struct work *w, const struct ec_public *p)
 {
     const BIGNUM *prime = EC_GROUP_get0_field(w->group);
@@ -183,7 +184,7 @@ static bool signature_from_der(const u8 *der, size_t size, struct ec_signature *
     return good;
 }
 
-/* 0 on failure. */
+/* Returns the size; 0 on failure. */
 static size_t signature_to_der(const struct ec_signature *signature, u8 der[ECDSA_DER_MAX])
 {
     ECDSA_SIG *s = ECDSA_SIG_new();

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private keys on P-384 as people keep them: PEM or DER files that OpenSSL's tools write and
- * read. */
+/* Private keys on P-384 in files: the PEM or DER that OpenSSL's tools write and read. */
 #include "crypto/internal.h"
 
 #include <openssl/core_names.h>
@@ -8,9 +7,9 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#define PEM_MAX 65536u /* bytes of a file that is still read */
+#define PEM_MAX 65536u /* the largest file that is read, in bytes */
 
-/* Nobody is asked for a passphrase: this may run where there is no terminal. */
+/* Never asks for a passphrase: there may be no terminal. */
 static int no_passphrase(char *out, int size, int writing, void *asked)
 {
     (void)out;
@@ -20,7 +19,7 @@ static int no_passphrase(char *out, int size, int writing, void *asked)
     return -1;
 }
 
-/* Parameters before the key, as `openssl ecparam` writes them, are passed over. */
+/* Decodes a key. Skips parameters before the key, which `openssl ecparam` writes. */
 static EVP_PKEY *decode(const void *data, size_t size, bool *encrypted)
 {
     const u8 *at = data, *end = at + size;
@@ -48,7 +47,7 @@ static bool take_scalar(const EVP_PKEY *key, struct ec_private *out)
     return good;
 }
 
-/* The point that stands in the file is the one that belongs to the private number. */
+/* Checks that the point in the file belongs to the private number. */
 static bool has_its_point(const EVP_PKEY *key, const struct ec_public *public)
 {
     EVP_PKEY *wanted = ec_make_key(NULL, public, NULL);

@@ -22,7 +22,7 @@ void crypto_sha384(const void *data, size_t size, u8 out[48])
 void crypto_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, u8 out[32])
 {
     library_start();
-    /* An empty message must not be NULL. */
+    /* For an empty message, HMAC must get a pointer other than NULL. */
     must(HMAC(EVP_sha256(), key, (int)key_size, size ? data : "", size, out, NULL) != NULL);
 }
 
@@ -45,7 +45,7 @@ void crypto_hmac_sha256_pieces(const void *key, size_t key_size, const struct cr
 }
 
 struct crypto_sha256 {
-    EVP_MD_CTX *running, *copy; /* `copy` is made once, so that a peek allocates nothing */
+    EVP_MD_CTX *running, *copy; /* `copy` is made only once, so that a peek allocates nothing */
 };
 
 struct crypto_sha256 *crypto_sha256_start(void)

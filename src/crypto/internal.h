@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the crypto room's files share. */
+/* Declarations that the files of this room share. */
 #ifndef SOFTSEV_CRYPTO_INTERNAL_H
 #define SOFTSEV_CRYPTO_INTERNAL_H
 
@@ -17,29 +17,32 @@ struct crypto {
     OSSL_PROVIDER *algorithms, *randomness;
 };
 
-/* Before anything else asks OpenSSL for something: its configuration file is none of our business,
- * and reading it costs more than the rest of the start. Cheap when already done. */
+/* Starts OpenSSL without its configuration file, before any other use of OpenSSL: softsev does not
+ * depend on that file, and reading it takes longer than the rest of the start. Later calls cost
+ * little. */
 static inline void library_start(void)
 {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
 
-/* An EVP key of a point, and of a scalar where `d` is given. NULL: it is none, or memory is out. */
+/* Makes an EVP key from a point, and from a scalar unless `d` is NULL. Returns NULL if they are not
+ * a key, or if memory is out. */
 EVP_PKEY *ec_make_key(OSSL_LIB_CTX *library, const struct ec_public *p, const u8 *d);
 
 struct crypto_certificate {
     X509 *x509;
 };
 
-/* Whether OpenSSL's last call failed for want of memory. Empties its queue of errors. */
+/* Returns true if OpenSSL's last call failed because memory is out. Empties OpenSSL's error
+ * queue. */
 bool last_error_is_memory(void);
 bool is_pss_sha384(const X509_ALGOR *algorithm);
 bool time_is_between(const ASN1_TIME *from, s64 time, const ASN1_TIME *until);
 
-/* Says that memory is out, and ends the program with that exit code. */
+/* Reports that memory is out and ends the program with the exit code for that. */
 NORETURN void end_without_memory(void);
 
-/* For calls that fail only when memory is out, in functions that cannot report it. */
+/* Checks calls that fail only when memory is out, in functions that cannot report an error. */
 static inline void must(bool succeeded)
 {
     if (!succeeded)

@@ -12,7 +12,7 @@ struct rsa_private {
     EVP_PKEY *key;
 };
 
-/* SEV knows two sizes; anything else is refused before OpenSSL works on it. */
+/* Returns true for the two sizes of SEV. Any other size is refused before OpenSSL works on it. */
 static bool size_is_known(u64 bits)
 {
     return bits == 2048 || bits == 4096;
@@ -130,7 +130,8 @@ static EVP_PKEY *make_public(const struct rsa_public *p)
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     OSSL_PARAM *params = NULL;
     EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    /* A short modulus would not be the size it says; a long exponent only wastes time. */
+    /* A modulus with leading zeros has fewer bits than it says; a long exponent only wastes
+     * time. */
     if (!n || !e || !build || !make || BN_num_bits(n) != (int)p->bits || BN_num_bits(e) > 64 ||
         !OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) ||
         !OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Randomness that repeats: an OpenSSL RAND provider whose bytes are HMAC-SHA-256(SHA-256(seed),
- * LE64(n)), n = 0, 1, ... One stream a library context, whichever of OpenSSL's three generators
- * asks, so that whatever draws in the same order draws the same bytes. For repeatable runs, not for
- * secrets.
+ * Repeatable randomness: an OpenSSL RAND provider whose bytes are HMAC-SHA-256(SHA-256(seed),
+ * LE64(n)), n = 0, 1, ... Each library context has one stream, which all three of OpenSSL's
+ * generators share. So the same draws in the same order give the same bytes. It is for repeatable
+ * runs, not for secrets.
  */
 #include "crypto/internal.h"
 
@@ -80,7 +80,7 @@ static int generator_generate(void *generator, unsigned char *out, size_t size, 
 static int generator_enable_locking(void *generator)
 {
     (void)generator;
-    return 1; /* one party, one thread */
+    return 1; /* a context has one party and one thread */
 }
 
 static int generator_lock(void *generator)
@@ -119,7 +119,7 @@ static int generator_get(void *generator, OSSL_PARAM params[])
     return !p || OSSL_PARAM_set_size_t(p, 65536);
 }
 
-/* OpenSSL's tables hold every function as this type; the dispatcher casts it back. */
+/* Casts to the type that OpenSSL's tables use for every function; the dispatcher casts it back. */
 #define FUNCTION(f) ((void (*)(void))(f))
 
 static const OSSL_DISPATCH generator_functions[] = {

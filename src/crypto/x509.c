@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* X.509 certificates, read: DER or PEM in, and what a verifier asks of one. */
+/* X.509 certificates: reading them from DER, and a verifier's questions about one. */
 #include "crypto/internal.h"
 
 #include <openssl/core_names.h>
@@ -67,7 +67,7 @@ void crypto_certificate_subject(const struct crypto_certificate *c, char *out, s
 
 bool crypto_certificate_may_sign(const struct crypto_certificate *c, long signers_below)
 {
-    const long path = X509_get_pathlen(c->x509); /* -1: as many as there are */
+    const long path = X509_get_pathlen(c->x509); /* -1: no limit */
     return X509_check_ca(c->x509) == 1 && (X509_get_key_usage(c->x509) & KU_KEY_CERT_SIGN) &&
            (path < 0 || path >= signers_below);
 }
@@ -102,8 +102,8 @@ bool crypto_certificate_valid_at(const struct crypto_certificate *c, s64 time)
     return time_is_between(X509_get0_notBefore(c->x509), time, X509_get0_notAfter(c->x509));
 }
 
-/* RSASSA-PSS with SHA-384, MGF1 with SHA-384, a salt of 48 bytes; nothing else counts as a
- * signature [snp 8.1]. */
+/* Returns true for RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes; no other
+ * signature is accepted [snp 8.1]. */
 bool is_pss_sha384(const X509_ALGOR *algorithm)
 {
     const ASN1_OBJECT *object;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files of certificates and revocation lists: one in DER, or blocks of PEM with text between them
- * [RFC 7468]. Nothing in such a file is passed over that might be a list, for a list that is not
- * read revokes nothing: a block that cannot be read, bytes that are no text and the remains of a
- * cut block are errors that name the entry.
+ * [RFC 7468]. A list that is not read revokes nothing, so anything in a file that might be a list
+ * must be readable: a block that cannot be read, bytes that are not text and the rest of a cut
+ * block are errors that name the entry.
  */
 #include "crypto/internal.h"
 
@@ -18,7 +18,7 @@
 struct x509_reading {
     const u8 *data;
     size_t size, at;
-    u32 entry; /* of those that were begun, from 1 */
+    u32 entry; /* number of the entry that was begun last, from 1 */
     struct crypto_certificates *certificates;
     struct crypto_crls *lists;
     struct error *error;
@@ -34,13 +34,13 @@ static int no_memory(struct x509_reading *r)
     return error_set(r->error, ERROR_MEMORY, "no memory for a certificate or a revocation list");
 }
 
-/* Makes room for one more pointer. NULL: no memory. */
+/* Makes room for one more pointer. Returns NULL if memory is out. */
 static void *grow(void *list, size_t count)
 {
     return count & (count - 1) ? list : realloc(list, (count ? 2 * count : 1) * sizeof(void *));
 }
 
-/* Returns false without memory, which leaves the certificate to the caller. */
+/* Adds a certificate. Returns false if memory is out; the certificate then stays the caller's. */
 static bool add_certificate(struct crypto_certificates *to, struct crypto_certificate *c)
 {
     struct crypto_certificate **list = grow(to->list, to->count);
@@ -110,7 +110,7 @@ static const struct {
     {"X509 CRL", take_list},
 };
 
-/* Blocks that people keep in the same file, and that cannot hold a list. */
+/* Returns true for blocks that people keep in the same file and that cannot hold a list. */
 static bool is_key(const char *label)
 {
     static const char *const ends[] = {"PRIVATE KEY", "PUBLIC KEY", "PARAMETERS",
@@ -122,7 +122,7 @@ static bool is_key(const char *label)
     return false;
 }
 
-/* The next line, without its end and the blanks there. False: there is none. */
+/* Returns the next line without its end and trailing blanks. Returns false if there is none. */
 static bool next_line(struct x509_reading *r, const char **line, size_t *length)
 {
     if (r->at == r->size)
@@ -137,7 +137,7 @@ static bool next_line(struct x509_reading *r, const char **line, size_t *length)
     return true;
 }
 
-/* "-----BEGIN LABEL-----". False: the line is none. */
+/* Parses "-----BEGIN LABEL-----". Returns false if the line is not a boundary. */
 static bool boundary(const char *line, size_t length, const char *word, char label[LABEL_MAX])
 {
     const size_t before = strlen(word);
@@ -157,7 +157,7 @@ static bool line_contains(const char *line, size_t length, const char *word)
     return false;
 }
 
-/* What is wrong with a line outside of all blocks; NULL: it is text. */
+/* Returns what is wrong with a line outside all blocks; NULL if it is text. */
 static const char *stray(const char *line, size_t length)
 {
     static const char *const remains[] = {"BEGIN X509 CRL",  "END X509 CRL", "BEGIN CERTIFICATE",
@@ -177,7 +177,7 @@ static const char *stray(const char *line, size_t length)
     return length >= 60 && digits == length ? "its first line is missing" : NULL;
 }
 
-/* The base64 up to the END line. */
+/* Reads the base64 up to the END line. */
 static int read_block(struct x509_reading *r, const char *label)
 {
     const size_t from = r->at;
@@ -238,7 +238,7 @@ int crypto_x509_read(const void *data, size_t size, struct crypto_certificates *
     struct x509_reading r = {
         .data = data, .size = size, .certificates = certificates, .lists = lists, .error = e};
     library_start();
-    if (size >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) /* how some editors begin UTF-8 */
+    if (size >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) /* some editors begin UTF-8 with it */
         r.at = 3;
     const bool der = size > 2 && r.data[0] == DER_SEQUENCE && r.data[1] >= 0x80;
     int result = der ? read_der(&r) : read_pem(&r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * X.509 certificates and revocation lists, made [RFC 5280]. Written out by hand because the order
- * and the form of every field is part of what readers of a VCEK compare [snp 8.1]; keys, hashes and
- * signatures are OpenSSL's.
+ * Makes X.509 certificates and revocation lists [RFC 5280]. The fields are written one by one,
+ * because readers of a VCEK compare the order and the form of each field [snp 8.1]. Keys, hashes
+ * and signatures are OpenSSL's.
  */
 #include "crypto/der.h"
 #include "crypto/internal.h"
@@ -30,8 +30,8 @@ static void write_hash(struct writer *w)
     der_close(w, hash);
 }
 
-/* RSASSA-PSS with its parameters; whether a field at its default is written out differs between
- * AMD's own. */
+/* Writes RSASSA-PSS with its parameters. AMD's own certificates differ in whether they write out a
+ * field that has its default. */
 static void write_algorithm(struct writer *w, bool trailer)
 {
     size_t all = der_open(w, DER_SEQUENCE);
@@ -57,7 +57,7 @@ static void write_algorithm(struct writer *w, bool trailer)
     der_close(w, all);
 }
 
-/* Each part is an RDN of its own. */
+/* Writes a name; each part is an RDN of its own. */
 static void write_name(struct writer *w, const struct x509_name *name)
 {
     const struct {
@@ -141,7 +141,7 @@ static void write_extensions(struct writer *w, u8 holder, const struct x509_exte
 
 /* --- The whole -------------------------------------------------------------------------------- */
 
-/* From `start` on the writer has what is to be signed; makes it the first of the three parts of a
+/* Signs what the writer holds from `start` on, and makes it the first of the three parts of a
  * signed object. */
 static size_t finish(const struct x509_signer *signer, struct writer *w, size_t start)
 {
@@ -200,7 +200,7 @@ size_t crypto_x509_list(const struct x509_signer *signer, const struct x509_list
     write_name(&w, &what->issuer);
     der_time(&w, what->this_update);
     der_time(&w, what->next_update);
-    if (what->revoked_count) { /* an empty list is absent */
+    if (what->revoked_count) { /* an empty list is left out */
         size_t list = der_open(&w, DER_SEQUENCE);
         for (size_t i = 0; i < what->revoked_count; i++) {
             size_t one = der_open(&w, DER_SEQUENCE);
@@ -227,7 +227,7 @@ void crypto_x509_key_id(const struct rsa_public *key, u8 id[20])
 
 size_t crypto_pem(const char *label, const void *der, size_t der_size, char *out, size_t size)
 {
-    const size_t line = 48; /* bytes in 64 characters */
+    const size_t line = 48; /* bytes that make 64 characters */
     struct writer w = writer_of(out, size);
     char text[80];
     int n = snprintf(text, sizeof text, "-----BEGIN %s-----\n", label);

@@ -83,8 +83,7 @@ struct firmware_config {
     struct trace *trace;                    /* may be NULL */
     const struct firmware_profile *profile; /* NULL: the default profile */
     struct firmware_store store;            /* functions may be NULL: then nothing is kept */
-    u8 fuses[32]; /* the chip's secret; CEK, chip id and the store's key derive from it [sev 7.10]
-                   */
+    u8 fuses[32]; /* secret of the chip; CEK, chip id, store's key derive from it [sev 7.10] */
     u64 c_bit;    /* mask; cleared in every address [sev 1.4] */
     u32 asid_min; /* CPUID 8000001Fh EDX: the lowest ASID of a guest without SEV-ES */
     u32 asid_max; /* CPUID 8000001Fh ECX */

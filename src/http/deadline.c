@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A deadline for each request: the library's own limit is for silence, and a client that sends a
+ * A deadline for each request. The library's own limit only covers silence: a client that sends a
  * byte now and then would keep its connection for ever. A thread looks at all connections and shuts
- * down those whose time is over; the library then ends them as it ends any that was cut. Where
- * there are too many, a new connection takes the place of the one that has waited longest, among
- * those of the client that has most.
+ * down those whose time is over; the library then closes them as it closes any connection that was
+ * cut. If there are too many connections, a new one replaces the one that has waited longest among
+ * those of the client with the most connections.
  */
 #include "http/internal.h"
 
@@ -14,14 +14,14 @@
 
 #define LOOK_NS     200000000ull
 #define SECOND_NS   1000000000ull
-#define CLIENT_SIZE 8u /* of an IPv6 address what a provider gives to one customer */
+#define CLIENT_SIZE 8u /* the part of an IPv6 address that a provider gives to one customer */
 
 struct http_guard {
     int socket; /* -1: free */
-    bool ends;  /* it was shut down already */
+    bool ends;  /* the socket was shut down already */
     u8 client[CLIENT_SIZE];
-    u64 since_ns; /* the client's time runs from then */
-    u64 until_ns; /* 0: it does not run */
+    u64 since_ns; /* start of the client's time */
+    u64 until_ns; /* 0: no time runs */
 };
 
 static u64 now_ns(void)
@@ -111,7 +111,7 @@ static u32 count_client(const struct http_deadlines *d, const u8 client[CLIENT_S
     return count;
 }
 
-/* NULL: all of them wait for their answers. */
+/* Returns NULL if all connections wait for their answers. */
 static struct http_guard *find_slowest(struct http_deadlines *d)
 {
     struct http_guard *found = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the http room's files share: a deadline for each connection. */
+/* Declarations that the files of this room share: a deadline for each connection. */
 #ifndef SOFTSEV_HTTP_INTERNAL_H
 #define SOFTSEV_HTTP_INTERNAL_H
 
@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-/* Connections that were told to end may take a moment. */
+/* Extra room, because connections that were told to end may take a moment. */
 #define HTTP_GUARDS_MAX (HTTP_CONNECTIONS_MAX + 64u)
 
 struct http_guard;
@@ -22,16 +22,17 @@ struct http_deadlines {
     bool started, ending;
 };
 
-/* Whose time runs, and until when. */
+/* The phases of a connection: whose time runs, and until when. */
 enum http_phase {
-    HTTP_HEAD,   /* the client's, for the head of its next request */
-    HTTP_BODY,   /* the client's, for the rest of it, or for taking the answer */
-    HTTP_ANSWER, /* nobody's: the answer is being made */
+    HTTP_HEAD,   /* the client's time, to send the head of its next request */
+    HTTP_BODY,   /* the client's time, to send the rest or to take the answer */
+    HTTP_ANSWER, /* nobody's time: the answer is being made */
 };
 
 bool deadlines_start(struct http_deadlines *d, u32 seconds);
 void deadlines_stop(struct http_deadlines *d); /* before the sockets are closed, or after */
-/* Takes a connection in; another one ends if there are too many. NULL: this one must end. */
+/* Registers a connection; if there are too many, another one is closed. Returns NULL if this one
+ * must be closed. */
 struct http_guard *deadline_open(struct http_deadlines *d, int socket,
                                  const struct sockaddr *client);
 void deadline_close(struct http_deadlines *d, struct http_guard *g);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP around a service: libmicrohttpd with a thread a connection, so that a slow client or a delay
- * keeps nobody else waiting. The library is loaded when a server starts: loading it and its TLS
- * takes longer than most commands.
+ * The HTTP side of a service: libmicrohttpd with one thread for each connection, so that a slow
+ * client or a delay keeps no other client waiting. The library is loaded when a server starts,
+ * because loading it and its TLS takes longer than most commands.
  */
 #include "http/internal.h"
 
@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTION_MEMORY KIB(32) /* bytes: what a request's head may be */
-#define IDLE_SECONDS      10u     /* a connection without a byte ends */
+#define CONNECTION_MEMORY KIB(32) /* bytes: also limits a request's head */
+#define IDLE_SECONDS      10u     /* a silent connection ends after this time */
 #define BACKLOG           256
 
 struct library {
@@ -45,10 +45,10 @@ struct http_server {
     struct http_config config;
     struct library library;
     struct MHD_Daemon *daemon;
-    int listener; /* file descriptor; the daemon's once that runs */
+    int listener; /* file descriptor; the daemon's once it runs */
     u16 port;
-    pthread_mutex_t mutex; /* the service */
-    pthread_cond_t end;    /* wakes whoever delays an answer */
+    pthread_mutex_t mutex; /* protects the service */
+    pthread_cond_t end;    /* wakes threads that delay an answer */
     struct http_deadlines deadlines;
     bool ending;
 };
@@ -57,7 +57,7 @@ static int load(struct library *l, struct error *e)
 {
     const struct {
         const char *name;
-        void *function; /* where its address goes */
+        void *function; /* where the function's address is stored */
     } names[] = {
         {"MHD_start_daemon", &l->start_daemon},
         {"MHD_stop_daemon", &l->stop_daemon},
@@ -84,15 +84,15 @@ static int load(struct library *l, struct error *e)
 
 /* --- A request -------------------------------------------------------------------------------- */
 
-/* What is kept of a request until its body is there. */
+/* The part of a request that is kept until its body is complete. */
 struct pending {
-    char url[HTTP_URL_MAX + 2]; /* one character more than allowed shows that it was cut */
+    char url[HTTP_URL_MAX + 2]; /* one character more than allowed, to show that it was cut */
     bool started;
-    size_t body_size; /* may pass HTTP_REQUEST_MAX; the rest is not kept */
+    size_t body_size; /* may exceed HTTP_REQUEST_MAX; the excess is not kept */
     u8 body[HTTP_REQUEST_MAX];
 };
 
-/* The address as it came, before the library takes it apart. */
+/* Keeps the address as received, before the library parses it. */
 static void *keep_url(void *context, const char *url, struct MHD_Connection *connection)
 {
     (void)context;
@@ -103,7 +103,8 @@ static void *keep_url(void *context, const char *url, struct MHD_Connection *con
     return p;
 }
 
-/* A connection begins and ends: it has a deadline, beside the library's for silence. */
+/* Gives a connection a deadline when it begins, in addition to the library's limit for silence, and
+ * removes it at the end. */
 static void guard(void *context, struct MHD_Connection *connection, void **kept,
                   enum MHD_ConnectionNotificationCode what)
 {
@@ -131,7 +132,7 @@ static void set_deadline(struct http_server *s, struct MHD_Connection *connectio
         deadline_set(&s->deadlines, i->socket_context, phase);
 }
 
-/* A request is over; the time for the next one in this connection begins. */
+/* Frees a request that is over; the time for the next one on this connection begins. */
 static void forget(void *context, struct MHD_Connection *connection, void **request,
                    enum MHD_RequestTerminationCode why)
 {
@@ -141,7 +142,7 @@ static void forget(void *context, struct MHD_Connection *connection, void **requ
     *request = NULL;
 }
 
-/* A delay, unless the server is to end. The mutex is free meanwhile. */
+/* Waits, unless the server is to end. The mutex is free meanwhile. */
 static void wait_ms(struct http_server *s, u32 ms)
 {
     struct timespec until;
@@ -192,7 +193,8 @@ static enum MHD_Result respond(struct http_server *s, struct MHD_Connection *con
     return result;
 }
 
-/* Called when the head is there, then for each piece of the body, then once more. */
+/* Handles a request. Called when the head is complete, then for each piece of the body, then once
+ * more. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **request)
@@ -213,10 +215,10 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     memcpy(p->body + (sizeof p->body - room), data, *size < room ? *size : room);
     p->body_size = *size > HTTP_REQUEST_MAX ? HTTP_REQUEST_MAX + 1 : p->body_size + *size;
     *size = 0;
-    return p->body_size > MIB(1) ? MHD_NO : MHD_YES; /* more is no honest mistake */
+    return p->body_size > MIB(1) ? MHD_NO : MHD_YES; /* a larger body is not an honest mistake */
 }
 
-/* The library's own complaints: about clients, which are of no interest. */
+/* Drops the library's own messages: they are complaints about clients. */
 static void be_silent(void *context, const char *format, va_list arguments)
 {
     (void)context;
@@ -226,7 +228,7 @@ static void be_silent(void *context, const char *format, va_list arguments)
 
 /* --- The server ------------------------------------------------------------------------------- */
 
-/* "127.0.0.1:8080" or "[::1]:8080". */
+/* Splits "127.0.0.1:8080" or "[::1]:8080". */
 static int split_address(const char *listen, char host[64], char port[8], struct error *e)
 {
     const char *colon = strrchr(listen, ':');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which request it is, its TCB, and what goes wrong on purpose; see kds.h. */
+/* Finds out which request it is, reads its TCB, and makes faults on purpose; see kds.h. */
 #include "kds/internal.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@ void kds_refuse(struct http_response *out, u32 status, const char *format, ...)
     va_end(arguments);
     size_t size = n < 0 ? 0 : n > 999 ? 999 : (size_t)n;
     out->body[size++] = '\n';
-    for (size_t i = 0; i + 1 < size; i++) /* it quotes the request */
+    for (size_t i = 0; i + 1 < size; i++) /* the message quotes the request */
         if (out->body[i] < ' ' || out->body[i] > '~')
             out->body[i] = '?';
     out->status = status;
@@ -39,7 +39,8 @@ static bool piece_is(struct piece p, const char *text)
     return p.size == strlen(text) && !memcmp(p.at, text, p.size);
 }
 
-/* What is before the first of `separators` comes off the front; all if there is none. */
+/* Takes the text before the first of `separators` off the front; takes all of it if there is
+ * none. */
 static struct piece take(struct piece *from, const char *separators)
 {
     size_t n = 0;
@@ -57,7 +58,7 @@ static struct piece take(struct piece *from, const char *separators)
 enum spl { SPL_FMC, SPL_BL, SPL_TEE, SPL_SNP, SPL_UCODE, SPLS };
 static const char *const spl_names[SPLS] = {"fmcSPL", "blSPL", "teeSPL", "snpSPL", "ucodeSPL"};
 
-/* A decimal number of 0 to 255, padded with zeros or not. */
+/* Parses a decimal number of 0 to 255, with or without leading zeros. */
 static bool parse_spl(struct piece text, u8 *out)
 {
     u32 value = 0;
@@ -151,7 +152,7 @@ static void answer_product(struct request *r, bool wrong)
         kds_refuse(r->out, 404, "%s", unknown_path);
 }
 
-/* /vcek/v1/Milan/WHAT?QUERY */
+/* Answers /vcek/v1/Milan/WHAT?QUERY. */
 static void answer(struct request *r, const char *url, bool wrong)
 {
     struct piece rest = {url, strlen(url)}, path = take(&rest, "?");
@@ -263,7 +264,7 @@ void kds_stop(struct kds *k)
     k->server = NULL;
 }
 
-/* --- Made and freed --------------------------------------------------------------------------- */
+/* --- Creating and freeing the service --------------------------------------------------------- */
 
 static bool publish(struct kds *k, const struct authority_product *product, struct published *p)
 {

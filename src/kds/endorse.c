@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is certified of a chip or a provider: VCEK, VLEK, hashsticks, CEK; and the certificates that
- * were made lately. */
+/* Answers with certificates of a chip or a provider: VCEK, VLEK, hashsticks, CEK; and the cache of
+ * recent certificates. */
 #include "kds/internal.h"
 
 #include "base/bytes.h"
@@ -42,7 +42,7 @@ static struct cached *cache_slot(const struct request *r, const u8 chip_id[64])
     return &r->kds->cache[load_le32(hash) % CACHE_ENTRIES];
 }
 
-/* The certificate, made now. */
+/* Makes the certificate. */
 static size_t endorse(const struct request *r, const u8 fuses[32], const char *csp_id, u8 *der)
 {
     const struct kds_config *c = &r->kds->config;
@@ -54,7 +54,8 @@ static size_t endorse(const struct request *r, const u8 fuses[32], const char *c
                           &c->terms, der, CACHE_DER_MAX);
 }
 
-/* `chip_id`: 64 bytes, zero beyond the product's; all zero for a VLEK. */
+/* Answers with the certificate. `chip_id`: 64 bytes, zero beyond the product's size; all zero for a
+ * VLEK. */
 static void give_endorsement(struct request *r, const u8 chip_id[64], const u8 fuses[32])
 {
     struct cached *slot = cache_slot(r, chip_id);
@@ -76,7 +77,7 @@ static void give_endorsement(struct request *r, const u8 chip_id[64], const u8 f
     kds_give(r->out, TYPE_DER, slot->der, slot->size);
 }
 
-/* Signed as it should be, but somebody else's. */
+/* Answers with a correctly signed certificate of another chip or provider. */
 static void give_wrong(struct request *r, const u8 fuses[32])
 {
     u8 der[CACHE_DER_MAX], other_fuses[32];
@@ -103,7 +104,8 @@ void kds_answer_vcek(struct request *r, bool wrong)
     u8 chip_id[64] = {0}, fuses[32];
     const size_t digits = 2 * r->product->chip_id_size;
     if (!decode_hex(r->what, chip_id, r->product->chip_id_size)) {
-        /* AMD's service knows no such chip: an id of another part's size is an id. */
+        /* An id of another part's size is a valid id: AMD's service answers that it knows no such
+         * chip. */
         bool other = decode_hex(r->what, chip_id, 64) || decode_hex(r->what, chip_id, 8);
         kds_refuse(r->out, other ? 404 : 400,
                    "'%.*s' is neither cert_chain nor crl nor a chip's id: that of a %s has %zu "
@@ -156,7 +158,8 @@ static json_t *wrap_stick(struct request *r, struct piece id)
     return json_string(hex);
 }
 
-/* {"hwids":["..."]} to {"results":[{"...":"..."}]}; NULL: it is refused. */
+/* Answers {"hwids":["..."]} with {"results":[{"...":"..."}]}. Returns NULL if it refused the
+ * request. */
 static json_t *wrap_sticks(struct request *r, const json_t *asked)
 {
     const json_t *ids = json_object_get(asked, "hwids");
@@ -208,13 +211,13 @@ void kds_answer_sticks(struct request *r)
 
 /* --- The legacy chip key ---------------------------------------------------------------------- */
 
-/* The signed CEK of a chip under its id, as SEV's own tools ask for it. */
+/* Answers with the signed CEK of the chip with this id, as SEV's own tools ask for it. */
 void kds_answer_cek(struct request *r)
 {
     u8 chip_id[64], fuses[32];
     struct ec_private key;
     struct sev_cert cek;
-    r->product = &authority_products[0]; /* one with whole ids */
+    r->product = &authority_products[0]; /* a product with ids of full length */
     if (!find_chip(r, r->what, chip_id, fuses)) {
         kds_refuse(r->out, r->what.size == 128 ? 404 : 400,
                    "there is no chip with this id; ids have 128 hexadecimal digits");

@@ -58,7 +58,7 @@ void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, si
 memory_key frame_key(const struct memory *m, memory_key key);
 u32 frame_slot(const struct memory *m, memory_key key);
 
-/* --- alias.c: accesses above the size of aliased memory; false: no such address ------------ */
+/* --- alias.c: accesses above the size of aliased memory; false: no such address --------------- */
 
 bool alias_read(struct memory *m, u64 spa, memory_key key, void *out, size_t size);
 bool alias_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size);
