@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words every room uses: fixed-width integers, bit helpers and the few compile-time checks.
- * softsev runs on little-endian 64-bit hosts only; that is asserted here, once.
+ * The basics that every room uses: fixed-width integers, bit helpers and a few compile-time checks.
+ * softsev runs on little-endian 64-bit hosts only; this file asserts that, once.
  */
 #ifndef SOFTSEV_BASE_BASE_H
 #define SOFTSEV_BASE_BASE_H
@@ -34,7 +34,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "softsev needs a littl
 #define GIB(n) ((u64)(n) << 30)
 
 #define BIT(n) (1ull << (n))
-/* The bits high..low of a value, both ends included, as the manuals write them: BITS(v, 11, 6). */
+/* Bits high..low of a value, both ends included, as the manuals write them: BITS(v, 11, 6). */
 #define BITS(value, high, low) (((u64)(value) >> (low)) & (~0ull >> (63 - ((high) - (low)))))
 
 #define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
@@ -42,7 +42,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "softsev needs a littl
 #define ALIGN_UP(x, a)                  ALIGN_DOWN((x) + ((__typeof__(x))(a)-1), a)
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Formats of the manuals are structs of fixed-width fields; these two tie them to the manual. */
+/* Structs of fixed-width fields have the manuals' layouts; these two macros check size and
+ * offsets. */
 #define ABI_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " has the wrong size")
 #define ABI_OFFSET(type, field, offset)                                                            \
     _Static_assert(offsetof(type, field) == (offset), #type "." #field " is misplaced")
@@ -69,7 +70,7 @@ static inline bool range_fits(u64 start, u64 size, u64 limit)
     return start <= limit && size <= limit - start;
 }
 
-/* Reserved bytes and the like; takes as long whatever they are. */
+/* Returns true if all bytes are zero. Takes the same time for any content. */
 static inline bool all_zero(const void *bytes, size_t size)
 {
     const u8 *p = bytes;
@@ -79,7 +80,7 @@ static inline bool all_zero(const void *bytes, size_t size)
     return !any;
 }
 
-/* Integers in byte strings, always little-endian, any alignment. */
+/* Little-endian integers in byte strings, at any alignment. */
 static inline u16 load_le16(const void *p)
 {
     u16 v;

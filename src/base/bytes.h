@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bounded little-endian cursors over bytes from outside. A cursor that would pass its end goes bad
- * and stays bad: reads give zero, writes are dropped, and one check at the end is enough.
+ * Bounded little-endian cursors over bytes from outside. A cursor that would pass its end turns bad
+ * and stays bad: reads return zero, writes are dropped, so that one check at the end is enough.
  */
 #ifndef SOFTSEV_BASE_BYTES_H
 #define SOFTSEV_BASE_BYTES_H
@@ -22,14 +22,15 @@ struct writer {
 
 struct reader reader_of(const void *data, size_t size);
 size_t reader_left(const struct reader *r);
-void reader_seek(struct reader *r, size_t at); /* absolute; past the end: bad */
+void reader_seek(struct reader *r, size_t at); /* absolute; bad if past the end */
 void reader_skip(struct reader *r, size_t count);
 u8 read_u8(struct reader *r);
 u16 read_u16(struct reader *r);
 u32 read_u32(struct reader *r);
 u64 read_u64(struct reader *r);
 void read_bytes(struct reader *r, void *out, size_t count); /* zero-filled if short */
-/* A view of the next `count` bytes, not copied; NULL and bad if there are fewer. */
+/* Returns a view of the next `count` bytes, without a copy; NULL if there are fewer, and the cursor
+ * turns bad. */
 const u8 *read_view(struct reader *r, size_t count);
 
 struct writer writer_of(void *data, size_t size);
@@ -40,8 +41,9 @@ void write_u64(struct writer *w, u64 v);
 void write_bytes(struct writer *w, const void *data, size_t count);
 void write_zeros(struct writer *w, size_t count);
 
-/* Hexadecimal text. hex_encode writes 2*count characters and a NUL. hex_decode wants exactly
- * 2*count hexadecimal digits and then the end of the string; false if the text is anything else. */
+/* Hexadecimal text. hex_encode() writes 2*count characters and a NUL. hex_decode() accepts exactly
+ * 2*count hexadecimal digits followed by the end of the string, and returns false for any other
+ * text. */
 void hex_encode(char *out, const void *data, size_t count);
 bool hex_decode(void *out, size_t count, const char *text);
 

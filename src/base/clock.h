@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one machine clock (design 3.1): nanoseconds since the machine was made, advanced by retired
- * instructions (one each) and by the fixed costs below. Nothing reads the host's clock.
+ * The machine clock (design 3.1), the only one: nanoseconds since the machine was made. Retired
+ * instructions (1 ns each) and the fixed costs below advance it. Nothing reads the host's clock.
  */
 #ifndef SOFTSEV_BASE_CLOCK_H
 #define SOFTSEV_BASE_CLOCK_H
@@ -15,19 +15,19 @@ struct clock {
 };
 
 /*
- * What takes machine time besides retired instructions, in nanoseconds. Each cost has the order of
- * magnitude of the hardware's. None may be 0: a guest must not loop, or keep its host at work,
- * while machine time stands still.
+ * What takes machine time besides retired instructions, in nanoseconds. Each cost has the
+ * hardware's order of magnitude. None may be 0: machine time must not stand still while a guest
+ * loops or keeps its host busy.
  */
 enum clock_cost {
-    COST_EVENT_NS = 500,       /* exception or interrupt: gate, stack, frame, a pipeline emptied */
+    COST_EVENT_NS = 500,       /* exception or interrupt: gate, stack, frame, pipeline flush */
     COST_PAUSE_NS = 64,        /* PAUSE: a Zen core takes about as many cycles */
-    COST_EXIT_NS = 1000,       /* VMRUN, #VMEXIT, and what a host does about it */
-    COST_WAKE_NS = 1000,       /* a timer's interrupt on a host that idles */
+    COST_EXIT_NS = 1000,       /* VMRUN, #VMEXIT, and the host's work on the exit */
+    COST_WAKE_NS = 1000,       /* a timer interrupt on an idle host */
     COST_PORT_NS = 1000,       /* port access: eight cycles of an 8 MHz ISA bus */
-    COST_RMPUPDATE_NS = 500,   /* RMPUPDATE or PSMASH: the entry goes through to memory */
+    COST_RMPUPDATE_NS = 500,   /* RMPUPDATE or PSMASH: the entry is written through to memory */
     COST_REQUEST_NS = 1000000, /* guest request: an embedded core signs or derives a key */
-    COST_RESET_NS = 100000000, /* a board's reset, and firmware's way to the same place */
+    COST_RESET_NS = 100000000, /* reset of a board, up to the first instruction after firmware */
     COST_DMA_KIB_NS = 256,     /* 1 KiB by a device: 4 GB/s */
 };
 

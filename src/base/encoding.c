@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hexadecimal and base64 text; see encoding.h. Decoded keys go through here: no table is indexed by
- * what is read. */
+/* Hexadecimal and base64 text; see encoding.h. Keys are decoded here, so no table is indexed by
+ * input. */
 #include "base/encoding.h"
 
 static bool is_white(u8 c)
@@ -49,7 +49,7 @@ bool text_decode_hex(const void *text, size_t length, void *out, size_t room, si
     return digits % 2 == 0;
 }
 
-/* The text so far: digits, the bits that are not bytes yet, and the padding after them. */
+/* The state of a text: its digits, the bits that do not make a byte yet, and the padding. */
 struct base64 {
     size_t digits, padding, size;
     u32 bits;

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes as text: hexadecimal digits and base64 [RFC 4648 4], the one place where they are read.
- * White space (blanks, tabs, line breaks of either kind) may stand anywhere; base64 keeps its
- * padding, and the bits that a last digit does not use must be zero. Whatever else is in the text
- * makes it no text form.
+ * Bytes as text: hexadecimal digits and base64 [RFC 4648 4]. All decoding is here. White space
+ * (blanks, tabs, line breaks of either kind) may stand anywhere. Base64 must have its padding, and
+ * the unused bits of a last digit must be zero. A text with anything else in it is rejected.
  */
 #ifndef SOFTSEV_BASE_ENCODING_H
 #define SOFTSEV_BASE_ENCODING_H
 
 #include "base/base.h"
 
-/* Decodes the whole text. False: it is something else, or more than `room` bytes. `out` may be
- * where the text is. */
+/* Decodes the whole text. Returns false if it has another form, or more than `room` bytes. `out`
+ * may be the text's own place. */
 bool text_decode_hex(const void *text, size_t length, void *out, size_t room, size_t *size);
 bool text_decode_base64(const void *text, size_t length, void *out, size_t room, size_t *size);
 
-/* Decodes a string of either form that says exactly `size` bytes. Returns false if it says anything
- * else. */
+/* Decodes a string of either form that holds exactly `size` bytes. Returns false for any other
+ * string. */
 bool text_decode_exactly(const void *text, size_t length, void *out, size_t size);
 
-/* Characters of the base64 of `size` bytes, with the NUL. */
+/* Returns the length of the base64 of `size` bytes, with the NUL. */
 static inline size_t text_base64_size(size_t size)
 {
     return (size + 2) / 3 * 4 + 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong, in one line for a person and one code for a program. The codes are the exit
- * codes of the command line and are documented there. Rooms with a vocabulary of their own
- * (firmware statuses, exit codes of the CPU) translate at their door.
+ * An error: one line for a person and one code for a program. The codes are the exit codes of the
+ * command line, which documents them. Rooms with their own codes (firmware statuses, exit codes of
+ * the CPU) translate them before they return.
  */
 #ifndef SOFTSEV_BASE_ERROR_H
 #define SOFTSEV_BASE_ERROR_H
@@ -11,12 +11,12 @@
 
 enum error_code {
     ERROR_NONE = 0,
-    ERROR_INTERNAL = 1,    /* our own mistake, or the operating system refused something basic */
+    ERROR_INTERNAL = 1,    /* a bug in softsev, or the operating system refused something basic */
     ERROR_USAGE = 2,       /* command line or machine file */
-    ERROR_FILE = 3,        /* a file cannot be read or written, or is not what it should be */
+    ERROR_FILE = 3,        /* a file cannot be read or written, or has the wrong content */
     ERROR_MEASUREMENT = 4, /* the owner refused: measurement, chain or session does not verify */
     ERROR_FIRMWARE = 5,    /* the firmware refused a command (policy, state, ...) */
-    ERROR_MEMORY = 6,      /* too little memory for what was asked */
+    ERROR_MEMORY = 6,      /* too little memory for the request */
     ERROR_STATE = 7,       /* the state directory is corrupt */
     ERROR_LOCKED = 8,      /* the state directory is in use by another process */
     ERROR_GUEST = 9,       /* the guest ended abnormally: triple fault, halted for good, ... */
@@ -25,11 +25,11 @@ enum error_code {
 
 struct error {
     enum error_code code;
-    char text[500]; /* one line: what was wrong, where, and what would be right */
+    char text[500]; /* one line: what is wrong, where, and what would be right */
 };
 
-/* Sets code and text (the first error wins) and returns -1,
- * so that `return error_set(...)` reads well. */
+/* Sets code and text (the first error wins). Returns -1, so that a caller can write `return
+ * error_set(...)`. */
 int error_set(struct error *e, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

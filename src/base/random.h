@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a room gets its random bytes: handed in, so that a run with a fixed seed repeats. */
+/* A source of random bytes. The caller passes it in, so that a run with a fixed seed repeats. */
 #ifndef SOFTSEV_BASE_RANDOM_H
 #define SOFTSEV_BASE_RANDOM_H
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kinds of files that people of this field have, and by what each is known; see recognise.h. */
+/* The kinds of files that SEV users have, and the marks that each is recognised by; see
+ * recognise.h. */
 #include "base/recognise.h"
 
-/* Bytes at a place, in a file of that size or (0) of any. The first row that fits counts. */
+/* Bytes at an offset, in a file of `size` bytes, or of any size if it is 0. The first row that fits
+ * wins. */
 struct mark {
     const char *name;
     enum recognised_as as;
@@ -82,7 +84,8 @@ static bool contains(const struct mark *m, const u8 *data, size_t size)
     return false;
 }
 
-/* A SEQUENCE of many bytes. A SEQUENCE begins it in certificates and lists, a number in keys. */
+/* Recognises DER by its first bytes: a SEQUENCE of many bytes that begins with a SEQUENCE
+ * (certificates and lists) or with a number (keys). */
 static struct recognised recognise_der(const u8 *data)
 {
     const u8 *content = data + 2 + (data[1] & 0x7f);
@@ -92,7 +95,7 @@ static struct recognised recognise_der(const u8 *data)
                               : (struct recognised){AS_X509, "a file in DER"};
 }
 
-/* The form of a text: which characters it has. */
+/* Recognises a text by the characters in it. */
 static struct recognised recognise_text(const u8 *data, size_t size)
 {
     bool hex = true, base64 = true;

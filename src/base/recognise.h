@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file is, by its first bytes and its size: for the sentence about a file that stands in the
- * wrong place. */
+/* Tells what a file is, by its first bytes and its size, for the error about a file in the wrong
+ * place. */
 #ifndef SOFTSEV_BASE_RECOGNISE_H
 #define SOFTSEV_BASE_RECOGNISE_H
 
@@ -8,9 +8,9 @@
 
 enum recognised_as {
     AS_UNKNOWN,
-    AS_X509,  /* PEM or DER, in which a certificate or a revocation list may be, whole or damaged */
+    AS_X509,  /* PEM or DER that may hold a certificate or a revocation list, whole or damaged */
     AS_TABLE, /* the table of certificates that comes with an extended report */
-    AS_OTHER, /* something else for certain */
+    AS_OTHER, /* certainly something else */
 };
 
 struct recognised {

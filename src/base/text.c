@@ -6,8 +6,8 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* By their first byte: how many follow, and the range of the second byte, which keeps out what is
- * too long, surrogates and code points beyond U+10FFFF. */
+/* By the first byte of a sequence: how many bytes follow, and the range of the second one. The
+ * range excludes overlong forms, surrogates and code points beyond U+10FFFF. */
 static const struct {
     u8 first, last, more, low, high;
 } sequences[] = {
@@ -33,7 +33,7 @@ size_t text_sequence(const char *text, size_t size)
     return 0;
 }
 
-/* Appends a whole piece or nothing. */
+/* Appends all of a string or nothing. */
 static bool append(char *out, size_t size, size_t *at, const char *piece, size_t count)
 {
     if (*at + count >= size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trace events and their two written forms; see trace.h. */
+/* Trace events and their text and JSON forms; see trace.h. */
 #include "base/trace.h"
 
 #include "base/text.h"
@@ -77,7 +77,7 @@ size_t trace_format_text(char *out, size_t size, const struct trace_event *event
                      trace_category_names[event->category], event->name, *event->text ? " " : "",
                      event->text);
     size_t length = clamp_length(n, size);
-    for (size_t i = 0; i + 1 < length; i++) /* a name in it may come from a file */
+    for (size_t i = 0; i + 1 < length; i++) /* a name in the text may come from a file */
         if ((u8)out[i] < ' ' || out[i] == 0x7f)
             out[i] = '?';
     return length;
@@ -90,7 +90,7 @@ static size_t json_raw(char *out, size_t size, size_t at, const char *text)
     return at;
 }
 
-#define PAIR_ROOM 8u /* what a pair needs beside its texts: ,"":"" */
+#define PAIR_ROOM 8u /* what a pair needs besides its texts: ,"":"" */
 #define END_ROOM  4u /* what ends a line: "}, a newline and a NUL */
 
 size_t trace_format_json(char *out, size_t size, const struct trace_event *event)
@@ -106,7 +106,7 @@ size_t trace_format_json(char *out, size_t size, const struct trace_event *event
         value += quoted;
         size_t length = strcspn(value, quoted ? "\"" : " ");
         if (at + PAIR_ROOM + key + END_ROOM >= size)
-            break; /* the line is full; it still ends as JSON does */
+            break; /* the line is full, and still ends as valid JSON */
         at = json_raw(out, size, at, ",\"");
         at = text_json(out, size - PAIR_ROOM - END_ROOM, at, p, key);
         at = json_raw(out, size, at, "\":\"");

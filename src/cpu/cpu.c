@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A core's life: creation in the state after reset, destruction, and what the host may look at. */
+/* Creates a core in its state after reset, destroys it, and gives the host its registers. */
 #include "cpu/internal.h"
 
 #include <stdlib.h>

@@ -22,13 +22,13 @@ struct cpu_config {
     struct clock *clock;
     struct trace *trace;
     const struct random_source *random; /* RDRAND */
-    /* CPUID 8000001F EDX: first ASID of a guest without SEV-ES; 0: 1.
-     * ECX is the memory's highest */
+    /* CPUID 8000001F EDX: the first ASID of a guest without SEV-ES; 0 means 1. ECX is the memory's
+     * highest ASID. */
     u32 asid_min;
 };
 
-/* Causes of #VC: exit codes below 100, a private page that is not validated, the nested fault of a
- * device access. */
+/* Causes of #VC: exit codes below 100h, a private page that is not validated, and the nested fault
+ * of a device access. */
 #define CPU_VC_NOT_VALIDATED 0xfe
 #define CPU_VC_MMIO          0xff
 #define CPU_VC_CAUSES        0x100
@@ -46,36 +46,37 @@ struct cpu_statistics {
 struct cpu *cpu_create(const struct cpu_config *config); /* NULL: out of memory */
 void cpu_destroy(struct cpu *c);
 
-/* VMRUN [APM2 15.5]. Runs the guest until #VMEXIT; at machine time `deadline_ns` a physical
- * interrupt is pending for the host. False: #GP, nothing happened. */
+/* Runs the guest until #VMEXIT (VMRUN [APM2 15.5]). At machine time `deadline_ns` a physical
+ * interrupt becomes pending for the host. False: #GP, and nothing happened. */
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns);
 bool cpu_vmload(struct cpu *c, u64 vmcb_spa);
 bool cpu_vmsave(struct cpu *c, u64 vmcb_spa);
 
-/* Registers VMRUN does not switch, as host_gpr() in machine/host.h:
- * present in the core after an exit. */
-u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP live in the VMCB while the guest is out */
+/* Registers that VMRUN does not switch: after an exit they hold what the guest left (see host_gpr()
+ * in machine/host.h). */
+u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP are in the VMCB after an exit */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);
-/* The state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87 and SSE are the
- * 64-bit FXSAVE image. False: the core has no such component, or the image is too small; nothing
- * happens. */
+/* Save and restore the state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87
+ * and SSE are the 64-bit FXSAVE image. False: the core has no such component, or the image is too
+ * small; nothing happens. */
 bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size);
 bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size);
 
-/* The host's own RDMSR, WRMSR and CPUID on this core. False: #GP. */
+/* Execute RDMSR, WRMSR and CPUID for the host on this core. False: #GP. */
 bool cpu_host_rdmsr(struct cpu *c, u32 msr, u64 *value);
 bool cpu_host_wrmsr(struct cpu *c, u32 msr, u64 value);
 void cpu_host_cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4]);
 void cpu_wbinvd(struct cpu *c);
 
-/* The host's RMPUPDATE, PSMASH and RMPREAD [snp 4.3, cpu 8.2]: EAX, an enum rmp_result. */
+/* Execute RMPUPDATE, PSMASH and RMPREAD for the host [snp 4.3, cpu 8.2]. Return EAX, an enum
+ * rmp_result. */
 u32 cpu_rmpupdate(struct cpu *c, u64 spa, const struct rmp_update *state);
 u32 cpu_psmash(struct cpu *c, u64 spa);
 u32 cpu_rmpread(struct cpu *c, u64 spa, struct rmp_update *out);
 
-/* A guest's instructions that touch devices, finished by the core: as host_device_assist() and its
- * sisters in machine/host.h. */
+/* Let the core finish a guest's instructions that access devices; see host_device_assist() and the
+ * functions after it in machine/host.h. */
 void cpu_device_assist(struct cpu *c, bool on);
 bool cpu_device_access(const struct cpu *c, struct device_access *out);
 void cpu_device_answer(struct cpu *c, u64 value);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens and reads files; see files.h. Everything is checked on the open descriptor: a name may lead
+/* Opens and reads files; see files.h. All checks are made on the open descriptor: the name may lead
  * elsewhere a moment later. */
 #include "files/internal.h"
 
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define OPEN_FLAGS     (O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-#define WRITER_WAIT_MS 3000 /* for somebody to open the other end of a pipe */
+#define WRITER_WAIT_MS 3000 /* how long to wait for the other end of a pipe */
 
 struct file_shown file_shown(const char *where, const char *name)
 {
@@ -34,7 +34,7 @@ const char *file_kind(unsigned mode)
                             : "a regular file";
 }
 
-/* "64 MiB", "100 bytes": a limit as a person says it. */
+/* A limit as text for people: "64 MiB", "100 bytes". */
 struct limit_text {
     char text[32];
 };
@@ -147,7 +147,7 @@ static enum file_answer open_checked(int folder, const char *shown, const char *
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-/* Waits until a stream has bytes or has ended. False: nobody has its other end. */
+/* Waits until a stream has bytes or has ended. Returns false if nobody has opened its other end. */
 static bool wait_for_bytes(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -158,7 +158,8 @@ static bool wait_for_bytes(int fd, int timeout_ms)
     return got > 0;
 }
 
-/* As read(), but interruptions are not noticed and a stream that has nothing yet is waited for. */
+/* Reads as read() does, but restarts after interruptions and waits for a stream that has nothing
+ * yet. */
 static ssize_t read_some(int fd, u8 *out, size_t size)
 {
     for (;;) {
@@ -185,7 +186,7 @@ static enum file_answer failed_read(const char *shown, struct error *e)
     return FILE_UNREADABLE;
 }
 
-/* Reads a file that knows its size. One byte more is asked for: a file that grows is noticed. */
+/* Reads a file of known size. Asks for one byte more, to notice a file that grows. */
 static enum file_answer read_sized(int fd, const char *shown, size_t size, struct file_data *out,
                                    struct error *e)
 {
@@ -204,8 +205,8 @@ static enum file_answer read_sized(int fd, const char *shown, size_t size, struc
     return FILE_WRONG_SIZE;
 }
 
-/* Doubles the room for a stream's bytes, up to `max` and one more. The old bytes are wiped: they
- * may be secret. */
+/* Doubles the buffer for a stream's bytes, up to `max` + 1. Wipes the old buffer: it may hold
+ * secrets. */
 static bool grow(struct file_data *out, size_t *room, u64 max)
 {
     size_t more = (size_t)min_u64(*room ? 2 * *room : KIB(64), max + 1);
@@ -286,7 +287,7 @@ void file_free(struct file_data *data)
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-/* Lets reads wait again: whoever gets the descriptor expects that. */
+/* Makes reads block again: the caller who gets the descriptor expects that. */
 static enum file_answer make_blocking(int *fd, const char *shown, struct error *e)
 {
     int flags = fcntl(*fd, F_GETFL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes files; see files.h. New content goes into a temporary file beside the name that it will
- * have. Where several files belong together, old ones step aside, the commit point first, before
- * new ones take their names, the commit point last: at no moment is there a commit point beside
+ * Writes files; see files.h. New content goes into a temporary file in the folder of the final
+ * name. In a set, the old files are renamed away first, the commit point before the others; then
+ * the new files take their names, the commit point last. So a commit point never stands beside
  * files of another set.
  */
 #include "files/internal.h"
@@ -16,7 +16,7 @@
 #define NAME_MAX_BYTES 256u
 #define SUFFIX_MAX     32u /* a process id, and .new */
 
-/* One file on its way. */
+/* One file that is being written. */
 struct part {
     const struct file_part *is;
     char temporary[NAME_MAX_BYTES], aside[NAME_MAX_BYTES];
@@ -63,7 +63,8 @@ static bool write_whole(int fd, const u8 *data, size_t size)
     return true;
 }
 
-/* A leftover of a process that was killed is removed first: it is never written through. */
+/* Opens a temporary file. Removes the leftover of a killed process first: it is never written
+ * through. */
 static int open_temporary(const struct set *s, struct part *p)
 {
     const mode_t mode = p->is->secret ? 0600 : 0644;
@@ -99,7 +100,7 @@ static bool write_temporary(const struct set *s, struct part *p, struct error *e
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-/* Refuses to take the place of anything but a regular file. */
+/* Refuses to replace anything but a regular file. */
 static bool check_place(const struct set *s, const char *name, struct error *e)
 {
     struct stat st;
@@ -127,8 +128,8 @@ static bool place(const struct set *s, struct part *p, struct error *e)
     return p->placed || fail(s, p->is->name, "replaced", e);
 }
 
-/* Puts back what was there before: first no commit point, then the other files, then the old
- * one. */
+/* Restores the old files: removes the new commit point first, then restores the other files, then
+ * the old commit point. */
 static void undo(const struct set *s)
 {
     for (size_t i = s->count; i-- > 0;) {
@@ -143,7 +144,7 @@ static void undo(const struct set *s)
             renameat(s->folder, s->parts[i].aside, s->folder, s->parts[i].is->name);
 }
 
-/* The folder before a part's name, "" if there is none; one that is as long as a name may be. */
+/* The folder before a part's name, "" if there is none; at most as long as a name. */
 struct folder_name {
     char text[NAME_MAX_BYTES];
 };
@@ -231,8 +232,8 @@ static bool fail_path(const char *path, const char *what, struct error *e)
     return fail(&(struct set){.where = NULL}, path, what, e);
 }
 
-/* A descriptor of what a path leads to, if that is written in place: a pipe, a character device, or
- * the file that standard output is. *fd is -1 for anything else. */
+/* Opens what a path leads to, if it is to be written in place: a pipe, a character device, or the
+ * file that standard output is. *fd is -1 for anything else. */
 static bool open_in_place(const char *path, int *fd, struct error *e)
 {
     struct stat st, out;
@@ -268,7 +269,7 @@ static bool write_in_place(int fd, const char *path, const void *data, size_t si
     return ok || fail_path(path, "written", e);
 }
 
-/* Opens the folder that a path names a file in, and finds where its name begins. */
+/* Opens the folder that holds a path's file, and finds where the file's name begins. */
 static int open_folder_of(const char *path, const char **name, struct error *e)
 {
     char folder[4096];
@@ -329,7 +330,7 @@ bool file_make_folder(const char *path, struct error *e)
 
 /* --- Sets ------------------------------------------------------------------------------------- */
 
-/* Makes the folders of parts. `made` says which, by the part that needed it first. */
+/* Makes the folders of parts. `made` marks those that are new, by the first part in each. */
 static bool make_folders_below(int folder, const char *where, const struct file_part *parts,
                                size_t count, bool *made, struct error *e)
 {
@@ -425,7 +426,7 @@ void file_set_free(struct file_set *s)
 
 /* --- Bit by bit ------------------------------------------------------------------------------- */
 
-/* Empties a regular file that is only this one: a second name of it may be somebody's. */
+/* Empties a regular file. Refuses a file with a second name: that name may be somebody else's. */
 static bool take_regular(int fd, const char *path, bool secret, struct error *e)
 {
     struct stat st;

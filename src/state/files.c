@@ -41,7 +41,7 @@ static size_t frame_seal(u8 *frame, const char *name, const void *data, size_t s
     return w.bad ? 0 : w.at;
 }
 
-/* Returns what is wrong with a frame, NULL if nothing is. */
+/* Returns what is wrong with a frame; NULL if it is valid. */
 static const char *frame_open(const u8 *frame, size_t frame_size, const char *name, const u8 **data,
                               size_t *size)
 {
@@ -69,7 +69,7 @@ static const char *frame_open(const u8 *frame, size_t frame_size, const char *na
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-/* Says what is wrong with a file and what the user can do: only the store can be made anew. */
+/* Reports what is wrong with a file and what the user can do: only the store can be made anew. */
 static enum state_answer damaged(const struct state *s, enum state_file file, const char *wrong,
                                  struct error *e)
 {

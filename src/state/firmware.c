@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the firmware keeps in a state directory: its store, its profile's name, and the floor that
+/* The firmware's data in a state directory: its store, the name of its profile, and the floor that
  * SNP_COMMIT raises. */
 #include "state/internal.h"
 
@@ -84,7 +84,7 @@ int state_committed(struct state *s, const struct firmware_profile *profile,
                          "the state directory is corrupt: %s/%s has %zu bytes, not %u",
                          s->directory, state_file_names[STATE_COMMITTED], got, COMMITTED_SIZE);
     product_name(profile, product);
-    if (memcmp(product, kept, sizeof product)) /* another part was committed */
+    if (memcmp(product, kept, sizeof product)) /* another product was committed */
         return 0;
     if (!snp_tcb_at_most(floor.tcb, profile->tcb))
         return error_set(
@@ -114,7 +114,7 @@ int state_profile(struct state *s, const struct firmware_profile *chosen,
                          s->directory);
     if (!s)
         return 0;
-    struct firmware_committed floor; /* firmware that cannot start is not kept */
+    struct firmware_committed floor; /* do not keep firmware that cannot start */
     if (state_committed(s, *out, &floor, e))
         return -1;
     if (!chosen || !strcmp(chosen->name, kept))

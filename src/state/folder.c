@@ -56,8 +56,8 @@ static void note_foreign(void *context, int folder, const char *name)
     *foreign |= name[0] != '.';
 }
 
-/* Somebody's folder with other things in it is not taken for ours. Looked at through the descriptor
- * that everything else uses: the name may lead elsewhere by now. */
+/* Refuses a folder of other things: it is not a state directory. Reads it through the descriptor
+ * that everything else uses, since the name may lead elsewhere by now. */
 static int check_ours(const struct state *s, struct error *e)
 {
     bool foreign = false;
@@ -79,7 +79,7 @@ static bool ends_with(const char *name, const char *end)
     return length > end_length && !strcmp(name + length - end_length, end);
 }
 
-/* Removes what a write that was cut short has left: "store.4711.new". */
+/* Removes the leftover of an interrupted write: "store.4711.new". */
 static void remove_leftover(void *context, int folder, const char *name)
 {
     (void)context;
@@ -91,7 +91,7 @@ static void remove_leftover(void *context, int folder, const char *name)
     }
 }
 
-/* What is there must be whole. */
+/* Checks that each existing file is whole. */
 static int check_files(struct state *s, struct error *e)
 {
     u8 *content = malloc(STATE_FILE_MAX);
@@ -114,7 +114,7 @@ static int check_files(struct state *s, struct error *e)
 
 /* --- Opening ---------------------------------------------------------------------------------- */
 
-/* mkdir of the directory and of what is missing above it. */
+/* Makes the directory and the missing ones above it. */
 static int make_folder(const char *path, struct error *e)
 {
     char part[STATE_DIRECTORY_MAX];

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who the platform in a state directory is: the fuses of its chip, the authority that made it, and
- * the certificate that the authority gave its CEK. Each is made once and kept.
+ * The platform's identity in a state directory: the fuses of its chip, the authority that made it,
+ * and the certificate that the authority gave its CEK. Each is made once and kept.
  */
 #include "authority/authority.h"
 #include "state/state.h"
 
 #include <stdlib.h>
 
-/* What the key server's certificates say [sev 8.2]. */
+/* The API version in the key server's certificates [sev 8.2]. */
 #define CEK_API_MAJOR 0
 #define CEK_API_MINOR 14
 
@@ -17,8 +17,8 @@ void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32])
     crypto_sev_kdf(seed, seed_size, "softsev-fuses", NULL, 0, fuses, 32);
 }
 
-/* Refuses to make something anew when a later file shows that it was made and is lost: a new one
- * would not fit. */
+/* Refuses to make a file when a later file shows that it was made before and is lost: a new one
+ * would not match. */
 static int check_never_made(const struct state *s, enum state_file later, const char *what,
                             struct error *e)
 {
@@ -58,7 +58,7 @@ static int open_fuses(struct state *s, struct crypto *c, const char *seed,
     return state_write(s, STATE_FUSES, out->fuses, sizeof out->fuses, e);
 }
 
-/* The keys in today's form, which an older one's file gets. */
+/* Writes the authority's keys, always in the current form. */
 static int keep_authority(struct state *s, const struct authority *a, struct error *e)
 {
     u8 keys[AUTHORITY_EXPORT_MAX];
@@ -126,7 +126,7 @@ static int make_cek(struct state *s, struct crypto *c, const struct authority *a
     return state_write(s, STATE_CEK, &out->cek, sizeof out->cek, e);
 }
 
-/* The signed CEK of the file, made if there is none. */
+/* Returns the file's signed CEK; makes it if there is none. */
 static int open_cek(struct state *s, struct crypto *c, const struct authority *a,
                     struct state_identity *out, struct error *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a platform is powered on with: all of it is opened before anything starts. */
+/* Opens all that a platform is powered on with, before anything starts. */
 #include "crypto/crypto.h"
 #include "state/state.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state directory: what a platform keeps between two runs, and who the platform is. One file
- * for the chip's fuses, one for the firmware's store, one for the authority's keys and
- * certificates, one for the CEK that it signed, one for the firmware profile, one for the
- * anti-rollback floor. Each file is replaced as a whole: a process killed at any moment leaves the
- * old content or the new one. A file is made only if it is known to be absent; nothing that cannot
- * be read, or is damaged, is replaced or deleted unless the user resets the platform. One process
- * at a time has the directory; others may read it meanwhile.
+ * The state directory: what a platform keeps between two runs, and its identity. It has one file
+ * each for the chip's fuses, the firmware's store, the authority's keys and certificates, the CEK
+ * that the authority signed, the firmware profile, and the anti-rollback floor. Each file is
+ * replaced as a whole: if a process is killed, the file has the old content or the new one. A file
+ * is made only if it is known to be absent; a file that is unreadable or damaged is neither
+ * replaced nor deleted unless the user resets the platform. One process at a time holds the
+ * directory; others may read it meanwhile.
  */
 #ifndef SOFTSEV_STATE_STATE_H
 #define SOFTSEV_STATE_STATE_H
@@ -23,25 +23,26 @@ struct state;
 
 #define STATE_DIRECTORY_MAX 400u /* bytes of its path, with the NUL */
 
-/* Makes the directory if it is missing, locks it and checks every file. It must belong to this user
- * or to root, and nobody else may write into it. NULL and ERROR_LOCKED (another process has it),
- * ERROR_STATE (a file is damaged), ERROR_FILE (something cannot be opened, read or made),
- * ERROR_MEMORY. `hook` may be NULL. */
+/* Makes the directory if it is missing, locks it and checks every file. The directory must belong
+ * to this user or to root, and nobody else may be able to write into it. On failure returns NULL
+ * and ERROR_LOCKED (another process holds it), ERROR_STATE (a file is damaged), ERROR_FILE
+ * (something cannot be opened, read or made) or ERROR_MEMORY. `hook` may be NULL. */
 struct state *state_open(const char *directory, const struct file_hook *hook, struct error *e);
-/* The same, but a damaged store is let pass: for whoever deletes it with PLATFORM_RESET. */
+/* Opens the directory as state_open() does, but accepts a damaged store: the caller deletes it with
+ * PLATFORM_RESET. */
 struct state *state_open_to_reset(const char *directory, struct error *e);
-/* For reading only, next to whatever process has it: no lock, nothing made or cleaned up.
- * ERROR_STATE if there is no platform in it. */
+/* Opens the directory for reading only, even while another process holds it: takes no lock, makes
+ * nothing, cleans nothing up. ERROR_STATE if it holds no platform. */
 struct state *state_open_reading(const char *directory, struct error *e);
 bool state_is_reading(const struct state *s);
 void state_close(struct state *s);
 
-/* Checks that there is a platform in the directory. -1 and ERROR_STATE: there is none; ERROR_FILE:
- * that is not known. */
+/* Checks that the directory holds a platform. -1 and ERROR_STATE: it holds none; ERROR_FILE: that
+ * cannot be determined. */
 int state_need_platform(const char *directory, struct error *e);
 
-/* $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state.
- * Returns -1 if none of them is set. */
+/* Finds the default directory: $SOFTSEV_STATE, or softsev/ in $XDG_STATE_HOME or ~/.local/state.
+ * Returns -1 if none of these variables is set. */
 int state_default(char *out, size_t size, struct error *e);
 
 /* --- Its files (files.c) ---------------------------------------------------------------------- */
@@ -50,20 +51,20 @@ enum state_file {
     STATE_FUSES,     /* the chip's secret */
     STATE_STORE,     /* the firmware's blob */
     STATE_AUTHORITY, /* the authority's export */
-    STATE_CEK,       /* signed by it */
+    STATE_CEK,       /* signed by the authority */
     STATE_PROFILE,   /* name of the firmware that was powered on last */
-    STATE_COMMITTED, /* what SNP_COMMIT kept */
+    STATE_COMMITTED, /* the floor that SNP_COMMIT raised */
     STATE_FILES,
 };
 
 #define STATE_FILE_MAX KIB(64)
 
-/* What became of a file. All but the first two come with a sentence in `struct error`. */
+/* The result of reading a file. All but the first two come with a sentence in `struct error`. */
 enum state_answer {
     STATE_READ,
-    STATE_ABSENT,     /* it is known that there is none */
-    STATE_UNREADABLE, /* it may be there, and it may be good */
-    STATE_DAMAGED,    /* it is there, and it is not what was written */
+    STATE_ABSENT,     /* the file is known not to exist */
+    STATE_UNREADABLE, /* the file may exist, and may be good */
+    STATE_DAMAGED,    /* the file exists, but is not what was written */
     STATE_NO_MEMORY,
 };
 
@@ -73,25 +74,25 @@ enum state_answer state_read(const struct state *s, enum state_file file, void *
 /* Replaces a file, or makes it. */
 int state_write(struct state *s, enum state_file file, const void *data, size_t size,
                 struct error *e);
-/* Deletes a file; it is no error if there is none. */
+/* Deletes a file; succeeds if there is none. */
 int state_delete(struct state *s, enum state_file file, struct error *e);
 
 /* --- The firmware's part (firmware.c) --------------------------------------------------------- */
 
-/* The firmware's store in this directory. Good as long as `s` is. */
+/* Returns the firmware's store in this directory. Valid as long as `s` is. */
 struct firmware_store state_store(struct state *s);
-/* Adds to an error why the store or the floor could not be read or kept, if that is what the
- * firmware refused for: the firmware's status does not tell. Always returns -1. */
+/* Adds to an error why the store or the floor could not be read or written, if the firmware refused
+ * for that reason: the firmware's status does not say so. Always returns -1. */
 int state_explain(const struct state *s, struct error *e);
 
-/* The firmware to power on: `chosen`, which is kept for the next time; NULL: last time's, at first
- * the default. Otherwise as state_committed(). `s` NULL: nothing is kept. */
+/* Chooses the firmware to power on: `chosen`, which is kept for the next time; NULL: the last one,
+ * at first the default. Otherwise does what state_committed() does. `s` NULL: nothing is kept. */
 int state_profile(struct state *s, const struct firmware_profile *chosen,
                   const struct firmware_profile **out, struct error *e);
 
-/* The anti-rollback floor [snp 9] for firmware_config.committed, zero if SNP_COMMIT never ran for
- * this product. ERROR_FIRMWARE: it is above this firmware. After that, state_commit with the state
- * as its context is what firmware_config.commit wants. */
+/* Reads the anti-rollback floor [snp 9] for firmware_config.committed; it is zero if SNP_COMMIT
+ * never ran for this product. ERROR_FIRMWARE: the floor is above this firmware. After that,
+ * firmware_config.commit can be state_commit, with the state as its context. */
 int state_committed(struct state *s, const struct firmware_profile *profile,
                     struct firmware_committed *out, struct error *e);
 bool state_commit(void *state, const struct firmware_committed *committed);
@@ -106,31 +107,31 @@ struct state_identity {
 };
 
 /* Reads the platform's identity and the authority's part; makes what is missing, once. New fuses
- * come from `seed`, or if that is NULL from `c`. `progress` (may be NULL) is told before something
+ * come from `seed`, or from `c` if `seed` is NULL. `progress` (may be NULL) is called before a step
  * that takes seconds. */
 int state_identity_open(struct state *s, struct crypto *c, const char *seed,
                         void (*progress)(const char *what), struct state_identity *out,
                         struct error *e);
-/* The authority of the directory: made if there is none, but not in a directory open for reading.
- * The caller frees it. */
+/* Returns the directory's authority; makes it if there is none, unless the directory is open for
+ * reading only. The caller frees it. */
 struct authority *state_authority_open(struct state *s, struct crypto *c,
                                        void (*progress)(const char *what), struct error *e);
-/* The fuses that a seed gives. */
+/* Derives the fuses from a seed. */
 void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
 
 /* --- Power-on (power.c) ----------------------------------------------------------------------- */
 
-/* What somebody wants to power on. */
+/* A request to power on a platform. */
 struct state_request {
     const char *directory;
-    const char *seed; /* of the fuses, if they are made now; NULL: they are random */
-    bool any_seed;    /* fuses that are there may come from another seed */
-    bool reset;       /* a damaged store is let pass */
-    const struct firmware_profile *profile; /* NULL: last time's */
+    const char *seed;                       /* for new fuses; NULL: they are random */
+    bool any_seed;                          /* existing fuses may come from another seed */
+    bool reset;                             /* accept a damaged store */
+    const struct firmware_profile *profile; /* NULL: the last one */
     void (*progress)(const char *what);     /* may be NULL */
 };
 
-/* A platform's lasting half: what a machine or a firmware is configured with. */
+/* The lasting part of a platform: what a machine or a firmware is configured with. */
 struct state_platform {
     struct state *state;
     struct state_identity identity;
@@ -138,7 +139,8 @@ struct state_platform {
     struct firmware_committed committed;
 };
 
-/* Opens the directory and all that power-on needs. -1: `out` still wants state_platform_close(). */
+/* Opens the directory and all that power-on needs. After -1 too, `out` needs
+ * state_platform_close(). */
 int state_platform_open(const struct state_request *request, struct crypto *c,
                         struct state_platform *out, struct error *e);
 /* Closes the directory and wipes the secrets. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What VMRUN refuses to run: controls and state that are not consistent [APM2 15.5; cpu 4.5]. */
+/* VMRUN's checks: refuses controls and state that are not consistent [APM2 15.5; cpu 4.5]. */
 #include "cpu/svm/world_switch.h"
 #include "memory/rmp.h"
 
@@ -23,7 +23,7 @@ static bool exception_valid(u8 vector)
     return vector <= 31 && vector != VECTOR_NMI && vector != VECTOR_HV;
 }
 
-/* What INT n, INT3 and INTO make cannot come from the host of a SEV-ES guest [cpu 3.6]. */
+/* The host of a SEV-ES guest cannot inject software interrupts, #BP or #OF [cpu 3.6]. */
 bool vmsa_event_valid(u64 event)
 {
     if (!(event & EVENT_VALID))
@@ -42,7 +42,7 @@ static bool vmcb_event_valid(u64 event)
            (type == EVENT_EXCEPTION && exception_valid((u8)event));
 }
 
-/* In 64-bit mode there is neither BOUND nor INTO [APM2 15.20]. */
+/* BOUND and INTO do not exist in 64-bit mode [APM2 15.20]. */
 static bool event_possible(u64 event, const struct vmcb_save *s)
 {
     bool code64 = s->efer & EFER_LME && s->cr0 & CR0_PG && s->cs.attributes & SEG_L;
@@ -50,7 +50,7 @@ static bool event_possible(u64 event, const struct vmcb_save *s)
     return !(event & EVENT_VALID && BITS(event, 10, 8) == EVENT_EXCEPTION && legacy && code64);
 }
 
-/* Without memory encryption the bits of SEV and SEV-ES are ignored [APM2 15.34.3]. */
+/* VMRUN ignores the SEV and SEV-ES bits while memory encryption is off [APM2 15.34.3]. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k)
 {
     return k->np_control & NP_SEV && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
@@ -61,7 +61,7 @@ bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k)
     return k->np_control & NP_SEV_ES && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
 }
 
-/* Why a SEV guest may not run here; NULL if it may. */
+/* Returns why a SEV guest may not run here; NULL if it may. */
 static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
     if (!sev_enabled(c, k))
@@ -92,7 +92,7 @@ static const char *first_wrong(const struct check *checks, size_t count)
 
 static const char *control_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
-    /* The host's C-bit, which the walk strips. */
+    /* The walk strips the host's C-bit. */
     u64 n_cr3 = k->n_cr3 & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(C_BIT) : 0);
     const u64 addresses = PHYSICAL_MASK + 1;
     const struct check checks[] = {
@@ -124,7 +124,8 @@ static bool pae_pointers_valid(const struct cpu *c, const struct vmcb_control *k
     return true;
 }
 
-/* `event`: EVENTINJ, wherever it comes from. */
+/* Returns why this state may not run; NULL if it may. `event` is EVENTINJ, from the VMCB or the
+ * VMSA. */
 static const char *state_refusal(const struct cpu *c, const struct vmcb_control *k,
                                  const struct vmcb_save *s, u64 event)
 {
@@ -160,7 +161,7 @@ const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
     why = vmsa_open(c, k, &w->vmsa);
     if (why)
         return why;
-    /* Told also if they are refused [cpu 3.1]. */
+    /* Reported even if they are refused [cpu 3.1]. */
     w->vmcb.control.guest_sev_features = w->vmsa.sev_features;
     why = features_refusal(c, k, &w->vmsa);
     if (why)

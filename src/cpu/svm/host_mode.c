@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host mode: the core runs code as a host does that no hypervisor holds. Its state is the core's
- * own, there is no VMCB and no nested table, memory is seen raw, and of the RMP only the host's
- * rule counts.
+ * Host mode: the core runs host code without a hypervisor above it. It runs its own state, with no
+ * VMCB and no nested tables; it reads memory raw, and of the RMP only the rule for hosts applies.
  */
 #include "cpu/internal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intercepts [APM2 15.9; cpu 6.1], and the SVM instructions as a guest sees them. The host of a
- * SEV-ES guest learns of an exit what the manual's automatic ones tell; everything else that it
- * intercepts becomes #VC inside the guest.
+ * Intercepts [APM2 15.9; cpu 6.1], and the SVM instructions in a guest. The host of a SEV-ES guest
+ * sees only the exits that the manual calls automatic; every other exit that it intercepts becomes
+ * a #VC inside the guest.
  */
 #include "cpu/svm/vmsa_switch.h"
 
@@ -21,7 +21,7 @@ _Static_assert(offsetof(struct vmcb_control, intercept_cr_write) == EXIT_CR_WRIT
 bool intercepts(const struct cpu *c, u32 exit_code)
 {
     const u8 *bits = (const u8 *)&c->guest.control;
-    if (!c->guest.running) /* host mode: what only the board can do */
+    if (!c->guest.running) /* host mode: exits that the board must handle */
         return exit_code == EXIT_HLT || exit_code == EXIT_IOIO;
     return bits[exit_code / 8] >> exit_code % 8 & 1;
 }
@@ -87,7 +87,7 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
 
 /* --- SVM instructions inside a guest ---------------------------------------------------------- */
 
-/* Of a SEV-ES guest it exits, whatever is intercepted [APM2 15.36.12]. */
+/* VMSAVE in a SEV-ES guest always exits, with or without the intercept [APM2 15.36.12]. */
 void exec_vmsave(struct cpu *c, const struct insn *in)
 {
     (void)in;
@@ -97,7 +97,7 @@ void exec_vmsave(struct cpu *c, const struct insn *in)
     cpu_raise_ud(c);
 }
 
-/* Without SEV-ES the prefix means nothing [cpu 6.4]. */
+/* Without SEV-ES the prefix has no effect: VMGEXIT is VMMCALL [cpu 6.4]. */
 void exec_vmgexit(struct cpu *c, const struct insn *in)
 {
     (void)in;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PVALIDATE, RMPADJUST and RMPQUERY: an SNP guest on the RMP entries of its own pages [APM3;
- * cpu 8.2]. Each checks its operands, translates the address as a read of one byte, checks the
- * entry and only then changes it. What the guest can do about is a code in EAX; what only the host
- * can do about is a nested page fault.
+ * PVALIDATE, RMPADJUST and RMPQUERY: an SNP guest's instructions on the RMP entries of its own
+ * pages [APM3; cpu 8.2]. Each checks its operands, translates the address as a read of one byte,
+ * checks the entry and only then changes it. A failure that the guest can repair is a code in EAX;
+ * a failure that only the host can repair is a nested page fault.
  */
 #include "cpu/mmu/mmu.h"
 #include "cpu/svm/vmsa_switch.h"
@@ -17,7 +17,7 @@ struct target {
     bool want_large;
 };
 
-/* In a guest without SNP they do not exist; below the kernel they are not for use. */
+/* Raises #UD in a guest without SNP, #GP below kernel privilege. */
 static void check_privilege(struct cpu *c)
 {
     if (!c->guest.snp)
@@ -26,8 +26,8 @@ static void check_privilege(struct cpu *c)
         cpu_raise_gp(c, 0);
 }
 
-/* Flags of the result; CF is PVALIDATE's own. That the others follow from EAX as behind TEST EAX,
- * EAX is our reading. */
+/* Sets the flags of the result. CF belongs to PVALIDATE. The manual does not define the other
+ * flags; softsev sets them as TEST EAX, EAX would. */
 static void finish(struct cpu *c, enum rmp_result result, bool unchanged)
 {
     static const u32 odd_parity = 1u << RMP_FAIL_INPUT | 1u << RMP_FAIL_PERMISSION |
@@ -44,8 +44,8 @@ static void entry_fault(struct cpu *c, const struct target *t, u64 bits)
     cpu_exit(c, EXIT_NPF, NPF_PRESENT | NPF_USER | NPF_FINAL | NPF_RMP | enc | bits, t->t.gpa);
 }
 
-/* A page of this guest, whatever its size and whether or not validated; otherwise the host has to
- * mend something. */
+/* Finds the RMP entry of a page of this guest, of any size, validated or not. Exits with a nested
+ * page fault if it is no such page: the host has to repair that. */
 static void find_page(struct cpu *c, const struct insn *in, bool large, struct target *t)
 {
     u64 linear = linear_address(c, in->segment, operand_offset(c, in), 1, false);
@@ -64,8 +64,9 @@ static void find_page(struct cpu *c, const struct insn *in, bool large, struct t
         entry_fault(c, t, 0);
 }
 
-/* 4 KiB of a 2 MiB entry is the host's to smash; the reverse is the guest's to repeat in small
- * pieces. */
+/* Checks the size of the page. A 4 KiB request on a 2 MiB entry exits, and the host smashes the
+ * entry. A 2 MiB request on a 4 KiB entry returns false, and the guest repeats it in 4 KiB
+ * pages. */
 static bool sizes_match(struct cpu *c, const struct target *t)
 {
     if (t->e.large && !t->want_large)
@@ -82,7 +83,7 @@ static bool aligned(const struct cpu *c, const struct insn *in, bool large)
     return !large || !(gpr_read(c, RAX, in->addrsize) & (RMP_LARGE_SIZE - 1));
 }
 
-/* The page that holds the registers of the virtual CPU at work is in use. */
+/* Returns true if the page holds the VMSA of the running virtual CPU. */
 static bool in_use(const struct cpu *c, const struct target *t)
 {
     return c->guest.control.vmsa >= t->spa &&
@@ -129,7 +130,7 @@ void exec_pvalidate(struct cpu *c, const struct insn *in)
     finish(c, RMP_SUCCESS, !changes);
 }
 
-/* Of what RDX asks for; the entry is not looked at yet. */
+/* Checks what RDX asks for; does not look at the entry yet. */
 static enum rmp_result check_target(const struct cpu *c, const struct insn *in, u32 vmpl,
                                     bool large)
 {
@@ -173,8 +174,8 @@ void exec_rmpadjust(struct cpu *c, const struct insn *in)
     finish(c, result, false);
 }
 
-/* The VMPL is read from RDX, where RMPADJUST has it and the answer goes; one source has it in RCX
- * [cpu 12]. */
+/* The VMPL is read from RDX, as in RMPADJUST, and the answer goes there too; one source has the
+ * VMPL in RCX [cpu 12]. */
 #define QUERY_VMPL RDX
 
 void exec_rmpquery(struct cpu *c, const struct insn *in)

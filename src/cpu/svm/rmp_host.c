@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host's instructions on the Reverse Map Table: RMPUPDATE, PSMASH and RMPREAD, each with its
- * checks in the manual's order [APM3; snp 4.3, cpu 8.2]. Nothing runs beside the host here, so that
+ * checks in the manual's order [APM3; snp 4.3, cpu 8.2]. Nothing runs in parallel with the host, so
  * no entry is ever locked or in use.
  */
 #include "cpu/cpu.h"
@@ -10,7 +10,8 @@
 
 #include <inttypes.h>
 
-/* PSMASH of something else than an assigned 2 MiB page: sources name 1 and 7 [cpu 12]. */
+/* The result of PSMASH on a page that is not an assigned 2 MiB page: the sources name 1 and 7 [cpu
+ * 12]. */
 #define PSMASH_NOT_LARGE RMP_FAIL_NOT_LARGE
 
 static bool rmp_in_force(const struct cpu *c)
@@ -23,8 +24,8 @@ static bool large_region_covered(const struct cpu *c, u64 spa)
     return rmp_covered(c->memory, ALIGN_DOWN(spa, RMP_LARGE_SIZE) + RMP_LARGE_SIZE - PAGE_SIZE);
 }
 
-/* Only a guest's page has a gPA: with ASID 0 it would name a metadata page, and the host could
- * bring back an old one. */
+/* Builds an entry from RMPUPDATE's operand. Only a guest's page has a gPA: with ASID 0 it would
+ * name a metadata page, and the host could restore an old one. */
 static struct rmp_entry entry_from(const struct rmp_update *u)
 {
     struct rmp_entry e = {
@@ -38,8 +39,8 @@ static struct rmp_entry entry_from(const struct rmp_update *u)
     return e;
 }
 
-/* What an entry may not say, whatever was there before. That a 2 MiB page has a 2 MiB-aligned gPA
- * and that there is such an ASID are rules of ours: the entry could not be used otherwise. */
+/* Checks an entry on its own, whatever the old entry is. softsev adds two rules, because the entry
+ * would be useless otherwise: a 2 MiB page has a 2 MiB-aligned gPA, and the ASID exists. */
 static bool update_consistent(const struct cpu *c, u64 spa, const struct rmp_entry *e)
 {
     if (e->large && ((spa | e->gpa) & (RMP_LARGE_SIZE - 1) || !large_region_covered(c, spa)))
@@ -50,7 +51,7 @@ static bool update_consistent(const struct cpu *c, u64 spa, const struct rmp_ent
            e->gpa <= BITS(~0ull, 50, 0);
 }
 
-/* Of the other pages that a 2 MiB entry would cover. */
+/* Checks the other pages that a 2 MiB entry would cover. */
 static enum rmp_result region_free(struct cpu *c, u64 spa)
 {
     enum rmp_result result = RMP_SUCCESS;
@@ -65,8 +66,8 @@ static enum rmp_result region_free(struct cpu *c, u64 spa)
     return result;
 }
 
-/* Validated, VMSA and permissions outlive a change of nothing but immutable: that is how a page is
- * readied for swapping out [cpu 8.2]. */
+/* Keeps Validated, VMSA and permissions if nothing but Immutable changes: that is how the host
+ * prepares a page for swapping out [cpu 8.2]. */
 static void inherit(struct rmp_entry *e, const struct rmp_entry *old)
 {
     bool same = e->assigned && old->assigned && e->asid == old->asid && e->gpa == old->gpa &&
@@ -96,7 +97,7 @@ static enum rmp_result update(struct cpu *c, u64 spa, const struct rmp_update *s
             return result;
     }
     inherit(&e, &old);
-    e.large = e.large && e.assigned; /* a hypervisor's page has no size */
+    e.large = e.large && e.assigned; /* a page of the hypervisor has no size */
     return rmp_set(c->memory, spa, &e) ? RMP_SUCCESS : RMP_FAIL_INPUT;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VMCB's save area: what VMRUN and #VMEXIT load and store, and what VMLOAD and VMSAVE move. A
- * VMSA begins alike [cpu 4.3].
+ * The VMCB's save area: VMRUN and #VMEXIT load and store one part of it, VMLOAD and VMSAVE the
+ * other. A VMSA begins with the same layout [cpu 4.3].
  */
 #include "cpu/svm/world_switch.h"
 #include "cpu/system/segment.h"
 #include "memory/rmp.h"
 
-/* Bases are made canonical [APM2 15.5.1]. */
+/* Makes bases canonical [APM2 15.5.1]. */
 static struct segment segment_from(const struct vmcb_segment *v)
 {
     return (struct segment){v->selector, v->attributes & 0xfff, v->limit, canonical_of(v->base)};

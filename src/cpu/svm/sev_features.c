@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEV_FEATURES [cpu 2.2, 5.7, 6.4-6.11]: what a virtual CPU asks of VMRUN in its VMSA. A feature
- * works as the manual says, or VMRUN refuses it; none is accepted and ignored, but for those that
- * have no effect that software can see.
+ * SEV_FEATURES [cpu 2.2, 5.7, 6.4-6.11]: the features that a virtual CPU requests in its VMSA.
+ * VMRUN refuses a feature that does not work as the manual says. It accepts a feature without
+ * effect only if software could not see the effect.
  */
 #include "cpu/svm/vmsa_switch.h"
 #include "memory/rmp.h"
 
-/* Work here. */
+/* Features that are implemented. */
 #define WITH_EFFECT                                                                                \
     (SEV_FEATURE_SNP | SEV_FEATURE_VTOM | SEV_FEATURE_RESTRICTED_INJECTION |                       \
      SEV_FEATURE_ALTERNATE_INJECTION | SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_SECURE_TSC |           \
      SEV_FEATURE_VMGEXIT_PARAMETER | SEV_FEATURE_VMSA_REG_PROT)
-/* Hold without anybody's doing: there is no IBS, no branch predictor, and no thread runs beside
- * another. */
+/* Features that hold anyway: there is no IBS and no branch predictor, and no two threads share a
+ * core. */
 #define WITHOUT_EFFECT                                                                             \
     (SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_SNP_BTB_ISOLATION | SEV_FEATURE_SMT_PROTECTION |   \
      SEV_FEATURE_IBPB_ON_ENTRY)
-/* Not tied to SNP. */
+/* Features that SEV-ES guests may have without SNP. */
 #define OF_SEV_ES                                                                                  \
     (SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_VMGEXIT_PARAMETER)
 
@@ -27,8 +27,8 @@
 
 /* --- Checks at VMRUN -------------------------------------------------------------------------- */
 
-/* What an SNP guest's VMSA must be by the RMP, which is all that protects it. Neither Validated nor
- * the page's size is among it [APM2 15.36.10, table 15-41; cpu 4.5]. */
+/* Checks the RMP entry of an SNP guest's VMSA: the RMP is all that protects it. VMRUN checks
+ * neither Validated nor the page size [APM2 15.36.10, table 15-41; cpu 4.5]. */
 static const char *rmp_refusal(struct cpu *c, const struct vmcb_control *k)
 {
     struct rmp_entry e;
@@ -46,7 +46,8 @@ u64 features_event(const struct vmcb_control *k, const struct vmsa *s)
     return s->sev_features & SEV_FEATURE_ALTERNATE_INJECTION ? s->event_inject : k->event_inject;
 }
 
-/* Restricted injection leaves the host #HV, which is nobody else's [APM2 15.36.16; cpu 6.8]. */
+/* Checks EVENTINJ. With restricted injection the host may inject #HV and nothing else; without it,
+ * the host may not inject #HV [APM2 15.36.16; cpu 6.8]. */
 static const char *event_refusal(const struct vmcb_control *k, const struct vmsa *s)
 {
     u64 event = features_event(k, s);
@@ -102,8 +103,8 @@ void vmsa_identify(struct cpu *c, const struct vmsa *s)
     u64 tom = s->sev_features & SEV_FEATURE_VTOM ? s->virtual_tom : 0;
     c->guest.snp = s->sev_features & SEV_FEATURE_SNP;
     u32 vmpl = c->guest.snp ? s->vmpl : 0;
-    /* PCPU_ID says where a virtual CPU ran last: translations that this core has kept since may be
-     * outdated. 0 is a guest's way to ask for a flush [cpu 4.5]. */
+    /* PCPU_ID says where a virtual CPU ran last. If it ran elsewhere, this core's translations may
+     * be outdated. A guest asks for a flush by writing 0 [cpu 4.5]. */
     bool moved = c->guest.snp && s->pcpu_id != c->id + 1;
     c->engine.retranslate |= moved || c->guest.vmpl != vmpl ||
                              c->guest.sev_features != s->sev_features ||
@@ -115,7 +116,7 @@ void vmsa_identify(struct cpu *c, const struct vmsa *s)
 
 /* --- Interrupts [cpu 6.8] --------------------------------------------------------------------- */
 
-/* VINTR_CTRL has these where the VMCB has them; the vector is in bits 39:32. */
+/* These bits have the same place in VINTR_CTRL as in the VMCB; the vector is in bits 39:32. */
 #define V_INTR_SAME                                                                                \
     (V_INTR_TPR | V_INTR_IRQ | V_INTR_GIF | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_IGNORE_TPR)
 
@@ -168,7 +169,7 @@ void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
 
 /* --- Debug registers [cpu 6.7] ---------------------------------------------------------------- */
 
-/* Address masks are carried along, no breakpoint of this core looks at them. */
+/* Address masks are switched too, but this core's breakpoints ignore them. */
 void features_load_debug(struct cpu *c, const struct vmsa *s)
 {
     if (s->sev_features & SEV_FEATURE_DEBUG_VIRT)
@@ -185,7 +186,7 @@ void features_save_debug(struct cpu *c, struct vmsa *s)
 
 /* --- Time ------------------------------------------------------------------------------------- */
 
-/* 8.32 fixed point, of the machine's 1 GHz. */
+/* The scale is 8.32 fixed point, relative to the machine's 1 GHz. */
 u64 cpu_guest_tsc(struct cpu *c)
 {
     u64 now = cpu_time(c);
@@ -218,7 +219,7 @@ void features_unmask(struct vmsa *s)
         mask_registers(s);
 }
 
-/* The same registers never lie in memory twice alike. */
+/* Masks the registers so that equal registers never look equal in memory twice. */
 void features_mask(const struct cpu *c, struct vmsa *s)
 {
     if (!sev_feature(c, SEV_FEATURE_VMSA_REG_PROT))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * VMRUN and #VMEXIT [APM2 15.5, 15.6] in four named steps: check controls, load guest, (run), save
- * guest, load host. Of the host, the core keeps what VMRUN exchanges in struct arch host; the other
- * registers stay where they are, and of a SEV-ES guest they are empty afterwards.
+ * guest, load host. The core keeps the host registers that VMRUN exchanges in struct arch host. The
+ * other registers are not switched; after a SEV-ES guest they are empty.
  */
 #include "cpu/engine/device.h"
 #include "cpu/svm/world_switch.h"
@@ -38,7 +38,8 @@ static bool check_controls(struct cpu *c, struct world_switch *w)
 
 /* --- Load guest ------------------------------------------------------------------------------- */
 
-/* Everything that decides what an address means; if it is as it was, the TLB still holds. */
+/* Returns everything that decides how an address translates: if nothing changed, the TLB is still
+ * valid. */
 static struct translated_under translated_under(const struct cpu *c)
 {
     return (struct translated_under){.asid = c->guest.control.asid,
@@ -72,7 +73,7 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
     c->guest.control.fetched_count = 0;
 }
 
-/* What a VMSA has and a VMCB's save area has not. */
+/* Loads the state that a VMSA has and a VMCB's save area has not. */
 static void load_vmsa(struct cpu *c, struct world_switch *w)
 {
     save_area_load_rest(c, &w->save);
@@ -156,7 +157,7 @@ static void save_guest(struct cpu *c, struct world_switch *w)
 
 /* --- Load host -------------------------------------------------------------------------------- */
 
-/* The registers that VMRUN exchanges; of the others, the host finds what the guest left. */
+/* Loads the registers that VMRUN exchanges; the others keep what the guest left. */
 static void load_host(struct cpu *c, const struct world_switch *w)
 {
     const struct arch *h = &c->host;

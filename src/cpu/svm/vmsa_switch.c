@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEV-ES [APM2 15.35; cpu 4.3-4.5, 6.1-6.2, 6.10]: a guest's registers live in its VMSA, which only
- * its key reads.
+ * SEV-ES [APM2 15.35; cpu 4.3-4.5, 6.1-6.2, 6.10]: a guest's registers are in its VMSA, which is
+ * encrypted with the guest's key.
  */
 #include "cpu/svm/vmsa_switch.h"
 #include "cpu/exec/x87.h"
@@ -109,7 +109,7 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->guest_next_rip = c->guest.next_rip;
 }
 
-/* DR0..DR3 stay: without DebugVirt nobody switches them [cpu 6.7]. */
+/* DR0..DR3 stay: they are not switched without DebugVirt [cpu 6.7]. */
 void vmsa_forget(struct cpu *c)
 {
     memset(c->arch.r, 0, sizeof c->arch.r);
