@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The decoder: prefixes, opcode look-up, ModRM and SIB, then the operands one by one as the row of
- * opcodes.def says. It works on a zero-padded copy, so that it needs no bounds check a byte;
- * whether the bytes were really there is looked at once, at the end.
+ * opcodes.def says. It works on a zero-padded copy, so it needs no bounds check for each byte; one
+ * check at the end finds out whether the bytes were really there.
  */
 #include "cpu/decode/decode.h"
 #include "cpu/internal.h"
 
 #define INSN_BYTES_MAX 15
-/* 15 prefixes, and behind them whatever the zeros may be taken for: opcode, ModRM, SIB,
- * displacement, immediate. */
+/* 15 prefixes, followed by whatever the zeros are decoded as: opcode, ModRM, SIB, displacement,
+ * immediate. */
 #define PADDED_BYTES 48
 
 #define REX_W 8
@@ -88,7 +88,7 @@ static void note_prefix(struct decoder *d, u8 kind, u8 byte)
     case PREFIX_KIND_F0:
         d->in->prefixes |= PREFIX_LOCK;
         break;
-    case PREFIX_KIND_F2: /* of F2 and F3 the last one counts */
+    case PREFIX_KIND_F2: /* if there are both F2 and F3, the last one counts */
         d->in->prefixes = (u8)((d->in->prefixes & ~PREFIX_REP) | PREFIX_REPNE);
         break;
     default:
@@ -97,7 +97,7 @@ static void note_prefix(struct decoder *d, u8 kind, u8 byte)
     }
 }
 
-/* A REX prefix counts only right before the opcode. */
+/* Decodes the prefixes. A REX prefix counts only right before the opcode. */
 static void decode_prefixes(struct decoder *d)
 {
     struct insn *in = d->in;
@@ -139,7 +139,7 @@ static const struct encoding *decode_opcode(struct decoder *d)
         }
     }
     d->in->opcode = byte;
-    /* 90 is NOP, not XCHG rAX, rAX; with REX.B it is XCHG R8, rAX and no PAUSE either. */
+    /* 90 is NOP, not XCHG rAX, rAX; with REX.B it is XCHG R8, rAX and not PAUSE either. */
     if (byte == 0x90 && d->map == MAP_ONE_BYTE && d->rex_b)
         byte = 0x91;
     u16 entry = decode_index[d->mode64][d->map][d->prefix][byte];
@@ -152,7 +152,7 @@ static const struct encoding *decode_opcode(struct decoder *d)
             entry = group[digit + (is_register ? 8u : 0u)];
         else
             entry = group[is_register ? 8u + modrm - 0xc0u : digit];
-        if (!entry) /* it took the ModRM byte to know */
+        if (!entry) /* the ModRM byte was needed to find out */
             d->at++;
     }
     return entry ? &decode_encodings[entry] : NULL;
@@ -262,7 +262,7 @@ static void set_operand(struct operand *o, u8 kind, u8 reg)
     o->reg = reg;
 }
 
-/* General register; without REX the byte registers 4..7 are AH CH DH BH. */
+/* Sets a general register; without REX the byte registers 4..7 are AH CH DH BH. */
 static void set_gpr(const struct decoder *d, struct operand *o, u8 reg, u16 size)
 {
     o->size = size;
@@ -280,7 +280,7 @@ static void set_implicit_memory(const struct decoder *d, u8 base)
     in->segment = d->segment != SEGMENT_DEFAULT ? d->segment : SEG_DS;
 }
 
-/* ModRM.rm: the register of the right file, or memory. */
+/* Decodes ModRM.rm: a register of the right file, or memory. */
 static void decode_rm(const struct decoder *d, const struct operand_rule *rule, struct operand *o)
 {
     u8 reg = (d->in->modrm & 7) | d->rex_b;
@@ -302,13 +302,13 @@ static void decode_rm(const struct decoder *d, const struct operand_rule *rule, 
     case METHOD_ST:
         set_operand(o, OPERAND_ST, reg & 7);
         break;
-    default: /* METHOD_Q, METHOD_N: there are eight of them, REX.B or not */
+    default: /* METHOD_Q, METHOD_N: eight registers, with or without REX.B */
         set_operand(o, OPERAND_MMX, reg & 7);
         break;
     }
 }
 
-/* ModRM.reg. False: no such register. */
+/* Decodes ModRM.reg. Returns false if there is no such register. */
 static bool decode_reg(const struct decoder *d, const struct operand_rule *rule, struct operand *o)
 {
     u8 low = (d->in->modrm >> 3) & 7;
@@ -413,7 +413,7 @@ static bool decode_operand(struct decoder *d, const struct operand_rule *rule, s
         o->kind = OPERAND_MEM;
         set_implicit_memory(d, rule->extra);
         return true;
-    case METHOD_TARGET: /* of two memory operands insn describes the source */
+    case METHOD_TARGET: /* insn describes the source, not this second memory operand */
         o->kind = OPERAND_MEM;
         if (in->base != RSI) {
             set_implicit_memory(d, RDI);
@@ -438,7 +438,8 @@ static u8 operand_size(const struct decoder *d, const struct encoding *e)
     return is32 != toggled ? 4 : 2;
 }
 
-/* LOCK needs a row that allows it and memory as destination; LOCK MOV CR is decode_reg()'s. */
+/* Returns true if LOCK is allowed: the row allows it, and the destination is memory. decode_reg()
+ * handles LOCK MOV CR. */
 static bool lock_allowed(const struct insn *in)
 {
     if (in->op->attributes & OP_LOCK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The form in which tools/opcodes.py hands the encodings of opcodes.def to decode.c: an index by
- * mode, map, prefix and opcode whose entries name an encoding, or a group that ModRM selects from.
+ * The encodings of opcodes.def, as tools/opcodes.py passes them to decode.c: an index by mode, map,
+ * prefix and opcode. Each entry names one encoding, or a group from which ModRM selects.
  */
 #ifndef SOFTSEV_CPU_DECODE_DECODE_H
 #define SOFTSEV_CPU_DECODE_DECODE_H
@@ -52,7 +52,7 @@ enum operand_size {
     SIZE_10,
     SIZE_16,
     SIZE_512,
-    SIZES_FIXED, /* from here on depending on prefixes and mode */
+    SIZES_FIXED, /* the sizes from here on depend on prefixes and mode */
     SIZE_V = SIZES_FIXED,
     SIZE_Z,
     SIZE_Y,
@@ -84,9 +84,9 @@ struct encoding {
     struct operand_rule operand[4];
 };
 
-/* An entry of the index: 0 none; a number of decode_encodings; or, with one of these, where its
- * group begins in decode_groups: 16 entries by register form (8) and ModRM.reg, or 72: 8 by
- * ModRM.reg for memory, then one each for ModRM C0..FF. */
+/* An entry of the index: 0 for none; a number of decode_encodings; or, with one of these flags,
+ * where its group begins in decode_groups. A group has 16 entries, by register form (8) and
+ * ModRM.reg, or 72: 8 by ModRM.reg for memory, then one for each ModRM C0..FF. */
 #define INDEX_GROUP16 0x8000u
 #define INDEX_GROUP72 0xc000u
 #define INDEX_KIND    0xc000u

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every exec_<name>() that opcodes.def names, by the file that defines it. Expanded with different
- * meanings of EXEC(name); tools/opcodes.py stops the build where it and opcodes.def differ.
+ * Every exec_<name>() that opcodes.def names, by the file that defines it. It is included with
+ * different meanings of EXEC(name); tools/opcodes.py stops the build if it differs from
+ * opcodes.def.
  */
 // clang-format off
 

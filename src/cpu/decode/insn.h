@@ -29,29 +29,29 @@ struct operand {
 };
 
 #define PREFIX_LOCK     BIT(0)
-#define PREFIX_REP      BIT(1) /* F3, where it is not part of the opcode */
-#define PREFIX_REPNE    BIT(2) /* F2, likewise */
-#define PREFIX_OPSIZE   BIT(3) /* 66 was there */
+#define PREFIX_REP      BIT(1) /* F3, if it is not part of the opcode */
+#define PREFIX_REPNE    BIT(2) /* F2, if it is not part of the opcode */
+#define PREFIX_OPSIZE   BIT(3) /* the prefix 66 is present */
 #define PREFIX_ADDRSIZE BIT(4)
 #define PREFIX_REX      BIT(5)
-#define PREFIX_SEG      BIT(6) /* a segment override is in force (64-bit mode: FS, GS only) */
+#define PREFIX_SEG      BIT(6) /* a segment override has effect (64-bit mode: FS, GS only) */
 
-/* Operands are in the manual's order (destination first). There is one memory operand at most,
- * described by segment, base, index, scale, disp; implicit ones (XLAT, MASKMOVQ, MONITOR, strings)
- * fill these in too. Only MOVS and CMPS have two: base etc. then describe the source (rSI, DS or
- * the override), the other is ES:rDI. A string's element size is that of its memory operand. XLAT:
- * base rBX, the function adds AL. */
+/* A decoded instruction. Operands are in the manual's order (destination first). At most one of
+ * them is in memory, described by segment, base, index, scale, disp; implicit memory operands
+ * (XLAT, MASKMOVQ, MONITOR, strings) fill these in too. Only MOVS and CMPS have two: base etc. then
+ * describe the source (rSI, DS or the override), and the other is ES:rDI. A string's element size
+ * is that of its memory operand. XLAT has base rBX, and its function adds AL. */
 struct insn {
     const struct opcode *op; /* row of opcodes.def */
     u8 length;               /* bytes, 1..15 */
     u8 opsize;               /* effective operand size: 2, 4, 8 */
     u8 addrsize;             /* 2, 4, 8 */
     u8 prefixes;             /* PREFIX_... */
-    u8 rex, modrm, opcode;   /* modrm 0 if there is none; opcode: last opcode byte */
+    u8 rex, modrm, opcode;   /* modrm is 0 if there is none; opcode: last opcode byte */
     u8 operands;
     struct operand o[4];
-    u8 segment; /* of the memory operand, default applied */
-    /* REG_ZERO where there is none; RIP-relative: base REG_ZERO and `rip_relative` */
+    u8 segment; /* of the memory operand, with the default applied */
+    /* REG_ZERO for none; RIP-relative: base REG_ZERO and `rip_relative` */
     u8 base, index, scale;
     bool rip_relative; /* disp is relative to the next instruction */
     s64 disp;
@@ -86,11 +86,11 @@ enum insn_id {
 
 /* One row of opcodes.def. */
 struct opcode {
-    const char *name; /* lower case, Intel's and AMD's manuals' mnemonic */
+    const char *name; /* lower-case mnemonic of Intel's and AMD's manuals */
     exec_fn *exec;    /* NULL: #UD */
     u32 id;           /* INSN_<name>: index of tables by instruction */
     u32 attributes;   /* OP_... */
-    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that passes through when a count is 0 is
+    /* RFLAGS bits 0..11: CF PF AF ZF SF DF OF. A flag that stays as it is when a count is 0 is in
      * `read` too (but see insn_flags_read()). `undefined` may overlap `written`: shifts define OF
      * for a count of 1 only. */
     u16 flags_read, flags_written, flags_undefined;
@@ -111,22 +111,23 @@ struct opcode {
 #define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
 #define OP_STRING    BIT(11)
 #define OP_UMIP      BIT(12) /* #GP(0) unless CPL 0 while CR4.UMIP is set */
-#define OP_TSD       BIT(13) /* likewise, CR4.TSD */
-#define OP_PCE       BIT(14) /* likewise, while CR4.PCE is clear */
+#define OP_TSD       BIT(13) /* #GP(0) unless CPL 0 while CR4.TSD is set */
+#define OP_PCE       BIT(14) /* #GP(0) unless CPL 0 while CR4.PCE is clear */
 #define OP_OWN_EXIT  BIT(15) /* exec checks the intercept itself */
-/* not for the host-CPU fuzzer (system state, control flow, random result) */
+/* excluded from the host-CPU fuzzer (system state, control flow, random result) */
 #define OP_FUZZ_SKIP BIT(16)
 
 extern const struct opcode opcode_table[];
 extern const u32 opcode_count;
 
-/* Decodes one instruction from `count` bytes (at most 15 are looked at) under a mode word. Always
- * fills *in; in->length is how many bytes it has. DECODE_SHORT: more bytes are needed than `count`.
- * DECODE_UD: no such instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15 bytes:
- * #GP(0). */
+/* Decodes one instruction from `count` bytes (reads at most 15) under a mode word. Always fills
+ * *in; in->length is the number of its bytes. DECODE_SHORT: the instruction needs more than `count`
+ * bytes. DECODE_UD: there is no such instruction (in->op is NULL): #UD. DECODE_LONG: longer than 15
+ * bytes: #GP(0). */
 enum decode_result { DECODE_OK, DECODE_UD, DECODE_SHORT, DECODE_LONG };
 enum decode_result decode(struct insn *in, const u8 *bytes, u32 count, u32 mode);
-/* op->flags_read, made exact for shifts and rotates by an immediate and for strings without REP. */
+/* Returns op->flags_read, made exact for shifts and rotates by an immediate and for strings without
+ * REP. */
 u16 insn_flags_read(const struct insn *in);
 
 #endif

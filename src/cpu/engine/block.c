@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache of decoded blocks, by physical address and mode. Blocks lie in one arena that is
- * emptied as a whole when full. A block whose bytes change dies: it leaves the hash and its frame's
- * list, and its enter uop becomes a stale one, because links and jump cache entries that lead to it
- * are not looked for.
+ * The cache of decoded blocks, by physical address and mode. Blocks are in one arena, which is
+ * emptied as a whole when it is full. If a block's bytes change, the block dies: it is removed from
+ * the hash and its frame's list, and its enter uop becomes a stale one, because nobody searches for
+ * the links and jump cache entries that lead to it.
  */
 #include "cpu/engine/engine.h"
 
@@ -15,7 +15,7 @@
 #define BLOCK_UOPS    (BLOCK_INSNS * LOWER_MAX + 4)
 
 struct frame_code {
-    u32 granules; /* bit per granule with code */
+    u32 granules; /* one bit for each granule that holds code */
     struct block *first;
 };
 
@@ -28,7 +28,7 @@ struct block_cache {
     struct block *single;
     struct insn single_insn;
     struct insn insns[BLOCK_INSNS];
-    bool flags[BLOCK_INSNS]; /* somebody may see the flags insn i writes */
+    bool flags[BLOCK_INSNS]; /* the flags that insn i writes may be read */
     struct uop uops[BLOCK_UOPS];
 };
 
@@ -93,13 +93,14 @@ struct block *block_find(const struct cpu *c, u64 spa, u32 mode)
     return NULL;
 }
 
-/* RIP of the first byte in the next page; CS.base need not be aligned. */
+/* Returns the RIP of the next page's first byte; CS.base need not be aligned. */
 static u64 next_page_rip(const struct cpu *c, u64 spa)
 {
     return c->arch.rip + PAGE_SIZE - (spa & PAGE_MASK);
 }
 
-/* A block of one instruction in two pages is good only while the second page is the same one. */
+/* Finds a block of one instruction in two pages; it is valid only while the second page is still
+ * the same. */
 static struct block *find_crossing(struct cpu *c, u64 spa)
 {
     for (struct block *b = *bucket_of(c, spa, c->engine.mode); b; b = b->hash_next)
@@ -117,7 +118,7 @@ static u32 granule_bits(u32 offset, u32 size)
     return (u32)(BIT(last + 1) - BIT(first));
 }
 
-/* The bytes of the block in the n-th of its frames. */
+/* Finds the bytes of the block in the n-th of its frames. */
 static void block_part(const struct block *b, u32 n, u32 *offset, u32 *size)
 {
     u32 start = (u32)(b->spa & PAGE_MASK);
@@ -142,7 +143,7 @@ static void frame_add(struct cpu *c, u64 frame, struct block *b, u32 n)
     f->granules |= granule_bits(offset, size);
 }
 
-/* Takes a dead block out of its other frame's list. */
+/* Removes a dead block from its other frame's list. */
 static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
 {
     struct frame_code *f = &c->engine.blocks->frames[frame];
@@ -157,7 +158,7 @@ static void frame_remove(struct cpu *c, u64 frame, const struct block *dead)
     }
 }
 
-/* The running block must not go on after its current instruction. */
+/* Makes the running block end after its current instruction. */
 static void leave_after_current(struct cpu *c, struct block *b)
 {
     u32 current = uop_index(c->engine.uop);
@@ -222,7 +223,7 @@ bool blocks_in_page(const struct cpu *c, u64 frame)
            c->engine.blocks->frames[frame].first;
 }
 
-/* Between blocks only. */
+/* Call between blocks only. */
 static void arena_empty(struct cpu *c)
 {
     struct block_cache *cache = c->engine.blocks;
@@ -249,7 +250,7 @@ static struct uop enter_uop(u32 insns)
     return u;
 }
 
-/* An instruction that is none becomes a uop that raises; anything else is in *in. */
+/* Lowers *in; bytes that are not a valid instruction become a uop that raises. */
 static u32 lower_any(enum decode_result result, const struct insn *in, const struct place *at,
                      struct uop *u)
 {
@@ -294,8 +295,8 @@ static bool ends_block(const struct insn *in)
     return (in->op->attributes & (OP_ENDS | OP_JUMP)) != 0;
 }
 
-/* Flags that are written and overwritten before anybody can see them need not be made. What may
- * leave the block shows them all. */
+/* Finds the flags that must be computed: those that nothing overwrites before they can be read.
+ * Wherever the block may be left, all flags must be valid. */
 static void find_live_flags(struct block_cache *cache, u32 insns)
 {
     u32 live = RFLAGS_ARITHMETIC;
@@ -308,8 +309,8 @@ static void find_live_flags(struct block_cache *cache, u32 insns)
     }
 }
 
-/* Decodes up to the end of the block or page. Returns how many; *raises:
- * the last is none and faults when reached. */
+/* Decodes up to the end of the block or page. Returns the number of instructions; if *last is not
+ * DECODE_OK, the last one is invalid and faults when it is reached. */
 static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum decode_result *last)
 {
     struct block_cache *cache = c->engine.blocks;
@@ -321,7 +322,7 @@ static u32 decode_run(struct cpu *c, const u8 *bytes, u32 room, u32 *used, enum 
         u32 count = (u32)min_u64(15, room - *used);
         enum decode_result result = decode(in, bytes + *used, count, c->engine.mode);
         if (result == DECODE_SHORT || (result != DECODE_OK && n > 0))
-            return n; /* in two pages, or faulting: a block of its own */
+            return n; /* it crosses the page or faults: it gets its own block */
         n++;
         *used += in->length;
         *last = result;
@@ -360,7 +361,7 @@ static u32 lower_run(struct block_cache *cache, struct place *at, u32 insns,
     return n;
 }
 
-/* The finished block in the arena, with the insns its uops point at behind them. */
+/* Places the finished block in the arena, followed by the insns that its uops point at. */
 static struct block *block_place(struct cpu *c, u32 uops)
 {
     struct block_cache *cache = c->engine.blocks;
@@ -403,7 +404,7 @@ static struct block *block_new(struct cpu *c, u64 spa, u32 insns, u32 bytes, u32
     return b;
 }
 
-/* One instruction in two pages. */
+/* Makes the block of one instruction in two pages. */
 static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count, u64 spa)
 {
     struct block_cache *cache = c->engine.blocks;
@@ -412,7 +413,7 @@ static struct block *make_crossing(struct cpu *c, const u8 bytes[15], u32 count,
     if (last != DECODE_OK)
         return NULL;
     u64 frame2 = mmu_code_address(c, next_page_rip(c, spa)) >> PAGE_SHIFT;
-    if (frame2 == spa >> PAGE_SHIFT) /* would be in one list twice */
+    if (frame2 == spa >> PAGE_SHIFT) /* the block would be in one list twice */
         return NULL;
     u32 uops = lower_run(cache, &at, 1, last);
     struct block *b = block_new(c, spa, 1, cache->insns[0].length, uops);

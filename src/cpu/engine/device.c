@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instructions that touch devices. A host that asked for it (cpu_device_assist) need not emulate
- * them: the instruction leaves by its ordinary exit, IOIO or NPF, and the host finds in
- * cpu_device_access() what it wanted. After cpu_device_answer() the next VMRUN executes the
- * instruction again from its start, with the answers at hand: each access takes the next one, and
- * the first that has none exits again. So every instruction may touch devices, with the checks and
- * in the order that it has for memory, and the host only supplies values.
+ * Instructions that access devices. A host that asks for it (cpu_device_assist) need not emulate
+ * them: the instruction leaves by its ordinary exit, IOIO or NPF, and cpu_device_access() tells the
+ * host which access it wanted. After cpu_device_answer() the next VMRUN executes the instruction
+ * again from its start. Each access takes the next answer, and the first access without an answer
+ * exits again. So every instruction may access devices, with the checks and in the order that it
+ * has for memory, and the host only supplies values.
  *
- * An instruction that is executed again runs alone (device_step() in run_loop.c). Whatever it
- * changed in registers is undone when it exits once more: a read-modify-write has set flags by the
- * time that it stores. Until the first access there is nothing to undo, since all that can fault
- * comes before the first architectural write; a store that comes late announces itself by a probe.
+ * An instruction that is executed again runs alone (device_step() in run_loop.c). If it exits once
+ * more, its changes to registers are undone: a read-modify-write has set flags before it stores.
+ * Before the first access there is nothing to undo, since everything that can fault comes before
+ * the first architectural write; a store that comes late announces itself by a probe.
  */
 #include "cpu/engine/device.h"
 
@@ -61,7 +61,7 @@ bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
         *value = d->access[d->next++].value;
         return true;
     }
-    /* Nothing is known from here on, even if the instruction once went another way. */
+    /* Drop the answers from here on: the instruction may have taken another path before. */
     d->open = d->next < DEVICE_ACCESSES;
     d->count = d->next;
     if (d->open)
@@ -71,8 +71,8 @@ bool device_answered(struct cpu *c, const struct device_access *a, u64 *value)
     return false;
 }
 
-/* The answers belong to the instruction at one RIP of one guest, or to the delivery of one
- * event. */
+/* Keeps the answers if they belong to this guest's instruction at this RIP, or to the delivery of
+ * this event; forgets them otherwise. */
 void device_begin(struct cpu *c)
 {
     struct device_log *d = &c->engine.device;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the execution engine share: blocks, flags, and the inline parts of uop
- * handlers. Nothing else in the room includes this.
+ * The insides of the execution engine: blocks, flags, and the inline parts of uop handlers. No file
+ * outside engine/ includes this.
  *
- * A block is `enter`, then the uops of its instructions, then the end: a jump followed by one or
- * two *link* uops that say where it leads. A link's `to` points at the link itself until the target
- * is known and at the target's enter uop afterwards; links stay within one page, so that they need
- * no look at the page tables. Links are never undone: a block that dies leaves a stale enter
- * behind.
+ * A block is an `enter` uop, then the uops of its instructions, then the end: a jump followed by
+ * one or two *link* uops that say where it leads. A link's `to` points at the link itself until the
+ * target is known, and then at the target's enter uop. A link stays within one page, so it needs no
+ * look at the page tables. Links are never undone: a block that dies leaves a stale enter uop.
  */
 #ifndef SOFTSEV_CPU_ENGINE_ENGINE_H
 #define SOFTSEV_CPU_ENGINE_ENGINE_H
@@ -24,7 +23,7 @@
 
 struct block {
     u64 spa;    /* of the first byte */
-    u64 frame2; /* of the part behind the page end, if `crossing` */
+    u64 frame2; /* frame of the bytes after the page end, if `crossing` */
     struct block *hash_next;
     struct block *frame_next[2];
     u32 mode;
@@ -32,46 +31,46 @@ struct block {
     u8 insns;
     bool crossing; /* one instruction that lies in two pages */
     bool dead;
-    bool single; /* not in the cache: one instruction, made for one execution */
+    bool single; /* not in the cache: one instruction, for one execution */
     struct uop uop[];
 };
 
-/* Finds or makes the block at RIP; NULL: the instruction there must be run by block_single().
- * Raises. */
+/* Finds or makes the block at RIP. NULL: block_single() must run the instruction there. Raises as a
+ * fetch does. */
 struct block *block_at(struct cpu *c);
 /* Decodes the one instruction at c->arch.rip, to be run once. */
 struct block *block_single(struct cpu *c);
-/* A live block by physical address, or NULL. */
+/* Returns the live block at a physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
 void blocks_new_tag(struct cpu *c);
 
-/* What lower.c needs to know about an instruction's place. */
+/* An instruction's place, for lower.c. */
 struct place {
     u32 mode;
     u32 page_offset; /* of the block's first byte */
-    u16 off;         /* of the instruction from there */
+    u16 off;         /* of the instruction, relative to the block's first byte */
     u8 idx;
-    bool flags; /* somebody may see the flags it writes */
+    bool flags; /* the flags that it writes may be read */
     bool single;
 };
 u32 lower(const struct insn *in, const struct place *at, struct uop *u);
-/* CMP or TEST and the Jcc behind it, as one; 0 if there is no such form. */
+/* Lowers CMP or TEST and the following Jcc as one uop; returns 0 if there is no such form. */
 u32 lower_fused(const struct insn *in, const struct insn *jcc, const struct place *at,
                 struct uop *u);
-/* The end of a block that just runs on at `off`. */
+/* Ends a block that continues at `off` without a jump. */
 u32 lower_continue(const struct place *at, struct uop *u);
 bool insn_is_jcc(const struct insn *in);
-/* It may fault or exit. */
+/* Returns true if the instruction may fault or exit. */
 bool insn_may_leave(const struct insn *in);
-/* The flags it replaces whatever its operands. */
+/* Returns the flags that the instruction overwrites whatever its operands are. */
 u32 insn_flags_killed(const struct insn *in);
 
 extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
     uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
     uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
-/* Makes another uop of one that lies in a block, in place: STALE, FORWARD, LEAVE, or a LINK that is
- * known now. Whoever has made code of the uop must hear of it here. */
+/* Turns a uop in a block into another one, in place: STALE, FORWARD, LEAVE, or a LINK whose target
+ * is now known. Code that was generated from the uop must be updated here. */
 void uop_patch(struct uop *u, enum uop_op op, const struct uop *to);
 
 /* --- Flags ------------------------------------------------------------------------------------ */
@@ -90,7 +89,8 @@ static ALWAYS_INLINE u64 sign_extend(u64 v, u32 size)
     }
 }
 
-/* `carries`: bit n is the carry (or borrow) out of bit n of an operation of `size` bytes. */
+/* Sets the flags; bit n of `carries` is the carry (or borrow) out of bit n of an operation of
+ * `size` bytes. */
 static ALWAYS_INLINE void flags_carries(struct cpu *c, u32 size, u64 result, u64 carries)
 {
     c->engine.flags.result = sign_extend(result, size);
@@ -136,7 +136,7 @@ static ALWAYS_INLINE bool flag_pf(const struct cpu *c)
         (u32)((c->engine.flags.result & 0xff) ^ (c->engine.flags.carries & 1)));
 }
 
-/* Changes CF alone: OF lies in the difference of two bits, so both move. */
+/* Changes CF alone. OF is the difference of two bits, so both change. */
 static ALWAYS_INLINE void flags_change_cf(struct cpu *c, bool cf)
 {
     c->engine.flags.carries ^= (cf ^ flag_cf(c) ? BIT(63) | BIT(62) : 0);
@@ -216,7 +216,7 @@ static ALWAYS_INLINE u64 alu(struct cpu *c, enum alu op, u32 size, bool flags, u
     return r;
 }
 
-/* INC and DEC leave CF alone. */
+/* Does INC or DEC, which leave CF alone. */
 static ALWAYS_INLINE u64 alu_step(struct cpu *c, u32 size, bool flags, u64 a, bool down)
 {
     u64 r = down ? a - 1 : a + 1;
@@ -229,8 +229,8 @@ static ALWAYS_INLINE u64 alu_step(struct cpu *c, u32 size, bool flags, u64 a, bo
 }
 
 /* --- Operands of specialised handlers ------------------------------------------------------------
- * A register field is its number, except that at size 1 it is a byte offset into arch.r: AH needs
- * no case. */
+ * A register field is the register's number, except that at size 1 it is a byte offset into arch.r,
+ * so that AH is not a special case. */
 
 #define REG8(reg)      ((u8)((reg)*8))
 #define REG8_HIGH(reg) ((u8)((reg)*8 + 1))
@@ -267,7 +267,7 @@ static ALWAYS_INLINE void reg_set(struct cpu *c, u8 reg, u32 size, u64 v)
     }
 }
 
-/* Effective address; `indexed` false: the uop has none. */
+/* Returns the effective address; `indexed` false: the uop has no index. */
 static ALWAYS_INLINE u64 uop_ea(const struct cpu *c, const struct uop *u, bool indexed)
 {
     u64 a = c->arch.r[u->b] + (u64)(s64)u->disp;
@@ -281,7 +281,7 @@ static ALWAYS_INLINE u64 bytes_get(const u8 *p, u32 size)
     return v;
 }
 
-/* Slow halves (run_loop.c): they make the instruction known first, so that it can fault. */
+/* The slow paths (run_loop.c) first record the current instruction, so that it can fault. */
 u64 uop_load_slow(struct cpu *c, const struct uop *u, u64 linear, u32 size);
 void uop_store_bytes_slow(struct cpu *c, const struct uop *u, u64 linear, const void *data,
                           u32 size);
@@ -309,7 +309,7 @@ static ALWAYS_INLINE void uop_store(struct cpu *c, const struct uop *u, u64 line
         uop_store_slow(c, u, linear, size, v);
 }
 
-/* Pushes 8 bytes in 64-bit mode. The store comes before RSP moves: it may fault. */
+/* Pushes 8 bytes in 64-bit mode. Stores before RSP changes, because the store may fault. */
 static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
 {
     u64 linear = c->arch.r[RSP] - 8;
@@ -322,7 +322,7 @@ static ALWAYS_INLINE void uop_push(struct cpu *c, const struct uop *u, u64 v)
     c->arch.r[RSP] = linear;
 }
 
-/* The operand of a read-modify-write: bytes to change in place; then uop_rmw_end().
+/* Returns the operand of a read-modify-write: bytes to change in place, before uop_rmw_end().
  * Faults as a write. */
 static ALWAYS_INLINE u8 *uop_rmw(struct cpu *c, const struct uop *u, u64 linear, u32 size)
 {
@@ -339,7 +339,7 @@ static ALWAYS_INLINE void uop_rmw_end(struct cpu *c, u64 linear, u32 size, const
         uop_rmw_end_slow(c, linear, size);
 }
 
-/* Ends a handler: on to wherever RIP `rip` is, through the jump cache. */
+/* Ends a handler: continues at RIP `rip`, through the jump cache. */
 static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
 {
     const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
@@ -347,7 +347,7 @@ static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
     return LIKELY(j->rip == rip && j->tag == c->engine.jump_tag) ? j->uop : &uop_miss;
 }
 
-/* Ends a handler: through a link. */
+/* Ends a handler: continues through a link. */
 #define GOTO_LINK(c, link)                                                                         \
     do {                                                                                           \
         (c)->arch.r[REG_BLOCK] += (u64)(s64)(link)->disp;                                          \
@@ -390,9 +390,9 @@ extern uop_fn *const uop_fused_mi[2][4][16], *const uop_fused_rm[4][16];
  * NULL where there is none (uop_sse.c). */
 struct vector_form {
     uop_fn *rr, *rm[2], *mr[2]; /* [indexed] */
-    uop_fn *to_gpr;             /* the register form to a general register, if it is another */
+    uop_fn *to_gpr;             /* the register form with a general destination, if it differs */
     u8 size;                    /* of the memory operand */
-    bool insn;                  /* they may fall back on the exec function */
+    bool insn;                  /* its handlers may fall back to the exec function */
 };
 const struct vector_form *vector_form(const struct insn *in);
 extern uop_fn uop_call, uop_call_r, uop_call_m, uop_jump_r, uop_jump_m, uop_ret;

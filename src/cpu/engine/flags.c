@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RFLAGS as the rest of the room sees it; engine.h has the form the engine keeps it in. */
+/* RFLAGS for the rest of the room; engine.h describes the form in which the engine keeps it. */
 #include "cpu/engine/engine.h"
 
 u64 flags_get(const struct cpu *c)
@@ -9,7 +9,8 @@ u64 flags_get(const struct cpu *c)
            (flag_sf(c) ? RFLAGS_SF : 0) | (flag_of(c) ? RFLAGS_OF : 0);
 }
 
-/* Any combination: the result says ZF alone, the two inversion bits make SF and PF right. */
+/* Sets any combination of flags: the result holds ZF alone, and the two inversion bits correct SF
+ * and PF. */
 void flags_set(struct cpu *c, u64 value)
 {
     bool zf = value & RFLAGS_ZF, sf = value & RFLAGS_SF, pf = value & RFLAGS_PF;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Chooses the uops of a decoded instruction: a specialised handler where there is one, after an
- * address uop where the memory operand is more than base + index + displacement, and uop_generic
- * everywhere else.
+ * Chooses the uops of a decoded instruction: a specialised handler if there is one, otherwise
+ * uop_generic. An address uop comes first if the memory operand is more than base + index +
+ * displacement.
  */
 #include "cpu/engine/engine.h"
 
@@ -23,7 +23,7 @@ static bool fits_s32(s64 v)
     return v == (s32)v;
 }
 
-/* FORM_SIZE of a size, and the index of tables by size. */
+/* Returns FORM_SIZE for a size, which is also the index of tables by size. */
 static u32 log2_size(u32 size)
 {
     return (u32)__builtin_ctz(size);
@@ -76,7 +76,7 @@ static void address_parts(struct lowering *l, struct uop *u, s64 disp)
     u->disp = (s32)disp;
 }
 
-/* Says where the memory operand is, after an address uop if it takes one. */
+/* Finds where the memory operand is; emits an address uop if it needs one. */
 static void find_memory(struct lowering *l, u32 size, bool write)
 {
     const struct insn *in = l->in;
@@ -109,7 +109,7 @@ static struct uop *emit_memory(struct lowering *l, u32 op, u32 form, uop_fn *fn)
     return u;
 }
 
-/* The second operand, E, of the forms that read it from anywhere. */
+/* Emits a form that reads its second operand, E, from a register or memory. */
 static struct uop *emit_read(struct lowering *l, u32 op, u32 form, uop_fn *const fn[PLACES],
                              const struct operand *o)
 {
@@ -127,7 +127,7 @@ static bool indexed(const struct lowering *l)
     return l->where == MEM_INDEXED;
 }
 
-/* FORM_SIZE and FORM_FLAGS of an operation that makes flags. */
+/* Returns FORM_SIZE and FORM_FLAGS of an operation that computes flags. */
 static u32 flags_form(const struct lowering *l, u32 size)
 {
     return log2_size(size) | (l->at->flags ? FORM_FLAGS : 0);
@@ -181,7 +181,7 @@ static bool lower_step(struct lowering *l, u32 down)
     return true;
 }
 
-/* NOT and NEG. */
+/* Lowers NOT and NEG. */
 static bool lower_unary(struct lowering *l, u32 negate)
 {
     const struct operand *d = &l->in->o[0];
@@ -260,7 +260,7 @@ static bool lower_cmov(struct lowering *l, u32 which UNUSED)
     return true;
 }
 
-/* Under MODE_SSE only: there is nothing to check. */
+/* Lowers an SSE instruction under MODE_SSE only, so there is nothing to check. */
 static bool lower_vector(struct lowering *l)
 {
     const struct operand *d = &l->in->o[0], *s = &l->in->o[1];
@@ -402,7 +402,7 @@ static bool lower_bswap(struct lowering *l, u32 which UNUSED)
     return true;
 }
 
-/* CBW and CWD with their wider sisters. */
+/* Lowers CBW, CWD and their wider forms. */
 static bool lower_extend_rax(struct lowering *l, u32 into_rdx)
 {
     if (l->in->opsize < 4)
@@ -459,7 +459,7 @@ static bool in_page(const struct place *at, s64 target)
     return offset >= 0 && offset < PAGE_SIZE;
 }
 
-/* `target` relative to the block's first byte. */
+/* Emits a link; `target` is relative to the block's first byte. */
 static void emit_link(struct lowering *l, s64 target)
 {
     struct uop *u = in_page(l->at, target) ? emit(l, UOP_LINK, 0, uop_link)
@@ -467,7 +467,7 @@ static void emit_link(struct lowering *l, s64 target)
     u->disp = (s32)target;
 }
 
-/* Relative jumps that may be linked; `end` is behind the instruction. */
+/* Returns true if a relative jump may be linked; `end` is the end of the instruction. */
 static bool linkable(const struct lowering *l, s64 end, s64 target)
 {
     if (l->at->single || !fits_s32(target))
@@ -542,13 +542,13 @@ static bool lower_ret(struct lowering *l, u32 which UNUSED)
 
 /* --- The table -------------------------------------------------------------------------------- */
 
-/* What the engine knows about an instruction besides its row of opcodes.def. An instruction that
- * has no row here is run by its exec function, and may leave the block. */
+/* What the engine knows about an instruction besides its row of opcodes.def. An instruction without
+ * a row here is run by its exec function, and may leave the block. */
 struct lowering_rule {
     bool (*lower)(struct lowering *l, u32 which); /* NULL: by a generic uop only */
-    u8 which;                                     /* of the group of instructions */
-    u8 leaves;                                    /* LEAVES_...: may it fault or exit */
-    bool keeps_undefined; /* leaves the flags alone that the manual leaves undefined */
+    u8 which;                                     /* the instruction within its group */
+    u8 leaves;                                    /* LEAVES_...: whether it may fault or exit */
+    bool keeps_undefined; /* does not change flags that the manual leaves undefined */
 };
 
 enum { LEAVES_ANYHOW, LEAVES_BY_MEMORY, LEAVES_NEVER };
@@ -622,7 +622,7 @@ u32 insn_flags_killed(const struct insn *in)
     return written & ~(u32)insn_flags_read(in);
 }
 
-/* Emits the uop that calls the exec function. MODE_SSE holds what OP_SSE asks for. */
+/* Emits the uop that calls the exec function. MODE_SSE already covers the checks of OP_SSE. */
 static void emit_generic(struct lowering *l)
 {
     const struct opcode *op = l->in->op;
@@ -640,7 +640,7 @@ static void emit_generic(struct lowering *l)
 u32 lower(const struct insn *in, const struct place *at, struct uop *u)
 {
     struct lowering l = {.in = in, .at = at, .u = u};
-    if (in->op->exec == exec_nop) /* nothing to do takes no uop */
+    if (in->op->exec == exec_nop) /* NOP needs no uop */
         return 0;
     const struct lowering_rule *rule = &rules[in->op->id];
     if (in->op->attributes & OP_SSE ? lower_vector(&l)

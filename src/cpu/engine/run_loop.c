@@ -2,10 +2,10 @@
 /*
  * The run loop: pending events, the budget, single steps, and the ways out of an instruction.
  *
- * The budget is exact. A block takes its count of instructions from `left` when it is entered;
- * whoever leaves it early gives back what was not done. An instruction that faults or is
- * intercepted does not count; the delivery of an event has a cost (base/clock.h). A REP instruction
- * counts its iterations.
+ * The budget is exact. A block subtracts its number of instructions from `left` when it is entered;
+ * code that leaves the block early gives back the instructions that were not done. An instruction
+ * that faults or is intercepted does not count; the delivery of an event has a cost (base/clock.h).
+ * A REP instruction counts its iterations.
  */
 #include "cpu/engine/device.h"
 #include "cpu/engine/engine.h"
@@ -15,7 +15,7 @@ enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
 
 /* --- Accounting ------------------------------------------------------------------------------- */
 
-/* Instructions of the running block from the current one on, itself included. */
+/* Returns the number of the running block's instructions from the current one on, including it. */
 static s64 not_done(const struct cpu *c)
 {
     return c->engine.block ? c->engine.block->insns - uop_index(c->engine.uop) : 0;
@@ -44,7 +44,7 @@ u64 rep_allowance(const struct cpu *c)
 {
     if (c->arch.rflags & RFLAGS_TF || c->engine.watchpoints || c->engine.device.count)
         return 1;
-    return (u64)c->engine.left + 1; /* the block holds this instruction's first and all behind it */
+    return (u64)c->engine.left + 1; /* the block counted one iteration and the rest */
 }
 
 void rep_account(struct cpu *c, u64 iterations)
@@ -58,14 +58,14 @@ void cpu_raise(struct cpu *c, u8 vector, u32 error)
 {
     c->engine.vector = vector;
     c->engine.error = error;
-    c->guest.next_rip = c->arch.rip; /* of BOUND, if #BR is intercepted */
+    c->guest.next_rip = c->arch.rip; /* for BOUND, if #BR is intercepted */
     c->arch.rip = c->engine.insn_rip;
     give_back(c);
     longjmp(*c->engine.leave, LEAVE_RAISE);
 }
 
-/* nRIP is of intercepted instructions, and of INT3, INTO and BOUND; otherwise zero [APM2
- * 15.7.1]. */
+/* Returns nRIP, which exists for intercepted instructions and for INT3, INTO and BOUND; otherwise
+ * it is zero [APM2 15.7.1]. */
 static u64 next_rip_at_exit(const struct cpu *c, u64 code)
 {
     switch (code) {
@@ -101,7 +101,7 @@ void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
     longjmp(*c->engine.leave, LEAVE_EXIT);
 }
 
-/* The iterations done so far count, the instruction itself does not end here. */
+/* The iterations done so far count; the instruction itself does not end here. */
 void cpu_again(struct cpu *c)
 {
     c->arch.rip = c->engine.insn_rip;
@@ -183,7 +183,7 @@ static void run_block(struct cpu *c, const struct block *b)
     run_uops(c, b->uop);
 }
 
-/* One instruction, then the loop again. */
+/* Runs one instruction, then returns to the loop. */
 static void run_single(struct cpu *c)
 {
     run_block(c, block_single(c));
@@ -201,7 +201,8 @@ static bool is_sti(const struct block *b)
     return b->uop[1].form & FORM_INSN && b->uop[1].insn->op->id == INSN_sti;
 }
 
-/* Traps behind an instruction; a load of SS puts them off by one instruction [APM2 8.2.1]. */
+/* Raises the traps after an instruction; a load of SS delays them by one instruction [APM2
+ * 8.2.1]. */
 static void debug_traps(struct cpu *c, bool step)
 {
     u64 dr6 = c->engine.watch_hits | (step ? DR6_BS : 0);
@@ -210,8 +211,8 @@ static void debug_traps(struct cpu *c, bool step)
         event_debug_trap(c, dr6);
 }
 
-/* One instruction, and all that may lie between two: interrupt shadows, breakpoints, single
- * steps. */
+/* Runs one instruction and handles what may come between two: interrupt shadows, breakpoints,
+ * single steps. */
 static void run_carefully(struct cpu *c)
 {
     u64 hits = c->engine.breakpoints && !(c->arch.rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
@@ -252,8 +253,8 @@ static void run_next(struct cpu *c)
     run_block(c, b);
 }
 
-/* The instruction, or the delivery, whose accesses to devices the host has answered: again. Its
- * breakpoints were looked at before. */
+/* Runs the instruction or delivery again whose device accesses the host has answered. Its
+ * breakpoints were checked before. */
 static void device_step(struct cpu *c)
 {
     device_keep(c);

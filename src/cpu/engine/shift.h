@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shifts, rotates and multiplications with their flags,
- * for the specialised and the generic forms. */
+/* Shifts, rotates and multiplications with their flags, for the specialised and the generic
+ * handlers. */
 #ifndef SOFTSEV_CPU_ENGINE_SHIFT_H
 #define SOFTSEV_CPU_ENGINE_SHIFT_H
 
@@ -12,8 +12,8 @@ static ALWAYS_INLINE void flags_change_cf_of(struct cpu *c, bool cf, bool of)
         (c->engine.flags.carries & ~(BIT(63) | BIT(62))) | (u64)cf << 63 | (u64)(cf ^ of) << 62;
 }
 
-/* `v` is zero-extended; count is masked already and not 0. OF is that of a shift by one; for others
- * it is undefined and follows the same formula. */
+/* Shifts `v`, which is zero-extended; `count` is already masked and not 0. OF is defined for a
+ * shift by one; for other counts, where it is undefined, it follows the same formula. */
 static ALWAYS_INLINE u64 shift(struct cpu *c, enum shift op, u32 size, bool flags, u64 v, u32 count)
 {
     const u32 bits = 8 * size;
@@ -54,7 +54,8 @@ static ALWAYS_INLINE u64 shift(struct cpu *c, enum shift op, u32 size, bool flag
     return r;
 }
 
-/* IMUL of two or three operands: the product, truncated. SF ZF AF PF are undefined. */
+/* Multiplies as IMUL with two or three operands does: the product is truncated. SF ZF AF PF are
+ * undefined. */
 static ALWAYS_INLINE u64 multiply_signed(struct cpu *c, u32 size, u64 a, u64 b)
 {
     u64 r;
@@ -71,7 +72,7 @@ static ALWAYS_INLINE u64 multiply_signed(struct cpu *c, u32 size, u64 a, u64 b)
     return r;
 }
 
-/* MUL: operands zero-extended. */
+/* Multiplies as MUL does; the operands are zero-extended. */
 static ALWAYS_INLINE u64 multiply_unsigned(struct cpu *c, u32 size, u64 a, u64 b, u64 *high)
 {
     u64 low;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A uop: one step of a block, for whoever executes blocks. Its `op`, `form`, `aux`, registers,
- * displacement and immediate say all about it; `fn` is what the handlers of this engine make of
- * that, one handler for each op, form and aux.
+ * A uop: one step of a block. Its `op`, `form`, `aux`, registers, displacement and immediate
+ * describe it completely. `fn` is this engine's handler for it, one for each combination of op,
+ * form and aux.
  */
 #ifndef SOFTSEV_CPU_ENGINE_UOP_H
 #define SOFTSEV_CPU_ENGINE_UOP_H
@@ -11,9 +11,9 @@
 
 /* --- What a uop does: UOP_<name> -------------------------------------------------------------- */
 
-/* d and s are register fields (engine.h). E is what the form's place says: register s, or memory
- * at b + (x << scale) + disp; with FORM_IMM it is imm, unless memory comes first. Arithmetic and
- * shifts are in the order of enum alu and enum shift. */
+/* d and s are register fields (engine.h). E is the operand that the form's place selects: register
+ * s, or memory at b + (x << scale) + disp. With FORM_IMM it is imm, unless memory comes first.
+ * Arithmetic and shifts are in the order of enum alu and enum shift. */
 // clang-format off
 #define UOP_OPS(X)                                                                                \
     X(ENTER)           /* takes the block's `aux` instructions from the budget */                 \
@@ -51,7 +51,7 @@
     X(CMP_JCC) X(TEST_JCC)             /* likewise, after a comparison */
 // clang-format on
 
-/* UOP_VECTOR + INSN_<id>: an SSE instruction. Its form's size is 8 with REX.W, else 4; aux: it
+/* UOP_VECTOR + INSN_<id>: an SSE instruction. The size in its form is 8 with REX.W, else 4; aux: it
  * writes a general register. */
 enum uop_op {
 #define UOP_NUMBER(name) UOP_##name,
@@ -64,17 +64,17 @@ enum uop_op {
 #define FORM_SIZE         0x03u /* log2 of the operand size */
 #define FORM_PLACE        0x0cu
 #define FORM_PLACE_SHIFT  2
-#define FORM_FLAGS        0x10u /* somebody may see the flags it makes */
-#define FORM_INSN         0x20u /* `insn` is meant, not imm */
+#define FORM_FLAGS        0x10u /* the flags that it computes may be read */
+#define FORM_INSN         0x20u /* the uop has `insn`, not imm */
 #define FORM_IMM          0x40u /* the other operand, or the shift count, is an immediate */
-#define FORM_MEMORY_FIRST 0x80u /* memory is the first operand: what is written, if anything */
+#define FORM_MEMORY_FIRST 0x80u /* memory is the first operand: the one written, if any */
 
 enum { REG, MEM, MEM_INDEXED, PLACES }; /* where an operand is */
 
 /* --- The uop ---------------------------------------------------------------------------------- */
 
 struct uop;
-/* Returns the uop to go on with, or NULL to go back to the run loop (with arch.rip set). */
+/* A handler. Returns the next uop, or NULL to go back to the run loop (with arch.rip set). */
 typedef const struct uop *uop_fn(struct cpu *c, const struct uop *u);
 
 struct uop {
@@ -102,7 +102,7 @@ static inline u32 uop_offset(const struct uop *u)
     return u->where & (BIT(UOP_OFFSET_BITS) - 1);
 }
 
-/* Number of the instruction within the block. */
+/* Returns the number of the instruction within the block. */
 static inline u32 uop_index(const struct uop *u)
 {
     return u->where >> UOP_OFFSET_BITS;
@@ -113,7 +113,7 @@ static inline u16 uop_where(u32 offset, u32 index)
     return (u16)(index << UOP_OFFSET_BITS | offset);
 }
 
-/* Makes it that uop: every write of a handler. */
+/* Sets op, form and handler of a uop; nothing else writes a handler. */
 static inline void uop_set(struct uop *u, u32 op, u32 form, uop_fn *fn)
 {
     u->op = (u16)op;

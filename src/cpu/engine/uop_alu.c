@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers of the arithmetic group (ADD to CMP, TEST), INC, DEC, NEG, NOT, made by
+ * Specialised handlers of the arithmetic group (ADD to CMP, TEST), INC, DEC, NEG and NOT, made by
  * macro for every operand form and size. lower.c picks them from the tables below.
  */
 #include "cpu/engine/engine.h"

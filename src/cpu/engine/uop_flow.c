@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers that choose where to go on: entering and leaving blocks, links, jumps, calls
- * and returns in 64-bit mode, comparisons fused with the Jcc behind them, and the generic uops that
- * call exec_<name>().
+ * Specialised handlers for control flow: entering and leaving blocks, links, jumps, calls and
+ * returns in 64-bit mode, comparisons fused with the following Jcc, and the generic uops that call
+ * exec_<name>().
  */
 #include "cpu/engine/engine.h"
 
-/* uops lie in the arena of block.c, where they may be patched. */
+/* Returns the uop for writing: uops are in the arena of block.c. */
 static struct uop *patchable(const struct uop *u)
 {
     return (struct uop *)(uintptr_t)u;
@@ -38,7 +38,7 @@ static const struct uop *leave_at(struct cpu *c, u64 rip)
     return NULL;
 }
 
-/* Between blocks: back to the loop, to go on at the target. */
+/* Returns to the loop between blocks, to continue at the target. */
 const struct uop *uop_miss_fn(struct cpu *c, const struct uop *u);
 const struct uop *uop_miss_fn(struct cpu *c, const struct uop *u UNUSED)
 {
@@ -50,7 +50,7 @@ const struct uop uop_miss = {.fn = uop_miss_fn, .op = UOP_MISS};
 const struct uop *uop_enter(struct cpu *c, const struct uop *u)
 {
     s64 left = c->engine.left - u->aux;
-    if (UNLIKELY(left < 0)) /* the loop does the last ones one by one */
+    if (UNLIKELY(left < 0)) /* the loop runs the last instructions one by one */
         return leave_at(c, block_rip(c));
     c->engine.left = left;
     c->engine.block = block_of(u);
@@ -62,13 +62,14 @@ const struct uop *uop_forward(struct cpu *c, const struct uop *u)
     GOTO(c, u->to);
 }
 
-/* Enter of a dead block: its successor at the same place, if there is one by now. */
+/* The enter uop of a dead block: continues in its successor at the same place, if there is one by
+ * now. */
 const struct uop *uop_stale(struct cpu *c, const struct uop *u)
 {
     const struct block *dead = block_of(u);
     const struct block *b = dead->crossing ? NULL : block_find(c, dead->spa, dead->mode);
     if (!b) {
-        /* Else the loop would find the dead block again. */
+        /* Otherwise the loop would find the dead block again. */
         c->engine.jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
         return leave_at(c, block_rip(c));
     }
@@ -76,15 +77,16 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
     GOTO(c, b->uop);
 }
 
-/* In front of an instruction that is not done: gives back the rest of the block's count. */
+/* Leaves the block before an instruction that is not done: gives back the rest of the block's
+ * count. */
 const struct uop *uop_leave(struct cpu *c, const struct uop *u)
 {
     c->engine.left += c->engine.block->insns - uop_index(u);
     return leave_at(c, block_rip(c) + uop_offset(u));
 }
 
-/* A link within the page, not yet known: looks by physical address (RIP has other page offsets
- * where CS.base is not aligned). block_rip is the target already. */
+/* A link within the page whose target is not yet known: finds the target by physical address (the
+ * page offset of RIP differs if CS.base is not aligned). block_rip is the target already. */
 const struct uop *uop_link(struct cpu *c, const struct uop *u)
 {
     u64 spa = c->engine.block->spa + (u64)(s64)u->disp;
@@ -108,7 +110,7 @@ const struct uop *uop_jump(struct cpu *c, const struct uop *u)
 
 /* --- Generic ---------------------------------------------------------------------------------- */
 
-/* CR4 keeps the instruction from programs. */
+/* Returns true if CR4 forbids the instruction outside CPL 0. */
 static bool withheld(const struct cpu *c, u32 attributes)
 {
     u64 cr4 = c->arch.cr4;
@@ -116,7 +118,7 @@ static bool withheld(const struct cpu *c, u32 attributes)
            (attributes & OP_PCE && !(cr4 & CR4_PCE));
 }
 
-/* Checks what the instruction's row asks for, and then its intercept [APM2 15.7]. */
+/* Checks what the instruction's row demands, then its intercept [APM2 15.7]. */
 static NOINLINE void check_row(struct cpu *c, const struct opcode *op)
 {
     u32 attributes = op->attributes;
@@ -177,7 +179,7 @@ const struct uop *uop_too_long(struct cpu *c, const struct uop *u)
     cpu_raise_gp(c, 0);
 }
 
-/* Linear address of a memory operand into REG_EA, all segment checks done. */
+/* Puts the linear address of a memory operand into REG_EA, after all segment checks. */
 const struct uop *uop_address(struct cpu *c, const struct uop *u)
 {
     cpu_sync(c, u);
@@ -185,7 +187,7 @@ const struct uop *uop_address(struct cpu *c, const struct uop *u)
     NEXT(c, u);
 }
 
-/* FS and GS in 64-bit mode: a base, no checks. */
+/* The same for FS and GS in 64-bit mode: adds the base, without checks. */
 const struct uop *uop_address_segment(struct cpu *c, const struct uop *u)
 {
     c->arch.r[REG_EA] = c->arch.seg[u->aux].base + uop_ea(c, u, true);
@@ -203,8 +205,8 @@ static NOINLINE const struct uop *target_slow(struct cpu *c, const struct uop *u
     return &uop_miss;
 }
 
-/* Where RIP `rip` is. A target that is no address faults before the
- * instruction changes anything. */
+/* Finds where RIP `rip` is. A target that is not canonical faults before the instruction changes
+ * anything. */
 static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop *u, u64 rip)
 {
     const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
@@ -283,7 +285,7 @@ SIXTEEN(JCC)
 #define SIXTEEN_NAMES(p) {p##_0, p##_1, p##_2, p##_3, p##_4, p##_5, p##_6, p##_7, p##_8, p##_9, p##_10, p##_11, p##_12, p##_13, p##_14, p##_15}
 uop_fn *const uop_jcc[16] = SIXTEEN_NAMES(jcc);
 
-/* The condition straight from the operands where that is shorter than from the flags. */
+/* Evaluates the condition directly from the operands where that is shorter than from the flags. */
 static ALWAYS_INLINE bool compare(const struct cpu *c, bool test, u32 size, u32 cc, u64 a, u64 b)
 {
     u64 x = test ? sign_extend(a & b, size) : sign_extend(a, size);

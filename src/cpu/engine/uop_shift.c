@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers of shifts, rotates, multiplications, divisions and bit tests of registers.
- * The shift itself is shift_flags() in shift.h, which the generic forms use too.
+ * Specialised handlers of shifts, rotates, multiplications, divisions and bit tests on registers.
+ * They use shift() in shift.h, as the generic handlers do.
  */
 #include "cpu/engine/shift.h"
 
@@ -71,8 +71,8 @@ uop_fn *const uop_bt_ri[2] = {bt_ri_4, bt_ri_8};
 uop_fn *const uop_bt_rr[2] = {bt_rr_4, bt_rr_8};
 // clang-format on
 
-/* DIV where the quotient is sure to fit and the dividend is short;
- * everything else goes the general way. */
+/* DIV with a short dividend and a quotient that certainly fits; all other cases go the general
+ * way. */
 UOP(div_4)
 {
     u64 divisor = (u32)c->arch.r[u->s], dividend = c->arch.r[RDX] << 32 | (u32)c->arch.r[RAX];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Specialised handlers of the SSE2 instructions that programs are full of: moves, packed integers,
- * floating point. They are used while MODE_SSE holds; everything else about SSE is in the exec
- * functions. Floating point here needs the host's MXCSR to be the guest's (mxcsr_enter) and goes to
- * the exec function otherwise.
+ * Specialised handlers of the most frequent SSE2 instructions: moves, packed integers, floating
+ * point. They are used while MODE_SSE holds; all other SSE is in the exec functions. Floating point
+ * here needs the guest's value in the host's MXCSR (mxcsr_enter), and otherwise calls the exec
+ * function.
  */
 #include "cpu/engine/engine.h"
 #include "cpu/exec/sse.h"
@@ -82,7 +82,7 @@ UOP(move16_rr) { set(c, u->d, get(c, u->s)); NEXT(c, u); }
 MOVE16(aligned16, true)
 MOVE16(unaligned16, false)
 
-/* 4 and 8 bytes: loads clear the rest of the register. */
+/* 4 and 8 bytes: a load clears the rest of the register. */
 #define MOVE_M(size, indexed) \
     UOP(move##size##_rm_##indexed) \
     { \

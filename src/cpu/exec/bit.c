@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generic forms of bit tests and scans, double shifts, rotates through carry, CRC32, and decimal
- * arithmetic. Undefined flags are left as they are or cleared, whatever costs less; opcodes.def
- * lists them.
+ * Generic handlers of bit tests and scans, double shifts, rotates through carry, CRC32, and decimal
+ * arithmetic. Undefined flags are left or cleared, whichever costs less; opcodes.def lists them.
  */
 #include "cpu/engine/shift.h"
 #include "cpu/exec/target.h"
@@ -11,8 +10,8 @@
 
 enum bit_operation { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
-/* With the offset in a register, a memory operand is a bit string of any
- * length around its address. */
+/* Returns the address of the bit. If a register holds the bit offset, a memory operand is a bit
+ * string of any length around its address. */
 static u64 bit_string_address(struct cpu *c, const struct insn *in, u64 bit, bool write)
 {
     u32 size = in->o[0].size;
@@ -60,7 +59,7 @@ static void change_flags(struct cpu *c, u64 value, u64 mask)
     flags_set(c, (flags_get(c) & ~mask) | (value & mask));
 }
 
-/* With a source of 0 the destination stays as it is [APM3 BSF]. */
+/* If the source is 0, the destination does not change [APM3 BSF]. */
 void exec_bsf(struct cpu *c, const struct insn *in)
 {
     u64 v = operand_read(c, in, 1);
@@ -103,7 +102,7 @@ void exec_popcnt(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, (u32)__builtin_popcountll(v));
 }
 
-/* CRC-32C, bit-reflected polynomial 11EDC6F41h. */
+/* Computes CRC-32C: bit-reflected polynomial 11EDC6F41h. */
 void exec_crc32(struct cpu *c, const struct insn *in)
 {
     u64 data = operand_read(c, in, 1);
@@ -128,8 +127,8 @@ static void exec_double_shift(struct cpu *c, const struct insn *in, bool left)
         return;
     }
     u128 pair = left ? (u128)t.value << bits | fill : (u128)fill << bits | t.value;
-    /* Counts over 16 of 16-bit operands are undefined; AMD's processors then fill with the second
-     * operand again, Intel's with the first. */
+    /* A count over 16 is undefined for 16-bit operands; AMD's processors then shift in the second
+     * operand again, Intel's the first. */
     if (bits == 16)
         pair = left ? pair << 16 | fill : pair | (u128)fill << 32;
     u32 width = bits == 16 ? 48 : 2 * bits;
@@ -156,7 +155,7 @@ void exec_shrd(struct cpu *c, const struct insn *in)
     exec_double_shift(c, in, false);
 }
 
-/* The operand and CF as one number of bits + 1 bits. */
+/* Rotates the operand and CF as one number of bits + 1 bits. */
 static void exec_rotate_carry(struct cpu *c, const struct insn *in, bool left)
 {
     struct target t = target_read(c, in, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Transfers that load CS: far JMP, CALL and RET, call gates, IRET, INT n [APM2 4.9-4.11, 8.7, 8.9].
- * SYSCALL and its relatives are in syscall.c.
+ * SYSCALL and similar instructions are in syscall.c.
  */
 #include "cpu/system/segment.h"
 
@@ -44,7 +44,7 @@ static struct far_pointer far_operand(struct cpu *c, const struct insn *in)
     return p;
 }
 
-/* A code segment named directly by JMP or CALL runs at the caller's privilege. */
+/* Checks a code segment that JMP or CALL names directly: it runs at the caller's privilege. */
 static void direct_check(struct cpu *c, const struct descriptor *d)
 {
     code_check(c, d, 0);
@@ -150,7 +150,7 @@ static void jump_through_gate(struct cpu *c, const struct descriptor *gate)
     code_load(c, &d, cpl);
 }
 
-/* What a selector given to JMP or CALL names, if it is no code segment. */
+/* Handles a selector of JMP or CALL that does not name a code segment. */
 static void far_system(struct cpu *c, const struct descriptor *d, bool call)
 {
     u64 type = RAW_TYPE(d->raw);
@@ -235,7 +235,7 @@ void exec_call_far(struct cpu *c, const struct insn *in)
 
 /* --- Returns ---------------------------------------------------------------------------------- */
 
-/* The code segment a return goes to; its RPL is the privilege there. */
+/* Returns the code segment that a return goes to; its RPL is the privilege there. */
 static struct descriptor return_target(struct cpu *c, const struct far_pointer *p)
 {
     struct descriptor d = far_descriptor(c, p);
@@ -256,7 +256,7 @@ static struct segment return_stack_segment(struct cpu *c, u16 selector, u32 cpl,
     return stack_segment_check(c, selector, cpl, VECTOR_GP, 0);
 }
 
-/* The outer RSP: a 16-bit stack takes only SP, and keeps the rest of the register. */
+/* Returns the outer RSP: a 16-bit stack loads only SP, and keeps the rest of the register. */
 static u64 outer_rsp(const struct cpu *c, const struct segment *ss, u64 sp, bool code64)
 {
     if (code64)
@@ -304,7 +304,7 @@ void exec_retf(struct cpu *c, const struct insn *in)
 
 /* --- IRET ------------------------------------------------------------------------------------- */
 
-/* The flags IRET may change at the current privilege [APM3 IRET, POPF]. */
+/* Returns the flags that IRET may change at the current privilege [APM3 IRET, POPF]. */
 static u64 iret_flags(const struct cpu *c, u32 size)
 {
     u64 mask = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Generic forms of near control transfer and of the stack instructions, in every mode. */
+/* Generic handlers of near control transfers and of the stack instructions, in every mode. */
 #include "cpu/exec/target.h"
 
 /* --- Jumps ------------------------------------------------------------------------------------ */
 
-/* The target of a near transfer, checked before anything changes. */
+/* Returns the target of a near transfer, checked before anything changes. */
 static u64 checked_target(struct cpu *c, const struct insn *in, u64 rip)
 {
     rip &= size_mask(in->opsize);
@@ -85,7 +85,7 @@ void exec_push(struct cpu *c, const struct insn *in)
     stack_push(c, in->o[0].kind == OPERAND_IMM ? in->imm : operand_read(c, in, 0), in->opsize);
 }
 
-/* POP to memory: an address that uses rSP sees it incremented already [APM3 POP]. */
+/* Pops to memory: an address that uses rSP uses its incremented value [APM3 POP]. */
 static void pop_memory(struct cpu *c, const struct insn *in, u64 value)
 {
     struct insn moved = *in;
@@ -109,7 +109,7 @@ void exec_pusha(struct cpu *c, const struct insn *in)
 {
     u64 rsp = c->arch.r[RSP], value[8];
     memcpy(value, c->arch.r, sizeof value);
-    /* Nothing but RSP changes, and that is put back before each push that may fault. */
+    /* Only RSP changes, and it is restored before each push that may fault. */
     for (u32 i = 0; i < 8; i++) {
         u64 next = c->arch.r[RSP];
         u32 width = c->engine.mode & MODE_STACK32 ? 4 : 2;
@@ -140,15 +140,15 @@ static u32 stack_width(const struct cpu *c)
     return c->engine.mode & MODE_STACK32 ? 4 : 2;
 }
 
-/* Registers change last: what was stored below the stack by then does no
- * harm if an access faults. */
+/* ENTER changes registers last: if an access faults, the values stored below the stack by then do
+ * no harm. */
 void exec_enter(struct cpu *c, const struct insn *in)
 {
     u32 size = in->opsize, width = stack_width(c), level = (u32)in->imm2 & 31;
     u64 mask = size_mask(width), sp = c->arch.r[RSP], bp = c->arch.r[RBP];
     sp = (sp - size) & mask;
     store(c, linear_address(c, SEG_SS, sp, size, true), size, bp);
-    u64 frame = (c->arch.r[RSP] & ~mask) | sp; /* the whole register, even of a 16-bit stack */
+    u64 frame = (c->arch.r[RSP] & ~mask) | sp; /* the whole register, even with a 16-bit stack */
     for (u32 i = 1; i < level; i++) {
         bp = (bp - size) & mask;
         u64 outer = load(c, linear_address(c, SEG_SS, bp, size, false), size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generic forms of arithmetic, moves, multiplication and division: every operand form in every
- * mode. lower.c has faster ones for what is common.
+ * Generic handlers of arithmetic, moves, multiplication and division: every operand form in every
+ * mode. lower.c has faster handlers for the common forms.
  */
 #include "cpu/engine/shift.h"
 #include "cpu/exec/target.h"
@@ -72,7 +72,7 @@ void exec_neg(struct cpu *c, const struct insn *in)
     target_write(c, in, 0, &t, alu(c, ALU_SUB, t.size, true, 0, t.value));
 }
 
-/* ADCX and ADOX: addition with a carry of its own; only that flag changes. */
+/* Adds with a carry that is a separate flag, for ADCX and ADOX; only that flag changes. */
 static u64 add_with(u64 a, u64 b, u32 size, bool *carry)
 {
     u128 sum = (u128)a + b + *carry;
@@ -98,7 +98,7 @@ void exec_adox(struct cpu *c, const struct insn *in)
 
 /* --- Multiplication and division -------------------------------------------------------------- */
 
-/* High and low half of a result in rDX:rAX, or AH:AL. */
+/* Writes the high and low half of a result to rDX:rAX, or to AH:AL. */
 static void write_pair(struct cpu *c, u32 size, u64 low, u64 high)
 {
     if (size == 1) {
@@ -165,7 +165,7 @@ void exec_idiv(struct cpu *c, const struct insn *in)
     bool negative_dividend = dividend < 0, negative = negative_dividend ^ (divisor < 0);
     u128 a = negative_dividend ? 0 - (u128)dividend : (u128)dividend;
     u64 b = divisor < 0 ? 0 - (u64)divisor : (u64)divisor;
-    u128 most = (u128)size_mask(size) / 2 + negative; /* 2^(n-1) - 1, one more below zero */
+    u128 most = (u128)size_mask(size) / 2 + negative; /* 2^(n-1) - 1, one more if negative */
     if (b == 0 || a / b > most)
         cpu_raise(c, VECTOR_DE, 0);
     u64 quotient = (u64)(a / b), rest = (u64)(a % b);
@@ -239,7 +239,7 @@ void exec_xchg(struct cpu *c, const struct insn *in)
     operand_write(c, in, 1, t.value);
 }
 
-/* The destination is written in either case [APM3 CMPXCHG]. */
+/* CMPXCHG writes the destination in either case [APM3 CMPXCHG]. */
 void exec_cmpxchg(struct cpu *c, const struct insn *in)
 {
     struct target t = target_read(c, in, 0);
@@ -287,7 +287,7 @@ void exec_xadd(struct cpu *c, const struct insn *in)
     if (t.memory)
         target_write(c, in, 0, &t, r);
     operand_write(c, in, 1, t.value);
-    if (!t.memory) /* XADD r, r: the sum stays */
+    if (!t.memory) /* XADD r, r: the register keeps the sum */
         operand_write(c, in, 0, r);
 }
 
@@ -320,7 +320,7 @@ void exec_bswap(struct cpu *c, const struct insn *in)
     else if (in->opsize == 4)
         v = __builtin_bswap32((u32)v);
     else
-        v = 0; /* undefined; what processors do */
+        v = 0; /* undefined; processors write 0 */
     operand_write(c, in, 0, v);
 }
 

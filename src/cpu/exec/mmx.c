@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The packed integer arithmetic of MMX, SSE2, SSSE3 and SSE4: mnemonics that exist for MMX
- * registers, XMM registers or both. A row is a leaf on two vectors; for MMX the operands are in the
- * low halves.
+ * registers, XMM registers or both. A row is a leaf function on two vectors; for MMX the operands
+ * are in the low halves.
  */
 #include "cpu/exec/sse.h"
 
@@ -26,7 +26,7 @@ INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
 }
 
 // clang-format off
-/* The low half of the vector is right for MMX as it is. */
+/* For MMX, the low half of the vector is already the result. */
 #define UNPACK_LOW(name, expression) LEAF(name, expression) BOTH(name, name##_leaf, 4)
 #define UNPACK_HIGH(name, expression, low) \
     LEAF(name, expression) LEAF(mmx_##name, _mm_srli_si128(low, 8)) BOTH(name, mmx_##name##_leaf, 8)
@@ -38,7 +38,7 @@ INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
 #include "cpu/exec/packed.def"
 // clang-format on
 
-/* A window of 16 bytes into zeros, the register, zeros. */
+/* Shifts by moving a window of 16 bytes over zeros, the register, and zeros. */
 static void shift_bytes(struct cpu *c, const struct insn *in, bool left)
 {
     u8 window[48] = {0};

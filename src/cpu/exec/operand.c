@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What exec_<name>() functions read and write their operands with: registers by width, memory
- * operands, the stack.
+ * The operand accessors of the exec_<name>() functions: registers by width, memory operands, the
+ * stack.
  */
 #include "cpu/internal.h"
 
@@ -15,8 +15,8 @@ u64 gpr_read(const struct cpu *c, u8 reg, u32 size)
     return c->arch.r[reg] & mask_of(size);
 }
 
-/* 32-bit results are zero-extended, smaller ones leave the rest of the
- * register alone [APM1 3.1.2]. */
+/* Zero-extends 32-bit results; smaller ones leave the rest of the register unchanged [APM1
+ * 3.1.2]. */
 void gpr_write(struct cpu *c, u8 reg, u32 size, u64 value)
 {
     if (size >= 4)
@@ -36,7 +36,7 @@ u64 operand_offset(struct cpu *c, const struct insn *in)
 u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write)
 {
     u64 offset = operand_offset(c, in);
-    /* Before anything that would be #SS. */
+    /* Comes before any #SS. */
     if ((in->op->attributes & OP_ALIGN16) && size == 16 &&
         (offset + c->arch.seg[in->segment].base) & 15)
         cpu_raise_gp(c, 0);
@@ -75,7 +75,7 @@ void operand_write(struct cpu *c, const struct insn *in, u32 n, u64 value)
     case OPERAND_MEM:
         store(c, operand_address(c, in, o->size, true), o->size, value);
         break;
-    default: /* the rest have functions of their own */
+    default: /* the other operand kinds have their own functions */
         break;
     }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the MMX and SSE handlers share: fetching and storing operands, the MMX registers behind the
- * x87 ones, and the wrapper that runs floating point on the host's unit under the guest's MXCSR. A
- * handler is one row of a table: a leaf on vectors, given to one of the wrappers here. Only the
- * baseline's SSE2 is used of the host.
+ * Shared parts of the MMX and SSE handlers: reading and storing operands, the MMX registers inside
+ * the x87 ones, and the wrapper that runs floating point on the host's unit under the guest's
+ * MXCSR. A handler is one row of a table: a leaf function on vectors, passed to one of the wrappers
+ * here. The host needs no more than the baseline's SSE2.
  */
 #ifndef SOFTSEV_CPU_EXEC_SSE_H
 #define SOFTSEV_CPU_EXEC_SSE_H
@@ -59,7 +59,7 @@ INLINE void store_xmm(struct cpu *c, u64 linear, const union xmm *v)
         store_bytes(c, linear, v, sizeof *v);
 }
 
-/* Operand n, an XMM register or `size` bytes of memory, zero-extended. */
+/* Reads operand n, an XMM register or `size` bytes of memory, zero-extended. */
 INLINE union xmm read_xmm(struct cpu *c, const struct insn *in, u32 n, u32 size)
 {
     if (in->o[n].kind != OPERAND_MEM)
@@ -85,14 +85,14 @@ INLINE void mmx_put(struct cpu *c, u8 reg, u64 v)
     store_le16(image + 8, 0xffff);
 }
 
-/* Every MMX instruction but EMMS makes all registers valid and TOP 0. */
+/* Every MMX instruction except EMMS marks all registers valid and sets TOP to 0. */
 INLINE void mmx_enter(struct cpu *c)
 {
     c->arch.x87.top = 0;
     c->arch.x87.tag = 0;
 }
 
-/* Operand n, an MMX register or `size` bytes of memory. */
+/* Reads operand n, an MMX register or `size` bytes of memory. */
 INLINE u64 read_mmx(struct cpu *c, const struct insn *in, u32 n, u32 size)
 {
     if (in->o[n].kind == OPERAND_MEM)
@@ -102,7 +102,7 @@ INLINE u64 read_mmx(struct cpu *c, const struct insn *in, u32 n, u32 size)
 
 /* --- Integer: one mnemonic is often both an MMX and an SSE instruction ------------------------ */
 
-/* Destination and source of 64 bits: the leaf sees them in the low halves. */
+/* Applies a leaf to 64-bit operands, which are in the low halves of its vectors. */
 INLINE void packed_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn *leaf)
 {
     u64 b = read_mmx(c, in, 1, size);
@@ -158,7 +158,7 @@ INLINE void packed_xmm(struct cpu *c, const struct insn *in, u32 size, vector_fn
 #define MXCSR_UM    BIT(11)
 #define MXCSR_MASKS 0x1f80u
 #define MXCSR_FZ    BIT(15)
-#define MXCSR_VALID 0xffffu /* what MXCSR_MASK of FXSAVE says */
+#define MXCSR_VALID 0xffffu /* the value of MXCSR_MASK in FXSAVE */
 #define MXCSR_RESET 0x1f80u
 
 INLINE void host_mxcsr_put(u32 v)
@@ -173,8 +173,8 @@ INLINE u32 host_mxcsr_get(void)
     return v;
 }
 
-/* From here to fp_end() the host computes as the guest would with every exception masked. Flushing
- * to zero is in force only while underflow is masked [APM1 4.8.4]. */
+/* From here to fp_end() the host computes as the guest would with every exception masked. Flush to
+ * zero is active only while underflow is masked [APM1 4.8.4]. */
 INLINE void fp_begin(const struct cpu *c)
 {
     if (LIKELY(c->engine.mxcsr_live))
@@ -185,8 +185,8 @@ INLINE void fp_begin(const struct cpu *c)
     host_mxcsr_put(control | MXCSR_MASKS);
 }
 
-/* What was raised since fp_begin(). While the host's register is the guest's,
- * flags gather there. */
+/* Returns the flags that were raised since fp_begin(). While the host's register is the guest's, it
+ * collects the flags. */
 INLINE u32 fp_flags(const struct cpu *c)
 {
     if (LIKELY(c->engine.mxcsr_live))
@@ -196,13 +196,13 @@ INLINE u32 fp_flags(const struct cpu *c)
     return flags;
 }
 
-/* The register as the guest sees it. */
+/* Returns MXCSR as the guest sees it. */
 INLINE u32 mxcsr_get(const struct cpu *c)
 {
     return c->arch.mxcsr | (c->engine.mxcsr_live ? host_mxcsr_get() & MXCSR_FLAGS : 0);
 }
 
-/* Around changes of c->arch.mxcsr or of the host's rounding mode. */
+/* Call around changes of c->arch.mxcsr or of the host's rounding mode. */
 INLINE bool mxcsr_suspend(struct cpu *c)
 {
     bool live = c->engine.mxcsr_live;
@@ -218,8 +218,7 @@ INLINE void mxcsr_resume(struct cpu *c, bool live)
 
 void fp_raise(struct cpu *c, u32 flags) NORETURN; /* sse_float.c */
 
-/* Adds new flags, raises #XF if one of them is unmasked.
- * Nothing of the result is committed before. */
+/* Adds new flags, and raises #XF if one of them is unmasked. No result may be committed before. */
 INLINE void fp_commit(struct cpu *c, u32 flags)
 {
     if (UNLIKELY(flags & ~(c->arch.mxcsr >> 7)))
@@ -232,13 +231,13 @@ INLINE void fp_end(struct cpu *c)
     fp_commit(c, fp_flags(c));
 }
 
-/* Which results may be denormal: with UE unmasked that alone raises it, inexact or not, while the
- * host, which had it masked, reports inexact ones only. */
+/* Which results may be denormal. If UE is unmasked, a denormal result raises it, exact or not; but
+ * the host, where UE was masked, reports inexact ones only. */
 enum tiny { NEVER_TINY, TINY_SS, TINY_SD, TINY_PS, TINY_PD };
 
 u32 fp_tiny(const union xmm *r, enum tiny tiny); /* sse_float.c */
 
-/* An operation on a register and `size` bytes of register or memory. */
+/* Runs an operation on a register and `size` bytes of a register or memory. */
 INLINE void fp(struct cpu *c, const struct insn *in, u32 size, enum tiny tiny, vector_fn *leaf)
 {
     union xmm b = read_xmm(c, in, 1, size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSE4.1's floating point (ROUNDxx, DPPx) and SSE4.2's string comparisons,
- * from baseline operations. */
+/* SSE4.1's floating point (ROUNDxx, DPPx) and SSE4.2's string comparisons, built from baseline
+ * operations. */
 #include "cpu/exec/sse.h"
 
 // clang-format off
@@ -10,9 +10,9 @@ ASM_LEAF(addps) ASM_LEAF(addpd) ASM_LEAF(mulps) ASM_LEAF(mulpd)
 
 /* --- ROUNDxx ---------------------------------------------------------------------------------- */
 
-/* Adding and subtracting 2^23 (2^52) rounds to an integer, in the rounding mode in force and with
- * its PE. The sign is the operand's, also of a zero. Larger numbers are integers; NaNs go through
- * the addition, which makes them quiet. */
+/* Rounds to an integer by adding and subtracting 2^23 (2^52), which follows the current rounding
+ * mode and its PE. The result has the operand's sign, even if it is zero. Larger numbers are
+ * integers already; NaNs pass through the addition, which makes them quiet. */
 static u32 round_single(u32 v)
 {
     u32 sign = v & 0x80000000, exponent = (v >> 23) & 0xff;
@@ -41,8 +41,8 @@ static u64 round_double(u64 v)
     return ((u64)_mm_cvtsi128_si64(r) & ~BIT(63)) | sign;
 }
 
-/* imm8: 1:0 rounding mode, unless 2: the one of MXCSR; 3: no PE.
- * Denormal operands are not reported. */
+/* imm8 bits 1:0 are the rounding mode, unless bit 2 selects that of MXCSR; bit 3: no PE. Denormal
+ * operands are not reported. */
 static void round_begin(struct cpu *c, const struct insn *in)
 {
     u32 control = c->arch.mxcsr & (MXCSR_DAZ | 0x6000);
@@ -82,8 +82,7 @@ static __m128i lanes_mask(u32 bits)
                          -(s32)(bits & 1));
 }
 
-/* Each of the multiplication and the additions ends the instruction if it
- * raises an unmasked exception. */
+/* The multiplication and each addition end the instruction if they raise an unmasked exception. */
 static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
 {
     union xmm r = vector_xmm(v);
@@ -152,7 +151,7 @@ static bool equal(const struct strings *s, s32 i, s32 j)
     return element(s, &s->a, i) == element(s, &s->b, j);
 }
 
-/* Is element j of b one of a's? */
+/* Returns true if element j of b is one of a's. */
 static bool match_any(const struct strings *s, s32 j)
 {
     for (s32 i = 0; i < s->length_a && j < s->length_b; i++)
@@ -161,7 +160,7 @@ static bool match_any(const struct strings *s, s32 j)
     return false;
 }
 
-/* Does it lie in one of the ranges that a's pairs are? */
+/* Returns true if element j of b lies in one of the ranges given by a's pairs. */
 static bool match_ranges(const struct strings *s, s32 j)
 {
     for (s32 i = 0; i + 1 < s->length_a && j < s->length_b; i += 2) {
@@ -179,7 +178,7 @@ static bool match_each(const struct strings *s, s32 j)
     return j >= s->length_a && j >= s->length_b;
 }
 
-/* Does a, as far as it fits in, stand in b at j? */
+/* Returns true if a, as far as it fits, occurs in b at j. */
 static bool match_ordered(const struct strings *s, s32 j)
 {
     for (s32 i = 0; i < s->length_a && j + i < s->elements; i++)

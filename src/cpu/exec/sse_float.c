@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Floating point of SSE, SSE2 and SSE3. Each instruction runs as itself on the host, under the
+ * Floating point of SSE, SSE2 and SSE3. The host executes the very same instruction, under the
  * guest's rounding mode and with exceptions masked, so results, NaN payloads and flags are the
- * hardware's. Inline assembly, because the compiler may swap the operands of an addition, and the
- * first operand decides which NaN comes out.
+ * hardware's. The code is inline assembly, because the compiler may swap the operands of an
+ * addition, and the first operand decides which NaN is the result.
  */
 #include "cpu/exec/sse.h"
 #include "cpu/exec/x87.h"
 
-/* Flags that the guest has already are left out of the host's register,
- * so it shows the new ones. */
+/* Clears the flags that the guest already has from the host's register, so that it shows the new
+ * ones. */
 void mxcsr_enter(struct cpu *c)
 {
     if ((c->arch.mxcsr & MXCSR_MASKS) != MXCSR_MASKS)
@@ -72,9 +72,8 @@ INLINE __m128i gather_pd(__m128i a, __m128i b, bool odd)
     return odd ? _mm_unpackhi_epi64(a, b) : _mm_unpacklo_epi64(a, b);
 }
 
-/* `subtract` in the lanes of mask, `add` in the others. Both run in every lane: a lane's other
- * operation can only be wrong about flags, so the operands of the lanes not wanted are replaced by
- * zeros. */
+/* Applies `subtract` to the lanes of the mask and `add` to the others. Both run in every lane, and
+ * the unwanted operation of a lane could raise wrong flags, so it gets zeros as operands. */
 INLINE __m128i select(__m128i mask, __m128i yes, __m128i no)
 {
     return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
@@ -102,7 +101,7 @@ FP_LEAF(hsubpd, TINY_PD, subpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true
 
 /* --- Comparisons ------------------------------------------------------------------------------ */
 
-/* imm8 2:0 is the predicate and a constant of the instruction, hence eight of each. */
+/* The predicate, imm8 2:0, is a constant of the host's instruction, hence eight of each. */
 // clang-format off
 #define COMPARE_CASE(name, n) \
     case n: __asm__ volatile(#name " $" #n ", %1, %0" : "+x"(a) : "x"(b)); break;
@@ -123,7 +122,7 @@ FP_LEAF(hsubpd, TINY_PD, subpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true
 
 COMPARE(cmpps, 16) COMPARE(cmppd, 16) COMPARE(cmpss, 4) COMPARE(cmpsd, 8)
 
-/* ZF PF CF as for an unsigned comparison, all set if unordered; OF AF SF cleared. */
+/* Sets ZF PF CF as for an unsigned comparison, all three if unordered; clears OF AF SF. */
 #define COMPARE_FLAGS(name, size) \
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
@@ -181,9 +180,9 @@ TO_INTEGER(cvtss2si, 4) TO_INTEGER(cvtsd2si, 8) TO_INTEGER(cvttss2si, 4) TO_INTE
 
 /* --- Conversions from and to MMX registers, which become MMX registers even if one ends in #XF */
 
-/* Two doublewords become floating point: the SSE2 form on the low half of a vector, the rest of
- * which is zeros. The memory forms leave the x87 registers alone and do not look at a pending
- * exception of theirs. */
+/* Converts two doublewords to floating point: the SSE2 form on the low half of a vector whose
+ * high half is zero. The memory forms leave the x87 registers alone and ignore a pending x87
+ * exception. */
 static u64 mmx_or_memory(struct cpu *c, const struct insn *in)
 {
     if (in->o[1].kind == OPERAND_MEM)
@@ -216,7 +215,7 @@ INLINE void to_mmx(struct cpu *c, const struct insn *in, u32 size, vector_fn *le
 {
     union xmm s = read_xmm(c, in, 1, size);
     if (size == 8)
-        s.q[1] = 0; /* lanes that the instruction does not look at */
+        s.q[1] = 0; /* lanes that the instruction ignores */
     mmx_enter(c);
     fp_begin(c);
     __m128i r = leaf(_mm_setzero_si128(), vector_get(&s));

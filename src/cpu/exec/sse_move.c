@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MMX, SSE to SSE4.1: moves between registers and memory, shuffles, inserts and extracts.
+/* Moves between registers and memory, shuffles, inserts and extracts, from MMX and SSE to SSE4.1.
  * Nothing here computes. */
 #include "cpu/exec/sse.h"
 
@@ -71,8 +71,8 @@ void exec_movsd(struct cpu *c, const struct insn *in)
     move_low(c, in, 8);
 }
 
-/* MOVLPS and its kin: one half to or from memory, the other half stays. The register forms of the
- * opcodes are MOVHLPS and MOVLHPS. */
+/* Moves one half to or from memory and keeps the other half (MOVLPS and similar). The register
+ * forms of the opcodes are MOVHLPS and MOVLHPS. */
 static void move_half(struct cpu *c, const struct insn *in, u32 half)
 {
     const struct operand *d = &in->o[0], *s = &in->o[1];
@@ -117,8 +117,8 @@ void exec_mmx_pmovmskb(struct cpu *c, const struct insn *in)
     gpr_write(c, in->o[0].reg, 4, (u32)_mm_movemask_epi8(v));
 }
 
-/* Writes the bytes whose mask byte has its top bit set to seg:rDI;
- * the others are not touched and cannot fault. */
+/* Writes to seg:rDI the bytes whose mask byte has its top bit set; the others are not accessed and
+ * cannot fault. */
 static void mask_move(struct cpu *c, const struct insn *in, const u8 *data, const u8 *mask,
                       u32 size)
 {
@@ -215,7 +215,7 @@ void exec_movddup(struct cpu *c, const struct insn *in)
 
 /* --- Inserts and extracts: imm8 selects the element ------------------------------------------- */
 
-/* Source of PINSRx: the low bytes of a general register or memory. */
+/* Reads the source of PINSRx: the low bytes of a general register, or memory. */
 static u64 insert_source(struct cpu *c, const struct insn *in, u32 size)
 {
     if (in->o[1].kind == OPERAND_MEM)
@@ -250,7 +250,7 @@ void exec_pinsrd(struct cpu *c, const struct insn *in)
         c->arch.vector[in->o[0].reg].xmm.d[in->imm & 3] = (u32)insert_source(c, in, 4);
 }
 
-/* To memory of the element's size, or zero-extended to a general register. */
+/* Writes an element to memory, or zero-extended to a general register. */
 static void extract(struct cpu *c, const struct insn *in, u32 size, u64 v)
 {
     if (in->o[0].kind == OPERAND_MEM)

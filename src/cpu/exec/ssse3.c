@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSSE3 and the packed integers of SSE4.1 and SSE4.2. The host's baseline has none of them,
- * so they are loops over lanes. */
+/* SSSE3 and the packed integers of SSE4.1 and SSE4.2. The host's baseline has none of these
+ * instructions, so they are loops over lanes. */
 #include "cpu/exec/sse.h"
 
 static inline s32 saturate_s16(s32 v)
@@ -13,7 +13,7 @@ static inline s32 saturate_u16(s32 v)
     return v < 0 ? 0 : v > 65535 ? 65535 : v;
 }
 
-/* Element i of two vectors joined, as horizontal operations count it. */
+/* Element i of two joined vectors, in the order of horizontal operations. */
 #define W(i) ((s32)(s16)((i) < 8 ? a.w[i] : b.w[(i)-8]))
 #define D(i) ((i) < 4 ? a.d[i] : b.d[(i)-4])
 
@@ -85,7 +85,7 @@ WIDEN(pmovsxwd, 8, d, 4, (s16)b.w[i])  WIDEN(pmovzxwd, 8, d, 4, b.w[i])
 WIDEN(pmovsxwq, 4, q, 2, (s16)b.w[i])  WIDEN(pmovzxwq, 4, q, 2, b.w[i])
 WIDEN(pmovsxdq, 8, q, 2, (s32)b.d[i])  WIDEN(pmovzxdq, 8, q, 2, b.d[i])
 
-/* Blends: the second operand where the mask says so, the mask being the top bits of XMM0 or imm8. */
+/* Blends: take the second operand where the mask (the top bits of XMM0, or imm8) is set. */
 #define BLEND(name, lane, lanes, chosen) \
     void exec_##name(struct cpu *c, const struct insn *in) \
     { \
@@ -100,7 +100,7 @@ BLEND(pblendvb, b, 16, mask.b[i] >> 7)  BLEND(blendvps, d, 4, mask.d[i] >> 31)  
 BLEND(pblendw, w, 8, in->imm & BIT(i))  BLEND(blendps, d, 4, in->imm & BIT(i))  BLEND(blendpd, q, 2, in->imm & BIT(i))
 // clang-format on
 
-/* The 2 * size bytes a:b shifted right by imm8 bytes; the upper operand is the destination. */
+/* Shifts the 2 * size bytes a:b right by imm8 bytes; the upper operand is the destination. */
 static void align_right(u8 *d, const u8 *b, u32 size, u8 count)
 {
     u8 window[64] = {0};
@@ -132,7 +132,7 @@ void exec_ptest(struct cpu *c, const struct insn *in)
     flags_set(c, (zf ? RFLAGS_ZF : 0) | (cf ? RFLAGS_CF : 0));
 }
 
-/* The smallest word and where it first is. */
+/* Finds the smallest word and its first place. */
 void exec_phminposuw(struct cpu *c, const struct insn *in)
 {
     union xmm b = read_xmm(c, in, 1, 16);
@@ -143,8 +143,8 @@ void exec_phminposuw(struct cpu *c, const struct insn *in)
     c->arch.vector[in->o[0].reg].xmm = (union xmm){.w = {b.w[at], at}};
 }
 
-/* Eight sums of four absolute differences: the four bytes of b that imm8 1:0 selects against a
- * sliding window of a that begins at 0 or (imm8 2) 4. */
+/* Computes eight sums of four absolute differences: the four bytes of b that imm8 1:0 selects,
+ * against a sliding window of a that begins at 0 or (imm8 2) 4. */
 void exec_mpsadbw(struct cpu *c, const struct insn *in)
 {
     union xmm b = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm, r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * String instructions. A REP form works through memory in pieces that stay within one page at
- * either end, each a plain loop over host bytes; where there is no such piece it goes element by
- * element. Registers and the count of instructions are right after every piece, so that a fault or
- * the deadline may come between any two.
+ * String instructions. A REP form processes memory in runs that stay within one page of the source
+ * and of the destination; each run is a plain loop over host bytes. Where no such run is possible,
+ * it goes element by element. Registers and the count of instructions are correct after every run,
+ * so that a fault or the deadline may come between any two.
  */
 #include "cpu/exec/target.h"
 
@@ -13,7 +13,7 @@ struct string {
     bool repeated;
     bool flat;     /* no segment limits or wrapping inside a page */
     u64 mask;      /* of the address size */
-    u64 count;     /* iterations left, if repeated; else 1 */
+    u64 count;     /* iterations left; 1 without REP */
     u64 allowance; /* before the deadline */
 };
 
@@ -38,7 +38,7 @@ static struct string string_begin(const struct cpu *c, const struct insn *in)
     return s;
 }
 
-/* Elements from `linear` to the end of its page, in the direction of DF. */
+/* Returns the number of elements from `linear` to the end of its page, in the direction of DF. */
 static u64 elements_in_page(const struct string *s, u64 linear)
 {
     u64 offset = linear & PAGE_MASK;
@@ -59,7 +59,7 @@ static void advance(struct cpu *c, const struct insn *in, const struct string *s
     gpr_write(c, reg, in->addrsize, s->down ? c->arch.r[reg] - by : c->arch.r[reg] + by);
 }
 
-/* `elements` more are done. */
+/* Accounts for `elements` more elements that are done. */
 static void account(struct cpu *c, const struct insn *in, struct string *s, u64 elements)
 {
     if (!s->repeated)
@@ -70,8 +70,8 @@ static void account(struct cpu *c, const struct insn *in, struct string *s, u64 
     c->engine.left -= (s64)elements;
 }
 
-/* True if there is another piece to do. The block counted one instruction;
- * the iterations were counted above. */
+/* Returns true if there is another run to do. The block counted one instruction; the iterations
+ * were counted above. */
 static bool more(struct cpu *c, struct string *s, bool stop)
 {
     if (!s->repeated)
@@ -102,7 +102,8 @@ static bool same_host_page(const u8 *a, const u8 *b)
 
 /* --- MOVS ------------------------------------------------------------------------------------- */
 
-/* Upwards, element by element, as the instruction is defined: an overlap repeats a pattern. */
+/* Copies upwards, element by element, as the instruction is defined: an overlap repeats a
+ * pattern. */
 static void copy_up(u8 *to, const u8 *from, u64 bytes, u32 size)
 {
     if (to <= from || to >= from + bytes) {
@@ -122,7 +123,7 @@ static u64 movs_piece(struct cpu *c, const struct string *s, u64 from, u64 to)
     if (n >= 2 && s->flat && !s->down) {
         const u8 *source = mmu_window(c, from, false);
         u8 *destination = mmu_window(c, to, true);
-        /* One frame under two addresses may be wanted in two views: not in one go. */
+        /* One frame at two addresses may be needed in two views, so it is not copied in one run. */
         bool alias = source && destination && same_host_page(source, destination) &&
                      (from ^ to) >> PAGE_SHIFT;
         if (source && destination && !alias) {
@@ -194,14 +195,14 @@ void exec_lods(struct cpu *c, const struct insn *in)
 
 /* --- CMPS, SCAS ------------------------------------------------------------------------------- */
 
-/* REPE goes on while equal, REPNE while different. */
+/* Returns true if the comparison stops: REPE continues while equal, REPNE while different. */
 static bool stops(const struct insn *in, bool equal)
 {
     return in->prefixes & PREFIX_REPNE ? equal : !equal;
 }
 
-/* How many of n elements are done before or with the one that stops;
- * a or b may be a constant (step 0). */
+/* Returns how many of n elements are done, up to and including the one that stops; a or b may be a
+ * constant (step 0). */
 static u64 compare_run(const struct insn *in, const u8 *a, u64 step, const u8 *b, u64 n, u32 size)
 {
     for (u64 i = 0; i < n; i++)
@@ -217,7 +218,7 @@ static u64 bytes_value(const u8 *p, u32 size)
     return v;
 }
 
-/* Compares a piece, leaves the operands of its last element in *x and *y. */
+/* Compares one run; leaves the operands of its last element in *x and *y. */
 static u64 cmps_piece(struct cpu *c, const struct insn *in, const struct string *s, u64 from,
                       u64 to, u64 *x, u64 *y)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operands of integer exec functions that are read and then written: found and checked once. */
+/* Operands that integer exec functions read and then write: located and checked once. */
 #ifndef SOFTSEV_CPU_EXEC_TARGET_H
 #define SOFTSEV_CPU_EXEC_TARGET_H
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x87 arithmetic, on the host's x87 unit: the guest's whole state goes in, the very instruction
- * runs, the state comes back (or only its operands do, x87_fast.c). Rounding, precision, stack
- * faults, tags, condition codes and the half-done results of unmasked exceptions are thus the
- * hardware's. FNSAVE does not wait, so an exception that the guest has unmasked stays pending in
- * the image and never reaches the host process.
+ * x87 arithmetic on the host's x87 unit: the guest's whole state is loaded, the very same
+ * instruction runs, and the state is read back (x87_fast.c does so with the operands only). So
+ * rounding, precision, stack faults, tags, condition codes and the partial results of unmasked
+ * exceptions are the hardware's. FNSAVE does not wait, so an exception that the guest has unmasked
+ * stays pending in the image and never reaches the host process.
  */
 #include "cpu/exec/x87.h"
 
-/* What FRSTOR and FNSAVE work on in 64-bit code: the 32-bit protected-mode format [APM2 11.4.4]. */
+/* The image that FRSTOR and FNSAVE use in 64-bit code: the 32-bit protected-mode format [APM2
+ * 11.4.4]. */
 struct x87_image {
     u16 control, reserved_02, status, reserved_06, tag, reserved_0a;
     u32 ip;
@@ -20,9 +21,10 @@ struct x87_image {
 ABI_SIZE(struct x87_image, 108);
 
 /*
- * The instructions: code that is `op; ret`, eight bytes apart. Register forms by opcode D8..DF and
- * ModRM C0..FF, memory forms by opcode and ModRM.reg with their operand at (%rsi). x87_host() runs
- * one of them; AH carries CF PF AF ZF SF in for FCMOVcc and out of FCOMI, AL carries OF out.
+ * The host code of each instruction is `op; ret`, eight bytes apart: register forms by opcode
+ * D8..DF and ModRM C0..FF, memory forms by opcode and ModRM.reg with their operand at (%rsi).
+ * x87_host() runs one of them. AH passes CF PF AF ZF SF to FCMOVcc and returns them from FCOMI; AL
+ * returns OF.
  */
 u64 x87_host(struct x87_image *image, void *operand, const void *code, u64 flags);
 
@@ -82,7 +84,7 @@ static const u8 *host_code(const struct insn *in)
                              : x87_memory_forms[opcode][in->modrm >> 3 & 7];
 }
 
-/* Instruction and operand pointers, kept for the handler of an exception. */
+/* Updates the instruction and operand pointers for the handler of an exception. */
 static void pointers_update(struct cpu *c, const struct insn *in)
 {
     struct x87 *x = &c->arch.x87;
@@ -114,7 +116,7 @@ static void operand_load(struct cpu *c, const struct insn *in, u8 operand[16])
         load_bytes(c, linear, operand, size);
 }
 
-/* Registers only, or with a memory operand that is read. */
+/* Executes an instruction on registers, or with a memory operand that is read. */
 static void operate(struct cpu *c, const struct insn *in, x87_fast *fast)
 {
     u8 operand[16] = {0};
@@ -127,8 +129,8 @@ static void operate(struct cpu *c, const struct insn *in, x87_fast *fast)
         compute(c, in, operand);
 }
 
-/* A store is made unless an unmasked exception suppressed it, which shows in that the host's memory
- * keeps either of two fillings. */
+/* Executes a store. An unmasked exception suppresses it; that shows in the host's buffer, which
+ * then keeps either of two fillings. */
 static void store_slowly(struct cpu *c, const struct insn *in, u64 linear, u32 size)
 {
     struct x87_image image, again;
@@ -177,7 +179,7 @@ static void store_result(struct cpu *c, const struct insn *in)
     x87_fast_stored(&c->arch.x87, in, status);
 }
 
-/* FCMOVcc reads CF, PF, ZF. */
+/* Executes FCMOVcc, which reads CF, PF and ZF. */
 static void move_conditional(struct cpu *c, const struct insn *in)
 {
     struct x87_image image;
@@ -188,7 +190,8 @@ static void move_conditional(struct cpu *c, const struct insn *in)
     image_commit(&c->arch.x87, &image);
 }
 
-/* FCOMI and its kin write ZF, PF, CF. An unmasked exception leaves them as they were. */
+/* Executes FCOMI and similar, which write ZF, PF and CF. An unmasked exception leaves these flags
+ * unchanged. */
 static void compare_to_flags(struct cpu *c, const struct insn *in)
 {
     struct x87_image image;
@@ -220,7 +223,7 @@ X87_OTHER(fst, store_result) X87_OTHER(fist, store_result) X87_OTHER(fisttp, sto
 X87_OTHER(fcmov, move_conditional) X87_OTHER(fcomi, compare_to_flags) X87_OTHER(fucomi, compare_to_flags)
 // clang-format on
 
-/* FENI, FDISI and FSETPM of older coprocessors do nothing, not even wait. */
+/* FENI, FDISI and FSETPM of older coprocessors do nothing; they do not even wait. */
 void exec_fnop(struct cpu *c, const struct insn *in)
 {
     if (in->opcode == 0xd9)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The x87 unit between its files: x87.c runs instructions on the host's unit, x87_state.c
- * has those that load, store and reset state. The world switch and the host interface move whole
- * images with the last two functions.
+ * The x87 unit: x87.c runs instructions on the host's unit, x87_state.c has the instructions that
+ * load, store and reset state. The world switch and the host interface move whole images with the
+ * last two functions.
  */
 #ifndef SOFTSEV_CPU_EXEC_X87_H
 #define SOFTSEV_CPU_EXEC_X87_H
@@ -17,44 +17,44 @@
 #define X87_CONTROL_RESET 0x37fu
 #define X87_EMPTY         3u
 
-/* #MF, if an unmasked exception waits. CR0.NE is taken for 1:
- * there is no FERR# line to a PIC here. */
+/* Raises #MF if an unmasked exception is pending. CR0.NE counts as 1: there is no FERR# line to a
+ * PIC here. */
 static inline void x87_wait(struct cpu *c)
 {
     if (UNLIKELY(c->arch.x87.status & X87_ES))
         cpu_raise(c, VECTOR_MF, 0);
 }
 
-/* ES and B follow from flags and masks whenever one of these is loaded [APM1 6.2.2]. */
+/* Computes ES and B from flags and masks; call when one of these is loaded [APM1 6.2.2]. */
 static inline void x87_update_pending(struct x87 *x)
 {
     u16 pending = (x->status & ~x->control & X87_EXCEPTIONS) ? X87_ES | X87_B : 0;
     x->status = (u16)((x->status & ~(X87_ES | X87_B)) | pending);
 }
 
-/* The status word as software sees it. */
+/* Returns the status word as software sees it. */
 static inline u16 x87_status(const struct x87 *x)
 {
     return (u16)((x->status & ~(7u << X87_TOP_SHIFT)) | (u32)x->top << X87_TOP_SHIFT);
 }
 
 void x87_status_put(struct x87 *x, u16 status);
-u16 x87_tags(const struct x87 *x); /* tag word by the registers' contents */
+u16 x87_tags(const struct x87 *x); /* returns the tag word, from the registers' contents */
 void x87_reset(struct x87 *x);     /* FNINIT */
 
-/* ST(n), an image of 10 bytes: never through a C long double, which could change it. */
+/* Returns ST(n), an image of 10 bytes: a C long double could change its value. */
 static inline u8 *x87_st(struct x87 *x, u32 n)
 {
     return (u8 *)&x->st[(x->top + n) & 7];
 }
 
-/* Host code of register forms by opcode and ModRM,
- * of memory forms by opcode and ModRM.reg with the operand at (%rsi). */
+/* The host code of register forms by opcode and ModRM, and of memory forms by opcode and ModRM.reg
+ * with the operand at (%rsi). */
 extern const u8 x87_register_forms[8][64][8];
 extern const u8 x87_memory_forms[8][8][8];
 
-/* x87_fast.c, only while all exceptions are masked. False: not an easy case,
- * nothing has changed. */
+/* Functions of x87_fast.c, to be called only while all exceptions are masked. False: the case is
+ * not simple, and nothing has changed. */
 static inline bool x87_masked(const struct x87 *x)
 {
     return (x->control & X87_EXCEPTIONS) == X87_EXCEPTIONS;
@@ -68,8 +68,8 @@ bool x87_fast_copy(struct x87 *x, const struct insn *in);
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);
 void x87_fast_stored(struct x87 *x, const struct insn *in, u64 status);
 
-/* FXSAVE's image of x87, MXCSR and XMM. wide: 64-bit pointers (REX.W).
- * unpack is false if MXCSR has reserved bits. */
+/* FXSAVE's image of x87, MXCSR and XMM. `wide`: 64-bit pointers (REX.W). fxsave_unpack() returns
+ * false if MXCSR has reserved bits. */
 void fxsave_pack(const struct cpu *c, u8 image[512], bool wide);
 bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The common x87 instructions where nothing special happens: every exception masked, registers
- * there when they are read, empty when they are pushed. Then only the operands go to the host's
- * unit. A function here returns false, nothing having changed, where the whole state has to go
- * (x87.c).
+ * The common x87 instructions in their simple cases: every exception is masked, a register that is
+ * read is not empty, and a register that is pushed is. Then only the operands go to the host's
+ * unit. If that is not enough and the whole state has to go (x87.c), a function here returns false
+ * and has changed nothing.
  */
 #include "cpu/exec/x87.h"
 
@@ -11,10 +11,10 @@
 #define X87_CODES (BIT(8) | BIT(9) | BIT(10) | BIT(14))
 
 /*
- * With the registers b and a (or none: x87_fast_push) as the host's ST(1) and ST(0), run code on
- * them and (%rsi). What becomes of the results: drop: nothing is wanted; st0, push: ST(0) to a;
- * st1: ST(1) to b. The host's unit is left empty, its flags clear and its control word the ABI's.
- * Result: 15:0 status word; 31:24 AH of LAHF; 16 OF.
+ * Loads the registers b and a (or none: x87_fast_push) as the host's ST(1) and ST(0), and runs
+ * `code` on them and (%rsi). The variant decides about results: drop stores none; st0 and push
+ * store ST(0) to a; st1 stores ST(1) to b. Leaves the host's unit empty, with its flags clear and
+ * the ABI's control word. Returns 15:0 status word; 31:24 AH of LAHF; 16 OF.
  */
 typedef u64 x87_fast_fn(u8 *a, void *operand, u8 *b, const void *code, u32 control);
 x87_fast_fn x87_fast_drop, x87_fast_st0, x87_fast_st1, x87_fast_push;
@@ -71,7 +71,7 @@ static bool is_empty(const struct x87 *x, u32 n)
     return (x->tag >> (2 * ((x->top + n) & 7)) & 3u) == X87_EMPTY;
 }
 
-/* Only emptiness counts: x87_tags() looks at the contents. */
+/* Sets a tag. Only empty or not matters: x87_tags() looks at the contents. */
 static void tag_put(struct x87 *x, u32 n, u32 tag)
 {
     u32 shift = 2 * ((x->top + n) & 7);
@@ -96,7 +96,7 @@ static void codes_put(struct x87 *x, u64 status, u32 codes)
     x->status = (u16)((x->status & ~codes) | (status & (codes | X87_EXCEPTIONS)));
 }
 
-/* The same operation on ST(0) and ST(1), or on memory. */
+/* Returns the host code of the operation on ST(0) and ST(1), or on memory. */
 static const u8 *host_code(const struct insn *in, u8 opcode)
 {
     if (in->modrm < 0xc0)
@@ -104,8 +104,8 @@ static const u8 *host_code(const struct insn *in, u8 opcode)
     return x87_register_forms[opcode & 7][(in->modrm & 0x38) | 1];
 }
 
-/* ST(0) and, for register forms, ST(i), which must be another register. Nothing to compute with:
- * false. */
+/* Reads ST(0) and, for register forms, ST(i), which must be another register. Returns false if one
+ * is not usable. */
 static bool operands(struct x87 *x, const struct insn *in, u8 a[16], u8 b[16])
 {
     u32 i = in->modrm < 0xc0 ? 0 : in->modrm & 7u;
@@ -118,7 +118,7 @@ static bool operands(struct x87 *x, const struct insn *in, u8 a[16], u8 b[16])
 
 /* --- Groups of instructions ------------------------------------------------------------------- */
 
-/* D8: to ST(0); DC: to ST(i); DE: to ST(i), as DC, and a pop. */
+/* D8 writes ST(0); DC writes ST(i); DE writes ST(i) and pops. */
 bool x87_fast_arithmetic(struct x87 *x, const struct insn *in, void *operand)
 {
     u8 a[16], b[16];
@@ -135,7 +135,7 @@ bool x87_fast_arithmetic(struct x87 *x, const struct insn *in, void *operand)
     return true;
 }
 
-/* FSQRT, FRNDINT: ST(0) alone. */
+/* FSQRT and FRNDINT, which use ST(0) alone. */
 bool x87_fast_unary(struct x87 *x, const struct insn *in, void *operand)
 {
     u8 a[16];
@@ -184,7 +184,7 @@ bool x87_fast_compare(struct x87 *x, const struct insn *in, void *operand)
     return compare(x, in, operand, X87_CODES, &status);
 }
 
-/* The condition codes stay as they were. */
+/* The condition codes do not change. */
 bool x87_fast_compare_flags(struct x87 *x, const struct insn *in, u64 *flags)
 {
     u64 status;
@@ -215,8 +215,8 @@ bool x87_fast_load(struct x87 *x, const struct insn *in, void *operand)
     return true;
 }
 
-/* FST, FIST and their kin to memory: the bytes are in `result`,
- * the caller writes them and then calls x87_fast_stored(). */
+/* Stores to memory (FST, FIST and similar): the bytes are in `result`; the caller writes them and
+ * then calls x87_fast_stored(). */
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status)
 {
     u8 a[16];

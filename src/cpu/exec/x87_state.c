@@ -9,7 +9,7 @@ void x87_status_put(struct x87 *x, u16 status)
     x->status = (u16)(status & ~(7u << X87_TOP_SHIFT));
 }
 
-/* Bit 6 reads as one; 7 and 15:13 do not exist. */
+/* Sets the control word: bit 6 reads as one; 7 and 15:13 do not exist. */
 static void control_put(struct x87 *x, u16 control)
 {
     x->control = (control & 0x1f3f) | 0x40;
@@ -87,11 +87,13 @@ void exec_fnstsw(struct cpu *c, const struct insn *in)
 
 /* --- Environments --------------------------------------------------------------------------------
  *
- *   protected, 32 bits: control, status, tag (a doubleword each, upper half ones), IP, opcode:CS,
- * DP, DS protected, 16 bits: control, status, tag, IP, CS, DP, DS real, 32 bits:      control,
- * status, tag, IP 15:0, IP 31:16 << 12 | opcode, DP 15:0, DP 31:16 << 12 real, 16 bits: control,
- * status, tag, IP 15:0, IP 19:16 << 12 | opcode, DP 15:0, DP 19:16 <<
- * 12 */
+ *   protected, 32 bits: control, status, tag (a doubleword each, upper half ones),
+ *                       IP, opcode:CS, DP, DS
+ *   protected, 16 bits: control, status, tag, IP, CS, DP, DS
+ *   real, 32 bits:      control, status, tag, IP 15:0, IP 31:16 << 12 | opcode,
+ *                       DP 15:0, DP 31:16 << 12
+ *   real, 16 bits:      control, status, tag, IP 15:0, IP 19:16 << 12 | opcode,
+ *                       DP 15:0, DP 19:16 << 12 */
 
 static bool real_format(const struct cpu *c)
 {
@@ -155,7 +157,7 @@ static void environment_unpack(struct cpu *c, const struct insn *in, const u8 *d
     x->opcode = in->opsize == 2 ? 0 : field[4] >> 16 & 0x7ff;
 }
 
-/* Stores, then masks every exception. */
+/* Stores the environment, then masks every exception. */
 void exec_fnstenv(struct cpu *c, const struct insn *in)
 {
     u8 image[28];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The TLB: hits are inline in internal.h, everything else is here. An entry points at the frame's
- * bytes in the view of its key; when the memory controller flips or takes a frame, it says so
- * (frame_lost) and every entry of the frame goes. Stores to frames that hold decoded code always
+ * The TLB: hits are inline in internal.h, everything else is here. An entry points at the bytes of
+ * a frame, in the view of its key. When the memory controller flips or removes a frame, it calls
+ * frame_lost(), which drops all entries of the frame. Stores to frames with decoded code always
  * come through here.
  */
 #include "cpu/engine/device.h"
@@ -49,7 +49,7 @@ static void list_slot(struct fill_list *list, u32 slot)
     list->slots[list->count++] = (u16)slot;
 }
 
-/* Calls for each valid entry; entries may be dropped by `visit`. */
+/* Calls `visit` for each valid entry; `visit` may drop the entry. */
 typedef void visit_fn(struct tlb_entry *e, u32 slot, u64 argument);
 
 static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
@@ -106,7 +106,7 @@ void mmu_flush_all(struct cpu *c)
 
 static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
 {
-    /* 4 MiB regions also for 2 MiB pages: dropping a neighbour does no harm. */
+    /* compares 4 MiB regions for 2 MiB pages too: dropping a neighbour does no harm */
     if ((e->frame & TLB_LARGE && !((e->rtag ^ linear) >> 22)) ||
         (e->frame & TLB_HUGE && !((e->rtag ^ linear) >> 30)))
         entry_drop(e, slot);
@@ -122,7 +122,7 @@ void mmu_flush_page(struct cpu *c, u64 linear)
         if (e->rtag == page)
             entry_drop(e, slot);
     }
-    /* Code of a large page is in the fetch TLB by its 4 KiB pages; start it afresh. */
+    /* The fetch TLB holds the code of a large page as 4 KiB pages, so drop all of it. */
     bool large = m->large_seen & large_bit(linear) || m->huge_seen & huge_bit(linear);
     if (large) {
         for_each_entry(c, drop_large, page);
@@ -203,8 +203,8 @@ void mmu_destroy(struct cpu *c)
 
 /* --- Filling ---------------------------------------------------------------------------------- */
 
-/* Up to 15 bytes at the current instruction, whose data the host has to do with: by nested tables,
- * or by shadow tables, of which an intercepted #PF tells [APM2 15.8.4]. */
+/* Fetches up to 15 bytes at the current instruction, if the host handles its fault: a nested fault,
+ * or an intercepted #PF, as hosts with shadow tables use it [APM2 15.8.4]. */
 static void fetch_for_assist(struct cpu *c)
 {
     u64 linear = c->engine.mode & MODE_CODE64
@@ -228,7 +228,7 @@ static void fetch_for_assist(struct cpu *c)
     c->guest.control.fetched_count = (u8)count;
 }
 
-/* What the RMP denies the host is a page fault of its own. */
+/* Raises #PF in host mode; PF_RMP in its error code says that the RMP denied the access. */
 static void raise_in_host_mode(struct cpu *c, const struct access_fault *f,
                                const struct access *access) NORETURN;
 
@@ -259,7 +259,7 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
     cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
 }
 
-/* Makes the entry of `linear` valid. NULL: no memory answers at the address. */
+/* Makes the entry of `linear` valid. Returns NULL if no memory answers at the address. */
 static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 linear,
                                   const struct translation *t)
 {
@@ -291,8 +291,8 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
 
 /* --- Devices ---------------------------------------------------------------------------------- */
 
-/* The valid entry for reading or writing at `linear`, after a walk if need be. NULL: no memory
- * answers, but perhaps a device: then f->nested is set, and *f is the fault. */
+/* Returns the valid entry for reading or writing at `linear`, after a walk if necessary. Returns
+ * NULL if no memory answers; f->nested is then set if it may be a device, and *f is the fault. */
 static struct tlb_entry *entry_or_device(struct cpu *c, enum tlb_context context, u64 linear,
                                          bool write, struct access_fault *f)
 {
@@ -311,7 +311,7 @@ static struct tlb_entry *entry_or_device(struct cpu *c, enum tlb_context context
     return NULL;
 }
 
-/* One access of at most 8 bytes; exits until the host has answered. */
+/* Makes one device access of at most 8 bytes; exits until the host has answered it. */
 static u64 device_access(struct cpu *c, enum tlb_context context, const struct access_fault *f,
                          struct device_access a)
 {
@@ -382,7 +382,7 @@ static void write_part(struct cpu *c, enum tlb_context context, u64 linear, cons
     memcpy(host + offset, data, size);
 }
 
-/* Linear addresses wrap at 4 GiB outside 64-bit mode. */
+/* Returns the next page; linear addresses wrap at 4 GiB outside 64-bit mode. */
 static u64 next_page(const struct cpu *c, u64 linear)
 {
     u64 next = (linear & ~PAGE_MASK) + PAGE_SIZE;
@@ -394,8 +394,8 @@ static u32 first_part(u64 linear, u32 size)
     return (u32)min_u64(size, PAGE_SIZE - (linear & PAGE_MASK));
 }
 
-/* True for a device's page, which takes part from here on: a write to it may come late in the
- * instruction. */
+/* Checks an access to one page. Returns true if it is a device's page. Such a page is then part of
+ * the instruction's device log, since a write to it may come late. */
 static bool probe_part(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
 {
     struct access_fault f;
@@ -408,7 +408,7 @@ static bool probe_part(struct cpu *c, enum tlb_context context, u64 linear, u32 
     return true;
 }
 
-/* True if the first page is a device's. */
+/* Checks an access to one or two pages. Returns true if the first one is a device's. */
 static bool probe(struct cpu *c, enum tlb_context context, u64 linear, u32 size, bool write)
 {
     u32 n = first_part(linear, size);
@@ -432,8 +432,8 @@ static void write_bytes(struct cpu *c, enum tlb_context context, u64 linear, con
                         u32 size)
 {
     u32 n = first_part(linear, size);
-    /* Both pages are checked before either changes; a device's changes first, since the instruction
-     * may have to come again for it. */
+    /* Check both pages before changing either. Write a device's page first: the instruction may
+     * have to run again for it. */
     bool device = n < size && probe(c, context, linear, size, true);
     if (device)
         write_part(c, context, linear, data, n);
@@ -512,7 +512,8 @@ u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 
 /* --- Instruction fetch ------------------------------------------------------------------------ */
 
-/* The frame of code at `linear`, which is then in the private view. False: *f says why not. */
+/* Finds the frame of the code at `linear` and brings it into the private view. False: *f says why
+ * it could not. */
 static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fault *f)
 {
     bool user = c->arch.cpl == 3;
@@ -548,13 +549,13 @@ static u64 fetch_frame_or_raise(struct cpu *c, u64 linear)
     if (!fetch_frame(c, linear, &frame, &f))
         mmu_raise(c, &f, &(struct access){.fetch = true});
     if (frame >= memory_size(c->memory) >>
-        PAGE_SHIFT) /* nothing answers: FF FF is no instruction */
+        PAGE_SHIFT) /* nothing answers: FF FF is not an instruction */
         cpu_raise_ud(c);
     return frame;
 }
 
-/* Linear address of code at rip, and how many bytes the segment or the canonical half still has
- * there. */
+/* Returns the linear address of the code at rip; *room is the number of bytes up to the end of the
+ * segment or of the canonical half. */
 static u64 code_linear(struct cpu *c, u64 rip, u64 *room)
 {
     if (c->engine.mode & MODE_CODE64) {

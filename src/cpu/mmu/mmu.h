@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mmu.c and walk.c share: the small caches behind the TLB. */
+/* The small caches that back the TLB, shared by mmu.c and walk.c. */
 #ifndef SOFTSEV_CPU_MMU_MMU_H
 #define SOFTSEV_CPU_MMU_MMU_H
 
@@ -18,17 +18,17 @@ struct nested_entry {
     u64 rmp_generation;
 };
 
-/* A guest's access on its way through the nested tables. */
+/* A guest's access, as the nested tables see it. */
 struct nested_access {
     bool write, fetch, user, unchecked;
     bool walk; /* reads a guest's table: a write for the nested tables, a read for the VMPL */
     u64 info;  /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
 };
 
-/* False: *f says why. */
+/* Fills *f with a nested fault. Always returns false. */
 bool nested_fault(const struct nested_access *a, u64 gpa, u64 bits, struct access_fault *f);
-/* The RMP's checks of an access to the page of `e` [cpu 8.4]; clears *store_ready if a store needs
- * to be checked again. */
+/* Checks an access to the page of `e` by the RMP [cpu 8.4]. Clears *store_ready if a later store
+ * needs a new check. */
 bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct nested_access *a,
                  bool *store_ready, struct access_fault *f);
 
@@ -39,8 +39,7 @@ struct fetch_entry {
     bool global;
 };
 
-/* The slots of one TLB array that were filled since its last flush, so that a flush costs what was
- * filled. */
+/* The slots of one TLB array that were filled since its last flush: a flush visits only these. */
 struct fill_list {
     u32 count;
     u16 slots[TLB_ENTRIES];
@@ -49,14 +48,14 @@ struct fill_list {
 
 struct mmu {
     u64 nested_epoch, fetch_epoch[2];
-    /* Which 4 MiB and 1 GiB regions have entries of large pages, hashed to one bit: INVLPG of an
-     * address in none is cheap. */
+    /* The 4 MiB and 1 GiB regions that have entries of large pages, hashed to one bit each: INVLPG
+     * of an address in no such region is cheap. */
     u64 large_seen, huge_seen;
     struct fill_list fills[TLB_CONTEXTS];
     struct tlb_entry
         watched; /* of the last access to a page with a data breakpoint: never in the TLB */
     struct nested_entry nested[NESTED_ENTRIES];
-    bool fetched; /* something is in there */
+    bool fetched; /* the arrays are not empty */
     struct fetch_entry fetch[2][FETCH_ENTRIES];
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk of the nested tables, which needs no core. */
+/* The walk of the nested tables; it needs no core. */
 #include "cpu/nested.h"
 
 #include "abi/x86.h"
@@ -13,7 +13,7 @@ static u32 level_shift(u32 level)
 
 static u64 reserved_bits(const struct nested_tables *t, u32 level, u64 entry)
 {
-    /* The host's own C-bit selects the host's key, which its memory is not encrypted with here. */
+    /* The host's own C-bit selects the host's key; softsev does not encrypt host memory with it. */
     u64 reserved = PTE_BEYOND & ~(t->encrypting ? BIT(C_BIT) : 0);
     if (!t->no_execute)
         reserved |= PTE_NX;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asks the Reverse Map Table about a guest's accesses [cpu 8.3, 8.4]. That happens where a
- * translation is made and nowhere else: a change of an entry takes its page from the TLBs, and the
- * answer for a page is kept with its nested translation for as long as the table stays as it is.
- * The verdict itself is in memory/rmp_verdict.c.
+ * Checks a guest's accesses by the Reverse Map Table [cpu 8.3, 8.4]. The check is made only when a
+ * translation is made: a change of an RMP entry drops its page from the TLBs, and the result for a
+ * page is kept with its nested translation until the table changes. The rules are in
+ * memory/rmp_verdict.c.
  */
 #include "cpu/mmu/mmu.h"
 
@@ -17,7 +17,7 @@ bool rmp_permits(struct cpu *c, struct nested_entry *e, u64 gpa, const struct ne
         e->rmp_generation = rmp_generation(c->memory);
     }
     bool private = c->guest.snp && a->info & NPF_ENC;
-    /* The walk reads a guest's own table, whatever it is for the nested tables. */
+    /* A walk reads the guest's own table, although the nested tables treat it as a write. */
     const struct rmp_access access = {.private = private,
                                       .write = a->write && !(private && a->walk),
                                       .fetch = a->fetch,

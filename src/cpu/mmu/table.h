@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entries of page tables, in the view that they are read in. */
+/* Reads and marks page-table entries, in the view that the table is read in. */
 #ifndef SOFTSEV_CPU_MMU_TABLE_H
 #define SOFTSEV_CPU_MMU_TABLE_H
 
@@ -15,7 +15,7 @@ static inline u64 table_read(struct memory *m, u64 spa, memory_key key, u32 byte
     return entry;
 }
 
-/* Accessed and dirty bits: the low byte of the entry is all that changes. */
+/* Sets accessed and dirty bits; only the low byte of the entry changes. */
 static inline void table_mark(struct memory *m, u64 spa, memory_key key, u64 bits)
 {
     u8 *host = memory_map(m, spa >> PAGE_SHIFT, key);

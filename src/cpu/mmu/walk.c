@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a linear address to a system frame and a key: the guest's own tables, the nested tables and
- * the C-bit [APM2 5, 15.25, 15.34.5; cpu 5.9]. Walks do not touch the frame they find; they bring
- * table frames into the view they are read in: the guest's key for guest tables, raw for nested
- * ones.
+ * Translates a linear address to a system frame and a key, by the guest's own tables, the nested
+ * tables and the C-bit [APM2 5, 15.25, 15.34.5; cpu 5.9]. A walk does not touch the frame that it
+ * finds. It brings the frames of tables into the view that they are read in: the guest's key for
+ * guest tables, raw for nested ones.
  */
 #include "cpu/mmu/mmu.h"
 #include "cpu/mmu/table.h"
 #include "cpu/nested.h"
 #include "abi/vmsa.h"
 
-/* No table has it: an RMP entry that nobody has read. */
+/* A generation that no table has: the RMP entry has not been read yet. */
 #define NO_GENERATION (~0ull)
 
 struct level {
@@ -28,7 +28,7 @@ static const struct table_format pae_format    = {3, 8, {{30, 2}, {21, 9}, {12, 
 static const struct table_format legacy_format = {2, 4, {{22, 10}, {12, 10}}};
 // clang-format on
 
-/* With vTOM the C-bit is a reserved bit like others [cpu 5.7]. */
+/* Returns the C-bit's mask; with vTOM the C-bit is an ordinary reserved bit [cpu 5.7]. */
 static u64 c_mask(const struct cpu *c)
 {
     return c->guest.sev && !sev_feature(c, SEV_FEATURE_VTOM) ? BIT(C_BIT) : 0;
@@ -82,7 +82,7 @@ static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
     return true;
 }
 
-/* Where there are no nested tables, an address is what it is. */
+/* Translates an address to itself, where there are no nested tables. */
 static void nested_identity(struct nested_entry *e, u64 gpa)
 {
     *e = (struct nested_entry){
@@ -94,8 +94,8 @@ static void nested_identity(struct nested_entry *e, u64 gpa)
     };
 }
 
-/* The page, after the checks of the nested tables and of the RMP; *store_ready: a store needs no
- * others. */
+/* Returns the page after the checks of the nested tables and of the RMP. *store_ready: a store
+ * needs no further check. */
 static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
                                              bool *store_ready, struct access_fault *f)
 {
@@ -141,7 +141,8 @@ static bool leaf_at(const struct cpu *c, const struct table_format *format, u32 
     return format->level[n].shift <= (format == &long_format ? 30 : 21);
 }
 
-/* Reserved bits of an entry [APM2 5.3-5.4]; the C-bit is none of them while SEV is on. */
+/* Returns the reserved bits of an entry [APM2 5.3-5.4]; the C-bit is not reserved while SEV is
+ * on. */
 static u64 guest_reserved(const struct cpu *c, const struct table_format *format, u32 n, u64 entry)
 {
     u32 shift = format->level[n].shift;
@@ -203,8 +204,8 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
                 (format == &long_format  ? PTE_ADDRESS
                  : format == &pae_format ? PAE_POINTERS_ADDRESS
                                          : 0xfffff000u);
-    /* A guest's is a write for the nested tables, whatever is read [APM2 15.25.5]; nothing here has
-     * read-only guest tables. */
+    /* The nested tables treat every read of a guest's table as a write [APM2 15.25.5]; softsev does
+     * not support read-only guest tables. */
     const struct nested_access access = {
         .write = c->guest.running, .walk = true, .info = NPF_TABLE | (c->guest.sev ? NPF_ENC : 0)};
     for (u32 n = 0;; n++) {
@@ -240,8 +241,8 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
     }
 }
 
-/* Sets A on the way and D in the leaf; each is a write to the table's page, as the nested tables
- * see it. */
+/* Sets A in every entry and D in the leaf; for the nested tables each is a write to the table's
+ * page. */
 static bool guest_mark(struct cpu *c, const struct guest_walk *w, const struct access *a,
                        struct access_fault *f)
 {
@@ -283,8 +284,8 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
     f->not_validated = false;
     if (!guest_walk(c, linear, &access, &w, f))
         return false;
-    /* Fetches are private whatever the leaf says [cpu 5.1]; paging off and non-PAE never set
-     * `shared`. */
+    /* Fetches are private whatever the leaf says [cpu 5.1]; without paging and without PAE,
+     * `shared` is never set. */
     bool above_vtom = sev_feature(c, SEV_FEATURE_VTOM) && w.gpa >= c->guest.virtual_tom;
     bool private = c->guest.sev && (access.fetch || !(w.shared || above_vtom));
     const struct nested_access nested = {.write = access.write,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instructions that this processor has not: #UD. */
+/* Instructions that this processor does not have: #UD. */
 #include "cpu/internal.h"
 
 void exec_undefined(struct cpu *c, const struct insn *in)
@@ -8,7 +8,7 @@ void exec_undefined(struct cpu *c, const struct insn *in)
     cpu_raise_ud(c);
 }
 
-/* CPUID has no XSAVE, so that CR4.OSXSAVE cannot be set. */
+/* CPUID does not report XSAVE, so CR4.OSXSAVE cannot be set. */
 void exec_xgetbv(struct cpu *c, const struct insn *in)
 {
     exec_undefined(c, in);

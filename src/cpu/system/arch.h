@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One world's architectural state: all that VMRUN and #VMEXIT exchange, and what a VMSA, a debugger
- * and XSAVE describe. How the core runs it is struct engine's.
+ * The architectural state of one world: all that VMRUN and #VMEXIT exchange, and what a VMSA, a
+ * debugger and XSAVE describe. struct engine has the state of the execution engine.
  */
 #ifndef SOFTSEV_CPU_SYSTEM_ARCH_H
 #define SOFTSEV_CPU_SYSTEM_ARCH_H
@@ -9,9 +9,9 @@
 #include "abi/x86.h"
 #include "base/base.h"
 
-/* The general registers by their encodings, and behind them: */
+/* The general registers have the numbers of their encodings; these registers follow: */
 #define REG_ZERO GPRS /* always 0: "no base", "no index" */
-#define REG_EA   17   /* linear address computed by a preceding address uop */
+#define REG_EA   17   /* linear address that the preceding address uop computed */
 /* RIP of the running block's first byte: base of RIP-relative operands */
 #define REG_BLOCK 18
 #define REGS      19
@@ -58,7 +58,7 @@ struct x87 {
 #define CR0_DEFINED                                                                                \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
      CR0_PG)
-/* Only what CPUID says exists; the rest is reserved. */
+/* CR4 bits whose features CPUID reports; the others are reserved. */
 #define CR4_DEFINED                                                                                \
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
      CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
@@ -69,13 +69,13 @@ struct x87 {
 /* --- The state -------------------------------------------------------------------------------- */
 
 struct arch {
-    /* the general registers, and behind them the engine's: operands then need no case */
+    /* the general registers, followed by the engine's own, so that operands need no special case */
     u64 r[REGS];
-    /* at a uop_generic: the next instruction's address. Between blocks: where to go on */
+    /* at a uop_generic: address of the next instruction; between blocks: where to continue */
     u64 rip;
     u64 rflags; /* without the arithmetic bits, which are in engine.flags */
     u32 cpl;
-    /* STI or MOV SS just retired: nothing is taken before the next instruction */
+    /* STI or MOV SS just retired: no event is taken before the next instruction */
     bool interrupt_shadow;
     bool gif;
 
@@ -88,11 +88,11 @@ struct arch {
     u64 tsc_aux, debugctl, spec_ctrl;
 
     u32 mxcsr;
-    union vector_register vector[VECTORS]; /* the instructions of today reach XMM0 to XMM15 */
+    union vector_register vector[VECTORS]; /* the implemented instructions reach XMM0 to XMM15 */
     struct x87 x87;
 };
 
-/* XMM0 and its followers, 16 bytes each. */
+/* Copies XMM0 and the registers after it, 16 bytes each. */
 #define XMM_REGISTERS 16u
 
 static inline void xmm_load(struct arch *a, const void *from, u32 count)

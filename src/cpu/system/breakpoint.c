@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Breakpoints [APM2 13.1]: DR0 to DR3 compared with where code runs and what data it touches. While
- * one is armed, the run loop goes instruction by instruction, and pages with a data breakpoint stay
- * out of the TLB, so that every access to them comes through the slow paths in mmu.c. I/O
- * breakpoints (CR4.DE) are never hit.
+ * Breakpoints [APM2 13.1]: DR0 to DR3, compared with the addresses of code and data. While one is
+ * armed, the run loop runs one instruction at a time, and pages with a data breakpoint stay out of
+ * the TLB, so that every access to them takes the slow paths in mmu.c. I/O breakpoints (CR4.DE) are
+ * never hit.
  */
 #include "cpu/internal.h"
 
@@ -19,7 +19,7 @@ static enum breakpoint_type type_of(const struct cpu *c, u32 n)
     return (enum breakpoint_type)(c->arch.dr7 >> (16 + 4 * n) & 3);
 }
 
-/* Data breakpoints are as large as they are aligned. */
+/* Returns the size of a data breakpoint, which is also its alignment. */
 static u64 watch_size(const struct cpu *c, u32 n)
 {
     static const u8 sizes[] = {1, 2, 8, 4};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instructions on the TLB and on caches, which are coherent here. */
+/* Instructions that manage the TLB and the caches; caches are coherent here. */
 #include "cpu/system/segment.h"
 
 void exec_invlpg(struct cpu *c, const struct insn *in)
@@ -18,10 +18,10 @@ void exec_invlpg(struct cpu *c, const struct insn *in)
 void exec_invpcid(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    cpu_raise_ud(c); /* not enumerated */
+    cpu_raise_ud(c); /* CPUID does not report it */
 }
 
-/* Caches are coherent here: nothing to write back, and INVD must not lose data [cpu 5.5]. */
+/* Caches are coherent: there is nothing to write back, and INVD must not lose data [cpu 5.5]. */
 void exec_invd(struct cpu *c, const struct insn *in)
 {
     (void)c;

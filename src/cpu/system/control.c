@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flags and interrupts, control and debug registers with the mode switches they make. Of a system
- * instruction that can be intercepted, #UD and #GP come first, then the intercept, then exceptions
- * of memory accesses; PUSHF, POPF, IRET and RSM are intercepted before everything
- * [APM2 15.7, 15.9].
+ * Flags and interrupts, control and debug registers with the mode switches that they cause. A
+ * system instruction with an intercept checks #UD and #GP first, then the intercept, then the
+ * exceptions of memory accesses. PUSHF, POPF, IRET and RSM check the intercept before everything
+ * else [APM2 15.7, 15.9].
  */
 #include "cpu/system/segment.h"
 
@@ -185,7 +185,7 @@ static void write_cr8(struct cpu *c, u64 value)
 }
 
 struct control_register {
-    void (*check)(struct cpu *c, u64 value); /* what it cannot hold is #GP */
+    void (*check)(struct cpu *c, u64 value); /* raises #GP for an invalid value */
     void (*write)(struct cpu *c, u64 value);
     u64 (*read)(const struct cpu *c);
 };
@@ -244,8 +244,8 @@ static void intercept_cr_write(struct cpu *c, u32 n, u64 info)
         cpu_exit(c, EXIT_CR_WRITE + n, info, 0);
 }
 
-/* Tells the host of a SEV-ES guest what is in the register now; for others there is no such thing
- * [APM2 15.35.10]. */
+/* Reports the new value of the register to the host of a SEV-ES guest; other guests have no such
+ * exit [APM2 15.35.10]. */
 static void trap_cr_write(struct cpu *c, u32 n)
 {
     if (!c->guest.es || !intercepts(c, EXIT_CR_WRITE_TRAP + n))
@@ -282,13 +282,13 @@ void exec_smsw(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, c->arch.cr0);
 }
 
-/* The selective intercept does not ask what LMSW changes [APM2 table 15-7]. */
+/* The selective intercept exits whatever bits LMSW changes [APM2 table 15-7]. */
 void exec_lmsw(struct cpu *c, const struct insn *in)
 {
     intercept_cr_write(c, 0, 0);
     intercept(c, EXIT_CR0_SEL_WRITE);
     u64 low = operand_read(c, in, 0) & 0xf;
-    /* PE can be set but not cleared */
+    /* LMSW can set PE but not clear it */
     write_cr0(c, (c->arch.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
     trap_cr_write(c, 0);
 }
@@ -304,7 +304,8 @@ void exec_clts(struct cpu *c, const struct insn *in)
 
 /* --- Debug registers -------------------------------------------------------------------------- */
 
-/* DR4 and DR5 are DR6 and DR7 unless CR4.DE; general detection comes before anything else. */
+/* Returns the register's number: DR4 and DR5 are DR6 and DR7 unless CR4.DE is set. Checks general
+ * detection before anything else. */
 static u32 dr_number(struct cpu *c, u32 n)
 {
     if (n > 7 || ((n == 4 || n == 5) && c->arch.cr4 & CR4_DE))

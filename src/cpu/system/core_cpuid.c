@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPUID of the core itself [APM3 E]: a third-generation server part, less what is not there (AVX,
- * XSAVE, x2APIC, counters), plus the bits that tell software which repairs it does not need. What a
- * guest sees is composed by the hypervisor, which intercepts CPUID and starts from this.
+ * CPUID of the core itself [APM3 E]: a third-generation server processor without the features that
+ * softsev lacks (AVX, XSAVE, x2APIC, counters), plus the bits that tell software which workarounds
+ * it does not need. The hypervisor intercepts CPUID and composes a guest's values from these.
  */
 #include "cpu/internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Model-specific registers: one table of number, place and what a write may hold [APM2 A; cpu 2].
- * RDMSR and WRMSR ask the MSR permission map first.
+ * Model-specific registers: one table with the number of each, its place, and the values that a
+ * write may have [APM2 A; cpu 2]. RDMSR and WRMSR check the MSR permission map first.
  */
 #include "abi/vmsa.h"
 #include "cpu/system/segment.h"
@@ -12,11 +12,11 @@ typedef bool msr_write_fn(struct cpu *c, u32 msr, u64 value); /* false: #GP */
 
 struct msr_row {
     u32 first, last;
-    u16 field; /* offset of a u64 in struct cpu; 0: none, reads as zero, writes are dropped */
+    u16 field; /* offset of a u64 in struct cpu; 0: reads as zero, drops writes */
     bool canonical, read_only, host_only, es_only;
-    bool snp_locks; /* not to be written once SYSCFG.SNP_EN is set [APM2 15.36.2] */
+    bool snp_locks; /* read-only once SYSCFG.SNP_EN is set [APM2 15.36.2] */
     u64 reserved;   /* bits that must be zero */
-    u64 feature;    /* SEV_FEATURE_... that the guest must have for it */
+    u64 feature;    /* SEV_FEATURE_... that a guest needs for it */
     msr_read_fn *read;
     msr_write_fn *write;
 };
@@ -27,7 +27,7 @@ static u64 read_tsc(struct cpu *c, u32 msr)
     return c->guest.running ? cpu_guest_tsc(c) : c->clock->now;
 }
 
-/* The one machine clock is not set by anybody. */
+/* Drops the write: nothing sets the machine clock. */
 static bool write_nothing(struct cpu *c, u32 msr, u64 value)
 {
     (void)c;
@@ -66,7 +66,7 @@ static u64 read_sev_status(struct cpu *c, u32 msr)
            c->guest.sev_features << SEV_STATUS_FEATURES_SHIFT;
 }
 
-/* In MHz. */
+/* Returns the frequency in MHz. */
 static u64 read_guest_tsc_freq(struct cpu *c, u32 msr)
 {
     (void)msr;
@@ -98,7 +98,7 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
         return false;
     if ((value ^ c->arch.efer) & EFER_LME && c->arch.cr0 & CR0_PG)
         return false;
-    /* LMA follows LME and PG; a guest's SVME stays what VMRUN wants it to be. */
+    /* LMA follows LME and PG; a guest cannot change SVME, which VMRUN requires. */
     u64 kept = EFER_LMA | (c->guest.running ? EFER_SVME : 0);
     u64 changed = c->arch.efer ^ value;
     c->arch.efer = (value & ~kept) | (c->arch.efer & kept);
@@ -125,7 +125,7 @@ static bool write_pat(struct cpu *c, u32 msr, u64 value)
     return pat_valid(value);
 }
 
-/* Only a reset takes the lock away [APM2 15.32.1]. */
+/* Writes HWCR; only a reset clears the lock [APM2 15.32.1]. */
 static bool write_hwcr(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
@@ -151,7 +151,7 @@ static u64 read_de_cfg(struct cpu *c, u32 msr)
     return 2; /* DE_CFG: LFENCE serialises */
 }
 
-/* Once SNP is on, the register is locked until reset [cpu 2.1]. */
+/* Writes SYSCFG, which is locked until reset once SNP is on [cpu 2.1]. */
 static bool write_syscfg(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
@@ -160,7 +160,8 @@ static bool write_syscfg(struct cpu *c, u32 msr, u64 value)
     return true;
 }
 
-/* The table stays where SNP_INIT found it. RMP_END is the last byte of an 8 KiB piece. */
+/* Writes RMP_BASE or RMP_END; the table stays where SNP_INIT found it. RMP_END is the last byte of
+ * an 8 KiB block. */
 static bool write_rmp(struct cpu *c, u32 msr, u64 value)
 {
     u64 piece = RMP_ALIGNMENT - 1;
@@ -273,7 +274,8 @@ bool msr_write(struct cpu *c, u32 msr, u64 value)
 
 /* --- The instructions ------------------------------------------------------------------------- */
 
-/* Bit of an MSR in the permission map [cpu 3.5]; the write bit follows. -1: always intercepted. */
+/* Returns the bit of an MSR in the permission map [cpu 3.5]; the write bit follows it. -1: always
+ * intercepted. */
 static s64 map_bit(u32 msr)
 {
     static const u32 ranges[] = {0, 0xc0000000, 0xc0010000};
@@ -285,7 +287,7 @@ static s64 map_bit(u32 msr)
 
 static void intercept_msr(struct cpu *c, u32 msr, bool write)
 {
-    /* Who injects by the VMSA keeps its interrupt controller from the host [cpu 6.8]. */
+    /* With alternate injection the guest hides its interrupt controller from the host [cpu 6.8]. */
     if (sev_feature(c, SEV_FEATURE_ALTERNATE_INJECTION) && msr - MSR_X2APIC < 0x100)
         cpu_exit(c, EXIT_MSR, write, 0);
     if (!intercepts(c, EXIT_MSR) || (msr == MSR_SEV_STATUS && c->guest.sev) ||

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Instructions on segment registers and descriptor tables: MOV and POP of segment registers, far
- * pointers, LGDT SGDT LLDT LTR ..., and the ones that ask about a selector: LAR LSL VERR VERW ARPL
- * [APM3].
+ * pointers, LGDT SGDT LLDT LTR ..., and LAR LSL VERR VERW ARPL, which test a selector [APM3].
  */
 #include "cpu/system/segment.h"
 
@@ -15,7 +14,8 @@ void exec_mov_from_sreg(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, c->arch.seg[in->o[1].reg].selector);
 }
 
-/* Nothing is taken between a load of SS and the next instruction, which loads RSP [APM2 8.2.10]. */
+/* Loads a segment register. No event is taken between a load of SS and the next instruction, which
+ * loads RSP [APM2 8.2.10]. */
 static void load_with_shadow(struct cpu *c, enum segment_index seg, u16 selector)
 {
     segment_load(c, seg, selector);
@@ -44,7 +44,7 @@ void exec_pop_sreg(struct cpu *c, const struct insn *in)
                                                : 0xffffu;
     u64 rsp = (c->arch.r[RSP] & ~mask) | ((c->arch.r[RSP] + in->opsize) & mask);
     load_with_shadow(c, in->o[0].reg, selector);
-    c->arch.r[RSP] = rsp; /* by the old stack's size */
+    c->arch.r[RSP] = rsp; /* by the size of the old stack */
 }
 
 void exec_lds(struct cpu *c, const struct insn *in)
@@ -124,7 +124,8 @@ void exec_str(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, c->arch.tr.selector);
 }
 
-/* A system segment: in the GDT, of one of the types, present, with a 64-bit base in long mode. */
+/* Returns a system segment: it must be in the GDT, of one of the types, present, and have a 64-bit
+ * base in long mode. */
 static struct descriptor system_descriptor(struct cpu *c, u16 selector, u32 types,
                                            struct segment *s)
 {

@@ -4,8 +4,8 @@
  * handler, in real, protected and long mode; double faults and shutdown; events injected by the
  * hypervisor and virtual interrupts.
  *
- * While an event is being delivered exit_int_info names it: an exception or #VMEXIT that comes up
- * meanwhile finds it there.
+ * While an event is being delivered, exit_int_info names it, for any exception or #VMEXIT that
+ * occurs meanwhile.
  */
 #include "cpu/system/segment.h"
 
@@ -13,7 +13,7 @@ struct event {
     u8 vector;
     u32 type; /* EVENT_INTR, ... */
     bool has_error;
-    bool asked_for; /* by the program: INT n, INT3, INTO: the gate must allow its privilege */
+    bool asked_for; /* by INT n, INT3 or INTO: the gate must allow the program's privilege */
     u32 error;
     u64 return_rip;
 };
@@ -24,7 +24,8 @@ static u64 event_info(const struct event *e)
            (e->has_error ? EVENT_ERROR_CODE | (u64)e->error << 32 : 0);
 }
 
-/* In error codes: the fault came while delivering something the program did not ask for. */
+/* Returns the EXT bit of an error code: the fault came during the delivery of an event that the
+ * program did not ask for. */
 static u32 ext_bit(const struct event *e)
 {
     return !e->asked_for;
@@ -70,7 +71,8 @@ struct gate {
     u64 offset;
 };
 
-/* The gate of a vector [APM2 4.7.4, 4.8.4], with the checks that come before the target's. */
+/* Returns the gate of a vector [APM2 4.7.4, 4.8.4], after the checks that come before those of its
+ * target. */
 static struct gate gate_read(struct cpu *c, const struct event *e)
 {
     u32 size = long_mode(c) ? 16 : 8;
@@ -178,8 +180,8 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     struct stack s = gate_stack(c, &g, cpl, ext);
     bool inner = cpl < c->arch.cpl;
     u32 size = long_mode(c) ? 8 : g.type >= SYSTEM_INTERRUPT ? 4 : 2;
-    /* A fault's image says "resume": the instruction goes on without
-     * hitting its breakpoint again. */
+    /* A fault's image has RF set: the instruction continues without hitting its breakpoint
+     * again. */
     bool fault = e->type == EVENT_EXCEPTION &&
                  BIT(e->vector) & ~(BIT(VECTOR_DB) | BIT(VECTOR_BP) | BIT(VECTOR_OF));
     u64 rflags = rflags_read(c) | (fault ? RFLAGS_RF : 0);
@@ -199,8 +201,8 @@ static void deliver_protected(struct cpu *c, const struct event *e)
     code_load(c, &target, cpl);
 }
 
-/* Takes time also if it fails: a handler that faults at once retires nothing, and yet its deadline
- * must come. */
+/* Delivers an event. The delivery takes time even if it fails: a handler that faults at once
+ * retires nothing, and yet the deadline must come. */
 static void deliver(struct cpu *c, const struct event *e)
 {
     c->engine.left -= COST_EVENT_NS;
@@ -236,7 +238,8 @@ static enum fault_class class_of(u8 vector)
     }
 }
 
-/* The exception came up while another one was delivered [APM2 8.2.9]. */
+/* Returns true if the second exception, raised while the first was delivered, makes a #DF [APM2
+ * 8.2.9]. */
 static bool makes_double_fault(u8 first, u8 second)
 {
     if (class_of(first) == CONTRIBUTORY)
@@ -244,8 +247,8 @@ static bool makes_double_fault(u8 first, u8 second)
     return class_of(first) == PAGE_FAULT && class_of(second) != BENIGN;
 }
 
-/* What stands for an intercept in a SEV-ES guest cannot stand for its own, nor for the #DF it may
- * end in. */
+/* Intercepts an exception. The #VC that replaces an intercept in a SEV-ES guest replaces neither an
+ * intercept of #VC itself nor one of the #DF that it may end in. */
 static void intercept_exception(struct cpu *c, u8 vector, u32 error)
 {
     if (c->guest.es && (vector == VECTOR_VC || vector == VECTOR_DF))
@@ -287,7 +290,7 @@ void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
 void event_debug_trap(struct cpu *c, u64 dr6)
 {
     c->engine.insn_rip = c->arch.rip;
-    /* Before the intercept is looked at, unlike CR2 [APM2 15.12.2]. */
+    /* DR6 changes before the intercept is checked, unlike CR2 [APM2 15.12.2]. */
     c->arch.dr6 = dr6 & DR6_B ? (c->arch.dr6 & ~DR6_B) | dr6 : c->arch.dr6 | dr6;
     c->arch.dr7 &= ~DR7_GD;
     event_deliver_exception(c, VECTOR_DB, 0);
@@ -313,13 +316,13 @@ void event_software_interrupt(struct cpu *c, u8 vector)
                                .return_rip = c->arch.rip});
 }
 
-/* INT3, INTO and INT1: exceptions of trap class whose gate must allow the caller,
- * as INT n's must. INT1 has an intercept of its own and not #DB's [APM2 15.12.2]. */
+/* INT3, INTO and INT1 raise exceptions of trap class. As for INT n, the gate must allow the
+ * program's privilege. INT1 has its own intercept, not that of #DB [APM2 15.12.2]. */
 void event_software_exception(struct cpu *c, u8 vector)
 {
     if (vector != VECTOR_DB)
         intercept_exception(c, vector, 0);
-    if (vector == VECTOR_DB) { /* one #DB also for what a MOV SS before INT1 hit */
+    if (vector == VECTOR_DB) { /* the same #DB reports what a MOV SS before INT1 hit */
         c->arch.dr6 |= c->engine.watch_hits;
         c->engine.watch_hits = 0;
     }
@@ -330,7 +333,8 @@ void event_software_exception(struct cpu *c, u8 vector)
                                .return_rip = c->arch.rip});
 }
 
-/* EVENTINJ [APM2 15.20]: no intercept is looked at. #BP and #OF are as INT3 and INTO raise them. */
+/* Delivers EVENTINJ [APM2 15.20] without checking intercepts. #BP and #OF are delivered as INT3 and
+ * INTO raise them. */
 static void deliver_injected(struct cpu *c)
 {
     u64 info = c->guest.control.event_inject;

@@ -12,7 +12,7 @@
 #define OFFSET_XMM   160
 #define OFFSET_END   416
 
-/* As AMD does: pointers only while an exception waits, else zeros. */
+/* Stores the pointers as AMD processors do: only while an exception is pending, else zeros. */
 static void pointers_pack(const struct x87 *x, u8 *image, bool wide)
 {
     if (!(x->status & X87_ES))
@@ -78,7 +78,7 @@ static bool image_fits(u64 components, size_t size)
     return !(components & ~(XSTATE_X87 | XSTATE_SSE)) && size >= XSTATE_LEGACY_SIZE;
 }
 
-/* Of the first 512 bytes, those of the components. */
+/* Copies those of the first 512 bytes that belong to the components. */
 static void copy_components(u8 *to, const u8 *from, u64 components)
 {
     if (components & XSTATE_X87) {
@@ -102,7 +102,7 @@ bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size)
     return true;
 }
 
-/* Bits of MXCSR that do not exist are dropped here, where no #GP can be raised. */
+/* Drops the bits of MXCSR that do not exist, since no #GP can be raised here. */
 bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size)
 {
     u8 all[XSTATE_LEGACY_SIZE];
@@ -116,7 +116,7 @@ bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size)
 
 /* --- The instructions ------------------------------------------------------------------------- */
 
-/* How much of the image is transferred: eight XMM registers outside 64-bit mode,
+/* Returns how many bytes of the image are transferred: eight XMM registers outside 64-bit mode,
  * none in the fast form [APM2 11.4.4.3]. */
 static u32 transfer_size(const struct cpu *c)
 {

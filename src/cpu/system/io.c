@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ports: who may use them (IOPL, the TSS's bitmap), and the exit that hands every access to the
- * hypervisor [APM2 12.2.4, 15.10]. No device answers to the core itself: a port that is not
+ * I/O ports: the permission check (IOPL, the TSS's bitmap), and the exit that passes every access
+ * to the hypervisor [APM2 12.2.4, 15.10]. The core itself has no devices: a port that is not
  * intercepted reads as ones.
  */
 #include "cpu/engine/device.h"
 #include "cpu/system/segment.h"
 
-/* The program's right to a port: IOPL, or a clear bit per byte in the TSS's bitmap. */
+/* Checks a program's right to a port: IOPL, or a clear bit per byte in the TSS's bitmap. */
 static void check_permission(struct cpu *c, u16 port, u32 size)
 {
     bool v86 = c->engine.mode & MODE_V86;
@@ -24,7 +24,8 @@ static void check_permission(struct cpu *c, u16 port, u32 size)
         cpu_raise_gp(c, 0);
 }
 
-/* In an SNP guest every access is #VC, whatever the host intercepts [cpu 6.1]. */
+/* Returns true if the access exits; in an SNP guest every access is a #VC, intercepted or not [cpu
+ * 6.1]. */
 static bool port_intercepted(struct cpu *c, u16 port, u32 size)
 {
     if (c->guest.snp)
@@ -89,8 +90,8 @@ static void string_step(struct cpu *c, const struct insn *in, u8 reg, u32 size)
         cpu_again(c);
 }
 
-/* The exit of one element. A host that finishes device accesses answers, and the memory side is the
- * instruction's own; another host does both and moves RIP [APM2 15.10.2]. */
+/* Exits for one element. If the host finishes device accesses, it answers with a value, and the
+ * instruction itself accesses memory. Otherwise the host does both and moves RIP [APM2 15.10.2]. */
 static u64 string_exit(struct cpu *c, const struct insn *in, u16 port, u32 size, u64 kind,
                        u64 value)
 {
@@ -104,7 +105,8 @@ static u64 string_exit(struct cpu *c, const struct insn *in, u16 port, u32 size,
     cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, string_kind(in) | kind), c->arch.rip);
 }
 
-/* Where INS writes, which it may: nothing is taken from the port before that is known. */
+/* Returns where INS writes, after checking that it may: nothing is read from the port before that
+ * is certain. */
 static u64 checked_destination(struct cpu *c, const struct insn *in, u32 size)
 {
     u64 linear = linear_address(c, SEG_ES, read_index(c, in, RDI), size, true);

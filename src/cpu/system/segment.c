@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Segmentation [APM2 4]: linear addresses, descriptors, loads of segment registers and of the table
+ * Segmentation [APM2 4]: linear addresses, descriptors, and loads of segment registers and of table
  * registers. Far transfers are in far.c, interrupts in event.c.
  */
 #include "cpu/system/segment.h"
@@ -196,7 +196,7 @@ void segments_hide(struct cpu *c)
     for (u32 i = 0; i < ARRAY_SIZE(data); i++) {
         struct segment *s = &c->arch.seg[data[i]];
         bool conforming = (s->attributes & (SEG_CODE | SEG_DOWN)) == (SEG_CODE | SEG_DOWN);
-        /* The base stays: in 64-bit mode FS and GS use it whatever the selector [APM2 4.5.3]. Null
+        /* The base stays: FS and GS use it in 64-bit mode with any selector [APM2 4.5.3]. Null
          * selectors 1 to 3 become 0. */
         if (!(s->selector & ~3u))
             s->selector = 0;

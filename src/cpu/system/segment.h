@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What segment.c, far.c and event.c share: descriptors and stacks that are not in force yet. */
+/* Descriptors, and stacks that are not in use yet; shared by segment.c, far.c and event.c. */
 #ifndef SOFTSEV_CPU_SYSTEM_SEGMENT_H
 #define SOFTSEV_CPU_SYSTEM_SEGMENT_H
 
@@ -11,7 +11,8 @@ struct descriptor {
     u16 selector;
 };
 
-/* System descriptor types [APM2 4.7.1]; the 32-bit ones are the 64-bit ones of long mode. */
+/* System descriptor types [APM2 4.7.1]; in long mode the types of 32-bit segments mean 64-bit
+ * ones. */
 enum system_type {
     SYSTEM_TSS16 = 1,
     SYSTEM_LDT = 2,
@@ -59,57 +60,59 @@ static inline bool protected_mode(const struct cpu *c)
 /* Conforming code runs at the caller's privilege. */
 #define RAW_CONFORMING(raw) ((raw)&BIT(42))
 
-/* False: the selector is outside its table. */
+/* Finds a descriptor. Returns false if the selector is outside its table. */
 bool descriptor_find(struct cpu *c, u16 selector, struct descriptor *d);
-/* As above, but raises `vector` with the selector (and `ext`) as the error code. */
+/* Finds a descriptor, or raises `vector` with the selector (and `ext`) as the error code. */
 struct descriptor descriptor_get(struct cpu *c, u16 selector, u8 vector, u32 ext);
-/* Upper half of a 16-byte descriptor or gate of long mode; its type field must be 0. */
+/* Returns the upper half of a 16-byte descriptor or gate of long mode; its type field must be 0. */
 u64 descriptor_upper(struct cpu *c, const struct descriptor *d);
 void descriptor_touch(struct cpu *c, const struct descriptor *d); /* sets A if it is clear */
 struct segment segment_of(const struct descriptor *d);
 struct segment segment_real(const struct segment *old, u16 selector);
 
-/* A code segment to go to: #GP if it is none, or if L and D are both set in long mode; then #NP. */
+/* Checks a code segment as a target: #GP if it is not code, or if L and D are both set in long
+ * mode; then #NP. */
 void code_check(struct cpu *c, const struct descriptor *d, u32 ext);
 void code_check_present(struct cpu *c, const struct descriptor *d, u32 ext);
 void code_load(struct cpu *c, const struct descriptor *d, u32 cpl);
 void code_load_real(struct cpu *c, u16 selector);
-/* #GP(0) unless the offset may be executed in the segment `d`. */
+/* Raises #GP(0) if the segment `d` does not allow execution at the offset. */
 void code_check_offset(struct cpu *c, const struct descriptor *d, u64 offset);
 
-/* SS for privilege `cpl`: raises `vector` (#TS or #GP) or #SS. */
+/* Returns SS for privilege `cpl`; raises `vector` (#TS or #GP) or #SS. */
 struct segment stack_segment_check(struct cpu *c, u16 selector, u32 cpl, u8 vector, u32 ext);
 struct segment stack_segment_null(u32 cpl);
 
-/* A stack to push to before it is in force. Room is probed first, so that no push fails halfway. */
+/* A stack that is pushed to before it is in use. Its room is probed first, so that no push fails
+ * halfway. */
 struct stack {
     struct segment ss;
     u64 sp;
     bool flat;   /* 64-bit: no limit, whole RSP */
-    bool system; /* written as supervisor whatever the current CPL */
+    bool system; /* written as supervisor at any CPL */
     u32 error;   /* of #SS */
 };
 
 struct stack stack_current(const struct cpu *c);
-/* The stack of an inner privilege from the TSS. */
+/* Returns the stack of an inner privilege from the TSS. */
 struct stack stack_inner(struct cpu *c, u32 cpl, u32 ext);
 void stack_room(struct cpu *c, const struct stack *s, u32 bytes);
 void stack_put(struct cpu *c, struct stack *s, u64 value, u32 size);
-void stack_enter(struct cpu *c, const struct stack *s); /* SS and RSP */
+void stack_enter(struct cpu *c, const struct stack *s); /* loads SS and RSP */
 
-/* Where RIP goes at operand size 2, 4 or 8. */
+/* Truncates a new RIP to operand size 2, 4 or 8. */
 static inline u64 truncate(u64 value, u32 size)
 {
     return size >= 8 ? value : value & (BIT(size * 8) - 1);
 }
 
-/* A task switch: #VMEXIT if intercepted. We have no hardware task switching of our own:
- * #GP (docs/fidelity). */
+/* Switches tasks: #VMEXIT if intercepted, otherwise #GP, since softsev has no hardware task
+ * switching (docs/fidelity). */
 enum task_switch_source { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
 void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bool has_error,
                  u32 error) NORETURN;
 
-/* Segments that the outer privilege may not see become null, after a return to it. */
+/* Makes segments null that the outer privilege may not access, after a return to it. */
 void segments_hide(struct cpu *c);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SYSCALL, SYSRET, SYSENTER, SYSEXIT by AMD's rules [APM2 6.1; APM3],
- * SWAPGS and the base registers. */
+/* SYSCALL, SYSRET, SYSENTER, SYSEXIT by AMD's rules [APM2 6.1; APM3], SWAPGS, and the instructions
+ * on segment bases. */
 #include "cpu/system/segment.h"
 
-/* The flat segments these instructions make up without reading a descriptor. */
+/* The flat segments that these instructions create without reading a descriptor. */
 #define FLAT_CODE (SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_A | SEG_G)
 #define FLAT_DATA (SEG_P | SEG_S | SEG_RW | SEG_A | SEG_G | SEG_DB)
 
@@ -44,7 +44,7 @@ void exec_syscall(struct cpu *c, const struct insn *in)
     c->engine.no_step_trap = !(c->arch.rflags & RFLAGS_TF);
 }
 
-/* SS gets a new selector only; its attributes stay as they are, as AMD's manual says. */
+/* SS gets a new selector only; its attributes stay, as AMD's manual says. */
 void exec_sysret(struct cpu *c, const struct insn *in)
 {
     if (!(c->arch.efer & EFER_SCE) || !(c->engine.mode & MODE_PE))
@@ -65,7 +65,7 @@ void exec_sysret(struct cpu *c, const struct insn *in)
     else
         rflags_write(c, RFLAGS_IF, RFLAGS_IF);
     cpu_update_mode(c);
-    /* TF counts as it is at the end of SYSCALL and SYSRET, not as it was before. */
+    /* The TF that counts is the one at the end of SYSCALL and SYSRET, not the one before. */
     if (c->arch.rflags & RFLAGS_TF)
         event_debug_trap(c, DR6_BS);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time, waiting for it, and random numbers. */
+/* Instructions that read the time, wait, or return random numbers. */
 #include "cpu/internal.h"
 
 static void write_edx_eax(struct cpu *c, u64 value)
@@ -26,7 +26,7 @@ void exec_rdpid(struct cpu *c, const struct insn *in)
     operand_write(c, in, 0, c->arch.tsc_aux);
 }
 
-/* No performance counters exist. */
+/* There are no performance counters. */
 void exec_rdpmc(struct cpu *c, const struct insn *in)
 {
     (void)in;
@@ -43,18 +43,18 @@ void exec_hlt(struct cpu *c, const struct insn *in)
 {
     (void)in;
     if (!event_pending(c))
-        c->engine.left = 0; /* nothing else can wake us before the deadline */
+        c->engine.left = 0; /* nothing else can wake the core before the deadline */
 }
 
 void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    /* The filter lets the first ones pass [APM2 15.14.4]. */
+    /* The pause filter lets the first ones pass [APM2 15.14.4]. */
     if (intercepts(c, EXIT_PAUSE) && c->guest.pauses_left)
         c->guest.pauses_left--;
     else
         intercept(c, EXIT_PAUSE);
-    /* It takes its time: loops that wait for the clock are not many instructions long. */
+    /* PAUSE takes time: a loop that waits for the clock does not have many instructions. */
     rep_account(c, min_u64(rep_allowance(c), COST_PAUSE_NS));
 }
 
@@ -70,7 +70,7 @@ void exec_mwait(struct cpu *c, const struct insn *in)
     cpu_raise_ud(c);
 }
 
-/* RDRAND and RDSEED never run dry. */
+/* RDRAND and RDSEED always have a number. */
 void exec_rdrand(struct cpu *c, const struct insn *in)
 {
     u64 value = 0;
