@@ -2,7 +2,7 @@
 /*
  * The ACPI tables of a guest: RSDP, XSDT, FADT, FACS, MADT, DSDT [ACPI 5.2]. A kernel without an MP
  * table needs the MADT to find its interrupt controllers, the FADT to power off and to measure
- * time, and PCI's _PRT for its lines.
+ * time, and PCI's _PRT for its interrupt lines.
  */
 #include "board/acpi.h"
 
@@ -22,7 +22,8 @@ static void checksum(u8 *table, size_t size, size_t at)
     table[at] = (u8)-sum;
 }
 
-/* The header of every table but RSDP and FACS; length and checksum come with table_end. */
+/* Writes the header of a table (RSDP and FACS have none); table_end fills in length and
+ * checksum. */
 static size_t table_begin(struct writer *w, const char signature[4], u8 revision)
 {
     write_zeros(w, -w->at & 15);
@@ -78,7 +79,7 @@ static size_t madt(struct writer *w, u32 cpus)
     write_u32(w, MADT_PCAT_COMPAT);
     for (u32 i = 0; i < cpus; i++)
         madt_processor(w, (u8)i);
-    write_u8(w, 1); /* I/O APIC: the ID after the processors', interrupts from 0 */
+    write_u8(w, 1); /* I/O APIC: the ID after the processors' IDs; interrupts from 0 */
     write_u8(w, 12);
     write_u8(w, (u8)cpus);
     write_u8(w, 0);
@@ -114,8 +115,8 @@ static void dsdt_pci_routing(struct writer *w)
     aml_block_end(w, table);
 }
 
-/* Where firmware may put BARs: its choice, outside of RAM [edk2 OvmfPkg: above low RAM and 2 GiB,
- * or high up]. */
+/* Declares the windows in which firmware may place BARs, outside of RAM [edk2 OvmfPkg: above low
+ * RAM and 2 GiB, or high up]. */
 static void dsdt_windows(struct writer *w, u64 low_ram)
 {
     if (!low_ram) {
@@ -191,7 +192,7 @@ static size_t dsdt(struct writer *w, u64 low_ram)
 #define FADT_TMR_32_BIT     BIT(8)
 #define FADT_RESET          BIT(10)
 
-/* Generic Address Structure of a port range. */
+/* Writes the Generic Address Structure of a port range. */
 static void gas(u8 *out, u64 address, u8 bits, u8 access)
 {
     out[0] = 1;
@@ -218,9 +219,9 @@ static size_t fadt(struct writer *w, u64 gpa, size_t facs_at, size_t dsdt_at)
     t[89] = 2;
     t[91] = 4;
     t[92] = 4;
-    store_le16(t + 96, 0xfff); /* C2 and C3 latencies: not there */
+    store_le16(t + 96, 0xfff); /* C2 and C3 latencies: not supported */
     store_le16(t + 98, 0xfff);
-    t[108] = 0x32; /* century, in the clock's memory */
+    t[108] = 0x32; /* index of the century in the clock's memory */
     store_le16(t + 109, FADT_LEGACY_DEVICES | FADT_NO_VGA);
     store_le32(t + 112, FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
                             FADT_TMR_32_BIT | FADT_RESET);

@@ -8,15 +8,16 @@
 #define ACPI_SIZE_MAX  16384u
 #define ACPI_RSDP_SIZE 36u
 
-/* For firmware: where RAM below 4 GiB ends, which the caller says; and where in all tables
- * something lies. The first ACPI_RSDP_SIZE bytes are the RSDP. */
+/* Offsets for firmware. The caller sets the end of RAM below 4 GiB; acpi_build sets where each item
+ * lies in the tables. The first ACPI_RSDP_SIZE bytes are the RSDP. */
 struct acpi_places {
     u64 low_ram;
     size_t facs, dsdt, fadt, madt, xsdt;
 };
 
-/* Writes all tables for `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1. Returns
- * the bytes used; 0: `size` is too small. `places` may be NULL: BARs have their addresses. */
+/* Writes all tables for address `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1.
+ * Returns the number of bytes used, or 0 if `size` is too small. `places` is NULL if BARs have
+ * their addresses already. */
 size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places);
 
 #endif

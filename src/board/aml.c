@@ -17,7 +17,8 @@ enum {
     AML_EXT_DEVICE = 0x82,
 };
 
-/* A package length of two bytes holds 12 bits: 01..nnnn nnnnnnnn, low four bits in the first. */
+/* Begins a package with a length of two bytes (12 bits): 01..nnnn nnnnnnnn, the low four bits in
+ * the first byte. */
 static size_t aml_length_begin(struct writer *w)
 {
     size_t at = w->at;
@@ -36,7 +37,8 @@ void aml_block_end(struct writer *w, size_t begin)
     w->data[begin + 1] = (u8)(length >> 4);
 }
 
-/* "\\_SB" or "PCI0": an optional root mark and one segment, padded with underscores to four. */
+/* Writes a name such as "\\_SB" or "PCI0": an optional root mark and one segment, padded with
+ * underscores to four characters. */
 static void aml_name_string(struct writer *w, const char *name)
 {
     if (*name == '\\')
@@ -100,7 +102,8 @@ static u32 hex_digit(char c)
     return (u32)(c <= '9' ? c - '0' : c - 'A' + 10);
 }
 
-/* Three letters of five bits and four hex digits, as a big-endian dword [ACPI 19.3.4]. */
+/* Writes an ID of three letters (five bits each) and four hex digits, as a big-endian dword [ACPI
+ * 19.3.4]. */
 void aml_eisa_id(struct writer *w, const char *id)
 {
     u32 letters = (u32)(id[0] - '@') << 10 | (u32)(id[1] - '@') << 5 | (u32)(id[2] - '@');
@@ -124,7 +127,7 @@ struct aml_resources aml_resources_begin(struct writer *w)
 
 void aml_resources_end(struct writer *w, struct aml_resources r)
 {
-    write_u8(w, 0x79); /* end tag; checksum 0 is never checked */
+    write_u8(w, 0x79); /* end tag; checksum 0 means "not checked" */
     write_u8(w, 0);
     if (!w->bad)
         store_le16(w->data + r.length, (u16)(w->at - r.length - 2));
@@ -147,8 +150,8 @@ void aml_resource_irq(struct writer *w, u32 irq)
     write_u16(w, (u16)(1u << irq));
 }
 
-/* Word address space: type, flags (producer, fixed ends), type flags, granularity, first, last,
- * offset, length. */
+/* Writes a word address space: type, flags (producer, fixed ends), type flags, granularity, first,
+ * last, offset, length. */
 static void aml_word_space(struct writer *w, u8 type, u8 type_flags, u16 first, u16 last)
 {
     write_u8(w, 0x88);
@@ -187,7 +190,7 @@ void aml_resource_memory_window(struct writer *w, u32 first, u32 last)
     write_u32(w, last - first + 1);
 }
 
-/* Quadword address space: as above, in 64 bits, prefetchable. */
+/* Writes a quadword address space: as above, with 64-bit fields, prefetchable. */
 void aml_resource_wide_memory_window(struct writer *w, u64 first, u64 last)
 {
     write_u8(w, 0x8a);

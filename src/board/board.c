@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wiring of a PC's devices: which line of which device leads where. */
+/* The wiring of a PC's devices: where each device's lines lead. */
 #include "board/board.h"
 
 #include "base/clock.h"
@@ -23,8 +23,8 @@
 
 #include <stdlib.h>
 
-/* What firmware leaves in the first local APIC: on, LINT0 passing the 8259s through, LINT1 an NMI
- * ("virtual wire"). */
+/* The first local APIC as firmware leaves it: enabled, LINT0 passes the 8259s' interrupts on, LINT1
+ * is an NMI ("virtual wire"). */
 #define LAPIC_SVR   0x0f0u
 #define LAPIC_LINT0 0x350u
 #define LAPIC_LINT1 0x360u
@@ -36,19 +36,19 @@
 #define CONSOLE_SLOT 2u
 #define BAR_SPACING  0x10000u
 
-/* With firmware: it knows its board, an i440FX, by what stands in slot 1, and looks there for the
- * ports of power management [Intel 82371AB 5.1, 7.1]. */
+/* With firmware: the firmware recognises its board, an i440FX, by the device in slot 1, and finds
+ * the ports of power management there [Intel 82371AB 5.1, 7.1]. */
 #define BRIDGE_SLOT           1u
 #define FIRMWARE_DISK_SLOT    3u
 #define FIRMWARE_CONSOLE_SLOT 4u
-#define POWER_BASE            0x40u /* PMBA, bit 0 always set */
-#define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports answer */
+#define POWER_BASE            0x40u /* PMBA, bit 0 is always set */
+#define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports are enabled */
 
-#define INPUT_MAX 4096u /* bytes that wait for the UART */
+#define INPUT_MAX 4096u /* bytes waiting for the UART */
 
 struct board {
     struct board_config config;
-    struct clock clock; /* the machine's, as the devices see it */
+    struct clock clock; /* the machine's clock, as the devices see it */
     struct timer_queue timers;
     struct bus ports, memory;
     struct pic pic;
@@ -63,7 +63,7 @@ struct board {
     struct reset reset;
     struct debug_exit debug_exit;
     struct pci pci;
-    struct fw_cfg fw_cfg; /* these with firmware */
+    struct fw_cfg fw_cfg; /* fw_cfg, debug port, bridge: only with firmware */
     struct pci_function isa, power;
     struct debug_console firmware_log;
     char firmware_line[BOARD_FIRMWARE_LINE_MAX + 1];
@@ -75,7 +75,7 @@ struct board {
     u32 input_count;
 };
 
-/* --- What devices tell ------------------------------------------------------------------------ */
+/* --- Events from devices ---------------------------------------------------------------------- */
 
 static void on_eoi(void *context, u8 vector)
 {
@@ -169,8 +169,8 @@ static bool wire_legacy(struct board *b)
            bus_add(&b->ports, &b->debug_exit.port);
 }
 
-/* Without firmware, what it would do: addresses for the BARs of virtio functions (1: MSI-X, 4:
- * registers). */
+/* Sets up a function without firmware, as firmware would: addresses for the BARs of virtio
+ * functions (1: MSI-X, 4: registers). */
 static bool wire_function(struct board *b, struct pci_function *f, u32 slot)
 {
     u64 base = BOARD_PCI_WINDOW + (u64)slot * 4 * BAR_SPACING;
@@ -194,7 +194,7 @@ static bool wire_bridge(struct board *b)
                                      power = {0x8086, 0x7113, 0x1af4, 0x1100, 0x068000, 3};
     const struct irq_line none = {0};
     pci_function_init(&b->isa, "isa-bridge", &isa);
-    b->isa.space[PCI_HEADER_TYPE] = 0x80; /* more functions */
+    b->isa.space[PCI_HEADER_TYPE] = 0x80; /* multi-function device */
     pci_function_init(&b->power, "power", &power);
     store_le32(b->power.space + POWER_BASE, BOARD_PM_PORT | 1);
     b->power.space[POWER_ENABLE] = 1;
@@ -331,7 +331,7 @@ u8 board_interrupt_acknowledge(struct board *b, u32 cpu)
 
 /* --- Time and input --------------------------------------------------------------------------- */
 
-/* As many waiting bytes as the UART takes now. */
+/* Passes on as many waiting bytes as the UART accepts. */
 static void feed_uart(struct board *b)
 {
     u32 done = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands behind a console and a disk on the host's side. Input is not asked for: the
- * hypervisor pushes it in (uart_receive, virtio_console_receive) at points it has chosen, so that
- * runs repeat.
+ * The host's side of a console and of a disk. Devices do not ask for input: the hypervisor delivers
+ * it (uart_receive, virtio_console_receive) at points that it chooses, so that runs repeat.
  */
 #ifndef SOFTSEV_DEVICE_BACKEND_H
 #define SOFTSEV_DEVICE_BACKEND_H
@@ -17,7 +16,7 @@ struct console_backend {
 #define SECTOR_SIZE 512u
 
 struct block_backend {
-    /* Sectors are in range when these are called; false is an I/O error. */
+    /* The caller has checked that the sectors are in range. false is an I/O error. */
     bool (*read)(void *ctx, u64 sector, void *out, u64 count_sectors);
     bool (*write)(void *ctx, u64 sector, const void *data, u64 count_sectors);
     bool (*flush)(void *ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bus: devices sorted by address, found by bisection, the last one found kept at hand. */
+/* The bus: devices sorted by address and found by bisection; the device found last is
+ * remembered. */
 #include "device/bus.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@ void bus_init(struct bus *bus, const char *name)
     *bus = (struct bus){.name = name};
 }
 
-/* The number of devices that start at or before an address. */
+/* Returns the number of devices that start at or before an address. */
 static u32 bus_upper(const struct bus *bus, u64 address)
 {
     u32 low = 0, high = bus->count;
@@ -71,7 +72,7 @@ struct device *bus_find(struct bus *bus, u64 address)
     return found;
 }
 
-/* How many bytes of an access at `address` a device takes at once. */
+/* Returns how many bytes of an access at `address` a device takes at once. */
 static u32 bus_piece(const struct device *device, u64 address, u32 size)
 {
     u64 width = device->width ? device->width : 8;

@@ -28,7 +28,7 @@ void debug_exit_init(struct debug_exit *d, void (*exit)(void *ctx, u32 value), v
 static u64 debug_console_read(struct device *device, u64 offset, u32 size)
 {
     (void)device, (void)offset, (void)size;
-    return 0xe9; /* tells a program that the port is there */
+    return 0xe9; /* tells a program that the port exists */
 }
 
 static void debug_console_write(struct device *device, u64 offset, u32 size, u64 value)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ports for programs that are tested: a write to the exit port ends the machine with a value, and a
- * debug console passes bytes on (402 for OVMF, E9 for others) and reads as E9.
+ * Ports for programs under test. A write to the exit port ends the machine with a value. A debug
+ * console passes bytes on (port 402 for OVMF, E9 for others) and reads as E9.
  */
 #ifndef SOFTSEV_DEVICE_DEBUG_PORT_H
 #define SOFTSEV_DEVICE_DEBUG_PORT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a device reaches guest memory. What stands behind it is the host's view: a page that the
- * guest keeps private reads as ciphertext, and writing to it spoils it, as on hardware.
+ * Device access to guest memory. A device has the host's view: a page that the guest keeps private
+ * reads as ciphertext, and a write corrupts it, as on hardware.
  */
 #ifndef SOFTSEV_DEVICE_DMA_H
 #define SOFTSEV_DEVICE_DMA_H
@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 struct dma_port {
-    /* False, with nothing copied, if the range is not all guest memory. */
+    /* Returns false and copies nothing if part of the range is not guest memory. */
     bool (*read)(void *ctx, u64 gpa, void *out, u64 size);
     bool (*write)(void *ctx, u64 gpa, const void *data, u64 size);
     void *ctx;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The firmware configuration device [QEMU docs/specs/fw_cfg]. Everything in a DMA request is
- * big-endian: control, length, address; control's high half selects an item, its low bits say what
- * to do, and what comes back is 0 or the error bit.
+ * The firmware configuration device [QEMU docs/specs/fw_cfg]. All fields of a DMA request are
+ * big-endian: control, length, address. The high half of control selects an item, its low bits are
+ * the operation; the answer is 0 or the error bit.
  */
 #include "device/fw_cfg.h"
 
@@ -33,7 +33,7 @@ static void fw_cfg_select(struct fw_cfg *f, u16 key)
     f->at = 0;
 }
 
-/* What is left of the selected item, at most `size` bytes; the position moves on. */
+/* Returns the rest of the selected item, at most `size` bytes, and advances the position. */
 static const u8 *fw_cfg_take(struct fw_cfg *f, u64 size, u64 *taken)
 {
     const struct fw_cfg_item *item = fw_cfg_find(f, f->selected);
@@ -55,7 +55,8 @@ static u64 fw_cfg_read(struct device *device, u64 offset, u32 size)
     return taken ? *data : 0; /* past the end: zeros */
 }
 
-/* The selector takes 16 bits; bytes written to the data port are ignored: items are read-only. */
+/* Handles a write. The selector takes 16 bits; bytes written to the data port are ignored, because
+ * items are read-only. */
 static void fw_cfg_write(struct device *device, u64 offset, u32 size, u64 value)
 {
     struct fw_cfg *f = CONTAINER_OF(device, struct fw_cfg, ports);
@@ -69,7 +70,7 @@ static bool fw_cfg_write_zeros(const struct fw_cfg *f, u64 gpa, u64 size)
     for (u64 done = 0; done < size;) {
         u64 piece = min_u64(size - done, sizeof zeros);
         if (!dma_write(&f->dma, gpa + done, zeros, piece))
-            return false; /* guest memory ends: this bounds the loop */
+            return false; /* guest memory ends here, which bounds the loop */
         done += piece;
     }
     return true;
@@ -104,7 +105,7 @@ static void fw_cfg_dma(struct fw_cfg *f, u64 gpa)
     bool good = fw_cfg_dma_run(f, control, length, address);
     u8 result[4];
     store_le32(result, __builtin_bswap32(good ? 0 : DMA_ERROR));
-    (void)dma_write(&f->dma, gpa, result, sizeof result); /* a guest that hides it waits for ever */
+    (void)dma_write(&f->dma, gpa, result, sizeof result); /* fails in private memory */
 }
 
 static u64 fw_cfg_dma_read(struct device *device, u64 offset, u32 size)
@@ -178,7 +179,7 @@ bool fw_cfg_add_u64(struct fw_cfg *f, u16 key, u64 value)
     return fw_cfg_add_integer(f, key, value, 8);
 }
 
-/* A new last entry in the directory, which is an item itself and grows. */
+/* Adds a last entry to the directory, which is itself an item and grows. */
 static void fw_cfg_list_file(struct fw_cfg *f, const struct fw_cfg_item *file)
 {
     u8 *entry = f->directory + 4 + DIRECTORY_ENTRY * f->file_count;

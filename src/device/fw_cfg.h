@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QEMU's firmware configuration device: numbered items and named files that firmware reads through
- * a selector and a data port (510, 511) or has copied by DMA (514). Items are read-only for the
- * guest.
+ * QEMU's firmware configuration device: numbered items and named files. Firmware reads them through
+ * a selector and a data port (510, 511), or has the device copy them by DMA (514). Items are
+ * read-only for the guest.
  */
 #ifndef SOFTSEV_DEVICE_FW_CFG_H
 #define SOFTSEV_DEVICE_FW_CFG_H
@@ -13,7 +13,7 @@
 #define FW_CFG_PORT          0x510
 #define FW_CFG_ITEMS_MAX     32
 #define FW_CFG_FILES_MAX     32
-#define FW_CFG_NAME_MAX      56 /* with its NUL */
+#define FW_CFG_NAME_MAX      56 /* including its NUL */
 #define FW_CFG_KEY_SIGNATURE 0x0000
 #define FW_CFG_KEY_ID        0x0001
 #define FW_CFG_KEY_FILE_DIR  0x0019
@@ -21,10 +21,10 @@
 
 struct fw_cfg_item {
     u16 key;
-    const u8 *data; /* stays the caller's and must live on */
+    const u8 *data; /* belongs to the caller, who must keep it */
     u64 size;
-    char name[FW_CFG_NAME_MAX]; /* "" if it is not a file */
-    u8 small[8];                /* integers are kept here */
+    char name[FW_CFG_NAME_MAX]; /* "" if it has no name */
+    u8 small[8];                /* storage for integers */
 };
 
 struct fw_cfg {
@@ -41,7 +41,8 @@ struct fw_cfg {
 
 void fw_cfg_init(struct fw_cfg *f, struct dma_port dma);
 bool fw_cfg_attach(struct fw_cfg *f, struct bus *ports);
-/* False if there is no room, the key is taken, or a name is too long or used. */
+/* Adds an item. Returns false if there is no room, the key is in use, or a name is too long or in
+ * use. */
 bool fw_cfg_add_item(struct fw_cfg *f, u16 key, const void *data, u64 size);
 bool fw_cfg_add_u16(struct fw_cfg *f, u16 key, u16 value);
 bool fw_cfg_add_u32(struct fw_cfg *f, u16 key, u32 value);

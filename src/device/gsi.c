@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The wiring between devices' interrupt numbers and the two kinds of interrupt controller. */
+/* Routes devices' interrupt numbers to the two kinds of interrupt controller. */
 #include "device/gsi.h"
 
 #include "device/ioapic.h"

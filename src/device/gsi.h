@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Global system interrupts: where a device's line goes. 0 to 15 reach the 8259s and the I/O APIC
- * alike (interrupt 0 on pin 2, as every PC and its ACPI tables say), 16 to 23 the I/O APIC only.
+ * Global system interrupts: the routing of a device's line. Interrupts 0 to 15 go to both the 8259s
+ * and the I/O APIC (interrupt 0 on pin 2, as on every PC and in its ACPI tables); 16 to 23 go only
+ * to the I/O APIC.
  */
 #ifndef SOFTSEV_DEVICE_GSI_H
 #define SOFTSEV_DEVICE_GSI_H
@@ -16,7 +17,7 @@ struct gsi {
     struct ioapic *ioapic;
 };
 
-void gsi_set(void *gsi, u32 number, bool level); /* fits struct irq_line; one device per number */
+void gsi_set(void *gsi, u32 number, bool level); /* for struct irq_line; one device per number */
 struct irq_line gsi_line(struct gsi *gsi, u32 number);
 
 #endif

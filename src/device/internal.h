@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What files of the device room share among themselves: the parts of the local APIC, of PCI and of
+ * Shared declarations of the device room's files: the parts of the local APIC, of PCI and of
  * virtio.
  */
 #ifndef SOFTSEV_DEVICE_INTERNAL_H
@@ -26,7 +26,7 @@
 #define ESR_ILLEGAL_SEND    0x20u
 #define ESR_ILLEGAL_RECEIVE 0x40u
 
-/* Delivery modes, alike in the ICR, the LVT, I/O APIC entries and messages. */
+/* Delivery modes, as encoded in the ICR, the LVT, I/O APIC entries and messages. */
 enum lapic_delivery {
     DELIVERY_FIXED = 0,
     DELIVERY_LOWEST = 1,
@@ -42,7 +42,8 @@ static inline bool lapic_is_x2apic(const struct lapic *l)
     return (l->base_msr & BASE_ENABLE) && (l->base_msr & BASE_X2APIC);
 }
 
-/* In x2APIC mode the logical ID follows from the ID: a cluster of 16 and a bit in it. */
+/* Returns the logical ID in x2APIC mode. It follows from the ID: a cluster of 16, and one bit in
+ * it. */
 static inline u32 lapic_x2apic_ldr(u32 id)
 {
     return (id >> 4) << 16 | 1u << (id & 15);
@@ -67,7 +68,8 @@ void pci_msix_control_written(struct pci_function *f);
 #define VIRTIO_ISR_CONFIG 2
 #define VIRTIO_NO_VECTOR  0xffff
 
-/* By message if MSI-X is on, else by the interrupt line and the reason in the ISR. */
+/* Interrupts the driver by a message if MSI-X is on; otherwise by the interrupt line, with the
+ * reason in the ISR. */
 void virtio_interrupt(struct virtio *v, u16 vector, u8 reason);
 
 #endif

@@ -22,7 +22,7 @@
 #define ENTRY_READ_ONLY  (ENTRY_STATUS | ENTRY_REMOTE_IRR)
 #define ENTRY_WRITABLE   (0xff0000000001ffffull & ~ENTRY_READ_ONLY)
 
-/* The message of an entry, in the format of message-signalled interrupts. */
+/* Sends an entry's message, in the format of message-signalled interrupts. */
 static void ioapic_send(struct ioapic *io, u64 entry)
 {
     u64 address = 0xfee00000 | (BITS(entry, 63, 56) << 12) | (BITS(entry, 11, 11) << 2);
@@ -32,7 +32,7 @@ static void ioapic_send(struct ioapic *io, u64 entry)
     msi_send(&io->output, address, data);
 }
 
-/* A level-triggered pin that is high and not being served fires. */
+/* Fires a level-triggered pin that is high and not in service. */
 static void ioapic_check_level(struct ioapic *io, u32 pin)
 {
     u64 *entry = &io->entries[pin];
@@ -86,7 +86,8 @@ static void ioapic_write_entry(struct ioapic *io, u32 pin, bool high, u32 value)
     u64 old = io->entries[pin];
     u64 entry = high ? (old & 0xffffffff) | ((u64)value << 32) : (old & 0xffffffff00000000) | value;
     entry = (entry & ENTRY_WRITABLE) | (old & ENTRY_READ_ONLY);
-    /* An edge-triggered pin waits for no end: software clears a stuck remote IRR by this. */
+    /* An edge-triggered pin has no end of interrupt: software uses this to clear a stuck remote
+     * IRR. */
     if (!(entry & ENTRY_LEVEL))
         entry &= ~ENTRY_REMOTE_IRR;
     io->entries[pin] = entry;

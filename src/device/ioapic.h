@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The I/O APIC: 24 pins, each with a redirection entry that turns it into a message to the local
- * APICs. Level-triggered pins wait for the end of the interrupt and fire again while they are high.
+ * The I/O APIC: 24 pins, each with a redirection entry that turns its interrupt into a message to
+ * the local APICs. A level-triggered pin waits for the end of interrupt, and fires again if it is
+ * still high.
  */
 #ifndef SOFTSEV_DEVICE_IOAPIC_H
 #define SOFTSEV_DEVICE_IOAPIC_H
@@ -22,7 +23,7 @@ struct ioapic {
 };
 
 void ioapic_init(struct ioapic *io, struct msi_port output);
-void ioapic_set_pin(void *ioapic, u32 pin, bool level); /* fits struct irq_line */
+void ioapic_set_pin(void *ioapic, u32 pin, bool level); /* for struct irq_line */
 void ioapic_end_of_interrupt(struct ioapic *io, u8 vector);
 
 #endif

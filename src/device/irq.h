@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An interrupt line is a value that a device holds: whom to tell, and which line it is there. A
- * zeroed one is connected to nothing. Message-signalled interrupts leave through a `struct
- * msi_port`.
+ * An interrupt line as a value that a device holds: the receiver, and the line's number there. A
+ * zeroed line is not connected. Message-signalled interrupts go through a `struct msi_port`.
  */
 #ifndef SOFTSEV_DEVICE_IRQ_H
 #define SOFTSEV_DEVICE_IRQ_H

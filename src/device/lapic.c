@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Local APIC, the part that interrupts: request and service bits, priorities, the messages between
- * processors and their destinations. [APM2 16.3 to 16.6]
+ * Local APIC, the interrupt part: request and service bits, priorities, the messages between
+ * processors and their destinations [APM2 16.3 to 16.6].
  */
 #include "device/internal.h"
 
@@ -20,7 +20,7 @@ static void lapic_set_bit(u32 bits[8], u8 vector, bool value)
     bits[vector >> 5] = value ? bits[vector >> 5] | mask : bits[vector >> 5] & ~mask;
 }
 
-/* The processor priority: the task's, or that of the interrupt in service if it is higher. */
+/* Returns the processor priority: the higher of the task's and that of the interrupt in service. */
 u8 lapic_ppr(const struct lapic *l)
 {
     int serving = lapic_highest(l->isr);
@@ -121,7 +121,7 @@ static void lapic_deliver(struct lapic *l, enum lapic_delivery mode, u8 vector, 
         if (events->startup)
             events->startup(events->ctx, l->cpu, vector);
         break;
-    default: /* external interrupts come through LINT0 only */
+    default: /* external interrupts only come through LINT0 */
         break;
     }
 }
@@ -139,7 +139,7 @@ void lapic_set_lint(void *lapic, u32 pin, bool level)
     lapic_deliver(l, (enum lapic_delivery)LVT_MODE(lvt), lvt & LVT_VECTOR, false);
 }
 
-/* Whom a message is for. */
+/* The destination of a message. */
 struct lapic_destination {
     u32 id;
     bool logical, broadcast;
@@ -150,7 +150,7 @@ static bool lapic_matches_logical(const struct lapic *l, u32 id)
     if (lapic_is_x2apic(l))
         return id >> 16 == l->ldr >> 16 && (id & l->ldr & 0xffff);
     u32 mine = l->ldr >> 24;
-    if (l->dfr >> 28 == 0xf) /* flat: a bit per processor */
+    if (l->dfr >> 28 == 0xf) /* flat: one bit per processor */
         return mine & id & 0xff;
     return (id & 0xf0) == (mine & 0xf0) && (mine & id & 0x0f); /* cluster */
 }
@@ -166,7 +166,7 @@ static bool lapic_matches(const struct lapic *l, const struct lapic_destination 
     return to->id == (lapic_is_x2apic(l) ? l->id : l->xapic_id);
 }
 
-/* Lowest priority: among those addressed, the one whose processor priority is lowest. */
+/* Returns the addressed processor that has the lowest processor priority. */
 static struct lapic *lapic_bus_lowest(struct lapic_bus *bus, const struct lapic_destination *to)
 {
     struct lapic *best = NULL;
@@ -205,7 +205,7 @@ void lapic_send_icr(struct lapic *l, u32 low, u32 destination)
     u8 vector = (u8)low;
     bool level = BITS(low, 15, 15);
     if (mode == DELIVERY_INIT && level && !BITS(low, 14, 14))
-        return; /* INIT level de-assert does nothing here */
+        return; /* INIT level de-assert has no effect here */
     if (mode <= DELIVERY_LOWEST && vector < 16) {
         lapic_error(l, ESR_ILLEGAL_SEND);
         return;
@@ -222,7 +222,7 @@ void lapic_send_icr(struct lapic *l, u32 low, u32 destination)
     case 1:
         lapic_deliver(l, mode, vector, level);
         break;
-    default: /* all, with or without oneself */
+    default: /* all, including or excluding self */
         for (u32 i = 0; i < l->bus->count; i++) {
             struct lapic *other = l->bus->cpus[i];
             bool skip = other == l && BITS(low, 18, 18);
@@ -236,7 +236,7 @@ void lapic_send_icr(struct lapic *l, u32 low, u32 destination)
 void lapic_bus_msi(void *bus, u64 address, u32 data)
 {
     if (address >> 20 != LAPIC_BASE >> 20)
-        return; /* a write that reaches no processor */
+        return; /* a write that has no effect on any processor */
     u32 id = (u32)BITS(address, 19, 12);
     enum lapic_delivery mode = (enum lapic_delivery)BITS(data, 10, 8);
     bool redirected = BITS(address, 3, 3) && mode == DELIVERY_FIXED;
@@ -253,7 +253,7 @@ void lapic_bus_init(struct lapic_bus *bus, struct lapic_events events)
     *bus = (struct lapic_bus){.events = events};
 }
 
-/* The state after reset, but for the ID and the base MSR. */
+/* Sets the state after reset, except the ID and the base MSR. */
 void lapic_reset(struct lapic *l)
 {
     timer_disarm(l->timers, &l->timer);
@@ -271,7 +271,8 @@ void lapic_reset(struct lapic *l)
     };
     for (u32 i = 0; i < LAPIC_LVTS; i++)
         l->lvt[i] = LVT_MASKED;
-    /* The virtual wire that every PC's firmware sets up before anything else runs. */
+    /* LINT0 and LINT1 as "virtual wire", which firmware of every PC sets up before anything else
+     * runs. */
     if (l->base_msr & BASE_BSP)
         l->lvt[LAPIC_LVT_LINT0] = DELIVERY_EXTERNAL << 8;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Local APIC, the part that software sees: the register page of the xAPIC and the MSRs of the
- * x2APIC, which are the same registers 16 bytes apart and one apart. [APM2 16.3, 16.11]
+ * x2APIC. Both have the same registers, 16 bytes apart in the page and 1 apart as MSRs [APM2 16.3,
+ * 16.11].
  */
 #include "device/internal.h"
 
@@ -32,17 +33,17 @@ enum lapic_register {
 #define LAPIC_VERSION_VALUE ((LAPIC_LVTS - 1) << 16 | 0x14u)
 #define ICR_LOW_WRITABLE    0x000ccfffu
 #define SVR_WRITABLE        0x000003ffu
-/* Address bits above the physical width, 48 in CPUID, are reserved. */
+/* Address bits above the physical width (48 in CPUID) are reserved. */
 #define BASE_ADDRESS  0x0000fffffffff000ull
 #define BASE_WRITABLE (BASE_BSP | BASE_X2APIC | BASE_ENABLE | BASE_ADDRESS)
 
-/* What software may set in each LVT entry. */
+/* The bits that software may set in each LVT entry. */
 static const u32 lvt_writable[LAPIC_LVTS] = {
     [LAPIC_LVT_TIMER] = 0x700ff, [LAPIC_LVT_THERMAL] = 0x107ff, [LAPIC_LVT_PERFORMANCE] = 0x107ff,
     [LAPIC_LVT_LINT0] = 0x1a7ff, [LAPIC_LVT_LINT1] = 0x1a7ff,   [LAPIC_LVT_ERROR] = 0x100ff,
 };
 
-/* Which MSRs exist and how; the eight ISR, TMR and IRR ones are readable. */
+/* Which MSRs exist, and their access; the eight ISR, TMR and IRR ones each are readable. */
 enum { MSR_READ = 1, MSR_WRITE = 2, MSR_ZERO = 4 /* only zero may be written */ };
 static const u8 x2apic_access[0x40] = {
     [LAPIC_ID >> 4] = MSR_READ,
@@ -143,7 +144,7 @@ static void lapic_write_lvt(struct lapic *l, u32 index, u32 value)
 {
     value &= lvt_writable[index];
     if (!(l->svr & SVR_ENABLE))
-        value |= LVT_MASKED; /* an APIC that software has disabled keeps them masked */
+        value |= LVT_MASKED; /* an APIC that software disabled keeps its entries masked */
     if (index == LAPIC_LVT_TIMER)
         lapic_timer_set_lvt(l, value);
     else
@@ -190,7 +191,7 @@ void lapic_write(struct lapic *l, u32 offset, u32 value)
     case LAPIC_SVR:
         lapic_write_svr(l, value);
         break;
-    case LAPIC_ESR: /* a write makes the errors since the last one readable */
+    case LAPIC_ESR: /* a write makes the errors since the last write readable */
         l->esr = l->esr_next;
         l->esr_next = 0;
         break;
@@ -236,8 +237,8 @@ u64 lapic_mmio_base(const struct lapic *l)
     return l->base_msr & BASE_ADDRESS;
 }
 
-/* The modes and the ways between them [APM2 16.10]: from x2APIC only to disabled, and to it only
- * from xAPIC. */
+/* Changes the mode as [APM2 16.10] allows: from x2APIC only to disabled, and to x2APIC only from
+ * xAPIC. */
 static bool lapic_write_base(struct lapic *l, u64 value)
 {
     if (value & ~BASE_WRITABLE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local APIC's timer. [APM2 16.4.1] Nothing counts: the count is computed from when it began,
- * and one timer is armed for the moment it ends. In deadline mode that moment is given in TSC
+ * The local APIC's timer [APM2 16.4.1]. The count is not updated step by step: it is computed from
+ * its start time, and one timer is armed for its end. In deadline mode the end is given in TSC
  * ticks.
  */
 #include "device/internal.h"
@@ -32,7 +32,7 @@ u32 lapic_timer_count(const struct lapic *l)
     return ticks < l->initial_count ? l->initial_count - (u32)ticks : 0;
 }
 
-/* Arms for the next time the count reaches zero, if it will. */
+/* Arms the timer for the next time that the count reaches zero, if it will. */
 static void lapic_timer_schedule(struct lapic *l)
 {
     u64 now = timer_now(l->timers);
@@ -65,7 +65,7 @@ void lapic_timer_set_divide(struct lapic *l, u32 divide)
     l->divide = divide & 0xb;
     if (!left)
         return;
-    /* What is left goes on at the new speed. */
+    /* The rest of the count continues at the new speed. */
     l->timer_start_ns = timer_now(l->timers) - (l->initial_count - left) * lapic_divisor(divide);
     lapic_timer_schedule(l);
 }
@@ -86,7 +86,7 @@ void lapic_timer_set_lvt(struct lapic *l, u32 lvt)
     } else if (left) {
         lapic_timer_schedule(l);
     } else {
-        l->expired = true; /* a count that has ended stays so in the other mode, too */
+        l->expired = true; /* a count that has ended stays ended in the other mode too */
     }
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI bus 0: the configuration ports [PCI Local Bus 3.0, 3.2.2.3.2], the functions on it, and what
- * their base address registers move around.
+ * PCI bus 0: the configuration ports [PCI Local Bus 3.0, 3.2.2.3.2], the functions on the bus, and
+ * the regions that their base address registers move.
  */
 #include "device/internal.h"
 
 #define ADDRESS_PORT       0xcf8
 #define DATA_PORT          0xcfc
-#define RESET_OFFSET       1 /* CF9 lies within CF8 */
+#define RESET_OFFSET       1 /* CF9 lies within the CF8 register */
 #define ADDRESS_ENABLE     0x80000000u
 #define ADDRESS_WRITABLE   0x80fffffcu
 #define ECAM_FUNCTION_SIZE 4096
@@ -57,8 +57,7 @@ static u64 pci_bar_address(const struct pci_function *f, u32 index)
     }
 }
 
-/* Address 0 is where an unassigned BAR points; it is not decoded,
- * so that nothing hides low memory. */
+/* An unassigned BAR points to address 0. It is not decoded, because it would hide low memory. */
 static void pci_map_bar(struct pci_function *f, u32 index)
 {
     struct pci_bar *bar = &f->bars[index];
@@ -76,8 +75,8 @@ static void pci_unmap_bar(struct pci_function *f, struct pci_bar *bar)
     bar->mapped = false;
 }
 
-/* Takes this function's BARs off their buses and puts all that can be decoded back: moving one may
- * make room for another that was hidden behind it. */
+/* Removes this function's BARs from their buses, then adds all BARs that can be decoded: moving one
+ * may uncover another one that it overlapped. */
 static void pci_remap(struct pci_function *f)
 {
     for (u32 i = 0; i < PCI_BARS; i++)
@@ -102,7 +101,7 @@ void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool
     u8 *writable = f->writable + PCI_BAR0 + 4 * index;
     u32 flags = kind == PCI_BAR_PORTS ? BAR_IS_PORTS : prefetchable ? BAR_PREFETCHABLE : 0;
     store_le32(space, flags | (kind == PCI_BAR_MEMORY64 ? BAR_IS_64 : 0));
-    /* Sizing needs nothing more: the bits below the size cannot be set. */
+    /* Sizing works without extra code: the bits below the size cannot be set. */
     if (kind == PCI_BAR_MEMORY64)
         store_le64(writable, ~(size - 1));
     else
@@ -127,7 +126,8 @@ bool pci_assign_bar(struct pci_function *f, u32 index, u64 address)
 
 /* ---- interrupts ---- */
 
-/* Functions may share a line: it is high while one of them holds it. */
+/* Updates the line. Functions may share a line: it is high while at least one of them asserts
+ * it. */
 static void pci_update_intx(struct pci_function *f)
 {
     u16 status = load_le16(f->space + PCI_STATUS) & (u16)~PCI_STATUS_INTERRUPT;
@@ -258,7 +258,8 @@ static void pci_address_write(struct device *device, u64 offset, u32 size, u64 v
         p->address = (u32)value & ADDRESS_WRITABLE;
 }
 
-/* Where on the configuration bus an access to the data port goes; other buses are empty. */
+/* Returns the address on the configuration bus for an access to the data port. Other buses are
+ * empty. */
 static bool pci_data_target(const struct pci *p, u64 offset, u64 *target)
 {
     *target = (p->address & 0x00fffffc) + offset;
@@ -280,7 +281,8 @@ static void pci_data_write(struct device *device, u64 offset, u32 size, u64 valu
         bus_write(&p->config, target, size, value);
 }
 
-/* The window has 4 KiB a function, of which we have the first 256 bytes. */
+/* Translates an access to the window, which has 4 KiB per function; only the first 256 bytes
+ * exist. */
 static bool pci_ecam_target(u64 offset, u32 size, u64 *target)
 {
     u64 in_function = offset % ECAM_FUNCTION_SIZE;
@@ -294,7 +296,8 @@ static u64 pci_ecam_read(struct device *device, u64 offset, u32 size)
     u64 target;
     if (pci_ecam_target(offset, size, &target))
         return bus_read(&p->config, target, size);
-    /* No extended capabilities: zeros where a function is, ones where none is. */
+    /* There are no extended capabilities: they read as zeros in a function, as ones where there is
+     * none. */
     return bus_find(&p->config, offset / ECAM_FUNCTION_SIZE * PCI_CONFIG_SIZE) ? 0 : ~0ull;
 }
 

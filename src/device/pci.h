@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI bus 0 behind ports CF8/CFC (and, if wanted, a memory-mapped window): configuration space as
- * one more `struct bus`, base address registers that move their devices on the port or memory bus,
- * capabilities, INTx lines and MSI-X.
+ * PCI bus 0, accessed by ports CF8/CFC and optionally by a memory-mapped window. Configuration
+ * space is one more `struct bus`; base address registers move their devices on the port or memory
+ * bus. Includes capabilities, INTx lines and MSI-X.
  */
 #ifndef SOFTSEV_DEVICE_PCI_H
 #define SOFTSEV_DEVICE_PCI_H
@@ -46,7 +46,7 @@ enum pci_register {
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_PORTS, PCI_BAR_MEMORY32, PCI_BAR_MEMORY64 };
 
 struct pci_bar {
-    struct device region; /* name, size, read and write are the device's; start is the guest's */
+    struct device region; /* name, size, read and write are set by the device; start by the guest */
     struct pci_function *function;
     enum pci_bar_kind kind;
     bool mapped;
@@ -61,7 +61,7 @@ struct pci_msix {
     u8 capability; /* its offset; 0: none */
     u8 bar;
     u16 count;
-    u16 pending; /* bit per vector */
+    u16 pending; /* one bit per vector */
     struct pci_msix_entry entries[PCI_MSIX_MAX];
 };
 
@@ -69,14 +69,15 @@ struct pci_function {
     struct device config; /* 256 bytes on the configuration bus, at devfn << 8 */
     struct pci *pci;
     u8 space[PCI_CONFIG_SIZE],
-        writable[PCI_CONFIG_SIZE]; /* bytes, and which bits software may set */
+        writable[PCI_CONFIG_SIZE]; /* size in bytes, and the bits that software may set */
     struct pci_bar bars[PCI_BARS];
     u8 last_capability;
-    u16 next_free; /* offset in space */
+    u16 next_free; /* offset in `space` */
     struct irq_line intx;
     bool intx_wanted, intx_level;
     struct pci_msix msix;
-    /* Optional: sees reads before and writes after the common handling; 4-byte window of virtio. */
+    /* Optional: called before reads and after writes by the common code; for virtio's 4-byte
+     * window. */
     void (*before_read)(struct pci_function *f, u32 offset, u32 size);
     void (*after_write)(struct pci_function *f, u32 offset, u32 size);
 };
@@ -86,7 +87,7 @@ struct pci {
     struct bus config;
     struct device address_port, data_port; /* CF8, CFC */
     struct device ecam;                    /* optional */
-    struct device *reset_control;          /* answers byte accesses to CF9; may be NULL */
+    struct device *reset_control;          /* handles byte accesses to CF9; may be NULL */
     struct msi_port msi;
     u32 address;
     struct pci_function host;
@@ -94,11 +95,11 @@ struct pci {
     u32 count;
 };
 
-/* Puts CF8 and CFC on the ports and a host bridge (8086:host_id) at 00:00.0; false if they are
- * taken. */
+/* Puts CF8 and CFC on the port bus and a host bridge (8086:host_id) at 00:00.0. Returns false if
+ * the ports are in use. */
 bool pci_init(struct pci *p, struct bus *ports, struct bus *memory, struct msi_port msi,
               u16 host_id, struct device *reset_control);
-bool pci_add_ecam(struct pci *p, u64 base); /* 1 MiB: bus 0 */
+bool pci_add_ecam(struct pci *p, u64 base); /* 1 MiB for bus 0 */
 
 struct pci_identity {
     u16 vendor, device, subsystem_vendor, subsystem;
@@ -106,19 +107,21 @@ struct pci_identity {
     u8 revision;
 };
 
-/* A function before it is added: identity, BARs, capabilities. */
+/* Initialises a function, before BARs and capabilities are set and the function is added. */
 void pci_function_init(struct pci_function *f, const char *name, const struct pci_identity *id);
-/* `size` is a power of two; BAR `index` (and index + 1 for 64 bits). */
+/* Sets BAR `index` (and index + 1 for 64 bits). `size` is a power of two. */
 void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool prefetchable,
                  u64 size, u64 (*read)(struct device *, u64, u32),
                  void (*write)(struct device *, u64, u32, u64));
-/* Returns the capability's offset, 0 if there is no room; `body` follows the two header bytes. */
+/* Adds a capability; `body` follows the two header bytes. Returns its offset, or 0 if there is no
+ * room. */
 u8 pci_add_capability(struct pci_function *f, u8 id, const void *body, u32 body_size);
-bool pci_add_msix(struct pci_function *f, u32 bar, u32 count); /* sets the BAR, 4 KiB */
-/* Adds it at `devfn` with INTA on `intx`, whose number also goes into the interrupt line
- * register. */
+bool pci_add_msix(struct pci_function *f, u32 bar, u32 count); /* also sets the BAR, 4 KiB */
+/* Adds the function at `devfn` with INTA on `intx`. The line's number is also put into the
+ * interrupt line register. */
 bool pci_add(struct pci *p, struct pci_function *f, u8 devfn, struct irq_line intx);
-/* What firmware would do: an address for a BAR, and decoding on. False if the range is taken. */
+/* Does what firmware does: sets the address of a BAR and enables decoding. Returns false if the
+ * range is in use. */
 bool pci_assign_bar(struct pci_function *f, u32 index, u64 address);
 
 void pci_set_intx(struct pci_function *f, bool level);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MSI-X [PCI Local Bus 3.0, 6.8.2]: a table of messages in a page of memory, entries of 16 bytes,
- * and the bits of those that wait behind a mask.
+ * MSI-X [PCI Local Bus 3.0, 6.8.2]: a table of messages in a page of memory, with entries of 16
+ * bytes, and the pending bits of masked entries.
  */
 #include "device/internal.h"
 
@@ -39,7 +39,7 @@ void pci_msix_send(struct pci_function *f, u32 vector)
         msi_send(&f->pci->msi, entry->address, entry->data);
 }
 
-/* Sends what was waiting and is not masked any more. */
+/* Sends messages that are pending and no longer masked. */
 static void msix_release(struct pci_function *f)
 {
     for (u32 vector = 0; vector < f->msix.count; vector++) {
@@ -86,7 +86,7 @@ static void msix_write(struct device *device, u64 offset, u32 size, u64 value)
     u64 at = offset % TABLE_ENTRY_SIZE;
     bool whole = (size == 4 || size == 8) && at % size == 0;
     if (vector >= f->msix.count || !whole)
-        return; /* software must write whole words [6.8.2] */
+        return; /* software must write whole dwords [6.8.2] */
     struct pci_msix_entry *entry = &f->msix.entries[vector];
     u8 image[TABLE_ENTRY_SIZE];
     store_le64(image, entry->address);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The 8259A pair [Intel 8259A data sheet]. Each chip keeps requests, mask and service bits; the
- * slave's output is the master's input 2. Fixed and rotating priority, the four kinds of EOI,
- * polling, special mask and special fully nested mode.
+ * The pair of 8259As [Intel 8259A data sheet]. Each chip has request, mask and service bits; the
+ * slave's output is the master's input 2. Supports fixed and rotating priority, the four kinds of
+ * EOI, polling, special mask and special fully nested mode.
  */
 #include "device/pic.h"
 
@@ -27,7 +27,7 @@
 #define OCW3_SET_MASK 0x40
 #define OCW3_MASK     0x20
 
-/* The input of highest priority among `bits`, or PIC_NONE. */
+/* Returns the input with the highest priority among `bits`, or PIC_NONE. */
 static int pic_highest(const struct pic_chip *c, u8 bits)
 {
     for (u32 i = 1; bits && i <= PIC_INPUTS; i++) {
@@ -38,7 +38,7 @@ static int pic_highest(const struct pic_chip *c, u8 bits)
     return PIC_NONE;
 }
 
-/* Priority as a distance: 0 is the highest, 8 none at all. */
+/* Returns a priority as a distance: 0 is the highest, 8 is none. */
 static u32 pic_rank(const struct pic_chip *c, int input)
 {
     if (input == PIC_NONE)
@@ -46,15 +46,15 @@ static u32 pic_rank(const struct pic_chip *c, int input)
     return ((u32)input + PIC_INPUTS - c->lowest - 1) % PIC_INPUTS;
 }
 
-/* The input that this chip would interrupt for, or PIC_NONE. */
+/* Returns the input for which this chip would interrupt, or PIC_NONE. */
 static int pic_chip_request(const struct pic_chip *c)
 {
     int request = pic_highest(c, c->irr & (u8)~c->imr);
     u8 blocking = c->isr;
     if (c->special_mask)
-        blocking &= (u8)~c->imr; /* a masked input in service blocks nothing */
+        blocking &= (u8)~c->imr; /* a masked input in service does not block others */
     if (c->special_nested && c == &c->pic->chips[0])
-        blocking &= (u8) ~(1u << PIC_CASCADE); /* the slave sorts its own out */
+        blocking &= (u8) ~(1u << PIC_CASCADE); /* the slave has its own priorities */
     return pic_rank(c, request) < pic_rank(c, pic_highest(c, blocking)) ? request : PIC_NONE;
 }
 
@@ -72,7 +72,7 @@ static void pic_update(struct pic *p)
 {
     bool cascade = pic_chip_request(&p->chips[1]) != PIC_NONE;
     struct pic_chip *master = &p->chips[0];
-    /* The slave's output goes down while it is acknowledged, so a further request is a new edge. */
+    /* The slave's output is low during its acknowledge cycle, so another request is a new edge. */
     master->irr &= (u8) ~(1u << PIC_CASCADE);
     master->irr |= (u8)((cascade ? 1u : 0u) << PIC_CASCADE);
     bool output = pic_chip_request(master) != PIC_NONE;
@@ -91,7 +91,7 @@ static void pic_chip_end(struct pic_chip *c, int input, bool rotate)
         c->lowest = (u8)input;
 }
 
-/* The interrupt acknowledge cycle of one chip: the input, or PIC_NONE if there was no request. */
+/* Does one chip's acknowledge cycle. Returns the input, or PIC_NONE if there was no request. */
 static int pic_chip_acknowledge(struct pic_chip *c)
 {
     int input = pic_chip_request(c);
@@ -146,7 +146,7 @@ static void pic_write_icw1(struct pic_chip *c, u8 value)
     c->auto_eoi = false;
     c->special_nested = false;
     c->rotate_on_auto_eoi = false;
-    c->irr = c->lines & c->elcr; /* edges are forgotten */
+    c->irr = c->lines & c->elcr; /* pending edges are lost */
     c->single = value & ICW1_SINGLE;
     c->icw4_needed = value & ICW1_ICW4;
     c->init_step = 2;
@@ -159,7 +159,7 @@ static void pic_write_icw(struct pic_chip *c, u8 value)
         c->base = value & 0xf8;
         c->init_step = c->single ? (c->icw4_needed ? 4 : 0) : 3;
         break;
-    case 3: /* which input the slave is on: wired, not programmable, on a PC */
+    case 3: /* the slave's input: fixed by the wiring on a PC */
         c->init_step = c->icw4_needed ? 4 : 0;
         break;
     default:
@@ -170,7 +170,7 @@ static void pic_write_icw(struct pic_chip *c, u8 value)
     }
 }
 
-/* OCW2: bits 7..5 say rotate, specific, end of interrupt; bits 2..0 the input. */
+/* Handles OCW2: bits 7..5 are rotate, specific, end of interrupt; bits 2..0 are the input. */
 static void pic_write_ocw2(struct pic_chip *c, u8 value)
 {
     int input = value & 7;
@@ -182,11 +182,11 @@ static void pic_write_ocw2(struct pic_chip *c, u8 value)
     case 4:
         c->rotate_on_auto_eoi = true;
         break;
-    case 1: /* end the one of highest priority */
+    case 1: /* ends the one with the highest priority */
     case 5:
         pic_chip_end(c, pic_highest(c, in_service), value & 0x80);
         break;
-    case 3: /* end the one named */
+    case 3: /* ends the given one */
     case 7:
         pic_chip_end(c, input, value & 0x80);
         break;
@@ -225,7 +225,7 @@ static void pic_chip_write(struct device *device, u64 offset, u32 size, u64 valu
     pic_update(c->pic);
 }
 
-/* A read after the poll command acknowledges like the processor would. */
+/* Handles a read after the poll command, which acknowledges as the processor would. */
 static u8 pic_chip_poll(struct pic_chip *c)
 {
     c->poll = false;
@@ -268,7 +268,7 @@ void pic_init(struct pic *p, struct irq_line output)
             .pic = p,
             .lowest = PIC_INPUTS - 1,
             .elcr_mask = i ? ELCR_MASK_OTHER : ELCR_MASK_FIRST,
-            .imr = 0xff, /* quiet until somebody initialises it */
+            .imr = 0xff, /* masked until software initialises it */
         };
     }
 }

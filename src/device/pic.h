@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PC's two 8259A interrupt controllers, the second on the first one's input 2, with the ELCR
- * that makes inputs level-triggered. Its output goes to the processor's INTR or the local APIC's
- * LINT0.
+ * The PC's two 8259A interrupt controllers, the second on input 2 of the first, and the ELCR, which
+ * makes inputs level-triggered. The output goes to the processor's INTR or the local APIC's LINT0.
  */
 #ifndef SOFTSEV_DEVICE_PIC_H
 #define SOFTSEV_DEVICE_PIC_H
@@ -17,8 +16,8 @@ struct pic_chip {
     u8 irr, imr, isr; /* request, mask, in service */
     u8 lines, elcr, elcr_mask;
     u8 base;      /* ICW2: vector of input 0 */
-    u8 lowest;    /* the input of lowest priority */
-    u8 init_step; /* the ICW expected next: 2 to 4; 0 none */
+    u8 lowest;    /* the input with the lowest priority */
+    u8 init_step; /* the next ICW expected: 2 to 4; 0: none */
     bool icw4_needed, auto_eoi, rotate_on_auto_eoi, special_mask, special_nested, read_isr, poll;
     bool single;
 };
@@ -31,8 +30,8 @@ struct pic {
 
 void pic_init(struct pic *p, struct irq_line output);
 bool pic_attach(struct pic *p, struct bus *ports);  /* 20, A0, 4D0 */
-void pic_set_line(void *pic, u32 line, bool level); /* fits struct irq_line; lines 0 to 15 */
+void pic_set_line(void *pic, u32 line, bool level); /* for struct irq_line; lines 0 to 15 */
 bool pic_pending(const struct pic *p);              /* the level of the output */
-u8 pic_acknowledge(struct pic *p); /* the vector; the spurious one if none is pending */
+u8 pic_acknowledge(struct pic *p); /* returns the vector; the spurious one if none is pending */
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The 8254 [Intel 8254 data sheet]. Nothing counts here: a counter is the tick at which it was
- * started and its period, and its value and output are computed when they are read. The one thing
- * that happens by itself is the rising edge of counter 0, which interrupts.
+ * The 8254 [Intel 8254 data sheet]. A counter is stored as its start tick and its period; its value
+ * and output are computed when they are read. The only event that happens by itself is the rising
+ * edge of counter 0, which interrupts.
  */
 #include "device/pit.h"
 
@@ -13,7 +13,7 @@
 #define SPEAKER_KEPT    0x0f
 #define SPEAKER_REFRESH 0x10
 #define SPEAKER_OUTPUT2 0x20
-#define REFRESH_NS      15085 /* bit 4 toggles with the memory refresh of old */
+#define REFRESH_NS      15085 /* bit 4 toggles at the rate of the historical memory refresh */
 #define NS_PER_S        1000000000u
 
 static u64 pit_tick(const struct pit *p)
@@ -21,7 +21,7 @@ static u64 pit_tick(const struct pit *p)
     return (u64)((u128)timer_now(p->timers) * PIT_HZ / NS_PER_S);
 }
 
-/* The first nanosecond at which a tick has been reached. */
+/* Returns the first nanosecond at or after a tick. */
 static u64 pit_tick_ns(u64 tick)
 {
     return (u64)(((u128)tick * NS_PER_S + PIT_HZ - 1) / PIT_HZ);
@@ -37,7 +37,8 @@ static bool counter_is_triggered(const struct pit_counter *c)
     return c->mode == 1 || c->mode == 5;
 }
 
-/* In modes 1 and 5 the gate starts the count but does not hold it up. */
+/* Returns true if the counter runs. In modes 1 and 5 the gate starts the count but does not pause
+ * it. */
 static bool counter_runs(const struct pit_counter *c)
 {
     return c->started && (c->gate || counter_is_triggered(c));
@@ -48,7 +49,7 @@ static u64 counter_elapsed(const struct pit_counter *c, u64 tick)
     return c->held_ticks + (counter_runs(c) ? tick - c->start_tick : 0);
 }
 
-/* Takes over a count that was waiting for the end of the period. */
+/* Loads a count that was waiting for the end of the period. */
 static void counter_sync(struct pit_counter *c, u64 tick)
 {
     if (!c->next_pending || !counter_runs(c) || tick < c->next_tick)
@@ -76,7 +77,7 @@ static u32 counter_from_bcd(u16 value)
            (value >> 12 & 15u) * 1000;
 }
 
-/* What the counting element shows. */
+/* Returns the value of the counting element. */
 static u16 counter_value(const struct pit_counter *c, u64 tick)
 {
     u64 elapsed = counter_elapsed(c, tick);
@@ -84,7 +85,7 @@ static u16 counter_value(const struct pit_counter *c, u64 tick)
     u32 value;
     if (c->mode == 2)
         value = c->reload - (u32)(elapsed % c->reload);
-    else if (c->mode == 3) /* by twos, through the count once a half period */
+    else if (c->mode == 3) /* counts by twos, through the whole count every half period */
         value = c->reload - (u32)(elapsed * 2 % c->reload);
     else
         value = (c->reload + modulus - (u32)(elapsed % modulus)) % modulus;
@@ -110,7 +111,7 @@ static bool counter_output(const struct pit_counter *c, u64 tick)
     }
 }
 
-/* The tick of the output's next rising edge after `tick`, or 0 if there is none. */
+/* Returns the tick of the output's next rising edge after `tick`, or 0 if there is none. */
 static u64 counter_next_edge(const struct pit_counter *c, u64 tick)
 {
     if (!counter_runs(c))
@@ -183,7 +184,7 @@ static void counter_set_gate(struct pit_counter *c, bool gate, u64 tick)
             c->reload = c->next_reload;
         counter_start(c, tick);
     } else if (c->started && !counter_is_triggered(c)) {
-        c->held_ticks = elapsed; /* modes 0 and 4 stop and go on */
+        c->held_ticks = elapsed; /* modes 0 and 4 pause and continue */
         c->start_tick = tick;
     }
 }
@@ -198,8 +199,8 @@ static u8 counter_status(const struct pit_counter *c, u64 tick)
 static void counter_latch_count(struct pit_counter *c, u64 tick)
 {
     if (c->latched)
-        return;           /* the first latch holds until it is read */
-    c->read_high = false; /* a latched count is read from its low byte on */
+        return;           /* the first latched value stays until it is read */
+    c->read_high = false; /* a latched count is read low byte first */
     c->count_latch = counter_value(c, tick);
     c->latched = c->access == 3 ? 2 : 1;
 }
@@ -231,7 +232,7 @@ static void counter_write(struct pit_counter *c, u8 value, u64 tick)
         c->write_low = value;
         c->write_high = true;
         if (c->mode == 0)
-            c->started = false; /* the first byte stops the count, and the output goes low */
+            c->started = false; /* the first byte stops the count and sets the output low */
     } else {
         c->write_high = false;
         counter_load(c, (u16)(value << 8 | c->write_low), tick);
@@ -255,7 +256,8 @@ static void pit_read_back(struct pit *p, u8 value, u64 tick)
     }
 }
 
-/* The control word: bits 7..6 counter, 5..4 access (0: latch), 3..1 mode (6, 7 are 2, 3), 0 BCD. */
+/* Handles the control word: bits 7..6 counter, 5..4 access (0: latch), 3..1 mode (6, 7 are 2, 3), 0
+ * BCD. */
 static void pit_write_control(struct pit *p, u8 value, u64 tick)
 {
     u32 select = value >> 6;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The 8254 timer: three counters at 1.193182 MHz, computed from the machine clock when somebody
- * looks. Counter 0 drives interrupt 0; counter 2 is gated and read back through port 61h.
+ * The 8254 timer: three counters at 1.193182 MHz, computed from the machine clock when they are
+ * read. Counter 0 drives interrupt 0; counter 2 is gated and read through port 61h.
  */
 #ifndef SOFTSEV_DEVICE_PIT_H
 #define SOFTSEV_DEVICE_PIT_H
@@ -18,17 +18,17 @@ struct pit_counter {
     u8 access; /* 1 low byte, 2 high byte, 3 low then high */
     bool bcd;
     bool gate;
-    bool loaded;  /* a count has been written since the control word */
-    bool started; /* and counts: in modes 1 and 5 only after the gate's edge */
+    bool loaded;  /* a count was written after the control word */
+    bool started; /* it counts: in modes 1 and 5 only after the gate's edge */
     u32 reload;   /* ticks: 1 to 65536 (10000 in BCD) */
     u64 start_tick,
-        held_ticks;    /* counted: held, plus the time since start while the gate lets it */
-    bool next_pending; /* modes 2 and 3: a new count waits for the end of the period */
+        held_ticks;    /* ticks counted: held, plus the time since start while the gate allows it */
+    bool next_pending; /* modes 2 and 3: a new count waits for the period to end */
     u32 next_reload;
     u64 next_tick;
-    bool write_high, read_high; /* which half comes next */
+    bool write_high, read_high; /* the next byte is the high one */
     u8 write_low;
-    u8 latched; /* bytes of a latched count still to be read: 0 to 2 */
+    u8 latched; /* bytes of a latched count left to read: 0 to 2 */
     bool status_latched;
     u16 count_latch;
     u8 status_latch;
@@ -38,7 +38,7 @@ struct pit {
     struct device ports;   /* 40 to 43 */
     struct device control; /* 61 */
     struct timer_queue *timers;
-    struct timer timer; /* counter 0's next edge */
+    struct timer timer; /* for the next edge of counter 0 */
     struct irq_line irq;
     struct pit_counter counters[PIT_COUNTERS];
     u8 control_bits; /* port 61 bits 3..0: bit 0 gates counter 2, bit 1 the speaker */

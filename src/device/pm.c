@@ -23,7 +23,7 @@ static u64 pm_ticks(const struct pm *pm)
     return (u64)((u128)timer_now(pm->timers) * PM_TIMER_HZ / NS_PER_S);
 }
 
-/* TMR_STS is set whenever the timer's highest bit changes. */
+/* Updates TMR_STS, which is set whenever the timer's highest bit changes. */
 static void pm_catch_up(struct pm *pm)
 {
     u64 carries = pm_ticks(pm) >> (TIMER_BITS - 1);
@@ -51,7 +51,7 @@ static void pm_fire(struct timer *timer, u64 when_ns)
     pm_update(CONTAINER_OF(timer, struct pm, overflow));
 }
 
-/* The block as sixteen bytes, so that accesses of any size and place come out right. */
+/* Writes the block as sixteen bytes, so that accesses of any size and offset work. */
 static void pm_image(struct pm *pm, u8 image[PM_PORTS])
 {
     pm_catch_up(pm);
@@ -84,7 +84,7 @@ static void pm_write(struct device *device, u64 offset, u32 size, u64 value)
     struct pm *pm = CONTAINER_OF(device, struct pm, ports);
     u8 image[PM_PORTS + 8] = {0};
     pm_image(pm, image);
-    store_le16(image + PM_STATUS, 0); /* status bits are cleared by writing ones */
+    store_le16(image + PM_STATUS, 0); /* writing ones clears status bits */
     for (u32 i = 0; i < size; i++)
         image[offset + i] = (u8)(value >> (8 * i));
     pm->status &= (u16)~load_le16(image + PM_STATUS);

@@ -15,11 +15,11 @@
 
 #define PM_TIMER_HZ 3579545ull
 #define PM_PORTS    16
-#define PM_EVENT    0 /* offsets of the blocks, for the FADT */
+#define PM_EVENT    0 /* offsets of the register blocks, for the FADT */
 #define PM_CONTROL  4
 #define PM_TIMER    8
 #define PM_GPE0     12
-#define PM_SLEEP_S5 5 /* SLP_TYP that means soft off: the DSDT's \_S5 says the same */
+#define PM_SLEEP_S5 5 /* SLP_TYP for soft off, as in the DSDT's \_S5 */
 
 struct pm {
     struct device ports;
@@ -30,7 +30,7 @@ struct pm {
     void *ctx;
     u16 status, enable, control;
     u16 gpe_enable;
-    u64 carry_seen; /* timer carries already turned into TMR_STS */
+    u64 carry_seen; /* timer carries already reported in TMR_STS */
 };
 
 void pm_init(struct pm *pm, u64 port, struct timer_queue *timers, struct irq_line sci,

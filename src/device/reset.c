@@ -4,7 +4,7 @@
 
 #define KEYBOARD_PORT 0x64
 #define KEYBOARD_PULSE_FIRST                                                                       \
-    0xf0 /* F0 to FF pulse output lines; line 0, the reset, if bit 0 is clear */
+    0xf0 /* F0 to FF pulse output lines: line 0, which is the reset, if bit 0 is clear */
 #define PORT92                 0x92
 #define PORT92_RESET           0x01
 #define PORT92_A20             0x02

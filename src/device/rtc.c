@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The MC146818 [Motorola data sheet]. The time registers are made from the machine clock when they
- * are read, and a write to them moves the offset between the two.
+ * The MC146818 [Motorola data sheet]. The time registers are computed from the machine clock when
+ * they are read; a write to them changes the offset between the two.
  */
 #include "device/rtc.h"
 
@@ -47,11 +47,11 @@ enum rtc_register {
 
 struct rtc_date {
     s64 year;
-    u32 month, day; /* from 1 */
+    u32 month, day; /* both start at 1 */
 };
 
-/* Days since 1970-01-01 in the Gregorian calendar; years begin in March so that leap days come
- * last. */
+/* Returns the days since 1970-01-01 in the Gregorian calendar. Years start in March, so that leap
+ * days come last. */
 static s64 rtc_days_from_date(struct rtc_date d)
 {
     s64 year = d.year - (d.month <= 2);
@@ -113,7 +113,7 @@ static s64 rtc_now_s(const struct rtc *r)
     return r->offset_s + (s64)(rtc_now_ns(r) / NS_PER_S);
 }
 
-/* Puts the time into the registers. */
+/* Writes the time into the registers. */
 static void rtc_show_time(struct rtc *r)
 {
     s64 now = rtc_now_s(r);
@@ -130,7 +130,7 @@ static void rtc_show_time(struct rtc *r)
     r->cmos[RTC_CENTURY] = rtc_encode(r, (u32)(date.year / 100 % 100));
 }
 
-/* Sets the clock to what the registers say; nonsense gives some time or other, never a fault. */
+/* Sets the clock from the registers. Invalid values give an arbitrary time but no fault. */
 static void rtc_take_time(struct rtc *r)
 {
     struct rtc_date date = {
@@ -146,7 +146,7 @@ static void rtc_take_time(struct rtc *r)
 
 static void rtc_update_irq(struct rtc *r)
 {
-    /* The flags of C stand where their enables stand in B. */
+    /* The flags in C have the same bit positions as their enables in B. */
     u8 wanted = r->cmos[RTC_C] & r->cmos[RTC_B] & (B_PIE | B_AIE | B_UIE);
     if (wanted)
         r->cmos[RTC_C] |= C_IRQF;
@@ -164,7 +164,7 @@ static bool rtc_alarm_matches(const struct rtc *r)
     return true;
 }
 
-/* The end of an update cycle, if there has been one since the last look. */
+/* Handles the end of an update cycle, if one has ended since the last call. */
 static void rtc_catch_up(struct rtc *r)
 {
     u64 second = rtc_now_ns(r) / NS_PER_S;
@@ -265,9 +265,9 @@ static void rtc_write_b(struct rtc *r, u8 value)
         r->stopped_ns = timer_now(r->timers);
     }
     if (value & B_SET)
-        value &= (u8)~B_UIE; /* the data sheet: SET clears UIE */
+        value &= (u8)~B_UIE; /* as in the data sheet: SET clears UIE */
     r->cmos[RTC_B] = value;
-    if (was_set && !(value & B_SET)) /* the format bits are now the new ones */
+    if (was_set && !(value & B_SET)) /* the new format bits apply now */
         rtc_take_time(r);
     rtc_update_irq(r);
     rtc_schedule(r);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The timer queue: a list by deadline. There are few timers, so a list is all it takes. */
+/* The timer queue: a list sorted by deadline. A list is enough, because there are few timers. */
 #include "device/timer.h"
 
 void timer_queue_init(struct timer_queue *q, const struct clock *clock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The 16550A. Register numbers and bits are those of the National Semiconductor PC16550D data
- * sheet. The transmitter is infinitely fast: a written byte is out before the next instruction.
+ * The 16550A. Register numbers and bits are as in the National Semiconductor PC16550D data sheet.
+ * The transmitter is infinitely fast: a written byte is sent before the next instruction.
  */
 #include "device/uart.h"
 
@@ -32,7 +32,7 @@ enum uart_register {
 
 #define FCR_ENABLE        0x01
 #define FCR_CLEAR_RECEIVE 0x02
-#define FCR_KEPT          0xc9 /* what is not self-clearing */
+#define FCR_KEPT          0xc9 /* the bits that do not clear themselves */
 
 #define LCR_DLAB 0x80
 
@@ -58,15 +58,15 @@ static u32 uart_capacity(const struct uart *u)
     return (u->fcr & FCR_ENABLE) ? UART_FIFO_SIZE : 1;
 }
 
-/* How many bytes raise the receive interrupt; fewer raise it after a time-out, which here is at
- * once. */
+/* Returns how many bytes raise the receive interrupt. Fewer bytes raise it after a time-out, which
+ * is zero here. */
 static u32 uart_trigger(const struct uart *u)
 {
     static const u8 levels[4] = {1, 4, 8, 14};
     return (u->fcr & FCR_ENABLE) ? levels[u->fcr >> 6] : 1;
 }
 
-/* The interrupt of highest priority, as the IIR shows it. */
+/* Returns the interrupt with the highest priority, in the IIR's encoding. */
 static u8 uart_source(const struct uart *u)
 {
     if ((u->ier & IER_LINE) && u->lsr_errors)
@@ -82,7 +82,7 @@ static u8 uart_source(const struct uart *u)
 
 static void uart_update(struct uart *u)
 {
-    /* OUT2 gates the line; in loopback the outputs are disconnected from the pins. */
+    /* OUT2 enables the line; in loopback the outputs are disconnected from the pins. */
     bool connected = (u->mcr & MCR_OUT2) && !(u->mcr & MCR_LOOP);
     bool level = connected && uart_source(u) != IIR_NONE;
     if (level != u->level) {
@@ -91,7 +91,8 @@ static void uart_update(struct uart *u)
     }
 }
 
-/* Modem inputs: a terminal that is always there, or in loopback our own outputs. */
+/* Returns the modem inputs: a terminal that is always present or, in loopback, the UART's own
+ * outputs. */
 static u8 uart_modem_lines(const struct uart *u)
 {
     if (!(u->mcr & MCR_LOOP))
@@ -108,7 +109,7 @@ static void uart_update_modem(struct uart *u)
 {
     u8 now = uart_modem_lines(u);
     u8 changed = now ^ u->msr_lines;
-    /* Deltas 0 to 3 belong to lines 4 to 7; that of RI is set by its falling edge only. */
+    /* Deltas 0 to 3 belong to lines 4 to 7; only a falling edge sets the delta of RI. */
     changed &= (u8) ~(now & MSR_RI);
     u->msr_delta |= (u8)(changed >> 4);
     u->msr_lines = now;
@@ -149,7 +150,7 @@ static u8 uart_read_iir(struct uart *u)
 {
     u8 source = uart_source(u);
     if (source == IIR_TRANSMIT)
-        u->transmit_pending = false; /* reading it here is the acknowledgement */
+        u->transmit_pending = false; /* reading the IIR here acknowledges it */
     return source | ((u->fcr & FCR_ENABLE) ? IIR_FIFO : 0);
 }
 
@@ -193,7 +194,7 @@ static u8 uart_read_register(struct uart *u, u64 offset)
 
 static void uart_write_ier(struct uart *u, u8 value)
 {
-    /* Enabling the transmit interrupt while the transmitter is empty raises it, every time. */
+    /* Enabling the transmit interrupt while the transmitter is empty always raises it. */
     if ((value & IER_TRANSMIT) && !(u->ier & IER_TRANSMIT))
         u->transmit_pending = true;
     u->ier = value & IER_MASK;

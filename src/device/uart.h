@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A 16550A serial port: eight registers, a receive FIFO, interrupts by priority. It sends at once
- * (the transmitter is always empty again) and never loses a byte it accepted.
+ * A 16550A serial port: eight registers, a receive FIFO, prioritised interrupts. It sends at once
+ * (the transmitter is always empty again) and never loses a byte that it accepted.
  */
 #ifndef SOFTSEV_DEVICE_UART_H
 #define SOFTSEV_DEVICE_UART_H
@@ -23,15 +23,16 @@ struct uart {
     u16 divisor;
     u8 fifo[UART_FIFO_SIZE];
     u32 fifo_at, fifo_count;
-    bool transmit_pending; /* a THRE interrupt nobody has seen yet */
+    bool transmit_pending; /* a THRE interrupt that the driver has not seen */
     u8 msr_lines;          /* modem inputs as last seen, MSR bits 7..4 */
-    bool level;            /* of the interrupt line */
+    bool level;            /* level of the interrupt line */
     u64 bytes_out, bytes_in;
 };
 
 void uart_init(struct uart *u, u64 port, struct irq_line irq, struct console_backend console);
-u32 uart_room(const struct uart *u); /* how many bytes uart_receive takes now */
-/* A byte from outside; false if the FIFO is full (nothing is lost: push it again later). */
+u32 uart_room(const struct uart *u); /* number of bytes that uart_receive takes now */
+/* Receives a byte from outside. Returns false if the FIFO is full; the caller keeps the byte and
+ * tries again later. */
 bool uart_receive(struct uart *u, u8 byte);
 
 #endif

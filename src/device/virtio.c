@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio over PCI [virtio 1.2, 4.1]: one BAR with four groups of registers, a capability for each,
- * and one more capability as a window to them through configuration space.
+ * Virtio over PCI [virtio 1.2, 4.1]: one BAR with four groups of registers, a capability for each
+ * group, and one more capability that gives access to them through configuration space.
  */
 #include "device/internal.h"
 
@@ -114,7 +114,7 @@ static void virtio_reset(struct virtio *v)
     pci_set_intx(&v->pci, false);
 }
 
-/* The selected queue, or NULL: registers of a queue that does not exist read as zero. */
+/* Returns the selected queue, or NULL if it does not exist: its registers then read as zero. */
 static struct virtqueue *virtio_selected(struct virtio *v)
 {
     return v->queue_select < v->type->queue_count ? &v->queues[v->queue_select] : NULL;
@@ -153,7 +153,8 @@ static u64 virtio_common_read(struct virtio *v, u64 offset, u32 size)
     return bus_truncate(load_le64(image + offset), size);
 }
 
-/* Features are settled once FEATURES_OK is accepted: a subset of the offer, with VERSION_1. */
+/* Returns true if the features can be accepted: a subset of the offer, with VERSION_1. Features are
+ * fixed once FEATURES_OK is accepted. */
 static bool virtio_features_fit(const struct virtio *v)
 {
     return !(v->features_accepted & ~v->features_offered) &&
@@ -169,7 +170,7 @@ static void virtio_write_status(struct virtio *v, u8 value)
     u8 old = v->status;
     if (!(old & VIRTIO_STATUS_FEATURES_OK) && !virtio_features_fit(v))
         value &= (u8) ~(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
-    /* The driver sets bits; only a reset clears them. */
+    /* The driver can only set bits; only a reset clears them. */
     v->status = old | (value & (u8)~VIRTIO_STATUS_NEEDS_RESET);
     bool started = v->status & ~old & VIRTIO_STATUS_DRIVER_OK;
     for (u32 i = 0; started && i < v->type->queue_count; i++)
@@ -185,7 +186,7 @@ static void virtio_write_accepted(struct virtio *v, u32 value)
     v->features_accepted |= (u64)value << shift;
 }
 
-/* A vector that does not exist reads back as none. */
+/* Returns the vector, or "no vector" if it does not exist. */
 static u16 virtio_vector(const struct virtio *v, u64 value)
 {
     return value < v->pci.msix.count ? (u16)value : VIRTIO_NO_VECTOR;
@@ -198,7 +199,7 @@ static void virtio_write_queue_size(struct virtqueue *q, u64 value)
         q->size = (u16)value;
 }
 
-/* Rings that wrap around the end of the address space are nobody's. */
+/* Enables a queue, unless a ring wraps around the end of the address space. */
 static void virtio_enable_queue(struct virtqueue *q, u64 value)
 {
     u64 size = q->size;
@@ -227,7 +228,7 @@ static void virtio_write_queue(struct virtio *v, u64 offset, u32 size, u64 value
         return;
     }
     if (q->enabled)
-        return; /* the rest is fixed once the queue is live */
+        return; /* the other fields are fixed once the queue is enabled */
     if (offset == COMMON_QUEUE_SIZE)
         virtio_write_queue_size(q, value);
     else if (offset == COMMON_QUEUE_ENABLE)
@@ -327,7 +328,7 @@ static void virtio_write(struct device *device, u64 offset, u32 size, u64 value)
 
 /* ---- the window through configuration space ---- */
 
-/* The register it points at, if the driver has filled it in sensibly. */
+/* Returns the register to which the window points, if the driver has set valid values. */
 static bool virtio_window_target(const struct virtio *v, u32 *offset, u32 *size)
 {
     const u8 *window = v->pci.space + v->window_capability;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtio 1.x over PCI: the common, notify, interrupt and device registers, feature negotiation and
- * split virtqueues. Queues live in guest memory and are hostile: every field is read once, checked,
- * and a malformed queue stops the device (DEVICE_NEEDS_RESET) instead of being guessed at.
+ * split virtqueues. Queues are in guest memory and hostile: every field is read once and checked. A
+ * malformed queue stops the device (DEVICE_NEEDS_RESET).
  */
 #ifndef SOFTSEV_DEVICE_VIRTIO_H
 #define SOFTSEV_DEVICE_VIRTIO_H
@@ -14,7 +14,7 @@
 #define VIRTIO_QUEUE_SIZE_MAX  256
 #define VIRTIO_CHAIN_MAX       130 /* buffers in a chain */
 #define VIRTIO_CHAIN_BYTES_MAX MIB(16)
-/* after so many a queue pauses: the host has other work too */
+/* A queue pauses after this many bytes, so that the host can do other work. */
 #define VIRTIO_TURN_BYTES MIB(1)
 
 #define VIRTIO_F_INDIRECT_DESC   BIT(28)
@@ -48,7 +48,7 @@ struct virtio_buffer {
     u32 size;
 };
 
-/* A request taken off a queue: first the buffers the device reads, then those it writes. */
+/* A request from a queue: first the buffers that the device reads, then those that it writes. */
 struct virtio_chain {
     u16 head;
     u32 out_count, in_count;
@@ -67,7 +67,7 @@ struct virtio_type {
     u32 queue_count;
     u16 queue_size;
     u32 config_size;
-    void (*notify)(struct virtio *v, u32 queue); /* work in the queue; DRIVER_OK is set */
+    void (*notify)(struct virtio *v, u32 queue); /* there is work in the queue; DRIVER_OK is set */
     void (*config_write)(struct virtio *v, u32 offset, u32 size, u64 value); /* may be NULL */
 };
 
@@ -81,29 +81,30 @@ struct virtio {
     u8 status, isr, config_generation;
     u16 config_vector, queue_select;
     u8 window_capability; /* VIRTIO_PCI_CAP_PCI_CFG */
-    u32 paused; /* a bit per queue that may hold more chains: virtio_continue() serves it */
+    u32 paused;           /* one bit per queue that may hold more chains: see virtio_continue() */
     struct virtqueue queues[VIRTIO_QUEUES_MAX];
 };
 
-/* Makes the PCI function (BAR 1: MSI-X, BAR 4: registers); the caller then adds it with pci_add. */
+/* Creates the PCI function (BAR 1: MSI-X, BAR 4: registers). The caller then adds it with
+ * pci_add. */
 bool virtio_init(struct virtio *v, const struct virtio_type *type, u64 features, u8 *config,
                  struct dma_port dma);
 bool virtio_is_running(const struct virtio *v); /* DRIVER_OK, not broken, bus master */
-void virtio_break(struct virtio *v);            /* the driver must reset the device */
+void virtio_break(struct virtio *v);            /* tells the driver to reset the device */
 void virtio_config_changed(struct virtio *v);
-void virtio_continue(struct virtio *v); /* serves the queues that have paused */
+void virtio_continue(struct virtio *v); /* serves the paused queues */
 
 enum virtqueue_result virtqueue_pop(struct virtqueue *q, struct virtio_chain *chain);
-/* Gives a chain back with the number of bytes written into it. */
+/* Returns a chain to the driver, with the number of bytes written into it. */
 void virtqueue_push(struct virtqueue *q, const struct virtio_chain *chain, u32 written);
-void virtqueue_signal(struct virtqueue *q); /* interrupts the driver if it wants to know */
+void virtqueue_signal(struct virtqueue *q); /* interrupts the driver unless it suppresses that */
 /* Pops chains into `chain` and calls `serve` for each, until the queue is empty or pauses; then
- * signals. `serve` returns false if the device breaks. */
+ * signals the driver. `serve` returns false if the device breaks. */
 void virtqueue_serve(struct virtqueue *q, struct virtio_chain *chain,
                      bool (*serve)(struct virtqueue *q));
 
-/* Bytes of a chain's readable or writable part, `offset` counted over its buffers. False if they do
- * not lie within it or memory does not answer. */
+/* Access bytes of a chain's readable or writable part; `offset` counts across its buffers. Return
+ * false if the bytes are outside the part or memory is not accessible. */
 bool virtio_chain_read(struct virtio *v, const struct virtio_chain *chain, u64 offset, void *out,
                        u64 size);
 bool virtio_chain_write(struct virtio *v, const struct virtio_chain *chain, u64 offset,

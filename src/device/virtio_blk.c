@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The virtio disk [virtio 1.2, 5.2]. A request is a 16-byte header, data and, as the last writable
- * byte, a status. A wrong request gets an error status; one without room for that breaks the
- * device.
+ * byte, a status. An invalid request gets an error status; a request without room for a status
+ * breaks the device.
  */
 #include "device/virtio_blk.h"
 
@@ -31,7 +31,7 @@ enum request_status { STATUS_OK = 0, STATUS_IO_ERROR = 1, STATUS_UNSUPPORTED = 2
 struct disk_request {
     u32 type;
     u64 sector;
-    u64 written; /* bytes put into the writable part, without the status */
+    u64 written; /* bytes written into the writable part, except the status */
 };
 
 static bool blk_range_good(const struct virtio_blk *b, u64 sector, u64 bytes)
@@ -101,7 +101,7 @@ static enum request_status blk_run(struct virtio_blk *b, struct disk_request *r)
     }
 }
 
-/* False if the chain is no request at all. */
+/* Returns false if the chain is not a request. */
 static bool blk_request(struct virtqueue *q)
 {
     struct virtio_blk *b = CONTAINER_OF(q->device, struct virtio_blk, virtio);

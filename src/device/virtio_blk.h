@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A virtio disk: read, write, flush and identify, over a block back-end. */
+/* A virtio disk: read, write, flush and identify, on a block back end. */
 #ifndef SOFTSEV_DEVICE_VIRTIO_BLK_H
 #define SOFTSEV_DEVICE_VIRTIO_BLK_H
 
@@ -8,7 +8,7 @@
 
 #define VIRTIO_BLK_CONFIG_SIZE  60
 #define VIRTIO_BLK_SEGMENTS_MAX 126
-#define VIRTIO_BLK_COPY_SECTORS 64 /* moved at a time */
+#define VIRTIO_BLK_COPY_SECTORS 64 /* sectors copied at a time */
 #define VIRTIO_BLK_ID_SIZE      20
 
 struct virtio_blk {

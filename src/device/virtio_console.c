@@ -13,7 +13,7 @@ static bool console_transmit(struct virtqueue *q)
     for (u64 done = 0; done < c->chain.out_bytes;) {
         u64 piece = min_u64(c->chain.out_bytes - done, sizeof c->copy);
         if (!virtio_chain_read(&c->virtio, &c->chain, done, c->copy, piece))
-            break; /* what cannot be read is not printed */
+            break; /* unreadable bytes are not printed */
         console_output(&c->console, c->copy, piece);
         done += piece;
     }
@@ -24,7 +24,7 @@ static bool console_transmit(struct virtqueue *q)
 static void console_notify(struct virtio *v, u32 queue)
 {
     struct virtio_console *c = CONTAINER_OF(v, struct virtio_console, virtio);
-    if (queue == QUEUE_TRANSMIT) /* the other has room for input: it is filled when input comes */
+    if (queue == QUEUE_TRANSMIT) /* the other one is filled when input arrives */
         virtqueue_serve(&v->queues[queue], &c->chain, console_transmit);
 }
 
@@ -46,7 +46,7 @@ u64 virtio_console_receive(struct virtio_console *c, const u8 *bytes, u64 count)
     return done;
 }
 
-/* A single character before the driver is up. */
+/* Prints a single character, before the driver is set up. */
 static void console_config_write(struct virtio *v, u32 offset, u32 size, u64 value)
 {
     (void)size;

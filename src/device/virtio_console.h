@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A virtio console with one port: queue 0 carries bytes to the guest, queue 1 from it. */
+/* A virtio console with one port: queue 0 carries bytes to the guest, queue 1 from the guest. */
 #ifndef SOFTSEV_DEVICE_VIRTIO_CONSOLE_H
 #define SOFTSEV_DEVICE_VIRTIO_CONSOLE_H
 
@@ -18,7 +18,7 @@ struct virtio_console {
 
 bool virtio_console_init(struct virtio_console *c, struct dma_port dma,
                          struct console_backend console);
-/* Bytes from outside; returns how many the guest had room for. */
+/* Sends bytes to the guest. Returns how many fit into the guest's buffers. */
 u64 virtio_console_receive(struct virtio_console *c, const u8 *bytes, u64 count);
 
 #endif

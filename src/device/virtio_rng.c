@@ -2,7 +2,7 @@
 /* The virtio entropy source [virtio 1.2, 5.4]. */
 #include "device/virtio_rng.h"
 
-#define FILL_SIZE 256 /* bytes a request gets at most; the driver asks again */
+#define FILL_SIZE 256 /* most bytes in one answer; the driver asks again */
 
 static bool rng_fill(struct virtqueue *q)
 {

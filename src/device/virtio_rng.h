@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A virtio entropy source; its bytes come from the source handed in. */
+/* A virtio entropy source; the caller supplies the source of its bytes. */
 #ifndef SOFTSEV_DEVICE_VIRTIO_RNG_H
 #define SOFTSEV_DEVICE_VIRTIO_RNG_H
 

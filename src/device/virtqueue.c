@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Split virtqueues [virtio 1.2, 2.7]. A chain is read descriptor by descriptor, each once, into our
- * own copy; whatever breaks the rules breaks the device. The number of descriptors followed is
- * limited, so a chain that loops ends as a chain that is too long.
+ * Split virtqueues [virtio 1.2, 2.7]. Each descriptor of a chain is read once, into the device's
+ * own copy; any violation of the rules breaks the device. The number of descriptors in a chain is
+ * limited, so a chain that loops is rejected as too long.
  */
 #include "device/internal.h"
 
@@ -53,7 +53,8 @@ static bool virtqueue_read_descriptor(const struct virtqueue *q,
     return true;
 }
 
-/* Adds a buffer; false if it breaks a rule: empty, wrapping, readable after writable, too much. */
+/* Adds a buffer. Returns false if it breaks a rule: empty, wrapping, readable after writable, too
+ * large. */
 static bool virtio_chain_add(struct virtio_chain *chain, const struct descriptor *d)
 {
     u32 count = chain->out_count + chain->in_count;
@@ -111,7 +112,7 @@ static bool virtqueue_collect(const struct virtqueue *q, struct virtio_chain *ch
     return false;
 }
 
-/* The head of the next chain, if there is one. */
+/* Finds the head of the next chain, if there is one. */
 static enum virtqueue_result virtqueue_next(const struct virtqueue *q, u16 *head)
 {
     u16 index;
@@ -187,7 +188,7 @@ void virtqueue_serve(struct virtqueue *q, struct virtio_chain *chain,
         virtqueue_signal(q);
 }
 
-/* Walks over a run of buffers and moves the bytes from `offset` on, to or from memory. */
+/* Copies bytes to or from memory, over a run of buffers, from `offset` on. */
 static bool virtio_buffers_copy(struct virtio *v, const struct virtio_buffer *buffers, u32 count,
                                 u64 offset, void *out, const void *in, u64 size)
 {

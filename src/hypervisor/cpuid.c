@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What CPUID tells a guest: the host's processor, less what a guest has no part in, plus what a
- * hypervisor adds [cpu 1, 9.8, 10.1].
+ * CPUID as a guest sees it: the host processor's answers without the features that a guest cannot
+ * use, plus the leaves of the hypervisor [cpu 1, 9.8, 10.1].
  */
 #include "hypervisor/internal.h"
 
@@ -22,7 +22,7 @@
 static void leaf_1(struct vcpu *c, u32 out[4])
 {
     u32 cpus = c->vm->cpu_count;
-    out[1] = (out[1] & 0xff00) | cpus << 16 | c->lapic->id << 24; /* CLFLUSH size stays */
+    out[1] = (out[1] & 0xff00) | cpus << 16 | c->lapic->id << 24; /* keeps the CLFLUSH size */
     out[2] &= (u32) ~(LEAF1_ECX_MONITOR | LEAF1_ECX_OSXSAVE);
     out[2] |= (u32)(LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_GUEST);
     if ((out[2] & LEAF1_ECX_XSAVE) && (c->vmcb.save.cr4 & CR4_OSXSAVE))
@@ -34,7 +34,7 @@ static void leaf_1(struct vcpu *c, u32 out[4])
         out[3] |= (u32)LEAF1_EDX_APIC;
 }
 
-/* How many bits of an APIC ID tell the processors apart. */
+/* Returns the number of APIC ID bits that distinguish the processors. */
 static u32 id_bits(const struct vm *vm)
 {
     u32 bits = 0;
@@ -43,7 +43,7 @@ static u32 id_bits(const struct vm *vm)
     return bits;
 }
 
-/* One thread a core (level 1), all cores in one package (level 2). */
+/* Answers leaf B: one thread per core (level 1), all cores in one package (level 2). */
 static void leaf_b(struct vcpu *c, u32 subleaf, u32 out[4])
 {
     out[0] = subleaf == 1 ? id_bits(c->vm) : 0;
@@ -63,8 +63,8 @@ static void leaf_kvm(u32 leaf, u32 out[4])
     }
 }
 
-/* SEV: bit 1; SEV-ES: bit 3; SNP: bit 4; bit 10, and EBX 31, spare the guest cache flushes; where
- * the C-bit is. */
+/* Answers the SEV leaf. Bit 1 is SEV, bit 3 SEV-ES, bit 4 SNP. Bit 10 and EBX bit 31 save the guest
+ * cache flushes. EBX also has the position of the C-bit. */
 static void leaf_sev(struct vcpu *c, u32 out[4])
 {
     u32 where = out[1] & 0xfff;
@@ -103,7 +103,7 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
         memset(out, 0, 4 * sizeof out[0]);
         break;
     case 0x8000001e:
-        out[0] = out[1] = c->lapic->id; /* the core, of one thread */
+        out[0] = out[1] = c->lapic->id; /* the core, with one thread */
         out[2] = out[3] = 0;
         break;
     case 0x8000001f:

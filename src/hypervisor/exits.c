@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exits and what is done about each: one table, one function a kind [APM2 15.9, App. C]. */
+/* Exit handling: one table, one function for each kind of exit [APM2 15.9, App. C]. */
 #include <stdio.h>
 
 #include "hypervisor/internal.h"
@@ -33,7 +33,7 @@ u32 exits_kinds(const struct vm *vm)
     return vm_is_es(vm) ? KINDS : KIND_OTHER + 1;
 }
 
-/* Where a guest was, as far as we may know. */
+/* Describes where the guest was, as far as the host can know. */
 static const char *exits_where(const struct vcpu *c, char text[40])
 {
     text[0] = 0;
@@ -42,8 +42,8 @@ static const char *exits_where(const struct vcpu *c, char text[40])
     return text;
 }
 
-/* A register's low `size` bytes replaced, as the processor does it: 32 bits clear the upper
- * half. */
+/* Replaces the low `size` bytes of a register as the processor does: a 32-bit write clears the
+ * upper half. */
 static u64 merge(u64 old, u64 value, u32 size)
 {
     if (size >= 8)
@@ -102,7 +102,7 @@ static void exit_hlt(struct vcpu *c)
     }
 }
 
-/* The handler of an NMI ends; the next one waits until this IRET has retired. */
+/* Handles the IRET that ends an NMI handler. The next NMI waits until this IRET has retired. */
 static void exit_iret(struct vcpu *c)
 {
     c->vmcb.control.intercept_3 &= (u32)~INTERCEPT3_IRET;
@@ -135,7 +135,7 @@ void exits_msr(struct vcpu *c)
     exit_skip(c);
 }
 
-/* No hypercalls: KVM's answer for those it does not know, -ENOSYS in its numbering. */
+/* Answers a hypercall with -ENOSYS, as KVM does for a hypercall that it does not know. */
 void exits_vmmcall(struct vcpu *c)
 {
     vcpu_set(c, RAX, (u64)-1000);
@@ -178,8 +178,8 @@ void mmio_write(struct vcpu *c, u64 gpa, u32 size, u64 value)
 
 /* --- Instructions that the core finishes ------------------------------------------------------ */
 
-/* One access to a device, of an instruction that the core goes on with (machine/host.h). False: the
- * exit was for no such access. */
+/* Carries out one device access of an instruction that the core then continues (machine/host.h).
+ * Returns false if the exit was not for such an access. */
 static bool device_exit(struct vcpu *c)
 {
     struct host *h = c->vm->hv->host;
@@ -200,8 +200,8 @@ static bool device_exit(struct vcpu *c)
     return true;
 }
 
-/* No host can emulate an encrypted guest's string I/O, whose memory it cannot read: such guests use
- * single INs and OUTs. */
+/* Refuses string I/O of an encrypted guest: no host can emulate it, because it cannot read the
+ * guest's memory. Such guests use single INs and OUTs. */
 static void string_io(struct vcpu *c)
 {
     char where[40];
@@ -225,8 +225,8 @@ static void exit_io(struct vcpu *c)
     vcpu_advance(c, next);
 }
 
-/* The first access to addresses without RAM: from now on the guest hears of it by #VC. The
- * instruction is executed again. */
+/* Marks addresses without RAM as device memory at the first access. The instruction is executed
+ * again; from now on the guest gets a #VC. */
 static void mmio_mark(struct vcpu *c, u64 gpa)
 {
     if (gpa >> 48 || !npt_mark_mmio(&c->vm->npt, c->vm->hv->host, &c->vm->hv->frames, gpa))
@@ -234,7 +234,8 @@ static void mmio_mark(struct vcpu *c, u64 gpa)
                (unsigned long long)gpa);
 }
 
-/* A write to the flash image, which is read-only: the instruction is done, the byte stays. */
+/* Returns true for a write to the flash image, which is read-only: the instruction completes, the
+ * byte does not change. */
 static bool writes_rom(const struct vm *vm, u64 gpa, u64 info)
 {
     bool flash = vm->snp.flash_chunks && gpa >= vm->snp.flash_gpa && gpa < GIB(4);
@@ -259,7 +260,7 @@ static void exit_npf(struct vcpu *c)
                (unsigned long long)info, (unsigned long long)gpa, exits_where(c, where));
 }
 
-/* --- What a SEV-ES guest did to registers of its own: RIP is already past it ------------------ */
+/* --- Writes of a SEV-ES guest to its own registers: RIP is already past the instruction ------- */
 
 static void trap_efer(struct vcpu *c)
 {
@@ -286,7 +287,7 @@ static void trap_cr8(struct vcpu *c)
 struct exit_row {
     enum exit_kind kind;
     void (*handle)(struct vcpu *c);
-    bool automatic; /* an exit of a SEV-ES guest too; the others are #VC in the guest [cpu 6.1] */
+    bool automatic; /* SEV-ES guests have this exit too; others are a #VC there [cpu 6.1] */
 };
 
 // clang-format off

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of the host's memory is in use. Guests take whole 2 MiB chunks, so that one nested entry
- * maps each; tables, VMCBs and buffers take pages of chunks that were split for them. Handing
- * memory out never touches it.
+ * Allocator of host memory. Guests take whole chunks of 2 MiB, so that one nested entry maps each
+ * chunk. Tables, VMCBs and buffers take pages of chunks that were split for them. Allocation never
+ * accesses the memory itself.
  */
 #include <stdlib.h>
 
@@ -60,7 +60,7 @@ static bool page_used(const u64 bits[8], u32 page)
     return bits[page / 64] >> page % 64 & 1;
 }
 
-/* The first run of `count` free pages, or PAGES_PER_CHUNK. */
+/* Returns the start of the first run of `count` free pages, or PAGES_PER_CHUNK. */
 static u32 find_run(const u64 bits[8], u32 count)
 {
     u32 run = 0;
@@ -79,8 +79,9 @@ static u64 take_from(struct frames *f, u64 chunk, u32 first, u32 count)
     return chunk * CHUNK_SIZE + (u64)first * PAGE_SIZE;
 }
 
-/* Chunks are split from the top of memory down, so that guests find theirs in one piece. Page 0 is
- * never handed out: address 0 means "none" to the mailbox and to VM_HSAVE_PA. */
+/* Takes contiguous pages. Chunks are split from the top of memory down, so that guests find
+ * contiguous chunks. Page 0 is never given out: the mailbox and VM_HSAVE_PA read address 0 as
+ * "none". */
 u64 frames_take_pages(struct frames *f, u32 count)
 {
     for (u64 i = f->chunks; i-- > 1;) {

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests in a GHCB: the page is copied in once, checked, and answered [cpu 7.2-7.4]. A request
- * for an instruction becomes what the plain exit would have been, with the fields that the guest
- * flagged valid as its registers, and goes to the same handler; everything else about the guest
- * reads as zero. The page is hostile: what is not as it should be gets the specification's error
- * answer.
+ * Requests in a GHCB: the page is copied once, checked, and answered [cpu 7.2-7.4]. A request for
+ * an instruction goes to the handler of the plain exit; the fields that the guest flagged as valid
+ * become the registers, and every other register reads as zero. The page is hostile: a malformed
+ * request gets the specification's error answer.
  */
 #include "hypervisor/internal.h"
 
 struct vmgexit {
     struct vcpu *cpu;
     struct vm *vm;
-    struct ghcb page; /* the guest's, as it was at the exit; then our answer */
-    u8 valid[16];     /* which fields the guest flagged */
+    struct ghcb page; /* the guest's page at the exit; then the answer */
+    u8 valid[16];     /* the fields that the guest flagged as valid */
     u64 gpa;
     u64 info_2;  /* answer: SW_EXITINFO2 */
-    u32 outputs; /* answer: a bit per general register */
-    /* The area that SW_SCRATCH points at, in `page` or, for version 1, copied to hv->scratch. */
+    u32 outputs; /* answer: one bit per general register */
+    /* The area that SW_SCRATCH points to: in `page`, or for version 1 a copy in hv->scratch. */
     u8 *scratch;
     u64 scratch_size;
     bool scratch_changed;
 };
 
-/* By the numbers of their encodings. */
+/* In the order of the registers' encodings. */
 static const u16 gpr_offset[GPRS] = {
     offsetof(struct ghcb, rax),        offsetof(struct ghcb, rcx),
     offsetof(struct ghcb, rdx),        offsetof(struct ghcb, rbx),
@@ -39,7 +38,8 @@ static bool flagged(const struct vmgexit *r, size_t bit)
     return r->valid[bit / 8] >> bit % 8 & 1;
 }
 
-/* Makes general registers of the page those of the virtual processor; false: one is not valid. */
+/* Loads the page's general registers into the virtual processor. Returns false if one of them is
+ * not valid. */
 static bool load(struct vmgexit *r, u32 registers)
 {
     for (u32 i = 0; i < GPRS; i++) {
@@ -64,7 +64,8 @@ static void store(struct vmgexit *r, u32 registers)
 
 /* --- The scratch area ------------------------------------------------------------------------- */
 
-/* In the page's buffer; a guest of version 1 may also use other RAM of its own. */
+/* Finds the scratch area in the page's buffer. A guest of version 1 may also use other RAM of its
+ * own. */
 static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
 {
     u64 at = r->page.scratch;
@@ -85,7 +86,7 @@ static enum ghcb_error find_scratch(struct vmgexit *r, u64 size)
     return 0;
 }
 
-/* --- Events that are instructions ------------------------------------------------------------- */
+/* --- Events for instructions ------------------------------------------------------------------ */
 
 static enum ghcb_error do_nothing(struct vmgexit *r)
 {
@@ -105,7 +106,7 @@ static enum ghcb_error do_protected(struct vmgexit *r)
     return 0;
 }
 
-/* Leaf D depends on XCR0, which the guest must tell. */
+/* Leaf D depends on XCR0, so the guest must provide XCR0. */
 static enum ghcb_error do_cpuid(struct vmgexit *r)
 {
     if ((u32)vcpu_get(r->cpu, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
@@ -126,7 +127,7 @@ static enum ghcb_error do_msr(struct vmgexit *r)
     return 0;
 }
 
-/* Who calls matters too, although nothing here is for the kernel alone. */
+/* VMMCALL also requires the CPL, although no hypercall here is limited to the kernel. */
 static enum ghcb_error do_vmmcall(struct vmgexit *r)
 {
     if (!flagged(r, GHCB_BIT(cpl)))
@@ -140,7 +141,7 @@ static enum ghcb_error do_time(struct vmgexit *r)
     u64 now = host_time_ns(r->vm->hv->host);
     vcpu_set(r->cpu, RAX, now & 0xffffffff);
     vcpu_set(r->cpu, RDX, now >> 32);
-    vcpu_set(r->cpu, RCX, 0); /* RDTSCP's; TSC_AUX is in the VMSA, if anywhere */
+    vcpu_set(r->cpu, RCX, 0); /* for RDTSCP: TSC_AUX is in the VMSA, if the guest has it at all */
     return 0;
 }
 
@@ -158,8 +159,8 @@ static enum ghcb_error do_dr7_write(struct vmgexit *r)
 
 /* --- Ports ------------------------------------------------------------------------------------ */
 
-/* INS and OUTS: the guest moves its own memory and registers, the elements are in the scratch
- * area. */
+/* INS and OUTS: the elements are in the scratch area; the guest updates its memory and registers
+ * itself. */
 static enum ghcb_error do_string_io(struct vmgexit *r, u64 port, u32 size)
 {
     struct vm *vm = r->vm;
@@ -235,7 +236,7 @@ static enum ghcb_error do_mmio_write(struct vmgexit *r)
     return 0;
 }
 
-/* --- Events that no instruction has ----------------------------------------------------------- */
+/* --- Events without an instruction ------------------------------------------------------------ */
 
 static enum ghcb_error do_nmi_complete(struct vmgexit *r)
 {
@@ -269,12 +270,12 @@ static enum ghcb_error do_features(struct vmgexit *r)
 
 static enum ghcb_error do_run_vmpl(struct vmgexit *r)
 {
-    return r->page.exit_info_1 ? GHCB_ERROR_INPUT : 0; /* there is no other */
+    return r->page.exit_info_1 ? GHCB_ERROR_INPUT : 0; /* only 0 exists */
 }
 
 /* --- SNP -------------------------------------------------------------------------------------- */
 
-/* The list's own header says how long it is, as far as the buffer goes. */
+/* The list's header gives its length, which the buffer limits. */
 static enum ghcb_error do_page_state(struct vmgexit *r)
 {
     enum ghcb_error error = find_scratch(r, sizeof(struct ghcb_page_state_header));
@@ -294,7 +295,7 @@ static enum ghcb_error do_guest_request(struct vmgexit *r)
     return ghcb_guest_request(r->cpu, r->page.exit_info_1, r->page.exit_info_2, &r->info_2);
 }
 
-/* Certificates go with reports alone: another message needs no place for them. */
+/* Only reports come with certificates: other messages need no pages for them. */
 static enum ghcb_error do_extended_guest_request(struct vmgexit *r)
 {
     if (!ghcb_asks_for_report(r->vm, r->page.exit_info_1)) {
@@ -348,7 +349,7 @@ static enum ghcb_error do_unsupported(struct vmgexit *r)
 struct row {
     u64 code;
     enum vmgexit_kind kind;
-    u32 inputs, outputs; /* general registers: must be valid; are valid in the answer */
+    u32 inputs, outputs; /* general registers: required in the request; valid in the answer */
     enum ghcb_error (*handle)(struct vmgexit *r);
 };
 
@@ -377,7 +378,7 @@ static const struct row rows[] = {
     {GHCB_EVENT_UNSUPPORTED,  VMGEXIT_OTHER,        0,                        0,                                 do_unsupported},
 };
 
-/* Events of SNP guests alone. */
+/* Events that only SNP guests have. */
 static const struct row snp_rows[] = {
     {GHCB_EVENT_PAGE_STATE,             VMGEXIT_PAGE_STATE,    0,               0,      do_page_state},
     {GHCB_EVENT_GUEST_REQUEST,          VMGEXIT_GUEST_REQUEST, 0,               0,      do_guest_request},

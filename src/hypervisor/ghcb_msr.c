@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The protocol in the GHCB MSR: what a guest asks before it has a page to ask in, and its last word
- * [cpu 7.1]. A request that we do not know leaves the MSR as it is, which no guest takes for an
- * answer.
+ * The protocol in the GHCB MSR: requests that a guest makes before it has a GHCB page, and its
+ * termination request [cpu 7.1]. An unknown request leaves the MSR unchanged, and no guest takes
+ * that for an answer.
  */
 #include "hypervisor/internal.h"
 
@@ -13,7 +13,7 @@ static u64 sev_information(struct vcpu *c, u64 value)
     return ghcb_msr_sev_info(GHCB_VERSION_MAX, GHCB_VERSION_MIN, C_BIT);
 }
 
-/* Subleaf 0 of a leaf, one register a time. */
+/* Returns one register of subleaf 0 of a leaf. */
 static u64 cpuid_register(struct vcpu *c, u64 value)
 {
     u32 out[4], reg = GHCB_MSR_CPUID_REGISTER(value);
@@ -33,10 +33,10 @@ static u64 preferred_page(struct vcpu *c, u64 value)
 {
     (void)c;
     (void)value;
-    return GHCB_NO_FRAME << 12 | GHCB_MSR_PREFERRED; /* any will do */
+    return GHCB_NO_FRAME << 12 | GHCB_MSR_PREFERRED; /* any frame will do */
 }
 
-/* There is no other VMPL to run than the one that asks. */
+/* Answers a request to run a VMPL. It fails for any VMPL but 0, which is the one that asks. */
 static u64 run_vmpl(struct vcpu *c, u64 value)
 {
     (void)c;
@@ -46,7 +46,7 @@ static u64 run_vmpl(struct vcpu *c, u64 value)
 static u64 reset_hold(struct vcpu *c, u64 value)
 {
     startup_hold(c, 0);
-    return value; /* until STARTUP */
+    return value; /* no answer until STARTUP */
 }
 
 static u64 terminate(struct vcpu *c, u64 value)
@@ -57,8 +57,8 @@ static u64 terminate(struct vcpu *c, u64 value)
 
 static const struct {
     enum ghcb_msr request;
-    u64 (*handle)(struct vcpu *c, u64 value); /* gives the MSR's new value */
-    bool snp;                                 /* not for other guests */
+    u64 (*handle)(struct vcpu *c, u64 value); /* returns the MSR's new value */
+    bool snp;                                 /* SNP guests only */
 } rows[] = {
     {GHCB_MSR_SEV_INFO_REQUEST, sev_information, false},
     {GHCB_MSR_CPUID_REQUEST, cpuid_register, false},
@@ -85,9 +85,9 @@ void ghcb_msr_handle(struct vcpu *c, u64 value)
                 c->vm->config.name, (unsigned long long)value);
 }
 
-/* --- The last word ---------------------------------------------------------------------------- */
+/* --- Termination ------------------------------------------------------------------------------ */
 
-/* Set 0 is the specification's, set 1 Linux's. */
+/* Set 0 is defined by the specification, set 1 by Linux. */
 static const char *const reasons[2][13] = {
     {"for no reason it gives", "the GHCB protocol versions offered do not suit it",
      "it does not know the SNP features that are on"},

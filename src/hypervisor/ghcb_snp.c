@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only SNP guests ask: a GHCB registered, pages changing hands, messages for the firmware, the
- * list of APIC IDs [cpu 7.1, 7.4; snp 6.3]. Lists and addresses are the guest's, hostile, and read
- * once.
+ * Requests that only SNP guests make: GHCB registration, page state changes, messages for the
+ * firmware, the list of APIC IDs [cpu 7.1, 7.4; snp 6.3]. Lists and addresses come from the guest,
+ * are hostile, and are read once.
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
-/* --- Pages that change hands ------------------------------------------------------------------ */
+/* --- Page state changes ----------------------------------------------------------------------- */
 
 static bool has_memory(const struct vm *vm, u64 gpa)
 {
@@ -15,9 +15,9 @@ static bool has_memory(const struct vm *vm, u64 gpa)
     return vm_spa(vm, gpa, &left) != FRAME_NONE;
 }
 
-/* Says what a guest asked that the specification forbids; true: it is refused for that. Without
- * `strict` a real host's answer counts: KVM looks at no reserved bits and takes operations that it
- * does not know for done, QEMU ignores a page without memory that is to be shared. */
+/* Reports a request that the specification forbids. Returns true if it is refused. Without `strict`
+ * the answer is that of a real host: KVM ignores reserved bits and reports unknown operations as
+ * done; QEMU ignores a request to share a page without memory. */
 static bool unusual(const struct vcpu *c, u64 value, const char *what)
 {
     const struct vm *vm = c->vm;
@@ -38,7 +38,7 @@ static bool change_page(struct vcpu *c, u64 gpa, u32 operation, bool large)
     struct vm *vm = c->vm;
     bool shared = operation == GHCB_PAGE_SHARED;
     if (!shared && operation != GHCB_PAGE_PRIVATE)
-        return true; /* hints, and what KVM takes for one */
+        return true; /* hints, and operations that KVM treats as hints */
     if (!has_memory(vm, gpa))
         return shared;
     bool ok = shared ? snp_page_shared(vm, gpa, large) : snp_page_private(vm, gpa, large);
@@ -67,8 +67,8 @@ static u32 entry_pages(u64 entry)
     return entry & GHCB_PAGE_STATE_LARGE ? CHUNK_SIZE / PAGE_SIZE : 1;
 }
 
-/* Bits 11:0 say how many pages are done already; what is left of 2 MiB goes one by one. Gives
- * SW_EXITINFO2. */
+/* Changes the pages of one entry. Bits 11:0 count the pages that are done already; the rest of 2
+ * MiB is changed page by page. Returns SW_EXITINFO2. */
 static u64 change_entry(struct vcpu *c, u64 entry)
 {
     u64 gpa = GHCB_PAGE_STATE_FRAME(entry) << PAGE_SHIFT;
@@ -108,7 +108,7 @@ u64 ghcb_page_state_list(struct vcpu *c, u8 *list, u64 size)
 
 /* --- The GHCB itself -------------------------------------------------------------------------- */
 
-/* Memory of the guest that is the host's too: what a device may reach, and we. */
+/* Returns true if the memory is shared: the host and its devices may access it. */
 bool vm_is_shared(const struct vm *vm, u64 gpa)
 {
     u64 left, index;
@@ -151,7 +151,8 @@ static bool is_message_page(const struct vm *vm, u64 gpa)
     return !(gpa & PAGE_MASK) && vm_is_shared(vm, gpa);
 }
 
-/* The request's type stands in its header in the clear; the firmware judges the rest. */
+/* Reads the request's type from its header, which is not encrypted; the firmware checks the
+ * rest. */
 bool ghcb_asks_for_report(struct vm *vm, u64 request_gpa)
 {
     struct snp_msg_header header;
@@ -173,8 +174,8 @@ enum ghcb_error ghcb_guest_request(struct vcpu *c, u64 request_gpa, u64 response
     return 0;
 }
 
-/* `pages`: what the guest has for certificates; then, if they are too few, what it needs. Without
- * certificates the table is empty: its end alone. */
+/* Writes the certificate table. `pages` is the number of pages that the guest provides; if they are
+ * too few, it becomes the number needed. Without certificates the table has only its end mark. */
 static enum ghcb_error put_certificates(struct vm *vm, u64 data_gpa, u64 *pages, bool *fit)
 {
     static const u8 end[24];
@@ -216,7 +217,7 @@ u64 ghcb_features(const struct vm *vm)
 
 /* --- APIC IDs --------------------------------------------------------------------------------- */
 
-/* u32 count, then as many IDs; `pages` as above. */
+/* Writes a u32 count, then that many IDs. `pages` as above. */
 enum ghcb_error ghcb_apic_ids(struct vcpu *c, u64 gpa, u64 *pages)
 {
     u8 list[4 + 4 * VM_CPUS_MAX] = {0};

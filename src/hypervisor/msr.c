@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The MSRs of a guest: those it has for itself, and a table of those we answer [cpu 2.3]. Anything
- * else is #GP. */
+/* The MSRs of a guest: those that it accesses directly, and a table of those that the hypervisor
+ * emulates [cpu 2.3]. Any other MSR is #GP. */
 #include "hypervisor/internal.h"
 
-/* VMRUN, VMLOAD or our own switch carry these; EFER is not among them, because the guest must not
+/* VMRUN, VMLOAD or the hypervisor switches these. EFER is not included, because the guest must not
  * clear SVME. */
 const u32 msr_passed_through[] = {
     MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,     MSR_STAR,
@@ -12,8 +12,8 @@ const u32 msr_passed_through[] = {
 };
 const u32 msr_passed_through_count = ARRAY_SIZE(msr_passed_through);
 
-/* What the VMSA holds is not for us to change: EFER, which keeps its SVME by itself there
- * [cpu 2.1]. */
+/* The hypervisor cannot change what the VMSA holds. EFER is included here, because the VMSA keeps
+ * SVME set [cpu 2.1]. */
 const u32 msr_passed_through_es[] = {MSR_EFER, MSR_GHCB};
 const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
 
@@ -26,7 +26,7 @@ const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
 #define EFER_ALLOWED                                                                               \
     (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR | EFER_TCE | EFER_AIBRSE)
 
-/* --- Time as KVM tells it: the TSC and the machine clock are one, so the page never changes --- */
+/* --- KVM's clock: TSC and machine clock never drift apart, so the page never changes ---------- */
 
 struct kvm_time {
     u32 version, reserved_04;
@@ -62,7 +62,7 @@ static bool kvm_wall_write(struct vcpu *c, u32 msr, u64 value)
     return vm_write(c->vm, value, wall, sizeof wall);
 }
 
-/* --- One function a row ----------------------------------------------------------------------- */
+/* --- One function for each row ---------------------------------------------------------------- */
 
 static bool read_zero(struct vcpu *c, u32 msr, u64 *value)
 {
@@ -112,7 +112,7 @@ static bool efer_write(struct vcpu *c, u32 msr, u64 value)
         return false;
     save->efer = (value & ~EFER_LMA) | (save->efer & EFER_LMA) | EFER_SVME;
     c->save_changed = true;
-    /* NXE changes what translations mean; what the core has cached of them must go. */
+    /* NXE changes the meaning of page table entries, so cached translations must be flushed. */
     c->vmcb.control.tlb_control = TLB_FLUSH_ASID;
     return true;
 }
@@ -125,7 +125,7 @@ static bool mtrr_cap_read(struct vcpu *c, u32 msr, u64 *value)
     return true;
 }
 
-/* The place of a range register: variable pairs, then the eleven fixed ones. */
+/* Returns the storage of a range register: the variable pairs, then the eleven fixed ones. */
 static u64 *mtrr_place(struct vcpu *c, u32 msr)
 {
     static const u32 fixed[] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
@@ -162,7 +162,7 @@ static bool patch_level_read(struct vcpu *c, u32 msr, u64 *value)
     return true;
 }
 
-/* TscFreqSel: the TSC counts at the frequency that it reports. */
+/* TscFreqSel: the TSC counts at the frequency that the processor reports. */
 static bool hwcr_read(struct vcpu *c, u32 msr, u64 *value)
 {
     (void)c;
@@ -171,7 +171,7 @@ static bool hwcr_read(struct vcpu *c, u32 msr, u64 *value)
     return true;
 }
 
-/* LFENCE serializes: the bit is read back after it is set. */
+/* LFENCE is serialising: software sets the bit and reads it back. */
 static bool de_cfg_read(struct vcpu *c, u32 msr, u64 *value)
 {
     (void)c;
@@ -237,8 +237,8 @@ bool vcpu_msr_write(struct vcpu *c, u32 msr, u64 value)
     return row && row->write && row->write(c, msr, value);
 }
 
-/* After a reset the ranges are off, and firmware sets them up [APM2 7.7.2]; a guest without
- * firmware finds memory as firmware leaves it. */
+/* Resets the MSRs. After a reset the ranges are off, and firmware sets them up [APM2 7.7.2]. A
+ * guest without firmware starts with the ranges as firmware leaves them. */
 void vcpu_msr_reset(struct vcpu *c)
 {
     if (c->vm->config.plan->flash_size)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nested page tables: four levels in the host's own format, RAM in 2 MiB leaves, everything else
- * absent, so that it exits as a nested page fault and goes to the devices [APM2 15.25]. Every entry
- * needs U=1: a nested walk is a user access. A SEV-ES guest must decode its device accesses itself:
- * a leaf with a reserved bit makes them #VC [cpu 6.2]. An SNP guest's leaves must have the size of
- * its RMP entries [cpu 8.4]: 2 MiB are split where it has pages of 4 KiB.
+ * Nested page tables: four levels in the host's own format, with RAM in leaves of 2 MiB. Everything
+ * else is absent, so that an access exits as a nested page fault and goes to the devices [APM2
+ * 15.25]. Every entry needs U=1: a nested walk is a user access. A SEV-ES guest must decode its
+ * device accesses itself: a leaf with a reserved bit makes them #VC [cpu 6.2]. The leaves of an SNP
+ * guest must have the size of its RMP entries [cpu 8.4]: 2 MiB are split where the RMP has entries
+ * of 4 KiB.
  */
 #include <stdlib.h>
 
 #include "hypervisor/internal.h"
 
 #define NPT_ENTRY (PTE_P | PTE_RW | PTE_US)
-#define NPT_DONE  (PTE_A | PTE_D) /* already set: the walker has nothing to write */
-#define NPT_RSV   BIT(50)         /* above the physical addresses, and not the C-bit */
+#define NPT_DONE  (PTE_A | PTE_D) /* already set: the walker need not write them */
+#define NPT_RSV   BIT(50)         /* above the physical addresses, but not the C-bit */
 
 static u64 npt_table(struct npt *n, struct host *host, struct frames *frames)
 {
@@ -35,7 +36,7 @@ bool npt_create(struct npt *n, struct host *host, struct frames *frames, u64 chu
     return n->root != FRAME_NONE;
 }
 
-/* The table below an entry, made if it is not there. */
+/* Returns the table that an entry points to. Creates the table if there is none. */
 static u64 npt_below(struct npt *n, struct host *host, struct frames *frames, u64 entry_spa)
 {
     u64 entry = 0;
@@ -50,7 +51,7 @@ static u64 npt_below(struct npt *n, struct host *host, struct frames *frames, u6
     return spa;
 }
 
-/* SPA of the entry for 2 MiB. */
+/* Returns the SPA of the entry for 2 MiB. */
 static u64 npt_entry(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
 {
     u64 table = n->root;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mailbox driver: command buffers in host memory, one command at a time, and the platform's
+ * The mailbox driver: command buffers in host memory, one command at a time, and the platform
  * commands that host software issues [sev 1, 4].
  */
 #include "abi/sev.h"
@@ -32,7 +32,7 @@ u32 psp_refusal(const struct hypervisor *hv, u32 *command)
     return hv->refusal;
 }
 
-/* What a legacy command writes of a guest's memory, in place; size 0: nothing. */
+/* Returns the range of guest memory that a legacy command writes in place; size 0: none. */
 static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
 {
     struct sev_launch_range range;
@@ -51,8 +51,8 @@ static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
     return 0;
 }
 
-/* How many of our pages a legacy command may write: the buffer's, and those that psp_data gives
- * where its answer has no room in the buffer. */
+/* Returns how many of the host's pages a legacy command may write: the buffer, and the pages of
+ * psp_data if the answer does not fit in the buffer. */
 static u64 psp_own_pages(u32 command)
 {
     switch (command) {
@@ -86,8 +86,8 @@ static u32 psp_mailbox(struct hypervisor *hv, u32 command, u64 spa, void *buffer
     return status;
 }
 
-/* While SNP is on, legacy commands write to Firmware pages only: they are lent for the time of the
- * command [snp 2.2]. SNP's own take their buffer from any page. */
+/* Runs a legacy command. While SNP is on, these commands write only to Firmware pages, so the pages
+ * are lent for the time of the command [snp 2.2]. SNP commands accept any page as their buffer. */
 static u32 psp_legacy(struct hypervisor *hv, u32 command, void *buffer, size_t size)
 {
     u64 guest_size, guest = psp_guest_range(command, buffer, &guest_size);
@@ -114,7 +114,7 @@ u32 psp_command(struct hypervisor *hv, u32 command, void *buffer, size_t size)
     return psp_mailbox(hv, command, spa, buffer, size);
 }
 
-/* 0 on success; otherwise the error says which command and which status. */
+/* Returns 0 on success; otherwise -1, and the error names the command and the status. */
 int psp_check(u32 status, u32 command, struct error *error)
 {
     if (status == SEV_STATUS_SUCCESS)
@@ -132,8 +132,8 @@ static int psp_run(struct hypervisor *hv, u32 command, void *buffer, size_t size
     return psp_check(psp_command(hv, command, buffer, size), command, error);
 }
 
-/* What makes ASIDs usable after INIT and reusable after DEACTIVATE: every core's caches, then the
- * data fabric [sev 5.3]. */
+/* Flushes every core's caches, then the data fabric: this makes ASIDs usable after INIT and
+ * reusable after DEACTIVATE [sev 5.3]. */
 int psp_flush(struct hypervisor *hv, struct error *error)
 {
     for (u32 core = 0; core < host_cores(hv->host); core++)
@@ -141,8 +141,8 @@ int psp_flush(struct hypervisor *hv, struct error *error)
     return psp_run(hv, SEV_CMD_DF_FLUSH, NULL, 0, error);
 }
 
-/* SEV-ES needs memory of the firmware's own (TMR): 1 MiB, aligned to it; a chunk begins like that.
- * Under SNP it is all of a chunk, and Firmware pages [snp 2.2]. */
+/* Takes the firmware's memory for SEV-ES (TMR): 1 MiB, aligned to 1 MiB, at the start of a chunk.
+ * With SNP it is the whole chunk, as Firmware pages [snp 2.2]. */
 static int psp_take_tmr(struct hypervisor *hv, struct sev_init *init, struct error *error)
 {
     if (hv->tmr_spa == FRAME_NONE)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of an encrypted guest, in the specification's order: START, ACTIVATE, UPDATE_DATA,
- * UPDATE_VMSA, MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor carries the owner's bytes to
- * the firmware and the firmware's to the owner, and understands none of them.
+ * UPDATE_VMSA, MEASURE, SECRET, FINISH [sev 5.2, 5.4]. The hypervisor passes bytes between the
+ * owner and the firmware; it cannot interpret them.
  */
 #include "abi/sev.h"
 #include "hypervisor/internal.h"
@@ -42,7 +42,7 @@ int vm_launch_start(struct vm *vm, const void *owner_certificate, size_t certifi
     return launch_command(vm, SEV_CMD_ACTIVATE, &activate, sizeof activate, error);
 }
 
-/* One command for each stretch that is contiguous in the host's memory. */
+/* Issues one command for each range that is contiguous in host memory. */
 static int launch_piece(struct vm *vm, const struct image_piece *piece, struct error *error)
 {
     u64 at = 0, left = 0;
@@ -140,8 +140,8 @@ void launch_undo(struct vm *vm)
     struct sev_handle handle = {vm->handle};
     if (!vm->encrypted)
         return;
-    /* An error here has nobody to tell: the guest is gone either way, and the firmware traces what
-     * it refused. */
+    /* An error here cannot be reported to anyone: the guest is gone in any case, and the firmware
+     * traces what it refused. */
     psp_command(vm->hv, SEV_CMD_DEACTIVATE, &handle, sizeof handle);
     psp_command(vm->hv, SEV_CMD_DECOMMISSION, &handle, sizeof handle);
     psp_flush(vm->hv, NULL);

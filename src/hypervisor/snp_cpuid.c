@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CPUID page of an SNP guest: this hypervisor's answers, in the form that the firmware checks
- * and the guest then believes instead of us [cpu 1.6; snp 5.4]. Basic leaves end at Ch: without
- * XSAVEC a leaf Dh would end the guest.
+ * The CPUID page of an SNP guest: the hypervisor's answers in the form that the firmware checks.
+ * The guest then trusts the page instead of the hypervisor [cpu 1.6; snp 5.4]. Basic leaves end at
+ * Ch: leaf Dh without XSAVEC would end the guest.
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
 #define MAX_BASIC 0xcu
 
-#define LEAF1_ECX_DEADLINE BIT(24) /* a page that has it is refused [snp 5.4] */
+#define LEAF1_ECX_DEADLINE BIT(24) /* a page with this bit is refused [snp 5.4] */
 
-/* Leaves that a guest asks for, with their subleaves [cpu 1.5]. */
+/* The leaves that a guest asks for, with their subleaves [cpu 1.5]. */
 static const struct {
     u32 first, last, subleaves;
 } rows[] = {
@@ -30,7 +30,7 @@ static void add(struct vcpu *c, struct snp_cpuid_page *page, u32 leaf, u32 suble
         out[2] &= (u32)~LEAF1_ECX_DEADLINE;
     bool none = !(out[0] | out[1] | out[2] | out[3]);
     if (none || page->count == SNP_CPUID_ENTRIES)
-        return; /* a leaf that is not there reads as zeros */
+        return; /* an absent leaf reads as zeros */
     page->entries[page->count++] = (struct snp_cpuid_entry){
         .eax_in = leaf,
         .ecx_in = subleaf,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launch of an SNP guest: GCTX_CREATE, LAUNCH_START, ACTIVATE, a LAUNCH_UPDATE for each page of
- * the plan and for each VMSA, LAUNCH_FINISH; and the messages that the host carries between guest
+ * the plan and for each VMSA, LAUNCH_FINISH. Also the messages that the host passes between guest
  * and firmware [snp 5.2, 6].
  */
 #include "abi/snp.h"
@@ -22,7 +22,8 @@ static int rmp_error(const struct vm *vm, const char *what, u64 gpa, u32 result,
 
 /* --- SNP_LAUNCH_START ------------------------------------------------------------------------- */
 
-/* The context, and two pages for messages: the second stays the firmware's [snp 1]. */
+/* Takes the context page and two pages for messages. The second of these stays a Firmware page [snp
+ * 1]. */
 static int take_pages(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
@@ -71,7 +72,8 @@ static int launch_page(struct vm *vm, u64 spa, u32 type, bool large, struct erro
     return snp_command(vm, SEV_CMD_SNP_LAUNCH_UPDATE, &update, sizeof update, error);
 }
 
-/* The firmware fills some types itself; the CPUID page is ours to write and its to check. */
+/* Writes a piece to memory. The firmware fills pages of some types itself; the hypervisor fills the
+ * CPUID page, and the firmware checks it. */
 static int place_piece(struct vm *vm, const struct image_piece *piece, u32 type,
                        struct error *error)
 {
@@ -97,7 +99,8 @@ static int place_piece(struct vm *vm, const struct image_piece *piece, u32 type,
     }
 }
 
-/* 2 MiB at once where the piece covers them; each 4 KiB are measured by themselves either way. */
+/* Launches a piece, 2 MiB at a time where the piece covers 2 MiB. The firmware measures each 4 KiB
+ * separately in both cases. */
 static int launch_piece(struct vm *vm, const struct image_piece *piece, struct error *error)
 {
     u32 type = piece->page_type ? piece->page_type : SNP_PAGE_NORMAL;
@@ -124,8 +127,8 @@ static int launch_piece(struct vm *vm, const struct image_piece *piece, struct e
     return 0;
 }
 
-/* The registers of a processor: a page of the guest's, and of its own address, that it cannot
- * reach. */
+/* Launches the registers of a processor: a page that belongs to the guest, at an address that the
+ * guest cannot reach. */
 static int launch_vmsa(struct vm *vm, u64 spa, const struct vmsa *registers, struct error *error)
 {
     struct rmp_update offer = {
@@ -234,7 +237,7 @@ void snp_launch_undo(struct vm *vm)
     struct hypervisor *hv = vm->hv;
     struct vm_snp *snp = &vm->snp;
     struct snp_address context = {snp->gctx_spa};
-    /* An error here has nobody to tell; the firmware traces what it refused. */
+    /* An error here cannot be reported to anyone; the firmware traces what it refused. */
     if (snp->created)
         psp_command(hv, SEV_CMD_SNP_DECOMMISSION, &context, sizeof context);
     for (u32 i = 0; i < snp->vmsa_count; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which pages of an SNP guest are its own and which the host's: RMPUPDATE and PSMASH, the nested
- * tables whose leaves must have the size of the RMP's entries, and a note of each page beside them
- * [snp 4.4; cpu 8.2, 8.4].
+ * The ownership of an SNP guest's pages [snp 4.4; cpu 8.2, 8.4]: RMPUPDATE and PSMASH, nested
+ * tables whose leaves must have the size of the RMP's entries, and the hypervisor's record of each
+ * page's state.
  */
 #include <stdlib.h>
 
@@ -64,7 +64,7 @@ bool snp_page_smash(struct vm *vm, u64 gpa)
     return split_tables(vm, gpa);
 }
 
-/* One RMPUPDATE, and the notes on what it covers. */
+/* Runs one RMPUPDATE and records the new state of the pages that it covers. */
 static u32 change(struct vm *vm, u64 gpa, bool large, bool immutable, enum vm_page to)
 {
     u64 left, spa = vm_spa(vm, gpa, &left), index = snp_page_index(vm, gpa, &left);
@@ -98,7 +98,7 @@ void snp_page_withdraw(struct vm *vm, u64 gpa, bool large)
     memset(vm->snp.pages + index, VM_PAGE_HOST, large ? CHUNK_PAGES : 1);
 }
 
-/* 2 MiB as 512 pages: so the nested tables have them, or some are in the state already. */
+/* Changes 2 MiB as 512 single pages. */
 static bool each_page(struct vm *vm, u64 gpa, bool (*one)(struct vm *, u64, bool))
 {
     bool ok = true;
@@ -141,9 +141,9 @@ void snp_flush_tlbs(struct vm *vm)
         vm->cpus[i].vmcb.control.tlb_control = TLB_FLUSH_ASID;
 }
 
-/* A guest that validates 4 KiB of 2 MiB needs them split [cpu 8.2]. Whoever touches a page in
- * another state than the RMP has it in is at fault itself: nothing is changed behind a guest's
- * back. */
+/* Handles an access that the RMP refused. A guest that validates 4 KiB of a 2 MiB page needs the
+ * page split [cpu 8.2]. Any other mismatch between the access and the RMP is the guest's own error:
+ * the hypervisor never changes a page that the guest did not ask to change. */
 bool snp_page_fault(struct vcpu *c, u64 gpa, u64 info)
 {
     u64 left;
@@ -184,7 +184,7 @@ void snp_pages_count(const struct vm *vm, struct vm_summary *out)
 
 /* --- The end ---------------------------------------------------------------------------------- */
 
-/* What a guest leaves behind is ciphertext under a key that nobody has. */
+/* Returns the guest's pages to the host. They hold ciphertext under a key that no longer exists. */
 void snp_pages_destroy(struct vm *vm)
 {
     for (u64 i = 0; vm->snp.pages && i < all_chunks(vm) * CHUNK_PAGES;) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SNP on the platform: where the RMP lies, what every core must be told before SNP_INIT_EX and the
+ * SNP on the platform: the place of the RMP, the setup of every core before SNP_INIT_EX, the
  * flushes after it [snp 2.2, 3.3, 4.1], and pages that are lent to the firmware [snp 4.4].
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
-#define SNP_PAGES   4u /* the command's buffer, two pages it points at, one for answers */
+#define SNP_PAGES   4u /* the command's buffer, two pages that it points to, one for answers */
 #define ANSWER_PAGE 2u
 
 u64 snp_data(const struct hypervisor *hv, u32 page)
@@ -55,7 +55,8 @@ bool snp_pages_give(struct hypervisor *hv, u64 spa, u64 size)
     return true;
 }
 
-/* Also pages that the firmware has made Reclaim ones, or a guest's that are no longer immutable. */
+/* Returns pages to the host. They may also be Reclaim pages, or pages of a guest that are no longer
+ * immutable. */
 bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size)
 {
     u64 end = ALIGN_UP(spa + size, PAGE_SIZE);
@@ -72,7 +73,8 @@ bool snp_pages_take(struct hypervisor *hv, u64 spa, u64 size)
 
 /* --- SNP_INIT_EX ------------------------------------------------------------------------------ */
 
-/* Where it is that already, it may be locked: after a shutdown SNP_EN stays [cpu 2.1]. */
+/* Writes an MSR unless it has the value already: the MSR may be locked, because SNP_EN stays set
+ * after a shutdown [cpu 2.1]. */
 static bool write_msr(struct hypervisor *hv, u32 core, u32 msr, u64 value)
 {
     u64 now;
@@ -88,7 +90,7 @@ static bool write_everywhere(struct hypervisor *hv, u32 msr, u64 value)
     return ok;
 }
 
-/* The table covers all of DRAM and lies as high in it as there is room. */
+/* Places the RMP: it covers all of DRAM and lies as high in DRAM as possible. */
 static int place_rmp(struct hypervisor *hv, struct error *error)
 {
     u64 size = rmp_table_size(host_memory_size(hv->host));
@@ -110,7 +112,8 @@ static int place_rmp(struct hypervisor *hv, struct error *error)
     return 0;
 }
 
-/* SYSCFG last: it locks itself [cpu 2.1]. VM_HSAVE_PA must be zero while SNP_INIT_EX runs. */
+/* Prepares the cores. SYSCFG is written last, because it locks itself [cpu 2.1]. VM_HSAVE_PA must
+ * be zero while SNP_INIT_EX runs. */
 static int prepare_cores(struct hypervisor *hv, u64 hsave[CORES_MAX], struct error *error)
 {
     u64 syscfg = 0;
@@ -164,7 +167,7 @@ int psp_snp_flush(struct hypervisor *hv, struct error *error)
     return psp_check(psp_command(hv, SEV_CMD_SNP_DF_FLUSH, NULL, 0), SEV_CMD_SNP_DF_FLUSH, error);
 }
 
-/* The RMP stays where it is and on: SYSCFG is locked until the next reset. */
+/* Shuts SNP down. The RMP stays in place and enabled: SYSCFG is locked until the next reset. */
 int psp_snp_shutdown(struct hypervisor *hv, struct error *error)
 {
     struct snp_shutdown_ex shutdown = {.len = sizeof shutdown, .flags = SNP_SHUTDOWN_IOMMU};
@@ -182,8 +185,8 @@ int psp_snp_shutdown(struct hypervisor *hv, struct error *error)
     return 0;
 }
 
-/* Until SNP is initialised any page takes the answer; then a Firmware page, which is ours again
- * afterwards. */
+/* Gets the SNP platform status. Before SNP is initialised, any page can take the answer; afterwards
+ * the page must be a Firmware page, and it is returned to the host after the command. */
 u32 psp_snp_status(struct hypervisor *hv, struct snp_platform_status *out)
 {
     u64 spa = snp_data(hv, ANSWER_PAGE);

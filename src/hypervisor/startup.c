@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How processors but the first one start [APM2 16.5; cpu 7.8]. Of a plain or SEV guest: INIT puts
- * one into the state after reset and lets it wait, the first STARTUP after that makes it begin in
- * real mode at vector << 12. The registers of a SEV-ES guest are not ours to reset: its processors
- * hold themselves by VMGEXIT, and STARTUP is the answer to that. Processors of an SNP guest begin
- * with registers that the guest made itself: AP creation [cpu 7.5].
+ * Start of the processors other than the first [APM2 16.5; cpu 7.8]. In a plain or SEV guest, INIT
+ * resets a processor and makes it wait; the next STARTUP starts it in real mode at vector << 12.
+ * The hypervisor cannot reset the registers of a SEV-ES guest: its processors hold themselves by
+ * VMGEXIT, and STARTUP answers that request. A processor of an SNP guest starts with registers that
+ * the guest made itself: AP creation [cpu 7.5].
  */
 #include "hypervisor/internal.h"
 
@@ -13,9 +13,10 @@
 #define SEGMENT_LDT    0x82u
 #define SEGMENT_TSS16  0x83u
 
-#define HOLD_MSR 1u /* asked by the MSR protocol; otherwise the GHCB's address */
+#define HOLD_MSR 1u /* the MSR protocol was used; any other value is the GHCB's address */
 
-/* Both are only noted: the processor may be the one whose exit is handled now. */
+/* INIT and STARTUP are only recorded here: the processor may be the one whose exit is being
+ * handled. */
 void startup_init(struct vcpu *c)
 {
     c->init = true;
@@ -28,7 +29,8 @@ void startup_vector(struct vcpu *c, u8 vector)
         c->startup = 0x100u | vector;
 }
 
-/* [APM2 14.1.3] INIT leaves CR0's cache bits, x87 and SSE, MTRRs and PAT as they are. */
+/* Resets the registers [APM2 14.1.3]. INIT does not change CR0's cache bits, x87 and SSE state,
+ * MTRRs and PAT. */
 static void reset_registers(struct vcpu *c)
 {
     const struct vmcb_segment data = {0, SEGMENT_DATA16, 0xffff, 0}, table = {.limit = 0xffff};
@@ -72,7 +74,7 @@ static void reset(struct vcpu *c)
     c->waiting = true;
 }
 
-/* Of a SEV-ES guest: where its launched registers say. */
+/* Starts a processor. A SEV-ES guest's processor starts where its launched registers say. */
 static void begin(struct vcpu *c)
 {
     u32 vector = c->startup & 0xff;
@@ -88,7 +90,8 @@ static void begin(struct vcpu *c)
                 c->vm->config.name, c->index, vector);
 }
 
-/* There is no firmware at the reset vector for the first processor to begin again with. */
+/* Carries out INIT. The first processor cannot restart: there is no firmware at the reset
+ * vector. */
 static void init(struct vcpu *c)
 {
     lapic_init_signal(c->lapic);
@@ -109,7 +112,7 @@ void startup_hold(struct vcpu *c, u64 ghcb_gpa)
     vcpu_check_alive(c, ": every processor waits for another to start it");
 }
 
-/* The answer comes with STARTUP: not zero, in the MSR or in SW_EXITINFO2. */
+/* Answers the hold after STARTUP: a nonzero value in the MSR or in SW_EXITINFO2. */
 static void release(struct vcpu *c)
 {
     u8 released[8] = {1};
@@ -126,8 +129,8 @@ static void release(struct vcpu *c)
 
 enum startup_creation { CREATION_DONE, CREATION_NOW, CREATION_AT_INIT, CREATION_UNDONE };
 
-/* Whether the page is a VMSA of this guest the RMP knows, and VMRUN asks it. That 2 MiB boundaries
- * are refused is what guests expect: processors had an erratum there. */
+/* Returns the VMSA's address if the RMP has the page as a VMSA of this guest, as VMRUN checks too.
+ * Addresses at a 2 MiB boundary are refused, as guests expect: processors had an erratum there. */
 static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)
 {
     u64 left, spa = vm_spa(vm, gpa, &left);
@@ -160,8 +163,9 @@ enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features)
     return 0;
 }
 
-/* With other registers it is another processor. Its GHCB stays what it was: firmware starts
- * processors a second time and counts on that, as KVM has it. */
+/* Replaces the VMSA; the processor then has other registers and counts as another processor. Its
+ * GHCB stays registered, as in KVM: guest firmware starts processors a second time and relies on
+ * that. */
 static void exchange_vmsa(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
@@ -179,7 +183,8 @@ static void exchange_vmsa(struct vcpu *c)
     vcpu_check_alive(c, ": every processor was destroyed, or waits for another to start it");
 }
 
-/* Only registers that were launched, or made by the guest, can be run. */
+/* Returns true if the processor has registers that were launched or that the guest made: no others
+ * can run. */
 static bool has_registers(const struct vcpu *c)
 {
     return !vm_is_snp(c->vm) || c->created ||

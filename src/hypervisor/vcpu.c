@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One processor of a VM: its VMCB and permission maps, what must be in place before VMRUN
- * (registers that VMRUN does not switch, an interrupt to inject) and what is read back after
- * #VMEXIT [APM2 15.5, 15.20, 15.21]. A SEV-ES guest's registers are in its VMSA and nowhere else:
- * what the functions on registers then mean is what its GHCB holds.
+ * One processor of a VM: its VMCB and permission maps, the state to set up before VMRUN (registers
+ * that VMRUN does not switch, an interrupt to inject), and the state to read back after #VMEXIT
+ * [APM2 15.5, 15.20, 15.21]. The registers of a SEV-ES guest are only in its VMSA: the register
+ * functions then use the values in its GHCB.
  */
 #include <stdlib.h>
 
@@ -12,10 +12,10 @@
 #define IOPM_PAGES  3u
 #define MSRPM_PAGES 2u
 
-#define PAUSES_IN_VAIN 64u /* what a wait on another processor may spin */
+#define PAUSES_IN_VAIN 64u /* PAUSEs that a wait for another processor may take */
 
-/* Everything that would leave the guest's world or that devices answer; RDTSC, WBINVD, CR and DR
- * moves stay inside. */
+/* Intercepts everything that would leave the guest or that devices answer. RDTSC, WBINVD and moves
+ * to CR and DR are not intercepted. */
 #define INTERCEPTS_3                                                                               \
     (INTERCEPT3_INTR | INTERCEPT3_NMI | INTERCEPT3_SMI | INTERCEPT3_INIT | INTERCEPT3_CPUID |      \
      INTERCEPT3_RDPMC | INTERCEPT3_RSM | INTERCEPT3_INVD | INTERCEPT3_HLT | INTERCEPT3_INVLPGA |   \
@@ -25,20 +25,22 @@
      INTERCEPT4_STGI | INTERCEPT4_CLGI | INTERCEPT4_SKINIT | INTERCEPT4_MONITOR |                  \
      INTERCEPT4_MWAIT | INTERCEPT4_RDPRU)
 
-/* A SEV-ES guest keeps its control registers; we hear of a change after it [cpu 4.6]. */
+/* A SEV-ES guest keeps its control registers; the hypervisor learns of a change afterwards [cpu
+ * 4.6]. */
 #define INTERCEPTS_4_ES                                                                            \
     (INTERCEPT4_EFER_WRITE | INTERCEPT4_CR_WRITE(0) | INTERCEPT4_CR_WRITE(4) |                     \
      INTERCEPT4_CR_WRITE(8))
 
-/* The VMCB is read back as far as #VMEXIT writes it, and goes back in two parts: the controls, and
- * of the save area what a handler may have changed. The rest of the save area belongs to VMLOAD and
- * VMSAVE. */
+/* The part of the VMCB that #VMEXIT writes is read back. It is written in two parts: the controls,
+ * and the part of the save area that a handler may have changed. The rest of the save area belongs
+ * to VMLOAD and VMSAVE. */
 #define VMCB_READ_SIZE (offsetof(struct vmcb, save) + offsetof(struct vmcb_save, dbgctl))
 #define CONTROL_SIZE   0xd0u
 #define SAVE_FIRST     offsetof(struct vmcb_save, cpl)
 #define SAVE_END       offsetof(struct vmcb_save, star)
 
-/* Two bits an MSR, read and write; three ranges of 8192 MSRs, 2 KiB each [APM2 15.11]. */
+/* Clears the two bits of an MSR, read and write. The map has three ranges of 8192 MSRs, 2 KiB each
+ * [APM2 15.11]. */
 static void msrpm_allow(u8 *map, u32 msr)
 {
     u32 range = msr < 0x2000 ? 0 : msr >= 0xc0010000 ? 2 : 1;
@@ -46,7 +48,7 @@ static void msrpm_allow(u8 *map, u32 msr)
     map[bit / 8] &= (u8) ~(3u << bit % 8);
 }
 
-/* What every processor of a guest may touch without us. */
+/* Creates the permission maps: what every processor of a guest may access without an exit. */
 static bool create_maps(struct vm *vm)
 {
     u8 map[IOPM_PAGES * PAGE_SIZE];
@@ -63,7 +65,8 @@ static bool create_maps(struct vm *vm)
     return host_write(vm->hv->host, vm->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
 }
 
-/* [cpu 4.6] DR7 goes to the guest's #VC handler: DR0 to DR3 are not its own without DebugVirt. */
+/* Sets up the VMCB for SEV-ES. An access to DR7 raises #VC in the guest: without DebugVirt it does
+ * not have DR0 to DR3 to itself [cpu 4.6]. */
 static bool vcpu_set_up_es(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
@@ -166,8 +169,9 @@ void vcpu_set(struct vcpu *c, u32 reg, u64 value)
     *vcpu_register(c, reg) = value;
 }
 
-/* As behind an instruction that the processor itself did: a single step traps. Of a SEV-ES guest
- * there is nothing to move: the processor or the guest's handler did [cpu 6.1]. */
+/* Moves RIP past an instruction, as the processor does after executing it: a single step traps.
+ * Does nothing for a SEV-ES guest: the processor or the guest's handler has moved its RIP [cpu
+ * 6.1]. */
 void vcpu_advance(struct vcpu *c, u64 next_rip)
 {
     struct vmcb_save *save = &c->vmcb.save;
@@ -209,8 +213,9 @@ void vcpu_leave_core(struct vcpu *c)
         *loaded = NULL;
 }
 
-/* Puts on the core what VMRUN does not: only needed when another processor had it. Two of one guest
- * mean different things by one address, and share an ASID. */
+/* Loads onto the core what VMRUN does not load, if another processor used the core last. It also
+ * flushes the TLB between two processors of one guest: they share an ASID but may map an address
+ * differently. */
 static void vcpu_load(struct vcpu *c)
 {
     struct host *h = c->vm->hv->host;
@@ -256,7 +261,8 @@ bool vcpu_can_run(struct vcpu *c)
     return !c->halted;
 }
 
-/* Nothing but NMI, INIT or STARTUP wakes it, and those come from processors that run. */
+/* Returns true if only an NMI, INIT or STARTUP can wake the processor. These come from processors
+ * that run. */
 static bool sleeps_for_good(const struct vcpu *c)
 {
     bool asleep = c->waiting || c->hold || (c->halted && !(c->vmcb.save.rflags & RFLAGS_IF));
@@ -273,9 +279,9 @@ void vcpu_check_alive(struct vcpu *c, const char *what)
     vm_end(vm, VM_CRASHED, "halted for good%s", what);
 }
 
-/* Whether an event whose delivery an exit interrupted must be injected. What an instruction raised
- * comes again by itself: RIP is still there, and nRIP, which an injection would need, does not come
- * with such an exit [APM2 15.7.1]. */
+/* Returns true if an event must be injected whose delivery an exit interrupted. An event that an
+ * instruction raised (INT n, INT3, INTO) repeats by itself: RIP still points to the instruction.
+ * Injecting it would need nRIP, which such an exit does not give [APM2 15.7.1]. */
 static bool must_repeat(u64 event)
 {
     u64 type = event >> EVENT_TYPE_SHIFT & 7, vector = event & EVENT_VECTOR;
@@ -284,7 +290,7 @@ static bool must_repeat(u64 event)
     return (event & EVENT_VALID) && !by_instruction;
 }
 
-/* Takes note that the NMI's handler has returned: the IRET that exited is behind us. */
+/* Records the return of the NMI's handler: the IRET that exited has retired. */
 static void nmi_progress(struct vcpu *c)
 {
     if (!c->iret_seen || c->vmcb.save.rip == c->iret_rip)
@@ -297,15 +303,16 @@ static bool in_shadow(const struct vcpu *c)
     return c->vmcb.control.interrupt_shadow & INTERRUPT_SHADOW;
 }
 
-/* An NMI that waits for one instruction: a shadow's, or the IRET that ends the one before it. */
+/* Returns true if an NMI must wait for one instruction: an interrupt shadow, or the IRET that ends
+ * the previous NMI. */
 static bool nmi_is_near(const struct vcpu *c)
 {
     return c->nmi && (c->nmi_blocked ? c->iret_seen : in_shadow(c));
 }
 
-/* One event a VMRUN: what an exit interrupted, then our exception, an NMI, an interrupt. An
- * interrupt that the guest does not take now asks for an exit when it would: a virtual interrupt
- * whose delivery is intercepted [APM2 15.21.4]. */
+/* Injects one event per VMRUN: first an event that an exit interrupted, then an exception by the
+ * hypervisor, an NMI, an interrupt. If the guest does not take an interrupt now, a virtual
+ * interrupt whose delivery is intercepted causes an exit as soon as it does [APM2 15.21.4]. */
 static void vcpu_inject(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
@@ -345,7 +352,7 @@ static void vcpu_inject(struct vcpu *c)
 
 /* --- VMRUN ------------------------------------------------------------------------------------ */
 
-/* A processor that spins gives its turn to one that could end its wait, if there is one. */
+/* Gives the turn of a spinning processor to one that could end its wait, if there is one. */
 static void vcpu_watch_pause(struct vcpu *c)
 {
     struct vmcb_control *control = &c->vmcb.control;
@@ -367,7 +374,8 @@ static void vcpu_write_vmcb(struct vcpu *c)
     c->save_changed = false;
 }
 
-/* The save area of a SEV-ES guest's VMCB means nothing; the VMCB says whether IF is set. */
+/* Reads the VMCB. The save area of a SEV-ES guest's VMCB has no meaning; the controls say whether
+ * IF is set. */
 static void vcpu_read_vmcb(struct vcpu *c)
 {
     host_read(c->vm->hv->host, c->vmcb_spa, &c->vmcb,
@@ -401,8 +409,8 @@ static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
     vm_board_set_time(c->vm);
 }
 
-/* An instruction that touches devices is finished before the processor's turn ends: what a device
- * has answered already would be lost. */
+/* Runs the processor. An instruction that accesses devices is finished before the processor's turn
+ * ends: otherwise the device's answer would be lost. */
 void vcpu_run(struct vcpu *c, u64 deadline_ns)
 {
     vcpu_run_once(c, deadline_ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a VM, and the turns that the processors of all VMs take. */
+/* The life of a VM, and the turns of all VMs' processors. */
 #include "hypervisor/vm.h"
 
 #include <stdarg.h>
@@ -8,12 +8,12 @@
 
 #include "hypervisor/internal.h"
 
-#define QUANTUM_NS 1000000ull /* of machine time: a million instructions at most */
+#define QUANTUM_NS 1000000ull /* machine time: at most a million instructions */
 
 /* --- The host --------------------------------------------------------------------------------- */
 
-/* What the host's kernel does once: memory encryption on, SMM locked, SVM on, a place to save host
- * state. */
+/* Sets up each core as a host kernel does once: memory encryption on, SMM locked, SVM on, a save
+ * area for host state. */
 static bool host_enable_svm(struct hypervisor *hv)
 {
     struct host *h = hv->host;
@@ -70,7 +70,7 @@ void hypervisor_destroy(struct hypervisor *hv)
     free(hv);
 }
 
-/* --- Guest memory as the host reaches it ------------------------------------------------------ */
+/* --- Guest memory as the host accesses it ----------------------------------------------------- */
 
 u64 vm_chunk(const struct vm *vm, u64 gpa)
 {
@@ -132,10 +132,10 @@ bool vm_host_can_write(struct vm *vm, u64 gpa)
     return vm_read(vm, gpa, &byte, 1) && vm_write(vm, gpa, &byte, 1);
 }
 
-/* --- Making and ending a VM ------------------------------------------------------------------- */
+/* --- Creating and destroying a VM ------------------------------------------------------------- */
 
-/* A flash image ends at 4 GiB and has memory of its own. What an SNP guest has as private memory is
- * its own to write: nested tables that forbid it would only end it. */
+/* Takes memory of its own for a flash image, which ends at 4 GiB. An SNP guest may write its flash:
+ * it is private memory, and read-only nested tables would only end the guest. */
 static int vm_take_flash(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
@@ -196,8 +196,9 @@ bool vm_is_snp(const struct vm *vm)
     return vm->config.plan->mode == IMAGE_SEV_SNP;
 }
 
-/* SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests those from there on
- * [sev 5.3]. A plain guest takes one that no SEV guest may have, as long as there are any. */
+/* Takes an ASID. SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests have
+ * EDX and above [sev 5.3]. A plain guest takes an ASID that no SEV guest may have, as long as there
+ * are any. */
 static int vm_take_asid(struct vm *vm, struct error *error)
 {
     struct hypervisor *hv = vm->hv;
@@ -218,8 +219,8 @@ static int vm_take_asid(struct vm *vm, struct error *error)
                      vm->config.name);
 }
 
-/* All on one core, which keeps what it has decoded of their common code; VMs spread over the
- * cores. */
+/* Takes the processors. All run on one core, which keeps the decoded code that they share; the VMs
+ * are spread over the cores. */
 static int vm_take_processors(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
@@ -289,7 +290,7 @@ void vm_destroy(struct vm *vm)
     free(vm);
 }
 
-/* A piece's bytes, then its zeros, where the guest will find them. */
+/* Writes a piece's bytes, then its zeros, as the guest will see them. */
 int vm_place_piece(struct vm *vm, const struct image_piece *piece, struct error *error)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -347,7 +348,7 @@ static u64 hypervisor_next_timer(const struct hypervisor *hv)
     return next;
 }
 
-/* The next processor of a VM in its turn; NULL: all are halted. */
+/* Returns the VM's next processor in turn, or NULL if all are halted. */
 static struct vcpu *vm_pick(struct vm *vm)
 {
     for (u32 i = 0; i < vm->cpu_count; i++) {
@@ -358,8 +359,8 @@ static struct vcpu *vm_pick(struct vm *vm)
     return NULL;
 }
 
-/* The next VM in turn that has something to run, and of it the next processor; NULL: all are
- * halted. `alive` counts those not ended. Whoever is picked keeps its turn until it runs. */
+/* Returns the next processor of the next VM that can run, or NULL if all are halted. `alive` counts
+ * the VMs that have not ended. The returned processor keeps its turn until it runs. */
 static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
 {
     struct vcpu *found = NULL;
@@ -388,7 +389,7 @@ void hypervisor_set_stop(struct hypervisor *hv, bool (*stop)(void *context), voi
     hv->stop_context = context;
 }
 
-/* False: the run is to end. */
+/* Runs one turn. Returns false if the run must end. */
 static bool hypervisor_run_turn(struct hypervisor *hv, struct vcpu *c, u64 end_ns)
 {
     struct vm *vm = c->vm;
@@ -421,8 +422,8 @@ bool hypervisor_run_busy(struct hypervisor *hv, u64 until_ns, u64 *next_ns)
     return alive != 0;
 }
 
-/* A timer that wakes the host costs time: else one with a tiny period would go off without end in
- * no time. */
+/* Waking the host for a timer costs time: otherwise a timer with a tiny period would fire forever
+ * while no time passes. */
 bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
 {
     u64 next_ns;
@@ -436,7 +437,7 @@ bool hypervisor_run(struct hypervisor *hv, u64 until_ns)
     return alive;
 }
 
-/* --- What others may know of a VM ------------------------------------------------------------- */
+/* --- What other code may know about a VM ------------------------------------------------------ */
 
 enum vm_state vm_get_state(const struct vm *vm)
 {

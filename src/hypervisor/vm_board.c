@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the board of a VM reaches: its memory by the host's DMA, its state, and the back ends in the
- * terms of vm.h. */
+/* What a VM's board accesses: guest memory by the host's DMA, the VM's state, and the back ends in
+ * the types of vm.h. */
 #include "hypervisor/internal.h"
 
 static void on_power_off(void *context)
@@ -38,7 +38,7 @@ static void on_startup(void *context, u32 cpu, u8 vector)
     startup_vector(&vm->cpus[cpu], vector);
 }
 
-/* --- Devices and guest memory: by the host's DMA, in the host's view -------------------------- */
+/* --- Devices and guest memory: by the host's DMA, as the host sees it ------------------------- */
 
 static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
 {
@@ -58,8 +58,8 @@ static bool dma_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, u64 size)
     return true;
 }
 
-/* Where data was last moved, for whoever wants to look at a shared page; descriptors are 16
- * bytes. */
+/* Records where data was last moved, for a caller that inspects a shared page. Accesses of up to 16
+ * bytes are descriptors and do not count. */
 static void note_dma(struct vm *vm, u64 gpa, u64 size)
 {
     if (size > 16)
@@ -80,7 +80,7 @@ static bool on_dma_write(void *context, u64 gpa, const void *data, u64 size)
     return dma_copy(vm, gpa, NULL, data, size);
 }
 
-/* --- The back ends, in the terms of vm.h ------------------------------------------------------ */
+/* --- The back ends, in the types of vm.h ------------------------------------------------------ */
 
 static void on_console(void *context, const u8 *bytes, u64 count)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner's secret as a cpio archive of the "newc" form, which the kernel unpacks as one more
+/* The owner's secret as a cpio archive in the "newc" format, which the kernel unpacks as one more
  * initramfs segment. */
 #include <stdio.h>
 
@@ -13,8 +13,9 @@ static void pad(struct writer *w, u32 alignment)
     write_zeros(w, -w->at & (alignment - 1));
 }
 
-/* Magic, then 13 fields of eight hex digits: inode, mode, uid, gid, links, time, size, device
- * (major, minor), special device (major, minor), name size with its NUL, checksum (0). */
+/* Writes an entry: the magic, then 13 fields of eight hex digits: inode, mode, uid, gid, links,
+ * time, size, device (major, minor), special device (major, minor), name size with its NUL,
+ * checksum (0). */
 static void newc_entry(struct writer *w, const char *name, u32 inode, u32 mode, const void *data,
                        size_t size)
 {

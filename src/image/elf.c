@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ELF executables as guests: ELF64 starts in 64-bit mode, identity mapped; ELF32 with a multiboot 1
- * header starts in 32-bit protected mode with the loader's magic in EAX and its information in EBX
+ * ELF executables as guests. ELF64 starts in 64-bit mode, identity mapped. ELF32 with a multiboot 1
+ * header starts in 32-bit protected mode, with the loader's magic in EAX and its information in EBX
  * [Multiboot Specification 0.6.96, 3].
  */
 #include "base/bytes.h"
@@ -84,8 +84,8 @@ static struct elf_segment elf_segment_at(const struct elf *e, u32 index)
                                 load_le32(p + 16), load_le32(p + 20)};
 }
 
-/* Pages may hold the end of one segment and the start of the next: one buffer holds the whole
- * range. */
+/* Loads the segments into one buffer for their whole range, because a page may hold the end of one
+ * segment and the start of the next. */
 static int elf_load(struct image_plan *plan, const struct elf *e, struct error *error)
 {
     u64 low = ~0ull, high = 0, end = plan_low_end(plan);
@@ -139,8 +139,8 @@ static bool multiboot_recognise(const struct image_file *file)
     return false;
 }
 
-/* The information page: the structure, the memory map behind it, one module, the command line's own
- * page. */
+/* Builds the information page: the structure, then the memory map and one module. The command line
+ * has its own page. */
 static int multiboot_info(struct image_plan *plan, const struct image_description *d, u64 module,
                           struct error *error)
 {
@@ -220,14 +220,14 @@ int elf_plan(struct image_plan *plan, const struct image_description *d, struct 
     if (!range_fits(e.entry, 1, plan_low_end(plan)))
         return error_set(error, ERROR_FILE, "%s: entry point %#llx lies outside guest memory",
                          d->kernel.name, (unsigned long long)e.entry);
-    /* The stack is launched too: a push must find its own key's memory, whatever was there
-     * before. */
+    /* The stack is launched too: a push must find memory encrypted with the guest's key, whatever
+     * was there before. */
     if (plan_add(plan, "stack", LAYOUT_STACK_END - 4 * PAGE_SIZE, 4 * PAGE_SIZE, NULL, 0, error))
         return -1;
     u64 top = acpi_gpa;
     if (plan->mode == IMAGE_SEV_SNP) {
         top = snp_area(acpi_gpa);
-        plan->gpr[6] = snp_blob(acpi_gpa); /* RSI, where a Linux finds its boot_params */
+        plan->gpr[6] = snp_blob(acpi_gpa); /* RSI, where Linux finds its boot_params */
         if (snp_add_area(plan, acpi_gpa, error))
             return -1;
     }

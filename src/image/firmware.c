@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest that starts in firmware: a flash image that ends at 4 GiB, launched as public hypervisors
- * launch it, the processors' registers as after reset, and what the firmware then asks its host for
- * by fw_cfg [cpu 9.4].
+ * launch it; the registers of the processors after reset; and the items that firmware requests from
+ * its host by fw_cfg [cpu 9.4].
  */
 #include "abi/x86.h"
 #include "image/internal.h"
@@ -57,8 +57,8 @@ static int add_blob(struct image_plan *plan, enum item_key size_key, enum item_k
                : 0;
 }
 
-/* Kernel and its setup part are items of their own; firmware joins them again, and starts any EFI
- * program. */
+/* Adds the kernel as two items, the kernel and its setup part. Firmware joins them again, and
+ * starts any EFI program. */
 static int add_kernel(struct image_plan *plan, const struct image_description *d,
                       struct error *error)
 {
@@ -102,7 +102,7 @@ static int add_e820(struct image_plan *plan, struct error *error)
     return add_item(plan, ITEM_FILE, "etc/e820", table, w.at, error);
 }
 
-/* --- ACPI: the tables, and a script that says what to do once they have an address ------------ */
+/* --- ACPI: the tables, and a script that tells firmware how to place them --------------------- */
 
 #define TABLES_FILE  "etc/acpi/tables"
 #define RSDP_FILE    "etc/acpi/rsdp"
@@ -110,7 +110,7 @@ static int add_e820(struct image_plan *plan, struct error *error)
 #define FILE_SIZE    56u
 #define LOADER_MAX   16u
 #define ZONE_HIGH    1u
-#define ZONE_F       2u /* the last 64 KiB below 1 MiB, where an RSDP is looked for */
+#define ZONE_F       2u /* the last 64 KiB below 1 MiB, where software looks for an RSDP */
 
 enum loader_command { LOADER_ALLOCATE = 1, LOADER_ADD_POINTER = 2, LOADER_ADD_CHECKSUM = 3 };
 
@@ -146,7 +146,7 @@ static void loader_allocate(struct loader *l, const char *file, u32 alignment, u
     loader_end(&l->script, at);
 }
 
-/* What lies there is an offset into the tables, and becomes an address. */
+/* Adds a pointer: the value there is an offset into the tables, and becomes an address. */
 static void loader_pointer(struct loader *l, const char *file, size_t offset, u8 size)
 {
     size_t at = loader_begin(&l->script, LOADER_ADD_POINTER, file);
@@ -156,7 +156,7 @@ static void loader_pointer(struct loader *l, const char *file, size_t offset, u8
     loader_end(&l->script, at);
 }
 
-/* The sum is taken with the byte that will hold it: it must begin as zero. */
+/* Adds a checksum. The sum includes the byte that will hold it, so that byte must be zero first. */
 static void loader_checksum(struct loader *l, const char *file, u8 *bytes, size_t at, size_t start,
                             size_t size)
 {
@@ -223,8 +223,8 @@ static int add_items(struct image_plan *plan, const struct image_description *d,
 
 /* --- Registers after reset -------------------------------------------------------------------- */
 
-/* The processor after a reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured, differs
- * in CR0 and CR4: there the kernel has begun from values of its own. */
+/* Sets the registers after reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured,
+ * differs in CR0 and CR4: there the kernel starts with its own values. */
 static void reset_registers(struct image_plan *plan)
 {
     struct vmsa v;
@@ -252,7 +252,8 @@ static void reset_registers(struct image_plan *plan)
     plan->gpr[2] = v.rdx;
 }
 
-/* SEV-ES: the first at the reset vector, the others where the image's reset block says. */
+/* SEV-ES: adds the VMSAs. The first processor starts at the reset vector, the others where the
+ * image's reset block says. */
 static int add_vmsas(struct image_plan *plan, const struct image_description *d,
                      struct error *error)
 {

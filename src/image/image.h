@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an honest hypervisor launches, computed from files and a machine description alone: an
- * ordered list of {address, bytes} and the registers of the first processor. The hypervisor
- * launches the list; the owner hashes it to know what measurement to expect. Pure: no I/O; the
- * files are hostile.
+ * The launch plan: what an honest hypervisor launches, computed only from files and a machine
+ * description. It is an ordered list of {address, bytes}, with the registers of the first
+ * processor. The hypervisor launches the list; the owner hashes it to know which measurement to
+ * expect. Pure: no I/O; the files are hostile.
  */
 #ifndef SOFTSEV_IMAGE_IMAGE_H
 #define SOFTSEV_IMAGE_IMAGE_H
@@ -19,37 +19,39 @@ struct image_file {
     size_t size;
 };
 
-/* How much of a guest is hidden from its host; each hides what the one before it does, and more. */
+/* How much of a guest is hidden from its host. Each mode includes the protection of the mode
+ * before. */
 enum image_mode {
     IMAGE_NONE,
-    IMAGE_SEV, /* memory: page tables with the C-bit, a hole for the owner's secret if asked for */
-    IMAGE_SEV_ES,  /* registers too: every processor's are launched as a page of their own */
-    IMAGE_SEV_SNP, /* integrity too: pages have types, the firmware fills secrets and CPUID pages */
+    IMAGE_SEV, /* memory: page tables with the C-bit, space for the owner's secret if requested */
+    IMAGE_SEV_ES,  /* also registers: each processor's are launched as a page */
+    IMAGE_SEV_SNP, /* also integrity: pages have types, the firmware fills in some of them */
 };
 
 struct image_description {
     u64 memory_size; /* bytes of guest RAM, a multiple of 2 MiB */
     u32 cpus;        /* virtual processors, 1 to IMAGE_CPUS_MAX; 0: one */
     enum image_mode mode;
-    bool secret;              /* the owner will send a secret: leave the hole for it */
+    bool secret;              /* the owner will send a secret: leave space for it */
     struct image_file kernel; /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
     struct image_file initrd; /* bzImage: initramfs; multiboot: first module */
     const char *command_line; /* NULL: empty */
     struct image_file
-        /* flash image that ends at 4 GiB: it starts, and finds the other files by fw_cfg */
+        /* A flash image that ends at 4 GiB. It starts instead of the kernel, and gets the other
+         * files by fw_cfg. */
         firmware;
-    bool kernel_hashes; /* with firmware: the table of kernel, initrd, command line [sev 12.1] */
+    bool kernel_hashes; /* with firmware: the hashes of kernel, initrd, command line [sev 12.1] */
 };
 
-/* One launched range. Bytes past `data_size` are zeros. Private memory under SEV; measured, in
- * order. */
+/* One launched range. Bytes after `data_size` are zeros. It is private memory under SEV, measured
+ * in the order of the list. */
 struct image_piece {
     const char *name; /* "kernel", "boot_params", ... */
-    u64 gpa;          /* a multiple of 16; of 4 KiB but for a hash table */
+    u64 gpa;          /* a multiple of 16; of 4 KiB, except for a hash table */
     u64 size;         /* bytes, a multiple of 16 */
-    const u8 *data;   /* into the description's files or owned by the plan */
+    const u8 *data;   /* points into the description's files or to a buffer of the plan */
     u64 data_size;
-    /* SNP: enum snp_page_type; 0: NORMAL. SECRETS and CPUID pages come without data */
+    /* SNP: enum snp_page_type; 0: NORMAL. SECRETS and CPUID pages have no data. */
     u32 page_type;
 };
 
@@ -64,65 +66,65 @@ struct image_e820 {
     u32 type;
 };
 
-/* What firmware asks its host for by fw_cfg [cpu 9.4]: not measured, so nothing it should rely
- * on. */
+/* An item that firmware requests from its host by fw_cfg [cpu 9.4]. It is not measured, so firmware
+ * should not rely on it. */
 struct image_item {
-    u16 key;          /* of fw_cfg; 0: the next one, with a name in the directory */
+    u16 key;          /* of fw_cfg; 0: the next free key, with the name in the directory */
     const char *name; /* NULL: none */
     const void *data;
     u64 size;
 };
 
 #define IMAGE_ITEMS_MAX   24
-#define IMAGE_ITEM_KERNEL 0x11u /* its key */
+#define IMAGE_ITEM_KERNEL 0x11u /* the item's key */
 
 struct image_plan {
     u64 memory_size;
-    u32 cpus; /* 0: not known, as many as the hypervisor is told */
+    u32 cpus; /* 0: not known, the hypervisor's configuration decides */
     enum image_mode mode;
     struct image_piece pieces[IMAGE_PIECES_MAX]; /* in launch order */
     u32 piece_count;
     struct image_e820 e820[8];
     u32 e820_count;
-    struct vmcb_save registers;  /* with RAX and RSP */
-    u64 gpr[16];                 /* the registers VMRUN does not switch; host_registers' order */
-    u64 secret_gpa, secret_size; /* the hole; size 0: none */
-    u64 flash_gpa, flash_size;   /* firmware images are not in RAM */
+    struct vmcb_save registers;  /* including RAX and RSP */
+    u64 gpr[16];                 /* registers that VMRUN does not switch; order as in host_gpr */
+    u64 secret_gpa, secret_size; /* space for the owner's secret; size 0: none */
+    u64 flash_gpa, flash_size;   /* a firmware image is not in RAM */
     struct image_item items[IMAGE_ITEMS_MAX];
     u32 item_count;  /* with firmware */
-    bool runnable;   /* false: launched without a processor to run it */
-    void *owned[16]; /* buffers made for pieces */
+    bool runnable;   /* false: only launched; no processor can run it */
+    void *owned[16]; /* buffers that the plan allocated for pieces */
     u32 owned_count;
-    /* SEV-ES and SNP: a page a processor, launched after the pieces and measured with them. */
+    /* SEV-ES and SNP: one page per processor, launched after the pieces and measured with them. */
     const struct vmsa *vmsas[IMAGE_CPUS_MAX];
     u32 vmsa_count;
-    /* SEV-ES with several processors and no firmware: those but the first begin in a stub that
-     * holds them until STARTUP and then jumps to the address in this page, which the guest fills;
-     * 0: no such page [cpu 9.3]. */
+    /* SEV-ES with several processors and no firmware: all but the first start in a stub. The stub
+     * holds them until STARTUP, then jumps to the address in this page, which the guest fills
+     * in. 0: no such page [cpu 9.3]. */
     u64 jump_table_gpa;
 };
 
 /* The largest secret: one LAUNCH_SECRET [sev 5.4]. */
 #define IMAGE_SECRET_MAX KIB(16)
 
-/* NULL and an error: a file is not what it should be, or memory is too small for it. The
- * description's files must stay until the plan is freed. */
+/* Returns NULL and an error if a file is malformed or memory is too small for it. The description's
+ * files must stay until the plan is freed. */
 struct image_plan *image_build(const struct image_description *d, struct error *error);
 void image_free(struct image_plan *plan);
 
-/* The launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10]. -1: no
- * memory. */
+/* Computes the launch digest: SHA-256 of the pieces in order, then of the VMSAs [sev 7.5, 10].
+ * Returns -1 if there is no memory. */
 int image_digest(const struct image_plan *plan, u8 digest[32], struct error *error);
-/* The same of an SNP plan: SHA-384 over a record a page, of pieces in order, then of the VMSAs
- * [snp 5.3]. */
+/* Computes the launch digest of an SNP plan: SHA-384 over one record per page, first of the pieces
+ * in order, then of the VMSAs [snp 5.3]. */
 void image_snp_digest(const struct image_plan *plan, u8 digest[48]);
-/* Every launched byte in launch order. False as soon as `write` gives false. */
+/* Writes every launched byte in launch order. Stops and returns false if `write` returns false. */
 bool image_dump(const struct image_plan *plan,
                 bool (*write)(void *context, const void *data, size_t size), void *context);
 
-/* The owner's secret as the guest will find it: an uncompressed newc archive with one directory and
- * one file, /secret/secret, zero-padded to a multiple of 16 [cpu 9.3]. Returns its size; 0: it
- * would be larger than `size`. */
+/* Writes the owner's secret in the form in which the guest gets it: an uncompressed newc archive
+ * with one directory and one file, /secret/secret, zero-padded to a multiple of 16 [cpu 9.3].
+ * Returns the archive's size, or 0 if it is larger than `size`. */
 size_t image_secret_archive(const void *secret, size_t secret_size, u8 *out, size_t size);
 
 #endif

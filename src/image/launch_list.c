@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A flash image's SNP launch as a plan: the walk that measures it also lists its pages, so that
- * what is launched is what was measured [snp 5.7].
+ * A flash image's SNP launch as a plan. The walk that measures the image also lists its pages, so
+ * the launched pages are the measured ones [snp 5.7].
  */
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ struct builder {
     struct error *error;
 };
 
-/* The page goes on where the last piece ends, in guest memory and in the file. */
+/* Returns true if the page continues the last piece, both in guest memory and in the file. */
 static bool extends(const struct image_piece *last, const struct measure_page *page)
 {
     const u8 *end = last->data ? last->data + last->data_size : NULL;
@@ -29,7 +29,7 @@ static bool inside_file(const struct image_file *file, const void *data)
            (const u8 *)data < (const u8 *)file->data + file->size;
 }
 
-/* Pages outside the file lie in buffers that end with the walk. */
+/* Copies pages that are not in the file: their buffers are only valid during the walk. */
 static const void *keep(struct builder *b, const void *data)
 {
     if (!data || inside_file(&b->d->firmware, data))
@@ -80,7 +80,7 @@ static bool add_page(void *context, const struct measure_page *page)
     return true;
 }
 
-/* A piece that grew over memory's end, or over another. */
+/* Checks for a piece that exceeds memory or overlaps another piece. */
 static int check_pieces(const struct image_plan *plan, struct error *error)
 {
     for (u32 i = 0; i < plan->piece_count; i++) {

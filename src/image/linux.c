@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Linux bzImage started at its 64-bit entry point [cpu 9.1-9.3; Linux Documentation/x86/boot].
- * The header's fields are copied into a fresh boot_params page; the protected-mode part goes to its
- * preferred address.
+ * A Linux bzImage that starts at its 64-bit entry point [cpu 9.1-9.3; Linux
+ * Documentation/x86/boot]. The header's fields are copied to a new boot_params page; the
+ * protected-mode part goes to its preferred address.
  */
 #include "base/bytes.h"
 #include "image/internal.h"
 
-/* Offsets in the file and in boot_params alike. */
+/* Offsets, both in the file and in boot_params. */
 enum {
     BP_ACPI_RSDP = 0x070,
     BP_E820_ENTRIES = 0x1e8,
@@ -39,13 +39,13 @@ enum {
 #define ENTRY_64         0x200u
 #define LOADER_UNDEFINED 0xffu
 #define E820_ENTRY       20u
-/* zero bytes the unpacker needs before the next archive [cpu 9.3] */
+/* zero bytes that the unpacker needs before the next archive [cpu 9.3] */
 #define INITRD_PADDING 4u
 
 struct linux_kernel {
     const u8 *file;
     u64 setup_size, image_size; /* bytes */
-    u64 load, room;             /* where, and what the decompressor needs there */
+    u64 load, room;             /* load address, and the space that the decompressor needs there */
     u64 command_max, ramdisk_max;
     u32 header_end;
 };
@@ -106,7 +106,8 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
     return 0;
 }
 
-/* The initramfs, then the hole for the owner's secret as one more archive of the same ramdisk. */
+/* Adds the initramfs, then the space for the owner's secret as one more archive of the same
+ * ramdisk. */
 static int linux_add_initrd(struct image_plan *plan, const struct image_description *d,
                             const struct linux_kernel *k, u64 limit, u8 *bp, struct error *error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launch digests of flash images. SEV and SEV-ES hash a stream of bytes [sev 7.5, 10, 12.1]; SNP
- * extends a digest with one PAGE_INFO a page [snp 5.3], in the order of KVM and QEMU [snp 5.7].
+ * Launch digests of flash images. SEV and SEV-ES hash a stream of bytes [sev 7.5, 10, 12.1]. SNP
+ * extends a digest with one PAGE_INFO for each page [snp 5.3], in the order of KVM and QEMU [snp
+ * 5.7].
  */
 #include "image/measure.h"
 
@@ -17,7 +18,7 @@ struct measurement {
     const struct measure_sink *sink;
     struct crypto_sha256 *stream; /* SEV, SEV-ES */
     u8 digest[SNP_DIGEST_SIZE];   /* SNP */
-    bool stopped;                 /* by the sink */
+    bool stopped;                 /* the sink ended the walk */
 };
 
 static void report(const struct measurement *m, struct measure_record *r)
@@ -169,7 +170,8 @@ static int check_section(const struct image_file *file, const struct section *s,
     return 0;
 }
 
-/* EC2 launches the CPUID page after all others: `last` is the second pass. */
+/* Adds the metadata sections. EC2 launches the CPUID page after all others: `last` is the second
+ * pass. */
 static int chain_sections(struct measurement *m, bool last, struct error *error)
 {
     struct reader r;

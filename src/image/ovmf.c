@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables at the end of a flash image that ends at 4 GiB [sev 11; snp 5.7] and the table of
- * kernel hashes [sev 12.1].
+ * The tables in a flash image that ends at 4 GiB [sev 11; snp 5.7], and the table of kernel hashes
+ * [sev 12.1].
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
@@ -14,7 +14,7 @@
 #define HASH_TABLE_BYTES 168u
 #define HASH_ENTRY_BYTES 50u
 
-/* GUIDs as stored: the first three groups little-endian. */
+/* GUIDs as stored: the first three groups are little-endian. */
 static const u8 guid_footer[GUID_SIZE] = {0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
                                           0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d};
 static const u8 guid_hash_area[GUID_SIZE] = {0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b,
@@ -32,8 +32,8 @@ static const u8 guid_hash_initrd[GUID_SIZE] = {0x31, 0xf7, 0xba, 0x44, 0x2f, 0x3
 static const u8 guid_hash_kernel[GUID_SIZE] = {0x37, 0x94, 0xe7, 0x4d, 0xd2, 0xab, 0x7f, 0x42,
                                                0xb8, 0x35, 0xd5, 0xb1, 0x72, 0xd2, 0x04, 0x5b};
 
-/* The data of an entry of the table that ends at the footer, walked downwards; NULL if it is not
- * there. */
+/* Returns the data of a table entry, or NULL if there is none. The table ends at the footer and is
+ * walked downwards. */
 static const u8 *ovmf_entry(const struct image_file *file, const u8 guid[GUID_SIZE], u32 want_size)
 {
     const u8 *f = file->data;

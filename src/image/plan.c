@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The launch plan: pieces in order, the e820 map, and what can be said of a whole plan (digest,
- * dump). */
+/* The launch plan: pieces in order, the e820 map, and functions on a whole plan (digest, dump). */
 #include <stdlib.h>
 
 #include "abi/snp.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Registers of a new virtual processor as each hypervisor measures them [sev 10; snp 5.7; cpu 4.2],
- * and the CPUID signatures of QEMU's models.
+ * and the CPUID signatures of QEMU's CPU models.
  */
 #include "image/measure.h"
 
@@ -9,17 +9,17 @@
 
 #define BSP_EIP 0xfffffff0u
 
-/* What differs between hypervisors. */
+/* The differences between hypervisors. */
 struct flavour {
     u16 cs, ss, tr;  /* attributes */
-    u16 ap_cs;       /* of CS in the processors that are not the first */
-    bool rdx_is_cpu; /* RDX has the CPU's signature ... */
-    u32 rdx;         /* ... or this */
+    u16 ap_cs;       /* attributes of CS in all processors but the first */
+    bool rdx_is_cpu; /* RDX holds the CPU's signature ... */
+    u32 rdx;         /* ... or this value */
     u64 pat;
     u32 mxcsr;
     u16 fcw;
-    u64 rsi, stack; /* of the first: RSI; RSP and RBP */
-    u32 ap_start;   /* where the others start, in real mode; 0: at the firmware's reset address */
+    u64 rsi, stack; /* first processor: RSI; RSP and RBP */
+    u32 ap_start;   /* start of the others, in real mode; 0: the firmware's reset address */
 };
 
 // clang-format off

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an SNP guest that we load ourselves has besides its files: secrets and CPUID pages and the
- * CC blob that points at them [cpu 9.2], all the rest of its RAM as pages of zeros, and the digest
- * of all that [snp 5.3].
+ * What an SNP guest without firmware has in addition to its files: secrets and CPUID pages and the
+ * CC blob that points to them [cpu 9.2], the rest of its RAM as pages of zeros, and the digest of
+ * all of these [snp 5.3].
  */
 #include "abi/snp.h"
 #include "base/bytes.h"
@@ -52,7 +52,7 @@ int snp_add_area(struct image_plan *plan, u64 acpi, struct error *error)
                : 0;
 }
 
-/* {u64 next, u32 type, u32 length, then the blob's address} */
+/* Adds the node: {u64 next, u32 type, u32 length, then the blob's address}. */
 int snp_add_setup_data(struct image_plan *plan, u64 acpi, struct error *error)
 {
     u8 *node = plan_own(plan, PAGE_SIZE, error);
@@ -77,7 +77,8 @@ static int add_zeros(struct image_plan *plan, u64 gpa, u64 end, struct error *er
     return 0;
 }
 
-/* The lowest piece, of the first `count`, that ends above `gpa`; NULL: none. */
+/* Returns the lowest of the first `count` pieces that ends above `gpa`, or NULL if there is
+ * none. */
 static const struct image_piece *next_piece(const struct image_plan *plan, u32 count, u64 gpa)
 {
     const struct image_piece *next = NULL;
@@ -101,8 +102,8 @@ static int fill_gaps(struct image_plan *plan, u32 count, u64 gpa, u64 end, struc
     return 0;
 }
 
-/* The window of the display below C0000h stays the host's: there is no memory behind it for a
- * guest. */
+/* Adds the rest of RAM. The display's window below C0000h stays with the host: the guest has no
+ * memory there. */
 int snp_add_ram(struct image_plan *plan, struct error *error)
 {
     u32 count = plan->piece_count;
@@ -140,7 +141,7 @@ struct chain {
     u8 *digest;
 };
 
-/* `page` NULL: its contents are not measured. */
+/* Extends the digest by a page. NULL `page`: the contents are not measured. */
 static void extend(const struct chain *c, u32 type, u64 gpa, const u8 *page)
 {
     struct snp_page_info info = {.length = sizeof info, .page_type = (u8)type, .gpa = gpa};
@@ -150,7 +151,8 @@ static void extend(const struct chain *c, u32 type, u64 gpa, const u8 *page)
     crypto_sha384_run(c->sha384, &info, sizeof info, c->digest);
 }
 
-/* A page of a piece: out of its data, or a copy with zeros behind where that ends. */
+/* Returns a page of a piece: in the piece's data, or a copy that is filled up with zeros at the end
+ * of the data. */
 static const u8 *page_of(const struct image_piece *p, u64 at, u8 copy[PAGE_SIZE])
 {
     if (at + PAGE_SIZE <= p->data_size)
@@ -204,7 +206,7 @@ static void measure_pieces(const struct chain *c, const struct image_plan *plan,
     }
 }
 
-/* Without memory for a hash the digest stays zero, which is nobody's. */
+/* If there is no memory for a hash, the digest stays zero, which no guest has. */
 void measure_snp_plan(const struct image_plan *plan, const struct measure_sink *sink,
                       u8 digest[MEASURE_DIGEST_MAX])
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processor state and the tables of a guest's first instruction [cpu 9.2]. */
+/* The processor state and the tables for a guest's first instruction [cpu 9.2]. */
 #include "abi/x86.h"
 #include "image/internal.h"
 #include "image/measure.h"
@@ -12,7 +12,7 @@
 
 #define PAGE_TABLES_SIZE 0x6000u
 
-/* A flat descriptor from the VMCB's form of its attributes. */
+/* Converts a flat segment's attributes from the VMCB's format to a descriptor. */
 static u64 descriptor(u32 attributes)
 {
     return 0xffffull | (u64)(attributes & 0xff) << 40 | 0xfull << 48 |
@@ -42,8 +42,8 @@ static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
     return plan_add(plan, "gdt", LAYOUT_GDT, PAGE_SIZE, gdt, PAGE_SIZE, error);
 }
 
-/* PML4, PDPT, four page directories: the first 4 GiB, 2 MiB pages. Under SEV all of it is private:
- * with the C-bit everywhere, as the kernel's own tables have it. */
+/* Fills in the PML4, the PDPT and four page directories: the first 4 GiB in 2 MiB pages. Under SEV
+ * all of it is private: the C-bit is set everywhere, as in the kernel's own tables. */
 static void start_fill_tables(u8 *tables, u64 c_bit)
 {
     const u64 table = PTE_P | PTE_RW | c_bit, leaf = table | PTE_PS;
@@ -83,13 +83,13 @@ int start_32bit(struct image_plan *plan, u64 eip, struct error *error)
     return 0;
 }
 
-/* --- The same as a page, for SEV-ES ----------------------------------------------------------- */
+/* --- The registers as a page, for SEV-ES ------------------------------------------------------ */
 
 #define MXCSR_RESET 0x1f80u
 #define FCW_FNINIT  0x37fu
 #define XCR0_RESET  1u /* x87 */
 
-/* What a VMCB does not hold (x87, SSE, XCR0) is as reset leaves it [cpu 4.2]. */
+/* State that a VMCB does not hold (x87, SSE, XCR0) has its reset values [cpu 4.2]. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out)
 {
     *out = (struct vmsa){
@@ -131,8 +131,8 @@ void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *
 
 /* --- Processors that wait for another to start them ------------------------------------------- */
 
-/* Real mode, at offset 0 of its segment. AP reset hold by the MSR protocol, again until the answer
- * says that STARTUP has come; then a far jump through the table [cpu 7.1, 7.8]. */
+/* Real mode code, at offset 0 of its segment. Repeats the AP reset hold by the MSR protocol until
+ * the answer says that STARTUP has come; then jumps far through the table [cpu 7.1, 7.8]. */
 static const u8 parking_stub[] = {
     0x66, 0xb9, 0x30, 0x01, 0x01, 0xc0,       /* again: mov ecx, C001_0130: the GHCB MSR */
     0x66, 0xb8, 0x06, 0x00, 0x00, 0x00,       /* mov eax, 6: AP reset hold */
@@ -173,7 +173,7 @@ int start_vmsas(struct image_plan *plan, struct error *error)
     struct vmsa *vmsas = (struct vmsa *)(void *)plan_own(plan, plan->cpus * sizeof *vmsas, error);
     if (!vmsas)
         return -1;
-    /* Of SNP guests the first one's; the guest makes the others' itself. */
+    /* An SNP guest launches only the first processor's VMSA; the guest makes the others itself. */
     u32 count = plan->mode == IMAGE_SEV_SNP ? 1 : plan->cpus;
     for (u32 i = 0; i < count; i++) {
         if (i)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A guest's own accesses without a processor: the cores' nested walk, the RMP's verdict, then the
- * bytes. */
+/* A guest's own memory accesses without a running processor: the cores' nested walk, the RMP check,
+ * then the bytes. */
 #include "machine/guest.h"
 
 #include "abi/x86.h"
@@ -8,7 +8,7 @@
 #include "machine/internal.h"
 #include "memory/rmp.h"
 
-/* Where the access goes; false: it faults. */
+/* Translates the address of an access. Returns false if the access faults. */
 static bool translate(const struct guest_memory *g, u64 gpa, bool write, enum guest_sharing sharing,
                       u64 *spa)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What host ring 0 can do; see host.h. Every physical access here is in the raw view. */
+/* The operations of the host's ring 0; see host.h. Every physical access here uses the raw view. */
 #include "machine/internal.h"
 
 #include "memory/rmp.h"
@@ -14,8 +14,8 @@ bool host_read(struct host *h, u64 spa, void *out, size_t size)
     return memory_read(h->memory, spa, KEY_RAW, out, size);
 }
 
-/* What the RMP gives to somebody else is a page fault for the host and an aborted transfer for its
- * devices. */
+/* A write to a page that the RMP does not assign to the host is a page fault for the host and an
+ * aborted transfer for its devices. */
 bool host_write(struct host *h, u64 spa, const void *data, size_t size)
 {
     return range_fits(spa, size, memory_addresses(h->memory)) &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine's parts, shared by the files of this room. */
+/* The parts of the machine, shared by the files of this room. */
 #ifndef SOFTSEV_MACHINE_INTERNAL_H
 #define SOFTSEV_MACHINE_INTERNAL_H
 

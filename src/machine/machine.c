@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Builds the board in the order its parts depend on each other; see machine.h. */
+/* Builds the machine's parts in the order of their dependencies; see machine.h. */
 #include "abi/x86.h"
 #include "machine/internal.h"
 
@@ -28,7 +28,7 @@ static bool cores_create(struct machine *m, u32 count)
     return true;
 }
 
-/* What the secure processor asks the cores over the fabric. */
+/* Queries of the secure processor to the cores over the fabric. */
 static bool read_msr(void *context, u32 core, u32 msr, u64 *value)
 {
     struct host *h = context;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The board: makes memory, cores and the secure processor and wires them. Whoever owns the machine
- * (the command line, a test) has this header; software that runs on it sees host.h or guest.h.
+ * The machine: creates memory, cores and the secure processor and connects them. The machine's
+ * owner (the command line, a test) uses this header; software that runs on the machine uses host.h
+ * or guest.h.
  */
 #ifndef SOFTSEV_MACHINE_MACHINE_H
 #define SOFTSEV_MACHINE_MACHINE_H
@@ -18,14 +19,14 @@ struct machine;
 
 struct machine_config {
     u64 memory_size;     /* bytes of DRAM */
-    bool memory_aliased; /* it ignores an address bit, as in memory/memory.h; a power of two then */
-    u32 cores;           /* 1..64 */
-    u32 trace_categories;                   /* bit per enum trace_category */
-    struct crypto *crypto;                  /* the platform's randomness; outlives the machine */
+    bool memory_aliased; /* memory ignores an address bit (memory/memory.h); needs a power of two */
+    u32 cores;           /* 1 to 64 */
+    u32 trace_categories;                   /* one bit per enum trace_category */
+    struct crypto *crypto;                  /* source of random numbers; must outlive it */
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* the firmware's persistent store */
     u8 fuses[32];                           /* the chip's secret */
-    /* SNP; as in struct firmware_config, for which see firmware/firmware.h. */
+    /* SNP; as in struct firmware_config, see firmware/firmware.h. */
     const void *ark; /* root of trust for migration partners; NULL: none is genuine */
     size_t ark_size;
     bool smt;
@@ -34,11 +35,12 @@ struct machine_config {
     void *commit_context;
 };
 
-/* What the board's parts must agree on. */
+/* Values on which the machine's parts must agree. */
 #define MACHINE_ASID_MIN 100 /* first ASID of a guest without SEV-ES */
 #define MACHINE_ASID_MAX 509
 
-/* NULL with *error set: no memory for that much DRAM, bad configuration. */
+/* Returns NULL and sets *error if there is no memory for that much DRAM or the configuration is
+ * bad. */
 struct machine *machine_create(const struct machine_config *config, struct error *error);
 void machine_destroy(struct machine *m);
 
@@ -49,7 +51,7 @@ struct firmware *machine_firmware(struct machine *m);
 
 struct machine_statistics {
     struct memory_statistics memory;
-    struct cpu_statistics cpu; /* sum over the cores */
+    struct cpu_statistics cpu; /* sum of all cores */
     u64 dma_read_bytes, dma_written_bytes;
 };
 
