@@ -397,7 +397,9 @@ int options_parse(const struct option_table *t, int argc, char **argv, struct op
     if ((actions && find_action(out, argv[1], e)) ||
         parse_words(out, argc - words, argv + words, e))
         return -1;
-    return out->help ? 0 : check_operands(out, e) || check(out, e) ? -1 : 0;
+    if (out->help)
+        return 0;
+    return check_operands(out, e) || check(out, e) || options_check_files(out, e) ? -1 : 0;
 }
 
 /* --- JSON objects ----------------------------------------------------------------------------- */
@@ -444,5 +446,5 @@ int options_from_json(const struct option_table *t, struct json_t *object, struc
         if (set_member(out, object, key, value, e))
             return -1;
     }
-    return check(out, e);
+    return check(out, e) || options_check_files(out, e) ? -1 : 0;
 }

@@ -68,6 +68,7 @@ struct option_row {
     const char *words; /* of OPTION_PARSED: what a shell completes, blanks between; NULL: nothing */
     u8 group;          /* the table's groups[group] */
     bool list;         /* may be repeated */
+    bool output;       /* of OPTION_FILE: it is written, so no other option may name that file */
     u32 actions,
         required; /* bits of the table's actions that take it, that need it; 0: all, none */
     const u8 *needs, *needs_one,
@@ -198,6 +199,12 @@ const char *options_nearest(const char *word, const char *(*name_at)(const void 
 
 /* The script for these subcommands; the list ends with NULL. */
 void options_print_completion(const struct option_table *const *tables, FILE *out);
+
+/* --- Files (option_files.c) ------------------------------------------------------------------- */
+
+/* Checks that nothing would be written over: an output is neither a file that another option names,
+ * under whatever name, nor one of a platform's state. -1: ERROR_USAGE, ERROR_FILE. */
+int options_check_files(const struct options *o, struct error *e);
 
 /* --- Values (option_values.c) ----------------------------------------------------------------- */
 

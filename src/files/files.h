@@ -65,7 +65,8 @@ struct file_part {
     const char *name;
     const void *data; /* NULL: the file must not exist afterwards */
     size_t size;
-    bool secret; /* mode 0600 instead of 0644 */
+    bool secret;   /* mode 0600 instead of 0644 */
+    bool only_new; /* refused if there is such a file: its content would be lost */
 };
 
 /* The suffixes of temporary files, and of old files that are being replaced. A killed process
@@ -105,6 +106,14 @@ void file_set_add(struct file_set *s, const char *name, const void *data, size_t
 bool file_set_write(const char *folder, const struct file_set *s, struct error *e);
 /* Wipes and frees the set. */
 void file_set_free(struct file_set *s);
+
+/* The first bytes of the files that softsev keeps for itself, such as a platform's fuses and store.
+ * No output replaces one. */
+#define FILE_KEPT_MAGIC "SOFTSEV\n"
+
+/* Tells in advance whether output may go to a path. False, with a sentence: there is a file that
+ * softsev keeps for itself. */
+bool file_check_output(const char *path, struct error *e);
 
 /* Writes one file as a whole. If the path leads to a pipe or character device, as /dev/stdout may,
  * writes to that in place; refuses a symbolic link to a regular file. */

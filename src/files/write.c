@@ -100,17 +100,21 @@ static bool write_temporary(const struct set *s, struct part *p, struct error *e
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-/* Refuses to replace anything but a regular file. */
-static bool check_place(const struct set *s, const char *name, struct error *e)
+/* Refuses to replace anything but a regular file, and that too where nothing may be lost. */
+static bool check_place(const struct set *s, const struct file_part *part, struct error *e)
 {
     struct stat st;
-    if (fstatat(s->folder, name, &st, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT || fail(s, name, "looked at", e);
-    if (S_ISREG(st.st_mode))
+    if (fstatat(s->folder, part->name, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT || fail(s, part->name, "looked at", e);
+    if (S_ISREG(st.st_mode) && !part->only_new)
         return true;
-    const struct file_shown shown = file_shown(s->where, name);
-    error_set(e, ERROR_FILE, "%s is %s; only a regular file is replaced", shown.text,
-              file_kind(st.st_mode));
+    const struct file_shown shown = file_shown(s->where, part->name);
+    if (S_ISREG(st.st_mode))
+        error_set(e, ERROR_FILE, "%s is there already and is not replaced; move it away first",
+                  shown.text);
+    else
+        error_set(e, ERROR_FILE, "%s is %s; only a regular file is replaced", shown.text,
+                  file_kind(st.st_mode));
     return false;
 }
 
@@ -180,7 +184,7 @@ static bool sync_folders(const struct set *s, struct error *e)
 static bool replace_all(const struct set *s, struct error *e)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (!check_place(s, s->parts[i].is->name, e))
+        if (!check_place(s, s->parts[i].is, e))
             return false;
     for (size_t i = 0; i < s->count; i++)
         if (s->parts[i].is->data && !write_temporary(s, &s->parts[i], e))
@@ -289,11 +293,29 @@ static int open_folder_of(const char *path, const char **name, struct error *e)
     return fd;
 }
 
+bool file_check_output(const char *path, struct error *e)
+{
+    char magic[sizeof FILE_KEPT_MAGIC - 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return true; /* whoever writes finds out why */
+    struct stat st;
+    const bool kept = !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+                      pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+                      !memcmp(magic, FILE_KEPT_MAGIC, sizeof magic);
+    close(fd);
+    if (kept)
+        error_set(e, ERROR_FILE,
+                  "%s belongs to a platform's state and is not overwritten; give another name",
+                  path);
+    return !kept;
+}
+
 bool file_write(const char *path, const void *data, size_t size, bool secret, struct error *e)
 {
     const char *name;
     int fd;
-    if (!open_in_place(path, &fd, e))
+    if (!file_check_output(path, e) || !open_in_place(path, &fd, e))
         return false;
     if (fd >= 0)
         return write_in_place(fd, path, data, size, e);
@@ -302,7 +324,7 @@ bool file_write(const char *path, const void *data, size_t size, bool secret, st
         return false;
     char where[256];
     snprintf(where, sizeof where, "%.*s", (int)(name - path > 1 ? name - path - 1 : 0), path);
-    const struct file_part part = {name, data, size, secret};
+    const struct file_part part = {.name = name, .data = data, .size = size, .secret = secret};
     bool ok = file_replace_at(folder, name > path ? where : NULL, &part, 1, NULL, e);
     close(folder);
     return ok;
@@ -447,7 +469,7 @@ static bool take_regular(int fd, const char *path, bool secret, struct error *e)
 FILE *file_create(const char *path, bool secret, struct error *e)
 {
     int fd;
-    if (!open_in_place(path, &fd, e))
+    if (!file_check_output(path, e) || !open_in_place(path, &fd, e))
         return NULL;
     if (fd < 0) {
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,

@@ -16,7 +16,7 @@
 #define STATE_VERSION 1u
 #define FRAME_NAME    16u
 
-static const u8 frame_magic[8] = {'S', 'O', 'F', 'T', 'S', 'E', 'V', '\n'};
+static const char frame_magic[8] = FILE_KEPT_MAGIC; /* without the NUL */
 
 const char *const state_file_names[STATE_FILES] = {
     [STATE_FUSES] = "fuses", [STATE_STORE] = "store",     [STATE_AUTHORITY] = "authority",

@@ -293,8 +293,9 @@ static void kill_at_step(void *context, const char *name)
         _exit(42);
 }
 
-static const struct file_part parts[] = {
-    {"one", "new1", 4, false}, {"two", "new2", 4, true}, {"last", "new3", 4, false}};
+static const struct file_part parts[] = {{.name = "one", .data = "new1", .size = 4},
+                                         {.name = "two", .data = "new2", .size = 4, .secret = true},
+                                         {.name = "last", .data = "new3", .size = 4}};
 
 static void a_set_that_cannot_be_whole_is_not_begun(void **state)
 {

@@ -135,6 +135,19 @@ def start(s, *arguments, stdout=subprocess.PIPE):
                             stderr=subprocess.PIPE)
 
 
+def processor_time(process):
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as f:
+        used = f.read().rsplit(")", 1)[1].split()
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def until_it_runs(process):
+    """The guest loops: what the process uses of a processor tells that it is there, on a computer of any speed."""
+    latest = time.monotonic() + 60
+    while processor_time(process) < 1 and time.monotonic() < latest and process.poll() is None:
+        time.sleep(0.1)
+
+
 @quick
 def a_signal_ends_a_run_in_order(s):
     want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
@@ -143,7 +156,7 @@ def a_signal_ends_a_run_in_order(s):
                                ("timer", "none", signal.SIGTERM), ("port", "sev-es", signal.SIGINT)):
         run = start(s, "--kernel", looping(s, name), "--memory", "16", "--mode", mode, "--trace", "vm,command", "--trace-file", trace,
                     "--record", record, "--dump", dump)
-        time.sleep(1)
+        until_it_runs(run)
         began = time.monotonic()
         run.send_signal(number)
         out, error = run.communicate(timeout=60)
@@ -190,15 +203,14 @@ def idle_time_passes_as_on_the_wall(s):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             if line.startswith("tick"):
-                with open(f"/proc/{run.pid}/stat", encoding="ascii") as f:
-                    used = f.read().rsplit(")", 1)[1].split()
-                ticks.append((time.monotonic(), float(line.split()[1]), (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")))
+                ticks.append((time.monotonic(), float(line.split()[1]), processor_time(run)))
     want(run.returncode == 0 and len(ticks) == 10, (run.returncode, ticks))
     wall, guest, used = (last - first for first, last in zip(ticks[0], ticks[-1]))
     # A line comes late at times, never early: of several the one that came soonest tells how the clocks differ.
     early, late = (min(seen - told for seen, told, _ in part) for part in (ticks[:5], ticks[5:]))
-    want(abs(late - early) < 0.05 and guest >= 9, (late - early, ticks))
-    want(used < 0.05 * wall, f"{used} s of processor time in {wall} s of idleness")
+    # The bounds allow for a computer that does other work: one clock without the other, or a busy loop, is far beyond.
+    want(abs(late - early) < 1 and guest >= 9, (late - early, ticks))
+    want(used < 0.3 * wall, f"{used} s of processor time in {wall} s of idleness")
     initrd = s.initrd_with("long.cpio", INIT + "sleep 1000\nread up rest </proc/uptime\necho \"slept until $up\"\npoweroff -f\n")
     for more in (("--clock", "virtual"), ("--seed", "a")):
         code, events, error = s.linux("none", *more, initrd=initrd)

@@ -87,6 +87,49 @@ def a_temporary_file_that_waits_as_a_link_catches_nothing(s):
 
 
 @quick
+def no_output_takes_the_place_of_a_platforms_state(s):
+    platform(s)
+    kernel = s.build("kept", HALT)
+    held = {n: open(os.path.join(s.state, n), "rb").read() for n in ("fuses", "store", "authority", "cek")}
+    run = ["run", "--mode", "sev", "--kernel", kernel, "--memory", "16M", "--state", s.state]
+    for name in held:
+        at = os.path.join(s.state, name)
+        for option in (["--trace", "all", "--trace-file", at], ["--record", at], ["--dump", at]):
+            refused(s, 3, [at, "platform's state"], *run, *option)
+        refused(s, 3, [at, "platform's state"], "platform", "id", "--state", s.state, "--out", at)
+        refused(s, 3, [at, "platform's state"], "with", "--state", s.state, "--trace", "all", "--trace-file", at, "--", "true")
+        refused(s, 3, [at, "platform's state"], "owner", "explain", "--kernel", kernel, "--mode", "snp", "--dump", at)
+    for name, before in held.items():
+        want(open(os.path.join(s.state, name), "rb").read() == before, f"{name} has changed")
+
+
+@quick
+def no_output_takes_the_place_of_an_input(s):
+    kernel = s.build("input", HALT)
+    before = open(kernel, "rb").read()
+    link, new = s.path("input-link"), s.path("two-writers")
+    os.link(kernel, link)
+    for at in (kernel, link):
+        refused(s, 2, ["--dump", "--kernel", at], "run", "--kernel", kernel, "--dump", at)
+        refused(s, 2, ["--dump", "--kernel", at], "owner", "explain", "--mode", "snp", "--kernel", kernel, "--dump", at)
+        refused(s, 2, ["--dump", "--disk", at], "run", "--kernel", "/dev/null", "--disk", kernel, "--dump", at)
+        refused(s, 2, ["--record", "--replay", at], "run", "--kernel", "/dev/null", "--record", at, "--replay", kernel)
+    refused(s, 2, ["--record", "--trace-file"], "run", "--kernel", kernel, "--trace", "all", "--record", new,
+            "--trace-file", new)
+    want(open(kernel, "rb").read() == before and not os.path.exists(new), "something was written")
+
+
+@quick
+def a_key_is_not_made_over_another(s):
+    make = ["owner", "id-block", "--digest", "00" * 48, "--out-dir", s.path("keys"), "--new-id-key", "--new-author-key"]
+    want(s.command(*make)[0] == 0, "id-block")
+    key = os.path.join(s.path("keys"), "id-key.pem")
+    before = open(key, "rb").read()
+    refused(s, 3, [key, "is there already"], *make)
+    want(open(key, "rb").read() == before, "the ID key has changed")
+
+
+@quick
 def a_damaged_store_waits_for_a_reset(s):
     platform(s)
     state = copy(s, "state-damaged")
@@ -171,6 +214,8 @@ def what_belongs_together_is_there_whole_or_not_at_all(s):
 
 if __name__ == "__main__":
     tell(a_state_file_that_is_something_else_is_refused_at_once, somebody_elses_state_directory_is_not_used,
-         a_temporary_file_that_waits_as_a_link_catches_nothing, a_damaged_store_waits_for_a_reset, pipes_and_sparse_files_cost_nothing,
+         a_temporary_file_that_waits_as_a_link_catches_nothing,
+         no_output_takes_the_place_of_a_platforms_state, no_output_takes_the_place_of_an_input,
+         a_key_is_not_made_over_another, a_damaged_store_waits_for_a_reset, pipes_and_sparse_files_cost_nothing,
          a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,
          what_belongs_together_is_there_whole_or_not_at_all)

@@ -128,7 +128,7 @@ static const struct option_row rows[] = {
     [OWNER_DIFF] = {"diff", OPTION_FILE, "FILE", "what explain has printed for another launch",
         "Compare with what\n.Cm explain\nprinted for another launch, as text or JSON; exit code 4 if they differ.", .actions = A(EXPLAIN),
         .excludes = IDS(OWNER_REPORT)},
-    [OWNER_DUMP] = {"dump", OPTION_FILE, "FILE", "write the launched bytes in order", "Write the launched bytes in order.", .actions = A(EXPLAIN),
+    [OWNER_DUMP] = {"dump", OPTION_FILE, "FILE", "write the launched bytes in order", "Write the launched bytes in order.", .output = true, .actions = A(EXPLAIN),
         .excludes = IDS(OWNER_REPORT, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_FEATURES, OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY)},
     [OWNER_JSON] = {"json", OPTION_FLAG, NULL, "the result as one line of JSON", "The result as one line of JSON.",
         .actions = A(VERIFY) | A(MEASURE) | A(ANSWER) | SIGN | A(EXPLAIN)},

@@ -47,7 +47,7 @@ static const struct option_row rows[] = {
         "Part and firmware, one of those that\n.Cm softsev profiles\nlists.\n"
         "It is kept for the next time; at first it is the default.\nFirmware older than what SNP_COMMIT has kept is refused.",
         .choice_at = cli_profile_at},
-    [PLATFORM_OUT] = {"out", OPTION_FILE, "PATH", "what is written: a file, for export and certs a folder", "What is written: for\n.Cm export\nand\n.Cm certs\na folder, otherwise a file.",
+    [PLATFORM_OUT] = {"out", OPTION_FILE, "PATH", "what is written: a file, for export and certs a folder", "What is written: for\n.Cm export\nand\n.Cm certs\na folder, otherwise a file.", .output = true,
         .actions = A(EXPORT) | A(CERTS) | A(ID) | A(PEK_CSR) | A(MEASURE), .required = A(EXPORT) | A(CERTS) | A(PEK_CSR)},
     [PLATFORM_PEK] = {"pek", OPTION_FILE, "FILE", "the PEK's signed request", "The PEK's signed request.", .actions = A(CERT_IMPORT), .required = A(CERT_IMPORT)},
     [PLATFORM_OCA] = {"oca", OPTION_FILE, "FILE", "the owner's certificate", "The owner's certificate.", .actions = A(CERT_IMPORT), .required = A(CERT_IMPORT)},

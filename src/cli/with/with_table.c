@@ -28,7 +28,7 @@ static const struct option_row rows[] = {
         "Print events: all, or some of command, switch, key, view, page, vm, owner, device, with commas between.",
         .parse = settings_trace, .should = SETTINGS_TRACE, .words = SETTINGS_TRACE_WORDS},
     [WITH_TRACE_FILE] = {"trace-file", OPTION_FILE, "FILE", "... into a file instead of standard error",
-        "Events into a file instead of standard error.", .needs = OPTION_IDS(WITH_TRACE)},
+        "Events into a file instead of standard error.", .output = true, .needs = OPTION_IDS(WITH_TRACE)},
     [WITH_JSON] = {"json", OPTION_FLAG, NULL, "... as lines of JSON", "Events as lines of JSON.", .needs = OPTION_IDS(WITH_TRACE)},
 };
 // clang-format on
