@@ -131,6 +131,7 @@ def a_guest_that_loops_leaves_the_others_their_share(s):
 
 
 def start(s, *arguments, stdout=subprocess.PIPE):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup passes it on as ignored, and softsev would leave it so
     return subprocess.Popen([s.softsev, "run", "--json", "--state", s.state, *arguments], stdin=subprocess.DEVNULL, stdout=stdout,
                             stderr=subprocess.PIPE)
 
@@ -159,7 +160,10 @@ def a_signal_ends_a_run_in_order(s):
         until_it_runs(run)
         began = time.monotonic()
         run.send_signal(number)
-        out, error = run.communicate(timeout=60)
+        try:
+            out, error = run.communicate(timeout=60)
+        finally:
+            run.kill()
         want(time.monotonic() - began < 30, (name, mode, time.monotonic() - began))
         want(run.returncode == 128 + number, (name, mode, run.returncode, error))
         vm = json.loads(out.splitlines()[-1])["vms"][0]
