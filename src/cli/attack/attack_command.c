@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
         "How the guest is protected:\n.Cm none , sev , sev-es , sev-snp\nor\n.Cm all\n(the default).", .choices = settings_all_modes,
         .standard = SETTINGS_ALL_MODES, .actions = A(RUN)},
     [ATTACK_JSON] = {"json", OPTION_FLAG, NULL, "`run`: one object a line; `list`: one array",
-        ".Cm run\nwrites one object a line, with\n.Cm attack , mode , seen\nand\n.Cm expected\n(each with\n.Cm verdict , event\n"
+        .man = ".Cm run\nwrites one object a line, with\n.Cm attack , mode , seen\nand\n.Cm expected\n(each with\n.Cm verdict , event\n"
         "and the firmware's\n.Cm status ) ,\n.Cm as_expected\nand\n.Cm told ;\n.Cm list\nwrites an array."},
     [ATTACK_MARKDOWN] = {"markdown", OPTION_FLAG, NULL, "the table of the README", "The table of softsev's README.", .actions = A(LIST),
         .excludes = OPTION_IDS(ATTACK_JSON)},

@@ -19,9 +19,9 @@ static bool parse_features(const char *text, u64 *out)
 // clang-format off
 static const struct option_row rows[] = {
     [GUEST_FIRMWARE] = {"firmware", OPTION_FILE, "FILE", "flash image that ends at 4 GiB, such as OVMF's",
-        "Flash image that ends at 4 GiB, such as OVMF's."},
+        .man = "Flash image that ends at 4 GiB, such as OVMF's."},
     [GUEST_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage or ELF; with firmware: what is hashed",
-        "Without\n.Cm firmware :\nlaunched as by\n.Xr softsev-run 1 .\nWith it: what\n.Cm kernel-hashes\nare of."},
+        .man = "Without\n.Cm firmware :\nlaunched as by\n.Xr softsev-run 1 .\nWith it: what\n.Cm kernel-hashes\nare of."},
     [GUEST_INITRD] = {"initrd", OPTION_FILE, "FILE", "its initramfs", "The kernel's initramfs.", .needs = OPTION_IDS(GUEST_KERNEL)},
     [GUEST_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .needs = OPTION_IDS(GUEST_KERNEL)},
     [GUEST_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL, "with firmware: a page with the hashes of those three",
@@ -51,7 +51,7 @@ static const struct option_row rows[] = {
     [GUEST_VMPCK] = {"vmpck", OPTION_NUMBER, "NUMBER", "key that its driver uses (default: that of its vmpl)",
         "The key that its driver uses.\nDefault: that of its level.", .max = VMPL_MAX},
     [GUEST_NO_CERTIFICATES] = {"no-certificates", OPTION_FLAG, NULL, "the host hands none out with extended reports",
-        "true: the host hands out none with extended reports.\n"
+        .man = "true: the host hands out none with extended reports.\n"
         "Otherwise VCEK, ASK and ARK for the TCB that the platform reports at the time; once a VLEK is loaded, VLEK, ASVK and ARK."},
 };
 

@@ -50,14 +50,14 @@ static const struct option_choice forms[] = {
 
 // clang-format off
 static const struct option_action actions[] = {
-    [OWNER_VERIFY] = {"verify", "does this chain, or this report, lead to the root I trust?"},
-    [OWNER_SESSION] = {"session", "verify, then make a key and a session for it"},
-    [OWNER_MEASURE] = {"measure", "does the measurement belong to what should have been launched?"},
-    [OWNER_SEAL_SECRET] = {"secret", "after that: seal a secret for the guest"},
-    [OWNER_SAY_HELLO] = {"hello", "SNP: a nonce for the agent in the guest, which asks for the secret"},
-    [OWNER_ANSWER] = {"answer", "SNP: verify what the agent has sent, seal a secret for it alone"},
-    [OWNER_SIGN_ID_BLOCK] = {"id-block", "SNP: sign what may be launched, for the firmware to enforce"},
-    [OWNER_EXPLAIN] = {"explain", "what an honest host launches, by pieces; why a report differs"},
+    [OWNER_VERIFY] = {"verify", .help = "does this chain, or this report, lead to the root I trust?"},
+    [OWNER_SESSION] = {"session", .help = "verify, then make a key and a session for it"},
+    [OWNER_MEASURE] = {"measure", .help = "does the measurement belong to what should have been launched?"},
+    [OWNER_SEAL_SECRET] = {"secret", .help = "after that: seal a secret for the guest"},
+    [OWNER_SAY_HELLO] = {"hello", .help = "SNP: a nonce for the agent in the guest, which asks for the secret"},
+    [OWNER_ANSWER] = {"answer", .help = "SNP: verify what the agent has sent, seal a secret for it alone"},
+    [OWNER_SIGN_ID_BLOCK] = {"id-block", .help = "SNP: sign what may be launched, for the firmware to enforce"},
+    [OWNER_EXPLAIN] = {"explain", .help = "what an honest host launches, by pieces; why a report differs"},
 };
 
 static const struct option_row rows[] = {

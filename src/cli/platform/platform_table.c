@@ -40,9 +40,9 @@ static const struct option_action actions[] = {
 
 static const struct option_row rows[] = {
     [PLATFORM_STATE] = {"state", OPTION_FOLDER, "DIR", "where it is kept ($SOFTSEV_STATE, or ~/.local/state/softsev)",
-        "Where the platform is kept; see\n.Xr softsev 1 ."},
+        .man = "Where the platform is kept; see\n.Xr softsev 1 ."},
     [PLATFORM_SEED] = {"seed", OPTION_TEXT, "TEXT", "all randomness from it: the same platform everywhere",
-        "All randomness from it: the same platform on every computer."},
+        .man = "All randomness from it: the same platform on every computer."},
     [PLATFORM_PROFILE] = {"profile", OPTION_CHOICE, "NAME", "part and firmware (`softsev profiles`); kept for later",
         "Part and firmware, one of those that\n.Cm softsev profiles\nlists.\n"
         "It is kept for the next time; at first it is the default.\nFirmware older than what SNP_COMMIT has kept is refused.",

@@ -86,7 +86,7 @@ enum profiles_option { PROFILES_JSON = 1 };
 
 static const struct option_row rows[] = {
     [PROFILES_JSON] = {"json", OPTION_FLAG, NULL, "one line of JSON: an array of objects",
-                       "The same as one array."},
+                       .man = "The same as one array."},
 };
 
 const struct option_table cli_profiles_table = {

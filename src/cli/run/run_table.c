@@ -29,13 +29,13 @@ static const struct option_choice clocks[] = {
 // clang-format off
 static const struct option_row rows[] = {
     [RUN_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage, ELF or multiboot kernel",
-        "A Linux bzImage, a 64-bit ELF program, or a multiboot 1 image."},
+        .man = "A Linux bzImage, a 64-bit ELF program, or a multiboot 1 image."},
     [RUN_INITRD] = {"initrd", OPTION_FILE, "FILE", "initramfs, or a multiboot module",
         "The initramfs, or the module of a multiboot image.", .needs = OPTION_IDS(RUN_KERNEL)},
     [RUN_APPEND] = {"append", OPTION_TEXT, "TEXT", "the kernel's command line", "The kernel's command line.",
         .needs = OPTION_IDS(RUN_KERNEL)},
     [RUN_FIRMWARE] = {"firmware", OPTION_FILE, "FILE", "a flash image, such as OVMF's, that starts the kernel",
-        "A flash image that ends at 4 GiB, such as OVMF's, in which the guest begins.\n"
+        .man = "A flash image that ends at 4 GiB, such as OVMF's, in which the guest begins.\n"
         "It asks for kernel, initramfs and command line by fw_cfg and starts them; without a kernel it looks for a disk.\n"
         "What is launched, and measured, is the image, under\n.Cm sev-es\nand\n.Cm sev-snp\n"
         "the processors' registers as QEMU has them, and under\n.Cm sev-snp\nwhat the image's metadata says;\n"
@@ -58,13 +58,13 @@ static const struct option_row rows[] = {
         "The guest policy under SEV.\nDefault 1, no debugging; under\n.Cm sev-es\n5, no debugging and SEV-ES required; under\n"
         ".Cm sev-snp\n0x30000, SMT allowed.", .max = UINT64_MAX},
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
-        "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nUnder\n"
+        .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nUnder\n"
         ".Cm sev-snp\nthe launch carries no secrets: softsev-agent, a static program for the initramfs, asks for it.\n"
         "It makes a key, sends it with a report that binds it over the virtio console\n.Pq Pa /dev/hvc0 ,\n"
         "which is then nothing else's, and writes the file; the owner seals the secret to that key only if the guest's report\n"
         "verifies.\nIf none asks, or the owner refuses, the run ends with status 9 or 4."},
     [RUN_OWNER_ROOT] = {"owner-root", OPTION_FILE, "FILE", "whom the owner trusts (default: its maker)",
-        "The root (ASK, ARK; under\n.Cm sev-snp\nX.509 certificates) that the owner trusts.\n"
+        .man = "The root (ASK, ARK; under\n.Cm sev-snp\nX.509 certificates) that the owner trusts.\n"
         "Default: the manufacturer of this platform."},
     [RUN_OWNER_DIR] = {"owner-dir", OPTION_FOLDER, "DIR", "the owner is elsewhere: files go through here",
         "Instead of both: the owner is on another computer, and files pass between.\nInto the directory go\n.Pa chain\n"
@@ -76,19 +76,19 @@ static const struct option_row rows[] = {
         "The guest runs meanwhile; its agent waits 15 minutes for an answer.\n"
         "A file counts as soon as it is whole; put copies in place by renaming.",
         .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT)},
-    [RUN_DISK] = {"disk", OPTION_FILE, "FILE", "a raw disk image, as virtio disk", "A raw disk image as a virtio disk."},
+    [RUN_DISK] = {"disk", OPTION_FILE, "FILE", "a raw disk image, as virtio disk", .man = "A raw disk image as a virtio disk."},
     [RUN_DISK_READ_ONLY] = {"disk-read-only", OPTION_FLAG, NULL, "the guest cannot change the disk",
         "The guest cannot change its disk.", .needs = OPTION_IDS(RUN_DISK)},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL, "a second console, /dev/hvc0 in the guest",
-        "A second console,\n.Pa /dev/hvc0\nin a Linux guest."},
+        .man = "A second console,\n.Pa /dev/hvc0\nin a Linux guest."},
     [RUN_STRICT] = {"strict", OPTION_FLAG, NULL, "refuse page states that real hosts let pass",
-        "Refuse what the GHCB specification forbids and KVM with QEMU let pass: page state changes with\n"
+        .man = "Refuse what the GHCB specification forbids and KVM with QEMU let pass: page state changes with\n"
         "reserved bits, of operations that do not exist or without memory, and GHCBs that are no shared page.\n"
         "The trace says either way what was unusual. For SNP guests."},
     [RUN_TAMPER] = {"tamper", OPTION_FLAG, NULL, "an evil host: one bit of the kernel is wrong",
         "Be an evil host: launch one bit of the kernel wrong, and see the owner refuse; with\n.Fl -firmware ,\n"
         "whose kernel is not launched, hand it out wrong, and see what the firmware does.", .needs = OPTION_IDS(RUN_KERNEL)},
-    [RUN_NAME] = {"name", OPTION_TEXT, "NAME", "what to call the VM (default vm1)", "What to call the guest."},
+    [RUN_NAME] = {"name", OPTION_TEXT, "NAME", "what to call the VM (default vm1)", .man = "What to call the guest."},
 
     [RUN_MACHINE] = {"machine", OPTION_FILE, "FILE", "several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
         "Several guests: a JSON object with\n.Dq vms ,\nan array of objects with the options above.",

@@ -9,17 +9,17 @@
 // clang-format off
 static const struct option_row rows[] = {
     [WITH_STATE] = {"state", OPTION_FOLDER, "DIR", "where the platform is kept ($SOFTSEV_STATE, or\n~/.local/state/softsev)",
-        "Where the platform is kept; see\n.Xr softsev 1 .\n"
+        .man = "Where the platform is kept; see\n.Xr softsev 1 .\n"
         "It is made if it is new (the manufacturer's RSA keys take some seconds)."},
     [WITH_SEED] = {"seed", OPTION_TEXT, "TEXT", "all randomness from it: the same platform everywhere",
-        "All randomness from it: the same platform on every computer."},
+        .man = "All randomness from it: the same platform on every computer."},
     [WITH_PROFILE] = {"profile", OPTION_CHOICE, "NAME", "part and firmware (`softsev profiles`); kept for later",
         "The part and its firmware; kept for the next time.\n.Nm softsev profiles\nlists them.\n.Nm\n"
         "cannot change what CPUID tells the program.\n"
         "A line on standard error says so when the computer's processor is an SNP part of another product than the profile's:\n"
         "a tool that reads CPUID, such as snphost, would misread the TCB.", .choice_at = cli_profile_at},
     [WITH_GUEST] = {"guest", OPTION_FILE, "FILE", "with a launched SNP guest that the program is inside\nof: /dev/sev-guest and configfs-tsm; softsev-with(1)",
-        "Launches an SNP guest as the file describes it, and runs the program as if inside: it finds\n.Pa /dev/sev-guest\nand\n"
+        .man = "Launches an SNP guest as the file describes it, and runs the program as if inside: it finds\n.Pa /dev/sev-guest\nand\n"
         ".Pa /sys/kernel/config/tsm/report\ntoo.\nSee\n.Sx GUESTS ."},
     [WITH_CSP] = {"csp", OPTION_PARSED, "NAME", "whose VLEK comes with reports once one is loaded\n(default " CLI_CSP ")",
         "The cloud provider whose VLEK the host hands out with reports once one is loaded, as of\n.Xr softsev-kds 1\n(" CLI_CSP ").",
