@@ -26,10 +26,11 @@ static bool is_file(const struct options *o, u8 id)
 
 static int refuse(const struct options *o, u8 id, u8 other, struct error *e)
 {
-    const char *dashes = o->table->members ? "" : "--";
-    return error_set(
-        e, ERROR_USAGE, "%s%s would overwrite %s, which is also given as %s%s; give another name",
-        dashes, o->table->rows[id].name, o->text[id], dashes, o->table->rows[other].name);
+    char why[400];
+    snprintf(why, sizeof why, "%s would be overwritten; give another name", o->text[id]);
+    const struct option_complaint c = {
+        .relation = OPTION_EXCLUDES, .subject = id, .others = OPTION_IDS(other), .why = why};
+    return options_complain(o, &c, e);
 }
 
 int options_check_files(const struct options *o, struct error *e)

@@ -65,6 +65,15 @@ static int read_x509(const struct collecting *c, const char *path, const struct 
     return error_set(c->error, why.code, "%s: %s", path, why.text);
 }
 
+/* What may hold certificates or lists; nothing is taken from any other file. */
+static int read_recognised(const struct collecting *c, const char *path, const struct file_data *f,
+                           const struct recognised *what)
+{
+    if (what->as == AS_TABLE)
+        return read_table(c, path, f);
+    return what->as == AS_X509 ? read_x509(c, path, f) : 0;
+}
+
 /* A file that the owner has named. */
 static int add_file(const struct collecting *c, const char *path)
 {
@@ -73,11 +82,7 @@ static int add_file(const struct collecting *c, const char *path)
         return -1;
     const size_t before = count_of(c);
     const struct recognised what = recognise(f.data, f.size);
-    int result = 0;
-    if (what.as == AS_TABLE)
-        result = read_table(c, path, &f);
-    else if (what.as == AS_X509)
-        result = read_x509(c, path, &f);
+    int result = read_recognised(c, path, &f, &what);
     if (!result && count_of(c) == before)
         result = error_set(c->error, ERROR_FILE, "%s: this is %s, not %s in DER or PEM", path,
                            what.name, c->wanted);
@@ -101,12 +106,8 @@ static int add_from_folder(const struct collecting *c, const char *path)
     if (file_read(path, &folder_rule, &f, c->error))
         return -1;
     const struct recognised what = recognise(f.data, f.size);
-    int result = 0;
-    if (what.as == AS_TABLE)
-        result = read_table(c, path, &f);
-    else if (what.as == AS_X509)
-        result = read_x509(c, path, &f);
-    else if (what.as == AS_UNKNOWN && lists)
+    int result = read_recognised(c, path, &f, &what);
+    if (what.as == AS_UNKNOWN && lists)
         result = error_set(c->error, ERROR_FILE,
                            "%s: this is %s: if it was a revocation list, it is damaged; if not, "
                            "name the lists instead of their folder",
