@@ -300,7 +300,7 @@ static u64 run_core(struct harness *h, const struct setting *set, const struct s
         c->arch.r[i] = before->r[i];
     rflags_write(c, before->flags & RFLAGS_DF, RFLAGS_DF);
     flags_set(c, before->flags);
-    u64 exit_code = harness_code(h, code, length, NULL);
+    u64 exit_code = harness_code(h, (struct code){code, length}, NULL);
     for (u32 i = 0; i < 8; i++)
         after->r[i] = (u32)c->arch.r[i];
     after->flags = rflags_read(c);

@@ -47,9 +47,9 @@ static void answer(struct guest *g, struct device *d)
 }
 
 /* VMRUN until the guest leaves for something else than a device. */
-static u64 run_with(struct guest *g, struct device *d, const void *code, size_t size)
+static u64 run_with(struct guest *g, struct device *d, struct code code)
 {
-    u64 exit = guest_run_code(g, code, size);
+    u64 exit = guest_run_code(g, code);
     while (exit == EXIT_NPF || exit == EXIT_IOIO) {
         assert_true(d->exits++ < 1000);
         answer(g, d);
@@ -77,10 +77,9 @@ struct outcome {
 };
 
 struct instruction {
-    const char *code;
-    u8 size;
-    bool stack; /* the operand is the stack: RSP points at it */
+    struct code code;
     const char *text;
+    bool stack; /* the operand is the stack: RSP points at it */
 };
 
 static void set_registers(struct guest *g, u64 address, const struct instruction *i)
@@ -115,8 +114,8 @@ static void run(struct instruction i, u64 address, bool device, struct device *d
     if (device)
         set_leaf(g, PAGE, 0);
     set_registers(g, address, &i);
-    out->exit = run_with(g, d, i.code, i.size);
-    if (out->exit != EXIT_HLT || g->vmcb.save.rip != CODE + i.size)
+    out->exit = run_with(g, d, i.code);
+    if (out->exit != EXIT_HLT || g->vmcb.save.rip != CODE + i.code.size)
         fail_msg("%s: exit %#llx at %#llx", i.text, (unsigned long long)out->exit,
                  (unsigned long long)g->vmcb.save.rip);
     memcpy(out->gpr, cpu_gpr(g->cpu), sizeof out->gpr);
@@ -132,54 +131,14 @@ static void run(struct instruction i, u64 address, bool device, struct device *d
     guest_destroy(g);
 }
 
-#define I(literal, text)                                                                           \
+#define I(instruction_)                                                                            \
     {                                                                                              \
-        literal, sizeof(literal) - 1, 0, text                                                      \
+        .code = ASM(instruction_), .text = (instruction_)                                          \
     }
-#define STACKED(literal, text)                                                                     \
+#define STACKED(instruction_)                                                                      \
     {                                                                                              \
-        literal, sizeof(literal) - 1, 1, text                                                      \
+        .code = ASM(instruction_), .text = (instruction_), .stack = true                           \
     }
-
-// clang-format off
-static const struct instruction instructions[] = {
-    I("\x48\x8b\x03", "mov rax, [rbx]"),            I("\x48\x89\x13", "mov [rbx], rdx"),
-    I("\x8a\x23", "mov ah, [rbx]"),                 I("\x66\xc7\x03\x34\x12", "mov word [rbx], 1234h"),
-    I("\x48\x11\x13", "adc [rbx], rdx"),            I("\x48\x13\x13", "adc rdx, [rbx]"),
-    I("\x19\x13", "sbb [rbx], edx"),                I("\x80\x13\x07", "adc byte [rbx], 7"),
-    I("\x01\x13", "add [rbx], edx"),                I("\x66\x29\x13", "sub [rbx], dx"),
-    I("\x39\x13", "cmp [rbx], edx"),                I("\x85\x13", "test [rbx], edx"),
-    I("\x48\xff\x03", "inc qword [rbx]"),           I("\xfe\x0b", "dec byte [rbx]"),
-    I("\xf7\x13", "not dword [rbx]"),               I("\x48\xf7\x1b", "neg qword [rbx]"),
-    I("\xd1\x13", "rcl dword [rbx], 1"),            I("\x48\xd3\x2b", "shr qword [rbx], cl"),
-    I("\x0f\xa3\x13", "bt [rbx], edx"),             I("\x0f\xab\x13", "bts [rbx], edx"),
-    I("\x0f\xb3\x13", "btr [rbx], edx"),            I("\x0f\xba\x3b\x09", "btc dword [rbx], 9"),
-    I("\x0f\xbc\x13", "bsf edx, [rbx]"),            I("\x48\x0f\xbd\x13", "bsr rdx, [rbx]"),
-    I("\x48\x0f\xaf\x13", "imul rdx, [rbx]"),       I("\xf7\x23", "mul dword [rbx]"),
-    I("\x0f\xa4\x13\x05", "shld [rbx], edx, 5"),    I("\x48\x0f\xad\x13", "shrd [rbx], rdx, cl"),
-    I("\x48\x0f\xb1\x13", "cmpxchg [rbx], rdx"),    I("\xf0\x0f\xb1\x13", "lock cmpxchg [rbx], edx"),
-    I("\x0f\xc7\x0b", "cmpxchg8b [rbx]"),           I("\x8b\x03\x8b\x53\x04\x0f\xc7\x0b", "cmpxchg8b [rbx] that is equal"),           I("\x48\x0f\xc1\x13", "xadd [rbx], rdx"),
-    I("\x87\x13", "xchg [rbx], edx"),               I("\x0f\xb6\x13", "movzx edx, byte [rbx]"),
-    I("\x48\x63\x13", "movsxd rdx, [rbx]"),         I("\x48\x0f\x4d\x13", "cmovge rdx, [rbx]"),
-    I("\x0f\x92\x03", "setb byte [rbx]"),           I("\xff\x33", "push qword [rbx]"),
-    I("\x8f\x03", "pop qword [rbx]"),               I("\x0f\x01\x23", "smsw [rbx]"),
-    I("\x4c\x89\xc6\xa4", "movsb from it"),         I("\x4c\x89\xc7\x48\xa5", "movsq to it"),
-    I("\x4c\x89\xc6\xf3\x66\xa5", "rep movsw from it"), I("\x4c\x89\xc7\xf3\xa5", "rep movsd to it"),
-    I("\x4c\x89\xc6\x4d\x8d\x48\x08\x4c\x89\xcf\xf3\xa5", "rep movsd within it"),
-    I("\x4c\x89\xc7\xf3\x48\xab", "rep stosq"),     I("\x4c\x89\xc6\xad", "lodsd"),
-    I("\x4c\x89\xc7\xf3\xa6", "repe cmpsb"),        I("\x4c\x89\xc6\xa7", "cmpsd"),
-    I("\x4c\x89\xc7\xf2\xae", "repne scasb"),
-    I("\x0f\x10\x03", "movups xmm0, [rbx]"),        I("\x0f\x11\x0b", "movups [rbx], xmm1"),
-    I("\xf3\x0f\x6f\x13", "movdqu xmm2, [rbx]"),    I("\x66\x0f\xd6\x13", "movq [rbx], xmm2"),
-    I("\xf2\x0f\x10\x1b", "movsd xmm3, [rbx]"),     I("\x0f\x17\x13", "movhps [rbx], xmm2"),
-    I("\xdf\x2b", "fild qword [rbx]"),              I("\xdb\x3b", "fstp tword [rbx]"),
-    I("\xd9\x3b", "fnstcw [rbx]"),                  I("\xdd\x33", "fnsave [rbx]"),
-    I("\x0f\xae\x1b", "stmxcsr [rbx]"),             I("\x0f\x01\x03", "sgdt [rbx]"),
-    I("\x48\x0f\xc3\x13", "movnti [rbx], rdx"),     I("\x0f\x38\xf0\x13", "movbe edx, [rbx]"),
-    STACKED("\x52", "push rdx"),                    STACKED("\x58", "pop rax"),
-    STACKED("\x9c", "pushfq"),                      STACKED("\xe8\x00\x00\x00\x00", "call"),
-};
-// clang-format on
 
 static void same(const struct instruction *i, u64 address, const struct outcome *a,
                  const struct outcome *b)
@@ -201,6 +160,78 @@ static const u64 addresses[] = {PAGE + 0x100, PAGE + 0x103, PAGE - 3,  PAGE - 1,
 static void each_instruction_does_to_a_device_what_it_does_to_memory(void **state)
 {
     (void)state;
+    /* R8 holds what RBX holds. */
+    const struct instruction instructions[] = {
+        I("mov rax, [rbx]"),
+        I("mov [rbx], rdx"),
+        I("mov ah, [rbx]"),
+        I("mov word ptr [rbx], 0x1234"),
+        I("adc [rbx], rdx"),
+        I("adc rdx, [rbx]"),
+        I("sbb [rbx], edx"),
+        I("adc byte ptr [rbx], 7"),
+        I("add [rbx], edx"),
+        I("sub [rbx], dx"),
+        I("cmp [rbx], edx"),
+        I("test [rbx], edx"),
+        I("inc qword ptr [rbx]"),
+        I("dec byte ptr [rbx]"),
+        I("not dword ptr [rbx]"),
+        I("neg qword ptr [rbx]"),
+        I("rcl dword ptr [rbx], 1"),
+        I("shr qword ptr [rbx], cl"),
+        I("bt [rbx], edx"),
+        I("bts [rbx], edx"),
+        I("btr [rbx], edx"),
+        I("btc dword ptr [rbx], 9"),
+        I("bsf edx, [rbx]"),
+        I("bsr rdx, [rbx]"),
+        I("imul rdx, [rbx]"),
+        I("mul dword ptr [rbx]"),
+        I("shld [rbx], edx, 5"),
+        I("shrd [rbx], rdx, cl"),
+        I("cmpxchg [rbx], rdx"),
+        I("lock cmpxchg [rbx], edx"),
+        I("cmpxchg8b [rbx]"),
+        I("mov eax, [rbx]; mov edx, [rbx + 4]; cmpxchg8b [rbx]"),
+        I("xadd [rbx], rdx"),
+        I("xchg [rbx], edx"),
+        I("movzx edx, byte ptr [rbx]"),
+        I("movsxd rdx, [rbx]"),
+        I("cmovge rdx, [rbx]"),
+        I("setb [rbx]"),
+        I("push [rbx]"),
+        I("pop [rbx]"),
+        I("smsw [rbx]"),
+        I("mov rsi, r8; movsb"),
+        I("mov rdi, r8; movsq"),
+        I("mov rsi, r8; rep; movsw"),
+        I("mov rdi, r8; rep movsd"),
+        I("mov rsi, r8; lea r9, [r8 + 8]; mov rdi, r9; rep movsd"),
+        I("mov rdi, r8; rep stosq"),
+        I("mov rsi, r8; lodsd"),
+        I("mov rdi, r8; repe cmpsb"),
+        I("mov rsi, r8; cmpsd"),
+        I("mov rdi, r8; repne scasb"),
+        I("movups xmm0, [rbx]"),
+        I("movups [rbx], xmm1"),
+        I("movdqu xmm2, [rbx]"),
+        I("movq [rbx], xmm2"),
+        I("movsd xmm3, [rbx]"),
+        I("movhps [rbx], xmm2"),
+        I("fild qword ptr [rbx]"),
+        I("fstp tbyte ptr [rbx]"),
+        I("fnstcw [rbx]"),
+        I("fnsave [rbx]"),
+        I("stmxcsr [rbx]"),
+        I("sgdt [rbx]"),
+        I("movnti [rbx], rdx"),
+        I("movbe edx, [rbx]"),
+        STACKED("push rdx"),
+        STACKED("pop rax"),
+        STACKED("pushfq"),
+        STACKED("call 2f; 2:"),
+    };
     static struct device d;
     static struct outcome memory, device;
     for (size_t n = 0; n < ARRAY_SIZE(instructions); n++) {
@@ -222,10 +253,8 @@ static void each_access_comes_once(void **state)
     (void)state;
     static struct device d;
     static struct outcome o;
-    const struct instruction add = I("\x01\x13", "add [rbx], edx"),
-                             store = I("\x89\x13", "mov [rbx], edx"),
-                             wide = I("\x0f\x11\x0b", "movups [rbx], xmm1"),
-                             copy = I("\x4c\x89\xc7\xf3\xa5", "rep movsd to it");
+    const struct instruction add = I("add [rbx], edx"), store = I("mov [rbx], edx"),
+                             wide = I("movups [rbx], xmm1"), copy = I("mov rdi, r8; rep movsd");
     run(add, PAGE, true, &d, &o);
     assert_int_equal(d.reads * 10 + d.writes, 11);
     run(store, PAGE, true, &d, &o);
@@ -244,7 +273,7 @@ static void a_host_that_does_not_ask_gets_the_exit_alone(void **state)
     struct device_access a;
     set_leaf(g, PAGE, 0);
     cpu_gpr(g->cpu)[3] = PAGE;
-    assert_int_equal(RUN(g, "\x01\x13"), EXIT_NPF);
+    assert_int_equal(RUN(g, "add [rbx], edx"), EXIT_NPF);
     assert_false(cpu_device_access(g->cpu, &a));
     assert_int_equal(g->vmcb.control.fetched_count, 15);
     assert_int_equal(g->vmcb.save.rip, CODE);
@@ -260,7 +289,7 @@ static void an_answer_is_not_taken_by_another_instruction(void **state)
     set_leaf(g, PAGE, 0);
     cpu_device_assist(g->cpu, true);
     cpu_gpr(g->cpu)[3] = PAGE;
-    assert_int_equal(RUN(g, "\x8b\x03\x8b\x03"), EXIT_NPF); /* mov eax, [rbx] twice */
+    assert_int_equal(RUN(g, "mov eax, [rbx]; mov eax, [rbx]"), EXIT_NPF);
     cpu_device_answer(g->cpu, 0x77);
     g->vmcb.save.rip += 2;
     assert_int_equal(guest_vmrun(g), EXIT_NPF);
@@ -280,17 +309,12 @@ static void tables_and_code_are_no_device(void **state)
     struct device_access a;
     cpu_device_assist(g->cpu, true);
     set_leaf(g, PT, 0);
-    assert_int_equal(RUN(g, "\x90"), EXIT_NPF);
+    assert_int_equal(RUN(g, "nop"), EXIT_NPF);
     assert_false(cpu_device_access(g->cpu, &a));
     guest_destroy(g);
 }
 
 /* --- String I/O ------------------------------------------------------------------------------- */
-
-#define INSB      "\x6c"
-#define OUTSB     "\x6e"
-#define REP_INSW  "\xf3\x66\x6d"
-#define REP_OUTSD "\xf3\x6f"
 
 static struct guest *string_guest(void)
 {
@@ -311,7 +335,7 @@ static void strings_go_between_memory_and_ports(void **state)
     (void)state;
     struct device d = {0};
     struct guest *g = string_guest();
-    assert_int_equal(run_with(g, &d, REP_INSW, 3), EXIT_HLT);
+    assert_int_equal(run_with(g, &d, ASM("rep insw")), EXIT_HLT);
     assert_int_equal(guest_read64(g, PAGE + 16), 0x464544434241ull);
     assert_int_equal(cpu_gpr(g->cpu)[7], PAGE + 22);
     assert_int_equal(cpu_gpr(g->cpu)[1], 0);
@@ -319,7 +343,7 @@ static void strings_go_between_memory_and_ports(void **state)
     memset(&d, 0, sizeof d);
     cpu_gpr(g->cpu)[1] = 2;
     g->vmcb.save.rip = CODE;
-    assert_int_equal(run_with(g, &d, REP_OUTSD, 2), EXIT_HLT);
+    assert_int_equal(run_with(g, &d, ASM("rep outsd")), EXIT_HLT);
     assert_memory_equal(d.port, "ABCDEF\0\0", 8);
     assert_int_equal(cpu_gpr(g->cpu)[6], PAGE + 24);
     guest_destroy(g);
@@ -327,7 +351,7 @@ static void strings_go_between_memory_and_ports(void **state)
 
 /* PAGE with these flags in the guest's table; INS or OUTS at this privilege. 0: no fault (at CPL 3,
  * only that of the HLT that follows). */
-static u64 fault_of(struct guest *g, u64 leaf, u8 cpl, const char *code, struct device *d)
+static u64 fault_of(struct guest *g, u64 leaf, u8 cpl, struct code code, struct device *d)
 {
     guest_write64(g, PT + 8 * (PAGE >> 12), PAGE | leaf);
     if (cpl == 3) {
@@ -339,7 +363,7 @@ static u64 fault_of(struct guest *g, u64 leaf, u8 cpl, const char *code, struct 
         g->vmcb.save.rflags |= RFLAGS_IOPL;
         g->vmcb.save.rsp = USTACK;
     }
-    assert_int_equal(run_with(g, d, code, 1), EXIT_HLT);
+    assert_int_equal(run_with(g, d, code), EXIT_HLT);
     if (g->vmcb.save.rip < HANDLERS || (delivered(g) == VECTOR_GP && cpl == 3))
         return 0;
     return delivered(g);
@@ -365,7 +389,7 @@ static void ins_writes_only_where_the_program_may(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct device d = {0};
         struct guest *g = string_guest();
-        assert_int_equal(fault_of(g, rows[i].leaf, rows[i].cpl, INSB, &d), rows[i].vector);
+        assert_int_equal(fault_of(g, rows[i].leaf, rows[i].cpl, ASM("insb"), &d), rows[i].vector);
         assert_int_equal(d.port_count, rows[i].vector ? 0 : 1); /* nothing is lost */
         if (rows[i].vector) {
             assert_int_equal(g->vmcb.save.cr2, PAGE + 16);
@@ -384,11 +408,11 @@ static void outs_reads_only_where_the_program_may(void **state)
     (void)state;
     struct device d = {0};
     struct guest *g = string_guest();
-    assert_int_equal(fault_of(g, PTE_P | PTE_RW, 3, OUTSB, &d), VECTOR_PF);
+    assert_int_equal(fault_of(g, PTE_P | PTE_RW, 3, ASM("outsb"), &d), VECTOR_PF);
     assert_int_equal(d.port_count, 0);
     guest_destroy(g);
     g = string_guest();
-    assert_int_equal(fault_of(g, PTE_P, 0, OUTSB, &d), 0);
+    assert_int_equal(fault_of(g, PTE_P, 0, ASM("outsb"), &d), 0);
     assert_int_equal(d.port_count, 1);
     assert_int_equal(guest_read64(g, PT + 8 * (PAGE >> 12)) & (PTE_A | PTE_D), PTE_A);
     guest_destroy(g);
@@ -397,15 +421,15 @@ static void outs_reads_only_where_the_program_may(void **state)
 static void strings_at_addresses_that_are_not_canonical_fault(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         u8 reg;
-        const char *code;
-    } rows[] = {{7, INSB}, {6, OUTSB}};
+        struct code code;
+    } rows[] = {{7, ASM("insb")}, {6, ASM("outsb")}};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct device d = {0};
         struct guest *g = string_guest();
         cpu_gpr(g->cpu)[rows[i].reg] = BIT(47);
-        assert_int_equal(run_with(g, &d, rows[i].code, 1), EXIT_HLT);
+        assert_int_equal(run_with(g, &d, rows[i].code), EXIT_HLT);
         assert_int_equal(delivered(g), VECTOR_GP);
         assert_int_equal(d.port_count, 0);
         guest_destroy(g);
@@ -420,13 +444,13 @@ static void strings_between_ports_and_devices(void **state)
     struct guest *g = string_guest();
     memset(&d, 0, sizeof d);
     set_leaf(g, PAGE, 0);
-    assert_int_equal(run_with(g, &d, REP_INSW, 3), EXIT_HLT);
+    assert_int_equal(run_with(g, &d, ASM("rep insw")), EXIT_HLT);
     assert_memory_equal(d.bytes + 16, "ABCDEF", 6);
     assert_int_equal(d.writes, 3);
     g->vmcb.save.rip = CODE;
     cpu_gpr(g->cpu)[1] = 2;
     d.port_count = 0;
-    assert_int_equal(run_with(g, &d, REP_OUTSD, 2), EXIT_HLT);
+    assert_int_equal(run_with(g, &d, ASM("rep outsd")), EXIT_HLT);
     assert_memory_equal(d.port, "ABCDEF\0\0", 8);
     assert_int_equal(d.reads, 2);
     guest_destroy(g);

@@ -5,8 +5,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-#define RUN(h, ...)                                                                                \
-    harness_code(h, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), &done)
+#define RUN(h, text) harness_code((h), ASM(text), &done)
 
 static u64 done;
 
@@ -33,8 +32,7 @@ static struct harness *begin(void **state, enum harness_mode mode)
 static void a_snippet_runs_to_its_hlt(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    u64 exit = RUN(h, 0xb8, 5, 0, 0, 0,     /* mov eax, 5 */
-                   0x48, 0x8d, 0x58, 0x07); /* lea rbx, [rax + 7] */
+    u64 exit = RUN(h, "mov eax, 5; lea rbx, [rax + 7]");
     assert_int_equal(exit, EXIT_HLT);
     assert_int_equal(h->cpu->arch.r[RBX], 12);
     assert_int_equal(h->cpu->arch.rip, HARNESS_CODE + 9);
@@ -44,20 +42,18 @@ static void a_snippet_runs_to_its_hlt(void **state)
 static void a_loop_counts_every_instruction(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0xb9, 0xe8, 3, 0, 0, /* mov ecx, 1000 */
-        0x48, 0x01, 0xc8,       /* l: add rax, rcx */
-        0xff, 0xc9,             /* dec ecx */
-        0x75, 0xf9);            /* jnz l */
+    RUN(h, "   mov ecx, 1000\n"
+           "2: add rax, rcx\n"
+           "   dec ecx\n"
+           "   jnz 2b");
     assert_int_equal(h->cpu->arch.r[RAX], 500500);
     assert_int_equal(done, 1 + 3 * 1000);
 }
 
 static void the_budget_ends_at_any_instruction(void **state)
 {
-    /* inc eax, ebx, ecx; jmp */
-    static const u8 code[] = {0xff, 0xc0, 0xff, 0xc3, 0xff, 0xc1, 0xeb, 0xf8};
     struct harness *h = begin(state, HARNESS_64);
-    harness_write(h, HARNESS_CODE, code, sizeof code);
+    harness_write_code(h, HARNESS_CODE, ASM("2: inc eax; inc ebx; inc ecx; jmp 2b"));
     u64 total = 0;
     for (u64 budget = 1; budget < 100; budget++) {
         total += budget;
@@ -72,12 +68,13 @@ static void the_budget_ends_at_any_instruction(void **state)
 static void calls_and_returns_find_their_way(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0xb9, 100, 0, 0, 0,   /* mov ecx, 100 */
-        0xe8, 0x05, 0, 0, 0,     /* l: call f */
-        0xff, 0xc9,              /* dec ecx */
-        0x75, 0xf7,              /* jnz l */
-        0xf4,                    /* hlt */
-        0x48, 0xff, 0xc0, 0xc3); /* f: inc rax; ret */
+    RUN(h, "   mov ecx, 100\n"
+           "2: call 3f\n"
+           "   dec ecx\n"
+           "   jnz 2b\n"
+           "   hlt\n"
+           "3: inc rax\n"
+           "   ret");
     assert_int_equal(h->cpu->arch.r[RAX], 100);
     assert_int_equal(h->cpu->arch.r[RSP], HARNESS_STACK);
     assert_int_equal(done, 1 + 100 * 5);
@@ -87,10 +84,7 @@ static void a_fault_gives_back_what_was_not_done(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
     harness_page(h, HARNESS_DATA, 0);
-    u64 exit = RUN(h, 0xff, 0xc0,       /* inc eax */
-                   0xbb, 0, 0, 0x20, 0, /* mov ebx, HARNESS_DATA */
-                   0x89, 0x43, 0x08,    /* mov [rbx + 8], eax */
-                   0xff, 0xc0, 0xff, 0xc0);
+    u64 exit = RUN(h, "inc eax; mov ebx, 0x200000; mov [rbx + 8], eax; inc eax; inc eax");
     harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
     assert_int_equal(h->cpu->guest.exit_info_2, HARNESS_DATA + 8);
@@ -104,10 +98,10 @@ static void code_that_changes_itself_is_decoded_again(void **state)
     struct harness *h = begin(state, HARNESS_64);
     for (u32 i = 0; i < 3; i++) {
         harness_reset(h, HARNESS_64);
-        RUN(h, 0xbb, 0, 0, 1, 0, /* mov ebx, HARNESS_CODE */
-            0xb0, 9,             /* mov al, 9 */
-            0x88, 0x43, 0x0b,    /* mov [rbx + 11], al: the immediate below */
-            0xb1, 1);            /* mov cl, 1 */
+        RUN(h, "mov ebx, 0x10000\n" /* HARNESS_CODE */
+               "mov al, 9\n"
+               "mov [rbx + 11], al\n" /* the immediate of the next instruction */
+               "mov cl, 1");
         assert_int_equal(h->cpu->arch.r[RCX], 9);
         assert_int_equal(done, 4);
     }
@@ -115,26 +109,26 @@ static void code_that_changes_itself_is_decoded_again(void **state)
 
 static void a_patched_jump_target_is_seen(void **state)
 {
-    /* f: inc eax; ret is called twice; in between its first byte pair becomes dec eax. */
+    /* The function is called twice; in between its INC EAX becomes DEC EAX. */
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0xe8, 0x12, 0, 0, 0,                    /* call f */
-        0xbb, 0x17, 0, 1, 0,                       /* mov ebx, f */
-        0xc6, 0x43, 0x01, 0xc8,                    /* mov byte [rbx + 1], c8 */
-        0xe8, 0x04, 0, 0, 0,                       /* call f */
-        0xf4, 0x90, 0x90, 0x90, 0xff, 0xc0, 0xc3); /* f */
+    RUN(h, "   call 2f\n"
+           "   lea rbx, [rip + 2f]\n"
+           "   mov byte ptr [rbx + 1], 0xc8\n"
+           "   call 2f\n"
+           "   hlt\n"
+           "2: inc eax\n"
+           "   ret");
     assert_int_equal(h->cpu->arch.r[RAX], 0);
     assert_int_equal(done, 8);
 }
 
 static void an_instruction_in_two_pages_runs(void **state)
 {
-    static const u8 code[] = {0xb9, 10,   0,    0,    0, /* mov ecx, 10 */
-                              0x48, 0x05, 1,    0,    0,
-                              0, /* l: add rax, 1, three bytes in each page */
-                              0xff, 0xc9, 0x75, 0xf6, 0xf4};
+    /* ADD has three bytes in each page. */
+    struct code code = ASM("mov ecx, 10; 2: .byte 0x48, 0x05, 1, 0, 0, 0; dec ecx; jnz 2b; hlt");
     struct harness *h = begin(state, HARNESS_64);
     u64 at = HARNESS_CODE + PAGE_SIZE - 8;
-    harness_write(h, at, code, sizeof code);
+    harness_write_code(h, at, code);
     h->cpu->arch.rip = at;
     assert_int_equal(harness_run(h, 1000, &done), EXIT_HLT);
     assert_int_equal(h->cpu->arch.r[RAX], 10);
@@ -157,7 +151,7 @@ static void rep_movs_crosses_pages_and_counts(void **state)
     h->cpu->arch.r[RSI] = HARNESS_DATA + 100;
     h->cpu->arch.r[RDI] = HARNESS_DATA + 0x10000;
     h->cpu->arch.r[RCX] = sizeof from;
-    RUN(h, 0xf3, 0xa4);
+    RUN(h, "rep movsb");
     harness_read(h, HARNESS_DATA + 0x10000, to, sizeof to);
     assert_memory_equal(from, to, sizeof to);
     assert_int_equal(h->cpu->arch.r[RCX], 0);
@@ -167,9 +161,8 @@ static void rep_movs_crosses_pages_and_counts(void **state)
 
 static void rep_stos_stops_at_the_deadline_and_goes_on(void **state)
 {
-    static const u8 code[] = {0xf3, 0xaa, 0xf4}; /* rep stosb; hlt */
     struct harness *h = begin(state, HARNESS_64);
-    harness_write(h, HARNESS_CODE, code, sizeof code);
+    harness_write_code(h, HARNESS_CODE, ASM("rep stosb; hlt"));
     h->cpu->arch.r[RDI] = HARNESS_DATA;
     h->cpu->arch.r[RCX] = 1000;
     assert_int_equal(harness_run(h, 300, &done), EXIT_INTR);
@@ -191,7 +184,7 @@ static void rep_movs_stops_at_the_fault(void **state)
     h->cpu->arch.r[RSI] = HARNESS_DATA;
     h->cpu->arch.r[RDI] = HARNESS_DATA + 0x2ff0;
     h->cpu->arch.r[RCX] = 5;
-    u64 exit = RUN(h, 0xf3, 0x48, 0xa5);
+    u64 exit = RUN(h, "rep movsq");
     harness_page(h, HARNESS_DATA + 0x3000, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
     assert_int_equal(h->cpu->arch.r[RCX], 3);
@@ -208,7 +201,7 @@ static void an_overlapping_rep_movs_repeats_the_pattern(void **state)
     h->cpu->arch.r[RSI] = HARNESS_DATA;
     h->cpu->arch.r[RDI] = HARNESS_DATA + 3;
     h->cpu->arch.r[RCX] = 27;
-    RUN(h, 0xf3, 0xa4);
+    RUN(h, "rep movsb");
     harness_read(h, HARNESS_DATA, to, 30);
     for (u32 i = 0; i < 30; i++)
         assert_int_equal(to[i], i % 3 + 1);
@@ -222,7 +215,7 @@ static void repne_scas_finds_a_byte(void **state)
     h->cpu->arch.r[RDI] = HARNESS_DATA;
     h->cpu->arch.r[RCX] = ~0ull;
     h->cpu->arch.r[RAX] = 'n';
-    RUN(h, 0xf2, 0xae);
+    RUN(h, "repne scasb");
     assert_int_equal(h->cpu->arch.r[RDI], HARNESS_DATA + 14);
     assert_int_equal(done, 14);
     assert_true(flags_get(h->cpu) & RFLAGS_ZF);
@@ -231,33 +224,37 @@ static void repne_scas_finds_a_byte(void **state)
 static void rip_relative_operands_follow_the_block(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
-    RUN(h, 0x90, 0xff, 0x05, 0x0a, 0, 0, 0, /* inc dword [rip + 10] -> code + 17 */
-        0x8b, 0x05, 4, 0, 0, 0,             /* mov eax, [rip + 4] */
-        0xf4, 0, 0, 0, 41, 0, 0, 0);
+    RUN(h, "   nop\n"
+           "   inc dword ptr [rip + 2f]\n"
+           "   mov eax, [rip + 2f]\n"
+           "   hlt\n"
+           "2: .long 41");
     assert_int_equal(h->cpu->arch.r[RAX], 42);
 }
 
 static void thirty_two_bit_code_runs(void **state)
 {
     struct harness *h = begin(state, HARNESS_32);
-    RUN(h, 0xb9, 10, 0, 0, 0,            /* mov ecx, 10 */
-        0x01, 0x0c, 0x25, 0, 0, 0x20, 0, /* l: add [HARNESS_DATA], ecx */
-        0xe2, 0xf7,                      /* loop l */
-        0xe8, 0, 0, 0, 0,                /* call next */
-        0x58);                           /* pop eax */
+    const u32 zero = 0;
+    harness_write(h, HARNESS_DATA, &zero, sizeof zero);
+    harness_code(h,
+                 ASM32("   mov ecx, 10\n"
+                       "2: add [0x200000], ecx\n"
+                       "   loop 2b\n"
+                       "   call 3f\n"
+                       "3: pop eax"),
+                 &done);
     u32 sum;
     harness_read(h, HARNESS_DATA, &sum, 4);
-    assert_int_equal(h->cpu->arch.r[RAX], HARNESS_CODE + 19);
+    assert_int_equal(h->cpu->arch.r[RAX], HARNESS_CODE + 18);
     assert_int_equal(h->cpu->arch.r[RSP], HARNESS_STACK);
-    (void)sum;
+    assert_int_equal(sum, 55);
 }
 
 static void real_mode_code_runs(void **state)
 {
     struct harness *h = begin(state, HARNESS_16);
-    RUN(h, 0xb8, 0x34, 0x12, /* mov ax, 0x1234 */
-        0x50, 0x5b,          /* push ax; pop bx */
-        0xe8, 0, 0, 0x59);   /* call next; pop cx */
+    harness_code(h, ASM16("mov ax, 0x1234; push ax; pop bx; call 2f; 2: pop cx"), &done);
     assert_int_equal(h->cpu->arch.r[RBX], 0x1234);
     assert_int_equal(h->cpu->arch.r[RCX], 8);
 }
@@ -265,10 +262,11 @@ static void real_mode_code_runs(void **state)
 static void a_code_segment_may_start_anywhere(void **state)
 {
     struct harness *h = begin(state, HARNESS_16);
+    const struct code end = ASM16(".byte 0x81, 0xc3, 1, 0; hlt"); /* ADD BX, 1 in four bytes */
     u8 code[80];
     memset(code, 0x40, 70); /* inc ax: more than a block, over a page end of memory but not of IP */
     for (u32 i = 70; i < 80; i += 5)
-        memcpy(code + i, (const u8[]){0x81, 0xc3, 0x01, 0x00, 0xf4}, 5); /* add bx, 1; hlt */
+        memcpy(code + i, end.bytes, end.size);
     for (u32 start = 0; start < 80; start++) {
         harness_reset(h, HARNESS_16);
         u64 base = start ? HARNESS_CODE + PAGE_SIZE - start : HARNESS_CODE + 32;
@@ -302,7 +300,7 @@ static void a_block_shows_all_flags_at_a_fault(void **state)
     harness_page(h, HARNESS_DATA, 0);
     h->cpu->arch.r[RBX] = HARNESS_DATA;
     h->cpu->arch.r[RAX] = ~0ull;
-    RUN(h, 0x48, 0x83, 0xc0, 0x01, 0x8b, 0x0b, 0x48, 0x29, 0xd1);
+    RUN(h, "add rax, 1; mov ecx, [rbx]; sub rcx, rdx");
     harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
     assert_int_equal(flags_get(h->cpu), RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF);
 }
@@ -311,18 +309,21 @@ static void a_block_shows_all_flags_at_a_fault(void **state)
 static void long_double_shifts_of_words_go_on_with_the_second_operand(void **state)
 {
     static const u16 a = 0x1234, b = 0x5679;
+    struct code code = ASM("shld ax, bx, 1; shrd dx, bx, cl; shrd [rsi], bx, 1");
+    u8 bytes[14];
+    assert_int_equal(code.size, sizeof bytes);
+    memcpy(bytes, code.bytes, sizeof bytes);
     for (u32 count = 16; count < 32; count++) {
         u32 n = count - 16, left = (u16)(b << n | b >> (16 - n)),
             right = (u16)(b >> n | b << (16 - n));
         struct harness *h = begin(state, HARNESS_64);
+        bytes[4] = bytes[13] = (u8)count; /* the immediate operands */
         harness_write(h, HARNESS_DATA, &a, sizeof a);
         h->cpu->arch.r[RAX] = h->cpu->arch.r[RDX] = 0xffff0000u | a;
         h->cpu->arch.r[RBX] = 0xffff0000u | b;
         h->cpu->arch.r[RCX] = count;
         h->cpu->arch.r[RSI] = HARNESS_DATA;
-        RUN(h, 0x66, 0x0f, 0xa4, 0xd8, (u8)count, /* shld ax, bx, count */
-            0x66, 0x0f, 0xad, 0xda,               /* shrd dx, bx, cl */
-            0x66, 0x0f, 0xac, 0x1e, (u8)count);   /* shrd [rsi], bx, count */
+        harness_code(h, (struct code){bytes, code.size}, &done);
         u16 stored;
         harness_read(h, HARNESS_DATA, &stored, sizeof stored);
         assert_int_equal(h->cpu->arch.r[RAX], 0xffff0000u | left);

@@ -49,14 +49,14 @@ static void es_launch(struct es *e)
     memory_vmsa_seal(e->g->memory, VMSA, e->g->key);
 }
 
-static u64 es_code(struct es *e, const void *code, size_t size)
+static u64 es_code(struct es *e, struct code code)
 {
-    guest_write(e->g, e->s.rip, code, size);
-    guest_write(e->g, e->s.rip + size, "\xf4", 1);
+    guest_write_code(e->g, e->s.rip, code);
+    guest_write_code(e->g, e->s.rip + code.size, ASM("hlt"));
     es_launch(e);
     return es_run(e);
 }
-#define ES_RUN(e, literal) es_code((e), literal, sizeof(literal) - 1)
+#define ES_RUN(e, text) es_code((e), ASM(text))
 
 /* The vector whose handler halted. */
 static u64 es_delivered(const struct es *e)
@@ -93,20 +93,15 @@ static void general_registers_come_from_the_vmsa_and_go_back(void **state)
 {
     (void)state;
     struct es e = es_create();
-    u8 code[256];
-    size_t n = 0;
-    for (u32 r = 0; r < 16; r++) {
+    for (u32 r = 0; r < 16; r++)
         store_le64((u8 *)&e.s + gpr_offsets[r], 0x1234567800000000ull + 0x1010 * r);
-        u32 at = (u32)DATA + 8 * r; /* mov [at], r; inc r */
-        u8 part[11] = {(u8)(0x48 | r >> 3 << 2), 0x89, (u8)(4 | (r & 7) << 3), 0x25};
-        memcpy(part + 4, &at, 4);
-        part[8] = (u8)(0x48 | r >> 3);
-        part[9] = 0xff;
-        part[10] = (u8)(0xc0 | (r & 7));
-        memcpy(code + n, part, sizeof part);
-        n += sizeof part;
-    }
-    assert_int_equal(es_code(&e, code, n), EXIT_HLT);
+    assert_int_equal(ES_RUN(&e, ".set at, 0x20000\n"
+                                ".irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi,"
+                                "        r8, r9, r10, r11, r12, r13, r14, r15\n"
+                                "    mov [at], \\r; inc \\r\n"
+                                "    .set at, at + 8\n"
+                                ".endr"),
+                     EXIT_HLT);
     for (u32 r = 0; r < 16; r++) {
         assert_int_equal(guest_read64(e.g, DATA + 8 * r), 0x1234567800000000ull + 0x1010 * r);
         assert_int_equal(image64(&e, gpr_offsets[r]), 0x1234567800000000ull + 0x1010 * r + 1);
@@ -118,20 +113,14 @@ static void xmm_registers_come_from_the_vmsa_and_go_back(void **state)
 {
     (void)state;
     struct es e = es_create();
-    u8 code[512];
-    size_t n = 0;
-    for (u32 r = 0; r < 16; r++) {
+    for (u32 r = 0; r < 16; r++)
         memset((u8 *)&e.s + 0x470 + 16 * r, (int)(r + 1), 16);
-        u32 at = (u32)DATA + 16 * r; /* movups [at], xmm; paddb xmm, xmm */
-        u8 store[9] = {(u8)(0x40 | r >> 3 << 2), 0x0f, 0x11, (u8)(4 | (r & 7) << 3), 0x25};
-        memcpy(store + 5, &at, 4);
-        u8 add[5] = {0x66, (u8)(0x40 | r >> 3 << 2 | r >> 3), 0x0f, 0xfc,
-                     (u8)(0xc0 | (r & 7) << 3 | (r & 7))};
-        memcpy(code + n, store, sizeof store);
-        memcpy(code + n + sizeof store, add, sizeof add);
-        n += sizeof store + sizeof add;
-    }
-    assert_int_equal(es_code(&e, code, n), EXIT_HLT);
+    assert_int_equal(ES_RUN(&e, ".set at, 0x20000\n"
+                                ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
+                                "    movups [at], xmm\\n; paddb xmm\\n, xmm\\n\n"
+                                "    .set at, at + 16\n"
+                                ".endr"),
+                     EXIT_HLT);
     for (u32 r = 0; r < 16; r++) {
         assert_int_equal(guest_read64(e.g, DATA + 16 * r + 8), 0x0101010101010101ull * (r + 1));
         assert_int_equal(image64(&e, 0x470 + 16 * r), 0x0202020202020202ull * (r + 1));
@@ -150,11 +139,9 @@ static void x87_state_comes_from_the_vmsa_and_goes_back(void **state)
     store_le64(image + 0x420 + 8 * 3, 0xc000000000000000ull);
     store_le16(image + 0x460 + 2 * 3, 0x4000); /* 3.0 */
     store_le32(image + 0x408, 0x9fc0);         /* MXCSR */
-    /* fld st0; fld1; fstcw [DATA]; stmxcsr [DATA+8]; fxch st2; fstp tbyte [DATA+16] */
-    assert_int_equal(
-        ES_RUN(&e, "\xd9\xc0\xd9\xe8\xd9\x3c\x25\x00\x00\x02\x00\x0f\xae\x1c\x25\x08\x00\x02\x00"
-                   "\xd9\xca\xdb\x3c\x25\x10\x00\x02\x00"),
-        EXIT_HLT);
+    assert_int_equal(ES_RUN(&e, "fld st(0); fld1; fnstcw [0x20000]; stmxcsr [0x20008]; fxch st(2); "
+                                "fstp tbyte ptr [0x20010]"),
+                     EXIT_HLT);
     assert_int_equal(guest_read64(e.g, DATA) & 0xffff, 0x27f);
     assert_int_equal(guest_read64(e.g, DATA + 8) & 0xffff, 0x9fc0);
     assert_int_equal(guest_read64(e.g, DATA + 16), 0xc000000000000000ull);
@@ -185,10 +172,9 @@ static void msrs_come_from_the_vmsa_and_go_back(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();
         u8 *image = (u8 *)&e.s;
-        u8 code[16] = {0xb9, [5] = 0x0f, 0x32, 0x89, 0xc3, 0xff, 0xc0, 0x0f, 0x30};
-        store_le32(code + 1, rows[i].msr); /* mov ecx, msr; rdmsr; mov ebx, eax; inc eax; wrmsr */
+        e.s.rcx = rows[i].msr;
         store_le32(image + rows[i].offset, 2);
-        assert_int_equal(es_code(&e, code, 13), EXIT_HLT);
+        assert_int_equal(ES_RUN(&e, "rdmsr; mov ebx, eax; inc eax; wrmsr"), EXIT_HLT);
         if (e.s.rbx != 2 || load_le32(image + rows[i].offset) != 3)
             fail_msg("MSR 0x%x: %llu", rows[i].msr, (unsigned long long)e.s.rbx);
         guest_destroy(e.g);
@@ -207,7 +193,7 @@ static void an_exit_changes_only_its_fields_of_the_vmsa(void **state)
     memset(e.s.dr, 0x44, sizeof e.s.dr);
     e.s.ldtr.selector = 0x18;
     e.s.cr4 |= CR4_MCE;
-    guest_write(e.g, CODE, "\xf4", 1);
+    guest_write_code(e.g, CODE, ASM("hlt"));
     es_launch(&e);
     struct vmsa expected = e.s;
     assert_int_equal(es_run(&e), EXIT_HLT);
@@ -242,7 +228,7 @@ static void the_vmsa_of_a_processor_as_linux_makes_it_runs(void **state)
     s->mxcsr = 0x1f80;
     s->x87_ftw = 0x5555;
     s->x87_fcw = 0x40;
-    guest_write(e.g, CODE, "\x8c\xc8\xf4", 3); /* mov ax, cs; hlt */
+    guest_write_code(e.g, CODE, ASM16("mov ax, cs; hlt"));
     es_launch(&e);
     assert_int_equal(es_run(&e), EXIT_HLT);
     assert_int_equal(e.s.rax, CODE >> 4);
@@ -267,7 +253,7 @@ static void the_host_finds_no_register_of_the_guest(void **state)
     e.s.x87_rip = e.s.x87_dp = e.s.lstar = e.s.gs.base = e.s.kernel_gs_base = 0x5ec2e7;
     e.s.tsc_aux = 0x5ec2e7;
     struct vmcb before = g->vmcb;
-    assert_int_equal(ES_RUN(&e, "\x90"), EXIT_HLT);
+    assert_int_equal(ES_RUN(&e, "nop"), EXIT_HLT);
     assert_int_equal(e.s.rbx, 0x5ec2e75ec2e7ull);
     for (u32 r = 0; r < REGS; r++)
         assert_int_equal(g->cpu->arch.r[r], 0);
@@ -302,7 +288,7 @@ static void the_host_writes_no_register_of_the_guest(void **state)
     memset(image, 0, sizeof image);
     memset(image + 160, 0xbb, 256);
     cpu_xrstor(e.g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
-    assert_int_equal(ES_RUN(&e, "\x90"), EXIT_HLT);
+    assert_int_equal(ES_RUN(&e, "nop"), EXIT_HLT);
     assert_int_equal(e.s.rbx, 0);
     assert_int_equal(e.s.rax, 0);
     assert_int_equal(load_le64(e.s.xmm[1]), 0);
@@ -313,14 +299,14 @@ static void the_vmcb_says_whether_the_guest_takes_interrupts(void **state)
 {
     (void)state;
     struct es e = es_create();
-    ES_RUN(&e, "\x90");
+    ES_RUN(&e, "nop");
     assert_int_equal(e.g->vmcb.control.interrupt_shadow, 0);
     e.s.rip = CODE;
-    ES_RUN(&e, "\xfb\x90"); /* sti; nop */
+    ES_RUN(&e, "sti; nop");
     assert_int_equal(e.g->vmcb.control.interrupt_shadow, INTERRUPT_SHADOW_MASK);
     e.s.rip = CODE;
     e.s.rflags = RFLAGS_ONE;
-    ES_RUN(&e, "\xfb"); /* sti; hlt: HLT is done, and the shadow with it */
+    ES_RUN(&e, "sti"); /* and HLT, which ends the shadow */
     assert_int_equal(e.g->vmcb.control.interrupt_shadow, INTERRUPT_SHADOW_MASK);
     assert_int_equal(e.s.rip, CODE + 2);
     guest_destroy(e.g);
@@ -348,41 +334,39 @@ static void the_automatic_exits_are_those_of_the_manual(void **state)
 static void an_intercept_that_is_not_automatic_is_vc_with_its_code(void **state)
 {
     (void)state;
-    // clang-format off
-    static const struct {
-        const char *code;
-        u32 size, before; /* bytes of instructions in front of the one that is meant */
+    const struct {
+        struct code code;
+        u32 before; /* size of the instructions before the one that exits */
         u8 word;
         u64 bit, exit;
     } rows[] = {
-        {"\x0f\xa2", 2, 0, 3, INTERCEPT3_CPUID, 0x72},
-        {"\x0f\x31", 2, 0, 3, INTERCEPT3_RDTSC, 0x6e},
-        {"\x0f\x33", 2, 0, 3, INTERCEPT3_RDPMC, 0x6f},
-        {"\x9c", 1, 0, 3, INTERCEPT3_PUSHF, 0x70},
-        {"\x9d", 1, 0, 3, INTERCEPT3_POPF, 0x71},
-        {"\x48\xcf", 2, 0, 3, INTERCEPT3_IRET, 0x74},
-        {"\xcd\x80", 2, 0, 3, INTERCEPT3_INTN, 0x75},
-        {"\x0f\x08", 2, 0, 3, INTERCEPT3_INVD, 0x76},
-        {"\x0f\x01\x3c\x25\x00\x00\x02\x00", 8, 0, 3, INTERCEPT3_INVLPG, 0x79},
-        {"\x0f\x01\xdf", 3, 0, 3, INTERCEPT3_INVLPGA, 0x7a},
-        {"\xe4\x60", 2, 0, 3, INTERCEPT3_IOIO, 0x7b},
-        {"\xe7\x60", 2, 0, 3, INTERCEPT3_IOIO, 0x7b},
-        {"\x66\xba\x60\x00\xf3\x6e", 6, 4, 3, INTERCEPT3_IOIO, 0x7b},
-        {"\xb9\x10\x00\x00\x00\x0f\x32", 7, 5, 3, INTERCEPT3_MSR, 0x7c},
-        {"\xb9\x80\x00\x00\xc0\x0f\x30", 7, 5, 3, INTERCEPT3_MSR, 0x7c},
-        {"\x0f\x01\x0c\x25\x00\x00\x02\x00", 8, 0, 3, INTERCEPT3_IDTR_READ, 0x66},
-        {"\x0f\x01\x04\x25\x00\x00\x02\x00", 8, 0, 3, INTERCEPT3_GDTR_READ, 0x67},
-        {"\x0f\x00\xc0", 3, 0, 3, INTERCEPT3_LDTR_READ, 0x68},
-        {"\x0f\x00\xd8", 3, 0, 3, INTERCEPT3_TR_WRITE, 0x6d},
-        {"\x0f\x01\xd8", 3, 0, 4, INTERCEPT4_VMRUN, 0x80},
-        {"\x0f\x01\xd9", 3, 0, 4, INTERCEPT4_VMMCALL, 0x81},
-        {"\x0f\x01\xda", 3, 0, 4, INTERCEPT4_VMLOAD, 0x82},
-        {"\x0f\x01\xdd", 3, 0, 4, INTERCEPT4_CLGI, 0x85},
-        {"\x0f\x01\xf9", 3, 0, 4, INTERCEPT4_RDTSCP, 0x87},
-        {"\xf1", 1, 0, 4, INTERCEPT4_ICEBP, 0x88},
-        {"\x0f\x09", 2, 0, 4, INTERCEPT4_WBINVD, 0x89},
+        {ASM("cpuid"), 0, 3, INTERCEPT3_CPUID, 0x72},
+        {ASM("rdtsc"), 0, 3, INTERCEPT3_RDTSC, 0x6e},
+        {ASM("rdpmc"), 0, 3, INTERCEPT3_RDPMC, 0x6f},
+        {ASM("pushfq"), 0, 3, INTERCEPT3_PUSHF, 0x70},
+        {ASM("popfq"), 0, 3, INTERCEPT3_POPF, 0x71},
+        {ASM("iretq"), 0, 3, INTERCEPT3_IRET, 0x74},
+        {ASM("int 0x80"), 0, 3, INTERCEPT3_INTN, 0x75},
+        {ASM("invd"), 0, 3, INTERCEPT3_INVD, 0x76},
+        {ASM("invlpg [0x20000]"), 0, 3, INTERCEPT3_INVLPG, 0x79},
+        {ASM("invlpga"), 0, 3, INTERCEPT3_INVLPGA, 0x7a},
+        {ASM("in al, 0x60"), 0, 3, INTERCEPT3_IOIO, 0x7b},
+        {ASM("out 0x60, eax"), 0, 3, INTERCEPT3_IOIO, 0x7b},
+        {ASM("mov dx, 0x60; rep outsb"), 4, 3, INTERCEPT3_IOIO, 0x7b},
+        {ASM("mov ecx, 0x10; rdmsr"), 5, 3, INTERCEPT3_MSR, 0x7c},
+        {ASM("mov ecx, 0xc0000080; wrmsr"), 5, 3, INTERCEPT3_MSR, 0x7c},
+        {ASM("sidt [0x20000]"), 0, 3, INTERCEPT3_IDTR_READ, 0x66},
+        {ASM("sgdt [0x20000]"), 0, 3, INTERCEPT3_GDTR_READ, 0x67},
+        {ASM("sldt eax"), 0, 3, INTERCEPT3_LDTR_READ, 0x68},
+        {ASM("ltr ax"), 0, 3, INTERCEPT3_TR_WRITE, 0x6d},
+        {ASM("vmrun"), 0, 4, INTERCEPT4_VMRUN, 0x80},
+        {ASM("vmmcall"), 0, 4, INTERCEPT4_VMMCALL, 0x81},
+        {ASM("vmload"), 0, 4, INTERCEPT4_VMLOAD, 0x82},
+        {ASM("clgi"), 0, 4, INTERCEPT4_CLGI, 0x85},
+        {ASM("rdtscp"), 0, 4, INTERCEPT4_RDTSCP, 0x87},
+        {ASM("int1"), 0, 4, INTERCEPT4_ICEBP, 0x88},
+        {ASM("wbinvd"), 0, 4, INTERCEPT4_WBINVD, 0x89},
     };
-    // clang-format on
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();
         memory_write(e.g->memory, IOPM + 0x60 / 8, KEY_RAW, "\x01", 1);
@@ -391,7 +375,7 @@ static void an_intercept_that_is_not_automatic_is_vc_with_its_code(void **state)
         e.s.rcx = 1;
         struct vmcb_control *k = &e.g->vmcb.control;
         *(rows[i].word == 3 ? &k->intercept_3 : &k->intercept_4) |= (u32)rows[i].bit;
-        es_code(&e, rows[i].code, rows[i].size);
+        es_code(&e, rows[i].code);
         if (es_delivered(&e) != VECTOR_VC || vc_code(&e) != rows[i].exit ||
             vc_rip(&e) != CODE + rows[i].before)
             fail_msg("row %zu: vector %llu code 0x%llx rip 0x%llx", i,
@@ -406,24 +390,23 @@ static void an_intercept_that_is_not_automatic_is_vc_with_its_code(void **state)
 static void control_and_debug_registers_and_exceptions_are_vc(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         size_t word;
         u32 bit;
         u64 exit;
     } rows[] = {
-        {"\x0f\x20\xc3", 3, offsetof(struct vmcb_control, intercept_cr_read), 0, 0x00},
-        {"\x0f\x22\xd9", 3, offsetof(struct vmcb_control, intercept_cr_write), 3, 0x13},
-        {"\x0f\x21\xf8", 3, offsetof(struct vmcb_control, intercept_dr_read), 7, 0x27},
-        {"\x0f\x23\xf8", 3, offsetof(struct vmcb_control, intercept_dr_write), 7, 0x37},
-        {"\x0f\x0b", 2, offsetof(struct vmcb_control, intercept_exceptions), 6, 0x46},
-        {"\xcc", 1, offsetof(struct vmcb_control, intercept_exceptions), 3, 0x43},
+        {ASM("mov rbx, cr0"), offsetof(struct vmcb_control, intercept_cr_read), 0, 0x00},
+        {ASM("mov cr3, rcx"), offsetof(struct vmcb_control, intercept_cr_write), 3, 0x13},
+        {ASM("mov rax, dr7"), offsetof(struct vmcb_control, intercept_dr_read), 7, 0x27},
+        {ASM("mov dr7, rax"), offsetof(struct vmcb_control, intercept_dr_write), 7, 0x37},
+        {ASM("ud2"), offsetof(struct vmcb_control, intercept_exceptions), 6, 0x46},
+        {ASM("int3"), offsetof(struct vmcb_control, intercept_exceptions), 3, 0x43},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();
         ((u8 *)&e.g->vmcb.control)[rows[i].word] |= (u8)BIT(rows[i].bit);
-        es_code(&e, rows[i].code, rows[i].size);
+        es_code(&e, rows[i].code);
         assert_int_equal(vc_code(&e), rows[i].exit);
         assert_int_equal(vc_rip(&e), CODE);
         guest_destroy(e.g);
@@ -439,7 +422,7 @@ static void an_exception_with_priority_over_the_intercept_stays_one(void **state
     e.s.cpl = 3;
     e.s.cs = segment_64(SEL_USER64 | 3, 0xafb);
     e.s.ss = segment_64(SEL_USER_DATA | 3, 0xcf3);
-    ES_RUN(&e, "\x0f\x32"); /* rdmsr */
+    ES_RUN(&e, "rdmsr");
     assert_int_equal(es_delivered(&e), VECTOR_GP);
     guest_destroy(e.g);
 }
@@ -448,7 +431,7 @@ static void vmmcall_that_is_not_intercepted_is_ud(void **state)
 {
     (void)state;
     struct es e = es_create();
-    ES_RUN(&e, "\x0f\x01\xd9");
+    ES_RUN(&e, "vmmcall");
     assert_int_equal(es_delivered(&e), VECTOR_UD);
     guest_destroy(e.g);
 }
@@ -460,13 +443,13 @@ static void a_fault_on_the_way_to_the_vc_handler_is_a_double_fault(void **state)
     e.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CPUID;
     e.g->vmcb.control.intercept_exceptions = (u32)(BIT(VECTOR_VC) | BIT(VECTOR_DF));
     guest_write64(e.g, IDT + 16 * VECTOR_VC, 0);
-    ES_RUN(&e, "\x0f\xa2");
+    ES_RUN(&e, "cpuid");
     assert_int_equal(es_delivered(&e), VECTOR_DF);
     e.s.rip = CODE;
     e.s.rsp = STACK;
     e.s.idtr.limit = 0x7f; /* #DF cannot be delivered either */
     e.g->vmcb.control.intercept_exceptions = ~0u;
-    assert_int_equal(ES_RUN(&e, "\x0f\xa2"), EXIT_SHUTDOWN);
+    assert_int_equal(ES_RUN(&e, "cpuid"), EXIT_SHUTDOWN);
     assert_int_equal(e.s.rip, CODE);
     guest_destroy(e.g);
 }
@@ -475,20 +458,19 @@ static void a_fault_on_the_way_to_the_vc_handler_is_a_double_fault(void **state)
 static void an_exit_that_completes_its_instruction_leaves_rip_behind_it(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         u32 intercept_3, intercept_4;
         u64 exit, info_1;
     } rows[] = {
-        {"\xf4", 1, 0, 0, 0x78, 0},
-        {"\xf3\x90", 2, (u32)INTERCEPT3_PAUSE, 0, 0x77, 0},
-        {"\xf3\x0f\x01\xd9", 4, 0, 0, 0x403, 0},
-        {"\xf2\x0f\x01\xd9", 4, 0, (u32)INTERCEPT4_VMMCALL, 0x403, 0},
-        {"\x0f\x22\xc3", 3, 0, (u32)INTERCEPT4_CR_WRITE(0), 0x90, 0x80050031},
-        {"\x0f\x22\xe7", 3, 0, (u32)INTERCEPT4_CR_WRITE(4), 0x94, 0x6a0},
-        {"\x44\x0f\x22\xc6", 4, 0, (u32)INTERCEPT4_CR_WRITE(8), 0x98, 9},
-        {"\x0f\x30", 2, 0, (u32)INTERCEPT4_EFER_WRITE, 0x8f, 0x1d01 | BIT(14)},
+        {ASM("hlt"), 0, 0, 0x78, 0},
+        {ASM("pause"), (u32)INTERCEPT3_PAUSE, 0, 0x77, 0},
+        {ASM("vmgexit"), 0, 0, 0x403, 0},
+        {ASM("repne; vmmcall"), 0, (u32)INTERCEPT4_VMMCALL, 0x403, 0},
+        {ASM("mov cr0, rbx"), 0, (u32)INTERCEPT4_CR_WRITE(0), 0x90, 0x80050031},
+        {ASM("mov cr4, rdi"), 0, (u32)INTERCEPT4_CR_WRITE(4), 0x94, 0x6a0},
+        {ASM("mov cr8, rsi"), 0, (u32)INTERCEPT4_CR_WRITE(8), 0x98, 9},
+        {ASM("wrmsr"), 0, (u32)INTERCEPT4_EFER_WRITE, 0x8f, 0x1d01 | BIT(14)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();
@@ -499,9 +481,9 @@ static void an_exit_that_completes_its_instruction_leaves_rip_behind_it(void **s
         e.s.rax = 0xd01 | BIT(14);
         e.g->vmcb.control.intercept_3 |= rows[i].intercept_3;
         e.g->vmcb.control.intercept_4 |= rows[i].intercept_4;
-        assert_int_equal(es_code(&e, rows[i].code, rows[i].size), rows[i].exit);
+        assert_int_equal(es_code(&e, rows[i].code), rows[i].exit);
         assert_int_equal(e.g->vmcb.control.exit_info_1, rows[i].info_1);
-        assert_int_equal(e.s.rip, CODE + rows[i].size);
+        assert_int_equal(e.s.rip, CODE + rows[i].code.size);
         assert_int_equal(e.s.guest_exit_code, rows[i].exit);
         assert_int_equal(e.s.guest_exit_info_1, rows[i].info_1);
         if (rows[i].exit == 0x90)
@@ -520,7 +502,7 @@ static void vmgexit_outside_sev_es_is_vmmcall(void **state)
     (void)state;
     struct guest *g = guest_create(true);
     g->vmcb.control.intercept_4 |= (u32)INTERCEPT4_VMMCALL;
-    assert_int_equal(RUN(g, "\xf3\x0f\x01\xd9"), EXIT_VMMCALL);
+    assert_int_equal(RUN(g, "vmgexit"), EXIT_VMMCALL);
     assert_int_equal(g->vmcb.save.rip, CODE);
     guest_destroy(g);
 }
@@ -530,7 +512,7 @@ static void a_nested_fault_is_vc_only_with_a_reserved_bit(void **state)
     (void)state;
     struct es e = es_create();
     host_write64(e.g, NPT + 0x3000 + 8 * (DATA >> 12), BIT(50) | PTE_P | PTE_RW | PTE_US);
-    ES_RUN(&e, "\xa1\x10\x00\x02\x00\x00\x00\x00\x00"); /* mov eax, [DATA + 16] */
+    ES_RUN(&e, "movabs eax, [0x20010]");
     assert_int_equal(vc_code(&e), 0x400);
     assert_int_equal(cpu_statistics(e.g->cpu).vc[CPU_VC_MMIO], 1);
     assert_int_equal(vc_rip(&e), CODE);
@@ -538,7 +520,7 @@ static void a_nested_fault_is_vc_only_with_a_reserved_bit(void **state)
 
     e = es_create();
     host_write64(e.g, NPT + 0x3000 + 8 * (DATA >> 12), 0);
-    assert_int_equal(ES_RUN(&e, "\xa1\x10\x00\x02\x00\x00\x00\x00\x00"), EXIT_NPF);
+    assert_int_equal(ES_RUN(&e, "movabs eax, [0x20010]"), EXIT_NPF);
     assert_int_equal(e.g->vmcb.control.exit_info_1, NPF_USER | NPF_FINAL | NPF_ENC);
     assert_int_equal(e.g->vmcb.control.exit_info_2, DATA + 16);
     assert_int_equal(e.g->vmcb.control.fetched_count, 0);
@@ -563,8 +545,8 @@ static void the_ghcb_msr_is_shared_with_the_vmcb_and_never_intercepted(void **st
     e.g->vmcb.control.ghcb_gpa = 0x0002000133000001ull;
     /* mov ecx, c0010130; rdmsr; mov ebx, edx; mov esi, eax; mov eax, 6; xor edx, edx; wrmsr;
      * vmgexit */
-    ES_RUN(&e, "\xb9\x30\x01\x01\xc0\x0f\x32\x89\xd3\x89\xc6\xb8\x06\x00\x00\x00\x31\xd2\x0f\x30"
-               "\xf3\x0f\x01\xd9");
+    ES_RUN(&e, "mov ecx, 0xc0010130; rdmsr; mov ebx, edx; mov esi, eax; mov eax, 6; xor edx, edx; "
+               "wrmsr; vmgexit");
     assert_int_equal(e.g->vmcb.control.exit_code, EXIT_VMGEXIT);
     assert_int_equal(e.s.rbx, 0x00020001);
     assert_int_equal(e.s.rsi, 0x33000001);
@@ -573,7 +555,7 @@ static void the_ghcb_msr_is_shared_with_the_vmcb_and_never_intercepted(void **st
     assert_false(cpu_host_rdmsr(e.g->cpu, MSR_GHCB, &value));
     guest_destroy(e.g);
     struct guest *g = guest_create(true);
-    RUN(g, "\xb9\x30\x01\x01\xc0\x0f\x32");
+    RUN(g, "mov ecx, 0xc0010130; rdmsr");
     assert_int_equal(delivered(g), VECTOR_GP);
     guest_destroy(g);
 }
@@ -582,7 +564,7 @@ static void sev_status_and_cpuid_say_sev_es(void **state)
 {
     (void)state;
     struct es e = es_create();
-    ES_RUN(&e, "\xb9\x31\x01\x01\xc0\x0f\x32"); /* rdmsr SEV_STATUS */
+    ES_RUN(&e, "mov ecx, 0xc0010131; rdmsr"); /* SEV_STATUS */
     assert_int_equal(e.s.rax, SEV_STATUS_SEV | SEV_STATUS_ES);
     u32 out[4];
     cpu_host_cpuid(e.g->cpu, 0x8000001f, 0, out);
@@ -631,7 +613,7 @@ static void vmrun_refuses_features_that_do_not_work_here(void **state)
         e.s.sev_features = BIT(bit);
         bool works = BIT(bit) & (SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_PREVENT_HOST_IBS |
                                  SEV_FEATURE_VMGEXIT_PARAMETER);
-        assert_int_equal(ES_RUN(&e, "\x90"), works ? EXIT_HLT : EXIT_INVALID);
+        assert_int_equal(ES_RUN(&e, "nop"), works ? EXIT_HLT : EXIT_INVALID);
         assert_true(e.g->vmcb.control.guest_sev_features == BIT(bit)); /* told either way */
         guest_destroy(e.g);
     }
@@ -656,8 +638,8 @@ static void a_vmsa_that_the_host_changed_does_not_run(void **state)
     static const u16 offsets[] = {0, 0x178, 0x1f8, 0x3b0, 0x470, 0xfbf};
     for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
         struct es e = es_create();
-        assert_int_equal(ES_RUN(&e, "\x90"), EXIT_HLT);
-        guest_write(e.g, e.s.rip, "\xf4", 1);
+        assert_int_equal(ES_RUN(&e, "nop"), EXIT_HLT);
+        guest_write_code(e.g, e.s.rip, ASM("hlt"));
         u8 byte;
         memory_read(e.g->memory, VMSA + offsets[i], KEY_RAW, &byte, 1);
         byte ^= 1;
@@ -675,7 +657,7 @@ static void an_older_vmsa_does_not_run(void **state)
     (void)state;
     struct es e = es_create();
     u8 old[PAGE_SIZE], now[PAGE_SIZE];
-    guest_write(e.g, CODE, "\xf4\xf4\xf4", 3);
+    guest_write_code(e.g, CODE, ASM("hlt; hlt; hlt"));
     es_launch(&e);
     memory_read(e.g->memory, VMSA, KEY_RAW, old, sizeof old); /* looking is no change */
     assert_int_equal(es_run(&e), EXIT_HLT);
@@ -692,7 +674,7 @@ static void a_vmsa_does_not_run_in_another_frame_or_under_another_key(void **sta
 {
     (void)state;
     struct es e = es_create();
-    guest_write(e.g, CODE, "\xf4\xf4\xf4", 3);
+    guest_write_code(e.g, CODE, ASM("hlt; hlt; hlt"));
     es_launch(&e);
     u8 raw[PAGE_SIZE];
     memory_read(e.g->memory, VMSA, KEY_RAW, raw, sizeof raw);
@@ -723,7 +705,7 @@ static void events_that_may_be_injected_are_delivered(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct es e = es_create();
         e.g->vmcb.control.event_inject = rows[i].event | EVENT_VALID;
-        ES_RUN(&e, "\x90");
+        ES_RUN(&e, "nop");
         assert_int_equal(es_delivered(&e), rows[i].vector);
         assert_int_equal(e.g->vmcb.control.event_inject, 0);
         guest_destroy(e.g);
@@ -738,7 +720,7 @@ static void a_vc_that_a_nested_fault_interrupts_is_injected_again(void **state)
     u64 entry = NPT + 0x3000 + 8 * ((STACK - 1) >> 12), all = PTE_P | PTE_RW | PTE_US;
     e.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CPUID;
     host_write64(e.g, entry, 0);
-    assert_int_equal(ES_RUN(&e, "\x0f\xa2"), EXIT_NPF);
+    assert_int_equal(ES_RUN(&e, "cpuid"), EXIT_NPF);
     u64 vc = EVENT_VALID | VECTOR_VC | EVENT_EXCEPTION << 8 | EVENT_ERROR_CODE | 0x72ull << 32;
     assert_int_equal(e.g->vmcb.control.exit_int_info, vc);
     assert_int_equal(e.s.guest_exit_int_info, vc);
@@ -756,7 +738,7 @@ static void vintr_tells_the_host_when_the_guest_takes_interrupts(void **state)
     struct es e = es_create();
     e.g->vmcb.control.v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR);
     e.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_VINTR;
-    assert_int_equal(ES_RUN(&e, "\xfb\x90\x90"), EXIT_VINTR);
+    assert_int_equal(ES_RUN(&e, "sti; nop; nop"), EXIT_VINTR);
     assert_int_equal(e.s.rip, CODE + 2);
     assert_int_equal(e.g->vmcb.control.interrupt_shadow, INTERRUPT_SHADOW_MASK);
     guest_destroy(e.g);

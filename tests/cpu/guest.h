@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #endif
 
+#include "assembly.h"
 #include "cpu/internal.h"
 #include "memory/rmp.h"
 
@@ -73,6 +74,11 @@ static void count_up(void *context, void *out, size_t count)
 static inline void guest_write(struct guest *g, u64 gpa, const void *data, size_t size)
 {
     assert_true(memory_write(g->memory, GUEST_BASE + gpa, g->key, data, size));
+}
+
+static inline void guest_write_code(struct guest *g, u64 gpa, struct code code)
+{
+    guest_write(g, gpa, code.bytes, code.size);
 }
 
 static inline void guest_write64(struct guest *g, u64 gpa, u64 value)
@@ -253,14 +259,14 @@ static u64 guest_vmrun(struct guest *g)
     return g->vmcb.control.exit_code;
 }
 
-/* Runs these bytes, with HLT behind them, at the guest's RIP. */
-static inline u64 guest_run_code(struct guest *g, const void *code, size_t size)
+/* Runs this code, with HLT behind it, at the guest's RIP. */
+static inline u64 guest_run_code(struct guest *g, struct code code)
 {
-    guest_write(g, g->vmcb.save.rip, code, size);
-    guest_write(g, g->vmcb.save.rip + size, "\xf4", 1);
+    guest_write_code(g, g->vmcb.save.rip, code);
+    guest_write_code(g, g->vmcb.save.rip + code.size, ASM("hlt"));
     return guest_vmrun(g);
 }
-#define RUN(g, literal) guest_run_code((g), literal, sizeof(literal) - 1)
+#define RUN(g, text) guest_run_code((g), ASM(text))
 
 /* The vector whose handler halted; fails if the guest halted elsewhere. */
 static inline u64 delivered(const struct guest *g)

@@ -116,6 +116,11 @@ void harness_write(struct harness *h, u64 address, const void *bytes, size_t siz
     memory_write(h->memory, address, KEY_RAW, bytes, size);
 }
 
+void harness_write_code(struct harness *h, u64 address, struct code code)
+{
+    harness_write(h, address, code.bytes, code.size);
+}
+
 void harness_read(struct harness *h, u64 address, void *bytes, size_t size)
 {
     memory_read(h->memory, address, KEY_RAW, bytes, size);
@@ -133,10 +138,9 @@ u64 harness_run(struct harness *h, u64 budget, u64 *done)
     return c->guest.exit_code;
 }
 
-u64 harness_code(struct harness *h, const void *code, size_t size, u64 *done)
+u64 harness_code(struct harness *h, struct code code, u64 *done)
 {
-    static const u8 hlt[1] = {0xf4};
-    harness_write(h, HARNESS_CODE, code, size);
-    harness_write(h, HARNESS_CODE + size, hlt, 1);
+    harness_write_code(h, HARNESS_CODE, code);
+    harness_write_code(h, HARNESS_CODE + code.size, ASM("hlt"));
     return harness_run(h, 100000000, done);
 }

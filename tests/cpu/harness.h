@@ -7,6 +7,7 @@
 #ifndef SOFTSEV_TESTS_CPU_HARNESS_H
 #define SOFTSEV_TESTS_CPU_HARNESS_H
 
+#include "assembly.h"
 #include "cpu/internal.h"
 
 #define HARNESS_MEMORY MIB(16)
@@ -29,6 +30,7 @@ void harness_destroy(struct harness *h);
 /* A clean core in that mode, at HARNESS_CODE; memory and decoded blocks stay. */
 void harness_reset(struct harness *h, enum harness_mode mode);
 void harness_write(struct harness *h, u64 address, const void *bytes, size_t size);
+void harness_write_code(struct harness *h, u64 address, struct code code);
 void harness_read(struct harness *h, u64 address, void *bytes, size_t size);
 /* Page tables of [HARNESS_DATA, 4 MiB): sets the bits of the page's entry (PTE_P ...). */
 void harness_page(struct harness *h, u64 address, u64 bits);
@@ -36,6 +38,6 @@ void harness_page(struct harness *h, u64 address, u64 bits);
  * (EXIT_INTR: budget used up). *done, if wanted: instructions retired. */
 u64 harness_run(struct harness *h, u64 budget, u64 *done);
 /* Writes `code` and a HLT at HARNESS_CODE and runs it. */
-u64 harness_code(struct harness *h, const void *code, size_t size, u64 *done);
+u64 harness_code(struct harness *h, struct code code, u64 *done);
 
 #endif

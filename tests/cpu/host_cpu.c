@@ -2,6 +2,7 @@
 /* Runs one instruction on the host with given registers and says what it did; see host_cpu.h. */
 #define _GNU_SOURCE
 #include "host_cpu.h"
+#include "assembly.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -43,6 +44,11 @@ static u8 *out_bytes(u8 *p, const void *bytes, size_t size)
     return p + size;
 }
 
+static u8 *out_code(u8 *p, struct code code)
+{
+    return out_bytes(p, code.bytes, code.size);
+}
+
 /* REX.W? opcode modrm with an absolute operand. */
 static u8 *out_absolute(u8 *p, u32 rex, u32 opcode, u32 reg, u32 address)
 {
@@ -59,7 +65,7 @@ static u8 *out_absolute(u8 *p, u32 rex, u32 opcode, u32 reg, u32 address)
 
 static u8 *out_enter(u8 *p)
 {
-    p = out_bytes(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push rbx rbp r12..r15 */
+    p = out_code(p, ASM("push rbx; push rbp; push r12; push r13; push r14; push r15"));
     p = out_absolute(p, 0x48, 0x89, 4, AT(host_rsp));
     p = out_absolute(p, 0x48, 0x0fae, 1, AT(fx)); /* fxrstor64 */
     p = out_absolute(p, 0, 0xff, 6, AT(rflags));  /* push */
@@ -77,9 +83,9 @@ static u8 *out_exit(u8 *p)
     *p++ = 0x9c;                                      /* pushfq */
     p = out_absolute(p, 0, 0x8f, 0, AT(rflags_out));  /* pop */
     p = out_absolute(p, 0x48, 0x0fae, 0, AT(fx_out)); /* fxsave64 */
-    p = out_bytes(p, "\xfc\xdb\xe3", 3);              /* cld; fninit */
-    p = out_absolute(p, 0, 0x0fae, 2, AT(mxcsr));     /* ldmxcsr */
-    return out_bytes(p, "\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 11);
+    p = out_code(p, ASM("cld; fninit"));
+    p = out_absolute(p, 0, 0x0fae, 2, AT(mxcsr)); /* ldmxcsr */
+    return out_code(p, ASM("pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; ret"));
 }
 
 /* --- Faults ----------------------------------------------------------------------------------- */

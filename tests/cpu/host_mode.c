@@ -10,11 +10,11 @@
 #define HOST_PAGE    (HARNESS_DATA + 0x3000u)
 #define HOST_RMP     MIB(8)
 
-static void host_code(struct harness *h, const void *code, size_t size)
+static void host_code(struct harness *h, struct code code)
 {
     harness_reset(h, HARNESS_64);
-    harness_write(h, HARNESS_CODE, code, size);
-    harness_write(h, HARNESS_CODE + size, "\xf4", 1);
+    harness_write_code(h, HARNESS_CODE, code);
+    harness_write_code(h, HARNESS_CODE + code.size, ASM("hlt"));
 }
 
 /* GDT with a code segment at 8, and a handler of #PF: pop rbx; mov rcx, cr2; hlt */
@@ -25,7 +25,7 @@ static void host_tables(struct harness *h)
         (HOST_HANDLER & 0xffffull) | 8u << 16 | 0x8e00ull << 32 | (u64)HOST_HANDLER >> 16 << 48, 0};
     harness_write(h, HOST_GDT + 8, &code, sizeof code);
     harness_write(h, HOST_IDT + 16 * VECTOR_PF, gate, sizeof gate);
-    harness_write(h, HOST_HANDLER, "\x5b\x0f\x20\xd1\xf4", 5);
+    harness_write_code(h, HOST_HANDLER, ASM("pop rbx; mov rcx, cr2; hlt"));
     h->cpu->arch.gdtr = (struct segment){.base = HOST_GDT, .limit = 15};
     h->cpu->arch.idtr = (struct segment){.base = HOST_IDT, .limit = 0xfff};
 }
@@ -35,7 +35,7 @@ static void code_runs_without_a_vmcb(void **state)
     struct harness h;
     (void)state;
     assert_true(harness_create(&h));
-    host_code(&h, "\xb8\x05\x00\x00\x00\x83\xc0\x02", 8); /* mov eax, 5; add eax, 2 */
+    host_code(&h, ASM("mov eax, 5; add eax, 2"));
     assert_int_equal(cpu_run_host(h.cpu, 1000), EXIT_HLT);
     assert_int_equal(h.cpu->arch.r[RAX], 7);
     assert_int_equal(h.cpu->arch.rip, HARNESS_CODE + 8);
@@ -50,14 +50,14 @@ static void the_deadline_and_ports_come_back_to_the_caller(void **state)
     struct harness h;
     (void)state;
     assert_true(harness_create(&h));
-    host_code(&h, "\xeb\xfe", 2); /* jmp $ */
+    host_code(&h, ASM("2: jmp 2b"));
     assert_int_equal(cpu_run_host(h.cpu, 500), EXIT_INTR);
     assert_int_equal(h.clock.now, 500);
-    host_code(&h, "\xe6\x80", 2); /* out 0x80, al */
+    host_code(&h, ASM("out 0x80, al"));
     assert_int_equal(cpu_run_host(h.cpu, 1000), EXIT_IOIO);
     assert_int_equal(h.cpu->guest.exit_info_1 >> IOIO_PORT_SHIFT, 0x80);
     assert_int_equal(h.cpu->guest.exit_info_2, HARNESS_CODE + 2);
-    host_code(&h, "\x0f\x0b", 2); /* ud2, and no IDT */
+    host_code(&h, ASM("ud2")); /* there is no IDT */
     h.cpu->arch.idtr = (struct segment){0};
     assert_int_equal(cpu_run_host(h.cpu, 1000), EXIT_SHUTDOWN);
     harness_destroy(&h);
@@ -68,7 +68,7 @@ static void a_fault_goes_through_its_own_idt(void **state)
     struct harness h;
     (void)state;
     assert_true(harness_create(&h));
-    host_code(&h, "\x48\x8b\x06", 3); /* mov rax, [rsi] */
+    host_code(&h, ASM("mov rax, [rsi]"));
     host_tables(&h);
     harness_page(&h, HOST_PAGE, 0);
     h.cpu->arch.r[RSI] = HOST_PAGE;
@@ -81,11 +81,12 @@ static void a_fault_goes_through_its_own_idt(void **state)
 
 static void the_rmp_lets_a_host_read_and_not_write(void **state)
 {
-    static const struct {
-        const char *code; /* mov rax, [rsi] and mov [rsi], rax */
+    const struct {
+        struct code code;
         u64 error;
         bool faults;
-    } rows[] = {{"\x48\x8b\x06", 0, false}, {"\x48\x89\x06", PF_PRESENT | PF_WRITE | PF_RMP, true}};
+    } rows[] = {{ASM("mov rax, [rsi]"), 0, false},
+                {ASM("mov [rsi], rax"), PF_PRESENT | PF_WRITE | PF_RMP, true}};
     const struct rmp_entry guest = {.assigned = true, .asid = 3};
     struct harness h;
     (void)state;
@@ -94,7 +95,7 @@ static void the_rmp_lets_a_host_read_and_not_write(void **state)
     rmp_clear(h.memory);
     assert_true(rmp_set(h.memory, HOST_PAGE, &guest));
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        host_code(&h, rows[i].code, 3);
+        host_code(&h, rows[i].code);
         host_tables(&h);
         h.cpu->arch.r[RSI] = HOST_PAGE;
         assert_int_equal(cpu_run_host(h.cpu, 1000), EXIT_HLT);
@@ -123,7 +124,7 @@ static void a_guest_leaves_the_host_its_state(void **state)
     a->seg[SEG_DS].selector = 0x18;
     rflags_write(g->cpu, RFLAGS_IF | RFLAGS_CF, ~0ull);
     struct arch before = *a;
-    assert_int_equal(RUN(g, "\xb8\x2a\x00\x00\x00\x89\xc3"),
+    assert_int_equal(RUN(g, "mov eax, 0x2a; mov ebx, eax"),
                      EXIT_HLT); /* mov eax, 42; mov ebx, eax */
     assert_int_equal(g->vmcb.save.rax, 42);
     assert_int_equal(a->cr0, before.cr0);
@@ -140,7 +141,7 @@ static void a_guest_leaves_the_host_its_state(void **state)
     assert_int_equal(a->seg[SEG_DS].selector, 0x18);
     assert_int_equal(a->cpl, 0);
     assert_int_equal(rflags_read(g->cpu) & (RFLAGS_IF | RFLAGS_CF), RFLAGS_IF | RFLAGS_CF);
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     guest_destroy(g);
 }
 

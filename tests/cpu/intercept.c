@@ -14,13 +14,13 @@
 static void pushf_popf_and_iret_exit_before_any_exception(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
+    const struct {
+        struct code code;
         u64 bit, exit;
     } rows[] = {
-        {"\x9c", INTERCEPT3_PUSHF, EXIT_PUSHF},
-        {"\x9d", INTERCEPT3_POPF, EXIT_POPF},
-        {"\xcf", INTERCEPT3_IRET, EXIT_IRET},
+        {ASM("pushfq"), INTERCEPT3_PUSHF, EXIT_PUSHF},
+        {ASM("popfq"), INTERCEPT3_POPF, EXIT_POPF},
+        {ASM("iret"), INTERCEPT3_IRET, EXIT_IRET},
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -33,7 +33,7 @@ static void pushf_popf_and_iret_exit_before_any_exception(void **state)
         s->rip = 0;
         s->rsp = 0x800;
         g->vmcb.control.intercept_3 |= (u32)rows[i].bit;
-        guest_write(g, CODE, rows[i].code, 1);
+        guest_write_code(g, CODE, rows[i].code);
         assert_int_equal(guest_vmrun(g), rows[i].exit);
         assert_int_equal(s->rip, 0);
     }
@@ -44,11 +44,11 @@ static void rsm_exits_although_there_is_no_smm(void **state)
 {
     (void)state;
     struct guest *g = guest_create(false);
-    RUN(g, "\x0f\xaa");
+    RUN(g, "rsm");
     assert_int_equal(delivered(g), VECTOR_UD);
     build_vmcb(g);
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_RSM;
-    assert_int_equal(RUN(g, "\x0f\xaa"), EXIT_RSM);
+    assert_int_equal(RUN(g, "rsm"), EXIT_RSM);
     assert_int_equal(g->vmcb.save.rip, CODE);
     guest_destroy(g);
 }
@@ -57,20 +57,20 @@ static void rsm_exits_although_there_is_no_smm(void **state)
 static void a_register_write_that_faults_is_not_intercepted(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
+    const struct {
+        struct code code;
         u64 rax;
     } rows[] = {
-        {"\x0f\x22\xc0", BIT(32)}, /* mov cr0, rax */
-        {"\x0f\x22\xc0", CR0_PG},  /* without PE */
-        {"\x0f\x22\xc0", CR0_PE},  /* PG off in 64-bit mode */
-        {"\x0f\x22\xc0", CR0_PE | CR0_PG | CR0_NW},
-        {"\x0f\x22\xd8", BIT(52)},           /* cr3 */
-        {"\x0f\x22\xe0", CR4_PAE | BIT(31)}, /* cr4 */
-        {"\x0f\x22\xe0", 0},                 /* PAE off in long mode */
-        {"\x44\x0f\x22\xc0", 16},            /* cr8 */
-        {"\x0f\x23\xf0", BIT(32)},           /* dr6 */
-        {"\x0f\x23\xf8", BIT(32)},           /* dr7 */
+        {ASM("mov cr0, rax"), BIT(32)},
+        {ASM("mov cr0, rax"), CR0_PG}, /* without PE */
+        {ASM("mov cr0, rax"), CR0_PE}, /* PG off in 64-bit mode */
+        {ASM("mov cr0, rax"), CR0_PE | CR0_PG | CR0_NW},
+        {ASM("mov cr3, rax"), BIT(52)},
+        {ASM("mov cr4, rax"), CR4_PAE | BIT(31)},
+        {ASM("mov cr4, rax"), 0}, /* PAE off in long mode */
+        {ASM("mov cr8, rax"), 16},
+        {ASM("mov dr6, rax"), BIT(32)},
+        {ASM("mov dr7, rax"), BIT(32)},
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -78,7 +78,7 @@ static void a_register_write_that_faults_is_not_intercepted(void **state)
         g->vmcb.control.intercept_cr_write = g->vmcb.control.intercept_dr_write = 0xffff;
         g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CR0_SEL_WRITE;
         g->vmcb.save.rax = rows[i].rax;
-        guest_run_code(g, rows[i].code, strlen(rows[i].code));
+        guest_run_code(g, rows[i].code);
         if (g->vmcb.control.exit_code != EXIT_HLT || delivered(g) != VECTOR_GP)
             fail_msg("row %zu: exit 0x%llx", i, (unsigned long long)g->vmcb.control.exit_code);
     }
@@ -91,7 +91,7 @@ static void general_detection_comes_before_the_intercept(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_dr_read = 0xffff;
     g->vmcb.save.dr7 |= DR7_GD;
-    RUN(g, "\x0f\x21\xf8"); /* mov rax, dr7 */
+    RUN(g, "mov rax, dr7");
     assert_int_equal(delivered(g), VECTOR_DB);
     assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | DR6_BD);
     guest_destroy(g);
@@ -100,22 +100,22 @@ static void general_detection_comes_before_the_intercept(void **state)
 static void the_selective_intercept_takes_every_lmsw_and_no_clts(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
+    const struct {
+        struct code code;
         u64 exit;
     } rows[] = {
-        {"\x0f\x01\xf0", EXIT_CR0_SEL_WRITE},                     /* lmsw ax: nothing changes */
-        {"\x0f\x06", EXIT_HLT},                                   /* clts */
-        {"\x0f\x20\xc0\x0f\x22\xc0", EXIT_HLT},                   /* CR0 as it is */
-        {"\x0f\x20\xc0\x34\x08\x0f\x22\xc0", EXIT_HLT},           /* TS */
-        {"\x0f\x20\xc0\x34\x20\x0f\x22\xc0", EXIT_CR0_SEL_WRITE}, /* NE */
+        {ASM("lmsw ax"), EXIT_CR0_SEL_WRITE}, /* nothing changes */
+        {ASM("clts"), EXIT_HLT},
+        {ASM("mov rax, cr0; mov cr0, rax"), EXIT_HLT},                         /* CR0 as it is */
+        {ASM("mov rax, cr0; xor al, 8; mov cr0, rax"), EXIT_HLT},              /* TS */
+        {ASM("mov rax, cr0; xor al, 0x20; mov cr0, rax"), EXIT_CR0_SEL_WRITE}, /* NE */
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         build_vmcb(g);
         g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CR0_SEL_WRITE;
         g->vmcb.save.rax = g->vmcb.save.cr0;
-        if (guest_run_code(g, rows[i].code, strlen(rows[i].code)) != rows[i].exit)
+        if (guest_run_code(g, rows[i].code) != rows[i].exit)
             fail_msg("row %zu: exit 0x%llx", i, (unsigned long long)g->vmcb.control.exit_code);
     }
     guest_destroy(g);
@@ -129,9 +129,8 @@ static void write_traps_are_for_sev_es_alone(void **state)
     g->vmcb.control.intercept_4 |=
         (u32)(INTERCEPT4_CR_WRITE(0) | INTERCEPT4_CR_WRITE(4) | INTERCEPT4_EFER_WRITE);
     g->vmcb.save.rax = EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE;
-    /* mov rbx, cr0; mov cr0, rbx; mov rbx, cr4; mov cr4, rbx; mov ecx, EFER; xor edx, edx; wrmsr */
-    assert_int_equal(RUN(g, "\x0f\x20\xc3\x0f\x22\xc3\x0f\x20\xe3\x0f\x22\xe3"
-                            "\xb9\x80\x00\x00\xc0\x31\xd2\x0f\x30"),
+    assert_int_equal(RUN(g, "mov rbx, cr0; mov cr0, rbx; mov rbx, cr4; mov cr4, rbx; mov ecx, "
+                            "0xc0000080; xor edx, edx; wrmsr"),
                      EXIT_HLT);
     guest_destroy(g);
 }
@@ -140,8 +139,7 @@ static void write_traps_are_for_sev_es_alone(void **state)
 
 struct exit_case {
     u32 id;
-    const char *code;
-    size_t size;
+    struct code code;
     u32 exit;
     u32 also;   /* intercepts it too, later */
     int vector; /* delivered where it is not intercepted; NONE, or ANY: not looked at */
@@ -150,64 +148,71 @@ struct exit_case {
 
 enum { NONE = -1, ANY = -2 };
 
-#define CASE_OF(id_, exit_, vector_, code_)                                                        \
+#define CASE_OF(id_, exit_, vector_, text_)                                                        \
     {                                                                                              \
-        .id = INSN_##id_, .code = (code_), .size = sizeof(code_) - 1, .exit = EXIT_##exit_,        \
-        .vector = (vector_)                                                                        \
+        .id = INSN_##id_, .code = ASM(text_), .exit = EXIT_##exit_, .vector = (vector_)            \
     }
-#define AT_DATA     "\x25\x00\x00\x02\x00"
-#define STAR_TO_RCX "\xb9\x81\x00\x00\xc0"
 
-static const struct exit_case exit_cases[] = {
-    CASE_OF(pushf, PUSHF, NONE, "\x9c"),
-    CASE_OF(popf, POPF, NONE, "\x9d"),
-    CASE_OF(ins, IOIO, NONE, "\x6c"),
-    CASE_OF(outs, IOIO, NONE, "\x6e"),
-    CASE_OF(in, IOIO, NONE, "\xe4\x00"),
-    CASE_OF(out, IOIO, NONE, "\xe6\x00"),
-    CASE_OF(iret, IRET, VECTOR_GP, "\xcf"),
-    CASE_OF(int, INTN, 0x80, "\xcd\x80"),
-    CASE_OF(int1, ICEBP, VECTOR_DB, "\xf1"),
-    CASE_OF(pause, PAUSE, NONE, "\xf3\x90"),
-    CASE_OF(sldt, LDTR_READ, NONE, "\x0f\x00\xc0"),
-    CASE_OF(str, TR_READ, NONE, "\x0f\x00\xc8"),
-    CASE_OF(lldt, LDTR_WRITE, NONE, "\x0f\x00\xd0"),
-    CASE_OF(ltr, TR_WRITE, VECTOR_GP, "\x0f\x00\xd8"), /* a null selector */
-    CASE_OF(sgdt, GDTR_READ, NONE, "\x0f\x01\x04" AT_DATA),
-    CASE_OF(sidt, IDTR_READ, NONE, "\x0f\x01\x0c" AT_DATA),
-    CASE_OF(lgdt, GDTR_WRITE, NONE, "\x0f\x01\x14" AT_DATA),
-    CASE_OF(lidt, IDTR_WRITE, NONE, "\x0f\x01\x1c" AT_DATA),
-    CASE_OF(smsw, CR_READ, NONE, "\x0f\x01\xe0"),
-    CASE_OF(invlpg, INVLPG, NONE, "\x0f\x01\x3c" AT_DATA),
-    CASE_OF(mov_from_cr, CR_READ, NONE, "\x0f\x20\xc0"),
-    CASE_OF(mov_from_dr, DR_READ, NONE, "\x0f\x21\xc0"),
-    CASE_OF(mov_to_cr, CR_WRITE + 2, NONE, "\x0f\x22\xd0"),
-    CASE_OF(mov_to_dr, DR_WRITE, NONE, "\x0f\x23\xc0"),
-    CASE_OF(clts, CR_WRITE, NONE, "\x0f\x06"),
-    CASE_OF(hlt, HLT, ANY, "\xf4"),
-    CASE_OF(invd, INVD, NONE, "\x0f\x08"),
-    CASE_OF(wbinvd, WBINVD, NONE, "\x0f\x09"),
-    CASE_OF(wbnoinvd, WBINVD, NONE, "\xf3\x0f\x09"),
-    CASE_OF(rdmsr, MSR, NONE, STAR_TO_RCX "\x0f\x32"),
-    CASE_OF(wrmsr, MSR, NONE, STAR_TO_RCX "\x0f\x30"),
-    CASE_OF(rdtsc, RDTSC, NONE, "\x0f\x31"),
-    CASE_OF(rdtscp, RDTSCP, NONE, "\x0f\x01\xf9"),
-    CASE_OF(rdpmc, RDPMC, VECTOR_GP, "\x0f\x33"), /* there is no counter */
-    CASE_OF(cpuid, CPUID, NONE, "\x0f\xa2"),
-    CASE_OF(rsm, RSM, VECTOR_UD, "\x0f\xaa"),
-    CASE_OF(vmrun, VMRUN, ANY, "\x0f\x01\xd8"), /* no guest runs unless it is intercepted */
-    CASE_OF(vmmcall, VMMCALL, VECTOR_UD, "\x0f\x01\xd9"),
-    CASE_OF(vmgexit, VMMCALL, VECTOR_UD, "\xf3\x0f\x01\xd9"), /* without SEV-ES */
-    CASE_OF(vmload, VMLOAD, VECTOR_UD, "\x0f\x01\xda"),
-    CASE_OF(vmsave, VMSAVE, VECTOR_UD, "\x0f\x01\xdb"),
-    CASE_OF(stgi, STGI, VECTOR_UD, "\x0f\x01\xdc"),
-    CASE_OF(clgi, CLGI, VECTOR_UD, "\x0f\x01\xdd"),
-    CASE_OF(skinit, SKINIT, VECTOR_UD, "\x0f\x01\xde"),
-    CASE_OF(invlpga, INVLPGA, VECTOR_UD, "\x0f\x01\xdf"),
-    {INSN_lmsw, "\x0f\x01\xf0", 3, EXIT_CR_WRITE, EXIT_CR0_SEL_WRITE, NONE, false},
-    {INSN_jmp_far, "\xea\x00\x00\x00\x00\x38\x00", 7, EXIT_TASK_SWITCH, 0, ANY, true},
-    {INSN_call_far, "\x9a\x00\x00\x00\x00\x38\x00", 7, EXIT_TASK_SWITCH, 0, ANY, true},
-};
+static struct exit_case exit_cases[48];
+
+/* Runs before the tests. */
+static int write_exit_cases(void **state)
+{
+    (void)state;
+    const struct exit_case rows[] = {
+        CASE_OF(pushf, PUSHF, NONE, "pushfq"),
+        CASE_OF(popf, POPF, NONE, "popfq"),
+        CASE_OF(ins, IOIO, NONE, "insb"),
+        CASE_OF(outs, IOIO, NONE, "outsb"),
+        CASE_OF(in, IOIO, NONE, "in al, 0"),
+        CASE_OF(out, IOIO, NONE, "out 0, al"),
+        CASE_OF(iret, IRET, VECTOR_GP, "iret"),
+        CASE_OF(int, INTN, 0x80, "int 0x80"),
+        CASE_OF(int1, ICEBP, VECTOR_DB, "int1"),
+        CASE_OF(pause, PAUSE, NONE, "pause"),
+        CASE_OF(sldt, LDTR_READ, NONE, "sldt eax"),
+        CASE_OF(str, TR_READ, NONE, "str eax"),
+        CASE_OF(lldt, LDTR_WRITE, NONE, "lldt ax"),
+        CASE_OF(ltr, TR_WRITE, VECTOR_GP, "ltr ax"), /* a null selector */
+        CASE_OF(sgdt, GDTR_READ, NONE, "sgdt [0x20000]"),
+        CASE_OF(sidt, IDTR_READ, NONE, "sidt [0x20000]"),
+        CASE_OF(lgdt, GDTR_WRITE, NONE, "lgdt [0x20000]"),
+        CASE_OF(lidt, IDTR_WRITE, NONE, "lidt [0x20000]"),
+        CASE_OF(smsw, CR_READ, NONE, "smsw eax"),
+        CASE_OF(invlpg, INVLPG, NONE, "invlpg [0x20000]"),
+        CASE_OF(mov_from_cr, CR_READ, NONE, "mov rax, cr0"),
+        CASE_OF(mov_from_dr, DR_READ, NONE, "mov rax, dr0"),
+        CASE_OF(mov_to_cr, CR_WRITE + 2, NONE, "mov cr2, rax"),
+        CASE_OF(mov_to_dr, DR_WRITE, NONE, "mov dr0, rax"),
+        CASE_OF(clts, CR_WRITE, NONE, "clts"),
+        CASE_OF(hlt, HLT, ANY, "hlt"),
+        CASE_OF(invd, INVD, NONE, "invd"),
+        CASE_OF(wbinvd, WBINVD, NONE, "wbinvd"),
+        CASE_OF(wbnoinvd, WBINVD, NONE, "wbnoinvd"),
+        CASE_OF(rdmsr, MSR, NONE, "mov ecx, 0xc0000081; rdmsr"),
+        CASE_OF(wrmsr, MSR, NONE, "mov ecx, 0xc0000081; wrmsr"),
+        CASE_OF(rdtsc, RDTSC, NONE, "rdtsc"),
+        CASE_OF(rdtscp, RDTSCP, NONE, "rdtscp"),
+        CASE_OF(rdpmc, RDPMC, VECTOR_GP, "rdpmc"), /* there is no counter */
+        CASE_OF(cpuid, CPUID, NONE, "cpuid"),
+        CASE_OF(rsm, RSM, VECTOR_UD, "rsm"),
+        CASE_OF(vmrun, VMRUN, ANY, "vmrun"), /* no guest runs unless it is intercepted */
+        CASE_OF(vmmcall, VMMCALL, VECTOR_UD, "vmmcall"),
+        CASE_OF(vmgexit, VMMCALL, VECTOR_UD, "vmgexit"), /* without SEV-ES */
+        CASE_OF(vmload, VMLOAD, VECTOR_UD, "vmload"),
+        CASE_OF(vmsave, VMSAVE, VECTOR_UD, "vmsave"),
+        CASE_OF(stgi, STGI, VECTOR_UD, "stgi"),
+        CASE_OF(clgi, CLGI, VECTOR_UD, "clgi"),
+        CASE_OF(skinit, SKINIT, VECTOR_UD, "skinit"),
+        CASE_OF(invlpga, INVLPGA, VECTOR_UD, "invlpga"),
+        {INSN_lmsw, ASM("lmsw ax"), EXIT_CR_WRITE, EXIT_CR0_SEL_WRITE, NONE, false},
+        {INSN_jmp_far, ASM32("ljmp 0x38:0"), EXIT_TASK_SWITCH, 0, ANY, true},
+        {INSN_call_far, ASM32("lcall 0x38:0"), EXIT_TASK_SWITCH, 0, ANY, true},
+    };
+    _Static_assert(sizeof rows == sizeof exit_cases, "one element for each row");
+    memcpy(exit_cases, rows, sizeof rows);
+    return 0;
+}
 
 static const struct opcode *row_of(const struct exit_case *e)
 {
@@ -274,7 +279,7 @@ static void an_intercepted_row_exits(void **state)
         const struct exit_case *e = &exit_cases[i];
         begin_case(g, e, false);
         set_intercept(g, e->exit, true);
-        u64 exit = guest_run_code(g, e->code, e->size);
+        u64 exit = guest_run_code(g, e->code);
         if (exit != e->exit)
             fail_msg("%s: exit 0x%llx", row_of(e)->name, (unsigned long long)exit);
     }
@@ -294,10 +299,10 @@ static void a_row_that_is_not_intercepted_does_not_exit(void **state)
         set_intercept(g, e->exit, false);
         if (e->also)
             set_intercept(g, e->also, false);
-        u64 exit = guest_run_code(g, e->code, e->size), rip = g->vmcb.save.rip;
+        u64 exit = guest_run_code(g, e->code), rip = g->vmcb.save.rip;
         bool right = e->vector == ANY ? exit != e->exit
                      : e->vector == NONE
-                         ? exit == EXIT_HLT && rip == CODE + e->size
+                         ? exit == EXIT_HLT && rip == CODE + e->code.size
                          : exit == EXIT_HLT && rip == HANDLERS + 16u * (u32)e->vector;
         if (!right)
             fail_msg("%s: exit 0x%llx at 0x%llx", row_of(e)->name, (unsigned long long)exit,
@@ -324,7 +329,7 @@ static void the_fault_of_a_program_comes_before_the_intercept(void **state)
         s->ss = segment_64(SEL_USER_DATA | 3, 0xcf3);
         s->cpl = 3;
         s->rsp = USTACK;
-        u64 exit = guest_run_code(g, e->code, e->size);
+        u64 exit = guest_run_code(g, e->code);
         if (exit != EXIT_HLT || s->rip != HANDLERS + 16 * VECTOR_GP || s->cpl)
             fail_msg("%s: exit 0x%llx", row_of(e)->name, (unsigned long long)exit);
         assert_int_equal(guest_read64(g, STACK - 40), CODE); /* RIP */
@@ -342,14 +347,14 @@ static void an_intercepted_db_has_written_dr6_and_dr7(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_DB);
     g->vmcb.save.rflags |= RFLAGS_TF;
-    assert_int_equal(RUN(g, "\x90\x90"), EXIT_EXCEPTION + VECTOR_DB);
+    assert_int_equal(RUN(g, "nop; nop"), EXIT_EXCEPTION + VECTOR_DB);
     assert_int_equal(g->vmcb.save.rip, CODE + 1);
     assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | DR6_BS);
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_DB);
     g->cpu->arch.dr[1] = CODE;
     g->vmcb.save.dr7 = 0x400 | 1 << 2 | DR7_GD;
-    assert_int_equal(RUN(g, "\x90\x90"), EXIT_EXCEPTION + VECTOR_DB);
+    assert_int_equal(RUN(g, "nop; nop"), EXIT_EXCEPTION + VECTOR_DB);
     assert_int_equal(g->vmcb.save.rip, CODE);
     assert_int_equal(g->vmcb.save.dr6, 0xffff0ff0 | 2);
     assert_int_equal(g->vmcb.save.dr7, 0x404);
@@ -361,7 +366,7 @@ static void icebp_has_an_intercept_of_its_own(void **state)
     (void)state;
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_DB);
-    RUN(g, "\xf1");
+    RUN(g, "int1");
     assert_int_equal(delivered(g), VECTOR_DB);
     guest_destroy(g);
 }
@@ -374,10 +379,10 @@ static void a_fault_on_the_way_to_a_double_fault_can_be_intercepted(void **state
     struct guest *g = guest_create(false);
     guest_write(g, IDT + 5, "\x6e", 1);                      /* #DE: not present */
     guest_write(g, IDT + 16 * VECTOR_DF + 2, "\x40\x00", 2); /* a selector beyond the GDT */
-    assert_int_equal(RUN(g, "\x31\xc9\xf7\xf1"), EXIT_SHUTDOWN);
+    assert_int_equal(RUN(g, "xor ecx, ecx; div ecx"), EXIT_SHUTDOWN);
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_GP);
-    assert_int_equal(RUN(g, "\x31\xc9\xf7\xf1"), EXIT_EXCEPTION + VECTOR_GP);
+    assert_int_equal(RUN(g, "xor ecx, ecx; div ecx"), EXIT_EXCEPTION + VECTOR_GP);
     assert_int_equal(g->vmcb.control.exit_info_1, 0x41);
     assert_true(g->vmcb.control.exit_int_info ==
                 (EVENT_VALID | EVENT_ERROR_CODE | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VECTOR_DF));
@@ -391,19 +396,19 @@ static void next_rip_is_zero_where_no_instruction_exits(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_exceptions = (u32)(BIT(VECTOR_BP) | BIT(VECTOR_UD));
     g->vmcb.control.next_rip = 1;
-    assert_int_equal(RUN(g, "\x0f\x0b"), EXIT_EXCEPTION + VECTOR_UD);
+    assert_int_equal(RUN(g, "ud2"), EXIT_EXCEPTION + VECTOR_UD);
     assert_int_equal(g->vmcb.control.next_rip, 0);
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_BP);
-    assert_int_equal(RUN(g, "\xcc"), EXIT_EXCEPTION + VECTOR_BP);
+    assert_int_equal(RUN(g, "int3"), EXIT_EXCEPTION + VECTOR_BP);
     assert_int_equal(g->vmcb.save.rip, CODE);
     assert_int_equal(g->vmcb.control.next_rip, CODE + 1);
     build_vmcb(g);
     host_write64(g, NPT + 0x3000 + 8 * (DATA >> 12), 0);
-    assert_int_equal(RUN(g, "\x8b\x04\x25\x00\x00\x02\x00"), EXIT_NPF); /* mov eax, [DATA] */
+    assert_int_equal(RUN(g, "mov eax, [0x20000]"), EXIT_NPF);
     assert_int_equal(g->vmcb.control.next_rip, 0);
     build_vmcb(g);
-    assert_int_equal(RUN(g, "\xeb\xfe"), EXIT_INTR); /* jmp $ */
+    assert_int_equal(RUN(g, "2: jmp 2b"), EXIT_INTR);
     assert_int_equal(g->vmcb.control.next_rip, 0);
     guest_destroy(g);
 }
@@ -417,7 +422,7 @@ static void next_rip_of_bound_is_behind_it(void **state)
     s->cs = segment_64(SEL_CODE32, 0xc9b);
     s->rax = 5;
     guest_write64(g, DATA, 7ull << 32 | 6);
-    assert_int_equal(RUN(g, "\x62\x05\x00\x00\x02\x00"), EXIT_EXCEPTION + VECTOR_BR);
+    assert_int_equal(guest_run_code(g, ASM32("bound eax, [0x20000]")), EXIT_EXCEPTION + VECTOR_BR);
     assert_int_equal(s->rip, CODE);
     assert_int_equal(g->vmcb.control.next_rip, CODE + 6);
     guest_destroy(g);
@@ -427,14 +432,13 @@ static void next_rip_of_bound_is_behind_it(void **state)
 static void a_data_page_fault_brings_the_instruction(void **state)
 {
     (void)state;
-    static const char code[] = "\xa0\x34\x12\x00\x40\x00\x00\x00\x00"; /* mov al, [0x40001234] */
+    struct code code = ASM("movabs al, [0x40001234]");
     for (int sev = 0; sev < 2; sev++) {
         struct guest *g = guest_create(sev);
         g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_PF);
-        assert_int_equal(RUN(g, "\xa0\x34\x12\x00\x40\x00\x00\x00\x00"),
-                         EXIT_EXCEPTION + VECTOR_PF);
+        assert_int_equal(guest_run_code(g, code), EXIT_EXCEPTION + VECTOR_PF);
         assert_int_equal(g->vmcb.control.fetched_count, 15);
-        assert_memory_equal(g->vmcb.control.fetched, code, sizeof code - 1);
+        assert_memory_equal(g->vmcb.control.fetched, code.bytes, code.size);
         build_vmcb(g);
         g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_PF);
         g->vmcb.save.rip = 0x40001234; /* a fetch brings nothing */
@@ -456,7 +460,7 @@ static void mov_dr_names_only_the_register(void **state)
     (void)state;
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_dr_write = (u16)BIT(7);
-    assert_int_equal(RUN(g, "\x0f\x23\xfa"), EXIT_DR_WRITE + 7); /* mov dr7, rdx */
+    assert_int_equal(RUN(g, "mov dr7, rdx"), EXIT_DR_WRITE + 7);
     assert_int_equal(g->vmcb.control.exit_info_1, RDX);
     guest_destroy(g);
 }
@@ -471,7 +475,7 @@ static void a_task_gate_exits_with_the_selector_of_its_tss(void **state)
     s->cs = segment_64(SEL_CODE32, 0xc9b);
     guest_write64(g, GDT + 0x38, 0xe5ull << 40 | SEL_TSS << 16); /* a task gate, to SEL_TSS */
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_TASK_SWITCH;
-    assert_int_equal(RUN(g, "\xea\x00\x00\x00\x00\x38\x00"), EXIT_TASK_SWITCH); /* jmp far 38h:0 */
+    assert_int_equal(guest_run_code(g, ASM32("ljmp 0x38:0")), EXIT_TASK_SWITCH);
     assert_int_equal(g->vmcb.control.exit_info_1, SEL_TSS);
     assert_true(g->vmcb.control.exit_info_2 == BIT(38));
     guest_destroy(g);
@@ -542,5 +546,5 @@ int main(void)
         cmocka_unit_test(an_injected_breakpoint_asks_its_gate),
         cmocka_unit_test(what_cannot_be_raised_cannot_be_injected),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, write_exit_cases, NULL);
 }

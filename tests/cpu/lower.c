@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lowering makes of instructions, read from the uops alone: each row is a few bytes of code
+ * What lowering makes of instructions, read from the uops alone: each row is an instruction
  * and the uops by name. One handler stands for each op, form and aux.
  */
 #include "cpu/engine/engine.h"
@@ -80,97 +80,90 @@ static struct text uops_text(const struct uop *u, u32 count)
 
 /* --- Identity --------------------------------------------------------------------------------- */
 
-#define ROW(code_, uops_)                                                                          \
-    {                                                                                              \
-        .code = (code_), .size = sizeof(code_) - 1, .uops = (uops_)                                \
-    }
-
-static const struct {
-    const char *code;
-    size_t size;
-    const char *uops;
-} rows[] = {
-    /* register fields of 1 byte are offsets: BL is 24 */
-    ROW("\x01\xd8", "ADD.4 flags s=3"),
-    ROW("\x48\x01\xd8", "ADD.8 flags s=3"),
-    ROW("\x66\x29\xd9", "SUB.2 flags d=1 s=3"),
-    ROW("\x00\xdc", "ADD.1 flags d=1 s=24"),
-    ROW("\x83\xc3\x05", "ADD.4 flags d=3 imm=5"),
-    ROW("\x03\x43\x08", "ADD.4 [3+16<<0+8] flags"),
-    ROW("\x11\x4c\x83\x10", "ADC.4 [3+0<<2+16] first flags s=1"),
-    ROW("\x80\x33\xff", "XOR.1 [3+16<<0+0] first flags imm=ff"),
-    ROW("\x39\xc8", "CMP.4 flags s=1"),
-    ROW("\xf6\x03\x01", "TEST.1 [3+16<<0+0] first flags imm=1"),
-    ROW("\xff\xc3", "INC.4 flags d=3"),
-    ROW("\xfe\x0b", "DEC.1 [3+16<<0+0] first flags"),
-    ROW("\xf7\xd1", "NOT.4 d=1"),
-    ROW("\xf7\xd9", "NEG.4 flags d=1"),
-    ROW("\xc1\xe0\x03", "SHL.4 flags aux=3 imm=0"),
-    ROW("\xd3\xe9", "SHR.4 flags d=1"),
-    ROW("\x48\xc1\xf8\x3f", "SAR.8 flags aux=63 imm=0"),
-    ROW("\xf7\xe1", "MUL.4 flags s=1"),
-    ROW("\xf7\xf1", "DIV.4 s=1"),
-    ROW("\x0f\xaf\xc1", "IMUL.4 flags s=1"),
-    ROW("\x6b\x4b\x04\x07", "IMUL.4 [3+16<<0+4] flags d=1 imm=7"),
-    ROW("\x0f\xa3\xc8", "BT.4 flags s=1"),
-    ROW("\x0f\xba\xe0\x1f", "BT.4 flags aux=31 imm=0"),
-    ROW("\x89\xd8", "MOV.4 s=3"),
-    ROW("\xb8\x01\x00\x00\x00", "MOV.4 imm=1"),
-    ROW("\x8b\x05\x10\x00\x00\x00", "MOV.4 [18+16<<0+22]"), /* behind the instruction */
-    ROW("\x89\x0b", "MOV.4 [3+16<<0+0] first s=1"),
-    ROW("\x64\x8b\x04\x25\x10\x00\x00\x00", "ADDRESS_SEGMENT.8 disp=16 aux=4; MOV.4 [17+16<<0+0]"),
-    ROW("\x67\x8b\x03", "ADDRESS.1 disp=4 insn; MOV.4 [17+16<<0+0]"),
-    ROW("\x0f\xb6\xc3", "MOVZX.1 s=24"),
-    ROW("\x48\x0f\xbf\xc3", "MOVSX.2 aux=8 s=3"),
-    ROW("\x48\x63\x03", "MOVSX.4 [3+16<<0+0] aux=8"),
-    ROW("\x8d\x44\x8b\x04", "LEA.4 [3+1<<2+4]"),
-    ROW("\x0f\x44\xc1", "CMOV.4 aux=4 s=1"),
-    ROW("\x0f\x95\xc1", "SETCC.1 aux=5 d=8"),
-    ROW("\x0f\x95\x03", "SETCC.1 [3+16<<0+0] first aux=5"),
-    ROW("\x87\x0b", "XCHG.4 [3+16<<0+0] first s=1"),
-    ROW("\x48\x0f\xc9", "BSWAP.8 d=1"),
-    ROW("\x98", "EXTEND_RAX.4"),
-    ROW("\x48\x99", "EXTEND_INTO_RDX.8"),
-    ROW("\x53", "PUSH.8 s=3"),
-    ROW("\x6a\x07", "PUSH.8 imm=7"),
-    ROW("\xff\x33", "PUSH.8 [3+16<<0+0]"),
-    ROW("\x5b", "POP.8 d=3"),
-    ROW("\xc9", "LEAVE_FRAME.8"),
-    ROW("\x75\x10", "JCC.1 aux=5; LINK.1 disp=2; LINK.1 disp=18"),
-    ROW("\xe9\x00\x10\x00\x00", "JUMP.1; FAR_LINK.1 disp=4101"),
-    ROW("\xe8\x10\x00\x00\x00", "CALL.8; LINK.1 disp=21"),
-    ROW("\xff\xe0", "JUMP_TO.8"),
-    ROW("\xff\x13", "CALL_TO.8 [3+16<<0+0]"),
-    ROW("\xc3", "RET.8"),
-    ROW("\x66\x0f\xef\xca", "VECTOR pxor.4 d=1 s=2"),
-    ROW("\x66\x0f\xef\x0b", "VECTOR pxor.4 [3+16<<0+0] d=1"),
-    ROW("\x66\x0f\x71\xf1\x05", "VECTOR psllw.4 d=1 imm=5"),
-    ROW("\x66\x0f\x70\xca\x1b", "VECTOR pshufd.4 d=1 s=2 imm=1b"),
-    ROW("\x0f\x29\x0b", "VECTOR movaps.4 [3+16<<0+0] first s=1"),
-    ROW("\x66\x48\x0f\x7e\xc8", "VECTOR movd.8 aux=1 s=1"),
-    ROW("\x66\x0f\x6e\xc8", "VECTOR movd.4 d=1"),
-    ROW("\xf3\x0f\x58\xca", "VECTOR addss.4 d=1 s=2 insn"),
-    ROW("\x0f\xa2", "GENERIC.1 insn"),         /* CPUID */
-    ROW("\xf4", "GENERIC_END.1 insn"),         /* HLT */
-    ROW("\x0f\x31", "GENERIC_CHECKED.1 insn"), /* RDTSC */
-    ROW("\x9c", "GENERIC_CHECKED.1 insn"),     /* PUSHF */
-    ROW("\x0f\x0b", "GENERIC_END.1 insn"),     /* UD2 */
-    ROW("\x90", ""),                           /* NOP */
-};
-
-static u32 lower_code(const void *code, size_t size, struct place at, struct uop *u)
+static u32 lower_code(struct code code, struct place at, struct uop *u)
 {
     static struct insn in;
-    return decode(&in, code, (u32)size, at.mode) == DECODE_OK ? lower(&in, &at, u) : 0;
+    return decode(&in, code.bytes, (u32)code.size, at.mode) == DECODE_OK ? lower(&in, &at, u) : 0;
 }
 
 static void uops_say_what_an_instruction_does(void **state)
 {
     (void)state;
+    const struct {
+        struct code code;
+        const char *uops;
+    } rows[] = {
+        /* register fields of 1 byte are offsets: BL is 24 */
+        {ASM("add eax, ebx"), "ADD.4 flags s=3"},
+        {ASM("add rax, rbx"), "ADD.8 flags s=3"},
+        {ASM("sub cx, bx"), "SUB.2 flags d=1 s=3"},
+        {ASM("add ah, bl"), "ADD.1 flags d=1 s=24"},
+        {ASM("add ebx, 5"), "ADD.4 flags d=3 imm=5"},
+        {ASM("add eax, [rbx + 8]"), "ADD.4 [3+16<<0+8] flags"},
+        {ASM("adc [rbx + rax*4 + 0x10], ecx"), "ADC.4 [3+0<<2+16] first flags s=1"},
+        {ASM("xor byte ptr [rbx], 0xff"), "XOR.1 [3+16<<0+0] first flags imm=ff"},
+        {ASM("cmp eax, ecx"), "CMP.4 flags s=1"},
+        {ASM("test byte ptr [rbx], 1"), "TEST.1 [3+16<<0+0] first flags imm=1"},
+        {ASM("inc ebx"), "INC.4 flags d=3"},
+        {ASM("dec byte ptr [rbx]"), "DEC.1 [3+16<<0+0] first flags"},
+        {ASM("not ecx"), "NOT.4 d=1"},
+        {ASM("neg ecx"), "NEG.4 flags d=1"},
+        {ASM("shl eax, 3"), "SHL.4 flags aux=3 imm=0"},
+        {ASM("shr ecx, cl"), "SHR.4 flags d=1"},
+        {ASM("sar rax, 0x3f"), "SAR.8 flags aux=63 imm=0"},
+        {ASM("mul ecx"), "MUL.4 flags s=1"},
+        {ASM("div ecx"), "DIV.4 s=1"},
+        {ASM("imul eax, ecx"), "IMUL.4 flags s=1"},
+        {ASM("imul ecx, [rbx + 4], 7"), "IMUL.4 [3+16<<0+4] flags d=1 imm=7"},
+        {ASM("bt eax, ecx"), "BT.4 flags s=1"},
+        {ASM("bt eax, 0x1f"), "BT.4 flags aux=31 imm=0"},
+        {ASM("mov eax, ebx"), "MOV.4 s=3"},
+        {ASM("mov eax, 1"), "MOV.4 imm=1"},
+        {ASM("mov eax, [rip + 0x10]"), "MOV.4 [18+16<<0+22]"}, /* behind the instruction */
+        {ASM("mov [rbx], ecx"), "MOV.4 [3+16<<0+0] first s=1"},
+        {ASM("mov eax, fs:[0x10]"), "ADDRESS_SEGMENT.8 disp=16 aux=4; MOV.4 [17+16<<0+0]"},
+        {ASM("mov eax, [ebx]"), "ADDRESS.1 disp=4 insn; MOV.4 [17+16<<0+0]"},
+        {ASM("movzx eax, bl"), "MOVZX.1 s=24"},
+        {ASM("movsx rax, bx"), "MOVSX.2 aux=8 s=3"},
+        {ASM("movsxd rax, [rbx]"), "MOVSX.4 [3+16<<0+0] aux=8"},
+        {ASM("lea eax, [rbx + rcx*4 + 4]"), "LEA.4 [3+1<<2+4]"},
+        {ASM("cmove eax, ecx"), "CMOV.4 aux=4 s=1"},
+        {ASM("setne cl"), "SETCC.1 aux=5 d=8"},
+        {ASM("setne [rbx]"), "SETCC.1 [3+16<<0+0] first aux=5"},
+        {ASM("xchg [rbx], ecx"), "XCHG.4 [3+16<<0+0] first s=1"},
+        {ASM("bswap rcx"), "BSWAP.8 d=1"},
+        {ASM("cwde"), "EXTEND_RAX.4"},
+        {ASM("cqo"), "EXTEND_INTO_RDX.8"},
+        {ASM("push rbx"), "PUSH.8 s=3"},
+        {ASM("push 7"), "PUSH.8 imm=7"},
+        {ASM("push [rbx]"), "PUSH.8 [3+16<<0+0]"},
+        {ASM("pop rbx"), "POP.8 d=3"},
+        {ASM("leave"), "LEAVE_FRAME.8"},
+        {ASM("jne . + 18"), "JCC.1 aux=5; LINK.1 disp=2; LINK.1 disp=18"},
+        {ASM("jmp . + 4101"), "JUMP.1; FAR_LINK.1 disp=4101"},
+        {ASM("call . + 21"), "CALL.8; LINK.1 disp=21"},
+        {ASM("jmp rax"), "JUMP_TO.8"},
+        {ASM("call [rbx]"), "CALL_TO.8 [3+16<<0+0]"},
+        {ASM("ret"), "RET.8"},
+        {ASM("pxor xmm1, xmm2"), "VECTOR pxor.4 d=1 s=2"},
+        {ASM("pxor xmm1, [rbx]"), "VECTOR pxor.4 [3+16<<0+0] d=1"},
+        {ASM("psllw xmm1, 5"), "VECTOR psllw.4 d=1 imm=5"},
+        {ASM("pshufd xmm1, xmm2, 0x1b"), "VECTOR pshufd.4 d=1 s=2 imm=1b"},
+        {ASM("movaps [rbx], xmm1"), "VECTOR movaps.4 [3+16<<0+0] first s=1"},
+        {ASM("movq rax, xmm1"), "VECTOR movd.8 aux=1 s=1"},
+        {ASM("movd xmm1, eax"), "VECTOR movd.4 d=1"},
+        {ASM("addss xmm1, xmm2"), "VECTOR addss.4 d=1 s=2 insn"},
+        {ASM("cpuid"), "GENERIC.1 insn"},
+        {ASM("hlt"), "GENERIC_END.1 insn"},
+        {ASM("rdtsc"), "GENERIC_CHECKED.1 insn"},
+        {ASM("pushfq"), "GENERIC_CHECKED.1 insn"},
+        {ASM("ud2"), "GENERIC_END.1 insn"},
+        {ASM("nop"), ""},
+    };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct uop u[LOWER_MAX];
         struct place at = {.mode = MODE_64, .flags = true};
-        struct text t = uops_text(u, lower_code(rows[i].code, rows[i].size, at, u));
+        struct text t = uops_text(u, lower_code(rows[i].code, at, u));
         if (strcmp(t.bytes, rows[i].uops))
             fail_msg("row %zu: %s, not %s", i, t.bytes, rows[i].uops);
     }
@@ -179,27 +172,28 @@ static void uops_say_what_an_instruction_does(void **state)
 static void a_comparison_and_its_jump_are_one_uop(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
+        u32 first; /* size of the comparison */
         const char *uops;
     } pairs[] = {
-        {"\x39\xc8\x7c\x10", 2, "CMP_JCC.4 flags aux=12 s=1; LINK.1 disp=4; LINK.1 disp=20"},
-        {"\x83\xf9\x07\x74\x10", 3,
+        {ASM("cmp eax, ecx; jl . + 18"), 2,
+         "CMP_JCC.4 flags aux=12 s=1; LINK.1 disp=4; LINK.1 disp=20"},
+        {ASM("cmp ecx, 7; je . + 18"), 3,
          "CMP_JCC.4 flags aux=4 d=1 imm=7; LINK.1 disp=5; LINK.1 disp=21"},
-        {"\x3b\x0b\x74\x10", 2,
+        {ASM("cmp ecx, [rbx]; je . + 18"), 2,
          "CMP_JCC.4 [3+16<<0+0] flags aux=4 d=1; LINK.1 disp=4; LINK.1 disp=20"},
-        {"\xf6\x03\x01\x75\x10", 3,
+        {ASM("test byte ptr [rbx], 1; jne . + 18"), 3,
          "TEST_JCC.1 [3+16<<0+0] first flags aux=5 imm=1; LINK.1 disp=5; LINK.1 disp=21"},
-        {"\x39\x0b\x74\x10", 2, ""}, /* CMP m, r has no such form */
+        {ASM("cmp [rbx], ecx; je . + 18"), 2, ""}, /* CMP m, r has no such form */
     };
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
         struct insn first, jump;
         struct uop u[LOWER_MAX];
         struct place at = {.mode = MODE_64, .flags = true};
-        const u8 *code = (const u8 *)pairs[i].code;
-        assert_int_equal(decode(&first, code, pairs[i].size, MODE_64), DECODE_OK);
-        assert_int_equal(decode(&jump, code + pairs[i].size, 2, MODE_64), DECODE_OK);
+        const u8 *code = pairs[i].code.bytes;
+        assert_int_equal(decode(&first, code, pairs[i].first, MODE_64), DECODE_OK);
+        assert_int_equal(decode(&jump, code + pairs[i].first, 2, MODE_64), DECODE_OK);
         struct text t = uops_text(u, lower_fused(&first, &jump, &at, u));
         if (strcmp(t.bytes, pairs[i].uops))
             fail_msg("row %zu: %s, not %s", i, t.bytes, pairs[i].uops);
@@ -247,7 +241,7 @@ static u32 handlers_seen(void)
 static void note_all(const u8 *code, size_t size, struct place at)
 {
     struct uop u[LOWER_MAX];
-    u32 n = lower_code(code, size, at, u);
+    u32 n = lower_code((struct code){code, size}, at, u);
     for (u32 i = 0; i < n; i++)
         note(&u[i]);
 }
@@ -278,10 +272,24 @@ static void note_opcode(const u8 *prefix, size_t prefixes, u8 opcode, bool map_0
 
 static void note_fused(void)
 {
-    static const char *const compares[] = {
-        "\x38\xc8", "\x66\x39\xc8", "\x39\xc8",     "\x48\x39\xc8", "\x80\xf9\x07", "\x83\xf9\x07",
-        "\x3a\x0b", "\x3b\x0b",     "\x80\x3b\x07", "\x83\x3b\x07", "\x84\xc8",     "\x85\xc8",
-        "\xa8\x07", "\xf6\x03\x07", "\x48\x3b\x0b", "\x66\x3b\x0b", "\x48\x85\xc8",
+    const struct code compares[] = {
+        ASM("cmp al, cl"),
+        ASM("cmp ax, cx"),
+        ASM("cmp eax, ecx"),
+        ASM("cmp rax, rcx"),
+        ASM("cmp cl, 7"),
+        ASM("cmp ecx, 7"),
+        ASM("cmp cl, [rbx]"),
+        ASM("cmp ecx, [rbx]"),
+        ASM("cmp byte ptr [rbx], 7"),
+        ASM("cmp dword ptr [rbx], 7"),
+        ASM("test al, cl"),
+        ASM("test eax, ecx"),
+        ASM("test al, 7"),
+        ASM("test byte ptr [rbx], 7"),
+        ASM("cmp rcx, [rbx]"),
+        ASM("cmp cx, [rbx]"),
+        ASM("test rax, rcx"),
     };
     for (size_t i = 0; i < ARRAY_SIZE(compares); i++)
         for (u8 cc = 0; cc < 16; cc++) {
@@ -289,9 +297,8 @@ static void note_fused(void)
             struct insn first, jump;
             struct uop u[LOWER_MAX];
             struct place at = {.mode = MODE_64, .flags = true};
-            assert_int_equal(
-                decode(&first, (const u8 *)compares[i], (u32)strlen(compares[i]), MODE_64),
-                DECODE_OK);
+            assert_int_equal(decode(&first, compares[i].bytes, (u32)compares[i].size, MODE_64),
+                             DECODE_OK);
             assert_int_equal(decode(&jump, jcc, 2, MODE_64), DECODE_OK);
             assert_true(lower_fused(&first, &jump, &at, u) > 0);
             note(u);
@@ -327,7 +334,7 @@ static void a_dead_block_says_so(void **state)
     static struct harness h;
     assert_true(harness_create(&h));
     harness_reset(&h, HARNESS_64);
-    harness_code(&h, "\xff\xc0\xff\xc1", 4, NULL); /* inc eax; inc ecx; hlt */
+    harness_code(&h, ASM("inc eax; inc ecx"), NULL);
     harness_reset(&h, HARNESS_64);
     const struct block *b = block_at(h.cpu);
     assert_non_null(b);
@@ -337,7 +344,7 @@ static void a_dead_block_says_so(void **state)
         assert_int_equal(uop_index(&b->uop[i]), i - 1);
         assert_int_equal(uop_offset(&b->uop[i]), 2 * (i - 1));
     }
-    harness_write(&h, HARNESS_CODE, "\x90", 1);
+    harness_write_code(&h, HARNESS_CODE, ASM("nop"));
     assert_true(b->dead);
     assert_int_equal(b->uop[0].op, UOP_STALE);
     harness_destroy(&h);

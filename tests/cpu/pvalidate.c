@@ -10,11 +10,6 @@
 #define OPEN  .permissions = {RMP_ALL, RMP_ALL, RMP_ALL, RMP_ALL}
 #define OURS  .assigned = true, .validated = true, .asid = 1, .gpa = PAGE, OPEN
 
-#define PVALIDATE "\xf2\x0f\x01\xff"
-#define RMPADJUST "\xf3\x0f\x01\xfe"
-#define RMPQUERY  "\xf3\x0f\x01\xfd"
-#define SETC      "\x0f\x92\xc3" /* setc bl */
-
 /* Bits of EXITINFO1 that every one of their nested faults has: present, user, RMP, final. */
 #define FAULT (BIT(0) | BIT(2) | BIT(31) | BIT(32))
 #define ENC   BIT(34)
@@ -42,17 +37,13 @@ struct end {
         .exit = EXIT_HLT, .vector = (vector_), .error = (code)                                     \
     }
 
-static struct end run(struct snp *p, const char *code, u64 rax, u64 rcx, u64 rdx)
+static struct end run(struct snp *p, struct code code, u64 rax, u64 rcx, u64 rdx)
 {
-    u8 text[16];
-    size_t n = strlen(code);
-    memcpy(text, code, n);
-    memcpy(text + n, SETC, 3);
     p->s.rax = rax;
     p->s.rcx = rcx;
     p->s.rdx = rdx;
     p->s.rbx = 0;
-    snp_code(p, text, n + 3);
+    snp_code(p, code);
     struct end e = {.exit = p->g->vmcb.control.exit_code, .vector = snp_delivered(p)};
     if (e.exit == EXIT_NPF)
         e.info = p->g->vmcb.control.exit_info_1;
@@ -66,6 +57,9 @@ static struct end run(struct snp *p, const char *code, u64 rax, u64 rcx, u64 rdx
     }
     return e;
 }
+
+/* The instruction, and its carry in BL. */
+#define TRY(p, text, rax, rcx, rdx) run((p), ASM(text "; setc bl"), rax, rcx, rdx)
 
 static void check(u32 row, const struct end *is, const struct end *wanted)
 {
@@ -105,7 +99,7 @@ static void pvalidate_by_state_of_the_page(void **state)
         struct snp p = snp_create();
         snp_assign(&p, PAGE, &rows[i].e);
         guest_write64(p.g, PT + PAGE / 4096 * 8, PAGE | PTE_P | PTE_RW | PTE_US | rows[i].pte);
-        struct end end = run(&p, PVALIDATE, PAGE + 0x123, 0, rows[i].validate);
+        struct end end = TRY(&p, "pvalidate", PAGE + 0x123, 0, rows[i].validate);
         check(i, &end, &rows[i].end);
         bool done = end.exit == EXIT_HLT;
         assert_int_equal(snp_entry(&p, PAGE).validated,
@@ -139,7 +133,7 @@ static void pvalidate_by_size(void **state)
         struct snp p = snp_create();
         if (rows[i].smashed)
             assert_true(rmp_smash(p.g->memory, GUEST_BASE + LARGE));
-        struct end end = run(&p, PVALIDATE, rows[i].va, rows[i].size, 0);
+        struct end end = TRY(&p, "pvalidate", rows[i].va, rows[i].size, 0);
         check(i, &end, &rows[i].end);
         if (end.exit == EXIT_NPF)
             assert_int_equal(p.g->vmcb.control.exit_info_2, rows[i].va);
@@ -168,7 +162,7 @@ static void pvalidate_by_privilege(void **state)
             p.s.ss = segment_64(SEL_USER_DATA | 3, 0xcf3);
             p.s.cpl = 3;
         }
-        struct end end = run(&p, PVALIDATE, PAGE, 0, 0);
+        struct end end = TRY(&p, "pvalidate", PAGE, 0, 0);
         check(i, &end, &rows[i].end);
         snp_destroy(&p);
     }
@@ -177,19 +171,19 @@ static void pvalidate_by_privilege(void **state)
 static void guests_without_snp_and_hosts_instructions_are_undefined(void **state)
 {
     (void)state;
-    static const char *const all[] = {PVALIDATE, RMPADJUST, RMPQUERY};
-    static const char *const of_host[] = {"\xf2\x0f\x01\xfe", "\xf3\x0f\x01\xff",
-                                          "\xf2\x0f\x01\xfd"};
+    const struct code all[] = {ASM("pvalidate"), ASM("rmpadjust"), ASM("rmpquery")};
+    const struct code of_host[] = {ASM("rmpupdate"), ASM("psmash"),
+                                   ASM(".byte 0xf2, 0x0f, 0x01, 0xfd")}; /* RMPREAD */
     for (u32 i = 0; i < ARRAY_SIZE(all); i++)
         for (u32 sev = 0; sev < 2; sev++) {
             struct guest *g = guest_create(sev);
-            guest_run_code(g, all[i], 4);
+            guest_run_code(g, all[i]);
             assert_int_equal(delivered(g), VECTOR_UD);
             guest_destroy(g);
         }
     for (u32 i = 0; i < ARRAY_SIZE(of_host); i++) {
         struct snp p = snp_create();
-        snp_code(&p, of_host[i], 4);
+        snp_code(&p, of_host[i]);
         assert_int_equal(snp_delivered(&p), VECTOR_UD);
         snp_destroy(&p);
     }
@@ -200,20 +194,20 @@ static void addresses_are_translated_as_for_a_read(void **state)
     (void)state;
     struct snp p = snp_create();
     guest_write64(p.g, PT + PAGE / 4096 * 8, 0);
-    run(&p, PVALIDATE, PAGE, 0, 0);
+    TRY(&p, "pvalidate", PAGE, 0, 0);
     assert_int_equal(snp_delivered(&p), VECTOR_PF);
     assert_int_equal(snp_error(&p), 0);
     assert_int_equal(p.s.cr2, PAGE);
     snp_destroy(&p);
 
     p = snp_create();
-    struct end end = run(&p, PVALIDATE, 0x800000000000ull, 0, 0); /* not canonical */
+    struct end end = TRY(&p, "pvalidate", 0x800000000000ull, 0, 0); /* not canonical */
     check(0, &end, &(struct end)RAISES(VECTOR_GP, 0));
     snp_destroy(&p);
 
     p = snp_create();
     host_write64(p.g, NPT + 0x3000 + PAGE / 4096 * 8, 0);
-    end = run(&p, PVALIDATE, PAGE, 0, 0);
+    end = TRY(&p, "pvalidate", PAGE, 0, 0);
     assert_int_equal(end.info, BIT(2) | BIT(32) | ENC);
     snp_destroy(&p);
 }
@@ -226,9 +220,7 @@ static void a_rescinded_page_is_gone_at_once(void **state)
     guest_write64(p.g, PAGE, 77);
     p.s.rax = p.s.rsi = PAGE;
     p.s.rcx = p.s.rdx = 0;
-    SNP_RUN(&p, "\x48\x8b\x1e"   /* mov rbx, [rsi] */
-            PVALIDATE            /* rescind */
-                "\x48\x8b\x3e"); /* mov rdi, [rsi] */
+    SNP_RUN(&p, "mov rbx, [rsi]; pvalidate; mov rdi, [rsi]");
     assert_int_equal(p.s.rbx, 77);
     assert_int_equal(snp_delivered(&p), VECTOR_VC);
     assert_int_equal(snp_error(&p), 0x404);
@@ -239,7 +231,7 @@ static void a_rescinded_page_is_gone_at_once(void **state)
     guest_write64(p.g, PAGE, 77);
     p.s.rax = p.s.rsi = PAGE;
     p.s.rcx = p.s.rdx = 0;
-    assert_int_equal(SNP_RUN(&p, PVALIDATE "\x48\x89\xf0\xff\xc2" PVALIDATE "\x48\x8b\x3e"),
+    assert_int_equal(SNP_RUN(&p, "pvalidate; mov rax, rsi; inc edx; pvalidate; mov rdi, [rsi]"),
                      EXIT_HLT);
     assert_int_equal(p.s.rdi, 77);
     snp_destroy(&p);
@@ -252,7 +244,7 @@ static void code_can_rescind_the_page_it_runs_on(void **state)
     struct snp p = snp_create();
     p.s.rax = CODE;
     p.s.rcx = p.s.rdx = 0;
-    SNP_RUN(&p, PVALIDATE);
+    SNP_RUN(&p, "pvalidate");
     assert_int_equal(snp_delivered(&p), VECTOR_VC);
     assert_int_equal(p.s.cr2, CODE + 4);
     snp_destroy(&p);
@@ -289,7 +281,7 @@ static void rmpadjust_by_target_and_permissions(void **state)
         e.permissions[rows[i].vmpl] = rows[i].own;
         snp_assign(&p, PAGE, &e);
         p.s.vmpl = (u8)rows[i].vmpl;
-        struct end end = run(&p, RMPADJUST, PAGE, 0, rows[i].rdx);
+        struct end end = TRY(&p, "rmpadjust", PAGE, 0, rows[i].rdx);
         check(i, &end, &rows[i].end);
         after = snp_entry(&p, PAGE);
         u32 target = rows[i].rdx & 0xff;
@@ -317,20 +309,20 @@ static void rmpadjust_by_state_of_the_page(void **state)
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         struct snp p = snp_create();
         snp_assign(&p, PAGE, &rows[i].e);
-        struct end end = run(&p, RMPADJUST, PAGE, 0, 0x0101);
+        struct end end = TRY(&p, "rmpadjust", PAGE, 0, 0x0101);
         check(i, &end, &rows[i].end);
         if (end.vector == VECTOR_VC)
             assert_int_equal(p.s.cr2, PAGE);
         snp_destroy(&p);
     }
     struct snp p = snp_create();
-    struct end end = run(&p, RMPADJUST, LARGE, 1, 0x0101);
+    struct end end = TRY(&p, "rmpadjust", LARGE, 1, 0x0101);
     check(0, &end, &(struct end)CODE_IS(0, false));
     assert_int_equal(snp_entry(&p, LARGE + 0x7000).permissions[1], 1);
-    end = run(&p, RMPADJUST, LARGE, 0, 0x0101);
+    end = TRY(&p, "rmpadjust", LARGE, 0, 0x0101);
     check(1, &end, &(struct end)NESTED(ENC | SIZEM));
     p.s.rip = CODE;
-    end = run(&p, RMPADJUST, LARGE + 0x1000, 1, 0x0101);
+    end = TRY(&p, "rmpadjust", LARGE + 0x1000, 1, 0x0101);
     check(2, &end, &(struct end)CODE_IS(RMP_FAIL_INPUT, false));
     snp_destroy(&p);
 }
@@ -344,8 +336,7 @@ static void what_a_vmpl_lost_it_has_no_more(void **state)
     struct vmsa lesser = p.s;
     lesser.vmpl = 1;
     lesser.rip = CODE + 0x100;
-    guest_write(p.g, lesser.rip, "\x48\x89\x04\x25\x00\x00\x02\x00\xf4",
-                9); /* mov [PAGE], rax; hlt */
+    guest_write_code(p.g, lesser.rip, ASM("mov [0x20000], rax; hlt")); /* mov [PAGE], rax; hlt */
     assert_true(memory_write(p.g->memory, 0xa000, p.g->key, &lesser, sizeof lesser));
     p.g->vmcb.control.vmsa = 0xa000;
     assert_int_equal(snp_resume(&p), EXIT_HLT);
@@ -357,7 +348,7 @@ static void what_a_vmpl_lost_it_has_no_more(void **state)
     upper.rdx = 1 | RMP_READ << 8;
     p.s = upper;
     p.g->vmcb.control.vmsa = VMSA;
-    assert_int_equal(SNP_RUN(&p, RMPADJUST), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "rmpadjust"), EXIT_HLT);
     assert_int_equal(p.s.rax, 0);
     p.s = lesser;
     p.g->vmcb.control.vmsa = 0xa000;
@@ -375,20 +366,20 @@ static void a_guest_makes_a_vmsa_of_its_own_page(void **state)
     struct vmsa first = p.s, second = p.s;
     second.rip = CODE + 0x200;
     second.r8_15[0] = 5;
-    guest_write(p.g, second.rip, "\x49\xff\xc0\xf4", 4); /* inc r8; hlt */
+    guest_write_code(p.g, second.rip, ASM("inc r8; hlt"));
     guest_write(p.g, PAGE, &second, sizeof second);
     p.g->vmcb.control.vmsa = GUEST_BASE + PAGE;
     assert_int_equal(snp_resume(&p), EXIT_INVALID);
     p.s = first;
     p.g->vmcb.control.vmsa = VMSA;
-    run(&p, RMPADJUST, PAGE, 0, 0x10001);
+    TRY(&p, "rmpadjust", PAGE, 0, 0x10001);
     assert_int_equal(p.s.rax, 0);
     p.g->vmcb.control.vmsa = GUEST_BASE + PAGE;
     assert_int_equal(snp_resume(&p), EXIT_HLT);
     assert_int_equal(p.s.r8_15[0], 6);
     p.s = first;
     p.g->vmcb.control.vmsa = VMSA;
-    run(&p, RMPADJUST, PAGE, 0, 0x00001);
+    TRY(&p, "rmpadjust", PAGE, 0, 0x00001);
     p.g->vmcb.control.vmsa = GUEST_BASE + PAGE;
     assert_int_equal(snp_resume(&p), EXIT_INVALID);
     snp_destroy(&p);
@@ -401,10 +392,10 @@ static void the_vmsa_at_work_is_in_use(void **state)
     struct rmp_entry e = {OURS, .vmsa = true};
     snp_assign(&p, PAGE, &e);
     p.g->vmcb.control.vmsa = GUEST_BASE + PAGE;
-    struct end end = run(&p, PVALIDATE, PAGE, 0, 0);
+    struct end end = TRY(&p, "pvalidate", PAGE, 0, 0);
     check(0, &end, &(struct end)CODE_IS(RMP_FAIL_INUSE, false));
     p.s.rip = CODE;
-    end = run(&p, RMPADJUST, PAGE, 0, 0x00001);
+    end = TRY(&p, "rmpadjust", PAGE, 0, 0x00001);
     check(1, &end, &(struct end)CODE_IS(RMP_FAIL_INUSE, false));
     snp_destroy(&p);
 }
@@ -433,14 +424,14 @@ static void rmpquery_reads_what_is_there(void **state)
                               .permissions = {0xf, 3, 1, 0}};
         snp_assign(&p, PAGE, &e);
         p.s.vmpl = (u8)rows[i].vmpl;
-        struct end end = run(&p, RMPQUERY, PAGE, 77, rows[i].target);
+        struct end end = TRY(&p, "rmpquery", PAGE, 77, rows[i].target);
         check(i, &end, &rows[i].end);
         assert_int_equal(p.s.rdx, rows[i].rdx);
         assert_int_equal(p.s.rcx, end.eax == 0 ? 0 : 77);
         snp_destroy(&p);
     }
     struct snp p = snp_create();
-    struct end end = run(&p, RMPQUERY, LARGE + 0x3000, 0, 2);
+    struct end end = TRY(&p, "rmpquery", LARGE + 0x3000, 0, 2);
     check(0, &end, &(struct end)CODE_IS(0, false));
     assert_int_equal(p.s.rcx, 1);
     assert_int_equal(p.s.rdx, 0xf02);

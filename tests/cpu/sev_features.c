@@ -20,7 +20,7 @@ static void vmrun_refuses_features_that_do_not_work_here(void **state)
         struct snp p = snp_create();
         p.s.sev_features |= BIT(bit);
         p.s.virtual_tom = bit == 1 ? BIT(40) : 0;
-        guest_write(p.g, CODE, "\xf4", 1);
+        guest_write_code(p.g, CODE, ASM("hlt"));
         u64 exit = snp_run(&p);
         if (bit == 1) /* the tables have C-bits, reserved with vTOM: no fault can be delivered */
             assert_int_equal(exit, EXIT_SHUTDOWN);
@@ -58,7 +58,7 @@ static void vmrun_refuses_what_does_not_go_together(void **state)
         p.s.virtual_tom = rows[i].tom;
         p.s.event_inject = rows[i].event;
         p.g->vmcb.control.allowed_sev_features = rows[i].allowed;
-        guest_write(p.g, CODE, "\xf4", 1);
+        guest_write_code(p.g, CODE, ASM("hlt"));
         if (snp_run(&p) != rows[i].exit)
             fail_msg("row %u: exit 0x%lx", i, (long)p.g->vmcb.control.exit_code);
         snp_destroy(&p);
@@ -73,7 +73,7 @@ static void sev_status_and_the_vmcb_show_the_features(void **state)
     p.s.rcx = MSR_SEV_STATUS;
     p.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_MSR; /* it cannot be */
     host_write64(p.g, MSRPM + 0x1000 + 0x131 / 4, ~0ull);
-    assert_int_equal(SNP_RUN(&p, "\x0f\x32"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "rdmsr"), EXIT_HLT);
     assert_int_equal(p.s.rax, 7 | BIT(7) | BIT(12));
     assert_int_equal(p.g->vmcb.control.guest_sev_features, p.s.sev_features);
     snp_destroy(&p);
@@ -84,19 +84,18 @@ static void sev_status_and_the_vmcb_show_the_features(void **state)
 static void cpuid_and_ports_are_vc_whatever_is_intercepted(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         u64 error;
     } rows[] = {
-        {"\x0f\xa2", 2, 0x72}, {"\xe4\x80", 2, 0x7b}, {"\xe6\x80", 2, 0x7b},
-        {"\xf3\x6c", 2, 0x7b}, {"\x6e", 1, 0x7b},     {"\xed", 1, 0x7b},
+        {ASM("cpuid"), 0x72},    {ASM("in al, 0x80"), 0x7b}, {ASM("out 0x80, al"), 0x7b},
+        {ASM("rep insb"), 0x7b}, {ASM("outsb"), 0x7b},       {ASM("in eax, dx"), 0x7b},
     };
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         struct snp p = snp_create();
         p.s.rcx = 1;
         p.s.rsi = p.s.rdi = DATA;
-        snp_code(&p, rows[i].code, rows[i].size);
+        snp_code(&p, rows[i].code);
         assert_int_equal(snp_delivered(&p), VECTOR_VC);
         assert_int_equal(snp_error(&p), rows[i].error);
         assert_int_equal(guest_read64(p.g, p.s.rsp + 8), CODE);
@@ -114,7 +113,7 @@ static void the_host_finds_no_register(void **state)
         p.s.r8_15[i] = 0x5ec4e700 + i;
     p.s.rbx = 0x5ec4e7;
     memset(p.s.xmm, 0x5e, sizeof p.s.xmm);
-    assert_int_equal(SNP_RUN(&p, "\x90"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "nop"), EXIT_HLT);
     const u64 *gpr = cpu_gpr(p.g->cpu);
     for (u32 i = 0; i < 16; i++)
         assert_int_equal(gpr[i], 0);
@@ -131,7 +130,6 @@ static void the_host_finds_no_register(void **state)
 static void debug_registers_are_switched_where_asked_for(void **state)
 {
     (void)state;
-    static const u8 swap[] = "\x0f\x21\xc0\x0f\x23\xcb\xf4"; /* mov rax, dr0; mov dr1, rbx; hlt */
     for (u32 on = 0; on < 2; on++) {
         struct snp p = snp_create();
         u64 *dr = cpu_dr(p.g->cpu);
@@ -140,8 +138,7 @@ static void debug_registers_are_switched_where_asked_for(void **state)
         p.s.sev_features |= on ? SEV_FEATURE_DEBUG_VIRT : 0;
         p.s.dr[0] = 0x7000;
         p.s.rbx = 0x9000;
-        guest_write(p.g, CODE, swap, sizeof swap - 1);
-        assert_int_equal(snp_run(&p), EXIT_HLT);
+        assert_int_equal(SNP_RUN(&p, "mov rax, dr0; mov dr1, rbx"), EXIT_HLT);
         assert_int_equal(p.s.rax, on ? 0x7000 : 0x1000);
         assert_int_equal(dr[1], on ? 0x2000 : 0x9000);
         assert_int_equal(p.s.dr[1], on ? 0x9000 : 0);
@@ -156,7 +153,7 @@ static void registers_are_masked_in_the_vmsa(void **state)
     p.s.sev_features |= SEV_FEATURE_VMSA_REG_PROT;
     p.s.rbx = 41;
     p.s.reg_prot_nonce = 0;
-    assert_int_equal(SNP_RUN(&p, "\x48\xff\xc3"), EXIT_HLT); /* inc rbx */
+    assert_int_equal(SNP_RUN(&p, "inc rbx"), EXIT_HLT);
     u64 nonce = p.s.reg_prot_nonce;
     assert_int_not_equal(nonce, 0);
     static const u16 masked[] = {0x178, 0x1d8, 0x1f8, 0x308, 0x310, 0x318, 0x328,
@@ -184,7 +181,7 @@ static void vmgexit_hands_rax_and_cpl_over(void **state)
         struct snp p = snp_create();
         p.s.sev_features |= on ? SEV_FEATURE_VMGEXIT_PARAMETER : 0;
         p.s.rax = 0x1234;
-        assert_int_equal(SNP_RUN(&p, "\xf3\x0f\x01\xd9"), EXIT_VMGEXIT);
+        assert_int_equal(SNP_RUN(&p, "vmgexit"), EXIT_VMGEXIT);
         assert_int_equal(p.g->vmcb.control.vmgexit_rax, on ? 0x1234 : 0);
         assert_int_equal(p.g->vmcb.control.vmgexit_cpl, 0);
         snp_destroy(&p);
@@ -202,14 +199,14 @@ static void secure_tsc_runs_by_the_vmsa(void **state)
     p.s.guest_tsc_offset = 1000000;
     p.g->vmcb.control.tsc_offset = 777;
     p.g->clock.now = 4000;
-    assert_int_equal(SNP_RUN(&p, "\x0f\x31\x89\xc6\xb9\x34\x01\x01\xc0\x0f\x32"),
+    assert_int_equal(SNP_RUN(&p, "rdtsc; mov esi, eax; mov ecx, 0xc0010134; rdmsr"),
                      EXIT_HLT); /* rdtsc; rdmsr C0010134 */
     assert_true(p.s.rsi >= 1000000 + 10000 && p.s.rsi < 1000000 + 10100);
     assert_int_equal(p.s.rax, 2500);
     assert_int_equal(p.g->vmcb.control.tsc_offset, 777);
     snp_destroy(&p);
     p = snp_create();
-    SNP_RUN(&p, "\xb9\x34\x01\x01\xc0\x0f\x32");
+    SNP_RUN(&p, "mov ecx, 0xc0010134; rdmsr");
     assert_int_equal(snp_delivered(&p), VECTOR_GP);
     snp_destroy(&p);
 }
@@ -235,7 +232,7 @@ static void restricted_injection_leaves_hv(void **state)
         struct snp p = snp_create();
         p.s.sev_features |= SEV_FEATURE_RESTRICTED_INJECTION;
         p.g->vmcb.control.event_inject = rows[i].event;
-        assert_int_equal(SNP_RUN(&p, "\x90"), rows[i].runs ? EXIT_HLT : EXIT_INVALID);
+        assert_int_equal(SNP_RUN(&p, "nop"), rows[i].runs ? EXIT_HLT : EXIT_INVALID);
         if (rows[i].runs)
             assert_int_equal(snp_delivered(&p), VECTOR_HV);
         snp_destroy(&p);
@@ -246,7 +243,7 @@ static void restricted_injection_leaves_hv(void **state)
     u32 wanted = (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR | V_INTR_MASKING);
     p.g->vmcb.control.v_intr = wanted;
     p.g->vmcb.control.v_intr_vector = 0x40;
-    assert_int_equal(SNP_RUN(&p, "\x90"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "nop"), EXIT_HLT);
     assert_int_equal(snp_delivered(&p), -1); /* V_IRQ is not looked at */
     assert_int_equal(p.g->vmcb.control.v_intr, wanted);
     snp_destroy(&p);
@@ -263,7 +260,7 @@ static void alternate_injection_is_the_vmsas(void **state)
     p.g->vmcb.control.v_intr = of_host;
     p.g->vmcb.control.v_intr_vector = 0x40;
     p.g->vmcb.control.event_inject = EVENT_VALID | EVENT_INTR << 8 | 0x42;
-    assert_int_equal(SNP_RUN(&p, "\x90"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "nop"), EXIT_HLT);
     assert_int_equal(snp_delivered(&p), 0x41);
     assert_false(p.s.v_intr_control & V_INTR_IRQ);
     assert_int_equal(p.g->vmcb.control.v_intr, of_host);
@@ -271,7 +268,7 @@ static void alternate_injection_is_the_vmsas(void **state)
     p.s.rip = CODE;
     p.s.event_inject =
         EVENT_VALID | EVENT_EXCEPTION << 8 | EVENT_ERROR_CODE | VECTOR_GP | 0x18ull << 32;
-    assert_int_equal(SNP_RUN(&p, "\x90"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "nop"), EXIT_HLT);
     assert_int_equal(snp_delivered(&p), VECTOR_GP);
     assert_int_equal(snp_error(&p), 0x18);
     assert_int_equal(p.s.event_inject, 0);
@@ -279,7 +276,7 @@ static void alternate_injection_is_the_vmsas(void **state)
     p.s.rip = CODE;
     p.s.rflags = RFLAGS_ONE | RFLAGS_IF;
     p.s.v_intr_control = V_INTR_IRQ | V_INTR_IGNORE_TPR | VMSA_V_INTR_SHADOW | 0x43ull << 32;
-    assert_int_equal(SNP_RUN(&p, "\xff\xc3\xff\xc3"),
+    assert_int_equal(SNP_RUN(&p, "inc ebx; inc ebx"),
                      EXIT_HLT); /* one instruction in the shadow, then the interrupt */
     assert_int_equal(snp_delivered(&p), 0x43);
     assert_int_equal(guest_read64(p.g, p.s.rsp), CODE + 2);
@@ -288,7 +285,7 @@ static void alternate_injection_is_the_vmsas(void **state)
     p = snp_create();
     p.s.sev_features |= SEV_FEATURE_ALTERNATE_INJECTION;
     p.s.rcx = 0x830;
-    SNP_RUN(&p, "\x0f\x30"); /* wrmsr of the x2APIC */
+    SNP_RUN(&p, "wrmsr"); /* of the x2APIC */
     assert_int_equal(snp_delivered(&p), VECTOR_VC);
     assert_int_equal(snp_error(&p), 0x7c);
     snp_destroy(&p);
@@ -303,7 +300,7 @@ static void alternate_injection_keeps_the_shadow_in_the_vmsa(void **state)
         p.s.sev_features |= SEV_FEATURE_ALTERNATE_INJECTION;
         p.g->vmcb.control.interrupt_shadow = before;
         host_write64(p.g, NPT + 0x3000 + 8 * (DATA >> 12), 0);
-        assert_int_equal(SNP_RUN(&p, "\xfb\x8b\x04\x25\x00\x00\x02\x00"),
+        assert_int_equal(SNP_RUN(&p, "sti; mov eax, [0x20000]"),
                          EXIT_NPF); /* sti; mov eax, [DATA] */
         assert_true(p.s.v_intr_control & VMSA_V_INTR_SHADOW);
         assert_int_equal(p.g->vmcb.control.interrupt_shadow, INTERRUPT_SHADOW_MASK | before);
@@ -330,7 +327,7 @@ static void hv_and_avic_are_refused_where_they_do_not_belong(void **state)
         p.s.sev_features |= rows[i].features;
         p.g->vmcb.control.event_inject = rows[i].event;
         p.g->vmcb.control.v_intr |= rows[i].v_intr;
-        if (SNP_RUN(&p, "\x90") != rows[i].exit)
+        if (SNP_RUN(&p, "nop") != rows[i].exit)
             fail_msg("row %u: exit 0x%lx", i, (long)p.g->vmcb.control.exit_code);
         snp_destroy(&p);
     }
@@ -341,7 +338,7 @@ static void vmsave_is_vc_whatever_is_intercepted(void **state)
 {
     (void)state;
     struct snp p = snp_create();
-    SNP_RUN(&p, "\x0f\x01\xdb");
+    SNP_RUN(&p, "vmsave");
     assert_int_equal(snp_delivered(&p), VECTOR_VC);
     assert_int_equal(snp_error(&p), 0x83);
     snp_destroy(&p);
@@ -350,23 +347,22 @@ static void vmsave_is_vc_whatever_is_intercepted(void **state)
 static void lmsw_and_clts_are_trapped_like_other_writes_of_cr0(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         u64 cr0;
     } rows[] = {
-        {"\x0f\x01\xf0", 3, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG}, /* lmsw ax */
-        {"\x0f\x06", 2, CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG},              /* clts */
+        {ASM("lmsw ax"), CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG},
+        {ASM("clts"), CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG},
     };
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         struct snp p = snp_create();
         p.s.cr0 |= CR0_TS;
         p.s.rax = CR0_MP;
         p.g->vmcb.control.intercept_4 |= (u32)INTERCEPT4_CR_WRITE(0);
-        assert_int_equal(snp_code(&p, rows[i].code, rows[i].size), EXIT_CR_WRITE_TRAP);
+        assert_int_equal(snp_code(&p, rows[i].code), EXIT_CR_WRITE_TRAP);
         assert_true(p.g->vmcb.control.exit_info_1 == rows[i].cr0);
         assert_true(p.s.cr0 == rows[i].cr0);
-        assert_int_equal(p.s.rip, CODE + rows[i].size);
+        assert_int_equal(p.s.rip, CODE + rows[i].code.size);
         snp_destroy(&p);
     }
 }
@@ -397,7 +393,7 @@ static void vtom_splits_private_from_shared(void **state)
     host_write64(p.g, GUEST_BASE + MIB(4), 0x2222);
     p.s.rsi = DATA;
     p.s.rdi = MIB(4);
-    assert_int_equal(SNP_RUN(&p, "\x48\x8b\x06\x48\x8b\x1f\x48\x89\x47\x08"),
+    assert_int_equal(SNP_RUN(&p, "mov rax, [rsi]; mov rbx, [rdi]; mov [rdi + 8], rax"),
                      EXIT_HLT); /* [rsi]; [rdi]; [rdi+8] := rax */
     assert_int_equal(p.s.rax, 0x1111);
     assert_int_equal(p.s.rbx, 0x2222);
@@ -407,7 +403,7 @@ static void vtom_splits_private_from_shared(void **state)
     guest_write64(p.g, PT + DATA / 4096 * 8, DATA | SMALL | BIT(51)); /* now a reserved bit */
     p.s.rip = CODE;
     p.g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
-    SNP_RUN(&p, "\x48\x8b\x06");
+    SNP_RUN(&p, "mov rax, [rsi]");
     assert_int_equal(snp_delivered(&p), VECTOR_PF);
     assert_int_equal(snp_error(&p), PF_PRESENT | PF_RSV);
     snp_destroy(&p);
@@ -425,11 +421,11 @@ static void vtom_moves_by_its_register(void **state)
     p.s.virtual_tom = MIB(8);
     p.s.rcx = MSR_VIRTUAL_TOM;
     p.s.rdi = MIB(6);
-    assert_int_equal(SNP_RUN(&p, "\x48\x8b\x1f"), EXIT_NPF);
+    assert_int_equal(SNP_RUN(&p, "mov rbx, [rdi]"), EXIT_NPF);
     p.s.rip = CODE;
     p.s.rax = MIB(6) | 0x1000; /* reserved bits read as zero */
     p.s.rdx = BIT(20);
-    assert_int_equal(SNP_RUN(&p, "\x0f\x30\x48\x8b\x1f\x0f\x32"),
+    assert_int_equal(SNP_RUN(&p, "wrmsr; mov rbx, [rdi]; rdmsr"),
                      EXIT_HLT); /* wrmsr; mov rbx, [rdi]; rdmsr */
     assert_int_equal(p.s.rbx, 0x2222);
     assert_int_equal(p.s.rax, MIB(6));
@@ -455,7 +451,7 @@ static void a_vmsa_that_moves_takes_no_old_translations(void **state)
     guest_write64(g, DATA, 1);
     guest_write64(g, DATA + 0x1000, 2);
     p.s.rsi = DATA;
-    assert_int_equal(SNP_RUN(&p, "\x48\x8b\x06"), EXIT_HLT);
+    assert_int_equal(SNP_RUN(&p, "mov rax, [rsi]"), EXIT_HLT);
     assert_int_equal(p.s.rax, 1);
     guest_write64(g, PT + DATA / 4096 * 8, (DATA + 0x1000) | SMALL | BIT(51));
     struct cpu *first = g->cpu;

@@ -23,7 +23,7 @@ static void map(struct snp *p, u64 pte_bits)
 
 static void aim_at_code(struct snp *p, bool user)
 {
-    guest_write(p->g, PAGE, "\x0f\x0b", 2); /* ud2 */
+    guest_write_code(p->g, PAGE, ASM("ud2"));
     p->s.rip = PAGE;
     if (!user)
         return;
@@ -40,7 +40,7 @@ static void aim_at_table(struct snp *p, bool accessed)
                   0x30000 | SMALL | c | PTE_A); /* 1 GiB: directory at 30000 */
     guest_write64(p->g, 0x30000, PAGE | SMALL | c | PTE_A);
     guest_write64(p->g, PAGE, 0x31000 | SMALL | c | (accessed ? PTE_A | PTE_D : 0));
-    guest_write(p->g, CODE, "\x48\x8b\x04\x25\x00\x00\x00\x40\xf4", 9); /* mov rax, [FAR]; hlt */
+    guest_write_code(p->g, CODE, ASM("mov rax, [0x40000000]; hlt")); /* mov rax, [FAR]; hlt */
 }
 
 static void prepare(struct snp *p, char kind)
@@ -51,11 +51,9 @@ static void prepare(struct snp *p, char kind)
     else if (kind == 'T' || kind == 'D')
         aim_at_table(p, kind == 'T');
     else if (kind == 'R' || kind == 'r')
-        guest_write(p->g, CODE, "\x48\x8b\x04\x25\x00\x00\x02\x00\xf4",
-                    9); /* mov rax, [PAGE]; hlt */
+        guest_write_code(p->g, CODE, ASM("mov rax, [0x20000]; hlt")); /* mov rax, [PAGE]; hlt */
     else
-        guest_write(p->g, CODE, "\x48\x89\x04\x25\x00\x00\x02\x00\xf4",
-                    9); /* mov [PAGE], rax; hlt */
+        guest_write_code(p->g, CODE, ASM("mov [0x20000], rax; hlt")); /* mov [PAGE], rax; hlt */
 }
 
 static bool went_through(const struct snp *p, char kind)
@@ -231,8 +229,7 @@ static void a_write_behind_a_read_is_checked(void **state)
         host_write64(p.g, NPT + 0x3000 + PAGE / 4096 * 8,
                      (GUEST_BASE + PAGE) | SMALL | PTE_A | PTE_D);
         p.s.rsi = PAGE;
-        assert_int_equal(SNP_RUN(&p, "\x48\x8b\x06\x48\x89\x06"),
-                         EXIT_NPF); /* mov rax, [rsi]; mov [rsi], rax */
+        assert_int_equal(SNP_RUN(&p, "mov rax, [rsi]; mov [rsi], rax"), EXIT_NPF);
         assert_int_equal(p.s.rip, CODE + 3);
         assert_int_equal(p.g->vmcb.control.exit_info_1,
                          BIT(0) | BIT(1) | BIT(2) | BIT(31) | BIT(32) | rows[i].fault);
@@ -242,12 +239,9 @@ static void a_write_behind_a_read_is_checked(void **state)
 
 static u64 read_at(struct snp *p, u64 gpa)
 {
-    u8 code[9] = {0x48, 0x8b, 0x04, 0x25};
-    store_le32(code + 4, (u32)gpa);
-    code[8] = 0xf4;
-    guest_write(p->g, CODE, code, sizeof code);
+    p->s.rsi = gpa;
     p->s.rip = CODE;
-    return snp_run(p);
+    return SNP_RUN(p, "mov rax, [rsi]");
 }
 
 /* Nested leaf and entry are of one size, or the access faults; SIZEM is not set for it
@@ -281,7 +275,7 @@ static void nested_permissions_come_before_the_rmp(void **state)
     struct rmp_entry e = {.assigned = false};
     snp_assign(&p, PAGE, &e);
     map(&p, BIT(51));
-    assert_int_equal(SNP_RUN(&p, "\x48\x89\x04\x25\x00\x00\x02\x00"), EXIT_NPF);
+    assert_int_equal(SNP_RUN(&p, "mov [0x20000], rax"), EXIT_NPF);
     assert_int_equal(p.g->vmcb.control.exit_info_1, BIT(0) | BIT(1) | BIT(2) | BIT(32) | BIT(34));
     snp_destroy(&p);
 }
@@ -293,14 +287,13 @@ static u64 plain_access(bool sev, char kind, const struct rmp_entry *e)
     struct guest *g = guest_create(sev);
     g->vmcb.control.asid = 1;
     guest_snp(g, RMP_TABLE);
-    guest_write(g, PAGE, "\xf4", 1);
+    guest_write_code(g, PAGE, ASM("hlt"));
     assert_true(rmp_set(g->memory, GUEST_BASE + PAGE, e));
     if (kind == 'X')
         g->vmcb.save.rip = PAGE;
-    u64 code = kind == 'X' ? guest_vmrun(g)
-               : kind == 'R'
-                   ? RUN(g, "\x48\x8b\x04\x25\x00\x00\x02\x00")
-                   : RUN(g, "\x48\x8b\x04\x25\x00\x00\x02\x00\x48\x89\x04\x25\x00\x00\x02\x00");
+    u64 code = kind == 'X'   ? guest_vmrun(g)
+               : kind == 'R' ? RUN(g, "mov rax, [0x20000]")
+                             : RUN(g, "mov rax, [0x20000]; mov [0x20000], rax");
     if (code == EXIT_NPF) {
         assert_int_equal(g->vmcb.control.exit_info_1,
                          BIT(0) | BIT(1) | BIT(2) | BIT(31) | BIT(32) | (sev ? BIT(34) : 0));
@@ -331,13 +324,12 @@ static void a_shared_write_asks_for_all_of_a_large_page(void **state)
 {
     (void)state;
     static const struct rmp_entry host = {.assigned = false};
-    static const char store[] = "\x48\x89\x04\x25\x00\x10\x20\x00"; /* mov [MIB(2) + 0x1000], rax */
     struct snp p = snp_create();
     struct rmp_entry ours = snp_page(MIB(2) + 0x5000, false);
     guest_write64(p.g, PML4 + 0x2000 + 8, MIB(2) | PTE_P | PTE_RW | PTE_US | PTE_PS);
     snp_assign(&p, MIB(2), &host);
     snp_assign(&p, MIB(2) + 0x5000, &ours);
-    assert_int_equal(snp_code(&p, store, sizeof store - 1), EXIT_NPF);
+    assert_int_equal(SNP_RUN(&p, "mov [0x201000], rax"), EXIT_NPF);
     assert_true(p.g->vmcb.control.exit_info_1 ==
                 (NPF_PRESENT | NPF_WRITE | NPF_USER | NPF_RMP | NPF_FINAL));
     snp_assign(&p, MIB(2) + 0x5000, &host);
@@ -352,7 +344,7 @@ static void nested_tables_are_written_only_where_the_host_may(void **state)
     struct snp p = snp_create();
     struct rmp_entry reclaim = {.assigned = true};
     assert_true(rmp_set(p.g->memory, NPT + 0x3000, &reclaim));
-    assert_int_equal(SNP_RUN(&p, "\x90"), EXIT_NPF);
+    assert_int_equal(SNP_RUN(&p, "nop"), EXIT_NPF);
     assert_true(p.g->vmcb.control.exit_info_1 & BIT(31));
     snp_destroy(&p);
 }
@@ -406,7 +398,7 @@ static void vmrun_wants_a_vmsa_page_of_this_guest(void **state)
     };
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         struct snp p = snp_create();
-        guest_write(p.g, CODE, "\xf4", 1);
+        guest_write_code(p.g, CODE, ASM("hlt"));
         assert_true(rmp_set(p.g->memory, VMSA, &rows[i].e));
         u64 expected = rows[i].runs ? EXIT_HLT : EXIT_INVALID;
         if (snp_run(&p) != expected)
@@ -421,7 +413,7 @@ static void vmrun_wants_a_vmsa_without_snp_from_the_host(void **state)
     (void)state;
     struct snp p = snp_create();
     p.s.sev_features = 0;
-    guest_write(p.g, CODE, "\xf4", 1);
+    guest_write_code(p.g, CODE, ASM("hlt"));
     assert_true(memory_write(p.g->memory, VMSA, p.g->key, &p.s, sizeof p.s));
     memory_vmsa_seal(p.g->memory, VMSA, p.g->key);
     assert_int_equal(snp_resume(&p), EXIT_INVALID);
@@ -437,7 +429,7 @@ static void vmrun_of_snp_needs_the_platform(void **state)
 {
     (void)state;
     struct snp p = snp_create();
-    guest_write(p.g, CODE, "\xf4", 1);
+    guest_write_code(p.g, CODE, ASM("hlt"));
     p.s.vmpl = 4;
     assert_int_equal(snp_run(&p), EXIT_INVALID);
     p.s.vmpl = 3;
@@ -459,8 +451,8 @@ static void a_core_that_changes_its_vmpl_forgets_the_old_one(void **state)
     e.permissions[1] = RMP_READ;
     snp_assign(&p, PAGE, &e);
     snp_vmsa_page(&p, 0xa000, 0xfffffffff000ull);
-    guest_write(p.g, CODE, "\x48\x89\x04\x25\x00\x00\x02\x00\xf4", 9); /* mov [PAGE], rax; hlt */
-    p.s.pcpu_id = 1;                                                   /* neither has moved */
+    guest_write_code(p.g, CODE, ASM("mov [0x20000], rax; hlt")); /* mov [PAGE], rax; hlt */
+    p.s.pcpu_id = 1;                                             /* neither has moved */
     struct vmsa start = p.s;
     for (u32 round = 0; round < 3; round++) {
         p.s = start;

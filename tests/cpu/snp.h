@@ -99,13 +99,13 @@ static inline u64 snp_run(struct snp *p)
     return snp_resume(p);
 }
 
-static inline u64 snp_code(struct snp *p, const void *code, size_t size)
+static inline u64 snp_code(struct snp *p, struct code code)
 {
-    guest_write(p->g, p->s.rip, code, size);
-    guest_write(p->g, p->s.rip + size, "\xf4", 1);
+    guest_write_code(p->g, p->s.rip, code);
+    guest_write_code(p->g, p->s.rip + code.size, ASM("hlt"));
     return snp_run(p);
 }
-#define SNP_RUN(p, literal) snp_code((p), literal, sizeof(literal) - 1)
+#define SNP_RUN(p, text) snp_code((p), ASM(text))
 
 /* The vector whose handler halted; -1: the guest halted elsewhere, or not at all. */
 static inline s64 snp_delivered(const struct snp *p)

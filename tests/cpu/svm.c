@@ -7,7 +7,7 @@ static void a_guest_runs_to_its_hlt(void **state)
     (void)state;
     for (int sev = 0; sev < 2; sev++) {
         struct guest *g = guest_create(sev);
-        assert_int_equal(RUN(g, "\xb8\x2a\x00\x00\x00"), EXIT_HLT); /* mov eax, 42 */
+        assert_int_equal(RUN(g, "mov eax, 42"), EXIT_HLT);
         assert_int_equal(g->vmcb.save.rax, 42);
         assert_int_equal(g->vmcb.save.rip, CODE + 5);
         assert_int_equal(g->vmcb.control.next_rip, CODE + 6);
@@ -67,8 +67,8 @@ static void permission_maps_may_lie_outside_memory(void **state)
     g->vmcb.control.msrpm_base = GIB(64);
     g->vmcb.control.iopm_base = GIB(65);
     g->vmcb.control.intercept_3 |= (u32)(INTERCEPT3_IOIO | INTERCEPT3_MSR);
-    assert_int_equal(RUN(g, "\xe4\x80"), EXIT_IOIO);                    /* in al, 80h */
-    assert_int_equal(RUN(g, "\xb9\x80\x00\x00\xc0\x0f\x32"), EXIT_MSR); /* rdmsr EFER */
+    assert_int_equal(RUN(g, "in al, 0x80"), EXIT_IOIO);
+    assert_int_equal(RUN(g, "mov ecx, 0xc0000080; rdmsr"), EXIT_MSR); /* EFER */
     guest_destroy(g);
 }
 
@@ -114,7 +114,7 @@ static void sev_needs_the_smm_lock_which_stays(void **state)
     assert_true(cpu_host_wrmsr(g->cpu, MSR_HWCR, BIT(24)));
     assert_true(cpu_host_rdmsr(g->cpu, MSR_HWCR, &hwcr));
     assert_int_equal(hwcr, BIT(24) | HWCR_SMM_LOCK);
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     g->cpu->msr.hwcr = 0; /* by a reset */
     assert_true(guest_vmrun(g) == EXIT_INVALID);
     guest_destroy(g);
@@ -127,11 +127,11 @@ static void without_memory_encryption_the_sev_bit_is_ignored(void **state)
     struct guest *g = guest_create(false);
     assert_true(cpu_host_wrmsr(g->cpu, MSR_SYSCFG, 0));
     g->vmcb.control.np_control |= NP_SEV;
-    assert_int_equal(RUN(g, "\xb9\x31\x01\x01\xc0\x0f\x32"), EXIT_HLT); /* rdmsr SEV_STATUS */
+    assert_int_equal(RUN(g, "mov ecx, 0xc0010131; rdmsr"), EXIT_HLT); /* SEV_STATUS */
     assert_int_equal(g->vmcb.save.rax, 0);
     build_vmcb(g);
     g->vmcb.control.np_control |= NP_SEV | NP_SEV_ES;
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT); /* its registers are the VMCB's */
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT); /* its registers are the VMCB's */
     guest_destroy(g);
 }
 
@@ -149,7 +149,7 @@ static void vmrun_makes_of_reserved_bits_what_the_registers_have(void **state)
     s->kernel_gs_base = BIT(47) | 5;
     s->gdtr.base = BIT(47) | 3;
     s->es.base = BIT(48) | 4;
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     assert_int_equal(s->rflags, 0x3c4cd7);
     assert_int_equal(s->dr6, 0xffff0ff0);
     assert_int_equal(s->cr0, CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
@@ -160,7 +160,7 @@ static void vmrun_makes_of_reserved_bits_what_the_registers_have(void **state)
     assert_true(s->es.base == 4);
     build_vmcb(g);
     s->dr7 = 0;
-    assert_int_equal(RUN(g, "\x0f\x21\xf8"), EXIT_HLT); /* mov rax, dr7 */
+    assert_int_equal(RUN(g, "mov rax, dr7"), EXIT_HLT);
     assert_int_equal(s->rax, 0x400);
     guest_destroy(g);
 }
@@ -171,7 +171,7 @@ static void the_flush_command_stays_the_hosts(void **state)
     (void)state;
     struct guest *g = guest_create(false);
     g->vmcb.control.tlb_control = TLB_FLUSH_ASID;
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     assert_int_equal(g->vmcb.control.tlb_control, TLB_FLUSH_ASID);
     guest_destroy(g);
 }
@@ -184,7 +184,7 @@ static void bits_that_mean_nothing_here_are_ignored(void **state)
     struct guest *g = guest_create(true);
     g->vmcb.control.n_cr3 |= BIT(51);
     g->vmcb.control.np_control |= NP_VTE;
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     assert_true(cpu_host_wrmsr(g->cpu, MSR_SYSCFG, 0));
     assert_true(guest_vmrun(g) == EXIT_INVALID);
     guest_destroy(g);
@@ -198,9 +198,8 @@ static void lbr_virtualization_switches_debugctl(void **state)
     assert_true(cpu_host_wrmsr(g->cpu, MSR_DEBUGCTL, 2));
     g->vmcb.control.lbr_control = LBR_VIRTUALIZATION;
     g->vmcb.save.dbgctl = 1;
-    /* mov ecx, DEBUGCTL; rdmsr; mov ebx, eax; mov eax, 3; wrmsr */
-    assert_int_equal(RUN(g, "\xb9\xd9\x01\x00\x00\x0f\x32\x89\xc3\xb8\x03\x00\x00\x00\x0f\x30"),
-                     EXIT_HLT);
+    /* DEBUGCTL is MSR 1d9h. */
+    assert_int_equal(RUN(g, "mov ecx, 0x1d9; rdmsr; mov ebx, eax; mov eax, 3; wrmsr"), EXIT_HLT);
     assert_int_equal(g->cpu->arch.r[RBX], 1);
     assert_int_equal(g->vmcb.save.dbgctl, 3);
     assert_true(cpu_host_rdmsr(g->cpu, MSR_DEBUGCTL, &host));
@@ -222,54 +221,52 @@ static void vmrun_is_gp_without_svme_or_host_save_area(void **state)
 static void each_intercept_exits_with_its_code(void **state)
 {
     (void)state;
-    // clang-format off
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         u8 word;
         u64 bit, exit, info_1;
     } rows[] = {
-        {"\x0f\xa2", 2, 3, INTERCEPT3_CPUID, EXIT_CPUID, 0},
-        {"\x0f\x31", 2, 3, INTERCEPT3_RDTSC, EXIT_RDTSC, 0},
-        {"\x0f\x33", 2, 3, INTERCEPT3_RDPMC, EXIT_RDPMC, 0},
-        {"\x9c", 1, 3, INTERCEPT3_PUSHF, EXIT_PUSHF, 0},
-        {"\x9d", 1, 3, INTERCEPT3_POPF, EXIT_POPF, 0},
-        {"\x48\xcf", 2, 3, INTERCEPT3_IRET, EXIT_IRET, 0},
-        {"\xcd\x80", 2, 3, INTERCEPT3_INTN, EXIT_INTN, 0x80},
-        {"\x0f\x08", 2, 3, INTERCEPT3_INVD, EXIT_INVD, 0},
-        {"\xf3\x90", 2, 3, INTERCEPT3_PAUSE, EXIT_PAUSE, 0},
-        {"\xf4", 1, 3, INTERCEPT3_HLT, EXIT_HLT, 0},
-        {"\x0f\x01\x3c\x25\x00\x00\x02\x00", 8, 3, INTERCEPT3_INVLPG, EXIT_INVLPG, DATA},
-        {"\x0f\x01\xdf", 3, 3, INTERCEPT3_INVLPGA, EXIT_INVLPGA, 0},
-        {"\x0f\x01\x04\x25\x00\x00\x02\x00", 8, 3, INTERCEPT3_GDTR_READ, EXIT_GDTR_READ, 0},
-        {"\x0f\x01\x0c\x25\x00\x00\x02\x00", 8, 3, INTERCEPT3_IDTR_READ, EXIT_IDTR_READ, 0},
-        {"\x0f\x01\x14\x25\x00\x00\x02\x00", 8, 3, INTERCEPT3_GDTR_WRITE, EXIT_GDTR_WRITE, 0},
-        {"\x0f\x01\x1c\x25\x00\x00\x02\x00", 8, 3, INTERCEPT3_IDTR_WRITE, EXIT_IDTR_WRITE, 0},
-        {"\x0f\x00\xc0", 3, 3, INTERCEPT3_LDTR_READ, EXIT_LDTR_READ, 0},
-        {"\x0f\x00\xc8", 3, 3, INTERCEPT3_TR_READ, EXIT_TR_READ, 0},
-        {"\x0f\x00\xd0", 3, 3, INTERCEPT3_LDTR_WRITE, EXIT_LDTR_WRITE, 0},
-        {"\x0f\x00\xd8", 3, 3, INTERCEPT3_TR_WRITE, EXIT_TR_WRITE, 0},
-        {"\x0f\x01\xd8", 3, 4, INTERCEPT4_VMRUN, EXIT_VMRUN, 0},
-        {"\x0f\x01\xd9", 3, 4, INTERCEPT4_VMMCALL, EXIT_VMMCALL, 0},
-        {"\x0f\x01\xda", 3, 4, INTERCEPT4_VMLOAD, EXIT_VMLOAD, 0},
-        {"\x0f\x01\xdb", 3, 4, INTERCEPT4_VMSAVE, EXIT_VMSAVE, 0},
-        {"\x0f\x01\xdc", 3, 4, INTERCEPT4_STGI, EXIT_STGI, 0},
-        {"\x0f\x01\xdd", 3, 4, INTERCEPT4_CLGI, EXIT_CLGI, 0},
-        {"\x0f\x01\xde", 3, 4, INTERCEPT4_SKINIT, EXIT_SKINIT, 0},
-        {"\x0f\x01\xf9", 3, 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP, 0},
-        {"\xf1", 1, 4, INTERCEPT4_ICEBP, EXIT_ICEBP, 0},
-        {"\x0f\x09", 2, 4, INTERCEPT4_WBINVD, EXIT_WBINVD, 0},
+        {ASM("cpuid"), 3, INTERCEPT3_CPUID, EXIT_CPUID, 0},
+        {ASM("rdtsc"), 3, INTERCEPT3_RDTSC, EXIT_RDTSC, 0},
+        {ASM("rdpmc"), 3, INTERCEPT3_RDPMC, EXIT_RDPMC, 0},
+        {ASM("pushfq"), 3, INTERCEPT3_PUSHF, EXIT_PUSHF, 0},
+        {ASM("popfq"), 3, INTERCEPT3_POPF, EXIT_POPF, 0},
+        {ASM("iretq"), 3, INTERCEPT3_IRET, EXIT_IRET, 0},
+        {ASM("int 0x80"), 3, INTERCEPT3_INTN, EXIT_INTN, 0x80},
+        {ASM("invd"), 3, INTERCEPT3_INVD, EXIT_INVD, 0},
+        {ASM("pause"), 3, INTERCEPT3_PAUSE, EXIT_PAUSE, 0},
+        {ASM("hlt"), 3, INTERCEPT3_HLT, EXIT_HLT, 0},
+        {ASM("invlpg [0x20000]"), 3, INTERCEPT3_INVLPG, EXIT_INVLPG, DATA},
+        {ASM("invlpga"), 3, INTERCEPT3_INVLPGA, EXIT_INVLPGA, 0},
+        {ASM("sgdt [0x20000]"), 3, INTERCEPT3_GDTR_READ, EXIT_GDTR_READ, 0},
+        {ASM("sidt [0x20000]"), 3, INTERCEPT3_IDTR_READ, EXIT_IDTR_READ, 0},
+        {ASM("lgdt [0x20000]"), 3, INTERCEPT3_GDTR_WRITE, EXIT_GDTR_WRITE, 0},
+        {ASM("lidt [0x20000]"), 3, INTERCEPT3_IDTR_WRITE, EXIT_IDTR_WRITE, 0},
+        {ASM("sldt eax"), 3, INTERCEPT3_LDTR_READ, EXIT_LDTR_READ, 0},
+        {ASM("str eax"), 3, INTERCEPT3_TR_READ, EXIT_TR_READ, 0},
+        {ASM("lldt ax"), 3, INTERCEPT3_LDTR_WRITE, EXIT_LDTR_WRITE, 0},
+        {ASM("ltr ax"), 3, INTERCEPT3_TR_WRITE, EXIT_TR_WRITE, 0},
+        {ASM("vmrun"), 4, INTERCEPT4_VMRUN, EXIT_VMRUN, 0},
+        {ASM("vmmcall"), 4, INTERCEPT4_VMMCALL, EXIT_VMMCALL, 0},
+        {ASM("vmload"), 4, INTERCEPT4_VMLOAD, EXIT_VMLOAD, 0},
+        {ASM("vmsave"), 4, INTERCEPT4_VMSAVE, EXIT_VMSAVE, 0},
+        {ASM("stgi"), 4, INTERCEPT4_STGI, EXIT_STGI, 0},
+        {ASM("clgi"), 4, INTERCEPT4_CLGI, EXIT_CLGI, 0},
+        {ASM("skinit"), 4, INTERCEPT4_SKINIT, EXIT_SKINIT, 0},
+        {ASM("rdtscp"), 4, INTERCEPT4_RDTSCP, EXIT_RDTSCP, 0},
+        {ASM("int1"), 4, INTERCEPT4_ICEBP, EXIT_ICEBP, 0},
+        {ASM("wbinvd"), 4, INTERCEPT4_WBINVD, EXIT_WBINVD, 0},
         /* ports; the maps are all zero but for those set below */
-        {"\xe4\x60", 2, 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x600000 | 1 | 1 << 4 | 1 << 9},
-        {"\xe7\x60", 2, 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x600000 | 4 << 4 | 1 << 9},
-        {"\x66\xe7\x5f", 3, 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x5f0000 | 2 << 4 | 1 << 9},
-        {"\x66\xba\x60\x00\xf3\x6e", 6, 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x600000 | 4 | 8 | 1 << 4 | 1 << 9 | 3 << 10},
+        {ASM("in al, 0x60"), 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x600000 | 1 | 1 << 4 | 1 << 9},
+        {ASM("out 0x60, eax"), 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x600000 | 4 << 4 | 1 << 9},
+        {ASM("out 0x5f, ax"), 3, INTERCEPT3_IOIO, EXIT_IOIO, 0x5f0000 | 2 << 4 | 1 << 9},
+        {ASM("mov dx, 0x60; rep outsb"), 3, INTERCEPT3_IOIO, EXIT_IOIO,
+         0x600000 | 4 | 8 | 1 << 4 | 1 << 9 | 3 << 10},
         /* MSRs: TSC in the first range, EFER in the second, one outside all */
-        {"\xb9\x10\x00\x00\x00\x0f\x32", 7, 3, INTERCEPT3_MSR, EXIT_MSR, 0},
-        {"\xb9\x80\x00\x00\xc0\x0f\x30", 7, 3, INTERCEPT3_MSR, EXIT_MSR, 1},
-        {"\xb9\x00\x00\x56\x4b\x0f\x32", 7, 3, INTERCEPT3_MSR, EXIT_MSR, 0},
+        {ASM("mov ecx, 0x10; rdmsr"), 3, INTERCEPT3_MSR, EXIT_MSR, 0},
+        {ASM("mov ecx, 0xc0000080; wrmsr"), 3, INTERCEPT3_MSR, EXIT_MSR, 1},
+        {ASM("mov ecx, 0x4b560000; rdmsr"), 3, INTERCEPT3_MSR, EXIT_MSR, 0},
     };
-    // clang-format on
     struct guest *g = guest_create(true);
     memory_write(g->memory, IOPM + 0x60 / 8, KEY_RAW, "\x01", 1);
     memory_write(g->memory, MSRPM + 0x10 * 2 / 8, KEY_RAW, "\x01", 1);
@@ -281,14 +278,14 @@ static void each_intercept_exits_with_its_code(void **state)
             g->vmcb.control.intercept_3 |= (u32)rows[i].bit;
         else
             g->vmcb.control.intercept_4 |= (u32)rows[i].bit;
-        u64 exit = guest_run_code(g, rows[i].code, rows[i].size);
+        u64 exit = guest_run_code(g, rows[i].code);
         if (exit != rows[i].exit || g->vmcb.control.exit_info_1 != rows[i].info_1)
             fail_msg("row %zu: exit 0x%llx info 0x%llx rip 0x%llx", i, (unsigned long long)exit,
                      (unsigned long long)g->vmcb.control.exit_info_1,
                      (unsigned long long)g->vmcb.save.rip);
-        assert_int_equal(g->vmcb.control.next_rip, CODE + rows[i].size);
+        assert_int_equal(g->vmcb.control.next_rip, CODE + rows[i].code.size);
         if (exit == EXIT_IOIO)
-            assert_int_equal(g->vmcb.control.exit_info_2, CODE + rows[i].size);
+            assert_int_equal(g->vmcb.control.exit_info_2, CODE + rows[i].code.size);
     }
     guest_destroy(g);
 }
@@ -296,13 +293,12 @@ static void each_intercept_exits_with_its_code(void **state)
 static void the_filter_lets_the_first_pauses_pass(void **state)
 {
     (void)state;
-    static const u8 spin[] = {0xf3, 0x90, 0xff, 0xc3, 0xeb, 0xfa}; /* pause; inc ebx; jmp back */
     struct guest *g = guest_create(true);
     build_vmcb(g);
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_PAUSE;
     g->vmcb.control.pause_filter_count = 5;
     g->cpu->arch.r[RBX] = 0;
-    assert_int_equal(guest_run_code(g, spin, sizeof spin), EXIT_PAUSE);
+    assert_int_equal(RUN(g, "2: pause; inc ebx; jmp 2b"), EXIT_PAUSE);
     assert_int_equal(g->cpu->arch.r[RBX], 5);
     assert_int_equal(g->vmcb.save.rip, CODE);
     assert_int_equal(g->vmcb.control.next_rip, CODE + 2);
@@ -312,19 +308,18 @@ static void the_filter_lets_the_first_pauses_pass(void **state)
 static void cr_and_dr_intercepts_name_the_register(void **state)
 {
     (void)state;
-    static const struct {
-        const char *code;
-        u32 size;
+    const struct {
+        struct code code;
         bool debug, write;
         u8 number;
         u64 exit, info_1;
     } rows[] = {
-        {"\x0f\x20\xc3", 3, false, false, 0, EXIT_CR_READ + 0, BIT(63) | RBX},
-        {"\x0f\x22\xd9", 3, false, true, 3, EXIT_CR_WRITE + 3, BIT(63) | RCX},
-        {"\x0f\x06", 2, false, true, 0, EXIT_CR_WRITE + 0, 0}, /* CLTS */
-        {"\x44\x0f\x20\xc0", 4, false, false, 8, EXIT_CR_READ + 8, BIT(63) | RAX},
-        {"\x0f\x21\xf8", 3, true, false, 7, EXIT_DR_READ + 7, RAX},
-        {"\x0f\x23\xf2", 3, true, true, 6, EXIT_DR_WRITE + 6, RDX},
+        {ASM("mov rbx, cr0"), false, false, 0, EXIT_CR_READ + 0, BIT(63) | RBX},
+        {ASM("mov cr3, rcx"), false, true, 3, EXIT_CR_WRITE + 3, BIT(63) | RCX},
+        {ASM("clts"), false, true, 0, EXIT_CR_WRITE + 0, 0},
+        {ASM("mov rax, cr8"), false, false, 8, EXIT_CR_READ + 8, BIT(63) | RAX},
+        {ASM("mov rax, dr7"), true, false, 7, EXIT_DR_READ + 7, RAX},
+        {ASM("mov dr6, rdx"), true, true, 6, EXIT_DR_WRITE + 6, RDX},
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -334,7 +329,7 @@ static void cr_and_dr_intercepts_name_the_register(void **state)
         *(rows[i].debug   ? rows[i].write ? &k->intercept_dr_write : &k->intercept_dr_read
           : rows[i].write ? &k->intercept_cr_write
                           : &k->intercept_cr_read) = bit;
-        assert_int_equal(guest_run_code(g, rows[i].code, rows[i].size), rows[i].exit);
+        assert_int_equal(guest_run_code(g, rows[i].code), rows[i].exit);
         assert_true(k->exit_info_1 == rows[i].info_1);
     }
     guest_destroy(g);
@@ -348,7 +343,7 @@ static void sev_status_is_never_intercepted(void **state)
     memset(ones, 0xff, sizeof ones);
     memory_write(g->memory, MSRPM, KEY_RAW, ones, sizeof ones);
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_MSR;
-    assert_int_equal(RUN(g, "\xb9\x31\x01\x01\xc0\x0f\x32"), EXIT_HLT);
+    assert_int_equal(RUN(g, "mov ecx, 0xc0010131; rdmsr"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax, 1);
     guest_destroy(g);
 }
@@ -357,7 +352,7 @@ static void an_unknown_msr_is_gp(void **state)
 {
     (void)state;
     struct guest *g = guest_create(false);
-    RUN(g, "\xb9\x00\x00\x56\x4b\x0f\x32");
+    RUN(g, "mov ecx, 0x4b560000; rdmsr");
     assert_int_equal(delivered(g), VECTOR_GP);
     guest_destroy(g);
 }
@@ -367,8 +362,8 @@ static void the_deadline_is_an_exact_count(void **state)
     (void)state;
     struct guest *g = guest_create(false);
     u64 loops = 0;
-    /* inc rcx; jmp back: two instructions a round */
-    guest_write(g, CODE, "\x48\xff\xc1\xeb\xfb", 5);
+    /* two instructions a round */
+    guest_write_code(g, CODE, ASM("2: inc rcx; jmp 2b"));
     g->cpu->arch.r[RCX] = 0;
     for (u64 budget = 1; budget < 200; budget += 13) {
         u64 before = g->clock.now;
@@ -389,14 +384,14 @@ static void an_injected_event_is_delivered_first(void **state)
     struct guest *g = guest_create(true);
     g->vmcb.control.event_inject = EVENT_VALID | 0x41 | EVENT_INTR << EVENT_TYPE_SHIFT;
     g->vmcb.control.interrupt_shadow = INTERRUPT_SHADOW;
-    RUN(g, "\x90");
+    RUN(g, "nop");
     assert_int_equal(delivered(g), 0x41);
     assert_int_equal(g->vmcb.control.event_inject, 0);
     assert_int_equal(guest_read64(g, STACK - 40), CODE); /* RIP of the frame */
     build_vmcb(g);
     g->vmcb.control.event_inject = EVENT_VALID | VECTOR_GP | EVENT_EXCEPTION << EVENT_TYPE_SHIFT |
                                    EVENT_ERROR_CODE | 0x1234ull << 32;
-    RUN(g, "\x90");
+    RUN(g, "nop");
     assert_int_equal(delivered(g), VECTOR_GP);
     assert_int_equal(guest_read64(g, STACK - 48), 0x1234);
     guest_destroy(g);
@@ -408,7 +403,7 @@ static void a_virtual_interrupt_waits_for_if_and_the_shadow(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.control.v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR);
     g->vmcb.control.v_intr_vector = 0x55;
-    RUN(g, "\x90\xfb\x90\x90\x90"); /* nop; sti; nop; nop; nop */
+    RUN(g, "nop; sti; nop; nop; nop");
     assert_int_equal(delivered(g), 0x55);
     assert_int_equal(guest_read64(g, STACK - 40),
                      CODE + 3); /* behind the instruction that follows STI */
@@ -422,7 +417,7 @@ static void vintr_exits_when_the_guest_would_take_it(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.control.v_intr |= (u32)(V_INTR_IRQ | V_INTR_IGNORE_TPR);
     g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_VINTR;
-    assert_int_equal(RUN(g, "\xfb\x90\x90"), EXIT_VINTR);
+    assert_int_equal(RUN(g, "sti; nop; nop"), EXIT_VINTR);
     assert_int_equal(g->vmcb.save.rip, CODE + 2);
     assert_true(g->vmcb.control.v_intr & V_INTR_IRQ);
     guest_destroy(g);
@@ -436,8 +431,8 @@ static void the_task_priority_holds_a_virtual_interrupt_back(void **state)
     g->vmcb.control.v_intr_vector = 0x55;
     g->vmcb.save.rflags |= RFLAGS_IF;
     g->vmcb.save.rax = 0;
-    g->vmcb.control.v_intr |= 7;        /* V_TPR */
-    RUN(g, "\x90\x44\x0f\x22\xc0\x90"); /* nop; mov cr8, rax; nop */
+    g->vmcb.control.v_intr |= 7; /* V_TPR */
+    RUN(g, "nop; mov cr8, rax; nop");
     assert_int_equal(delivered(g), 0x55);
     assert_int_equal(guest_read64(g, STACK - 40), CODE + 5);
     guest_destroy(g);
@@ -448,12 +443,12 @@ static void an_intercepted_exception_exits_instead(void **state)
     (void)state;
     struct guest *g = guest_create(false);
     g->vmcb.control.intercept_exceptions = (u32)(BIT(VECTOR_UD) | BIT(VECTOR_PF));
-    assert_int_equal(RUN(g, "\x0f\x0b"), EXIT_EXCEPTION + VECTOR_UD);
+    assert_int_equal(RUN(g, "ud2"), EXIT_EXCEPTION + VECTOR_UD);
     assert_int_equal(g->vmcb.save.rip, CODE);
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_PF);
     g->vmcb.save.cr2 = 0x77;
-    assert_int_equal(RUN(g, "\xa0\x34\x12\x00\x40\x00\x00\x00\x00"),
+    assert_int_equal(RUN(g, "movabs al, [0x40001234]"),
                      EXIT_EXCEPTION + VECTOR_PF); /* mov al, [0x40001234] */
     assert_int_equal(g->vmcb.control.exit_info_1, 0);
     assert_int_equal(g->vmcb.control.exit_info_2, 0x40001234);
@@ -467,7 +462,7 @@ static void vmload_and_vmsave_move_the_rest(void **state)
     struct guest *g = guest_create(false);
     g->vmcb.save.kernel_gs_base = 0x1111;
     g->vmcb.save.gs.base = 0x2222;
-    assert_int_equal(RUN(g, "\x0f\x01\xf8"), EXIT_HLT); /* swapgs */
+    assert_int_equal(RUN(g, "swapgs"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.kernel_gs_base, 0x2222);
     assert_int_equal(g->vmcb.save.gs.base, 0x1111);
     guest_destroy(g);
@@ -477,11 +472,11 @@ static void rdrand_sets_carry_in_every_width(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
-    assert_int_equal(RUN(g, "\x48\x0f\xc7\xf2"), EXIT_HLT); /* rdrand rdx */
+    assert_int_equal(RUN(g, "rdrand rdx"), EXIT_HLT);
     assert_true(g->vmcb.save.rflags & RFLAGS_CF);
     assert_true(g->cpu->arch.r[RDX] >> 32);
     build_vmcb(g);
-    assert_int_equal(RUN(g, "\x0f\xc7\xf2"), EXIT_HLT); /* rdrand edx */
+    assert_int_equal(RUN(g, "rdrand edx"), EXIT_HLT);
     assert_true(g->vmcb.save.rflags & RFLAGS_CF);
     assert_false(g->cpu->arch.r[RDX] >> 32);
     guest_destroy(g);

@@ -12,7 +12,7 @@ static struct guest *guest_at_rest(bool sev)
 {
     struct guest *g = guest_create(sev);
     struct arch *a = &g->cpu->arch;
-    assert_int_equal(RUN(g, "\x90"), EXIT_HLT);
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
     a->cr0 = g->vmcb.save.cr0;
     a->cr3 = g->vmcb.save.cr3;
     a->cr4 = g->vmcb.save.cr4;
@@ -400,13 +400,13 @@ static void a_device_access_exits_with_the_bytes_of_its_instruction(void **state
     struct guest *g = guest_create(true);
     guest_write64(g, PT + 8 * (DATA >> 12),
                   0xfee00000 | PTE_P | PTE_RW); /* shared, no memory there */
-    assert_int_equal(RUN(g, "\x90\x89\x04\x25\x30\x00\x02\x00"),
-                     EXIT_NPF); /* nop; mov [0x20030], eax */
+    assert_int_equal(RUN(g, "nop; mov [0x20030], eax"), EXIT_NPF);
     assert_int_equal(g->vmcb.control.exit_info_1, NPF_FINAL | NPF_USER | NPF_WRITE);
     assert_int_equal(g->vmcb.control.exit_info_2, 0xfee00030);
     assert_int_equal(g->vmcb.save.rip, CODE + 1);
     assert_int_equal(g->vmcb.control.fetched_count, 15);
-    assert_memory_equal(g->vmcb.control.fetched, "\x89\x04\x25\x30\x00\x02\x00\xf4", 8);
+    struct code fetched = ASM("mov [0x20030], eax; hlt");
+    assert_memory_equal(g->vmcb.control.fetched, fetched.bytes, fetched.size);
     guest_destroy(g);
 }
 
@@ -458,7 +458,7 @@ static void code_of_a_shared_page_is_fetched_private(void **state)
     (void)state;
     struct guest *g = guest_create(true);
     guest_write64(g, PT + 8 * (CODE >> 12), CODE | PTE_P | PTE_RW);
-    assert_int_equal(RUN(g, "\xb8\x07\x00\x00\x00"), EXIT_HLT);
+    assert_int_equal(RUN(g, "mov eax, 7"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax, 7);
     guest_destroy(g);
 }
@@ -470,8 +470,7 @@ static void a_shared_page_is_what_the_host_writes(void **state)
     guest_write64(g, PT + 8 * (DATA >> 12), DATA | PTE_P | PTE_RW);
     host_write64(g, GUEST_BASE + DATA, 0x1122334455667788);
     /* mov rax, [0x20000]; inc qword [0x20008] */
-    assert_int_equal(RUN(g, "\x48\x8b\x04\x25\x00\x00\x02\x00\x48\xff\x04\x25\x08\x00\x02\x00"),
-                     EXIT_HLT);
+    assert_int_equal(RUN(g, "mov rax, [0x20000]; inc qword ptr [0x20008]"), EXIT_HLT);
     assert_true(g->vmcb.save.rax == 0x1122334455667788);
     assert_int_equal(host_read64(g, GUEST_BASE + DATA + 8), 1);
     guest_destroy(g);
@@ -483,36 +482,32 @@ static void the_host_sees_ciphertext_of_private_memory(void **state)
     struct guest *g = guest_create(true);
     guest_write64(g, DATA, 5);
     assert_true(host_read64(g, GUEST_BASE + DATA) != 5);
-    assert_int_equal(RUN(g, "\x48\xff\x04\x25\x00\x00\x02\x00"),
-                     EXIT_HLT); /* inc qword [0x20000] */
+    assert_int_equal(RUN(g, "inc qword ptr [0x20000]"), EXIT_HLT);
     assert_true(host_read64(g, GUEST_BASE + DATA) != 6);
     assert_int_equal(guest_read64(g, DATA), 6);
     /* What the host overwrites, the guest finds as garbage, and still finds the rest. */
     host_write64(g, GUEST_BASE + DATA, 6);
     build_vmcb(g);
-    assert_int_equal(RUN(g, "\x48\x8b\x04\x25\x00\x00\x02\x00"), EXIT_HLT);
+    assert_int_equal(RUN(g, "mov rax, [0x20000]"), EXIT_HLT);
     assert_true(g->vmcb.save.rax != 6);
     guest_destroy(g);
 }
 
 /* --- The TLB ---------------------------------------------------------------------------------- */
 
-/* mov rax, [DATA]; <change the entry of DATA at rdi to rsi>; <flush>; mov rbx, [DATA] */
-static u64 second_read(struct guest *g, const char *flush, size_t size, u64 old, u64 new)
+/* Reads DATA, changes its entry from `old` to `new`, runs `flush`, reads again. */
+static u64 second_read(struct guest *g, struct code flush, u64 old, u64 new)
 {
-    u8 code[64];
-    size_t n = 0;
-    memcpy(code, "\x48\x8b\x04\x25\x00\x00\x02\x00\x48\x89\x37", 11);
-    n = 11;
-    memcpy(code + n, flush, size);
-    n += size;
-    memcpy(code + n, "\x48\x8b\x1c\x25\x00\x00\x02\x00", 8);
+    struct code change = ASM("mov rax, [0x20000]; mov [rdi], rsi");
+    guest_write_code(g, CODE, change);
+    guest_write_code(g, CODE + change.size, flush);
+    guest_write_code(g, CODE + change.size + flush.size, ASM("mov rbx, [0x20000]; hlt"));
     guest_write64(g, DATA, 0xaaaa);
     guest_write64(g, DATA + 0x1000, 0xbbbb);
     guest_write64(g, PT + 8 * (DATA >> 12), old);
     g->cpu->arch.r[RDI] = PT + 8 * (DATA >> 12);
     g->cpu->arch.r[RSI] = new;
-    assert_int_equal(guest_run_code(g, code, n + 8), EXIT_HLT);
+    assert_int_equal(guest_vmrun(g), EXIT_HLT);
     return g->cpu->arch.r[RBX];
 }
 
@@ -521,23 +516,21 @@ static void the_tlb_keeps_what_it_may_and_loses_what_it_must(void **state)
     (void)state;
     u64 old = DATA | PTE_P | PTE_RW | PTE_A | PTE_D, new = (DATA + 0x1000) | PTE_P | PTE_RW;
     const struct {
-        const char *flush;
-        u32 size;
+        struct code flush;
         u64 flags, value;
     } rows[] = {
-        {"\x90", 1, 0, 0xaaaa},
-        {"\x0f\x20\xd9\x0f\x22\xd9", 6, 0, 0xbbbb},         /* mov rcx, cr3; mov cr3, rcx */
-        {"\x0f\x20\xd9\x0f\x22\xd9", 6, PTE_G, 0xaaaa},     /* a global page stays */
-        {"\x0f\x01\x3c\x25\x00\x00\x02\x00", 8, 0, 0xbbbb}, /* invlpg */
-        {"\x0f\x01\x3c\x25\x00\x00\x02\x00", 8, PTE_G, 0xbbbb},
-        {"\x0f\x01\x3c\x25\x00\x10\x02\x00", 8, 0, 0xaaaa}, /* of another page */
-        /* mov rcx, cr4; btr ecx, 7; mov cr4, rcx: global pages go with CR4.PGE */
-        {"\x0f\x20\xe1\x0f\xba\xf1\x07\x0f\x22\xe1", 10, PTE_G, 0xbbbb},
+        {ASM("nop"), 0, 0xaaaa},
+        {ASM("mov rcx, cr3; mov cr3, rcx"), 0, 0xbbbb},
+        {ASM("mov rcx, cr3; mov cr3, rcx"), PTE_G, 0xaaaa}, /* a global page stays */
+        {ASM("invlpg [0x20000]"), 0, 0xbbbb},
+        {ASM("invlpg [0x20000]"), PTE_G, 0xbbbb},
+        {ASM("invlpg [0x21000]"), 0, 0xaaaa}, /* of another page */
+        /* global pages go with CR4.PGE */
+        {ASM("mov rcx, cr4; btr ecx, 7; mov cr4, rcx"), PTE_G, 0xbbbb},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct guest *g = guest_create(false);
-        u64 value =
-            second_read(g, rows[i].flush, rows[i].size, old | rows[i].flags, new | rows[i].flags);
+        u64 value = second_read(g, rows[i].flush, old | rows[i].flags, new | rows[i].flags);
         if (value != rows[i].value)
             fail_msg("row %zu: 0x%llx", i, (unsigned long long)value);
         guest_destroy(g);
@@ -552,10 +545,8 @@ static void invlpg_inside_a_large_page_drops_all_of_it(void **state)
     guest_write64(g, MIB(4) + 0x5000, 0xbbbb);
     g->cpu->arch.r[RDI] = PML4 + 0x2000 + 8;
     g->cpu->arch.r[RSI] = MIB(4) | PTE_P | PTE_RW | PTE_PS;
-    /* mov rax, [0x205000]; mov [rdi], rsi; invlpg [0x3ff000]; mov rbx, [0x205000] */
     assert_int_equal(
-        RUN(g, "\x48\x8b\x04\x25\x00\x50\x20\x00\x48\x89\x37\x0f\x01\x3c\x25\x00\xf0\x3f\x00"
-               "\x48\x8b\x1c\x25\x00\x50\x20\x00"),
+        RUN(g, "mov rax, [0x205000]; mov [rdi], rsi; invlpg [0x3ff000]; mov rbx, [0x205000]"),
         EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax, 0xaaaa);
     assert_int_equal(g->cpu->arch.r[RBX], 0xbbbb);
@@ -568,7 +559,7 @@ static void a_nested_change_is_seen_after_a_flush_by_asid(void **state)
     struct guest *g = guest_create(false);
     guest_write64(g, DATA, 0xaaaa);
     guest_write64(g, DATA + 0x1000, 0xbbbb);
-    RUN(g, "\x48\x8b\x04\x25\x00\x00\x02\x00");
+    RUN(g, "mov rax, [0x20000]");
     assert_int_equal(g->vmcb.save.rax, 0xaaaa);
     host_write64(g, NPT + 0x3000 + 8 * (DATA >> 12),
                  (GUEST_BASE + DATA + 0x1000) | PTE_P | PTE_RW | PTE_US);
@@ -586,7 +577,7 @@ static void a_store_across_pages_changes_nothing_if_one_of_them_faults(void **st
     guest_write64(g, DATA + 0xff8, 0x1111111111111111);
     guest_write64(g, PT + 8 * ((DATA >> 12) + 1), 0);
     g->vmcb.save.rax = ~0ull;
-    RUN(g, "\x48\x89\x04\x25\xfc\x0f\x02\x00"); /* mov [0x20ffc], rax */
+    RUN(g, "mov [0x20ffc], rax");
     assert_int_equal(delivered(g), VECTOR_PF);
     assert_int_equal(g->vmcb.save.cr2, DATA + 0x1000);
     assert_int_equal(guest_read64(g, STACK - 48), PF_WRITE);
@@ -601,10 +592,10 @@ static void code_that_writes_itself_runs_as_written(void **state)
     /* mov byte [0x10009], 0x22; mov al, 0x11 with its immediate at 0x10009;
      * again through a second mapping */
     guest_write64(g, PT + 8 * (DATA >> 12), CODE | PTE_P | PTE_RW | BIT(51));
-    assert_int_equal(RUN(g, "\xc6\x04\x25\x09\x00\x01\x00\x22\xb0\x11"), EXIT_HLT);
+    assert_int_equal(RUN(g, "mov byte ptr [0x10009], 0x22; mov al, 0x11"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax & 0xff, 0x22);
     build_vmcb(g);
-    assert_int_equal(RUN(g, "\xc6\x04\x25\x09\x00\x02\x00\x33\xb0\x11"), EXIT_HLT);
+    assert_int_equal(RUN(g, "mov byte ptr [0x20009], 0x33; mov al, 0x11"), EXIT_HLT);
     assert_int_equal(g->vmcb.save.rax & 0xff, 0x33);
     guest_destroy(g);
 }
@@ -632,9 +623,9 @@ static void code_that_another_core_writes_runs_as_written(void **state)
     assert_true(cpu_host_wrmsr(two, MSR_VM_HSAVE_PA, HSAVE));
     assert_true(cpu_host_wrmsr(two, MSR_SYSCFG, SYSCFG_MEM_ENCRYPT));
     assert_true(cpu_host_wrmsr(two, MSR_HWCR, HWCR_SMM_LOCK));
-    guest_write(g, CODE, "\xb0\x11\xf4", 3); /* mov al, 0x11; hlt */
+    guest_write_code(g, CODE, ASM("mov al, 0x11; hlt"));
     /* inc byte [CODE + 1]; mov al, [CODE + 1]; hlt */
-    guest_write(g, DATA, "\xfe\x04\x25\x01\x00\x01\x00\x8a\x04\x25\x01\x00\x01\x00\xf4", 15);
+    guest_write_code(g, DATA, ASM("inc byte ptr [0x10001]; mov al, [0x10001]; hlt"));
     assert_int_equal(run_on(g, two, DATA), 0x12); /* may write without asking, until it is code */
     for (u64 i = 0x12; i < 0x20; i++) {
         assert_int_equal(run_on(g, one, CODE), i);
@@ -644,7 +635,7 @@ static void code_that_another_core_writes_runs_as_written(void **state)
         assert_int_equal(run_on(g, i & 2 ? two : one, DATA), i + 1);
     }
     /* One core's last block there goes; the other's is still reported to. */
-    guest_write(g, CODE, "\xb0\x77", 2);
+    guest_write_code(g, CODE, ASM("mov al, 0x77"));
     assert_int_equal(run_on(g, one, CODE), 0x77);
     assert_int_equal(run_on(g, two, CODE), 0x77);
     g->cpu = one;
