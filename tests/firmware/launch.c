@@ -63,9 +63,10 @@ static struct sev_session known_session(void)
 
 /* A platform whose PDH is scalar 3, and the owner's certificate (scalar 2)
  * and session in its memory. */
-static void known_platform(struct rig *r)
+static int known_platform(void **state)
 {
-    rig_create(r);
+    rig_setup(state);
+    struct rig *r = *state;
     struct identity id;
     assert_true(identity_make(r->fw, &id));
     scalar(&id.pdh_key, 3);
@@ -79,6 +80,7 @@ static void known_platform(struct rig *r)
     struct sev_session session = known_session();
     rig_put(r, AT_CERT, &godh, sizeof godh);
     rig_put(r, AT_SESSION, &session, sizeof session);
+    return 0;
 }
 
 static struct sev_start known_start(void)
@@ -139,22 +141,20 @@ static void the_formulas_by_hand_give_the_published_answers(void **state)
 
 static void a_launch_gives_the_known_digest_and_takes_the_known_secret(void **state)
 {
-    (void)state;
-    struct rig r;
-    known_platform(&r);
+    struct rig *r = *state;
     struct sev_start start = known_start();
-    assert_status(COMMAND(&r, LAUNCH_START, start), SUCCESS);
+    assert_status(COMMAND(r, LAUNCH_START, start), SUCCESS);
     assert_rule(
-        &r,
+        r,
         "LAUNCH_START status=SUCCESS policy=0x1 new=1 guest=UNINIT>LUPDATE platform=INIT>WORKING");
     u32 guest = start.handle;
-    assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_LUPDATE);
-    assert_int_equal(rig_pstate(&r), SEV_PSTATE_WORKING);
-    assert_status(rig_activate(&r, guest, 7), SUCCESS);
-    assert_status(rig_update(&r, guest, AT_GUEST, 16), SUCCESS);
+    assert_int_equal(rig_gstate(r, guest), SEV_GSTATE_LUPDATE);
+    assert_int_equal(rig_pstate(r), SEV_PSTATE_WORKING);
+    assert_status(rig_activate(r, guest, 7), SUCCESS);
+    assert_status(rig_update(r, guest, AT_GUEST, 16), SUCCESS);
 
     struct sev_measure out;
-    assert_status(rig_measure(&r, guest, &out), SUCCESS);
+    assert_status(rig_measure(r, guest, &out), SUCCESS);
     u8 digest[32], measure[32];
     from_hex(digest, 32, answer.digest);
     measure_by_hand(digest, out.mnonce, measure);
@@ -164,8 +164,8 @@ static void a_launch_gives_the_known_digest_and_takes_the_known_secret(void **st
     struct sev_packet_header header;
     count_up(plain, 0x60, 16);
     secret_by_hand(measure, plain, data, &header);
-    rig_put(&r, AT_HEADER, &header, sizeof header);
-    rig_put(&r, AT_PACKET, data, sizeof data);
+    rig_put(r, AT_HEADER, &header, sizeof header);
+    rig_put(r, AT_PACKET, data, sizeof data);
     struct sev_packet secret = {.handle = guest,
                                 .hdr_paddr = AT_HEADER,
                                 .hdr_len = sizeof header,
@@ -173,347 +173,295 @@ static void a_launch_gives_the_known_digest_and_takes_the_known_secret(void **st
                                 .guest_len = 16,
                                 .trans_paddr = AT_PACKET,
                                 .trans_len = 16};
-    assert_status(COMMAND(&r, LAUNCH_SECRET, secret), SUCCESS);
-    memory_read(r.memory, AT_GUEST + 0x100, 7, found, 16);
+    assert_status(COMMAND(r, LAUNCH_SECRET, secret), SUCCESS);
+    memory_read(r->memory, AT_GUEST + 0x100, 7, found, 16);
     assert_memory_equal(found, plain, 16);
-    rig_get(&r, AT_GUEST + 0x100, found, 16);
+    rig_get(r, AT_GUEST + 0x100, found, 16);
     assert_memory_not_equal(found, plain, 16);
 
     header.mac[31] ^= 1;
-    rig_put(&r, AT_HEADER, &header, sizeof header);
-    assert_status(COMMAND(&r, LAUNCH_SECRET, secret), BAD_MEASUREMENT);
-    assert_rule(&r, "rule=\"the packet's MAC is not that of this guest's session and measurement");
+    rig_put(r, AT_HEADER, &header, sizeof header);
+    assert_status(COMMAND(r, LAUNCH_SECRET, secret), BAD_MEASUREMENT);
+    assert_rule(r, "rule=\"the packet's MAC is not that of this guest's session and measurement");
 
-    assert_status(rig_handle(&r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
-    assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_RUNNING);
-    rig_destroy(&r);
+    assert_status(rig_handle(r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
+    assert_int_equal(rig_gstate(r, guest), SEV_GSTATE_RUNNING);
 }
 
 static void a_session_for_another_platform_or_policy_is_refused(void **state)
 {
-    (void)state;
-    struct rig r;
-    known_platform(&r);
+    struct rig *r = *state;
     struct sev_start start = known_start();
     start.policy = 0;
-    assert_status(COMMAND(&r, LAUNCH_START, start), BAD_MEASUREMENT);
-    assert_rule(&r, "rule=\"POLICY_MAC: the session was made for another policy");
+    assert_status(COMMAND(r, LAUNCH_START, start), BAD_MEASUREMENT);
+    assert_rule(r, "rule=\"POLICY_MAC: the session was made for another policy");
     assert_int_equal(start.handle, 0);
-    assert_int_equal(rig_pstate(&r), SEV_PSTATE_INIT);
+    assert_int_equal(rig_pstate(r), SEV_PSTATE_INIT);
 
-    assert_status(SIMPLE(&r, PDH_GEN), SUCCESS);
+    assert_status(SIMPLE(r, PDH_GEN), SUCCESS);
     start = known_start();
-    assert_status(COMMAND(&r, LAUNCH_START, start), BAD_MEASUREMENT);
-    assert_rule(&r, "rule=\"WRAP_MAC: the session was made for another PDH, or changed");
-    rig_destroy(&r);
+    assert_status(COMMAND(r, LAUNCH_START, start), BAD_MEASUREMENT);
+    assert_rule(r, "rule=\"WRAP_MAC: the session was made for another PDH, or changed");
 }
 
 static void a_godh_certificate_is_looked_at(void **state)
 {
-    (void)state;
-    struct rig r;
-    known_platform(&r);
+    struct rig *r = *state;
     static const struct {
         u32 at;
         u8 value;
     } wrong[] = {{0x00, 2}, {0x08, 2}, {0x0c, 2}, {0x10, 1}, {0x14, 0xff}};
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
         u8 old;
-        rig_get(&r, AT_CERT + wrong[i].at, &old, 1);
-        rig_put(&r, AT_CERT + wrong[i].at, &wrong[i].value, 1);
+        rig_get(r, AT_CERT + wrong[i].at, &old, 1);
+        rig_put(r, AT_CERT + wrong[i].at, &wrong[i].value, 1);
         struct sev_start start = known_start();
-        assert_status(COMMAND(&r, LAUNCH_START, start), INVALID_CERTIFICATE);
-        assert_rule(&r, "rule=\"DH certificate: ");
-        rig_put(&r, AT_CERT + wrong[i].at, &old, 1);
+        assert_status(COMMAND(r, LAUNCH_START, start), INVALID_CERTIFICATE);
+        assert_rule(r, "rule=\"DH certificate: ");
+        rig_put(r, AT_CERT + wrong[i].at, &old, 1);
     }
-    rig_destroy(&r);
 }
 
 static void launch_start_checks_lengths_before_policy_and_policy_before_addresses(void **state)
 {
-    (void)state;
-    struct rig r;
-    known_platform(&r);
+    struct rig *r = *state;
     struct sev_start start = known_start();
     start.policy = 0x3c010000; /* API 1.60 */
     start.session_paddr = RIG_MEMORY;
     start.session_len = 0x7f;
-    assert_status(COMMAND(&r, LAUNCH_START, start), INVALID_LENGTH);
+    assert_status(COMMAND(r, LAUNCH_START, start), INVALID_LENGTH);
     start.session_len = 0x80;
     start.dh_cert_len = 0x823;
-    assert_status(COMMAND(&r, LAUNCH_START, start), INVALID_LENGTH);
+    assert_status(COMMAND(r, LAUNCH_START, start), INVALID_LENGTH);
     start.dh_cert_len = 0x824;
-    assert_status(COMMAND(&r, LAUNCH_START, start), POLICY_FAILURE);
-    assert_rule(&r, "rule=\"policy asks for API 1.60, firmware is 1.55\"");
+    assert_status(COMMAND(r, LAUNCH_START, start), POLICY_FAILURE);
+    assert_rule(r, "rule=\"policy asks for API 1.60, firmware is 1.55\"");
     start.policy = SEV_POLICY_ES;
-    assert_status(COMMAND(&r, LAUNCH_START, start), UNSUPPORTED);
+    assert_status(COMMAND(r, LAUNCH_START, start), UNSUPPORTED);
     start.policy = 1;
-    assert_status(COMMAND(&r, LAUNCH_START, start), INVALID_ADDRESS);
-    assert_rule(&r, "rule=\"session 0x800000 and 128 bytes are not inside memory\"");
+    assert_status(COMMAND(r, LAUNCH_START, start), INVALID_ADDRESS);
+    assert_rule(r, "rule=\"session 0x800000 and 128 bytes are not inside memory\"");
     start.session_paddr = AT_SESSION;
-    assert_status(COMMAND(&r, LAUNCH_START, start), SUCCESS);
-    rig_destroy(&r);
+    assert_status(COMMAND(r, LAUNCH_START, start), SUCCESS);
 }
 
 /* [sev 5.4]: fw.major > policy.major, or equal and fw.minor >= policy.minor;
  * the firmware is 1.55. */
 static void the_api_version_of_a_policy_is_compared(void **state)
 {
-    (void)state;
+    struct rig *r = *state;
     static const struct {
         u32 policy;
         bool allowed;
     } cases[] = {{0x00000000, true}, {0x37010000, true},  {0x38010000, false},
                  {0xff000000, true}, {0x00020000, false}, {0x36010000, true}};
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct sev_start in = {.policy = cases[i].policy};
-        assert_int_equal(COMMAND(&r, LAUNCH_START, in),
+        assert_int_equal(COMMAND(r, LAUNCH_START, in),
                          cases[i].allowed ? SEV_STATUS_SUCCESS : SEV_STATUS_POLICY_FAILURE);
     }
-    rig_destroy(&r);
 }
 
 /* --- Activation ------------------------------------------------------------------------------- */
 
 static void asids_have_ranges_and_one_owner(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, true);
-    u32 plain = rig_launch(&r, 0), other = rig_launch(&r, 0), es = rig_launch(&r, SEV_POLICY_ES);
+    struct rig *r = *state;
+    u32 plain = rig_launch(r, 0), other = rig_launch(r, 0), es = rig_launch(r, SEV_POLICY_ES);
     for (u32 asid = 0; asid <= RIG_ASIDS + 2; asid++) {
         bool legal = asid >= RIG_ASID_MIN && asid <= RIG_ASIDS;
-        u32 status = rig_activate(&r, plain, asid);
+        u32 status = rig_activate(r, plain, asid);
         assert_int_equal(status, legal ? SEV_STATUS_SUCCESS : SEV_STATUS_INVALID_ASID);
         if (!legal)
             continue;
-        assert_status(rig_activate(&r, plain, asid), ACTIVE);
-        assert_status(rig_activate(&r, other, asid), ASID_OWNED);
-        assert_status(rig_handle(&r, SEV_CMD_DECOMMISSION, plain), ACTIVE);
-        assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, plain), SUCCESS);
-        assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, plain), INACTIVE);
-        rig_flush(&r);
+        assert_status(rig_activate(r, plain, asid), ACTIVE);
+        assert_status(rig_activate(r, other, asid), ASID_OWNED);
+        assert_status(rig_handle(r, SEV_CMD_DECOMMISSION, plain), ACTIVE);
+        assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, plain), SUCCESS);
+        assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, plain), INACTIVE);
+        rig_flush(r);
     }
     for (u32 asid = 0; asid <= RIG_ASIDS; asid++) {
         bool legal = asid >= 1 && asid < RIG_ASID_MIN;
-        assert_int_equal(rig_activate(&r, es, asid),
+        assert_int_equal(rig_activate(r, es, asid),
                          legal ? SEV_STATUS_SUCCESS : SEV_STATUS_INVALID_ASID);
         if (legal)
-            assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, es), SUCCESS);
+            assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, es), SUCCESS);
     }
-    rig_destroy(&r);
 }
 
 static void an_asid_is_used_again_only_after_wbinvd_and_df_flush(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
+    struct rig *r = *state;
     struct sev_init in = {.options = 0};
-    assert_status(COMMAND(&r, INIT, in), SUCCESS);
-    u32 guest = rig_launch(&r, 0);
-    assert_status(rig_activate(&r, guest, 6), DFFLUSH_REQUIRED);
-    assert_status(SIMPLE(&r, DF_FLUSH), WBINVD_REQUIRED);
-    firmware_wbinvd(r.fw, 0);
-    assert_status(SIMPLE(&r, DF_FLUSH), WBINVD_REQUIRED);
-    assert_rule(&r, "rule=\"cores 0x2 have not executed WBINVD\"");
-    firmware_wbinvd(r.fw, 1);
-    assert_status(SIMPLE(&r, DF_FLUSH), SUCCESS);
-    assert_status(rig_activate(&r, guest, 6), SUCCESS);
-    assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, guest), SUCCESS);
+    assert_status(COMMAND(r, INIT, in), SUCCESS);
+    u32 guest = rig_launch(r, 0);
+    assert_status(rig_activate(r, guest, 6), DFFLUSH_REQUIRED);
+    assert_status(SIMPLE(r, DF_FLUSH), WBINVD_REQUIRED);
+    firmware_wbinvd(r->fw, 0);
+    assert_status(SIMPLE(r, DF_FLUSH), WBINVD_REQUIRED);
+    assert_rule(r, "rule=\"cores 0x2 have not executed WBINVD\"");
+    firmware_wbinvd(r->fw, 1);
+    assert_status(SIMPLE(r, DF_FLUSH), SUCCESS);
+    assert_status(rig_activate(r, guest, 6), SUCCESS);
+    assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, guest), SUCCESS);
     /* DEACTIVATE clears the indicator and marks its own ASID alone. */
-    assert_status(rig_activate(&r, guest, 6), DFFLUSH_REQUIRED);
-    assert_status(SIMPLE(&r, DF_FLUSH), WBINVD_REQUIRED);
-    assert_status(rig_activate(&r, guest, 7), SUCCESS);
-    rig_destroy(&r);
+    assert_status(rig_activate(r, guest, 6), DFFLUSH_REQUIRED);
+    assert_status(SIMPLE(r, DF_FLUSH), WBINVD_REQUIRED);
+    assert_status(rig_activate(r, guest, 7), SUCCESS);
 }
 
 static void the_key_is_in_its_slot_while_the_guest_is_active(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 guest = rig_launch(&r, 0);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0);
     static const u8 text[16] = "sixteen  letters";
     u8 bytes[16];
-    assert_status(rig_update(&r, guest, AT_GUEST, 16), INACTIVE);
-    assert_status(rig_activate(&r, guest, 9), SUCCESS);
-    assert_true(memory_key_loaded(r.memory, 9));
-    rig_put(&r, AT_GUEST, text, 16);
-    assert_status(rig_update(&r, guest, AT_GUEST | RIG_C_BIT, 16), SUCCESS);
-    rig_get(&r, AT_GUEST, bytes, 16);
+    assert_status(rig_update(r, guest, AT_GUEST, 16), INACTIVE);
+    assert_status(rig_activate(r, guest, 9), SUCCESS);
+    assert_true(memory_key_loaded(r->memory, 9));
+    rig_put(r, AT_GUEST, text, 16);
+    assert_status(rig_update(r, guest, AT_GUEST | RIG_C_BIT, 16), SUCCESS);
+    rig_get(r, AT_GUEST, bytes, 16);
     assert_memory_not_equal(bytes, text, 16);
-    assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, guest), SUCCESS);
-    assert_false(memory_key_loaded(r.memory, 9));
-    memory_read(r.memory, AT_GUEST, 9, bytes, 16);
+    assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, guest), SUCCESS);
+    assert_false(memory_key_loaded(r->memory, 9));
+    memory_read(r->memory, AT_GUEST, 9, bytes, 16);
     assert_memory_not_equal(bytes, text, 16);
     /* The key lives on in the context: another ASID gives the same view. */
-    assert_status(rig_activate(&r, guest, 10), SUCCESS);
-    memory_read(r.memory, AT_GUEST, 10, bytes, 16);
+    assert_status(rig_activate(r, guest, 10), SUCCESS);
+    memory_read(r->memory, AT_GUEST, 10, bytes, 16);
     assert_memory_equal(bytes, text, 16);
-    assert_status(SIMPLE(&r, SHUTDOWN), SUCCESS);
-    assert_false(memory_key_loaded(r.memory, 10));
-    rig_destroy(&r);
+    assert_status(SIMPLE(r, SHUTDOWN), SUCCESS);
+    assert_false(memory_key_loaded(r->memory, 10));
 }
 
 static void the_last_decommission_ends_working(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 a = rig_launch(&r, 0), b = rig_launch(&r, 0);
+    struct rig *r = *state;
+    u32 a = rig_launch(r, 0), b = rig_launch(r, 0);
     assert_int_not_equal(a, b);
-    assert_status(rig_handle(&r, SEV_CMD_DECOMMISSION, a), SUCCESS);
-    assert_int_equal(rig_pstate(&r), SEV_PSTATE_WORKING);
-    assert_status(rig_handle(&r, SEV_CMD_DECOMMISSION, a), INVALID_GUEST);
-    assert_status(rig_handle(&r, SEV_CMD_DECOMMISSION, b), SUCCESS);
-    assert_rule(&r, "platform=WORKING>INIT");
-    assert_int_equal(rig_pstate(&r), SEV_PSTATE_INIT);
-    rig_destroy(&r);
+    assert_status(rig_handle(r, SEV_CMD_DECOMMISSION, a), SUCCESS);
+    assert_int_equal(rig_pstate(r), SEV_PSTATE_WORKING);
+    assert_status(rig_handle(r, SEV_CMD_DECOMMISSION, a), INVALID_GUEST);
+    assert_status(rig_handle(r, SEV_CMD_DECOMMISSION, b), SUCCESS);
+    assert_rule(r, "platform=WORKING>INIT");
+    assert_int_equal(rig_pstate(r), SEV_PSTATE_INIT);
 }
 
 static void contexts_run_out(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
+    struct rig *r = *state;
     for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
-        rig_launch(&r, 0);
+        rig_launch(r, 0);
     struct sev_start in = {.policy = 0};
-    assert_status(COMMAND(&r, LAUNCH_START, in), RESOURCE_LIMIT);
-    rig_destroy(&r);
+    assert_status(COMMAND(r, LAUNCH_START, in), RESOURCE_LIMIT);
 }
 
 static void a_key_is_shared_between_guests_of_one_policy_that_allows_it(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 first = rig_launch(&r, 0), closed = rig_launch(&r, SEV_POLICY_NOKS);
+    struct rig *r = *state;
+    u32 first = rig_launch(r, 0), closed = rig_launch(r, SEV_POLICY_NOKS);
     struct sev_start in = {.handle = 99};
-    assert_status(COMMAND(&r, LAUNCH_START, in), INVALID_GUEST);
+    assert_status(COMMAND(r, LAUNCH_START, in), INVALID_GUEST);
     in = (struct sev_start){.handle = first, .policy = 1};
-    assert_status(COMMAND(&r, LAUNCH_START, in), POLICY_FAILURE);
+    assert_status(COMMAND(r, LAUNCH_START, in), POLICY_FAILURE);
     in = (struct sev_start){.handle = closed, .policy = SEV_POLICY_NOKS};
-    assert_status(COMMAND(&r, LAUNCH_START, in), POLICY_FAILURE);
-    assert_rule(&r, "rule=\"the policy has NOKS: keys are not shared\"");
+    assert_status(COMMAND(r, LAUNCH_START, in), POLICY_FAILURE);
+    assert_rule(r, "rule=\"the policy has NOKS: keys are not shared\"");
     in = (struct sev_start){.handle = first};
-    assert_status(COMMAND(&r, LAUNCH_START, in), SUCCESS);
+    assert_status(COMMAND(r, LAUNCH_START, in), SUCCESS);
     assert_int_not_equal(in.handle, first);
     /* One key, one slot: the last to leave empties it. */
-    assert_status(rig_activate(&r, first, 8), SUCCESS);
-    assert_status(rig_activate(&r, in.handle, 8), SUCCESS);
-    assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, first), SUCCESS);
-    assert_true(memory_key_loaded(r.memory, 8));
-    assert_status(rig_handle(&r, SEV_CMD_DEACTIVATE, in.handle), SUCCESS);
-    assert_false(memory_key_loaded(r.memory, 8));
-    rig_destroy(&r);
+    assert_status(rig_activate(r, first, 8), SUCCESS);
+    assert_status(rig_activate(r, in.handle, 8), SUCCESS);
+    assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, first), SUCCESS);
+    assert_true(memory_key_loaded(r->memory, 8));
+    assert_status(rig_handle(r, SEV_CMD_DEACTIVATE, in.handle), SUCCESS);
+    assert_false(memory_key_loaded(r->memory, 8));
 }
 
 /* --- Updates, lengths, debugging -------------------------------------------------------------- */
 
 static void updates_come_in_blocks_inside_memory(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, true);
-    u32 guest = rig_launch(&r, 0);
-    assert_status(rig_update(&r, guest, AT_GUEST, 0), INVALID_LENGTH);
-    assert_status(rig_update(&r, guest, AT_GUEST, 24), INVALID_LENGTH);
-    assert_status(rig_update(&r, guest, AT_GUEST, 32), INACTIVE);
-    assert_status(rig_activate(&r, guest, 5), SUCCESS);
-    assert_status(rig_update(&r, guest, AT_GUEST + 8, 16), INVALID_ADDRESS);
-    assert_status(rig_update(&r, guest, RIG_MEMORY - 16, 32), INVALID_ADDRESS);
-    assert_status(rig_update(&r, guest, ~15ull & ~RIG_C_BIT, 16), INVALID_ADDRESS);
-    assert_status(rig_update(&r, guest, AT_TMR - 16, 32), INVALID_ADDRESS);
-    assert_rule(&r, "is in the firmware's TMR");
-    assert_status(rig_update(&r, guest, AT_TMR - 32, 32), SUCCESS);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0);
+    assert_status(rig_update(r, guest, AT_GUEST, 0), INVALID_LENGTH);
+    assert_status(rig_update(r, guest, AT_GUEST, 24), INVALID_LENGTH);
+    assert_status(rig_update(r, guest, AT_GUEST, 32), INACTIVE);
+    assert_status(rig_activate(r, guest, 5), SUCCESS);
+    assert_status(rig_update(r, guest, AT_GUEST + 8, 16), INVALID_ADDRESS);
+    assert_status(rig_update(r, guest, RIG_MEMORY - 16, 32), INVALID_ADDRESS);
+    assert_status(rig_update(r, guest, ~15ull & ~RIG_C_BIT, 16), INVALID_ADDRESS);
+    assert_status(rig_update(r, guest, AT_TMR - 16, 32), INVALID_ADDRESS);
+    assert_rule(r, "is in the firmware's TMR");
+    assert_status(rig_update(r, guest, AT_TMR - 32, 32), SUCCESS);
     struct sev_launch_range in = {.handle = guest, .paddr = AT_GUEST, .len = 0x1000};
-    assert_status(COMMAND(&r, LAUNCH_UPDATE_VMSA, in), POLICY_FAILURE);
-    assert_rule(&r, "rule=\"the guest's policy does not have ES\"");
+    assert_status(COMMAND(r, LAUNCH_UPDATE_VMSA, in), POLICY_FAILURE);
+    assert_rule(r, "rule=\"the guest's policy does not have ES\"");
     in.len = 0x800;
-    assert_status(COMMAND(&r, LAUNCH_UPDATE_VMSA, in), INVALID_LENGTH);
-    rig_destroy(&r);
+    assert_status(COMMAND(r, LAUNCH_UPDATE_VMSA, in), INVALID_LENGTH);
 }
 
 /* The digest covers bytes, not commands [sev 7.5]; a VMSA counts like data. */
 static void splitting_an_update_does_not_change_the_digest(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, true);
+    struct rig *r = *state;
     u8 page[2 * PAGE_SIZE], digest[2][32], whole[32];
     count_up(page, 1, sizeof page);
     for (int i = 0; i < 2; i++) {
-        u32 guest = rig_launch(&r, SEV_POLICY_ES);
-        assert_status(rig_activate(&r, guest, (u32)i + 1), SUCCESS);
-        rig_put(&r, AT_GUEST, page, sizeof page);
+        u32 guest = rig_launch(r, SEV_POLICY_ES);
+        assert_status(rig_activate(r, guest, (u32)i + 1), SUCCESS);
+        rig_put(r, AT_GUEST, page, sizeof page);
         struct sev_launch_range vmsa = {
             .handle = guest, .paddr = AT_GUEST + PAGE_SIZE, .len = PAGE_SIZE};
         if (i == 0) {
-            assert_status(rig_update(&r, guest, AT_GUEST, sizeof page), SUCCESS);
+            assert_status(rig_update(r, guest, AT_GUEST, sizeof page), SUCCESS);
         } else {
-            assert_status(rig_update(&r, guest, AT_GUEST, 48), SUCCESS);
-            assert_status(rig_update(&r, guest, AT_GUEST + 48, PAGE_SIZE - 48), SUCCESS);
-            assert_false(memory_vmsa_intact(r.memory, vmsa.paddr, (memory_key)(i + 1)));
-            assert_status(COMMAND(&r, LAUNCH_UPDATE_VMSA, vmsa), SUCCESS);
-            assert_true(memory_vmsa_intact(r.memory, vmsa.paddr, (memory_key)(i + 1)));
+            assert_status(rig_update(r, guest, AT_GUEST, 48), SUCCESS);
+            assert_status(rig_update(r, guest, AT_GUEST + 48, PAGE_SIZE - 48), SUCCESS);
+            assert_false(memory_vmsa_intact(r->memory, vmsa.paddr, (memory_key)(i + 1)));
+            assert_status(COMMAND(r, LAUNCH_UPDATE_VMSA, vmsa), SUCCESS);
+            assert_true(memory_vmsa_intact(r->memory, vmsa.paddr, (memory_key)(i + 1)));
         }
         struct sev_measure out;
-        assert_status(rig_measure(&r, guest, &out), SUCCESS);
-        memcpy(digest[i], guest_find(r.fw, guest)->ld, 32);
+        assert_status(rig_measure(r, guest, &out), SUCCESS);
+        memcpy(digest[i], guest_find(r->fw, guest)->ld, 32);
         u8 bytes[16];
-        memory_read(r.memory, AT_GUEST, (memory_key)(i + 1), bytes, 16);
+        memory_read(r->memory, AT_GUEST, (memory_key)(i + 1), bytes, 16);
         assert_memory_equal(bytes, page, 16);
     }
     crypto_sha256(page, sizeof page, whole);
     assert_memory_equal(digest[0], whole, 32);
     assert_memory_equal(digest[1], whole, 32);
-    rig_destroy(&r);
 }
 
 static void lengths_that_are_too_small_come_back_right(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 guest = rig_launch(&r, 0);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0);
     struct sev_launch_range measure = {.handle = guest, .paddr = RIG_MEMORY, .len = 0x2f};
-    assert_status(COMMAND(&r, LAUNCH_MEASURE, measure), INVALID_LENGTH);
+    assert_status(COMMAND(r, LAUNCH_MEASURE, measure), INVALID_LENGTH);
     assert_int_equal(measure.len, 0x30);
-    assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_LUPDATE);
-    assert_status(COMMAND(&r, LAUNCH_MEASURE, measure), INVALID_ADDRESS);
-    assert_int_equal(rig_gstate(&r, guest), SEV_GSTATE_LUPDATE);
+    assert_int_equal(rig_gstate(r, guest), SEV_GSTATE_LUPDATE);
+    assert_status(COMMAND(r, LAUNCH_MEASURE, measure), INVALID_ADDRESS);
+    assert_int_equal(rig_gstate(r, guest), SEV_GSTATE_LUPDATE);
     measure.paddr = AT_OUT;
     measure.len = 0x1000;
-    assert_status(COMMAND(&r, LAUNCH_MEASURE, measure), SUCCESS);
+    assert_status(COMMAND(r, LAUNCH_MEASURE, measure), SUCCESS);
     assert_int_equal(measure.len, 0x30);
     struct sev_attestation report = {.handle = guest, .len = 0};
-    assert_status(COMMAND(&r, ATTESTATION, report), INVALID_LENGTH);
+    assert_status(COMMAND(r, ATTESTATION, report), INVALID_LENGTH);
     assert_int_equal(report.len, 0xd0);
-    rig_destroy(&r);
 }
 
 static void secrets_have_their_lengths_checked(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 guest = rig_launch(&r, 0);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0);
     struct sev_measure out;
-    assert_status(rig_measure(&r, guest, &out), SUCCESS);
+    assert_status(rig_measure(r, guest, &out), SUCCESS);
     static const struct {
         u32 header, guest, trans;
         u32 status;
@@ -531,111 +479,99 @@ static void secrets_have_their_lengths_checked(void **state)
                                 .hdr_len = cases[i].header,
                                 .guest_len = cases[i].guest,
                                 .trans_len = cases[i].trans};
-        assert_int_equal(COMMAND(&r, LAUNCH_SECRET, in), cases[i].status);
+        assert_int_equal(COMMAND(r, LAUNCH_SECRET, in), cases[i].status);
     }
-    rig_destroy(&r);
 }
 
 static void debug_commands_obey_the_policy(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 open = rig_launch(&r, 0), closed = rig_launch(&r, SEV_POLICY_NODBG);
+    struct rig *r = *state;
+    u32 open = rig_launch(r, 0), closed = rig_launch(r, SEV_POLICY_NODBG);
     struct sev_debug in = {.handle = closed, .src_paddr = AT_GUEST, .dst_paddr = AT_OUT, .len = 32};
-    assert_status(COMMAND(&r, DBG_DECRYPT, in), POLICY_FAILURE);
-    assert_rule(&r, "rule=\"the guest's policy has NODBG\"");
-    assert_status(COMMAND(&r, DBG_ENCRYPT, in), POLICY_FAILURE);
+    assert_status(COMMAND(r, DBG_DECRYPT, in), POLICY_FAILURE);
+    assert_rule(r, "rule=\"the guest's policy has NODBG\"");
+    assert_status(COMMAND(r, DBG_ENCRYPT, in), POLICY_FAILURE);
     in.handle = open;
-    assert_status(COMMAND(&r, DBG_DECRYPT, in), INACTIVE);
-    assert_status(rig_activate(&r, open, 5), SUCCESS);
+    assert_status(COMMAND(r, DBG_DECRYPT, in), INACTIVE);
+    assert_status(rig_activate(r, open, 5), SUCCESS);
     in.len = 33;
-    assert_status(COMMAND(&r, DBG_DECRYPT, in), INVALID_LENGTH);
+    assert_status(COMMAND(r, DBG_DECRYPT, in), INVALID_LENGTH);
     u8 text[PAGE_SIZE + 32], found[sizeof text];
     count_up(text, 3, sizeof text);
-    memory_write(r.memory, AT_GUEST, 5, text, sizeof text);
+    memory_write(r->memory, AT_GUEST, 5, text, sizeof text);
     in.len = sizeof text;
-    assert_status(COMMAND(&r, DBG_DECRYPT, in), SUCCESS);
-    rig_get(&r, AT_OUT, found, sizeof found);
+    assert_status(COMMAND(r, DBG_DECRYPT, in), SUCCESS);
+    rig_get(r, AT_OUT, found, sizeof found);
     assert_memory_equal(found, text, sizeof text);
     in = (struct sev_debug){
         .handle = open, .src_paddr = AT_OUT, .dst_paddr = AT_GUEST + 0x4000, .len = sizeof text};
-    assert_status(COMMAND(&r, DBG_ENCRYPT, in), SUCCESS);
-    memory_read(r.memory, AT_GUEST + 0x4000, 5, found, sizeof found);
+    assert_status(COMMAND(r, DBG_ENCRYPT, in), SUCCESS);
+    memory_read(r->memory, AT_GUEST + 0x4000, 5, found, sizeof found);
     assert_memory_equal(found, text, sizeof text);
-    rig_destroy(&r);
 }
 
 static void copy_moves_plaintext_under_the_guests_key(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 guest = rig_launch(&r, 0);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0);
     struct sev_measure out;
-    assert_status(rig_activate(&r, guest, 5), SUCCESS);
+    assert_status(rig_activate(r, guest, 5), SUCCESS);
     u8 text[64], found[64];
     count_up(text, 9, sizeof text);
-    rig_put(&r, AT_GUEST, text, sizeof text);
-    assert_status(rig_update(&r, guest, AT_GUEST, sizeof text), SUCCESS);
-    assert_status(rig_measure(&r, guest, &out), SUCCESS);
-    assert_status(rig_handle(&r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
+    rig_put(r, AT_GUEST, text, sizeof text);
+    assert_status(rig_update(r, guest, AT_GUEST, sizeof text), SUCCESS);
+    assert_status(rig_measure(r, guest, &out), SUCCESS);
+    assert_status(rig_handle(r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
     struct sev_copy in = {
         .handle = guest, .len = sizeof text, .src_paddr = AT_GUEST, .dst_paddr = AT_GUEST + 16};
-    assert_status(COMMAND(&r, COPY, in), SUCCESS);
-    memory_read(r.memory, AT_GUEST + 16, 5, found, sizeof found);
+    assert_status(COMMAND(r, COPY, in), SUCCESS);
+    memory_read(r->memory, AT_GUEST + 16, 5, found, sizeof found);
     assert_memory_equal(found, text, sizeof text);
-    rig_destroy(&r);
 }
 
 static void a_report_is_signed_by_the_pek(void **state)
 {
-    (void)state;
-    struct rig r;
-    rig_create(&r);
-    rig_init(&r, false);
-    u32 guest = rig_launch(&r, 0x1);
+    struct rig *r = *state;
+    u32 guest = rig_launch(r, 0x1);
     struct sev_measure out;
-    assert_status(rig_measure(&r, guest, &out), SUCCESS);
-    assert_status(rig_handle(&r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
+    assert_status(rig_measure(r, guest, &out), SUCCESS);
+    assert_status(rig_handle(r, SEV_CMD_LAUNCH_FINISH, guest), SUCCESS);
     struct sev_attestation in = {.handle = guest, .paddr = AT_OUT, .len = SEV_ATTESTATION_SIZE};
     count_up(in.mnonce, 0x70, 16);
-    assert_status(COMMAND(&r, ATTESTATION, in), SUCCESS);
+    assert_status(COMMAND(r, ATTESTATION, in), SUCCESS);
     struct sev_attestation_report report;
-    rig_get(&r, AT_OUT, &report, sizeof report);
+    rig_get(r, AT_OUT, &report, sizeof report);
     u8 empty[32];
     crypto_sha256(NULL, 0, empty);
     assert_memory_equal(report.mnonce, in.mnonce, 16);
     assert_memory_equal(report.launch_digest, empty, 32);
     assert_int_equal(report.policy, 1);
-    assert_int_equal(report_verify(&report, &r.fw->identity.pek), CERT_OK);
-    rig_destroy(&r);
+    assert_int_equal(report_verify(&report, &r->fw->identity.pek), CERT_OK);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_formulas_by_hand_give_the_published_answers),
-        cmocka_unit_test(a_launch_gives_the_known_digest_and_takes_the_known_secret),
-        cmocka_unit_test(a_session_for_another_platform_or_policy_is_refused),
-        cmocka_unit_test(a_godh_certificate_is_looked_at),
-        cmocka_unit_test(launch_start_checks_lengths_before_policy_and_policy_before_addresses),
-        cmocka_unit_test(the_api_version_of_a_policy_is_compared),
-        cmocka_unit_test(asids_have_ranges_and_one_owner),
-        cmocka_unit_test(an_asid_is_used_again_only_after_wbinvd_and_df_flush),
-        cmocka_unit_test(the_key_is_in_its_slot_while_the_guest_is_active),
-        cmocka_unit_test(the_last_decommission_ends_working),
-        cmocka_unit_test(contexts_run_out),
-        cmocka_unit_test(a_key_is_shared_between_guests_of_one_policy_that_allows_it),
-        cmocka_unit_test(updates_come_in_blocks_inside_memory),
-        cmocka_unit_test(splitting_an_update_does_not_change_the_digest),
-        cmocka_unit_test(lengths_that_are_too_small_come_back_right),
-        cmocka_unit_test(secrets_have_their_lengths_checked),
-        cmocka_unit_test(debug_commands_obey_the_policy),
-        cmocka_unit_test(copy_moves_plaintext_under_the_guests_key),
-        cmocka_unit_test(a_report_is_signed_by_the_pek),
+        ON_RIG(a_launch_gives_the_known_digest_and_takes_the_known_secret, known_platform),
+        ON_RIG(a_session_for_another_platform_or_policy_is_refused, known_platform),
+        ON_RIG(a_godh_certificate_is_looked_at, known_platform),
+        ON_RIG(launch_start_checks_lengths_before_policy_and_policy_before_addresses,
+               known_platform),
+        ON_RIG(the_api_version_of_a_policy_is_compared, rig_setup_init),
+        ON_RIG(asids_have_ranges_and_one_owner, rig_setup_init_es),
+        ON_RIG(an_asid_is_used_again_only_after_wbinvd_and_df_flush, rig_setup),
+        ON_RIG(the_key_is_in_its_slot_while_the_guest_is_active, rig_setup_init),
+        ON_RIG(the_last_decommission_ends_working, rig_setup_init),
+        ON_RIG(contexts_run_out, rig_setup_init),
+        ON_RIG(a_key_is_shared_between_guests_of_one_policy_that_allows_it, rig_setup_init),
+        ON_RIG(updates_come_in_blocks_inside_memory, rig_setup_init_es),
+        ON_RIG(splitting_an_update_does_not_change_the_digest, rig_setup_init_es),
+        ON_RIG(lengths_that_are_too_small_come_back_right, rig_setup_init),
+        ON_RIG(secrets_have_their_lengths_checked, rig_setup_init),
+        ON_RIG(debug_commands_obey_the_policy, rig_setup_init),
+        ON_RIG(copy_moves_plaintext_under_the_guests_key, rig_setup_init),
+        ON_RIG(a_report_is_signed_by_the_pek, rig_setup_init),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

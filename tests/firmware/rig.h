@@ -178,6 +178,42 @@ static inline void rig_init(struct rig *r, bool es)
     rig_flush(r);
 }
 
+/* --- One platform for each test: ON_RIG(test, rig_setup_init), and *state is the rig ------------
+ */
+
+static inline int rig_setup(void **state)
+{
+    static struct rig rig;
+    rig_create(&rig);
+    *state = &rig;
+    return 0;
+}
+
+static inline int rig_setup_init(void **state)
+{
+    rig_setup(state);
+    rig_init(*state, false);
+    return 0;
+}
+
+static inline int rig_setup_init_es(void **state)
+{
+    rig_setup(state);
+    rig_init(*state, true);
+    return 0;
+}
+
+static inline int rig_teardown(void **state)
+{
+    rig_destroy(*state);
+    return 0;
+}
+
+#define ON_RIG(test, setup) cmocka_unit_test_setup_teardown(test, setup, rig_teardown)
+
+/* --- Commands -----------------------------------------------------------------------------------
+ */
+
 static inline u32 rig_launch(struct rig *r, u32 policy)
 {
     struct sev_start in = {.policy = policy};
