@@ -3,21 +3,11 @@
  * Every SNP command in every platform state and every guest state. The expectations are typed from
  * the table of the specification [snp 3.2], not taken from the firmware's own.
  */
+#include "expectation.h"
 #include "snp_rig.h"
 
-struct expectation {
-    u32 id;
-    const char *name;
-    u32 size;
-    const char *platform; /* U, I: states that allow it; "!" this firmware does not have it */
-    const char *guest;    /* I, L, R: states that allow it; NULL: names no guest */
-    u32 gctx_at;
-    u8 since; /* API minor */
-    /* Where the states allow it, of the buffer of try_command(): addresses are 0, a page of the
-     * host [snp 3.2, 3.3, 4.4]. */
-    enum sev_status answer;
-};
-
+/* Platform states: Uninit, Init. Guest states: Init, Launch, Running. Answers are to the buffer of
+ * try_command(), whose addresses are 0, a page of the host [snp 3.2, 3.3, 4.4]. */
 // clang-format off
 static const struct expectation expectations[] = {
     {0x81, "SNP_INIT",                 0,    "U",  NULL, 0, 0, SEV_STATUS_SUCCESS},
@@ -60,35 +50,31 @@ static const struct expectation expectations[] = {
 };
 // clang-format on
 
+static const struct expectations all = {expectations, ARRAY_SIZE(expectations)};
+
 static const struct expectation *expected(u32 id)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++)
-        if (expectations[i].id == id)
-            return &expectations[i];
-    return NULL;
+    return expected_of(all, id);
+}
+
+static int setup_1_58(void **state)
+{
+    rig_setup(state);
+    snp_rig_profile(*state, "milan-1.58");
+    return 0;
 }
 
 static void names_and_sizes_are_the_specifications(void **state)
 {
     (void)state;
-    for (u32 id = SEV_CMD_SNP_INIT; id < 0x200; id++) {
-        const struct expectation *x = expected(id);
-        const struct command *c = command_find(id);
-        assert_int_equal(x != NULL, c != NULL);
-        if (!x)
-            continue;
-        assert_string_equal(snp_command_name(id), x->name);
-        assert_string_equal(c->name, x->name);
-        assert_int_equal(c->size, x->size);
-        assert_int_equal(c->since, x->since);
-    }
+    check_names_and_sizes(all, SEV_CMD_SNP_INIT, 0x200, snp_command_name);
 }
 
 /* A buffer that gets past the checks of its own fields, wrong in the rest. */
 static u32 try_command(struct rig *r, const struct expectation *x, u64 gctx)
 {
     u8 buffer[0x44] = {0};
-    store_le64(buffer + x->gctx_at, x->guest ? gctx : 0);
+    store_le64(buffer + x->guest_at, x->guest ? gctx : 0);
     switch (x->id) {
     case SEV_CMD_SNP_ACTIVATE_EX:
         store_le32(buffer, 0x20);
@@ -170,24 +156,21 @@ static void every_guest_command_in_every_guest_state(void **state)
 
 static void a_guest_is_named_by_a_page_in_context_state(void **state)
 {
-    (void)state;
-    struct rig r;
-    snp_rig_create(&r, "milan-1.58");
-    snp_start(&r);
-    snp_create_guest(&r, AT_GCTX);
-    snp_firmware_page(&r, AT_STATUS);
+    struct rig *r = *state;
+    snp_start(r);
+    snp_create_guest(r, AT_GCTX);
+    snp_firmware_page(r, AT_STATUS);
     for (size_t i = 0; i < ARRAY_SIZE(expectations); i++) {
         const struct expectation *x = &expectations[i];
         if (!x->guest)
             continue;
-        assert_status(try_command(&r, x, AT_PAGE), INVALID_GUEST);
-        assert_rule(&r, "is Hypervisor, not Context");
-        assert_status(try_command(&r, x, AT_STATUS), INVALID_GUEST);
-        assert_status(try_command(&r, x, AT_GCTX + 16), INVALID_ADDRESS);
-        assert_status(try_command(&r, x, RIG_MEMORY), INVALID_ADDRESS);
-        assert_status(try_command(&r, x, AT_RMP), INVALID_ADDRESS);
+        assert_status(try_command(r, x, AT_PAGE), INVALID_GUEST);
+        assert_rule(r, "is Hypervisor, not Context");
+        assert_status(try_command(r, x, AT_STATUS), INVALID_GUEST);
+        assert_status(try_command(r, x, AT_GCTX + 16), INVALID_ADDRESS);
+        assert_status(try_command(r, x, RIG_MEMORY), INVALID_ADDRESS);
+        assert_status(try_command(r, x, AT_RMP), INVALID_ADDRESS);
     }
-    rig_destroy(&r);
 }
 
 /* What a probe on the bus may do to a context, or a host that puts a copy elsewhere. */
@@ -286,52 +269,39 @@ static void a_forged_rmp_does_not_end_the_firmware(void **state)
 
 static void a_buffer_outside_memory_is_an_invalid_address(void **state)
 {
-    (void)state;
-    struct rig r;
-    snp_rig_create(&r, "milan-1.58");
-    for (size_t i = 0; i < ARRAY_SIZE(expectations); i++) {
-        const struct expectation *x = &expectations[i];
-        if (!x->size)
-            continue;
-        assert_status(firmware_mailbox(r.fw, x->id, RIG_MEMORY - x->size + 1), INVALID_ADDRESS);
-        assert_status(firmware_mailbox(r.fw, x->id, ~0ull), INVALID_ADDRESS);
-    }
-    rig_destroy(&r);
+    check_buffers_outside_memory(all, *state);
 }
 
 /* Everything is wrong at first; what is checked first is mended first [snp 3.2]. */
 static void checks_come_in_their_order(void **state)
 {
-    (void)state;
-    struct rig r;
+    struct rig *r = *state;
     struct snp_page_swap wrong = {.gctx_paddr = AT_GCTX + 8,
                                   .src_paddr = RIG_MEMORY,
                                   .flags = 1 << 5},
                          in;
-    snp_rig_create(&r, "milan-1.58");
-#define SWAP_OUT() (in = wrong, COMMAND(&r, SNP_PAGE_SWAP_OUT, in))
+#define SWAP_OUT() (in = wrong, COMMAND(r, SNP_PAGE_SWAP_OUT, in))
     assert_status(SWAP_OUT(), INVALID_PLATFORM_STATE);
-    snp_start(&r);
+    snp_start(r);
     assert_status(SWAP_OUT(), INVALID_PARAM);
     wrong.flags = 0;
     assert_status(SWAP_OUT(), INVALID_ADDRESS);
     wrong.gctx_paddr = AT_GCTX;
     assert_status(SWAP_OUT(), INVALID_GUEST);
-    snp_create_guest(&r, AT_GCTX);
+    snp_create_guest(r, AT_GCTX);
     assert_status(SWAP_OUT(), INVALID_GUEST_STATE);
-    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY | SNP_POLICY_PAGE_SWAP_DISABLE),
+    assert_status(snp_launch_policy(r, AT_GCTX, RIG_POLICY | SNP_POLICY_PAGE_SWAP_DISABLE),
                   SUCCESS);
     assert_status(SWAP_OUT(), POLICY_FAILURE);
-    assert_status(snp_address(&r, SEV_CMD_SNP_DECOMMISSION, AT_GCTX), SUCCESS);
-    snp_create_guest(&r, AT_GCTX);
-    assert_status(snp_launch_policy(&r, AT_GCTX, RIG_POLICY), SUCCESS);
+    assert_status(snp_address(r, SEV_CMD_SNP_DECOMMISSION, AT_GCTX), SUCCESS);
+    snp_create_guest(r, AT_GCTX);
+    assert_status(snp_launch_policy(r, AT_GCTX, RIG_POLICY), SUCCESS);
     assert_status(SWAP_OUT(), INACTIVE);
-    assert_status(snp_activate_guest(&r, AT_GCTX, SNP_ASID), SUCCESS);
+    assert_status(snp_activate_guest(r, AT_GCTX, SNP_ASID), SUCCESS);
     assert_status(SWAP_OUT(), INVALID_ADDRESS);
     wrong.src_paddr = AT_PAGE;
     assert_status(SWAP_OUT(), INVALID_PAGE_STATE);
 #undef SWAP_OUT
-    rig_destroy(&r);
 }
 
 static u32 activate_ex_of(struct rig *r, u64 ids, u32 count, u32 first, u32 second)
@@ -362,7 +332,7 @@ static void activate_ex_lists_cores_that_are_there(void **state)
 /* Wrong LEN fields and reserved bits of every buffer that has them [snp 3.2]. */
 static void lengths_and_reserved_bits(void **state)
 {
-    (void)state;
+    struct rig *r = *state;
     static const struct {
         u32 id, at, value;
         enum sev_status status;
@@ -391,24 +361,21 @@ static void lengths_and_reserved_bits(void **state)
         {SEV_CMD_SNP_PAGE_SWAP_OUT, 0x28, 3, SEV_STATUS_INVALID_PAGE_SIZE},
         {SEV_CMD_SNP_PAGE_SWAP_IN, 0x20, 1, SEV_STATUS_INVALID_PARAM},
     };
-    struct rig r;
-    snp_rig_create(&r, "milan-1.58");
-    snp_to_launch(&r, RIG_POLICY);
+    snp_to_launch(r, RIG_POLICY);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         u8 buffer[0x44] = {0};
         const struct expectation *x = expected(rows[i].id);
-        store_le64(buffer + x->gctx_at, x->guest ? AT_GCTX : 0);
+        store_le64(buffer + x->guest_at, x->guest ? AT_GCTX : 0);
         if (x->id == SEV_CMD_SNP_LAUNCH_START)
             store_le64(buffer + 8, RIG_POLICY);
         if (x->id == SEV_CMD_SNP_LAUNCH_UPDATE)
             store_le32(buffer + 8, SNP_LAUNCH_UPDATE_TYPE(SNP_PAGE_NORMAL));
         store_le32(buffer + rows[i].at, rows[i].value);
-        u32 status = rig_command(&r, x->id, buffer, x->size);
+        u32 status = rig_command(r, x->id, buffer, x->size);
         if (status != rows[i].status)
             print_message("# row %zu, %s: %s\n", i, x->name, sev_status_name(status));
         assert_int_equal(status, rows[i].status);
     }
-    rig_destroy(&r);
 }
 
 int main(void)
@@ -417,15 +384,15 @@ int main(void)
         cmocka_unit_test(names_and_sizes_are_the_specifications),
         cmocka_unit_test(every_command_in_every_platform_state),
         cmocka_unit_test(every_guest_command_in_every_guest_state),
-        cmocka_unit_test(a_guest_is_named_by_a_page_in_context_state),
+        ON_RIG(a_guest_is_named_by_a_page_in_context_state, setup_1_58),
         cmocka_unit_test(a_damaged_context_is_no_guest),
         cmocka_unit_test(a_command_needs_the_firmware_that_has_it),
         cmocka_unit_test(firmware_that_looks_for_aliases_refuses_them),
         cmocka_unit_test(a_forged_rmp_does_not_end_the_firmware),
-        cmocka_unit_test(a_buffer_outside_memory_is_an_invalid_address),
-        cmocka_unit_test(checks_come_in_their_order),
+        ON_RIG(a_buffer_outside_memory_is_an_invalid_address, setup_1_58),
+        ON_RIG(checks_come_in_their_order, setup_1_58),
         cmocka_unit_test(activate_ex_lists_cores_that_are_there),
-        cmocka_unit_test(lengths_and_reserved_bits),
+        ON_RIG(lengths_and_reserved_bits, setup_1_58),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

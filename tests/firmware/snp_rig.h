@@ -23,13 +23,18 @@
 #define SNP_ASID   2u
 #define RIG_POLICY SNP_POLICY_QEMU_DEFAULT
 
-/* A machine with another firmware. */
-static inline void snp_rig_create(struct rig *r, const char *profile)
+/* Restarts the machine with another firmware. */
+static inline void snp_rig_profile(struct rig *r, const char *profile)
 {
-    rig_create(r);
     r->config.profile = firmware_profile_find(profile);
     assert_non_null(r->config.profile);
     rig_restart(r);
+}
+
+static inline void snp_rig_create(struct rig *r, const char *profile)
+{
+    rig_create(r);
+    snp_rig_profile(r, profile);
 }
 
 static inline void snp_flush(struct rig *r)
