@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
+#include "files/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,9 +267,16 @@ static s64 open_or_errno(const char *path, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-static void open_file(struct call *c, u32 file, u64 flags)
+/* Opens what a descriptor of this process is, once more. */
+static s64 open_own(int fd, int flags)
 {
     char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open_or_errno(path, flags);
+}
+
+static void open_file(struct call *c, u32 file, u64 flags)
+{
     if (flags & O_DIRECTORY) {
         call_answer(c, -ENOTDIR);
         return;
@@ -277,10 +285,9 @@ static void open_file(struct call *c, u32 file, u64 flags)
         call_answer(c, -EEXIST);
         return;
     }
-    snprintf(path, sizeof path, "/proc/self/fd/%d", c->s->files[file]);
     /* A program may have found a way to change the mode, by /proc for one. */
     fchmod(c->s->files[file], DOOR_FILE_MODE);
-    s64 fd = open_or_errno(path, (int)(flags & OPEN_KEPT));
+    s64 fd = open_own(c->s->files[file], (int)(flags & OPEN_KEPT));
     if (fd >= 0)
         trace_event(c->s->door->trace, TRACE_DEVICE, "DOOR_OPEN", "path=%s access=%s",
                     c->s->door->files[file].path,
@@ -306,16 +313,17 @@ static s64 open_content(const struct target *t, const char *real, mode_t mode, u
     const struct door_folder *f = t->folder;
     u64 way = flags & O_ACCMODE;
     if (flags & O_PATH)
-        return open_or_errno(real, O_RDONLY | O_NOFOLLOW); /* the kernel hands over no O_PATH */
+        return file_open_regular(AT_FDCWD, real, O_RDONLY); /* the kernel hands over no O_PATH */
     if ((way != O_WRONLY && !(mode & 0444)) || (way != O_RDONLY && !(mode & 0222)))
         return -EACCES; /* whoever asks */
-    s64 ours = open_or_errno(real, O_RDWR | O_NOFOLLOW);
+    int ours = file_open_regular(AT_FDCWD, real, O_RDWR);
     if (ours < 0)
         return ours;
-    s64 result = f->open(f->context, t->path, way != O_RDONLY, (int)ours);
-    close((int)ours);
-    return result ? result
-                  : open_or_errno(real, (int)(flags & (O_ACCMODE | O_APPEND)) | O_NOFOLLOW);
+    s64 result = f->open(f->context, t->path, way != O_RDONLY, ours);
+    if (!result) /* the same file, whatever the name leads to by now */
+        result = open_own(ours, (int)(flags & (O_ACCMODE | O_APPEND)));
+    close(ours);
+    return result;
 }
 
 static s64 open_in_folder(struct call *c, const struct target *t, u64 flags)

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
+#include "files/files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -120,7 +121,7 @@ bool mirror_add(const struct mirror *mirrors, const struct door_folder *folder, 
     int at = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
     bool good = at >= 0;
     for (u32 i = 0; good && (name = folder->name(folder->context, path, i)); i++) {
-        int fd = openat(at, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = file_open_regular(at, name, O_RDWR | O_CREAT);
         good = fd >= 0 && fchmod(fd, 0644) == 0;
         if (fd >= 0)
             close(fd);

@@ -56,6 +56,10 @@ enum file_answer file_open(const char *path, const struct file_rule *rule, int *
  * writing in place. */
 enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *size,
                                 struct error *e);
+/* Opens a regular file with these flags of open(2), O_CREAT with mode 0600. Follows no symbolic
+ * link in the last part of the name. Returns the descriptor, or -errno: -EIO for any other kind of
+ * file, which somebody has put there. */
+int file_open_regular(int folder, const char *name, int flags);
 /* Opens a folder to write into. Follows links to it. The folder must belong to this user or to
  * root, and nobody else may be able to write it. */
 enum file_answer file_open_own_folder(const char *path, int *fd, struct error *e);
@@ -102,6 +106,8 @@ struct file_set {
 };
 /* Adds a file; `data` NULL: a file that must not exist. */
 void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret);
+/* Adds a secret file that must not be there yet, such as a key that cannot be made again. */
+void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size);
 /* Writes the set as file_write_set() does. The caller keeps `s`. */
 bool file_set_write(const char *folder, const struct file_set *s, struct error *e);
 /* Wipes and frees the set. */

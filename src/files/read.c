@@ -335,6 +335,23 @@ enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *
     return answer;
 }
 
+int file_open_regular(int folder, const char *name, int flags)
+{
+    struct stat s;
+    int fd;
+    do {
+        fd = openat(folder, name, flags | OPEN_FLAGS | O_NOFOLLOW, 0600);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) /* ENXIO: a pipe without a reader, or a socket; EISDIR: a folder, to be written */
+        return errno == ENXIO || errno == EISDIR ? -EIO : -errno;
+    int kept = fcntl(fd, F_GETFL);
+    if (!fstat(fd, &s) && S_ISREG(s.st_mode) && kept >= 0 &&
+        !fcntl(fd, F_SETFL, kept & ~O_NONBLOCK))
+        return fd;
+    close(fd);
+    return -EIO;
+}
+
 enum file_answer file_open_own_folder(const char *path, int *fd, struct error *e)
 {
     struct stat s;

@@ -409,7 +409,7 @@ static void *copy_of(const void *data, size_t size)
     return copy;
 }
 
-void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret)
+static void add_part(struct file_set *s, const char *name, const void *data, struct file_part how)
 {
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 8;
@@ -421,10 +421,20 @@ void file_set_add(struct file_set *s, const char *name, const void *data, size_t
         s->room = room;
     }
     struct file_part *p = &s->parts[s->count++];
-    *p = (struct file_part){.size = size, .secret = secret};
+    *p = how;
     p->name = copy_of(name, strlen(name));
-    p->data = data ? copy_of(data, size) : NULL;
+    p->data = data ? copy_of(data, how.size) : NULL;
     s->no_memory = s->no_memory || !p->name || (data && !p->data);
+}
+
+void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret)
+{
+    add_part(s, name, data, (struct file_part){.size = size, .secret = secret});
+}
+
+void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size)
+{
+    add_part(s, name, data, (struct file_part){.size = size, .secret = true, .only_new = true});
 }
 
 bool file_set_write(const char *folder, const struct file_set *s, struct error *e)

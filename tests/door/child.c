@@ -600,6 +600,21 @@ static void run_folder(void)
     CHECK_ERROR(mkdir("/nowhere/folder", 0777), ENOENT);
 }
 
+/* The supervisor's files for the folder are the same user's: another program has put a pipe in the
+ * place of one. */
+static void run_swapped(void)
+{
+    struct stat st;
+    char sign[200];
+    snprintf(sign, sizeof sign, "%s/swapped", getenv("TMPDIR"));
+    CHECK(mkdir(FOLDER "/one", 0777) == 0);
+    for (int i = 0; i < 1000 && stat(sign, &st); i++)
+        usleep(10000);
+    CHECK(stat(sign, &st) == 0);
+    CHECK_ERROR(open(FOLDER "/one/out", O_PATH), EIO);
+    CHECK_ERROR(open(FOLDER "/one/out", O_RDONLY), EIO);
+}
+
 /* A new program in the folder that its parent has entered. */
 static void run_inside(void)
 {
@@ -621,6 +636,7 @@ static const struct {
     {"linger", run_linger},     {"kill", run_kill},       {"family", run_family},
     {"hold", run_hold},         {"held", run_held},       {"term", run_term},
     {"folder", run_folder},     {"nothing", run_nothing}, {"inside", run_inside},
+    {"swapped", run_swapped},
 };
 
 int main(int argc, char **argv)

@@ -136,7 +136,7 @@ static int run_mode(struct rig *rig, const char *mode)
     char *argv[] = {getenv("DOOR_CHILD"), (char *)(uintptr_t)mode, NULL};
     assert_non_null(argv[0]);
     struct error e = {.code = ERROR_NONE};
-    int code = run_program(rig, !strcmp(mode, "folder"), argv, &e);
+    int code = run_program(rig, !strcmp(mode, "folder") || !strcmp(mode, "swapped"), argv, &e);
     if (code < 0)
         print_message("# %s\n", e.text);
     /* Nothing is left behind: no child, no signal blocked. */
@@ -191,6 +191,36 @@ static void test_ordinary_programs(void **state)
     assert_int_equal(e.code, ERROR_FILE);
     assert_non_null(strstr(e.text, "no-such-program-anywhere cannot be run"));
     assert_int_equal(rig.calls, 0);
+}
+
+/* Another process of the user's, not under the supervisor, swaps a file of the folder. */
+static void test_swapped_file(void **state)
+{
+    char folder[] = "/tmp/door-test-XXXXXX";
+    struct rig rig = {.count = 0};
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(setenv("TMPDIR", folder, 1), 0);
+    pid_t other = fork();
+    if (other == 0) {
+        if (fork()) /* a child of nobody's here */
+            _exit(0);
+        execlp("sh", "sh", "-c",
+               "until f=$(find $TMPDIR -name out) && test -n \"$f\"; do sleep 0.02; done;"
+               "rm $f && mkfifo $f && touch $TMPDIR/swapped",
+               NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    alarm(30); /* a supervisor that waits for the pipe's other end */
+    int code = run_mode(&rig, "swapped");
+    alarm(0);
+    unsetenv("TMPDIR");
+    assert_int_equal(code, 0);
+    char sign[sizeof folder + 8];
+    snprintf(sign, sizeof sign, "%s/swapped", folder);
+    assert_int_equal(unlink(sign), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* --- What ends with what ---------------------------------------------------------------------- */
@@ -482,6 +512,7 @@ int main(int argc, char **argv)
         MODE("signals"),
         MODE("timer"),
         MODE("folder"),
+        cmocka_unit_test(test_swapped_file),
         cmocka_unit_test(test_daemon),
         cmocka_unit_test(test_supervisor_killed),
         cmocka_unit_test(test_keeper_killed),

@@ -4,6 +4,7 @@
 #include "files/files.h"
 #include "needs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -352,6 +353,58 @@ static void a_set_has_folders_and_what_must_not_be_there(void **state)
 }
 
 /* Returns true if a file is whole: its old content, or its new one. */
+static void a_new_secret_takes_no_files_place(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct error e = {.code = ERROR_NONE};
+    struct file_set set = {.parts = NULL};
+    assert_int_equal(mkdir("keys", 0755), 0);
+    file_set_add_new_secret(&set, "key", "first", 5);
+    file_set_add(&set, "public", "first", 5, false);
+    assert_true(file_set_write("keys", &set, &e));
+    assert_int_equal(stat("keys/key", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    file_set_free(&set);
+    file_set_add_new_secret(&set, "key", "second", 6);
+    file_set_add(&set, "public", "second", 6, false);
+    assert_false(file_set_write("keys", &set, &e));
+    assert_string_equal(e.text,
+                        "keys/key is there already and is not replaced; move it away first");
+    expect("keys/key", "first");
+    expect("keys/public", "first");
+    file_set_free(&set);
+}
+
+/* Returns what opening answers. A pipe without a reader or writer must not be waited for. */
+static int open_once(const char *name, int flags)
+{
+    int fd = file_open_regular(AT_FDCWD, name, flags);
+    if (fd < 0)
+        return fd;
+    assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    close(fd);
+    return 0;
+}
+
+static void only_a_regular_file_is_opened_as_one(void **state)
+{
+    (void)state;
+    assert_int_equal(open_once("made", O_RDWR), -ENOENT);
+    assert_int_equal(open_once("made", O_RDWR | O_CREAT), 0);
+    assert_int_equal(open_once("made", O_RDONLY), 0);
+    assert_int_equal(symlink("made", "alias"), 0);
+    assert_int_equal(open_once("alias", O_RDONLY), -ELOOP);
+    assert_int_equal(mkfifo("pipe-end", 0600), 0);
+    alarm(10);
+    assert_int_equal(open_once("pipe-end", O_RDONLY), -EIO);
+    assert_int_equal(open_once("pipe-end", O_RDWR), -EIO);
+    assert_int_equal(open_once("pipe-end", O_WRONLY), -EIO);
+    alarm(0);
+    assert_int_equal(open_once("/dev/null", O_RDONLY), -EIO);
+    assert_int_equal(open_once(".", O_RDONLY), -EIO);
+}
+
 static bool is_new(const char *name, const char *old, const char *new)
 {
     struct error e = {.code = ERROR_NONE};
@@ -414,6 +467,8 @@ int main(void)
         cmocka_unit_test(output_that_is_lost_is_an_error),
         cmocka_unit_test(a_set_that_cannot_be_whole_is_not_begun),
         cmocka_unit_test(a_set_has_folders_and_what_must_not_be_there),
+        cmocka_unit_test(a_new_secret_takes_no_files_place),
+        cmocka_unit_test(only_a_regular_file_is_opened_as_one),
         cmocka_unit_test(a_set_killed_at_any_step_has_no_mixed_commit_point),
     };
     return cmocka_run_group_tests_name("files_files", tests, enter, leave);

@@ -36,9 +36,7 @@ static int make_key(struct crypto *c, struct keys *k, const char *name, struct e
     char pem[CRYPTO_EC_PEM_MAX];
     size_t size = crypto_ec_generate(c, out) ? crypto_ec_private_pem(out, pem, sizeof pem) : 0;
     if (size)
-        file_set_add(&k->files, name, pem, size, true);
-    if (k->files.count)
-        k->files.parts[k->files.count - 1].only_new = true; /* a key cannot be made again */
+        file_set_add_new_secret(&k->files, name, pem, size);
     crypto_wipe(pem, sizeof pem);
     return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
 }
