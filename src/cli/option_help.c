@@ -95,66 +95,120 @@ static void print_lines(const char *first, const char *lines, FILE *out)
     }
 }
 
-static void print_groups(const struct option_table *t, size_t width, FILE *out)
+/* What `--help` and the word after it ask for. */
+struct wanted {
+    bool all;          /* every group */
+    const char *topic; /* the groups of this topic; NULL: those that have none */
+};
+
+static struct wanted wanted_of(const struct option_table *t, const char *word)
 {
+    struct wanted w = {.all = word && !strcmp(word, "all"), .topic = NULL};
+    for (u8 g = 0; word && g < t->group_count; g++)
+        if (t->groups[g].topic && !strcmp(word, t->groups[g].topic))
+            w.topic = t->groups[g].topic;
+    return w;
+}
+
+static bool wants(const struct wanted *w, const char *topic)
+{
+    return w->all || (w->topic && topic ? !strcmp(w->topic, topic) : w->topic == topic);
+}
+
+/* "a VM: `softsev run --help vm`", for each topic. */
+static void print_topics(const struct option_table *t, const struct option_action *a, FILE *out)
+{
+    const char *between = "\n";
+    for (u8 g = 0; g < t->group_count; g++) {
+        const struct listing l = {t, a ? (int)(a - t->actions) : -1, g, false};
+        if (!t->groups[g].topic || !lists_any(&l))
+            continue;
+        fprintf(out, "%s%s: `softsev %s%s%s --help %s`\n", between, t->groups[g].heading,
+                t->command, a ? " " : "", a ? a->name : "", t->groups[g].topic);
+        between = "";
+    }
+    if (t->common)
+        fprintf(out, "all options: `softsev %s --help all`\n", t->command);
+}
+
+static void print_common(const struct option_table *t, FILE *out)
+{
+    char label[LINE_MAX];
+    size_t width = 0;
+    for (const u8 *id = t->common; *id; id++)
+        width = max_u64(width, label_of(&t->rows[*id], label));
+    fputs("\noptions:\n", out);
+    for (const u8 *id = t->common; *id; id++) {
+        label_of(&t->rows[*id], label);
+        print_entry(label, width, t->rows[*id].help, out);
+    }
+    print_topics(t, NULL, out);
+}
+
+static void print_groups(const struct option_table *t, const struct wanted *w, FILE *out)
+{
+    const size_t width = width_of(t, -1);
     struct listing l = {.table = t, .action = -1};
     for (; l.group < t->group_count || !l.group; l.group++) {
+        if (t->groups && !wants(w, t->groups[l.group].topic))
+            continue;
         fprintf(out, "\n%s:\n", t->groups ? t->groups[l.group].heading : "options");
         print_options(&l, width, out);
     }
 }
 
-static void print_command(const struct option_table *t, FILE *out)
+static void print_actions(const struct option_table *t, FILE *out)
 {
     size_t width = 0;
-    print_lines("usage: ", t->usage, out);
-    fputc('\n', out);
-    print_lines("", t->about, out);
     if (t->actions)
         fputs("\nactions:\n", out);
     for (u8 i = 0; i < t->action_count; i++)
         width = max_u64(width, strlen(t->actions[i].name));
     for (u8 i = 0; i < t->action_count; i++)
         print_entry(t->actions[i].name, width, t->actions[i].help, out);
-    if (!t->actions || (size_t)t->count + t->action_count <= FEW_LINES)
-        print_groups(t, width_of(t, -1), out);
+}
+
+static void print_command(const struct option_table *t, const char *topic, FILE *out)
+{
+    const struct wanted w = wanted_of(t, topic);
+    print_lines("usage: ", t->usage, out);
+    if (!w.topic) {
+        fputc('\n', out);
+        print_lines("", t->about, out);
+    }
+    print_actions(t, out);
+    if (t->common && !w.topic && !w.all)
+        print_common(t, out);
+    else if (!t->actions || (size_t)t->count + t->action_count <= FEW_LINES)
+        print_groups(t, &w, out);
     if (t->after)
         fprintf(out, "\n%s\n", t->after);
 }
 
-/* The groups of a topic; without one those that have none, and a word about the others. */
+/* What the action needs stands before what it takes, except under a topic. */
 static void print_action(const struct option_table *t, const struct option_action *a,
                          const char *topic, FILE *out)
 {
+    const struct wanted w = wanted_of(t, topic);
     struct listing l = {.table = t, .action = (int)(a - t->actions)};
     const size_t width = width_of(t, l.action);
-    const char *why = topic && *topic ? topic : NULL;
-    bool known = false;
-    for (u8 i = 0; i < t->group_count; i++)
-        known |= why && t->groups[i].topic && !strcmp(why, t->groups[i].topic);
     fprintf(out, "usage: softsev %s %s%s%s%s\n\n%s\n", t->command, a->name, a->operand ? " " : "",
             a->operand ? a->operand : "", " [OPTIONS]", a->help);
-    for (u8 g = 0; g < t->group_count || !g; g++) {
-        const char *own = t->groups ? t->groups[g].topic : NULL;
-        const bool shown = known ? own && !strcmp(own, why) : !own;
-        for (int required = 1; required >= 0 && shown; required--) {
-            l.group = g;
+    for (; l.group < t->group_count || !l.group; l.group++) {
+        const char *own = t->groups ? t->groups[l.group].topic : NULL;
+        for (int required = 1; required >= 0 && wants(&w, own); required--) {
             l.required = required;
             if (!lists_any(&l))
                 continue;
-            fprintf(out, "\n%s:\n", own ? t->groups[g].heading : required ? "needs" : "takes");
+            fprintf(out, "\n%s:\n",
+                    own        ? t->groups[l.group].heading
+                    : required ? "needs"
+                               : "takes");
             print_options(&l, width, out);
         }
     }
-    const char *between = "\n";
-    for (u8 g = 0; g < t->group_count && !known; g++) {
-        l = (struct listing){t, l.action, g, false};
-        if (!t->groups[g].topic || !lists_any(&l))
-            continue;
-        fprintf(out, "%s%s: `softsev %s %s --help %s`\n", between, t->groups[g].heading, t->command,
-                a->name, t->groups[g].topic);
-        between = "";
-    }
+    if (!w.topic && !w.all)
+        print_topics(t, a, out);
 }
 
 void options_print_help(const struct option_table *t, const struct option_action *action,
@@ -163,7 +217,7 @@ void options_print_help(const struct option_table *t, const struct option_action
     if (action)
         print_action(t, action, topic, out);
     else
-        print_command(t, out);
+        print_command(t, topic, out);
 }
 
 bool options_open(const struct option_table *t, int argc, char **argv, struct options *out,

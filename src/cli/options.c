@@ -266,8 +266,8 @@ static const char *row_name_at(const void *options, size_t i)
 static void help_line(const struct options *o, char *out, size_t size)
 {
     const struct option_table *t = o->table;
-    snprintf(out, size, "`softsev %s%s%s --help` lists them", t->command, t->actions ? " " : "",
-             t->actions ? t->actions[o->action].name : "");
+    snprintf(out, size, "`softsev %s%s%s --help%s` lists them", t->command, t->actions ? " " : "",
+             t->actions ? t->actions[o->action].name : "", t->common ? " all" : "");
 }
 
 static int unknown(const struct options *o, const char *argument, size_t size, struct error *e)

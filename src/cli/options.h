@@ -104,7 +104,7 @@ struct option_action {
 
 /* Options that stand under one heading. */
 struct option_group {
-    const char *topic;   /* `--help TOPIC` lists it; NULL: `--help` does */
+    const char *topic;   /* `--help TOPIC` lists it; NULL: `--help` does. `all` lists everything */
     const char *heading; /* of help */
     const char *man;     /* of the manual */
 };
@@ -118,6 +118,7 @@ struct option_table {
     u8 group_count;
     const struct option_row *rows; /* by id; the first is unused */
     u8 count;
+    const u8 *common; /* ids that --help lists, the rest by topic or `all`; NULL: it lists all */
     const struct option_action *actions; /* NULL: the subcommand has none */
     u8 action_count;
     const struct option_rule *rules;
@@ -183,8 +184,8 @@ bool options_any(const struct options *o, const u8 *ids);
 /* An error that names the first of `ids` that is given, and says `why`; 0 if none is. */
 int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e);
 
-/* The text of --help: of the subcommand, or of one of its actions; of its groups those of the
- * topic. */
+/* The text of --help: of the subcommand, or of one of its actions. `topic` names groups, or is
+ * "all"; NULL, or a word that names none: what is common, or stands under no topic. */
 void options_print_help(const struct option_table *t, const struct option_action *action,
                         const char *topic, FILE *out);
 /* Actions and options in mdoc(7), as far as the table has them. */

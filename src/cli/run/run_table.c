@@ -14,8 +14,8 @@
 enum { GROUP_VM, GROUP_MACHINE };
 
 static const struct option_group groups[] = {
-    [GROUP_VM] = {NULL, "a VM (also the members of a machine file's \"vms\")", "A guest"},
-    [GROUP_MACHINE] = {NULL, "the machine", "The machine"},
+    [GROUP_VM] = {"vm", "a VM (also the members of a machine file's \"vms\")", "A guest"},
+    [GROUP_MACHINE] = {"machine", "the machine", "The machine"},
 };
 
 #define VM_IDS                                                                                     \
@@ -171,6 +171,8 @@ const struct option_table cli_run_table = {
     .group_count = ARRAY_SIZE(groups),
     .rows = rows,
     .count = RUN_IDS,
+    .common = OPTION_IDS(RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_MEMORY, RUN_CPUS,
+                         RUN_MODE, RUN_OWNER_SECRET, RUN_DISK, RUN_MACHINE, RUN_STATE, RUN_TRACE),
     .rules = rules,
     .rule_count = ARRAY_SIZE(rules),
 };

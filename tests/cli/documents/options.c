@@ -137,7 +137,8 @@ static void wrong_words_are_refused_in_words(void **state)
         const char *command, *words, *error;
     } cases[] = {
         {"run", "--kernl k",
-         "there is no option '--kernl'; did you mean --kernel? `softsev run --help` lists them"},
+         "there is no option '--kernl'; did you mean --kernel? `softsev run --help all` lists "
+         "them"},
         {"run", "--kernel k --kernel k", "--kernel is given twice"},
         {"run", "--kernel k --mode=sev --mode sev", "--mode is given twice"},
         {"run", "--kernel", "--kernel needs a value: FILE"},
@@ -448,24 +449,65 @@ static void rows_are_whole(void **state)
     }
 }
 
+static char *help_of(const struct option_table *t, int action, const char *topic)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    options_print_help(t, action < 0 ? NULL : &t->actions[action], topic, f);
+    fclose(f);
+    return text;
+}
+
+/* Except for `all`. */
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
-    static const char *const topics[] = {NULL, "launch", "policy"};
+    static const char *const topics[] = {NULL, "vm", "machine", "launch", "policy", "all"};
     for (size_t i = 0; cli_tables[i]; i++)
         for (int action = -1; action < cli_tables[i]->action_count; action++)
             for (size_t k = 0; k < ARRAY_SIZE(topics); k++) {
                 const struct option_table *t = cli_tables[i];
-                char *text = NULL;
-                size_t size = 0, lines = 0;
-                FILE *f = open_memstream(&text, &size);
-                options_print_help(t, action < 0 ? NULL : &t->actions[action], topics[k], f);
-                fclose(f);
+                char *text = help_of(t, action, topics[k]);
+                size_t lines = 0;
                 for (const char *line = text; *line; line += strcspn(line, "\n") + 1, lines++)
                     assert_true(strcspn(line, "\n") < OPTION_SCREEN);
-                assert_true(lines <= 24 || !strcmp(t->command, "run"));
+                if (lines > 24 && (!topics[k] || strcmp(topics[k], "all")))
+                    fail_msg("%s --help %s: %zu lines", t->command, topics[k], lines);
                 free(text);
             }
+}
+
+static bool says(const char *text, const char *option)
+{
+    char label[40];
+    snprintf(label, sizeof label, "\n  --%s ", option);
+    return strstr(text, label);
+}
+
+/* In a command's --help and its topics, or those of one of its actions. */
+static void every_option_is_in_some_help(void **state)
+{
+    (void)state;
+    static const char *const topics[] = {NULL, "vm", "machine", "launch", "policy"};
+    for (size_t i = 0; cli_tables[i]; i++) {
+        const struct option_table *t = cli_tables[i];
+        for (int action = t->actions ? 0 : -1; action < t->action_count; action++) {
+            char *text[ARRAY_SIZE(topics)], *all = help_of(t, action, "all");
+            for (size_t k = 0; k < ARRAY_SIZE(topics); k++)
+                text[k] = help_of(t, action, topics[k]);
+            for (u8 id = 1; id < t->count; id++) {
+                bool found = false, takes = action < 0 || options_takes(t, (u8)action, id);
+                for (size_t k = 0; k < ARRAY_SIZE(topics); k++)
+                    found |= says(text[k], t->rows[id].name);
+                if (found != takes || says(all, t->rows[id].name) != takes)
+                    fail_msg("%s: --%s", t->command, t->rows[id].name);
+            }
+            for (size_t k = 0; k < ARRAY_SIZE(topics); k++)
+                free(text[k]);
+            free(all);
+        }
+    }
 }
 
 int main(void)
@@ -481,6 +523,7 @@ int main(void)
         cmocka_unit_test(every_pair_is_used_or_refused_by_name),
         cmocka_unit_test(rows_are_whole),
         cmocka_unit_test(every_help_fits_a_screen),
+        cmocka_unit_test(every_option_is_in_some_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
