@@ -63,7 +63,7 @@ lint: build
 docs: build
 	@tools/documents.py write $(BUILD)/softsev .
 	@tools/spec_map.py map . >docs/spec-map.md
-	@tools/rooms_svg.py src/rooms.txt >docs/rooms.svg
+	@tools/rooms_svg.py draw src/rooms.txt >docs/rooms.svg
 	@tools/opcodes.py document src/cpu/decode/opcodes.def docs/instructions.md
 
 install: build

@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the rooms and who may include whom, from src/rooms.txt.
 
-usage: rooms_svg.py ROOMS.TXT > docs/rooms.svg
+usage: rooms_svg.py draw ROOMS.TXT > docs/rooms.svg
+       rooms_svg.py verify ROOMS.TXT docs/rooms.svg
 
 A room stands above the rooms that it includes. A line that follows from others is left out. A dashed line allows one
-header only. Colours tell the party.
+header only. Colours tell the party that a room is part of, or for whom it is written.
 """
 import sys
 
 from rooms import read_table
 
 PARTIES = [
-    ("the machine", "#dbe9f6", {"memory", "cpu", "firmware", "machine", "board", "device"}),
+    ("the machine", "#dbe9f6", {"memory", "cpu", "firmware", "machine", "board", "device", "state"}),
     ("its host: untrusted", "#f9dcd8", {"hypervisor", "attack", "door"}),
-    ("the guest and its owner", "#dff0d8", {"guest", "owner", "image"}),
+    ("the guest and its owner", "#dff0d8", {"guest", "owner"}),
     ("the manufacturer", "#fcf0cf", {"authority", "kds"}),
-    ("shared ground", "#ececec", set()),
+    ("the commands of softsev", "#e6dcf2", {"cli"}),
+    ("used by several parties", "#ececec", set()),
 ]
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 104, 34, 18, 46, 20
 
@@ -110,10 +112,14 @@ def draw(table):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if [*sys.argv[1:2], len(sys.argv)] not in (["draw", 3], ["verify", 4]):
         sys.exit(__doc__)
-    table = {room: allowed for room, allowed in read_table(sys.argv[1]).items() if allowed != ["all"]}
-    sys.stdout.write(draw(table))
+    table = {room: allowed for room, allowed in read_table(sys.argv[2]).items() if allowed != ["all"]}
+    picture = draw(table)
+    if sys.argv[1] == "draw":
+        sys.stdout.write(picture)
+    elif open(sys.argv[3], encoding="utf-8").read() != picture:
+        sys.exit(f"{sys.argv[3]} is not what {sys.argv[2]} says; draw it anew: make docs")
 
 
 main()

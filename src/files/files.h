@@ -69,8 +69,10 @@ struct file_part {
     const char *name;
     const void *data; /* NULL: the file must not exist afterwards */
     size_t size;
-    bool secret;   /* mode 0600 instead of 0644 */
-    bool only_new; /* refused if there is such a file: its content would be lost */
+    bool secret; /* mode 0600 instead of 0644 */
+    /* refused if there is such a file, whose content would be lost; what to do about it, such as
+     * "move it away first". NULL: it is replaced */
+    const char *only_new;
 };
 
 /* The suffixes of temporary files, and of old files that are being replaced. A killed process
@@ -106,8 +108,10 @@ struct file_set {
 };
 /* Adds a file; `data` NULL: a file that must not exist. */
 void file_set_add(struct file_set *s, const char *name, const void *data, size_t size, bool secret);
-/* Adds a secret file that must not be there yet, such as a key that cannot be made again. */
-void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size);
+/* Adds a secret file that must not be there yet, such as a key that cannot be made again. `advice`
+ * is the end of the error's sentence: struct file_part's only_new. */
+void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size,
+                             const char *advice);
 /* Writes the set as file_write_set() does. The caller keeps `s`. */
 bool file_set_write(const char *folder, const struct file_set *s, struct error *e);
 /* Wipes and frees the set. */

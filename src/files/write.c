@@ -110,8 +110,8 @@ static bool check_place(const struct set *s, const struct file_part *part, struc
         return true;
     const struct file_shown shown = file_shown(s->where, part->name);
     if (S_ISREG(st.st_mode))
-        error_set(e, ERROR_FILE, "%s is there already and is not replaced; move it away first",
-                  shown.text);
+        error_set(e, ERROR_FILE, "%s is there already and is not replaced; %s", shown.text,
+                  part->only_new);
     else
         error_set(e, ERROR_FILE, "%s is %s; only a regular file is replaced", shown.text,
                   file_kind(st.st_mode));
@@ -432,9 +432,10 @@ void file_set_add(struct file_set *s, const char *name, const void *data, size_t
     add_part(s, name, data, (struct file_part){.size = size, .secret = secret});
 }
 
-void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size)
+void file_set_add_new_secret(struct file_set *s, const char *name, const void *data, size_t size,
+                             const char *advice)
 {
-    add_part(s, name, data, (struct file_part){.size = size, .secret = true, .only_new = true});
+    add_part(s, name, data, (struct file_part){.size = size, .secret = true, .only_new = advice});
 }
 
 bool file_set_write(const char *folder, const struct file_set *s, struct error *e)

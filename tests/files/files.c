@@ -360,13 +360,13 @@ static void a_new_secret_takes_no_files_place(void **state)
     struct error e = {.code = ERROR_NONE};
     struct file_set set = {.parts = NULL};
     assert_int_equal(mkdir("keys", 0755), 0);
-    file_set_add_new_secret(&set, "key", "first", 5);
+    file_set_add_new_secret(&set, "key", "first", 5, "move it away first");
     file_set_add(&set, "public", "first", 5, false);
     assert_true(file_set_write("keys", &set, &e));
     assert_int_equal(stat("keys/key", &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     file_set_free(&set);
-    file_set_add_new_secret(&set, "key", "second", 6);
+    file_set_add_new_secret(&set, "key", "second", 6, "move it away first");
     file_set_add(&set, "public", "second", 6, false);
     assert_false(file_set_write("keys", &set, &e));
     assert_string_equal(e.text,

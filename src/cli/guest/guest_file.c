@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "cli/cli.h"
 #include "cli/guest/guest_table.h"
-#include "cli/owner/owner_cli.h"
+#include "cli/owner/forms.h"
 
 #include <jansson.h>
 

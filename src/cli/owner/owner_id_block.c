@@ -36,7 +36,7 @@ static int make_key(struct crypto *c, struct keys *k, const char *name, struct e
     char pem[CRYPTO_EC_PEM_MAX];
     size_t size = crypto_ec_generate(c, out) ? crypto_ec_private_pem(out, pem, sizeof pem) : 0;
     if (size)
-        file_set_add_new_secret(&k->files, name, pem, size);
+        file_set_add_new_secret(&k->files, name, pem, size, "move it away first");
     crypto_wipe(pem, sizeof pem);
     return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
 }

@@ -5,7 +5,7 @@
  * is measured does not depend on addresses [sev 7.5], so the pieces take turns at one place in
  * memory.
  */
-#include "cli/owner/owner_cli.h"
+#include "cli/owner/forms.h"
 #include "cli/platform/platform.h"
 #include "cli/input.h"
 
