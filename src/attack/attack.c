@@ -141,7 +141,8 @@ static int in_bed(struct experiment *b, int (*what)(struct experiment *, struct 
     return result;
 }
 
-/* Left alone, the victim ends well: what happens in the other run is the attack's doing. */
+/* If the victim is left alone it ends well, so whatever differs in the other run comes from the
+ * attack. */
 static int leave_alone(struct experiment *b, struct error *error)
 {
     if (b->attack->alone)

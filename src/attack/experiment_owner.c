@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner of an attacked guest: a session, the measurement that an honest host would bring about,
- * a secret. Which platform it is, the owner knows already: certificates are not what these attacks
- * are about.
+ * The owner of an attacked guest: a session, the measurement of an honest launch, a secret. The
+ * owner already knows the platform, because these attacks are not about certificates.
  */
 #include "attack/internal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the attacks share: the victims, the experiment that one of them takes part in,
- * and the host's tools. */
+/* Shared by the files of the attacks: the victims, the experiment with one victim, and the host's
+ * tools. */
 #ifndef SOFTSEV_ATTACK_INTERNAL_H
 #define SOFTSEV_ATTACK_INTERNAL_H
 
@@ -17,15 +17,15 @@
 /* --- victim.c: guests of a few instructions --------------------------------------------------- */
 
 enum victim {
-    VICTIM_REGISTERS, /* keeps a secret in R12, and looks whether it is still there */
-    VICTIM_PAGES,     /* two pages of its own; looks whether the first is still the first */
-    VICTIM_STATE,     /* overwrites a page; looks whether it is the new one */
+    VICTIM_REGISTERS, /* keeps a secret in R12 and checks that it is still there */
+    VICTIM_PAGES,     /* has two pages, and checks that the first is still the first */
+    VICTIM_STATE,     /* overwrites a page and checks that the new content is there */
     VICTIM_BLOCKS,    /* calls one of two functions, each in a page of its own */
-    VICTIM_HOLE,      /* has a place for a secret, and publishes the page behind it */
+    VICTIM_HOLE,      /* has a place for a secret, and publishes the page after it */
     VICTIM_FEATURE,   /* asks CPUID whether the processor has AES instructions */
-    VICTIM_INTERRUPT, /* waits with RAX zero: denied; int 80h would return a value there */
-    VICTIM_EXCEPTION, /* as a SEV guest's kernel, asks the host for CPUID in its #VC handler */
-    VICTIM_CAREFUL,   /* the same, where RIP is at a CPUID */
+    VICTIM_INTERRUPT, /* waits with RAX zero; int 80h would return a value there */
+    VICTIM_EXCEPTION, /* asks the host for CPUID in its #VC handler, as a SEV guest's kernel does */
+    VICTIM_CAREFUL,   /* the same, but only if RIP points at a CPUID instruction */
     VICTIMS
 };
 
@@ -36,7 +36,7 @@ enum victim {
 #define VICTIM_SECOND MIB(6)
 #define VICTIM_BLOCK  (VICTIM_LOAD + PAGE_SIZE) /* two pages of its image */
 
-/* What a victim says in the end. */
+/* What a victim reports when it ends. */
 enum told {
     TOLD_WELL = 1,
     TOLD_MISLED = 2,
@@ -62,7 +62,7 @@ struct experiment {
     struct vm *vm;
     u8 elf[VICTIM_ELF_MAX];
     struct image_plan *honest; /* what the owner expects */
-    struct image_plan plan;    /* what is launched; the pieces' bytes are the other's */
+    struct image_plan plan;    /* what is launched; shares the bytes of the honest plan's pieces */
     struct vmsa vmsa;          /* the registers of both, with the attack's SEV_FEATURES */
     void (*cpuid)(void *context, u32 leaf, u32 subleaf, u32 out[4]);
     bool lies; /* it may now */
@@ -71,7 +71,7 @@ struct experiment {
     struct crypto *crypto;
     struct session_keys keys;
     struct sev_measure measure;
-    bool measured_well; /* the owner saw the measurement that it expects; mode none: nobody asks */
+    bool measured_well; /* as the owner expects; in mode none nobody measures */
     struct attack_result *result;
 };
 
@@ -81,52 +81,52 @@ u32 experiment_policy(const struct experiment *b);
 /* Switches a machine on and makes the plans. */
 int experiment_open(struct experiment *b, struct error *error);
 void experiment_close(struct experiment *b);
-/* SNP_INIT and INIT, as the mode wants them. */
+/* Runs SNP_INIT and INIT, as the mode requires. */
 int experiment_platform(struct experiment *b, struct error *error);
-/* The launch of `plan` up to the measurement; then FINISH. The owner looks at SEV's measurement
- * before that, at SNP's, which is in a report, after it. */
+/* Launch `plan`: up to the measurement, then FINISH, or both. The owner checks SEV's measurement
+ * before FINISH. SNP's is in a report, which the owner checks after FINISH. */
 int experiment_launch_measured(struct experiment *b, struct error *error);
 int experiment_launch_finish(struct experiment *b, struct error *error);
 int experiment_launch(struct experiment *b, struct error *error); /* all three */
-/* Until the victim has passed its `count`th checkpoint, and not further than it waits there. */
+/* Runs until the victim has passed its `count`th checkpoint, and stops while it waits there. */
 int experiment_run_to(struct experiment *b, u64 count, struct error *error);
-/* To the victim's end, if it reaches one. What it said, or 0: it ended otherwise. */
+/* Runs to the victim's end. Returns what the victim reported, or 0 if it ended in another way. */
 u32 experiment_run_on(struct experiment *b);
 
 int experiment_outcome(struct experiment *b, enum attack_verdict verdict, enum attack_event event,
                        const char *format, ...) PRINTF_LIKE(4, 5);
-/* What has not become an outcome, because the guest ended otherwise than any attack explains. */
-void experiment_outcome_status(struct experiment *b,
-                               u32 status); /* the firmware's, of that outcome */
+/* Fails the experiment: the guest ended in a way that no attack explains. */
+void experiment_outcome_status(struct experiment *b, u32 status); /* the firmware's status */
 int experiment_unexplained(struct experiment *b, u32 told, struct error *error);
-/* The victim is as it would be without the attack (`event` stopped it), or it is misled. */
+/* Lets the victim run on and judges the attack: the victim ends as it would without the attack,
+ * because `event` stopped it, or it is misled. */
 int experiment_judge(struct experiment *b, enum attack_event event, const char *why,
                      struct error *error);
 
 /* --- experiment_owner.c: who is attacked ------------------------------------------------------ */
 
-/* SEV and SEV-ES: a session for the platform. */
+/* Makes a session for the platform; for SEV and SEV-ES. */
 int owner_session(struct experiment *b, struct sev_cert *godh, struct sev_session *session,
                   struct error *error);
-/* Whether the launch's measurement is that of the honest plan. */
+/* Checks that the launch's measurement is that of the honest plan. */
 int owner_looks(struct experiment *b, struct error *error);
-/* A secret for the guest that was measured. */
+/* Seals a secret for the guest that was measured. */
 void owner_seals(struct experiment *b, const void *secret, u8 *data, size_t size,
                  struct sev_packet_header *header);
 
 /* --- tools.c: what a malicious host does with a guest that it runs ---------------------------- */
 
-/* One VMRUN for a few microseconds, with an event injected (0: none), and with translations flushed
- * if asked for. The VMCB as VMRUN left it. */
+/* Does one VMRUN for a few microseconds. Injects an event (0: none), and flushes translations if
+ * asked for. `*out` is the VMCB as VMRUN left it. */
 bool tool_vmrun(struct experiment *b, u64 event, bool flush, struct vmcb *out);
-/* The same VMCB with the guest's request answered, in its GHCB MSR. */
+/* Answers the guest's request in the GHCB MSR of that VMCB. */
 bool tool_answer(struct experiment *b, u64 value);
-/* The exit that the guest made last. */
+/* Returns the guest's last exit. */
 void tool_last_exit(struct experiment *b, struct vmcb_control *out);
 bool tool_fault_of_rmp(const struct vmcb_control *control);
-/* Exchanges the nested leaves, of 2 MiB, of two guest addresses. False: there are none. */
+/* Exchanges the 2 MiB nested leaves of two guest addresses. Returns false if there are none. */
 bool tool_exchange(struct experiment *b, u64 gpa, u64 other);
-/* 8 bytes, anywhere in a range. */
+/* Returns true if these 8 bytes are anywhere in the range. */
 bool tool_finds(const u8 *bytes, size_t size, u64 value);
 
 /* --- The attacks ------------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attacks by events that the host injects: interrupts and exceptions of its own choice
- * [cpu 3.6, 6.8]. */
+/* Attacks by events that the host injects: any interrupt or exception that it chooses [cpu 3.6,
+ * 6.8]. */
 #include "attack/internal.h"
 
 #include "abi/ghcb.h"
@@ -18,7 +18,7 @@ static int inject(struct experiment *b, u64 event, struct vmcb *v, struct error 
                                           : error_set(error, ERROR_INTERNAL, "VMRUN raised #GP");
 }
 
-/* What VMRUN made of the event: refused, or the guest shows whether it got it. */
+/* Judges the event: VMRUN refused it, or the guest shows whether the event was delivered. */
 static int judge(struct experiment *b, const struct vmcb *v, struct error *error)
 {
     if (v->control.exit_code == EXIT_INVALID)
@@ -38,8 +38,8 @@ int play_interrupt(struct experiment *b, struct error *error)
     return inject(b, event, &v, error) ? -1 : judge(b, &v, error);
 }
 
-/* The guest's handler asks for CPUID of leaf RAX, which is its secret, and takes the answer for
- * RAX. */
+/* The guest's handler asks for the CPUID leaf that is in RAX, which holds its secret, and takes the
+ * answer as its new RAX. */
 static int answer_question(struct experiment *b, struct vmcb *v, struct error *error)
 {
     u64 question = v->control.ghcb_gpa;

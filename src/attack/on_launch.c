@@ -7,7 +7,8 @@
 
 /* --- Blocks [undeSErVed trust] ---------------------------------------------------------------- */
 
-/* The victim's image as three pieces; the second and the third at each other's address. */
+/* Splits the victim's image into three pieces and exchanges the addresses of the second and the
+ * third. */
 static int permute(struct experiment *b, struct error *error)
 {
     struct image_plan *plan = &b->plan;
@@ -31,8 +32,8 @@ static int permute(struct experiment *b, struct error *error)
     return 0;
 }
 
-/* The guest is run either way, so that it is seen to be another; an owner who refuses sends it
- * nothing. */
+/* Runs the guest in any case, which shows that it is a different guest. An owner who refuses sends
+ * it nothing. */
 int play_permute(struct experiment *b, struct error *error)
 {
     if (permute(b, error) || experiment_platform(b, error) ||
@@ -55,7 +56,7 @@ int play_permute(struct experiment *b, struct error *error)
 
 static const u8 secret[SECRET_SIZE] = "the owner's, for the hole alone";
 
-/* The host's own hand at the mailbox. */
+/* The host uses the mailbox directly. */
 static u32 launch_secret(struct experiment *b, u64 gpa)
 {
     struct sev_packet_header header;
@@ -77,7 +78,7 @@ static u32 launch_secret(struct experiment *b, u64 gpa)
     return host_mailbox(b->host, SEV_CMD_LAUNCH_SECRET, psp_data(b->hv, 0));
 }
 
-/* Without any SEV guest the command is refused for that alone: the host starts one besides. */
+/* The firmware refuses the command if there is no SEV guest at all, so the host starts one. */
 static int start_accomplice(struct experiment *b, struct error *error)
 {
     struct sev_start start = {.policy = SEV_POLICY_NODBG};
@@ -88,8 +89,8 @@ static int start_accomplice(struct experiment *b, struct error *error)
                : 0;
 }
 
-/* With the secret at `gpa`: what the guest says. A plain guest's secret the host puts there itself.
- * An SNP guest gets none this way; `status` is why. */
+/* Puts the secret at `gpa` and returns what the guest reports. For a plain guest the host writes
+ * it. An SNP guest cannot get a secret this way; `status` is the firmware's refusal. */
 static int run_with_secret(struct experiment *b, u64 gpa, u32 *told, u32 *status,
                            struct error *error)
 {

@@ -16,7 +16,7 @@ static int stand_at(struct experiment *b, u64 checkpoint, struct error *error)
 
 /* --- Registers [Hetzelt and Buhren] ----------------------------------------------------------- */
 
-/* All that the host may look at: the core after the exit, the VMCB, and the VMSA's bytes. */
+/* Searches all that the host can read: the core after the exit, the VMCB, and the VMSA's bytes. */
 static bool sees_register(struct experiment *b)
 {
     u8 page[PAGE_SIZE];
@@ -35,7 +35,7 @@ int play_registers_read(struct experiment *b, struct error *error)
         return -1;
     bool seen = sees_register(b);
     u32 told = experiment_run_on(b);
-    if (told != TOLD_WELL) /* it must have been there, and looking does no harm */
+    if (told != TOLD_WELL) /* the secret must have been there, and reading must not change it */
         return experiment_unexplained(b, told, error);
     if (seen)
         return experiment_outcome(b, ATTACK_BREAKS, ATTACK_HOST_READS,
@@ -45,8 +45,8 @@ int play_registers_read(struct experiment *b, struct error *error)
         "R12 is in none of the core's registers, the VMCB and the bytes of the VMSA");
 }
 
-/* The ciphertext of R12 and R13, changed: no other register is touched, so that nothing but the
- * check value can refuse it. */
+/* Changes the ciphertext of R12 and R13 and of no other register, so that only the check value can
+ * refuse it. */
 static int write_vmsa(struct experiment *b, struct error *error)
 {
     struct vmcb v;
@@ -79,7 +79,7 @@ int play_registers_write(struct experiment *b, struct error *error)
 
 /* --- Nested tables [SEVered] ------------------------------------------------------------------ */
 
-/* The exchanged pages are under the same key, each at its own system address: they decrypt. */
+/* The exchanged pages decrypt: they have the same key, and each keeps its own system address. */
 static int remapped(struct experiment *b, struct error *error)
 {
     struct vmcb v;
@@ -108,8 +108,8 @@ int play_remap(struct experiment *b, struct error *error)
     return stand_at(b, 1, error) ? -1 : remapped(b, error);
 }
 
-/* The host makes the RMP agree with its tables, which clears the entries' validated bits. Without
- * SNP there is no RMP. */
+/* Makes the RMP agree with the nested tables, which clears the validated bits of the entries.
+ * Without SNP there is no RMP. */
 int play_remap_assigned(struct experiment *b, struct error *error)
 {
     if (stand_at(b, 1, error))
@@ -125,7 +125,8 @@ int play_remap_assigned(struct experiment *b, struct error *error)
 
 /* --- Old ciphertext --------------------------------------------------------------------------- */
 
-/* `distance` from the guest's page: where the host reads and writes its bytes. */
+/* `distance`: how far from the guest's page the address lies at which the host reads and writes
+ * it. */
 static int replay(struct experiment *b, u64 distance, struct error *error)
 {
     u8 old[PAGE_SIZE];
@@ -164,7 +165,7 @@ int play_move(struct experiment *b, struct error *error)
 
 /* --- A second address for every byte [BadRAM] ------------------------------------------------- */
 
-/* At the second address the RMP has no entry of the guest's. */
+/* The RMP has no entry of the guest's for the second address. */
 int play_alias(struct experiment *b, struct error *error)
 {
     return experiment_launch(b, error) || replay(b, host_memory_size(b->host), error) ? -1 : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a malicious host does with a guest that it runs: VMRUN by its own hand, with its own VMCB
- * and nested tables. */
+/* What a malicious host does with a guest that it runs: VMRUN with a VMCB and nested tables that it
+ * has changed. */
 #include "attack/internal.h"
 
 #include "abi/x86.h"
@@ -38,7 +38,7 @@ bool tool_fault_of_rmp(const struct vmcb_control *control)
     return control->exit_code == EXIT_NPF && control->exit_info_1 & NPF_RMP;
 }
 
-/* Where the leaf of 2 MiB lies that maps a guest address. */
+/* Returns the system address of the 2 MiB leaf that maps a guest address. */
 static u64 find_leaf(struct experiment *b, u64 gpa, u64 *entry)
 {
     u64 table = vm_nested_tables(b->vm), at = VM_NOWHERE;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guests that are attacked: programs of a few instructions. Each runs to checkpoints, waits
- * there, looks at what is its own and says what it found: by the debug-exit port, or, where ports
- * are #VC, by the reason of a GHCB termination.
+ * The guests that are attacked: programs of a few instructions. Each runs to a checkpoint, waits
+ * there, checks its own state and reports what it found: through the debug-exit port, or, where
+ * port accesses are #VC, as the reason of a GHCB termination.
  */
 #include "attack/internal.h"
 
 #include "base/bytes.h"
 
 /*
- * In front of each program, at VICTIM_LOAD: 8 bytes of mode, 8 of nothing, the entry, and what the
- * program calls: 90 says AL and ends, 91 is a checkpoint, 92 waits 100,000 instructions, 93 sets
- * gate EAX of the IDT to RBX. Without SEV-ES a checkpoint is a write to a port; with it, a question
- * for the host's SEV information [cpu 7.1].
+ * Stands before each program, at VICTIM_LOAD: 8 bytes of mode, 8 unused bytes, the entry, and the
+ * functions that the program calls. 90 reports AL and ends, 91 is a checkpoint, 92 waits 100,000
+ * instructions, 93 sets gate EAX of the IDT to RBX. Without SEV-ES a checkpoint is a write to a
+ * port; with SEV-ES it is a request for the host's SEV information [cpu 7.1].
  */
 #define VICTIM(name, code)                                                                         \
     extern const u8 victim_##name[], victim_##name##_end[];                                        \
@@ -75,7 +75,7 @@ VICTIM(registers, "    movabs $0x5ec2e7c0ffee1234, %r12\n"
                   "    mov $2, %al\n"
                   "    jmp 90b\n");
 
-/* Its #VC handler knows one cause: a page of its own that is not validated [cpu 8.4]. */
+/* Its #VC handler knows a single cause: a page that is not validated [cpu 8.4]. */
 VICTIM(pages, "    mov $29, %eax\n"
               "    lea 5f(%rip), %rbx\n"
               "    call 93b\n"
@@ -123,8 +123,8 @@ VICTIM(hole, "    mov 0x202000, %al\n"
              "    jmp 90b\n"
              "    .org victim_hole + 0x3000\n");
 
-/* Leaf 1 ECX 25: by CPUID, by the MSR protocol, or out of the page that the CC blob in RSI names
- * [cpu 1.6]. */
+/* Reads bit 25 of leaf 1 ECX: by CPUID, by the MSR protocol, or from the CPUID page that the CC
+ * blob in RSI names [cpu 1.6]. */
 VICTIM(feature, "    cmpl $2, 0x200000\n"
                 "    je 5f\n"
                 "    ja 6f\n"
@@ -162,7 +162,7 @@ VICTIM(interrupt, "    mov $0x80, %eax\n"
                   "5:  mov $1, %eax\n"
                   "    iretq\n");
 
-/* Waits with RAX, and a handler of #VC where there is such a thing. */
+/* Waits with RAX set, and with a handler of #VC in the modes that have #VC. */
 #define WITH_HANDLER                                                                               \
     "    cmpl $2, 0x200000\n"                                                                      \
     "    jb 4f\n"                                                                                  \
@@ -180,7 +180,7 @@ VICTIM(interrupt, "    mov $0x80, %eax\n"
     "    jmp 90b\n"                                                                                \
     "5:  cmpq $0x72, (%rsp)\n"                                                                     \
     "    jne 6f\n"
-/* Leaf RAX for the host, RAX back from it. */
+/* Asks the host for the leaf in RAX, and takes the answer into RAX. */
 #define HANDLES_CPUID                                                                              \
     "    push %rcx\n"                                                                              \
     "    push %rdx\n"                                                                              \
@@ -196,8 +196,8 @@ VICTIM(interrupt, "    mov $0x80, %eax\n"
     "6:  add $8, %rsp\n"                                                                           \
     "    iretq\n"
 
-/* The first takes its error code's word for it that a CPUID was met, the second looks whether there
- * is one [cpu 6.3]. */
+/* The first victim believes its error code that the cause was a CPUID; the second checks that there
+ * is one at RIP [cpu 6.3]. */
 VICTIM(exception, WITH_HANDLER HANDLES_CPUID);
 VICTIM(careful, WITH_HANDLER "    push %rbx\n"
                              "    mov 16(%rsp), %rbx\n"
