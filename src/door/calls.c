@@ -63,7 +63,7 @@ static void send(struct call *c, s64 value, u32 flags)
         r->error = (s32)value;
     else
         r->val = value;
-    /* Fails only where the caller is gone; then there is nobody to tell. */
+    /* This fails only if the caller is gone, and then nobody waits for the answer. */
     ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_SEND, r);
 }
 
@@ -77,8 +77,8 @@ void call_answer(struct call *c, s64 value)
     send(c, value >= -4095 ? value : -EIO, 0);
 }
 
-/* Gives the caller a descriptor of its own and the number as the answer; in one step where the
- * kernel can. */
+/* Gives the caller a descriptor and answers with its number, in one step if the kernel can do
+ * that. */
 void call_give(struct call *c, int fd, bool close_on_exec)
 {
     struct seccomp_notif_addfd add = {
@@ -97,7 +97,7 @@ void call_give(struct call *c, int fd, bool close_on_exec)
     call_answer(c, given >= 0 ? given : -errno);
 }
 
-/* The same before the call is answered; the number, or -1. */
+/* Gives the caller a descriptor before the call is answered. Returns its number, or -1. */
 int call_lend(struct call *c, int fd)
 {
     struct seccomp_notif_addfd add = {.id = c->id, .srcfd = (u32)fd, .newfd_flags = O_CLOEXEC};
@@ -106,15 +106,15 @@ int call_lend(struct call *c, int fd)
 
 /* --- ioctl ------------------------------------------------------------------------------------ */
 
-/* The door that a descriptor of the caller's is: by the file behind it. */
+/* Returns the door that one of the caller's descriptors belongs to, which its file tells. */
 static bool find_door(struct call *c, int fd, u32 *file, bool *writable)
 {
     char path[64];
     struct statx x;
     struct stat st;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)c->thread, fd);
-    /* What is known already: the program may itself be the file system that would have to be
-     * asked. */
+    /* Uses only what is known already: the kernel might have to ask a file system that the program
+     * itself runs. */
     if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &x))
         return false;
     for (u32 i = 0; i < c->s->file_count; i++) {
@@ -122,7 +122,8 @@ static bool find_door(struct call *c, int fd, u32 *file, bool *writable)
             makedev(x.stx_dev_major, x.stx_dev_minor) != c->s->identity[i].st_dev)
             continue;
         *file = i;
-        /* The link's own permission bits are those it was opened with. */
+        /* The permission bits of the link in /proc are those with which the descriptor was
+         * opened. */
         *writable = lstat(path, &st) == 0 && (st.st_mode & S_IWUSR);
         return call_is_waiting(c);
     }
@@ -171,9 +172,9 @@ static void call_refuse_descriptor(struct call *c, const struct call_kind *kind)
 
 /* --- The table -------------------------------------------------------------------------------- */
 
-/* A stat by descriptor (AT_EMPTY_PATH) is the kernel's: a descriptor of a door is an ordinary
- * file's. readlink is looked at only where there are folders, because compilers make a thousand of
- * them. */
+/* The kernel answers a stat by descriptor (AT_EMPTY_PATH), because a door's descriptor is that of
+ * an ordinary file. readlink is filtered only if there are folders, because compilers call it a
+ * thousand times. */
 // clang-format off
 const struct call_kind call_kinds[] = {
     /* number, folder, path, flags, pass, folders, refusal */
@@ -192,7 +193,8 @@ const struct call_kind call_kinds[] = {
     {SYS_unlinkat,      0,  1,  2, 0,             true,  0,           call_remove},
     {SYS_setitimer,    -1, -1, -1, 0,             false, 0,           call_timer},
     {SYS_timer_settime, -1, -1, -1, 0,            false, 0,           call_timer},
-    /* A device of root's has a mode and an owner that stay, no length, no room and no attributes of users. */
+    /* A device that belongs to root keeps its mode and owner. It has no length, cannot grow, and
+     * has no extended attributes of users. */
     {SYS_fchmod,       -1, -1, -1, 0,             false, -EPERM,      call_refuse_descriptor},
     {SYS_fchown,       -1, -1, -1, 0,             false, -EPERM,      call_refuse_descriptor},
     {SYS_fsetxattr,    -1, -1, -1, 0,             false, -EPERM,      call_refuse_descriptor},
@@ -206,7 +208,7 @@ const struct call_kind call_kinds[] = {
     {SYS_lsetxattr,    -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_removexattr,  -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_lremovexattr, -1,  0, -1, 0,             false, -EPERM,      call_refuse},
-    /* Of folders. configfs lets nobody rename, link or make nodes. */
+    /* For folders: configfs lets nobody rename, link or make nodes. */
     {SYS_chdir,        -1,  0, -1, 0,             true,  0,           call_chdir},
     {SYS_readlinkat,    0,  1, -1, 0,             true,  0,           call_readlink},
     {SYS_statfs,       -1,  0, -1, 0,             true,  0,           call_statfs},
@@ -238,7 +240,8 @@ const struct call_kind call_kinds[] = {
 };
 // clang-format on
 
-/* The path of a call, "" if it has none that can be read. False: the thread was left behind. */
+/* Reads the path of a call; "" if there is none, or it cannot be read. Returns false if the thread
+ * was left behind. */
 static bool read_path(struct call *c, const struct call_kind *k)
 {
     c->server->path[0] = 0;
@@ -263,7 +266,7 @@ bool calls_serve(struct server *v)
     struct seccomp_notif *n = v->request;
     memset(n, 0, s->request_size);
     if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, n))
-        return true; /* its caller has died meanwhile */
+        return true; /* the caller died in the meantime */
     u64 arguments[6];
     for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
         arguments[i] = n->data.args[i];

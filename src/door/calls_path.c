@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls on paths: what a door answers to open, stat and their kin. Folders answer as Linux's
- * configfs does; what the kernel can do with a folder's mirror it does by itself.
+ * System calls on paths: how doors answer open, stat and similar calls. Folders answer as Linux's
+ * configfs does. The kernel does by itself what it can do with a folder's mirror.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -47,7 +47,8 @@ static void stat_file(const struct call *c, u32 file, struct stat *st)
                         .st_blksize = PAGE_SIZE};
 }
 
-/* Type, mode and size as the folder says; the rest is the mirror's, as of a descriptor of it. */
+/* Takes type, mode and size from the folder and the rest from the mirror, as a stat of a descriptor
+ * would show it. */
 static s64 stat_in_folder(const struct call *c, const struct target *t, struct stat *st)
 {
     char real[PATH_MAX];
@@ -63,7 +64,8 @@ static s64 stat_in_folder(const struct call *c, const struct target *t, struct s
     return 0;
 }
 
-/* What the path names, or why there is nothing. False: the kernel's to say. */
+/* Fills `st` for what the path names, or says why there is nothing. Returns false if the kernel
+ * must answer. */
 static bool find_stat(struct call *c, const struct call_kind *kind, bool follow, struct target *t,
                       struct stat *st, s64 *result)
 {
@@ -144,7 +146,7 @@ void call_statx(struct call *c, const struct call_kind *kind)
     call_answer(c, door_write(&c->memory, c->arguments[4], &x, sizeof x) ? 0 : -EFAULT);
 }
 
-/* The program runs as we do: root, or the owner of what there is. */
+/* The program runs as the same user as the supervisor: root, or the owner of the file. */
 void call_access(struct call *c, const struct call_kind *kind)
 {
     struct target t;
@@ -164,7 +166,7 @@ void call_access(struct call *c, const struct call_kind *kind)
     call_answer(c, result);
 }
 
-/* Extended attributes, for which ls asks; and changes that a door refuses always. */
+/* Extended attributes, for which ls asks, and changes that a door always refuses. */
 void call_refuse(struct call *c, const struct call_kind *kind)
 {
     struct target t;
@@ -188,7 +190,7 @@ void call_make_node(struct call *c, const struct call_kind *kind)
         call_pass(c);
 }
 
-/* What a link outside says. `rest`: the buffer and its size. */
+/* Reads a link that is outside all folders. `rest`: the buffer and its size. */
 static void answer_link(struct call *c, const char *path, const u64 rest[2])
 {
     char text[PATH_MAX];
@@ -199,8 +201,8 @@ static void answer_link(struct call *c, const char *path, const u64 rest[2])
         call_answer(c, door_write(&c->memory, rest[0], text, (size_t)n) ? n : -EFAULT);
 }
 
-/* Nothing here is a symbolic link, but the kernel's own links to a mirror show what it stands
- * for. */
+/* Folders have no symbolic links. The kernel's own links to a mirror (in /proc) show the folder
+ * that it stands for. */
 void call_readlink(struct call *c, const struct call_kind *kind)
 {
     static const char self[] = "/proc/self/";
@@ -285,7 +287,7 @@ static void open_file(struct call *c, u32 file, u64 flags)
         call_answer(c, -EEXIST);
         return;
     }
-    /* A program may have found a way to change the mode, by /proc for one. */
+    /* The program may have changed the mode, for example through /proc. */
     fchmod(c->s->files[file], DOOR_FILE_MODE);
     s64 fd = open_own(c->s->files[file], (int)(flags & OPEN_KEPT));
     if (fd >= 0)
@@ -295,7 +297,7 @@ static void open_file(struct call *c, u32 file, u64 flags)
     give(c, fd, flags);
 }
 
-/* configfs makes no files: EACCES, if the folder is there. */
+/* Opening with O_CREAT makes no file in configfs: EACCES if the folder exists. */
 static s64 open_nothing(const struct target *t, u64 flags)
 {
     char above[PATH_MAX];
@@ -307,7 +309,7 @@ static s64 open_nothing(const struct target *t, u64 flags)
     return (flags & O_CREAT) && mode >= 0 && S_ISDIR((mode_t)mode) ? -EACCES : -ENOENT;
 }
 
-/* The file of the mirror gets what the folder's file has, and the program gets it. */
+/* Fills the mirror's file with the content of the folder's file, and gives it to the program. */
 static s64 open_content(const struct target *t, const char *real, mode_t mode, u64 flags)
 {
     const struct door_folder *f = t->folder;
@@ -348,7 +350,7 @@ static s64 open_in_folder(struct call *c, const struct target *t, u64 flags)
                   : open_content(t, real, st.st_mode, flags);
 }
 
-/* A caller that asks for special resolution (openat2) asks the kernel. */
+/* The kernel answers a caller that asks for special path resolution (openat2). */
 static bool open_flags(struct call *c, const struct call_kind *kind, u64 *flags)
 {
     struct open_how how = {0};
@@ -442,7 +444,7 @@ void call_remove(struct call *c, const struct call_kind *kind)
         call_answer(c, remove_folder(c, &t));
 }
 
-/* A name's second place; false: it cannot be read. */
+/* Reads the second path of a call. Returns false if it cannot be read. */
 static bool read_second(struct call *c, u64 address, char out[PATH_MAX])
 {
     for (size_t have = 0; have < PATH_MAX;) {
@@ -457,7 +459,7 @@ static bool read_second(struct call *c, u64 address, char out[PATH_MAX])
     return false;
 }
 
-/* rename and link: neither out of a folder, nor into one, nor in it. */
+/* rename and link are refused out of a folder, into one and inside one. */
 void call_rename(struct call *c, const struct call_kind *kind)
 {
     const bool at = kind->folder >= 0;
@@ -474,7 +476,7 @@ void call_rename(struct call *c, const struct call_kind *kind)
 
 /* --- chdir, getcwd ---------------------------------------------------------------------------- */
 
-/* The thread enters the mirror, or what is outside it, by a descriptor. */
+/* Makes the thread enter the mirror, or a folder outside it, by a descriptor. */
 static void enter(struct call *c, const char *path)
 {
     s64 fd = open_or_errno(path, O_RDONLY | O_DIRECTORY);

@@ -22,7 +22,7 @@
 #define FILTER_ARCH 0
 #endif
 
-#define X32_BIT    0x40000000u /* in the number of a system call of that kind */
+#define X32_BIT    0x40000000u /* set in the number of an x32 system call */
 #define IOCTL_TYPE 0xff00u     /* _IOC_TYPE of a request */
 #define FILTER_MAX 250
 
@@ -57,7 +57,7 @@ static void emit_return(struct filter *f, u32 action)
     emit(f, BPF_RET | BPF_K, action, 0, 0);
 }
 
-/* One row: falls through if the number is another. */
+/* Tests for one row; falls through if the number is a different one. */
 static void emit_kind(struct filter *f, const struct call_kind *k)
 {
     u16 start = f->size;
@@ -104,7 +104,7 @@ int filter_install(bool folders)
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return -1;
-    /* A signal must not make a call that is being answered start again (since Linux 5.19). */
+    /* Keeps a signal from restarting a call that is being answered (since Linux 5.19). */
     unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
     if (fd < 0 && errno == EINVAL)

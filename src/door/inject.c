@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A system call that a thread makes for the supervisor: chdir into a folder that only the
- * supervisor knows becomes fchdir into its mirror. The thread is traced for the moment between its
- * own call and the return to the program.
+ * supervisor knows becomes fchdir into the folder's mirror. The thread is traced between its own
+ * call and the return to the program.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -21,7 +21,7 @@
 
 struct thread {
     pid_t id;
-    int signal; /* one that came meanwhile; 0: none */
+    int signal; /* a signal that came in the meantime; 0: none */
 };
 
 static bool wait_stop(struct thread *t, int *signal)
@@ -38,7 +38,7 @@ static bool wait_stop(struct thread *t, int *signal)
     return true;
 }
 
-/* Goes on until the thread enters or leaves a system call. */
+/* Lets the thread run until it enters or leaves a system call. */
 static bool run_to_call(struct thread *t)
 {
     int signal = 0;
@@ -49,7 +49,8 @@ static bool run_to_call(struct thread *t)
     return true;
 }
 
-/* One call with one argument; the thread stands behind a system call instruction. */
+/* Makes the thread do one call with one argument. The thread stands after a system call
+ * instruction. */
 static bool run_call(struct thread *t, const struct user_regs_struct *at, u64 number, u64 argument,
                      s64 *result)
 {

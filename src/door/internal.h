@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the door room share: the supervisor, and one stopped system call. Opens of a
- * door's path are answered with a descriptor of an anonymous file that the supervisor has made;
- * that file's identity (device and inode) tells later which descriptors are doors, so that dup,
- * fork, passing and closing need no book-keeping.
+ * Shared by the files of the room: the supervisor, and one stopped system call. An open of a door's
+ * path is answered with a descriptor of an anonymous file that the supervisor has made. The
+ * identity of that file (device and inode) later tells which descriptors are doors, so dup, fork,
+ * passing and closing need no book-keeping.
  */
 #ifndef SOFTSEV_DOOR_INTERNAL_H
 #define SOFTSEV_DOOR_INTERNAL_H
@@ -26,10 +26,11 @@ struct restarter;
 struct mirror {
     const struct door_folder *folder; /* NULL: the end of a list */
     char root[160];                   /* where it is */
-    char prefix[160]; /* what it stands for: the folder, or what the kernel lacks above */
+    char prefix[160]; /* the path that it stands for: the folder, or the first folder above it that
+                         the kernel lacks */
 };
 
-/* Of the anonymous file that stands for a door: what open checks. */
+/* The mode of the anonymous file that stands for a door, which open checks. */
 #define DOOR_FILE_MODE 0600
 
 struct supervisor {
@@ -38,7 +39,7 @@ struct supervisor {
     u32 file_count;
     int files[DOOR_FILES_MAX]; /* the anonymous file that stands for each door */
     struct stat identity[DOOR_FILES_MAX];
-    /* The sizes are this kernel's, which may be bigger than ours. */
+    /* The sizes are those of the running kernel, which may be larger than the header's. */
     size_t request_size, response_size;
     struct seccomp_notif_resp *response; /* the main thread's own */
     struct mirror mirrors[DOOR_FOLDERS_MAX + 1];
@@ -48,7 +49,8 @@ struct supervisor {
     /* The thread that serves, and how the main thread watches its reads. */
     struct server *server;
     struct stuck *stuck;
-    int stop, bell; /* eventfd: the server ends; the main thread wakes and watches */
+    int stop, bell; /* eventfds: one tells the server to end, one wakes the main thread to watch the
+                       server */
     _Atomic u32 reads;
     _Atomic bool watching;
     u32 reads_seen, ticks;
@@ -58,11 +60,11 @@ struct supervisor {
 
 #define KEEPER_NAME "door-keeper"
 
-/* Becomes the keeper of `child`, which it has forked; `signals` are blocked already. The mirrors go
- * if the supervisor was killed. */
+/* Becomes the keeper of `child`, which the caller has forked; `signals` are already blocked.
+ * Removes the mirrors if the supervisor was killed. */
 NORETURN void keep_run(pid_t child, int link, const sigset_t *signals,
                        const struct mirror *mirrors);
-/* Kills and collects all children, and theirs. `known` is one of them. */
+/* Kills and collects all children and their children. `known` is one of them. */
 void keep_kill_all(pid_t known);
 
 /* --- memory.c: the program's memory ----------------------------------------------------------- */
@@ -84,18 +86,18 @@ static inline bool stuck_full(struct stuck *t)
     return atomic_load(&t->users) > STUCK_MAX;
 }
 
-/* Copies from or to a thread's memory. False: it has no such memory, or holds it back for too
- * long. */
+/* Copies from or to a thread's memory. Returns false if it has no such memory, or holds it back for
+ * too long. */
 bool memory_copy(struct stuck *stuck, pid_t thread, u64 address, void *data, size_t size,
                  bool write);
-/* Reads a string page by page, since what follows its end may not exist. May hang: between
- * server_read_begin() and server_read_end() alone. */
+/* Reads a string page by page, because the page after its end may not exist. May hang, so call it
+ * only between server_read_begin() and server_read_end(). */
 bool memory_string(pid_t thread, u64 address, char out[PATH_MAX]);
 
 /* --- serve.c: the thread that answers --------------------------------------------------------- */
 
 struct server {
-    struct supervisor *s; /* not to be touched once the server was left behind */
+    struct supervisor *s; /* must not be used after the server was left behind */
     struct stuck *stuck;
     pthread_t thread;
     struct seccomp_notif *request;
@@ -108,12 +110,12 @@ struct server {
 
 int server_start(struct supervisor *s, struct error *e);
 void server_end(struct supervisor *s);
-/* The main thread's part: every SERVER_TICK_MS while s->watching. -1: there is no server any
- * more. */
+/* Checks the server; the main thread calls it every SERVER_TICK_MS while s->watching. Returns -1 if
+ * there is no server any more. */
 int server_watch(struct supervisor *s, struct error *e);
-/* False: nothing may be read, since too many reads hang. */
+/* Returns false if nothing may be read, because too many reads hang. */
 bool server_read_begin(struct server *v);
-/* False: the thread was left behind, and the call was answered. */
+/* Returns false if the thread was left behind; the call was then answered. */
 bool server_read_end(struct server *v);
 
 /* --- calls.c: the system calls that are looked at, and their answers -------------------------- */
@@ -127,16 +129,17 @@ struct call {
     const u64 *arguments;
 };
 
-void call_pass(struct call *c); /* the kernel does what was asked for */
+void call_pass(struct call *c); /* lets the kernel do the call */
 void call_answer(struct call *c, s64 value);
-/* Gives the caller a descriptor of its own, and its number as the answer. */
+/* Gives the caller a descriptor and answers with its number. */
 void call_give(struct call *c, int fd, bool close_on_exec);
-/* The same before the call is answered; the number, or -1. */
+/* Gives the caller a descriptor before the call is answered. Returns its number, or -1. */
 int call_lend(struct call *c, int fd);
 
-/* Answers one notification, whatever it is. False: this thread was left behind. */
+/* Answers one notification. Returns false if this thread was left behind. */
 bool calls_serve(struct server *v);
-/* The same thread still waits in the same call: what was read by its number was its own. */
+/* Returns true if the same thread still waits in the same call, so what was read by its number
+ * belongs to it. */
 bool call_is_waiting(const struct call *c);
 
 /* One row of the table of system calls. */
@@ -144,9 +147,9 @@ struct call_kind {
     int number;
     s8 folder, path; /* which arguments: a descriptor to start from, the path; -1: none */
     s8 flags;        /* argument with flags; -1: none */
-    u32 pass;     /* calls with one of these flags are the kernel's alone; the filter sees to it */
-    bool folders; /* only where a door is a folder */
-    s16 refusal;  /* negative errno of calls that a door always refuses */
+    u32 pass;        /* the filter passes calls with one of these flags to the kernel */
+    bool folders;    /* only where a door is a folder */
+    s16 refusal;     /* negative errno of calls that a door always refuses */
     void (*run)(struct call *c, const struct call_kind *kind);
 };
 
@@ -170,17 +173,17 @@ void call_getcwd(struct call *c, const struct call_kind *kind);
 
 /* --- filter.c: the filter in the program ------------------------------------------------------ */
 
-/* Installs the filter in the calling process for good; the descriptor of its notifications, or -1
- * and errno. */
+/* Installs the filter in the calling process for good. Returns the descriptor of its notifications,
+ * or -1 and errno. */
 int filter_install(bool folders);
 
-/* The row of a system call; NULL: it is not looked at. */
+/* Returns the row of a system call; NULL: it is not filtered. */
 const struct call_kind *call_find_kind(int number);
 
 /* --- restart.c: calls that signals interrupt -------------------------------------------------- */
 
-/* The thread's process starts a timer that repeats. Returns when its signals are watched, or cannot
- * be. */
+/* Handles a process that starts a repeating timer. Returns when its signals are watched, or when
+ * they cannot be. */
 void restart_watch(struct supervisor *s, pid_t thread);
 void restart_end(struct supervisor *s);
 
@@ -191,7 +194,7 @@ enum target_kind {
     TARGET_FILE,
     TARGET_FOLDER,
     TARGET_ABOVE, /* a folder above, that the kernel may have too */
-    /* the kernel's, but it must be asked by the whole path: it starts from a mirror */
+    /* for the kernel, but by its whole path, because it starts from a mirror */
     TARGET_OUTSIDE,
 };
 
@@ -214,22 +217,25 @@ void path_find(const struct door *door, const struct mirror *mirrors, pid_t thre
 /* Makes the temporary folder. */
 int mirror_make(struct mirror *m, const struct door_folder *folder, struct error *e);
 void mirrors_remove(const struct mirror *mirrors); /* up to the one without a folder */
-/* A path in a mirror becomes that of what it stands for. False: it is none. */
+/* Replaces a path in a mirror by the path that it stands for. Returns false if the path is in no
+ * mirror. */
 bool mirror_virtual(const struct mirror *mirrors, char path[PATH_MAX]);
-/* The other way round. False: no mirror has it. */
+/* Does the opposite. Returns false if no mirror has the path. */
 bool mirror_real(const struct mirror *mirrors, const char *path, char out[PATH_MAX]);
-/* A folder comes, with its files; and goes. `whole` is its path for the program. */
+/* Make a folder with its files in the mirror, and remove it. `whole` is its path for the
+ * program. */
 bool mirror_add(const struct mirror *mirrors, const struct door_folder *folder, const char *path,
                 const char *whole);
 void mirror_drop(const struct mirror *mirrors, const char *whole);
 
 /* --- inject.c: a call that a thread makes for the supervisor ---------------------------------- */
 
-/* Before the thread's own call is answered. False: somebody else traces it, or this processor has
- * no such way. */
+/* Call it before the thread's own call is answered. Returns false if somebody else traces the
+ * thread, or the processor is not supported. */
 bool inject_prepare(pid_t thread);
-/* After that: the thread enters the folder of its own descriptor and closes it; the call's result
- * is that of fchdir. A negative descriptor: it gets EACCES. */
+/* Call it afterwards: makes the thread enter the folder of one of its descriptors and close that
+ * descriptor. The call's result is that of fchdir. With a negative descriptor the result is
+ * EACCES. */
 void inject_fchdir(pid_t thread, int fd);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper: a small process between the supervisor and the program. It is the program's parent,
- * takes in every process of the program's that loses its parent, hands signals on, and reports how
- * the program ended. When the supervisor is gone, however it ended, nobody answers the filter any
- * more; so the keeper then ends every process that is left.
+ * adopts each process of the program that loses its parent, passes signals on, and reports how the
+ * program ended. When the supervisor has ended, nobody answers the filter any more, so the keeper
+ * ends every process that is left.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -19,15 +19,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PARTING_NS 2000000000ull /* left-behind processes have this long after a signal */
+#define PARTING_NS                                                                                 \
+    2000000000ull /* how long processes that the program left behind may go on after a signal */
 
 struct keeper {
     pid_t child;
-    int link;    /* to the supervisor: signals in, the exit code out; its end means ours */
+    int link; /* to the supervisor: signals in, the exit code out; when it closes, the keeper ends
+               */
     int signals; /* signalfd */
     const struct mirror *mirrors;
     bool ended; /* the program itself; processes that it has left behind may live on */
-    u64 end_ns; /* they are killed then; 0: not yet */
+    u64 end_ns; /* when they are killed; 0: not yet */
 };
 
 static u64 now_ns(void)
@@ -37,8 +39,8 @@ static u64 now_ns(void)
     return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
 }
 
-/* Sends a signal to each child of this process. The file lists what the thread has forked and taken
- * in. */
+/* Sends a signal to each child of this process. The file in /proc lists the forked and the adopted
+ * ones. */
 static void signal_children(pid_t known, int number)
 {
     char path[64];
@@ -54,7 +56,7 @@ static void signal_children(pid_t known, int number)
     fclose(f);
 }
 
-/* Each round kills the children; theirs then become this process's own. */
+/* Each round kills the children. Their children then become children of this process. */
 void keep_kill_all(pid_t known)
 {
     do {
@@ -69,7 +71,7 @@ static NORETURN void keeper_end(struct keeper *k)
     _exit(0);
 }
 
-/* Collects what has ended; false: nothing is left. */
+/* Collects processes that have ended. Returns false if none is left. */
 static bool collect(struct keeper *k)
 {
     for (;;) {
@@ -88,8 +90,8 @@ static bool collect(struct keeper *k)
     }
 }
 
-/* The terminal sends its interrupts to the whole group, the program included; others' are handed
- * on. */
+/* The terminal sends its interrupts to the whole group, which includes the program. Interrupts from
+ * elsewhere are passed on. */
 static void take_signal(struct keeper *k, int number, bool terminal)
 {
     if (number == SIGCHLD || (k->ended && (number == SIGUSR1 || number == SIGUSR2)))
@@ -111,7 +113,7 @@ static void take_signals(struct keeper *k)
         take_signal(k, (int)i.ssi_signo, i.ssi_code == SI_KERNEL);
 }
 
-/* A signal that the supervisor got; or it is gone. */
+/* Reads a signal that the supervisor got, or notices that the supervisor has ended. */
 static void take_message(struct keeper *k)
 {
     s32 number;

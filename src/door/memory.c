@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory of a program. To touch it may wait for as long as the program likes: a page may be the
- * program's to supply (userfaultfd), or come from a file system that the program runs. Such a wait
- * ends only with the thread that waits. So a thread that can be left behind does each access, and
- * the door goes on without it.
+ * The memory of a program. An access may wait for as long as the program likes: the program may
+ * supply the page itself (userfaultfd), or run the file system that it comes from. Such a wait ends
+ * only with the thread that waits. So each access is done by a thread that can be left behind, and
+ * the door goes on without that thread.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -73,7 +73,7 @@ static void *access_run(void *argument)
     return NULL;
 }
 
-/* True: the access is done. False: its thread was left behind and frees it. */
+/* Returns true if the access is done. Otherwise its thread was left behind, and frees it. */
 static bool access_wait(struct access *a, pthread_t thread)
 {
     struct timespec until;

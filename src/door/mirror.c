@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mirrors of folders. A folder that only the supervisor knows cannot be entered or listed by the
- * kernel; so a temporary folder, with an empty file for each of its files, stands for it and for
- * what the kernel lacks above it. Descriptors of the mirror are ordinary ones; a path that starts
+ * Mirrors of folders. The kernel cannot enter or list a folder that only the supervisor knows. So a
+ * temporary folder, with an empty file for each of its files, stands for it and for the folders
+ * above it that the kernel lacks. Descriptors of the mirror are ordinary ones; a path that starts
  * from one is read as a path of the folder.
  */
 #define _GNU_SOURCE
@@ -18,7 +18,7 @@
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-/* `path` is `above`, or below it; *rest is what follows, "" or "/...". */
+/* Returns true if `path` is `above` or below it; *rest is what follows, "" or "/...". */
 static bool is_below(const char *path, const char *above, const char **rest)
 {
     size_t n = strlen(above);
@@ -26,7 +26,7 @@ static bool is_below(const char *path, const char *above, const char **rest)
     return n && !strncmp(path, above, n) && (path[n] == '/' || !path[n]);
 }
 
-/* False: the two together are too long. */
+/* Returns false if the two together are too long. */
 static bool join(char out[PATH_MAX], const char *head, const char *tail)
 {
     size_t n = strlen(head), more = strlen(tail) + 1;
@@ -63,7 +63,7 @@ bool mirror_real(const struct mirror *mirrors, const char *path, char out[PATH_M
 
 #define INNER "/folder"
 
-/* The shortest part of the folder's path that the kernel has not. */
+/* Finds the shortest part of the folder's path that the kernel does not have. */
 static void find_missing(struct mirror *m)
 {
     const char *path = m->folder->path;
@@ -74,7 +74,7 @@ static void find_missing(struct mirror *m)
     }
 }
 
-/* A folder with the mode of configfs', whatever the umask is. */
+/* Makes a folder with the mode that configfs has, whatever the umask is. */
 static bool make_folder(const char *path)
 {
     return (mkdir(path, 0700) == 0 || errno == EEXIST) && chmod(path, 0755) == 0;
@@ -131,7 +131,7 @@ bool mirror_add(const struct mirror *mirrors, const struct door_folder *folder, 
     return good;
 }
 
-/* Two levels are enough: a folder's folders have files only. */
+/* Removes what is in a folder. Each level of recursion is a folder inside a folder. */
 static void empty(int at, u32 levels)
 {
     DIR *d = fdopendir(at);

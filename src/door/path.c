@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which door a path names. Nearly every open of a program comes here and is none of ours: the last
- * component decides that before anything else is asked.
+ * Finds the door that a path names. Nearly every open of a program comes here and names no door;
+ * the last component shows that before anything else is asked.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -17,7 +17,8 @@ static const char *last_component(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Appends the components of `path` to `out`, which is "" or "/a/b". False: too long. */
+/* Appends the components of `path` to `out`, which is "" or "/a/b". Returns false if that is too
+ * long. */
 static bool append(char out[PATH_MAX], const char *path)
 {
     size_t length = strlen(out);
@@ -39,7 +40,8 @@ static bool append(char out[PATH_MAX], const char *path)
     return true;
 }
 
-/* Where a relative path starts: the folder of a descriptor, or the working directory. */
+/* Finds where a relative path starts: in the folder of a descriptor, or in the working
+ * directory. */
 static bool base_folder(pid_t thread, int from, char out[PATH_MAX])
 {
     char link[64];
@@ -70,7 +72,7 @@ static bool whole_path(const struct mirror *mirrors, pid_t thread, int from, con
     return true;
 }
 
-/* Could it be a file's, whatever stands before the last component? */
+/* Returns true if the last component is that of a door, whatever stands before it. */
 static bool may_be_file(const struct door *door, const char *path)
 {
     const char *last = last_component(path);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that a signal interrupts before the supervisor has seen them. The kernel gives them EINTR
- * if the signal's handler was installed without SA_RESTART, where an ordinary stat or open would
- * never have it. A program with a timer that repeats would see that all the time; so such a program
- * is traced, and each signal that is about to be handled lets the call start again afterwards.
+ * Calls that a signal interrupts before the supervisor has seen them. They fail with EINTR if the
+ * signal's handler was installed without SA_RESTART, although an ordinary stat or open never does.
+ * A program with a repeating timer would see that all the time. So such a program is traced, and
+ * before each signal is handled its call is made to start again afterwards.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -26,8 +26,7 @@
 #if defined(__x86_64__)
 
 #define ANSWER_SECONDS 1 /* for a program to be traced before its timer starts */
-/* What the kernel returns from an interrupted call before it looks at the handler; neither leaves
- * the kernel. */
+/* What an interrupted call returns inside the kernel, before the kernel looks at the handler. */
 #define KERNEL_ERESTARTSYS    512
 #define KERNEL_ERESTARTNOINTR 513
 
@@ -42,8 +41,8 @@ struct restarter {
 
 /* --- One stopped thread ----------------------------------------------------------------------- */
 
-/* The file that an open names, as far as the supervisor sees it, is one that an open may wait for:
- * a pipe, a line. */
+/* Returns true if the open may wait for the file that it names: a pipe or a serial line. Judges
+ * what the supervisor can see. */
 static bool open_waits(const struct restarter *r, pid_t id, int folder, u64 address)
 {
     char name[256] = "", path[400];
@@ -109,8 +108,8 @@ static void take_stop(const struct restarter *r, pid_t id, int status)
 
 /* --- The thread ------------------------------------------------------------------------------- */
 
-/* All threads of a process, whichever the timer's signal goes to; their new ones follow by
- * themselves. */
+/* Traces all threads of a process, because the timer's signal may go to any of them. New threads
+ * are traced by themselves. */
 static void seize(pid_t thread)
 {
     const uintptr_t options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;

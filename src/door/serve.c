@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thread that answers notifications, one at a time. Nearly every notification is an open of an
- * ordinary file: this thread reads the path itself and says "go on". Where reading hangs, the main
- * thread answers in its place, leaves the thread behind and starts another.
+ * ordinary file: this thread reads the path and lets the kernel continue. If reading hangs, the
+ * main thread answers instead, leaves this thread behind and starts another one.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -13,7 +13,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define TICKS_MAX 4u /* of SERVER_TICK_MS without progress; then reading hangs */
+#define TICKS_MAX                                                                                  \
+    4u /* units of SERVER_TICK_MS without progress, after which reading counts as hanging */
 
 enum server_stage { SERVER_WORKS, SERVER_READS, SERVER_LEFT };
 
@@ -35,7 +36,7 @@ static void *server_run(void *argument)
         if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
             continue;
         if (fds[1].revents || (fds[0].revents && !(fds[0].revents & POLLIN)))
-            return NULL; /* nobody runs under the filter any more, or it is over */
+            return NULL; /* nobody runs under the filter any more, or the door is closed */
         if (fds[0].revents && !calls_serve(v))
             break;
     }
@@ -92,8 +93,8 @@ bool server_read_end(struct server *v)
     return atomic_compare_exchange_strong(&v->stage, &reads, SERVER_WORKS);
 }
 
-/* The kernel does what the call asked for: if it, too, has to wait for the path, then only the
- * caller waits. */
+/* Lets the kernel do the call: if the kernel also has to wait for the path, only the caller
+ * waits. */
 static int leave_behind(struct supervisor *s, struct error *e)
 {
     struct server *v = s->server;
@@ -124,7 +125,7 @@ int server_watch(struct supervisor *s, struct error *e)
         return leave_behind(s, e);
     }
     s->ticks = 0;
-    if (reads == s->reads_seen) { /* quiet: sleep until the next read rings */
+    if (reads == s->reads_seen) { /* nothing to watch: sleep until the next read begins */
         atomic_store(&s->watching, false);
         if (atomic_load(&s->reads) != reads)
             atomic_store(&s->watching, true);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev as Linux's driver has it. The driver's own part is small and is all here: who may do
- * what, which commands first need an initialised platform and give it back, lengths, and errno;
- * everything else is the firmware's answer, handed on with EIO [sev 9.1, snp 10.2].
+ * /dev/sev as Linux's driver has it. The driver's own part is small: permissions, the commands for
+ * which it initialises the platform and shuts it down again, lengths, and errno. Everything else is
+ * the firmware's answer, which is passed on with EIO [sev 9.1, snp 10.2].
  */
 #include "door/sev.h"
 
@@ -36,14 +36,14 @@ enum {
     SNP_VLEK_LOAD,
 };
 
-/* Where a command's buffers are in the mailbox's data. What is longer than its place is longer than
- * any certificate. */
+/* The places of a command's buffers in the mailbox's data. Data that is longer than its place is
+ * longer than any certificate. */
 #define AT_FIRST    0u
 #define AT_SECOND   (3 * PAGE_SIZE)
 #define FIRST_SIZE  (AT_SECOND - AT_FIRST)
 #define SECOND_SIZE (PSP_DATA_SIZE - AT_SECOND)
 
-/* What programs hand in: no padding, no reserved words where the firmware's buffers have some. */
+/* What programs pass: unlike the firmware's buffers, without padding and reserved words. */
 struct SEV_PACKED issue_cmd {
     u32 cmd;
     u64 data;
@@ -65,7 +65,7 @@ ABI_SIZE(struct user_blobs, 24);
 struct sev_door {
     struct hypervisor *hv;
     bool snp,
-        /* as the driver remembers it; with guests, too, the platform counts as initialised */
+        /* as the driver remembers it: a platform with guests counts as initialised, too */
         initialised;
     u8 api_major, api_minor;
 };
@@ -86,7 +86,8 @@ static s64 command(struct call *c, u32 id, void *buffer, size_t size)
     return c->cmd->error == SEV_STATUS_SUCCESS ? 0 : -EIO;
 }
 
-/* INIT; once more if the store is damaged: hardware throws it away at the first [sev 4.3]. */
+/* Runs INIT, and once more if the store is damaged: hardware discards the store at the first INIT
+ * [sev 4.3]. */
 static int init(struct sev_door *d, struct error *e)
 {
     struct error first = {.code = ERROR_NONE};
@@ -101,7 +102,7 @@ static int init(struct sev_door *d, struct error *e)
     return result;
 }
 
-/* Commands that need the platform initialised borrow it that way. */
+/* Initialises the platform for a single command that needs it. */
 static s64 borrow(struct call *c)
 {
     struct error e;
@@ -132,7 +133,7 @@ static bool write_user(struct call *c, const void *data, size_t size)
     return door_write(c->caller, c->cmd->data, data, size);
 }
 
-/* What the firmware has written into a place, for the program. */
+/* Copies what the firmware has written into a place to the program. */
 static bool write_blob(struct call *c, size_t at, u64 address, u32 length)
 {
     u8 blob[SECOND_SIZE];
@@ -140,8 +141,8 @@ static bool write_blob(struct call *c, size_t at, u64 address, u32 length)
            door_write(c->caller, address, blob, length);
 }
 
-/* What the program hands in, as far as it fits: the firmware refuses the length of what is
- * longer. */
+/* Copies what the program passes, as far as it fits: the firmware refuses a length that is
+ * larger. */
 static s64 read_blob(struct call *c, const struct user_blob *user, size_t at, size_t room)
 {
     u8 blob[BLOB_MAX];
@@ -185,7 +186,7 @@ static s64 generate(struct call *c)
                             0);
 }
 
-/* PEK_CSR and GET_ID2: one blob out, or its length. */
+/* PEK_CSR and GET_ID2 return one blob, or its length. */
 static s64 one_blob(struct call *c, u32 id, struct user_blob *user)
 {
     bool wanted = user->address && user->length;
@@ -268,7 +269,7 @@ static bool has_get_id(const struct sev_door *d)
     return d->api_major || d->api_minor >= 16;
 }
 
-/* The deprecated form: room for two sockets, filled as far as there are any. */
+/* The deprecated form, with room for two sockets; fills those that exist. */
 static s64 get_id(struct call *c)
 {
     struct sev_buffer buffer = {.paddr = psp_data(c->d->hv, AT_FIRST), .len = 2 * SEV_CHIP_ID_SIZE};
