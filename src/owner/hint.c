@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Feature words that are worth a try: none or SNP alone, with VMPL0's vTOM, ReflectVC,
- * RestrictedInjection, DebugSwap, SecureTSC, and some together. Bit 0 is SNP's own. */
+/* The feature words that are tried: none, SNP alone, SNP with vTOM, ReflectVC, RestrictedInjection,
+ * DebugSwap or SecureTSC, and some of these together. Bit 0 is SNP's own. */
 static const u64 features[] = {0, 0x20, 0x02, 0x04, 0x08, 0x28, 0x200, 0x220};
 
 /* What is hashed of a kernel. */
@@ -31,7 +31,7 @@ struct search {
     struct measure_description d; /* the launch that is tried */
     enum hashes hashes;
     u32 records, vmsas; /* seen of it so far */
-    bool found, early;  /* early: with records that are no processors' too */
+    bool found, early;  /* early: the launch ended before the processors' records, or among them */
     struct measure_record at;
     u32 found_records, found_vmsas;
     u32 launches;
@@ -51,7 +51,7 @@ static void look(void *context, const struct measure_record *r)
     s->found_vmsas = s->vmsas;
 }
 
-/* False: these files have no such launch. */
+/* Returns false if these files have no such launch. */
 static bool try_launch(struct search *s)
 {
     u8 digest[MEASURE_DIGEST_MAX];
@@ -93,8 +93,8 @@ static u32 differences(const struct search *s)
            (u32)(s->d.signature != e->signature) + (u32)(s->d.features != e->features);
 }
 
-/* One more difference than asked for is left to its own turn, so that the simplest reason is found
- * first. */
+/* Skips launches with more differences than asked for: their turn comes later, so that the simplest
+ * reason is found first. */
 static bool try_if(struct search *s, u32 wanted)
 {
     if (differences(s) == wanted)

@@ -63,7 +63,7 @@ static int check_form(const struct snp_id_block *b, const struct snp_id_auth *a,
     return 0;
 }
 
-/* Of `size` bytes at `message`, by a key of the page. */
+/* Checks the signature of `size` bytes at `message` by a key of the page. */
 static int check_signature(const char *what, const struct snp_public_key *by, const void *message,
                            size_t size, const struct snp_signature *signature, struct error *e)
 {
@@ -127,7 +127,7 @@ static int compare_number(const char *field, u64 report, u64 block, struct error
                      (unsigned long long)report, (unsigned long long)block);
 }
 
-/* A launch may leave the author key out (AUTH_KEY_EN), never exchange it. */
+/* A launch may omit the author key (AUTH_KEY_EN) but cannot replace it. */
 static int compare_author(const struct snp_report *r, const struct snp_id_auth *auth,
                           struct error *e)
 {

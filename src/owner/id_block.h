@@ -12,24 +12,25 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 
-/* ERROR_USAGE: a policy that no firmware takes [snp 5.1]. `author` NULL: no author key (the launch
- * goes without AUTH_KEY_EN). The block's version is made 1. */
+/* Signs a block and makes its page. ERROR_USAGE: no firmware accepts the policy [snp 5.1]. `author`
+ * NULL: there is no author key, and the launch must not set AUTH_KEY_EN. Sets the block's version
+ * to 1. */
 int id_block_sign(struct crypto *c, struct snp_id_block *block, const struct ec_private *id_key,
                   const struct ec_private *author, struct snp_id_auth *auth, struct error *e);
 
-/* SHA-384 of a key's 404h bytes, as reports name it. */
+/* Computes the digest by which reports name a key: SHA-384 of its 404h bytes. */
 void id_block_key_digest(const struct snp_public_key *key, u8 digest[48]);
-/* The page has an author key. */
+/* Returns true if the page has an author key. */
 bool id_block_has_author(const struct snp_id_auth *auth);
 
-/* Hostile bytes: what firmware checks of them at SNP_LAUNCH_FINISH, but for measurement and policy
- * of the guest. ERROR_FILE: wrong size, version or algorithm, or bytes that should be zero;
- * ERROR_MEASUREMENT: a signature. */
+/* Checks hostile bytes as firmware does in SNP_LAUNCH_FINISH, except the guest's measurement and
+ * policy. ERROR_FILE: wrong size, version or algorithm, or bytes that should be zero;
+ * ERROR_MEASUREMENT: a wrong signature. */
 int id_block_check(const void *block, size_t block_size, const void *auth, size_t auth_size,
                    struct error *e);
 
-/* Is this the report of a guest launched with this block? ERROR_MEASUREMENT: names the field that
- * differs. */
+/* Checks that a report is of a guest launched with this block. ERROR_MEASUREMENT: the error names
+ * the field that differs. */
 int id_block_compare(const struct snp_report *report, const struct snp_id_block *block,
                      const struct snp_id_auth *auth, struct error *e);
 

@@ -67,7 +67,7 @@ static bool check_signature(struct verification *v)
     return REFUSE(v, "the report's signature by the chain's PEK does not verify");
 }
 
-/* `what` begins the sentence where the check's name does not say it. */
+/* `what` begins the sentence if the check's name does not say what was checked. */
 static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
                         size_t size)
 {

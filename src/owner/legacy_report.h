@@ -31,15 +31,15 @@ enum legacy_check { LEGACY_OK, LEGACY_CHECKS(LEGACY_ENUM) LEGACY_CHECK_COUNT };
 
 const char *legacy_check_name(enum legacy_check check); /* "ok" for LEGACY_OK */
 
-/* What the owner demands beyond a genuine report. Pointers that are NULL demand nothing. */
+/* The owner's demands on a genuine report. Pointers that are NULL demand nothing. */
 struct legacy_policy {
-    const u8 *mnonce;        /* 16 bytes: what ATTESTATION was to be called with */
+    const u8 *mnonce;        /* 16 bytes: the nonce that ATTESTATION should have been called with */
     const u8 *launch_digest; /* 32: SHA-256 of all that was launched */
     const u32 *policy;       /* the guest policy [sev 6], exactly */
     bool allow_debug;        /* accept a policy without NODBG */
 };
 
-/* The error has a sentence; its code is ERROR_MEASUREMENT. */
+/* Returns the check that failed. The error explains it; its code is ERROR_MEASUREMENT. */
 enum legacy_check owner_verify_legacy_report(const void *report, size_t size,
                                              const struct sev_platform_chain *chain,
                                              const struct amd_chain *root,

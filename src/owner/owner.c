@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner's three decisions (this platform? this launch? this secret?) and what is kept between
- * them. */
+/* The owner's three decisions (trust the platform, trust the launch, give the secret) and the state
+ * between them. */
 #include "owner/owner.h"
 
 #include "abi/sev.h"
@@ -24,7 +24,7 @@ int owner_start(struct crypto *c, const struct sev_platform_chain *chain,
     if (good) {
         out->policy = policy;
         crypto_sha256(&chain->pdh, sizeof chain->pdh, out->platform);
-        /* As virtee's tools make it: API 0.0, unsigned [sev 8.2]. */
+        /* Made as virtee's tools make it: API 0.0, unsigned [sev 8.2]. */
         sev_cert_init(&out->godh, SEV_USAGE_PDH, SEV_ALGORITHM_ECDH_SHA256, 0, 0, &key.public);
         good = session_make(c, &key, &chain->pdh, policy, &out->keys, &out->session);
     }
@@ -62,8 +62,8 @@ void owner_expect(const struct owner *o, const struct owner_launch *launch, cons
     measurement_compute(&m, o->keys.tik, measure);
 }
 
-/* The policy may ask for a firmware of some age [sev 6]; the firmware checks it too, but it is not
- * asked here. */
+/* The policy may require a minimum firmware version [sev 6]. The firmware checks that too, but the
+ * owner does not rely on it. */
 static bool api_is_enough(const struct owner *o, const struct owner_launch *launch)
 {
     u8 major = sev_policy_api_major(o->policy), minor = sev_policy_api_minor(o->policy);
@@ -121,8 +121,9 @@ int owner_seal(struct crypto *c, const struct owner *o, const void *secret, size
 }
 
 /*
- * Saved: magic, version, policy, TEK, TIK, platform, GODH, session, checked (0 or 1), measurement,
- * and SHA-256 of all before it, which tells a damaged file from a foreign one; it is no protection.
+ * The saved form: magic, version, policy, TEK, TIK, platform, GODH, session, checked (0 or 1),
+ * measurement, and SHA-256 of all before it. The hash tells a damaged file from a file of another
+ * kind; it protects nothing.
  */
 #define SAVE_MAGIC   0x52454e574f565353ull /* "SSVOWNER" */
 #define SAVE_VERSION 1u

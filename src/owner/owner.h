@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest owner, who trusts nobody who has not proved himself. The order is the point of this
- * room:
+ * The guest owner's side: verify a platform and its launch, then give it a secret. The steps must
+ * be taken in this order:
  *
  *   owner_start           verify the platform's chain up to the root one was told to trust; make a
  * key of one's own (GODH) and a session for that platform owner_check_launch    compute the
@@ -19,57 +19,58 @@
 struct owner {
     u32 policy;
     struct session_keys keys;
-    u8 platform[32];            /* SHA-256 of the PDH certificate that the session is for */
-    struct sev_cert godh;       /* its private key is forgotten: the session is all it was for */
+    u8 platform[32];      /* SHA-256 of the PDH certificate that the session is for */
+    struct sev_cert godh; /* its private key is forgotten, because only the session needed it */
     struct sev_session session; /* goes to LAUNCH_START together with godh */
     bool checked;               /* a launch has passed owner_check_launch ... */
     struct sev_measure launch;  /* ... with this measurement; secrets are sealed for it alone */
 };
 
-/* What the owner believes was launched and by whom. */
+/* The launch that the owner expects: what was launched, and by which platform. */
 struct owner_launch {
     u8 api_major, api_minor,
         build;     /* what the platform says of itself; the measurement proves it */
     u8 digest[32]; /* SHA-256 of every launched byte in order: image_digest() */
 };
 
-/* The chain with ARK's, ASK's, CEK's, PEK's, OCA's and PDH's signatures. */
+/* Verifies the chain: the signatures by ARK, ASK, CEK, PEK and OCA, down to the PDH. */
 int owner_verify_platform(const struct sev_platform_chain *chain, const struct amd_chain *root,
                           struct error *e);
 
-/* Verifies, then makes key and session. */
+/* Verifies the platform, then makes a key and a session. */
 int owner_start(struct crypto *c, const struct sev_platform_chain *chain,
                 const struct amd_chain *root, u32 policy, struct owner *out, struct error *e);
 
-/* SHA-256 of pieces in order, for callers that have bytes instead of a digest. */
+/* Computes the SHA-256 of pieces in order, for callers that have bytes instead of a digest. */
 int owner_digest(const struct crypto_piece *pieces, size_t count, u8 digest[32], struct error *e);
 
-/* The measurement that an honest platform gives with this nonce. */
+/* Computes the measurement that an honest platform gives with this nonce. */
 void owner_expect(const struct owner *o, const struct owner_launch *launch, const u8 mnonce[16],
                   u8 measure[32]);
 
-/* Compares, and remembers a launch that passed. A refusal forgets an earlier one. */
+/* Compares the measurement, and remembers a launch that passed. After a refusal, forgets an earlier
+ * one. */
 int owner_check_launch(struct owner *o, const struct owner_launch *launch,
                        const struct sev_measure *got, struct error *e);
 
 /* One LAUNCH_SECRET carries at most this much [sev 5.4]. */
 #define OWNER_SECRET_MAX KIB(16)
 
-/* What a secret takes on the wire: padded with zeros to a multiple of 16. */
+/* Returns a secret's size on the wire: padded with zeros to a multiple of 16. */
 static inline size_t owner_sealed_size(size_t size)
 {
     return ALIGN_UP(size, (size_t)16);
 }
 
-/* Encrypts `size` bytes for the launch that passed. `data` has room for owner_sealed_size(size); it
- * goes to LAUNCH_SECRET as it is, with guest and transport length equal to its size. */
+/* Encrypts `size` bytes for the launch that passed. `data` has room for owner_sealed_size(size)
+ * bytes. It goes to LAUNCH_SECRET unchanged; guest and transport length are its size. */
 int owner_seal(struct crypto *c, const struct owner *o, const void *secret, size_t size,
                struct sev_packet_header *header, u8 *data, struct error *e);
 
 #define OWNER_SAVE_SIZE 2373u /* bytes, always */
 
 void owner_save(const struct owner *o, u8 out[OWNER_SAVE_SIZE]);
-/* Hostile bytes: ERROR_FILE if they are not an owner's. */
+/* Reads hostile bytes. ERROR_FILE: they are not a saved owner. */
 int owner_load(const void *data, size_t size, struct owner *out, struct error *e);
 void owner_wipe(struct owner *o);
 

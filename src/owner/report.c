@@ -47,7 +47,7 @@ static bool check_version(struct verification *v)
                   version);
 }
 
-/* A version that is not known may use what is reserved in those that are. */
+/* An unknown version may use fields that are reserved in the known ones. */
 static bool reserved_is_zero(const struct snp_report *r)
 {
     if (r->version > SNP_REPORT_VERSION_LAST)
@@ -86,8 +86,8 @@ static bool is_endorsement(const struct crypto_certificate *c)
     return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.1", &data, &size) != 0;
 }
 
-/* The issuer of `c` in a list; certificates that name themselves are roots and not signers. Of
- * several with that name the one that has signed `c` counts. */
+/* Finds the issuer of `c` in a list. Certificates that name themselves as issuer are roots and not
+ * signers. If several have the name, the one that signed `c` counts. */
 static const struct crypto_certificate *issuer_in(const struct crypto_certificate *c,
                                                   const struct crypto_certificates *all, bool root)
 {
@@ -110,7 +110,7 @@ static bool is_vlek(const struct crypto_certificate *c)
     return crypto_certificate_extension(c, "1.3.6.1.4.1.3704.1.4", &data, &size) == 0;
 }
 
-/* The certificates of VCEKs and VLEKs, each counted once. `*last` is one of that kind. */
+/* Counts the certificates of VCEKs and VLEKs, each once. `*last` is one of them. */
 static u32 count_keys(const struct crypto_certificates *given, bool vlek,
                       const struct crypto_certificate **last)
 {
@@ -133,7 +133,7 @@ static u32 signing_key(const struct verification *v)
     return (u32)BITS(v->report.key_info, 4, 2);
 }
 
-/* Where VCEK and VLEK are given, the report says which one has signed it. */
+/* If both VCEK and VLEK are given, the report says which key signed it. */
 static bool choose_key(struct verification *v)
 {
     const struct crypto_certificate *vcek = NULL, *vlek = NULL;
@@ -172,7 +172,7 @@ static bool check_chain(struct verification *v)
     return true;
 }
 
-/* What an extension that must be understood, but is not, may forbid. */
+/* A critical extension that is not understood may forbid the use of the certificate. */
 static bool check_critical(struct verification *v, const struct crypto_certificate *c)
 {
     char name[64], oid[80];
@@ -426,7 +426,7 @@ static bool check_vmpl(struct verification *v)
                   v->policy->maximum_vmpl);
 }
 
-/* `what` begins the sentence where the check's name does not say it. */
+/* `what` begins the sentence if the check's name does not say what was checked. */
 static bool check_bytes(struct verification *v, const char *what, const u8 *have, const u8 *want,
                         size_t size)
 {
@@ -465,7 +465,8 @@ static bool check_id_key(struct verification *v)
     return check_bytes(v, "ID key: ", v->report.id_key_digest, v->policy->id_key_digest, 48);
 }
 
-/* A digest of zeros is what a report has without an author key: it demands that there is none. */
+/* A report without an author key has a digest of zeros, so demanding zeros demands that there is no
+ * author key. */
 static bool check_author_key(struct verification *v)
 {
     const u8 *wanted = v->policy->author_key_digest;

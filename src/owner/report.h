@@ -56,7 +56,7 @@ enum report_check { REPORT_OK, REPORT_CHECKS(REPORT_ENUM) };
 
 const char *report_check_name(enum report_check check); /* "ok" for REPORT_OK */
 
-/* What the owner demands beyond a genuine report. Pointers that are NULL demand nothing. */
+/* The owner's demands on a genuine report. Pointers that are NULL demand nothing. */
 struct report_policy {
     const s64 *time;                     /* Unix time at which the certificates must be valid */
     const u8 *measurement;               /* 48 bytes */
@@ -65,18 +65,20 @@ struct report_policy {
     const u8 *chip_id;                   /* 64 */
     const u8 *id_key_digest;             /* 48 */
     const u8 *author_key_digest;         /* 48 */
-    const struct snp_id_block *id_block; /* checked; with its page: the launch was this one */
+    const struct snp_id_block *id_block; /* an ID block that was checked: the guest must have been
+                                            launched with it and its page */
     const struct snp_id_auth *id_auth;
     const struct snp_tcb *minimum_tcb;
     u8 minimum_api_major, minimum_api_minor;
     u32 minimum_svn;
     u32 maximum_vmpl; /* SNP_VMPL_OF_HOST: any */
     bool allow_debug, allow_migration, refuse_smt;
-    bool accept_unknown_version; /* a newer one, judged as far as the last known version goes */
+    bool accept_unknown_version; /* accept a newer version, and check what the last known version
+                                    defines */
     bool accept_masked_chip_id;
 };
 
-/* What a VCEK or VLEK says of its chip [snp 8.1]. */
+/* The extensions of a VCEK's or VLEK's certificate that describe its chip [snp 8.1]. */
 struct report_endorsement {
     bool vlek;
     enum snp_tcb_layout layout;
@@ -87,11 +89,11 @@ struct report_endorsement {
     struct ec_public key;
 };
 
-/* -1: an extension is missing, twice there, or not what it should be. */
+/* Returns -1 if an extension is missing, there twice, or malformed. */
 int report_endorsement_read(const struct crypto_certificate *c, struct report_endorsement *out,
                             struct error *e);
 
-/* All zero before certificates and lists are read into it. */
+/* Must be zero before certificates and lists are read into it. */
 struct report_certificates {
     struct crypto_certificates given; /* what came with the report, in any order */
     struct crypto_certificates
@@ -100,7 +102,7 @@ struct report_certificates {
 };
 void report_certificates_free(struct report_certificates *c);
 
-/* The error has a sentence; its code is ERROR_MEASUREMENT. */
+/* Returns the check that failed. The error explains it; its code is ERROR_MEASUREMENT. */
 enum report_check owner_verify_report(const void *report, size_t size,
                                       const struct report_certificates *certificates,
                                       const struct report_policy *policy, struct error *e);

@@ -13,7 +13,7 @@ static bool was_before(const struct crypto_crls *lists, size_t at)
     return false;
 }
 
-/* A newer list by the same issuer is there. */
+/* Returns true if there is a newer list by the same issuer. */
 static bool is_replaced(const struct crypto_crls *lists, size_t at,
                         const struct crypto_certificate *issuer)
 {

@@ -12,11 +12,11 @@
 #include "crypto/crypto.h"
 
 /* Checks the lists by one issuer. `*found` is set if there is one. `time` is Unix time; NULL: any.
- * False: the error says what is wrong (ERROR_MEASUREMENT). */
+ * Returns false with an error (ERROR_MEASUREMENT) that says what is wrong. */
 bool revocation_check(const struct crypto_crls *lists, const struct crypto_certificate *issuer,
                       const s64 *time, bool *found, struct error *e);
 
-/* Whether a list that counts revokes the certificate. The lists were checked. */
+/* Returns true if a list that counts revokes the certificate. The lists must have been checked. */
 bool revocation_names(const struct crypto_crls *lists, const struct crypto_certificate *issuer,
                       const struct crypto_certificate *subject);
 

@@ -17,7 +17,7 @@ size_t owner_snp_refusal(enum report_check check, void *out, size_t size)
     return secret_frame_write(SECRET_REFUSED, name, strlen(name), out, size);
 }
 
-/* The owner's own certificates and those of the evidence, which need not be any. */
+/* The owner's own certificates, and those of the evidence, if it has any. */
 struct certificate_list {
     struct crypto_certificates all;
     size_t own; /* the first `own` are the owner's */
@@ -30,8 +30,8 @@ static void release(struct certificate_list *p)
     free(p->all.list);
 }
 
-/* What the guest has sent counts if it is a certificate; a chain that is not complete is refused as
- * that. */
+/* Takes what the guest sent if it is a certificate. If one is missing, the chain is refused as
+ * incomplete. */
 static bool collect(const struct snp_secret_request *r, const struct secret_evidence *evidence,
                     struct certificate_list *p)
 {
