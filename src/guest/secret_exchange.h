@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an SNP guest gets its owner's secret, for SNP has no LAUNCH_SECRET: an agent inside and the
- * owner outside, over any stream of bytes. The host carries it, and may read and change all of it.
- * softsev's own, not AMD's.
+ * The exchange by which an SNP guest gets its owner's secret, because SNP has no LAUNCH_SECRET: an
+ * agent inside and the owner outside, over any stream of bytes. The host carries the stream, and
+ * may read and change all of it. The protocol is softsev's own, not AMD's. The frames are:
  *
- *   agent -> owner   READY     it is there
- *   owner -> agent   HELLO     a nonce
- *   agent -> owner   EVIDENCE  the agent's fresh key, a report whose REPORT_DATA binds nonce and
- * key, certificates owner -> agent   SECRET    the owner's fresh key, and the secret sealed to both
- * keys and all that was said before; or  REFUSED   the name of the check that failed agent -> owner
- * DONE      it has it
+ * - READY, from the agent: it is there;
+ * - HELLO, from the owner: a nonce;
+ * - EVIDENCE, from the agent: its fresh key, a report whose REPORT_DATA binds nonce and key, and
+ *   certificates;
+ * - SECRET, from the owner: its fresh key, and the secret sealed to both keys and to all that was
+ *   said before; or REFUSED: the name of the check that failed;
+ * - DONE, from the agent: it has the secret.
  *
  * A frame is 16 bytes and a payload: "SSX1", u32 type, u32 payload bytes, u32 zero; all
  * little-endian.

@@ -3,10 +3,10 @@
  * The guest owner's side: verify a platform and its launch, then give it a secret. The steps must
  * be taken in this order:
  *
- *   owner_start           verify the platform's chain up to the root one was told to trust; make a
- * key of one's own (GODH) and a session for that platform owner_check_launch    compute the
- * measurement of what should have been launched; compare owner_seal            only after that:
- * encrypt a secret for the guest
+ * - owner_start verifies the platform's chain up to a root that the owner was told to trust, and
+ *   makes a key of the owner's (GODH) and a session for that platform;
+ * - owner_check_launch computes the measurement of what should have been launched, and compares;
+ * - owner_seal, which works only after that, encrypts a secret for the guest.
  *
  * An owner is a plain struct; saved to bytes, it lets the steps run as separate programs. It is
  * secret. Every refusal is ERROR_MEASUREMENT and names the check.
