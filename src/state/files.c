@@ -10,18 +10,10 @@
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 
-#include <errno.h>
-#include <unistd.h>
-
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u /* the layout of version 1 is the same; see struct state */
 #define FRAME_NAME    16u
 
 static const char frame_magic[8] = FILE_KEPT_MAGIC; /* without the NUL */
-
-const char *const state_file_names[STATE_FILES] = {
-    [STATE_FUSES] = "fuses", [STATE_STORE] = "store",     [STATE_AUTHORITY] = "authority",
-    [STATE_CEK] = "cek",     [STATE_PROFILE] = "profile", [STATE_COMMITTED] = "committed",
-};
 
 /* --- Frames ----------------------------------------------------------------------------------- */
 
@@ -42,21 +34,21 @@ static size_t frame_seal(u8 *frame, const char *name, const void *data, size_t s
 }
 
 /* Returns what is wrong with a frame; NULL if it is valid. */
-static const char *frame_open(const u8 *frame, size_t frame_size, const char *name, const u8 **data,
-                              size_t *size)
+static const char *frame_open(const u8 *frame, size_t frame_size, const char *name, u32 *version,
+                              const u8 **data, size_t *size)
 {
     char padded[FRAME_NAME] = "";
     memcpy(padded, name, strlen(name));
     struct reader r = reader_of(frame, frame_size);
     const u8 *magic = read_view(&r, sizeof frame_magic);
-    u32 version = read_u32(&r);
+    *version = read_u32(&r);
     const u8 *named = read_view(&r, FRAME_NAME);
     *size = read_u32(&r);
     *data = read_view(&r, *size);
     const u8 *hash = read_view(&r, FRAME_HASH);
     if (!magic || memcmp(magic, frame_magic, sizeof frame_magic))
         return "is not a state file of softsev";
-    if (!r.bad && version != STATE_VERSION)
+    if (!r.bad && (*version < 1 || *version > STATE_VERSION))
         return "is of another version of softsev";
     if (r.bad || reader_left(&r))
         return "is cut short or too long";
@@ -69,20 +61,10 @@ static const char *frame_open(const u8 *frame, size_t frame_size, const char *na
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-/* Reports what is wrong with a file and what the user can do: only the store can be made anew. */
 static enum state_answer damaged(const struct state *s, enum state_file file, const char *wrong,
                                  struct error *e)
 {
-    if (file == STATE_STORE)
-        error_set(e, ERROR_STATE,
-                  "the state directory is corrupt: %s/%s %s; `softsev platform reset --state %s` "
-                  "discards it, and the next start makes new keys",
-                  s->directory, state_file_names[file], wrong, s->directory);
-    else
-        error_set(e, ERROR_STATE,
-                  "the state directory is corrupt: %s/%s %s; put a good copy in its place, or "
-                  "remove the directory to start anew",
-                  s->directory, state_file_names[file], wrong);
+    state_corrupt(s, file, wrong, e);
     return STATE_DAMAGED;
 }
 
@@ -91,7 +73,7 @@ static enum state_answer read_frame(const struct state *s, enum state_file file,
 {
     const struct file_rule rule = {.size_max = FRAME_MAX, .no_link = true, .secret = true};
     struct error why = {.code = ERROR_NONE};
-    switch (file_read_at(s->folder, s->directory, state_file_names[file], &rule, frame, &why)) {
+    switch (file_read_at(s->folder, s->directory, state_file_name(file), &rule, frame, &why)) {
     case FILE_READ:
         return STATE_READ;
     case FILE_ABSENT:
@@ -109,8 +91,8 @@ static enum state_answer read_frame(const struct state *s, enum state_file file,
     }
 }
 
-enum state_answer state_read(const struct state *s, enum state_file file, void *out, size_t size,
-                             size_t *got, struct error *e)
+enum state_answer state_read_frame(const struct state *s, enum state_file file, void *out,
+                                   size_t size, size_t *got, u32 *version, struct error *e)
 {
     struct file_data frame;
     const u8 *data;
@@ -118,7 +100,8 @@ enum state_answer state_read(const struct state *s, enum state_file file, void *
     enum state_answer answer = read_frame(s, file, &frame, e);
     if (answer != STATE_READ)
         return answer;
-    const char *wrong = frame_open(frame.data, frame.size, state_file_names[file], &data, got);
+    const char *wrong =
+        frame_open(frame.data, frame.size, state_file_name(file), version, &data, got);
     if (!wrong && *got > size)
         wrong = "is larger than it may be";
     if (!wrong && !*got)
@@ -133,20 +116,22 @@ enum state_answer state_read(const struct state *s, enum state_file file, void *
     return answer;
 }
 
-/* --- Writing ---------------------------------------------------------------------------------- */
-
-static int check_writing(const struct state *s, struct error *e)
+enum state_answer state_read(const struct state *s, enum state_file file, void *out, size_t size,
+                             size_t *got, struct error *e)
 {
-    return s->reading ? error_set(e, ERROR_INTERNAL, "the state directory is open for reading only")
-                      : 0;
+    u32 version;
+    return state_read_frame(s, file, out, size, got, &version, e);
 }
+
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 int state_write(struct state *s, enum state_file file, const void *data, size_t size,
                 struct error *e)
 {
-    const char *name = state_file_names[file];
-    if (check_writing(s, e))
-        return -1;
+    const char *name = state_file_name(file);
+    if (s->reading)
+        return error_set(e, ERROR_FILE, "%s/%s cannot be written: the directory is only read",
+                         s->directory, name);
     size_t frame_size = size ? frame_seal(s->frame, name, data, size) : 0;
     if (!frame_size)
         return error_set(e, ERROR_INTERNAL, "state file %s would have %zu bytes", name, size);
@@ -155,28 +140,4 @@ int state_write(struct state *s, enum state_file file, const void *data, size_t 
     bool good = file_replace_at(s->folder, s->directory, &part, 1, &s->hook, e);
     crypto_wipe(s->frame, frame_size);
     return good ? 0 : -1;
-}
-
-static int fail_delete(const struct state *s, const char *name, const char *what, struct error *e)
-{
-    return error_set(e, ERROR_FILE, "%s/%s cannot be %s: %s", s->directory, name, what,
-                     strerror(errno));
-}
-
-static void step(const struct state *s, const char *name)
-{
-    if (s->hook.step)
-        s->hook.step(s->hook.context, name);
-}
-
-int state_delete(struct state *s, enum state_file file, struct error *e)
-{
-    const char *name = state_file_names[file];
-    if (check_writing(s, e))
-        return -1;
-    step(s, "unlink");
-    if (unlinkat(s->folder, name, 0) && errno != ENOENT)
-        return fail_delete(s, name, "removed", e);
-    step(s, "fsync of the directory");
-    return fsync(s->folder) ? fail_delete(s, ".", "synchronized", e) : 0;
 }

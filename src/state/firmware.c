@@ -4,8 +4,16 @@
 #include "state/internal.h"
 
 #include "base/bytes.h"
+#include "crypto/crypto.h"
+
+#define NO_KEYS "no keys" /* what the store's file has when there is no store */
 
 /* --- The store -------------------------------------------------------------------------------- */
+
+bool state_store_is_empty(const void *content, size_t size)
+{
+    return size == strlen(NO_KEYS) && !memcmp(content, NO_KEYS, size);
+}
 
 static enum firmware_store_answer store_load(void *context, void *out, size_t size, size_t *got)
 {
@@ -16,15 +24,19 @@ static enum firmware_store_answer store_load(void *context, void *out, size_t si
     };
     struct state *s = context;
     s->refusal = (struct error){.code = ERROR_NONE};
-    return answers[state_read(s, STATE_STORE, out, size, got, &s->refusal)];
+    enum state_answer answer = state_read(s, STATE_STORE, out, size, got, &s->refusal);
+    if (answer != STATE_READ || !state_store_is_empty(out, *got))
+        return answers[answer];
+    *got = 0;
+    return FIRMWARE_STORE_ABSENT;
 }
 
 static bool store_save(void *context, const void *data, size_t size)
 {
     struct state *s = context;
     s->refusal = (struct error){.code = ERROR_NONE};
-    return (size ? state_write(s, STATE_STORE, data, size, &s->refusal)
-                 : state_delete(s, STATE_STORE, &s->refusal)) == 0;
+    return state_write(s, STATE_STORE, size ? data : NO_KEYS, size ? size : strlen(NO_KEYS),
+                       &s->refusal) == 0;
 }
 
 struct firmware_store state_store(struct state *s)
@@ -39,11 +51,10 @@ int state_explain(const struct state *s, struct error *e)
         snprintf(e->text + used, sizeof e->text - used, ": %s", s->refusal.text);
         e->code = s->refusal.code;
     } else if (s && e->code == ERROR_STATE) {
-        snprintf(
-            e->text + used, sizeof e->text - used,
-            "; `softsev platform reset --state %s` discards a damaged store, and the next start "
-            "makes new keys",
-            s->directory);
+        snprintf(e->text + used, sizeof e->text - used,
+                 ": %s/%s; `softsev platform reset --state %s` gives it up, and the next start "
+                 "makes new keys",
+                 s->directory, state_file_name(STATE_STORE), s->directory);
     }
     return -1;
 }
@@ -82,7 +93,7 @@ int state_committed(struct state *s, const struct firmware_profile *profile,
     if (r.bad)
         return error_set(e, ERROR_STATE,
                          "the state directory is corrupt: %s/%s has %zu bytes, not %u",
-                         s->directory, state_file_names[STATE_COMMITTED], got, COMMITTED_SIZE);
+                         s->directory, state_file_name(STATE_COMMITTED), got, COMMITTED_SIZE);
     product_name(profile, product);
     if (memcmp(product, kept, sizeof product)) /* another product was committed */
         return 0;
@@ -104,22 +115,53 @@ int state_profile(struct state *s, const struct firmware_profile *chosen,
 {
     char kept[PROFILE_NAME_MAX] = "";
     size_t got = 0;
-    if (s && state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, e) > STATE_ABSENT)
-        return -1;
+    struct error why = {.code = ERROR_NONE};
+    enum state_answer answer =
+        s ? state_read(s, STATE_PROFILE, kept, sizeof kept - 1, &got, &why) : STATE_ABSENT;
+    if (answer > STATE_ABSENT && !(answer == STATE_DAMAGED && chosen))
+        return error_set(e, why.code, "%s", why.text);
     *out = chosen ? chosen : got ? firmware_profile_find(kept) : FIRMWARE_PROFILE_DEFAULT;
     if (!*out)
-        return error_set(e, ERROR_STATE,
-                         "%s was powered on last with a firmware that this softsev does not have: "
-                         "give --profile",
-                         s->directory);
+        return error_set(
+            e, ERROR_STATE,
+            "%s/%s names a firmware that this softsev does not have; `softsev platform status "
+            "--profile NAME --state %s` gives the platform another",
+            s->directory, state_file_name(STATE_PROFILE), s->directory);
     if (!s)
         return 0;
     struct firmware_committed floor; /* do not keep firmware that cannot start */
     if (state_committed(s, *out, &floor, e))
         return -1;
-    if (!chosen || !strcmp(chosen->name, kept))
+    if (!strcmp((*out)->name, kept) || (!chosen && s->reading))
         return 0;
-    return state_write(s, STATE_PROFILE, chosen->name, strlen(chosen->name), e);
+    return state_write(s, STATE_PROFILE, (*out)->name, strlen((*out)->name), e);
+}
+
+static int make_absent(struct state *s, enum state_file file, const void *data, size_t size,
+                       struct error *e)
+{
+    u8 kept[STATE_FILE_MAX];
+    size_t got;
+    struct error why = {.code = ERROR_NONE};
+    const enum state_answer answer = state_read(s, file, kept, sizeof kept, &got, &why);
+    crypto_wipe(kept, got);
+    if (answer == STATE_ABSENT)
+        return state_write(s, file, data, size, e);
+    return answer == STATE_READ || (answer == STATE_DAMAGED && (s->pass & 1u << file))
+               ? 0
+               : error_set(e, why.code, "%s", why.text);
+}
+
+/* Nothing is committed of a product without a name. */
+int state_make_members(struct state *s, struct error *e)
+{
+    static const u8 nothing[COMMITTED_SIZE];
+    const char *name = FIRMWARE_PROFILE_DEFAULT->name;
+    return make_absent(s, STATE_STORE, NO_KEYS, strlen(NO_KEYS), e) ||
+                   make_absent(s, STATE_PROFILE, name, strlen(name), e) ||
+                   make_absent(s, STATE_COMMITTED, nothing, sizeof nothing, e)
+               ? -1
+               : 0;
 }
 
 bool state_commit(void *state, const struct firmware_committed *committed)

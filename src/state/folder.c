@@ -15,7 +15,7 @@
 static int fail_file(const struct state *s, const char *name, const char *what, struct error *e)
 {
     return error_set(e, errno == ENOMEM ? ERROR_MEMORY : ERROR_FILE,
-                     "state directory %s: %s: %s: %s", s->directory, name, what, strerror(errno));
+                     "state directory: %s/%s %s: %s", s->directory, name, what, strerror(errno));
 }
 
 static int no_platform(const char *directory, struct error *e)
@@ -61,10 +61,13 @@ static void note_foreign(void *context, int folder, const char *name)
 static int check_ours(const struct state *s, struct error *e)
 {
     bool foreign = false;
-    if (faccessat(s->folder, "lock", F_OK, 0) == 0)
-        return 0;
-    if (errno != ENOENT)
-        return fail_file(s, "lock", "cannot be looked at", e);
+    const char *const ours[] = {"lock", state_file_name(STATE_FUSES)};
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+        if (faccessat(s->folder, ours[i], F_OK, 0) == 0)
+            return 0;
+        if (errno != ENOENT)
+            return fail_file(s, ours[i], "cannot be looked at", e);
+    }
     if (each_entry(s, note_foreign, &foreign, e))
         return -1;
     return foreign ? error_set(e, ERROR_STATE,
@@ -84,8 +87,9 @@ static void remove_leftover(void *context, int folder, const char *name)
 {
     (void)context;
     for (int i = 0; i < STATE_FILES; i++) {
-        const size_t length = strlen(state_file_names[i]);
-        if (!strncmp(name, state_file_names[i], length) && name[length] == '.' &&
+        const char *file = state_file_name((enum state_file)i);
+        const size_t length = strlen(file);
+        if (!strncmp(name, file, length) && name[length] == '.' &&
             (ends_with(name, FILE_NEW_SUFFIX) || ends_with(name, FILE_OLD_SUFFIX)))
             unlinkat(folder, name, 0);
     }
@@ -101,11 +105,13 @@ static int check_files(struct state *s, struct error *e)
     for (int i = 0; i < STATE_FILES && !result; i++) {
         struct error why = {.code = ERROR_NONE};
         size_t size;
+        u32 version = 0;
         enum state_answer answer =
-            state_read(s, (enum state_file)i, content, STATE_FILE_MAX, &size, &why);
+            state_read_frame(s, (enum state_file)i, content, STATE_FILE_MAX, &size, &version, &why);
         crypto_wipe(content, size);
-        if (answer > STATE_ABSENT &&
-            !(i == STATE_STORE && answer == STATE_DAMAGED && s->damaged_store_pass))
+        if (i == STATE_FUSES)
+            s->version = version;
+        if (answer > STATE_ABSENT && !(answer == STATE_DAMAGED && (s->pass & 1u << i)))
             result = error_set(e, why.code, "%s", why.text);
     }
     free(content);
@@ -132,18 +138,33 @@ static int make_folder(const char *path, struct error *e)
     return 0;
 }
 
+/* A directory that cannot be written is only read, if that is enough for what is to be done: under
+ * a shared lock, or where there is no file to lock, without one. */
+static int decide_reading(struct state *s, struct error *e)
+{
+    if (faccessat(s->folder, ".", W_OK, AT_EACCESS) == 0)
+        return 0;
+    if (!s->looks)
+        return error_set(e, ERROR_FILE, "state directory %s cannot be written: %s", s->directory,
+                         strerror(errno));
+    s->reading = true;
+    return 0;
+}
+
 static int lock_folder(struct state *s, struct error *e)
 {
     struct stat st;
-    s->lock = openat(s->folder, "lock",
-                     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    const int how = s->reading ? O_RDONLY : O_RDWR | O_CREAT;
+    s->lock = openat(s->folder, "lock", how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    if (s->lock < 0 && s->reading && errno == ENOENT)
+        return 0;
     if (s->lock < 0 || fstat(s->lock, &st))
-        return fail_file(s, "lock", "cannot be made", e);
+        return fail_file(s, "lock", s->reading ? "cannot be opened" : "cannot be made", e);
     if (!S_ISREG(st.st_mode))
         return error_set(e, ERROR_STATE, "%s/lock is not a regular file; remove it", s->directory);
     int got;
     do {
-        got = flock(s->lock, LOCK_EX | LOCK_NB);
+        got = flock(s->lock, (s->reading ? LOCK_SH : LOCK_EX) | LOCK_NB);
     } while (got && errno == EINTR);
     if (got == 0)
         return 0;
@@ -163,7 +184,8 @@ static int open_own(struct state *s, struct error *e)
 
 static int open_folder(struct state *s, struct error *e)
 {
-    return make_folder(s->directory, e) || open_own(s, e) || check_ours(s, e) || lock_folder(s, e)
+    return make_folder(s->directory, e) || open_own(s, e) || check_ours(s, e) ||
+                   decide_reading(s, e) || lock_folder(s, e)
                ? -1
                : 0;
 }
@@ -175,18 +197,22 @@ static int open_folder_reading(struct state *s, struct error *e)
     return 0;
 }
 
+/* A directory that has lost its fuses is none without a platform: opening it says what is lost. */
 int state_need_platform(const char *directory, struct error *e)
 {
+    static const enum state_file made[] = {STATE_FUSES, STATE_AUTHORITY, STATE_CEK};
     char path[STATE_DIRECTORY_MAX + 16];
-    snprintf(path, sizeof path, "%s/%s", directory, state_file_names[STATE_FUSES]);
-    if (access(path, F_OK) == 0)
-        return 0;
-    if (errno == ENOENT)
-        return no_platform(directory, e);
-    return error_set(e, ERROR_FILE, "state directory %s: %s", directory, strerror(errno));
+    for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, state_file_name(made[i]));
+        if (access(path, F_OK) == 0)
+            return 0;
+        if (errno != ENOENT)
+            return error_set(e, ERROR_FILE, "state directory: %s: %s", path, strerror(errno));
+    }
+    return no_platform(directory, e);
 }
 
-static struct state *open_state(const struct state *how, const char *directory, struct error *e)
+struct state *state_open_how(const struct state *how, const char *directory, struct error *e)
 {
     struct state *s = calloc(1, sizeof *s);
     if (!s) {
@@ -195,7 +221,8 @@ static struct state *open_state(const struct state *how, const char *directory, 
     }
     s->folder = s->lock = -1;
     s->reading = how->reading;
-    s->damaged_store_pass = how->damaged_store_pass;
+    s->looks = how->looks;
+    s->pass = how->pass;
     int length = snprintf(s->directory, sizeof s->directory, "%s", directory);
     if (length <= 0 || (size_t)length >= sizeof s->directory) {
         error_set(e, ERROR_USAGE, "the name of the state directory is empty or too long");
@@ -213,17 +240,17 @@ struct state *state_open(const char *directory, const struct file_hook *hook, st
     struct state how = {.reading = false};
     if (hook)
         how.hook = *hook;
-    return open_state(&how, directory, e);
+    return state_open_how(&how, directory, e);
 }
 
 struct state *state_open_to_reset(const char *directory, struct error *e)
 {
-    return open_state(&(struct state){.damaged_store_pass = true}, directory, e);
+    return state_open_how(&(struct state){.pass = 1u << STATE_STORE}, directory, e);
 }
 
 struct state *state_open_reading(const char *directory, struct error *e)
 {
-    return open_state(&(struct state){.reading = true}, directory, e);
+    return state_open_how(&(struct state){.reading = true}, directory, e);
 }
 
 bool state_is_reading(const struct state *s)

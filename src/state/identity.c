@@ -4,7 +4,7 @@
  * and the certificate that the authority gave its CEK. Each is made once and kept.
  */
 #include "authority/authority.h"
-#include "state/state.h"
+#include "state/internal.h"
 
 #include <stdlib.h>
 
@@ -17,24 +17,6 @@ void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32])
     crypto_sev_kdf(seed, seed_size, "softsev-fuses", NULL, 0, fuses, 32);
 }
 
-/* Refuses to make a file when a later file shows that it was made before and is lost: a new one
- * would not match. */
-static int check_never_made(const struct state *s, enum state_file later, const char *what,
-                            struct error *e)
-{
-    u8 content[STATE_FILE_MAX];
-    size_t size;
-    enum state_answer answer = state_read(s, later, content, sizeof content, &size, e);
-    crypto_wipe(content, size);
-    if (answer == STATE_READ)
-        return error_set(e, ERROR_STATE,
-                         "the state directory is corrupt: %s are missing, and what was made with "
-                         "them is there; put a copy of them in place, or remove the directory to "
-                         "start anew",
-                         what);
-    return answer == STATE_ABSENT ? 0 : -1;
-}
-
 static int open_fuses(struct state *s, struct crypto *c, const char *seed,
                       struct state_identity *out, struct error *e)
 {
@@ -45,10 +27,8 @@ static int open_fuses(struct state *s, struct crypto *c, const char *seed,
     if (got == sizeof out->fuses)
         return 0;
     if (answer == STATE_READ)
-        return error_set(e, ERROR_STATE,
-                         "the state directory is corrupt: the fuses have %zu bytes, not 32", got);
-    if (check_never_made(s, STATE_CEK, "the fuses", e) ||
-        check_never_made(s, STATE_STORE, "the fuses", e))
+        return state_corrupt(s, STATE_FUSES, "does not have 32 bytes", e);
+    if (state_make_members(s, e))
         return -1;
     if (seed)
         state_seed_fuses(seed, strlen(seed), out->fuses);
@@ -72,7 +52,7 @@ static int keep_authority(struct state *s, const struct authority *a, struct err
 static struct authority *make_authority(struct state *s, struct crypto *c,
                                         void (*progress)(const char *what), struct error *e)
 {
-    if (check_never_made(s, STATE_CEK, "the authority's keys", e))
+    if (state_check_members(s, e))
         return NULL;
     if (progress)
         progress("making the manufacturer's keys (ARK, ASK, ASVK: RSA 4096), once: this takes a "
@@ -101,8 +81,8 @@ struct authority *state_authority_open(struct state *s, struct crypto *c,
     struct authority *a = authority_import(keys, size, &why);
     crypto_wipe(keys, sizeof keys);
     if (!a)
-        error_set(e, ERROR_STATE, "the state directory is corrupt: the authority's keys: %s",
-                  why.text);
+        error_set(e, ERROR_STATE, "the state directory is corrupt: %s/%s: %s", s->directory,
+                  state_file_name(STATE_AUTHORITY), why.text);
     if (a && authority_is_older(a) && !state_is_reading(s) && keep_authority(s, a, e)) {
         authority_free(a);
         a = NULL;
@@ -139,9 +119,7 @@ static int open_cek(struct state *s, struct crypto *c, const struct authority *a
     if (got == sizeof out->cek &&
         sev_cert_verify_amd(&out->cek, &authority_chain(a)->ask) == CERT_OK)
         return 0;
-    return error_set(e, ERROR_STATE,
-                     "the state directory is corrupt: the file cek is not signed by its authority; "
-                     "remove it, and the next start signs the CEK anew");
+    return state_corrupt(s, STATE_CEK, "is not signed by its authority", e);
 }
 
 int state_identity_open(struct state *s, struct crypto *c, const char *seed,
@@ -149,7 +127,7 @@ int state_identity_open(struct state *s, struct crypto *c, const char *seed,
                         struct error *e)
 {
     *out = (struct state_identity){.made = false};
-    if (open_fuses(s, c, seed, out, e))
+    if (state_check_members(s, e) || open_fuses(s, c, seed, out, e))
         return -1;
     struct authority *a = state_authority_open(s, c, progress, e);
     if (!a)

@@ -11,15 +11,35 @@
 
 struct state {
     char directory[STATE_DIRECTORY_MAX];
-    int folder, lock;        /* file descriptors, -1: not open */
-    bool reading;            /* open for reading only */
-    bool damaged_store_pass; /* the checks at opening let a damaged store pass */
+    int folder, lock; /* file descriptors, -1: not open */
+    bool reading;     /* open for reading only */
+    bool looks;       /* may be opened for reading only where it cannot be written */
+    u32 pass;         /* bits of the files that may be damaged or missing: they are made anew */
+    u32 version; /* of the fuses' frame: 1 if the directory is older than the table of members */
     struct file_hook hook;
     const struct firmware_profile *profile; /* the firmware whose floor is kept */
     struct error refusal;                   /* why the firmware's store or floor last failed */
     u8 frame[FRAME_MAX];                    /* the frame that is being written */
 };
 
-extern const char *const state_file_names[STATE_FILES];
+/* --- members.c -------------------------------------------------------------------------------- */
+
+const char *state_file_name(enum state_file file);
+/* Says what is wrong with a file, and what the user can do. Always returns -1. */
+int state_corrupt(const struct state *s, enum state_file file, const char *wrong, struct error *e);
+/* Refuses a directory in which a file is missing that was there once. */
+int state_check_members(const struct state *s, struct error *e);
+
+/* --- files.c, firmware.c, folder.c ------------------------------------------------------------ */
+
+/* Opens a directory; `how` has reading, looks, pass and hook. */
+struct state *state_open_how(const struct state *how, const char *directory, struct error *e);
+/* As state_read(), and the version of the file's frame. */
+enum state_answer state_read_frame(const struct state *s, enum state_file file, void *out,
+                                   size_t size, size_t *got, u32 *version, struct error *e);
+/* Whether the file says that there are no keys: at first, and after PLATFORM_RESET. */
+bool state_store_is_empty(const void *content, size_t size);
+/* Writes what must lie beside a platform's fuses. What is there stays. */
+int state_make_members(struct state *s, struct error *e);
 
 #endif

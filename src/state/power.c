@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens all that a platform is powered on with, before anything starts. */
 #include "crypto/crypto.h"
-#include "state/state.h"
+#include "state/internal.h"
 
 static int check_seed(const struct state_request *request, const struct state_identity *identity,
                       struct error *e)
@@ -17,17 +17,30 @@ static int check_seed(const struct state_request *request, const struct state_id
                             request->directory);
 }
 
+/* Completes a directory of version 1, in which a profile or a floor that is absent was never
+ * made. From then on such an absence is damage. */
+static int bring_up_to_date(struct state *s, const struct state_identity *identity, struct error *e)
+{
+    if (s->reading || s->version != 1 || state_make_members(s, e))
+        return s->reading || s->version != 1 ? 0 : -1;
+    s->version = 2;
+    return state_write(s, STATE_FUSES, identity->fuses, sizeof identity->fuses, e);
+}
+
 int state_platform_open(const struct state_request *request, struct crypto *c,
                         struct state_platform *out, struct error *e)
 {
+    const u32 pass =
+        (request->reset ? 1u << STATE_STORE : 0) | (request->profile ? 1u << STATE_PROFILE : 0);
     *out = (struct state_platform){.state = NULL};
-    out->state = request->reset ? state_open_to_reset(request->directory, e)
-                                : state_open(request->directory, NULL, e);
+    out->state = state_open_how(&(struct state){.looks = request->looks, .pass = pass},
+                                request->directory, e);
     if (!out->state ||
         state_identity_open(out->state, c, request->seed, request->progress, &out->identity, e) ||
         check_seed(request, &out->identity, e) ||
         state_profile(out->state, request->profile, &out->profile, e) ||
-        state_committed(out->state, out->profile, &out->committed, e))
+        state_committed(out->state, out->profile, &out->committed, e) ||
+        bring_up_to_date(out->state, &out->identity, e))
         return -1;
     return 0;
 }

@@ -4,9 +4,10 @@
  * each for the chip's fuses, the firmware's store, the authority's keys and certificates, the CEK
  * that the authority signed, the firmware profile, and the anti-rollback floor. Each file is
  * replaced as a whole: if a process is killed, the file has the old content or the new one. A file
- * is made only if it is known to be absent; a file that is unreadable or damaged is neither
- * replaced nor deleted unless the user resets the platform. One process at a time holds the
- * directory; others may read it meanwhile.
+ * is made only if it is known never to have been made: absence beside what was made with it is
+ * damage (members.c). A file that is unreadable or damaged is neither replaced nor deleted unless
+ * the user resets the platform. One process at a time holds the directory; others may read it
+ * meanwhile.
  */
 #ifndef SOFTSEV_STATE_STATE_H
 #define SOFTSEV_STATE_STATE_H
@@ -28,8 +29,8 @@ struct state;
  * and ERROR_LOCKED (another process holds it), ERROR_STATE (a file is damaged), ERROR_FILE
  * (something cannot be opened, read or made) or ERROR_MEMORY. `hook` may be NULL. */
 struct state *state_open(const char *directory, const struct file_hook *hook, struct error *e);
-/* Opens the directory as state_open() does, but accepts a damaged store: the caller deletes it with
- * PLATFORM_RESET. */
+/* Opens the directory as state_open() does, but accepts a damaged or missing store: the caller
+ * gives it up with PLATFORM_RESET. */
 struct state *state_open_to_reset(const char *directory, struct error *e);
 /* Opens the directory for reading only, even while another process holds it: takes no lock, makes
  * nothing, cleans nothing up. ERROR_STATE if it holds no platform. */
@@ -49,7 +50,7 @@ int state_default(char *out, size_t size, struct error *e);
 
 enum state_file {
     STATE_FUSES,     /* the chip's secret */
-    STATE_STORE,     /* the firmware's blob */
+    STATE_STORE,     /* the firmware's blob, or that there is none */
     STATE_AUTHORITY, /* the authority's export */
     STATE_CEK,       /* signed by the authority */
     STATE_PROFILE,   /* name of the firmware that was powered on last */
@@ -74,8 +75,6 @@ enum state_answer state_read(const struct state *s, enum state_file file, void *
 /* Replaces a file, or makes it. */
 int state_write(struct state *s, enum state_file file, const void *data, size_t size,
                 struct error *e);
-/* Deletes a file; succeeds if there is none. */
-int state_delete(struct state *s, enum state_file file, struct error *e);
 
 /* --- The firmware's part (firmware.c) --------------------------------------------------------- */
 
@@ -124,9 +123,10 @@ void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
 /* A request to power on a platform. */
 struct state_request {
     const char *directory;
-    const char *seed;                       /* for new fuses; NULL: they are random */
-    bool any_seed;                          /* existing fuses may come from another seed */
-    bool reset;                             /* accept a damaged store */
+    const char *seed; /* for new fuses; NULL: they are random */
+    bool any_seed;    /* existing fuses may come from another seed */
+    bool reset;       /* accept a damaged or missing store */
+    bool looks;       /* a directory that cannot be written is opened for reading only */
     const struct firmware_profile *profile; /* NULL: the last one */
     void (*progress)(const char *what);     /* may be NULL */
 };

@@ -3,6 +3,8 @@
 """Files that somebody else controls: nothing blocks, nothing large is read in vain, no foreign state is used, no link is
 written through, and what is printed goes nowhere but where it belongs.
 """
+import fcntl
+import hashlib
 import os
 import shutil
 import stat
@@ -150,6 +152,98 @@ def a_damaged_store_waits_for_a_reset(s):
 
 
 @quick
+def a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one(s):
+    platform(s)
+    held = sorted(n for n in os.listdir(s.state) if n != "lock")
+    want(held == ["authority", "cek", "committed", "fuses", "profile", "store"], held)
+    for name in held:
+        state = copy(s, "state-without")
+        os.unlink(os.path.join(state, name))
+        if name == "cek":  # chip and authority are there: the same key is signed again
+            want(s.command("platform", "status", "--state", state)[0] == 0, "the CEK was not signed anew")
+            continue
+        at = os.path.join(state, name)
+        for command in (["platform", "status"], ["platform", "init"], ["platform", "export", "--out", s.path("never")],
+                        ["with"], ["run", "--mode", "sev", "--kernel", s.build("lost", HALT), "--memory", "16M"]):
+            refused(s, 7, [at, "is missing"], *command, "--state", state, *(["--", "true"] if command == ["with"] else []))
+        want(not os.path.exists(at), f"{name} was made anew")
+    state = copy(s, "state-without")
+    os.unlink(os.path.join(state, "store"))
+    refused(s, 7, [f"softsev platform reset --state {state}"], "platform", "status", "--state", state)
+    want(s.command("platform", "reset", "--state", state)[0] == 0, "reset")
+    want(s.command("platform", "status", "--state", state)[0] == 0, "status after the reset")
+    state = copy(s, "state-without")
+    want(s.command("platform", "status", "--state", state, "--profile", "turin")[0] == 0, "another profile")
+    os.unlink(os.path.join(state, "profile"))
+    refused(s, 7, ["--profile NAME"], "platform", "status", "--state", state)
+    want(s.command("platform", "status", "--state", state, "--profile", "turin")[0] == 0, "the advice does not help")
+    want(b"turin" in s.command("platform", "status", "--state", state)[1], "the profile was not kept")
+
+
+@quick
+def a_directory_of_an_earlier_version_is_completed_once(s):
+    platform(s)
+    state = copy(s, "state-old")
+    with open(os.path.join(state, "fuses"), "r+b") as f:
+        frame = bytearray(f.read()[:-32])
+        frame[8:12] = (1).to_bytes(4, "little")
+        f.seek(0)
+        f.write(bytes(frame) + hashlib.sha256(frame).digest())
+    for name in ("profile", "committed"):
+        os.unlink(os.path.join(state, name))
+    chip = s.command("platform", "id", "--state", s.state)[1]
+    want(s.command("platform", "id", "--state", state)[:2] == (0, chip), "an earlier directory does not open")
+    for name in ("profile", "committed"):
+        os.unlink(os.path.join(state, name))
+        refused(s, 7, [name, "is missing"], "platform", "id", "--state", state)
+        shutil.copy(os.path.join(s.state, name), os.path.join(state, name))
+
+
+@quick
+def what_only_reads_works_on_a_directory_that_cannot_be_written(s):
+    """As somebody else than root, whom modes do not stop."""
+    platform(s)
+    state, out = copy(s, "state-read-only"), s.path("read-only-out")
+    os.mkdir(out)
+    other = {}
+    if os.geteuid() == 0:
+        other = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        os.chmod(s.folder, 0o755)
+        for at in (out, state, *(os.path.join(state, n) for n in os.listdir(state))):
+            os.chown(at, NOBODY, NOBODY)
+    for name in os.listdir(state):
+        os.chmod(os.path.join(state, name), 0o400)
+    os.chmod(state, 0o500)
+    held = {n: open(os.path.join(state, n), "rb").read() for n in os.listdir(state)}
+
+    def command(*arguments):
+        return subprocess.run([s.softsev, *arguments], capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL, **other)
+
+    def all_work():
+        for arguments in (["status"], ["id"], ["export", "--out", out + "/chain"], ["certs", "--out", out + "/certs"],
+                          ["pek-csr", "--out", out + "/csr"]):
+            done = command("platform", *arguments, "--state", state)
+            want(done.returncode == 0, (arguments, done))
+
+    all_work()
+    with open(os.path.join(state, "lock"), "rb") as f:
+        fcntl.flock(f, fcntl.LOCK_SH)  # another reader
+        all_work()
+        fcntl.flock(f, fcntl.LOCK_EX)
+        done = command("platform", "status", "--state", state)
+        want(done.returncode == 8, done)
+    for arguments in (["pek-gen"], ["reset"], ["init"], ["status", "--profile", "turin"]):
+        done = command("platform", *arguments, "--state", state)
+        want(done.returncode == 3 and state in one_line(done.stderr.decode()) and b"cannot be written" in done.stderr, (arguments, done))
+    want(held == {n: open(os.path.join(state, n), "rb").read() for n in os.listdir(state)}, "something was written")
+    os.chmod(state, 0o700)
+    os.unlink(os.path.join(state, "lock"))
+    os.chmod(state, 0o500)
+    all_work()
+    os.chmod(state, 0o700)
+
+
+@quick
 def pipes_and_sparse_files_cost_nothing(s):
     pipe, sparse, kernel = s.path("pipe"), s.path("sparse"), s.build("halt", HALT)
     os.mkfifo(pipe)
@@ -216,6 +310,8 @@ if __name__ == "__main__":
     tell(a_state_file_that_is_something_else_is_refused_at_once, somebody_elses_state_directory_is_not_used,
          a_temporary_file_that_waits_as_a_link_catches_nothing,
          no_output_takes_the_place_of_a_platforms_state, no_output_takes_the_place_of_an_input,
-         a_key_is_not_made_over_another, a_damaged_store_waits_for_a_reset, pipes_and_sparse_files_cost_nothing,
+         a_key_is_not_made_over_another, a_damaged_store_waits_for_a_reset,
+         a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one, a_directory_of_an_earlier_version_is_completed_once,
+         what_only_reads_works_on_a_directory_that_cannot_be_written, pipes_and_sparse_files_cost_nothing,
          a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,
          what_belongs_together_is_there_whole_or_not_at_all)

@@ -94,12 +94,15 @@ static int make_platform(const struct service *s, struct error *e)
     return result;
 }
 
-static int read_fuses(const struct state *state, u8 fuses[32], struct error *e)
+static int read_fuses(const struct service *s, const struct state *state, u8 fuses[32],
+                      struct error *e)
 {
     size_t got;
     if (state_read(state, STATE_FUSES, fuses, 32, &got, e) == STATE_READ && got == 32)
         return 0;
-    return error_set(e, ERROR_STATE, "the state directory has no fuses of 32 bytes");
+    return e->code ? -1
+                   : error_set(e, ERROR_STATE, "the state directory %s has no fuses of 32 bytes",
+                               s->directory);
 }
 
 static int open_book(struct service *s, struct error *e)
@@ -113,7 +116,7 @@ static int open_book(struct service *s, struct error *e)
     if (access(path, F_OK) && errno == ENOENT && make_platform(s, e))
         return -1;
     struct state *state = state_open_reading(s->directory, e);
-    int result = state ? read_fuses(state, fuses, e) : -1;
+    int result = state ? read_fuses(s, state, fuses, e) : -1;
     if (!result)
         s->authority = state_authority_open(state, s->crypto, NULL, e);
     state_close(state);

@@ -47,10 +47,18 @@ static int simple(struct platform *p, u32 id, struct error *e)
     return platform_command(p, id, none, 0, e);
 }
 
-static int open_platform(struct platform *p, bool reset, struct error *e)
+/* Actions that write nothing of the platform, unless it is new or was reset. */
+#define LOOKING                                                                                    \
+    (BIT(PLATFORM_STATUS) | BIT(PLATFORM_EXPORT) | BIT(PLATFORM_CERTS) | BIT(PLATFORM_ID) |        \
+     BIT(PLATFORM_PEK_CSR) | BIT(PLATFORM_MEASURE))
+
+static int open_platform(struct platform *p, u8 action, struct error *e)
 {
-    struct state_request request = {
-        .directory = p->directory, .seed = p->seed, .reset = reset, .progress = progress};
+    struct state_request request = {.directory = p->directory,
+                                    .seed = p->seed,
+                                    .reset = action == PLATFORM_RESET,
+                                    .looks = (LOOKING & BIT(action)) != 0,
+                                    .progress = progress};
     if (p->profile_name && cli_profile_find(p->profile_name, &request.profile, e))
         return -1;
     p->crypto = crypto_create(p->seed, p->seed ? strlen(p->seed) : 0);
@@ -350,8 +358,7 @@ int cli_platform(int argc, char **argv)
     struct platform p = {.directory = NULL};
     const bool makes = given.action == PLATFORM_INIT; /* the state directory may be empty */
     if (take_options(&p, &given, &e) || (!makes && state_need_platform(p.directory, &e)) ||
-        open_platform(&p, given.action == PLATFORM_RESET, &e) || power_on(&p, &e) ||
-        actions[given.action](&p, &e))
+        open_platform(&p, given.action, &e) || power_on(&p, &e) || actions[given.action](&p, &e))
         result = cli_fail("platform", &e);
     power_off(&p);
     return result;

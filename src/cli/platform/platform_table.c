@@ -33,8 +33,8 @@ static const struct option_action actions[] = {
         .man = "Launch the bytes of\n.Fl -launch\nin order (LAUNCH_START, LAUNCH_UPDATE_DATA, LAUNCH_MEASURE) under the owner's session in the folder\n"
         ".Fl -session\nand\n.Fl -policy ,\nand print the measurement as base64.\nNothing runs.\nWith\n.Fl -out ,\n"
         "write the firmware's attestation report of it (ATTESTATION, with the measurement's MNONCE) there."},
-    [PLATFORM_RESET] = {"reset", "forget OCA, PEK and PDH, damaged ones too; chip and CEK stay",
-        .man = "Forget OCA, PEK and PDH.\nChip and CEK stay.\nThis is also how a damaged\n.Pa store\nis discarded: nothing else "
+    [PLATFORM_RESET] = {"reset", "forget OCA, PEK and PDH, damaged or lost ones too; chip, CEK stay",
+        .man = "Forget OCA, PEK and PDH.\nChip and CEK stay.\nThis is also how a damaged or lost\n.Pa store\nis given up: nothing else "
                "deletes or replaces it."},
 };
 
