@@ -122,6 +122,7 @@ ABI_SIZE(struct vmsa, 4096);
 #define SEV_FEATURE_SMT_PROTECTION       BIT(15)
 #define SEV_FEATURE_SECURE_AVIC          BIT(16)
 #define SEV_FEATURE_IBPB_ON_ENTRY        BIT(21)
+#define SEV_FEATURES_RESERVED            (~0ull << 22 | 0xfull << 17)
 #define SEV_STATUS_FEATURES_SHIFT        2
 
 /* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */

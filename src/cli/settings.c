@@ -21,6 +21,9 @@
         "all", SETTINGS_ALL_MODES, false                                                           \
     }
 
+/* CPUID leaf 1 EAX: families, models and stepping; the other bits are reserved. */
+#define SIGNATURE 0x0fff0fffull
+
 _Static_assert(SETTINGS_ALL_MODES > IMAGE_SEV_SNP, "the value of `all` is no mode's");
 
 const struct option_choice settings_modes[] = {MODE_NONE, ENCRYPTED_MODES, {NULL, 0, false}};
@@ -44,7 +47,7 @@ bool settings_vcpu_type(const char *text, u64 *signature)
         *signature = known;
         return true;
     }
-    return option_digits(text, signature, &end) && !*end && *signature <= UINT32_MAX;
+    return option_digits(text, signature, &end) && !*end && !(*signature & ~SIGNATURE);
 }
 
 bool settings_api(const char *text, u64 *version)

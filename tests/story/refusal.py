@@ -79,9 +79,20 @@ def files_that_are_no_kernels(s):
 
 
 def a_policy_that_the_firmware_refuses_names_the_rule(s):
-    # API 9.9 and later; SEV-ES, which such a platform was not told to have; and what they are about is in the line.
     refused(s, 5, ["LAUNCH_START", "9.9"], "--kernel", s.kernel, "--mode", "sev", "--policy", "0x09090001")
-    refused(s, 5, ["LAUNCH_START"], "--kernel", s.kernel, "--mode", "sev", "--policy", "0x5")
+
+
+@quick
+def a_policy_that_is_not_of_the_mode_says_which_bit_is_wrong(s):
+    kernel = s.build("policy", ".globl _start\n_start: hlt\n")
+    for mode, policy, words in (("sev-es", "0", "bit 2 (ES) must be one under sev-es, as in 0x4"),
+                                ("sev-es", "0x30000", "bit 2 (ES) must be one under sev-es, as in 0x30004"),
+                                ("sev", "5", "bit 2 (ES) must be zero under sev, as in 0x1"), ("sev", "0x40", "bits 15:6 must be zero, as in 0x0"),
+                                ("sev-es", "0x8005", "bits 15:6 must be zero, as in 0x5"), ("sev", "0x100000000", "32 bits"),
+                                ("sev-snp", "1", "bit 17 must be one under sev-snp"), ("sev-snp", "0x4030000", "bits 63:26 zero, such as 0x30000")):
+        refused(s, 2, ["--policy 0x" if "32" not in words else "--policy '0x", words], "--kernel", kernel, "--mode", mode, "--policy", policy)
+        machine = s.write("machine.json", json.dumps({"vms": [{"kernel": kernel, "mode": mode, "policy": policy}]}).encode())
+        refused(s, 2, ["vms[0]: 'policy' ", words], "--machine", machine)
 
 
 def too_little_memory_says_how_much_there_is(s):
@@ -214,6 +225,7 @@ tell(
     wrong_command_lines_and_machine_files,
     files_that_are_no_kernels,
     a_policy_that_the_firmware_refuses_names_the_rule,
+    a_policy_that_is_not_of_the_mode_says_which_bit_is_wrong,
     too_little_memory_says_how_much_there_is,
     what_cannot_be_printed_is_not_said_to_be_done,
     what_may_not_be_read_or_written_says_so,

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
+#include "cli/policy.h"
 
 #include "base/bytes.h"
 #include "owner/report.h"
@@ -139,6 +140,8 @@ static int expect(const struct options *options, struct expected *x, struct erro
         owner_hex("report-data", options->text[OWNER_REPORT_DATA], x->report_data, 64, e))
         return -1;
     x->policy = options_number(options, OWNER_POLICY, x->policy);
+    if (options->text[OWNER_POLICY] && policy_check("--policy", x->policy, IMAGE_SEV_SNP, e))
+        return -1;
     x->svn = options_number(options, OWNER_SVN, x->svn);
     x->policy_given = x->policy_given || options->text[OWNER_POLICY];
     x->svn_given = x->svn_given || options->text[OWNER_SVN];

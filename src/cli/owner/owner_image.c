@@ -5,6 +5,7 @@
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
+#include "cli/policy.h"
 
 #include "base/bytes.h"
 #include "files/files.h"
@@ -161,6 +162,10 @@ static int fill_processor(const struct options *options, struct measure_descript
     d->signature = (u32)options_number(options, OWNER_VCPU_TYPE, 0);
     d->features =
         options_number(options, OWNER_FEATURES, d->mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0);
+    const bool snp = d->mode == MEASURE_SNP;
+    if (snp ? !policy_snp_features(d->features) : !policy_es_features(d->features))
+        return error_set(e, ERROR_USAGE, "--guest-features '%s': %s", options->text[OWNER_FEATURES],
+                         snp ? POLICY_SNP_FEATURES : POLICY_ES_FEATURES);
     if (options->text[OWNER_VCPU_TYPE] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
         return 0;
     return error_set(

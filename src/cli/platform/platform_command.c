@@ -6,6 +6,7 @@
 #include "cli/platform/platform.h"
 #include "cli/identity/profile.h"
 #include "cli/platform/platform_table.h"
+#include "cli/policy.h"
 
 #include "base/bytes.h"
 
@@ -342,6 +343,8 @@ static int take_options(struct platform *p, const struct options *o, struct erro
     p->vlek = o->text[PLATFORM_VLEK];
     p->kds_url = o->text[PLATFORM_KDS_URL];
     p->json = o->text[PLATFORM_JSON];
+    if (policy_check("--policy", p->policy, IMAGE_NONE, e))
+        return -1;
     if (p->directory)
         return 0;
     p->directory = p->default_directory;

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/run/run.h"
 #include "cli/run/run_table.h"
+#include "cli/policy.h"
 
 #include "abi/snp.h"
 
@@ -27,17 +28,13 @@ static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
 /* What was not said follows from what was. */
 static int choose_policy(struct run_vm_options *v, const struct options *given, struct error *e)
 {
-    if (v->mode == IMAGE_SEV_SNP) {
-        v->snp_policy = options_number(given, RUN_POLICY, SNP_POLICY_QEMU_DEFAULT);
-        v->policy = v->snp_policy;
-        return 0;
-    }
-    v->policy =
-        options_number(given, RUN_POLICY, v->mode == IMAGE_SEV_ES ? POLICY_SEV_ES : POLICY_SEV);
-    if (v->policy > UINT32_MAX)
-        return error_set(e, ERROR_USAGE, "policy %#llx of %s: a 32-bit number",
-                         (unsigned long long)v->policy, v->name);
-    return 0;
+    const u64 standard = v->mode == IMAGE_SEV_SNP  ? SNP_POLICY_QEMU_DEFAULT
+                         : v->mode == IMAGE_SEV_ES ? POLICY_SEV_ES
+                                                   : POLICY_SEV;
+    v->policy = options_number(given, RUN_POLICY, standard);
+    if (v->mode == IMAGE_SEV_SNP)
+        v->snp_policy = v->policy;
+    return policy_check(given->table->members ? "'policy'" : "--policy", v->policy, v->mode, e);
 }
 
 /* The options, already checked, as a VM. */

@@ -59,15 +59,25 @@ static void write_flash(const char *path)
 
 /* Values that are nobody's default. */
 static const char *const options[] = {
-    "--initrd initrd",   "--append quiet",
-    "--memory 64M",      "--owner-secret",
-    "--vcpus 2",         "--vcpu-type EPYC-Genoa",
-    "--vmm-type ec2",    "--guest-features 0x21",
-    "--ovmf-hash " HASH, "--ovmf-only",
-    "--kernel-hashes",   "--kernel other",
-    "--firmware flash",  "--digest " HASH,
-    "--launch other",    "--policy 3",
-    "--state other",     "--build 7",
+    "--initrd initrd",
+    "--append quiet",
+    "--memory 64M",
+    "--owner-secret",
+    "--vcpus 2",
+    "--vcpu-type EPYC-Genoa",
+    "--vmm-type ec2",
+    "--guest-features 0x21",
+    "--ovmf-hash " HASH,
+    "--ovmf-only",
+    "--kernel-hashes",
+    "--kernel other",
+    "--firmware flash",
+    "--digest " HASH,
+    "--launch other",
+    "--policy 3",
+    "--state other",
+    "--build 7",
+    "--guest-features 0x20", /* of SEV-ES, as the other is of SNP */
 };
 
 /* What is launched without them; those of a flash image need a processor's model where processors
