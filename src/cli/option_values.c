@@ -154,8 +154,12 @@ int option_value(const struct option_row *row, const char *name, const char *tex
 {
     switch (row->kind) {
     case OPTION_FLAG:
-    case OPTION_TEXT:
         return 0;
+    case OPTION_TEXT:
+        return *text || row->empty
+                   ? 0
+                   : error_set(e, ERROR_USAGE, "%s needs a value, not an empty one: %s", name,
+                               row->value);
     case OPTION_FILE:
     case OPTION_FOLDER:
         return *text ? 0

@@ -26,7 +26,7 @@ struct json_t; /* jansson's */
 
 enum option_kind {
     OPTION_FLAG,   /* takes no value */
-    OPTION_TEXT,   /* any text, also an empty one */
+    OPTION_TEXT,   /* any text; an empty one only if the row says so */
     OPTION_FILE,   /* a path; not empty */
     OPTION_FOLDER, /* the same */
     OPTION_NUMBER, /* decimal or 0x; min to max */
@@ -68,6 +68,7 @@ struct option_row {
     const char *words; /* of OPTION_PARSED: what a shell completes, blanks between; NULL: nothing */
     u8 group;          /* the table's groups[group] */
     bool list;         /* may be repeated */
+    bool empty;        /* of OPTION_TEXT: an empty text means something */
     bool output;       /* of OPTION_FILE: it is written, so no other option may name that file */
     u32 actions,
         required; /* bits of the table's actions that take it, that need it; 0: all, none */

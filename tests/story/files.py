@@ -129,6 +129,27 @@ def a_key_is_not_made_over_another(s):
     before = open(key, "rb").read()
     refused(s, 3, [key, "is there already"], *make)
     want(open(key, "rb").read() == before, "the ID key has changed")
+    want(s.command(*make, "--replace")[0] == 0 and open(key, "rb").read() != before, "--replace does not replace")
+
+
+@quick
+def a_session_is_not_made_over_another(s):
+    """A guest that was launched with it would be lost to its owner."""
+    platform(s)
+    chain = s.path("chain-of-session")
+    want(s.command("platform", "export", "--state", s.state, "--out", chain)[0] == 0, "export")
+    for name, make in (("session", ["--chain", chain + "/chain", "--root", chain + "/root"]), ("hello", [])):
+        home = s.path(name + "-twice")
+        make = ["owner", name, *make, "--out-dir", home]
+        want(s.command(*make)[0] == 0, make)
+        held = {n: open(os.path.join(home, n), "rb").read() for n in os.listdir(home)}
+        refused(s, 3, [home, "is there already", "--replace"], *make)
+        want(all(open(os.path.join(home, n), "rb").read() == held[n] for n in held), "something has changed")
+        want(s.command(*make, "--replace")[0] == 0, "--replace")
+        want(all(open(os.path.join(home, n), "rb").read() != held[n] for n in held), "--replace does not replace the whole set")
+    os.unlink(os.path.join(s.path("session-twice"), "owner.state"))  # tk.bin alone is enough to seal secrets
+    refused(s, 3, ["tk.bin", "is there already", "--replace"], "owner", "session", "--chain", chain + "/chain", "--root", chain + "/root",
+            "--out-dir", s.path("session-twice"))
 
 
 @quick
@@ -310,7 +331,7 @@ if __name__ == "__main__":
     tell(a_state_file_that_is_something_else_is_refused_at_once, somebody_elses_state_directory_is_not_used,
          a_temporary_file_that_waits_as_a_link_catches_nothing,
          no_output_takes_the_place_of_a_platforms_state, no_output_takes_the_place_of_an_input,
-         a_key_is_not_made_over_another, a_damaged_store_waits_for_a_reset,
+         a_key_is_not_made_over_another, a_session_is_not_made_over_another, a_damaged_store_waits_for_a_reset,
          a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one, a_directory_of_an_earlier_version_is_completed_once,
          what_only_reads_works_on_a_directory_that_cannot_be_written, pipes_and_sparse_files_cost_nothing,
          a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,

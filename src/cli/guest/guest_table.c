@@ -2,8 +2,8 @@
 /* The members of a launch description: the same words as options have, with the same meaning. */
 #include "cli/guest/guest_table.h"
 
-#include "abi/vmsa.h"
 #include "cli/cli.h"
+#include "cli/policy.h"
 #include "cli/settings.h"
 #include "image/image.h"
 #include "image/measure.h"
@@ -13,7 +13,7 @@
 static bool parse_features(const char *text, u64 *out)
 {
     const char *end;
-    return option_digits(text, out, &end) && !*end && (*out & SEV_FEATURE_SNP);
+    return option_digits(text, out, &end) && !*end && policy_snp_features(*out);
 }
 
 // clang-format off
@@ -23,7 +23,7 @@ static const struct option_row rows[] = {
     [GUEST_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage or ELF; with firmware: what is hashed",
         .man = "Without\n.Cm firmware :\nlaunched as by\n.Xr softsev-run 1 .\nWith it: what\n.Cm kernel-hashes\nare of."},
     [GUEST_INITRD] = {"initrd", OPTION_FILE, "FILE", "its initramfs", "The kernel's initramfs.", .needs = OPTION_IDS(GUEST_KERNEL)},
-    [GUEST_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .needs = OPTION_IDS(GUEST_KERNEL)},
+    [GUEST_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .empty = true, .needs = OPTION_IDS(GUEST_KERNEL)},
     [GUEST_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL, "with firmware: a page with the hashes of those three",
         "true: a page of hashes, for an image that has a place for it.", .needs = OPTION_IDS(GUEST_FIRMWARE, GUEST_KERNEL)},
     [GUEST_MEMORY] = {"memory", OPTION_SIZE, "SIZE", "guest memory: MiB, or with K, M or G",
@@ -36,7 +36,7 @@ static const struct option_row rows[] = {
         "Whose registers the processors begin with, as of softsev owner measure.\nDefault qemu.", .choice_at = settings_vmm_at,
         .standard = MEASURE_VMM_QEMU},
     [GUEST_FEATURES] = {"guest-features", OPTION_PARSED, "NUMBER", "SEV_FEATURES (default 1)", "SEV_FEATURES.\nDefault 1.",
-        .parse = parse_features, .should = "a 64-bit number with bit 0, which an SNP guest has"},
+        .parse = parse_features, .should = POLICY_SNP_FEATURES},
     [GUEST_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (default 0x30000)", "Guest policy.\nDefault 0x30000.",
         .max = UINT64_MAX},
     [GUEST_ID_BLOCK] = {"id-block", OPTION_FILE, "FILE", "file, 96 bytes or their base64", "File of the ID block, raw or base64.",

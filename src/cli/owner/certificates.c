@@ -147,7 +147,7 @@ static int add_folder(const struct collecting *c, const char *path)
 static int add_paths(const struct collecting *c, const char *option, const char *paths)
 {
     char path[PATH_ROOM];
-    while (paths && *paths) {
+    for (bool more = paths != NULL; more;) {
         struct stat s;
         size_t length = strcspn(paths, ",");
         if (!length || length >= sizeof path)
@@ -155,7 +155,8 @@ static int add_paths(const struct collecting *c, const char *option, const char 
                              "--%s '%s': files or folders with commas between", option, paths);
         memcpy(path, paths, length);
         path[length] = 0;
-        paths += length + (paths[length] == ',');
+        more = paths[length] == ',';
+        paths += length + more;
         if (!stat(path, &s) && S_ISDIR(s.st_mode) ? add_folder(c, path) : add_file(c, path))
             return -1;
     }

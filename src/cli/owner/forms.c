@@ -245,7 +245,8 @@ int owner_read_chain(const char *path, struct sev_platform_chain *out, struct er
     char first[4096];
     if (!comma || !access(path, F_OK))
         return read_whole(path, out, e) || check_order(path, out, e) ? -1 : 0;
-    if ((size_t)(comma - path) >= sizeof first || strchr(comma + 1, ','))
+    if (comma == path || !comma[1] || (size_t)(comma - path) >= sizeof first ||
+        strchr(comma + 1, ','))
         return error_set(e, ERROR_USAGE, "--chain '%s': a file, or PDH and the rest with a comma",
                          path);
     memcpy(first, path, (size_t)(comma - path));

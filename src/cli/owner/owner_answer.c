@@ -35,7 +35,7 @@ int owner_hello(const struct options *options, struct error *e)
     size_t size = owner_snp_hello(c, h.nonce, frame, sizeof frame);
     crypto_destroy(c);
     struct file_set set = {.parts = NULL};
-    file_set_add(&set, "hello.state", &h, sizeof h, true);
+    owner_add_secret(options, &set, "hello.state", &h, sizeof h);
     owner_add_base64(&set, "hello.b64", frame, size);
     if (owner_write_set(folder, &set, e))
         return -1;

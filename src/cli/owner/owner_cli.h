@@ -9,6 +9,7 @@
 #include "cli/owner/owner_table.h"
 #include "crypto/crypto.h"
 #include "files/files.h"
+#include "image/image.h"
 #include "image/measure.h"
 #include "owner/hint.h"
 #include "owner/id_block.h"
@@ -27,6 +28,10 @@ int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
 
 /* Adds a file with the data as base64 to a set. */
 void owner_add_base64(struct file_set *set, const char *name, const void *data, size_t size);
+/* Adds a secret that cannot be made again: unless --replace is given, none takes the place of
+ * another. */
+void owner_add_secret(const struct options *options, struct file_set *set, const char *name,
+                      const void *data, size_t size);
 /* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees
  * the set. */
 int owner_write_set(const char *folder, struct file_set *set, struct error *e);
@@ -34,6 +39,8 @@ int owner_write_set(const char *folder, struct file_set *set, struct error *e);
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e);
 
+/* --mode; IMAGE_NONE: it is not given, and any mode may be meant. */
+enum image_mode owner_mode(const struct options *options);
 /* --policy of a guest without SNP, of 32 bits; `*out` stays if it is not given. */
 int owner_sev_policy(const struct options *options, u32 *out, struct error *e);
 /* Exactly `size` bytes as hexadecimal digits; without a text, nothing. */

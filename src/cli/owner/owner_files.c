@@ -5,12 +5,16 @@
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
+#include "cli/policy.h"
 #include "files/files.h"
 
+#include "abi/sev.h"
 #include "base/bytes.h"
 #include "base/encoding.h"
 
 #include <stdlib.h>
+
+#define SEV_API_MAJOR_MAX 1u /* of all firmware that was published */
 
 int owner_read_state(const char *path, struct owner *out, struct error *e)
 {
@@ -49,6 +53,15 @@ void owner_add_base64(struct file_set *set, const char *name, const void *data, 
     free(text);
 }
 
+void owner_add_secret(const struct options *options, struct file_set *set, const char *name,
+                      const void *data, size_t size)
+{
+    const size_t before = set->count;
+    file_set_add(set, name, data, size, true);
+    if (set->count > before && !options->text[OWNER_REPLACE])
+        set->parts[before].only_new = "move it away first, or give --replace";
+}
+
 int owner_write_set(const char *folder, struct file_set *set, struct error *e)
 {
     bool good = file_set_write(folder, set, e);
@@ -73,12 +86,25 @@ int owner_hex(const char *option, const char *text, void *out, size_t size, stru
     return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", option, text, 2 * size);
 }
 
+enum image_mode owner_mode(const struct options *options)
+{
+    return options->text[OWNER_MODE] ? (enum image_mode)options_choice(options, OWNER_MODE)
+                                     : IMAGE_NONE;
+}
+
 int owner_sev_policy(const struct options *options, u32 *out, struct error *e)
 {
     const u64 policy = options_number(options, OWNER_POLICY, *out);
-    if (policy > UINT32_MAX)
-        return error_set(e, ERROR_USAGE, "--policy '%s': the policy of such a guest has 32 bits",
-                         options->text[OWNER_POLICY]);
+    if (!options->text[OWNER_POLICY])
+        return 0;
+    if (policy_check("--policy", policy, owner_mode(options), e))
+        return -1;
+    if (sev_policy_api_major((u32)policy) > SEV_API_MAJOR_MAX)
+        return error_set(e, ERROR_USAGE,
+                         "--policy 0x%llx: asks for firmware of API %u.%u or later, which there is "
+                         "not; the policy of an SNP guest (0x30000) is another",
+                         (unsigned long long)policy, sev_policy_api_major((u32)policy),
+                         sev_policy_api_minor((u32)policy));
     *out = (u32)policy;
     return 0;
 }

@@ -30,13 +30,13 @@ static int read_key(const char *path, struct ec_private *out, struct error *e)
     return wrong ? error_set(e, ERROR_FILE, "%s: %s", path, wrong) : 0;
 }
 
-static int make_key(struct crypto *c, struct keys *k, const char *name, struct ec_private *out,
-                    struct error *e)
+static int make_key(struct crypto *c, const struct options *options, struct keys *k,
+                    const char *name, struct ec_private *out, struct error *e)
 {
     char pem[CRYPTO_EC_PEM_MAX];
     size_t size = crypto_ec_generate(c, out) ? crypto_ec_private_pem(out, pem, sizeof pem) : 0;
     if (size)
-        file_set_add_new_secret(&k->files, name, pem, size, "move it away first");
+        owner_add_secret(options, &k->files, name, pem, size);
     crypto_wipe(pem, sizeof pem);
     return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
 }
@@ -47,12 +47,12 @@ static int open_keys(struct crypto *c, const struct options *options, struct key
     const char *id = options->text[OWNER_ID_KEY_FILE], *author = options->text[OWNER_AUTHOR_FILE];
     bool new_author = options->text[OWNER_NEW_AUTHOR];
     k->has_author = author || new_author;
-    if (id ? read_key(id, &k->id, e) : make_key(c, k, "id-key.pem", &k->id, e))
+    if (id ? read_key(id, &k->id, e) : make_key(c, options, k, "id-key.pem", &k->id, e))
         return -1;
     if (!k->has_author)
         return 0;
     return author ? read_key(author, &k->author, e)
-                  : make_key(c, k, "author-key.pem", &k->author, e);
+                  : make_key(c, options, k, "author-key.pem", &k->author, e);
 }
 
 /* By its digest, or by the files that are to be launched. */

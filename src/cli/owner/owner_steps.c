@@ -6,6 +6,7 @@
 #include "cli/owner/owner_cli.h"
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/policy.h"
 #include "cli/settings.h"
 
 #include "base/bytes.h"
@@ -113,8 +114,8 @@ static int write_session(const struct options *options, const struct owner *o, s
     owner_save(o, saved);
     owner_add_base64(&set, "godh.b64", &o->godh, sizeof o->godh);
     owner_add_base64(&set, "session.b64", &o->session, sizeof o->session);
-    file_set_add(&set, "tk.bin", &o->keys, sizeof o->keys, true);
-    file_set_add(&set, "owner.state", saved, sizeof saved, true);
+    owner_add_secret(options, &set, "tk.bin", &o->keys, sizeof o->keys);
+    owner_add_secret(options, &set, "owner.state", saved, sizeof saved);
     crypto_wipe(saved, sizeof saved);
     return owner_write_set(options->text[OWNER_OUT_DIR], &set, e);
 }
@@ -212,6 +213,11 @@ static int open_owner(const struct options *options, struct owner *o, struct err
     if (state && options->text[OWNER_POLICY] && o->policy != policy)
         return error_set(e, ERROR_USAGE, "--policy 0x%x: the session in %s has policy 0x%x", policy,
                          state, o->policy);
+    if (state) {
+        char what[300];
+        snprintf(what, sizeof what, "the policy of the session in %.200s,", state);
+        return policy_check(what, o->policy, owner_mode(options), e);
+    }
     if (tk) {
         memset(o, 0, sizeof *o);
         o->policy = policy;
@@ -293,11 +299,11 @@ static int run_measure(const struct options *options, struct error *e)
     struct owner o;
     if (!options->text[OWNER_MEASUREMENT] && !options->text[OWNER_NONCE])
         return owner_print_digest(options, e);
-    if (parse_firmware(options, &launch, e) || owner_launch_digest(options, launch.digest, e) ||
-        open_owner(options, &o, e))
+    if (parse_firmware(options, &launch, e) || open_owner(options, &o, e))
         return -1;
-    int result = options->text[OWNER_NONCE] ? print_expected(options, &o, &launch, e)
-                                            : check(options, &o, &launch, e);
+    int result = owner_launch_digest(options, launch.digest, e) ? -1
+                 : options->text[OWNER_NONCE] ? print_expected(options, &o, &launch, e)
+                                              : check(options, &o, &launch, e);
     owner_wipe(&o);
     return result;
 }

@@ -106,6 +106,9 @@ static const struct option_row rows[] = {
         .actions = A(SESSION) | A(SEAL_SECRET) | A(SAY_HELLO) | A(ANSWER) | SIGN, .required = A(SESSION) | A(SEAL_SECRET) | A(SAY_HELLO) | A(ANSWER) | SIGN},
     [OWNER_SEED] = {"seed", OPTION_TEXT, "TEXT", "all randomness from it; for tests", "All randomness from it; for tests.",
         .actions = A(SESSION) | A(SEAL_SECRET) | A(SAY_HELLO) | A(ANSWER) | SIGN},
+    [OWNER_REPLACE] = {"replace", OPTION_FLAG, NULL, "give up the secrets that DIR has of an earlier one",
+        "Give up the secrets that the folder has of an earlier session\n.Pq Pa owner.state , tk.bin ,\nnonce\n.Pq Pa hello.state\nor key.\n"
+        "Otherwise they are not replaced: a guest that was launched with them would be lost.", .actions = A(SESSION) | A(SAY_HELLO) | SIGN},
     [OWNER_SVN] = {"svn", OPTION_NUMBER, "NUMBER", "GUEST_SVN (default 0)", "GUEST_SVN.\nDefault of\n.Cm id-block :\n0.", .max = UINT32_MAX,
         .actions = SIGN | A(EXPLAIN)},
     [OWNER_FAMILY_ID] = {"family-id", OPTION_HEX, "HEX", "16 bytes of the owner's own (default 0)", "16 bytes of the owner's own.\nDefault 0.", .max = 16,
@@ -143,7 +146,7 @@ static const struct option_row rows[] = {
         .actions = FILES},
     [OWNER_INITRD] = {"initrd", OPTION_FILE, "FILE", "its initramfs", "The kernel's initramfs.", .group = OWNER_GROUP_LAUNCH, .actions = FILES,
         .needs = IDS(OWNER_KERNEL)},
-    [OWNER_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .group = OWNER_GROUP_LAUNCH, .actions = FILES,
+    [OWNER_APPEND] = {"append", OPTION_TEXT, "TEXT", "its command line", "The kernel's command line.", .empty = true, .group = OWNER_GROUP_LAUNCH, .actions = FILES,
         .needs = IDS(OWNER_KERNEL)},
     [OWNER_MEMORY] = {"memory", OPTION_SIZE, "SIZE", "its memory: MiB, or with K, M or G (default 512M)",
         "Memory of the guest that\n.Ic softsev run\nstarts without\n.Fl -firmware :\nMiB, or with K, M or G.\nDefault 512M.", .min = MIB(1), .max = GIB(512),

@@ -36,6 +36,7 @@ enum owner_option {
     OWNER_POLICY,
     OWNER_OUT_DIR,
     OWNER_SEED,
+    OWNER_REPLACE,
     OWNER_SVN,
     OWNER_FAMILY_ID,
     OWNER_IMAGE_ID,

@@ -8,7 +8,6 @@
 #include "hypervisor/vm.h"
 #include "image/image.h"
 
-#define TIME_MAX UINT32_MAX /* the guest's paravirtual clock counts seconds in 32 bits */
 #define WAIT_MAX 1000000u
 
 enum { GROUP_VM, GROUP_MACHINE };
@@ -26,13 +25,23 @@ static const struct option_group groups[] = {
 static const struct option_choice clocks[] = {
     {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
 
+/* The guest's paravirtual clock counts seconds in 32 bits. */
+#define TIME_SHOULD                                                                                \
+    "seconds since 1970, at most 4294967295 (in 2106): the guest's paravirtual clock has 32 bits"
+
+static bool parse_time(const char *text, u64 *out)
+{
+    const char *end;
+    return option_digits(text, out, &end) && !*end && *out <= UINT32_MAX;
+}
+
 // clang-format off
 static const struct option_row rows[] = {
     [RUN_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage, ELF or multiboot kernel",
         .man = "A Linux bzImage, a 64-bit ELF program, or a multiboot 1 image."},
     [RUN_INITRD] = {"initrd", OPTION_FILE, "FILE", "initramfs, or a multiboot module",
         "The initramfs, or the module of a multiboot image.", .needs = OPTION_IDS(RUN_KERNEL)},
-    [RUN_APPEND] = {"append", OPTION_TEXT, "TEXT", "the kernel's command line", "The kernel's command line.",
+    [RUN_APPEND] = {"append", OPTION_TEXT, "TEXT", "the kernel's command line", "The kernel's command line.", .empty = true,
         .needs = OPTION_IDS(RUN_KERNEL)},
     [RUN_FIRMWARE] = {"firmware", OPTION_FILE, "FILE", "a flash image, such as OVMF's, that starts the kernel",
         .man = "A flash image that ends at 4 GiB, such as OVMF's, in which the guest begins.\n"
@@ -99,8 +108,9 @@ static const struct option_row rows[] = {
     [RUN_SEED] = {"seed", OPTION_TEXT, "TEXT", "all randomness from it: runs equal to the byte",
         "All randomness comes from it: two runs with equal files, seed and\n.Fl -time\nare equal to the byte.",
         .group = GROUP_MACHINE},
-    [RUN_TIME] = {"time", OPTION_NUMBER, "SECONDS", "the clock of day at the start, since 1970 (now)",
-        "The clock of day at the start, in seconds since 1970.", .max = TIME_MAX, .group = GROUP_MACHINE},
+    [RUN_TIME] = {"time", OPTION_PARSED, "SECONDS", "the clock of day at the start, since 1970 (now)",
+        "The clock of day at the start, in seconds since 1970; at most 4294967295, in the year 2106, with which the clock ends that\n"
+        "guests ask their hypervisor for.", .parse = parse_time, .should = TIME_SHOULD, .group = GROUP_MACHINE},
     [RUN_TRACE] = {"trace", OPTION_PARSED, "WORDS", "print events: all, or some of command,switch,key,\nview,page,vm,owner,device",
         "Print events of these categories, separated by commas:\n.Cm all ,\nor\n"
         ".Cm command , switch , key , view , page , vm , owner , device .",

@@ -48,7 +48,8 @@ static void the_steps_of_a_launch(void **state)
     struct sev_measure got;
     assert_int_equal(owner("verify --chain chain --root root"), 0);
     assert_non_null(strstr(said, "CEK  signed by ASK: verifies"));
-    assert_int_equal(owner("session --chain chain --root root --policy 1 --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --policy 1 --replace --out-dir s"),
+                     0);
     measure(text, &keys, &got);
 
     snprintf(line, sizeof line, "secret --state s/owner.state --secret passphrase --out-dir s");
@@ -80,7 +81,7 @@ static void a_refused_measurement_takes_the_agreement_back(void **state)
     char text[65], line[300];
     struct session_keys keys;
     struct sev_measure got;
-    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
     measure(text, &keys, &got);
     snprintf(line, sizeof line,
              "measure --json --state s/owner.state " PLATFORM "--launch launched --measurement %s",
@@ -109,7 +110,7 @@ static void what_the_owner_expects(void **state)
     char text[65], want[66], line[300];
     struct session_keys keys;
     struct sev_measure got;
-    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
     measure(text, &keys, &got);
     snprintf(want, sizeof want, "%s\n", text);
     assert_int_equal(owner("measure --state s/owner.state " PLATFORM
@@ -149,7 +150,7 @@ static void a_platform_says_its_version_in_a_file(void **state)
     char text[65], want[66];
     struct session_keys keys;
     struct sev_measure got;
-    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
     measure(text, &keys, &got);
     snprintf(want, sizeof want, "%s\n", text);
 #define NONCE "--state s/owner.state --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA== "
@@ -173,7 +174,7 @@ static void secrets_are_for_their_owner_alone(void **state)
     (void)state;
     static const char *const secret[] = {"s/tk.bin", "s/owner.state"};
     struct stat s;
-    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
     for (size_t i = 0; i < ARRAY_SIZE(secret); i++) {
         assert_int_equal(stat(secret[i], &s), 0);
         assert_int_equal(s.st_mode & 0777, 0600);
@@ -184,9 +185,11 @@ static void a_seed_repeats_a_session(void **state)
 {
     (void)state;
     u8 first[OWNER_SAVE_SIZE], second[OWNER_SAVE_SIZE];
-    assert_int_equal(owner("session --chain chain --root root --seed one --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --seed one --replace --out-dir s"),
+                     0);
     read_file("s/owner.state", first, sizeof first);
-    assert_int_equal(owner("session --chain chain --root root --seed=one --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --seed=one --replace --out-dir s"),
+                     0);
     read_file("s/owner.state", second, sizeof second);
     assert_memory_equal(first, second, sizeof first);
 }
@@ -224,6 +227,24 @@ static void refusals_have_their_exit_codes(void **state)
         {"guess", ERROR_USAGE, "there is no action 'guess'; `softsev owner --help` lists them"},
         {"session --chain chain --root root --policy x --out-dir t", ERROR_USAGE,
          "--policy 'x': a number of at most 18446744073709551615"},
+        {"session --chain chain --root root --policy 0x40 --out-dir t", ERROR_USAGE,
+         "--policy 0x40: bits 15:6 must be zero, as in 0x0"},
+        {"session --chain chain --root root --policy 0x30000 --out-dir t", ERROR_USAGE,
+         "--policy 0x30000: asks for firmware of API 3.0 or later, which there is not; the policy "
+         "of an SNP guest (0x30000) is another"},
+        {"measure " PLATFORM "--tk s/tk.bin --policy 1 --nonce BwAAAAAAAAAAAAAAAAAAAA== --mode "
+         "sev-es --kernel k",
+         ERROR_USAGE, "--policy 0x1: bit 2 (ES) must be one under sev-es, as in 0x5"},
+        {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 0x20001", ERROR_USAGE,
+         "--guest-features '0x20001': a 64-bit number with bit 0, which an SNP guest has, and "
+         "without bits 20:17 and 63:22, which are reserved"},
+        {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
+         "--guest-features '2': a 64-bit number with bit 0, which an SNP guest has, and "
+         "without bits 20:17 and 63:22, which are reserved"},
+        {"measure --mode sev-es --firmware f --vcpu-type EPYC --guest-features 1", ERROR_USAGE,
+         "--guest-features '1': of bits 5, 6 and 10 alone: the others are SNP's"},
+        {"session --chain chain, --root root --out-dir t", ERROR_USAGE,
+         "--chain 'chain,': a file, or PDH and the rest with a comma"},
         {"session --chain chain --root root --policy 0x100000000 --out-dir t", ERROR_USAGE,
          "--policy '0x100000000': the policy of such a guest has 32 bits"},
         {"measure " PLATFORM "--state s/owner.state --launch launched", ERROR_USAGE,
@@ -255,7 +276,8 @@ static void refusals_have_their_exit_codes(void **state)
          "not for any guest"},
         {ANSWER "--digest " DIGEST, ERROR_FILE, "root: not the state of `softsev owner hello`"},
     };
-    assert_int_equal(owner("session --chain chain --root root --out-dir s"), 0);
+    assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
+    write_file("f", "an image that is not looked at", 30);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(owner(cases[i].words), cases[i].code);
         assert_string_equal(last_error, cases[i].text);
