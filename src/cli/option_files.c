@@ -6,6 +6,26 @@
 
 #include <sys/stat.h>
 
+#define PATH_ROOM 4096u
+
+/* Whether two paths of files that are not there yet are one: the same name in the same folder. */
+static bool one_new_file(const char *a, const char *b)
+{
+    const char *paths[] = {a, b}, *names[2];
+    struct stat folders[2];
+    for (size_t i = 0; i < 2; i++) {
+        char folder[PATH_ROOM];
+        const char *slash = strrchr(paths[i], '/');
+        names[i] = slash ? slash + 1 : paths[i];
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - paths[i]) + 1 : 1,
+                 slash ? paths[i] : ".");
+        if (stat(folder, &folders[i]))
+            return false;
+    }
+    return !strcmp(names[0], names[1]) && folders[0].st_dev == folders[1].st_dev &&
+           folders[0].st_ino == folders[1].st_ino;
+}
+
 /* Whether two paths are one file. A device or pipe may be named twice: writing loses nothing that
  * it has. */
 static bool one_file(const char *a, const char *b)
@@ -15,38 +35,88 @@ static bool one_file(const char *a, const char *b)
     if (there != (stat(b, &y) == 0))
         return false;
     if (!there)
-        return !strcmp(a, b);
+        return !strcmp(a, b) || one_new_file(a, b);
     return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Whether a value names the file: as a whole, or as one of several with commas between. */
+static bool names_file(const char *value, const char *path)
+{
+    if (one_file(value, path))
+        return true;
+    while (strchr(value, ',')) {
+        char piece[PATH_ROOM];
+        const size_t size = strcspn(value, ",");
+        if (size && size < sizeof piece) {
+            memcpy(piece, value, size);
+            piece[size] = 0;
+            if (one_file(piece, path))
+                return true;
+        }
+        value += size + 1;
+        if (!strchr(value, ','))
+            return one_file(value, path);
+    }
+    return false;
 }
 
 static bool is_file(const struct options *o, u8 id)
 {
-    return o->text[id] && o->table->rows[id].kind == OPTION_FILE && !o->table->rows[id].list;
+    return o->text[id] && o->table->rows[id].kind == OPTION_FILE;
 }
 
-static int refuse(const struct options *o, u8 id, u8 other, struct error *e)
+/* The option that names the file, other than `self`; 0: none. */
+static u8 naming_option(const struct options *o, const char *path, u8 self)
 {
-    char why[400];
-    snprintf(why, sizeof why, "%s would be overwritten; give another name", o->text[id]);
-    const struct option_complaint c = {
-        .relation = OPTION_EXCLUDES, .subject = id, .others = OPTION_IDS(other), .why = why};
-    return options_complain(o, &c, e);
+    for (u8 id = 1; id < o->table->count; id++)
+        if (id != self && is_file(o, id) && !o->table->rows[id].list &&
+            names_file(o->text[id], path))
+            return id;
+    for (size_t i = 0; i < o->list_count; i++)
+        if (is_file(o, o->list_id[i]) && names_file(o->list[i], path))
+            return o->list_id[i];
+    return 0;
+}
+
+int options_check_output(const struct options *o, u8 id, const char *path,
+                         const struct options *inputs, struct error *e)
+{
+    char name[OPTION_NAME_MAX], other_name[OPTION_NAME_MAX];
+    const u8 other = naming_option(inputs, path, inputs == o ? id : 0);
+    if (!other)
+        return 0;
+    return error_set(
+        e, ERROR_USAGE, "%s cannot be given with %s: %s would be overwritten; give another name",
+        options_name(o->table, id, name), options_name(inputs->table, other, other_name), path);
+}
+
+int options_check_outputs(const struct options *o, const struct options *inputs, struct error *e)
+{
+    for (u8 id = 1; id < o->table->count; id++)
+        if (is_file(o, id) && o->table->rows[id].output && !o->table->rows[id].list &&
+            options_check_output(o, id, o->text[id], inputs, e))
+            return -1;
+    return 0;
+}
+
+int options_check_set(const struct options *o, u8 folder, const struct file_set *set,
+                      struct error *e)
+{
+    char path[PATH_ROOM];
+    for (size_t i = 0; i < set->count; i++) {
+        snprintf(path, sizeof path, "%s/%s", o->text[folder], set->parts[i].name);
+        if (options_check_output(o, folder, path, o, e))
+            return -1;
+    }
+    return 0;
 }
 
 int options_check_files(const struct options *o, struct error *e)
 {
-    for (u8 id = 1; id < o->table->count; id++) {
-        if (!is_file(o, id) || !o->table->rows[id].output)
-            continue;
-        for (u8 other = 1; other < o->table->count; other++)
-            if (other != id && is_file(o, other) && one_file(o->text[id], o->text[other]))
-                return refuse(o, id, other, e);
-        for (size_t i = 0; i < o->list_count; i++)
-            if (o->table->rows[o->list_id[i]].kind == OPTION_FILE &&
-                one_file(o->text[id], o->list[i]))
-                return refuse(o, id, o->list_id[i], e);
-        if (!file_check_output(o->text[id], e))
+    if (options_check_outputs(o, o, e))
+        return -1;
+    for (u8 id = 1; id < o->table->count; id++)
+        if (is_file(o, id) && o->table->rows[id].output && !file_check_output(o->text[id], e))
             return -1;
-    }
     return 0;
 }

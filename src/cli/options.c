@@ -5,12 +5,9 @@
 
 #include <jansson.h>
 
-#define NAME_MAX 48u
-
-/* "--kernel", or 'kernel' of a JSON object. */
-static const char *name_of(const struct option_table *t, u8 id, char out[NAME_MAX])
+const char *options_name(const struct option_table *t, u8 id, char out[OPTION_NAME_MAX])
 {
-    snprintf(out, NAME_MAX, t->members ? "'%s'" : "--%s", t->rows[id].name);
+    snprintf(out, OPTION_NAME_MAX, t->members ? "'%s'" : "--%s", t->rows[id].name);
     return out;
 }
 
@@ -48,10 +45,10 @@ static bool has_all(const struct options *o, const u8 *ids)
 
 int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e)
 {
-    char name[NAME_MAX];
+    char name[OPTION_NAME_MAX];
     for (; *ids; ids++)
         if (o->text[*ids])
-            return error_set(e, ERROR_USAGE, "%s %s", name_of(o->table, *ids, name), why);
+            return error_set(e, ERROR_USAGE, "%s %s", options_name(o->table, *ids, name), why);
     return 0;
 }
 
@@ -143,8 +140,8 @@ static void append(char sentence[SENTENCE_MAX], const char *text)
 
 static void append_name(char sentence[SENTENCE_MAX], const struct option_table *t, u8 id)
 {
-    char name[NAME_MAX];
-    append(sentence, name_of(t, id, name));
+    char name[OPTION_NAME_MAX];
+    append(sentence, options_name(t, id, name));
 }
 
 /* "--digest, --kernel or --firmware". */
@@ -227,18 +224,18 @@ static int check(const struct options *o, struct error *e)
 int options_set(struct options *o, u8 id, const char *text, struct error *e)
 {
     const struct option_row *row = &o->table->rows[id];
-    char name[NAME_MAX];
+    char name[OPTION_NAME_MAX];
     if (o->text[id] && !row->list)
-        return error_set(e, ERROR_USAGE, "%s is given twice", name_of(o->table, id, name));
+        return error_set(e, ERROR_USAGE, "%s is given twice", options_name(o->table, id, name));
     if (row->list) {
         if (o->list_count == OPTION_LIST_MAX)
-            return error_set(e, ERROR_USAGE, "%s: at most %u of them", name_of(o->table, id, name),
-                             OPTION_LIST_MAX);
+            return error_set(e, ERROR_USAGE, "%s: at most %u of them",
+                             options_name(o->table, id, name), OPTION_LIST_MAX);
         o->list_id[o->list_count] = id;
         o->list[o->list_count++] = text;
     }
     o->text[id] = text;
-    return option_value(row, name_of(o->table, id, name), text, &o->number[id], e);
+    return option_value(row, options_name(o->table, id, name), text, &o->number[id], e);
 }
 
 /* --- The command line ------------------------------------------------------------------------- */

@@ -180,6 +180,9 @@ u64 options_number(const struct options *o, u8 id, u64 standard);
 u64 options_choice(const struct options *o, u8 id);
 /* The name of a choice's value; NULL: it has none. */
 const char *options_choice_name(const struct option_row *row, u64 value);
+/* "--kernel", or 'kernel' of a JSON object. */
+#define OPTION_NAME_MAX 48u
+const char *options_name(const struct option_table *t, u8 id, char out[OPTION_NAME_MAX]);
 /* Whether any of these is given. */
 bool options_any(const struct options *o, const u8 *ids);
 /* An error that names the first of `ids` that is given, and says `why`; 0 if none is. */
@@ -207,6 +210,16 @@ void options_print_completion(const struct option_table *const *tables, FILE *ou
 /* Checks that nothing would be written over: an output is neither a file that another option names,
  * under whatever name, nor one of a platform's state. -1: ERROR_USAGE, ERROR_FILE. */
 int options_check_files(const struct options *o, struct error *e);
+/* The same of outputs against the files that other options name, such as a VM's of a machine
+ * file. */
+int options_check_outputs(const struct options *o, const struct options *inputs, struct error *e);
+/* The same of one file that the option `id` of `o` has written. */
+int options_check_output(const struct options *o, u8 id, const char *path,
+                         const struct options *inputs, struct error *e);
+/* The same of the files that go into the folder that the option `folder` names. */
+struct file_set;
+int options_check_set(const struct options *o, u8 folder, const struct file_set *set,
+                      struct error *e);
 
 /* --- Values (option_values.c) ----------------------------------------------------------------- */
 

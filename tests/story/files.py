@@ -5,6 +5,7 @@ written through, and what is printed goes nowhere but where it belongs.
 """
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -118,7 +119,41 @@ def no_output_takes_the_place_of_an_input(s):
         refused(s, 2, ["--record", "--replay", at], "run", "--kernel", "/dev/null", "--record", at, "--replay", kernel)
     refused(s, 2, ["--record", "--trace-file"], "run", "--kernel", kernel, "--trace", "all", "--record", new,
             "--trace-file", new)
+    for again in (new, os.path.join(s.folder, ".", "two-writers"), os.path.join(s.folder, "..", os.path.basename(s.folder), "two-writers")):
+        refused(s, 2, ["--record", "--trace-file"], "run", "--kernel", kernel, "--trace", "all", "--record", new, "--trace-file", again)
     want(open(kernel, "rb").read() == before and not os.path.exists(new), "something was written")
+    for member in ("kernel", "initrd", "firmware", "disk", "owner-secret", "owner-root"):
+        vm = {"kernel": "/dev/null", "mode": "sev", "owner-secret": s.secret, member: kernel}
+        machine = s.write("machine-outputs", json.dumps({"vms": [vm]}).encode())
+        for option in (["--dump"], ["--record"], ["--trace", "all", "--trace-file"]):
+            refused(s, 2, ["vms[0]", option[-1], f"'{member}'", f"{link} would be overwritten"], "run", "--machine", machine, *option, link)
+    refused(s, 2, ["--dump", "--machine", machine], "run", "--machine", machine, "--dump", machine)
+
+
+@quick
+def no_folder_of_outputs_takes_the_place_of_an_input(s):
+    platform(s)
+    chain, home = s.path("chain-in"), s.path("folder-in")
+    want(s.command("platform", "export", "--state", s.state, "--out", chain)[0] == 0, "export")
+    os.mkdir(home)
+    begin = ["owner", "session", "--chain", chain + "/chain", "--root", chain + "/root", "--out-dir", home]
+    want(s.command(*begin)[0] == 0, "session")
+    shutil.copy(chain + "/chain", home + "/godh.b64")
+    shutil.copy(s.secret, home + "/secret-payload.b64")
+    shutil.copy(s.build("in", HALT), home + "/id-auth.bin")
+    held = {n: open(os.path.join(home, n), "rb").read() for n in os.listdir(home)}
+    refused(s, 2, ["--out-dir", "--chain", home + "/godh.b64 would be overwritten"], *begin[:2], "--replace", "--chain", home + "/godh.b64", *begin[4:])
+    refused(s, 2, ["--out-dir", "--kernel", home + "/id-auth.bin would be overwritten"], "owner", "id-block", "--new-id-key", "--mode", "snp", "--kernel",
+            home + "/id-auth.bin", "--out-dir", home)
+    for member, name in (("kernel", "chain"), ("initrd", "platform.json"), ("disk", "measurement.b64")):
+        shutil.copy(home + "/id-auth.bin", os.path.join(chain, name))
+        vm = {"kernel": home + "/id-auth.bin", "mode": "sev", "owner-dir": chain, member: os.path.join(chain, name)}
+        words = ["owner-dir", member, f"{name} would be overwritten"]
+        refused(s, 2, words, "run", *(w for k, v in vm.items() for w in ("--" + k, v)))
+        refused(s, 2, ["vms[0]", *words], "run", "--machine", s.write("machine-folder", json.dumps({"vms": [vm]}).encode()))
+    refused(s, 2, ["--dump", "owner-dir", "would be overwritten"], "run", "--kernel", home + "/id-auth.bin", "--mode", "sev", "--owner-dir", chain, "--dump",
+            chain + "/platform.json")
+    want(held == {n: open(os.path.join(home, n), "rb").read() for n in os.listdir(home)}, "something was written")
 
 
 @quick
@@ -331,6 +366,7 @@ if __name__ == "__main__":
     tell(a_state_file_that_is_something_else_is_refused_at_once, somebody_elses_state_directory_is_not_used,
          a_temporary_file_that_waits_as_a_link_catches_nothing,
          no_output_takes_the_place_of_a_platforms_state, no_output_takes_the_place_of_an_input,
+         no_folder_of_outputs_takes_the_place_of_an_input,
          a_key_is_not_made_over_another, a_session_is_not_made_over_another, a_damaged_store_waits_for_a_reset,
          a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one, a_directory_of_an_earlier_version_is_completed_once,
          what_only_reads_works_on_a_directory_that_cannot_be_written, pipes_and_sparse_files_cost_nothing,

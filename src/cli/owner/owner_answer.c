@@ -37,7 +37,7 @@ int owner_hello(const struct options *options, struct error *e)
     struct file_set set = {.parts = NULL};
     owner_add_secret(options, &set, "hello.state", &h, sizeof h);
     owner_add_base64(&set, "hello.b64", frame, size);
-    if (owner_write_set(folder, &set, e))
+    if (owner_write_out(options, &set, e))
         return -1;
     printf("%s: hello.b64 for the host; hello.state is for one answer\n", folder);
     return 0;
@@ -118,10 +118,15 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
 static int write_answer(const struct options *options, const struct answer *a, struct error *e)
 {
     const char *state = options->text[OWNER_STATE];
-    if (unlink(state))
-        return error_set(e, ERROR_FILE, "%s cannot be removed: %s", state, strerror(errno));
-    return owner_write_base64(options->text[OWNER_OUT_DIR], "answer.b64", a->frame, a->frame_size,
-                              e);
+    struct file_set set = {.parts = NULL};
+    owner_add_base64(&set, "answer.b64", a->frame, a->frame_size);
+    int result = set.no_memory ? 0 : options_check_set(options, OWNER_OUT_DIR, &set, e);
+    if (!result && unlink(state))
+        result = error_set(e, ERROR_FILE, "%s cannot be removed: %s", state, strerror(errno));
+    if (!result)
+        return owner_write_out(options, &set, e);
+    file_set_free(&set);
+    return result;
 }
 
 static int answer(const struct options *options, struct answer *a, struct error *e)

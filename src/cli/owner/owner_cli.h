@@ -35,6 +35,8 @@ void owner_add_secret(const struct options *options, struct file_set *set, const
 /* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees
  * the set. */
 int owner_write_set(const char *folder, struct file_set *set, struct error *e);
+/* The same into --out-dir, unless one of the files is an input. */
+int owner_write_out(const struct options *options, struct file_set *set, struct error *e);
 /* Writes one file with the data as base64. */
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e);

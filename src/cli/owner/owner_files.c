@@ -69,6 +69,15 @@ int owner_write_set(const char *folder, struct file_set *set, struct error *e)
     return good ? 0 : -1;
 }
 
+int owner_write_out(const struct options *options, struct file_set *set, struct error *e)
+{
+    if (!set->no_memory && options_check_set(options, OWNER_OUT_DIR, set, e)) {
+        file_set_free(set);
+        return -1;
+    }
+    return owner_write_set(options->text[OWNER_OUT_DIR], set, e);
+}
+
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e)
 {

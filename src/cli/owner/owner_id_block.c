@@ -86,14 +86,15 @@ static int fill(const struct options *options, struct snp_id_block *block, struc
 }
 
 /* New keys, block and signatures belong together: all of them are there afterwards, or none. */
-static int write_files(const char *folder, struct keys *k, const struct snp_id_block *block,
-                       const struct snp_id_auth *auth, struct error *e)
+static int write_files(const struct options *options, struct keys *k,
+                       const struct snp_id_block *block, const struct snp_id_auth *auth,
+                       struct error *e)
 {
     file_set_add(&k->files, "id-block.bin", block, sizeof *block, false);
     owner_add_base64(&k->files, "id-block.b64", block, sizeof *block);
     owner_add_base64(&k->files, "id-auth.b64", auth, sizeof *auth);
     file_set_add(&k->files, "id-auth.bin", auth, sizeof *auth, false);
-    return owner_write_set(folder, &k->files, e);
+    return owner_write_out(options, &k->files, e);
 }
 
 static void print(const struct options *options, const struct snp_id_block *block,
@@ -136,7 +137,7 @@ int owner_make_id_block(const struct options *options, struct error *e)
     int result =
         open_keys(c, options, &k, e) ||
                 id_block_sign(c, &block, &k.id, k.has_author ? &k.author : NULL, &auth, e) ||
-                write_files(options->text[OWNER_OUT_DIR], &k, &block, &auth, e)
+                write_files(options, &k, &block, &auth, e)
             ? -1
             : 0;
     file_set_free(&k.files);

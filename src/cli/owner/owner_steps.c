@@ -117,7 +117,7 @@ static int write_session(const struct options *options, const struct owner *o, s
     owner_add_secret(options, &set, "tk.bin", &o->keys, sizeof o->keys);
     owner_add_secret(options, &set, "owner.state", saved, sizeof saved);
     crypto_wipe(saved, sizeof saved);
-    return owner_write_set(options->text[OWNER_OUT_DIR], &set, e);
+    return owner_write_out(options, &set, e);
 }
 
 static int run_session(const struct options *options, struct error *e)
@@ -390,7 +390,7 @@ static int seal(const struct options *options, const struct owner *o, const void
     struct file_set set = {.parts = NULL};
     owner_add_base64(&set, "secret-header.b64", &header, sizeof header);
     owner_add_base64(&set, "secret-payload.b64", data, owner_sealed_size(size));
-    if (owner_write_set(options->text[OWNER_OUT_DIR], &set, e))
+    if (owner_write_out(options, &set, e))
         return -1;
     printf("%s: secret-header.b64 and secret-payload.b64 for the host\n",
            options->text[OWNER_OUT_DIR]);

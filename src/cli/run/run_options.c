@@ -37,6 +37,26 @@ static int choose_policy(struct run_vm_options *v, const struct options *given, 
     return policy_check(given->table->members ? "'policy'" : "--policy", v->policy, v->mode, e);
 }
 
+/* What the run writes into the folder of an owner elsewhere, or takes out of it. */
+static int check_exchange(const struct options *given, const struct options *others,
+                          struct error *e)
+{
+    static const char *const names[] = {"chain",
+                                        "platform.json",
+                                        "measurement.b64",
+                                        "secret-header.b64",
+                                        "secret-payload.b64",
+                                        "evidence.b64",
+                                        "answer.b64"};
+    char path[500];
+    for (size_t i = 0; given->text[RUN_OWNER_DIR] && i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", given->text[RUN_OWNER_DIR], names[i]);
+        if (options_check_output(given, RUN_OWNER_DIR, path, others, e))
+            return -1;
+    }
+    return 0;
+}
+
 /* The options, already checked, as a VM. */
 static int fill_vm(struct run_vm_options *v, u32 number, const struct options *given,
                    struct error *e)
@@ -60,12 +80,14 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
-    return choose_policy(v, given, e);
+    return choose_policy(v, given, e) || check_exchange(given, given, e) ? -1 : 0;
 }
 
 /* --- The machine file ------------------------------------------------------------------------- */
 
-static int machine_vm(struct run_options *o, json_t *object, struct error *e)
+/* `machine` is what stands beside the file on the command line. */
+static int machine_vm(struct run_options *o, json_t *object, const struct options *machine,
+                      struct error *e)
 {
     struct options given;
     struct run_vm_options *v = add_vm(o, e);
@@ -74,7 +96,8 @@ static int machine_vm(struct run_options *o, json_t *object, struct error *e)
     if (!json_is_object(object))
         return error_set(e, ERROR_USAGE, "a VM should be an object");
     return options_from_json(&cli_run_vm_table, object, &given, e) ||
-                   fill_vm(v, o->vm_count, &given, e)
+                   fill_vm(v, o->vm_count, &given, e) ||
+                   options_check_outputs(machine, &given, e) || check_exchange(&given, machine, e)
                ? -1
                : 0;
 }
@@ -93,8 +116,9 @@ static int check_machine(const char *path, json_t *root, struct error *e)
     return 0;
 }
 
-static int parse_machine(struct run_options *o, const char *path, struct error *e)
+static int parse_machine(struct run_options *o, const struct options *machine, struct error *e)
 {
+    const char *path = machine->text[RUN_MACHINE];
     json_error_t problem;
     struct error why = {.code = ERROR_NONE};
     json_t *vm;
@@ -111,7 +135,7 @@ static int parse_machine(struct run_options *o, const char *path, struct error *
         return -1;
     json_array_foreach(json_object_get(o->machine, "vms"), i, vm)
     {
-        if (machine_vm(o, vm, &why))
+        if (machine_vm(o, vm, machine, &why))
             return error_set(e, why.code, "%s: vms[%zu]: %s", path, i, why.text);
     }
     return 0;
@@ -157,7 +181,7 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
     if (given->text[RUN_MACHINE])
-        return parse_machine(o, given->text[RUN_MACHINE], e) || check_wait(o, given, e) ? -1 : 0;
+        return parse_machine(o, given, e) || check_wait(o, given, e) ? -1 : 0;
     struct run_vm_options *v = add_vm(o, e);
     return v ? fill_vm(v, o->vm_count, given, e) : -1;
 }
