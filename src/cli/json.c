@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,5 +49,7 @@ bool cli_print_json(struct json_t *j)
 
 int cli_tell_json(struct json_t *j, struct error *e)
 {
-    return cli_print_json(j) ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+    return cli_print_json(j)
+               ? 0
+               : error_set(e, ERROR_FILE, "standard output cannot be written: %s", strerror(errno));
 }

@@ -2,6 +2,7 @@
 /* softsev: one program, one subcommand for each thing a person does with the machine. */
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "files/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,9 +57,10 @@ int cli_fail(const char *command, const struct error *error)
 /* Whoever reads the output, a script for one, must be able to count on all of it being there. */
 static int finish(int status)
 {
-    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != ERROR_NONE)
+    struct error e = {.code = ERROR_NONE};
+    if (file_flush(stdout, "standard output", &e) || status != ERROR_NONE)
         return status;
-    fputs("softsev: standard output cannot be written\n", stderr);
+    fprintf(stderr, "softsev: %s\n", e.text);
     return ERROR_FILE;
 }
 

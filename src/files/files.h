@@ -48,7 +48,8 @@ enum file_answer file_read(const char *path, const struct file_rule *rule, struc
 /* Wipes and frees the content. */
 void file_free(struct file_data *data);
 
-/* Opens a file to be read piece by piece. `*fd` is a descriptor, -1 unless the answer is FILE_READ;
+/* Opens a file to be read piece by piece; waits some seconds until somebody writes into a pipe.
+ * `*fd` is a descriptor, -1 unless the answer is FILE_READ;
  * `*size` is its size, 0 for a stream. */
 enum file_answer file_open(const char *path, const struct file_rule *rule, int *fd, u64 *size,
                            struct error *e);
@@ -134,6 +135,9 @@ bool file_make_folder(const char *path, struct error *e);
 /* Opens a file for output in several writes: makes it, or empties it if it is a regular file.
  * Treats links as file_write() does. NULL on failure. */
 FILE *file_create(const char *path, bool secret, struct error *e);
+/* Writes what waits in the stream's buffer. False, with the cause in a sentence: some of its output
+ * is lost. `name`: a path, or "standard output". */
+bool file_flush(FILE *file, const char *name, struct error *e);
 /* Closes the file. False: part of the output is missing. `path` is for the error's sentence. */
 bool file_close(FILE *file, const char *path, struct error *e);
 

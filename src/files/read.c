@@ -304,6 +304,12 @@ enum file_answer file_open(const char *path, const struct file_rule *rule, int *
 {
     struct stat s;
     enum file_answer answer = open_checked(AT_FDCWD, path, path, rule, fd, &s, e);
+    if (!answer && S_ISFIFO(s.st_mode) && !wait_for_bytes(*fd, WRITER_WAIT_MS)) {
+        error_set(e, ERROR_FILE, "%s is a pipe, and nobody writes into it", path);
+        close(*fd);
+        *fd = -1;
+        answer = FILE_UNREADABLE;
+    }
     *size = !answer && S_ISREG(s.st_mode) ? (u64)s.st_size : 0;
     return answer ? answer : make_blocking(fd, path, e);
 }

@@ -505,10 +505,20 @@ FILE *file_create(const char *path, bool secret, struct error *e)
     return file;
 }
 
+bool file_flush(FILE *file, const char *name, struct error *e)
+{
+    if (fflush(file))
+        return fail_path(name, "written to its end", e);
+    if (!ferror(file))
+        return true;
+    error_set(e, ERROR_FILE, "%s has not all of its output: an earlier write failed", name);
+    return false;
+}
+
 bool file_close(FILE *file, const char *path, struct error *e)
 {
-    const bool lost = ferror(file) != 0;
-    if (fclose(file) == 0 && !lost)
-        return true;
+    const bool written = file_flush(file, path, e);
+    if (fclose(file) == 0 || !written)
+        return written;
     return fail_path(path, "written to its end", e);
 }

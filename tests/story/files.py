@@ -317,6 +317,24 @@ def pipes_and_sparse_files_cost_nothing(s):
 
 
 @quick
+def a_recording_that_is_not_whole_is_not_replayed(s):
+    kernel, pipe = s.build("replayed", HALT), s.path("recording-pipe")
+    run = ["run", "--kernel", kernel, "--memory", "16", "--quiet"]
+    os.mkfifo(pipe)
+    refused(s, 3, [pipe, "nobody writes"], *run, "--replay", pipe)
+    for text, words in ((b"", "no recording"), (b"softsev recording 2\nend\n", "no recording"), (b"softsev recording 1", "no recording"),
+                        (b"softsev recording 1\n", "line 2: the recording is cut short"), (b"softsev recording 1\nend", "line 2: this is not"),
+                        (b"softsev recording 1\n1000 0 61", "line 2: this is not"), (b"softsev recording 1\n1000 0 61\n", "line 3: the recording is cut short"),
+                        (b"softsev recording 1\n1000 1 61\nend\n", "of a VM that there is"), (b"softsev recording 1\nend\n1000 0 61\n", "goes on after its end")):
+        refused(s, 3, [words], *run, "--replay", s.write("recording", text))
+    want(s.command(*run, "--record", s.path("recording"))[0] == 33, "record")
+    want(s.command(*run, "--replay", s.path("recording"))[0] == 33, "what was recorded is not replayed")
+    both = subprocess.run(["sh", "-c", f'cat "$1" >"$2" & "$0" {" ".join(run[:1])} --kernel "$3" --memory 16 --quiet --replay "$2"', s.softsev,
+                           s.path("recording"), pipe, kernel], capture_output=True, timeout=60, check=False)
+    want(both.returncode == 33, ("a recording through a pipe", both))
+
+
+@quick
 def a_missing_standard_descriptor_is_no_files(s):
     kernel, disk = s.build("halt", HALT), s.path("disk.img")
     for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
@@ -335,7 +353,14 @@ def output_that_cannot_be_written_is_an_error(s):
     platform(s)
     kernel = s.build("halt", HALT)
     for options in (["--trace", "all", "--trace-file", "/dev/full"], ["--dump", "/dev/full"]):
-        refused(s, 3, ["/dev/full"], "run", "--kernel", kernel, "--memory", "16", "--quiet", *options)
+        refused(s, 3, ["/dev/full", "No space left on device"], "run", "--kernel", kernel, "--memory", "16", "--quiet", *options)
+    everything = subprocess.run(["sh", "-c", '"$0" run --kernel "$1" --memory 4 --quiet --dump /dev/stdout | wc -c; "$0" run --kernel "$1" --memory 4 '
+                                 '--quiet --dump "$2"; wc -c <"$2"', s.softsev, kernel, s.path("whole-dump")], capture_output=True, timeout=60, check=True)
+    want(len(set(everything.stdout.split())) == 1 and len(everything.stdout.split()) == 2, ("a pipe does not get all of the dump", everything))
+    for arguments in (["run", "--kernel", kernel, "--memory", "16"], ["platform", "status", "--state", s.state], ["profiles", "--json"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([s.softsev, *arguments], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        want(done.returncode == 3 and b"standard output cannot be written" in done.stderr and b"No space left on device" in done.stderr, (arguments, done))
     refused(s, 3, ["/dev/full"], "with", "--state", s.state, "--trace", "all", "--trace-file", "/dev/full", "--", "true")
     refused(s, 3, ["/dev/full"], "platform", "pek-csr", "--state", s.state, "--out", "/dev/full")
     victim = s.write("victim", b"precious")
@@ -370,5 +395,5 @@ if __name__ == "__main__":
          a_key_is_not_made_over_another, a_session_is_not_made_over_another, a_damaged_store_waits_for_a_reset,
          a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one, a_directory_of_an_earlier_version_is_completed_once,
          what_only_reads_works_on_a_directory_that_cannot_be_written, pipes_and_sparse_files_cost_nothing,
-         a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,
+         a_recording_that_is_not_whole_is_not_replayed, a_missing_standard_descriptor_is_no_files, output_that_cannot_be_written_is_an_error,
          what_belongs_together_is_there_whole_or_not_at_all)

@@ -124,7 +124,7 @@ def two_boots_from_one_seed_are_equal_to_the_byte(s):
 @slow
 def a_recorded_session_repeats_to_the_byte(s):
     record, again = s.path("record"), s.path("again")
-    s.write("record", b"2000000000 0 %b0a\n3000000000 0 %b0a\n" % (b"echo $((6*7))".hex().encode(), b"poweroff -f".hex().encode()))
+    s.write("record", b"softsev recording 1\n2000000000 0 %b0a\n3000000000 0 %b0a\nend\n" % (b"echo $((6*7))".hex().encode(), b"poweroff -f".hex().encode()))
 
     def session(*more):
         code, events, error = s.linux("none", "--seed", "session", "--trace-hash", *more, append="shell")
@@ -134,7 +134,7 @@ def a_recorded_session_repeats_to_the_byte(s):
     first = session("--replay", record, "--record", again)
     want("\n42\n" in first[0], "the guest's shell did not get its input")
     want(first == session("--replay", again), "two replays differ")
-    code, _, error = s.linux("none", "--replay", s.write("bad", b"now 0 zz\n"))
+    code, _, error = s.linux("none", "--replay", s.write("bad", b"softsev recording 1\nnow 0 zz\nend\n"))
     want(code == 3 and "TIME VM HEX" in error, (code, error))
 
 

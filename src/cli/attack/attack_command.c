@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/settings.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -152,7 +153,7 @@ static int run_one(struct cli_attack_lab *lab, const struct choice *c, const str
         return -1;
     bool right = attack_as_expected(a, mode, &r);
     if (!print_result(c, a, mode, &r, right))
-        return error_set(e, ERROR_FILE, "standard output cannot be written");
+        return error_set(e, ERROR_FILE, "standard output cannot be written: %s", strerror(errno));
     return right ? 0 : error_set(e, ERROR_INTERNAL, "not what is expected of this attack");
 }
 

@@ -135,8 +135,12 @@ static int open_book(struct service *s, struct error *e)
 
 static int say(struct service *s, json_t *j, struct error *e)
 {
-    bool good = cli_print_json(j) && fflush(stdout) == 0;
-    return good || s->quiet ? 0 : error_set(e, ERROR_FILE, "standard output cannot be written");
+    struct error why = {.code = ERROR_NONE};
+    if (cli_print_json(j) && file_flush(stdout, "standard output", s->quiet ? &why : e))
+        return 0;
+    return s->quiet
+               ? 0
+               : error_set(e, ERROR_FILE, "standard output cannot be written: %s", strerror(errno));
 }
 
 /* The first line of the output: scripts wait for it. */
@@ -151,9 +155,8 @@ static int say_address(struct service *s, struct error *e)
                    json_pack("{s:s, s:s, s:i, s:i}", "event", "listening", "url", url, "port",
                              (int)kds_port(s->kds), "chips", (int)s->chip_count),
                    e);
-    if (printf("listening at %s\n", url) > 0 && fflush(stdout) == 0)
-        return 0;
-    return error_set(e, ERROR_FILE, "standard output cannot be written");
+    printf("listening at %s\n", url);
+    return file_flush(stdout, "standard output", e) ? 0 : -1;
 }
 
 /* The method and the address are whatever somebody has sent. */

@@ -100,7 +100,7 @@ static int open_files(struct run *r, struct error *e)
     r->trace_out = stderr;
     if (r->options.trace_file && !(r->trace_out = file_create(r->options.trace_file, false, e)))
         return -1;
-    return run_dump_open(r->options.dump, e) || run_input_open(r, e) ? -1 : 0;
+    return run_dump_open(r, e) || run_input_open(r, e) ? -1 : 0;
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -328,7 +328,7 @@ static int run_all(struct run *r, struct error *e)
         return -1;
     phase(r, PHASE_GUEST, &since);
     run_summary(r);
-    if (run_dump_memory(r, r->options.dump, e))
+    if (run_dump_memory(r, e))
         return -1;
     return result_of_guests(r, e);
 }
@@ -342,8 +342,13 @@ static int run_close(struct run *r, struct error *e)
     machine_destroy(r->machine);
     r->hv = NULL;
     r->machine = NULL;
-    const bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
+    bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
     r->trace_out = NULL;
+    if (r->dump) /* the run has ended before there was anything to write */
+        fclose(r->dump);
+    r->dump = NULL;
+    if (!run_signals_status()) /* a reader that has gone has sent SIGPIPE */
+        good = file_flush(stdout, "standard output", e) && good;
     return run_input_close(r, e) || !good ? -1 : 0;
 }
 

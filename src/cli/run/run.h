@@ -58,10 +58,10 @@ void run_free_options(struct run_options *o);
 
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */
 
-/* Before the run: whether the file can be written. After it: all of DRAM, raw, with holes where
- * nothing was ever written. */
-int run_dump_open(const char *path, struct error *e);
-int run_dump_memory(const struct run *r, const char *path, struct error *e);
+/* Before the run: opens the file of --dump. After it: all of DRAM goes there, raw, in a regular
+ * file with holes where nothing was ever written. */
+int run_dump_open(struct run *r, struct error *e);
+int run_dump_memory(struct run *r, struct error *e);
 int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
 void run_close_disk(struct vm_disk *disk);
 
@@ -119,6 +119,8 @@ struct run {
     u64 seen_ns;              /* ... and at what the guests wrote */
     u64 phase_ns[RUN_PHASES]; /* of the host's clock */
     FILE *record, *replay;    /* of console input; NULL: none */
+    u64 replay_line;          /* so many lines of it were read */
+    FILE *dump;               /* where DRAM goes at the end; NULL: nowhere */
     struct run_input input;
     FILE *trace_out;
     struct trace_sink trace_sink, hash_sink;

@@ -75,31 +75,59 @@ void run_close_disk(struct vm_disk *disk)
 
 /* --- DRAM into a file ------------------------------------------------------------------------- */
 
-int run_dump_open(const char *path, struct error *e)
+static bool append(int fd, const u8 *data, size_t size)
 {
-    FILE *f = path ? file_create(path, true, e) : NULL;
-    return !path || (f && file_close(f, path, e)) ? 0 : -1;
+    for (size_t at = 0; at < size;) {
+        ssize_t put = write(fd, data + at, size - at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        at += (size_t)put;
+    }
+    return true;
 }
 
-static bool dump_pages(struct memory *m, int fd)
+int run_dump_open(struct run *r, struct error *e)
+{
+    const char *path = r->options.dump;
+    r->dump = path ? file_create(path, true, e) : NULL;
+    return path && !r->dump ? -1 : 0;
+}
+
+static bool write_page(struct memory *m, u64 spa, int fd, bool sparse)
 {
     static const u8 zeros[PAGE_SIZE];
     u8 page[PAGE_SIZE];
-    bool ok = !ftruncate(fd, (off_t)memory_size(m));
-    for (u64 spa = 0; ok && spa < memory_size(m); spa += PAGE_SIZE) {
-        ok = memory_peek(m, spa, KEY_RAW, page, sizeof page);
-        if (ok && memcmp(page, zeros, sizeof page))
-            ok = disk_write(&fd, spa, page, sizeof page);
-    }
+    if (!memory_peek(m, spa, KEY_RAW, page, sizeof page))
+        return false;
+    if (!sparse)
+        return append(fd, page, sizeof page);
+    return !memcmp(page, zeros, sizeof page) || disk_write(&fd, spa, page, sizeof page);
+}
+
+/* A pipe or a device takes every byte; only a regular file can have holes. */
+static bool dump_pages(struct memory *m, int fd)
+{
+    struct stat s;
+    bool ok = fstat(fd, &s) == 0;
+    const bool sparse = ok && S_ISREG(s.st_mode);
+    if (sparse)
+        ok = !ftruncate(fd, (off_t)memory_size(m));
+    for (u64 spa = 0; ok && spa < memory_size(m); spa += PAGE_SIZE)
+        ok = write_page(m, spa, fd, sparse);
     return ok;
 }
 
-int run_dump_memory(const struct run *r, const char *path, struct error *e)
+int run_dump_memory(struct run *r, struct error *e)
 {
-    FILE *f = path ? file_create(path, true, e) : NULL;
+    const char *path = r->options.dump;
+    FILE *f = r->dump;
     if (!f)
-        return path ? -1 : 0;
-    if (!dump_pages(machine_memory(r->machine), fileno(f)))
-        error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno));
-    return file_close(f, path, e) && !e->code ? 0 : -1;
+        return 0;
+    r->dump = NULL;
+    const bool good =
+        dump_pages(machine_memory(r->machine), fileno(f)) ||
+        error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno)) == 0;
+    return file_close(f, path, e) && good ? 0 : -1;
 }

@@ -122,10 +122,10 @@ static const struct option_row rows[] = {
     [RUN_RECORD] = {"record", OPTION_FILE, "FILE", "write down console input and when it came",
         "Write down console input and the machine time at which it was given.", .output = true, .group = GROUP_MACHINE},
     [RUN_REPLAY] = {"replay", OPTION_FILE, "FILE", "console input from such a file, at the same times",
-        "Give console input from such a file at the same times; the keyboard is not asked.\n"
+        "Give console input from such a file at the same times; the keyboard is not asked.\nA recording that is cut short is refused.\n"
         "With one seed the run is the same.", .group = GROUP_MACHINE},
     [RUN_DUMP] = {"dump", OPTION_FILE, "FILE", "at the end: DRAM as a probe on the bus reads it",
-        "At the end, write all of DRAM as a probe on the bus reads it, as a sparse file.", .output = true, .group = GROUP_MACHINE},
+        "At the end, write all of DRAM as a probe on the bus reads it: a sparse file, or every byte into a pipe or device.", .output = true, .group = GROUP_MACHINE},
     [RUN_JSON] = {"json", OPTION_FLAG, NULL, "steps, events, consoles, summary as JSON lines",
         "Steps, events, consoles and summary as JSON lines.", .group = GROUP_MACHINE},
     [RUN_QUIET] = {"quiet", OPTION_FLAG, NULL, "the guests' consoles and nothing else",

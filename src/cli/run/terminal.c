@@ -162,7 +162,33 @@ bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
     return typed_quits(t);
 }
 
-/* --- Recordings ------------------------------------------------------------------------------- */
+/* --- Recordings -------------------------------------------------------------------------------
+ *
+ *   softsev recording 1
+ *   TIME VM HEX          console input of the VM, given at that machine time in nanoseconds
+ *   end
+ */
+
+#define RECORDING_BEGIN "softsev recording 1\n"
+#define RECORDING_END   "end\n"
+
+static int bad_recording(const struct run *r, const char *wrong, struct error *e)
+{
+    return error_set(e, ERROR_FILE, "%s, line %" PRIu64 ": %s", r->options.replay, r->replay_line,
+                     wrong);
+}
+
+static int replay_first(struct run *r, struct error *e)
+{
+    char line[sizeof RECORDING_BEGIN + 1];
+    r->replay_line = 1;
+    if (fgets(line, sizeof line, r->replay) && !strcmp(line, RECORDING_BEGIN))
+        return 0;
+    return error_set(e, ERROR_FILE,
+                     "%s: this is no recording of `softsev run --record`: its first line is not "
+                     "\"softsev recording 1\"",
+                     r->options.replay);
+}
 
 /* The next line of a recording; none is left: a time that never comes. */
 static int replay_next(struct run *r, struct error *e)
@@ -171,38 +197,67 @@ static int replay_next(struct run *r, struct error *e)
     struct run_input *in = &r->input;
     unsigned long long ns;
     in->ns = UINT64_MAX;
+    r->replay_line++;
     if (!fgets(line, sizeof line, r->replay))
-        return 0;
-    if (sscanf(line, "%llu %u %512s", &ns, &in->vm, hex) != 3 || in->vm >= r->vm_count ||
-        strlen(hex) % 2 || !hex_decode(in->bytes, strlen(hex) / 2, hex))
-        return error_set(e, ERROR_FILE, "%s: a line is not \"TIME VM HEX\"", r->options.replay);
+        return bad_recording(r, "the recording is cut short: its last line should be \"end\"", e);
+    if (!strcmp(line, RECORDING_END))
+        return fgetc(r->replay) == EOF ? 0
+                                       : bad_recording(r, "the recording goes on after its end", e);
+    if (!strchr(line, '\n') || sscanf(line, "%llu %u %512s", &ns, &in->vm, hex) != 3 ||
+        in->vm >= r->vm_count || strlen(hex) % 2 || !hex_decode(in->bytes, strlen(hex) / 2, hex))
+        return bad_recording(r, "this is not \"TIME VM HEX\" of a VM that there is", e);
     in->ns = ns;
     in->count = strlen(hex) / 2;
     return 0;
+}
+
+/* A file is read to its end before anything starts; what comes through a pipe when it is due. */
+static int replay_check(struct run *r, struct error *e)
+{
+    if (fseek(r->replay, 0, SEEK_SET))
+        return 0;
+    if (replay_first(r, e))
+        return -1;
+    do {
+        if (replay_next(r, e))
+            return -1;
+    } while (r->input.ns != UINT64_MAX);
+    rewind(r->replay);
+    return 0;
+}
+
+static int replay_open(struct run *r, struct error *e)
+{
+    const struct file_rule recording = {.size_max = REPLAY_MAX, .stream_max = REPLAY_MAX};
+    const char *path = r->options.replay;
+    u64 size;
+    int fd;
+    if (file_open(path, &recording, &fd, &size, e))
+        return -1;
+    r->replay = fdopen(fd, "r");
+    if (r->replay)
+        return replay_check(r, e) || replay_first(r, e) || replay_next(r, e) ? -1 : 0;
+    close(fd);
+    return error_set(e, ERROR_MEMORY, "%s: out of memory", path);
 }
 
 int run_input_open(struct run *r, struct error *e)
 {
     const struct run_options *o = &r->options;
     r->input.ns = UINT64_MAX;
-    const struct file_rule recording = {.size_max = REPLAY_MAX, .stream_max = REPLAY_MAX};
-    u64 size;
-    int fd;
-    if (o->record && !(r->record = file_create(o->record, false, e)))
-        return -1;
-    if (!o->replay)
-        return 0;
-    if (file_open(o->replay, &recording, &fd, &size, e))
-        return -1;
-    r->replay = fdopen(fd, "r");
-    if (r->replay)
-        return replay_next(r, e);
-    close(fd);
-    return error_set(e, ERROR_MEMORY, "%s: out of memory", o->replay);
+    if (o->record) {
+        r->record = file_create(o->record, false, e);
+        if (!r->record)
+            return -1;
+        fputs(RECORDING_BEGIN, r->record);
+    }
+    return o->replay ? replay_open(r, e) : 0;
 }
 
 int run_input_close(struct run *r, struct error *e)
 {
+    if (r->record)
+        fputs(RECORDING_END, r->record);
     const bool good = !r->record || file_close(r->record, r->options.record, e);
     if (r->replay)
         fclose(r->replay);
