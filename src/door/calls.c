@@ -208,14 +208,16 @@ const struct call_kind call_kinds[] = {
     {SYS_lsetxattr,    -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_removexattr,  -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_lremovexattr, -1,  0, -1, 0,             false, -EPERM,      call_refuse},
-    /* For folders: configfs lets nobody rename, link or make nodes. */
+    /* Neither a device nor what is in configfs is renamed or linked. Of a device that the kernel
+     * cannot find mv would make a copy by its number: some device of the kernel's own. */
+    {SYS_renameat,      0,  1, -1, 0,             false, -EPERM,      call_rename},
+    {SYS_renameat2,     0,  1, -1, 0,             false, -EPERM,      call_rename},
+    {SYS_linkat,        0,  1, -1, 0,             false, -EPERM,      call_rename},
+    /* Of folders. configfs lets nobody make nodes. */
     {SYS_chdir,        -1,  0, -1, 0,             true,  0,           call_chdir},
     {SYS_readlinkat,    0,  1, -1, 0,             true,  0,           call_readlink},
     {SYS_statfs,       -1,  0, -1, 0,             true,  0,           call_statfs},
     {SYS_getcwd,       -1, -1, -1, 0,             true,  0,           call_getcwd},
-    {SYS_renameat,      0,  1, -1, 0,             true,  -EPERM,      call_rename},
-    {SYS_renameat2,     0,  1, -1, 0,             true,  -EPERM,      call_rename},
-    {SYS_linkat,        0,  1, -1, 0,             true,  -EPERM,      call_rename},
     {SYS_symlinkat,     1,  2, -1, 0,             true,  -EPERM,      call_make_node},
     {SYS_mknodat,       0,  1, -1, 0,             true,  -EPERM,      call_make_node},
 #ifdef SYS_open
@@ -231,8 +233,8 @@ const struct call_kind call_kinds[] = {
     {SYS_rmdir,        -1,  0, -1, 0,             true,  0,           call_remove},
     {SYS_unlink,       -1,  0, -1, 0,             true,  0,           call_remove},
     {SYS_readlink,     -1,  0, -1, 0,             true,  0,           call_readlink},
-    {SYS_rename,       -1,  0, -1, 0,             true,  -EPERM,      call_rename},
-    {SYS_link,         -1,  0, -1, 0,             true,  -EPERM,      call_rename},
+    {SYS_rename,       -1,  0, -1, 0,             false, -EPERM,      call_rename},
+    {SYS_link,         -1,  0, -1, 0,             false, -EPERM,      call_rename},
     {SYS_symlink,      -1,  1, -1, 0,             true,  -EPERM,      call_make_node},
     {SYS_mknod,        -1,  0, -1, 0,             true,  -EPERM,      call_make_node},
 #endif

@@ -459,7 +459,8 @@ static bool read_second(struct call *c, u64 address, char out[PATH_MAX])
     return false;
 }
 
-/* rename and link are refused out of a folder, into one and inside one. */
+/* rename and link: neither a door nor its name, and neither out of a folder, nor into one, nor in
+ * it. */
 void call_rename(struct call *c, const struct call_kind *kind)
 {
     const bool at = kind->folder >= 0;

@@ -338,6 +338,17 @@ def exit_codes_and_signals_are_the_programs(s):
 
 
 @quick
+def a_device_file_is_not_moved_away(s):
+    """As root, mv made a node of its own in its place, of a number that is some device of the kernel's."""
+    os.mkdir(s.path("moved"))
+    for script in ('mv /dev/sev "$1/sev"', 'ln /dev/sev "$1/sev"', 'touch "$1/mine"; mv "$1/mine" /dev/sev; rm "$1/mine"; test ! -e "$1/mine" && false'):
+        code, _, error = s.command("with", "--state", s.state, "--", "sh", "-c", script, "sh", s.path("moved"))
+        want(code == 1 and os.listdir(s.path("moved")) == [], (script, code, error, os.listdir(s.path("moved"))))
+    code, _, error = s.command("with", "--state", s.state, "--", "sh", "-c", 'echo x >"$1/a" && mv "$1/a" "$1/b" && ln "$1/b" "$1/c"', "sh", s.path("moved"))
+    want(code == 0 and sorted(os.listdir(s.path("moved"))) == ["b", "c"], error)
+
+
+@quick
 def events_and_usage(s):
     path = s.path("events")
     succeed(s, "status", "--trace", "command,device", "--trace-file", path, "--json")
@@ -357,4 +368,5 @@ if sys.argv[1] == "--program":
     globals()["program_" + sys.argv[2]]()
 else:
     tell(a_program_finds_the_platform, the_platform_is_the_same_the_next_time, a_seed_gives_the_same_chip, a_part_without_snp_refuses_it, every_part_has_its_door,
-         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, the_folder_of_reports_is_a_folder, a_guest_that_the_firmware_refuses_names_the_rule, without_privilege, exit_codes_and_signals_are_the_programs, events_and_usage)
+         several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb, the_folder_of_reports_is_a_folder, a_guest_that_the_firmware_refuses_names_the_rule, without_privilege, exit_codes_and_signals_are_the_programs,
+         a_device_file_is_not_moved_away, events_and_usage)
