@@ -10,6 +10,7 @@ wrong and ends with an exit code, or it does what it does without a fault; what 
 platform's identity stays.
 """
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -97,6 +98,8 @@ class Bench:
         code, out, err = result
         state, written = os.path.join(cwd, "state"), content(os.path.join(cwd, "out"))
         after = content(state)
+        if code == 127 and "thread-local data: ABORT" in err:
+            return None  # the C library ends the program itself, wherever it has no memory for that
         if not isinstance(code, int) or not 0 <= code < 64:
             return f"exit code {code}: {err}"
         if code == command.code and (out != reference[0] or (set(written or ()) != set(reference[1] or ()))):
@@ -133,16 +136,17 @@ def sweep(bench, command, kind, how, all_of_them):
     return [f"{f}: {wrong}" for f, wrong in zip(faults, found) if wrong], len(faults)
 
 
-def remove(*names):
-    def prepare(state):
-        for name in names:
-            os.unlink(os.path.join(state, name))
-    return prepare
+def unfinished(state):
+    """As far as a first start had come before it signed the CEK: the store has no keys yet."""
+    os.unlink(os.path.join(state, "cek"))
+    frame = b"SOFTSEV\n" + (2).to_bytes(4, "little") + b"store".ljust(16, b"\0") + (7).to_bytes(4, "little") + b"no keys"
+    with open(os.path.join(state, "store"), "wb") as f:
+        f.write(frame + hashlib.sha256(frame).digest())
 
 
 COMMANDS = [
     Command("platform status", ["platform", "status", "--state", "state"]),
-    Command("platform init that makes CEK and store", ["platform", "init", "--state", "state"], {"cek", "store"}, True, prepare=remove("cek", "store")),
+    Command("platform init that makes CEK and store", ["platform", "init", "--state", "state"], {"cek", "store"}, True, prepare=unfinished),
     Command("platform export", ["platform", "export", "--state", "state", "--out", "out"], every={"files": 3}),
     Command("platform certs", ["platform", "certs", "--state", "state", "--out", "out"], every={"files": 17, "memory": 5}),
     Command("platform pdh-gen", ["platform", "pdh-gen", "--state", "state", "--json"], {"store"}, every={"files": 2}),
