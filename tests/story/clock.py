@@ -169,7 +169,7 @@ def a_signal_ends_a_run_in_order(s):
         vm = json.loads(out.splitlines()[-1])["vms"][0]
         want(vm["state"] == "stopped while running", vm)
         want(mode == "none" or os.path.getsize(trace) > 100, "the trace is empty")
-        want(os.path.exists(record) and os.path.getsize(dump) >= 16 << 20, "recording and dump")
+        want(open(record, "rb").read() == b"softsev recording 1\nend\n" and os.path.getsize(dump) >= 16 << 20, "recording and dump")
         os.unlink(dump)
 
 
@@ -248,6 +248,21 @@ def requests_are_in_the_trace_with_what_they_ask(s):
     want('"event":"VMGEXIT","vm":"vm1","cpu":"0","msr":"0x2"' in text, text[:2000])
 
 
+def requests_in_a_ghcb_are_in_the_trace_with_exit_code_and_infos(s):
+    trace = s.path("ghcb-requests")
+    code, _, error = s.linux("sev-es", "--limit", "1", "--trace", "switch", "--trace-file", trace)
+    want(code in (0, 9), (code, error))
+    asked = {}
+    with open(trace, encoding="utf-8") as f:
+        for line in f:
+            event = json.loads(line)
+            if event["event"] == "VMGEXIT" and "code" in event:
+                want(event["vm"] == "vm1" and "info1" in event and "info2" in event, event)
+                asked.setdefault(int(event["code"], 16), set()).add(int(event["info1"], 16))
+    want({0x72, 0x7b, 0x7c} <= set(asked), sorted(asked))  # CPUID, ports, MSRs
+    want(any(info >> 16 == 0x3f8 for info in asked[0x7b]), "no request is for the serial port")
+
+
 @quick
 def a_kernel_that_knows_nothing_of_sev_is_told_of(s):
     ignorant = s.build("ignorant", ".globl _start\n_start: lidt none(%rip)\n ud2\nnone: .quad 0, 0\n")
@@ -259,5 +274,5 @@ def a_kernel_that_knows_nothing_of_sev_is_told_of(s):
 if __name__ == "__main__":
     tell(a_limit_ends_every_loop_at_one_machine_time, a_guest_that_loops_leaves_the_others_their_share, a_signal_ends_a_run_in_order,
          a_second_signal_ends_it_at_once, outputs_that_cannot_be_written_are_errors, idle_time_passes_as_on_the_wall,
-         a_plain_guest_reboots_in_place, a_panic_has_an_exit_status_of_its_own, requests_are_in_the_trace_with_what_they_ask,
+         a_plain_guest_reboots_in_place, a_panic_has_an_exit_status_of_its_own, requests_are_in_the_trace_with_what_they_ask, requests_in_a_ghcb_are_in_the_trace_with_exit_code_and_infos,
          a_kernel_that_knows_nothing_of_sev_is_told_of)

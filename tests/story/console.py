@@ -5,11 +5,12 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import termios
 import time
 
-from story import APPEND, TIMEOUT, slow, tell, want
+from story import APPEND, TIMEOUT, quick, slow, tell, want
 
 
 class Terminal:
@@ -54,6 +55,44 @@ class Terminal:
             self.process.wait()
         os.close(self.ours)
         os.close(self.theirs)
+
+
+@quick
+def whatever_ends_or_stops_the_program_puts_the_terminal_back(s):
+    loop = s.build("loop", ".globl _start\n_start: jmp _start\n")
+
+    def until(condition, what):
+        end = time.monotonic() + 60
+        while not condition():
+            want(time.monotonic() < end, what)
+            time.sleep(0.02)
+
+    def state(process):
+        with open(f"/proc/{process.pid}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+
+    def run():
+        t = Terminal(s, "--kernel", loop, "--memory", "16")
+        until(lambda: termios.tcgetattr(t.theirs) != t.before, "the terminal is not raw")
+        return t
+
+    in_order = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    at_once = (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGUSR1, signal.SIGALRM, signal.SIGXCPU)
+    for number in (*in_order, *at_once):
+        signal.signal(number, signal.SIG_DFL)
+        with run() as t:
+            t.process.send_signal(number)
+            code = t.end()  # the terminal, too
+            want(code == (128 + number if number in in_order else -number), (number, code))
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        with run() as t:
+            t.process.send_signal(number)
+            until(lambda: state(t.process) == "T", "it does not stop")
+            want(termios.tcgetattr(t.theirs) == t.before, (number, "the terminal is raw while it is stopped"))
+            t.process.send_signal(signal.SIGCONT)
+            until(lambda: termios.tcgetattr(t.theirs) != t.before, (number, "the terminal is not raw again"))
+            t.process.send_signal(signal.SIGTERM)
+            want(t.end() == 128 + signal.SIGTERM, number)
 
 
 def linux(s, mode, append):
@@ -126,6 +165,7 @@ def ctrl_a_n_goes_to_the_next_vm(s):
 
 
 tell(
+    whatever_ends_or_stops_the_program_puts_the_terminal_back,
     a_person_talks_to_the_guests_shell_and_leaves_with_ctrl_a_x,
     what_a_person_typed_repeats_to_the_byte,
     input_from_a_pipe_reaches_the_guest,
