@@ -147,7 +147,7 @@ def what_was_not_launched_as_the_owner_knows_it_gets_no_secret(s):
              ("longer-initrd", {"initrd": s.initrd_with("evil-initrd2", "#!/bin/sh\ncat /secret/secret\n")}),
              ("append", {"append": APPEND + " init=/bin/sh"})]
     for name, evil in cases:
-        owner = Owner(s, "home3")
+        owner = Owner(s, "home3-" + name)
         good(owner.session(os.path.join(platform(s), "chain")))
         with Host(s, "wire3-" + name, wait="1", files=[owner.file("godh.b64"), owner.file("session.b64")], **evil) as host:
             code, _, error = owner.measure(host)

@@ -154,7 +154,7 @@ bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
     bool open = t && !t->ended && !r->replay && t->count < TYPED_MAX;
     if (!open && !wait_ns)
         return false;
-    if (!run_signals_wait(open ? STDIN_FILENO : -1, wait_ns))
+    if (!run_signals_wait(open ? STDIN_FILENO : -1, wait_ns) || !open)
         return false;
     ssize_t got = read(STDIN_FILENO, t->typed + t->count, TYPED_MAX - t->count);
     t->ended = got <= 0;
