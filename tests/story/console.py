@@ -20,7 +20,9 @@ class Terminal:
         self.ours, theirs = pty.openpty()
         self.before = termios.tcgetattr(theirs)
         self.theirs, self.seen, self.at = theirs, b"", 0
-        self.process = subprocess.Popen([s.softsev, "run", "--state", s.state, *arguments], stdin=theirs, stdout=theirs, stderr=theirs)
+        # A process group of its own: one whose parents are all of another session is never stopped.
+        self.process = subprocess.Popen([s.softsev, "run", "--state", s.state, *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+                                        process_group=0)
 
     def expect(self, pattern):
         """Waits for it, behind what was expected before."""
