@@ -56,10 +56,10 @@ void owner_add_base64(struct file_set *set, const char *name, const void *data, 
 void owner_add_secret(const struct options *options, struct file_set *set, const char *name,
                       const void *data, size_t size)
 {
-    const size_t before = set->count;
-    file_set_add(set, name, data, size, true);
-    if (set->count > before && !options->text[OWNER_REPLACE])
-        set->parts[before].only_new = "move it away first, or give --replace";
+    if (options->text[OWNER_REPLACE])
+        file_set_add(set, name, data, size, true);
+    else
+        file_set_add_new_secret(set, name, data, size, "move it away first, or give --replace");
 }
 
 int owner_write_set(const char *folder, struct file_set *set, struct error *e)
