@@ -122,7 +122,31 @@ ABI_SIZE(struct vmsa, 4096);
 #define SEV_FEATURE_SMT_PROTECTION       BIT(15)
 #define SEV_FEATURE_SECURE_AVIC          BIT(16)
 #define SEV_FEATURE_IBPB_ON_ENTRY        BIT(21)
-#define SEV_FEATURES_RESERVED            (~0ull << 22 | 0xfull << 17)
+
+/* Each feature: its name on a command line, and the bit of CPUID 8000_001F EAX without which a
+ * processor does not have it [cpu 1.2]. vTOM, #VC reflection and BTB isolation came with SNP and
+ * have no bit of their own. */
+// clang-format off
+#define SEV_FEATURES(X)                                   \
+    X(SNP,                 "snp",                    4)   \
+    X(VTOM,                "vtom",                   4)   \
+    X(REFLECT_VC,          "reflect-vc",             4)   \
+    X(RESTRICTED_INJECTION, "restricted-injection", 12)   \
+    X(ALTERNATE_INJECTION, "alternate-injection",   13)   \
+    X(DEBUG_VIRT,          "debug-swap",            14)   \
+    X(PREVENT_HOST_IBS,    "prevent-host-ibs",      15)   \
+    X(SNP_BTB_ISOLATION,   "btb-isolation",          4)   \
+    X(VMPL_SSS,            "vmpl-sss",               7)   \
+    X(SECURE_TSC,          "secure-tsc",             8)   \
+    X(VMGEXIT_PARAMETER,   "vmgexit-parameter",     17)   \
+    X(PMC_VIRT,            "pmc-virt",              20)   \
+    X(IBS_VIRT,            "ibs-virt",              19)   \
+    X(GUEST_INTERCEPT,     "guest-intercept",       22)   \
+    X(VMSA_REG_PROT,       "vmsa-reg-prot",         24)   \
+    X(SMT_PROTECTION,      "smt-protection",        25)   \
+    X(SECURE_AVIC,         "secure-avic",           26)   \
+    X(IBPB_ON_ENTRY,       "ibpb-on-entry",         31)
+// clang-format on
 #define SEV_STATUS_FEATURES_SHIFT        2
 
 /* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest policies and SEV_FEATURES, checked before anything is launched or measured; see
- * policy.h. */
+/* Guest policies, checked before anything is launched or measured; see policy.h. */
 #include "cli/policy.h"
 
 #include "abi/sev.h"
 #include "abi/snp.h"
-#include "abi/vmsa.h"
 
 #define SEV_POLICY_RESERVED 0xffc0u /* [sev 6] */
 
@@ -41,15 +39,4 @@ int policy_check(const char *what, u64 policy, enum image_mode mode, struct erro
                      "%s 0x%llx: bit 17 must be one under sev-snp, and bits 63:26 zero, such as "
                      "0x30000",
                      what, (unsigned long long)policy);
-}
-
-bool policy_snp_features(u64 features)
-{
-    return (features & SEV_FEATURE_SNP) && !(features & SEV_FEATURES_RESERVED);
-}
-
-bool policy_es_features(u64 features)
-{
-    return !(features & ~(u64)(SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_PREVENT_HOST_IBS |
-                               SEV_FEATURE_VMGEXIT_PARAMETER));
 }

@@ -2,6 +2,7 @@
 /* Values that options of several subcommands have; see settings.h. */
 #include "cli/settings.h"
 
+#include "abi/vmsa.h"
 #include "base/trace.h"
 #include "image/image.h"
 #include "image/measure.h"
@@ -48,6 +49,47 @@ bool settings_vcpu_type(const char *text, u64 *signature)
         return true;
     }
     return option_digits(text, signature, &end) && !*end && !(*signature & ~SIGNATURE);
+}
+
+/* The features of one name; 0: there is none. */
+static u64 feature_by_name(const char *name, size_t size)
+{
+    static const struct {
+        const char *name;
+        u64 bit;
+    } names[] = {
+#define FEATURE_NAME(id, name, cpuid) {name, SEV_FEATURE_##id},
+        SEV_FEATURES(FEATURE_NAME)
+#undef FEATURE_NAME
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strlen(names[i].name) == size && !memcmp(names[i].name, name, size))
+            return names[i].bit;
+    return 0;
+}
+
+bool settings_guest_features(const char *text, u64 *features)
+{
+    *features = 0;
+    for (;; text++) {
+        const size_t size = strcspn(text, ",");
+        const char *end;
+        u64 one = feature_by_name(text, size);
+        if (!one && (!option_digits(text, &one, &end) || end != text + size))
+            return false;
+        *features |= one;
+        text += size;
+        if (!*text)
+            return true;
+    }
+}
+
+u64 settings_features_of(const char *text, u64 features, bool snp)
+{
+    u64 number;
+    const char *end;
+    const bool exact = text && option_digits(text, &number, &end) && !*end;
+    return features | (snp && !exact ? SEV_FEATURE_SNP : 0);
 }
 
 bool settings_api(const char *text, u64 *version)

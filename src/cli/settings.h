@@ -26,6 +26,18 @@ bool settings_vcpu_type(const char *text, u64 *signature);
     "EAX as a number"
 #define SETTINGS_VCPU_WORDS "EPYC EPYC-Rome EPYC-Milan EPYC-Genoa EPYC-Turin"
 
+/* Of OPTION_PARSED: SEV_FEATURES by names and numbers with commas between. */
+bool settings_guest_features(const char *text, u64 *features);
+/* The features of an SNP guest, or else of a SEV-ES guest: names are of what is wanted besides SNP.
+ * A number alone is taken as it is. */
+u64 settings_features_of(const char *text, u64 features, bool snp);
+#define SETTINGS_FEATURES                                                                          \
+    "names such as secure-tsc, debug-swap, vtom, vmgexit-parameter, vmsa-reg-prot, "               \
+    "smt-protection, ibpb-on-entry, or numbers, with commas between"
+#define SETTINGS_FEATURE_WORDS                                                                     \
+    "secure-tsc debug-swap vtom vmgexit-parameter vmsa-reg-prot smt-protection ibpb-on-entry "     \
+    "prevent-host-ibs btb-isolation"
+
 /* Of OPTION_PARSED: an API version, major << 8 | minor. */
 bool settings_api(const char *text, u64 *version);
 #define SETTINGS_API "two numbers with a point between, such as 1.55"

@@ -204,6 +204,10 @@ void vcpu_advance(struct vcpu *c, u64 next_rip); /* moves RIP past the instructi
 void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code);
 bool vm_is_es(const struct vm *vm); /* the host cannot read its registers: SEV-ES and SNP */
 bool vm_is_snp(const struct vm *vm);
+u64 vm_sev_features(const struct vm *vm); /* of the VMSAs that are launched; 0: there are none */
+/* Refuses features that the processor lacks or that this hypervisor does not serve. */
+int vm_check_sev_features(const struct vm *vm, struct error *error);
+u32 vm_tsc_khz(const struct vm *vm);      /* how fast the guest's TSC counts */
 /* Saves the registers that only the core holds to where the next VMRUN takes them from. */
 void vcpu_leave_core(struct vcpu *c);
 

@@ -38,13 +38,27 @@ struct kvm_time {
 };
 ABI_SIZE(struct kvm_time, 32);
 
+/* Returns the page for a TSC of that frequency: the shift makes the most of the multiplier's 32
+ * bits. */
+static struct kvm_time kvm_time_of(u32 khz)
+{
+    struct kvm_time t = {.version = 2, .flags = 1};
+    u64 ns = (1000000ull << 32) / khz; /* of one tick, with 32 bits of fraction */
+    for (; ns >= BIT(32); ns >>= 1)
+        t.shift++;
+    for (; ns < BIT(31); ns = (1000000ull << (32 - t.shift)) / khz)
+        t.shift--;
+    t.multiplier = (u32)ns;
+    return t;
+}
+
 static bool kvm_clock_write(struct vcpu *c, u32 msr, u64 value)
 {
     (void)msr;
     c->kvm_clock = value;
     if (!(value & 1))
         return true;
-    const struct kvm_time now = {.version = 2, .multiplier = 0x80000000u, .shift = 1, .flags = 1};
+    const struct kvm_time now = kvm_time_of(vm_tsc_khz(c->vm));
     return vm_write(c->vm, value & ~1ull, &now, sizeof now);
 }
 

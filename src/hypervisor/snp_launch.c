@@ -50,7 +50,10 @@ int vm_snp_launch_start(struct vm *vm, struct error *error)
         return -1;
     const u64 policy = vm->config.snp_policy;
     struct snp_address create = {vm->snp.gctx_spa};
-    struct snp_launch_start start = {.gctx_paddr = vm->snp.gctx_spa, .policy = policy};
+    const bool secure_tsc = vm_sev_features(vm) & SEV_FEATURE_SECURE_TSC;
+    struct snp_launch_start start = {.gctx_paddr = vm->snp.gctx_spa,
+                                     .policy = policy,
+                                     .desired_tsc_khz = secure_tsc ? vm_tsc_khz(vm) : 0};
     struct snp_activate activate = {vm->snp.gctx_spa, vm->asid};
     if (snp_command(vm, SEV_CMD_SNP_GCTX_CREATE, &create, sizeof create, error))
         return -1;

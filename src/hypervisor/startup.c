@@ -137,7 +137,7 @@ static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)
     const struct image_plan *plan = vm->config.plan;
     bool good = !(gpa & PAGE_MASK) && gpa % CHUNK_SIZE && spa != FRAME_NONE &&
                 !vm_is_shared(vm, gpa) && plan->vmsa_count &&
-                features == plan->vmsas[0]->sev_features;
+                features == vm_sev_features(vm);
     return good ? spa : 0;
 }
 

@@ -62,6 +62,9 @@ static bool create_maps(struct vm *vm)
         msrpm_allow(map, msr_passed_through[i]);
     for (u32 i = 0; vm_is_es(vm) && i < msr_passed_through_es_count; i++)
         msrpm_allow(map, msr_passed_through_es[i]);
+    /* Linux ends when a read of its TSC's frequency exits: only a malicious host would do that. */
+    if (vm_sev_features(vm) & SEV_FEATURE_SECURE_TSC)
+        msrpm_allow(map, MSR_GUEST_TSC_FREQ);
     return host_write(vm->hv->host, vm->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
 }
 
@@ -72,7 +75,8 @@ static bool vcpu_set_up_es(struct vcpu *c)
     struct vmcb_control *control = &c->vmcb.control;
     c->vmsa_spa = frames_take_pages(&c->vm->hv->frames, 1);
     control->intercept_4 |= (u32)INTERCEPTS_4_ES;
-    control->intercept_dr_read = control->intercept_dr_write = BIT(7);
+    if (!(vm_sev_features(c->vm) & SEV_FEATURE_DEBUG_VIRT))
+        control->intercept_dr_read = control->intercept_dr_write = BIT(7);
     control->np_control |= NP_SEV_ES;
     control->lbr_control = LBR_VIRTUALIZATION;
     control->vmsa = c->vmsa_spa;

@@ -223,12 +223,17 @@ static int add_items(struct image_plan *plan, const struct image_description *d,
 
 /* --- Registers after reset -------------------------------------------------------------------- */
 
+static u32 signature_of(const struct image_description *d)
+{
+    return d->cpu_signature ? d->cpu_signature : BOARD_CPU_SIGNATURE;
+}
+
 /* Sets the registers after reset [APM2 14.1.3]. The VMSA of KVM and QEMU, which is measured,
  * differs in CR0 and CR4: there the kernel starts with its own values. */
-static void reset_registers(struct image_plan *plan)
+static void reset_registers(struct image_plan *plan, const struct image_description *d)
 {
     struct vmsa v;
-    measure_vmsa(MEASURE_VMM_QEMU, BSP_EIP, BOARD_CPU_SIGNATURE, 0, &v);
+    measure_vmsa(MEASURE_VMM_QEMU, BSP_EIP, signature_of(d), 0, &v);
     plan->registers = (struct vmcb_save){
         .es = v.es,
         .cs = v.cs,
@@ -264,7 +269,7 @@ static int add_vmsas(struct image_plan *plan, const struct image_description *d,
     for (u32 i = 0; i < plan->cpus; i++) {
         if (i && !ovmf_reset_vector(&d->firmware, &eip))
             return error_set(error, ERROR_FILE, OVMF_NO_RESET_BLOCK, d->firmware.name);
-        measure_vmsa(MEASURE_VMM_QEMU, eip, BOARD_CPU_SIGNATURE, 0, &vmsas[i]);
+        measure_vmsa(MEASURE_VMM_QEMU, eip, signature_of(d), plan->sev_features, &vmsas[i]);
         plan->vmsas[plan->vmsa_count++] = &vmsas[i];
     }
     return 0;
@@ -282,9 +287,9 @@ static int add_snp(struct image_plan *plan, const struct image_description *d, s
         .initrd = d->initrd,
         .command_line = d->command_line,
         .vcpus = plan->cpus,
-        .signature = BOARD_CPU_SIGNATURE,
+        .signature = signature_of(d),
         .vmm = MEASURE_VMM_QEMU,
-        .features = SEV_FEATURE_SNP,
+        .features = plan->sev_features,
     };
     return launch_fill(plan, &launch, error);
 }
@@ -300,9 +305,13 @@ int firmware_plan(struct image_plan *plan, const struct image_description *d, st
         return error_set(error, ERROR_USAGE,
                          "an owner's secret goes to a kernel that is launched directly, not to "
                          "firmware");
+    if (plan->sev_features & SEV_FEATURE_VTOM)
+        return error_set(error, ERROR_USAGE,
+                         "vtom is for a kernel that is launched directly: the page tables of "
+                         "firmware have C-bits, which vTOM reserves");
     plan->flash_size = d->firmware.size;
     plan->flash_gpa = GIB(4) - d->firmware.size;
-    reset_registers(plan);
+    reset_registers(plan, d);
     if (snp ? add_snp(plan, d, error) : ovmf_add_pieces(plan, d, error))
         return -1;
     if (plan->mode == IMAGE_SEV_ES && add_vmsas(plan, d, error))

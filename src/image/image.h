@@ -41,7 +41,12 @@ struct image_description {
          * files by fw_cfg. */
         firmware;
     bool kernel_hashes; /* with firmware: the hashes of kernel, initrd, command line [sev 12.1] */
+    u64 sev_features;   /* of SEV-ES and SNP guests, with the SNP bit as the mode says */
+    u32 cpu_signature;  /* CPUID Fn0000_0001 EAX, which firmware starts with; 0: the default part's */
 };
+
+/* Returns why no guest of this mode can have these SEV_FEATURES, or NULL if one can. */
+const char *image_sev_features_wrong(u64 features, enum image_mode mode);
 
 /* One launched range. Bytes after `data_size` are zeros. It is private memory under SEV, measured
  * in the order of the list. */
@@ -82,6 +87,7 @@ struct image_plan {
     u64 memory_size;
     u32 cpus; /* 0: not known, the hypervisor's configuration decides */
     enum image_mode mode;
+    u64 sev_features; /* of every VMSA */
     struct image_piece pieces[IMAGE_PIECES_MAX]; /* in launch order */
     u32 piece_count;
     struct image_e820 e820[8];

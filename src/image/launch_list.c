@@ -136,6 +136,7 @@ struct image_plan *measure_to_plan(const struct measure_description *d, u64 memo
     }
     plan->memory_size = memory_size;
     plan->mode = IMAGE_SEV_SNP;
+    plan->sev_features = d->features;
     if (launch_fill(plan, d, error)) {
         image_free(plan);
         return NULL;

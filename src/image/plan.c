@@ -98,6 +98,15 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
     if (d->cpus > IMAGE_CPUS_MAX)
         return error_set(error, ERROR_USAGE, "a guest has 1 to %u processors, not %u",
                          IMAGE_CPUS_MAX, d->cpus);
+    const char *wrong = image_sev_features_wrong(plan->sev_features, d->mode);
+    if (wrong)
+        return error_set(error, ERROR_USAGE, "SEV_FEATURES %#llx: %s",
+                         (unsigned long long)plan->sev_features, wrong);
+    if (plan->sev_features & SEV_FEATURE_VTOM && d->memory_size > BOARD_LOW_RAM_END)
+        return error_set(error, ERROR_USAGE,
+                         "vtom: memory of at most %llu MiB, since the addresses of devices are "
+                         "shared and above all RAM",
+                         (unsigned long long)(BOARD_LOW_RAM_END >> 20));
     if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
     if (d->firmware.data)
@@ -121,6 +130,7 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     }
     plan->memory_size = d->memory_size;
     plan->mode = d->mode;
+    plan->sev_features = d->sev_features | (d->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0);
     plan->cpus = d->cpus ? d->cpus : 1;
     plan->runnable = true;
     bool own = !d->firmware.data;

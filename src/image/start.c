@@ -60,7 +60,9 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
     u8 *tables = plan_own(plan, PAGE_TABLES_SIZE, error);
     if (!tables || start_gdt(plan, SEGMENT_CODE64, error))
         return -1;
-    const u64 c_bit = plan->mode != IMAGE_NONE ? BIT(C_BIT) : 0;
+    /* With vTOM the address says which memory is private, and the C-bit is reserved. */
+    const bool tom = plan->sev_features & SEV_FEATURE_VTOM;
+    const u64 c_bit = plan->mode != IMAGE_NONE && !tom ? BIT(C_BIT) : 0;
     start_fill_tables(tables, c_bit);
     struct vmcb_save *r = &plan->registers;
     r->rip = rip;
@@ -88,6 +90,7 @@ int start_32bit(struct image_plan *plan, u64 eip, struct error *error)
 #define MXCSR_RESET 0x1f80u
 #define FCW_FNINIT  0x37fu
 #define XCR0_RESET  1u /* x87 */
+#define VTOM_UNIT   MIB(2)
 
 /* State that a VMCB does not hold (x87, SSE, XCR0) has its reset values [cpu 4.2]. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out)
@@ -168,6 +171,13 @@ static void parked_vmsa(struct vmsa *out)
     out->rip = 0;
 }
 
+/* Returns the address from which on vTOM makes memory shared: the end of RAM, so that the guest
+ * starts with private memory alone, as without vTOM. The guest lowers it by MSR [cpu 5.7]. */
+static u64 top_of_memory(const struct image_plan *plan)
+{
+    return ALIGN_UP(plan_low_end(plan), VTOM_UNIT);
+}
+
 int start_vmsas(struct image_plan *plan, struct error *error)
 {
     struct vmsa *vmsas = (struct vmsa *)(void *)plan_own(plan, plan->cpus * sizeof *vmsas, error);
@@ -180,7 +190,8 @@ int start_vmsas(struct image_plan *plan, struct error *error)
             parked_vmsa(&vmsas[i]);
         else
             start_fill_vmsa(&plan->registers, plan->gpr, vmsas);
-        vmsas[i].sev_features = plan->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0;
+        vmsas[i].sev_features = plan->sev_features;
+        vmsas[i].virtual_tom = plan->sev_features & SEV_FEATURE_VTOM ? top_of_memory(plan) : 0;
         plan->vmsas[plan->vmsa_count++] = &vmsas[i];
     }
     return 0;

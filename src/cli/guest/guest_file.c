@@ -148,6 +148,7 @@ static struct image_plan *plan_kernel(const struct guest_file *g, struct error *
         .kernel = image_of(&g->kernel_file),
         .initrd = image_of(&g->initrd_file),
         .command_line = g->append,
+        .sev_features = g->features,
     };
     return image_build(&d, e);
 }

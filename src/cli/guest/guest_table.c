@@ -3,7 +3,6 @@
 #include "cli/guest/guest_table.h"
 
 #include "cli/cli.h"
-#include "cli/policy.h"
 #include "cli/settings.h"
 #include "image/image.h"
 #include "image/measure.h"
@@ -12,8 +11,9 @@
 
 static bool parse_features(const char *text, u64 *out)
 {
-    const char *end;
-    return option_digits(text, out, &end) && !*end && policy_snp_features(*out);
+    const bool good = settings_guest_features(text, out);
+    *out = settings_features_of(text, *out, true);
+    return good && *out & SEV_FEATURE_SNP && !image_sev_features_wrong(*out, IMAGE_SEV_SNP);
 }
 
 // clang-format off
@@ -35,8 +35,8 @@ static const struct option_row rows[] = {
     [GUEST_VMM_TYPE] = {"vmm-type", OPTION_CHOICE, "NAME", "whose registers they begin with (default qemu)",
         "Whose registers the processors begin with, as of softsev owner measure.\nDefault qemu.", .choice_at = settings_vmm_at,
         .standard = MEASURE_VMM_QEMU},
-    [GUEST_FEATURES] = {"guest-features", OPTION_PARSED, "NUMBER", "SEV_FEATURES (default 1)", "SEV_FEATURES.\nDefault 1.",
-        .parse = parse_features, .should = POLICY_SNP_FEATURES},
+    [GUEST_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES (default 1)", "SEV_FEATURES: names or a number, as of\n.Xr softsev-run 1 .\nDefault 1.",
+        .parse = parse_features, .should = "a 64-bit number with bit 0, which an SNP guest has, or names such as secure-tsc"},
     [GUEST_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (default 0x30000)", "Guest policy.\nDefault 0x30000.",
         .max = UINT64_MAX},
     [GUEST_ID_BLOCK] = {"id-block", OPTION_FILE, "FILE", "file, 96 bytes or their base64", "File of the ID block, raw or base64.",
@@ -58,7 +58,7 @@ static const struct option_row rows[] = {
 static const struct option_rule rules[] = {
     {.relation = OPTION_NEEDS, .subjects = OPTION_IDS(GUEST_KERNEL), .with = OPTION_IDS(GUEST_FIRMWARE),
      .others = OPTION_IDS(GUEST_KERNEL_HASHES), .why = "it is launched by its hash only; add \"kernel-hashes\": true"},
-    {.relation = OPTION_NEEDS, .subjects = OPTION_IDS(GUEST_VCPU_TYPE, GUEST_VMM_TYPE, GUEST_FEATURES),
+    {.relation = OPTION_NEEDS, .subjects = OPTION_IDS(GUEST_VCPU_TYPE, GUEST_VMM_TYPE),
      .with = OPTION_IDS(GUEST_KERNEL), .others = OPTION_IDS(GUEST_FIRMWARE),
      .why = "without it a kernel begins as `softsev run` launches it"},
 };

@@ -5,7 +5,7 @@
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
-#include "cli/policy.h"
+#include "cli/settings.h"
 
 #include "base/bytes.h"
 #include "files/files.h"
@@ -41,6 +41,24 @@ static void free_files(struct guest *g)
     cli_free_file(&g->kernel);
     cli_free_file(&g->initrd);
     cli_free_file(&g->firmware);
+}
+
+/* SEV_FEATURES of the launch. A number alone is not judged with a flash image: it may be of a launch
+ * that went wrong, and other calculators take any. */
+static int features_of(const struct options *options, enum measure_mode mode, u64 *out,
+                       struct error *e)
+{
+    static const enum image_mode modes[] = {
+        [MEASURE_SEV] = IMAGE_SEV, [MEASURE_SEV_ES] = IMAGE_SEV_ES, [MEASURE_SNP] = IMAGE_SEV_SNP};
+    const char *text = options->text[OWNER_FEATURES];
+    const u64 number = options_number(options, OWNER_FEATURES, 0);
+    *out = settings_features_of(text, number, mode == MEASURE_SNP);
+    const char *wrong = text ? image_sev_features_wrong(*out, modes[mode]) : NULL;
+    const bool exact = text && options->text[OWNER_FIRMWARE] && !strpbrk(text, ",-") &&
+                       text[0] >= '0' && text[0] <= '9';
+    return wrong && !exact
+               ? error_set(e, ERROR_USAGE, "--guest-features '%s': %s", text, wrong)
+               : 0;
 }
 
 /* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces ------------------- */
@@ -141,6 +159,8 @@ static int measure_own(const struct options *options, const struct guest *g,
         .initrd = as_image(&g->initrd),
         .firmware = as_image(&g->firmware),
     };
+    if (features_of(options, out->mode, &d.sev_features, e))
+        return -1;
     if (d.cpus > IMAGE_CPUS_MAX)
         return error_set(e, ERROR_USAGE, "--vcpus '%u': a guest of softsev run has at most %u",
                          d.cpus, IMAGE_CPUS_MAX);
@@ -160,12 +180,8 @@ static int fill_processor(const struct options *options, struct measure_descript
     d->vcpus = (u32)options_number(options, OWNER_VCPUS, 1);
     d->vmm = (enum measure_vmm)options_choice(options, OWNER_VMM_TYPE);
     d->signature = (u32)options_number(options, OWNER_VCPU_TYPE, 0);
-    d->features =
-        options_number(options, OWNER_FEATURES, d->mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0);
-    const bool snp = d->mode == MEASURE_SNP;
-    if (snp ? !policy_snp_features(d->features) : !policy_es_features(d->features))
-        return error_set(e, ERROR_USAGE, "--guest-features '%s': %s", options->text[OWNER_FEATURES],
-                         snp ? POLICY_SNP_FEATURES : POLICY_ES_FEATURES);
+    if (features_of(options, d->mode, &d->features, e))
+        return -1;
     if (options->text[OWNER_VCPU_TYPE] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
         return 0;
     return error_set(

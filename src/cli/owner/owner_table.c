@@ -23,8 +23,8 @@
 
 /* What a guest of softsev run without a flash image does not have. */
 #define BEHIND_FIRMWARE                                                                            \
-    OWNER_FIRMWARE, OWNER_HASHES, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_FEATURES,                 \
-        OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY
+    OWNER_FIRMWARE, OWNER_HASHES, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_IMAGE_HASH,               \
+        OWNER_IMAGE_ONLY
 /* What explain expects of a report. */
 #define EXPECTED                                                                                   \
     OWNER_DIGEST, OWNER_POLICY, OWNER_SVN, OWNER_HOST_DATA, OWNER_REPORT_DATA, OWNER_ID_BLOCK,     \
@@ -171,9 +171,10 @@ static const struct option_row rows[] = {
     [OWNER_VMM_TYPE] = {"vmm-type", OPTION_CHOICE, "NAME", "qemu, qemu-old, ec2, ec2-old, gce, krun, krun-old",
         "Who launches:\n.Cm qemu , qemu-old , ec2 , ec2-old , gce , krun\nor\n.Cm krun-old .\nDefault\n.Cm qemu .", .choice_at = settings_vmm_at,
         .standard = MEASURE_VMM_QEMU, .group = OWNER_GROUP_LAUNCH, .actions = FILES, .needs = IDS(OWNER_FIRMWARE)},
-    [OWNER_FEATURES] = {"guest-features", OPTION_NUMBER, "NUMBER", "SEV_FEATURES (default: sev-snp 1, sev-es 0)",
-        "SEV_FEATURES.\nDefault 1 for\n.Cm sev-snp ,\n0 for\n.Cm sev-es .", .max = UINT64_MAX, .group = OWNER_GROUP_LAUNCH, .actions = FILES,
-        .needs = IDS(OWNER_FIRMWARE)},
+    [OWNER_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES (default: sev-snp 1, sev-es 0)",
+        "SEV_FEATURES: names and numbers with commas between, as of\n.Xr softsev-run 1 .\nA number alone is taken as it is; with names the SNP bit is added under\n.Cm sev-snp .\nDefault 1 for\n.Cm sev-snp ,\n0 for\n.Cm sev-es .",
+        .parse = settings_guest_features, .should = SETTINGS_FEATURES, .words = SETTINGS_FEATURE_WORDS, .group = OWNER_GROUP_LAUNCH, .actions = FILES,
+        .needs_one = IDS(OWNER_KERNEL, OWNER_FIRMWARE)},
     [OWNER_IMAGE_HASH] = {"ovmf-hash", OPTION_HEX, "HEX", "sev-snp: digest after the flash image's pages",
         "Under\n.Cm sev-snp :\nthe digest after the flash image's pages, which are then not hashed.", .max = 48, .group = OWNER_GROUP_LAUNCH, .actions = FILES,
         .needs = IDS(OWNER_FIRMWARE)},

@@ -42,6 +42,7 @@ struct image_description run_describe(const struct run_vm *v)
         .command_line = v->options->append,
         .firmware = image_file(&v->firmware),
         .kernel_hashes = v->options->kernel_hashes,
+        .sev_features = v->options->sev_features,
     };
 }
 
@@ -115,6 +116,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .plan = v->plan,
         .policy = (u32)v->options->policy,
         .snp_policy = v->options->snp_policy,
+        .tsc_khz = v->options->tsc_khz,
         .cpus = v->options->cpus,
         .console = {run_console_output, v},
         .disk = v->disk,

@@ -29,6 +29,8 @@ struct run_vm_options {
     bool kernel_hashes, disk_read_only, virtio_console, strict, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
+    u64 sev_features;
+    u32 tsc_khz; /* of a secure TSC; 0: as the host's */
 };
 
 struct options;

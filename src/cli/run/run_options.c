@@ -6,6 +6,8 @@
 #include "cli/policy.h"
 
 #include "abi/snp.h"
+#include "abi/vmsa.h"
+#include "cli/settings.h"
 
 #include <jansson.h>
 
@@ -57,6 +59,21 @@ static int check_exchange(const struct options *given, const struct options *oth
     return 0;
 }
 
+static int choose_features(struct run_vm_options *v, const struct options *given, struct error *e)
+{
+    const char *text = given->text[RUN_FEATURES];
+    const bool snp = v->mode == IMAGE_SEV_SNP;
+    v->sev_features = settings_features_of(text, options_number(given, RUN_FEATURES, 0), snp);
+    v->tsc_khz = (u32)options_number(given, RUN_TSC_FREQUENCY, 0);
+    const char *wrong = image_sev_features_wrong(v->sev_features, v->mode);
+    if (wrong)
+        return error_set(e, ERROR_USAGE, "guest-features '%s' of %s: %s", text, v->name, wrong);
+    if (v->tsc_khz && !(v->sev_features & SEV_FEATURE_SECURE_TSC))
+        return error_set(e, ERROR_USAGE, "tsc-frequency of %s needs guest-features secure-tsc",
+                         v->name);
+    return 0;
+}
+
 /* The options, already checked, as a VM. */
 static int fill_vm(struct run_vm_options *v, u32 number, const struct options *given,
                    struct error *e)
@@ -80,7 +97,10 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
-    return choose_policy(v, given, e) || check_exchange(given, given, e) ? -1 : 0;
+    return choose_policy(v, given, e) || check_exchange(given, given, e) ||
+                   choose_features(v, given, e)
+               ? -1
+               : 0;
 }
 
 /* --- The machine file ------------------------------------------------------------------------- */

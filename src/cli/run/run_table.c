@@ -10,6 +10,10 @@
 
 #define WAIT_MAX 1000000u
 
+/* GUEST_TSC_FREQ counts MHz, and TSC_SCALE has eight bits above the point. */
+#define TSC_KHZ_MIN 1000u
+#define TSC_KHZ_MAX 10000000u
+
 enum { GROUP_VM, GROUP_MACHINE };
 
 static const struct option_group groups[] = {
@@ -19,8 +23,9 @@ static const struct option_group groups[] = {
 
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
-        RUN_MODE, RUN_POLICY, RUN_OWNER_SECRET, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK,           \
-        RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_STRICT, RUN_TAMPER, RUN_NAME
+        RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET, RUN_OWNER_ROOT,   \
+        RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_STRICT, RUN_TAMPER,   \
+        RUN_NAME
 
 static const struct option_choice clocks[] = {
     {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
@@ -66,6 +71,17 @@ static const struct option_row rows[] = {
     [RUN_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (sev: 1, sev-es: 5, sev-snp: 0x30000)",
         "The guest policy under SEV.\nDefault 1, no debugging; under\n.Cm sev-es\n5, no debugging and SEV-ES required; under\n"
         ".Cm sev-snp\n0x30000, SMT allowed.", .max = UINT64_MAX},
+    [RUN_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES: secure-tsc,debug-swap,... (default none)",
+        "SEV_FEATURES of the guest, which are measured with its registers: names and numbers with commas between.\nNames are\n"
+        ".Cm secure-tsc , debug-swap , vtom , vmgexit-parameter , vmsa-reg-prot , smt-protection , ibpb-on-entry ,\n"
+        ".Cm prevent-host-ibs\nand\n.Cm btb-isolation ;\nunder\n.Cm sev-snp\nthe SNP bit is added unless a number stands alone.\n"
+        "Under\n.Cm sev-es\nthere are debug-swap, prevent-host-ibs and vmgexit-parameter.\n"
+        "A kernel may refuse what it does not know: Linux knows debug-swap from 6.7 and secure-tsc from 6.14 on.\nDefault none.",
+        .parse = settings_guest_features, .should = SETTINGS_FEATURES, .words = SETTINGS_FEATURE_WORDS},
+    [RUN_TSC_FREQUENCY] = {"tsc-frequency", OPTION_NUMBER, "KHZ", "kHz of a secure TSC (default 1000000)",
+        "With the feature\n.Cm secure-tsc :\nhow fast the guest's TSC counts, in kHz.\n"
+        "The host asks for it in LAUNCH_START; it is not measured.\nDefault 1000000.",
+        .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES)},
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
         .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nUnder\n"
         ".Cm sev-snp\nthe launch carries no secrets: softsev-agent, a static program for the initramfs, asks for it.\n"
@@ -155,6 +171,10 @@ static const struct option_rule rules[] = {
      .values = ENCRYPTED, .why = "only an encrypted guest has an owner who can trust it"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_POLICY), .others = OPTION_IDS(RUN_MODE), .values = ENCRYPTED,
      .why = "only an encrypted guest has a policy"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_FEATURES), .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP), .why = "they are in the VMSA of such guests"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_TSC_FREQUENCY), .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest has a secure TSC"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_STRICT), .others = OPTION_IDS(RUN_MODE),
      .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest asks for page states"},
     {.relation = OPTION_NEEDS_ONE, .without = OPTION_IDS(RUN_MACHINE), .others = OPTION_IDS(RUN_KERNEL, RUN_FIRMWARE),

@@ -15,6 +15,8 @@ enum run_option {
     RUN_CPUS,
     RUN_MODE,
     RUN_POLICY,
+    RUN_FEATURES,
+    RUN_TSC_FREQUENCY,
     RUN_OWNER_SECRET,
     RUN_OWNER_ROOT,
     RUN_OWNER_DIR,
