@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creates a core in its state after reset, destroys it, and gives the host its registers. */
 #include "cpu/internal.h"
+#include "cpu/svm/vmsa_switch.h"
 
 #include <stdlib.h>
 
@@ -28,6 +29,12 @@ struct cpu *cpu_create(const struct cpu_config *config)
     c->trace = config->trace;
     c->random = config->random;
     c->asid_min = config->asid_min ? config->asid_min : 1;
+    c->cores = config->cores ? config->cores : 1;
+    if (config->model)
+        c->model = *config->model;
+    else
+        cpu_model_of_part(PART_COUNT, &c->model);
+    features_offer(c);
     reset(c);
     if (!blocks_create(c) || !mmu_create(c)) {
         cpu_destroy(c);

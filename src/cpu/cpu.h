@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/trace.h"
+#include "cpu/model.h"
 
 struct cpu;
 struct device_access; /* base/device_access.h */
@@ -25,6 +26,8 @@ struct cpu_config {
     /* CPUID 8000001F EDX: the first ASID of a guest without SEV-ES; 0 means 1. ECX is the memory's
      * highest ASID. */
     u32 asid_min;
+    const struct cpu_model *model; /* copied; NULL: everything that the core implements */
+    u32 cores;                     /* of the machine, for CPUID; 0: this one alone */
 };
 
 /* Causes of #VC: exit codes below 100h, a private page that is not validated, and the nested fault

@@ -194,6 +194,10 @@ struct cpu {
     struct trace *trace;
     const struct random_source *random;
     struct engine engine;
+    struct cpu_model model;
+    u32 cores;                /* of the machine */
+    u64 sev_features;         /* those that the model has */
+    bool allows_sev_features; /* VMRUN looks at the VMCB's ALLOWED_SEV_FEATURES */
 };
 
 /* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------- */

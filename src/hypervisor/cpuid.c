@@ -10,6 +10,8 @@
 #define KVM_NO_IO_DELAY  BIT(1)
 #define KVM_CLOCK_STABLE BIT(24)
 
+#define CORES_OF_L3      8u
+
 #define LEAF1_ECX_MONITOR  BIT(3)
 #define LEAF1_ECX_X2APIC   BIT(21)
 #define LEAF1_ECX_DEADLINE BIT(24)
@@ -52,6 +54,16 @@ static void leaf_b(struct vcpu *c, u32 subleaf, u32 out[4])
     out[3] = c->lapic->id;
 }
 
+/* Answers a cache of the host's: its L1 and L2 are a core's own, its L3 is shared by as many of the
+ * guest's processors as a complex of this processor has cores. */
+static void leaf_cache(struct vcpu *c, u32 out[4])
+{
+    const u32 level = out[0] >> 5 & 7;
+    out[0] &= 0xfc003fff;
+    if (level == 3)
+        out[0] |= ((u32)min_u64(c->vm->cpu_count, CORES_OF_L3) - 1) << 14;
+}
+
 static void leaf_kvm(u32 leaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
@@ -90,9 +102,10 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
     case 0xb:
         leaf_b(c, subleaf, out);
         break;
-    case 0x80000001:
-        out[2] &= (u32)~BIT(2);
-        break; /* SVM */
+    case 0x80000001: /* no SVM; CmpLegacy: several cores */
+        out[2] &= (u32) ~(BIT(2) | BIT(1));
+        out[2] |= c->vm->cpu_count > 1 ? (u32)BIT(1) : 0;
+        break;
     case 0x80000007:
         out[3] |= (u32)BIT(8);
         break; /* invariant TSC */
@@ -101,6 +114,9 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
         break; /* cores of the package */
     case 0x8000000a:
         memset(out, 0, 4 * sizeof out[0]);
+        break;
+    case 0x8000001d:
+        leaf_cache(c, out);
         break;
     case 0x8000001e:
         out[0] = out[1] = c->lapic->id; /* the core, with one thread */

@@ -45,7 +45,6 @@ const char *measure_vmm_name(enum measure_vmm vmm);
 bool measure_signature_by_name(const char *name, u32 *out);
 /* Returns the n-th name, or NULL after the last. */
 const char *measure_signature_name(size_t n);
-u32 measure_signature(u32 family, u32 model, u32 stepping);
 
 struct measure_description {
     enum measure_mode mode;

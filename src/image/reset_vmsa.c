@@ -5,6 +5,7 @@
  */
 #include "image/measure.h"
 
+#include "abi/part.h"
 #include "abi/x86.h"
 
 #define BSP_EIP 0xfffffff0u
@@ -37,6 +38,8 @@ static const struct flavour flavours[MEASURE_VMM_COUNT] = {
 static const char *const vmm_names[MEASURE_VMM_COUNT] = {MEASURE_VMMS(VMM_NAME)};
 #undef VMM_NAME
 
+/* QEMU's models, then the parts that softsev's own machines are. */
+#define PART_MODEL(id, name, family, model, stepping, brand) {name, family, model, stepping},
 static const struct {
     const char *name;
     u32 family, model, stepping;
@@ -59,7 +62,9 @@ static const struct {
     {"EPYC-Turin",    26, 0,  0},
     {"EPYC-Turin-v1", 26, 0,  0},
     {"EPYC-Turin-v2", 26, 0,  0},
+    PARTS(PART_MODEL)
 };
+#undef PART_MODEL
 // clang-format on
 
 bool measure_vmm_by_name(const char *name, enum measure_vmm *out)
@@ -77,18 +82,11 @@ const char *measure_vmm_name(enum measure_vmm vmm)
     return (unsigned)vmm < MEASURE_VMM_COUNT ? vmm_names[vmm] : NULL;
 }
 
-u32 measure_signature(u32 family, u32 model, u32 stepping)
-{
-    u32 extended = family > 15 ? family - 15 : 0, base = family > 15 ? 15 : family;
-    return extended << 20 | (model >> 4 & 15) << 16 | base << 8 | (model & 15) << 4 |
-           (stepping & 15);
-}
-
 bool measure_signature_by_name(const char *name, u32 *out)
 {
     for (size_t i = 0; i < ARRAY_SIZE(models); i++)
         if (!strcmp(name, models[i].name)) {
-            *out = measure_signature(models[i].family, models[i].model, models[i].stepping);
+            *out = part_signature(models[i].family, models[i].model, models[i].stepping);
             return true;
         }
     return false;

@@ -8,9 +8,21 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static bool cores_create(struct machine *m, u32 count)
+/* Returns the model of the part that the firmware is of. */
+static struct cpu_model default_model(const struct machine_config *config)
+{
+    const struct firmware_profile *p =
+        config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;
+    struct cpu_model model;
+    cpu_model_of_part(part_of(p->family, p->model), &model);
+    return model;
+}
+
+static bool cores_create(struct machine *m, const struct machine_config *machine)
 {
     struct host *h = &m->host;
+    const struct cpu_model model = machine->cpu ? *machine->cpu : default_model(machine);
+    const u32 count = machine->cores;
     for (u32 i = 0; i < count; i++) {
         struct cpu_config config = {
             .id = i,
@@ -19,6 +31,8 @@ static bool cores_create(struct machine *m, u32 count)
             .trace = &h->trace,
             .random = &m->random,
             .asid_min = MACHINE_ASID_MIN,
+            .model = &model,
+            .cores = count,
         };
         h->cores[i] = cpu_create(&config);
         if (!h->cores[i])
@@ -52,7 +66,7 @@ static bool parts_create(struct machine *m, const struct machine_config *config)
         .random = &m->random,
     };
     h->memory = memory_create(&memory);
-    if (!h->memory || !cores_create(m, config->cores))
+    if (!h->memory || !cores_create(m, config))
         return false;
     struct firmware_config firmware = {
         .memory = h->memory,

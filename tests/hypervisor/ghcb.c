@@ -16,6 +16,7 @@ static int setup(void **state)
     b->plan.piece_count = 1;
     memset(b->bytes, 0x11, sizeof b->bytes);
     memset(&b->vmsas[0], 0x22, sizeof b->vmsas[0]);
+    b->vmsas[0].sev_features = 0;
     b->plan.vmsas[0] = &b->vmsas[0];
     struct vm_config config = {
         .name = "vm", .plan = &b->plan, .policy = 5, .console = {bench_output, b}};

@@ -14,6 +14,9 @@
 #define HOST_MEMORY MIB(32) /* beside the guests': tables, VMCBs, buffers */
 #define FLASH_UNIT  MIB(2)
 
+/* What a plan has whose description names no processor. */
+#define BOARD_SIGNATURE part_signature(0x19, 1, 1)
+
 static bool any_sev(const struct run_options *o)
 {
     for (u32 i = 0; i < o->vm_count; i++)
@@ -43,6 +46,7 @@ struct image_description run_describe(const struct run_vm *v)
         .firmware = image_file(&v->firmware),
         .kernel_hashes = v->options->kernel_hashes,
         .sev_features = v->options->sev_features,
+        .cpu_signature = v->run->cpu.signature,
     };
 }
 
@@ -74,6 +78,15 @@ static int tamper(struct run_vm *v, struct error *e)
     return 0;
 }
 
+static int make_plan(struct run_vm *v, struct error *e)
+{
+    struct image_description d = run_describe(v);
+    v->plan = image_build(&d, e);
+    if (!v->plan)
+        return -1;
+    return v->options->tamper ? tamper(v, e) : 0;
+}
+
 static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
 {
     v->run = r;
@@ -84,15 +97,13 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
         cli_read_small(o->secret, &v->secret, e) ||
         run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
         return -1;
-    struct image_description d = run_describe(v);
-    v->plan = image_build(&d, e);
-    if (!v->plan)
-        return -1;
-    return o->tamper ? tamper(v, e) : 0;
+    return make_plan(v, e);
 }
 
 static int open_files(struct run *r, struct error *e)
 {
+    if (r->options.cpu_text)
+        r->cpu = r->options.cpu;
     for (u32 i = 0; i < r->options.vm_count; i++, r->vm_count++)
         if (open_vm(r, &r->vms[i], &r->options.vms[i], e)) {
             r->vm_count++;
@@ -280,6 +291,27 @@ static void restart_stream(struct run *r)
     crypto_reseed(r->crypto, fresh, sizeof fresh);
 }
 
+/* Makes the machine the part that its platform is, unless --cpu has chosen a model. Registers that
+ * hold another part's signature are planned anew. */
+static int settle_cpu(struct run *r, struct machine_config *config, struct error *e)
+{
+    const struct firmware_profile *p = config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;
+    const u32 planned = r->cpu.signature ? r->cpu.signature : BOARD_SIGNATURE;
+    if (!r->options.cpu_text)
+        cpu_model_of_part(part_of(p->family, p->model), &r->cpu);
+    config->cpu = &r->cpu;
+    for (u32 i = 0; i < r->vm_count && planned != r->cpu.signature; i++) {
+        struct run_vm *v = &r->vms[i];
+        image_free(v->plan);
+        free(v->tampered);
+        v->plan = NULL;
+        v->tampered = NULL;
+        if (make_plan(v, e))
+            return -1;
+    }
+    return 0;
+}
+
 static int make_machine(struct run *r, struct error *e)
 {
     const struct run_options *o = &r->options;
@@ -295,8 +327,10 @@ static int make_machine(struct run *r, struct error *e)
         config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
     /* Where nobody asks the secure processor for anything, any chip will do. */
     crypto_random(r->crypto, config.fuses, sizeof config.fuses);
-    if (any_sev(o) && run_identity(r, &config, e))
+    if ((any_sev(o) && run_identity(r, &config, e)) || settle_cpu(r, &config, e)) {
+        crypto_wipe(config.fuses, sizeof config.fuses);
         return -1;
+    }
     restart_stream(r);
     r->machine = machine_create(&config, e);
     crypto_wipe(config.fuses, sizeof config.fuses);

@@ -44,6 +44,8 @@ struct run_options {
     u32 vm_count;
     struct json_t *machine; /* the machine file: it has the texts of its VMs */
     const char *state, *seed, *trace_file, *dump, *record, *replay;
+    const char *cpu_text;
+    struct cpu_model cpu; /* if cpu_text */
     u32 trace;       /* categories */
     bool trace_hash; /* all categories, into a hash */
     bool json, quiet, time_given, limit_given;
@@ -109,6 +111,7 @@ struct run {
     struct crypto *owner_crypto;   /* the guest owner's */
     struct run_identity *identity; /* of the platform; NULL without encrypted guests */
     struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
+    struct cpu_model cpu; /* signature 0: not known before the platform is */
     struct machine *machine;
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];

@@ -27,6 +27,29 @@ static void progress(const char *what)
     fprintf(stderr, "softsev run: %s\n", what);
 }
 
+/* Returns the newest profile of the part that --cpu names; NULL: it names none. */
+static const struct firmware_profile *profile_of_cpu(const struct run *r)
+{
+    const struct run_options *o = &r->options;
+    for (const struct firmware_profile *p = firmware_profiles; o->cpu_text && p->name; p++)
+        if (part_of(p->family, p->model) == o->cpu.part)
+            return p;
+    return NULL;
+}
+
+/* A chip is one part: what the report says of it and what CPUID says must agree. */
+static int check_cpu(const struct run *r, const struct firmware_profile *p, struct error *e)
+{
+    const struct run_options *o = &r->options;
+    const enum part part = part_of(p->family, p->model);
+    if (!o->cpu_text || o->cpu.part == part || o->cpu.part == PART_COUNT)
+        return 0;
+    return error_set(e, ERROR_USAGE,
+                     "--cpu %s: this platform is a %s; `softsev platform init --profile %s` with "
+                     "another --state makes one, or --seed without --state",
+                     o->cpu_text, p->product, cpu_part_name(o->cpu.part));
+}
+
 /* Everything from the seed, so that two runs are equal whatever ran before: fuses from it, an empty
  * store, and a CEK certificate made now. Only the manufacturer's keys are the directory's. */
 static int identity_from_seed(struct run *r, struct run_identity *id, struct error *e)
@@ -44,7 +67,7 @@ static int identity_from_seed(struct run *r, struct run_identity *id, struct err
     crypto_wipe(&cek, sizeof cek);
     state_close(id->on.state);
     id->on.state = NULL;
-    return ok ? state_profile(NULL, NULL, &id->on.profile, e)
+    return ok ? state_profile(NULL, profile_of_cpu(r), &id->on.profile, e)
               : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
 }
 
@@ -83,6 +106,8 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e)
     else if (state_default(id->directory, sizeof id->directory, e))
         return -1;
     if (r->options.seed && !directory ? open_seeded(r, id, e) : open_kept(r, id, e))
+        return -1;
+    if (check_cpu(r, id->on.profile, e))
         return -1;
     config->profile = id->on.profile;
     if (id->on.state) {

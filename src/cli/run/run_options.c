@@ -9,6 +9,8 @@
 #include "abi/vmsa.h"
 #include "cli/settings.h"
 
+#include "image/measure.h"
+
 #include <jansson.h>
 
 #define MEMORY_DEFAULT     MIB(512)
@@ -196,10 +198,34 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);
 }
 
+/* QEMU's names are of parts with a stepping of their own. */
+static int choose_cpu(struct run_options *o, const char *text, struct error *e)
+{
+    struct error why = {.code = ERROR_NONE};
+    char name[40] = "";
+    const size_t size = text ? strcspn(text, ",") : 0;
+    u32 signature;
+    o->cpu_text = text;
+    if (!text)
+        return 0;
+    memcpy(name, text, min_u64(size, sizeof name - 1));
+    const bool qemu = !strncmp(name, "EPYC", 4) && measure_signature_by_name(name, &signature);
+    if (qemu)
+        cpu_model_of_part(part_of_signature(signature), &o->cpu);
+    if (qemu)
+        o->cpu.signature = signature;
+    if (qemu ? cpu_model_change(&o->cpu, text + size + (text[size] == ','), &why)
+             : cpu_model_parse(text, &o->cpu, &why))
+        return error_set(e, ERROR_USAGE, "--cpu %s", why.text);
+    return 0;
+}
+
 int run_parse(const struct options *given, struct run_options *o, struct error *e)
 {
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
+    if (choose_cpu(o, given->text[RUN_CPU], e))
+        return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) ? -1 : 0;
     struct run_vm_options *v = add_vm(o, e);

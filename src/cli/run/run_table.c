@@ -118,6 +118,15 @@ static const struct option_row rows[] = {
     [RUN_MACHINE] = {"machine", OPTION_FILE, "FILE", "several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
         "Several guests: a JSON object with\n.Dq vms ,\nan array of objects with the options above.",
         .group = GROUP_MACHINE, .excludes = OPTION_IDS(VM_IDS)},
+    [RUN_CPU] = {"cpu", OPTION_TEXT, "MODEL", "the processor: naples, rome, milan, genoa, turin or\n"
+        "max, then -FEATURE or +FEATURE (default: the profile's)",
+        "The processor of the machine:\n.Cm naples , rome , milan , genoa , turin ,\na name that QEMU has for one, such as\n"
+        ".Cm EPYC-Milan ,\nor\n.Cm max ,\nwhich shows all that these cores implement.\n"
+        "Features follow with commas between,\n.Cm - No to hide one and\n.Cm + No to show one, such as\n.Cm milan,-umip .\n"
+        "The cores show that they need no workarounds for weaknesses of a part, which makes guests start sooner;\n"
+        ".Cm -exempt\ntakes this away.\n.Ic softsev profiles --cpu\nlists the features.\n"
+        "Under SEV the model must be the part that the platform is.\nDefault: that part.",
+        .group = GROUP_MACHINE},
     [RUN_STATE] = {"state", OPTION_FOLDER, "DIR", "the platform's identity and store",
         "The platform's identity and store; see\n.Xr softsev 1 .\nA guest without encryption asks for neither.",
         .group = GROUP_MACHINE},

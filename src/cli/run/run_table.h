@@ -28,6 +28,7 @@ enum run_option {
     RUN_NAME,
     RUN_VM_IDS, /* from here on: of the machine */
     RUN_MACHINE = RUN_VM_IDS,
+    RUN_CPU,
     RUN_STATE,
     RUN_SEED,
     RUN_TIME,

@@ -25,6 +25,17 @@
 
 #define VTOM_RESERVED (~(BITS(~0ull, 51, 21) << 21))
 
+/* A feature that these cores do not implement has no bit here either; WITH_EFFECT and
+ * WITHOUT_EFFECT decide those that share SNP's bit. */
+void features_offer(struct cpu *c)
+{
+    const u32 shown = cpu_model_bits(&c->model, 0x8000001f, 0, 0);
+#define OFFER(id, name, cpuid) (shown & BIT(cpuid) ? SEV_FEATURE_##id : 0) |
+    c->sev_features = SEV_FEATURES(OFFER) 0;
+#undef OFFER
+    c->allows_sev_features = shown & BIT(27);
+}
+
 /* --- Checks at VMRUN -------------------------------------------------------------------------- */
 
 /* Checks the RMP entry of an SNP guest's VMSA: the RMP is all that protects it. VMRUN checks
@@ -75,7 +86,9 @@ const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const 
 {
     u64 features = s->sev_features;
     u64 allowed = k->allowed_sev_features;
-    if (allowed & ALLOWED_SEV_FEATURES_ENABLE && features & ~allowed)
+    if (features & ~c->sev_features)
+        return "SEV_FEATURES: a feature that CPUID 8000_001F does not show";
+    if (allowed & ALLOWED_SEV_FEATURES_ENABLE && c->allows_sev_features && features & ~allowed)
         return "SEV_FEATURES: one that the VMCB's ALLOWED_SEV_FEATURES excludes";
     if (features & ~(u64)(WITH_EFFECT | WITHOUT_EFFECT))
         return "SEV_FEATURES: a feature that is not supported";

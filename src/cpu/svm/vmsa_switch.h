@@ -31,6 +31,8 @@ void vmsa_forget(struct cpu *c);
 
 /* Before the load: records which guest the core will run. NULL: a guest without a VMSA. */
 void vmsa_identify(struct cpu *c, const struct vmsa *s);
+/* Notes which features the core's model has. */
+void features_offer(struct cpu *c);
 /* Returns why VMRUN refuses these features or their settings; NULL if it does not. */
 const char *features_refusal(struct cpu *c, const struct vmcb_control *k, const struct vmsa *s);
 /* Returns EVENTINJ from the VMCB, or from the VMSA under alternate injection. */

@@ -1,99 +1,214 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPUID of the core itself [APM3 E]: a third-generation server processor without the features that
- * softsev lacks (AVX, XSAVE, x2APIC, counters), plus the bits that tell software which workarounds
- * it does not need. The hypervisor intercepts CPUID and composes a guest's values from these.
+ * CPUID of the core itself [APM3 E]: the feature bits of its model (cpu/model.h), and here the
+ * leaves that hold more than such bits: names, sizes, topology, caches. The hypervisor intercepts
+ * CPUID and composes a guest's values from these.
  */
 #include "cpu/internal.h"
-
-#define SIGNATURE 0x00a00f11 /* family 19h, model 1, stepping 1 */
+#include "memory/rmp.h"
 
 enum { EAX, EBX, ECX, EDX };
 
-// clang-format off
-#define LEAF_1_ECX    (BIT(0) /* SSE3 */ | BIT(9) /* SSSE3 */ | BIT(13) /* CX16 */ | BIT(19) /* SSE4.1 */ |            \
-                       BIT(20) /* SSE4.2 */ | BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(30) /* RDRAND */)
-#define LEAF_1_EDX    (BIT(0) /* FPU */ | BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ | BIT(5) /* MSR */ |   \
-                       BIT(6) /* PAE */ | BIT(7) /* MCE */ | BIT(8) /* CX8 */ | BIT(9) /* APIC */ | BIT(11) /* SEP */ | \
-                       BIT(12) /* MTRR */ | BIT(13) /* PGE */ | BIT(14) /* MCA */ | BIT(15) /* CMOV */ |               \
-                       BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | BIT(19) /* CLFSH */ | BIT(23) /* MMX */ |             \
-                       BIT(24) /* FXSR */ | BIT(25) /* SSE */ | BIT(26) /* SSE2 */)
-#define LEAF_7_EBX    (BIT(0) /* FSGSBASE */ | BIT(7) /* SMEP */ | BIT(9) /* ERMS */ | BIT(18) /* RDSEED */ |          \
-                       BIT(19) /* ADX */ | BIT(20) /* SMAP */ | BIT(23) /* CLFLUSHOPT */ | BIT(24) /* CLWB */)
-#define LEAF_7_ECX    (BIT(2) /* UMIP */ | BIT(22) /* RDPID */)
-#define LEAF_7_EDX    (BIT(4) /* FSRM */)
+#define BASIC_LAST      0x0bu
+#define EXTENDED        0x80000000u
+#define EXTENDED_LAST   0x80000021u
+#define EXTENDED_BEFORE 0x8000001fu /* if no bit of the last leaf is shown */
+
 /* 8000_0001 EDX repeats these bits of leaf 1. */
-#define REPEATED      (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
-#define EXT_1_ECX     (BIT(0) /* LAHF */ | BIT(2) /* SVM */ | BIT(5) /* LZCNT */ | BIT(8) /* PREFETCHW */)
-#define EXT_1_EDX     ((LEAF_1_EDX & REPEATED) | BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(22) /* MMXEXT */ |     \
-                       BIT(26) /* 1 GiB pages */ | BIT(27) /* RDTSCP */ | BIT(29) /* LM */)
-#define EXT_8_EBX     (BIT(0) /* CLZERO */ | BIT(9) /* WBNOINVD */ | BIT(26) /* SSB_NO */ | BIT(29) /* BTC_NO */)
-#define EXT_A_EDX     (BIT(0) /* NP */ | BIT(1) /* LbrVirt */ | BIT(3) /* NRIPS */ | BIT(5) /* VmcbClean */ | BIT(6) /* FlushByAsid */ |      \
-                       BIT(7) /* DecodeAssists */ | BIT(10) /* PauseFilter */)
-#define EXT_1F_EAX    (BIT(0) /* SME */ | BIT(1) /* SEV */ | BIT(3) /* SEV-ES */ | BIT(4) /* SEV-SNP */ |              \
-                       BIT(5) /* VMPL */ | BIT(6) /* RMPQUERY */ | BIT(8) /* SecureTsc */ |                            \
-                       BIT(9) /* TscAuxVirtualization */ | BIT(10) /* coherent */ | BIT(12) /* RestrictedInjection */ | \
-                       BIT(13) /* AlternateInjection */ | BIT(14) /* DebugVirt */ | BIT(15) /* PreventHostIbs */ |     \
-                       BIT(17) /* VmgexitParameter */ | BIT(18) /* VirtualTomMsr */ | BIT(21) /* RMPREAD */ |          \
-                       BIT(24) /* VmsaRegProt */ | BIT(25) /* SmtProtection */ | BIT(27) /* AllowedSevFeatures */ |    \
-                       BIT(31) /* IbpbOnEntry */)
-#define EXT_1F_EBX    (C_BIT | 1u << 6 /* address bits lost */ | 4u << 12 /* VMPLs */ | BIT(31) /* COHERENCY_SFW_NO */)
-#define EXT_21_EAX    (BIT(0) /* no nested data breakpoints */ | BIT(2) /* LFENCE serialises */ | BIT(6) /* null clears base */ | \
-                       BIT(8) /* automatic IBRS */ | BIT(29) /* SRSO_NO */)
-#define EXT_21_ECX    (BIT(1) /* TSA_SQ_NO */ | BIT(2) /* TSA_L1_NO */)
+#define REPEATED (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
 
-/* Four characters of a name. */
-#define TEXT(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
+#define CMP_LEGACY BIT(1)
+#define HTT        BIT(28)
+#define LINE       64u
 
-struct leaf {
-    u32 number;
-    u32 value[4];
-};
+#define ADDRESS_BITS_LOST 6u /* of 8000_001F EBX: the key's */
 
-static const struct leaf leaves[] = {
-    {0x00000000, {7, TEXT('A', 'u', 't', 'h'), TEXT('c', 'A', 'M', 'D'), TEXT('e', 'n', 't', 'i')}},
-    {0x00000001, {SIGNATURE, 8u << 8 | 1u << 16, LEAF_1_ECX, LEAF_1_EDX}},
-    {0x00000007, {0, LEAF_7_EBX, LEAF_7_ECX, LEAF_7_EDX}},
-    {0x80000000, {0x80000021, TEXT('A', 'u', 't', 'h'), TEXT('c', 'A', 'M', 'D'), TEXT('e', 'n', 't', 'i')}},
-    {0x80000001, {SIGNATURE, 0, EXT_1_ECX, EXT_1_EDX}},
-    {0x80000002, {TEXT('s', 'o', 'f', 't'), TEXT('s', 'e', 'v', ' '), TEXT('S', 'E', 'V', ' '), TEXT('p', 'r', 'o', 'c')}},
-    {0x80000003, {TEXT('e', 's', 's', 'o'), TEXT('r', ' ', 'i', 'n'), TEXT(' ', 's', 'o', 'f'), TEXT('t', 'w', 'a', 'r')}},
-    {0x80000004, {TEXT('e', 0, 0, 0), 0, 0, 0}},
-    {0x80000005, {0, 0, 0x20080140, 0x20080140}}, /* L1: 32 KiB, 8 ways, 64 bytes */
-    {0x80000006, {0, 0, 0x02006140, 0}},          /* L2: 512 KiB, 8 ways */
-    {0x80000007, {0, 0, 0, BIT(8)}},              /* invariant TSC */
-    {0x80000008, {VIRTUAL_BITS << 8 | PHYSICAL_BITS, EXT_8_EBX, 0, 0}},
-    {0x8000000a, {1, 0, 0, EXT_A_EDX}},
-    {0x8000001f, {EXT_1F_EAX, EXT_1F_EBX, 0, 0}},
-    {0x80000021, {EXT_21_EAX, 0, EXT_21_ECX, 0}},
-};
-// clang-format on
+/* --- Names ------------------------------------------------------------------------------------ */
 
-static void fill_variable(const struct cpu *c, u32 leaf, u32 out[4])
+#define PART_BRAND(id, name, family, model, stepping, brand) brand,
+static const char *const brands[] = {PARTS(PART_BRAND) "softsev SEV processor in software"};
+#undef PART_BRAND
+
+static void vendor(u32 last, u32 out[4])
 {
+    out[EAX] = last;
+    memcpy(&out[EBX], "Auth", 4);
+    memcpy(&out[EDX], "enti", 4);
+    memcpy(&out[ECX], "cAMD", 4);
+}
+
+/* Answers a third of the name: 48 bytes, filled up with zeros. */
+static void brand(const struct cpu *c, u32 third, u32 out[4])
+{
+    char text[48] = "";
+    const char *name = brands[c->model.part];
+    memcpy(text, name, min_u64(strlen(name), sizeof text - 1));
+    memcpy(out, text + (size_t)16 * third, 16);
+}
+
+/* --- Caches ----------------------------------------------------------------------------------- */
+
+enum { L1D, L1I, L2, L3, CACHES };
+
+struct cache {
+    u32 kib, ways;
+};
+
+/* The L3 is shared by the cores of a complex. */
+static const struct {
+    struct cache cache[CACHES];
+    u32 complex;
+} caches[PART_COUNT] = {
+    [PART_NAPLES] = {{{32, 8}, {64, 4}, {512, 8}, {8 * 1024, 16}}, 4},
+    [PART_ROME] = {{{32, 8}, {32, 8}, {512, 8}, {16 * 1024, 16}}, 4},
+    [PART_MILAN] = {{{32, 8}, {32, 8}, {512, 8}, {32 * 1024, 16}}, 8},
+    [PART_GENOA] = {{{32, 8}, {32, 8}, {1024, 8}, {32 * 1024, 16}}, 8},
+    [PART_TURIN] = {{{48, 12}, {32, 8}, {1024, 16}, {32 * 1024, 16}}, 8},
+};
+
+static enum part looks_like(const struct cpu *c)
+{
+    return c->model.part == PART_COUNT ? PART_MILAN : c->model.part;
+}
+
+/* Answers one cache of leaf 8000_001D: type and level, who shares it, line and ways, sets. */
+static void cache_leaf(const struct cpu *c, u32 n, u32 out[4])
+{
+    static const u32 kinds[CACHES] = {1 | 1 << 5, 2 | 1 << 5, 3 | 2 << 5, 3 | 3 << 5};
+    static const u32 traits[CACHES] = {0, 0, 2 /* inclusive */, 1 /* WBINVD acts on one L3 */};
+    if (n >= CACHES)
+        return;
+    const struct cache *cache = &caches[looks_like(c)].cache[n];
+    const u32 sharing = (u32)min_u64(c->cores, caches[looks_like(c)].complex);
+    out[EAX] = kinds[n] | 1u << 8 | (n == L3 ? sharing - 1 : 0) << 14;
+    out[EBX] = (cache->ways - 1) << 22 | (LINE - 1);
+    out[ECX] = cache->kib * 1024 / LINE / cache->ways - 1;
+    out[EDX] = traits[n];
+}
+
+/* Returns the code of leaf 8000_0006 for a number of ways; 9 refers to leaf 8000_001D. */
+static u32 ways_code(u32 ways)
+{
+    return ways == 8 ? 6 : ways == 16 ? 8 : 9;
+}
+
+static void cache_sizes(const struct cpu *c, u32 leaf, u32 out[4])
+{
+    const struct cache *k = caches[looks_like(c)].cache;
+    if (leaf == 0x80000005) {
+        out[ECX] = k[L1D].kib << 24 | k[L1D].ways << 16 | 1u << 8 | LINE;
+        out[EDX] = k[L1I].kib << 24 | k[L1I].ways << 16 | 1u << 8 | LINE;
+    } else {
+        out[ECX] = k[L2].kib << 16 | ways_code(k[L2].ways) << 12 | 1u << 8 | LINE;
+        out[EDX] = k[L3].kib / 512 << 18 | 9u << 12 | 1u << 8 | LINE;
+    }
+}
+
+/* --- Topology: one thread a core, all cores in one package ------------------------------------ */
+
+static u32 id_bits(const struct cpu *c)
+{
+    u32 bits = 0;
+    while (1u << bits < c->cores)
+        bits++;
+    return bits;
+}
+
+static void topology(const struct cpu *c, u32 subleaf, u32 out[4])
+{
+    out[EAX] = subleaf == 1 ? id_bits(c) : 0;
+    out[EBX] = subleaf == 0 ? 1 : subleaf == 1 ? c->cores : 0;
+    out[ECX] = subleaf < 2 ? subleaf | (subleaf + 1) << 8 : subleaf;
+    out[EDX] = c->id;
+}
+
+/* --- The leaves ------------------------------------------------------------------------------- */
+
+static u32 extended_last(const struct cpu *c)
+{
+    const u32 bits = cpu_model_bits(&c->model, EXTENDED_LAST, 0, EAX) |
+                     cpu_model_bits(&c->model, EXTENDED_LAST, 0, ECX);
+    return bits ? EXTENDED_LAST : EXTENDED_BEFORE;
+}
+
+static void sev_leaf(const struct cpu *c, u32 out[4])
+{
+    const bool snp = out[EAX] & BIT(4);
+    out[EBX] |= C_BIT | ADDRESS_BITS_LOST << 6 | (snp ? RMP_VMPLS << 12 : 0);
+    out[ECX] = memory_asids(c->memory);
+    out[EDX] = c->asid_min;
+}
+
+static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
+{
+    const u32 many = c->cores > 1;
     switch (leaf) {
+    case 0:
+    case EXTENDED:
+        vendor(leaf ? extended_last(c) : BASIC_LAST, out);
+        break;
     case 1:
-        out[EBX] |= c->id << 24;
+        out[EAX] = c->model.signature;
+        out[EBX] = LINE / 8 << 8 | c->cores << 16 | c->id << 24;
+        out[EDX] |= many ? (u32)HTT : 0;
+        break;
+    case 0xb:
+        topology(c, subleaf, out);
+        break;
+    case 0x80000001:
+        out[EAX] = c->model.signature;
+        out[ECX] |= many ? (u32)CMP_LEGACY : 0;
+        out[EDX] |= cpu_model_bits(&c->model, 1, 0, EDX) & (u32)REPEATED;
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        brand(c, leaf - 0x80000002, out);
+        break;
+    case 0x80000005:
+    case 0x80000006:
+        cache_sizes(c, leaf, out);
+        break;
+    case 0x80000008:
+        out[EAX] = VIRTUAL_BITS << 8 | PHYSICAL_BITS;
+        out[ECX] = id_bits(c) << 12 | (c->cores - 1);
         break;
     case 0x8000000a:
+        out[EAX] = 1; /* the revision of SVM */
         out[EBX] = memory_asids(c->memory) + 1;
         break;
+    case 0x8000001d:
+        cache_leaf(c, subleaf, out);
+        break;
+    case 0x8000001e:
+        out[EAX] = out[EBX] = c->id;
+        break;
     case 0x8000001f:
-        out[ECX] = memory_asids(c->memory);
-        out[EDX] = c->asid_min;
+        sev_leaf(c, out);
         break;
     }
+}
+
+/* The subleaf counts for these leaves alone. */
+static bool is_indexed(u32 leaf)
+{
+    return leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x8000001d;
+}
+
+/* Returns whether a leaf beyond the last one is asked for, which reads as zeros. */
+static bool is_beyond(const struct cpu *c, u32 leaf)
+{
+    return leaf >= EXTENDED ? leaf > extended_last(c) : leaf > BASIC_LAST;
 }
 
 void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
-    if (leaf == 7 && subleaf)
+    if (is_beyond(c, leaf))
         return;
-    for (size_t i = 0; i < ARRAY_SIZE(leaves); i++)
-        if (leaves[i].number == leaf)
-            memcpy(out, leaves[i].value, sizeof leaves[i].value);
-    fill_variable(c, leaf, out);
+    for (u32 reg = EAX; reg <= EDX; reg++)
+        out[reg] = cpu_model_bits(&c->model, leaf, is_indexed(leaf) ? subleaf : 0, reg);
+    fill(c, leaf, subleaf, out);
 }
 
 void exec_cpuid(struct cpu *c, const struct insn *in)
