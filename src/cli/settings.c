@@ -51,6 +51,20 @@ bool settings_vcpu_type(const char *text, u64 *signature)
     return option_digits(text, signature, &end) && !*end && !(*signature & ~SIGNATURE);
 }
 
+bool settings_cpu(const char *text, u64 *signature)
+{
+    char name[40];
+    const size_t size = strcspn(text, ",");
+    u32 known;
+    if (size >= sizeof name)
+        return false;
+    memcpy(name, text, size);
+    name[size] = 0;
+    const bool good = measure_signature_by_name(strcmp(name, "max") ? name : "milan", &known);
+    *signature = good ? known : 0;
+    return good;
+}
+
 /* The features of one name; 0: there is none. */
 static u64 feature_by_name(const char *name, size_t size)
 {

@@ -26,6 +26,12 @@ bool settings_vcpu_type(const char *text, u64 *signature);
     "EAX as a number"
 #define SETTINGS_VCPU_WORDS "EPYC EPYC-Rome EPYC-Milan EPYC-Genoa EPYC-Turin"
 
+/* Of OPTION_PARSED: the processor of softsev run, of which only the signature is measured. */
+bool settings_cpu(const char *text, u64 *signature);
+#define SETTINGS_CPU                                                                               \
+    "naples, rome, milan, genoa, turin, max, or a name that QEMU has, as softsev run --cpu takes it"
+#define SETTINGS_CPU_WORDS "naples rome milan genoa turin max EPYC-Milan EPYC-Genoa"
+
 /* Of OPTION_PARSED: SEV_FEATURES by names and numbers with commas between. */
 bool settings_guest_features(const char *text, u64 *features);
 /* The features of an SNP guest, or else of a SEV-ES guest: names are of what is wanted besides SNP.

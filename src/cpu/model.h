@@ -31,7 +31,8 @@ void cpu_model_of_part(enum part part, struct cpu_model *out);
 int cpu_model_parse(const char *text, struct cpu_model *out, struct error *error);
 /* Changes a model by the rest of such a text: "-umip,+auto-ibrs"; "" changes nothing. */
 int cpu_model_change(struct cpu_model *m, const char *text, struct error *error);
-const char *cpu_part_name(enum part part); /* "max" for PART_COUNT */
+const char *cpu_part_name(enum part part);  /* "max" for PART_COUNT */
+const char *cpu_part_brand(enum part part); /* CPUID Fn8000_0002 to 4 */
 
 struct cpu_feature {
     const char *name;

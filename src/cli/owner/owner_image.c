@@ -179,10 +179,11 @@ static int fill_processor(const struct options *options, struct measure_descript
 {
     d->vcpus = (u32)options_number(options, OWNER_VCPUS, 1);
     d->vmm = (enum measure_vmm)options_choice(options, OWNER_VMM_TYPE);
-    d->signature = (u32)options_number(options, OWNER_VCPU_TYPE, 0);
+    d->signature = (u32)options_number(options, OWNER_VCPU_TYPE,
+                                       options_number(options, OWNER_CPU, 0));
     if (features_of(options, d->mode, &d->features, e))
         return -1;
-    if (options->text[OWNER_VCPU_TYPE] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
+    if (options->text[OWNER_VCPU_TYPE] || options->text[OWNER_CPU] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
         return 0;
     return error_set(
         e, ERROR_USAGE,

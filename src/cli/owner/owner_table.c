@@ -23,7 +23,7 @@
 
 /* What a guest of softsev run without a flash image does not have. */
 #define BEHIND_FIRMWARE                                                                            \
-    OWNER_FIRMWARE, OWNER_HASHES, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_IMAGE_HASH,               \
+    OWNER_FIRMWARE, OWNER_HASHES, OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE, OWNER_IMAGE_HASH,    \
         OWNER_IMAGE_ONLY
 /* What explain expects of a report. */
 #define EXPECTED                                                                                   \
@@ -132,7 +132,7 @@ static const struct option_row rows[] = {
         "Compare with what\n.Cm explain\nprinted for another launch, as text or JSON; exit code 4 if they differ.", .actions = A(EXPLAIN),
         .excludes = IDS(OWNER_REPORT)},
     [OWNER_DUMP] = {"dump", OPTION_FILE, "FILE", "write the launched bytes in order", "Write the launched bytes in order.", .output = true, .actions = A(EXPLAIN),
-        .excludes = IDS(OWNER_REPORT, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_FEATURES, OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY)},
+        .excludes = IDS(OWNER_REPORT, OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE, OWNER_FEATURES, OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY)},
     [OWNER_JSON] = {"json", OPTION_FLAG, NULL, "the result as one line of JSON", "The result as one line of JSON.",
         .actions = A(VERIFY) | A(MEASURE) | A(ANSWER) | SIGN | A(EXPLAIN)},
 
@@ -168,6 +168,10 @@ static const struct option_row rows[] = {
     [OWNER_VCPU_TYPE] = {"vcpu-type", OPTION_PARSED, "NAME", "QEMU's CPU model, or CPUID 1 EAX as a number",
         "QEMU's CPU model, or CPUID leaf 1 EAX as a number.\nOther hypervisors show it in no register, so that it does not change what they launch.", .parse = settings_vcpu_type, .should = SETTINGS_VCPU_TYPE, .words = SETTINGS_VCPU_WORDS, .group = OWNER_GROUP_LAUNCH,
         .actions = FILES, .needs = IDS(OWNER_FIRMWARE)},
+    [OWNER_CPU] = {"cpu", OPTION_PARSED, "NAME", "instead: the --cpu of softsev run, such as genoa",
+        "Instead of\n.Fl -vcpu-type :\nthe processor as\n.Ic softsev run --cpu\nnames it.\nFeatures that follow the name change no register that is measured.",
+        .parse = settings_cpu, .should = SETTINGS_CPU, .words = SETTINGS_CPU_WORDS, .group = OWNER_GROUP_LAUNCH,
+        .actions = FILES, .needs = IDS(OWNER_FIRMWARE), .excludes = IDS(OWNER_VCPU_TYPE)},
     [OWNER_VMM_TYPE] = {"vmm-type", OPTION_CHOICE, "NAME", "qemu, qemu-old, ec2, ec2-old, gce, krun, krun-old",
         "Who launches:\n.Cm qemu , qemu-old , ec2 , ec2-old , gce , krun\nor\n.Cm krun-old .\nDefault\n.Cm qemu .", .choice_at = settings_vmm_at,
         .standard = MEASURE_VMM_QEMU, .group = OWNER_GROUP_LAUNCH, .actions = FILES, .needs = IDS(OWNER_FIRMWARE)},
@@ -180,7 +184,7 @@ static const struct option_row rows[] = {
         .needs = IDS(OWNER_FIRMWARE)},
     [OWNER_IMAGE_ONLY] = {"ovmf-only", OPTION_FLAG, NULL, "sev-snp: stop there and print that digest",
         "Under\n.Cm sev-snp :\nstop after the flash image's pages.", .group = OWNER_GROUP_LAUNCH, .actions = A(MEASURE) | A(EXPLAIN), .needs = IDS(OWNER_FIRMWARE),
-        .excludes = IDS(OWNER_KERNEL, OWNER_INITRD, OWNER_APPEND, OWNER_HASHES, OWNER_VCPUS, OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_FEATURES,
+        .excludes = IDS(OWNER_KERNEL, OWNER_INITRD, OWNER_APPEND, OWNER_HASHES, OWNER_VCPUS, OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE, OWNER_FEATURES,
                         OWNER_IMAGE_HASH)},
 
     [OWNER_REPORT_DATA] = {"report-data", OPTION_HEX, "HEX", "what the guest put into the report", "What the guest put into the report, 64 bytes.", .max = 64,
@@ -223,7 +227,7 @@ static const struct option_rule rules[] = {
      .why = "beside a flash image a kernel is measured by its hash, or not at all"},
     {.relation = OPTION_ONLY, .subjects = IDS(OWNER_VCPUS), .with = IDS(OWNER_FIRMWARE), .others = IDS(OWNER_MODE), .values = ES_SNP,
      .why = "SEV measures no virtual processors"},
-    {.relation = OPTION_ONLY, .subjects = IDS(OWNER_VCPU_TYPE, OWNER_VMM_TYPE, OWNER_FEATURES), .others = IDS(OWNER_MODE), .values = ES_SNP,
+    {.relation = OPTION_ONLY, .subjects = IDS(OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE, OWNER_FEATURES), .others = IDS(OWNER_MODE), .values = ES_SNP,
      .why = "SEV measures no virtual processors"},
     {.relation = OPTION_ONLY, .subjects = IDS(OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY), .others = IDS(OWNER_MODE), .values = BIT(IMAGE_SEV_SNP),
      .why = "only SNP has a digest after the image"},

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/identity/profile.h"
 #include "cli/options.h"
+#include "cli/profiles/profiles.h"
 #include "firmware/firmware.h"
 
 #include <jansson.h>
@@ -82,17 +83,21 @@ static int print_json(struct error *e)
     return cli_tell_json(all, e);
 }
 
-enum profiles_option { PROFILES_JSON = 1 };
+enum profiles_option { PROFILES_JSON = 1, PROFILES_CPU };
 
 static const struct option_row rows[] = {
     [PROFILES_JSON] = {"json", OPTION_FLAG, NULL, "one line of JSON: an array of objects",
-                       .man = "The same as one array."},
+                       .man = "The same as one array; with\n.Fl -cpu\nas one object."},
+    [PROFILES_CPU] = {"cpu", OPTION_TEXT, "MODEL",
+                      "instead: what a CPU model shows, such as milan,-umip",
+                      .man = "Instead: what a model of\n.Ic softsev run --cpu\nshows in CPUID, "
+                             "register by register, and what its part has that these cores lack."},
 };
 
 const struct option_table cli_profiles_table = {
     .command = "profiles",
     .title = "the parts and firmware that a platform can be",
-    .usage = "softsev profiles [--json]",
+    .usage = "softsev profiles [--cpu MODEL] [--json]",
     .about = "The parts and firmware that --profile NAME makes of a platform: API version and\n"
              "build, version of its SNP reports, TCB (boot loader, TEE, SNP, microcode; on a\n"
              "Turin FMC before them), and what SNP_FEATURE_INFO says. Parts without reports\n"
@@ -108,6 +113,10 @@ int cli_profiles(int argc, char **argv)
     int status;
     if (!options_open(&cli_profiles_table, argc, argv, &given, &status))
         return status;
+    if (given.text[PROFILES_CPU])
+        return profiles_print_cpu(given.text[PROFILES_CPU], given.text[PROFILES_JSON], &e)
+                   ? cli_fail("profiles", &e)
+                   : ERROR_NONE;
     if (given.text[PROFILES_JSON])
         return print_json(&e) ? cli_fail("profiles", &e) : ERROR_NONE;
     printf("%-11s %-9s %-8s %-7s %-11s %s\n", "NAME", "PART", "API", "REPORT", "TCB", "FEATURES");

@@ -25,10 +25,6 @@ enum { EAX, EBX, ECX, EDX };
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-#define PART_BRAND(id, name, family, model, stepping, brand) brand,
-static const char *const brands[] = {PARTS(PART_BRAND) "softsev SEV processor in software"};
-#undef PART_BRAND
-
 static void vendor(u32 last, u32 out[4])
 {
     out[EAX] = last;
@@ -41,7 +37,7 @@ static void vendor(u32 last, u32 out[4])
 static void brand(const struct cpu *c, u32 third, u32 out[4])
 {
     char text[48] = "";
-    const char *name = brands[c->model.part];
+    const char *name = cpu_part_brand(c->model.part);
     memcpy(text, name, min_u64(strlen(name), sizeof text - 1));
     memcpy(out, text + (size_t)16 * third, 16);
 }

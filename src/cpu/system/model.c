@@ -23,6 +23,10 @@ static const struct {
 } parts[] = {PARTS(PART_ROW)};
 #undef PART_ROW
 
+#define PART_BRAND(id, name, family, model, stepping, brand) brand,
+static const char *const brands[] = {PARTS(PART_BRAND) "softsev SEV processor in software"};
+#undef PART_BRAND
+
 #define NAME_MAX 40u
 
 static void show(struct cpu_model *m, size_t n, bool on)
@@ -48,6 +52,11 @@ void cpu_model_of_part(enum part part, struct cpu_model *out)
 const char *cpu_part_name(enum part part)
 {
     return part < PART_COUNT ? parts[part].name : CPU_MODEL_MAX;
+}
+
+const char *cpu_part_brand(enum part part)
+{
+    return brands[part < PART_COUNT ? part : PART_COUNT];
 }
 
 const struct cpu_feature *cpu_feature_at(size_t n)
