@@ -147,7 +147,7 @@ ABI_SIZE(struct vmsa, 4096);
     X(SECURE_AVIC,         "secure-avic",           26)   \
     X(IBPB_ON_ENTRY,       "ibpb-on-entry",         31)
 // clang-format on
-#define SEV_STATUS_FEATURES_SHIFT        2
+#define SEV_STATUS_FEATURES_SHIFT 2
 
 /* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */
 #define VMSA_V_INTR_SHADOW     BIT(10)

@@ -10,7 +10,7 @@
 #define KVM_NO_IO_DELAY  BIT(1)
 #define KVM_CLOCK_STABLE BIT(24)
 
-#define CORES_OF_L3      8u
+#define CORES_OF_L3 8u
 
 #define LEAF1_ECX_MONITOR  BIT(3)
 #define LEAF1_ECX_X2APIC   BIT(21)

@@ -207,7 +207,7 @@ bool vm_is_snp(const struct vm *vm);
 u64 vm_sev_features(const struct vm *vm); /* of the VMSAs that are launched; 0: there are none */
 /* Refuses features that the processor lacks or that this hypervisor does not serve. */
 int vm_check_sev_features(const struct vm *vm, struct error *error);
-u32 vm_tsc_khz(const struct vm *vm);      /* how fast the guest's TSC counts */
+u32 vm_tsc_khz(const struct vm *vm); /* how fast the guest's TSC counts */
 /* Saves the registers that only the core holds to where the next VMRUN takes them from. */
 void vcpu_leave_core(struct vcpu *c);
 

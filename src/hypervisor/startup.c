@@ -136,8 +136,7 @@ static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)
     u64 left, spa = vm_spa(vm, gpa, &left);
     const struct image_plan *plan = vm->config.plan;
     bool good = !(gpa & PAGE_MASK) && gpa % CHUNK_SIZE && spa != FRAME_NONE &&
-                !vm_is_shared(vm, gpa) && plan->vmsa_count &&
-                features == vm_sev_features(vm);
+                !vm_is_shared(vm, gpa) && plan->vmsa_count && features == vm_sev_features(vm);
     return good ? spa : 0;
 }
 

@@ -255,8 +255,9 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     vm->config = *config;
     if (!config->plan->runnable && !vm_is_snp(vm))
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
-    else if (!vm_check_sev_features(vm, error) && !vm_take_processors(vm, error) && !vm_take_asid(vm, error) &&
-             !vm_take_memory(vm, error) && !vm_board_create(vm, error)) {
+    else if (!vm_check_sev_features(vm, error) && !vm_take_processors(vm, error) &&
+             !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&
+             !vm_board_create(vm, error)) {
         if (vcpus_create(vm)) {
             hv->vms[hv->vm_count++] = vm;
             return vm;

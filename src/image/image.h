@@ -42,7 +42,8 @@ struct image_description {
         firmware;
     bool kernel_hashes; /* with firmware: the hashes of kernel, initrd, command line [sev 12.1] */
     u64 sev_features;   /* of SEV-ES and SNP guests, with the SNP bit as the mode says */
-    u32 cpu_signature;  /* CPUID Fn0000_0001 EAX, which firmware starts with; 0: the default part's */
+    u32 cpu_signature;  /* CPUID Fn0000_0001 EAX, which firmware starts with; 0: the default part's
+                         */
 };
 
 /* Returns why no guest of this mode can have these SEV_FEATURES, or NULL if one can. */
@@ -87,7 +88,7 @@ struct image_plan {
     u64 memory_size;
     u32 cpus; /* 0: not known, the hypervisor's configuration decides */
     enum image_mode mode;
-    u64 sev_features; /* of every VMSA */
+    u64 sev_features;                            /* of every VMSA */
     struct image_piece pieces[IMAGE_PIECES_MAX]; /* in launch order */
     u32 piece_count;
     struct image_e820 e820[8];

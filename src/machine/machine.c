@@ -11,8 +11,7 @@
 /* Returns the model of the part that the firmware is of. */
 static struct cpu_model default_model(const struct machine_config *config)
 {
-    const struct firmware_profile *p =
-        config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;
+    const struct firmware_profile *p = config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;
     struct cpu_model model;
     cpu_model_of_part(part_of(p->family, p->model), &model);
     return model;

@@ -21,7 +21,7 @@ struct machine_config {
     u64 memory_size;     /* bytes of DRAM */
     bool memory_aliased; /* memory ignores an address bit (memory/memory.h); needs a power of two */
     u32 cores;           /* 1 to 64 */
-    const struct cpu_model *cpu; /* NULL: the part of the profile */
+    const struct cpu_model *cpu;            /* NULL: the part of the profile */
     u32 trace_categories;                   /* one bit per enum trace_category */
     struct crypto *crypto;                  /* source of random numbers; must outlive it */
     const struct firmware_profile *profile; /* NULL: the default */

@@ -14,10 +14,11 @@
 #define LARGE        MIB(2)            /* 2 MiB of the guest's own */
 #define SMALL        MIB(4)            /* one page of its own */
 
-static int setup(void **state)
+static int setup_with(void **state, u64 features, u32 tsc_khz)
 {
     struct bench *b = bench_create();
     memset(b->bytes, 0x5a, CERTIFICATES);
+    b->vmsas[0].sev_features = SEV_FEATURE_SNP | features;
     b->plan = (struct image_plan){.memory_size = GUEST_MEMORY,
                                   .mode = IMAGE_SEV_SNP,
                                   .runnable = true,
@@ -31,6 +32,7 @@ static int setup(void **state)
     struct vm_config config = {.name = "vm",
                                .plan = &b->plan,
                                .cpus = 2,
+                               .tsc_khz = tsc_khz,
                                .certificates = b->bytes,
                                .certificates_size = CERTIFICATES};
     assert_int_equal(platform_init_snp(b->hv, &b->error), 0);
@@ -41,6 +43,16 @@ static int setup(void **state)
     assert_int_equal(vm_snp_launch_finish(b->vm, NULL, NULL, false, NULL, &b->error), 0);
     *state = b;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, 0, 0);
+}
+
+static int setup_secure_tsc(void **state)
+{
+    return setup_with(state, SEV_FEATURE_SECURE_TSC | SEV_FEATURE_DEBUG_VIRT, 2500000);
 }
 
 /* Sends the page as it is now, from a processor that has registered it. */
@@ -621,6 +633,65 @@ static void a_guest_that_destroys_its_last_processor_ends(void **state)
     assert_non_null(strstr(end_of(b), "halted for good: every processor was destroyed"));
 }
 
+/* --- SEV_FEATURES ----------------------------------------------------------------------------- */
+
+static bool passed_through(struct bench *b, u32 msr)
+{
+    u32 bit = 2 * 0x4000 + (msr & 0x1fff) * 2;
+    return !(b->host.memory[b->vm->msrpm_spa + bit / 8] >> bit % 8 & 3);
+}
+
+static void a_guest_without_features_has_the_hosts_tsc(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(b->host.desired_tsc_khz, 0);
+    assert_false(passed_through(b, MSR_GUEST_TSC_FREQ));
+    assert_int_equal(b->vm->cpus[0].vmcb.control.intercept_dr_write, BIT(7));
+}
+
+/* The clock page says how many nanoseconds a number of ticks is. */
+static void a_secure_tsc_has_the_frequency_that_was_asked_for(void **state)
+{
+    struct bench *b = *state;
+    u8 page[32];
+    assert_int_equal(b->host.desired_tsc_khz, 2500000);
+    assert_true(passed_through(b, MSR_GUEST_TSC_FREQ));
+    assert_int_equal(b->vm->cpus[0].vmcb.control.intercept_dr_write, 0);
+    assert_int_equal(b->vm->cpus[0].vmcb.control.intercept_dr_read, 0);
+    assert_true(vcpu_msr_write(&b->vm->cpus[0], 0x4b564d01, DATA | 1));
+    assert_true(vm_read(b->vm, DATA, page, sizeof page));
+    const s8 shift = (s8)page[28];
+    const u64 ticks = 2500000000;
+    const u64 scaled = shift < 0 ? ticks >> -shift : ticks << shift;
+    const u64 ns = (u64)((u128)scaled * load_le32(page + 24) >> 32);
+    assert_in_range(ns, 999999990, 1000000000);
+}
+
+static void features_that_cannot_be_served_are_refused_in_words(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        u64 features;
+        const char *error;
+    } rows[] = {
+        {SEV_FEATURE_RESTRICTED_INJECTION, "two: guest feature restricted-injection: it needs"},
+        {SEV_FEATURE_REFLECT_VC, "two: guest feature reflect-vc: the exit"},
+        {SEV_FEATURE_VMSA_REG_PROT, "two: guest feature vmsa-reg-prot: this processor does not"},
+        {SEV_FEATURE_SECURE_TSC | SEV_FEATURE_SECURE_AVIC, "two: guest feature secure-avic: this"},
+    };
+    struct vmsa vmsa = {.sev_features = 0};
+    struct image_plan plan = b->plan;
+    plan.vmsas[0] = &vmsa;
+    const struct vm_config config = {.name = "two", .plan = &plan, .cpus = 1};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error error = {.code = ERROR_NONE};
+        vmsa.sev_features = SEV_FEATURE_SNP | rows[i].features;
+        assert_null(vm_create(b->hv, &config, &error));
+        assert_int_equal(error.code, ERROR_USAGE);
+        assert_memory_equal(error.text, rows[i].error, strlen(rows[i].error));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
@@ -654,6 +725,10 @@ int main(void)
         TEST(processors_that_cannot_be_created_are_refused),
         TEST(registers_that_vmrun_refuses_are_named_as_the_guests),
         TEST(a_guest_that_destroys_its_last_processor_ends),
+        TEST(a_guest_without_features_has_the_hosts_tsc),
+        cmocka_unit_test_setup_teardown(a_secure_tsc_has_the_frequency_that_was_asked_for,
+                                        setup_secure_tsc, bench_teardown),
+        TEST(features_that_cannot_be_served_are_refused_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

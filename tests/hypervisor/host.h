@@ -27,7 +27,8 @@ struct host {
     u32 command_count, wbinvds;
     u8 launched[MIB(2)]; /* what LAUNCH_UPDATE_DATA covered, in order */
     size_t launched_size;
-    u32 refuse; /* a command that fails */
+    u32 refuse;          /* a command that fails */
+    u32 desired_tsc_khz; /* of SNP_LAUNCH_START */
     struct trace trace;
     struct clock clock;
     /* The next VMRUN: changes the VMCB as a guest would. */
@@ -198,7 +199,8 @@ void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
     (void)subleaf;
     memset(out, 0, 16);
     if (leaf == 0x8000001f) {
-        out[0] = 2;
+        out[0] =
+            1u << 1 | 1u << 8 | 1u << 12 | 1u << 14; /* SEV, secure TSC, injection, debug swap */
         out[1] = 51;
         out[2] = 20;
         out[3] = 10;
@@ -279,6 +281,8 @@ u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
         return SEV_STATUS_POLICY_FAILURE;
     if (command == SEV_CMD_SNP_GUEST_REQUEST)
         return h->guest_status;
+    if (command == SEV_CMD_SNP_LAUNCH_START)
+        h->desired_tsc_khz = ((struct snp_launch_start *)(void *)buffer)->desired_tsc_khz;
     if (command == SEV_CMD_LAUNCH_START)
         store_le32(buffer, HOST_GUEST_HANDLE);
     if (command == SEV_CMD_LAUNCH_UPDATE_DATA || command == SEV_CMD_LAUNCH_UPDATE_VMSA) {

@@ -121,6 +121,15 @@ test_that_needs(registers_are_launched_as_they_are_measured,
     digest_of(&d, digest);
     assert_int_equal(measure_launch(&m, NULL, want, &error), 0);
     assert_memory_equal(digest, want, sizeof digest);
+    /* Another part and features: the same change on both sides. */
+    d.sev_features = m.features = SEV_FEATURE_DEBUG_VIRT;
+    assert_true(measure_signature_by_name("turin", &m.signature));
+    assert_int_equal(m.signature, 0x00b00f21);
+    d.cpu_signature = m.signature;
+    digest_of(&d, digest);
+    assert_memory_not_equal(digest, want, sizeof digest);
+    assert_int_equal(measure_launch(&m, NULL, want, &error), 0);
+    assert_memory_equal(digest, want, sizeof digest);
 }
 
 /* --- What firmware finds by fw_cfg ------------------------------------------------------------ */

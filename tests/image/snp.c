@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "abi/snp.h"
+#include "abi/x86.h"
 #include "crypto/crypto.h"
 #include "image/measure.h"
 #include "kernel.h"
@@ -236,6 +237,82 @@ static void every_byte_and_address_counts(void **state)
     free(plan);
 }
 
+/* --- SEV_FEATURES ----------------------------------------------------------------------------- */
+
+static void features_are_in_the_vmsa_and_in_the_digest(void **state)
+{
+    (void)state;
+    struct kernel k;
+    struct error error = {.code = ERROR_NONE};
+    u8 without[48], with[48];
+    make_kernel(&k);
+    struct image_description d = describe(&k);
+    d.mode = IMAGE_SEV_SNP;
+    d.memory_size = MIB(64);
+    struct image_plan *plain = image_build(&d, &error);
+    d.sev_features = SEV_FEATURE_SECURE_TSC;
+    struct image_plan *secure = image_build(&d, &error);
+    assert_non_null(plain);
+    assert_non_null(secure);
+    assert_int_equal(plain->vmsas[0]->sev_features, SEV_FEATURE_SNP);
+    assert_int_equal(secure->vmsas[0]->sev_features, SEV_FEATURE_SNP | SEV_FEATURE_SECURE_TSC);
+    image_snp_digest(plain, without);
+    image_snp_digest(secure, with);
+    assert_memory_not_equal(without, with, 48);
+    image_free(plain);
+    image_free(secure);
+}
+
+/* With vTOM the C-bit is a reserved bit, and what lies below the top of memory is private. */
+static void vtom_takes_the_place_of_the_c_bit(void **state)
+{
+    (void)state;
+    struct kernel k;
+    struct error error = {.code = ERROR_NONE};
+    make_kernel(&k);
+    struct image_description d = describe(&k);
+    d.mode = IMAGE_SEV_SNP;
+    d.memory_size = MIB(64);
+    d.sev_features = SEV_FEATURE_VTOM;
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->vmsas[0]->virtual_tom, MIB(64));
+    assert_int_equal(plan->vmsas[0]->cr3 >> C_BIT, 0);
+    for (u32 i = 0; i < plan->piece_count; i++)
+        if (!strcmp(plan->pieces[i].name, "page_tables"))
+            assert_int_equal(load_le64(plan->pieces[i].data) >> C_BIT, 0);
+    image_free(plan);
+    d.memory_size = GIB(6);
+    assert_null(image_build(&d, &error));
+    assert_int_equal(error.code, ERROR_USAGE);
+}
+
+static void features_that_no_guest_can_have_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 features;
+        enum image_mode mode;
+        bool right;
+    } rows[] = {
+        {0, IMAGE_NONE, true},
+        {SEV_FEATURE_DEBUG_VIRT, IMAGE_SEV, false},
+        {SEV_FEATURE_DEBUG_VIRT, IMAGE_SEV_ES, true},
+        {SEV_FEATURE_SNP | SEV_FEATURE_DEBUG_VIRT, IMAGE_SEV_ES, false},
+        {SEV_FEATURE_SECURE_TSC, IMAGE_SEV_ES, false},
+        {SEV_FEATURE_SECURE_TSC, IMAGE_SEV_SNP, false}, /* without bit 0 */
+        {SEV_FEATURE_SNP | SEV_FEATURE_SECURE_TSC, IMAGE_SEV_SNP, true},
+        {SEV_FEATURE_SNP | BIT(17), IMAGE_SEV_SNP, false},
+        {SEV_FEATURE_SNP | BIT(22), IMAGE_SEV_SNP, false},
+        {SEV_FEATURE_SNP | BIT(63), IMAGE_SEV_SNP, false},
+        {SEV_FEATURE_SNP | BIT(3) | BIT(4), IMAGE_SEV_SNP, false},
+        {SEV_FEATURE_SNP | SEV_FEATURE_IBPB_ON_ENTRY, IMAGE_SEV_SNP, true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (!image_sev_features_wrong(rows[i].features, rows[i].mode) != rows[i].right)
+            fail_msg("row %zu", i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +321,9 @@ int main(void)
         cmocka_unit_test(only_an_snp_kernel_has_them),
         cmocka_unit_test(the_digest_is_the_specifications_chain),
         cmocka_unit_test(every_byte_and_address_counts),
+        cmocka_unit_test(features_are_in_the_vmsa_and_in_the_digest),
+        cmocka_unit_test(vtom_takes_the_place_of_the_c_bit),
+        cmocka_unit_test(features_that_no_guest_can_have_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

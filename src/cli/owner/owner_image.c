@@ -43,8 +43,8 @@ static void free_files(struct guest *g)
     cli_free_file(&g->firmware);
 }
 
-/* SEV_FEATURES of the launch. A number alone is not judged with a flash image: it may be of a launch
- * that went wrong, and other calculators take any. */
+/* SEV_FEATURES of the launch. A number alone is not judged with a flash image: it may be of a
+ * launch that went wrong, and other calculators take any. */
 static int features_of(const struct options *options, enum measure_mode mode, u64 *out,
                        struct error *e)
 {
@@ -56,9 +56,8 @@ static int features_of(const struct options *options, enum measure_mode mode, u6
     const char *wrong = text ? image_sev_features_wrong(*out, modes[mode]) : NULL;
     const bool exact = text && options->text[OWNER_FIRMWARE] && !strpbrk(text, ",-") &&
                        text[0] >= '0' && text[0] <= '9';
-    return wrong && !exact
-               ? error_set(e, ERROR_USAGE, "--guest-features '%s': %s", text, wrong)
-               : 0;
+    return wrong && !exact ? error_set(e, ERROR_USAGE, "--guest-features '%s': %s", text, wrong)
+                           : 0;
 }
 
 /* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces ------------------- */
@@ -179,11 +178,12 @@ static int fill_processor(const struct options *options, struct measure_descript
 {
     d->vcpus = (u32)options_number(options, OWNER_VCPUS, 1);
     d->vmm = (enum measure_vmm)options_choice(options, OWNER_VMM_TYPE);
-    d->signature = (u32)options_number(options, OWNER_VCPU_TYPE,
-                                       options_number(options, OWNER_CPU, 0));
+    d->signature =
+        (u32)options_number(options, OWNER_VCPU_TYPE, options_number(options, OWNER_CPU, 0));
     if (features_of(options, d->mode, &d->features, e))
         return -1;
-    if (options->text[OWNER_VCPU_TYPE] || options->text[OWNER_CPU] || d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
+    if (options->text[OWNER_VCPU_TYPE] || options->text[OWNER_CPU] ||
+        d->vmm > MEASURE_VMM_QEMU_OLD || d->image_only)
         return 0;
     return error_set(
         e, ERROR_USAGE,

@@ -46,8 +46,8 @@ struct run_options {
     const char *state, *seed, *trace_file, *dump, *record, *replay;
     const char *cpu_text;
     struct cpu_model cpu; /* if cpu_text */
-    u32 trace;       /* categories */
-    bool trace_hash; /* all categories, into a hash */
+    u32 trace;            /* categories */
+    bool trace_hash;      /* all categories, into a hash */
     bool json, quiet, time_given, limit_given;
     s64 time_seconds; /* the clock of day at the start, since 1970 */
     u64 limit_ns;     /* of machine time, if limit_given */
@@ -111,7 +111,7 @@ struct run {
     struct crypto *owner_crypto;   /* the guest owner's */
     struct run_identity *identity; /* of the platform; NULL without encrypted guests */
     struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
-    struct cpu_model cpu; /* signature 0: not known before the platform is */
+    struct cpu_model cpu;          /* signature 0: not known before the platform is */
     struct machine *machine;
     struct hypervisor *hv;
     struct run_vm vms[RUN_VMS_MAX];

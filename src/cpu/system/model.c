@@ -38,10 +38,9 @@ static void show(struct cpu_model *m, size_t n, bool on)
 void cpu_model_of_part(enum part part, struct cpu_model *out)
 {
     const enum part looks = part == PART_COUNT ? PART_MILAN : part;
-    *out = (struct cpu_model){
-        .part = part,
-        .signature =
-            part_signature(parts[looks].family, parts[looks].model, parts[looks].stepping)};
+    *out = (struct cpu_model){.part = part,
+                              .signature = part_signature(parts[looks].family, parts[looks].model,
+                                                          parts[looks].stepping)};
     for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
         const struct cpu_feature *f = &features[i];
         const bool of_part = part == PART_COUNT || f->exempt || f->since <= part;

@@ -192,6 +192,11 @@ static void wrong_words_are_refused_in_words(void **state)
         {"attack", "list --mode sev",
          "list takes no option '--mode'; `softsev attack list --help` lists them"},
         {"attack", "list remap", "'remap' is one argument too many"},
+        {"run", "--kernel k --guest-features secure-tsc,",
+         "--guest-features 'secure-tsc,': names such as secure-tsc"},
+        {"run", "--kernel k --guest-features secure-ts",
+         "--guest-features 'secure-ts': names such as secure-tsc"},
+        {"owner", "measure --firmware f --cpu paris", "--cpu 'paris': naples, rome, milan"},
         {"kds", "--tls-cert c", "--tls-cert needs --tls-key"},
         {"fixtures", "--seed a", "needs --out"},
     };
@@ -271,6 +276,17 @@ static void options_without_effect_are_refused(void **state)
          "--owner-secret needs --mode sev, sev-es or sev-snp: "},
         {"run", "--kernel k --mode sev --owner-dir d --owner-root r",
          "--owner-dir cannot be given with --owner-root"},
+        {"run", "--kernel k --guest-features vtom",
+         "--guest-features needs --mode sev-es or sev-snp: "},
+        {"run", "--kernel k --mode sev --guest-features debug-swap",
+         "--guest-features needs --mode sev-es or sev-snp: "},
+        {"run", "--kernel k --mode snp --tsc-frequency 2000000",
+         "--tsc-frequency needs --guest-features"},
+        {"run", "--kernel k --mode sev-es --guest-features debug-swap --tsc-frequency 2000000",
+         "--tsc-frequency needs --mode sev-snp: "},
+        {"owner", "measure --mode snp --kernel k --cpu milan", "--cpu needs --firmware"},
+        {"owner", "measure --mode snp --firmware f --cpu milan --vcpu-type EPYC",
+         "--cpu cannot be given with --vcpu-type"},
         {"run", "--kernel k --disk-read-only", "--disk-read-only needs --disk"},
         {"run", "--firmware f --tamper", "--tamper needs --kernel"},
         {"run", "--machine m --kernel k", "--machine cannot be given with --kernel"},
@@ -317,7 +333,7 @@ static const char *sample(const struct option_row *row)
     case OPTION_FLAG:
         return "";
     case OPTION_NUMBER:
-        return "1";
+        return row->min > 1 ? "1000000" : "1";
     case OPTION_SIZE:
         return "64M";
     case OPTION_HEX:
@@ -325,6 +341,8 @@ static const char *sample(const struct option_row *row)
     case OPTION_CHOICE:
         return options_choice_name(row, row->standard);
     case OPTION_PARSED:
+        if (row->words && strstr(row->words, "secure-tsc"))
+            return "secure-tsc";
         return row->words              ? (strstr(row->words, "EPYC") ? "EPYC" : "all")
                : row->should[0] == 't' ? "1.55"
                                        : "1";
