@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT [all]: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
+# fetch-guest.sh OUT [all | secure-tsc]: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
 # (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
 # installed. Done before: nothing happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too,
 # if AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and -6.12-ordinary.

@@ -53,6 +53,14 @@ for image in "$out/oracles/OVMF.fd" "$out/oracles/OVMF.amdsev.fd"; do
     for type in EPYC EPYC-Genoa-v1 EPYC-Turin; do
         same "$short, snp, $type, 5 processors" snp "$image" 0 5 $type qemu 0x21
     done
+    # The parts of softsev run --cpu, whose signatures the other calculator takes as numbers; and features by their names.
+    for row in naples:0x800f12 rome:0x830f10 milan:0xa00f11 genoa:0xa10f11 turin:0xb00f21; do
+        theirs=$("$tool" --mode snp --ovmf "$image" --vcpus 2 --vcpu-sig "${row#*:}" --guest-features 0x221 2>&1)
+        ours=$("$softsev" owner measure --mode snp --firmware "$image" --vcpus 2 --cpu "${row%:*}" \
+            --guest-features secure-tsc,debug-swap 2>&1)
+        [[ $ours =~ ^[0-9a-f]{96}$ && $ours == "$theirs" ]]
+        result "$short, snp, --cpu ${row%:*}, secure-tsc,debug-swap" $? "sev-snp-measure: $theirs, softsev: $ours"
+    done
     partial=$("$softsev" owner measure --mode snp --firmware "$image" --ovmf-only)
     theirs=$("$tool" --mode snp:ovmf-hash --ovmf "$image")
     [ "$partial" = "$theirs" ]

@@ -7,7 +7,7 @@ import os
 import re
 import struct
 
-from story import Skip, console, occurs, slow, steps, summary, tell, want
+from story import Skip, console, occurs, quick, slow, steps, summary, tell, want
 
 MARKER = "marker=the-command-line-is-private-too"
 PRIVATE = [b"Memory Encryption Features active", b"software IO TLB: Memory encryption is active", b"BusyBox v1.",
@@ -86,6 +86,59 @@ def a_newer_kernel_asks_for_a_report_that_its_owner_accepts(s):
     arguments[3] = s.write("broken", bytes(broken))
     code, _, error = s.command(*arguments, "--root", ark)
     want(code == 4 and "signature" in error, (code, error))
+
+
+@slow
+def a_kernel_with_secure_tsc_uses_it(s):
+    """Linux 6.14 or later asks the firmware for scale and offset, and reads the frequency without an exit."""
+    kernel, initrd = f"{s.out}/vmlinuz-secure-tsc", f"{s.out}/initrd-secure-tsc.cpio.gz"
+    if not os.path.exists(kernel):
+        raise Skip("no kernel that knows secure TSC: tools/fetch-guest.sh OUT secure-tsc")
+    files = ["--kernel", kernel, "--initrd", initrd, "--append", "console=ttyS0 panic=-1 cryptomgr.notests", "--memory", "512"]
+    features = ["--guest-features", "secure-tsc,debug-swap"]
+    code, out, error = s.command("owner", "measure", "--mode", "snp", *files, *features, "--vcpus", "2")
+    want(code == 0, error)
+    code, events, error = s.run(*files, *features, "--mode", "sev-snp", "--cpus", "2", "--tsc-frequency", "2500000")
+    want(code == 0, error)
+    text = console(events)
+    want(re.search(r"SEV: Status: SEV SEV-ES SEV-SNP DebugSwap SecureTSC", text), "the guest does not see secure TSC")
+    want("tsc: Detected 2500.000 MHz processor" in text, "the frequency is another")
+    want("guest: processors: 2" in text, "one processor")
+    vm = summary(events)["vms"][0]
+    want(vm["measurement"] == out.decode().strip(), "the owner measures something else")
+
+
+@slow
+def a_kernel_that_does_not_know_secure_tsc_says_so(s):
+    if not os.path.exists(f"{s.out}/vmlinuz-6.12"):
+        raise Skip("no Linux 6.12")
+    code, _, error = s.run("--kernel", f"{s.out}/vmlinuz-6.12", "--append", "console=ttyS0", "--mode", "sev-snp", "--guest-features", "secure-tsc")
+    want(code == 9 and "does not know the SNP features that are on (set 0, reason 2, raw 0x800)" in error, (code, error))
+
+
+@slow
+def a_machine_is_the_part_that_its_report_names(s):
+    """--cpu with a seed makes the platform that part: CPUID, certificates and the registers of firmware agree."""
+    code, events, error = s.linux("none", "--cpu", "genoa,-umip")
+    want(code == 0, error)
+    want("AMD EPYC 9654 96-Core Processor (family: 0x19, model: 0x11, stepping: 0x1)" in console(events), "another processor")
+    want("Enhanced / Automatic IBRS" in console(events), "a Genoa has automatic IBRS")
+    code, events, error = s.linux("none", "--cpu", "milan")
+    want("Automatic IBRS" not in console(events), "a Milan has no automatic IBRS")
+
+
+@quick
+def models_and_features_that_do_not_fit_are_refused(s):
+    kernel = s.write("kernel", b"no kernel")
+    for words, wrong in (
+            (["--cpu", "paris"], "--cpu 'paris': a model is naples, rome, milan, genoa, turin or max"),
+            (["--cpu", "milan,+monitor"], "+monitor: these cores do not implement it"),
+            (["--mode", "sev-snp", "--guest-features", "0x20"], "guest-features '0x20' of vm1: an SNP guest has snp (bit 0)"),
+            (["--mode", "sev-es", "--guest-features", "secure-tsc"], "without SNP there are debug-swap"),
+            (["--mode", "sev-snp", "--guest-features", "restricted-injection,alternate-injection"], "exclude each other"),
+            (["--mode", "sev-snp", "--guest-features", "debug-swap", "--tsc-frequency", "2000000"], "needs guest-features secure-tsc")):
+        code, _, error = s.command("run", "--kernel", kernel, *words)
+        want(code == 2 and wrong in error, (words, code, error))
 
 
 def what_an_evil_host_launches_has_another_measurement(s):

@@ -70,6 +70,15 @@ static json_t *json_names(const struct cpu_model *m, size_t first, bool lacking)
     return names;
 }
 
+/* The names of a register's features, shown or not. */
+static json_t *json_all(size_t first)
+{
+    json_t *names = json_array();
+    for (size_t i = first; cpu_feature_at(i) && (i == first || !is_first(i)); i++)
+        json_array_append_new(names, json_string(cpu_feature_at(i)->name));
+    return names;
+}
+
 static json_t *json_leaves(const struct cpu_model *m)
 {
     json_t *leaves = json_array();
@@ -78,10 +87,10 @@ static json_t *json_leaves(const struct cpu_model *m)
         if (is_first(i))
             json_array_append_new(
                 leaves,
-                json_pack("{s:I, s:i, s:s, s:I, s:o}", "leaf", (json_int_t)f->leaf, "subleaf",
+                json_pack("{s:I, s:i, s:s, s:I, s:o, s:o}", "leaf", (json_int_t)f->leaf, "subleaf",
                           (int)f->subleaf, "register", registers[f->reg], "value",
                           (json_int_t)cpu_model_bits(m, f->leaf, f->subleaf, f->reg), "features",
-                          json_names(m, i, false)));
+                          json_names(m, i, false), "all", json_all(i)));
     }
     return leaves;
 }
