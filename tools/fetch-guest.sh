@@ -3,7 +3,8 @@
 # fetch-guest.sh OUT [all | secure-tsc]: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
 # (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
 # installed. Done before: nothing happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too,
-# if AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and -6.12-ordinary.
+# if AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and -6.12-ordinary. `secure-tsc`
+# is the newest cloud kernel from 6.14 on that apt knows (Debian 13 backports has some): vmlinuz-secure-tsc and its initramfs.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -69,14 +70,25 @@ ordinary() { # version, meta package
         echo "fetch-guest: no ordinary Linux $1; what needs it is left out" >&2
     fi
 }
+secure_tsc() {
+    made -secure-tsc && return 0
+    kernel=$(apt-cache search --names-only '^linux-image-(6\.1[4-9]|6\.[2-9][0-9]|[7-9]\.[0-9]+).*[0-9]-cloud-amd64$' |
+        cut -d' ' -f1 | sort -V | tail -n 1)
+    if [ -n "$kernel" ] && fetch "$kernel"; then
+        guest "$kernel" -secure-tsc
+    else
+        echo "fetch-guest: apt knows no Linux 6.14 or later; what needs it is left out" >&2
+    fi
+}
 case ${2:-} in
 "") ;;
+secure-tsc) secure_tsc ;;
 all)
     ordinary 6.1 linux-image-amd64
     ordinary 6.12 linux-image-6.12-amd64
     ;;
 *)
-    echo "fetch-guest: '$2': all, or nothing" >&2
+    echo "fetch-guest: '$2': all, secure-tsc, or nothing" >&2
     exit 2
     ;;
 esac

@@ -188,6 +188,10 @@ def guests_of_all_modes_share_a_machine(s):
 tell(
     a_stock_kernel_boots_with_sev_snp_active,
     a_newer_kernel_asks_for_a_report_that_its_owner_accepts,
+    a_kernel_with_secure_tsc_uses_it,
+    a_kernel_that_does_not_know_secure_tsc_says_so,
+    a_machine_is_the_part_that_its_report_names,
+    models_and_features_that_do_not_fit_are_refused,
     what_an_evil_host_launches_has_another_measurement,
     a_policy_that_the_firmware_cannot_keep_is_refused,
     two_boots_from_one_seed_are_equal_to_the_byte,

@@ -53,7 +53,7 @@ static const struct option_row rows[] = {
         "It asks for kernel, initramfs and command line by fw_cfg and starts them; without a kernel it looks for a disk.\n"
         "What is launched, and measured, is the image, under\n.Cm sev-es\nand\n.Cm sev-snp\n"
         "the processors' registers as QEMU has them, and under\n.Cm sev-snp\nwhat the image's metadata says;\n"
-        ".Ic softsev owner measure --firmware\nwith\n.Fl -vcpu-type Cm EPYC-Milan\nhas the digest.\n"
+        ".Ic softsev owner measure --firmware\nwith\n.Fl -cpu Cm milan ,\nor what else the machine is, has the digest.\n"
         "The kernel is measured only with\n.Fl -kernel-hashes .\n"
         "What firmware of a DEBUG build writes to port 0x402 is in\n.Fl -trace Cm device ."},
     [RUN_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL, "the firmware measures and starts only this kernel",
