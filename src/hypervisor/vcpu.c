@@ -65,6 +65,8 @@ static bool create_maps(struct vm *vm)
     /* Linux ends when a read of its TSC's frequency exits: only a malicious host would do that. */
     if (vm_sev_features(vm) & SEV_FEATURE_SECURE_TSC)
         msrpm_allow(map, MSR_GUEST_TSC_FREQ);
+    if (vm_sev_features(vm) & SEV_FEATURE_VTOM)
+        msrpm_allow(map, MSR_VIRTUAL_TOM);
     return host_write(vm->hv->host, vm->msrpm_spa, map, MSRPM_PAGES * PAGE_SIZE);
 }
 

@@ -4,7 +4,8 @@
 
 #define FEATURE_BIT(id, name, cpuid) | SEV_FEATURE_##id
 #define DEFINED                      (0 SEV_FEATURES(FEATURE_BIT))
-#define INJECTION                    (SEV_FEATURE_RESTRICTED_INJECTION | SEV_FEATURE_ALTERNATE_INJECTION)
+
+#define INJECTION (SEV_FEATURE_RESTRICTED_INJECTION | SEV_FEATURE_ALTERNATE_INJECTION)
 /* What a SEV-ES guest may have without SNP. */
 #define OF_SEV_ES                                                                                  \
     (SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_PREVENT_HOST_IBS | SEV_FEATURE_VMGEXIT_PARAMETER)

@@ -116,6 +116,44 @@ def a_kernel_that_does_not_know_secure_tsc_says_so(s):
     want(code == 9 and "does not know the SNP features that are on (set 0, reason 2, raw 0x800)" in error, (code, error))
 
 
+VTOM_GUEST = """
+.globl _start
+_start:
+    mov $0xc0010131, %ecx           # SEV_STATUS: vTOM
+    rdmsr
+    mov $1, %edi
+    test $8, %eax
+    jz end
+    mov $2, %edi                    # private memory without a C-bit
+    movl $0x1234567, 0x300000
+    cmpl $0x1234567, 0x300000
+    jne end
+    mov $3, %edi                    # VIRTUAL_TOM is the end of RAM, and its read does not exit
+    mov $0xc0010135, %ecx
+    rdmsr
+    cmp $0x4000000, %eax
+    jne end
+    mov $0x2a, %edi
+end:
+    shl $16, %edi                   # a request to terminate, by the GHCB MSR: set 1, the reason
+    lea 0x1100(%rdi), %eax
+    xor %edx, %edx
+    mov $0xc0010130, %ecx
+    wrmsr
+    rep
+    .byte 0x0f, 0x01, 0xd9
+"""
+
+
+@quick
+def a_guest_with_vtom_has_private_memory_without_c_bits(s):
+    files = ["--kernel", s.build("vtom", VTOM_GUEST), "--memory", "64", "--mode", "sev-snp", "--guest-features", "vtom"]
+    code, events, error = s.run(*files, "--limit", "5")
+    want(code == 9 and "raw 0x2a1100" in error, (code, error))
+    code, out, error = s.command("owner", "measure", *files)
+    want(code == 0 and out.decode().strip() == summary(events)["vms"][0]["measurement"], (code, error))
+
+
 @slow
 def a_machine_is_the_part_that_its_report_names(s):
     """--cpu with a seed makes the platform that part: CPUID, certificates and the registers of firmware agree."""
@@ -190,6 +228,7 @@ tell(
     a_newer_kernel_asks_for_a_report_that_its_owner_accepts,
     a_kernel_with_secure_tsc_uses_it,
     a_kernel_that_does_not_know_secure_tsc_says_so,
+    a_guest_with_vtom_has_private_memory_without_c_bits,
     a_machine_is_the_part_that_its_report_names,
     models_and_features_that_do_not_fit_are_refused,
     what_an_evil_host_launches_has_another_measurement,
