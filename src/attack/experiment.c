@@ -92,6 +92,7 @@ static int create(struct experiment *b, struct error *error)
                                .plan = &b->plan,
                                .policy = experiment_policy(b),
                                .snp_policy = SNP_POLICY,
+                               .any_features = true,
                                .cpuid = b->cpuid,
                                .cpuid_context = b};
     b->vm = vm_create(b->hv, &config, error);

@@ -56,7 +56,7 @@ int vm_check_sev_features(const struct vm *vm, struct error *error)
         const struct feature *f = &features[i];
         if (!(wanted & f->bit))
             continue;
-        if (unserved(f->bit))
+        if (unserved(f->bit) && !vm->config.any_features)
             return error_set(error, ERROR_USAGE, "%s: guest feature %s: %s", vm->config.name,
                              f->name, unserved(f->bit));
         if (!(sev[0] & BIT(f->cpuid)))

@@ -69,6 +69,7 @@ struct vm_config {
     u32 policy;                    /* [sev 6]; used if the guest is encrypted */
     u64 snp_policy;                /* [snp 5.1] */
     u32 tsc_khz;                   /* secure TSC: how fast it counts; 0: as the host's */
+    bool any_features;             /* launches SEV_FEATURES that this hypervisor does not serve */
     u32 cpus;                      /* virtual processors, as in the plan; 0: the plan's number */
     struct vm_console console;
     struct vm_disk disk;
