@@ -71,7 +71,7 @@ static const struct option_row rows[] = {
     [RUN_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (sev: 1, sev-es: 5, sev-snp: 0x30000)",
         "The guest policy under SEV.\nDefault 1, no debugging; under\n.Cm sev-es\n5, no debugging and SEV-ES required; under\n"
         ".Cm sev-snp\n0x30000, SMT allowed.", .max = UINT64_MAX},
-    [RUN_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES: secure-tsc,debug-swap,... (default none)",
+    [RUN_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES, such as secure-tsc (default none)",
         "SEV_FEATURES of the guest, which are measured with its registers: names and numbers with commas between.\nNames are\n"
         ".Cm secure-tsc , debug-swap , vtom , vmgexit-parameter , vmsa-reg-prot , smt-protection , ibpb-on-entry ,\n"
         ".Cm prevent-host-ibs\nand\n.Cm btb-isolation ;\nunder\n.Cm sev-snp\nthe SNP bit is added unless a number stands alone.\n"
@@ -118,8 +118,7 @@ static const struct option_row rows[] = {
     [RUN_MACHINE] = {"machine", OPTION_FILE, "FILE", "several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
         "Several guests: a JSON object with\n.Dq vms ,\nan array of objects with the options above.",
         .group = GROUP_MACHINE, .excludes = OPTION_IDS(VM_IDS)},
-    [RUN_CPU] = {"cpu", OPTION_TEXT, "MODEL", "the processor: naples, rome, milan, genoa, turin or\n"
-        "max, then -FEATURE or +FEATURE (default: the profile's)",
+    [RUN_CPU] = {"cpu", OPTION_TEXT, "MODEL", "CPU model: milan, genoa,-umip (default: the part)",
         "The processor of the machine:\n.Cm naples , rome , milan , genoa , turin ,\na name that QEMU has for one, such as\n"
         ".Cm EPYC-Milan ,\nor\n.Cm max ,\nwhich shows all that these cores implement.\n"
         "Features follow with commas between,\n.Cm - No to hide one and\n.Cm + No to show one, such as\n.Cm milan,-umip .\n"
