@@ -43,7 +43,7 @@ static void make_plan(struct experiment *b)
         honest->vmsas[0] = &b->vmsa;
     }
     b->plan = *honest;
-    b->plan.owned_count = 0;
+    b->plan.owned = NULL;
 }
 
 int experiment_open(struct experiment *b, struct error *error)

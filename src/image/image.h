@@ -98,10 +98,9 @@ struct image_plan {
     u64 secret_gpa, secret_size; /* space for the owner's secret; size 0: none */
     u64 flash_gpa, flash_size;   /* a firmware image is not in RAM */
     struct image_item items[IMAGE_ITEMS_MAX];
-    u32 item_count;  /* with firmware */
-    bool runnable;   /* false: only launched; no processor can run it */
-    void *owned[16]; /* buffers that the plan allocated for pieces */
-    u32 owned_count;
+    u32 item_count;
+    bool runnable;             /* false: only launched; no processor can run it */
+    struct plan_buffer *owned; /* buffers that the plan allocated for pieces: a list */
     /* SEV-ES and SNP: one page per processor, launched after the pieces and measured with them. */
     const struct vmsa *vmsas[IMAGE_CPUS_MAX];
     u32 vmsa_count;

@@ -16,14 +16,19 @@
 #define LAYOUT_PAGE_TABLES 0x2000u /* six pages: 4 GiB in 2 MiB steps */
 #define LAYOUT_BOOT_PARAMS 0x8000u
 #define LAYOUT_COMMAND     0x9000u
-#define LAYOUT_INFO        0xa000u /* multiboot information */
+#define LAYOUT_INFO        0xa000u /* multiboot information, or PVH's start information */
 #define LAYOUT_SETUP_DATA  0xb000u /* SNP: the node that points to the CC blob */
 #define LAYOUT_STACK_END   0x20000u
-#define LAYOUT_STUB        0x9e000u /* only for parked processors: see start_parking */
-#define LAYOUT_JUMP_TABLE  0x9f000u
-#define LAYOUT_LOW_END     0xa0000u
-#define LAYOUT_ROM         0xc0000u
-#define LAYOUT_ROM_END     0x100000u
+#define LAYOUT_STACK_SIZE  0x4000u
+/* An image that needs the first 128 KiB starts in 32-bit mode: it has no page tables, and the
+ * loader's other pages move up by this much, the stack to where the page tables would end. */
+#define LAYOUT_MOVED      0x90000u
+#define LAYOUT_STUB       0x9e000u /* only for parked processors: see start_parking */
+#define LAYOUT_JUMP_TABLE 0x9f000u
+#define LAYOUT_LOW_END    0xa0000u
+#define LAYOUT_ROM        0xc0000u
+#define LAYOUT_RSDP       0xe0000u /* from here on software looks for an RSDP [ACPI 5.2.5.1] */
+#define LAYOUT_ROM_END    0x100000u
 
 /* --- plan.c ----------------------------------------------------------------------------------- */
 
@@ -46,7 +51,7 @@ void plan_e820_board(struct image_plan *plan, u64 acpi);
  * for a 64-bit start. */
 int start_64bit(struct image_plan *plan, u64 rip, struct error *error);
 /* Adds the GDT as a piece, and sets the registers for 32-bit protected mode without paging. */
-int start_32bit(struct image_plan *plan, u64 eip, struct error *error);
+int start_32bit(struct image_plan *plan, u64 gdt, u64 eip, u64 esp, struct error *error);
 /* Converts these registers to a VMSA. `gpr` is in the order of the encodings, without RAX and
  * RSP. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out);
@@ -64,8 +69,36 @@ bool linux_recognise(const struct image_file *file);
  * file of another kind, or one that has no more than those bytes. */
 u64 linux_setup_size(const struct image_file *file);
 int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+/* The memory of an ELF file: its segments at their physical addresses, with zeros between them. */
+struct elf_image {
+    u64 entry, low, high; /* low is a page's start */
+    u8 *bytes;            /* high - low; a buffer of the plan */
+};
+/* Plans an uncompressed Linux (vmlinux) for the 64-bit boot protocol. */
+int linux_plan_elf(struct image_plan *plan, const struct image_description *d,
+                   const struct elf_image *image, struct error *error);
 bool elf_recognise(const struct image_file *file);
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+
+/* --- start_info.c: what a 32-bit image learns from its loader --------------------------------- */
+
+/* How an ELF file is started. */
+enum start_protocol {
+    START_BARE,      /* 64-bit, identity mapped; nothing is passed but SNP's CC blob */
+    START_LINUX,     /* Linux's 64-bit boot protocol */
+    START_MULTIBOOT, /* 32-bit, Multiboot 1 */
+    START_PVH,       /* 32-bit, the start information of Xen's PVH guests */
+};
+
+/* The addresses of what an image is told about. */
+struct start_places {
+    u64 info, command_line, rsdp;
+    u64 module, module_size; /* size 0: no module */
+};
+
+/* Adds the information of Multiboot or PVH as a piece, and sets the registers that lead to it. */
+int start_info_add(struct image_plan *plan, enum start_protocol protocol,
+                   const struct start_places *places, struct error *error);
 int firmware_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
 
 /* --- ovmf.c: the tables of a flash image ------------------------------------------------------ */

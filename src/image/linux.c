@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Linux bzImage that starts at its 64-bit entry point [cpu 9.1-9.3; Linux
- * Documentation/x86/boot]. The header's fields are copied to a new boot_params page; the
- * protected-mode part goes to its preferred address.
+ * Linux at its 64-bit entry point [cpu 9.1-9.3; Linux Documentation/x86/boot]. A bzImage's header
+ * is copied to a new boot_params page, and its protected-mode part goes to its preferred address.
+ * A vmlinux lies where its segments say, and has no header: the loader makes one.
  */
 #include "base/bytes.h"
 #include "image/internal.h"
@@ -19,6 +19,7 @@ enum {
     BP_HEADER = 0x202,
     BP_VERSION = 0x206,
     BP_LOADER = 0x210,
+    BP_LOADFLAGS = 0x211,
     BP_CODE32 = 0x214,
     BP_RAMDISK = 0x218,
     BP_RAMDISK_SIZE = 0x21c,
@@ -35,17 +36,27 @@ enum {
 
 #define HEADER_MAGIC     0x53726448u /* "HdrS" */
 #define PROTOCOL_MIN     0x020cu
+#define PROTOCOL_VMLINUX 0x020fu
 #define XLF_KERNEL_64    BIT(0)
+#define LOADED_HIGH      BIT(0)
 #define ENTRY_64         0x200u
 #define LOADER_UNDEFINED 0xffu
 #define E820_ENTRY       20u
 /* zero bytes that the unpacker needs before the next archive [cpu 9.3] */
 #define INITRD_PADDING 4u
 
+/* COMMAND_LINE_SIZE - 1 of Linux on x86; the highest address of a ramdisk. A vmlinux does not say
+ * either. */
+#define VMLINUX_COMMAND_MAX 2047u
+#define VMLINUX_RAMDISK_MAX 0x7fffffffu
+
 struct linux_kernel {
-    const u8 *file;
-    u64 setup_size, image_size; /* bytes */
-    u64 load, room;             /* load address, and the space that the decompressor needs there */
+    const char *name;
+    const u8 *header; /* from byte BP_SETUP_SECTS to header_end as in boot_params */
+    const u8 *image;
+    u64 image_size; /* bytes */
+    u64 load, room; /* load address, and the space that the kernel needs there */
+    u64 entry;
     u64 command_max, ramdisk_max;
     u32 header_end;
 };
@@ -81,13 +92,15 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
     if (!(load_le16(f + BP_XLOADFLAGS) & XLF_KERNEL_64))
         return error_set(error, ERROR_FILE,
                          "%s: a 32-bit kernel; only 64-bit kernels can be started", file->name);
-    k->file = f;
-    k->setup_size = setup_size(f);
-    if (k->setup_size + ENTRY_64 >= file->size)
+    const u64 setup = setup_size(f);
+    if (setup + ENTRY_64 >= file->size)
         return error_set(error, ERROR_FILE,
                          "%s: ends inside its %llu bytes of setup code; the file is truncated",
-                         file->name, (unsigned long long)k->setup_size);
-    k->image_size = file->size - k->setup_size;
+                         file->name, (unsigned long long)setup);
+    k->name = file->name;
+    k->header = f;
+    k->image = f + setup;
+    k->image_size = file->size - setup;
     /* Paragraphs of 16 bytes, rounded up [Documentation/x86/boot, syssize]. */
     if (ALIGN_UP(k->image_size, 16ull) < load_le32(f + BP_SYSTEM_SIZE) * 16ull)
         return error_set(error, ERROR_FILE,
@@ -100,6 +113,7 @@ static int linux_read_header(const struct image_file *file, struct linux_kernel 
         return error_set(error, ERROR_FILE,
                          "%s: wants to be loaded at %#llx; right is a page between 1 MiB and 3 GiB",
                          file->name, (unsigned long long)k->load);
+    k->entry = k->load + ENTRY_64;
     k->command_max = min_u64(load_le32(f + BP_COMMAND_SIZE), PAGE_SIZE - 1);
     k->ramdisk_max = (u64)load_le32(f + BP_RAMDISK_MAX) + 1;
     k->header_end = (u32)min_u64(BP_HEADER + f[BP_JUMP + 1], BP_E820_TABLE - 0x40);
@@ -139,7 +153,7 @@ static int linux_add_initrd(struct image_plan *plan, const struct image_descript
 static void linux_fill_boot_params(const struct image_plan *plan, const struct linux_kernel *k,
                                    u64 rsdp, u8 *bp)
 {
-    memcpy(bp + BP_SETUP_SECTS, k->file + BP_SETUP_SECTS, k->header_end - BP_SETUP_SECTS);
+    memcpy(bp + BP_SETUP_SECTS, k->header + BP_SETUP_SECTS, k->header_end - BP_SETUP_SECTS);
     store_le64(bp + BP_ACPI_RSDP, rsdp);
     store_le16(bp + BP_VID_MODE, 0xffff);
     bp[BP_LOADER] = LOADER_UNDEFINED;
@@ -172,18 +186,15 @@ static int linux_add_command_line(struct image_plan *plan, const struct image_de
     return plan_add(plan, "command_line", LAYOUT_COMMAND, PAGE_SIZE, copy, size, error);
 }
 
-int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
+static int linux_place(struct image_plan *plan, const struct image_description *d,
+                       const struct linux_kernel *k, struct error *error)
 {
-    struct linux_kernel k = {0};
-    if (linux_read_header(&d->kernel, &k, error))
-        return -1;
-    if (k.load + k.room + MIB(1) > plan_low_end(plan))
-        return error_set(
-            error, ERROR_MEMORY,
-            "%s: needs guest memory up to %llu MiB to unpack itself, there are %llu MiB; "
-            "give it more with --memory",
-            d->kernel.name, (unsigned long long)((k.load + k.room + MIB(2) - 1) >> 20),
-            (unsigned long long)(plan->memory_size >> 20));
+    if (k->load + k->room + MIB(1) > plan_low_end(plan))
+        return error_set(error, ERROR_MEMORY,
+                         "%s: needs guest memory up to %llu MiB to start, there are %llu MiB; "
+                         "give it more with --memory",
+                         k->name, (unsigned long long)((k->load + k->room + MIB(2) - 1) >> 20),
+                         (unsigned long long)(plan->memory_size >> 20));
     u8 *bp = plan_own(plan, PAGE_SIZE, error);
     u8 *acpi = bp ? plan_own(plan, ACPI_SIZE_MAX, error) : NULL;
     if (!acpi)
@@ -193,7 +204,7 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     if (start_parking(plan, error))
         return -1;
     plan_e820_board(plan, acpi_gpa);
-    linux_fill_boot_params(plan, &k, acpi_gpa, bp);
+    linux_fill_boot_params(plan, k, acpi_gpa, bp);
     if (plan->mode == IMAGE_SEV_SNP) {
         store_le64(bp + BP_SETUP_DATA, LAYOUT_SETUP_DATA);
         if (snp_add_setup_data(plan, acpi_gpa, error))
@@ -201,15 +212,55 @@ int linux_plan(struct image_plan *plan, const struct image_description *d, struc
     }
     plan->gpr[6] = LAYOUT_BOOT_PARAMS;
     if (plan_add(plan, "zero_page", LAYOUT_ZERO_PAGE, PAGE_SIZE, NULL, 0, error) ||
-        start_64bit(plan, k.load + ENTRY_64, error) ||
+        start_64bit(plan, k->entry, error) ||
         plan_add(plan, "boot_params", LAYOUT_BOOT_PARAMS, PAGE_SIZE, bp, PAGE_SIZE, error) ||
-        linux_add_command_line(plan, d, &k, error) ||
+        linux_add_command_line(plan, d, k, error) ||
         plan_add(plan, "rom_area", LAYOUT_ROM, LAYOUT_ROM_END - LAYOUT_ROM, NULL, 0, error) ||
-        plan_add(plan, "kernel", k.load, k.image_size, k.file + k.setup_size, k.image_size, error))
+        plan_add(plan, "kernel", k->load, k->image_size, k->image, k->image_size, error))
         return -1;
     bool snp = plan->mode == IMAGE_SEV_SNP;
-    if (linux_add_initrd(plan, d, &k, snp ? snp_area(acpi_gpa) : acpi_gpa, bp, error) ||
+    if (linux_add_initrd(plan, d, k, snp ? snp_area(acpi_gpa) : acpi_gpa, bp, error) ||
         (snp && snp_add_area(plan, acpi_gpa, error)))
         return -1;
     return plan_add(plan, "acpi", acpi_gpa, ACPI_SIZE_MAX, acpi, acpi_size, error);
+}
+
+int linux_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
+{
+    struct linux_kernel k = {0};
+    return linux_read_header(&d->kernel, &k, error) || linux_place(plan, d, &k, error) ? -1 : 0;
+}
+
+int linux_plan_elf(struct image_plan *plan, const struct image_description *d,
+                   const struct elf_image *image, struct error *error)
+{
+    u8 *header = plan_own(plan, BP_HEADER_END, error);
+    if (!header)
+        return -1;
+    struct linux_kernel k = {
+        .name = d->kernel.name,
+        .header = header,
+        .image = image->bytes,
+        .image_size = image->high - image->low,
+        .load = image->low,
+        .room = image->high - image->low,
+        .entry = image->entry,
+        .command_max = VMLINUX_COMMAND_MAX,
+        .ramdisk_max = VMLINUX_RAMDISK_MAX,
+        .header_end = BP_HEADER_END,
+    };
+    if (k.load < LAYOUT_ROM_END)
+        return error_set(error, ERROR_FILE,
+                         "%s: a Linux kernel that loads at %#llx; right is 1 MiB or above", k.name,
+                         (unsigned long long)k.load);
+    store_le16(header + BP_BOOT_FLAG, 0xaa55);
+    store_le32(header + BP_HEADER, HEADER_MAGIC);
+    store_le16(header + BP_VERSION, PROTOCOL_VMLINUX);
+    header[BP_LOADFLAGS] = LOADED_HIGH;
+    store_le32(header + BP_RAMDISK_MAX, VMLINUX_RAMDISK_MAX);
+    store_le16(header + BP_XLOADFLAGS, XLF_KERNEL_64);
+    store_le32(header + BP_COMMAND_SIZE, VMLINUX_COMMAND_MAX);
+    store_le64(header + BP_PREF_ADDRESS, k.load);
+    store_le32(header + BP_INIT_SIZE, (u32)k.room);
+    return linux_place(plan, d, &k, error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The launch plan: pieces in order, the e820 map, and functions on a whole plan (digest, dump). */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "abi/snp.h"
@@ -11,18 +12,23 @@ u64 plan_low_end(const struct image_plan *plan)
     return min_u64(plan->memory_size, BOARD_LOW_RAM_END);
 }
 
+/* A buffer that lives as long as its plan. */
+struct plan_buffer {
+    struct plan_buffer *next;
+    _Alignas(max_align_t) u8 bytes[];
+};
+
 u8 *plan_own(struct image_plan *plan, size_t size, struct error *error)
 {
-    if (plan->owned_count == ARRAY_SIZE(plan->owned)) {
-        error_set(error, ERROR_INTERNAL, "image: more buffers than a plan can own");
+    struct plan_buffer *buffer =
+        size <= SIZE_MAX - sizeof *buffer ? calloc(1, sizeof *buffer + size) : NULL;
+    if (!buffer) {
+        error_set(error, ERROR_MEMORY, "image: no memory for %zu bytes", size);
         return NULL;
     }
-    u8 *buffer = calloc(1, size);
-    if (!buffer)
-        error_set(error, ERROR_MEMORY, "image: no memory for %zu bytes", size);
-    else
-        plan->owned[plan->owned_count++] = buffer;
-    return buffer;
+    buffer->next = plan->owned;
+    plan->owned = buffer;
+    return buffer->bytes;
 }
 
 static const struct image_piece *plan_overlap(const struct image_plan *plan, u64 gpa, u64 size)
@@ -147,8 +153,11 @@ void image_free(struct image_plan *plan)
 {
     if (!plan)
         return;
-    for (u32 i = 0; i < plan->owned_count; i++)
-        free(plan->owned[i]);
+    while (plan->owned) {
+        struct plan_buffer *buffer = plan->owned;
+        plan->owned = buffer->next;
+        free(buffer);
+    }
     free(plan);
 }
 

@@ -19,7 +19,7 @@ static u64 descriptor(u32 attributes)
            (u64)(attributes >> 8 & 0xf) << 52;
 }
 
-static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
+static int start_gdt(struct image_plan *plan, u64 at, u32 code, struct error *error)
 {
     u8 *gdt = plan_own(plan, PAGE_SIZE, error);
     if (!gdt)
@@ -27,7 +27,7 @@ static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
     store_le64(gdt + SELECTOR_CODE, descriptor(code));
     store_le64(gdt + SELECTOR_DATA, descriptor(SEGMENT_DATA));
     struct vmcb_save *r = &plan->registers;
-    r->gdtr = (struct vmcb_segment){.base = LAYOUT_GDT, .limit = SELECTOR_DATA + 7};
+    r->gdtr = (struct vmcb_segment){.base = at, .limit = SELECTOR_DATA + 7};
     r->cs = (struct vmcb_segment){SELECTOR_CODE, (u16)code, 0xffffffff, 0};
     r->ds = (struct vmcb_segment){SELECTOR_DATA, SEGMENT_DATA, 0xffffffff, 0};
     r->es = r->ss = r->fs = r->gs = r->ds;
@@ -39,7 +39,7 @@ static int start_gdt(struct image_plan *plan, u32 code, struct error *error)
     r->g_pat = PAT_RESET;
     r->dr6 = DR6_RESET;
     r->dr7 = DR7_RESET;
-    return plan_add(plan, "gdt", LAYOUT_GDT, PAGE_SIZE, gdt, PAGE_SIZE, error);
+    return plan_add(plan, "gdt", at, PAGE_SIZE, gdt, PAGE_SIZE, error);
 }
 
 /* Fills in the PML4, the PDPT and four page directories: the first 4 GiB in 2 MiB pages. Under SEV
@@ -58,7 +58,7 @@ static void start_fill_tables(u8 *tables, u64 c_bit)
 int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
 {
     u8 *tables = plan_own(plan, PAGE_TABLES_SIZE, error);
-    if (!tables || start_gdt(plan, SEGMENT_CODE64, error))
+    if (!tables || start_gdt(plan, LAYOUT_GDT, SEGMENT_CODE64, error))
         return -1;
     /* With vTOM the address says which memory is private, and the C-bit is reserved. */
     const bool tom = plan->sev_features & SEV_FEATURE_VTOM;
@@ -74,12 +74,13 @@ int start_64bit(struct image_plan *plan, u64 rip, struct error *error)
                     PAGE_TABLES_SIZE, error);
 }
 
-int start_32bit(struct image_plan *plan, u64 eip, struct error *error)
+int start_32bit(struct image_plan *plan, u64 gdt, u64 eip, u64 esp, struct error *error)
 {
-    if (start_gdt(plan, SEGMENT_CODE32, error))
+    if (start_gdt(plan, gdt, SEGMENT_CODE32, error))
         return -1;
     struct vmcb_save *r = &plan->registers;
     r->rip = eip;
+    r->rsp = esp;
     r->cr0 = CR0_PE | CR0_ET;
     r->efer = EFER_SVME;
     return 0;

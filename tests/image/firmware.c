@@ -293,6 +293,32 @@ static void an_initramfs_without_a_kernel_is_refused(void **state)
     assert_non_null(strstr(error.text, "--kernel"));
 }
 
+/* What a plan makes itself grows with the processors and with what is asked for. */
+test_that_needs(a_plan_holds_as_much_as_the_options_allow,
+                .vectors = {"sev/measurement/ovmf_AmdSev_suffix.bin"})
+{
+    (void)state;
+    static struct file flash;
+    flash.size =
+        vector_load("sev/measurement/ovmf_AmdSev_suffix.bin", flash.bytes, sizeof flash.bytes);
+    for (enum image_mode mode = IMAGE_SEV; mode <= IMAGE_SEV_SNP; mode++) {
+        for (u32 cpus = 1; cpus <= IMAGE_CPUS_MAX; cpus++) {
+            struct error error = {.code = ERROR_NONE};
+            struct image_description d = {
+                .memory_size = MIB(64), .mode = mode, .kernel_hashes = true, .cpus = cpus};
+            d.firmware = (struct image_file){"AmdSev", flash.bytes, flash.size};
+            d.kernel = (struct image_file){"kernel", "a kernel", 8};
+            d.initrd = (struct image_file){"initrd", "initrd", 6};
+            d.command_line = "console=ttyS0";
+            struct image_plan *plan = image_build(&d, &error);
+            assert_string_equal(error.text, "");
+            assert_non_null(plan);
+            assert_int_equal(plan->vmsa_count, mode == IMAGE_SEV ? 0 : cpus);
+            image_free(plan);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +330,7 @@ int main(void)
         cmocka_unit_test(firmware_finds_kernel_and_memory),
         cmocka_unit_test(the_script_of_acpi_tables_makes_whole_ones),
         cmocka_unit_test(an_initramfs_without_a_kernel_is_refused),
+        cmocka_unit_test(a_plan_holds_as_much_as_the_options_allow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

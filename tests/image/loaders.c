@@ -402,29 +402,32 @@ static void damaged_elf_files_are_refused(void **state)
     assert_refused(&d, ERROR_FILE, "another processor");
 }
 
-static void a_multiboot_kernel_gets_magic_map_and_module(void **state)
+/* An ELF32 with one segment and a multiboot header: 100h bytes of the file at 100h. */
+static void multiboot_elf(u8 elf[0x200], u32 address)
 {
-    (void)state;
-    static u8 elf[0x200], module[5000];
-    memset(elf, 0, sizeof elf);
-    memcpy(elf,
-           "\x7f"
-           "ELF\1\1\1",
-           7);
+    memset(elf, 0, 0x200);
+    memcpy(elf, "\177ELF\1\1\1", 7);
     store_le16(elf + 16, 2);
     store_le16(elf + 18, 3);
-    store_le32(elf + 24, 0x100020);
+    store_le32(elf + 24, address + 0x20);
     store_le32(elf + 28, 52);
     store_le16(elf + 42, 32);
     store_le16(elf + 44, 1);
     store_le32(elf + 52, 1);
     store_le32(elf + 52 + 4, 0x100);
-    store_le32(elf + 52 + 12, 0x100000);
+    store_le32(elf + 52 + 12, address);
     store_le32(elf + 52 + 16, 0x100);
     store_le32(elf + 52 + 20, 0x2000);
     store_le32(elf + 0x100, 0x1badb002);
     store_le32(elf + 0x104, 3);
     store_le32(elf + 0x108, 0u - 0x1badb002u - 3u);
+}
+
+static void a_multiboot_kernel_gets_magic_map_and_module(void **state)
+{
+    (void)state;
+    static u8 elf[0x200], module[5000];
+    multiboot_elf(elf, 0x100000);
     struct image_description d = {.memory_size = MIB(16), .command_line = "a b"};
     d.kernel = (struct image_file){"kernel32", elf, sizeof elf};
     d.initrd = (struct image_file){"module", module, sizeof module};
@@ -442,6 +445,198 @@ static void a_multiboot_kernel_gets_magic_map_and_module(void **state)
     assert_int_equal(load_le32(info->data + modules + 4) - load_le32(info->data + modules),
                      sizeof module);
     image_free(plan);
+}
+
+static void a_multiboot_kernel_finds_an_rsdp_by_searching(void **state)
+{
+    (void)state;
+    static u8 elf[0x200];
+    multiboot_elf(elf, 0x100000);
+    struct image_description d = {.memory_size = MIB(16), .mode = IMAGE_SEV};
+    d.kernel = (struct image_file){"kernel32", elf, sizeof elf};
+    struct error error = {0};
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    const struct image_piece *rsdp = piece(plan, "rsdp"), *acpi = piece(plan, "acpi");
+    assert_int_equal(rsdp->gpa, 0xe0000);
+    assert_int_equal(rsdp->size, 0x20000);
+    assert_memory_equal(rsdp->data, "RSD PTR ", 8);
+    u64 xsdt = load_le64(rsdp->data + 24) - acpi->gpa;
+    assert_in_range(xsdt, 36, acpi->data_size);
+    assert_memory_equal(acpi->data + xsdt, "XSDT", 4);
+    image_free(plan);
+}
+
+static void a_module_too_large_is_refused(void **state)
+{
+    (void)state;
+    static u8 elf[0x200], module[MIB(4)];
+    multiboot_elf(elf, 0x100000);
+    struct image_description d = {.memory_size = MIB(2)};
+    d.kernel = (struct image_file){"kernel32", elf, sizeof elf};
+    d.initrd = (struct image_file){"module", module, sizeof module};
+    assert_refused(&d, ERROR_MEMORY, "do not hold a module of 4194304 bytes");
+    d.initrd.size = MIB(2);
+    assert_refused(&d, ERROR_MEMORY, "--memory");
+    d.initrd.size = MIB(1) - 0x4000; /* just below the ACPI tables, but over the kernel */
+    assert_refused(&d, ERROR_FILE, "where kernel lies");
+}
+
+static void a_multiboot_kernel_may_lie_in_low_memory(void **state)
+{
+    (void)state;
+    static u8 elf[0x200];
+    struct image_description d = {.memory_size = MIB(16), .command_line = "low"};
+    d.kernel = (struct image_file){"kernel32", elf, sizeof elf};
+    static const u32 addresses[] = {0x1000, 0x8000, 0x1e000};
+    for (u32 i = 0; i < ARRAY_SIZE(addresses); i++) {
+        struct error error = {0};
+        multiboot_elf(elf, addresses[i]);
+        struct image_plan *plan = image_build(&d, &error);
+        assert_non_null(plan);
+        const struct image_piece *info = piece(plan, "multiboot_info");
+        assert_int_equal(piece(plan, "kernel")->gpa, addresses[i]);
+        assert_int_equal(plan->gpr[3], info->gpa);
+        assert_int_equal(load_le32(info->data + 16), piece(plan, "command_line")->gpa);
+        assert_int_equal(plan->registers.gdtr.base, piece(plan, "gdt")->gpa);
+        const struct image_piece *stack = piece(plan, "stack");
+        assert_int_equal(plan->registers.rsp, stack->gpa + stack->size);
+        assert_in_range(stack->gpa, 0x20000, 0x9c000);
+        image_free(plan);
+    }
+    multiboot_elf(elf, 0x800);
+    assert_refused(&d, ERROR_FILE, "where zero_page lies");
+}
+
+/* --- Notes: PVH and vmlinux ------------------------------------------------------------------- */
+
+/* Adds a segment of notes at 180h: one of `owner`, of `type`, with a value of 8 bytes. */
+static void add_note(u8 elf[SMALL_ELF_SIZE], const char *owner, u32 type, u64 value)
+{
+    u8 *segment = elf + 64 + 56, *note = elf + 0x180;
+    store_le16(elf + 56, 2);
+    store_le32(segment, 4);
+    store_le64(segment + 8, 0x180);
+    store_le64(segment + 32, 28);
+    store_le32(note, (u32)strlen(owner) + 1);
+    store_le32(note + 4, 8);
+    store_le32(note + 8, type);
+    memcpy(note + 12, owner, strlen(owner) + 1);
+    store_le64(note + 12 + ALIGN_UP(strlen(owner) + 1, 4u), value);
+}
+
+static struct image_plan *plan_of_notes(u8 elf[SMALL_ELF_SIZE], const char *owner, u32 type,
+                                        enum image_mode mode)
+{
+    static u8 initrd[5000];
+    small_elf(elf, 0x1000000, 0x1000010, 0x3000);
+    add_note(elf, owner, type, 0x1000020);
+    struct image_description d = {.memory_size = MIB(64), .mode = mode, .command_line = "quiet"};
+    d.kernel = (struct image_file){"vmlinux", elf, SMALL_ELF_SIZE};
+    d.initrd = (struct image_file){"initrd", initrd, sizeof initrd};
+    struct error error = {0};
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    return plan;
+}
+
+static void a_note_of_xen_leads_to_the_pvh_entry(void **state)
+{
+    (void)state;
+    static u8 elf[SMALL_ELF_SIZE];
+    struct image_plan *plan = plan_of_notes(elf, "Xen", 18, IMAGE_NONE);
+    const struct image_piece *info = piece(plan, "pvh_info"), *module = piece(plan, "module");
+    assert_int_equal(plan->registers.rip, 0x1000020);
+    assert_int_equal(plan->registers.cr0 & (CR0_PE | CR0_PG), CR0_PE);
+    assert_int_equal(plan->gpr[3], info->gpa);
+    assert_int_equal(load_le32(info->data), 0x336ec578);
+    assert_int_equal(load_le32(info->data + 4), 1);
+    assert_int_equal(load_le32(info->data + 12), 1);
+    const u8 *entry = info->data + (load_le64(info->data + 16) - info->gpa);
+    assert_int_equal(load_le64(entry), module->gpa);
+    assert_int_equal(load_le64(entry + 8), 5000);
+    assert_int_equal(load_le64(info->data + 24), piece(plan, "command_line")->gpa);
+    assert_int_equal(load_le64(info->data + 32), piece(plan, "acpi")->gpa);
+    assert_int_equal(load_le32(info->data + 48), plan->e820_count);
+    const u8 *map = info->data + (load_le64(info->data + 40) - info->gpa);
+    for (u32 i = 0; i < plan->e820_count; i++, map += 24) {
+        assert_int_equal(load_le64(map), plan->e820[i].start);
+        assert_int_equal(load_le64(map + 8), plan->e820[i].size);
+        assert_int_equal(load_le32(map + 16), plan->e820[i].type);
+    }
+    image_free(plan);
+}
+
+static void assert_boot_protocol(const struct image_plan *plan)
+{
+    const struct image_piece *bp = piece(plan, "boot_params");
+    assert_non_null(bp);
+    assert_int_equal(plan->registers.rip, 0x1000010);
+    assert_true(plan->registers.efer & EFER_LMA);
+    assert_int_equal(plan->gpr[6], bp->gpa);
+    assert_memory_equal(bp->data + 0x202, "HdrS", 4);
+    assert_int_equal(load_le16(bp->data + 0x206), 0x20f);
+    assert_int_equal(load_le32(bp->data + 0x218), piece(plan, "initrd")->gpa);
+    assert_int_equal(load_le32(bp->data + 0x21c), 5000);
+    assert_int_equal(load_le32(bp->data + 0x228), piece(plan, "command_line")->gpa);
+    assert_int_equal(bp->data[0x1e8], plan->e820_count);
+}
+
+/* PVH's entry has page tables without C-bits; Linux's 64-bit entry knows what SEV is. */
+static void a_vmlinux_starts_by_the_boot_protocol_if_encrypted_or_without_pvh(void **state)
+{
+    (void)state;
+    static u8 elf[SMALL_ELF_SIZE];
+    for (enum image_mode mode = IMAGE_SEV; mode <= IMAGE_SEV_SNP; mode++) {
+        struct image_plan *plan = plan_of_notes(elf, "Xen", 18, mode);
+        assert_boot_protocol(plan);
+        assert_int_equal(load_le64(piece(plan, "boot_params")->data + 0x250) != 0,
+                         mode == IMAGE_SEV_SNP);
+        image_free(plan);
+    }
+    struct image_plan *plan = plan_of_notes(elf, "Linux", 0x100, IMAGE_NONE);
+    assert_boot_protocol(plan);
+    image_free(plan);
+}
+
+static void a_vmlinux_gets_its_owners_secret(void **state)
+{
+    (void)state;
+    static u8 elf[SMALL_ELF_SIZE];
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .secret = true};
+    d.kernel = (struct image_file){"vmlinux", elf, sizeof elf};
+    small_elf(elf, 0x1000000, 0x1000010, 0x3000);
+    assert_refused(&d, ERROR_USAGE, "not Linux");
+    add_note(elf, "Linux", 0x100, 0);
+    struct error error = {0};
+    struct image_plan *plan = image_build(&d, &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->secret_size, IMAGE_SECRET_MAX);
+    image_free(plan);
+}
+
+static void notes_that_lie_are_not_followed(void **state)
+{
+    (void)state;
+    static u8 elf[SMALL_ELF_SIZE];
+    struct image_description d = {.memory_size = MIB(16)};
+    d.kernel = (struct image_file){"guest.elf", elf, sizeof elf};
+    static const struct {
+        u32 at, value;
+    } lies[] = {{0x180, 0xffffffff}, {0x184, 0xffffffff}, {0x180, 0xfffffffe}, {64 + 56 + 32, 11}};
+    for (u32 i = 0; i < ARRAY_SIZE(lies); i++) {
+        struct error error = {0};
+        small_elf(elf, 0x200000, 0x200010, 0x1000);
+        add_note(elf, "Xen", 18, 0x200020);
+        store_le32(elf + lies[i].at, lies[i].value);
+        struct image_plan *plan = image_build(&d, &error);
+        assert_non_null(plan);
+        assert_int_equal(plan->registers.rip, 0x200010);
+        image_free(plan);
+    }
+    small_elf(elf, 0x200000, 0x200010, 0x1000);
+    add_note(elf, "Xen", 18, ~0ull);
+    assert_refused(&d, ERROR_FILE, "entry point 0xffffffffffffffff");
 }
 
 static void the_secret_archive_is_padded_and_has_a_limit(void **state)
@@ -485,6 +680,13 @@ int main(void)
         cmocka_unit_test(an_elf64_starts_in_64_bit_mode_with_a_stack),
         cmocka_unit_test(damaged_elf_files_are_refused),
         cmocka_unit_test(a_multiboot_kernel_gets_magic_map_and_module),
+        cmocka_unit_test(a_multiboot_kernel_finds_an_rsdp_by_searching),
+        cmocka_unit_test(a_module_too_large_is_refused),
+        cmocka_unit_test(a_multiboot_kernel_may_lie_in_low_memory),
+        cmocka_unit_test(a_note_of_xen_leads_to_the_pvh_entry),
+        cmocka_unit_test(a_vmlinux_starts_by_the_boot_protocol_if_encrypted_or_without_pvh),
+        cmocka_unit_test(a_vmlinux_gets_its_owners_secret),
+        cmocka_unit_test(notes_that_lie_are_not_followed),
         cmocka_unit_test(the_secret_archive_is_padded_and_has_a_limit),
         cmocka_unit_test(the_secret_archive_is_what_cpio_reads),
     };

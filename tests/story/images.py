@@ -52,6 +52,47 @@ _start: cld
 text: .asciz " multiboot says hello\\n"
 """
 
+# A stand-in for Linux's vmlinux: a PVH entry in Xen's note, and an entry for the 64-bit boot protocol.
+VMLINUX = """
+    .section .note.Xen, "a", @note
+    .align 4
+    .long 4, 4, 18
+    .asciz "Xen"
+    .long pvh_start
+    .text
+    .globl _start
+_start:
+    mov $'L', %al
+    cmpl $0x53726448, 0x202(%rsi)           # HdrS
+    jne wrong
+    mov 0x228(%rsi), %esi                   # the command line
+    jmp say
+    .code32
+pvh_start:
+    mov $'P', %al
+    cmpl $0x336ec578, (%ebx)
+    jne wrong
+    mov 24(%ebx), %esi
+say:
+    mov $0x3f8, %edx
+    out %al, %dx
+1:  lodsb
+    test %al, %al
+    jz 2f
+    out %al, %dx
+    jmp 1b
+2:  mov $10, %al
+    out %al, %dx
+    mov $5, %al
+    jmp end
+wrong:
+    mov $9, %al
+end:
+    mov $0xf4, %edx
+    out %al, %dx
+    hlt
+"""
+
 TRIPLE_FAULT = """
     .globl _start
 _start:
@@ -63,7 +104,7 @@ nothing: .quad 0, 0
 
 
 def runs(s, kernel, mode, text, *more):
-    code, events, error = s.run("--kernel", kernel, "--mode", mode, "--memory", "16", *more)
+    code, events, error = s.run("--kernel", kernel, "--mode", mode, "--memory", "32", *more)
     want(code == 2 * 5 + 1, error)
     want(console(events) == text, console(events))
     vm = summary(events)["vms"][0]
@@ -86,6 +127,22 @@ def a_multiboot_kernel_finds_its_command_line_and_module(s):
 
 
 @quick
+def a_vmlinux_starts_by_pvh_or_encrypted_by_the_boot_protocol(s):
+    kernel = s.build("vmlinux", VMLINUX)
+    for mode, text in (("none", "P: an argument\n"), ("sev", "L: an argument\n")):
+        runs(s, kernel, mode, text, "--append", ": an argument")
+
+
+@quick
+def a_module_that_does_not_fit_is_refused_by_host_and_owner(s):
+    kernel = s.build("multiboot", MULTIBOOT, wide=False)
+    module = s.write("module", bytes(16 << 20))
+    for command in (("run", "--quiet"), ("owner", "measure")):
+        code, _, error = s.command(*command, "--mode", "sev", "--kernel", kernel, "--initrd", module, "--memory", "16")
+        want(code == 6 and "module" in one_line(error), (code, error))
+
+
+@quick
 def a_triple_fault_ends_the_run_with_its_own_exit_code(s):
     kernel = s.build("triple", TRIPLE_FAULT)
     for mode in ("none", "sev"):
@@ -97,5 +154,7 @@ def a_triple_fault_ends_the_run_with_its_own_exit_code(s):
 tell(
     an_elf64_program_runs_plain_and_encrypted,
     a_multiboot_kernel_finds_its_command_line_and_module,
+    a_vmlinux_starts_by_pvh_or_encrypted_by_the_boot_protocol,
+    a_module_that_does_not_fit_is_refused_by_host_and_owner,
     a_triple_fault_ends_the_run_with_its_own_exit_code,
 )

@@ -286,7 +286,7 @@ static void test_image(void **state)
     struct image_plan *plan = image_build(&d, &b->error);
     assert_non_null(plan);
     b->plan = *plan;
-    b->plan.owned_count = 0;
+    b->plan.owned = NULL;
     OK(platform_init_snp(b->hv, &b->error));
     struct vm *vm = launch(b, NULL);
     assert_int_equal(vm_get_state(vm), VM_RUNNABLE);
