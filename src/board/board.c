@@ -16,6 +16,7 @@
 #include "device/pm.h"
 #include "device/reset.h"
 #include "device/rtc.h"
+#include "device/testdev.h"
 #include "device/timer.h"
 #include "device/uart.h"
 #include "device/virtio_blk.h"
@@ -63,8 +64,9 @@ struct board {
     struct reset reset;
     struct debug_exit debug_exit;
     struct pci pci;
-    struct fw_cfg fw_cfg; /* fw_cfg, debug port, bridge: only with firmware */
-    struct pci_function isa, power;
+    struct fw_cfg fw_cfg;
+    struct testdev *testdev;        /* NULL: none */
+    struct pci_function isa, power; /* these and the log: only with firmware */
     struct debug_console firmware_log;
     char firmware_line[BOARD_FIRMWARE_LINE_MAX + 1];
     u32 firmware_line_size;
@@ -150,6 +152,18 @@ static bool wire_interrupts(struct board *b)
     return pic_attach(&b->pic, &b->ports) && bus_add(&b->memory, &b->ioapic.window);
 }
 
+/* Its lines are those of other devices too: whoever writes last sets the level. */
+static bool wire_testdev(struct board *b)
+{
+    b->testdev = malloc(sizeof *b->testdev);
+    if (!b->testdev)
+        return false;
+    testdev_init(b->testdev);
+    for (u32 i = 0; i < TESTDEV_LINES; i++)
+        b->testdev->line[i] = gsi_line(&b->gsi, i);
+    return testdev_attach(b->testdev, &b->ports, &b->memory);
+}
+
 static bool wire_legacy(struct board *b)
 {
     const struct board_config *config = &b->config;
@@ -164,9 +178,12 @@ static bool wire_legacy(struct board *b)
             events->context);
     reset_init(&b->reset, events->reset, events->context);
     debug_exit_init(&b->debug_exit, events->debug_exit, events->context);
-    return pit_attach(&b->pit, &b->ports) && bus_add(&b->ports, &b->rtc.ports) &&
-           bus_add(&b->ports, &b->uart.ports) && bus_add(&b->ports, &b->pm.ports) &&
-           bus_add(&b->ports, &b->debug_exit.port);
+    fw_cfg_init(&b->fw_cfg, config->dma);
+    if (config->testdev && !wire_testdev(b))
+        return false;
+    return fw_cfg_attach(&b->fw_cfg, &b->ports) && pit_attach(&b->pit, &b->ports) &&
+           bus_add(&b->ports, &b->rtc.ports) && bus_add(&b->ports, &b->uart.ports) &&
+           bus_add(&b->ports, &b->pm.ports) && bus_add(&b->ports, &b->debug_exit.port);
 }
 
 /* Sets up a function without firmware, as firmware would: addresses for the BARs of virtio
@@ -180,12 +197,11 @@ static bool wire_function(struct board *b, struct pci_function *f, u32 slot)
             (pci_assign_bar(f, 1, base) && pci_assign_bar(f, 4, base + BAR_SPACING)));
 }
 
-static bool wire_fw_cfg(struct board *b)
+static bool wire_firmware_log(struct board *b)
 {
-    fw_cfg_init(&b->fw_cfg, b->config.dma);
     debug_console_init(&b->firmware_log, DEBUG_CONSOLE_PORT,
                        (struct console_backend){on_firmware_log, b});
-    return fw_cfg_attach(&b->fw_cfg, &b->ports) && bus_add(&b->ports, &b->firmware_log.port);
+    return bus_add(&b->ports, &b->firmware_log.port);
 }
 
 static bool wire_bridge(struct board *b)
@@ -209,7 +225,7 @@ static bool wire_pci(struct board *b)
     if (!pci_init(&b->pci, &b->ports, &b->memory, msi, PCI_HOST_I440FX, &b->reset.control) ||
         !reset_attach(&b->reset, &b->ports))
         return false;
-    if (config->firmware && (!wire_bridge(b) || !wire_fw_cfg(b)))
+    if (config->firmware && (!wire_bridge(b) || !wire_firmware_log(b)))
         return false;
     if (config->disk.size_sectors &&
         (!virtio_blk_init(&b->disk, config->dma, config->disk, "softsev") ||
@@ -257,6 +273,7 @@ void board_destroy(struct board *b)
 {
     if (!b)
         return;
+    free(b->testdev);
     free(b->lapics);
     free(b);
 }

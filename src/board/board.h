@@ -36,10 +36,11 @@ struct board_config {
     u64 memory_size; /* bytes of RAM, as reported in the RTC's memory */
     u64 rtc_seconds; /* time since 1970, at now_ns */
     u32 cpus;        /* 1 to LAPIC_CPUS_MAX; processor n has APIC ID n */
-    /* Firmware starts the processors: the board then has fw_cfg, a log port and a bridge, and
-     * firmware assigns the PCI addresses. Otherwise the board assigns them. */
+    /* Firmware starts the processors: the board then has a log port and a bridge, and firmware
+     * assigns the PCI addresses. Otherwise the board assigns them. */
     bool firmware;
     bool virtio_console;
+    bool testdev; /* the device for hypervisor tests: device/testdev.h */
     struct dma_port dma;
     struct board_events events;
     struct console_backend console; /* for the UART */
@@ -50,7 +51,7 @@ struct board_config {
 /* Returns NULL if there is no memory or two devices claim one address. */
 struct board *board_create(const struct board_config *config);
 void board_destroy(struct board *b); /* NULL does nothing */
-/* Adds an item of fw_cfg (with firmware only). An item without a name has the given key; an item
+/* Adds an item of fw_cfg. An item without a name has the given key; an item
  * with a name is in the directory. `data` must outlive the board. Returns false if there is no
  * room. */
 bool board_add_item(struct board *b, u16 key, const char *name, const void *data, u64 size);

@@ -74,6 +74,7 @@ struct vm_config {
     struct vm_console console;
     struct vm_disk disk;
     bool virtio_console;       /* adds a second console on virtio to the UART */
+    bool testdev;              /* adds the device for hypervisor tests, QEMU's pc-testdev */
     struct vm_console channel; /* output of the virtio console, if not to `console` */
     const void
         *certificates; /* SNP: the table that comes with extended reports [snp 6.3]; NULL: none */

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a VM's board accesses: guest memory by the host's DMA, the VM's state, and the back ends in
  * the types of vm.h. */
+#include "device/fw_cfg.h"
 #include "hypervisor/internal.h"
+
+_Static_assert(IMAGE_ITEMS_MAX < FW_CFG_ITEMS_MAX && IMAGE_ITEMS_MAX <= FW_CFG_FILES_MAX,
+               "fw_cfg has too little room for a plan's items beside its own");
+_Static_assert(VM_CPUS_MAX == IMAGE_CPUS_MAX && VM_CPUS_MAX <= LAPIC_CPUS_MAX,
+               "plan, VM and board disagree about processors");
 
 static void on_power_off(void *context)
 {
@@ -156,6 +162,7 @@ int vm_board_create(struct vm *vm, struct error *error)
         .cpus = vm->cpu_count,
         .firmware = plan->flash_size,
         .virtio_console = vm->config.virtio_console,
+        .testdev = vm->config.testdev,
         .dma = {on_dma_read, on_dma_write, vm},
         .events = {.power_off = on_power_off,
                    .reset = on_reset,
@@ -170,7 +177,7 @@ int vm_board_create(struct vm *vm, struct error *error)
         .disk = disk_backend(&vm->config.disk),
     };
     vm->board = board_create(&config);
-    if (!vm->board || (plan->flash_size && !add_items(vm)))
+    if (!vm->board || !add_items(vm))
         return error_set(error, ERROR_INTERNAL,
                          "%s: no memory for its board, or two devices want one address",
                          vm->config.name);

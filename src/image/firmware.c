@@ -13,6 +13,7 @@
 /* Keys of fw_cfg [QEMU docs/specs/fw_cfg]. */
 enum item_key {
     ITEM_FILE = 0,
+    ITEM_RAM_SIZE = 0x03,
     ITEM_CPUS = 0x05,
     ITEM_KERNEL_SIZE = 0x08,
     ITEM_INITRD_SIZE = 0x0b,
@@ -211,12 +212,20 @@ static int add_acpi(struct image_plan *plan, struct error *error)
                : 0;
 }
 
+int items_add_machine(struct image_plan *plan, struct error *error)
+{
+    return add_number(plan, ITEM_CPUS, plan->cpus, 2, error) ||
+                   add_number(plan, ITEM_MAX_CPUS, plan->cpus, 2, error) ||
+                   add_number(plan, ITEM_RAM_SIZE, plan->memory_size, 8, error)
+               ? -1
+               : 0;
+}
+
 static int add_items(struct image_plan *plan, const struct image_description *d,
                      struct error *error)
 {
-    return add_number(plan, ITEM_CPUS, plan->cpus, 2, error) ||
-                   add_number(plan, ITEM_MAX_CPUS, plan->cpus, 2, error) || add_e820(plan, error) ||
-                   add_acpi(plan, error) || add_kernel(plan, d, error)
+    return items_add_machine(plan, error) || add_e820(plan, error) || add_acpi(plan, error) ||
+                   add_kernel(plan, d, error)
                ? -1
                : 0;
 }

@@ -72,8 +72,8 @@ struct image_e820 {
     u32 type;
 };
 
-/* An item that firmware requests from its host by fw_cfg [cpu 9.4]. It is not measured, so firmware
- * should not rely on it. */
+/* An item that firmware, or a program without firmware, requests from its host by fw_cfg [cpu 9.4].
+ * It is not measured, so nobody should rely on it. */
 struct image_item {
     u16 key;          /* of fw_cfg; 0: the next free key, with the name in the directory */
     const char *name; /* NULL: none */

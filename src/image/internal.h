@@ -100,6 +100,8 @@ struct start_places {
 int start_info_add(struct image_plan *plan, enum start_protocol protocol,
                    const struct start_places *places, struct error *error);
 int firmware_plan(struct image_plan *plan, const struct image_description *d, struct error *error);
+/* Adds the items of fw_cfg that tell of processors and RAM. */
+int items_add_machine(struct image_plan *plan, struct error *error);
 
 /* --- ovmf.c: the tables of a flash image ------------------------------------------------------ */
 

@@ -140,7 +140,7 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     plan->cpus = d->cpus ? d->cpus : 1;
     plan->runnable = true;
     bool own = !d->firmware.data;
-    if (plan_fill(plan, d, error) ||
+    if (plan_fill(plan, d, error) || (own && items_add_machine(plan, error)) ||
         (plan->mode >= IMAGE_SEV_ES && own && start_vmsas(plan, error)) ||
         (plan->mode == IMAGE_SEV_SNP && own && snp_add_ram(plan, error))) {
         image_free(plan);

@@ -93,6 +93,28 @@ end:
     hlt
 """
 
+# Ends with the number of processors that fw_cfg tells, and the byte that the test device has kept.
+TESTDEV = """
+    .globl _start
+_start:
+    mov $0x510, %edx
+    mov $5, %eax
+    out %ax, %dx
+    inc %edx
+    in %dx, %al
+    mov %al, %bl
+    mov $0xe3, %edx
+    mov $0x20, %al
+    out %al, %dx
+    mov $0, %al
+    mov $0xeb, %edx                         # the same byte again
+    in %dx, %al
+    or %bl, %al
+    mov $0xf4, %edx
+    out %al, %dx
+    hlt
+"""
+
 TRIPLE_FAULT = """
     .globl _start
 _start:
@@ -134,6 +156,14 @@ def a_vmlinux_starts_by_pvh_or_encrypted_by_the_boot_protocol(s):
 
 
 @quick
+def a_program_without_firmware_has_fw_cfg_and_the_test_device_if_asked_for(s):
+    kernel = s.build("testdev", TESTDEV)
+    for more, value in ((("--device", "pc-testdev"), 0x23), ((), 0xff)):
+        code, _, error = s.run("--kernel", kernel, "--memory", "16", "--cpus", "3", *more)
+        want(code == (2 * value + 1) & 0xff, (code, error))
+
+
+@quick
 def a_module_that_does_not_fit_is_refused_by_host_and_owner(s):
     kernel = s.build("multiboot", MULTIBOOT, wide=False)
     module = s.write("module", bytes(16 << 20))
@@ -155,6 +185,7 @@ tell(
     an_elf64_program_runs_plain_and_encrypted,
     a_multiboot_kernel_finds_its_command_line_and_module,
     a_vmlinux_starts_by_pvh_or_encrypted_by_the_boot_protocol,
+    a_program_without_firmware_has_fw_cfg_and_the_test_device_if_asked_for,
     a_module_that_does_not_fit_is_refused_by_host_and_owner,
     a_triple_fault_ends_the_run_with_its_own_exit_code,
 )

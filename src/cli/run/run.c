@@ -132,6 +132,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .console = {run_console_output, v},
         .disk = v->disk,
         .virtio_console = v->options->virtio_console,
+        .testdev = v->options->testdev,
         .strict = v->options->strict,
         .rtc_seconds = (u64)r->options.time_seconds,
         .certificates = table,

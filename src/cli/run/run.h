@@ -26,7 +26,7 @@ struct run_vm_options {
     u64 memory; /* bytes */
     u32 cpus;
     enum image_mode mode;
-    bool kernel_hashes, disk_read_only, virtio_console, strict, tamper;
+    bool kernel_hashes, disk_read_only, virtio_console, testdev, strict, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
     u64 sev_features;
@@ -38,6 +38,9 @@ struct json_t; /* jansson's */
 
 /* What machine time goes by (run_clock.c). */
 enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
+
+/* What --device adds to a VM. */
+enum run_device { RUN_NO_DEVICE, RUN_TESTDEV };
 
 struct run_options {
     struct run_vm_options vms[RUN_VMS_MAX];

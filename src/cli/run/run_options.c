@@ -97,6 +97,7 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->kernel_hashes = text[RUN_KERNEL_HASHES];
     v->disk_read_only = text[RUN_DISK_READ_ONLY];
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
+    v->testdev = options_choice(given, RUN_DEVICE) == RUN_TESTDEV;
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
     return choose_policy(v, given, e) || check_exchange(given, given, e) ||

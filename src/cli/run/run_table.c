@@ -24,8 +24,11 @@ static const struct option_group groups[] = {
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
         RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET, RUN_OWNER_ROOT,   \
-        RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_STRICT, RUN_TAMPER,   \
-        RUN_NAME
+        RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT,   \
+        RUN_TAMPER, RUN_NAME
+
+static const struct option_choice devices[] = {
+    {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
 
 static const struct option_choice clocks[] = {
     {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
@@ -42,10 +45,12 @@ static bool parse_time(const char *text, u64 *out)
 
 // clang-format off
 static const struct option_row rows[] = {
-    [RUN_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage, ELF or multiboot kernel",
-        .man = "A Linux bzImage, a 64-bit ELF program, or a multiboot 1 image."},
-    [RUN_INITRD] = {"initrd", OPTION_FILE, "FILE", "initramfs, or a multiboot module",
-        "The initramfs, or the module of a multiboot image.", .needs = OPTION_IDS(RUN_KERNEL)},
+    [RUN_KERNEL] = {"kernel", OPTION_FILE, "FILE", "bzImage, vmlinux, ELF or multiboot kernel",
+        .man = "A Linux bzImage or vmlinux, a 64-bit ELF program, a multiboot 1 image, or an ELF file with a PVH entry.\n"
+        "A file with such an entry is started there if it is not encrypted or has 32 bits; an encrypted vmlinux is started\n"
+        "by Linux's 64-bit boot protocol."},
+    [RUN_INITRD] = {"initrd", OPTION_FILE, "FILE", "initramfs, or a multiboot or PVH module",
+        "The initramfs, or the module of a multiboot or PVH image.", .needs = OPTION_IDS(RUN_KERNEL)},
     [RUN_APPEND] = {"append", OPTION_TEXT, "TEXT", "the kernel's command line", "The kernel's command line.", .empty = true,
         .needs = OPTION_IDS(RUN_KERNEL)},
     [RUN_FIRMWARE] = {"firmware", OPTION_FILE, "FILE", "a flash image, such as OVMF's, that starts the kernel",
@@ -106,6 +111,10 @@ static const struct option_row rows[] = {
         "The guest cannot change its disk.", .needs = OPTION_IDS(RUN_DISK)},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL, "a second console, /dev/hvc0 in the guest",
         .man = "A second console,\n.Pa /dev/hvc0\nin a Linux guest."},
+    [RUN_DEVICE] = {"device", OPTION_CHOICE, "DEVICE", "pc-testdev: QEMU's, for hypervisor tests (default none)",
+        "One more device.\nDefault\n.Cm none .\n.Cm pc-testdev :\nQEMU's device for programs that test a hypervisor, such as kvm-unit-tests:\n"
+        "ports that keep what is written, a port for each interrupt line, and memory behind a device.\n"
+        "The debug-exit port 0xf4 is always there.", .choices = devices, .standard = RUN_NO_DEVICE},
     [RUN_STRICT] = {"strict", OPTION_FLAG, NULL, "refuse page states that real hosts let pass",
         .man = "Refuse what the GHCB specification forbids and KVM with QEMU let pass: page state changes with\n"
         "reserved bits, of operations that do not exist or without memory, and GHCBs that are no shared page.\n"

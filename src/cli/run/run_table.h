@@ -23,6 +23,7 @@ enum run_option {
     RUN_DISK,
     RUN_DISK_READ_ONLY,
     RUN_VIRTIO_CONSOLE,
+    RUN_DEVICE,
     RUN_STRICT,
     RUN_TAMPER,
     RUN_NAME,
