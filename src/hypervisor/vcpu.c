@@ -316,6 +316,13 @@ static bool nmi_is_near(const struct vcpu *c)
     return c->nmi && (c->nmi_blocked ? c->iret_seen : in_shadow(c));
 }
 
+/* Returns true if an interrupt waits only for the core to finish the instruction that accessed a
+ * device: it is often the answer to that access. */
+static bool interrupt_is_near(const struct vcpu *c)
+{
+    return c->completing && (interrupt_pending(c) || nmi_pending(c));
+}
+
 /* Injects one event per VMRUN: first an event that an exit interrupted, then an exception by the
  * hypervisor, an NMI, an interrupt. If the guest does not take an interrupt now, a virtual
  * interrupt whose delivery is intercepted causes an exit as soon as it does [APM2 15.21.4]. */
@@ -397,7 +404,7 @@ static void vcpu_run_once(struct vcpu *c, u64 deadline_ns)
     struct host *h = c->vm->hv->host;
     vcpu_load(c);
     vcpu_inject(c);
-    if (nmi_is_near(c))
+    if (nmi_is_near(c) || interrupt_is_near(c))
         deadline_ns = min_u64(deadline_ns, host_time_ns(h) + 1);
     vcpu_watch_pause(c);
     vcpu_write_vmcb(c);

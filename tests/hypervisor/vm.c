@@ -309,6 +309,22 @@ static void a_device_answers_and_nothing_comes_between(void **state)
     assert_int_equal(b->host.seen.control.event_inject & 0xff, VECTOR_NMI);
 }
 
+/* The interrupt is often the answer to the access: it must not wait for the next exit. */
+static void an_interrupt_comes_right_after_the_device_access(void **state)
+{
+    struct bench *b = *state;
+    make_and_load(b);
+    struct vcpu *c = &b->vm->cpus[0];
+    c->completing = true;
+    b->host.answers = 1;
+    b->host.guest = guest_loads_from_ioapic;
+    lapic_raise(c->lapic, 0x55, false);
+    u64 before = b->host.now;
+    vcpu_run(c, before + 1000000);
+    assert_int_equal(b->host.seen.control.event_inject, 0);
+    assert_true(b->host.now - before <= 100); /* back at once */
+}
+
 static void guest_touches_device_as_private(struct host *h, struct vmcb *v)
 {
     guest_loads_from_ioapic(h, v);
@@ -687,6 +703,7 @@ int main(void)
         TEST(a_guest_cannot_clear_svme),
         TEST(halting_with_interrupts_off_ends_the_guest_with_a_word),
         TEST(a_device_answers_and_nothing_comes_between),
+        TEST(an_interrupt_comes_right_after_the_device_access),
         TEST(the_c_bit_of_an_access_to_a_device_means_nothing),
         TEST(string_io_is_an_access_to_a_port),
         TEST(string_io_of_an_encrypted_guest_ends_it),
