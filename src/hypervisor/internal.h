@@ -20,7 +20,6 @@
 /* The largest scratch area that a guest of GHCB version 1 may use outside its GHCB; KVM accepts the
  * same size. */
 #define GHCB_SCRATCH_MAX (16 * PAGE_SIZE)
-#define VMS_MAX          64
 #define CORES_MAX        64
 
 /* --- frames.c: which host memory is in use ---------------------------------------------------- */
@@ -153,6 +152,14 @@ struct vm {
     u64 guest_ns;
 };
 
+/* A VM in the hypervisor's list. The list is walked at every turn, so it holds what the walk needs
+ * of a VM whose processors are all halted: such a VM costs one comparison. */
+struct vm_slot {
+    struct vm *vm;
+    u64 idle_until; /* machine time of its board's next event, if all its processors sleep; else 0
+                     */
+};
+
 struct hypervisor {
     struct host *host;
     struct frames frames;
@@ -164,8 +171,10 @@ struct hypervisor {
     u64 snp_spa; /* four pages: SNP commands, the data they point to, an answer; 0: none */
     u64 rmp_spa; /* the RMP, in chunks of its own */
     u64 rmp_chunks;
-    struct vm *vms[VMS_MAX];
-    u32 vm_count;
+    struct vm_slot *vms;
+    u32 vm_count, vm_room;
+    u64 *asids;                     /* a bit for each ASID in use */
+    u32 asid_end;                   /* CPUID 8000_000A EBX: the first number that is no ASID */
     struct vcpu *loaded[CORES_MAX]; /* the processor whose registers each core holds */
     u32 turn;
     bool (*stop)(void *context); /* asked after each exit; NULL: the run never stops early */
@@ -187,6 +196,9 @@ void vcpus_destroy(struct vm *vm);
 int vm_board_create(struct vm *vm, struct error *error);
 void vm_board_destroy(struct vm *vm);
 void vm_board_set_time(struct vm *vm); /* sets the board's time, runs due timers */
+int vm_take_asid(struct vm *vm, struct error *error);
+void vm_give_asid(struct vm *vm);
+void vm_wake(struct vm *vm); /* looks at it at the next turn: something came from outside */
 
 /* --- vcpu.c: one processor of a VM, and its turn on its core ---------------------------------- */
 

@@ -37,6 +37,19 @@ static bool host_enable_svm(struct hypervisor *hv)
     return true;
 }
 
+/* ASIDs are 1 to asid_end - 1; the low ones are also the numbers of keys. */
+static bool find_asids(struct hypervisor *hv)
+{
+    u32 svm[4], sev[4];
+    host_cpuid(hv->host, 0, 0x8000000a, 0, svm);
+    host_cpuid(hv->host, 0, 0x8000001f, 0, sev);
+    hv->asid_last = sev[2];
+    hv->asid_first = sev[3] ? sev[3] : 1;
+    hv->asid_end = svm[1] > sev[2] ? svm[1] : sev[2] + 1;
+    hv->asids = calloc(hv->asid_end / 64 + 1, sizeof *hv->asids);
+    return hv->asids;
+}
+
 struct hypervisor *hypervisor_create(struct host *host, struct error *error)
 {
     struct hypervisor *hv = calloc(1, sizeof *hv);
@@ -53,10 +66,11 @@ struct hypervisor *hypervisor_create(struct host *host, struct error *error)
         hypervisor_destroy(hv);
         return NULL;
     }
-    u32 sev[4];
-    host_cpuid(host, 0, 0x8000001f, 0, sev);
-    hv->asid_last = sev[2];
-    hv->asid_first = sev[3] ? sev[3] : 1;
+    if (!find_asids(hv)) {
+        error_set(error, ERROR_MEMORY, "hypervisor: no memory");
+        hypervisor_destroy(hv);
+        return NULL;
+    }
     return hv;
 }
 
@@ -65,8 +79,10 @@ void hypervisor_destroy(struct hypervisor *hv)
     if (!hv)
         return;
     while (hv->vm_count)
-        vm_destroy(hv->vms[hv->vm_count - 1]);
+        vm_destroy(hv->vms[hv->vm_count - 1].vm);
     frames_destroy(&hv->frames);
+    free(hv->vms);
+    free(hv->asids);
     free(hv);
 }
 
@@ -196,27 +212,42 @@ bool vm_is_snp(const struct vm *vm)
     return vm->config.plan->mode == IMAGE_SEV_SNP;
 }
 
-/* Takes an ASID. SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests have
- * EDX and above [sev 5.3]. A plain guest takes an ASID that no SEV guest may have, as long as there
- * are any. */
-static int vm_take_asid(struct vm *vm, struct error *error)
+static bool take_free_asid(struct vm *vm, u32 first, u32 end)
 {
-    struct hypervisor *hv = vm->hv;
-    enum image_mode mode = vm->config.plan->mode;
-    bool low = mode >= IMAGE_SEV_ES || (mode == IMAGE_NONE && hv->asid_first > 1);
-    u32 first = low ? 1 : hv->asid_first;
-    u32 last = low ? hv->asid_first - 1 : hv->asid_last;
-    for (u32 asid = first; asid <= last; asid++) {
-        bool used = false;
-        for (u32 i = 0; i < hv->vm_count; i++)
-            used |= hv->vms[i]->asid == asid;
-        if (!used) {
-            vm->asid = asid;
-            return 0;
-        }
+    u64 *used = vm->hv->asids;
+    for (u32 asid = first; asid < end; asid++) {
+        if (used[asid / 64] & BIT(asid % 64))
+            continue;
+        used[asid / 64] |= BIT(asid % 64);
+        vm->asid = asid;
+        return true;
     }
-    return error_set(error, ERROR_MEMORY, "%s: every ASID for such guests is in use",
-                     vm->config.name);
+    return false;
+}
+
+void vm_give_asid(struct vm *vm)
+{
+    if (vm->asid)
+        vm->hv->asids[vm->asid / 64] &= ~BIT(vm->asid % 64);
+    vm->asid = 0;
+}
+
+/* Takes an ASID. SEV-ES and SNP guests have the ASIDs below CPUID 8000_001F EDX, SEV guests have
+ * EDX to ECX [sev 5.3]. A plain guest takes an ASID above these, which no encrypted guest can have;
+ * if there is none, one of SEV-ES, then one of SEV. */
+int vm_take_asid(struct vm *vm, struct error *error)
+{
+    const struct hypervisor *hv = vm->hv;
+    const enum image_mode mode = vm->config.plan->mode;
+    const bool plain = mode == IMAGE_NONE;
+    if ((plain && take_free_asid(vm, hv->asid_last + 1, hv->asid_end)) ||
+        (mode != IMAGE_SEV && take_free_asid(vm, 1, hv->asid_first)) ||
+        (mode <= IMAGE_SEV && take_free_asid(vm, hv->asid_first, hv->asid_last + 1)))
+        return 0;
+    return error_set(error, ERROR_MEMORY,
+                     "%s: every ASID for such guests is in use; this processor has %u for SEV-ES "
+                     "and SNP, %u for SEV",
+                     vm->config.name, hv->asid_first - 1, hv->asid_last + 1 - hv->asid_first);
 }
 
 /* Takes the processors. All run on one core, which keeps the decoded code that they share; the VMs
@@ -243,12 +274,25 @@ static int vm_take_processors(struct vm *vm, struct error *error)
     return 0;
 }
 
+/* Returns false if there is no memory for one more VM in the list. */
+static bool list_grow(struct hypervisor *hv)
+{
+    if (hv->vm_count < hv->vm_room)
+        return true;
+    const u32 room = hv->vm_room ? 2 * hv->vm_room : 16;
+    struct vm_slot *slots = realloc(hv->vms, room * sizeof *slots);
+    if (!slots)
+        return false;
+    hv->vms = slots;
+    hv->vm_room = room;
+    return true;
+}
+
 struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, struct error *error)
 {
-    struct vm *vm = calloc(1, sizeof *vm);
-    if (!vm || hv->vm_count == VMS_MAX) {
-        error_set(error, ERROR_MEMORY, "%s: more VMs than this hypervisor holds", config->name);
-        free(vm);
+    struct vm *vm = list_grow(hv) ? calloc(1, sizeof *vm) : NULL;
+    if (!vm) {
+        error_set(error, ERROR_MEMORY, "%s: no memory for another VM", config->name);
         return NULL;
     }
     vm->hv = hv;
@@ -259,7 +303,7 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
              !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&
              !vm_board_create(vm, error)) {
         if (vcpus_create(vm)) {
-            hv->vms[hv->vm_count++] = vm;
+            hv->vms[hv->vm_count++] = (struct vm_slot){.vm = vm};
             return vm;
         }
         error_set(error, ERROR_MEMORY, "%s: no memory for its processors", config->name);
@@ -281,8 +325,9 @@ void vm_destroy(struct vm *vm)
     npt_destroy(&vm->npt, &hv->frames);
     for (u64 i = 0; i < vm->chunk_count + vm->snp.flash_chunks; i++)
         frames_give_chunk(&hv->frames, vm->chunks[i]);
+    vm_give_asid(vm);
     for (u32 i = 0; i < hv->vm_count; i++) {
-        if (hv->vms[i] == vm) {
+        if (hv->vms[i].vm == vm) {
             memmove(&hv->vms[i], &hv->vms[i + 1], (hv->vm_count - i - 1) * sizeof hv->vms[0]);
             hv->vm_count--;
         }
@@ -339,14 +384,24 @@ void vm_end(struct vm *vm, enum vm_state state, const char *format, ...)
 
 /* --- Turns ------------------------------------------------------------------------------------ */
 
+/* Returns the time of the next event of any board. Call it only when all VMs are idle or ended. */
 static u64 hypervisor_next_timer(const struct hypervisor *hv)
 {
     u64 next = TIMER_NONE;
     for (u32 i = 0; i < hv->vm_count; i++) {
-        if (hv->vms[i]->state == VM_RUNNABLE)
-            next = min_u64(next, board_next_event_ns(hv->vms[i]->board));
+        if (hv->vms[i].idle_until)
+            next = min_u64(next, hv->vms[i].idle_until);
     }
     return next;
+}
+
+void vm_wake(struct vm *vm)
+{
+    struct hypervisor *hv = vm->hv;
+    for (u32 i = 0; i < hv->vm_count; i++) {
+        if (hv->vms[i].vm == vm)
+            hv->vms[i].idle_until = 0;
+    }
 }
 
 /* Returns the VM's next processor in turn, or NULL if all are halted. */
@@ -360,21 +415,41 @@ static struct vcpu *vm_pick(struct vm *vm)
     return NULL;
 }
 
+/* Returns the VM's next processor, or NULL if it has none or has ended. If all of them sleep,
+ * nothing but its board, or vm_wake(), can change that. */
+static struct vcpu *slot_pick(struct vm_slot *slot)
+{
+    struct vm *vm = slot->vm;
+    slot->idle_until = 0;
+    if (vm->state != VM_RUNNABLE)
+        return NULL;
+    vm_board_set_time(vm);
+    struct vcpu *c = vm->state == VM_RUNNABLE ? vm_pick(vm) : NULL;
+    if (!c && vm->state == VM_RUNNABLE)
+        slot->idle_until = board_next_event_ns(vm->board);
+    return c;
+}
+
 /* Returns the next processor of the next VM that can run, or NULL if all are halted. `alive` counts
  * the VMs that have not ended. The returned processor keeps its turn until it runs. */
 static struct vcpu *hypervisor_pick(struct hypervisor *hv, u32 *alive)
 {
     struct vcpu *found = NULL;
-    const u32 first = hv->turn;
+    const u64 now = host_time_ns(hv->host);
+    u32 at = hv->turn < hv->vm_count ? hv->turn : 0;
     *alive = 0;
-    for (u32 i = 0; i < hv->vm_count; i++) {
-        struct vm *vm = hv->vms[(first + i) % hv->vm_count];
-        if (vm->state != VM_RUNNABLE)
+    for (u32 i = 0; i < hv->vm_count; i++, at = at + 1 < hv->vm_count ? at + 1 : 0) {
+        struct vm_slot *slot = &hv->vms[at];
+        if (slot->idle_until > now) {
+            ++*alive;
             continue;
-        vm_board_set_time(vm);
-        *alive += vm->state == VM_RUNNABLE;
-        if (!found && vm->state == VM_RUNNABLE && (found = vm_pick(vm)))
-            hv->turn = (first + i) % hv->vm_count;
+        }
+        struct vcpu *c = slot_pick(slot);
+        *alive += slot->vm->state == VM_RUNNABLE;
+        if (c && !found) {
+            found = c;
+            hv->turn = at;
+        }
     }
     return found;
 }

@@ -199,10 +199,12 @@ void vm_board_set_time(struct vm *vm)
 
 size_t vm_console_input(struct vm *vm, const u8 *data, size_t size)
 {
+    vm_wake(vm);
     return board_console_input(vm->board, data, size);
 }
 
 size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size)
 {
+    vm_wake(vm);
     return board_channel_input(vm->board, data, size);
 }

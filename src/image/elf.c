@@ -259,11 +259,11 @@ static int elf_add_module(struct image_plan *plan, const struct image_descriptio
     return plan_add(plan, "module", places->module, size, d->initrd.data, size, error);
 }
 
-/* Adds a copy of the RSDP where software looks that has no other way to it. */
+/* Adds a copy of the RSDP where software looks that has no other way to it. It is at the start of
+ * that area: the rest is left to images that begin just below 1 MiB. */
 static int elf_add_rsdp(struct image_plan *plan, const u8 *rsdp, struct error *error)
 {
-    return plan_add(plan, "rsdp", LAYOUT_RSDP, LAYOUT_ROM_END - LAYOUT_RSDP, rsdp, ACPI_RSDP_SIZE,
-                    error);
+    return plan_add(plan, "rsdp", LAYOUT_RSDP, PAGE_SIZE, rsdp, ACPI_RSDP_SIZE, error);
 }
 
 /* Adds everything of an ELF file that is not Linux's. */

@@ -205,6 +205,8 @@ void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
         out[2] = 20;
         out[3] = 10;
     }
+    if (leaf == 0x8000000a)
+        out[1] = 24;
     if (leaf == 0x80000001)
         out[2] = 4;
 }

@@ -320,6 +320,7 @@ static void time_jumps_only_when_all_are_halted(void **state)
     lapic_raise(cpus[1].lapic, 0x55, false); /* its APIC is off: nothing happens */
     lapic_write(cpus[0].lapic, 0xf0, 0x1ff);
     lapic_raise(cpus[0].lapic, 0x55, false);
+    vm_wake(b->vm);
     assert_true(hypervisor_run(b->hv, 60000000));
     assert_int_equal(order_count, 3);
     assert_int_equal(order[2], 0x1000);

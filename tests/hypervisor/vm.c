@@ -105,7 +105,29 @@ static void encrypted_and_plain_guests_have_asids_of_their_own(void **state)
     assert_in_range(one, 10, 20);
     assert_in_range(two, 10, 20);
     assert_int_not_equal(one, two);
-    assert_in_range(vm_asid(make(b, false)), 1, 9);
+    assert_in_range(vm_asid(make(b, false)), 21, 23);
+}
+
+/* A plain guest has no key: it takes what no encrypted guest can have first. */
+static void plain_guests_take_asids_of_others_last(void **state)
+{
+    struct bench *b = *state;
+    struct vm vm = {.hv = b->hv, .config = {.name = "vm", .plan = &b->plan}};
+    b->plan.mode = IMAGE_NONE;
+    static const u32 order[] = {21, 22, 23, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    for (u32 i = 0; i < ARRAY_SIZE(order); i++) {
+        assert_int_equal(vm_take_asid(&vm, &b->error), 0);
+        assert_int_equal(vm.asid, order[i]);
+    }
+    b->plan.mode = IMAGE_SEV;
+    for (u32 asid = 11; asid <= 20; asid++)
+        assert_int_equal(vm_take_asid(&vm, &b->error), 0);
+    assert_int_equal(vm_take_asid(&vm, &b->error), -1);
+    assert_non_null(strstr(b->error.text, "9 for SEV-ES and SNP, 11 for SEV"));
+    vm.asid = 15;
+    vm_give_asid(&vm);
+    assert_int_equal(vm_take_asid(&vm, &b->error), 0);
+    assert_int_equal(vm.asid, 15);
 }
 
 static void too_many_guests_are_refused_by_memory(void **state)
@@ -117,7 +139,7 @@ static void too_many_guests_are_refused_by_memory(void **state)
         made++;
     assert_int_equal(made, 3); /* 32 MiB less what the tables take */
     assert_int_equal(b->error.code, ERROR_MEMORY);
-    vm_destroy(b->hv->vms[0]);
+    vm_destroy(b->hv->vms[0].vm);
     b->error.code = ERROR_NONE;
     assert_non_null(vm_create(b->hv, &config, &b->error)); /* what was given back is there again */
 }
@@ -694,6 +716,7 @@ int main(void)
         TEST(what_is_launched_is_the_plans_bytes_in_order),
         TEST(a_refusal_names_command_and_status),
         TEST(encrypted_and_plain_guests_have_asids_of_their_own),
+        TEST(plain_guests_take_asids_of_others_last),
         TEST(too_many_guests_are_refused_by_memory),
         TEST(nested_tables_map_ram_and_nothing_else),
         TEST(guests_share_no_memory_with_each_other_or_the_tables),

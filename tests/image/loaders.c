@@ -459,7 +459,7 @@ static void a_multiboot_kernel_finds_an_rsdp_by_searching(void **state)
     assert_non_null(plan);
     const struct image_piece *rsdp = piece(plan, "rsdp"), *acpi = piece(plan, "acpi");
     assert_int_equal(rsdp->gpa, 0xe0000);
-    assert_int_equal(rsdp->size, 0x20000);
+    assert_int_equal(rsdp->size, PAGE_SIZE);
     assert_memory_equal(rsdp->data, "RSD PTR ", 8);
     u64 xsdt = load_le64(rsdp->data + 24) - acpi->gpa;
     assert_in_range(xsdt, 36, acpi->data_size);

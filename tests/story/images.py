@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Small guests made here: ELF64, multiboot, crashes; each plain and, where it can be, encrypted."""
+import json
+import resource
+
 from story import console, one_line, quick, summary, tell, want
 
 PRINT = """
@@ -172,6 +175,35 @@ def a_module_that_does_not_fit_is_refused_by_host_and_owner(s):
         want(code == 6 and "module" in one_line(error), (code, error))
 
 
+# Says a word and sleeps.
+SLEEPER = """
+    .set FLAGS, 0
+    .long 0x1badb002, FLAGS, -(0x1badb002 + FLAGS)
+    .globl _start
+_start:
+    mov $0x3f8, %edx
+    mov $'z', %al
+    out %al, %dx
+    sti
+1:  hlt
+    jmp 1b
+"""
+
+
+@quick
+def hundreds_of_sleeping_guests_fit_a_machine_and_cost_little(s):
+    kernel = s.build("sleeper", SLEEPER, wide=False)
+    vms = [{"name": f"vm{i}", "kernel": kernel, "memory": "4M", "mode": "sev" if i % 10 == 0 else "none"} for i in range(300)]
+    machine = s.write("machine.json", json.dumps({"vms": vms}).encode())
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code, events, error = s.run("--machine", machine, "--limit", "1000", "--clock", "virtual")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    want(code == 9 and "after --limit" in one_line(error), (code, error))
+    want(all(console(events, f"vm{i}") == "z" for i in range(300)), "not every guest has spoken")
+    want(summary(events)["instructions"] < 300 * 20, summary(events)["instructions"])
+    want(after.ru_utime - before.ru_utime < 20, "sleeping guests cost time")
+
+
 @quick
 def a_triple_fault_ends_the_run_with_its_own_exit_code(s):
     kernel = s.build("triple", TRIPLE_FAULT)
@@ -187,5 +219,6 @@ tell(
     a_vmlinux_starts_by_pvh_or_encrypted_by_the_boot_protocol,
     a_program_without_firmware_has_fw_cfg_and_the_test_device_if_asked_for,
     a_module_that_does_not_fit_is_refused_by_host_and_owner,
+    hundreds_of_sleeping_guests_fit_a_machine_and_cost_little,
     a_triple_fault_ends_the_run_with_its_own_exit_code,
 )

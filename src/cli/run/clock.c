@@ -99,8 +99,11 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
     return alive;
 }
 
+/* A signal ends a run also while all guests sleep and nothing exits. */
 bool run_slice(struct run *r, u64 limit_ns)
 {
-    return r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
-                                              : slice_virtual(r, limit_ns);
+    bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
+                                                    : slice_virtual(r, limit_ns);
+    r->quit |= run_signals_ending();
+    return alive;
 }

@@ -11,8 +11,10 @@
 
 /* 2026-01-01: a seeded run without --time does not ask the host */
 #define SEEDED_TIME 1767225600u
-#define HOST_MEMORY MIB(32) /* beside the guests': tables, VMCBs, buffers */
-#define FLASH_UNIT  MIB(2)
+#define HOST_MEMORY MIB(32) /* beside the guests': buffers, the firmware's memory */
+/* ... and for each guest: tables, VMCBs and maps; those of nested tables grow with its memory */
+#define HOST_MEMORY_VM KIB(256)
+#define FLASH_UNIT     MIB(2)
 
 /* What a plan has whose description names no processor. */
 #define BOARD_SIGNATURE part_signature(0x19, 1, 1)
@@ -104,6 +106,9 @@ static int open_files(struct run *r, struct error *e)
 {
     if (r->options.cpu_text)
         r->cpu = r->options.cpu;
+    r->vms = calloc(r->options.vm_count, sizeof *r->vms);
+    if (!r->vms)
+        return error_set(e, ERROR_MEMORY, "no memory for %u VMs", r->options.vm_count);
     for (u32 i = 0; i < r->options.vm_count; i++, r->vm_count++)
         if (open_vm(r, &r->vms[i], &r->options.vms[i], e)) {
             r->vm_count++;
@@ -326,6 +331,8 @@ static int make_machine(struct run *r, struct error *e)
     };
     for (u32 i = 0; i < r->vm_count; i++)
         config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
+    if (r->vm_count > 1)
+        config.memory_size += ALIGN_UP(r->vm_count * HOST_MEMORY_VM, MIB(2));
     /* Where nobody asks the secure processor for anything, any chip will do. */
     crypto_random(r->crypto, config.fuses, sizeof config.fuses);
     if ((any_sev(o) && run_identity(r, &config, e)) || settle_cpu(r, &config, e)) {
@@ -409,6 +416,7 @@ static void run_free(struct run *r)
     }
     crypto_sha256_free(r->trace_hash);
     run_free_options(&r->options);
+    free(r->vms);
     free(r);
 }
 

@@ -12,7 +12,8 @@
 #include "machine/host.h"
 #include "machine/machine.h"
 
-#define RUN_VMS_MAX 16
+/* The most VMs of a machine. Encrypted ones are bounded by their ASIDs, all of them by memory. */
+#define RUN_VMS_MAX 4096
 
 struct run;
 
@@ -43,7 +44,7 @@ enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
 enum run_device { RUN_NO_DEVICE, RUN_TESTDEV };
 
 struct run_options {
-    struct run_vm_options vms[RUN_VMS_MAX];
+    struct run_vm_options *vms;
     u32 vm_count;
     struct json_t *machine; /* the machine file: it has the texts of its VMs */
     const char *state, *seed, *trace_file, *dump, *record, *replay;
@@ -117,7 +118,7 @@ struct run {
     struct cpu_model cpu;          /* signature 0: not known before the platform is */
     struct machine *machine;
     struct hypervisor *hv;
-    struct run_vm vms[RUN_VMS_MAX];
+    struct run_vm *vms; /* as many as options.vm_count */
     u32 vm_count;
     u32 keyboard; /* which VM gets the input */
     bool quit;    /* the user left with Ctrl-A x, or a signal came */

@@ -12,6 +12,7 @@
 #include "image/measure.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #define MEMORY_DEFAULT     MIB(512)
 #define POLICY_SEV         1u /* NODBG */
@@ -20,13 +21,13 @@
 
 /* --- One VM ----------------------------------------------------------------------------------- */
 
-static struct run_vm_options *add_vm(struct run_options *o, struct error *e)
+/* Makes room for all VMs at once: their names lie inside, so they cannot move later. */
+static int make_vms(struct run_options *o, size_t count, struct error *e)
 {
-    if (o->vm_count == RUN_VMS_MAX) {
-        error_set(e, ERROR_USAGE, "more than %u VMs", RUN_VMS_MAX);
-        return NULL;
-    }
-    return &o->vms[o->vm_count++];
+    if (count > RUN_VMS_MAX)
+        return error_set(e, ERROR_USAGE, "%zu VMs; a machine has 1 to %d", count, RUN_VMS_MAX);
+    o->vms = calloc(count, sizeof *o->vms);
+    return o->vms ? 0 : error_set(e, ERROR_MEMORY, "no memory for %zu VMs", count);
 }
 
 /* What was not said follows from what was. */
@@ -113,9 +114,7 @@ static int machine_vm(struct run_options *o, json_t *object, const struct option
                       struct error *e)
 {
     struct options given;
-    struct run_vm_options *v = add_vm(o, e);
-    if (!v)
-        return -1;
+    struct run_vm_options *v = &o->vms[o->vm_count++];
     if (!json_is_object(object))
         return error_set(e, ERROR_USAGE, "a VM should be an object");
     return options_from_json(&cli_run_vm_table, object, &given, e) ||
@@ -156,6 +155,8 @@ static int parse_machine(struct run_options *o, const struct options *machine, s
                          problem.text);
     if (check_machine(path, o->machine, e))
         return -1;
+    if (make_vms(o, json_array_size(json_object_get(o->machine, "vms")), &why))
+        return error_set(e, why.code, "%s: %s", path, why.text);
     json_array_foreach(json_object_get(o->machine, "vms"), i, vm)
     {
         if (machine_vm(o, vm, machine, &why))
@@ -229,11 +230,14 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) ? -1 : 0;
-    struct run_vm_options *v = add_vm(o, e);
-    return v ? fill_vm(v, o->vm_count, given, e) : -1;
+    if (make_vms(o, 1, e))
+        return -1;
+    o->vm_count = 1;
+    return fill_vm(o->vms, o->vm_count, given, e);
 }
 
 void run_free_options(struct run_options *o)
 {
+    free(o->vms);
     json_decref(o->machine);
 }

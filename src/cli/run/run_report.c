@@ -395,8 +395,9 @@ void run_summary(struct run *r)
     for (u32 i = 0; i < r->vm_count; i++) {
         struct vm_summary s;
         vm_get_summary(r->vms[i].vm, &s);
+        const bool plain = r->vms[i].options->mode == IMAGE_NONE;
         u64 private_pages =
-            memory_private_frames(machine_memory(r->machine), vm_asid(r->vms[i].vm));
+            plain ? 0 : memory_private_frames(machine_memory(r->machine), vm_asid(r->vms[i].vm));
         if (r->options.json)
             json_array_append_new(vms, summary_vm_json(&r->vms[i], &s, private_pages));
         else if (text)

@@ -125,7 +125,9 @@ static const struct option_row rows[] = {
     [RUN_NAME] = {"name", OPTION_TEXT, "NAME", "what to call the VM (default vm1)", .man = "What to call the guest."},
 
     [RUN_MACHINE] = {"machine", OPTION_FILE, "FILE", "several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
-        "Several guests: a JSON object with\n.Dq vms ,\nan array of objects with the options above.",
+        "Several guests: a JSON object with\n.Dq vms ,\nan array of objects with the options above.\n"
+        "Up to 4096 guests; of these as many may be encrypted as the processor has ASIDs for:\n"
+        "99 with\n.Cm sev-es\nor\n.Cm sev-snp ,\n410 with\n.Cm sev .\nA guest that sleeps costs no processor time.",
         .group = GROUP_MACHINE, .excludes = OPTION_IDS(VM_IDS)},
     [RUN_CPU] = {"cpu", OPTION_TEXT, "MODEL", "CPU model: milan, genoa,-umip (default: the part)",
         "The processor of the machine:\n.Cm naples , rome , milan , genoa , turin ,\na name that QEMU has for one, such as\n"

@@ -21,7 +21,8 @@ enum { EAX, EBX, ECX, EDX };
 #define HTT        BIT(28)
 #define LINE       64u
 
-#define ADDRESS_BITS_LOST 6u /* of 8000_001F EBX: the key's */
+#define ASIDS             0x8000u /* more than there are keys: the rest are for guests without SEV */
+#define ADDRESS_BITS_LOST 6u      /* of 8000_001F EBX: the key's */
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
@@ -171,7 +172,7 @@ static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
         break;
     case 0x8000000a:
         out[EAX] = 1; /* the revision of SVM */
-        out[EBX] = memory_asids(c->memory) + 1;
+        out[EBX] = ASIDS;
         break;
     case 0x8000001d:
         cache_leaf(c, subleaf, out);
