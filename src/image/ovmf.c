@@ -132,6 +132,12 @@ static int ovmf_add_hashes(struct image_plan *plan, const struct image_descripti
 
 int ovmf_check(const struct image_file *file, u32 unit, struct error *error)
 {
+    if (file->size >= 4 && !memcmp(file->data, "IGVM", 4))
+        return error_set(error, ERROR_FILE,
+                         "%s: an IGVM file; right is the flash image inside it, such as OVMF.fd",
+                         file->name);
+    if (file->size >= 4 && !memcmp(file->data, "\177ELF", 4))
+        return error_set(error, ERROR_FILE, "%s: an ELF file; right is a flash image", file->name);
     if (file->size && file->size % unit == 0 && file->size <= MIB(64))
         return 0;
     return error_set(error, ERROR_FILE,

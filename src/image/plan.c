@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "abi/snp.h"
+#include "base/recognise.h"
 #include "crypto/crypto.h"
 #include "image/internal.h"
 
@@ -91,6 +92,34 @@ void plan_e820_board(struct image_plan *plan, u64 acpi)
                   IMAGE_E820_RAM);
 }
 
+/* What to do with a file of another kind; the names are those of base/recognise.c. */
+static const struct advice {
+    const char *name, *text;
+} advices[] = {
+    {"an IGVM file",
+     "IGVM files, such as an HCL or a paravisor, are not loaded: give the flash image "
+     "inside it with --firmware, or its kernel with --kernel"},
+    {"a PE program", "an EFI program, such as a unified kernel image, is started by firmware: give "
+                     "OVMF with --firmware"},
+    {"a cpio archive", "an initramfs goes to --initrd"},
+    {"a disk image (qcow2)", "convert it to a raw image, for --disk"},
+    {"a file that gzip has compressed", "decompress it first"},
+    {"a file that xz has compressed", "decompress it first"},
+    {"a file that zstd has compressed", "decompress it first"},
+};
+
+static int refuse_kernel(const struct image_file *file, struct error *error)
+{
+    const struct recognised kind = recognise(file->data, file->size);
+    const char *advice = "an uncompressed vmlinux and a multiboot image are ELF files, too";
+    for (size_t i = 0; i < ARRAY_SIZE(advices); i++)
+        if (!strcmp(kind.name, advices[i].name))
+            advice = advices[i].text;
+    return error_set(error, ERROR_FILE,
+                     "%s: neither a Linux bzImage nor an x86 ELF executable, but %s; %s",
+                     file->name, kind.as == AS_UNKNOWN ? "unknown" : kind.name, advice);
+}
+
 static int plan_fill(struct image_plan *plan, const struct image_description *d,
                      struct error *error)
 {
@@ -123,8 +152,7 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
         return elf_plan(plan, d, error);
     if (linux_recognise(&d->kernel))
         return linux_plan(plan, d, error);
-    return error_set(error, ERROR_FILE, "%s: neither a Linux bzImage nor an x86 ELF executable",
-                     d->kernel.name);
+    return refuse_kernel(&d->kernel, error);
 }
 
 struct image_plan *image_build(const struct image_description *d, struct error *error)

@@ -335,6 +335,35 @@ static void damaged_kernels_are_refused_in_one_line(void **state)
     assert_refused(&d, ERROR_FILE, "neither");
 }
 
+static void files_of_another_kind_are_named_with_what_to_do(void **state)
+{
+    (void)state;
+    static u8 file[4096];
+    static const struct {
+        const char *first;
+        size_t size;
+        const char *words;
+    } kinds[] = {
+        {"IGVM", 4, "an IGVM file; IGVM files, such as an HCL or a paravisor, are not loaded"},
+        {"MZ", 2, "a PE program; an EFI program, such as a unified kernel image, is started by"},
+        {"070701", 6, "--initrd"},
+        {"QFI\xfb", 4, "--disk"},
+        {"\x1f\x8b", 2, "decompress it first"},
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct image_description d = {.memory_size = MIB(16)};
+        memset(file, 0, sizeof file);
+        memcpy(file, kinds[i].first, kinds[i].size);
+        d.kernel = (struct image_file){"file", file, sizeof file};
+        assert_refused(&d, ERROR_FILE, kinds[i].words);
+    }
+    struct image_description d = {.memory_size = MIB(16), .firmware = {"file", file, sizeof file}};
+    memcpy(file, "IGVM", 4);
+    assert_refused(&d, ERROR_FILE, "an IGVM file; right is the flash image inside it");
+    memcpy(file, "\177ELF", 4);
+    assert_refused(&d, ERROR_FILE, "an ELF file; right is a flash image");
+}
+
 static void too_little_memory_is_said_before_anything_else(void **state)
 {
     (void)state;
@@ -675,6 +704,7 @@ int main(void)
         cmocka_unit_test(under_sev_es_the_registers_are_measured_after_everything_else),
         cmocka_unit_test(under_sev_es_processors_are_launched_in_the_parking_stub),
         cmocka_unit_test(damaged_kernels_are_refused_in_one_line),
+        cmocka_unit_test(files_of_another_kind_are_named_with_what_to_do),
         cmocka_unit_test(too_little_memory_is_said_before_anything_else),
         cmocka_unit_test(a_command_line_too_long_is_refused),
         cmocka_unit_test(an_elf64_starts_in_64_bit_mode_with_a_stack),
