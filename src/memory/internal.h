@@ -21,7 +21,12 @@ struct rmp {
     u64 base, end; /* the whole table in DRAM; `end` is exclusive */
     u64 pages;     /* number of pages covered, from address 0 */
     u64 generation;
+    /* For each 2 MiB: how many of its entries are assigned, or RMP_UNCOUNTED. NULL: nobody counts,
+     * because there was no memory, or an alias lets others write the table. */
+    u16 *assigned;
 };
+
+#define RMP_UNCOUNTED 0xffffu
 
 /* Slots for keys that were unloaded while frames were still in their view. Such a frame is
  * encrypted at its next access. */

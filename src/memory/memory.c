@@ -397,6 +397,7 @@ void memory_destroy(struct memory *m)
     free(m->ciphers);
     free(m->held);
     free(m->vmsa_values);
+    free(m->rmp.assigned);
     free(m->frames);
     free(m->allocation);
     free(m);

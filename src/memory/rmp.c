@@ -2,9 +2,18 @@
 /* The Reverse Map Table in DRAM; see rmp.h. */
 #include "memory/internal.h"
 
+#include <stdlib.h>
+
 static bool page_aligned(u64 spa, u64 size)
 {
     return !(spa & (size - 1));
+}
+
+/* Forgets what was counted. */
+static void uncount(struct memory *m)
+{
+    if (m->rmp.assigned)
+        memset(m->rmp.assigned, 0xff, m->rmp.pages / RMP_LARGE_PAGES * sizeof(u16) + sizeof(u16));
 }
 
 bool rmp_enable(struct memory *m, u64 base, u64 end)
@@ -13,12 +22,16 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
     if (!page_aligned(base, RMP_ALIGNMENT) || !page_aligned(behind, RMP_ALIGNMENT) ||
         behind > m->size || base >= behind || behind - base <= RMP_BOOKKEEPING)
         return false;
+    free(m->rmp.assigned);
     m->rmp = (struct rmp){
         .base = base,
         .end = behind,
         .pages = (behind - base - RMP_BOOKKEEPING) / RMP_ENTRY_SIZE,
         .generation = m->rmp.generation + 1,
     };
+    if (!m->aliased)
+        m->rmp.assigned = malloc(m->rmp.pages / RMP_LARGE_PAGES * sizeof(u16) + sizeof(u16));
+    uncount(m);
     /* The cores may hold pages that were mapped under the old table. */
     frames_lose_all(m);
     return true;
@@ -26,6 +39,7 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
 
 void rmp_disable(struct memory *m)
 {
+    free(m->rmp.assigned);
     m->rmp = (struct rmp){.generation = m->rmp.generation + 1};
     frames_lose_all(m);
 }
@@ -70,6 +84,9 @@ static struct rmp_entry entry_read(struct memory *m, u64 page)
 static void entry_write(struct memory *m, u64 page, const struct rmp_entry *e)
 {
     u64 raw[2];
+    u16 *count = m->rmp.assigned ? &m->rmp.assigned[page / RMP_LARGE_PAGES] : NULL;
+    if (count && *count != RMP_UNCOUNTED)
+        *count = (u16)(*count + e->assigned - entry_read(m, page).assigned);
     rmp_entry_pack(e, raw);
     memcpy(entry_bytes(m, page), raw, sizeof raw);
     m->rmp.generation++;
@@ -96,6 +113,7 @@ void rmp_clear(struct memory *m)
         frame_flip(m, frame, KEY_RAW);
         memcpy(m->dram + (frame << PAGE_SHIFT), zeros, sizeof zeros);
     }
+    uncount(m);
     frames_lose_all(m);
     const struct rmp_entry firmware = {.assigned = true, .immutable = true};
     for (u64 page = m->rmp.base >> PAGE_SHIFT; page < m->rmp.end >> PAGE_SHIFT; page++)
@@ -145,13 +163,26 @@ bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
     return true;
 }
 
+static u16 count_region(struct memory *m, u64 first)
+{
+    u16 count = 0;
+    for (u64 page = first; page < first + RMP_LARGE_PAGES && page < m->rmp.pages; page++)
+        count = (u16)(count + entry_read(m, page).assigned);
+    return count;
+}
+
+/* Every fill of a TLB for a page of 2 MiB asks this: 512 entries are not read each time. */
 bool rmp_region_assigned(struct memory *m, u64 spa)
 {
-    u64 first = region_of(spa >> PAGE_SHIFT);
-    for (u64 page = first; page < first + RMP_LARGE_PAGES && page < m->rmp.pages; page++)
-        if (entry_read(m, page).assigned)
-            return true;
-    return false;
+    const u64 first = region_of(spa >> PAGE_SHIFT);
+    if (first >= m->rmp.pages)
+        return false;
+    if (!m->rmp.assigned)
+        return count_region(m, first);
+    u16 *count = &m->rmp.assigned[first / RMP_LARGE_PAGES];
+    if (*count == RMP_UNCOUNTED)
+        *count = count_region(m, first);
+    return *count;
 }
 
 bool rmp_smash(struct memory *m, u64 spa)

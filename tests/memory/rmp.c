@@ -183,6 +183,42 @@ static void a_large_page_speaks_for_its_512(void **state)
     assert_false(rmp_unsmash(m, MIB(2)));
 }
 
+/* The count of assigned pages follows every change; the loop counts them anew. */
+static void a_region_knows_whether_any_of_its_pages_is_assigned(void **state)
+{
+    struct memory *m = of(state);
+    const struct rmp_entry given = {.assigned = true, .asid = 3},
+                           large = {.assigned = true, .large = true, .asid = 3}, none = {0};
+    u32 seed = 1;
+    for (u32 round = 0; round < 2000; round++) {
+        seed = seed * 1103515245u + 12345u;
+        u64 spa = MIB(4) + (u64)(seed >> 16 & 3) * PAGE_SIZE;
+        switch (seed >> 20 & 3) {
+        case 0:
+            rmp_set(m, spa, &given);
+            break;
+        case 1:
+            rmp_set(m, seed >> 24 & 3 ? spa : MIB(4), seed >> 24 & 3 ? &none : &large);
+            break;
+        case 2:
+            rmp_smash(m, MIB(4));
+            break;
+        default:
+            rmp_set(m, spa, &none);
+            break;
+        }
+        if (round % 500 == 499)
+            rmp_clear(m);
+        bool any = false;
+        for (u64 page = 0; page < 512; page++) {
+            struct rmp_entry e;
+            assert_true(rmp_get(m, MIB(4) + page * PAGE_SIZE, &e));
+            any |= e.assigned;
+        }
+        assert_int_equal(rmp_region_assigned(m, MIB(4)), any);
+    }
+}
+
 static void the_host_writes_only_its_own(void **state)
 {
     struct memory *m = of(state);
@@ -224,6 +260,7 @@ int main(void)
         TEST(an_entry_keeps_every_field),
         TEST(nobody_writes_the_table_from_outside),
         TEST(a_large_page_speaks_for_its_512),
+        TEST(a_region_knows_whether_any_of_its_pages_is_assigned),
         TEST(the_host_writes_only_its_own),
         TEST(a_changed_entry_takes_the_page_from_the_cores),
         TEST(a_table_out_of_place_is_refused),
