@@ -14,11 +14,13 @@
 #define TSC_KHZ_MIN 1000u
 #define TSC_KHZ_MAX 10000000u
 
-enum { GROUP_VM, GROUP_MACHINE };
+enum { GROUP_VM, GROUP_SEV, GROUP_MACHINE, GROUP_OUTPUT };
 
 static const struct option_group groups[] = {
     [GROUP_VM] = {"vm", "a VM (also the members of a machine file's \"vms\")", "A guest"},
+    [GROUP_SEV] = {"sev", "its encryption and its owner (members of \"vms\", too)", "Its encryption and its owner"},
     [GROUP_MACHINE] = {"machine", "the machine", "The machine"},
+    [GROUP_OUTPUT] = {"output", "what is printed and written", "What is printed and written"},
 };
 
 #define VM_IDS                                                                                     \
@@ -64,7 +66,7 @@ static const struct option_row rows[] = {
     [RUN_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL, "the firmware measures and starts only this kernel",
         "With\n.Fl -firmware\nthat has a place for them\n.Pq Debian's ovmf-amdsev :\n"
         "hashes of kernel, initramfs and command line are launched too, and the firmware starts nothing else.",
-        .needs = OPTION_IDS(RUN_FIRMWARE, RUN_KERNEL)},
+        .needs = OPTION_IDS(RUN_FIRMWARE, RUN_KERNEL), .group = GROUP_SEV},
     [RUN_MEMORY] = {"memory", OPTION_SIZE, "SIZE", "guest memory: MiB, or with K, M or G (default 512M)",
         "Guest memory: a number of MiB, or with a suffix K, M or G.\nDefault 512M.", .min = MIB(1), .max = GIB(512)},
     [RUN_CPUS] = {"cpus", OPTION_NUMBER, "NUMBER", "virtual processors, 1 to 8 (default 1)",
@@ -72,30 +74,30 @@ static const struct option_row rows[] = {
     [RUN_MODE] = {"mode", OPTION_CHOICE, "MODE", "none, sev, sev-es or sev-snp (default none)",
         "Whether the guest's memory is encrypted under a key of its own, with\n.Cm sev-es\nits registers too, and with\n"
         ".Cm sev-snp\nnobody else writes its pages either:\n.Cm none , sev , sev-es\nor\n.Cm sev-snp .\nDefault\n.Cm none .",
-        .choices = settings_modes, .standard = IMAGE_NONE},
+        .choices = settings_modes, .standard = IMAGE_NONE, .group = GROUP_SEV},
     [RUN_POLICY] = {"policy", OPTION_NUMBER, "NUMBER", "guest policy (sev: 1, sev-es: 5, sev-snp: 0x30000)",
         "The guest policy under SEV.\nDefault 1, no debugging; under\n.Cm sev-es\n5, no debugging and SEV-ES required; under\n"
-        ".Cm sev-snp\n0x30000, SMT allowed.", .max = UINT64_MAX},
+        ".Cm sev-snp\n0x30000, SMT allowed.", .max = UINT64_MAX, .group = GROUP_SEV},
     [RUN_FEATURES] = {"guest-features", OPTION_PARSED, "NAMES", "SEV_FEATURES, such as secure-tsc (default none)",
         "SEV_FEATURES of the guest, which are measured with its registers: names and numbers with commas between.\nNames are\n"
         ".Cm secure-tsc , debug-swap , vtom , vmgexit-parameter , vmsa-reg-prot , smt-protection , ibpb-on-entry ,\n"
         ".Cm prevent-host-ibs\nand\n.Cm btb-isolation ;\nunder\n.Cm sev-snp\nthe SNP bit is added unless a number stands alone.\n"
         "Under\n.Cm sev-es\nthere are debug-swap, prevent-host-ibs and vmgexit-parameter.\n"
         "A kernel may refuse what it does not know: Linux knows debug-swap from 6.7 and secure-tsc from 6.14 on.\nDefault none.",
-        .parse = settings_guest_features, .should = SETTINGS_FEATURES, .words = SETTINGS_FEATURE_WORDS},
+        .parse = settings_guest_features, .should = SETTINGS_FEATURES, .words = SETTINGS_FEATURE_WORDS, .group = GROUP_SEV},
     [RUN_TSC_FREQUENCY] = {"tsc-frequency", OPTION_NUMBER, "KHZ", "kHz of a secure TSC (default 1000000)",
         "With the feature\n.Cm secure-tsc :\nhow fast the guest's TSC counts, in kHz.\n"
         "The host asks for it in LAUNCH_START; it is not measured.\nDefault 1000000.",
-        .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES)},
+        .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES), .group = GROUP_SEV},
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
         .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nUnder\n"
         ".Cm sev-snp\nthe launch carries no secrets: softsev-agent, a static program for the initramfs, asks for it.\n"
         "It makes a key, sends it with a report that binds it over the virtio console\n.Pq Pa /dev/hvc0 ,\n"
         "which is then nothing else's, and writes the file; the owner seals the secret to that key only if the guest's report\n"
-        "verifies.\nIf none asks, or the owner refuses, the run ends with status 9 or 4."},
+        "verifies.\nIf none asks, or the owner refuses, the run ends with status 9 or 4.", .group = GROUP_SEV},
     [RUN_OWNER_ROOT] = {"owner-root", OPTION_FILE, "FILE", "whom the owner trusts (default: its maker)",
         .man = "The root (ASK, ARK; under\n.Cm sev-snp\nX.509 certificates) that the owner trusts.\n"
-        "Default: the manufacturer of this platform."},
+        "Default: the manufacturer of this platform.", .group = GROUP_SEV},
     [RUN_OWNER_DIR] = {"owner-dir", OPTION_FOLDER, "DIR", "the owner is elsewhere: files go through here",
         "Instead of both: the owner is on another computer, and files pass between.\nInto the directory go\n.Pa chain\n"
         "(the platform's certificates),\n.Pa platform.json\n(API version, build, policy) and, after the launch,\n"
@@ -105,7 +107,7 @@ static const struct option_row rows[] = {
         ".Pa evidence.b64 ,\nand gives\n.Pa answer.b64 ;\nwhat it has given is taken out.\n"
         "The guest runs meanwhile; its agent waits 15 minutes for an answer.\n"
         "A file counts as soon as it is whole; put copies in place by renaming.",
-        .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT)},
+        .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT), .group = GROUP_SEV},
     [RUN_DISK] = {"disk", OPTION_FILE, "FILE", "a raw disk image, as virtio disk", .man = "A raw disk image as a virtio disk."},
     [RUN_DISK_READ_ONLY] = {"disk-read-only", OPTION_FLAG, NULL, "the guest cannot change the disk",
         "The guest cannot change its disk.", .needs = OPTION_IDS(RUN_DISK)},
@@ -118,10 +120,10 @@ static const struct option_row rows[] = {
     [RUN_STRICT] = {"strict", OPTION_FLAG, NULL, "refuse page states that real hosts let pass",
         .man = "Refuse what the GHCB specification forbids and KVM with QEMU let pass: page state changes with\n"
         "reserved bits, of operations that do not exist or without memory, and GHCBs that are no shared page.\n"
-        "The trace says either way what was unusual. For SNP guests."},
+        "The trace says either way what was unusual. For SNP guests.", .group = GROUP_SEV},
     [RUN_TAMPER] = {"tamper", OPTION_FLAG, NULL, "an evil host: one bit of the kernel is wrong",
         "Be an evil host: launch one bit of the kernel wrong, and see the owner refuse; with\n.Fl -firmware ,\n"
-        "whose kernel is not launched, hand it out wrong, and see what the firmware does.", .needs = OPTION_IDS(RUN_KERNEL)},
+        "whose kernel is not launched, hand it out wrong, and see what the firmware does.", .needs = OPTION_IDS(RUN_KERNEL), .group = GROUP_SEV},
     [RUN_NAME] = {"name", OPTION_TEXT, "NAME", "what to call the VM (default vm1)", .man = "What to call the guest."},
 
     [RUN_MACHINE] = {"machine", OPTION_FILE, "FILE", "several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
@@ -146,25 +148,25 @@ static const struct option_row rows[] = {
     [RUN_TIME] = {"time", OPTION_PARSED, "SECONDS", "the clock of day at the start, since 1970 (now)",
         "The clock of day at the start, in seconds since 1970; at most 4294967295, in the year 2106, with which the clock ends that\n"
         "guests ask their hypervisor for.", .parse = parse_time, .should = TIME_SHOULD, .group = GROUP_MACHINE},
-    [RUN_TRACE] = {"trace", OPTION_PARSED, "WORDS", "print events: all, or some of command,switch,key,\nview,page,vm,owner,device",
+    [RUN_TRACE] = {"trace", OPTION_PARSED, "WORDS", "print events: all, or such as command,switch,key",
         "Print events of these categories, separated by commas:\n.Cm all ,\nor\n"
         ".Cm command , switch , key , view , page , vm , owner , device .",
-        .parse = settings_trace, .should = SETTINGS_TRACE, .words = SETTINGS_TRACE_WORDS, .group = GROUP_MACHINE},
+        .parse = settings_trace, .should = SETTINGS_TRACE, .words = SETTINGS_TRACE_WORDS, .group = GROUP_OUTPUT},
     [RUN_TRACE_FILE] = {"trace-file", OPTION_FILE, "FILE", "events into a file, not to standard error",
-        "Put them into a file instead of standard error.", .output = true, .needs = OPTION_IDS(RUN_TRACE), .group = GROUP_MACHINE},
+        "Put them into a file instead of standard error.", .output = true, .needs = OPTION_IDS(RUN_TRACE), .group = GROUP_OUTPUT},
     [RUN_TRACE_HASH] = {"trace-hash", OPTION_FLAG, NULL, "print the SHA-256 of all events at the end",
-        "Print the SHA-256 of all events at the end.", .group = GROUP_MACHINE},
+        "Print the SHA-256 of all events at the end.", .group = GROUP_OUTPUT},
     [RUN_RECORD] = {"record", OPTION_FILE, "FILE", "write down console input and when it came",
-        "Write down console input and the machine time at which it was given.", .output = true, .group = GROUP_MACHINE},
+        "Write down console input and the machine time at which it was given.", .output = true, .group = GROUP_OUTPUT},
     [RUN_REPLAY] = {"replay", OPTION_FILE, "FILE", "console input from such a file, at the same times",
         "Give console input from such a file at the same times; the keyboard is not asked.\nA recording that is cut short is refused.\n"
         "With one seed the run is the same.", .group = GROUP_MACHINE},
     [RUN_DUMP] = {"dump", OPTION_FILE, "FILE", "at the end: DRAM as a probe on the bus reads it",
-        "At the end, write all of DRAM as a probe on the bus reads it: a sparse file, or every byte into a pipe or device.", .output = true, .group = GROUP_MACHINE},
+        "At the end, write all of DRAM as a probe on the bus reads it: a sparse file, or every byte into a pipe or device.", .output = true, .group = GROUP_OUTPUT},
     [RUN_JSON] = {"json", OPTION_FLAG, NULL, "steps, events, consoles, summary as JSON lines",
-        "Steps, events, consoles and summary as JSON lines.", .group = GROUP_MACHINE},
+        "Steps, events, consoles and summary as JSON lines.", .group = GROUP_OUTPUT},
     [RUN_QUIET] = {"quiet", OPTION_FLAG, NULL, "the guests' consoles and nothing else",
-        "The guests' consoles and nothing else.", .group = GROUP_MACHINE, .excludes = OPTION_IDS(RUN_JSON)},
+        "The guests' consoles and nothing else.", .group = GROUP_OUTPUT, .excludes = OPTION_IDS(RUN_JSON)},
     [RUN_OWNER_WAIT] = {"owner-wait", OPTION_NUMBER, "SECONDS", "at most, for each step of --owner-dir (default 300)",
         "How long each step of an owner elsewhere may take; after that the owner has refused.\nDefault 300.",
         .max = WAIT_MAX, .group = GROUP_MACHINE, .needs_one = OPTION_IDS(RUN_OWNER_DIR, RUN_MACHINE),
