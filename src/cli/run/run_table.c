@@ -18,7 +18,8 @@ enum { GROUP_VM, GROUP_SEV, GROUP_MACHINE, GROUP_OUTPUT };
 
 static const struct option_group groups[] = {
     [GROUP_VM] = {"vm", "a VM (also the members of a machine file's \"vms\")", "A guest"},
-    [GROUP_SEV] = {"sev", "its encryption and its owner (members of \"vms\", too)", "Its encryption and its owner"},
+    [GROUP_SEV] = {"sev", "its encryption and its owner (members of \"vms\", too)",
+                   "Its encryption and its owner"},
     [GROUP_MACHINE] = {"machine", "the machine", "The machine"},
     [GROUP_OUTPUT] = {"output", "what is printed and written", "What is printed and written"},
 };
