@@ -3,6 +3,7 @@
 #include "cli/settings.h"
 
 #include "abi/vmsa.h"
+#include "base/bytes.h"
 #include "base/trace.h"
 #include "image/image.h"
 #include "image/measure.h"
@@ -115,6 +116,27 @@ bool settings_api(const char *text, u64 *version)
         return false;
     *version = major << 8 | minor;
     return true;
+}
+
+int settings_guid(const char *name, const char *text, u8 out[16], struct error *e)
+{
+    static const u8 order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    char digits[33];
+    u8 bytes[16];
+    size_t n = 0;
+    bool good = strlen(text) == 36;
+    for (size_t i = 0; good && i < 36; i++) {
+        const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        good = dash == (text[i] == '-');
+        if (!dash)
+            digits[n++] = text[i];
+    }
+    digits[n] = '\0';
+    if (!good || !hex_decode(bytes, 16, digits))
+        return error_set(e, ERROR_USAGE, "%s '%s': such as " SETTINGS_GUID_PASSPHRASE, name, text);
+    for (size_t i = 0; i < 16; i++)
+        out[i] = bytes[order[i]];
+    return 0;
 }
 
 const char *settings_vmm_at(size_t i)

@@ -49,6 +49,12 @@ u64 settings_features_of(const char *text, u64 features, bool snp);
 bool settings_api(const char *text, u64 *version);
 #define SETTINGS_API "two numbers with a point between, such as 1.55"
 
+/* Takes a GUID as the bytes that EFI stores: the first three groups are little-endian. `name` is
+ * the option's. -1: ERROR_USAGE. */
+int settings_guid(const char *name, const char *text, u8 out[16], struct error *e);
+/* The entry of a disk's passphrase, where OVMF's GRUB looks [sev 12.2]. */
+#define SETTINGS_GUID_PASSPHRASE "736869e5-84f0-4973-92ec-06879ce3da0b"
+
 /* Of OPTION_CHOICE: who launches, by index; NULL: there are no more. */
 const char *settings_vmm_at(size_t i);
 

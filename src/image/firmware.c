@@ -310,10 +310,8 @@ int firmware_plan(struct image_plan *plan, const struct image_description *d, st
         return -1;
     if (d->kernel_hashes && !d->kernel.data)
         return error_set(error, ERROR_USAGE, "kernel hashes need a kernel (--kernel)");
-    if (d->secret)
-        return error_set(error, ERROR_USAGE,
-                         "an owner's secret goes to a kernel that is launched directly, not to "
-                         "firmware");
+    if (d->secret && ovmf_add_secret_area(plan, &d->firmware, error))
+        return -1;
     if (plan->sev_features & SEV_FEATURE_VTOM)
         return error_set(error, ERROR_USAGE,
                          "vtom is for a kernel that is launched directly: the page tables of "

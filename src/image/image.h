@@ -132,5 +132,10 @@ bool image_dump(const struct image_plan *plan,
  * with one directory and one file, /secret/secret, zero-padded to a multiple of 16 [cpu 9.3].
  * Returns the archive's size, or 0 if it is larger than `size`. */
 size_t image_secret_archive(const void *secret, size_t secret_size, u8 *out, size_t size);
+/* Writes the owner's secret in the form in which firmware gets it: OVMF's table of secrets with one
+ * entry [sev 12.2]. `guid` is the entry's, as stored. Returns the table's size, or 0 if it is
+ * larger than `size`. */
+size_t image_secret_table(const u8 guid[16], const void *secret, size_t secret_size, u8 *out,
+                          size_t size);
 
 #endif

@@ -129,6 +129,10 @@ enum ovmf_section_type {
 int ovmf_check(const struct image_file *file, u32 unit, struct error *error); /* checks its size */
 void ovmf_hash_table(const struct image_file *kernel, const struct image_file *initrd,
                      const char *command_line, u8 out[OVMF_HASH_TABLE_SIZE]);
+/* Finds the area that the image sets aside for the owner's secret, for the plan. It is not
+ * launched: LAUNCH_SECRET fills it. */
+int ovmf_add_secret_area(struct image_plan *plan, const struct image_file *file,
+                         struct error *error);
 bool ovmf_hash_area(const struct image_file *file, u64 *gpa);    /* false: the image has none */
 bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: the image has none */
 /* Finds the sections of SNP's metadata: `count` times {u32 gpa, size, type}. */

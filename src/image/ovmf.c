@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables in a flash image that ends at 4 GiB [sev 11; snp 5.7], and the table of kernel hashes
- * [sev 12.1].
+ * The tables in a flash image that ends at 4 GiB [sev 11; snp 5.7], the table of kernel hashes
+ * [sev 12.1], and the table of secrets [sev 12.2].
  */
 #include "base/bytes.h"
 #include "crypto/crypto.h"
@@ -13,6 +13,7 @@
 #define METADATA_HEADER  16u
 #define HASH_TABLE_BYTES 168u
 #define HASH_ENTRY_BYTES 50u
+#define SECRET_OVERHEAD  20u /* GUID and length, of the table of secrets and of its entries */
 
 /* GUIDs as stored: the first three groups are little-endian. */
 static const u8 guid_footer[GUID_SIZE] = {0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
@@ -23,6 +24,10 @@ static const u8 guid_reset_block[GUID_SIZE] = {0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1
                                                0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e};
 static const u8 guid_metadata[GUID_SIZE] = {0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98, 0x98, 0x47,
                                             0xa7, 0x5e, 0x55, 0x85, 0xa7, 0xbf, 0x67, 0xcc};
+static const u8 guid_secret_area[GUID_SIZE] = {0x61, 0xb3, 0x2e, 0x4c, 0x9b, 0x7d, 0xc3, 0x4c,
+                                               0x80, 0x81, 0x12, 0x7c, 0x90, 0xd3, 0xd2, 0x94};
+static const u8 guid_secret_table[GUID_SIZE] = {0x42, 0xf5, 0x74, 0x1e, 0xdd, 0x71, 0x66, 0x4d,
+                                                0x96, 0x3e, 0xef, 0x42, 0x87, 0xff, 0x17, 0x3b};
 static const u8 guid_hash_table[GUID_SIZE] = {0x06, 0xd6, 0x38, 0x94, 0x22, 0x4f, 0xc9, 0x4c,
                                               0xb4, 0x79, 0xa7, 0x93, 0xd4, 0x11, 0xfd, 0x21};
 static const u8 guid_hash_cmdline[GUID_SIZE] = {0xd8, 0x2d, 0xd0, 0x97, 0x20, 0xbd, 0x94, 0x4c,
@@ -83,6 +88,41 @@ bool ovmf_hash_area(const struct image_file *file, u64 *gpa)
     const u8 *area = ovmf_entry(file, guid_hash_area, 8);
     *gpa = area ? load_le32(area) : 0;
     return *gpa && *gpa % 16 == 0 && load_le32(area + 4) >= OVMF_HASH_TABLE_SIZE;
+}
+
+size_t image_secret_table(const u8 guid[16], const void *secret, size_t secret_size, u8 *out,
+                          size_t size)
+{
+    struct writer w = writer_of(out, min_u64(size, IMAGE_SECRET_MAX));
+    if (secret_size > IMAGE_SECRET_MAX)
+        return 0;
+    write_bytes(&w, guid_secret_table, GUID_SIZE);
+    write_u32(&w, (u32)secret_size + 2 * SECRET_OVERHEAD);
+    write_bytes(&w, guid, GUID_SIZE);
+    write_u32(&w, (u32)secret_size + SECRET_OVERHEAD);
+    write_bytes(&w, secret, secret_size);
+    return w.bad ? 0 : w.at;
+}
+
+int ovmf_add_secret_area(struct image_plan *plan, const struct image_file *file,
+                         struct error *error)
+{
+    const u8 *area = ovmf_entry(file, guid_secret_area, 8);
+    u64 base = area ? load_le32(area) : 0, size = area ? load_le32(area + 4) : 0;
+    if (!size)
+        return error_set(error, ERROR_FILE,
+                         "%s: has no place for an owner's secret; an AmdSev build of OVMF has one",
+                         file->name);
+    if (!base || base % 16 || size % 16 || !range_fits(base, size, plan_low_end(plan)))
+        return error_set(
+            error, ERROR_FILE,
+            "%s: wants the owner's secret in %#llx bytes at %#llx; right are multiples "
+            "of 16 in guest memory, which ends at %#llx",
+            file->name, (unsigned long long)size, (unsigned long long)base,
+            (unsigned long long)plan_low_end(plan));
+    plan->secret_gpa = base;
+    plan->secret_size = min_u64(size, IMAGE_SECRET_MAX);
+    return 0;
 }
 
 bool ovmf_reset_vector(const struct image_file *file, u32 *eip)

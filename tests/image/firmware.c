@@ -319,6 +319,78 @@ test_that_needs(a_plan_holds_as_much_as_the_options_allow,
     }
 }
 
+/* --- The place for the owner's secret --------------------------------------------------------- */
+
+/* The footer of a flash image with one entry, the secret's place, in the last bytes [sev 11]. */
+static void write_footer(u8 *end, u32 base, u32 size)
+{
+    u8 *at = end - 48 - 2 - 26;
+    store_le32(at, base);
+    store_le32(at + 4, size);
+    store_le16(at + 8, 26);
+    assert_true(hex_decode(at + 10, 16, "61b32e4c9b7dc34c8081127c90d3d294"));
+    store_le16(at + 26, 26 + 18);
+    assert_true(hex_decode(at + 28, 16, "de82b596b21ff745baeaa366c55a082d"));
+}
+
+static void firmware_says_where_the_secret_goes(void **state)
+{
+    (void)state;
+    static u8 flash[65536];
+    static const struct {
+        u32 base, size, got; /* 0: it is refused */
+        const char *why;
+    } rows[] = {
+        {0x810000, 0xc00, 0xc00, NULL},
+        {MIB(64) - 0x1000, 0x1000, 0x1000, NULL},
+        {0x810000, MIB(1), IMAGE_SECRET_MAX, NULL}, /* what one packet carries */
+        {0, 0, 0, "has no place for an owner's secret"},
+        {0x810000, 0, 0, "has no place for an owner's secret"},
+        {0, 0xc00, 0, "0xc00 bytes at 0"},
+        {0x810008, 0xc00, 0, "multiples of 16"},
+        {0x810000, 0xc08, 0, "multiples of 16"},
+        {MIB(64) - 0x1000, 0x1010, 0, "which ends at 0x4000000"},
+        {0xfffff000, 0xfffffff0, 0, "which ends at 0x4000000"},
+    };
+    struct image_description d = {.memory_size = MIB(64), .mode = IMAGE_SEV, .secret = true};
+    d.firmware = (struct image_file){"f", flash, sizeof flash};
+    u8 digest[32], without[32];
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error error = {0};
+        write_footer(flash + sizeof flash, rows[i].base, rows[i].size);
+        struct image_plan *plan = image_build(&d, &error);
+        if (!plan != !rows[i].got || (rows[i].why && !strstr(error.text, rows[i].why)))
+            fail_msg("row %zu: %s", i, error.text);
+        if (!plan)
+            continue;
+        assert_int_equal(plan->secret_gpa, rows[i].base);
+        assert_int_equal(plan->secret_size, rows[i].got);
+        image_free(plan);
+        digest_of(&d, digest); /* the place is not launched */
+        d.secret = false;
+        digest_of(&d, without);
+        d.secret = true;
+        assert_memory_equal(digest, without, sizeof digest);
+    }
+}
+
+static void a_table_of_secrets_has_one_entry(void **state)
+{
+    (void)state;
+    static const u8 guid[16] = {0xe5, 0x69, 0x68, 0x73, 0xf0, 0x84, 0x73, 0x49,
+                                0x92, 0xec, 0x06, 0x87, 0x9c, 0xe3, 0xda, 0x0b};
+    u8 out[64], want[45];
+    assert_true(hex_decode(want, sizeof want,
+                           "42f5741edd71664d963eef4287ff173b2d000000"
+                           "e5696873f084734992ec06879ce3da0b19000000"
+                           "68656c6c6f"));
+    assert_int_equal(image_secret_table(guid, "hello", 5, out, sizeof out), sizeof want);
+    assert_memory_equal(out, want, sizeof want);
+    assert_int_equal(image_secret_table(guid, "hello", 5, out, sizeof want), sizeof want);
+    assert_int_equal(image_secret_table(guid, "hello", 5, out, sizeof want - 1), 0);
+    assert_int_equal(image_secret_table(guid, "", SIZE_MAX, out, sizeof out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +403,8 @@ int main(void)
         cmocka_unit_test(the_script_of_acpi_tables_makes_whole_ones),
         cmocka_unit_test(an_initramfs_without_a_kernel_is_refused),
         cmocka_unit_test(a_plan_holds_as_much_as_the_options_allow),
+        cmocka_unit_test(firmware_says_where_the_secret_goes),
+        cmocka_unit_test(a_table_of_secrets_has_one_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

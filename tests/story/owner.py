@@ -18,14 +18,14 @@ PUBLIC = {"chain", "platform.json", "godh.b64", "session.b64", "measurement.b64"
 class Host:
     """`softsev run` at work, and the folder that its owner's messenger looks into."""
 
-    def __init__(self, s, name, kernel=None, initrd=None, append=APPEND, wait="60", files=()):
+    def __init__(self, s, name, kernel=None, initrd=None, append=APPEND, wait="60", files=(), mode="sev", more=()):
         self.s, self.wire = s, s.path(name)
         os.makedirs(self.wire, exist_ok=True)
         for path in files:
             shutil.copy(path, self.wire)
         self.run = subprocess.Popen(
             [s.softsev, "run", "--state", s.state, "--json", "--kernel", kernel or s.kernel, "--initrd", initrd or s.initrd, "--append",
-             append, "--memory", "256", "--mode", "sev", "--owner-dir", self.wire, "--owner-wait", wait],
+             append, "--memory", "256", "--mode", mode, "--owner-dir", self.wire, "--owner-wait", wait, *more],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def get(self, name):
@@ -76,8 +76,8 @@ class Owner:
         return self.s.command("owner", "measure", "--state", self.state, "--platform", host.get("platform.json"), "--measurement",
                               measurement, *(instead or guest))
 
-    def seal(self):
-        return self.s.command("owner", "secret", "--state", self.state, "--secret", self.s.secret, "--out-dir", self.home)
+    def seal(self, *more):
+        return self.s.command("owner", "secret", "--state", self.state, "--secret", self.s.secret, "--out-dir", self.home, *more)
 
 
 def platform(s):
@@ -209,11 +209,12 @@ def what_is_no_session_is_said_to_be_none(s):
     want(code == 5 and "LAUNCH_START" in one_line(error), (code, error))  # made for another policy
 
 
-tell(
-    the_guest_gets_the_secret_of_an_owner_elsewhere,
-    a_session_made_beforehand_serves_and_launched_bytes_are_what_explain_says,
-    slow(what_was_not_launched_as_the_owner_knows_it_gets_no_secret),
-    a_platform_that_is_not_genuine_gets_no_session,
-    slow(a_secret_for_one_launch_is_refused_in_another),
-    what_is_no_session_is_said_to_be_none,
-)
+if __name__ == "__main__":
+    tell(
+        the_guest_gets_the_secret_of_an_owner_elsewhere,
+        a_session_made_beforehand_serves_and_launched_bytes_are_what_explain_says,
+        slow(what_was_not_launched_as_the_owner_knows_it_gets_no_secret),
+        a_platform_that_is_not_genuine_gets_no_session,
+        slow(a_secret_for_one_launch_is_refused_in_another),
+        what_is_no_session_is_said_to_be_none,
+    )

@@ -310,58 +310,16 @@ static int run_measure(const struct options *options, struct error *e)
 
 /* --- secret ----------------------------------------------------------------------------------- */
 
-/* 8-4-4-4-12 digits; the first three groups are stored little-endian. */
-static bool parse_guid(const char *text, u8 out[16])
-{
-    static const u8 order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-    char digits[33];
-    u8 bytes[16];
-    size_t n = 0;
-    if (strlen(text) != 36)
-        return false;
-    for (size_t i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash != (text[i] == '-'))
-            return false;
-        if (!dash)
-            digits[n++] = text[i];
-    }
-    digits[n] = '\0';
-    if (!hex_decode(bytes, 16, digits))
-        return false;
-    for (size_t i = 0; i < 16; i++)
-        out[i] = bytes[order[i]];
-    return true;
-}
-
-/* OVMF's table with one entry [sev 12.2]. */
-static size_t form_table(const char *guid, const void *secret, size_t size, u8 *out, size_t room,
-                         struct error *e)
-{
-    u8 table_guid[16], entry_guid[16];
-    parse_guid("1e74f542-71dd-4d66-963e-ef4287ff173b", table_guid);
-    if (!parse_guid(guid, entry_guid)) {
-        error_set(e, ERROR_USAGE, "--guid '%s': such as 736869e5-84f0-4973-92ec-06879ce3da0b",
-                  guid);
-        return 0;
-    }
-    struct writer w = writer_of(out, room);
-    write_bytes(&w, table_guid, sizeof table_guid);
-    write_u32(&w, (u32)size + 40);
-    write_bytes(&w, entry_guid, sizeof entry_guid);
-    write_u32(&w, (u32)size + 20);
-    write_bytes(&w, secret, size);
-    return w.bad ? 0 : w.at;
-}
-
 /* What the guest will find; 0 on an error. */
 static size_t form_secret(const struct options *options, const struct cli_file *f,
                           u8 out[OWNER_SECRET_MAX], struct error *e)
 {
-    const char *guid = options->text[OWNER_GUID];
+    u8 guid[16];
     size_t size = 0;
-    if (guid) {
-        size = form_table(guid, f->data, f->size, out, OWNER_SECRET_MAX, e);
+    if (options->text[OWNER_GUID]) {
+        if (settings_guid("--guid", options->text[OWNER_GUID], guid, e))
+            return 0;
+        size = image_secret_table(guid, f->data, f->size, out, OWNER_SECRET_MAX);
     } else if (options_choice(options, OWNER_FORM) == OWNER_FORM_ARCHIVE) {
         size = image_secret_archive(f->data, f->size, out, OWNER_SECRET_MAX);
     } else if (f->size <= OWNER_SECRET_MAX) {

@@ -23,6 +23,7 @@ struct run_vm_options {
     const char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
     const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
     const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
+    u8 secret_guid[16];     /* with firmware: the secret's entry in OVMF's table */
     char default_name[16];
     u64 memory; /* bytes */
     u32 cpus;

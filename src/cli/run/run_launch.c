@@ -277,21 +277,39 @@ static int owner_checks(struct run_vm *v, struct owner *owner, struct error *e)
     return 0;
 }
 
+/* Writes what the guest will find: an archive of its initramfs, or a table for its firmware.
+ * Returns its size; 0 on an error. */
+static size_t form_secret(const struct run_vm *v, u8 out[IMAGE_SECRET_MAX], struct error *e)
+{
+    const struct cli_file *s = &v->secret;
+    const u64 room = v->plan->secret_size;
+    const bool table = v->options->firmware;
+    size_t size = table ? image_secret_table(v->options->secret_guid, s->data, s->size, out, room)
+                        : image_secret_archive(s->data, s->size, out, room);
+    if (!size && table)
+        error_set(
+            e, ERROR_USAGE,
+            "%s: a secret of %zu bytes; the firmware has room for at most %llu with its table",
+            s->name, s->size, (unsigned long long)room);
+    else if (!size)
+        error_set(e, ERROR_USAGE,
+                  "%s: a secret of %zu bytes; one launch carries at most 16 KiB with its archive",
+                  s->name, s->size);
+    return size;
+}
+
 static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struct error *e)
 {
     struct run *r = v->run;
-    u8 archive[IMAGE_SECRET_MAX], sealed[IMAGE_SECRET_MAX];
+    u8 plain[IMAGE_SECRET_MAX], sealed[IMAGE_SECRET_MAX];
     struct sev_packet_header header;
     if (!v->secret.data)
         return 0;
-    size_t size = image_secret_archive(v->secret.data, v->secret.size, archive, sizeof archive);
+    size_t size = form_secret(v, plain, e);
     if (!size)
-        return error_set(
-            e, ERROR_USAGE,
-            "%s: a secret of %zu bytes; one launch carries at most 16 KiB with its archive",
-            v->secret.name, v->secret.size);
-    int result = owner_seal(r->owner_crypto, owner, archive, size, &header, sealed, e);
-    crypto_wipe(archive, sizeof archive);
+        return -1;
+    int result = owner_seal(r->owner_crypto, owner, plain, size, &header, sealed, e);
+    crypto_wipe(plain, sizeof plain);
     if (result)
         return -1;
     run_step(r, "owner", "secret of %zu bytes sealed for this guest alone", v->secret.size);

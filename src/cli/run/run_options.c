@@ -101,6 +101,10 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->testdev = options_choice(given, RUN_DEVICE) == RUN_TESTDEV;
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
+    const char *guid = text[RUN_OWNER_SECRET_GUID];
+    if (settings_guid("--owner-secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid,
+                      e))
+        return -1;
     return choose_policy(v, given, e) || check_exchange(given, given, e) ||
                    choose_features(v, given, e)
                ? -1

@@ -26,9 +26,9 @@ static const struct option_group groups[] = {
 
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
-        RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET, RUN_OWNER_ROOT,   \
-        RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY, RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT,   \
-        RUN_TAMPER, RUN_NAME
+        RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET,                   \
+        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY,        \
+        RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
 
 static const struct option_choice devices[] = {
     {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
@@ -91,11 +91,18 @@ static const struct option_row rows[] = {
         "The host asks for it in LAUNCH_START; it is not measured.\nDefault 1000000.",
         .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES), .group = GROUP_SEV},
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
-        .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nUnder\n"
+        .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nWith\n.Fl -firmware\n"
+        "that publishes a place for it\n.Pq Debian's ovmf-amdsev\nit is an entry of OVMF's table of secrets there; see\n"
+        ".Fl -owner-secret-guid .\nUnder\n"
         ".Cm sev-snp\nthe launch carries no secrets: softsev-agent, a static program for the initramfs, asks for it.\n"
         "It makes a key, sends it with a report that binds it over the virtio console\n.Pq Pa /dev/hvc0 ,\n"
         "which is then nothing else's, and writes the file; the owner seals the secret to that key only if the guest's report\n"
         "verifies.\nIf none asks, or the owner refuses, the run ends with status 9 or 4.", .group = GROUP_SEV},
+    [RUN_OWNER_SECRET_GUID] = {"owner-secret-guid", OPTION_TEXT, "GUID", "with --firmware: its entry in OVMF's table of\nsecrets (default: a disk's passphrase)",
+        .man = "With\n.Fl -firmware :\nthe entry of OVMF's table of secrets that the owner's secret is.\nDefault\n"
+        ".Cm " SETTINGS_GUID_PASSPHRASE ",\nwhere a GRUB that is part of such firmware finds the passphrase of an encrypted disk.\n"
+        "Linux with\n.Dv CONFIG_EFI_SECRET\nhas each entry as a file in\n.Pa /sys/kernel/security/secrets/coco .",
+        .needs = OPTION_IDS(RUN_OWNER_SECRET, RUN_FIRMWARE), .excludes = OPTION_IDS(RUN_OWNER_DIR, RUN_STRICT), .group = GROUP_SEV},
     [RUN_OWNER_ROOT] = {"owner-root", OPTION_FILE, "FILE", "whom the owner trusts (default: its maker)",
         .man = "The root (ASK, ARK; under\n.Cm sev-snp\nX.509 certificates) that the owner trusts.\n"
         "Default: the manufacturer of this platform.", .group = GROUP_SEV},
@@ -171,7 +178,7 @@ static const struct option_row rows[] = {
     [RUN_OWNER_WAIT] = {"owner-wait", OPTION_NUMBER, "SECONDS", "at most, for each step of --owner-dir (default 300)",
         "How long each step of an owner elsewhere may take; after that the owner has refused.\nDefault 300.",
         .max = WAIT_MAX, .group = GROUP_MACHINE, .needs_one = OPTION_IDS(RUN_OWNER_DIR, RUN_MACHINE),
-        .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT)},
+        .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT)},
     [RUN_LIMIT] = {"limit", OPTION_NUMBER, "SECONDS", "stop after so much machine time, 1 to 1000000",
         "Stop after so much machine time.", .min = 1, .max = WAIT_MAX, .group = GROUP_MACHINE},
     [RUN_CLOCK] = {"clock", OPTION_CHOICE, "WORD", "wall: idle time passes as on the wall; virtual: it is\n"
@@ -199,6 +206,8 @@ static const struct option_rule rules[] = {
      .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest has a secure TSC"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_STRICT), .others = OPTION_IDS(RUN_MODE),
      .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest asks for page states"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_OWNER_SECRET_GUID), .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES), .why = "the launch of an SNP guest carries no secret: an agent in the guest asks for it"},
     {.relation = OPTION_NEEDS_ONE, .without = OPTION_IDS(RUN_MACHINE), .others = OPTION_IDS(RUN_KERNEL, RUN_FIRMWARE),
      .why = NULL},
 };
