@@ -27,6 +27,8 @@ static const struct mark marks[] = {
     {"an SNP report",                             AS_OTHER, 1184, 0x34, BYTES("\x01\0\0\0")},
     {"a legacy attestation report",               AS_OTHER,  208, 0x34, BYTES("\x02\x10\0\0\x02\0\0\0")},
     {"the firmware's answer with an SNP report, which begins at byte 32", AS_OTHER, 0, 0, BYTES("\0\0\0\0\xa0\x04\0\0")},
+    {"an HCL report of Azure, whose SNP report begins at byte 32", AS_OTHER, 0, 0, BYTES("HCLA")},
+    {"a quote of Intel's TDX",                    AS_OTHER, 0, 0, BYTES("\x04\0\x02\0\x81\0\0\0")},
     {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VCEK_GUID)},
     {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VLEK_GUID)},
     {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(ASK_GUID)},
@@ -49,12 +51,14 @@ static const struct mark marks[] = {
     {"a PE program",                              AS_OTHER, 0, 0, BYTES("MZ")},
     {"a cpio archive",                            AS_OTHER, 0, 0, BYTES("07070")},
     {"a disk image (qcow2)",                      AS_OTHER, 0, 0, BYTES("QFI\xfb")},
-    {"a file that gzip has compressed",           AS_OTHER, 0, 0, BYTES("\x1f\x8b")},
-    {"a file that xz has compressed",             AS_OTHER, 0, 0, BYTES("\xfd" "7zXZ")},
-    {"a file that zstd has compressed",           AS_OTHER, 0, 0, BYTES("\x28\xb5\x2f\xfd")},
-    {"a ZIP archive",                             AS_OTHER, 0, 0, BYTES("PK\x03\x04")},
-    {"a tar archive",                             AS_OTHER, 0, 257, BYTES("ustar")},
-    {"text in UTF-16; UTF-8 or ASCII is needed",  AS_UNKNOWN, 0, 0, BYTES("\xff\xfe")},
+    {"a file that gzip has compressed",           AS_WRAPPED, 0, 0, BYTES("\x1f\x8b")},
+    {"a file that xz has compressed",             AS_WRAPPED, 0, 0, BYTES("\xfd" "7zXZ")},
+    {"a file that zstd has compressed",           AS_WRAPPED, 0, 0, BYTES("\x28\xb5\x2f\xfd")},
+    {"a ZIP archive",                             AS_WRAPPED, 0, 0, BYTES("PK\x03\x04")},
+    {"a tar archive",                             AS_WRAPPED, 0, 257, BYTES("ustar")},
+    {"text in UTF-16; UTF-8 or ASCII is needed",  AS_WRAPPED, 0, 0, BYTES("\xff\xfe")},
+    {"text in UTF-16; UTF-8 or ASCII is needed",  AS_WRAPPED, 0, 0, BYTES("\xfe\xff")},
+    {"text with a byte order mark, which must go", AS_WRAPPED, 0, 0, BYTES("\xef\xbb\xbf")},
 };
 
 /* PEM, by what stands in a line of dashes anywhere in the file, lists first. Beside a key there may be a list. */
@@ -95,29 +99,90 @@ static struct recognised recognise_der(const u8 *data)
                               : (struct recognised){AS_X509, "a file in DER"};
 }
 
+/* The characters of a text, counted by what they can be part of. */
+struct letters {
+    size_t count; /* without white space */
+    size_t hex, base64, url, colons, quotes, padding;
+    u8 first, second;
+};
+
+static bool is_white(u8 c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void count_letter(struct letters *l, u8 c)
+{
+    const u8 low = c | 0x20;
+    const bool digit = c >= '0' && c <= '9', letter = low >= 'a' && low <= 'z';
+    l->first = l->count == 0 ? c : l->first;
+    l->second = l->count == 1 ? c : l->second;
+    l->count++;
+    l->hex += digit || (letter && low <= 'f');
+    l->base64 += digit || letter || c == '+' || c == '/';
+    l->url += c == '-' || c == '_';
+    l->colons += c == ':';
+    l->quotes += c == '"' || c == '\'';
+    l->padding += c == '=';
+}
+
+/* Returns false for what is no text. NULs at the end are what C programs leave there. */
+static bool count_letters(const u8 *data, size_t size, struct letters *l)
+{
+    *l = (struct letters){.count = 0};
+    for (size_t i = 0; i < size; i++) {
+        if (is_white(data[i]))
+            continue;
+        if (data[i] < ' ' || data[i] == 0x7f)
+            return false;
+        count_letter(l, data[i]);
+    }
+    return true;
+}
+
+/* Names a text that only nearly has a form that is read, and what keeps it from that. */
+static const char *near_form(const struct letters *l, bool nuls)
+{
+    const bool base64 = l->base64 + l->padding == l->count;
+    if (nuls && base64)
+        return "a text that ends with NUL bytes, which must go";
+    if (l->first == '0' && (l->second | 0x20) == 'x' && l->hex == l->count - 1)
+        return "a text of hexadecimal digits after 0x, which must go";
+    if (l->colons && l->hex + l->colons == l->count)
+        return "a text of hexadecimal digits with colons, which must go";
+    if (l->quotes && l->base64 + l->padding + l->quotes == l->count)
+        return "a text in quotes, which must go";
+    if (l->hex == l->count && l->count % 2)
+        return "a text of hexadecimal digits, one of which is missing";
+    if (base64 && l->hex < l->count && l->count % 4)
+        return "a text in base64 that was cut or lacks its padding (=)";
+    if (l->url && l->base64 + l->padding + l->url == l->count)
+        return "a text in base64 for URLs; it must have + and / in place of - and _";
+    return NULL;
+}
+
 /* Recognises a text by the characters in it. */
 static struct recognised recognise_text(const u8 *data, size_t size)
 {
-    bool hex = true, base64 = true;
-    size_t first = 0;
-    for (size_t i = 0; i < size; i++) {
-        const u8 c = data[i], low = c | 0x20;
-        const bool white = c == ' ' || c == '\t' || c == '\r' || c == '\n';
-        const bool digit = c >= '0' && c <= '9';
-        if (!white && (c < ' ' || c == 0x7f))
-            return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
-        first += white && first == i;
-        hex = hex && (white || digit || (low >= 'a' && low <= 'f'));
-        base64 = base64 &&
-                 (white || digit || (low >= 'a' && low <= 'z') || c == '+' || c == '/' || c == '=');
-    }
-    if (first == size)
+    struct letters l;
+    size_t end = size;
+    while (end && !data[end - 1])
+        end--;
+    if (!count_letters(data, end, &l) || size - end > end)
+        return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
+    if (!l.count)
         return (struct recognised){AS_UNKNOWN, "an empty file"};
-    if (hex || base64)
-        return (struct recognised){AS_UNKNOWN,
-                                   hex ? "a text of hexadecimal digits" : "a text in base64"};
-    return data[first] == '{' || data[first] == '[' ? (struct recognised){AS_OTHER, "a JSON file"}
-                                                    : (struct recognised){AS_OTHER, "a text"};
+    const char *near = near_form(&l, end < size);
+    if (near)
+        return (struct recognised){AS_WRAPPED, near};
+    if (end < size)
+        return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
+    if (l.hex == l.count)
+        return (struct recognised){AS_UNKNOWN, "a text of hexadecimal digits"};
+    if (l.base64 + l.padding == l.count)
+        return (struct recognised){AS_UNKNOWN, "a text in base64"};
+    return l.first == '{' || l.first == '[' ? (struct recognised){AS_OTHER, "a JSON file"}
+                                            : (struct recognised){AS_OTHER, "a text"};
 }
 
 struct recognised recognise(const void *data, size_t size)

@@ -8,9 +8,10 @@
 
 enum recognised_as {
     AS_UNKNOWN,
-    AS_X509,  /* PEM or DER that may hold a certificate or a revocation list, whole or damaged */
-    AS_TABLE, /* the table of certificates that comes with an extended report */
-    AS_OTHER, /* certainly something else */
+    AS_X509,    /* PEM or DER that may hold a certificate or a revocation list, whole or damaged */
+    AS_TABLE,   /* the table of certificates that comes with an extended report */
+    AS_WRAPPED, /* a form that nothing here reads, but a certificate or a list may be inside */
+    AS_OTHER,   /* certainly something else */
 };
 
 struct recognised {

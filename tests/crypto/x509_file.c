@@ -258,6 +258,23 @@ static void kinds_of_files_are_recognised(void **state)
         {8, "AAaa09\r\n", 8, 0, AS_UNKNOWN, "hexadecimal"},
         {3, " \r\n", 3, 0, AS_UNKNOWN, "empty"},
         {0, "", 0, 0, AS_UNKNOWN, "empty"},
+        {5000, "HCLA", 4, 0, AS_OTHER, "HCL report of Azure, whose SNP report begins at byte 32"},
+        {5000, "\4\0\2\0\x81\0\0\0", 8, 0, AS_OTHER, "TDX"},
+        {5000, "PK\3\4", 4, 0, AS_WRAPPED, "ZIP"},
+        {5000, "\xfe\xff", 2, 0, AS_WRAPPED, "UTF-16"},
+        {8,
+         "\xef\xbb\xbf"
+         "AAaa\n",
+         8, 0, AS_WRAPPED, "byte order mark"},
+        {8, "AAaz", 4, 0, AS_WRAPPED, "NUL"},
+        {8, "abcd", 4, 0, AS_WRAPPED, "NUL"},
+        {8, "0x00aaff", 8, 0, AS_WRAPPED, "0x"},
+        {8, "00:aa:ff", 8, 0, AS_WRAPPED, "colons"},
+        {8, "\"AAaa0=\"", 8, 0, AS_WRAPPED, "quotes"},
+        {7, "00aaff0", 7, 0, AS_WRAPPED, "one of which is missing"},
+        {7, "AAaz09+", 7, 0, AS_WRAPPED, "padding"},
+        {8, "AAaz_9-=", 8, 0, AS_WRAPPED, "for URLs"},
+        {8, "\0\0\0\0\0\0\0\0", 8, 0, AS_UNKNOWN, "of an unknown kind"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         u8 *data = calloc(1, rows[i].size + 1);

@@ -107,11 +107,12 @@ static int add_from_folder(const struct collecting *c, const char *path)
         return -1;
     const struct recognised what = recognise(f.data, f.size);
     int result = read_recognised(c, path, &f, &what);
-    if (what.as == AS_UNKNOWN && lists)
-        result = error_set(c->error, ERROR_FILE,
-                           "%s: this is %s: if it was a revocation list, it is damaged; if not, "
-                           "name the lists instead of their folder",
-                           path, what.name);
+    if ((what.as == AS_UNKNOWN || what.as == AS_WRAPPED) && lists)
+        result =
+            error_set(c->error, ERROR_FILE,
+                      "%s: this is %s: if a revocation list is in it, it cannot be read; if not, "
+                      "name the lists instead of their folder",
+                      path, what.name);
     file_free(&f);
     return result;
 }

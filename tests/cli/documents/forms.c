@@ -99,6 +99,10 @@ static void reports_have_every_form(void **state)
         {"\x7f"
          "ELF",
          "this is an ELF file, not a report"},
+        {"0x0300aa\n",
+         "this is a text of hexadecimal digits after 0x, which must go, not a report"},
+        {"AwAAAAA", "lacks its padding (=), not a report"},
+        {"HCLA\2", "an HCL report of Azure, whose SNP report begins at byte 32, not a report"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
         struct error why = {.code = ERROR_NONE};

@@ -154,6 +154,10 @@ static void a_folder_of_lists_has_no_file_that_is_not_read(void **state)
         {NULL, 400, "whole and with nothing after it"},
         {"\x01\x02\x03\x04\x05\x06", 6, "of an unknown kind"},
         {"MIIC+ab/\nMIIC", 13, "base64"},
+        {"MIIC-ab_", 8, "base64 for URLs"}, /* a list may be in each of these */
+        {"\"MIIC\"\n", 7, "in quotes"},
+        {"PK\3\4....", 8, "a ZIP archive"},
+        {"\x1f\x8b\b\0....", 8, "gzip has compressed"},
         {"What these files are.\n", 22, NULL},
         {"{\"a\": 1}", 8, NULL},
         {"-----BEGIN PRIVATE KEY-----\nMIIC\n-----END PRIVATE KEY-----\n", 59, NULL},
