@@ -57,6 +57,28 @@ void text_escape(char *out, size_t size, const char *text)
     out[at] = 0;
 }
 
+/* Terminals obey the controls of ASCII, and those that UTF-8 has as C2 80 to C2 9F. */
+static bool is_control(const u8 *sequence, size_t size)
+{
+    return (size == 1 && (sequence[0] < ' ' || sequence[0] == 0x7f)) ||
+           (size == 2 && sequence[0] == 0xc2 && sequence[1] < 0xa0);
+}
+
+void text_sentence(char *out, size_t size, const char *text)
+{
+    size_t at = 0, left = strlen(text);
+    for (bool fits = true; left && fits;) {
+        char escape[5];
+        const size_t n = text_sequence(text, left);
+        const bool raw = n && !is_control((const u8 *)text, n);
+        snprintf(escape, sizeof escape, "\\x%02x", (unsigned)(u8)*text);
+        fits = append(out, size, &at, raw ? text : escape, raw ? n : 4);
+        text += raw ? n : 1;
+        left -= raw ? n : 1;
+    }
+    out[at] = 0;
+}
+
 void text_utf8(char *out, size_t size, const char *text)
 {
     size_t at = 0, left = strlen(text);

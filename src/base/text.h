@@ -13,6 +13,12 @@ size_t text_sequence(const char *text, size_t size);
  * backslash is doubled. Drops what does not fit into `size` bytes with the NUL. */
 void text_escape(char *out, size_t size, const char *text);
 
+/* Copies a sentence that may quote somebody else's text: UTF-8 stays, control characters and
+ * invalid bytes become \xNN, so that nothing in it moves a terminal's cursor. Drops what does not
+ * fit. */
+#define TEXT_SENTENCE_SIZE(length) (4 * (length) + 1)
+void text_sentence(char *out, size_t size, const char *text);
+
 /* Copies text as UTF-8: each invalid byte becomes U+FFFD. Needs three bytes for each byte of the
  * text, and a NUL; drops what does not fit. */
 #define TEXT_UTF8_SIZE(length) (3 * (length) + 1)

@@ -4,6 +4,8 @@
 #include "cli/options.h"
 #include "files/files.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,7 +52,9 @@ static void print_version(void)
 
 int cli_fail(const char *command, const struct error *error)
 {
-    fprintf(stderr, "softsev %s: %s\n", command, error->text);
+    char text[TEXT_SENTENCE_SIZE(sizeof error->text)];
+    text_sentence(text, sizeof text, error->text);
+    fprintf(stderr, "softsev %s: %s\n", command, text);
     return error->code == ERROR_NONE ? ERROR_INTERNAL : (int)error->code;
 }
 
@@ -87,8 +91,10 @@ static int run_command(int argc, char **argv)
         if (!strcmp(name, subcommands[i].table->command))
             return subcommands[i].run(argc - 1, argv + 1);
     const char *near = options_nearest(name, command_at, NULL);
-    fprintf(stderr, "softsev: there is no command '%.80s'; %s%s%s`softsev --help` lists them\n",
-            name, near ? "did you mean " : "", near ? near : "", near ? "? " : "");
+    char clean[81];
+    text_sentence(clean, sizeof clean, name);
+    fprintf(stderr, "softsev: there is no command '%s'; %s%s%s`softsev --help` lists them\n", clean,
+            near ? "did you mean " : "", near ? near : "", near ? "? " : "");
     return ERROR_USAGE;
 }
 

@@ -45,6 +45,30 @@ static void for_people(void **state)
     assert_string_equal(out, "");
 }
 
+static void sentences(void **state)
+{
+    static const struct {
+        const char *text, *out;
+    } rows[] = {
+        {"plain: 'a\\b'", "plain: 'a\\b'"},
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+        {"\x1b[31m\r\n\t\x7f", "\\x1b[31m\\x0d\\x0a\\x09\\x7f"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "\\xc2\\x9b"
+         "31m\xc2\xa0"},
+        {"\xff\xe2\x82", "\\xff\\xe2\\x82"},
+    };
+    char out[40];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        text_sentence(out, sizeof out, rows[i].text);
+        assert_string_equal(out, rows[i].out);
+    }
+    text_sentence(out, 5, "\x1b\x1b");
+    assert_string_equal(out, "\\x1b");
+}
+
 static void made_utf8(void **state)
 {
     char out[20];
@@ -68,10 +92,8 @@ static void as_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sequences),
-        cmocka_unit_test(for_people),
-        cmocka_unit_test(made_utf8),
-        cmocka_unit_test(as_json),
+        cmocka_unit_test(sequences), cmocka_unit_test(for_people), cmocka_unit_test(sentences),
+        cmocka_unit_test(made_utf8), cmocka_unit_test(as_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

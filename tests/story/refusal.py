@@ -54,6 +54,23 @@ def wrong_command_lines_and_machine_files(s):
         want(code == 2 and error, (arguments, code))
 
 
+def what_somebody_else_wrote_moves_no_cursor(s):
+    """Names in a machine file, of files and of a command: what errors quote is escaped, and UTF-8 stays."""
+    evil = "\x1b[31m\r\x9b2J"
+    lists = s.path("lists-\x1b[2J")
+    os.makedirs(lists)
+    with open(os.path.join(lists, "gr\u00fc\u00df\x07"), "wb") as f:
+        f.write(b"\1\2\3")
+    for arguments in (["run", "--machine", s.write("evil.json", json.dumps({"vms": [{"kernel": evil}]}).encode())],
+                      ["run", "--machine", s.write("evil.json", json.dumps({evil: 1, "vms": [{"kernel": "k"}]}).encode())],
+                      ["owner", "verify", "--report", s.write("report", bytes(1184)), "--root", os.path.join(lists, os.listdir(lists)[0])], [evil]):
+        code, _, error = s.command(*arguments)
+        want(code in (2, 3, 4) and "\\x1b[" in error, (arguments, code, error))
+        want(not set(error) & set("\x1b\r\x07\x9b"), (arguments, error))
+    code, _, error = s.command("run", "--kernel", s.path("gr\u00fc\u00df"))
+    want(code == 3 and "gr\u00fc\u00df" in error, (code, error))
+
+
 def files_that_are_no_kernels(s):
     with open(s.kernel, "rb") as f:
         real = f.read()
@@ -223,6 +240,7 @@ def killed_at_any_moment_the_state_is_the_old_one_or_the_new_one(s):
 tell(
     an_evil_host_never_gets_the_secret_out_of_the_owner,
     wrong_command_lines_and_machine_files,
+    what_somebody_else_wrote_moves_no_cursor,
     files_that_are_no_kernels,
     a_policy_that_the_firmware_refuses_names_the_rule,
     a_policy_that_is_not_of_the_mode_says_which_bit_is_wrong,
