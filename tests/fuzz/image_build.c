@@ -50,6 +50,9 @@ static void check(const struct image_plan *plan)
             require(p->gpa + p->size <= o->gpa || o->gpa + o->size <= p->gpa);
         }
     }
+    require(plan->secret_gpa % 16 == 0 && plan->secret_size % 16 == 0 &&
+            plan->secret_size <= IMAGE_SECRET_MAX &&
+            range_fits(plan->secret_gpa, plan->secret_size, plan->memory_size));
     if (plan->mode == IMAGE_SEV_SNP && plan->runnable)
         require(total == plan->memory_size - (LAYOUT_ROM - LAYOUT_LOW_END));
     total += (u64)plan->vmsa_count * PAGE_SIZE;
