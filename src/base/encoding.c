@@ -85,11 +85,10 @@ bool text_decode_base64(const void *text, size_t length, void *out, size_t room,
     return last != 1 && b.padding == (4 - last) % 4 && !(b.bits & unused);
 }
 
-bool text_decode_exactly(const void *text, size_t length, void *out, size_t size)
+bool text_decode_hex_exactly(const char *text, void *out, size_t size)
 {
     size_t have;
-    return (text_decode_hex(text, length, out, size, &have) && have == size) ||
-           (text_decode_base64(text, length, out, size, &have) && have == size);
+    return text_decode_hex(text, strlen(text), out, size, &have) && have == size;
 }
 
 void text_encode_base64(char *out, const void *data, size_t size)

@@ -14,9 +14,9 @@
 bool text_decode_hex(const void *text, size_t length, void *out, size_t room, size_t *size);
 bool text_decode_base64(const void *text, size_t length, void *out, size_t room, size_t *size);
 
-/* Decodes a string of either form that holds exactly `size` bytes. Returns false for any other
- * string. */
-bool text_decode_exactly(const void *text, size_t length, void *out, size_t size);
+/* Decodes a string of hexadecimal digits that holds exactly `size` bytes. Returns false for any
+ * other string. */
+bool text_decode_hex_exactly(const char *text, void *out, size_t size);
 
 /* Returns the length of the base64 of `size` bytes, with the NUL. */
 static inline size_t text_base64_size(size_t size)

@@ -2,6 +2,7 @@
 /* What stands behind an option: numbers, sizes, bytes and names, each read in one way wherever it
  * occurs. */
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "cli/options.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 
 #define NAMES_MAX 300u
+#define HEX_MAX   64u /* bytes */
 
 bool option_digits(const char *text, u64 *out, const char **end)
 {
@@ -68,12 +70,14 @@ static int read_size(const struct option_row *row, const char *name, const char 
                      name, text, size_text(row->min, least), size_text(row->max, most));
 }
 
+/* Checks digits as files have them, too: `xxd -p` breaks them into lines. */
 static int check_hex(const struct option_row *row, const char *name, const char *text,
                      struct error *e)
 {
-    const size_t size = strlen(text);
-    const bool digits = strspn(text, "0123456789abcdefABCDEF") == size;
-    if (digits && (size == 2 * row->max || (row->min && size == 2 * row->min)))
+    u8 bytes[HEX_MAX];
+    size_t size;
+    const bool digits = text_decode_hex(text, strlen(text), bytes, sizeof bytes, &size);
+    if (digits && (size == row->max || (row->min && size == row->min)))
         return 0;
     if (row->min)
         return error_set(e, ERROR_USAGE,

@@ -31,7 +31,8 @@ enum option_kind {
     OPTION_FOLDER, /* the same */
     OPTION_NUMBER, /* decimal or 0x; min to max */
     OPTION_SIZE,   /* bytes, min to max: a number is MiB; with K, M or G it is KiB, MiB or GiB */
-    /* exactly `max` bytes in hexadecimal digits, or exactly `min` bytes unless that is 0 */
+    /* exactly `max` bytes (at most 64) in hexadecimal digits, white space between them, or exactly
+     * `min` bytes unless that is 0 */
     OPTION_HEX,
     OPTION_CHOICE, /* the name of one of the choices */
     OPTION_PARSED, /* what the row's function takes */

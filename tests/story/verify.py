@@ -52,6 +52,30 @@ def the_manifest_is_right(s):
 
 
 @quick
+def bytes_may_stand_in_lines_as_tools_print_them(s):
+    """`xxd -p` breaks 64 bytes into two lines; a Turin's id has 8 bytes, which its report has with zeros after them."""
+    out, cases = fixtures(s)
+    case = next(c for c in cases if c["kind"] == "snp-report" and c["expect"] == "accept" and "report_data" in c["policy"])
+    words = options(out, case)
+    at = words.index("--report-data") + 1
+    for text, good in ((words[at], 0), (words[at][:60] + "\n" + words[at][60:] + "\n", 0), (words[at][:60] + "\n" + words[at][61:], 2)):
+        words[at] = text
+        code, _, error = s.command("owner", "verify", *words)
+        want(code == good, (text, code, error))
+    turin = s.path("turin")
+    want(s.command("fixtures", "--out", turin, "--profile", "turin", "--seed", SEED)[0] == 0, "fixtures")
+    with open(os.path.join(turin, "manifest.json"), "rb") as f:
+        case = next(c for c in json.load(f)["cases"] if c["kind"] == "snp-report" and c["expect"] == "accept" and "chip_id" in c["policy"])
+    words, at = options(turin, case), options(turin, case).index("--chip-id") + 1
+    full = words[at]
+    want(len(full) == 128 and not int(full[16:], 16), full)
+    for text, good in ((full, 0), (full[:16], 0), ("0" + full[1:16], 4), (full[:14], 2)):
+        words[at] = text
+        code, _, error = s.command("owner", "verify", *words)
+        want(code == good, (text, code, error))
+
+
+@quick
 def the_manifest_is_right_of_legacy_reports(s):
     out, cases = fixtures(s)
     count = 0
@@ -122,4 +146,4 @@ def a_key_server_has_what_is_missing(s):
 
 
 if __name__ == "__main__":
-    tell(the_manifest_is_right, the_manifest_is_right_of_legacy_reports, no_demand_is_silently_dropped, a_key_server_has_what_is_missing)
+    tell(the_manifest_is_right, bytes_may_stand_in_lines_as_tools_print_them, the_manifest_is_right_of_legacy_reports, no_demand_is_silently_dropped, a_key_server_has_what_is_missing)

@@ -3,6 +3,7 @@
 #include "cli/guest/guest_file.h"
 
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "cli/cli.h"
 #include "cli/guest/guest_table.h"
 #include "cli/owner/forms.h"
@@ -41,7 +42,7 @@ static int fill(struct guest_file *g, const struct options *o, struct error *e)
     g->vmpck = (u32)options_number(o, GUEST_VMPCK, g->vmpl);
     g->has_host_data = text[GUEST_HOST_DATA];
     if (g->has_host_data)
-        hex_decode(g->host_data, sizeof g->host_data, text[GUEST_HOST_DATA]);
+        text_decode_hex_exactly(text[GUEST_HOST_DATA], g->host_data, sizeof g->host_data);
     if (g->memory % MIB(2))
         return error_set(e, ERROR_USAGE, "'memory' '%s': a multiple of 2 MiB", text[GUEST_MEMORY]);
     if (g->vmpck < g->vmpl)

@@ -90,7 +90,7 @@ int owner_write_base64(const char *folder, const char *name, const void *data, s
 
 int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e)
 {
-    if (!text || hex_decode(out, size, text))
+    if (!text || text_decode_hex_exactly(text, out, size))
         return 0;
     return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", option, text, 2 * size);
 }

@@ -8,6 +8,7 @@
 #include "cli/settings.h"
 
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "files/files.h"
 
 #include <errno.h>
@@ -207,7 +208,7 @@ static int describe_flash(const struct options *options, const struct guest *g,
         .command_line = options->text[OWNER_APPEND],
         .image_only = options->text[OWNER_IMAGE_ONLY],
     };
-    if (hash && hex_decode(image, 48, hash))
+    if (hash && text_decode_hex_exactly(hash, image, 48))
         d->image_digest = image;
     return fill_processor(options, d, e);
 }
@@ -361,7 +362,7 @@ static int digest_of_bytes(const char *path, u8 digest[32], struct error *e)
 int owner_launch_digest(const struct options *options, u8 digest[32], struct error *e)
 {
     const char *hex = options->text[OWNER_DIGEST], *launch = options->text[OWNER_LAUNCH];
-    if (hex && !hex_decode(digest, 32, hex))
+    if (hex && !text_decode_hex_exactly(hex, digest, 32))
         return error_set(e, ERROR_USAGE, "--digest '%s': 64 hexadecimal digits", hex);
     if (hex)
         return 0;

@@ -10,6 +10,7 @@
 
 #include "abi/sev_cert.h"
 #include "base/bytes.h"
+#include "base/encoding.h"
 #include "owner/report.h"
 
 #include <inttypes.h>
@@ -25,6 +26,16 @@ static int parse_bytes(const char *name, const char *text, u8 *out, size_t size,
     if (text)
         *wish = out;
     return owner_hex(name, text, out, size, e);
+}
+
+/* Parts with short ids have 8 bytes in the report, then zeros. */
+static int parse_chip_id(const char *text, u8 out[64], const u8 **wish, struct error *e)
+{
+    memset(out, 0, 64);
+    if (!text || !text_decode_hex_exactly(text, out, 8))
+        return parse_bytes("chip-id", text, out, 64, wish, e);
+    *wish = out;
+    return 0;
 }
 
 /* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
@@ -107,8 +118,7 @@ int owner_parse_wishes(const struct options *options, struct owner_wishes *w, st
                                &p->report_data, e) ||
                    parse_bytes("host-data", options->text[OWNER_HOST_DATA], w->host_data, 32,
                                &p->host_data, e) ||
-                   parse_bytes("chip-id", options->text[OWNER_CHIP_ID], w->chip_id, 64, &p->chip_id,
-                               e) ||
+                   parse_chip_id(options->text[OWNER_CHIP_ID], w->chip_id, &p->chip_id, e) ||
                    parse_bytes("id-key", options->text[OWNER_ID_KEY], w->id_key, 48,
                                &p->id_key_digest, e) ||
                    parse_bytes("author-key", options->text[OWNER_AUTHOR_KEY], w->author_key, 48,

@@ -191,7 +191,7 @@ static const struct option_row rows[] = {
         .group = OWNER_GROUP_DEMANDS, .actions = A(VERIFY) | A(EXPLAIN)},
     [OWNER_HOST_DATA] = {"host-data", OPTION_HEX, "HEX", "what the host put into it at launch", "What the host put into it at launch, 32 bytes.", .max = 32,
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS | A(EXPLAIN)},
-    [OWNER_CHIP_ID] = {"chip-id", OPTION_HEX, "HEX", "the chip it must be from", "The chip that it must be from, 64 bytes.", .max = 64,
+    [OWNER_CHIP_ID] = {"chip-id", OPTION_HEX, "HEX", "the chip it must be from", "The chip that it must be from, 64 bytes, or 8 of a part with short ids, such as Turin.", .min = 8, .max = 64,
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
     [OWNER_MIN_TCB] = {"min-tcb", OPTION_TEXT, "NUMBERS", "lowest TCB, such as 3.0.8.115 (bl.tee.snp.ucode)",
         "The lowest TCB, such as 3.0.8.115: boot loader, TEE, SNP, microcode; of a Turin FMC before them.", .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
