@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Certificates and revocation lists from files and folders: DER, PEM, or the table of certificates
- * that comes with an extended report. A file that may be a list and cannot be read is an error. In
- * a folder of certificates other files are passed over; in a folder of lists every file must be
- * read, or be something else for certain.
+ * that comes with an extended report, each also as base64 or hexadecimal digits. A file that may be
+ * a list and cannot be read is an error. In a folder of certificates other files are passed over;
+ * in a folder of lists every file must be read, or be something else for certain.
  */
 #include "cli/owner/owner_cli.h"
 #include "files/files.h"
 
+#include "base/encoding.h"
 #include "base/recognise.h"
 #include "guest/guest.h"
 
@@ -65,6 +66,43 @@ static int read_x509(const struct collecting *c, const char *path, const struct 
     return error_set(c->error, why.code, "%s: %s", path, why.text);
 }
 
+/* Replaces a text by the bytes that it says, if these are certificates, a list or a table. */
+static int undo_text(const struct collecting *c, const char *path, struct file_data *f)
+{
+    bool (*const decoders[])(const void *, size_t, void *, size_t, size_t *) = {text_decode_hex,
+                                                                                text_decode_base64};
+    u8 *bytes = malloc(f->size + 1);
+    if (!bytes)
+        return error_set(c->error, ERROR_MEMORY, "%s: no memory for its %zu bytes", path, f->size);
+    for (size_t i = 0; i < ARRAY_SIZE(decoders); i++) {
+        size_t size = 0;
+        if (!decoders[i](f->data, f->size, bytes, f->size, &size))
+            continue;
+        const enum recognised_as as = recognise(bytes, size).as;
+        if (as != AS_X509 && as != AS_TABLE)
+            continue;
+        memcpy(f->data, bytes, size);
+        f->size = size;
+        break;
+    }
+    free(bytes);
+    return 0;
+}
+
+/* Reads a file and says what it is. */
+static int read_file(const struct collecting *c, const char *path, const struct file_rule *rule,
+                     struct file_data *f, struct recognised *what)
+{
+    if (file_read(path, rule, f, c->error))
+        return -1;
+    if (undo_text(c, path, f)) {
+        file_free(f);
+        return -1;
+    }
+    *what = recognise(f->data, f->size);
+    return 0;
+}
+
 /* What may hold certificates or lists; nothing is taken from any other file. */
 static int read_recognised(const struct collecting *c, const char *path, const struct file_data *f,
                            const struct recognised *what)
@@ -78,10 +116,10 @@ static int read_recognised(const struct collecting *c, const char *path, const s
 static int add_file(const struct collecting *c, const char *path)
 {
     struct file_data f;
-    if (file_read(path, &named_rule, &f, c->error))
+    struct recognised what;
+    if (read_file(c, path, &named_rule, &f, &what))
         return -1;
     const size_t before = count_of(c);
-    const struct recognised what = recognise(f.data, f.size);
     int result = read_recognised(c, path, &f, &what);
     if (!result && count_of(c) == before)
         result = error_set(c->error, ERROR_FILE, "%s: this is %s, not %s in DER or PEM", path,
@@ -96,6 +134,7 @@ static int add_from_folder(const struct collecting *c, const char *path)
 {
     struct stat s;
     struct file_data f;
+    struct recognised what;
     const bool lists = !c->certificates;
     if (stat(path, &s))
         return error_set(c->error, ERROR_FILE, "%s: %s", path, strerror(errno));
@@ -103,9 +142,8 @@ static int add_from_folder(const struct collecting *c, const char *path)
         return lists ? error_set(c->error, ERROR_FILE,
                                  "%s: not a regular file: what is in it would not be read", path)
                      : 0;
-    if (file_read(path, &folder_rule, &f, c->error))
+    if (read_file(c, path, &folder_rule, &f, &what))
         return -1;
-    const struct recognised what = recognise(f.data, f.size);
     int result = read_recognised(c, path, &f, &what);
     if ((what.as == AS_UNKNOWN || what.as == AS_WRAPPED) && lists)
         result =

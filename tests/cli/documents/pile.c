@@ -5,6 +5,8 @@
  * whatever stands beside them.
  */
 #include "authority/authority.h"
+#include "base/bytes.h"
+#include "base/encoding.h"
 #include "cli/owner/owner_cli.h"
 #include "guest/guest.h"
 
@@ -153,7 +155,8 @@ static void a_folder_of_lists_has_no_file_that_is_not_read(void **state)
         {list_pem + 40, 500, "a text in base64"},
         {NULL, 400, "whole and with nothing after it"},
         {"\x01\x02\x03\x04\x05\x06", 6, "of an unknown kind"},
-        {"MIIC+ab/\nMIIC", 13, "base64"},
+        {"MIIC+ab/\nMIIC", 13, "whole and with nothing after it"},
+        {"AAIC+ab/\nMIIC", 13, "base64"},
         {"MIIC-ab_", 8, "base64 for URLs"}, /* a list may be in each of these */
         {"\"MIIC\"\n", 7, "in quotes"},
         {"PK\3\4....", 8, "a ZIP archive"},
@@ -182,6 +185,39 @@ static void a_folder_of_lists_has_no_file_that_is_not_read(void **state)
     assert_int_equal(unlink("crls/c"), 0);
     write_text("crls/c", ask_pem);
     assert_added(add(true, "crls"), 0, 2);
+}
+
+static void write_text_form(const char *path, bool hex, const u8 *data, size_t size)
+{
+    static char text[2 * AUTHORITY_CERT_MAX + 1], lines[3 * AUTHORITY_CERT_MAX];
+    if (hex)
+        hex_encode(text, data, size);
+    else
+        text_encode_base64(text, data, size);
+    size_t n = 0;
+    for (size_t at = 0; text[at]; at++)
+        n += (size_t)sprintf(lines + n, at % 60 == 59 ? "%c\r\n" : "%c", text[at]);
+    write_file(path, lines, n);
+}
+
+/* A list that lies there as text counts as if it lay there in DER. */
+static void text_says_the_same_as_its_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("texts", 0755), 0);
+    for (int hex = 0; hex < 2; hex++) {
+        write_text_form("texts/ask", hex, ask, ask_size);
+        write_text_form("texts/list", hex, list, list_size);
+        assert_added(add(false, "texts"), 1, 1);
+        assert_added(add(false, "texts/ask"), 1, 0);
+        assert_added(add(true, "texts/list"), 0, 1);
+        assert_added(add(true, "texts"), 0, 1);
+        write_text_form("texts/list", hex, (const u8 *)list_pem, strlen(list_pem));
+        assert_added(add(false, "texts"), 1, 1);
+        write_text_form("texts/list", hex, list, list_size - 1);
+        assert_refused(add(false, "texts"), "texts/list", "whole");
+        assert_refused(add(true, "texts"), "texts/list", "whole");
+    }
 }
 
 static void a_folder_of_certificates_may_have_other_files(void **state)
@@ -229,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_read_whole),
         cmocka_unit_test(a_folder_of_lists_has_no_file_that_is_not_read),
+        cmocka_unit_test(text_says_the_same_as_its_bytes),
         cmocka_unit_test(a_folder_of_certificates_may_have_other_files),
         cmocka_unit_test(a_table_of_certificates_is_read),
     };
