@@ -160,7 +160,7 @@ def what_firmware_cannot_use_is_refused(s):
                                    (("--firmware", flash, "--kernel-hashes"), 2, "needs --kernel"),
                                    (("--firmware", flash, "--kernel-hashes", "--kernel", kernel, "--mode", "sev"), 3, "no place for kernel hashes"),
                                    (("--firmware", flash, "--mode", "sev", "--owner-secret", s.secret), 3, "no place for an owner's secret"),
-                                   (("--firmware", flash, "--mode", "sev", "--owner-secret", s.secret, "--owner-secret-guid", "7"), 2, PASSPHRASE),
+                                   (("--firmware", flash, "--mode", "sev", "--owner-secret", s.secret, "--secret-guid", "7"), 2, PASSPHRASE),
                                    (("--firmware", flash, "--mode", "sev-es", "--cpus", "2"), 3, "no reset block")):
         got, _, error = s.run(*arguments)
         want(got == code and words in one_line(error), (arguments, got, error))

@@ -102,8 +102,7 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
     const char *guid = text[RUN_OWNER_SECRET_GUID];
-    if (settings_guid("--owner-secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid,
-                      e))
+    if (settings_guid("--secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid, e))
         return -1;
     return choose_policy(v, given, e) || check_exchange(given, given, e) ||
                    choose_features(v, given, e)

@@ -93,12 +93,12 @@ static const struct option_row rows[] = {
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
         .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nWith\n.Fl -firmware\n"
         "that publishes a place for it\n.Pq Debian's ovmf-amdsev\nit is an entry of OVMF's table of secrets there; see\n"
-        ".Fl -owner-secret-guid .\nUnder\n"
+        ".Fl -secret-guid .\nUnder\n"
         ".Cm sev-snp\nthe launch carries no secrets: softsev-agent, a static program for the initramfs, asks for it.\n"
         "It makes a key, sends it with a report that binds it over the virtio console\n.Pq Pa /dev/hvc0 ,\n"
         "which is then nothing else's, and writes the file; the owner seals the secret to that key only if the guest's report\n"
         "verifies.\nIf none asks, or the owner refuses, the run ends with status 9 or 4.", .group = GROUP_SEV},
-    [RUN_OWNER_SECRET_GUID] = {"owner-secret-guid", OPTION_TEXT, "GUID", "with --firmware: its entry in OVMF's table of\nsecrets (default: a disk's passphrase)",
+    [RUN_OWNER_SECRET_GUID] = {"secret-guid", OPTION_TEXT, "GUID", "with --firmware: its entry (default: a passphrase)",
         .man = "With\n.Fl -firmware :\nthe entry of OVMF's table of secrets that the owner's secret is.\nDefault\n"
         ".Cm " SETTINGS_GUID_PASSPHRASE ",\nwhere a GRUB that is part of such firmware finds the passphrase of an encrypted disk.\n"
         "Linux with\n.Dv CONFIG_EFI_SECRET\nhas each entry as a file in\n.Pa /sys/kernel/security/secrets/coco .",
