@@ -44,8 +44,7 @@ static void free_files(struct guest *g)
     cli_free_file(&g->firmware);
 }
 
-/* SEV_FEATURES of the launch. A number alone is not judged with a flash image: it may be of a
- * launch that went wrong, and other calculators take any. */
+/* SEV_FEATURES of the launch: such as a guest can have. */
 static int features_of(const struct options *options, enum measure_mode mode, u64 *out,
                        struct error *e)
 {
@@ -55,10 +54,7 @@ static int features_of(const struct options *options, enum measure_mode mode, u6
     const u64 number = options_number(options, OWNER_FEATURES, 0);
     *out = settings_features_of(text, number, mode == MEASURE_SNP);
     const char *wrong = text ? image_sev_features_wrong(*out, modes[mode]) : NULL;
-    const bool exact = text && options->text[OWNER_FIRMWARE] && !strpbrk(text, ",-") &&
-                       text[0] >= '0' && text[0] <= '9';
-    return wrong && !exact ? error_set(e, ERROR_USAGE, "--guest-features '%s': %s", text, wrong)
-                           : 0;
+    return wrong ? error_set(e, ERROR_USAGE, "--guest-features '%s': %s", text, wrong) : 0;
 }
 
 /* --- SEV, and SEV-ES and SNP as softsev run launches them: a plan of pieces ------------------- */

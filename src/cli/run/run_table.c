@@ -89,7 +89,8 @@ static const struct option_row rows[] = {
     [RUN_TSC_FREQUENCY] = {"tsc-frequency", OPTION_NUMBER, "KHZ", "kHz of a secure TSC (default 1000000)",
         "With the feature\n.Cm secure-tsc :\nhow fast the guest's TSC counts, in kHz.\n"
         "The host asks for it in LAUNCH_START; it is not measured.\nDefault 1000000.",
-        .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES), .group = GROUP_SEV},
+        .min = TSC_KHZ_MIN, .max = TSC_KHZ_MAX, .needs = OPTION_IDS(RUN_FEATURES), .excludes = OPTION_IDS(RUN_OWNER_SECRET_GUID),
+        .group = GROUP_SEV},
     [RUN_OWNER_SECRET] = {"owner-secret", OPTION_FILE, "FILE", "what the owner seals for it (/secret/secret)",
         .man = "What the owner seals for the guest.\nThe guest finds it as the file\n.Pa /secret/secret\nof its initramfs.\nWith\n.Fl -firmware\n"
         "that publishes a place for it\n.Pq Debian's ovmf-amdsev\nit is an entry of OVMF's table of secrets there; see\n"

@@ -236,13 +236,11 @@ static void refusals_have_their_exit_codes(void **state)
          "sev-es --kernel k",
          ERROR_USAGE, "--policy 0x1: bit 2 (ES) must be one under sev-es, as in 0x5"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 0x20001", ERROR_USAGE,
-         "--guest-features '0x20001': a 64-bit number with bit 0, which an SNP guest has, and "
-         "without bits 20:17 and 63:22, which are reserved"},
+         "--guest-features '0x20001': bits 17 to 20 and those from 22 on are reserved"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
-         "--guest-features '2': a 64-bit number with bit 0, which an SNP guest has, and "
-         "without bits 20:17 and 63:22, which are reserved"},
+         "--guest-features '2': an SNP guest has snp (bit 0)"},
         {"measure --mode sev-es --firmware f --vcpu-type EPYC --guest-features 1", ERROR_USAGE,
-         "--guest-features '1': of bits 5, 6 and 10 alone: the others are SNP's"},
+         "--guest-features '1': snp (bit 0) is for --mode sev-snp"},
         {"session --chain chain, --root root --out-dir t", ERROR_USAGE,
          "--chain 'chain,': a file, or PDH and the rest with a comma"},
         {"session --chain chain --root root --policy 0x100000000 --out-dir t", ERROR_USAGE,
