@@ -74,6 +74,11 @@ void cpu_wbinvd(struct cpu *c)
     (void)c;
 }
 
+enum cpu_engine cpu_engine(const struct cpu *c UNUSED)
+{
+    return CPU_ENGINE_INTERPRETER;
+}
+
 struct cpu_statistics cpu_statistics(const struct cpu *c)
 {
     return c->engine.statistics;

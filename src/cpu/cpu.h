@@ -17,6 +17,14 @@ struct device_access; /* base/device_access.h */
 struct memory;
 struct rmp_update; /* abi/rmp.h */
 
+/* How a core executes its guests' instructions. Both engines do exactly the same, instruction by
+ * instruction; only their speed differs. */
+enum cpu_engine {
+    CPU_ENGINE_AUTO,        /* the JIT, where this build and this host have one */
+    CPU_ENGINE_INTERPRETER, /* decoded blocks, run by handlers in C */
+    CPU_ENGINE_JIT,         /* the same, and blocks that run often are translated */
+};
+
 struct cpu_config {
     u32 id; /* APIC id of the core */
     struct memory *memory;
@@ -28,6 +36,8 @@ struct cpu_config {
     u32 asid_min;
     const struct cpu_model *model; /* copied; NULL: everything that the core implements */
     u32 cores;                     /* of the machine, for CPUID; 0: this one alone */
+    enum cpu_engine engine;
+    u32 jit_threshold; /* executions after which a block is translated; 0: the default */
 };
 
 /* Causes of #VC: exit codes below 100h, a private page that is not validated, and the nested fault
@@ -85,5 +95,10 @@ bool cpu_device_access(const struct cpu *c, struct device_access *out);
 void cpu_device_answer(struct cpu *c, u64 value);
 
 struct cpu_statistics cpu_statistics(const struct cpu *c);
+
+/* Returns the engine that runs: CPU_ENGINE_INTERPRETER or CPU_ENGINE_JIT, never CPU_ENGINE_AUTO.
+ * The JIT is absent on hosts other than x86-64, under sanitizers, and where the host does
+ * not allow executable memory. */
+enum cpu_engine cpu_engine(const struct cpu *c);
 
 #endif
