@@ -2,6 +2,7 @@
 /* Creates a core in its state after reset, destroys it, and gives the host its registers. */
 #include "cpu/internal.h"
 #include "cpu/svm/vmsa_switch.h"
+#include "cpu/jit/jit.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,9 @@ struct cpu *cpu_create(const struct cpu_config *config)
         cpu_destroy(c);
         return NULL;
     }
+    c->engine.jit_threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD;
+    if (config->engine != CPU_ENGINE_INTERPRETER)
+        jit_create(c); /* without it, the core interprets */
     segment_update(c);
     return c;
 }
@@ -50,6 +54,7 @@ void cpu_destroy(struct cpu *c)
         return;
     mmu_destroy(c);
     blocks_destroy(c);
+    jit_destroy(c);
     free(c);
 }
 
@@ -74,9 +79,9 @@ void cpu_wbinvd(struct cpu *c)
     (void)c;
 }
 
-enum cpu_engine cpu_engine(const struct cpu *c UNUSED)
+enum cpu_engine cpu_engine(const struct cpu *c)
 {
-    return CPU_ENGINE_INTERPRETER;
+    return c->engine.jit ? CPU_ENGINE_JIT : CPU_ENGINE_INTERPRETER;
 }
 
 struct cpu_statistics cpu_statistics(const struct cpu *c)

@@ -49,6 +49,7 @@ struct cpu_config {
 struct cpu_statistics {
     u64 instructions; /* retired in guests; each iteration of a REP counts one */
     u64 blocks_decoded, instructions_decoded;
+    u64 blocks_translated; /* by the JIT */
     u64 tlb_fills, tlb_flushes;
     u64 code_invalidations;
     u64 exceptions, interrupts; /* delivered inside guests */

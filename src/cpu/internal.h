@@ -64,6 +64,7 @@ struct block; /* engine/block.c */
 struct jump {
     u64 rip, tag;
     const struct uop *uop;
+    const u8 *code; /* of the host: the translated block, or code that looks for it (jit/) */
 };
 
 /* --- The TLB -------------------------------------------------------------------------------------
@@ -147,6 +148,11 @@ struct engine {
     struct block *block;   /* the running block, or NULL between blocks */
     u64 jump_tag;          /* tag of valid entries in `jumps`: generation and mode */
     u64 rmw;               /* operand of a read-modify-write that takes the slow path */
+    /* State of emitted code (jit/): RIP of the running page, flags (AH and AL as LAHF and SETO set
+     * them), a value of the current uop */
+    u64 page_rip;
+    u32 raw_flags;
+    u64 jit_value;
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
     u32 mode;        /* MODE_... */
@@ -169,6 +175,10 @@ struct engine {
     struct translated_under translated;
     struct cpu_statistics statistics;
     struct block_cache *blocks; /* engine/block.c */
+    struct jit *jit;            /* jit/; NULL: the core interprets */
+    u32 jit_threshold;
+    const u8 *jit_arrive;       /* of a jump whose target may not be translated */
+    const struct uop *jit_next; /* where emitted code left to */
     struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
     struct device_log device;   /* engine/device.c */
 

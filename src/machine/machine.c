@@ -153,6 +153,7 @@ static void cpu_statistics_add(struct cpu_statistics *sum, const struct cpu_stat
 {
     sum->instructions += one->instructions;
     sum->blocks_decoded += one->blocks_decoded;
+    sum->blocks_translated += one->blocks_translated;
     sum->instructions_decoded += one->instructions_decoded;
     sum->tlb_fills += one->tlb_fills;
     sum->tlb_flushes += one->tlb_flushes;

@@ -21,6 +21,7 @@
 #endif
 
 #include "assembly.h"
+#include "choose_engine.h"
 #include "cpu/internal.h"
 #include "memory/rmp.h"
 
@@ -215,8 +216,9 @@ static struct guest *guest_create(bool sev)
         assert_true(memory_key_load(g->memory, 1, key));
         g->key = 1;
     }
-    g->cpu = cpu_create(
-        &(struct cpu_config){.memory = g->memory, .clock = &g->clock, .random = &g->random});
+    struct cpu_config config = with_engine(
+        (struct cpu_config){.memory = g->memory, .clock = &g->clock, .random = &g->random});
+    g->cpu = cpu_create(&config);
     assert_non_null(g->cpu);
     assert_true(cpu_host_wrmsr(g->cpu, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE));
     assert_true(cpu_host_wrmsr(g->cpu, MSR_VM_HSAVE_PA, HSAVE));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core that runs snippets; see cpu_harness.h. */
 #include "harness.h"
+#include "choose_engine.h"
 
 #define TABLES 0x1000u /* PML4, PDPT, PD, two page tables */
 
@@ -43,7 +44,8 @@ bool harness_create(struct harness *h)
     h->memory = memory_create(&memory);
     if (!h->memory)
         return false;
-    struct cpu_config config = {.memory = h->memory, .clock = &h->clock, .random = &h->random};
+    struct cpu_config config = with_engine(
+        (struct cpu_config){.memory = h->memory, .clock = &h->clock, .random = &h->random});
     h->cpu = cpu_create(&config);
     if (!h->cpu) {
         memory_destroy(h->memory);

@@ -615,9 +615,9 @@ static void code_that_another_core_writes_runs_as_written(void **state)
 {
     (void)state;
     struct guest *g = guest_create(true);
-    struct cpu *one = g->cpu,
-               *two = cpu_create(&(struct cpu_config){
-                   .id = 1, .memory = g->memory, .clock = &g->clock, .random = &g->random});
+    struct cpu_config config = with_engine((struct cpu_config){
+        .id = 1, .memory = g->memory, .clock = &g->clock, .random = &g->random});
+    struct cpu *one = g->cpu, *two = cpu_create(&config);
     assert_non_null(two);
     assert_true(cpu_host_wrmsr(two, MSR_EFER, EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE));
     assert_true(cpu_host_wrmsr(two, MSR_VM_HSAVE_PA, HSAVE));

@@ -6,6 +6,7 @@
  * the links and jump cache entries that lead to it.
  */
 #include "cpu/engine/engine.h"
+#include "cpu/jit/jit.h"
 
 #include <stdlib.h>
 
@@ -165,7 +166,7 @@ static void leave_after_current(struct cpu *c, struct block *b)
     for (u32 i = 1; i < b->uops; i++) {
         struct uop *u = &b->uop[i];
         if (uop_index(u) > current && !uop_is_link(u))
-            uop_patch(u, UOP_LEAVE, NULL);
+            uop_patch(c, u, UOP_LEAVE, NULL);
     }
 }
 
@@ -177,7 +178,7 @@ static void block_kill(struct cpu *c, struct block *b)
     if (*p)
         *p = b->hash_next;
     b->dead = true;
-    uop_patch(&b->uop[0], UOP_STALE, NULL);
+    uop_patch(c, &b->uop[0], UOP_STALE, NULL);
     if (c->engine.block == b)
         leave_after_current(c, b);
     c->engine.statistics.code_invalidations++;
@@ -223,6 +224,12 @@ bool blocks_in_page(const struct cpu *c, u64 frame)
            c->engine.blocks->frames[frame].first;
 }
 
+static void make_warm(struct cpu *c, struct uop *enter)
+{
+    uop_patch(c, enter, UOP_WARM, NULL);
+    enter->imm = c->engine.jit_threshold;
+}
+
 /* Call between blocks only. */
 static void arena_empty(struct cpu *c)
 {
@@ -238,6 +245,17 @@ static void arena_empty(struct cpu *c)
         cache->hash[i] = NULL;
     }
     cache->used = 0;
+    jit_forget(c);
+    blocks_forget_addresses(c);
+}
+
+void blocks_forget_code(struct cpu *c)
+{
+    for (u32 i = 0; i < HASH_BUCKETS; i++)
+        for (struct block *b = c->engine.blocks->hash[i]; b; b = b->hash_next)
+            if (b->uop[0].op == UOP_NATIVE)
+                make_warm(c, &b->uop[0]);
+    jit_forget(c);
     blocks_forget_addresses(c);
 }
 
@@ -396,6 +414,8 @@ static struct block *block_new(struct cpu *c, u64 spa, u32 insns, u32 bytes, u32
     b->crossing = b->dead = b->single = false;
     b->frame2 = 0;
     b->uop[0] = enter_uop(insns);
+    if (c->engine.jit && b->mode & MODE_CODE64)
+        make_warm(c, &b->uop[0]);
     struct block **bucket = bucket_of(c, spa, c->engine.mode);
     b->hash_next = *bucket;
     *bucket = b;

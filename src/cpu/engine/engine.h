@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The insides of the execution engine: blocks, flags, and the inline parts of uop handlers. No file
- * outside engine/ includes this.
+ * outside engine/ and jit/ includes this.
  *
  * A block is an `enter` uop, then the uops of its instructions, then the end: a jump followed by
  * one or two *link* uops that say where it leads. A link's `to` points at the link itself until the
@@ -43,6 +43,9 @@ struct block *block_single(struct cpu *c);
 /* Returns the live block at a physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
 void blocks_new_tag(struct cpu *c);
+/* Makes all translated blocks interpreted ones again, and throws their code away. Call between
+ * blocks only. */
+void blocks_forget_code(struct cpu *c);
 
 /* An instruction's place, for lower.c. */
 struct place {
@@ -65,13 +68,13 @@ bool insn_may_leave(const struct insn *in);
 /* Returns the flags that the instruction overwrites whatever its operands are. */
 u32 insn_flags_killed(const struct insn *in);
 
-extern uop_fn uop_enter, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
+extern uop_fn uop_enter, uop_warm, uop_native, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
     uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
     uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
-/* Turns a uop in a block into another one, in place: STALE, FORWARD, LEAVE, or a LINK whose target
- * is now known. Code that was generated from the uop must be updated here. */
-void uop_patch(struct uop *u, enum uop_op op, const struct uop *to);
+/* Turns a uop in a block into another one, in place: another kind of enter uop, LEAVE, or a LINK
+ * whose target is now known. `to` is its operand. */
+void uop_patch(struct cpu *c, struct uop *u, enum uop_op op, const void *to);
 
 /* --- Flags ------------------------------------------------------------------------------------ */
 

@@ -249,7 +249,7 @@ static void run_next(struct cpu *c)
         run_single(c);
         return;
     }
-    *j = (struct jump){c->arch.rip, c->engine.jump_tag, b->uop};
+    *j = (struct jump){c->arch.rip, c->engine.jump_tag, b->uop, c->engine.jit_arrive};
     run_block(c, b);
 }
 

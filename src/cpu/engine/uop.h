@@ -17,6 +17,8 @@
 // clang-format off
 #define UOP_OPS(X)                                                                                \
     X(ENTER)           /* takes the block's `aux` instructions from the budget */                 \
+    X(WARM)            /* likewise; translates the block when imm, counted down, is 0 */          \
+    X(NATIVE)          /* enter of a translated block: goes on at `code` */                       \
     X(STALE)           /* enter of a dead block */                                                \
     X(FORWARD)         /* likewise, with a successor at `to` */                                   \
     X(LEAVE)           /* ends the block before this instruction */                               \
@@ -91,6 +93,7 @@ struct uop {
         u64 imm;
         const struct insn *insn;
         const struct uop *to; /* link: where a jump goes on */
+        const u8 *code;       /* of the host */
     };
 };
 _Static_assert(sizeof(struct uop) == 32, "uops stay small");

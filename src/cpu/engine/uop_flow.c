@@ -5,6 +5,7 @@
  * exec_<name>().
  */
 #include "cpu/engine/engine.h"
+#include "cpu/jit/jit.h"
 
 /* Returns the uop for writing: uops are in the arena of block.c. */
 static struct uop *patchable(const struct uop *u)
@@ -17,14 +18,19 @@ static struct block *block_of(const struct uop *enter)
     return CONTAINER_OF(patchable(enter), struct block, uop[0]);
 }
 
-void uop_patch(struct uop *u, enum uop_op op, const struct uop *to)
+void uop_patch(struct cpu *c, struct uop *u, enum uop_op op, const void *to)
 {
     static uop_fn *const handlers[] = {
+        [UOP_ENTER] = uop_enter,
+        [UOP_WARM] = uop_warm,
+        [UOP_NATIVE] = uop_native,
         [UOP_STALE] = uop_stale,
         [UOP_FORWARD] = uop_forward,
         [UOP_LEAVE] = uop_leave,
         [UOP_LINK] = uop_link,
     };
+    if (op == UOP_STALE && u->op == UOP_NATIVE)
+        jit_unlink(c, u);
     uop_set(u, op, 0, handlers[op]);
     u->to = to;
 }
@@ -57,6 +63,21 @@ const struct uop *uop_enter(struct cpu *c, const struct uop *u)
     NEXT(c, u);
 }
 
+const struct uop *uop_warm(struct cpu *c, const struct uop *u)
+{
+    if (UNLIKELY(--patchable(u)->imm == 0)) {
+        jit_translate(c, block_of(u));
+        GOTO(c, u);
+    }
+    return uop_enter(c, u);
+}
+
+const struct uop *uop_native(struct cpu *c, const struct uop *u)
+{
+    u = jit_run(c, u);
+    GOTO(c, u);
+}
+
 const struct uop *uop_forward(struct cpu *c, const struct uop *u)
 {
     GOTO(c, u->to);
@@ -73,7 +94,7 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
         c->engine.jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
         return leave_at(c, block_rip(c));
     }
-    uop_patch(patchable(u), UOP_FORWARD, b->uop);
+    uop_patch(c, patchable(u), UOP_FORWARD, b->uop);
     GOTO(c, b->uop);
 }
 
@@ -93,7 +114,7 @@ const struct uop *uop_link(struct cpu *c, const struct uop *u)
     const struct block *b = block_find(c, spa, c->engine.block->mode);
     if (!b)
         return leave_at(c, block_rip(c));
-    uop_patch(patchable(u), UOP_LINK, b->uop);
+    uop_patch(c, patchable(u), UOP_LINK, b->uop);
     GOTO(c, b->uop);
 }
 

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control flow between blocks. An edge to a block in the same page is one jump; it leads to a piece
+ * of cold code until the target is translated (jit_follow), and then to the target itself. All
+ * other transfers look their target up in the jump cache, as the handlers do.
+ */
+#include "cpu/jit/translate.h"
+
+_Static_assert(sizeof(struct jump) == 32, "a jump's offset comes from a shift by 5");
+
+#define JUMP_FIELD(member)                                                                         \
+    ((struct rm){.memory = true,                                                                   \
+                 .reg = CPU,                                                                       \
+                 .index = HOST,                                                                    \
+                 .disp = (s32)(offsetof(struct cpu, engine.jumps) +                                \
+                               offsetof(struct jump, member))})
+
+/* Looks for the RIP in SCRATCH. HOST becomes the offset of its entry of the jump cache; a miss
+ * jumps to the slow path. */
+static void look_up(struct translator *t, enum cold slow)
+{
+    struct code *k = &t->code;
+    emit_load(k, HOST, in_register(SCRATCH));
+    emit_op_imm8(k, 0xc1, 8, 5, in_register(HOST), PAGE_SHIFT);
+    emit_op(k, 0x33, 4, HOST, in_register(SCRATCH));
+    emit_alu_imm(k, ALU_AND, 4, in_register(HOST), JUMPS - 1);
+    emit_op_imm8(k, 0xc1, 4, 4, in_register(HOST), 5);
+    emit_op(k, 0x3b, 8, SCRATCH, JUMP_FIELD(rip));
+    slow_if(t, CC_NE, slow);
+    emit_load(k, SCRATCH, CPU_FIELD(engine.jump_tag));
+    emit_op(k, 0x3b, 8, SCRATCH, JUMP_FIELD(tag));
+    slow_if(t, CC_NE, slow);
+}
+
+/* Goes to the block that look_up() found. */
+static void go(struct translator *t)
+{
+    struct code *k = &t->code;
+    emit_load(k, SCRATCH, JUMP_FIELD(rip));
+    emit_alu_imm(k, ALU_AND, 8, in_register(SCRATCH), -(s32)PAGE_SIZE);
+    emit_store(k, CPU_FIELD(engine.page_rip), SCRATCH);
+    emit_op(k, 0xff, 4, 4, JUMP_FIELD(code));
+}
+
+/* RIP relative to the block's first byte. */
+static void load_rip(struct translator *t, u8 reg, s64 offset)
+{
+    s64 in_page = (s64)(t->block->spa & PAGE_MASK) + offset;
+    emit_load(&t->code, reg, CPU_FIELD(engine.page_rip));
+    if (in_page != (s32)in_page) {
+        emit_op(&t->code, X_LEA, 8, reg, at(reg, PAGE_SIZE));
+        in_page -= PAGE_SIZE;
+    }
+    emit_op(&t->code, X_LEA, 8, reg, at(reg, (s32)in_page));
+}
+
+/* --- Edges ------------------------------------------------------------------------------------ */
+
+static void edge_from(struct translator *t, u8 *site, const struct uop *link)
+{
+    struct cold_code *cold =
+        cold_add(t, link->op == UOP_FAR_LINK ? COLD_FAR : COLD_LINK, link);
+    cold->site[cold->sites++] = site;
+}
+
+void emit_edge(struct translator *t, const struct uop *link)
+{
+    if (link->op == UOP_FAR_LINK)
+        emit_far(t, link);
+    else
+        edge_from(t, emit_jump(&t->code), link);
+}
+
+void emit_edge_if(struct translator *t, u32 cc, const struct uop *link)
+{
+    edge_from(t, emit_jcc(&t->code, cc), link);
+}
+
+void emit_far(struct translator *t, const struct uop *link)
+{
+    t->u = link;
+    t->slow = NULL;
+    load_rip(t, SCRATCH, link->disp);
+    look_up(t, COLD_LINK);
+    go(t);
+}
+
+static void both_edges(struct translator *t, const struct uop *u)
+{
+    emit_edge_if(t, u->aux, u + 2);
+    emit_edge(t, u + 1);
+}
+
+/* --- Jumps ------------------------------------------------------------------------------------ */
+
+bool emit_jump_link(struct translator *t, const struct uop *u)
+{
+    flags_save(t);
+    emit_edge(t, u + 1);
+    return true;
+}
+
+bool emit_jcc_links(struct translator *t, const struct uop *u)
+{
+    flags_save(t);
+    flags_host(t);
+    both_edges(t, u);
+    return true;
+}
+
+bool emit_compare_jcc(struct translator *t, const struct uop *u)
+{
+    u32 size = size_of(u);
+    if (high_byte(u->d, size) || high_byte(u->s, size))
+        return false;
+    if (place_of(u) != REG)
+        memory_operand(t, u, size, false, COLD_EXIT);
+    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u);
+    flags_save(t);
+    both_edges(t, u);
+    return true;
+}
+
+/* Pushes the RIP of the next instruction. */
+static void push_return(struct translator *t, const struct uop *u)
+{
+    struct code *k = &t->code;
+    flags_clobber(t);
+    emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], -8));
+    translate_address(t, 8, true, COLD_EXIT);
+    join_address(t);
+    load_rip(t, HOST, uop_offset(u) + u->len);
+    emit_store(k, at(SCRATCH, 0), HOST);
+    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], -8));
+}
+
+bool emit_call(struct translator *t, const struct uop *u)
+{
+    push_return(t, u);
+    emit_edge(t, u + 1);
+    return true;
+}
+
+/* Leaves the target's RIP in SCRATCH. */
+static void load_target(struct translator *t, const struct uop *u)
+{
+    if (place_of(u) == REG) {
+        flags_clobber(t);
+        emit_load(&t->code, SCRATCH, gpr_operand(u->s, 8));
+    } else {
+        memory_operand(t, u, 8, false, COLD_EXIT);
+        emit_load(&t->code, SCRATCH, at_sum(HOST, SCRATCH));
+    }
+}
+
+bool emit_jump_to_operand(struct translator *t, const struct uop *u)
+{
+    load_target(t, u);
+    look_up(t, COLD_EXIT);
+    go(t);
+    return true;
+}
+
+bool emit_call_to_operand(struct translator *t, const struct uop *u)
+{
+    struct code *k = &t->code;
+    load_target(t, u);
+    look_up(t, COLD_EXIT);
+    emit_store(k, CPU_FIELD(engine.jit_value), HOST);
+    push_return(t, u);
+    emit_load(k, HOST, CPU_FIELD(engine.jit_value));
+    go(t);
+    return true;
+}
+
+bool emit_ret(struct translator *t, const struct uop *u)
+{
+    struct code *k = &t->code;
+    flags_clobber(t);
+    emit_load(k, SCRATCH, in_register(pinned[RSP]));
+    translate_address(t, 8, false, COLD_EXIT);
+    emit_load(k, SCRATCH, at_sum(HOST, SCRATCH));
+    look_up(t, COLD_EXIT);
+    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], (s32)(8 + u->imm)));
+    go(t);
+    return true;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory accesses of emitted code: the same look at the TLB as uop_load() and uop_store() take.
+ * What does not hit runs the whole uop by its handler: nothing of it has been done yet.
+ */
+#include "cpu/jit/translate.h"
+
+_Static_assert(sizeof(struct tlb_entry) == 32, "an entry's offset comes from a shift by 7");
+#define ENTRY_SHIFT (PAGE_SHIFT - 5)
+#define ENTRY_MASK  ((TLB_ENTRIES - 1) << 5)
+
+struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uop *u)
+{
+    struct cold_code *cold = &t->cold[t->colds];
+    if (t->colds == COLDS - 1)
+        t->code.full = true; /* cannot happen: a uop has one slow path or two edges */
+    else
+        t->colds++;
+    *cold = (struct cold_code){.kind = kind, .u = u};
+    return cold;
+}
+
+void slow_if(struct translator *t, u32 cc, enum cold kind)
+{
+    if (!t->slow)
+        t->slow = cold_add(t, kind, t->u);
+    if (t->slow->sites == COLD_SITES) {
+        t->code.full = true;
+        return;
+    }
+    t->slow->site[t->slow->sites++] = emit_jcc(&t->code, cc);
+}
+
+/* Returns where the base register is: its value plus *disp is the uop's base and displacement. */
+static struct rm base_operand(const struct translator *t, const struct uop *u, s64 *disp)
+{
+    if (u->b < GPRS)
+        return gpr_operand(u->b, 8);
+    if (u->b == REG_BLOCK) {
+        *disp += (s64)(t->block->spa & PAGE_MASK);
+        return CPU_FIELD(engine.page_rip);
+    }
+    return GUEST_REGISTER(u->b);
+}
+
+static u8 load_operand(struct translator *t, struct rm rm, u8 scratch)
+{
+    if (!rm.memory)
+        return rm.reg;
+    emit_load(&t->code, scratch, rm);
+    return scratch;
+}
+
+void address(struct translator *t, const struct uop *u, u8 reg)
+{
+    struct code *k = &t->code;
+    s64 disp = u->disp;
+    struct rm base = base_operand(t, u, &disp);
+    bool indexed = u->x != REG_ZERO;
+    struct rm sum = {.memory = true, .index = H_NONE, .disp = (s32)disp};
+    if (disp != (s32)disp) { /* relative to RIP, at the very edge */
+        emit_load(k, reg, base);
+        emit_op(k, X_LEA, 8, reg, at(reg, u->disp));
+        emit_op(k, X_LEA, 8, reg, at(reg, (s32)(disp - u->disp)));
+        return;
+    }
+    if (u->b == REG_ZERO && !indexed) {
+        emit_mov_imm(k, reg, (u64)disp);
+        return;
+    }
+    if (u->b == REG_ZERO)
+        emit_mov_imm(k, reg, 0);
+    sum.reg = u->b == REG_ZERO ? reg : load_operand(t, base, reg);
+    if (indexed) {
+        sum.index = load_operand(t, gpr_operand(u->x, 8), HOST);
+        sum.scale = u->scale;
+    } else if (disp == 0) {
+        if (sum.reg != reg)
+            emit_load(k, reg, in_register(sum.reg));
+        return;
+    }
+    emit_op(k, X_LEA, 8, reg, sum);
+}
+
+void translate_address(struct translator *t, u32 size, bool write, enum cold slow)
+{
+    struct code *k = &t->code;
+    s32 tag = (s32)(write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag));
+    s32 host = (s32)offsetof(struct tlb_entry, host);
+    emit_op(k, X_MOV_LOAD, 4, HOST, in_register(SCRATCH));
+    emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), ENTRY_SHIFT);
+    emit_alu_imm(k, ALU_AND, 4, in_register(HOST), ENTRY_MASK);
+    struct rm entry = at(HOST, 0);
+    if (t->block->mode & MODE_USER)
+        entry = (struct rm){.memory = true,
+                            .reg = CPU,
+                            .index = HOST,
+                            .disp = (s32)offsetof(struct cpu, engine.tlbs[TLB_USER])};
+    else
+        emit_op(k, 0x03, 8, HOST, CPU_FIELD(engine.tlb));
+    struct rm tag_rm = entry, host_rm = entry;
+    tag_rm.disp += tag;
+    host_rm.disp += host;
+    emit_op(k, 0x33, 8, SCRATCH, tag_rm);
+    emit_alu_imm(k, ALU_CMP, 8, in_register(SCRATCH), (s32)(PAGE_SIZE - size));
+    slow_if(t, CC_A, slow);
+    emit_load(k, HOST, host_rm);
+}
+
+void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
+                    enum cold slow)
+{
+    flags_clobber(t);
+    address(t, u, SCRATCH);
+    translate_address(t, size, write, slow);
+}
+
+void join_address(struct translator *t)
+{
+    emit_op(&t->code, X_LEA, 8, SCRATCH, at_sum(HOST, SCRATCH));
+}

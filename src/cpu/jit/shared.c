@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The code that all blocks share: the border between emitted code and C, by the host's calling
+ * convention. Within emitted code RSP is a multiple of 16. */
+#include "cpu/jit/translate.h"
+
+static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+#define SAVED (sizeof saved)
+
+static void push(struct code *k, u8 reg)
+{
+    if (reg >= 8)
+        emit_byte(k, 0x41);
+    emit_byte(k, (u8)(0x50 | (reg & 7)));
+}
+
+static void pop(struct code *k, u8 reg)
+{
+    if (reg >= 8)
+        emit_byte(k, 0x41);
+    emit_byte(k, (u8)(0x58 | (reg & 7)));
+}
+
+static void spill(struct code *k)
+{
+    for (u8 i = 0; i < GPRS; i++)
+        if (pinned[i] != H_NONE)
+            emit_store(k, GUEST_REGISTER(i), pinned[i]);
+}
+
+static void reload(struct code *k)
+{
+    for (u8 i = 0; i < GPRS; i++)
+        if (pinned[i] != H_NONE)
+            emit_load(k, pinned[i], GUEST_REGISTER(i));
+}
+
+static void call_c(struct code *k, uintptr_t function)
+{
+    emit_load(k, H_RDI, in_register(CPU));
+    emit_mov_imm(k, H_RAX, function);
+    emit_op(k, 0xff, 4, 2, in_register(H_RAX));
+}
+
+static void rsp_add(struct code *k, s32 n)
+{
+    emit_op(k, X_LEA, 8, H_RSP, at(H_RSP, n));
+}
+
+/* Returns RAX to C. */
+static void leave(struct code *k)
+{
+    rsp_add(k, 8);
+    for (size_t i = SAVED; i-- > 0;)
+        pop(k, saved[i]);
+    emit_byte(k, 0xc3);
+}
+
+/* Goes on at RAX, or leaves to engine.jit_next if it is 0. */
+static void go_or_leave(struct code *k)
+{
+    emit_op(k, X_TEST, 8, H_RAX, in_register(H_RAX));
+    u8 *nowhere = emit_jcc(k, CC_E);
+    reload(k);
+    emit_op(k, 0xff, 4, 4, in_register(H_RAX));
+    emit_land(k, nowhere);
+    emit_load(k, H_RAX, CPU_FIELD(engine.jit_next));
+    leave(k);
+}
+
+static void emit_enter(struct code *k)
+{
+    for (size_t i = 0; i < SAVED; i++)
+        push(k, saved[i]);
+    rsp_add(k, -8);
+    emit_load(k, CPU, in_register(H_RDI));
+    emit_load(k, H_RAX, in_register(H_RSI));
+    reload(k);
+    emit_op(k, 0xff, 4, 4, in_register(H_RAX));
+}
+
+static void arguments(struct code *k)
+{
+    emit_load(k, H_RSI, in_register(SCRATCH));
+    emit_load(k, H_RDX, in_register(HOST));
+}
+
+static void emit_step_call(struct code *k)
+{
+    spill(k);
+    arguments(k);
+    rsp_add(k, -8);
+    call_c(k, (uintptr_t)jit_step);
+    rsp_add(k, 8);
+    emit_op(k, X_TEST, 8, H_RAX, in_register(H_RAX));
+    u8 *ends = emit_jcc(k, CC_NE);
+    reload(k);
+    flags_load(k);
+    emit_byte(k, 0xc3);
+    emit_land(k, ends);
+    rsp_add(k, 8); /* the return address */
+    leave(k);
+}
+
+static void emit_exit(struct code *k)
+{
+    spill(k);
+    arguments(k);
+    call_c(k, (uintptr_t)jit_exit);
+    leave(k);
+}
+
+static void emit_follow(struct code *k)
+{
+    spill(k);
+    pop(k, H_RCX);
+    arguments(k);
+    call_c(k, (uintptr_t)jit_follow);
+    go_or_leave(k);
+}
+
+static void emit_arrive(struct code *k)
+{
+    spill(k);
+    emit_load(k, H_RSI, in_register(HOST));
+    call_c(k, (uintptr_t)jit_arrive);
+    go_or_leave(k);
+}
+
+void emit_shared(struct code *k, struct shared_code *s)
+{
+    s->enter = k->p;
+    emit_enter(k);
+    s->step = k->p;
+    emit_step_call(k);
+    s->exit = k->p;
+    emit_exit(k);
+    s->follow = k->p;
+    emit_follow(k);
+    s->arrive = k->p;
+    emit_arrive(k);
+}

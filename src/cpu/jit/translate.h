@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the translator share.
+ *
+ * Registers of emitted code. RBP is the struct cpu. The guest's general registers except R12 to R15
+ * are in host registers (`pinned`); those four are used where they are, in arch.r. RAX and R12 are
+ * free within a uop. RSP is the host's stack. Whenever C code runs, all registers are in arch.r.
+ *
+ * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
+ * engine.page_rip, the RIP of the page's start, is enough, and links within the page need not touch
+ * it. REG_BLOCK is set where emitted code is left.
+ *
+ * Flags. They are in the host's EFLAGS, in engine.raw_flags as LAHF and SETO deliver them (AH and
+ * AL), or in both (enum flags_at). They are saved before EFLAGS changes if anybody may still want
+ * them: a reader, the end of the block, or an instruction that may leave. C code gets them in its
+ * own form, at the border (run.c).
+ */
+#ifndef SOFTSEV_CPU_JIT_TRANSLATE_H
+#define SOFTSEV_CPU_JIT_TRANSLATE_H
+
+#include "cpu/jit/buffer.h"
+#include "cpu/jit/emit.h"
+#include "cpu/jit/jit.h"
+
+#define CPU     H_RBP
+#define SCRATCH H_RAX /* also where an address ends up: its offset in the page */
+#define HOST    H_R12 /* the second scratch: where an address ends up: the page's bytes */
+
+/* Operands in the struct cpu. */
+#define CPU_FIELD(member)   at(CPU, (s32)offsetof(struct cpu, member))
+#define GUEST_REGISTER(reg) at(CPU, (s32)(offsetof(struct cpu, arch.r) + 8u * (reg)))
+
+/* The host register of each of the guest's, or H_NONE. */
+extern const u8 pinned[GPRS];
+
+enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH };
+
+/* A piece of code that is seldom run, and therefore placed after the block. */
+enum cold {
+    COLD_STEP,   /* runs the uop by its handler, then goes on at `resume` */
+    COLD_EXIT,   /* continues in the interpreter at the uop */
+    COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
+    COLD_FAR,    /* an edge to another page: the uop is its link */
+    COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
+    COLD_STALE,  /* the block is dead: continues at its enter uop */
+};
+
+#define COLD_SITES 4
+#define COLDS      (BLOCK_INSNS * LOWER_MAX + 8)
+
+struct cold_code {
+    enum cold kind;
+    u32 sites;
+    u8 *site[COLD_SITES]; /* the jumps that lead here */
+    const struct uop *u;
+    const u8 *resume;
+};
+
+/* What the host does with flags that its manual leaves undefined. */
+struct host_exact {
+    bool logic;     /* AND, OR, XOR, TEST clear AF */
+    bool shifts;    /* SHL, SHR, SAR clear AF, SHR and SAR set OF as engine/shift.h does */
+    bool bit_tests; /* BT changes CF alone */
+};
+
+struct translator {
+    struct host_exact exact;
+    struct code code;
+    const struct jit *jit;
+    const struct block *block;
+    const u8 *block_step, *block_exit, *block_follow; /* shared code, for this block */
+    const struct uop *u; /* the uop that is being translated */
+    enum flags_at flags;
+    bool wanted; /* the flags from before this uop may be needed at it or after it */
+    struct cold_code *slow; /* this uop's, or NULL */
+    struct cold_code cold[COLDS];
+    u32 colds;
+};
+
+/* Code that all blocks share, where it was written (shared.c):
+ *   enter   loads the registers and goes to the code in RSI
+ *   step    runs the uop in RAX of the block in R12 by its handler, and returns
+ *   exit    leaves to the uop in RAX of the block in R12; 0: ends between blocks
+ *   follow  goes to where the link in RAX of the block in R12 leads; the edge's place is on the
+ *           stack
+ *   arrive  goes to the target of the jump cache's entry at the offset in R12 */
+struct shared_code {
+    const u8 *enter, *step, *exit, *follow, *arrive;
+};
+
+struct jit {
+    struct code_buffer buffer;
+    size_t used, shared_size; /* bytes of the buffer */
+    struct shared_code shared;
+    struct uop one[2]; /* a uop that runs alone */
+    struct translator translator;
+};
+
+/* --- shared.c --------------------------------------------------------------------------------- */
+
+void emit_shared(struct code *k, struct shared_code *s);
+
+/* --- run.c: called from emitted code, with all registers in arch.r ---------------------------- */
+
+/* Runs one uop by its handler. Returns NULL to go on in emitted code, or the uop to go on at. */
+const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct block *b);
+/* Returns the uop at which the interpreter goes on. */
+const struct uop *jit_exit(struct cpu *c, const struct uop *u, const struct block *b);
+/* Return the code to go on at, or NULL to leave to engine.jit_next. */
+const u8 *jit_follow(struct cpu *c, const struct uop *link, const struct block *b, u32 edge);
+const u8 *jit_arrive(struct cpu *c, u64 offset);
+
+/* --- translate.c ------------------------------------------------------------------------------ */
+
+/* Emits a block at t->code.p. Returns where to enter it, or NULL if it does not fit. */
+const u8 *translate_block(struct translator *t, struct cpu *c, const struct block *b);
+/* Makes the code at `entry`, of a block that died, leave at once. */
+void translate_dead(u8 *entry);
+
+/* --- registers.c: the guest's registers ------------------------------------------------------- */
+
+static inline bool high_byte(u8 field, u32 size)
+{
+    return size == 1 && field & 1;
+}
+
+/* Returns the operand for a register field (engine.h); not for a high byte. */
+struct rm gpr_operand(u8 field, u32 size);
+/* Returns a host register that has the guest's: its own, or `scratch` after a load. */
+u8 gpr_source(struct translator *t, u8 field, u32 size, u8 scratch);
+/* Returns the host register in which to compute a guest register, and ends the computation. */
+u8 gpr_begin(struct translator *t, u8 field, u32 size, u8 scratch, bool load);
+void gpr_end(struct translator *t, u8 field, u32 size, u8 host);
+
+/* --- flags.c ---------------------------------------------------------------------------------- */
+
+void flags_save(struct translator *t);   /* makes raw_flags valid; changes no flag */
+void flags_clobber(struct translator *t); /* call before EFLAGS changes */
+void flags_host(struct translator *t);   /* makes EFLAGS valid; changes RAX */
+void flags_carry(struct translator *t);  /* makes CF valid, the other flags may be anything */
+void flags_load(struct code *k);
+
+/* --- memory.c --------------------------------------------------------------------------------- */
+
+/* Computes a uop's effective address into `reg`. Changes no flags. */
+void address(struct translator *t, const struct uop *u, u8 reg);
+/* Turns the linear address in SCRATCH into HOST + SCRATCH, for `size` bytes; jumps to t->slow if
+ * that is not possible. Call flags_clobber() before the address is in SCRATCH. */
+void translate_address(struct translator *t, u32 size, bool write, enum cold slow);
+/* Both together, for the uop's memory operand. */
+void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
+                    enum cold slow);
+/* Joins HOST + SCRATCH in SCRATCH, so that HOST is free. */
+void join_address(struct translator *t);
+struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uop *u);
+/* Emits a jump to this uop's slow path if the condition holds. */
+void slow_if(struct translator *t, u32 cc, enum cold kind);
+
+/* --- The emitters, by uop op: false if the form has none -------------------------------------- */
+
+typedef bool emit_fn(struct translator *t, const struct uop *u);
+
+emit_fn emit_alu, emit_step, emit_not, emit_neg, emit_shift, emit_imul, emit_mul, emit_div,
+    emit_bt;                                                                   /* alu.c */
+emit_fn emit_mov, emit_movzx, emit_movsx, emit_lea, emit_xchg, emit_bswap, emit_cmov, emit_setcc,
+    emit_extend_rax, emit_extend_into_rdx, emit_push, emit_pop, emit_leave_frame,
+    emit_address_segment; /* move.c */
+emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, emit_ret,
+    emit_jcc_links, emit_compare_jcc; /* flow.c */
+emit_fn emit_vector;                  /* vector.c */
+/* Emits an edge to a link: a jump that is always taken, or on a condition of EFLAGS. */
+void emit_edge(struct translator *t, const struct uop *link);
+void emit_edge_if(struct translator *t, u32 cc, const struct uop *link);
+/* Emits the code at the end of an edge to another page: looks the target up in the jump cache. */
+void emit_far(struct translator *t, const struct uop *link);
+void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u);
+
+/* Returns where the size of a uop's operands is in tables by size, and the size. */
+static inline u32 size_of(const struct uop *u)
+{
+    return 1u << (u->form & FORM_SIZE);
+}
+
+static inline u32 place_of(const struct uop *u)
+{
+    return (u->form & FORM_PLACE) >> FORM_PLACE_SHIFT;
+}
+
+static inline bool memory_first(const struct uop *u)
+{
+    return u->form & FORM_MEMORY_FIRST;
+}
+
+#endif
