@@ -32,6 +32,7 @@ static bool cores_create(struct machine *m, const struct machine_config *machine
             .asid_min = MACHINE_ASID_MIN,
             .model = &model,
             .cores = count,
+            .engine = machine->engine,
         };
         h->cores[i] = cpu_create(&config);
         if (!h->cores[i])
@@ -163,6 +164,11 @@ static void cpu_statistics_add(struct cpu_statistics *sum, const struct cpu_stat
     sum->event_ns += one->event_ns;
     for (u32 i = 0; i < CPU_VC_CAUSES; i++)
         sum->vc[i] += one->vc[i];
+}
+
+enum cpu_engine machine_engine(const struct machine *m)
+{
+    return cpu_engine(m->host.cores[0]);
 }
 
 struct machine_statistics machine_statistics(const struct machine *m)

@@ -23,6 +23,7 @@ struct machine_config {
     u32 cores;           /* 1 to 64 */
     const struct cpu_model *cpu;            /* NULL: the part of the profile */
     u32 trace_categories;                   /* one bit per enum trace_category */
+    enum cpu_engine engine;                 /* of all cores */
     struct crypto *crypto;                  /* source of random numbers; must outlive it */
     const struct firmware_profile *profile; /* NULL: the default */
     struct firmware_store store;            /* the firmware's persistent store */
@@ -56,6 +57,8 @@ struct machine_statistics {
     u64 dma_read_bytes, dma_written_bytes;
 };
 
+/* Returns the engine that the cores run by. */
+enum cpu_engine machine_engine(const struct machine *m);
 struct machine_statistics machine_statistics(const struct machine *m);
 
 #endif

@@ -327,6 +327,7 @@ static int make_machine(struct run *r, struct error *e)
         .memory_size = HOST_MEMORY,
         .cores = 1,
         .trace_categories = o->trace_hash ? ~0u : o->trace,
+        .engine = o->engine,
         .crypto = r->crypto,
     };
     for (u32 i = 0; i < r->vm_count; i++)
@@ -344,6 +345,10 @@ static int make_machine(struct run *r, struct error *e)
     crypto_wipe(config.fuses, sizeof config.fuses);
     if (!r->machine)
         return -1;
+    if (o->engine == CPU_ENGINE_JIT && machine_engine(r->machine) != o->engine)
+        return error_set(e, ERROR_INTERNAL,
+                         "--engine jit: this build has none, or the host allows no executable "
+                         "memory; without the option, the interpreter runs");
     run_trace_start(r);
     r->hv = hypervisor_create(machine_host(r->machine), e);
     return r->hv ? 0 : -1;

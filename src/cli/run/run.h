@@ -58,6 +58,7 @@ struct run_options {
     u64 limit_ns;     /* of machine time, if limit_given */
     bool no_reboot;   /* a guest that resets its machine ends */
     enum run_clock clock;
+    enum cpu_engine engine;
     u64 owner_wait_seconds;
 };
 

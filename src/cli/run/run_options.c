@@ -198,6 +198,7 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->time_seconds = (s64)options_number(given, RUN_TIME, 0);
     o->no_reboot = text[RUN_NO_REBOOT];
     o->clock = (enum run_clock)options_number(given, RUN_CLOCK, RUN_CLOCK_UNSAID);
+    o->engine = (enum cpu_engine)options_number(given, RUN_ENGINE, CPU_ENGINE_AUTO);
     o->limit_given = text[RUN_LIMIT];
     o->limit_ns = options_number(given, RUN_LIMIT, 0) * CLOCK_HZ;
     o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);

@@ -340,6 +340,11 @@ static json_t *summary_vc_json(const struct cpu_statistics *s)
     return object;
 }
 
+static const char *engine_name(const struct run *r)
+{
+    return machine_engine(r->machine) == CPU_ENGINE_JIT ? "jit" : "interpreter";
+}
+
 static void summary_machine_text(struct run *r, const struct machine_statistics *m,
                                  const char *hash)
 {
@@ -350,6 +355,8 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
            " interrupts\r\n",
            m->memory.frames_touched, m->memory.flips, m->cpu.exceptions, m->cpu.interrupts);
     summary_vc_text(&m->cpu);
+    printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\r\n",
+           engine_name(r), m->cpu.blocks_decoded, m->cpu.blocks_translated);
     printf("  time         ");
     for (u32 i = 0; i < RUN_PHASES; i++)
         printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
@@ -364,9 +371,9 @@ static void summary_machine_json(struct run *r, const struct machine_statistics 
     json_t *phases = json_object();
     for (u32 i = 0; i < RUN_PHASES; i++)
         json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
-    print_json(json_pack("{s:s, s:O, s:o, s:I, s:I, s:I, s:o, s:s}", "event", "summary", "vms", vms,
-                         "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions,
-                         "flips", (json_int_t)m->memory.flips, "touched_pages",
+    print_json(json_pack("{s:s, s:O, s:o, s:I, s:s, s:I, s:I, s:o, s:s}", "event", "summary", "vms", vms,
+                         "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions, "engine",
+                         engine_name(r), "flips", (json_int_t)m->memory.flips, "touched_pages",
                          (json_int_t)m->memory.frames_touched, "vc", summary_vc_json(&m->cpu),
                          "trace_sha256", hash));
 }

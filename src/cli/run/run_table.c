@@ -35,6 +35,10 @@ static const struct option_choice devices[] = {
 
 static const struct option_choice clocks[] = {
     {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
+static const struct option_choice engines[] = {{"auto", CPU_ENGINE_AUTO, false},
+                                               {"interpreter", CPU_ENGINE_INTERPRETER, false},
+                                               {"jit", CPU_ENGINE_JIT, false},
+                                               {NULL, 0, false}};
 
 /* The guest's paravirtual clock counts seconds in 32 bits. */
 #define TIME_SHOULD                                                                                \
@@ -189,6 +193,11 @@ static const struct option_row rows[] = {
         "instructions and fixed costs alone; time in which all guests idle is skipped, but for guests that somebody talks to\n"
         "on a terminal.\nDefault: virtual with\n.Fl -seed ,\n.Fl -record\nor\n.Fl -replay ,\notherwise wall.",
         .choices = clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
+    [RUN_ENGINE] = {"engine", OPTION_CHOICE, "WORD", "how the core runs: interpreter, jit, or auto: jit if the\nhost has it (default auto)",
+        "How the core runs the guests' instructions.\n.Cm jit :\nwhat runs often is translated into the host's instructions.\n"
+        ".Cm interpreter :\nnothing is.\n.Cm auto :\njit, or the interpreter where the host is no x86-64 or allows no executable\n"
+        "memory.\nBoth do exactly the same, to the instruction: a run with a seed has the same trace.",
+        .choices = engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
     [RUN_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL, "a guest that reboots ends",
         "A guest that reboots ends.\nWithout this option a plain guest starts again in place, from the files as they were read.\n"
         "An encrypted guest always ends, because its owner has to take part in each launch.", .group = GROUP_MACHINE},

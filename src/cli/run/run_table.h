@@ -45,6 +45,7 @@ enum run_option {
     RUN_OWNER_WAIT,
     RUN_LIMIT,
     RUN_CLOCK,
+    RUN_ENGINE,
     RUN_NO_REBOOT,
     RUN_IDS,
 };

@@ -177,7 +177,7 @@ static struct host_exact probe_host(void)
 {
     struct host_exact e = {true, true, true};
     u64 random = 1;
-    for (u32 i = 0; i < 2000; i++) {
+    for (u32 i = 0; i < 300; i++) {
         u64 v[3];
         for (u32 n = 0; n < 3; n++) {
             random = random * 6364136223846793005ull + 1442695040888963407ull;
