@@ -153,6 +153,7 @@ struct engine {
     u64 page_rip;
     u32 raw_flags;
     u64 jit_value;
+    bool xmm_live; /* the XMM registers are in the host's */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
     u32 mode;        /* MODE_... */

@@ -20,8 +20,37 @@ static void pop(struct code *k, u8 reg)
     emit_byte(k, (u8)(0x58 | (reg & 7)));
 }
 
+static struct rm vector_register(u8 i)
+{
+    return at(CPU, (s32)(offsetof(struct cpu, arch.vector) + i * sizeof(union vector_register)));
+}
+
+static void set_xmm_live(struct code *k, bool live)
+{
+    emit_op_imm8(k, 0xc7, 1, 0, CPU_FIELD(engine.xmm_live), live);
+}
+
+static void emit_xmm_load(struct code *k)
+{
+    for (u8 i = 0; i < XMM_REGISTERS; i++)
+        emit_op(k, OP_TWO(0x10), 4, i, vector_register(i)); /* MOVUPS */
+    set_xmm_live(k, true);
+    emit_byte(k, 0xc3);
+}
+
+static void xmm_spill(struct code *k)
+{
+    emit_alu_imm(k, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
+    u8 *dead = emit_jcc(k, CC_E);
+    for (u8 i = 0; i < XMM_REGISTERS; i++)
+        emit_op(k, OP_TWO(0x11), 4, i, vector_register(i));
+    set_xmm_live(k, false);
+    emit_land(k, dead);
+}
+
 static void spill(struct code *k)
 {
+    xmm_spill(k);
     for (u8 i = 0; i < GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_store(k, GUEST_REGISTER(i), pinned[i]);
@@ -136,6 +165,8 @@ void emit_shared(struct code *k, struct shared_code *s)
     emit_exit(k);
     s->follow = k->p;
     emit_follow(k);
+    s->xmm = k->p;
+    emit_xmm_load(k);
     s->arrive = k->p;
     emit_arrive(k);
 }

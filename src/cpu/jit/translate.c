@@ -75,7 +75,7 @@ static const struct row rows[UOP_VECTOR + 1] = {
     [UOP_JCC] = {emit_jcc_links, READS, MAY},
     [UOP_CMP_JCC] = {emit_compare_jcc, SETS, MAY},
     [UOP_TEST_JCC] = {emit_compare_jcc, SETS, MAY},
-    [UOP_VECTOR] = {NULL, UNKNOWN, MAY},
+    [UOP_VECTOR] = {emit_vector, KEEPS, BY_MEMORY},
 };
 // clang-format on
 
@@ -89,13 +89,15 @@ static const struct row *row_of(const struct uop *u)
 static bool may_leave(const struct uop *u)
 {
     const struct row *r = row_of(u);
+    if (u->op >= UOP_VECTOR && u->form & FORM_INSN) /* floating point may raise #XF */
+        return true;
     return r->leaving == MAY || (r->leaving == BY_MEMORY && place_of(u) != REG);
 }
 
 /* Returns whether the flags from before the uop are wanted, if those after it are or are not. */
 static bool wanted_before(const struct uop *u, bool after)
 {
-    u8 effect = row_of(u)->effect;
+    u8 effect = vector_sets_flags(u) ? SETS : row_of(u)->effect;
     if (may_leave(u) || effect == READS || effect == UNKNOWN)
         return true;
     if (!(u->form & FORM_FLAGS))
@@ -134,7 +136,10 @@ static void run_by_handler(struct translator *t, const struct uop *u)
         flags_save(t);
     load_uop(t, u);
     emit_call_to(&t->code, t->block_step);
+    if (t->vectors)
+        emit_call_to(&t->code, t->jit->shared.xmm);
     t->flags = FLAGS_BOTH;
+    t->mxcsr_known = false;
 }
 
 static void emit_uop(struct translator *t, const struct uop *u)
@@ -156,11 +161,27 @@ static bool ends_in_interpreter(const struct uop *u)
     return high_byte(u->d, size_of(u)) || high_byte(u->s, size_of(u));
 }
 
+static bool has_vectors(const struct block *b)
+{
+    for (u32 i = 1; i < b->uops; i++)
+        if (vector_uop(&b->uop[i]))
+            return true;
+    return false;
+}
+
 static void emit_uops(struct translator *t)
 {
     bool wanted[COLDS];
     find_wanted(t->block, wanted);
     t->flags = FLAGS_RAW;
+    t->mxcsr_known = false;
+    t->vectors = has_vectors(t->block);
+    if (t->vectors) {
+        struct cold_code *cold = cold_add(t, COLD_XMM, NULL);
+        emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
+        cold->site[cold->sites++] = emit_jcc(&t->code, CC_E);
+        cold->resume = t->code.p;
+    }
     for (u32 i = 1; i < t->block->uops && !t->code.full; i++) {
         const struct uop *u = &t->block->uop[i];
         if (uop_is_link(u))
@@ -185,6 +206,12 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
     case COLD_STEP:
         load_uop(t, cold->u);
         emit_call_to(k, t->block_step);
+        if (t->vectors)
+            emit_call_to(k, t->jit->shared.xmm);
+        emit_jump_to(k, cold->resume);
+        break;
+    case COLD_XMM:
+        emit_call_to(k, t->jit->shared.xmm);
         emit_jump_to(k, cold->resume);
         break;
     case COLD_FAR:

@@ -4,7 +4,8 @@
  *
  * Registers of emitted code. RBP is the struct cpu. The guest's general registers except R12 to R15
  * are in host registers (`pinned`); those four are used where they are, in arch.r. RAX and R12 are
- * free within a uop. RSP is the host's stack. Whenever C code runs, all registers are in arch.r.
+ * free within a uop. RSP is the host's stack. XMM registers are in those of the same numbers while
+ * engine.xmm_live. Whenever C code runs, all registers are in arch.r and arch.vector.
  *
  * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
  * engine.page_rip, the RIP of the page's start, is enough, and links within the page need not touch
@@ -41,6 +42,7 @@ enum cold {
     COLD_EXIT,   /* continues in the interpreter at the uop */
     COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
     COLD_FAR,    /* an edge to another page: the uop is its link */
+    COLD_XMM,    /* loads the XMM registers, then goes on at `resume` */
     COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
     COLD_STALE,  /* the block is dead: continues at its enter uop */
 };
@@ -72,6 +74,8 @@ struct translator {
     const struct uop *u; /* the uop that is being translated */
     enum flags_at flags;
     bool wanted; /* the flags from before this uop may be needed at it or after it */
+    bool vectors;     /* the block has vector instructions: XMM registers are loaded throughout */
+    bool mxcsr_known; /* to be the guest's */
     struct cold_code *slow; /* this uop's, or NULL */
     struct cold_code cold[COLDS];
     u32 colds;
@@ -83,9 +87,10 @@ struct translator {
  *   exit    leaves to the uop in RAX of the block in R12; 0: ends between blocks
  *   follow  goes to where the link in RAX of the block in R12 leads; the edge's place is on the
  *           stack
+ *   xmm     loads the XMM registers, and returns
  *   arrive  goes to the target of the jump cache's entry at the offset in R12 */
 struct shared_code {
-    const u8 *enter, *step, *exit, *follow, *arrive;
+    const u8 *enter, *step, *exit, *follow, *xmm, *arrive;
 };
 
 struct jit {
@@ -168,6 +173,8 @@ emit_fn emit_mov, emit_movzx, emit_movsx, emit_lea, emit_xchg, emit_bswap, emit_
 emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, emit_ret,
     emit_jcc_links, emit_compare_jcc; /* flow.c */
 emit_fn emit_vector;                  /* vector.c */
+bool vector_uop(const struct uop *u); /* it has an emitter */
+bool vector_sets_flags(const struct uop *u);
 /* Emits an edge to a link: a jump that is always taken, or on a condition of EFLAGS. */
 void emit_edge(struct translator *t, const struct uop *link);
 void emit_edge_if(struct translator *t, u32 cc, const struct uop *link);

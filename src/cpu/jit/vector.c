@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SSE: the instruction itself, on the host's registers of the same numbers. A block with such
+ * instructions loads all XMM registers when it is entered, unless they are loaded (engine.xmm_live);
+ * whatever calls C stores them and takes that back (shared.c).
+ *
+ * Floating point needs the guest's value in the host's MXCSR (mxcsr_enter); otherwise it goes to
+ * the handler.
+ */
+#include "cpu/jit/translate.h"
+
+enum form {
+    NONE,
+    PACKED,  /* xmm, xmm/m128, which must be aligned */
+    SHIFT,   /* the same, or an immediate: see shift_rows */
+    SHUFFLE, /* xmm, xmm, imm8 */
+    FLOAT,   /* xmm, xmm/memory of `size`, under MXCSR */
+    COMPARE, /* the same, and sets all flags */
+    FROM_INTEGER,
+    TO_INTEGER,
+    MOVE,   /* 16 bytes; `store` is the other direction */
+    SCALAR, /* `size` bytes; likewise */
+    HALF,   /* memory only; likewise */
+    GENERAL, /* between a general register or memory, and XMM; likewise */
+    MASK,   /* xmm to a general register */
+};
+
+struct vector_op {
+    u32 op, store;
+    u8 form, size;
+    bool aligned;
+};
+
+#define P66(x) OP_66(OP_TWO(x))
+#define PF2(x) OP_F2(OP_TWO(x))
+#define PF3(x) OP_F3(OP_TWO(x))
+
+// clang-format off
+#define INTEGER(name, opcode)  [INSN_##name] = {.op = P66(opcode), .form = PACKED, .size = 16, .aligned = true}
+#define SHIFTS_BY(name, opcode) [INSN_##name] = {.op = P66(opcode), .form = SHIFT, .size = 16, .aligned = true}
+#define FLOATING(name, opcode, bytes) \
+    [INSN_##name] = {.op = opcode, .form = FLOAT, .size = bytes, .aligned = (bytes) == 16}
+#define FOUR(name, opcode) \
+    FLOATING(name##ps, OP_TWO(opcode), 16), FLOATING(name##pd, P66(opcode), 16), \
+    FLOATING(name##ss, PF3(opcode), 4), FLOATING(name##sd, PF2(opcode), 8)
+#define COMPARES(name, opcode, bytes) [INSN_##name] = {.op = opcode, .form = COMPARE, .size = bytes}
+#define MOVES(name, is_aligned) \
+    [INSN_##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = MOVE, .size = 16, .aligned = is_aligned}
+
+static const struct vector_op ops[INSN_COUNT] = {
+    INTEGER(paddb, 0xfc), INTEGER(paddw, 0xfd), INTEGER(paddd, 0xfe), INTEGER(paddq, 0xd4),
+    INTEGER(psubb, 0xf8), INTEGER(psubw, 0xf9), INTEGER(psubd, 0xfa), INTEGER(psubq, 0xfb),
+    INTEGER(paddsb, 0xec), INTEGER(paddsw, 0xed), INTEGER(paddusb, 0xdc), INTEGER(paddusw, 0xdd),
+    INTEGER(psubsb, 0xe8), INTEGER(psubsw, 0xe9), INTEGER(psubusb, 0xd8), INTEGER(psubusw, 0xd9),
+    INTEGER(pmullw, 0xd5), INTEGER(pmuludq, 0xf4), INTEGER(pmulhw, 0xe5), INTEGER(pmulhuw, 0xe4),
+    INTEGER(pmaddwd, 0xf5), INTEGER(psadbw, 0xf6), INTEGER(pavgb, 0xe0), INTEGER(pavgw, 0xe3),
+    INTEGER(pminub, 0xda), INTEGER(pmaxub, 0xde), INTEGER(pminsw, 0xea), INTEGER(pmaxsw, 0xee),
+    INTEGER(pcmpeqb, 0x74), INTEGER(pcmpeqw, 0x75), INTEGER(pcmpeqd, 0x76),
+    INTEGER(pcmpgtb, 0x64), INTEGER(pcmpgtw, 0x65), INTEGER(pcmpgtd, 0x66),
+    INTEGER(pand, 0xdb), INTEGER(pandn, 0xdf), INTEGER(por, 0xeb), INTEGER(pxor, 0xef),
+    INTEGER(andps, 0xdb), INTEGER(andnps, 0xdf), INTEGER(orps, 0xeb), INTEGER(xorps, 0xef),
+    INTEGER(andpd, 0xdb), INTEGER(andnpd, 0xdf), INTEGER(orpd, 0xeb), INTEGER(xorpd, 0xef),
+    INTEGER(punpcklbw, 0x60), INTEGER(punpcklwd, 0x61), INTEGER(punpckldq, 0x62), INTEGER(punpcklqdq, 0x6c),
+    INTEGER(punpckhbw, 0x68), INTEGER(punpckhwd, 0x69), INTEGER(punpckhdq, 0x6a), INTEGER(punpckhqdq, 0x6d),
+    INTEGER(unpcklps, 0x62), INTEGER(unpcklpd, 0x6c), INTEGER(unpckhps, 0x6a), INTEGER(unpckhpd, 0x6d),
+    INTEGER(packsswb, 0x63), INTEGER(packssdw, 0x6b), INTEGER(packuswb, 0x67),
+    SHIFTS_BY(psllw, 0xf1), SHIFTS_BY(pslld, 0xf2), SHIFTS_BY(psllq, 0xf3),
+    SHIFTS_BY(psrlw, 0xd1), SHIFTS_BY(psrld, 0xd2), SHIFTS_BY(psrlq, 0xd3),
+    SHIFTS_BY(psraw, 0xe1), SHIFTS_BY(psrad, 0xe2),
+    [INSN_pshufd] = {.op = P66(0x70), .form = SHUFFLE},
+
+    FOUR(add, 0x58), FOUR(mul, 0x59), FOUR(sub, 0x5c), FOUR(min, 0x5d), FOUR(div, 0x5e), FOUR(max, 0x5f),
+    FOUR(sqrt, 0x51),
+    FLOATING(rcpps, OP_TWO(0x53), 16), FLOATING(rcpss, PF3(0x53), 4),
+    FLOATING(rsqrtps, OP_TWO(0x52), 16), FLOATING(rsqrtss, PF3(0x52), 4),
+    FLOATING(cvtps2pd, OP_TWO(0x5a), 8), FLOATING(cvtpd2ps, P66(0x5a), 16),
+    FLOATING(cvtss2sd, PF3(0x5a), 4), FLOATING(cvtsd2ss, PF2(0x5a), 8),
+    FLOATING(cvtdq2ps, OP_TWO(0x5b), 16), FLOATING(cvtps2dq, P66(0x5b), 16), FLOATING(cvttps2dq, PF3(0x5b), 16),
+    FLOATING(cvtdq2pd, PF3(0xe6), 8), FLOATING(cvtpd2dq, PF2(0xe6), 16), FLOATING(cvttpd2dq, P66(0xe6), 16),
+    COMPARES(ucomiss, OP_TWO(0x2e), 4), COMPARES(ucomisd, P66(0x2e), 8),
+    COMPARES(comiss, OP_TWO(0x2f), 4), COMPARES(comisd, P66(0x2f), 8),
+    [INSN_cvtsi2ss] = {.op = PF3(0x2a), .form = FROM_INTEGER}, [INSN_cvtsi2sd] = {.op = PF2(0x2a), .form = FROM_INTEGER},
+    [INSN_cvttss2si] = {.op = PF3(0x2c), .form = TO_INTEGER}, [INSN_cvttsd2si] = {.op = PF2(0x2c), .form = TO_INTEGER},
+
+    MOVES(movups, false), MOVES(movupd, false), MOVES(movdqu, false), MOVES(lddqu, false),
+    MOVES(movaps, true), MOVES(movapd, true), MOVES(movdqa, true),
+    MOVES(movntps, true), MOVES(movntpd, true), MOVES(movntdq, true),
+    [INSN_movss] = {.op = PF3(0x10), .store = PF3(0x11), .form = SCALAR, .size = 4},
+    [INSN_movsd] = {.op = PF2(0x10), .store = PF2(0x11), .form = SCALAR, .size = 8},
+    [INSN_movq] = {.op = PF3(0x7e), .store = P66(0xd6), .form = SCALAR, .size = 8},
+    [INSN_movd] = {.op = P66(0x6e), .store = P66(0x7e), .form = GENERAL},
+    [INSN_movlps] = {.op = OP_TWO(0x12), .store = OP_TWO(0x13), .form = HALF, .size = 8},
+    [INSN_movlpd] = {.op = OP_TWO(0x12), .store = OP_TWO(0x13), .form = HALF, .size = 8},
+    [INSN_movhps] = {.op = OP_TWO(0x16), .store = OP_TWO(0x17), .form = HALF, .size = 8},
+    [INSN_movhpd] = {.op = OP_TWO(0x16), .store = OP_TWO(0x17), .form = HALF, .size = 8},
+    [INSN_pmovmskb] = {.op = P66(0xd7), .form = MASK}, [INSN_movmskpd] = {.op = P66(0x50), .form = MASK},
+};
+
+/* The forms by an immediate: opcode, and its extension. */
+static const struct { u8 opcode, extension; } shift_rows[INSN_COUNT] = {
+    [INSN_psllw] = {0x71, 6}, [INSN_pslld] = {0x72, 6}, [INSN_psllq] = {0x73, 6},
+    [INSN_psrlw] = {0x71, 2}, [INSN_psrld] = {0x72, 2}, [INSN_psrlq] = {0x73, 2},
+    [INSN_psraw] = {0x71, 4}, [INSN_psrad] = {0x72, 4},
+};
+// clang-format on
+
+static const struct vector_op *op_of(const struct uop *u)
+{
+    return &ops[u->op - UOP_VECTOR];
+}
+
+bool vector_uop(const struct uop *u)
+{
+    return u->op >= UOP_VECTOR && op_of(u)->form != NONE;
+}
+
+bool vector_sets_flags(const struct uop *u)
+{
+    return vector_uop(u) && op_of(u)->form == COMPARE;
+}
+
+static bool under_mxcsr(u8 form)
+{
+    return form >= FLOAT && form <= TO_INTEGER;
+}
+
+/* Sends the uop to its handler unless MXCSR is the guest's. */
+static void need_mxcsr(struct translator *t)
+{
+    if (t->mxcsr_known)
+        return;
+    flags_clobber(t);
+    emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.mxcsr_live), 0);
+    slow_if(t, CC_E, COLD_STEP);
+}
+
+static struct rm vector_memory(struct translator *t, const struct uop *u, u32 size, bool aligned)
+{
+    memory_operand(t, u, size, memory_first(u), COLD_STEP);
+    if (aligned) {
+        emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), 15); /* TEST AL, 15 */
+        slow_if(t, CC_NE, COLD_STEP);
+    }
+    return at_sum(HOST, SCRATCH);
+}
+
+static struct rm source_of(struct translator *t, const struct uop *u, const struct vector_op *v)
+{
+    if (place_of(u) == REG)
+        return in_register(u->s);
+    return vector_memory(t, u, v->size, v->aligned);
+}
+
+static void move(struct translator *t, const struct uop *u, const struct vector_op *v)
+{
+    struct rm other = source_of(t, u, v);
+    if (place_of(u) != REG && memory_first(u))
+        emit_op(&t->code, v->store, 4, u->s, other);
+    else
+        emit_op(&t->code, v->op, 4, u->d, other);
+}
+
+/* MOVD, MOVQ: with REX.W 8 bytes, else 4. */
+static void general(struct translator *t, const struct uop *u, const struct vector_op *v)
+{
+    struct code *k = &t->code;
+    u32 size = size_of(u);
+    if (place_of(u) != REG) {
+        struct rm other = vector_memory(t, u, size, false);
+        bool store = memory_first(u);
+        emit_op(k, store ? v->store : v->op, size, store ? u->s : u->d, other);
+    } else if (u->aux) {
+        u8 d = gpr_begin(t, u->d, 8, SCRATCH, false);
+        emit_op(k, v->store, size, u->s, in_register(d));
+        gpr_end(t, u->d, 8, d);
+    } else {
+        emit_op(k, v->op, size, u->d, gpr_operand(u->s, size));
+    }
+}
+
+static void to_general(struct translator *t, const struct uop *u, u32 op, u32 size)
+{
+    u8 d = gpr_begin(t, u->d, 8, SCRATCH, false);
+    emit_op(&t->code, op, size, d, in_register(u->s));
+    gpr_end(t, u->d, 8, d);
+}
+
+bool emit_vector(struct translator *t, const struct uop *u)
+{
+    struct code *k = &t->code;
+    const struct vector_op *v = op_of(u);
+    if (v->form == NONE)
+        return false;
+    if (under_mxcsr(v->form))
+        need_mxcsr(t);
+    switch (v->form) {
+    case SHIFT:
+        if (u->form & FORM_IMM) {
+            emit_op_imm8(k, P66(shift_rows[u->op - UOP_VECTOR].opcode), 4,
+                         shift_rows[u->op - UOP_VECTOR].extension, in_register(u->d), (u8)u->imm);
+            break;
+        } /* fall through */
+    case PACKED:
+    case FLOAT:
+    case COMPARE:
+        emit_op(k, v->op, 4, u->d, source_of(t, u, v));
+        if (v->form == COMPARE)
+            t->flags = FLAGS_HOST;
+        break;
+    case SHUFFLE:
+        emit_op_imm8(k, v->op, 4, u->d, in_register(u->s), (u8)u->imm);
+        break;
+    case FROM_INTEGER:
+        emit_op(k, v->op, size_of(u), u->d, gpr_operand(u->s, size_of(u)));
+        break;
+    case TO_INTEGER:
+        to_general(t, u, v->op, size_of(u));
+        break;
+    case MASK:
+        to_general(t, u, v->op, 4);
+        break;
+    case GENERAL:
+        general(t, u, v);
+        break;
+    default:
+        move(t, u, v);
+        break;
+    }
+    if (under_mxcsr(v->form))
+        t->mxcsr_known = true;
+    return true;
+}
