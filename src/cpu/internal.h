@@ -8,6 +8,7 @@
  *            and caches and chains these blocks. lower.c turns an insn into uops: a common form
  *            gets a specialised handler (uop_*.c), everything else becomes one `uop_generic`.
  *            run_loop.c handles events, the budget and single steps.
+ *   jit/     Translates blocks that run often into host code (on x86-64 hosts).
  *   exec/    Executes the instructions of programs: `exec_<name>(cpu, insn)`, built on the operand
  *            accessors below.
  *   system/  Executes the instructions of kernels: segments, control registers, MSRs, CPUID,

@@ -371,11 +371,11 @@ static void summary_machine_json(struct run *r, const struct machine_statistics 
     json_t *phases = json_object();
     for (u32 i = 0; i < RUN_PHASES; i++)
         json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
-    print_json(json_pack("{s:s, s:O, s:o, s:I, s:s, s:I, s:I, s:o, s:s}", "event", "summary", "vms", vms,
-                         "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions, "engine",
-                         engine_name(r), "flips", (json_int_t)m->memory.flips, "touched_pages",
-                         (json_int_t)m->memory.frames_touched, "vc", summary_vc_json(&m->cpu),
-                         "trace_sha256", hash));
+    print_json(json_pack("{s:s, s:O, s:o, s:I, s:s, s:I, s:I, s:o, s:s}", "event", "summary", "vms",
+                         vms, "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions,
+                         "engine", engine_name(r), "flips", (json_int_t)m->memory.flips,
+                         "touched_pages", (json_int_t)m->memory.frames_touched, "vc",
+                         summary_vc_json(&m->cpu), "trace_sha256", hash));
 }
 
 static void trace_hash_text(const struct run *r, char hex[65])

@@ -68,9 +68,9 @@ bool insn_may_leave(const struct insn *in);
 /* Returns the flags that the instruction overwrites whatever its operands are. */
 u32 insn_flags_killed(const struct insn *in);
 
-extern uop_fn uop_enter, uop_warm, uop_native, uop_stale, uop_leave, uop_link, uop_far_link, uop_forward, uop_jump,
-    uop_generic, uop_generic_checked, uop_generic_end, uop_undefined, uop_too_long, uop_address,
-    uop_address_segment;
+extern uop_fn uop_enter, uop_warm, uop_native, uop_stale, uop_leave, uop_link, uop_far_link,
+    uop_forward, uop_jump, uop_generic, uop_generic_checked, uop_generic_end, uop_undefined,
+    uop_too_long, uop_address, uop_address_segment;
 extern const struct uop uop_miss; /* returns to the loop with rip = block_rip */
 /* Turns a uop in a block into another one, in place: another kind of enter uop, LEAVE, or a LINK
  * whose target is now known. `to` is its operand. */

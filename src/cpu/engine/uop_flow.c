@@ -21,12 +21,8 @@ static struct block *block_of(const struct uop *enter)
 void uop_patch(struct cpu *c, struct uop *u, enum uop_op op, const void *to)
 {
     static uop_fn *const handlers[] = {
-        [UOP_ENTER] = uop_enter,
-        [UOP_WARM] = uop_warm,
-        [UOP_NATIVE] = uop_native,
-        [UOP_STALE] = uop_stale,
-        [UOP_FORWARD] = uop_forward,
-        [UOP_LEAVE] = uop_leave,
+        [UOP_ENTER] = uop_enter, [UOP_WARM] = uop_warm,       [UOP_NATIVE] = uop_native,
+        [UOP_STALE] = uop_stale, [UOP_FORWARD] = uop_forward, [UOP_LEAVE] = uop_leave,
         [UOP_LINK] = uop_link,
     };
     if (op == UOP_STALE && u->op == UOP_NATIVE)

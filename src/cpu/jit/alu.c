@@ -208,7 +208,7 @@ static void save_shift_flags(struct translator *t, enum shift op)
     emit_byte(k, 0x9f); /* LAHF */
     if (op == SHIFT_SHL) {
         emit_op(k, X_MOV_LOAD, 4, HOST, in_register(H_RAX));
-        emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), 15);             /* SF */
+        emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), 15);     /* SF */
         emit_op(k, OP_TWO(0xb6), 4, H_RAX, in_register(H_RSP)); /* MOVZX EAX, AH */
         emit_op(k, 0x33, 4, HOST, in_register(H_RAX));
         emit_alu_imm(k, ALU_AND, 4, in_register(HOST), 1);
@@ -331,7 +331,7 @@ static void save_product_flags(struct translator *t, const struct uop *u, u8 low
         return;
     set_al(t, CC_O);
     emit_op(k, X_TEST, size_of(u), low, in_register(low));
-    emit_byte(k, 0x9f);           /* LAHF */
+    emit_byte(k, 0x9f);                             /* LAHF */
     emit_op(k, 0x0a, 4, H_RSP, in_register(H_RAX)); /* OR AH, AL */
     raw_store(t);
 }

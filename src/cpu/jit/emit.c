@@ -59,8 +59,7 @@ static void put_modrm(struct code *k, u8 reg, const struct rm *rm)
     u8 mod = rm->disp == 0 && base != H_RBP ? 0 : fits_s8(rm->disp) ? 0x40 : 0x80;
     *k->p++ = (u8)(mod | r | (sib ? 4 : base));
     if (sib)
-        *k->p++ =
-            (u8)(rm->scale << 6 | (rm->index == H_NONE ? 4 : rm->index & 7) << 3 | base);
+        *k->p++ = (u8)(rm->scale << 6 | (rm->index == H_NONE ? 4 : rm->index & 7) << 3 | base);
     if (mod == 0x40)
         *k->p++ = (u8)rm->disp;
     else if (mod == 0x80)

@@ -56,8 +56,8 @@ static inline struct rm at_sum(u8 base, u8 index)
 
 /* An opcode: its last byte, and what comes before it. */
 #define OP_0F      BIT(8)
-#define OP_BYTE    BIT(9)          /* the r/m operand is a byte, whatever the size is */
-#define OP_PREFIX  0xff0000u       /* a mandatory prefix, 66, F2 or F3, in bits 23:16 */
+#define OP_BYTE    BIT(9)    /* the r/m operand is a byte, whatever the size is */
+#define OP_PREFIX  0xff0000u /* a mandatory prefix, 66, F2 or F3, in bits 23:16 */
 #define OP_66(op)  (0x660000u | (op))
 #define OP_F2(op)  (0xf20000u | (op))
 #define OP_F3(op)  (0xf30000u | (op))

@@ -12,8 +12,8 @@ _Static_assert(sizeof(struct jump) == 32, "a jump's offset comes from a shift by
     ((struct rm){.memory = true,                                                                   \
                  .reg = CPU,                                                                       \
                  .index = HOST,                                                                    \
-                 .disp = (s32)(offsetof(struct cpu, engine.jumps) +                                \
-                               offsetof(struct jump, member))})
+                 .disp =                                                                           \
+                     (s32)(offsetof(struct cpu, engine.jumps) + offsetof(struct jump, member))})
 
 /* Looks for the RIP in SCRATCH. HOST becomes the offset of its entry of the jump cache; a miss
  * jumps to the slow path. */
@@ -58,8 +58,7 @@ static void load_rip(struct translator *t, u8 reg, s64 offset)
 
 static void edge_from(struct translator *t, u8 *site, const struct uop *link)
 {
-    struct cold_code *cold =
-        cold_add(t, link->op == UOP_FAR_LINK ? COLD_FAR : COLD_LINK, link);
+    struct cold_code *cold = cold_add(t, link->op == UOP_FAR_LINK ? COLD_FAR : COLD_LINK, link);
     cold->site[cold->sites++] = site;
 }
 

@@ -107,8 +107,7 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     emit_load(k, HOST, host_rm);
 }
 
-void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
-                    enum cold slow)
+void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write, enum cold slow)
 {
     flags_clobber(t);
     address(t, u, SCRATCH);

@@ -8,8 +8,8 @@ static struct rm found(void)
 }
 
 /* Emits `op` from register s or memory into register d, which it overwrites. */
-static void read_into(struct translator *t, const struct uop *u, u32 op, u32 op_size,
-                      u32 read_size, u32 flags)
+static void read_into(struct translator *t, const struct uop *u, u32 op, u32 op_size, u32 read_size,
+                      u32 flags)
 {
     struct code *k = &t->code;
     struct rm source;
@@ -273,8 +273,7 @@ bool emit_push(struct translator *t, const struct uop *u)
         emit_u32(k, (u32)u->imm);
     } else if (memory || gpr_operand(u->s, 8).memory) {
         join_address(t);
-        emit_load(k, HOST,
-                  memory ? CPU_FIELD(engine.jit_value) : gpr_operand(u->s, 8));
+        emit_load(k, HOST, memory ? CPU_FIELD(engine.jit_value) : gpr_operand(u->s, 8));
         emit_store(k, at(SCRATCH, 0), HOST);
     } else {
         emit_store(k, found(), gpr_operand(u->s, 8).reg);

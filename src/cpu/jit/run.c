@@ -170,10 +170,10 @@ void jit_translate(struct cpu *c, struct block *b)
     }
 PROBE(and, "and %2, %0") PROBE(or, "or %2, %0") PROBE(xor, "xor %2, %0") PROBE(test, "test %2, %0")
 PROBE(shl, "shl %%cl, %0") PROBE(shr, "shr %%cl, %0") PROBE(sar, "sar %%cl, %0") PROBE(bt, "bt %2, %0")
-// clang-format on
+    // clang-format on
 
-/* Tries instructions whose flags the manuals leave undefined on numbers of all kinds. */
-static struct host_exact probe_host(void)
+    /* Tries instructions whose flags the manuals leave undefined on numbers of all kinds. */
+    static struct host_exact probe_host(void)
 {
     struct host_exact e = {true, true, true};
     u64 random = 1;
@@ -184,9 +184,9 @@ static struct host_exact probe_host(void)
             v[n] = random >> 11 ^ random << 31;
         }
         u64 a = v[0] >> (v[2] & 63), f = (v[2] & ARITHMETIC) | RFLAGS_ONE, b = v[1];
-        e.logic &= !((probe_and(a, b, f) | probe_or(a, b, f) | probe_xor(a, b, f) |
-                      probe_test(a, b, f)) &
-                     RFLAGS_AF);
+        e.logic &=
+            !((probe_and(a, b, f) | probe_or(a, b, f) | probe_xor(a, b, f) | probe_test(a, b, f)) &
+              RFLAGS_AF);
         e.bit_tests &= !((probe_bt(a, b, f) ^ f) & ARITHMETIC & ~(u64)RFLAGS_CF);
         if (!(b & 63))
             continue;

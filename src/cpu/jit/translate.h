@@ -71,9 +71,9 @@ struct translator {
     const struct jit *jit;
     const struct block *block;
     const u8 *block_step, *block_exit, *block_follow; /* shared code, for this block */
-    const struct uop *u; /* the uop that is being translated */
+    const struct uop *u;                              /* the uop that is being translated */
     enum flags_at flags;
-    bool wanted; /* the flags from before this uop may be needed at it or after it */
+    bool wanted;      /* the flags from before this uop may be needed at it or after it */
     bool vectors;     /* the block has vector instructions: XMM registers are loaded throughout */
     bool mxcsr_known; /* to be the guest's */
     struct cold_code *slow; /* this uop's, or NULL */
@@ -139,10 +139,10 @@ void gpr_end(struct translator *t, u8 field, u32 size, u8 host);
 
 /* --- flags.c ---------------------------------------------------------------------------------- */
 
-void flags_save(struct translator *t);   /* makes raw_flags valid; changes no flag */
+void flags_save(struct translator *t);    /* makes raw_flags valid; changes no flag */
 void flags_clobber(struct translator *t); /* call before EFLAGS changes */
-void flags_host(struct translator *t);   /* makes EFLAGS valid; changes RAX */
-void flags_carry(struct translator *t);  /* makes CF valid, the other flags may be anything */
+void flags_host(struct translator *t);    /* makes EFLAGS valid; changes RAX */
+void flags_carry(struct translator *t);   /* makes CF valid, the other flags may be anything */
 void flags_load(struct code *k);
 
 /* --- memory.c --------------------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ void slow_if(struct translator *t, u32 cc, enum cold kind);
 typedef bool emit_fn(struct translator *t, const struct uop *u);
 
 emit_fn emit_alu, emit_step, emit_not, emit_neg, emit_shift, emit_imul, emit_mul, emit_div,
-    emit_bt;                                                                   /* alu.c */
+    emit_bt; /* alu.c */
 emit_fn emit_mov, emit_movzx, emit_movsx, emit_lea, emit_xchg, emit_bswap, emit_cmov, emit_setcc,
     emit_extend_rax, emit_extend_into_rdx, emit_push, emit_pop, emit_leave_frame,
     emit_address_segment; /* move.c */

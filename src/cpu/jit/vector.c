@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SSE: the instruction itself, on the host's registers of the same numbers. A block with such
- * instructions loads all XMM registers when it is entered, unless they are loaded (engine.xmm_live);
- * whatever calls C stores them and takes that back (shared.c).
+ * instructions loads all XMM registers when it is entered, unless they are loaded
+ * (engine.xmm_live); whatever calls C stores them and takes that back (shared.c).
  *
  * Floating point needs the guest's value in the host's MXCSR (mxcsr_enter); otherwise it goes to
  * the handler.
@@ -18,11 +18,11 @@ enum form {
     COMPARE, /* the same, and sets all flags */
     FROM_INTEGER,
     TO_INTEGER,
-    MOVE,   /* 16 bytes; `store` is the other direction */
-    SCALAR, /* `size` bytes; likewise */
-    HALF,   /* memory only; likewise */
+    MOVE,    /* 16 bytes; `store` is the other direction */
+    SCALAR,  /* `size` bytes; likewise */
+    HALF,    /* memory only; likewise */
     GENERAL, /* between a general register or memory, and XMM; likewise */
-    MASK,   /* xmm to a general register */
+    MASK,    /* xmm to a general register */
 };
 
 struct vector_op {
