@@ -154,6 +154,7 @@ struct engine {
     u64 page_rip;
     u32 raw_flags;
     u64 jit_value;
+    u64 jit_delta[GPRS]; /* of a base register: distance from linear to host addresses */
     bool xmm_live; /* the XMM registers are in the host's */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
