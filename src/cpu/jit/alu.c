@@ -77,10 +77,11 @@ static void register_form(struct translator *t, u32 which, u32 size, const struc
         gpr_end(t, u->d, size, d);
 }
 
-static void load_form(struct translator *t, u32 which, u32 size, const struct uop *u)
+static void load_form(struct translator *t, u32 which, u32 size, const struct uop *u,
+                      struct rm source)
 {
     struct code *k = &t->code;
-    struct rm d = gpr_operand(u->d, size), source = at_sum(HOST, SCRATCH);
+    struct rm d = gpr_operand(u->d, size);
     carry_in(t, which);
     if (!d.memory) {
         op_load(k, which, size, d.reg, source);
@@ -93,45 +94,45 @@ static void load_form(struct translator *t, u32 which, u32 size, const struct uo
         emit_store(k, d, HOST);
 }
 
-static void store_form(struct translator *t, u32 which, u32 size, const struct uop *u)
+static void store_form(struct translator *t, u32 which, u32 size, const struct uop *u,
+                       struct rm target)
 {
     struct code *k = &t->code;
     carry_in(t, which);
     if (u->form & FORM_IMM) {
-        op_imm(k, which, size, at_sum(HOST, SCRATCH), u->imm);
+        op_imm(k, which, size, target, u->imm);
         return;
     }
     struct rm s = gpr_operand(u->s, size);
-    if (!s.memory) {
-        op_store(k, which, size, at_sum(HOST, SCRATCH), s.reg);
-        return;
+    u8 reg = s.reg;
+    if (s.memory) {
+        reg = free_register(t, &target);
+        emit_load(k, reg, s);
     }
-    join_address(t);
-    emit_load(k, HOST, s);
-    op_store(k, which, size, at(SCRATCH, 0), HOST);
+    op_store(k, which, size, target, reg);
 }
 
-/* Emits the operation of a uop of arithmetic, or the comparison of a fused one; the memory operand
- * is translated already. */
-void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u)
+void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u,
+                     struct rm memory)
 {
     if (place_of(u) == REG)
         register_form(t, which, size, u);
     else if (memory_first(u))
-        store_form(t, which, size, u);
+        store_form(t, which, size, u, memory);
     else
-        load_form(t, which, size, u);
+        load_form(t, which, size, u, memory);
     flags_are_set(t, u);
 }
 
 bool emit_alu(struct translator *t, const struct uop *u)
 {
     u32 which = u->op - UOP_ADD, size = size_of(u);
+    struct rm memory = in_register(0);
     if (high_byte(u->d, size) || high_byte(u->s, size))
         return false;
     if (place_of(u) != REG)
-        memory_operand(t, u, size, memory_first(u) && !compares(which), COLD_STEP);
-    emit_arithmetic(t, which, size, u);
+        memory = memory_operand(t, u, size, memory_first(u) && !compares(which), COLD_STEP);
+    emit_arithmetic(t, which, size, u, memory);
     return true;
 }
 
@@ -148,12 +149,13 @@ bool emit_step(struct translator *t, const struct uop *u)
     u32 size = size_of(u);
     if (high_byte(u->d, size))
         return false;
+    struct rm memory = in_register(0);
     if (place_of(u) != REG)
-        memory_operand(t, u, size, true, COLD_STEP);
+        memory = memory_operand(t, u, size, true, COLD_STEP);
     if (flags_used(u))
         flags_carry(t);
     if (place_of(u) != REG) {
-        step(t, u, at_sum(HOST, SCRATCH));
+        step(t, u, memory);
     } else {
         u8 d = gpr_begin(t, u->d, size, SCRATCH, true);
         step(t, u, in_register(d));
@@ -343,8 +345,7 @@ bool emit_imul(struct translator *t, const struct uop *u)
     bool three = u->form & FORM_IMM;
     struct rm source;
     if (place_of(u) != REG) {
-        memory_operand(t, u, size, false, COLD_STEP);
-        source = at_sum(HOST, SCRATCH);
+        source = memory_operand(t, u, size, false, COLD_STEP);
     } else {
         source = gpr_operand(u->s, size);
     }
@@ -373,8 +374,7 @@ bool emit_mul(struct translator *t, const struct uop *u)
     u8 rax = pinned[RAX];
     struct rm source;
     if (place_of(u) != REG) {
-        memory_operand(t, u, size, false, COLD_STEP);
-        emit_op(k, X_MOV_LOAD, size, HOST, at_sum(HOST, SCRATCH));
+        emit_op(k, X_MOV_LOAD, size, HOST, memory_operand(t, u, size, false, COLD_STEP));
         source = in_register(HOST);
     } else {
         source = gpr_operand(u->s, size);

@@ -112,9 +112,10 @@ bool emit_compare_jcc(struct translator *t, const struct uop *u)
     u32 size = size_of(u);
     if (high_byte(u->d, size) || high_byte(u->s, size))
         return false;
+    struct rm memory = in_register(0);
     if (place_of(u) != REG)
-        memory_operand(t, u, size, false, COLD_EXIT);
-    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u);
+        memory = memory_operand(t, u, size, false, COLD_EXIT);
+    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u, memory);
     flags_save(t);
     both_edges(t, u);
     return true;
@@ -124,17 +125,16 @@ bool emit_compare_jcc(struct translator *t, const struct uop *u)
 static void push_return(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
-    flags_clobber(t);
-    emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], -8));
-    translate_address(t, 8, true, COLD_EXIT);
-    join_address(t);
-    load_rip(t, HOST, uop_offset(u) + u->len);
-    emit_store(k, at(SCRATCH, 0), HOST);
+    struct rm target = memory_at(t, RSP, -8, 8, true, COLD_EXIT);
+    u8 reg = free_register(t, &target);
+    load_rip(t, reg, uop_offset(u) + u->len);
+    emit_store(k, target, reg);
     emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], -8));
 }
 
 bool emit_call(struct translator *t, const struct uop *u)
 {
+    flags_save(t);
     push_return(t, u);
     emit_edge(t, u + 1);
     return true;
@@ -147,8 +147,9 @@ static void load_target(struct translator *t, const struct uop *u)
         flags_clobber(t);
         emit_load(&t->code, SCRATCH, gpr_operand(u->s, 8));
     } else {
-        memory_operand(t, u, 8, false, COLD_EXIT);
-        emit_load(&t->code, SCRATCH, at_sum(HOST, SCRATCH));
+        struct rm source = memory_operand(t, u, 8, false, COLD_EXIT);
+        flags_clobber(t);
+        emit_load(&t->code, SCRATCH, source);
     }
 }
 
@@ -176,9 +177,7 @@ bool emit_ret(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     flags_clobber(t);
-    emit_load(k, SCRATCH, in_register(pinned[RSP]));
-    translate_address(t, 8, false, COLD_EXIT);
-    emit_load(k, SCRATCH, at_sum(HOST, SCRATCH));
+    emit_load(k, SCRATCH, memory_at(t, RSP, 0, 8, false, COLD_EXIT));
     look_up(t, COLD_EXIT);
     emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], (s32)(8 + u->imm)));
     go(t);

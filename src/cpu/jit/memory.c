@@ -22,6 +22,10 @@ struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uo
 
 void slow_if(struct translator *t, u32 cc, enum cold kind)
 {
+    if (kind == COLD_PLAIN) {
+        go_plain(t, emit_jcc(&t->code, cc), t->index);
+        return;
+    }
     if (!t->slow)
         t->slow = cold_add(t, kind, t->u);
     if (t->slow->sites == COLD_SITES) {
@@ -107,14 +111,40 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     emit_load(k, HOST, host_rm);
 }
 
-void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write, enum cold slow)
+static struct rm in_region(struct translator *t, u8 base, s32 disp)
 {
+    emit_load(&t->code, HOST, region_delta(base));
+    struct rm rm = at_sum(pinned[base], HOST);
+    rm.disp = disp;
+    return rm;
+}
+
+struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool write, enum cold slow)
+{
+    if (region_has(t, base, disp, size, write))
+        return in_region(t, base, disp);
+    flags_clobber(t);
+    emit_op(&t->code, X_LEA, 8, SCRATCH, at(pinned[base], disp));
+    translate_address(t, size, write, slow);
+    return at_sum(HOST, SCRATCH);
+}
+
+struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
+                         enum cold slow)
+{
+    if (u->x == REG_ZERO && region_has(t, u->b, u->disp, size, write))
+        return in_region(t, u->b, u->disp);
     flags_clobber(t);
     address(t, u, SCRATCH);
     translate_address(t, size, write, slow);
+    return at_sum(HOST, SCRATCH);
 }
 
-void join_address(struct translator *t)
+u8 free_register(struct translator *t, struct rm *rm)
 {
-    emit_op(&t->code, X_LEA, 8, SCRATCH, at_sum(HOST, SCRATCH));
+    if (rm->reg != HOST) /* in a region: SCRATCH is free */
+        return SCRATCH;
+    emit_op(&t->code, X_LEA, 8, SCRATCH, *rm);
+    *rm = at(SCRATCH, 0);
+    return HOST;
 }

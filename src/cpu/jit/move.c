@@ -2,11 +2,6 @@
 /* Moves, extensions, conditional moves and the stack. Only the memory accesses change EFLAGS. */
 #include "cpu/jit/translate.h"
 
-static struct rm found(void)
-{
-    return at_sum(HOST, SCRATCH);
-}
-
 /* Emits `op` from register s or memory into register d, which it overwrites. */
 static void read_into(struct translator *t, const struct uop *u, u32 op, u32 op_size, u32 read_size,
                       u32 flags)
@@ -14,8 +9,7 @@ static void read_into(struct translator *t, const struct uop *u, u32 op, u32 op_
     struct code *k = &t->code;
     struct rm source;
     if (place_of(u) != REG) {
-        memory_operand(t, u, read_size, false, COLD_STEP);
-        source = found();
+        source = memory_operand(t, u, read_size, false, COLD_STEP);
     } else {
         source = gpr_operand(u->s, read_size);
     }
@@ -29,9 +23,9 @@ static bool mov_load(struct translator *t, const struct uop *u)
     struct code *k = &t->code;
     u32 size = size_of(u);
     struct rm d = gpr_operand(u->d, size);
-    memory_operand(t, u, size, false, COLD_STEP);
+    struct rm source = memory_operand(t, u, size, false, COLD_STEP);
     u8 reg = d.memory ? SCRATCH : d.reg;
-    emit_op(k, X_MOV_LOAD, size, reg, found());
+    emit_op(k, X_MOV_LOAD, size, reg, source);
     if (d.memory)
         emit_op(k, X_MOV_STORE, size == 4 ? 8 : size, reg, d);
     return true;
@@ -41,22 +35,21 @@ static bool mov_store(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    memory_operand(t, u, size, true, COLD_STEP);
+    struct rm target = memory_operand(t, u, size, true, COLD_STEP);
     if (u->form & FORM_IMM) {
-        emit_op(k, 0xc7, size, 0, found());
+        emit_op(k, 0xc7, size, 0, target);
         emit_byte(k, (u8)u->imm);
         for (u32 i = 1; i < (size == 8 ? 4 : size); i++)
             emit_byte(k, (u8)(u->imm >> 8 * i));
         return true;
     }
     struct rm s = gpr_operand(u->s, size);
-    if (!s.memory) {
-        emit_op(k, X_MOV_STORE, size, s.reg, found());
-        return true;
+    u8 reg = s.reg;
+    if (s.memory) {
+        reg = free_register(t, &target);
+        emit_load(k, reg, s);
     }
-    join_address(t);
-    emit_load(k, HOST, s);
-    emit_op(k, X_MOV_STORE, size, HOST, at(SCRATCH, 0));
+    emit_op(k, X_MOV_STORE, size, reg, target);
     return true;
 }
 
@@ -144,11 +137,11 @@ static bool xchg_memory(struct translator *t, const struct uop *u)
     struct rm s = gpr_operand(u->s, size);
     if (s.memory)
         return false;
-    memory_operand(t, u, size, true, COLD_STEP);
-    join_address(t);
-    emit_op(k, X_MOV_LOAD, size, HOST, at(SCRATCH, 0));
-    emit_op(k, X_MOV_STORE, size, s.reg, at(SCRATCH, 0));
-    emit_op(k, X_MOV_LOAD, size, s.reg, in_register(HOST));
+    struct rm target = memory_operand(t, u, size, true, COLD_STEP);
+    u8 old = free_register(t, &target);
+    emit_op(k, X_MOV_LOAD, size, old, target);
+    emit_op(k, X_MOV_STORE, size, s.reg, target);
+    emit_op(k, X_MOV_LOAD, size, s.reg, in_register(old));
     return true;
 }
 
@@ -186,8 +179,7 @@ bool emit_cmov(struct translator *t, const struct uop *u)
     u32 size = size_of(u);
     struct rm source = gpr_operand(u->s, size);
     if (place_of(u) != REG) {
-        memory_operand(t, u, size, false, COLD_STEP);
-        emit_op(k, X_MOV_LOAD, size, HOST, found());
+        emit_op(k, X_MOV_LOAD, size, HOST, memory_operand(t, u, size, false, COLD_STEP));
         source = in_register(HOST);
     }
     flags_host(t);
@@ -209,10 +201,10 @@ bool emit_setcc(struct translator *t, const struct uop *u)
         return true;
     }
     emit_op(k, op, 4, 0, CPU_FIELD(engine.jit_value));
-    memory_operand(t, u, 1, true, COLD_STEP);
-    join_address(t);
-    emit_op(k, X_MOV_LOAD, 1, HOST, CPU_FIELD(engine.jit_value));
-    emit_op(k, X_MOV_STORE, 1, HOST, at(SCRATCH, 0));
+    struct rm target = memory_operand(t, u, 1, true, COLD_STEP);
+    u8 reg = free_register(t, &target);
+    emit_op(k, X_MOV_LOAD, 1, reg, CPU_FIELD(engine.jit_value));
+    emit_op(k, X_MOV_STORE, 1, reg, target);
     return true;
 }
 
@@ -261,22 +253,21 @@ bool emit_push(struct translator *t, const struct uop *u)
     struct code *k = &t->code;
     bool memory = place_of(u) != REG, imm = !memory && u->form & FORM_IMM;
     if (memory) { /* the second access needs both scratch registers */
-        memory_operand(t, u, 8, false, COLD_STEP);
-        emit_load(k, SCRATCH, found());
+        emit_load(k, SCRATCH, memory_operand(t, u, 8, false, COLD_STEP));
         emit_store(k, CPU_FIELD(engine.jit_value), SCRATCH);
     }
-    flags_clobber(t);
-    emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], -8));
-    translate_address(t, 8, true, COLD_STEP);
+    struct rm target = memory_at(t, RSP, -8, 8, true, COLD_STEP);
+    struct rm source = memory ? CPU_FIELD(engine.jit_value) : gpr_operand(u->s, 8);
     if (imm) {
-        emit_op(k, 0xc7, 8, 0, found());
+        emit_op(k, 0xc7, 8, 0, target);
         emit_u32(k, (u32)u->imm);
-    } else if (memory || gpr_operand(u->s, 8).memory) {
-        join_address(t);
-        emit_load(k, HOST, memory ? CPU_FIELD(engine.jit_value) : gpr_operand(u->s, 8));
-        emit_store(k, at(SCRATCH, 0), HOST);
     } else {
-        emit_store(k, found(), gpr_operand(u->s, 8).reg);
+        u8 reg = source.reg;
+        if (source.memory) {
+            reg = free_register(t, &target);
+            emit_load(k, reg, source);
+        }
+        emit_store(k, target, reg);
     }
     rsp_add(t, -8);
     return true;
@@ -286,23 +277,20 @@ bool emit_push(struct translator *t, const struct uop *u)
 bool emit_pop(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
-    flags_clobber(t);
-    emit_load(k, SCRATCH, in_register(pinned[RSP]));
-    translate_address(t, 8, false, COLD_STEP);
-    rsp_add(t, 8);
+    struct rm source = memory_at(t, RSP, 0, 8, false, COLD_STEP);
     u8 d = gpr_begin(t, u->d, 8, SCRATCH, false);
-    emit_load(k, d, found());
+    emit_load(k, d, source);
     gpr_end(t, u->d, 8, d);
+    if (u->d != RSP)
+        rsp_add(t, 8);
     return true;
 }
 
 bool emit_leave_frame(struct translator *t, const struct uop *u UNUSED)
 {
     struct code *k = &t->code;
-    flags_clobber(t);
-    emit_load(k, SCRATCH, in_register(pinned[RBP]));
-    translate_address(t, 8, false, COLD_STEP);
+    struct rm source = memory_at(t, RBP, 0, 8, false, COLD_STEP);
     emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RBP], 8));
-    emit_load(k, pinned[RBP], found());
+    emit_load(k, pinned[RBP], source);
     return true;
 }

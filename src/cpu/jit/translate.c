@@ -130,6 +130,21 @@ static void load_uop(struct translator *t, const struct uop *u)
     emit_mov_imm(&t->code, SCRATCH, (uintptr_t)u);
 }
 
+bool has_emitter(const struct uop *u)
+{
+    return u->op < UOP_VECTOR ? rows[u->op].emit != NULL : vector_uop(u);
+}
+
+void go_plain(struct translator *t, u8 *site, u32 index)
+{
+    if (t->plain_sites == BLOCK_UOPS || index >= BLOCK_UOPS) {
+        t->code.full = true;
+        return;
+    }
+    t->plain_form[index].entered = true;
+    t->plain_site[t->plain_sites++] = (struct plain_site){site, index};
+}
+
 static void run_by_handler(struct translator *t, const struct uop *u)
 {
     if (t->wanted)
@@ -142,15 +157,28 @@ static void run_by_handler(struct translator *t, const struct uop *u)
     t->mxcsr_known = false;
 }
 
-static void emit_uop(struct translator *t, const struct uop *u)
+/* Emits a uop. False: the rest of the block is emitted in its plain form only. */
+static bool emit_uop(struct translator *t, const struct uop *u)
 {
     const struct row *r = row_of(u);
     t->u = u;
     t->slow = NULL;
-    if (!r->emit || !r->emit(t, u))
+    bool emitted = r->emit && r->emit(t, u);
+    if (!emitted)
         run_by_handler(t, u);
-    else if (t->slow)
+    regions_after(t, t->index);
+    bool open = regions_open(t);
+    if (!emitted && open) {
+        go_plain(t, emit_jump(&t->code), t->index + 1);
+        return false;
+    }
+    if (t->slow && open && t->slow->kind == COLD_STEP) {
+        t->slow->plain = t->index + 1;
+        t->plain_form[t->index + 1].entered = true;
+    } else if (t->slow) {
         t->slow->resume = t->code.p;
+    }
+    return true;
 }
 
 /* A fused comparison of a form that is not emitted would jump: the interpreter does all of it. */
@@ -169,32 +197,66 @@ static bool has_vectors(const struct block *b)
     return false;
 }
 
-static void emit_uops(struct translator *t)
+/* Emits the code that loads the XMM registers if the block needs them. */
+static void emit_vectors_entry(struct translator *t)
 {
-    bool wanted[COLDS];
-    find_wanted(t->block, wanted);
+    t->vectors = has_vectors(t->block);
+    if (!t->vectors)
+        return;
+    struct cold_code *cold = cold_add(t, COLD_XMM, NULL);
+    emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
+    cold->site[cold->sites++] = emit_jcc(&t->code, CC_E);
+    cold->resume = t->code.p;
+}
+
+/* What is not known any more where the plain form may be entered. */
+static void enter_plain(struct translator *t, u32 index)
+{
+    if (t->plain_form[index].entered) {
+        if (t->wanted)
+            flags_save(t);
+        t->flags = FLAGS_RAW;
+        t->mxcsr_known = false;
+    }
+    t->plain_form[index].at = t->code.p;
+}
+
+static void emit_uops(struct translator *t, u32 first, const bool *wanted)
+{
     t->flags = FLAGS_RAW;
     t->mxcsr_known = false;
-    t->vectors = has_vectors(t->block);
-    if (t->vectors) {
-        struct cold_code *cold = cold_add(t, COLD_XMM, NULL);
-        emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
-        cold->site[cold->sites++] = emit_jcc(&t->code, CC_E);
-        cold->resume = t->code.p;
-    }
-    for (u32 i = 1; i < t->block->uops && !t->code.full; i++) {
+    memset(t->region, 0, sizeof t->region);
+    for (u32 i = first; i < t->block->uops && !t->code.full; i++) {
         const struct uop *u = &t->block->uop[i];
         if (uop_is_link(u))
             continue;
         t->wanted = wanted[i];
+        t->index = i;
+        if (t->plain)
+            enter_plain(t, i);
+        else
+            regions_before(t, i);
         if (ends_in_interpreter(u)) {
             flags_save(t);
             load_uop(t, u);
             emit_jump_to(&t->code, t->block_exit);
-        } else {
-            emit_uop(t, u);
+        } else if (!emit_uop(t, u)) {
+            return;
         }
     }
+}
+
+/* Emits the plain form, from the first uop at which it is entered. */
+static void emit_plain(struct translator *t, const bool *wanted)
+{
+    u32 first = 1;
+    while (first < t->block->uops && !t->plain_form[first].entered)
+        first++;
+    t->plain = true;
+    if (first < t->block->uops)
+        emit_uops(t, first, wanted);
+    for (u32 i = 0; i < t->plain_sites && !t->code.full; i++)
+        emit_target(t->plain_site[i].site, t->plain_form[t->plain_site[i].index].at);
 }
 
 static void emit_cold(struct translator *t, struct cold_code *cold)
@@ -208,7 +270,7 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_call_to(k, t->block_step);
         if (t->vectors)
             emit_call_to(k, t->jit->shared.xmm);
-        emit_jump_to(k, cold->resume);
+        emit_jump_to(k, cold->plain ? t->plain_form[cold->plain].at : cold->resume);
         break;
     case COLD_XMM:
         emit_call_to(k, t->jit->shared.xmm);
@@ -260,16 +322,21 @@ const u8 *translate_block(struct translator *t, struct cpu *c, const struct bloc
 {
     struct code *k = &t->code;
     t->jit = c->engine.jit;
+    bool wanted[BLOCK_UOPS];
     t->block = b;
-    t->colds = 0;
+    t->colds = t->plain_sites = 0;
+    t->plain = false;
+    memset(t->plain_form, 0, sizeof t->plain_form);
+    find_wanted(b, wanted);
     t->block_step = for_this_block(t, t->jit->shared.step);
     t->block_exit = for_this_block(t, t->jit->shared.exit);
     t->block_follow = for_this_block(t, t->jit->shared.follow);
     u8 *entry = emit_entry(t);
-    emit_uops(t);
-    const struct cold_code stale = {.kind = COLD_STALE, .u = &b->uop[0]};
+    emit_vectors_entry(t);
+    emit_uops(t, 1, wanted);
+    emit_plain(t, wanted);
     s32 distance = (s32)(k->p - (entry + 5));
-    emit_cold(t, &(struct cold_code){.kind = stale.kind, .u = stale.u});
+    emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &b->uop[0]});
     for (u32 i = 0; i < t->colds && !k->full; i++)
         emit_cold(t, &t->cold[i]);
     if (k->full)

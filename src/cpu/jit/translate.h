@@ -39,6 +39,7 @@ enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH };
 /* A piece of code that is seldom run, and therefore placed after the block. */
 enum cold {
     COLD_STEP,   /* runs the uop by its handler, then goes on at `resume` */
+    COLD_PLAIN, /* no code: goes to the uop's plain form (region.c) */
     COLD_EXIT,   /* continues in the interpreter at the uop */
     COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
     COLD_FAR,    /* an edge to another page: the uop is its link */
@@ -48,7 +49,8 @@ enum cold {
 };
 
 #define COLD_SITES 4
-#define COLDS      (BLOCK_INSNS * LOWER_MAX + 8)
+#define BLOCK_UOPS (BLOCK_INSNS * LOWER_MAX + 8)
+#define COLDS      (2 * BLOCK_UOPS) /* a block may be emitted twice */
 
 struct cold_code {
     enum cold kind;
@@ -56,7 +58,17 @@ struct cold_code {
     u8 *site[COLD_SITES]; /* the jumps that lead here */
     const struct uop *u;
     const u8 *resume;
+    u32 plain; /* not 0: goes on at this uop's plain form instead */
 };
+
+/* Accesses through one base register whose range is translated once (region.c). */
+struct region {
+    bool open, write;
+    u32 count, last;  /* accesses; the last uop that has one */
+    s64 low, high;    /* the range, relative to the base register when the region was opened */
+    s64 offset;       /* what was added to the base register since */
+};
+#define REGION_LEAST 2 /* accesses that are worth a region */
 
 /* What the host does with flags that its manual leaves undefined. */
 struct host_exact {
@@ -79,6 +91,18 @@ struct translator {
     struct cold_code *slow; /* this uop's, or NULL */
     struct cold_code cold[COLDS];
     u32 colds;
+    u32 index; /* of the uop */
+    bool plain; /* this is the plain form */
+    struct region region[GPRS];
+    struct plain_form {
+        bool entered; /* something goes on at this uop */
+        const u8 *at;
+    } plain_form[BLOCK_UOPS];
+    struct plain_site {
+        u8 *site;
+        u32 index;
+    } plain_site[BLOCK_UOPS];
+    u32 plain_sites;
 };
 
 /* Code that all blocks share, where it was written (shared.c):
@@ -149,17 +173,36 @@ void flags_load(struct code *k);
 
 /* Computes a uop's effective address into `reg`. Changes no flags. */
 void address(struct translator *t, const struct uop *u, u8 reg);
-/* Turns the linear address in SCRATCH into HOST + SCRATCH, for `size` bytes; jumps to t->slow if
- * that is not possible. Call flags_clobber() before the address is in SCRATCH. */
+/* Turns the linear address in SCRATCH into HOST + SCRATCH, for `size` bytes; jumps to the slow path
+ * if that is not possible. Call flags_clobber() before the address is in SCRATCH. */
 void translate_address(struct translator *t, u32 size, bool write, enum cold slow);
-/* Both together, for the uop's memory operand. */
-void memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
+/* Returns the operand for `size` bytes at the general register `base` + disp, and for the uop's
+ * memory operand. It uses HOST, and perhaps SCRATCH and EFLAGS. */
+struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool write,
                     enum cold slow);
-/* Joins HOST + SCRATCH in SCRATCH, so that HOST is free. */
-void join_address(struct translator *t);
+struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
+                         enum cold slow);
+/* Returns a register that is free beside the operand, which may change for that. */
+u8 free_register(struct translator *t, struct rm *rm);
 struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uop *u);
 /* Emits a jump to this uop's slow path if the condition holds. */
 void slow_if(struct translator *t, u32 cc, enum cold kind);
+
+/* --- region.c --------------------------------------------------------------------------------- */
+
+/* Opens and closes regions before and after a uop is emitted. */
+void regions_before(struct translator *t, u32 index);
+void regions_after(struct translator *t, u32 index);
+bool regions_open(const struct translator *t);
+/* Returns true if an access at base + disp lies in an open region. */
+bool region_has(const struct translator *t, u8 reg, s64 disp, u32 size, bool write);
+struct rm region_delta(u8 reg);
+
+/* --- translate.c ------------------------------------------------------------------------------ */
+
+bool has_emitter(const struct uop *u);
+/* Makes the jump at `site` go to a uop's plain form. */
+void go_plain(struct translator *t, u8 *site, u32 index);
 
 /* --- The emitters, by uop op: false if the form has none -------------------------------------- */
 
@@ -175,12 +218,16 @@ emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, e
 emit_fn emit_vector;                  /* vector.c */
 bool vector_uop(const struct uop *u); /* it has an emitter */
 bool vector_sets_flags(const struct uop *u);
+u32 vector_memory_size(const struct uop *u);
 /* Emits an edge to a link: a jump that is always taken, or on a condition of EFLAGS. */
 void emit_edge(struct translator *t, const struct uop *link);
 void emit_edge_if(struct translator *t, u32 cc, const struct uop *link);
 /* Emits the code at the end of an edge to another page: looks the target up in the jump cache. */
 void emit_far(struct translator *t, const struct uop *link);
-void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u);
+/* Emits the operation of a uop of arithmetic, or the comparison of a fused one; *memory is its
+ * memory operand, if it has one. */
+void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u,
+                     struct rm memory);
 
 /* Returns where the size of a uop's operands is in tables by size, and the size. */
 static inline u32 size_of(const struct uop *u)

@@ -119,6 +119,11 @@ bool vector_sets_flags(const struct uop *u)
     return vector_uop(u) && op_of(u)->form == COMPARE;
 }
 
+u32 vector_memory_size(const struct uop *u)
+{
+    return op_of(u)->form == GENERAL ? size_of(u) : op_of(u)->size;
+}
+
 static bool under_mxcsr(u8 form)
 {
     return form >= FLOAT && form <= TO_INTEGER;
@@ -136,12 +141,13 @@ static void need_mxcsr(struct translator *t)
 
 static struct rm vector_memory(struct translator *t, const struct uop *u, u32 size, bool aligned)
 {
-    memory_operand(t, u, size, memory_first(u), COLD_STEP);
     if (aligned) {
+        flags_clobber(t);
+        address(t, u, SCRATCH);
         emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), 15); /* TEST AL, 15 */
         slow_if(t, CC_NE, COLD_STEP);
     }
-    return at_sum(HOST, SCRATCH);
+    return memory_operand(t, u, size, memory_first(u), COLD_STEP);
 }
 
 static struct rm source_of(struct translator *t, const struct uop *u, const struct vector_op *v)
