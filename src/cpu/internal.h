@@ -155,6 +155,7 @@ struct engine {
     u32 raw_flags;
     u64 jit_value;
     u64 jit_delta[GPRS]; /* of a base register: distance from linear to host addresses */
+    u64 jit_stack, jit_stack_limit; /* the host's stack: where calls begin, and may not go on */
     bool xmm_live; /* the XMM registers are in the host's */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;

@@ -514,6 +514,7 @@ static bool lower_call(struct lowering *l, u32 which UNUSED)
         return false;
     emit(l, UOP_CALL, log2_size(8), uop_call);
     emit_link(l, target_of(l));
+    emit_link(l, end_of(l));
     return true;
 }
 
@@ -529,6 +530,8 @@ static bool lower_indirect(struct lowering *l, u32 call)
     } else {
         emit(l, op, log2_size(8), call ? uop_call_r : uop_jump_r)->s = s->reg;
     }
+    if (call)
+        emit_link(l, end_of(l));
     return true;
 }
 

@@ -143,6 +143,12 @@ u8 *emit_jump(struct code *k)
     return displacement(k);
 }
 
+u8 *emit_call_site(struct code *k)
+{
+    emit_byte(k, 0xe8);
+    return displacement(k);
+}
+
 u8 *emit_jcc(struct code *k, u32 cc)
 {
     emit_byte(k, 0x0f);
@@ -171,8 +177,7 @@ void emit_jump_to(struct code *k, const u8 *target)
 
 void emit_call_to(struct code *k, const u8 *target)
 {
-    emit_byte(k, 0xe8);
-    u8 *site = displacement(k);
+    u8 *site = emit_call_site(k);
     if (!k->full)
         emit_target(site, target);
 }

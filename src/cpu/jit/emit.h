@@ -86,6 +86,7 @@ void emit_alu_imm(struct code *k, u32 which, u32 size, struct rm rm, s32 imm);
 void emit_mov_imm(struct code *k, u8 reg, u64 v);
 /* Emit a jump with a displacement of 32 bits; return its place, for emit_land(). */
 u8 *emit_jump(struct code *k);
+u8 *emit_call_site(struct code *k);
 u8 *emit_jcc(struct code *k, u32 cc);
 /* Makes the jump whose displacement is at `site` lead to `target`. */
 void emit_target(u8 *site, const u8 *target);

@@ -32,14 +32,14 @@ static void look_up(struct translator *t, enum cold slow)
     slow_if(t, CC_NE, slow);
 }
 
-/* Goes to the block that look_up() found. */
-static void go(struct translator *t)
+/* Goes to the block that look_up() found; `call`: by a call. */
+static void go(struct translator *t, bool call)
 {
     struct code *k = &t->code;
     emit_load(k, SCRATCH, JUMP_FIELD(rip));
     emit_alu_imm(k, ALU_AND, 8, in_register(SCRATCH), -(s32)PAGE_SIZE);
     emit_store(k, CPU_FIELD(engine.page_rip), SCRATCH);
-    emit_op(k, 0xff, 4, 4, JUMP_FIELD(code));
+    emit_op(k, 0xff, 4, call ? 2 : 4, JUMP_FIELD(code));
 }
 
 /* RIP relative to the block's first byte. */
@@ -81,7 +81,7 @@ void emit_far(struct translator *t, const struct uop *link)
     t->slow = NULL;
     load_rip(t, SCRATCH, link->disp);
     look_up(t, COLD_LINK);
-    go(t);
+    go(t, false);
 }
 
 static void both_edges(struct translator *t, const struct uop *u)
@@ -121,8 +121,8 @@ bool emit_compare_jcc(struct translator *t, const struct uop *u)
     return true;
 }
 
-/* Pushes the RIP of the next instruction. */
-static void push_return(struct translator *t, const struct uop *u)
+/* Pushes the RIP of the next instruction on the guest's stack. Returns the register that has it. */
+static u8 push_return(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     struct rm target = memory_at(t, RSP, -8, 8, true, COLD_EXIT);
@@ -130,13 +130,43 @@ static void push_return(struct translator *t, const struct uop *u)
     load_rip(t, reg, uop_offset(u) + u->len);
     emit_store(k, target, reg);
     emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], -8));
+    return reg;
+}
+
+/* Begins a call of the host's whose return goes to `back`; the guest's return address is in `reg`.
+ * False: the RET leads to another page, so a plain jump must do. */
+static bool call_begin(struct translator *t, const struct uop *back, u8 reg)
+{
+    struct code *k = &t->code;
+    if (back->op != UOP_LINK)
+        return false;
+    struct cold_code *cold = cold_add(t, COLD_DEPTH, NULL);
+    emit_op(k, 0x3b, 8, H_RSP, CPU_FIELD(engine.jit_stack_limit));
+    cold->site[cold->sites++] = emit_jcc(k, CC_B);
+    cold->resume = k->p;
+    if (reg >= 8)
+        emit_byte(k, 0x41);
+    emit_byte(k, (u8)(0x50 | (reg & 7))); /* PUSH */
+    return true;
+}
+
+/* Where the host's RET comes to. */
+static void call_end(struct translator *t, const struct uop *back)
+{
+    emit_op(&t->code, X_LEA, 8, H_RSP, at(H_RSP, 8));
+    emit_edge(t, back);
 }
 
 bool emit_call(struct translator *t, const struct uop *u)
 {
     flags_save(t);
-    push_return(t, u);
-    emit_edge(t, u + 1);
+    u8 reg = push_return(t, u);
+    if (!call_begin(t, u + 2, reg)) {
+        emit_edge(t, u + 1);
+        return true;
+    }
+    edge_from(t, emit_call_site(&t->code), u + 1);
+    call_end(t, u + 2);
     return true;
 }
 
@@ -157,7 +187,7 @@ bool emit_jump_to_operand(struct translator *t, const struct uop *u)
 {
     load_target(t, u);
     look_up(t, COLD_EXIT);
-    go(t);
+    go(t, false);
     return true;
 }
 
@@ -167,19 +197,35 @@ bool emit_call_to_operand(struct translator *t, const struct uop *u)
     load_target(t, u);
     look_up(t, COLD_EXIT);
     emit_store(k, CPU_FIELD(engine.jit_value), HOST);
-    push_return(t, u);
+    u8 reg = push_return(t, u);
+    bool call = call_begin(t, u + 1, reg);
     emit_load(k, HOST, CPU_FIELD(engine.jit_value));
-    go(t);
+    go(t, call);
+    if (call)
+        call_end(t, u + 1);
     return true;
 }
 
+/* Returns as the host does if its last call was to come back here. */
 bool emit_ret(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
+    s32 bytes = (s32)(8 + u->imm);
     flags_clobber(t);
     emit_load(k, SCRATCH, memory_at(t, RSP, 0, 8, false, COLD_EXIT));
+    emit_op(k, 0x3b, 8, H_RSP, CPU_FIELD(engine.jit_stack));
+    u8 *none = emit_jcc(k, CC_E);
+    emit_op(k, 0x3b, 8, SCRATCH, at(H_RSP, 8));
+    u8 *another = emit_jcc(k, CC_NE);
+    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], bytes));
+    emit_alu_imm(k, ALU_AND, 8, in_register(SCRATCH), -(s32)PAGE_SIZE);
+    emit_store(k, CPU_FIELD(engine.page_rip), SCRATCH);
+    emit_byte(k, 0xc3); /* RET */
+    emit_land(k, none);
+    emit_land(k, another);
+    emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
     look_up(t, COLD_EXIT);
-    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], (s32)(8 + u->imm)));
-    go(t);
+    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], bytes));
+    go(t, false);
     return true;
 }

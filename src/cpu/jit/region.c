@@ -89,8 +89,7 @@ static enum change change_of(const struct uop *u, u8 reg, s64 *by)
             return added(by, u->disp);
         return replaced_if(u->d == reg);
     case UOP_XCHG:
-        return replaced_if(is_destination(u, reg) ||
-                           (size_of(u) == 1 ? u->s >> 3 : u->s) == reg);
+        return replaced_if(is_destination(u, reg) || (size_of(u) == 1 ? u->s >> 3 : u->s) == reg);
     case UOP_MUL:
     case UOP_DIV:
         return replaced_if(reg == RAX || reg == RDX);
@@ -110,6 +109,8 @@ static enum change change_of(const struct uop *u, u8 reg, s64 *by)
         return replaced_if(reg == RSP);
     case UOP_LEAVE_FRAME:
         return replaced_if(reg == RSP || reg == RBP);
+    case UOP_GENERIC:
+        return REPLACED;
     default: /* vector instructions: `aux` is set if they write a general register */
         return replaced_if(!vector_uop(u) || (u->aux && u->d == reg));
     }

@@ -49,12 +49,15 @@ static void enter_block(struct cpu *c, const struct block *b)
 const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct block *b)
 {
     struct uop *one = c->engine.jit->one;
+    u64 tag = c->engine.jump_tag, died = c->engine.statistics.code_invalidations;
     enter_block(c, b);
     flags_from_raw(c);
     one[0] = *u;
     if (!one[0].fn(c, &one[0]))
         return &uop_ended;
-    if (b->dead) /* by the uop: the next instruction is the interpreter's to leave */
+    /* Leaves if a block died, perhaps this one, or addresses mean other frames: calls of the host
+     * may be on the way to code that nobody may run any more. */
+    if (c->engine.jump_tag != tag || c->engine.statistics.code_invalidations != died)
         return u + 1;
     flags_to_raw(c);
     return NULL;

@@ -4,7 +4,8 @@
 #include "cpu/jit/translate.h"
 
 static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
-#define SAVED (sizeof saved)
+#define SAVED      (sizeof saved)
+#define CALL_DEPTH 256 /* 4 KiB of the host's stack */
 
 static void push(struct code *k, u8 reg)
 {
@@ -75,9 +76,10 @@ static void rsp_add(struct code *k, s32 n)
     emit_op(k, X_LEA, 8, H_RSP, at(H_RSP, n));
 }
 
-/* Returns RAX to C. */
+/* Returns RAX to C, from any depth of calls. */
 static void leave(struct code *k)
 {
+    emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
     rsp_add(k, 8);
     for (size_t i = SAVED; i-- > 0;)
         pop(k, saved[i]);
@@ -102,6 +104,9 @@ static void emit_enter(struct code *k)
         push(k, saved[i]);
     rsp_add(k, -8);
     emit_load(k, CPU, in_register(H_RDI));
+    emit_store(k, CPU_FIELD(engine.jit_stack), H_RSP);
+    emit_op(k, X_LEA, 8, H_RAX, at(H_RSP, -CALL_DEPTH * 16));
+    emit_store(k, CPU_FIELD(engine.jit_stack_limit), H_RAX);
     emit_load(k, H_RAX, in_register(H_RSI));
     reload(k);
     emit_op(k, 0xff, 4, 4, in_register(H_RAX));
@@ -126,7 +131,6 @@ static void emit_step_call(struct code *k)
     flags_load(k);
     emit_byte(k, 0xc3);
     emit_land(k, ends);
-    rsp_add(k, 8); /* the return address */
     leave(k);
 }
 

@@ -24,7 +24,7 @@ struct row {
 
 // clang-format off
 static const struct row rows[UOP_VECTOR + 1] = {
-    [UOP_GENERIC] = {NULL, UNKNOWN, MAY},
+    [UOP_GENERIC] = {emit_generic, UNKNOWN, MAY},
     [UOP_GENERIC_CHECKED] = {NULL, UNKNOWN, MAY},
     [UOP_GENERIC_END] = {NULL, UNKNOWN, MAY},
     [UOP_UNDEFINED] = {NULL, UNKNOWN, MAY},
@@ -132,7 +132,9 @@ static void load_uop(struct translator *t, const struct uop *u)
 
 bool has_emitter(const struct uop *u)
 {
-    return u->op < UOP_VECTOR ? rows[u->op].emit != NULL : vector_uop(u);
+    if (u->op == UOP_GENERIC || u->op >= UOP_VECTOR)
+        return vector_uop(u);
+    return rows[u->op].emit != NULL;
 }
 
 void go_plain(struct translator *t, u8 *site, u32 index)
@@ -284,6 +286,10 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_byte(k, 0x68); /* PUSH imm32 */
         emit_u32(k, (u32)(cold->site[0] - t->jit->buffer.write));
         emit_jump_to(k, t->block_follow);
+        break;
+    case COLD_DEPTH:
+        emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
+        emit_jump_to(k, cold->resume);
         break;
     case COLD_BUDGET:
         emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), t->block->insns);

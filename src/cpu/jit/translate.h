@@ -7,6 +7,12 @@
  * free within a uop. RSP is the host's stack. XMM registers are in those of the same numbers while
  * engine.xmm_live. Whenever C code runs, all registers are in arch.r and arch.vector.
  *
+ * Calls. A CALL of the guest is one of the host, below which the guest's return address is pushed:
+ * a RET to that address is a RET of the host, which predicts it. Everything else that a RET may
+ * find goes through the jump cache and forgets all calls, by setting RSP back to engine.jit_stack.
+ * So does leaving emitted code: nothing can change meanwhile (jit_step() looks). At the start of a
+ * block RSP is a multiple of 16.
+ *
  * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
  * engine.page_rip, the RIP of the page's start, is enough, and links within the page need not touch
  * it. REG_BLOCK is set where emitted code is left.
@@ -39,11 +45,12 @@ enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH };
 /* A piece of code that is seldom run, and therefore placed after the block. */
 enum cold {
     COLD_STEP,   /* runs the uop by its handler, then goes on at `resume` */
-    COLD_PLAIN, /* no code: goes to the uop's plain form (region.c) */
+    COLD_PLAIN,  /* no code: goes to the uop's plain form (region.c) */
     COLD_EXIT,   /* continues in the interpreter at the uop */
     COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
     COLD_FAR,    /* an edge to another page: the uop is its link */
     COLD_XMM,    /* loads the XMM registers, then goes on at `resume` */
+    COLD_DEPTH,  /* forgets all calls, then goes on at `resume` */
     COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
     COLD_STALE,  /* the block is dead: continues at its enter uop */
 };
@@ -64,9 +71,9 @@ struct cold_code {
 /* Accesses through one base register whose range is translated once (region.c). */
 struct region {
     bool open, write;
-    u32 count, last;  /* accesses; the last uop that has one */
-    s64 low, high;    /* the range, relative to the base register when the region was opened */
-    s64 offset;       /* what was added to the base register since */
+    u32 count, last; /* accesses; the last uop that has one */
+    s64 low, high;   /* the range, relative to the base register when the region was opened */
+    s64 offset;      /* what was added to the base register since */
 };
 #define REGION_LEAST 2 /* accesses that are worth a region */
 
@@ -91,7 +98,7 @@ struct translator {
     struct cold_code *slow; /* this uop's, or NULL */
     struct cold_code cold[COLDS];
     u32 colds;
-    u32 index; /* of the uop */
+    u32 index;  /* of the uop */
     bool plain; /* this is the plain form */
     struct region region[GPRS];
     struct plain_form {
@@ -178,8 +185,7 @@ void address(struct translator *t, const struct uop *u, u8 reg);
 void translate_address(struct translator *t, u32 size, bool write, enum cold slow);
 /* Returns the operand for `size` bytes at the general register `base` + disp, and for the uop's
  * memory operand. It uses HOST, and perhaps SCRATCH and EFLAGS. */
-struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool write,
-                    enum cold slow);
+struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool write, enum cold slow);
 struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bool write,
                          enum cold slow);
 /* Returns a register that is free beside the operand, which may change for that. */
@@ -215,7 +221,7 @@ emit_fn emit_mov, emit_movzx, emit_movsx, emit_lea, emit_xchg, emit_bswap, emit_
     emit_address_segment; /* move.c */
 emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, emit_ret,
     emit_jcc_links, emit_compare_jcc; /* flow.c */
-emit_fn emit_vector;                  /* vector.c */
+emit_fn emit_vector, emit_generic;    /* vector.c */
 bool vector_uop(const struct uop *u); /* it has an emitter */
 bool vector_sets_flags(const struct uop *u);
 u32 vector_memory_size(const struct uop *u);

@@ -4,8 +4,8 @@
  * instructions loads all XMM registers when it is entered, unless they are loaded
  * (engine.xmm_live); whatever calls C stores them and takes that back (shared.c).
  *
- * Floating point needs the guest's value in the host's MXCSR (mxcsr_enter); otherwise it goes to
- * the handler.
+ * Floating point needs the guest's value in the host's MXCSR (mxcsr_enter); otherwise the handlers
+ * do the rest of the block.
  */
 #include "cpu/jit/translate.h"
 
@@ -102,16 +102,31 @@ static const struct { u8 opcode, extension; } shift_rows[INSN_COUNT] = {
     [INSN_psrlw] = {0x71, 2}, [INSN_psrld] = {0x72, 2}, [INSN_psrlq] = {0x73, 2},
     [INSN_psraw] = {0x71, 4}, [INSN_psrad] = {0x72, 4},
 };
+
+/* Instructions without a handler of their own. */
+static const struct generic_op { u32 op; bool immediate, to_general; } generic_ops[INSN_COUNT] = {
+    [INSN_shufps] = {OP_TWO(0xc6), true, false}, [INSN_shufpd] = {P66(0xc6), true, false},
+    [INSN_pshufd] = {P66(0x70), true, false},
+    [INSN_pshufhw] = {PF3(0x70), true, false}, [INSN_pshuflw] = {PF2(0x70), true, false},
+    [INSN_movhlps] = {OP_TWO(0x12), false, false}, [INSN_movlhps] = {OP_TWO(0x16), false, false},
+    [INSN_movmskps] = {OP_TWO(0x50), false, true},
+};
 // clang-format on
 
 static const struct vector_op *op_of(const struct uop *u)
 {
-    return &ops[u->op - UOP_VECTOR];
+    static const struct vector_op none = {.form = NONE};
+    return u->op >= UOP_VECTOR ? &ops[u->op - UOP_VECTOR] : &none;
+}
+
+static const struct generic_op *generic_of(const struct uop *u)
+{
+    return &generic_ops[u->insn->op->id];
 }
 
 bool vector_uop(const struct uop *u)
 {
-    return u->op >= UOP_VECTOR && op_of(u)->form != NONE;
+    return u->op == UOP_GENERIC ? generic_of(u)->op != 0 : op_of(u)->form != NONE;
 }
 
 bool vector_sets_flags(const struct uop *u)
@@ -129,14 +144,16 @@ static bool under_mxcsr(u8 form)
     return form >= FLOAT && form <= TO_INTEGER;
 }
 
-/* Sends the uop to its handler unless MXCSR is the guest's. */
+/* Leaves to the interpreter unless MXCSR is the guest's; then it stays so until C code runs. */
 static void need_mxcsr(struct translator *t)
 {
     if (t->mxcsr_known)
         return;
     flags_clobber(t);
     emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.mxcsr_live), 0);
-    slow_if(t, CC_E, COLD_STEP);
+    struct cold_code *cold = cold_add(t, COLD_EXIT, t->u);
+    cold->site[cold->sites++] = emit_jcc(&t->code, CC_E);
+    t->mxcsr_known = true;
 }
 
 static struct rm vector_memory(struct translator *t, const struct uop *u, u32 size, bool aligned)
@@ -232,7 +249,52 @@ bool emit_vector(struct translator *t, const struct uop *u)
         move(t, u, v);
         break;
     }
-    if (under_mxcsr(v->form))
-        t->mxcsr_known = true;
+    return true;
+}
+
+/* --- Instructions without a handler of their own ---------------------------------------------- */
+
+/* Makes a uop of the memory operand. False: its address is not simple. */
+static bool simple_memory(const struct uop *u, struct uop *out)
+{
+    const struct insn *in = u->insn;
+    s64 disp = in->disp + (in->rip_relative ? uop_offset(u) + in->length : 0);
+    *out = (struct uop){.b = in->rip_relative ? REG_BLOCK : in->base,
+                        .x = in->index,
+                        .scale = in->scale,
+                        .disp = (s32)disp};
+    return in->addrsize == 8 && disp == (s32)disp && in->segment != SEG_FS && in->segment != SEG_GS;
+}
+
+/* An aligned operand of 16 bytes. */
+static struct rm generic_memory(struct translator *t, const struct uop *memory)
+{
+    flags_clobber(t);
+    address(t, memory, SCRATCH);
+    emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), 15); /* TEST AL, 15 */
+    slow_if(t, CC_NE, COLD_STEP);
+    return memory_operand(t, memory, 16, false, COLD_STEP);
+}
+
+bool emit_generic(struct translator *t, const struct uop *u)
+{
+    struct code *k = &t->code;
+    const struct insn *in = u->insn;
+    const struct generic_op *g = generic_of(u);
+    struct uop memory;
+    struct rm source = in_register(in->o[1].reg);
+    if (!g->op || (in->o[1].kind == OPERAND_MEM && !simple_memory(u, &memory)))
+        return false;
+    if (in->o[1].kind == OPERAND_MEM)
+        source = generic_memory(t, &memory);
+    if (g->to_general) {
+        u8 d = gpr_begin(t, in->o[0].reg, 8, SCRATCH, false);
+        emit_op(k, g->op, 4, d, source);
+        gpr_end(t, in->o[0].reg, 8, d);
+    } else {
+        emit_op(k, g->op, 4, in->o[0].reg, source);
+    }
+    if (g->immediate)
+        emit_byte(k, (u8)in->imm);
     return true;
 }
