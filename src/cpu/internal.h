@@ -155,8 +155,11 @@ struct engine {
     u32 raw_flags;
     u64 jit_value;
     u64 jit_delta[GPRS]; /* of a base register: distance from linear to host addresses */
+    /* The page of the guest's stack, writable at the current privilege; `invalid` is 0 or all ones
+     */
+    u64 stack_page, stack_invalid, stack_delta;
     u64 jit_stack, jit_stack_limit; /* the host's stack: where calls begin, and may not go on */
-    bool xmm_live; /* the XMM registers are in the host's */
+    bool xmm_live;                  /* the XMM registers are in the host's */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
     u32 mode;        /* MODE_... */
@@ -321,6 +324,12 @@ struct access_fault {
 bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t,
                    struct access_fault *f);
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access) NORETURN;
+
+/* Call when an entry of the TLB changes, or the array that counts. */
+static inline void stack_page_forget(struct cpu *c)
+{
+    c->engine.stack_invalid = ~0ull;
+}
 
 static inline u64 load_inline(struct cpu *c, u64 linear, u32 size, bool *hit)
 {

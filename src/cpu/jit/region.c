@@ -196,10 +196,50 @@ struct rm region_delta(u8 reg)
 {
     struct rm rm = CPU_FIELD(engine.jit_delta);
     rm.disp += 8 * reg;
-    return rm;
+    return reg == RSP ? CPU_FIELD(engine.stack_delta) : rm;
 }
 
-static void open_region(struct translator *t, u8 reg, const struct region *r)
+/* The stack's page is mostly the one of before. */
+static void open_stack(struct translator *t, const struct region *r)
+{
+    struct code *k = &t->code;
+    flags_clobber(t);
+    const u8 *again = k->p;
+    emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], (s32)r->low));
+    emit_op(k, 0x33, 8, SCRATCH, CPU_FIELD(engine.stack_page));
+    emit_op(k, 0x0b, 8, SCRATCH, CPU_FIELD(engine.stack_invalid));
+    emit_alu_imm(k, ALU_CMP, 8, in_register(SCRATCH), (s32)(PAGE_SIZE - (r->high - r->low)));
+    struct cold_code *cold = cold_add(t, COLD_STACK, t->u);
+    cold->site[cold->sites++] = emit_jcc(k, CC_A);
+    cold->resume = again;
+    cold->plain = t->index;
+    t->plain_form[t->index].entered = true;
+    t->stack[t->index] = *r;
+    cold->stack = &t->stack[t->index];
+}
+
+/* Finds the stack's page in the TLB. If the range is not in one page, the block goes on in its
+ * plain form. */
+void emit_stack_page(struct translator *t, const struct cold_code *cold)
+{
+    struct code *k = &t->code;
+    const struct region *r = cold->stack;
+    struct rm low = at(pinned[RSP], (s32)r->low);
+    t->index = cold->plain;
+    emit_op(k, X_LEA, 8, SCRATCH, low);
+    translate_address(t, (u32)(r->high - r->low), true, COLD_PLAIN);
+    emit_op(k, 0x03, 8, HOST, in_register(SCRATCH));
+    emit_op(k, X_LEA, 8, SCRATCH, low);
+    emit_op(k, 0x2b, 8, HOST, in_register(SCRATCH));
+    emit_store(k, CPU_FIELD(engine.stack_delta), HOST);
+    emit_alu_imm(k, ALU_AND, 8, in_register(SCRATCH), -(s32)PAGE_SIZE);
+    emit_store(k, CPU_FIELD(engine.stack_page), SCRATCH);
+    emit_op(k, 0xc7, 8, 0, CPU_FIELD(engine.stack_invalid));
+    emit_u32(k, 0);
+    emit_jump_to(k, cold->resume);
+}
+
+static void open_range(struct translator *t, u8 reg, const struct region *r)
 {
     struct code *k = &t->code;
     u8 base = pinned[reg];
@@ -211,8 +251,17 @@ static void open_region(struct translator *t, u8 reg, const struct region *r)
     emit_op(k, X_LEA, 8, SCRATCH, first);
     emit_op(k, 0x2b, 8, SCRATCH, in_register(base)); /* SUB */
     emit_store(k, region_delta(reg), SCRATCH);
+}
+
+static void open_region(struct translator *t, u8 reg, const struct region *r)
+{
+    if (reg == RSP)
+        open_stack(t, r);
+    else
+        open_range(t, reg, r);
     t->region[reg] = *r;
     t->region[reg].open = true;
+    t->region[reg].write |= reg == RSP;
 }
 
 void regions_before(struct translator *t, u32 index)
@@ -225,7 +274,7 @@ void regions_before(struct translator *t, u32 index)
             !accesses(&t->block->uop[index], reg, spans))
             continue;
         struct region r = look_ahead(t->block, index, reg);
-        if (r.count >= REGION_LEAST)
+        if (r.count >= REGION_LEAST || (reg == RSP && r.count))
             open_region(t, reg, &r);
     }
 }

@@ -257,6 +257,10 @@ static void emit_plain(struct translator *t, const bool *wanted)
     t->plain = true;
     if (first < t->block->uops)
         emit_uops(t, first, wanted);
+}
+
+static void land_plain(struct translator *t)
+{
     for (u32 i = 0; i < t->plain_sites && !t->code.full; i++)
         emit_target(t->plain_site[i].site, t->plain_form[t->plain_site[i].index].at);
 }
@@ -286,6 +290,9 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_byte(k, 0x68); /* PUSH imm32 */
         emit_u32(k, (u32)(cold->site[0] - t->jit->buffer.write));
         emit_jump_to(k, t->block_follow);
+        break;
+    case COLD_STACK:
+        emit_stack_page(t, cold);
         break;
     case COLD_DEPTH:
         emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
@@ -345,6 +352,7 @@ const u8 *translate_block(struct translator *t, struct cpu *c, const struct bloc
     emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &b->uop[0]});
     for (u32 i = 0; i < t->colds && !k->full; i++)
         emit_cold(t, &t->cold[i]);
+    land_plain(t);
     if (k->full)
         return NULL;
     memcpy(entry - 4, &distance, sizeof distance);

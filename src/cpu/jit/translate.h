@@ -50,6 +50,7 @@ enum cold {
     COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
     COLD_FAR,    /* an edge to another page: the uop is its link */
     COLD_XMM,    /* loads the XMM registers, then goes on at `resume` */
+    COLD_STACK,  /* finds the stack's page, then goes on at `resume`, or in the plain form */
     COLD_DEPTH,  /* forgets all calls, then goes on at `resume` */
     COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
     COLD_STALE,  /* the block is dead: continues at its enter uop */
@@ -66,6 +67,7 @@ struct cold_code {
     const struct uop *u;
     const u8 *resume;
     u32 plain; /* not 0: goes on at this uop's plain form instead */
+    const struct region *stack;
 };
 
 /* Accesses through one base register whose range is translated once (region.c). */
@@ -101,6 +103,7 @@ struct translator {
     u32 index;  /* of the uop */
     bool plain; /* this is the plain form */
     struct region region[GPRS];
+    struct region stack[BLOCK_UOPS]; /* of cold code, by uop */
     struct plain_form {
         bool entered; /* something goes on at this uop */
         const u8 *at;
@@ -203,6 +206,7 @@ bool regions_open(const struct translator *t);
 /* Returns true if an access at base + disp lies in an open region. */
 bool region_has(const struct translator *t, u8 reg, s64 disp, u32 size, bool write);
 struct rm region_delta(u8 reg);
+void emit_stack_page(struct translator *t, const struct cold_code *cold);
 
 /* --- translate.c ------------------------------------------------------------------------------ */
 

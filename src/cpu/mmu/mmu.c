@@ -70,6 +70,7 @@ static void flush_context(struct cpu *c, enum tlb_context context, bool global_t
 {
     struct fill_list *list = &c->engine.mmu->fills[context];
     u32 kept = 0;
+    stack_page_forget(c);
     for (u32 i = 0; i < list->count; i++) {
         u32 slot = list->slots[i];
         struct tlb_entry *e = &c->engine.tlbs[context][slot];
@@ -117,6 +118,7 @@ void mmu_flush_page(struct cpu *c, u64 linear)
     struct mmu *m = c->engine.mmu;
     u64 page = linear & ~PAGE_MASK;
     u32 slot = slot_of(linear);
+    stack_page_forget(c);
     for (u32 context = 0; context < TLB_CONTEXTS; context++) {
         struct tlb_entry *e = entry_of(c, context, linear);
         if (e->rtag == page)
@@ -146,6 +148,7 @@ static void drop_frame(struct tlb_entry *e, u32 slot, u64 frame)
 static void frame_lost(void *context, u64 frame)
 {
     struct cpu *c = context;
+    stack_page_forget(c);
     for_each_entry(c, drop_frame, frame);
     for (u32 user = 0; c->engine.mmu->fetched && user < 2; user++)
         for (u32 i = 0; i < FETCH_ENTRIES; i++)
@@ -173,6 +176,7 @@ static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
 
 static void code_marked(void *context, u64 frame)
 {
+    stack_page_forget(context);
     for_each_entry(context, protect_code, frame);
 }
 
@@ -185,6 +189,7 @@ bool mmu_create(struct cpu *c)
     for (u32 context = 0; context < TLB_CONTEXTS; context++)
         for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
             entry_drop(&c->engine.tlbs[context][slot], slot);
+    stack_page_forget(c);
     c->engine.tlb = c->engine.tlbs[TLB_KERNEL];
     c->listener = (struct memory_listener){.frame_lost = frame_lost,
                                            .mappings_lost = mappings_lost,
@@ -268,6 +273,7 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     u32 slot = slot_of(linear);
     u64 page = linear & ~PAGE_MASK;
     bool watched = UNLIKELY(c->engine.watchpoints) && debug_watches_page(c, page);
+    stack_page_forget(c);
     if (!host || watched)
         entry_drop(e, slot);
     if (!host)

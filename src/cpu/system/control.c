@@ -117,6 +117,7 @@ void cpu_update_mode(struct cpu *c)
         mode |= MODE_SSE;
     c->engine.mode = (u32)mode;
     bool ac = c->arch.cr4 & CR4_SMAP && c->arch.rflags & RFLAGS_AC;
+    stack_page_forget(c);
     c->engine.tlb = c->engine.tlbs[c->arch.cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
 }
 
