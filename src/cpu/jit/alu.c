@@ -15,6 +15,7 @@ static bool flags_used(const struct uop *u)
 static void flags_are_set(struct translator *t, const struct uop *u)
 {
     t->flags = flags_used(u) ? FLAGS_HOST : FLAGS_RAW;
+    t->recipe.valid = false;
 }
 
 /* Stores EAX as the raw flags. */
@@ -41,7 +42,7 @@ static void op_store(struct code *k, u32 which, u32 size, struct rm rm, u8 reg)
     emit_op(k, which == ALU_TEST ? X_TEST : which * 8 + 1, size, reg, rm);
 }
 
-static void op_imm(struct code *k, u32 which, u32 size, struct rm rm, u64 imm)
+void emit_arithmetic_imm(struct code *k, u32 which, u32 size, struct rm rm, u64 imm)
 {
     if (which != ALU_TEST) {
         emit_alu_imm(k, which, size, rm, (s32)imm);
@@ -70,7 +71,7 @@ static void register_form(struct translator *t, u32 which, u32 size, const struc
     carry_in(t, which);
     u8 d = gpr_begin(t, u->d, size, SCRATCH, true);
     if (u->form & FORM_IMM)
-        op_imm(k, which, size, in_register(d), u->imm);
+        emit_arithmetic_imm(k, which, size, in_register(d), u->imm);
     else
         op_load(k, which, size, d, gpr_operand(u->s, size));
     if (!compares(which))
@@ -100,7 +101,7 @@ static void store_form(struct translator *t, u32 which, u32 size, const struct u
     struct code *k = &t->code;
     carry_in(t, which);
     if (u->form & FORM_IMM) {
-        op_imm(k, which, size, target, u->imm);
+        emit_arithmetic_imm(k, which, size, target, u->imm);
         return;
     }
     struct rm s = gpr_operand(u->s, size);
@@ -122,6 +123,7 @@ void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop
     else
         load_form(t, which, size, u, memory);
     flags_are_set(t, u);
+    recipe_set(t, u, which, size);
 }
 
 bool emit_alu(struct translator *t, const struct uop *u)
@@ -130,6 +132,8 @@ bool emit_alu(struct translator *t, const struct uop *u)
     struct rm memory = in_register(0);
     if (high_byte(u->d, size) || high_byte(u->s, size))
         return false;
+    if (place_of(u) != REG && (which == ALU_ADC || which == ALU_SBB))
+        flags_raw(t);
     if (place_of(u) != REG)
         memory = memory_operand(t, u, size, memory_first(u) && !compares(which), COLD_STEP);
     emit_arithmetic(t, which, size, u, memory);
@@ -150,8 +154,10 @@ bool emit_step(struct translator *t, const struct uop *u)
     if (high_byte(u->d, size))
         return false;
     struct rm memory = in_register(0);
-    if (place_of(u) != REG)
+    if (place_of(u) != REG) {
+        flags_raw(t);
         memory = memory_operand(t, u, size, true, COLD_STEP);
+    }
     if (flags_used(u))
         flags_carry(t);
     if (place_of(u) != REG) {
@@ -162,7 +168,7 @@ bool emit_step(struct translator *t, const struct uop *u)
         gpr_end(t, u->d, size, d);
     }
     if (flags_used(u))
-        t->flags = FLAGS_HOST;
+        flags_are_set(t, u);
     else if (t->flags == FLAGS_BOTH)
         t->flags = FLAGS_RAW;
     return true;
@@ -264,7 +270,7 @@ static bool shift_by_immediate(struct translator *t, const struct uop *u, enum s
     if (rotates(op) && live && gpr_operand(u->d, size).memory)
         return false; /* too few registers */
     if (rotates(op) && live)
-        flags_clobber(t);
+        flags_raw(t);
     u8 d = gpr_begin(t, u->d, size, SCRATCH, true);
     if (u->aux == 1)
         emit_op(k, 0xd1, size, extension[op], in_register(d));
@@ -293,7 +299,7 @@ static bool shift_by_cl(struct translator *t, const struct uop *u, enum shift op
         return false;
     u8 d = gpr_begin(t, u->d, size, HOST, true);
     if (live) {
-        flags_clobber(t);
+        flags_raw(t);
         if (size == 4) { /* clears the upper half also if the count is 0 */
             emit_op(k, X_MOV_LOAD, 4, d, in_register(d));
             gpr_end(t, u->d, size, d);
@@ -416,6 +422,6 @@ bool emit_bt(struct translator *t, const struct uop *u)
         emit_op_imm8(k, OP_TWO(0xba), size, 4, in_register(d), u->aux);
     else
         emit_op(k, OP_TWO(0xa3), size, gpr_source(t, u->s, size, HOST), in_register(d));
-    t->flags = FLAGS_HOST;
+    flags_are_set(t, u);
     return true;
 }

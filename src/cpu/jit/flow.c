@@ -159,7 +159,7 @@ static void call_end(struct translator *t, const struct uop *back)
 
 bool emit_call(struct translator *t, const struct uop *u)
 {
-    flags_save(t);
+    flags_raw(t);
     u8 reg = push_return(t, u);
     if (!call_begin(t, u + 2, reg)) {
         emit_edge(t, u + 1);
@@ -173,12 +173,11 @@ bool emit_call(struct translator *t, const struct uop *u)
 /* Leaves the target's RIP in SCRATCH. */
 static void load_target(struct translator *t, const struct uop *u)
 {
+    flags_raw(t);
     if (place_of(u) == REG) {
-        flags_clobber(t);
         emit_load(&t->code, SCRATCH, gpr_operand(u->s, 8));
     } else {
         struct rm source = memory_operand(t, u, 8, false, COLD_EXIT);
-        flags_clobber(t);
         emit_load(&t->code, SCRATCH, source);
     }
 }
@@ -211,7 +210,7 @@ bool emit_ret(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     s32 bytes = (s32)(8 + u->imm);
-    flags_clobber(t);
+    flags_raw(t);
     emit_load(k, SCRATCH, memory_at(t, RSP, 0, 8, false, COLD_EXIT));
     emit_op(k, 0x3b, 8, H_RSP, CPU_FIELD(engine.jit_stack));
     u8 *none = emit_jcc(k, CC_E);

@@ -17,6 +17,8 @@ struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uo
     else
         t->colds++;
     *cold = (struct cold_code){.kind = kind, .u = u};
+    if (t->flags == FLAGS_RECIPE)
+        cold->recipe = t->recipe;
     return cold;
 }
 

@@ -116,6 +116,12 @@ static enum change change_of(const struct uop *u, u8 reg, s64 *by)
     }
 }
 
+bool uop_changes(const struct uop *u, u8 reg)
+{
+    s64 by;
+    return change_of(u, reg, &by) != UNCHANGED;
+}
+
 /* --- Accesses --------------------------------------------------------------------------------- */
 
 struct span {
@@ -203,7 +209,7 @@ struct rm region_delta(u8 reg)
 static void open_stack(struct translator *t, const struct region *r)
 {
     struct code *k = &t->code;
-    flags_clobber(t);
+    flags_raw(t);
     const u8 *again = k->p;
     emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], (s32)r->low));
     emit_op(k, 0x33, 8, SCRATCH, CPU_FIELD(engine.stack_page));
@@ -243,7 +249,7 @@ static void open_range(struct translator *t, u8 reg, const struct region *r)
 {
     struct code *k = &t->code;
     u8 base = pinned[reg];
-    flags_clobber(t);
+    flags_raw(t);
     emit_op(k, X_LEA, 8, SCRATCH, at(base, (s32)r->low));
     translate_address(t, (u32)(r->high - r->low), r->write, COLD_PLAIN);
     struct rm first = at_sum(HOST, SCRATCH);

@@ -165,9 +165,12 @@ static bool emit_uop(struct translator *t, const struct uop *u)
     const struct row *r = row_of(u);
     t->u = u;
     t->slow = NULL;
+    const bool sets = u->form & FORM_FLAGS && (r->effect == SETS || r->effect == READS);
+    flags_before(t, u, t->wanted_after && !(u->form & FORM_FLAGS && r->effect == SETS));
     bool emitted = r->emit && r->emit(t, u);
     if (!emitted)
         run_by_handler(t, u);
+    flags_after(t, sets);
     regions_after(t, t->index);
     bool open = regions_open(t);
     if (!emitted && open) {
@@ -218,7 +221,7 @@ static void enter_plain(struct translator *t, u32 index)
         if (t->wanted)
             flags_save(t);
         t->flags = FLAGS_RAW;
-        t->mxcsr_known = false;
+        t->mxcsr_known = t->recipe.valid = false;
     }
     t->plain_form[index].at = t->code.p;
 }
@@ -226,13 +229,14 @@ static void enter_plain(struct translator *t, u32 index)
 static void emit_uops(struct translator *t, u32 first, const bool *wanted)
 {
     t->flags = FLAGS_RAW;
-    t->mxcsr_known = false;
+    t->mxcsr_known = t->recipe.valid = false;
     memset(t->region, 0, sizeof t->region);
     for (u32 i = first; i < t->block->uops && !t->code.full; i++) {
         const struct uop *u = &t->block->uop[i];
         if (uop_is_link(u))
             continue;
         t->wanted = wanted[i];
+        t->wanted_after = i + 1 == t->block->uops || uop_is_link(u + 1) || wanted[i + 1];
         t->index = i;
         if (t->plain)
             enter_plain(t, i);
@@ -270,6 +274,7 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
     struct code *k = &t->code;
     for (u32 i = 0; i < cold->sites; i++)
         emit_land(k, cold->site[i]);
+    recipe_save(k, &cold->recipe);
     switch (cold->kind) {
     case COLD_STEP:
         load_uop(t, cold->u);
@@ -348,6 +353,7 @@ const u8 *translate_block(struct translator *t, struct cpu *c, const struct bloc
     emit_vectors_entry(t);
     emit_uops(t, 1, wanted);
     emit_plain(t, wanted);
+    t->flags = FLAGS_RAW;
     s32 distance = (s32)(k->p - (entry + 5));
     emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &b->uop[0]});
     for (u32 i = 0; i < t->colds && !k->full; i++)

@@ -18,9 +18,9 @@
  * it. REG_BLOCK is set where emitted code is left.
  *
  * Flags. They are in the host's EFLAGS, in engine.raw_flags as LAHF and SETO deliver them (AH and
- * AL), or in both (enum flags_at). They are saved before EFLAGS changes if anybody may still want
- * them: a reader, the end of the block, or an instruction that may leave. C code gets them in its
- * own form, at the border (run.c).
+ * AL), in both, or can be computed again (enum flags_at, struct recipe). Before EFLAGS changes they
+ * are saved, or kept as a recipe, if anybody may still want them: a reader, the end of the block,
+ * or an instruction that may leave. C code gets them in its own form, at the border (run.c).
  */
 #ifndef SOFTSEV_CPU_JIT_TRANSLATE_H
 #define SOFTSEV_CPU_JIT_TRANSLATE_H
@@ -40,7 +40,15 @@
 /* The host register of each of the guest's, or H_NONE. */
 extern const u8 pinned[GPRS];
 
-enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH };
+enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH, FLAGS_RECIPE };
+
+/* How to compute the flags again from registers that are still as they were. */
+struct recipe {
+    bool valid, imm;
+    u8 which, size; /* of ADD, SUB, CMP, TEST */
+    u8 d, s;        /* register fields; ADD and SUB: d is the result */
+    s32 value;      /* the immediate */
+};
 
 /* A piece of code that is seldom run, and therefore placed after the block. */
 enum cold {
@@ -68,6 +76,7 @@ struct cold_code {
     const u8 *resume;
     u32 plain; /* not 0: goes on at this uop's plain form instead */
     const struct region *stack;
+    struct recipe recipe; /* valid: raw_flags is not, until this is done */
 };
 
 /* Accesses through one base register whose range is translated once (region.c). */
@@ -94,9 +103,12 @@ struct translator {
     const u8 *block_step, *block_exit, *block_follow; /* shared code, for this block */
     const struct uop *u;                              /* the uop that is being translated */
     enum flags_at flags;
-    bool wanted;      /* the flags from before this uop may be needed at it or after it */
-    bool vectors;     /* the block has vector instructions: XMM registers are loaded throughout */
-    bool mxcsr_known; /* to be the guest's */
+    struct recipe recipe;
+    bool spoiled;      /* this uop changes what the recipe needs */
+    bool wanted;       /* the flags from before this uop may be needed at it or after it */
+    bool wanted_after; /* some flags may be needed after it */
+    bool vectors;      /* the block has vector instructions: XMM registers are loaded throughout */
+    bool mxcsr_known;  /* to be the guest's */
     struct cold_code *slow; /* this uop's, or NULL */
     struct cold_code cold[COLDS];
     u32 colds;
@@ -173,10 +185,24 @@ void gpr_end(struct translator *t, u8 field, u32 size, u8 host);
 
 /* --- flags.c ---------------------------------------------------------------------------------- */
 
-void flags_save(struct translator *t);    /* makes raw_flags valid; changes no flag */
-void flags_clobber(struct translator *t); /* call before EFLAGS changes */
-void flags_host(struct translator *t);    /* makes EFLAGS valid; changes RAX */
-void flags_carry(struct translator *t);   /* makes CF valid, the other flags may be anything */
+/* Makes raw_flags valid; changes no flag. */
+void flags_save(struct translator *t);
+/* Call before EFLAGS changes. Changes RAX, but not after the uop has called it before. */
+void flags_clobber(struct translator *t);
+/* The same, and makes raw_flags valid if the flags are wanted. */
+void flags_raw(struct translator *t);
+/* Makes EFLAGS valid; changes RAX. */
+void flags_host(struct translator *t);
+/* Makes CF valid, the other flags may be anything; may change RAX unless the flags are raw. */
+void flags_carry(struct translator *t);
+/* Call around a uop; `survive`: the flags from before it are wanted after it. */
+void flags_before(struct translator *t, const struct uop *u, bool survive);
+void flags_after(struct translator *t, bool recipe_is_new);
+/* Call when a uop of arithmetic has set EFLAGS. */
+void recipe_set(struct translator *t, const struct uop *u, u32 which, u32 size);
+bool recipe_needs(const struct recipe *r, u8 reg);
+/* Emits a valid recipe, and saves the flags. */
+void recipe_save(struct code *k, const struct recipe *r);
 void flags_load(struct code *k);
 
 /* --- memory.c --------------------------------------------------------------------------------- */
@@ -206,6 +232,7 @@ bool regions_open(const struct translator *t);
 /* Returns true if an access at base + disp lies in an open region. */
 bool region_has(const struct translator *t, u8 reg, s64 disp, u32 size, bool write);
 struct rm region_delta(u8 reg);
+bool uop_changes(const struct uop *u, u8 reg);
 void emit_stack_page(struct translator *t, const struct cold_code *cold);
 
 /* --- translate.c ------------------------------------------------------------------------------ */
@@ -234,6 +261,7 @@ void emit_edge(struct translator *t, const struct uop *link);
 void emit_edge_if(struct translator *t, u32 cc, const struct uop *link);
 /* Emits the code at the end of an edge to another page: looks the target up in the jump cache. */
 void emit_far(struct translator *t, const struct uop *link);
+void emit_arithmetic_imm(struct code *k, u32 which, u32 size, struct rm rm, u64 imm);
 /* Emits the operation of a uop of arithmetic, or the comparison of a fused one; *memory is its
  * memory operand, if it has one. */
 void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u,

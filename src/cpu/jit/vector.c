@@ -227,8 +227,10 @@ bool emit_vector(struct translator *t, const struct uop *u)
     case FLOAT:
     case COMPARE:
         emit_op(k, v->op, 4, u->d, source_of(t, u, v));
-        if (v->form == COMPARE)
+        if (v->form == COMPARE) {
             t->flags = FLAGS_HOST;
+            t->recipe.valid = false;
+        }
         break;
     case SHUFFLE:
         emit_op_imm8(k, v->op, 4, u->d, in_register(u->s), (u8)u->imm);
