@@ -10,6 +10,7 @@ ninja -C "$build" "${names[@]/#/bench/}" >/dev/null
 for name in "${names[@]}"; do
     "$build/bench/$name" || status=1
 done
+python3 bench/table.py --softsev "$build/softsev" --out "$out" || status=1
 python3 bench/doors.py "$build/softsev" "${ROUNDS:-5}" || status=1
 python3 bench/boots.py "$build/softsev" "$out" "${ROUNDS:-5}" || status=1
 exit "$status"
