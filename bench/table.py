@@ -105,7 +105,7 @@ def commands(options, folder):
     words = [str(options.scale), str(options.repeats), *options.kernels]
     kernel, initrd = os.path.join(options.out, options.linux), os.path.join(folder, "initrd")
     append = " ".join([APPEND, "--", *words])
-    result = {"native": [os.path.join(folder, "kernels"), *words],
+    result = {"native": [os.path.join(folder, "kernels"), words[0], str(4 * options.repeats), *options.kernels],
               "tcg": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "EPYC", "-m", str(MEMORY_MIB), "-nographic", "-no-reboot",
                       "-net", "none", "-kernel", kernel, "-initrd", initrd, "-append", append]}
     for prefix, program, more in (("softsev", options.softsev, options.softsev_args),

@@ -39,13 +39,22 @@ void harness_page(struct harness *h, u64 address, u64 bits)
 
 bool harness_create(struct harness *h)
 {
+    const struct cpu_config chosen = with_engine((struct cpu_config){.id = 0});
+    return harness_create_engine(h, chosen.engine, chosen.jit_threshold);
+}
+
+bool harness_create_engine(struct harness *h, enum cpu_engine engine, u32 jit_threshold)
+{
     *h = (struct harness){.random = {.fill = fill_counting}};
     struct memory_config memory = {.size = HARNESS_MEMORY, .asids = 4, .random = &h->random};
     h->memory = memory_create(&memory);
     if (!h->memory)
         return false;
-    struct cpu_config config = with_engine(
-        (struct cpu_config){.memory = h->memory, .clock = &h->clock, .random = &h->random});
+    struct cpu_config config = {.memory = h->memory,
+                                .clock = &h->clock,
+                                .random = &h->random,
+                                .engine = engine,
+                                .jit_threshold = jit_threshold};
     h->cpu = cpu_create(&config);
     if (!h->cpu) {
         memory_destroy(h->memory);

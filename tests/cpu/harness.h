@@ -26,6 +26,7 @@ struct harness {
 };
 
 bool harness_create(struct harness *h);
+bool harness_create_engine(struct harness *h, enum cpu_engine engine, u32 jit_threshold);
 void harness_destroy(struct harness *h);
 /* A clean core in that mode, at HARNESS_CODE; memory and decoded blocks stay. */
 void harness_reset(struct harness *h, enum harness_mode mode);

@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes random programs. Functions come callee first, so that every call has its target. RBX, RBP,
+ * RSI and RDI point into the data most of the time, R15 counts loops, R14 counts recursions; the
+ * other registers hold anything. Programs need not end: who runs them counts instructions.
+ */
+#include "program.h"
+
+#define RESERVED (BIT(RSP) | BIT(R14) | BIT(R15))
+#define POINTERS (BIT(RBX) | BIT(RBP) | BIT(RSI) | BIT(RDI))
+#define END_ROOM 640u /* of code, for what is begun already */
+
+#define PUT(p, ...) put((p), (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
+
+u64 program_random(u64 *state)
+{
+    *state += 0x9e3779b97f4a7c15ull;
+    u64 z = *state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+static u64 below(struct program *p, u64 n)
+{
+    return program_random(&p->random) % n;
+}
+
+static bool chance(struct program *p, u32 percent)
+{
+    return below(p, 100) < percent;
+}
+
+static u64 number(struct program *p)
+{
+    static const u64 edges[] = {0,          1,          0x7f,        0x80,           0xff,
+                                0x7fff,     0x8000,     0xffff,      0x7fffffff,     0x80000000,
+                                0xffffffff, 0x7ffffffe, BIT(63) - 1, BIT(63),        ~0ull,
+                                ~1ull,      0x10000,    0xffff0000,  0x100000000ull, 2};
+    u64 r = program_random(&p->random);
+    switch (below(p, 4)) {
+    case 0:
+        return edges[r % ARRAY_SIZE(edges)];
+    case 1:
+        return (u64)(s64)(s8)r;
+    case 2:
+        return r >> below(p, 64);
+    default:
+        return r;
+    }
+}
+
+/* An address in the data: often at the end of a page, seldom past the end or in the stack. */
+static u32 data_address(struct program *p)
+{
+    u32 address = PROGRAM_DATA + (u32)below(p, PROGRAM_DATA_SIZE);
+    if (chance(p, 15))
+        address = PROGRAM_DATA + (u32)(1 + below(p, PROGRAM_DATA_SIZE / PAGE_SIZE)) * PAGE_SIZE -
+                  (u32)below(p, 24);
+    if (address - (PROGRAM_STACK & ~PAGE_MASK) < PAGE_SIZE && !chance(p, 3))
+        address += PAGE_SIZE;
+    if (chance(p, 75))
+        address &= ~15u;
+    if (chance(p, 10))
+        address += PROGRAM_ALIAS + PROGRAM_CODE_SIZE - PROGRAM_DATA;
+    return address;
+}
+
+static u32 code_address(struct program *p, u32 offset)
+{
+    return (chance(p, 30) ? PROGRAM_ALIAS : PROGRAM_CODE) + offset;
+}
+
+/* --- Single instructions ---------------------------------------------------------------------- */
+
+static u32 put(struct program *p, const u8 *bytes, size_t length)
+{
+    u32 offset = p->size;
+    if (p->size + length > PROGRAM_CODE_SIZE || p->instructions == PROGRAM_INSTRUCTIONS)
+        return offset;
+    memcpy(p->code + p->size, bytes, length);
+    p->instruction[p->instructions++] = (struct program_instruction){(u16)offset, (u8)length};
+    p->size += (u32)length;
+    return offset;
+}
+
+static void put32(struct program *p, const u8 *opcode, u32 size, u32 value)
+{
+    u8 bytes[16];
+    memcpy(bytes, opcode, size);
+    store_le32(bytes + size, value);
+    put(p, bytes, size + 4);
+}
+#define PUT32(p, value, ...)                                                                       \
+    put32((p), (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}), (value))
+
+static void remember_patch(struct program *p, u32 offset, u8 flip)
+{
+    u32 n = p->patches++ % ARRAY_SIZE(p->patch);
+    p->patch[n].offset = (u16)offset;
+    p->patch[n].flip = flip;
+}
+
+static u8 pointer(struct program *p)
+{
+    static const u8 registers[] = {RBX, RBP, RSI, RDI};
+    return registers[below(p, 4)];
+}
+
+/* One of RAX, RCX, RDX, R8 ... R13. */
+static u8 scratch(struct program *p)
+{
+    static const u8 registers[] = {RAX, RCX, RDX, R8, R9, R10, R11, R12, R13};
+    return registers[below(p, ARRAY_SIZE(registers))];
+}
+
+static void aim(struct program *p, u8 reg) /* mov reg32, address */
+{
+    PUT32(p, data_address(p), (u8)(0xb8 | reg));
+}
+
+/* Writes ModRM, SIB and displacement of a memory operand. Returns their size; sets *x for an
+ * extended index. */
+static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
+{
+    u8 base = chance(p, 10) ? RSP : pointer(p);
+    u8 field = (u8)(reg << 3);
+    *x = 0;
+    if (chance(p, 6)) { /* absolute */
+        out[0] = (u8)(field | 4), out[1] = 0x25;
+        store_le32(out + 2, data_address(p));
+        return 6;
+    }
+    u32 n = 1;
+    bool wide = chance(p, 15), index = chance(p, 15);
+    out[0] = (u8)((wide ? 0x80 : 0x40) | field | (base == RSP || index ? 4 : base));
+    if (base == RSP || index) {
+        u8 i = index ? scratch(p) : 4;
+        *x = i >> 3;
+        out[n++] = (u8)((chance(p, 50) ? 0 : below(p, 4) << 6) | (i & 7) << 3 | base);
+        if (!index)
+            out[n - 1] &= 0x3f;
+    }
+    u8 mask = chance(p, 60) ? 0xf0 : 0xff;
+    if (!wide) {
+        out[n] = (u8)(below(p, 256) & mask);
+        if (base == RSP && !chance(p, 5)) /* not the return addresses */
+            out[n] |= 0x80;
+        return n + 1;
+    }
+    s32 wide_disp = (s32)below(p, 4096) - (base == RSP ? 4096 : 2048);
+    store_le32(out + n, (u32)wide_disp & (0xffffff00u | mask));
+    return n + 4;
+}
+
+static const u8 sse_opcodes[] = {
+    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e,
+    0x2f, 0x50, 0x51, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x5c, 0x5d, 0x5e, 0x5f,
+    0x60, 0x61, 0x62, 0x6c, 0x6d, 0x6e, 0x6f, 0x70, 0x71, 0x72, 0x73, 0x74, 0x76, 0x7e, 0x7f,
+    0xc2, 0xc4, 0xc5, 0xc6, 0xd4, 0xd6, 0xd7, 0xdb, 0xe6, 0xe7, 0xeb, 0xef, 0xfa, 0xfe};
+
+/* Random bytes that may be an instruction; mostly common ones. */
+static void candidate(struct program *p, u8 bytes[32])
+{
+    static const u8 prefixes[] = {0, 0x66, 0xf3, 0xf2};
+    u32 n = 0, rex_at;
+    u8 opcode = (u8)below(p, 256), x;
+    u64 kind = below(p, 20);
+    bool sse = kind >= 12 && kind < 16;
+    u8 prefix = prefixes[sse || kind >= 18 ? below(p, 4) : (u32)chance(p, 15)];
+    if (prefix)
+        bytes[n++] = prefix;
+    if (chance(p, 2))
+        bytes[n++] = chance(p, 50) ? 0xf0 : (u8)(0x64 | below(p, 2)); /* LOCK, FS, GS */
+    rex_at = n;
+    bytes[n++] = (u8)(0x40 | below(p, 16));
+    if (kind < 9)
+        opcode = below(p, 3) ? (u8)(below(p, 8) << 3 | below(p, 6)) : (u8)(0x80 | below(p, 12));
+    else if (kind >= 10)
+        bytes[n++] = 0x0f;
+    if (kind >= 10 && kind < 12)
+        opcode = (u8)((chance(p, 50) ? 0x40 : 0x90) | below(p, 16)); /* CMOVcc, SETcc */
+    else if (sse)
+        opcode = sse_opcodes[below(p, ARRAY_SIZE(sse_opcodes))];
+    else if (kind == 16)
+        opcode = (u8)(0xa0 | below(p, 32)); /* BT..., SHLD, MOVZX, IMUL */
+    else if (kind == 9 && chance(p, 50))
+        opcode = (u8[]){0xc0, 0xc1, 0xd0, 0xd1, 0xd2, 0xd3, 0xf6, 0xf7, 0xfe, 0xff}[below(p, 10)];
+    else if (kind == 18)
+        bytes[n++] = chance(p, 60) ? 0x38 : 0x3a;
+    bytes[n++] = opcode;
+    if (chance(p, 45)) {
+        n += memory_operand(p, bytes + n, (u8)below(p, 8), &x);
+        bytes[rex_at] = (u8)((bytes[rex_at] & 0x4c) | x << 1);
+    } else {
+        bytes[n++] = (u8)(0xc0 | below(p, 64));
+    }
+    while (n < 32)
+        bytes[n++] = (u8)(chance(p, 30) ? below(p, 4) : below(p, 256));
+    if (bytes[rex_at] == 0x40 && chance(p, 80)) /* AH ... BH */
+        memmove(bytes + rex_at, bytes + rex_at + 1, 31 - rex_at);
+}
+
+static bool register_allowed(struct program *p, const struct operand *o)
+{
+    if (o->kind == OPERAND_GPR8H)
+        return o->reg != 3 || chance(p, 5); /* BH */
+    if (o->kind != OPERAND_GPR)
+        return true;
+    return !(BIT(o->reg) & RESERVED) && (!(BIT(o->reg) & POINTERS) || chance(p, 5));
+}
+
+/* Rejects what changes reserved registers and what no program here can use. Their places have
+ * programs for them: jumps, strings, the stack. */
+static bool usable(struct program *p, const struct insn *in)
+{
+    u32 id = in->op->id;
+    if (id == INSN_push || id == INSN_pop || id == INSN_leave || id == INSN_enter ||
+        id == INSN_maskmovdqu || id == INSN_maskmovq || in->op->attributes & OP_STRING)
+        return false;
+    bool tsc = id == INSN_rdtsc || id == INSN_rdtscp;
+    if (!tsc && in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_CPL0))
+        return false;
+    for (u32 i = 0; i < in->operands; i++) {
+        if (!register_allowed(p, &in->o[i]))
+            return false;
+        if (in->o[i].kind == OPERAND_MEM && in->base == REG_ZERO && !in->rip_relative &&
+            (in->disp < PROGRAM_DATA || in->disp > PROGRAM_ALIAS + 2 * PROGRAM_DATA_SIZE))
+            return false;
+        if (in->o[i].kind == OPERAND_MEM && in->op->attributes & OP_ALIGN16 && in->disp % 16 &&
+            !chance(p, 1))
+            return false;
+        if (in->o[i].kind == OPERAND_MEM && (in->rip_relative || in->addrsize != 8) &&
+            !chance(p, 2))
+            return false;
+    }
+    return true;
+}
+
+/* An index or bit offset of any size would leave the data: makes it small, most of the time. */
+static void tame(struct program *p, const struct insn *in)
+{
+    u8 reg = REG_ZERO;
+    for (u32 i = 0; i < in->operands; i++)
+        if (in->o[i].kind == OPERAND_MEM && in->index != REG_ZERO)
+            reg = in->index;
+    if (in->op->id >= INSN_bt && in->op->id <= INSN_btc && in->operands > 1 &&
+        in->o[0].kind == OPERAND_MEM && in->o[1].kind == OPERAND_GPR)
+        reg = in->o[1].reg;
+    if (reg >= GPRS || BIT(reg) & (RESERVED | POINTERS) || chance(p, 3))
+        return;
+    u8 rex = (u8)(0x40 | reg >> 3);
+    u32 mask = in->op->attributes & OP_ALIGN16 ? 0x3f0 : 0x3ff;
+    PUT32(p, (u32)below(p, 1024) & mask, rex, 0x81, (u8)(0xe0 | (reg & 7))); /* and reg32, n */
+}
+
+static void put_plain(struct program *p)
+{
+    struct insn in;
+    u8 bytes[32];
+    for (u32 i = 0; i < 200; i++) {
+        candidate(p, bytes);
+        if (decode(&in, bytes, 15, p->mode) != DECODE_OK || !usable(p, &in))
+            continue;
+        tame(p, &in);
+        u32 at = put(p, bytes, in.length);
+        if (in.o[in.operands ? in.operands - 1 : 0].kind == OPERAND_IMM && in.operands > 1 &&
+            in.length > 2 && chance(p, 30))
+            remember_patch(p, at + in.length - 1u, 0);
+        return;
+    }
+    PUT(p, 0x90);
+}
+
+static void put_some(struct program *p, u32 most)
+{
+    for (u64 n = 1 + below(p, most); n; n--)
+        put_plain(p);
+}
+
+/* --- Groups of instructions ------------------------------------------------------------------- */
+
+static void put_unit(struct program *p, u32 depth);
+
+static void branch_to(struct program *p, u32 offset, u8 opcode)
+{
+    s32 distance = (s32)offset - (s32)p->size - 2;
+    if (distance >= -128 && opcode != 0xe8) {
+        PUT(p, opcode, (u8)distance);
+        return;
+    }
+    if (opcode == 0xe8 || opcode == 0xeb)
+        PUT32(p, (u32)(distance - 3), (u8)(opcode == 0xeb ? 0xe9 : 0xe8));
+    else
+        PUT32(p, (u32)(distance - 4), 0x0f, (u8)(opcode + 0x10));
+}
+
+/* A branch over a few units, on any condition; its condition may be patched. */
+static void put_forward_branch(struct program *p, u32 depth)
+{
+    u32 at = p->size;
+    PUT32(p, 0, 0x0f, (u8)(0x80 | below(p, 16)));
+    if (chance(p, 20))
+        remember_patch(p, at + 1, (u8)(1 + below(p, 15)));
+    for (u64 n = 1 + below(p, 3); n; n--)
+        put_unit(p, depth + 1);
+    if (p->size <= PROGRAM_CODE_SIZE - 16)
+        store_le32(p->code + at + 2, p->size - at - 6);
+}
+
+static void put_loop(struct program *p, u32 depth)
+{
+    PUT(p, 0x41, 0x57); /* push r15 */
+    PUT32(p, 1 + (u32)below(p, 20), 0x41, 0xbf);
+    u32 top = p->size;
+    for (u64 n = 1 + below(p, 4); n; n--)
+        put_unit(p, depth + 1);
+    if (chance(p, 50))
+        PUT(p, 0x41, 0xff, 0xcf); /* dec r15d */
+    else
+        PUT(p, 0x41, 0x83, 0xef, 1); /* sub r15d, 1 */
+    branch_to(p, top, chance(p, 80) ? 0x75 : 0x7f);
+    PUT(p, 0x41, 0x5f);
+}
+
+/* LOOP and JRCXZ: their counter is saved on the stack, the body changes it. */
+static void put_counted(struct program *p)
+{
+    PUT32(p, 1 + (u32)below(p, 12), 0xb9);
+    u32 top = p->size;
+    PUT(p, 0x51);
+    put_some(p, 3);
+    PUT(p, 0x59);
+    if (p->size - top < 120) {
+        PUT(p, 0xe3, 2); /* jrcxz over the loop */
+        branch_to(p, top, (u8)(0xe0 | below(p, 3)));
+    }
+}
+
+static void put_call(struct program *p)
+{
+    if (!p->functions)
+        return;
+    u32 target = p->function[below(p, p->functions)];
+    if (chance(p, 60)) {
+        branch_to(p, target, 0xe8);
+    } else if (chance(p, 50)) {
+        PUT32(p, PROGRAM_CODE + target, 0xb8);
+        PUT(p, 0xff, 0xd0); /* call rax */
+    } else {
+        PUT32(p, PROGRAM_CODE + target, 0x68); /* push, call through the stack */
+        PUT(p, 0xff, 0x14, 0x24);
+        PUT(p, 0x48, 0x8d, 0x64, 0x24, 8); /* lea rsp, [rsp + 8] */
+    }
+}
+
+/* jmp to one of four places of 16 bytes each. */
+static void put_switch(struct program *p)
+{
+    PUT(p, 0x83, 0xe1, 3);                                /* and ecx, 3 */
+    PUT(p, 0xc1, 0xe1, 4);                                /* shl ecx, 4 */
+    PUT32(p, PROGRAM_CODE + p->size + 6 + 2, 0x8d, 0x91); /* lea edx, [rcx + table] */
+    PUT(p, 0xff, 0xe2);                                   /* jmp rdx */
+    u32 base = p->size;
+    for (u32 i = 0; i < 4; i++) {
+        PUT32(p, (u32)number(p), (u8)(i & 1 ? 0x05 : 0x2d)); /* add or sub eax, n */
+        PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);       /* setcc dl */
+        while (p->size < base + 16 * i + 14 && p->size < PROGRAM_CODE_SIZE - 2)
+            PUT(p, 0x90);
+        PUT(p, 0xeb, (u8)(16 * (3 - i))); /* to the end of the four */
+    }
+}
+
+static void put_string(struct program *p)
+{
+    static const u8 opcodes[] = {0xa4, 0xa6, 0xaa, 0xac, 0xae};
+    aim(p, RSI);
+    aim(p, RDI);
+    if (chance(p, 20))
+        PUT(p, 0x8d, 0x7e, (u8)below(p, 32)); /* lea edi, [rsi + n]: they overlap */
+    PUT32(p, (u32)(chance(p, 80) ? below(p, 40) : below(p, 1500)), 0xb9);
+    bool down = chance(p, 15), wide = chance(p, 25);
+    if (down)
+        PUT(p, 0xfd);
+    u8 opcode = (u8)(opcodes[below(p, ARRAY_SIZE(opcodes))] | below(p, 2));
+    u8 rep = chance(p, 60) ? 0xf3 : 0xf2;
+    if (chance(p, 15))
+        PUT(p, opcode);
+    else if (wide)
+        PUT(p, rep, 0x48, opcode);
+    else
+        PUT(p, rep, opcode);
+    if (down)
+        PUT(p, 0xfc);
+    if (chance(p, 30))
+        aim(p, RSI);
+    aim(p, RDI);
+}
+
+/* A store into code that was or will be executed. */
+static void put_patch(struct program *p)
+{
+    u32 n = p->patches < ARRAY_SIZE(p->patch) ? p->patches : ARRAY_SIZE(p->patch);
+    if (n && chance(p, 70)) {
+        u32 i = (u32)below(p, n);
+        u8 address[4];
+        store_le32(address, code_address(p, p->patch[i].offset));
+        if (p->patch[i].flip)
+            PUT(p, 0x80, 0x34, 0x25, address[0], address[1], address[2], address[3],
+                p->patch[i].flip); /* xor byte [address], flip */
+        else if (chance(p, 50))
+            PUT(p, 0x88, 0x04, 0x25, address[0], address[1], address[2], address[3]); /* al */
+        else
+            PUT(p, 0xfe, 0x04, 0x25, address[0], address[1], address[2], address[3]); /* inc */
+        return;
+    }
+    /* the immediate of the next instruction but `between` */
+    u32 at = p->size;
+    PUT(p, 0xc6, 0x04, 0x25, 0, 0, 0, 0, (u8)below(p, 256));
+    if (chance(p, 50))
+        put_some(p, 3);
+    store_le32(p->code + at + 3, code_address(p, p->size + 1));
+    PUT32(p, (u32)number(p), (u8)(chance(p, 50) ? 0x05 : 0xb8)); /* add eax, n; mov eax, n */
+    remember_patch(p, p->size - 4, 0);
+}
+
+/* Data between code: stores into it hit a page with code, not the code. */
+static void put_pool(struct program *p)
+{
+    u32 size = 8 + (u32)below(p, chance(p, 20) ? 110 : 32);
+    PUT(p, 0xeb, (u8)size);
+    u32 at = p->size;
+    for (u32 i = 0; i < size && p->size < PROGRAM_CODE_SIZE - END_ROOM / 2; i++)
+        p->code[p->size++] = (u8)below(p, 256);
+    p->code[at - 1] = (u8)(p->size - at);
+    u8 address[4];
+    store_le32(address, code_address(p, at));
+    PUT(p, 0x48, 0x01, 0x04, 0x25, address[0], address[1], address[2], address[3]); /* add, rax */
+    PUT(p, 0x8b, 0x14, 0x25, address[0], address[1], address[2], address[3]);       /* mov edx */
+}
+
+static void put_stack(struct program *p)
+{
+    u8 a = scratch(p), b = scratch(p);
+    switch (below(p, 6)) {
+    case 0:
+        PUT(p, (u8)(0x40 | a >> 3), (u8)(0x50 | (a & 7)));
+        put_some(p, 2);
+        PUT(p, (u8)(0x40 | b >> 3), (u8)(0x58 | (b & 7)));
+        break;
+    case 1:
+        PUT(p, 0xff, (u8)(0x70 | pointer(p)), (u8)below(p, 64)); /* push [pointer + n] */
+        PUT(p, 0x8f, (u8)(0x40 | pointer(p)), (u8)below(p, 64));
+        break;
+    case 2:
+        PUT(p, 0x6a, (u8)below(p, 256));
+        PUT(p, (u8)(0x40 | b >> 3), (u8)(0x58 | (b & 7)));
+        break;
+    case 3:
+        PUT(p, 0x66, 0x50);
+        PUT(p, 0x66, 0x5a);
+        break;
+    case 4:
+        PUT(p, 0xc8, (u8)below(p, 64), 0, 0); /* enter */
+        PUT(p, 0x48, 0x01, 0x45, 0xf0);       /* add [rbp - 16], rax */
+        PUT(p, 0xc9);                         /* leave */
+        aim(p, RBP);
+        break;
+    default:
+        PUT(p, 0x55);                                        /* push rbp */
+        PUT(p, 0x48, 0x8d, 0xac, 0x24, 0, 0xff, 0xff, 0xff); /* lea rbp, [rsp - 256] */
+        PUT(p, 0x48, 0x83, 0xec, 0x20);                      /* sub rsp, 32 */
+        put_some(p, 3);
+        PUT(p, 0x48, 0x83, 0xc4, 0x20); /* add rsp, 32 */
+        PUT(p, 0x5d);
+    }
+}
+
+static void put_flags(struct program *p)
+{
+    u32 flags = (u32)below(p, 1u << 12) & RFLAGS_ARITHMETIC;
+    if (chance(p, 3))
+        flags |= RFLAGS_TF;
+    if (chance(p, 3))
+        flags |= RFLAGS_AC;
+    switch (below(p, 5)) {
+    case 0:
+        PUT32(p, flags | 2, 0x68);
+        PUT(p, 0x9d); /* popf */
+        break;
+    case 1:
+        PUT(p, 0x9c);                           /* pushf */
+        PUT(p, 0x41, (u8)(0x58 | below(p, 4))); /* pop r8 ... r11 */
+        break;
+    case 2:
+        PUT(p, 0x9f); /* lahf */
+        break;
+    case 3:
+        PUT(p, 0x9e); /* sahf */
+        break;
+    default:
+        PUT(p, (u8[]){0xf5, 0xf8, 0xf9}[below(p, 3)]); /* cmc, clc, stc */
+    }
+}
+
+/* A count in CL, sometimes 0 or beyond the operand, and flags read afterwards. */
+static void put_shift(struct program *p)
+{
+    u8 reg = scratch(p), reg2 = scratch(p);
+    u8 rex = (u8)(0x40 | reg >> 3 | (reg2 >> 3) << 2 | (chance(p, 50) ? 8 : 0));
+    if (chance(p, 60))
+        PUT(p, 0xb1, (u8)(chance(p, 30) ? 0 : below(p, 70))); /* mov cl, n */
+    if (chance(p, 25))
+        PUT(p, rex, 0x0f, (u8)(chance(p, 50) ? 0xa5 : 0xad),
+            (u8)(0xc0 | (reg2 & 7) << 3 | (reg & 7)));
+    else
+        PUT(p, rex, (u8)(0xd2 | below(p, 2)), (u8)(0xc0 | below(p, 8) << 3 | (reg & 7)));
+    PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);                           /* setcc dl */
+    PUT(p, 0x48, 0x0f, (u8)(0x40 | below(p, 16)), (u8)(0xc0 | below(p, 3))); /* cmovcc rax */
+}
+
+static void put_mxcsr(struct program *p)
+{
+    u32 value = 0x1f80 | ((u32)below(p, 0x10000) & 0xe040);
+    if (chance(p, 15))
+        value &= ~((u32)below(p, 0x10000) & 0x1f80); /* exceptions that are not masked */
+    PUT32(p, value, 0x68);
+    PUT(p, 0x0f, 0xae, 0x14, 0x24); /* ldmxcsr [rsp] */
+    if (chance(p, 50))
+        PUT(p, 0x0f, 0xae, 0x1c, 0x24); /* stmxcsr [rsp] */
+    PUT(p, 0x41, 0x5b);
+}
+
+/* What only a kernel may do: flushes, CR0.TS, CR4, the accessed bits. */
+static void put_system(struct program *p)
+{
+    if (p->user) {
+        put_plain(p);
+        return;
+    }
+    switch (below(p, 6)) {
+    case 0:
+        PUT(p, 0x0f, 0x01, (u8)(0x78 | (pointer(p) & 7)), (u8)below(p, 128)); /* invlpg */
+        break;
+    case 1:
+        PUT(p, 0x0f, 0x20, 0xd8); /* mov rax, cr3 and back */
+        PUT(p, 0x0f, 0x22, 0xd8);
+        break;
+    case 2:
+        PUT(p, 0x0f, 0x06); /* clts */
+        break;
+    case 3:
+        PUT(p, (u8)(0xfa | below(p, 2))); /* cli, sti */
+        break;
+    case 4:
+        PUT(p, 0x0f, 0x20, 0xc0); /* cr0: TS, for a while */
+        PUT(p, 0x48, 0x0f, 0xba, 0xe8, 3);
+        PUT(p, 0x0f, 0x22, 0xc0);
+        put_some(p, 2);
+        PUT(p, 0x0f, 0x06);
+        break;
+    default:
+        PUT(p, 0x0f, 0x31); /* rdtsc */
+    }
+}
+
+static void put_compare(struct program *p)
+{
+    u8 a = scratch(p), b = scratch(p);
+    u8 rex = (u8)(0x40 | a >> 3 | (b >> 3) << 2 | (chance(p, 60) ? 8 : 0));
+    u8 modrm = (u8)(0xc0 | (b & 7) << 3 | (a & 7));
+    PUT(p, rex, (u8)(chance(p, 50) ? 0x39 : chance(p, 50) ? 0x85 : 0x29), modrm);
+    put_forward_branch(p, 3);
+}
+
+static void put_unit(struct program *p, u32 depth)
+{
+    if (p->size > PROGRAM_CODE_SIZE - END_ROOM)
+        return;
+    u64 kind = below(p, 100);
+    if (kind < 40 || depth > 3)
+        put_some(p, 6);
+    else if (kind < 50)
+        put_forward_branch(p, depth);
+    else if (kind < 56)
+        put_compare(p);
+    else if (kind < 64)
+        put_loop(p, depth);
+    else if (kind < 66)
+        put_counted(p);
+    else if (kind < 72)
+        put_call(p);
+    else if (kind < 74)
+        put_switch(p);
+    else if (kind < 78)
+        put_string(p);
+    else if (kind < 80)
+        put_patch(p);
+    else if (kind < 81)
+        put_pool(p);
+    else if (kind < 85)
+        put_stack(p);
+    else if (kind < 88)
+        put_flags(p);
+    else if (kind < 91)
+        put_shift(p);
+    else if (kind < 92)
+        put_mxcsr(p);
+    else if (kind < 93)
+        put_system(p);
+    else
+        aim(p, pointer(p));
+}
+
+/* A function that calls itself R14 times. */
+static void put_recursion(struct program *p)
+{
+    u32 start = p->size;
+    PUT(p, 0x49, 0xff, 0xce); /* dec r14 */
+    u32 at = p->size;
+    PUT(p, 0x78, 0); /* js end */
+    put_some(p, 3);
+    branch_to(p, start, 0xe8);
+    put_some(p, 3);
+    if (p->size - at - 2 < 128)
+        p->code[at + 1] = (u8)(p->size - at - 2);
+    PUT(p, 0xc3);
+}
+
+static void put_function(struct program *p)
+{
+    u32 start = p->size;
+    if (p->functions && chance(p, 20)) {
+        put_recursion(p);
+    } else {
+        for (u64 n = 2 + below(p, 8); n; n--)
+            put_unit(p, 0);
+        PUT(p, 0xc3);
+    }
+    p->function[p->functions++] = start;
+}
+
+static void put_main(struct program *p)
+{
+    u32 start = p->size;
+    for (u32 i = 0; i < 4; i++)
+        aim(p, (u8[]){RBX, RBP, RSI, RDI}[i]);
+    PUT32(p, (u32)below(p, 8), 0x41, 0xbe); /* mov r14d, n */
+    for (u64 n = 6 + below(p, 12); n; n--)
+        put_unit(p, 0);
+    PUT(p, 0xf4);
+    p->function[p->functions++] = start;
+}
+
+static void random_state(struct program *p)
+{
+    for (u32 i = 0; i < GPRS; i++)
+        p->r[i] = number(p);
+    p->r[RSP] = PROGRAM_STACK - (chance(p, 10) ? below(p, 16) : 0);
+    for (u32 i = 0; i < 4; i++)
+        p->r[(u8[]){RBX, RBP, RSI, RDI}[i]] = data_address(p);
+    p->rflags = (program_random(&p->random) & RFLAGS_ARITHMETIC) | RFLAGS_ONE;
+    for (u32 i = 0; i < PROGRAM_DATA_SIZE; i += 8)
+        store_le64(p->data + i, number(p));
+    memset(p->fx, 0, sizeof p->fx);
+    store_le16(p->fx, 0x37f);
+    store_le32(p->fx + 24, 0x1f80);
+    for (u32 i = 160; i < 416; i += 8)
+        store_le64(p->fx + i, chance(p, 60) ? 0x3ff0000000000000 | below(p, BIT(60)) : number(p));
+}
+
+void program_make(struct program *p, u64 seed)
+{
+    *p = (struct program){.random = seed * 0x2545f4914f6cdd1dull + 1};
+    p->user = chance(p, 60);
+    p->mode = MODE_CODE64 | MODE_LMA | MODE_PE | MODE_SSE | (p->user ? MODE_USER : 0);
+    /* Somewhere in the first page, so that the others begin anywhere in a function. */
+    p->size = (u32)below(p, PAGE_SIZE);
+    memset(p->code, 0xcc, sizeof p->code);
+    u64 functions = 1 + below(p, PROGRAM_FUNCTIONS - 1);
+    while (p->functions < functions)
+        put_function(p);
+    put_main(p);
+    random_state(p);
+}
+
+void program_drop(struct program *p, u32 instruction)
+{
+    const struct program_instruction *i = &p->instruction[instruction];
+    memset(p->code + i->offset, 0x90, i->length);
+}
