@@ -9,6 +9,7 @@ program everywhere; in a guest it is the only one. It prints a line when a kerne
 lines by its own clock, so what a guest believes of time does not matter. The engines take turns; the best of all runs counts.
 
   bench/table.py --quick                                    a first look, about a minute
+  bench/table.py --bare --engines native,softsev-none       the guest has no kernel: the first nine rows in seconds
   bench/table.py --quick --softsev build/softsev --engines native,softsev-none --kernel fib --kernel lz
   bench/table.py --softsev build/softsev --softsev-args '--engine jit' \\
                  --other build/softsev --other-args '--engine interpreter' --engines native,softsev-none,other-none
@@ -29,12 +30,17 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ["kernels.c", "linux_main.c"]
 FLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+BARE_SOURCES = ["kernels.c", "bare_main.c"]
+BARE_FLAGS = ["-ffreestanding", "-nostdlib", "-mno-red-zone", "-fno-stack-protector", "-fno-pie", "-no-pie",
+              "-fno-tree-loop-distribute-patterns", "-Wl,--build-id=none", "-Wl,-Ttext=0x200000", "-Wl,-e,start"]
 SEVEN = {"sha256": "SHA-256 in C", "sieve": "sieve", "qsort": "qsort", "bytecode": "byte-code loop", "tree": "binary tree",
          "fib": "fib(27)", "lz": "LZ copy"}  # the mean is over these
 OTHERS = {"matrix": "matrix product, double", "memcpy": "memcpy of 8 MiB", "getppid": "getppid", "fork": "fork and wait"}
 TITLES = {**SEVEN, **OTHERS}
+BARE = [name for name in TITLES if name not in ("getppid", "fork")]
 MODES = ("none", "sev", "sev-es", "sev-snp")
 ENGINES = ["native", "tcg", *(f"softsev-{m}" for m in MODES), *(f"other-{m}" for m in MODES)]
+BARE_ENGINES = ["native", "softsev-none", "softsev-sev", "other-none", "other-sev"]  # it has no handler for #VC
 APPEND = "console=ttyS0 quiet panic=-1 cryptomgr.notests"
 MEMORY_MIB = 512
 
@@ -52,6 +58,7 @@ def arguments():
                         help="only this one; may be repeated: " + ", ".join(TITLES))
     parser.add_argument("--out", default="out", help="the folder that tools/fetch-guest.sh filled (default: out)")
     parser.add_argument("--linux", default="vmlinuz", help="the kernel in that folder (default: vmlinuz)")
+    parser.add_argument("--bare", action="store_true", help="guests without a kernel, modes none and sev, not tcg")
     parser.add_argument("--quick", action="store_true", help="less work in fewer rounds")
     parser.add_argument("--rounds", type=int, help="turns of every engine (default: 4; quick: 2)")
     parser.add_argument("--scale", type=int, help="how often a kernel does its work (default: 4; quick: 2)")
@@ -64,7 +71,9 @@ def arguments():
             parser.error(f"--engines: '{name}' is none of {', '.join(ENGINES)}")
         if name.startswith("other-") and not options.other:
             parser.error(f"--engines: '{name}' needs --other PROGRAM")
-    options.kernels = options.kernel or list(TITLES)
+    if options.bare:
+        options.engines = [name for name in options.engines if name in BARE_ENGINES]
+    options.kernels = options.kernel or list(BARE if options.bare else TITLES)
     options.rounds = options.rounds or (2 if options.quick else 4)
     options.scale = options.scale or (2 if options.quick else 4)
     options.repeats = 2
@@ -91,13 +100,19 @@ def archive_of(program):
     return data
 
 
-def build(folder):
-    program = os.path.join(folder, "kernels")
+def compile_to(path, sources, flags):
     compiler = os.environ.get("CC", "cc").split()
-    subprocess.run([*compiler, *FLAGS, *(os.path.join(HERE, s) for s in SOURCES), "-o", program], check=True)
+    subprocess.run([*compiler, *FLAGS, *flags, *(os.path.join(HERE, s) for s in sources), "-o", path], check=True)
+
+
+def build(options, folder):
+    compile_to(os.path.join(folder, "kernels"), SOURCES, [])
+    if options.bare:
+        names = ",".join(f'"{name}"' for name in options.kernels)
+        work = [f"-DSCALE={options.scale}", f"-DREPEATS={options.repeats}", f"-DKERNELS={names}"]
+        compile_to(os.path.join(folder, "bare"), BARE_SOURCES, BARE_FLAGS + work)
     with open(os.path.join(folder, "initrd"), "wb") as file:
-        file.write(archive_of(program))
-    return program
+        file.write(archive_of(os.path.join(folder, "kernels")))
 
 
 def commands(options, folder):
@@ -110,10 +125,12 @@ def commands(options, folder):
                       "-net", "none", "-kernel", kernel, "-initrd", initrd, "-append", append]}
     for prefix, program, more in (("softsev", options.softsev, options.softsev_args),
                                   ("other", options.other, options.other_args)):
+        guest = ["--kernel", kernel, "--initrd", initrd, "--append", append]
+        if options.bare:
+            guest = ["--kernel", os.path.join(folder, "bare")]
         for mode in MODES:
-            result[f"{prefix}-{mode}"] = [program, "run", "--kernel", kernel, "--initrd", initrd, "--append", append,
-                                          "--memory", f"{MEMORY_MIB}M", "--mode", mode, "--quiet", "--clock", "virtual",
-                                          *more.split()]
+            result[f"{prefix}-{mode}"] = [program, "run", *guest, "--memory", f"{MEMORY_MIB}M", "--mode", mode, "--quiet",
+                                          "--clock", "virtual", *more.split()]
     return {name: result[name] for name in options.engines}
 
 
@@ -208,10 +225,10 @@ def main():
         print("bench: qemu-system-x86_64 is not installed; the column tcg is left out", file=sys.stderr)
         options.engines.remove("tcg")
     linux = os.path.join(options.out, options.linux)
-    if options.engines != ["native"] and not os.path.exists(linux):
+    if options.engines != ["native"] and not options.bare and not os.path.exists(linux):
         sys.exit(f"bench: {linux} is not there; tools/fetch-guest.sh {options.out} fetches it")
     with tempfile.TemporaryDirectory() as folder:
-        build(folder)
+        build(options, folder)
         runs = play(options, folder)
     print_table(options, runs)
     if options.json:
