@@ -4,18 +4,22 @@
 
 usage: bench/table.py [--softsev PROGRAM] [--engines LIST] [--kernel NAME]... [--quick]
 
-Each kernel of bench/kernels.c runs natively, in a guest under QEMU's TCG and in a guest under softsev. It is the same static
-program everywhere; in a guest it is the only one. It prints a line when a kernel begins and ends, and this script stamps the
-lines by its own clock, so what a guest believes of time does not matter. The engines take turns; the best of all runs counts.
+Each kernel of bench/kernels.c runs natively, in a guest under QEMU's TCG and in a guest under
+softsev. It is the same static program everywhere; in a guest it is the only one. It prints a line
+when a kernel begins and ends, and this script stamps the lines by its own clock, so what a guest
+believes of time does not matter. The engines take turns; the best of all runs counts.
 
-  bench/table.py --quick                                    a first look, about a minute
-  bench/table.py --bare --engines native,softsev-none       the guest has no kernel: the first nine rows in seconds
-  bench/table.py --quick --softsev build/softsev --engines native,softsev-none --kernel fib --kernel lz
+  bench/table.py --quick                                a first look, about a minute
+  bench/table.py --bare --engines native,softsev-none   guests without an operating system
+  bench/table.py --quick --engines native,softsev-none --kernel fib --kernel lz
   bench/table.py --softsev build/softsev --softsev-args '--engine jit' \\
-                 --other build/softsev --other-args '--engine interpreter' --engines native,softsev-none,other-none
+                 --other build/softsev --other-args '--engine interpreter' \\
+                 --engines native,softsev-none,other-none
 
-Exit code: 0; 1 if an engine failed or computed something else; 2 for a wrong command line.
+Exit code: 0; 1 if an engine failed, computed something else, or (without --quick) missed a goal;
+2 for a wrong command line.
 """
+
 import argparse
 import json
 import math
@@ -31,38 +35,95 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = ["kernels.c", "linux_main.c"]
 FLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 BARE_SOURCES = ["kernels.c", "bare_main.c"]
-BARE_FLAGS = ["-ffreestanding", "-nostdlib", "-mno-red-zone", "-fno-stack-protector", "-fno-pie", "-no-pie",
-              "-fno-tree-loop-distribute-patterns", "-Wl,--build-id=none", "-Wl,-Ttext=0x200000", "-Wl,-e,start"]
-SEVEN = {"sha256": "SHA-256 in C", "sieve": "sieve", "qsort": "qsort", "bytecode": "byte-code loop", "tree": "binary tree",
-         "fib": "fib(27)", "lz": "LZ copy"}  # the mean is over these
-OTHERS = {"matrix": "matrix product, double", "memcpy": "memcpy of 8 MiB", "getppid": "getppid", "fork": "fork and wait"}
+BARE_FLAGS = [
+    "-ffreestanding",
+    "-nostdlib",
+    "-mno-red-zone",
+    "-fno-stack-protector",
+    "-fno-pie",
+    "-no-pie",
+    "-fno-tree-loop-distribute-patterns",
+    "-Wl,--build-id=none",
+    "-Wl,-Ttext=0x200000",
+    "-Wl,-e,start",
+]
+# The mean is over these.
+SEVEN = {
+    "sha256": "SHA-256 in C",
+    "sieve": "sieve",
+    "qsort": "qsort",
+    "bytecode": "byte-code loop",
+    "tree": "binary tree",
+    "fib": "fib(27)",
+    "lz": "LZ copy",
+}
+OTHERS = {
+    "matrix": "matrix product, double",
+    "memcpy": "memcpy of 8 MiB",
+    "getppid": "getppid",
+    "fork": "fork and wait",
+}
 TITLES = {**SEVEN, **OTHERS}
+# At most this factor over native, with --engine jit.
+GOALS = {**{name: 4 for name in SEVEN}, "matrix": 3, "memcpy": 2, "getppid": 3, "fork": 3}
+MEAN_GOAL = 2.0
 BARE = [name for name in TITLES if name not in ("getppid", "fork")]
 MODES = ("none", "sev", "sev-es", "sev-snp")
 ENGINES = ["native", "tcg", *(f"softsev-{m}" for m in MODES), *(f"other-{m}" for m in MODES)]
-BARE_ENGINES = ["native", "softsev-none", "softsev-sev", "other-none", "other-sev"]  # it has no handler for #VC
+# A guest without an operating system has no handler for #VC.
+BARE_ENGINES = ["native", "softsev-none", "softsev-sev", "other-none", "other-sev"]
 APPEND = "console=ttyS0 quiet panic=-1 cryptomgr.notests"
 MEMORY_MIB = 512
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     usage=argparse.SUPPRESS)
-    parser.add_argument("--softsev", default="build/softsev", metavar="PROGRAM", help="default: build/softsev")
-    parser.add_argument("--softsev-args", default="", metavar="ARGS", help="more options for `softsev run`")
-    parser.add_argument("--other", metavar="PROGRAM", help="a second softsev to compare with: the engines other-MODE")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "--softsev", default="build/softsev", metavar="PROGRAM", help="default: build/softsev"
+    )
+    parser.add_argument(
+        "--softsev-args", default="", metavar="ARGS", help="more options for `softsev run`"
+    )
+    parser.add_argument(
+        "--other",
+        metavar="PROGRAM",
+        help="a second softsev to compare with: the engines other-MODE",
+    )
     parser.add_argument("--other-args", default="", metavar="ARGS")
-    parser.add_argument("--engines", default="native,tcg,softsev-none,softsev-sev-snp", metavar="LIST",
-                        help="of " + ", ".join(ENGINES) + " (default: %(default)s)")
-    parser.add_argument("--kernel", action="append", choices=list(TITLES), metavar="NAME",
-                        help="only this one; may be repeated: " + ", ".join(TITLES))
-    parser.add_argument("--out", default="out", help="the folder that tools/fetch-guest.sh filled (default: out)")
-    parser.add_argument("--linux", default="vmlinuz", help="the kernel in that folder (default: vmlinuz)")
-    parser.add_argument("--bare", action="store_true", help="guests without a kernel, modes none and sev, not tcg")
+    parser.add_argument(
+        "--engines",
+        default="native,tcg,softsev-none,softsev-sev-snp",
+        metavar="LIST",
+        help="of " + ", ".join(ENGINES) + " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--kernel",
+        action="append",
+        choices=list(TITLES),
+        metavar="NAME",
+        help="only this one; may be repeated: " + ", ".join(TITLES),
+    )
+    parser.add_argument(
+        "--out", default="out", help="the folder that tools/fetch-guest.sh filled (default: out)"
+    )
+    parser.add_argument(
+        "--linux", default="vmlinuz", help="the kernel in that folder (default: vmlinuz)"
+    )
+    parser.add_argument(
+        "--bare", action="store_true", help="guests without a kernel, modes none and sev, not tcg"
+    )
     parser.add_argument("--quick", action="store_true", help="less work in fewer rounds")
     parser.add_argument("--rounds", type=int, help="turns of every engine (default: 4; quick: 2)")
-    parser.add_argument("--scale", type=int, help="how often a kernel does its work (default: 4; quick: 2)")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds until a run is given up (default: 300)")
+    parser.add_argument(
+        "--scale", type=int, help="how often a kernel does its work (default: 4; quick: 2)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=300, help="seconds until a run is given up (default: 300)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write every measured time there, too")
     options = parser.parse_args()
     options.engines = options.engines.split(",")
@@ -102,7 +163,10 @@ def archive_of(program):
 
 def compile_to(path, sources, flags):
     compiler = os.environ.get("CC", "cc").split()
-    subprocess.run([*compiler, *FLAGS, *flags, *(os.path.join(HERE, s) for s in sources), "-o", path], check=True)
+    subprocess.run(
+        [*compiler, *FLAGS, *flags, *(os.path.join(HERE, s) for s in sources), "-o", path],
+        check=True,
+    )
 
 
 def build(options, folder):
@@ -116,31 +180,72 @@ def build(options, folder):
 
 
 def commands(options, folder):
-    """{engine: command}. The kernel gives what follows `--` on its command line to its first program."""
+    """{engine: command}. Linux gives its first program what follows `--` on the command line."""
     words = [str(options.scale), str(options.repeats), *options.kernels]
     kernel, initrd = os.path.join(options.out, options.linux), os.path.join(folder, "initrd")
     append = " ".join([APPEND, "--", *words])
-    result = {"native": [os.path.join(folder, "kernels"), words[0], str(4 * options.repeats), *options.kernels],
-              "tcg": ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "EPYC", "-m", str(MEMORY_MIB), "-nographic", "-no-reboot",
-                      "-net", "none", "-kernel", kernel, "-initrd", initrd, "-append", append]}
-    for prefix, program, more in (("softsev", options.softsev, options.softsev_args),
-                                  ("other", options.other, options.other_args)):
+    result = {
+        "native": [
+            os.path.join(folder, "kernels"),
+            words[0],
+            str(4 * options.repeats),
+            *options.kernels,
+        ],
+        "tcg": [
+            "qemu-system-x86_64",
+            "-accel",
+            "tcg",
+            "-cpu",
+            "EPYC",
+            "-m",
+            str(MEMORY_MIB),
+            "-nographic",
+            "-no-reboot",
+            "-net",
+            "none",
+            "-kernel",
+            kernel,
+            "-initrd",
+            initrd,
+            "-append",
+            append,
+        ],
+    }
+    for prefix, program, more in (
+        ("softsev", options.softsev, options.softsev_args),
+        ("other", options.other, options.other_args),
+    ):
         guest = ["--kernel", kernel, "--initrd", initrd, "--append", append]
         if options.bare:
             guest = ["--kernel", os.path.join(folder, "bare")]
         for mode in MODES:
-            result[f"{prefix}-{mode}"] = [program, "run", *guest, "--memory", f"{MEMORY_MIB}M", "--mode", mode, "--quiet",
-                                          "--clock", "virtual", *more.split()]
+            result[f"{prefix}-{mode}"] = [
+                program,
+                "run",
+                *guest,
+                "--memory",
+                f"{MEMORY_MIB}M",
+                "--mode",
+                mode,
+                "--quiet",
+                "--clock",
+                "virtual",
+                *more.split(),
+            ]
     return {name: result[name] for name in options.engines}
 
 
 def stamped_lines(command, timeout):
     """Runs the command; yields (seconds since the start, line) of what it prints."""
     start = time.monotonic()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         rest = b""
         try:
-            while select.select([process.stdout], [], [], max(0, start + timeout - time.monotonic()))[0]:
+            while select.select(
+                [process.stdout], [], [], max(0, start + timeout - time.monotonic())
+            )[0]:
                 chunk = os.read(process.stdout.fileno(), 65536)
                 now = time.monotonic() - start
                 if not chunk:
@@ -154,7 +259,8 @@ def stamped_lines(command, timeout):
 
 
 def measure(command, timeout):
-    """One run: {"boot": seconds, "times": {kernel: [seconds]}, "sums": {kernel: text}}, or exits telling what it printed."""
+    """One run: {"boot": seconds, "times": {kernel: [seconds]}, "sums": {kernel: text}}. Exits with
+    the end of what the command printed if it does not finish."""
     result = {"boot": None, "times": {}, "sums": {}}
     began, said = {}, []
     for when, line in stamped_lines(command, timeout):
@@ -176,11 +282,13 @@ def check_sums(sums, engine, found):
     for kernel, text in found.items():
         other_engine, other = sums.setdefault(kernel, (engine, text))
         if text != other:
-            sys.exit(f"bench: {kernel} gives {text} under {engine} and {other} under {other_engine}")
+            sys.exit(
+                f"bench: {kernel} gives {text} under {engine} and {other} under {other_engine}"
+            )
 
 
 def play(options, folder):
-    """{engine: {kernel: [seconds]}}, with "boot" among the kernels. Every other round goes backwards."""
+    """{engine: {kernel: [seconds]}}, "boot" among the kernels. Every other round goes backwards."""
     runs = {name: {} for name in options.engines}
     sums = {}
     todo = commands(options, folder)
@@ -203,26 +311,51 @@ def geometric_mean(values):
 
 
 def print_table(options, runs):
-    """Factors over the first engine, which is native by default."""
-    base = runs[options.engines[0]]
+    """Prints factors over the first engine, which is native by default. Returns whether softsev's
+    columns meet the goals."""
+    first, others = options.engines[0], options.engines[1:]
     best = {name: {k: min(t) for k, t in kernels.items()} for name, kernels in runs.items()}
-    factor = {name: {k: best[name][k] / min(base[k]) for k in options.kernels} for name in runs}
-    print_row(f"factors over {options.engines[0]}", runs)
-    print_row("-" * 28, ["-" * 15 + ":"] * len(runs))
+    factor = {name: {k: best[name][k] / best[first][k] for k in options.kernels} for name in runs}
+    met = True
+
+    def row(title, left, factors, goal):
+        nonlocal met
+        missed = [
+            n
+            for n, f in zip(others, factors)
+            if n.startswith("softsev") and first == "native" and f > goal
+        ]
+        met &= not missed
+        print_row(
+            title, [left, *(f"{f:.2f}" for f in factors), f"{goal}{' MISSED' if missed else ''}"]
+        )
+
+    print_row(f"factors over {first}", [*options.engines, "goal, at most"])
+    print_row("-" * 28, ["-" * 15 + ":"] * (len(runs) + 1))
     for kernel in options.kernels:
-        cells = [f"{best[options.engines[0]][kernel] * 1e3:.1f} ms", *(f"{factor[n][kernel]:.2f}" for n in options.engines[1:])]
-        print_row(TITLES[kernel], cells)
-    of_seven = [k for k in options.kernels if k in SEVEN]
-    if len(of_seven) > 1:
-        title = "geometric mean" + (" of the seven" if len(of_seven) == 7 else f" of {len(of_seven)}")
-        print_row(title, [f"{geometric_mean([factor[n][k] for k in of_seven]):.2f}" for n in runs])
-    print_row("start to first program", [f"{best[n]['boot'] * 1e3:.0f} ms" for n in runs])
+        row(
+            TITLES[kernel],
+            f"{best[first][kernel] * 1e3:.1f} ms",
+            [factor[n][kernel] for n in others],
+            GOALS[kernel],
+        )
+    seven = [k for k in options.kernels if k in SEVEN]
+    if len(seven) > 1:
+        title = "geometric mean of " + (
+            "the seven" if len(seven) == len(SEVEN) else str(len(seven))
+        )
+        row(title, "1", [geometric_mean([factor[n][k] for k in seven]) for n in others], MEAN_GOAL)
+    print_row("start to first program", [*(f"{best[n]['boot'] * 1e3:.0f} ms" for n in runs), "-"])
+    return met
 
 
 def main():
     options = arguments()
     if "tcg" in options.engines and not shutil.which("qemu-system-x86_64"):
-        print("bench: qemu-system-x86_64 is not installed; the column tcg is left out", file=sys.stderr)
+        print(
+            "bench: qemu-system-x86_64 is not installed; the column tcg is left out",
+            file=sys.stderr,
+        )
         options.engines.remove("tcg")
     linux = os.path.join(options.out, options.linux)
     if options.engines != ["native"] and not options.bare and not os.path.exists(linux):
@@ -230,10 +363,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         build(options, folder)
         runs = play(options, folder)
-    print_table(options, runs)
+    met = print_table(options, runs)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(runs, file, indent=1)
+    sys.exit(0 if met or options.quick else 1)
 
 
 main()

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The engines (`--engine`) differ in speed alone: from one seed they give the same events at the same times, the same output and
-the same number of instructions. An engine that a build lacks is left out by name.
+"""The engines (`--engine`) differ in speed alone: from one seed they give the same events at the
+same times, the same output and the same number of instructions. An engine that a build lacks is
+left out by name.
 """
+
 import os
 import subprocess
 
@@ -10,8 +12,21 @@ from story import Skip, console, quick, slow, summary, tell, want
 
 ENGINES = ("interpreter", "jit")
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench")
-FLAGS = ["-std=gnu11", "-O2", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pie", "-mno-red-zone", "-fno-stack-protector",
-         "-fno-tree-loop-distribute-patterns", "-Wl,--build-id=none", "-Wl,-Ttext=0x200000", "-Wl,-e,start"]
+FLAGS = [
+    "-std=gnu11",
+    "-O2",
+    "-ffreestanding",
+    "-nostdlib",
+    "-static",
+    "-no-pie",
+    "-fno-pie",
+    "-mno-red-zone",
+    "-fno-stack-protector",
+    "-fno-tree-loop-distribute-patterns",
+    "-Wl,--build-id=none",
+    "-Wl,-Ttext=0x200000",
+    "-Wl,-e,start",
+]
 SEED = ("--seed", "engines", "--time", "1000000000", "--trace-hash")
 
 
@@ -31,7 +46,9 @@ def engines(s):
 
 
 def tiny(s):
-    return s.build("tiny", ".globl _start\n_start: mov $0xf4, %edx\n xor %eax, %eax\n out %al, %dx\n")
+    return s.build(
+        "tiny", ".globl _start\n_start: mov $0xf4, %edx\n xor %eax, %eax\n out %al, %dx\n"
+    )
 
 
 def kernels(s):
@@ -44,8 +61,12 @@ def kernels(s):
 
 def outcome(events):
     s = summary(events)
-    return {"console": console(events), "hash": s["trace_sha256"], "instructions": s["instructions"],
-            "time": s["vms"][0]["guest_ns"]}
+    return {
+        "console": console(events),
+        "hash": s["trace_sha256"],
+        "instructions": s["instructions"],
+        "time": s["vms"][0]["guest_ns"],
+    }
 
 
 def the_same(s, names, *arguments, code):
@@ -68,18 +89,37 @@ def programs_at_work_do_the_same(s):
 
 
 def linux(s, names, mode, cpus):
-    the_same(s, names, "--kernel", s.kernel, "--initrd", s.initrd, "--append", "console=ttyS0 panic=-1 cryptomgr.notests", "--memory",
-             "512", "--mode", mode, "--cpus", str(cpus), code=0)
+    the_same(
+        s,
+        names,
+        "--kernel",
+        s.kernel,
+        "--initrd",
+        s.initrd,
+        "--append",
+        "console=ttyS0 panic=-1 cryptomgr.notests",
+        "--memory",
+        "512",
+        "--mode",
+        mode,
+        "--cpus",
+        str(cpus),
+        code=0,
+    )
 
 
 @slow
 def a_stock_kernel_boots_the_same(s):
     names = engines(s)
-    for mode, cpus in (("none", 1), ("none", 4), ("sev", 1), ("sev-es", 4), ("sev-snp", 1), ("sev-snp", 4)):
+    for mode, cpus in (
+        ("none", 1),
+        ("none", 4),
+        ("sev", 1),
+        ("sev-es", 4),
+        ("sev-snp", 1),
+        ("sev-snp", 4),
+    ):
         linux(s, names, mode, cpus)
 
 
-tell(
-    programs_at_work_do_the_same,
-    a_stock_kernel_boots_the_same,
-)
+tell(programs_at_work_do_the_same, a_stock_kernel_boots_the_same)
