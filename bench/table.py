@@ -138,6 +138,10 @@ def arguments():
     options.rounds = options.rounds or (2 if options.quick else 4)
     options.scale = options.scale or (2 if options.quick else 4)
     options.repeats = 2
+    if not set(options.kernels) <= set(BARE if options.bare else TITLES):
+        parser.error("--kernel: getppid and fork need an operating system")
+    if not options.engines or min(options.rounds, options.scale) < 1:
+        parser.error("no engine, round or scale is left to measure")
     return options
 
 

@@ -118,6 +118,9 @@ static void begin(struct match *m, struct side *s, u64 hole)
     const struct program *p = &m->p;
     struct cpu *c = s->h.cpu;
     harness_reset(&s->h, p->user ? HARNESS_64_USER : HARNESS_64);
+    if (p->compat)
+        c->arch.seg[SEG_CS].attributes = (u16)((c->arch.seg[SEG_CS].attributes & ~SEG_L) | SEG_DB);
+    segment_update(c);
     s->h.clock.now = 0;
     harness_write(&s->h, PROGRAM_CODE, p->code, sizeof p->code);
     harness_write(&s->h, PROGRAM_DATA, p->data, sizeof p->data);
@@ -371,8 +374,9 @@ static void save(const struct program *p)
 
 static void tell(struct match *m, u64 seed)
 {
-    printf("# seed %" PRIu64 ", %s and %s, %s: differ in slice %u\n", seed, way_name[m->a],
-           way_name[m->b], m->p.user ? "user" : "kernel", m->slice);
+    printf("# seed %" PRIu64 ", %s and %s, %s, %s code: differ in slice %u\n", seed, way_name[m->a],
+           way_name[m->b], m->p.user ? "user" : "kernel", m->p.compat ? "32-bit" : "64-bit",
+           m->slice);
     if (play(m, seed, SLICES, ~0ull)) {
         printf("#   not again in a second run: it needs what ran before\n");
         return;

@@ -111,7 +111,7 @@ static u8 pointer(struct program *p)
 static u8 scratch(struct program *p)
 {
     static const u8 registers[] = {RAX, RCX, RDX, R8, R9, R10, R11, R12, R13};
-    return registers[below(p, ARRAY_SIZE(registers))];
+    return registers[below(p, p->compat ? 3 : ARRAY_SIZE(registers))];
 }
 
 static void aim(struct program *p, u8 reg) /* mov reg32, address */
@@ -197,7 +197,7 @@ static void candidate(struct program *p, u8 bytes[32])
     }
     while (n < 32)
         bytes[n++] = (u8)(chance(p, 30) ? below(p, 4) : below(p, 256));
-    if (bytes[rex_at] == 0x40 && chance(p, 80)) /* AH ... BH */
+    if (p->compat || (bytes[rex_at] == 0x40 && chance(p, 80))) /* AH ... BH */
         memmove(bytes + rex_at, bytes + rex_at + 1, 31 - rex_at);
 }
 
@@ -230,8 +230,8 @@ static bool usable(struct program *p, const struct insn *in)
         if (in->o[i].kind == OPERAND_MEM && in->op->attributes & OP_ALIGN16 && in->disp % 16 &&
             !chance(p, 1))
             return false;
-        if (in->o[i].kind == OPERAND_MEM && (in->rip_relative || in->addrsize != 8) &&
-            !chance(p, 2))
+        if (in->o[i].kind == OPERAND_MEM && !chance(p, 2) &&
+            (in->rip_relative || in->addrsize != (p->compat ? 4 : 8)))
             return false;
     }
     return true;
@@ -659,6 +659,8 @@ static void random_state(struct program *p)
     p->r[RSP] = PROGRAM_STACK - (chance(p, 10) ? below(p, 16) : 0);
     for (u32 i = 0; i < 4; i++)
         p->r[(u8[]){RBX, RBP, RSI, RDI}[i]] = data_address(p);
+    for (u32 i = 0; p->compat && i < GPRS; i++)
+        p->r[i] = i < R8 ? (u32)p->r[i] : 0;
     p->rflags = (program_random(&p->random) & RFLAGS_ARITHMETIC) | RFLAGS_ONE;
     for (u32 i = 0; i < PROGRAM_DATA_SIZE; i += 8)
         store_le64(p->data + i, number(p));
@@ -673,7 +675,9 @@ void program_make(struct program *p, u64 seed)
 {
     *p = (struct program){.random = seed * 0x2545f4914f6cdd1dull + 1};
     p->user = chance(p, 60);
-    p->mode = MODE_CODE64 | MODE_LMA | MODE_PE | MODE_SSE | (p->user ? MODE_USER : 0);
+    p->compat = chance(p, 15);
+    p->mode = MODE_LMA | MODE_PE | MODE_SSE | (p->user ? MODE_USER : 0) |
+              (p->compat ? MODE_CODE32 | MODE_STACK32 | MODE_FLAT : MODE_CODE64);
     /* Somewhere in the first page, so that the others begin anywhere in a function. */
     p->size = (u32)below(p, PAGE_SIZE);
     memset(p->code, 0xcc, sizeof p->code);

@@ -28,9 +28,10 @@ struct program_instruction {
 
 struct program {
     u64 random;
-    bool user; /* CPL 3 */
-    u32 mode;  /* MODE_... for the decoder */
-    u32 size;  /* bytes of code so far */
+    bool user;   /* CPL 3 */
+    bool compat; /* 32-bit code in long mode: what would be a REX prefix is INC or DEC */
+    u32 mode;    /* MODE_... for the decoder */
+    u32 size;    /* bytes of code so far */
     u32 functions;
     u32 function[PROGRAM_FUNCTIONS]; /* offsets; the last one is where it starts */
     u32 instructions;
