@@ -48,8 +48,9 @@ struct match {
     struct side side[WAYS];
     enum way a, b;
     struct program p;
-    u64 random; /* of what happens between slices */
-    u32 slice;  /* of a difference */
+    u64 random;  /* of what happens between slices */
+    bool global; /* the code's pages are */
+    u32 slice;   /* of a difference */
     u64 budget;
     u64 retired;
 };
@@ -93,7 +94,12 @@ static void map(struct harness *h, u32 linear, u32 physical, u64 bits)
     harness_write(h, PAGE_TABLE + (linear >> PAGE_SHIFT) * 8, &entry, 8);
 }
 
-static void map_program(struct harness *h, u64 hole)
+static u64 page_bits(const struct match *m)
+{
+    return PTE_P | PTE_RW | PTE_US | (m->global ? PTE_G : 0);
+}
+
+static void map_program(const struct match *m, struct harness *h, u64 hole)
 {
     u64 all = PTE_P | PTE_RW | PTE_US;
     for (u32 i = 0; i < 4; i++) { /* the levels above, with nothing accessed yet */
@@ -102,8 +108,8 @@ static void map_program(struct harness *h, u64 hole)
         harness_write(h, TABLES + table * PAGE_SIZE + index * 8, &entry, 8);
     }
     for (u32 i = 0; i < PROGRAM_CODE_SIZE; i += PAGE_SIZE) {
-        map(h, PROGRAM_CODE + i, PROGRAM_CODE + i, all);
-        map(h, PROGRAM_ALIAS + i, PROGRAM_CODE + i, all);
+        map(h, PROGRAM_CODE + i, PROGRAM_CODE + i, page_bits(m));
+        map(h, PROGRAM_ALIAS + i, PROGRAM_CODE + i, page_bits(m));
     }
     for (u32 i = 0; i < PROGRAM_DATA_SIZE; i += PAGE_SIZE) {
         u64 bits = PROGRAM_DATA + i == PROGRAM_HOLE ? hole : all;
@@ -129,7 +135,10 @@ static void begin(struct match *m, struct side *s, u64 hole)
     s->h.clock.now = 0;
     harness_write(&s->h, PROGRAM_CODE, p->code, sizeof p->code);
     harness_write(&s->h, PROGRAM_DATA, p->data, sizeof p->data);
-    map_program(&s->h, hole);
+    c->arch.cr4 |= m->global ? CR4_PGE : 0;
+    c->arch.dr7 = 0x400;
+    debug_update(c);
+    map_program(m, &s->h, hole);
     memcpy(c->arch.r, p->r, sizeof p->r);
     c->arch.rflags = p->rflags & ~RFLAGS_ARITHMETIC;
     flags_set(c, p->rflags);
@@ -182,15 +191,28 @@ static void run_slice(struct match *m, enum way way, u64 budget)
     look(s, exit);
 }
 
+/* The other privilege, with the same code. */
+static void switch_privilege(struct cpu *c)
+{
+    for (u32 i = 0; i < SEGS; i++)
+        c->arch.seg[i].attributes ^= 3u << SEG_DPL_SHIFT;
+    c->arch.cpl ^= 3;
+    segment_update(c);
+}
+
 /* What a kernel would do about an exit: the program goes on somewhere, the same on both sides. */
 static void go_on(struct match *m, struct side *s, u64 random)
 {
     struct cpu *c = s->h.cpu;
     const struct program *p = &m->p;
     c->arch.rip = entry_rip(p, random % 4 ? p->functions - 1 : random / 4 % p->functions);
+    if (random / 64 % 8 == 0)
+        c->arch.rip += PROGRAM_ALIAS - PROGRAM_CODE;
     c->arch.r[RSP] = PROGRAM_STACK;
     if (random & BIT(20))
         c->arch.r[RBX] = c->arch.r[RSI] = PROGRAM_DATA + (random >> 32) % PROGRAM_DATA_SIZE;
+    if (random / 512 % 8 == 0)
+        switch_privilege(c);
     c->arch.rflags &= ~(u64)(RFLAGS_TF | RFLAGS_AC | RFLAGS_DF);
     c->arch.cr0 &= ~(u64)CR0_TS;
     c->arch.mxcsr = 0x1f80;
@@ -201,6 +223,26 @@ static void go_on(struct match *m, struct side *s, u64 random)
     cpu_update_mode(c);
 }
 
+/* A page of the code now has the frame of another one, as after a change of page tables and INVLPG
+ * or, for pages that are not global, a load of CR3. */
+static void remap_code(struct match *m, struct side *s, u64 random)
+{
+    u32 page = (u32)(random % 4) * PAGE_SIZE, frame = (u32)(random / 4 % 4) * PAGE_SIZE;
+    map(&s->h, PROGRAM_CODE + page, PROGRAM_CODE + frame, page_bits(m));
+    if (m->global || random & 16)
+        mmu_flush_page(s->h.cpu, PROGRAM_CODE + page);
+    else
+        mmu_flush(s->h.cpu, false);
+}
+
+/* Arms a data breakpoint, or disarms it. */
+static void watch(struct cpu *c, u64 random)
+{
+    c->arch.dr[0] = (PROGRAM_DATA + random % PROGRAM_DATA_SIZE) & ~7ull;
+    c->arch.dr7 = c->arch.dr7 & 1 ? 0x400 : 0x400 | 1 | (random & BIT(40) ? 0xb0000 : 0x90000);
+    debug_update(c);
+}
+
 /* Rarely a page comes or goes, the TLB is flushed, or the host writes a byte. */
 static void disturb(struct match *m, struct side *s, u64 random)
 {
@@ -208,9 +250,9 @@ static void disturb(struct match *m, struct side *s, u64 random)
     u64 r = random >> 8;
     u8 byte = (u8)(random >> 48);
     const struct program *p = &m->p;
-    switch (random % 24) {
+    switch (random % 32) {
     case 0:
-        map_program(&s->h, holes[r % ARRAY_SIZE(holes)]);
+        map_program(m, &s->h, holes[r % ARRAY_SIZE(holes)]);
         break;
     case 1:
         mmu_flush(s->h.cpu, true);
@@ -225,8 +267,19 @@ static void disturb(struct match *m, struct side *s, u64 random)
     case 4:
         mmu_flush_page(s->h.cpu, PROGRAM_DATA + r % PROGRAM_DATA_SIZE);
         break;
-    default:
+    case 5:
+        remap_code(m, s, r);
         break;
+    case 6:
+        watch(s->h.cpu, r);
+        break;
+    case 7:
+        switch_privilege(s->h.cpu);
+        cpu_update_mode(s->h.cpu);
+        break;
+    default:
+        if (s->h.cpu->arch.dr7 & 1)
+            watch(s->h.cpu, r);
     }
 }
 
@@ -247,6 +300,7 @@ static bool play(struct match *m, u64 seed, u32 slices, u64 last)
 {
     m->random = seed;
     u64 hole = below(m, 3) ? PTE_P | PTE_RW | PTE_US : 0;
+    m->global = below(m, 3) == 0;
     begin(m, &m->side[m->a], hole);
     begin(m, &m->side[m->b], hole);
     for (m->slice = 1; m->slice <= slices; m->slice++) {
@@ -304,7 +358,9 @@ static void print_instruction(const struct harness *h, u64 rip, u32 mode)
 {
     struct insn in;
     u8 bytes[15] = {0};
-    if (rip >= PROGRAM_CODE && rip < PROGRAM_CODE + PROGRAM_CODE_SIZE)
+    if (rip - PROGRAM_ALIAS < PROGRAM_CODE_SIZE)
+        rip -= PROGRAM_ALIAS - PROGRAM_CODE;
+    if (rip - PROGRAM_CODE < PROGRAM_CODE_SIZE)
         memory_read(h->memory, rip, KEY_RAW, bytes, sizeof bytes);
     bool known = decode(&in, bytes, sizeof bytes, mode) == DECODE_OK;
     printf("#   %6" PRIx64 "  %-12s", rip, known ? in.op->name : "?");

@@ -345,10 +345,10 @@ static void put_call(struct program *p)
     if (chance(p, 60)) {
         branch_to(p, target, 0xe8);
     } else if (chance(p, 50)) {
-        PUT32(p, PROGRAM_CODE + target, 0xb8);
+        PUT32(p, code_address(p, target), 0xb8);
         PUT(p, 0xff, 0xd0); /* call rax */
     } else {
-        PUT32(p, PROGRAM_CODE + target, 0x68); /* push, call through the stack */
+        PUT32(p, code_address(p, target), 0x68); /* push, call through the stack */
         PUT(p, 0xff, 0x14, 0x24);
         PUT(p, 0x48, 0x8d, 0x64, 0x24, 8); /* lea rsp, [rsp + 8] */
     }
