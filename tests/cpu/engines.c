@@ -362,6 +362,8 @@ static void print_instruction(const struct harness *h, u64 rip, u32 mode)
         rip -= PROGRAM_ALIAS - PROGRAM_CODE;
     if (rip - PROGRAM_CODE < PROGRAM_CODE_SIZE)
         memory_read(h->memory, rip, KEY_RAW, bytes, sizeof bytes);
+    if (bytes[0] == 0x90) /* what was made small */
+        return;
     bool known = decode(&in, bytes, sizeof bytes, mode) == DECODE_OK;
     printf("#   %6" PRIx64 "  %-12s", rip, known ? in.op->name : "?");
     for (u32 i = 0; i < in.length; i++)
@@ -378,7 +380,7 @@ static void print_way_there(struct match *m, u64 seed, u32 slice, u64 budget)
     struct side *s = &m->side[WAY_STEPS];
     u64 one, exit = EXIT_INTR;
     for (u64 i = 0; !apart && i < budget && exit == EXIT_INTR; i++) {
-        if (i + 24 >= budget)
+        if (i + 100 >= budget)
             print_instruction(&s->h, s->h.cpu->arch.rip, m->p.mode);
         exit = harness_run(&s->h, 1, &one);
     }

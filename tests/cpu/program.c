@@ -132,7 +132,7 @@ static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
         return 6;
     }
     u32 n = 1;
-    bool wide = chance(p, 15), index = chance(p, 15);
+    bool wide = !p->near && chance(p, 15), index = !p->near && chance(p, 15);
     out[0] = (u8)((wide ? 0x80 : 0x40) | field | (base == RSP || index ? 4 : base));
     if (base == RSP || index) {
         u8 i = index ? scratch(p) : 4;
@@ -143,7 +143,7 @@ static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
     }
     u8 mask = chance(p, 60) ? 0xf0 : 0xff;
     if (!wide) {
-        out[n] = (u8)(below(p, 256) & mask);
+        out[n] = (u8)(p->near ? below(p, 8) : below(p, 256) & mask);
         if (base == RSP && !chance(p, 5)) /* not the return addresses */
             out[n] |= 0x80;
         return n + 1;
@@ -165,7 +165,7 @@ static void candidate(struct program *p, u8 bytes[32])
     static const u8 prefixes[] = {0, 0x66, 0xf3, 0xf2};
     u32 n = 0, rex_at;
     u8 opcode = (u8)below(p, 256), x;
-    u64 kind = below(p, 20);
+    u64 kind = p->vector ? 12 + below(p, 4) : below(p, 20);
     bool sse = kind >= 12 && kind < 16;
     u8 prefix = prefixes[sse || kind >= 18 ? below(p, 4) : (u32)chance(p, 15)];
     if (prefix)
@@ -276,6 +276,20 @@ static void put_some(struct program *p, u32 most)
 {
     for (u64 n = 1 + below(p, most); n; n--)
         put_plain(p);
+}
+
+/* Accesses around the end of a page. */
+static void put_crossing(struct program *p)
+{
+    u32 page = 1 + (u32)below(p, PROGRAM_DATA_SIZE / PAGE_SIZE);
+    for (u32 i = 0; i < 4; i++)
+        PUT32(p, PROGRAM_DATA + page * PAGE_SIZE - (u32)below(p, 16),
+              (u8)(0xb8 | (u8[]){RBX, RBP, RSI, RDI}[i]));
+    p->near = true;
+    put_some(p, 8);
+    p->near = false;
+    aim(p, RBX);
+    aim(p, RSI);
 }
 
 /* --- Groups of instructions ------------------------------------------------------------------- */
@@ -519,16 +533,24 @@ static void put_shift(struct program *p)
     PUT(p, 0x48, 0x0f, (u8)(0x40 | below(p, 16)), (u8)(0xc0 | below(p, 3))); /* cmovcc rax */
 }
 
+static void put_vector(struct program *p)
+{
+    p->vector = true;
+    put_some(p, 8);
+    p->vector = false;
+}
+
 static void put_mxcsr(struct program *p)
 {
     u32 value = 0x1f80 | ((u32)below(p, 0x10000) & 0xe040);
-    if (chance(p, 15))
+    if (chance(p, 30))
         value &= ~((u32)below(p, 0x10000) & 0x1f80); /* exceptions that are not masked */
     PUT32(p, value, 0x68);
     PUT(p, 0x0f, 0xae, 0x14, 0x24); /* ldmxcsr [rsp] */
     if (chance(p, 50))
         PUT(p, 0x0f, 0xae, 0x1c, 0x24); /* stmxcsr [rsp] */
     PUT(p, 0x41, 0x5b);
+    put_vector(p);
 }
 
 /* What only a kernel may do: flushes, CR0.TS, CR4, the accessed bits. */
@@ -608,6 +630,10 @@ static void put_unit(struct program *p, u32 depth)
         put_mxcsr(p);
     else if (kind < 93)
         put_system(p);
+    else if (kind < 95)
+        put_crossing(p);
+    else if (kind < 97)
+        put_vector(p);
     else
         aim(p, pointer(p));
 }

@@ -29,6 +29,8 @@ struct program_instruction {
 struct program {
     u64 random;
     bool user;   /* CPL 3 */
+    bool vector; /* SSE instructions only, just now */
+    bool near;   /* memory operands have small displacements just now */
     bool compat; /* 32-bit code in long mode: what would be a REX prefix is INC or DEC */
     u32 mode;    /* MODE_... for the decoder */
     u32 size;    /* bytes of code so far */
