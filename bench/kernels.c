@@ -246,14 +246,13 @@ static uint64_t tree(uint32_t scale)
 
 /* --- Calls ------------------------------------------------------------------------------------ */
 
-__attribute__((noinline, noclone, optimize("no-optimize-sibling-calls"))) static uint64_t
-fib_direct(uint32_t n)
+__attribute__((noinline)) static uint64_t fib_direct(uint32_t n)
 {
     if (n < 2)
         return n;
-    uint64_t a = fib_direct(n - 1);
-    __asm__ volatile("" : "+r"(a)); /* no accumulator in place of the second call */
-    return a + fib_direct(n - 2);
+    uint64_t a = fib_direct(n - 1), b = fib_direct(n - 2);
+    __asm__ volatile("" : "+r"(a), "+r"(b)); /* no loop in place of the second call */
+    return a + b;
 }
 
 static uint64_t fib(uint32_t scale)

@@ -42,7 +42,6 @@ BARE_FLAGS = [
     "-fno-stack-protector",
     "-fno-pie",
     "-no-pie",
-    "-fno-tree-loop-distribute-patterns",
     "-Wl,--build-id=none",
     "-Wl,-Ttext=0x200000",
     "-Wl,-e,start",

@@ -482,7 +482,7 @@ static void every_way_does_the_same(void **state)
         if (!open_side(&m, way))
             printf("# %s: this build has no such engine\n", way_name[way]);
     if (option_ways[0] != WAYS && !(m.side[option_ways[0]].there && m.side[option_ways[1]].there))
-        skip();
+        fail_msg("--engines: this build lacks one of them");
     for (u64 i = 0; i < option_count && bad < 10; i++) {
         u64 seed = option_seed + i;
         program_make(&m.p, seed);

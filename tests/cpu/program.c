@@ -137,7 +137,7 @@ static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
     if (base == RSP || index) {
         u8 i = index ? scratch(p) : 4;
         *x = i >> 3;
-        out[n++] = (u8)((chance(p, 50) ? 0 : below(p, 4) << 6) | (i & 7) << 3 | base);
+        out[n++] = (u8)((chance(p, 50) ? 0 : below(p, 4) << 6) | (u8)((i & 7) << 3) | base);
         if (!index)
             out[n - 1] &= 0x3f;
     }

@@ -22,7 +22,6 @@ FLAGS = [
     "-fno-pie",
     "-mno-red-zone",
     "-fno-stack-protector",
-    "-fno-tree-loop-distribute-patterns",
     "-Wl,--build-id=none",
     "-Wl,-Ttext=0x200000",
     "-Wl,-e,start",
