@@ -41,7 +41,6 @@ BARE_FLAGS = [
     "-mno-red-zone",
     "-fno-stack-protector",
     "-fno-pie",
-    "-no-pie",
     "-Wl,--build-id=none",
     "-Wl,-Ttext=0x200000",
     "-Wl,-e,start",

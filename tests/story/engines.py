@@ -18,7 +18,6 @@ FLAGS = [
     "-ffreestanding",
     "-nostdlib",
     "-static",
-    "-no-pie",
     "-fno-pie",
     "-mno-red-zone",
     "-fno-stack-protector",
