@@ -135,6 +135,9 @@ static void begin(struct match *m, struct side *s, u64 hole)
     s->h.clock.now = 0;
     harness_write(&s->h, PROGRAM_CODE, p->code, sizeof p->code);
     harness_write(&s->h, PROGRAM_DATA, p->data, sizeof p->data);
+    c->arch.seg[SEG_FS].base = 0x40;
+    c->arch.seg[SEG_GS].base = p->compat ? 0 : PAGE_SIZE - 0x18;
+    segment_update(c);
     c->arch.cr4 |= m->global ? CR4_PGE : 0;
     c->arch.dr7 = 0x400;
     debug_update(c);

@@ -119,13 +119,41 @@ static void aim(struct program *p, u8 reg) /* mov reg32, address */
     PUT32(p, data_address(p), (u8)(0xb8 | reg));
 }
 
-/* Writes ModRM, SIB and displacement of a memory operand. Returns their size; sets *x for an
- * extended index. */
-static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
+/* Stands for a displacement relative to RIP until the instruction's length is known. */
+#define RIP_MARK 0x5aa5a55au
+
+/* RBX ... RDI or the stack, where p has data; or R8 ... R13, which tame() makes point there. */
+static u8 base_register(struct program *p)
 {
-    u8 base = chance(p, 10) ? RSP : pointer(p);
-    u8 field = (u8)(reg << 3);
-    *x = 0;
+    if (chance(p, 10))
+        return RSP;
+    return !p->compat && chance(p, 10) ? (u8)(R8 + below(p, 6)) : pointer(p);
+}
+
+static u32 put_displacement(struct program *p, u8 *out, u8 base, bool wide)
+{
+    u8 mask = chance(p, 60) ? 0xf0 : 0xff;
+    if (!wide) {
+        out[0] = (u8)(p->near ? below(p, 8) : below(p, 256) & mask);
+        if (base == RSP && !chance(p, 5)) /* not the return addresses */
+            out[0] |= 0x80;
+        return 1;
+    }
+    s32 disp = (s32)below(p, 4096) - (base == RSP ? 4096 : 2048);
+    store_le32(out, (u32)disp & (0xffffff00u | mask));
+    return 4;
+}
+
+/* Writes ModRM, SIB and displacement of a memory operand. Returns their size; sets *rex. */
+static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex)
+{
+    u8 field = (u8)(reg << 3), base = base_register(p);
+    *rex = 0;
+    if (!p->compat && chance(p, 10)) { /* relative to RIP */
+        out[0] = (u8)(field | 5);
+        store_le32(out + 1, RIP_MARK);
+        return 5;
+    }
     if (chance(p, 6)) { /* absolute */
         out[0] = (u8)(field | 4), out[1] = 0x25;
         store_le32(out + 2, data_address(p));
@@ -133,24 +161,16 @@ static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *x)
     }
     u32 n = 1;
     bool wide = !p->near && chance(p, 15), index = !p->near && chance(p, 15);
-    out[0] = (u8)((wide ? 0x80 : 0x40) | field | (base == RSP || index ? 4 : base));
-    if (base == RSP || index) {
+    bool sib = (base & 7) == RSP || index;
+    out[0] = (u8)((wide ? 0x80 : 0x40) | field | (sib ? 4 : base & 7));
+    *rex = base >> 3;
+    if (sib) {
         u8 i = index ? scratch(p) : 4;
-        *x = i >> 3;
-        out[n++] = (u8)((chance(p, 50) ? 0 : below(p, 4) << 6) | (u8)((i & 7) << 3) | base);
-        if (!index)
-            out[n - 1] &= 0x3f;
+        u8 scale = index && chance(p, 50) ? (u8)(below(p, 4) << 6) : 0;
+        *rex |= (u8)(i >> 3 << 1);
+        out[n++] = (u8)(scale | (i & 7) << 3 | (base & 7));
     }
-    u8 mask = chance(p, 60) ? 0xf0 : 0xff;
-    if (!wide) {
-        out[n] = (u8)(p->near ? below(p, 8) : below(p, 256) & mask);
-        if (base == RSP && !chance(p, 5)) /* not the return addresses */
-            out[n] |= 0x80;
-        return n + 1;
-    }
-    s32 wide_disp = (s32)below(p, 4096) - (base == RSP ? 4096 : 2048);
-    store_le32(out + n, (u32)wide_disp & (0xffffff00u | mask));
-    return n + 4;
+    return n + put_displacement(p, out + n, base, wide);
 }
 
 static const u8 sse_opcodes[] = {
@@ -164,14 +184,14 @@ static void candidate(struct program *p, u8 bytes[32])
 {
     static const u8 prefixes[] = {0, 0x66, 0xf3, 0xf2};
     u32 n = 0, rex_at;
-    u8 opcode = (u8)below(p, 256), x;
+    u8 opcode = (u8)below(p, 256), rex;
     u64 kind = p->vector ? 12 + below(p, 4) : below(p, 20);
     bool sse = kind >= 12 && kind < 16;
     u8 prefix = prefixes[sse || kind >= 18 ? below(p, 4) : (u32)chance(p, 15)];
     if (prefix)
         bytes[n++] = prefix;
-    if (chance(p, 2))
-        bytes[n++] = chance(p, 50) ? 0xf0 : (u8)(0x64 | below(p, 2)); /* LOCK, FS, GS */
+    if (chance(p, 6))
+        bytes[n++] = (u8[]){0xf0, 0x64, 0x65, 0x67}[below(p, 4)]; /* LOCK, FS, GS, address size */
     rex_at = n;
     bytes[n++] = (u8)(0x40 | below(p, 16));
     if (kind < 9)
@@ -190,8 +210,8 @@ static void candidate(struct program *p, u8 bytes[32])
         bytes[n++] = chance(p, 60) ? 0x38 : 0x3a;
     bytes[n++] = opcode;
     if (chance(p, 45)) {
-        n += memory_operand(p, bytes + n, (u8)below(p, 8), &x);
-        bytes[rex_at] = (u8)((bytes[rex_at] & 0x4c) | x << 1);
+        n += memory_operand(p, bytes + n, (u8)below(p, 8), &rex);
+        bytes[rex_at] = (u8)((bytes[rex_at] & 0x4c) | rex);
     } else {
         bytes[n++] = (u8)(0xc0 | below(p, 64));
     }
@@ -228,30 +248,43 @@ static bool usable(struct program *p, const struct insn *in)
             (in->disp < PROGRAM_DATA || in->disp > PROGRAM_ALIAS + 2 * PROGRAM_DATA_SIZE))
             return false;
         if (in->o[i].kind == OPERAND_MEM && in->op->attributes & OP_ALIGN16 && in->disp % 16 &&
-            !chance(p, 1))
+            !in->rip_relative && !chance(p, 1))
             return false;
-        if (in->o[i].kind == OPERAND_MEM && !chance(p, 2) &&
-            (in->rip_relative || in->addrsize != (p->compat ? 4 : 8)))
+        if (in->o[i].kind == OPERAND_MEM && in->addrsize == 2)
             return false;
     }
     return true;
 }
 
-/* An index or bit offset of any size would leave the data: makes it small, most of the time. */
+/* An index or bit offset of any size would leave the data: makes it small, most of the time. A base
+ * that holds anything gets an address. */
 static void tame(struct program *p, const struct insn *in)
 {
-    u8 reg = REG_ZERO;
+    u8 reg = REG_ZERO, base = REG_ZERO;
     for (u32 i = 0; i < in->operands; i++)
-        if (in->o[i].kind == OPERAND_MEM && in->index != REG_ZERO)
-            reg = in->index;
+        if (in->o[i].kind == OPERAND_MEM)
+            reg = in->index, base = in->base;
     if (in->op->id >= INSN_bt && in->op->id <= INSN_btc && in->operands > 1 &&
         in->o[0].kind == OPERAND_MEM && in->o[1].kind == OPERAND_GPR)
         reg = in->o[1].reg;
-    if (reg >= GPRS || BIT(reg) & (RESERVED | POINTERS) || chance(p, 3))
-        return;
-    u8 rex = (u8)(0x40 | reg >> 3);
-    u32 mask = in->op->attributes & OP_ALIGN16 ? 0x3f0 : 0x3ff;
-    PUT32(p, (u32)below(p, 1024) & mask, rex, 0x81, (u8)(0xe0 | (reg & 7))); /* and reg32, n */
+    if (reg < GPRS && !(BIT(reg) & (RESERVED | POINTERS)) && !chance(p, 3)) {
+        u8 rex = (u8)(0x40 | reg >> 3);
+        u32 mask = in->op->attributes & OP_ALIGN16 ? 0x3f0 : 0x3ff;
+        PUT32(p, (u32)below(p, 1024) & mask, rex, 0x81, (u8)(0xe0 | (reg & 7))); /* and reg32, n */
+    }
+    if (base >= R8 && base < R14 && base != reg)
+        PUT32(p, data_address(p), 0x41, (u8)(0xb8 | (base & 7)));
+}
+
+/* Replaces RIP_MARK, now that the place of the next instruction is known. */
+static void relate_to_rip(struct program *p, u8 *bytes, u32 length)
+{
+    u32 next = PROGRAM_CODE + p->size + length;
+    for (u32 i = 1; i + 4 <= length; i++)
+        if (load_le32(bytes + i) == RIP_MARK) {
+            store_le32(bytes + i, data_address(p) - next);
+            return;
+        }
 }
 
 static void put_plain(struct program *p)
@@ -263,6 +296,7 @@ static void put_plain(struct program *p)
         if (decode(&in, bytes, 15, p->mode) != DECODE_OK || !usable(p, &in))
             continue;
         tame(p, &in);
+        relate_to_rip(p, bytes, in.length);
         u32 at = put(p, bytes, in.length);
         if (in.o[in.operands ? in.operands - 1 : 0].kind == OPERAND_IMM && in.operands > 1 &&
             in.length > 2 && chance(p, 30))
@@ -456,7 +490,21 @@ static void put_pool(struct program *p)
 static void put_stack(struct program *p)
 {
     u8 a = scratch(p), b = scratch(p);
-    switch (below(p, 6)) {
+    switch (below(p, 9)) {
+    case 6:
+        PUT(p, 0x54); /* push rsp */
+        PUT(p, 0x58);
+        break;
+    case 7:
+        PUT(p, 0x50);
+        PUT(p, 0x51);
+        PUT(p, 0x8f, 0x04, 0x24); /* pop [rsp]: the address after the increment */
+        PUT(p, 0x5a);
+        break;
+    case 8:
+        PUT(p, 0xff, 0x34, 0x24);       /* push [rsp] */
+        PUT(p, 0x48, 0x83, 0xc4, 0x08); /* add rsp, 8 */
+        break;
     case 0:
         PUT(p, (u8)(0x40 | a >> 3), (u8)(0x50 | (a & 7)));
         put_some(p, 2);
