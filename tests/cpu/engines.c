@@ -23,6 +23,7 @@
 #define TABLES      0x1000u /* of the harness */
 #define TABLES_SIZE (5 * PAGE_SIZE)
 #define PAGE_TABLE  (TABLES + 3 * PAGE_SIZE)
+#define ASID        1
 #define SLICES      32u
 
 enum way { WAY_BLOCKS, WAY_STEPS, WAY_JIT_1, WAY_JIT_4, WAY_JIT, WAYS };
@@ -48,9 +49,10 @@ struct match {
     struct side side[WAYS];
     enum way a, b;
     struct program p;
-    u64 random;  /* of what happens between slices */
-    bool global; /* the code's pages are */
-    u32 slice;   /* of a difference */
+    u64 random;     /* of what happens between slices */
+    bool global;    /* the code's pages are */
+    memory_key key; /* ASID: a SEV guest */
+    u32 slice;      /* of a difference */
     u64 budget;
     u64 retired;
 };
@@ -62,16 +64,6 @@ static u64 below(struct match *m, u64 n)
 
 /* --- Cores ------------------------------------------------------------------------------------ */
 
-/* Code and data, and nothing else, so that nothing that is not compared can be written. */
-static void hide_memory(struct harness *h)
-{
-    static const u8 nothing[8];
-    for (u32 i = 0; i < 1024; i++)
-        harness_write(h, PAGE_TABLE + 8 * i, nothing, 8);
-    for (u32 i = 2; i < HARNESS_MEMORY >> 21; i++)
-        harness_write(h, 0x3000 + 8 * i, nothing, 8);
-}
-
 static bool open_side(struct match *m, enum way way)
 {
     static const u32 threshold[WAYS] = {[WAY_JIT_1] = 1, [WAY_JIT_4] = 4};
@@ -79,44 +71,65 @@ static bool open_side(struct match *m, enum way way)
     enum cpu_engine engine = way < WAY_JIT_1 ? CPU_ENGINE_INTERPRETER : CPU_ENGINE_JIT;
     assert_true(harness_create_engine(&s->h, engine, threshold[way]));
     s->there = cpu_engine(s->h.cpu) == engine;
-    if (s->there)
-        hide_memory(&s->h);
-    else
+    if (!s->there)
         harness_destroy(&s->h);
+    else
+        assert_true(memory_key_load(s->h.memory, ASID, (const u8 *)"a key of a guest"));
     return s->there;
 }
 
 /* --- One program ------------------------------------------------------------------------------ */
 
-static void map(struct harness *h, u32 linear, u32 physical, u64 bits)
+/* The guest's own bytes, encrypted if it is a SEV guest. */
+static void write_guest(const struct match *m, struct side *s, u64 address, const void *bytes,
+                        size_t size)
 {
-    u64 entry = physical | bits;
-    harness_write(h, PAGE_TABLE + (linear >> PAGE_SHIFT) * 8, &entry, 8);
+    memory_write(s->h.memory, address, m->key, bytes, size);
+}
+
+static void read_guest(const struct match *m, struct side *s, u64 address, void *bytes, size_t size)
+{
+    memory_read(s->h.memory, address, m->key, bytes, size);
 }
 
 static u64 page_bits(const struct match *m)
 {
-    return PTE_P | PTE_RW | PTE_US | (m->global ? PTE_G : 0);
+    return PTE_P | PTE_RW | PTE_US | (m->global ? PTE_G : 0) | (m->key ? BIT(C_BIT) : 0);
 }
 
-static void map_program(const struct match *m, struct harness *h, u64 hole)
+static void map(const struct match *m, struct side *s, u32 linear, u32 physical, u64 bits)
 {
-    u64 all = PTE_P | PTE_RW | PTE_US;
-    for (u32 i = 0; i < 4; i++) { /* the levels above, with nothing accessed yet */
-        u64 entry = (TABLES + (i + 1) * PAGE_SIZE) | all;
+    u64 entry = physical | bits;
+    write_guest(m, s, PAGE_TABLE + (linear >> PAGE_SHIFT) * 8, &entry, 8);
+}
+
+/* The levels above the page tables, with nothing accessed yet. */
+static void map_tables(const struct match *m, struct side *s)
+{
+    static const u8 nothing[TABLES_SIZE];
+    write_guest(m, s, TABLES, nothing, sizeof nothing);
+    for (u32 i = 0; i < 4; i++) {
+        u64 entry = (TABLES + (i + 1) * PAGE_SIZE) | (page_bits(m) & ~(u64)PTE_G);
         u32 table = i < 3 ? i : 2, index = i == 3;
-        harness_write(h, TABLES + table * PAGE_SIZE + index * 8, &entry, 8);
+        write_guest(m, s, TABLES + table * PAGE_SIZE + index * 8, &entry, 8);
     }
+}
+
+/* Maps code and data, and nothing else, so that nothing that is not compared can be written. In a
+ * SEV guest the other addresses of the data are shared: they see ciphertext. */
+static void map_program(const struct match *m, struct side *s, u64 hole)
+{
+    map_tables(m, s);
     for (u32 i = 0; i < PROGRAM_CODE_SIZE; i += PAGE_SIZE) {
-        map(h, PROGRAM_CODE + i, PROGRAM_CODE + i, page_bits(m));
-        map(h, PROGRAM_ALIAS + i, PROGRAM_CODE + i, page_bits(m));
+        map(m, s, PROGRAM_CODE + i, PROGRAM_CODE + i, page_bits(m));
+        map(m, s, PROGRAM_ALIAS + i, PROGRAM_CODE + i, page_bits(m));
     }
     for (u32 i = 0; i < PROGRAM_DATA_SIZE; i += PAGE_SIZE) {
-        u64 bits = PROGRAM_DATA + i == PROGRAM_HOLE ? hole : all;
-        map(h, PROGRAM_DATA + i, PROGRAM_DATA + i, bits);
-        map(h, PROGRAM_ALIAS + PROGRAM_CODE_SIZE + i, PROGRAM_DATA + i, bits);
+        u64 bits = PROGRAM_DATA + i == PROGRAM_HOLE ? hole : PTE_P | PTE_RW | PTE_US;
+        map(m, s, PROGRAM_DATA + i, PROGRAM_DATA + i, bits | (m->key ? BIT(C_BIT) : 0));
+        map(m, s, PROGRAM_ALIAS + PROGRAM_CODE_SIZE + i, PROGRAM_DATA + i, bits);
     }
-    mmu_flush(h->cpu, true);
+    mmu_flush(s->h.cpu, true);
 }
 
 static u32 entry_rip(const struct program *p, u64 function)
@@ -133,15 +146,17 @@ static void begin(struct match *m, struct side *s, u64 hole)
         c->arch.seg[SEG_CS].attributes = (u16)((c->arch.seg[SEG_CS].attributes & ~SEG_L) | SEG_DB);
     segment_update(c);
     s->h.clock.now = 0;
-    harness_write(&s->h, PROGRAM_CODE, p->code, sizeof p->code);
-    harness_write(&s->h, PROGRAM_DATA, p->data, sizeof p->data);
+    c->guest.sev = m->key != KEY_RAW;
+    c->guest.key = m->key;
+    write_guest(m, s, PROGRAM_CODE, p->code, sizeof p->code);
+    write_guest(m, s, PROGRAM_DATA, p->data, sizeof p->data);
     c->arch.seg[SEG_FS].base = 0x40;
     c->arch.seg[SEG_GS].base = p->compat ? 0 : PAGE_SIZE - 0x18;
     segment_update(c);
     c->arch.cr4 |= m->global ? CR4_PGE : 0;
     c->arch.dr7 = 0x400;
     debug_update(c);
-    map_program(m, &s->h, hole);
+    map_program(m, s, hole);
     memcpy(c->arch.r, p->r, sizeof p->r);
     c->arch.rflags = p->rflags & ~RFLAGS_ARITHMETIC;
     flags_set(c, p->rflags);
@@ -161,7 +176,7 @@ static void forget_fetches(u8 *tables)
     }
 }
 
-static void look(struct side *s, u64 exit)
+static void look(const struct match *m, struct side *s, u64 exit)
 {
     const struct cpu *c = s->h.cpu;
     struct outcome *o = &s->now;
@@ -176,9 +191,9 @@ static void look(struct side *s, u64 exit)
     o->cr0 = c->arch.cr0;
     o->cr3 = c->arch.cr3;
     cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, o->fx, XSTATE_LEGACY_SIZE);
-    harness_read(&s->h, PROGRAM_CODE, o->code, sizeof o->code);
-    harness_read(&s->h, PROGRAM_DATA, o->data, sizeof o->data);
-    harness_read(&s->h, TABLES, o->tables, sizeof o->tables);
+    read_guest(m, s, PROGRAM_CODE, o->code, sizeof o->code);
+    read_guest(m, s, PROGRAM_DATA, o->data, sizeof o->data);
+    read_guest(m, s, TABLES, o->tables, sizeof o->tables);
     forget_fetches(o->tables);
 }
 
@@ -191,7 +206,7 @@ static void run_slice(struct match *m, enum way way, u64 budget)
             exit = harness_run(&s->h, 1, &one);
     else
         exit = harness_run(&s->h, budget, &done);
-    look(s, exit);
+    look(m, s, exit);
 }
 
 /* The other privilege, with the same code. */
@@ -231,7 +246,7 @@ static void go_on(struct match *m, struct side *s, u64 random)
 static void remap_code(struct match *m, struct side *s, u64 random)
 {
     u32 page = (u32)(random % 4) * PAGE_SIZE, frame = (u32)(random / 4 % 4) * PAGE_SIZE;
-    map(&s->h, PROGRAM_CODE + page, PROGRAM_CODE + frame, page_bits(m));
+    map(m, s, PROGRAM_CODE + page, PROGRAM_CODE + frame, page_bits(m));
     if (m->global || random & 16)
         mmu_flush_page(s->h.cpu, PROGRAM_CODE + page);
     else
@@ -255,17 +270,17 @@ static void disturb(struct match *m, struct side *s, u64 random)
     const struct program *p = &m->p;
     switch (random % 32) {
     case 0:
-        map_program(m, &s->h, holes[r % ARRAY_SIZE(holes)]);
+        map_program(m, s, holes[r % ARRAY_SIZE(holes)]);
         break;
     case 1:
         mmu_flush(s->h.cpu, true);
         break;
     case 2:
-        harness_write(&s->h, PROGRAM_DATA + r % PROGRAM_DATA_SIZE, &byte, 1);
+        write_guest(m, s, PROGRAM_DATA + r % PROGRAM_DATA_SIZE, &byte, 1);
         break;
     case 3: /* the same bytes again, into code */
-        harness_write(&s->h, PROGRAM_CODE + r % p->size / 16 * 16, p->code + r % p->size / 16 * 16,
-                      16);
+        write_guest(m, s, PROGRAM_CODE + r % p->size / 16 * 16, p->code + r % p->size / 16 * 16,
+                    16);
         break;
     case 4:
         mmu_flush_page(s->h.cpu, PROGRAM_DATA + r % PROGRAM_DATA_SIZE);
@@ -304,6 +319,7 @@ static bool play(struct match *m, u64 seed, u32 slices, u64 last)
     m->random = seed;
     u64 hole = below(m, 3) ? PTE_P | PTE_RW | PTE_US : 0;
     m->global = below(m, 3) == 0;
+    m->key = below(m, 4) ? KEY_RAW : ASID;
     begin(m, &m->side[m->a], hole);
     begin(m, &m->side[m->b], hole);
     for (m->slice = 1; m->slice <= slices; m->slice++) {
@@ -357,17 +373,17 @@ static u64 first_difference(struct match *m, u64 seed, u32 slice, u64 budget)
     return high;
 }
 
-static void print_instruction(const struct harness *h, u64 rip, u32 mode)
+static void print_instruction(const struct match *m, struct side *s, u64 rip)
 {
     struct insn in;
     u8 bytes[15] = {0};
     if (rip - PROGRAM_ALIAS < PROGRAM_CODE_SIZE)
         rip -= PROGRAM_ALIAS - PROGRAM_CODE;
     if (rip - PROGRAM_CODE < PROGRAM_CODE_SIZE)
-        memory_read(h->memory, rip, KEY_RAW, bytes, sizeof bytes);
+        read_guest(m, s, rip, bytes, sizeof bytes);
     if (bytes[0] == 0x90) /* what was made small */
         return;
-    bool known = decode(&in, bytes, sizeof bytes, mode) == DECODE_OK;
+    bool known = decode(&in, bytes, sizeof bytes, m->p.mode) == DECODE_OK;
     printf("#   %6" PRIx64 "  %-12s", rip, known ? in.op->name : "?");
     for (u32 i = 0; i < in.length; i++)
         printf(" %02x", bytes[i]);
@@ -384,7 +400,7 @@ static void print_way_there(struct match *m, u64 seed, u32 slice, u64 budget)
     u64 one, exit = EXIT_INTR;
     for (u64 i = 0; !apart && i < budget && exit == EXIT_INTR; i++) {
         if (i + 100 >= budget)
-            print_instruction(&s->h, s->h.cpu->arch.rip, m->p.mode);
+            print_instruction(m, s, s->h.cpu->arch.rip);
         exit = harness_run(&s->h, 1, &one);
     }
     m->b = b;
@@ -441,9 +457,9 @@ static void save(const struct program *p)
 
 static void tell(struct match *m, u64 seed)
 {
-    printf("# seed %" PRIu64 ", %s and %s, %s, %s code: differ in slice %u\n", seed, way_name[m->a],
-           way_name[m->b], m->p.user ? "user" : "kernel", m->p.compat ? "32-bit" : "64-bit",
-           m->slice);
+    printf("# seed %" PRIu64 ", %s and %s, %s, %s code%s: differ in slice %u\n", seed,
+           way_name[m->a], way_name[m->b], m->p.user ? "user" : "kernel",
+           m->p.compat ? "32-bit" : "64-bit", m->key ? ", SEV" : "", m->slice);
     print_outcomes(m);
     if (play(m, seed, SLICES, ~0ull)) {
         printf("#   not again in a second run: it needs what ran before\n");
