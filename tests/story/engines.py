@@ -6,6 +6,7 @@ left out by name.
 """
 
 import os
+import shutil
 import subprocess
 
 from story import Skip, console, quick, slow, summary, tell, want
@@ -32,7 +33,9 @@ def engines(s):
     """Those of this build; fewer than two are nothing to compare."""
     found = []
     for name in ENGINES:
-        code, events, error = s.run("--kernel", tiny(s), "--memory", "16", "--engine", name)
+        code, events, error = s.run(
+            "--kernel", tiny(s), "--memory", "16", "--engine", name, state=s.path("tiny-state")
+        )
         if code == 2 and "--engine" in error:
             raise Skip("this program has one engine and no --engine")
         want(code in (1, 2, 3), (name, code, error))
@@ -67,10 +70,20 @@ def outcome(events):
     }
 
 
+def new_platform(s):
+    """A state folder with the identity of all runs. A run changes its platform's store."""
+    if not os.path.exists(s.state):
+        want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
+    path = s.path("state-of-this-run")
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(s.state, path)
+    return path
+
+
 def the_same(s, names, *arguments, code):
     found = {}
     for name in names:
-        done, events, error = s.run(*arguments, *SEED, "--engine", name)
+        done, events, error = s.run(*arguments, *SEED, "--engine", name, state=new_platform(s))
         want(done == code, (name, done, error))
         found[name] = outcome(events)
     first = found[names[0]]
@@ -81,7 +94,6 @@ def the_same(s, names, *arguments, code):
 @quick
 def programs_at_work_do_the_same(s):
     names, kernel = engines(s), kernels(s)
-    want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
     for mode in ("none", "sev"):
         the_same(s, names, "--kernel", kernel, "--memory", "64", "--mode", mode, code=1)
 
