@@ -226,7 +226,7 @@ static void go_on(struct match *m, struct side *s, u64 random)
     c->arch.rip = entry_rip(p, random % 4 ? p->functions - 1 : random / 4 % p->functions);
     if (random / 64 % 8 == 0)
         c->arch.rip += PROGRAM_ALIAS - PROGRAM_CODE;
-    c->arch.r[RSP] = PROGRAM_STACK;
+    c->arch.r[RSP] = p->stack;
     if (random & BIT(20))
         c->arch.r[RBX] = c->arch.r[RSI] = PROGRAM_DATA + (random >> 32) % PROGRAM_DATA_SIZE;
     if (random / 512 % 8 == 0)

@@ -57,7 +57,7 @@ static u32 data_address(struct program *p)
     if (chance(p, 15))
         address = PROGRAM_DATA + (u32)(1 + below(p, PROGRAM_DATA_SIZE / PAGE_SIZE)) * PAGE_SIZE -
                   (u32)below(p, 24);
-    if (address - (PROGRAM_STACK & ~PAGE_MASK) < PAGE_SIZE && !chance(p, 3))
+    if (address - (p->stack & ~(u32)PAGE_MASK) < PAGE_SIZE && !chance(p, 3))
         address += PAGE_SIZE;
     if (chance(p, 75))
         address &= ~15u;
@@ -402,6 +402,34 @@ static void put_call(struct program *p)
     }
 }
 
+/* Returns that have no call, and calls whose return never comes. */
+static void put_odd_return(struct program *p)
+{
+    u32 at = p->size;
+    switch (below(p, 4)) {
+    case 0:
+        PUT32(p, 0, 0x68); /* push the address after RET */
+        PUT(p, 0xc3);
+        store_le32(p->code + at + 1, code_address(p, p->size));
+        break;
+    case 1:
+        PUT(p, 0xe8, 0, 0, 0, 0); /* call the next instruction */
+        PUT(p, 0x58);
+        break;
+    case 2: /* the callee returns two bytes further on */
+        PUT(p, 0xe8, 4, 0, 0, 0);
+        PUT(p, 0x90, 0x90);
+        PUT(p, 0xeb, 6);
+        PUT(p, 0x48, 0x83, 0x04, 0x24, 2); /* add qword [rsp], 2 */
+        PUT(p, 0xc3);
+        break;
+    default:
+        PUT(p, 0x5a); /* to the caller by a jump, or further up: pop rdx */
+        if (chance(p, 50))
+            PUT(p, 0xff, 0xe2); /* jmp rdx */
+    }
+}
+
 /* jmp to one of four places of 16 bytes each. */
 static void put_switch(struct program *p)
 {
@@ -518,9 +546,8 @@ static void put_stack(struct program *p)
         PUT(p, 0x6a, (u8)below(p, 256));
         PUT(p, (u8)(0x40 | b >> 3), (u8)(0x58 | (b & 7)));
         break;
-    case 3:
-        PUT(p, 0x66, 0x50);
-        PUT(p, 0x66, 0x5a);
+    case 3: /* two bytes */
+        PUT(p, 0x66, 0x50), PUT(p, 0x66, 0x5a);
         break;
     case 4:
         PUT(p, 0xc8, (u8)below(p, 64), 0, 0); /* enter */
@@ -545,7 +572,7 @@ static void put_flags(struct program *p)
         flags |= RFLAGS_TF;
     if (chance(p, 3))
         flags |= RFLAGS_AC;
-    switch (below(p, 5)) {
+    switch (below(p, 4)) {
     case 0:
         PUT32(p, flags | 2, 0x68);
         PUT(p, 0x9d); /* popf */
@@ -554,14 +581,8 @@ static void put_flags(struct program *p)
         PUT(p, 0x9c);                           /* pushf */
         PUT(p, 0x41, (u8)(0x58 | below(p, 4))); /* pop r8 ... r11 */
         break;
-    case 2:
-        PUT(p, 0x9f); /* lahf */
-        break;
-    case 3:
-        PUT(p, 0x9e); /* sahf */
-        break;
     default:
-        PUT(p, (u8[]){0xf5, 0xf8, 0xf9}[below(p, 3)]); /* cmc, clc, stc */
+        PUT(p, (u8[]){0x9e, 0x9f, 0xf5, 0xf8, 0xf9}[below(p, 5)]); /* sahf, lahf, cmc, clc, stc */
     }
 }
 
@@ -608,7 +629,7 @@ static void put_system(struct program *p)
         put_plain(p);
         return;
     }
-    switch (below(p, 6)) {
+    switch (below(p, 5)) {
     case 0:
         PUT(p, 0x0f, 0x01, (u8)(0x78 | (pointer(p) & 7)), (u8)below(p, 128)); /* invlpg */
         break;
@@ -617,12 +638,9 @@ static void put_system(struct program *p)
         PUT(p, 0x0f, 0x22, 0xd8);
         break;
     case 2:
-        PUT(p, 0x0f, 0x06); /* clts */
-        break;
-    case 3:
         PUT(p, (u8)(0xfa | below(p, 2))); /* cli, sti */
         break;
-    case 4:
+    case 3:
         PUT(p, 0x0f, 0x20, 0xc0); /* cr0: TS, for a while */
         PUT(p, 0x48, 0x0f, 0xba, 0xe8, 3);
         PUT(p, 0x0f, 0x22, 0xc0);
@@ -660,8 +678,10 @@ static void put_unit(struct program *p, u32 depth)
         put_counted(p);
     else if (kind < 72)
         put_call(p);
-    else if (kind < 74)
+    else if (kind < 73)
         put_switch(p);
+    else if (kind < 74)
+        put_odd_return(p);
     else if (kind < 78)
         put_string(p);
     else if (kind < 80)
@@ -719,7 +739,7 @@ static void put_main(struct program *p)
     u32 start = p->size;
     for (u32 i = 0; i < 4; i++)
         aim(p, (u8[]){RBX, RBP, RSI, RDI}[i]);
-    PUT32(p, (u32)below(p, 8), 0x41, 0xbe); /* mov r14d, n */
+    PUT32(p, (u32)below(p, chance(p, 20) ? 500 : 8), 0x41, 0xbe); /* mov r14d, n */
     for (u64 n = 6 + below(p, 12); n; n--)
         put_unit(p, 0);
     PUT(p, 0xf4);
@@ -730,7 +750,7 @@ static void random_state(struct program *p)
 {
     for (u32 i = 0; i < GPRS; i++)
         p->r[i] = number(p);
-    p->r[RSP] = PROGRAM_STACK - (chance(p, 10) ? below(p, 16) : 0);
+    p->r[RSP] = p->stack;
     for (u32 i = 0; i < 4; i++)
         p->r[(u8[]){RBX, RBP, RSI, RDI}[i]] = data_address(p);
     for (u32 i = 0; p->compat && i < GPRS; i++)
@@ -745,11 +765,22 @@ static void random_state(struct program *p)
         store_le64(p->fx + i, chance(p, 60) ? 0x3ff0000000000000 | below(p, BIT(60)) : number(p));
 }
 
+/* In the middle of a page, or where it soon grows into the next one, which may be missing. */
+static u32 stack_top(struct program *p)
+{
+    static const u32 tops[] = {PROGRAM_DATA + PAGE_SIZE + 0x800,
+                               PROGRAM_DATA + 2 * PAGE_SIZE + 0x20,
+                               PROGRAM_HOLE + PAGE_SIZE + 0x30};
+    u32 top = tops[chance(p, 50) ? 0 : below(p, ARRAY_SIZE(tops))];
+    return top - (chance(p, 10) ? (u32)below(p, 16) : 0);
+}
+
 void program_make(struct program *p, u64 seed)
 {
     *p = (struct program){.random = seed * 0x2545f4914f6cdd1dull + 1};
     p->user = chance(p, 60);
     p->compat = chance(p, 15);
+    p->stack = stack_top(p);
     p->mode = MODE_LMA | MODE_PE | MODE_SSE | (p->user ? MODE_USER : 0) |
               (p->compat ? MODE_CODE32 | MODE_STACK32 | MODE_FLAT : MODE_CODE64);
     /* Somewhere in the first page, so that the others begin anywhere in a function. */

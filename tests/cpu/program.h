@@ -15,7 +15,6 @@
 #define PROGRAM_DATA      0x200000u
 #define PROGRAM_DATA_SIZE (8 * PAGE_SIZE)
 #define PROGRAM_HOLE      (PROGRAM_DATA + 5 * PAGE_SIZE) /* the page that may be missing */
-#define PROGRAM_STACK     (PROGRAM_DATA + PAGE_SIZE + 0x800)
 /* The same frames again at other linear addresses: code, then data. */
 #define PROGRAM_ALIAS        0x300000u
 #define PROGRAM_INSTRUCTIONS 4096
@@ -33,6 +32,7 @@ struct program {
     bool near;   /* memory operands have small displacements just now */
     bool compat; /* 32-bit code in long mode: what would be a REX prefix is INC or DEC */
     u32 mode;    /* MODE_... for the decoder */
+    u32 stack;   /* the stack pointer at the start */
     u32 size;    /* bytes of code so far */
     u32 functions;
     u32 function[PROGRAM_FUNCTIONS]; /* offsets; the last one is where it starts */
