@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Memory for emitted code: written by one mapping, run by another, so that no page is both. */
 #define _GNU_SOURCE /* memfd_create() */
 #include "cpu/jit/buffer.h"
 
