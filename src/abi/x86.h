@@ -177,6 +177,7 @@ enum vector {
 #define MSR_PAT            0x277u
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MSR_TSC_DEADLINE   0x6e0u
+#define MSR_XSS            0xda0u
 #define MSR_X2APIC         0x800u
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
@@ -206,10 +207,16 @@ enum vector {
  * four again. */
 #define PAT_RESET 0x0007040600070406ull
 
-/* Components of an XSAVE image, as bits of XCR0. These two lie at its start, in FXSAVE's layout. */
+/* Components of an XSAVE image, as bits of XCR0. x87 and SSE lie at its start, in FXSAVE's layout,
+ * and the header follows them. The others have the offsets of the standard form. */
 #define XSTATE_X87         BIT(0)
 #define XSTATE_SSE         BIT(1)
+#define XSTATE_AVX         BIT(2) /* bits 255:128 of the YMM registers */
 #define XSTATE_LEGACY_SIZE 512u
+#define XSTATE_HEADER_SIZE 64u
+#define XSTATE_AVX_OFFSET  576u
+#define XSTATE_AVX_SIZE    256u
+#define XSTATE_SIZE        (XSTATE_AVX_OFFSET + XSTATE_AVX_SIZE) /* of all that are supported */
 
 #define SYSCFG_MFDM        BIT(19)
 #define SYSCFG_MEM_ENCRYPT BIT(23)

@@ -11,7 +11,7 @@ static void reset(struct cpu *c)
     c->arch.pat = PAT_RESET;
     c->arch.dr6 = DR6_RESET;
     c->arch.dr7 = DR7_RESET;
-    c->arch.xcr0 = 1;
+    c->arch.xcr0 = XSTATE_X87;
     c->arch.mxcsr = 0x1f80;
     c->arch.x87.control = 0x37f;
     c->arch.x87.tag = 0xffff;

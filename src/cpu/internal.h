@@ -108,12 +108,15 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 #define MODE_FLAT BIT(7)
 /* SSE instructions raise neither #UD nor #NM: CR0.EM and TS clear, CR4.OSFXSR set */
 #define MODE_SSE BIT(8)
+/* VEX vector instructions raise neither #UD nor #NM: XCR0 enables SSE and AVX under CR4.OSXSAVE,
+ * CR0.TS is clear */
+#define MODE_AVX BIT(9)
 
 /* --- The core --------------------------------------------------------------------------------- */
 
-/* The host's answers to the device accesses of one instruction (engine/device.c). FXSAVE has most:
- * 64 accesses of 8 bytes in one or two pages, and a probe of each page. */
-#define DEVICE_ACCESSES 72
+/* The host's answers to the device accesses of one instruction (engine/device.c). XSAVE has most:
+ * 104 accesses of 8 bytes in one or two pages, and a probe of each piece in each page. */
+#define DEVICE_ACCESSES 120
 
 struct device_before { /* registers before the instruction that is executed again */
     bool kept;
@@ -238,8 +241,9 @@ static inline u64 block_rip(const struct cpu *c)
  * first. */
 void cpu_sync(struct cpu *c, const struct uop *u);
 /* Recomputes the mode and the TLB pointer, after a change of CS, SS, CPL, CR0, EFER, RFLAGS.VM/AC
- * or CR4. */
+ * CR4 or XCR0. */
 void cpu_update_mode(struct cpu *c);
+bool avx_enabled(const struct cpu *c); /* by CR4.OSXSAVE and XCR0 */
 /* Returns the machine time, exact within a block (RDTSC). run_guest() sets clock->now whenever it
  * returns. */
 u64 cpu_time(struct cpu *c);

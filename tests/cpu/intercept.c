@@ -85,6 +85,35 @@ static void a_register_write_that_faults_is_not_intercepted(void **state)
     guest_destroy(g);
 }
 
+static void xsetbv_refuses_what_xcr0_cannot_have_before_it_exits(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 rax, rcx, rdx, cr4;
+        u32 vector; /* 0: it exits */
+    } rows[] = {
+        {7, 0, 0, CR4_OSXSAVE, 0},         {1, 0, 0, CR4_OSXSAVE, 0},
+        {3, 0, 0, CR4_OSXSAVE, 0},         {0, 0, 0, CR4_OSXSAVE, VECTOR_GP},
+        {2, 0, 0, CR4_OSXSAVE, VECTOR_GP}, {5, 0, 0, CR4_OSXSAVE, VECTOR_GP}, /* AVX without SSE */
+        {7, 1, 0, CR4_OSXSAVE, VECTOR_GP}, {15, 0, 0, CR4_OSXSAVE, VECTOR_GP},
+        {7, 0, 1, CR4_OSXSAVE, VECTOR_GP}, {7, 0, 0, 0, VECTOR_UD},
+    };
+    struct guest *g = guest_create(false);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        build_vmcb(g);
+        g->vmcb.control.intercept_4 |= (u32)INTERCEPT4_XSETBV;
+        g->vmcb.save.cr4 |= rows[i].cr4;
+        g->vmcb.save.rax = rows[i].rax;
+        cpu_gpr(g->cpu)[RCX] = rows[i].rcx;
+        cpu_gpr(g->cpu)[RDX] = rows[i].rdx;
+        RUN(g, "xsetbv");
+        bool exited = g->vmcb.control.exit_code == EXIT_XSETBV;
+        if (rows[i].vector ? exited || delivered(g) != rows[i].vector : !exited)
+            fail_msg("row %zu: exit 0x%llx", i, (unsigned long long)g->vmcb.control.exit_code);
+    }
+    guest_destroy(g);
+}
+
 static void general_detection_comes_before_the_intercept(void **state)
 {
     (void)state;
@@ -153,7 +182,7 @@ enum { NONE = -1, ANY = -2 };
         .id = INSN_##id_, .code = ASM(text_), .exit = EXIT_##exit_, .vector = (vector_)            \
     }
 
-static struct exit_case exit_cases[48];
+static struct exit_case exit_cases[49];
 
 /* Runs before the tests. */
 static int write_exit_cases(void **state)
@@ -195,6 +224,7 @@ static int write_exit_cases(void **state)
         CASE_OF(rdtscp, RDTSCP, NONE, "rdtscp"),
         CASE_OF(rdpmc, RDPMC, VECTOR_GP, "rdpmc"), /* there is no counter */
         CASE_OF(cpuid, CPUID, NONE, "cpuid"),
+        CASE_OF(xsetbv, XSETBV, NONE, "xor ecx, ecx; xor edx, edx; mov eax, 7; xsetbv"),
         CASE_OF(rsm, RSM, VECTOR_UD, "rsm"),
         CASE_OF(vmrun, VMRUN, ANY, "vmrun"), /* no guest runs unless it is intercepted */
         CASE_OF(vmmcall, VMMCALL, VECTOR_UD, "vmmcall"),
@@ -234,6 +264,7 @@ static void begin_case(struct guest *g, const struct exit_case *e, bool all)
 {
     build_vmcb(g);
     struct vmcb_save *s = &g->vmcb.save;
+    s->cr4 |= CR4_OSXSAVE; /* XSETBV is #UD without */
     if (e->legacy) {
         s->efer &= ~(EFER_LME | EFER_LMA);
         s->cr0 &= ~CR0_PG;
@@ -528,6 +559,7 @@ int main(void)
         cmocka_unit_test(pushf_popf_and_iret_exit_before_any_exception),
         cmocka_unit_test(rsm_exits_although_there_is_no_smm),
         cmocka_unit_test(a_register_write_that_faults_is_not_intercepted),
+        cmocka_unit_test(xsetbv_refuses_what_xcr0_cannot_have_before_it_exits),
         cmocka_unit_test(general_detection_comes_before_the_intercept),
         cmocka_unit_test(the_selective_intercept_takes_every_lmsw_and_no_clts),
         cmocka_unit_test(write_traps_are_for_sev_es_alone),

@@ -179,6 +179,7 @@ EXEC(rmpadjust)
 EXEC(rmpquery)
 EXEC(vmsave)
 EXEC(xsave)
+EXEC(xrstor)
 
 /* exec/: sse_move.c, sse_float.c */
 EXEC(ldmxcsr)

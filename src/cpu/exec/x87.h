@@ -68,9 +68,17 @@ bool x87_fast_copy(struct x87 *x, const struct insn *in);
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);
 void x87_fast_stored(struct x87 *x, const struct insn *in, u64 status);
 
+/* Offsets in FXSAVE's image. 0 control, 2 status, 4 abridged tags, 6 opcode, 8 IP, 16 DP, then: */
+#define FXSAVE_MXCSR 24  /* and its mask at 28 */
+#define FXSAVE_ST    32  /* ST(0)..ST(7), 16 bytes each */
+#define FXSAVE_XMM   160 /* XMM0..XMM15, 16 bytes each */
+#define FXSAVE_END   416
+
 /* FXSAVE's image of x87, MXCSR and XMM. `wide`: 64-bit pointers (REX.W). fxsave_unpack() returns
  * false if MXCSR has reserved bits. */
 void fxsave_pack(const struct cpu *c, u8 image[512], bool wide);
 bool fxsave_unpack(struct cpu *c, const u8 image[512], bool wide);
+/* Loads only the x87 unit from such an image. */
+void fxsave_unpack_x87(struct x87 *x, const u8 image[512], bool wide);
 
 #endif

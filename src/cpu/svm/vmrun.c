@@ -162,8 +162,11 @@ static void load_host(struct cpu *c, const struct world_switch *w)
 {
     const struct arch *h = &c->host;
     struct arch *a = &c->arch;
-    if (w->es)
+    if (w->es) {
         vmsa_forget(c);
+        a->xcr0 = h->xcr0; /* class B [cpu 4.5] */
+        a->xss = h->xss;
+    }
     for (u32 i = SEG_ES; i <= SEG_DS; i++)
         a->seg[i] = h->seg[i];
     a->gdtr = h->gdtr;

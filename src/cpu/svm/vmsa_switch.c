@@ -81,9 +81,12 @@ void vmsa_load(struct cpu *c, const struct vmsa *s)
     memcpy(&c->arch.r[8], s->r8_15, sizeof s->r8_15);
     c->arch.spec_ctrl = s->spec_ctrl;
     c->arch.tsc_aux = s->tsc_aux;
-    c->arch.xcr0 = s->xcr0;
+    c->arch.xcr0 = s->xcr0 & XCR0_DEFINED;
+    c->arch.xss = s->xss & XSS_DEFINED;
     c->arch.mxcsr = s->mxcsr & MXCSR_VALID;
     xmm_load(&c->arch, s->xmm, XMM_REGISTERS);
+    for (u32 i = 0; i < XMM_REGISTERS; i++)
+        memcpy(&c->arch.vector[i].lane[1], s->ymm_high[i], sizeof s->ymm_high[i]);
     load_x87(&c->arch.x87, s);
 }
 
@@ -99,8 +102,11 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->spec_ctrl = c->arch.spec_ctrl;
     s->tsc_aux = (u32)c->arch.tsc_aux;
     s->xcr0 = c->arch.xcr0;
+    s->xss = c->arch.xss;
     s->mxcsr = c->arch.mxcsr;
     xmm_store(&c->arch, s->xmm, XMM_REGISTERS);
+    for (u32 i = 0; i < XMM_REGISTERS; i++)
+        memcpy(s->ymm_high[i], &c->arch.vector[i].lane[1], sizeof s->ymm_high[i]);
     save_x87(&c->arch.x87, s);
     s->guest_exit_code = c->guest.exit_code;
     s->guest_exit_info_1 = c->guest.exit_info_1;
@@ -117,7 +123,8 @@ void vmsa_forget(struct cpu *c)
     memset(&c->arch.x87, 0, sizeof c->arch.x87);
     x87_reset(&c->arch.x87);
     c->arch.mxcsr = MXCSR_RESET;
-    c->arch.xcr0 = 1;
+    c->arch.xcr0 = XSTATE_X87;
+    c->arch.xss = 0;
     c->arch.rip = c->guest.next_rip = c->engine.insn_rip = c->engine.fault_linear = c->engine.rmw =
         0;
     c->arch.cr2 = 0;

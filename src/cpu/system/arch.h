@@ -40,6 +40,7 @@ union xmm {
 
 union vector_register {
     union xmm xmm;
+    union xmm lane[VECTOR_BYTES / 16];
     u8 b[VECTOR_BYTES];
 };
 
@@ -61,7 +62,10 @@ struct x87 {
 /* CR4 bits whose features CPUID reports; the others are reserved. */
 #define CR4_DEFINED                                                                                \
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+/* Components that XCR0 and IA32_XSS can enable. */
+#define XCR0_DEFINED   (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
+#define XSS_DEFINED    0ull
 #define RFLAGS_DEFINED 0x3f7fd7u
 #define DR6_OF(value)  (((value)&0xe00f) | DR6_RESET)
 #define DR7_OF(value)  (((value)&0xffff23ff) | DR7_RESET)
@@ -82,13 +86,13 @@ struct arch {
     struct segment seg[SEGS], gdtr, idtr, ldtr, tr;
     u64 cr0, cr2, cr3, cr4, cr8;
     u64 dr[4], dr6, dr7;
-    u64 efer, xcr0, pat;
+    u64 efer, xcr0, xss, pat;
     u64 star, lstar, cstar, sfmask, kernel_gs_base;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_aux, debugctl, spec_ctrl;
 
     u32 mxcsr;
-    union vector_register vector[VECTORS]; /* the implemented instructions reach XMM0 to XMM15 */
+    union vector_register vector[VECTORS]; /* the implemented instructions reach YMM0 to YMM15 */
     struct x87 x87;
 };
 

@@ -78,6 +78,12 @@ void exec_stac(struct cpu *c, const struct insn *in)
 
 /* --- The mode word ---------------------------------------------------------------------------- */
 
+bool avx_enabled(const struct cpu *c)
+{
+    const u64 needed = XSTATE_SSE | XSTATE_AVX;
+    return c->arch.cr4 & CR4_OSXSAVE && (c->arch.xcr0 & needed) == needed;
+}
+
 static bool flat_segment(const struct segment *s, u64 wanted)
 {
     return s->base == 0 && s->limit == 0xffffffffu && (s->attributes & wanted) == wanted;
@@ -115,6 +121,8 @@ void cpu_update_mode(struct cpu *c)
         mode |= MODE_USER;
     if (!(c->arch.cr0 & (CR0_EM | CR0_TS)) && c->arch.cr4 & CR4_OSFXSR)
         mode |= MODE_SSE;
+    if (avx_enabled(c) && !(c->arch.cr0 & CR0_TS))
+        mode |= MODE_AVX;
     c->engine.mode = (u32)mode;
     bool ac = c->arch.cr4 & CR4_SMAP && c->arch.rflags & RFLAGS_AC;
     stack_page_forget(c);

@@ -205,6 +205,7 @@ static const struct msr_row msr_table[] = {
     {MSR(0x250), .snp_locks = true}, {MSRS(0x258, 0x259), .snp_locks = true}, {MSRS(0x268, 0x26f), .snp_locks = true},
     {MSR(MSR_PAT), .field = FIELD(arch.pat), .write = write_pat},
     {MSR(MSR_MTRR_DEF_TYPE), .read = read_mtrr_default},
+    {MSR(MSR_XSS), .field = FIELD(arch.xss), .reserved = ~XSS_DEFINED},
     {MSR(MSR_EFER), .read = read_efer, .write = write_efer},
     {MSR(MSR_STAR), .field = FIELD(arch.star)},
     {MSR(MSR_LSTAR), .field = FIELD(arch.lstar), .canonical = true},
