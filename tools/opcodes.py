@@ -13,6 +13,7 @@ import io
 import re
 import sys
 
+VEX_MAP = 3  # VEX's maps follow the four legacy ones; 0F is map 1
 CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"]
 CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO", "ZSO"]
 UNSEEN = ("FUZZ_SKIP", "OWN_EXIT")  # attributes that the document shows in another way, or not at all
@@ -21,7 +22,9 @@ FLAG_BITS = {"C": 0, "P": 2, "A": 4, "Z": 6, "S": 7, "D": 10, "O": 11}
 # Size letters, and the sizes a memory operand may have besides.
 SIZES = {"": "0", "b": "1", "w": "2", "d": "4", "q": "8", "x": "16", "t": "10", "v": "V", "z": "Z", "y": "Y",
          "n": "NATIVE", "a": "ADDRESS", "p": "FAR", "s": "DESCRIPTOR", "fx": "512", "env": "ENVIRONMENT",
-         "state": "STATE", "a2": "BOUNDS", "2y": "2Y"}
+         "state": "STATE", "a2": "BOUNDS", "2y": "2Y", "dq": "16", "qq": "32"}
+# In VEX rows: of the vector length, its half, fourth and eighth.
+VEX_SIZES = {"x": "VECTOR", "h": "HALF", "f": "FOURTH", "e": "EIGHTH"}
 REGISTERS = {"AX": 0, "CX": 1, "DX": 2, "BX": 3, "DI": 7, "SI": 6}
 SEGMENTS = ["ES", "CS", "SS", "DS", "FS", "GS"]
 
@@ -37,7 +40,8 @@ def plain_operands():
              "Ibs": ("IS", "V", 1), "Iz": ("IS", "V", 0), "Jb": ("J", "1", 0), "Jz": ("J", "Z", 0),
              "Ob": ("O", "1", 0), "Ov": ("O", "V", 0), "Ma": ("M", "BOUNDS", 0),
              "Xlat": ("SOURCE", "1", 3), "MrAX": ("SOURCE", "1", 0), "Ydi8": ("SOURCE", "8", 7),
-             "Ydi16": ("SOURCE", "16", 7)}
+             "Ydi16": ("SOURCE", "16", 7),
+             "VSd": ("VSIB", "4", 0), "VSq": ("VSIB", "8", 0)}
     for size in "bvz":
         table["X" + size] = ("SOURCE", SIZES[size], 6)
         table["Y" + size] = ("TARGET", SIZES[size], 7)
@@ -47,18 +51,20 @@ def plain_operands():
 
 
 PLAIN = plain_operands()
-MODRM_METHODS = {"E", "M", "R", "G", "V", "W", "U", "P", "Q", "N", "ST", "S", "C", "D"}
-MEMORY_ONLY, REGISTER_ONLY = {"M"}, {"R", "U", "N", "ST"}
+MODRM_METHODS = {"E", "M", "R", "G", "V", "W", "U", "P", "Q", "N", "ST", "S", "C", "D", "VSIB"}
+MEMORY_ONLY, REGISTER_ONLY = {"M", "VSIB"}, {"R", "U", "N", "ST"}
 
 
-def operand(text):
+def operand(text, vex=False):
     if text in PLAIN:
         return PLAIN[text]
+    if vex and text[1:] in VEX_SIZES:
+        return (text[0], VEX_SIZES[text[1:]], 0)
     both = re.fullmatch(r"R([dvz])M([bwd])", text)
     if both:
         return ("E", SIZES[both[2]], "SIZE_" + SIZES[both[1]])
     method, size = text[0], SIZES[text[1:]]
-    if method not in "EMRGZVWUPQN":
+    if method not in ("EMRGVWUHLB" if vex else "EMRGZVWUPQN"):
         raise ValueError("no operand " + text)
     return (method, size, "SIZE_" + size if method == "E" else 0)
 
@@ -78,8 +84,9 @@ class Encoding:
 
     def __init__(self, row, insn, text, operands, notes):
         self.row, self.text, self.operand_text, self.notes = row, text, operands, notes
-        self.operands = [operand(o) for o in operands.split()]
         words = re.sub(r"\s*\+", " +", text).split()
+        self.vex = words[0] == "VEX" and bool(words.pop(0))
+        self.operands = [operand(o, self.vex) for o in operands.split()]
         self.prefix = words.pop(0) if words[0] in ("NP", "n6") or (words[0] in ("66", "F2", "F3") and len(words) > 1) else ""
         self.map = 0
         if words[0] == "0F":
@@ -108,6 +115,12 @@ class Encoding:
     def prefixes(self):
         return {"": [0, 1, 2, 3], "NP": [0], "66": [1], "F3": [2], "F2": [3], "n6": [0, 1]}[self.prefix]
 
+    def variants(self):
+        """The columns of the VEX index: prefix, VEX.W, VEX.L."""
+        w = [n for n in (0, 1) if "W%d" % (1 - n) not in self.notes]
+        vector_length = [n for n in (0, 1) if "L%d" % (1 - n) not in self.notes]
+        return [p | a << 2 | b << 3 for p in self.prefixes() for a in w for b in vector_length]
+
     def classes(self):
         """Which of the 72 ModRM classes (8 memory digits, then C0..FF) this encoding takes."""
         if not self.has_modrm:
@@ -126,7 +139,9 @@ class Encoding:
     def flags(self):
         chosen = [("ENCODING_MODRM", self.has_modrm), ("ENCODING_D64", "D64" in self.notes),
                   ("ENCODING_NO_W", "NOW" in self.notes), ("ENCODING_ANYMOD", "ANYMOD" in self.notes),
-                  ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP", self.prefix in ("F2", "F3"))]
+                  ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP", self.prefix in ("F2", "F3")),
+                  ("ENCODING_VVVV", any(o[0] in "HB" for o in self.operands)),
+                  ("ENCODING_VSIB", any(o[0] == "VSIB" for o in self.operands))]
         return " | ".join(name for name, on in chosen if on) or "0"
 
     def c(self):
@@ -160,6 +175,27 @@ class Table:
         self.insn_as(name, name, name, "SSE|ALIGN16", "-", "-", "-", "-")
         self.enc("66 " + opcode, "Vx Wx")
 
+    def avx(self, name, opcode, notes=""):
+        self.insn_as("v" + name, "v" + name, "v" + name, "AVX", "-", "-", "-", "-")
+        self.enc("VEX " + opcode, "Vx Hx Wx", notes)
+
+    def avx_scalar(self, name, opcode):
+        size = "q" if name.endswith("sd") else "d"
+        self.insn_as("v" + name, "v" + name, "v" + name, "AVX", "-", "-", "-", "-")
+        self.enc("VEX " + opcode, "Vdq Hdq W" + size)
+
+    def fma_scalar(self, name, digit):
+        self.fma(name, digit, "s")
+
+    def fma(self, name, digit, scalar=""):
+        """One operation in its three orders of operands and both precisions."""
+        for order, high in (("132", "9"), ("213", "A"), ("231", "B")):
+            for precision, size in (("s", "d"), ("d", "q")):
+                full = "v" + name + order + (scalar or "p") + precision
+                self.insn_as(full, full, "fma", "AVX", "-", "-", "-", "-")
+                self.enc("VEX 66 0F 38 " + high + digit, "Vdq Hdq W" + size if scalar else "Vx Hx Wx",
+                         "W1" if precision == "d" else "W0")
+
     def simd_shift(self, name, opcode, group):
         self.insn_as("mmx_" + name, name, "mmx_" + name, "MMX", "-", "-", "-", "-")
         self.enc("NP " + opcode, "Pq Qq")
@@ -179,12 +215,12 @@ class Table:
             self.encodings.append(encoding)
 
     def cells(self):
-        """{(mode, map, prefix, opcode): 72 encoding numbers}; numbers start at 1."""
-        cells, ranks = {}, {}
+        """{(mode, map, column, opcode): 72 encoding numbers}; numbers start at 1."""
+        cells = {}
         for number, e in enumerate(self.encodings, 1):
             for mode in e.modes:
-                for prefix in e.prefixes():
-                    cell = cells.setdefault((mode, e.map, prefix, e.opcode), [0] * 72)
+                for column in e.variants() if e.vex else e.prefixes():
+                    cell = cells.setdefault((mode, e.map + (VEX_MAP if e.vex else 0), column, e.opcode), [0] * 72)
                     for c in e.classes():
                         other = self.encodings[cell[c] - 1] if cell[c] else None
                         if other and other.has_modrm != e.has_modrm and other.opcode != 0x90:
@@ -249,16 +285,23 @@ def write_tables(table, out):
     put("const u16 decode_groups[] = {")
     for i in range(0, len(groups), 16):
         put("    " + " ".join("%d," % g for g in groups[i:i + 16]))
-    put("};\n\nconst u16 decode_index[2][MAPS][OPCODE_PREFIXES][256] = {")
+    put("};\n")
+    write_index(put, "decode_index[2][MAPS][OPCODE_PREFIXES][256]", index, 0, 4, 4)
+    write_index(put, "decode_index_vex[2][VEX_MAPS][VEX_COLUMNS][256]", index, VEX_MAP + 1, 3, 16)
+
+
+def write_index(put, declaration, index, first, maps, columns):
+    put("const u16 %s = {" % declaration)
     for mode in range(2):
-        for m in range(4):
-            for prefix in range(4):
-                entries = [(op, index[mode, m, prefix, op]) for op in range(256) if (mode, m, prefix, op) in index]
-                put("    [%d][%d][%d] = {" % (mode, m, prefix))
+        for m in range(maps):
+            for column in range(columns):
+                key = (mode, first + m, column)
+                entries = [(op, index[key + (op,)]) for op in range(256) if key + (op,) in index]
+                put("    [%d][%d][%d] = {" % (mode, m, column))
                 for at in range(0, len(entries), 8):
                     put("        " + " ".join("[0x%02x] = 0x%04x," % e for e in entries[at:at + 8]))
                 put("    }," if entries else "        0,\n    },")
-    put("};")
+    put("};\n")
 
 
 def write_document(table, out):

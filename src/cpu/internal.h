@@ -165,7 +165,9 @@ struct engine {
     bool xmm_live;                  /* the XMM registers are in the host's */
     /* start of the current instruction, where cpu_sync() or uop_generic set it */
     u64 insn_rip;
-    u32 mode;        /* MODE_... */
+    u32 mode; /* MODE_... */
+    /* for tests: computes as on a host that has only the baseline's instructions */
+    bool plain;
     bool mxcsr_live; /* the host's MXCSR holds the guest's value: exec/sse_float.c */
     /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c) */
     u8 breakpoints, watchpoints;

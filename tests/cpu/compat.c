@@ -201,7 +201,7 @@ static bool usable(const struct setting *set, const struct insn *in)
 {
     if (in->addrsize == 2 && !set->data_base) /* the buffer lies above 64 KiB */
         return false;
-    if (in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_SSE | OP_MMX | OP_X87 | OP_CPL0))
+    if (in->op->attributes & (OP_FUZZ_SKIP | OP_ENDS | OP_SSE | OP_AVX | OP_MMX | OP_X87 | OP_CPL0))
         return false;
     if (in->segment >= SEG_FS || in->segment == SEG_CS)
         return false;

@@ -23,23 +23,23 @@
     }
 #include "cpu/decode/exec_list.h"
 
-enum { MODE_64 = MODE_CODE64 | MODE_LMA | MODE_PE, MODE_32 = MODE_CODE32 | MODE_PE, MODE_16 = 0 };
+enum {
+    MODE_64 = MODE_CODE64 | MODE_LMA | MODE_PE,
+    MODE_32 = MODE_CODE32 | MODE_PE,
+    MODE_16 = MODE_PE
+};
 
 static const u32 modes[] = {MODE_64, MODE_32, MODE_16};
 
 /* --- Where they may differ -----------------------------------------------------------------------
  * "Zen 5" was tried on one. */
 
-/* Extensions that Zydis decodes and that are #UD here. Everything with a VEX, EVEX,
- * XOP or 3DNow! encoding is too. */
+/* Extensions that Zydis decodes and that are #UD here. Everything with an EVEX, XOP or 3DNow!
+ * encoding is too. */
 static const struct {
     ZydisISAExt extension;
     const char *why;
 } extensions_absent[] = {
-    {ZYDIS_ISA_EXT_AES, "not offered in CPUID"},
-    {ZYDIS_ISA_EXT_PCLMULQDQ, "not offered in CPUID"},
-    {ZYDIS_ISA_EXT_SHA, "not offered in CPUID"},
-    {ZYDIS_ISA_EXT_GFNI, "not offered in CPUID"},
     {ZYDIS_ISA_EXT_SSE4A, "not offered in CPUID"},
     {ZYDIS_ISA_EXT_AMD3DNOW, "gone since family 15h"},
     {ZYDIS_ISA_EXT_MCOMMIT, "not offered in CPUID"},
@@ -64,6 +64,15 @@ static const struct {
     {ZYDIS_ISA_EXT_VMFUNC, "Intel"},
     {ZYDIS_ISA_EXT_VTX, "Intel"},
     {ZYDIS_ISA_EXT_WAITPKG, "Intel"},
+    {ZYDIS_ISA_EXT_AMX_BF16, "Intel"},
+    {ZYDIS_ISA_EXT_AMX_INT8, "Intel"},
+    {ZYDIS_ISA_EXT_AMX_TILE, "Intel"},
+    {ZYDIS_ISA_EXT_AVX512VEX, "not offered in CPUID"},
+    {ZYDIS_ISA_EXT_AVX_VNNI, "not offered in CPUID"},
+    {ZYDIS_ISA_EXT_FMA4, "gone since family 17h"},
+    {ZYDIS_ISA_EXT_KNC, "Intel"},
+    {ZYDIS_ISA_EXT_KNCV, "Intel"},
+    {ZYDIS_ISA_EXT_XOP, "gone since family 17h"},
 };
 
 /* A difference of this kind in this instruction (by Zydis's name) is right or does not matter. */
@@ -120,7 +129,7 @@ static const char *const aliases[][2] = {
     {"xrstor64", "xrstor"},      {"xsavec64", "xsavec"},  {"xsaveopt64", "xsaveopt"}, {"xsaves64", "xsaves"},
     {"xrstors64", "xrstors"},    {"nop", "endbr32"},      {"nop", "endbr64"},        {"fdisi8087_nop", "fnop"},
     {"feni8087_nop", "fnop"},    {"fsetpm287_nop", "fnop"}, {"fstpnce", "fstp"},     {"prefetchw", "prefetch"},
-    {"prefetchwt1", "prefetch"},
+    {"prefetchwt1", "prefetch"}, {"vmovq", "vmovd"},      {"vpextrq", "vpextrd"},    {"vpinsrq", "vpinsrd"},
     // clang-format on
 };
 
@@ -177,7 +186,8 @@ static ZydisRegister zydis_register(const struct operand *o)
     case OPERAND_DR:
         return (ZydisRegister)(ZYDIS_REGISTER_DR0 + o->reg);
     case OPERAND_XMM:
-        return (ZydisRegister)(ZYDIS_REGISTER_XMM0 + o->reg);
+        return (ZydisRegister)((o->size == 32 ? ZYDIS_REGISTER_YMM0 : ZYDIS_REGISTER_XMM0) +
+                               o->reg);
     case OPERAND_MMX:
         return (ZydisRegister)(ZYDIS_REGISTER_MM0 + o->reg);
     case OPERAND_ST:
@@ -205,9 +215,15 @@ static const char *compare_memory(const struct insn *in, u32 n, const ZydisDecod
         return NULL;
     if (z->mem.base != base)
         return "base";
-    if (z->mem.index != address_register(in->index, in->addrsize))
+    ZydisRegister index = address_register(in->index, in->addrsize);
+    bool gather = z->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+    if (gather) /* as long as its elements' count asks for, which Zydis knows */
+        index = (ZydisRegister)(in->vector_index + (z->mem.index >= ZYDIS_REGISTER_YMM0
+                                                        ? ZYDIS_REGISTER_YMM0
+                                                        : ZYDIS_REGISTER_XMM0));
+    if (z->mem.index != index)
         return "index";
-    if (in->index != REG_ZERO && z->mem.scale != 1u << in->scale)
+    if ((gather || in->index != REG_ZERO) && z->mem.scale != 1u << in->scale)
         return "scale";
     s64 disp = z->mem.disp.has_displacement ? z->mem.disp.value : 0;
     u64 mask = in->addrsize == 8 ? ~0ull : BIT(8 * in->addrsize) - 1;
@@ -301,7 +317,8 @@ static const char *compare_decoded(const struct insn *in, const ZydisDecodedInst
 
 static bool absent_here(const ZydisDecodedInstruction *z)
 {
-    if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+    if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+        z->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
         return true;
     for (u32 i = 0; i < ARRAY_SIZE(extensions_absent); i++)
         if (extensions_absent[i].extension == z->meta.isa_ext)
@@ -404,6 +421,20 @@ static u8 random_prefix(struct oracle *o)
     return prefixes[random_next(o) % ARRAY_SIZE(prefixes)];
 }
 
+/* A VEX prefix in one of its maps; vvvv is often 1111b. */
+static void random_vex(struct oracle *o, u8 bytes[16], u32 at, u64 choice)
+{
+    if (at >= 12)
+        return;
+    bytes[at++] = choice & 0x1000 ? 0xc5 : 0xc4;
+    if (!(choice & 0x1000))
+        bytes[at++] = (u8)((random_next(o) & 0xe0) | (choice >> 16 & 31 ? choice >> 21 & 3 : 31));
+    else
+        bytes[at] |= choice & 0xe000 ? 0x80 : 0; /* a ModRM byte of LDS otherwise */
+    if (choice & 0x6000)
+        bytes[at] |= 0x78;
+}
+
 static void random_bytes(struct oracle *o, u8 bytes[16])
 {
     u32 at = 0;
@@ -427,6 +458,10 @@ static void random_bytes(struct oracle *o, u8 bytes[16])
             bytes[at++] = 0x0f;
             bytes[at++] = choice & 0x800 ? 0x38 : 0x3a;
         }
+        break;
+    case 4:
+    case 5:
+        random_vex(o, bytes, at, choice);
         break;
     default:
         break;
@@ -556,7 +591,15 @@ static void amd_instructions_have_their_names(void **state)
         {{0xf3, 0x41, 0x90}, MODE_64, INSN_xchg},
         {{0xf3, 0x90}, MODE_64, INSN_pause},
         {{0x41, 0x66, 0x90}, MODE_64, INSN_nop},
-        {{0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
+        {{0xc5, 0xf8, 0x77}, MODE_64, INSN_vzeroupper},
+        {{0xc5, 0xfc, 0x77}, MODE_32, INSN_vzeroall},
+        {{0xc5, 0xf8, 0x77}, 0, INSN_COUNT}, /* LDS of a register: real mode */
+        {{0xc5, 0xf8, 0x77}, MODE_PE | MODE_V86, INSN_COUNT},
+        {{0xc5, 0x38, 0x77}, MODE_32, INSN_lds},
+        {{0x66, 0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
+        {{0x40, 0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
+        {{0xf0, 0xc5, 0xf8, 0x77}, MODE_64, INSN_COUNT},
+        {{0x2e, 0xc5, 0xf8, 0x77}, MODE_64, INSN_vzeroupper},
     };
     for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
         struct insn in;

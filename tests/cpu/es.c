@@ -248,6 +248,8 @@ static void the_host_finds_no_register_of_the_guest(void **state)
         if (r != RSP)
             store_le64((u8 *)&e.s + gpr_offsets[r], 0x5ec2e75ec2e7ull);
     memset(e.s.xmm, 0x5e, sizeof e.s.xmm);
+    memset(e.s.ymm_high, 0x5e, sizeof e.s.ymm_high);
+    e.s.xcr0 = 7;
     memset(e.s.x87_mantissa, 0x5e, sizeof e.s.x87_mantissa);
     e.s.x87_ftw = 0;
     e.s.x87_rip = e.s.x87_dp = e.s.lstar = e.s.gs.base = e.s.kernel_gs_base = 0x5ec2e7;
@@ -261,10 +263,14 @@ static void the_host_finds_no_register_of_the_guest(void **state)
     assert_int_equal(g->vmcb.control.next_rip, 0);
     assert_int_equal(g->vmcb.control.fetched_count, 0);
     struct guest *fresh = guest_create(false);
-    u8 image[512], clean[512];
-    cpu_xsave(g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
-    cpu_xsave(fresh->cpu, XSTATE_X87 | XSTATE_SSE, clean, XSTATE_LEGACY_SIZE);
+    u8 image[XSTATE_SIZE], clean[XSTATE_SIZE];
+    const u64 all = XSTATE_X87 | XSTATE_SSE | XSTATE_AVX;
+    assert_true(cpu_xsave(g->cpu, all, image, sizeof image));
+    assert_true(cpu_xsave(fresh->cpu, all, clean, sizeof clean));
     assert_memory_equal(image, clean, sizeof image);
+    assert_int_equal(*cpu_xcr0(g->cpu), 1); /* the host's */
+    assert_int_equal(e.s.xcr0, 7);
+    assert_int_equal(load_le64(e.s.ymm_high[15] + 8), 0x5e5e5e5e5e5e5e5eull);
     static const u32 msrs[] = {MSR_LSTAR, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_TSC_AUX};
     for (size_t i = 0; i < ARRAY_SIZE(msrs); i++) {
         u64 value = 1;
@@ -288,7 +294,10 @@ static void the_host_writes_no_register_of_the_guest(void **state)
     memset(image, 0, sizeof image);
     memset(image + 160, 0xbb, 256);
     cpu_xrstor(e.g->cpu, XSTATE_X87 | XSTATE_SSE, image, XSTATE_LEGACY_SIZE);
+    *cpu_xcr0(e.g->cpu) = 3; /* the host's stays the host's, the guest's is the VMSA's */
     assert_int_equal(ES_RUN(&e, "nop"), EXIT_HLT);
+    assert_int_equal(e.s.xcr0, 1);
+    assert_int_equal(*cpu_xcr0(e.g->cpu), 3);
     assert_int_equal(e.s.rbx, 0);
     assert_int_equal(e.s.rax, 0);
     assert_int_equal(load_le64(e.s.xmm[1]), 0);

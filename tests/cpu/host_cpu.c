@@ -21,12 +21,14 @@ struct exchange {
     _Alignas(16) u8 fx[512];
     u64 gpr_out[16], rflags_out;
     _Alignas(16) u8 fx_out[512];
+    u8 ymm[16][32], ymm_out[16][32];
 };
 
 #define EXCHANGE  0x70000000u
 #define THUNK     (EXCHANGE + PAGE_SIZE)
 #define AT(field) (EXCHANGE + (u32)offsetof(struct exchange, field))
 
+static bool has_avx;
 static u8 *code_page;
 static sigjmp_buf fault_jump;
 static struct host_state *fault_state;
@@ -63,13 +65,25 @@ static u8 *out_absolute(u8 *p, u32 rex, u32 opcode, u32 reg, u32 address)
     return p + 4;
 }
 
+/* VMOVUPS of all YMM registers: 10 loads, 11 stores. */
+static u8 *out_ymm(u8 *p, u8 opcode, u32 address)
+{
+    for (u32 i = 0; i < 16 && has_avx; i++) {
+        *p++ = 0xc5;
+        *p++ = i & 8 ? 0x7c : 0xfc;
+        p = out_absolute(p, 0, opcode, i, address + 32 * i);
+    }
+    return p;
+}
+
 static u8 *out_enter(u8 *p)
 {
     p = out_code(p, ASM("push rbx; push rbp; push r12; push r13; push r14; push r15"));
     p = out_absolute(p, 0x48, 0x89, 4, AT(host_rsp));
     p = out_absolute(p, 0x48, 0x0fae, 1, AT(fx)); /* fxrstor64 */
-    p = out_absolute(p, 0, 0xff, 6, AT(rflags));  /* push */
-    *p++ = 0x9d;                                  /* popfq */
+    p = out_ymm(p, 0x10, AT(ymm));
+    p = out_absolute(p, 0, 0xff, 6, AT(rflags)); /* push */
+    *p++ = 0x9d;                                 /* popfq */
     for (u32 i = 0; i < 16; i++)
         p = out_absolute(p, 0x48, 0x8b, i, AT(gpr) + 8 * i);
     return out_absolute(p, 0, 0xff, 4, AT(target)); /* jmp */
@@ -83,12 +97,24 @@ static u8 *out_exit(u8 *p)
     *p++ = 0x9c;                                      /* pushfq */
     p = out_absolute(p, 0, 0x8f, 0, AT(rflags_out));  /* pop */
     p = out_absolute(p, 0x48, 0x0fae, 0, AT(fx_out)); /* fxsave64 */
+    p = out_ymm(p, 0x11, AT(ymm_out));
+    if (has_avx)
+        p = out_code(p, ASM("vzeroupper"));
     p = out_code(p, ASM("cld; fninit"));
     p = out_absolute(p, 0, 0x0fae, 2, AT(mxcsr)); /* ldmxcsr */
     return out_code(p, ASM("pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; ret"));
 }
 
 /* --- Faults ----------------------------------------------------------------------------------- */
+
+/* Where a frame has the upper halves: behind the header, if that says so [Linux: sigcontext.h]. */
+static void frame_ymm(const u8 *frame, u8 *out)
+{
+    bool extended = load_le32(frame + 464) == FP_XSTATE_MAGIC1;
+    memset(out, 0, 256);
+    if (extended && load_le64(frame + 512) & 4)
+        memcpy(out, frame + HOST_YMM, 256);
+}
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
@@ -108,7 +134,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     s->vector = (u64)u->uc_mcontext.gregs[REG_TRAPNO];
     s->error = (u64)u->uc_mcontext.gregs[REG_ERR];
     s->address = (u64)u->uc_mcontext.gregs[REG_CR2];
-    memcpy(s->fx, u->uc_mcontext.fpregs, sizeof s->fx);
+    memcpy(s->fx, u->uc_mcontext.fpregs, 512);
+    frame_ymm((const u8 *)u->uc_mcontext.fpregs, s->fx + HOST_YMM);
     siglongjmp(fault_jump, 1);
 }
 
@@ -138,6 +165,9 @@ static u8 *map_at(u64 address, u64 size, int protection)
 
 bool host_cpu_open(u64 code, u64 data, u64 size)
 {
+    if (code_page) /* cmocka takes its handlers back between tests */
+        return catch_faults();
+    has_avx = __builtin_cpu_supports("avx");
     int all = PROT_READ | PROT_WRITE | PROT_EXEC;
     code_page = map_at(code, PAGE_SIZE, all);
     if (!code_page || !map_at(data, size, PROT_READ | PROT_WRITE) ||
@@ -168,6 +198,10 @@ void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state
     e->rflags = in->rflags | 0x202;
     e->target = (uintptr_t)code_page + offset;
     memcpy(e->fx, in->fx, sizeof e->fx);
+    for (u32 i = 0; i < 16; i++) {
+        memcpy(e->ymm[i], in->fx + 160 + 16 * i, 16);
+        memcpy(e->ymm[i] + 16, in->fx + HOST_YMM + 16 * i, 16);
+    }
     fault_state = out;
     if (!sigsetjmp(fault_jump, 0)) {
         run_thunk();
@@ -175,7 +209,9 @@ void host_cpu_run(u64 offset, const u8 *bytes, u32 size, const struct host_state
         out->rflags = e->rflags_out;
         out->vector = HOST_NO_FAULT;
         out->error = out->address = 0;
-        memcpy(out->fx, e->fx_out, sizeof out->fx);
+        memcpy(out->fx, e->fx_out, sizeof e->fx_out);
+        for (u32 i = 0; i < 16; i++)
+            memcpy(out->fx + HOST_YMM + 16 * i, e->ymm_out[i] + 16, 16);
     }
     fault_state = NULL;
 }

@@ -10,12 +10,14 @@
 #include "base/base.h"
 
 #define HOST_NO_FAULT 255
+#define HOST_YMM      576 /* upper halves of the YMM registers; zero if the host has no AVX */
+#define HOST_IMAGE    (HOST_YMM + 16 * 16)
 
 struct host_state {
     u64 gpr[16];
     u64 rflags;
-    u64 vector, error, address; /* of the fault, HOST_NO_FAULT if none; address of #PF */
-    _Alignas(16) u8 fx[512];
+    u64 vector, error, address;     /* of the fault, HOST_NO_FAULT if none; address of #PF */
+    _Alignas(16) u8 fx[HOST_IMAGE]; /* an XSAVE image without its header */
 };
 
 /* Maps `code` (one page) and [data, data + size) at exactly these addresses. False:

@@ -115,22 +115,31 @@ static void store_first_part(struct vendor_case *k)
     memcpy(k->core.memory + end - 9, k->host.memory + end - 9, 9);
 }
 
-/* DPPS and DPPD have exactly one sum: which of several NaNs it is. */
-static void choose_nan(struct vendor_case *k)
+/* One lane of a sum. */
+static void choose_nan_in(struct vendor_case *k, u32 lane, u32 size)
 {
-    u32 id = k->in->op->id, size = id == INSN_dppd ? 8 : 4;
-    if (id != INSN_dpps && id != INSN_dppd)
-        return;
     u64 infinity = size == 8 ? 0x7ff0000000000000 : 0x7f800000;
     u64 magnitude = size == 8 ? ~BIT(63) : 0x7fffffff;
     for (u32 i = 0; i < 16; i += size) {
-        u32 at = 160 + 16u * k->in->o[0].reg + i;
+        u32 at = lane + 16u * k->in->o[0].reg + i;
         u64 host = 0, core = 0;
         memcpy(&host, k->host.fx + at, size);
         memcpy(&core, k->core.fx + at, size);
         if ((host & magnitude) > infinity && (core & magnitude) > infinity)
             memcpy(k->core.fx + at, k->host.fx + at, size);
     }
+}
+
+/* DPPS and DPPD have exactly one sum in a lane: which of several NaNs it is. */
+static void choose_nan(struct vendor_case *k)
+{
+    u32 id = k->in->op->id;
+    bool doubles = id == INSN_dppd || id == INSN_vdppd;
+    if (!doubles && id != INSN_dpps && id != INSN_vdpps)
+        return;
+    choose_nan_in(k, 160, doubles ? 8 : 4);
+    if (k->in->vl == 32)
+        choose_nan_in(k, 576, 4);
 }
 
 /* AMD's are those of the exception that is pending, else zeros. */

@@ -13,7 +13,7 @@
 struct vendor_state {
     u64 *gpr, *flags;
     u64 *vector, *address; /* VENDOR_NO_FAULT if none; of #PF */
-    u8 *fx;                /* FXSAVE64 */
+    u8 *fx;                /* FXSAVE64; with VEX an XSAVE image */
     u8 *memory;
     u64 memory_at, memory_size; /* the stack pointer's value for memory[0]; bytes */
 };

@@ -28,6 +28,7 @@ struct decoder {
     u8 segment;               /* override or SEGMENT_DEFAULT */
     bool mode64, is_register; /* ModRM.rm names a register */
     u8 rex_r, rex_x, rex_b;   /* 0 or 8 */
+    u8 vvvv;                  /* VEX.vvvv, as a register's number */
 };
 
 static u64 take(struct decoder *d, u32 bytes)
@@ -127,22 +128,9 @@ static void decode_prefixes(struct decoder *d)
 
 /* --- Opcode ----------------------------------------------------------------------------------- */
 
-static const struct encoding *decode_opcode(struct decoder *d)
+/* Returns the encoding that an entry of the index leads to. */
+static const struct encoding *select_encoding(struct decoder *d, u16 entry)
 {
-    u8 byte = *d->at++;
-    if (byte == 0x0f) {
-        byte = *d->at++;
-        d->map = MAP_0F;
-        if (byte == 0x38 || byte == 0x3a) {
-            d->map = byte == 0x38 ? MAP_0F38 : MAP_0F3A;
-            byte = *d->at++;
-        }
-    }
-    d->in->opcode = byte;
-    /* 90 is NOP, not XCHG rAX, rAX; with REX.B it is XCHG R8, rAX and not PAUSE either. */
-    if (byte == 0x90 && d->map == MAP_ONE_BYTE && d->rex_b)
-        byte = 0x91;
-    u16 entry = decode_index[d->mode64][d->map][d->prefix][byte];
     if (entry & INDEX_GROUP16) {
         u8 modrm = *d->at;
         const u16 *group = &decode_groups[entry & ~INDEX_KIND];
@@ -156,6 +144,66 @@ static const struct encoding *decode_opcode(struct decoder *d)
             d->at++;
     }
     return entry ? &decode_encodings[entry] : NULL;
+}
+
+/* Returns true if C4 or C5 begins a VEX prefix: in real and virtual-8086 mode it is LES or LDS, in
+ * legacy modes also if what follows is the ModRM byte of a memory operand [APM3 1.2.8]. */
+static bool is_vex(const struct decoder *d, u8 byte)
+{
+    if (byte != 0xc4 && byte != 0xc5)
+        return false;
+    return d->mode64 || ((d->mode & (MODE_PE | MODE_V86)) == MODE_PE && *d->at >= 0xc0);
+}
+
+/* Decodes the rest of a VEX prefix and the opcode. R, X, B and vvvv are inverted; outside 64-bit
+ * mode there are eight registers. C5 has R, vvvv, L and pp; the rest is as in C4 E1 with W 0. */
+static const struct encoding *decode_vex(struct decoder *d, u8 first)
+{
+    struct insn *in = d->in;
+    u8 rxb_map = *d->at++, last = rxb_map, map = 1;
+    u8 rxb = (u8)(~rxb_map & 0x80);
+    if (first == 0xc4) {
+        last = *d->at++;
+        map = rxb_map & 0x1f;
+        rxb = (u8)(~rxb_map & 0xe0);
+        in->vex_w = last >> 7;
+    }
+    u8 legacy = PREFIX_LOCK | PREFIX_REP | PREFIX_REPNE | PREFIX_OPSIZE | PREFIX_REX;
+    u8 opcode = in->opcode = *d->at++;
+    u8 pp = last & 3, l = (last >> 2) & 1;
+    in->vl = l ? 32 : 16;
+    d->vvvv = (u8)((~last >> 3) & 15);
+    if (d->mode64) {
+        d->rex_r = (u8)((rxb & 0x80) >> 4);
+        d->rex_x = (u8)((rxb & 0x40) >> 3);
+        d->rex_b = (u8)((rxb & 0x20) >> 2);
+        in->rex = in->vex_w ? 0x40 | REX_W : 0;
+    }
+    if (in->prefixes & legacy || map < 1 || map > VEX_MAPS)
+        return NULL;
+    in->prefixes |= PREFIX_VEX;
+    u32 column = pp | (u32)in->vex_w << 2 | (u32)l << 3;
+    return select_encoding(d, decode_index_vex[d->mode64][map - 1][column][opcode]);
+}
+
+static const struct encoding *decode_opcode(struct decoder *d)
+{
+    u8 byte = *d->at++;
+    if (UNLIKELY(is_vex(d, byte)))
+        return decode_vex(d, byte);
+    if (byte == 0x0f) {
+        byte = *d->at++;
+        d->map = MAP_0F;
+        if (byte == 0x38 || byte == 0x3a) {
+            d->map = byte == 0x38 ? MAP_0F38 : MAP_0F3A;
+            byte = *d->at++;
+        }
+    }
+    d->in->opcode = byte;
+    /* 90 is NOP, not XCHG rAX, rAX; with REX.B it is XCHG R8, rAX and not PAUSE either. */
+    if (byte == 0x90 && d->map == MAP_ONE_BYTE && d->rex_b)
+        byte = 0x91;
+    return select_encoding(d, decode_index[d->mode64][d->map][d->prefix][byte]);
 }
 
 /* --- ModRM, SIB, displacement [APM3 1.4] ------------------------------------------------------ */
@@ -176,7 +224,7 @@ static void decode_memory_16(struct decoder *d, u8 mod, u8 rm)
     in->segment = in->base == RBP ? SEG_SS : SEG_DS;
 }
 
-static void decode_memory_32_64(struct decoder *d, u8 mod, u8 rm)
+static void decode_memory_32_64(struct decoder *d, u8 mod, u8 rm, bool vsib)
 {
     struct insn *in = d->in;
     in->base = rm | d->rex_b;
@@ -184,7 +232,10 @@ static void decode_memory_32_64(struct decoder *d, u8 mod, u8 rm)
     if (rm == RSP) { /* a SIB byte */
         u8 sib = *d->at++;
         u8 index = ((sib >> 3) & 7) | d->rex_x;
-        if (index != RSP) {
+        in->vector_index = index;
+        if (vsib) {
+            in->scale = sib >> 6;
+        } else if (index != RSP) {
             in->index = index;
             in->scale = sib >> 6;
         }
@@ -215,7 +266,7 @@ static void decode_modrm(struct decoder *d, const struct encoding *e)
     if (d->in->addrsize == 2)
         decode_memory_16(d, mod, modrm & 7);
     else
-        decode_memory_32_64(d, mod, modrm & 7);
+        decode_memory_32_64(d, mod, modrm & 7, e->flags & ENCODING_VSIB);
     if (d->segment != SEGMENT_DEFAULT)
         d->in->segment = d->segment;
 }
@@ -224,7 +275,7 @@ static void decode_modrm(struct decoder *d, const struct encoding *e)
 
 static u16 operand_bytes(const struct decoder *d, u8 code)
 {
-    static const u16 fixed[SIZES_FIXED] = {0, 1, 2, 4, 8, 10, 16, 512};
+    static const u16 fixed[SIZES_FIXED] = {0, 1, 2, 4, 8, 10, 16, 32, 512};
     if (code < SIZES_FIXED)
         return fixed[code];
     const struct insn *in = d->in;
@@ -251,8 +302,10 @@ static u16 operand_bytes(const struct decoder *d, u8 code)
         return in->opsize == 2 ? 14 : 28;
     case SIZE_STATE:
         return in->opsize == 2 ? 94 : 108;
-    default:
-        return (u16)(y * 2); /* SIZE_2Y */
+    case SIZE_2Y:
+        return (u16)(y * 2);
+    default: /* SIZE_VECTOR, then its parts */
+        return (u16)(in->vl >> (code - SIZE_VECTOR));
     }
 }
 
@@ -389,6 +442,19 @@ static bool decode_operand(struct decoder *d, const struct operand_rule *rule, s
     case METHOD_C:
     case METHOD_D:
         return decode_reg(d, rule, o);
+    case METHOD_H:
+        set_operand(o, OPERAND_XMM, d->vvvv & (d->mode64 ? 15 : 7));
+        return true;
+    case METHOD_B:
+        set_gpr(d, o, d->vvvv & (d->mode64 ? 15 : 7), o->size);
+        return true;
+    case METHOD_L:
+        in->imm = take(d, 1);
+        set_operand(o, OPERAND_XMM, (u8)(in->imm >> 4 & (d->mode64 ? 15 : 7)));
+        return true;
+    case METHOD_VSIB:
+        o->kind = OPERAND_MEM;
+        return (in->modrm & 7) == RSP && in->addrsize != 2;
     case METHOD_Z:
         set_gpr(d, o, (in->opcode & 7) | d->rex_b, o->size);
         return true;
@@ -438,6 +504,13 @@ static u8 operand_size(const struct decoder *d, const struct encoding *e)
     return is32 != toggled ? 4 : 2;
 }
 
+/* Returns true if the registers of a gather, destination, index and mask, are three. */
+static bool gather_distinct(const struct insn *in)
+{
+    u8 to = in->o[0].reg, index = in->vector_index, mask = in->o[2].reg;
+    return to != index && to != mask && index != mask;
+}
+
 /* Returns true if LOCK is allowed: the row allows it, and the destination is memory. decode_reg()
  * handles LOCK MOV CR. */
 static bool lock_allowed(const struct insn *in)
@@ -462,6 +535,10 @@ static bool decode_operands(struct decoder *d, const struct encoding *e)
         if (!decode_operand(d, &e->operand[n], &in->o[n]))
             return false;
     if (UNLIKELY(in->op->id == INSN_mov_to_sreg && in->o[0].reg == SEG_CS))
+        return false;
+    if (UNLIKELY(e->flags & ENCODING_VSIB) && !gather_distinct(in))
+        return false;
+    if (UNLIKELY(d->vvvv) && !(e->flags & ENCODING_VVVV))
         return false;
     return LIKELY(!(in->prefixes & PREFIX_LOCK)) || lock_allowed(in);
 }

@@ -41,6 +41,10 @@ enum operand_method {
     METHOD_O,      /* memory at an absolute offset in the instruction */
     METHOD_SOURCE, /* memory at the register `extra`: DS or the override */
     METHOD_TARGET, /* memory at ES:rDI */
+    METHOD_H,      /* VEX.vvvv: XMM or YMM */
+    METHOD_B,      /* VEX.vvvv: general register */
+    METHOD_L,      /* imm8 7:4: XMM or YMM */
+    METHOD_VSIB,   /* ModRM.rm, memory with a vector as its index; the size is an element's */
 };
 
 enum operand_size {
@@ -51,6 +55,7 @@ enum operand_size {
     SIZE_8,
     SIZE_10,
     SIZE_16,
+    SIZE_32,
     SIZE_512,
     SIZES_FIXED, /* the sizes from here on depend on prefixes and mode */
     SIZE_V = SIZES_FIXED,
@@ -64,6 +69,10 @@ enum operand_size {
     SIZE_ENVIRONMENT,
     SIZE_STATE,
     SIZE_2Y,
+    SIZE_VECTOR, /* by VEX.L, and parts of that */
+    SIZE_HALF,
+    SIZE_FOURTH,
+    SIZE_EIGHTH,
 };
 
 struct operand_rule {
@@ -76,6 +85,8 @@ struct operand_rule {
 #define ENCODING_ANYMOD 8  /* ModRM.mod is ignored: rm is a register */
 #define ENCODING_66     16 /* the prefix 66 is part of the opcode */
 #define ENCODING_REP    32 /* F2 or F3 is part of the opcode */
+#define ENCODING_VVVV   64 /* VEX.vvvv is an operand; otherwise it must be 1111b */
+#define ENCODING_VSIB   128
 
 struct encoding {
     u16 opcode; /* row of opcode_table */
@@ -97,5 +108,11 @@ enum opcode_prefix { OPCODE_NP, OPCODE_66, OPCODE_F3, OPCODE_F2, OPCODE_PREFIXES
 extern const struct encoding decode_encodings[];
 extern const u16 decode_index[2][MAPS][OPCODE_PREFIXES][256]; /* [1]: 64-bit mode */
 extern const u16 decode_groups[];
+
+/* The same for VEX: its maps are 0F, 0F 38 and 0F 3A, its columns VEX.pp | VEX.W << 2 | VEX.L << 3.
+ */
+#define VEX_MAPS    3
+#define VEX_COLUMNS 16
+extern const u16 decode_index_vex[2][VEX_MAPS][VEX_COLUMNS][256];
 
 #endif

@@ -18,7 +18,7 @@ enum operand_kind {
     OPERAND_SREG, /* enum segment_index */
     OPERAND_CR,
     OPERAND_DR,
-    OPERAND_XMM,
+    OPERAND_XMM, /* or YMM: size 32 */
     OPERAND_MMX,
     OPERAND_ST,
 };
@@ -34,6 +34,7 @@ struct operand {
 #define PREFIX_OPSIZE   BIT(3) /* the prefix 66 is present */
 #define PREFIX_ADDRSIZE BIT(4)
 #define PREFIX_REX      BIT(5)
+#define PREFIX_VEX      BIT(7)
 #define PREFIX_SEG      BIT(6) /* a segment override has effect (64-bit mode: FS, GS only) */
 
 /* A decoded instruction. Operands are in the manual's order (destination first). At most one of
@@ -54,6 +55,9 @@ struct insn {
     /* REG_ZERO for none; RIP-relative: base REG_ZERO and `rip_relative` */
     u8 base, index, scale;
     bool rip_relative; /* disp is relative to the next instruction */
+    /* VEX: vector length in bytes; VEX.W, which rex has in 64-bit mode only; the vector register
+     * that is the index of a gather, in place of `index` */
+    u8 vl, vex_w, vector_index;
     s64 disp;
     u64 imm, imm2;
 };
@@ -73,6 +77,13 @@ enum insn_id {
 #define INSN_CC(id, ...)    INSN_##id,
 #define SIMD(id, ...)       INSN_mmx_##id, INSN_##id,
 #define SIMD_SHIFT(id, ...) INSN_mmx_##id, INSN_##id,
+#define AVX(id, ...)        INSN_v##id,
+#define AVX_SCALAR(id, ...) INSN_v##id,
+#define FMA(id, ...)        FMA_IDS(id, ps, pd)
+#define FMA_SCALAR(id, ...) FMA_IDS(id, ss, sd)
+#define FMA_IDS(id, s, d)                                                                          \
+    INSN_v##id##132##s, INSN_v##id##132##d, INSN_v##id##213##s, INSN_v##id##213##d,                \
+        INSN_v##id##231##s, INSN_v##id##231##d,
 #define ENC(...)
 #include "cpu/decode/opcodes.def"
 #undef INSN
@@ -80,6 +91,11 @@ enum insn_id {
 #undef INSN_CC
 #undef SIMD
 #undef SIMD_SHIFT
+#undef AVX
+#undef AVX_SCALAR
+#undef FMA
+#undef FMA_SCALAR
+#undef FMA_IDS
 #undef ENC
     INSN_COUNT
 };
@@ -107,7 +123,7 @@ struct opcode {
 #define OP_SSE       BIT(6)
 #define OP_MMX       BIT(7)  /* #UD if CR0.EM, #NM if CR0.TS, pending x87 exception #MF */
 #define OP_X87       BIT(8)  /* #NM if CR0.EM or TS */
-#define OP_ALIGN16   BIT(9)  /* 16-byte memory operand must be aligned, else #GP(0) */
+#define OP_ALIGN16   BIT(9)  /* a vector in memory must be aligned to its size, else #GP(0) */
 #define OP_PROTECTED BIT(10) /* #UD in real and virtual-8086 mode */
 #define OP_STRING    BIT(11)
 #define OP_UMIP      BIT(12) /* #GP(0) unless CPL 0 while CR4.UMIP is set */
@@ -116,6 +132,9 @@ struct opcode {
 #define OP_OWN_EXIT  BIT(15) /* exec checks the intercept itself */
 /* excluded from the host-CPU fuzzer (system state, control flow, random result) */
 #define OP_FUZZ_SKIP BIT(16)
+/* #UD unless CR4.OSXSAVE is set and XCR0 enables SSE and AVX, then #NM if CR0.TS; checked before
+ * exec */
+#define OP_AVX BIT(17)
 
 extern const struct opcode opcode_table[];
 extern const u32 opcode_count;

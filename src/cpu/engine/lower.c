@@ -625,16 +625,20 @@ u32 insn_flags_killed(const struct insn *in)
     return written & ~(u32)insn_flags_read(in);
 }
 
-/* Emits the uop that calls the exec function. MODE_SSE already covers the checks of OP_SSE. */
+/* Emits the uop that calls the exec function. MODE_SSE already covers the checks of OP_SSE, and
+ * MODE_AVX those of OP_AVX. */
 static void emit_generic(struct lowering *l)
 {
     const struct opcode *op = l->in->op;
-    u32 checks = OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87 | OP_UMIP | OP_TSD | OP_PCE;
-    u32 asked = op->attributes & checks;
+    u32 checks =
+        OP_CPL0 | OP_PROTECTED | OP_SSE | OP_MMX | OP_X87 | OP_AVX | OP_UMIP | OP_TSD | OP_PCE;
+    u32 mode = l->at->mode;
+    u32 covered = (mode & MODE_SSE ? OP_SSE : 0) | (mode & MODE_AVX ? OP_AVX : 0);
+    u32 asked = op->attributes & checks & ~covered;
     bool exits = op->exit && !(op->attributes & OP_OWN_EXIT);
     if (op->attributes & (OP_ENDS | OP_JUMP))
         emit_insn(l, UOP_GENERIC_END, uop_generic_end);
-    else if (exits || (asked && !(asked == OP_SSE && l->at->mode & MODE_SSE)))
+    else if (exits || asked)
         emit_insn(l, UOP_GENERIC_CHECKED, uop_generic_checked);
     else
         emit_insn(l, UOP_GENERIC, uop_generic);

@@ -147,7 +147,9 @@ static NOINLINE void check_row(struct cpu *c, const struct opcode *op)
         cpu_raise_ud(c);
     if (attributes & OP_X87 && c->arch.cr0 & CR0_EM)
         cpu_raise(c, VECTOR_NM, 0);
-    if (attributes & (OP_SSE | OP_MMX | OP_X87) && c->arch.cr0 & CR0_TS)
+    if (attributes & OP_AVX && !avx_enabled(c))
+        cpu_raise_ud(c);
+    if (attributes & (OP_SSE | OP_MMX | OP_X87 | OP_AVX) && c->arch.cr0 & CR0_TS)
         cpu_raise(c, VECTOR_NM, 0);
     if (c->arch.cpl != 0 && (attributes & OP_CPL0 || withheld(c, attributes)))
         cpu_raise_gp(c, 0);

@@ -4,7 +4,7 @@
  * registers, XMM registers or both. A row is a leaf function on two vectors; for MMX the operands
  * are in the low halves.
  */
-#include "cpu/exec/sse.h"
+#include "cpu/exec/sse_shuffle.h"
 
 INLINE void shift(struct cpu *c, const struct insn *in, vector_fn *leaf)
 {
@@ -38,24 +38,16 @@ INLINE void shift_mmx(struct cpu *c, const struct insn *in, vector_fn *leaf)
 #include "cpu/exec/packed.def"
 // clang-format on
 
-/* Shifts by moving a window of 16 bytes over zeros, the register, and zeros. */
-static void shift_bytes(struct cpu *c, const struct insn *in, bool left)
-{
-    u8 window[48] = {0};
-    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
-    u32 count = (u32)min_u64((u8)in->imm, 16);
-    memcpy(window + 16, d, 16);
-    memcpy(d, window + (left ? 16 - count : 16 + count), 16);
-}
-
 void exec_pslldq(struct cpu *c, const struct insn *in)
 {
-    shift_bytes(c, in, true);
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
+    *d = pslldq_imm(*d, *d, (u8)in->imm);
 }
 
 void exec_psrldq(struct cpu *c, const struct insn *in)
 {
-    shift_bytes(c, in, false);
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
+    *d = psrldq_imm(*d, *d, (u8)in->imm);
 }
 
 /* --- State ------------------------------------------------------------------------------------ */

@@ -37,8 +37,8 @@ u64 operand_address(struct cpu *c, const struct insn *in, u32 size, bool write)
 {
     u64 offset = operand_offset(c, in);
     /* Comes before any #SS. */
-    if ((in->op->attributes & OP_ALIGN16) && size == 16 &&
-        (offset + c->arch.seg[in->segment].base) & 15)
+    if ((in->op->attributes & OP_ALIGN16) && size >= 16 &&
+        (offset + c->arch.seg[in->segment].base) & (size - 1))
         cpu_raise_gp(c, 0);
     return linear_address(c, in->segment, offset, size, write);
 }

@@ -1,61 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SSE4.1's floating point (ROUNDxx, DPPx) and SSE4.2's string comparisons, built from baseline
  * operations. */
-#include "cpu/exec/sse.h"
-
-// clang-format off
-ASM_LEAF(addss) ASM_LEAF(addsd) ASM_LEAF(subss) ASM_LEAF(subsd)
-ASM_LEAF(addps) ASM_LEAF(addpd) ASM_LEAF(mulps) ASM_LEAF(mulpd)
-// clang-format on
-
-/* --- ROUNDxx ---------------------------------------------------------------------------------- */
-
-/* Rounds to an integer by adding and subtracting 2^23 (2^52), which follows the current rounding
- * mode and its PE. The result has the operand's sign, even if it is zero. Larger numbers are
- * integers already; NaNs pass through the addition, which makes them quiet. */
-static u32 round_single(u32 v)
-{
-    u32 sign = v & 0x80000000, exponent = (v >> 23) & 0xff;
-    bool nan = (v & 0x7fffffff) > 0x7f800000;
-    if (exponent >= 127 + 23 && !nan)
-        return v;
-    __m128i magic = _mm_cvtsi32_si128((s32)(0x4b000000 | sign));
-    __m128i r = addss_leaf(_mm_cvtsi32_si128((s32)v), magic);
-    if (nan)
-        return (u32)_mm_cvtsi128_si32(r);
-    r = subss_leaf(r, magic);
-    return ((u32)_mm_cvtsi128_si32(r) & 0x7fffffff) | sign;
-}
-
-static u64 round_double(u64 v)
-{
-    u64 sign = v & BIT(63), exponent = BITS(v, 62, 52);
-    bool nan = (v & ~BIT(63)) > 0x7ff0000000000000;
-    if (exponent >= 1023 + 52 && !nan)
-        return v;
-    __m128i magic = _mm_cvtsi64_si128((s64)(0x4330000000000000 | sign));
-    __m128i r = addsd_leaf(_mm_cvtsi64_si128((s64)v), magic);
-    if (nan)
-        return (u64)_mm_cvtsi128_si64(r);
-    r = subsd_leaf(r, magic);
-    return ((u64)_mm_cvtsi128_si64(r) & ~BIT(63)) | sign;
-}
-
-/* imm8 bits 1:0 are the rounding mode, unless bit 2 selects that of MXCSR; bit 3: no PE. Denormal
- * operands are not reported. */
-static void round_begin(struct cpu *c, const struct insn *in)
-{
-    u32 control = c->arch.mxcsr & (MXCSR_DAZ | 0x6000);
-    if (!(in->imm & 4))
-        control = (control & MXCSR_DAZ) | (u32)(in->imm & 3) << 13;
-    host_mxcsr_put(control | MXCSR_MASKS);
-}
-
-static void round_end(struct cpu *c, const struct insn *in)
-{
-    u32 ignored = in->imm & 8 ? MXCSR_DE | MXCSR_PE : MXCSR_DE;
-    fp_commit(c, fp_flags(c) & ~ignored);
-}
+#include "cpu/exec/sse_round.h"
 
 // clang-format off
 #define ROUND(name, size, lane, lanes, rounded) \
@@ -74,53 +20,18 @@ ROUND(roundps, 16, d, 4, round_single) ROUND(roundss, 4, d, 1, round_single)
 ROUND(roundpd, 16, q, 2, round_double) ROUND(roundsd, 8, q, 1, round_double)
 // clang-format on
 
-/* --- Dot products: imm8 7:4 which products count, 3:0 which elements get the sum -------------- */
-
-static __m128i lanes_mask(u32 bits)
-{
-    return _mm_set_epi32(-(s32)(bits >> 3 & 1), -(s32)(bits >> 2 & 1), -(s32)(bits >> 1 & 1),
-                         -(s32)(bits & 1));
-}
-
-/* The multiplication and each addition end the instruction if they raise an unmasked exception. */
-static __m128i stage(struct cpu *c, __m128i v, enum tiny tiny)
-{
-    union xmm r = vector_xmm(v);
-    u32 flags = fp_flags(c);
-    if (!(c->arch.mxcsr & MXCSR_UM))
-        flags |= fp_tiny(&r, tiny);
-    fp_commit(c, flags);
-    fp_begin(c);
-    return v;
-}
-
 void exec_dpps(struct cpu *c, const struct insn *in)
 {
-    union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
-    __m128i used = lanes_mask((u32)in->imm >> 4);
-    fp_begin(c);
-    __m128i p = mulps_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
-    p = stage(c, _mm_and_si128(p, used), TINY_PS);
-    /* 0+1 1+0 2+3 3+2 */
-    __m128i pairs = stage(c, addps_leaf(p, _mm_shuffle_epi32(p, 0xb1)), TINY_PS);
-    __m128i sum = stage(c, addps_leaf(pairs, _mm_shuffle_epi32(pairs, 0x4e)), TINY_PS);
-    fp_end(c);
-    vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0), lanes_mask((u32)in->imm)));
+    union xmm b = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm;
+    dot_singles(c, (u8)in->imm, &a, &b, 1);
+    c->arch.vector[in->o[0].reg].xmm = a;
 }
 
 void exec_dppd(struct cpu *c, const struct insn *in)
 {
-    union xmm s = read_xmm(c, in, 1, 16);
-    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
-    __m128i used = _mm_set_epi64x(-(s64)(in->imm >> 5 & 1), -(s64)(in->imm >> 4 & 1));
-    __m128i kept = _mm_set_epi64x(-(s64)(in->imm >> 1 & 1), -(s64)(in->imm & 1));
-    fp_begin(c);
-    __m128i p = mulpd_leaf(_mm_and_si128(vector_get(d), used), _mm_and_si128(vector_get(&s), used));
-    p = stage(c, _mm_and_si128(p, used), TINY_PD);
-    __m128i sum = stage(c, addpd_leaf(p, _mm_shuffle_epi32(p, 0x4e)), TINY_PD);
-    fp_end(c);
-    vector_put(d, _mm_and_si128(_mm_shuffle_epi32(sum, 0x44), kept));
+    union xmm b = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm;
+    dot_doubles(c, (u8)in->imm, &a, &b);
+    c->arch.vector[in->o[0].reg].xmm = a;
 }
 
 /* --- PCMPxSTRx [APM4]: imm8 1:0 format, 3:2 comparison, 5:4 polarity, 6 output ---------------- */

@@ -5,7 +5,7 @@
  * hardware's. The code is inline assembly, because the compiler may swap the operands of an
  * addition, and the first operand decides which NaN is the result.
  */
-#include "cpu/exec/sse.h"
+#include "cpu/exec/sse_across.h"
 #include "cpu/exec/x87.h"
 
 /* Clears the flags that the guest already has from the host's register, so that it shows the new
@@ -59,44 +59,14 @@ u32 fp_tiny(const union xmm *r, enum tiny tiny)
 #include "cpu/exec/float.def"
 // clang-format on
 
-/* --- SSE3: across lanes, by the additions above ----------------------------------------------- */
-
-INLINE __m128i gather_ps(__m128i a, __m128i b, bool odd)
-{
-    __m128 x = _mm_castsi128_ps(a), y = _mm_castsi128_ps(b);
-    return _mm_castps_si128(odd ? _mm_shuffle_ps(x, y, 0xdd) : _mm_shuffle_ps(x, y, 0x88));
-}
-
-INLINE __m128i gather_pd(__m128i a, __m128i b, bool odd)
-{
-    return odd ? _mm_unpackhi_epi64(a, b) : _mm_unpacklo_epi64(a, b);
-}
-
-/* Applies `subtract` to the lanes of the mask and `add` to the others. Both run in every lane, and
- * the unwanted operation of a lane could raise wrong flags, so it gets zeros as operands. */
-INLINE __m128i select(__m128i mask, __m128i yes, __m128i no)
-{
-    return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
-}
-
-INLINE __m128i addsub(__m128i a, __m128i b, __m128i mask, vector_fn *add, vector_fn *subtract)
-{
-    __m128i difference = subtract(_mm_and_si128(mask, a), _mm_and_si128(mask, b));
-    __m128i sum = add(_mm_andnot_si128(mask, a), _mm_andnot_si128(mask, b));
-    return select(mask, difference, sum);
-}
+/* --- SSE3 ------------------------------------------------------------------------------------- */
 
 // clang-format off
 #define FP_LEAF(name, tiny, expression) \
     LEAF(name, expression) \
     void exec_##name(struct cpu *c, const struct insn *in) { fp(c, in, 16, tiny, name##_leaf); }
 
-FP_LEAF(addsubps, TINY_PS, addsub(a, b, _mm_set_epi32(0, -1, 0, -1), addps_leaf, subps_leaf))
-FP_LEAF(addsubpd, TINY_PD, addsub(a, b, _mm_set_epi64x(0, -1), addpd_leaf, subpd_leaf))
-FP_LEAF(haddps, TINY_PS, addps_leaf(gather_ps(a, b, false), gather_ps(a, b, true)))
-FP_LEAF(haddpd, TINY_PD, addpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true)))
-FP_LEAF(hsubps, TINY_PS, subps_leaf(gather_ps(a, b, false), gather_ps(a, b, true)))
-FP_LEAF(hsubpd, TINY_PD, subpd_leaf(gather_pd(a, b, false), gather_pd(a, b, true)))
+#include "cpu/exec/float3.def"
 // clang-format on
 
 /* --- Comparisons ------------------------------------------------------------------------------ */

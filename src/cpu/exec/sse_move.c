@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moves between registers and memory, shuffles, inserts and extracts, from MMX and SSE to SSE4.1.
  * Nothing here computes. */
-#include "cpu/exec/sse.h"
+#include "cpu/exec/sse_shuffle.h"
 
 /* --- 16 bytes --------------------------------------------------------------------------------- */
 
@@ -145,31 +145,19 @@ void exec_maskmovq(struct cpu *c, const struct insn *in)
 
 /* --- Shuffles --------------------------------------------------------------------------------- */
 
-void exec_pshufd(struct cpu *c, const struct insn *in)
+/* Runs an operation that imm8 controls on a register and 16 bytes of a register or memory. */
+INLINE void shuffle(struct cpu *c, const struct insn *in, imm_fn *leaf)
 {
-    union xmm s = read_xmm(c, in, 1, 16), d;
-    for (u32 i = 0; i < 4; i++)
-        d.d[i] = s.d[(in->imm >> (2 * i)) & 3];
-    c->arch.vector[in->o[0].reg].xmm = d;
+    union xmm b = read_xmm(c, in, 1, 16);
+    union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
+    *d = leaf(*d, b, (u8)in->imm);
 }
 
-static void shuffle_words(struct cpu *c, const struct insn *in, u32 first)
-{
-    union xmm s = read_xmm(c, in, 1, 16), d = s;
-    for (u32 i = 0; i < 4; i++)
-        d.w[first + i] = s.w[first + ((in->imm >> (2 * i)) & 3)];
-    c->arch.vector[in->o[0].reg].xmm = d;
-}
-
-void exec_pshuflw(struct cpu *c, const struct insn *in)
-{
-    shuffle_words(c, in, 0);
-}
-
-void exec_pshufhw(struct cpu *c, const struct insn *in)
-{
-    shuffle_words(c, in, 4);
-}
+// clang-format off
+#define SHUFFLE(name) void exec_##name(struct cpu *c, const struct insn *in) { shuffle(c, in, name##_imm); }
+SHUFFLE(pshufd) SHUFFLE(pshuflw) SHUFFLE(pshufhw) SHUFFLE(shufps) SHUFFLE(shufpd) SHUFFLE(movsldup) SHUFFLE(movshdup)
+SHUFFLE(blendps) SHUFFLE(blendpd) SHUFFLE(pblendw) SHUFFLE(palignr) SHUFFLE(mpsadbw) SHUFFLE(phminposuw)
+// clang-format on
 
 void exec_pshufw(struct cpu *c, const struct insn *in)
 {
@@ -178,33 +166,6 @@ void exec_pshufw(struct cpu *c, const struct insn *in)
         d |= ((s >> (16 * ((in->imm >> (2 * i)) & 3))) & 0xffff) << (16 * i);
     mmx_enter(c);
     mmx_put(c, in->o[0].reg, d);
-}
-
-void exec_shufps(struct cpu *c, const struct insn *in)
-{
-    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm, d;
-    for (u32 i = 0; i < 4; i++)
-        d.d[i] = (i < 2 ? &a : &s)->d[(in->imm >> (2 * i)) & 3];
-    c->arch.vector[in->o[0].reg].xmm = d;
-}
-
-void exec_shufpd(struct cpu *c, const struct insn *in)
-{
-    union xmm s = read_xmm(c, in, 1, 16), a = c->arch.vector[in->o[0].reg].xmm;
-    c->arch.vector[in->o[0].reg].xmm =
-        (union xmm){.q = {a.q[in->imm & 1], s.q[(in->imm >> 1) & 1]}};
-}
-
-void exec_movsldup(struct cpu *c, const struct insn *in)
-{
-    union xmm s = read_xmm(c, in, 1, 16);
-    c->arch.vector[in->o[0].reg].xmm = (union xmm){.d = {s.d[0], s.d[0], s.d[2], s.d[2]}};
-}
-
-void exec_movshdup(struct cpu *c, const struct insn *in)
-{
-    union xmm s = read_xmm(c, in, 1, 16);
-    c->arch.vector[in->o[0].reg].xmm = (union xmm){.d = {s.d[1], s.d[1], s.d[3], s.d[3]}};
 }
 
 void exec_movddup(struct cpu *c, const struct insn *in)
@@ -289,14 +250,10 @@ void exec_extractps(struct cpu *c, const struct insn *in)
     extract(c, in, 4, c->arch.vector[in->o[1].reg].xmm.d[in->imm & 3]);
 }
 
-/* imm8: 7:6 source element (register form), 5:4 destination element, 3:0 elements cleared. */
 void exec_insertps(struct cpu *c, const struct insn *in)
 {
     union xmm *d = &c->arch.vector[in->o[0].reg].xmm;
     union xmm s = read_xmm(c, in, 1, 4);
-    u32 v = s.d[in->o[1].kind == OPERAND_MEM ? 0 : (in->imm >> 6) & 3];
-    d->d[(in->imm >> 4) & 3] = v;
-    for (u32 i = 0; i < 4; i++)
-        if (in->imm & BIT(i))
-            d->d[i] = 0;
+    u32 imm = in->o[1].kind == OPERAND_MEM ? in->imm & 0x3f : (u8)in->imm;
+    *d = insertps_imm(*d, s, imm);
 }

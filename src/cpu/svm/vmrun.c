@@ -164,7 +164,7 @@ static void load_host(struct cpu *c, const struct world_switch *w)
     struct arch *a = &c->arch;
     if (w->es) {
         vmsa_forget(c);
-        a->xcr0 = h->xcr0; /* class B [cpu 4.5] */
+        a->xcr0 = h->xcr0; /* class B [cpu 4.3] */
         a->xss = h->xss;
     }
     for (u32 i = SEG_ES; i <= SEG_DS; i++)

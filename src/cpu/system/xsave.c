@@ -62,7 +62,8 @@ static u32 component_offset(const struct component *k, u64 layout)
     return at;
 }
 
-u32 xsave_image_size(u64 layout)
+/* Returns the bytes of an image with these components. */
+static u32 image_size(u64 layout)
 {
     u32 size = EXTENDED_BEGIN;
     for (u32 i = 0; i < ARRAY_SIZE(components); i++)
@@ -71,15 +72,25 @@ u32 xsave_image_size(u64 layout)
     return size;
 }
 
-bool xsave_component(u32 number, u32 *offset, u32 *size)
+/* EAX and EDX name the components of XCR0 (ECX and EDX of subleaf 1: of XSS), the other registers
+ * are sizes: of what is enabled and of everything. Then a subleaf for each component: size,
+ * offset, flags. */
+void xsave_cpuid(const struct cpu *c, u32 subleaf, u32 out[4])
 {
+    if (subleaf == 0) {
+        out[0] = (u32)XCR0_DEFINED;
+        out[1] = image_size(c->arch.xcr0);
+        out[2] = image_size(XCR0_DEFINED);
+    } else if (subleaf == 1) {
+        out[0] = 0xf; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES */
+        out[1] = image_size(c->arch.xcr0 | c->arch.xss | COMPACTED);
+        out[2] = (u32)XSS_DEFINED;
+    }
     for (u32 i = 0; i < ARRAY_SIZE(components); i++)
-        if (components[i].bit == BIT(number)) {
-            *offset = components[i].offset;
-            *size = components[i].size;
-            return true;
+        if (subleaf < 64 && components[i].bit == BIT(subleaf)) {
+            out[0] = components[i].size;
+            out[1] = components[i].offset;
         }
-    return false;
 }
 
 static bool x87_in_use(const struct x87 *x)
@@ -111,7 +122,7 @@ static bool image_fits(u64 mask, size_t size)
 {
     u64 extended = mask & ~(XSTATE_X87 | XSTATE_SSE);
     return !(mask & ~(XCR0_DEFINED | XSS_DEFINED)) &&
-           size >= (extended ? xsave_image_size(mask) : XSTATE_LEGACY_SIZE);
+           size >= (extended ? image_size(mask) : XSTATE_LEGACY_SIZE);
 }
 
 /* Copies those of the first 512 bytes that belong to the components. */
@@ -374,7 +385,7 @@ void exec_xrstor(struct cpu *c, const struct insn *in)
     load_bytes(c, linear, image, XSTATE_LEGACY_SIZE);
     if (present & ~(XSTATE_X87 | XSTATE_SSE))
         load_bytes(c, linear + EXTENDED_BEGIN, image + EXTENDED_BEGIN,
-                   xsave_image_size(present | (layout & COMPACTED ? layout : 0)) - EXTENDED_BEGIN);
+                   image_size(present | (layout & COMPACTED ? layout : 0)) - EXTENDED_BEGIN);
     bool has_mxcsr = mask & (layout & COMPACTED ? XSTATE_SSE : XSTATE_SSE | XSTATE_AVX);
     u32 mxcsr = has_mxcsr ? restored_mxcsr(c, image, present, layout) : 0;
 
