@@ -64,6 +64,28 @@ static void leaf_cache(struct vcpu *c, u32 out[4])
         out[0] |= ((u32)min_u64(c->vm->cpu_count, CORES_OF_L3) - 1) << 14;
 }
 
+/* Returns the bytes of an XSAVE image with these components, from their own subleaves. */
+static u32 xsave_size(struct vcpu *c, u64 xcr0, bool compacted)
+{
+    u32 size = XSTATE_LEGACY_SIZE + XSTATE_HEADER_SIZE, out[4];
+    for (u32 i = 2; i < 64; i++) {
+        host_cpuid(c->vm->hv->host, c->core, 0xd, i, out);
+        if (xcr0 & BIT(i))
+            size = (compacted ? size : out[1]) + out[0];
+    }
+    return size;
+}
+
+/* Answers leaf D: the host's, with the sizes that the guest's own XCR0 asks for. */
+static void leaf_xsave(struct vcpu *c, u32 subleaf, u32 out[4])
+{
+    u64 xcr0 = c->xcr0;
+    if (!vm_is_es(c->vm) && c->vm->hv->loaded[c->core] == c)
+        xcr0 = *host_xcr0(c->vm->hv->host, c->core);
+    if (subleaf < 2 && out[0])
+        out[1] = xsave_size(c, xcr0, subleaf == 1);
+}
+
 static void leaf_kvm(u32 leaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
@@ -101,6 +123,9 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
         break;
     case 0xb:
         leaf_b(c, subleaf, out);
+        break;
+    case 0xd:
+        leaf_xsave(c, subleaf, out);
         break;
     case 0x80000001: /* no SVM; CmpLegacy: several cores */
         out[2] &= (u32) ~(BIT(2) | BIT(1));

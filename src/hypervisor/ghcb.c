@@ -111,6 +111,8 @@ static enum ghcb_error do_cpuid(struct vmgexit *r)
 {
     if ((u32)vcpu_get(r->cpu, RAX) == 0xd && !flagged(r, GHCB_BIT(xcr0)))
         return GHCB_ERROR_MISSING_INPUT;
+    if (flagged(r, GHCB_BIT(xcr0)))
+        r->cpu->xcr0 = r->page.xcr0;
     exits_cpuid(r->cpu);
     return 0;
 }

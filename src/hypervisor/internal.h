@@ -99,7 +99,7 @@ struct vcpu {
     bool nmi_blocked, iret_seen;
     u64 iret_rip;
     u64 gpr[16], dr[4], xcr0, tsc_aux; /* while another VM has the core; SEV-ES: from its GHCB */
-    u8 fx[XSTATE_LEGACY_SIZE];
+    u8 xsave[XSTATE_SIZE];             /* likewise: x87 and vectors */
     u64 mtrr[MTRR_COUNT], mtrr_default;
     u64 kvm_clock; /* MSR 4B564D01 */
 };

@@ -8,7 +8,7 @@
 const u32 msr_passed_through[] = {
     MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,     MSR_STAR,
     MSR_LSTAR,          MSR_CSTAR,        MSR_SFMASK,       MSR_FS_BASE, MSR_GS_BASE,
-    MSR_KERNEL_GS_BASE, MSR_TSC_AUX,      MSR_SEV_STATUS,
+    MSR_KERNEL_GS_BASE, MSR_TSC_AUX,      MSR_SEV_STATUS,   MSR_XSS,
 };
 const u32 msr_passed_through_count = ARRAY_SIZE(msr_passed_through);
 

@@ -2,12 +2,12 @@
 /*
  * The CPUID page of an SNP guest: the hypervisor's answers in the form that the firmware checks.
  * The guest then trusts the page instead of the hypervisor [cpu 1.6; snp 5.4]. Basic leaves end at
- * Ch: leaf Dh without XSAVEC would end the guest.
+ * Dh, or at Ch where the processor has no XSAVE: leaf Dh without XSAVEC would end the guest.
  */
 #include "abi/snp.h"
 #include "hypervisor/internal.h"
 
-#define MAX_BASIC 0xcu
+#define MAX_BASIC 0xdu
 
 #define LEAF1_ECX_DEADLINE BIT(24) /* a page with this bit is refused [snp 5.4] */
 
@@ -15,17 +15,20 @@
 static const struct {
     u32 first, last, subleaves;
 } rows[] = {
-    {0x00000000, 0x00000003, 1}, {0x00000005, 0x00000006, 1}, {0x00000007, 0x00000007, 2},
-    {0x0000000b, 0x0000000b, 2}, {0x40000000, 0x40000001, 1}, {0x80000000, 0x8000000a, 1},
-    {0x80000019, 0x8000001b, 1}, {0x8000001d, 0x8000001d, 5}, {0x8000001e, 0x80000022, 1},
+    {0x00000000, 0x00000003, 1}, {0x00000005, 0x00000006, 1},  {0x00000007, 0x00000007, 2},
+    {0x0000000b, 0x0000000b, 2}, {0x0000000d, 0x0000000d, 64}, {0x40000000, 0x40000001, 1},
+    {0x80000000, 0x8000000a, 1}, {0x80000019, 0x8000001b, 1},  {0x8000001d, 0x8000001d, 5},
+    {0x8000001e, 0x80000022, 1},
 };
 
 static void add(struct vcpu *c, struct snp_cpuid_page *page, u32 leaf, u32 subleaf)
 {
-    u32 out[4];
+    u32 out[4], xsave[4];
+    bool sized = leaf == 0xd && subleaf < 2; /* its EBX depends on XCR0 and XSS */
     cpuid_answer(c, leaf, subleaf, out);
+    cpuid_answer(c, 0xd, 0, xsave);
     if (leaf == 0)
-        out[0] = (u32)min_u64(out[0], MAX_BASIC);
+        out[0] = (u32)min_u64(out[0], xsave[0] ? MAX_BASIC : MAX_BASIC - 1);
     if (leaf == 1)
         out[2] &= (u32)~LEAF1_ECX_DEADLINE;
     bool none = !(out[0] | out[1] | out[2] | out[3]);
@@ -34,6 +37,7 @@ static void add(struct vcpu *c, struct snp_cpuid_page *page, u32 leaf, u32 suble
     page->entries[page->count++] = (struct snp_cpuid_entry){
         .eax_in = leaf,
         .ecx_in = subleaf,
+        .xcr0_in = sized ? XSTATE_X87 : 0,
         .eax = out[0],
         .ebx = out[1],
         .ecx = out[2],

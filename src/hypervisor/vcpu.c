@@ -107,9 +107,10 @@ static bool vcpu_create(struct vcpu *c)
     control->n_cr3 = vm->npt.root;
     c->vmcb.save = vm->config.plan->registers;
     memcpy(c->gpr, vm->config.plan->gpr, sizeof c->gpr);
-    store_le16(c->fx, 0x37f);       /* FCW */
-    store_le32(c->fx + 24, 0x1f80); /* MXCSR */
-    store_le32(c->fx + 28, 0xffff);
+    c->xcr0 = XSTATE_X87;
+    store_le16(c->xsave, 0x37f);       /* FCW */
+    store_le32(c->xsave + 24, 0x1f80); /* MXCSR */
+    store_le32(c->xsave + 28, 0xffff);
     vcpu_msr_reset(c);
     if (vm_is_es(vm) && !vcpu_set_up_es(c))
         return false;
@@ -199,13 +200,17 @@ void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code)
                    (has_code ? EVENT_ERROR_CODE | (u64)code << 32 : 0);
 }
 
+/* The components that a guest's XCR0 may enable: x87, SSE and AVX, whatever it enables now. */
+#define GUEST_STATE (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
+
 static void vcpu_unload(struct vcpu *c)
 {
     struct host *h = c->vm->hv->host;
     u32 core = c->core;
     memcpy(c->gpr, host_gpr(h, core), sizeof c->gpr);
     memcpy(c->dr, host_dr(h, core), sizeof c->dr);
-    host_xsave(h, core, XSTATE_X87 | XSTATE_SSE, c->fx, sizeof c->fx);
+    c->xcr0 = *host_xcr0(h, core);
+    host_xsave(h, core, GUEST_STATE, c->xsave, sizeof c->xsave);
     host_rdmsr(h, core, MSR_TSC_AUX, &c->tsc_aux);
     host_vmsave(h, core, c->vmcb_spa);
 }
@@ -238,7 +243,8 @@ static void vcpu_load(struct vcpu *c)
         return;
     memcpy(host_gpr(h, core), c->gpr, sizeof c->gpr);
     memcpy(host_dr(h, core), c->dr, sizeof c->dr);
-    host_xrstor(h, core, XSTATE_X87 | XSTATE_SSE, c->fx, sizeof c->fx);
+    *host_xcr0(h, core) = c->xcr0;
+    host_xrstor(h, core, GUEST_STATE, c->xsave, sizeof c->xsave);
     host_wrmsr(h, core, MSR_TSC_AUX, c->tsc_aux);
     host_vmload(h, core, c->vmcb_spa);
 }

@@ -50,6 +50,11 @@ u64 *host_dr(struct host *h, u32 core)
     return cpu_dr(h->cores[core]);
 }
 
+u64 *host_xcr0(struct host *h, u32 core)
+{
+    return cpu_xcr0(h->cores[core]);
+}
+
 bool host_xsave(const struct host *h, u32 core, u64 components, void *image, size_t size)
 {
     return cpu_xsave(h->cores[core], components, image, size);

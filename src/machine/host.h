@@ -36,6 +36,7 @@ u32 host_cores(const struct host *h);
  * DR0..DR3. */
 u64 *host_gpr(struct host *h, u32 core);
 u64 *host_dr(struct host *h, u32 core);
+u64 *host_xcr0(struct host *h, u32 core);
 /* VMRUN does not switch x87, SSE and XCR0 either. A host that runs several virtual CPUs on one core
  * saves and restores XCR0, and the other state in XSAVE images; it chooses their components and
  * size (cpu/cpu.h). */

@@ -21,7 +21,7 @@
 
 struct host {
     u8 *memory;
-    u64 gpr[16], dr[4];
+    u64 gpr[16], dr[4], xcr0;
     u64 efer, hsave, now;
     u32 commands[COMMANDS_MAX];
     u32 command_count, wbinvds;
@@ -94,6 +94,12 @@ u64 *host_dr(struct host *h, u32 core)
 {
     (void)core;
     return h->dr;
+}
+
+u64 *host_xcr0(struct host *h, u32 core)
+{
+    (void)core;
+    return &h->xcr0;
 }
 
 bool host_xsave(const struct host *h, u32 core, u64 components, void *image, size_t size)

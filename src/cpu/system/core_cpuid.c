@@ -4,12 +4,13 @@
  * leaves that hold more than such bits: names, sizes, topology, caches. The hypervisor intercepts
  * CPUID and composes a guest's values from these.
  */
-#include "cpu/internal.h"
+#include "cpu/system/xsave.h"
 #include "memory/rmp.h"
 
 enum { EAX, EBX, ECX, EDX };
 
-#define BASIC_LAST      0x0bu
+#define BASIC_LAST      0x0du
+#define BASIC_BEFORE    0x0bu /* without XSAVE */
 #define EXTENDED        0x80000000u
 #define EXTENDED_LAST   0x80000021u
 #define EXTENDED_BEFORE 0x8000001fu /* if no bit of the last leaf is shown */
@@ -17,6 +18,7 @@ enum { EAX, EBX, ECX, EDX };
 /* 8000_0001 EDX repeats these bits of leaf 1. */
 #define REPEATED (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
 
+#define OSXSAVE    BIT(27) /* while CR4.OSXSAVE is set */
 #define CMP_LEGACY BIT(1)
 #define HTT        BIT(28)
 #define LINE       64u
@@ -129,6 +131,23 @@ static u32 extended_last(const struct cpu *c)
     return bits ? EXTENDED_LAST : EXTENDED_BEFORE;
 }
 
+static bool shows_xsave(const struct cpu *c)
+{
+    return cpu_model_bits(&c->model, 1, 0, ECX) & BIT(26);
+}
+
+static u32 basic_last(const struct cpu *c)
+{
+    return shows_xsave(c) ? BASIC_LAST : BASIC_BEFORE;
+}
+
+/* Returns the components of XCR0 whose features the model shows. */
+static u64 shown_components(const struct cpu *c)
+{
+    const bool avx = cpu_model_bits(&c->model, 1, 0, ECX) & BIT(28);
+    return XSTATE_X87 | XSTATE_SSE | (avx ? XSTATE_AVX : 0);
+}
+
 static void sev_leaf(const struct cpu *c, u32 out[4])
 {
     const bool snp = out[EAX] & BIT(4);
@@ -143,15 +162,19 @@ static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
     switch (leaf) {
     case 0:
     case EXTENDED:
-        vendor(leaf ? extended_last(c) : BASIC_LAST, out);
+        vendor(leaf ? extended_last(c) : basic_last(c), out);
         break;
     case 1:
         out[EAX] = c->model.signature;
         out[EBX] = LINE / 8 << 8 | c->cores << 16 | c->id << 24;
+        out[ECX] |= shows_xsave(c) && c->arch.cr4 & CR4_OSXSAVE ? (u32)OSXSAVE : 0;
         out[EDX] |= many ? (u32)HTT : 0;
         break;
     case 0xb:
         topology(c, subleaf, out);
+        break;
+    case 0xd:
+        xsave_cpuid(c, shown_components(c), subleaf, out);
         break;
     case 0x80000001:
         out[EAX] = c->model.signature;
@@ -196,7 +219,7 @@ static bool is_indexed(u32 leaf)
 /* Returns whether a leaf beyond the last one is asked for, which reads as zeros. */
 static bool is_beyond(const struct cpu *c, u32 leaf)
 {
-    return leaf >= EXTENDED ? leaf > extended_last(c) : leaf > BASIC_LAST;
+    return leaf >= EXTENDED ? leaf > extended_last(c) : leaf > basic_last(c);
 }
 
 void cpuid(struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])

@@ -72,22 +72,21 @@ static u32 image_size(u64 layout)
     return size;
 }
 
-/* EAX and EDX name the components of XCR0 (ECX and EDX of subleaf 1: of XSS), the other registers
- * are sizes: of what is enabled and of everything. Then a subleaf for each component: size,
- * offset, flags. */
-void xsave_cpuid(const struct cpu *c, u32 subleaf, u32 out[4])
+/* Subleaf 0: EAX names the components, EBX is the size of what is enabled, ECX of everything.
+ * Subleaf 1: the same of XSS, and the size in the compacted form. Then a subleaf for each
+ * component: size, offset. */
+void xsave_cpuid(const struct cpu *c, u64 shown, u32 subleaf, u32 out[4])
 {
     if (subleaf == 0) {
-        out[0] = (u32)XCR0_DEFINED;
-        out[1] = image_size(c->arch.xcr0);
-        out[2] = image_size(XCR0_DEFINED);
+        out[0] = (u32)shown;
+        out[1] = image_size(c->arch.xcr0 & shown);
+        out[2] = image_size(shown);
     } else if (subleaf == 1) {
-        out[0] = 0xf; /* XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES */
-        out[1] = image_size(c->arch.xcr0 | c->arch.xss | COMPACTED);
+        out[1] = image_size((c->arch.xcr0 & shown) | c->arch.xss | COMPACTED);
         out[2] = (u32)XSS_DEFINED;
     }
     for (u32 i = 0; i < ARRAY_SIZE(components); i++)
-        if (subleaf < 64 && components[i].bit == BIT(subleaf)) {
+        if (subleaf < 64 && components[i].bit & shown & BIT(subleaf)) {
             out[0] = components[i].size;
             out[1] = components[i].offset;
         }

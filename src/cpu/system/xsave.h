@@ -5,8 +5,9 @@
 
 #include "cpu/internal.h"
 
-/* Answers CPUID's leaf D. Sizes are those for the current XCR0 and XSS. */
-void xsave_cpuid(const struct cpu *c, u32 subleaf, u32 out[4]);
+/* Answers the rest of CPUID's leaf D, for these components: sizes, some of them for the current
+ * XCR0 and XSS. */
+void xsave_cpuid(const struct cpu *c, u64 shown, u32 subleaf, u32 out[4]);
 bool xcr0_valid(u64 value); /* XSETBV accepts it */
 
 #endif
