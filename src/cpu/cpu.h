@@ -72,8 +72,8 @@ u64 *cpu_gpr(struct cpu *c); /* 16; RAX and RSP are in the VMCB after an exit */
 u64 *cpu_dr(struct cpu *c);  /* DR0..DR3 */
 u64 *cpu_xcr0(struct cpu *c);
 /* Save and restore the state components of the mask (abi/x86.h XSTATE_...) as an XSAVE image; x87
- * and SSE are the 64-bit FXSAVE image, the others have the places of the standard form. False: the core has no such component, or the image is too
- * small; nothing happens. */
+ * and SSE are the 64-bit FXSAVE image, the others have the places of the standard form. False: the
+ * core has no such component, or the image is too small; nothing happens. */
 bool cpu_xsave(const struct cpu *c, u64 components, void *image, size_t size);
 bool cpu_xrstor(struct cpu *c, u64 components, const void *image, size_t size);
 
