@@ -78,6 +78,7 @@ static inline bool canonical(u64 address)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_SMEP       BIT(20)
 #define CR4_SMAP       BIT(21)
+#define CR4_PKE        BIT(22)
 
 #define DR6_B     0xfull /* B0 to B3: breakpoints that were hit */
 #define DR6_BD    BIT(13)
@@ -126,6 +127,7 @@ enum vector {
 #define PF_USER    BIT(2)
 #define PF_RSV     BIT(3)
 #define PF_FETCH   BIT(4)
+#define PF_PK      BIT(5)
 #define PF_RMP     BIT(31)
 
 /* Bits of page-table entries. */
@@ -138,6 +140,7 @@ enum vector {
 #define PTE_G       BIT(8)
 #define PTE_NX      BIT(63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
+#define PTE_KEY(entry) BITS(entry, 62, 59) /* protection key of a user page */
 /* Reserved bits, except the C-bit if it is in use. */
 #define PTE_BEYOND (PTE_ADDRESS & ~PHYSICAL_MASK)
 /* PAE paging's four page-directory pointers: their address in CR3, and the reserved bits of a
@@ -203,6 +206,11 @@ enum vector {
 #define MSR_TOP_MEM        0xc001001au
 #define MSR_TOP_MEM2       0xc001001du
 
+/* CR3 with CR4.PCIDE: the process-context identifier, and (MOV to CR3 only) that its translations
+ * may stay. */
+#define CR3_PCID    0xfffu
+#define CR3_NOFLUSH BIT(63)
+
 /* Eight memory types, one in each byte: write-back, write-through, UC-, uncacheable, then the same
  * four again. */
 #define PAT_RESET 0x0007040600070406ull
@@ -212,11 +220,14 @@ enum vector {
 #define XSTATE_X87         BIT(0)
 #define XSTATE_SSE         BIT(1)
 #define XSTATE_AVX         BIT(2) /* bits 255:128 of the YMM registers */
+#define XSTATE_PKRU        BIT(9)
 #define XSTATE_LEGACY_SIZE 512u
 #define XSTATE_HEADER_SIZE 64u
 #define XSTATE_AVX_OFFSET  576u
 #define XSTATE_AVX_SIZE    256u
-#define XSTATE_SIZE        (XSTATE_AVX_OFFSET + XSTATE_AVX_SIZE) /* of all that are supported */
+#define XSTATE_PKRU_OFFSET 2432u
+#define XSTATE_PKRU_SIZE   8u
+#define XSTATE_SIZE        (XSTATE_PKRU_OFFSET + XSTATE_PKRU_SIZE) /* of all that are supported */
 
 #define SYSCFG_MFDM        BIT(19)
 #define SYSCFG_MEM_ENCRYPT BIT(23)

@@ -139,7 +139,7 @@ struct device_log {
 
 /* The settings under which the TLB was filled, as of the last #VMEXIT. */
 struct translated_under {
-    u32 asid;
+    u32 asid, pkru;
     bool sev;
     u64 np_control, n_cr3, cr0, cr3, cr4, efer;
 };
@@ -466,6 +466,7 @@ void event_debug_trap(struct cpu *c, u64 dr6);
  * event_take() takes it. */
 bool event_pending(const struct cpu *c);
 void event_take(struct cpu *c);
+void pkru_write(struct cpu *c, u32 value);
 bool pat_valid(u64 value); /* all eight memory types exist */
 /* Reads or writes an MSR, after the intercepts were checked. False: #GP(0). */
 bool msr_read(struct cpu *c, u32 msr, u64 *value);

@@ -19,6 +19,8 @@
 #define LEAF1_ECX_OSXSAVE  BIT(27)
 #define LEAF1_ECX_GUEST    BIT(31)
 #define LEAF1_EDX_APIC     BIT(9)
+#define LEAF7_ECX_PKU      BIT(3)
+#define LEAF7_ECX_OSPKE    BIT(4)
 #define LEAF1_EDX_HTT      BIT(28)
 
 static void leaf_1(struct vcpu *c, u32 out[4])
@@ -34,6 +36,15 @@ static void leaf_1(struct vcpu *c, u32 out[4])
         out[3] |= (u32)LEAF1_EDX_HTT;
     if (c->lapic->base_msr & BIT(11))
         out[3] |= (u32)LEAF1_EDX_APIC;
+}
+
+static void leaf_7(struct vcpu *c, u32 subleaf, u32 out[4])
+{
+    if (subleaf)
+        return;
+    out[2] &= (u32)~LEAF7_ECX_OSPKE;
+    if ((out[2] & LEAF7_ECX_PKU) && (c->vmcb.save.cr4 & CR4_PKE))
+        out[2] |= (u32)LEAF7_ECX_OSPKE;
 }
 
 /* Returns the number of APIC ID bits that distinguish the processors. */
@@ -120,6 +131,9 @@ static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
     switch (leaf) {
     case 1:
         leaf_1(c, out);
+        break;
+    case 7:
+        leaf_7(c, subleaf, out);
         break;
     case 0xb:
         leaf_b(c, subleaf, out);

@@ -200,8 +200,8 @@ void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code)
                    (has_code ? EVENT_ERROR_CODE | (u64)code << 32 : 0);
 }
 
-/* The components that a guest's XCR0 may enable: x87, SSE and AVX, whatever it enables now. */
-#define GUEST_STATE (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
+/* The components that a guest's XCR0 may enable, whatever it enables now. */
+#define GUEST_STATE (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
 
 static void vcpu_unload(struct vcpu *c)
 {

@@ -44,7 +44,6 @@ static const struct {
     {ZYDIS_ISA_EXT_AMD3DNOW, "gone since family 15h"},
     {ZYDIS_ISA_EXT_MCOMMIT, "not offered in CPUID"},
     {ZYDIS_ISA_EXT_MOVDIR, "not offered in CPUID"},
-    {ZYDIS_ISA_EXT_PKU, "not offered in CPUID"},
     {ZYDIS_ISA_EXT_CET, "not offered in CPUID"},
     {ZYDIS_ISA_EXT_ENQCMD, "Intel"},
     {ZYDIS_ISA_EXT_HRESET, "Intel"},

@@ -263,7 +263,7 @@ static void the_host_finds_no_register_of_the_guest(void **state)
     assert_int_equal(g->vmcb.control.next_rip, 0);
     assert_int_equal(g->vmcb.control.fetched_count, 0);
     struct guest *fresh = guest_create(false);
-    u8 image[XSTATE_SIZE], clean[XSTATE_SIZE];
+    u8 image[832], clean[832];
     const u64 all = XSTATE_X87 | XSTATE_SSE | XSTATE_AVX;
     assert_true(cpu_xsave(g->cpu, all, image, sizeof image));
     assert_true(cpu_xsave(fresh->cpu, all, clean, sizeof clean));

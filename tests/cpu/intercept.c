@@ -95,7 +95,8 @@ static void xsetbv_refuses_what_xcr0_cannot_have_before_it_exits(void **state)
         {7, 0, 0, CR4_OSXSAVE, 0},         {1, 0, 0, CR4_OSXSAVE, 0},
         {3, 0, 0, CR4_OSXSAVE, 0},         {0, 0, 0, CR4_OSXSAVE, VECTOR_GP},
         {2, 0, 0, CR4_OSXSAVE, VECTOR_GP}, {5, 0, 0, CR4_OSXSAVE, VECTOR_GP}, /* AVX without SSE */
-        {7, 1, 0, CR4_OSXSAVE, VECTOR_GP}, {15, 0, 0, CR4_OSXSAVE, VECTOR_GP},
+        {0x201, 0, 0, CR4_OSXSAVE, 0},     {7, 1, 0, CR4_OSXSAVE, VECTOR_GP},
+        {15, 0, 0, CR4_OSXSAVE, VECTOR_GP},
         {7, 0, 1, CR4_OSXSAVE, VECTOR_GP}, {7, 0, 0, 0, VECTOR_UD},
     };
     struct guest *g = guest_create(false);
@@ -182,7 +183,7 @@ enum { NONE = -1, ANY = -2 };
         .id = INSN_##id_, .code = ASM(text_), .exit = EXIT_##exit_, .vector = (vector_)            \
     }
 
-static struct exit_case exit_cases[49];
+static struct exit_case exit_cases[50];
 
 /* Runs before the tests. */
 static int write_exit_cases(void **state)
@@ -224,6 +225,7 @@ static int write_exit_cases(void **state)
         CASE_OF(rdtscp, RDTSCP, NONE, "rdtscp"),
         CASE_OF(rdpmc, RDPMC, VECTOR_GP, "rdpmc"), /* there is no counter */
         CASE_OF(cpuid, CPUID, NONE, "cpuid"),
+        CASE_OF(invpcid, INVPCID, NONE, "invpcid rax, [0x20800]"),
         CASE_OF(xsetbv, XSETBV, NONE, "xor ecx, ecx; xor edx, edx; mov eax, 7; xsetbv"),
         CASE_OF(rsm, RSM, VECTOR_UD, "rsm"),
         CASE_OF(vmrun, VMRUN, ANY, "vmrun"), /* no guest runs unless it is intercepted */

@@ -31,7 +31,6 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
         {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(40), 8},
         {offsetof(struct vmcb, save.cr4), 0, 8},                  /* long mode without PAE */
         {offsetof(struct vmcb, save.cr4), CR4_PAE | CR4_LA57, 8}, /* not on this processor */
-        {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(17), 8},  /* PCIDE */
         {offsetof(struct vmcb, save.cr4), CR4_PAE | BIT(0), 8},   /* VME */
         {offsetof(struct vmcb, save.efer), EFER_SVME | EFER_LME | EFER_LMA | EFER_LMSLE, 8},
         {offsetof(struct vmcb, save.g_pat), 0x0007040600070402, 8},

@@ -123,6 +123,58 @@ static void every_permission_in_long_mode(void **state)
     guest_destroy(g);
 }
 
+/* PKRU restricts data accesses to user pages, whoever makes them; only CR0.WP binds the supervisor
+ * to the bit for writes [APM2 5.6.7]. */
+static void protection_keys_restrict_data_accesses(void **state)
+{
+    (void)state;
+    struct guest *g = guest_at_rest(false);
+    struct arch *a = &g->cpu->arch;
+    a->cr4 |= CR4_PKE;
+    guest_write64(g, PML4, 0x2000 | PTE_P | PTE_RW | PTE_US);
+    for (u32 n = 0; n < 2048; n++) {
+        struct setting s;
+        u32 key = n & 15, rights = n >> 7 & 3;
+        bool user_page = n & 512, enabled = n & 1024;
+        assert_true(setting_of((n >> 4 & 7) << 10 | 512, &s));
+        s.wp = key & 1;
+        s.upper = PTE_RW | PTE_US;
+        s.leaf = PTE_RW | (user_page ? PTE_US : 0);
+        apply(g, &s);
+        a->cr4 = (a->cr4 & ~CR4_PKE) | (enabled ? CR4_PKE : 0);
+        a->pkru = rights << (2 * key);
+        guest_write64(g, PT + 8 * (DATA >> 12), DATA | PTE_P | s.leaf | (u64)key << 59);
+        bool obeys = s.access.context == TLB_USER || s.wp;
+        bool denied = enabled && user_page && !s.access.fetch &&
+                      (rights & 1 || (rights & 2 && s.access.write && obeys));
+        struct translation t;
+        struct access_fault f;
+        bool allowed = walk(g, DATA, s.access, &t, &f);
+        if (allowed != (manual_allows(&s) && !denied) ||
+            (!allowed && f.error != (manual_error(&s) | (denied ? PF_PK : 0))))
+            fail_msg("case %u: allowed %d error 0x%x", n, allowed, f.error);
+        bool may_write = rights == 0 || rights == 2 ? !(rights & 2 && obeys) : false;
+        if (allowed && enabled && user_page && s.access.write)
+            assert_int_equal(!!(t.flags & TLB_WRITABLE), may_write);
+    }
+    guest_destroy(g);
+}
+
+static void wrpkru_takes_effect_at_once(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    u64 pte = guest_read64(g, PT + 8 * (DATA >> 12));
+    guest_write64(g, PT + 8 * (DATA >> 12), pte | 3ull << 59);
+    build_vmcb(g);
+    g->vmcb.save.cr4 |= CR4_PKE;
+    RUN(g, "mov bl, [0x20000]; xor ecx, ecx; xor edx, edx; mov eax, 0x40; wrpkru; mov bl, [0x20000]");
+    assert_int_equal(g->vmcb.save.cr2, DATA);
+    assert_int_equal(guest_read64(g, g->vmcb.save.rsp), PF_PRESENT | PF_PK);
+    assert_int_equal(guest_read64(g, g->vmcb.save.rsp + 8), CODE + 19);
+    guest_destroy(g);
+}
+
 /* Page directory pointers at 0x30000, directory 0x31000, table 0x32000. */
 static void every_permission_in_pae_mode(void **state)
 {
@@ -647,6 +699,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_permission_in_long_mode),
+        cmocka_unit_test(protection_keys_restrict_data_accesses),
+        cmocka_unit_test(wrpkru_takes_effect_at_once),
         cmocka_unit_test(every_permission_in_pae_mode),
         cmocka_unit_test(every_permission_in_32_bit_mode),
         cmocka_unit_test(large_pages_of_every_size),

@@ -6,7 +6,7 @@
 #include <cpuid.h>
 
 #define ALL     (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
-#define AREA    (XSTATE_SIZE + 64)
+#define AREA    (XSTATE_AVX_OFFSET + XSTATE_AVX_SIZE + 64)
 #define BV      XSTATE_LEGACY_SIZE
 #define XCOMP   (XSTATE_LEGACY_SIZE + 8)
 #define COMPACT BIT(63)
@@ -123,7 +123,7 @@ static void emulated(struct native *n, const struct form *f, struct run *r)
 static void random_image(u64 *seed, u8 *image, u64 layout)
 {
     memset(image, 0, AREA);
-    for (u32 i = 0; i < XSTATE_SIZE; i += 16)
+    for (u32 i = 0; i < AREA - 64; i += 16)
         native_fill(seed, image + i);
     for (u32 i = 0; i < 8; i++)
         native_extended(seed, image + 32 + 16 * i);

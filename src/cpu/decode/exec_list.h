@@ -179,6 +179,8 @@ EXEC(rmpadjust)
 EXEC(rmpquery)
 EXEC(vmsave)
 EXEC(xsave)
+EXEC(rdpkru)
+EXEC(wrpkru)
 EXEC(xrstor)
 
 /* exec/: sse_move.c, sse_float.c */

@@ -121,6 +121,7 @@ struct guest_walk {
     u32 depth; /* entries read */
     u8 page_shift;
     bool writable, user, no_execute, global, shared;
+    u32 key; /* protection key */
 };
 
 static const struct table_format *guest_format(const struct cpu *c)
@@ -185,8 +186,21 @@ static bool page_fault(const struct cpu *c, u64 linear, const struct access *a, 
     return false;
 }
 
+/* Returns true if PKRU denies a data access to a user page: bit 0 of a key's two denies all, bit 1
+ * writes [APM2 5.6.7]. */
+static bool key_denies(const struct cpu *c, const struct guest_walk *w, const struct access *a)
+{
+    u32 denied = c->arch.pkru >> (2 * w->key);
+    if (!(c->arch.cr4 & CR4_PKE) || !(c->arch.efer & EFER_LMA) || !w->user || a->fetch)
+        return false;
+    bool obeys_writable = a->context == TLB_USER || c->arch.cr0 & CR0_WP;
+    return denied & 1 || (denied & 2 && a->write && obeys_writable);
+}
+
 static bool guest_permits(const struct cpu *c, const struct guest_walk *w, const struct access *a)
 {
+    if (UNLIKELY(key_denies(c, w, a)))
+        return false;
     if (a->context == TLB_USER)
         return w->user && (!a->write || w->writable) && (!a->fetch || !w->no_execute);
     if (a->fetch)
@@ -232,6 +246,7 @@ static bool guest_descend(struct cpu *c, u64 linear, const struct access *a, str
         }
         if (leaf_at(c, format, n, entry)) {
             w->page_shift = level->shift;
+            w->key = (u32)PTE_KEY(entry);
             w->global = entry & PTE_G && c->arch.cr4 & CR4_PGE;
             w->shared = c_mask(c) && format != &legacy_format && !(entry & BIT(C_BIT));
             w->gpa = leaf_address(c, format, entry, linear, level->shift);
@@ -273,7 +288,8 @@ static bool guest_walk(struct cpu *c, u64 linear, const struct access *a, struct
         return true;
     if (!guest_descend(c, linear, a, w, f))
         return false;
-    return guest_permits(c, w, a) || page_fault(c, linear, a, PF_PRESENT, f);
+    u32 key = key_denies(c, w, a) ? PF_PK : 0;
+    return guest_permits(c, w, a) || page_fault(c, linear, a, PF_PRESENT | key, f);
 }
 
 bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t,

@@ -137,6 +137,8 @@ static const char *state_refusal(const struct cpu *c, const struct vmcb_control 
         {s->cr3 & ~PHYSICAL_MASK & ~c_bit, "CR3 reserved bits"},
         {!pae_pointers_valid(c, k, s), "reserved bits in a PAE page-directory pointer"},
         {s->cr4 & ~CR4_DEFINED, "CR4 reserved bits"},
+        {s->cr4 & CR4_PCIDE && !(s->efer & EFER_LME && s->cr0 & CR0_PG),
+         "CR4.PCIDE: not long mode"},
         {k->np_control & NP_ENABLE && !pat_valid(s->g_pat), "G_PAT: no such memory type"},
         {s->dr6 >> 32, "DR6 bits 63:32"},
         {s->dr7 >> 32, "DR7 bits 63:32"},

@@ -47,6 +47,7 @@ static struct translated_under translated_under(const struct cpu *c)
                                      .n_cr3 = c->guest.control.n_cr3,
                                      .sev = c->guest.sev,
                                      .cr0 = c->arch.cr0,
+                                     .pkru = c->arch.pkru,
                                      .cr3 = c->arch.cr3,
                                      .cr4 = c->arch.cr4,
                                      .efer = c->arch.efer & ~EFER_LMA};
@@ -55,8 +56,8 @@ static struct translated_under translated_under(const struct cpu *c)
 static bool same_translations(const struct translated_under *a, const struct translated_under *b)
 {
     return a->asid == b->asid && a->np_control == b->np_control && a->n_cr3 == b->n_cr3 &&
-           a->sev == b->sev && a->cr0 == b->cr0 && a->cr3 == b->cr3 && a->cr4 == b->cr4 &&
-           a->efer == b->efer;
+           a->sev == b->sev && a->cr0 == b->cr0 && a->pkru == b->pkru && a->cr3 == b->cr3 &&
+           a->cr4 == b->cr4 && a->efer == b->efer;
 }
 
 static void load_control(struct cpu *c, const struct vmcb_control *k)
@@ -166,6 +167,7 @@ static void load_host(struct cpu *c, const struct world_switch *w)
         vmsa_forget(c);
         a->xcr0 = h->xcr0; /* class B [cpu 4.3] */
         a->xss = h->xss;
+        a->pkru = h->pkru;
     }
     for (u32 i = SEG_ES; i <= SEG_DS; i++)
         a->seg[i] = h->seg[i];

@@ -83,6 +83,7 @@ void vmsa_load(struct cpu *c, const struct vmsa *s)
     c->arch.tsc_aux = s->tsc_aux;
     c->arch.xcr0 = s->xcr0 & XCR0_DEFINED;
     c->arch.xss = s->xss & XSS_DEFINED;
+    c->arch.pkru = s->pkru;
     c->arch.mxcsr = s->mxcsr & MXCSR_VALID;
     xmm_load(&c->arch, s->xmm, XMM_REGISTERS);
     for (u32 i = 0; i < XMM_REGISTERS; i++)
@@ -103,6 +104,7 @@ void vmsa_save(struct cpu *c, struct vmsa *s)
     s->tsc_aux = (u32)c->arch.tsc_aux;
     s->xcr0 = c->arch.xcr0;
     s->xss = c->arch.xss;
+    s->pkru = c->arch.pkru;
     s->mxcsr = c->arch.mxcsr;
     xmm_store(&c->arch, s->xmm, XMM_REGISTERS);
     for (u32 i = 0; i < XMM_REGISTERS; i++)
@@ -124,7 +126,7 @@ void vmsa_forget(struct cpu *c)
     x87_reset(&c->arch.x87);
     c->arch.mxcsr = MXCSR_RESET;
     c->arch.xcr0 = XSTATE_X87;
-    c->arch.xss = 0;
+    c->arch.xss = c->arch.pkru = 0;
     c->arch.rip = c->guest.next_rip = c->engine.insn_rip = c->engine.fault_linear = c->engine.rmw =
         0;
     c->arch.cr2 = 0;

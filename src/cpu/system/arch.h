@@ -62,9 +62,10 @@ struct x87 {
 /* CR4 bits whose features CPUID reports; the others are reserved. */
 #define CR4_DEFINED                                                                                \
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |             \
-     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP |    \
+     CR4_PKE)
 /* Components that XCR0 and IA32_XSS can enable. */
-#define XCR0_DEFINED   (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
+#define XCR0_DEFINED   (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
 #define XSS_DEFINED    0ull
 #define RFLAGS_DEFINED 0x3f7fd7u
 #define DR6_OF(value)  (((value)&0xe00f) | DR6_RESET)
@@ -91,7 +92,7 @@ struct arch {
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 tsc_aux, debugctl, spec_ctrl;
 
-    u32 mxcsr;
+    u32 mxcsr, pkru;
     union vector_register vector[VECTORS]; /* the implemented instructions reach YMM0 to YMM15 */
     struct x87 x87;
 };

@@ -15,10 +15,22 @@ void exec_invlpg(struct cpu *c, const struct insn *in)
         mmu_flush_page(c, linear);
 }
 
+/* The descriptor has the identifier in its first 12 bits and an address in its second quadword.
+ * Types: an address, one context, everything, everything but global pages [APM3 INVPCID]. */
 void exec_invpcid(struct cpu *c, const struct insn *in)
 {
-    (void)in;
-    cpu_raise_ud(c); /* CPUID does not report it */
+    enum { ADDRESS, CONTEXT, ALL, ALL_NOT_GLOBAL };
+    u64 type = operand_read(c, in, 0);
+    u64 at = operand_address(c, in, 16, false);
+    u64 context = load(c, at, 8), linear = load(c, at + 8, 8);
+    bool without_pcid = !(c->arch.cr4 & CR4_PCIDE) && context;
+    if (type > ALL_NOT_GLOBAL || (type <= CONTEXT && (context & ~(u64)CR3_PCID || without_pcid)) ||
+        (type == ADDRESS && !canonical(linear)))
+        cpu_raise_gp(c, 0);
+    if (type == ADDRESS && context == (c->arch.cr3 & CR3_PCID))
+        mmu_flush_page(c, linear);
+    else if (type != ADDRESS)
+        mmu_flush(c, type == ALL);
 }
 
 /* Caches are coherent: there is nothing to write back, and INVD must not lose data [cpu 5.5]. */

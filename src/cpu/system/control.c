@@ -133,6 +133,8 @@ void cpu_update_mode(struct cpu *c)
 
 static void check_cr0(struct cpu *c, u64 value)
 {
+    if (!(value & CR0_PG) && c->arch.cr4 & CR4_PCIDE)
+        cpu_raise_gp(c, 0);
     bool switches = (value ^ c->arch.cr0) & CR0_PG && c->arch.efer & EFER_LME;
     bool code_l = c->arch.seg[SEG_CS].attributes & SEG_L;
     if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
@@ -156,19 +158,25 @@ static void write_cr0(struct cpu *c, u64 value)
 static void check_cr3(struct cpu *c, u64 value)
 {
     u64 reserved = ~PHYSICAL_MASK & ~(c->guest.sev ? BIT(C_BIT) : 0);
+    if (c->arch.cr4 & CR4_PCIDE)
+        reserved &= ~CR3_NOFLUSH;
     if (long_mode(c) && value & reserved)
         cpu_raise_gp(c, 0);
 }
 
+/* The TLB keeps translations of one process context only, so it is flushed whatever CR3_NOFLUSH
+ * says, which is a hint [APM2 5.5.1]. */
 static void write_cr3(struct cpu *c, u64 value)
 {
-    c->arch.cr3 = value;
+    c->arch.cr3 = c->arch.cr4 & CR4_PCIDE ? value & ~CR3_NOFLUSH : value;
     mmu_flush(c, false);
 }
 
 static void check_cr4(struct cpu *c, u64 value)
 {
-    if (value & ~CR4_DEFINED || (long_mode(c) && !(value & CR4_PAE)))
+    bool pcid_begins = value & ~c->arch.cr4 & CR4_PCIDE;
+    if (value & ~CR4_DEFINED || (long_mode(c) && !(value & CR4_PAE)) ||
+        (pcid_begins && (!long_mode(c) || c->arch.cr3 & CR3_PCID)))
         cpu_raise_gp(c, 0);
 }
 
@@ -176,7 +184,7 @@ static void write_cr4(struct cpu *c, u64 value)
 {
     u64 changed = c->arch.cr4 ^ value;
     c->arch.cr4 = value;
-    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP))
+    if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE))
         mmu_flush(c, true);
     cpu_update_mode(c);
 }
@@ -356,4 +364,39 @@ void exec_mov_from_dr(struct cpu *c, const struct insn *in)
     if (intercepts(c, EXIT_DR_READ + in->o[1].reg))
         cpu_exit(c, EXIT_DR_READ + in->o[1].reg, in->o[0].reg, 0);
     operand_write(c, in, 0, n == 6 ? c->arch.dr6 : n == 7 ? c->arch.dr7 : c->arch.dr[n]);
+}
+
+/* --- Protection keys [APM2 5.6.7] ------------------------------------------------------------- */
+
+void pkru_write(struct cpu *c, u32 value)
+{
+    bool changed = c->arch.pkru != value;
+    c->arch.pkru = value;
+    if (changed && c->arch.cr4 & CR4_PKE)
+        mmu_flush(c, true);
+}
+
+static void check_pkru_access(struct cpu *c)
+{
+    if (!(c->arch.cr4 & CR4_PKE))
+        cpu_raise_ud(c);
+    if ((u32)c->arch.r[RCX])
+        cpu_raise_gp(c, 0);
+}
+
+void exec_rdpkru(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_pkru_access(c);
+    c->arch.r[RAX] = c->arch.pkru;
+    c->arch.r[RDX] = 0;
+}
+
+void exec_wrpkru(struct cpu *c, const struct insn *in)
+{
+    (void)in;
+    check_pkru_access(c);
+    if ((u32)c->arch.r[RDX])
+        cpu_raise_gp(c, 0);
+    pkru_write(c, (u32)c->arch.r[RAX]);
 }

@@ -19,6 +19,8 @@ enum { EAX, EBX, ECX, EDX };
 #define REPEATED (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
 
 #define OSXSAVE    BIT(27) /* while CR4.OSXSAVE is set */
+#define PKU        BIT(3)
+#define OSPKE      BIT(4) /* while CR4.PKE is set */
 #define CMP_LEGACY BIT(1)
 #define HTT        BIT(28)
 #define LINE       64u
@@ -145,7 +147,8 @@ static u32 basic_last(const struct cpu *c)
 static u64 shown_components(const struct cpu *c)
 {
     const bool avx = cpu_model_bits(&c->model, 1, 0, ECX) & BIT(28);
-    return XSTATE_X87 | XSTATE_SSE | (avx ? XSTATE_AVX : 0);
+    const bool pku = cpu_model_bits(&c->model, 7, 0, ECX) & PKU;
+    return XSTATE_X87 | XSTATE_SSE | (avx ? XSTATE_AVX : 0) | (pku ? XSTATE_PKRU : 0);
 }
 
 static void sev_leaf(const struct cpu *c, u32 out[4])
@@ -169,6 +172,9 @@ static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
         out[EBX] = LINE / 8 << 8 | c->cores << 16 | c->id << 24;
         out[ECX] |= shows_xsave(c) && c->arch.cr4 & CR4_OSXSAVE ? (u32)OSXSAVE : 0;
         out[EDX] |= many ? (u32)HTT : 0;
+        break;
+    case 7:
+        out[ECX] |= out[ECX] & PKU && c->arch.cr4 & CR4_PKE ? (u32)OSPKE : 0;
         break;
     case 0xb:
         topology(c, subleaf, out);

@@ -37,6 +37,16 @@ static void avx_load(struct cpu *c, const u8 *from)
         memcpy(&c->arch.vector[i].lane[1], from + 16 * i, 16);
 }
 
+static void pkru_store(const struct cpu *c, u8 *to)
+{
+    store_le64(to, c->arch.pkru);
+}
+
+static void pkru_load(struct cpu *c, const u8 *from)
+{
+    pkru_write(c, load_le32(from));
+}
+
 /* Those after the header, in the order of their bits. `size_32`: what exists outside 64-bit mode,
  * where there are eight YMM registers. */
 static const struct component {
@@ -46,6 +56,7 @@ static const struct component {
     void (*load)(struct cpu *c, const u8 *from);
 } components[] = {
     {XSTATE_AVX, XSTATE_AVX_OFFSET, XSTATE_AVX_SIZE, XSTATE_AVX_SIZE / 2, avx_store, avx_load},
+    {XSTATE_PKRU, XSTATE_PKRU_OFFSET, XSTATE_PKRU_SIZE, XSTATE_PKRU_SIZE, pkru_store, pkru_load},
 };
 #define COMPONENT_SIZE_MAX XSTATE_AVX_SIZE
 
