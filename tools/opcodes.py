@@ -240,7 +240,8 @@ def flags(letters):
 
 
 def check_exec_list(table, path):
-    listed = set(re.findall(r"^EXEC\((\w+)\)", open(path, encoding="ascii").read(), flags=re.M))
+    text = re.sub(r"/\*.*?\*/", " ", open(path, encoding="ascii").read(), flags=re.S)
+    listed = set(re.findall(r"\bEXEC\((\w+)\)", text))
     used = {i.exec for i in table.insns if i.exec != "-"}
     for name in sorted(listed ^ used):
         print("opcodes.py: exec_%s is %s" % (name, "in exec_list.h but no row uses it" if name in listed

@@ -158,13 +158,42 @@ static void exemptions_have_a_leaf_on_every_part(void **state)
 
 /* --- Sizes and topology ----------------------------------------------------------------------- */
 
+/* The values of a Milan, and of a part without protection keys; none without XSAVE. */
+static void leaf_d_is_of_the_components_that_the_model_shows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        u32 subleaf, out[4];
+    } rows[] = {
+        {"milan", 0, {0x207, 0x240, 0x988, 0}},
+        {"milan", 1, {0xf, 0x240, 0, 0}},
+        {"milan", 2, {0x100, 0x240, 0, 0}},
+        {"milan", 9, {8, 0x980, 0, 0}},
+        {"milan", 3, {0, 0, 0, 0}},
+        {"milan", 66, {0, 0, 0, 0}},
+        {"rome", 0, {7, 0x240, 0x340, 0}},
+        {"rome", 9, {0, 0, 0, 0}},
+        {"milan,-avx", 0, {0x203, 0x240, 0x988, 0}},
+        {"milan,-xsave", 0, {0, 0, 0, 0}},
+    };
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        u32 out[4];
+        struct cpu *c = core_of(rows[i].model, 1);
+        cpu_host_cpuid(c, 0xd, rows[i].subleaf, out);
+        if (memcmp(out, rows[i].out, sizeof out))
+            fail_msg("row %u: %#x %#x %#x %#x", i, out[0], out[1], out[2], out[3]);
+        release(c);
+    }
+}
+
 static void leaf_0_says_which_leaves_are_answered(void **state)
 {
     (void)state;
     u32 out[4];
     struct cpu *c = core_of("milan", 6);
     cpu_host_cpuid(c, 0, 0, out);
-    assert_int_equal(out[0], 0xb);
+    assert_int_equal(out[0], 0xd);
     cpu_host_cpuid(c, 0xb, 0, out);
     assert_int_equal(out[0], 0);
     assert_int_equal(out[1], 1);
@@ -288,6 +317,7 @@ int main(void)
         cmocka_unit_test(milan_has_nothing_of_later_parts),
         cmocka_unit_test(what_the_cores_lack_is_never_shown),
         cmocka_unit_test(exemptions_have_a_leaf_on_every_part),
+        cmocka_unit_test(leaf_d_is_of_the_components_that_the_model_shows),
         cmocka_unit_test(leaf_0_says_which_leaves_are_answered),
         cmocka_unit_test(the_caches_are_milans),
         cmocka_unit_test(wrong_models_are_refused_in_words),

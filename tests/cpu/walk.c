@@ -168,7 +168,8 @@ static void wrpkru_takes_effect_at_once(void **state)
     guest_write64(g, PT + 8 * (DATA >> 12), pte | 3ull << 59);
     build_vmcb(g);
     g->vmcb.save.cr4 |= CR4_PKE;
-    RUN(g, "mov bl, [0x20000]; xor ecx, ecx; xor edx, edx; mov eax, 0x40; wrpkru; mov bl, [0x20000]");
+    RUN(g, "mov bl, [0x20000]; xor ecx, ecx; xor edx, edx; mov eax, 0x40; wrpkru;"
+           "mov bl, [0x20000]");
     assert_int_equal(g->vmcb.save.cr2, DATA);
     assert_int_equal(guest_read64(g, g->vmcb.save.rsp), PF_PRESENT | PF_PK);
     assert_int_equal(guest_read64(g, g->vmcb.save.rsp + 8), CODE + 19);
