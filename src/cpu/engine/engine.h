@@ -398,6 +398,12 @@ struct vector_form {
     bool insn;                  /* its handlers may fall back to the exec function */
 };
 const struct vector_form *vector_form(const struct insn *in);
+/* Likewise of one VEX instruction with one vector length (uop_avx.c). With two sources, `rr` has
+ * them in s and b, and `rm` the first in s. */
+struct avx_form {
+    uop_fn *rr, *rm[2], *mr[2];
+};
+const struct avx_form *avx_form(const struct insn *in);
 extern uop_fn uop_call, uop_call_r, uop_call_m, uop_jump_r, uop_jump_m, uop_ret;
 
 #endif

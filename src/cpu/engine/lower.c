@@ -292,6 +292,35 @@ static bool lower_vector(struct lowering *l)
     return true;
 }
 
+/* Lowers a VEX instruction under MODE_AVX only. Its size in the uop's form is 8 for 32 bytes, 4 for
+ * 16. */
+static bool lower_avx(struct lowering *l)
+{
+    const struct insn *in = l->in;
+    const struct avx_form *f = l->at->mode & MODE_AVX ? avx_form(in) : NULL;
+    if (!f)
+        return false;
+    bool two = in->operands > 2, store = in->o[0].kind == OPERAND_MEM;
+    const struct operand *last = &in->o[two ? 2 : 1];
+    bool load = last->kind == OPERAND_MEM;
+    if (last->kind == OPERAND_IMM || !(store ? f->mr[0] : load ? f->rm[0] : f->rr))
+        return false;
+    u32 op = UOP_VECTOR + in->op->id, form = log2_size(in->vl / 4u);
+    struct uop *u;
+    if (store || load) {
+        find_memory(l, in->vl, store);
+        u = emit_memory(l, op, form | (store ? FORM_MEMORY_FIRST : 0),
+                        (store ? f->mr : f->rm)[indexed(l)]);
+    } else {
+        u = emit(l, op, form, f->rr);
+        u->b = last->reg;
+    }
+    u->d = in->o[0].reg;
+    u->s = in->o[1].reg;
+    u->aux = in->o[0].kind == OPERAND_GPR;
+    return true;
+}
+
 static bool lower_setcc(struct lowering *l, u32 which UNUSED)
 {
     const struct operand *d = &l->in->o[0];
@@ -650,8 +679,9 @@ u32 lower(const struct insn *in, const struct place *at, struct uop *u)
     if (in->op->exec == exec_nop) /* NOP needs no uop */
         return 0;
     const struct lowering_rule *rule = &rules[in->op->id];
-    if (in->op->attributes & OP_SSE ? lower_vector(&l)
-                                    : rule->lower && rule->lower(&l, rule->which))
+    if (in->op->attributes & OP_SSE   ? lower_vector(&l)
+        : in->op->attributes & OP_AVX ? lower_avx(&l)
+                                      : rule->lower && rule->lower(&l, rule->which))
         return l.n;
     l.n = 0;
     if (in->op->exec)

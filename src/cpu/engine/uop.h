@@ -53,8 +53,9 @@
     X(CMP_JCC) X(TEST_JCC)             /* likewise, after a comparison */
 // clang-format on
 
-/* UOP_VECTOR + INSN_<id>: an SSE instruction. The size in its form is 8 with REX.W, else 4; aux: it
- * writes a general register. */
+/* UOP_VECTOR + INSN_<id>: an SSE or VEX instruction; aux: it writes a general register. The size in
+ * its form is 8 with REX.W, else 4. With VEX it is 8 for 32 bytes, 4 for 16; of two sources the
+ * first is register s, and the second E, or register b. */
 enum uop_op {
 #define UOP_NUMBER(name) UOP_##name,
     UOP_OPS(UOP_NUMBER) UOP_VECTOR
