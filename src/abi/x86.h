@@ -131,15 +131,15 @@ enum vector {
 #define PF_RMP     BIT(31)
 
 /* Bits of page-table entries. */
-#define PTE_P       BIT(0)
-#define PTE_RW      BIT(1)
-#define PTE_US      BIT(2)
-#define PTE_A       BIT(5)
-#define PTE_D       BIT(6)
-#define PTE_PS      BIT(7)
-#define PTE_G       BIT(8)
-#define PTE_NX      BIT(63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
+#define PTE_P          BIT(0)
+#define PTE_RW         BIT(1)
+#define PTE_US         BIT(2)
+#define PTE_A          BIT(5)
+#define PTE_D          BIT(6)
+#define PTE_PS         BIT(7)
+#define PTE_G          BIT(8)
+#define PTE_NX         BIT(63)
+#define PTE_ADDRESS    0x000ffffffffff000ull
 #define PTE_KEY(entry) BITS(entry, 62, 59) /* protection key of a user page */
 /* Reserved bits, except the C-bit if it is in use. */
 #define PTE_BEYOND (PTE_ADDRESS & ~PHYSICAL_MASK)

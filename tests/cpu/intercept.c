@@ -92,12 +92,17 @@ static void xsetbv_refuses_what_xcr0_cannot_have_before_it_exits(void **state)
         u64 rax, rcx, rdx, cr4;
         u32 vector; /* 0: it exits */
     } rows[] = {
-        {7, 0, 0, CR4_OSXSAVE, 0},         {1, 0, 0, CR4_OSXSAVE, 0},
-        {3, 0, 0, CR4_OSXSAVE, 0},         {0, 0, 0, CR4_OSXSAVE, VECTOR_GP},
-        {2, 0, 0, CR4_OSXSAVE, VECTOR_GP}, {5, 0, 0, CR4_OSXSAVE, VECTOR_GP}, /* AVX without SSE */
-        {0x201, 0, 0, CR4_OSXSAVE, 0},     {7, 1, 0, CR4_OSXSAVE, VECTOR_GP},
+        {7, 0, 0, CR4_OSXSAVE, 0},
+        {1, 0, 0, CR4_OSXSAVE, 0},
+        {3, 0, 0, CR4_OSXSAVE, 0},
+        {0, 0, 0, CR4_OSXSAVE, VECTOR_GP},
+        {2, 0, 0, CR4_OSXSAVE, VECTOR_GP},
+        {5, 0, 0, CR4_OSXSAVE, VECTOR_GP}, /* AVX without SSE */
+        {0x201, 0, 0, CR4_OSXSAVE, 0},
+        {7, 1, 0, CR4_OSXSAVE, VECTOR_GP},
         {15, 0, 0, CR4_OSXSAVE, VECTOR_GP},
-        {7, 0, 1, CR4_OSXSAVE, VECTOR_GP}, {7, 0, 0, 0, VECTOR_UD},
+        {7, 0, 1, CR4_OSXSAVE, VECTOR_GP},
+        {7, 0, 0, 0, VECTOR_UD},
     };
     struct guest *g = guest_create(false);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
