@@ -41,7 +41,7 @@ const struct attack attacks[] = {
      .expected = {B(HOST_READS), B(HOST_READS), B(HOST_READS), F(FIRMWARE_REFUSES, INVALID_GUEST)}, .play = play_secret,
      .alone = alone_with_secret},
     {.name = "cpuid", .title = "CPUID tells of a feature that is not there, from the launch on", .source = "SNP white paper, 2020",
-     .host = "answers that the processor has AES instructions, in an SNP guest's CPUID page too", .victim = VICTIM_FEATURE,
+     .host = "answers that the processor has MONITOR and MWAIT, in an SNP guest's CPUID page too", .victim = VICTIM_FEATURE,
      .expected = {MISLED, MISLED, MISLED, F(CPUID_REFUSED, INVALID_PARAM)}, .play = play_cpuid},
     {.name = "cpuid-later", .title = "the same, from the guest's first instruction on", .source = "SNP white paper, 2020",
      .host = "launches an honest CPUID page and lies to who asks", .victim = VICTIM_FEATURE,

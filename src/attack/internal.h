@@ -22,7 +22,7 @@ enum victim {
     VICTIM_STATE,     /* overwrites a page and checks that the new content is there */
     VICTIM_BLOCKS,    /* calls one of two functions, each in a page of its own */
     VICTIM_HOLE,      /* has a place for a secret, and publishes the page after it */
-    VICTIM_FEATURE,   /* asks CPUID whether the processor has AES instructions */
+    VICTIM_FEATURE,   /* asks CPUID whether the processor has MONITOR and MWAIT */
     VICTIM_INTERRUPT, /* waits with RAX zero; int 80h would return a value there */
     VICTIM_EXCEPTION, /* asks the host for CPUID in its #VC handler, as a SEV guest's kernel does */
     VICTIM_CAREFUL,   /* the same, but only if RIP points at a CPUID instruction */

@@ -139,14 +139,14 @@ int play_secret(struct experiment *b, struct error *error)
 
 /* --- CPUID [cpu 1.6; snp 5.4] ----------------------------------------------------------------- */
 
-#define LEAF1_ECX_AES BIT(25) /* the emulated processors have none */
+#define LEAF1_ECX_MONITOR BIT(3) /* no emulated processor has it */
 
 static void lie(void *context, u32 leaf, u32 subleaf, u32 out[4])
 {
     struct experiment *b = context;
     if (leaf != 1 || subleaf || !b->lies)
         return;
-    out[2] |= (u32)LEAF1_ECX_AES;
+    out[2] |= (u32)LEAF1_ECX_MONITOR;
     b->lie_count++;
 }
 

@@ -123,7 +123,7 @@ VICTIM(hole, "    mov 0x202000, %al\n"
              "    jmp 90b\n"
              "    .org victim_hole + 0x3000\n");
 
-/* Reads bit 25 of leaf 1 ECX: by CPUID, by the MSR protocol, or from the CPUID page that the CC
+/* Reads bit 3 of leaf 1 ECX: by CPUID, by the MSR protocol, or from the CPUID page that the CC
  * blob in RSI names [cpu 1.6]. */
 VICTIM(feature, "    cmpl $2, 0x200000\n"
                 "    je 5f\n"
@@ -146,7 +146,7 @@ VICTIM(feature, "    cmpl $2, 0x200000\n"
                 "    jne 7b\n"
                 "    mov -16(%rbx), %ecx\n"
                 "8:  mov $1, %al\n"
-                "    bt $25, %ecx\n"
+                "    bt $3, %ecx\n"
                 "    jnc 90b\n"
                 "    mov $2, %al\n"
                 "    jmp 90b\n");
