@@ -202,8 +202,8 @@ static void print_action(const struct option_table *t, const struct option_actio
                 continue;
             fprintf(out, "\n%s:\n",
                     own        ? t->groups[l.group].heading
-                    : required ? "needs"
-                               : "takes");
+                    : required ? "required"
+                               : "options");
             print_options(&l, width, out);
         }
     }

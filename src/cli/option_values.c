@@ -28,10 +28,11 @@ static int wrong_number(const struct option_row *row, const char *name, const ch
                         struct error *e)
 {
     if (row->min)
-        return error_set(e, ERROR_USAGE, "%s '%.80s': a number from %" PRIu64 " to %" PRIu64, name,
-                         text, row->min, row->max);
-    return error_set(e, ERROR_USAGE, "%s '%.80s': a number of at most %" PRIu64, name, text,
-                     row->max);
+        return error_set(e, ERROR_USAGE,
+                         "%s '%.80s': expected a number from %" PRIu64 " to %" PRIu64, name, text,
+                         row->min, row->max);
+    return error_set(e, ERROR_USAGE, "%s '%.80s': expected a number of at most %" PRIu64, name,
+                     text, row->max);
 }
 
 static int read_number(const struct option_row *row, const char *name, const char *text, u64 *out,
@@ -66,8 +67,9 @@ static int read_size(const struct option_row *row, const char *name, const char 
         *out = count * unit;
         return 0;
     }
-    return error_set(e, ERROR_USAGE, "%s '%.80s': a number of MiB, or with K, M, G; from %s to %s",
-                     name, text, size_text(row->min, least), size_text(row->max, most));
+    return error_set(e, ERROR_USAGE,
+                     "%s '%.80s': expected a number of MiB, or with K, M or G, from %s to %s", name,
+                     text, size_text(row->min, least), size_text(row->max, most));
 }
 
 /* Checks digits as files have them, too: `xxd -p` breaks them into lines. */
@@ -81,10 +83,10 @@ static int check_hex(const struct option_row *row, const char *name, const char 
         return 0;
     if (row->min)
         return error_set(e, ERROR_USAGE,
-                         "%s '%.140s': %" PRIu64 " or %" PRIu64 " hexadecimal digits", name, text,
-                         2 * row->min, 2 * row->max);
-    return error_set(e, ERROR_USAGE, "%s '%.140s': %" PRIu64 " hexadecimal digits", name, text,
-                     2 * row->max);
+                         "%s '%.140s': expected %" PRIu64 " or %" PRIu64 " hexadecimal digits",
+                         name, text, 2 * row->min, 2 * row->max);
+    return error_set(e, ERROR_USAGE, "%s '%.140s': expected %" PRIu64 " hexadecimal digits", name,
+                     text, 2 * row->max);
 }
 
 /* --- Choices ---------------------------------------------------------------------------------- */
@@ -149,7 +151,7 @@ static int read_choice(const struct option_row *row, const char *name, const cha
     }
     choice_names(row, names);
     const char *near = options_nearest(text, choice_name_at, row);
-    return error_set(e, ERROR_USAGE, "%s '%.80s': %s%s%s%s", name, text, names,
+    return error_set(e, ERROR_USAGE, "%s '%.80s': expected %s%s%s%s", name, text, names,
                      near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
@@ -182,7 +184,7 @@ int option_value(const struct option_row *row, const char *name, const char *tex
     }
     return row->parse(text, number)
                ? 0
-               : error_set(e, ERROR_USAGE, "%s '%.80s': %s", name, text, row->should);
+               : error_set(e, ERROR_USAGE, "%s '%.80s': expected %s", name, text, row->should);
 }
 
 /* --- Nearest names ---------------------------------------------------------------------------- */

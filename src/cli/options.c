@@ -332,7 +332,8 @@ static int parse_words(struct options *o, int argc, char **argv, struct error *e
         if (word[0] != '-' || !word[1])
             argv[count++] = argv[at];
         else if (word[1] != '-')
-            return error_set(e, ERROR_USAGE, "'%.80s' is no option: options begin with --", word);
+            return error_set(e, ERROR_USAGE, "'%.80s' is not an option: options begin with --",
+                             word);
         else
             used = parse_one(o, word, at + 1 < argc ? argv[at + 1] : NULL, e);
         if (used < 0)

@@ -133,7 +133,8 @@ int settings_guid(const char *name, const char *text, u8 out[16], struct error *
     }
     digits[n] = '\0';
     if (!good || !hex_decode(bytes, 16, digits))
-        return error_set(e, ERROR_USAGE, "%s '%s': such as " SETTINGS_GUID_PASSPHRASE, name, text);
+        return error_set(e, ERROR_USAGE,
+                         "%s '%s': expected a GUID such as " SETTINGS_GUID_PASSPHRASE, name, text);
     for (size_t i = 0; i < 16; i++)
         out[i] = bytes[order[i]];
     return 0;

@@ -14,7 +14,7 @@ extern const struct option_choice settings_encrypted_modes[], settings_all_modes
 /* Of OPTION_PARSED: categories of events, and what should be said of them. */
 bool settings_trace(const char *text, u64 *mask);
 #define SETTINGS_TRACE                                                                             \
-    "all, or some of command, switch, key, view, page, vm, owner, device with commas between"
+    "all, or some of command, switch, key, view, page, vm, owner, device, separated by commas"
 
 #define SETTINGS_TRACE_WORDS "all command switch key view page vm owner device"
 
@@ -40,14 +40,14 @@ bool settings_guest_features(const char *text, u64 *features);
 u64 settings_features_of(const char *text, u64 features, bool snp);
 #define SETTINGS_FEATURES                                                                          \
     "names such as secure-tsc, debug-swap, vtom, vmgexit-parameter, vmsa-reg-prot, "               \
-    "smt-protection, ibpb-on-entry, or numbers, with commas between"
+    "smt-protection, ibpb-on-entry, or numbers, separated by commas"
 #define SETTINGS_FEATURE_WORDS                                                                     \
     "secure-tsc debug-swap vtom vmgexit-parameter vmsa-reg-prot smt-protection ibpb-on-entry "     \
     "prevent-host-ibs btb-isolation"
 
 /* Of OPTION_PARSED: an API version, major << 8 | minor. */
 bool settings_api(const char *text, u64 *version);
-#define SETTINGS_API "two numbers with a point between, such as 1.55"
+#define SETTINGS_API "two numbers and a point between them, such as 1.55"
 
 /* Takes a GUID as the bytes that EFI stores: the first three groups are little-endian. `name` is
  * the option's. -1: ERROR_USAGE. */

@@ -166,7 +166,7 @@ static const char *stray(const char *line, size_t length)
     for (size_t i = 0; i < length; i++) {
         const u8 c = (u8)line[i], low = c | 0x20;
         if ((c < ' ' && !strchr("\t\r\f\v", c)) || !c || c == 0x7f)
-            return "bytes that are no text stand before it or at the end of the file";
+            return "bytes that are not text come before it or at the end of the file";
         digits += (c >= '0' && c <= '9') || (low >= 'a' && low <= 'z') || c == '+' || c == '/';
     }
     for (size_t i = 0; i < ARRAY_SIZE(remains); i++)

@@ -40,7 +40,7 @@ enum sev_status snp_gctx_create(struct call *c)
     static const u8 zeros[PAGE_SIZE];
     u64 paddr = c->in.snp_address.paddr, spa = real_address(c->fw, paddr);
     struct snp_context g = {.magic = SNP_CONTEXT_MAGIC, .self = spa, .state = SNP_GSTATE_INIT};
-    RULE_CHECK(c, spa, INVALID_ADDRESS, "address 0 is no context page");
+    RULE_CHECK(c, spa, INVALID_ADDRESS, "address 0 is not a context page");
     enum sev_status status = page_check(c, "context page", paddr, false, PAGE(FIRMWARE), NULL);
     if (status != SEV_STATUS_SUCCESS)
         return status;

@@ -314,13 +314,13 @@ static enum sev_status check_id_auth(struct call *c, const struct snp_id_block *
 {
     struct ec_public id_key, author_key;
     RULE_CHECK(c, snp_public_key_get(&auth->id_key, &id_key), BAD_SIGNATURE,
-               "the ID key is no point of P-384");
+               "the ID key is not a point of P-384");
     RULE_CHECK(c, snp_verify(&id_key, block, sizeof *block, &auth->id_block_signature),
                BAD_SIGNATURE, "the ID block is not signed by the ID key");
     if (!author)
         return SEV_STATUS_SUCCESS;
     RULE_CHECK(c, snp_public_key_get(&auth->author_key, &author_key), BAD_SIGNATURE,
-               "the author key is no point of P-384");
+               "the author key is not a point of P-384");
     RULE_CHECK(c,
                snp_verify(&author_key, &auth->id_key, sizeof auth->id_key, &auth->id_key_signature),
                BAD_SIGNATURE, "the ID key is not signed by the author key");

@@ -63,7 +63,7 @@ static enum sev_status check_header(struct call *c, const struct snp_msg_header 
                INVALID_PARAM, "the header has reserved bytes set");
     RULE_CHECK(c, h->vmpck < SNP_VMPCKS, INVALID_PARAM, "there is no VMPCK%u", h->vmpck);
     RULE_CHECK(c, h->type < ARRAY_SIZE(types) && types[h->type].handler, INVALID_PARAM,
-               "a message of type %u is no request", h->type);
+               "a message of type %u is not a request", h->type);
     const struct message_type *t = &types[h->type];
     RULE_CHECK(c, h->version && h->version <= version_max(c->fw->profile, h->type), INVALID_PARAM,
                "%s_REQ has no version %u", t->name, h->version);

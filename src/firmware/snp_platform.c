@@ -139,7 +139,7 @@ static enum sev_status locate_rmp(struct call *c, u64 *base, u64 *end)
                    *end<size && * end + 1 - *base> RMP_BOOKKEEPING,
                INVALID_CONFIG,
                "RMP_BASE 0x%" PRIx64 " and RMP_END 0x%" PRIx64
-               " are no table in memory, aligned to 1 MiB",
+               " are not a table in memory, aligned to 1 MiB",
                *base, *end);
     RULE_CHECK(c, !fw->tmr_size, INVALID_PLATFORM_STATE,
                "SEV has its TMR already: SNP_INIT comes first");
@@ -424,7 +424,7 @@ enum sev_status snp_config_parameters(struct call *c)
                    all_zero(in->reserved_0c, sizeof in->reserved_0c),
                INVALID_PARAM, "reserved bits are set");
     RULE_CHECK(c, !(in->reported_tcb & snp_tcb_reserved(c->fw->profile->tcb_layout)), INVALID_PARAM,
-               "REPORTED_TCB 0x%" PRIx64 " sets bytes that are no component of this part's TCB",
+               "REPORTED_TCB 0x%" PRIx64 " sets bytes that are not a component of this part's TCB",
                in->reported_tcb);
     RULE_CHECK(c, snp_tcb_at_most(in->reported_tcb, c->fw->snp.committed.tcb), INVALID_PARAM,
                "REPORTED_TCB 0x%" PRIx64 " has a component above the committed TCB's 0x%" PRIx64,

@@ -242,7 +242,8 @@ static int split_address(const char *listen, char host[64], char port[8], struct
     if (!size || size >= 64 || strtoul(colon + 1, &end, 10) > 65535 || *end || end == colon + 1 ||
         end - colon > 6 || colon[1] < '0' || colon[1] > '9')
         return error_set(e, ERROR_USAGE,
-                         "'%s' is no address and port, such as 127.0.0.1:8080 or [::1]:0", listen);
+                         "'%s' is not an address and a port, such as 127.0.0.1:8080 or [::1]:0",
+                         listen);
     memcpy(host, listen, size);
     host[size] = 0;
     snprintf(port, 8, "%s", colon + 1);

@@ -124,7 +124,7 @@ u64 ghcb_msr_register(struct vcpu *c, u64 value)
 {
     u64 frame = GHCB_MSR_DATA(value);
     bool shared = vm_is_shared(c->vm, frame << PAGE_SHIFT);
-    bool ok = shared || !unusual(c, value, "a GHCB that is no shared page");
+    bool ok = shared || !unusual(c, value, "a GHCB that is not in a shared page");
     if (ok) {
         c->ghcb_registered = true;
         c->ghcb_gpa = frame << PAGE_SHIFT;

@@ -78,7 +78,7 @@ static bool parse_one(struct request *r, struct piece parameter, u8 value[SPLS],
     while (i < SPLS && !piece_is(name, spl_names[i]))
         i++;
     if (i == SPLS || (i == SPL_FMC && r->product->layout != SNP_TCB_TURIN))
-        kds_refuse(r->out, 400, "'%.*s' is no part of the TCB of a %s", SHOW(name),
+        kds_refuse(r->out, 400, "'%.*s' is not a part of the TCB of a %s", SHOW(name),
                    r->product->name);
     else if (*seen & BIT(i))
         kds_refuse(r->out, 400, "%s is there twice", spl_names[i]);

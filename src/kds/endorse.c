@@ -173,7 +173,7 @@ static json_t *wrap_sticks(struct request *r, const json_t *asked)
         const json_t *id = json_array_get(ids, i);
         const char *text = json_string_value(id);
         if (!text || json_string_length(id) > 128) {
-            kds_refuse(r->out, 400, "hwids[%zu] is no text of at most 128 characters", i);
+            kds_refuse(r->out, 400, "hwids[%zu] is not a text of at most 128 characters", i);
             json_decref(results);
             return NULL;
         }

@@ -81,7 +81,7 @@ size_t owner_seal_snp_secret(struct crypto *crypto, const struct snp_secret_requ
     size_t written = 0;
     *check = REPORT_OK;
     if (!secret_evidence_read(request->evidence, request->evidence_size, &evidence)) {
-        error_set(e, ERROR_MEASUREMENT, "what the guest has sent is no evidence");
+        error_set(e, ERROR_MEASUREMENT, "what the guest sent is not evidence");
         return 0;
     }
     *check = verify(request, &evidence, e);
@@ -90,14 +90,14 @@ size_t owner_seal_snp_secret(struct crypto *crypto, const struct snp_secret_requ
     const struct secret_transcript t = {request->nonce, &evidence.key, &mine.public,
                                         &evidence.report};
     if (!crypto_ec_generate(crypto, &mine)) {
-        error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
+        error_set(e, ERROR_INTERNAL, "OpenSSL cannot make a key");
         return 0;
     }
     if (secret_derive(&mine, &evidence.key, &t, &key))
         written = secret_sealed_write(&key, &mine.public, request->secret, request->secret_size,
                                       out, size);
     else
-        error_set(e, ERROR_MEASUREMENT, "the guest's key is no point of the curve");
+        error_set(e, ERROR_MEASUREMENT, "the guest's key is not a point of the curve");
     crypto_wipe(&mine, sizeof mine);
     crypto_wipe(&key, sizeof key);
     if (!written)

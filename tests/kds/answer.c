@@ -219,7 +219,7 @@ static void refusals_say_what_was_wrong(void **state)
                    "ucodeSPL is missing");
     assert_refused("GET", vcek("Milan", id, ""), 400, "blSPL is missing");
     assert_refused("GET", vcek("Milan", id, TURIN), 400,
-                   "'fmcSPL' is no part of the TCB of a Milan");
+                   "'fmcSPL' is not a part of the TCB of a Milan");
     assert_refused("GET", vcek("Turin", rig_id(8), MILAN), 400, "fmcSPL is missing");
     id = rig_id(64);
     assert_refused("GET", vcek("Milan", id, MILAN "&blSPL=4"), 400, "blSPL is there twice");

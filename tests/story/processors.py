@@ -208,7 +208,7 @@ def a_triple_fault_of_any_processor_ends_the_guest_with_a_word(s):
 def numbers_of_processors_that_cannot_be_are_refused(s):
     for number in ("0", "9", "two", "-1"):
         code, _, error = s.run("--kernel", s.kernel, "--cpus", number)
-        want(code == 2 and f"cpus '{number}': a number from 1 to 8" in error, (code, error))
+        want(code == 2 and f"cpus '{number}': expected a number from 1 to 8" in error, (code, error))
 
 
 if __name__ == "__main__":

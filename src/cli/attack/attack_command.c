@@ -24,34 +24,42 @@ enum attack_option { ATTACK_MODE = 1, ATTACK_JSON, ATTACK_MARKDOWN };
 
 // clang-format off
 static const struct option_action actions[] = {
-    [ATTACK_LIST] = {"list", "the attacks, and what is expected of each in each mode",
-        .man = "The attacks, who published them, what the host does, and what is expected in each mode."},
-    [ATTACK_RUN] = {"run", "plays one or all of them, and tells what was observed", .operands = 1, .operand = "NAME|all",
-        .words = "all $(softsev attack list 2>/dev/null | sed -n \"s/^\\([a-z][a-z-]*\\) .*/\\1/p\")",
-        .man = "Plays the attack\n.Ar name ,\nor\n.Cm all ,\nand tells what was observed."},
+    [ATTACK_LIST] = {"list", "list the attacks, and what is expected in each mode",
+        .man = "Lists the attacks, who published them, what the host does, and what is expected "
+        "in each mode."},
+    [ATTACK_RUN] = {"run", "play one attack or all, and print what was observed", .operands = 1,
+        .operand = "NAME|all",
+        .words = "all $(softsev attack list 2>/dev/null | sed -n \"s/^\\([a-z][a-z-]*\\) "
+        ".*/\\1/p\")",
+        .man = "Plays the attack\n.Ar name ,\nor\n.Cm all ,\nand prints what was observed."},
 };
 
 static const struct option_row rows[] = {
-    [ATTACK_MODE] = {"mode", OPTION_CHOICE, "MODE", "none, sev, sev-es, sev-snp or all (default all)",
-        "How the guest is protected:\n.Cm none , sev , sev-es , sev-snp\nor\n.Cm all\n(the default).", .choices = settings_all_modes,
+    [ATTACK_MODE] = {"mode", OPTION_CHOICE, "MODE",
+        "the guest's protection: none, sev, sev-es, sev-snp or all\n(default all)",
+        "How the guest is protected:\n.Cm none , sev , sev-es , sev-snp\nor\n.Cm all\n"
+        "(the default).", .choices = settings_all_modes,
         .standard = SETTINGS_ALL_MODES, .actions = A(RUN)},
-    [ATTACK_JSON] = {"json", OPTION_FLAG, NULL, "`run`: one object a line; `list`: one array",
-        .man = ".Cm run\nwrites one object a line, with\n.Cm attack , mode , seen\nand\n.Cm expected\n(each with\n.Cm verdict , event\n"
-        "and the firmware's\n.Cm status ) ,\n.Cm as_expected\nand\n.Cm told ;\n.Cm list\nwrites an array."},
-    [ATTACK_MARKDOWN] = {"markdown", OPTION_FLAG, NULL, "the table of the README", "The table of softsev's README.", .actions = A(LIST),
+    [ATTACK_JSON] = {"json", OPTION_FLAG, NULL,
+        "print JSON: `run` an object a line, `list` one array",
+        .man = ".Cm run\nwrites one object a line, with\n.Cm attack , mode , seen\nand\n"
+        ".Cm expected\n(each with\n.Cm verdict , event\nand the firmware's\n.Cm status ) ,\n"
+        ".Cm as_expected\nand\n.Cm told ;\n.Cm list\nwrites an array."},
+    [ATTACK_MARKDOWN] = {"markdown", OPTION_FLAG, NULL, "print the table of softsev's README",
+        "Print the table of softsev's README.", .actions = A(LIST),
         .excludes = OPTION_IDS(ATTACK_JSON)},
 };
 // clang-format on
 
 const struct option_table cli_attack_table = {
     .command = "attack",
-    .title = "published attacks of a malicious host, and what stops them",
+    .title = "play published attacks of a malicious host, and see what stops them",
     .usage = "softsev attack list [--json | --markdown]\n"
              "softsev attack run NAME|all [--mode MODE] [--json]",
-    .about = "Published attacks of a malicious host on its guests. Each is played with what a\n"
-             "host has, against a small guest that tells what it finds; once with the guest\n"
-             "left alone, once not.",
-    .after = "Exit code 0: everything went as expected, attacks that break a guest included.",
+    .about = "Plays published attacks of a malicious host on a small guest, which reports\n"
+             "what it finds. The attacker has only what a host has. Each attack is played\n"
+             "twice: once the guest is left alone, once it is attacked.",
+    .after = "Exit code 0: all went as expected, also where an attack breaks the guest.",
     .rows = rows,
     .count = ARRAY_SIZE(rows),
     .actions = actions,
@@ -174,7 +182,7 @@ static int run(const struct choice *c)
     struct error e = {.code = ERROR_NONE};
     int result = ERROR_NONE;
     if (c->name && !attack_find(c->name))
-        error_set(&e, ERROR_USAGE, "there is no attack '%s'; `softsev attack list` has them all",
+        error_set(&e, ERROR_USAGE, "there is no attack '%s'; `softsev attack list` lists them",
                   c->name);
     if (e.code || cli_attack_open(&lab, &e))
         return cli_fail("attack", &e);

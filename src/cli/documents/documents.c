@@ -13,12 +13,12 @@ const struct option_table *const cli_tables[] = {
 
 const struct cli_exit_code cli_exit_codes[] = {
     {ERROR_NONE, "success"},
-    {ERROR_INTERNAL, "a mistake of softsev's own, or the system refused something basic"},
+    {ERROR_INTERNAL, "internal error, or the system refused something basic"},
     {ERROR_USAGE, "wrong command line or machine file"},
-    {ERROR_FILE, "a file cannot be used, or is not what it should be"},
+    {ERROR_FILE, "a file cannot be read or written, or has wrong contents"},
     {ERROR_MEASUREMENT, "the owner refused: measurement, chain or session does not verify"},
     {ERROR_FIRMWARE, "the firmware refused a command"},
-    {ERROR_MEMORY, "too little memory for what was asked"},
+    {ERROR_MEMORY, "out of memory, or the guest's memory is too small"},
     {ERROR_STATE, "the state directory is corrupt"},
     {ERROR_LOCKED, "the state directory is in use by another process"},
     {ERROR_GUEST, "the guest ended abnormally"},

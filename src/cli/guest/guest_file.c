@@ -44,7 +44,8 @@ static int fill(struct guest_file *g, const struct options *o, struct error *e)
     if (g->has_host_data)
         text_decode_hex_exactly(text[GUEST_HOST_DATA], g->host_data, sizeof g->host_data);
     if (g->memory % MIB(2))
-        return error_set(e, ERROR_USAGE, "'memory' '%s': a multiple of 2 MiB", text[GUEST_MEMORY]);
+        return error_set(e, ERROR_USAGE, "'memory' '%s': expected a multiple of 2 MiB",
+                         text[GUEST_MEMORY]);
     if (g->vmpck < g->vmpl)
         return error_set(e, ERROR_USAGE, "software at VMPL%u has no VMPCK%u", g->vmpl, g->vmpck);
     return 0;
@@ -98,10 +99,11 @@ int guest_file_load(const char *path, struct guest_file *out, struct error *e)
     *out = (struct guest_file){.vcpus = 1};
     if (cli_read_small(path, &text, e))
         return -1;
-    int result =
-        text.size > GUEST_FILE_MAX
-            ? error_set(e, ERROR_USAGE, "%s: %zu bytes are no launch description", path, text.size)
-            : guest_file_parse(path, (const char *)text.data, text.size, out, e);
+    int result = text.size > GUEST_FILE_MAX
+                     ? error_set(e, ERROR_USAGE,
+                                 "%s: a launch description has at most %u bytes, this file has %zu",
+                                 path, (u32)GUEST_FILE_MAX, text.size)
+                     : guest_file_parse(path, (const char *)text.data, text.size, out, e);
     cli_free_file(&text);
     return result ? -1 : read_files(out, e);
 }

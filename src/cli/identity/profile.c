@@ -83,7 +83,7 @@ int cli_tcb_parse(const struct firmware_profile *profile, const char *text, cons
         return 0;
     }
     return error_set(
-        e, ERROR_USAGE, "%s '%s' is no TCB of %s: %s, such as %s", what, text, profile->product,
+        e, ERROR_USAGE, "%s '%s' is not a TCB of %s: %s, such as %s", what, text, profile->product,
         turin ? "FMC, boot loader, TEE, SNP and microcode" : "boot loader, TEE, SNP and microcode",
         turin ? "0.1.0.2.71" : "4.0.24.219");
 }

@@ -43,10 +43,11 @@ static int read_table(const struct collecting *c, const char *path, const struct
     struct guest_certificate entries[GUEST_CERTIFICATES_MAX];
     const s32 count = guest_certificates_read(f->data, f->size, entries);
     if (count < 0)
-        return error_set(c->error, ERROR_FILE,
-                         "%s: a table of certificates without an end, with an entry outside of it, "
-                         "or with more than %u",
-                         path, GUEST_CERTIFICATES_MAX);
+        return error_set(
+            c->error, ERROR_FILE,
+            "%s: not a valid table of certificates: it has no end, an entry outside of "
+            "it, or more than %u entries",
+            path, GUEST_CERTIFICATES_MAX);
     for (s32 i = 0; i < count; i++) {
         struct error why = {.code = ERROR_NONE};
         const struct guest_certificate *entry = &entries[i];
@@ -191,7 +192,8 @@ static int add_paths(const struct collecting *c, const char *option, const char 
         size_t length = strcspn(paths, ",");
         if (!length || length >= sizeof path)
             return error_set(c->error, ERROR_USAGE,
-                             "--%s '%s': files or folders with commas between", option, paths);
+                             "--%s '%s': expected files or folders, separated by commas", option,
+                             paths);
         memcpy(path, paths, length);
         path[length] = 0;
         more = paths[length] == ',';

@@ -140,7 +140,7 @@ static int read_lines(const char *path, struct lines *l, struct error *e)
     l->line = calloc(room, sizeof *l->line);
     l->used = calloc(room, sizeof *l->used);
     if (!l->line || !l->used)
-        return error_set(e, ERROR_MEMORY, "%s: no memory for its lines", path);
+        return error_set(e, ERROR_MEMORY, "%s: out of memory for its lines", path);
     for (char *p = strtok_r(text, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save)) {
         char *running = strstr(p, "  digest ");
         if (starts_with(p, "digest  ")) {

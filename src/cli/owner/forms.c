@@ -247,8 +247,10 @@ int owner_read_chain(const char *path, struct sev_platform_chain *out, struct er
         return read_whole(path, out, e) || check_order(path, out, e) ? -1 : 0;
     if (comma == path || !comma[1] || (size_t)(comma - path) >= sizeof first ||
         strchr(comma + 1, ','))
-        return error_set(e, ERROR_USAGE, "--chain '%s': a file, or PDH and the rest with a comma",
-                         path);
+        return error_set(
+            e, ERROR_USAGE,
+            "--chain '%s': expected a file, or two separated by a comma: the PDH and the rest",
+            path);
     memcpy(first, path, (size_t)(comma - path));
     first[comma - path] = '\0';
     const char *const paths[2] = {first, comma + 1};

@@ -52,7 +52,8 @@ static int read_hello(const char *path, struct hello *out, struct error *e)
     if (good)
         memcpy(out, f.data, sizeof *out);
     cli_free_file(&f);
-    return good ? 0 : error_set(e, ERROR_FILE, "%s: not the state of `softsev owner hello`", path);
+    return good ? 0
+                : error_set(e, ERROR_FILE, "%s: not a state file of `softsev owner hello`", path);
 }
 
 /* --- answer ----------------------------------------------------------------------------------- */
@@ -76,8 +77,7 @@ static int read_evidence(const char *path, struct answer *a, struct error *e)
                         &a->evidence_size, e))
         return -1;
     if (!secret_evidence_read(a->evidence, a->evidence_size, &evidence))
-        return error_set(e, ERROR_FILE,
-                         "%s: not what softsev-agent sends, an evidence frame as base64", path);
+        return error_set(e, ERROR_FILE, "%s: not evidence of softsev-agent, which is base64", path);
     a->report = evidence.report;
     return 0;
 }

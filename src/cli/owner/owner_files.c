@@ -92,7 +92,8 @@ int owner_hex(const char *option, const char *text, void *out, size_t size, stru
 {
     if (!text || text_decode_hex_exactly(text, out, size))
         return 0;
-    return error_set(e, ERROR_USAGE, "--%s '%s': %zu hexadecimal digits", option, text, 2 * size);
+    return error_set(e, ERROR_USAGE, "--%s '%s': expected %zu hexadecimal digits", option, text,
+                     2 * size);
 }
 
 enum image_mode owner_mode(const struct options *options)

@@ -38,7 +38,7 @@ static int make_key(struct crypto *c, const struct options *options, struct keys
     if (size)
         owner_add_secret(options, &k->files, name, pem, size);
     crypto_wipe(pem, sizeof pem);
-    return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL makes no key");
+    return size ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL cannot make a key");
 }
 
 static int open_keys(struct crypto *c, const struct options *options, struct keys *k,

@@ -359,7 +359,7 @@ int owner_launch_digest(const struct options *options, u8 digest[32], struct err
 {
     const char *hex = options->text[OWNER_DIGEST], *launch = options->text[OWNER_LAUNCH];
     if (hex && !text_decode_hex_exactly(hex, digest, 32))
-        return error_set(e, ERROR_USAGE, "--digest '%s': 64 hexadecimal digits", hex);
+        return error_set(e, ERROR_USAGE, "--digest '%s': expected 64 hexadecimal digits", hex);
     if (hex)
         return 0;
     return launch ? digest_of_bytes(launch, digest, e) : digest_of_guest(options, digest, e);

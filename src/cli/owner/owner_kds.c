@@ -240,14 +240,15 @@ int owner_fetch(const struct options *options, const struct snp_report *r,
     const char *url = options->text[OWNER_KDS], *product = options->text[OWNER_PRODUCT];
     size_t length = strlen(url);
     if ((strncmp(url, "http://", 7) && strncmp(url, "https://", 8)) || length >= sizeof s.base)
-        return error_set(e, ERROR_USAGE, "--kds '%s': a URL such as http://127.0.0.1:8080", url);
+        return error_set(e, ERROR_USAGE, "--kds '%s': expected a URL such as http://127.0.0.1:8080",
+                         url);
     if (!product)
         product = product_of(r);
     if (!product)
         return error_set(e, ERROR_USAGE,
                          "the report does not name its product: --product Milan or Genoa");
     if (!is_name(product))
-        return error_set(e, ERROR_USAGE, "--product '%s': a name such as Milan", product);
+        return error_set(e, ERROR_USAGE, "--product '%s': expected a name such as Milan", product);
     memcpy(s.base, url, length + 1);
     while (length && s.base[length - 1] == '/')
         s.base[--length] = '\0';

@@ -45,10 +45,11 @@ static int verify_report(const struct options *options, struct error *e)
         return -1;
     bool legacy = f.size == sizeof(struct sev_attestation_report) ||
                   (f.size != SNP_REPORT_SIZE && options->text[OWNER_CHAIN]);
-    int result = legacy ? options_refuse(options, OPTION_IDS(OWNER_SNP_ALONE),
-                                         "is of SNP reports; this is a legacy one", e)
-                        : options_refuse(options, OPTION_IDS(OWNER_LEGACY_ALONE),
-                                         "is of legacy reports (208 bytes); this is not one", e);
+    int result = legacy
+                     ? options_refuse(options, OPTION_IDS(OWNER_SNP_ALONE),
+                                      "belongs to an SNP report; this is a legacy one", e)
+                     : options_refuse(options, OPTION_IDS(OWNER_LEGACY_ALONE),
+                                      "belongs to a legacy report (208 bytes); this is not one", e);
     if (!result && legacy && !options->text[OWNER_CHAIN])
         result = error_set(e, ERROR_USAGE, "a legacy report (208 bytes) needs --chain");
     if (!result)
@@ -171,7 +172,7 @@ static int parse_platform(const char *path, json_t *j, struct owner_launch *out,
                          "--owner-dir` writes it, or what `softsev platform status --json` prints",
                          path);
     if (api && !settings_api(api, &version))
-        return error_set(e, ERROR_FILE, "%s: api '%s': " SETTINGS_API, path, api);
+        return error_set(e, ERROR_FILE, "%s: api '%s': expected " SETTINGS_API, path, api);
     if (api)
         set_api(out, version);
     return 0;

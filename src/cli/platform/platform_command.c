@@ -139,7 +139,7 @@ static int read_cert(const char *path, struct sev_cert *out, struct error *e)
     if (good)
         memcpy(out, data.data, sizeof *out);
     else
-        error_set(e, ERROR_FILE, "%s is no SEV certificate: it has %zu bytes, not %zu", path,
+        error_set(e, ERROR_FILE, "%s is not a SEV certificate: it has %zu bytes, not %zu", path,
                   data.size, sizeof *out);
     file_free(&data);
     return good ? 0 : -1;

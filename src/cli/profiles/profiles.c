@@ -86,22 +86,21 @@ static int print_json(struct error *e)
 enum profiles_option { PROFILES_JSON = 1, PROFILES_CPU };
 
 static const struct option_row rows[] = {
-    [PROFILES_JSON] = {"json", OPTION_FLAG, NULL, "one line of JSON: an array of objects",
-                       .man = "The same as one array; with\n.Fl -cpu\nas one object."},
-    [PROFILES_CPU] = {"cpu", OPTION_TEXT, "MODEL",
-                      "instead: what a CPU model shows, such as milan,-umip",
-                      .man = "Instead: what a model of\n.Ic softsev run --cpu\nshows in CPUID, "
+    [PROFILES_JSON] = {"json", OPTION_FLAG, NULL, "print one line of JSON: an array of objects",
+                       .man = "Print the same as one JSON array; with\n.Fl -cpu\nas one object."},
+    [PROFILES_CPU] = {"cpu", OPTION_TEXT, "MODEL", "show a CPU model instead, such as milan,-umip",
+                      .man = "Show instead what a model of\n.Ic softsev run --cpu\nshows in CPUID, "
                              "register by register, and what its part has that these cores lack."},
 };
 
 const struct option_table cli_profiles_table = {
     .command = "profiles",
-    .title = "the parts and firmware that a platform can be",
+    .title = "list the parts and firmware that a platform can be",
     .usage = "softsev profiles [--cpu MODEL] [--json]",
-    .about = "The parts and firmware that --profile NAME makes of a platform: API version and\n"
-             "build, version of its SNP reports, TCB (boot loader, TEE, SNP, microcode; on a\n"
-             "Turin FMC before them), and what SNP_FEATURE_INFO says. Parts without reports\n"
-             "know SEV and SEV-ES.",
+    .about = "Lists what --profile NAME can make of a platform: its part, the firmware's API\n"
+             "version and build, the version of its SNP reports, its TCB (boot loader, TEE,\n"
+             "SNP, microcode; on a Turin FMC before them), and what SNP_FEATURE_INFO says.\n"
+             "A part without reports supports SEV and SEV-ES alone.",
     .rows = rows,
     .count = ARRAY_SIZE(rows),
 };

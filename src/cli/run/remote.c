@@ -152,7 +152,7 @@ int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 
             return unlink(path)
                        ? error_set(e, ERROR_FILE, "%s cannot be removed: %s", path, strerror(errno))
                        : 0;
-        error_set(&why, ERROR_FILE, "%s is no frame of the exchange", name);
+        error_set(&why, ERROR_FILE, "%s is not a message of the agent's exchange", name);
     }
     *size = 0;
     return run_clock_ns() < until_ns ? 0 : give_up(v, &why, e);

@@ -119,7 +119,7 @@ static int machine_vm(struct run_options *o, json_t *object, const struct option
     struct options given;
     struct run_vm_options *v = &o->vms[o->vm_count++];
     if (!json_is_object(object))
-        return error_set(e, ERROR_USAGE, "a VM should be an object");
+        return error_set(e, ERROR_USAGE, "each VM should be an object");
     return options_from_json(&cli_run_vm_table, object, &given, e) ||
                    fill_vm(v, o->vm_count, &given, e) ||
                    options_check_outputs(machine, &given, e) || check_exchange(&given, machine, e)

@@ -185,7 +185,7 @@ static int replay_first(struct run *r, struct error *e)
     if (fgets(line, sizeof line, r->replay) && !strcmp(line, RECORDING_BEGIN))
         return 0;
     return error_set(e, ERROR_FILE,
-                     "%s: this is no recording of `softsev run --record`: its first line is not "
+                     "%s: this is not a recording of `softsev run --record`: its first line is not "
                      "\"softsev recording 1\"",
                      r->options.replay);
 }

@@ -144,7 +144,7 @@ static void a_platform_says_its_version_in_a_file(void **state)
         {"{\"api\":1.55,\"build\":25}", SHOULD_BE},
         {"[]", SHOULD_BE},
         {"{\"api\":\"1\",\"build\":25}",
-         "platform.json: api '1': two numbers with a point between, such as 1.55"},
+         "platform.json: api '1': expected two numbers and a point between them, such as 1.55"},
         {"{", "platform.json:1: string or '}' expected near end of file"},
     };
     char text[65], want[66];
@@ -226,7 +226,7 @@ static void refusals_have_their_exit_codes(void **state)
         {"verify chain", ERROR_USAGE, "'chain' is one argument too many"},
         {"guess", ERROR_USAGE, "there is no action 'guess'; `softsev owner --help` lists them"},
         {"session --chain chain --root root --policy x --out-dir t", ERROR_USAGE,
-         "--policy 'x': a number of at most 18446744073709551615"},
+         "--policy 'x': expected a number of at most 18446744073709551615"},
         {"session --chain chain --root root --policy 0x40 --out-dir t", ERROR_USAGE,
          "--policy 0x40: bits 15:6 must be zero, as in 0x0"},
         {"session --chain chain --root root --policy 0x30000 --out-dir t", ERROR_USAGE,
@@ -236,17 +236,27 @@ static void refusals_have_their_exit_codes(void **state)
          "sev-es --kernel k",
          ERROR_USAGE, "--policy 0x1: bit 2 (ES) must be one under sev-es, as in 0x5"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 0x20001", ERROR_USAGE,
+<<<<<<< HEAD
          "--guest-features '0x20001': bits 17 to 20 and those from 22 on are reserved"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
          "--guest-features '2': an SNP guest has snp (bit 0)"},
+=======
+         "--guest-features '0x20001': expected a 64-bit number with bit 0, which an SNP guest has, "
+         "and "
+         "without bits 20:17 and 63:22, which are reserved"},
+        {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
+         "--guest-features '2': expected a 64-bit number with bit 0, which an SNP guest has, and "
+         "without bits 20:17 and 63:22, which are reserved"},
+>>>>>>> 94b32d0 (Help and messages of the command line say what they mean and what is expected)
         {"measure --mode sev-es --firmware f --vcpu-type EPYC --guest-features 1", ERROR_USAGE,
          "--guest-features '1': snp (bit 0) is for --mode sev-snp"},
         {"session --chain chain, --root root --out-dir t", ERROR_USAGE,
-         "--chain 'chain,': a file, or PDH and the rest with a comma"},
+         "--chain 'chain,': expected a file, or two separated by a comma: the PDH and the rest"},
         {"session --chain chain --root root --policy 0x100000000 --out-dir t", ERROR_USAGE,
          "--policy '0x100000000': the policy of such a guest has 32 bits"},
         {"measure " PLATFORM "--state s/owner.state --launch launched", ERROR_USAGE,
-         "measure needs --measurement or --nonce: or --mode, to print the launch digest of files"},
+         "measure needs --measurement or --nonce: or give --mode, to print the launch digest of "
+         "files"},
         {"measure " PLATFORM "--launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
          "--nonce needs --state or --tk"},
         {"measure " PLATFORM "--state chain --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
@@ -258,21 +268,20 @@ static void refusals_have_their_exit_codes(void **state)
          "--state s/owner.state --policy 3 --launch launched --nonce BwAAAAAAAAAAAAAAAAAAAA==",
          ERROR_USAGE, "--policy 0x3: the session in s/owner.state has policy 0x1"},
         {"measure " PLATFORM "--state s/owner.state --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
-         "measure needs --digest, --launch, --kernel or --firmware: what was launched"},
+         "measure needs --digest, --launch, --kernel or --firmware: they say what was launched"},
         {"measure --api 1 --build 25 --state s/owner.state --launch launched --nonce x",
-         ERROR_USAGE, "--api '1': two numbers with a point between, such as 1.55"},
+         ERROR_USAGE, "--api '1': expected two numbers and a point between them, such as 1.55"},
         {"secret --state s/owner.state --secret passphrase --guid 7 --out-dir t", ERROR_USAGE,
-         "--guid '7': such as 736869e5-84f0-4973-92ec-06879ce3da0b"},
+         "--guid '7': expected a GUID such as 736869e5-84f0-4973-92ec-06879ce3da0b"},
         {"explain", ERROR_USAGE, "explain needs --kernel or --firmware"},
         {"hello", ERROR_USAGE, "hello needs --out-dir"},
         {ANSWER "--report-data 12", ERROR_USAGE,
          "answer takes no option '--report-data'; `softsev owner answer --help` lists them"},
         {ANSWER "--id-auth root", ERROR_USAGE, "--id-auth needs --id-block"},
         {ANSWER, ERROR_USAGE,
-         "answer needs --digest, --kernel, --firmware or --id-block: what was launched; a secret "
-         "is "
-         "not for any guest"},
-        {ANSWER "--digest " DIGEST, ERROR_FILE, "root: not the state of `softsev owner hello`"},
+         "answer needs --digest, --kernel, --firmware or --id-block: they say which guest may "
+         "have the secret"},
+        {ANSWER "--digest " DIGEST, ERROR_FILE, "root: not a state file of `softsev owner hello`"},
     };
     assert_int_equal(owner("session --chain chain --root root --replace --out-dir s"), 0);
     write_file("f", "an image that is not looked at", 30);
@@ -346,19 +355,19 @@ static void launches_that_make_no_sense_are_refused(void **state)
     static const struct {
         const char *words, *text;
     } cases[] = {
-        {"measure --mode tdx --firmware image", "--mode 'tdx': sev, sev-es or sev-snp"},
+        {"measure --mode tdx --firmware image", "--mode 'tdx': expected sev, sev-es or sev-snp"},
         {"measure --mode sev --vcpus 2 --firmware image",
          "--vcpus beside --firmware needs --mode sev-es or sev-snp: SEV measures no virtual "
          "processors"},
         {"measure --mode sev-es --firmware image",
          "--mode sev-es needs --vcpu-type, such as EPYC-Milan: QEMU puts its signature into RDX"},
         {"measure " ES "image --vmm-type xen",
-         "--vmm-type 'xen': qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old"},
+         "--vmm-type 'xen': expected qemu, qemu-old, ec2, ec2-old, gce, krun or krun-old"},
         {"measure --mode snp --kernel image --vcpu-type EPYC", "--vcpu-type needs --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --memory 1G",
          "--memory cannot be given with --firmware"},
         {"measure --mode snp --vcpu-type 1 --firmware image --ovmf-hash 12",
-         "--ovmf-hash '12': 96 hexadecimal digits"},
+         "--ovmf-hash '12': expected 96 hexadecimal digits"},
         {"measure --mode sev-es --firmware image --ovmf-only",
          "--ovmf-only needs --mode sev-snp: only SNP has a digest after the image"},
     };
@@ -421,7 +430,7 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
         {REPORT "--min-tcb 1.2.3", ERROR_USAGE,
          "--min-tcb '1.2.3': boot loader, TEE, SNP and microcode, such as 3.0.8.115; FMC before "
          "them for Turin"},
-        {REPORT "--host-data 12", ERROR_USAGE, "--host-data '12': 64 hexadecimal digits"},
+        {REPORT "--host-data 12", ERROR_USAGE, "--host-data '12': expected 64 hexadecimal digits"},
         {"verify --root ark", ERROR_USAGE, "verify needs --chain or --report"},
     };
     genuine_files();
@@ -551,9 +560,9 @@ test_that_needs(a_key_server_is_asked, GENUINE)
         {list, 3, "--product Milan", "/crl: the answer is not a revocation list", ERROR_FILE},
         {NULL, 0, "", "the report does not name its product: --product Milan or Genoa",
          ERROR_USAGE},
-        {NULL, 0, "--product ../x", "--product '../x': a name such as Milan", ERROR_USAGE},
-        {NULL, 0, "--kds-wait x --product Milan", "--kds-wait 'x': a number of at most 86400",
-         ERROR_USAGE},
+        {NULL, 0, "--product ../x", "--product '../x': expected a name such as Milan", ERROR_USAGE},
+        {NULL, 0, "--kds-wait x --product Milan",
+         "--kds-wait 'x': expected a number of at most 86400", ERROR_USAGE},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(verify_with(cases[i].answers, cases[i].count, cases[i].words),
@@ -607,16 +616,16 @@ test_that_needs(id_blocks_are_made_of_openssls_keys,
         const char *error;
     } cases[] = {
         {ID_BLOCK, ERROR_USAGE,
-         "id-block needs --id-key-file or --new-id-key: openssl genpkey -algorithm EC -pkeyopt "
-         "ec_paramgen_curve:P-384 makes a key too"},
+         "id-block needs --id-key-file or --new-id-key: `openssl genpkey -algorithm EC -pkeyopt "
+         "ec_paramgen_curve:P-384` makes a key, too"},
         {ID_BLOCK "--id-key-file passphrase", ERROR_FILE,
          "passphrase: no private key in PEM or DER"},
         {ID_BLOCK "--id-key-file id.pem --policy 1", ERROR_USAGE,
          "guest policy 0x1: bit 17 must be one, bits 63:26 zero, such as 0x30000"},
         {ID_BLOCK "--id-key-file id.pem --family-id 12", ERROR_USAGE,
-         "--family-id '12': 32 hexadecimal digits"},
+         "--family-id '12': expected 32 hexadecimal digits"},
         {"id-block --out-dir id --new-id-key", ERROR_USAGE,
-         "id-block needs --digest, --kernel or --firmware: what may be launched"},
+         "id-block needs --digest, --kernel or --firmware: they say what may be launched"},
         {REPORT "--id-block id/id-block.bin", ERROR_USAGE, "--id-block needs --id-auth"},
         {REPORT "--id-block ark --id-auth ark", ERROR_FILE,
          "ark: this is a certificate in PEM, not an ID block"},

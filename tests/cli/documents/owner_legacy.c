@@ -61,16 +61,18 @@ static void legacy_reports_verify_and_refusals_name_the_check(void **state)
         {"verify --root root --report legacy", ERROR_USAGE,
          "a legacy report (208 bytes) needs --chain"},
         {LEGACY "legacy --min-svn 1", ERROR_USAGE,
-         "--chain cannot be given with --min-svn: --chain is of legacy reports, the other of SNP "
-         "reports"},
+         "--chain cannot be given with --min-svn: --chain belongs to a legacy report, the other to "
+         "an "
+         "SNP report"},
         {LEGACY "legacy --append quiet", ERROR_USAGE, "--append needs --kernel"},
-        {LEGACY "legacy --digest 12", ERROR_USAGE, "--digest '12': 64 or 96 hexadecimal digits"},
+        {LEGACY "legacy --digest 12", ERROR_USAGE,
+         "--digest '12': expected 64 or 96 hexadecimal digits"},
         {"verify --root root --report launched --nonce BwAAAAAAAAAAAAAAAAAAAA==", ERROR_USAGE,
-         "--nonce needs --chain: it is of legacy reports"},
+         "--nonce needs --chain: it belongs to a legacy report"},
         {"verify --root root --report legacy --min-svn 1", ERROR_USAGE,
-         "--min-svn is of SNP reports; this is a legacy one"},
+         "--min-svn belongs to an SNP report; this is a legacy one"},
         {"verify --chain chain --root root --policy 1", ERROR_USAGE,
-         "--policy needs --report: it is of reports"},
+         "--policy needs --report: it says what a report must hold"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(owner(cases[i].words), cases[i].code);
