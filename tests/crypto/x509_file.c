@@ -159,7 +159,7 @@ static void what_cannot_be_read_is_named(void **state)
     memcpy(mixed, certificate_pem, pem);
     memcpy(mixed + pem, list, list_size);
     assert_refused(read_file(mixed, pem + list_size),
-                   "entry 2 (of an unknown kind): bytes that are no text");
+                   "entry 2 (of an unknown kind): bytes that are not text");
     memcpy(mixed, list, list_size);
     memcpy(mixed + list_size, list_pem, strlen(list_pem));
     assert_refused(read_file(mixed, list_size + strlen(list_pem)), "nothing after it");

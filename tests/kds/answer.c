@@ -223,7 +223,7 @@ static void refusals_say_what_was_wrong(void **state)
     assert_refused("GET", vcek("Turin", rig_id(8), MILAN), 400, "fmcSPL is missing");
     id = rig_id(64);
     assert_refused("GET", vcek("Milan", id, MILAN "&blSPL=4"), 400, "blSPL is there twice");
-    assert_refused("GET", vcek("Milan", id, MILAN "&colour=red"), 400, "'colour' is no part");
+    assert_refused("GET", vcek("Milan", id, MILAN "&colour=red"), 400, "'colour' is not a part");
     assert_refused("GET", vcek("Milan", id, "blSPL=256"), 400,
                    "'256'; it must be a number of 0 to 255");
     assert_refused("GET", vcek("Milan", id, "blSPL=-1"), 400, "'-1'");

@@ -137,10 +137,8 @@ static const struct option_row rows[] = {
         "passphrase)",
         .man = "With\n.Fl -firmware :\n"
         "the entry of OVMF's table of secrets that holds the owner's secret.\nDefault\n"
-        ".Cm " SETTINGS_GUID_PASSPHRASE ",
-where a GRUB inside such firmware looks "
-        "for the passphrase of an encrypted disk.
-"
+        ".Cm " SETTINGS_GUID_PASSPHRASE ",\n"
+        "where a GRUB inside such firmware looks for the passphrase of an encrypted disk.\n"
         "Linux with\n.Dv CONFIG_EFI_SECRET\nshows each entry as a file in\n"
         ".Pa /sys/kernel/security/secrets/coco .",
         .needs = OPTION_IDS(RUN_OWNER_SECRET, RUN_FIRMWARE),

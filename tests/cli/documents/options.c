@@ -185,7 +185,7 @@ static void wrong_words_are_refused_in_words(void **state)
         {"run", "--trace gossip",
          "--trace 'gossip': expected all, or some of command, switch, key, view, page, vm, owner, "
          "device, separated by commas"},
-        {"with", "--profile milam -- true", "--profile 'milam': milan"},
+        {"with", "--profile milam -- true", "--profile 'milam': expected milan"},
         {"platform", "exprt",
          "there is no action 'exprt'; did you mean export? `softsev platform --help` lists them"},
         {"platform", "certs", "certs needs --out"},

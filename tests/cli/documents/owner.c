@@ -236,18 +236,9 @@ static void refusals_have_their_exit_codes(void **state)
          "sev-es --kernel k",
          ERROR_USAGE, "--policy 0x1: bit 2 (ES) must be one under sev-es, as in 0x5"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 0x20001", ERROR_USAGE,
-<<<<<<< HEAD
          "--guest-features '0x20001': bits 17 to 20 and those from 22 on are reserved"},
         {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
          "--guest-features '2': an SNP guest has snp (bit 0)"},
-=======
-         "--guest-features '0x20001': expected a 64-bit number with bit 0, which an SNP guest has, "
-         "and "
-         "without bits 20:17 and 63:22, which are reserved"},
-        {"measure --mode snp --firmware f --vcpu-type EPYC --guest-features 2", ERROR_USAGE,
-         "--guest-features '2': expected a 64-bit number with bit 0, which an SNP guest has, and "
-         "without bits 20:17 and 63:22, which are reserved"},
->>>>>>> 94b32d0 (Help and messages of the command line say what they mean and what is expected)
         {"measure --mode sev-es --firmware f --vcpu-type EPYC --guest-features 1", ERROR_USAGE,
          "--guest-features '1': snp (bit 0) is for --mode sev-snp"},
         {"session --chain chain, --root root --out-dir t", ERROR_USAGE,
