@@ -46,7 +46,7 @@ def wrong_command_lines_and_machine_files(s):
     refused(s, 3, ["machine"], "--machine", s.path("missing.json"))
     want(s.command("platform", "init", "--state", s.state)[0] == 0, "platform init")
     code, _, error = s.command("platform", "measure", "--state", s.state, "--launch", s.write("launched", bytes(64)), "--policy", "0x100000000")
-    want(code == 2 and ": --policy '0x100000000': a number" in error, error)
+    want(code == 2 and ": --policy '0x100000000': expected a number" in error, error)
     code, _, error = s.command("run", "--kernel", kernel, "--mode", "none", "--owner-secret", s.secret)
     want(code == 3 or code == 2, (code, error))
     for arguments in (["no-such-command"], [], ["platform"], ["owner", "no-such-action"]):

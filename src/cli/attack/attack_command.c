@@ -215,8 +215,8 @@ int cli_attack(int argc, char **argv)
         return list(&c, &e) ? cli_fail("attack", &e) : ERROR_NONE;
     if (!given.operand_count) {
         error_set(&e, ERROR_USAGE,
-                  "run takes one name of an attack, or all; `softsev attack list` "
-                  "has them all");
+                  "run needs the name of an attack, or all; `softsev attack list` lists "
+                  "them");
         return cli_fail("attack", &e);
     }
     c.name = strcmp(given.operands[0], "all") ? given.operands[0] : NULL;

@@ -223,9 +223,8 @@ static int parse_faults(const char *text, struct kds_injection *out, struct erro
     for (const char *at = text;; at++) {
         if (!take_fault(&at, out) || (*at && *at != ','))
             return error_set(e, ERROR_USAGE,
-                             "--inject '%s': 429, 404, 500, wrong or delay=MS (at most %lu), each "
-                             "with :N or not, a "
-                             "comma between two",
+                             "--inject '%s': expected 429, 404, 500, wrong or delay=MS (at most "
+                             "%lu), separated by commas, each with or without :N",
                              text, DELAY_MAX);
         if (!*at)
             return 0;

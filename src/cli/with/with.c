@@ -146,7 +146,8 @@ static int take_options(struct with *w, const struct options *o, struct error *e
     w->json = o->text[WITH_JSON];
     w->command = o->operands;
     if (!*w->command)
-        return error_set(e, ERROR_USAGE, "no command; softsev with [OPTIONS] -- COMMAND");
+        return error_set(e, ERROR_USAGE,
+                         "needs a command to run: softsev with [OPTIONS] -- COMMAND");
     if (w->directory)
         return 0;
     w->directory = w->default_directory;
