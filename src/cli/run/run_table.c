@@ -195,9 +195,9 @@ static const struct option_row rows[] = {
         "JSON of several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
         .man = "Run several guests, which a JSON file describes: an object with the member\n"
         ".Dq vms ,\nan array of objects whose members are the options above.\n"
-        "A machine runs up to 4096 guests.\nThe processor has ASIDs for 99 encrypted guests with\n"
-        ".Cm sev-es\nor\n.Cm sev-snp ,\nand 410 with\n.Cm sev .\n"
-        "A guest that sleeps costs no processor time.",
+        "A machine runs up to 4096 guests.\nEncrypted guests are fewer: up to 99 with\n.Cm sev-es\n"
+        "or\n.Cm sev-snp ,\nfor which the processor has ASIDs, and up to 256 with\n.Cm sev ,\n"
+        "for which the firmware has contexts.\nA guest that sleeps costs no processor time.",
         .group = GROUP_MACHINE, .excludes = OPTION_IDS(VM_IDS)},
     [RUN_CPU] = {"cpu", OPTION_TEXT, "MODEL",
         "CPU model, such as milan or genoa,-umip (default: the platform's part)",
