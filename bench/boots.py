@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Whole boots, as ratios in one run: the same kernel, initramfs and command line in softsev and in QEMU's TCG.
+"""Whole boots, as ratios in one run: the same kernel, initramfs and command line in softsev and in
+QEMU's TCG.
 
 usage: boots.py SOFTSEV OUT [ROUNDS]    OUT is the folder that tools/fetch-guest.sh filled
-Each round runs every contender once (measure.py). Against QEMU, which has several threads, the clock counts; between softsev's
-modes, which have one, processor time does. Prints what CI and people read; exits 1 if a goal is missed.
+Each round runs every contender once (measure.py). Against QEMU, which has several threads, the
+clock counts; between softsev's modes, which have one, processor time does. Prints what CI and
+people read; exits 1 if a goal is missed.
 """
 import json
 import os
@@ -66,9 +68,11 @@ def boots(softsev, out, state, rounds):
         print("boot: qemu-system-x86_64 is not installed: no ratio")
     for mode, goal in MODE_GOALS.items():
         note = f"; {least(runs[mode]):.2f} s against {least(runs['none']):.2f} s"
-        met &= report(f"boot, --mode {mode}", ratio(runs[mode], runs["none"], "cpu"), "x --mode none", goal, note)
+        met &= report(f"boot, --mode {mode}", ratio(runs[mode], runs["none"], "cpu"),
+                      "x --mode none", goal, note)
     for cpus in (2, 4):
-        met &= report(f"boot, {cpus} processors", ratio(runs[cpus], runs["none"], "cpu"), "x one processor", CPUS_GOAL)
+        met &= report(f"boot, {cpus} processors", ratio(runs[cpus], runs["none"], "cpu"),
+                      "x one processor", CPUS_GOAL)
     return met
 
 
@@ -104,14 +108,18 @@ def other_boots(softsev, out, state, rounds):
 
 
 def tiny_guest(folder):
-    """An ELF64 kernel whose first instruction writes to the debug-exit port: mov $0xf4, %dx; xor %al, %al; out."""
+    """An ELF64 kernel whose first instruction writes to the debug-exit port: mov $0xf4, %dx; xor
+    %al, %al; out."""
     code = bytes.fromhex("66baf40030c0ee" + "f4ebfd")
     base, entry = 0x200000, 0x200000 + 0x78
-    header = bytes.fromhex("7f454c4602010100" + "00" * 8) + (2).to_bytes(2, "little") + (62).to_bytes(2, "little")
-    header += (1).to_bytes(4, "little") + entry.to_bytes(8, "little") + (64).to_bytes(8, "little") + bytes(8)
+    header = bytes.fromhex("7f454c4602010100" + "00" * 8) + (2).to_bytes(2,
+            "little") + (62).to_bytes(2, "little")
+    header += (1).to_bytes(4, "little") + entry.to_bytes(8, "little") + (64).to_bytes(8,
+            "little") + bytes(8)
     header += bytes(4) + b"".join(n.to_bytes(2, "little") for n in (64, 56, 1, 0, 0, 0))
     size = 0x78 + len(code)
-    segment = (1).to_bytes(4, "little") + (5).to_bytes(4, "little") + bytes(8) + base.to_bytes(8, "little") * 2
+    segment = (1).to_bytes(4, "little") + (5).to_bytes(4, "little") + bytes(8) + base.to_bytes(8,
+            "little") * 2
     segment += size.to_bytes(8, "little") * 2 + (0x1000).to_bytes(8, "little")
     path = os.path.join(folder, "tiny.elf")
     with open(path, "wb") as elf:
@@ -121,9 +129,11 @@ def tiny_guest(folder):
 
 def start(softsev, state, folder, rounds):
     """A whole run of a tiny SEV guest with an existing identity against `openssl version`."""
-    guest = [softsev, "run", "--kernel", tiny_guest(folder), "--memory", "16M", "--mode", "sev", "--state", state, "--quiet"]
+    guest = [softsev, "run", "--kernel", tiny_guest(folder), "--memory", "16M", "--mode", "sev",
+             "--state", state, "--quiet"]
     runs = in_turn({"ours": guest, "peer": ["openssl", "version"]}, rounds, allowed=(0, 1))
-    return report("start to first instruction", ratio(runs["ours"], runs["peer"], "cpu"), "x `openssl version`", START_GOAL,
+    return report("start to first instruction", ratio(runs["ours"], runs["peer"], "cpu"),
+                  "x `openssl version`", START_GOAL,
                   f"; {least(runs['ours']) * 1e3:.1f} ms")
 
 
@@ -138,9 +148,11 @@ def main():
         once = run(softsev_command(softsev, out, state, "sev", "--json"))
         s = summary(once.text)
         touched = s.get("touched_pages", 0) * 4 / 1024
-        met &= report("memory beyond the guest's", once.peak / 1024 - touched, " MiB", OVERHEAD_GOAL)
+        met &= report("memory beyond the guest's", once.peak / 1024 - touched, " MiB",
+                      OVERHEAD_GOAL)
         met &= start(softsev, state, folder, 20)
-        print("where a boot's time goes:", ", ".join(f"{k} {v / 1e9:.3f} s" for k, v in s.get("phases_ns", {}).items()))
+        print("where a boot's time goes:", ", ".join(f"{k} {v / 1e9:.3f} s" for k,
+                                                     v in s.get("phases_ns", {}).items()))
     sys.exit(0 if met else 1)
 
 

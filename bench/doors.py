@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What `softsev with` costs programs that make no SEV call. A compiler, which opens hundreds of files a second, and gzip, which
-opens one, are run by two shells that live throughout, one of them under softsev, on each file in turn: starting is counted apart,
-and what else the machine does between two runs is little. The last but one line is the worst case: a program that does nothing but
+"""What `softsev with` costs programs that make no SEV call. A compiler, which opens hundreds of
+files a second, and gzip, which opens one, are run by two shells that live throughout, one of them
+under softsev, on each file in turn: starting is counted apart, and what else the machine does
+between two runs is little. The last but one line is the worst case: a program that does nothing but
 open files, each of which the supervisor is asked about. Exits 1 if a goal is missed.
 
     doors.py SOFTSEV [ROUNDS]
@@ -19,8 +20,10 @@ from measure import in_turn, least, ratio, report, run
 GOAL = 5  # percent
 REPEATS = 3  # of each file in a round
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SOURCES = [f"{TOP}/src/{name}.c" for name in ("cpu/exec/sse_float", "hypervisor/vm", "cli/platform", "door/calls", "door/sev")]
-COMPILE = f"CCACHE_DISABLE=1 cc -O2 -std=c11 -D_POSIX_C_SOURCE=200809L -I{TOP}/src -c -o /dev/null \"$s\""
+SOURCES = [f"{TOP}/src/{name}.c" for name in ("cpu/exec/sse_float", "hypervisor/vm", "cli/platform",
+                                              "door/calls", "door/sev")]
+COMPILE = (f"CCACHE_DISABLE=1 cc -O2 -std=c11 -D_POSIX_C_SOURCE=200809L -I{TOP}/src "
+           "-c -o /dev/null \"$s\"")
 GZIP = "gzip -3 -c \"$s\" >/dev/null"
 OPENS = ["sh", "-c", "i=0; while [ $i -lt 5000 ]; do : <\"$1\"; i=$((i+1)); done", "sh"]
 
@@ -37,7 +40,8 @@ def run_one(shell, file):
 def run_in_turn(program, files, prefixes, rounds, environment):
     """{name: what stands before the shell} -> {name: {file: seconds of each run}}"""
     command = ["sh", "-ec", f"while read -r s; do {program}; echo; done"]
-    shells = {name: subprocess.Popen([*prefix, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment)
+    shells = {name: subprocess.Popen([*prefix, *command], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, bufsize=0, env=environment)
               for name, prefix in prefixes.items()}
     times = {name: {file: [] for file in files} for name in shells}
     for shell in shells.values():
@@ -53,9 +57,11 @@ def run_in_turn(program, files, prefixes, rounds, environment):
 
 
 def overhead(ours, plain):
-    """Percent that all files take longer: each by the median of its runs' ratios, and as much as it takes."""
+    """Percent that all files take longer: each by the median of its runs' ratios, and as much as it
+    takes."""
     weights = {file: min(times) for file, times in plain.items()}
-    ratios = {file: statistics.median(a / b for a, b in zip(ours[file], plain[file])) for file in plain}
+    ratios = {file: statistics.median(a / b for a, b in zip(ours[file], plain[file]))
+              for file in plain}
     return (sum(weights[f] * ratios[f] for f in plain) / sum(weights.values()) - 1) * 100
 
 
@@ -69,12 +75,18 @@ def main():
         with open(data, "wb") as f:
             line = b"".join(b"%d lines of something that can be packed\n" % n for n in range(20000))
             f.write(line * (64000000 // len(line)))
-        for name, program, files in (("cc of five files", COMPILE, SOURCES), ("gzip of 64 MB", GZIP, [data])):
-            times = run_in_turn(program, files, {"with": [softsev, "with", "--"], "without": []}, rounds, environment)
-            met &= report(f"with: {name}", overhead(times["with"], times["without"]), " % more time", GOAL)
-        runs = in_turn({"with": [softsev, "with", "--", *OPENS, data], "without": [*OPENS, data]}, rounds, environment)
-        report("with: 5000 opened files", (ratio(runs["with"], runs["without"], "cpu") - 1) * 100, " % more processor time")
-        runs = in_turn({"with": [softsev, "with", "--", "true"], "peer": ["openssl", "version"]}, 2 * rounds, environment)
+        for name, program, files in (("cc of five files", COMPILE, SOURCES),
+                                     ("gzip of 64 MB", GZIP, [data])):
+            times = run_in_turn(program, files, {"with": [softsev, "with", "--"], "without": []},
+                                rounds, environment)
+            met &= report(f"with: {name}", overhead(times["with"], times["without"]),
+                          " % more time", GOAL)
+        runs = in_turn({"with": [softsev, "with", "--", *OPENS, data], "without": [*OPENS, data]},
+                       rounds, environment)
+        report("with: 5000 opened files", (ratio(runs["with"], runs["without"], "cpu") - 1) * 100,
+               " % more processor time")
+        runs = in_turn({"with": [softsev, "with", "--", "true"], "peer": ["openssl", "version"]},
+                       2 * rounds, environment)
         report("with: start", ratio(runs["with"], runs["peer"], "cpu"), "x `openssl version`", None,
                f"; {least(runs['with']) * 1e3:.1f} ms, once a program")
     sys.exit(0 if met else 1)

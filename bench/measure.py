@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks of whole programs share: contenders run in turn, so that a busy machine spoils all alike. What else
-runs can only add to a program's processor time, so the least of all rounds counts; of the clock, the median of the rounds' ratios.
+"""What the benchmarks of whole programs share: contenders run in turn, so that a busy machine
+spoils all alike. What else runs can only add to a program's processor time, so the least of all
+rounds counts; of the clock, the median of the rounds' ratios.
 """
 import collections
 import os
@@ -10,14 +11,16 @@ import sys
 import tempfile
 import time
 
-# Seconds on the clock, seconds of processor time with all children's, peak memory in KiB, what it printed.
+# Seconds on the clock, seconds of processor time with all children's, peak memory in KiB, what it
+# printed.
 Run = collections.namedtuple("Run", "wall cpu peak text")
 
 
 def run(command, environment=None, allowed=(0,)):
     with tempfile.TemporaryFile() as output:
         start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - start
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -12,7 +12,8 @@ BEGIN, END = "<!-- softsev attack list --markdown -->\n", "<!-- end -->\n"
 
 def main():
     action, program, path = sys.argv[1:4]
-    table = subprocess.run([program, "attack", "list", "--markdown"], text=True, capture_output=True, check=True).stdout
+    table = subprocess.run([program, "attack", "list", "--markdown"], text=True,
+                           capture_output=True, check=True).stdout
     text = open(path, encoding="utf-8").read()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
@@ -20,7 +21,8 @@ def main():
     if action == "write":
         open(path, "w", encoding="utf-8").write(wanted)
     elif text != wanted:
-        sys.exit(f"{path}: the table of attacks is old; make it anew: tools/attack_table.py write {program} {path}")
+        sys.exit(f"{path}: the table of attacks is old; make it anew: tools/attack_table.py write "
+                 f"{program} {path}")
 
 
 main()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tries every include that rooms.txt forbids: the compiler must not find it. Prints TAP, one line a room.
+"""Tries every include that rooms.txt forbids: the compiler must not find it. Prints TAP, one line a
+room.
 
 usage: check_rooms.py ROOMS.TXT SRC FOLDERS CC    FOLDERS/<room> is the room's include folder
 The allowed includes are tried too, so that a broken folder does not pass for a strict one.
@@ -22,10 +23,12 @@ def headers(src, table):
 
 def finds(cc, folder, includes):
     """The set of includes that the compiler finds; one run."""
-    text = "".join(f'#if __has_include("{name}")\nFOUND {number}\n#endif\n' for number, name in enumerate(includes))
+    text = "".join(f'#if __has_include("{name}")\nFOUND {number}\n#endif\n' for number,
+                   name in enumerate(includes))
     run = subprocess.run([cc, "-E", "-P", "-I", folder, "-x", "c", "-"], input=text, text=True,
                          capture_output=True, check=True)
-    return {includes[int(line.split()[1])] for line in run.stdout.splitlines() if line.startswith("FOUND")}
+    return {includes[int(line.split()[1])] for line in run.stdout.splitlines()
+            if line.startswith("FOUND")}
 
 
 def main():

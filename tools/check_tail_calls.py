@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""check_tail_calls.py LIBRARY: in a build with tail dispatch, instruction handlers end in a jump to the next one.
+"""check_tail_calls.py LIBRARY: in a build with tail dispatch, instruction handlers end in a jump to
+the next one.
 
-C promises no tail calls: a handler that calls the next one would work, eat the stack, and be slow. Every object of handlers is
-disassembled; an indirect call is allowed only where a generic uop calls its exec function.
+C promises no tail calls: a handler that calls the next one would work, eat the stack, and be slow.
+Every object of handlers is disassembled; an indirect call is allowed only where a generic uop calls
+its exec function.
 """
 import re
 import subprocess
@@ -13,7 +15,8 @@ ALLOWED = {"uop_generic", "uop_generic_checked", "uop_generic_end"}
 
 
 def main():
-    listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", sys.argv[1]], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", sys.argv[1]],
+                             capture_output=True, text=True, check=True).stdout
     handlers = jumps = 0
     bad = []
     in_handlers, function = False, ""

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by scripts that fetch files from Debian packages without installing the packages.
 
-# debian_view SUITE: makes a private package list of one Debian suite and sets $view_options, the options that make
-# apt-get use it. The system's own sources stay untouched. debian_view_end removes the list again.
+# debian_view SUITE: makes a private package list of one Debian suite and sets $view_options, the
+# options that make apt-get use it. The system's own sources stay untouched. debian_view_end
+# removes the list again.
 debian_view() {
     view=$(mktemp -d)
     mkdir -p "$view/lists/partial" "$view/cache/archives/partial"
-    debian_uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
+    debian_uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+        'Origin: Debian' 2>/dev/null |
         head -n 1)
     echo "deb $debian_uri $1 main" >"$view/sources.list"
     view_options="-o Dir::State::Lists=$view/lists -o Dir::Cache=$view/cache
         -o Dir::Etc::SourceList=$view/sources.list -o Dir::Etc::SourceParts=/dev/null
-        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"
+        -o Acquire::Languages=none
+        -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"
     # shellcheck disable=SC2086
     apt-get $view_options update -q >/dev/null 2>&1
 }
@@ -21,7 +24,8 @@ debian_view_end() {
     view_options=""
 }
 
-# debian_unpack PACKAGE FOLDER: downloads a package, from the view if there is one, and unpacks it into FOLDER.
+# debian_unpack PACKAGE FOLDER: downloads a package, from the view if there is one, and unpacks it
+# into FOLDER.
 debian_unpack() {
     mkdir -p "$2"
     # shellcheck disable=SC2086

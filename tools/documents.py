@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the program's own tables say: options, in docs/man/ and completions/; CPU models, in docs/cpu-models.md.
+"""What the program's own tables say: options, in docs/man/ and completions/; CPU models, in
+docs/cpu-models.md.
 
 usage: documents.py write|verify SOFTSEV TOP
-A manual page has such a part between the lines `.\\" Begin: softsev documents man NAME` and `.\\" End`.
+A manual page has such a part between the lines `.\\" Begin: softsev documents man NAME` and `.\\"
+End`.
 """
 import json
 import os
@@ -11,7 +13,8 @@ import re
 import subprocess
 import sys
 
-PART = re.compile(r'(\.\\" Begin: softsev (documents man [a-z-]+)\n)(?:.*?\n)??(\.\\" End\n)', re.DOTALL)
+PART = re.compile(r'(\.\\" Begin: softsev (documents man [a-z-]+)\n)(?:.*?\n)??(\.\\" End\n)',
+                  re.DOTALL)
 
 
 MODELS = ("naples", "rome", "milan", "genoa", "turin", "max")
@@ -35,15 +38,18 @@ def models(said):
         model = json.loads(said(f"profiles --cpu {name} --json"))
         own = json.loads(said(f"profiles --cpu {name},-exempt --json"))
         shown[name] = {feature for leaf in model["leaves"] for feature in leaf["features"]}
-        exempt[name] = shown[name] - {feature for leaf in own["leaves"] for feature in leaf["features"]}
+        exempt[name] = shown[name] - {feature for leaf in own["leaves"]
+                                      for feature in leaf["features"]}
         absent[name] = set(model["lacking"])
         for leaf in model["leaves"]:
             for feature in leaf["all"]:
                 number = f"{leaf['leaf'] >> 16:04X}_{leaf['leaf'] & 0xffff:04X}"
-                where[feature] = f"{number}{'.' + str(leaf['subleaf']) if leaf['subleaf'] else ''} {leaf['register']}"
+                subleaf = f".{leaf['subleaf']}" if leaf["subleaf"] else ""
+                where[feature] = f"{number}{subleaf} {leaf['register']}"
     lines = [f"| feature | CPUID | {' | '.join(MODELS)} |", "|---" * (len(MODELS) + 2) + "|"]
     for feature, place in where.items():
-        cells = ["exempt" if feature in exempt[name] else "yes" if feature in shown[name] else "absent" if feature in absent[name] else ""
+        cells = ["exempt" if feature in exempt[name] else "yes" if feature in shown[name]
+                 else "absent" if feature in absent[name] else ""
                  for name in MODELS]
         lines.append(f"| {feature} | {place} | {' | '.join(cells)} |")
     return MODELS_TEXT + "\n".join(lines) + "\n"
@@ -53,9 +59,11 @@ def main():
     action, program, top = sys.argv[1:4]
 
     def said(words):
-        return subprocess.run([program, *words.split()], text=True, capture_output=True, check=True).stdout
+        return subprocess.run([program, *words.split()], text=True, capture_output=True,
+                              check=True).stdout
 
-    pages = [os.path.join(top, "docs/man", name) for name in sorted(os.listdir(os.path.join(top, "docs/man")))]
+    pages = [os.path.join(top, "docs/man", name) for name in sorted(os.listdir(os.path.join(top,
+            "docs/man")))]
     wanted = {os.path.join(top, "completions/softsev"): said("documents completion"),
               os.path.join(top, "docs/cpu-models.md"): models(said)}
     for path in pages:
@@ -72,7 +80,8 @@ def main():
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
     if action == "verify" and old:
-        sys.exit(f"{', '.join(old)}: older than the program's options; make them anew: tools/documents.py write {program} {top}")
+        sys.exit(f"{', '.join(old)}: older than the program's options; make them anew: "
+                 f"tools/documents.py write {program} {top}")
 
 
 main()

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT [all | secure-tsc]: downloads Debian's stock cloud kernels and busybox-static as packages into OUT and makes OUT/vmlinuz
-# (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is
-# installed. Done before: nothing happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too,
-# if AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and -6.12-ordinary. `secure-tsc`
-# is the newest cloud kernel from 6.14 on that apt knows (Debian 13 backports has some): vmlinuz-secure-tsc and its initramfs.
+# fetch-guest.sh OUT [all | secure-tsc]: downloads Debian's stock cloud kernels and busybox-static
+# as packages into OUT and makes OUT/vmlinuz (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with
+# its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is installed. Done before: nothing
+# happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too, if
+# AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and
+# -6.12-ordinary. `secure-tsc` is the newest cloud kernel from 6.14 on that apt knows (Debian 13
+# backports has some): vmlinuz-secure-tsc and its initramfs.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -26,7 +28,8 @@ fetch() { # package: unpacked under OUT/guest/package
 }
 
 newest() { # meta package: the kernel it stands for
-    apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' | head -n 1
+    apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-6[^ ]*\)$/\1/p' |
+        head -n 1
 }
 
 guest() { # kernel package, suffix, agent: vmlinuz and initramfs of it
@@ -42,14 +45,16 @@ made() { # suffix: is it there, and newer than what it is made of?
 
 made "" || {
     kernel=$(newest linux-image-cloud-amd64)
-    [ -n "$kernel" ] || { echo "fetch-guest: apt knows no linux-image-cloud-amd64; is this Debian?" >&2; exit 1; }
+    [ -n "$kernel" ] || { echo \
+        "fetch-guest: apt knows no linux-image-cloud-amd64; is this Debian?" >&2; exit 1; }
     fetch "$kernel" && fetch busybox-static || exit 1
     guest "$kernel" ""
 }
 agent=${AGENT:-}
 [ -x "$agent" ] || agent=
 packed=$out/initrd-6.12.agent # is there if the agent is in it
-[ -z "$agent" ] || [ -f "$packed" ] && [ ! "$agent" -nt "$packed" ] || rm -f "$out/initrd-6.12.cpio.gz"
+[ -z "$agent" ] || [ -f "$packed" ] && [ ! "$agent" -nt "$packed" ] ||
+    rm -f "$out/initrd-6.12.cpio.gz"
 made -6.12 || {
     rm -f "$packed"
     kernel=$(newest linux-image-6.12-cloud-amd64)
@@ -72,7 +77,8 @@ ordinary() { # version, meta package
 }
 secure_tsc() {
     made -secure-tsc && return 0
-    kernel=$(apt-cache search --names-only '^linux-image-(6\.1[4-9]|6\.[2-9][0-9]|[7-9]\.[0-9]+).*[0-9]-cloud-amd64$' |
+    kernel=$(apt-cache search --names-only \
+        '^linux-image-(6\.1[4-9]|6\.[2-9][0-9]|[7-9]\.[0-9]+).*[0-9]-cloud-amd64$' |
         cut -d' ' -f1 | sort -V | tail -n 1)
     if [ -n "$kernel" ] && fetch "$kernel"; then
         guest "$kernel" -secure-tsc

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Usage: fetch-vectors.sh OUT: fetches the public test vectors into OUT/vectors. They are the data files of two Rust
-# packages: sev 8.0.0 (Debian sid's librust-sev-dev, or the crate) and sevctl 0.6.2 (the crate alone; needs cargo).
-# Each file is checked against the SHA-256 in the list below. The tests that need a file that cannot be had are skipped.
+# Usage: fetch-vectors.sh OUT: fetches the public test vectors into OUT/vectors. They are the data
+# files of two Rust packages: sev 8.0.0 (Debian sid's librust-sev-dev, or the crate) and sevctl
+# 0.6.2 (the crate alone; needs cargo). Each file is checked against the SHA-256 in the list below.
+# The tests that need a file that cannot be had are skipped.
 set -eu
 . "$(dirname "$0")/debian.sh"
 mkdir -p "$1/vectors"
@@ -75,13 +76,14 @@ take() {
     done
 }
 
-# Has cargo download the crates, and prints the folder that holds the sources of both. (cargo lists no package without
-# a library, such as sevctl, but keeps it beside the others.)
+# Has cargo download the crates, and prints the folder that holds the sources of both. (cargo lists
+# no package without a library, such as sevctl, but keeps it beside the others.)
 crates() {
     mkdir -p "$work/crates/src"
     : >"$work/crates/src/lib.rs"
     printf '[package]\nname = "vectors"\nversion = "0.0.0"\n[dependencies]\n%s\n%s\n' \
-        'sev = { version = "=8.0.0", default-features = false }' 'sevctl = "=0.6.2"' >"$work/crates/Cargo.toml"
+        'sev = { version = "=8.0.0", default-features = false }' 'sevctl = "=0.6.2"' \
+            >"$work/crates/Cargo.toml"
     cargo metadata --format-version 1 --filter-platform x86_64-unknown-linux-gnu \
         --manifest-path "$work/crates/Cargo.toml" 2>/dev/null |
         grep -o '"manifest_path":"[^"]*/sev-8\.0\.0/Cargo\.toml"' | head -n 1 | cut -d'"' -f4 |

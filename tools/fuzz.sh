@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every libFuzzer target for FUZZ_SECONDS (default 10) from its committed corpus; findings stay in out/fuzz/.
+# Runs every libFuzzer target for FUZZ_SECONDS (default 10) from its committed corpus; findings
+# stay in out/fuzz/.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-10}
@@ -11,6 +12,8 @@ for target in build-fuzz/tests/fuzz/fuzz_*; do
     work=out/fuzz/$name
     mkdir -p "$work/new"
     echo "== $name, $seconds s"
-    "$target" -max_total_time="$seconds" -max_len=65536 -artifact_prefix="$work/" -print_final_stats=1 \
-        "$work/new" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 | grep -E 'ERROR|SUMMARY|stat::number_of_executed_units|Test unit' || true
+    "$target" -max_total_time="$seconds" -max_len=65536 -artifact_prefix="$work/" \
+        -print_final_stats=1 \
+        "$work/new" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 |
+            grep -E 'ERROR|SUMMARY|stat::number_of_executed_units|Test unit' || true
 done

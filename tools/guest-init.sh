@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The first program of the demonstration guest: says what it sees of its encryption, prints the digest of the owner's secret
-# (never the secret), under SNP its attestation report, and powers off. `shell` on the kernel's command line gives a shell
-# instead, `root=` boots a disk, `agent` has softsev-agent ask for the owner's secret over the virtio console.
+# The first program of the demonstration guest: says what it sees of its encryption, prints the
+# digest of the owner's secret (never the secret), under SNP its attestation report, and powers
+# off. `shell` on the kernel's command line gives a shell instead, `root=` boots a disk, `agent`
+# has softsev-agent ask for the owner's secret over the virtio console.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 load() { while read -r module; do insmod "/modules/$module"; done <"$1"; }
 
-# A report by the kernel's own driver and configfs: 64 bytes of ours go into it. `softsev owner verify` takes it.
+# A report by the kernel's own driver and configfs: 64 bytes of ours go into it. `softsev owner
+# verify` takes it.
 report() {
     [ -n "$agent" ] || load /modules/snp-order
     mount -t configfs configfs /sys/kernel/config
@@ -21,7 +23,8 @@ report() {
 
 load /modules/order
 agent=
-for word in $(cat /proc/cmdline); do [ "$word" = agent ] && [ -x /bin/softsev-agent ] && agent=yes; done
+for word in $(cat /proc/cmdline); do [ "$word" = agent ] && [ -x /bin/softsev-agent ] &&
+    agent=yes; done
 [ -n "$agent" ] && load /modules/snp-order && softsev-agent
 echo "guest: Linux $(uname -r), up after $(cut -d' ' -f1 /proc/uptime) s"
 echo "guest: processors: $(nproc)"
@@ -37,7 +40,8 @@ fi
 for word in $(cat /proc/cmdline); do
     case $word in
     shell) setsid cttyhack sh ;;
-    root=/dev/*) load /modules/disk-order; mkdir -p /disk && mount -t ext4 "${word#root=}" /disk && exec switch_root /disk /sbin/init ;;
+    root=/dev/*) load /modules/disk-order; mkdir -p /disk &&
+        mount -t ext4 "${word#root=}" /disk && exec switch_root /disk /sbin/init ;;
     spin=*) sleep "${word#spin=}" ;;
     esac
 done

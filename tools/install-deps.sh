@@ -10,14 +10,15 @@ packages=""
 for purpose in "$@"; do
     case $purpose in
     build)
-        packages="$packages gcc libc6-dev meson ninja-build pkg-config python3 binutils libssl-dev libjansson-dev
-            libcurl4-openssl-dev libmicrohttpd-dev libzydis-dev libzycore-dev libcmocka-dev xz-utils"
+        packages="$packages gcc libc6-dev meson ninja-build pkg-config python3 binutils libssl-dev
+            libjansson-dev libcurl4-openssl-dev libmicrohttpd-dev libzydis-dev libzycore-dev
+            libcmocka-dev xz-utils"
         ;;
     test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs
             acpica-tools cpio" ;;
     interop)
-        packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography python3-venv
-            qemu-system-x86 seabios libcurl4-openssl-dev"
+        packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography
+            python3-venv qemu-system-x86 seabios libcurl4-openssl-dev"
         ;;
     bench) packages="$packages openssl qemu-system-x86 seabios" ;;
     *)

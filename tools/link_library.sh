@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# link_library.sh OUT.O RENAMED.TXT ARCHIVE... -- ARCHIVE...: links rooms into one object. The rooms before `--` are whole, the
-# others give what those need. The symbols of RENAMED.TXT get their public names; all others become local.
+# link_library.sh OUT.O RENAMED.TXT ARCHIVE... -- ARCHIVE...: links rooms into one object. The
+# rooms before `--` are whole, the others give what those need. The symbols of RENAMED.TXT get
+# their public names; all others become local.
 set -eu
 out=$1 renamed=$2
 shift 2

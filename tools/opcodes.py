@@ -4,15 +4,17 @@
 
 usage: opcodes.py tables OPCODES.DEF EXEC_LIST.H OUT.c
        opcodes.py document OPCODES.DEF OUT.md
-       opcodes.py verify OPCODES.DEF DOCUMENT.md    fails if the document is not what `document` would write
+       opcodes.py verify OPCODES.DEF DOCUMENT.md    fails if the document is not what `document`
+       would write
 
-The notation is described at the top of opcodes.def. A mistake there (two rows for one encoding, an operand that does
-not exist, an exec function missing in exec_list.h) stops the build here.
+The notation is described at the top of opcodes.def. A mistake there (two rows for one encoding, an
+operand that does not exist, an exec function missing in exec_list.h) stops the build here.
 """
 import io
 import re
 import sys
 
+<<<<<<< HEAD
 VEX_MAP = 3  # VEX's maps follow the four legacy ones; 0F is map 1
 CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"]
 CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO", "ZSO"]
@@ -25,16 +27,35 @@ SIZES = {"": "0", "b": "1", "w": "2", "d": "4", "q": "8", "x": "16", "t": "10", 
          "state": "STATE", "a2": "BOUNDS", "2y": "2Y", "dq": "16", "qq": "32"}
 # In VEX rows: of the vector length, its half, fourth and eighth.
 VEX_SIZES = {"x": "VECTOR", "h": "HALF", "f": "FOURTH", "e": "EIGHTH"}
+=======
+CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le",
+              "nle"]
+CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO",
+                   "ZSO"]
+# attributes that the document shows in another way, or not at all
+UNSEEN = ("FUZZ_SKIP", "OWN_EXIT")
+FLAG_BITS = {"C": 0, "P": 2, "A": 4, "Z": 6, "S": 7, "D": 10, "O": 11}
+
+# Size letters, and the sizes a memory operand may have besides.
+SIZES = {"": "0", "b": "1", "w": "2", "d": "4", "q": "8", "x": "16", "t": "10", "v": "V", "z": "Z",
+         "y": "Y",
+         "n": "NATIVE", "a": "ADDRESS", "p": "FAR", "s": "DESCRIPTOR", "fx": "512",
+         "env": "ENVIRONMENT",
+         "state": "STATE", "a2": "BOUNDS", "2y": "2Y"}
+>>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
 REGISTERS = {"AX": 0, "CX": 1, "DX": 2, "BX": 3, "DI": 7, "SI": 6}
 SEGMENTS = ["ES", "CS", "SS", "DS", "FS", "GS"]
 
 
 def plain_operands():
     """The operands that are not a letter and a size: (method, size, extra)."""
-    table = {"AL": ("FIXED", "1", 0), "CL": ("FIXED", "1", 1), "AX": ("FIXED", "2", 0), "DX": ("FIXED", "2", 2),
-             "EAX": ("FIXED", "4", 0), "ECX": ("FIXED", "4", 1), "rAX": ("FIXED", "V", 0), "zAX": ("FIXED", "Z", 0),
+    table = {"AL": ("FIXED", "1", 0), "CL": ("FIXED", "1", 1), "AX": ("FIXED", "2", 0),
+             "DX": ("FIXED", "2", 2),
+             "EAX": ("FIXED", "4", 0), "ECX": ("FIXED", "4", 1), "rAX": ("FIXED", "V", 0),
+             "zAX": ("FIXED", "Z", 0),
              "aAX": ("FIXED", "ADDRESS", 0), "ST0": ("ST0", "10", 0), "STi": ("ST", "10", 0),
-             "XMM0": ("XMM0", "16", 0), "1": ("ONE", "1", 0), "Ap": ("A", "FAR", 0), "Sw": ("S", "2", 0),
+             "XMM0": ("XMM0", "16", 0), "1": ("ONE", "1", 0), "Ap": ("A", "FAR", 0),
+             "Sw": ("S", "2", 0),
              "Cn": ("C", "NATIVE", 0), "Dn": ("D", "NATIVE", 0),
              "Ib": ("I", "1", 0), "Iw": ("I", "2", 0), "Iv": ("I", "V", 0), "Ib2": ("I2", "1", 0),
              "Ibs": ("IS", "V", 1), "Iz": ("IS", "V", 0), "Jb": ("J", "1", 0), "Jz": ("J", "Z", 0),
@@ -71,12 +92,14 @@ def operand(text, vex=False):
 
 class Insn:
     def __init__(self, name, insn_id, executes, attributes, read, written, undefined, leaves):
-        self.name, self.id, self.exec, self.leaves = name, insn_id, executes, leaves.replace("-", "")
+        self.name, self.id, self.exec, self.leaves = name, insn_id, executes, leaves.replace("-",
+                "")
         self.exit = self.leaves.rstrip("*")
         self.attributes = [] if attributes == "-" else attributes.split("|")
         if self.leaves.endswith("*"):
             self.attributes.append("OWN_EXIT")
-        self.read, self.written, self.undefined = (f.replace("-", "") for f in (read, written, undefined))
+        self.read, self.written, self.undefined = (f.replace("-", "")
+                                                   for f in (read, written, undefined))
 
 
 class Encoding:
@@ -85,14 +108,20 @@ class Encoding:
     def __init__(self, row, insn, text, operands, notes):
         self.row, self.text, self.operand_text, self.notes = row, text, operands, notes
         words = re.sub(r"\s*\+", " +", text).split()
+<<<<<<< HEAD
         self.vex = words[0] == "VEX" and bool(words.pop(0))
         self.operands = [operand(o, self.vex) for o in operands.split()]
         self.prefix = words.pop(0) if words[0] in ("NP", "n6") or (words[0] in ("66", "F2", "F3") and len(words) > 1) else ""
+=======
+        self.prefix = words.pop(0) if words[0] in ("NP", "n6") or (words[0] in ("66", "F2", "F3")
+                and len(words) > 1) else ""
+>>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
         self.map = 0
         if words[0] == "0F":
             words.pop(0)
             self.map = 1
-            if words[0] in ("38", "3A") and len(words) > 1 and re.fullmatch("[0-9A-F]{2}", words[1]):
+            if words[0] in ("38", "3A") and len(words) > 1 and re.fullmatch("[0-9A-F]{2}",
+                    words[1]):
                 self.map = 2 if words.pop(0) == "38" else 3
         self.opcode = int(words.pop(0), 16)
         self.digit = self.modrm = None
@@ -105,15 +134,18 @@ class Encoding:
             else:
                 self.modrm = int(word, 16)
         methods = {o[0] for o in self.operands}
-        self.has_modrm = bool(methods & MODRM_METHODS) or self.digit is not None or self.modrm is not None
+        self.has_modrm = (bool(methods & MODRM_METHODS) or self.digit is not None
+                          or self.modrm is not None)
         self.memory = not (methods & REGISTER_ONLY or "REG" in notes) or "ANYMOD" in notes
         self.register = not (methods & MEMORY_ONLY or "MEM" in notes)
         self.modes = [m for m, bar in ((0, "O64"), (1, "N64")) if bar not in notes]
         # A row that is more particular goes before a general one.
-        self.rank = (self.prefix != "", self.modrm is not None, self.digit is not None, self.spread is None)
+        self.rank = (self.prefix != "", self.modrm is not None, self.digit is not None,
+                     self.spread is None)
 
     def prefixes(self):
-        return {"": [0, 1, 2, 3], "NP": [0], "66": [1], "F3": [2], "F2": [3], "n6": [0, 1]}[self.prefix]
+        return {"": [0, 1, 2, 3], "NP": [0], "66": [1], "F3": [2], "F2": [3],
+                "n6": [0, 1]}[self.prefix]
 
     def variants(self):
         """The columns of the VEX index: prefix, VEX.W, VEX.L."""
@@ -138,10 +170,17 @@ class Encoding:
 
     def flags(self):
         chosen = [("ENCODING_MODRM", self.has_modrm), ("ENCODING_D64", "D64" in self.notes),
+<<<<<<< HEAD
                   ("ENCODING_NO_W", "NOW" in self.notes), ("ENCODING_ANYMOD", "ANYMOD" in self.notes),
                   ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP", self.prefix in ("F2", "F3")),
                   ("ENCODING_VVVV", any(o[0] in "HB" for o in self.operands)),
                   ("ENCODING_VSIB", any(o[0] == "VSIB" for o in self.operands))]
+=======
+                  ("ENCODING_NO_W", "NOW" in self.notes), ("ENCODING_ANYMOD",
+                          "ANYMOD" in self.notes),
+                  ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP",
+                          self.prefix in ("F2", "F3"))]
+>>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
         return " | ".join(name for name, on in chosen if on) or "0"
 
     def c(self):
@@ -162,12 +201,14 @@ class Table:
 
     def insn_as(self, insn_id, name, executes, attributes, read, written, undefined, leaves):
         self.current, self.conditions = len(self.insns), False
-        self.insns.append(Insn(name, insn_id, executes, attributes, read, written, undefined, leaves))
+        self.insns.append(Insn(name, insn_id, executes, attributes, read, written, undefined,
+                               leaves))
 
     def insn_cc(self, insn_id, prefix, executes, attributes, written, undefined, leaves):
         self.current, self.conditions = len(self.insns), True
         for name, read in zip(CONDITIONS, CONDITION_FLAGS):
-            self.insns.append(Insn(prefix + name, insn_id, executes, attributes, read, written, undefined, leaves))
+            self.insns.append(Insn(prefix + name, insn_id, executes, attributes, read, written,
+                                   undefined, leaves))
 
     def simd(self, name, opcode):
         self.insn_as("mmx_" + name, name, "mmx_" + name, "MMX", "-", "-", "-", "-")
@@ -206,7 +247,8 @@ class Table:
 
     def enc(self, text, operands="", notes=""):
         notes = notes.split()
-        count = {"+r": 8, "+cc": 16}.get((re.search(r"\+\s*(r|cc)$", text) or [""])[0].replace(" ", ""), 1)
+        count = {"+r": 8, "+cc": 16}.get((re.search(r"\+\s*(r|cc)$", text) or [""])[0].replace(" ",
+                ""), 1)
         for i in range(count):
             row = self.current + (i if self.conditions else 0)
             encoding = Encoding(row, self.insns[row], text, operands, notes)
@@ -226,7 +268,8 @@ class Table:
                         if other and other.has_modrm != e.has_modrm and other.opcode != 0x90:
                             raise ValueError("ModRM or not: %s, %s" % (other.text, e.text))
                         if other and other.rank == e.rank:
-                            raise ValueError("two rows for one encoding: %s, %s" % (other.text, e.text))
+                            raise ValueError("two rows for one encoding: %s, %s" % (other.text,
+                                    e.text))
                         if not other or other.rank < e.rank:
                             cell[c] = number
         return cells
@@ -244,7 +287,8 @@ def check_exec_list(table, path):
     listed = set(re.findall(r"\bEXEC\((\w+)\)", text))
     used = {i.exec for i in table.insns if i.exec != "-"}
     for name in sorted(listed ^ used):
-        print("opcodes.py: exec_%s is %s" % (name, "in exec_list.h but no row uses it" if name in listed
+        print("opcodes.py: exec_%s is %s" % (name, "in exec_list.h but no row uses it"
+                                             if name in listed
                                              else "missing in exec_list.h"), file=sys.stderr)
     if listed != used:
         sys.exit(1)
@@ -275,7 +319,8 @@ def write_tables(table, out):
     for i in table.insns:
         put('    {"%s", %s, INSN_%s, %s, %s, %s, %s, %s},' % (
             i.name, "exec_" + i.exec if i.exec != "-" else "NULL", i.id,
-            " | ".join("OP_" + a for a in i.attributes) or "0", flags(i.read), flags(i.written), flags(i.undefined),
+            " | ".join("OP_" + a for a in i.attributes) or "0", flags(i.read), flags(i.written),
+            flags(i.undefined),
             "EXIT_" + i.exit if i.exit else "0"))
     put("};\nconst u32 opcode_count = %d;\n" % len(table.insns))
     put("const struct encoding decode_encodings[] = {\n    {0, 0, 0, {{0, 0, 0}}},")
@@ -294,11 +339,19 @@ def write_tables(table, out):
 def write_index(put, declaration, index, first, maps, columns):
     put("const u16 %s = {" % declaration)
     for mode in range(2):
+<<<<<<< HEAD
         for m in range(maps):
             for column in range(columns):
                 key = (mode, first + m, column)
                 entries = [(op, index[key + (op,)]) for op in range(256) if key + (op,) in index]
                 put("    [%d][%d][%d] = {" % (mode, m, column))
+=======
+        for m in range(4):
+            for prefix in range(4):
+                entries = [(op, index[mode, m, prefix, op]) for op in range(256)
+                           if (mode, m, prefix, op) in index]
+                put("    [%d][%d][%d] = {" % (mode, m, prefix))
+>>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
                 for at in range(0, len(entries), 8):
                     put("        " + " ".join("[0x%02x] = 0x%04x," % e for e in entries[at:at + 8]))
                 put("    }," if entries else "        0,\n    },")
@@ -307,10 +360,14 @@ def write_index(put, declaration, index, first, maps, columns):
 
 def write_document(table, out):
     put = lambda line: print(line, file=out)
-    put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/decode/opcodes.def` (`tools/opcodes.py document`). All other")
-    put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left undefined by the manual.\n"
-        "Intercept: checked after #UD and #GP for what the attributes ask; *: the instruction checks it at a point of its own.\n")
-    put("| instruction | encoding and operands | attributes | flags | intercept |\n|---|---|---|---|---|")
+    put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/decode/opcodes.def` "
+        "(`tools/opcodes.py document`). All other")
+    put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left "
+        "undefined by the manual.\n"
+        "Intercept: checked after #UD and #GP for what the attributes ask; *: the instruction "
+        "checks it at a point of its own.\n")
+    put("| instruction | encoding and operands | attributes | flags | intercept "
+        "|\n|---|---|---|---|---|")
     done = set()
     for number, i in enumerate(table.insns):
         if i.id in done:
@@ -318,11 +375,14 @@ def write_document(table, out):
         done.add(i.id)
         rows = {r for r, other in enumerate(table.insns) if other.id == i.id}
         name = i.name.upper() if len(rows) == 1 else i.id.upper()
-        encodings = "; ".join("`%s` %s%s" % (e.text, e.operand_text, " " + " ".join(e.notes) if e.notes else "")
+        encodings = "; ".join("`%s` %s%s" % (e.text, e.operand_text, " " + " ".join(e.notes)
+                                             if e.notes else "")
                               for e in table.encodings if e.row == number and e.first)
-        used = " ".join("%s:%s" % (k, v) for k, v in (("r", i.read if len(rows) == 1 else "cc"), ("w", i.written),
+        used = " ".join("%s:%s" % (k, v) for k, v in (("r", i.read if len(rows) == 1 else "cc"),
+                                                      ("w", i.written),
                                                       ("u", i.undefined)) if v)
-        put("| %s | %s | %s | %s | %s |" % (name, encodings, " ".join(a for a in i.attributes if a not in UNSEEN), used,
+        put("| %s | %s | %s | %s | %s |" % (name, encodings, " ".join(a for a in i.attributes
+                if a not in UNSEEN), used,
                                            i.leaves))
 
 
@@ -336,7 +396,8 @@ def main():
         want = io.StringIO()
         write_document(table, want)
         if want.getvalue() != open(sys.argv[3], encoding="ascii").read():
-            sys.exit("%s is old: tools/opcodes.py document %s %s" % (sys.argv[3], sys.argv[2], sys.argv[3]))
+            sys.exit("%s is old: tools/opcodes.py document %s %s" % (sys.argv[3], sys.argv[2],
+                    sys.argv[3]))
     else:
         with open(sys.argv[3], "w", encoding="ascii") as out:
             write_document(table, out)

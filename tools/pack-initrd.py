@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP and ext4 modules in dependency order.
+"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP and ext4
+modules in dependency order.
 
 usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT]
 The same inputs give the same bytes: no times, no owners, inodes by count.
@@ -11,10 +12,12 @@ import lzma
 import os
 import sys
 
-APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid cttyhack switch_root poweroff sleep ls ps "
+APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid cttyhack "
+           "switch_root poweroff sleep ls ps "
            "echo dd hexdump free head tail vi reboot base64 printf").split()
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
-SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]  # of no use without SNP: /init loads them where it sees that
+# of no use without SNP: /init loads them where it sees that
+SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]
 DISK_MODULES = ["crc32c_generic", "ext4"]  # with root= only; built into cloud kernels
 
 
@@ -23,8 +26,8 @@ def content_of(path):
 
 
 def modules_in_order(root, wanted, order):
-    """Adds files of the wanted modules and what they depend on, dependencies first; from the modules' own `depends=` fields.
-    `order`: (name, content)."""
+    """Adds files of the wanted modules and what they depend on, dependencies first; from the
+    modules' own `depends=` fields. `order`: (name, content)."""
     files = {}
     for path in glob.glob(os.path.join(root, "lib/modules/*/kernel/**/*.ko*"), recursive=True):
         files[os.path.basename(path).split(".ko")[0].replace("-", "_")] = path
@@ -88,7 +91,8 @@ def main():
     for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
                               ("disk-order", DISK_MODULES)):
         names = modules_in_order(root, wanted, modules)
-        archive.add("modules/" + list_name, 0o100644, "".join(name + "\n" for name in names).encode())
+        archive.add("modules/" + list_name, 0o100644, "".join(name + "\n"
+                for name in names).encode())
     for name, content in modules:
         archive.add(f"modules/{name}.ko", 0o100644, content)
     archive.add("TRAILER!!!", 0)

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes what other projects see of softsev: headers in which every name has the prefix, and the list of renamed symbols.
+"""Makes what other projects see of softsev: headers in which every name has the prefix, and the
+list of renamed symbols.
 
 usage: public_api.py CC SRC PUBLIC.TXT VERSION OUT.LIST OUT.FOLDER
     PUBLIC.TXT    the public headers, one a line
-    OUT.LIST      `name softsev_name` for each function and variable that they declare: objcopy --redefine-syms
-    OUT.FOLDER    the headers; they include each other as "softsev/room/header.h"; version.h has the version's numbers
+    OUT.LIST      `name softsev_name` for each function and variable that they declare: objcopy
+    --redefine-syms OUT.FOLDER    the headers; they include each other as "softsev/room/header.h";
+    version.h has the version's numbers
 
-In the rooms a name is short: struct machine, machine_create(), MIB(), ERROR_FILE, u64. In an installed header the same names
-are struct softsev_machine, softsev_machine_create(), SOFTSEV_MIB(), SOFTSEV_ERROR_FILE, uint64_t. The names of members and
-parameters stay.
+In the rooms a name is short: struct machine, machine_create(), MIB(), ERROR_FILE, u64. In an
+installed header the same names are struct softsev_machine, softsev_machine_create(), SOFTSEV_MIB(),
+SOFTSEV_ERROR_FILE, uint64_t. The names of members and parameters stay.
 """
 import os
 import re
@@ -18,15 +20,18 @@ import subprocess
 import sys
 
 INCLUDE = re.compile(r'^(\s*#\s*include\s+)"([^"]+)"', re.MULTILINE)
-TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|[A-Za-z_]\w*|##|->|\.\.\.|\s+|.', re.DOTALL)
-INTEGER = re.compile(r"^typedef (u?int\d+_t) (\w+);\n", re.MULTILINE)  # base.h's u8 and the like: another name, no other type
+TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+                   r'|[A-Za-z_]\w*|##|->|\.\.\.|\s+|.', re.DOTALL)
+# base.h's u8 and the like: another name, no other type
+INTEGER = re.compile(r"^typedef (u?int\d+_t) (\w+);\n", re.MULTILINE)
 TAGGED = ("struct", "union", "enum")
 
 
 def preprocess(cc, src, headers):
     """Returns what a compiler sees of our headers alone."""
     text = "".join(f'#include "{name}"\n' for name in headers)
-    run = subprocess.run([cc, "-E", "-std=c11", "-I", src, "-x", "c", "-"], input=text, text=True, capture_output=True,
+    run = subprocess.run([cc, "-E", "-std=c11", "-I", src, "-x", "c", "-"], input=text, text=True,
+                         capture_output=True,
                          check=True)
     ours, lines = False, []
     for line in run.stdout.split("\n"):
@@ -50,17 +55,21 @@ def outside_braces(text):
 
 
 def declared(text):
-    """Returns the names that preprocessed headers declare: symbols, inline functions and types, tags, enumerators."""
+    """Returns the names that preprocessed headers declare: symbols, inline functions and types,
+    tags, enumerators."""
     text = re.sub(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)|__extension__", " ", text)
     tags = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)", text))
     others, symbols = set(), set()
     for body in re.findall(r"\benum\b\s*\w*\s*\{([^}]*)\}", text):
         others |= {row.split("=")[0].strip() for row in body.split(",") if row.strip()}
     flat = re.sub(r"_Static_assert\s*\([^;]*;", ";", outside_braces(text))
-    for part in re.split(r";|(?<=\})(?=\s*(?:static|struct|union|enum|typedef|extern|const|void|int|bool|[a-z]\w* ))", flat):
+    ends = (r";|(?<=\})(?=\s*(?:static|struct|union|enum|typedef|extern|const|void|int|bool"
+            r"|[a-z]\w* ))")
+    for part in re.split(ends, flat):
         part = part.strip()
         if part.startswith("typedef"):
-            name = re.search(r"\(\s*\*?\s*(\w+)\s*\)\s*\(|(\w+)\s*(?:\[[^]]*\])*\s*(?:\(.*)?$", part, re.DOTALL)
+            name = re.search(r"\(\s*\*?\s*(\w+)\s*\)\s*\(|(\w+)\s*(?:\[[^]]*\])*\s*(?:\(.*)?$",
+                             part, re.DOTALL)
             others.add(name.group(1) or name.group(2))
         elif part.startswith("static"):
             others |= set(re.findall(r"\b(\w+)\s*(?:\(|\[|=)", part)[:1])
@@ -76,18 +85,24 @@ def prefixed(name):
 
 
 def rename(text, tags, others, integers):
-    """Returns source text with the prefix before each of the names, and with C's own names for integers."""
+    """Returns source text with the prefix before each of the names, and with C's own names for
+    integers."""
     out, before, tag_next, depth = [], "", False, 0
-    structure, bodies = False, []  # whether a structure's { may follow; for each { that is open, whether it is one's
+    # whether a structure's { may follow; for each { that is open, whether it is one's
+    structure, bodies = False, []
     tokens = TOKEN.findall(text)
     for at, token in enumerate(tokens):
         following = next((t for t in tokens[at + 1:at + 3] if not t.isspace()), "")
         word = re.match(r"[A-Za-z_]\w*$", token)
-        pasted = following == "##" and before != "##" and any(name.startswith(token) for name in others)
-        member = bodies and bodies[-1] and following in (";", ",", "[", ":", ")") and token.islower()
-        tag = tag_next and depth == 0 and word and token != "__attribute__" and not token.endswith("_PACKED")
+        pasted = following == "##" and before != "##" and any(name.startswith(token)
+                for name in others)
+        member = bodies and bodies[-1] and following in (";", ",", "[", ":",
+                ")") and token.islower()
+        tag = (tag_next and depth == 0 and word and token != "__attribute__"
+               and not token.endswith("_PACKED"))
         if token.startswith(("/*", "//")):
-            out.append(re.sub(r"\b\w+_\w+\b|\b[A-Z]+(?=\()", lambda m: prefixed(m[0]) if m[0] in others else m[0], token))
+            out.append(re.sub(r"\b\w+_\w+\b|\b[A-Z]+(?=\()", lambda m: prefixed(m[0])
+                              if m[0] in others else m[0], token))
         elif tag:
             out.append("softsev_" + token if token in tags else token)
         elif word and not member and before not in (".", "->") and (token in others or pasted):
@@ -98,7 +113,8 @@ def rename(text, tags, others, integers):
             bodies.append(structure)
         elif token == "}":
             bodies.pop()
-        structure = token in ("struct", "union") or structure and token not in ("{", ";", "=", ")", ",") or \
+        structure = token in ("struct", "union") or structure and token not in ("{", ";", "=", ")",
+                ",") or \
             structure and depth > 0
         tag_next = token in TAGGED or tag_next and not tag and token != "{"
         depth = depth + (token == "(") - (token == ")") if tag_next else 0
@@ -127,7 +143,8 @@ def main():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as f:
-            f.write(rename(INTEGER.sub("", INCLUDE.sub(r'\1"softsev/\2"', text)), tags, others, integers))
+            f.write(rename(INTEGER.sub("", INCLUDE.sub(r'\1"softsev/\2"', text)), tags, others,
+                           integers))
     with open(os.path.join(folder, "version.h"), "w", encoding="ascii") as f:
         f.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* The version of these headers. */\n"
                 "#ifndef SOFTSEV_VERSION_H\n#define SOFTSEV_VERSION_H\n\n")

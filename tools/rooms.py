@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the table of rooms (src/rooms.txt), and makes the include folders of all rooms from it.
 
-usage: rooms.py ROOMS.TXT SRC OUT    writes OUT/<room>/<allowed>/... as symbolic links (OUT/cli_owner for `cli/owner`)
-An include that the table does not allow then does not exist for the compiler. A room that has rooms inside it is linked
-entry by entry, without them: `cli` is not `cli/owner`.
+usage: rooms.py ROOMS.TXT SRC OUT    writes OUT/<room>/<allowed>/... as symbolic links
+(OUT/cli_owner for `cli/owner`) An include that the table does not allow then does not exist for the
+compiler. A room that has rooms inside it is linked entry by entry, without them: `cli` is not
+`cli/owner`.
 """
 import os
 import shutil
@@ -46,7 +47,8 @@ def link(table, src, what, out):
         return
     os.makedirs(target, exist_ok=True)
     for entry in sorted(os.listdir(source)):
-        if not any(room == f"{what}/{entry}" or room.startswith(f"{what}/{entry}/") for room in inside):
+        if not any(room == f"{what}/{entry}" or room.startswith(f"{what}/{entry}/")
+                   for room in inside):
             os.symlink(os.path.join(source, entry), os.path.join(target, entry))
 
 

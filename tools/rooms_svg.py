@@ -5,15 +5,17 @@
 usage: rooms_svg.py draw ROOMS.TXT > docs/rooms.svg
        rooms_svg.py verify ROOMS.TXT docs/rooms.svg
 
-A room stands above the rooms that it includes. A line that follows from others is left out. A dashed line allows one
-header only. Colours tell the party that a room is part of, or for whom it is written.
+A room stands above the rooms that it includes. A line that follows from others is left out. A
+dashed line allows one header only. Colours tell the party that a room is part of, or for whom it is
+written.
 """
 import sys
 
 from rooms import read_table
 
 PARTIES = [
-    ("the machine", "#dbe9f6", {"memory", "cpu", "firmware", "machine", "board", "device", "state"}),
+    ("the machine", "#dbe9f6", {"memory", "cpu", "firmware", "machine", "board", "device",
+                                "state"}),
     ("its host: untrusted", "#f9dcd8", {"hypervisor", "attack", "door"}),
     ("the guest and its owner", "#dff0d8", {"guest", "owner"}),
     ("the manufacturer", "#fcf0cf", {"authority", "kds"}),
@@ -84,7 +86,8 @@ def draw(table):
     graph = edges(table)
     rows = layers(graph)
     x, width = place(rows, graph)
-    y = {room: MARGIN + (len(rows) - 1 - n) * (HEIGHT + GAP_Y) for n, row in enumerate(rows) for room in row}
+    y = {room: MARGIN + (len(rows) - 1 - n) * (HEIGHT + GAP_Y) for n, row in enumerate(rows)
+         for room in row}
     bottom = MARGIN + len(rows) * (HEIGHT + GAP_Y) - GAP_Y
     height = bottom + 74
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -92,20 +95,24 @@ def draw(table):
            f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>']
     for room, others in graph.items():
         for other, whole in others.items():
-            if any(other in reach(graph, third) for third in others if third != other and others[third]):
+            if any(other in reach(graph, third) for third in others if third != other
+                   and others[third]):
                 continue
             x1, y1, x2, y2 = x[room] + WIDTH / 2, y[room] + HEIGHT, x[other] + WIDTH / 2, y[other]
             dash = "" if whole else ' stroke-dasharray="5 4"'
-            out.append(f'<path d="M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + 26:.0f} {x2:.0f} {y2 - 26:.0f} {x2:.0f} {y2:.0f}" '
+            out.append(f'<path d="M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + 26:.0f} {x2:.0f} '
+                       f'{y2 - 26:.0f} {x2:.0f} {y2:.0f}" '
                        f'fill="none" stroke="#8a8a8a" stroke-width="1.2"{dash}/>')
     for room in graph:
         colour = PARTIES[party(room.split("/")[0])][1]
-        out.append(f'<rect x="{x[room]:.0f}" y="{y[room]:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="5" fill="{colour}" '
+        out.append(f'<rect x="{x[room]:.0f}" y="{y[room]:.0f}" width="{WIDTH}" height="{HEIGHT}" '
+                   f'rx="5" fill="{colour}" '
                    f'stroke="#555555"/><text x="{x[room] + WIDTH / 2:.0f}" y="{y[room] + 22:.0f}" '
                    f'text-anchor="middle">{room}</text>')
     for number, (name, colour, _) in enumerate(PARTIES):
         left, top = MARGIN + number % 3 * (width - 2 * MARGIN) / 3, bottom + 24 + number // 3 * 22
-        out.append(f'<rect x="{left:.0f}" y="{top:.0f}" width="14" height="14" fill="{colour}" stroke="#555555"/>'
+        out.append(f'<rect x="{left:.0f}" y="{top:.0f}" width="14" height="14" fill="{colour}" '
+                   f'stroke="#555555"/>'
                    f'<text x="{left + 20:.0f}" y="{top + 12:.0f}" font-size="12">{name}</text>')
     out.append("</svg>")
     return "\n".join(out) + "\n"
@@ -114,7 +121,8 @@ def draw(table):
 def main():
     if [*sys.argv[1:2], len(sys.argv)] not in (["draw", 3], ["verify", 4]):
         sys.exit(__doc__)
-    table = {room: allowed for room, allowed in read_table(sys.argv[2]).items() if allowed != ["all"]}
+    table = {room: allowed for room, allowed in read_table(sys.argv[2]).items()
+             if allowed != ["all"]}
     picture = draw(table)
     if sys.argv[1] == "draw":
         sys.stdout.write(picture)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run-demo.sh BUILD OUT: the main job. Launches the fetched kernel as an SEV guest (MODE=none for a plain one, or sev-es) with
-# an owner's secret, a virtio console and a platform that stays in OUT/state. MODE=sev-snp takes Linux 6.12, if there is one;
-# the agent in its initramfs asks for the secret.
+# run-demo.sh BUILD OUT: the main job. Launches the fetched kernel as an SEV guest (MODE=none for a
+# plain one, or sev-es) with an owner's secret, a virtio console and a platform that stays in
+# OUT/state. MODE=sev-snp takes Linux 6.12, if there is one; the agent in its initramfs asks for
+# the secret.
 set -eu
 build=$1
 out=$2
@@ -10,7 +11,8 @@ mode=${MODE:-sev}
 suffix=
 [ "$mode" = sev-snp ] && [ -f "$out/vmlinuz-6.12" ] && suffix=-6.12
 [ -f "$out/secret.txt" ] || od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$out/secret.txt"
-set -- --kernel "$out/vmlinuz$suffix" --initrd "$out/initrd$suffix.cpio.gz" --memory 512M --mode "$mode" --state "$out/state" \
+set -- --kernel "$out/vmlinuz$suffix" --initrd "$out/initrd$suffix.cpio.gz" --memory 512M \
+    --mode "$mode" --state "$out/state" \
     --virtio-console
 [ -z "$suffix" ] || [ ! -f "$out/initrd$suffix.agent" ] || asks=agent
 set -- "$@" --append "console=ttyS0 panic=-1 cryptomgr.notests ${asks:-} ${APPEND:-}"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# All tests: the ordinary build, then the same under AddressSanitizer and UndefinedBehaviorSanitizer, then
-# clang without sanitizers (unit tests only). Prints the totals of every stage and of all; fails if any failed.
+# All tests: the ordinary build, then the same under AddressSanitizer and
+# UndefinedBehaviorSanitizer, then clang without sanitizers (unit tests only). Prints the totals of
+# every stage and of all; fails if any failed.
 set -u
 cd "$(dirname "$0")/.."
 SECONDS=0
@@ -29,7 +30,8 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=
 stage "gcc, optimised" build -Dbuildtype=debugoptimized -- --num-processes 2
 CC=clang stage "clang, AddressSanitizer and UndefinedBehaviorSanitizer" build-sanitize \
     -Db_sanitize=address,undefined -Db_lundef=false -- --num-processes 2 --timeout-multiplier 6
-CC=clang stage "clang, optimised" build-clang -Dbuildtype=debugoptimized -- --num-processes 2 --suite unit
+CC=clang stage "clang, optimised" build-clang -Dbuildtype=debugoptimized -- --num-processes 2 \
+    --suite unit
 
 echo "== all stages, ${SECONDS} s"
 python3 tools/totals.py "${logs[@]}" || failed=1

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Counts tests over Meson's logs: every TAP line of a test program counts one, other programs count one each.
+"""Counts tests over Meson's logs: every TAP line of a test program counts one, other programs count
+one each.
 
 usage: totals.py TESTLOG.JSON...    prints `N passed, N failed, N skipped` and exits 1 if any failed
 """

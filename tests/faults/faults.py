@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The command line while one call of the system or one allocation fails; prints TAP, one line for each command and kind.
+"""The command line while one call of the system or one allocation fails; prints TAP, one line for
+each command and kind.
 
-usage: faults.py SOFTSEV LIBRARY [--all] [WORDS]    LIBRARY: faults.c as a library; --all: every call, not a sample;
-WORDS: only commands whose name begins so
+usage: faults.py SOFTSEV LIBRARY [--all] [WORDS]    LIBRARY: faults.c as a library; --all: every
+call, not a sample; WORDS: only commands whose name begins so
 
-A command is run again and again, each time with another call failing. Whatever fails: it does not crash, it says what was
-wrong and ends with an exit code, or it does what it does without a fault; what it writes is there whole or not at all; the
-platform's identity stays.
+A command is run again and again, each time with another call failing. Whatever fails: it does not
+crash, it says what was wrong and ends with an exit code, or it does what it does without a fault;
+what it writes is there whole or not at all; the platform's identity stays.
 """
 import errno
 import hashlib
@@ -18,19 +19,23 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-KERNEL = bytes.fromhex("b810000000e6f4f4")  # mov $0x10,%eax; out %al,$0xf4; hlt: softsev ends with 33
+# mov $0x10,%eax; out %al,$0xf4; hlt: softsev ends with 33
+KERNEL = bytes.fromhex("b810000000e6f4f4")
 
 
 def elf(code, at=0x200000):
     """A kernel with one segment."""
-    header = b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x3e\0\1\0\0\0" + at.to_bytes(8, "little") + (64).to_bytes(8, "little")
+    header = b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x3e\0\1\0\0\0" + at.to_bytes(8,
+            "little") + (64).to_bytes(8, "little")
     header += bytes(12) + b"\x40\0\x38\0\1\0" + bytes(6)
-    segment = b"\1\0\0\0\5\0\0\0" + b"".join(v.to_bytes(8, "little") for v in (0x100, at, at, 0x100, 0x100, 0x1000))
+    segment = b"\1\0\0\0\5\0\0\0" + b"".join(v.to_bytes(8, "little")
+                                             for v in (0x100, at, at, 0x100, 0x100, 0x1000))
     return (header + segment).ljust(0x100, b"\0") + code.ljust(0x100, b"\0")
 
 
 def content(folder):
-    """Names and contents of all that is in a folder; None: there is none. Leftovers of a killed write do not count."""
+    """Names and contents of all that is in a folder; None: there is none. Leftovers of a killed
+    write do not count."""
     if not os.path.isdir(folder):
         return None
     found = {}
@@ -43,11 +48,14 @@ def content(folder):
 
 
 class Command:
-    """One command line. `changes`: files of the state that it may replace; `new_keys`: so that the PEK is another one.
-    `serves`: it goes on until a signal ends it. `every`: of a kind's calls only each n-th fails. `code`: how it ends well."""
+    """One command line. `changes`: files of the state that it may replace; `new_keys`: so that the
+    PEK is another one. `serves`: it goes on until a signal ends it. `every`: of a kind's calls only
+    each n-th fails. `code`: how it ends well."""
 
-    def __init__(self, name, arguments, changes=(), new_keys=False, prepare=lambda state: None, every=None, serves=False, code=0):
-        self.name, self.arguments, self.changes, self.new_keys, self.prepare = name, arguments, set(changes), new_keys, prepare
+    def __init__(self, name, arguments, changes=(), new_keys=False, prepare=lambda state: None,
+                 every=None, serves=False, code=0):
+        self.name, self.arguments, self.changes = name, arguments, set(changes)
+        self.new_keys, self.prepare = new_keys, prepare
         self.every, self.serves, self.code = every or {}, serves, code
 
 
@@ -65,8 +73,10 @@ class Bench:
         count = tempfile.TemporaryFile()
         if fault:
             env.update(FAULT=fault, FAULT_COUNT=str(count.fileno()), LD_PRELOAD=self.library)
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen([self.softsev, *arguments], cwd=cwd or self.folder, env=env, pass_fds=[count.fileno()], **streams) as child:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                   "stderr": subprocess.PIPE}
+        with subprocess.Popen([self.softsev, *arguments], cwd=cwd or self.folder, env=env,
+                              pass_fds=[count.fileno()], **streams) as child:
             first = child.stdout.readline() if serves else b""
             if first:
                 child.terminate()
@@ -76,7 +86,8 @@ class Bench:
                 child.kill()
                 return "it hangs", b"", "", 0
         count.seek(0)
-        return child.returncode, b"" if serves else out, err.decode("utf-8", "replace"), int(count.read() or 0)
+        return child.returncode, b"" if serves else out, err.decode("utf-8",
+                "replace"), int(count.read() or 0)
 
     def identity(self, state):
         """The platform's PEK, as it exports it without a fault."""
@@ -91,7 +102,8 @@ class Bench:
             shutil.copytree(self.state, state)
             command.prepare(state)
             before = content(state)
-            code, out, err, _ = self.run(*command.arguments, cwd=cwd, fault=fault, serves=command.serves)
+            code, out, err, _ = self.run(*command.arguments, cwd=cwd, fault=fault,
+                                         serves=command.serves)
             return self.judge(command, reference, before, cwd, (code, out, err))
 
     def judge(self, command, reference, before, cwd, result):
@@ -102,7 +114,8 @@ class Bench:
             return None  # the C library ends the program itself, wherever it has no memory for that
         if not isinstance(code, int) or not 0 <= code < 64:
             return f"exit code {code}: {err}"
-        if code == command.code and (out != reference[0] or (set(written or ()) != set(reference[1] or ()))):
+        if code == command.code and (out != reference[0] or (set(written or ()) != set(reference[1]
+                or ()))):
             return f"success, but another output: {out} {sorted(written or ())}"
         if code != command.code and not err.strip():
             return f"exit code {code}, and nothing is said"
@@ -124,11 +137,13 @@ def sweep(bench, command, kind, how, all_of_them):
         state = os.path.join(cwd, "state")
         shutil.copytree(bench.state, state)
         command.prepare(state)
-        code, out, err, count = bench.run(*command.arguments, cwd=cwd, fault=f"{kind}:0:{how}", serves=command.serves)
+        code, out, err, count = bench.run(*command.arguments, cwd=cwd, fault=f"{kind}:0:{how}",
+                                          serves=command.serves)
         if code != command.code:
             return [f"without a fault: exit code {code}: {err}"], 0
         reference = (out, content(os.path.join(cwd, "out")))
-    sample = {"files": 60, "memory": 30, "library": 10}[kind] // (4 if how == str(errno.EINTR) else 1)
+    sample = {"files": 60, "memory": 30, "library": 10}[kind] // (4 if how == str(errno.EINTR)
+            else 1)
     every = 1 if all_of_them else max(command.every.get(kind, 1), count // sample)
     faults = [f"{kind}:{n}:{how}" for n in range(1, count + 1, every)]
     with ThreadPoolExecutor(2) as pool:
@@ -139,21 +154,30 @@ def sweep(bench, command, kind, how, all_of_them):
 def unfinished(state):
     """As far as a first start had come before it signed the CEK: the store has no keys yet."""
     os.unlink(os.path.join(state, "cek"))
-    frame = b"SOFTSEV\n" + (2).to_bytes(4, "little") + b"store".ljust(16, b"\0") + (7).to_bytes(4, "little") + b"no keys"
+    frame = b"SOFTSEV\n" + (2).to_bytes(4, "little") + b"store".ljust(16, b"\0") + (7).to_bytes(4,
+            "little") + b"no keys"
     with open(os.path.join(state, "store"), "wb") as f:
         f.write(frame + hashlib.sha256(frame).digest())
 
 
 COMMANDS = [
     Command("platform status", ["platform", "status", "--state", "state"]),
-    Command("platform init that makes CEK and store", ["platform", "init", "--state", "state"], {"cek", "store"}, True, prepare=unfinished),
-    Command("platform export", ["platform", "export", "--state", "state", "--out", "out"], every={"files": 3}),
-    Command("platform certs", ["platform", "certs", "--state", "state", "--out", "out"], every={"files": 17, "memory": 5}),
-    Command("platform pdh-gen", ["platform", "pdh-gen", "--state", "state", "--json"], {"store"}, every={"files": 2}),
-    Command("platform reset", ["platform", "reset", "--state", "state"], {"store"}, True, every={"files": 2}),
-    Command("owner session", ["owner", "session", "--chain", "../chain", "--root", "../root", "--out-dir", "out", "--seed", "s"]),
-    Command("kds", ["kds", "--listen", "127.0.0.1:0", "--state", "state"], serves=True, every={"files": 3}),
-    Command("run of a SEV guest", ["run", "--kernel", "../kernel", "--mode", "sev", "--memory", "16", "--state", "state", "--quiet"],
+    Command("platform init that makes CEK and store", ["platform", "init", "--state", "state"],
+            {"cek", "store"}, True, prepare=unfinished),
+    Command("platform export", ["platform", "export", "--state", "state", "--out", "out"],
+            every={"files": 3}),
+    Command("platform certs", ["platform", "certs", "--state", "state", "--out", "out"],
+            every={"files": 17, "memory": 5}),
+    Command("platform pdh-gen", ["platform", "pdh-gen", "--state", "state", "--json"], {"store"},
+            every={"files": 2}),
+    Command("platform reset", ["platform", "reset", "--state", "state"], {"store"}, True,
+            every={"files": 2}),
+    Command("owner session", ["owner", "session", "--chain", "../chain", "--root", "../root",
+                              "--out-dir", "out", "--seed", "s"]),
+    Command("kds", ["kds", "--listen", "127.0.0.1:0", "--state", "state"], serves=True,
+            every={"files": 3}),
+    Command("run of a SEV guest", ["run", "--kernel", "../kernel", "--mode", "sev", "--memory",
+                                   "16", "--state", "state", "--quiet"],
             code=33, every={"files": 5, "memory": 3}),
 ]
 
@@ -163,7 +187,8 @@ def main():
     every = "--all" in sys.argv
     words = " ".join(w for w in sys.argv[3:] if w != "--all")
     commands = [c for c in COMMANDS if c.name.startswith(words)]
-    kinds = [("files", str(errno.EIO)), ("files", str(errno.EINTR)), ("files", "short"), ("memory", "0"), ("library", "0")]
+    kinds = [("files", str(errno.EIO)), ("files", str(errno.EINTR)), ("files", "short"),
+             ("memory", "0"), ("library", "0")]
     failed, number = False, 0
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(softsev, library, folder)
@@ -179,8 +204,10 @@ def main():
             for kind, how in kinds:
                 number += 1
                 wrong, count = sweep(bench, command, kind, how, every)
-                what = kind if kind != "files" else f"files ({how if how == 'short' else errno.errorcode[int(how)]})"
-                print(f"{'not ok' if wrong else 'ok'} {number} - {command.name}: {count} faults in {what}", flush=True)
+                cause = how if kind != "files" or how == "short" else errno.errorcode[int(how)]
+                what = kind if kind != "files" else f"files ({cause})"
+                print(f"{'not ok' if wrong else 'ok'} {number} - {command.name}: {count} faults in "
+                      f"{what}", flush=True)
                 for line in wrong[:8]:
                     print(f"#   {line}")
                 failed = failed or bool(wrong)

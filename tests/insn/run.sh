@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run.sh SOFTSEV PROGRAM NATIVE: boots an instruction test as a plain guest and gives its TAP, which the guest writes to its serial port.
+# run.sh SOFTSEV PROGRAM NATIVE: boots an instruction test as a plain guest and gives its TAP,
+# which the guest writes to its serial port.
 output=$(timeout 120 "$1" run --kernel "$2" --mode none --memory 64 </dev/null 2>&1)
 status=$?
 lines=$(printf '%s\n' "$output" | tr -d '\r' | grep -aE '^(ok|not ok|1\.\.)')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The legacy cases of `softsev fixtures` (chains, attestation reports, measurements), judged by a verifier over
-python3-cryptography that shares nothing with softsev. Of a report it must name the very check that the manifest names; prints
-TAP lines.
+"""The legacy cases of `softsev fixtures` (chains, attestation reports, measurements), judged by a
+verifier over python3-cryptography that shares nothing with softsev. Of a report it must name the
+very check that the manifest names; prints TAP lines.
 
     fixtures_legacy.py FOLDER
 """
@@ -58,7 +58,8 @@ class Chain:
         signed("root-chain", self.ark.verify, self.ask.signature[::-1], self.ask.signed)
 
     def check_chip(self):
-        signed("chip-chain", lambda: self.ask.verify(self.cek.slot(0x13)[:self.ask.size][::-1], self.cek.data[:SIGNED]))
+        signed("chip-chain", lambda: self.ask.verify(self.cek.slot(0x13)[:self.ask.size][::-1],
+                                                     self.cek.data[:SIGNED]))
         signed("chip-chain", self.pek.check, self.cek)
         signed("chip-chain", self.pdh.check, self.pek)
 
@@ -69,7 +70,8 @@ class Chain:
 
 def check_report(report, chain, policy):
     demand("report-size", len(report) == 0xD0)
-    mnonce, digest, guest_policy, usage, algorithm, reserved = struct.unpack_from("<16s32sIIII", report)
+    mnonce, digest, guest_policy, usage, algorithm, reserved = struct.unpack_from("<16s32sIIII",
+            report)
     demand("report-form", (usage, algorithm, reserved) == (USAGE["pek"], 2, 0))
     chain.check_root()
     chain.check_chip()
@@ -77,7 +79,8 @@ def check_report(report, chain, policy):
     r, s = little(report[0x40:0x88]), little(report[0x88:0xD0])
     # A number of another length than the curve's is no signature, and DER could not say so.
     demand("report-signature", 0 < r < 1 << 384 and 0 < s < 1 << 384)
-    signed("report-signature", chain.pek.key.verify, utils.encode_dss_signature(r, s), report[:0x34], ec.ECDSA(hashes.SHA256()))
+    signed("report-signature", chain.pek.key.verify, utils.encode_dss_signature(r, s),
+           report[:0x34], ec.ECDSA(hashes.SHA256()))
     demand("nonce", mnonce.hex() == policy.get("mnonce", mnonce.hex()))
     demand("debug-policy", policy["allow_debug"] or guest_policy & NODBG)
     demand("guest-policy", guest_policy == policy.get("guest_policy", guest_policy))
@@ -85,7 +88,8 @@ def check_report(report, chain, policy):
 
 
 def judge_report(read, case):
-    check_report(read(case["report"]), Chain(read(case["chain"]), read(case["root"])), case["policy"])
+    check_report(read(case["report"]), Chain(read(case["chain"]), read(case["root"])),
+                 case["policy"])
 
 
 def judge_chain(read, case):
@@ -96,7 +100,8 @@ def judge_chain(read, case):
 
 
 def judge_measurement(_, case):
-    message = struct.pack("<BBBBI", 4, case["api_major"], case["api_minor"], case["build"], case["policy"])
+    message = struct.pack("<BBBBI", 4, case["api_major"], case["api_minor"], case["build"],
+                          case["policy"])
     if (case["api_major"], case["api_minor"]) < (0, 17):  # what older firmware left out
         message = message[4:]
     message += bytes.fromhex(case["digest"]) + bytes.fromhex(case["mnonce"])
@@ -107,7 +112,8 @@ def judge_measurement(_, case):
 def judge(kind, case, read):
     """What this verifier says, and what it should."""
     try:
-        {"sev-report": judge_report, "sev-chain": judge_chain, "sev-measurement": judge_measurement}[kind](read, case)
+        {"sev-report": judge_report, "sev-chain": judge_chain,
+         "sev-measurement": judge_measurement}[kind](read, case)
         said = "ok"
     except Refused as e:
         said = str(e)
@@ -131,9 +137,11 @@ def main():
             if said == wanted:
                 counts[case["expect"]] += 1
             else:
-                print(f"not ok - python3-cryptography: {case['name']}: {said}; the manifest says {wanted}")
+                print(f"not ok - python3-cryptography: {case['name']}: {said}; the manifest says "
+                      f"{wanted}")
         good = "ok" if counts["accept"] and counts["reject"] else "not ok"
-        print(f"{good} - python3-cryptography: {kind}: {counts['accept']} accepted, {counts['reject']} refused")
+        print(f"{good} - python3-cryptography: {kind}: {counts['accept']} accepted, "
+              f"{counts['reject']} refused")
 
 
 main()

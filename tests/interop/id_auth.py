@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Verifies both signatures of an SNP ID authentication block with python3-cryptography; prints the digests of ID key and
-author key. id_auth.py ID_BLOCK ID_AUTH (bytes, or base64)."""
+"""Verifies both signatures of an SNP ID authentication block with python3-cryptography; prints the
+digests of ID key and author key. id_auth.py ID_BLOCK ID_AUTH (bytes, or base64)."""
 import base64
 import hashlib
 import struct

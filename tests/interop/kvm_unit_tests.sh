@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The x86 programs of kvm-unit-tests as guests. No package registry carries them: KVM_UNIT_TESTS is a folder with their
-# source, built for x86_64, and KVM_UNIT_TESTS_I386 one built for i386. What each should end with is in the table beside.
+# The x86 programs of kvm-unit-tests as guests. No package registry carries them: KVM_UNIT_TESTS is
+# a folder with their source, built for x86_64, and KVM_UNIT_TESTS_I386 one built for i386. What
+# each should end with is in the table beside.
 set -u
 cd "$(dirname "$0")/../.."
 . tests/interop/tap.bash
@@ -10,7 +11,8 @@ cd "$(dirname "$0")/../.."
 program() { # FOLDER FILE CPUS STATUS ARGUMENTS...: QEMU puts the file's name before the arguments
     local folder=$1 file=$2 cpus=$3 status=$4 text
     shift 4
-    text=$(timeout 300 "$softsev" run --kernel "$folder/x86/$file.flat" --cpus "$cpus" --memory 512M --device pc-testdev \
+    text=$(timeout 300 "$softsev" run --kernel "$folder/x86/$file.flat" --cpus "$cpus" \
+        --memory 512M --device pc-testdev \
         --append "$file $*" --clock virtual --no-reboot --quiet 2>&1 </dev/null)
     local ended=$?
     [ $ended -eq "$status" ] || {

@@ -47,7 +47,8 @@ class AmdCert:
         self.usage = struct.unpack_from("<I", data, 0x24)[0]
         bits = struct.unpack_from("<I", data, 0x3C)[0]
         size = self.size = bits // 8
-        exponent, modulus = little(data[0x40 : 0x40 + size]), little(data[0x40 + size : 0x40 + 2 * size])
+        exponent = little(data[0x40 : 0x40 + size])
+        modulus = little(data[0x40 + size : 0x40 + 2 * size])
         self.signed = data[: 0x40 + 2 * size]
         self.signature = data[0x40 + 2 * size : 0x40 + 3 * size]
         self.hash = hashes.SHA384() if bits == 4096 else hashes.SHA256()
@@ -70,11 +71,13 @@ def verify(folder):
     checks = [
         ("usages are the manual's", lambda: [check(sev[n].usage == u) for n, u in USAGE.items()]),
         ("chain is PDH, PEK, OCA, CEK",
-         lambda: check(load("chain") == b"".join(sev[n].data for n in ("pdh", "pek", "oca", "cek")))),
+         lambda: check(load("chain") == b"".join(sev[n].data for n in ("pdh", "pek", "oca",
+                 "cek")))),
         ("root is ASK, ARK", lambda: check(load("root") == ask.data + ark.data)),
         ("ARK signs itself", lambda: ark.verify(ark.signature[::-1], ark.signed)),
         ("ARK signs ASK", lambda: ark.verify(ask.signature[::-1], ask.signed)),
-        ("ASK signs CEK", lambda: ask.verify(sev["cek"].slot(0x13)[: ask.size][::-1], sev["cek"].data[:SIGNED])),
+        ("ASK signs CEK", lambda: ask.verify(sev["cek"].slot(0x13)[: ask.size][::-1],
+                                             sev["cek"].data[:SIGNED])),
         ("CEK signs PEK", lambda: sev["pek"].check(sev["cek"])),
         ("OCA signs PEK", lambda: sev["pek"].check(sev["oca"])),
         ("OCA signs itself", lambda: sev["oca"].check(sev["oca"])),

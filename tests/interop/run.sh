@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh BUILD OUT: unmodified public tools against softsev. Each script of this folder is one tool; it prints TAP
-# lines and exits 0, 1 or 77 (the tool cannot be had: skipped by name). Totals come last.
+# run.sh BUILD OUT: unmodified public tools against softsev. Each script of this folder is one
+# tool; it prints TAP lines and exits 0, 1 or 77 (the tool cannot be had: skipped by name). Totals
+# come last.
 set -u
 cd "$(dirname "$0")/../.."
 build=$(realpath "$1")
@@ -16,7 +17,8 @@ for script in tests/interop/*.sh; do
     [ "$name" != run ] || continue
     echo "== $name"
     log=$(mktemp)
-    SOFTSEV="$build/softsev" CPUID_PRELOAD="$build/tests/interop/cpuid.so" OUT="$out" timeout 600 bash "$script" 2>&1 | tee "$log"
+    SOFTSEV="$build/softsev" CPUID_PRELOAD="$build/tests/interop/cpuid.so" OUT="$out" timeout 600 \
+        bash "$script" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     bad=$(grep -c '^not ok' "$log")
     skips=$(grep -ciE '^ok.*# skip' "$log")

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# snphost (Rust) on softsev's platform: through /dev/sev, and its certificate files. It reads CPUID to learn how a TCB is
-# laid out. Where CPUID can be made to fault, each known part is tried on a platform of its profile; elsewhere the
-# platform has the profile of the processor below, or these lines are skipped.
-# TAP; 77: the tool cannot be had.
+# snphost (Rust) on softsev's platform: through /dev/sev, and its certificate files. It reads CPUID
+# to learn how a TCB is laid out. Where CPUID can be made to fault, each known part is tried on a
+# platform of its profile; elsewhere the platform has the profile of the processor below, or these
+# lines are skipped. TAP; 77: the tool cannot be had.
 set -u
 . "$(dirname "$0")/tap.bash"
 . "$(dirname "$0")/processor.bash"
@@ -21,10 +21,12 @@ if "$softsev" platform certs --out "$work/certs" >"$work/log" 2>&1; then
     says "verify certs: a VCEK of other roots" "⬑̸.*vcek" "$snphost" verify certs "$work/broken"
     "$softsev" platform certs --vlek interop --out "$work/vlek" >/dev/null 2>&1
     says "verify certs: ARK, ASVK, VLEK" "⬑.*vlek" "$snphost" verify certs "$work/vlek"
-    check "import: certificates into the kernel's form" "$snphost" import "$work/certs" "$work/table"
+    check "import: certificates into the kernel's form" "$snphost" import "$work/certs" \
+        "$work/table"
     check "export: and back" "$snphost" export pem "$work/table" "$work/again"
     for name in ark ask vcek; do
-        equal "export: the same $name" "$(openssl x509 -in "$work/certs/$name.pem" -outform der | sha256sum)" \
+        equal "export: the same $name" \
+            "$(openssl x509 -in "$work/certs/$name.pem" -outform der | sha256sum)" \
             "$(openssl x509 -in "$work/again/$name.pem" -outform der | sha256sum)"
     done
 else
@@ -32,7 +34,8 @@ else
 fi
 
 configure() { # the lower TCB's numbers, as `config set` takes them
-    "$snphost" config set "$@" && "$snphost" show tcb && "$snphost" config reset && "$snphost" show tcb
+    "$snphost" config set "$@" && "$snphost" show tcb && "$snphost" config reset &&
+        "$snphost" show tcb
 }
 signed() { # a VLEK hashstick, the product
     "$snphost" vlek-load "$1" && "$snpguest" report "$work/report" "$work/request" --random &&
@@ -41,8 +44,11 @@ signed() { # a VLEK hashstick, the product
 export -f configure signed
 export snphost work
 
-platform() { # PROFILE PREFIX...: what snphost says and does on a platform; the prefix runs a command on its processor
-    local profile=$1 product=${1^} before log id url_of_key tcb lower=(1 0 2 3 1) higher=(255 255 255 255 0) stick=$work/stick
+# PROFILE PREFIX...: what snphost says and does on a platform; the prefix runs a command on its
+# processor.
+platform() {
+    local profile=$1 product=${1^} before log id url_of_key tcb lower=(1 0 2 3 1) higher=(255 255 \
+        255 255 0) stick=$work/stick
     shift
     local on=("$@")
     [ "$profile" != turin ] || { lower=(1 0 1 3 1 0) && higher+=(255); }
@@ -55,19 +61,22 @@ platform() { # PROFILE PREFIX...: what snphost says and does on a platform; the 
     id=$("$softsev" platform id | tr a-f A-F | grep -oE '[0-9A-F]{16,128}')
     equal "$part: show identifier" "$id" "$(with show identifier)"
     says "$part: show tcb" "Reported TCB" with show tcb
-    says "$part: show vcek-url: our chip and TCB" "vcek/v1/$product/$id\?(fmcSPL=[0-9]+&)?blSPL=[0-9]+&" with show vcek-url
+    says "$part: show vcek-url: our chip and TCB" \
+        "vcek/v1/$product/$id\?(fmcSPL=[0-9]+&)?blSPL=[0-9]+&" with show vcek-url
     before=$(with show tcb)
     log=$("${on[@]}" "$softsev" with -- bash -c 'configure "$@"' bash "${lower[@]}" 2>&1)
     grep -A6 Reported <<<"$log" | head -n 7 | tr -d '\n' |
         grep -qE "Microcode: +${lower[3]} +SNP: +${lower[2]} +TEE: +${lower[1]} +Boot Loader: +${lower[0]}"
     result "$part: config set: a lower TCB is reported" $? "$log"
     equal "$part: config reset: as before" "$before" "$(tail -n "$(wc -l <<<"$before")" <<<"$log")"
-    refuses "$part: config set: no higher TCB than the platform's" "." with config set "${higher[@]}"
+    refuses "$part: config set: no higher TCB than the platform's" "." with config set \
+        "${higher[@]}"
     check "$part: commit" with commit
     equal "$part: commit: the same TCB" "$before" "$(with show tcb)"
     # Not `ok`: it asks the processor and KVM below us.
 
-    # A provider's key: its hashstick comes from the key server, wrapped for this chip, and signs reports once it is loaded.
+    # A provider's key: its hashstick comes from the key server, wrapped for this chip, and signs
+    # reports once it is loaded.
     url_of_key=$(with show vcek-url) tcb=${url_of_key#*\?}
     key_server --csp interop
     /usr/bin/python3 - "$url/vlek/v1/$product/hash_sticks?$tcb" "$id" >"$stick" <<'END'
@@ -83,8 +92,10 @@ END
         rm -rf "$work/vlek"
         "$softsev" platform certs --vlek interop --out "$work/vlek" >/dev/null 2>&1
         echo '{}' >"$work/guest.json"
-        says "$part: vlek-load: reports are signed by it from then on" "VEK signed the Attestation Report" \
-            "${on[@]}" "$softsev" with --guest "$work/guest.json" -- bash -c 'signed "$@"' bash "$stick" "$profile"
+        says "$part: vlek-load: reports are signed by it from then on" \
+            "VEK signed the Attestation Report" \
+            "${on[@]}" "$softsev" with --guest "$work/guest.json" -- bash \
+                -c 'signed "$@"' bash "$stick" "$profile"
     fi
     /usr/bin/python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); b = f.read(1)[0]; f.seek(100); f.write(bytes([b ^ 1]))' \
         "$stick"
@@ -93,7 +104,8 @@ END
 
 warned() { # PROFILE WORDS PREFIX...: whether `softsev with` says that CPUID tells of another part
     local said
-    said=$(SOFTSEV_STATE=$work/warned-$1 "${@:3}" "$softsev" with --seed interop --profile "$1" -- true 2>&1 >/dev/null)
+    said=$(SOFTSEV_STATE=$work/warned-$1 "${@:3}" "$softsev" with --seed interop --profile "$1" \
+        -- true 2>&1 >/dev/null)
     if [ -n "$2" ]; then
         grep -qF "$2" <<<"$said"
     else
@@ -108,7 +120,8 @@ if as_processor 0x19 0x01 true; then
         profile=$(profile_of "$family" "$model")
         platform "$profile" as_processor "$family" "$model"
         warned "$profile" "" as_processor "$family" "$model"
-        warned rome "a tool that reads it expects --profile $profile" as_processor "$family" "$model"
+        warned rome "a tool that reads it expects --profile $profile" as_processor "$family" \
+            "$model"
     done <<'END'
 0x19 0x01
 0x19 0x11
@@ -116,7 +129,8 @@ if as_processor 0x19 0x01 true; then
 0x1a 0x02
 END
     part="family 0x17, model 0x31"
-    warned milan "" as_processor 0x17 0x31 # Rome: no SNP part, so no tool takes the platform for one
+    warned milan "" as_processor 0x17 0x31 \
+        # Rome: no SNP part, so no tool takes the platform for one
 elif below=$(processor_below) && profile=$(profile_of $below); then
     part="the processor below (${below/ /, })"
     platform "$profile" env

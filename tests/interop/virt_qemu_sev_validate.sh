@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# libvirt's virt-qemu-sev-validate and `softsev owner` must agree on a measurement and on a secret packet: the tool
-# is run as it is; for the packet it is loaded as a Python module, so that its IV can be ours. TAP; 77: no tool.
+# libvirt's virt-qemu-sev-validate and `softsev owner` must agree on a measurement and on a secret
+# packet: the tool is run as it is; for the packet it is loaded as a Python module, so that its IV
+# can be ours. TAP; 77: no tool.
 set -u
 softsev=${SOFTSEV:?the softsev program}
-tool=$(command -v virt-qemu-sev-validate) || { echo "1..0 # skip no virt-qemu-sev-validate (libvirt-clients-qemu)"; exit 77; }
+tool=$(command -v virt-qemu-sev-validate) || { echo \
+    "1..0 # skip no virt-qemu-sev-validate (libvirt-clients-qemu)"; exit 77; }
 python=/usr/bin/python3
 $python -c 'import lxml.etree, libvirt, cryptography' 2>/dev/null ||
     { echo "1..0 # skip $tool needs python3-lxml python3-libvirt python3-cryptography"; exit 77; }
@@ -59,33 +61,41 @@ END
         --out-dir "$work/s" --seed owner >>"$work/log" 2>&1 ||
     { sed 's/^/# /' "$work/log"; echo "not ok 1 - a platform and a session"; exit 1; }
 firmware=${OUT:-}/oracles/OVMF.fd
-if [ -f "$firmware" ]; then cp "$firmware" "$work/firmware"; else seq 1 100000 | head -c 262144 >"$work/firmware"; fi
+if [ -f "$firmware" ]; then cp "$firmware" "$work/firmware"; else seq 1 100000 |
+    head -c 262144 >"$work/firmware"; fi
 printf 'fake kernel' >"$work/kernel"
 printf 'fake initrd' >"$work/initrd"
-printf 'my luks passphrase' >"$work/passphrase" # 18 bytes: the tool pads what is already aligned once more
+printf 'my luks passphrase' >"$work/passphrase" \
+    # 18 bytes: the tool pads what is already aligned once more
 nonce=$(printf 'sixteen byte nce' | base64)
 platform=(--api 1.55 --build 25)
 their_platform=(--api-major 1 --api-minor 55 --build-id 25 --policy 1)
 
-expect() { "$softsev" owner measure --state "$work/s/owner.state" "${platform[@]}" --nonce "$nonce" "$@"; }
+expect() { "$softsev" owner measure --state "$work/s/owner.state" "${platform[@]}" \
+    --nonce "$nonce" "$@"; }
 validate() { "$python" "$tool" --tk "$work/s/tk.bin" "${their_platform[@]}" "$@"; }
 
 plain=$(expect --launch "$work/firmware")
-check "it accepts our measurement of a firmware image" validate --firmware "$work/firmware" --measurement "$plain"
+check "it accepts our measurement of a firmware image" validate --firmware "$work/firmware" \
+    --measurement "$plain"
 other=$(expect --digest 0000000000000000000000000000000000000000000000000000000000000000)
 mismatch() { validate "$@" 2>&1 | grep -q 'Measurement does not match'; }
-check "it refuses our measurement of something else" mismatch --firmware "$work/firmware" --measurement "$other"
+check "it refuses our measurement of something else" mismatch --firmware "$work/firmware" \
+    --measurement "$other"
 digest=$(sha256sum <"$work/firmware" | cut -d' ' -f1)
 check "a digest and the bytes it is of give the same" test "$(expect --digest "$digest")" = "$plain"
-tk=$("$softsev" owner measure --tk "$work/s/tk.bin" --policy 1 "${platform[@]}" --nonce "$nonce" --digest "$digest")
+tk=$("$softsev" owner measure --tk "$work/s/tk.bin" --policy 1 "${platform[@]}" --nonce "$nonce" \
+    --digest "$digest")
 check "TEK and TIK instead of the state give the same" test "$tk" = "$plain"
 
 amdsev=${OUT:-}/oracles/OVMF.amdsev.fd
 [ -f "$amdsev" ] || amdsev=$work/firmware
-if hashes=$(expect --firmware "$amdsev" --kernel-hashes --kernel "$work/kernel" --initrd "$work/initrd" \
+if hashes=$(expect --firmware "$amdsev" --kernel-hashes --kernel "$work/kernel" \
+    --initrd "$work/initrd" \
     --append "console=ttyS0" 2>"$work/log"); then
     check "it accepts our measurement of firmware, kernel, initrd and command line" validate \
-        --firmware "$amdsev" --kernel "$work/kernel" --initrd "$work/initrd" --cmdline "console=ttyS0" \
+        --firmware "$amdsev" --kernel "$work/kernel" --initrd "$work/initrd" \
+            --cmdline "console=ttyS0" \
         --measurement "$hashes"
 else
     number=$((number + 1))
@@ -93,23 +103,30 @@ else
 fi
 
 # SEV-ES: the tool builds the processors' pages as KVM measured them before Linux 6.10.
-es=("$softsev" owner measure --tk "$work/s/tk.bin" --policy 5 "${platform[@]}" --nonce "$nonce" --mode sev-es --firmware "$amdsev"
+es=("$softsev" owner measure --tk "$work/s/tk.bin" --policy 5 "${platform[@]}" --nonce "$nonce" \
+    --mode sev-es --firmware "$amdsev"
     --vcpu-type EPYC-Milan --vmm-type qemu-old)
-validate_es() { validate "$@" --policy 5 --firmware "$amdsev" --cpu-family 25 --cpu-model 1 --cpu-stepping 1; }
+validate_es() { validate "$@" --policy 5 --firmware "$amdsev" --cpu-family 25 --cpu-model 1 \
+    --cpu-stepping 1; }
 if three=$("${es[@]}" --vcpus 3 2>"$work/log"); then
-    check "it accepts our measurement of a SEV-ES guest with three processors" validate_es --num-cpus 3 --measurement "$three"
-    check "it refuses that of one with two" mismatch --policy 5 --firmware "$amdsev" --cpu-family 25 --cpu-model 1 \
+    check "it accepts our measurement of a SEV-ES guest with three processors" validate_es \
+        --num-cpus 3 --measurement "$three"
+    check "it refuses that of one with two" mismatch --policy 5 --firmware "$amdsev" \
+        --cpu-family 25 --cpu-model 1 \
         --cpu-stepping 1 --num-cpus 2 --measurement "$three"
 else
     number=$((number + 1))
     echo "ok $number - measurement of SEV-ES guests # skip $(tail -n 1 "$work/log")"
 fi
 
-# The same through the mailbox: LAUNCH_START with the owner's session, UPDATE_DATA over the bytes, MEASURE.
+# The same through the mailbox: LAUNCH_START with the owner's session, UPDATE_DATA over the bytes,
+# MEASURE.
 launched() { "$softsev" platform measure --state "$work/state" --session "$work/s" --launch "$1"; }
-check "it accepts what the firmware measured of a firmware image" validate --firmware "$work/firmware" \
+check "it accepts what the firmware measured of a firmware image" validate \
+    --firmware "$work/firmware" \
     --measurement "$(launched "$work/firmware")"
-if "$softsev" owner explain --firmware "$amdsev" --kernel-hashes --kernel "$work/kernel" --initrd "$work/initrd" \
+if "$softsev" owner explain --firmware "$amdsev" --kernel-hashes --kernel "$work/kernel" \
+    --initrd "$work/initrd" \
     --append "console=ttyS0" --dump "$work/hashed" >/dev/null 2>"$work/log"; then
     check "it accepts what the firmware measured with kernel hashes" validate --firmware "$amdsev" \
         --kernel "$work/kernel" --initrd "$work/initrd" --cmdline "console=ttyS0" \
@@ -119,13 +136,18 @@ else
     echo "ok $number - launch with kernel hashes # skip $(tail -n 1 "$work/log")"
 fi
 
-# Direct boot: what softsev run launches, written out in order, is to the tool just one more firmware image.
-guest=(--kernel "${OUT:-}/vmlinuz" --initrd "${OUT:-}/initrd.cpio.gz" --append "console=ttyS0" --memory 256M --owner-secret)
+# Direct boot: what softsev run launches, written out in order, is to the tool just one more
+# firmware image.
+guest=(--kernel "${OUT:-}/vmlinuz" --initrd "${OUT:-}/initrd.cpio.gz" --append "console=ttyS0" \
+    --memory 256M --owner-secret)
 if [ -f "${OUT:-}/vmlinuz" ]; then
     direct=$(expect "${guest[@]}")
-    check "the bytes of a direct boot are written out" "$softsev" owner explain "${guest[@]}" --dump "$work/dump"
-    check "it accepts our measurement of a direct boot" validate --firmware "$work/dump" --measurement "$direct"
-    check "it accepts what the firmware measured of a direct boot" validate --firmware "$work/dump" \
+    check "the bytes of a direct boot are written out" "$softsev" owner explain "${guest[@]}" \
+        --dump "$work/dump"
+    check "it accepts our measurement of a direct boot" validate --firmware "$work/dump" \
+        --measurement "$direct"
+    check "it accepts what the firmware measured of a direct boot" validate \
+        --firmware "$work/dump" \
         --measurement "$(launched "$work/dump")"
 else
     number=$((number + 1))
@@ -133,10 +155,12 @@ else
 fi
 
 agree() {
-    "$softsev" owner measure --state "$work/s/owner.state" "${platform[@]}" --launch "$work/firmware" --measurement "$1"
+    "$softsev" owner measure --state "$work/s/owner.state" "${platform[@]}" \
+        --launch "$work/firmware" --measurement "$1"
 }
 seal() {
-    "$softsev" owner secret --state "$work/s/owner.state" --measurement "$plain" --secret "$work/passphrase" \
+    "$softsev" owner secret --state "$work/s/owner.state" --measurement "$plain" \
+        --secret "$work/passphrase" \
         --guid 736869e5-84f0-4973-92ec-06879ce3da0b --out-dir "$work/s"
 }
 check "no secret before a launch is verified" refuses 4 seal

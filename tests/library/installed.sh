@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# installed.sh BUILD EXAMPLES CC: installs into an empty folder, and builds what an outsider would against what is there alone:
-# the examples, and a program with its own meaning for the rooms' names, with the archive and with the shared library. TAP.
+# installed.sh BUILD EXAMPLES CC: installs into an empty folder, and builds what an outsider would
+# against what is there alone: the examples, and a program with its own meaning for the rooms'
+# names, with the archive and with the shared library. TAP.
 set -u
 build=$1 examples=$2 cc=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,30 +34,38 @@ nothing() { # NAME: standard input is empty
     verdict "$1" $?
 }
 nothing "the archive defines no symbol without the prefix" \
-    < <(nm -g --defined-only "$library/libsoftsev.a" | awk 'NF == 3 && $3 !~ /^softsev_/ { print $3 }')
+    < <(nm -g --defined-only "$library/libsoftsev.a" |
+        awk 'NF == 3 && $3 !~ /^softsev_/ { print $3 }')
 nothing "the shared library exports softsev_*, version SOFTSEV_0, and nothing else" \
-    < <(nm -D --defined-only "$library/libsoftsev.so" | awk '$3 !~ /^softsev_.*@@SOFTSEV_0$/ && $2 != "A" { print $3 }')
+    < <(nm -D --defined-only "$library/libsoftsev.so" |
+        awk '$3 !~ /^softsev_.*@@SOFTSEV_0$/ && $2 != "A" { print $3 }')
 missing() { # declared, not defined
-    nm -g --defined-only "$library/libsoftsev.a" 2>/dev/null | awk '{ print $3 }' | sort -u >"$root/defined"
-    grep -hE '^[a-z].*\b(softsev_\w+)\(' -r "$include" | grep -vE '^(static|typedef)' | grep -oE '\bsoftsev_\w+\(' | tr -d '(' |
+    nm -g --defined-only "$library/libsoftsev.a" 2>/dev/null | awk '{ print $3 }' |
+        sort -u >"$root/defined"
+    grep -hE '^[a-z].*\b(softsev_\w+)\(' -r "$include" | grep -vE '^(static|typedef)' |
+        grep -oE '\bsoftsev_\w+\(' | tr -d '(' |
         sort -u | comm -23 - "$root/defined"
 }
 nothing "every function of the headers is in the archive" < <(missing)
 objdump -p "$library/libsoftsev.so" | grep -q 'SONAME *libsoftsev\.so\.0$'
 verdict "the soname is libsoftsev.so.0" $?
 (cd "$include/.." && find softsev -name '*.h' | sed 's/.*/#include <&>/') | sort >"$root/all.h"
-$cc -std=c11 -I"$include/.." -E -dM -include "$root/all.h" - </dev/null | awk '{ print $2 }' | sort >"$root/macros"
+$cc -std=c11 -I"$include/.." -E -dM -include "$root/all.h" - </dev/null | awk '{ print $2 }' |
+    sort >"$root/macros"
 grep -hE '^# *include <' -r "$include" | sort -u >"$root/system.h"
 nothing "no header defines a macro without the prefix" \
-    < <($cc -std=c11 -E -dM -include "$root/system.h" - </dev/null | awk '{ print $2 }' | sort | comm -13 - "$root/macros" |
+    < <($cc -std=c11 -E -dM -include "$root/system.h" - </dev/null | awk '{ print $2 }' | sort |
+        comm -13 - "$root/macros" |
         grep -v '^SOFTSEV_')
 
 for kind in archive shared; do
     flags=$(pkg-config --cflags --libs --static softsev)
-    [ "$kind" = shared ] && flags=$(pkg-config --cflags --libs softsev) || flags=${flags/-lsoftsev/-l:libsoftsev.a}
+    [ "$kind" = shared ] && flags=$(pkg-config --cflags --libs softsev) ||
+        flags=${flags/-lsoftsev/-l:libsoftsev.a}
     build() { # SOURCE OUT OPTIONS...
         # shellcheck disable=SC2086
-        $cc -std=c11 -Wall -Wextra -Wpedantic -Werror "${@:3}" "$1" ${EXAMPLE_CFLAGS:-} $flags -o "$2" 2>"$root/log" || : >"$root/out"
+        $cc -std=c11 -Wall -Wextra -Wpedantic -Werror "${@:3}" "$1" ${EXAMPLE_CFLAGS:-} $flags \
+            -o "$2" 2>"$root/log" || : >"$root/out"
     }
     run() { # EXPECTED-STATUS PROGRAM ARGUMENTS...
         "$root/$kind-$2" "${@:3}" >"$root/out" 2>&1
@@ -74,11 +83,13 @@ for kind in archive shared; do
     verdict "$kind: expected_measurement: its usage line" $?
     run 0 launch_and_report "$root/report.bin" && [ "$(wc -c <"$root/report.bin")" -eq 1184 ]
     verdict "$kind: launch_and_report" $?
-    [ -d "$root/fixtures" ] || "$softsev" fixtures --out "$root/fixtures" --profile milan >"$root/out" 2>&1
+    [ -d "$root/fixtures" ] || "$softsev" fixtures --out "$root/fixtures" \
+        --profile milan >"$root/out" 2>&1
     f=$root/fixtures/milan
     run 0 verify_report "$f/valid.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
     verdict "$kind: verify_report: a good one" $?
-    run 4 verify_report "$f/bad-signature.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem" &&
+    run 4 verify_report "$f/bad-signature.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" \
+        "$f/certs/vcek.pem" &&
         grep -q '^refused by the check report-signature: ' "$root/out"
     verdict "$kind: verify_report: a bad one" $?
     run 4 verify_report "$root/report.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every named kernel in every mode: Debian's 6.1 and 6.12, cloud and ordinary, alone and with other processors, from a disk, behind OVMF.
+"""Every named kernel in every mode: Debian's 6.1 and 6.12, cloud and ordinary, alone and with other
+processors, from a disk, behind OVMF.
 
-usage: kernels.py SOFTSEV OUT [WORD...]    boots those whose names have all the words; OUT: tools/fetch-guest.sh OUT all
-One TAP line for each boot with how long it took, then the totals.
+usage: kernels.py SOFTSEV OUT [WORD...]    boots those whose names have all the words; OUT:
+tools/fetch-guest.sh OUT all One TAP line for each boot with how long it took, then the totals.
 """
 import os
 import re
@@ -18,10 +19,14 @@ import story
 from disk import make_disk
 from story import APPEND, Skip, Story, console, summary, want
 
-FEATURES = {"none": None, "sev": "AMD SEV", "sev-es": "AMD SEV SEV-ES", "sev-snp": "AMD SEV SEV-ES SEV-SNP"}
-# name: suffix of files in OUT, what `uname -r` is. The ordinary 6.1 unpacks itself for 4.5 G instructions.
-KERNELS = {"6.1 cloud": ("", r"6\.1\.\S+-cloud-amd64"), "6.12 cloud": ("-6.12", r"6\.12\.\S+-cloud-amd64"),
-           "6.1": ("-6.1-ordinary", r"6\.1\.[0-9-]+-amd64"), "6.12": ("-6.12-ordinary", r"6\.12\.[0-9]+\+deb\S+(?<!-cloud)-amd64")}
+FEATURES = {"none": None, "sev": "AMD SEV", "sev-es": "AMD SEV SEV-ES",
+            "sev-snp": "AMD SEV SEV-ES SEV-SNP"}
+# name: suffix of files in OUT, what `uname -r` is. The ordinary 6.1 unpacks itself for 4.5 G
+# instructions.
+KERNELS = {"6.1 cloud": ("", r"6\.1\.\S+-cloud-amd64"), "6.12 cloud": ("-6.12",
+        r"6\.12\.\S+-cloud-amd64"),
+           "6.1": ("-6.1-ordinary", r"6\.1\.[0-9-]+-amd64"), "6.12": ("-6.12-ordinary",
+                   r"6\.12\.[0-9]+\+deb\S+(?<!-cloud)-amd64")}
 story.TIMEOUT = int(os.environ.get("SOFTSEV_STORY_TIMEOUT", "1800"))  # of one boot
 
 
@@ -35,10 +40,13 @@ class Boot:
 
     def __str__(self):
         cpus = f"{self.cpus} processor{'s' if self.cpus > 1 else ''}"
-        return f"Linux {self.kernel}, {self.mode}, {cpus}{', disk' if self.disk else ''}{', ' + self.ovmf if self.ovmf else ''}"
+        disk = ", disk" if self.disk else ""
+        ovmf = ", " + self.ovmf if self.ovmf else ""
+        return f"Linux {self.kernel}, {self.mode}, {cpus}{disk}{ovmf}"
 
     def stops(self):
-        """OVMF 2022.11 writes to its variables before it has asked for their page (docs/fidelity.md)."""
+        """OVMF 2022.11 writes to its variables before it has asked for their page
+        (docs/fidelity.md)."""
         return self.ovmf == "OVMF.fd" and self.mode == "sev-snp"
 
     def arguments(self, s):
@@ -53,8 +61,10 @@ class Boot:
             firmware = f"{s.out}/oracles/{self.ovmf}"
             if not os.path.exists(firmware):
                 raise Skip(f"no {self.ovmf}: tools/fetch-oracles.sh OUT images gets it")
-            more += ["--firmware", firmware, *(["--kernel-hashes"] if "amdsev" in self.ovmf else [])]
-        return ["--kernel", kernel, "--initrd", initrd, "--append", APPEND + (" root=/dev/vda" if self.disk else ""),
+            more += ["--firmware", firmware, *(["--kernel-hashes"] if "amdsev" in self.ovmf
+                                               else [])]
+        return ["--kernel", kernel, "--initrd", initrd, "--append",
+                APPEND + (" root=/dev/vda" if self.disk else ""),
                 "--memory", "512", "--mode", self.mode, "--cpus", str(self.cpus), *more]
 
     def run(self, s):
@@ -64,7 +74,8 @@ class Boot:
         code, events, error = s.run(*arguments)
         seconds = time.monotonic() - begin
         if self.stops():
-            want(code == 9 and "firmware has not asked for it yet" in error, f"exit code {code}: {error}")
+            want(code == 9 and "firmware has not asked for it yet" in error,
+                 f"exit code {code}: {error}")
             return "stops where it is known to"
         text = console(events).replace("\r", "") if events else ""
         want(code == 0, f"exit code {code}: {error}\n{text[-800:]}")
@@ -76,10 +87,13 @@ class Boot:
     def look_at(self, text):
         """The boot log: is it this kernel, in this mode, with these processors, to the end?"""
         want(not self.ovmf or "efi: EFI v2" in text, "the firmware did not start it")
-        want(re.search(f"Linux version {KERNELS[self.kernel][1]} ", text), "another kernel: " + text[:300])
+        want(re.search(f"Linux version {KERNELS[self.kernel][1]} ", text),
+             "another kernel: " + text[:300])
         active = re.search("Memory Encryption Features active: (.*)\n", text)
-        want((active and active[1].strip()) == FEATURES[self.mode], f"active: {active and active[1]}")
-        want(f"Brought up 1 node, {self.cpus} CPU" in text, "the kernel did not start its processors")
+        want((active and active[1].strip()) == FEATURES[self.mode],
+             f"active: {active and active[1]}")
+        want(f"Brought up 1 node, {self.cpus} CPU" in text,
+             "the kernel did not start its processors")
         want(f"guest: processors: {self.cpus}\n" in text, "userland does not see the processors")
         want("reboot: Power down" in text, text[-800:])
         wrong = re.search(r".*(BUG:|WARNING:|Call Trace:| stall).*", text)
@@ -98,7 +112,8 @@ def boots():
     for kernel in ("6.1 cloud", "6.12 cloud"):
         # Of 2022.11's boots under SEV and SEV-ES some end (docs/fidelity.md): they prove nothing.
         yield from (Boot(kernel, mode, ovmf="OVMF.fd") for mode in ("none", "sev-snp"))
-        yield from (Boot(kernel, mode, ovmf="OVMF.amdsev.fd") for mode in FEATURES if mode != "none")
+        yield from (Boot(kernel, mode, ovmf="OVMF.amdsev.fd") for mode in FEATURES
+                    if mode != "none")
 
 
 def main():
@@ -115,9 +130,11 @@ def main():
             except Skip as why:
                 print(f"ok {number} - {boot} # SKIP {why}", flush=True)
                 skipped += 1
-            except (AssertionError, OSError, ValueError, KeyError, IndexError, story.subprocess.SubprocessError) as problem:
+            except (AssertionError, OSError, ValueError, KeyError, IndexError,
+                    story.subprocess.SubprocessError) as problem:
                 lines = f"{type(problem).__name__}: {problem}"[:2500].splitlines()
-                print(f"not ok {number} - {boot}" + "".join(f"\n# {line}" for line in lines), flush=True)
+                print(f"not ok {number} - {boot}" + "".join(f"\n# {line}" for line in lines),
+                      flush=True)
                 failed += 1
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed or not passed else 0)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An owner's secret for an SNP guest: the agent in its initramfs asks for it with a report of its own, over a channel that the
-host carries, from an owner on this computer or on another. SOFTSEV_AGENT is the agent; a kernel with a sev-guest driver is needed.
+"""An owner's secret for an SNP guest: the agent in its initramfs asks for it with a report of its
+own, over a channel that the host carries, from an owner on this computer or on another.
+SOFTSEV_AGENT is the agent; a kernel with a sev-guest driver is needed.
 """
 import base64
 import hashlib
@@ -13,7 +14,8 @@ import struct
 import subprocess
 import time
 
-from story import APPEND, TIMEOUT, SECRET, SECRET_WORD, Skip, console, occurs, quick, slow, steps, tell, want
+from story import (APPEND, TIMEOUT, SECRET, SECRET_WORD, Skip, console, occurs, quick, slow, steps,
+                   tell, want)
 
 INIT = """#!/bin/sh
 mount -t proc proc /proc
@@ -35,13 +37,16 @@ def agent_program():
 
 def guest(s, agent=True):
     """Options of a guest whose init asks, or does not."""
-    kernel, initrd, program = f"{s.out}/vmlinuz-6.12", f"{s.out}/initrd-6.12.cpio.gz", agent_program()
+    kernel, initrd = f"{s.out}/vmlinuz-6.12", f"{s.out}/initrd-6.12.cpio.gz"
+    program = agent_program()
     if not os.path.exists(kernel):
         raise Skip("no Linux 6.12")
-    s.kernel, s.initrd, init = kernel, initrd, INIT.replace("@ask@", "softsev-agent" if agent else "false")
+    s.kernel, s.initrd, init = kernel, initrd, INIT.replace("@ask@", "softsev-agent" if agent
+            else "false")
     with open(program, "rb") as f:
         files = [("bin/softsev-agent", 0o100755, f.read())]
-    return ["--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", init, files), "--append", APPEND, "--memory", "512", "--mode",
+    return ["--kernel", kernel, "--initrd", s.initrd_with("agent.cpio.gz", init, files), "--append",
+            APPEND, "--memory", "512", "--mode",
             "sev-snp"]
 
 
@@ -49,7 +54,8 @@ def run(s, *more, agent=True):
     return s.run(*guest(s, agent), "--owner-secret", s.secret, *more)
 
 
-# --- The owner's end in Python: the agent as a program inside a launched guest that needs no kernel ---
+# --- The owner's end in Python: the agent as a program inside a launched guest that needs no kernel
+# ---
 
 HELLO, EVIDENCE, SEALED, REFUSED, DONE, READY = range(1, 7)
 NONCE = bytes(range(32))
@@ -65,8 +71,10 @@ class Port:
     def __init__(self, s, *names):
         self.master, slave = os.openpty()
         self.file = s.path(*names)
-        self.agent = subprocess.Popen([s.softsev, "with", "--state", s.state, "--guest", s.write("guest.json", b"{}"), "--", agent_program(),
-                                       os.ttyname(slave), self.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.agent = subprocess.Popen([s.softsev, "with", "--state", s.state, "--guest",
+                                       s.write("guest.json", b"{}"), "--", agent_program(),
+                                       os.ttyname(slave), self.file], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
         self.slave = slave
 
     def read(self, size):
@@ -97,7 +105,8 @@ def evidence(port):
     port.send(frame(HELLO, NONCE))
     payload = port.take(EVIDENCE)
     key, report = payload[:96], payload[96:96 + 1184]
-    want(report[0x50:0x80] == hashlib.sha384(b"softsev secret exchange 1: report\0" + NONCE + key).digest(), "REPORT_DATA")
+    bound = hashlib.sha384(b"softsev secret exchange 1: report\0" + NONCE + key).digest()
+    want(report[0x50:0x80] == bound, "REPORT_DATA")
     want(report[0x80:0x90] == bytes(16), "REPORT_DATA's end")
     return key, report
 
@@ -125,7 +134,8 @@ def an_owner_of_another_make_can_seal(s):
     key, report = evidence(port)
     x, y = (int.from_bytes(key[at:at + 48], "little") for at in (0, 48))
     mine = ec.generate_private_key(ec.SECP384R1())
-    shared = mine.exchange(ec.ECDH(), ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key())
+    shared = mine.exchange(ec.ECDH(), ec.EllipticCurvePublicNumbers(x, y,
+            ec.SECP384R1()).public_key())
     numbers = mine.public_key().public_numbers()
     owner = numbers.x.to_bytes(48, "little") + numbers.y.to_bytes(48, "little")
     label = b"softsev secret exchange 1: key\0"
@@ -138,7 +148,8 @@ def an_owner_of_another_make_can_seal(s):
     want(code == 0, (code, text))
     with open(port.file, "rb") as f:
         want(f.read() == SECRET, "another secret")
-    want(os.stat(port.file).st_mode & 0o777 == 0o600 and os.stat(os.path.dirname(port.file)).st_mode & 0o777 == 0o700, "modes")
+    want(os.stat(port.file).st_mode & 0o777 == 0o600
+         and os.stat(os.path.dirname(port.file)).st_mode & 0o777 == 0o700, "modes")
 
 
 @slow
@@ -187,8 +198,10 @@ class Owner:
             return base64.b64decode(f.read())
 
     def answer(self, evidence_file, *more):
-        return self.s.command("owner", "answer", "--state", self.file("hello.state"), "--evidence", evidence_file, "--secret", self.s.secret,
-                              "--root", os.path.join(self.root, "ark.pem"), "--out-dir", self.home, *more)
+        return self.s.command("owner", "answer", "--state", self.file("hello.state"), "--evidence",
+                              evidence_file, "--secret", self.s.secret,
+                              "--root", os.path.join(self.root, "ark.pem"), "--out-dir", self.home,
+                              *more)
 
 
 def asked(s, owner, name):
@@ -197,7 +210,8 @@ def asked(s, owner, name):
     port.take(READY)
     port.send(owner.hello())
     payload = port.take(EVIDENCE)
-    return port, s.write(name + ".b64", base64.b64encode(frame(EVIDENCE, payload))), payload[96 + 0x90:96 + 0xC0].hex()
+    return port, s.write(name + ".b64", base64.b64encode(frame(EVIDENCE,
+            payload))), payload[96 + 0x90:96 + 0xC0].hex()
 
 
 @quick
@@ -214,7 +228,8 @@ def an_owner_answers_from_files(s):
     want("report of version 3: verifies" in said and "answer.b64 for the host" in said, said)
     with open(owner.file("answer.b64"), "rb") as f:
         answer = f.read()
-    want(SECRET_WORD not in answer and SECRET_WORD not in base64.b64decode(answer), "it is not sealed")
+    want(SECRET_WORD not in answer and SECRET_WORD not in base64.b64decode(answer),
+         "it is not sealed")
     code, _, error = owner.answer(evidence_file, "--digest", digest)  # a nonce is for one answer
     want(code == 3 and "hello.state" in error, (code, error))
     port.send(base64.b64decode(answer))
@@ -228,10 +243,13 @@ def an_owner_answers_from_files(s):
 @quick
 def an_owner_refuses_from_files(s):
     owner = Owner(s, "home2")
-    for name, options, check in (("other-digest", ["--digest", "11" * 48], "measurement"), ("old", ["--min-tcb", "9.9.99.255"], "minimum-tcb")):
+    for name, options, check in (("other-digest", ["--digest", "11" * 48], "measurement"),
+                                 ("old", ["--min-tcb", "9.9.99.255"], "minimum-tcb")):
         port, evidence_file, digest = asked(s, owner, name)
-        code, said, error = owner.answer(evidence_file, "--json", *(options if check == "measurement" else options + ["--digest", digest]))
-        want(code == 4 and f": {check}: " in error and json.loads(said)["check"] == check, (code, said, error))
+        code, said, error = owner.answer(evidence_file, "--json",
+                *(options if check == "measurement" else options + ["--digest", digest]))
+        want(code == 4 and f": {check}: " in error and json.loads(said)["check"] == check,
+             (code, said, error))
         with open(owner.file("answer.b64"), "rb") as f:
             port.send(base64.b64decode(f.read()))
         code, text = port.end()
@@ -243,11 +261,14 @@ def an_owner_refuses_from_files(s):
 
 
 def remote(s, name, *more):
-    """softsev run with an owner elsewhere, and its folder; what it prints goes into a file, for nobody reads meanwhile."""
+    """softsev run with an owner elsewhere, and its folder; what it prints goes into a file, for
+    nobody reads meanwhile."""
     wire = s.path(name)
-    started = [s.softsev, "run", "--json", "--state", s.state, *guest(s), "--owner-dir", wire, *more]
+    started = [s.softsev, "run", "--json", "--state", s.state, *guest(s), "--owner-dir", wire,
+               *more]
     with open(wire + ".out", "wb") as out:
-        return wire, subprocess.Popen(started, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
+        return wire, subprocess.Popen(started, stdin=subprocess.DEVNULL, stdout=out,
+                                      stderr=subprocess.PIPE)
 
 
 def end(wire, process):
@@ -260,7 +281,8 @@ def end(wire, process):
 def wait_for(process, path):
     end = time.monotonic() + TIMEOUT
     while not os.path.exists(path):
-        want(process.poll() is None, f"the host has ended: {process.stderr.read() if process.poll() else ''}")
+        want(process.poll() is None, f"the host has ended: "
+                                     f"{process.stderr.read() if process.poll() else ''}")
         want(time.monotonic() < end, f"no {path}")
         time.sleep(0.05)
     return path
@@ -281,7 +303,8 @@ def exchange_elsewhere(s, name, append, *more):
         owner.hello()
         put(owner.file("hello.b64"), wire)
         evidence_file = wait_for(process, os.path.join(wire, "evidence.b64"))
-        verdict = owner.answer(evidence_file, "--mode", "snp", "--kernel", s.kernel, "--initrd", s.path("agent.cpio.gz"), "--append", append)
+        verdict = owner.answer(evidence_file, "--mode", "snp", "--kernel", s.kernel, "--initrd",
+                               s.path("agent.cpio.gz"), "--append", append)
         put(owner.file("answer.b64"), wire)
         result = end(wire, process)
     finally:
@@ -295,8 +318,10 @@ def an_agent_gets_the_secret_of_an_owner_elsewhere(s):
     dram = s.path("dram")
     code, events, error, verdict = exchange_elsewhere(s, "right", APPEND, "--dump", dram)
     want(verdict[0] == 0 and code == 0, (verdict, code, error))
-    want(f"guest: got {hashlib.sha256(SECRET).hexdigest()}" in console(events), console(events)[-2000:])
-    want("elsewhere" in steps(events, "owner") and occurs(dram, SECRET_WORD) == [], steps(events, "owner"))
+    want(f"guest: got {hashlib.sha256(SECRET).hexdigest()}" in console(events),
+         console(events)[-2000:])
+    want("elsewhere" in steps(events, "owner") and occurs(dram, SECRET_WORD) == [],
+         steps(events, "owner"))
     os.unlink(dram)
 
 
@@ -312,12 +337,14 @@ def an_owner_elsewhere_who_expects_another_guest_refuses(s):
 def an_owner_elsewhere_who_says_nothing_is_not_waited_for(s):
     wire, process = remote(s, "silent", "--owner-wait", "1")
     code, _, error = end(wire, process)
-    want(code == 4 and "the owner has sent no hello.b64 after 1 s" in error and os.listdir(wire) == [], (code, error))
+    want(code == 4 and "the owner has sent no hello.b64 after 1 s" in error
+         and os.listdir(wire) == [], (code, error))
 
 
 @slow
 def an_exchange_that_is_none_ends_the_run(s):
-    for name, content, words in (("garbage", b"gar bage", "hello.b64 should be base64"), ("frame", base64.b64encode(frame(SEALED)), "hello.b64 is not what"),
+    for name, content, words in (("garbage", b"gar bage", "hello.b64 should be base64"),
+            ("frame", base64.b64encode(frame(SEALED)), "hello.b64 is not what"),
                                  ("file", None, "is not a folder")):
         wire = s.path("wire-" + name)
         if content:
@@ -330,7 +357,10 @@ def an_exchange_that_is_none_ends_the_run(s):
         want(code == 3 and words in error, (name, code, error))
 
 
-tell(a_refused_agent_writes_nothing, an_owner_of_another_make_can_seal, an_agent_gets_its_owners_secret_and_nobody_else_does,
-     a_secret_that_nobody_asks_for_is_not_given, an_owner_answers_from_files, an_owner_refuses_from_files,
-     an_agent_gets_the_secret_of_an_owner_elsewhere, an_owner_elsewhere_who_expects_another_guest_refuses,
+tell(a_refused_agent_writes_nothing, an_owner_of_another_make_can_seal,
+     an_agent_gets_its_owners_secret_and_nobody_else_does,
+     a_secret_that_nobody_asks_for_is_not_given, an_owner_answers_from_files,
+     an_owner_refuses_from_files,
+     an_agent_gets_the_secret_of_an_owner_elsewhere,
+     an_owner_elsewhere_who_expects_another_guest_refuses,
      an_owner_elsewhere_who_says_nothing_is_not_waited_for, an_exchange_that_is_none_ends_the_run)

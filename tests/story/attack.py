@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""softsev attack: what it lists, what it plays, and its exit codes. That outcomes are right is tests/attack/matrix.c's matter."""
+"""softsev attack: what it lists, what it plays, and its exit codes. That outcomes are right is
+tests/attack/matrix.c's matter."""
 import json
 
 from story import one_line, quick, tell, want
@@ -43,14 +44,17 @@ def two_runs_are_equal(s):
 
 @quick
 def wrong_command_lines(s):
-    for arguments, word in ((["run", "no-such"], "no-such"), (["run", "remap", "--mode", "tdx"], "tdx")):
+    for arguments, word in ((["run", "no-such"], "no-such"), (["run", "remap", "--mode", "tdx"],
+            "tdx")):
         code, _, error = attack(s, *arguments)
         want(code == 2 and word in one_line(error), (arguments, code, error))
-    for arguments in ([], ["run"], ["list", "stray"], ["run", "remap", "stray"], ["--no-such-option"]):
+    for arguments in ([], ["run"], ["list", "stray"], ["run", "remap", "stray"],
+                      ["--no-such-option"]):
         code, _, error = attack(s, *arguments)
         want(code == 2 and error, (arguments, code))
     code, text, _ = attack(s, "--help")
     want(code == 0 and len(text.splitlines()) <= 24, text)
 
 
-tell(the_list_is_complete_in_each_form, one_attack_in_one_mode_and_in_all, two_runs_are_equal, wrong_command_lines)
+tell(the_list_is_complete_in_each_form, one_attack_in_one_mode_and_in_all, two_runs_are_equal,
+     wrong_command_lines)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The console: a person at a terminal talks to the guest's shell and leaves; a pipe does; what was recorded repeats."""
+"""The console: a person at a terminal talks to the guest's shell and leaves; a pipe does; what was
+recorded repeats."""
 import os
 import pty
 import re
@@ -21,7 +22,8 @@ class Terminal:
         self.before = termios.tcgetattr(theirs)
         self.theirs, self.seen, self.at = theirs, b"", 0
         # A process group of its own: one whose parents are all of another session is never stopped.
-        self.process = subprocess.Popen([s.softsev, "run", "--state", s.state, *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+        self.process = subprocess.Popen([s.softsev, "run", "--state", s.state, *arguments],
+                                        stdin=theirs, stdout=theirs, stderr=theirs,
                                         process_group=0)
 
     def expect(self, pattern):
@@ -32,7 +34,8 @@ class Terminal:
             if m:
                 self.at = m.end()
                 return m
-            want(time.monotonic() < end and self.process.poll() is None, (pattern, self.seen[-600:]))
+            want(time.monotonic() < end and self.process.poll() is None,
+                 (pattern, self.seen[-600:]))
             if select.select([self.ours], [], [], 0.2)[0]:
                 self.seen += os.read(self.ours, 4096)
 
@@ -79,7 +82,8 @@ def whatever_ends_or_stops_the_program_puts_the_terminal_back(s):
         return t
 
     in_order = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    at_once = (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGUSR1, signal.SIGALRM, signal.SIGXCPU)
+    at_once = (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGUSR1, signal.SIGALRM,
+               signal.SIGXCPU)
     for number in (*in_order, *at_once):
         signal.signal(number, signal.SIG_DFL)
         with run() as t:
@@ -90,15 +94,18 @@ def whatever_ends_or_stops_the_program_puts_the_terminal_back(s):
         with run() as t:
             t.process.send_signal(number)
             until(lambda: state(t.process) == "T", "it does not stop")
-            want(termios.tcgetattr(t.theirs) == t.before, (number, "the terminal is raw while it is stopped"))
+            want(termios.tcgetattr(t.theirs) == t.before,
+                 (number, "the terminal is raw while it is stopped"))
             t.process.send_signal(signal.SIGCONT)
-            until(lambda: termios.tcgetattr(t.theirs) != t.before, (number, "the terminal is not raw again"))
+            until(lambda: termios.tcgetattr(t.theirs) != t.before,
+                  (number, "the terminal is not raw again"))
             t.process.send_signal(signal.SIGTERM)
             want(t.end() == 128 + signal.SIGTERM, number)
 
 
 def linux(s, mode, append):
-    return ["--kernel", s.kernel, "--initrd", s.initrd, "--append", f"{APPEND} {append}", "--mode", mode, "--memory", "256"]
+    return ["--kernel", s.kernel, "--initrd", s.initrd, "--append", f"{APPEND} {append}", "--mode",
+            mode, "--memory", "256"]
 
 
 def a_person_talks_to_the_guests_shell_and_leaves_with_ctrl_a_x(s):
@@ -121,7 +128,8 @@ def a_person_talks_to_the_guests_shell_and_leaves_with_ctrl_a_x(s):
 @slow
 def what_a_person_typed_repeats_to_the_byte(s):
     record = s.path("record")
-    with Terminal(s, *linux(s, "sev", "shell"), "--seed", "console", "--trace-hash", "--record", record) as t:
+    with Terminal(s, *linux(s, "sev", "shell"), "--seed", "console", "--trace-hash", "--record",
+                  record) as t:
         t.expect(rb"# ")
         t.type(b"echo $((6*7))\r")
         t.expect(rb"\n42\r*\n")
@@ -129,7 +137,8 @@ def what_a_person_typed_repeats_to_the_byte(s):
         want(t.end() == 0, t.seen[-500:])
     hashes = {re.search(rb"sha256 ([0-9a-f]{64})", t.seen)[1]}
     for _ in range(2):
-        code, out, error = s.command("run", "--state", s.state, *linux(s, "sev", "shell"), "--seed", "console", "--trace-hash", "--replay",
+        code, out, error = s.command("run", "--state", s.state, *linux(s, "sev", "shell"), "--seed",
+                                     "console", "--trace-hash", "--replay",
                                      record)
         want(code == 0 and b"\n42" in out, error)
         hashes.add(re.search(rb"sha256 ([0-9a-f]{64})", out)[1])
@@ -138,7 +147,8 @@ def what_a_person_typed_repeats_to_the_byte(s):
 
 def input_from_a_pipe_reaches_the_guest(s):
     """From when it listens: what comes before, a serial port forgets when its driver starts."""
-    process = subprocess.Popen([s.softsev, "run", "--state", s.state, "--quiet", "--clock", "virtual", *linux(s, "none", "shell")], stdin=subprocess.PIPE,
+    process = subprocess.Popen([s.softsev, "run", "--state", s.state, "--quiet", "--clock",
+                                "virtual", *linux(s, "none", "shell")], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
     out = b""
     while b"/ # " not in out:
@@ -146,13 +156,16 @@ def input_from_a_pipe_reaches_the_guest(s):
         want(byte, out[-500:])
         out += byte
     lines = 600  # more than a serial port and what feeds it can hold
-    rest, _ = process.communicate(b"".join(b"echo line $((%d+1))\n" % i for i in range(lines)) + b"poweroff -f\n", timeout=TIMEOUT)
+    rest, _ = process.communicate(b"".join(b"echo line $((%d+1))\n" % i
+            for i in range(lines)) + b"poweroff -f\n", timeout=TIMEOUT)
     got = re.findall(rb"\nline (\d+)\r*\n", rest)
-    want(process.returncode == 0 and got == [b"%d" % (i + 1) for i in range(lines)], (len(got), rest[-600:]))
+    want(process.returncode == 0 and got == [b"%d" % (i + 1) for i in range(lines)],
+         (len(got), rest[-600:]))
 
 
 def ctrl_a_n_goes_to_the_next_vm(s):
-    vm = '{"kernel": "%s", "initrd": "%s", "append": "%s shell", "memory": 256}' % (s.kernel, s.initrd, APPEND)
+    vm = '{"kernel": "%s", "initrd": "%s", "append": "%s shell", "memory": 256}' % (s.kernel,
+            s.initrd, APPEND)
     machine = s.write("machine.json", b'{"vms": [%s, %s]}' % (vm.encode(), vm.encode()))
     with Terminal(s, "--machine", machine) as t:
         t.expect(rb"\[vm1\] [^\n]*# ")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A root file system on a virtio disk, made with e2fsprogs and read back with it: contents, writes, and read-only."""
+"""A root file system on a virtio disk, made with e2fsprogs and read back with it: contents, writes,
+and read-only."""
 import hashlib
 import os
 import random
@@ -49,20 +50,23 @@ def make_disk(s, name="disk"):
         with open(os.path.join(root, path), "wb") as f:
             f.write(data)
     os.chmod(f"{root}/sbin/init", 0o755)
-    subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", root, "-E", "root_owner=0:0", disk, "24M"], capture_output=True,
+    subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", root, "-E", "root_owner=0:0",
+                    disk, "24M"], capture_output=True,
                    check=True)
     return disk
 
 
 def inside(disk, path):
-    return subprocess.run(["/sbin/debugfs", "-R", f"cat {path}", disk], capture_output=True, check=True).stdout
+    return subprocess.run(["/sbin/debugfs", "-R", f"cat {path}", disk], capture_output=True,
+                          check=True).stdout
 
 
 def boots_from(s, disk, mode, *more):
     code, events, error = s.linux(mode, "--disk", disk, *more, append="root=/dev/vda")
     want(code == 0, (error, console(events)[-500:]))
     text = console(events)
-    want("disk: root is /dev/root / ext4" in text or "disk: root is /dev/vda / ext4" in text, text[-1500:])
+    want("disk: root is /dev/root / ext4" in text or "disk: root is /dev/vda / ext4" in text,
+         text[-1500:])
     want(f"disk: big {sha(BIG)}" in text, f"--mode {mode}: the guest reads something else")
     return text
 

@@ -55,7 +55,8 @@ _start: cld
 text: .asciz " multiboot says hello\\n"
 """
 
-# A stand-in for Linux's vmlinux: a PVH entry in Xen's note, and an entry for the 64-bit boot protocol.
+# A stand-in for Linux's vmlinux: a PVH entry in Xen's note, and an entry for the 64-bit boot
+# protocol.
 VMLINUX = """
     .section .note.Xen, "a", @note
     .align 4
@@ -148,7 +149,8 @@ def a_multiboot_kernel_finds_its_command_line_and_module(s):
     kernel = s.build("multiboot", MULTIBOOT, wide=False)
     module = s.write("module", b"a module;")
     for mode in ("none", "sev"):
-        runs(s, kernel, mode, f"an argument|a module; multiboot says hello\n", "--append", "an argument|", "--initrd", module)
+        runs(s, kernel, mode, f"an argument|a module; multiboot says hello\n", "--append",
+             "an argument|", "--initrd", module)
 
 
 @quick
@@ -171,7 +173,8 @@ def a_module_that_does_not_fit_is_refused_by_host_and_owner(s):
     kernel = s.build("multiboot", MULTIBOOT, wide=False)
     module = s.write("module", bytes(16 << 20))
     for command in (("run", "--quiet"), ("owner", "measure")):
-        code, _, error = s.command(*command, "--mode", "sev", "--kernel", kernel, "--initrd", module, "--memory", "16")
+        code, _, error = s.command(*command, "--mode", "sev", "--kernel", kernel, "--initrd",
+                                   module, "--memory", "16")
         want(code == 6 and "module" in one_line(error), (code, error))
 
 
@@ -193,7 +196,8 @@ _start:
 @quick
 def hundreds_of_sleeping_guests_fit_a_machine_and_cost_little(s):
     kernel = s.build("sleeper", SLEEPER, wide=False)
-    vms = [{"name": f"vm{i}", "kernel": kernel, "memory": "4M", "mode": "sev" if i % 10 == 0 else "none"} for i in range(300)]
+    vms = [{"name": f"vm{i}", "kernel": kernel, "memory": "4M", "mode": "sev" if i % 10 == 0
+            else "none"} for i in range(300)]
     machine = s.write("machine.json", json.dumps({"vms": vms}).encode())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, events, error = s.run("--machine", machine, "--limit", "1000", "--clock", "virtual")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The key distribution service and the certificates of a platform, as somebody sees them who has only HTTP and the openssl tool."""
+"""The key distribution service and the certificates of a platform, as somebody sees them who has
+only HTTP and the openssl tool."""
 import contextlib
 import fcntl
 import json
@@ -23,11 +24,13 @@ TURIN = "fmcSPL=00&blSPL=01&teeSPL=00&snpSPL=02&ucodeSPL=71"
 @contextlib.contextmanager
 def serving(s, *arguments, how=signal.SIGTERM):
     """softsev kds: its address, once it listens. Ended by a signal it must end at once and well."""
-    server = subprocess.Popen([s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", "--json", *arguments],
+    server = subprocess.Popen([s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0",
+                               "--json", *arguments],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         line = server.stdout.readline()
-        want(line, ("the server did not start", server.stderr.read() if server.poll() is not None else ""))
+        want(line, ("the server did not start", server.stderr.read() if server.poll() is not None
+                    else ""))
         told = json.loads(line)
         want(told["event"] == "listening" and told["port"], told)
         yield told["url"]
@@ -43,7 +46,8 @@ def serving(s, *arguments, how=signal.SIGTERM):
 def get(url, data=None, context=None):
     """Status, body, headers."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=20, context=context) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=20,
+                                    context=context) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as refused:
         with refused:
@@ -53,13 +57,15 @@ def get(url, data=None, context=None):
 def openssl(*arguments, code=0, says=b"", data=None):
     if not shutil.which("openssl"):
         raise Skip("no openssl")
-    done = subprocess.run(["openssl", *arguments], capture_output=True, input=data, timeout=60, check=False)
+    done = subprocess.run(["openssl", *arguments], capture_output=True, input=data, timeout=60,
+                          check=False)
     want(done.returncode == code and says in done.stdout + done.stderr, (arguments, done))
     return done.stdout
 
 
 def chip(s, profile="milan"):
-    code, out, error = s.command("platform", "init", "--state", s.state, "--json", "--profile", profile)
+    code, out, error = s.command("platform", "init", "--state", s.state, "--json", "--profile",
+                                 profile)
     want(code == 0, (code, error))
     return json.loads(out)
 
@@ -81,19 +87,24 @@ def a_vcek_from_the_server_verifies_with_its_chain(s):
         status, vcek, _ = get(f"{base}/vcek/v1/Milan/{told['chip_id']}?{MILAN}")
         want(status == 200, (status, vcek))
         s.write("vcek", pem(vcek))
-        openssl("verify", "-CAfile", s.path("ark"), "-untrusted", s.path("ask"), s.path("vcek"), says=b"OK")
+        openssl("verify", "-CAfile", s.path("ark"), "-untrusted", s.path("ask"), s.path("vcek"),
+                says=b"OK")
         openssl("verify", "-CAfile", s.path("ark"), s.path("vcek"), code=2)
         text = openssl("x509", "-in", s.path("vcek"), "-noout", "-text")
-        want(b"not AMD" in text and b"Advanced Micro" not in text and b"CN = SEV-VCEK" in text, text)
+        want(b"not AMD" in text and b"Advanced Micro" not in text and b"CN = SEV-VCEK" in text,
+             text)
         status, crl, _ = get(f"{base}/vcek/v1/Milan/crl")
         s.write("crl", openssl("crl", "-inform", "DER", data=crl))
-        openssl("verify", "-crl_check", "-CAfile", s.path("ark"), "-CRLfile", s.path("crl"), s.path("ask"), says=b"OK")
+        openssl("verify", "-crl_check", "-CAfile", s.path("ark"), "-CRLfile", s.path("crl"),
+                s.path("ask"), says=b"OK")
         status, stranger, _ = get(f"{base}/vcek/v1/Milan/{'00' * 64}?{MILAN}")
         want(status == 404 and b"no Milan with this id" in stranger, (status, stranger))
         # The folder that the platform writes has the same certificates.
-        code, _, error = s.command("platform", "certs", "--state", s.state, "--out", s.path("certs"))
+        code, _, error = s.command("platform", "certs", "--state", s.state, "--out",
+                                   s.path("certs"))
         want(code == 0, error)
-        for name, content in (("der/vcek.der", vcek), ("ask.pem", ask), ("ark.pem", ark), ("der/crl.der", crl)):
+        for name, content in (("der/vcek.der", vcek), ("ask.pem", ask), ("ark.pem", ark),
+                              ("der/crl.der", crl)):
             with open(s.path("certs", name), "rb") as f:
                 want(f.read() == content, f"{name} differs from the server's")
 
@@ -103,7 +114,8 @@ def a_turin_and_a_vlek(s):
     told = chip(s, "turin")
     want(len(told["chip_id"]) == 16 and told["reported_tcb"] == "0.1.0.2.71", told)
     with serving(s, "--csp", "cloud.example", how=signal.SIGINT) as base:
-        for kind, leaf in (("vcek", f"{told['chip_id'].upper()}?{TURIN}"), ("vlek", f"cert?{TURIN}")):
+        for kind, leaf in (("vcek", f"{told['chip_id'].upper()}?{TURIN}"),
+                           ("vlek", f"cert?{TURIN}")):
             status, der, _ = get(f"{base}/{kind}/v1/Turin/{leaf}")
             want(status == 200, (status, der))
             s.write("key", pem(der))
@@ -111,19 +123,22 @@ def a_turin_and_a_vlek(s):
             signer, ark = (b"-----BEGIN" + part for part in chain.split(b"-----BEGIN")[1:])
             s.write("signer", signer)
             s.write("ark", ark)
-            openssl("verify", "-CAfile", s.path("ark"), "-untrusted", s.path("signer"), s.path("key"), says=b"OK")
+            openssl("verify", "-CAfile", s.path("ark"), "-untrusted", s.path("signer"),
+                    s.path("key"), says=b"OK")
         want(b"cloud.example" in der, "the provider's name is not in its VLEK")
         body = json.dumps({"hwids": [told["chip_id"], "00" * 8]}).encode()
         status, answer, _ = get(f"{base}/vlek/v1/Turin/hash_sticks?{TURIN}", data=body)
         (mine, other) = json.loads(answer)["results"]
-        want(status == 200 and len(bytes.fromhex(mine[told["chip_id"]])) == 432 and other == {"00" * 8: "not found"}, answer)
+        want(status == 200 and len(bytes.fromhex(mine[told["chip_id"]])) == 432
+             and other == {"00" * 8: "not found"}, answer)
 
 
 @quick
 def it_serves_while_the_platform_is_in_use_and_chips_of_seeds(s):
     chip(s)
     other = s.path("other")
-    code, out, _ = s.command("platform", "init", "--state", other, "--seed", "another chip", "--json")
+    code, out, _ = s.command("platform", "init", "--state", other, "--seed", "another chip",
+                             "--json")
     want(code == 0, out)
     seeded = json.loads(out)["chip_id"]
     with open(s.path("state", "lock"), "rb") as lock:
@@ -142,34 +157,43 @@ def faults_on_demand(s):
     with serving(s, "--inject", "429:3,500:4,delay=50") as base:
         started = time.monotonic()
         answers = [get(f"{base}/{vcek}") for _ in range(12)]
-        want([a[0] for a in answers] == [200, 200, 429, 500, 200, 429, 200, 500, 429, 200, 200, 429], [a[0] for a in answers])
+        want([a[0] for a in answers] == [200, 200, 429, 500, 200, 429, 200, 500, 429, 200, 200,
+                                         429], [a[0] for a in answers])
         want(time.monotonic() - started >= 12 * 0.05, "no delay")
         want(all(a[2]["Retry-After"] == "1" for a in answers if a[0] == 429), "no Retry-After")
     with serving(s, "--inject", "wrong:2") as base:
         right, wrong = get(f"{base}/{vcek}")[1], get(f"{base}/{vcek}")[1]
-        want(right != wrong and bytes.fromhex(told["chip_id"]) in right and bytes.fromhex(told["chip_id"]) not in wrong, "not another chip's")
+        want(right != wrong and bytes.fromhex(told["chip_id"]) in right
+             and bytes.fromhex(told["chip_id"]) not in wrong, "not another chip's")
 
 
 @quick
 def over_tls(s):
     chip(s)
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=IP:127.0.0.1",
             "-keyout", s.path("key"), "-out", s.path("cert"), "-days", "2")
     with serving(s, "--tls-cert", s.path("cert"), "--tls-key", s.path("key")) as base:
         want(base.startswith("https://"), base)
-        status, body, _ = get(f"{base}/vcek/v1/Milan/cert_chain", context=ssl.create_default_context(cafile=s.path("cert")))
+        status, body, _ = get(f"{base}/vcek/v1/Milan/cert_chain",
+                              context=ssl.create_default_context(cafile=s.path("cert")))
         want(status == 200 and body.count(b"BEGIN CERTIFICATE") == 2, status)
-    code, _, error = s.command("kds", "--state", s.state, "--listen", "127.0.0.1:0", "--tls-cert", s.path("cert"), "--tls-key", s.path("cert"))
+    code, _, error = s.command("kds", "--state", s.state, "--listen", "127.0.0.1:0", "--tls-cert",
+                               s.path("cert"), "--tls-key", s.path("cert"))
     want(code == 3 and "TLS" in error, (code, error))
 
 
 @quick
 def what_cannot_be_served_is_said(s):
     chip(s)
-    for arguments, code, word in ((["--listen", "nowhere"], 2, "127.0.0.1:8080"), (["--inject", "418"], 2, "429, 404"),
-                                  (["--inject", "delay"], 2, "delay=MS"), (["--inject", "429:0"], 2, "--inject"),
-                                  (["--tls-cert", "x"], 2, "needs --tls-key"), (["--csp", ""], 2, "provider"), (["--frob"], 2, "--help"),
-                                  (["--tls-cert", s.path("no"), "--tls-key", s.path("no")], 3, "No such file"), (["more"], 2, "more")):
+    for arguments, code, word in ((["--listen", "nowhere"], 2, "127.0.0.1:8080"),
+                                  (["--inject", "418"], 2, "429, 404"),
+                                  (["--inject", "delay"], 2, "delay=MS"),
+                                  (["--inject", "429:0"], 2, "--inject"),
+                                  (["--tls-cert", "x"], 2, "needs --tls-key"),
+                                  (["--csp", ""], 2, "provider"), (["--frob"], 2, "--help"),
+                                  (["--tls-cert", s.path("no"), "--tls-key", s.path("no")], 3,
+                                   "No such file"), (["more"], 2, "more")):
         got, _, error = s.command("kds", "--state", s.state, *arguments)
         want(got == code and word in error, (arguments, got, error))
     s.write("state/fuses", b"nonsense")
@@ -178,7 +202,8 @@ def what_cannot_be_served_is_said(s):
     os.remove(s.path("state", "fuses"))
     _, out, _ = s.command("profiles", "--json")
     names = [p["name"] for p in json.loads(out)]
-    want({"naples", "rome", "milan", "genoa", "turin"} <= set(names) and {0, 2, 3, 5} == {p["report_version"] for p in json.loads(out)}, names)
+    want({"naples", "rome", "milan", "genoa", "turin"} <= set(names)
+         and {0, 2, 3, 5} == {p["report_version"] for p in json.loads(out)}, names)
 
 
 def say_raw(url, request):
@@ -191,24 +216,29 @@ def say_raw(url, request):
 
 @quick
 def a_request_does_no_harm_in_the_log(s):
-    """Method and address are anybody's bytes: no terminal gets them raw, and each request has its line of JSON."""
+    """Method and address are anybody's bytes: no terminal gets them raw, and each request has its
+    line of JSON."""
     chip(s)
     for options, show in ((["--json"], True), ([], False)):
         command = [s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", *options]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = server.stdout.readline().decode()
         url = json.loads(line)["url"] if show else line.split()[-1]
-        for method, path in ((b"GE\x1b]0;x\x07T\xff", b"/vcek/v1/Milan/crl"), (b"GET", b"/\x1b[31m\xc3\xa9\xfe\"\\")):
-            say_raw(url, method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for method, path in ((b"GE\x1b]0;x\x07T\xff", b"/vcek/v1/Milan/crl"),
+                             (b"GET", b"/\x1b[31m\xc3\xa9\xfe\"\\")):
+            say_raw(url,
+                    method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         server.terminate()
         out, log = server.communicate(timeout=20)
         if show:
             told = [json.loads(line) for line in out.decode().splitlines()]
             want([t["event"] for t in told] == ["request", "request"], out)
-            want(told[0]["method"].startswith("GE\x1b]0;x") and "\ufffd" in told[0]["method"] + told[1]["url"], told)
+            want(told[0]["method"].startswith("GE\x1b]0;x")
+                 and "\ufffd" in told[0]["method"] + told[1]["url"], told)
         else:
             want(all(0x20 <= b < 0x7f or b == 0x0a for b in log), log)
-            want(b"GE\\x1b]0;x\\x07T\\xff" in log and b"\\xfe" in log and log.count(b"\n") == 2, log)
+            want(b"GE\\x1b]0;x\\x07T\\xff" in log and b"\\xfe" in log and log.count(b"\n") == 2,
+                 log)
 
 
 if __name__ == "__main__":

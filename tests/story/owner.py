@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An owner on another computer: `softsev owner` and `softsev run --owner-dir`, with only files passing between; and every
-reason for which that owner refuses.
+"""An owner on another computer: `softsev owner` and `softsev run --owner-dir`, with only files
+passing between; and every reason for which that owner refuses.
 """
 import hashlib
 import json
@@ -12,26 +12,31 @@ import time
 
 from story import APPEND, SECRET, SECRET_WORD, TIMEOUT, console, occurs, one_line, slow, tell, want
 
-PUBLIC = {"chain", "platform.json", "godh.b64", "session.b64", "measurement.b64", "secret-header.b64", "secret-payload.b64"}
+PUBLIC = {"chain", "platform.json", "godh.b64", "session.b64", "measurement.b64",
+          "secret-header.b64", "secret-payload.b64"}
 
 
 class Host:
     """`softsev run` at work, and the folder that its owner's messenger looks into."""
 
-    def __init__(self, s, name, kernel=None, initrd=None, append=APPEND, wait="60", files=(), mode="sev", more=()):
+    def __init__(self, s, name, kernel=None, initrd=None, append=APPEND, wait="60", files=(),
+                 mode="sev", more=()):
         self.s, self.wire = s, s.path(name)
         os.makedirs(self.wire, exist_ok=True)
         for path in files:
             shutil.copy(path, self.wire)
         self.run = subprocess.Popen(
-            [s.softsev, "run", "--state", s.state, "--json", "--kernel", kernel or s.kernel, "--initrd", initrd or s.initrd, "--append",
-             append, "--memory", "256", "--mode", mode, "--owner-dir", self.wire, "--owner-wait", wait, *more],
+            [s.softsev, "run", "--state", s.state, "--json", "--kernel", kernel or s.kernel,
+             "--initrd", initrd or s.initrd, "--append",
+             append, "--memory", "256", "--mode", mode, "--owner-dir", self.wire, "--owner-wait",
+             wait, *more],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def get(self, name):
         path, end = os.path.join(self.wire, name), time.monotonic() + TIMEOUT
         while not os.path.exists(path):
-            want(self.run.poll() is None, f"the host has ended before {name}: {self.run.stderr.read() if self.run.poll() else ''}")
+            want(self.run.poll() is None, f"the host has ended before {name}: "
+                                          f"{self.run.stderr.read() if self.run.poll() else ''}")
             want(time.monotonic() < end, f"the host gives no {name}")
             time.sleep(0.02)
         return path
@@ -39,7 +44,8 @@ class Host:
     def send(self, *paths):
         for path in paths:
             shutil.copy(path, os.path.join(self.wire, os.path.basename(path) + ".part"))
-            os.rename(os.path.join(self.wire, os.path.basename(path) + ".part"), os.path.join(self.wire, os.path.basename(path)))
+            os.rename(os.path.join(self.wire, os.path.basename(path) + ".part"),
+                      os.path.join(self.wire, os.path.basename(path)))
 
     def end(self):
         out, error = self.run.communicate(timeout=TIMEOUT)
@@ -66,18 +72,22 @@ class Owner:
         return os.path.join(self.home, name)
 
     def session(self, chain, *more):
-        return self.s.command("owner", "session", "--chain", chain, "--root", self.root, "--out-dir", self.home, *more)
+        return self.s.command("owner", "session", "--chain", chain, "--root", self.root,
+                              "--out-dir", self.home, *more)
 
     def measure(self, host, *instead, kernel=None, initrd=None, append=APPEND):
         with open(host.get("measurement.b64"), encoding="ascii") as f:
             measurement = f.read()
-        guest = ["--kernel", kernel or self.s.kernel, "--initrd", initrd or self.s.initrd, "--append", append, "--memory", "256",
+        guest = ["--kernel", kernel or self.s.kernel, "--initrd", initrd or self.s.initrd,
+                 "--append", append, "--memory", "256",
                  "--owner-secret"]
-        return self.s.command("owner", "measure", "--state", self.state, "--platform", host.get("platform.json"), "--measurement",
+        return self.s.command("owner", "measure", "--state", self.state, "--platform",
+                              host.get("platform.json"), "--measurement",
                               measurement, *(instead or guest))
 
     def seal(self, *more):
-        return self.s.command("owner", "secret", "--state", self.state, "--secret", self.s.secret, "--out-dir", self.home, *more)
+        return self.s.command("owner", "secret", "--state", self.state, "--secret", self.s.secret,
+                              "--out-dir", self.home, *more)
 
 
 def platform(s):
@@ -108,22 +118,26 @@ def the_guest_gets_the_secret_of_an_owner_elsewhere(s):
     want(set(os.listdir(host.wire)) == PUBLIC, f"what passed between: {os.listdir(host.wire)}")
     for folder in (host.wire, s.state):
         for name in os.listdir(folder):
-            want(not os.path.getsize(os.path.join(folder, name)) or not occurs(os.path.join(folder, name), SECRET_WORD), name)
+            want(not os.path.getsize(os.path.join(folder, name))
+                 or not occurs(os.path.join(folder, name), SECRET_WORD), name)
     with open(owner.file("tk.bin"), "rb") as f:
         keys = f.read()
     for name in os.listdir(host.wire):
-        want(not occurs(os.path.join(host.wire, name), keys[:16], keys[16:]), f"the owner's keys are in {name}")
+        want(not occurs(os.path.join(host.wire, name), keys[:16], keys[16:]),
+             f"the owner's keys are in {name}")
 
 
 def a_session_made_beforehand_serves_and_launched_bytes_are_what_explain_says(s):
     owner = Owner(s, "home2")
     good(owner.session(os.path.join(platform(s), "chain")))
     dump = s.path("launched")
-    code, said, error = s.command("owner", "explain", "--kernel", s.kernel, "--initrd", s.initrd, "--append", APPEND, "--memory", "256",
+    code, said, error = s.command("owner", "explain", "--kernel", s.kernel, "--initrd", s.initrd,
+                                  "--append", APPEND, "--memory", "256",
                                   "--owner-secret", "--dump", dump, "--json")
     want(code == 0, error)
     with open(dump, "rb") as f:
-        want(hashlib.sha256(f.read()).hexdigest() == json.loads(said)["digest"], "the dump has another digest")
+        want(hashlib.sha256(f.read()).hexdigest() == json.loads(said)["digest"],
+             "the dump has another digest")
     with Host(s, "wire2", files=[owner.file("godh.b64"), owner.file("session.b64")]) as host:
         good(owner.measure(host, "--launch", dump))
         good(owner.seal())
@@ -134,7 +148,8 @@ def a_session_made_beforehand_serves_and_launched_bytes_are_what_explain_says(s)
 
 
 def what_was_not_launched_as_the_owner_knows_it_gets_no_secret(s):
-    """The host has another kernel, initramfs or command line than the owner; each differs in one place."""
+    """The host has another kernel, initramfs or command line than the owner; each differs in one
+    place."""
     def changed(path, name, at):
         with open(path, "rb") as f:
             data = bytearray(f.read())
@@ -143,17 +158,21 @@ def what_was_not_launched_as_the_owner_knows_it_gets_no_secret(s):
 
     size = os.path.getsize(s.kernel)
     cases = [("kernel", {"kernel": changed(s.kernel, "evil-kernel", size // 2)}),
-             ("initrd", {"initrd": changed(s.initrd, "evil-initrd", os.path.getsize(s.initrd) - 9)}),
-             ("longer-initrd", {"initrd": s.initrd_with("evil-initrd2", "#!/bin/sh\ncat /secret/secret\n")}),
+             ("initrd", {"initrd": changed(s.initrd, "evil-initrd",
+                                           os.path.getsize(s.initrd) - 9)}),
+             ("longer-initrd", {"initrd": s.initrd_with("evil-initrd2",
+                                                        "#!/bin/sh\ncat /secret/secret\n")}),
              ("append", {"append": APPEND + " init=/bin/sh"})]
     for name, evil in cases:
         owner = Owner(s, "home3-" + name)
         good(owner.session(os.path.join(platform(s), "chain")))
-        with Host(s, "wire3-" + name, wait="1", files=[owner.file("godh.b64"), owner.file("session.b64")], **evil) as host:
+        with Host(s, "wire3-" + name, wait="1", files=[owner.file("godh.b64"),
+                                                       owner.file("session.b64")], **evil) as host:
             code, _, error = owner.measure(host)
             want(code == 4 and "measurement" in one_line(error), (name, code, error))
             code, _, error = owner.seal()
-            want(code == 4 and not os.path.exists(owner.file("secret-payload.b64")), (name, code, error))
+            want(code == 4 and not os.path.exists(owner.file("secret-payload.b64")),
+                 (name, code, error))
             code, events, error = host.end()  # nothing comes; the host gives up
         want(code == 4 and "secret-header.b64" in one_line(error), (name, code, error))
         want(console(events) == "", f"{name}: the guest ran without its owner's leave")
@@ -166,7 +185,8 @@ def a_platform_that_is_not_genuine_gets_no_session(s):
     owner = Owner(s, "home4")
     with open(os.path.join(platform(s), "chain"), "rb") as f:
         chain = f.read()
-    for at in (0x20, 2084 - 1500, 2084 + 0x40, 2 * 2084 + 0x40, 3 * 2084 + 0x40):  # PDH, its signature, PEK, OCA, CEK
+    # PDH, its signature, PEK, OCA, CEK
+    for at in (0x20, 2084 - 1500, 2084 + 0x40, 2 * 2084 + 0x40, 3 * 2084 + 0x40):
         bad = bytearray(chain)
         bad[at] ^= 0x10
         code, _, error = owner.session(s.write("bad-chain", bytes(bad)))
@@ -201,10 +221,12 @@ def a_secret_for_one_launch_is_refused_in_another(s):
 def what_is_no_session_is_said_to_be_none(s):
     owner = Owner(s, "home7")
     good(owner.session(os.path.join(platform(s), "chain"), "--policy", "5"))
-    with Host(s, "wire7", wait="0", files=[s.write("godh.b64", b"AAAA\n"), owner.file("session.b64")]) as host:
+    with Host(s, "wire7", wait="0", files=[s.write("godh.b64", b"AAAA\n"),
+                                           owner.file("session.b64")]) as host:
         code, _, error = host.end()
     want(code == 3 and "godh.b64" in one_line(error), (code, error))
-    with Host(s, "wire8", wait="0", files=[owner.file("godh.b64"), owner.file("session.b64")]) as host:
+    with Host(s, "wire8", wait="0", files=[owner.file("godh.b64"),
+                                           owner.file("session.b64")]) as host:
         code, _, error = host.end()
     want(code == 5 and "LAUNCH_START" in one_line(error), (code, error))  # made for another policy
 

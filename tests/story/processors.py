@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Several processors: stock kernels start them all in every mode, runs stay equal to the byte, and what hostile guests do with
-INIT and STARTUP ends with a word."""
+"""Several processors: stock kernels start them all in every mode, runs stay equal to the byte, and
+what hostile guests do with INIT and STARTUP ends with a word."""
 import json
 import re
 
 from story import console, quick, slow, steps, summary, tell, want
 
-# A 64-bit guest that has more than one processor: APIC registers through the page, messages with ICR, output to the UART.
+# A 64-bit guest that has more than one processor: APIC registers through the page, messages with
+# ICR, output to the UART.
 PRELUDE = """
         .globl _start
 _start: mov $0xfee00000, %ebx
@@ -105,8 +106,10 @@ def boots(s, mode, cpus, *more):
     code, events, error = s.linux(mode, "--cpus", str(cpus), *more)
     want(code == 0, error)
     text = console(events)
-    want(f"Brought up 1 node, {cpus} CPUs" in text, f"--mode {mode}: the kernel did not start {cpus} processors")
-    want(f"guest: processors: {cpus}\r\n" in text, f"--mode {mode}: userland does not see {cpus} processors")
+    want(f"Brought up 1 node, {cpus} CPUs" in text,
+         f"--mode {mode}: the kernel did not start {cpus} processors")
+    want(f"guest: processors: {cpus}\r\n" in text,
+         f"--mode {mode}: userland does not see {cpus} processors")
     want(re.search(r"BUG|WARNING|Call Trace|stall", text) is None, text[-2000:])
     want(summary(events)["vms"][0]["state"] == "powered off", summary(events))
     return events, text
@@ -114,16 +117,21 @@ def boots(s, mode, cpus, *more):
 
 def a_stock_kernel_starts_its_other_processors_by_the_jump_table(s):
     events, text = boots(s, "sev-es", 2, "--owner-secret", s.secret)
-    want("Memory Encryption Features active: AMD SEV SEV-ES" in text, "the guest does not see SEV-ES")
-    want("registers of 2 processors" in steps(events, "hypervisor"), "the registers were not launched")
+    want("Memory Encryption Features active: AMD SEV SEV-ES" in text,
+         "the guest does not see SEV-ES")
+    want("registers of 2 processors" in steps(events, "hypervisor"),
+         "the registers were not launched")
     want("equal" in steps(events, "owner"), "the owner did not compare measurements")
-    want(summary(events)["vms"][0]["vmgexits"]["jump_table"] > 0, "the kernel did not ask for the jump table")
+    want(summary(events)["vms"][0]["vmgexits"]["jump_table"] > 0,
+         "the kernel did not ask for the jump table")
 
 
 def a_stock_snp_kernel_creates_its_other_processors(s):
     events, text = boots(s, "sev-snp", 2)
-    want("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP" in text, "the guest does not see SEV-SNP")
-    want(summary(events)["vms"][0]["vmgexits"]["ap_creation"] == 1, "the kernel did not create its second processor")
+    want("Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP" in text,
+         "the guest does not see SEV-SNP")
+    want(summary(events)["vms"][0]["vmgexits"]["ap_creation"] == 1,
+         "the kernel did not create its second processor")
 
 
 @slow
@@ -137,7 +145,8 @@ def stock_kernels_start_2_4_and_8_processors_in_every_mode(s):
 @slow
 def two_boots_of_four_processors_are_equal_to_the_byte(s):
     def boot():
-        events, text = boots(s, "sev-es", 4, "--seed", "processors", "--time", "1000000000", "--trace-hash")
+        events, text = boots(s, "sev-es", 4, "--seed", "processors", "--time", "1000000000",
+                             "--trace-hash")
         return summary(events)["trace_sha256"], summary(events)["instructions"], text
 
     want(boot() == boot(), "two runs differ")
@@ -163,7 +172,8 @@ poweroff -f
 @slow
 def processes_work_on_all_processors(s):
     for mode in ("none", "sev-es"):
-        code, events, error = s.linux(mode, "--cpus", "4", "--limit", "20", initrd=s.initrd_with("work.cpio", WORK))
+        code, events, error = s.linux(mode, "--cpus", "4", "--limit", "20",
+                                      initrd=s.initrd_with("work.cpio", WORK))
         want(code == 0, error)
         text = console(events)
         want("guest: work agrees" in text, text[-1500:])
@@ -172,13 +182,17 @@ def processes_work_on_all_processors(s):
 
 @slow
 def guests_of_several_processors_share_a_machine(s):
-    vm = {"kernel": s.kernel, "initrd": s.initrd, "append": "console=ttyS0 panic=-1 cryptomgr.notests", "memory": 256}
-    machine = s.write("machine.json", json.dumps({"vms": [dict(vm, name="alice", mode="sev-es", cpus=2),
-                                                          dict(vm, name="bob", cpus=3), dict(vm, name="carol")]}).encode())
+    vm = {"kernel": s.kernel, "initrd": s.initrd,
+          "append": "console=ttyS0 panic=-1 cryptomgr.notests", "memory": 256}
+    machine = s.write("machine.json", json.dumps({"vms": [dict(vm, name="alice", mode="sev-es",
+            cpus=2),
+                                                          dict(vm, name="bob", cpus=3),
+                                                          dict(vm, name="carol")]}).encode())
     code, events, error = s.run("--machine", machine)
     want(code == 0, error)
     for name, cpus in (("alice", 2), ("bob", 3), ("carol", 1)):
-        want(f"guest: processors: {cpus}\r\n" in console(events, name), f"{name} has another number of processors")
+        want(f"guest: processors: {cpus}\r\n" in console(events, name),
+             f"{name} has another number of processors")
 
 
 @quick
@@ -208,7 +222,8 @@ def a_triple_fault_of_any_processor_ends_the_guest_with_a_word(s):
 def numbers_of_processors_that_cannot_be_are_refused(s):
     for number in ("0", "9", "two", "-1"):
         code, _, error = s.run("--kernel", s.kernel, "--cpus", number)
-        want(code == 2 and f"cpus '{number}': expected a number from 1 to 8" in error, (code, error))
+        want(code == 2 and f"cpus '{number}': expected a number from 1 to 8" in error,
+             (code, error))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stories share: the program, the stock guest, a folder to work in, and TAP for what came of it.
+"""What the stories share: the program, the stock guest, a folder to work in, and TAP for what came
+of it.
 
-A story is a function of one Story; it raises if the program did not do what it should. Stories boot stock kernels unless
-marked `@quick`; those marked `@slow` are left out where boots are slow (SOFTSEV_STORY=few: under sanitizers).
+A story is a function of one Story; it raises if the program did not do what it should. Stories boot
+stock kernels unless marked `@quick`; those marked `@slow` are left out where boots are slow
+(SOFTSEV_STORY=few: under sanitizers).
 """
 import functools
 import gzip
@@ -56,20 +58,23 @@ class Story:
     def command(self, *arguments, data=None, env=None):
         """softsev ARGUMENTS: exit code, output, error text."""
         streams = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run([self.softsev, *arguments], capture_output=True, timeout=TIMEOUT, check=False,
+        done = subprocess.run([self.softsev, *arguments], capture_output=True, timeout=TIMEOUT,
+                              check=False,
                               env={**os.environ, **(env or {})}, **streams)
         return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 
     def run(self, *arguments, state=None, data=None):
-        """softsev run ARGUMENTS --json: exit code, events, error text. Machine time does not follow the wall unless the
-        arguments say so: a limit then means the same on a busy computer."""
+        """softsev run ARGUMENTS --json: exit code, events, error text. Machine time does not follow
+        the wall unless the arguments say so: a limit then means the same on a busy computer."""
         if "--clock" not in arguments:
             arguments += ("--clock", "virtual")
-        code, out, error = self.command("run", "--json", "--state", state or self.state, *arguments, data=data)
+        code, out, error = self.command("run", "--json", "--state", state or self.state, *arguments,
+                                        data=data)
         return code, [json.loads(line) for line in out.splitlines()], error
 
     def linux(self, mode, *more, initrd=None, append="", **options):
-        return self.run("--kernel", self.kernel, "--initrd", initrd or self.initrd, "--append", f"{APPEND} {append}".strip(),
+        return self.run("--kernel", self.kernel, "--initrd", initrd or self.initrd, "--append",
+                        f"{APPEND} {append}".strip(),
                         "--memory", "512", "--mode", mode, *more, **options)
 
     # --- Guests of our own ---
@@ -79,7 +84,8 @@ class Story:
         text = self.write(name + ".S", source.encode())
         size = "--64" if wide else "--32"
         subprocess.run(["as", size, "-o", text + ".o", text], check=True)
-        subprocess.run(["ld", "-m", "elf_x86_64" if wide else "elf_i386", "--build-id=none", "-z", "noexecstack", "-Ttext", address,
+        subprocess.run(["ld", "-m", "elf_x86_64" if wide else "elf_i386", "--build-id=none", "-z",
+                        "noexecstack", "-Ttext", address,
                         "-o", self.path(name), text + ".o"], check=True)
         return self.path(name)
 
@@ -148,7 +154,8 @@ def tell(*stories):
     """usage: NAME.py SOFTSEV OUT    OUT is the folder that tools/fetch-guest.sh filled"""
     softsev, out = sys.argv[1:3]
     chosen = sys.argv[3:]
-    stories = [s for s in stories if s.__name__ in chosen or (not chosen and not (FEW and hasattr(s, "slow")))]
+    stories = [s for s in stories if s.__name__ in chosen or (not chosen
+            and not (FEW and hasattr(s, "slow")))]
     failed = False
     print(f"1..{len(stories)}")
     with tempfile.TemporaryDirectory(prefix="softsev-story-") as folder:
@@ -156,15 +163,19 @@ def tell(*stories):
             line = functools.partial("{1}ok {0} - {2}{3}".format, number)
             name = story.__name__.replace("_", " ")
             if not hasattr(story, "quick") and not os.path.exists(f"{out}/vmlinuz"):
-                print(line("", name, f" # SKIP no guest in {out}: tools/fetch-guest.sh gets one"), flush=True)
+                print(line("", name, f" # SKIP no guest in {out}: tools/fetch-guest.sh gets one"),
+                      flush=True)
                 continue
             try:
                 story(Story(softsev, out, folder))
                 print(line("", name, ""), flush=True)
             except Skip as why:
                 print(line("", name, f" # SKIP {why}"), flush=True)
-            except (AssertionError, subprocess.SubprocessError, OSError, ValueError, KeyError, IndexError) as problem:
+            except (AssertionError, subprocess.SubprocessError, OSError, ValueError, KeyError,
+                    IndexError) as problem:
                 failed = True
-                text = f"{type(problem).__name__}: {problem}" + "".join("\n" + str(getattr(problem, s, b"") or "")[-1200:] for s in ("stdout", "stderr"))
-                print(line("not ", name, "") + "".join(f"\n# {l}" for l in text[:2000].splitlines()), flush=True)
+                text = f"{type(problem).__name__}: {problem}" + "".join("\n" + str(getattr(problem,
+                        s, b"") or "")[-1200:] for s in ("stdout", "stderr"))
+                print(line("not ", name, "") + "".join(f"\n# {l}"
+                        for l in text[:2000].splitlines()), flush=True)
     sys.exit(1 if failed else 0)

@@ -200,7 +200,8 @@ static void wrong_words_are_refused_in_words(void **state)
          "--guest-features 'secure-tsc,': expected names such as secure-tsc"},
         {"run", "--kernel k --guest-features secure-ts",
          "--guest-features 'secure-ts': expected names such as secure-tsc"},
-        {"owner", "measure --firmware f --cpu paris", "--cpu 'paris': expected naples, rome, milan"},
+        {"owner", "measure --firmware f --cpu paris",
+         "--cpu 'paris': expected naples, rome, milan"},
         {"kds", "--tls-cert c", "--tls-cert needs --tls-key"},
         {"fixtures", "--seed a", "needs --out"},
     };
