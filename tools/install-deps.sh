@@ -17,8 +17,8 @@ for purpose in "$@"; do
     test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs
             acpica-tools cpio" ;;
     interop)
-        packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt python3-cryptography
-            python3-venv qemu-system-x86 seabios libcurl4-openssl-dev"
+        packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt
+            python3-cryptography python3-venv qemu-system-x86 seabios libcurl4-openssl-dev"
         ;;
     bench) packages="$packages openssl qemu-system-x86 seabios" ;;
     *)

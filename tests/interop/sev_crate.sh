@@ -24,7 +24,8 @@ same() { # NAME MODE IMAGE VCPUS TYPE VMM FEATURES HASHES(0/1)
 }
 
 types="EPYC EPYC-v1 EPYC-v2 EPYC-IBPB EPYC-v3 EPYC-v4 EPYC-Rome EPYC-Rome-v1 EPYC-Rome-v2
-    EPYC-Rome-v3 EPYC-Milan EPYC-Milan-v1 EPYC-Milan-v2 EPYC-Genoa EPYC-Genoa-v1 EPYC-Turin EPYC-Turin-v1 EPYC-Turin-v2"
+    EPYC-Rome-v3 EPYC-Milan EPYC-Milan-v1 EPYC-Milan-v2 EPYC-Genoa EPYC-Genoa-v1 EPYC-Turin
+    EPYC-Turin-v1 EPYC-Turin-v2"
 for image in "$out/oracles/OVMF.fd" "$out/oracles/OVMF.amdsev.fd"; do
     short=$(basename "$image")
     [ -f "$image" ] || { skip "digests of $short" "no such image in $out/oracles"; continue; }
