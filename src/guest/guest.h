@@ -57,7 +57,8 @@ enum guest_vmm_error {
     GUEST_VMM_GENERIC = -1,
 };
 
-/* The way to the firmware: through the hypervisor, which nobody trusts. Returns SW_EXITINFO2. */
+/* Sends a message to the firmware through the hypervisor, which is not trusted. Returns
+ * SW_EXITINFO2. */
 struct guest_carrier {
     u64 (*carry)(void *context, const u8 request[PAGE_SIZE], u8 response[PAGE_SIZE]);
     void *context;
@@ -115,7 +116,7 @@ enum guest_certificate_kind { GUEST_CERTIFICATES(GUEST_ENUM_CERTIFICATE) GUEST_C
 #undef GUEST_ENUM_CERTIFICATE
 
 struct guest_certificate {
-    enum guest_certificate_kind kind; /* ASK stands for the ASVK too */
+    enum guest_certificate_kind kind; /* an ASVK counts as an ASK */
     u8 guid[16]; /* as it is in the table; written for GUEST_CERTIFICATE_OTHER only */
     const void *data;
     size_t size; /* bytes; 0: left out of the table that is written */

@@ -36,7 +36,7 @@ enum secret_frame {
 #define SECRET_SIZE_MAX         KIB(16)
 #define SECRET_CERTIFICATES_MAX 32u
 
-/* How many bytes the frame has whose header this is, header included; 0: it is none. */
+/* Returns the size of the frame that begins with this header, header included; 0: not a header. */
 size_t secret_frame_size(const u8 header[SECRET_FRAME_HEADER]);
 /* The payload of a whole frame of this type, a view; NULL: it is not one. */
 const u8 *secret_frame_payload(const void *frame, size_t size, enum secret_frame type,
@@ -70,7 +70,7 @@ bool secret_derive(const struct ec_private *mine, const struct ec_public *theirs
 void secret_hkdf_sha256(const void *salt, size_t salt_size, const void *ikm, size_t ikm_size,
                         const void *info, size_t info_size, void *out, size_t size);
 
-/* EVIDENCE and SECRET taken apart; all are views into the frame. False: it is none. */
+/* Take EVIDENCE and SECRET apart; the parts point into the frame. Return false if it is not one. */
 struct secret_evidence {
     struct ec_public key;
     struct snp_report report;

@@ -266,7 +266,7 @@ static int elf_add_rsdp(struct image_plan *plan, const u8 *rsdp, struct error *e
     return plan_add(plan, "rsdp", LAYOUT_RSDP, PAGE_SIZE, rsdp, ACPI_RSDP_SIZE, error);
 }
 
-/* Adds everything of an ELF file that is not Linux's. */
+/* Adds the pieces of an ELF file that is not a Linux kernel. */
 static int elf_place(struct image_plan *plan, const struct image_description *d,
                      enum start_protocol protocol, const struct elf_image *image,
                      struct error *error)

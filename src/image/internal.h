@@ -90,7 +90,7 @@ enum start_protocol {
     START_PVH,       /* 32-bit, the start information of Xen's PVH guests */
 };
 
-/* The addresses of what an image is told about. */
+/* Addresses that an image gets in its boot parameters. */
 struct start_places {
     u64 info, command_line, rsdp;
     u64 module, module_size; /* size 0: no module */
