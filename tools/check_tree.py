@@ -29,7 +29,7 @@ WIDE = {
     "tests/interop/snphost.sh": "programs in Python between lines of shell",
     "tests/interop/snpguest.sh": "programs in Python between lines of shell",
     "tests/interop/virt_qemu_sev_validate.sh": "programs in Python between lines of shell",
-    "src/cpu/meson.build": "its one generator's command",
+    "src/cpu/meson.build": "lists of sources and a command, a row each",
 }
 QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
 

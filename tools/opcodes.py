@@ -14,35 +14,22 @@ import io
 import re
 import sys
 
-<<<<<<< HEAD
 VEX_MAP = 3  # VEX's maps follow the four legacy ones; 0F is map 1
-CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le", "nle"]
-CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO", "ZSO"]
-UNSEEN = ("FUZZ_SKIP", "OWN_EXIT")  # attributes that the document shows in another way, or not at all
-FLAG_BITS = {"C": 0, "P": 2, "A": 4, "Z": 6, "S": 7, "D": 10, "O": 11}
-
-# Size letters, and the sizes a memory operand may have besides.
-SIZES = {"": "0", "b": "1", "w": "2", "d": "4", "q": "8", "x": "16", "t": "10", "v": "V", "z": "Z", "y": "Y",
-         "n": "NATIVE", "a": "ADDRESS", "p": "FAR", "s": "DESCRIPTOR", "fx": "512", "env": "ENVIRONMENT",
-         "state": "STATE", "a2": "BOUNDS", "2y": "2Y", "dq": "16", "qq": "32"}
-# In VEX rows: of the vector length, its half, fourth and eighth.
-VEX_SIZES = {"x": "VECTOR", "h": "HALF", "f": "FOURTH", "e": "EIGHTH"}
-=======
-CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe", "s", "ns", "p", "np", "l", "nl", "le",
-              "nle"]
-CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ", "S", "S", "P", "P", "SO", "SO", "ZSO",
-                   "ZSO"]
+CONDITIONS = ["o", "no", "b", "nb", "z", "nz", "be", "nbe",
+              "s", "ns", "p", "np", "l", "nl", "le", "nle"]
+CONDITION_FLAGS = ["O", "O", "C", "C", "Z", "Z", "CZ", "CZ",
+                   "S", "S", "P", "P", "SO", "SO", "ZSO", "ZSO"]
 # attributes that the document shows in another way, or not at all
 UNSEEN = ("FUZZ_SKIP", "OWN_EXIT")
 FLAG_BITS = {"C": 0, "P": 2, "A": 4, "Z": 6, "S": 7, "D": 10, "O": 11}
 
 # Size letters, and the sizes a memory operand may have besides.
 SIZES = {"": "0", "b": "1", "w": "2", "d": "4", "q": "8", "x": "16", "t": "10", "v": "V", "z": "Z",
-         "y": "Y",
-         "n": "NATIVE", "a": "ADDRESS", "p": "FAR", "s": "DESCRIPTOR", "fx": "512",
+         "y": "Y", "n": "NATIVE", "a": "ADDRESS", "p": "FAR", "s": "DESCRIPTOR", "fx": "512",
          "env": "ENVIRONMENT",
-         "state": "STATE", "a2": "BOUNDS", "2y": "2Y"}
->>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
+         "state": "STATE", "a2": "BOUNDS", "2y": "2Y", "dq": "16", "qq": "32"}
+# In VEX rows: of the vector length, its half, fourth and eighth.
+VEX_SIZES = {"x": "VECTOR", "h": "HALF", "f": "FOURTH", "e": "EIGHTH"}
 REGISTERS = {"AX": 0, "CX": 1, "DX": 2, "BX": 3, "DI": 7, "SI": 6}
 SEGMENTS = ["ES", "CS", "SS", "DS", "FS", "GS"]
 
@@ -108,14 +95,10 @@ class Encoding:
     def __init__(self, row, insn, text, operands, notes):
         self.row, self.text, self.operand_text, self.notes = row, text, operands, notes
         words = re.sub(r"\s*\+", " +", text).split()
-<<<<<<< HEAD
         self.vex = words[0] == "VEX" and bool(words.pop(0))
         self.operands = [operand(o, self.vex) for o in operands.split()]
-        self.prefix = words.pop(0) if words[0] in ("NP", "n6") or (words[0] in ("66", "F2", "F3") and len(words) > 1) else ""
-=======
-        self.prefix = words.pop(0) if words[0] in ("NP", "n6") or (words[0] in ("66", "F2", "F3")
-                and len(words) > 1) else ""
->>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
+        mandatory = words[0] in ("66", "F2", "F3") and len(words) > 1
+        self.prefix = words.pop(0) if mandatory or words[0] in ("NP", "n6") else ""
         self.map = 0
         if words[0] == "0F":
             words.pop(0)
@@ -170,17 +153,12 @@ class Encoding:
 
     def flags(self):
         chosen = [("ENCODING_MODRM", self.has_modrm), ("ENCODING_D64", "D64" in self.notes),
-<<<<<<< HEAD
-                  ("ENCODING_NO_W", "NOW" in self.notes), ("ENCODING_ANYMOD", "ANYMOD" in self.notes),
-                  ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP", self.prefix in ("F2", "F3")),
+                  ("ENCODING_NO_W", "NOW" in self.notes),
+                  ("ENCODING_ANYMOD", "ANYMOD" in self.notes),
+                  ("ENCODING_66", self.prefix == "66"),
+                  ("ENCODING_REP", self.prefix in ("F2", "F3")),
                   ("ENCODING_VVVV", any(o[0] in "HB" for o in self.operands)),
                   ("ENCODING_VSIB", any(o[0] == "VSIB" for o in self.operands))]
-=======
-                  ("ENCODING_NO_W", "NOW" in self.notes), ("ENCODING_ANYMOD",
-                          "ANYMOD" in self.notes),
-                  ("ENCODING_66", self.prefix == "66"), ("ENCODING_REP",
-                          self.prefix in ("F2", "F3"))]
->>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
         return " | ".join(name for name, on in chosen if on) or "0"
 
     def c(self):
@@ -234,7 +212,8 @@ class Table:
             for precision, size in (("s", "d"), ("d", "q")):
                 full = "v" + name + order + (scalar or "p") + precision
                 self.insn_as(full, full, "fma", "AVX", "-", "-", "-", "-")
-                self.enc("VEX 66 0F 38 " + high + digit, "Vdq Hdq W" + size if scalar else "Vx Hx Wx",
+                operands = "Vdq Hdq W" + size if scalar else "Vx Hx Wx"
+                self.enc("VEX 66 0F 38 " + high + digit, operands,
                          "W1" if precision == "d" else "W0")
 
     def simd_shift(self, name, opcode, group):
@@ -262,7 +241,8 @@ class Table:
         for number, e in enumerate(self.encodings, 1):
             for mode in e.modes:
                 for column in e.variants() if e.vex else e.prefixes():
-                    cell = cells.setdefault((mode, e.map + (VEX_MAP if e.vex else 0), column, e.opcode), [0] * 72)
+                    place = (mode, e.map + (VEX_MAP if e.vex else 0), column, e.opcode)
+                    cell = cells.setdefault(place, [0] * 72)
                     for c in e.classes():
                         other = self.encodings[cell[c] - 1] if cell[c] else None
                         if other and other.has_modrm != e.has_modrm and other.opcode != 0x90:
@@ -339,19 +319,11 @@ def write_tables(table, out):
 def write_index(put, declaration, index, first, maps, columns):
     put("const u16 %s = {" % declaration)
     for mode in range(2):
-<<<<<<< HEAD
         for m in range(maps):
             for column in range(columns):
                 key = (mode, first + m, column)
                 entries = [(op, index[key + (op,)]) for op in range(256) if key + (op,) in index]
                 put("    [%d][%d][%d] = {" % (mode, m, column))
-=======
-        for m in range(4):
-            for prefix in range(4):
-                entries = [(op, index[mode, m, prefix, op]) for op in range(256)
-                           if (mode, m, prefix, op) in index]
-                put("    [%d][%d][%d] = {" % (mode, m, prefix))
->>>>>>> ee376f8 (Python, shell and Meson files have lines of at most 100 columns, and the test of the tree looks)
                 for at in range(0, len(entries), 8):
                     put("        " + " ".join("[0x%02x] = 0x%04x," % e for e in entries[at:at + 8]))
                 put("    }," if entries else "        0,\n    },")
