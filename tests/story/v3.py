@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A program for x86-64-v3 in a guest, SOFTSEV_V3: AVX2, FMA, F16C, BMI, and a kernel that switches vector registers."""
+"""A program for x86-64-v3 in a guest, SOFTSEV_V3: AVX2, FMA, F16C, BMI, and a kernel that switches
+vector registers."""
 import os
 
 from story import Skip, console, slow, tell, want
