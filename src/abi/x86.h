@@ -83,6 +83,8 @@ static inline bool canonical(u64 address)
 #define DR6_B     0xfull /* B0 to B3: breakpoints that were hit */
 #define DR6_BD    BIT(13)
 #define DR6_BS    BIT(14)
+#define DR6_BT    BIT(15)
+#define DR7_LOCAL 0x155ull /* L0 to L3, LE */
 #define DR7_GD    BIT(13)
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull

@@ -224,6 +224,8 @@ struct cpu {
 
 /* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------- */
 
+enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN }; /* what longjmp() to engine.leave says */
+
 /* Raises an exception at the current instruction (a fault: RIP = its start). The error code is
  * pushed only for the vectors that have one. Exception intercepts are checked on delivery
  * (system/event.c). */

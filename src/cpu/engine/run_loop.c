@@ -11,8 +11,6 @@
 #include "cpu/engine/engine.h"
 #include "cpu/svm/vmsa_switch.h"
 
-enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN };
-
 /* --- Accounting ------------------------------------------------------------------------------- */
 
 /* Returns the number of the running block's instructions from the current one on, including it. */

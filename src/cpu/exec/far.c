@@ -5,25 +5,6 @@
  */
 #include "cpu/system/segment.h"
 
-/* --- Task switches ---------------------------------------------------------------------------- */
-
-void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bool has_error,
-                 u32 error)
-{
-    u64 info = error;
-    if (source == TASK_IRET)
-        info |= BIT(36);
-    if (source == TASK_JMP)
-        info |= BIT(38);
-    if (has_error)
-        info |= BIT(44);
-    if (c->arch.rflags & RFLAGS_RF)
-        info |= BIT(48);
-    if (intercepts(c, EXIT_TASK_SWITCH))
-        cpu_exit(c, EXIT_TASK_SWITCH, selector, info);
-    cpu_raise_gp(c, selector_error(selector));
-}
-
 /* --- Targets ---------------------------------------------------------------------------------- */
 
 struct far_pointer {
@@ -161,11 +142,15 @@ static void far_system(struct cpu *c, const struct descriptor *d, bool call)
             jump_through_gate(c, d);
         return;
     }
-    bool task = type == SYSTEM_TSS || type == SYSTEM_TSS16 || type == SYSTEM_TASK;
-    u16 tss = type == SYSTEM_TASK ? (u16)BITS(d->raw, 31, 16) : d->selector;
-    if (task && !long_mode(c) && RAW_DPL(d->raw) >= c->arch.cpl)
-        task_switch(c, tss, call ? TASK_CALL : TASK_JMP, false, 0);
-    cpu_raise_gp(c, selector_error(d->selector));
+    bool gate = type == SYSTEM_TASK;
+    u32 dpl = RAW_DPL(d->raw);
+    if (long_mode(c) || !(gate || type == SYSTEM_TSS || type == SYSTEM_TSS16) ||
+        dpl < c->arch.cpl || dpl < (d->selector & SELECTOR_RPL))
+        cpu_raise_gp(c, selector_error(d->selector));
+    if (gate && !RAW_PRESENT(d->raw))
+        cpu_raise(c, VECTOR_NP, selector_error(d->selector));
+    u16 tss = gate ? (u16)BITS(d->raw, 31, 16) : d->selector;
+    task_switch(c, tss, call ? TASK_CALL : TASK_JMP, NULL);
 }
 
 static struct descriptor far_descriptor(struct cpu *c, const struct far_pointer *p)
@@ -355,7 +340,8 @@ static void iret_protected(struct cpu *c, u32 size)
     if (c->arch.rflags & RFLAGS_NT) {
         if (long_mode(c))
             cpu_raise_gp(c, 0);
-        task_switch(c, (u16)load_system(c, (u32)c->arch.tr.base, 2), TASK_IRET, false, 0);
+        task_return(c);
+        return;
     }
     struct far_pointer p = {.offset = stack_peek(c, 0, size),
                             .selector = (u16)stack_peek(c, size, size)};

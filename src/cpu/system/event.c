@@ -169,22 +169,38 @@ static void push_frame(struct cpu *c, struct stack *s, const struct event *e, u6
         stack_put(c, s, e->error, size);
 }
 
+/* Returns true if the image of RFLAGS has RF set: the instruction continues without hitting its
+ * breakpoint again. */
+static bool is_fault(const struct event *e)
+{
+    return e->type == EVENT_EXCEPTION &&
+           BIT(e->vector) & ~(BIT(VECTOR_DB) | BIT(VECTOR_BP) | BIT(VECTOR_OF));
+}
+
+static void deliver_to_task(struct cpu *c, const struct event *e, u16 selector)
+{
+    const struct task_event event = {.ext = ext_bit(e),
+                                     .fault = is_fault(e),
+                                     .has_error = e->has_error,
+                                     .error = e->error,
+                                     .return_rip = e->return_rip};
+    task_switch(c, selector, TASK_GATE, &event);
+}
+
 static void deliver_protected(struct cpu *c, const struct event *e)
 {
     u32 ext = ext_bit(e);
     struct gate g = gate_read(c, e);
-    if (g.type == SYSTEM_TASK)
-        task_switch(c, g.selector, TASK_GATE, e->has_error, e->error);
+    if (g.type == SYSTEM_TASK) {
+        deliver_to_task(c, e, g.selector);
+        return;
+    }
     u32 cpl;
     struct descriptor target = gate_target(c, &g, ext, &cpl);
     struct stack s = gate_stack(c, &g, cpl, ext);
     bool inner = cpl < c->arch.cpl;
     u32 size = long_mode(c) ? 8 : g.type >= SYSTEM_INTERRUPT ? 4 : 2;
-    /* A fault's image has RF set: the instruction continues without hitting its breakpoint
-     * again. */
-    bool fault = e->type == EVENT_EXCEPTION &&
-                 BIT(e->vector) & ~(BIT(VECTOR_DB) | BIT(VECTOR_BP) | BIT(VECTOR_OF));
-    u64 rflags = rflags_read(c) | (fault ? RFLAGS_RF : 0);
+    u64 rflags = rflags_read(c) | (is_fault(e) ? RFLAGS_RF : 0);
     push_frame(c, &s, e, rflags, size, inner || long_mode(c));
     descriptor_touch(c, &target);
 

@@ -156,19 +156,19 @@ static struct segment stack_segment_load(struct cpu *c, u16 selector)
     return stack_segment_check(c, selector, c->arch.cpl, VECTOR_GP, 0);
 }
 
-static struct segment data_segment_load(struct cpu *c, u16 selector)
+struct segment data_segment_check(struct cpu *c, u16 selector, u8 vector, u32 ext)
 {
     if (selector_null(selector))
         return (struct segment){.selector = selector};
-    struct descriptor d = descriptor_get(c, selector, VECTOR_GP, 0);
+    struct descriptor d = descriptor_get(c, selector, vector, ext);
     bool code = d.raw & BIT(43);
     bool readable = !RAW_SYSTEM(d.raw) && (!code || d.raw & BIT(41));
     bool conforming = code && d.raw & BIT(42);
     u32 dpl = RAW_DPL(d.raw);
     if (!readable || (!conforming && ((selector & SELECTOR_RPL) > dpl || c->arch.cpl > dpl)))
-        cpu_raise_gp(c, selector_error(selector));
+        cpu_raise(c, vector, selector_error(selector) | ext);
     if (!RAW_PRESENT(d.raw))
-        cpu_raise(c, VECTOR_NP, selector_error(selector));
+        cpu_raise(c, VECTOR_NP, selector_error(selector) | ext);
     descriptor_touch(c, &d);
     return segment_of(&d);
 }
@@ -180,7 +180,7 @@ void segment_load(struct cpu *c, enum segment_index seg, u16 selector)
     } else if (seg == SEG_SS) {
         c->arch.seg[seg] = stack_segment_load(c, selector);
     } else {
-        c->arch.seg[seg] = data_segment_load(c, selector);
+        c->arch.seg[seg] = data_segment_check(c, selector, VECTOR_GP, 0);
     }
     cpu_update_mode(c);
 }

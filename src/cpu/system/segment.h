@@ -82,6 +82,8 @@ void code_check_offset(struct cpu *c, const struct descriptor *d, u64 offset);
 /* Returns SS for privilege `cpl`; raises `vector` (#TS or #GP) or #SS. */
 struct segment stack_segment_check(struct cpu *c, u16 selector, u32 cpl, u8 vector, u32 ext);
 struct segment stack_segment_null(u32 cpl);
+/* Returns DS, ES, FS or GS for the current privilege; raises `vector` (#TS or #GP) or #NP. */
+struct segment data_segment_check(struct cpu *c, u16 selector, u8 vector, u32 ext);
 
 /* A stack that is pushed to before it is in use. Its room is probed first, so that no push fails
  * halfway. */
@@ -106,11 +108,23 @@ static inline u64 truncate(u64 value, u32 size)
     return size >= 8 ? value : value & (BIT(size * 8) - 1);
 }
 
-/* Switches tasks: #VMEXIT if intercepted, otherwise #GP, since softsev has no hardware task
- * switching (docs/fidelity). */
 enum task_switch_source { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
-void task_switch(struct cpu *c, u16 selector, enum task_switch_source source, bool has_error,
-                 u32 error) NORETURN;
+
+/* The event that goes through a task gate. */
+struct task_event {
+    u32 ext;    /* EXT bit of error codes */
+    bool fault; /* sets RF in the old task's flags */
+    bool has_error;
+    u32 error;
+    u64 return_rip;
+};
+
+/* Switches to the task whose TSS the selector names; exits if the host intercepts task switches.
+ * `event` is NULL for an instruction. */
+void task_switch(struct cpu *c, u16 selector, enum task_switch_source source,
+                 const struct task_event *event);
+/* Does an IRET with NT set: returns to the task that the current TSS links to. */
+void task_return(struct cpu *c);
 
 /* Makes segments null that the outer privilege may not access, after a return to it. */
 void segments_hide(struct cpu *c);
