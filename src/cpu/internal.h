@@ -72,7 +72,9 @@ struct jump {
  * `va ^ tag` is the offset in the page on a hit and a huge number on a miss, so one comparison
  * tests for a hit and for a page crossing. An invalid tag has a wrong index bit. wtag is invalid
  * while a store must take the slow path: the page is clean (D bit), read-only, or holds code. The
- * current privilege selects the array: engine.tlb points at one of the three. */
+ * current privilege selects the array: engine.tlb points at one of the three. While alignment is
+ * checked, engine.tlb points at a fourth array that is never filled, so every access takes the slow
+ * path, which checks it. */
 
 #define TLB_ENTRIES 2048
 
@@ -94,13 +96,14 @@ struct tlb_entry {
 #define TLB_FRAME(e) (BITS(~0ull, 51, 0) & (e))
 
 enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
+#define TLB_NEVER_FILLED TLB_CONTEXTS /* of user accesses with alignment checks */
 
 /* --- The mode word: what decoding and handlers depend on; part of a block's key --------------- */
 
 #define MODE_CODE64  BIT(0) /* EFER.LMA and CS.L */
 #define MODE_CODE32  BIT(1) /* CS.D (not in 64-bit mode); 16-bit code if both are clear */
 #define MODE_STACK32 BIT(2) /* SS.B, not in 64-bit mode */
-#define MODE_USER    BIT(3) /* CPL 3 */
+#define MODE_USER    BIT(3) /* engine.tlb is TLB_USER: CPL 3, alignment is not checked */
 #define MODE_PE      BIT(4) /* CR0.PE */
 #define MODE_V86     BIT(5) /* RFLAGS.VM */
 #define MODE_LMA     BIT(6)
@@ -195,8 +198,11 @@ struct engine {
     struct device_log device;   /* engine/device.c */
 
     struct jump jumps[JUMPS];
-    struct tlb_entry tlbs[TLB_CONTEXTS][TLB_ENTRIES];
+    struct tlb_entry tlbs[TLB_CONTEXTS + 1][TLB_ENTRIES];
 };
+
+/* CPUID 8000_000A EBX. More than there are keys: the rest are for guests without SEV. */
+#define ASIDS 0x8000u
 
 /* The core's MSRs that a world switch leaves alone. */
 struct core_msrs {

@@ -10,8 +10,6 @@
 #define KVM_NO_IO_DELAY  BIT(1)
 #define KVM_CLOCK_STABLE BIT(24)
 
-#define CORES_OF_L3 8u
-
 #define LEAF1_ECX_MONITOR  BIT(3)
 #define LEAF1_ECX_X2APIC   BIT(21)
 #define LEAF1_ECX_DEADLINE BIT(24)
@@ -65,6 +63,15 @@ static void leaf_b(struct vcpu *c, u32 subleaf, u32 out[4])
     out[3] = c->lapic->id;
 }
 
+/* Returns how many cores share an L3: four on family 17h (Naples, Rome), eight on later parts. */
+static u32 cores_of_l3(const struct vcpu *c)
+{
+    u32 out[4];
+    host_cpuid(c->vm->hv->host, c->core, 1, 0, out);
+    u32 family = (out[0] >> 8 & 15) + (out[0] >> 20 & 0xff);
+    return family == 0x17 ? 4 : 8;
+}
+
 /* Answers a cache of the host's: its L1 and L2 are a core's own, its L3 is shared by as many of the
  * guest's processors as a complex of this processor has cores. */
 static void leaf_cache(struct vcpu *c, u32 out[4])
@@ -72,7 +79,7 @@ static void leaf_cache(struct vcpu *c, u32 out[4])
     const u32 level = out[0] >> 5 & 7;
     out[0] &= 0xfc003fff;
     if (level == 3)
-        out[0] |= ((u32)min_u64(c->vm->cpu_count, CORES_OF_L3) - 1) << 14;
+        out[0] |= ((u32)min_u64(c->vm->cpu_count, cores_of_l3(c)) - 1) << 14;
 }
 
 /* Returns the bytes of an XSAVE image with these components, from their own subleaves. */

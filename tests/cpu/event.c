@@ -505,6 +505,86 @@ static void handlers_that_fault_reach_the_deadline(void **state)
     }
 }
 
+/* --- Alignment checks ------------------------------------------------------------------------- */
+
+/* SS, RSP, RFLAGS with AC, CS and RIP */
+#define IRET_TO_USER_WITH_AC "push 0x23; push 0xc000; push 0x40202; push 0x2b; push 0x10040; iretq"
+
+static void user_mode_may_ask_for_alignment_checks(void **state)
+{
+    (void)state;
+    const struct {
+        struct code code; /* RBX: DATA */
+        u8 vector;
+    } rows[] = {
+        {ASM("mov al, [rbx + 1]; int 0x80"), 0x80},
+        {ASM("mov ax, [rbx + 1]; int 0x80"), VECTOR_AC},
+        {ASM("mov ax, [rbx + 2]; int 0x80"), 0x80},
+        {ASM("mov eax, [rbx + 2]; int 0x80"), VECTOR_AC},
+        {ASM("mov rax, [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("mov rax, [rbx + 8]; int 0x80"), 0x80},
+        {ASM("mov [rbx + 3], ecx; int 0x80"), VECTOR_AC},
+        {ASM("add [rbx + 6], ecx; int 0x80"), VECTOR_AC},
+        {ASM("lock cmpxchg8b [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("add rsp, 4; push rax; int 0x80"), VECTOR_AC},
+        {ASM("fld qword ptr [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("fld tbyte ptr [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("fld tbyte ptr [rbx + 8]; int 0x80"), 0x80},
+        {ASM("fnstenv [rbx + 4]; int 0x80"), 0x80},
+        {ASM("movq xmm0, [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("movups xmm0, [rbx + 4]; int 0x80"), VECTOR_AC},
+        {ASM("movups [rbx + 4], xmm0; int 0x80"), VECTOR_AC},
+        {ASM("lea rsi, [rbx + 1]; lea rdi, [rbx + 64]; mov ecx, 8; rep movsb; int 0x80"), 0x80},
+        {ASM("lea rsi, [rbx + 1]; lea rdi, [rbx + 64]; mov ecx, 8; rep movsd; int 0x80"),
+         VECTOR_AC},
+    };
+    struct guest *g = guest_create(false);
+    for (size_t checks = 0; checks < 2; checks++)
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            build_vmcb(g);
+            g->vmcb.save.cr0 |= checks ? CR0_AM : 0;
+            u8 wanted = checks || rows[i].vector != VECTOR_AC ? rows[i].vector : 0x80;
+            guest_write_code(g, CODE + 64, rows[i].code);
+            RUN(g, "mov ebx, 0x20000;" IRET_TO_USER_WITH_AC);
+            if (delivered(g) != wanted)
+                fail_msg("row %zu: vector %llu", i, (unsigned long long)delivered(g));
+            assert_int_equal(g->vmcb.save.rflags & RFLAGS_AC, RFLAGS_AC);
+            if (wanted == VECTOR_AC)
+                assert_int_equal(frame(g, STACK, 6), 0); /* the error code */
+        }
+    guest_destroy(g);
+}
+
+static void an_alignment_check_comes_before_a_page_fault(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    guest_write64(g, PT + 8 * (DATA >> PAGE_SHIFT), 0);
+    g->vmcb.save.cr0 |= CR0_AM;
+    guest_write_code(g, CODE + 64, ASM("mov eax, [0x20001]"));
+    RUN(g, IRET_TO_USER_WITH_AC);
+    assert_int_equal(delivered(g), VECTOR_AC);
+    guest_destroy(g);
+}
+
+static void alignment_checks_begin_and_end_with_ac(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    g->vmcb.save.cr0 |= CR0_AM;
+    enter_user(g, ASM("mov ebx, 0x20000; mov ecx, 2;"
+                      "2: mov eax, [rbx + 1]; pushfq; bts dword ptr [rsp], 18; popfq; "
+                      "mov edx, [rbx + 4]; loop 2b; int 0x80"));
+    assert_int_equal(delivered(g), VECTOR_AC);
+    assert_int_equal(g->cpu->arch.r[RCX], 1); /* the second time */
+    build_vmcb(g); /* the kernel is not checked, nor are its accesses for user mode */
+    g->vmcb.save.cr0 |= CR0_AM;
+    g->vmcb.save.rflags |= RFLAGS_AC;
+    RUN(g, "mov ebx, 0x20000; mov eax, [rbx + 1]; int 0x81");
+    assert_int_equal(delivered(g), 0x81);
+    guest_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,6 +609,9 @@ int main(void)
         cmocka_unit_test(iret_to_user_mode_makes_every_null_selector_zero),
         cmocka_unit_test(lar_lsl_verr_and_verw_answer_by_privilege),
         cmocka_unit_test(handlers_that_fault_reach_the_deadline),
+        cmocka_unit_test(user_mode_may_ask_for_alignment_checks),
+        cmocka_unit_test(an_alignment_check_comes_before_a_page_fault),
+        cmocka_unit_test(alignment_checks_begin_and_end_with_ac),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,21 @@ static void vmrun_refuses_what_the_manual_forbids(void **state)
     guest_destroy(g);
 }
 
+/* ASIDs are below CPUID 8000_000A EBX, for guests without SEV, too. */
+static void vmrun_refuses_an_asid_that_the_processor_has_not(void **state)
+{
+    (void)state;
+    struct guest *g = guest_create(false);
+    u32 out[4];
+    cpu_host_cpuid(g->cpu, 0x8000000a, 0, out);
+    g->vmcb.control.asid = out[1] - 1;
+    assert_int_equal(RUN(g, "nop"), EXIT_HLT);
+    build_vmcb(g);
+    g->vmcb.control.asid = out[1];
+    assert_int_equal(RUN(g, "nop"), EXIT_INVALID);
+    guest_destroy(g);
+}
+
 /* Within the physical address width, but where no memory is: as on a bus that nobody drives. */
 static void permission_maps_may_lie_outside_memory(void **state)
 {
@@ -486,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_runs_to_its_hlt),
         cmocka_unit_test(vmrun_refuses_what_the_manual_forbids),
+        cmocka_unit_test(vmrun_refuses_an_asid_that_the_processor_has_not),
         cmocka_unit_test(permission_maps_may_lie_outside_memory),
         cmocka_unit_test(cr3_is_checked_in_every_mode),
         cmocka_unit_test(sev_needs_the_smm_lock_which_stays),

@@ -23,8 +23,15 @@ static struct tlb_entry *entry_of(struct cpu *c, enum tlb_context context, u64 l
     return &c->engine.tlbs[context][slot_of(linear)];
 }
 
+static bool checks_alignment(const struct cpu *c)
+{
+    return UNLIKELY(c->engine.tlb == c->engine.tlbs[TLB_NEVER_FILLED]);
+}
+
 static enum tlb_context current_context(const struct cpu *c)
 {
+    if (checks_alignment(c))
+        return TLB_USER;
     return (enum tlb_context)((size_t)(c->engine.tlb - c->engine.tlbs[0]) / TLB_ENTRIES);
 }
 
@@ -186,7 +193,7 @@ bool mmu_create(struct cpu *c)
     if (!c->engine.mmu)
         return false;
     c->engine.mmu->nested_epoch = c->engine.mmu->fetch_epoch[0] = c->engine.mmu->fetch_epoch[1] = 1;
-    for (u32 context = 0; context < TLB_CONTEXTS; context++)
+    for (u32 context = 0; context < ARRAY_SIZE(c->engine.tlbs); context++)
         for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
             entry_drop(&c->engine.tlbs[context][slot], slot);
     stack_page_forget(c);
@@ -449,9 +456,26 @@ static void write_bytes(struct cpu *c, enum tlb_context context, u64 linear, con
         write_part(c, context, linear, data, n);
 }
 
+/* Returns the alignment that #AC asks of an operand [APM2 8.2.18]: far pointers that of their
+ * offset, x87 images that of their fields. */
+static u64 alignment_of(u32 size)
+{
+    if (size == 6 || size == 10)
+        return size - 2;
+    return min_u64(size & (0u - size), 8);
+}
+
+/* Raises #AC before any #PF of the access. Accesses of the processor itself are not checked. */
+static void check_alignment(struct cpu *c, u64 linear, u32 size)
+{
+    if (checks_alignment(c) && linear & (alignment_of(size) - 1))
+        cpu_raise(c, VECTOR_AC, 0);
+}
+
 u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
 {
     u64 value = 0;
+    check_alignment(c, linear, size);
     read_bytes(c, current_context(c), linear, &value, size);
     if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, false);
@@ -460,6 +484,7 @@ u64 mmu_load_slow(struct cpu *c, u64 linear, u32 size)
 
 void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value)
 {
+    check_alignment(c, linear, size);
     write_bytes(c, current_context(c), linear, &value, size);
     if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, true);
@@ -467,6 +492,7 @@ void mmu_store_slow(struct cpu *c, u64 linear, u32 size, u64 value)
 
 void load_bytes(struct cpu *c, u64 linear, void *out, u32 size)
 {
+    check_alignment(c, linear, size);
     read_bytes(c, current_context(c), linear, out, size);
     if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, false);
@@ -474,6 +500,7 @@ void load_bytes(struct cpu *c, u64 linear, void *out, u32 size)
 
 void store_bytes(struct cpu *c, u64 linear, const void *data, u32 size)
 {
+    check_alignment(c, linear, size);
     write_bytes(c, current_context(c), linear, data, size);
     if (UNLIKELY(c->engine.watchpoints))
         debug_watch(c, linear, size, true);
@@ -498,6 +525,7 @@ void probe_read(struct cpu *c, u64 linear, u32 size)
 
 void probe_write(struct cpu *c, u64 linear, u32 size)
 {
+    check_alignment(c, linear, size);
     probe(c, current_context(c), linear, size, true);
 }
 
@@ -509,6 +537,8 @@ void probe_write_system(struct cpu *c, u64 linear, u32 size)
 u8 *mmu_window(struct cpu *c, u64 linear, bool write)
 {
     struct access_fault f;
+    if (checks_alignment(c))
+        return NULL;
     struct tlb_entry *e = entry_or_device(c, current_context(c), linear, write, &f);
     if (!e || e == &c->engine.mmu->watched ||
         (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))

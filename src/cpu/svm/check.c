@@ -102,6 +102,7 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
         {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, addresses),
          "IOPM above the physical address width"},
         {k->asid == 0, "ASID 0"},
+        {k->asid >= ASIDS, "ASID not below CPUID 8000_000A EBX"},
         {k->np_control & NP_ENABLE && n_cr3 & ~PHYSICAL_MASK, "nCR3 reserved bits"},
     };
     const char *why = first_wrong(checks, ARRAY_SIZE(checks));

@@ -100,6 +100,15 @@ static bool flat_segments(const struct cpu *c)
              (SEG_CODE | SEG_DOWN));
 }
 
+/* Returns the TLB array of the current privilege. */
+static u32 tlb_index(const struct cpu *c)
+{
+    bool ac = c->arch.rflags & RFLAGS_AC;
+    if (c->arch.cpl == 3)
+        return ac && c->arch.cr0 & CR0_AM ? (u32)TLB_NEVER_FILLED : TLB_USER;
+    return ac && c->arch.cr4 & CR4_SMAP ? TLB_KERNEL_AC : TLB_KERNEL;
+}
+
 void cpu_update_mode(struct cpu *c)
 {
     u64 mode = 0;
@@ -117,16 +126,16 @@ void cpu_update_mode(struct cpu *c)
         mode |= c->arch.seg[SEG_SS].attributes & SEG_DB ? MODE_STACK32 : 0;
         mode |= (mode & (MODE_PE | MODE_V86)) == MODE_PE && flat_segments(c) ? MODE_FLAT : 0;
     }
-    if (c->arch.cpl == 3)
+    u32 tlb = tlb_index(c);
+    if (tlb == TLB_USER)
         mode |= MODE_USER;
     if (!(c->arch.cr0 & (CR0_EM | CR0_TS)) && c->arch.cr4 & CR4_OSFXSR)
         mode |= MODE_SSE;
     if (avx_enabled(c) && !(c->arch.cr0 & CR0_TS))
         mode |= MODE_AVX;
     c->engine.mode = (u32)mode;
-    bool ac = c->arch.cr4 & CR4_SMAP && c->arch.rflags & RFLAGS_AC;
     stack_page_forget(c);
-    c->engine.tlb = c->engine.tlbs[c->arch.cpl == 3 ? TLB_USER : ac ? TLB_KERNEL_AC : TLB_KERNEL];
+    c->engine.tlb = c->engine.tlbs[tlb];
 }
 
 /* --- Control registers ------------------------------------------------------------------------ */

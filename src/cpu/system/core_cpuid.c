@@ -25,8 +25,6 @@ enum { EAX, EBX, ECX, EDX };
 #define HTT        BIT(28)
 #define LINE       64u
 
-/* More than there are keys: the rest are for guests without SEV. */
-#define ASIDS             0x8000u
 #define ADDRESS_BITS_LOST 6u /* of 8000_001F EBX: the key's */
 
 /* --- Names ------------------------------------------------------------------------------------ */

@@ -267,10 +267,13 @@ void stack_room(struct cpu *c, const struct stack *s, u32 bytes)
 {
     u64 sp = (s->sp - bytes) & stack_mask(s);
     u64 linear = stack_linear(c, s, sp, bytes);
-    if (s->system)
+    if (s->system) {
         probe_write_system(c, linear, bytes);
-    else
-        probe_write(c, linear, bytes);
+        return;
+    }
+    /* The first and the last byte: each word pushed has its own alignment check. */
+    probe_write(c, linear, 1);
+    probe_write(c, s->flat ? linear + bytes - 1 : (u32)(linear + bytes - 1), 1);
 }
 
 void stack_put(struct cpu *c, struct stack *s, u64 value, u32 size)
