@@ -23,6 +23,7 @@ struct host {
     u8 *memory;
     u64 gpr[16], dr[4], xcr0;
     u64 efer, hsave, now;
+    u32 signature; /* of CPUID leaf 1 */
     u32 commands[COMMANDS_MAX];
     u32 command_count, wbinvds;
     u8 launched[MIB(2)]; /* what LAUNCH_UPDATE_DATA covered, in order */
@@ -200,10 +201,12 @@ bool host_wrmsr(struct host *h, u32 core, u32 msr, u64 value)
 
 void host_cpuid(struct host *h, u32 core, u32 leaf, u32 subleaf, u32 out[4])
 {
-    (void)h;
     (void)core;
-    (void)subleaf;
     memset(out, 0, 16);
+    if (leaf == 1)
+        out[0] = h->signature;
+    if (leaf == 0x8000001d && subleaf == 3)
+        out[0] = 0x163; /* an L3 */
     if (leaf == 0x8000001f) {
         out[0] =
             1u << 1 | 1u << 8 | 1u << 12 | 1u << 14; /* SEV, secure TSC, injection, debug swap */

@@ -132,6 +132,22 @@ static void cpuid_tells_them_apart(void **state)
     }
 }
 
+static void a_complex_shares_its_l3(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        u32 signature, cores;
+    } rows[] = {{0x800f12, 4}, {0x830f10, 4}, {0xa00f11, 8}, {0xa10f11, 8}, {0xb00f21, 8}};
+    b->plan.cpus = 8;
+    struct vcpu *cpus = make(b);
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        u32 out[4];
+        b->host.signature = rows[i].signature;
+        cpuid_answer(&cpus[0], 0x8000001d, 3, out);
+        assert_int_equal(out[0] >> 14 & 0xfff, rows[i].cores - 1);
+    }
+}
+
 /* --- INIT and STARTUP ------------------------------------------------------------------------- */
 
 static void only_the_first_one_runs_at_first(void **state)
@@ -508,6 +524,7 @@ int main(void)
         TEST(a_vm_has_the_plans_processors_and_no_others),
         TEST(memory_of_all_of_them_comes_back),
         TEST(cpuid_tells_them_apart),
+        TEST(a_complex_shares_its_l3),
         TEST(only_the_first_one_runs_at_first),
         TEST(startup_begins_in_real_mode_at_the_vectors_page),
         TEST(a_second_startup_changes_nothing),
