@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Segmentation [APM2 4]: linear addresses, descriptors, and loads of segment registers and of table
- * registers. Far transfers are in far.c, interrupts in event.c.
+ * registers. Far transfers are in far.c, interrupts in event.c, task switches in task.c.
  */
 #include "cpu/system/segment.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors, and stacks that are not in use yet; shared by segment.c, far.c and event.c. */
+/* Descriptors, and stacks that are not in use yet; shared by segment.c, far.c, event.c and task.c.
+ */
 #ifndef SOFTSEV_CPU_SYSTEM_SEGMENT_H
 #define SOFTSEV_CPU_SYSTEM_SEGMENT_H
 

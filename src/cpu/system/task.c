@@ -288,6 +288,7 @@ static void take_back(struct cpu *c, const struct task *t, const struct before *
     c->arch = b->arch;
     c->arch.rip = c->engine.insn_rip = b->insn_rip;
     c->engine.flags = b->flags;
+    c->engine.device.rip = b->insn_rip; /* whose the host's answers are */
     cpu_update_mode(c);
     if (moved)
         mmu_flush(c, false);
