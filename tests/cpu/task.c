@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hardware task switches [APM2 12] and their intercept [APM2 15.14.5]: what the two TSSs, the GDT
+ * Hardware task switches [APM2 12.3] and their intercept [APM2 15.14.5]: what the two TSSs, the GDT
  * and the registers hold after each kind, which task a fault belongs to, and that a nested page
  * fault in the middle leaves no trace.
  */

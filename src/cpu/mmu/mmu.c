@@ -456,7 +456,7 @@ static void write_bytes(struct cpu *c, enum tlb_context context, u64 linear, con
         write_part(c, context, linear, data, n);
 }
 
-/* Returns the alignment that #AC asks of an operand [APM2 8.2.18]: far pointers that of their
+/* Returns the alignment that #AC asks of an operand [APM2 8.2.17]: far pointers that of their
  * offset, x87 images that of their fields. */
 static u64 alignment_of(u32 size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hardware task switches of legacy mode [APM2 12]: by JMP and CALL to a TSS or a task gate, by an
+ * Hardware task switches of legacy mode [APM2 12.3]: by JMP and CALL to a TSS or a task gate, by an
  * event through a task gate, and by IRET with NT set.
  *
  * A switch has two halves. outgoing() and incoming_tss() check everything that can be checked under
@@ -11,7 +11,7 @@
  */
 #include "cpu/system/segment.h"
 
-/* Offsets in a TSS, and the size of its fields [APM2 12.2.4, 12.2.5]. */
+/* Offsets in a TSS, and the size of its fields [APM2 12.2.4]. */
 struct tss_layout {
     u32 limit;                          /* the smallest one */
     u32 cr3;                            /* 0: none */
