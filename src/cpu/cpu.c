@@ -43,7 +43,7 @@ struct cpu *cpu_create(const struct cpu_config *config)
     }
     c->engine.jit_threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD;
     if (config->engine != CPU_ENGINE_INTERPRETER)
-        jit_create(c); /* without it, the core interprets */
+        jit_create(c, config->jit_bytes); /* without it, the core interprets */
     segment_update(c);
     return c;
 }

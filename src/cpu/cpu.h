@@ -38,6 +38,7 @@ struct cpu_config {
     u32 cores;                     /* of the machine, for CPUID; 0: this one alone */
     enum cpu_engine engine;
     u32 jit_threshold; /* executions after which a block is translated; 0: the default */
+    u32 jit_bytes;     /* of translated code that the core keeps; 0: the default */
 };
 
 /* Causes of #VC: exit codes below 100h, a private page that is not validated, and the nested fault

@@ -17,6 +17,7 @@ static inline struct cpu_config with_engine(struct cpu_config config)
     bool jit = name && strcmp(name, "jit") == 0;
     config.engine = jit ? CPU_ENGINE_JIT : CPU_ENGINE_INTERPRETER;
     config.jit_threshold = jit;
+    config.jit_bytes = 256u << 10; /* is full now and then */
     return config;
 }
 

@@ -2,7 +2,7 @@
 /* In place of the translator where there is none: on other hosts, and in the loop form. */
 #include "cpu/jit/jit.h"
 
-bool jit_create(struct cpu *c UNUSED)
+bool jit_create(struct cpu *c UNUSED, u32 bytes UNUSED)
 {
     return false;
 }

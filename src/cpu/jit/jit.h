@@ -14,9 +14,9 @@
 
 #define JIT_THRESHOLD 64 /* executions of a block before it is translated */
 
-/* Gives the core a translator. False: the host has none, or there is no executable memory; then the
- * core interprets. */
-bool jit_create(struct cpu *c);
+/* Gives the core a translator, with room for so many bytes of code (0: the default). False: the
+ * host has none, or there is no executable memory; then the core interprets. */
+bool jit_create(struct cpu *c, u32 bytes);
 void jit_destroy(struct cpu *c);
 /* Translates a block and makes its enter uop a NATIVE one. Call between blocks only: it may have to
  * throw all translations away first. */

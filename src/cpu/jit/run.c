@@ -5,8 +5,9 @@
 #include <cpuid.h>
 #include <stdlib.h>
 
-#define BUFFER_SIZE MIB(16)
-#define BLOCK_MOST  (64u << 10) /* bytes that a block may take */
+#define BUFFER_SIZE  MIB(16)
+#define BUFFER_LEAST (2 * BLOCK_MOST)
+#define BLOCK_MOST   (64u << 10) /* bytes that a block may take */
 
 /* --- Flags at the border ---------------------------------------------------------------------- */
 
@@ -206,14 +207,14 @@ static bool host_has_lahf(void)
     return __get_cpuid(0x80000001, &a, &b, &c, &d) && c & BIT(0);
 }
 
-bool jit_create(struct cpu *c)
+bool jit_create(struct cpu *c, u32 bytes)
 {
     struct jit *j = calloc(1, sizeof *j);
     if (!j)
         return false;
     j->translator.exact = probe_host();
     if (!host_has_lahf() || !j->translator.exact.logic ||
-        !code_buffer_create(&j->buffer, BUFFER_SIZE)) {
+        !code_buffer_create(&j->buffer, max_u64(bytes ? bytes : BUFFER_SIZE, BUFFER_LEAST))) {
         free(j);
         return false;
     }

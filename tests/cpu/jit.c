@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The JIT as such: that it runs, what happens when its buffer is full, and on hosts that allow no
+ * executable memory. What emitted code does is compared with the interpreter by the other tests of
+ * the core, which run with either engine.
+ */
+#define _GNU_SOURCE
+#include "cpu/internal.h"
+#include "memory/memory.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+static struct cpu *first; /* the harness's own core; memory knows it */
+
+static void create(struct harness *h, enum cpu_engine engine, u32 bytes)
+{
+    assert_true(harness_create(h));
+    first = h->cpu;
+    struct cpu_config config = {.memory = h->memory,
+                                .clock = &h->clock,
+                                .random = &h->random,
+                                .engine = engine,
+                                .jit_threshold = 1,
+                                .jit_bytes = bytes};
+    h->cpu = cpu_create(&config);
+    assert_non_null(h->cpu);
+    harness_reset(h, HARNESS_64);
+}
+
+static void destroy(struct harness *h)
+{
+    cpu_destroy(first);
+    harness_destroy(h);
+}
+
+/* Blocks of two instructions, each of which adds one to RAX and jumps to the next. */
+#define BLOCKS 2000u
+
+static u64 run_many_blocks(struct harness *h)
+{
+    static const u8 block[6] = {0x48, 0x83, 0xc0, 0x01, 0xeb, 0x00};
+    static u8 code[BLOCKS * sizeof block];
+    u64 done;
+    for (u32 i = 0; i < BLOCKS; i++)
+        memcpy(code + i * sizeof block, block, sizeof block);
+    harness_reset(h, HARNESS_64);
+    assert_int_equal(harness_code(h, (struct code){code, sizeof code}, &done), EXIT_HLT);
+    assert_int_equal(done, 2 * BLOCKS);
+    return h->cpu->arch.r[RAX];
+}
+
+static void translated_blocks_do_the_work(void **state)
+{
+    struct harness h;
+    (void)state;
+    create(&h, CPU_ENGINE_JIT, 0);
+    assert_int_equal(cpu_engine(h.cpu), CPU_ENGINE_JIT);
+    assert_int_equal(run_many_blocks(&h), BLOCKS);
+    u64 translated = cpu_statistics(h.cpu).blocks_translated;
+    assert_true(translated >= BLOCKS);
+    assert_int_equal(run_many_blocks(&h), BLOCKS);
+    destroy(&h);
+}
+
+static void the_interpreter_translates_nothing(void **state)
+{
+    struct harness h;
+    (void)state;
+    create(&h, CPU_ENGINE_INTERPRETER, 0);
+    assert_int_equal(cpu_engine(h.cpu), CPU_ENGINE_INTERPRETER);
+    assert_int_equal(run_many_blocks(&h), BLOCKS);
+    assert_int_equal(cpu_statistics(h.cpu).blocks_translated, 0);
+    destroy(&h);
+}
+
+static void a_full_buffer_is_emptied(void **state)
+{
+    struct harness h;
+    (void)state;
+    create(&h, CPU_ENGINE_JIT, 128u << 10);
+    for (u32 i = 0; i < 3; i++)
+        assert_int_equal(run_many_blocks(&h), BLOCKS);
+    /* More than fits was translated, some blocks more than once. */
+    assert_true(cpu_statistics(h.cpu).blocks_translated > 2 * BLOCKS);
+    destroy(&h);
+}
+
+/* Makes memfd_create() fail in this process. */
+static bool forbid_memory_files(void)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = ARRAY_SIZE(program), .filter = program};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static void without_executable_memory_the_core_interprets(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct harness h;
+        if (!forbid_memory_files())
+            _exit(2);
+        create(&h, CPU_ENGINE_JIT, 0);
+        _exit(cpu_engine(h.cpu) == CPU_ENGINE_INTERPRETER && run_many_blocks(&h) == BLOCKS ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 2)
+        skip(); /* no seccomp here */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(translated_blocks_do_the_work),
+        cmocka_unit_test(the_interpreter_translates_nothing),
+        cmocka_unit_test(a_full_buffer_is_emptied),
+        cmocka_unit_test(without_executable_memory_the_core_interprets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
