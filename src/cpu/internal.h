@@ -76,7 +76,7 @@ struct jump {
  * checked, engine.tlb points at a fourth array that is never filled, so every access takes the slow
  * path, which checks it. */
 
-#define TLB_ENTRIES 2048
+#define TLB_ENTRIES 4096
 
 /* Returns a tag that no address of this slot can match, canonical or not. */
 static inline u64 tlb_invalid(u32 slot)
