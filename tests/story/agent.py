@@ -343,8 +343,9 @@ def an_owner_elsewhere_who_says_nothing_is_not_waited_for(s):
 
 @slow
 def an_exchange_that_is_none_ends_the_run(s):
+    sealed = base64.b64encode(frame(SEALED))
     for name, content, words in (("garbage", b"gar bage", "a text in base64 that was cut"),
-                                 ("frame", base64.b64encode(frame(SEALED)), "hello.b64 is not what"),
+                                 ("frame", sealed, "hello.b64 is not what"),
                                  ("file", None, "is not a folder")):
         wire = s.path("wire-" + name)
         if content:
