@@ -172,11 +172,13 @@ struct engine {
     /* for tests: computes as on a host that has only the baseline's instructions */
     bool plain;
     bool mxcsr_live; /* the host's MXCSR holds the guest's value: exec/sse_float.c */
-    /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c) */
+    /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c); bit 4: a debugger
+     * outside of the machine */
     u8 breakpoints, watchpoints;
     u8 watch_hits; /* data breakpoints hit by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: a TF set at its start does not trap */
     bool no_step_trap;
+    struct cpu_debugger *debugger; /* NULL: nobody debugs (cpu/debugger.h) */
 
     /* Faults and exits */
     jmp_buf *leave;   /* to the run loop */
@@ -389,6 +391,18 @@ void debug_update(struct cpu *c);         /* call after a change of DR0-DR3 or D
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
+
+/* --- A debugger outside of the machine (system/debugger.c) ------------------------------------ */
+
+bool debugger_steps(const struct cpu *c); /* stops soon, at whatever instruction comes */
+bool debugger_watches(const struct cpu *c);
+bool debugger_in_code_page(const struct cpu *c); /* RIP's page has a breakpoint */
+bool debugger_watches_page(const struct cpu *c, u64 page);
+void debugger_watch(struct cpu *c, u64 linear, u32 size, bool write);
+/* Before and after an instruction of run_carefully(). True: the guest was stopped, and RIP and
+ * breakpoints may have changed. */
+bool debugger_before(struct cpu *c);
+void debugger_after(struct cpu *c);
 
 /* --- Operand accessors for exec_<name>() (exec/operand.c) ------------------------------------- */
 

@@ -40,7 +40,8 @@ void cpu_sync(struct cpu *c, const struct uop *u)
 
 u64 rep_allowance(const struct cpu *c)
 {
-    if (c->arch.rflags & RFLAGS_TF || c->engine.watchpoints || c->engine.device.count)
+    if (c->arch.rflags & RFLAGS_TF || c->engine.watchpoints || c->engine.device.count ||
+        debugger_steps(c))
         return 1;
     return (u64)c->engine.left + 1; /* the block counted one iteration and the rest */
 }
@@ -210,9 +211,11 @@ static void debug_traps(struct cpu *c, bool step)
 }
 
 /* Runs one instruction and handles what may come between two: interrupt shadows, breakpoints,
- * single steps. */
+ * single steps, the stops of a debugger. */
 static void run_carefully(struct cpu *c)
 {
+    if (UNLIKELY(c->engine.debugger != NULL) && debugger_before(c))
+        return;
     u64 hits = c->engine.breakpoints && !(c->arch.rflags & RFLAGS_RF) ? debug_code_hits(c) : 0;
     if (hits) {
         event_debug_trap(c, hits);
@@ -231,6 +234,8 @@ static void run_carefully(struct cpu *c)
         c->arch.interrupt_shadow = false;
     if (!ss)
         debug_traps(c, step && !c->engine.no_step_trap);
+    if (UNLIKELY(c->engine.debugger != NULL))
+        debugger_after(c);
 }
 
 static void run_next(struct cpu *c)
@@ -240,6 +245,10 @@ static void run_next(struct cpu *c)
         j->uop->op != UOP_STALE) {
         c->arch.r[REG_BLOCK] = c->arch.rip;
         run_uops(c, j->uop);
+        return;
+    }
+    if (UNLIKELY(c->engine.debugger != NULL) && debugger_in_code_page(c)) {
+        run_carefully(c);
         return;
     }
     const struct block *b = block_at(c);
@@ -301,6 +310,8 @@ static void after_leaving(struct cpu *c, int how)
         c->arch.interrupt_shadow = false;
     } else if (how == LEAVE_AGAIN) {
         debug_traps(c, c->arch.rflags & RFLAGS_TF);
+        if (UNLIKELY(c->engine.debugger != NULL))
+            debugger_after(c);
     }
 }
 

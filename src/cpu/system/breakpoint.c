@@ -7,6 +7,8 @@
  */
 #include "cpu/internal.h"
 
+#define BREAK_HOST BIT(4) /* in the masks of DR0 to DR3: a debugger outside of the machine */
+
 enum breakpoint_type { BREAK_CODE, BREAK_WRITE, BREAK_IO, BREAK_ACCESS };
 
 static bool armed(const struct cpu *c, u32 n)
@@ -43,6 +45,10 @@ void debug_update(struct cpu *c)
         else
             c->engine.watchpoints |= (u8)BIT(n);
     }
+    if (debugger_steps(c))
+        c->engine.breakpoints |= (u8)BREAK_HOST;
+    if (debugger_watches(c))
+        c->engine.watchpoints |= (u8)BREAK_HOST;
     if (before || c->engine.watchpoints)
         mmu_flush(c, true);
 }
@@ -65,7 +71,7 @@ bool debug_watches_page(const struct cpu *c, u64 page)
         if (c->engine.watchpoints & BIT(n) && (c->arch.dr[n] & ~PAGE_MASK) == page)
             return true;
     }
-    return false;
+    return debugger_watches_page(c, page);
 }
 
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write)
@@ -76,4 +82,5 @@ void debug_watch(struct cpu *c, u64 linear, u32 size, bool write)
             linear < first + watch_size(c, n) && first < linear + size)
             c->engine.watch_hits |= (u8)BIT(n);
     }
+    debugger_watch(c, linear, size, write);
 }

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A debugger's hold on the cores. No hardware has this: the core itself compares addresses with a
+ * list that only the owner of the simulation sees, and stops between two instructions, inside
+ * VMRUN. So neither guest memory nor debug registers nor machine time change, and no world switch
+ * takes place. While an instruction is stepped or data is watched, the core runs one instruction at
+ * a time; a code breakpoint slows only the page that it is in.
+ */
+#ifndef SOFTSEV_CPU_DEBUGGER_H
+#define SOFTSEV_CPU_DEBUGGER_H
+
+#include "abi/vmcb.h"
+#include "base/base.h"
+
+struct cpu;
+
+#define DEBUG_POINTS_MAX     64u
+#define DEBUG_PROCESSORS_MAX 8u
+#define DEBUG_WATCH_MAX      PAGE_SIZE /* bytes that one point may watch */
+
+enum debug_point_kind { DEBUG_CODE, DEBUG_WRITE, DEBUG_READ, DEBUG_ACCESS };
+
+/* A breakpoint at a linear address, or a watchpoint on `size` bytes there. */
+struct debug_point {
+    enum debug_point_kind kind;
+    u64 linear, size;
+    u32 tag; /* the debugger's own */
+};
+
+enum debug_why { DEBUG_STEPPED, DEBUG_INTERRUPTED, DEBUG_HIT };
+
+/* What to stop for, and whom to tell. Call cpu_debug_changed() after a change of the first part. */
+struct cpu_debugger {
+    struct debug_point points[DEBUG_POINTS_MAX];
+    u32 point_count;
+    u64 vmcbs[DEBUG_PROCESSORS_MAX]; /* the debugged processors: addresses of their VMCBs */
+    u32 vmcb_count;
+    u64 step;       /* the VMCB of the processor that stops after one instruction; 0: none */
+    bool interrupt; /* the first debugged processor that runs stops before its next instruction */
+    bool leave;     /* set while stopped: the guest exits as at its deadline, at this instruction */
+
+    /* Called with the core between two instructions; the guest goes on when it returns. `hit` is
+     * the point of DEBUG_HIT, else NULL. A stop at a code breakpoint is before the instruction, a
+     * stop at a watchpoint after it. */
+    void (*stopped)(void *context, u32 core, enum debug_why why, const struct debug_point *hit);
+    void *context;
+
+    /* The core's own. */
+    bool step_begun, passing;
+    u64 step_rip, passed_rip, passed_vmcb;
+    struct debug_point watched;
+    bool watch_hit;
+};
+
+/* The registers of a guest's processor, as a VMCB's save area and the core hold them. */
+struct debug_registers {
+    struct vmcb_save save;
+    u64 gpr[16]; /* RAX and RSP too */
+    u64 dr[4], xcr0, cr8;
+    u8 fx[512]; /* the 64-bit FXSAVE image */
+};
+
+void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d); /* NULL: nobody debugs */
+void cpu_debug_changed(struct cpu *c);
+/* Returns the VMCB of the guest that is in the middle of a VMRUN; 0: none is. */
+u64 cpu_debug_running(const struct cpu *c);
+/* Only while a guest is in the middle of a VMRUN. Set takes the general registers, RIP, RFLAGS, the
+ * bases of FS and GS and the FXSAVE image; it returns false, and changes nothing, if a value cannot
+ * be in its register. */
+void cpu_debug_get(const struct cpu *c, struct debug_registers *out);
+bool cpu_debug_set(struct cpu *c, const struct debug_registers *in);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stops of a debugger outside of the machine; see cpu/debugger.h. */
+#include "cpu/debugger.h"
+#include "cpu/internal.h"
+#include "cpu/exec/x87.h"
+#include "cpu/svm/world_switch.h"
+
+static bool debugged(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    for (u32 i = 0; d && c->guest.running && i < d->vmcb_count; i++) {
+        if (d->vmcbs[i] == c->guest.vmcb_spa)
+            return true;
+    }
+    return false;
+}
+
+static u64 linear_rip(const struct cpu *c)
+{
+    return c->engine.mode & MODE_CODE64 ? c->arch.rip
+                                        : (u32)(c->arch.seg[SEG_CS].base + c->arch.rip);
+}
+
+/* --- Which parts of the engine must be careful ------------------------------------------------ */
+
+bool debugger_steps(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    return debugged(c) && (d->interrupt || d->step);
+}
+
+bool debugger_watches(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    bool data = false;
+    for (u32 i = 0; d && i < d->point_count; i++)
+        data |= d->points[i].kind != DEBUG_CODE;
+    return data && debugged(c);
+}
+
+bool debugger_in_code_page(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    const u64 page = linear_rip(c) >> PAGE_SHIFT;
+    for (u32 i = 0; i < d->point_count; i++) {
+        if (d->points[i].kind == DEBUG_CODE && d->points[i].linear >> PAGE_SHIFT == page)
+            return debugged(c);
+    }
+    return false;
+}
+
+bool debugger_watches_page(const struct cpu *c, u64 page)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    for (u32 i = 0; d && i < d->point_count; i++) {
+        const struct debug_point *p = &d->points[i];
+        if (p->kind != DEBUG_CODE && (p->linear & ~PAGE_MASK) <= page &&
+            page <= p->linear + p->size - 1)
+            return debugged(c);
+    }
+    return false;
+}
+
+void debugger_watch(struct cpu *c, u64 linear, u32 size, bool write)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    for (u32 i = 0; d && i < d->point_count; i++) {
+        const struct debug_point *p = &d->points[i];
+        bool meant = p->kind == DEBUG_ACCESS || p->kind == (write ? DEBUG_WRITE : DEBUG_READ);
+        if (meant && linear < p->linear + p->size && p->linear < linear + size && debugged(c)) {
+            d->watched = *p;
+            d->watch_hit = true;
+        }
+    }
+}
+
+/* --- Stopping --------------------------------------------------------------------------------- */
+
+static const struct debug_point *code_point(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    const u64 linear = linear_rip(c);
+    for (u32 i = 0; i < d->point_count; i++) {
+        if (d->points[i].kind == DEBUG_CODE && d->points[i].linear == linear)
+            return &d->points[i];
+    }
+    return NULL;
+}
+
+/* A guest that goes on from where it stopped passes the breakpoint there. */
+static void stop(struct cpu *c, enum debug_why why, const struct debug_point *point)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    struct debug_point hit;
+    if (point)
+        hit = *point;
+    d->step = 0;
+    d->interrupt = d->step_begun = d->watch_hit = d->leave = false;
+    mxcsr_leave(c);
+    d->stopped(d->context, c->id, why, point ? &hit : NULL);
+    mxcsr_enter(c);
+    d->passing = true;
+    d->passed_rip = c->arch.rip;
+    d->passed_vmcb = c->guest.vmcb_spa;
+    if (d->leave && c->engine.left > 0) {
+        c->engine.run_end -= (u64)c->engine.left;
+        c->engine.left = 0;
+    }
+    d->leave = false;
+    cpu_debug_changed(c);
+}
+
+static bool passes(const struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    bool passing =
+        d->passing && d->passed_rip == c->arch.rip && d->passed_vmcb == c->guest.vmcb_spa;
+    if (d->passed_vmcb == c->guest.vmcb_spa)
+        d->passing = false;
+    return passing;
+}
+
+/* An instruction whose device accesses the host has answered runs once more, but has begun. */
+bool debugger_before(struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    if (!debugged(c) || c->engine.device.count)
+        return false;
+    const bool stepping = d->step == c->guest.vmcb_spa;
+    const struct debug_point *p = passes(c) ? NULL : code_point(c);
+    if (d->watch_hit)
+        stop(c, DEBUG_HIT, &d->watched);
+    else if (d->interrupt)
+        stop(c, DEBUG_INTERRUPTED, NULL);
+    else if (stepping && d->step_begun && c->arch.rip != d->step_rip)
+        stop(c, DEBUG_STEPPED, NULL);
+    else if (p)
+        stop(c, DEBUG_HIT, p);
+    else {
+        d->step_begun = stepping;
+        d->step_rip = c->arch.rip;
+        return false;
+    }
+    return true;
+}
+
+void debugger_after(struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    if (!debugged(c))
+        return;
+    if (d->watch_hit)
+        stop(c, DEBUG_HIT, &d->watched);
+    else if (d->step == c->guest.vmcb_spa && d->step_begun)
+        stop(c, DEBUG_STEPPED, NULL);
+}
+
+/* --- For the debugger ------------------------------------------------------------------------- */
+
+void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d)
+{
+    c->engine.debugger = d;
+    cpu_debug_changed(c);
+}
+
+void cpu_debug_changed(struct cpu *c)
+{
+    debug_update(c);
+    blocks_forget_addresses(c);
+}
+
+u64 cpu_debug_running(const struct cpu *c)
+{
+    return c->guest.running ? c->guest.vmcb_spa : 0;
+}
+
+void cpu_debug_get(const struct cpu *c, struct debug_registers *out)
+{
+    memset(out, 0, sizeof *out);
+    save_area_store(c, &out->save);
+    save_area_store_rest(c, &out->save);
+    memcpy(out->gpr, c->arch.r, sizeof out->gpr);
+    memcpy(out->dr, c->arch.dr, sizeof out->dr);
+    out->xcr0 = c->arch.xcr0;
+    out->cr8 = c->arch.cr8;
+    cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, out->fx, sizeof out->fx);
+}
+
+bool cpu_debug_set(struct cpu *c, const struct debug_registers *in)
+{
+    if (!canonical(in->save.rip) || !canonical(in->save.fs.base) || !canonical(in->save.gs.base) ||
+        in->save.rflags & ~(u64)RFLAGS_DEFINED || !fxsave_unpack(c, in->fx, true))
+        return false;
+    memcpy(c->arch.r, in->gpr, sizeof in->gpr);
+    c->arch.rip = in->save.rip;
+    rflags_write(c, in->save.rflags, ~0ull);
+    c->arch.seg[SEG_FS].base = in->save.fs.base;
+    c->arch.seg[SEG_GS].base = in->save.gs.base;
+    segment_update(c);
+    return true;
+}
