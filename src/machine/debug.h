@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only the owner of the simulation can see and do, and no host of real hardware: stop a guest
+ * between two instructions, read its registers, and read and write its memory in plaintext. Nothing
+ * here moves a frame to another view, marks a page table or takes machine time.
+ */
+#ifndef SOFTSEV_MACHINE_DEBUG_H
+#define SOFTSEV_MACHINE_DEBUG_H
+
+#include "cpu/debugger.h"
+
+struct machine;
+struct rmp_entry;
+struct vmsa;
+
+void machine_debug_attach(struct machine *m, struct cpu_debugger *d); /* NULL: nobody debugs */
+void machine_debug_changed(struct machine *m);
+/* The VMCB of the guest that this core is in the middle of running; 0: none. */
+u64 machine_debug_running(const struct machine *m, u32 core);
+void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out);
+bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers *in);
+
+/* How a guest's addresses lead to bytes: its controls, and the registers that paging depends on. */
+struct debug_view {
+    bool sev;
+    u32 asid;
+    u64 nested_cr3;
+    u64 virtual_tom; /* 0: the C-bit decides */
+    u64 cr0, cr3, cr4, efer;
+};
+
+/* The guest that a VMCB runs. `es` is true if its registers are in the VMSA at *vmsa_spa. Returns
+ * false if there is no such page. */
+bool debug_view_of_vmcb(struct machine *m, u64 vmcb_spa, struct debug_view *out, bool *es,
+                        u64 *vmsa_spa);
+void debug_view_paging(struct debug_view *v, const struct vmcb_save *save);
+/* Reads the registers of a processor that does not run: from its VMSA, as the guest wrote them. */
+bool debug_read_vmsa(struct machine *m, u64 spa, u32 asid, struct debug_registers *out);
+/* Reads the part that VMCB and VMSA have in common of a VMCB's save area. */
+bool debug_read_save(struct machine *m, u64 vmcb_spa, struct vmcb_save *out);
+
+#define DEBUG_WALK_MAX 4u
+
+/* The walk of a linear address: the guest's tables, then the nested ones for the last step. */
+struct debug_walk {
+    u32 depth; /* entries read; 0: paging is off */
+    u64 entry_gpa[DEBUG_WALK_MAX], entry[DEBUG_WALK_MAX];
+    u64 gpa;
+    u64 page_size; /* of the guest's page */
+    bool private;
+    u64 spa;
+    const char *wrong; /* why it ends early; NULL: it does not */
+};
+
+bool debug_walk(struct machine *m, const struct debug_view *v, u64 linear, struct debug_walk *out);
+/* Access memory as the guest's software sees it. A range may cross pages; false: a page of it is
+ * not there, and nothing was written. */
+bool debug_read(struct machine *m, const struct debug_view *v, u64 linear, void *out, size_t size);
+bool debug_write(struct machine *m, const struct debug_view *v, u64 linear, const void *data,
+                 size_t size);
+/* Reads guest physical memory; `private` is the C-bit. Returns the system address, or ~0: nothing
+ * is there. The range must not cross a page. */
+u64 debug_read_physical(struct machine *m, const struct debug_view *v, u64 gpa, bool private,
+                        void *out, size_t size);
+/* Reads system memory: raw, as the host sees it, or through the key of an ASID. */
+bool debug_read_system(struct machine *m, u64 spa, u32 asid, void *out, size_t size);
+/* Returns false if there is no RMP, or it does not cover the page. */
+bool debug_rmp(struct machine *m, u64 spa, struct rmp_entry *out);
+
+#endif
