@@ -42,6 +42,7 @@ static bool stops(void *context)
     if (now - r->looked_ns >= LOOK_NS) {
         r->looked_ns = now;
         r->quit |= run_terminal_look(r->terminal, r, 0);
+        run_gdb_look(r, false);
     }
     r->quit |= run_signals_ending();
     return r->quit;
@@ -102,8 +103,10 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
 /* A signal ends a run also while all guests sleep and nothing exits. */
 bool run_slice(struct run *r, u64 limit_ns)
 {
+    const u64 before = guests_time(r);
     bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
                                                     : slice_virtual(r, limit_ns);
+    run_gdb_look(r, guests_time(r) == before);
     r->quit |= run_signals_ending();
     return alive;
 }

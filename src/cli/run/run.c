@@ -117,7 +117,7 @@ static int open_files(struct run *r, struct error *e)
     r->trace_out = stderr;
     if (r->options.trace_file && !(r->trace_out = file_create(r->options.trace_file, false, e)))
         return -1;
-    return run_dump_open(r, e) || run_input_open(r, e) ? -1 : 0;
+    return run_dump_open(r, e) || run_input_open(r, e) || run_gdb_open(r, e) ? -1 : 0;
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -196,6 +196,7 @@ static int reboot_guests(struct run *r, bool *alive, struct error *e)
         host_spend(machine_host(r->machine), COST_RESET_NS);
         if (make_guest(v, e))
             return -1;
+        run_gdb_rebooted(r);
         v->reboots++;
         *alive = true;
     }
@@ -208,6 +209,8 @@ static int run_guests(struct run *r, struct error *e)
     u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
     bool alive = true;
     int result = 0;
+    if (run_gdb_start(r, e))
+        return -1;
     r->terminal = run_terminal_open();
     run_clock_start(r);
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
@@ -469,8 +472,9 @@ int cli_run(int argc, char **argv)
     status = exit_status(r);
     if (run_close(r, &e))
         result = -1;
-    run_free(r);
     if (result)
         status = cli_fail("run", &e);
+    run_gdb_close(r, run_signals_status() ? run_signals_status() : status);
+    run_free(r);
     return run_signals_status() ? run_signals_status() : status;
 }

@@ -50,6 +50,8 @@ struct run_options {
     struct json_t *machine; /* the machine file: it has the texts of its VMs */
     const char *state, *seed, *trace_file, *dump, *record, *replay;
     const char *cpu_text;
+    const char *gdb;      /* where a debugger may connect; NULL: nowhere */
+    bool gdb_wait;        /* ... before the guests begin */
     struct cpu_model cpu; /* if cpu_text */
     u32 trace;            /* categories */
     bool trace_hash;      /* all categories, into a hash */
@@ -78,6 +80,7 @@ void run_close_disk(struct vm_disk *disk);
 /* --- What is running -------------------------------------------------------------------------- */
 
 struct authority;
+struct run_gdb;
 struct run_identity;
 struct run_snp;
 
@@ -125,6 +128,7 @@ struct run {
     u32 keyboard; /* which VM gets the input */
     bool quit;    /* the user left with Ctrl-A x, or a signal came */
     struct run_terminal *terminal;
+    struct run_gdb *gdb;      /* NULL: nobody may debug */
     u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
     u64 looked_ns;            /* of the host's clock, at the keyboard */
     u64 seen_ns;              /* ... and at what the guests wrote */
@@ -171,6 +175,18 @@ int run_input_replay(struct run *r, struct error *e);
 bool run_terminal_is_interactive(const struct run_terminal *t);
 bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has been given yet */
 
+/* --- A debugger: GDB's remote protocol (gdb.c) ------------------------------------------------ */
+
+/* All do nothing without --gdb. */
+int run_gdb_open(struct run *r, struct error *e); /* takes the address */
+/* Listens, because the guests are launched; with --gdb-wait, waits for GDB. */
+int run_gdb_start(struct run *r, struct error *e);
+/* Looks at the socket. `idle`: no guest has run since the last time, so that none can be stopped.
+ */
+void run_gdb_look(struct run *r, bool idle);
+void run_gdb_rebooted(struct run *r);
+void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
+
 /* --- Signals (run_signals.c) ------------------------------------------------------------------ */
 
 struct termios;
@@ -186,6 +202,8 @@ void run_signals_terminal_done(void);
 /* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it
  * can be read. */
 bool run_signals_wait(int fd, u64 ns);
+/* From now on each wait ends also when this descriptor can be read; -1: none. */
+void run_signals_watch(int fd);
 
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 

@@ -197,6 +197,8 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->time_given = text[RUN_TIME];
     o->time_seconds = (s64)options_number(given, RUN_TIME, 0);
     o->no_reboot = text[RUN_NO_REBOOT];
+    o->gdb = text[RUN_GDB];
+    o->gdb_wait = text[RUN_GDB_WAIT];
     o->clock = (enum run_clock)options_number(given, RUN_CLOCK, RUN_CLOCK_UNSAID);
     o->engine = (enum cpu_engine)options_number(given, RUN_ENGINE, CPU_ENGINE_AUTO);
     o->limit_given = text[RUN_LIMIT];

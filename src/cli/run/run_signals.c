@@ -139,6 +139,13 @@ int run_signals_status(void)
     return ending ? STATUS_SIGNAL + ending : 0;
 }
 
+static int watched = -1; /* a descriptor that ends waits; -1: none */
+
+void run_signals_watch(int fd)
+{
+    watched = fd;
+}
+
 bool run_signals_wait(int fd, u64 ns)
 {
     sigset_t block, before;
@@ -151,8 +158,13 @@ bool run_signals_wait(int fd, u64 ns)
     FD_ZERO(&readable);
     if (fd >= 0)
         FD_SET(fd, &readable);
+    if (watched >= 0)
+        FD_SET(watched, &readable);
     sigprocmask(SIG_BLOCK, &block, &before);
-    bool ready = !ending && pselect(fd + 1, &readable, NULL, NULL, &t, &before) > 0;
+    bool ready =
+        !ending &&
+        pselect((fd > watched ? fd : watched) + 1, &readable, NULL, NULL, &t, &before) > 0 &&
+        fd >= 0 && FD_ISSET(fd, &readable);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return ready;
 }

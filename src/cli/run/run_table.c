@@ -293,6 +293,18 @@ static const struct option_row rows[] = {
         "starts again in place, from the files as they were read.\n"
         "An encrypted guest always ends, because its owner takes part in each launch.",
         .group = GROUP_MACHINE},
+    [RUN_GDB] = {"gdb", OPTION_TEXT, "ADDRESS",
+        ":PORT, HOST:PORT or unix:PATH: let GDB debug the\nfirst guest",
+        .man = "Let GDB debug the first guest, in every mode.\n.Ar ADDRESS\nis\n"
+        ".Cm \\&: Ns Ar PORT\non the loopback,\n.Ar HOST Ns Cm \\&: Ns Ar PORT\nor\n"
+        ".Cm unix: Ns Ar PATH ;\nport 0 is any free one, and the run says which.\n"
+        "There is no password: whoever connects has the guest's registers and memory, in "
+        "plaintext, whatever its policy says.\nA stop takes no machine time and changes nothing "
+        "that the guest or its host can see.\nGDB's\n.Ic monitor help\n"
+        "lists what softsev shows beside.", .group = GROUP_MACHINE},
+    [RUN_GDB_WAIT] = {"gdb-wait", OPTION_FLAG, NULL, "wait for GDB before the first instruction",
+        .man = "Wait for GDB, and stop before the guest's first instruction.",
+        .needs = OPTION_IDS(RUN_GDB), .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

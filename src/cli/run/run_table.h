@@ -47,6 +47,8 @@ enum run_option {
     RUN_CLOCK,
     RUN_ENGINE,
     RUN_NO_REBOOT,
+    RUN_GDB,
+    RUN_GDB_WAIT,
     RUN_IDS,
 };
 

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's gdb debugs a guest in every mode: breakpoints, steps, watchpoints, registers and memory
+in plaintext, and what `monitor` shows beside. The guest and its trace never change, and a debugger
+that disappears leaves the guest alone."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+
+from story import TIMEOUT, Skip, quick, tell, want
+
+# Ends by the debug-exit port, and under SEV-ES by the MSR protocol's termination request.
+GUEST = """
+        .globl _start, again, work, store, report, secret, counter
+_start: mov $5, %ebx
+        lea secret(%rip), %rsi
+again:  mov (%rsi), %rax
+        call work
+        dec %ebx
+        jnz again
+report: mov $7, %eax
+        cmpb $0, es(%rip)
+        jnz 1f
+        mov $0xf4, %edx
+        out %al, %dx
+        hlt
+1:      mov $0xc0010130, %ecx
+        mov $0x100, %eax
+        xor %edx, %edx
+        wrmsr
+        .byte 0xf3, 0x0f, 0x01, 0xd9    # VMGEXIT
+        hlt
+work:   add $3, %rax
+store:  incq counter(%rip)
+        ret
+        .balign 8
+secret: .quad 0x1122334455667788
+counter:.quad 0
+es:     .byte ES
+"""
+
+SESSION = """
+break work
+continue
+printf "<at %lx of %lx>\\n", $rip, &work
+printf "<rax %lx rbx %lx cs %x>\\n", $rax, $rbx, $cs
+printf "<secret %lx>\\n", *(long*)&secret
+delete
+watch *(long*)&counter
+continue
+printf "<counter %ld, at %ld>\\n", *(long*)&counter, $rip - (long)&store
+delete
+stepi
+printf "<stepped %d>\\n", $rip == (long)&again + 8
+set var *(long*)&secret = 0x41
+set var $rbx = 2
+hbreak work
+continue
+printf "<rax %lx>\\n", $rax
+delete
+hbreak report
+continue
+printf "<end rax %lx counter %ld>\\n", $rax, *(long*)&counter
+info threads
+monitor walk 0x200000
+monitor frame 0x200000
+monitor rmp 0x200000
+monitor policy
+monitor ghcb
+monitor registers
+monitor nonsense
+continue
+"""
+SEEN = ("<rax 1122334455667788 rbx 5 cs 10>", "<secret 1122334455667788>", "<counter 1, at 7>",
+        "<stepped 1>", "<rax 41>", "<end rax 44 counter 2>", "processor 0 of vm1: runs", "no such command")
+MODES = {
+    "none": ("not encrypted; system", "has no policy", "has no GHCB", "has no RMP entry"),
+    "sev": ("private; system", "policy 0x1: the firmware refuses", "by the key of asid",
+            "has no RMP entry"),
+    "sev-es": ("private; system", "policy 0x5: the firmware refuses", "MSR protocol",
+               "a host sees ciphertext"),
+    "sev-snp": ("private; system", "policy 0x30000", "Guest-Valid", "validated",
+                "a host sees ciphertext"),
+}
+
+
+def guest(s, es):
+    name = f"guest-es{es:d}"
+    if os.path.exists(s.path(name)):
+        return s.path(name)
+    return s.build(name, GUEST.replace("ES\n", f"{es:d}\n"))
+
+
+class Run:
+    """A run that waits for a debugger; `name` is where."""
+
+    def __init__(self, s, address, *arguments):
+        if not shutil.which("gdb"):
+            raise Skip("gdb is missing (Debian: apt-get install gdb)")
+        self.s, self.events, self.name = s, [], ""
+        self.process = subprocess.Popen(
+            ["timeout", str(TIMEOUT), s.softsev, "run", "--json", "--state", s.state,
+             "--memory", "32", "--clock", "virtual", "--gdb", address, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1].get("who") == "debugger":
+                self.name = self.events[-1]["text"].split()[-1]
+                break
+
+    def gdb(self, commands, program):
+        begin = f"set confirm off\nset pagination off\ntarget remote {self.name}\n"
+        script = self.s.write("commands", (begin + commands).encode())
+        done = subprocess.run(["gdb", "-q", "-nx", "-batch", "-x", script, program],
+                              capture_output=True, timeout=TIMEOUT, check=False,
+                              stdin=subprocess.DEVNULL)
+        return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    def end(self):
+        out, error = self.process.communicate(timeout=TIMEOUT)
+        self.events += [json.loads(line) for line in out.splitlines()]
+        return self.process.returncode, error.decode()
+
+
+def debugged(s, mode):
+    es = mode in ("sev-es", "sev-snp")
+    program = guest(s, es)
+    r = Run(s, "unix:" + s.path("socket"), "--gdb-wait", "--kernel", program, "--mode", mode)
+    said = r.gdb(SESSION, program)
+    code, error = r.end()
+    for text in (*SEEN, *MODES[mode]):
+        want(text in said, (mode, text, said))
+    want(code == (9 if es else 15), (mode, code, error))
+    want(f"exited with code 0{code:o}" in said, (mode, said))
+    want(not os.path.exists(s.path("socket")), "the socket is still there")
+
+
+@quick
+def a_plain_guest(s):
+    debugged(s, "none")
+
+
+@quick
+def a_sev_guest(s):
+    debugged(s, "sev")
+
+
+@quick
+def a_sev_es_guest(s):
+    debugged(s, "sev-es")
+
+
+@quick
+def an_snp_guest(s):
+    debugged(s, "sev-snp")
+
+
+@quick
+def stops_are_not_in_the_trace(s):
+    """A run from a seed with breakpoints, steps and a watchpoint has the trace, and takes the time,
+    of one without."""
+    program = guest(s, True)
+    common = ("--kernel", program, "--mode", "sev-snp", "--seed", "gdb", "--trace-hash")
+    _, events, _ = s.run("--memory", "32", *common)
+    r = Run(s, ":0", "--gdb-wait", *common)
+    said = r.gdb("break work\ncontinue\ndelete\nstepi\nstepi\nwatch *(long*)&counter\n"
+                 "continue\ncontinue\nx/4gx &secret\ndetach\n", program)
+    r.end()
+    want("New value = 2" in said, said)
+    alone, watched = events[-1], r.events[-1]
+    for name in ("trace_sha256", "instructions", "flips", "touched_pages"):
+        want(alone[name] == watched[name], (name, alone[name], watched[name]))
+    want(alone["vms"][0]["guest_ns"] == watched["vms"][0]["guest_ns"], (alone, watched))
+
+
+@quick
+def a_debugger_that_disappears_or_sends_rubbish(s):
+    r = Run(s, "127.0.0.1:0", "--gdb-wait", "--kernel", guest(s, False))
+    host, port = r.name.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as c:
+        c.sendall(b"\0\xff$#$" + b"A" * 100000 + b"#00$qSupported#37")
+        c.recv(10)
+    code, error = r.end()
+    want(code == 15, (code, error))
+
+
+@quick
+def a_debugger_may_end_the_run(s):
+    program = s.build("forever", ".globl _start\n_start: jmp _start\n")
+    r = Run(s, ":0", "--gdb-wait", "--kernel", program)
+    said = r.gdb("stepi\nkill\n", program)
+    code, error = r.end()
+    want(code == 0 and "killed" in said, (code, error, said))
+
+
+@quick
+def addresses_are_checked(s):
+    program = guest(s, False)
+    for address, why in ((":", "should be"), ("1234", "should be"), ("unix:", "path"),
+                         (":x", "port 'x'"), ("unix:" + program, "Address already in use"),
+                         ("unix:" + "x" * 200, "bytes")):
+        code, _, error = s.command("run", "--kernel", program, "--gdb", address)
+        want(code and why in error, (address, code, error))
+    code, _, error = s.command("run", "--kernel", program, "--gdb-wait")
+    want(code == 2 and "--gdb" in error, error)
+    want(os.path.exists(program), "the file in the socket's place was removed")
+
+
+if __name__ == "__main__":
+    tell(a_plain_guest, a_sev_guest, a_sev_es_guest, an_snp_guest, stops_are_not_in_the_trace,
+         a_debugger_that_disappears_or_sends_rubbish, a_debugger_may_end_the_run,
+         addresses_are_checked)
