@@ -74,7 +74,8 @@ monitor nonsense
 continue
 """
 SEEN = ("<rax 1122334455667788 rbx 5 cs 10>", "<secret 1122334455667788>", "<counter 1, at 7>",
-        "<stepped 1>", "<rax 41>", "<end rax 44 counter 2>", "processor 0 of vm1: runs", "no such command")
+        "<stepped 1>", "<rax 41>", "<end rax 44 counter 2>", "processor 0 of vm1: runs",
+        "no such command")
 MODES = {
     "none": ("not encrypted; system", "has no policy", "has no GHCB", "has no RMP entry"),
     "sev": ("private; system", "policy 0x1: the firmware refuses", "by the key of asid",
