@@ -372,11 +372,27 @@ static bool check_tcb_order(struct verification *v)
 
 /* --- Policy ----------------------------------------------------------------------------------- */
 
+/* Refuses a minimum with more or fewer numbers than the part's TCB has: a number too many would be
+ * ignored, and one too few would demand nothing of FMC. */
+static bool check_tcb_numbers(struct verification *v)
+{
+    const u32 given = v->policy->minimum_tcb_numbers;
+    if (given == 5 && v->layout != SNP_TCB_TURIN)
+        return REFUSE(v, "the minimum TCB has five numbers, but this part has no FMC: give four "
+                         "numbers, from the boot loader on");
+    if (given == 4 && v->layout == SNP_TCB_TURIN)
+        return REFUSE(v, "the minimum TCB has four numbers, but this part has an FMC, too: give "
+                         "five numbers, FMC first");
+    return true;
+}
+
 static bool check_tcb_minimum(struct verification *v)
 {
     char have[32], want[32];
     const struct snp_tcb *minimum = v->policy->minimum_tcb;
     const u64 reported = v->report.reported_tcb;
+    if (minimum && !check_tcb_numbers(v))
+        return false;
     if (!minimum || snp_tcb_at_most(snp_tcb_pack(v->layout, *minimum), reported))
         return true;
     tcb_text(v->layout, snp_tcb_unpack(v->layout, reported), have);

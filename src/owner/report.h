@@ -69,6 +69,8 @@ struct report_policy {
                                             launched with it and its page */
     const struct snp_id_auth *id_auth;
     const struct snp_tcb *minimum_tcb;
+    u32 minimum_tcb_numbers; /* 4, or 5 with FMC, if that many were demanded: a part with another
+                                number of components is refused. 0: not checked */
     u8 minimum_api_major, minimum_api_minor;
     u32 minimum_svn;
     u32 maximum_vmpl; /* SNP_VMPL_OF_HOST: any */

@@ -402,6 +402,18 @@ static void of_vcek_and_vlek_the_report_says_which(void **state)
     assert_check(&s, REPORT_CHECK_CHAIN);
     verify(&s, &e);
     assert_non_null(strstr(e.text, "VLEK"));
+    s = turin_set; /* its TCB has five numbers */
+    s.policy.minimum_tcb = &(struct snp_tcb){.fmc = 0};
+    s.policy.minimum_tcb_numbers = 5;
+    assert_check(&s, REPORT_OK);
+    s.policy.minimum_tcb_numbers = 4;
+    assert_check(&s, REPORT_CHECK_TCB_MINIMUM);
+    s = vcek_set; /* and of an older part four */
+    s.policy.minimum_tcb = &(struct snp_tcb){.fmc = 255};
+    s.policy.minimum_tcb_numbers = 4;
+    assert_check(&s, REPORT_OK);
+    s.policy.minimum_tcb_numbers = 5;
+    assert_check(&s, REPORT_CHECK_TCB_MINIMUM);
     s = vcek_set;
     s.given[2] = turin_set.given[1];
     s.given_count = 3;

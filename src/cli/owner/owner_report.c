@@ -61,6 +61,7 @@ static int parse_tcb(const char *text, struct owner_wishes *w, struct error *e)
                               .snp = (u8)t[2],
                               .microcode = (u8)t[3]};
     w->policy.minimum_tcb = &w->tcb;
+    w->policy.minimum_tcb_numbers = (u32)count;
     return 0;
 }
 

@@ -407,6 +407,9 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
     } cases[] = {
         {REPORT "--min-tcb 3.0.9.0", ERROR_MEASUREMENT,
          "minimum-tcb: the platform's TCB 3.0.8.115 is below the minimum 3.0.9.0"},
+        {REPORT "--min-tcb 255.3.0.8.115", ERROR_MEASUREMENT,
+         "minimum-tcb: the minimum TCB has five numbers, but this part has no FMC: give four "
+         "numbers, from the boot loader on"},
         {REPORT "--host-data " ONES, ERROR_MEASUREMENT,
          "host-data: the report has " ZEROS ", expected is " ONES},
         {REPORT "--min-svn 1", ERROR_MEASUREMENT, "guest-svn: the guest's SVN 0 is below 1"},
