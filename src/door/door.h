@@ -69,6 +69,9 @@ struct door {
     const struct door_file *files;     /* ends with a row without a path; at most DOOR_FILES_MAX */
     const struct door_folder *folders; /* likewise; NULL: none */
     struct trace *trace;               /* may be NULL */
+    /* Set when a signal came that ends programs, so that nothing in the caller's functions waits
+     * any longer; NULL: nobody wants to know. */
+    _Atomic bool *signalled;
 };
 
 #define DOOR_FILES_MAX 8

@@ -304,6 +304,8 @@ static void relay_signals(struct session *x)
     struct signalfd_siginfo i;
     while (read(x->signals, &i, sizeof i) == (ssize_t)sizeof i) {
         s32 number = (s32)i.ssi_signo;
+        if (x->s.door->signalled && number != SIGUSR1 && number != SIGUSR2)
+            *x->s.door->signalled = true;
         if (i.ssi_code == SI_KERNEL)
             continue;
         if (send(x->link, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)

@@ -241,7 +241,33 @@ def a_request_does_no_harm_in_the_log(s):
                  log)
 
 
+@quick
+def a_log_that_nobody_reads_stops_nothing(s):
+    """The pipe is full after 64 KiB: clients are still answered, dropped lines are counted, and a signal still ends the server."""
+    for form, stream in ((["--json"], "stdout"), ([], "stderr")):
+        server = subprocess.Popen([s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", *form], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        try:
+            url = server.stdout.readline().decode()
+            url = json.loads(url)["url"] if form else url.split()[-1]
+            for i in range(400):
+                want(get(f"{url}/{i}{'a' * 900}")[0] == 404, (form, i))
+            log = getattr(server, stream)
+            for i in range(20):  # a reader who is there again
+                want(len(log.readline()) > 200, (form, i))
+            want(get(f"{url}/again")[0] == 404, form)
+            server.send_signal(signal.SIGTERM)
+            want(server.wait(10) == 0, (form, server.returncode))
+            rest = log.read().splitlines()
+            want(b"dropped" in rest[-2] and b"/again" in rest[-1], rest[-3:])
+            lines = json.loads(rest[-2])["lines"] if form else int(rest[-2].split()[0])
+            want(lines == 400 - 20 - (len(rest) - 2), (lines, len(rest)))
+        finally:
+            server.kill()
+            server.communicate()
+
+
 if __name__ == "__main__":
     tell(a_vcek_from_the_server_verifies_with_its_chain, a_turin_and_a_vlek,
          it_serves_while_the_platform_is_in_use_and_chips_of_seeds, faults_on_demand,
-         a_request_does_no_harm_in_the_log, over_tls, what_cannot_be_served_is_said)
+         a_request_does_no_harm_in_the_log, a_log_that_nobody_reads_stops_nothing, over_tls, what_cannot_be_served_is_said)

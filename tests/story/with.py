@@ -369,6 +369,27 @@ def exit_codes_and_signals_are_the_programs(s):
     succeed(s, "status")  # nothing is left locked
 
 
+def program_busy():
+    device = Device(os.O_RDONLY)
+    print("here", flush=True)
+    while True:
+        device.issue(PLATFORM_STATUS, bytes(12))
+
+
+@quick
+def a_signal_ends_a_program_whose_trace_nobody_reads(s):
+    process = subprocess.Popen([s.softsev, "with", "--state", s.state, "--trace", "all", "--", sys.executable, os.path.abspath(__file__),
+                                "--program", "busy"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        want(process.stdout.readline() == b"here\n", "the program did not start")
+        time.sleep(1)  # the pipe is full long before
+        process.send_signal(signal.SIGTERM)
+        want(process.wait(10) == 128 + signal.SIGTERM, process.returncode)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @quick
 def a_device_file_is_not_moved_away(s):
     """As root, mv made a node of its own in its place, of a number that is some device of the
@@ -412,4 +433,5 @@ else:
          several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb,
          the_folder_of_reports_is_a_folder, a_guest_that_the_firmware_refuses_names_the_rule,
          without_privilege, exit_codes_and_signals_are_the_programs,
+         a_signal_ends_a_program_whose_trace_nobody_reads,
          a_device_file_is_not_moved_away, events_and_usage)

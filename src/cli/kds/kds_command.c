@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/identity/profile.h"
 #include "cli/kds/kds_table.h"
+#include "cli/log.h"
 #include "files/files.h"
 #include "state/state.h"
 
@@ -43,6 +44,7 @@ struct service {
     struct crypto *crypto;
     struct authority *authority;
     struct kds *kds;
+    struct cli_log log; /* requests: on standard output with --json, otherwise on standard error */
 };
 
 /* --- The book --------------------------------------------------------------------------------- */
@@ -163,20 +165,25 @@ static int say_address(struct service *s, struct error *e)
 static void log_request(void *context, const char *method, const char *url, u32 status)
 {
     struct service *s = context;
-    struct error e = {.code = ERROR_NONE};
-    char clean_method[64], clean_url[300];
+    char clean_method[64], clean_url[300], line[CLI_LOG_LINE];
     if (s->quiet)
         return;
     if (s->json) {
-        say(s,
-            json_pack("{s:s, s:o, s:o, s:i}", "event", "request", "method", cli_json_text(method),
-                      "url", cli_json_text(url), "status", (int)status),
-            &e);
+        snprintf(clean_method, sizeof clean_method, "%s", method);
+        json_t *j = json_pack("{s:s, s:o, s:o, s:i}", "event", "request", "method",
+                              cli_json_text(clean_method), "url", cli_json_text(url), "status",
+                              (int)status);
+        size_t size = json_dumpb(j, line, sizeof line - 1, JSON_COMPACT);
+        json_decref(j);
+        if (size < sizeof line) /* always: an address in JSON takes less */
+            line[size++] = '\n';
+        cli_log_write(&s->log, line, size);
         return;
     }
     text_escape(clean_method, sizeof clean_method, method);
     text_escape(clean_url, sizeof clean_url, url);
-    fprintf(stderr, "%u %s %s\n", status, clean_method, clean_url);
+    int size = snprintf(line, sizeof line, "%u %s %s\n", status, clean_method, clean_url);
+    cli_log_write(&s->log, line, (size_t)size);
 }
 
 /* --- Command line ----------------------------------------------------------------------------- */
@@ -294,6 +301,7 @@ static int serve(struct service *s, struct error *e)
     sigaddset(&ends, SIGINT);
     sigprocmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
+    cli_log_open(&s->log, s->json ? STDOUT_FILENO : STDERR_FILENO, s->json);
     if (kds_start(s->kds, e) || say_address(s, e))
         return -1;
     sigwait(&ends, &got);
@@ -303,6 +311,7 @@ static int serve(struct service *s, struct error *e)
 static void close_service(struct service *s)
 {
     kds_free(s->kds);
+    cli_log_close(&s->log);
     authority_free(s->authority);
     if (s->crypto)
         crypto_destroy(s->crypto);
@@ -318,6 +327,8 @@ int cli_kds(int argc, char **argv)
     if (!options_open(&cli_kds_table, argc, argv, &given, &result))
         return result;
     struct service *s = calloc(1, sizeof *s);
+    if (s)
+        s->log.own = -1; /* not open yet */
     if (!s) {
         error_set(&e, ERROR_MEMORY, "out of memory");
         return cli_fail("kds", &e);

@@ -5,6 +5,7 @@
  */
 #include "cli/with/with.h"
 #include "cli/identity/profile.h"
+#include "cli/log.h"
 #include "cli/with/with_table.h"
 #include "files/files.h"
 
@@ -23,10 +24,15 @@ static void progress(const char *what)
 
 static void trace_print(void *context, const struct trace_event *event)
 {
-    const struct with *w = context;
+    struct with *w = context;
     char line[1200];
     size_t size = w->json ? trace_format_json(line, sizeof line, event)
                           : trace_format_text(line, sizeof line, event);
+    /* A reader who has stopped must not keep a signal from ending the program. From then on its
+     * trace is not complete, and none is written. */
+    w->trace_ended = w->trace_ended || !cli_log_wait(fileno(w->trace_out), &w->signalled);
+    if (w->trace_ended)
+        return;
     fwrite(line, 1, size, w->trace_out);
     fflush(w->trace_out);
 }
@@ -127,8 +133,10 @@ static int run(struct with *w, struct error *e)
     char line[WITH_PROCESSOR_LINE];
     if (with_processor_differs(&below, w->on.profile, line))
         progress(line);
-    struct door door = {
-        .files = w->files, .folders = w->folders, .trace = machine_trace(w->machine)};
+    struct door door = {.files = w->files,
+                        .folders = w->folders,
+                        .trace = machine_trace(w->machine),
+                        .signalled = &w->signalled};
     return door_run(&door, w->command, e);
 }
 

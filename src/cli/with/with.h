@@ -38,6 +38,8 @@ struct with {
     struct guest_launch *guest; /* NULL: none */
     struct with_table *table;   /* what comes with its extended reports */
     FILE *trace_out;
+    _Atomic bool signalled;
+    bool trace_ended; /* a signal came while nobody read it */
     struct trace_sink sink;
     /* the doors: rows are added once the platform is up */
     struct door_file files[DOOR_FILES_MAX + 1];
