@@ -16,10 +16,12 @@ struct mark {
 /* A string literal and its length without the NUL. */
 #define BYTES(text) sizeof(text) - 1, text
 
-#define VCEK_GUID "\x63\xda\x75\x8d\xe6\x64\x45\x64\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd"
-#define VLEK_GUID "\xa8\x07\x4b\xc2\xa2\x5a\x48\x3e\xaa\xe6\x39\xc0\x45\xa0\xb8\xa1"
-#define ASK_GUID  "\x4a\xb7\xb3\x79\xbb\xac\x4f\xe4\xa0\x2f\x05\xae\xf3\x27\xc7\x82"
-#define ARK_GUID  "\xc0\xb4\x06\xa4\xa8\x03\x49\x52\x97\x43\x3f\xb6\x01\x4c\xd0\xae"
+#define VCEK_GUID        "\x63\xda\x75\x8d\xe6\x64\x45\x64\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd"
+#define VLEK_GUID        "\xa8\x07\x4b\xc2\xa2\x5a\x48\x3e\xaa\xe6\x39\xc0\x45\xa0\xb8\xa1"
+#define ASK_GUID         "\x4a\xb7\xb3\x79\xbb\xac\x4f\xe4\xa0\x2f\x05\xae\xf3\x27\xc7\x82"
+#define CAPSULE_GUID     "\xbd\x86\x66\x3b\x76\x0d\x30\x40\xb7\x0e\xb5\x51\x9e\x2f\xc5\xa0"
+#define FMP_CAPSULE_GUID "\xed\xd5\xcb\x6d\x2d\xe8\x44\x4c\xbd\xa1\x71\x94\x19\x9a\xd9\x2a"
+#define ARK_GUID         "\xc0\xb4\x06\xa4\xa8\x03\x49\x52\x97\x43\x3f\xb6\x01\x4c\xd0\xae"
 
 // clang-format off
 static const struct mark marks[] = {
@@ -45,6 +47,8 @@ static const struct mark marks[] = {
     {"AMD's SEV root (ASK, ARK)",                 AS_OTHER, 3200, 0x24, BYTES("\x13\0\0\0")},
     {"AMD's SEV root (ASK, ARK)",                 AS_OTHER, 1664, 0x24, BYTES("\x13\0\0\0")},
     /* What a guest is made of. */
+    {"an EFI capsule",                            AS_OTHER, 0, 0, BYTES(CAPSULE_GUID)},
+    {"an EFI capsule",                            AS_OTHER, 0, 0, BYTES(FMP_CAPSULE_GUID)},
     {"an IGVM file",                              AS_OTHER, 0, 0, BYTES("IGVM")},
     {"an ELF file",                               AS_OTHER, 0, 0, BYTES("\x7f" "ELF")},
     {"a Linux kernel (bzImage)",                  AS_OTHER, 0, 0x202, BYTES("HdrS")},
@@ -133,7 +137,7 @@ static bool count_letters(const u8 *data, size_t size, struct letters *l)
     for (size_t i = 0; i < size; i++) {
         if (is_white(data[i]))
             continue;
-        if (data[i] < ' ' || data[i] == 0x7f)
+        if (data[i] < ' ' || data[i] == 0x7f || data[i] == 0xff)
             return false;
         count_letter(l, data[i]);
     }
@@ -169,14 +173,14 @@ static struct recognised recognise_text(const u8 *data, size_t size)
     while (end && !data[end - 1])
         end--;
     if (!count_letters(data, end, &l) || size - end > end)
-        return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
+        return (struct recognised){AS_UNKNOWN, RECOGNISED_UNKNOWN};
     if (!l.count)
         return (struct recognised){AS_UNKNOWN, "an empty file"};
     const char *near = near_form(&l, end < size);
     if (near)
         return (struct recognised){AS_WRAPPED, near};
     if (end < size)
-        return (struct recognised){AS_UNKNOWN, "of an unknown kind"};
+        return (struct recognised){AS_UNKNOWN, RECOGNISED_UNKNOWN};
     if (l.hex == l.count)
         return (struct recognised){AS_UNKNOWN, "a text of hexadecimal digits"};
     if (l.base64 + l.padding == l.count)

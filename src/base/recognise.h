@@ -14,6 +14,8 @@ enum recognised_as {
     AS_OTHER,   /* certainly something else */
 };
 
+#define RECOGNISED_UNKNOWN "of an unknown kind"
+
 struct recognised {
     enum recognised_as as;
     const char *name; /* "a certificate in PEM", ...; "of an unknown kind" */

@@ -126,7 +126,10 @@ enum ovmf_section_type {
     OVMF_KERNEL_HASHES = 0x10,
 };
 
-int ovmf_check(const struct image_file *file, u32 unit, struct error *error); /* checks its size */
+/* Refuses a disk image in the place of an initramfs. */
+int image_check_initrd(const struct image_file *file, struct error *error);
+int ovmf_check(const struct image_file *file, u32 unit,
+               struct error *error); /* checks what it is */
 void ovmf_hash_table(const struct image_file *kernel, const struct image_file *initrd,
                      const char *command_line, u8 out[OVMF_HASH_TABLE_SIZE]);
 /* Finds the area that the image sets aside for the owner's secret, for the plan. It is not

@@ -252,7 +252,8 @@ int measure_launch(const struct measure_description *d, const struct measure_sin
 {
     struct measurement m = {.d = d, .sink = sink};
     bool snp = d->mode == MEASURE_SNP;
-    if (ovmf_check(&d->firmware, snp ? PAGE_SIZE : 16, error))
+    if (ovmf_check(&d->firmware, snp ? PAGE_SIZE : 16, error) ||
+        image_check_initrd(&d->initrd, error))
         return -1;
     if (d->kernel_hashes && !d->kernel.data)
         return error_set(error, ERROR_USAGE, "kernel hashes need a kernel (--kernel)");

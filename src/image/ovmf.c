@@ -4,6 +4,7 @@
  * [sev 12.1], and the table of secrets [sev 12.2].
  */
 #include "base/bytes.h"
+#include "base/recognise.h"
 #include "crypto/crypto.h"
 #include "image/internal.h"
 
@@ -170,19 +171,84 @@ static int ovmf_add_hashes(struct image_plan *plan, const struct image_descripti
     return 0;
 }
 
+/* --- What is no flash image ------------------------------------------------------------------- */
+
+#define VOLUME_GUID_AT      0x10u /* in the header of a firmware volume */
+#define VOLUME_SIGNATURE_AT 0x28u
+#define RESET_CODE          16u /* bytes at the end, where processors start */
+
+/* The file system of a volume with UEFI's variables. */
+static const u8 guid_variables[GUID_SIZE] = {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
+                                             0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50};
+
+/* What is right in the place of a file of another kind; the names are those of base/recognise.c. */
+static const struct {
+    const char *name, *right;
+} other_kinds[] = {
+    {"an IGVM file", "the flash image inside it, such as OVMF.fd"},
+    {"a disk image (qcow2)", "what `qemu-img convert -O raw` makes of it"},
+    {"a Linux kernel (bzImage)", "a flash image; a kernel goes to --kernel"},
+    {"a PE program", "a flash image; a kernel goes to --kernel"},
+    {"a cpio archive", "a flash image; an initramfs goes to --initrd"},
+    {"an EFI capsule", "the flash image that it updates"},
+    {"a file that gzip has compressed", "the flash image inside it: decompress it first"},
+    {"a file that xz has compressed", "the flash image inside it: decompress it first"},
+    {"a file that zstd has compressed", "the flash image inside it: decompress it first"},
+    {"a ZIP archive", "the flash image inside it: unpack it first"},
+    {"a tar archive", "the flash image inside it: unpack it first"},
+};
+
+/* A flash image may hold anything, PEM in a TLS library too, so its own marks count first. */
+static bool has_marks(const struct image_file *file)
+{
+    const u8 *f = file->data;
+    return (file->size >= FOOTER_FROM_END &&
+            !memcmp(f + file->size - FOOTER_FROM_END, guid_footer, GUID_SIZE)) ||
+           (file->size >= VOLUME_SIGNATURE_AT + 4 && !memcmp(f + VOLUME_SIGNATURE_AT, "_FVH", 4));
+}
+
+static int check_kind(const struct image_file *file, struct error *error)
+{
+    const struct recognised kind = recognise(file->data, file->size);
+    const char *right = "a flash image, such as OVMF.fd";
+    if (!strcmp(kind.name, RECOGNISED_UNKNOWN))
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(other_kinds); i++)
+        if (!strcmp(kind.name, other_kinds[i].name))
+            right = other_kinds[i].right;
+    return error_set(error, ERROR_FILE, "%s: %s; right is %s", file->name, kind.name, right);
+}
+
+/* Refuses an image without code where processors start: variables alone, or blank flash. */
+static int check_reset_code(const struct image_file *file, struct error *error)
+{
+    const u8 *f = file->data, *last = f + file->size - RESET_CODE;
+    for (u32 i = 1; i < RESET_CODE; i++)
+        if (last[i] != last[0])
+            return 0;
+    if (last[0] != 0 && last[0] != 0xff)
+        return 0;
+    if (file->size >= VOLUME_GUID_AT + GUID_SIZE &&
+        !memcmp(f + VOLUME_GUID_AT, guid_variables, GUID_SIZE))
+        return error_set(error, ERROR_FILE,
+                         "%s: the variables of firmware (OVMF_VARS) without its code; right is "
+                         "OVMF.fd or OVMF_CODE.fd",
+                         file->name);
+    return error_set(error, ERROR_FILE,
+                     "%s: its last %u bytes, where processors start, are all %02X: there is no "
+                     "code; right is a flash image, such as OVMF.fd",
+                     file->name, RESET_CODE, last[0]);
+}
+
 int ovmf_check(const struct image_file *file, u32 unit, struct error *error)
 {
-    if (file->size >= 4 && !memcmp(file->data, "IGVM", 4))
+    if (!has_marks(file) && check_kind(file, error))
+        return -1;
+    if (!file->size || file->size % unit || file->size > MIB(64))
         return error_set(error, ERROR_FILE,
-                         "%s: an IGVM file; right is the flash image inside it, such as OVMF.fd",
-                         file->name);
-    if (file->size >= 4 && !memcmp(file->data, "\177ELF", 4))
-        return error_set(error, ERROR_FILE, "%s: an ELF file; right is a flash image", file->name);
-    if (file->size && file->size % unit == 0 && file->size <= MIB(64))
-        return 0;
-    return error_set(error, ERROR_FILE,
-                     "%s: %zu bytes; a flash image has up to 64 MiB in multiples of %u", file->name,
-                     file->size, unit);
+                         "%s: %zu bytes; a flash image has up to 64 MiB in multiples of %u",
+                         file->name, file->size, unit);
+    return check_reset_code(file, error);
 }
 
 int ovmf_add_pieces(struct image_plan *plan, const struct image_description *d, struct error *error)

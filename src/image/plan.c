@@ -102,7 +102,7 @@ static const struct advice {
     {"a PE program", "an EFI program, such as a unified kernel image, is started by firmware: give "
                      "OVMF with --firmware"},
     {"a cpio archive", "an initramfs goes to --initrd"},
-    {"a disk image (qcow2)", "convert it to a raw image, for --disk"},
+    {"a disk image (qcow2)", "`qemu-img convert -O raw` makes a raw image of it, for --disk"},
     {"a file that gzip has compressed", "decompress it first"},
     {"a file that xz has compressed", "decompress it first"},
     {"a file that zstd has compressed", "decompress it first"},
@@ -118,6 +118,17 @@ static int refuse_kernel(const struct image_file *file, struct error *error)
     return error_set(error, ERROR_FILE,
                      "%s: neither a Linux bzImage nor an x86 ELF executable, but %s; %s",
                      file->name, kind.as == AS_UNKNOWN ? "unknown" : kind.name, advice);
+}
+
+int image_check_initrd(const struct image_file *file, struct error *error)
+{
+    if (file->size < 4 || memcmp(file->data, "QFI\xfb", 4))
+        return 0;
+    return error_set(
+        error, ERROR_FILE,
+        "%s: a disk image (qcow2), not an initramfs; `qemu-img convert -O raw` makes a "
+        "raw image of it, for --disk",
+        file->name);
 }
 
 static int plan_fill(struct image_plan *plan, const struct image_description *d,
@@ -144,6 +155,8 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
                          (unsigned long long)(BOARD_LOW_RAM_END >> 20));
     if (d->secret && d->mode == IMAGE_NONE)
         return error_set(error, ERROR_USAGE, "a secret needs an encrypted guest (--mode sev)");
+    if (image_check_initrd(&d->initrd, error))
+        return -1;
     if (d->firmware.data)
         return firmware_plan(plan, d, error);
     if (!d->kernel.data)

@@ -154,7 +154,7 @@ static void assert_item(const struct image_plan *plan, u16 key, const void *data
 
 static struct image_plan *plan_with_kernel(const u8 *kernel, size_t size)
 {
-    static u8 flash[65536];
+    static u8 flash[65536] = {[65520] = 0xf4};
     struct error error = {0};
     struct image_description d = {
         .memory_size = GIB(4), .cpus = 2, .firmware = {"flash", flash, sizeof flash}};
@@ -285,7 +285,7 @@ static void the_script_of_acpi_tables_makes_whole_ones(void **state)
 static void an_initramfs_without_a_kernel_is_refused(void **state)
 {
     (void)state;
-    static u8 flash[65536];
+    static u8 flash[65536] = {[65520] = 0xf4};
     struct error error = {0};
     struct image_description d = {.memory_size = MIB(64), .firmware = {"f", flash, sizeof flash}};
     d.initrd = (struct image_file){"initrd", "initrd", 6};
@@ -336,7 +336,7 @@ static void write_footer(u8 *end, u32 base, u32 size)
 static void firmware_says_where_the_secret_goes(void **state)
 {
     (void)state;
-    static u8 flash[65536];
+    static u8 flash[65536] = {[65520] = 0xf4};
     static const struct {
         u32 base, size, got; /* 0: it is refused */
         const char *why;

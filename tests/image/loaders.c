@@ -362,6 +362,53 @@ static void files_of_another_kind_are_named_with_what_to_do(void **state)
     assert_refused(&d, ERROR_FILE, "an IGVM file; right is the flash image inside it");
     memcpy(file, "\177ELF", 4);
     assert_refused(&d, ERROR_FILE, "an ELF file; right is a flash image");
+    memcpy(file, "-----BEGIN CERTIFICATE-----\n", 28);
+    assert_refused(&d, ERROR_FILE, "a certificate in PEM; right is a flash image");
+    memset(file, ' ', sizeof file);
+    memcpy(file, "{}", 2);
+    assert_refused(&d, ERROR_FILE, "a JSON file; right is a flash image");
+    memcpy(file, "MZ", 2);
+    memcpy(file + 0x202, "HdrS", 4);
+    assert_refused(&d, ERROR_FILE, "a Linux kernel (bzImage); right is a flash image");
+}
+
+/* First bytes, and what is said; then images that have no code where processors start. */
+static void what_is_no_firmware_is_not_started_as_such(void **state)
+{
+    (void)state;
+    static u8 file[4096];
+    static const struct {
+        const char *first;
+        size_t size;
+        const char *words;
+    } kinds[] = {
+        {"QFI\xfb", 4, "a disk image (qcow2); right is what `qemu-img convert -O raw` makes"},
+        {"MZ", 2, "a PE program; right is a flash image; a kernel goes to --kernel"},
+        {"\x1f\x8b", 2, "gzip has compressed; right is the flash image inside it"},
+        {"\xfd\x37zXZ", 5, "xz has compressed; right is the flash image inside it"},
+        {"PK\x03\x04", 4, "a ZIP archive; right is the flash image inside it"},
+        {"070701", 6, "an initramfs goes to --initrd"},
+        {"\xbd\x86\x66\x3b\x76\x0d\x30\x40\xb7\x0e\xb5\x51\x9e\x2f\xc5\xa0", 16, "an EFI capsule"},
+        {"\xed\xd5\xcb\x6d\x2d\xe8\x44\x4c\xbd\xa1\x71\x94\x19\x9a\xd9\x2a", 16, "an EFI capsule"},
+        {"", 0, "its last 16 bytes, where processors start, are all 00: there is no code"},
+    };
+    struct image_description d = {.memory_size = MIB(16), .firmware = {"file", file, sizeof file}};
+    for (u32 i = 0; i < ARRAY_SIZE(kinds); i++) {
+        memset(file, 0, sizeof file);
+        memcpy(file, kinds[i].first, kinds[i].size);
+        assert_refused(&d, ERROR_FILE, kinds[i].words);
+    }
+    memset(file, 0xff, sizeof file);
+    assert_refused(&d, ERROR_FILE, "where processors start, are all FF");
+    memset(file, 0, 16);
+    memcpy(file + 16, "\x8d\x2b\xf1\xff\x96\x76\x8b\x4c\xa9\x85\x27\x47\x07\x5b\x4f\x50", 16);
+    memcpy(file + 0x28, "_FVH", 4);
+    assert_refused(&d, ERROR_FILE, "the variables of firmware (OVMF_VARS) without its code");
+    d.firmware = (struct image_file){NULL, NULL, 0};
+    memcpy(file, "QFI\xfb", 4);
+    d.initrd = (struct image_file){"file", file, sizeof file};
+    d.kernel = (struct image_file){"file", file, sizeof file};
+    assert_refused(&d, ERROR_FILE, "a disk image (qcow2), not an initramfs");
 }
 
 static void too_little_memory_is_said_before_anything_else(void **state)
@@ -704,6 +751,7 @@ int main(void)
         cmocka_unit_test(under_sev_es_the_registers_are_measured_after_everything_else),
         cmocka_unit_test(under_sev_es_processors_are_launched_in_the_parking_stub),
         cmocka_unit_test(damaged_kernels_are_refused_in_one_line),
+        cmocka_unit_test(what_is_no_firmware_is_not_started_as_such),
         cmocka_unit_test(files_of_another_kind_are_named_with_what_to_do),
         cmocka_unit_test(too_little_memory_is_said_before_anything_else),
         cmocka_unit_test(a_command_line_too_long_is_refused),

@@ -314,6 +314,7 @@ static void images_without_the_needed_tables_are_refused(void **state)
 {
     (void)state;
     static u8 blank[8192];
+    memset(blank, 1, sizeof blank);
     struct measure_description d =
         describe(MEASURE_SNP, (struct image_file){"blank", blank, sizeof blank}, "EPYC", 1);
     u8 digest[MEASURE_DIGEST_MAX];

@@ -38,6 +38,19 @@ static bool disk_write(void *context, u64 offset, const void *data, size_t size)
     return true;
 }
 
+/* A guest would find the format's header in the place of a partition table. */
+static int check_raw(int fd, const char *path, struct error *e)
+{
+    char first[4];
+    if (pread(fd, first, sizeof first, 0) != sizeof first || memcmp(first, "QFI\xfb", 4))
+        return 0;
+    return error_set(
+        e, ERROR_FILE,
+        "%s: a disk image (qcow2); right is a raw one: `qemu-img convert -O raw` makes "
+        "it",
+        path);
+}
+
 int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e)
 {
     *out = (struct vm_disk){0};
@@ -54,7 +67,7 @@ int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct 
     if (!size || size % 512) {
         error_set(e, ERROR_FILE, "%s: %llu bytes; a disk has whole sectors of 512", path,
                   (unsigned long long)size);
-    } else {
+    } else if (!check_raw(fd, path, e)) {
         *context = fd;
         *out = (struct vm_disk){size, disk_read, read_only ? NULL : disk_write, context};
         return 0;
