@@ -137,6 +137,22 @@ int state_profile(struct state *s, const struct firmware_profile *chosen,
     return state_write(s, STATE_PROFILE, (*out)->name, strlen((*out)->name), e);
 }
 
+void state_product(const struct state *s, char out[STATE_PRODUCT_MAX])
+{
+    char name[PROFILE_NAME_MAX] = "";
+    u8 floor[COMMITTED_SIZE];
+    size_t got;
+    struct error unused = {.code = ERROR_NONE};
+    if (state_read(s, STATE_PROFILE, name, sizeof name - 1, &got, &unused) == STATE_READ) {
+        const struct firmware_profile *p = firmware_profile_find(name);
+        snprintf(out, STATE_PRODUCT_MAX, "%s", p ? p->product : "");
+    } else if (state_read(s, STATE_COMMITTED, floor, sizeof floor, &got, &unused) == STATE_READ) {
+        snprintf(out, STATE_PRODUCT_MAX, "%.*s", (int)COMMITTED_PRODUCT, (const char *)floor);
+    } else {
+        *out = 0;
+    }
+}
+
 static int make_absent(struct state *s, enum state_file file, const void *data, size_t size,
                        struct error *e)
 {

@@ -61,7 +61,8 @@ static void note_foreign(void *context, int folder, const char *name)
 static int check_ours(const struct state *s, struct error *e)
 {
     bool foreign = false;
-    const char *const ours[] = {"lock", state_file_name(STATE_FUSES)};
+    const char *const ours[] = {"lock", state_file_name(STATE_FUSES),
+                                state_file_name(STATE_AUTHORITY), state_file_name(STATE_CEK)};
     for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
         if (faccessat(s->folder, ours[i], F_OK, 0) == 0)
             return 0;

@@ -15,6 +15,7 @@ struct state {
     bool reading;     /* open for reading only */
     bool looks;       /* may be opened for reading only where it cannot be written */
     u32 pass;         /* bits of the files that may be damaged or missing: they are made anew */
+    u32 missing;      /* bits of the files that were made once and are not there */
     u32 version; /* of the fuses' frame: 1 if the directory is older than the table of members */
     struct file_hook hook;
     const struct firmware_profile *profile; /* the firmware whose floor is kept */
@@ -28,7 +29,7 @@ const char *state_file_name(enum state_file file);
 /* Says what is wrong with a file, and what the user can do. Always returns -1. */
 int state_corrupt(const struct state *s, enum state_file file, const char *wrong, struct error *e);
 /* Refuses a directory in which a file is missing that was there once. */
-int state_check_members(const struct state *s, struct error *e);
+int state_check_members(struct state *s, struct error *e);
 
 /* --- files.c, firmware.c, folder.c ------------------------------------------------------------ */
 
@@ -39,6 +40,10 @@ enum state_answer state_read_frame(const struct state *s, enum state_file file, 
                                    size_t size, size_t *got, u32 *version, struct error *e);
 /* Whether the file says that there are no keys: at first, and after PLATFORM_RESET. */
 bool state_store_is_empty(const void *content, size_t size);
+/* Tells which product the platform is, by its profile, or if that is lost by its floor; "": nothing
+ * says it. */
+#define STATE_PRODUCT_MAX 17u
+void state_product(const struct state *s, char out[STATE_PRODUCT_MAX]);
 /* Writes what must lie beside a platform's fuses. What is there stays. */
 int state_make_members(struct state *s, struct error *e);
 

@@ -39,6 +39,14 @@ const char *state_file_name(enum state_file file)
 int state_corrupt(const struct state *s, enum state_file file, const char *wrong, struct error *e)
 {
     const struct member *m = &members[file];
+    const u32 both = HAS(STORE) | HAS(PROFILE);
+    /* The other one's advice was followed already, or would lead back here. */
+    if (both & 1u << file && (s->pass | s->missing) & (both & ~(1u << file)))
+        return error_set(e, ERROR_STATE,
+                         "the state directory is corrupt: %s/%s %s; `softsev platform reset "
+                         "--profile NAME --state %s` gives the keys up and says again which "
+                         "firmware it has",
+                         s->directory, m->name, wrong, s->directory);
     if (m->remedy)
         return error_set(e, ERROR_STATE, "the state directory is corrupt: %s/%s %s; %s%s%s",
                          s->directory, m->name, wrong, m->remedy, s->directory, m->remedy_end);
@@ -72,17 +80,31 @@ static int find_present(const struct state *s, u32 *present, struct error *e)
     return result;
 }
 
-int state_check_members(const struct state *s, struct error *e)
+static bool is_lost(const struct state *s, int file, u32 present)
+{
+    const struct member *m = &members[file];
+    return !(present & 1u << file) && !(s->pass & 1u << file) && (present & m->beside) &&
+           !(m->since_v2 && s->version < 2);
+}
+
+/* Names what only a copy brings back before what can be given up: otherwise the keys would be lost
+ * for nothing. */
+int state_check_members(struct state *s, struct error *e)
 {
     u32 present = 0;
+    int first = STATE_FILES;
+    s->missing = 0;
     if (find_present(s, &present, e))
         return -1;
     for (int i = 0; i < STATE_FILES; i++) {
-        const struct member *m = &members[i];
-        if (!(present & 1u << i) && !(s->pass & 1u << i) && (present & m->beside) &&
-            !(m->since_v2 && s->version < 2))
-            return state_corrupt(s, (enum state_file)i,
-                                 "is missing, and what was made with it is there", e);
+        if (!is_lost(s, i, present))
+            continue;
+        s->missing |= 1u << i;
+        if (first == STATE_FILES || (members[first].remedy && !members[i].remedy))
+            first = i;
     }
-    return 0;
+    return first == STATE_FILES
+               ? 0
+               : state_corrupt(s, (enum state_file)first,
+                               "is missing, and what was made with it is there", e);
 }

@@ -27,6 +27,23 @@ static int bring_up_to_date(struct state *s, const struct state_identity *identi
     return state_write(s, STATE_FUSES, identity->fuses, sizeof identity->fuses, e);
 }
 
+/* Refuses to make another part of a platform by the way: its chip id and certificates would be of
+ * that part from then on. */
+static int check_part(const struct state_request *request, struct state *s, struct error *e)
+{
+    char product[STATE_PRODUCT_MAX] = "";
+    if (!request->profile || !request->keeps_part)
+        return 0;
+    state_product(s, product);
+    if (!*product || !strcmp(product, request->profile->product))
+        return 0;
+    return error_set(e, ERROR_USAGE,
+                     "the platform in %s is a %s, and %s is firmware of a %s; `softsev platform "
+                     "init --profile %s --state %s` makes another part of it",
+                     request->directory, product, request->profile->name, request->profile->product,
+                     request->profile->name, request->directory);
+}
+
 int state_platform_open(const struct state_request *request, struct crypto *c,
                         struct state_platform *out, struct error *e)
 {
@@ -37,7 +54,7 @@ int state_platform_open(const struct state_request *request, struct crypto *c,
                                 request->directory, e);
     if (!out->state ||
         state_identity_open(out->state, c, request->seed, request->progress, &out->identity, e) ||
-        check_seed(request, &out->identity, e) ||
+        check_seed(request, &out->identity, e) || check_part(request, out->state, e) ||
         state_profile(out->state, request->profile, &out->profile, e) ||
         state_committed(out->state, out->profile, &out->committed, e) ||
         bring_up_to_date(out->state, &out->identity, e))

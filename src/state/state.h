@@ -128,6 +128,7 @@ struct state_request {
     bool reset;       /* accept a damaged or missing store */
     bool looks;       /* a directory that cannot be written is opened for reading only */
     const struct firmware_profile *profile; /* NULL: the last one */
+    bool keeps_part;                        /* refuse a profile of another part */
     void (*progress)(const char *what);     /* may be NULL */
 };
 

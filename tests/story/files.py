@@ -263,14 +263,47 @@ def a_lost_member_is_damage_and_the_error_says_what_makes_a_new_one(s):
     want(s.command("platform", "reset", "--state", state)[0] == 0, "reset")
     want(s.command("platform", "status", "--state", state)[0] == 0, "status after the reset")
     state = copy(s, "state-without")
-    want(s.command("platform", "status", "--state", state, "--profile", "turin")[0] == 0,
-         "another profile")
+    refused(s, 2, ["is a Milan", f"platform init --profile turin --state {state}"], "platform",
+            "status", "--state", state, "--profile", "turin")
+    refused(s, 2, ["is a Milan"], "platform", "export", "--state", state, "--profile", "genoa",
+            "--out", s.path("never"))
+    want(s.command("platform", "status", "--state", state, "--profile", "milan-1.55")[0] == 0,
+         "other firmware of the same part")
+    want(s.command("platform", "init", "--state", state, "--profile", "turin")[0] == 0,
+         "another part")
     os.unlink(os.path.join(state, "profile"))
     refused(s, 7, ["--profile NAME"], "platform", "status", "--state", state)
     want(s.command("platform", "status", "--state", state, "--profile", "turin")[0] == 0,
          "the advice does not help")
     want(b"turin" in s.command("platform", "status", "--state", state)[1],
          "the profile was not kept")
+    # One advice for store and profile together, whether they are lost or damaged.
+    for store, profile in ((None, None), (b"x", None), (None, b"x"), (b"x", b"x")):
+        state = copy(s, "state-without")
+        for name, content in (("store", store), ("profile", profile)):
+            os.unlink(os.path.join(state, name))
+            if content:
+                with open(os.path.join(state, name), "wb") as f:
+                    os.fchmod(f.fileno(), 0o600)
+                    f.write(content)
+        told = []
+        for step in (["status"], ["reset"], ["status", "--profile", "milan"]):
+            code, _, error = s.command("platform", *step, "--state", state)
+            want(code == 7, (store, profile, step, error))
+            told.append(error)
+        want(all("platform reset --profile NAME" in error for error in told[1:]), told)
+        want(s.command("platform", "reset", "--profile", "milan", "--state", state)[0] == 0,
+             (store, profile))
+        want(s.command("platform", "status", "--state", state)[0] == 0, (store, profile))
+    # A file that nothing but a copy brings back comes first.
+    state = copy(s, "state-without")
+    for name in ("store", "committed"):
+        os.unlink(os.path.join(state, name))
+    refused(s, 7, ["committed is missing"], "platform", "status", "--state", state)
+    for name in os.listdir(state):
+        if name != "authority":
+            os.unlink(os.path.join(state, name))
+    refused(s, 7, ["fuses is missing"], "platform", "init", "--state", state)
 
 
 @quick
@@ -328,7 +361,7 @@ def what_only_reads_works_on_a_directory_that_cannot_be_written(s):
         fcntl.flock(f, fcntl.LOCK_EX)
         done = command("platform", "status", "--state", state)
         want(done.returncode == 8, done)
-    for arguments in (["pek-gen"], ["reset"], ["init"], ["status", "--profile", "turin"]):
+    for arguments in (["pek-gen"], ["reset"], ["init"], ["status", "--profile", "milan-1.55"]):
         done = command("platform", *arguments, "--state", state)
         want(done.returncode == 3 and state in one_line(done.stderr.decode())
              and b"cannot be written" in done.stderr, (arguments, done))

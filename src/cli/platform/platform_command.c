@@ -58,6 +58,8 @@ static int open_platform(struct platform *p, u8 action, struct error *e)
     struct state_request request = {.directory = p->directory,
                                     .seed = p->seed,
                                     .reset = action == PLATFORM_RESET,
+                                    .keeps_part =
+                                        action != PLATFORM_INIT && action != PLATFORM_RESET,
                                     .looks = (LOOKING & BIT(action)) != 0,
                                     .progress = progress};
     if (p->profile_name && cli_profile_find(p->profile_name, &request.profile, e))
