@@ -411,6 +411,15 @@ static bool check_api_minimum(struct verification *v)
                   r->committed_minor, p->minimum_api_major, p->minimum_api_minor);
 }
 
+static bool check_guest_policy(struct verification *v)
+{
+    const u64 *want = v->policy->guest_policy;
+    if (!want || v->report.policy == *want)
+        return true;
+    return REFUSE(v, "the guest's policy is %#llx, expected is %#llx",
+                  (unsigned long long)v->report.policy, (unsigned long long)*want);
+}
+
 static bool check_debug(struct verification *v)
 {
     if (v->policy->allow_debug || !(v->report.policy & SNP_POLICY_DEBUG))
@@ -524,6 +533,7 @@ static bool (*const checks[])(struct verification *v) = {
     [REPORT_CHECK_TCB_ORDER] = check_tcb_order,
     [REPORT_CHECK_TCB_MINIMUM] = check_tcb_minimum,
     [REPORT_CHECK_API_MINIMUM] = check_api_minimum,
+    [REPORT_CHECK_POLICY] = check_guest_policy,
     [REPORT_CHECK_DEBUG] = check_debug,
     [REPORT_CHECK_MIGRATION] = check_migration,
     [REPORT_CHECK_SMT] = check_smt,

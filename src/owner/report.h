@@ -37,6 +37,7 @@
     X(TCB_ORDER,        "tcb-order")              /* reported <= committed <= current; launch <= current */ \
     X(TCB_MINIMUM,      "minimum-tcb") \
     X(API_MINIMUM,      "minimum-api") \
+    X(POLICY,           "guest-policy")           /* is the one that was demanded */ \
     X(DEBUG,            "debug-policy") \
     X(MIGRATION,        "migration-policy") \
     X(SMT,              "smt-policy") \
@@ -68,6 +69,7 @@ struct report_policy {
     const struct snp_id_block *id_block; /* an ID block that was checked: the guest must have been
                                             launched with it and its page */
     const struct snp_id_auth *id_auth;
+    const u64 *guest_policy;
     const struct snp_tcb *minimum_tcb;
     u32 minimum_tcb_numbers; /* 4, or 5 with FMC, if that many were demanded: a part with another
                                 number of components is refused. 0: not checked */

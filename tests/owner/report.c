@@ -202,6 +202,7 @@ test_that_needs(the_owners_policy_is_asked, GENUINE)
     struct set s, g;
     u8 other[64] = {1};
     genuine(&g);
+    const u64 this_policy = g.report.policy, other_policy = this_policy ^ SNP_POLICY_SMT;
     struct snp_tcb low = {.boot_loader = 3, .snp = 7}, high = {.boot_loader = 3, .snp = 9};
 
     s = g;
@@ -227,6 +228,8 @@ test_that_needs(the_owners_policy_is_asked, GENUINE)
     WITH(id_key_digest, other, REPORT_CHECK_ID_KEY);
     WITH(author_key_digest, other, REPORT_CHECK_AUTHOR_KEY);
     WITH(minimum_tcb, &high, REPORT_CHECK_TCB_MINIMUM);
+    WITH(guest_policy, &this_policy, REPORT_OK);
+    WITH(guest_policy, &other_policy, REPORT_CHECK_POLICY);
     WITH(minimum_svn, 1, REPORT_CHECK_GUEST_SVN);
     WITH(minimum_api_major, 2, REPORT_CHECK_API_MINIMUM);
     WITH(refuse_smt, true, REPORT_CHECK_SMT);

@@ -109,6 +109,7 @@ int owner_compare_report(const struct options *options, struct error *e);
 struct owner_wishes {
     struct report_policy policy; /* points into what follows */
     s64 time;
+    u64 guest_policy;
     struct snp_tcb tcb;
     struct snp_id_block id_block;
     struct snp_id_auth id_auth;

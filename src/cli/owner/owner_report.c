@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
+#include "cli/policy.h"
 
 #include "abi/sev_cert.h"
 #include "base/bytes.h"
@@ -105,6 +106,16 @@ static int parse_id_block(const struct options *options, struct owner_wishes *w,
     return owner_read_id_block(options, &w->id_block, &w->id_auth, e);
 }
 
+static int parse_guest_policy(const struct options *options, struct owner_wishes *w,
+                              struct error *e)
+{
+    if (!options->text[OWNER_POLICY])
+        return 0;
+    w->guest_policy = options->number[OWNER_POLICY];
+    w->policy.guest_policy = &w->guest_policy;
+    return policy_check("--policy", w->guest_policy, IMAGE_SEV_SNP, e);
+}
+
 int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e)
 {
     struct report_policy *p = &w->policy;
@@ -124,7 +135,8 @@ int owner_parse_wishes(const struct options *options, struct owner_wishes *w, st
                                &p->id_key_digest, e) ||
                    parse_bytes("author-key", options->text[OWNER_AUTHOR_KEY], w->author_key, 48,
                                &p->author_key_digest, e) ||
-                   parse_id_block(options, w, e) || parse_tcb(options->text[OWNER_MIN_TCB], w, e)
+                   parse_id_block(options, w, e) || parse_guest_policy(options, w, e) ||
+                   parse_tcb(options->text[OWNER_MIN_TCB], w, e)
                ? -1
                : 0;
 }

@@ -136,8 +136,8 @@ static const struct option_row rows[] = {
         "The MNONCE, 16 bytes: of a legacy report, or of a measurement, which\n.Cm measure\n"
         "then computes and prints.", .actions = A(VERIFY) | A(MEASURE)},
     [OWNER_POLICY] = {"policy", OPTION_NUMBER, "NUMBER",
-        "guest policy (default: SEV 1, SNP 0x30000)",
-        "The guest policy; a legacy report must have exactly this one.\nDefault for\n.Cm session\n"
+        "guest policy; verify: exactly this one\n(session: default 1, id-block: 0x30000)",
+        "The guest policy; a report must have exactly this one.\nDefault for\n.Cm session\n"
         "1, for\n.Cm id-block\n0x30000.", .max = UINT64_MAX,
         .actions = A(VERIFY) | A(SESSION) | A(MEASURE) | SIGN | A(EXPLAIN)},
     [OWNER_OUT_DIR] = {"out-dir", OPTION_FOLDER, "DIR", "folder for what is written",
@@ -391,7 +391,7 @@ static const struct option_rule rules[] = {
         .others = IDS(OWNER_SNP_ALONE, OWNER_IMAGE_HASH),
      .why = "--chain belongs to a legacy report, the other to an SNP report"},
     {.actions = A(VERIFY), .relation = OPTION_EXCLUDES,
-        .subjects = IDS(OWNER_NONCE, OWNER_POLICY, OWNER_LAUNCH, OWNER_HOLE),
+        .subjects = IDS(OWNER_NONCE, OWNER_LAUNCH, OWNER_HOLE),
         .others = IDS(OWNER_SNP_ALONE, OWNER_IMAGE_HASH),
      .why = "the first belongs to a legacy report, the second to an SNP report"},
     {.actions = A(VERIFY), .relation = OPTION_NEEDS_ONE, .others = IDS(OWNER_CHAIN, OWNER_REPORT)},
@@ -399,8 +399,8 @@ static const struct option_rule rules[] = {
      .subjects = IDS(OWNER_SNP_ALONE, OWNER_NONCE, OWNER_POLICY, OWNER_LAUNCH, OWNER_DIGEST,
      OWNER_ALLOW_DEBUG, OWNER_KERNEL, OWNER_FIRMWARE),
      .others = IDS(OWNER_REPORT), .why = "it says what a report must hold"},
-    {.actions = A(VERIFY), .relation = OPTION_NEEDS, .subjects = IDS(OWNER_NONCE, OWNER_POLICY,
-        OWNER_LAUNCH, OWNER_HOLE), .others = IDS(OWNER_CHAIN),
+    {.actions = A(VERIFY), .relation = OPTION_NEEDS, .subjects = IDS(OWNER_NONCE, OWNER_LAUNCH,
+        OWNER_HOLE), .others = IDS(OWNER_CHAIN),
      .why = "it belongs to a legacy report"},
 
     {.actions = A(VERIFY), .relation = OPTION_ONLY, .subjects = IDS(OWNER_KERNEL, OWNER_FIRMWARE),

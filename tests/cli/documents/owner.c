@@ -410,6 +410,8 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
         {REPORT "--min-tcb 255.3.0.8.115", ERROR_MEASUREMENT,
          "minimum-tcb: the minimum TCB has five numbers, but this part has no FMC: give four "
          "numbers, from the boot loader on"},
+        {REPORT "--policy 0x20000", ERROR_MEASUREMENT,
+         "guest-policy: the guest's policy is 0x30000, expected is 0x20000"},
         {REPORT "--host-data " ONES, ERROR_MEASUREMENT,
          "host-data: the report has " ZEROS ", expected is " ONES},
         {REPORT "--min-svn 1", ERROR_MEASUREMENT, "guest-svn: the guest's SVN 0 is below 1"},
@@ -431,7 +433,7 @@ test_that_needs(genuine_reports_verify_and_refusals_name_the_check, GENUINE)
     assert_int_equal(owner(REPORT), 0);
     assert_ptr_equal(strstr(said, "report of version 2: verifies\nmeasurement  7a1e5c266c01"),
                      said);
-    assert_int_equal(owner(REPORT "--min-tcb 3.0.8.115 --api 1.52 --json"), 0);
+    assert_int_equal(owner(REPORT "--policy 0x30000 --min-tcb 3.0.8.115 --api 1.52 --json"), 0);
     assert_ptr_equal(strstr(said, "{\"verified\":true,\"version\":2,"), said);
     assert_int_equal(owner(REPORT "--vmpl 3 --api 1.53 --json"), ERROR_MEASUREMENT);
     assert_ptr_equal(strstr(said, "{\"verified\":false,\"check\":\"minimum-api\","), said);
