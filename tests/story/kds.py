@@ -243,10 +243,12 @@ def a_request_does_no_harm_in_the_log(s):
 
 @quick
 def a_log_that_nobody_reads_stops_nothing(s):
-    """The pipe is full after 64 KiB: clients are still answered, dropped lines are counted, and a signal still ends the server."""
+    """The pipe is full after 64 KiB: clients are still answered, dropped lines are counted, and a
+    signal still ends the server."""
     for form, stream in ((["--json"], "stdout"), ([], "stderr")):
-        server = subprocess.Popen([s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", *form], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE)
+        server = subprocess.Popen(
+            [s.softsev, "kds", "--state", s.state, "--listen", "127.0.0.1:0", *form],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             url = server.stdout.readline().decode()
             url = json.loads(url)["url"] if form else url.split()[-1]

@@ -102,7 +102,8 @@ def files_that_are_no_kernels(s):
     refused(s, 3, [elf32, "multiboot"], "--kernel", elf32)
     refused(s, 3, ["missing"], "--kernel", s.path("missing"))
     refused(s, 3, [s.folder], "--kernel", s.folder)
-    refused(s, 3, ["qcow2", "qemu-img convert"], "--kernel", s.kernel, "--disk", s.write("disk.qcow2", b"QFI\xfb" + bytes(508)))
+    refused(s, 3, ["qcow2", "qemu-img convert"], "--kernel", s.kernel, "--disk",
+            s.write("disk.qcow2", b"QFI\xfb" + bytes(508)))
     refused(s, 3, ["missing-disk"], "--kernel", s.kernel, "--disk", s.path("missing-disk"))
     refused(s, 3, ["512"], "--kernel", s.kernel, "--disk", s.write("odd-disk", b"x" * 700))
     refused(s, 3, ["missing-initrd"], "--kernel", s.kernel, "--initrd", s.path("missing-initrd"))

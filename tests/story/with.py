@@ -378,8 +378,10 @@ def program_busy():
 
 @quick
 def a_signal_ends_a_program_whose_trace_nobody_reads(s):
-    process = subprocess.Popen([s.softsev, "with", "--state", s.state, "--trace", "all", "--", sys.executable, os.path.abspath(__file__),
-                                "--program", "busy"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [s.softsev, "with", "--state", s.state, "--trace", "all", "--", sys.executable,
+         os.path.abspath(__file__), "--program", "busy"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         want(process.stdout.readline() == b"here\n", "the program did not start")
         time.sleep(1)  # the pipe is full long before
