@@ -272,4 +272,5 @@ def a_log_that_nobody_reads_stops_nothing(s):
 if __name__ == "__main__":
     tell(a_vcek_from_the_server_verifies_with_its_chain, a_turin_and_a_vlek,
          it_serves_while_the_platform_is_in_use_and_chips_of_seeds, faults_on_demand,
-         a_request_does_no_harm_in_the_log, a_log_that_nobody_reads_stops_nothing, over_tls, what_cannot_be_served_is_said)
+         a_request_does_no_harm_in_the_log, a_log_that_nobody_reads_stops_nothing, over_tls,
+         what_cannot_be_served_is_said)
