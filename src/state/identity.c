@@ -90,8 +90,8 @@ struct authority *state_authority_open(struct state *s, struct crypto *c,
     return a;
 }
 
-static int make_cek(struct state *s, struct crypto *c, const struct authority *a,
-                    struct state_identity *out, struct error *e)
+static int sign_cek(struct crypto *c, const struct authority *a, struct state_identity *out,
+                    struct error *e)
 {
     struct ec_private key;
     bool ok = identity_cek(out->fuses, &key);
@@ -101,9 +101,21 @@ static int make_cek(struct state *s, struct crypto *c, const struct authority *a
         ok = authority_sign_cek(c, a, &out->cek);
     }
     crypto_wipe(&key, sizeof key);
-    if (!ok)
-        return error_set(e, ERROR_INTERNAL, "the CEK cannot be derived or signed");
-    return state_write(s, STATE_CEK, &out->cek, sizeof out->cek, e);
+    return ok ? 0 : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived or signed");
+}
+
+static int make_cek(struct state *s, struct crypto *c, const struct authority *a,
+                    struct state_identity *out, struct error *e)
+{
+    return sign_cek(c, a, out, e) ? -1 : state_write(s, STATE_CEK, &out->cek, sizeof out->cek, e);
+}
+
+int state_identity_from_seed(struct crypto *c, const struct authority *a, const char *seed,
+                             struct state_identity *out, struct error *e)
+{
+    *out = (struct state_identity){.made = true, .root = *authority_chain(a)};
+    state_seed_fuses(seed, strlen(seed), out->fuses);
+    return sign_cek(c, a, out, e);
 }
 
 /* Returns the file's signed CEK; makes it if there is none. */

@@ -117,6 +117,14 @@ struct authority *state_authority_open(struct state *s, struct crypto *c,
                                        void (*progress)(const char *what), struct error *e);
 /* Derives the fuses from a seed. */
 void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
+/* An identity of which nothing is kept: fuses from the seed, and a CEK that is signed now. */
+int state_identity_from_seed(struct crypto *c, const struct authority *a, const char *seed,
+                             struct state_identity *out, struct error *e);
+/* Returns the authority of all platforms that are made from a seed and not kept: its keys come from
+ * words that everybody knows, and are the same everywhere. They are kept in a cache, softsev/seeded
+ * in $XDG_CACHE_HOME or ~/.cache, which nothing else reads; if it cannot be used, they are made
+ * anew, after `progress` has said why. The caller frees it. */
+struct authority *state_authority_of_seeds(void (*progress)(const char *what), struct error *e);
 
 /* --- Power-on (power.c) ----------------------------------------------------------------------- */
 

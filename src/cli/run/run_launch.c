@@ -50,35 +50,17 @@ static int check_cpu(const struct run *r, const struct firmware_profile *p, stru
                      o->cpu_text, p->product, cpu_part_name(o->cpu.part));
 }
 
-/* Everything from the seed, so that two runs are equal whatever ran before: fuses from it, an empty
- * store, and a CEK certificate made now. Only the manufacturer's keys are the directory's. */
-static int identity_from_seed(struct run *r, struct run_identity *id, struct error *e)
-{
-    struct ec_private cek;
-    struct state_identity *who = &id->on.identity;
-    state_seed_fuses(r->options.seed, strlen(r->options.seed), who->fuses);
-    bool ok = identity_cek(who->fuses, &cek);
-    if (ok) {
-        struct ec_public key = cek.public;
-        u8 major = who->cek.api_major, minor = who->cek.api_minor;
-        sev_cert_init(&who->cek, SEV_USAGE_CEK, SEV_ALGORITHM_ECDSA_SHA256, major, minor, &key);
-        ok = authority_sign_cek(r->crypto, id->authority, &who->cek);
-    }
-    crypto_wipe(&cek, sizeof cek);
-    state_close(id->on.state);
-    id->on.state = NULL;
-    return ok ? state_profile(NULL, profile_of_cpu(r), &id->on.profile, e)
-              : error_set(e, ERROR_INTERNAL, "the CEK cannot be derived from the seed");
-}
-
+/* Everything from the seed, so that two runs are equal whatever ran before: nothing is kept, and no
+ * later run without a seed gets a chip whose keys the seed gives away. */
 static int open_seeded(struct run *r, struct run_identity *id, struct error *e)
 {
-    struct state_platform *on = &id->on;
-    on->state = state_open(id->directory, NULL, e);
-    if (!on->state || state_identity_open(on->state, r->crypto, NULL, progress, &on->identity, e))
-        return -1;
-    id->authority = state_authority_open(on->state, r->crypto, NULL, e);
-    return id->authority ? identity_from_seed(r, id, e) : -1;
+    id->authority = state_authority_of_seeds(progress, e);
+    return !id->authority ||
+                   state_identity_from_seed(r->crypto, id->authority, r->options.seed,
+                                            &id->on.identity, e) ||
+                   state_profile(NULL, profile_of_cpu(r), &id->on.profile, e)
+               ? -1
+               : 0;
 }
 
 static int open_kept(struct run *r, struct run_identity *id, struct error *e)
@@ -99,13 +81,14 @@ int run_identity(struct run *r, struct machine_config *config, struct error *e)
     const char *directory = r->options.state;
     if (!id)
         return error_set(e, ERROR_MEMORY, "out of memory");
+    const bool seeded = r->options.seed && !directory;
     if (directory && strlen(directory) >= sizeof id->directory)
         return error_set(e, ERROR_USAGE, "--state: the name is too long");
     if (directory)
         strcpy(id->directory, directory);
-    else if (state_default(id->directory, sizeof id->directory, e))
+    else if (!seeded && state_default(id->directory, sizeof id->directory, e))
         return -1;
-    if (r->options.seed && !directory ? open_seeded(r, id, e) : open_kept(r, id, e))
+    if (seeded ? open_seeded(r, id, e) : open_kept(r, id, e))
         return -1;
     if (check_cpu(r, id->on.profile, e))
         return -1;
