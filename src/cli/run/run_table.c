@@ -218,7 +218,10 @@ static const struct option_row rows[] = {
     [RUN_SEED] = {"seed", OPTION_TEXT, "TEXT",
         "take all randomness from TEXT: a run repeats exactly",
         .man = "Take all randomness from this text: two runs with equal files, seed and\n"
-        ".Fl -time\nare equal to the byte.",
+        ".Fl -time\nare equal to the byte.\nWithout\n.Fl -state\nthe platform is made from it, "
+        "too, and not kept.\nThe manufacturer of all such platforms is one, whose keys are no secret:\n"
+        "they are kept in\n.Pa softsev/seeded\nof\n.Ev XDG_CACHE_HOME\nor\n.Pa ~/.cache ,\n"
+        "or made anew where that cannot be written.",
         .group = GROUP_MACHINE},
     [RUN_TIME] = {"time", OPTION_PARSED, "SECONDS",
         "time of day at the start, since 1970 (default: now)",
@@ -238,9 +241,13 @@ static const struct option_row rows[] = {
         .output = true, .needs = OPTION_IDS(RUN_TRACE), .group = GROUP_OUTPUT},
     [RUN_TRACE_HASH] = {"trace-hash", OPTION_FLAG, NULL,
         "print the SHA-256 of all events at the end",
-        .man = "Print the SHA-256 of all events at the end.", .group = GROUP_OUTPUT},
+        .man = "Print the SHA-256 of all events at the end.", .group = GROUP_OUTPUT,
+        .excludes = OPTION_IDS(RUN_QUIET)},
     [RUN_RECORD] = {"record", OPTION_FILE, "FILE", "write console input, and when it came, to FILE",
-        .man = "Write console input, and the machine time at which it came, to this file.",
+        .man = "Write console input, and the machine time at which it came, to this file.\n"
+        "Input from a pipe or a file comes all at once, before the guest is there to read it, and "
+        "is lost as far as the guest's serial line has no room for it.\nTo give such input later, "
+        "write a recording with the times by hand, and use\n.Fl -replay .",
         .output = true, .group = GROUP_OUTPUT},
     [RUN_REPLAY] = {"replay", OPTION_FILE, "FILE",
         "give the console input of a --record file again",
@@ -276,7 +283,8 @@ static const struct option_row rows[] = {
         "guests idle; a guest that cannot keep up finds that time has passed.\n.Cm virtual :\n"
         "by instructions and fixed costs alone.\nTime in which all guests idle is skipped, unless "
         "somebody talks to a guest on a terminal.\nDefault: virtual with\n.Fl -seed ,\n"
-        ".Fl -record\nor\n.Fl -replay ,\notherwise wall.",
+        ".Fl -record\nor\n.Fl -replay ,\notherwise wall.\n"
+        "With one of these\n.Cm wall\nis refused: no two runs by the wall are equal.",
         .choices = clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
     [RUN_ENGINE] = {"engine", OPTION_CHOICE, "WORD",
         "how the core runs: interpreter, jit, or auto: jit if the host can (default auto)",
@@ -314,6 +322,8 @@ static const struct option_rule rules[] = {
         RUN_OWNER_DIR),
      .others = OPTION_IDS(RUN_MODE), .values = ENCRYPTED,
      .why = "only an encrypted guest has an owner who can trust it"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_TAMPER), .others = OPTION_IDS(RUN_MODE),
+     .values = ENCRYPTED, .why = "nobody measures another guest, and nobody would notice"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_POLICY), .others = OPTION_IDS(RUN_MODE),
      .values = ENCRYPTED, .why = "only an encrypted guest has a policy"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_FEATURES), .others = OPTION_IDS(RUN_MODE),
@@ -327,6 +337,10 @@ static const struct option_rule rules[] = {
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_OWNER_SECRET_GUID),
      .others = OPTION_IDS(RUN_MODE), .values = BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES),
      .why = "the launch of an SNP guest carries no secret: an agent in the guest asks for it"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_SEED, RUN_RECORD, RUN_REPLAY),
+     .with = OPTION_IDS(RUN_CLOCK), .others = OPTION_IDS(RUN_CLOCK),
+     .values = BIT(RUN_CLOCK_VIRTUAL),
+     .why = "by the wall no two runs are equal, and none can be repeated"},
     {.relation = OPTION_NEEDS_ONE, .without = OPTION_IDS(RUN_MACHINE),
      .others = OPTION_IDS(RUN_KERNEL, RUN_FIRMWARE), .why = NULL},
 };
