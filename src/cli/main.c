@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -108,9 +109,22 @@ static void open_standard_descriptors(void)
             _exit(ERROR_INTERNAL);
 }
 
+static void on_file_too_large(int number)
+{
+    (void)number;
+}
+
+/* A file that is larger than the user's limit is an error like any other. A handler and not
+ * "ignore", which the programs of `softsev with` would inherit. */
+static void catch_file_too_large(void)
+{
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = on_file_too_large}, NULL);
+}
+
 int main(int argc, char **argv)
 {
     open_standard_descriptors();
+    catch_file_too_large();
     cli_json_start();
     return finish(run_command(argc, argv));
 }
