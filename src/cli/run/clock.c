@@ -52,6 +52,9 @@ void run_clock_start(struct run *r)
 {
     r->wall_start_ns = run_clock_ns() - machine_ns(r);
     hypervisor_set_stop(r->hv, stops, r);
+    /* By the wall, a limit ends a run whose output nobody reads, too; virtual time waits for it. */
+    if (r->options.limit_given && r->options.clock == RUN_CLOCK_WALL)
+        run_signals_limit(r->options.limit_ns + CLOCK_HZ);
 }
 
 static u64 guests_time(const struct run *r)

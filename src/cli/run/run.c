@@ -220,6 +220,8 @@ static int run_guests(struct run *r, struct error *e)
     }
     run_terminal_close(r->terminal);
     r->terminal = NULL;
+    for (u32 i = 0; i < r->vm_count; i++)
+        run_look_for_panic(&r->vms[i]);
     for (u32 i = 0; !result && i < r->vm_count; i++)
         run_show_views(r, &r->vms[i], true);
     return result ? -1 : 0;
@@ -242,14 +244,21 @@ static const char *crash_hint(const struct run_vm *v, const struct vm_summary *s
                                                                       : hints[v->options->mode];
 }
 
+static int panic_of_guest(struct run_vm *v, struct error *e)
+{
+    const enum vm_state state = vm_get_state(v->vm);
+    const bool ended = state != VM_RUNNABLE || !v->run->quit;
+    return ended && run_panicked(v, state)
+               ? error_set(e, ERROR_PANIC, "%s: its kernel panicked: %s", v->options->name,
+                           v->panic)
+               : 0;
+}
+
 static int result_of_guest(struct run_vm *v, struct error *e)
 {
     const char *name = v->options->name;
     struct vm_summary s;
     vm_get_summary(v->vm, &s);
-    bool ended = s.state != VM_RUNNABLE || !v->run->quit;
-    if (*v->panic && ended && s.state != VM_POWERED_OFF && s.state != VM_DEBUG_EXIT)
-        return error_set(e, ERROR_PANIC, "%s: its kernel panicked: %s", name, v->panic);
     if (s.state == VM_CRASHED)
         return error_set(e, ERROR_GUEST, "%s: %s%s", name, s.reason, crash_hint(v, &s));
     if (s.state == VM_RUNNABLE && !v->run->quit)
@@ -262,8 +271,12 @@ static int result_of_guest(struct run_vm *v, struct error *e)
     return 0;
 }
 
+/* A panic says more than that another VM was still running, which often follows from it. */
 static int result_of_guests(struct run *r, struct error *e)
 {
+    for (u32 i = 0; i < r->vm_count; i++)
+        if (panic_of_guest(&r->vms[i], e))
+            return -1;
     for (u32 i = 0; i < r->vm_count; i++)
         if (result_of_guest(&r->vms[i], e))
             return -1;
@@ -399,8 +412,13 @@ static int run_close(struct run *r, struct error *e)
     if (r->dump) /* the run has ended before there was anything to write */
         fclose(r->dump);
     r->dump = NULL;
+    if (r->trace_errno && !trace)
+        good = error_set(e, ERROR_FILE, "standard error (--trace) cannot be written: %s",
+                         strerror(r->trace_errno)) == 0;
     if (!run_signals_status()) /* a reader that has gone has sent SIGPIPE */
         good = file_flush(stdout, "standard output", e) && good;
+    else if (fflush(stdout) || ferror(stdout))
+        fputs("softsev run: the end of the output is lost: nobody reads standard output\n", stderr);
     return run_input_close(r, e) || !good ? -1 : 0;
 }
 

@@ -84,6 +84,9 @@ struct run_gdb;
 struct run_identity;
 struct run_snp;
 
+/* Bytes of a console line in which a panic is looked for: a time stamp, the words, the text. */
+#define PANIC_LINE_MAX 200u
+
 struct run_vm {
     struct run *run;
     const struct run_vm_options *options;
@@ -95,8 +98,9 @@ struct run_vm {
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
     bool views_shown;
-    char panic[120];   /* what its kernel said when it panicked; empty: it did not */
-    size_t panic_size; /* so much of that is there, or of the words that announce it */
+    char panic[120];           /* what its kernel said when it panicked; empty: it did not */
+    char line[PANIC_LINE_MAX]; /* the console's last line, as far as that matters */
+    size_t line_size;
     u32 reboots;
     struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
     u64 console_bytes;
@@ -138,6 +142,7 @@ struct run {
     FILE *dump;               /* where DRAM goes at the end; NULL: nowhere */
     struct run_input input;
     FILE *trace_out;
+    int trace_errno; /* why an event could not be written; 0: all were */
     struct trace_sink trace_sink, hash_sink;
     struct crypto_sha256 *trace_hash;
 };
@@ -152,6 +157,10 @@ void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LI
 void run_console_output(void *run_vm, const u8 *data, size_t size);
 void run_trace_start(struct run *r);
 void run_summary(struct run *r);
+/* At the end, when a console's last line is as long as it gets. */
+void run_look_for_panic(struct run_vm *v);
+/* Whether the kernel has panicked, and the VM did not end in order after that. */
+bool run_panicked(const struct run_vm *v, enum vm_state state);
 /* A private page and a shared one as the host sees them; once a VM, and unless `now` only when the
  * shared one has text. */
 void run_show_views(struct run *r, struct run_vm *v, bool now);
@@ -193,6 +202,11 @@ struct termios;
 /* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
  * program at once. */
 void run_signals_start(void);
+/* After that time of the host's nothing waits any longer for a reader of standard output and error,
+ * as it is after a signal. What cannot be written is lost. */
+void run_signals_limit(u64 ns);
+/* Of the signal that asked for an end: "SIGTERM". */
+const char *run_signals_name(void);
 bool run_signals_ending(void);
 int run_signals_status(
     void); /* the exit status that says so: 128 and the signal's number; 0: none came */

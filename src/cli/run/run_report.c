@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/run/run.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -70,22 +71,44 @@ static void console_text(struct run_vm *v, const u8 *data, size_t size)
     }
 }
 
-/* Notes the line with which a Linux kernel announces its panic. */
-static void watch_for_panic(struct run_vm *v, const u8 *data, size_t size)
+/* --- Panics ------------------------------------------------------------------------------------
+ */
+
+/* What follows the time and, with CONFIG_PRINTK_CALLER, the task in front of a kernel's message:
+ * "[    1.234567][    T1] ". */
+static const char *after_stamp(const char *line)
+{
+    const char *p = line;
+    while (*p == '[') {
+        p += 1 + strspn(p + 1, " .0123456789TC");
+        if (*p++ != ']')
+            return line;
+    }
+    return p == line ? line : p + (*p == ' ');
+}
+
+/* Notes the line with which a Linux kernel announces its panic. Programs, and other kernels'
+ * messages, may have these words anywhere else. */
+void run_look_for_panic(struct run_vm *v)
 {
     static const char words[] = "Kernel panic - not syncing: ";
-    const size_t first = sizeof words - 1;
-    for (size_t i = 0; i < size && v->panic_size < first + sizeof v->panic - 1; i++) {
-        u8 c = data[i];
-        if (v->panic_size < first) {
-            v->panic_size = c == (u8)words[v->panic_size] ? v->panic_size + 1 : c == (u8)words[0];
-            if (v->panic_size == first)
-                v->panic[0] = '?';
-        } else if (c < ' ' || c > '~') {
-            v->panic_size = first + sizeof v->panic - 1; /* the line ends */
-        } else {
-            v->panic[v->panic_size++ - first] = (char)c;
-        }
+    v->line[v->line_size] = 0;
+    const char *text = after_stamp(v->line);
+    if (!*v->panic && !strncmp(text, words, sizeof words - 1))
+        snprintf(v->panic, sizeof v->panic, "%.*s", (int)sizeof v->panic - 1,
+                 text[sizeof words - 1] ? text + sizeof words - 1 : "?");
+}
+
+static void watch_for_panic(struct run_vm *v, const u8 *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        const bool ends = data[i] == '\r' || data[i] == '\n';
+        if (ends)
+            run_look_for_panic(v);
+        if (ends)
+            v->line_size = 0;
+        else if (v->line_size < sizeof v->line - 1)
+            v->line[v->line_size++] = data[i] < ' ' || data[i] > '~' ? '?' : (char)data[i];
     }
 }
 
@@ -123,7 +146,8 @@ static void trace_print(void *context, const struct trace_event *event)
         trace_format_json(line, sizeof line, event);
     else
         trace_format_text(line, sizeof line, event);
-    fputs(line, r->trace_out);
+    if (fputs(line, r->trace_out) < 0 && !r->trace_errno)
+        r->trace_errno = errno;
 }
 
 static void trace_into_hash(void *context, const struct trace_event *event)
@@ -208,6 +232,7 @@ static const char *const state_names[] = {
     [VM_POWERED_OFF] = "powered off", [VM_RESET] = "reset",
     [VM_DEBUG_EXIT] = "debug exit",   [VM_CRASHED] = "crashed",
 };
+#define REASON_MAX 256u /* of how a VM ended */
 static const char *const phase_names[RUN_PHASES] = {"files", "platform", "launch", "guest"};
 
 /* An SNP launch digest has 48 bytes; a MEASURE 32, and a nonce behind them. */
@@ -229,11 +254,27 @@ static void pages_text(const struct run_vm *v, const struct vm_summary *s, u64 p
                private_pages, v->plan->memory_size / PAGE_SIZE);
 }
 
+bool run_panicked(const struct run_vm *v, enum vm_state state)
+{
+    return *v->panic && state != VM_POWERED_OFF && state != VM_DEBUG_EXIT;
+}
+
+/* How a VM has ended, and why; an empty reason: the state says it. */
+static const char *ending_of(const struct run_vm *v, const struct vm_summary *s, char *reason,
+                             size_t size)
+{
+    const bool panicked = run_panicked(v, s->state);
+    snprintf(reason, size, "%s%s", panicked ? "kernel panicked: " : "",
+             panicked ? v->panic : s->reason);
+    return panicked ? "panicked" : state_names[s->state];
+}
+
 static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
 {
-    char hex[97];
-    printf("%s: %s%s%s\r\n", v->options->name, state_names[s->state],
-           s->state == VM_CRASHED ? ": " : "", s->state == VM_CRASHED ? s->reason : "");
+    char hex[97], reason[REASON_MAX];
+    const char *state = ending_of(v, s, reason, sizeof reason);
+    const bool why = s->state == VM_CRASHED || run_panicked(v, s->state);
+    printf("%s: %s%s%s\r\n", v->options->name, state, why ? ": " : "", why ? reason : "");
     if (v->plan->mode != IMAGE_NONE) {
         measurement_text(v, hex);
         printf("  measurement   %s\r\n", hex);
@@ -265,13 +306,14 @@ static json_t *counts_json(const struct vm_exit_count *counts, u32 kinds)
 
 static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
 {
-    char hex[97] = "";
+    char hex[97] = "", reason[REASON_MAX];
+    const char *state = ending_of(v, s, reason, sizeof reason);
     if (v->plan->mode != IMAGE_NONE)
         measurement_text(v, hex);
     json_t *vm = json_pack(
         "{s:o, s:s, s:o, s:s, s:I, s:I, s:o, s:I}", "vm", cli_json_text(v->options->name), "state",
-        state_names[s->state], "reason", cli_json_text(s->reason), "measurement", hex,
-        "private_pages", (json_int_t)private_pages, "guest_ns", (json_int_t)s->guest_ns, "exits",
+        state, "reason", cli_json_text(reason), "measurement", hex, "private_pages",
+        (json_int_t)private_pages, "guest_ns", (json_int_t)s->guest_ns, "exits",
         counts_json(s->exits, s->exit_kinds), "debug_exit_code", (json_int_t)s->debug_exit_code);
     json_object_set_new(vm, "reboots", json_integer(v->reboots));
     if (s->snp)

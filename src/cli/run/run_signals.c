@@ -6,12 +6,17 @@
 #include "cli/run/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
-#define STATUS_SIGNAL 128 /* and the signal's number, as shells have it */
+#define STATUS_SIGNAL 128      /* and the signal's number, as shells have it */
+#define LIMIT_SIGNAL  SIGRTMAX /* of the timer of --limit */
 
 static volatile sig_atomic_t ending;       /* the first signal that asked for an end */
 static volatile sig_atomic_t has_terminal; /* the two below are set */
@@ -32,6 +37,33 @@ static void terminal_take(void)
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal_raw);
 }
 
+/* --- Output that nobody reads ----------------------------------------------------------------- */
+
+/* Standard output and error again, but so that writing to them never blocks; -1: they are not of
+ * the kind that does. */
+static int impatient[2] = {-1, -1};
+static const int outputs[2] = {STDOUT_FILENO, STDERR_FILENO};
+
+/* Opens pipes and terminals anew, since how they are open belongs to others, too. */
+static void outputs_prepare(void)
+{
+    char path[40];
+    struct stat s;
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", outputs[i]);
+        if (!fstat(outputs[i], &s) && (S_ISFIFO(s.st_mode) || isatty(outputs[i])))
+            impatient[i] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    }
+}
+
+/* From here on nothing waits for a reader. The write that waits now has been interrupted. */
+static void outputs_hurry(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
+        if (impatient[i] >= 0)
+            dup2(impatient[i], outputs[i]);
+}
+
 /* --- What each signal does -------------------------------------------------------------------- */
 
 static void on_end(int number)
@@ -40,8 +72,20 @@ static void on_end(int number)
         terminal_restore();
         _exit(STATUS_SIGNAL + number);
     }
+    int saved = errno;
+    if (!ending)
+        outputs_hurry();
     if (!ending)
         ending = number;
+    errno = saved;
+}
+
+static void on_limit(int number)
+{
+    int saved = errno;
+    (void)number;
+    outputs_hurry();
+    errno = saved;
 }
 
 /* The default action follows when the handler returns. */
@@ -82,14 +126,15 @@ struct signal_row {
 };
 
 static const struct signal_row rows[] = {
-    {SIGTERM, false, on_end},    {SIGINT, false, on_end},      {SIGHUP, false, on_end},
-    {SIGPIPE, false, on_end},    {SIGQUIT, true, on_fatal},    {SIGABRT, true, on_fatal},
-    {SIGUSR1, true, on_fatal},   {SIGUSR2, true, on_fatal},    {SIGALRM, true, on_fatal},
-    {SIGVTALRM, true, on_fatal}, {SIGPROF, true, on_fatal},    {SIGXCPU, true, on_fatal},
-    {SIGXFSZ, true, on_fatal},   {SIGSEGV, true, on_fatal},    {SIGBUS, true, on_fatal},
-    {SIGFPE, true, on_fatal},    {SIGILL, true, on_fatal},     {SIGSYS, true, on_fatal},
-    {SIGTRAP, true, on_fatal},   {SIGTSTP, true, on_stop},     {SIGTTIN, true, on_stop},
-    {SIGTTOU, true, on_stop},    {SIGCONT, true, on_continue},
+    {SIGTERM, false, on_end},     {SIGINT, false, on_end},   {SIGHUP, false, on_end},
+    {SIGPIPE, false, on_end},     {SIGQUIT, true, on_fatal}, {SIGABRT, true, on_fatal},
+    {SIGUSR1, true, on_fatal},    {SIGUSR2, true, on_fatal}, {SIGALRM, true, on_fatal},
+    {SIGVTALRM, true, on_fatal},  {SIGPROF, true, on_fatal}, {SIGXCPU, true, on_fatal},
+    {SIGIO, true, on_fatal},      {SIGPWR, true, on_fatal},  {SIGSTKFLT, true, on_fatal},
+    {SIGSEGV, true, on_fatal},    {SIGBUS, true, on_fatal},  {SIGFPE, true, on_fatal},
+    {SIGILL, true, on_fatal},     {SIGSYS, true, on_fatal},  {SIGTRAP, true, on_fatal},
+    {SIGTSTP, true, on_stop},     {SIGTTIN, true, on_stop},  {SIGTTOU, true, on_stop},
+    {SIGCONT, true, on_continue},
 };
 
 /* A signal that whoever started us ignores stays ignored (nohup), but for the two by which runs are
@@ -103,8 +148,25 @@ static void install(const struct signal_row *row)
         sigaction(row->number, &action, NULL);
 }
 
+static void install_real_time(void)
+{
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        install(&(struct signal_row){number, true, on_fatal});
+}
+
+void run_signals_limit(u64 ns)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = LIMIT_SIGNAL};
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(ns / CLOCK_HZ), .tv_nsec = 1}};
+    timer_t timer;
+    sigaction(LIMIT_SIGNAL, &(struct sigaction){.sa_handler = on_limit}, NULL);
+    if (!timer_create(CLOCK_MONOTONIC, &event, &timer))
+        timer_settime(timer, 0, &when, NULL);
+}
+
 void run_signals_start(void)
 {
+    outputs_prepare();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (!rows[i].terminal)
             install(&rows[i]);
@@ -115,6 +177,7 @@ void run_signals_terminal(const struct termios *before, const struct termios *ra
     terminal_before = *before;
     terminal_raw = *raw;
     has_terminal = true;
+    install_real_time();
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].terminal)
             install(&rows[i]);
@@ -132,6 +195,19 @@ void run_signals_terminal_done(void)
 bool run_signals_ending(void)
 {
     return ending;
+}
+
+const char *run_signals_name(void)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {
+        {SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGHUP, "SIGHUP"}, {SIGPIPE, "SIGPIPE"}};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].number == ending)
+            return names[i].name;
+    return "a signal";
 }
 
 int run_signals_status(void)

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Where a run meets what is around it: what a seed leaves behind, readers that do not read, and kernels that panic."""
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+from story import one_line, quick, summary, tell, want
+
+HALT = ".globl _start\n_start: mov $0x10, %eax\nout %al, $0xf4\nhlt\n"
+
+# Writes a text to the serial line, and ends as it is told: by looping, a reset or a power-off.
+WRITE = """
+    .globl _start
+_start:
+    lea text(%rip), %rsi
+1:  lodsb
+    test %al, %al
+    jz 2f
+    mov $0x3f8, %dx
+    out %al, %dx
+    jmp 1b
+2:  END
+text: .asciz "TEXT"
+"""
+LOOP, RESET = "3: jmp 3b", "mov $0xfe, %al\n out %al, $0x64\n3: jmp 3b"
+FLOOD = ".globl _start\n_start: mov $0x3f8, %dx\n mov $'x, %al\n1: out %al, %dx\n jmp 1b\n"
+
+
+def writes(s, name, text, end):
+    return s.build(name, WRITE.replace("TEXT", text).replace("END", end))
+
+
+def under(folder):
+    return sorted(os.path.relpath(os.path.join(at, n), folder) for at, _, names in os.walk(folder) for n in names)
+
+
+@quick
+def a_seed_leaves_no_platform_behind(s):
+    kernel, home = s.build("halt", HALT), s.path("home")
+    os.makedirs(home)
+    plain = {"HOME": home, "XDG_STATE_HOME": "", "XDG_CACHE_HOME": "", "SOFTSEV_STATE": ""}
+    run = ("run", "--kernel", kernel, "--memory", "16", "--mode", "sev", "--json", "--trace-hash")
+
+    def digest(*more, env=None):
+        code, out, error = s.command(*run, *more, env={**plain, **(env or {})})
+        want(code == 33, (code, error))
+        return json.loads(out.splitlines()[-1])["trace_sha256"], error
+
+    first, _ = digest("--seed", "known", "--time", "1")
+    want(all(n.startswith(".cache/softsev/seeded/") for n in under(home)), under(home))
+    want(under(home), "the keys were not cached")
+    want(not digest("--seed", "known", "--time", "1")[1], "the keys were made twice")
+    # Where nothing can be kept it is slower, and the same.
+    for env in ({"HOME": ""}, {"XDG_CACHE_HOME": "/proc/nowhere"}):
+        again, error = digest("--seed", "known", "--time", "1", env=env)
+        want(again == first and "for this run alone" in error, (first, again, error))
+    # Without a seed a platform is made, and it is not the seed's.
+    digest()
+    with open(os.path.join(home, ".local/state/softsev/fuses"), "rb") as ours, open(os.path.join(home, ".cache/softsev/seeded/fuses"), "rb") as theirs:
+        want(ours.read() != theirs.read(), "the platform has the cache's fuses")
+
+
+@quick
+def by_the_wall_nothing_repeats(s):
+    kernel = s.build("halt", HALT)
+    replay = s.write("replay", b"softsev recording 1\nend\n")
+    for more in (("--seed", "a"), ("--record", s.path("recorded")), ("--replay", replay)):
+        code, _, error = s.command("run", "--kernel", kernel, "--memory", "16", "--clock", "wall", *more)
+        want(code == 2 and more[0] in error and "--clock" in error and "repeated" in error, (code, error))
+        code, _, error = s.command("run", "--kernel", kernel, "--memory", "16", "--clock", "virtual", *more)
+        want(code == 33, (code, error))
+
+
+@quick
+def a_panic_is_in_the_summary_and_nothing_else_is_one(s):
+    words = "Kernel panic - not syncing: "
+    for stamp in ("", "[    1.234567] ", "[    0.5][    T1] "):
+        kernel = writes(s, "panics", f"\\r\\n{stamp}{words}no root\\n", RESET)
+        code, events, error = s.run("--kernel", kernel, "--memory", "16", "--no-reboot")
+        vm = summary(events)["vms"][0]
+        want(code == 10 and vm["state"] == "panicked" and vm["reason"] == "kernel panicked: no root", (stamp, code, vm, error))
+    code, out, _ = s.command("run", "--kernel", kernel, "--memory", "16", "--no-reboot")
+    want(code == 10 and b"vm1: panicked: kernel panicked: no root" in out, out)
+    for text in (f"it says {words}no\\n", f"[a note] {words}no\\n", f"> {words}no\\n"):
+        code, events, error = s.run("--kernel", writes(s, "quotes", text, RESET), "--memory", "16", "--no-reboot")
+        want(code == 0 and summary(events)["vms"][0]["state"] == "reset", (text, code, error))
+    loops = writes(s, "loops", "here\\n", LOOP)
+    machine = s.write("machine.json", json.dumps({"vms": [
+        {"kernel": loops, "memory": 16, "name": "first"}, {"kernel": kernel, "memory": 16, "name": "second"}]}).encode())
+    code, events, error = s.run("--machine", machine, "--limit", "1", "--no-reboot")
+    states = [(v["state"], v["reason"]) for v in summary(events)["vms"]]
+    want(code == 10 and "second: its kernel panicked" in one_line(error), (code, error))
+    want(states[1] == ("panicked", "kernel panicked: no root") and states[0][0] == "stopped while running", states)
+
+
+@quick
+def a_reader_that_does_not_read_stops_no_end(s):
+    flood, dump, record = s.build("flood", FLOOD), s.path("dump"), s.path("record")
+
+    def run(*more):
+        ours, theirs = os.pipe()
+        process = subprocess.Popen([s.softsev, "run", "--kernel", flood, "--memory", "16", *more], stdin=subprocess.DEVNULL,
+                                   stdout=theirs, stderr=subprocess.PIPE, text=True)
+        os.close(theirs)
+        try:
+            if "--limit" not in more:
+                time.sleep(2)
+                process.send_signal(signal.SIGTERM)
+            return process.wait(60), process.stderr.read()
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+
+    code, error = run("--dump", dump, "--record", record)
+    want(code == 128 + signal.SIGTERM and "nobody reads" in error, (code, error))
+    want(os.path.getsize(dump) >= 16 << 20, "the dump is not whole")
+    with open(record, "rb") as f:
+        want(f.read().endswith(b"end\n"), "the recording is not whole")
+    os.unlink(dump)
+    code, error = run("--limit", "2", "--clock", "wall")
+    want(code in (3, 9), (code, error))
+
+
+@quick
+def a_trace_that_cannot_be_written_is_an_error(s):
+    run = [s.softsev, "run", "--kernel", s.build("halt", HALT), "--memory", "16", "--quiet", "--trace", "all"]
+    with open("/dev/full", "wb") as full:
+        want(subprocess.run(run, stdin=subprocess.DEVNULL, stderr=full, check=False).returncode == 3, "/dev/full")
+    closed = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *run], stdin=subprocess.DEVNULL, check=False)
+    want(closed.returncode == 3, closed)
+
+
+@quick
+def a_file_that_may_not_grow_is_an_error(s):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    done = subprocess.run([s.softsev, "run", "--kernel", s.build("halt", HALT), "--memory", "16", "--dump", s.path("large")],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, preexec_fn=limit, check=False)
+    want(done.returncode == 3 and "File too large" in done.stderr, done)
+
+
+tell(
+    a_seed_leaves_no_platform_behind,
+    by_the_wall_nothing_repeats,
+    a_panic_is_in_the_summary_and_nothing_else_is_one,
+    a_reader_that_does_not_read_stops_no_end,
+    a_trace_that_cannot_be_written_is_an_error,
+    a_file_that_may_not_grow_is_an_error,
+)
