@@ -68,6 +68,10 @@ struct run_options {
 int run_parse(const struct options *given, struct run_options *o, struct error *e);
 void run_free_options(struct run_options *o);
 
+/* What the VMs of a machine may not share, and what they may not be called (run_clashes.c). */
+int run_check_clashes(const struct run_options *o, struct error *e);
+int run_check_name(const char *name, struct error *e);
+
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */
 
 /* Before the run: opens the file of --dump. After it: all of DRAM goes there, raw, in a regular

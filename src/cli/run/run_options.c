@@ -104,8 +104,8 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     const char *guid = text[RUN_OWNER_SECRET_GUID];
     if (settings_guid("--secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid, e))
         return -1;
-    return choose_policy(v, given, e) || check_exchange(given, given, e) ||
-                   choose_features(v, given, e)
+    return run_check_name(v->name, e) || choose_policy(v, given, e) ||
+                   check_exchange(given, given, e) || choose_features(v, given, e)
                ? -1
                : 0;
 }
@@ -165,7 +165,7 @@ static int parse_machine(struct run_options *o, const struct options *machine, s
         if (machine_vm(o, vm, machine, &why))
             return error_set(e, why.code, "%s: vms[%zu]: %s", path, i, why.text);
     }
-    return 0;
+    return run_check_clashes(o, &why) ? error_set(e, why.code, "%s: %s", path, why.text) : 0;
 }
 
 /* --- The command line ------------------------------------------------------------------------- */

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the VMs of one machine may not share: names, disks that are written, folders of exchange. */
+#include "cli/run/run.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define PATH_ROOM 4096u
+#define NAME_ROOM 256u
+
+/* Where a path leads, whatever it is called. */
+struct place {
+    bool named;
+    dev_t device; /* of the file; if it is not there yet, of its folder */
+    ino_t inode;
+    char last[NAME_ROOM]; /* its name in the folder; empty: it is there */
+};
+
+struct places {
+    struct place disk, owner_dir;
+};
+
+static struct place place_of(const char *path)
+{
+    struct place p = {.named = false};
+    struct stat s;
+    char folder[PATH_ROOM];
+    if (!path)
+        return p;
+    if (!stat(path, &s)) {
+        const bool block = S_ISBLK(s.st_mode);
+        return (struct place){true, block ? s.st_rdev : s.st_dev, block ? 0 : s.st_ino, ""};
+    }
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    size_t start = size;
+    while (start && path[start - 1] != '/')
+        start--;
+    if (start >= sizeof folder || size - start >= sizeof p.last)
+        return p; /* opening it will fail */
+    snprintf(folder, sizeof folder, "%.*s", start ? (int)start : 1, start ? path : ".");
+    if (stat(folder, &s))
+        return p;
+    p = (struct place){true, s.st_dev, s.st_ino, ""};
+    memcpy(p.last, path + start, size - start);
+    return p;
+}
+
+static bool same(const struct place *a, const struct place *b)
+{
+    return a->named && b->named && a->device == b->device && a->inode == b->inode &&
+           !strcmp(a->last, b->last);
+}
+
+static int clash(const struct run_options *o, u32 first, u32 second, const char *what,
+                 const char *value, const char *right, struct error *e)
+{
+    return error_set(e, ERROR_USAGE, "vms[%u] and vms[%u] have the same %s, %s; %s", first, second,
+                     what, value ? value : o->vms[second].name, right);
+}
+
+static int check_pair(const struct run_options *o, const struct places *p, u32 i, u32 j,
+                      struct error *e)
+{
+    const struct run_vm_options *a = &o->vms[i], *b = &o->vms[j];
+    if (!strcmp(a->name, b->name))
+        return clash(o, i, j, "name", NULL, "give each its own 'name'", e);
+    if ((!a->disk_read_only || !b->disk_read_only) && same(&p[i].disk, &p[j].disk))
+        return clash(o, i, j, "disk", b->disk,
+                     "each needs a copy of its own, or both 'disk-read-only'", e);
+    if (same(&p[i].owner_dir, &p[j].owner_dir))
+        return clash(o, i, j, "'owner-dir'", b->owner_dir, "each needs one of its own", e);
+    return 0;
+}
+
+int run_check_clashes(const struct run_options *o, struct error *e)
+{
+    int result = 0;
+    struct places *places = calloc(o->vm_count, sizeof *places);
+    if (!places)
+        return error_set(e, ERROR_MEMORY, "no memory for %u VMs", o->vm_count);
+    for (u32 i = 0; i < o->vm_count; i++)
+        places[i] = (struct places){place_of(o->vms[i].disk), place_of(o->vms[i].owner_dir)};
+    for (u32 j = 1; j < o->vm_count && !result; j++)
+        for (u32 i = 0; i < j && !result; i++)
+            result = check_pair(o, places, i, j, e);
+    free(places);
+    return result;
+}
+
+/* It is printed at the start of each line of the console, and by errors. */
+int run_check_name(const char *name, struct error *e)
+{
+    const size_t size = TEXT_SENTENCE_SIZE(strlen(name));
+    char *clean = malloc(size);
+    if (!clean)
+        return error_set(e, ERROR_MEMORY, "out of memory");
+    text_sentence(clean, size, name);
+    const bool good = !strcmp(clean, name);
+    free(clean);
+    return good ? 0
+                : error_set(e, ERROR_USAGE,
+                            "the VM's name '%.80s' should have no control characters and be UTF-8",
+                            name);
+}
