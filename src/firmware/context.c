@@ -9,7 +9,7 @@
 
 struct guest *guest_find(struct firmware *fw, u32 handle)
 {
-    for (u32 i = 0; handle && i < FIRMWARE_GUESTS; i++)
+    for (u32 i = 0; handle && i < fw->guest_slots; i++)
         if (fw->guests[i].handle == handle)
             return &fw->guests[i];
     return NULL;
@@ -17,7 +17,7 @@ struct guest *guest_find(struct firmware *fw, u32 handle)
 
 struct guest *guest_create(struct firmware *fw)
 {
-    for (u32 i = 0; i < FIRMWARE_GUESTS; i++) {
+    for (u32 i = 0; i < fw->guest_slots; i++) {
         struct guest *g = &fw->guests[i];
         if (g->handle)
             continue;
@@ -40,7 +40,7 @@ void guest_wipe_session(struct guest *g)
 static const struct guest *asid_holder(const struct firmware *fw, u32 asid,
                                        const struct guest *except)
 {
-    for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
+    for (u32 i = 0; i < fw->guest_slots; i++)
         if (fw->guests[i].handle && fw->guests[i].asid == asid && &fw->guests[i] != except)
             return &fw->guests[i];
     return NULL;
@@ -67,7 +67,7 @@ void guest_erase(struct firmware *fw, struct guest *g)
 
 void guests_erase_all(struct firmware *fw)
 {
-    for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
+    for (u32 i = 0; i < fw->guest_slots; i++)
         if (fw->guests[i].handle)
             guest_erase(fw, &fw->guests[i]);
 }
@@ -75,7 +75,7 @@ void guests_erase_all(struct firmware *fw)
 u32 guest_count(const struct firmware *fw)
 {
     u32 count = 0;
-    for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
+    for (u32 i = 0; i < fw->guest_slots; i++)
         count += fw->guests[i].handle != 0;
     return count;
 }
@@ -89,7 +89,7 @@ bool firmware_sound(const struct firmware *fw)
 {
     bool sound = (fw->state == SEV_PSTATE_WORKING) == (guest_count(fw) > 0) &&
                  (fw->state == SEV_PSTATE_UNINIT || fw->identity.present);
-    for (u32 i = 0; i < FIRMWARE_GUESTS && sound; i++) {
+    for (u32 i = 0; i < fw->guest_slots && sound; i++) {
         const struct guest *g = &fw->guests[i];
         sound = !g->handle || (g->state != SEV_GSTATE_UNINIT && g->asid <= fw->asid_max &&
                                (!g->asid || memory_key_loaded(fw->memory, g->asid)) &&

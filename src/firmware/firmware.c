@@ -81,9 +81,11 @@ struct firmware *firmware_create(const struct firmware_config *config)
     fw->cores_mask = config->cores >= 64 ? ~0ull : BIT(config->cores) - 1;
     fw->no_wbinvd = config->no_wbinvd;
     fw->asid_dirty = calloc((size_t)fw->asid_max + 1, 1);
+    fw->guest_slots = (u32)max_u64(fw->asid_max, FIRMWARE_GUESTS);
+    fw->guests = calloc(fw->guest_slots, sizeof *fw->guests);
     fw->sha384 = crypto_sha384_create();
-    if (fw->asid_dirty && fw->sha384 && copy_root(fw, config) && chip_derive(fw, config->fuses) &&
-        snp_create(fw, config))
+    if (fw->guests && fw->asid_dirty && fw->sha384 && copy_root(fw, config) &&
+        chip_derive(fw, config->fuses) && snp_create(fw, config))
         return fw;
     firmware_destroy(fw);
     return NULL;
@@ -93,10 +95,11 @@ void firmware_destroy(struct firmware *fw)
 {
     if (!fw)
         return;
-    if (fw->asid_dirty)
+    if (fw->asid_dirty && fw->guests)
         guests_erase_all(fw);
     snp_destroy(fw);
     crypto_sha384_free(fw->sha384);
+    free(fw->guests);
     free(fw->asid_dirty);
     free(fw->ark);
     crypto_wipe(fw, sizeof *fw);

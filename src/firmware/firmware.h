@@ -75,7 +75,9 @@ struct firmware_processor {
 };
 
 #define FIRMWARE_STORE_MAX KIB(32) /* bytes of a store blob; fits in INIT_EX's area */
-#define FIRMWARE_GUESTS    256u    /* number of contexts; one more guest gets RESOURCE_LIMIT */
+/* The least number of contexts: there is one for each ASID at least. One more guest gets
+ * RESOURCE_LIMIT. */
+#define FIRMWARE_GUESTS 256u
 
 struct firmware_config {
     struct memory *memory;

@@ -117,7 +117,8 @@ struct firmware {
     u64 wbinvd_cores; /* cores that executed WBINVD since the indicator was cleared */
     u8 *asid_dirty;   /* for each ASID: it needs WBINVD and DF_FLUSH before use */
     u32 last_handle;
-    struct guest guests[FIRMWARE_GUESTS];
+    struct guest *guests;
+    u32 guest_slots;
 
     struct firmware_processor processor;
     u32 cores;

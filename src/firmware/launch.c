@@ -86,7 +86,7 @@ enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct 
     if (!g) {
         crypto_sha256_free(digest);
         return refuse(c, SEV_STATUS_RESOURCE_LIMIT, "all %u guest contexts are in use",
-                      FIRMWARE_GUESTS);
+                      fw->guest_slots);
     }
     g->policy = c->in.start.policy;
     g->digest = digest;

@@ -96,7 +96,7 @@ enum sev_status snp_guest_status(struct call *c)
 
 static bool legacy_holds(const struct firmware *fw, u32 asid)
 {
-    for (u32 i = 0; i < FIRMWARE_GUESTS; i++)
+    for (u32 i = 0; i < fw->guest_slots; i++)
         if (fw->guests[i].handle && fw->guests[i].asid == asid)
             return true;
     return false;

@@ -86,6 +86,11 @@ void hypervisor_destroy(struct hypervisor *hv)
     free(hv);
 }
 
+u32 hypervisor_asids(const struct hypervisor *hv, bool registers_encrypted)
+{
+    return registers_encrypted ? hv->asid_first - 1 : hv->asid_last + 1 - hv->asid_first;
+}
+
 /* --- Guest memory as the host accesses it ----------------------------------------------------- */
 
 u64 vm_chunk(const struct vm *vm, u64 gpa)
@@ -247,7 +252,7 @@ int vm_take_asid(struct vm *vm, struct error *error)
     return error_set(error, ERROR_MEMORY,
                      "%s: every ASID for such guests is in use; this processor has %u for SEV-ES "
                      "and SNP, %u for SEV",
-                     vm->config.name, hv->asid_first - 1, hv->asid_last + 1 - hv->asid_first);
+                     vm->config.name, hypervisor_asids(hv, true), hypervisor_asids(hv, false));
 }
 
 /* Takes the processors. All run on one core, which keeps the decoded code that they share; the VMs

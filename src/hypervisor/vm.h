@@ -23,6 +23,8 @@ struct vm;
  * if there is no memory or no SVM. */
 struct hypervisor *hypervisor_create(struct host *host, struct error *error);
 void hypervisor_destroy(struct hypervisor *hv);
+/* How many encrypted guests there can be at once: those of SEV-ES and SNP together, or of SEV. */
+u32 hypervisor_asids(const struct hypervisor *hv, bool registers_encrypted);
 
 /* --- The platform: the mailbox commands of host software [sev 4] ------------------------------ */
 

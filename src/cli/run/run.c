@@ -151,8 +151,26 @@ static int make_guest(struct run_vm *v, struct error *e)
     return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
 }
 
+/* Before the first launch, which may take an owner's time, that there are ASIDs for all. */
+static int check_asids(const struct run *r, struct error *e)
+{
+    u32 used[2] = {0, 0};
+    for (u32 i = 0; i < r->vm_count; i++) {
+        const struct run_vm_options *o = r->vms[i].options;
+        const bool registers = o->mode != IMAGE_SEV;
+        const u32 most = hypervisor_asids(r->hv, registers);
+        if (o->mode != IMAGE_NONE && ++used[registers] > most)
+            return error_set(e, ERROR_MEMORY,
+                             "%s: no ASID is left for it; this processor has %u for guests with %s",
+                             o->name, most, registers ? "SEV-ES and SNP" : "SEV");
+    }
+    return 0;
+}
+
 static int make_guests(struct run *r, struct error *e)
 {
+    if (check_asids(r, e))
+        return -1;
     for (u32 i = 0; i < r->vm_count; i++) {
         if (run_signals_ending())
             return error_set(e, ERROR_INTERNAL, "a signal came before all guests were launched");
