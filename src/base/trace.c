@@ -43,6 +43,8 @@ void trace_event(struct trace *t, enum trace_category category, const char *name
 bool trace_parse_categories(const char *text, u32 *mask)
 {
     u32 found = 0;
+    if (!*text)
+        return false;
     while (*text) {
         size_t n = strcspn(text, ",");
         bool known = n == 3 && !strncmp(text, "all", 3);

@@ -83,7 +83,8 @@ def whatever_ends_or_stops_the_program_puts_the_terminal_back(s):
 
     in_order = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     at_once = (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGUSR1, signal.SIGALRM,
-               signal.SIGXCPU)
+               signal.SIGXCPU, signal.SIGIO, signal.SIGPWR, signal.SIGSTKFLT, signal.SIGRTMIN,
+               signal.SIGRTMAX)
     for number in (*in_order, *at_once):
         signal.signal(number, signal.SIG_DFL)
         with run() as t:

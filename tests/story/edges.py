@@ -145,6 +145,91 @@ def a_file_that_may_not_grow_is_an_error(s):
     want(done.returncode == 3 and "File too large" in done.stderr, done)
 
 
+def refused(s, words, *arguments):
+    code, events, error = s.run(*arguments)
+    want(code == 2 and not events and all(w in one_line(error) for w in words), (arguments, code, error))
+
+
+def machine_of(s, *vms, **common):
+    return "--machine", s.write("machine.json", json.dumps({"vms": [{**common, **vm} for vm in vms]}).encode())
+
+
+@quick
+def vms_share_nothing_that_is_one_vms(s):
+    kernel = s.build("halt", HALT)
+    common = {"kernel": kernel, "memory": 16}
+    disk, copy = s.write("disk", bytes(512)), s.write("copy", bytes(512))
+    link, folder, folder_link = s.path("disk-link"), s.path("folder"), s.path("folder-link")
+    os.link(disk, link)
+    os.makedirs(folder)
+    os.symlink(folder, folder_link)
+    refused(s, ["vms[0] and vms[1]", "same name, twin"], *machine_of(s, {"name": "twin"}, {"name": "twin"}, **common))
+    refused(s, ["same name, vm2"], *machine_of(s, {"name": "vm2"}, {}, **common))
+    for more in ({}, {"disk-read-only": True}):
+        refused(s, ["vms[0] and vms[2]", "same disk", link], *machine_of(s, {"disk": disk, **more}, {"disk": copy}, {"disk": link}, **common))
+    owned = {"mode": "sev", **common}
+    for a, b in ((folder, folder_link), (s.path("new"), os.path.join(s.folder, ".", "new/"))):
+        refused(s, ["same 'owner-dir'", b], *machine_of(s, {"owner-dir": a}, {"owner-dir": b}, **owned))
+    code, _, error = s.run(*machine_of(s, {"disk": disk}, {"disk": link}, {"disk": copy}, **{"disk-read-only": True}, **common))
+    want(code == 33, (code, error))
+    for name in ("a\nb", "a\x1b[2J", "a\x9bz"):
+        refused(s, ["vms[0]", "control characters"], *machine_of(s, {"name": name}, **common))
+        refused(s, ["control characters"], "--kernel", kernel, "--name", name)
+    code, _, error = s.run("--kernel", kernel, "--memory", "16", "--name", "gr\u00fcn")
+    want(code == 33, (code, error))
+
+
+@quick
+def there_are_as_many_contexts_as_asids(s):
+    kernel = s.build("halt", HALT)
+    code, out, error = s.command("run", "--json", "--seed", "many", *machine_of(s, *[{}] * 300, kernel=kernel, memory=4, mode="sev"))
+    want(code == 33 and len(json.loads(out.splitlines()[-1])["vms"]) == 300, (code, error, out[-300:]))
+    for count, mode, most in ((100, "sev-snp", 99), (411, "sev", 410)):
+        code, out, error = s.command("run", "--json", "--seed", "many", *machine_of(s, *[{}] * count, kernel=kernel, memory=4, mode=mode))
+        want(code == 6 and f"vm{count}: no ASID is left" in error and f"has {most} for" in error, (code, error))
+        want(b"LAUNCH" not in out, "a guest was launched")
+
+
+@quick
+def what_means_nothing_is_refused(s):
+    kernel = s.build("halt", HALT)
+    refused(s, ["--trace ''"], "--kernel", kernel, "--trace", "")
+    refused(s, ["--trace-hash", "--quiet"], "--kernel", kernel, "--trace-hash", "--quiet")
+    refused(s, ["--tamper", "--mode"], "--kernel", kernel, "--tamper")
+
+
+@quick
+def recordings_say_what_is_wrong_and_where(s):
+    kernel = s.build("halt", HALT)
+    begin = b"softsev recording 1\n5 0 41\n"
+    for line, words in ((b"-1 0 41\n", "TIME should be"), (b"18446744073709551616 0 41\n", "TIME should be"),
+                        (b"18446744073709551615 0 41\n", "TIME should be"), (b"4 0 41\n", "before that of the line above"),
+                        (b"6 0 41 and more\n", "TIME VM HEX"), (b"6 1 41\n", "TIME VM HEX"), (b"6 0 4\n", "TIME VM HEX"),
+                        (b"6 0 \n", "TIME VM HEX"), (b"6 0 " + b"41" * 257 + b"\n", "too long"), (b"6 0 " + b"41" * 900 + b"\n", "too long"),
+                        (b"6 0 41", "cut short")):
+        path = s.write("recording", begin + line + (b"end\n" if line.endswith(b"\n") else b""))
+        code, _, error = s.run("--kernel", kernel, "--memory", "16", "--replay", path)
+        want(code == 3 and "line 3: " in error and words in error, (line, code, error))
+    for lines in (b"", b"5 0 42\n", b"6 0 " + b"41" * 256 + b"\n"):
+        code, _, error = s.run("--kernel", kernel, "--memory", "16", "--replay", s.write("recording", begin + lines + b"end\n"))
+        want(code == 33, (lines, code, error))
+
+
+def a_signal_ends_the_wait_for_an_owner_and_says_so(s):
+    run = subprocess.Popen([s.softsev, "run", "--seed", "wait", "--kernel", s.kernel, "--initrd", s.initrd, "--mode", "sev",
+                            "--owner-dir", s.path("exchange")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        for line in run.stdout:
+            if b"waits for the session" in line:
+                break
+        run.send_signal(signal.SIGTERM)
+        _, error = run.communicate(timeout=60)
+    finally:
+        run.kill()
+        run.wait()
+    want(run.returncode == 128 + signal.SIGTERM and b"ended by SIGTERM" in error and b" after " not in error, (run.returncode, error))
+
+
 tell(
     a_seed_leaves_no_platform_behind,
     by_the_wall_nothing_repeats,
@@ -152,4 +237,9 @@ tell(
     a_reader_that_does_not_read_stops_no_end,
     a_trace_that_cannot_be_written_is_an_error,
     a_file_that_may_not_grow_is_an_error,
+    vms_share_nothing_that_is_one_vms,
+    there_are_as_many_contexts_as_asids,
+    what_means_nothing_is_refused,
+    recordings_say_what_is_wrong_and_where,
+    a_signal_ends_the_wait_for_an_owner_and_says_so,
 )

@@ -46,6 +46,7 @@ class Story:
         self.secret = self.path("secret")
         self.kernel, self.initrd = f"{out}/vmlinuz", f"{out}/initrd.cpio.gz"
         self.write("secret", SECRET)
+        os.environ["XDG_CACHE_HOME"] = self.path("cache")  # of runs from a seed that keep no state
 
     def path(self, *names):
         return os.path.join(self.folder, *names)

@@ -39,6 +39,9 @@ static int look(const char *path, const char *name, u8 *out, size_t room, size_t
 
 static int give_up(const struct run_vm *v, const struct error *why, struct error *e)
 {
+    if (run_signals_ending())
+        return error_set(e, why->code, "%s: %s yet; ended by %s", v->options->owner_dir, why->text,
+                         run_signals_name());
     return error_set(e, why->code == ERROR_USAGE ? ERROR_FILE : why->code,
                      "%s: %s after %" PRIu64 " s", v->options->owner_dir, why->text,
                      v->run->options.owner_wait_seconds);

@@ -3,6 +3,7 @@
  * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked
  * at often, but reach a guest only between two slices of machine time; recordings of them.
  */
+#include "cli/options.h"
 #include "cli/run/run.h"
 
 #include "base/bytes.h"
@@ -190,12 +191,50 @@ static int replay_first(struct run *r, struct error *e)
                      r->options.replay);
 }
 
+/* Decimal digits and a blank. */
+static bool take_number(const char **text, u64 *out)
+{
+    const char *end;
+    const bool good = strspn(*text, "0123456789") && option_digits(*text, out, &end) &&
+                      end == *text + strspn(*text, "0123456789") && *end == ' ';
+    *text = good ? end + 1 : *text;
+    return good;
+}
+
+/* "TIME VM HEX" behind a time; NULL: it is right. */
+static const char *wrong_input(const struct run *r, const char *line, u64 before,
+                               struct run_input *in)
+{
+    static const char right[] = "this is not \"TIME VM HEX\" of a VM that there is";
+    u64 ns, vm;
+    char *end = strchr(line, '\n');
+    if (!end)
+        return feof(r->replay) ? "the recording is cut short inside this line"
+                               : "the line is too long: it has at most 256 bytes of input";
+    *end = 0;
+    if (!take_number(&line, &ns) || ns == UINT64_MAX)
+        return "TIME should be nanoseconds of machine time, below 18446744073709551615";
+    if (ns < before)
+        return "TIME is before that of the line above";
+    if (!take_number(&line, &vm) || vm >= r->vm_count)
+        return right;
+    const size_t digits = strlen(line);
+    if (digits > (size_t)2 * INPUT_LINE_MAX)
+        return "HEX is too long: a line has at most 256 bytes of input";
+    if (!digits || digits % 2 || !hex_decode(in->bytes, digits / 2, line))
+        return right;
+    in->ns = ns;
+    in->vm = (u32)vm;
+    in->count = digits / 2;
+    return NULL;
+}
+
 /* The next line of a recording; none is left: a time that never comes. */
 static int replay_next(struct run *r, struct error *e)
 {
-    char line[64 + 2 * INPUT_LINE_MAX], hex[2 * INPUT_LINE_MAX + 1];
+    char line[64 + 2 * INPUT_LINE_MAX];
     struct run_input *in = &r->input;
-    unsigned long long ns;
+    const u64 before = r->replay_line > 1 ? in->ns : 0;
     in->ns = UINT64_MAX;
     r->replay_line++;
     if (!fgets(line, sizeof line, r->replay))
@@ -203,12 +242,8 @@ static int replay_next(struct run *r, struct error *e)
     if (!strcmp(line, RECORDING_END))
         return fgetc(r->replay) == EOF ? 0
                                        : bad_recording(r, "the recording goes on after its end", e);
-    if (!strchr(line, '\n') || sscanf(line, "%llu %u %512s", &ns, &in->vm, hex) != 3 ||
-        in->vm >= r->vm_count || strlen(hex) % 2 || !hex_decode(in->bytes, strlen(hex) / 2, hex))
-        return bad_recording(r, "this is not \"TIME VM HEX\" of a VM that there is", e);
-    in->ns = ns;
-    in->count = strlen(hex) / 2;
-    return 0;
+    const char *wrong = wrong_input(r, line, before, in);
+    return wrong ? bad_recording(r, wrong, e) : 0;
 }
 
 /* A file is read to its end before anything starts; what comes through a pipe when it is due. */
