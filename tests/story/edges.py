@@ -3,6 +3,7 @@
 """Where a run meets what is around it: what a seed leaves behind, readers that do not read, and kernels that panic."""
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -101,8 +102,8 @@ def a_panic_is_in_the_summary_and_nothing_else_is_one(s):
 def a_reader_that_does_not_read_stops_no_end(s):
     flood, dump, record = s.build("flood", FLOOD), s.path("dump"), s.path("record")
 
-    def run(*more):
-        ours, theirs = os.pipe()
+    def run(*more, channel=os.pipe):
+        ours, theirs = channel()
         process = subprocess.Popen([s.softsev, "run", "--kernel", flood, "--memory", "16", *more], stdin=subprocess.DEVNULL,
                                    stdout=theirs, stderr=subprocess.PIPE, text=True)
         os.close(theirs)
@@ -122,8 +123,17 @@ def a_reader_that_does_not_read_stops_no_end(s):
     with open(record, "rb") as f:
         want(f.read().endswith(b"end\n"), "the recording is not whole")
     os.unlink(dump)
+    code, error = run("--json", channel=pty.openpty)  # which may have room left for the end
+    want(code == 128 + signal.SIGTERM, (code, error))
     code, error = run("--limit", "2", "--clock", "wall")
-    want(code in (3, 9), (code, error))
+    want(code == 9 and "after --limit" in error, (code, error))
+    # Whoever closes a pipe knows that the rest is lost.
+    with subprocess.Popen([s.softsev, "run", "--kernel", flood, "--memory", "16"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        process.stdout.read(100)
+        process.stdout.close()
+        error = process.stderr.read()
+    want(process.returncode == 128 + signal.SIGPIPE and not error, (process.returncode, error))
 
 
 @quick

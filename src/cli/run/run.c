@@ -433,9 +433,9 @@ static int run_close(struct run *r, struct error *e)
     if (r->trace_errno && !trace)
         good = error_set(e, ERROR_FILE, "standard error (--trace) cannot be written: %s",
                          strerror(r->trace_errno)) == 0;
-    if (!run_signals_status()) /* a reader that has gone has sent SIGPIPE */
+    if (!run_signals_status())
         good = file_flush(stdout, "standard output", e) && good;
-    else if (fflush(stdout) || ferror(stdout))
+    else if ((fflush(stdout) || ferror(stdout)) && !run_signals_reader_gone())
         fputs("softsev run: the end of the output is lost: nobody reads standard output\n", stderr);
     return run_input_close(r, e) || !good ? -1 : 0;
 }

@@ -212,6 +212,7 @@ void run_signals_limit(u64 ns);
 /* Of the signal that asked for an end: "SIGTERM". */
 const char *run_signals_name(void);
 bool run_signals_ending(void);
+bool run_signals_reader_gone(void); /* it was SIGPIPE */
 int run_signals_status(
     void); /* the exit status that says so: 128 and the signal's number; 0: none came */
 /* Makes the terminal raw; whatever ends or stops the program puts it back. */

@@ -215,6 +215,11 @@ int run_signals_status(void)
     return ending ? STATUS_SIGNAL + ending : 0;
 }
 
+bool run_signals_reader_gone(void)
+{
+    return ending == SIGPIPE;
+}
+
 static int watched = -1; /* a descriptor that ends waits; -1: none */
 
 void run_signals_watch(int fd)
