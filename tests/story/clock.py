@@ -194,16 +194,19 @@ def a_signal_ends_a_run_in_order(s):
 
 @quick
 def a_second_signal_ends_it_at_once(s):
-    """The first cannot: nobody reads what the guest writes."""
+    """The first cannot: nobody reads the dump, which has to be written to its end."""
     talk = s.build("talk", ".globl _start\n_start: mov $0x3f8, %edx\n mov $'x', %al\n1: out %al, "
                            "%dx\n jmp 1b\n")
-    run = start(s, "--kernel", talk, "--memory", "16")
+    os.mkfifo(s.path("dump-pipe"))
+    reader = os.open(s.path("dump-pipe"), os.O_RDONLY | os.O_NONBLOCK)
+    run = start(s, "--kernel", talk, "--memory", "16", "--dump", s.path("dump-pipe"))
     time.sleep(2)
     run.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    want(run.poll() is None, "it ended without writing its summary")
+    time.sleep(1)
+    want(run.poll() is None, "it ended without writing its dump")
     run.send_signal(signal.SIGTERM)
     want(run.wait(timeout=20) == 128 + signal.SIGTERM, run.returncode)
+    os.close(reader)
 
 
 @quick

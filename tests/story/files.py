@@ -399,11 +399,12 @@ def a_recording_that_is_not_whole_is_not_replayed(s):
     run = ["run", "--kernel", kernel, "--memory", "16", "--quiet"]
     os.mkfifo(pipe)
     refused(s, 3, [pipe, "nobody writes"], *run, "--replay", pipe)
-    for text, words in ((b"", "no recording"), (b"softsev recording 2\nend\n", "no recording"),
-                        (b"softsev recording 1", "no recording"),
+    for text, words in ((b"", "not a recording"),
+                        (b"softsev recording 2\nend\n", "not a recording"),
+                        (b"softsev recording 1", "not a recording"),
                         (b"softsev recording 1\n", "line 2: the recording is cut short"),
-                        (b"softsev recording 1\nend", "line 2: this is not"),
-                        (b"softsev recording 1\n1000 0 61", "line 2: this is not"),
+                        (b"softsev recording 1\nend", "line 2: the recording is cut short"),
+                        (b"softsev recording 1\n1000 0 61", "line 2: the recording is cut short"),
                         (b"softsev recording 1\n1000 0 61\n", "line 3: the recording is cut short"),
                         (b"softsev recording 1\n1000 1 61\nend\n", "of a VM that there is"),
                         (b"softsev recording 1\nend\n1000 0 61\n", "goes on after its end")):

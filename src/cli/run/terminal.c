@@ -213,7 +213,8 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
                                : "the line is too long: it has at most 256 bytes of input";
     *end = 0;
     if (!take_number(&line, &ns) || ns == UINT64_MAX)
-        return "TIME should be nanoseconds of machine time, below 18446744073709551615";
+        return "this is not \"TIME VM HEX\": TIME should be nanoseconds of machine time, below "
+               "18446744073709551615";
     if (ns < before)
         return "TIME is before that of the line above";
     if (!take_number(&line, &vm) || vm >= r->vm_count)
