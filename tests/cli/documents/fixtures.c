@@ -93,16 +93,17 @@ static const u8 *bytes_of(const json_t *j, const char *key, u8 *out, size_t size
 
 /* --- SNP reports ------------------------------------------------------------------------------ */
 
-struct wishes {
+struct demands {
     struct report_policy policy;
     struct snp_tcb tcb;
+    u64 guest_policy;
     struct snp_id_block block;
     struct snp_id_auth auth;
     u8 bytes[6][64];
     s64 time;
 };
 
-static void read_policy(const json_t *c, struct wishes *w)
+static void read_policy(const json_t *c, struct demands *w)
 {
     const json_t *j = json_object_get(c, "policy");
     struct error e = {.code = ERROR_NONE};
@@ -131,6 +132,10 @@ static void read_policy(const json_t *c, struct wishes *w)
         .allow_migration = json_is_true(json_object_get(j, "allow_migration")),
         .accept_masked_chip_id = json_is_true(json_object_get(j, "accept_masked_chip_id")),
     };
+    if (json_object_get(j, "guest_policy")) {
+        w->guest_policy = (u64)number_of(j, "guest_policy");
+        w->policy.guest_policy = &w->guest_policy;
+    }
     if (!text_of(c, "id_block"))
         return;
     assert_int_equal(load(text_of(c, "id_block"), &w->block, sizeof w->block), 96);
@@ -145,7 +150,7 @@ static void check_report(const json_t *c)
     u8 report[2000];
     struct report_certificates certificates = {.given = {.count = 0}};
     struct error e = {.code = ERROR_NONE};
-    struct wishes w;
+    struct demands w;
     read_policy(c, &w);
     size_t size = load(text_of(c, "report"), report, sizeof report);
     assert_int_equal(owner_add_certificates(&certificates.given, &certificates.lists, "certs",
@@ -256,7 +261,7 @@ static void a_correct_verifier_says_what_the_manifest_says(void **state)
     }
     assert_true(reports > 55 * snp && chains == 13 * profiles && measurements == 7 * profiles);
     assert_int_equal(legacy, 29 * profiles);
-    assert_int_equal(accepted, 4 * profiles + 12 * snp + vlek + version_4);
+    assert_int_equal(accepted, 4 * profiles + 13 * snp + vlek + version_4);
 }
 
 static size_t cases_of(const char *kind, const char *check)

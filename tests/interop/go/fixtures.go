@@ -62,6 +62,7 @@ var unjudged = map[string]string{
 	"crl-delta":                "it does not look at a list's extensions",
 	"wrong-id-key":             "any ID key will do that a trusted author key has signed",
 	"other-id-block":           "it knows keys, not blocks",
+	"other-policy":             "it knows bits of a policy, not the whole",
 }
 
 // Good cases that the library refuses, with the reason.
