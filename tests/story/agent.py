@@ -219,7 +219,7 @@ def an_owner_answers_from_files(s):
     owner = Owner(s, "home")
     port, evidence_file, digest = asked(s, owner, "filed")
     code, _, error = owner.answer(evidence_file)
-    want(code == 2 and "not for any guest" in error, (code, error))
+    want(code == 2 and "which guest may have the secret" in error, (code, error))
     for wrong in (b"", b"AAAA", base64.b64encode(frame(READY)), b"\xff" * 60000):
         code, _, error = owner.answer(s.write("wrong.b64", wrong), "--digest", digest)
         want(code == 3 and "wrong.b64" in error, (wrong[:20], code, error))
