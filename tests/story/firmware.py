@@ -178,7 +178,8 @@ def firmware_that_uses_memory_too_early_is_told_so(s):
 
 @quick
 def what_firmware_cannot_use_is_refused(s):
-    flash, kernel = s.write("blank.fd", bytes(65536)), s.write("kernel", b"MZ")
+    reset = b"\xeb\xfe" + bytes(14)  # a jump to itself, where processors start
+    flash, kernel = s.write("bare.fd", bytes(65520) + reset), s.write("kernel", b"MZ")
     for arguments, code, words in ((("--firmware", flash, "--append", "quiet"), 2, "--kernel"),
                                    (("--firmware", flash, "--kernel-hashes"), 2, "needs --kernel"),
                                    (("--firmware", flash, "--kernel-hashes", "--kernel", kernel,
