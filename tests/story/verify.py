@@ -32,6 +32,7 @@ def options(out, case):
                         ("host-data", "host_data"), ("chip-id", "chip_id"),
                         ("id-key", "id_key_digest"), ("author-key", "author_key_digest")):
         words += [f"--{option}", policy[key]] if key in policy else []
+    words += ["--policy", str(policy["guest_policy"])] if "guest_policy" in policy else []
     words += ["--allow-debug"] if policy["allow_debug"] else []
     words += ["--allow-migration"] if policy["allow_migration"] else []
     words += ["--accept-masked-chip-id"] if policy["accept_masked_chip_id"] else []
