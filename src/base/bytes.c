@@ -134,7 +134,7 @@ void hex_encode(char *out, const void *data, size_t count)
     *out = 0;
 }
 
-static int hex_digit(char c)
+int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';

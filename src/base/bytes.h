@@ -46,5 +46,7 @@ void write_zeros(struct writer *w, size_t count);
  * text. */
 void hex_encode(char *out, const void *data, size_t count);
 bool hex_decode(void *out, size_t count, const char *text);
+/* Returns the value of a hexadecimal digit of either case, or -1. */
+int hex_digit(char c);
 
 #endif

@@ -97,11 +97,6 @@ void aml_integer(struct writer *w, u64 value)
     }
 }
 
-static u32 hex_digit(char c)
-{
-    return (u32)(c <= '9' ? c - '0' : c - 'A' + 10);
-}
-
 /* Writes an ID of three letters (five bits each) and four hex digits, as a big-endian dword [ACPI
  * 19.3.4]. */
 void aml_eisa_id(struct writer *w, const char *id)
@@ -110,8 +105,8 @@ void aml_eisa_id(struct writer *w, const char *id)
     write_u8(w, AML_DWORD);
     write_u8(w, (u8)(letters >> 8));
     write_u8(w, (u8)letters);
-    write_u8(w, (u8)(hex_digit(id[3]) << 4 | hex_digit(id[4])));
-    write_u8(w, (u8)(hex_digit(id[5]) << 4 | hex_digit(id[6])));
+    write_u8(w, (u8)(hex_digit(id[3]) * 16 + hex_digit(id[4])));
+    write_u8(w, (u8)(hex_digit(id[5]) * 16 + hex_digit(id[6])));
 }
 
 struct aml_resources aml_resources_begin(struct writer *w)

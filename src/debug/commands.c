@@ -4,20 +4,11 @@
 
 #include "debug/internal.h"
 
+#include "base/bytes.h"
+
 enum error_number { WRONG_FORM = 1, NO_THREAD, NO_MEMORY_THERE, REFUSED };
 
 /* --- Parsing ---------------------------------------------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* Takes a hexadecimal number of 1 to 16 digits. */
 static bool take_number(const char **at, u64 *out)
@@ -261,7 +252,7 @@ static bool take_range(const char **at, u64 *address, u64 *size, u64 most)
            *size <= most;
 }
 
-static bool write_bytes(struct gdb *g, u64 address, const u8 *bytes, u64 size)
+static bool put_bytes(struct gdb *g, u64 address, const u8 *bytes, u64 size)
 {
     return ok(g,
               !size || g->target.write(g->target.context, g->general, address, bytes, (size_t)size),
@@ -274,7 +265,7 @@ static bool write_memory(struct gdb *g, const char *at)
     u64 address, size;
     if (!take_range(&at, &address, &size, sizeof bytes) || !take_bytes(&at, bytes, size) || *at)
         return wrong(g);
-    return write_bytes(g, address, bytes, size);
+    return put_bytes(g, address, bytes, size);
 }
 
 static bool write_binary(struct gdb *g, const char *at)
@@ -291,7 +282,7 @@ static bool write_binary(struct gdb *g, const char *at)
             return wrong(g);
         bytes[i] = (u8)(*at++ ^ (escaped ? 0x20 : 0));
     }
-    return at != end ? wrong(g) : write_bytes(g, address, bytes, size);
+    return at != end ? wrong(g) : put_bytes(g, address, bytes, size);
 }
 
 /* --- Points ----------------------------------------------------------------------------------- */

@@ -7,23 +7,15 @@
 
 #include <jansson.h>
 
-static u32 hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? (u32)(c - '0')
-           : c >= 'a' && c <= 'f' ? (u32)(c - 'a' + 10)
-           : c >= 'A' && c <= 'F' ? (u32)(c - 'A' + 10)
-                                  : 16;
-}
-
 static bool decode_hex(struct piece text, u8 *out, size_t size)
 {
     if (text.size != 2 * size)
         return false;
     for (size_t i = 0; i < size; i++) {
-        u32 high = hex_digit(text.at[2 * i]), low = hex_digit(text.at[2 * i + 1]);
-        if (high > 15 || low > 15)
+        const int high = hex_digit(text.at[2 * i]), low = hex_digit(text.at[2 * i + 1]);
+        if (high < 0 || low < 0)
             return false;
-        out[i] = (u8)(high << 4 | low);
+        out[i] = (u8)(high * 16 + low);
     }
     return true;
 }
