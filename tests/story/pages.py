@@ -20,7 +20,7 @@ import time
 from story import Skip, archive, slow, tell, want
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOLS = ("sevctl", "snphost", "snpguest", "curl", "gcc", "cc", "python3", "openssl")
+TOOLS = ("sevctl", "snphost", "snpguest", "curl", "gcc", "gdb", "cc", "python3", "openssl")
 # of OUT; and the initramfs with the agent
 FILES = ("vmlinuz", "initrd.cpio.gz", "vmlinuz-6.12", "oracles/OVMF.amdsev.fd")
 PORT = "18081"  # which the pages use, and somebody else may
@@ -152,8 +152,8 @@ class Reader:
         return "\n".join(self.read(name) for name in names)
 
     def leave_section(self):
-        """Servers are stopped, guests are let come to their end."""
-        self.once("kill '%?softsev kds'; wait", "waited")
+        """Servers are stopped, and who waits for a debugger; guests are let come to their end."""
+        self.once("kill '%?softsev kds' '%?--gdb-wait'; wait", "waited")
 
 
 reader = None
