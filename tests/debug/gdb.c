@@ -60,7 +60,7 @@ static bool read_memory(void *context, u32 thread, u64 address, void *out, size_
     struct rig *r = context;
     (void)thread;
     if (inside(address, size))
-        memcpy(out, r->memory + address - MEMORY_AT, size);
+        memcpy(out, r->memory + (address - MEMORY_AT), size);
     return inside(address, size);
 }
 
@@ -69,7 +69,7 @@ static bool write_memory(void *context, u32 thread, u64 address, const void *dat
     struct rig *r = context;
     (void)thread;
     if (inside(address, size))
-        memcpy(r->memory + address - MEMORY_AT, data, size);
+        memcpy(r->memory + (address - MEMORY_AT), data, size);
     return inside(address, size);
 }
 
