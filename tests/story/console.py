@@ -65,6 +65,8 @@ class Terminal:
 @quick
 def whatever_ends_or_stops_the_program_puts_the_terminal_back(s):
     loop = s.build("loop", ".globl _start\n_start: jmp _start\n")
+    # AddressSanitizer would turn a SIGSEGV into its own report
+    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
 
     def until(condition, what):
         end = time.monotonic() + 60
