@@ -104,12 +104,7 @@ static void store_form(struct translator *t, u32 which, u32 size, const struct u
         emit_arithmetic_imm(k, which, size, target, u->imm);
         return;
     }
-    struct rm s = gpr_operand(u->s, size);
-    u8 reg = s.reg;
-    if (s.memory) {
-        reg = free_register(t, &target);
-        emit_load(k, reg, s);
-    }
+    u8 reg = source_register(t, gpr_operand(u->s, size), &target);
     op_store(k, which, size, target, reg);
 }
 

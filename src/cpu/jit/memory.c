@@ -150,3 +150,12 @@ u8 free_register(struct translator *t, struct rm *rm)
     *rm = at(SCRATCH, 0);
     return HOST;
 }
+
+u8 source_register(struct translator *t, struct rm source, struct rm *target)
+{
+    if (!source.memory)
+        return source.reg;
+    u8 reg = free_register(t, target);
+    emit_load(&t->code, reg, source);
+    return reg;
+}

@@ -43,12 +43,7 @@ static bool mov_store(struct translator *t, const struct uop *u)
             emit_byte(k, (u8)(u->imm >> 8 * i));
         return true;
     }
-    struct rm s = gpr_operand(u->s, size);
-    u8 reg = s.reg;
-    if (s.memory) {
-        reg = free_register(t, &target);
-        emit_load(k, reg, s);
-    }
+    u8 reg = source_register(t, gpr_operand(u->s, size), &target);
     emit_op(k, X_MOV_STORE, size, reg, target);
     return true;
 }
@@ -262,11 +257,7 @@ bool emit_push(struct translator *t, const struct uop *u)
         emit_op(k, 0xc7, 8, 0, target);
         emit_u32(k, (u32)u->imm);
     } else {
-        u8 reg = source.reg;
-        if (source.memory) {
-            reg = free_register(t, &target);
-            emit_load(k, reg, source);
-        }
+        u8 reg = source_register(t, source, &target);
         emit_store(k, target, reg);
     }
     rsp_add(t, -8);

@@ -219,6 +219,8 @@ struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bo
                          enum cold slow);
 /* Returns a register that is free beside the operand, which may change for that. */
 u8 free_register(struct translator *t, struct rm *rm);
+/* Returns a register that has the source, to be stored to the target, which may change for that. */
+u8 source_register(struct translator *t, struct rm source, struct rm *target);
 struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uop *u);
 /* Emits a jump to this uop's slow path if the condition holds. */
 void slow_if(struct translator *t, u32 cc, enum cold kind);
