@@ -14,16 +14,19 @@
 
 #define WAIT_MS 50 /* between two looks at the pending signals */
 
+int cli_open_impatient(int fd)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
 void cli_log_open(struct cli_log *log, int fd, bool json)
 {
     struct stat st;
-    char path[40];
     *log = (struct cli_log){.fd = fd, .own = -1, .json = json};
-    if (fstat(fd, &st) || !S_ISFIFO(st.st_mode))
-        return;
-    /* O_NONBLOCK on the given descriptor would also be set for all who share it. */
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    log->own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (!fstat(fd, &st) && S_ISFIFO(st.st_mode))
+        log->own = cli_open_impatient(fd);
 }
 
 static bool takes(int fd, int wait_ms)

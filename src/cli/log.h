@@ -19,6 +19,10 @@ struct cli_log {
     char rest[CLI_LOG_LINE];
 };
 
+/* Opens what a descriptor is open on once more, so that writing to it never blocks. O_NONBLOCK on
+ * the descriptor itself would also be set for all who share it. Returns -1 if that fails. */
+int cli_open_impatient(int fd);
+
 /* Begins a log on a file descriptor, which stays the caller's. */
 void cli_log_open(struct cli_log *log, int fd, bool json);
 /* Writes a line with its newline, or drops it. Never waits. */

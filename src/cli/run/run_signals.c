@@ -3,12 +3,11 @@
  * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the
  * second ends it at once. A raw terminal is put back before a signal ends or stops the program.
  */
+#include "cli/log.h"
 #include "cli/run/run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -44,16 +43,12 @@ static void terminal_take(void)
 static int impatient[2] = {-1, -1};
 static const int outputs[2] = {STDOUT_FILENO, STDERR_FILENO};
 
-/* Opens pipes and terminals anew, since how they are open belongs to others, too. */
 static void outputs_prepare(void)
 {
-    char path[40];
     struct stat s;
-    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", outputs[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
         if (!fstat(outputs[i], &s) && (S_ISFIFO(s.st_mode) || isatty(outputs[i])))
-            impatient[i] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    }
+            impatient[i] = cli_open_impatient(outputs[i]);
 }
 
 /* From here on nothing waits for a reader. The write that waits now has been interrupted. */
