@@ -43,7 +43,7 @@ static void look(void *context, const struct measure_record *r)
     bool vmsa = !strcmp(r->type, "VMSA");
     s->records++;
     s->vmsas += vmsa;
-    if (s->found || !(vmsa || s->early) || !s->q->is_it(s->q->context, r->digest))
+    if (s->found || !(vmsa || s->early) || !s->q->matches(s->q->context, r->digest))
         return;
     s->found = true;
     s->at = *r;

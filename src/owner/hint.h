@@ -16,7 +16,7 @@
 struct hint_question {
     const struct measure_description *expected;
     /* Returns true if this digest is the one that was measured. */
-    bool (*is_it)(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
+    bool (*matches)(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
     void *context;
 };
 

@@ -64,7 +64,7 @@ struct answer {
     size_t evidence_size;
     struct snp_report report;
     struct cli_file secret;
-    struct owner_wishes wishes;
+    struct owner_demands demands;
     struct report_certificates certificates;
     u8 frame[SECRET_FRAME_MAX];
     size_t frame_size;
@@ -91,7 +91,7 @@ static int read_all(const struct options *options, struct answer *a, struct erro
     if (a->secret.size > SECRET_SIZE_MAX)
         return error_set(e, ERROR_FILE, "%s: a secret of %zu bytes; at most 16 KiB are carried",
                          a->secret.name, a->secret.size);
-    return owner_parse_wishes(options, &a->wishes, e) ||
+    return owner_parse_demands(options, &a->demands, e) ||
                    owner_collect(options, &a->report, &a->certificates, e)
                ? -1
                : 0;
@@ -105,7 +105,7 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
         .evidence = a->evidence,
         .evidence_size = a->evidence_size,
         .certificates = a->certificates,
-        .policy = a->wishes.policy,
+        .policy = a->demands.policy,
         .secret = a->secret.data,
         .secret_size = a->secret.size,
     };

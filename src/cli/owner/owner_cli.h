@@ -62,9 +62,9 @@ struct owner_contributions {
 int owner_measure_files(const struct options *options, struct owner_contributions *out,
                         struct error *e);
 void owner_free_contributions(struct owner_contributions *c);
-/* What other launch of these files has the digest that is_it() knows; one line for a person. */
-typedef bool owner_is_it(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
-int owner_hint(const struct options *options, owner_is_it *is_it, void *context,
+/* What other launch of these files has the digest that matches() knows; one line for a person. */
+typedef bool owner_matches(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
+int owner_hint(const struct options *options, owner_matches *matches, void *context,
                char text[HINT_TEXT_MAX], struct error *e);
 /* By --digest, --launch, or the files of a guest. SNP has no place for it. */
 int owner_launch_digest(const struct options *options, u8 digest[32], struct error *e);
@@ -76,7 +76,7 @@ int owner_print_digest(const struct options *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const struct options *options, struct error *e);
 
-/* --- owner_pile.c, owner_kds.c: certificates and revocation lists ----------------------------- */
+/* --- certificates.c, owner_kds.c: certificates and revocation lists --------------------------- */
 
 /* Certificates and the lists beside them, in files and folders with commas between; a NULL text
  * adds none. */
@@ -106,7 +106,7 @@ int owner_compare_report(const struct options *options, struct error *e);
 
 /* --- owner_report.c, owner_legacy.c ----------------------------------------------------------- */
 
-struct owner_wishes {
+struct owner_demands {
     struct report_policy policy; /* points into what follows */
     s64 time;
     u64 guest_policy;
@@ -117,20 +117,20 @@ struct owner_wishes {
 };
 
 /* What the options demand of an SNP report. */
-int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e);
+int owner_parse_demands(const struct options *options, struct owner_demands *w, struct error *e);
 /* Certificates and lists of the options and, with --kds, what its server has for this report; NULL:
  * it is none. */
 int owner_collect(const struct options *options, const struct snp_report *r,
                   struct report_certificates *to, struct error *e);
 /* The verdict on a good one. */
 void owner_print_report(const struct options *options, const struct snp_report *r);
-/* An owner_is_it of reports: a struct snp_report has that measurement. */
+/* An owner_matches of reports: a struct snp_report has that measurement. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
 /* A report that was refused: the verdict for --json, and the error, which names the check once.
- * `is_it`, unless NULL, knows which launch of the owner's files would have had that report. */
+ * `matches`, unless NULL, knows which launch of the owner's files would have had that report. */
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
-                        owner_is_it *is_it, void *report, struct error *e);
+                        owner_matches *matches, void *report, struct error *e);
 
 /* The same of an SNP report. */
 int owner_refuse_snp_report(const struct options *options, enum report_check check, const char *why,

@@ -253,19 +253,19 @@ int owner_measure_files(const struct options *options, struct owner_contribution
 
 /* --- Why not this digest? --------------------------------------------------------------------- */
 
-static bool try_plan(const struct options *options, owner_is_it *is_it, void *context)
+static bool try_plan(const struct options *options, owner_matches *matches, void *context)
 {
     struct owner_contributions c;
     struct error unused = {.code = ERROR_NONE};
     if (owner_measure_files(options, &c, &unused))
         return false;
-    bool found = is_it(context, c.digest);
+    bool found = matches(context, c.digest);
     owner_free_contributions(&c);
     return found;
 }
 
 /* The same launch with another value of one option, which is put back. */
-static bool try_with(struct options *changed, u8 id, const char *value, owner_is_it *is_it,
+static bool try_with(struct options *changed, u8 id, const char *value, owner_matches *matches,
                      void *context)
 {
     struct error unused = {.code = ERROR_NONE};
@@ -273,7 +273,7 @@ static bool try_with(struct options *changed, u8 id, const char *value, owner_is
     const u64 number = changed->number[id];
     changed->text[id] = NULL;
     const bool found =
-        !options_set(changed, id, value, &unused) && try_plan(changed, is_it, context);
+        !options_set(changed, id, value, &unused) && try_plan(changed, matches, context);
     changed->text[id] = text;
     changed->number[id] = number;
     return found;
@@ -281,7 +281,7 @@ static bool try_with(struct options *changed, u8 id, const char *value, owner_is
 
 /* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages;
  * processors but the first have VMSAs of their own. */
-static void hint_plan(const struct options *options, owner_is_it *is_it, void *context,
+static void hint_plan(const struct options *options, owner_matches *matches, void *context,
                       char text[HINT_TEXT_MAX])
 {
     static const char *const sizes[] = {"64M", "128M", "256M", "512M", "1G", "2G"};
@@ -293,12 +293,12 @@ static void hint_plan(const struct options *options, owner_is_it *is_it, void *c
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         snprintf(text, HINT_TEXT_MAX, "--vcpus %s, not %s", numbers[i], vcpus);
         if (strcmp(numbers[i], vcpus) &&
-            try_with(&changed, OWNER_VCPUS, numbers[i], is_it, context))
+            try_with(&changed, OWNER_VCPUS, numbers[i], matches, context))
             return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         snprintf(text, HINT_TEXT_MAX, "--memory %s, not %s", sizes[i], memory);
-        if (try_with(&changed, OWNER_MEMORY, sizes[i], is_it, context))
+        if (try_with(&changed, OWNER_MEMORY, sizes[i], matches, context))
             return;
     }
     snprintf(text, HINT_TEXT_MAX,
@@ -306,7 +306,7 @@ static void hint_plan(const struct options *options, owner_is_it *is_it, void *c
              "for another kernel, initrd or command line");
 }
 
-static int hint_flash(const struct options *options, enum measure_mode mode, owner_is_it *is_it,
+static int hint_flash(const struct options *options, enum measure_mode mode, owner_matches *matches,
                       void *context, char text[HINT_TEXT_MAX], struct error *e)
 {
     struct guest g;
@@ -315,17 +315,17 @@ static int hint_flash(const struct options *options, enum measure_mode mode, own
     int result =
         read_files(options, &g, e) || describe_flash(options, &g, mode, image, &d, e) ? -1 : 0;
     if (!result)
-        hint_search(&(struct hint_question){&d, is_it, context}, text);
+        hint_search(&(struct hint_question){&d, matches, context}, text);
     free_files(&g);
     return result;
 }
 
-int owner_hint(const struct options *options, owner_is_it *is_it, void *context,
+int owner_hint(const struct options *options, owner_matches *matches, void *context,
                char text[HINT_TEXT_MAX], struct error *e)
 {
     if (options->text[OWNER_FIRMWARE])
-        return hint_flash(options, mode_of(options), is_it, context, text, e);
-    hint_plan(options, is_it, context, text);
+        return hint_flash(options, mode_of(options), matches, context, text, e);
+    hint_plan(options, matches, context, text);
     return 0;
 }
 

@@ -13,14 +13,14 @@
 
 #include <jansson.h>
 
-struct wishes {
+struct legacy_demands {
     struct legacy_policy policy;
     u8 mnonce[16], digest[32];
     u32 guest_policy;
 };
 
 /* By its digest, the launched bytes, or the files that they are made from. */
-static int parse_digest(const struct options *options, struct wishes *w, struct error *e)
+static int parse_digest(const struct options *options, struct legacy_demands *w, struct error *e)
 {
     if (!options->text[OWNER_FIRMWARE] && !options->text[OWNER_KERNEL] &&
         !options->text[OWNER_DIGEST] && !options->text[OWNER_LAUNCH])
@@ -29,10 +29,10 @@ static int parse_digest(const struct options *options, struct wishes *w, struct 
     return owner_launch_digest(options, w->digest, e);
 }
 
-static int parse_policy(const struct options *options, struct wishes *w, struct error *e)
+static int parse_policy(const struct options *options, struct legacy_demands *w, struct error *e)
 {
     const char *nonce = options->text[OWNER_NONCE];
-    *w = (struct wishes){.policy = {.allow_debug = options->text[OWNER_ALLOW_DEBUG]}};
+    *w = (struct legacy_demands){.policy = {.allow_debug = options->text[OWNER_ALLOW_DEBUG]}};
     if (nonce && owner_decode_base64("--nonce", nonce, w->mnonce, sizeof w->mnonce, e))
         return -1;
     if (owner_sev_policy(options, &w->guest_policy, e))
@@ -70,7 +70,7 @@ int owner_check_legacy_report(const struct options *options, const struct cli_fi
     struct sev_platform_chain chain;
     struct amd_chain root;
     struct sev_attestation_report r = {.policy = 0};
-    struct wishes w;
+    struct legacy_demands w;
     struct error why = {.code = ERROR_NONE};
     if (parse_policy(options, &w, e) || owner_read_chain(options->text[OWNER_CHAIN], &chain, e) ||
         owner_read_root(options->text[OWNER_ROOT], &root, e))

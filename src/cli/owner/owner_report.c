@@ -40,7 +40,7 @@ static int parse_chip_id(const char *text, u8 out[64], const u8 **wish, struct e
 }
 
 /* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
-static int parse_tcb(const char *text, struct owner_wishes *w, struct error *e)
+static int parse_tcb(const char *text, struct owner_demands *w, struct error *e)
 {
     unsigned v[5];
     char rest;
@@ -66,7 +66,7 @@ static int parse_tcb(const char *text, struct owner_wishes *w, struct error *e)
     return 0;
 }
 
-static void fill_numbers(const struct options *options, struct owner_wishes *w)
+static void fill_numbers(const struct options *options, struct owner_demands *w)
 {
     struct report_policy *p = &w->policy;
     const char *when = options->text[OWNER_TIME];
@@ -81,7 +81,8 @@ static void fill_numbers(const struct options *options, struct owner_wishes *w)
 }
 
 /* By its digest, or by the files that should have been launched. */
-static int parse_measurement(const struct options *options, struct owner_wishes *w, struct error *e)
+static int parse_measurement(const struct options *options, struct owner_demands *w,
+                             struct error *e)
 {
     struct owner_contributions c;
     if (parse_bytes("digest", options->text[OWNER_DIGEST], w->measurement, 48,
@@ -97,7 +98,7 @@ static int parse_measurement(const struct options *options, struct owner_wishes 
     return 0;
 }
 
-static int parse_id_block(const struct options *options, struct owner_wishes *w, struct error *e)
+static int parse_id_block(const struct options *options, struct owner_demands *w, struct error *e)
 {
     if (!options->text[OWNER_ID_BLOCK] && !options->text[OWNER_ID_AUTH])
         return 0;
@@ -106,7 +107,7 @@ static int parse_id_block(const struct options *options, struct owner_wishes *w,
     return owner_read_id_block(options, &w->id_block, &w->id_auth, e);
 }
 
-static int parse_guest_policy(const struct options *options, struct owner_wishes *w,
+static int parse_guest_policy(const struct options *options, struct owner_demands *w,
                               struct error *e)
 {
     if (!options->text[OWNER_POLICY])
@@ -116,10 +117,10 @@ static int parse_guest_policy(const struct options *options, struct owner_wishes
     return policy_check("--policy", w->guest_policy, IMAGE_SEV_SNP, e);
 }
 
-int owner_parse_wishes(const struct options *options, struct owner_wishes *w, struct error *e)
+int owner_parse_demands(const struct options *options, struct owner_demands *w, struct error *e)
 {
     struct report_policy *p = &w->policy;
-    *w = (struct owner_wishes){.time = 0};
+    *w = (struct owner_demands){.time = 0};
     fill_numbers(options, w);
     p->allow_debug = options->text[OWNER_ALLOW_DEBUG];
     p->allow_migration = options->text[OWNER_ALLOW_MA];
@@ -170,12 +171,12 @@ void owner_print_report(const struct options *options, const struct snp_report *
 }
 
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
-                        owner_is_it *is_it, void *report, struct error *e)
+                        owner_matches *matches, void *report, struct error *e)
 {
     char hint[HINT_TEXT_MAX], text[sizeof e->text];
     struct error unused = {.code = ERROR_NONE};
     bool files = options->text[OWNER_FIRMWARE] || options->text[OWNER_KERNEL];
-    if (is_it && files && !owner_hint(options, is_it, report, hint, &unused))
+    if (matches && files && !owner_hint(options, matches, report, hint, &unused))
         snprintf(text, sizeof text, "%.*s (%.200s)", (int)sizeof text - 210, why, hint);
     else
         snprintf(text, sizeof text, "%s", why);
@@ -199,7 +200,7 @@ int owner_refuse_snp_report(const struct options *options, enum report_check che
 }
 
 static int verify(const struct options *options, const struct cli_file *report,
-                  const struct report_certificates *certificates, const struct owner_wishes *w,
+                  const struct report_certificates *certificates, const struct owner_demands *w,
                   struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
@@ -232,14 +233,14 @@ int owner_check_report(const struct options *options, const struct cli_file *rep
                        struct error *e)
 {
     struct report_certificates certificates = {.given = {.count = 0}};
-    struct owner_wishes w;
+    struct owner_demands w;
     struct snp_report r;
     /* Of another size its very form is wrong, and no server has anything for it: that is verify's
      * to say. */
     bool whole = report->size == sizeof r;
     if (whole)
         memcpy(&r, report->data, sizeof r);
-    int result = owner_parse_wishes(options, &w, e) ||
+    int result = owner_parse_demands(options, &w, e) ||
                          owner_collect(options, whole ? &r : NULL, &certificates, e) ||
                          verify(options, report, &certificates, &w, e)
                      ? -1

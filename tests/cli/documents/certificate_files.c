@@ -20,7 +20,7 @@
 
 #include "output.h"
 
-static char folder[] = "/tmp/softsev-pile-XXXXXX";
+static char folder[] = "/tmp/softsev-certificates-XXXXXX";
 static u8 list[AUTHORITY_CERT_MAX], ask[AUTHORITY_CERT_MAX];
 static size_t list_size, ask_size;
 static char list_pem[2 * AUTHORITY_CERT_MAX], ask_pem[2 * AUTHORITY_CERT_MAX];
