@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ACPI tables of a guest: RSDP, XSDT, FADT, FACS, MADT, DSDT [ACPI 5.2]. A kernel without an MP
- * table needs the MADT to find its interrupt controllers, the FADT to power off and to measure
- * time, and PCI's _PRT for its interrupt lines.
+ * The ACPI tables of a guest: RSDP, XSDT, FADT, FACS, MADT, DSDT, and IVRS if the board has an
+ * IOMMU [ACPI 5.2; host 3.2]. A kernel without an MP table needs the MADT to find its interrupt
+ * controllers, the FADT to power off and to measure time, and PCI's _PRT for its interrupt lines.
  */
 #include "board/acpi.h"
 
 #include "board/aml.h"
 #include "board/map.h"
+#include "device/iommu.h"
 
 #define HEADER_SIZE 36u
 #define FADT_SIZE   244u /* revision 3 */
@@ -236,6 +237,44 @@ static size_t fadt(struct writer *w, u64 gpa, size_t facs_at, size_t dsdt_at)
     return at;
 }
 
+/* --- IVRS [host 3.2] -------------------------------------------------------------------------- */
+
+#define IVRS_FEATURES       BIT(0) /* the block below has the IOMMU's feature register */
+#define IVHD_TYPE           0x11u
+#define IVHD_SIZE           48u /* with two device entries of 4 bytes */
+#define IVHD_RANGE_START    3u
+#define IVHD_RANGE_END      4u
+#define BUS_0_LAST_FUNCTION 0xffu
+
+static void ivrs_device(struct writer *w, u8 type, u16 device)
+{
+    write_u8(w, type);
+    write_u16(w, device);
+    write_u8(w, 0);
+}
+
+/* The IOMMU serves every function of bus 0. It names neither I/O APIC nor timers, so a kernel does
+ * not remap interrupts. */
+static size_t ivrs(struct writer *w)
+{
+    size_t at = table_begin(w, "IVRS", 2);
+    write_u32(w, (u32)(IOMMU_ADDRESS_SIZES | IVRS_FEATURES));
+    write_zeros(w, 8);
+    write_u8(w, IVHD_TYPE);
+    write_u8(w, 0);
+    write_u16(w, IVHD_SIZE);
+    write_u16(w, BOARD_IOMMU_DEVFN);
+    write_u16(w, IOMMU_CAPABILITY);
+    write_u64(w, BOARD_IOMMU);
+    write_zeros(w, 8); /* segment, interrupt, attributes */
+    write_u64(w, IOMMU_FEATURES);
+    write_zeros(w, 8); /* the second feature register */
+    ivrs_device(w, IVHD_RANGE_START, 0);
+    ivrs_device(w, IVHD_RANGE_END, BUS_0_LAST_FUNCTION);
+    table_end(w, at);
+    return at;
+}
+
 static size_t xsdt(struct writer *w, u64 gpa, const size_t *tables, u32 count)
 {
     size_t at = table_begin(w, "XSDT", 1);
@@ -245,7 +284,7 @@ static size_t xsdt(struct writer *w, u64 gpa, const size_t *tables, u32 count)
     return at;
 }
 
-size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places)
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, bool iommu, struct acpi_places *places)
 {
     const u64 low_ram = places ? places->low_ram : 0;
     struct writer w = writer_of(out, size);
@@ -258,8 +297,10 @@ size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *p
     write_u8(&w, 1);
     write_zeros(&w, FACS_SIZE - 33);
     size_t dsdt_at = dsdt(&w, low_ram);
-    size_t tables[2] = {fadt(&w, gpa, facs, dsdt_at), madt(&w, cpus)};
-    size_t xsdt_at = xsdt(&w, gpa, tables, ARRAY_SIZE(tables));
+    size_t tables[3] = {fadt(&w, gpa, facs, dsdt_at), madt(&w, cpus)};
+    if (iommu)
+        tables[2] = ivrs(&w);
+    size_t xsdt_at = xsdt(&w, gpa, tables, iommu ? 3 : 2);
     if (w.bad)
         return 0;
     if (places)

@@ -16,8 +16,8 @@ struct acpi_places {
 };
 
 /* Writes all tables for address `gpa`, the RSDP first; processors have the APIC IDs 0 to cpus - 1.
- * Returns the number of bytes used, or 0 if `size` is too small. `places` is NULL if BARs have
- * their addresses already. */
-size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, struct acpi_places *places);
+ * `iommu`: the board has one. Returns the number of bytes used, or 0 if `size` is too small.
+ * `places` is NULL if BARs have their addresses already. */
+size_t acpi_build(u8 *out, size_t size, u64 gpa, u32 cpus, bool iommu, struct acpi_places *places);
 
 #endif

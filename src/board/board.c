@@ -9,11 +9,13 @@
 #include "device/fw_cfg.h"
 #include "device/gsi.h"
 #include "device/ioapic.h"
+#include "device/iommu.h"
 #include "device/lapic.h"
 #include "device/pci.h"
 #include "device/pic.h"
 #include "device/pit.h"
 #include "device/pm.h"
+#include "device/psp.h"
 #include "device/reset.h"
 #include "device/rtc.h"
 #include "device/testdev.h"
@@ -72,6 +74,8 @@ struct board {
     u32 firmware_line_size;
     struct virtio_blk disk;
     struct virtio_console console;
+    struct psp psp;
+    struct iommu iommu;
     struct timer work;   /* armed while a virtio queue has paused */
     u8 input[INPUT_MAX]; /* for the UART */
     u32 input_count;
@@ -210,12 +214,30 @@ static bool wire_bridge(struct board *b)
                                      power = {0x8086, 0x7113, 0x1af4, 0x1100, 0x068000, 3};
     const struct irq_line none = {0};
     pci_function_init(&b->isa, "isa-bridge", &isa);
-    b->isa.space[PCI_HEADER_TYPE] = 0x80; /* multi-function device */
+    b->isa.space[PCI_HEADER_TYPE] = PCI_HEADER_MULTIFUNCTION;
     pci_function_init(&b->power, "power", &power);
     store_le32(b->power.space + POWER_BASE, BOARD_PM_PORT | 1);
     b->power.space[POWER_ENABLE] = 1;
     return pci_add(&b->pci, &b->isa, PCI_DEVFN(BRIDGE_SLOT, 0), none) &&
            pci_add(&b->pci, &b->power, PCI_DEVFN(BRIDGE_SLOT, 3), none);
+}
+
+/* The secure processor's addresses are those that a BIOS would assign; firmware assigns its own. */
+static bool wire_secure_processor(struct board *b)
+{
+    struct pci_function *f = &b->psp.pci;
+    return psp_init(&b->psp, b->config.mailbox) &&
+           pci_add(&b->pci, f, (u8)PCI_DEVFN(BOARD_PSP_SLOT, 0), (struct irq_line){0}) &&
+           (b->config.firmware || (pci_assign_bar(f, PSP_BAR_REGISTERS, BOARD_PSP_REGISTERS) &&
+                                   pci_assign_bar(f, PSP_BAR_MSIX, BOARD_PSP_MSIX)));
+}
+
+/* The IOMMU is a second function of the host bridge, as on AMD's parts. */
+static bool wire_iommu(struct board *b)
+{
+    b->pci.host.space[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
+    return iommu_init(&b->iommu, BOARD_IOMMU, b->config.iommu_dma) &&
+           iommu_attach(&b->iommu, &b->pci, BOARD_IOMMU_DEVFN);
 }
 
 static bool wire_pci(struct board *b)
@@ -224,6 +246,9 @@ static bool wire_pci(struct board *b)
     const struct msi_port msi = {lapic_bus_msi, &b->lapic_bus};
     if (!pci_init(&b->pci, &b->ports, &b->memory, msi, PCI_HOST_I440FX, &b->reset.control) ||
         !reset_attach(&b->reset, &b->ports))
+        return false;
+    if ((config->secure_processor && !wire_secure_processor(b)) ||
+        (config->iommu && !wire_iommu(b)))
         return false;
     if (config->firmware && (!wire_bridge(b) || !wire_firmware_log(b)))
         return false;
@@ -282,6 +307,11 @@ bool board_add_item(struct board *b, u16 key, const char *name, const void *data
 {
     return name ? fw_cfg_add_file(&b->fw_cfg, name, data, size)
                 : fw_cfg_add_item(&b->fw_cfg, key, data, size);
+}
+
+u32 board_iommu_buffers(const struct board *b, struct iommu_buffer out[IOMMU_BUFFERS])
+{
+    return b->config.iommu ? iommu_buffers(&b->iommu, out) : 0;
 }
 
 /* --- Accesses --------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "device/backend.h"
 #include "device/dma.h"
+#include "device/iommu.h"
 
 #define BOARD_FIRMWARE_LINE_MAX 160u /* characters in a line of firmware's log */
 
@@ -40,8 +41,11 @@ struct board_config {
      * assigns the PCI addresses. Otherwise the board assigns them. */
     bool firmware;
     bool virtio_console;
-    bool testdev; /* the device for hypervisor tests: device/testdev.h */
-    struct dma_port dma;
+    bool testdev;          /* the device for hypervisor tests: device/testdev.h */
+    bool secure_processor; /* device/psp.h, with `mailbox` behind it */
+    bool iommu;            /* device/iommu.h; it reaches memory by `iommu_dma` */
+    struct dma_port dma, iommu_dma;
+    struct mailbox_backend mailbox;
     struct board_events events;
     struct console_backend console; /* for the UART */
     struct console_backend channel; /* for the virtio console */
@@ -55,6 +59,9 @@ void board_destroy(struct board *b); /* NULL does nothing */
  * with a name is in the directory. `data` must outlive the board. Returns false if there is no
  * room. */
 bool board_add_item(struct board *b, u16 key, const char *name, const void *data, u64 size);
+
+/* Returns how many buffers host software has set up for the IOMMU to write; 0 without an IOMMU. */
+u32 board_iommu_buffers(const struct board *b, struct iommu_buffer out[IOMMU_BUFFERS]);
 
 /* Sets the machine's clock and runs what is due. Time never goes back. */
 void board_set_time(struct board *b, u64 now_ns);

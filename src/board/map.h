@@ -19,8 +19,15 @@
 #define BOARD_FIRMWARE_PCI_END      0xfc000000ull
 #define BOARD_FIRMWARE_HIGH_PCI     0xa000000000ull
 #define BOARD_FIRMWARE_HIGH_PCI_END 0x800000000000ull
-#define BOARD_IOAPIC                0xfec00000ull
-#define BOARD_LAPIC                 0xfee00000ull
+/* The secure processor's two BARs, if the board assigns addresses; it is in this slot. */
+#define BOARD_PSP_SLOT      7u
+#define BOARD_PSP_REGISTERS (BOARD_PCI_WINDOW + MIB(8))
+#define BOARD_PSP_MSIX      (BOARD_PCI_WINDOW + MIB(9))
+/* The IOMMU's registers and its PCI function, 00:00.2. */
+#define BOARD_IOMMU       0xfeb80000ull
+#define BOARD_IOMMU_DEVFN 2u
+#define BOARD_IOAPIC      0xfec00000ull
+#define BOARD_LAPIC       0xfee00000ull
 
 #define BOARD_UART_PORT 0x3f8u
 #define BOARD_UART_IRQ  4u

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's side of a console and of a disk. Devices do not ask for input: the hypervisor delivers
- * it (uart_receive, virtio_console_receive) at points that it chooses, so that runs repeat.
+ * What stands behind a console, a disk and a mailbox. Devices do not ask for input: the hypervisor
+ * delivers it (uart_receive, virtio_console_receive) at points that it chooses, so that runs
+ * repeat.
  */
 #ifndef SOFTSEV_DEVICE_BACKEND_H
 #define SOFTSEV_DEVICE_BACKEND_H
@@ -22,6 +23,13 @@ struct block_backend {
     bool (*flush)(void *ctx);
     u64 size_sectors;
     bool read_only;
+    void *ctx;
+};
+
+/* The secure processor behind its mailbox registers. */
+struct mailbox_backend {
+    /* Runs one command to its end and returns its status. It must not access the board. */
+    u32 (*run)(void *ctx, u32 command, u64 buffer_address);
     void *ctx;
 };
 

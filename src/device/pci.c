@@ -132,8 +132,8 @@ static void pci_update_intx(struct pci_function *f)
 {
     u16 status = load_le16(f->space + PCI_STATUS) & (u16)~PCI_STATUS_INTERRUPT;
     store_le16(f->space + PCI_STATUS, f->intx_wanted ? status | PCI_STATUS_INTERRUPT : status);
-    f->intx_level =
-        f->intx_wanted && !(pci_command(f) & PCI_COMMAND_NO_INTX) && !pci_msix_enabled(f);
+    f->intx_level = f->intx_wanted && !(pci_command(f) & PCI_COMMAND_NO_INTX) &&
+                    !pci_msix_enabled(f) && !pci_msi_enabled(f);
     bool level = false;
     for (u32 i = 0; i < f->pci->count; i++) {
         const struct pci_function *other = f->pci->functions[i];
@@ -181,11 +181,11 @@ static void pci_function_write(struct device *device, u64 offset, u32 size, u64 
         pci_remap(f);
     if (f->after_write)
         f->after_write(f, (u32)offset, size);
-    u8 msix = f->msix.capability;
+    u8 msix = f->msix.capability, msi = f->msi_capability;
     bool control = msix && pci_touches(offset, size, msix + 2u, msix + 4u);
     if (control)
         pci_msix_control_written(f);
-    if (command || control)
+    if (command || control || (msi && pci_touches(offset, size, msi + 2u, msi + 4u)))
         pci_update_intx(f);
 }
 

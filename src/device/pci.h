@@ -2,7 +2,7 @@
 /*
  * PCI bus 0, accessed by ports CF8/CFC and optionally by a memory-mapped window. Configuration
  * space is one more `struct bus`; base address registers move their devices on the port or memory
- * bus. Includes capabilities, INTx lines and MSI-X.
+ * bus. Includes capabilities, INTx lines, MSI and MSI-X.
  */
 #ifndef SOFTSEV_DEVICE_PCI_H
 #define SOFTSEV_DEVICE_PCI_H
@@ -36,12 +36,13 @@ enum pci_register {
     PCI_FIRST_FREE = 0x40,
 };
 
-#define PCI_COMMAND_IO          0x0001
-#define PCI_COMMAND_MEMORY      0x0002
-#define PCI_COMMAND_MASTER      0x0004
-#define PCI_COMMAND_NO_INTX     0x0400
-#define PCI_STATUS_INTERRUPT    0x0008
-#define PCI_STATUS_CAPABILITIES 0x0010
+#define PCI_COMMAND_IO           0x0001
+#define PCI_COMMAND_MEMORY       0x0002
+#define PCI_COMMAND_MASTER       0x0004
+#define PCI_COMMAND_NO_INTX      0x0400
+#define PCI_STATUS_INTERRUPT     0x0008
+#define PCI_STATUS_CAPABILITIES  0x0010
+#define PCI_HEADER_MULTIFUNCTION 0x80 /* in function 0 of a device that has others, too */
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_PORTS, PCI_BAR_MEMORY32, PCI_BAR_MEMORY64 };
 
@@ -76,6 +77,7 @@ struct pci_function {
     struct irq_line intx;
     bool intx_wanted, intx_level;
     struct pci_msix msix;
+    u8 msi_capability; /* its offset; 0: none */
     /* Optional: called before reads and after writes by the common code; for virtio's 4-byte
      * window. */
     void (*before_read)(struct pci_function *f, u32 offset, u32 size);
@@ -117,6 +119,7 @@ void pci_set_bar(struct pci_function *f, u32 index, enum pci_bar_kind kind, bool
  * room. */
 u8 pci_add_capability(struct pci_function *f, u8 id, const void *body, u32 body_size);
 bool pci_add_msix(struct pci_function *f, u32 bar, u32 count); /* also sets the BAR, 4 KiB */
+bool pci_add_msi(struct pci_function *f); /* one message, to a 64-bit address */
 /* Adds the function at `devfn` with INTA on `intx`. The line's number is also put into the
  * interrupt line register. */
 bool pci_add(struct pci *p, struct pci_function *f, u8 devfn, struct irq_line intx);
@@ -127,6 +130,8 @@ bool pci_assign_bar(struct pci_function *f, u32 index, u64 address);
 void pci_set_intx(struct pci_function *f, bool level);
 bool pci_msix_enabled(const struct pci_function *f);
 void pci_msix_send(struct pci_function *f, u32 vector);
+bool pci_msi_enabled(const struct pci_function *f);
+void pci_msi_send(struct pci_function *f);
 bool pci_is_master(const struct pci_function *f);
 
 #endif

@@ -283,7 +283,7 @@ static int elf_place(struct image_plan *plan, const struct image_description *d,
     u8 *acpi = plan_own(plan, ACPI_SIZE_MAX, error);
     if (!acpi || start_parking(plan, error))
         return -1;
-    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, NULL);
+    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, plan->iommu, NULL);
     plan_e820_board(plan, acpi_gpa);
     if (elf_start(plan, wide, image->entry, moved, error) ||
         elf_add_command_line(plan, d, places.command_line, error) ||

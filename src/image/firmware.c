@@ -198,7 +198,7 @@ static int add_acpi(struct image_plan *plan, struct error *error)
         !(script = plan_own(plan, script_size, error)))
         return -1;
     struct acpi_places places = {.low_ram = plan_low_end(plan)};
-    size_t size = acpi_build(tables, ACPI_SIZE_MAX, 0, plan->cpus, &places);
+    size_t size = acpi_build(tables, ACPI_SIZE_MAX, 0, plan->cpus, false, &places);
     if (!size)
         return error_set(error, ERROR_INTERNAL, "image: ACPI tables do not fit their area");
     memcpy(rsdp, tables, ACPI_RSDP_SIZE);

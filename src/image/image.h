@@ -40,6 +40,7 @@ struct image_description {
         /* A flash image that ends at 4 GiB. It starts instead of the kernel, and gets the other
          * files by fw_cfg. */
         firmware;
+    bool iommu; /* without firmware: the board has an IOMMU, which the ACPI tables describe */
     bool kernel_hashes; /* with firmware: the hashes of kernel, initrd, command line [sev 12.1] */
     u64 sev_features;   /* of SEV-ES and SNP guests, with the SNP bit as the mode says */
     u32 cpu_signature;  /* CPUID Fn0000_0001 EAX, which firmware starts with; 0: the default part's
@@ -87,6 +88,7 @@ struct image_item {
 struct image_plan {
     u64 memory_size;
     u32 cpus; /* 0: not known, the hypervisor's configuration decides */
+    bool iommu;
     enum image_mode mode;
     u64 sev_features;                            /* of every VMSA */
     struct image_piece pieces[IMAGE_PIECES_MAX]; /* in launch order */

@@ -200,7 +200,7 @@ static int linux_place(struct image_plan *plan, const struct image_description *
     if (!acpi)
         return -1;
     u64 acpi_gpa = plan_low_end(plan) - ACPI_SIZE_MAX;
-    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, NULL);
+    size_t acpi_size = acpi_build(acpi, ACPI_SIZE_MAX, acpi_gpa, plan->cpus, plan->iommu, NULL);
     if (start_parking(plan, error))
         return -1;
     plan_e820_board(plan, acpi_gpa);

@@ -177,6 +177,7 @@ struct image_plan *image_build(const struct image_description *d, struct error *
     }
     plan->memory_size = d->memory_size;
     plan->mode = d->mode;
+    plan->iommu = d->iommu;
     plan->sev_features = d->sev_features | (d->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0);
     plan->cpus = d->cpus ? d->cpus : 1;
     plan->runnable = true;

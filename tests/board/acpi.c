@@ -34,16 +34,16 @@ static const u8 *at(const struct tables *t, u64 gpa)
     return t->bytes + (gpa - GPA);
 }
 
-static void build_for(struct tables *t, u32 cpus)
+static void build_for(struct tables *t, u32 cpus, bool iommu)
 {
     memset(t, 0xee, sizeof *t);
-    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, cpus, NULL);
+    t->size = acpi_build(t->bytes, sizeof t->bytes, GPA, cpus, iommu, NULL);
     assert_true(t->size > 500 && t->size <= ACPI_SIZE_MAX);
 }
 
 static void build(struct tables *t)
 {
-    build_for(t, 1);
+    build_for(t, 1, false);
 }
 
 /* Every table that the RSDP leads to, by signature. */
@@ -95,7 +95,7 @@ static void every_processor_has_a_local_apic(void **state)
     (void)state;
     for (u32 cpus = 1; cpus <= 64; cpus++) {
         struct tables t;
-        build_for(&t, cpus);
+        build_for(&t, cpus, false);
         const u8 *madt = find(&t, "APIC");
         assert_int_equal(sum(madt, load_le32(madt + 4)), 0);
         u32 found = 0, ioapics = 0;
@@ -118,7 +118,33 @@ static void a_buffer_too_small_gives_no_tables(void **state)
 {
     (void)state;
     u8 small[300];
-    assert_int_equal(acpi_build(small, sizeof small, GPA, 1, NULL), 0);
+    assert_int_equal(acpi_build(small, sizeof small, GPA, 1, false, NULL), 0);
+}
+
+/* The IVRS by the offsets of [host 3.2]: an IVHD of type 11h at 48. */
+static void the_ivrs_leads_to_the_iommu(void **state)
+{
+    (void)state;
+    struct tables t;
+    build(&t);
+    assert_null(find(&t, "IVRS"));
+    build_for(&t, 1, true);
+    const u8 *ivrs = find(&t, "IVRS");
+    assert_non_null(ivrs);
+    const u32 size = load_le32(ivrs + 4);
+    assert_int_equal(sum(ivrs, size), 0);
+    assert_int_equal(ivrs[8], 2);
+    assert_int_equal(load_le32(ivrs + 36), 0x203041); /* 48 and 64 bits; features are told */
+    const u8 *block = ivrs + 48;
+    assert_int_equal(block[0], 0x11);
+    assert_int_equal(load_le16(block + 2), size - 48);
+    assert_int_equal(load_le16(block + 4), BOARD_IOMMU_DEVFN);
+    assert_int_equal(load_le16(block + 6), 0x40);
+    assert_true(load_le64(block + 8) == BOARD_IOMMU);
+    assert_true(load_le64(block + 24) == 0x80000000000000c4ull);
+    assert_true(load_le64(block + 32) == 0);
+    assert_int_equal(load_le32(block + 40), 0x03);             /* from 00:00.0 */
+    assert_int_equal(load_le32(block + 44), 0xff << 8 | 0x04); /* to 00:1f.7 */
 }
 
 static void dump(const struct tables *t, const char *signature, const char *path)
@@ -134,17 +160,18 @@ test_that_needs(iasl_reads_the_tables_without_complaint, .program = "iasl")
 {
     (void)state;
     struct tables t;
-    build(&t);
+    build_for(&t, 2, true);
     char folder[] = "/tmp/softsev-acpi-XXXXXX", command[400], path[64];
     assert_non_null(mkdtemp(folder));
-    static const char *const names[] = {"FACP", "APIC", "DSDT"};
+    static const char *const names[] = {"FACP", "APIC", "DSDT", "IVRS"};
     for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
         snprintf(path, sizeof path, "%s/%s.aml", folder, names[i]);
         dump(&t, names[i], path);
     }
     snprintf(command, sizeof command,
-             "cd %s && iasl -d FACP.aml APIC.aml DSDT.aml >log 2>&1 && ! grep -qiE "
+             "cd %s && iasl -d FACP.aml APIC.aml DSDT.aml IVRS.aml >log 2>&1 && ! grep -qiE "
              "'error|warning|invalid' log && "
+             "grep -q 'Base Address : 00000000FEB80000' IVRS.dsl && "
              "grep -q 'Name (_PRT' DSDT.dsl && grep -q 'EisaId (\"PNP0A03\")' DSDT.dsl && iasl -ve "
              "DSDT.dsl >log2 2>&1",
              folder);
@@ -159,6 +186,7 @@ int main(void)
         cmocka_unit_test(every_table_sums_to_zero),
         cmocka_unit_test(the_fadt_leads_to_facs_and_dsdt),
         cmocka_unit_test(every_processor_has_a_local_apic),
+        cmocka_unit_test(the_ivrs_leads_to_the_iommu),
         cmocka_unit_test(a_buffer_too_small_gives_no_tables),
         cmocka_unit_test(iasl_reads_the_tables_without_complaint),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PCI: configuration cycles, sizing and moving BARs, capabilities, shared lines and MSI-X. */
+/* PCI: configuration cycles, sizing and moving BARs, capabilities, shared lines, MSI and MSI-X. */
 #include "device/pci.h"
 #include "device/reset.h"
 #include "common.h"
@@ -53,6 +53,7 @@ static void desk_init(struct desk *d)
     assert_true(pci_add(&d->pci, &d->a, PCI_DEVFN(1, 0), lines_line(&d->world.lines, 17)));
     pci_function_init(&d->b, "b", &id);
     pci_set_bar(&d->b, 0, PCI_BAR_MEMORY32, false, 0x1000, region_read, region_write);
+    assert_true(pci_add_msi(&d->b));
     assert_true(pci_add(&d->pci, &d->b, PCI_DEVFN(2, 0), lines_line(&d->world.lines, 17)));
 }
 
@@ -228,6 +229,32 @@ static void msix_sends_and_waits_behind_masks(void **state)
     assert_true(d.world.lines.level[17]);
 }
 
+static void an_msi_is_one_message_and_silences_the_line(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_init(&d);
+    u32 cap = get(&d, 2, 0x34, 1);
+    assert_int_equal(get(&d, 2, cap, 4), 0x00800005); /* a 64-bit address */
+    put(&d, 2, cap + 4, 4, 0xfee03fff);
+    put(&d, 2, cap + 8, 4, 0x12);
+    put(&d, 2, cap + 12, 2, 0x4061);
+    pci_msi_send(&d.b);
+    pci_msi_send(&d.a); /* it has none */
+    assert_int_equal(d.messages, 0);
+    pci_set_intx(&d.b, true);
+    assert_true(d.world.lines.level[17]);
+    put(&d, 2, cap + 2, 2, 0xffff);
+    assert_false(d.world.lines.level[17]);
+    assert_int_equal(get(&d, 2, cap + 2, 2), 0x0081); /* no more than one message */
+    pci_msi_send(&d.b);
+    assert_int_equal(d.messages, 1);
+    assert_true(d.address == 0x12fee03ffc);
+    assert_int_equal(d.data, 0x4061);
+    put(&d, 2, cap + 2, 2, 0);
+    assert_true(d.world.lines.level[17]);
+}
+
 static void the_memory_window_shows_the_same_space(void **state)
 {
     (void)state;
@@ -254,6 +281,7 @@ int main(void)
         cmocka_unit_test(overlapping_bars_wait),
         cmocka_unit_test(shared_lines_are_high_while_anybody_holds_them),
         cmocka_unit_test(msix_sends_and_waits_behind_masks),
+        cmocka_unit_test(an_msi_is_one_message_and_silences_the_line),
         cmocka_unit_test(the_memory_window_shows_the_same_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
