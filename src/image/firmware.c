@@ -88,7 +88,7 @@ static int add_kernel(struct image_plan *plan, const struct image_description *d
 
 static int add_e820(struct image_plan *plan, struct error *error)
 {
-    u64 high = plan->memory_size - plan_low_end(plan);
+    u64 high = plan->memory_size - plan->reserved_size - plan_low_end(plan);
     u8 *table = plan_own(plan, 2 * E820_ENTRY, error);
     if (!table)
         return -1;
@@ -216,7 +216,8 @@ int items_add_machine(struct image_plan *plan, struct error *error)
 {
     return add_number(plan, ITEM_CPUS, plan->cpus, 2, error) ||
                    add_number(plan, ITEM_MAX_CPUS, plan->cpus, 2, error) ||
-                   add_number(plan, ITEM_RAM_SIZE, plan->memory_size, 8, error)
+                   add_number(plan, ITEM_RAM_SIZE, plan->memory_size - plan->reserved_size, 8,
+                              error)
                ? -1
                : 0;
 }

@@ -30,7 +30,10 @@ enum image_mode {
 
 struct image_description {
     u64 memory_size; /* bytes of guest RAM, a multiple of 2 MiB */
-    u32 cpus;        /* virtual processors, 1 to IMAGE_CPUS_MAX; 0: one */
+    /* Bytes at the end of the RAM below 4 GiB that the board's firmware keeps for itself (a host's
+     * RMP), a multiple of 4 KiB. The e820 map shows them as reserved. */
+    u64 reserved_size;
+    u32 cpus; /* virtual processors, 1 to IMAGE_CPUS_MAX; 0: one */
     enum image_mode mode;
     bool secret;              /* the owner will send a secret: leave space for it */
     struct image_file kernel; /* bzImage, ELF64, or an ELF32 with a multiboot 1 header */
@@ -87,6 +90,7 @@ struct image_item {
 
 struct image_plan {
     u64 memory_size;
+    u64 reserved_size;
     u32 cpus; /* 0: not known, the hypervisor's configuration decides */
     bool iommu;
     enum image_mode mode;

@@ -32,7 +32,8 @@
 
 /* --- plan.c ----------------------------------------------------------------------------------- */
 
-u64 plan_low_end(const struct image_plan *plan); /* end of RAM below the PCI window */
+/* The end of the RAM below the PCI window, as far as software may use it. */
+u64 plan_low_end(const struct image_plan *plan);
 /* Returns a zeroed buffer that lives as long as the plan; NULL and an error if there is no
  * memory. */
 u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);

@@ -10,7 +10,7 @@
 
 u64 plan_low_end(const struct image_plan *plan)
 {
-    return min_u64(plan->memory_size, BOARD_LOW_RAM_END);
+    return min_u64(plan->memory_size, BOARD_LOW_RAM_END) - plan->reserved_size;
 }
 
 /* A buffer that lives as long as its plan. */
@@ -87,6 +87,8 @@ void plan_e820_board(struct image_plan *plan, u64 acpi)
     plan_e820(plan, LAYOUT_ROM_END, end, IMAGE_E820_RAM);
     plan_e820(plan, end, acpi, IMAGE_E820_RESERVED);
     plan_e820(plan, acpi, plan_low_end(plan), IMAGE_E820_ACPI);
+    plan_e820(plan, plan_low_end(plan), plan_low_end(plan) + plan->reserved_size,
+              IMAGE_E820_RESERVED);
     if (plan->memory_size > BOARD_LOW_RAM_END)
         plan_e820(plan, BOARD_HIGH_RAM, BOARD_HIGH_RAM + plan->memory_size - BOARD_LOW_RAM_END,
                   IMAGE_E820_RAM);
@@ -138,6 +140,13 @@ static int plan_fill(struct image_plan *plan, const struct image_description *d,
         return error_set(error, ERROR_USAGE,
                          "memory of a guest is 2 MiB to 512 GiB in steps of 2 MiB, not %llu bytes",
                          (unsigned long long)d->memory_size);
+    if (d->reserved_size >= min_u64(d->memory_size, BOARD_LOW_RAM_END) ||
+        d->reserved_size % PAGE_SIZE)
+        return error_set(error, ERROR_USAGE,
+                         "of %llu MiB of memory the board's firmware keeps %llu MiB: give it more "
+                         "with --memory",
+                         (unsigned long long)(d->memory_size >> 20),
+                         (unsigned long long)(d->reserved_size >> 20));
     if (d->secret && d->mode == IMAGE_SEV_SNP)
         return error_set(error, ERROR_USAGE,
                          "SNP has no LAUNCH_SECRET: an agent inside the guest asks for the secret");
@@ -176,6 +185,7 @@ struct image_plan *image_build(const struct image_description *d, struct error *
         return NULL;
     }
     plan->memory_size = d->memory_size;
+    plan->reserved_size = d->reserved_size;
     plan->mode = d->mode;
     plan->iommu = d->iommu;
     plan->sev_features = d->sev_features | (d->mode == IMAGE_SEV_SNP ? SEV_FEATURE_SNP : 0);

@@ -145,6 +145,11 @@ struct memory *machine_memory(struct machine *m)
     return m->host.memory;
 }
 
+struct cpu *machine_core(struct machine *m, u32 core)
+{
+    return m->host.cores[core];
+}
+
 struct firmware *machine_firmware(struct machine *m)
 {
     return m->host.firmware;

@@ -50,6 +50,8 @@ struct host *machine_host(struct machine *m);
 struct trace *machine_trace(struct machine *m);
 struct memory *machine_memory(struct machine *m);
 struct firmware *machine_firmware(struct machine *m);
+/* For a machine whose cores run their host's code themselves (cpu/bare.h). */
+struct cpu *machine_core(struct machine *m, u32 core);
 
 struct machine_statistics {
     struct memory_statistics memory;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* 2026-01-01: a seeded run without --time does not ask the host */
-#define SEEDED_TIME 1767225600u
 #define HOST_MEMORY MIB(32) /* beside the guests': buffers, the firmware's memory */
 /* ... and for each guest: tables, VMCBs and maps; those of nested tables grow with its memory */
 #define HOST_MEMORY_VM KIB(256)
@@ -114,8 +112,11 @@ static int open_files(struct run *r, struct error *e)
             r->vm_count++;
             return -1;
         }
-    r->trace_out = stderr;
-    if (r->options.trace_file && !(r->trace_out = file_create(r->options.trace_file, false, e)))
+    r->tracing = (struct run_trace){.path = r->options.trace_file,
+                                    .categories = r->options.trace,
+                                    .json = r->options.json,
+                                    .hashes = r->options.trace_hash};
+    if (run_trace_open(&r->tracing, e))
         return -1;
     return run_dump_open(r, e) || run_input_open(r, e) || run_gdb_open(r, e) ? -1 : 0;
 }
@@ -207,7 +208,7 @@ static int reboot_guests(struct run *r, bool *alive, struct error *e)
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];
         if (vm_get_state(v->vm) != VM_RESET || v->options->mode != IMAGE_NONE ||
-            r->options.no_reboot || *v->panic)
+            r->options.no_reboot || *v->panic.text)
             continue;
         vm_destroy(v->vm);
         v->vm = NULL;
@@ -239,7 +240,7 @@ static int run_guests(struct run *r, struct error *e)
     run_terminal_close(r->terminal);
     r->terminal = NULL;
     for (u32 i = 0; i < r->vm_count; i++)
-        run_look_for_panic(&r->vms[i]);
+        run_panic_line_ends(&r->vms[i].panic);
     for (u32 i = 0; !result && i < r->vm_count; i++)
         run_show_views(r, &r->vms[i], true);
     return result ? -1 : 0;
@@ -268,7 +269,7 @@ static int panic_of_guest(struct run_vm *v, struct error *e)
     const bool ended = state != VM_RUNNABLE || !v->run->quit;
     return ended && run_panicked(v, state)
                ? error_set(e, ERROR_PANIC, "%s: its kernel panicked: %s", v->options->name,
-                           v->panic)
+                           v->panic.text)
                : 0;
 }
 
@@ -383,7 +384,7 @@ static int make_machine(struct run *r, struct error *e)
         return error_set(e, ERROR_INTERNAL,
                          "--engine jit: this build has none, or the host allows no executable "
                          "memory; without the option, the interpreter runs");
-    run_trace_start(r);
+    run_trace_start(&r->tracing, machine_trace(r->machine));
     r->hv = hypervisor_create(machine_host(r->machine), e);
     return r->hv ? 0 : -1;
 }
@@ -420,19 +421,14 @@ static int run_all(struct run *r, struct error *e)
  * later is an error, also when the guests ended well. */
 static int run_close(struct run *r, struct error *e)
 {
-    const char *trace = r->options.trace_file;
     hypervisor_destroy(r->hv);
     machine_destroy(r->machine);
     r->hv = NULL;
     r->machine = NULL;
-    bool good = !trace || !r->trace_out || file_close(r->trace_out, trace, e);
-    r->trace_out = NULL;
+    bool good = !run_trace_close(&r->tracing, e);
     if (r->dump) /* the run has ended before there was anything to write */
         fclose(r->dump);
     r->dump = NULL;
-    if (r->trace_errno && !trace)
-        good = error_set(e, ERROR_FILE, "standard error (--trace) cannot be written: %s",
-                         strerror(r->trace_errno)) == 0;
     if (!run_signals_status())
         good = file_flush(stdout, "standard output", e) && good;
     else if ((fflush(stdout) || ferror(stdout)) && !run_signals_reader_gone())
@@ -458,7 +454,6 @@ static void run_free(struct run *r)
         cli_free_file(&v->firmware);
         cli_free_file(&v->secret);
     }
-    crypto_sha256_free(r->trace_hash);
     run_free_options(&r->options);
     free(r->vms);
     free(r);
@@ -500,7 +495,7 @@ int cli_run(int argc, char **argv)
     int result = run_parse(&given, &r->options, &e);
     if (!result) {
         if (!r->options.time_given)
-            r->options.time_seconds = r->options.seed ? SEEDED_TIME : (s64)time(NULL);
+            r->options.time_seconds = r->options.seed ? RUN_SEEDED_TIME : (s64)time(NULL);
         choose_clock(&r->options);
         run_signals_start();
         result = run_all(r, &e);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/input.h"
+#include "cli/run/session.h"
 #include "hypervisor/vm.h"
 #include "image/image.h"
 #include "machine/host.h"
@@ -37,12 +38,6 @@ struct run_vm_options {
 
 struct options;
 struct json_t; /* jansson's */
-
-/* What machine time goes by (run_clock.c). */
-enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
-
-/* What --device adds to a VM. */
-enum run_device { RUN_NO_DEVICE, RUN_TESTDEV };
 
 struct run_options {
     struct run_vm_options *vms;
@@ -84,12 +79,9 @@ void run_close_disk(struct vm_disk *disk);
 /* --- What is running -------------------------------------------------------------------------- */
 
 struct authority;
+struct cli_platform; /* cli/identity/platform.h */
 struct run_gdb;
-struct run_identity;
 struct run_snp;
-
-/* Bytes of a console line in which a panic is looked for: a time stamp, the words, the text. */
-#define PANIC_LINE_MAX 200u
 
 struct run_vm {
     struct run *run;
@@ -102,9 +94,7 @@ struct run_vm {
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
     bool views_shown;
-    char panic[120];           /* what its kernel said when it panicked; empty: it did not */
-    char line[PANIC_LINE_MAX]; /* the console's last line, as far as that matters */
-    size_t line_size;
+    struct run_panic panic;
     u32 reboots;
     struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
     u64 console_bytes;
@@ -126,7 +116,7 @@ struct run {
     struct run_options options;
     struct crypto *crypto;         /* the platform's randomness */
     struct crypto *owner_crypto;   /* the guest owner's */
-    struct run_identity *identity; /* of the platform; NULL without encrypted guests */
+    struct cli_platform *identity; /* NULL without encrypted guests */
     struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
     struct cpu_model cpu;          /* signature 0: not known before the platform is */
     struct machine *machine;
@@ -145,10 +135,7 @@ struct run {
     u64 replay_line;          /* so many lines of it were read */
     FILE *dump;               /* where DRAM goes at the end; NULL: nowhere */
     struct run_input input;
-    FILE *trace_out;
-    int trace_errno; /* why an event could not be written; 0: all were */
-    struct trace_sink trace_sink, hash_sink;
-    struct crypto_sha256 *trace_hash;
+    struct run_trace tracing;
 };
 
 /* What a VM is made of, as hypervisor and owner describe it alike. */
@@ -159,10 +146,7 @@ struct image_description run_describe(const struct run_vm *v);
 /* One step and who does it: "owner       chain verified ...", or a JSON line. */
 void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
 void run_console_output(void *run_vm, const u8 *data, size_t size);
-void run_trace_start(struct run *r);
 void run_summary(struct run *r);
-/* At the end, when a console's last line is as long as it gets. */
-void run_look_for_panic(struct run_vm *v);
 /* Whether the kernel has panicked, and the VM did not end in order after that. */
 bool run_panicked(const struct run_vm *v, enum vm_state state);
 /* A private page and a shared one as the host sees them; once a VM, and unless `now` only when the
@@ -200,37 +184,12 @@ void run_gdb_look(struct run *r, bool idle);
 void run_gdb_rebooted(struct run *r);
 void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
 
-/* --- Signals (run_signals.c) ------------------------------------------------------------------ */
-
-struct termios;
-/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
- * program at once. */
-void run_signals_start(void);
-/* After that time of the host's nothing waits any longer for a reader of standard output and error,
- * as it is after a signal. What cannot be written is lost. */
-void run_signals_limit(u64 ns);
-/* Of the signal that asked for an end: "SIGTERM". */
-const char *run_signals_name(void);
-bool run_signals_ending(void);
-bool run_signals_reader_gone(void); /* it was SIGPIPE */
-int run_signals_status(
-    void); /* the exit status that says so: 128 and the signal's number; 0: none came */
-/* Makes the terminal raw; whatever ends or stops the program puts it back. */
-void run_signals_terminal(const struct termios *before, const struct termios *raw);
-void run_signals_terminal_done(void);
-/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it
- * can be read. */
-bool run_signals_wait(int fd, u64 ns);
-/* From now on each wait ends also when this descriptor can be read; -1: none. */
-void run_signals_watch(int fd);
-
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 
 void run_clock_start(struct run *r);
 /* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle.
  * False: all of them have ended. */
 bool run_slice(struct run *r, u64 limit_ns);
-u64 run_clock_ns(void); /* the host's monotonic clock */
 
 /* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */
 

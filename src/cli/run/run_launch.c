@@ -5,6 +5,7 @@
  * anew from the files.
  */
 #include "cli/cli.h"
+#include "cli/identity/platform.h"
 #include "cli/identity/profile.h"
 #include "cli/owner/owner_cli.h"
 #include "cli/run/run.h"
@@ -14,101 +15,33 @@
 #include "authority/authority.h"
 #include "base/bytes.h"
 #include "owner/owner.h"
-#include "state/state.h"
-
-struct run_identity {
-    struct state_platform on; /* its state NULL: seeded, nothing is kept */
-    struct authority *authority;
-    char directory[STATE_DIRECTORY_MAX];
-};
 
 static void progress(const char *what)
 {
     fprintf(stderr, "softsev run: %s\n", what);
 }
 
-/* Returns the newest profile of the part that --cpu names; NULL: it names none. */
-static const struct firmware_profile *profile_of_cpu(const struct run *r)
-{
-    const struct run_options *o = &r->options;
-    for (const struct firmware_profile *p = firmware_profiles; o->cpu_text && p->name; p++)
-        if (part_of(p->family, p->model) == o->cpu.part)
-            return p;
-    return NULL;
-}
-
-/* A chip is one part: what the report says of it and what CPUID says must agree. */
-static int check_cpu(const struct run *r, const struct firmware_profile *p, struct error *e)
-{
-    const struct run_options *o = &r->options;
-    const enum part part = part_of(p->family, p->model);
-    if (!o->cpu_text || o->cpu.part == part || o->cpu.part == PART_COUNT)
-        return 0;
-    return error_set(e, ERROR_USAGE,
-                     "--cpu %s: this platform is a %s; `softsev platform init --profile %s` with "
-                     "another --state makes one, or --seed without --state",
-                     o->cpu_text, p->product, cpu_part_name(o->cpu.part));
-}
-
-/* Everything from the seed, so that two runs are equal whatever ran before: nothing is kept, and no
- * later run without a seed gets a chip whose keys the seed gives away. */
-static int open_seeded(struct run *r, struct run_identity *id, struct error *e)
-{
-    id->authority = state_authority_of_seeds(progress, e);
-    return !id->authority ||
-                   state_identity_from_seed(r->crypto, id->authority, r->options.seed,
-                                            &id->on.identity, e) ||
-                   state_profile(NULL, profile_of_cpu(r), &id->on.profile, e)
-               ? -1
-               : 0;
-}
-
-static int open_kept(struct run *r, struct run_identity *id, struct error *e)
-{
-    const struct state_request request = {.directory = id->directory,
-                                          .seed = r->options.seed,
-                                          .any_seed = true,
-                                          .progress = progress};
-    if (state_platform_open(&request, r->crypto, &id->on, e))
-        return -1;
-    id->authority = state_authority_open(id->on.state, r->crypto, NULL, e);
-    return id->authority ? 0 : -1;
-}
-
 int run_identity(struct run *r, struct machine_config *config, struct error *e)
 {
-    struct run_identity *id = r->identity = calloc(1, sizeof *id);
-    const char *directory = r->options.state;
-    if (!id)
+    const struct run_options *o = &r->options;
+    const struct cli_platform_request request = {.state = o->state,
+                                                 .seed = o->seed,
+                                                 .cpu_text = o->cpu_text,
+                                                 .cpu = &o->cpu,
+                                                 .progress = progress};
+    r->identity = calloc(1, sizeof *r->identity);
+    if (!r->identity)
         return error_set(e, ERROR_MEMORY, "out of memory");
-    const bool seeded = r->options.seed && !directory;
-    if (directory && strlen(directory) >= sizeof id->directory)
-        return error_set(e, ERROR_USAGE, "--state: the name is too long");
-    if (directory)
-        strcpy(id->directory, directory);
-    else if (!seeded && state_default(id->directory, sizeof id->directory, e))
+    if (cli_platform_open(&request, r->crypto, r->identity, e))
         return -1;
-    if (seeded ? open_seeded(r, id, e) : open_kept(r, id, e))
-        return -1;
-    if (check_cpu(r, id->on.profile, e))
-        return -1;
-    config->profile = id->on.profile;
-    if (id->on.state) {
-        config->store = state_store(id->on.state);
-        config->commit = state_commit;
-        config->commit_context = id->on.state;
-        config->committed = id->on.committed;
-    }
-    memcpy(config->fuses, id->on.identity.fuses, sizeof config->fuses);
+    cli_platform_configure(r->identity, config);
     return 0;
 }
 
 void run_close_identity(struct run *r)
 {
-    if (!r->identity)
-        return;
-    state_platform_close(&r->identity->on);
-    authority_free(r->identity->authority);
+    if (r->identity)
+        cli_platform_close(r->identity);
     free(r->identity);
 }
 
@@ -128,7 +61,7 @@ static bool any_mode(const struct run *r, enum image_mode mode)
 
 int run_platform(struct run *r, struct error *e)
 {
-    const struct run_identity *id = r->identity;
+    const struct cli_platform *id = r->identity;
     struct platform_status s;
     bool es = any_mode(r, IMAGE_SEV_ES);
     if (any_mode(r, IMAGE_SEV_SNP) &&

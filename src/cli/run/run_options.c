@@ -207,23 +207,20 @@ static void fill_machine(struct run_options *o, const struct options *given)
 }
 
 /* QEMU's names are of parts with a stepping of their own. */
-static int choose_cpu(struct run_options *o, const char *text, struct error *e)
+int run_choose_cpu(const char *text, struct cpu_model *out, struct error *e)
 {
     struct error why = {.code = ERROR_NONE};
     char name[40] = "";
-    const size_t size = text ? strcspn(text, ",") : 0;
+    const size_t size = strcspn(text, ",");
     u32 signature;
-    o->cpu_text = text;
-    if (!text)
-        return 0;
     memcpy(name, text, min_u64(size, sizeof name - 1));
     const bool qemu = !strncmp(name, "EPYC", 4) && measure_signature_by_name(name, &signature);
     if (qemu)
-        cpu_model_of_part(part_of_signature(signature), &o->cpu);
+        cpu_model_of_part(part_of_signature(signature), out);
     if (qemu)
-        o->cpu.signature = signature;
-    if (qemu ? cpu_model_change(&o->cpu, text + size + (text[size] == ','), &why)
-             : cpu_model_parse(text, &o->cpu, &why))
+        out->signature = signature;
+    if (qemu ? cpu_model_change(out, text + size + (text[size] == ','), &why)
+             : cpu_model_parse(text, out, &why))
         return error_set(e, ERROR_USAGE, "--cpu %s", why.text);
     return 0;
 }
@@ -232,7 +229,8 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
 {
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
-    if (choose_cpu(o, given->text[RUN_CPU], e))
+    o->cpu_text = given->text[RUN_CPU];
+    if (o->cpu_text && run_choose_cpu(o->cpu_text, &o->cpu, e))
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) ? -1 : 0;

@@ -71,52 +71,11 @@ static void console_text(struct run_vm *v, const u8 *data, size_t size)
     }
 }
 
-/* --- Panics ------------------------------------------------------------------------------------
- */
-
-/* What follows the time and, with CONFIG_PRINTK_CALLER, the task in front of a kernel's message:
- * "[    1.234567][    T1] ". */
-static const char *after_stamp(const char *line)
-{
-    const char *p = line;
-    while (*p == '[') {
-        p += 1 + strspn(p + 1, " .0123456789TC");
-        if (*p++ != ']')
-            return line;
-    }
-    return p == line ? line : p + (*p == ' ');
-}
-
-/* Notes the line with which a Linux kernel announces its panic. Programs, and other kernels'
- * messages, may have these words anywhere else. */
-void run_look_for_panic(struct run_vm *v)
-{
-    static const char words[] = "Kernel panic - not syncing: ";
-    v->line[v->line_size] = 0;
-    const char *text = after_stamp(v->line);
-    if (!*v->panic && !strncmp(text, words, sizeof words - 1))
-        snprintf(v->panic, sizeof v->panic, "%.*s", (int)sizeof v->panic - 1,
-                 text[sizeof words - 1] ? text + sizeof words - 1 : "?");
-}
-
-static void watch_for_panic(struct run_vm *v, const u8 *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        const bool ends = data[i] == '\r' || data[i] == '\n';
-        if (ends)
-            run_look_for_panic(v);
-        if (ends)
-            v->line_size = 0;
-        else if (v->line_size < sizeof v->line - 1)
-            v->line[v->line_size++] = data[i] < ' ' || data[i] > '~' ? '?' : (char)data[i];
-    }
-}
-
 void run_console_output(void *context, const u8 *data, size_t size)
 {
     struct run_vm *v = context;
     v->console_bytes += size;
-    watch_for_panic(v, data, size);
+    run_panic_watch(&v->panic, data, size);
     if (!v->run->options.json) {
         console_text(v, data, size);
         fflush(stdout);
@@ -131,45 +90,6 @@ void run_console_output(void *context, const u8 *data, size_t size)
         print_json(json_pack("{s:s, s:o, s:s%}", "event", "console", "vm",
                              cli_json_text(v->options->name), "text", text, n));
         at += n;
-    }
-}
-
-/* --- Events ----------------------------------------------------------------------------------- */
-
-static void trace_print(void *context, const struct trace_event *event)
-{
-    struct run *r = context;
-    char line[1200];
-    if (!(r->options.trace & 1u << event->category))
-        return;
-    if (r->options.json)
-        trace_format_json(line, sizeof line, event);
-    else
-        trace_format_text(line, sizeof line, event);
-    if (fputs(line, r->trace_out) < 0 && !r->trace_errno)
-        r->trace_errno = errno;
-}
-
-static void trace_into_hash(void *context, const struct trace_event *event)
-{
-    char line[1200];
-    size_t size = trace_format_text(line, sizeof line, event);
-    crypto_sha256_update(context, line, size);
-}
-
-void run_trace_start(struct run *r)
-{
-    struct trace *trace = machine_trace(r->machine);
-    if (r->options.trace) {
-        r->trace_sink = (struct trace_sink){.event = trace_print, .context = r};
-        trace_add_sink(trace, &r->trace_sink);
-    }
-    if (r->options.trace_hash) {
-        r->trace_hash = crypto_sha256_start();
-        if (!r->trace_hash)
-            cli_end_without_memory();
-        r->hash_sink = (struct trace_sink){.event = trace_into_hash, .context = r->trace_hash};
-        trace_add_sink(trace, &r->hash_sink);
     }
 }
 
@@ -256,7 +176,7 @@ static void pages_text(const struct run_vm *v, const struct vm_summary *s, u64 p
 
 bool run_panicked(const struct run_vm *v, enum vm_state state)
 {
-    return *v->panic && state != VM_POWERED_OFF && state != VM_DEBUG_EXIT;
+    return *v->panic.text && state != VM_POWERED_OFF && state != VM_DEBUG_EXIT;
 }
 
 /* How a VM has ended, and why; an empty reason: the state says it. */
@@ -265,7 +185,7 @@ static const char *ending_of(const struct run_vm *v, const struct vm_summary *s,
 {
     const bool panicked = run_panicked(v, s->state);
     snprintf(reason, size, "%s%s", panicked ? "kernel panicked: " : "",
-             panicked ? v->panic : s->reason);
+             panicked ? v->panic.text : s->reason);
     return panicked ? "panicked" : state_names[s->state];
 }
 
@@ -420,23 +340,13 @@ static void summary_machine_json(struct run *r, const struct machine_statistics 
                          summary_vc_json(&m->cpu), "trace_sha256", hash));
 }
 
-static void trace_hash_text(const struct run *r, char hex[65])
-{
-    u8 digest[32];
-    hex[0] = 0;
-    if (!r->trace_hash)
-        return;
-    crypto_sha256_peek(r->trace_hash, digest);
-    hex_encode(hex, digest, sizeof digest);
-}
-
 void run_summary(struct run *r)
 {
     struct machine_statistics m = machine_statistics(r->machine);
     bool text = !r->options.quiet && !r->options.json;
     char hash[65];
     json_t *vms = json_array();
-    trace_hash_text(r, hash);
+    run_trace_hash(&r->tracing, hash);
     if (text) {
         end_lines(r);
         printf("\r\n");

@@ -30,21 +30,16 @@ static const struct option_group groups[] = {
         RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY,        \
         RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
 
-static const struct option_choice devices[] = {
+const struct option_choice run_devices[] = {
     {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
-
-static const struct option_choice clocks[] = {
+const struct option_choice run_clocks[] = {
     {"wall", RUN_CLOCK_WALL, false}, {"virtual", RUN_CLOCK_VIRTUAL, false}, {NULL, 0, false}};
-static const struct option_choice engines[] = {{"auto", CPU_ENGINE_AUTO, false},
-                                               {"interpreter", CPU_ENGINE_INTERPRETER, false},
-                                               {"jit", CPU_ENGINE_JIT, false},
-                                               {NULL, 0, false}};
+const struct option_choice run_engines[] = {{"auto", CPU_ENGINE_AUTO, false},
+                                            {"interpreter", CPU_ENGINE_INTERPRETER, false},
+                                            {"jit", CPU_ENGINE_JIT, false},
+                                            {NULL, 0, false}};
 
-/* The guest's paravirtual clock counts seconds in 32 bits. */
-#define TIME_SHOULD                                                                                \
-    "seconds since 1970, at most 4294967295 (in 2106): the guest's paravirtual clock has 32 bits"
-
-static bool parse_time(const char *text, u64 *out)
+bool run_parse_time(const char *text, u64 *out)
 {
     const char *end;
     return option_digits(text, out, &end) && !*end && *out <= UINT32_MAX;
@@ -176,7 +171,7 @@ static const struct option_row rows[] = {
         "is QEMU's device for programs that test a hypervisor, such as kvm-unit-tests:\nports "
         "that keep what is written, a port for each interrupt line, and memory behind a device.\n"
         "The debug-exit port 0xf4 is always there.",
-        .choices = devices, .standard = RUN_NO_DEVICE},
+        .choices = run_devices, .standard = RUN_NO_DEVICE},
     [RUN_STRICT] = {"strict", OPTION_FLAG, NULL,
         "enforce rules of the GHCB that KVM with QEMU does not",
         .man = "Refuse requests of an SNP guest that the GHCB specification forbids and KVM with "
@@ -227,7 +222,7 @@ static const struct option_row rows[] = {
         "time of day at the start, since 1970 (default: now)",
         .man = "The time of day at the start, in seconds since 1970.\nAt most 4294967295, in the "
         "year 2106: the clock that guests ask their hypervisor for ends there.\nDefault: now.",
-        .parse = parse_time, .should = TIME_SHOULD,
+        .parse = run_parse_time, .should = RUN_TIME_SHOULD,
         .group = GROUP_MACHINE},
     [RUN_TRACE] = {"trace", OPTION_PARSED, "WORDS",
         "print events: all, or a list as command,switch,key",
@@ -285,7 +280,7 @@ static const struct option_row rows[] = {
         "somebody talks to a guest on a terminal.\nDefault: virtual with\n.Fl -seed ,\n"
         ".Fl -record\nor\n.Fl -replay ,\notherwise wall.\n"
         "With one of these\n.Cm wall\nis refused: no two runs by the wall are equal.",
-        .choices = clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
+        .choices = run_clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
     [RUN_ENGINE] = {"engine", OPTION_CHOICE, "WORD",
         "how the core runs: interpreter, jit, or auto: jit if the host can (default auto)",
         .man = "How the core runs the guests' instructions.\n.Cm jit\n"
@@ -294,7 +289,7 @@ static const struct option_row rows[] = {
         "is jit, or the interpreter where the host is no x86-64 or allows no executable memory.\n"
         "Both run every instruction the same: a run with a seed has the same trace.\nDefault\n"
         ".Cm auto .",
-        .choices = engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
+        .choices = run_engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
     [RUN_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL,
         "end when a guest reboots, instead of starting it again",
         .man = "End when a guest reboots.\nWithout this option a guest that is not encrypted "

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looks for the panic of a Linux kernel in what it says on its console. */
+#include "cli/run/session.h"
+
+#include <stdio.h>
+
+/* What follows the time and, with CONFIG_PRINTK_CALLER, the task in front of a kernel's message:
+ * "[    1.234567][    T1] ". */
+static const char *after_stamp(const char *line)
+{
+    const char *p = line;
+    while (*p == '[') {
+        p += 1 + strspn(p + 1, " .0123456789TC");
+        if (*p++ != ']')
+            return line;
+    }
+    return p == line ? line : p + (*p == ' ');
+}
+
+/* Notes the line with which a Linux kernel announces its panic. Programs, and other kernels'
+ * messages, may have these words anywhere else. */
+void run_panic_line_ends(struct run_panic *w)
+{
+    static const char words[] = "Kernel panic - not syncing: ";
+    w->line[w->line_size] = 0;
+    const char *text = after_stamp(w->line);
+    if (!*w->text && !strncmp(text, words, sizeof words - 1))
+        snprintf(w->text, sizeof w->text, "%.*s", (int)sizeof w->text - 1,
+                 text[sizeof words - 1] ? text + sizeof words - 1 : "?");
+}
+
+void run_panic_watch(struct run_panic *w, const u8 *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        const bool ends = data[i] == '\r' || data[i] == '\n';
+        if (ends)
+            run_panic_line_ends(w);
+        if (ends)
+            w->line_size = 0;
+        else if (w->line_size < sizeof w->line - 1)
+            w->line[w->line_size++] = data[i] < ' ' || data[i] > '~' ? '?' : (char)data[i];
+    }
+}

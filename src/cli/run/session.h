@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run of any machine needs, with a hypervisor of ours (`softsev run`) or without one
+ * (`softsev host`): signals, events, words of options, a kernel's panic. */
+#ifndef SOFTSEV_CLI_RUN_SESSION_H
+#define SOFTSEV_CLI_RUN_SESSION_H
+
+#include "base/error.h"
+#include "base/trace.h"
+#include "cli/options.h"
+#include "cpu/model.h"
+
+#include <stdio.h>
+
+struct crypto_sha256;
+
+/* --- Words of options ------------------------------------------------------------------------- */
+
+/* What machine time goes by (clock.c). */
+enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
+
+/* What --device adds to a machine. */
+enum run_device { RUN_NO_DEVICE, RUN_TESTDEV };
+
+extern const struct option_choice run_clocks[], run_engines[], run_devices[];
+
+/* Of OPTION_PARSED: a time of day. */
+bool run_parse_time(const char *text, u64 *out);
+/* The guest's paravirtual clock counts seconds in 32 bits. */
+#define RUN_TIME_SHOULD                                                                            \
+    "seconds since 1970, at most 4294967295 (in 2106): the guest's paravirtual clock has 32 bits"
+#define RUN_SEEDED_TIME                                                                            \
+    1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
+
+/* Reads the model of --cpu: a part, one of QEMU's names, or `max`, with changes. */
+int run_choose_cpu(const char *text, struct cpu_model *out, struct error *e);
+
+/* --- Events (run_trace.c) --------------------------------------------------------------------- */
+
+struct run_trace {
+    const char *path; /* of --trace-file; NULL: standard error */
+    u32 categories;   /* that are printed */
+    bool json, hashes;
+    FILE *out;
+    int error; /* why an event could not be written; 0: all were */
+    struct trace_sink print_sink, hash_sink;
+    struct crypto_sha256 *hash;
+};
+
+int run_trace_open(struct run_trace *t, struct error *e);
+/* Connects it to a machine's events. */
+void run_trace_start(struct run_trace *t, struct trace *trace);
+/* The hash so far; empty without --trace-hash. */
+void run_trace_hash(const struct run_trace *t, char hex[65]);
+/* -1: an event could not be written. */
+int run_trace_close(struct run_trace *t, struct error *e);
+
+/* --- A kernel's panic (run_panic.c) ----------------------------------------------------------- */
+
+/* Bytes of a console line in which a panic is looked for: a time stamp, the words, the text. */
+#define RUN_PANIC_LINE_MAX 200u
+
+struct run_panic {
+    char text[120];                /* what the kernel said when it panicked; empty: it did not */
+    char line[RUN_PANIC_LINE_MAX]; /* the console's last line, as far as that matters */
+    size_t line_size;
+};
+
+void run_panic_watch(struct run_panic *w, const u8 *data, size_t size);
+/* At the end, when a console's last line is as long as it gets. */
+void run_panic_line_ends(struct run_panic *w);
+
+/* --- Signals (run_signals.c) ------------------------------------------------------------------ */
+
+struct termios;
+/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
+ * program at once. */
+void run_signals_start(void);
+/* After that time of the host's nothing waits any longer for a reader of standard output and error,
+ * as it is after a signal. What cannot be written is lost. */
+void run_signals_limit(u64 ns);
+/* Of the signal that asked for an end: "SIGTERM". */
+const char *run_signals_name(void);
+bool run_signals_ending(void);
+bool run_signals_reader_gone(void); /* it was SIGPIPE */
+int run_signals_status(
+    void); /* the exit status that says so: 128 and the signal's number; 0: none came */
+/* Makes the terminal raw; whatever ends or stops the program puts it back. */
+void run_signals_terminal(const struct termios *before, const struct termios *raw);
+void run_signals_terminal_done(void);
+/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it
+ * can be read. */
+bool run_signals_wait(int fd, u64 ns);
+/* From now on each wait ends also when this descriptor can be read; -1: none. */
+void run_signals_watch(int fd);
+
+/* --- The host's clock ------------------------------------------------------------------------- */
+
+u64 run_clock_ns(void); /* monotonic */
+
+#endif
