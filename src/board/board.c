@@ -24,6 +24,7 @@
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The first local APIC as firmware leaves it: enabled, LINT0 passes the 8259s' interrupts on, LINT1
@@ -72,7 +73,7 @@ struct board {
     struct debug_console firmware_log;
     char firmware_line[BOARD_FIRMWARE_LINE_MAX + 1];
     u32 firmware_line_size;
-    struct virtio_blk disk;
+    struct virtio_blk *disks; /* config.disk_count of them */
     struct virtio_console console;
     struct psp psp;
     struct iommu iommu;
@@ -192,10 +193,11 @@ static bool wire_legacy(struct board *b)
 
 /* Sets up a function without firmware, as firmware would: addresses for the BARs of virtio
  * functions (1: MSI-X, 4: registers). */
-static bool wire_function(struct board *b, struct pci_function *f, u32 slot)
+static bool wire_function(struct board *b, struct pci_function *f, u32 slot, u32 number)
 {
-    u64 base = BOARD_PCI_WINDOW + (u64)slot * 4 * BAR_SPACING;
-    return pci_add(&b->pci, f, (u8)PCI_DEVFN(slot, 0),
+    u64 base = number ? BOARD_PCI_FUNCTIONS : BOARD_PCI_WINDOW;
+    base += ((u64)number * BOARD_PCI_SLOTS + slot) * 4 * BAR_SPACING;
+    return pci_add(&b->pci, f, (u8)PCI_DEVFN(slot, number),
                    gsi_line(&b->gsi, BOARD_PCI_IRQ + slot % 4)) &&
            (b->config.firmware ||
             (pci_assign_bar(f, 1, base) && pci_assign_bar(f, 4, base + BAR_SPACING)));
@@ -240,6 +242,26 @@ static bool wire_iommu(struct board *b)
            iommu_attach(&b->iommu, &b->pci, BOARD_IOMMU_DEVFN);
 }
 
+/* Adds the disks as functions of one PCI device. The first one keeps its place, however many
+ * follow. */
+static bool wire_disks(struct board *b)
+{
+    const struct board_config *config = &b->config;
+    const u32 slot = config->firmware ? FIRMWARE_DISK_SLOT : DISK_SLOT;
+    for (u32 i = 0; i < config->disk_count; i++) {
+        struct virtio_blk *disk = &b->disks[i];
+        char id[VIRTIO_BLK_ID_SIZE];
+        snprintf(id, sizeof id, i ? "softsev%u" : "softsev", i);
+        if (!virtio_blk_init(disk, config->dma, config->disks[i], id))
+            return false;
+        if (!i && config->disk_count > 1)
+            disk->virtio.pci.space[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
+        if (!wire_function(b, &disk->virtio.pci, slot, i))
+            return false;
+    }
+    return true;
+}
+
 static bool wire_pci(struct board *b)
 {
     const struct board_config *config = &b->config;
@@ -252,22 +274,21 @@ static bool wire_pci(struct board *b)
         return false;
     if (config->firmware && (!wire_bridge(b) || !wire_firmware_log(b)))
         return false;
-    if (config->disk.size_sectors &&
-        (!virtio_blk_init(&b->disk, config->dma, config->disk, "softsev") ||
-         !wire_function(b, &b->disk.virtio.pci, config->firmware ? FIRMWARE_DISK_SLOT : DISK_SLOT)))
+    if (!wire_disks(b))
         return false;
     if (!config->virtio_console)
         return true;
     return virtio_console_init(&b->console, config->dma, config->channel) &&
            wire_function(b, &b->console.virtio.pci,
-                         config->firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT);
+                         config->firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT, 0);
 }
 
 static void on_work(struct timer *timer, u64 when_ns)
 {
     struct board *b = CONTAINER_OF(timer, struct board, work);
     (void)when_ns;
-    virtio_continue(&b->disk.virtio);
+    for (u32 i = 0; i < b->config.disk_count; i++)
+        virtio_continue(&b->disks[i].virtio);
     virtio_continue(&b->console.virtio);
 }
 
@@ -275,13 +296,16 @@ struct board *board_create(const struct board_config *config)
 {
     struct board *b = calloc(1, sizeof *b);
     struct lapic *lapics = calloc(config->cpus, sizeof *lapics);
-    if (!b || !lapics) {
+    struct virtio_blk *disks = calloc(max_u64(config->disk_count, 1), sizeof *disks);
+    if (!b || !lapics || !disks || config->disk_count > BOARD_DISKS_MAX) {
+        free(disks);
         free(lapics);
         free(b);
         return NULL;
     }
     b->config = *config;
     b->lapics = lapics;
+    b->disks = disks;
     b->clock.now = config->now_ns;
     timer_queue_init(&b->timers, &b->clock);
     b->work = (struct timer){.fire = on_work};
@@ -299,6 +323,7 @@ void board_destroy(struct board *b)
     if (!b)
         return;
     free(b->testdev);
+    free(b->disks);
     free(b->lapics);
     free(b);
 }
@@ -390,12 +415,20 @@ static void feed_uart(struct board *b)
     }
 }
 
+static bool any_paused(const struct board *b)
+{
+    for (u32 i = 0; i < b->config.disk_count; i++)
+        if (b->disks[i].virtio.paused)
+            return true;
+    return b->console.virtio.paused;
+}
+
 void board_set_time(struct board *b, u64 now_ns)
 {
     b->clock.now = now_ns;
     if (timer_next(&b->timers) <= now_ns)
         timer_run(&b->timers, now_ns);
-    if ((b->disk.virtio.paused || b->console.virtio.paused) && !b->work.armed)
+    if (any_paused(b) && !b->work.armed)
         timer_arm(&b->timers, &b->work, now_ns + COST_WAKE_NS);
     if (b->input_count)
         feed_uart(b);

@@ -14,6 +14,7 @@
 #include "device/iommu.h"
 
 #define BOARD_FIRMWARE_LINE_MAX 160u /* characters in a line of firmware's log */
+#define BOARD_DISKS_MAX         8u   /* disks: the functions of one PCI device */
 
 struct board;
 struct lapic; /* device/lapic.h */
@@ -49,7 +50,8 @@ struct board_config {
     struct board_events events;
     struct console_backend console; /* for the UART */
     struct console_backend channel; /* for the virtio console */
-    struct block_backend disk;      /* no sectors: no disk */
+    struct block_backend disks[BOARD_DISKS_MAX];
+    u32 disk_count;
 };
 
 /* Returns NULL if there is no memory or two devices claim one address. */

@@ -13,7 +13,9 @@
 #define BOARD_LOW_RAM_END 0xc0000000ull
 #define BOARD_HIGH_RAM    0x100000000ull
 #define BOARD_PCI_WINDOW  0xd0000000ull
-#define BOARD_PCI_END     0xe0000000ull
+/* Addresses of functions other than 0. */
+#define BOARD_PCI_FUNCTIONS (BOARD_PCI_WINDOW + MIB(16))
+#define BOARD_PCI_END       0xe0000000ull
 /* With firmware, which assigns addresses to BARs: from the end of low RAM, but not below 2 GiB; and
  * above all RAM. */
 #define BOARD_FIRMWARE_PCI_END      0xfc000000ull

@@ -42,7 +42,11 @@ static bool one_file(const char *a, const char *b)
 /* Whether a value names the file: as a whole, or as one of several with commas between. */
 static bool names_file(const char *value, const char *path)
 {
+    char first[PATH_ROOM];
     if (one_file(value, path))
+        return true;
+    option_path(value, first, sizeof first);
+    if (*first && one_file(first, path))
         return true;
     while (strchr(value, ',')) {
         char piece[PATH_ROOM];

@@ -24,6 +24,19 @@ bool option_digits(const char *text, u64 *out, const char **end)
     return count && !errno && stop == *end;
 }
 
+const char *option_path(const char *text, char *path, size_t room)
+{
+    size_t size = 0;
+    while (*text && (*text != ',' || text[1] == ',')) {
+        text += *text == ',';
+        if (size + 1 < room)
+            path[size++] = *text;
+        text++;
+    }
+    path[size] = 0;
+    return text;
+}
+
 static int wrong_number(const struct option_row *row, const char *name, const char *text,
                         struct error *e)
 {

@@ -414,6 +414,22 @@ static const char *member_text(json_t *object, const char *key, json_t *value)
     return json_string_value(json_object_get(object, key));
 }
 
+/* The values of an option that may be repeated, as an array of texts. */
+static int set_members(struct options *o, u8 id, const char *key, const json_t *array,
+                       struct error *e)
+{
+    const json_t *value;
+    size_t i;
+    json_array_foreach(array, i, value)
+    {
+        if (!json_is_string(value))
+            return error_set(e, ERROR_USAGE, "'%s'[%zu] should be a text", key, i);
+        if (options_set(o, id, json_string_value(value), e))
+            return -1;
+    }
+    return 0;
+}
+
 static int set_member(struct options *o, json_t *object, const char *key, json_t *value,
                       struct error *e)
 {
@@ -423,6 +439,8 @@ static int set_member(struct options *o, json_t *object, const char *key, json_t
         return error_set(e, ERROR_USAGE, "there is no member '%.80s'%s%s%s", key,
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     const bool flag = o->table->rows[id].kind == OPTION_FLAG;
+    if (o->table->rows[id].list && json_is_array(value))
+        return set_members(o, id, key, value, e);
     if (flag && json_is_boolean(value))
         return json_is_true(value) ? options_set(o, id, "", e) : 0;
     if (flag || !(json_is_string(value) || json_is_integer(value)))

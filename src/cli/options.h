@@ -228,6 +228,10 @@ int options_check_set(const struct options *o, u8 folder, const struct file_set 
  * would be right. */
 int option_value(const struct option_row *row, const char *name, const char *text, u64 *number,
                  struct error *e);
+/* Copies the path that begins a value such as "FILE,readonly" to `path`; a comma in the path is
+ * written twice. Returns what follows the path: a comma, or the end. `path` has `room` bytes, which
+ * strlen(text) + 1 always fits. */
+const char *option_path(const char *text, char *path, size_t room);
 /* Decimal or 0x, without a sign or blanks; *end is what follows it. False: it is none, or more than
  * 64 bits. */
 bool option_digits(const char *text, u64 *out, const char **end);

@@ -21,6 +21,7 @@ enum file_answer {
     FILE_WRONG_KIND,  /* a folder, a link, a pipe or a device, where that is not allowed */
     FILE_WRONG_SIZE,  /* larger than allowed, or its size changed while it was read */
     FILE_WRONG_OWNER, /* owned by somebody else, or open to others, where that is not allowed */
+    FILE_IN_USE,      /* another process has locked it */
     FILE_NO_MEMORY,
 };
 
@@ -54,9 +55,13 @@ void file_free(struct file_data *data);
 enum file_answer file_open(const char *path, const struct file_rule *rule, int *fd, u64 *size,
                            struct error *e);
 /* Opens a disk image (a regular file or a block device) for reading and, unless `read_only`, for
- * writing in place. */
+ * writing in place. Locks it as QEMU does, until it is closed: readers share a disk, a writer has
+ * it alone. The error of a disk that is in use names the process that uses it, if that can be seen.
+ */
 enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *size,
                                 struct error *e);
+/* Makes an empty file without a name, in $TMPDIR or /var/tmp: it ends with its descriptor. */
+bool file_create_scratch(int *fd, struct error *e);
 /* Opens a regular file with these flags of open(2), O_CREAT with mode 0600. Follows no symbolic
  * link in the last part of the name. Returns the descriptor, or -errno: -EIO for any other kind of
  * file, which somebody has put there. */

@@ -334,7 +334,9 @@ enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *
         error_set(e, ERROR_FILE, "%s cannot be measured: %s", path, strerror(errno));
     } else {
         *size = (u64)end;
-        return make_blocking(fd, path, e);
+        answer = file_lock_disk(*fd, path, !read_only, e);
+        if (!answer)
+            return make_blocking(fd, path, e);
     }
     close(*fd);
     *fd = -1;

@@ -58,8 +58,10 @@ struct vm_console {
     void *context;
 };
 
+#define VM_DISKS_MAX 8u
+
 struct vm_disk {
-    u64 size; /* bytes, a multiple of 512; 0: no disk */
+    u64 size; /* bytes, a multiple of 512 */
     bool (*read)(void *context, u64 offset, void *out, size_t size);
     bool (*write)(void *context, u64 offset, const void *data, size_t size); /* NULL: read-only */
     void *context;
@@ -74,7 +76,8 @@ struct vm_config {
     bool any_features;             /* launches SEV_FEATURES that this hypervisor does not serve */
     u32 cpus;                      /* virtual processors, as in the plan; 0: the plan's number */
     struct vm_console console;
-    struct vm_disk disk;
+    struct vm_disk disks[VM_DISKS_MAX];
+    u32 disk_count;
     bool virtio_console;       /* adds a second console on virtio to the UART */
     bool testdev;              /* adds the device for hypervisor tests, QEMU's pc-testdev */
     struct vm_console channel; /* output of the virtio console, if not to `console` */

@@ -6,6 +6,7 @@
 
 _Static_assert(IMAGE_ITEMS_MAX < FW_CFG_ITEMS_MAX && IMAGE_ITEMS_MAX <= FW_CFG_FILES_MAX,
                "fw_cfg has too little room for a plan's items beside its own");
+_Static_assert(VM_DISKS_MAX == BOARD_DISKS_MAX, "VM and board disagree about disks");
 _Static_assert(VM_CPUS_MAX == IMAGE_CPUS_MAX && VM_CPUS_MAX <= LAPIC_CPUS_MAX,
                "plan, VM and board disagree about processors");
 
@@ -155,7 +156,10 @@ static bool add_items(struct vm *vm)
 int vm_board_create(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
-    const struct board_config config = {
+    if (vm->config.disk_count > VM_DISKS_MAX)
+        return error_set(error, ERROR_USAGE, "%s: %u disks asked for; a VM has at most %u",
+                         vm->config.name, vm->config.disk_count, VM_DISKS_MAX);
+    struct board_config config = {
         .now_ns = host_time_ns(vm->hv->host),
         .memory_size = plan->memory_size,
         .rtc_seconds = vm->config.rtc_seconds,
@@ -174,8 +178,10 @@ int vm_board_create(struct vm *vm, struct error *error)
                    .context = vm},
         .console = {on_console, vm},
         .channel = {on_channel, vm},
-        .disk = disk_backend(&vm->config.disk),
+        .disk_count = vm->config.disk_count,
     };
+    for (u32 i = 0; i < config.disk_count; i++)
+        config.disks[i] = disk_backend(&vm->config.disks[i]);
     vm->board = board_create(&config);
     if (!vm->board || !add_items(vm))
         return error_set(error, ERROR_INTERNAL,

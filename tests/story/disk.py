@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A root file system on a virtio disk, made with e2fsprogs and read back with it: contents, writes,
-and read-only."""
+"""Virtio disks: a root file system, made with e2fsprogs and read back with it; several disks,
+read-only ones and snapshots; the locks of programs that share an image."""
+import fcntl
 import hashlib
 import os
 import random
 import shutil
+import struct
 import subprocess
 
-from story import Skip, console, slow, tell, want
+from story import Skip, console, one_line, quick, slow, tell, want
 
 BIG = random.Random(2).randbytes(3 << 20)
 INIT = """#!/bin/sh
@@ -105,10 +107,130 @@ def a_read_only_disk_is_read_and_not_written(s):
     os.chmod(disk, 0o444)
     with open(disk, "rb") as f:
         before = sha(f.read())
-    text = boots_from(s, disk, "sev", "--disk-read-only")
+    text = boots_from(s, disk + ",readonly", "sev")
     want("disk: cannot be written" in text and "disk: was spoiled" not in text, text[-800:])
     with open(disk, "rb") as f:
         want(before == sha(f.read()), "a read-only disk was written")
+
+
+def what_is_written_to_a_snapshot_ends_with_the_run(s):
+    disk = make_disk(s)
+    with open(disk, "rb") as f:
+        before = sha(f.read())
+    os.environ["TMPDIR"] = s.path()
+    text = boots_from(s, disk + ",snapshot", "none")
+    del os.environ["TMPDIR"]
+    want(f"disk: twice {sha(BIG + BIG)}" in text and "was here before" not in text, text[-800:])
+    with open(disk, "rb") as f:
+        want(before == sha(f.read()), "the image of a snapshot was written")
+    left = [name for name in os.listdir(s.folder) if name.startswith("softsev-")]
+    want(not left, ("a snapshot leaves a file behind", left))
+
+
+EIGHT = """#!/bin/sh
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+while read -r module; do insmod "/modules/$module"; done </modules/order
+for d in a b c d e f g h i; do
+    [ -b /dev/vd$d ] && echo "disk: vd$d $(cat /sys/block/vd$d/size) $(head -c 5 /dev/vd$d)"
+    echo "after" | dd of=/dev/vd$d conv=notrunc 2>/dev/null
+done
+sync
+echo 3 >/proc/sys/vm/drop_caches
+echo "disk: now $(head -c 5 /dev/vdb) $(head -c 5 /dev/vdc) $(head -c 5 /dev/vdd)"
+poweroff -f
+"""
+
+
+def a_guest_has_eight_disks_and_no_more(s):
+    disks = [s.write(f"disk-{i},x", f"disk{i}".encode().ljust(512 * (i + 8), b"."))
+             for i in range(8)]
+    words = ["", "", ",snapshot", ",readonly", "", "", "", ""]
+    given = [a for at, word in zip(disks, words) for a in ("--disk", at.replace(",", ",,") + word)]
+    initrd = s.initrd_with("eight.cpio.gz", EIGHT)
+    for mode in ("none", "sev-snp"):
+        code, events, error = s.linux(mode, *given, initrd=initrd)
+        text = console(events)
+        want(code == 0, (error, text[-800:]))
+        for i, letter in enumerate("abcdefgh"):
+            first = "after" if mode == "sev-snp" and not words[i] else f"disk{i}"
+            want(f"disk: vd{letter} {i + 8} {first}" in text, (mode, text[-900:]))
+        want("disk: vdi" not in text, "a ninth disk")
+        want("disk: now after after disk3" in text, text[-900:])
+        for i, (at, word) in enumerate(zip(disks, words)):
+            with open(at, "rb") as f:
+                first = f.read(5)
+            want(first == (f"disk{i}".encode() if word else b"after"), (mode, at, first))
+    code, _, error = s.command("run", "--kernel", s.kernel, *given, "--disk",
+                               s.write("ninth", bytes(512)))
+    want(code == 2 and "at most 8" in one_line(error), error)
+
+
+HALT = ".globl _start\n_start: mov $0x10, %eax\nout %al, $0xf4\nhlt\n"
+SPIN = ".globl _start\n_start: jmp _start\n"
+OFD_GETLK, OFD_SETLK = 36, 37
+NEEDS, REFUSES = 100, 200  # QEMU's bytes; beside them: 0 read, 1 write, 3 resize
+
+
+def ofd(file, command, kind, start):
+    lock = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, 1, 0)
+    return struct.unpack("hhqqi4x", fcntl.fcntl(file, command, lock))[0]
+
+
+@quick
+def a_disk_that_another_program_writes_is_refused(s):
+    kernel, disk = s.build("halt", HALT), s.write("locked", bytes(4096))
+    run = ["run", "--kernel", kernel, "--memory", "16", "--disk"]
+    own = f"process {os.getpid()} ("
+    with open(disk, "r+b") as f:  # as QEMU locks a disk that its guest reads
+        for byte in (NEEDS, REFUSES + 1, REFUSES + 3):
+            ofd(f, OFD_SETLK, fcntl.F_RDLCK, byte)
+        code, _, error = s.command(*run, disk)
+        want(code == 3 and own in error and "reads, so it cannot be written now" in error, error)
+        for word in (",readonly", ",snapshot"):
+            code, _, error = s.command(*run, disk + word)
+            want(code == 33, ("readers share a disk", word, code, error))
+        ofd(f, OFD_SETLK, fcntl.F_RDLCK, NEEDS + 1)  # ... and writes
+        for word in ("", ",readonly", ",snapshot"):
+            code, _, error = s.command(*run, disk + word)
+            want(code == 3 and own in error and "writes" in one_line(error), (word, error))
+    want(s.command(*run, disk)[0] == 33, "a lock stays after its holder")
+
+
+@quick
+def a_disk_is_locked_as_long_as_its_guest_runs(s):
+    kernel, disk = s.build("spin", SPIN), s.write("held", bytes(4096))
+    for word, held in (("", {NEEDS, NEEDS + 1, REFUSES + 1, REFUSES + 3}),
+                       (",readonly", {NEEDS, REFUSES + 1, REFUSES + 3}),
+                       (",snapshot", {NEEDS, REFUSES + 1, REFUSES + 3})):
+        with subprocess.Popen([s.softsev, "run", "--kernel", kernel, "--memory", "16", "--disk",
+                               disk + word, "--limit", "60"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+            with open(disk, "r+b") as f:
+                found = set()
+                while not found >= held and p.poll() is None:
+                    found = {b for b in range(NEEDS, REFUSES + 5)
+                             if ofd(f, OFD_GETLK, fcntl.F_WRLCK, b) != fcntl.F_UNLCK}
+            want(found == held, (word, found))
+            code, _, error = s.command("run", "--kernel", kernel, "--memory", "16", "--disk", disk)
+            want(code == 3 and f"process {p.pid} (softsev)" in one_line(error), error)
+            p.terminate()
+
+
+@quick
+def a_wrong_disk_is_refused_by_what_is_wrong(s):
+    kernel, disk = s.build("halt", HALT), s.write("plain", bytes(4096))
+    for value, words in ((disk + ",readonly,snapshot", ["cannot be given together"]),
+                         (disk + ",snapshot,snapshot", ["snapshot is given twice"]),
+                         (disk + ",ro", ["'ro' should be readonly or snapshot"]),
+                         (disk + ",", ["'' should be readonly or snapshot"]),
+                         (",readonly", ["the name of a file should come first"])):
+        code, _, error = s.command("run", "--kernel", kernel, "--memory", "16", "--disk", value)
+        want(code == 2 and all(w in one_line(error) for w in words), (value, code, error))
+    os.environ["TMPDIR"] = s.path("missing")
+    code, _, error = s.command("run", "--kernel", kernel, "--memory", "16", "--disk",
+                               disk + ",snapshot")
+    del os.environ["TMPDIR"]
+    want(code == 3 and "the snapshot of" in error and s.path("missing") in one_line(error), error)
 
 
 if __name__ == "__main__":
@@ -117,4 +239,9 @@ if __name__ == "__main__":
         an_snp_guest_does_so_through_pages_that_it_shares,
         a_plain_guest_does_so_too_and_what_was_written_stays,
         a_read_only_disk_is_read_and_not_written,
+        what_is_written_to_a_snapshot_ends_with_the_run,
+        a_guest_has_eight_disks_and_no_more,
+        a_disk_that_another_program_writes_is_refused,
+        a_disk_is_locked_as_long_as_its_guest_runs,
+        a_wrong_disk_is_refused_by_what_is_wrong,
     )

@@ -198,14 +198,16 @@ def vms_share_nothing_that_is_one_vms(s):
 
     clash(["vms[0] and vms[1]", "same name, twin"], {"name": "twin"}, {"name": "twin"})
     clash(["same name, vm2"], {"name": "vm2"}, {})
-    reads = {"disk-read-only": True}
-    for more in ({}, reads):
-        clash(["vms[0] and vms[2]", "same disk", link], {"disk": disk, **more}, {"disk": copy},
+    for word in ("", ",readonly", ",snapshot"):
+        clash(["vms[0] and vms[2]", "same disk", link], {"disk": disk + word}, {"disk": [copy]},
               {"disk": link})
+    clash(["vm1 has the disk", "twice", link], {"disk": [disk, link + ",readonly"]})
+    refused(s, ["vm1 has the disk", "twice", link], "--kernel", kernel, "--disk", disk, "--disk",
+            link)
     for a, b in ((folder, folder_link), (s.path("new"), os.path.join(s.folder, ".", "new/"))):
         clash(["same 'owner-dir'", b], *({"owner-dir": at, "mode": "sev"} for at in (a, b)))
-    code, _, error = s.run(*machine_of(s, *({"disk": at} for at in (disk, link, copy)), **reads,
-                                       **common))
+    code, _, error = s.run(*machine_of(s, *({"disk": at + ",readonly"}
+                                         for at in (disk, link, copy)), **common))
     want(code == 33, (code, error))
     for name in ("a\nb", "a\x1b[2J", "a\x9bz"):
         clash(["vms[0]", "control characters"], {"name": name})

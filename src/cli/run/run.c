@@ -87,6 +87,14 @@ static int make_plan(struct run_vm *v, struct error *e)
     return v->options->tamper ? tamper(v, e) : 0;
 }
 
+static int open_disks(struct run_vm *v, struct error *e)
+{
+    for (u32 i = 0; i < v->options->disk_count; i++)
+        if (run_open_disk(&v->options->disks[i], &v->disks[i], e))
+            return -1;
+    return 0;
+}
+
 static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options *o, struct error *e)
 {
     v->run = r;
@@ -94,8 +102,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     if (cli_read_image(o->kernel, o->memory, &v->kernel, e) ||
         cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
-        cli_read_small(o->secret, &v->secret, e) ||
-        run_open_disk(o->disk, o->disk_read_only, &v->disk, e))
+        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e))
         return -1;
     return make_plan(v, e);
 }
@@ -136,7 +143,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .tsc_khz = v->options->tsc_khz,
         .cpus = v->options->cpus,
         .console = {run_console_output, v},
-        .disk = v->disk,
+        .disk_count = v->options->disk_count,
         .virtio_console = v->options->virtio_console,
         .testdev = v->options->testdev,
         .strict = v->options->strict,
@@ -144,6 +151,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .certificates = table,
         .certificates_size = table_size,
     };
+    memcpy(config.disks, v->disks, sizeof config.disks);
     if (run_secret_open(v, &config, e))
         return -1;
     v->vm = vm_create(r->hv, &config, e);
@@ -445,7 +453,8 @@ static void run_free(struct run *r)
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];
         image_free(v->plan);
-        run_close_disk(&v->disk);
+        for (u32 j = 0; j < VM_DISKS_MAX; j++)
+            run_close_disk(&v->disks[j]);
         free(v->tampered);
         free(v->exchange);
         crypto_wipe(v->secret.data, v->secret.size);

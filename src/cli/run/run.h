@@ -20,8 +20,16 @@ struct run;
 
 /* --- What was asked for (run_options.c) ------------------------------------------------------- */
 
+/* A disk of a VM; changes to a snapshot end with the run. */
+struct run_disk_options {
+    char *path;
+    bool read_only, snapshot;
+};
+
 struct run_vm_options {
-    const char *name, *kernel, *initrd, *append, *firmware, *secret, *disk;
+    const char *name, *kernel, *initrd, *append, *firmware, *secret;
+    struct run_disk_options disks[VM_DISKS_MAX];
+    u32 disk_count;
     const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
     const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
     u8 secret_guid[16];     /* with firmware: the secret's entry in OVMF's table */
@@ -29,7 +37,7 @@ struct run_vm_options {
     u64 memory; /* bytes */
     u32 cpus;
     enum image_mode mode;
-    bool kernel_hashes, disk_read_only, virtio_console, testdev, strict, tamper;
+    bool kernel_hashes, virtio_console, testdev, strict, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
     u64 sev_features;
@@ -73,8 +81,16 @@ int run_check_name(const char *name, struct error *e);
  * file with holes where nothing was ever written. */
 int run_dump_open(struct run *r, struct error *e);
 int run_dump_memory(struct run *r, struct error *e);
-int run_open_disk(const char *path, bool read_only, struct vm_disk *out, struct error *e);
-void run_close_disk(struct vm_disk *disk);
+
+/* --- Disks (run_disk.c) ----------------------------------------------------------------------- */
+
+/* Parses "FILE[,readonly][,snapshot]". The caller frees the path, also of a wrong text. */
+int run_parse_disk(const char *text, struct run_disk_options *out, struct error *e);
+int run_open_disk(const struct run_disk_options *o, struct vm_disk *out, struct error *e);
+void run_close_disk(struct vm_disk *disk); /* does nothing to one that is not open */
+/* Read and write all bytes at an offset, or return false. */
+bool run_read_at(int fd, u64 offset, void *out, size_t size);
+bool run_write_at(int fd, u64 offset, const void *data, size_t size);
 
 /* --- What is running -------------------------------------------------------------------------- */
 
@@ -89,7 +105,7 @@ struct run_vm {
     struct cli_file kernel, initrd, firmware, secret;
     struct image_plan *plan;
     struct vm *vm;
-    struct vm_disk disk;
+    struct vm_disk disks[VM_DISKS_MAX];
     u8 measure[48];
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */

@@ -19,7 +19,7 @@ struct place {
 };
 
 struct places {
-    struct place disk, owner_dir;
+    struct place disks[VM_DISKS_MAX], owner_dir;
 };
 
 static struct place place_of(const char *path)
@@ -62,15 +62,47 @@ static int clash(const struct run_options *o, u32 first, u32 second, const char 
                      what, value ? value : o->vms[second].name, right);
 }
 
+static bool writes(const struct run_disk_options *d)
+{
+    return !d->read_only && !d->snapshot;
+}
+
+/* Returns the first disk of `b` that is also a disk of `a`, and that one of them writes; of one VM
+ * alone, the first that it has twice. NULL: there is none. */
+static const struct run_disk_options *shared_disk(const struct run_vm_options *a,
+                                                  const struct places *at_a,
+                                                  const struct run_vm_options *b,
+                                                  const struct places *at_b)
+{
+    for (u32 j = 0; j < b->disk_count; j++)
+        for (u32 i = 0; i < (a == b ? j : a->disk_count); i++)
+            if ((writes(&a->disks[i]) || writes(&b->disks[j])) &&
+                same(&at_a->disks[i], &at_b->disks[j]))
+                return &b->disks[j];
+    return NULL;
+}
+
+static int check_vm(const struct run_options *o, u32 i, const struct places *p, struct error *e)
+{
+    const struct run_vm_options *v = &o->vms[i];
+    const struct run_disk_options *twice = shared_disk(v, p, v, p);
+    return twice ? error_set(e, ERROR_USAGE,
+                             "%s has the disk %s twice, and writes it; give a copy, or ',readonly' "
+                             "or ',snapshot' behind both",
+                             v->name, twice->path)
+                 : 0;
+}
+
 static int check_pair(const struct run_options *o, const struct places *p, u32 i, u32 j,
                       struct error *e)
 {
     const struct run_vm_options *a = &o->vms[i], *b = &o->vms[j];
     if (!strcmp(a->name, b->name))
         return clash(o, i, j, "name", NULL, "give each its own 'name'", e);
-    if ((!a->disk_read_only || !b->disk_read_only) && same(&p[i].disk, &p[j].disk))
-        return clash(o, i, j, "disk", b->disk,
-                     "each needs a copy of its own, or both 'disk-read-only'", e);
+    const struct run_disk_options *shared = shared_disk(a, &p[i], b, &p[j]);
+    if (shared)
+        return clash(o, i, j, "disk", shared->path,
+                     "each needs a copy of its own, or ',readonly' or ',snapshot' behind both", e);
     if (same(&p[i].owner_dir, &p[j].owner_dir))
         return clash(o, i, j, "'owner-dir'", b->owner_dir, "each needs one of its own", e);
     return 0;
@@ -82,8 +114,12 @@ int run_check_clashes(const struct run_options *o, struct error *e)
     struct places *places = calloc(o->vm_count, sizeof *places);
     if (!places)
         return error_set(e, ERROR_MEMORY, "no memory for %u VMs", o->vm_count);
-    for (u32 i = 0; i < o->vm_count; i++)
-        places[i] = (struct places){place_of(o->vms[i].disk), place_of(o->vms[i].owner_dir)};
+    for (u32 i = 0; i < o->vm_count && !result; i++) {
+        places[i].owner_dir = place_of(o->vms[i].owner_dir);
+        for (u32 j = 0; j < o->vms[i].disk_count; j++)
+            places[i].disks[j] = place_of(o->vms[i].disks[j].path);
+        result = check_vm(o, i, &places[i], e);
+    }
     for (u32 j = 1; j < o->vm_count && !result; j++)
         for (u32 i = 0; i < j && !result; i++)
             result = check_pair(o, places, i, j, e);

@@ -77,6 +77,20 @@ static int choose_features(struct run_vm_options *v, const struct options *given
     return 0;
 }
 
+static int choose_disks(struct run_vm_options *v, const struct options *given, struct error *e)
+{
+    for (size_t i = 0; i < given->list_count; i++) {
+        if (given->list_id[i] != RUN_DISK)
+            continue;
+        if (v->disk_count == VM_DISKS_MAX)
+            return error_set(e, ERROR_USAGE, "%s: more than %u disks; a VM has at most %u", v->name,
+                             VM_DISKS_MAX, VM_DISKS_MAX);
+        if (run_parse_disk(given->list[i], &v->disks[v->disk_count++], e))
+            return -1;
+    }
+    return 0;
+}
+
 /* The options, already checked, as a VM. */
 static int fill_vm(struct run_vm_options *v, u32 number, const struct options *given,
                    struct error *e)
@@ -89,14 +103,12 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->append = text[RUN_APPEND];
     v->firmware = text[RUN_FIRMWARE];
     v->secret = text[RUN_OWNER_SECRET];
-    v->disk = text[RUN_DISK];
     v->owner_dir = text[RUN_OWNER_DIR];
     v->owner_root = text[RUN_OWNER_ROOT];
     v->memory = options_number(given, RUN_MEMORY, MEMORY_DEFAULT);
     v->cpus = (u32)options_number(given, RUN_CPUS, 1);
     v->mode = (enum image_mode)options_choice(given, RUN_MODE);
     v->kernel_hashes = text[RUN_KERNEL_HASHES];
-    v->disk_read_only = text[RUN_DISK_READ_ONLY];
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
     v->testdev = options_choice(given, RUN_DEVICE) == RUN_TESTDEV;
     v->strict = text[RUN_STRICT];
@@ -104,7 +116,7 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     const char *guid = text[RUN_OWNER_SECRET_GUID];
     if (settings_guid("--secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid, e))
         return -1;
-    return run_check_name(v->name, e) || choose_policy(v, given, e) ||
+    return run_check_name(v->name, e) || choose_disks(v, given, e) || choose_policy(v, given, e) ||
                    check_exchange(given, given, e) || choose_features(v, given, e)
                ? -1
                : 0;
@@ -237,11 +249,14 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
     if (make_vms(o, 1, e))
         return -1;
     o->vm_count = 1;
-    return fill_vm(o->vms, o->vm_count, given, e);
+    return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) ? -1 : 0;
 }
 
 void run_free_options(struct run_options *o)
 {
+    for (u32 i = 0; i < o->vm_count; i++)
+        for (u32 j = 0; j < VM_DISKS_MAX; j++)
+            free(o->vms[i].disks[j].path);
     free(o->vms);
     json_decref(o->machine);
 }

@@ -27,8 +27,8 @@ static const struct option_group groups[] = {
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
         RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET,                   \
-        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_DISK_READ_ONLY,        \
-        RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
+        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_VIRTIO_CONSOLE,        \
+        RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
 
 const struct option_choice run_devices[] = {
     {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
@@ -157,11 +157,16 @@ static const struct option_row rows[] = {
         "The guest runs meanwhile; its agent waits 15 minutes for an answer.\n"
         "A file must be complete when it appears: write it under another name, then rename it.",
         .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT), .group = GROUP_SEV},
-    [RUN_DISK] = {"disk", OPTION_FILE, "FILE", "raw disk image, attached as a virtio disk",
-        .man = "A raw disk image, attached as a virtio disk."},
-    [RUN_DISK_READ_ONLY] = {"disk-read-only", OPTION_FLAG, NULL,
-        "the guest cannot write to the disk",
-        .man = "The guest cannot write to its disk.", .needs = OPTION_IDS(RUN_DISK)},
+    [RUN_DISK] = {"disk", OPTION_FILE, "FILE",
+        "raw disk image; also FILE,readonly and FILE,snapshot",
+        .man = "A raw disk image, attached as a virtio disk.\nUp to 8 may be given; a Linux guest "
+        "calls them\n.Pa /dev/vda , /dev/vdb\nand so on.\nThe guest writes into the file, unless a "
+        "word follows it, after a comma:\nit cannot write to a\n.Cm readonly\ndisk, and what it writes to a\n"
+        ".Cm snapshot\nis dropped at the end of the run.\nUntil then a snapshot's changes are in a "
+        "file without a name in\n.Ev TMPDIR\nor\n.Pa /var/tmp ,\nwhich takes as much room as the "
+        "guest has written.\nA comma in the file's name is written twice.\nDisks are locked as QEMU "
+        "does it: several programs may read one, but nobody may use a disk that another program "
+        "writes.\nIn a machine file the member is a text or an array of texts.", .list = true},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL,
         "add a second console, /dev/hvc0 in a Linux guest",
         .man = "Add a second console,\n.Pa /dev/hvc0\nin a Linux guest."},

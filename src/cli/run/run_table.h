@@ -22,7 +22,6 @@ enum run_option {
     RUN_OWNER_ROOT,
     RUN_OWNER_DIR,
     RUN_DISK,
-    RUN_DISK_READ_ONLY,
     RUN_VIRTIO_CONSOLE,
     RUN_DEVICE,
     RUN_STRICT,

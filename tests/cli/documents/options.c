@@ -299,7 +299,6 @@ static void options_without_effect_are_refused(void **state)
         {"owner", "measure --mode snp --kernel k --cpu milan", "--cpu needs --firmware"},
         {"owner", "measure --mode snp --firmware f --cpu milan --vcpu-type EPYC",
          "--cpu cannot be given with --vcpu-type"},
-        {"run", "--kernel k --disk-read-only", "--disk-read-only needs --disk"},
         {"run", "--firmware f --tamper", "--tamper needs --kernel"},
         {"run", "--machine m --kernel k", "--machine cannot be given with --kernel"},
         {"run", "--kernel k --trace-file f", "--trace-file needs --trace"},
