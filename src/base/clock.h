@@ -20,12 +20,13 @@ struct clock {
  * loops or keeps its host busy.
  */
 enum clock_cost {
-    COST_EVENT_NS = 500,       /* exception or interrupt: gate, stack, frame, pipeline flush */
-    COST_PAUSE_NS = 64,        /* PAUSE: a Zen core takes about as many cycles */
-    COST_EXIT_NS = 1000,       /* VMRUN, #VMEXIT, and the host's work on the exit */
-    COST_WAKE_NS = 1000,       /* a timer interrupt on an idle host */
-    COST_PORT_NS = 1000,       /* port access: eight cycles of an 8 MHz ISA bus */
-    COST_RMPUPDATE_NS = 500,   /* RMPUPDATE or PSMASH: the entry is written through to memory */
+    COST_EVENT_NS = 500,     /* exception or interrupt: gate, stack, frame, pipeline flush */
+    COST_PAUSE_NS = 64,      /* PAUSE: a Zen core takes about as many cycles */
+    COST_EXIT_NS = 1000,     /* VMRUN, #VMEXIT, and the host's work on the exit */
+    COST_WORLD_NS = 500,     /* VMRUN alone, or #VMEXIT alone: the host's work takes its own time */
+    COST_WAKE_NS = 1000,     /* a timer interrupt on an idle host */
+    COST_PORT_NS = 1000,     /* port access: eight cycles of an 8 MHz ISA bus */
+    COST_RMPUPDATE_NS = 500, /* RMPUPDATE or PSMASH: the entry is written through to memory */
     COST_REQUEST_NS = 1000000, /* guest request: an embedded core signs or derives a key */
     COST_RESET_NS = 100000000, /* reset of a board, up to the first instruction after firmware */
     COST_DMA_KIB_NS = 256,     /* 1 KiB by a device: 4 GB/s */

@@ -55,6 +55,7 @@ void cpu_destroy(struct cpu *c)
     mmu_destroy(c);
     blocks_destroy(c);
     jit_destroy(c);
+    free(c->bare.world);
     free(c);
 }
 

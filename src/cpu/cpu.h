@@ -54,8 +54,8 @@ struct cpu_statistics {
     u64 tlb_fills, tlb_flushes;
     u64 code_invalidations;
     u64 exceptions, interrupts; /* delivered inside guests */
-    u64 event_ns;               /* machine time that deliveries took */
-    u64 vc[CPU_VC_CAUSES];      /* #VC in place of exits of SEV-ES guests */
+    u64 event_ns; /* machine time that deliveries took, a board's answers, changes of the RMP */
+    u64 vc[CPU_VC_CAUSES]; /* #VC in place of exits of SEV-ES guests */
 };
 
 struct cpu *cpu_create(const struct cpu_config *config); /* NULL: out of memory */

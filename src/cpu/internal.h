@@ -15,8 +15,10 @@
  *            interrupts and exceptions, ports, breakpoints.
  *   mmu/     Fills the TLB: guest tables, nested tables, C-bit, view of the frame, RMP checks.
  *   svm/     Does VMRUN and #VMEXIT in four named steps (vmrun.c), VMRUN's checks (check.c),
- *            intercepts, the encrypted half of the world switch (VMSA, SEV_FEATURES), host mode,
- *            and the RMP instructions of host and guest.
+ *            intercepts, the encrypted half of the world switch (VMSA, SEV_FEATURES), and the RMP
+ *            instructions of host and guest.
+ *   bare/    A core on a board: runs the host's code, takes the board's interrupts, executes the
+ *            SVM instructions, keeps the host's state in memory while a guest runs.
  *
  * A fault leaves an instruction by cpu_raise(), a #VMEXIT by cpu_exit(); neither returns. Commit
  * rule: an instruction makes all memory accesses that can fail before its first architectural write
@@ -26,6 +28,7 @@
 #define SOFTSEV_CPU_INTERNAL_H
 
 #include "base/device_access.h"
+#include "cpu/bare.h"
 #include "cpu/cpu.h"
 #include "cpu/decode/insn.h"
 #include "cpu/engine/uop.h"
@@ -203,6 +206,25 @@ struct engine {
     struct tlb_entry tlbs[TLB_CONTEXTS + 1][TLB_ENTRIES];
 };
 
+/* Why cpu_run_bare() comes out of an instruction. */
+enum bare_exit { BARE_VMEXIT, BARE_VMRUN, BARE_STOP };
+
+/* A core on a bare machine (cpu/bare.h). */
+struct bare {
+    bool wired;
+    struct cpu_wires wires;
+    bool intr, nmi, init; /* pins: a level, two edges */
+    bool nmi_blocked;     /* until the next IRET */
+    bool yield;
+    bool halted, shut_down, waits_for_start_up;
+    enum bare_exit exit;
+    enum cpu_stop stop; /* of BARE_STOP */
+    u64 deadline;
+    u64 vmcb_spa;                /* of VMRUN */
+    struct running_guest before; /* which guest ran last: what its translations depend on */
+    struct world_switch *world;  /* of the guest that runs */
+};
+
 /* CPUID 8000_000A EBX. More than there are keys: the rest are for guests without SEV. */
 #define ASIDS 0x8000u
 
@@ -216,6 +238,7 @@ struct cpu {
     struct arch host; /* the host's, while a guest runs */
     struct running_guest guest;
     struct core_msrs msr;
+    struct bare bare;
     u32 id;
     u32 asid_min; /* first ASID of a guest without SEV-ES */
     struct clock *clock;
@@ -232,7 +255,12 @@ struct cpu {
 
 /* --- Leaving an instruction (engine/run_loop.c) ----------------------------------------------- */
 
-enum { LEAVE_RAISE = 1, LEAVE_EXIT, LEAVE_AGAIN }; /* what longjmp() to engine.leave says */
+enum {
+    LEAVE_RAISE = 1,
+    LEAVE_EXIT,
+    LEAVE_AGAIN,
+    LEAVE_ALONE
+}; /* what longjmp() to engine.leave says */
 
 /* Raises an exception at the current instruction (a fault: RIP = its start). The error code is
  * pushed only for the vectors that have one. Exception intercepts are checked on delivery
@@ -244,6 +272,11 @@ static inline void cpu_raise_gp(struct cpu *c, u32 error) NORETURN;
  * with rip = the start of the instruction and next_rip = the start of the next one, or 0 if no
  * instruction was intercepted. */
 void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2) NORETURN;
+/* Leaves the current instruction, which is not done, to run it again in a block of its own: what
+ * comes up in it is then seen right after it. Returns if it is in one already. */
+void cpu_alone(struct cpu *c);
+/* Ends run_guest() for cpu_run_bare(), with all instructions of the block done. */
+void cpu_leave_bare(struct cpu *c, enum bare_exit exit) NORETURN;
 /* Returns the RIP of the running block's first byte. */
 static inline u64 block_rip(const struct cpu *c)
 {
@@ -459,16 +492,36 @@ void blocks_forget_addresses(struct cpu *c);
 /* Runs the loaded world until cpu_exit(), or until machine time `deadline_ns`. */
 void run_guest(struct cpu *c);
 void run_until(struct cpu *c, u64 deadline_ns);
-/* Host mode (svm/host_mode.c). Runs the core's own state, with no VMCB, no nested tables and the
- * RMP's checks of a host, until the deadline (EXIT_INTR) or until the board has to act: EXIT_HLT,
- * EXIT_IOIO, EXIT_SHUTDOWN. Returns the exit code; details are in c->guest, as after a #VMEXIT. */
-u64 cpu_run_host(struct cpu *c, u64 deadline_ns);
 /* A REP instruction may do rep_allowance() (>= 1) iterations before it must stop. After
  * `iterations` (>= 1) of them it updates its registers and calls rep_account(). If iterations are
  * left, it calls cpu_again(), which returns to the same instruction after pending events. */
 u64 rep_allowance(const struct cpu *c);
 void rep_account(struct cpu *c, u64 iterations);
 void cpu_again(struct cpu *c) NORETURN;
+
+/* --- A bare machine (bare/) ----------------------------------------------------------------- */
+
+/* True in host mode of a core on a board: the SVM and RMP instructions work here. */
+static inline bool bare_host(const struct cpu *c)
+{
+    return c->bare.wired && !c->guest.running;
+}
+void bare_stop(struct cpu *c, enum cpu_stop stop) NORETURN;
+void bare_halt(struct cpu *c);
+/* True if a pin or cpu_yield() has something to say before the next instruction. */
+bool bare_event_pending(const struct cpu *c);
+void bare_event_take(struct cpu *c);
+/* True where the board answers, not memory. */
+bool bare_is_device(const struct cpu *c, u64 frame);
+/* Asks the board; returns the value of a read. */
+u64 bare_access(struct cpu *c, struct device_access a);
+bool bare_read_msr(struct cpu *c, u32 msr, u64 *value);
+bool bare_write_msr(struct cpu *c, u32 msr, u64 value);
+/* True if CR8 is the board's task priority, and not the guest's own. */
+bool bare_has_tpr(const struct cpu *c);
+u64 bare_read_tpr(struct cpu *c);
+void bare_write_tpr(struct cpu *c, u64 cr8);
+void bare_wbinvd(struct cpu *c);
 
 /* --- Architecture (system/, svm/) ---------------------------- */
 
@@ -480,6 +533,7 @@ void segment_update(struct cpu *c); /* call after a VMCB load: updates cached st
  * [APM2 8]. Sets exit_int_info meanwhile. Handles #DF and shutdown. */
 void event_deliver_exception(struct cpu *c, u8 vector, u32 error);
 void event_deliver_interrupt(struct cpu *c, u8 vector);
+void event_deliver_nmi(struct cpu *c);
 void event_software_interrupt(struct cpu *c, u8 vector); /* INT n, at an exec function */
 void event_software_exception(struct cpu *c, u8 vector); /* INT3, INTO, INT1 */
 /* Raises #DB after the instruction that just retired; `dr6` has DR6_BS and other bits. */
@@ -487,6 +541,7 @@ void event_debug_trap(struct cpu *c, u64 dr6);
 /* Between instructions: event_pending() returns true if EVENTINJ, the deadline or V_IRQ is pending;
  * event_take() takes it. */
 bool event_pending(const struct cpu *c);
+bool event_virtual_interrupt(const struct cpu *c); /* V_IRQ, which the guest can take now */
 void event_take(struct cpu *c);
 void pkru_write(struct cpu *c, u32 value);
 bool pat_valid(u64 value); /* all eight memory types exist */

@@ -96,6 +96,7 @@ void cpu_exit(struct cpu *c, u64 code, u64 info_1, u64 info_2)
     } else {
         c->arch.rip = c->engine.insn_rip;
     }
+    c->bare.exit = BARE_VMEXIT;
     give_back(c);
     longjmp(*c->engine.leave, LEAVE_EXIT);
 }
@@ -108,6 +109,22 @@ void cpu_again(struct cpu *c)
         c->engine.left--;
     give_back(c);
     longjmp(*c->engine.leave, LEAVE_AGAIN);
+}
+
+void cpu_alone(struct cpu *c)
+{
+    if (!c->engine.block || c->engine.block->single)
+        return;
+    c->arch.rip = c->engine.insn_rip;
+    give_back(c);
+    longjmp(*c->engine.leave, LEAVE_ALONE);
+}
+
+void cpu_leave_bare(struct cpu *c, enum bare_exit exit)
+{
+    c->bare.exit = exit;
+    c->engine.block = NULL;
+    longjmp(*c->engine.leave, LEAVE_EXIT);
 }
 
 /* --- Slow halves of specialised handlers ------------------------------------------------------ */
@@ -312,6 +329,8 @@ static void after_leaving(struct cpu *c, int how)
         debug_traps(c, c->arch.rflags & RFLAGS_TF);
         if (UNLIKELY(c->engine.debugger != NULL))
             debugger_after(c);
+    } else if (how == LEAVE_ALONE) {
+        run_carefully(c);
     }
 }
 

@@ -383,6 +383,7 @@ void exec_iret(struct cpu *c, const struct insn *in)
         iret_protected(c, in->opsize);
     else
         iret_real(c, in->opsize);
+    c->bare.nmi_blocked = false;
 }
 
 /* --- INT n and its relatives ------------------------------------------------------------------ */

@@ -305,7 +305,8 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
 /* --- Devices ---------------------------------------------------------------------------------- */
 
 /* Returns the valid entry for reading or writing at `linear`, after a walk if necessary. Returns
- * NULL if no memory answers; f->nested is then set if it may be a device, and *f is the fault. */
+ * NULL if no memory answers; f->nested is then set if it may be a device, and *f is the fault. On
+ * a bare machine f->gpa is the address on the board's bus. */
 static struct tlb_entry *entry_or_device(struct cpu *c, enum tlb_context context, u64 linear,
                                          bool write, struct access_fault *f)
 {
@@ -316,8 +317,11 @@ static struct tlb_entry *entry_or_device(struct cpu *c, enum tlb_context context
     if (e->rtag == (linear & ~PAGE_MASK) && (!write || e->frame & TLB_WRITABLE))
         return e;
     if (mmu_translate(c, linear, access, &t, f)) {
-        f->nested = false;
-        return tlb_fill(c, context, linear, &t);
+        f->nested = UNLIKELY(bare_is_device(c, t.frame));
+        if (!f->nested)
+            return tlb_fill(c, context, linear, &t);
+        f->gpa = t.frame << PAGE_SHIFT | (linear & PAGE_MASK);
+        return NULL;
     }
     if (!device_faults(c, f))
         mmu_raise(c, f, &access);
@@ -330,6 +334,8 @@ static u64 device_access(struct cpu *c, enum tlb_context context, const struct a
 {
     struct access access = {.write = a.write, .context = context};
     u64 value = 0;
+    if (c->bare.wired)
+        return bare_access(c, a);
     if (!device_answered(c, &a, &value))
         mmu_raise(c, f, &access);
     return value;

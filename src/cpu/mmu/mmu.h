@@ -21,8 +21,9 @@ struct nested_entry {
 /* A guest's access, as the nested tables see it. */
 struct nested_access {
     bool write, fetch, user, unchecked;
-    bool walk; /* reads a guest's table: a write for the nested tables, a read for the VMPL */
-    u64 info;  /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
+    bool large; /* without nested tables: the mapping has more than 4 KiB */
+    bool walk;  /* reads a guest's table: a write for the nested tables, a read for the VMPL */
+    u64 info;   /* NPF_FINAL or NPF_TABLE, and NPF_ENC */
 };
 
 /* Fills *f with a nested fault. Always returns false. */
@@ -55,7 +56,8 @@ struct mmu {
     struct tlb_entry
         watched; /* of the last access to a page with a data breakpoint: never in the TLB */
     struct nested_entry nested[NESTED_ENTRIES];
-    bool fetched; /* the arrays are not empty */
+    struct nested_entry identity; /* the last one, without nested tables */
+    bool fetched;                 /* the arrays are not empty */
     struct fetch_entry fetch[2][FETCH_ENTRIES];
 };
 

@@ -82,14 +82,16 @@ static bool nested_fill(struct cpu *c, u64 gpa, const struct nested_access *a,
     return true;
 }
 
-/* Translates an address to itself, where there are no nested tables. */
-static void nested_identity(struct nested_entry *e, u64 gpa)
+/* Translates an address to itself, where there are no nested tables. A host's own mapping of 2 MiB
+ * or more counts in full for the RMP [host 5.3]. */
+static void nested_identity(struct nested_entry *e, u64 gpa, bool large)
 {
     *e = (struct nested_entry){
         .gpa_frame = gpa >> PAGE_SHIFT,
         .frame = gpa >> PAGE_SHIFT,
         .writable = true,
         .dirty = true,
+        .large = large,
         .rmp_generation = NO_GENERATION,
     };
 }
@@ -99,12 +101,15 @@ static void nested_identity(struct nested_entry *e, u64 gpa)
 static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struct nested_access *a,
                                              bool *store_ready, struct access_fault *f)
 {
-    struct nested_entry *e = &c->engine.mmu->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)];
+    struct mmu *m = c->engine.mmu;
+    struct nested_entry *e = c->guest.nested_paging
+                                 ? &m->nested[(gpa >> PAGE_SHIFT) & (NESTED_ENTRIES - 1)]
+                                 : &m->identity;
     bool hit = c->guest.nested_paging && e->gpa_frame == gpa >> PAGE_SHIFT &&
-               e->epoch == c->engine.mmu->nested_epoch &&
+               e->epoch == m->nested_epoch &&
                nested_permits(a, e->writable && e->dirty, e->no_execute);
     if (!c->guest.nested_paging)
-        nested_identity(e, gpa);
+        nested_identity(e, gpa, a->large);
     else if (!hit && !nested_fill(c, gpa, a, e, f))
         return NULL;
     *store_ready = e->writable && e->dirty;
@@ -308,6 +313,7 @@ bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct trans
                                          .fetch = access.fetch,
                                          .user = access.context == TLB_USER,
                                          .unchecked = access.unchecked,
+                                         .large = !c->guest.running && w.page_shift > PAGE_SHIFT,
                                          .info = NPF_FINAL | (private ? NPF_ENC : 0)};
     bool store_ready;
     const struct nested_entry *page = nested_translate(c, w.gpa, &nested, &store_ready, f);

@@ -149,6 +149,12 @@ static const char *state_refusal(const struct cpu *c, const struct vmcb_control 
     return first_wrong(checks, ARRAY_SIZE(checks));
 }
 
+bool host_state_valid(const struct cpu *c, const struct vmcb_save *s)
+{
+    static const struct vmcb_control none;
+    return !state_refusal(c, &none, s, 0);
+}
+
 const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
 {
     const struct vmcb_control *k = &w->vmcb.control;

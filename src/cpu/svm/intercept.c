@@ -21,9 +21,7 @@ _Static_assert(offsetof(struct vmcb_control, intercept_cr_write) == EXIT_CR_WRIT
 bool intercepts(const struct cpu *c, u32 exit_code)
 {
     const u8 *bits = (const u8 *)&c->guest.control;
-    if (!c->guest.running) /* host mode: exits that the board must handle */
-        return exit_code == EXIT_HLT || exit_code == EXIT_IOIO;
-    return bits[exit_code / 8] >> exit_code % 8 & 1;
+    return c->guest.running && bits[exit_code / 8] >> exit_code % 8 & 1;
 }
 
 void intercept(struct cpu *c, u32 exit_code)
@@ -86,16 +84,6 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
 }
 
 /* --- SVM instructions inside a guest ---------------------------------------------------------- */
-
-/* VMSAVE in a SEV-ES guest always exits, with or without the intercept [APM2 15.36.12]. */
-void exec_vmsave(struct cpu *c, const struct insn *in)
-{
-    (void)in;
-    if (c->guest.es)
-        cpu_exit(c, EXIT_VMSAVE, 0, 0);
-    intercept(c, EXIT_VMSAVE);
-    cpu_raise_ud(c);
-}
 
 /* Without SEV-ES the prefix has no effect: VMGEXIT is VMMCALL [cpu 6.4]. */
 void exec_vmgexit(struct cpu *c, const struct insn *in)

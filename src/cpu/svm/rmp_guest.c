@@ -6,7 +6,7 @@
  * a failure that only the host can repair is a nested page fault.
  */
 #include "cpu/mmu/mmu.h"
-#include "cpu/svm/vmsa_switch.h"
+#include "cpu/svm/world_switch.h"
 
 #include <inttypes.h>
 
@@ -28,7 +28,7 @@ static void check_privilege(struct cpu *c)
 
 /* Sets the flags of the result. CF belongs to PVALIDATE. The manual does not define the other
  * flags; softsev sets them as TEST EAX, EAX would. */
-static void finish(struct cpu *c, enum rmp_result result, bool unchanged)
+void rmp_result_put(struct cpu *c, enum rmp_result result, bool unchanged)
 {
     static const u32 odd_parity = 1u << RMP_FAIL_INPUT | 1u << RMP_FAIL_PERMISSION |
                                   1u << RMP_FAIL_OVERLAP | 1u << RMP_FAIL_NOT_LARGE;
@@ -111,23 +111,23 @@ void exec_pvalidate(struct cpu *c, const struct insn *in)
     if (c->guest.vmpl != 0)
         cpu_raise_gp(c, 0);
     if (!aligned(c, in, large)) {
-        finish(c, RMP_FAIL_INPUT, false);
+        rmp_result_put(c, RMP_FAIL_INPUT, false);
         return;
     }
     find_page(c, in, large, &t);
     if (!sizes_match(c, &t)) {
-        finish(c, RMP_FAIL_SIZEMISMATCH, false);
+        rmp_result_put(c, RMP_FAIL_SIZEMISMATCH, false);
         return;
     }
     if (in_use(c, &t)) {
-        finish(c, RMP_FAIL_INUSE, false);
+        rmp_result_put(c, RMP_FAIL_INUSE, false);
         return;
     }
     bool changes = t.e.validated != validate;
     t.e.validated = validate;
     if (changes)
         change(c, "PVALIDATE", &t);
-    finish(c, RMP_SUCCESS, !changes);
+    rmp_result_put(c, RMP_SUCCESS, !changes);
 }
 
 /* Checks what RDX asks for; does not look at the entry yet. */
@@ -171,7 +171,7 @@ void exec_rmpadjust(struct cpu *c, const struct insn *in)
             t.e.vmsa = c->arch.r[RDX] >> 16 & 1;
         change(c, "RMPADJUST", &t);
     }
-    finish(c, result, false);
+    rmp_result_put(c, result, false);
 }
 
 /* The VMPL is read from RDX, as in RMPADJUST, and the answer goes there too; one source has the
@@ -184,12 +184,12 @@ void exec_rmpquery(struct cpu *c, const struct insn *in)
     struct target t;
     check_privilege(c);
     if (vmpl >= RMP_VMPLS || vmpl < c->guest.vmpl) {
-        finish(c, vmpl >= RMP_VMPLS ? RMP_FAIL_INPUT : RMP_FAIL_PERMISSION, false);
+        rmp_result_put(c, vmpl >= RMP_VMPLS ? RMP_FAIL_INPUT : RMP_FAIL_PERMISSION, false);
         return;
     }
     find_page(c, in, false, &t);
     check_validated(c, in, &t);
     c->arch.r[RDX] = vmpl | (u64)t.e.permissions[vmpl] << 8 | (u64)t.e.vmsa << 16;
     c->arch.r[RCX] = t.e.large;
-    finish(c, RMP_SUCCESS, false);
+    rmp_result_put(c, RMP_SUCCESS, false);
 }

@@ -2,7 +2,8 @@
 /*
  * VMRUN and #VMEXIT [APM2 15.5, 15.6] in four named steps: check controls, load guest, (run), save
  * guest, load host. The core keeps the host registers that VMRUN exchanges in struct arch host. The
- * other registers are not switched; after a SEV-ES guest they are empty.
+ * other registers are not switched; after a SEV-ES guest they are empty. Both cpu_vmrun(), for a
+ * hypervisor outside of the machine, and the instruction (bare/) take these steps.
  */
 #include "cpu/engine/device.h"
 #include "cpu/svm/world_switch.h"
@@ -204,6 +205,21 @@ static void trace_exit(struct cpu *c)
                     c->guest.exit_info_2, c->arch.rip);
 }
 
+bool vmrun_enter(struct cpu *c, struct world_switch *w)
+{
+    if (!check_controls(c, w))
+        return false;
+    load_guest(c, w);
+    return true;
+}
+
+void vmrun_leave(struct cpu *c, struct world_switch *w)
+{
+    trace_exit(c);
+    save_guest(c, w);
+    load_host(c, w);
+}
+
 bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
 {
     struct world_switch w;
@@ -213,12 +229,9 @@ bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
         return false;
     memory_read(c->memory, vmcb_spa, KEY_RAW, &w.vmcb, sizeof w.vmcb);
     c->guest.vmcb_spa = vmcb_spa;
-    if (check_controls(c, &w)) {
-        load_guest(c, &w);
+    if (vmrun_enter(c, &w)) {
         run_until(c, deadline_ns);
-        trace_exit(c);
-        save_guest(c, &w);
-        load_host(c, &w);
+        vmrun_leave(c, &w);
     }
     memory_write(c->memory, vmcb_spa, KEY_RAW, &w.vmcb, sizeof w.vmcb);
     return true;

@@ -4,6 +4,7 @@
 #define SOFTSEV_CPU_SVM_WORLD_SWITCH_H
 
 #include "cpu/svm/vmsa_switch.h"
+#include "memory/rmp.h"
 
 struct world_switch {
     struct vmcb vmcb;           /* as the host wrote it, later as the host will read it */
@@ -15,9 +16,21 @@ struct world_switch {
 
 /* Reads the guest's VMSA if it has one. Returns why the guest may not run; NULL if it may. */
 const char *vmrun_refusal(struct cpu *c, struct world_switch *w);
+/* The steps of VMRUN and #VMEXIT (vmrun.c). vmrun_enter() checks the controls and loads the guest;
+ * false: it may not run, and w->vmcb says so. vmrun_leave() saves it and loads the host. */
+bool vmrun_enter(struct cpu *c, struct world_switch *w);
+void vmrun_leave(struct cpu *c, struct world_switch *w);
+/* Returns true if #VMEXIT can load this state of a host. */
+bool host_state_valid(const struct cpu *c, const struct vmcb_save *s);
 /* Returns true if memory encryption is on for this guest. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k);
 bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k);
+
+/* Where the host's state lies in the page of VM_HSAVE_PA while a guest runs [host 4.4]. */
+#define HOST_AREA_OFFSET offsetof(struct vmcb, save)
+
+/* Puts the result of an RMP instruction into EAX and the flags (rmp_guest.c). */
+void rmp_result_put(struct cpu *c, enum rmp_result result, bool unchanged);
 
 bool vmcb_address_valid(const struct cpu *c, u64 spa);
 void save_area_load(struct cpu *c, const struct vmcb_save *s);

@@ -33,7 +33,8 @@ void exec_invpcid(struct cpu *c, const struct insn *in)
         mmu_flush(c, type == ALL);
 }
 
-/* Caches are coherent: there is nothing to write back, and INVD must not lose data [cpu 5.5]. */
+/* Caches are coherent: INVD must not lose data [cpu 5.5], and WBINVD has nothing to write back, but
+ * the firmware waits for it. */
 void exec_invd(struct cpu *c, const struct insn *in)
 {
     (void)c;
@@ -42,8 +43,8 @@ void exec_invd(struct cpu *c, const struct insn *in)
 
 void exec_wbinvd(struct cpu *c, const struct insn *in)
 {
-    (void)c;
     (void)in;
+    bare_wbinvd(c);
 }
 
 void exec_clflush(struct cpu *c, const struct insn *in)

@@ -206,6 +206,10 @@ static void check_cr8(struct cpu *c, u64 value)
 
 static void write_cr8(struct cpu *c, u64 value)
 {
+    if (bare_has_tpr(c)) {
+        bare_write_tpr(c, value);
+        return;
+    }
     c->arch.cr8 = value;
     c->guest.control.v_intr = (c->guest.control.v_intr & ~(u32)V_INTR_TPR) | (u32)value;
 }
@@ -213,7 +217,7 @@ static void write_cr8(struct cpu *c, u64 value)
 struct control_register {
     void (*check)(struct cpu *c, u64 value); /* raises #GP for an invalid value */
     void (*write)(struct cpu *c, u64 value);
-    u64 (*read)(const struct cpu *c);
+    u64 (*read)(struct cpu *c);
 };
 
 static void check_cr2(struct cpu *c, u64 value)
@@ -227,28 +231,30 @@ static void write_cr2(struct cpu *c, u64 value)
     c->arch.cr2 = value;
 }
 
-static u64 read_cr0(const struct cpu *c)
+static u64 read_cr0(struct cpu *c)
 {
     return c->arch.cr0;
 }
 
-static u64 read_cr2(const struct cpu *c)
+static u64 read_cr2(struct cpu *c)
 {
     return c->arch.cr2;
 }
 
-static u64 read_cr3(const struct cpu *c)
+static u64 read_cr3(struct cpu *c)
 {
     return c->arch.cr3;
 }
 
-static u64 read_cr4(const struct cpu *c)
+static u64 read_cr4(struct cpu *c)
 {
     return c->arch.cr4;
 }
 
-static u64 read_cr8(const struct cpu *c)
+static u64 read_cr8(struct cpu *c)
 {
+    if (bare_has_tpr(c))
+        return bare_read_tpr(c);
     return c->guest.control.v_intr & 15;
 }
 

@@ -18,6 +18,7 @@ enum { EAX, EBX, ECX, EDX };
 /* 8000_0001 EDX repeats these bits of leaf 1. */
 #define REPEATED (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
 
+#define APIC       BIT(9)  /* as APIC_BASE enables it */
 #define OSXSAVE    BIT(27) /* while CR4.OSXSAVE is set */
 #define PKU        BIT(3)
 #define OSPKE      BIT(4) /* while CR4.PKE is set */
@@ -170,6 +171,10 @@ static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
         out[EBX] = LINE / 8 << 8 | c->cores << 16 | c->id << 24;
         out[ECX] |= shows_xsave(c) && c->arch.cr4 & CR4_OSXSAVE ? (u32)OSXSAVE : 0;
         out[EDX] |= many ? (u32)HTT : 0;
+        if (c->bare.wired) {
+            out[ECX] |= c->bare.wires.cpuid_1_ecx;
+            out[EDX] &= c->msr.apic_base & BIT(11) ? ~0u : ~(u32)APIC;
+        }
         break;
     case 7:
         out[ECX] |= out[ECX] & PKU && c->arch.cr4 & CR4_PKE ? (u32)OSPKE : 0;

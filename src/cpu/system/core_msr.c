@@ -94,7 +94,8 @@ static u64 read_efer(struct cpu *c, u32 msr)
 static bool write_efer(struct cpu *c, u32 msr, u64 value)
 {
     (void)msr;
-    if (value & ~EFER_DEFINED)
+    bool disabled = value & EFER_SVME && c->msr.vm_cr & VM_CR_SVMDIS && !c->guest.running;
+    if (value & ~EFER_DEFINED || disabled)
         return false;
     if ((value ^ c->arch.efer) & EFER_LME && c->arch.cr0 & CR0_PG)
         return false;
@@ -104,6 +105,29 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
     c->arch.efer = (value & ~kept) | (c->arch.efer & kept);
     if (changed & EFER_NXE)
         mmu_flush(c, true);
+    return true;
+}
+
+/* Writes VM_CR: SVMDIS and LOCK are as LOCK leaves them, and SVM cannot be disabled while it is on
+ * [APM2 15.30.1]. */
+static bool write_vm_cr(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    const u64 kept = c->msr.vm_cr & VM_CR_LOCK ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
+    if (value & VM_CR_SVMDIS && !kept && c->arch.efer & EFER_SVME)
+        return false;
+    c->msr.vm_cr = (value & ~kept) | (c->msr.vm_cr & kept);
+    return true;
+}
+
+/* APIC_BASE says where the local APIC's page is, which is not memory. */
+static bool write_apic_base(struct cpu *c, u32 msr, u64 value)
+{
+    if (c->bare.wired && !bare_write_msr(c, msr, value))
+        return false;
+    c->msr.apic_base = value;
+    if (c->bare.wired)
+        mmu_flush_all(c);
     return true;
 }
 
@@ -191,7 +215,7 @@ static bool write_hsave(struct cpu *c, u32 msr, u64 value)
 // clang-format off
 static const struct msr_row msr_table[] = {
     {MSR(MSR_TSC), .read = read_tsc, .write = write_nothing},
-    {MSR(MSR_APIC_BASE), .field = FIELD(msr.apic_base), .reserved = ~PHYSICAL_MASK | 0x2ff},
+    {MSR(MSR_APIC_BASE), .field = FIELD(msr.apic_base), .write = write_apic_base, .reserved = ~PHYSICAL_MASK | 0x2ff},
     {MSR(MSR_SPEC_CTRL), .field = FIELD(arch.spec_ctrl), .reserved = ~0x87ull},
     {MSR(MSR_PRED_CMD), .reserved = ~0x81ull},
     {MSR(MSR_PATCH_LEVEL), .read = read_patch_level, .read_only = true},
@@ -222,7 +246,7 @@ static const struct msr_row msr_table[] = {
     {MSRS(0xc0011000, 0xc0011028)}, /* LS_CFG and neighbours: nothing to configure */
     {MSR(MSR_DE_CFG), .read = read_de_cfg, .write = write_nothing},
     {MSRS(0xc001102a, 0xc001102d)},
-    {MSR(MSR_VM_CR), .field = FIELD(msr.vm_cr), .reserved = ~0x1full, .host_only = true},
+    {MSR(MSR_VM_CR), .field = FIELD(msr.vm_cr), .write = write_vm_cr, .reserved = ~0x1full, .host_only = true},
     {MSR(MSR_VM_HSAVE_PA), .field = FIELD(msr.vm_hsave_pa), .write = write_hsave, .host_only = true},
     {MSR(MSR_GHCB), .field = FIELD(guest.control.ghcb_gpa), .es_only = true},
     {MSR(MSR_SEV_STATUS), .read = read_sev_status, .read_only = true},
@@ -251,11 +275,19 @@ static u64 *field_of(struct cpu *c, const struct msr_row *row)
     return (u64 *)(void *)((u8 *)c + row->field);
 }
 
+/* The host of a bare machine finds more MSRs of AMD than the core has: they read as zero and drop
+ * what is written, since kernels expect of each part those that it has [host 2.1]. */
+static bool elsewhere(const struct cpu *c, u32 msr)
+{
+    return bare_host(c) && msr >> 13 == 0xc0010000u >> 13;
+}
+
 bool msr_read(struct cpu *c, u32 msr, u64 *value)
 {
     const struct msr_row *row = find(c, msr);
+    *value = 0;
     if (!row)
-        return false;
+        return bare_read_msr(c, msr, value) || elsewhere(c, msr);
     *value = row->read ? row->read(c, msr) : row->field ? *field_of(c, row) : 0;
     return true;
 }
@@ -263,7 +295,9 @@ bool msr_read(struct cpu *c, u32 msr, u64 *value)
 bool msr_write(struct cpu *c, u32 msr, u64 value)
 {
     const struct msr_row *row = find(c, msr);
-    if (!row || row->read_only || value & row->reserved || (row->canonical && !canonical(value)) ||
+    if (!row)
+        return bare_write_msr(c, msr, value) || elsewhere(c, msr);
+    if (row->read_only || value & row->reserved || (row->canonical && !canonical(value)) ||
         (row->snp_locks && c->msr.syscfg & SYSCFG_SNP_EN))
         return false;
     if (row->write)

@@ -277,6 +277,8 @@ static void intercept_exception(struct cpu *c, u8 vector, u32 error)
 static void shutdown(struct cpu *c)
 {
     c->guest.exit_int_info = 0;
+    if (c->bare.wired && !intercepts(c, EXIT_SHUTDOWN))
+        bare_stop(c, CPU_STOP_SHUTDOWN);
     cpu_exit(c, EXIT_SHUTDOWN, 0, 0); /* a core without the intercept would stop for good */
 }
 
@@ -319,6 +321,13 @@ void event_deliver_interrupt(struct cpu *c, u8 vector)
     c->engine.insn_rip = c->arch.rip;
     c->engine.statistics.interrupts++;
     deliver(c, &(struct event){.vector = vector, .type = EVENT_INTR, .return_rip = c->arch.rip});
+}
+
+void event_deliver_nmi(struct cpu *c)
+{
+    c->engine.insn_rip = c->arch.rip;
+    c->engine.statistics.interrupts++;
+    deliver(c, &(struct event){.vector = VECTOR_NMI, .type = EVENT_NMI, .return_rip = c->arch.rip});
 }
 
 void event_software_interrupt(struct cpu *c, u8 vector)
@@ -372,7 +381,7 @@ static void deliver_injected(struct cpu *c)
                                .return_rip = return_rip});
 }
 
-static bool virtual_interrupt_ready(const struct cpu *c)
+bool event_virtual_interrupt(const struct cpu *c)
 {
     u32 v = c->guest.control.v_intr;
     if (!(v & V_INTR_IRQ) || !(c->arch.rflags & RFLAGS_IF) || c->arch.interrupt_shadow ||
@@ -384,7 +393,7 @@ static bool virtual_interrupt_ready(const struct cpu *c)
 bool event_pending(const struct cpu *c)
 {
     return c->guest.control.event_inject & EVENT_VALID || c->engine.left <= 0 ||
-           virtual_interrupt_ready(c);
+           event_virtual_interrupt(c) || bare_event_pending(c);
 }
 
 void event_take(struct cpu *c)
@@ -393,8 +402,12 @@ void event_take(struct cpu *c)
     if (c->guest.control.event_inject & EVENT_VALID) {
         deliver_injected(c);
     } else if (c->engine.left <= 0) {
+        if (c->bare.wired)
+            bare_stop(c, CPU_STOP_TIME);
         cpu_exit(c, EXIT_INTR, 0, 0);
-    } else if (virtual_interrupt_ready(c)) {
+    } else if (bare_event_pending(c)) {
+        bare_event_take(c);
+    } else if (event_virtual_interrupt(c)) {
         intercept(c, EXIT_VINTR);
         c->guest.control.v_intr &= ~(u32)V_INTR_IRQ;
         event_deliver_interrupt(c, (u8)c->guest.control.v_intr_vector);

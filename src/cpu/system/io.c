@@ -2,7 +2,7 @@
 /*
  * I/O ports: the permission check (IOPL, the TSS's bitmap), and the exit that passes every access
  * to the hypervisor [APM2 12.2.4, 15.10]. The core itself has no devices: a port that is not
- * intercepted reads as ones.
+ * intercepted is the board's, and reads as ones where there is no board.
  */
 #include "cpu/engine/device.h"
 #include "cpu/system/segment.h"
@@ -32,8 +32,6 @@ static bool port_intercepted(struct cpu *c, u16 port, u32 size)
         return true;
     if (!intercepts(c, EXIT_IOIO))
         return false;
-    if (!c->guest.running)
-        return true;
     u8 bitmap[2] = {0xff, 0xff};
     memory_read(c->memory, (c->guest.control.iopm_base & ~PAGE_MASK) + port / 8, KEY_RAW, bitmap,
                 sizeof bitmap);
@@ -53,15 +51,28 @@ static void access_port(struct cpu *c, const struct insn *in, u16 port, u32 size
         cpu_exit(c, EXIT_IOIO, exit_info(in, port, size, kind), c->arch.rip);
 }
 
+static u64 board_port(struct cpu *c, u16 port, u32 size, bool write, u64 value)
+{
+    return bare_access(
+        c, (struct device_access){
+               .address = port, .value = value, .size = (u8)size, .port = true, .write = write});
+}
+
 void exec_in(struct cpu *c, const struct insn *in)
 {
-    access_port(c, in, (u16)operand_read(c, in, 1), in->o[0].size, IOIO_IN);
-    operand_write(c, in, 0, ~0ull);
+    u16 port = (u16)operand_read(c, in, 1);
+    u32 size = in->o[0].size;
+    access_port(c, in, port, size, IOIO_IN);
+    operand_write(c, in, 0, c->bare.wired ? board_port(c, port, size, false, 0) : ~0ull);
 }
 
 void exec_out(struct cpu *c, const struct insn *in)
 {
-    access_port(c, in, (u16)operand_read(c, in, 0), in->o[1].size, 0);
+    u16 port = (u16)operand_read(c, in, 0);
+    u32 size = in->o[1].size;
+    access_port(c, in, port, size, 0);
+    if (c->bare.wired)
+        board_port(c, port, size, true, operand_read(c, in, 1));
 }
 
 /* --- Strings ---------------------------------------------------------------------------------- */
@@ -129,8 +140,12 @@ void exec_ins(struct cpu *c, const struct insn *in)
     check_permission(c, port, size);
     if (device_assists(c))
         to = checked_destination(c, in, size);
-    if (port_intercepted(c, port, size))
+    if (port_intercepted(c, port, size)) {
         value = string_exit(c, in, port, size, IOIO_IN, 0);
+    } else if (c->bare.wired) {
+        to = checked_destination(c, in, size);
+        value = board_port(c, port, size, false, 0);
+    }
     if (!device_assists(c))
         to = checked_destination(c, in, size);
     store(c, to, size, value);
@@ -145,9 +160,11 @@ void exec_outs(struct cpu *c, const struct insn *in)
     u16 port = (u16)c->arch.r[RDX];
     u64 value = 0;
     check_permission(c, port, size);
-    if (device_assists(c))
+    if (device_assists(c) || (c->bare.wired && !port_intercepted(c, port, size)))
         value = load(c, linear_address(c, in->segment, read_index(c, in, RSI), size, false), size);
     if (port_intercepted(c, port, size))
         string_exit(c, in, port, size, (u64)in->segment << IOIO_SEG_SHIFT, value);
+    else if (c->bare.wired)
+        board_port(c, port, size, true, value);
     string_step(c, in, RSI, size);
 }

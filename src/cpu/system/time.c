@@ -42,7 +42,9 @@ void exec_rdpru(struct cpu *c, const struct insn *in)
 void exec_hlt(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (!event_pending(c))
+    if (c->bare.wired)
+        bare_halt(c);
+    else if (!event_pending(c))
         c->engine.left = 0; /* nothing else can wake the core before the deadline */
 }
 

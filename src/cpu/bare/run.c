@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a core on a bare machine. VMRUN and #VMEXIT leave the run loop for the loop here, which
+ * takes the steps of svm/vmrun.c and goes on in the other world; the board sees neither.
+ */
+#include "cpu/bare/bare.h"
+#include "cpu/svm/world_switch.h"
+
+#include <stdlib.h>
+
+bool cpu_wire(struct cpu *c, const struct cpu_wires *wires)
+{
+    struct world_switch *world = wires ? calloc(1, sizeof *world) : NULL;
+    if (wires && !world)
+        return false;
+    free(c->bare.world);
+    c->bare = (struct bare){.wired = wires != NULL, .world = world};
+    if (wires) {
+        c->bare.wires = *wires;
+        cpu_reset(c);
+    }
+    return true;
+}
+
+bool cpu_in_guest(const struct cpu *c)
+{
+    return c->guest.running;
+}
+
+const u64 *cpu_registers(const struct cpu *c, u64 *rip)
+{
+    *rip = c->arch.rip;
+    return c->arch.r;
+}
+
+/* --- Stops ------------------------------------------------------------------------------------ */
+
+void bare_stop(struct cpu *c, enum cpu_stop stop)
+{
+    c->bare.stop = stop;
+    c->bare.shut_down = stop == CPU_STOP_SHUTDOWN;
+    cpu_leave_bare(c, BARE_STOP);
+}
+
+/* HLT is done, whatever comes next. */
+void bare_halt(struct cpu *c)
+{
+    if (event_pending(c))
+        return;
+    c->bare.halted = true;
+    c->arch.interrupt_shadow = false;
+    bare_stop(c, CPU_STOP_HALT);
+}
+
+/* Returns true if the core does nothing until somebody outside acts. */
+static bool stopped(struct cpu *c, enum cpu_stop *stop)
+{
+    c->bare.yield = false;
+    bool pins = bare_event_pending(c);
+    if (c->bare.waits_for_start_up) {
+        *stop = CPU_STOP_INIT;
+    } else if (c->bare.shut_down && !c->bare.nmi && !c->bare.init) {
+        *stop = CPU_STOP_SHUTDOWN;
+    } else if (c->bare.halted && !pins && !event_virtual_interrupt(c)) {
+        *stop = CPU_STOP_HALT;
+    } else {
+        c->bare.shut_down = c->bare.halted = false;
+        return false;
+    }
+    return true;
+}
+
+/* --- World switches --------------------------------------------------------------------------- */
+
+void bare_no_guest(struct cpu *c)
+{
+    c->guest = (struct running_guest){.key = KEY_RAW};
+}
+
+void bare_refresh(struct cpu *c)
+{
+    segment_update(c);
+    mmu_flush_all(c);
+    c->engine.retranslate = true;
+    debug_update(c);
+}
+
+static void write_vmcb(struct cpu *c)
+{
+    memory_write(c->memory, c->bare.vmcb_spa, KEY_RAW, &c->bare.world->vmcb, PAGE_SIZE);
+}
+
+/* VMRUN. Its own checks are done. */
+static void enter_guest(struct cpu *c)
+{
+    struct world_switch *w = c->bare.world;
+    c->clock->now += COST_WORLD_NS;
+    host_area_store(c);
+    memory_read(c->memory, c->bare.vmcb_spa, KEY_RAW, &w->vmcb, sizeof w->vmcb);
+    c->guest = c->bare.before;
+    c->guest.vmcb_spa = c->bare.vmcb_spa;
+    if (vmrun_enter(c, w))
+        return;
+    bare_no_guest(c);
+    c->arch.gif = false;
+    write_vmcb(c);
+}
+
+/* #VMEXIT. A host state that cannot be loaded shuts the core down [APM2 15.6]. */
+static void leave_guest(struct cpu *c)
+{
+    struct world_switch *w = c->bare.world;
+    const bool es = w->es;
+    c->clock->now += COST_WORLD_NS;
+    bool valid = host_area_fetch(c, es);
+    vmrun_leave(c, w);
+    c->bare.before = c->guest;
+    bare_no_guest(c);
+    write_vmcb(c);
+    if (es)
+        host_area_load_rest(c);
+    bare_refresh(c);
+    c->bare.shut_down = !valid;
+}
+
+/* --- The loop --------------------------------------------------------------------------------- */
+
+enum cpu_stop cpu_run_bare(struct cpu *c, u64 deadline_ns)
+{
+    enum cpu_stop stop;
+    c->bare.deadline = deadline_ns;
+    while (!stopped(c, &stop)) {
+        run_until(c, c->bare.deadline);
+        if (c->bare.exit == BARE_STOP)
+            return c->bare.stop;
+        if (c->bare.exit == BARE_VMRUN)
+            enter_guest(c);
+        else
+            leave_guest(c);
+    }
+    return stop;
+}
