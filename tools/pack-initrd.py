@@ -3,7 +3,9 @@
 """Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP and ext4
 modules in dependency order.
 
-usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT]
+usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT | --host [PROGRAM...]]
+With --host it is the initramfs of a host: KVM's modules and the secure processor's driver as well,
+and programs that go to /bin.
 The same inputs give the same bytes: no times, no owners, inodes by count.
 """
 import glob
@@ -18,6 +20,7 @@ APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid 
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # of no use without SNP: /init loads them where it sees that
 SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]
+HOST_MODULES = ["ccp", "kvm_amd", "msr"]  # for a kernel that runs in host mode
 DISK_MODULES = ["crc32c_generic", "ext4"]  # with root= only; built into cloud kernels
 
 
@@ -76,7 +79,8 @@ class Archive:
 
 def main():
     busybox, init, root, out = sys.argv[1:5]
-    agent = sys.argv[5] if len(sys.argv) > 5 else None
+    host = sys.argv[5:6] == ["--host"]
+    agent = sys.argv[5] if len(sys.argv) > 5 and not host else None
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "modules"):
         archive.folder(name)
@@ -85,11 +89,14 @@ def main():
         archive.link("bin/" + applet, "busybox")
     if agent:
         archive.program("bin/softsev-agent", open(agent, "rb").read())
+    for path in sys.argv[6:] if host else []:
+        archive.program("bin/" + os.path.basename(path), open(path, "rb").read())
     archive.program("init", open(init, "rb").read())
     modules = []
     driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
     for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
-                              ("disk-order", DISK_MODULES)):
+                              ("disk-order", DISK_MODULES),
+                              *((("host-order", HOST_MODULES),) if host else ())):
         names = modules_in_order(root, wanted, modules)
         archive.add("modules/" + list_name, 0o100644, "".join(name + "\n"
                 for name in names).encode())

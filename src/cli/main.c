@@ -24,10 +24,11 @@ static const struct {
     const struct option_table *table;
     int (*run)(int argc, char **argv);
 } subcommands[] = {
-    {&cli_run_table, cli_run},           {&cli_with_table, cli_with},
-    {&cli_platform_table, cli_platform}, {&cli_profiles_table, cli_profiles},
-    {&cli_kds_table, cli_kds},           {&cli_owner_table, cli_owner},
-    {&cli_fixtures_table, cli_fixtures}, {&cli_attack_table, cli_attack},
+    {&cli_run_table, cli_run},           {&cli_host_table, cli_host},
+    {&cli_with_table, cli_with},         {&cli_platform_table, cli_platform},
+    {&cli_profiles_table, cli_profiles}, {&cli_kds_table, cli_kds},
+    {&cli_owner_table, cli_owner},       {&cli_fixtures_table, cli_fixtures},
+    {&cli_attack_table, cli_attack},
 };
 
 static void print_help(FILE *out)

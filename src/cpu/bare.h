@@ -69,6 +69,8 @@ void cpu_reset(struct cpu *c);
  * SVME. */
 void cpu_load_state(struct cpu *c, const struct vmcb_save *s, const u64 gpr[16]);
 
+/* True if the core takes interrupts as far as RFLAGS.IF says: one would end its HLT. */
+bool cpu_takes_interrupts(const struct cpu *c);
 /* True while a guest of this core's host runs in it. */
 bool cpu_in_guest(const struct cpu *c);
 const u64 *cpu_registers(const struct cpu *c, u64 *rip); /* for messages about where it stopped */

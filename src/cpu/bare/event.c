@@ -16,6 +16,11 @@ static bool interrupts_open(const struct cpu *c)
     return (masked ? c->host.rflags : c->arch.rflags) & RFLAGS_IF;
 }
 
+bool cpu_takes_interrupts(const struct cpu *c)
+{
+    return interrupts_open(c);
+}
+
 static enum physical physical_event(const struct cpu *c)
 {
     if (c->bare.yield)

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `softsev host`: makes a machine, boots a kernel in its host mode, runs it, sums up. */
+#include "cli/cli.h"
+#include "cli/host/host.h"
+
+#include "base/clock.h"
+#include "crypto/crypto.h"
+#include "files/files.h"
+
+#include <stdlib.h>
+
+#define SLICE_NS 20000000ull /* of machine time, between two looks at this computer's clock */
+
+static void progress(const char *what)
+{
+    fprintf(stderr, "softsev host: %s\n", what);
+}
+
+/* --- The machine ------------------------------------------------------------------------------ */
+
+static int open_files(struct host_run *r, struct error *e)
+{
+    const struct host_options *o = &r->options;
+    return cli_read_image(o->kernel, o->memory, &r->kernel, e) ||
+                   cli_read_image(o->initrd, o->memory, &r->initrd, e) ||
+                   run_trace_open(&r->tracing, e)
+               ? -1
+               : 0;
+}
+
+/* Everything random comes from this stream; a second power-on of the machine draws the same. */
+static int restart_stream(struct host_run *r, const char *label, struct error *e)
+{
+    u8 seed[32];
+    const char *text = r->options.seed;
+    if (text)
+        crypto_sev_kdf(text, strlen(text), label, NULL, 0, seed, sizeof seed);
+    if (!r->crypto)
+        r->crypto = crypto_create(text ? seed : NULL, sizeof seed);
+    else if (text)
+        crypto_reseed(r->crypto, seed, sizeof seed);
+    return r->crypto ? 0 : error_set(e, ERROR_INTERNAL, "OpenSSL cannot be used");
+}
+
+static int open_platform(struct host_run *r, struct error *e)
+{
+    const struct host_options *o = &r->options;
+    const struct cli_platform_request request = {.state = o->state,
+                                                 .seed = o->seed,
+                                                 .profile = o->profile,
+                                                 .cpu_text = o->cpu_text,
+                                                 .cpu = &o->cpu,
+                                                 .progress = progress};
+    return restart_stream(r, "softsev-platform", e) ||
+                   cli_platform_open(&request, r->crypto, &r->platform, e)
+               ? -1
+               : 0;
+}
+
+static int make_machine(struct host_run *r, struct error *e)
+{
+    const struct host_options *o = &r->options;
+    struct machine_config config = {
+        .memory_size = ALIGN_DOWN(o->memory, MIB(2)),
+        .cores = o->cpus,
+        .cpu = o->cpu_text ? &o->cpu : NULL,
+        .trace_categories = r->tracing.hashes ? ~0u : o->trace,
+        .engine = o->engine,
+        .crypto = r->crypto,
+    };
+    if (restart_stream(r, "softsev-machine", e))
+        return -1;
+    cli_platform_configure(&r->platform, &config);
+    r->machine = machine_create(&config, e);
+    crypto_wipe(config.fuses, sizeof config.fuses);
+    if (!r->machine)
+        return -1;
+    if (o->engine == CPU_ENGINE_JIT && machine_engine(r->machine) != o->engine)
+        return error_set(e, ERROR_INTERNAL,
+                         "--engine jit: this build has none, or the host allows no executable "
+                         "memory; without the option, the interpreter runs");
+    run_trace_start(&r->tracing, machine_trace(r->machine));
+    return 0;
+}
+
+static struct image_file image_file(const struct cli_file *f)
+{
+    return (struct image_file){f->name, f->data, f->size};
+}
+
+static bool stops(void *context)
+{
+    struct host_run *r = context;
+    r->quit |= run_signals_ending();
+    return r->quit;
+}
+
+static int boot(struct host_run *r, struct error *e)
+{
+    const struct host_options *o = &r->options;
+    const struct bare_config config = {
+        .machine = r->machine,
+        .image = {.kernel = image_file(&r->kernel),
+                  .initrd = image_file(&r->initrd),
+                  .command_line = o->append},
+        .rtc_seconds = (u64)o->time_seconds,
+        .testdev = o->testdev,
+        .console = {host_console_output, r},
+    };
+    r->bare = bare_create(&config, e);
+    if (!r->bare)
+        return -1;
+    bare_set_stop(r->bare, stops, r);
+    return 0;
+}
+
+static void end_machine(struct host_run *r)
+{
+    bare_destroy(r->bare);
+    machine_destroy(r->machine);
+    r->bare = NULL;
+    r->machine = NULL;
+}
+
+/* A reset is a new machine with the same chip, later. */
+static int reboot(struct host_run *r, struct error *e)
+{
+    const u64 now = host_time_ns(machine_host(r->machine));
+    end_machine(r);
+    if (make_machine(r, e))
+        return -1;
+    host_idle_until(machine_host(r->machine), now + COST_RESET_NS);
+    r->reboots++;
+    return boot(r, e);
+}
+
+/* --- Running ---------------------------------------------------------------------------------- */
+
+static bool resets(const struct host_run *r)
+{
+    struct bare_summary s;
+    bare_get_summary(r->bare, &s);
+    return s.state == BARE_RESET && !r->options.no_reboot && !*r->panic.text && !r->quit;
+}
+
+static int run_host(struct host_run *r, struct error *e)
+{
+    const u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
+    bool alive = true;
+    r->began_ns = run_clock_ns();
+    while (alive && !r->quit && host_time_ns(machine_host(r->machine)) < limit) {
+        const u64 now = host_time_ns(machine_host(r->machine));
+        alive = bare_run(r->bare, min_u64(limit, now + SLICE_NS));
+        if (!alive && resets(r)) {
+            if (reboot(r, e))
+                return -1;
+            alive = true;
+        }
+    }
+    r->wall_ns = run_clock_ns() - r->began_ns;
+    run_panic_line_ends(&r->panic);
+    return 0;
+}
+
+static int result_of_host(const struct host_run *r, struct error *e)
+{
+    struct bare_summary s;
+    bare_get_summary(r->bare, &s);
+    if (r->expected || run_signals_status())
+        return 0;
+    if (r->options.expect)
+        return error_set(e, ERROR_GUEST, "no console line had what --expect waits for: \"%.80s\"",
+                         r->options.expect);
+    if (*r->panic.text && s.state != BARE_POWERED_OFF && s.state != BARE_DEBUG_EXIT)
+        return error_set(e, ERROR_PANIC, "the host's kernel panicked: %s", r->panic.text);
+    if (s.state == BARE_CRASHED || s.shutdown)
+        return error_set(e, ERROR_GUEST, "%s", s.reason);
+    if (s.state == BARE_RUNNING)
+        return error_set(e, ERROR_GUEST, "the host is still running after --limit");
+    return 0;
+}
+
+static int run_all(struct host_run *r, struct error *e)
+{
+    if (open_files(r, e) || open_platform(r, e) || make_machine(r, e) || boot(r, e))
+        return -1;
+    const struct firmware_profile *p = r->platform.on.profile;
+    host_step(r, "board", "%u core%s of a %s, %llu MiB; firmware %s", r->options.cpus,
+              r->options.cpus == 1 ? "" : "s", p->product,
+              (unsigned long long)(r->options.memory >> 20), p->name);
+    if (run_host(r, e))
+        return -1;
+    host_summarise(r);
+    return result_of_host(r, e);
+}
+
+/* A host that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels
+ * expect. */
+static int exit_status(const struct host_run *r)
+{
+    struct bare_summary s;
+    if (!r->bare)
+        return ERROR_NONE;
+    bare_get_summary(r->bare, &s);
+    return s.state == BARE_DEBUG_EXIT ? (int)(s.debug_exit_code << 1 & 0xff) | 1 : ERROR_NONE;
+}
+
+static int close_all(struct host_run *r, struct error *e)
+{
+    end_machine(r);
+    bool good = !run_trace_close(&r->tracing, e);
+    if (!run_signals_status())
+        good = file_flush(stdout, "standard output", e) && good;
+    cli_platform_close(&r->platform);
+    crypto_destroy(r->crypto);
+    cli_free_file(&r->kernel);
+    cli_free_file(&r->initrd);
+    return good ? 0 : -1;
+}
+
+int cli_host(int argc, char **argv)
+{
+    struct error e = {.code = ERROR_NONE};
+    struct options given;
+    int status;
+    if (!options_open(&cli_host_table, argc, argv, &given, &status))
+        return status;
+    struct host_run *r = calloc(1, sizeof *r);
+    if (!r)
+        cli_end_without_memory();
+    int result = host_parse(&given, &r->options, &e);
+    if (!result) {
+        r->tracing = (struct run_trace){.path = given.text[HOST_TRACE_FILE],
+                                        .categories = r->options.trace,
+                                        .json = r->options.json,
+                                        .hashes = given.text[HOST_TRACE_HASH]};
+        run_signals_start();
+        result = run_all(r, &e);
+    }
+    status = exit_status(r);
+    if (close_all(r, &e))
+        result = -1;
+    if (result)
+        status = cli_fail("host", &e);
+    free(r);
+    return run_signals_status() ? run_signals_status() : status;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of `softsev host` share: what was asked for, and what is running. */
+#ifndef SOFTSEV_CLI_HOST_H
+#define SOFTSEV_CLI_HOST_H
+
+#include "bare/bare.h"
+#include "cli/identity/platform.h"
+#include "cli/input.h"
+#include "cli/options.h"
+#include "cli/run/session.h"
+#include "machine/host.h"
+#include "machine/machine.h"
+
+/* Ids of the options. */
+enum host_option {
+    HOST_KERNEL = 1,
+    HOST_INITRD,
+    HOST_APPEND,
+    HOST_MEMORY,
+    HOST_CPUS,
+    HOST_DEVICE,
+    HOST_CPU,
+    HOST_PROFILE,
+    HOST_STATE,
+    HOST_SEED,
+    HOST_TIME,
+    HOST_LIMIT,
+    HOST_EXPECT,
+    HOST_CLOCK,
+    HOST_ENGINE,
+    HOST_NO_REBOOT,
+    HOST_TRACE,
+    HOST_TRACE_FILE,
+    HOST_TRACE_HASH,
+    HOST_JSON,
+    HOST_QUIET,
+    HOST_IDS,
+};
+
+struct host_options {
+    const char *kernel, *initrd, *append, *cpu_text, *state, *seed, *expect;
+    const struct firmware_profile *profile; /* NULL: the platform's */
+    struct cpu_model cpu;                   /* if cpu_text */
+    u64 memory;                             /* bytes */
+    u32 cpus, trace;
+    bool testdev, json, quiet, no_reboot, limit_given;
+    s64 time_seconds;
+    u64 limit_ns;
+    enum run_clock clock;
+    enum cpu_engine engine;
+};
+
+#define HOST_LINE_MAX 512u /* bytes of a console line in which --expect is looked for */
+
+struct host_run {
+    struct host_options options;
+    struct cli_file kernel, initrd;
+    struct crypto *crypto;
+    struct cli_platform platform;
+    struct machine *machine;
+    struct bare *bare;
+    struct run_trace tracing;
+    struct run_panic panic;
+    char line[HOST_LINE_MAX]; /* the console's last line */
+    size_t line_size;
+    bool line_open, expected;
+    bool quit; /* a signal came, or what --expect waits for */
+    u32 reboots;
+    u64 began_ns, wall_ns; /* of this computer's clock */
+};
+
+/* What is to be run. */
+int host_parse(const struct options *given, struct host_options *o, struct error *e);
+
+/* --- host_report.c ---------------------------------------------------------------------------- */
+
+/* One step and who does it: "board       ...", or a JSON line. */
+void host_step(struct host_run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
+void host_console_output(void *host_run, const u8 *data, u64 size);
+void host_summarise(struct host_run *r);
+
+#endif

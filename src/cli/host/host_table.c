@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `softsev host`, and what is to be run by them. */
+#include "cli/cli.h"
+#include "cli/host/host.h"
+#include "cli/identity/profile.h"
+#include "cli/settings.h"
+
+#include "base/clock.h"
+
+#include <time.h>
+
+#define MEMORY_DEFAULT GIB(1)
+#define LIMIT_MAX      1000000u
+
+enum { GROUP_HOST, GROUP_MACHINE, GROUP_OUTPUT };
+
+static const struct option_group groups[] = {
+    [GROUP_HOST] = {NULL, "the host", "The host"},
+    [GROUP_MACHINE] = {"machine", "the machine", "The machine"},
+    [GROUP_OUTPUT] = {"output", "what is printed and written", "What is printed and written"},
+};
+
+// clang-format off
+static const struct option_row rows[] = {
+    [HOST_KERNEL] = {"kernel", OPTION_FILE, "FILE",
+        "the host's kernel: bzImage, vmlinux, ELF or multiboot",
+        .man = "The kernel that runs in host mode: a Linux bzImage or vmlinux, a 64-bit ELF "
+        "program, a multiboot 1 image, or an ELF file with a PVH entry.", .required = 1},
+    [HOST_INITRD] = {"initrd", OPTION_FILE, "FILE",
+        "initramfs, or the module of a multiboot kernel",
+        .man = "The initramfs, or the module of a multiboot kernel."},
+    [HOST_APPEND] = {"append", OPTION_TEXT, "TEXT", "the kernel's command line",
+        .man = "The kernel's command line.", .empty = true},
+    [HOST_MEMORY] = {"memory", OPTION_SIZE, "SIZE",
+        "memory, at most 3G: MiB, or with K, M or G (default 1G)",
+        .man = "The machine's memory: a number of MiB, or with a suffix K, M or G, at most 3G.\n"
+        "Where the processor has SNP, the board's firmware keeps the last part of it for the RMP.\n"
+        "Default 1G.",
+        .min = MIB(2), .max = BARE_MEMORY_MAX},
+    [HOST_CPUS] = {"cpus", OPTION_NUMBER, "NUMBER", "cores, 1 to 8 (default 1)",
+        .man = "Cores, 1 to 8.\nThey take turns by machine time.\nDefault 1.",
+        .min = 1, .max = IMAGE_CPUS_MAX},
+    [HOST_DEVICE] = {"device", OPTION_CHOICE, "DEVICE",
+        "extra device: pc-testdev, QEMU's for tests of hypervisors (default none)",
+        .man = "An extra device, as for\n.Xr softsev-run 1 .\nDefault\n.Cm none .",
+        .choices = run_devices, .standard = RUN_NO_DEVICE},
+    [HOST_CPU] = {"cpu", OPTION_TEXT, "MODEL",
+        "CPU model, such as milan or genoa,-umip (default: the platform's part)",
+        .man = "The processor, as for\n.Xr softsev-run 1 .\n"
+        "It must be the part that the platform is.\nDefault: that part.", .group = GROUP_MACHINE},
+    [HOST_PROFILE] = {"profile", OPTION_CHOICE, "NAME",
+        "part and firmware, which `softsev profiles` lists",
+        .man = "The part and its firmware, which\n.Ic softsev profiles\n"
+        "lists; with a state directory, kept for the next time.",
+        .choice_at = cli_profile_at, .group = GROUP_MACHINE},
+    [HOST_STATE] = {"state", OPTION_FOLDER, "DIR", "folder of the platform's identity and keys",
+        .man = "The folder of the platform's identity and keys; see\n.Xr softsev 1 .",
+        .group = GROUP_MACHINE},
+    [HOST_SEED] = {"seed", OPTION_TEXT, "TEXT",
+        "take all randomness from TEXT: a run repeats exactly",
+        .man = "Take all randomness from this text: two runs with equal files, seed and\n"
+        ".Fl -time\nare equal to the byte.\nWithout\n.Fl -state\nthe platform is made from it, "
+        "too, and not kept.", .group = GROUP_MACHINE},
+    [HOST_TIME] = {"time", OPTION_PARSED, "SECONDS",
+        "time of day at the start, since 1970 (default: now)",
+        .man = "The time of day at the start, in seconds since 1970, at most 4294967295.\n"
+        "Default: now.",
+        .parse = run_parse_time, .should = RUN_TIME_SHOULD, .group = GROUP_MACHINE},
+    [HOST_LIMIT] = {"limit", OPTION_NUMBER, "SECONDS",
+        "stop after this much machine time, 1 to 1000000",
+        .man = "Stop after this much machine time, 1 to 1000000 seconds.",
+        .min = 1, .max = LIMIT_MAX, .group = GROUP_MACHINE},
+    [HOST_EXPECT] = {"expect", OPTION_TEXT, "TEXT",
+        "end well when a console line has TEXT, and badly without one",
+        .man = "End with status 0 as soon as a line of the console contains this text, and with "
+        "status 9 if the machine ends, or\n.Fl -limit\ncomes, before that.",
+        .group = GROUP_MACHINE},
+    [HOST_CLOCK] = {"clock", OPTION_CHOICE, "WORD",
+        "wall: machine time passes as real time; virtual: idle time is skipped (default: virtual "
+        "with --seed, otherwise wall)",
+        .man = "How machine time passes, as for\n.Xr softsev-run 1 .\nDefault: virtual with\n"
+        ".Fl -seed ,\notherwise wall.",
+        .choices = run_clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
+    [HOST_ENGINE] = {"engine", OPTION_CHOICE, "WORD",
+        "how the cores run: interpreter, jit, or auto: jit if the host can (default auto)",
+        .man = "How the cores run, as for\n.Xr softsev-run 1 .\nDefault\n.Cm auto .",
+        .choices = run_engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
+    [HOST_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL,
+        "end when the machine resets, instead of starting again",
+        .man = "End when the machine resets, or a core shuts down after a triple fault.\n"
+        "Without this option the machine starts again, from the files as they were read.",
+        .group = GROUP_MACHINE},
+    [HOST_TRACE] = {"trace", OPTION_PARSED, "WORDS",
+        "print events: all, or a list as command,switch,key",
+        .man = "Print events of these categories, as for\n.Xr softsev-run 1 .",
+        .parse = settings_trace, .should = SETTINGS_TRACE, .words = SETTINGS_TRACE_WORDS,
+        .group = GROUP_OUTPUT},
+    [HOST_TRACE_FILE] = {"trace-file", OPTION_FILE, "FILE",
+        "write events to FILE instead of standard error",
+        .man = "Write events to this file instead of standard error.",
+        .output = true, .needs = OPTION_IDS(HOST_TRACE), .group = GROUP_OUTPUT},
+    [HOST_TRACE_HASH] = {"trace-hash", OPTION_FLAG, NULL,
+        "print the SHA-256 of all events at the end",
+        .man = "Print the SHA-256 of all events at the end.", .group = GROUP_OUTPUT,
+        .excludes = OPTION_IDS(HOST_QUIET)},
+    [HOST_JSON] = {"json", OPTION_FLAG, NULL, "print steps, events, console, summary as JSON lines",
+        .man = "Print steps, events, console and summary as JSON lines.", .group = GROUP_OUTPUT},
+    [HOST_QUIET] = {"quiet", OPTION_FLAG, NULL, "print only the console",
+        .man = "Print only the console.", .group = GROUP_OUTPUT, .excludes = OPTION_IDS(HOST_JSON)},
+};
+
+static const struct option_rule rules[] = {
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(HOST_SEED), .with = OPTION_IDS(HOST_CLOCK),
+     .others = OPTION_IDS(HOST_CLOCK), .values = BIT(RUN_CLOCK_VIRTUAL),
+     .why = "by the wall no two runs are equal, and none can be repeated"},
+    {.relation = OPTION_NEEDS, .others = OPTION_IDS(HOST_KERNEL)},
+};
+// clang-format on
+
+const struct option_table cli_host_table = {
+    .command = "host",
+    .title = "boot a kernel in host mode, on the bare machine",
+    .usage = "softsev host --kernel FILE [OPTIONS]",
+    .about = "Boots a kernel as the host of a bare machine with SEV: it runs VMRUN itself, and no\n"
+             "hypervisor of softsev's is there.",
+    .groups = groups,
+    .group_count = ARRAY_SIZE(groups),
+    .rows = rows,
+    .count = HOST_IDS,
+    .common = OPTION_IDS(HOST_KERNEL, HOST_INITRD, HOST_APPEND, HOST_MEMORY, HOST_CPUS, HOST_CPU,
+                         HOST_STATE, HOST_TRACE),
+    .rules = rules,
+    .rule_count = ARRAY_SIZE(rules),
+};
+
+/* --- What is to be run ------------------------------------------------------------------------ */
+
+int host_parse(const struct options *given, struct host_options *o, struct error *e)
+{
+    const char *const *text = given->text;
+    *o = (struct host_options){
+        .kernel = text[HOST_KERNEL],
+        .initrd = text[HOST_INITRD],
+        .append = text[HOST_APPEND],
+        .cpu_text = text[HOST_CPU],
+        .state = text[HOST_STATE],
+        .seed = text[HOST_SEED],
+        .expect = text[HOST_EXPECT],
+        .memory = options_number(given, HOST_MEMORY, MEMORY_DEFAULT),
+        .cpus = (u32)options_number(given, HOST_CPUS, 1),
+        .trace = (u32)options_number(given, HOST_TRACE, 0),
+        .testdev = options_choice(given, HOST_DEVICE) == RUN_TESTDEV,
+        .json = text[HOST_JSON],
+        .quiet = text[HOST_QUIET],
+        .no_reboot = text[HOST_NO_REBOOT],
+        .limit_given = text[HOST_LIMIT],
+        .limit_ns = options_number(given, HOST_LIMIT, 0) * CLOCK_HZ,
+        .clock = (enum run_clock)options_number(
+            given, HOST_CLOCK, text[HOST_SEED] ? RUN_CLOCK_VIRTUAL : RUN_CLOCK_WALL),
+        .engine = (enum cpu_engine)options_number(given, HOST_ENGINE, CPU_ENGINE_AUTO),
+    };
+    const s64 now = o->seed ? RUN_SEEDED_TIME : (s64)time(NULL);
+    o->time_seconds = (s64)options_number(given, HOST_TIME, (u64)now);
+    if (text[HOST_PROFILE] && cli_profile_find(text[HOST_PROFILE], &o->profile, e))
+        return -1;
+    return o->cpu_text ? run_choose_cpu(o->cpu_text, &o->cpu, e) : 0;
+}

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""softsev host: kernels in host mode of the bare machine. First a small host of our own, then
+Debian's ordinary kernel with KVM (OUT/vmlinuz-host, of `tools/fetch-guest.sh OUT host`)."""
+import json
+import os
+
+from story import Skip, console, one_line, quick, slow, summary, tell, want
+
+APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr"
+
+
+def host(s, *arguments, clock="virtual"):
+    code, out, error = s.command("host", "--json", "--clock", clock, "--limit", "300", *arguments)
+    return code, [json.loads(line) for line in out.splitlines()], error
+
+
+def small_host(s, *arguments):
+    path = os.environ.get("SOFTSEV_SMALL_HOST")
+    if not path:
+        raise Skip("the small host is not built here: it needs x86-64 and objcopy")
+    return host(s, "--kernel", path, "--memory", "64M", "--seed", "story", "--no-reboot",
+                *arguments)
+
+
+@quick
+def a_small_host_uses_all_that_a_bare_machine_has(s):
+    code, events, error = small_host(s, "--cpus", "2")
+    said = console(events, "host").splitlines()
+    want(code == 0 and said == [
+        "host: runs", "host: timer interrupts: 5", "host: other cores: 1",
+        "host: the guest's RAX at VMMCALL: 42", "host: interrupts while a guest ran: 1",
+        "host: status of PLATFORM_STATUS: 0", "host: major version of the SEV API: 1"],
+         (code, said, error))
+    want(summary(events)["state"] == "powered off", events[-1])
+
+
+@quick
+def one_core_starts_no_other(s):
+    code, events, error = small_host(s)
+    want(code == 0 and "host: other cores: 0" in console(events, "host"), (code, events, error))
+
+
+@quick
+def runs_from_a_seed_are_equal_with_either_engine(s):
+    hashes = {summary(small_host(s, "--cpus", "2", "--trace-hash", "--engine", engine)[1])
+              ["trace_sha256"] for engine in ("auto", "auto", "interpreter")}
+    want(len(hashes) == 1 and len(hashes.pop()) == 64, hashes)
+
+
+@quick
+def the_trace_shows_world_switches_and_commands(s):
+    trace = s.path("host.trace")
+    small_host(s, "--trace", "all", "--trace-file", trace)
+    with open(trace, encoding="utf-8") as f:
+        text = f.read()
+    for word in ("VMEXIT", "PLATFORM_STATUS", '"event":"HOST"'):
+        want(word in text, (word, text[:3000]))
+
+
+@quick
+def a_part_without_snp_has_no_rmp(s):
+    trace = s.path("rome.trace")
+    code, _, error = small_host(s, "--profile", "rome", "--trace", "vm", "--trace-file", trace)
+    with open(trace, encoding="utf-8") as f:
+        want(code == 0 and '"rmp":"0"' in f.read(), (code, error))
+
+
+@quick
+def what_is_expected_ends_the_run(s):
+    code, events, error = small_host(s, "--expect", "other cores: 0")
+    want(code == 0 and not error, (code, error))
+    want("VMMCALL" not in console(events, "host"), events)
+    code, _, error = small_host(s, "--expect", "no such line")
+    want(code == 9 and "no such line" in one_line(error), (code, error))
+
+
+RESETS = """
+    .globl _start
+_start:
+    mov $0x3f8, %edx
+    mov $'A', %al
+    outb %al, %dx
+    lidt nothing(%rip)
+    ud2
+nothing:
+    .word 0
+    .quad 0
+"""
+
+
+@quick
+def a_triple_fault_resets_the_board(s):
+    kernel = s.build("resets", RESETS)
+    code, events, error = host(s, "--kernel", kernel, "--memory", "16M", "--seed", "a",
+                               "--no-reboot")
+    want(code == 9 and "triple fault" in one_line(error), (code, error))
+    want(summary(events)["state"] == "reset" and console(events, "host") == "A", events)
+    code, events, error = s.command("host", "--kernel", kernel, "--memory", "16M", "--seed", "a",
+                                    "--json", "--limit", "1")
+    events = [json.loads(line) for line in events.splitlines()]
+    want(code == 9 and "--limit" in one_line(error), (code, error))
+    want(summary(events)["reboots"] >= 8 and console(events, "host").startswith("AAAAAAAA"),
+         events[-1])
+
+
+HALTS = """
+    .globl _start
+_start:
+    cli
+    hlt
+"""
+
+
+@quick
+def a_host_that_sleeps_for_good_is_an_error(s):
+    code, _, error = host(s, "--kernel", s.build("halts", HALTS), "--memory", "16M", "--seed", "a")
+    want(code == 9 and "halted for good" in one_line(error), (code, error))
+
+
+@quick
+def wrong_command_lines(s):
+    for arguments, word in (([], "--kernel"), (["--kernel", "x", "--memory", "4G"], "--memory"),
+                            (["--kernel", "x", "--cpus", "9"], "--cpus"),
+                            (["--kernel", "x", "--seed", "a", "--clock", "wall"], "--clock"),
+                            (["--kernel", "x", "--profile", "z80"], "z80")):
+        code, _, error = s.command("host", *arguments)
+        want(code == 2 and word in one_line(error), (arguments, code, error))
+    code, text, _ = s.command("host", "--help")
+    want(code == 0 and len(text.splitlines()) <= 24, text)
+    code, _, error = s.command("host", "--kernel", s.path("absent"), "--seed", "a")
+    want(code == 3 and "absent" in one_line(error), (code, error))
+
+
+# --- Linux ---
+
+
+def linux(s, append, *arguments):
+    kernel, initrd = f"{s.out}/vmlinuz-host", f"{s.out}/initrd-host.cpio.gz"
+    if not os.path.exists(kernel) or not os.path.exists(initrd):
+        raise Skip(f"no host kernel in {s.out}: tools/fetch-guest.sh {s.out} host gets one")
+    return host(s, "--kernel", kernel, "--initrd", initrd, "--append", f"{APPEND} {append}",
+                "--memory", "1G", "--seed", "story", "--no-reboot", "--trace-hash", *arguments)
+
+
+def a_stock_kernel_boots_in_host_mode_and_finds_the_platform(s):
+    code, events, error = linux(s, "", "--cpus", "2")
+    text = console(events, "host")
+    want(code == 0 and summary(events)["state"] == "powered off", (code, error, text[-2000:]))
+    for words in ("host: processors: 2", "SEV-SNP: RMP table physical range",
+                  "AMD-Vi: IOMMU SNP support enabled", ": sev enabled", ": psp enabled",
+                  "kvm_amd: Nested Paging enabled", "host: there is /dev/kvm",
+                  "host: there is /dev/sev"):
+        want(words in text, (words, text[-4000:]))
+    for words in ("BUG:", "WARNING:", "Oops", "does not load"):
+        want(words not in text, (words, text[-4000:]))
+
+
+@slow
+def two_boots_from_a_seed_are_equal(s):
+    first, second = (linux(s, "load=no quiet", "--cpus", "4") for _ in range(2))
+    want(first[0] == second[0] == 0 and "host: processors: 4" in console(first[1], "host"),
+         (first[0], first[2]))
+    want(summary(first[1])["trace_sha256"] == summary(second[1])["trace_sha256"] and
+         console(first[1], "host") == console(second[1], "host"), "two boots differ")
+
+
+tell(a_small_host_uses_all_that_a_bare_machine_has, one_core_starts_no_other,
+     runs_from_a_seed_are_equal_with_either_engine, the_trace_shows_world_switches_and_commands,
+     a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
+     a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error, wrong_command_lines,
+     a_stock_kernel_boots_in_host_mode_and_finds_the_platform, two_boots_from_a_seed_are_equal)
