@@ -74,6 +74,19 @@ struct firmware_processor {
     void *context;
 };
 
+/* The IOMMU, whose registers the firmware reads at SNP_INIT: the memory that it writes by itself.
+ */
+#define FIRMWARE_IOMMU_BUFFERS 4u
+struct firmware_iommu_buffer {
+    const char *name;
+    u64 address, size; /* bytes, whole pages */
+};
+struct firmware_iommu {
+    /* Returns how many buffers there are. */
+    u32 (*buffers)(void *context, struct firmware_iommu_buffer out[FIRMWARE_IOMMU_BUFFERS]);
+    void *context;
+};
+
 #define FIRMWARE_STORE_MAX KIB(32) /* bytes of a store blob; fits in INIT_EX's area */
 /* The least number of contexts: there is one for each ASID at least. One more guest gets
  * RESOURCE_LIMIT. */
@@ -120,6 +133,11 @@ void firmware_destroy(struct firmware *fw);
 /* Runs one command to its end and returns the status code [sev 2]. Outputs are in the command's
  * buffer. */
 u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa);
+
+/* Connects an IOMMU to the platform, which has none at first. */
+void firmware_connect_iommu(struct firmware *fw, const struct firmware_iommu *iommu);
+/* Returns true if the range belongs to the firmware for the IOMMU to write. */
+bool firmware_iommu_may_write(const struct firmware *fw, u64 spa, u64 size);
 
 /* Records that a core has executed WBINVD [sev 5.3]. */
 void firmware_wbinvd(struct firmware *fw, u32 core);

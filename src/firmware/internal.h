@@ -86,6 +86,12 @@ struct snp_platform {
     struct ec_private vcek, vlek;
 };
 
+/* Buffers of the IOMMU. */
+struct iommu_pages {
+    u32 count;
+    struct firmware_iommu_buffer buffers[FIRMWARE_IOMMU_BUFFERS];
+};
+
 struct firmware {
     struct memory *memory;
     struct crypto *crypto;
@@ -127,7 +133,9 @@ struct firmware {
     bool (*commit)(void *context, const struct firmware_committed *committed);
     void *commit_context;
     struct snp_platform snp;
-    u8 *swap; /* 2 MiB buffer for pages being swapped in or out */
+    struct firmware_iommu iommu;
+    struct iommu_pages iommu_pages; /* held since SNP_INIT */
+    u8 *swap;                       /* 2 MiB buffer for pages being swapped in or out */
 
     u8 packet[KIB(16)]; /* payload of secret and migration packets while a command runs */
     u8 blob[FIRMWARE_STORE_MAX];
@@ -370,9 +378,17 @@ enum sev_status range_list_read(struct call *c, u64 paddr, struct range_list *li
  * that ranges start at 2 MiB boundaries if `large`. */
 enum sev_status range_list_check(struct call *c, const struct range_list *list, bool large,
                                  u32 states);
-bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size);
-/* Changes the listed pages to HV-Fixed. */
+/* Changes the listed pages to HV-Fixed, but for those of the RMP. */
 void range_list_fix(struct call *c, const struct range_list *list);
+
+/* The pages of the IOMMU (snp_iommu.c). iommu_read checks them: in memory, outside of the RMP that
+ * will be at [rmp_base, rmp_end], and, if that is not cleared, in a state that can become Firmware.
+ */
+enum sev_status iommu_read(struct call *c, u64 rmp_base, u64 rmp_end, bool clear,
+                           struct iommu_pages *out);
+void iommu_take(struct call *c, const struct iommu_pages *pages);
+void iommu_give_back(struct call *c);
+bool iommu_meets(const struct firmware *fw, u64 spa, u64 size);
 
 /* Returns the signing key that a request selects; refuses with 16h or 27h if there is none [snp
  * 6.2]. */

@@ -73,6 +73,8 @@ enum sev_status check_range(struct call *c, const char *what, u64 paddr, u64 len
                       what, spa);
     if (rmp_is_table(fw->memory, spa, len))
         return refuse(c, SEV_STATUS_INVALID_ADDRESS, "%s 0x%" PRIx64 " is in the RMP", what, spa);
+    if (iommu_meets(fw, spa, len))
+        return refuse(c, SEV_STATUS_INVALID_ADDRESS, "%s 0x%" PRIx64 " is the IOMMU's", what, spa);
     return SEV_STATUS_SUCCESS;
 }
 

@@ -14,6 +14,7 @@ enum rule {
     BITS_OF,  /* only bits that the host has */
     AT_MOST,  /* a count or size, at most the host's */
     OR_ZERO,  /* the host's value, or zero */
+    LAST,     /* the number of the last leaf or subleaf: the host's, or what this table knows */
     ANY,
 };
 
@@ -31,18 +32,18 @@ struct row {
 
 // clang-format off
 static const struct row rows[] = {
-    {ONE(0x00000000), .rules = {AT_MOST, STRICT, STRICT, STRICT}},
+    {ONE(0x00000000), .rules = {LAST, STRICT, STRICT, STRICT}},
     {ONE(0x00000001), .rules = {ANY, ANY, BITS_OF, BITS_OF},   /* x2APIC, OSXSAVE, hypervisor; APIC, HTT */
                       .unchecked = {0, 0, 1u << 21 | 1u << 27 | 1u << 31, 1u << 9 | 1u << 28}},
     {ONE(0x00000005), .rules = {ANY, ANY, ANY, ANY}},
     {ONE(0x00000006), .rules = {BITS_OF, AT_MOST, BITS_OF, BITS_OF}, .unchecked = {1u << 2}}, /* ARAT: the timer's */
-    {SUB(0x00000007, 0, 0), .rules = {AT_MOST, BITS_OF, BITS_OF, BITS_OF}, .unchecked = {0, 0, 1u << 4}}, /* OSPKE */
+    {SUB(0x00000007, 0, 0), .rules = {LAST, BITS_OF, BITS_OF, BITS_OF}, .unchecked = {0, 0, 1u << 4}}, /* OSPKE */
     {SUB(0x00000007, 1, 2), .rules = {BITS_OF, BITS_OF, BITS_OF, BITS_OF}},
     {ONE(0x0000000b), .rules = {ANY, ANY, ANY, ANY}},
     {SUB(0x0000000d, 0, 0), .rules = {BITS_OF, ANY, AT_MOST, BITS_OF}}, /* EBX depends on XCR0_IN */
     {SUB(0x0000000d, 1, 1), .rules = {BITS_OF, ANY, BITS_OF, BITS_OF}}, /* EBX depends on XSS_IN */
     {SUB(0x0000000d, 2, 63), .rules = {OR_ZERO, OR_ZERO, OR_ZERO, OR_ZERO}},
-    {ONE(0x80000000), .rules = {AT_MOST, STRICT, STRICT, STRICT}},
+    {ONE(0x80000000), .rules = {LAST, STRICT, STRICT, STRICT}},
     {ONE(0x80000001), .rules = {ANY, ANY, BITS_OF, BITS_OF}, .unchecked = {0, 0, 1u << 1, 1u << 9}}, /* CmpLegacy; APIC */
     {ONE(0x80000002), .rules = {ANY, ANY, ANY, ANY}}, /* brand */
     {ONE(0x80000003), .rules = {ANY, ANY, ANY, ANY}},
@@ -87,9 +88,30 @@ static const struct row *find_row(u32 leaf, u32 subleaf)
     return NULL;
 }
 
-/* Returns the nearest value that the rule allows. */
-static u32 allowed(enum rule rule, u32 value, u32 host)
+/* Returns the last leaf of the same range that has a row; of leaf 7, which counts its subleaves,
+ * the last subleaf. QEMU sends its model's numbers, whatever the host has; leaves that the host
+ * lacks are zero by their own rules, so these numbers tell the guest of nothing [host 6.4]. */
+static u32 last_known(u32 leaf)
 {
+    u32 last = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (leaf == 7 && rows[i].leaf == 7)
+            last = rows[i].last > last ? rows[i].last : last;
+        else if (leaf != 7 && (rows[i].leaf ^ leaf) <= 0xffff && rows[i].leaf > last)
+            last = rows[i].leaf;
+    }
+    return last;
+}
+
+static u32 at_most(u32 value, u32 limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* Returns the nearest value that the rule of a leaf's register allows. */
+static u32 allowed(u32 leaf, enum rule rule, u32 value, u32 host)
+{
+    const u32 known = rule == LAST ? last_known(leaf) : 0;
     switch (rule) {
     case ZERO:
         return 0;
@@ -98,7 +120,9 @@ static u32 allowed(enum rule rule, u32 value, u32 host)
     case BITS_OF:
         return value & host;
     case AT_MOST:
-        return value < host ? value : host;
+        return at_most(value, host);
+    case LAST:
+        return at_most(value, host > known ? host : known);
     case OR_ZERO:
         return value ? host : 0;
     default:
@@ -118,7 +142,8 @@ static bool check_entry(const struct firmware *fw, struct snp_cpuid_entry *e)
     row = row ? row : &none;
     for (unsigned i = 0; i < 4; i++) {
         u32 free_bits = row->unchecked[i];
-        right[i] = (allowed((enum rule)row->rules[i], out[i] & ~free_bits, host[i] & ~free_bits)) |
+        right[i] = allowed(e->eax_in, (enum rule)row->rules[i], out[i] & ~free_bits,
+                           host[i] & ~free_bits) |
                    (out[i] & free_bits);
     }
     e->eax = right[0];

@@ -246,21 +246,12 @@ enum sev_status range_list_check(struct call *c, const struct range_list *list, 
         RULE_CHECK(c, !(base & ((large ? RMP_LARGE_SIZE : PAGE_SIZE) - 1)) && base < BIT(52),
                    INVALID_ADDRESS, "range %u starts at 0x%" PRIx64, i, base);
         RULE_CHECK(c, !r->reserved_0c, INVALID_PARAM, "range %u has reserved bits set", i);
-        if (base < end) /* addresses without memory have no states */
+        if (base < end && states) /* addresses without memory have no states */
             status = check_range(c, "listed range", base, end - base, PAGE_SIZE);
         for (u64 at = base; states && at < end && status == SEV_STATUS_SUCCESS; at += PAGE_SIZE)
             status = check_listed(c, r, at, states);
     }
     return status;
-}
-
-bool range_list_meets(const struct firmware *fw, const struct range_list *list, u64 spa, u64 size)
-{
-    for (u32 i = 0; i < list->count; i++)
-        if (real_address(fw, list->ranges[i].base) < spa + size &&
-            spa < covered_end(fw, &list->ranges[i]))
-            return true;
-    return false;
 }
 
 void range_list_fix(struct call *c, const struct range_list *list)
@@ -270,7 +261,8 @@ void range_list_fix(struct call *c, const struct range_list *list)
     for (u32 i = 0; i < list->count; i++)
         for (u64 at = real_address(fw, list->ranges[i].base);
              at < covered_end(fw, &list->ranges[i]); at += PAGE_SIZE)
-            if (rmp_covered(fw->memory, at)) /* a page beyond the table is the host's anyway */
+            /* A page beyond the table is the host's anyway. */
+            if (rmp_covered(fw->memory, at) && !rmp_is_table(fw->memory, at, PAGE_SIZE))
                 page_set(c, at, &fixed);
 }
 

@@ -199,8 +199,9 @@ static void start_platform(struct call *c, const struct snp_init_ex *in)
 }
 
 /* Reads the list of pages that the host wants to keep writable. Their old states do not matter,
- * because every entry is written anew. */
-static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in, u64 base, u64 end,
+ * because every entry is written anew. The list may contain the RMP: Linux lists it where the BIOS
+ * has reserved it [host 1.5]. */
+static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in,
                                   struct range_list *list)
 {
     list->count = 0;
@@ -209,15 +210,15 @@ static enum sev_status read_fixed(struct call *c, const struct snp_init_ex *in, 
     enum sev_status status = range_list_read(c, in->list_paddr, list);
     if (status == SEV_STATUS_SUCCESS)
         status = range_list_check(c, list, false, 0);
-    if (status == SEV_STATUS_SUCCESS && range_list_meets(c->fw, list, base, end + 1 - base))
-        status = refuse(c, SEV_STATUS_INVALID_ADDRESS, "a listed range is in the RMP");
     return status;
 }
 
 static enum sev_status init_platform(struct call *c, const struct snp_init_ex *in)
 {
     struct firmware *fw = c->fw;
+    const bool clear = in->flags & SNP_INIT_RMP;
     struct range_list list;
+    struct iommu_pages iommu;
     u64 base, end;
     RULE_CHECK(c, fw->state == SEV_PSTATE_UNINIT, INVALID_PLATFORM_STATE,
                "SEV is initialised already: SNP_INIT comes before INIT");
@@ -225,16 +226,19 @@ static enum sev_status init_platform(struct call *c, const struct snp_init_ex *i
     if (status == SEV_STATUS_SUCCESS)
         status = check_aliases(c);
     if (status == SEV_STATUS_SUCCESS)
-        status = read_fixed(c, in, base, end, &list);
+        status = read_fixed(c, in, &list);
+    if (status == SEV_STATUS_SUCCESS)
+        status = iommu_read(c, base, end, clear, &iommu);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    if (in->flags & SNP_INIT_RMP) {
+    if (clear) {
         RULE_CHECK(c, rmp_enable(fw->memory, base, end), RMP_INIT_FAILED,
                    "the RMP cannot be placed at 0x%" PRIx64, base);
         rmp_clear(fw->memory);
         fw->snp.rmp_init = true;
         range_list_fix(c, &list);
     }
+    iommu_take(c, &iommu);
     start_platform(c, in);
     return SEV_STATUS_SUCCESS;
 }
@@ -296,7 +300,10 @@ static enum sev_status shutdown_snp(struct call *c, u32 flags)
                fw->snp.guest_count);
     RULE_CHECK(c, !asids_dirty(fw), DFFLUSH_REQUIRED,
                "ASIDs were used since the last SNP_DF_FLUSH");
+    if (flags & SNP_SHUTDOWN_IOMMU)
+        iommu_give_back(c);
     if (flags & SNP_SHUTDOWN_X86) {
+        fw->iommu_pages.count = 0;
         rmp_disable(fw->memory);
         fw->snp.rmp_init = false;
     }
@@ -324,8 +331,6 @@ enum sev_status snp_shutdown_ex_parameters(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-/* Shuts SNP down. IOMMU_SNP_SHUTDOWN has no pages to give back, because the firmware here never
- * owns IOMMU pages. */
 enum sev_status snp_shutdown_ex(struct call *c)
 {
     return shutdown_snp(c, c->in.snp_shutdown_ex.flags);

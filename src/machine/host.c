@@ -35,6 +35,14 @@ bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size)
     return host_write(h, spa, data, size);
 }
 
+bool host_iommu_write(struct host *h, u64 spa, const void *data, size_t size)
+{
+    if (!firmware_iommu_may_write(h->firmware, spa, size))
+        return host_dma_write(h, spa, data, size);
+    h->dma_written_bytes += size;
+    return memory_write(h->memory, spa, KEY_RAW, data, size);
+}
+
 u32 host_cores(const struct host *h)
 {
     return h->core_count;

@@ -26,6 +26,9 @@ bool host_write(struct host *h, u64 spa, const void *data, size_t size);
  * separately. */
 bool host_dma_read(struct host *h, u64 spa, void *out, size_t size);
 bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size);
+/* A write of the IOMMU itself, to its log or for a command: under SNP it may also write the pages
+ * that the firmware holds for it. */
+bool host_iommu_write(struct host *h, u64 spa, const void *data, size_t size);
 
 /* --- The cores -------------------------------------------------------------------------------- */
 

@@ -96,6 +96,12 @@ static u32 start_ex(struct rig *r, u32 flags, u64 list, u16 max_asid)
     return COMMAND(r, SNP_INIT_EX, in);
 }
 
+static u32 shutdown_ex(struct rig *r, u32 flags)
+{
+    struct snp_shutdown_ex in = {8, flags};
+    return COMMAND(r, SNP_SHUTDOWN_EX, in);
+}
+
 static void put_list(struct rig *r, u64 at, u64 base, u32 pages)
 {
     struct {
@@ -110,9 +116,6 @@ static void listed_pages_are_fixed(void **state)
     (void)state;
     struct rig r;
     snp_rig_create(&r, "milan");
-    put_list(&r, AT_LIST, AT_RMP - PAGE_SIZE, 2);
-    assert_status(start_ex(&r, 3, AT_LIST, 0), INVALID_ADDRESS);
-    assert_rule(&r, "a listed range is in the RMP");
     put_list(&r, AT_LIST, AT_PAGE + 8, 1);
     assert_status(start_ex(&r, 3, AT_LIST, 0), INVALID_ADDRESS);
     put_list(&r, AT_RMP, AT_PAGE, 2); /* where the table will be: read before that */
@@ -121,6 +124,28 @@ static void listed_pages_are_fixed(void **state)
     assert_int_equal(rmp_state(r.memory, AT_PAGE_2), RMP_HV_FIXED);
     assert_int_equal(rmp_state(r.memory, AT_REQUEST), RMP_HYPERVISOR);
     assert_int_equal(rmp_state(r.memory, AT_RMP), RMP_FIRMWARE);
+    rig_destroy(&r);
+}
+
+/* Linux lists every range that its memory map shows as reserved, so the RMP's own, too, and what
+ * lies beyond memory [host 1.5]. */
+static void the_list_may_contain_the_rmp(void **state)
+{
+    (void)state;
+    struct rig r;
+    snp_rig_create(&r, "milan-1.58");
+    for (u32 i = 0; i < 2; i++) { /* the second time the RMP exists already */
+        put_list(&r, AT_LIST, AT_RMP - PAGE_SIZE, 0x10000);
+        assert_status(start_ex(&r, 3, AT_LIST, 0), SUCCESS);
+        assert_int_equal(rmp_state(r.memory, AT_RMP - 2 * PAGE_SIZE), RMP_HYPERVISOR);
+        assert_int_equal(rmp_state(r.memory, AT_RMP - PAGE_SIZE), RMP_HV_FIXED);
+        assert_int_equal(rmp_state(r.memory, AT_RMP), RMP_FIRMWARE);
+        assert_int_equal(rmp_state(r.memory, r.config.rmp_end), RMP_FIRMWARE);
+        assert_int_equal(rmp_state(r.memory, r.config.rmp_end + 1), RMP_HV_FIXED);
+        assert_false(rmp_host_may_write(r.memory, AT_RMP, 1));
+        snp_flush(&r);
+        assert_status(shutdown_ex(&r, 0), SUCCESS);
+    }
     rig_destroy(&r);
 }
 
@@ -225,12 +250,6 @@ static void without_an_rmp_nothing_of_guests_works(void **state)
 
 /* --- SNP_SHUTDOWN_EX -------------------------------------------------------------------------- */
 
-static u32 shutdown_ex(struct rig *r, u32 flags)
-{
-    struct snp_shutdown_ex in = {8, flags};
-    return COMMAND(r, SNP_SHUTDOWN_EX, in);
-}
-
 static void shutdown_comes_after_guests_and_flushes(void **state)
 {
     (void)state;
@@ -254,6 +273,122 @@ static void shutdown_comes_after_guests_and_flushes(void **state)
     rig_destroy(&r);
     snp_rig_create(&r, "milan-1.52"); /* without X86_SNP_SHUTDOWN */
     assert_status(shutdown_ex(&r, 2), INVALID_PARAM);
+    rig_destroy(&r);
+}
+
+/* --- The IOMMU's pages [host 1.7] ------------------------------------------------------------- */
+
+#define AT_LOG   0x80000u
+#define AT_STORE 0x90000u
+
+static struct firmware_iommu_buffer iommu_buffers[2];
+static u32 iommu_count;
+
+static u32 read_iommu(void *context, struct firmware_iommu_buffer out[FIRMWARE_IOMMU_BUFFERS])
+{
+    (void)context;
+    memcpy(out, iommu_buffers, sizeof iommu_buffers);
+    return iommu_count;
+}
+
+static void rig_with_iommu(struct rig *r, const char *profile)
+{
+    const struct firmware_iommu iommu = {.buffers = read_iommu};
+    snp_rig_create(r, profile);
+    firmware_connect_iommu(r->fw, &iommu);
+    iommu_buffers[0] = (struct firmware_iommu_buffer){"event log", AT_LOG, 2 * PAGE_SIZE};
+    iommu_buffers[1] = (struct firmware_iommu_buffer){"completion store", AT_STORE, PAGE_SIZE};
+    iommu_count = 2;
+}
+
+static void iommu_pages_are(struct rig *r, enum rmp_state state)
+{
+    assert_int_equal(rmp_state(r->memory, AT_LOG - PAGE_SIZE), RMP_HYPERVISOR);
+    assert_int_equal(rmp_state(r->memory, AT_LOG), state);
+    assert_int_equal(rmp_state(r->memory, AT_LOG + PAGE_SIZE), state);
+    assert_int_equal(rmp_state(r->memory, AT_LOG + 2 * PAGE_SIZE), RMP_HYPERVISOR);
+    assert_int_equal(rmp_state(r->memory, AT_STORE), state);
+}
+
+static void the_iommus_pages_are_the_firmwares_meanwhile(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        u32 flags;
+        enum rmp_state after;
+    } rows[] = {
+        {"milan", 1, RMP_RECLAIM},
+        {"milan", 0, RMP_FIRMWARE}, /* without IOMMU_SNP_SHUTDOWN it still uses them */
+        {"milan-1.52", 1, RMP_HYPERVISOR},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct rig r;
+        rig_with_iommu(&r, rows[i].profile);
+        assert_false(firmware_iommu_may_write(r.fw, AT_LOG, 16));
+        snp_start(&r);
+        iommu_pages_are(&r, RMP_FIRMWARE);
+        assert_true(firmware_iommu_may_write(r.fw, AT_LOG + PAGE_SIZE - 8, 16));
+        assert_true(firmware_iommu_may_write(r.fw, AT_STORE + 0xff8, 8));
+        assert_false(firmware_iommu_may_write(r.fw, AT_STORE + 0xff9, 8));
+        assert_false(firmware_iommu_may_write(r.fw, AT_LOG - 1, 2));
+        assert_false(firmware_iommu_may_write(r.fw, ~0ull, 16));
+        assert_status(shutdown_ex(&r, rows[i].flags), SUCCESS);
+        iommu_pages_are(&r, rows[i].after);
+        assert_int_equal(firmware_iommu_may_write(r.fw, AT_LOG, 16), !rows[i].flags);
+        assert_status(start_ex(&r, 0, 0, 0), SUCCESS); /* the RMP goes on, from any of these */
+        iommu_pages_are(&r, RMP_FIRMWARE);
+        rig_destroy(&r);
+    }
+}
+
+/* What the IOMMU writes must not become a context, a metadata page or a guest's. */
+static void no_command_takes_a_page_of_the_iommu(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_with_iommu(&r, "milan-1.58");
+    snp_start(&r);
+    assert_status(snp_address(&r, SEV_CMD_SNP_GCTX_CREATE, AT_STORE), INVALID_ADDRESS);
+    assert_rule(&r, "is the IOMMU's");
+    assert_status(snp_address(&r, SEV_CMD_SNP_PAGE_RECLAIM, AT_LOG + PAGE_SIZE), INVALID_ADDRESS);
+    assert_status(snp_address(&r, SEV_CMD_SNP_PLATFORM_STATUS, AT_LOG), INVALID_ADDRESS);
+    iommu_pages_are(&r, RMP_FIRMWARE);
+    rig_destroy(&r);
+}
+
+static void init_refuses_an_iommu_that_is_set_up_wrongly(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 address, size;
+    } rows[] = {
+        {RIG_MEMORY - PAGE_SIZE, 2 * PAGE_SIZE},
+        {RIG_MEMORY, PAGE_SIZE},
+        {~0ull << 12, PAGE_SIZE},
+        {PAGE_SIZE, ~0ull << 12},
+        {AT_RMP, PAGE_SIZE},
+        {AT_LOG, MIB(7)},
+        {AT_LOG + 8, PAGE_SIZE},
+    };
+    struct rig r;
+    rig_with_iommu(&r, "milan");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        iommu_buffers[1].address = rows[i].address;
+        iommu_buffers[1].size = rows[i].size;
+        assert_status(SIMPLE(&r, SNP_INIT), INVALID_CONFIG);
+        assert_rule(&r, "the IOMMU's completion store");
+        assert_false(rmp_enabled(r.memory));
+    }
+    iommu_count = 1;
+    snp_start(&r);
+    assert_status(shutdown_ex(&r, 3), SUCCESS); /* with the RMP everything ends */
+    assert_false(firmware_iommu_may_write(r.fw, AT_LOG, 16));
+    snp_start(&r);
+    assert_status(shutdown_ex(&r, 1), SUCCESS);
+    snp_pre_guest(&r, AT_LOG, 1, AT_LOG); /* the host has given a page away */
+    assert_status(start_ex(&r, 0, 0, 0), INVALID_CONFIG);
+    assert_rule(&r, "event log is Pre-Guest");
     rig_destroy(&r);
 }
 
@@ -491,11 +626,15 @@ int main(void)
         cmocka_unit_test(init_asks_every_core),
         cmocka_unit_test(init_wants_the_caches_written_back),
         cmocka_unit_test(listed_pages_are_fixed),
+        cmocka_unit_test(the_list_may_contain_the_rmp),
         cmocka_unit_test(init_ex_refuses_what_is_not_offered),
         cmocka_unit_test(hidden_ciphertext_divides_the_asids),
         cmocka_unit_test(an_asid_is_one_guests_of_either_kind),
         cmocka_unit_test(without_an_rmp_nothing_of_guests_works),
         cmocka_unit_test(shutdown_comes_after_guests_and_flushes),
+        cmocka_unit_test(the_iommus_pages_are_the_firmwares_meanwhile),
+        cmocka_unit_test(no_command_takes_a_page_of_the_iommu),
+        cmocka_unit_test(init_refuses_an_iommu_that_is_set_up_wrongly),
         cmocka_unit_test(a_tcb_is_compared_by_its_components),
         cmocka_unit_test(a_commit_is_kept_before_it_counts),
         cmocka_unit_test(older_firmware_does_not_power_on),

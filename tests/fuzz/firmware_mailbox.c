@@ -6,6 +6,7 @@
  *   FFh              WBINVD on every core
  *   FEh a32 n8       n bytes follow, written at address a where the host may write
  *   FDh a32 s8       RMPUPDATE of the page at a: s has assigned, immutable, ASID; gPA is a
+ *   FCh a32 n8       the IOMMU's registers name n pages from address a on
  *   id               the command's buffer follows
  *
  * The firmware is one of SNP, with an RMP at the end of memory.
@@ -28,6 +29,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define OP_WBINVD 0xff
 #define OP_POKE   0xfe
 #define OP_RMP    0xfd
+#define OP_IOMMU  0xfc
 
 #define RMP_BASE (MEMORY_SIZE - MIB(1))
 
@@ -60,6 +62,23 @@ static void update_rmp(struct memory *m, struct reader *r)
         rmp_set(m, spa, &entry);
 }
 
+static struct firmware_iommu_buffer iommu_buffer;
+
+static u32 read_iommu(void *context, struct firmware_iommu_buffer out[FIRMWARE_IOMMU_BUFFERS])
+{
+    (void)context;
+    out[0] = iommu_buffer;
+    return iommu_buffer.size ? 1 : 0;
+}
+
+/* What the firmware holds for the IOMMU can be nothing else. */
+static void check_iommu_pages(const struct firmware *fw, struct memory *m)
+{
+    for (u64 spa = 0; spa < MEMORY_SIZE && fw->iommu_pages.count; spa += PAGE_SIZE)
+        if (firmware_iommu_may_write(fw, spa, PAGE_SIZE) && rmp_state(m, spa) != RMP_FIRMWARE)
+            abort();
+}
+
 static void run_command(struct firmware *fw, struct memory *m, u8 id, struct reader *r)
 {
     const struct command *command = command_find(id);
@@ -70,6 +89,7 @@ static void run_command(struct firmware *fw, struct memory *m, u8 id, struct rea
     u32 status = firmware_mailbox(fw, id, AT_BUFFER);
     if ((status == SEV_STATUS_SUCCESS) != (firmware_rule(fw)[0] == 0) || !firmware_sound(fw))
         abort();
+    check_iommu_pages(fw, m);
 }
 
 static void run_script(struct firmware *fw, struct memory *m, struct reader *r)
@@ -80,6 +100,9 @@ static void run_script(struct firmware *fw, struct memory *m, struct reader *r)
             poke(m, r);
         else if (op == OP_RMP)
             update_rmp(m, r);
+        else if (op == OP_IOMMU)
+            iommu_buffer = (struct firmware_iommu_buffer){
+                "log", ALIGN_DOWN((u64)read_u32(r), PAGE_SIZE), (u64)read_u8(r) * PAGE_SIZE};
         else if (op != OP_WBINVD)
             run_command(fw, m, op, r);
         for (u32 core = 0; op == OP_WBINVD && core < CORES; core++)
@@ -108,6 +131,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
                                                   .cores = CORES});
     if (!fw)
         abort();
+    iommu_buffer.size = 0;
+    firmware_connect_iommu(fw, &(struct firmware_iommu){.buffers = read_iommu});
     struct reader r = reader_of(data, size);
     run_script(fw, m, &r);
     firmware_destroy(fw);
