@@ -144,6 +144,8 @@ void bare_destroy(struct bare *b)
     for (u32 i = 0; i < b->count && i < IMAGE_CPUS_MAX; i++)
         if (b->cores[i].cpu)
             cpu_wire(b->cores[i].cpu, NULL);
+    if (b->board) /* the firmware lives on without this board's IOMMU */
+        firmware_connect_iommu(machine_firmware(b->config.machine), &(struct firmware_iommu){0});
     board_destroy(b->board);
     image_free(b->plan);
     free(b);

@@ -178,18 +178,23 @@ static u32 on_mailbox(void *context, u32 command, u64 buffer)
     return host_mailbox(((struct bare *)context)->host, command, buffer);
 }
 
-/* The IOMMU's own buffers stay writable for it while the RMP has them as Firmware pages [host
- * 3.4]. */
-static bool on_iommu_read(void *context, u64 address, void *out, u64 size)
-{
-    struct memory *m = machine_memory(((struct bare *)context)->config.machine);
-    return memory_read(m, address, KEY_RAW, out, size);
-}
-
+/* The IOMMU's own writes reach what the firmware holds for it, too [host 3.4]. */
 static bool on_iommu_write(void *context, u64 address, const void *data, u64 size)
 {
-    struct memory *m = machine_memory(((struct bare *)context)->config.machine);
-    return memory_write(m, address, KEY_RAW, data, size);
+    return host_iommu_write(((struct bare *)context)->host, address, data, size);
+}
+
+/* What the firmware reads from the IOMMU's registers at SNP_INIT. */
+static u32 on_iommu_buffers(void *context, struct firmware_iommu_buffer out[FIRMWARE_IOMMU_BUFFERS])
+{
+    const struct bare *b = context;
+    struct iommu_buffer buffers[IOMMU_BUFFERS];
+    const u32 count = board_iommu_buffers(b->board, buffers);
+    _Static_assert(IOMMU_BUFFERS <= FIRMWARE_IOMMU_BUFFERS, "room for the IOMMU's buffers");
+    for (u32 i = 0; i < count; i++)
+        out[i] =
+            (struct firmware_iommu_buffer){buffers[i].name, buffers[i].address, buffers[i].size};
+    return count;
 }
 
 static bool add_items(struct bare *b)
@@ -222,7 +227,7 @@ int bare_wire(struct bare *b, struct error *error)
         .secure_processor = true,
         .iommu = true,
         .dma = {on_dma_read, on_dma_write, b},
-        .iommu_dma = {on_iommu_read, on_iommu_write, b},
+        .iommu_dma = {on_dma_read, on_iommu_write, b},
         .mailbox = {on_mailbox, b},
         .events = {.power_off = on_power_off,
                    .reset = on_reset,
@@ -250,6 +255,8 @@ int bare_wire(struct bare *b, struct error *error)
     if (!b->board || !add_items(b))
         return error_set(error, ERROR_INTERNAL,
                          "no memory for the board, or two devices want one address");
+    firmware_connect_iommu(machine_firmware(b->config.machine),
+                           &(struct firmware_iommu){on_iommu_buffers, b});
     for (u32 i = 0; i < b->count; i++) {
         b->cores[i] = (struct bare_core){
             .bare = b, .index = i, .cpu = machine_core(b->config.machine, i), .waiting = i};

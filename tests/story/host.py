@@ -149,11 +149,29 @@ def a_stock_kernel_boots_in_host_mode_and_finds_the_platform(s):
     want(code == 0 and summary(events)["state"] == "powered off", (code, error, text[-2000:]))
     for words in ("host: processors: 2", "SEV-SNP: RMP table physical range",
                   "AMD-Vi: IOMMU SNP support enabled", ": sev enabled", ": psp enabled",
-                  "kvm_amd: Nested Paging enabled", "host: there is /dev/kvm",
+                  "kvm_amd: Nested Paging enabled", "SEV-SNP API:1.55", "SEV API:1.55",
+                  "SEV enabled (ASIDs 100 - 509)", "SEV-ES enabled (ASIDs 1 - 99)",
+                  "SEV-SNP enabled (ASIDs 1 - 99)", "host: there is /dev/kvm",
                   "host: there is /dev/sev"):
         want(words in text, (words, text[-4000:]))
     for words in ("BUG:", "WARNING:", "Oops", "does not load"):
         want(words not in text, (words, text[-4000:]))
+
+
+@slow
+def the_driver_shuts_the_platform_down_and_starts_it_again(s):
+    trace = s.path("again.trace")
+    code, events, error = linux(s, "again", "--trace", "command", "--trace-file", trace)
+    text = console(events, "host")
+    want(code == 0, (code, error, text[-2000:]))
+    want("host: kvm_amd is removed" in text and "host: ccp is removed" in text, text[-3000:])
+    want(text.count("kvm_amd: SEV-SNP enabled") >= 2 and "does not load" not in text, text[-4000:])
+    with open(trace, encoding="utf-8") as f:
+        commands = [json.loads(line) for line in f if '"SNP_' in line]
+    states = [(c["event"], c["iommu"]) for c in commands if "iommu" in c]
+    want(states[:3] == [("SNP_INIT_EX", "taken"), ("SNP_SHUTDOWN_EX", "reclaim"),
+                        ("SNP_INIT_EX", "taken")], states)
+    want(all(c["status"] == "SUCCESS" for c in commands), commands)
 
 
 @slow
@@ -169,4 +187,5 @@ tell(a_small_host_uses_all_that_a_bare_machine_has, one_core_starts_no_other,
      runs_from_a_seed_are_equal_with_either_engine, the_trace_shows_world_switches_and_commands,
      a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
      a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error, wrong_command_lines,
-     a_stock_kernel_boots_in_host_mode_and_finds_the_platform, two_boots_from_a_seed_are_equal)
+     a_stock_kernel_boots_in_host_mode_and_finds_the_platform,
+     the_driver_shuts_the_platform_down_and_starts_it_again, two_boots_from_a_seed_are_equal)
