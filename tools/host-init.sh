@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first program of a host on the bare machine: loads the secure processor's driver and KVM, says
 # how far the stack got, and powers off. `shell` on the kernel's command line gives a shell instead,
-# `reboot` reboots; `sev=0` loads KVM without SEV; `load=no` loads no module; `again` removes KVM and
-# the driver, which shuts the secure processor down, and loads them again.
+# `reboot` reboots; `sev=0` loads KVM without SEV; `load=no` loads no module; `again` removes KVM
+# and the driver, which shuts the secure processor down, and loads them again.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
