@@ -5,11 +5,12 @@ OUT   ?= out
 # Public test vectors: a folder that is there already, or else what tools/fetch-vectors.sh fetches.
 export SOFTSEV_VECTORS ?= $(abspath $(firstword $(wildcard ../shared/vectors) $(OUT)/vectors))
 
-.PHONY: help run test test-slow bench interop fuzz lint docs install clean build
+.PHONY: help run host test test-slow bench interop fuzz lint docs install clean build
 
 help:
 	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '                (MODE=none, sev, sev-es or sev-snp)'
+	@echo 'make host       boot a stock Debian kernel in host mode: its KVM launches SEV, SEV-ES and SNP guests'
 	@echo 'make test       all tests, with and without sanitizers'
 	@echo 'make test-slow  every named kernel in every mode: 62 boots, some of minutes'
 	@echo 'make bench      ratios against named peers, in one run'
@@ -28,9 +29,14 @@ run: build
 	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT)
 	@tools/run-demo.sh $(BUILD) $(OUT)
 
+host: build
+	@HOST_KVM=$(BUILD)/guests/host/host-kvm tools/fetch-guest.sh $(OUT) host
+	@tools/run-host.sh $(BUILD) $(OUT)
+
 test:
 	@tools/install-deps.sh build test
 	@tools/fetch-guest.sh $(OUT)
+	@tools/fetch-guest.sh $(OUT) host
 	@tools/fetch-oracles.sh $(OUT) images
 	@[ -d ../shared/vectors ] || tools/fetch-vectors.sh $(OUT)
 	@tools/test.sh

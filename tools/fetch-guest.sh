@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT [all | secure-tsc]: downloads Debian's stock cloud kernels and busybox-static
-# as packages into OUT and makes OUT/vmlinuz (Linux 6.1) and OUT/vmlinuz-6.12 of them, each with
-# its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is installed. Done before: nothing
-# happens. Without a package of 6.12 there is only the first. The second has softsev-agent, too, if
-# AGENT names one. `all` are the ordinary kernels, too: the same names with -6.1-ordinary and
-# -6.12-ordinary. `secure-tsc` is the newest cloud kernel from 6.14 on that apt knows (Debian 13
-# backports has some): vmlinuz-secure-tsc and its initramfs.
+# fetch-guest.sh OUT [all | secure-tsc | host]: downloads Debian's stock cloud kernels and
+# busybox-static as packages into OUT and makes OUT/vmlinuz (Linux 6.1) and OUT/vmlinuz-6.12 of
+# them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is installed. Done
+# before: nothing happens. Without a package of 6.12 there is only the first. The second has
+# softsev-agent, too, if AGENT names one. `all` are the ordinary kernels, too: the same names with
+# -6.1-ordinary and -6.12-ordinary. `secure-tsc` is the newest cloud kernel from 6.14 on that apt
+# knows (Debian 13 backports has some): vmlinuz-secure-tsc and its initramfs. `host` is the ordinary
+# 6.12 kernel as the host of the bare machine, with KVM's modules and, if HOST_KVM names it, the
+# program host-kvm in its initramfs: vmlinuz-host, initrd-host.cpio.gz.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -86,15 +88,40 @@ secure_tsc() {
         echo "fetch-guest: apt knows no Linux 6.14 or later; what needs it is left out" >&2
     fi
 }
+# Cloud kernels have SEV of KVM and the secure processor's driver switched off.
+host() {
+    init=$here/host-init.sh
+    program=${HOST_KVM:-}
+    [ -x "$program" ] || program=
+    [ -f "$out/vmlinuz-host" ] && [ "$out/initrd-host.cpio.gz" -nt "$init" ] &&
+        [ "$out/initrd-host.cpio.gz" -nt "$here/pack-initrd.py" ] &&
+        { [ -z "$program" ] || [ "$out/initrd-host.cpio.gz" -nt "$program" ]; } &&
+        return 0
+    kernel=$(newest linux-image-6.12-amd64)
+    if [ -z "$kernel" ] || ! fetch "$kernel"; then
+        echo "fetch-guest: no ordinary Linux 6.12; what needs a host is left out" >&2
+        return 0
+    fi
+    for wanted in CONFIG_KVM_AMD_SEV=y CONFIG_CRYPTO_DEV_CCP=y CONFIG_AMD_IOMMU=y; do
+        grep -q "^$wanted" "$out/guest/$kernel"/boot/config-* || {
+            echo "fetch-guest: $kernel lacks $wanted; what needs a host is left out" >&2
+            return 0
+        }
+    done
+    cp "$out/guest/$kernel"/boot/vmlinuz-* "$out/vmlinuz-host"
+    python3 "$here/pack-initrd.py" "$out/guest/busybox-static/bin/busybox" "$init" \
+        "$out/guest/$kernel" "$out/initrd-host.cpio.gz" --host ${program:+"$program"}
+}
 case ${2:-} in
 "") ;;
+host) host ;;
 secure-tsc) secure_tsc ;;
 all)
     ordinary 6.1 linux-image-amd64
     ordinary 6.12 linux-image-6.12-amd64
     ;;
 *)
-    echo "fetch-guest: '$2': all, secure-tsc, or nothing" >&2
+    echo "fetch-guest: '$2': all, secure-tsc, host, or nothing" >&2
     exit 2
     ;;
 esac

@@ -44,6 +44,12 @@ dmesg | grep -i -e 'SEV' -e 'AMD-Vi' -e 'ccp ' -e 'kvm_amd' -e 'RMP' | sed 's/^/
 for file in /dev/kvm /dev/sev; do
     [ -c "$file" ] && echo "host: there is $file"
 done
+modes=none
+dmesg | grep -q 'kvm_amd: SEV enabled' && modes="$modes sev"
+dmesg | grep -q 'kvm_amd: SEV-ES enabled' && modes="$modes sev-es"
+dmesg | grep -q 'kvm_amd: SEV-SNP enabled' && modes="$modes sev-snp"
+[ -c /dev/kvm ] && [ -x /bin/host-kvm ] &&
+    for mode in $modes; do host-kvm "$mode" 1000 | sed 's/^/host: /'; done
 for word in $(cat /proc/cmdline); do
     [ "$word" = shell ] && setsid cttyhack sh
 done

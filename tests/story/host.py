@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """softsev host: kernels in host mode of the bare machine. First a small host of our own, then
 Debian's ordinary kernel with KVM (OUT/vmlinuz-host, of `tools/fetch-guest.sh OUT host`)."""
+import gzip
 import json
 import os
 
-from story import Skip, console, one_line, quick, slow, summary, tell, want
+from story import Skip, archive, console, one_line, quick, slow, summary, tell, want
 
 APPEND = "console=ttyS0 panic=-1 cryptomgr.notests nokaslr"
 
@@ -135,10 +136,22 @@ def wrong_command_lines(s):
 # --- Linux ---
 
 
-def linux(s, append, *arguments):
+def initrd_with_kvm(s, stock):
+    """The host's initramfs with the program that launches guests by /dev/kvm."""
+    program = os.environ.get("SOFTSEV_HOST_KVM")
+    if not program:
+        raise Skip("host-kvm is not built here: it needs linux/kvm.h and a static libc")
+    with open(stock, "rb") as f, open(program, "rb") as p:
+        both = f.read() + gzip.compress(archive([("bin/host-kvm", 0o100755, p.read())]), 1, mtime=0)
+    return s.write("initrd-kvm.cpio.gz", both)
+
+
+def linux(s, append, *arguments, kvm=False):
     kernel, initrd = f"{s.out}/vmlinuz-host", f"{s.out}/initrd-host.cpio.gz"
     if not os.path.exists(kernel) or not os.path.exists(initrd):
         raise Skip(f"no host kernel in {s.out}: tools/fetch-guest.sh {s.out} host gets one")
+    if kvm:
+        initrd = initrd_with_kvm(s, initrd)
     return host(s, "--kernel", kernel, "--initrd", initrd, "--append", f"{APPEND} {append}",
                 "--memory", "1G", "--seed", "story", "--no-reboot", "--trace-hash", *arguments)
 
@@ -156,6 +169,23 @@ def a_stock_kernel_boots_in_host_mode_and_finds_the_platform(s):
         want(words in text, (words, text[-4000:]))
     for words in ("BUG:", "WARNING:", "Oops", "does not load"):
         want(words not in text, (words, text[-4000:]))
+
+
+def the_hosts_kvm_launches_guests_in_every_mode(s):
+    trace = s.path("kvm.trace")
+    code, events, error = linux(s, "quiet", "--trace", "command", "--trace-file", trace, kvm=True)
+    text = console(events, "host")
+    want(code == 0, (code, error, text[-2000:]))
+    for words in ("none: the guest says 5", "sev: the guest says 5", "sev: measurement ",
+                  "sev-es: measurement ", "sev-es: the guest asks to be terminated: 0x420100",
+                  "sev-snp: the guest asks to be terminated: 0x420100",
+                  "sev-snp: 1000 times CPUID"):
+        want("host: kvm: " + words in text, (words, text[-4000:]))
+    with open(trace, encoding="utf-8") as f:
+        commands = [json.loads(line) for line in f]
+    done = {c["event"] for c in commands if c["status"] == "SUCCESS"}
+    want({"LAUNCH_FINISH", "LAUNCH_UPDATE_VMSA", "SNP_LAUNCH_FINISH", "SNP_DECOMMISSION",
+          "DECOMMISSION", "SNP_SHUTDOWN_EX"} <= done, sorted(done))
 
 
 @slow
@@ -188,4 +218,5 @@ tell(a_small_host_uses_all_that_a_bare_machine_has, one_core_starts_no_other,
      a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
      a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error, wrong_command_lines,
      a_stock_kernel_boots_in_host_mode_and_finds_the_platform,
+     the_hosts_kvm_launches_guests_in_every_mode,
      the_driver_shuts_the_platform_down_and_starts_it_again, two_boots_from_a_seed_are_equal)
