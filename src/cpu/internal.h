@@ -199,8 +199,9 @@ struct engine {
     u32 jit_threshold;
     const u8 *jit_arrive;       /* of a jump whose target may not be translated */
     const struct uop *jit_next; /* where emitted code left to */
-    struct mmu *mmu;            /* mmu/: nested TLB, fill lists, ... */
-    struct device_log device;   /* engine/device.c */
+    /* mmu/: nested TLB, fill lists, ... of the world that runs, and of the other one */
+    struct mmu *mmu, *other_mmu;
+    struct device_log device; /* engine/device.c */
 
     struct jump jumps[JUMPS];
     struct tlb_entry tlbs[TLB_CONTEXTS + 1][TLB_ENTRIES];
@@ -339,8 +340,14 @@ u64 mmu_code_address(struct cpu *c, u64 rip);
 void mmu_flush(struct cpu *c, bool global_too);
 void mmu_flush_all(struct cpu *c); /* flushes nested translations too: another ASID or nested CR3 */
 void mmu_flush_page(struct cpu *c, u64 linear); /* INVLPG */
+void mmu_flush_worlds(struct cpu *c);           /* all translations of host and guest */
 bool mmu_create(struct cpu *c);
 void mmu_destroy(struct cpu *c);
+/* Gives the core translations of its own for a second world; false: out of memory. */
+bool mmu_create_other(struct cpu *c);
+void mmu_forget_other_addresses(struct cpu *c);
+void mmu_switch(struct cpu *c); /* to the translations of the other world */
+struct tlb_entry *mmu_array(struct cpu *c, u32 context); /* an enum tlb_context, or never filled */
 
 /* One access to a linear address, to be translated by the guest's and the nested tables
  * (mmu/walk.c). */
@@ -489,6 +496,8 @@ bool blocks_in_page(const struct cpu *c, u64 frame); /* true if this core has bl
 /* Forgets which address leads to which block, but keeps the blocks: virtual addresses may now mean
  * other frames. */
 void blocks_forget_addresses(struct cpu *c);
+/* Exchanges which addresses are known, for another world's. 0: none yet. */
+u64 blocks_addresses(struct cpu *c, u64 generation);
 /* Runs the loaded world until cpu_exit(), or until machine time `deadline_ns`. */
 void run_guest(struct cpu *c);
 void run_until(struct cpu *c, u64 deadline_ns);

@@ -4,6 +4,7 @@
  * takes the steps of svm/vmrun.c and goes on in the other world; the board sees neither.
  */
 #include "cpu/bare/bare.h"
+#include "cpu/jit/jit.h"
 #include "cpu/svm/world_switch.h"
 
 #include <stdlib.h>
@@ -11,12 +12,15 @@
 bool cpu_wire(struct cpu *c, const struct cpu_wires *wires)
 {
     struct world_switch *world = wires ? calloc(1, sizeof *world) : NULL;
-    if (wires && !world)
+    if (wires && (!world || !mmu_create_other(c))) {
+        free(world);
         return false;
+    }
     free(c->bare.world);
     c->bare = (struct bare){.wired = wires != NULL, .world = world};
     if (wires) {
         c->bare.wires = *wires;
+        jit_two_worlds(c);
         cpu_reset(c);
     }
     return true;
@@ -80,8 +84,7 @@ void bare_no_guest(struct cpu *c)
 void bare_refresh(struct cpu *c)
 {
     segment_update(c);
-    mmu_flush_all(c);
-    c->engine.retranslate = true;
+    mmu_flush_worlds(c);
     debug_update(c);
 }
 
@@ -99,11 +102,23 @@ static void enter_guest(struct cpu *c)
     memory_read(c->memory, c->bare.vmcb_spa, KEY_RAW, &w->vmcb, sizeof w->vmcb);
     c->guest = c->bare.before;
     c->guest.vmcb_spa = c->bare.vmcb_spa;
+    if (w->vmcb.control.tlb_control == TLB_FLUSH_ALL)
+        mmu_flush_all(c);
+    mmu_switch(c);
     if (vmrun_enter(c, w))
         return;
+    mmu_switch(c);
+    cpu_update_mode(c);
     bare_no_guest(c);
     c->arch.gif = false;
     write_vmcb(c);
+}
+
+/* Returns true if an address of the host may lead elsewhere than before VMRUN. */
+static bool translates_anew(const struct arch *a, const struct arch *b)
+{
+    return a->cr0 != b->cr0 || a->cr3 != b->cr3 || a->cr4 != b->cr4 || a->efer != b->efer ||
+           a->pkru != b->pkru;
 }
 
 /* #VMEXIT. A host state that cannot be loaded shuts the core down [APM2 15.6]. */
@@ -111,6 +126,7 @@ static void leave_guest(struct cpu *c)
 {
     struct world_switch *w = c->bare.world;
     const bool es = w->es;
+    const struct arch before = c->host;
     c->clock->now += COST_WORLD_NS;
     bool valid = host_area_fetch(c, es);
     vmrun_leave(c, w);
@@ -119,7 +135,11 @@ static void leave_guest(struct cpu *c)
     write_vmcb(c);
     if (es)
         host_area_load_rest(c);
-    bare_refresh(c);
+    mmu_switch(c);
+    if (translates_anew(&before, &c->arch))
+        mmu_flush_all(c);
+    segment_update(c);
+    debug_update(c);
     c->bare.shut_down = !valid;
 }
 

@@ -25,7 +25,7 @@ struct block_cache {
     size_t used;
     struct block **hash;
     struct frame_code *frames;
-    u64 frame_count, generation;
+    u64 frame_count, generation, last_generation;
     struct block *single;
     struct insn single_insn;
     struct insn insns[BLOCK_INSNS];
@@ -76,8 +76,18 @@ void blocks_forget_addresses(struct cpu *c)
 {
     if (!c->engine.blocks)
         return;
-    c->engine.blocks->generation++;
+    c->engine.blocks->generation = ++c->engine.blocks->last_generation;
     blocks_new_tag(c);
+}
+
+u64 blocks_addresses(struct cpu *c, u64 generation)
+{
+    u64 before = c->engine.blocks->generation;
+    c->engine.blocks->generation = generation;
+    if (!generation)
+        blocks_forget_addresses(c);
+    blocks_new_tag(c);
+    return before;
 }
 
 static struct block **bucket_of(const struct cpu *c, u64 spa, u32 mode)
@@ -247,6 +257,7 @@ static void arena_empty(struct cpu *c)
     cache->used = 0;
     jit_forget(c);
     blocks_forget_addresses(c);
+    mmu_forget_other_addresses(c);
 }
 
 void blocks_forget_code(struct cpu *c)
@@ -257,6 +268,7 @@ void blocks_forget_code(struct cpu *c)
                 make_warm(c, &b->uop[0]);
     jit_forget(c);
     blocks_forget_addresses(c);
+    mmu_forget_other_addresses(c);
 }
 
 /* --- Birth ------------------------------------------------------------------------------------ */

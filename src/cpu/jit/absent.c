@@ -11,6 +11,10 @@ void jit_destroy(struct cpu *c UNUSED)
 {
 }
 
+void jit_two_worlds(struct cpu *c UNUSED)
+{
+}
+
 void jit_translate(struct cpu *c UNUSED, struct block *b UNUSED)
 {
 }

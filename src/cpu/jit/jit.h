@@ -18,6 +18,8 @@
  * host has none, or there is no executable memory; then the core interprets. */
 bool jit_create(struct cpu *c, u32 bytes);
 void jit_destroy(struct cpu *c);
+/* From now on the core has TLB arrays of two worlds. */
+void jit_two_worlds(struct cpu *c);
 /* Translates a block and makes its enter uop a NATIVE one. Call between blocks only: it may have to
  * throw all translations away first. */
 void jit_translate(struct cpu *c, struct block *b);

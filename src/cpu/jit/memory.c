@@ -97,7 +97,7 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), ENTRY_SHIFT);
     emit_alu_imm(k, ALU_AND, 4, in_register(HOST), ENTRY_MASK);
     struct rm entry = at(HOST, 0);
-    if (t->block->mode & MODE_USER)
+    if (t->block->mode & MODE_USER && !t->two_worlds) /* the array's place is known */
         entry = (struct rm){.memory = true,
                             .reg = CPU,
                             .index = HOST,

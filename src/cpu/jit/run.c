@@ -228,6 +228,14 @@ bool jit_create(struct cpu *c, u32 bytes)
     return true;
 }
 
+void jit_two_worlds(struct cpu *c)
+{
+    if (!c->engine.jit || c->engine.jit->translator.two_worlds)
+        return;
+    c->engine.jit->translator.two_worlds = true;
+    blocks_forget_code(c);
+}
+
 void jit_destroy(struct cpu *c)
 {
     if (!c->engine.jit)

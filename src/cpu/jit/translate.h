@@ -97,6 +97,7 @@ struct host_exact {
 
 struct translator {
     struct host_exact exact;
+    bool two_worlds; /* the core has two sets of TLB arrays */
     struct code code;
     const struct jit *jit;
     const struct block *block;

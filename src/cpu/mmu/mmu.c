@@ -20,7 +20,7 @@ static u32 slot_of(u64 linear)
 
 static struct tlb_entry *entry_of(struct cpu *c, enum tlb_context context, u64 linear)
 {
-    return &c->engine.tlbs[context][slot_of(linear)];
+    return &c->engine.mmu->tlbs[context][slot_of(linear)];
 }
 
 static bool checks_alignment(const struct cpu *c)
@@ -32,7 +32,12 @@ static enum tlb_context current_context(const struct cpu *c)
 {
     if (checks_alignment(c))
         return TLB_USER;
-    return (enum tlb_context)((size_t)(c->engine.tlb - c->engine.tlbs[0]) / TLB_ENTRIES);
+    return (enum tlb_context)((size_t)(c->engine.tlb - c->engine.mmu->tlbs[0]) / TLB_ENTRIES);
+}
+
+struct tlb_entry *mmu_array(struct cpu *c, u32 context)
+{
+    return context == TLB_NEVER_FILLED ? c->engine.tlbs[context] : c->engine.mmu->tlbs[context];
 }
 
 static bool entry_valid(const struct tlb_entry *e, u32 slot)
@@ -59,12 +64,12 @@ static void list_slot(struct fill_list *list, u32 slot)
 /* Calls `visit` for each valid entry; `visit` may drop the entry. */
 typedef void visit_fn(struct tlb_entry *e, u32 slot, u64 argument);
 
-static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
+static void for_each_entry(struct mmu *m, visit_fn *visit, u64 argument)
 {
     for (u32 context = 0; context < TLB_CONTEXTS; context++) {
-        const struct fill_list *list = &c->engine.mmu->fills[context];
+        const struct fill_list *list = &m->fills[context];
         for (u32 i = 0; i < list->count; i++) {
-            struct tlb_entry *e = &c->engine.tlbs[context][list->slots[i]];
+            struct tlb_entry *e = &m->tlbs[context][list->slots[i]];
             if (entry_valid(e, list->slots[i]))
                 visit(e, list->slots[i], argument);
         }
@@ -73,14 +78,13 @@ static void for_each_entry(struct cpu *c, visit_fn *visit, u64 argument)
 
 /* --- Flushing --------------------------------------------------------------------------------- */
 
-static void flush_context(struct cpu *c, enum tlb_context context, bool global_too)
+static void flush_context(struct mmu *m, enum tlb_context context, bool global_too)
 {
-    struct fill_list *list = &c->engine.mmu->fills[context];
+    struct fill_list *list = &m->fills[context];
     u32 kept = 0;
-    stack_page_forget(c);
     for (u32 i = 0; i < list->count; i++) {
         u32 slot = list->slots[i];
-        struct tlb_entry *e = &c->engine.tlbs[context][slot];
+        struct tlb_entry *e = &m->tlbs[context][slot];
         if (!global_too && e->frame & TLB_GLOBAL) {
             list->slots[kept++] = (u16)slot;
         } else {
@@ -91,16 +95,21 @@ static void flush_context(struct cpu *c, enum tlb_context context, bool global_t
     list->count = kept;
 }
 
-void mmu_flush(struct cpu *c, bool global_too)
+static void flush_world(struct mmu *m, bool global_too)
 {
-    struct mmu *m = c->engine.mmu;
     for (u32 context = 0; context < TLB_CONTEXTS; context++)
-        flush_context(c, context, global_too);
+        flush_context(m, context, global_too);
     m->fetch_epoch[0]++;
     if (global_too) {
         m->fetch_epoch[1]++;
         m->large_seen = m->huge_seen = 0;
     }
+}
+
+void mmu_flush(struct cpu *c, bool global_too)
+{
+    flush_world(c->engine.mmu, global_too);
+    stack_page_forget(c);
     c->engine.statistics.tlb_flushes++;
     blocks_forget_addresses(c);
 }
@@ -110,6 +119,18 @@ void mmu_flush_all(struct cpu *c)
     c->engine.mmu->nested_epoch++;
     mmu_flush(c, true);
     c->engine.mmu->fetched = false;
+}
+
+void mmu_flush_worlds(struct cpu *c)
+{
+    struct mmu *other = c->engine.other_mmu;
+    mmu_flush_all(c);
+    if (!other)
+        return;
+    other->nested_epoch++;
+    flush_world(other, true);
+    other->fetched = false;
+    other->addresses = 0;
 }
 
 static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
@@ -134,7 +155,7 @@ void mmu_flush_page(struct cpu *c, u64 linear)
     /* The fetch TLB holds the code of a large page as 4 KiB pages, so drop all of it. */
     bool large = m->large_seen & large_bit(linear) || m->huge_seen & huge_bit(linear);
     if (large) {
-        for_each_entry(c, drop_large, page);
+        for_each_entry(m, drop_large, page);
         m->fetch_epoch[0]++;
         m->fetch_epoch[1]++;
     } else {
@@ -152,22 +173,29 @@ static void drop_frame(struct tlb_entry *e, u32 slot, u64 frame)
         entry_drop(e, slot);
 }
 
+static void lose_frame(struct mmu *m, u64 frame)
+{
+    for_each_entry(m, drop_frame, frame);
+    for (u32 user = 0; m->fetched && user < 2; user++)
+        for (u32 i = 0; i < FETCH_ENTRIES; i++)
+            if (m->fetch[user][i].frame == frame)
+                m->fetch[user][i].epoch = 0;
+}
+
 static void frame_lost(void *context, u64 frame)
 {
     struct cpu *c = context;
     stack_page_forget(c);
-    for_each_entry(c, drop_frame, frame);
-    for (u32 user = 0; c->engine.mmu->fetched && user < 2; user++)
-        for (u32 i = 0; i < FETCH_ENTRIES; i++)
-            if (c->engine.mmu->fetch[user][i].frame == frame)
-                c->engine.mmu->fetch[user][i].epoch = 0;
+    lose_frame(c->engine.mmu, frame);
+    if (c->engine.other_mmu)
+        lose_frame(c->engine.other_mmu, frame);
     if (blocks_in_page(c, frame))
         blocks_invalidate(c, frame, 0, PAGE_SIZE);
 }
 
 static void mappings_lost(void *context)
 {
-    mmu_flush_all(context);
+    mmu_flush_worlds(context);
 }
 
 static void code_written(void *context, u64 frame, u32 offset, u32 size)
@@ -183,19 +211,60 @@ static void protect_code(struct tlb_entry *e, u32 slot, u64 frame)
 
 static void code_marked(void *context, u64 frame)
 {
-    stack_page_forget(context);
-    for_each_entry(context, protect_code, frame);
+    struct cpu *c = context;
+    stack_page_forget(c);
+    for_each_entry(c->engine.mmu, protect_code, frame);
+    if (c->engine.other_mmu)
+        for_each_entry(c->engine.other_mmu, protect_code, frame);
+}
+
+/* --- Worlds ----------------------------------------------------------------------------------- */
+
+static struct mmu *world_create(struct tlb_entry (*tlbs)[TLB_ENTRIES], u32 contexts)
+{
+    struct mmu *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->tlbs = tlbs;
+    m->nested_epoch = m->fetch_epoch[0] = m->fetch_epoch[1] = 1;
+    for (u32 context = 0; context < contexts; context++)
+        for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
+            entry_drop(&tlbs[context][slot], slot);
+    return m;
+}
+
+bool mmu_create_other(struct cpu *c)
+{
+    if (c->engine.other_mmu)
+        return true;
+    struct tlb_entry(*tlbs)[TLB_ENTRIES] = calloc(TLB_CONTEXTS, sizeof *tlbs);
+    c->engine.other_mmu = tlbs ? world_create(tlbs, TLB_CONTEXTS) : NULL;
+    if (!c->engine.other_mmu)
+        free(tlbs);
+    return c->engine.other_mmu;
+}
+
+void mmu_forget_other_addresses(struct cpu *c)
+{
+    if (c->engine.other_mmu)
+        c->engine.other_mmu->addresses = 0;
+}
+
+/* The privilege's array changes too: call cpu_update_mode() when the new world's is known. */
+void mmu_switch(struct cpu *c)
+{
+    struct mmu *to = c->engine.other_mmu;
+    c->engine.other_mmu = c->engine.mmu;
+    c->engine.mmu = to;
+    c->engine.other_mmu->addresses = blocks_addresses(c, to->addresses);
+    stack_page_forget(c);
 }
 
 bool mmu_create(struct cpu *c)
 {
-    c->engine.mmu = calloc(1, sizeof *c->engine.mmu);
+    c->engine.mmu = world_create(c->engine.tlbs, ARRAY_SIZE(c->engine.tlbs));
     if (!c->engine.mmu)
         return false;
-    c->engine.mmu->nested_epoch = c->engine.mmu->fetch_epoch[0] = c->engine.mmu->fetch_epoch[1] = 1;
-    for (u32 context = 0; context < ARRAY_SIZE(c->engine.tlbs); context++)
-        for (u32 slot = 0; slot < TLB_ENTRIES; slot++)
-            entry_drop(&c->engine.tlbs[context][slot], slot);
     stack_page_forget(c);
     c->engine.tlb = c->engine.tlbs[TLB_KERNEL];
     c->listener = (struct memory_listener){.frame_lost = frame_lost,
@@ -207,10 +276,18 @@ bool mmu_create(struct cpu *c)
     return true;
 }
 
+static void world_destroy(struct cpu *c, struct mmu *m)
+{
+    if (m && m->tlbs != c->engine.tlbs)
+        free(m->tlbs);
+    free(m);
+}
+
 void mmu_destroy(struct cpu *c)
 {
-    free(c->engine.mmu);
-    c->engine.mmu = NULL;
+    world_destroy(c, c->engine.mmu);
+    world_destroy(c, c->engine.other_mmu);
+    c->engine.mmu = c->engine.other_mmu = NULL;
 }
 
 /* --- Filling ---------------------------------------------------------------------------------- */

@@ -135,7 +135,7 @@ void cpu_update_mode(struct cpu *c)
         mode |= MODE_AVX;
     c->engine.mode = (u32)mode;
     stack_page_forget(c);
-    c->engine.tlb = c->engine.tlbs[tlb];
+    c->engine.tlb = mmu_array(c, tlb);
 }
 
 /* --- Control registers ------------------------------------------------------------------------ */

@@ -127,7 +127,7 @@ static bool write_apic_base(struct cpu *c, u32 msr, u64 value)
         return false;
     c->msr.apic_base = value;
     if (c->bare.wired)
-        mmu_flush_all(c);
+        mmu_flush_worlds(c);
     return true;
 }
 
