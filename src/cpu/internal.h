@@ -217,6 +217,7 @@ struct bare {
     bool intr, nmi, init; /* pins: a level, two edges */
     bool nmi_blocked;     /* until the next IRET */
     bool yield;
+    bool step; /* TF was set when VMRUN began: #DB comes after the #VMEXIT */
     bool halted, shut_down, waits_for_start_up;
     enum bare_exit exit;
     enum cpu_stop stop; /* of BARE_STOP */

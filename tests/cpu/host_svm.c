@@ -299,6 +299,63 @@ static void a_guest_reaches_a_device_that_its_host_gave_it(void **state)
     bare_destroy(m);
 }
 
+/* What the host does not intercept the guest does to the machine. */
+static void a_guest_executes_what_its_host_lets_it(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    struct vmcb other = {.save.star = 0x5555};
+    (void)state;
+    memory_write(m->g->memory, H_DATA, KEY_RAW, &other, sizeof other);
+    m->g->vmcb.control.intercept_3 &= ~(u32)INTERCEPT3_MSR;
+    GUEST(m, "mov eax, 0x40000; vmload; mov ecx, 0xc0010117; rdmsr; mov ebx, eax");
+    assert_int_equal(HOST(m, "mov eax, 0x1000; vmrun; mov ecx, 0xc0000081; rdmsr"), CPU_STOP_HALT);
+    assert_int_equal((u32)m->cpu->arch.r[RAX], 0x5555);
+    assert_int_equal(m->cpu->arch.r[RBX], HSAVE);
+    bare_destroy(m);
+}
+
+static void a_single_step_of_vmrun_ends_behind_the_guest(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    GUEST(m, "nop");
+    assert_int_equal(HOST(m, "mov eax, 0x1000; push 0x102; popfq; vmrun; nop; nop"), CPU_STOP_HALT);
+    assert_int_equal(halted_in(m), VECTOR_DB);
+    assert_int_equal(stacked(m, 0), H_CODE + 14);
+    assert_int_equal(m->cpu->arch.dr6 & DR6_BS, DR6_BS);
+    read_vmcb(m);
+    assert_int_equal(m->g->vmcb.control.exit_code, EXIT_HLT);
+    bare_destroy(m);
+}
+
+/* EXITINFO1 tells of a code read only if the host's paging can refuse one [APM2 15.25.6]. */
+static void a_nested_fault_tells_of_a_fetch_by_the_hosts_nxe(void **state)
+{
+    const struct {
+        struct code code;
+        u64 fetch;
+    } rows[] = {
+        {ASM("mov eax, 0x1000; vmrun"), NPF_FETCH},
+        {ASM("mov ecx, 0xc0000080; rdmsr; btr eax, 11; wrmsr; mov eax, 0x1000; vmrun"), 0},
+        {ASM("mov rax, cr4; bts eax, 20; mov cr4, rax; mov ecx, 0xc0000080; rdmsr; "
+             "btr eax, 11; wrmsr; mov eax, 0x1000; vmrun"),
+         NPF_FETCH},
+    };
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    write_vmcb(m);
+    host_write64(m->g, NPT + 0x3000 + 8 * (CODE >> PAGE_SHIFT), 0);
+    for (u64 i = 0; i < 9; i++) /* SMEP is for pages of the supervisor */
+        host_write64(m->g, H_PML4 + 0x2000 + 8 * i, MIB(2) * i | PTE_P | PTE_RW | PTE_PS);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(host_run(m, rows[i].code), CPU_STOP_HALT);
+        read_vmcb(m);
+        assert_int_equal(m->g->vmcb.control.exit_code, EXIT_NPF);
+        assert_int_equal(m->g->vmcb.control.exit_info_1, NPF_FINAL | NPF_USER | rows[i].fetch);
+    }
+    bare_destroy(m);
+}
+
 /* Two worlds with the same addresses see each his own, also after many switches. */
 static void worlds_keep_their_translations_apart(void **state)
 {
@@ -384,6 +441,9 @@ int main(void)
         cmocka_unit_test(nmi_and_init_leave_the_guest_and_stay),
         cmocka_unit_test(a_guest_halts_until_a_pin_wakes_it),
         cmocka_unit_test(a_guest_reaches_a_device_that_its_host_gave_it),
+        cmocka_unit_test(a_guest_executes_what_its_host_lets_it),
+        cmocka_unit_test(a_single_step_of_vmrun_ends_behind_the_guest),
+        cmocka_unit_test(a_nested_fault_tells_of_a_fetch_by_the_hosts_nxe),
         cmocka_unit_test(worlds_keep_their_translations_apart),
         cmocka_unit_test(rmp_instructions_and_the_hosts_stores),
     };

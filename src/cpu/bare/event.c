@@ -6,7 +6,15 @@
  */
 #include "cpu/bare/bare.h"
 
-enum physical { PHYSICAL_NONE, PHYSICAL_YIELD, PHYSICAL_INIT, PHYSICAL_NMI, PHYSICAL_INTR };
+enum physical {
+    PHYSICAL_NONE,
+    PHYSICAL_YIELD,
+    PHYSICAL_STEP, /* not an event outside, but as VMRUN leaves the run loop, its single step is
+                      here */
+    PHYSICAL_INIT,
+    PHYSICAL_NMI,
+    PHYSICAL_INTR
+};
 
 /* With V_INTR_MASKING the host's IF, as VMRUN found it, decides about physical interrupts [APM2
  * 15.21.1]. */
@@ -25,6 +33,8 @@ static enum physical physical_event(const struct cpu *c)
 {
     if (c->bare.yield)
         return PHYSICAL_YIELD;
+    if (c->bare.step && !c->guest.running)
+        return PHYSICAL_STEP;
     if (!c->arch.gif)
         return PHYSICAL_NONE;
     if (c->bare.init)
@@ -36,7 +46,8 @@ static enum physical physical_event(const struct cpu *c)
 
 bool bare_event_pending(const struct cpu *c)
 {
-    return UNLIKELY((c->bare.yield | c->bare.init | c->bare.nmi | c->bare.intr) != 0) &&
+    const struct bare *b = &c->bare;
+    return UNLIKELY((b->yield | b->step | b->init | b->nmi | b->intr) != 0) &&
            physical_event(c) != PHYSICAL_NONE;
 }
 
@@ -70,6 +81,10 @@ void bare_event_take(struct cpu *c)
     switch (event) {
     case PHYSICAL_YIELD:
         bare_stop(c, CPU_STOP_YIELD);
+    case PHYSICAL_STEP:
+        c->bare.step = false;
+        event_debug_trap(c, DR6_BS);
+        break;
     case PHYSICAL_INIT:
         take_init(c);
         break;

@@ -32,6 +32,7 @@ static void begin_at_the_reset_vector(struct cpu *c)
     rflags_write(c, RFLAGS_ONE, ~0ull);
     bare_no_guest(c);
     c->bare.halted = c->bare.shut_down = c->bare.nmi = c->bare.nmi_blocked = false;
+    c->bare.step = false;
     bare_refresh(c);
 }
 
@@ -73,6 +74,6 @@ void cpu_load_state(struct cpu *c, const struct vmcb_save *s, const u64 gpr[16])
     if (pat_valid(s->g_pat))
         c->arch.pat = s->g_pat;
     c->arch.gif = true;
-    c->bare.waits_for_start_up = c->bare.halted = c->bare.shut_down = false;
+    c->bare.waits_for_start_up = c->bare.halted = c->bare.shut_down = c->bare.step = false;
     bare_refresh(c);
 }

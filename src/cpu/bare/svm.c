@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SVM and RMP instructions of a host [APM3; cpu 8.2, host 4.5, 5.3]. In a guest those that its
- * host does not intercept are unknown: there is no nested SVM. Without a board they are, too: the
- * host is outside of the core.
+ * The SVM and RMP instructions of a host [APM3; cpu 8.2, host 4.5, 5.3]. A guest whose host does
+ * not intercept an SVM instruction executes it like the host, at system physical addresses; every
+ * host intercepts VMRUN. Without a board they are unknown: the host is outside of the core.
  */
 #include "cpu/bare/bare.h"
 #include "cpu/svm/vmsa_switch.h"
 #include "cpu/svm/world_switch.h"
 #include "memory/rmp.h"
 
-/* #UD outside of a host with EFER.SVME set, #GP below kernel privilege. */
+/* #UD without EFER.SVME, and in guests whose registers their host may not see; #GP below kernel
+ * privilege. */
 static void check_host(struct cpu *c)
 {
-    if (!bare_host(c) || !(c->arch.efer & EFER_SVME))
+    if (!c->bare.wired || c->guest.es || !(c->arch.efer & EFER_SVME))
         cpu_raise_ud(c);
     if (c->arch.cpl != 0)
         cpu_raise_gp(c, 0);
@@ -33,6 +34,7 @@ void exec_vmrun(struct cpu *c, const struct insn *in)
         cpu_raise_gp(c, 0);
     c->bare.vmcb_spa = spa;
     c->arch.interrupt_shadow = false;
+    c->bare.step = c->arch.rflags & RFLAGS_TF;
     cpu_leave_bare(c, BARE_VMRUN);
 }
 
@@ -72,7 +74,9 @@ void exec_clgi(struct cpu *c, const struct insn *in)
 void exec_invlpga(struct cpu *c, const struct insn *in)
 {
     check_host(c);
-    if ((u32)c->arch.r[RCX] == 0)
+    if (c->guest.running)
+        mmu_flush_all(c);
+    else if ((u32)c->arch.r[RCX] == 0)
         mmu_flush_page(c, gpr_read(c, RAX, in->addrsize));
     else
         c->engine.retranslate = true;

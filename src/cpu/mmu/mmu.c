@@ -330,6 +330,14 @@ static void raise_in_host_mode(struct cpu *c, const struct access_fault *f,
     cpu_raise(c, VECTOR_PF, (u32)error);
 }
 
+/* The code-read bit of a nested fault's EXITINFO1, which needs the host's NXE or SMEP like that of
+ * a #PF [APM2 15.25.6]. The host outside of the machine is told in any case. */
+static u64 nested_info(const struct cpu *c, u64 info)
+{
+    bool tells = c->host.efer & EFER_NXE || c->host.cr4 & CR4_SMEP;
+    return c->bare.wired && !tells ? info & ~NPF_FETCH : info;
+}
+
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access)
 {
     if (!c->guest.running)
@@ -345,7 +353,7 @@ void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access 
         c->engine.fault_linear = f->linear;
         cpu_raise(c, VECTOR_PF, f->error);
     }
-    cpu_exit(c, EXIT_NPF, f->info_1, f->gpa);
+    cpu_exit(c, EXIT_NPF, nested_info(c, f->info_1), f->gpa);
 }
 
 /* Makes the entry of `linear` valid. Returns NULL if no memory answers at the address. */

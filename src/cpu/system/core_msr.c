@@ -263,7 +263,9 @@ static const struct msr_row *find(const struct cpu *c, u32 msr)
         const struct msr_row *row = &msr_table[i];
         if (msr < row->first || msr > row->last)
             continue;
-        bool hidden = (row->host_only && c->guest.running) || (row->es_only && !c->guest.es) ||
+        /* On a bare machine a guest reaches what its host does not intercept. */
+        bool hidden = (row->host_only && c->guest.running && !c->bare.wired) ||
+                      (row->es_only && !c->guest.es) ||
                       (row->feature && !(c->guest.running && sev_feature(c, row->feature)));
         return hidden ? NULL : row;
     }
@@ -275,11 +277,14 @@ static u64 *field_of(struct cpu *c, const struct msr_row *row)
     return (u64 *)(void *)((u8 *)c + row->field);
 }
 
-/* The host of a bare machine finds more MSRs of AMD than the core has: they read as zero and drop
- * what is written, since kernels expect of each part those that it has [host 2.1]. */
+/* A bare machine has more MSRs of AMD than the core: they read as zero and drop what is written,
+ * since kernels expect of each part those that it has [host 2.1]. */
 static bool elsewhere(const struct cpu *c, u32 msr)
 {
-    return bare_host(c) && msr >> 13 == 0xc0010000u >> 13;
+    for (size_t i = 0; i < ARRAY_SIZE(msr_table); i++)
+        if (msr >= msr_table[i].first && msr <= msr_table[i].last)
+            return false;
+    return c->bare.wired && msr >> 13 == 0xc0010000u >> 13;
 }
 
 bool msr_read(struct cpu *c, u32 msr, u64 *value)
