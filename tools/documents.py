@@ -26,6 +26,8 @@ What each model of `softsev run --cpu` shows in CPUID, feature by feature. `make
 - **yes**: the part has the feature, these cores implement it, and the model shows it.
 - **exempt**: the part does not show it. The cores need no workaround for the weakness, so the model shows it unless `-exempt` follows its
   name: guests start sooner.
+- **guest**: the cores lack the feature, and softsev's hypervisor does in software what it promises, so every guest sees it unless
+  `-FEATURE` follows the model's name.
 - **absent**: the part has it and these cores do not implement it, so the model hides it.
 
 """
@@ -33,7 +35,7 @@ What each model of `softsev run --cpu` shows in CPUID, feature by feature. `make
 
 def models(said):
     """The page of CPU models: a row for each feature, a column for each model."""
-    shown, exempt, absent, where = {}, {}, {}, {}
+    shown, exempt, absent, added, where = {}, {}, {}, {}, {}
     for name in MODELS:
         model = json.loads(said(f"profiles --cpu {name} --json"))
         own = json.loads(said(f"profiles --cpu {name},-exempt --json"))
@@ -41,6 +43,7 @@ def models(said):
         exempt[name] = shown[name] - {feature for leaf in own["leaves"]
                                       for feature in leaf["features"]}
         absent[name] = set(model["lacking"])
+        added[name] = set(model["guest_adds"])
         for leaf in model["leaves"]:
             for feature in leaf["all"]:
                 number = f"{leaf['leaf'] >> 16:04X}_{leaf['leaf'] & 0xffff:04X}"
@@ -49,7 +52,8 @@ def models(said):
     lines = [f"| feature | CPUID | {' | '.join(MODELS)} |", "|---" * (len(MODELS) + 2) + "|"]
     for feature, place in where.items():
         cells = ["exempt" if feature in exempt[name] else "yes" if feature in shown[name]
-                 else "absent" if feature in absent[name] else ""
+                 else "absent" if feature in absent[name]
+                 else "guest" if feature in added[name] else ""
                  for name in MODELS]
         lines.append(f"| {feature} | {place} | {' | '.join(cells)} |")
     return MODELS_TEXT + "\n".join(lines) + "\n"

@@ -52,6 +52,14 @@ bool settings_vcpu_type(const char *text, u64 *signature)
     return option_digits(text, signature, &end) && !*end && !(*signature & ~SIGNATURE);
 }
 
+/* Returns whether a text is made of ",-NAME" and ",+NAME"; no name is measured. */
+static bool are_features(const char *text)
+{
+    while (*text == ',' && (text[1] == '-' || text[1] == '+') && text[2] && text[2] != ',')
+        text += 2 + strcspn(text + 2, ",");
+    return !*text;
+}
+
 bool settings_cpu(const char *text, u64 *signature)
 {
     char name[40];
@@ -63,7 +71,7 @@ bool settings_cpu(const char *text, u64 *signature)
     name[size] = 0;
     const bool good = measure_signature_by_name(strcmp(name, "max") ? name : "milan", &known);
     *signature = good ? known : 0;
-    return good;
+    return good && are_features(text + size);
 }
 
 /* The features of one name; 0: there is none. */

@@ -29,8 +29,8 @@ bool settings_vcpu_type(const char *text, u64 *signature);
 /* Of OPTION_PARSED: the processor of softsev run, of which only the signature is measured. */
 bool settings_cpu(const char *text, u64 *signature);
 #define SETTINGS_CPU                                                                               \
-    "naples, rome, milan, genoa, turin, max, or a name that QEMU has, as softsev run --cpu takes " \
-    "it"
+    "naples, rome, milan, genoa, turin, max, or a name that QEMU has, then -FEATURE or +FEATURE "  \
+    "with commas between, as softsev run --cpu takes it"
 #define SETTINGS_CPU_WORDS "naples rome milan genoa turin max EPYC-Milan EPYC-Genoa"
 
 /* Of OPTION_PARSED: SEV_FEATURES by names and numbers with commas between. */

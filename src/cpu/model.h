@@ -29,7 +29,8 @@ void cpu_model_of_part(enum part part, struct cpu_model *out);
 /* Reads "milan", or "milan,-umip,+auto-ibrs,-exempt": a part or `max`, then features to hide or to
  * show. Returns -1 and an error that names what is wrong. */
 int cpu_model_parse(const char *text, struct cpu_model *out, struct error *error);
-/* Changes a model by the rest of such a text: "-umip,+auto-ibrs"; "" changes nothing. */
+/* Changes a model by the rest of such a text: ",-umip,+auto-ibrs", or "". Each word
+ * begins with a comma. */
 int cpu_model_change(struct cpu_model *m, const char *text, struct error *error);
 const char *cpu_part_name(enum part part);  /* "max" for PART_COUNT */
 const char *cpu_part_brand(enum part part); /* CPUID Fn8000_0002 to 4 */
@@ -41,12 +42,15 @@ struct cpu_feature {
     enum part since;  /* the first part that has it; PART_COUNT: none has */
     bool implemented; /* by the cores */
     bool exempt;      /* of the group CPU_GROUP_EXEMPT */
+    bool is_virtual;  /* the cores lack it, and their hypervisor shows it to guests */
 };
 
 /* Returns the n-th feature, or NULL after the last. */
 const struct cpu_feature *cpu_feature_at(size_t n);
 bool cpu_model_shows(const struct cpu_model *m, size_t n);
-/* Returns a register of a leaf as far as it consists of features. */
+/* Returns a register of a leaf as the cores show it, as far as it consists of features. */
 u32 cpu_model_bits(const struct cpu_model *m, u32 leaf, u32 subleaf, u32 reg);
+/* Returns the bits of features that the model hides, so that a hypervisor may not show them. */
+u32 cpu_model_hides(const struct cpu_model *m, u32 leaf, u32 subleaf, u32 reg);
 
 #endif

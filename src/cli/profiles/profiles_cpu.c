@@ -4,7 +4,7 @@
 
 #include "abi/x86.h"
 #include "cli/cli.h"
-#include "cpu/model.h"
+#include "cli/identity/cpu_choice.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -19,12 +19,28 @@ static bool is_first(size_t n)
            before->reg != f->reg;
 }
 
-/* Returns whether the part has a feature that the cores lack. */
+/* Returns whether the part has a feature that is never shown, because the cores lack it. */
 static bool is_lacking(const struct cpu_model *m, size_t n)
 {
     const struct cpu_feature *f = cpu_feature_at(n);
-    return !f->implemented && f->since < PART_COUNT &&
+    return !f->implemented && !f->is_virtual && f->since < PART_COUNT &&
            (m->part == PART_COUNT || f->since <= m->part);
+}
+
+static bool is_shown_by_core(const struct cpu_model *m, size_t n)
+{
+    return cpu_model_shows(m, n) && cpu_feature_at(n)->implemented;
+}
+
+static bool is_added_for_guests(const struct cpu_model *m, size_t n)
+{
+    return cpu_model_shows(m, n) && cpu_feature_at(n)->is_virtual;
+}
+
+/* Returns whether a feature's register also repeats bits of leaf 1. */
+static bool is_in_repeating(const struct cpu_feature *f)
+{
+    return f->leaf == 0x80000001 && f->reg == 3;
 }
 
 static void print_leaf(const struct cpu_model *m, size_t first)
@@ -36,17 +52,30 @@ static void print_leaf(const struct cpu_model *m, size_t first)
     printf("%04X_%04X.%u %s %08x", f->leaf >> 16, f->leaf & 0xffff, f->subleaf, registers[f->reg],
            bits);
     for (size_t i = first; (f = cpu_feature_at(i)) && (i == first || !is_first(i)); i++)
-        if (cpu_model_shows(m, i))
+        if (is_shown_by_core(m, i))
             printf(" %s", f->name);
-    putchar('\n');
+    puts(is_in_repeating(cpu_feature_at(first)) ? ", and again the bits of leaf 1" : "");
+}
+
+/* What a guest of softsev run sees besides, and what it does not see. */
+static void print_guest(const struct cpu_model *m)
+{
+    printf("\nin a guest of softsev run, the hypervisor\n  adds:");
+    for (size_t i = 0; cpu_feature_at(i); i++)
+        if (is_added_for_guests(m, i))
+            printf(" %s", cpu_feature_at(i)->name);
+    puts(" (no tsc-deadline under sev-snp)\n  takes away: svm and leaf 8000_000A; of leaf "
+         "8000_001F all but what the guest's mode is\n    made of: sev, sev-es, sev-snp, "
+         "sme-coherent, under sev-snp coherency-sfw-no");
 }
 
 static void print_model(const struct cpu_model *m)
 {
     printf("%s: CPUID 1 EAX %#x, \"%s\"\n", cpu_part_name(m->part), m->signature,
            cpu_part_brand(m->part));
-    printf("addresses: %u bits physical, %u virtual; C-bit %u\n", PHYSICAL_BITS, VIRTUAL_BITS,
-           C_BIT);
+    printf("addresses: %u bits physical, %u virtual; C-bit %u\nfeature bits that the cores show "
+           "their host:\n",
+           PHYSICAL_BITS, VIRTUAL_BITS, C_BIT);
     for (size_t i = 0; cpu_feature_at(i); i++)
         if (is_first(i))
             print_leaf(m, i);
@@ -58,14 +87,16 @@ static void print_model(const struct cpu_model *m)
     for (size_t i = 0; cpu_feature_at(i); i++)
         if (is_lacking(m, i))
             printf(" %s", cpu_feature_at(i)->name);
-    putchar('\n');
+    print_guest(m);
 }
 
-static json_t *json_names(const struct cpu_model *m, size_t first, bool lacking)
+/* The names of those features, of one register or of all, for which `is` says so. */
+static json_t *json_names(const struct cpu_model *m, size_t first, bool all,
+                          bool (*is)(const struct cpu_model *, size_t))
 {
     json_t *names = json_array();
-    for (size_t i = first; cpu_feature_at(i) && (lacking || i == first || !is_first(i)); i++)
-        if (lacking ? is_lacking(m, i) : cpu_model_shows(m, i))
+    for (size_t i = first; cpu_feature_at(i) && (all || i == first || !is_first(i)); i++)
+        if (is(m, i))
             json_array_append_new(names, json_string(cpu_feature_at(i)->name));
     return names;
 }
@@ -90,7 +121,7 @@ static json_t *json_leaves(const struct cpu_model *m)
                 json_pack("{s:I, s:i, s:s, s:I, s:o, s:o}", "leaf", (json_int_t)f->leaf, "subleaf",
                           (int)f->subleaf, "register", registers[f->reg], "value",
                           (json_int_t)cpu_model_bits(m, f->leaf, f->subleaf, f->reg), "features",
-                          json_names(m, i, false), "all", json_all(i)));
+                          json_names(m, i, false, is_shown_by_core), "all", json_all(i)));
     }
     return leaves;
 }
@@ -98,14 +129,14 @@ static json_t *json_leaves(const struct cpu_model *m)
 int profiles_print_cpu(const char *text, bool json, struct error *e)
 {
     struct cpu_model m;
-    struct error why = {.code = ERROR_NONE};
-    if (cpu_model_parse(text, &m, &why))
-        return error_set(e, why.code, "--cpu %s", why.text);
+    if (cli_cpu_parse(text, &m, e))
+        return -1;
     if (json)
-        return cli_tell_json(json_pack("{s:s, s:I, s:s, s:o, s:o}", "cpu", cpu_part_name(m.part),
-                                       "signature", (json_int_t)m.signature, "brand",
-                                       cpu_part_brand(m.part), "leaves", json_leaves(&m), "lacking",
-                                       json_names(&m, 0, true)),
+        return cli_tell_json(json_pack("{s:s, s:I, s:s, s:o, s:o, s:o}", "cpu",
+                                       cpu_part_name(m.part), "signature", (json_int_t)m.signature,
+                                       "brand", cpu_part_brand(m.part), "leaves", json_leaves(&m),
+                                       "guest_adds", json_names(&m, 0, true, is_added_for_guests),
+                                       "lacking", json_names(&m, 0, true, is_lacking)),
                              e);
     print_model(&m);
     return 0;

@@ -147,6 +147,8 @@ static int make_guest(struct run_vm *v, struct error *e)
         .virtio_console = v->options->virtio_console,
         .testdev = v->options->testdev,
         .strict = v->options->strict,
+        .cpuid = run_hide_features,
+        .cpuid_context = &r->cpu,
         .rtc_seconds = (u64)r->options.time_seconds,
         .certificates = table,
         .certificates_size = table_size,

@@ -157,6 +157,14 @@ struct run {
 /* What a VM is made of, as hypervisor and owner describe it alike. */
 struct image_description run_describe(const struct run_vm *v);
 
+/* --- The processor (run_cpu.c) --------------------------------------------------------------- */
+
+/* Checks that a chosen model has what the guests' modes need. -1: ERROR_USAGE. */
+int run_check_cpu(const struct run_options *o, struct error *e);
+/* Of struct vm_config: takes from an answer of CPUID the features that a struct cpu_model hides, so
+ * that the hypervisor shows none of them either. */
+void run_hide_features(void *model, u32 leaf, u32 subleaf, u32 out[4]);
+
 /* --- Telling what happens (run_report.c) ------------------------------------------------------ */
 
 /* One step and who does it: "owner       chain verified ...", or a JSON line. */

@@ -9,8 +9,6 @@
 #include "abi/vmsa.h"
 #include "cli/settings.h"
 
-#include "image/measure.h"
-
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -218,38 +216,22 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);
 }
 
-/* QEMU's names are of parts with a stepping of their own. */
-int run_choose_cpu(const char *text, struct cpu_model *out, struct error *e)
-{
-    struct error why = {.code = ERROR_NONE};
-    char name[40] = "";
-    const size_t size = strcspn(text, ",");
-    u32 signature;
-    memcpy(name, text, min_u64(size, sizeof name - 1));
-    const bool qemu = !strncmp(name, "EPYC", 4) && measure_signature_by_name(name, &signature);
-    if (qemu)
-        cpu_model_of_part(part_of_signature(signature), out);
-    if (qemu)
-        out->signature = signature;
-    if (qemu ? cpu_model_change(out, text + size + (text[size] == ','), &why)
-             : cpu_model_parse(text, out, &why))
-        return error_set(e, ERROR_USAGE, "--cpu %s", why.text);
-    return 0;
-}
-
 int run_parse(const struct options *given, struct run_options *o, struct error *e)
 {
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
     o->cpu_text = given->text[RUN_CPU];
-    if (o->cpu_text && run_choose_cpu(o->cpu_text, &o->cpu, e))
+    if (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e))
         return -1;
     if (given->text[RUN_MACHINE])
-        return parse_machine(o, given, e) || check_wait(o, given, e) ? -1 : 0;
+        return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ? -1
+                                                                                            : 0;
     if (make_vms(o, 1, e))
         return -1;
     o->vm_count = 1;
-    return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) ? -1 : 0;
+    return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) || run_check_cpu(o, e)
+               ? -1
+               : 0;
 }
 
 void run_free_options(struct run_options *o)

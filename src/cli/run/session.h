@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "cli/options.h"
-#include "cpu/model.h"
+#include "cli/identity/cpu_choice.h" /* cli_cpu_parse() reads --cpu */
 
 #include <stdio.h>
 
@@ -30,9 +30,6 @@ bool run_parse_time(const char *text, u64 *out);
     "seconds since 1970, at most 4294967295 (in 2106): the guest's paravirtual clock has 32 bits"
 #define RUN_SEEDED_TIME                                                                            \
     1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
-
-/* Reads the model of --cpu: a part, one of QEMU's names, or `max`, with changes. */
-int run_choose_cpu(const char *text, struct cpu_model *out, struct error *e);
 
 /* --- Events (run_trace.c) --------------------------------------------------------------------- */
 

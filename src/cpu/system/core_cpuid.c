@@ -15,9 +15,6 @@ enum { EAX, EBX, ECX, EDX };
 #define EXTENDED_LAST   0x80000021u
 #define EXTENDED_BEFORE 0x8000001fu /* if no bit of the last leaf is shown */
 
-/* 8000_0001 EDX repeats these bits of leaf 1. */
-#define REPEATED (BITS(~0ull, 9, 0) | BITS(~0ull, 5, 0) << 12 | BIT(23) | BIT(24))
-
 #define APIC       BIT(9)  /* as APIC_BASE enables it */
 #define OSXSAVE    BIT(27) /* while CR4.OSXSAVE is set */
 #define PKU        BIT(3)
@@ -188,7 +185,6 @@ static void fill(const struct cpu *c, u32 leaf, u32 subleaf, u32 out[4])
     case 0x80000001:
         out[EAX] = c->model.signature;
         out[ECX] |= many ? (u32)CMP_LEGACY : 0;
-        out[EDX] |= cpu_model_bits(&c->model, 1, 0, EDX) & (u32)REPEATED;
         break;
     case 0x80000002:
     case 0x80000003:

@@ -4,9 +4,10 @@
 
 enum { EAX, EBX, ECX, EDX };
 #define PART_NEVER PART_COUNT
-#define HAS        true, false
-#define LACKS      false, false
-#define EXEMPT     true, true
+#define HAS        true, false, false
+#define LACKS      false, false, false
+#define EXEMPT     true, true, false
+#define VIRTUAL    false, false, true
 
 #define FEATURE(name, leaf, subleaf, reg, bit, since, core)                                        \
     {name, leaf, subleaf, reg, bit, PART_##since, core},
@@ -27,6 +28,9 @@ static const struct {
 static const char *const brands[] = {PARTS(PART_BRAND) "softsev SEV processor in software"};
 #undef PART_BRAND
 
+/* 8000_0001 EDX repeats these bits of leaf 1: 0 to 9, 12 to 17, MMX and FXSR [APM3 E.4.2]. */
+#define REPEATED 0x0183f3ffu
+
 #define NAME_MAX 40u
 
 static void show(struct cpu_model *m, size_t n, bool on)
@@ -44,7 +48,7 @@ void cpu_model_of_part(enum part part, struct cpu_model *out)
     for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
         const struct cpu_feature *f = &features[i];
         const bool of_part = part == PART_COUNT || f->exempt || f->since <= part;
-        show(out, i, f->implemented && of_part);
+        show(out, i, (f->implemented && of_part) || f->is_virtual);
     }
 }
 
@@ -68,15 +72,28 @@ bool cpu_model_shows(const struct cpu_model *m, size_t n)
     return m->shown[n / 64] >> n % 64 & 1;
 }
 
+static bool is_of(const struct cpu_feature *f, u32 leaf, u32 subleaf, u32 reg)
+{
+    return f->leaf == leaf && f->subleaf == subleaf && f->reg == reg;
+}
+
 u32 cpu_model_bits(const struct cpu_model *m, u32 leaf, u32 subleaf, u32 reg)
 {
     u32 bits = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
-        const struct cpu_feature *f = &features[i];
-        if (f->leaf == leaf && f->subleaf == subleaf && f->reg == reg && cpu_model_shows(m, i))
-            bits |= 1u << f->bit;
-    }
-    return bits;
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+        if (is_of(&features[i], leaf, subleaf, reg) && features[i].implemented &&
+            cpu_model_shows(m, i))
+            bits |= 1u << features[i].bit;
+    return bits | (leaf == 0x80000001 && reg == EDX ? cpu_model_bits(m, 1, 0, EDX) & REPEATED : 0);
+}
+
+u32 cpu_model_hides(const struct cpu_model *m, u32 leaf, u32 subleaf, u32 reg)
+{
+    u32 bits = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+        if (is_of(&features[i], leaf, subleaf, reg) && !cpu_model_shows(m, i))
+            bits |= 1u << features[i].bit;
+    return bits | (leaf == 0x80000001 && reg == EDX ? cpu_model_hides(m, 1, 0, EDX) & REPEATED : 0);
 }
 
 /* --- Models as texts -------------------------------------------------------------------------- */
@@ -91,7 +108,7 @@ static int change(struct cpu_model *m, bool on, const char *name, struct error *
         const bool group = f->exempt && !strcmp(name, CPU_GROUP_EXEMPT);
         if (!one && !group)
             continue;
-        if (on && !f->implemented)
+        if (on && !f->implemented && !f->is_virtual)
             return error_set(error, ERROR_USAGE, "+%s: these cores do not implement it", name);
         /* What the part itself says of a weakness stays true without the group. */
         show(m, i, on || (group && !one && m->part != PART_COUNT && f->since <= m->part));
@@ -103,15 +120,15 @@ static int change(struct cpu_model *m, bool on, const char *name, struct error *
                              name, cpu_part_name(m->part));
 }
 
-/* Takes the next word up to a comma; false: it is longer than any name. */
-static bool next_word(const char **text, char word[NAME_MAX])
+/* Takes the word up to a comma or the end; false: it is longer than any name. */
+static bool take_word(const char **text, char word[NAME_MAX])
 {
     const size_t size = strcspn(*text, ",");
     if (size >= NAME_MAX)
         return false;
     memcpy(word, *text, size);
     word[size] = 0;
-    *text += size + ((*text)[size] == ',');
+    *text += size;
     return true;
 }
 
@@ -119,10 +136,12 @@ int cpu_model_change(struct cpu_model *m, const char *text, struct error *error)
 {
     while (*text) {
         char word[NAME_MAX];
-        const char *all = text;
-        if (!next_word(&text, word) || (word[0] != '-' && word[0] != '+'))
+        const char *all = ++text; /* after the comma */
+        if (!take_word(&text, word) || (word[0] != '-' && word[0] != '+'))
             return error_set(error, ERROR_USAGE,
-                             "'%.60s': a feature with - to hide it or + to show it", all);
+                             "'%.60s': after a comma should be a feature, with - to hide it or + "
+                             "to show it",
+                             all);
         if (change(m, word[0] == '+', word + 1, error))
             return -1;
     }
@@ -133,7 +152,7 @@ int cpu_model_parse(const char *text, struct cpu_model *out, struct error *error
 {
     const char *rest = text;
     char name[NAME_MAX];
-    const bool fits = next_word(&rest, name);
+    const bool fits = take_word(&rest, name);
     for (u32 part = 0; fits && part <= PART_COUNT; part++)
         if (!strcmp(name, cpu_part_name((enum part)part))) {
             cpu_model_of_part((enum part)part, out);

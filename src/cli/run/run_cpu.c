@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a CPU model means for guests: what they may not see, and what they cannot do without. */
+#include "cli/run/run.h"
+
+#include "cli/settings.h"
+
+void run_hide_features(void *model, u32 leaf, u32 subleaf, u32 out[4])
+{
+    for (u32 reg = 0; reg < 4; reg++)
+        out[reg] &= ~cpu_model_hides(model, leaf, subleaf, reg);
+}
+
+/* Returns the first feature that guests of a mode need and the model hides; NULL: there is none. */
+static const char *missing_feature(const struct cpu_model *m, enum image_mode mode)
+{
+    static const struct {
+        enum image_mode mode; /* the first one that needs it */
+        const char *name;
+    } needs[] = {
+        {IMAGE_NONE, "svm"},      {IMAGE_NONE, "npt"},        {IMAGE_SEV, "sev"},
+        {IMAGE_SEV_ES, "sev-es"}, {IMAGE_SEV_SNP, "sev-snp"},
+    };
+    for (size_t k = 0; k < ARRAY_SIZE(needs) && needs[k].mode <= mode; k++)
+        for (size_t i = 0; cpu_feature_at(i); i++)
+            if (!strcmp(cpu_feature_at(i)->name, needs[k].name) && !cpu_model_shows(m, i))
+                return needs[k].name;
+    return NULL;
+}
+
+int run_check_cpu(const struct run_options *o, struct error *e)
+{
+    const char *missing;
+    if (!o->cpu_text)
+        return 0;
+    for (u32 i = 0; i < o->vm_count; i++)
+        if ((missing = missing_feature(&o->cpu, o->vms[i].mode)))
+            return error_set(
+                e, ERROR_USAGE, "--cpu %s: this model does not show %s, which %s needs for mode %s",
+                o->cpu_text, missing, o->vms[i].name, settings_modes[o->vms[i].mode].name);
+    return 0;
+}
