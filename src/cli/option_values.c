@@ -68,7 +68,7 @@ static const char *size_text(u64 size, char out[24])
 static int read_size(const struct option_row *row, const char *name, const char *text, u64 *out,
                      struct error *e)
 {
-    char least[24], most[24];
+    char least[24], most[24], step[24];
     const char *end;
     u64 unit = MIB(1), count;
     bool good = option_digits(text, &count, &end);
@@ -76,13 +76,15 @@ static int read_size(const struct option_row *row, const char *name, const char 
         unit = *end == 'K' ? KIB(1) : *end == 'M' ? MIB(1) : *end == 'G' ? GIB(1) : 0;
         good = unit && !end[1];
     }
-    if (good && count <= row->max / unit && count * unit >= row->min) {
+    if (good && count <= row->max / unit && count * unit >= row->min &&
+        !(row->step && count * unit % row->step)) {
         *out = count * unit;
         return 0;
     }
     return error_set(e, ERROR_USAGE,
-                     "%s '%.80s': expected a number of MiB, or with K, M or G, from %s to %s", name,
-                     text, size_text(row->min, least), size_text(row->max, most));
+                     "%s '%.80s': expected a number of MiB, or with K, M or G, from %s to %s%s%s",
+                     name, text, size_text(row->min, least), size_text(row->max, most),
+                     row->step ? " in steps of " : "", row->step ? size_text(row->step, step) : "");
 }
 
 /* Checks digits as files have them, too: `xxd -p` breaks them into lines. */

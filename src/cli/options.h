@@ -30,7 +30,9 @@ enum option_kind {
     OPTION_FILE,   /* a path; not empty */
     OPTION_FOLDER, /* the same */
     OPTION_NUMBER, /* decimal or 0x; min to max */
-    OPTION_SIZE,   /* bytes, min to max: a number is MiB; with K, M or G it is KiB, MiB or GiB */
+    /* bytes, min to max in steps of `step`: a number is MiB; with K, M or G it is KiB, MiB or
+     * GiB */
+    OPTION_SIZE,
     /* exactly `max` bytes (at most 64) in hexadecimal digits, white space between them, or exactly
      * `min` bytes unless that is 0 */
     OPTION_HEX,
@@ -60,6 +62,7 @@ struct option_row {
     const char *help;  /* what it does, with the value's unit and default */
     const char *man;   /* the manual's text, in mdoc(7); NULL: the help is enough */
     u64 min, max;
+    u64 step;     /* of OPTION_SIZE; 0: there is none */
     u64 standard; /* of a choice: the value that holds where it is not given */
     const struct option_choice *choices; /* the last has no name */
     const char *(*choice_at)(

@@ -43,9 +43,6 @@ static int fill(struct guest_file *g, const struct options *o, struct error *e)
     g->has_host_data = text[GUEST_HOST_DATA];
     if (g->has_host_data)
         text_decode_hex_exactly(text[GUEST_HOST_DATA], g->host_data, sizeof g->host_data);
-    if (g->memory % MIB(2))
-        return error_set(e, ERROR_USAGE, "'memory' '%s': expected a multiple of 2 MiB",
-                         text[GUEST_MEMORY]);
     if (g->vmpck < g->vmpl)
         return error_set(e, ERROR_USAGE, "software at VMPL%u has no VMPCK%u", g->vmpl, g->vmpck);
     return 0;

@@ -35,7 +35,8 @@ static const struct option_row rows[] = {
         "has a place for it.", .needs = OPTION_IDS(GUEST_FIRMWARE, GUEST_KERNEL)},
     [GUEST_MEMORY] = {"memory", OPTION_SIZE, "SIZE", "guest memory: MiB, or with K, M or G",
         "Guest memory: MiB, or with K, M or G; a multiple of 2 MiB.\n"
-        "Default: what the image needs.", .min = MIB(2), .max = GIB(512)},
+        "Default: what the image needs.", .min = MIB(2), .max = GIB(512),
+        .step = MIB(2)},
     [GUEST_VCPUS] = {"vcpus", OPTION_NUMBER, "NUMBER", "virtual processors (default 1)",
         "Virtual processors.\nDefault 1.",
         .min = 1, .max = IMAGE_VMSAS_MAX},

@@ -279,8 +279,34 @@ static bool try_with(struct options *changed, u8 id, const char *value, owner_ma
     return found;
 }
 
+/* Each feature alone, and those that guests have together. Returns false if the registers of this
+ * mode's guests are not measured, or none of these gives the digest. */
+static bool hint_features(const struct options *options, struct options *changed,
+                          owner_matches *matches, void *context, char text[HINT_TEXT_MAX])
+{
+    static const u64 together[] = {0, SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_SECURE_TSC,
+                                   SEV_FEATURE_DEBUG_VIRT | SEV_FEATURE_VTOM};
+    const enum measure_mode mode = mode_of(options);
+    const u64 base = mode == MEASURE_SNP ? SEV_FEATURE_SNP : 0;
+    u64 asked;
+    struct error unused = {.code = ERROR_NONE};
+    if (mode == MEASURE_SEV || features_of(options, mode, &asked, &unused))
+        return false;
+    for (u32 i = 0; i < ARRAY_SIZE(together) + 64; i++) {
+        char number[24];
+        const u64 word =
+            base | (i < ARRAY_SIZE(together) ? together[i] : BIT(i - ARRAY_SIZE(together)));
+        snprintf(number, sizeof number, "0x%llx", (unsigned long long)word);
+        snprintf(text, HINT_TEXT_MAX, "--guest-features %s, not 0x%llx", number,
+                 (unsigned long long)asked);
+        if (word != asked && try_with(changed, OWNER_FEATURES, number, matches, context))
+            return true;
+    }
+    return false;
+}
+
 /* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages;
- * processors but the first have VMSAs of their own. */
+ * processors but the first have VMSAs of their own, and all VMSAs have the features. */
 static void hint_plan(const struct options *options, owner_matches *matches, void *context,
                       char text[HINT_TEXT_MAX])
 {
@@ -301,9 +327,11 @@ static void hint_plan(const struct options *options, owner_matches *matches, voi
         if (try_with(&changed, OWNER_MEMORY, sizes[i], matches, context))
             return;
     }
+    if (hint_features(options, &changed, matches, context, text))
+        return;
     snprintf(text, HINT_TEXT_MAX,
-             "no other size of memory up to 2G and no other number of processors gives it: look "
-             "for another kernel, initrd or command line");
+             "no other size of memory up to 2G, number of processors or feature gives it: look for "
+             "another kernel, initrd or command line");
 }
 
 static int hint_flash(const struct options *options, enum measure_mode mode, owner_matches *matches,

@@ -231,7 +231,8 @@ static const struct option_row rows[] = {
     [OWNER_MEMORY] = {"memory", OPTION_SIZE, "SIZE",
         "guest memory: MiB, or with K, M or G (default 512M)",
         "Memory of the guest that\n.Ic softsev run\nstarts without\n.Fl -firmware :\n"
-        "MiB, or with K, M or G.\nDefault 512M.", .min = MIB(1), .max = GIB(512),
+        "MiB, or with K, M or G, in steps of 2M.\nDefault 512M.", .min = MIB(2), .max = GIB(512),
+        .step = MIB(2),
         .group = OWNER_GROUP_LAUNCH, .actions = FILES, .needs = IDS(OWNER_KERNEL),
         .excludes = IDS(BEHIND_FIRMWARE)},
     [OWNER_HOLE] = {"owner-secret", OPTION_FLAG, NULL,

@@ -27,7 +27,7 @@ static void end_lines(struct run *r)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
         if (r->vms[i].line_open)
-            fputs("\r\n", stdout);
+            fputs("\n", stdout);
         r->vms[i].line_open = false;
     }
 }
@@ -44,7 +44,7 @@ void run_step(struct run *r, const char *who, const char *format, ...)
                              cli_json_text(text)));
     } else if (!r->options.quiet) {
         end_lines(r);
-        printf("%-10s  %s\r\n", who, text);
+        printf("%-10s  %s\n", who, text);
         fflush(stdout);
     }
 }
@@ -165,12 +165,12 @@ static void pages_text(const struct run_vm *v, const struct vm_summary *s, u64 p
 {
     if (s->snp)
         printf("  pages         %" PRIu64 " private, %" PRIu64 " shared, %" PRIu64
-               " VMSA; changed: %" PRIu64 " to private, %" PRIu64 " to shared\r\n",
+               " VMSA; changed: %" PRIu64 " to private, %" PRIu64 " to shared\n",
                s->private_pages, s->shared_pages, s->vmsa_pages, s->changes_to_private,
                s->changes_to_shared);
     else
         printf("  pages         %" PRIu64 " private of %" PRIu64
-               "; the others are shared or were never touched\r\n",
+               "; the others are shared or were never touched\n",
                private_pages, v->plan->memory_size / PAGE_SIZE);
 }
 
@@ -194,26 +194,26 @@ static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 pr
     char hex[97], reason[REASON_MAX];
     const char *state = ending_of(v, s, reason, sizeof reason);
     const bool why = s->state == VM_CRASHED || run_panicked(v, s->state);
-    printf("%s: %s%s%s\r\n", v->options->name, state, why ? ": " : "", why ? reason : "");
+    printf("%s: %s%s%s\n", v->options->name, state, why ? ": " : "", why ? reason : "");
     if (v->plan->mode != IMAGE_NONE) {
         measurement_text(v, hex);
-        printf("  measurement   %s\r\n", hex);
+        printf("  measurement   %s\n", hex);
         pages_text(v, s, private_pages);
     }
     if (v->reboots)
-        printf("  reboots       %" PRIu32 "; what follows is since the last\r\n", v->reboots);
-    printf("  guest time    %.3f s\r\n", (double)s->guest_ns / 1e9);
+        printf("  reboots       %" PRIu32 "; what follows is since the last\n", v->reboots);
+    printf("  guest time    %.3f s\n", (double)s->guest_ns / 1e9);
     printf("  exits        ");
     for (u32 i = 0; i < s->exit_kinds; i++)
         printf(" %s %" PRIu64, s->exits[i].name, s->exits[i].count);
-    printf("\r\n");
+    printf("\n");
     if (s->vmgexit_kinds)
         printf("  vmgexits     ");
     for (u32 i = 0; i < s->vmgexit_kinds; i++)
         if (s->vmgexits[i].count)
             printf(" %s %" PRIu64, s->vmgexits[i].name, s->vmgexits[i].count);
     if (s->vmgexit_kinds)
-        printf("\r\n");
+        printf("\n");
 }
 
 static json_t *counts_json(const struct vm_exit_count *counts, u32 kinds)
@@ -289,7 +289,7 @@ static void summary_vc_text(const struct cpu_statistics *s)
     for (u32 i = 0; i < CPU_VC_CAUSES; i++)
         if (s->vc[i])
             printf(" %s %" PRIu64, vc_name(i, number), s->vc[i]);
-    printf("\r\n");
+    printf("\n");
 }
 
 static json_t *summary_vc_json(const struct cpu_statistics *s)
@@ -314,17 +314,17 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
     printf("machine: %" PRIu64 " instructions (%.0f million a second), ", m->cpu.instructions,
            (double)m->cpu.instructions * 1e3 / (double)ns);
     printf("%" PRIu64 " pages touched, %" PRIu64 " view flips, %" PRIu64 " exceptions, %" PRIu64
-           " interrupts\r\n",
+           " interrupts\n",
            m->memory.frames_touched, m->memory.flips, m->cpu.exceptions, m->cpu.interrupts);
     summary_vc_text(&m->cpu);
-    printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\r\n",
+    printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\n",
            engine_name(r), m->cpu.blocks_decoded, m->cpu.blocks_translated);
     printf("  time         ");
     for (u32 i = 0; i < RUN_PHASES; i++)
         printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
-    printf("\r\n");
+    printf("\n");
     if (*hash)
-        printf("  trace         sha256 %s\r\n", hash);
+        printf("  trace         sha256 %s\n", hash);
 }
 
 static void summary_machine_json(struct run *r, const struct machine_statistics *m, json_t *vms,
@@ -349,7 +349,7 @@ void run_summary(struct run *r)
     run_trace_hash(&r->tracing, hash);
     if (text) {
         end_lines(r);
-        printf("\r\n");
+        printf("\n");
     }
     for (u32 i = 0; i < r->vm_count; i++) {
         struct vm_summary s;

@@ -78,8 +78,11 @@ static const struct option_row rows[] = {
         .needs = OPTION_IDS(RUN_FIRMWARE, RUN_KERNEL), .group = GROUP_SEV},
     [RUN_MEMORY] = {"memory", OPTION_SIZE, "SIZE",
         "guest memory: MiB, or with K, M or G (default 512M)",
-        .man = "Guest memory: a number of MiB, or with a suffix K, M or G.\nDefault 512M.",
-        .min = MIB(1), .max = GIB(512)},
+        .man = "Guest memory: a number of MiB, or with a suffix K, M or G, in steps of 2M.\n"
+        "Default 512M.\nThe least is 2M, which is enough for a small program that is linked at "
+        "1 MiB.\nA Linux kernel says in its header how much it needs to start, and an error says "
+        "so if there is less; Debian's cloud kernels need up to 74M.",
+        .min = MIB(2), .max = GIB(512), .step = MIB(2)},
     [RUN_CPUS] = {"cpus", OPTION_NUMBER, "NUMBER", "virtual processors, 1 to 8 (default 1)",
         .man = "Virtual processors, 1 to 8.\nThey take turns on one core of the machine.\n"
         "Default 1.",

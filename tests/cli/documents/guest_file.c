@@ -77,7 +77,8 @@ static void wrong_descriptions_are_refused_in_words(void **state)
         {"{\"policy\": \"all\"}",
          "g.json: 'policy' 'all': expected a number of at most 18446744073709551615"},
         {"{\"policy\": -1}", "g.json: 'policy' '-1': expected a number of at most"},
-        {"{\"memory\": 3}", "g.json: 'memory' '3': expected a multiple of 2 MiB"},
+        {"{\"memory\": 3}", "g.json: 'memory' '3': expected a number of MiB, or with K, M or "
+                            "G, from 2M to 512G in steps of 2M"},
         {"{\"memory\": \"lots\"}", "g.json: 'memory' 'lots': expected a number of MiB"},
         {"{\"host-data\": \"00\"}", "g.json: 'host-data' '00': expected 64 hexadecimal digits"},
         {"{\"vmpl\": 4}", "g.json: 'vmpl' '4': expected a number of at most 3"},

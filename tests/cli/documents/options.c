@@ -131,6 +131,8 @@ static void what_follows_the_options_is_not_read(void **state)
 
 /* --- What is wrong is said -------------------------------------------------------------------- */
 
+#define GUEST_SIZES "a number of MiB, or with K, M or G, from 2M to 512G in steps of 2M"
+
 static void wrong_words_are_refused_in_words(void **state)
 {
     static const struct {
@@ -175,13 +177,14 @@ static void wrong_words_are_refused_in_words(void **state)
          "--vcpu-type '0xf0000000': expected QEMU's EPYC, "},
         {"run", "--policy 18446744073709551616",
          "--policy '18446744073709551616': expected a number of at most 18446744073709551615"},
-        {"run", "--memory 2097152",
-         "--memory '2097152': expected a number of MiB, or with K, M or G, from 1M to 512G"},
-        {"run", "--memory 1k",
-         "--memory '1k': expected a number of MiB, or with K, M or G, from 1M to 512G"},
+        {"run", "--memory 2097152", "--memory '2097152': expected " GUEST_SIZES},
+        {"run", "--memory 1k", "--memory '1k': expected " GUEST_SIZES},
+        {"run", "--memory 1M", "--memory '1M': expected " GUEST_SIZES},
+        {"run", "--memory 2049K", "--memory '2049K': expected " GUEST_SIZES},
+        {"run", "--memory 513", "--memory '513': expected " GUEST_SIZES},
+        {"owner", "measure --memory 5M", "--memory '5M': expected " GUEST_SIZES},
         {"run", "--memory 18446744073709551615G",
-         "--memory '18446744073709551615G': expected a number of MiB, or with K, M or G, from 1M "
-         "to 512G"},
+         "--memory '18446744073709551615G': expected " GUEST_SIZES},
         {"run", "--trace gossip",
          "--trace 'gossip': expected all, or some of command, switch, key, view, page, vm, owner, "
          "device, separated by commas"},
