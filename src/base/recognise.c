@@ -13,6 +13,8 @@ struct mark {
     const char *bytes;
 };
 
+#define TABLE "a table of certificates of an extended report"
+
 /* A string literal and its length without the NUL. */
 #define BYTES(text) sizeof(text) - 1, text
 
@@ -22,8 +24,18 @@ struct mark {
 #define CAPSULE_GUID     "\xbd\x86\x66\x3b\x76\x0d\x30\x40\xb7\x0e\xb5\x51\x9e\x2f\xc5\xa0"
 #define FMP_CAPSULE_GUID "\xed\xd5\xcb\x6d\x2d\xe8\x44\x4c\xbd\xa1\x71\x94\x19\x9a\xd9\x2a"
 #define ARK_GUID         "\xc0\xb4\x06\xa4\xa8\x03\x49\x52\x97\x43\x3f\xb6\x01\x4c\xd0\xae"
+#define CRL_GUID         "\x92\xf8\x1b\xc3\x58\x11\x4d\x3d\x97\xff\xd1\x9f\x88\xdc\x67\xea"
 
 // clang-format off
+/* A table of certificates by its first entry, whole or not [snp 6.3]. */
+static const struct mark tables[] = {
+    {TABLE, AS_TABLE, 0, 0, BYTES(VCEK_GUID)},
+    {TABLE, AS_TABLE, 0, 0, BYTES(VLEK_GUID)},
+    {TABLE, AS_TABLE, 0, 0, BYTES(ASK_GUID)},
+    {TABLE, AS_TABLE, 0, 0, BYTES(ARK_GUID)},
+    {TABLE, AS_TABLE, 0, 0, BYTES(CRL_GUID)},
+};
+
 static const struct mark marks[] = {
     /* An SNP report has 1184 bytes: its signature's algorithm is 1, a legacy report's is 2 [snp 7, sev 7.8]. */
     {"an SNP report",                             AS_OTHER, 1184, 0x34, BYTES("\x01\0\0\0")},
@@ -31,10 +43,6 @@ static const struct mark marks[] = {
     {"the firmware's answer with an SNP report, which begins at byte 32", AS_OTHER, 0, 0, BYTES("\0\0\0\0\xa0\x04\0\0")},
     {"an HCL report of Azure, whose SNP report begins at byte 32", AS_OTHER, 0, 0, BYTES("HCLA")},
     {"a quote of Intel's TDX",                    AS_OTHER, 0, 0, BYTES("\x04\0\x02\0\x81\0\0\0")},
-    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VCEK_GUID)},
-    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(VLEK_GUID)},
-    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(ASK_GUID)},
-    {"a table of certificates of an extended report", AS_TABLE, 0, 0, BYTES(ARK_GUID)},
     /* SEV's own certificates: the version, then at 8 the usage of the first [sev 8.1, 8.3, 8.5]. */
     {"a SEV chain (PDH, PEK, OCA, CEK)",          AS_OTHER, 8336, 8, BYTES("\x03\x10\0\0")},
     {"a SEV chain with ASK and ARK",              AS_OTHER, 8336 + 3200, 8, BYTES("\x03\x10\0\0")},
@@ -90,6 +98,26 @@ static bool contains(const struct mark *m, const u8 *data, size_t size)
         if (data[at] == (u8)m->bytes[0] && !memcmp(data + at, m->bytes, m->length))
             return true;
     return false;
+}
+
+#define TABLE_ENTRY 24u /* bytes: GUID, offset, length */
+
+/* Recognises a whole table whatever its entries are: they end with one of zeros, and what each
+ * stands for lies after that. */
+static bool is_table(const u8 *data, size_t size)
+{
+    static const u8 last[TABLE_ENTRY];
+    size_t end = 0;
+    while (range_fits(end, TABLE_ENTRY, size) && memcmp(data + end, last, TABLE_ENTRY))
+        end += TABLE_ENTRY;
+    if (!end || !range_fits(end, TABLE_ENTRY, size))
+        return false;
+    for (size_t at = 0; at < end; at += TABLE_ENTRY) {
+        const u32 offset = load_le32(data + at + 16), length = load_le32(data + at + 20);
+        if (offset < end + TABLE_ENTRY || !length || !range_fits(offset, length, size))
+            return false;
+    }
+    return true;
 }
 
 /* Recognises DER by its first bytes: a SEQUENCE of many bytes that begins with a SEQUENCE
@@ -192,6 +220,12 @@ static struct recognised recognise_text(const u8 *data, size_t size)
 struct recognised recognise(const void *data, size_t size)
 {
     const u8 *bytes = data;
+    /* Before PEM, which a table may hold. */
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+        if (fits(&tables[i], bytes, size))
+            return (struct recognised){tables[i].as, tables[i].name};
+    if (is_table(bytes, size))
+        return (struct recognised){AS_TABLE, TABLE};
     for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
         if (contains(&labels[i], bytes, size))
             return (struct recognised){labels[i].as, labels[i].name};

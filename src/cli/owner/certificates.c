@@ -48,7 +48,9 @@ static int read_table(const struct collecting *c, const char *path, const struct
             "%s: not a valid table of certificates: it has no end, an entry outside of "
             "it, or more than %u entries",
             path, GUEST_CERTIFICATES_MAX);
+    s32 known = 0;
     for (s32 i = 0; i < count; i++) {
+        known += entries[i].kind != GUEST_CERTIFICATE_OTHER;
         struct error why = {.code = ERROR_NONE};
         const struct guest_certificate *entry = &entries[i];
         if (entry->kind != GUEST_CERTIFICATE_OTHER &&
@@ -56,7 +58,11 @@ static int read_table(const struct collecting *c, const char *path, const struct
             return error_set(c->error, why.code, "%s: %s in its table: %s", path,
                              guest_certificate_name(entry->kind), why.text);
     }
-    return 0;
+    return known ? 0
+                 : error_set(c->error, ERROR_FILE,
+                             "%s: none of the %d entries of this table of certificates is a VCEK, "
+                             "VLEK, ASK, ARK or CRL",
+                             path, count);
 }
 
 static int read_x509(const struct collecting *c, const char *path, const struct file_data *f)

@@ -260,6 +260,39 @@ static void a_table_of_certificates_is_read(void **state)
     assert_refused(add(false, "table"), "table", "CRL in its table");
 }
 
+/* Entries come in any order, and in PEM where a host has them so. */
+static void a_table_may_begin_with_any_entry(void **state)
+{
+    (void)state;
+    static const u8 unknown[16] = {0x9f, 0x41, 0x16, 0xcd};
+    u8 table[6 * PAGE_SIZE];
+    char text[2 * sizeof table + 1];
+    struct guest_certificate entries[] = {
+        {.kind = GUEST_CERTIFICATE_OTHER, .data = "-----BEGIN CERTIFICATE-----", .size = 27},
+        {.kind = GUEST_CERTIFICATE_ASK, .data = ask_pem, .size = strlen(ask_pem)},
+        {.kind = GUEST_CERTIFICATE_CRL, .data = list_pem, .size = strlen(list_pem)}};
+    memcpy(entries[0].guid, unknown, sizeof unknown);
+    size_t size = guest_certificates_write(entries, ARRAY_SIZE(entries), table, sizeof table);
+    assert_in_range(size, 1, sizeof table);
+    write_file("any-table", table, size);
+    assert_added(add(false, "any-table"), 1, 1);
+    hex_encode(text, table, size);
+    write_text("any-table.txt", text);
+    assert_added(add(false, "any-table.txt"), 1, 1);
+    size = guest_certificates_write(entries + 1, 2, table, sizeof table);
+    write_file("any-table", table, size);
+    assert_added(add(false, "any-table"), 1, 1);
+    size = guest_certificates_write(entries + 2, 1, table, sizeof table);
+    write_file("any-table", table, size);
+    assert_added(add(true, "any-table"), 0, 1);
+    write_file("any-table", table, size - 9);
+    assert_refused(add(true, "any-table"), "any-table", "an entry outside of it");
+    size = guest_certificates_write(entries, 1, table, sizeof table);
+    write_file("any-table", table, size);
+    assert_refused(add(false, "any-table"), "any-table",
+                   "none of the 1 entries of this table of certificates is a VCEK");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +301,7 @@ int main(void)
         cmocka_unit_test(text_says_the_same_as_its_bytes),
         cmocka_unit_test(a_folder_of_certificates_may_have_other_files),
         cmocka_unit_test(a_table_of_certificates_is_read),
+        cmocka_unit_test(a_table_may_begin_with_any_entry),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
