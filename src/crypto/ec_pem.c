@@ -35,6 +35,34 @@ static EVP_PKEY *decode(const void *data, size_t size, bool *encrypted)
     return key;
 }
 
+static bool is_end_of_line(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* Returns whether a line of a PEM text begins a private key of any kind. */
+static bool begins_key(const char *line, size_t size)
+{
+    static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
+    const size_t begin_size = sizeof begin - 1, key_size = sizeof key - 1;
+    while (size && (line[size - 1] == ' ' || line[size - 1] == '\t'))
+        size--;
+    return size >= begin_size + key_size && !memcmp(line, begin, begin_size) &&
+           !memcmp(line + size - key_size, key, key_size);
+}
+
+/* Returns how many private keys a text begins, whole or not. */
+static u32 count_keys(const char *text, size_t size)
+{
+    u32 count = 0;
+    for (size_t at = 0, end; at < size; at = end + 1) {
+        for (end = at; end < size && !is_end_of_line(text[end]);)
+            end++;
+        count += begins_key(text + at, end - at);
+    }
+    return count;
+}
+
 static bool take_scalar(const EVP_PKEY *key, struct ec_private *out)
 {
     BIGNUM *d = NULL;
@@ -63,7 +91,9 @@ const char *crypto_ec_private_read(const void *data, size_t size, struct ec_priv
     bool encrypted = false;
     library_start();
     EVP_PKEY *key = size <= PEM_MAX ? decode(data, size, &encrypted) : NULL;
-    if (encrypted)
+    if (key && count_keys(data, size) > 1)
+        wrong = "more than one private key, and nothing says which is meant; give a file with one";
+    else if (encrypted)
         wrong = "the key is encrypted; `openssl pkey` decrypts it";
     else if (!key)
         wrong = "no private key in PEM or DER";

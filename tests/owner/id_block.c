@@ -296,6 +296,26 @@ static void keys_are_read_as_openssl_writes_them(void **state)
     }
 }
 
+/* Nothing says which of two keys should sign. */
+static void a_file_of_two_keys_is_refused(void **state)
+{
+    (void)state;
+    static const char *const after[] = {sec1, encrypted, p256, "-----BEGIN PRIVATE KEY-----\nMII"};
+    static const char parameters[] = "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n"
+                                     "-----END EC PARAMETERS-----\n";
+    char text[4 * CRYPTO_EC_PEM_MAX];
+    struct ec_private key;
+    for (size_t i = 0; i < ARRAY_SIZE(after); i++) {
+        snprintf(text, sizeof text, "%s%s", sec1, after[i]);
+        const char *wrong = crypto_ec_private_read(text, strlen(text), &key);
+        assert_non_null(wrong);
+        assert_non_null(strstr(wrong, "more than one private key"));
+    }
+    snprintf(text, sizeof text, "%sA public key is no second one:\r\n%s%s", parameters, sec1,
+             public_alone);
+    assert_null(crypto_ec_private_read(text, strlen(text), &key));
+}
+
 /* The DER of a key's file, whose last 97 bytes are the point. */
 static size_t der_of(const struct ec_private *key, u8 out[400])
 {
@@ -331,6 +351,7 @@ static void a_key_that_does_not_fit_together_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_of_two_keys_is_refused),
         cmocka_unit_test(a_key_that_does_not_fit_together_is_refused),
         cmocka_unit_test(the_public_vectors_byte_for_byte),
         cmocka_unit_test(what_is_wrong_is_named),
