@@ -50,6 +50,12 @@ struct image_description {
                          */
 };
 
+/* Checks that firmware finds a kernel in a file: an empty one is none. 0 if there is no file. */
+int image_check_kernel(const struct image_file *kernel, struct error *error);
+/* Checks that a flash image can start a kernel that it gets by fw_cfg: OVMF, which is known by its
+ * tables, starts EFI programs and bzImages. */
+int image_check_started(const struct image_file *firmware, const struct image_file *kernel,
+                        struct error *error);
 /* Returns why no guest of this mode can have these SEV_FEATURES, or NULL if one can. */
 const char *image_sev_features_wrong(u64 features, enum image_mode mode);
 

@@ -37,6 +37,8 @@ u64 plan_low_end(const struct image_plan *plan);
 /* Returns a zeroed buffer that lives as long as the plan; NULL and an error if there is no
  * memory. */
 u8 *plan_own(struct image_plan *plan, size_t size, struct error *error);
+/* Says that something reaches up to `end`, beyond the RAM below the PCI window. Returns -1. */
+int plan_too_small(const struct image_plan *plan, const char *name, u64 end, struct error *error);
 /* Adds a piece. `size` is rounded up to whole pages. Returns -1 if it does not fit in RAM or
  * overlaps another piece. */
 int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
@@ -108,7 +110,7 @@ int items_add_machine(struct image_plan *plan, struct error *error);
 
 #define OVMF_HASH_TABLE_SIZE 176u
 #define OVMF_SECTION_SIZE    12u
-#define OVMF_NO_HASH_AREA    "%s: has no place for kernel hashes; an AmdSev build of OVMF has one"
+#define OVMF_SECTIONS_MAX    32u /* of metadata; a plan holds as many */
 #define OVMF_NO_RESET_BLOCK                                                                        \
     "%s: has no reset block, which says where processors but the first begin"
 
@@ -137,7 +139,8 @@ void ovmf_hash_table(const struct image_file *kernel, const struct image_file *i
  * launched: LAUNCH_SECRET fills it. */
 int ovmf_add_secret_area(struct image_plan *plan, const struct image_file *file,
                          struct error *error);
-bool ovmf_hash_area(const struct image_file *file, u64 *gpa);    /* false: the image has none */
+/* Finds the place of the table of kernel hashes, which is in memory below the image. */
+int ovmf_hash_area(const struct image_file *file, u64 *gpa, struct error *error);
 bool ovmf_reset_vector(const struct image_file *file, u32 *eip); /* false: the image has none */
 /* Finds the sections of SNP's metadata: `count` times {u32 gpa, size, type}. */
 int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *count,

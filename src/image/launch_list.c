@@ -86,9 +86,7 @@ static int check_pieces(const struct image_plan *plan, struct error *error)
     for (u32 i = 0; i < plan->piece_count; i++) {
         const struct image_piece *p = &plan->pieces[i];
         if (p->gpa < plan->flash_gpa && p->gpa + p->size > plan_low_end(plan))
-            return error_set(
-                error, ERROR_MEMORY, "%s: needs guest memory up to %#llx, there is %#llx", p->name,
-                (unsigned long long)(p->gpa + p->size), (unsigned long long)plan_low_end(plan));
+            return plan_too_small(plan, p->name, p->gpa + p->size, error);
         for (u32 k = 0; k < i; k++)
             if (p->gpa < plan->pieces[k].gpa + plan->pieces[k].size &&
                 plan->pieces[k].gpa < p->gpa + p->size)

@@ -48,8 +48,8 @@ static int stream_hashes(struct measurement *m, struct error *error)
     u64 gpa;
     if (!m->d->kernel_hashes)
         return 0;
-    if (!ovmf_hash_area(&m->d->firmware, &gpa))
-        return error_set(error, ERROR_FILE, OVMF_NO_HASH_AREA, m->d->firmware.name);
+    if (ovmf_hash_area(&m->d->firmware, &gpa, error))
+        return -1;
     ovmf_hash_table(&m->d->kernel, &m->d->initrd, m->d->command_line, table);
     stream_add(m, "kernel hashes", "DATA", gpa, table, sizeof table);
     return 0;
@@ -112,8 +112,8 @@ static int chain_hashes(struct measurement *m, const struct section *s, struct e
                      s->size);
         return 0;
     }
-    if (!ovmf_hash_area(&d->firmware, &area))
-        return error_set(error, ERROR_FILE, OVMF_NO_HASH_AREA, d->firmware.name);
+    if (ovmf_hash_area(&d->firmware, &area, error))
+        return -1;
     u64 offset = area & PAGE_MASK;
     if (s->size != PAGE_SIZE || offset > PAGE_SIZE - sizeof table)
         return error_set(error, ERROR_FILE,
@@ -170,25 +170,44 @@ static int check_section(const struct image_file *file, const struct section *s,
     return 0;
 }
 
+/* A page is launched once, so sections overlap neither each other nor the image. */
+static int check_places(const struct image_file *file, const struct section *sections, u32 count,
+                        struct error *error)
+{
+    const struct section *s = &sections[count - 1];
+    for (u32 i = 0; i < count - 1; i++)
+        if (s->gpa < sections[i].gpa + sections[i].size && sections[i].gpa < s->gpa + s->size)
+            return error_set(error, ERROR_FILE,
+                             "%s: its metadata sections at 0x%llx and 0x%llx overlap", file->name,
+                             (unsigned long long)sections[i].gpa, (unsigned long long)s->gpa);
+    if (s->gpa + s->size <= GIB(4) - file->size)
+        return 0;
+    return error_set(error, ERROR_FILE,
+                     "%s: its metadata section at 0x%llx lies over the image itself", file->name,
+                     (unsigned long long)s->gpa);
+}
+
 /* Adds the metadata sections. EC2 launches the CPUID page after all others: `last` is the second
  * pass. */
 static int chain_sections(struct measurement *m, bool last, struct error *error)
 {
     struct reader r;
+    struct section sections[OVMF_SECTIONS_MAX];
     u32 count;
     u64 pages = 0;
     bool ec2 = m->d->vmm == MEASURE_VMM_EC2 || m->d->vmm == MEASURE_VMM_EC2_OLD, hashes = false;
     if (ovmf_metadata(&m->d->firmware, &r, &count, error))
         return -1;
     for (u32 i = 0; i < count; i++) {
-        struct section s;
-        s.gpa = read_u32(&r);
-        s.size = read_u32(&r);
-        s.type = read_u32(&r);
-        if (check_section(&m->d->firmware, &s, &pages, error))
+        struct section *s = &sections[i];
+        s->gpa = read_u32(&r);
+        s->size = read_u32(&r);
+        s->type = read_u32(&r);
+        if (check_section(&m->d->firmware, s, &pages, error) ||
+            check_places(&m->d->firmware, sections, i + 1, error))
             return -1;
-        hashes = hashes || s.type == OVMF_KERNEL_HASHES;
-        if ((ec2 && s.type == OVMF_CPUID) == last && chain_section(m, &s, error))
+        hashes = hashes || s->type == OVMF_KERNEL_HASHES;
+        if ((ec2 && s->type == OVMF_CPUID) == last && chain_section(m, s, error))
             return -1;
     }
     if (m->d->kernel_hashes && !hashes)

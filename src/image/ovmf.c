@@ -84,11 +84,21 @@ void ovmf_hash_table(const struct image_file *kernel, const struct image_file *i
     write_zeros(&w, OVMF_HASH_TABLE_SIZE - HASH_TABLE_BYTES);
 }
 
-bool ovmf_hash_area(const struct image_file *file, u64 *gpa)
+int ovmf_hash_area(const struct image_file *file, u64 *gpa, struct error *error)
 {
     const u8 *area = ovmf_entry(file, guid_hash_area, 8);
+    const u32 size = area ? load_le32(area + 4) : 0;
     *gpa = area ? load_le32(area) : 0;
-    return *gpa && *gpa % 16 == 0 && load_le32(area + 4) >= OVMF_HASH_TABLE_SIZE;
+    if (!*gpa)
+        return error_set(error, ERROR_FILE,
+                         "%s: has no place for kernel hashes; an AmdSev build of OVMF has one",
+                         file->name);
+    if (*gpa % 16 == 0 && size >= OVMF_HASH_TABLE_SIZE && *gpa + size <= GIB(4) - file->size)
+        return 0;
+    return error_set(error, ERROR_FILE,
+                     "%s: wants kernel hashes in %#x bytes at %#llx; right are at least %u bytes "
+                     "at a multiple of 16, in memory below the image",
+                     file->name, size, (unsigned long long)*gpa, OVMF_HASH_TABLE_SIZE);
 }
 
 size_t image_secret_table(const u8 guid[16], const void *secret, size_t secret_size, u8 *out,
@@ -151,6 +161,9 @@ int ovmf_metadata(const struct image_file *file, struct reader *sections, u32 *c
         n > (length - METADATA_HEADER) / OVMF_SECTION_SIZE)
         return error_set(error, ERROR_FILE, "%s: its metadata says %u sections in %u bytes",
                          file->name, n, length);
+    if (n > OVMF_SECTIONS_MAX)
+        return error_set(error, ERROR_FILE, "%s: its metadata has %u sections; at most %u are read",
+                         file->name, n, OVMF_SECTIONS_MAX);
     *sections = reader_of(at + METADATA_HEADER, length - METADATA_HEADER);
     *count = n;
     return 0;
@@ -160,8 +173,10 @@ static int ovmf_add_hashes(struct image_plan *plan, const struct image_descripti
                            struct error *error)
 {
     u64 base;
-    if (!ovmf_hash_area(&d->firmware, &base))
-        return error_set(error, ERROR_FILE, OVMF_NO_HASH_AREA, d->firmware.name);
+    if (ovmf_hash_area(&d->firmware, &base, error))
+        return -1;
+    if (base + OVMF_HASH_TABLE_SIZE > plan_low_end(plan))
+        return plan_too_small(plan, "kernel hashes", base + OVMF_HASH_TABLE_SIZE, error);
     u8 *table = plan_own(plan, OVMF_HASH_TABLE_SIZE, error);
     if (!table)
         return -1;
@@ -249,6 +264,32 @@ int ovmf_check(const struct image_file *file, u32 unit, struct error *error)
                          "%s: %zu bytes; a flash image has up to 64 MiB in multiples of %u",
                          file->name, file->size, unit);
     return check_reset_code(file, error);
+}
+
+int image_check_kernel(const struct image_file *kernel, struct error *error)
+{
+    return !kernel->data || kernel->size
+               ? 0
+               : error_set(error, ERROR_FILE,
+                           "%s: is empty: firmware would find no kernel, and start something else",
+                           kernel->name);
+}
+
+int image_check_started(const struct image_file *firmware, const struct image_file *kernel,
+                        struct error *error)
+{
+    if (!firmware->data || !kernel->data)
+        return 0;
+    if (image_check_kernel(kernel, error))
+        return -1;
+    const bool efi = kernel->size >= 2 && !memcmp(kernel->data, "MZ", 2);
+    if (efi || linux_recognise(kernel) || !has_marks(firmware))
+        return 0;
+    const struct recognised kind = recognise(kernel->data, kernel->size);
+    return error_set(error, ERROR_FILE,
+                     "%s: %s, which OVMF cannot start: it starts a bzImage or an EFI program, such "
+                     "as a unified kernel image; an ELF file starts without --firmware",
+                     kernel->name, kind.as == AS_UNKNOWN ? "unknown" : kind.name);
 }
 
 int ovmf_add_pieces(struct image_plan *plan, const struct image_description *d, struct error *error)

@@ -42,6 +42,14 @@ static const struct image_piece *plan_overlap(const struct image_plan *plan, u64
     return NULL;
 }
 
+int plan_too_small(const struct image_plan *plan, const char *name, u64 end, struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "%s: needs guest memory up to %#llx, there is %#llx; %s",
+                     name, (unsigned long long)end, (unsigned long long)plan_low_end(plan),
+                     end <= BOARD_LOW_RAM_END ? "give it more with --memory"
+                                              : "below 4 GiB it ends at 0xc0000000 at the latest");
+}
+
 int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const void *data,
              u64 data_size, struct error *error)
 {
@@ -49,10 +57,7 @@ int plan_add(struct image_plan *plan, const char *name, u64 gpa, u64 size, const
     if (!size)
         return 0;
     if (gpa > end || size > end - gpa || ALIGN_UP(size, PAGE_SIZE) > end - gpa)
-        return error_set(
-            error, ERROR_MEMORY,
-            "%s: needs guest memory up to %#llx, there is %#llx; give it more with --memory", name,
-            (unsigned long long)(gpa + size), (unsigned long long)end);
+        return plan_too_small(plan, name, gpa + size, error);
     size = ALIGN_UP(size, PAGE_SIZE);
     const struct image_piece *other = plan_overlap(plan, gpa, size);
     if (other)

@@ -374,6 +374,181 @@ static void firmware_says_where_the_secret_goes(void **state)
     }
 }
 
+/* --- One reader of the image's tables, one verdict -------------------------------------------- */
+
+struct place {
+    u32 gpa, size, type;
+};
+
+/* Writes an entry of the table of GUIDs before `at`; returns where it begins. */
+static u8 *put_entry(u8 *at, const char *guid, const void *data, size_t size)
+{
+    at -= 18 + size;
+    memcpy(at, data, size);
+    store_le16(at + size, (u16)(size + 18));
+    assert_true(hex_decode(at + size + 2, 16, guid));
+    return at;
+}
+
+/* A flash image with metadata for SNP, a place for kernel hashes and code that halts. */
+static void write_image(u8 *flash, size_t size, const struct place *sections, u32 count,
+                        u32 hash_base, u32 hash_size)
+{
+    const u32 metadata = 0x1000;
+    u8 from_end[4], hashes[8];
+    memset(flash, 0, size);
+    flash[size - 16] = 0xf4;
+    memcpy(flash + metadata, "ASEV", 4);
+    store_le32(flash + metadata + 4, 16 + 12 * count);
+    store_le32(flash + metadata + 8, 1);
+    store_le32(flash + metadata + 12, count);
+    for (u32 i = 0; i < count; i++) {
+        store_le32(flash + metadata + 16 + (size_t)12 * i, sections[i].gpa);
+        store_le32(flash + metadata + 20 + (size_t)12 * i, sections[i].size);
+        store_le32(flash + metadata + 24 + (size_t)12 * i, sections[i].type);
+    }
+    store_le32(from_end, (u32)size - metadata);
+    store_le32(hashes, hash_base);
+    store_le32(hashes + 4, hash_size);
+    u8 *end = flash + size - 32, *at = end - 18;
+    at = put_entry(at, "666588dc4a989847a75e5585a7bf67cc", from_end, sizeof from_end);
+    at = put_entry(at, "1f3755723b3a044b927b1da6efa8d454", hashes, sizeof hashes);
+    store_le16(end - 18, (u16)(end - at));
+    assert_true(hex_decode(end - 16, 16, "de82b596b21ff745baeaa366c55a082d"));
+}
+
+/* Checks that owner and host say the same of an image: `why`, or nothing. */
+static void judge(const struct image_file *flash, enum image_mode mode, const char *why)
+{
+    static const enum measure_mode modes[] = {
+        [IMAGE_SEV] = MEASURE_SEV, [IMAGE_SEV_ES] = MEASURE_SEV_ES, [IMAGE_SEV_SNP] = MEASURE_SNP};
+    const struct image_file kernel = {"kernel", "MZ", 2};
+    struct image_description d = {.memory_size = GIB(4),
+                                  .mode = mode,
+                                  .firmware = *flash,
+                                  .kernel = kernel,
+                                  .kernel_hashes = true};
+    struct measure_description m = {.mode = modes[mode],
+                                    .firmware = *flash,
+                                    .kernel = kernel,
+                                    .kernel_hashes = true,
+                                    .vcpus = 1};
+    struct error host = {.code = ERROR_NONE}, owner = {.code = ERROR_NONE};
+    u8 digest[MEASURE_DIGEST_MAX];
+    struct image_plan *plan = image_build(&d, &host);
+    const int measured = measure_launch(&m, NULL, digest, &owner);
+    if (!plan != !!why || (measured != 0) != !!why || (why && !strstr(host.text, why)))
+        fail_msg("mode %d: '%s', '%s', should be '%s'", mode, host.text, owner.text, why);
+    assert_string_equal(host.text, owner.text);
+    image_free(plan);
+}
+
+static void owner_and_host_judge_an_image_alike(void **state)
+{
+    (void)state;
+    static u8 flash[65536];
+    static const struct {
+        struct place more;
+        const char *why;
+    } rows[] = {
+        {{0x900000, 0x1000, 1}, NULL},
+        {{0xbffff000, 0x1000, 1}, NULL},
+        {{0x800000, 0x1000, 1}, "sections at 0x800000 and 0x800000 overlap"},
+        {{0x7ff000, 0x2000, 1}, "sections at 0x800000 and 0x7ff000 overlap"},
+        {{0x80d000, 0x1000, 3}, "sections at 0x80d000 and 0x80d000 overlap"},
+        {{0xffff0000, 0x1000, 1}, "0xffff0000 lies over the image itself"},
+        {{0xfffef000, 0x2000, 1}, "0xfffef000 lies over the image itself"},
+        {{0x900000, 0x1000, 9}, "unknown type 9"},
+        {{0x900000, 0, 1}, "sections are whole pages"},
+        {{0x900000, 0x2000, 2}, "sections are whole pages"},
+    };
+    const struct image_file file = {"f", flash, sizeof flash};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct place sections[] = {
+            {0x800000, 0x9000, 1}, {0x80d000, 0x1000, 2}, {0x810000, 0x1000, 0x10}, rows[i].more};
+        write_image(flash, sizeof flash, sections, ARRAY_SIZE(sections), 0x810c00, 0x400);
+        judge(&file, IMAGE_SEV_SNP, rows[i].why);
+        judge(&file, IMAGE_SEV, NULL);
+    }
+    struct place many[33];
+    for (u32 i = 0; i < ARRAY_SIZE(many); i++)
+        many[i] = (struct place){0x900000 + 0x2000 * i, 0x1000, i ? 1 : 0x10};
+    write_image(flash, sizeof flash, many, ARRAY_SIZE(many) - 1, 0x810c00, 0x400);
+    judge(&file, IMAGE_SEV_SNP, NULL);
+    write_image(flash, sizeof flash, many, ARRAY_SIZE(many), 0x810c00, 0x400);
+    judge(&file, IMAGE_SEV_SNP, "has 33 sections; at most 32");
+}
+
+static void owner_and_host_find_the_same_place_for_hashes(void **state)
+{
+    (void)state;
+    static u8 flash[65536];
+    static const struct {
+        u32 base, size;
+        const char *why;
+    } rows[] = {
+        {0x810c00, 176, NULL},
+        {0, 0x400, "no place for kernel hashes"},
+        {0x810c00, 175, "in 0xaf bytes at 0x810c00; right are at least 176"},
+        {0x810c08, 0x400, "at a multiple of 16"},
+        {0xffff0c00, 0x400, "in memory below the image"},
+        {0xfffefc10, 0x400, "in memory below the image"},
+    };
+    const struct place sections[] = {{0x810000, 0x1000, 0x10}};
+    const struct image_file file = {"f", flash, sizeof flash};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        write_image(flash, sizeof flash, sections, 1, rows[i].base, rows[i].size);
+        for (enum image_mode mode = IMAGE_SEV; mode <= IMAGE_SEV_SNP; mode++)
+            judge(&file, mode, rows[i].why);
+    }
+    /* An owner does not know how much memory the host has. */
+    struct error error = {.code = ERROR_NONE};
+    struct image_description d = {.memory_size = MIB(64),
+                                  .mode = IMAGE_SEV,
+                                  .kernel_hashes = true,
+                                  .kernel = {"kernel", "MZ", 2},
+                                  .firmware = file};
+    write_image(flash, sizeof flash, sections, 1, MIB(64), 0x400);
+    assert_null(image_build(&d, &error));
+    assert_string_equal(error.text, "kernel hashes: needs guest memory up to 0x40000b0, there is "
+                                    "0x4000000; give it more with --memory");
+}
+
+static void ovmf_starts_no_other_kernel(void **state)
+{
+    (void)state;
+    static u8 flash[65536], linux_kernel[0x400];
+    const struct image_file file = {"f", flash, sizeof flash};
+    memcpy(linux_kernel + 0x202, "HdrS", 4);
+    linux_kernel[0x1fe] = 0x55;
+    linux_kernel[0x1ff] = 0xaa;
+    const struct {
+        struct image_file kernel;
+        const char *why;
+    } rows[] = {{{"k", "MZ", 2}, NULL},
+                {{"k", linux_kernel, sizeof linux_kernel}, NULL},
+                {{"k", "", 0}, "k: is empty"},
+                {{"k",
+                  "\x7f"
+                  "ELF and more",
+                  12},
+                 "k: an ELF file, which OVMF cannot start"},
+                {{"k", "\x1f\x8b and more", 10}, "k: a file that gzip has compressed, which OVMF"},
+                {{NULL, NULL, 0}, NULL}};
+    write_image(flash, sizeof flash, NULL, 0, 0, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct error error = {.code = ERROR_NONE};
+        const int result = image_check_started(&file, &rows[i].kernel, &error);
+        if (!result != !rows[i].why || (rows[i].why && !strstr(error.text, rows[i].why)))
+            fail_msg("row %zu: %s", i, error.text);
+    }
+    /* Other firmware may start what it likes. */
+    struct error error = {.code = ERROR_NONE};
+    memset(flash, 0, sizeof flash);
+    assert_int_equal(image_check_started(&file, &rows[3].kernel, &error), 0);
+    assert_int_equal(image_check_started(&rows[5].kernel, &rows[2].kernel, &error), 0);
+}
+
 static void a_table_of_secrets_has_one_entry(void **state)
 {
     (void)state;
@@ -405,6 +580,9 @@ int main(void)
         cmocka_unit_test(a_plan_holds_as_much_as_the_options_allow),
         cmocka_unit_test(firmware_says_where_the_secret_goes),
         cmocka_unit_test(a_table_of_secrets_has_one_entry),
+        cmocka_unit_test(owner_and_host_judge_an_image_alike),
+        cmocka_unit_test(owner_and_host_find_the_same_place_for_hashes),
+        cmocka_unit_test(ovmf_starts_no_other_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

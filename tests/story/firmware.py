@@ -177,6 +177,19 @@ def firmware_that_uses_memory_too_early_is_told_so(s):
 
 
 @quick
+def ovmf_is_given_no_kernel_that_it_cannot_start(s):
+    elf = s.build("elf", ".globl _start\n_start: hlt\n")
+    code, _, error = s.run("--firmware", image(s, "OVMF.fd"), "--kernel", elf)
+    want(code == 3 and "an ELF file, which OVMF cannot start" in one_line(error), (code, error))
+    for action in ("measure", "id-block"):
+        more = ("--new-id-key", "--out-dir", s.path("id")) if action == "id-block" else ()
+        code, _, error = s.command("owner", action, "--mode", "sev-snp", "--firmware",
+                                   image(s, "OVMF.amdsev.fd"), "--cpu", "milan", "--kernel-hashes",
+                                   "--kernel", s.write("nothing", b""), *more)
+        want(code == 3 and "is empty" in one_line(error), (action, code, error))
+
+
+@quick
 def what_firmware_cannot_use_is_refused(s):
     reset = b"\xeb\xfe" + bytes(14)  # a jump to itself, where processors start
     flash, kernel = s.write("bare.fd", bytes(65520) + reset), s.write("kernel", b"MZ")
@@ -189,7 +202,9 @@ def what_firmware_cannot_use_is_refused(s):
                                    (("--firmware", flash, "--mode", "sev", "--owner-secret",
                                      s.secret, "--secret-guid", "7"), 2, PASSPHRASE),
                                    (("--firmware", flash, "--mode", "sev-es", "--cpus", "2"), 3,
-                                    "no reset block")):
+                                    "no reset block"),
+                                   (("--firmware", flash, "--kernel", s.write("nothing", b"")), 3,
+                                    "is empty")):
         got, _, error = s.run(*arguments)
         want(got == code and words in one_line(error), (arguments, got, error))
 
@@ -201,4 +216,5 @@ if __name__ == "__main__":
          a_kernel_behind_firmware_finds_its_owners_secret,
          an_owner_elsewhere_gives_a_secret_to_a_guest_behind_firmware,
          an_snp_guest_behind_firmware_asks_for_its_secret,
-         firmware_that_uses_memory_too_early_is_told_so, what_firmware_cannot_use_is_refused)
+         firmware_that_uses_memory_too_early_is_told_so,
+         ovmf_is_given_no_kernel_that_it_cannot_start, what_firmware_cannot_use_is_refused)

@@ -79,6 +79,8 @@ static int read_files(struct guest_file *g, struct error *e)
         return -1;
     if (g->firmware && !g->firmware_file.size)
         return error_set(e, ERROR_FILE, "%s: is empty", g->firmware);
+    if (g->kernel && !g->kernel_file.size)
+        return error_set(e, ERROR_FILE, "%s: is empty", g->kernel);
     g->has_id_block = g->id_block_path;
     if (!g->has_id_block)
         return 0;

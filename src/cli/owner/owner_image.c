@@ -25,6 +25,12 @@ static struct image_file as_image(const struct cli_file *f)
     return (struct image_file){.name = f->name, .data = f->data, .size = f->size};
 }
 
+static int check_kernel(const struct guest *g, struct error *e)
+{
+    const struct image_file kernel = as_image(&g->kernel);
+    return image_check_kernel(&kernel, e);
+}
+
 static int read_files(const struct options *options, struct guest *g, struct error *e)
 {
     const u64 memory = options_number(options, OWNER_MEMORY, MEMORY_DEFAULT);
@@ -32,7 +38,8 @@ static int read_files(const struct options *options, struct guest *g, struct err
     return cli_read_image(options->text[OWNER_KERNEL], memory, &g->kernel, e) ||
                    cli_read_image(options->text[OWNER_INITRD], memory, &g->initrd, e) ||
                    cli_read_image(options->text[OWNER_FIRMWARE], max_u64(memory, CLI_FIRMWARE_MAX),
-                                  &g->firmware, e)
+                                  &g->firmware, e) ||
+                   check_kernel(g, e)
                ? -1
                : 0;
 }

@@ -104,7 +104,8 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
         cli_read_small(o->secret, &v->secret, e) || open_disks(v, e))
         return -1;
-    return make_plan(v, e);
+    const struct image_file firmware = image_file(&v->firmware), kernel = image_file(&v->kernel);
+    return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
 }
 
 static int open_files(struct run *r, struct error *e)

@@ -63,7 +63,8 @@ static const struct option_row rows[] = {
         "flash image, such as OVMF's, that starts the kernel",
         .man = "A flash image that ends at 4 GiB, such as OVMF's, in which the guest begins.\nIt "
         "asks for kernel, initramfs and command line by fw_cfg and starts them; without a kernel "
-        "it looks for a disk.\nThe host launches, and the firmware measures, the image; under\n"
+        "it looks for a disk.\nOVMF starts a bzImage or an EFI program, such as a unified kernel "
+        "image, and no ELF file.\nThe host launches, and the firmware measures, the image; under\n"
         ".Cm sev-es\nand\n.Cm sev-snp\n"
         "also the processors' registers as QEMU sets them, and under\n.Cm sev-snp\n"
         "also what the image's metadata lists.\n.Ic softsev owner measure --firmware\nwith\n"
