@@ -108,7 +108,8 @@ def the_sev_leaf_has_what_the_mode_is_made_of(s):
 def a_model_without_what_a_mode_needs_is_refused(s):
     kernel = s.build("cpuid", CPUID.replace("LEAVES", ".long 0, 0"))
     for mode, model, lacks in (("sev", "milan,-sev", "sev"), ("sev-es", "milan,-sev", "sev"),
-                               ("sev-es", "milan,-sev-es", "sev-es"), ("sev-snp", "milan,-sev", "sev"),
+                               ("sev-es", "milan,-sev-es", "sev-es"),
+                               ("sev-snp", "milan,-sev", "sev"),
                                ("sev-snp", "milan,-sev-snp", "sev-snp"),
                                ("sev-snp", "rome", "sev-snp"), ("none", "milan,-svm", "svm"),
                                ("none", "genoa,-npt", "npt")):
