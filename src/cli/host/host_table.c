@@ -163,5 +163,5 @@ int host_parse(const struct options *given, struct host_options *o, struct error
     o->time_seconds = (s64)options_number(given, HOST_TIME, (u64)now);
     if (text[HOST_PROFILE] && cli_profile_find(text[HOST_PROFILE], &o->profile, e))
         return -1;
-    return o->cpu_text ? run_choose_cpu(o->cpu_text, &o->cpu, e) : 0;
+    return o->cpu_text ? cli_cpu_parse(o->cpu_text, &o->cpu, e) : 0;
 }
