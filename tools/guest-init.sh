@@ -3,7 +3,8 @@
 # The first program of the demonstration guest: says what it sees of its encryption, prints the
 # digest of the owner's secret (never the secret), under SNP its attestation report, and powers
 # off. `shell` on the kernel's command line gives a shell instead, `root=` boots a disk, `agent`
-# has softsev-agent ask for the owner's secret over the virtio console.
+# has softsev-agent ask for the owner's secret over the virtio console. A network card gets its
+# address by DHCP.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -21,6 +22,14 @@ report() {
     echo "guest: certificates: $(base64 -w 0 <"$folder/auxblob")"
 }
 
+# A virtio network card has this PCI device id.
+network() {
+    load /modules/net-order
+    ip link set lo up
+    ip link set eth0 up && udhcpc -i eth0 -n -q -s /bin/dhcp-script >/dev/null 2>&1
+    echo "guest: network: $(ip -4 addr show eth0 | sed -n 's/ *inet \([^ ]*\).*/\1/p')"
+}
+
 load /modules/order
 agent=
 for word in $(cat /proc/cmdline); do [ "$word" = agent ] && [ -x /bin/softsev-agent ] &&
@@ -34,6 +43,7 @@ if [ -f /secret/secret ]; then
 else
     echo "guest: no secret from an owner"
 fi
+grep -q 0x1041 /sys/bus/pci/devices/*/device && network
 [ -b /dev/vda ] && echo "guest: disk of $(cat /sys/block/vda/size) sectors"
 [ -z "$agent" ] && [ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
 [ -e /sys/devices/platform/sev-guest ] && [ -s /modules/snp-order ] && report softsev

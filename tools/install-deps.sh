@@ -12,7 +12,7 @@ for purpose in "$@"; do
     build)
         packages="$packages gcc libc6-dev meson ninja-build pkg-config python3 binutils libssl-dev
             libjansson-dev libcurl4-openssl-dev libmicrohttpd-dev libzydis-dev libzycore-dev
-            libcmocka-dev xz-utils"
+            libslirp-dev libcmocka-dev xz-utils"
         ;;
     test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs
             acpica-tools cpio gdb" ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP and ext4
-modules in dependency order.
+"""Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP, network
+and ext4 modules in dependency order.
 
 usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT | --host [PROGRAM...]]
 With --host it is the initramfs of a host: KVM's modules and the secure processor's driver as well,
@@ -16,12 +16,24 @@ import sys
 
 APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid cttyhack "
            "switch_root poweroff sleep ls ps "
-           "echo dd hexdump free head tail vi reboot base64 printf").split()
+           "echo dd hexdump free head tail vi reboot base64 printf "
+           "ip udhcpc ping wget nc nslookup").split()
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # of no use without SNP: /init loads them where it sees that
 SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]
 HOST_MODULES = ["ccp", "kvm_amd", "msr"]  # for a kernel that runs in host mode
+NET_MODULES = ["virtio_net"]  # where there is a network card
 DISK_MODULES = ["crc32c_generic", "ext4"]  # with root= only; built into cloud kernels
+
+
+# What udhcpc calls with the lease.
+DHCP_SCRIPT = b"""#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add "$ip/$mask" dev "$interface"
+ip route add default via "$router"
+mkdir -p /etc
+echo "nameserver $dns" >/etc/resolv.conf
+"""
 
 
 def content_of(path):
@@ -92,10 +104,11 @@ def main():
     for path in sys.argv[6:] if host else []:
         archive.program("bin/" + os.path.basename(path), open(path, "rb").read())
     archive.program("init", open(init, "rb").read())
+    archive.program("bin/dhcp-script", DHCP_SCRIPT)
     modules = []
     driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
     for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
-                              ("disk-order", DISK_MODULES),
+                              ("net-order", NET_MODULES), ("disk-order", DISK_MODULES),
                               *((("host-order", HOST_MODULES),) if host else ())):
         names = modules_in_order(root, wanted, modules)
         archive.add("modules/" + list_name, 0o100644, "".join(name + "\n"

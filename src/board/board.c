@@ -23,6 +23,7 @@
 #include "device/uart.h"
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"
+#include "device/virtio_net.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@
 
 #define DISK_SLOT    1u
 #define CONSOLE_SLOT 2u
+#define NET_SLOT     3u
 #define BAR_SPACING  0x10000u
 
 /* With firmware: the firmware recognises its board, an i440FX, by the device in slot 1, and finds
@@ -45,6 +47,7 @@
 #define BRIDGE_SLOT           1u
 #define FIRMWARE_DISK_SLOT    3u
 #define FIRMWARE_CONSOLE_SLOT 4u
+#define FIRMWARE_NET_SLOT     5u
 #define POWER_BASE            0x40u /* PMBA, bit 0 is always set */
 #define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports are enabled */
 
@@ -75,6 +78,7 @@ struct board {
     u32 firmware_line_size;
     struct virtio_blk *disks; /* config.disk_count of them */
     struct virtio_console console;
+    struct virtio_net net;
     struct psp psp;
     struct iommu iommu;
     struct timer work;   /* armed while a virtio queue has paused */
@@ -276,6 +280,10 @@ static bool wire_pci(struct board *b)
         return false;
     if (!wire_disks(b))
         return false;
+    if (config->net.send &&
+        (!virtio_net_init(&b->net, config->dma, config->net) ||
+         !wire_function(b, &b->net.virtio.pci, config->firmware ? FIRMWARE_NET_SLOT : NET_SLOT, 0)))
+        return false;
     if (!config->virtio_console)
         return true;
     return virtio_console_init(&b->console, config->dma, config->channel) &&
@@ -290,6 +298,7 @@ static void on_work(struct timer *timer, u64 when_ns)
     for (u32 i = 0; i < b->config.disk_count; i++)
         virtio_continue(&b->disks[i].virtio);
     virtio_continue(&b->console.virtio);
+    virtio_continue(&b->net.virtio);
 }
 
 struct board *board_create(const struct board_config *config)
@@ -420,7 +429,7 @@ static bool any_paused(const struct board *b)
     for (u32 i = 0; i < b->config.disk_count; i++)
         if (b->disks[i].virtio.paused)
             return true;
-    return b->console.virtio.paused;
+    return b->console.virtio.paused || b->net.virtio.paused;
 }
 
 void board_set_time(struct board *b, u64 now_ns)
@@ -450,4 +459,9 @@ size_t board_console_input(struct board *b, const u8 *data, size_t size)
 size_t board_channel_input(struct board *b, const u8 *data, size_t size)
 {
     return b->config.virtio_console ? virtio_console_receive(&b->console, data, size) : 0;
+}
+
+bool board_net_input(struct board *b, const void *frame, size_t size)
+{
+    return b->config.net.send && virtio_net_receive(&b->net, frame, size);
 }

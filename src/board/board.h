@@ -50,6 +50,7 @@ struct board_config {
     struct board_events events;
     struct console_backend console; /* for the UART */
     struct console_backend channel; /* for the virtio console */
+    struct net_backend net;         /* no function: no network card */
     struct block_backend disks[BOARD_DISKS_MAX];
     u32 disk_count;
 };
@@ -90,5 +91,7 @@ u8 board_interrupt_acknowledge(struct board *b, u32 cpu);
 /* Send input to the UART and to the virtio console. Return how many bytes were taken. */
 size_t board_console_input(struct board *b, const u8 *data, size_t size);
 size_t board_channel_input(struct board *b, const u8 *data, size_t size);
+/* Sends a frame to the network card. Returns false if its driver has no room for it now. */
+bool board_net_input(struct board *b, const void *frame, size_t size);
 
 #endif

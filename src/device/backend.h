@@ -33,6 +33,14 @@ struct mailbox_backend {
     void *ctx;
 };
 
+#define NET_BACKEND_FRAME_MAX 1514u /* bytes of an Ethernet frame, without its checksum */
+
+struct net_backend {
+    void (*send)(void *ctx, const u8 *frame, u64 size); /* a frame from the guest */
+    void *ctx;
+    u8 mac[6]; /* the guest's address */
+};
+
 static inline void console_output(const struct console_backend *c, const u8 *bytes, u64 count)
 {
     if (c->output)

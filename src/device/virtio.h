@@ -29,6 +29,7 @@
 #define VIRTIO_STATUS_FAILED      0x80
 
 enum virtio_id {
+    VIRTIO_ID_NETWORK = 1,
     VIRTIO_ID_BLOCK = 2,
     VIRTIO_ID_CONSOLE = 3,
     VIRTIO_ID_ENTROPY = 4,

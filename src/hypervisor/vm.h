@@ -67,6 +67,13 @@ struct vm_disk {
     void *context;
 };
 
+/* A network card; without `send` there is none. */
+struct vm_net {
+    void (*send)(void *context, const void *frame, size_t size); /* a frame from the guest */
+    void *context;
+    u8 mac[6];
+};
+
 struct vm_config {
     const char *name;
     const struct image_plan *plan; /* stays until vm_destroy */
@@ -78,6 +85,7 @@ struct vm_config {
     struct vm_console console;
     struct vm_disk disks[VM_DISKS_MAX];
     u32 disk_count;
+    struct vm_net net;
     bool virtio_console;       /* adds a second console on virtio to the UART */
     bool testdev;              /* adds the device for hypervisor tests, QEMU's pc-testdev */
     struct vm_console channel; /* output of the virtio console, if not to `console` */
@@ -170,6 +178,9 @@ size_t vm_console_input(struct vm *vm, const u8 *data, size_t size);
 /* Sends bytes to the guest's virtio console, between two calls of hypervisor_run. Returns how many
  * bytes fit into the driver's buffers; 0 without a driver. */
 size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size);
+/* Sends an Ethernet frame to the guest, between two calls of hypervisor_run. Returns false if the
+ * driver has no room for it now: the caller keeps the frame. */
+bool vm_net_input(struct vm *vm, const void *frame, size_t size);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
 u64 vm_guest_time(const struct vm *vm); /* the summary's `guest_ns` */

@@ -105,6 +105,12 @@ static void on_channel(void *context, const u8 *bytes, u64 count)
         on_console(vm, bytes, count);
 }
 
+static void on_frame(void *context, const u8 *frame, u64 size)
+{
+    const struct vm *vm = context;
+    vm->config.net.send(vm->config.net.context, frame, size);
+}
+
 static bool on_disk_read(void *context, u64 sector, void *out, u64 count)
 {
     const struct vm_disk *d = context;
@@ -180,6 +186,9 @@ int vm_board_create(struct vm *vm, struct error *error)
         .channel = {on_channel, vm},
         .disk_count = vm->config.disk_count,
     };
+    if (vm->config.net.send)
+        config.net = (struct net_backend){.send = on_frame, .ctx = vm};
+    memcpy(config.net.mac, vm->config.net.mac, sizeof config.net.mac);
     for (u32 i = 0; i < config.disk_count; i++)
         config.disks[i] = disk_backend(&vm->config.disks[i]);
     vm->board = board_create(&config);
@@ -213,4 +222,12 @@ size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size)
 {
     vm_wake(vm);
     return board_channel_input(vm->board, data, size);
+}
+
+bool vm_net_input(struct vm *vm, const void *frame, size_t size)
+{
+    const bool taken = board_net_input(vm->board, frame, size);
+    if (taken)
+        vm_wake(vm);
+    return taken;
 }

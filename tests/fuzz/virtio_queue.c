@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk, a console and an entropy source whose guest memory, rings and descriptors are the input.
- * They may break; they may not crash, hang, or touch a sector or a byte that is not theirs.
+ * A disk, a console, an entropy source and a network card whose guest memory, rings and descriptors
+ * are the input. They may break; they may not crash, hang, or touch a sector or a byte that is not
+ * theirs.
  *
  * Input: one byte of which device, u16 queue size code, then guest memory from address 0 on. The
  * rings of queue q lie at 1000h * q: descriptors at 0, available at 800h, used at C00h.
@@ -9,6 +10,7 @@
 #include "base/bytes.h"
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"
+#include "device/virtio_net.h"
 #include "device/virtio_rng.h"
 
 #include <stdlib.h>
@@ -24,6 +26,7 @@ struct desk {
     struct virtio_blk blk;
     struct virtio_console console;
     struct virtio_rng rng;
+    struct virtio_net net;
     u8 guest[GUEST_SIZE], disk[DISK_SECTORS * SECTOR_SIZE];
     u64 work;
 };
@@ -82,6 +85,13 @@ static void on_output(void *ctx, const u8 *bytes, u64 count)
         d->disk[i % sizeof d->disk] ^= bytes[i];
 }
 
+static void on_frame(void *ctx, const u8 *frame, u64 size)
+{
+    if (size < 14 || size > NET_BACKEND_FRAME_MAX)
+        abort();
+    on_output(ctx, frame, size);
+}
+
 static void on_random(void *ctx, void *out, size_t count)
 {
     (void)ctx;
@@ -93,12 +103,16 @@ static struct virtio *make_device(struct desk *d, u8 which)
     static const struct random_source random = {on_random, NULL};
     struct dma_port dma = {guest_read, guest_write, d};
     struct block_backend disk = {disk_read, disk_write, NULL, DISK_SECTORS, false, d};
-    switch (which % 3) {
+    switch (which % 4) {
     case 0:
         return virtio_blk_init(&d->blk, dma, disk, "fuzz") ? &d->blk.virtio : NULL;
     case 1:
         return virtio_console_init(&d->console, dma, (struct console_backend){on_output, d})
                    ? &d->console.virtio
+                   : NULL;
+    case 3:
+        return virtio_net_init(&d->net, dma, (struct net_backend){on_frame, d, {2}})
+                   ? &d->net.virtio
                    : NULL;
     default:
         return virtio_rng_init(&d->rng, dma, &random) ? &d->rng.virtio : NULL;
@@ -147,14 +161,16 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         !pci_assign_bar(&v->pci, 4, BAR))
         abort();
     bus_write(&d->pci.config, 0x804, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    u32 queues = which % 3 == 1 ? 2 : 1;
+    u32 queues = which % 2 ? 2 : 1;
     drive(d, queues, size_code);
     read_bytes(&r, d->guest, min_u64(reader_left(&r), GUEST_SIZE));
     for (u32 q = 0; q < queues; q++) {
         d->work = 0;
         put(d, 0x3000 + 4 * q, 2, q);
     }
-    if (which % 3 == 1)
+    if (which % 4 == 1)
         (void)virtio_console_receive(&d->console, (const u8 *)"some input", 10);
+    for (u64 n = 14; which % 4 == 3 && n <= NET_BACKEND_FRAME_MAX; n += 500)
+        (void)virtio_net_receive(&d->net, d->disk, n);
     return 0;
 }

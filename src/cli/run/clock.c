@@ -73,8 +73,17 @@ static bool waits_for_owner(const struct run *r)
     return false;
 }
 
-/* Where a person is at the keyboard, or a guest waits for its owner elsewhere, idle time passes as
- * it does for them. Time in which the guests were slower than the wall is not made up for. */
+/* Looks at keyboard and networks; waits up to `wait_ns` if there is nothing. */
+static void look(struct run *r, u64 wait_ns)
+{
+    run_net_prepare(r, &wait_ns);
+    r->quit |= run_terminal_look(r->terminal, r, wait_ns);
+    run_net_serve(r);
+}
+
+/* Where a person is at the keyboard, a guest waits for its owner elsewhere, or a network is open,
+ * idle time passes as it does for them. Time in which the guests were slower than the wall is not
+ * made up for. */
 static bool slice_virtual(struct run *r, u64 limit_ns)
 {
     u64 before = guests_time(r);
@@ -82,9 +91,10 @@ static bool slice_virtual(struct run *r, u64 limit_ns)
     u64 wall = wall_ns(r), now = machine_ns(r);
     if (wall > now)
         r->wall_start_ns += wall - now;
-    bool paced = run_terminal_is_interactive(r->terminal) || waits_for_owner(r);
+    bool paced =
+        run_terminal_is_interactive(r->terminal) || waits_for_owner(r) || run_net_is_live(r);
     bool waits = alive && paced && guests_time(r) == before && now > wall;
-    r->quit |= run_terminal_look(r->terminal, r, waits ? now - wall : 0);
+    look(r, waits ? now - wall : 0);
     return alive;
 }
 
@@ -99,7 +109,7 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
     sleep = min_u64(sleep, run_terminal_has_input(r->terminal) ? WALL_SLICE_NS
                            : waits_for_owner(r)                ? OWNER_LOOK_NS
                                                                : SLEEP_MAX_NS);
-    r->quit |= run_terminal_look(r->terminal, r, sleep);
+    look(r, sleep);
     return alive;
 }
 

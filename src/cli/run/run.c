@@ -102,7 +102,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     if (cli_read_image(o->kernel, o->memory, &v->kernel, e) ||
         cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
-        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e))
+        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_net_open(v, e))
         return -1;
     const struct image_file firmware = image_file(&v->firmware), kernel = image_file(&v->kernel);
     return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
@@ -145,6 +145,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .cpus = v->options->cpus,
         .console = {run_console_output, v},
         .disk_count = v->options->disk_count,
+        .net = run_net_card(v),
         .virtio_console = v->options->virtio_console,
         .testdev = v->options->testdev,
         .strict = v->options->strict,
@@ -246,6 +247,7 @@ static int run_guests(struct run *r, struct error *e)
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
         alive = run_slice(r, limit);
         run_terminal_give(r->terminal, r);
+        run_net_give(r);
         result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
     }
     run_terminal_close(r->terminal);
@@ -453,6 +455,7 @@ static void run_free(struct run *r)
     free(r->snp);
     crypto_destroy(r->crypto);
     crypto_destroy(r->owner_crypto);
+    run_net_close(r);
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];
         image_free(v->plan);

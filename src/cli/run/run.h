@@ -12,6 +12,7 @@
 #include "image/image.h"
 #include "machine/host.h"
 #include "machine/machine.h"
+#include "net/net.h"
 
 /* The most VMs of a machine. Encrypted ones are bounded by their ASIDs, all of them by memory. */
 #define RUN_VMS_MAX 4096
@@ -30,6 +31,7 @@ struct run_vm_options {
     const char *name, *kernel, *initrd, *append, *firmware, *secret;
     struct run_disk_options disks[VM_DISKS_MAX];
     u32 disk_count;
+    struct net_options net;
     const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
     const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
     u8 secret_guid[16];     /* with firmware: the secret's entry in OVMF's table */
@@ -106,6 +108,7 @@ struct run_vm {
     struct image_plan *plan;
     struct vm *vm;
     struct vm_disk disks[VM_DISKS_MAX];
+    struct net *net; /* NULL: none, or its frames are those of a recording */
     u8 measure[48];
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
@@ -117,12 +120,14 @@ struct run_vm {
 };
 
 #define INPUT_LINE_MAX 256u /* bytes of console input in one line of a recording */
+_Static_assert(INPUT_LINE_MAX <= NET_FRAME_MAX, "a line of input fits where a frame does");
 
-/* Console input of a recording: given when the machine's clock has come to `ns`. */
+/* Input of a recording: given when the machine's clock has come to `ns`. */
 struct run_input {
     u64 ns;
     u32 vm;
-    u8 bytes[INPUT_LINE_MAX];
+    bool frame; /* of the network; otherwise: the console's */
+    u8 bytes[NET_FRAME_MAX];
     size_t count;
 };
 
@@ -142,6 +147,8 @@ struct run {
     u32 keyboard; /* which VM gets the input */
     bool quit;    /* the user left with Ctrl-A x, or a signal came */
     struct run_terminal *terminal;
+    struct net_polls polls; /* what the networks wait for */
+    u32 net_count;
     struct run_gdb *gdb;      /* NULL: nobody may debug */
     u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
     u64 looked_ns;            /* of the host's clock, at the keyboard */
@@ -187,12 +194,14 @@ void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
 bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
 /* Gives the guests what was typed, between two slices. */
 void run_terminal_give(struct run_terminal *t, struct run *r);
-/* Recordings of console input (--record, --replay). While one is replayed the keyboard is not
- * asked. */
+/* Recordings of console input and frames (--record, --replay). While one is replayed neither the
+ * keyboard nor a network is asked. */
 int run_input_open(struct run *r, struct error *e);
 /* Closes recording and replay. -1: something of the recording could not be written. */
 int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
+/* Gives a frame to a guest, and notes it in the recording. Returns false if there is no room. */
+bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
 bool run_terminal_is_interactive(const struct run_terminal *t);
 bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has been given yet */
 
@@ -207,6 +216,19 @@ int run_gdb_start(struct run *r, struct error *e);
 void run_gdb_look(struct run *r, bool idle);
 void run_gdb_rebooted(struct run *r);
 void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
+
+/* --- The guests' networks (run_net.c) --------------------------------------------------------- */
+
+/* Opens the network that was asked for, if any; nothing while a recording is replayed. */
+int run_net_open(struct run_vm *v, struct error *e);
+void run_net_close(struct run *r);
+struct vm_net run_net_card(struct run_vm *v); /* for the VM's configuration */
+bool run_net_is_live(const struct run *r);    /* frames may come from outside */
+/* Around a wait: what it waits for, and for how long; then what came of it. Change no guest. */
+void run_net_prepare(struct run *r, u64 *wait_ns);
+void run_net_serve(struct run *r);
+/* Gives the guests the frames that have come, between two slices. */
+void run_net_give(struct run *r);
 
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 

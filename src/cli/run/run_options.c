@@ -114,8 +114,10 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     const char *guid = text[RUN_OWNER_SECRET_GUID];
     if (settings_guid("--secret-guid", guid ? guid : SETTINGS_GUID_PASSPHRASE, v->secret_guid, e))
         return -1;
-    return run_check_name(v->name, e) || choose_disks(v, given, e) || choose_policy(v, given, e) ||
-                   check_exchange(given, given, e) || choose_features(v, given, e)
+    return run_check_name(v->name, e) || choose_disks(v, given, e) ||
+                   (text[RUN_NET] && net_parse(text[RUN_NET], &v->net, e)) ||
+                   choose_policy(v, given, e) || check_exchange(given, given, e) ||
+                   choose_features(v, given, e)
                ? -1
                : 0;
 }
@@ -216,6 +218,19 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);
 }
 
+/* A seed makes runs equal, and what comes from a network differs each time. */
+static int check_networks(const struct run_options *o, struct error *e)
+{
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (o->vms[i].net.on && o->seed && !o->record && !o->replay)
+            return error_set(e, ERROR_USAGE,
+                             "%s: --seed cannot be given with --net user: what comes from a "
+                             "network does not repeat; add --record, and --replay for the same run "
+                             "again",
+                             o->vms[i].name);
+    return 0;
+}
+
 int run_parse(const struct options *given, struct run_options *o, struct error *e)
 {
     *o = (struct run_options){.vm_count = 0};
@@ -224,12 +239,15 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
     if (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e))
         return -1;
     if (given->text[RUN_MACHINE])
-        return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ? -1
-                                                                                            : 0;
+        return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ||
+                       check_networks(o, e)
+                   ? -1
+                   : 0;
     if (make_vms(o, 1, e))
         return -1;
     o->vm_count = 1;
-    return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) || run_check_cpu(o, e)
+    return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) ||
+                   run_check_cpu(o, e) || check_networks(o, e)
                ? -1
                : 0;
 }

@@ -3,12 +3,13 @@
  * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the
  * second ends it at once. A raw terminal is put back before a signal ends or stops the program.
  */
+#define _GNU_SOURCE /* ppoll */
 #include "cli/log.h"
 #include "cli/run/run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/select.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
@@ -222,25 +223,29 @@ void run_signals_watch(int fd)
     watched = fd;
 }
 
+static struct pollfd *watch_list;
+static size_t watch_count;
+
+void run_signals_watch_list(struct pollfd *fds, size_t count)
+{
+    watch_list = fds;
+    watch_count = count;
+}
+
 bool run_signals_wait(int fd, u64 ns)
 {
     sigset_t block, before;
-    fd_set readable;
+    struct pollfd own[RUN_WAIT_OWN], *fds = watch_list ? watch_list : own;
+    const size_t count = watch_list ? watch_count : RUN_WAIT_OWN;
     const struct timespec t = {.tv_sec = (time_t)(ns / CLOCK_HZ), .tv_nsec = (long)(ns % CLOCK_HZ)};
     sigemptyset(&block);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].handle == on_end)
             sigaddset(&block, rows[i].number);
-    FD_ZERO(&readable);
-    if (fd >= 0)
-        FD_SET(fd, &readable);
-    if (watched >= 0)
-        FD_SET(watched, &readable);
+    fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = watched, .events = POLLIN};
     sigprocmask(SIG_BLOCK, &block, &before);
-    bool ready =
-        !ending &&
-        pselect((fd > watched ? fd : watched) + 1, &readable, NULL, NULL, &t, &before) > 0 &&
-        fd >= 0 && FD_ISSET(fd, &readable);
+    bool ready = !ending && ppoll(fds, count, &t, &before) > 0 && fd >= 0 && fds[0].revents;
     sigprocmask(SIG_SETMASK, &before, NULL);
     return ready;
 }

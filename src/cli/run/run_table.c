@@ -27,8 +27,8 @@ static const struct option_group groups[] = {
 #define VM_IDS                                                                                     \
     RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
         RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET,                   \
-        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_VIRTIO_CONSOLE,        \
-        RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
+        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_NET,                   \
+        RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
 
 const struct option_choice run_devices[] = {
     {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
@@ -171,6 +171,16 @@ static const struct option_row rows[] = {
         "guest has written.\nA comma in the file's name is written twice.\nDisks are locked as QEMU "
         "does it: several programs may read one, but nobody may use a disk that another program "
         "writes.\nIn a machine file the member is a text or an array of texts.", .list = true},
+    [RUN_NET] = {"net", OPTION_TEXT, "NETWORK",
+        "user[,publish=[ADDR:]HOST:GUEST[/udp]]... (default off)",
+        .man = "The guest's network.\n.Cm user\nis a virtio network card and, behind it, a network in "
+        "user mode, as QEMU has it: the guest gets the address 10.0.2.15 by DHCP, reaches this "
+        "computer (what listens on its loopback, too) as 10.0.2.2, a name server as 10.0.2.3, and "
+        "all that this computer reaches by TCP and UDP over IPv4.\nNothing outside reaches the "
+        "guest, except the ports that\n.Cm publish\nnames, up to 32 of them: connections to port\n"
+        ".Ar HOST\ngo to the guest's port\n.Ar GUEST ,\nwith\n.Cm /udp\ndatagrams do.\nOnly this "
+        "computer can connect, unless an\n.Ar ADDRESS\nto listen on is given: 0.0.0.0 is every "
+        "one.\nIt needs libslirp.\nDefault\n.Cm off ."},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL,
         "add a second console, /dev/hvc0 in a Linux guest",
         .man = "Add a second console,\n.Pa /dev/hvc0\nin a Linux guest."},
@@ -247,16 +257,16 @@ static const struct option_row rows[] = {
         "print the SHA-256 of all events at the end",
         .man = "Print the SHA-256 of all events at the end.", .group = GROUP_OUTPUT,
         .excludes = OPTION_IDS(RUN_QUIET)},
-    [RUN_RECORD] = {"record", OPTION_FILE, "FILE", "write console input, and when it came, to FILE",
-        .man = "Write console input, and the machine time at which it came, to this file.\n"
-        "Input from a pipe or a file comes all at once, before the guest is there to read it, and "
+    [RUN_RECORD] = {"record", OPTION_FILE, "FILE", "write input, and when it came, to FILE",
+        .man = "Write console input and the frames of a guest's network, and the machine time at which they came, to this file.\n"
+        "Console input from a pipe or a file comes all at once, before the guest is there to read it, and "
         "is lost as far as the guest's serial line has no room for it.\nTo give such input later, "
         "write a recording with the times by hand, and use\n.Fl -replay .",
         .output = true, .group = GROUP_OUTPUT},
     [RUN_REPLAY] = {"replay", OPTION_FILE, "FILE",
-        "give the console input of a --record file again",
-        .man = "Give console input from a file that\n.Fl -record\nwrote, at the same times.\n"
-        "The keyboard is not read.\nA recording that is cut short is refused.\n"
+        "give the input of a --record file again",
+        .man = "Give console input and frames from a file that\n.Fl -record\nwrote, at the same times.\n"
+        "The keyboard is not read, no network is opened, and what a guest sends is dropped.\nA recording that is cut short is refused.\n"
         "With the same seed the run is the same.", .group = GROUP_MACHINE},
     [RUN_DUMP] = {"dump", OPTION_FILE, "FILE",
         "at the end, write DRAM as a probe on the bus reads it",

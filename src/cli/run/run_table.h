@@ -22,6 +22,7 @@ enum run_option {
     RUN_OWNER_ROOT,
     RUN_OWNER_DIR,
     RUN_DISK,
+    RUN_NET,
     RUN_VIRTIO_CONSOLE,
     RUN_DEVICE,
     RUN_STRICT,

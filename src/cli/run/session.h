@@ -89,6 +89,11 @@ void run_signals_terminal_done(void);
 bool run_signals_wait(int fd, u64 ns);
 /* From now on each wait ends also when this descriptor can be read; -1: none. */
 void run_signals_watch(int fd);
+/* ... and when one of these has what it waits for. The first RUN_WAIT_OWN of them are set by the
+ * wait itself. NULL: there are none. */
+#define RUN_WAIT_OWN 2u
+struct pollfd;
+void run_signals_watch_list(struct pollfd *fds, size_t count);
 
 /* --- The host's clock ------------------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@
  * holds. */
 #define LINE_BYTES_HZ 11520u
 #define REPLAY_MAX    GIB(2)
+#define FRAME_WORD    "net " /* in a recording: what follows is a frame */
 
 struct run_terminal {
     bool raw, ended, escape;
@@ -62,18 +63,40 @@ bool run_terminal_is_interactive(const struct run_terminal *t)
 
 /* --- Keys ------------------------------------------------------------------------------------- */
 
+static u64 machine_ns(const struct run *r)
+{
+    return host_time_ns(machine_host(r->machine));
+}
+
+/* Notes what a guest has got, if that is recorded. */
+static void record(struct run *r, u64 ns, u32 index, const char *word, const u8 *bytes,
+                   size_t count)
+{
+    if (!r->record)
+        return;
+    fprintf(r->record, "%" PRIu64 " %u %s", ns, index, word);
+    for (size_t i = 0; i < count; i++)
+        fprintf(r->record, "%02x", bytes[i]);
+    fputc('\n', r->record);
+}
+
 /* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns
  * how much of it found room. */
 static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
     size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
-    if (!r->record || !taken)
-        return taken;
-    fprintf(r->record, "%" PRIu64 " %u ", host_time_ns(machine_host(r->machine)), index);
-    for (size_t i = 0; i < taken; i++)
-        fprintf(r->record, "%02x", bytes[i]);
-    fputc('\n', r->record);
+    if (taken)
+        record(r, machine_ns(r), index, "", bytes, taken);
     return taken;
+}
+
+bool run_input_frame(struct run *r, u32 index, const u8 *frame, size_t size)
+{
+    const u64 ns = machine_ns(r); /* giving a frame takes machine time */
+    if (!vm_net_input(r->vms[index].vm, frame, size))
+        return false;
+    record(r, ns, index, FRAME_WORD, frame, size);
+    return true;
 }
 
 static bool key_quits(u8 key)
@@ -111,7 +134,7 @@ static size_t line_room(const struct run_terminal *t, u64 now)
 
 void run_terminal_give(struct run_terminal *t, struct run *r)
 {
-    u64 now = host_time_ns(machine_host(r->machine));
+    u64 now = machine_ns(r);
     size_t at = 0, room = t && t->count ? line_room(t, now) : 0;
     while (room && at < t->count) {
         bool escape = t->raw && t->typed[at] == ESCAPE;
@@ -167,6 +190,7 @@ bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
  *
  *   softsev recording 1
  *   TIME VM HEX          console input of the VM, given at that machine time in nanoseconds
+ *   TIME VM net HEX      a frame for its network card
  *   end
  */
 
@@ -210,7 +234,8 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
     char *end = strchr(line, '\n');
     if (!end)
         return feof(r->replay) ? "the recording is cut short inside this line"
-                               : "the line is too long: it has at most 256 bytes of input";
+                               : "the line is too long: it has at most 256 bytes of input, "
+                                 "or a frame of 1514";
     *end = 0;
     if (!take_number(&line, &ns) || ns == UINT64_MAX)
         return "this is not \"TIME VM HEX\": TIME should be nanoseconds of machine time, below "
@@ -219,9 +244,14 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
         return "TIME is before that of the line above";
     if (!take_number(&line, &vm) || vm >= r->vm_count)
         return right;
+    in->frame = !strncmp(line, FRAME_WORD, sizeof FRAME_WORD - 1);
+    if (in->frame)
+        line += sizeof FRAME_WORD - 1;
+    if (in->frame && !r->vms[vm].options->net.on)
+        return "this is a frame for a VM without --net user";
     const size_t digits = strlen(line);
-    if (digits > (size_t)2 * INPUT_LINE_MAX)
-        return "HEX is too long: a line has at most 256 bytes of input";
+    if (digits > 2 * (size_t)(in->frame ? NET_FRAME_MAX : INPUT_LINE_MAX))
+        return "HEX is too long: a line has at most 256 bytes of input, or a frame of 1514";
     if (!digits || digits % 2 || !hex_decode(in->bytes, digits / 2, line))
         return right;
     in->ns = ns;
@@ -233,7 +263,7 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
 /* The next line of a recording; none is left: a time that never comes. */
 static int replay_next(struct run *r, struct error *e)
 {
-    char line[64 + 2 * INPUT_LINE_MAX];
+    char line[64 + 2 * NET_FRAME_MAX];
     struct run_input *in = &r->input;
     const u64 before = r->replay_line > 1 ? in->ns : 0;
     in->ns = UINT64_MAX;
@@ -303,8 +333,11 @@ int run_input_close(struct run *r, struct error *e)
 
 int run_input_replay(struct run *r, struct error *e)
 {
-    while (r->input.ns <= host_time_ns(machine_host(r->machine))) {
-        give_guest(r, r->input.vm, r->input.bytes, r->input.count);
+    while (r->input.ns <= machine_ns(r)) {
+        if (r->input.frame)
+            run_input_frame(r, r->input.vm, r->input.bytes, r->input.count);
+        else
+            give_guest(r, r->input.vm, r->input.bytes, r->input.count);
         if (replay_next(r, e))
             return -1;
     }
