@@ -44,6 +44,7 @@ else
     echo "guest: no secret from an owner"
 fi
 grep -q 0x1041 /sys/bus/pci/devices/*/device && network
+grep -q 0x1044 /sys/bus/pci/devices/*/device && load /modules/rng-order
 [ -b /dev/vda ] && echo "guest: disk of $(cat /sys/block/vda/size) sectors"
 [ -z "$agent" ] && [ -c /dev/hvc0 ] && echo "guest: hello on the virtio console" >/dev/hvc0
 [ -e /sys/devices/platform/sev-guest ] && [ -s /modules/snp-order ] && report softsev

@@ -23,6 +23,7 @@ MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 SNP_MODULES = ["ctr", "gcm", "ghash_generic", "sev_guest"]
 HOST_MODULES = ["ccp", "kvm_amd", "msr"]  # for a kernel that runs in host mode
 NET_MODULES = ["virtio_net"]  # where there is a network card
+RNG_MODULES = ["virtio_rng"]  # where there is an entropy source
 DISK_MODULES = ["crc32c_generic", "ext4"]  # with root= only; built into cloud kernels
 
 
@@ -108,7 +109,8 @@ def main():
     modules = []
     driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
     for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
-                              ("net-order", NET_MODULES), ("disk-order", DISK_MODULES),
+                              ("net-order", NET_MODULES), ("rng-order", RNG_MODULES),
+                              ("disk-order", DISK_MODULES),
                               *((("host-order", HOST_MODULES),) if host else ())):
         names = modules_in_order(root, wanted, modules)
         archive.add("modules/" + list_name, 0o100644, "".join(name + "\n"

@@ -24,6 +24,7 @@
 #include "device/virtio_blk.h"
 #include "device/virtio_console.h"
 #include "device/virtio_net.h"
+#include "device/virtio_rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@
 #define DISK_SLOT    1u
 #define CONSOLE_SLOT 2u
 #define NET_SLOT     3u
+#define RNG_SLOT     4u
 #define BAR_SPACING  0x10000u
 
 /* With firmware: the firmware recognises its board, an i440FX, by the device in slot 1, and finds
@@ -48,6 +50,7 @@
 #define FIRMWARE_DISK_SLOT    3u
 #define FIRMWARE_CONSOLE_SLOT 4u
 #define FIRMWARE_NET_SLOT     5u
+#define FIRMWARE_RNG_SLOT     6u
 #define POWER_BASE            0x40u /* PMBA, bit 0 is always set */
 #define POWER_ENABLE          0x80u /* PMREGMISC, bit 0: the ports are enabled */
 
@@ -79,6 +82,7 @@ struct board {
     struct virtio_blk *disks; /* config.disk_count of them */
     struct virtio_console console;
     struct virtio_net net;
+    struct virtio_rng rng;
     struct psp psp;
     struct iommu iommu;
     struct timer work;   /* armed while a virtio queue has paused */
@@ -284,6 +288,10 @@ static bool wire_pci(struct board *b)
         (!virtio_net_init(&b->net, config->dma, config->net) ||
          !wire_function(b, &b->net.virtio.pci, config->firmware ? FIRMWARE_NET_SLOT : NET_SLOT, 0)))
         return false;
+    if (config->random &&
+        (!virtio_rng_init(&b->rng, config->dma, config->random) ||
+         !wire_function(b, &b->rng.virtio.pci, config->firmware ? FIRMWARE_RNG_SLOT : RNG_SLOT, 0)))
+        return false;
     if (!config->virtio_console)
         return true;
     return virtio_console_init(&b->console, config->dma, config->channel) &&
@@ -299,6 +307,7 @@ static void on_work(struct timer *timer, u64 when_ns)
         virtio_continue(&b->disks[i].virtio);
     virtio_continue(&b->console.virtio);
     virtio_continue(&b->net.virtio);
+    virtio_continue(&b->rng.virtio);
 }
 
 struct board *board_create(const struct board_config *config)
@@ -429,7 +438,7 @@ static bool any_paused(const struct board *b)
     for (u32 i = 0; i < b->config.disk_count; i++)
         if (b->disks[i].virtio.paused)
             return true;
-    return b->console.virtio.paused || b->net.virtio.paused;
+    return b->console.virtio.paused || b->net.virtio.paused || b->rng.virtio.paused;
 }
 
 void board_set_time(struct board *b, u64 now_ns)

@@ -9,6 +9,7 @@
 #define SOFTSEV_BOARD_BOARD_H
 
 #include "base/base.h"
+#include "base/random.h"
 #include "device/backend.h"
 #include "device/dma.h"
 #include "device/iommu.h"
@@ -42,9 +43,10 @@ struct board_config {
      * assigns the PCI addresses. Otherwise the board assigns them. */
     bool firmware;
     bool virtio_console;
-    bool testdev;          /* the device for hypervisor tests: device/testdev.h */
-    bool secure_processor; /* device/psp.h, with `mailbox` behind it */
-    bool iommu;            /* device/iommu.h; it reaches memory by `iommu_dma` */
+    const struct random_source *random; /* of the virtio entropy source; NULL: there is none */
+    bool testdev;                       /* the device for hypervisor tests: device/testdev.h */
+    bool secure_processor;              /* device/psp.h, with `mailbox` behind it */
+    bool iommu;                         /* device/iommu.h; it reaches memory by `iommu_dma` */
     struct dma_port dma, iommu_dma;
     struct mailbox_backend mailbox;
     struct board_events events;

@@ -11,8 +11,9 @@
 #include "base/base.h"
 #include "base/error.h"
 
-struct host;       /* machine/host.h */
-struct image_plan; /* image/image.h */
+struct host;          /* machine/host.h */
+struct image_plan;    /* image/image.h */
+struct random_source; /* base/random.h */
 struct hypervisor;
 struct snp_report; /* abi/report.h */
 struct vm;
@@ -86,7 +87,8 @@ struct vm_config {
     struct vm_disk disks[VM_DISKS_MAX];
     u32 disk_count;
     struct vm_net net;
-    bool virtio_console;       /* adds a second console on virtio to the UART */
+    const struct random_source *random; /* of a virtio entropy source; NULL: there is none */
+    bool virtio_console;                /* adds a second console on virtio to the UART */
     bool testdev;              /* adds the device for hypervisor tests, QEMU's pc-testdev */
     struct vm_console channel; /* output of the virtio console, if not to `console` */
     const void

@@ -172,6 +172,7 @@ int vm_board_create(struct vm *vm, struct error *error)
         .cpus = vm->cpu_count,
         .firmware = plan->flash_size,
         .virtio_console = vm->config.virtio_console,
+        .random = vm->config.random,
         .testdev = vm->config.testdev,
         .dma = {on_dma_read, on_dma_write, vm},
         .events = {.power_off = on_power_off,

@@ -7,6 +7,7 @@
  */
 #include "cli/run/run.h"
 
+#include <poll.h>
 #include <time.h>
 
 #define VIRTUAL_SLICE_NS 20000000ull /* of machine time; recordings depend on it */
@@ -73,11 +74,23 @@ static bool waits_for_owner(const struct run *r)
     return false;
 }
 
-/* Looks at keyboard and networks; waits up to `wait_ns` if there is nothing. */
+/* Looks at keyboard, serial ports and networks; waits up to `wait_ns` if there is nothing. */
 static void look(struct run *r, u64 wait_ns)
 {
+    const bool more =
+        (r->net_count || r->serial_count) && net_polls_reserve(&r->polls, RUN_WAIT_OWN);
+    if (!more) {
+        r->quit |= run_terminal_look(r->terminal, r, wait_ns);
+        return;
+    }
+    run_serial_prepare(r);
     run_net_prepare(r, &wait_ns);
+    run_signals_watch_list(r->polls.fds, r->polls.count);
     r->quit |= run_terminal_look(r->terminal, r, wait_ns);
+    run_signals_watch_list(NULL, 0);
+    /* The wait may have ended before it looked at them. */
+    poll(r->polls.fds + RUN_WAIT_OWN, r->polls.count - RUN_WAIT_OWN, 0);
+    run_serial_serve(r);
     run_net_serve(r);
 }
 
@@ -106,9 +119,10 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
         hypervisor_run_busy(r->hv, min_u64(limit_ns, machine_ns(r) + WALL_SLICE_NS), &next_ns);
     u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     u64 sleep = alive && until > wall ? until - wall : 0;
-    sleep = min_u64(sleep, run_terminal_has_input(r->terminal) ? WALL_SLICE_NS
-                           : waits_for_owner(r)                ? OWNER_LOOK_NS
-                                                               : SLEEP_MAX_NS);
+    const bool typed = run_terminal_has_input(r->terminal) || run_serial_has_input(r);
+    sleep = min_u64(sleep, typed                ? WALL_SLICE_NS
+                           : waits_for_owner(r) ? OWNER_LOOK_NS
+                                                : SLEEP_MAX_NS);
     look(r, sleep);
     return alive;
 }

@@ -10,9 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define SEND_SECONDS 10 /* for a client that does not read */
@@ -21,20 +19,8 @@
 
 static int unix_open(struct gdb_socket *s, const char *path, struct error *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof a.sun_path)
-        return error_set(e, ERROR_USAGE, "--gdb: the path of a Unix socket has 1 to %zu bytes",
-                         sizeof a.sun_path - 1);
-    strcpy(a.sun_path, path);
-    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const mode_t before = umask(0177);
-    const int bound = bind(s->listener, (const struct sockaddr *)&a, sizeof a);
-    const int why = errno;
-    umask(before);
-    if (bound)
-        return error_set(e, ERROR_FILE, "--gdb: no socket can be made at %s: %s%s", path,
-                         strerror(why),
-                         why == EADDRINUSE ? " (if no run uses it, remove the file)" : "");
+    if (run_unix_socket("--gdb", path, &s->listener, e))
+        return -1;
     s->path = path;
     snprintf(s->name, sizeof s->name, "%s", path);
     return 0;

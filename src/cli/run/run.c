@@ -102,7 +102,8 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     if (cli_read_image(o->kernel, o->memory, &v->kernel, e) ||
         cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
-        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_net_open(v, e))
+        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_serial_open(v, e) ||
+        run_net_open(v, e))
         return -1;
     const struct image_file firmware = image_file(&v->firmware), kernel = image_file(&v->kernel);
     return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
@@ -143,9 +144,11 @@ static int make_guest(struct run_vm *v, struct error *e)
         .snp_policy = v->options->snp_policy,
         .tsc_khz = v->options->tsc_khz,
         .cpus = v->options->cpus,
-        .console = {run_console_output, v},
+        .console = {run_uart_output, v},
+        .channel = {run_console_output, v},
         .disk_count = v->options->disk_count,
         .net = run_net_card(v),
+        .random = v->options->virtio_rng ? &r->device_random : NULL,
         .virtio_console = v->options->virtio_console,
         .testdev = v->options->testdev,
         .strict = v->options->strict,
@@ -247,6 +250,7 @@ static int run_guests(struct run *r, struct error *e)
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
         alive = run_slice(r, limit);
         run_terminal_give(r->terminal, r);
+        run_serial_give(r);
         run_net_give(r);
         result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
     }
@@ -320,17 +324,22 @@ static int result_of_guests(struct run *r, struct error *e)
 
 /* --- All of it -------------------------------------------------------------------------------- */
 
-/* Platform and owner draw from streams of their own: neither can guess the other's from its own. */
+/* Platform, owner and guests draw from streams of their own: none can guess another's from its own.
+ */
 static int make_crypto(struct run *r)
 {
-    u8 seeds[2][32];
+    u8 seeds[3][32];
     const char *seed = r->options.seed;
-    static const char *const labels[2] = {"softsev-platform", "softsev-owner"};
-    for (u32 i = 0; seed && i < 2; i++)
+    static const char *const labels[3] = {"softsev-platform", "softsev-owner", "softsev-device"};
+    for (u32 i = 0; seed && i < ARRAY_SIZE(labels); i++)
         crypto_sev_kdf(seed, strlen(seed), labels[i], NULL, 0, seeds[i], sizeof seeds[i]);
     r->crypto = crypto_create(seed ? seeds[0] : NULL, sizeof seeds[0]);
     r->owner_crypto = crypto_create(seed ? seeds[1] : NULL, sizeof seeds[1]);
-    return r->crypto && r->owner_crypto ? 0 : -1;
+    r->device_crypto = crypto_create(seed ? seeds[2] : NULL, sizeof seeds[2]);
+    if (!r->crypto || !r->owner_crypto || !r->device_crypto)
+        return -1;
+    r->device_random = crypto_random_source(r->device_crypto);
+    return 0;
 }
 
 /* What is made for a new directory draws from the platform's stream: from here on that is the same
@@ -439,6 +448,8 @@ static int run_close(struct run *r, struct error *e)
     r->hv = NULL;
     r->machine = NULL;
     bool good = !run_trace_close(&r->tracing, e);
+    for (u32 i = 0; i < r->vm_count; i++)
+        good = !run_serial_close(&r->vms[i], e) && good;
     if (r->dump) /* the run has ended before there was anything to write */
         fclose(r->dump);
     r->dump = NULL;
@@ -455,6 +466,7 @@ static void run_free(struct run *r)
     free(r->snp);
     crypto_destroy(r->crypto);
     crypto_destroy(r->owner_crypto);
+    crypto_destroy(r->device_crypto);
     run_net_close(r);
     for (u32 i = 0; i < r->vm_count; i++) {
         struct run_vm *v = &r->vms[i];

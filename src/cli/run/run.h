@@ -28,7 +28,7 @@ struct run_disk_options {
 };
 
 struct run_vm_options {
-    const char *name, *kernel, *initrd, *append, *firmware, *secret;
+    const char *name, *kernel, *initrd, *append, *firmware, *secret, *serial;
     struct run_disk_options disks[VM_DISKS_MAX];
     u32 disk_count;
     struct net_options net;
@@ -39,7 +39,7 @@ struct run_vm_options {
     u64 memory; /* bytes */
     u32 cpus;
     enum image_mode mode;
-    bool kernel_hashes, virtio_console, testdev, strict, tamper;
+    bool kernel_hashes, virtio_console, virtio_rng, testdev, strict, tamper;
     u64 policy;     /* as it was given; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
     u64 sev_features;
@@ -99,6 +99,7 @@ bool run_write_at(int fd, u64 offset, const void *data, size_t size);
 struct authority;
 struct cli_platform; /* cli/identity/platform.h */
 struct run_gdb;
+struct run_serial;
 struct run_snp;
 
 struct run_vm {
@@ -108,7 +109,8 @@ struct run_vm {
     struct image_plan *plan;
     struct vm *vm;
     struct vm_disk disks[VM_DISKS_MAX];
-    struct net *net; /* NULL: none, or its frames are those of a recording */
+    struct run_serial *serial; /* NULL: the UART is on standard output */
+    struct net *net;           /* NULL: none, or its frames are those of a recording */
     u8 measure[48];
     u8 *tampered;   /* the kernel as an evil host has changed it */
     bool line_open; /* its console is inside a line */
@@ -135,8 +137,10 @@ enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHA
 
 struct run {
     struct run_options options;
-    struct crypto *crypto;         /* the platform's randomness */
-    struct crypto *owner_crypto;   /* the guest owner's */
+    struct crypto *crypto;        /* the platform's randomness */
+    struct crypto *owner_crypto;  /* the guest owner's */
+    struct crypto *device_crypto; /* of the guests' entropy sources */
+    struct random_source device_random;
     struct cli_platform *identity; /* NULL without encrypted guests */
     struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
     struct cpu_model cpu;          /* signature 0: not known before the platform is */
@@ -147,8 +151,8 @@ struct run {
     u32 keyboard; /* which VM gets the input */
     bool quit;    /* the user left with Ctrl-A x, or a signal came */
     struct run_terminal *terminal;
-    struct net_polls polls; /* what the networks wait for */
-    u32 net_count;
+    struct net_polls polls; /* what networks and serial ports wait for */
+    u32 net_count, serial_count;
     struct run_gdb *gdb;      /* NULL: nobody may debug */
     u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
     u64 looked_ns;            /* of the host's clock, at the keyboard */
@@ -200,6 +204,10 @@ int run_input_open(struct run *r, struct error *e);
 /* Closes recording and replay. -1: something of the recording could not be written. */
 int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
+/* Gives console input to a guest, and notes it in the recording. Returns how much had room. */
+size_t run_input_console(struct run *r, u32 vm, const u8 *bytes, size_t count);
+/* How many bytes have come over a serial line since `given_ns`; at most a line of a recording. */
+size_t run_line_room(u64 given_ns, u64 now_ns);
 /* Gives a frame to a guest, and notes it in the recording. Returns false if there is no room. */
 bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
 bool run_terminal_is_interactive(const struct run_terminal *t);
@@ -217,6 +225,22 @@ void run_gdb_look(struct run *r, bool idle);
 void run_gdb_rebooted(struct run *r);
 void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
 
+/* Makes a Unix socket that only this user may connect to; nobody is listened to yet. */
+int run_unix_socket(const char *option, const char *path, int *fd, struct error *e);
+
+/* --- Serial ports that are elsewhere (run_serial.c) ------------------------------------------- */
+
+/* Opens what --serial names; nothing for standard output. */
+int run_serial_open(struct run_vm *v, struct error *e);
+int run_serial_close(struct run_vm *v, struct error *e); /* -1: a file is not whole */
+void run_uart_output(void *run_vm, const u8 *data, size_t size);
+bool run_serial_has_input(const struct run *r); /* that no guest has been given yet */
+/* Around a wait: what it waits for; then what came of it. Change no guest. */
+void run_serial_prepare(struct run *r);
+void run_serial_serve(struct run *r);
+/* Gives the guests what has come, between two slices. */
+void run_serial_give(struct run *r);
+
 /* --- The guests' networks (run_net.c) --------------------------------------------------------- */
 
 /* Opens the network that was asked for, if any; nothing while a recording is replayed. */
@@ -224,7 +248,8 @@ int run_net_open(struct run_vm *v, struct error *e);
 void run_net_close(struct run *r);
 struct vm_net run_net_card(struct run_vm *v); /* for the VM's configuration */
 bool run_net_is_live(const struct run *r);    /* frames may come from outside */
-/* Around a wait: what it waits for, and for how long; then what came of it. Change no guest. */
+/* Around a wait: adds to r->polls what it waits for, and says for how long; then what came of it.
+ * Change no guest. */
 void run_net_prepare(struct run *r, u64 *wait_ns);
 void run_net_serve(struct run *r);
 /* Gives the guests the frames that have come, between two slices. */

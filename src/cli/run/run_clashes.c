@@ -19,7 +19,7 @@ struct place {
 };
 
 struct places {
-    struct place disks[VM_DISKS_MAX], owner_dir;
+    struct place disks[VM_DISKS_MAX], owner_dir, serial;
 };
 
 static struct place place_of(const char *path)
@@ -103,6 +103,8 @@ static int check_pair(const struct run_options *o, const struct places *p, u32 i
     if (shared)
         return clash(o, i, j, "disk", shared->path,
                      "each needs a copy of its own, or ',readonly' or ',snapshot' behind both", e);
+    if (same(&p[i].serial, &p[j].serial))
+        return clash(o, i, j, "'serial'", b->serial, "each needs one of its own", e);
     if (same(&p[i].owner_dir, &p[j].owner_dir))
         return clash(o, i, j, "'owner-dir'", b->owner_dir, "each needs one of its own", e);
     return 0;
@@ -116,6 +118,8 @@ int run_check_clashes(const struct run_options *o, struct error *e)
         return error_set(e, ERROR_MEMORY, "no memory for %u VMs", o->vm_count);
     for (u32 i = 0; i < o->vm_count && !result; i++) {
         places[i].owner_dir = place_of(o->vms[i].owner_dir);
+        if (o->vms[i].serial && strcmp(o->vms[i].serial, "stdio"))
+            places[i].serial = place_of(o->vms[i].serial);
         for (u32 j = 0; j < o->vms[i].disk_count; j++)
             places[i].disks[j] = place_of(o->vms[i].disks[j].path);
         result = check_vm(o, i, &places[i], e);

@@ -3,8 +3,6 @@
  * machine time; those from a guest go out at once. */
 #include "cli/run/run.h"
 
-#include <poll.h>
-
 #define MAC_FIRST 0x525400123456ull /* of the first VM; the others follow */
 
 static void on_send(void *context, const void *frame, size_t size)
@@ -52,25 +50,16 @@ bool run_net_is_live(const struct run *r)
 
 void run_net_prepare(struct run *r, u64 *wait_ns)
 {
-    if (!r->net_count || !net_polls_reserve(&r->polls, RUN_WAIT_OWN))
-        return;
-    for (u32 i = 0; i < r->vm_count; i++)
+    for (u32 i = 0; r->net_count && i < r->vm_count; i++)
         if (r->vms[i].net)
             net_prepare(r->vms[i].net, &r->polls, wait_ns);
-    run_signals_watch_list(r->polls.fds, r->polls.count);
 }
 
 void run_net_serve(struct run *r)
 {
-    if (!r->polls.count)
-        return;
-    run_signals_watch_list(NULL, 0);
-    /* The wait may have ended before it looked at them. */
-    poll(r->polls.fds + RUN_WAIT_OWN, r->polls.count - RUN_WAIT_OWN, 0);
-    for (u32 i = 0; i < r->vm_count; i++)
+    for (u32 i = 0; r->net_count && i < r->vm_count; i++)
         if (r->vms[i].net)
             net_serve(r->vms[i].net, &r->polls);
-    r->polls.count = 0;
 }
 
 void run_net_give(struct run *r)

@@ -108,6 +108,8 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->mode = (enum image_mode)options_choice(given, RUN_MODE);
     v->kernel_hashes = text[RUN_KERNEL_HASHES];
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
+    v->virtio_rng = text[RUN_VIRTIO_RNG];
+    v->serial = text[RUN_SERIAL];
     v->testdev = options_choice(given, RUN_DEVICE) == RUN_TESTDEV;
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];

@@ -181,9 +181,23 @@ static const struct option_row rows[] = {
         ".Ar HOST\ngo to the guest's port\n.Ar GUEST ,\nwith\n.Cm /udp\ndatagrams do.\nOnly this "
         "computer can connect, unless an\n.Ar ADDRESS\nto listen on is given: 0.0.0.0 is every "
         "one.\nIt needs libslirp.\nDefault\n.Cm off ."},
+    [RUN_SERIAL] = {"serial", OPTION_FILE, "PLACE",
+        "serial port: stdio, FILE, unix:PATH (default stdio)",
+        .man = "Where the guest's serial port leads.\n.Cm stdio ,\nthe default, is the terminal "
+        "of this program.\nA\n.Ar FILE\ngets what the guest writes, byte for byte.\n"
+        ".Cm unix: Ns Ar PATH\nis a socket, for its owner alone, to which one client at a time may "
+        "connect; it gets the last 64 KiB that nobody has read, and what it sends is the guest's "
+        "input.\nA guest does not wait for a client that reads too slowly: the oldest of what is "
+        "unread is lost then.\nThe keyboard does not reach a guest whose serial port is elsewhere; "
+        "its virtio console stays on the terminal.", .output = true},
     [RUN_VIRTIO_CONSOLE] = {"virtio-console", OPTION_FLAG, NULL,
         "add a second console, /dev/hvc0 in a Linux guest",
         .man = "Add a second console,\n.Pa /dev/hvc0\nin a Linux guest."},
+    [RUN_VIRTIO_RNG] = {"virtio-rng", OPTION_FLAG, NULL,
+        "add an entropy source, /dev/hwrng in a Linux guest",
+        .man = "Add an entropy source,\n.Pa /dev/hwrng\nin a Linux guest.\nIts bytes are the "
+        "host's, which an encrypted guest does not trust; with\n.Fl -seed\nthey come from the "
+        "seed."},
     [RUN_DEVICE] = {"device", OPTION_CHOICE, "DEVICE",
         "extra device: pc-testdev, QEMU's for tests of hypervisors (default none)",
         .man = "An extra device.\nDefault\n.Cm none .\n.Cm pc-testdev\n"

@@ -82,12 +82,18 @@ static void record(struct run *r, u64 ns, u32 index, const char *word, const u8 
 
 /* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns
  * how much of it found room. */
-static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
+size_t run_input_console(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
     size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
     if (taken)
         record(r, machine_ns(r), index, "", bytes, taken);
     return taken;
+}
+
+/* The keyboard's input. A guest whose serial port is elsewhere has no keyboard. */
+static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
+{
+    return r->vms[index].serial ? count : run_input_console(r, index, bytes, count);
 }
 
 bool run_input_frame(struct run *r, u32 index, const u8 *frame, size_t size)
@@ -125,17 +131,16 @@ static size_t plain_bytes(const struct run_terminal *t, size_t at, size_t room)
     return end - at;
 }
 
-/* So many bytes have come over the line since the last time; at most a line of a recording. */
-static size_t line_room(const struct run_terminal *t, u64 now)
+size_t run_line_room(u64 given_ns, u64 now)
 {
-    u64 ns = min_u64(now - t->given_ns, INPUT_LINE_MAX * CLOCK_HZ / LINE_BYTES_HZ);
+    u64 ns = min_u64(now - given_ns, INPUT_LINE_MAX * CLOCK_HZ / LINE_BYTES_HZ);
     return (size_t)(ns * LINE_BYTES_HZ / CLOCK_HZ);
 }
 
 void run_terminal_give(struct run_terminal *t, struct run *r)
 {
     u64 now = machine_ns(r);
-    size_t at = 0, room = t && t->count ? line_room(t, now) : 0;
+    size_t at = 0, room = t && t->count ? run_line_room(t->given_ns, now) : 0;
     while (room && at < t->count) {
         bool escape = t->raw && t->typed[at] == ESCAPE;
         if (t->escape || escape) {
@@ -337,7 +342,7 @@ int run_input_replay(struct run *r, struct error *e)
         if (r->input.frame)
             run_input_frame(r, r->input.vm, r->input.bytes, r->input.count);
         else
-            give_guest(r, r->input.vm, r->input.bytes, r->input.count);
+            run_input_console(r, r->input.vm, r->input.bytes, r->input.count);
         if (replay_next(r, e))
             return -1;
     }
