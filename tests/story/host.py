@@ -119,6 +119,35 @@ def a_host_that_sleeps_for_good_is_an_error(s):
     want(code == 9 and "halted for good" in one_line(error), (code, error))
 
 
+ECHOES = """
+    .globl _start
+_start:
+    mov $0x3fd, %edx
+    inb %dx, %al
+    test $1, %al
+    jz _start
+    mov $0x3f8, %edx
+    inb %dx, %al
+    outb %al, %dx
+    cmp $'q', %al
+    jne _start
+    mov $0x604, %edx
+    mov $0x3400, %eax
+    outw %ax, %dx
+"""
+
+
+@quick
+def what_is_typed_reaches_the_serial_port(s):
+    kernel = s.build("echoes", ECHOES)
+    for clock in ("virtual", "wall"):
+        code, out, error = s.command("host", "--json", "--clock", clock, "--limit", "60",
+                                     "--kernel", kernel, "--memory", "16M", "--state", s.state,
+                                     data=b"typed, then q")
+        events = [json.loads(line) for line in out.splitlines()]
+        want(code == 0 and console(events, "host") == "typed, then q", (code, events, error))
+
+
 @quick
 def wrong_command_lines(s):
     for arguments, word in (([], "--kernel"), (["--kernel", "x", "--memory", "4G"], "--memory"),
@@ -216,7 +245,8 @@ def two_boots_from_a_seed_are_equal(s):
 tell(a_small_host_uses_all_that_a_bare_machine_has, one_core_starts_no_other,
      runs_from_a_seed_are_equal_with_either_engine, the_trace_shows_world_switches_and_commands,
      a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
-     a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error, wrong_command_lines,
+     a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error,
+     what_is_typed_reaches_the_serial_port, wrong_command_lines,
      a_stock_kernel_boots_in_host_mode_and_finds_the_platform,
      the_hosts_kvm_launches_guests_in_every_mode,
      the_driver_shuts_the_platform_down_and_starts_it_again, two_boots_from_a_seed_are_equal)

@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-#define SLICE_NS 20000000ull /* of machine time, between two looks at this computer's clock */
-
 static void progress(const char *what)
 {
     fprintf(stderr, "softsev host: %s\n", what);
@@ -88,13 +86,6 @@ static struct image_file image_file(const struct cli_file *f)
     return (struct image_file){f->name, f->data, f->size};
 }
 
-static bool stops(void *context)
-{
-    struct host_run *r = context;
-    r->quit |= run_signals_ending();
-    return r->quit;
-}
-
 static int boot(struct host_run *r, struct error *e)
 {
     const struct host_options *o = &r->options;
@@ -110,7 +101,7 @@ static int boot(struct host_run *r, struct error *e)
     r->bare = bare_create(&config, e);
     if (!r->bare)
         return -1;
-    bare_set_stop(r->bare, stops, r);
+    host_clock_watch(r);
     return 0;
 }
 
@@ -147,19 +138,22 @@ static int run_host(struct host_run *r, struct error *e)
 {
     const u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
     bool alive = true;
+    int result = 0;
     r->began_ns = run_clock_ns();
-    while (alive && !r->quit && host_time_ns(machine_host(r->machine)) < limit) {
-        const u64 now = host_time_ns(machine_host(r->machine));
-        alive = bare_run(r->bare, min_u64(limit, now + SLICE_NS));
+    r->terminal = run_terminal_open();
+    host_clock_start(r);
+    while (!result && alive && !r->quit && host_time_ns(machine_host(r->machine)) < limit) {
+        alive = host_slice(r, limit);
         if (!alive && resets(r)) {
-            if (reboot(r, e))
-                return -1;
+            result = reboot(r, e);
             alive = true;
         }
     }
+    run_terminal_close(r->terminal);
+    r->terminal = NULL;
     r->wall_ns = run_clock_ns() - r->began_ns;
     run_panic_line_ends(&r->panic);
-    return 0;
+    return result;
 }
 
 static int result_of_host(const struct host_run *r, struct error *e)
@@ -168,14 +162,14 @@ static int result_of_host(const struct host_run *r, struct error *e)
     bare_get_summary(r->bare, &s);
     if (r->expected || run_signals_status())
         return 0;
-    if (r->options.expect)
+    if (r->options.expect && !r->quit)
         return error_set(e, ERROR_GUEST, "no console line had what --expect waits for: \"%.80s\"",
                          r->options.expect);
     if (*r->panic.text && s.state != BARE_POWERED_OFF && s.state != BARE_DEBUG_EXIT)
         return error_set(e, ERROR_PANIC, "the host's kernel panicked: %s", r->panic.text);
     if (s.state == BARE_CRASHED || s.shutdown)
         return error_set(e, ERROR_GUEST, "%s", s.reason);
-    if (s.state == BARE_RUNNING)
+    if (s.state == BARE_RUNNING && !r->quit)
         return error_set(e, ERROR_GUEST, "the host is still running after --limit");
     return 0;
 }

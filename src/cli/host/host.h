@@ -61,16 +61,28 @@ struct host_run {
     struct bare *bare;
     struct run_trace tracing;
     struct run_panic panic;
+    struct run_terminal *terminal;
     char line[HOST_LINE_MAX]; /* the console's last line */
     size_t line_size;
     bool line_open, expected;
     bool quit; /* a signal came, or what --expect waits for */
     u32 reboots;
     u64 began_ns, wall_ns; /* of this computer's clock */
+    u64 wall_start_ns;     /* of this computer's clock, at machine time 0 */
+    u64 looked_ns;         /* of this computer's clock, at the keyboard */
 };
 
 /* What is to be run. */
 int host_parse(const struct options *given, struct host_options *o, struct error *e);
+
+/* --- host_clock.c ----------------------------------------------------------------------------- */
+
+void host_clock_start(struct host_run *r);
+/* After boot(): connects the new machine. */
+void host_clock_watch(struct host_run *r);
+/* Runs the machine for a while, and sleeps if machine time goes by the wall and all cores idle.
+ * Returns false if the machine has ended. */
+bool host_slice(struct host_run *r, u64 limit_ns);
 
 /* --- host_report.c ---------------------------------------------------------------------------- */
 

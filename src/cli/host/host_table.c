@@ -122,7 +122,7 @@ const struct option_table cli_host_table = {
     .title = "boot a kernel in host mode, on the bare machine",
     .usage = "softsev host --kernel FILE [OPTIONS]",
     .about = "Boots a kernel as the host of a bare machine with SEV: it runs VMRUN itself, and no\n"
-             "hypervisor of softsev's is there.",
+             "hypervisor of softsev's is there. Ctrl-A x quits.",
     .groups = groups,
     .group_count = ARRAY_SIZE(groups),
     .rows = rows,

@@ -190,11 +190,7 @@ void run_show_views(struct run *r, struct run_vm *v, bool now);
 
 /* --- The terminal (run_terminal.c) ------------------------------------------------------------ */
 
-struct run_terminal;
-struct run_terminal *run_terminal_open(void);
-void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
-/* Takes what was typed; waits up to `wait_ns` if there is nothing, or for a signal that ends the
- * run. Changes no guest. Returns true for Ctrl-A x. */
+/* Listens as run_terminal_listen() does; not while a recording is replayed. */
 bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
 /* Gives the guests what was typed, between two slices. */
 void run_terminal_give(struct run_terminal *t, struct run *r);
@@ -210,8 +206,6 @@ size_t run_input_console(struct run *r, u32 vm, const u8 *bytes, size_t count);
 size_t run_line_room(u64 given_ns, u64 now_ns);
 /* Gives a frame to a guest, and notes it in the recording. Returns false if there is no room. */
 bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
-bool run_terminal_is_interactive(const struct run_terminal *t);
-bool run_terminal_has_input(const struct run_terminal *t); /* that no guest has been given yet */
 
 /* --- A debugger: GDB's remote protocol (gdb.c) ------------------------------------------------ */
 

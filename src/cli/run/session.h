@@ -95,6 +95,26 @@ void run_signals_watch(int fd);
 struct pollfd;
 void run_signals_watch_list(struct pollfd *fds, size_t count);
 
+/* --- The terminal (terminal.c) ---------------------------------------------------------------- */
+
+struct run_terminal;
+struct run_terminal *run_terminal_open(void);
+void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
+bool run_terminal_is_interactive(const struct run_terminal *t);
+bool run_terminal_has_input(const struct run_terminal *t); /* that no machine has been given yet */
+/* Takes what was typed, unless it is `deaf`; waits up to `wait_ns` if there is nothing, or for a
+ * signal that ends the run. Changes no machine. Returns true for Ctrl-A x. */
+bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns);
+
+/* Where keys go. */
+struct run_keys {
+    size_t (*give)(void *context, const u8 *bytes, size_t count); /* returns how many found room */
+    void (*command)(void *context, u8 key);                       /* after Ctrl-A */
+    void *context;
+};
+/* Passes on what was typed as fast as a serial line is; `now_ns` is machine time. */
+void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 now_ns);
+
 /* --- The host's clock ------------------------------------------------------------------------- */
 
 u64 run_clock_ns(void); /* monotonic */

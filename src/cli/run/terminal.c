@@ -110,8 +110,15 @@ static bool key_quits(u8 key)
     return key == 'x' || key == 'X';
 }
 
-static void key_after_escape(struct run *r, u8 key)
+static size_t give_keyboard(void *run, const u8 *bytes, size_t count)
 {
+    struct run *r = run;
+    return give_guest(r, r->keyboard, bytes, count);
+}
+
+static void key_after_escape(void *run, u8 key)
+{
+    struct run *r = run;
     if (key_quits(key)) {
         r->quit = true;
     } else if (key == 'n' || key == 'N') {
@@ -137,21 +144,20 @@ size_t run_line_room(u64 given_ns, u64 now)
     return (size_t)(ns * LINE_BYTES_HZ / CLOCK_HZ);
 }
 
-void run_terminal_give(struct run_terminal *t, struct run *r)
+void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 now)
 {
-    u64 now = machine_ns(r);
     size_t at = 0, room = t && t->count ? run_line_room(t->given_ns, now) : 0;
     while (room && at < t->count) {
         bool escape = t->raw && t->typed[at] == ESCAPE;
         if (t->escape || escape) {
             if (t->escape)
-                key_after_escape(r, t->typed[at]);
+                to->command(to->context, t->typed[at]);
             t->escape = !t->escape;
             at++;
             continue;
         }
         size_t count = plain_bytes(t, at, room);
-        size_t taken = give_guest(r, r->keyboard, t->typed + at, count);
+        size_t taken = to->give(to->context, t->typed + at, count);
         at += taken;
         room -= taken;
         if (taken < count)
@@ -162,6 +168,12 @@ void run_terminal_give(struct run_terminal *t, struct run *r)
         memmove(t->typed, t->typed + at, t->count - at);
         t->count -= at;
     }
+}
+
+void run_terminal_give(struct run_terminal *t, struct run *r)
+{
+    const struct run_keys keys = {give_keyboard, key_after_escape, r};
+    run_terminal_pass(t, &keys, machine_ns(r));
 }
 
 /* Whether Ctrl-A x is among what was typed. */
@@ -178,9 +190,14 @@ static bool typed_quits(const struct run_terminal *t)
 
 bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
 {
+    return run_terminal_listen(t, r->replay, wait_ns);
+}
+
+bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns)
+{
     if (t && t->raw && t->count == TYPED_MAX)
         t->count = 0; /* a guest that listens to nothing must not make us deaf to Ctrl-A */
-    bool open = t && !t->ended && !r->replay && t->count < TYPED_MAX;
+    bool open = t && !t->ended && !deaf && t->count < TYPED_MAX;
     if (!open && !wait_ns)
         return false;
     if (!run_signals_wait(open ? STDIN_FILENO : -1, wait_ns) || !open)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How machine time goes with the wall's, slice by slice, and the keyboard between two slices. By
+ * the wall, machine time is what the wall says, and the program sleeps while all cores idle.
+ * Virtual time is moved by instructions and costs alone, and idle time is skipped unless somebody
+ * sits at the keyboard.
+ */
+#include "cli/host/host.h"
+
+#include "base/clock.h"
+
+#define VIRTUAL_SLICE_NS 20000000ull /* of machine time */
+#define WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
+/* Of this computer's time, between two looks at the keyboard. */
+#define LOOK_NS      50000000ull
+#define SLEEP_MAX_NS 3600000000000ull
+
+static u64 machine_ns(const struct host_run *r)
+{
+    return host_time_ns(machine_host(r->machine));
+}
+
+static u64 wall_ns(const struct host_run *r)
+{
+    return run_clock_ns() - r->wall_start_ns;
+}
+
+static u64 busy_ns(const struct host_run *r)
+{
+    struct bare_summary s;
+    bare_get_summary(r->bare, &s);
+    return s.busy_ns;
+}
+
+static void listen(struct host_run *r, u64 wait_ns)
+{
+    r->quit |= run_terminal_listen(r->terminal, false, wait_ns);
+}
+
+/* Asked after every turn: a host may stay in one slice for long. */
+static bool stops(void *context)
+{
+    struct host_run *r = context;
+    const u64 now = run_clock_ns();
+    if (now - r->looked_ns >= LOOK_NS) {
+        r->looked_ns = now;
+        listen(r, 0);
+    }
+    r->quit |= run_signals_ending();
+    return r->quit;
+}
+
+void host_clock_watch(struct host_run *r)
+{
+    bare_set_stop(r->bare, stops, r);
+}
+
+void host_clock_start(struct host_run *r)
+{
+    r->wall_start_ns = run_clock_ns() - machine_ns(r);
+    if (r->options.limit_given && r->options.clock == RUN_CLOCK_WALL)
+        run_signals_limit(r->options.limit_ns + CLOCK_HZ);
+}
+
+/* Time in which the machine was slower than the wall is not made up for. */
+static bool slice_virtual(struct host_run *r, u64 limit_ns)
+{
+    const u64 before = busy_ns(r);
+    const bool alive = bare_run(r->bare, min_u64(limit_ns, machine_ns(r) + VIRTUAL_SLICE_NS));
+    const u64 wall = wall_ns(r), now = machine_ns(r);
+    if (wall > now)
+        r->wall_start_ns += wall - now;
+    const bool idle = alive && run_terminal_is_interactive(r->terminal) && busy_ns(r) == before;
+    listen(r, idle && now > wall ? now - wall : 0);
+    return alive;
+}
+
+static bool slice_by_wall(struct host_run *r, u64 limit_ns)
+{
+    u64 next_ns;
+    host_idle_until(machine_host(r->machine), min_u64(limit_ns, wall_ns(r)));
+    const bool alive =
+        bare_run_busy(r->bare, min_u64(limit_ns, machine_ns(r) + WALL_SLICE_NS), &next_ns);
+    const u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
+    const u64 sleep = alive && until > wall ? until - wall : 0;
+    listen(r, min_u64(sleep, run_terminal_has_input(r->terminal) ? WALL_SLICE_NS : SLEEP_MAX_NS));
+    return alive;
+}
+
+/* --- Keys ------------------------------------------------------------------------------------- */
+
+static size_t give(void *context, const u8 *bytes, size_t count)
+{
+    return bare_console_input(((struct host_run *)context)->bare, bytes, count);
+}
+
+static void command(void *context, u8 key)
+{
+    struct host_run *r = context;
+    const u8 escape = 1; /* Ctrl-A twice sends one */
+    if (key == 'x' || key == 'X')
+        r->quit = true;
+    else if (key == escape)
+        give(r, &escape, 1);
+}
+
+bool host_slice(struct host_run *r, u64 limit_ns)
+{
+    const struct run_keys keys = {give, command, r};
+    const bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
+                                                          : slice_virtual(r, limit_ns);
+    if (alive)
+        run_terminal_pass(r->terminal, &keys, machine_ns(r));
+    r->quit |= run_signals_ending();
+    return alive;
+}
