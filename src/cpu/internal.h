@@ -117,6 +117,9 @@ enum tlb_context { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CONTEXTS };
 /* VEX vector instructions raise neither #UD nor #NM: XCR0 enables SSE and AVX under CR4.OSXSAVE,
  * CR0.TS is clear */
 #define MODE_AVX BIT(9)
+/* CPL 3, and alignment is checked. Keeps the code that a user may run apart from the kernel's, as
+ * MODE_USER does. */
+#define MODE_CHECKED BIT(10)
 
 /* --- The core --------------------------------------------------------------------------------- */
 
@@ -338,6 +341,8 @@ u32 mmu_fetch(struct cpu *c, u64 rip, u8 bytes[15], u64 *spa);
 /* Returns the system physical address of the code at rip, to look up its block. Raises as a fetch
  * does. */
 u64 mmu_code_address(struct cpu *c, u64 rip);
+/* Returns true if it is known that the code at rip is in a global page. */
+bool mmu_code_global(const struct cpu *c, u64 rip);
 void mmu_flush(struct cpu *c, bool global_too);
 void mmu_flush_all(struct cpu *c); /* flushes nested translations too: another ASID or nested CR3 */
 void mmu_flush_page(struct cpu *c, u64 linear); /* INVLPG */
@@ -497,6 +502,8 @@ bool blocks_in_page(const struct cpu *c, u64 frame); /* true if this core has bl
 /* Forgets which address leads to which block, but keeps the blocks: virtual addresses may now mean
  * other frames. */
 void blocks_forget_addresses(struct cpu *c);
+/* The same, but not of addresses in global pages. */
+void blocks_forget_local_addresses(struct cpu *c);
 /* Exchanges which addresses are known, for another world's. 0: none yet. */
 u64 blocks_addresses(struct cpu *c, u64 generation);
 /* Runs the loaded world until cpu_exit(), or until machine time `deadline_ns`. */

@@ -282,6 +282,57 @@ static void a_code_segment_may_start_anywhere(void **state)
     }
 }
 
+/* The offset is 0 in both segments. */
+static void one_offset_in_two_code_segments_is_two_places(void **state)
+{
+    struct harness *h = begin(state, HARNESS_16);
+    harness_write_code(h, HARNESS_CODE, ASM16("inc ax; ljmp 0x1100, 0"));
+    harness_write_code(h, HARNESS_CODE + 0x1000, ASM16("inc bx; hlt"));
+    assert_int_equal(harness_run(h, 1000, &done), EXIT_HLT);
+    assert_int_equal(h->cpu->arch.r[RAX], 1);
+    assert_int_equal(h->cpu->arch.r[RBX], 1);
+    assert_int_equal(done, 3);
+}
+
+/* The kernel's code has run just before, at the same address. */
+static void a_user_whose_alignment_is_checked_cannot_run_the_kernels_code(void **state)
+{
+    struct harness *h = begin(state, HARNESS_64);
+    struct cpu *c = h->cpu;
+    harness_page(h, HARNESS_DATA, PTE_P | PTE_RW);
+    harness_write_code(h, HARNESS_DATA, ASM("inc eax; hlt"));
+    c->arch.rip = HARNESS_DATA;
+    assert_int_equal(harness_run(h, 1000, NULL), EXIT_HLT);
+    c->arch.cpl = 3;
+    c->arch.cr0 |= CR0_AM;
+    c->arch.rflags |= RFLAGS_AC;
+    cpu_update_mode(c);
+    c->arch.rip = HARNESS_DATA;
+    u64 exit = harness_run(h, 1000, NULL);
+    harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
+    assert_int_equal(exit, EXIT_EXCEPTION + VECTOR_PF);
+    assert_int_equal(c->arch.r[RAX], 1);
+}
+
+/* Two frames at one address, one after the other: a move to CR3 forgets the first one. */
+static void code_in_another_frame_is_found_after_a_move_to_cr3(void **state)
+{
+    struct harness *h = begin(state, HARNESS_64);
+    struct cpu *c = h->cpu;
+    harness_write_code(h, HARNESS_DATA, ASM("mov eax, 1; jmp rbx"));
+    harness_write_code(h, HARNESS_DATA + PAGE_SIZE, ASM("mov eax, 2; hlt"));
+    c->arch.r[RSI] = HARNESS_DATA;
+    c->arch.r[RDI] = harness_page_entry(HARNESS_DATA);
+    RUN(h, "   lea rbx, [rip + 2f]\n"
+           "   jmp rsi\n"
+           "2: add qword ptr [rdi], 0x1000\n" /* the entry of HARNESS_DATA */
+           "   mov rax, cr3\n"
+           "   mov cr3, rax\n"
+           "   jmp rsi");
+    harness_page(h, HARNESS_DATA, PTE_P | PTE_RW | PTE_US);
+    assert_int_equal(c->arch.r[RAX], 2);
+}
+
 static void flags_survive_every_combination(void **state)
 {
     struct harness *h = begin(state, HARNESS_64);
@@ -352,6 +403,9 @@ int main(void)
         cmocka_unit_test(thirty_two_bit_code_runs),
         cmocka_unit_test(real_mode_code_runs),
         cmocka_unit_test(a_code_segment_may_start_anywhere),
+        cmocka_unit_test(one_offset_in_two_code_segments_is_two_places),
+        cmocka_unit_test(a_user_whose_alignment_is_checked_cannot_run_the_kernels_code),
+        cmocka_unit_test(code_in_another_frame_is_found_after_a_move_to_cr3),
         cmocka_unit_test(flags_survive_every_combination),
         cmocka_unit_test(a_block_shows_all_flags_at_a_fault),
         cmocka_unit_test(long_double_shifts_of_words_go_on_with_the_second_operand),

@@ -30,6 +30,11 @@ static void make_tables(struct harness *h)
         put_entry(h, 3 + i / 512, i % 512, (u64)i << PAGE_SHIFT | bits);
 }
 
+u64 harness_page_entry(u64 address)
+{
+    return TABLES + 3 * PAGE_SIZE + (address >> PAGE_SHIFT) * 8;
+}
+
 void harness_page(struct harness *h, u64 address, u64 bits)
 {
     u32 i = (u32)(address >> PAGE_SHIFT);

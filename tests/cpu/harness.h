@@ -35,6 +35,8 @@ void harness_write_code(struct harness *h, u64 address, struct code code);
 void harness_read(struct harness *h, u64 address, void *bytes, size_t size);
 /* Page tables of [HARNESS_DATA, 4 MiB): sets the bits of the page's entry (PTE_P ...). */
 void harness_page(struct harness *h, u64 address, u64 bits);
+/* Returns the address of that entry. */
+u64 harness_page_entry(u64 address);
 /* Runs from c->arch.rip to the next exit or for `budget` instructions; returns the exit code
  * (EXIT_INTR: budget used up). *done, if wanted: instructions retired. */
 u64 harness_run(struct harness *h, u64 budget, u64 *done);

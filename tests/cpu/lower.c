@@ -141,6 +141,8 @@ static void uops_say_what_an_instruction_does(void **state)
         {ASM("leave"), "LEAVE_FRAME.8"},
         {ASM("jne . + 18"), "JCC.1 aux=5; LINK.1 disp=2; LINK.1 disp=18"},
         {ASM("jmp . + 4101"), "JUMP.1; FAR_LINK.1 disp=4101"},
+        {ASM("jmp . + 4081"), "JUMP.1; LINK.1 disp=4081"},
+        {ASM("jmp . + 4082"), "JUMP.1; FAR_LINK.1 disp=4082"}, /* may end in the next page */
         {ASM("call . + 21"), "CALL.8; LINK.1 disp=21; LINK.1 disp=5"},
         {ASM("jmp rax"), "JUMP_TO.8"},
         {ASM("call [rbx]"), "CALL_TO.8 [3+16<<0+0]; LINK.1 disp=2"},

@@ -12,11 +12,12 @@
 
 #define ARENA_SIZE    MIB(40)
 #define HASH_BUCKETS  65536u
-#define GRANULE_SHIFT 7 /* 128 bytes: 32 a frame */
+#define GRANULE_SHIFT 6 /* 64 bytes: 64 a frame */
 #define BLOCK_UOPS    (BLOCK_INSNS * LOWER_MAX + 4)
+#define NO_BASE       (~0ull) /* no base of a code segment of 16 or 32 bits */
 
 struct frame_code {
-    u32 granules; /* one bit for each granule that holds code */
+    u64 granules; /* one bit for each granule that holds code */
     struct block *first;
 };
 
@@ -26,6 +27,9 @@ struct block_cache {
     struct block **hash;
     struct frame_code *frames;
     u64 frame_count, generation, last_generation;
+    u64 code_base; /* the base of CS that the generation is for, outside of 64-bit mode */
+    u32 local_count;
+    u16 local[JUMPS]; /* jump cache entries of code that is not in a global page */
     struct block *single;
     struct insn single_insn;
     struct insn insns[BLOCK_INSNS];
@@ -67,8 +71,15 @@ void blocks_destroy(struct cpu *c)
 
 /* --- Addresses -------------------------------------------------------------------------------- */
 
+/* The jump cache knows offsets in CS; outside of 64-bit mode its base gives them their meaning. */
 void blocks_new_tag(struct cpu *c)
 {
+    struct block_cache *cache = c->engine.blocks;
+    u64 base = c->arch.seg[SEG_CS].base;
+    if (UNLIKELY(!(c->engine.mode & MODE_CODE64) && cache->code_base != base)) {
+        cache->code_base = base;
+        cache->generation = ++cache->last_generation;
+    }
     c->engine.jump_tag = c->engine.blocks->generation << 32 | c->engine.mode;
 }
 
@@ -80,14 +91,39 @@ void blocks_forget_addresses(struct cpu *c)
     blocks_new_tag(c);
 }
 
+/* Which base of CS the other world's addresses were for is not known any more. */
 u64 blocks_addresses(struct cpu *c, u64 generation)
 {
     u64 before = c->engine.blocks->generation;
     c->engine.blocks->generation = generation;
+    c->engine.blocks->code_base = NO_BASE;
     if (!generation)
         blocks_forget_addresses(c);
     blocks_new_tag(c);
     return before;
+}
+
+/* Forgets those of both worlds. */
+void blocks_forget_local_addresses(struct cpu *c)
+{
+    struct block_cache *cache = c->engine.blocks;
+    for (u32 i = 0; cache && i < cache->local_count; i++)
+        c->engine.jumps[cache->local[i]].tag = 0;
+    if (cache)
+        cache->local_count = 0;
+}
+
+/* The second page of a crossing block may be another one after a move to CR3. */
+void block_remember(struct cpu *c, u64 rip, const struct block *b)
+{
+    struct block_cache *cache = c->engine.blocks;
+    u32 slot = jump_slot(rip);
+    if (b->crossing || !mmu_code_global(c, rip)) {
+        if (cache->local_count == JUMPS)
+            blocks_forget_local_addresses(c);
+        cache->local[cache->local_count++] = (u16)slot;
+    }
+    c->engine.jumps[slot] = (struct jump){rip, c->engine.jump_tag, b->uop, c->engine.jit_arrive};
 }
 
 static struct block **bucket_of(const struct cpu *c, u64 spa, u32 mode)
@@ -123,10 +159,10 @@ static struct block *find_crossing(struct cpu *c, u64 spa)
 
 /* --- Death ------------------------------------------------------------------------------------ */
 
-static u32 granule_bits(u32 offset, u32 size)
+static u64 granule_bits(u32 offset, u32 size)
 {
     u32 first = offset >> GRANULE_SHIFT, last = (offset + size - 1) >> GRANULE_SHIFT;
-    return (u32)(BIT(last + 1) - BIT(first));
+    return BITS(~0ull, last, first) << first;
 }
 
 /* Finds the bytes of the block in the n-th of its frames. */
@@ -202,7 +238,7 @@ void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
     if (!(f->granules & granule_bits(offset, size)))
         return;
     struct block *dead = NULL;
-    u32 left = 0;
+    u64 left = 0;
     for (struct block **p = &f->first, *b; (b = *p);) {
         u32 n = block_frame_index(b, frame), start, bytes;
         block_part(b, n, &start, &bytes);

@@ -43,6 +43,8 @@ struct block *block_single(struct cpu *c);
 /* Returns the live block at a physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
 void blocks_new_tag(struct cpu *c);
+/* Enters the block at RIP, which block_at() has just found, into the jump cache. */
+void block_remember(struct cpu *c, u64 rip, const struct block *b);
 /* Makes all translated blocks interpreted ones again, and throws their code away. Call between
  * blocks only. */
 void blocks_forget_code(struct cpu *c);
@@ -342,10 +344,16 @@ static ALWAYS_INLINE void uop_rmw_end(struct cpu *c, u64 linear, u32 size, const
         uop_rmw_end_slow(c, linear, size);
 }
 
+/* Returns the index in the jump cache of RIP `rip`. */
+static ALWAYS_INLINE u32 jump_slot(u64 rip)
+{
+    return (rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1);
+}
+
 /* Ends a handler: continues at RIP `rip`, through the jump cache. */
 static ALWAYS_INLINE const struct uop *jump_lookup(struct cpu *c, u64 rip)
 {
-    const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    const struct jump *j = &c->engine.jumps[jump_slot(rip)];
     c->arch.r[REG_BLOCK] = rip;
     return LIKELY(j->rip == rip && j->tag == c->engine.jump_tag) ? j->uop : &uop_miss;
 }

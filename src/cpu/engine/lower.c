@@ -488,11 +488,12 @@ static bool in_page(const struct place *at, s64 target)
     return offset >= 0 && offset < PAGE_SIZE;
 }
 
-/* Emits a link; `target` is relative to the block's first byte. */
+/* Emits a link; `target` is relative to the block's first byte. An instruction that begins in the
+ * last 14 bytes of the page may end in the next one, so its block must be looked up each time. */
 static void emit_link(struct lowering *l, s64 target)
 {
-    struct uop *u = in_page(l->at, target) ? emit(l, UOP_LINK, 0, uop_link)
-                                           : emit(l, UOP_FAR_LINK, 0, uop_far_link);
+    bool near = in_page(l->at, target) && in_page(l->at, target + 14);
+    struct uop *u = near ? emit(l, UOP_LINK, 0, uop_link) : emit(l, UOP_FAR_LINK, 0, uop_far_link);
     u->disp = (s32)target;
 }
 

@@ -257,7 +257,7 @@ static void run_carefully(struct cpu *c)
 
 static void run_next(struct cpu *c)
 {
-    struct jump *j = &c->engine.jumps[(c->arch.rip ^ c->arch.rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    const struct jump *j = &c->engine.jumps[jump_slot(c->arch.rip)];
     if (j->rip == c->arch.rip && j->tag == c->engine.jump_tag && c->engine.left >= BLOCK_INSNS &&
         j->uop->op != UOP_STALE) {
         c->arch.r[REG_BLOCK] = c->arch.rip;
@@ -273,7 +273,7 @@ static void run_next(struct cpu *c)
         run_single(c);
         return;
     }
-    *j = (struct jump){c->arch.rip, c->engine.jump_tag, b->uop, c->engine.jit_arrive};
+    block_remember(c, c->arch.rip, b);
     run_block(c, b);
 }
 

@@ -87,7 +87,7 @@ const struct uop *uop_stale(struct cpu *c, const struct uop *u)
     const struct block *b = dead->crossing ? NULL : block_find(c, dead->spa, dead->mode);
     if (!b) {
         /* Otherwise the loop would find the dead block again. */
-        c->engine.jumps[(block_rip(c) ^ block_rip(c) >> PAGE_SHIFT) & (JUMPS - 1)].tag = 0;
+        c->engine.jumps[jump_slot(block_rip(c))].tag = 0;
         return leave_at(c, block_rip(c));
     }
     uop_patch(c, patchable(u), UOP_FORWARD, b->uop);
@@ -228,7 +228,7 @@ static NOINLINE const struct uop *target_slow(struct cpu *c, const struct uop *u
  * anything. */
 static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop *u, u64 rip)
 {
-    const struct jump *j = &c->engine.jumps[(rip ^ rip >> PAGE_SHIFT) & (JUMPS - 1)];
+    const struct jump *j = &c->engine.jumps[jump_slot(rip)];
     if (LIKELY(j->rip == rip && j->tag == c->engine.jump_tag))
         return j->uop;
     return target_slow(c, u, rip);

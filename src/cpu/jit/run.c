@@ -50,7 +50,8 @@ static void enter_block(struct cpu *c, const struct block *b)
 const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct block *b)
 {
     struct uop *one = c->engine.jit->one;
-    u64 tag = c->engine.jump_tag, died = c->engine.statistics.code_invalidations;
+    const struct cpu_statistics *s = &c->engine.statistics;
+    u64 tag = c->engine.jump_tag, before = s->code_invalidations + s->tlb_flushes;
     enter_block(c, b);
     flags_from_raw(c);
     one[0] = *u;
@@ -58,7 +59,7 @@ const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct bloc
         return &uop_ended;
     /* Leaves if a block died, perhaps this one, or addresses mean other frames: calls of the host
      * may be on the way to code that nobody may run any more. */
-    if (c->engine.jump_tag != tag || c->engine.statistics.code_invalidations != died)
+    if (c->engine.jump_tag != tag || s->code_invalidations + s->tlb_flushes != before)
         return u + 1;
     flags_to_raw(c);
     return NULL;

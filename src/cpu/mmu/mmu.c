@@ -61,44 +61,48 @@ static void list_slot(struct fill_list *list, u32 slot)
     list->slots[list->count++] = (u16)slot;
 }
 
-/* Calls `visit` for each valid entry; `visit` may drop the entry. */
+/* Calls `visit` for each valid entry, perhaps twice; `visit` may drop the entry. */
 typedef void visit_fn(struct tlb_entry *e, u32 slot, u64 argument);
+
+static void visit_listed(struct mmu *m, u32 context, const struct fill_list *list, visit_fn *visit,
+                         u64 argument)
+{
+    for (u32 i = 0; i < list->count; i++) {
+        struct tlb_entry *e = &m->tlbs[context][list->slots[i]];
+        if (entry_valid(e, list->slots[i]))
+            visit(e, list->slots[i], argument);
+    }
+}
 
 static void for_each_entry(struct mmu *m, visit_fn *visit, u64 argument)
 {
-    for (u32 context = 0; context < TLB_CONTEXTS; context++) {
-        const struct fill_list *list = &m->fills[context];
-        for (u32 i = 0; i < list->count; i++) {
-            struct tlb_entry *e = &m->tlbs[context][list->slots[i]];
-            if (entry_valid(e, list->slots[i]))
-                visit(e, list->slots[i], argument);
-        }
-    }
+    for (u32 context = 0; context < TLB_CONTEXTS; context++)
+        for (u32 global = 0; global < 2; global++)
+            visit_listed(m, context, &m->fills[context][global], visit, argument);
 }
 
 /* --- Flushing --------------------------------------------------------------------------------- */
 
-static void flush_context(struct mmu *m, enum tlb_context context, bool global_too)
+/* Drops the list's entries, but not global ones that took their slots later, if `local`. */
+static void flush_list(struct mmu *m, u32 context, struct fill_list *list, bool local)
 {
-    struct fill_list *list = &m->fills[context];
-    u32 kept = 0;
     for (u32 i = 0; i < list->count; i++) {
         u32 slot = list->slots[i];
         struct tlb_entry *e = &m->tlbs[context][slot];
-        if (!global_too && e->frame & TLB_GLOBAL) {
-            list->slots[kept++] = (u16)slot;
-        } else {
+        if (!(local && e->frame & TLB_GLOBAL))
             entry_drop(e, slot);
-            list->listed[slot / 64] &= ~BIT(slot & 63);
-        }
+        list->listed[slot / 64] &= ~BIT(slot & 63);
     }
-    list->count = kept;
+    list->count = 0;
 }
 
 static void flush_world(struct mmu *m, bool global_too)
 {
-    for (u32 context = 0; context < TLB_CONTEXTS; context++)
-        flush_context(m, context, global_too);
+    for (u32 context = 0; context < TLB_CONTEXTS; context++) {
+        flush_list(m, context, &m->fills[context][0], !global_too);
+        if (global_too)
+            flush_list(m, context, &m->fills[context][1], false);
+    }
     m->fetch_epoch[0]++;
     if (global_too) {
         m->fetch_epoch[1]++;
@@ -111,7 +115,10 @@ void mmu_flush(struct cpu *c, bool global_too)
     flush_world(c->engine.mmu, global_too);
     stack_page_forget(c);
     c->engine.statistics.tlb_flushes++;
-    blocks_forget_addresses(c);
+    if (global_too)
+        blocks_forget_addresses(c);
+    else
+        blocks_forget_local_addresses(c);
 }
 
 void mmu_flush_all(struct cpu *c)
@@ -373,7 +380,7 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     if (watched)
         e = &c->engine.mmu->watched;
     else
-        list_slot(&c->engine.mmu->fills[context], slot);
+        list_slot(&c->engine.mmu->fills[context][(t->flags & TLB_GLOBAL) != 0], slot);
     e->rtag = page;
     e->host = host;
     e->frame = t->frame | t->flags;
@@ -667,6 +674,16 @@ static bool fetch_frame(struct cpu *c, u64 linear, u64 *frame, struct access_fau
     if (t.flags & TLB_HUGE)
         m->huge_seen |= huge_bit(linear);
     return true;
+}
+
+/* In 64-bit mode only, where RIP is the linear address. */
+bool mmu_code_global(const struct cpu *c, u64 rip)
+{
+    const struct mmu *m = c->engine.mmu;
+    u64 page = rip >> PAGE_SHIFT;
+    const struct fetch_entry *e = &m->fetch[c->arch.cpl == 3][page & (FETCH_ENTRIES - 1)];
+    return c->engine.mode & MODE_CODE64 && e->global && e->page == page &&
+           e->epoch == m->fetch_epoch[1];
 }
 
 static u64 fetch_frame_or_raise(struct cpu *c, u64 linear)

@@ -40,7 +40,8 @@ struct fetch_entry {
     bool global;
 };
 
-/* The slots of one TLB array that were filled since its last flush: a flush visits only these. */
+/* The slots of one TLB array that were filled since its last flush, with translations that are
+ * global or that are not: a flush visits only these. */
 struct fill_list {
     u32 count;
     u16 slots[TLB_ENTRIES];
@@ -56,7 +57,7 @@ struct mmu {
     /* The 4 MiB and 1 GiB regions that have entries of large pages, hashed to one bit each: INVLPG
      * of an address in no such region is cheap. */
     u64 large_seen, huge_seen;
-    struct fill_list fills[TLB_CONTEXTS];
+    struct fill_list fills[TLB_CONTEXTS][2]; /* [global] */
     struct tlb_entry
         watched; /* of the last access to a page with a data breakpoint: never in the TLB */
     struct nested_entry nested[NESTED_ENTRIES];

@@ -129,6 +129,8 @@ void cpu_update_mode(struct cpu *c)
     u32 tlb = tlb_index(c);
     if (tlb == TLB_USER)
         mode |= MODE_USER;
+    if (tlb == TLB_NEVER_FILLED)
+        mode |= MODE_CHECKED;
     if (!(c->arch.cr0 & (CR0_EM | CR0_TS)) && c->arch.cr4 & CR4_OSFXSR)
         mode |= MODE_SSE;
     if (avx_enabled(c) && !(c->arch.cr0 & CR0_TS))
