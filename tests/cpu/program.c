@@ -4,7 +4,7 @@
  * RSI and RDI point into the data most of the time, R15 counts loops, R14 counts recursions; the
  * other registers hold anything. Programs need not end: who runs them counts instructions.
  */
-#include "program.h"
+#include "program_parts.h"
 
 #define RESERVED (BIT(RSP) | BIT(R14) | BIT(R15))
 #define POINTERS (BIT(RBX) | BIT(RBP) | BIT(RSI) | BIT(RDI))
@@ -19,16 +19,6 @@ u64 program_random(u64 *state)
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
     return z ^ z >> 31;
-}
-
-static u64 below(struct program *p, u64 n)
-{
-    return program_random(&p->random) % n;
-}
-
-static bool chance(struct program *p, u32 percent)
-{
-    return below(p, 100) < percent;
 }
 
 static u64 number(struct program *p)
@@ -107,8 +97,7 @@ static u8 pointer(struct program *p)
     return registers[below(p, 4)];
 }
 
-/* One of RAX, RCX, RDX, R8 ... R13. */
-static u8 scratch(struct program *p)
+u8 program_scratch(struct program *p)
 {
     static const u8 registers[] = {RAX, RCX, RDX, R8, R9, R10, R11, R12, R13};
     return registers[below(p, p->compat ? 3 : ARRAY_SIZE(registers))];
@@ -144,8 +133,7 @@ static u32 put_displacement(struct program *p, u8 *out, u8 base, bool wide)
     return 4;
 }
 
-/* Writes ModRM, SIB and displacement of a memory operand. Returns their size; sets *rex. */
-static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex)
+u32 program_memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex)
 {
     u8 field = (u8)(reg << 3), base = base_register(p);
     *rex = 0;
@@ -165,60 +153,12 @@ static u32 memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex)
     out[0] = (u8)((wide ? 0x80 : 0x40) | field | (sib ? 4 : base & 7));
     *rex = base >> 3;
     if (sib) {
-        u8 i = index ? scratch(p) : 4;
+        u8 i = index ? program_scratch(p) : 4;
         u8 scale = index && chance(p, 50) ? (u8)(below(p, 4) << 6) : 0;
         *rex |= (u8)(i >> 3 << 1);
         out[n++] = (u8)(scale | (i & 7) << 3 | (base & 7));
     }
     return n + put_displacement(p, out + n, base, wide);
-}
-
-static const u8 sse_opcodes[] = {
-    0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e,
-    0x2f, 0x50, 0x51, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x5c, 0x5d, 0x5e, 0x5f,
-    0x60, 0x61, 0x62, 0x6c, 0x6d, 0x6e, 0x6f, 0x70, 0x71, 0x72, 0x73, 0x74, 0x76, 0x7e, 0x7f,
-    0xc2, 0xc4, 0xc5, 0xc6, 0xd4, 0xd6, 0xd7, 0xdb, 0xe6, 0xe7, 0xeb, 0xef, 0xfa, 0xfe};
-
-/* Random bytes that may be an instruction; mostly common ones. */
-static void candidate(struct program *p, u8 bytes[32])
-{
-    static const u8 prefixes[] = {0, 0x66, 0xf3, 0xf2};
-    u32 n = 0, rex_at;
-    u8 opcode = (u8)below(p, 256), rex;
-    u64 kind = p->vector ? 12 + below(p, 4) : below(p, 20);
-    bool sse = kind >= 12 && kind < 16;
-    u8 prefix = prefixes[sse || kind >= 18 ? below(p, 4) : (u32)chance(p, 15)];
-    if (prefix)
-        bytes[n++] = prefix;
-    if (chance(p, 6))
-        bytes[n++] = (u8[]){0xf0, 0x64, 0x65, 0x67}[below(p, 4)]; /* LOCK, FS, GS, address size */
-    rex_at = n;
-    bytes[n++] = (u8)(0x40 | below(p, 16));
-    if (kind < 9)
-        opcode = below(p, 3) ? (u8)(below(p, 8) << 3 | below(p, 6)) : (u8)(0x80 | below(p, 12));
-    else if (kind >= 10)
-        bytes[n++] = 0x0f;
-    if (kind >= 10 && kind < 12)
-        opcode = (u8)((chance(p, 50) ? 0x40 : 0x90) | below(p, 16)); /* CMOVcc, SETcc */
-    else if (sse)
-        opcode = sse_opcodes[below(p, ARRAY_SIZE(sse_opcodes))];
-    else if (kind == 16)
-        opcode = (u8)(0xa0 | below(p, 32)); /* BT..., SHLD, MOVZX, IMUL */
-    else if (kind == 9 && chance(p, 50))
-        opcode = (u8[]){0xc0, 0xc1, 0xd0, 0xd1, 0xd2, 0xd3, 0xf6, 0xf7, 0xfe, 0xff}[below(p, 10)];
-    else if (kind == 18)
-        bytes[n++] = chance(p, 60) ? 0x38 : 0x3a;
-    bytes[n++] = opcode;
-    if (chance(p, 45)) {
-        n += memory_operand(p, bytes + n, (u8)below(p, 8), &rex);
-        bytes[rex_at] = (u8)((bytes[rex_at] & 0x4c) | rex);
-    } else {
-        bytes[n++] = (u8)(0xc0 | below(p, 64));
-    }
-    while (n < 32)
-        bytes[n++] = (u8)(chance(p, 30) ? below(p, 4) : below(p, 256));
-    if (p->compat || (bytes[rex_at] == 0x40 && chance(p, 80))) /* AH ... BH */
-        memmove(bytes + rex_at, bytes + rex_at + 1, 31 - rex_at);
 }
 
 static bool register_allowed(struct program *p, const struct operand *o)
@@ -287,12 +227,12 @@ static void relate_to_rip(struct program *p, u8 *bytes, u32 length)
         }
 }
 
-static void put_plain(struct program *p)
+static void put_usable(struct program *p, candidate_fn *make)
 {
     struct insn in;
     u8 bytes[32];
     for (u32 i = 0; i < 200; i++) {
-        candidate(p, bytes);
+        make(p, bytes);
         if (decode(&in, bytes, 15, p->mode) != DECODE_OK || !usable(p, &in))
             continue;
         tame(p, &in);
@@ -304,6 +244,11 @@ static void put_plain(struct program *p)
         return;
     }
     PUT(p, 0x90);
+}
+
+static void put_plain(struct program *p)
+{
+    put_usable(p, program_candidate);
 }
 
 static void put_some(struct program *p, u32 most)
@@ -517,7 +462,7 @@ static void put_pool(struct program *p)
 
 static void put_stack(struct program *p)
 {
-    u8 a = scratch(p), b = scratch(p);
+    u8 a = program_scratch(p), b = program_scratch(p);
     switch (below(p, 9)) {
     case 6:
         PUT(p, 0x54); /* push rsp */
@@ -589,7 +534,7 @@ static void put_flags(struct program *p)
 /* A count in CL, sometimes 0 or beyond the operand, and flags read afterwards. */
 static void put_shift(struct program *p)
 {
-    u8 reg = scratch(p), reg2 = scratch(p);
+    u8 reg = program_scratch(p), reg2 = program_scratch(p);
     u8 rex = (u8)(0x40 | reg >> 3 | (reg2 >> 3) << 2 | (chance(p, 50) ? 8 : 0));
     if (chance(p, 60))
         PUT(p, 0xb1, (u8)(chance(p, 30) ? 0 : below(p, 70))); /* mov cl, n */
@@ -598,6 +543,15 @@ static void put_shift(struct program *p)
             (u8)(0xc0 | (reg2 & 7) << 3 | (reg & 7)));
     else
         PUT(p, rex, (u8)(0xd2 | below(p, 2)), (u8)(0xc0 | below(p, 8) << 3 | (reg & 7)));
+    PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);                           /* setcc dl */
+    PUT(p, 0x48, 0x0f, (u8)(0x40 | below(p, 16)), (u8)(0xc0 | below(p, 3))); /* cmovcc rax */
+}
+
+/* Bit instructions, flags from before them, and flags read afterwards. */
+static void put_bits(struct program *p)
+{
+    for (u64 n = 1 + below(p, 4); n; n--)
+        put_usable(p, p->compat ? program_candidate : program_bit_candidate);
     PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);                           /* setcc dl */
     PUT(p, 0x48, 0x0f, (u8)(0x40 | below(p, 16)), (u8)(0xc0 | below(p, 3))); /* cmovcc rax */
 }
@@ -654,7 +608,7 @@ static void put_system(struct program *p)
 
 static void put_compare(struct program *p)
 {
-    u8 a = scratch(p), b = scratch(p);
+    u8 a = program_scratch(p), b = program_scratch(p);
     u8 rex = (u8)(0x40 | a >> 3 | (b >> 3) << 2 | (chance(p, 60) ? 8 : 0));
     u8 modrm = (u8)(0xc0 | (b & 7) << 3 | (a & 7));
     PUT(p, rex, (u8)(chance(p, 50) ? 0x39 : chance(p, 50) ? 0x85 : 0x29), modrm);
@@ -665,7 +619,7 @@ static void put_unit(struct program *p, u32 depth)
 {
     if (p->size > PROGRAM_CODE_SIZE - END_ROOM)
         return;
-    u64 kind = below(p, 100);
+    u64 kind = below(p, 104);
     if (kind < 40 || depth > 3)
         put_some(p, 6);
     else if (kind < 50)
@@ -702,6 +656,8 @@ static void put_unit(struct program *p, u32 depth)
         put_crossing(p);
     else if (kind < 97)
         put_vector(p);
+    else if (kind < 101)
+        put_bits(p);
     else
         aim(p, pointer(p));
 }

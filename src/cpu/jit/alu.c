@@ -224,12 +224,12 @@ static void save_shift_flags(struct translator *t, enum shift op)
 }
 
 /* CF and OF change alone; OF for any count is that of a rotation by one. */
-static void save_rotate_flags(struct translator *t, enum shift op, u32 bits, u8 d)
+static void save_rotate_flags(struct translator *t, enum shift op, u32 bits, struct rm d)
 {
     struct code *k = &t->code;
     set_al(t, CC_B);
     emit_op(k, OP_TWO(0xb6) | OP_BYTE, 4, H_RAX, in_register(H_RAX));
-    emit_op(k, X_MOV_LOAD, bits == 64 ? 8 : 4, HOST, in_register(d));
+    emit_op(k, X_MOV_LOAD, bits == 64 ? 8 : 4, HOST, d);
     emit_op_imm8(k, 0xc1, bits == 64 ? 8 : 4, 5, in_register(HOST),
                  (u8)(op == SHIFT_ROL ? bits - 1 : bits - 2));
     emit_op(k, 0x33, 4, HOST, in_register(H_RAX));
@@ -262,18 +262,16 @@ static bool shift_by_immediate(struct translator *t, const struct uop *u, enum s
         return false;
     if (live && !host_exact(t, op))
         return false;
-    if (rotates(op) && live && gpr_operand(u->d, size).memory)
-        return false; /* too few registers */
     if (rotates(op) && live)
         flags_raw(t);
-    u8 d = gpr_begin(t, u->d, size, SCRATCH, true);
+    u8 d = gpr_begin(t, u->d, size, HOST, true);
     if (u->aux == 1)
         emit_op(k, 0xd1, size, extension[op], in_register(d));
     else
         emit_op_imm8(k, 0xc1, size, extension[op], in_register(d), u->aux);
     gpr_end(t, u->d, size, d);
     if (rotates(op) && live)
-        save_rotate_flags(t, op, 8 * size, d);
+        save_rotate_flags(t, op, 8 * size, gpr_operand(u->d, size));
     else if (!rotates(op))
         flags_are_set(t, u);
     if (live && op == SHIFT_SHL && u->aux != 1)
@@ -288,7 +286,7 @@ static bool shift_by_cl(struct translator *t, const struct uop *u, enum shift op
     u32 size = size_of(u);
     bool live = flags_used(u);
     u8 *zero = NULL;
-    if (live && (rotates(op) || size < 4))
+    if (live && size < 4)
         return false;
     if (live && !host_exact(t, op))
         return false;
@@ -307,10 +305,13 @@ static bool shift_by_cl(struct translator *t, const struct uop *u, enum shift op
     }
     emit_op(k, 0xd3, size, extension[op], in_register(d));
     gpr_end(t, u->d, size, d);
-    if (live) {
+    if (!live)
+        return true;
+    if (rotates(op))
+        save_rotate_flags(t, op, 8 * size, gpr_operand(u->d, size));
+    else
         save_shift_flags(t, op);
-        emit_land(k, zero);
-    }
+    emit_land(k, zero);
     return true;
 }
 
@@ -409,7 +410,7 @@ bool emit_bt(struct translator *t, const struct uop *u)
     u32 size = size_of(u);
     if (!flags_used(u))
         return true;
-    if (!t->exact.bit_tests)
+    if (!(t->exact.host & HOST_BIT_TESTS))
         return false;
     flags_host(t);
     u8 d = gpr_source(t, u->d, size, SCRATCH);

@@ -77,7 +77,25 @@ void emit_op(struct code *k, u32 op, u32 size, u8 reg, struct rm rm)
     put_rex(k, op, size, reg, &rm);
     if (op & OP_0F)
         *k->p++ = 0x0f;
+    if (op & (OP_38 | OP_3A))
+        *k->p++ = op & OP_38 ? 0x38 : 0x3a;
     *k->p++ = (u8)(size == 1 && !(op & OP_0F) ? op & ~1u : op);
+    put_modrm(k, reg, &rm);
+}
+
+/* C4, [~R ~X ~B map], [W ~vvvv L pp]. */
+void emit_vex(struct code *k, u32 op, u32 size, u8 reg, u8 other, struct rm rm)
+{
+    if (!room(k))
+        return;
+    u8 x = rm.memory && rm.index != H_NONE ? rm.index : 0;
+    u8 map = op & OP_38 ? 2 : op & OP_3A ? 3 : 1;
+    u32 prefix = (op & OP_PREFIX) >> 16;
+    u8 pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
+    *k->p++ = 0xc4;
+    *k->p++ = (u8)(((reg >> 3) << 7 | (x >> 3) << 6 | (rm.reg >> 3) << 5) ^ 0xe0) | map;
+    *k->p++ = (u8)((size == 8 ? 0x80 : 0) | (~other & 15) << 3 | pp);
+    *k->p++ = (u8)op;
     put_modrm(k, reg, &rm);
 }
 

@@ -121,6 +121,17 @@ static struct rm in_region(struct translator *t, u8 base, s32 disp)
     return rm;
 }
 
+bool insn_memory(const struct uop *u, struct uop *out)
+{
+    const struct insn *in = u->insn;
+    s64 disp = in->disp + (in->rip_relative ? uop_offset(u) + in->length : 0);
+    *out = (struct uop){.b = in->rip_relative ? REG_BLOCK : in->base,
+                        .x = in->index,
+                        .scale = in->scale,
+                        .disp = (s32)disp};
+    return in->addrsize == 8 && disp == (s32)disp && in->segment != SEG_FS && in->segment != SEG_GS;
+}
+
 struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool write, enum cold slow)
 {
     if (region_has(t, base, disp, size, write))

@@ -110,7 +110,7 @@ static enum change change_of(const struct uop *u, u8 reg, s64 *by)
     case UOP_LEAVE_FRAME:
         return replaced_if(reg == RSP || reg == RBP);
     case UOP_GENERIC:
-        return REPLACED;
+        return replaced_if(!bit_uop(u) || bit_changes(u, reg));
     default: /* vector instructions: `aux` is set if they write a general register */
         return replaced_if(!vector_uop(u) || (u->aux && u->d == reg));
     }

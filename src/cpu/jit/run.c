@@ -175,12 +175,26 @@ void jit_translate(struct cpu *c, struct block *b)
     }
 PROBE(and, "and %2, %0") PROBE(or, "or %2, %0") PROBE(xor, "xor %2, %0") PROBE(test, "test %2, %0")
 PROBE(shl, "shl %%cl, %0") PROBE(shr, "shr %%cl, %0") PROBE(sar, "sar %%cl, %0") PROBE(bt, "bt %2, %0")
+PROBE(bts, "bts %2, %0") PROBE(btr, "btr %2, %0") PROBE(btc, "btc %2, %0")
     // clang-format on
 
-    /* Tries instructions whose flags the manuals leave undefined on numbers of all kinds. */
-    static struct host_exact probe_host(void)
+    static u32 host_features(void)
 {
-    struct host_exact e = {true, true, true};
+    unsigned a, b, c, d;
+    u32 has = HOST_BIT_TESTS;
+    if (__get_cpuid(1, &a, &b, &c, &d))
+        has |= c & BIT(23) ? HOST_POPCNT : 0u;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        has |= (b & BIT(3) ? HOST_BMI1 : 0u) | (b & BIT(8) ? HOST_BMI2 : 0u);
+    if (__get_cpuid(0x80000001, &a, &b, &c, &d))
+        has |= c & BIT(5) ? HOST_LZCNT : 0u;
+    return has;
+}
+
+/* Tries instructions whose flags the manuals leave undefined on numbers of all kinds. */
+static struct host_exact probe_host(void)
+{
+    struct host_exact e = {true, true, host_features()};
     u64 random = 1;
     for (u32 i = 0; i < 300; i++) {
         u64 v[3];
@@ -192,7 +206,10 @@ PROBE(shl, "shl %%cl, %0") PROBE(shr, "shr %%cl, %0") PROBE(sar, "sar %%cl, %0")
         e.logic &=
             !((probe_and(a, b, f) | probe_or(a, b, f) | probe_xor(a, b, f) | probe_test(a, b, f)) &
               RFLAGS_AF);
-        e.bit_tests &= !((probe_bt(a, b, f) ^ f) & ARITHMETIC & ~(u64)RFLAGS_CF);
+        u64 changed = (probe_bt(a, b, f) ^ f) | (probe_bts(a, b, f) ^ f) |
+                      (probe_btr(a, b, f) ^ f) | (probe_btc(a, b, f) ^ f);
+        if (changed & ARITHMETIC & ~(u64)RFLAGS_CF)
+            e.host &= ~(u32)HOST_BIT_TESTS;
         if (!(b & 63))
             continue;
         u64 shr = probe_shr(a, b, f), sar = probe_sar(a, b, f);

@@ -7,11 +7,12 @@
 
 /* What a uop does to the flags, and whether it may leave the block. */
 enum effect {
-    KEEPS,   /* or changes them without reading them, while nobody wants them */
-    SETS,    /* overwrites all of them, if FORM_FLAGS */
-    READS,   /* whether or not it overwrites them, too */
-    CHANGES, /* overwrites some of them, or all of them sometimes, if FORM_FLAGS */
-    UNKNOWN, /* calls C code that may do either */
+    KEEPS,    /* or changes them without reading them, while nobody wants them */
+    SETS,     /* overwrites all of them, if FORM_FLAGS */
+    REPLACES, /* overwrites all of them */
+    READS,    /* whether or not it overwrites them, too */
+    CHANGES,  /* overwrites some of them, or all of them sometimes, if FORM_FLAGS */
+    UNKNOWN,  /* calls C code that may do either */
 };
 
 enum leaving { BY_MEMORY, NEVER, MAY };
@@ -86,8 +87,18 @@ static const struct row *row_of(const struct uop *u)
 
 /* --- Which flags are wanted ------------------------------------------------------------------- */
 
+static u8 effect_of(const struct uop *u)
+{
+    static const u8 of_bits[] = {[BIT_KEEPS] = KEEPS, [BIT_SETS] = REPLACES, [BIT_CHANGES] = READS};
+    if (bit_uop(u))
+        return of_bits[bit_effect(u)];
+    return vector_sets_flags(u) ? REPLACES : row_of(u)->effect;
+}
+
 static bool may_leave(const struct uop *u)
 {
+    if (bit_uop(u))
+        return bit_may_leave(u);
     const struct row *r = row_of(u);
     if (u->op >= UOP_VECTOR && u->form & FORM_INSN) /* floating point may raise #XF */
         return true;
@@ -97,9 +108,11 @@ static bool may_leave(const struct uop *u)
 /* Returns whether the flags from before the uop are wanted, if those after it are or are not. */
 static bool wanted_before(const struct uop *u, bool after)
 {
-    u8 effect = vector_sets_flags(u) ? SETS : row_of(u)->effect;
+    u8 effect = effect_of(u);
     if (may_leave(u) || effect == READS || effect == UNKNOWN)
         return true;
+    if (effect == REPLACES)
+        return false;
     if (!(u->form & FORM_FLAGS))
         return after;
     return effect == CHANGES || (effect != SETS && after);
@@ -133,7 +146,7 @@ static void load_uop(struct translator *t, const struct uop *u)
 bool has_emitter(const struct uop *u)
 {
     if (u->op == UOP_GENERIC || u->op >= UOP_VECTOR)
-        return vector_uop(u);
+        return vector_uop(u) || bit_uop(u);
     return rows[u->op].emit != NULL;
 }
 
@@ -166,7 +179,8 @@ static bool emit_uop(struct translator *t, const struct uop *u)
     t->u = u;
     t->slow = NULL;
     const bool sets = u->form & FORM_FLAGS && (r->effect == SETS || r->effect == READS);
-    flags_before(t, u, t->wanted_after && !(u->form & FORM_FLAGS && r->effect == SETS));
+    bool overwrites = effect_of(u) == REPLACES || (u->form & FORM_FLAGS && r->effect == SETS);
+    flags_before(t, u, t->wanted_after && !overwrites);
     bool emitted = r->emit && r->emit(t, u);
     if (!emitted)
         run_by_handler(t, u);

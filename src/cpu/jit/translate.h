@@ -88,11 +88,19 @@ struct region {
 };
 #define REGION_LEAST 2 /* accesses that are worth a region */
 
-/* What the host does with flags that its manual leaves undefined. */
+/* What the host has, and what it does with flags that its manual leaves undefined. */
+enum {
+    HOST_BMI1 = BIT(0),
+    HOST_BMI2 = BIT(1),
+    HOST_LZCNT = BIT(2),
+    HOST_POPCNT = BIT(3),
+    HOST_BIT_TESTS = BIT(4), /* BT, BTS, BTR, BTC change CF alone */
+};
+
 struct host_exact {
-    bool logic;     /* AND, OR, XOR, TEST clear AF */
-    bool shifts;    /* SHL, SHR, SAR clear AF, SHR and SAR set OF as engine/shift.h does */
-    bool bit_tests; /* BT changes CF alone */
+    bool logic;  /* AND, OR, XOR, TEST clear AF */
+    bool shifts; /* SHL, SHR, SAR clear AF, SHR and SAR set OF as engine/shift.h does */
+    u32 host;    /* HOST_... */
 };
 
 struct translator {
@@ -222,6 +230,8 @@ struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bo
 u8 free_register(struct translator *t, struct rm *rm);
 /* Returns a register that has the source, to be stored to the target, which may change for that. */
 u8 source_register(struct translator *t, struct rm source, struct rm *target);
+/* Makes a uop of a generic uop's memory operand. False: its address is not simple. */
+bool insn_memory(const struct uop *u, struct uop *out);
 struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uop *u);
 /* Emits a jump to this uop's slow path if the condition holds. */
 void slow_if(struct translator *t, u32 cc, enum cold kind);
@@ -256,7 +266,13 @@ emit_fn emit_mov, emit_movzx, emit_movsx, emit_lea, emit_xchg, emit_bswap, emit_
 emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, emit_ret,
     emit_jcc_links, emit_compare_jcc; /* flow.c */
 emit_fn emit_vector, emit_generic;    /* vector.c */
+emit_fn emit_bit;                     /* bit.c */
 bool vector_uop(const struct uop *u); /* it has an emitter */
+bool bit_uop(const struct uop *u);    /* likewise, in bit.c; the functions below are of such uops */
+enum bit_effect { BIT_KEEPS, BIT_SETS, BIT_CHANGES }; /* no flags, all of them, some of them */
+enum bit_effect bit_effect(const struct uop *u);
+bool bit_may_leave(const struct uop *u);
+bool bit_changes(const struct uop *u, u8 reg);
 bool vector_sets_flags(const struct uop *u);
 u32 vector_memory_size(const struct uop *u);
 /* Emits an edge to a link: a jump that is always taken, or on a condition of EFLAGS. */

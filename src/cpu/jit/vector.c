@@ -256,18 +256,6 @@ bool emit_vector(struct translator *t, const struct uop *u)
 
 /* --- Instructions without a handler of their own ---------------------------------------------- */
 
-/* Makes a uop of the memory operand. False: its address is not simple. */
-static bool simple_memory(const struct uop *u, struct uop *out)
-{
-    const struct insn *in = u->insn;
-    s64 disp = in->disp + (in->rip_relative ? uop_offset(u) + in->length : 0);
-    *out = (struct uop){.b = in->rip_relative ? REG_BLOCK : in->base,
-                        .x = in->index,
-                        .scale = in->scale,
-                        .disp = (s32)disp};
-    return in->addrsize == 8 && disp == (s32)disp && in->segment != SEG_FS && in->segment != SEG_GS;
-}
-
 /* An aligned operand of 16 bytes. */
 static struct rm generic_memory(struct translator *t, const struct uop *memory)
 {
@@ -280,12 +268,14 @@ static struct rm generic_memory(struct translator *t, const struct uop *memory)
 
 bool emit_generic(struct translator *t, const struct uop *u)
 {
+    if (bit_uop(u))
+        return emit_bit(t, u);
     struct code *k = &t->code;
     const struct insn *in = u->insn;
     const struct generic_op *g = generic_of(u);
     struct uop memory;
     struct rm source = in_register(in->o[1].reg);
-    if (!g->op || (in->o[1].kind == OPERAND_MEM && !simple_memory(u, &memory)))
+    if (!g->op || (in->o[1].kind == OPERAND_MEM && !insn_memory(u, &memory)))
         return false;
     if (in->o[1].kind == OPERAND_MEM)
         source = generic_memory(t, &memory);
