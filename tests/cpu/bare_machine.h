@@ -174,13 +174,13 @@ static void host_code(struct bare_machine *m, u64 at, struct code code)
     memory_write(m->g->memory, at, KEY_RAW, code.bytes, code.size);
 }
 
-static enum cpu_stop run_on(struct bare_machine *m)
+static inline enum cpu_stop run_on(struct bare_machine *m)
 {
     return cpu_run_bare(m->cpu, m->g->clock.now + 100000);
 }
 
 /* Runs this code, with HLT behind it, from H_CODE. */
-static enum cpu_stop host_run(struct bare_machine *m, struct code code)
+static inline enum cpu_stop host_run(struct bare_machine *m, struct code code)
 {
     host_code(m, H_CODE, code);
     host_code(m, H_CODE + code.size, ASM("hlt"));

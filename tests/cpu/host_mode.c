@@ -213,6 +213,27 @@ static void an_interrupt_comes_right_after_the_access(void **state)
     bare_destroy(m);
 }
 
+static void a_repeated_access_can_be_interrupted(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    m->board.vector = 0x41;
+    m->board.raises = true;
+    m->board.takes_ns = 50;
+    assert_int_equal(HOST(m, "mov edi, 0x1000000; mov ecx, 1000; sti; nop; rep stosb"),
+                     CPU_STOP_HALT);
+    assert_int_equal(halted_in(m), 0x41);
+    assert_int_equal(m->cpu->arch.r[RCX], 999);
+    assert_int_equal(stacked(m, 0), H_CODE + 12);
+    m->board.raises = false;
+    assert_int_equal(HOST(m, "mov edi, 0x1000000; mov ecx, 3000; rep stosb"), CPU_STOP_TIME);
+    assert_in_range(m->g->clock.now, 100000, 101000);
+    while (run_on(m) != CPU_STOP_HALT)
+        ;
+    assert_int_equal(m->board.accesses, 3001);
+    bare_destroy(m);
+}
+
 static void an_interrupt_ends_a_halt(void **state)
 {
     struct bare_machine *m = bare_create(false);
@@ -229,6 +250,16 @@ static void an_interrupt_ends_a_halt(void **state)
     cpu_pin_interrupt(m->cpu, true);
     assert_int_equal(HOST(m, "sti; hlt; inc ebx"), CPU_STOP_HALT);
     assert_int_equal(m->cpu->arch.r[RBX], 1);
+    bare_destroy(m);
+}
+
+static void a_single_step_ends_a_halt(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    assert_int_equal(HOST(m, "push 0x102; popfq; hlt; inc ebx"), CPU_STOP_HALT);
+    assert_int_equal(halted_in(m), VECTOR_DB);
+    assert_int_equal(stacked(m, 0), H_CODE + 7);
     bare_destroy(m);
 }
 
@@ -313,6 +344,8 @@ int main(void)
         cmocka_unit_test(an_interrupt_waits_for_if_and_its_shadow),
         cmocka_unit_test(an_interrupt_comes_right_after_the_access),
         cmocka_unit_test(an_interrupt_ends_a_halt),
+        cmocka_unit_test(a_repeated_access_can_be_interrupted),
+        cmocka_unit_test(a_single_step_ends_a_halt),
         cmocka_unit_test(an_nmi_blocks_the_next_until_iret),
         cmocka_unit_test(clgi_holds_everything),
         cmocka_unit_test(init_and_start_up),

@@ -46,10 +46,10 @@ void bare_stop(struct cpu *c, enum cpu_stop stop)
     cpu_leave_bare(c, BARE_STOP);
 }
 
-/* HLT is done, whatever comes next. */
+/* HLT is done, whatever comes next. The trap of a single step ends it at once. */
 void bare_halt(struct cpu *c)
 {
-    if (event_pending(c))
+    if (event_pending(c) || c->arch.rflags & RFLAGS_TF)
         return;
     c->bare.halted = true;
     c->arch.interrupt_shadow = false;

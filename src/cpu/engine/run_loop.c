@@ -38,10 +38,17 @@ void cpu_sync(struct cpu *c, const struct uop *u)
     c->arch.rip = (c->engine.insn_rip + u->len) & mask;
 }
 
+/* Returns true if the instruction may be alone for its access to a board: that may take time, and
+ * bring interrupts, with each iteration. */
+static bool asks_board(const struct cpu *c)
+{
+    return c->bare.wired && c->engine.block && c->engine.block->single;
+}
+
 u64 rep_allowance(const struct cpu *c)
 {
     if (c->arch.rflags & RFLAGS_TF || c->engine.watchpoints || c->engine.device.count ||
-        debugger_steps(c))
+        debugger_steps(c) || asks_board(c))
         return 1;
     return (u64)c->engine.left + 1; /* the block counted one iteration and the rest */
 }
