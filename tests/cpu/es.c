@@ -741,6 +741,23 @@ static void a_vc_that_a_nested_fault_interrupts_is_injected_again(void **state)
     guest_destroy(e.g);
 }
 
+/* A host may leave it to the instruction to raise #VC again, as KVM does: no double fault. */
+static void a_vc_that_a_nested_fault_interrupts_comes_again_by_itself(void **state)
+{
+    (void)state;
+    struct es e = es_create();
+    u64 entry = NPT + 0x3000 + 8 * ((STACK - 1) >> 12), all = PTE_P | PTE_RW | PTE_US;
+    e.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CPUID;
+    host_write64(e.g, entry, 0);
+    assert_int_equal(ES_RUN(&e, "cpuid"), EXIT_NPF);
+    host_write64(e.g, entry, (GUEST_BASE + ((STACK - 1) & ~PAGE_MASK)) | all);
+    es_run(&e);
+    assert_int_equal(es_delivered(&e), VECTOR_VC);
+    assert_int_equal(vc_code(&e), 0x72);
+    assert_int_equal(vc_rip(&e), CODE);
+    guest_destroy(e.g);
+}
+
 static void vintr_tells_the_host_when_the_guest_takes_interrupts(void **state)
 {
     (void)state;
@@ -784,6 +801,7 @@ int main(void)
         cmocka_unit_test(a_vmsa_does_not_run_in_another_frame_or_under_another_key),
         cmocka_unit_test(events_that_may_be_injected_are_delivered),
         cmocka_unit_test(a_vc_that_a_nested_fault_interrupts_is_injected_again),
+        cmocka_unit_test(a_vc_that_a_nested_fault_interrupts_comes_again_by_itself),
         cmocka_unit_test(vintr_tells_the_host_when_the_guest_takes_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,9 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
     c->arch.cr8 = k->v_intr & 15;
     c->guest.pauses_left = k->pause_filter_count;
     c->guest.control.fetched_count = 0;
+    /* An event whose delivery an exit interrupted is the host's from then on: it may inject the
+     * event again, or let the instruction raise it. */
+    c->guest.exit_int_info = 0;
 }
 
 /* Loads the state that a VMSA has and a VMCB's save area has not. */
