@@ -11,6 +11,7 @@ help:
 	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '                (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make host       boot a stock Debian kernel in host mode: its KVM launches SEV, SEV-ES and SNP guests'
+	@echo '                (MODE=sev, sev-es or sev-snp: its QEMU launches a stock guest)'
 	@echo 'make test       all tests, with and without sanitizers'
 	@echo 'make test-slow  every named kernel in every mode: 62 boots, some of minutes'
 	@echo 'make bench      ratios against named peers, in one run'
@@ -31,6 +32,8 @@ run: build
 
 host: build
 	@HOST_KVM=$(BUILD)/guests/host/host-kvm tools/fetch-guest.sh $(OUT) host
+	@[ -z "$(MODE)" ] || tools/fetch-qemu.sh $(OUT)
+	@[ -z "$(MODE)" ] || tools/fetch-oracles.sh $(OUT) images
 	@tools/run-host.sh $(BUILD) $(OUT)
 
 test:

@@ -124,4 +124,5 @@ def main():
     os.rename(out + ".new", out)
 
 
-main()
+if __name__ == "__main__":
+    main()
