@@ -40,6 +40,7 @@ test:
 	@tools/install-deps.sh build test
 	@tools/fetch-guest.sh $(OUT)
 	@tools/fetch-guest.sh $(OUT) host
+	@tools/fetch-guest.sh $(OUT) ssh
 	@tools/fetch-oracles.sh $(OUT) images
 	@[ -d ../shared/vectors ] || tools/fetch-vectors.sh $(OUT)
 	@tools/test.sh

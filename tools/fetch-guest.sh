@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# fetch-guest.sh OUT [all | secure-tsc | host]: downloads Debian's stock cloud kernels and
+# fetch-guest.sh OUT [all | secure-tsc | host | ssh]: downloads Debian's stock cloud kernels and
 # busybox-static as packages into OUT and makes OUT/vmlinuz (Linux 6.1) and OUT/vmlinuz-6.12 of
 # them, each with its initramfs, initrd.cpio.gz and initrd-6.12.cpio.gz. Nothing is installed. Done
 # before: nothing happens. Without a package of 6.12 there is only the first. The second has
@@ -8,7 +8,8 @@
 # -6.1-ordinary and -6.12-ordinary. `secure-tsc` is the newest cloud kernel from 6.14 on that apt
 # knows (Debian 13 backports has some): vmlinuz-secure-tsc and its initramfs. `host` is the ordinary
 # 6.12 kernel as the host of the bare machine, with KVM's modules and, if HOST_KVM names it, the
-# program host-kvm in its initramfs: vmlinuz-host, initrd-host.cpio.gz.
+# program host-kvm in its initramfs: vmlinuz-host, initrd-host.cpio.gz. `ssh` is an SSH server and
+# its libraries, unpacked, of which a test makes a guest.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -115,13 +116,21 @@ host() {
 case ${2:-} in
 "") ;;
 host) host ;;
+ssh)
+    for package in dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 zlib1g; do
+        fetch "$package" || {
+            echo "fetch-guest: no SSH server; what needs it is left out" >&2
+            break
+        }
+    done
+    ;;
 secure-tsc) secure_tsc ;;
 all)
     ordinary 6.1 linux-image-amd64
     ordinary 6.12 linux-image-6.12-amd64
     ;;
 *)
-    echo "fetch-guest: '$2': all, secure-tsc, host, or nothing" >&2
+    echo "fetch-guest: '$2': all, secure-tsc, host, ssh, or nothing" >&2
     exit 2
     ;;
 esac

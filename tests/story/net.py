@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import socketserver
@@ -380,6 +381,76 @@ def a_recorded_run_repeats_without_the_network(s):
     want(code == 3 and "line 2: this is a frame for a VM without --net user" in error, error)
 
 
+SSHD = BEGIN + """
+mkdir -p /dev/pts; mount -t devpts devpts /dev/pts
+echo root:x:0:0::/root:/bin/sh >/etc/passwd
+echo /bin/sh >/etc/shells
+busybox chmod 700 /root /root/.ssh
+dmesg | grep 'Features active'
+dropbear -R -E -F -s
+"""
+# Debian packages with what the server consists of: tools/fetch-guest.sh OUT ssh gets them.
+SSH_PACKAGES = "dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 zlib1g".split()
+SSH_FILES = ("usr/sbin/dropbear", "ld-linux-x86-64.so.2", "libc.so.6", "libcrypt.so.1",
+             "libgmp.so.10", "libtomcrypt.so.1", "libtommath.so.1", "libz.so.1")
+
+
+def ssh_guest(s, key):
+    """An initramfs with an SSH server that lets the key's owner in."""
+    found = {}
+    for package in SSH_PACKAGES:
+        for folder, _, names in os.walk(f"{s.out}/guest/{package}"):
+            for name in names:
+                path = os.path.join(folder, name)
+                found.update({f: path for f in SSH_FILES if path.endswith("/" + f)})
+    if len(found) < len(SSH_FILES):
+        raise Skip(f"no SSH server in {s.out}/guest: tools/fetch-guest.sh OUT ssh gets one")
+    entries = [(name, 0o40755, b"") for name in ("lib", "lib64", "etc", "etc/dropbear", "root",
+                                                 "root/.ssh")]
+    for name, path in found.items():
+        place = {"usr/sbin/dropbear": "bin/dropbear",
+                 "ld-linux-x86-64.so.2": "lib64/ld-linux-x86-64.so.2"}.get(name, "lib/" + name)
+        with open(path, "rb") as f:
+            entries.append((place, 0o100755, f.read()))
+    with open(key + ".pub", "rb") as f:
+        entries.append(("root/.ssh/authorized_keys", 0o100600, f.read()))
+    initrd = guest(s, "sshd", SSHD)
+    with open(initrd, "ab") as f:
+        f.write(gzip.compress(archive(entries), 1, mtime=0))
+    return initrd
+
+
+@slow
+def a_person_logs_into_an_snp_guest_by_ssh_and_copies_files(s):
+    if not shutil.which("ssh") or not shutil.which("ssh-keygen"):
+        raise Skip("there is no ssh")
+    key, port = s.path("key"), free_port()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    running = Running(s, "--kernel", s.kernel, "--initrd", ssh_guest(s, key), "--append", APPEND,
+                      "--mode", "sev-snp", "--net", f"user,publish={port}:22")
+
+    def ssh(command, data=b""):
+        done = subprocess.run(
+            ["ssh", "-i", key, "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o",
+             "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
+             "root@127.0.0.1", command], input=data, capture_output=True, timeout=TIMEOUT,
+            check=False)
+        want(done.returncode == 0, (command, done.stderr[-500:], running.console()[-600:]))
+        return done.stdout
+
+    try:
+        wait_for(running, "Features active")
+        want(b"Linux" in ssh("uname -a"), "another system")
+        ssh("cat >/copy", BIG)
+        want(ssh("sha256sum </copy").split()[0] == sha(BIG).encode(), "another file in the guest")
+        want(ssh("cat /copy") == BIG, "another file comes back")
+        ssh("poweroff -f & exit 0")
+        code, text, error = running.finish()
+        want(code == 0 and "active: AMD SEV SEV-ES SEV-SNP" in text, (code, error, text[-500:]))
+    finally:
+        running.process.kill()
+
+
 @quick
 def what_cannot_be_is_refused(s):
     kernel = s.build("halt", HALT)
@@ -411,5 +482,6 @@ if __name__ == "__main__":
         a_guest_that_floods_its_network_stops_nothing,
         a_guest_that_is_flooded_hears_its_keyboard,
         a_recorded_run_repeats_without_the_network,
+        a_person_logs_into_an_snp_guest_by_ssh_and_copies_files,
         what_cannot_be_is_refused,
     )
