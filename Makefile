@@ -49,7 +49,10 @@ test-slow: build
 	@tools/install-deps.sh test
 	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT) all
 	@tools/fetch-oracles.sh $(OUT) images
+	@tools/fetch-guest.sh $(OUT) host
+	@tools/fetch-qemu.sh $(OUT)
 	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
+	@tests/slow/host.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench
