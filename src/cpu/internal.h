@@ -64,7 +64,7 @@ struct lazy_flags {
 struct block; /* engine/block.c */
 
 /* A cache of (RIP, mode) -> first uop of the block, for jumps that cannot be linked. */
-#define JUMPS 4096
+#define JUMPS 16384
 struct jump {
     u64 rip, tag;
     const struct uop *uop;

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE /* names of the registers in a signal frame */
 
 #include "cpu/internal.h"
+#include "cpu/mmu/mmu.h"
 #include "cpu/exec/x87.h"
 #include "host_vendor.h"
 
@@ -115,6 +116,9 @@ static inline void native_map(struct cpu *c, u8 *page)
     struct tlb_entry *e = &c->engine.tlbs[TLB_KERNEL][(va >> PAGE_SHIFT) & (TLB_ENTRIES - 1)];
     *e = (struct tlb_entry){.rtag = va, .wtag = va, .host = page, .frame = TLB_WRITABLE};
     c->engine.tlb = c->engine.tlbs[TLB_KERNEL];
+    c->engine.mmu = calloc(1, sizeof *c->engine.mmu);
+    assert_non_null(c->engine.mmu);
+    c->engine.mmu->tlbs = c->engine.tlbs;
 }
 
 static inline void native_no_key(void *context, void *out, size_t count)
@@ -151,6 +155,7 @@ static inline void native_close(struct native *n)
     munmap(n->code, PAGE_SIZE);
     munmap(n->buffer, PAGE_SIZE);
     memory_destroy(n->cpu->memory);
+    free(n->cpu->engine.mmu);
     free(n->cpu);
     free(n);
 }

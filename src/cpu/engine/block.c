@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define ARENA_SIZE    MIB(40)
-#define HASH_BUCKETS  65536u
+#define HASH_BUCKETS  131072u
 #define GRANULE_SHIFT 6 /* 64 bytes: 64 a frame */
 #define BLOCK_UOPS    (BLOCK_INSNS * LOWER_MAX + 4)
 #define NO_BASE       (~0ull) /* no base of a code segment of 16 or 32 bits */
@@ -129,7 +129,7 @@ void block_remember(struct cpu *c, u64 rip, const struct block *b)
 static struct block **bucket_of(const struct cpu *c, u64 spa, u32 mode)
 {
     u64 h = (spa ^ (u64)mode << 40) * 0x9e3779b97f4a7c15ull;
-    return &c->engine.blocks->hash[h >> 48 & (HASH_BUCKETS - 1)];
+    return &c->engine.blocks->hash[h >> 40 & (HASH_BUCKETS - 1)];
 }
 
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode)

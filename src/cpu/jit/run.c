@@ -180,14 +180,26 @@ PROBE(bts, "bts %2, %0") PROBE(btr, "btr %2, %0") PROBE(btc, "btc %2, %0")
 
     static u32 host_features(void)
 {
-    unsigned a, b, c, d;
+    static const struct {
+        u32 leaf, reg, bits, feature; /* reg: 1 is EBX, 2 is ECX */
+    } rows[] = {
+        {1, 2, BIT(1), HOST_PCLMUL},
+        {1, 2, BIT(9), HOST_SSSE3},
+        {1, 2, BIT(19) | BIT(20), HOST_SSE4},
+        {1, 2, BIT(23), HOST_POPCNT},
+        {1, 2, BIT(25), HOST_AES},
+        {7, 1, BIT(3), HOST_BMI1},
+        {7, 1, BIT(8), HOST_BMI2},
+        {7, 1, BIT(29), HOST_SHA},
+        {0x80000001, 2, BIT(5), HOST_LZCNT},
+    };
     u32 has = HOST_BIT_TESTS;
-    if (__get_cpuid(1, &a, &b, &c, &d))
-        has |= c & BIT(23) ? HOST_POPCNT : 0u;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        has |= (b & BIT(3) ? HOST_BMI1 : 0u) | (b & BIT(8) ? HOST_BMI2 : 0u);
-    if (__get_cpuid(0x80000001, &a, &b, &c, &d))
-        has |= c & BIT(5) ? HOST_LZCNT : 0u;
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        unsigned v[4];
+        if (__get_cpuid_count(rows[i].leaf, 0, &v[0], &v[1], &v[2], &v[3]) &&
+            (v[rows[i].reg] & rows[i].bits) == rows[i].bits)
+            has |= rows[i].feature;
+    }
     return has;
 }
 

@@ -95,6 +95,11 @@ enum {
     HOST_LZCNT = BIT(2),
     HOST_POPCNT = BIT(3),
     HOST_BIT_TESTS = BIT(4), /* BT, BTS, BTR, BTC change CF alone */
+    HOST_SSSE3 = BIT(5),
+    HOST_SSE4 = BIT(6), /* 4.1 and 4.2 */
+    HOST_AES = BIT(7),
+    HOST_PCLMUL = BIT(8),
+    HOST_SHA = BIT(9),
 };
 
 struct host_exact {

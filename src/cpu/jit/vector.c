@@ -44,6 +44,11 @@ struct vector_op {
     FLOATING(name##ps, OP_TWO(opcode), 16), FLOATING(name##pd, P66(opcode), 16), \
     FLOATING(name##ss, PF3(opcode), 4), FLOATING(name##sd, PF2(opcode), 8)
 #define COMPARES(name, opcode, bytes) [INSN_##name] = {.op = opcode, .form = COMPARE, .size = bytes}
+#define X38(x) (P66(x) | (u32)OP_38)
+#define X3A(x) (P66(x) | (u32)OP_3A)
+#define BY_HOST(name, opcode, feature) [INSN_##name] = {.op = opcode, .host = HOST_##feature}
+#define WITH_IMM(name, opcode, feature) [INSN_##name] = {.op = opcode, .immediate = true, .host = HOST_##feature}
+#define EXTENDS(name, opcode) BY_HOST(pmovsx##name, X38(0x20 | opcode), SSE4), BY_HOST(pmovzx##name, X38(0x30 | opcode), SSE4)
 #define MOVES(name, is_aligned) \
     [INSN_##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = MOVE, .size = 16, .aligned = is_aligned}
 
@@ -104,12 +109,37 @@ static const struct { u8 opcode, extension; } shift_rows[INSN_COUNT] = {
 };
 
 /* Instructions without a handler of their own. */
-static const struct generic_op { u32 op; bool immediate, to_general; } generic_ops[INSN_COUNT] = {
-    [INSN_shufps] = {OP_TWO(0xc6), true, false}, [INSN_shufpd] = {P66(0xc6), true, false},
-    [INSN_pshufd] = {P66(0x70), true, false},
-    [INSN_pshufhw] = {PF3(0x70), true, false}, [INSN_pshuflw] = {PF2(0x70), true, false},
-    [INSN_movhlps] = {OP_TWO(0x12), false, false}, [INSN_movlhps] = {OP_TWO(0x16), false, false},
-    [INSN_movmskps] = {OP_TWO(0x50), false, true},
+static const struct generic_op { u32 op; bool immediate, to_general; u32 host; } generic_ops[INSN_COUNT] = {
+    [INSN_shufps] = {OP_TWO(0xc6), true, false, 0}, [INSN_shufpd] = {P66(0xc6), true, false, 0},
+    [INSN_pshufd] = {P66(0x70), true, false, 0},
+    [INSN_pshufhw] = {PF3(0x70), true, false, 0}, [INSN_pshuflw] = {PF2(0x70), true, false, 0},
+    [INSN_movhlps] = {OP_TWO(0x12), false, false, 0}, [INSN_movlhps] = {OP_TWO(0x16), false, false, 0},
+    [INSN_movmskps] = {OP_TWO(0x50), false, true, 0},
+
+    BY_HOST(pshufb, X38(0x00), SSSE3), BY_HOST(phaddw, X38(0x01), SSSE3), BY_HOST(phaddd, X38(0x02), SSSE3),
+    BY_HOST(phaddsw, X38(0x03), SSSE3), BY_HOST(pmaddubsw, X38(0x04), SSSE3), BY_HOST(phsubw, X38(0x05), SSSE3),
+    BY_HOST(phsubd, X38(0x06), SSSE3), BY_HOST(phsubsw, X38(0x07), SSSE3), BY_HOST(psignb, X38(0x08), SSSE3),
+    BY_HOST(psignw, X38(0x09), SSSE3), BY_HOST(psignd, X38(0x0a), SSSE3), BY_HOST(pmulhrsw, X38(0x0b), SSSE3),
+    BY_HOST(pabsb, X38(0x1c), SSSE3), BY_HOST(pabsw, X38(0x1d), SSSE3), BY_HOST(pabsd, X38(0x1e), SSSE3),
+    WITH_IMM(palignr, X3A(0x0f), SSSE3),
+
+    EXTENDS(bw, 0), EXTENDS(bd, 1), EXTENDS(bq, 2), EXTENDS(wd, 3), EXTENDS(wq, 4), EXTENDS(dq, 5),
+    BY_HOST(pmuldq, X38(0x28), SSE4), BY_HOST(pcmpeqq, X38(0x29), SSE4), BY_HOST(packusdw, X38(0x2b), SSE4),
+    BY_HOST(pcmpgtq, X38(0x37), SSE4), BY_HOST(pminsb, X38(0x38), SSE4), BY_HOST(pminsd, X38(0x39), SSE4),
+    BY_HOST(pminuw, X38(0x3a), SSE4), BY_HOST(pminud, X38(0x3b), SSE4), BY_HOST(pmaxsb, X38(0x3c), SSE4),
+    BY_HOST(pmaxsd, X38(0x3d), SSE4), BY_HOST(pmaxuw, X38(0x3e), SSE4), BY_HOST(pmaxud, X38(0x3f), SSE4),
+    BY_HOST(pmulld, X38(0x40), SSE4), BY_HOST(phminposuw, X38(0x41), SSE4),
+    BY_HOST(pblendvb, X38(0x10), SSE4), BY_HOST(blendvps, X38(0x14), SSE4), BY_HOST(blendvpd, X38(0x15), SSE4),
+    WITH_IMM(blendps, X3A(0x0c), SSE4), WITH_IMM(blendpd, X3A(0x0d), SSE4), WITH_IMM(pblendw, X3A(0x0e), SSE4),
+    WITH_IMM(mpsadbw, X3A(0x42), SSE4),
+
+    BY_HOST(aesimc, X38(0xdb), AES), BY_HOST(aesenc, X38(0xdc), AES), BY_HOST(aesenclast, X38(0xdd), AES),
+    BY_HOST(aesdec, X38(0xde), AES), BY_HOST(aesdeclast, X38(0xdf), AES), WITH_IMM(aeskeygenassist, X3A(0xdf), AES),
+    WITH_IMM(pclmulqdq, X3A(0x44), PCLMUL),
+    BY_HOST(sha1nexte, OP_TWO(0xc8) | (u32)OP_38, SHA), BY_HOST(sha1msg1, OP_TWO(0xc9) | (u32)OP_38, SHA),
+    BY_HOST(sha1msg2, OP_TWO(0xca) | (u32)OP_38, SHA), BY_HOST(sha256rnds2, OP_TWO(0xcb) | (u32)OP_38, SHA),
+    BY_HOST(sha256msg1, OP_TWO(0xcc) | (u32)OP_38, SHA), BY_HOST(sha256msg2, OP_TWO(0xcd) | (u32)OP_38, SHA),
+    WITH_IMM(sha1rnds4, OP_TWO(0xcc) | (u32)OP_3A, SHA),
 };
 // clang-format on
 
@@ -256,16 +286,6 @@ bool emit_vector(struct translator *t, const struct uop *u)
 
 /* --- Instructions without a handler of their own ---------------------------------------------- */
 
-/* An aligned operand of 16 bytes. */
-static struct rm generic_memory(struct translator *t, const struct uop *memory)
-{
-    flags_clobber(t);
-    address(t, memory, SCRATCH);
-    emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), 15); /* TEST AL, 15 */
-    slow_if(t, CC_NE, COLD_STEP);
-    return memory_operand(t, memory, 16, false, COLD_STEP);
-}
-
 bool emit_generic(struct translator *t, const struct uop *u)
 {
     if (bit_uop(u))
@@ -275,10 +295,11 @@ bool emit_generic(struct translator *t, const struct uop *u)
     const struct generic_op *g = generic_of(u);
     struct uop memory;
     struct rm source = in_register(in->o[1].reg);
-    if (!g->op || (in->o[1].kind == OPERAND_MEM && !insn_memory(u, &memory)))
+    if (!g->op || (in->o[1].kind == OPERAND_MEM && !insn_memory(u, &memory)) ||
+        (g->host & t->exact.host) != g->host)
         return false;
-    if (in->o[1].kind == OPERAND_MEM)
-        source = generic_memory(t, &memory);
+    if (in->o[1].kind == OPERAND_MEM) /* only operands of 16 bytes must be aligned */
+        source = vector_memory(t, &memory, in->o[1].size, in->o[1].size == 16);
     if (g->to_general) {
         u8 d = gpr_begin(t, in->o[0].reg, 8, SCRATCH, false);
         emit_op(k, g->op, 4, d, source);
