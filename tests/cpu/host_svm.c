@@ -147,19 +147,26 @@ static void a_host_state_that_cannot_be_is_a_shutdown(void **state)
     bare_destroy(m);
 }
 
-/* After a SEV-ES guest all of class B comes from the page, and class C is reset [host 4.4]. */
-static void class_b_comes_from_memory(void **state)
+static void launch_es(struct bare_machine *m)
 {
-    struct bare_machine *m = bare_create(true);
     struct guest *g = m->g;
-    struct vmsa s = {.mxcsr = 0x1f80, .x87_ftw = 0xffff, .x87_fcw = 0x37f}, host;
-    (void)state;
+    struct vmsa s = {.mxcsr = 0x1f80, .x87_ftw = 0xffff, .x87_fcw = 0x37f};
     g->vmcb.control.np_control |= NP_SEV_ES;
     g->vmcb.control.lbr_control |= LBR_VIRTUALIZATION;
     g->vmcb.control.vmsa = VMSA;
     memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
     memory_write(g->memory, VMSA, g->key, &s, sizeof s);
     memory_vmsa_seal(g->memory, VMSA, g->key);
+}
+
+/* After a SEV-ES guest all of class B comes from the page, and class C is reset [host 4.4]. */
+static void class_b_comes_from_memory(void **state)
+{
+    struct bare_machine *m = bare_create(true);
+    struct guest *g = m->g;
+    struct vmsa host;
+    (void)state;
+    launch_es(m);
     GUEST(m, "2: jmp 2b");
     assert_int_equal(HOST(m, "mov eax, 0x1000; vmrun"), CPU_STOP_TIME);
     memory_read(g->memory, HSAVE + 0x400, KEY_RAW, &host, 0xc00);
@@ -196,6 +203,21 @@ static void class_b_comes_from_memory(void **state)
     assert_int_equal(m->cpu->arch.pkru, 0x27);
     assert_int_equal(m->cpu->arch.tsc_aux, 0x28);
     assert_int_equal(m->cpu->arch.vector[3].xmm.q[0], 0);
+    bare_destroy(m);
+}
+
+/* Parts without V_TSC_AUX leave the register alone, and kernels keep no copy in the page. */
+static void tsc_aux_is_of_class_b_where_the_part_says_so(void **state)
+{
+    struct bare_machine *m = bare_create(true);
+    (void)state;
+    cpu_model_of_part(PART_MILAN, &m->cpu->model);
+    launch_es(m);
+    GUEST(m, "");
+    assert_int_equal(HOST(m, "mov ecx, 0xc0000103; mov eax, 0x29; xor edx, edx; wrmsr; "
+                             "mov eax, 0x1000; vmrun; mov ecx, 0xc0000103; rdmsr"),
+                     CPU_STOP_HALT);
+    assert_int_equal((u32)m->cpu->arch.r[RAX], 0x29);
     bare_destroy(m);
 }
 
@@ -436,6 +458,7 @@ int main(void)
         cmocka_unit_test(class_a_comes_from_memory),
         cmocka_unit_test(a_host_state_that_cannot_be_is_a_shutdown),
         cmocka_unit_test(class_b_comes_from_memory),
+        cmocka_unit_test(tsc_aux_is_of_class_b_where_the_part_says_so),
         cmocka_unit_test(a_guests_physical_interrupts),
         cmocka_unit_test(an_interrupt_that_nobody_intercepts_is_the_guests),
         cmocka_unit_test(nmi_and_init_leave_the_guest_and_stay),

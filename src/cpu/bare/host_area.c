@@ -72,6 +72,12 @@ bool host_area_fetch(struct cpu *c, bool es)
     return host_state_valid(c, &s);
 }
 
+/* Without the feature software keeps no TSC_AUX there, and the host's own comes back [host 4.4]. */
+static u64 tsc_aux(const struct cpu *c, const struct vmsa *v)
+{
+    return cpu_model_bits(&c->model, 0x8000001f, 0, 0) & BIT(9) ? v->tsc_aux : c->host.tsc_aux;
+}
+
 void host_area_load_rest(struct cpu *c)
 {
     struct vmcb_save s;
@@ -86,7 +92,7 @@ void host_area_load_rest(struct cpu *c)
     c->arch.r[RSI] = v.rsi;
     c->arch.r[RDI] = v.rdi;
     memcpy(&c->arch.r[8], v.r8_15, sizeof v.r8_15);
-    c->arch.tsc_aux = v.tsc_aux;
+    c->arch.tsc_aux = tsc_aux(c, &v);
     c->arch.spec_ctrl = c->host.spec_ctrl;
     c->arch.pat = c->host.pat;
 }
