@@ -28,7 +28,8 @@ static const struct {
     {&cli_with_table, cli_with},         {&cli_platform_table, cli_platform},
     {&cli_profiles_table, cli_profiles}, {&cli_kds_table, cli_kds},
     {&cli_owner_table, cli_owner},       {&cli_fixtures_table, cli_fixtures},
-    {&cli_attack_table, cli_attack},
+    {&cli_attack_table, cli_attack},     {&cli_trace_table, cli_trace},
+    {&cli_map_table, cli_map},           {&cli_view_table, cli_view},
 };
 
 static void print_help(FILE *out)

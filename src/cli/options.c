@@ -351,7 +351,7 @@ static int parse_words(struct options *o, int argc, char **argv, struct error *e
 static int check_operands(const struct options *o, struct error *e)
 {
     const struct option_table *t = o->table;
-    const int most = t->actions ? t->actions[o->action].operands : 0;
+    const int most = t->actions ? t->actions[o->action].operands : t->operands;
     if (t->rest || o->operand_count <= most)
         return 0;
     return error_set(e, ERROR_USAGE, "'%.80s' is one argument too many", o->operands[most]);

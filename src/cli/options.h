@@ -128,6 +128,7 @@ struct option_table {
     u8 action_count;
     const struct option_rule *rules;
     size_t rule_count;
+    u8 operands; /* without actions: how many arguments that are no options it takes */
     bool rest; /* the first argument that is no option begins what is not the subcommand's own */
 };
 

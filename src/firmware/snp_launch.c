@@ -2,6 +2,7 @@
 /* SNP_LAUNCH_START, _UPDATE and _FINISH: policy, measured pages, ID block [snp 5]. */
 #include "abi/vmsa.h"
 #include "firmware/internal.h"
+#include "memory/frame.h"
 
 #include <inttypes.h>
 
@@ -208,7 +209,6 @@ static void put_tsc_scale(struct call *c, u64 spa)
  * `contents`. */
 static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents[SNP_DIGEST_SIZE])
 {
-    static const u8 zeros[PAGE_SIZE];
     struct firmware *fw = c->fw;
     u32 asid = c->context.asid;
     memset(contents, 0, SNP_DIGEST_SIZE);
@@ -223,8 +223,7 @@ static enum sev_status place_page(struct call *c, u32 type, u64 spa, u8 contents
     case SNP_PAGE_UNMEASURED:
         memory_launch(fw->memory, spa, PAGE_SIZE, asid, hash_nothing, NULL);
         break;
-    case SNP_PAGE_ZERO:
-        memory_write(fw->memory, spa, (memory_key)asid, zeros, sizeof zeros);
+    case SNP_PAGE_ZERO: /* snp_launch_update() clears all of it */
         break;
     case SNP_PAGE_SECRETS:
         put_secrets(c, spa);
@@ -280,7 +279,10 @@ enum sev_status snp_launch_update(struct call *c)
     if (status != SEV_STATUS_SUCCESS)
         return status;
     note(c, " spa=0x%" PRIx64 " gpa=0x%" PRIx64 " type=%u", spa, e.gpa, type);
-    for (u64 at = 0; at < (large ? RMP_LARGE_SIZE : PAGE_SIZE); at += PAGE_SIZE) {
+    const u64 size = large ? RMP_LARGE_SIZE : PAGE_SIZE;
+    if (type == SNP_PAGE_ZERO)
+        memory_clear(c->fw->memory, spa, size, (memory_key)c->context.asid);
+    for (u64 at = 0; at < size; at += PAGE_SIZE) {
         status = launch_page(c, spa + at, e.gpa + at);
         if (status != SEV_STATUS_SUCCESS)
             return status;

@@ -75,10 +75,10 @@ void page_set(struct call *c, u64 paddr, const struct rmp_entry *entry)
     u64 spa = real_address(fw, paddr);
     if (trace_wants(fw->trace, TRACE_PAGE))
         trace_event(fw->trace, TRACE_PAGE, "RMP",
-                    "spa=0x%" PRIx64 " from=%s to=%s asid=%u gpa=0x%" PRIx64 " by=%s", spa,
+                    "spa=0x%" PRIx64 " from=%s to=%s asid=%u gpa=0x%" PRIx64 " size=%s by=%s", spa,
                     rmp_state_name(rmp_state(fw->memory, spa)),
                     rmp_state_name(rmp_entry_state(entry)), entry->asid, entry->gpa,
-                    c->command->name);
+                    entry->large ? "2M" : "4K", c->command->name);
     rmp_set(fw->memory, spa, entry);
 }
 

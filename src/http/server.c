@@ -37,6 +37,7 @@ struct library {
                                       struct MHD_Response *r);
     void (*destroy_response)(struct MHD_Response *r);
     enum MHD_Result (*is_supported)(enum MHD_FEATURE feature);
+    const char *(*find_value)(struct MHD_Connection *c, enum MHD_ValueKind kind, const char *key);
     const union MHD_ConnectionInfo *(*get_info)(struct MHD_Connection *c,
                                                 enum MHD_ConnectionInfoType type, ...);
 };
@@ -66,12 +67,13 @@ static int load(struct library *l, struct error *e)
         {"MHD_queue_response", &l->queue_response},
         {"MHD_destroy_response", &l->destroy_response},
         {"MHD_is_feature_supported", &l->is_supported},
+        {"MHD_lookup_connection_value", &l->find_value},
         {"MHD_get_connection_info", &l->get_info},
     };
     l->handle = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
     if (!l->handle)
         return error_set(e, ERROR_INTERNAL,
-                         "a key server needs libmicrohttpd (Debian: libmicrohttpd12): %s",
+                         "a server of HTTP needs libmicrohttpd (Debian: libmicrohttpd12): %s",
                          dlerror());
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         void *address = dlsym(l->handle, names[i].name);
@@ -165,6 +167,8 @@ static enum MHD_Result send_answer(const struct http_server *s, struct MHD_Conne
     l->add_header(r, "Content-Type", a->content_type);
     if (a->allow)
         l->add_header(r, "Allow", a->allow);
+    for (const struct http_header *h = a->headers; h && h->name; h++)
+        l->add_header(r, h->name, h->value);
     if (a->retry_after_seconds) {
         snprintf(seconds, sizeof seconds, "%u", a->retry_after_seconds);
         l->add_header(r, "Retry-After", seconds);
@@ -177,7 +181,14 @@ static enum MHD_Result send_answer(const struct http_server *s, struct MHD_Conne
 static enum MHD_Result respond(struct http_server *s, struct MHD_Connection *connection,
                                const char *method, const struct pending *p)
 {
-    const struct http_request request = {method, p->url, p->body, p->body_size};
+    const struct http_request request = {
+        .method = method,
+        .url = p->url,
+        .body = p->body,
+        .body_size = p->body_size,
+        .host = s->library.find_value(connection, MHD_HEADER_KIND, "Host"),
+        .origin = s->library.find_value(connection, MHD_HEADER_KIND, "Origin"),
+    };
     struct http_response a = {.body = malloc(s->config.response_max)};
     if (!a.body)
         return MHD_NO;

@@ -475,8 +475,9 @@ void ghcb_handle(struct vcpu *c)
     struct vm *vm = c->vm;
     u64 value = c->vmcb.control.ghcb_gpa;
     if (value & PAGE_MASK) {
-        trace_event(host_trace(vm->hv->host), TRACE_SWITCH, "VMGEXIT", "vm=%s cpu=%u msr=%#llx",
-                    vm->config.name, c->index, (unsigned long long)value);
+        trace_event(host_trace(vm->hv->host), TRACE_SWITCH, "VMGEXIT",
+                    "vm=%s cpu=%u asid=%u vmcb=%#llx msr=%#llx", vm->config.name, c->index,
+                    vm->asid, (unsigned long long)c->vmcb_spa, (unsigned long long)value);
         ghcb_msr_handle(c, value);
         return;
     }
@@ -490,8 +491,9 @@ void ghcb_handle(struct vcpu *c)
     }
     memcpy(r.valid, r.page.valid, sizeof r.valid);
     trace_event(host_trace(vm->hv->host), TRACE_SWITCH, "VMGEXIT",
-                "vm=%s cpu=%u code=%#llx info1=%#llx info2=%#llx", vm->config.name, c->index,
-                (unsigned long long)r.page.exit_code, (unsigned long long)r.page.exit_info_1,
-                (unsigned long long)r.page.exit_info_2);
+                "vm=%s cpu=%u asid=%u vmcb=%#llx ghcb=%#llx code=%#llx info1=%#llx info2=%#llx",
+                vm->config.name, c->index, vm->asid, (unsigned long long)c->vmcb_spa,
+                (unsigned long long)value, (unsigned long long)r.page.exit_code,
+                (unsigned long long)r.page.exit_info_1, (unsigned long long)r.page.exit_info_2);
     answer(&r, execute(&r));
 }

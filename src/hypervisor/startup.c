@@ -153,12 +153,12 @@ enum ghcb_error startup_create(struct vm *vm, u64 info, u64 gpa, u64 features)
     c->creation = operation == GHCB_AP_DESTROY  ? CREATION_UNDONE
                   : operation == GHCB_AP_CREATE ? CREATION_NOW
                                                 : CREATION_AT_INIT;
-    trace_event(host_trace(vm->hv->host), TRACE_VM, "AP_CREATION", "vm=%s cpu=%u %s gpa=%#llx",
-                vm->config.name, id,
-                operation == GHCB_AP_DESTROY  ? "destroy"
+    trace_event(host_trace(vm->hv->host), TRACE_VM, "AP_CREATION",
+                "vm=%s cpu=%u when=%s gpa=%#llx vmsa=%#llx", vm->config.name, id,
+                operation == GHCB_AP_DESTROY  ? "destroyed"
                 : operation == GHCB_AP_CREATE ? "now"
-                                              : "at INIT",
-                (unsigned long long)gpa);
+                                              : "INIT",
+                (unsigned long long)gpa, (unsigned long long)spa);
     return 0;
 }
 

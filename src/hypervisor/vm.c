@@ -293,6 +293,23 @@ static bool list_grow(struct hypervisor *hv)
     return true;
 }
 
+/* What joins the addresses and numbers of the machine's events with this VM and its processors. */
+static void trace_created(const struct vm *vm)
+{
+    static const char *const modes[] = {[IMAGE_NONE] = "none",
+                                        [IMAGE_SEV] = "sev",
+                                        [IMAGE_SEV_ES] = "sev-es",
+                                        [IMAGE_SEV_SNP] = "sev-snp"};
+    struct trace *trace = host_trace(vm->hv->host);
+    trace_event(trace, TRACE_VM, "CREATED", "vm=%s asid=%u mode=%s memory=%#llx cpus=%u",
+                vm->config.name, vm->asid, modes[vm->config.plan->mode],
+                (unsigned long long)vm->config.plan->memory_size, vm->cpu_count);
+    for (u32 i = 0; i < vm->cpu_count; i++)
+        trace_event(trace, TRACE_VM, "PROCESSOR", "vm=%s cpu=%u asid=%u vmcb=%#llx vmsa=%#llx",
+                    vm->config.name, i, vm->asid, (unsigned long long)vm->cpus[i].vmcb_spa,
+                    (unsigned long long)vm->cpus[i].vmsa_spa);
+}
+
 struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, struct error *error)
 {
     struct vm *vm = list_grow(hv) ? calloc(1, sizeof *vm) : NULL;
@@ -309,6 +326,7 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
              !vm_board_create(vm, error)) {
         if (vcpus_create(vm)) {
             hv->vms[hv->vm_count++] = (struct vm_slot){.vm = vm};
+            trace_created(vm);
             return vm;
         }
         error_set(error, ERROR_MEMORY, "%s: no memory for its processors", config->name);

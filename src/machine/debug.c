@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "cpu/nested.h"
 #include "machine/internal.h"
+#include "memory/frame.h"
 #include "memory/rmp.h"
 
 #define NOWHERE (~0ull)
@@ -276,6 +277,12 @@ bool debug_read_system(struct machine *m, u64 spa, u32 asid, void *out, size_t s
 {
     return asid <= memory_asids(m->host.memory) &&
            memory_peek(m->host.memory, spa, (memory_key)asid, out, size);
+}
+
+u16 debug_frame_key(struct machine *m, u64 spa)
+{
+    return spa < memory_size(m->host.memory) ? memory_view(m->host.memory, spa >> PAGE_SHIFT)
+                                             : KEY_RAW;
 }
 
 bool debug_rmp(struct machine *m, u64 spa, struct rmp_entry *out)

@@ -64,6 +64,8 @@ u64 debug_read_physical(struct machine *m, const struct debug_view *v, u64 gpa, 
                         void *out, size_t size);
 /* Reads system memory: raw, as the host sees it, or through the key of an ASID. */
 bool debug_read_system(struct machine *m, u64 spa, u32 asid, void *out, size_t size);
+/* Returns the key in whose view a frame is: KEY_RAW, an ASID, KEY_FIRMWARE or KEY_GONE. */
+u16 debug_frame_key(struct machine *m, u64 spa);
 /* Returns false if there is no RMP, or it does not cover the page. */
 bool debug_rmp(struct machine *m, u64 spa, struct rmp_entry *out);
 

@@ -140,6 +140,18 @@ struct trace *machine_trace(struct machine *m)
     return &m->host.trace;
 }
 
+void machine_trace_begin(struct machine *m)
+{
+    const struct host *h = &m->host;
+    trace_event(&m->host.trace, TRACE_VM, "MACHINE", "memory=0x%" PRIx64 " asids=%u cores=%u",
+                memory_size(h->memory), memory_asids(h->memory), h->core_count);
+}
+
+void machine_trace_end(struct machine *m)
+{
+    trace_event(&m->host.trace, TRACE_VM, "MACHINE_ENDS", "%s", "");
+}
+
 struct memory *machine_memory(struct machine *m)
 {
     return m->host.memory;

@@ -48,6 +48,10 @@ void machine_destroy(struct machine *m);
 
 struct host *machine_host(struct machine *m);
 struct trace *machine_trace(struct machine *m);
+/* Trace what the machine is, once its sinks are there; and that all that follows is its end, in
+ * which guests' memory is given back. */
+void machine_trace_begin(struct machine *m);
+void machine_trace_end(struct machine *m);
 struct memory *machine_memory(struct machine *m);
 struct firmware *machine_firmware(struct machine *m);
 /* For a machine whose cores run their host's code themselves (cpu/bare.h). */

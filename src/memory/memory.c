@@ -4,6 +4,7 @@
  * frame's view goes through frame_flip(); every removal of a frame from the cores goes through
  * frame_lose().
  */
+#include "memory/frame.h"
 #include "memory/internal.h"
 
 #include "crypto/crypto.h"
@@ -64,6 +65,17 @@ static void key_name(const struct memory *m, char out[12], memory_key key)
         snprintf(out, 12, "firmware");
     else
         snprintf(out, 12, "asid%u", key);
+}
+
+/* Whole frames get contents under a key without a cipher having run. */
+static void trace_place(struct memory *m, u64 frame, u64 count, memory_key to)
+{
+    char name[12];
+    if (!trace_wants(m->trace, TRACE_VIEW))
+        return;
+    key_name(m, name, to);
+    trace_event(m->trace, TRACE_VIEW, "PLACE", "spa=0x%" PRIx64 " size=0x%" PRIx64 " to=%s",
+                frame << PAGE_SHIFT, count << PAGE_SHIFT, name);
 }
 
 static void trace_flip(struct memory *m, u64 frame, memory_key from, memory_key to)
@@ -135,24 +147,27 @@ bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t si
 /* Writes a whole frame. No cipher has to run, because the old contents do not matter. An untouched
  * frame already holds zeros, so zeros are not written: the computer that softsev runs on need not
  * provide memory for it. */
-static void write_whole(struct memory *m, u64 frame, memory_key key, const void *data)
+static bool write_whole(struct memory *m, u64 frame, memory_key key, const void *data)
 {
     static const u8 zeros[PAGE_SIZE];
+    const bool moves = m->frames[frame].view != key;
     bool fresh = !m->frames[frame].touched;
     m->statistics.frames_touched += fresh;
     m->frames[frame].touched = true;
     frame_lose(m, frame);
-    if (m->frames[frame].view != key)
+    if (moves)
         frame_relabel(m, frame, key);
     if (!fresh || memcmp(data, zeros, PAGE_SIZE))
         memcpy(frame_bytes(m, frame), data, PAGE_SIZE);
+    return moves;
 }
 
 void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, size_t size)
 {
     u64 frame = spa >> PAGE_SHIFT;
     if (size == PAGE_SIZE) {
-        write_whole(m, frame, key, data);
+        if (write_whole(m, frame, key, data))
+            trace_place(m, frame, 1, key);
         return;
     }
     frame_flip(m, frame, key);
@@ -206,12 +221,28 @@ bool memory_peek(struct memory *m, u64 spa, memory_key key, void *out, size_t si
     return true;
 }
 
+bool memory_clear(struct memory *m, u64 spa, u64 size, memory_key key)
+{
+    static const u8 zeros[PAGE_SIZE];
+    const u64 first = spa >> PAGE_SHIFT, count = size >> PAGE_SHIFT;
+    bool moved = false;
+    if (!in_dram(m, spa, size) || (spa | size) & PAGE_MASK || rmp_holds(m, spa, size))
+        return false;
+    key = frame_key(m, key);
+    for (u64 frame = first; frame < first + count; frame++)
+        moved |= write_whole(m, frame, key, zeros);
+    if (moved)
+        trace_place(m, first, count, key);
+    return true;
+}
+
 bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
                    void (*measure)(void *context, const void *bytes, size_t size), void *context)
 {
     if (!in_dram(m, spa, size) || rmp_holds(m, spa, size))
         return false;
     memory_key key = frame_key(m, (memory_key)asid);
+    const u64 whole = ALIGN_UP(spa, PAGE_SIZE) >> PAGE_SHIFT, end = (spa + size) >> PAGE_SHIFT;
     while (size) {
         u64 frame = spa >> PAGE_SHIFT;
         size_t n = (size_t)min_u64(size, PAGE_SIZE - (spa & PAGE_MASK));
@@ -229,6 +260,8 @@ bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
         spa += n;
         size -= n;
     }
+    if (whole < end && key != KEY_RAW)
+        trace_place(m, whole, end - whole, key);
     return true;
 }
 
@@ -313,6 +346,12 @@ void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size)
 {
     for (struct memory_listener *l = m->listeners; l; l = l->next)
         l->code_written(l->context, frame, offset, size);
+}
+
+memory_key memory_view(const struct memory *m, u64 frame)
+{
+    const memory_key view = m->frames[frame].view;
+    return view > m->asids && view != KEY_FIRMWARE ? KEY_GONE : view;
 }
 
 u64 memory_size(const struct memory *m)

@@ -2,6 +2,7 @@
 /* The Reverse Map Table in DRAM; see rmp.h. */
 #include "memory/internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static bool page_aligned(u64 spa, u64 size)
@@ -34,6 +35,7 @@ bool rmp_enable(struct memory *m, u64 base, u64 end)
     uncount(m);
     /* The cores may hold pages that were mapped under the old table. */
     frames_lose_all(m);
+    trace_event(m->trace, TRACE_PAGE, "RMP_ENABLE", "base=0x%" PRIx64 " end=0x%" PRIx64, base, end);
     return true;
 }
 
@@ -42,6 +44,7 @@ void rmp_disable(struct memory *m)
     free(m->rmp.assigned);
     m->rmp = (struct rmp){.generation = m->rmp.generation + 1};
     frames_lose_all(m);
+    trace_event(m->trace, TRACE_PAGE, "RMP_DISABLE", "%s", "");
 }
 
 bool rmp_enabled(const struct memory *m)
@@ -119,6 +122,8 @@ void rmp_clear(struct memory *m)
     for (u64 page = m->rmp.base >> PAGE_SHIFT; page < m->rmp.end >> PAGE_SHIFT; page++)
         if (page < m->rmp.pages)
             entry_write(m, page, &firmware);
+    trace_event(m->trace, TRACE_PAGE, "RMP_CLEAR", "base=0x%" PRIx64 " end=0x%" PRIx64, m->rmp.base,
+                m->rmp.end - 1);
 }
 
 bool rmp_get(struct memory *m, u64 spa, struct rmp_entry *out)

@@ -78,6 +78,7 @@ static int make_machine(struct host_run *r, struct error *e)
                          "--engine jit: this build has none, or the host allows no executable "
                          "memory; without the option, the interpreter runs");
     run_trace_start(&r->tracing, machine_trace(r->machine));
+    machine_trace_begin(r->machine);
     return 0;
 }
 
@@ -107,6 +108,8 @@ static int boot(struct host_run *r, struct error *e)
 
 static void end_machine(struct host_run *r)
 {
+    if (r->machine)
+        machine_trace_end(r->machine);
     bare_destroy(r->bare);
     machine_destroy(r->machine);
     r->bare = NULL;

@@ -14,7 +14,7 @@
 #define WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
 #define LOOK_NS                                                                                    \
     50000000ull /* of the host's time, between two looks at the keyboard inside a slice */
-#define OWNER_LOOK_NS 20000000ull /* ... at the folder of an owner elsewhere */
+#define OWNER_LOOK_NS 20000000ull /* ... at the folder of an owner elsewhere, or for a browser */
 #define SLEEP_MAX_NS  3600000000000ull
 
 u64 run_clock_ns(void)
@@ -45,6 +45,7 @@ static bool stops(void *context)
         r->quit |= run_terminal_look(r->terminal, r, 0);
         run_gdb_look(r, false);
     }
+    run_view_look(r);
     r->quit |= run_signals_ending();
     return r->quit;
 }
@@ -120,9 +121,9 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
     u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     u64 sleep = alive && until > wall ? until - wall : 0;
     const bool typed = run_terminal_has_input(r->terminal) || run_serial_has_input(r);
-    sleep = min_u64(sleep, typed                ? WALL_SLICE_NS
-                           : waits_for_owner(r) ? OWNER_LOOK_NS
-                                                : SLEEP_MAX_NS);
+    sleep = min_u64(sleep, typed                           ? WALL_SLICE_NS
+                           : waits_for_owner(r) || r->view ? OWNER_LOOK_NS
+                                                           : SLEEP_MAX_NS);
     look(r, sleep);
     return alive;
 }
@@ -134,6 +135,7 @@ bool run_slice(struct run *r, u64 limit_ns)
     bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
                                                     : slice_virtual(r, limit_ns);
     run_gdb_look(r, guests_time(r) == before);
+    run_view_look(r);
     r->quit |= run_signals_ending();
     return alive;
 }

@@ -127,7 +127,10 @@ static int open_files(struct run *r, struct error *e)
                                     .hashes = r->options.trace_hash};
     if (run_trace_open(&r->tracing, e))
         return -1;
-    return run_dump_open(r, e) || run_input_open(r, e) || run_gdb_open(r, e) ? -1 : 0;
+    return run_dump_open(r, e) || run_map_open(r, e) || run_input_open(r, e) ||
+                   run_gdb_open(r, e) || run_view_open(r, e)
+               ? -1
+               : 0;
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -383,7 +386,7 @@ static int make_machine(struct run *r, struct error *e)
     struct machine_config config = {
         .memory_size = HOST_MEMORY,
         .cores = 1,
-        .trace_categories = o->trace_hash ? ~0u : o->trace,
+        .trace_categories = o->trace_hash || o->view ? ~0u : o->trace,
         .engine = o->engine,
         .crypto = r->crypto,
     };
@@ -407,6 +410,8 @@ static int make_machine(struct run *r, struct error *e)
                          "--engine jit: this build has none, or the host allows no executable "
                          "memory; without the option, the interpreter runs");
     run_trace_start(&r->tracing, machine_trace(r->machine));
+    run_view_start(r);
+    machine_trace_begin(r->machine);
     r->hv = hypervisor_create(machine_host(r->machine), e);
     return r->hv ? 0 : -1;
 }
@@ -434,7 +439,8 @@ static int run_all(struct run *r, struct error *e)
         return -1;
     phase(r, PHASE_GUEST, &since);
     run_summary(r);
-    if (run_dump_memory(r, e))
+    run_view_end(r);
+    if (run_dump_memory(r, e) || run_map_write(r, e))
         return -1;
     return result_of_guests(r, e);
 }
@@ -443,8 +449,11 @@ static int run_all(struct run *r, struct error *e)
  * later is an error, also when the guests ended well. */
 static int run_close(struct run *r, struct error *e)
 {
+    if (r->machine)
+        machine_trace_end(r->machine);
     hypervisor_destroy(r->hv);
     machine_destroy(r->machine);
+    run_view_close(r);
     r->hv = NULL;
     r->machine = NULL;
     bool good = !run_trace_close(&r->tracing, e);
@@ -452,7 +461,9 @@ static int run_close(struct run *r, struct error *e)
         good = !run_serial_close(&r->vms[i], e) && good;
     if (r->dump) /* the run has ended before there was anything to write */
         fclose(r->dump);
-    r->dump = NULL;
+    if (r->map)
+        fclose(r->map);
+    r->dump = r->map = NULL;
     if (!run_signals_status())
         good = file_flush(stdout, "standard output", e) && good;
     else if ((fflush(stdout) || ferror(stdout)) && !run_signals_reader_gone())

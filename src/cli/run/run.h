@@ -53,8 +53,10 @@ struct run_options {
     struct run_vm_options *vms;
     u32 vm_count;
     struct json_t *machine; /* the machine file: it has the texts of its VMs */
-    const char *state, *seed, *trace_file, *dump, *record, *replay;
+    const char *state, *seed, *trace_file, *dump, *map, *record, *replay;
     const char *cpu_text;
+    const char *view;     /* where the page is served; NULL: nowhere */
+    bool view_keep;       /* ... also after the guests have ended */
     const char *gdb;      /* where a debugger may connect; NULL: nowhere */
     bool gdb_wait;        /* ... before the guests begin */
     struct cpu_model cpu; /* if cpu_text */
@@ -83,6 +85,12 @@ int run_check_name(const char *name, struct error *e);
  * file with holes where nothing was ever written. */
 int run_dump_open(struct run *r, struct error *e);
 int run_dump_memory(struct run *r, struct error *e);
+/* The same of the file of --map, and of the map of all frames (run_map.c). */
+int run_map_open(struct run *r, struct error *e);
+int run_map_write(struct run *r, struct error *e);
+/* Makes the map of all frames. Returns false if there is no memory for it. */
+struct view_map;
+bool run_map_look(struct machine *m, struct view_map *map);
 
 /* --- Disks (run_disk.c) ----------------------------------------------------------------------- */
 
@@ -100,6 +108,7 @@ struct authority;
 struct cli_platform; /* cli/identity/platform.h */
 struct run_gdb;
 struct run_serial;
+struct run_view;
 struct run_snp;
 
 struct run_vm {
@@ -153,6 +162,7 @@ struct run {
     struct run_terminal *terminal;
     struct net_polls polls; /* what networks and serial ports wait for */
     u32 net_count, serial_count;
+    struct run_view *view;    /* NULL: nobody looks */
     struct run_gdb *gdb;      /* NULL: nobody may debug */
     u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
     u64 looked_ns;            /* of the host's clock, at the keyboard */
@@ -160,7 +170,7 @@ struct run {
     u64 phase_ns[RUN_PHASES]; /* of the host's clock */
     FILE *record, *replay;    /* of console input; NULL: none */
     u64 replay_line;          /* so many lines of it were read */
-    FILE *dump;               /* where DRAM goes at the end; NULL: nowhere */
+    FILE *dump, *map;         /* where DRAM, and its map, go at the end; NULL: nowhere */
     struct run_input input;
     struct run_trace tracing;
 };
@@ -248,6 +258,16 @@ void run_net_prepare(struct run *r, u64 *wait_ns);
 void run_net_serve(struct run *r);
 /* Gives the guests the frames that have come, between two slices. */
 void run_net_give(struct run *r);
+/* --- The page that follows the run (run_view.c) ------------------------------------------------
+ */
+
+/* All do nothing without --view. */
+int run_view_open(struct run *r, struct error *e); /* listens */
+void run_view_start(struct run *r);                /* the machine is there */
+void run_view_look(struct run *r);                 /* answers a browser; changes no guest */
+/* The guests have ended: with --view-keep, answers until a signal comes. */
+void run_view_end(struct run *r);
+void run_view_close(struct run *r);
 
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 

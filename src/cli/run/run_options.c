@@ -202,6 +202,9 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->seed = text[RUN_SEED];
     o->trace_file = text[RUN_TRACE_FILE];
     o->dump = text[RUN_DUMP];
+    o->map = text[RUN_MAP];
+    o->view = text[RUN_VIEW];
+    o->view_keep = text[RUN_VIEW_KEEP];
     o->record = text[RUN_RECORD];
     o->replay = text[RUN_REPLAY];
     o->trace = (u32)options_number(given, RUN_TRACE, 0);

@@ -32,6 +32,18 @@ static void end_lines(struct run *r)
     }
 }
 
+/* The owner is no part of the machine; its decisions stand in the trace among the machine's
+ * events. */
+static void trace_owner(struct run *r, const char *step)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%s", step);
+    for (char *p = text; *p; p++) /* a value ends at its quotation mark */
+        *p = *p == '"' ? '\'' : *p;
+    if (r->machine)
+        trace_event(machine_trace(r->machine), TRACE_OWNER, "STEP", "text=\"%s\"", text);
+}
+
 void run_step(struct run *r, const char *who, const char *format, ...)
 {
     char text[600];
@@ -39,6 +51,8 @@ void run_step(struct run *r, const char *who, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (!strcmp(who, "owner"))
+        trace_owner(r, text);
     if (r->options.json) {
         print_json(json_pack("{s:s, s:o, s:o}", "event", "step", "who", cli_json_text(who), "text",
                              cli_json_text(text)));

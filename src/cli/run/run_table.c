@@ -287,6 +287,11 @@ static const struct option_row rows[] = {
         .man = "At the end, write all of DRAM as a probe on the bus reads it, encrypted pages as "
         "ciphertext: a sparse file, or every byte into a pipe or device.",
         .output = true, .group = GROUP_OUTPUT},
+    [RUN_MAP] = {"map", OPTION_FILE, "FILE", "at the end, write whose each frame of memory is",
+        .man = "When the guests have ended, write a map of memory: under whose key each frame is "
+        "held, and what the RMP says of it.\nWith\n.Fl -json\nit is one JSON object.\n"
+        ".Ic softsev map\nprints the same out of a trace, also as it was at an earlier time.",
+        .output = true, .group = GROUP_OUTPUT},
     [RUN_JSON] = {"json", OPTION_FLAG, NULL,
         "print steps, events, consoles, summary as JSON lines",
         .man = "Print steps, events, consoles and summary as JSON lines.", .group = GROUP_OUTPUT},
@@ -341,6 +346,20 @@ static const struct option_row rows[] = {
     [RUN_GDB_WAIT] = {"gdb-wait", OPTION_FLAG, NULL, "wait for GDB before the first instruction",
         .man = "Wait for GDB, and stop before the guest's first instruction.",
         .needs = OPTION_IDS(RUN_GDB), .group = GROUP_MACHINE},
+    [RUN_VIEW] = {"view", OPTION_TEXT, "ADDRESS:PORT",
+        "show this run as a picture in a browser: 127.0.0.1:PORT",
+        .man = "Serve a page that shows this run as it goes: memory by key and RMP state, down to "
+        "one page in plaintext and ciphertext, keys, guests, firmware, the owner's decisions and "
+        "all events.\n.Ar ADDRESS\nis one of the loopback, such as\n.Cm 127.0.0.1:8080 ;\n"
+        "port 0 is any free one.\nThe run prints the page's address, whose last part is a token: "
+        "whoever has it sees guests' memory in plaintext.\nThe page changes nothing, so that a run "
+        "with a seed has the same trace with it.\n.Ic softsev view\nshows a recorded trace.",
+        .group = GROUP_OUTPUT, .excludes = OPTION_IDS(RUN_QUIET)},
+    [RUN_VIEW_KEEP] = {"view-keep", OPTION_FLAG, NULL,
+        "keep the page when the guests have ended, until a signal",
+        .man = "When the guests have ended, keep machine and page until a signal comes.",
+        .needs = OPTION_IDS(RUN_VIEW), .group = GROUP_OUTPUT,
+        .excludes = OPTION_IDS(RUN_QUIET)},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

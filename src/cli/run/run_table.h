@@ -42,6 +42,7 @@ enum run_option {
     RUN_RECORD,
     RUN_REPLAY,
     RUN_DUMP,
+    RUN_MAP,
     RUN_JSON,
     RUN_QUIET,
     RUN_OWNER_WAIT,
@@ -51,6 +52,8 @@ enum run_option {
     RUN_NO_REBOOT,
     RUN_GDB,
     RUN_GDB_WAIT,
+    RUN_VIEW,
+    RUN_VIEW_KEEP,
     RUN_IDS,
 };
 

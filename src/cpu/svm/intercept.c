@@ -74,8 +74,8 @@ void vmsa_raise_vc(struct cpu *c, u64 code)
 {
     if (trace_wants(c->trace, TRACE_SWITCH))
         trace_event(c->trace, TRACE_SWITCH, "VC",
-                    "core=%u asid=%u code=0x%" PRIx64 " rip=0x%" PRIx64, c->id,
-                    c->guest.control.asid, code, c->engine.insn_rip);
+                    "core=%u asid=%u vmcb=0x%" PRIx64 " code=0x%" PRIx64 " rip=0x%" PRIx64, c->id,
+                    c->guest.control.asid, c->guest.vmcb_spa, code, c->engine.insn_rip);
     u64 cause = code == EXIT_PAGE_NOT_VALIDATED ? CPU_VC_NOT_VALIDATED
                 : code < CPU_VC_NOT_VALIDATED   ? code
                                                 : CPU_VC_MMIO;

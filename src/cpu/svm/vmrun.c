@@ -15,8 +15,8 @@
 
 static void refuse(struct cpu *c, struct vmcb_control *k, const char *why)
 {
-    trace_event(c->trace, TRACE_SWITCH, "INVALID", "core=%u asid=%u rule=\"%s\"", c->id, k->asid,
-                why);
+    trace_event(c->trace, TRACE_SWITCH, "INVALID", "core=%u asid=%u vmcb=0x%" PRIx64 " rule=\"%s\"",
+                c->id, k->asid, c->guest.vmcb_spa, why);
     k->exit_code = EXIT_INVALID;
     k->exit_info_1 = k->exit_info_2 = k->exit_int_info = 0;
 }
@@ -202,10 +202,10 @@ static void trace_exit(struct cpu *c)
 {
     if (trace_wants(c->trace, TRACE_SWITCH))
         trace_event(c->trace, TRACE_SWITCH, "VMEXIT",
-                    "core=%u asid=%u code=0x%" PRIx64 " info1=0x%" PRIx64 " info2=0x%" PRIx64
-                    " rip=0x%" PRIx64,
-                    c->id, c->guest.control.asid, c->guest.exit_code, c->guest.exit_info_1,
-                    c->guest.exit_info_2, c->arch.rip);
+                    "core=%u asid=%u vmcb=0x%" PRIx64 " code=0x%" PRIx64 " info1=0x%" PRIx64
+                    " info2=0x%" PRIx64 " rip=0x%" PRIx64,
+                    c->id, c->guest.control.asid, c->guest.vmcb_spa, c->guest.exit_code,
+                    c->guest.exit_info_1, c->guest.exit_info_2, c->arch.rip);
 }
 
 bool vmrun_enter(struct cpu *c, struct world_switch *w)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recorded traces, line by line, and the map that their events make. */
+#ifndef SOFTSEV_CLI_TRACE_FILE_H
+#define SOFTSEV_CLI_TRACE_FILE_H
+
+#include "base/error.h"
+#include "view/map.h"
+
+#include <stdio.h>
+
+/* Calls `line` with each line of a file, without its newline, until it returns false. Of a line
+ * that is too long for an event, only the begin is given. -1: ERROR_FILE. */
+int trace_file_read(const char *path, bool (*line)(void *context, const char *text, size_t size),
+                    void *context, struct error *e);
+/* The error of a file in which no line is an event. Returns -1. */
+int trace_file_no_events(const char *path, struct error *e);
+
+/* map_print.c: prints whose each frame is: totals and a picture, or as one JSON object; with `runs`
+ * also each run of frames that are alike. */
+void map_print_text(const struct view_map *m, bool runs, FILE *out);
+struct json_t; /* jansson's */
+struct json_t *map_json(const struct view_map *m);
+
+#endif
