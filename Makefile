@@ -13,7 +13,7 @@ help:
 	@echo 'make host       boot a stock Debian kernel in host mode: its KVM launches SEV, SEV-ES and SNP guests'
 	@echo '                (MODE=sev, sev-es or sev-snp: its QEMU launches a stock guest)'
 	@echo 'make test       all tests, with and without sanitizers'
-	@echo 'make test-slow  every named kernel in every mode: 62 boots, some of minutes'
+	@echo 'make test-slow  every named kernel in every mode: 64 boots, some of minutes'
 	@echo 'make bench      ratios against named peers, in one run'
 	@echo 'make interop    unmodified public tools against softsev'
 	@echo 'make fuzz       ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
@@ -48,6 +48,7 @@ test:
 test-slow: build
 	@tools/install-deps.sh test
 	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT) all
+	@AGENT=$(BUILD)/guests/agent/softsev-agent tools/fetch-guest.sh $(OUT) secure-tsc
 	@tools/fetch-oracles.sh $(OUT) images
 	@tools/fetch-guest.sh $(OUT) host
 	@tools/fetch-qemu.sh $(OUT)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every named kernel in every mode: Debian's 6.1 and 6.12, cloud and ordinary, alone and with other
-processors, from a disk, behind OVMF.
+processors, from a disk, behind OVMF; and with a secure TSC the newest that apt knows.
 
 usage: kernels.py SOFTSEV OUT [WORD...]    boots those whose names have all the words; OUT:
-tools/fetch-guest.sh OUT all One TAP line for each boot with how long it took, then the totals.
+tools/fetch-guest.sh OUT all, and OUT secure-tsc. One TAP line for each boot with how long it took,
+then the totals.
 """
 import os
 import re
@@ -27,6 +28,10 @@ KERNELS = {"6.1 cloud": ("", r"6\.1\.\S+-cloud-amd64"), "6.12 cloud": ("-6.12",
         r"6\.12\.\S+-cloud-amd64"),
            "6.1": ("-6.1-ordinary", r"6\.1\.[0-9-]+-amd64"), "6.12": ("-6.12-ordinary",
                    r"6\.12\.[0-9]+\+deb\S+(?<!-cloud)-amd64")}
+SECURE_TSC = "6.14 or later cloud"  # Linux knows secure TSC from there on
+NAMED = {**KERNELS, SECURE_TSC: ("-secure-tsc",
+        r"(?:6\.1[4-9]|6\.[2-9]\d|[7-9]\.\d)\S*-cloud-amd64")}
+TSC_KHZ = 2500000
 story.TIMEOUT = int(os.environ.get("SOFTSEV_STORY_TIMEOUT", "1800"))  # of one boot
 
 
@@ -42,7 +47,11 @@ class Boot:
         cpus = f"{self.cpus} processor{'s' if self.cpus > 1 else ''}"
         disk = ", disk" if self.disk else ""
         ovmf = ", " + self.ovmf if self.ovmf else ""
-        return f"Linux {self.kernel}, {self.mode}, {cpus}{disk}{ovmf}"
+        tsc = ", secure TSC" if self.secure_tsc() else ""
+        return f"Linux {self.kernel}, {self.mode}, {cpus}{disk}{ovmf}{tsc}"
+
+    def secure_tsc(self):
+        return self.kernel == SECURE_TSC
 
     def stops(self):
         """OVMF 2022.11 writes to its variables before it has asked for their page
@@ -50,11 +59,15 @@ class Boot:
         return self.ovmf == "OVMF.fd" and self.mode == "sev-snp"
 
     def arguments(self, s):
-        suffix = KERNELS[self.kernel][0]
+        suffix = NAMED[self.kernel][0]
         kernel, initrd = f"{s.out}/vmlinuz{suffix}", f"{s.out}/initrd{suffix}.cpio.gz"
         if not os.path.exists(kernel):
-            raise Skip(f"no {os.path.basename(kernel)}: tools/fetch-guest.sh OUT all gets it")
+            which = "secure-tsc" if self.secure_tsc() else "all"
+            raise Skip(f"no {os.path.basename(kernel)}: tools/fetch-guest.sh OUT {which} gets it "
+                       "where apt knows one")
         more = []
+        if self.secure_tsc():
+            more += ["--guest-features", "secure-tsc,debug-swap", "--tsc-frequency", str(TSC_KHZ)]
         if self.disk:
             more += ["--disk", make_disk(s)]
         if self.ovmf:
@@ -87,7 +100,7 @@ class Boot:
     def look_at(self, text):
         """The boot log: is it this kernel, in this mode, with these processors, to the end?"""
         want(not self.ovmf or "efi: EFI v2" in text, "the firmware did not start it")
-        want(re.search(f"Linux version {KERNELS[self.kernel][1]} ", text),
+        want(re.search(f"Linux version {NAMED[self.kernel][1]} ", text),
              "another kernel: " + text[:300])
         active = re.search("Memory Encryption Features active: (.*)\n", text)
         want((active and active[1].strip()) == FEATURES[self.mode],
@@ -100,6 +113,11 @@ class Boot:
         want(wrong is None, wrong and text[wrong.start():wrong.start() + 1500])
         if self.disk:
             want(re.search("disk: root is /dev/(root|vda) / ext4", text), text[-800:])
+        if self.secure_tsc():
+            want("SEV: Status: SEV SEV-ES SEV-SNP DebugSwap SecureTSC" in text,
+                 "the guest does not see secure TSC")
+            want(f"tsc: Detected {TSC_KHZ / 1000:.3f} MHz processor" in text,
+                 "the frequency is another")
         if self.mode == "sev-snp" and self.kernel.startswith("6.12"):
             want("guest: report over 'softsev': " in text, "no report: " + text[-800:])
 
@@ -114,6 +132,7 @@ def boots():
         yield from (Boot(kernel, mode, ovmf="OVMF.fd") for mode in ("none", "sev-snp"))
         yield from (Boot(kernel, mode, ovmf="OVMF.amdsev.fd") for mode in FEATURES
                     if mode != "none")
+    yield from (Boot(SECURE_TSC, "sev-snp", cpus) for cpus in (1, 4))
 
 
 def main():

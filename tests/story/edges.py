@@ -217,6 +217,19 @@ def vms_share_nothing_that_is_one_vms(s):
 
 
 @quick
+def paths_of_a_machine_file_are_relative_to_the_working_directory(s):
+    kernel = os.path.relpath(s.build("halt", HALT))
+    os.makedirs(s.path("elsewhere"))
+    machine = s.write("elsewhere/machine.json",
+                      json.dumps({"vms": [{"kernel": kernel, "memory": 16}]}).encode())
+    code, _, error = s.run("--machine", machine)
+    want(code == 33, (code, error))
+    os.rename(s.path("halt"), s.path("elsewhere/halt"))
+    code, _, error = s.run("--machine", machine)
+    want(code == 3 and kernel in one_line(error), (code, error))
+
+
+@quick
 def there_are_as_many_contexts_as_asids(s):
     kernel = s.build("halt", HALT)
 
@@ -291,6 +304,7 @@ tell(
     a_trace_that_cannot_be_written_is_an_error,
     a_file_that_may_not_grow_is_an_error,
     vms_share_nothing_that_is_one_vms,
+    paths_of_a_machine_file_are_relative_to_the_working_directory,
     there_are_as_many_contexts_as_asids,
     what_means_nothing_is_refused,
     recordings_say_what_is_wrong_and_where,

@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-#define VALUE_MAX 300u
+#define VALUE_MAX OWNER_VALUE_MAX
 
 /* One field: its texts, and whether something was expected of it. */
 struct field {
@@ -49,35 +49,12 @@ static void add_bytes(struct comparison *c, const char *name, const void *report
         hex_encode(f->expected, expected, size);
 }
 
-/* "0xb0000 (DEBUG, SMT)" */
-static void policy_text(u64 policy, char out[VALUE_MAX])
-{
-    static const struct {
-        u64 bit;
-        const char *name;
-    } bits[] = {{SNP_POLICY_SMT, "SMT"},
-                {SNP_POLICY_MIGRATE_MA, "MIGRATE_MA"},
-                {SNP_POLICY_DEBUG, "DEBUG"},
-                {SNP_POLICY_SINGLE_SOCKET, "SINGLE_SOCKET"},
-                {SNP_POLICY_CXL_ALLOW, "CXL_ALLOW"},
-                {SNP_POLICY_MEM_AES_256_XTS, "MEM_AES_256_XTS"},
-                {SNP_POLICY_RAPL_DIS, "RAPL_DIS"},
-                {SNP_POLICY_CIPHERTEXT_HIDING, "CIPHERTEXT_HIDING_DRAM"},
-                {SNP_POLICY_PAGE_SWAP_DISABLE, "PAGE_SWAP_DISABLE"}};
-    int used =
-        snprintf(out, VALUE_MAX, "0x%" PRIx64 " (ABI %u.%u", policy, (u8)(policy >> 8), (u8)policy);
-    for (size_t i = 0; i < ARRAY_SIZE(bits); i++)
-        if (policy & bits[i].bit)
-            used += snprintf(out + used, VALUE_MAX - (size_t)used, ", %s", bits[i].name);
-    snprintf(out + used, VALUE_MAX - (size_t)used, ")");
-}
-
 static void add_policy(struct comparison *c, u64 report, const u64 *expected)
 {
     struct field *f = add(c, "policy", expected);
-    policy_text(report, f->report);
+    owner_policy_text(report, f->report);
     if (expected)
-        policy_text(*expected, f->expected);
+        owner_policy_text(*expected, f->expected);
 }
 
 static void add_number(struct comparison *c, const char *name, u64 report, const u64 *expected)

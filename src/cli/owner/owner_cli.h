@@ -76,6 +76,15 @@ int owner_print_digest(const struct options *options, struct error *e);
 /* Every contribution with the running digest; with --diff what is different from another launch. */
 int owner_explain(const struct options *options, struct error *e);
 
+/* --- show.c ----------------------------------------------------------------------------------- */
+
+#define OWNER_VALUE_MAX 300u /* characters of a report's field, as text */
+
+/* Prints every field of a report. Nothing is verified. */
+int owner_show(const struct options *options, struct error *e);
+/* "0x30000 (ABI 0.0, SMT)" */
+void owner_policy_text(u64 policy, char out[OWNER_VALUE_MAX]);
+
 /* --- certificates.c, owner_kds.c: certificates and revocation lists --------------------------- */
 
 /* Certificates and the lists beside them, in files and folders with commas between; a NULL text

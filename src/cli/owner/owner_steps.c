@@ -401,6 +401,7 @@ static int (*const actions[])(const struct options *options, struct error *e) = 
     [OWNER_ANSWER] = owner_answer,
     [OWNER_SIGN_ID_BLOCK] = owner_make_id_block,
     [OWNER_EXPLAIN] = owner_explain,
+    [OWNER_SHOW] = owner_show,
 };
 
 int cli_owner(int argc, char **argv)

@@ -63,6 +63,7 @@ static const struct option_action actions[] = {
         .help = "SNP: sign what the firmware may launch for this owner"},
     [OWNER_EXPLAIN] = {"explain",
         .help = "list what an honest host launches; say why a report differs"},
+    [OWNER_SHOW] = {"show", .help = "print every field of a report, without verifying it"},
 };
 
 static const struct option_row rows[] = {
@@ -78,7 +79,7 @@ static const struct option_row rows[] = {
     [OWNER_REPORT] = {"report", OPTION_FILE, "FILE",
         "attestation report of SNP, or with --chain of SEV",
         "An attestation report: of SNP, or with\n.Fl -chain\na legacy one, of SEV or SEV-ES.",
-        .actions = A(VERIFY) | A(EXPLAIN)},
+        .actions = A(VERIFY) | A(EXPLAIN) | A(SHOW), .required = A(SHOW)},
     [OWNER_CERTS] = {"certs", OPTION_FILE, "PATHS", "the report's certificates: VCEK or VLEK, ASK",
         "The report's certificates (VCEK or VLEK, ASK): files or folders, separated by commas; "
         "DER, PEM, or the table of certificates of an extended report.\n"
@@ -204,7 +205,7 @@ static const struct option_row rows[] = {
         OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY)},
     [OWNER_JSON] = {"json", OPTION_FLAG, NULL, "print the result as one line of JSON",
         "Print the result as one line of JSON.",
-        .actions = A(VERIFY) | A(MEASURE) | A(ANSWER) | SIGN | A(EXPLAIN)},
+        .actions = A(VERIFY) | A(MEASURE) | A(ANSWER) | SIGN | A(EXPLAIN) | A(SHOW)},
 
     [OWNER_DIGEST] = {"digest", OPTION_HEX, "HEX",
         "SHA-256 of the launched bytes (SNP: launch digest)",

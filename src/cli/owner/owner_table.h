@@ -14,6 +14,7 @@ enum owner_action {
     OWNER_ANSWER,
     OWNER_SIGN_ID_BLOCK,
     OWNER_EXPLAIN,
+    OWNER_SHOW,
 };
 
 enum owner_option {

@@ -223,6 +223,8 @@ static const struct option_row rows[] = {
         "JSON of several VMs: {\"vms\": [{\"kernel\": ...}, ...]}",
         .man = "Run several guests, which a JSON file describes: an object with the member\n"
         ".Dq vms ,\nan array of objects whose members are the options above.\n"
+        "Paths in it are relative to the working directory, like those of the command line, and "
+        "not to the file.\n"
         "A machine runs up to 4096 guests.\nEncrypted guests are fewer: up to 99 with\n.Cm sev-es\n"
         "or\n.Cm sev-snp ,\nfor which the processor has ASIDs, and up to 256 with\n.Cm sev ,\n"
         "for which the firmware has contexts.\nA guest that sleeps costs no processor time.",
