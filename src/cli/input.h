@@ -20,10 +20,11 @@ int cli_read_file(const char *path, struct cli_file *out, struct error *e);
  * which lies beside the memory, may have CLI_FIRMWARE_MAX bytes. */
 #define CLI_FIRMWARE_MAX MIB(64)
 int cli_read_image(const char *path, u64 memory, struct cli_file *out, struct error *e);
-/* The same for all that is no image: reports, keys, certificates, texts. */
+/* Does the same for a small file: a report, key, certificate or text. */
 #define CLI_SMALL MIB(1)
 int cli_read_small(const char *path, struct cli_file *out, struct error *e);
-/* The same for files that somebody else puts into an exchange's folder: no link, no pipe. */
+/* Does the same for a file that another party puts into an exchange folder. Refuses links and
+ * pipes. */
 int cli_read_exchange(const char *path, struct cli_file *out, struct error *e);
 /* Wipes and frees it. */
 void cli_free_file(struct cli_file *f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What --json prints: one object a line. */
+/* Prints the output of --json: one object a line. */
 #include "cli/cli.h"
 
 #include "base/text.h"

@@ -35,8 +35,8 @@ static bool takes(int fd, int wait_ms)
     return poll(&p, 1, wait_ms) == 1;
 }
 
-/* Writes what the descriptor takes at once, and returns how much that was. What an error other than
- * a full pipe keeps from being written counts as written: there is nobody to tell. */
+/* Writes what the descriptor takes at once, and returns how much that was. After an error other
+ * than a full pipe, the rest counts as written: a log has no place to report that. */
 static size_t write_some(const struct cli_log *log, const char *text, size_t size)
 {
     const int fd = log->own >= 0 ? log->own : log->fd;

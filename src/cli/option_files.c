@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the options would write over; see options.h. */
+/* Checks that no output overwrites an input; see options.h. */
 #include "cli/options.h"
 
 #include "files/files.h"
@@ -8,7 +8,8 @@
 
 #define PATH_ROOM 4096u
 
-/* Whether two paths of files that are not there yet are one: the same name in the same folder. */
+/* Returns true if two paths of files that do not exist yet have the same name in the same
+ * folder. */
 static bool one_new_file(const char *a, const char *b)
 {
     const char *paths[] = {a, b}, *names[2];
@@ -26,8 +27,8 @@ static bool one_new_file(const char *a, const char *b)
            folders[0].st_ino == folders[1].st_ino;
 }
 
-/* Whether two paths are one file. A device or pipe may be named twice: writing loses nothing that
- * it has. */
+/* Returns true if two paths name one file. A device or pipe may be named twice: writing to it
+ * loses nothing. */
 static bool one_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -39,7 +40,7 @@ static bool one_file(const char *a, const char *b)
     return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* Whether a value names the file: as a whole, or as one of several with commas between. */
+/* Returns true if a value names the file, alone or in a list separated by commas. */
 static bool names_file(const char *value, const char *path)
 {
     char first[PATH_ROOM];

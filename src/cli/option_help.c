@@ -12,7 +12,7 @@
 
 /* --- --help ----------------------------------------------------------------------------------- */
 
-/* "  --kernel FILE   ", and text in the columns behind it, broken at blanks. */
+/* Prints "  --kernel FILE   " and the text in the columns after it, broken at blanks. */
 static void print_entry(const char *label, size_t width, const char *text, FILE *out)
 {
     const size_t room = OPTION_SCREEN - 1 - (width + 4);
@@ -36,8 +36,7 @@ static size_t label_of(const struct option_row *row, char out[LINE_MAX])
                             row->value ? row->value : "");
 }
 
-/* What is listed together: options of one action, or of all of them; of one group; those that are
- * needed, or the others. */
+/* The choice of options for one list: of one action or all; of one group; required or not. */
 struct listing {
     const struct option_table *table;
     int action; /* -1: all */
@@ -95,7 +94,7 @@ static void print_lines(const char *first, const char *lines, FILE *out)
     }
 }
 
-/* What `--help` and the word after it ask for. */
+/* The parts of the help that `--help` and the word after it ask for. */
 struct wanted {
     bool all;          /* every group */
     const char *topic; /* the groups of this topic; NULL: those that have none */
@@ -185,7 +184,7 @@ static void print_command(const struct option_table *t, const char *topic, FILE 
         fprintf(out, "\n%s\n", t->after);
 }
 
-/* What the action needs stands before what it takes, except under a topic. */
+/* Lists required options first, except under a topic. */
 static void print_action(const struct option_table *t, const struct option_action *a,
                          const char *topic, FILE *out)
 {

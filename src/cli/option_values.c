@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind an option: numbers, sizes, bytes and names, each read in one way wherever it
+/* Reads the values of options: numbers, sizes, bytes and names, each in one way wherever it
  * occurs. */
 #include "base/bytes.h"
 #include "base/encoding.h"

@@ -61,7 +61,7 @@ static bool complain(struct option_complaint *out, enum option_relation relation
     return false;
 }
 
-/* Whether one relation holds for what is given; `out` has it if not. */
+/* Checks one relation. Returns false and sets `out` if it does not hold. */
 static bool holds(const struct options *o, enum option_relation relation, u8 subject,
                   const u8 *others, u64 values, struct option_complaint *out)
 {
@@ -402,7 +402,7 @@ int options_parse(const struct option_table *t, int argc, char **argv, struct op
 
 /* --- JSON objects ----------------------------------------------------------------------------- */
 
-/* An integer becomes the text that the option of that name takes. */
+/* Turns an integer into the text that the option of that name takes. */
 static const char *member_text(json_t *object, const char *key, json_t *value)
 {
     char number[32];

@@ -40,7 +40,7 @@ enum option_kind {
     OPTION_PARSED, /* what the row's function takes */
 };
 
-/* A value that has a name. An alias is accepted; help and errors leave it out. */
+/* A named value. An alias is accepted; help and errors leave it out. */
 struct option_choice {
     const char *name;
     u64 value;
@@ -132,8 +132,8 @@ struct option_table {
     bool rest; /* the first argument that is no option begins what is not the subcommand's own */
 };
 
-/* What was given. Texts are the command line's, or the JSON object's: they are good as long as that
- * is. */
+/* The options that were given. Their texts belong to the command line or the JSON object and
+ * live as long as it. */
 struct options {
     const struct option_table *table;
     u8 action;                     /* index */
@@ -163,8 +163,8 @@ struct option_complaint {
  * operands come last. -1: ERROR_USAGE. */
 int options_parse(const struct option_table *t, int argc, char **argv, struct options *out,
                   struct error *e);
-/* The same for a subcommand: prints --help, or tells of the error. True: go on; false: *status is
- * the exit code. */
+/* Does the same for a subcommand, and prints --help or the error. Returns true if the subcommand
+ * should go on; otherwise *status is the exit code. */
 bool options_open(const struct option_table *t, int argc, char **argv, struct options *out,
                   int *status);
 /* Takes the members of a JSON object as options, and checks them: texts, integers, true for a flag;
@@ -188,9 +188,10 @@ const char *options_choice_name(const struct option_row *row, u64 value);
 /* "--kernel", or 'kernel' of a JSON object. */
 #define OPTION_NAME_MAX 48u
 const char *options_name(const struct option_table *t, u8 id, char out[OPTION_NAME_MAX]);
-/* Whether any of these is given. */
+/* Returns true if any of these is given. */
 bool options_any(const struct options *o, const u8 *ids);
-/* An error that names the first of `ids` that is given, and says `why`; 0 if none is. */
+/* Sets an error that names the first of `ids` that is given and says `why`. Returns 0 if none is
+ * given. */
 int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e);
 
 /* The text of --help: of the subcommand, or of one of its actions. `topic` names groups, or is
@@ -199,7 +200,7 @@ void options_print_help(const struct option_table *t, const struct option_action
                         const char *topic, FILE *out);
 /* Actions and options in mdoc(7), as far as the table has them. */
 void options_print_man(const struct option_table *t, FILE *out);
-/* Whether an action takes an option. */
+/* Returns true if an action takes an option. */
 bool options_takes(const struct option_table *t, u8 action, u8 id);
 /* The name that is nearest to a word, out of a list that ends with NULL; NULL: none is near. */
 const char *options_nearest(const char *word, const char *(*name_at)(const void *list, size_t i),
@@ -215,13 +216,13 @@ void options_print_completion(const struct option_table *const *tables, FILE *ou
 /* Checks that nothing would be written over: an output is neither a file that another option names,
  * under whatever name, nor one of a platform's state. -1: ERROR_USAGE, ERROR_FILE. */
 int options_check_files(const struct options *o, struct error *e);
-/* The same of outputs against the files that other options name, such as a VM's of a machine
+/* Checks outputs against the files that other options name, such as those of a VM in a machine
  * file. */
 int options_check_outputs(const struct options *o, const struct options *inputs, struct error *e);
-/* The same of one file that the option `id` of `o` has written. */
+/* Checks one file that the option `id` of `o` writes. */
 int options_check_output(const struct options *o, u8 id, const char *path,
                          const struct options *inputs, struct error *e);
-/* The same of the files that go into the folder that the option `folder` names. */
+/* Checks the files that go into the folder that the option `folder` names. */
 struct file_set;
 int options_check_set(const struct options *o, u8 folder, const struct file_set *set,
                       struct error *e);

@@ -74,7 +74,7 @@ bool settings_cpu(const char *text, u64 *signature)
     return good && are_features(text + size);
 }
 
-/* The features of one name; 0: there is none. */
+/* Returns the feature with this name, or 0 if there is none. */
 static u64 feature_by_name(const char *name, size_t size)
 {
     static const struct {

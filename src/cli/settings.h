@@ -7,33 +7,33 @@
 
 /* Modes of a guest by enum image_mode: none, sev, sev-es, sev-snp, and aliases. */
 extern const struct option_choice settings_modes[];
-/* The same without none, and with `all`, whose value is SETTINGS_ALL_MODES. */
+/* The same modes without none, and with `all`, whose value is SETTINGS_ALL_MODES. */
 extern const struct option_choice settings_encrypted_modes[], settings_all_modes[];
 #define SETTINGS_ALL_MODES 4u
 
-/* Of OPTION_PARSED: categories of events, and what should be said of them. */
+/* Parses categories of events, for OPTION_PARSED; SETTINGS_TRACE says what is right. */
 bool settings_trace(const char *text, u64 *mask);
 #define SETTINGS_TRACE                                                                             \
     "all, or some of command, switch, key, view, page, vm, owner, device, separated by commas"
 
 #define SETTINGS_TRACE_WORDS "all command switch key view page vm owner device"
 
-/* Of OPTION_PARSED: a processor that QEMU launches, by its model's name or by CPUID leaf 1 EAX as a
- * number. */
+/* Parses a processor that QEMU launches, for OPTION_PARSED: the name of its model, or CPUID leaf
+ * 1 EAX as a number. */
 bool settings_vcpu_type(const char *text, u64 *signature);
 #define SETTINGS_VCPU_TYPE                                                                         \
     "QEMU's EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa, EPYC-Turin or a version of one, or CPUID 1 "  \
     "EAX as a number"
 #define SETTINGS_VCPU_WORDS "EPYC EPYC-Rome EPYC-Milan EPYC-Genoa EPYC-Turin"
 
-/* Of OPTION_PARSED: the processor of softsev run, of which only the signature is measured. */
+/* Parses the processor of softsev run, for OPTION_PARSED. Only its signature is measured. */
 bool settings_cpu(const char *text, u64 *signature);
 #define SETTINGS_CPU                                                                               \
     "naples, rome, milan, genoa, turin, max, or a name that QEMU has, then -FEATURE or +FEATURE "  \
     "with commas between, as softsev run --cpu takes it"
 #define SETTINGS_CPU_WORDS "naples rome milan genoa turin max EPYC-Milan EPYC-Genoa"
 
-/* Of OPTION_PARSED: SEV_FEATURES by names and numbers with commas between. */
+/* Parses SEV_FEATURES for OPTION_PARSED: names and numbers, separated by commas. */
 bool settings_guest_features(const char *text, u64 *features);
 /* The features of an SNP guest, or else of a SEV-ES guest: names are of what is wanted besides SNP.
  * A number alone is taken as it is. */
@@ -45,7 +45,7 @@ u64 settings_features_of(const char *text, u64 features, bool snp);
     "secure-tsc debug-swap vtom vmgexit-parameter vmsa-reg-prot smt-protection ibpb-on-entry "     \
     "prevent-host-ibs btb-isolation"
 
-/* Of OPTION_PARSED: an API version, major << 8 | minor. */
+/* Parses an API version for OPTION_PARSED: major << 8 | minor. */
 bool settings_api(const char *text, u64 *version);
 #define SETTINGS_API "two numbers and a point between them, such as 1.55"
 
@@ -55,7 +55,7 @@ int settings_guid(const char *name, const char *text, u8 out[16], struct error *
 /* The entry of a disk's passphrase, where OVMF's GRUB looks [sev 12.2]. */
 #define SETTINGS_GUID_PASSPHRASE "736869e5-84f0-4973-92ec-06879ce3da0b"
 
-/* Of OPTION_CHOICE: who launches, by index; NULL: there are no more. */
+/* Returns the name of the n-th hypervisor, for OPTION_CHOICE; NULL after the last. */
 const char *settings_vmm_at(size_t i);
 
 #endif

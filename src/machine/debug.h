@@ -20,7 +20,8 @@ u64 machine_debug_running(const struct machine *m, u32 core);
 void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out);
 bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers *in);
 
-/* How a guest's addresses lead to bytes: its controls, and the registers that paging depends on. */
+/* The translation of a guest's addresses: its controls, and the registers that paging depends
+ * on. */
 struct debug_view {
     bool sev;
     u32 asid;
@@ -29,8 +30,8 @@ struct debug_view {
     u64 cr0, cr3, cr4, efer;
 };
 
-/* The guest that a VMCB runs. `es` is true if its registers are in the VMSA at *vmsa_spa. Returns
- * false if there is no such page. */
+/* Reads the guest that a VMCB runs. Sets `es` if its registers are in the VMSA at *vmsa_spa.
+ * Returns false if there is no such page. */
 bool debug_view_of_vmcb(struct machine *m, u64 vmcb_spa, struct debug_view *out, bool *es,
                         u64 *vmsa_spa);
 void debug_view_paging(struct debug_view *v, const struct vmcb_save *save);

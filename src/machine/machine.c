@@ -42,7 +42,7 @@ static bool cores_create(struct machine *m, const struct machine_config *machine
     return true;
 }
 
-/* Queries of the secure processor to the cores over the fabric. */
+/* Functions by which the secure processor queries the cores over the fabric. */
 static bool read_msr(void *context, u32 core, u32 msr, u64 *value)
 {
     struct host *h = context;

@@ -176,7 +176,8 @@ static u16 count_region(struct memory *m, u64 first)
     return count;
 }
 
-/* Every fill of a TLB for a page of 2 MiB asks this: 512 entries are not read each time. */
+/* Every TLB fill for a 2 MiB page asks this, so the answer is counted instead of read from 512
+ * entries. */
 bool rmp_region_assigned(struct memory *m, u64 spa)
 {
     const u64 first = region_of(spa >> PAGE_SHIFT);

@@ -29,10 +29,10 @@ void cli_tcb_text(const struct firmware_profile *profile, u64 tcb, char out[CLI_
 int cli_tcb_parse(const struct firmware_profile *profile, const char *text, const char *what,
                   u64 *out, struct error *e);
 
-/* Of OPTION_CHOICE: names of profiles by index; NULL: there are no more. */
+/* Returns the name of the n-th profile, for OPTION_CHOICE; NULL after the last. */
 const char *cli_profile_at(size_t i);
 
-/* Of OPTION_PARSED: the name of a cloud provider, as VLEKs have it. */
+/* Parses the name of a cloud provider as VLEKs have it, for OPTION_PARSED. */
 bool cli_csp(const char *text, u64 *unused);
 #define CLI_CSP_SHOULD "a cloud provider's id of 1 to 100 characters"
 

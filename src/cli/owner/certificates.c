@@ -110,7 +110,7 @@ static int read_file(const struct collecting *c, const char *path, const struct 
     return 0;
 }
 
-/* What may hold certificates or lists; nothing is taken from any other file. */
+/* Reads a file that may hold certificates or lists, and takes nothing from any other file. */
 static int read_recognised(const struct collecting *c, const char *path, const struct file_data *f,
                            const struct recognised *what)
 {
@@ -119,7 +119,7 @@ static int read_recognised(const struct collecting *c, const char *path, const s
     return what->as == AS_X509 ? read_x509(c, path, f) : 0;
 }
 
-/* A file that the owner has named. */
+/* Adds a file that the owner has named. */
 static int add_file(const struct collecting *c, const char *path)
 {
     struct file_data f;
@@ -162,7 +162,7 @@ static int add_from_folder(const struct collecting *c, const char *path)
     return result;
 }
 
-/* In the order of the names, so that of several errors the same is told each time. */
+/* Reads a folder in the order of the names, so that the first error is always the same one. */
 static int add_folder(const struct collecting *c, const char *path)
 {
     struct dirent **entries;

@@ -87,7 +87,7 @@ static bool starts_with(const char *text, const char *start)
     return !strncmp(text, start, strlen(start));
 }
 
-/* The lines of what --json printed; NULL: it is not that. */
+/* Returns the lines for the output of --json; NULL if it is something else. */
 static char *lines_of_json(json_t *j)
 {
     const json_t *pieces = json_object_get(j, "pieces");
@@ -155,15 +155,15 @@ static int read_lines(const char *path, struct lines *l, struct error *e)
     return error_set(e, ERROR_FILE, "%s: not what `softsev owner explain` prints", path);
 }
 
-/* Is it the same place and the same thing? Contents may differ. */
+/* Returns true if two lines are about the same place and thing. Contents may differ. */
 static bool same_place(const char *a, const char *b)
 {
     const char *end = strstr(a, "  contents ");
     return end && !strncmp(a, b, (size_t)(end - a) + strlen("  contents "));
 }
 
-/* An unused line of the same place; looking begins where the last one was, for lists are mostly in
- * step. */
+/* Takes an unused line for the same place. The search begins after the last one found, since two
+ * lists are mostly in the same order. */
 static char *take(struct lines *l, const char *line, size_t *cursor)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -177,7 +177,7 @@ static char *take(struct lines *l, const char *line, size_t *cursor)
     return NULL;
 }
 
-/* With --json they are gathered, else printed. */
+/* Differences between two launches: collected for --json, otherwise printed. */
 struct differences {
     bool json;
     json_t *removed, *added;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `softsev owner` reads in more than one form: reports, chains, sessions and ID blocks come
- * raw, as base64 or as hexadecimal digits; a chain comes in one file or in two, as QEMU gives it. A
- * file that is something else is called by what it is.
+ * Reads files that come in more than one form: reports, chains, sessions and ID blocks are raw,
+ * base64 or hexadecimal digits; a chain is one file or two, as QEMU gives it. An error about
+ * another file says what that file is.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -73,7 +73,7 @@ static int read_either(const char *path, const size_t *sizes, size_t count, stru
     return -1;
 }
 
-/* "FILE: this is A, not B": where that is known. */
+/* Sets the error "FILE: this is A, not B" if the kind of the file is known. */
 static int refuse_kind(const char *path, const struct cli_file *f, const char *wanted,
                        struct error *e)
 {
@@ -146,7 +146,7 @@ int owner_read_report(const char *path, struct cli_file *f, struct error *e)
 #define CERT_CHAIN sizeof(struct sev_cert_chain)
 #define CHAIN      sizeof(struct sev_platform_chain)
 
-/* What is in a file of a chain; ASK and ARK may follow, which are not trusted from here. */
+/* Sizes of a chain's file. ASK and ARK may follow the chain; they are not trusted from here. */
 static const size_t chain_sizes[] = {CHAIN, CHAIN + 2 * AMD_CERT_SIZE(2048),
                                      CHAIN + 2 * AMD_CERT_SIZE(4096), CERT, CERT_CHAIN};
 

@@ -10,16 +10,16 @@ struct cli_file;
 struct sev_platform_chain;
 struct amd_chain;
 
-/* Exactly `size` bytes of base64 text (base/text.h). */
+/* Decodes exactly `size` bytes of base64 (base/encoding.h). */
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
                         struct error *e);
-/* A file of exactly `size` bytes, raw or as text. `wanted`: "an ID block". */
+/* Reads a file of exactly `size` bytes, raw or as text. `wanted` is such as "an ID block". */
 int owner_read_exactly(const char *path, const char *wanted, void *out, size_t size,
                        struct error *e);
-/* A file of base64, 1 to `room` bytes. */
+/* Reads a file of base64: 1 to `room` bytes. */
 int owner_read_some(const char *path, const char *wanted, void *out, size_t room, size_t *size,
                     struct error *e);
-/* The same of a file that was read; they free it. */
+/* Do the same with a file that was read already, and free it. */
 int owner_take_exactly(const char *path, struct cli_file *f, const char *wanted, void *out,
                        size_t size, struct error *e);
 int owner_take_some(const char *path, struct cli_file *f, const char *wanted, void *out,
@@ -27,7 +27,7 @@ int owner_take_some(const char *path, struct cli_file *f, const char *wanted, vo
 /* 1184 or 208 bytes. A file of another size that is nothing else for certain is left to be refused
  * by verify. */
 int owner_read_report(const char *path, struct cli_file *f, struct error *e);
-/* A chain in one file, or in two with a comma between: the PDH, and PEK, OCA and CEK. */
+/* Reads a chain from one file, or from two separated by a comma: PDH, and PEK with OCA and CEK. */
 int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e);
 int owner_read_root(const char *path, struct amd_chain *out, struct error *e);
 

@@ -15,7 +15,7 @@
 
 #define STATE_MAGIC "softsev hello 1\n"
 
-/* What is kept of a HELLO until its answer. */
+/* The state of a HELLO that waits for its answer. */
 struct hello {
     u8 magic[16];
     u8 nonce[SECRET_NONCE_SIZE];

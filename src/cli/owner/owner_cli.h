@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `softsev owner` share: what its options say, and the files that go over the
- * wire. */
+/* Declarations that the files of `softsev owner` share: its options, and the files that the
+ * parties exchange. */
 #ifndef SOFTSEV_CLI_OWNER_H
 #define SOFTSEV_CLI_OWNER_H
 
@@ -35,7 +35,7 @@ void owner_add_secret(const struct options *options, struct file_set *set, const
 /* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees
  * the set. */
 int owner_write_set(const char *folder, struct file_set *set, struct error *e);
-/* The same into --out-dir, unless one of the files is an input. */
+/* Writes the files into --out-dir, unless one of them is an input. */
 int owner_write_out(const struct options *options, struct file_set *set, struct error *e);
 /* Writes one file with the data as base64. */
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
@@ -58,22 +58,24 @@ struct owner_contributions {
     u8 digest[MEASURE_DIGEST_MAX];
 };
 
-/* From the files of a guest, and with --dump their bytes. The caller frees. */
+/* Measures the files of a guest, and writes their bytes with --dump. The caller frees `out`. */
 int owner_measure_files(const struct options *options, struct owner_contributions *out,
                         struct error *e);
 void owner_free_contributions(struct owner_contributions *c);
-/* What other launch of these files has the digest that matches() knows; one line for a person. */
+/* Searches for another launch of these files whose digest matches() accepts, and describes it in
+ * one line. */
 typedef bool owner_matches(void *context, const u8 digest[MEASURE_DIGEST_MAX]);
 int owner_hint(const struct options *options, owner_matches *matches, void *context,
                char text[HINT_TEXT_MAX], struct error *e);
-/* By --digest, --launch, or the files of a guest. SNP has no place for it. */
+/* Computes the launch digest from --digest, --launch or the files of a guest; not for SNP. */
 int owner_launch_digest(const struct options *options, u8 digest[32], struct error *e);
 
 /* --- owner_explain.c -------------------------------------------------------------------------- */
 
-/* The digest of the guest's files alone. */
+/* Prints the digest of the guest's files alone. */
 int owner_print_digest(const struct options *options, struct error *e);
-/* Every contribution with the running digest; with --diff what is different from another launch. */
+/* Prints every contribution with the running digest; with --diff the differences from another
+ * launch. */
 int owner_explain(const struct options *options, struct error *e);
 
 /* --- show.c ----------------------------------------------------------------------------------- */
@@ -94,8 +96,8 @@ int owner_add_certificates(struct crypto_certificates *to, struct crypto_crls *l
 /* Lists alone, of --crl. */
 int owner_add_crls(struct crypto_crls *to, const char *paths, struct error *e);
 
-/* From --kds: the VCEK (of a VLEK, only its chain), the chain, and unless --crl says otherwise the
- * list. */
+/* Fetches from --kds: the VCEK (for a VLEK only its chain), the chain, and the list unless --crl
+ * forbids it. */
 int owner_fetch(const struct options *options, const struct snp_report *r,
                 struct report_certificates *to, struct error *e);
 
@@ -125,7 +127,7 @@ struct owner_demands {
     u8 measurement[48], report_data[64], host_data[32], chip_id[64], id_key[48], author_key[48];
 };
 
-/* What the options demand of an SNP report. */
+/* Reads the options that say what an SNP report must hold. */
 int owner_parse_demands(const struct options *options, struct owner_demands *w, struct error *e);
 /* Certificates and lists of the options and, with --kds, what its server has for this report; NULL:
  * it is none. */
@@ -133,11 +135,11 @@ int owner_collect(const struct options *options, const struct snp_report *r,
                   struct report_certificates *to, struct error *e);
 /* The verdict on a good one. */
 void owner_print_report(const struct options *options, const struct snp_report *r);
-/* An owner_matches of reports: a struct snp_report has that measurement. */
+/* Returns true if a struct snp_report has this measurement; an owner_matches. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 
-/* A report that was refused: the verdict for --json, and the error, which names the check once.
- * `matches`, unless NULL, knows which launch of the owner's files would have had that report. */
+/* Reports a refusal: prints the verdict for --json, and sets the error, which names the check
+ * once. `matches`, unless NULL, tells whether a digest is the reported one, for the hint. */
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
                         owner_matches *matches, void *report, struct error *e);
 

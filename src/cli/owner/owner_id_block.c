@@ -55,7 +55,7 @@ static int open_keys(struct crypto *c, const struct options *options, struct key
                   : make_key(c, options, k, "author-key.pem", &k->author, e);
 }
 
-/* By its digest, or by the files that are to be launched. */
+/* Takes the measurement from --digest, or computes it from the files. */
 static int choose_measurement(const struct options *options, u8 ld[48], struct error *e)
 {
     struct owner_contributions c;

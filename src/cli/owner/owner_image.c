@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What should have been launched, from files alone: the same room computes it as for the
- * hypervisor, but here it is the owner's computer and the owner's files.
+ * Computes what should have been launched, from the owner's files alone. The image room does the
+ * same for the hypervisor.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/input.h"
@@ -51,7 +51,7 @@ static void free_files(struct guest *g)
     cli_free_file(&g->firmware);
 }
 
-/* SEV_FEATURES of the launch: such as a guest can have. */
+/* Reads SEV_FEATURES of the launch, and refuses those that no guest of this mode can have. */
 static int features_of(const struct options *options, enum measure_mode mode, u64 *out,
                        struct error *e)
 {
@@ -271,7 +271,7 @@ static bool try_plan(const struct options *options, owner_matches *matches, void
     return found;
 }
 
-/* The same launch with another value of one option, which is put back. */
+/* Tries the launch with another value of one option, and puts the old value back. */
 static bool try_with(struct options *changed, u8 id, const char *value, owner_matches *matches,
                      void *context)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a key server has for a report: VCEK, chain and revocation list [snp 8.2]. Only the server
- * that was named is asked, redirections are not followed, and what it sends is as hostile as any
- * file. Servers throttle: 429 and 503 are asked again after the time they name, within a bound.
+ * Fetches from a key server what a report needs: VCEK, chain and revocation list [snp 8.2]. Asks
+ * only the named server and follows no redirection; the answers are as hostile as any file.
+ * Servers throttle: after 429 and 503 the request is repeated, at the time that the server names
+ * and within a bound.
  */
 #include "cli/owner/owner_cli.h"
 

@@ -19,7 +19,7 @@ struct legacy_demands {
     u32 guest_policy;
 };
 
-/* By its digest, the launched bytes, or the files that they are made from. */
+/* Takes the launch digest from --digest, the launched bytes, or the files that they come from. */
 static int parse_digest(const struct options *options, struct legacy_demands *w, struct error *e)
 {
     if (!options->text[OWNER_FIRMWARE] && !options->text[OWNER_KERNEL] &&

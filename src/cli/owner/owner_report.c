@@ -80,7 +80,7 @@ static void fill_numbers(const struct options *options, struct owner_demands *w)
         p->time = &w->time;
 }
 
-/* By its digest, or by the files that should have been launched. */
+/* Takes the measurement from --digest, or computes it from the files. */
 static int parse_measurement(const struct options *options, struct owner_demands *w,
                              struct error *e)
 {
@@ -235,8 +235,7 @@ int owner_check_report(const struct options *options, const struct cli_file *rep
     struct report_certificates certificates = {.given = {.count = 0}};
     struct owner_demands w;
     struct snp_report r;
-    /* Of another size its very form is wrong, and no server has anything for it: that is verify's
-     * to say. */
+    /* A report of any other size is malformed; verify() says so, and no server is asked. */
     bool whole = report->size == sizeof r;
     if (whole)
         memcpy(&r, report->data, sizeof r);

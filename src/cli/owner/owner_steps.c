@@ -37,7 +37,8 @@ static int read_certificates(const struct options *options, struct sev_platform_
 
 /* --- verify ----------------------------------------------------------------------------------- */
 
-/* Its size says which kind it is; of another size it is the kind that the options are of. */
+/* Tells the kind of a report by its size; a report of any other size is of the kind that the
+ * options are for. */
 static int verify_report(const struct options *options, struct error *e)
 {
     struct cli_file f;
@@ -150,7 +151,7 @@ static void set_api(struct owner_launch *out, u64 version)
     out->api_minor = (u8)version;
 }
 
-/* An integer member of 0 to 255. */
+/* Reads an integer member from 0 to 255. */
 static bool parse_byte(json_t *object, const char *key, u8 *out)
 {
     const json_t *j = json_object_get(object, key);
@@ -159,7 +160,7 @@ static bool parse_byte(json_t *object, const char *key, u8 *out)
     return json_is_integer(j) && v >= 0 && v <= 255;
 }
 
-/* What the platform says; the measurement proves it. */
+/* Reads what the platform says of itself. The measurement proves it. */
 static int parse_platform(const char *path, json_t *j, struct owner_launch *out, struct error *e)
 {
     u64 version;
@@ -311,7 +312,7 @@ static int run_measure(const struct options *options, struct error *e)
 
 /* --- secret ----------------------------------------------------------------------------------- */
 
-/* What the guest will find; 0 on an error. */
+/* Writes the secret in the form that the guest will find. Returns its size; 0 on an error. */
 static size_t form_secret(const struct options *options, const struct cli_file *f,
                           u8 out[OWNER_SECRET_MAX], struct error *e)
 {

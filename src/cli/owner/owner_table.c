@@ -21,11 +21,11 @@
 #define REPORTS (A(VERIFY) | A(ANSWER)) /* they verify SNP reports */
 #define CHAINS  (A(VERIFY) | A(SESSION))
 
-/* What a guest of softsev run without a flash image does not have. */
+/* Options that do not apply to a guest of softsev run without a flash image. */
 #define BEHIND_FIRMWARE                                                                            \
     OWNER_FIRMWARE, OWNER_HASHES, OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE, OWNER_IMAGE_HASH,    \
         OWNER_IMAGE_ONLY
-/* What explain expects of a report. */
+/* Options that say what explain expects of a report. */
 #define EXPECTED                                                                                   \
     OWNER_DIGEST, OWNER_POLICY, OWNER_SVN, OWNER_HOST_DATA, OWNER_REPORT_DATA, OWNER_ID_BLOCK,     \
         OWNER_ID_AUTH
@@ -365,7 +365,7 @@ static const struct option_row rows[] = {
 #define ES_SNP (BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))
 
 static const struct option_rule rules[] = {
-    /* What is launched, for every action that may know it by its files. */
+    /* The launched files, for every action that takes them. */
     {.relation = OPTION_NEEDS, .subjects = IDS(OWNER_KERNEL), .with = IDS(OWNER_FIRMWARE),
         .others = IDS(OWNER_HASHES),
      .why = "with a flash image a kernel is measured by its hash, or not at all"},

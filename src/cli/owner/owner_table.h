@@ -94,12 +94,12 @@ enum owner_group { OWNER_GROUP_FILES, OWNER_GROUP_LAUNCH, OWNER_GROUP_DEMANDS };
 /* Values of --form. */
 enum owner_form { OWNER_FORM_ARCHIVE, OWNER_FORM_RAW };
 
-/* What says which guest was launched, by its files. */
+/* Options that describe the launched guest by its files. */
 #define OWNER_GUEST                                                                                \
     OWNER_KERNEL, OWNER_INITRD, OWNER_APPEND, OWNER_MEMORY, OWNER_HOLE, OWNER_FIRMWARE,            \
         OWNER_HASHES, OWNER_MODE, OWNER_VCPUS, OWNER_VCPU_TYPE, OWNER_CPU, OWNER_VMM_TYPE,         \
         OWNER_FEATURES, OWNER_IMAGE_HASH, OWNER_IMAGE_ONLY
-/* What is demanded of an SNP report alone, and where its certificates come from. */
+/* Options for SNP reports alone: demands, and where certificates come from. */
 #define OWNER_SNP_ALONE                                                                            \
     OWNER_CERTS, OWNER_CRL, OWNER_KDS, OWNER_PRODUCT, OWNER_KDS_WAIT, OWNER_TIME,                  \
         OWNER_REPORT_DATA, OWNER_HOST_DATA, OWNER_CHIP_ID, OWNER_MIN_TCB, OWNER_MIN_SVN,           \

@@ -20,7 +20,7 @@ struct show {
     json_t *object; /* NULL: text */
 };
 
-/* Adds a field whose text is all there is to say. */
+/* Adds a field as text. */
 static void add_text(struct show *s, const char *name, const char *text)
 {
     if (s->object)

@@ -57,7 +57,7 @@ static void print_leaf(const struct cpu_model *m, size_t first)
     puts(is_in_repeating(cpu_feature_at(first)) ? ", and again the bits of leaf 1" : "");
 }
 
-/* What a guest of softsev run sees besides, and what it does not see. */
+/* Prints the differences between the cores' CPUID and that of a guest of softsev run. */
 static void print_guest(const struct cpu_model *m)
 {
     printf("\nin a guest of softsev run, the hypervisor\n  adds:");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a CPU model means for guests: what they may not see, and what they cannot do without. */
+/* Applies a CPU model to guests: hides features, and refuses a model without a feature that a
+ * guest needs. */
 #include "cli/run/run.h"
 
 #include "cli/settings.h"
