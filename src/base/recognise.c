@@ -114,7 +114,7 @@ static bool is_table(const u8 *data, size_t size)
         return false;
     for (size_t at = 0; at < end; at += TABLE_ENTRY) {
         const u32 offset = load_le32(data + at + 16), length = load_le32(data + at + 20);
-        if (offset < end + TABLE_ENTRY || !length || !range_fits(offset, length, size))
+        if (offset < end + TABLE_ENTRY || !range_fits(offset, length, size))
             return false;
     }
     return true;

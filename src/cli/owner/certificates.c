@@ -53,6 +53,9 @@ static int read_table(const struct collecting *c, const char *path, const struct
         known += entries[i].kind != GUEST_CERTIFICATE_OTHER;
         struct error why = {.code = ERROR_NONE};
         const struct guest_certificate *entry = &entries[i];
+        if (entry->kind != GUEST_CERTIFICATE_OTHER && !entry->size)
+            return error_set(c->error, ERROR_FILE, "%s: the %s in its table has no bytes", path,
+                             guest_certificate_name(entry->kind));
         if (entry->kind != GUEST_CERTIFICATE_OTHER &&
             crypto_x509_read(entry->data, entry->size, c->certificates, c->lists, &why))
             return error_set(c->error, why.code, "%s: %s in its table: %s", path,

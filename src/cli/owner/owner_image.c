@@ -28,7 +28,7 @@ static struct image_file as_image(const struct cli_file *f)
 static int check_kernel(const struct guest *g, struct error *e)
 {
     const struct image_file kernel = as_image(&g->kernel);
-    return image_check_kernel(&kernel, e);
+    return g->firmware.data ? image_check_kernel(&kernel, e) : 0;
 }
 
 static int read_files(const struct options *options, struct guest *g, struct error *e)

@@ -291,6 +291,10 @@ static void a_table_may_begin_with_any_entry(void **state)
     write_file("any-table", table, size);
     assert_refused(add(false, "any-table"), "any-table",
                    "none of the 1 entries of this table of certificates is a VCEK");
+    size = guest_certificates_write(entries + 1, 2, table, sizeof table);
+    store_le32(table + 24 + 20, 0); /* a list that is not there must not pass for none */
+    write_file("any-table", table, size);
+    assert_refused(add(false, "any-table"), "any-table", "the CRL in its table has no bytes");
 }
 
 int main(void)
