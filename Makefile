@@ -5,7 +5,8 @@ OUT   ?= out
 # Public test vectors: a folder that is there already, or else what tools/fetch-vectors.sh fetches.
 export SOFTSEV_VECTORS ?= $(abspath $(firstword $(wildcard ../shared/vectors) $(OUT)/vectors))
 
-.PHONY: help run host test test-slow bench interop fuzz lint docs install clean build
+.PHONY: help run host test test-slow bench interop fuzz lint docs install uninstall deb wheel test-packages \
+        clean build
 
 help:
 	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
@@ -19,7 +20,9 @@ help:
 	@echo 'make fuzz       ten seconds of libFuzzer for each target (FUZZ_SECONDS=n)'
 	@echo 'make lint       clang-format and clang-tidy over the sources'
 	@echo 'make docs       what is written from sources: spec-map, rooms, instructions, options of manual pages'
-	@echo 'make install    program, library, headers, man pages (PREFIX, DESTDIR)'
+	@echo 'make install    program, library, headers, manual, examples (PREFIX, DESTDIR); make uninstall'
+	@echo 'make test-packages  the Debian packages in a new root, the Python package, the CI action'
+	@echo 'make deb        Debian packages; make wheel: the Python package'
 	@echo 'make clean      removes build folders and fetched guests'
 
 build:
@@ -81,7 +84,24 @@ docs: build
 	@tools/opcodes.py document src/cpu/decode/opcodes.def docs/instructions.md
 
 install: build
-	@meson install -C $(BUILD)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install.py install $(BUILD)
+
+test-packages: build
+	@tools/install-deps.sh package wheel
+	@tests/slow/package.sh $(BUILD) $(OUT)
+	@tests/slow/python.sh $(BUILD)
+	@tests/slow/action.sh $(BUILD)
+
+deb:
+	@tools/install-deps.sh build package
+	@tools/deb.sh $(OUT)
+
+wheel: build
+	@tools/install-deps.sh wheel
+	@tools/wheel.sh $(BUILD) $(OUT)
+
+uninstall:
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' tools/install.py uninstall $(BUILD)
 
 clean:
 	rm -rf build build-* $(OUT)

@@ -3,6 +3,7 @@
 # install-deps.sh PURPOSE...: installs the Debian packages a purpose needs, if any is missing.
 #   build    the program, and the stock guest's packing
 #   test     a second compiler with sanitizers, and what the stories make images with
+#   package  Debian packages, and a new root to install them in; wheel: the Python package
 #   interop  public tools that are Debian packages; bench: the peer of whole boots
 set -eu
 
@@ -20,9 +21,11 @@ for purpose in "$@"; do
         packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt
             python3-cryptography python3-venv qemu-system-x86 seabios libcurl4-openssl-dev"
         ;;
+    package) packages="$packages debhelper lintian mmdebstrap gpgv" ;;
+    wheel) packages="$packages python3-venv python3-dev libffi-dev" ;;
     bench) packages="$packages openssl qemu-system-x86 seabios" ;;
     *)
-        echo "install-deps: no purpose '$purpose': build, test, interop or bench" >&2
+        echo "install-deps: no purpose '$purpose': build, test, interop, package, wheel or bench" >&2
         exit 2
         ;;
     esac

@@ -3,7 +3,10 @@
 """Packs the demonstration guest's initramfs: busybox, /init, and the kernel's virtio, SNP, network
 and ext4 modules in dependency order.
 
-usage: pack-initrd.py BUSYBOX INIT KERNEL-PACKAGE-ROOT OUT.cpio.gz [AGENT | --host [PROGRAM...]]
+usage: pack-initrd.py BUSYBOX INIT MODULES OUT.cpio.gz [AGENT [PATH=FILE...] | --host [PROGRAM...]]
+    MODULES   the root of a kernel package, or a folder lib/modules/VERSION
+    AGENT     softsev-agent; an empty word: none
+    PATH=FILE adds a file to the archive, with the mode that it has
 With --host it is the initramfs of a host: KVM's modules and the secure processor's driver as well,
 and programs that go to /bin.
 The same inputs give the same bytes: no times, no owners, inodes by count.
@@ -41,11 +44,33 @@ def content_of(path):
     return lzma.open(path).read() if path.endswith(".xz") else open(path, "rb").read()
 
 
+def module_folder(root):
+    """Returns the one folder of modules below the root, or the root if it is one."""
+    if os.path.isdir(os.path.join(root, "kernel")):
+        return root
+    found = sorted({os.path.realpath(os.path.dirname(path)) for top in ("", "usr/")
+                    for path in glob.glob(os.path.join(root, top, "lib/modules/*/kernel"))})
+    if len(found) != 1:
+        sys.exit(f"pack-initrd: {root}: has the modules of {len(found)} kernels; it should be a "
+                 "folder lib/modules/VERSION, or the root of one kernel package")
+    return found[0]
+
+
+def needs_loader(program):
+    """Whether an ELF64 file asks for a dynamic loader (PT_INTERP, 3)."""
+    if program[:5] != b"\x7fELF\2" or len(program) < 64:
+        sys.exit("pack-initrd: busybox is no 64-bit ELF program")
+    table, size, count = (int.from_bytes(program[a:b], "little")
+                          for a, b in ((32, 40), (54, 56), (56, 58)))
+    return any(program[table + i * size:table + i * size + 4] == b"\3\0\0\0"
+               for i in range(count))
+
+
 def modules_in_order(root, wanted, order):
     """Adds files of the wanted modules and what they depend on, dependencies first; from the
     modules' own `depends=` fields. `order`: (name, content)."""
     files = {}
-    for path in glob.glob(os.path.join(root, "lib/modules/*/kernel/**/*.ko*"), recursive=True):
+    for path in glob.glob(os.path.join(root, "kernel/**/*.ko*"), recursive=True):
         files[os.path.basename(path).split(".ko")[0].replace("-", "_")] = path
     done = {name for name, _ in order}
     first = len(order)
@@ -90,10 +115,23 @@ class Archive:
         self.add(name, 0o120777, target.encode())
 
 
+def add_file(archive, path, file):
+    """Adds a file and the folders that it is in; the kernel takes a folder twice."""
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        archive.folder("/".join(parts[:depth]))
+    mode = 0o100755 if os.access(file, os.X_OK) else 0o100644
+    archive.add(path, mode, open(file, "rb").read())
+
+
 def main():
     busybox, init, root, out = sys.argv[1:5]
     host = sys.argv[5:6] == ["--host"]
     agent = sys.argv[5] if len(sys.argv) > 5 and not host else None
+    if needs_loader(open(busybox, "rb").read()):
+        sys.exit(f"pack-initrd: {busybox} is not static; Debian's package busybox-static has one "
+                 "that is")
+    root = module_folder(root)
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "modules"):
         archive.folder(name)
@@ -107,7 +145,7 @@ def main():
     archive.program("init", open(init, "rb").read())
     archive.program("bin/dhcp-script", DHCP_SCRIPT)
     modules = []
-    driver = glob.glob(os.path.join(root, "lib/modules/*/kernel/**/sev-guest.ko*"), recursive=True)
+    driver = glob.glob(os.path.join(root, "kernel/**/sev-guest.ko*"), recursive=True)
     for list_name, wanted in (("order", MODULES), ("snp-order", SNP_MODULES if driver else []),
                               ("net-order", NET_MODULES), ("rng-order", RNG_MODULES),
                               ("disk-order", DISK_MODULES),
@@ -117,6 +155,9 @@ def main():
                 for name in names).encode())
     for name, content in modules:
         archive.add(f"modules/{name}.ko", 0o100644, content)
+    for word in [] if host else sys.argv[6:]:
+        path, file = word.split("=", 1)
+        add_file(archive, path.strip("/"), file)
     archive.add("TRAILER!!!", 0)
     with open(out + ".new", "wb") as f:
         with gzip.GzipFile("", "wb", 9, f, mtime=0) as g:
@@ -125,4 +166,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, lzma.LZMAError) as problem:
+        sys.exit(f"pack-initrd: {problem}")

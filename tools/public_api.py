@@ -11,7 +11,8 @@ usage: public_api.py CC SRC PUBLIC.TXT VERSION OUT.LIST OUT.FOLDER
 
 In the rooms a name is short: struct machine, machine_create(), MIB(), ERROR_FILE, u64. In an
 installed header the same names are struct softsev_machine, softsev_machine_create(), SOFTSEV_MIB(),
-SOFTSEV_ERROR_FILE, uint64_t. The names of members and parameters stay.
+SOFTSEV_ERROR_FILE, uint64_t. The names of members and parameters stay, but for those that C++
+cannot have (KEYWORDS). C++ reads the same headers: what they declare is extern "C".
 """
 import os
 import re
@@ -25,6 +26,10 @@ TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*
 # base.h's u8 and the like: another name, no other type
 INTEGER = re.compile(r"^typedef (u?int\d+_t) (\w+);\n", re.MULTILINE)
 TAGGED = ("struct", "union", "enum")
+# C's own spelling of what C++ knows, too (<assert.h> has it), and members whose name C++ keeps for
+# itself.
+KEYWORDS = {"_Static_assert": "static_assert", "public": "public_key"}
+GUARD = re.compile(r"^#ifndef \w+\n#define \w+\n", re.MULTILINE)
 
 
 def preprocess(cc, src, headers):
@@ -105,6 +110,8 @@ def rename(text, tags, others, integers):
                               if m[0] in others else m[0], token))
         elif tag:
             out.append("softsev_" + token if token in tags else token)
+        elif token in KEYWORDS:
+            out.append(KEYWORDS[token])
         elif word and not member and before not in (".", "->") and (token in others or pasted):
             out.append(integers.get(token) or prefixed(token))
         else:
@@ -120,6 +127,17 @@ def rename(text, tags, others, integers):
         depth = depth + (token == "(") - (token == ")") if tag_next else 0
         before = before if token.isspace() else token
     return "".join(out)
+
+
+def for_both(text):
+    """Returns a header whose declarations have C's linkage in C++: they stand between the last
+    #include and the #endif of the guard."""
+    if "static_assert" in text:
+        text = GUARD.sub(lambda m: m[0] + "\n#include <assert.h>", text, count=1)
+    last = [*GUARD.finditer(text), *re.finditer(r"^#include [^\n]*\n", text, re.MULTILINE)][-1]
+    end = text.rindex("#endif")
+    return (text[:last.end()] + '\n#ifdef __cplusplus\nextern "C" {\n#endif\n' +
+            text[last.end():end] + "#ifdef __cplusplus\n}\n#endif\n\n" + text[end:])
 
 
 def main():
@@ -143,8 +161,8 @@ def main():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as f:
-            f.write(rename(INTEGER.sub("", INCLUDE.sub(r'\1"softsev/\2"', text)), tags, others,
-                           integers))
+            text = INTEGER.sub("", INCLUDE.sub(r'\1"softsev/\2"', text))
+            f.write(for_both(rename(text, tags, others, integers)))
     with open(os.path.join(folder, "version.h"), "w", encoding="ascii") as f:
         f.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* The version of these headers. */\n"
                 "#ifndef SOFTSEV_VERSION_H\n#define SOFTSEV_VERSION_H\n\n")

@@ -53,10 +53,9 @@ static inline struct snp_tcb snp_tcb_unpack(enum snp_tcb_layout layout, u64 tcb)
 {
     u8 b[8];
     store_le64(b, tcb);
-    if (layout == SNP_TCB_TURIN)
-        return (struct snp_tcb){
-            .fmc = b[0], .boot_loader = b[1], .tee = b[2], .snp = b[3], .microcode = b[7]};
-    return (struct snp_tcb){.boot_loader = b[0], .tee = b[1], .snp = b[6], .microcode = b[7]};
+    const struct snp_tcb turin = {b[0], b[1], b[2], b[3], b[7]};
+    const struct snp_tcb milan = {0, b[0], b[1], b[6], b[7]};
+    return layout == SNP_TCB_TURIN ? turin : milan;
 }
 
 static inline u64 snp_tcb_pack(enum snp_tcb_layout layout, struct snp_tcb t)
@@ -69,7 +68,8 @@ static inline u64 snp_tcb_pack(enum snp_tcb_layout layout, struct snp_tcb t)
 /* Returns the bytes of a layout that are not part of any component. */
 static inline u64 snp_tcb_reserved(enum snp_tcb_layout layout)
 {
-    return ~snp_tcb_pack(layout, (struct snp_tcb){0xff, 0xff, 0xff, 0xff, 0xff});
+    const struct snp_tcb all = {0xff, 0xff, 0xff, 0xff, 0xff};
+    return ~snp_tcb_pack(layout, all);
 }
 
 /* Returns true if every component of `a` is at most its counterpart in `b`; works for both

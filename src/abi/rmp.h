@@ -64,15 +64,13 @@ static inline void rmp_entry_pack(const struct rmp_entry *e, u64 raw[2])
 
 static inline void rmp_entry_unpack(struct rmp_entry *e, const u64 raw[2])
 {
-    *e = (struct rmp_entry){
-        .assigned = raw[0] & BIT(0),
-        .large = raw[0] & BIT(1),
-        .immutable = raw[0] & BIT(2),
-        .validated = raw[0] & BIT(62),
-        .vmsa = raw[0] & BIT(61),
-        .asid = (u32)BITS(raw[0], 60, 51),
-        .gpa = BITS(raw[0], 50, 12) << 12,
-    };
+    e->assigned = raw[0] & BIT(0);
+    e->large = raw[0] & BIT(1);
+    e->immutable = raw[0] & BIT(2);
+    e->validated = raw[0] & BIT(62);
+    e->vmsa = raw[0] & BIT(61);
+    e->asid = (u32)BITS(raw[0], 60, 51);
+    e->gpa = BITS(raw[0], 50, 12) << 12;
     store_le32(e->permissions, (u32)raw[1]);
 }
 

@@ -73,7 +73,7 @@ static inline bool range_fits(u64 start, u64 size, u64 limit)
 /* Returns true if all bytes are zero. Takes the same time for any content. */
 static inline bool all_zero(const void *bytes, size_t size)
 {
-    const u8 *p = bytes;
+    const u8 *p = (const u8 *)bytes; /* C++ wants the cast */
     u8 any = 0;
     for (size_t i = 0; i < size; i++)
         any |= p[i];

@@ -19,6 +19,8 @@ int cli_profiles(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_map(int argc, char **argv);
 int cli_view(int argc, char **argv);
+int cli_stock(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 int cli_documents(int argc, char **argv);
 
 /* --- Options: the table of each subcommand, and of each kind of JSON object ------------------- */
@@ -26,7 +28,8 @@ int cli_documents(int argc, char **argv);
 struct option_table;
 extern const struct option_table cli_run_table, cli_run_vm_table, cli_host_table, cli_with_table,
     cli_guest_table, cli_platform_table, cli_owner_table, cli_fixtures_table, cli_attack_table,
-    cli_kds_table, cli_profiles_table, cli_trace_table, cli_map_table, cli_view_table;
+    cli_kds_table, cli_profiles_table, cli_trace_table, cli_map_table, cli_view_table,
+    cli_stock_table, cli_doctor_table;
 /* The subcommands' tables in the order of the list of commands; ends with NULL. */
 extern const struct option_table *const cli_tables[];
 

@@ -30,6 +30,7 @@ static const struct {
     {&cli_owner_table, cli_owner},       {&cli_fixtures_table, cli_fixtures},
     {&cli_attack_table, cli_attack},     {&cli_trace_table, cli_trace},
     {&cli_map_table, cli_map},           {&cli_view_table, cli_view},
+    {&cli_stock_table, cli_stock},       {&cli_doctor_table, cli_doctor},
 };
 
 static void print_help(FILE *out)

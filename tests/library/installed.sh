@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # installed.sh BUILD EXAMPLES CC: installs into an empty folder, and builds what an outsider would
 # against what is there alone: the examples, and a program with its own meaning for the rooms'
-# names, with the archive and with the shared library. TAP.
+# names, with the archive and with the shared library; a program in C++; and runs what is installed.
+# Then uninstalls. TAP.
 set -u
 build=$1 examples=$2 cc=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,8 +18,10 @@ verdict() { # NAME STATUS
     head -n 40 "$root/out" "$root/log" 2>/dev/null | sed 's/^/# /'
 }
 
-DESTDIR="$root" meson install -C "$build" --no-rebuild --quiet >/dev/null 2>"$root/log"
+install=$here/../../tools/install.py
+DESTDIR="$root" "$install" install "$build" >/dev/null 2>"$root/log"
 verdict installs $?
+(cd "$root" && find . -mindepth 2 -type f -o -mindepth 2 -type l) | sort >"$root/installed"
 export PKG_CONFIG_SYSROOT_DIR=$root
 PKG_CONFIG_PATH=$(dirname "$(find "$root" -name softsev.pc)")
 export PKG_CONFIG_PATH
@@ -58,6 +61,22 @@ nothing "no header defines a macro without the prefix" \
         comm -13 - "$root/macros" |
         grep -v '^SOFTSEV_')
 
+for cxx in g++ clang++; do
+    for standard in c++11 c++20; do
+        name="the headers compile in C++: $cxx -std=$standard"
+        if ! command -v $cxx >/dev/null; then
+            number=$((number + 1))
+            echo "ok $number - $name # SKIP no $cxx"
+            continue
+        fi
+        # shellcheck disable=SC2046
+        $cxx -std=$standard -Wall -Wextra -Wpedantic -Werror -include "$root/all.h" \
+            "$here/caller.cc" $(pkg-config --cflags --libs softsev) -o "$root/caller" >"$root/log" 2>&1 &&
+            "$root/caller" >"$root/out" 2>&1
+        verdict "$name, and a program calls the library" $?
+    done
+done
+
 for kind in archive shared; do
     flags=$(pkg-config --cflags --libs --static softsev)
     [ "$kind" = shared ] && flags=$(pkg-config --cflags --libs softsev) ||
@@ -95,4 +114,43 @@ for kind in archive shared; do
     run 4 verify_report "$root/report.bin" "$f/trust/ark.pem" "$f/certs/ask.pem" "$f/certs/vcek.pem"
     verdict "$kind: verify_report: another chip's" $?
 done
+# What is installed is enough for the main job.
+present() { # PATTERN...: each is installed
+    for pattern in "$@"; do
+        grep -q "$pattern" "$root/installed" && continue
+        echo "not installed: $pattern" >"$root/out"
+        return 1
+    done
+}
+present share/man/man1/softsev-run.1 bash-completion/completions/softsev doc/softsev/README.md \
+    doc/softsev/docs/for-guest-owners.md doc/softsev/examples/verify_report.c libexec/softsev/
+verdict "man pages, completion, documents, examples and helper programs are there" $?
+mkdir -p "$root/modules/kernel"
+cat >"$root/static.c" <<'END'
+int main(void)
+{
+    return 0;
+}
+END
+gcc -static -o "$root/static" "$root/static.c" 2>"$root/log"
+"$softsev" guest pack --initrd "$root/initrd" --busybox "$root/static" --modules "$root/modules" \
+    --add etc/note="$root/static.c" >"$root/out" 2>&1 &&
+    gzip -dc "$root/initrd" >"$root/cpio" && grep -aq 'etc/note' "$root/cpio" &&
+    grep -aq 'guest: Linux' "$root/cpio"
+verdict "an installed softsev guest pack finds its helper programs" $?
+version=$(pkg-config --modversion softsev)
+for part in MAJOR MINOR PATCH; do
+    printf '%s' "$(sed -n "s/.*VERSION_$part //p" "$include/version.h")."
+done >"$root/out"
+"$softsev" --version | grep -q "^softsev $version$" && [ "$(cat "$root/out")" = "$version." ]
+verdict "program, pkg-config and header tell the same version" $?
+grep -q "^## $version\b" "$here/../../CHANGELOG.md" &&
+    head -n 1 "$here/../../packaging/debian/changelog" | grep -qF "($version)"
+verdict "the lists of changes begin with it" $?
+
+touch "$root/$(grep 'share/man/man1/softsev.1$' "$root/installed" | sed 's/softsev.1$/other.1/')"
+DESTDIR="$root" "$install" uninstall "$build" >"$root/out" 2>&1
+left=$(cd "$root" && xargs -a installed ls -d 2>/dev/null)
+[ -z "$left" ] && [ -n "$(find "$root" -name other.1)" ] && [ -z "$(find "$root" -name libexec)" ]
+verdict "uninstall removes what was installed, and nothing else" $?
 echo "1..$number"
