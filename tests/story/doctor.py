@@ -9,7 +9,7 @@ import subprocess
 
 from story import quick, tell, want
 
-ALL = ["run", "speed", "with", "state", "guest", "kds", "ask-kds", "gdb"]
+ALL = ["run", "speed", "with", "net", "state", "guest", "kds", "ask-kds", "gdb"]
 
 
 def doctor(s, *words, before=(), preexec=None, **environment):

@@ -218,6 +218,11 @@ static bool library(const char *name, char found[DOCTOR_TEXT])
     return say(found, true, name, "");
 }
 
+static bool slirp(char found[DOCTOR_TEXT])
+{
+    return library("libslirp.so.0", found);
+}
+
 static bool microhttpd(char found[DOCTOR_TEXT])
 {
     return library("libmicrohttpd.so.12", found);
@@ -240,6 +245,7 @@ const struct doctor_check doctor_checks[] = {
     {DOCTOR_WITH, "a look into child processes", other_process,
      "let the container's seccomp profile allow ptrace() and process_vm_readv(), and set "
      "kernel.yama.ptrace_scope to 0 or 1"},
+    {DOCTOR_NET, "libslirp", slirp, "install libslirp0 (Debian's name)"},
     {DOCTOR_STATE, "a folder for the platform", state_folder,
      "name another by --state or $SOFTSEV_STATE"},
     {DOCTOR_GUEST, "Python 3", python, "install python3"},

@@ -13,6 +13,7 @@ static const struct option_choice features[] = {
     [DOCTOR_RUN] = {"run", DOCTOR_RUN, false},
     [DOCTOR_SPEED] = {"speed", DOCTOR_SPEED, false},
     [DOCTOR_WITH] = {"with", DOCTOR_WITH, false},
+    [DOCTOR_NET] = {"net", DOCTOR_NET, false},
     [DOCTOR_STATE] = {"state", DOCTOR_STATE, false},
     [DOCTOR_GUEST] = {"guest", DOCTOR_GUEST, false},
     [DOCTOR_KDS] = {"kds", DOCTOR_KDS, false},
@@ -26,10 +27,11 @@ enum doctor_option { DOCTOR_FEATURE = 1, DOCTOR_JSON };
 // clang-format off
 static const struct option_row rows[] = {
     [DOCTOR_FEATURE] = {"feature", OPTION_CHOICE, "NAME",
-        "look at this feature alone; may be repeated: run, speed\n(the JIT), with, state, guest "
-        "(fetch), kds (serve), ask-kds,\ngdb",
+        "look at this feature alone; may be repeated: run, speed\n(the JIT), with, net, state, guest "
+        "(fetch), kds (serve),\nask-kds, gdb",
         "Look at this feature alone; may be repeated.\n"
         ".Cm run :\nguests;\n.Cm speed :\nthe JIT;\n.Cm with :\ndevice files for programs;\n"
+        ".Cm net :\na network for guests;\n"
         ".Cm state :\na platform that lasts;\n.Cm guest :\n.Ic softsev guest fetch ;\n"
         ".Cm kds :\nserving certificates;\n.Cm ask-kds :\nasking a server for them;\n"
         ".Cm gdb :\nGDB in a guest.",

@@ -12,6 +12,7 @@ enum doctor_feature {
     DOCTOR_RUN,
     DOCTOR_SPEED,
     DOCTOR_WITH,
+    DOCTOR_NET,
     DOCTOR_STATE,
     DOCTOR_GUEST,
     DOCTOR_KDS,
