@@ -69,6 +69,7 @@ def needs_loader(program):
 def modules_in_order(root, wanted, order):
     """Adds files of the wanted modules and what they depend on, dependencies first; from the
     modules' own `depends=` fields. `order`: (name, content)."""
+    root = module_folder(root)
     files = {}
     for path in glob.glob(os.path.join(root, "kernel/**/*.ko*"), recursive=True):
         files[os.path.basename(path).split(".ko")[0].replace("-", "_")] = path
