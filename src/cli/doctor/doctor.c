@@ -37,7 +37,7 @@ static const struct option_row rows[] = {
         ".Cm gdb :\nGDB in a guest.",
         .choices = features, .list = true},
     [DOCTOR_JSON] = {"json", OPTION_FLAG, NULL, "print one line of JSON: an array of objects",
-        "Print one line of JSON, an array of objects: feature, needs, good, found, and remedy where "
+        .man = "Print one line of JSON, an array of objects: feature, needs, good, found, and remedy where "
         "something is lacking."},
 };
 // clang-format on

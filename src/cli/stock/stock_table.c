@@ -59,7 +59,7 @@ static const struct option_row rows[] = {
         .actions = A(PACK)},
     [STOCK_INIT] = {"init", OPTION_FILE, "FILE",
         "the guest's first program (default: softsev's script)",
-        "The guest's first program.\nThe default is a script: it says what it sees of its "
+        .man = "The guest's first program.\nThe default is a script: it says what it sees of its "
         "encryption, prints the digest of the owner's secret and, under SNP, a report, and powers "
         "off.\nThe words\n.Cm shell , agent\nand\n.Cm root=/dev/...\n"
         "on the kernel's command line change what it does."},
@@ -69,7 +69,7 @@ static const struct option_row rows[] = {
         "Default: the one that is installed with softsev, if there is one.",
         .excludes = OPTION_IDS(STOCK_NO_AGENT)},
     [STOCK_NO_AGENT] = {"no-agent", OPTION_FLAG, NULL, "leave softsev-agent out",
-        "Leave softsev-agent out."},
+        .man = "Leave softsev-agent out."},
 };
 // clang-format on
 
