@@ -27,7 +27,7 @@ struct debug_point {
     u32 tag; /* the debugger's own */
 };
 
-enum debug_why { DEBUG_STEPPED, DEBUG_INTERRUPTED, DEBUG_HIT };
+enum debug_why { DEBUG_STEPPED, DEBUG_INTERRUPTED, DEBUG_HIT, DEBUG_REACHED };
 
 /* What to stop for, and whom to tell. Call cpu_debug_changed() after a change of the first part. */
 struct cpu_debugger {
@@ -37,17 +37,25 @@ struct cpu_debugger {
     u32 vmcb_count;
     u64 step;       /* the VMCB of the processor that stops after one instruction; 0: none */
     bool interrupt; /* the first debugged processor that runs stops before its next instruction */
+    /* the first debugged processor stops that is before an instruction at this machine time or
+     * later; 0: none */
+    u64 until_ns;
+    bool trail; /* begun_ns is when the last instruction began; as slow as watching data */
     bool leave;     /* set while stopped: the guest exits as at its deadline, at this instruction */
 
     /* Called with the core between two instructions; the guest goes on when it returns. `hit` is
      * the point of DEBUG_HIT, else NULL. A stop at a code breakpoint is before the instruction, a
-     * stop at a watchpoint after it. */
+     * stop at a watchpoint after it. No two stops have one machine time. */
     void (*stopped)(void *context, u32 core, enum debug_why why, const struct debug_point *hit);
     void *context;
 
     /* The core's own. */
     bool step_begun, passing;
     u64 step_rip, passed_rip, passed_vmcb;
+    u64 begun_ns, begun_rip, begun_vmcb;
+    bool done; /* it has retired */
+    u64 held;     /* instructions until the deadline, beyond `until_ns` */
+    bool due;     /* `until_ns` has come */
     struct debug_point watched;
     bool watch_hit;
 };
@@ -62,6 +70,9 @@ struct debug_registers {
 
 void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d); /* NULL: nobody debugs */
 void cpu_debug_changed(struct cpu *c);
+/* Returns the machine time of the instruction that the core is before; of a watchpoint's hit, of
+ * the one that accessed the data. Only while stopped. */
+u64 cpu_debug_time(const struct cpu *c, bool watched);
 /* Returns the VMCB of the guest that is in the middle of a VMRUN; 0: none is. */
 u64 cpu_debug_running(const struct cpu *c);
 /* Only while a guest is in the middle of a VMRUN. Set takes the general registers, RIP, RFLAGS, the

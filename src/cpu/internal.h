@@ -441,6 +441,9 @@ void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
 /* --- A debugger outside of the machine (system/debugger.c) ------------------------------------ */
 
 bool debugger_steps(const struct cpu *c); /* stops soon, at whatever instruction comes */
+/* Before a guest runs; and at the end of its budget: false: the deadline has come. */
+void debugger_hold(struct cpu *c);
+bool debugger_release(struct cpu *c);
 bool debugger_watches(const struct cpu *c);
 bool debugger_in_code_page(const struct cpu *c); /* RIP's page has a breakpoint */
 bool debugger_watches_page(const struct cpu *c, u64 page);
@@ -513,6 +516,8 @@ void run_until(struct cpu *c, u64 deadline_ns);
  * `iterations` (>= 1) of them it updates its registers and calls rep_account(). If iterations are
  * left, it calls cpu_again(), which returns to the same instruction after pending events. */
 u64 rep_allowance(const struct cpu *c);
+/* Returns the instructions that are left after the current block. */
+u64 budget_left(const struct cpu *c);
 void rep_account(struct cpu *c, u64 iterations);
 void cpu_again(struct cpu *c) NORETURN;
 

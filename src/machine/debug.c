@@ -32,6 +32,11 @@ u64 machine_debug_running(const struct machine *m, u32 core)
     return core < m->host.core_count ? cpu_debug_running(m->host.cores[core]) : 0;
 }
 
+u64 machine_debug_time(const struct machine *m, u32 core, bool watched)
+{
+    return cpu_debug_time(m->host.cores[core], watched);
+}
+
 void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out)
 {
     cpu_debug_get(m->host.cores[core], out);

@@ -17,6 +17,8 @@ void machine_debug_attach(struct machine *m, struct cpu_debugger *d); /* NULL: n
 void machine_debug_changed(struct machine *m);
 /* The VMCB of the guest that this core is in the middle of running; 0: none. */
 u64 machine_debug_running(const struct machine *m, u32 core);
+/* Returns the machine time of its next instruction while it is stopped; see cpu_debug_time(). */
+u64 machine_debug_time(const struct machine *m, u32 core, bool watched);
 void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out);
 bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers *in);
 

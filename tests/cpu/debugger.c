@@ -11,7 +11,7 @@ struct log {
     struct cpu_debugger debugger;
     u32 count;
     enum debug_why why[STOPS_MAX];
-    u64 rip[STOPS_MAX], rax[STOPS_MAX];
+    u64 rip[STOPS_MAX], rax[STOPS_MAX], now[STOPS_MAX];
     u32 steps; /* steps to make, one after the other */
     bool leave;
     u64 set_rip; /* where to go on; 0: here */
@@ -28,6 +28,7 @@ static void stopped(void *context, u32 core, enum debug_why why, const struct de
     cpu_debug_get(l->g->cpu, &r);
     l->why[l->count] = why;
     l->rip[l->count] = r.save.rip;
+    l->now[l->count] = cpu_debug_time(l->g->cpu, false);
     l->rax[l->count++] = r.gpr[0];
     if (l->steps) {
         l->steps--;
@@ -230,6 +231,44 @@ static void leaving_exits_at_once_and_takes_no_time(void **state)
     guest_destroy(g);
 }
 
+#define TIMED                                                                                      \
+    "mov ecx, 5; 1: pause; inc eax; dec ecx; jnz 1b; mov edi, 0x20000; mov ecx, 300; rep stosb;"   \
+    "nop; nop"
+
+/* A loop with a PAUSE and a REP take the same time, and stop at the same instruction, however often
+ * they are stopped. */
+static void it_stops_at_a_machine_time(void **state)
+{
+    (void)state;
+    struct log l;
+    struct guest *g = begin(&l, false);
+    l.debugger.interrupt = true;
+    l.steps = STOPS_MAX - 1;
+    assert_int_equal(RUN(g, TIMED), EXIT_HLT);
+    assert_int_equal(l.count, STOPS_MAX);
+    const struct log stepped = l;
+    const u64 end = g->clock.now;
+    guest_destroy(g);
+    for (u32 i = 1; i < STOPS_MAX; i++) {
+        g = begin(&l, false);
+        l.debugger.until_ns = stepped.now[i] - (stepped.now[i] - stepped.now[i - 1]) / 2;
+        assert_int_equal(RUN(g, TIMED), EXIT_HLT);
+        assert_int_equal(l.count, 1);
+        assert_int_equal(l.why[0], DEBUG_REACHED);
+        assert_int_equal(l.now[0], stepped.now[i]);
+        assert_int_equal(l.rip[0], stepped.rip[i]);
+        assert_int_equal(l.rax[0], stepped.rax[i]);
+        assert_int_equal(g->clock.now, end);
+        guest_destroy(g);
+    }
+    g = begin(&l, false);
+    l.debugger.until_ns = end + 1000; /* never reached */
+    assert_int_equal(RUN(g, TIMED), EXIT_HLT);
+    assert_int_equal(l.count, 0);
+    assert_int_equal(g->clock.now, end);
+    guest_destroy(g);
+}
+
 static void other_guests_are_left_alone(void **state)
 {
     (void)state;
@@ -257,6 +296,7 @@ int main(void)
         cmocka_unit_test(it_can_change_registers),
         cmocka_unit_test(refuses_values_that_no_register_has),
         cmocka_unit_test(leaving_exits_at_once_and_takes_no_time),
+        cmocka_unit_test(it_stops_at_a_machine_time),
         cmocka_unit_test(other_guests_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

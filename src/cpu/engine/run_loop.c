@@ -7,6 +7,7 @@
  * that faults or is intercepted does not count; the delivery of an event has a cost (base/clock.h).
  * A REP instruction counts its iterations.
  */
+#include "cpu/debugger.h"
 #include "cpu/engine/device.h"
 #include "cpu/engine/engine.h"
 #include "cpu/svm/vmsa_switch.h"
@@ -43,6 +44,11 @@ void cpu_sync(struct cpu *c, const struct uop *u)
 static bool asks_board(const struct cpu *c)
 {
     return c->bare.wired && c->engine.block && c->engine.block->single;
+}
+
+u64 budget_left(const struct cpu *c)
+{
+    return (u64)c->engine.left + (c->engine.debugger ? c->engine.debugger->held : 0);
 }
 
 u64 rep_allowance(const struct cpu *c)
@@ -312,6 +318,8 @@ static void run_loop(struct cpu *c)
             run_carefully(c);
             continue;
         }
+        if (UNLIKELY(c->engine.left <= 0) && debugger_release(c))
+            continue;
         if (UNLIKELY(c->engine.left <= 0 || event_pending(c))) {
             event_take(c);
             continue;
@@ -368,5 +376,6 @@ void run_until(struct cpu *c, u64 deadline_ns)
     u64 left = deadline_ns > now ? min_u64(deadline_ns - now, INT64_MAX / 2) : 0;
     c->engine.left = (s64)left;
     c->engine.run_end = now + left;
+    debugger_hold(c);
     run_guest(c);
 }

@@ -26,7 +26,38 @@ static u64 linear_rip(const struct cpu *c)
 bool debugger_steps(const struct cpu *c)
 {
     const struct cpu_debugger *d = c->engine.debugger;
-    return debugged(c) && (d->interrupt || d->step);
+    return debugged(c) && (d->interrupt || d->step || d->trail || d->due);
+}
+
+/* Keeps back what is left of the budget after `until_ns`: the core is careful from there on. */
+void debugger_hold(struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    const u64 now = c->engine.run_end - (u64)c->engine.left;
+    if (!d)
+        return;
+    d->due = d->until_ns && d->until_ns <= now;
+    if (!d->until_ns)
+        return;
+    d->held = debugged(c) && d->until_ns > now && d->until_ns < c->engine.run_end
+                  ? c->engine.run_end - d->until_ns
+                  : 0;
+    c->engine.left -= (s64)d->held;
+    c->engine.run_end -= d->held;
+    debug_update(c);
+}
+
+bool debugger_release(struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    if (!d || !d->held)
+        return false;
+    c->engine.left += (s64)d->held;
+    c->engine.run_end += d->held;
+    d->held = 0;
+    d->due = true;
+    debug_update(c);
+    return true;
 }
 
 bool debugger_watches(const struct cpu *c)
@@ -95,7 +126,10 @@ static void stop(struct cpu *c, enum debug_why why, const struct debug_point *po
     if (point)
         hit = *point;
     d->step = 0;
+    if (why == DEBUG_REACHED)
+        d->until_ns = 0;
     d->interrupt = d->step_begun = d->watch_hit = d->leave = false;
+    debugger_release(c);
     mxcsr_leave(c);
     d->stopped(d->context, c->id, why, point ? &hit : NULL);
     mxcsr_enter(c);
@@ -107,6 +141,7 @@ static void stop(struct cpu *c, enum debug_why why, const struct debug_point *po
         c->engine.left = 0;
     }
     d->leave = false;
+    debugger_hold(c);
     cpu_debug_changed(c);
 }
 
@@ -120,6 +155,18 @@ static bool passes(const struct cpu *c)
     return passing;
 }
 
+/* An instruction that exits and is executed again has begun once. */
+static void begin(struct cpu *c)
+{
+    struct cpu_debugger *d = c->engine.debugger;
+    if (d->done || d->begun_rip != c->arch.rip || d->begun_vmcb != c->guest.vmcb_spa ||
+        !d->begun_ns)
+        d->begun_ns = cpu_time(c);
+    d->begun_rip = c->arch.rip;
+    d->begun_vmcb = c->guest.vmcb_spa;
+    d->done = false;
+}
+
 /* An instruction whose device accesses the host has answered runs once more, but has begun. */
 bool debugger_before(struct cpu *c)
 {
@@ -130,6 +177,8 @@ bool debugger_before(struct cpu *c)
     const struct debug_point *p = passes(c) ? NULL : code_point(c);
     if (d->watch_hit)
         stop(c, DEBUG_HIT, &d->watched);
+    else if (d->until_ns && cpu_time(c) >= d->until_ns)
+        stop(c, DEBUG_REACHED, NULL);
     else if (d->interrupt)
         stop(c, DEBUG_INTERRUPTED, NULL);
     else if (stepping && d->step_begun && c->arch.rip != d->step_rip)
@@ -139,6 +188,7 @@ bool debugger_before(struct cpu *c)
     else {
         d->step_begun = stepping;
         d->step_rip = c->arch.rip;
+        begin(c);
         return false;
     }
     return true;
@@ -149,6 +199,7 @@ void debugger_after(struct cpu *c)
     struct cpu_debugger *d = c->engine.debugger;
     if (!debugged(c))
         return;
+    d->done = true;
     if (d->watch_hit)
         stop(c, DEBUG_HIT, &d->watched);
     else if (d->step == c->guest.vmcb_spa && d->step_begun)
@@ -167,6 +218,11 @@ void cpu_debug_changed(struct cpu *c)
 {
     debug_update(c);
     blocks_forget_addresses(c);
+}
+
+u64 cpu_debug_time(const struct cpu *c, bool watched)
+{
+    return watched ? c->engine.debugger->begun_ns : c->engine.run_end - (u64)c->engine.left;
 }
 
 u64 cpu_debug_running(const struct cpu *c)

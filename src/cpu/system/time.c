@@ -42,10 +42,12 @@ void exec_rdpru(struct cpu *c, const struct insn *in)
 void exec_hlt(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    if (c->bare.wired)
+    if (c->bare.wired) {
         bare_halt(c);
-    else if (!event_pending(c))
+    } else if (!event_pending(c)) {
+        debugger_release(c);
         c->engine.left = 0; /* nothing else can wake the core before the deadline */
+    }
 }
 
 void exec_pause(struct cpu *c, const struct insn *in)
@@ -56,8 +58,9 @@ void exec_pause(struct cpu *c, const struct insn *in)
         c->guest.pauses_left--;
     else
         intercept(c, EXIT_PAUSE);
-    /* PAUSE takes time: a loop that waits for the clock does not have many instructions. */
-    rep_account(c, min_u64(rep_allowance(c), COST_PAUSE_NS));
+    /* PAUSE takes time: a loop that waits for the clock does not have many instructions. It ends its
+     * block, so that the time does not depend on how the engine goes through it. */
+    rep_account(c, min_u64(budget_left(c) + 1, COST_PAUSE_NS));
 }
 
 void exec_monitor(struct cpu *c, const struct insn *in)
