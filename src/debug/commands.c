@@ -88,6 +88,8 @@ void command_stop_reply(struct gdb *g)
     reply_text(&g->reply, "thread:");
     reply_number(&g->reply, g->last.thread);
     reply_text(&g->reply, ";");
+    if (g->last.at_beginning)
+        reply_text(&g->reply, "replaylog:begin;");
     if (!g->last.at_point)
         return;
     reply_text(&g->reply, point_reasons[g->last.point.type]);
@@ -111,6 +113,25 @@ static bool resume(struct gdb *g, u32 step)
     g->running = true;
     g->target.resume(g->target.context, step);
     return false;
+}
+
+static bool reverse(struct gdb *g, bool one_instruction)
+{
+    if (!g->target.reverse)
+        return true; /* the empty answer: unknown */
+    g->running = true;
+    g->target.reverse(g->target.context, one_instruction);
+    return false;
+}
+
+static bool reverse_step(struct gdb *g, const char *at)
+{
+    return *at ? wrong(g) : reverse(g, true);
+}
+
+static bool reverse_continue(struct gdb *g, const char *at)
+{
+    return *at ? wrong(g) : reverse(g, false);
 }
 
 /* The old commands with an address to go on at are not served: GDB writes RIP instead. */
@@ -385,6 +406,8 @@ static bool supported(struct gdb *g, const char *at)
     reply_number(&g->reply, GDB_PACKET_MAX);
     reply_text(&g->reply,
                ";QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+");
+    if (g->target.reverse)
+        reply_text(&g->reply, ";ReverseStep+;ReverseContinue+");
     return true;
 }
 
@@ -458,6 +481,8 @@ static const struct command commands[] = {
     {"X", write_binary},
     {"Z", insert_point},
     {"z", remove_point},
+    {"bs", reverse_step},
+    {"bc", reverse_continue},
     {"c", old_continue},
     {"s", old_step},
     {"Hg", choose_general},

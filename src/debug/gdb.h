@@ -71,6 +71,7 @@ struct gdb_stop {
     enum gdb_signal signal;
     bool at_point;
     struct gdb_point point; /* if at_point */
+    bool at_beginning;      /* there is no earlier state to go back to */
 };
 
 struct gdb;
@@ -87,7 +88,9 @@ struct gdb_target {
     bool (*insert)(void *context, const struct gdb_point *point);
     bool (*remove)(void *context, const struct gdb_point *point);
     void (*resume)(void *context, u32 step); /* thread that makes one step; 0: none */
-    void (*interrupt)(void *context);        /* asks for gdb_stopped() */
+    /* Goes back by an instruction, or to the point before; NULL: the target cannot. */
+    void (*reverse)(void *context, bool one_instruction);
+    void (*interrupt)(void *context); /* asks for gdb_stopped() */
     void (*detach)(void *context);           /* the client leaves, the target goes on */
     void (*kill)(void *context);
     /* A command of the client's `monitor`; it answers by gdb_print(). */
@@ -100,6 +103,11 @@ struct gdb_target {
  * Returns NULL if there is no memory. */
 struct gdb *gdb_open(const struct gdb_target *target, const struct gdb_stop *first);
 void gdb_close(struct gdb *gdb);
+/* Copy a session's state, without its target, to and from gdb_state_size() bytes: for a target that
+ * goes on as another process of the same program. */
+size_t gdb_state_size(void);
+void gdb_save(const struct gdb *gdb, void *out);
+void gdb_restore(struct gdb *gdb, const void *in);
 void gdb_feed(struct gdb *gdb, const u8 *data, size_t size);
 bool gdb_target_runs(const struct gdb *gdb);
 bool gdb_ended(const struct gdb *gdb); /* by the client's wish, or with the target */

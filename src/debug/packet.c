@@ -198,6 +198,23 @@ void gdb_close(struct gdb *gdb)
     free(gdb);
 }
 
+size_t gdb_state_size(void)
+{
+    return sizeof(struct gdb);
+}
+
+void gdb_save(const struct gdb *gdb, void *out)
+{
+    memcpy(out, gdb, sizeof *gdb);
+}
+
+void gdb_restore(struct gdb *gdb, const void *in)
+{
+    const struct gdb_target target = gdb->target;
+    memcpy(gdb, in, sizeof *gdb);
+    gdb->target = target;
+}
+
 bool gdb_target_runs(const struct gdb *gdb)
 {
     return gdb->running;

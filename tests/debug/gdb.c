@@ -20,7 +20,7 @@ struct rig {
     struct gdb_registers registers[2];
     u8 memory[MEMORY_SIZE];
     struct gdb_point point;
-    u32 inserted, removed, resumed, step, interrupts, detached, killed;
+    u32 inserted, removed, resumed, step, interrupts, detached, killed, back_steps, back_runs;
     char monitor[64];
 };
 
@@ -96,6 +96,12 @@ static void resume(void *context, u32 step)
     r->step = step;
 }
 
+static void reverse(void *context, bool one_instruction)
+{
+    struct rig *r = context;
+    *(one_instruction ? &r->back_steps : &r->back_runs) += 1;
+}
+
 static void interrupt(void *context)
 {
     ((struct rig *)context)->interrupts++;
@@ -130,9 +136,9 @@ static void send_out(void *context, const void *data, size_t size)
 static int open_rig(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
-    const struct gdb_target target = {threads,      describe, get,      set,      read_memory,
-                                      write_memory, insert,   take_out, resume,   interrupt,
-                                      detach,       kill_it,  monitor,  send_out, r};
+    const struct gdb_target target = {
+        threads, describe, get,       set,    read_memory, write_memory, insert,   take_out,
+        resume,  reverse,  interrupt, detach, kill_it,     monitor,      send_out, r};
     const struct gdb_stop first = {.thread = 1, .signal = GDB_SIGNAL_TRAP};
     for (u32 i = 0; r && i < MEMORY_SIZE; i++)
         r->memory[i] = (u8)i;
@@ -220,8 +226,7 @@ static void too_long_a_packet_is_refused(void **state)
 static void unknown_commands_have_an_empty_answer(void **state)
 {
     struct rig *r = *state;
-    static const char *const commands[] = {"vMustReplyEmpty", "qOffsets", "!", "",
-                                           "qCRC:0,1",        "bs"};
+    static const char *const commands[] = {"vMustReplyEmpty", "qOffsets", "!", "", "qCRC:0,1"};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
         expect(r, commands[i], "");
 }
@@ -327,6 +332,45 @@ static void it_runs_and_stops(void **state)
     assert_true(gdb_ended(r->gdb));
 }
 
+/* ... if the target can. */
+static void it_goes_back(void **state)
+{
+    struct rig *r = *state;
+    const struct gdb_stop begin = {.thread = 1, .signal = GDB_SIGNAL_TRAP, .at_beginning = true};
+    expect(r, "bs", NULL);
+    assert_int_equal(r->back_steps, 1);
+    assert_true(gdb_target_runs(r->gdb));
+    r->sent_size = 0;
+    gdb_stopped(r->gdb, &begin);
+    assert_string_equal(r->sent, "$T05thread:1;replaylog:begin;#20");
+    expect(r, "bc", NULL);
+    assert_int_equal(r->back_runs, 1);
+    gdb_stopped(r->gdb, &begin);
+    expect(r, "bc1", "E01");
+    expect(r, "bs 1", "E01");
+    assert_int_equal(r->back_runs + r->back_steps, 2);
+}
+
+/* Another process of the same program goes on where this one was: its own target, this session. */
+static void a_session_can_be_carried_over(void **state)
+{
+    struct rig *r = *state;
+    void *other;
+    u8 *saved = malloc(gdb_state_size());
+    assert_non_null(saved);
+    feed(r, "+$QStartNoAckMode#b0");
+    feed(r, "+$Hg2#e1");
+    gdb_save(r->gdb, saved);
+    assert_int_equal(open_rig(&other), 0);
+    struct rig *s = other;
+    gdb_restore(s->gdb, saved);
+    free(saved);
+    feed(s, "$qC#b4");
+    assert_string_equal(s->sent, "$QC1#c5"); /* without an acknowledgement */
+    assert_string_equal(r->sent, "$OK#9a");
+    close_rig(&other);
+}
+
 static void actions_are_checked(void **state)
 {
     struct rig *r = *state;
@@ -388,6 +432,8 @@ int main(void)
         TEST(memory_is_read_and_written),
         TEST(points_are_passed_on),
         TEST(it_runs_and_stops),
+        TEST(it_goes_back),
+        TEST(a_session_can_be_carried_over),
         TEST(actions_are_checked),
         TEST(threads_are_listed),
         TEST(monitor_commands_answer_as_text),

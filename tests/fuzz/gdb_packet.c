@@ -66,6 +66,12 @@ static bool point(void *context, const struct gdb_point *p)
     return p->size;
 }
 
+static void reverse(void *context, bool one_instruction)
+{
+    (void)context;
+    (void)one_instruction;
+}
+
 static void resume(void *context, u32 step)
 {
     (void)context;
@@ -110,9 +116,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct toy toy = {.memory = {0}};
     const struct gdb_stop stop = {.thread = 1, .signal = GDB_SIGNAL_TRAP};
-    const struct gdb_target target = {threads,    describe, get,     set,      get_memory,
-                                      set_memory, point,    point,   resume,   nothing,
-                                      nothing,    nothing,  monitor, send_out, &toy};
+    const struct gdb_target target = {threads, describe, get,      set,     get_memory, set_memory,
+                                      point,   point,    resume,   reverse, nothing,    nothing,
+                                      nothing, monitor,  send_out, &toy};
     struct gdb *g = gdb_open(&target, &stop);
     const u8 *end = data + size;
     while (g && data < end) {

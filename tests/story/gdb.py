@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 from story import TIMEOUT, Skip, quick, tell, want
 
@@ -87,6 +88,49 @@ MODES = {
 }
 
 
+# Goes back by steps, to breakpoints and to the writes of a variable, and to where it began; then
+# changes the guest, which begins another history; and on to the end.
+BACK = """
+stepi
+stepi
+reverse-stepi
+printf "<back at %d>\\n", $rip == (long)&_start + 5
+reverse-stepi
+reverse-stepi
+printf "<begin %d>\\n", $rip == (long)&_start
+break work
+continue
+continue
+continue
+printf "<rbx %ld counter %ld>\\n", $rbx, *(long*)&counter
+reverse-continue
+printf "<rbx %ld counter %ld>\\n", $rbx, *(long*)&counter
+delete
+hbreak report
+continue
+watch *(long*)&counter
+reverse-continue
+printf "<counter %ld before the write: %d>\\n", *(long*)&counter, $rip == (long)&store
+reverse-continue
+printf "<counter %ld>\\n", *(long*)&counter
+delete
+reverse-continue
+printf "<begin again %d>\\n", $rip == (long)&_start
+stepi
+stepi
+set var $rbx = 2
+reverse-stepi
+printf "<changed: rbx %ld>\\n", $rbx
+stepi
+reverse-stepi
+printf "<rbx %ld>\\n", $rbx
+continue
+"""
+WENT_BACK = ("<back at 1>", "<begin 1>", "<rbx 3 counter 2>", "<rbx 4 counter 1>",
+             "<counter 4 before the write: 1>", "Old value = 4", "<counter 3>", "<begin again 1>",
+             "<changed: rbx 2>", "<rbx 2>", "No more reverse-execution history")
+
+
 def guest(s, es):
     name = f"guest-es{es:d}"
     if os.path.exists(s.path(name)):
@@ -97,13 +141,13 @@ def guest(s, es):
 class Run:
     """A run that waits for a debugger; `name` is where."""
 
-    def __init__(self, s, address, *arguments):
+    def __init__(self, s, address, *arguments, memory="32"):
         if not shutil.which("gdb"):
             raise Skip("gdb is missing (Debian: apt-get install gdb)")
         self.s, self.events, self.name = s, [], ""
         self.process = subprocess.Popen(
             ["timeout", str(TIMEOUT), s.softsev, "run", "--json", "--state", s.state,
-             "--memory", "32", "--clock", "virtual", "--gdb", address, *arguments],
+             "--memory", memory, "--clock", "virtual", "--gdb", address, *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         for line in self.process.stdout:
             self.events.append(json.loads(line))
@@ -176,6 +220,77 @@ def stops_are_not_in_the_trace(s):
     want(alone["vms"][0]["guest_ns"] == watched["vms"][0]["guest_ns"], (alone, watched))
 
 
+def goes_back(s, mode):
+    es = mode in ("sev-es", "sev-snp")
+    program = guest(s, es)
+    common = ("--kernel", program, "--mode", mode, "--seed", "gdb", "--trace-hash")
+    r = Run(s, "unix:" + s.path("socket"), "--gdb-wait", "--gdb-reverse", *common)
+    said = r.gdb(BACK, program)
+    code, error = r.end()
+    for text in WENT_BACK:
+        want(text in said, (mode, text, said))
+    want(code == (9 if es else 15), (mode, code, error))
+    want(r.events[-1]["instructions"] < 41 + 4 * es, r.events[-1])  # RBX was 2, not 5
+
+
+@quick
+def back_in_a_plain_guest(s):
+    goes_back(s, "none")
+
+
+@quick
+def back_in_an_snp_guest(s):
+    goes_back(s, "sev-snp")
+
+
+@quick
+def journeys_are_not_in_the_trace(s):
+    """A run that went back and forth ends as one that nobody debugged."""
+    program = guest(s, False)
+    common = ("--kernel", program, "--seed", "gdb", "--trace-hash")
+    _, events, _ = s.run("--memory", "32", *common)
+    r = Run(s, ":0", "--gdb-wait", "--gdb-reverse", *common)
+    r.gdb("break report\ncontinue\nreverse-stepi\nreverse-stepi\nstepi\nreverse-stepi\n"
+          "delete\ndetach\n", program)
+    code, error = r.end()
+    want(code == 15, (code, error))
+    for name in ("trace_sha256", "instructions", "flips", "touched_pages"):
+        want(events[-1][name] == r.events[-1][name], (name, events[-1], r.events[-1]))
+
+
+def back_in_linux(s):
+    """A kernel that has run for a while: steps back, and there again."""
+    r = Run(s, ":0", "--gdb-wait", "--gdb-reverse", "--kernel", s.kernel, "--initrd", s.initrd,
+            "--append", "console=ttyS0", "--mode", "sev-snp", "--seed", "linux", memory="256M")
+    with subprocess.Popen(["gdb", "-q", "-nx"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as gdb:
+        gdb.stdin.write(f"set confirm off\nset pagination off\ntarget remote {r.name}\n"
+                        "continue&\n")
+        gdb.stdin.flush()
+        time.sleep(3)
+        gdb.stdin.write("interrupt\npython import time; time.sleep(2)\n"
+                        "set $there = $rip\nset $sp = $rsp\n" + "reverse-stepi\n" * 40 +
+                        'printf "<moved %d>\\n", $rip != $there\n' + "stepi\n" * 40 +
+                        'printf "<there %d %d>\\n", $rip == $there, $rsp == $sp\nkill\nquit\n')
+        gdb.stdin.close()
+        said = gdb.stdout.read()
+    code, error = r.end()
+    want("<moved 1>" in said and "<there 1 1>" in said, (said, error))
+    want(code == 0, (code, error))
+
+
+@quick
+def what_cannot_be_taken_back_is_refused(s):
+    program, disk = guest(s, False), s.write("disk", bytes(4096))
+    common = ("run", "--kernel", program, "--gdb", ":0", "--gdb-reverse")
+    for arguments, why in (((), "--seed"), (("--seed", "x", "--record", s.path("r")), "--record"),
+                           (("--seed", "x", "--engine", "jit"), "interpreter"),
+                           (("--seed", "x", "--disk", disk), "readonly"),
+                           (("--seed", "x", "--disk", disk + ",snapshot"), "readonly")):
+        code, _, error = s.command(*common, *arguments)
+        want(code == 2 and why in error, (arguments, code, error))
+
+
 @quick
 def a_debugger_that_disappears_or_sends_rubbish(s):
     r = Run(s, "127.0.0.1:0", "--gdb-wait", "--kernel", guest(s, False))
@@ -211,5 +326,7 @@ def addresses_are_checked(s):
 
 if __name__ == "__main__":
     tell(a_plain_guest, a_sev_guest, a_sev_es_guest, an_snp_guest, stops_are_not_in_the_trace,
+         back_in_a_plain_guest, back_in_an_snp_guest, journeys_are_not_in_the_trace, back_in_linux,
+         what_cannot_be_taken_back_is_refused,
          a_debugger_that_disappears_or_sends_rubbish, a_debugger_may_end_the_run,
          addresses_are_checked)

@@ -114,6 +114,13 @@ static bool target_get(void *context, u32 thread, struct gdb_registers *out)
     return true;
 }
 
+/* What GDB changes was not in the run so far: going back over it would lose it. */
+static void changed(struct run_gdb *g)
+{
+    if (g->history)
+        history_restarts(g);
+}
+
 /* Only the processor that has stopped can be written: the others' registers belong to the
  * hypervisor, or to their VMSAs. */
 static bool target_set(void *context, u32 thread, const struct gdb_registers *in)
@@ -121,8 +128,11 @@ static bool target_set(void *context, u32 thread, const struct gdb_registers *in
     struct run_gdb *g = context;
     struct debug_registers r;
     u32 core;
-    return gdb_cpu_runs(g, thread - 1, &core) && gdb_cpu_registers(g, thread - 1, &r) &&
-           gdb_registers_from(in, &r) && machine_debug_set(g->run->machine, core, &r);
+    if (!gdb_cpu_runs(g, thread - 1, &core) || !gdb_cpu_registers(g, thread - 1, &r) ||
+        !gdb_registers_from(in, &r) || !machine_debug_set(g->run->machine, core, &r))
+        return false;
+    changed(g);
+    return true;
 }
 
 static bool target_read(void *context, u32 thread, u64 address, void *out, size_t size)
@@ -136,7 +146,10 @@ static bool target_write(void *context, u32 thread, u64 address, const void *dat
 {
     struct run_gdb *g = context;
     struct debug_view v;
-    return gdb_cpu_view(g, thread - 1, &v) && debug_write(g->run->machine, &v, address, data, size);
+    if (!gdb_cpu_view(g, thread - 1, &v) || !debug_write(g->run->machine, &v, address, data, size))
+        return false;
+    changed(g);
+    return true;
 }
 
 static const enum debug_point_kind kinds[GDB_POINT_TYPES] = {
@@ -193,7 +206,17 @@ static void target_resume(void *context, u32 step)
 {
     struct run_gdb *g = context;
     g->debugger.step = step ? vm_vmcb(gdb_vm(g), step - 1) : 0;
+    g->stepping = step != 0;
+    g->wish = FORWARD;
+    if (g->history)
+        history_resume(g);
     machine_debug_changed(g->run->machine);
+}
+
+static void target_reverse(void *context, bool one_instruction)
+{
+    struct run_gdb *g = context;
+    g->wish = one_instruction ? BACK_STEP : BACK_RUN;
 }
 
 static void target_interrupt(void *context)
@@ -247,6 +270,7 @@ static bool session_open(struct run_gdb *g, const struct gdb_stop *stop)
         .insert = target_insert,
         .remove = target_remove,
         .resume = target_resume,
+        .reverse = g->history ? target_reverse : NULL,
         .interrupt = target_interrupt,
         .detach = target_detach,
         .kill = target_kill,
@@ -269,6 +293,8 @@ static void session_close(struct run_gdb *g)
     g->gdb = NULL;
     gdb_socket_drop(&g->socket);
     let_go(g);
+    if (g->history)
+        history_restarts(g);
     watch_socket(g);
 }
 
@@ -283,20 +309,43 @@ static void session_receive(struct run_gdb *g)
         session_close(g);
 }
 
-/* Serves the client until it lets the guest go on. The wall's clock does not run meanwhile. */
-static void serve(struct run_gdb *g, const struct gdb_stop *stop)
+/* Serves the client until it lets the guest go on, or wants to go back. */
+static void serve_client(struct run_gdb *g)
 {
-    const u64 since = run_clock_ns();
-    if (g->gdb)
-        gdb_stopped(g->gdb, stop);
-    else if (!session_open(g, stop))
-        session_close(g);
     g->serving = true;
     while (g->gdb && !gdb_target_runs(g->gdb) && !run_signals_ending()) {
         run_signals_wait(-1, WAIT_NS);
         session_receive(g);
     }
     g->serving = false;
+}
+
+/* Returns true if GDB is to be told of another stop: the beginning, from where there is no way
+ * back. */
+static bool travels(struct run_gdb *g, struct gdb_stop *stop)
+{
+    if (!g->history || !g->gdb || run_signals_ending())
+        return false;
+    if (g->wish == FORWARD)
+        return history_begins(g, stop);
+    *stop =
+        (struct gdb_stop){.thread = stop->thread, .signal = GDB_SIGNAL_TRAP, .at_beginning = true};
+    return !history_travel(g, g->wish == BACK_STEP);
+}
+
+/* The wall's clock does not run while GDB is served. */
+static void serve(struct run_gdb *g, struct gdb_stop *stop)
+{
+    const u64 since = run_clock_ns();
+    if (g->gdb)
+        gdb_stopped(g->gdb, stop);
+    else if (!session_open(g, stop))
+        session_close(g);
+    serve_client(g);
+    while (travels(g, stop)) {
+        gdb_stopped(g->gdb, stop);
+        serve_client(g);
+    }
     g->debugger.leave |= run_signals_ending();
     g->run->wall_start_ns += run_clock_ns() - since;
 }
@@ -315,7 +364,8 @@ static void stopped(void *context, u32 core, enum debug_why why, const struct de
     }
     if (hit)
         stop.point = (struct gdb_point){(enum gdb_point_type)hit->tag, hit->linear, hit->size};
-    serve(g, &stop);
+    if (!g->history || history_stopped(g, core, why, &stop))
+        serve(g, &stop);
 }
 
 /* --- For the run ------------------------------------------------------------------------------ */
@@ -357,7 +407,7 @@ int run_gdb_start(struct run *r, struct error *e)
     struct run_gdb *g = r->gdb;
     if (!g)
         return 0;
-    if (gdb_socket_listen(&g->socket, e))
+    if (gdb_socket_listen(&g->socket, e) || (r->options.gdb_reverse && history_open(g, e)))
         return -1;
     find_processors(g);
     machine_debug_attach(r->machine, &g->debugger);
@@ -380,11 +430,16 @@ void run_gdb_look(struct run *r, bool idle)
     else if (g->gdb)
         session_receive(g);
     if (idle && g->debugger.interrupt && vm_get_state(gdb_vm(g)) == VM_RUNNABLE) {
-        const struct gdb_stop stop = {.thread = 1,
-                                      .signal = g->gdb ? GDB_SIGNAL_INT : GDB_SIGNAL_TRAP};
+        struct gdb_stop stop = {.thread = 1, .signal = g->gdb ? GDB_SIGNAL_INT : GDB_SIGNAL_TRAP};
         g->debugger.interrupt = false;
         serve(g, &stop);
     }
+}
+
+void run_gdb_slice(struct run *r)
+{
+    if (r->gdb && r->gdb->history)
+        history_grows(r->gdb);
 }
 
 void run_gdb_rebooted(struct run *r)
@@ -399,6 +454,8 @@ void run_gdb_close(struct run *r, int status)
     if (!g)
         return;
     run_signals_watch(-1);
+    if (g->history)
+        history_ends(g);
     if (g->gdb)
         gdb_exited(g->gdb, (u8)status);
     gdb_close(g->gdb);

@@ -32,7 +32,33 @@ struct run_gdb {
     struct cpu_debugger debugger;
     struct gdb *gdb; /* the session; NULL until the target first stops for the client */
     bool serving;    /* the target is stopped */
+    /* Time travel (gdb_history.c); history NULL: the run goes one way. */
+    struct history *history;
+    enum { FORWARD, BACK_STEP, BACK_RUN } wish; /* what GDB has just asked for */
+    bool stepping;                              /* GDB waits for the end of a step */
+    bool history_made;
+    u64 moment_ns; /* of the last moment */
+    bool muted;
+    int outputs[2]; /* while muted: the real ones */
 };
+
+/* --- Time travel (gdb_history.c) -------------------------------------------------------------- */
+
+/* Makes the process that debugs; it returns in that one alone. */
+int history_open(struct run_gdb *g, struct error *e);
+/* The guest goes on for the first time since GDB came, or since GDB changed it: the time before
+ * cannot be reached. Returns true in a process that has travelled to here and is to stop; *stop is
+ * how. */
+bool history_begins(struct run_gdb *g, struct gdb_stop *stop);
+void history_grows(struct run_gdb *g); /* between two slices */
+/* Goes back by an instruction or to the point before, in another process. Returns false if there is
+ * nothing to go back to. */
+bool history_travel(struct run_gdb *g, bool one_instruction);
+/* A core has stopped. Returns true if GDB is to know; *stop may change. */
+bool history_stopped(struct run_gdb *g, u32 core, enum debug_why why, struct gdb_stop *stop);
+void history_resume(struct run_gdb *g);
+void history_restarts(struct run_gdb *g); /* GDB changes the guest, or has gone */
+void history_ends(struct run_gdb *g);     /* the run has ended */
 
 struct vm *gdb_vm(const struct run_gdb *g);
 /* The registers of a virtual processor, running or not; false: it has none that can be read. */

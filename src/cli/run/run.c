@@ -248,10 +248,11 @@ static int run_guests(struct run *r, struct error *e)
     int result = 0;
     if (run_gdb_start(r, e))
         return -1;
-    r->terminal = run_terminal_open();
+    r->terminal = r->options.gdb_reverse ? NULL : run_terminal_open();
     run_clock_start(r);
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
         alive = run_slice(r, limit);
+        run_gdb_slice(r);
         run_terminal_give(r->terminal, r);
         run_serial_give(r);
         run_net_give(r);

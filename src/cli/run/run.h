@@ -59,6 +59,7 @@ struct run_options {
     bool view_keep;       /* ... also after the guests have ended */
     const char *gdb;      /* where a debugger may connect; NULL: nowhere */
     bool gdb_wait;        /* ... before the guests begin */
+    bool gdb_reverse;     /* ... and it may go back in time */
     struct cpu_model cpu; /* if cpu_text */
     u32 trace;            /* categories */
     bool trace_hash;      /* all categories, into a hash */
@@ -226,6 +227,7 @@ int run_gdb_start(struct run *r, struct error *e);
 /* Looks at the socket. `idle`: no guest has run since the last time, so that none can be stopped.
  */
 void run_gdb_look(struct run *r, bool idle);
+void run_gdb_slice(struct run *r); /* between two slices: for the way back */
 void run_gdb_rebooted(struct run *r);
 void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
 

@@ -195,6 +195,43 @@ static int check_wait(const struct run_options *o, const struct options *given, 
                      given->text[RUN_MACHINE]);
 }
 
+/* What other processes of the same run would share, or could not repeat. */
+static int check_reverse_vm(const struct run_vm_options *v, struct error *e)
+{
+    if (v->owner_dir)
+        return error_set(e, ERROR_USAGE,
+                         "--gdb-reverse: the owner of %s is elsewhere and answers once; give it "
+                         "'owner-secret'",
+                         v->name);
+    if ((v->serial && strcmp(v->serial, "stdio")) || v->net.on)
+        return error_set(e, ERROR_USAGE,
+                         "--gdb-reverse: %s should have no network and no serial port but standard "
+                         "output: what has left the machine cannot be taken back",
+                         v->name);
+    for (u32 j = 0; j < v->disk_count; j++)
+        if (!v->disks[j].read_only)
+            return error_set(e, ERROR_USAGE,
+                             "--gdb-reverse: the disk '%s' should be readonly: what is written "
+                             "cannot be taken back",
+                             v->disks[j].path);
+    return 0;
+}
+
+static int check_reverse(struct run_options *o, struct error *e)
+{
+    if (!o->gdb_reverse)
+        return 0;
+    if (o->engine == CPU_ENGINE_JIT)
+        return error_set(e, ERROR_USAGE,
+                         "--gdb-reverse: --engine should be interpreter: translated code cannot be "
+                         "kept with an earlier state");
+    o->engine = CPU_ENGINE_INTERPRETER;
+    for (u32 i = 0; i < o->vm_count; i++)
+        if (check_reverse_vm(&o->vms[i], e))
+            return -1;
+    return 0;
+}
+
 static void fill_machine(struct run_options *o, const struct options *given)
 {
     const char *const *text = given->text;
@@ -216,6 +253,7 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->no_reboot = text[RUN_NO_REBOOT];
     o->gdb = text[RUN_GDB];
     o->gdb_wait = text[RUN_GDB_WAIT];
+    o->gdb_reverse = text[RUN_GDB_REVERSE];
     o->clock = (enum run_clock)options_number(given, RUN_CLOCK, RUN_CLOCK_UNSAID);
     o->engine = (enum cpu_engine)options_number(given, RUN_ENGINE, CPU_ENGINE_AUTO);
     o->limit_given = text[RUN_LIMIT];
@@ -245,14 +283,14 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ||
-                       check_networks(o, e)
+                       check_networks(o, e) || check_reverse(o, e)
                    ? -1
                    : 0;
     if (make_vms(o, 1, e))
         return -1;
     o->vm_count = 1;
     return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) ||
-                   run_check_cpu(o, e) || check_networks(o, e)
+                   run_check_cpu(o, e) || check_networks(o, e) || check_reverse(o, e)
                ? -1
                : 0;
 }

@@ -362,6 +362,16 @@ static const struct option_row rows[] = {
         .man = "When the guests have ended, keep machine and page until a signal comes.",
         .needs = OPTION_IDS(RUN_VIEW), .group = GROUP_OUTPUT,
         .excludes = OPTION_IDS(RUN_QUIET)},
+    [RUN_GDB_REVERSE] = {"gdb-reverse", OPTION_FLAG, NULL,
+        "let GDB go back in time, in a run with --seed",
+        .man = "Let GDB go back in time, to where it connected:\n.Ic reverse-stepi ,\n"
+        ".Ic reverse-continue\nand the like.\nThe run must be the same each time, so it needs\n"
+        ".Fl -seed ,\nthe keyboard is not read, and disks must be readonly.\n"
+        "It is interpreted, and copies of the process keep earlier states.\n"
+        "After GDB changes memory or registers, what was before cannot be reached.",
+        .needs = OPTION_IDS(RUN_GDB, RUN_SEED),
+        .excludes = OPTION_IDS(RUN_TRACE_FILE, RUN_RECORD, RUN_REPLAY, RUN_DUMP, RUN_VIEW),
+        .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

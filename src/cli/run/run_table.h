@@ -54,6 +54,7 @@ enum run_option {
     RUN_GDB_WAIT,
     RUN_VIEW,
     RUN_VIEW_KEEP,
+    RUN_GDB_REVERSE,
     RUN_IDS,
 };
 

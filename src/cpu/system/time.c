@@ -58,8 +58,8 @@ void exec_pause(struct cpu *c, const struct insn *in)
         c->guest.pauses_left--;
     else
         intercept(c, EXIT_PAUSE);
-    /* PAUSE takes time: a loop that waits for the clock does not have many instructions. It ends its
-     * block, so that the time does not depend on how the engine goes through it. */
+    /* PAUSE takes time: a loop that waits for the clock does not have many instructions. It ends
+     * its block, so that the time does not depend on how the engine goes through it. */
     rep_account(c, min_u64(budget_left(c) + 1, COST_PAUSE_NS));
 }
 
