@@ -268,8 +268,11 @@ def back_in_linux(s):
                         "continue&\n")
         gdb.stdin.flush()
         time.sleep(3)
-        gdb.stdin.write("interrupt\npython import time; time.sleep(2)\n"
-                        "set $there = $rip\nset $sp = $rsp\n" + "reverse-stepi\n" * 40 +
+        gdb.stdin.write("interrupt\n")
+        gdb.stdin.flush()
+        while "SIGINT" not in gdb.stdout.readline():
+            pass
+        gdb.stdin.write("set $there = $rip\nset $sp = $rsp\n" + "reverse-stepi\n" * 40 +
                         'printf "<moved %d>\\n", $rip != $there\n' + "stepi\n" * 40 +
                         'printf "<there %d %d>\\n", $rip == $there, $rsp == $sp\nkill\nquit\n')
         gdb.stdin.close()
