@@ -15,7 +15,7 @@
 enum { GROUP_HOST, GROUP_MACHINE, GROUP_OUTPUT };
 
 static const struct option_group groups[] = {
-    [GROUP_HOST] = {NULL, "the host", "The host"},
+    [GROUP_HOST] = {"host", "the host", "The host"},
     [GROUP_MACHINE] = {"machine", "the machine", "The machine"},
     [GROUP_OUTPUT] = {"output", "what is printed and written", "What is printed and written"},
 };
@@ -82,7 +82,7 @@ static const struct option_row rows[] = {
         ".Fl -seed ,\notherwise wall.",
         .choices = run_clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
     [HOST_ENGINE] = {"engine", OPTION_CHOICE, "WORD",
-        "how the cores run: interpreter, jit, or auto: jit if the host can (default auto)",
+        "interpreter, jit, or auto: jit if it can (default auto)",
         .man = "How the cores run, as for\n.Xr softsev-run 1 .\nDefault\n.Cm auto .",
         .choices = run_engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
     [HOST_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL,
@@ -121,8 +121,8 @@ const struct option_table cli_host_table = {
     .command = "host",
     .title = "boot a kernel in host mode, on the bare machine",
     .usage = "softsev host --kernel FILE [OPTIONS]",
-    .about = "Boots a kernel as the host of a bare machine with SEV: it runs VMRUN itself, and no\n"
-             "hypervisor of softsev's is there. Ctrl-A x quits.",
+    .about = "Boots a kernel as the host of a bare machine with SEV: it runs VMRUN itself,\n"
+             "and no hypervisor of softsev's is there. Ctrl-A x quits.",
     .groups = groups,
     .group_count = ARRAY_SIZE(groups),
     .rows = rows,

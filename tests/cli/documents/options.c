@@ -508,7 +508,7 @@ static char *help_of(const struct option_table *t, int action, const char *topic
 static void every_help_fits_a_screen(void **state)
 {
     (void)state;
-    static const char *const topics[] = {NULL,     "vm",     "sev",    "machine",
+    static const char *const topics[] = {NULL,     "host",   "vm",     "sev", "machine",
                                          "output", "launch", "policy", "all"};
     for (size_t i = 0; cli_tables[i]; i++)
         for (int action = -1; action < cli_tables[i]->action_count; action++)
@@ -535,8 +535,8 @@ static bool says(const char *text, const char *option)
 static void every_option_is_in_some_help(void **state)
 {
     (void)state;
-    static const char *const topics[] = {NULL,     "vm",     "sev",   "machine",
-                                         "output", "launch", "policy"};
+    static const char *const topics[] = {NULL,      "host",   "vm",     "sev",
+                                         "machine", "output", "launch", "policy"};
     for (size_t i = 0; cli_tables[i]; i++) {
         const struct option_table *t = cli_tables[i];
         for (int action = t->actions ? 0 : -1; action < t->action_count; action++) {
