@@ -46,9 +46,9 @@ const struct option_table cli_doctor_table = {
     .command = "doctor",
     .title = "say what this computer lacks for each feature",
     .usage = "softsev doctor [--feature NAME]... [--json]",
-    .about = "Tries what each feature needs of this computer, and says what is lacking and what\n"
-             "to do about it. The exit code is 0 if nothing is lacking, else 1. softsev needs\n"
-             "no device file and no privileges.",
+    .about = "Tries what each feature needs of this computer, and says what is lacking and\n"
+             "what to do about it. The exit code is 0 if nothing is lacking, else 1.\n"
+             "softsev needs no device file and no privileges.",
     .rows = rows,
     .count = ARRAY_SIZE(rows),
 };

@@ -337,7 +337,7 @@ static const struct option_row rows[] = {
         "An encrypted guest always ends, because its owner takes part in each launch.",
         .group = GROUP_MACHINE},
     [RUN_GDB] = {"gdb", OPTION_TEXT, "ADDRESS",
-        ":PORT, HOST:PORT or unix:PATH: let GDB debug the\nfirst guest",
+        "let GDB debug the first guest: :PORT or unix:PATH",
         .man = "Let GDB debug the first guest, in every mode.\n.Ar ADDRESS\nis\n"
         ".Cm \\&: Ns Ar PORT\non the loopback,\n.Ar HOST Ns Cm \\&: Ns Ar PORT\nor\n"
         ".Cm unix: Ns Ar PATH ;\nport 0 is any free one, and the run says which.\n"
@@ -370,7 +370,8 @@ static const struct option_row rows[] = {
         "It is interpreted, and copies of the process keep earlier states.\n"
         "After GDB changes memory or registers, what was before cannot be reached.",
         .needs = OPTION_IDS(RUN_GDB, RUN_SEED),
-        .excludes = OPTION_IDS(RUN_TRACE_FILE, RUN_RECORD, RUN_REPLAY, RUN_DUMP, RUN_VIEW),
+        .excludes = OPTION_IDS(RUN_TRACE_FILE, RUN_RECORD, RUN_REPLAY, RUN_DUMP, RUN_VIEW,
+                                RUN_VIEW_KEEP),
         .group = GROUP_MACHINE},
 };
 

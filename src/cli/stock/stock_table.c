@@ -25,7 +25,7 @@ static const struct option_row rows[] = {
         .man = "The folder to write; it is made if it is missing.", .actions = A(FETCH),
         .required = A(FETCH)},
     [STOCK_SUITE] = {"suite", OPTION_TEXT, "NAME",
-        "the release: bookworm has Linux 6.1, trixie 6.12\n(default " STOCK_SUITE_DEFAULT ")",
+        "the release: bookworm or trixie (default " STOCK_SUITE_DEFAULT ")",
         "The release whose packages are taken: bookworm has Linux 6.1, trixie 6.12.\n"
         "Default " STOCK_SUITE_DEFAULT ".", .actions = A(FETCH)},
     [STOCK_PACKAGE] = {"package", OPTION_TEXT, "NAME",
@@ -37,8 +37,7 @@ static const struct option_row rows[] = {
         "Where the archive is: http, https or file.\nDefault " STOCK_MIRROR_DEFAULT ".",
         .actions = A(FETCH)},
     [STOCK_KEYRING] = {"keyring", OPTION_FILE, "FILE",
-        "keys that may have signed the archive (default: those of\n"
-        "Debian's package debian-archive-keyring)",
+        "keys that may have signed it (default: Debian's)",
         "The OpenPGP keys one of which must have signed the archive's lists.\nDefault\n"
         ".Pa " STOCK_KEYRING_DEFAULT ",\nof Debian's package debian-archive-keyring.",
         .actions = A(FETCH)},
@@ -50,7 +49,7 @@ static const struct option_row rows[] = {
         "A busybox that is linked statically, as Debian's package busybox-static has it.\nDefault\n"
         ".Pa /bin/busybox .", .actions = A(PACK)},
     [STOCK_MODULES] = {"modules", OPTION_FOLDER, "DIR",
-        "the kernel's modules: /lib/modules/VERSION, or an unpacked\npackage",
+        "its modules: /lib/modules/VERSION, or an unpacked package",
         "Where the kernel's modules are: a folder lib/modules/VERSION, or the root of an unpacked "
         "kernel package.", .actions = A(PACK), .required = A(PACK)},
     [STOCK_ADD] = {"add", OPTION_TEXT, "PATH=FILE",
@@ -64,7 +63,7 @@ static const struct option_row rows[] = {
         "off.\nThe words\n.Cm shell , agent\nand\n.Cm root=/dev/...\n"
         "on the kernel's command line change what it does."},
     [STOCK_AGENT] = {"agent", OPTION_FILE, "FILE",
-        "softsev-agent, which asks for the secret under SNP\n(default: the installed one, if any)",
+        "softsev-agent (default: the installed one, if any)",
         "The program that asks the owner for the secret under SNP.\n"
         "Default: the one that is installed with softsev, if there is one.",
         .excludes = OPTION_IDS(STOCK_NO_AGENT)},
