@@ -40,10 +40,10 @@ struct vmsa {
     u8 reserved_3f0[0x400 - 0x3f0];
     u64 x87_dp;
     u32 mxcsr;
-    u16 x87_ftw; /* two bits for each register */
+    u16 x87_ftw; /* FXSAVE's form: a bit for each physical register that is in use */
     u16 x87_fsw, x87_fcw, x87_fop, x87_ds, x87_cs;
     u64 x87_rip;
-    u64 x87_mantissa[8]; /* of the physical registers 0..7, in the order of the tag word */
+    u64 x87_mantissa[8]; /* of ST(0) to ST(7) */
     u16 x87_exponent[8]; /* with the sign in bit 15 */
     u8 xmm[16][16];
     u8 ymm_high[16][16];

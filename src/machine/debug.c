@@ -79,17 +79,14 @@ bool debug_read_save(struct machine *m, u64 vmcb_spa, struct vmcb_save *out)
                        sizeof *out);
 }
 
-/* The tags of an FXSAVE image have a bit for each physical register that is not empty. */
 static void fx_of_vmsa(const struct vmsa *s, u8 fx[512])
 {
-    const u32 top = s->x87_fsw >> 11 & 7u;
     store_le16(fx, s->x87_fcw);
     store_le16(fx + 2, s->x87_fsw);
+    fx[4] = (u8)s->x87_ftw;
     for (u32 i = 0; i < 8; i++) {
-        const u32 physical = (top + i) & 7u;
-        fx[4] |= (u8)(((s->x87_ftw >> 2 * i & 3u) != 3u) << i);
-        store_le64(fx + 32 + 16 * i, s->x87_mantissa[physical]);
-        store_le16(fx + 40 + 16 * i, s->x87_exponent[physical]);
+        store_le64(fx + 32 + 16 * i, s->x87_mantissa[i]);
+        store_le16(fx + 40 + 16 * i, s->x87_exponent[i]);
     }
     store_le16(fx + 6, s->x87_fop);
     store_le64(fx + 8, s->x87_rip);

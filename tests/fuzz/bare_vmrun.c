@@ -61,7 +61,7 @@ static void change_memory(struct bare_machine *m, struct input *in, u64 base, u3
 static void launch(struct bare_machine *m)
 {
     struct guest *g = m->g;
-    struct vmsa s = {.mxcsr = 0x1f80, .x87_ftw = 0xffff, .x87_fcw = 0x37f};
+    struct vmsa s = {.mxcsr = 0x1f80, .x87_fcw = 0x37f};
     memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
     g->vmcb.control.np_control |= NP_SEV_ES;
     g->vmcb.control.lbr_control |= LBR_VIRTUALIZATION;

@@ -67,7 +67,7 @@ static void start(struct guest *g, u32 how)
 
 static void launch_vmsa(struct guest *g)
 {
-    struct vmsa s = {.mxcsr = 0x1f80, .x87_ftw = 0xffff, .x87_fcw = 0x37f};
+    struct vmsa s = {.mxcsr = 0x1f80, .x87_fcw = 0x37f};
     struct vmcb_control *k = &g->vmcb.control;
     memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
     k->np_control |= NP_SEV_ES;

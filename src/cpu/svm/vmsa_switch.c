@@ -33,6 +33,8 @@ void vmsa_close(struct cpu *c, const struct vmcb_control *k, const struct vmsa *
 
 /* --- x87 and SSE ------------------------------------------------------------------------------ */
 
+/* The area holds what FXSAVE's image does [cpu 4.1]: a bit for each physical register that is in
+ * use, and the registers in the order of the stack. */
 static void load_x87(struct x87 *x, const struct vmsa *s)
 {
     x87_status_put(x, s->x87_fsw);
@@ -40,10 +42,10 @@ static void load_x87(struct x87 *x, const struct vmsa *s)
     x87_update_pending(x);
     x->tag = 0;
     for (u32 i = 0; i < 8; i++) {
-        if ((s->x87_ftw >> (2 * i) & 3u) == X87_EMPTY)
+        if (!(s->x87_ftw & BIT(i)))
             x->tag |= (u16)(X87_EMPTY << (2 * i));
-        memcpy(&x->st[i], &s->x87_mantissa[i], 8);
-        memcpy((u8 *)&x->st[i] + 8, &s->x87_exponent[i], 2);
+        memcpy(x87_st(x, i), &s->x87_mantissa[i], 8);
+        memcpy(x87_st(x, i) + 8, &s->x87_exponent[i], 2);
     }
     x->opcode = s->x87_fop & 0x7ff;
     x->ip_selector = s->x87_cs;
@@ -52,14 +54,16 @@ static void load_x87(struct x87 *x, const struct vmsa *s)
     x->dp = s->x87_dp;
 }
 
-static void save_x87(const struct x87 *x, struct vmsa *s)
+static void save_x87(struct x87 *x, struct vmsa *s)
 {
     s->x87_fsw = x87_status(x);
     s->x87_fcw = x->control;
-    s->x87_ftw = x87_tags(x);
+    s->x87_ftw = 0;
     for (u32 i = 0; i < 8; i++) {
-        memcpy(&s->x87_mantissa[i], &x->st[i], 8);
-        memcpy(&s->x87_exponent[i], (const u8 *)&x->st[i] + 8, 2);
+        if ((x->tag >> (2 * i) & 3u) != X87_EMPTY)
+            s->x87_ftw |= (u16)BIT(i);
+        memcpy(&s->x87_mantissa[i], x87_st(x, i), 8);
+        memcpy(&s->x87_exponent[i], x87_st(x, i) + 8, 2);
     }
     s->x87_fop = x->opcode;
     s->x87_cs = x->ip_selector;
