@@ -6,8 +6,10 @@ that disappears leaves the guest alone."""
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 from story import TIMEOUT, Skip, quick, tell, want
@@ -262,22 +264,26 @@ def back_in_linux(s):
     """A kernel that has run for a while: steps back, and there again."""
     r = Run(s, ":0", "--gdb-wait", "--gdb-reverse", "--kernel", s.kernel, "--initrd", s.initrd,
             "--append", "console=ttyS0", "--mode", "sev-snp", "--seed", "linux", memory="256M")
+    ends = []
+    drain = threading.Thread(target=lambda: ends.append(r.end()))
+    drain.start()
     with subprocess.Popen(["gdb", "-q", "-nx"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as gdb:
         gdb.stdin.write(f"set confirm off\nset pagination off\ntarget remote {r.name}\n"
-                        "continue&\n")
+                        "echo <ready>\\n\ncontinue\n")
         gdb.stdin.flush()
+        for line in gdb.stdout:
+            if "<ready>" in line:
+                break
         time.sleep(3)
-        gdb.stdin.write("interrupt\n")
-        gdb.stdin.flush()
-        while "SIGINT" not in gdb.stdout.readline():
-            pass
+        gdb.send_signal(signal.SIGINT)
         gdb.stdin.write("set $there = $rip\nset $sp = $rsp\n" + "reverse-stepi\n" * 40 +
                         'printf "<moved %d>\\n", $rip != $there\n' + "stepi\n" * 40 +
                         'printf "<there %d %d>\\n", $rip == $there, $rsp == $sp\nkill\nquit\n')
         gdb.stdin.close()
         said = gdb.stdout.read()
-    code, error = r.end()
+    drain.join()
+    code, error = ends[0]
     want("<moved 1>" in said and "<there 1 1>" in said, (said, error))
     want(code == 0, (code, error))
 

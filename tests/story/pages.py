@@ -152,8 +152,9 @@ class Reader:
         return "\n".join(self.read(name) for name in names)
 
     def leave_section(self):
-        """Servers are stopped, and who waits for a debugger; guests are let come to their end."""
-        self.once("kill '%?softsev kds' '%?--gdb-wait'; wait", "waited")
+        """Servers are stopped, and who waits for a debugger or keeps a picture; guests are let come to
+        their end."""
+        self.once("kill '%?softsev kds' '%?--gdb-wait' '%?--view-keep'; wait", "waited")
 
 
 reader = None
