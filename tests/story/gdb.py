@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from story import TIMEOUT, Skip, quick, tell, want
+from story import TIMEOUT, Skip, quick, slow, tell, want
 
 # Ends by the debug-exit port, and under SEV-ES by the MSR protocol's termination request.
 GUEST = """
@@ -260,6 +260,7 @@ def journeys_are_not_in_the_trace(s):
         want(events[-1][name] == r.events[-1][name], (name, events[-1], r.events[-1]))
 
 
+@slow
 def back_in_linux(s):
     """A kernel that has run for a while: steps back, and there again."""
     r = Run(s, ":0", "--gdb-wait", "--gdb-reverse", "--kernel", s.kernel, "--initrd", s.initrd,
