@@ -33,6 +33,7 @@ def libraries_of(root, program):
 
 def main():
     busybox, init, kernel, qemu, out = sys.argv[1:6]
+    qemu = os.path.abspath(qemu)  # the loader prints paths as it was given them
     packer = load_packer()
     archive = packer.Archive()
     folders = set()

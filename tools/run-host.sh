@@ -11,6 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ -f "$out/vmlinuz-host" ] || { echo "make host: there is no kernel to boot" >&2; exit 1; }
 initrd=$out/initrd-host.cpio.gz
 words=
+set --
 if [ -n "${MODE:-}" ]; then
     initrd=$out/initrd-vmm.cpio
     words="mode=$MODE"
@@ -20,10 +21,11 @@ if [ -n "${MODE:-}" ]; then
     "$here/pack-vmm.py" "$out/guest/busybox-static/bin/busybox" "$here/vmm-init.sh" "$kernel" \
         "$out/qemu" "$initrd" "$out/vmlinuz=guest/vmlinuz" "$out/initrd.cpio.gz=guest/initrd.gz" \
         "$firmware=guest/OVMF.fd"
+    set -- --expect "host: QEMU has ended with status 0"
 fi
 "$build/softsev" host --kernel "$out/vmlinuz-host" --initrd "$initrd" \
     --memory 2G --cpus "${CPUS:-1}" --state "$out/state" --clock virtual --no-reboot \
-    --trace command --trace-file "$out/host.trace" \
+    --trace command --trace-file "$out/host.trace" "$@" \
     --append "console=ttyS0 quiet panic=-1 nokaslr cryptomgr.notests $words ${APPEND:-}"
 echo
 echo "What the secure processor was asked for ($out/host.trace):"
