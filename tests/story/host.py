@@ -37,6 +37,20 @@ def a_small_host_uses_all_that_a_bare_machine_has(s):
 
 
 @quick
+def lines_end_as_text_does(s):
+    """Into a file or a pipe: no carriage returns but a console's own."""
+    path = os.environ.get("SOFTSEV_SMALL_HOST")
+    if not path:
+        raise Skip("the small host is not built here: it needs x86-64 and objcopy")
+    for command in (("host", "--kernel", path, "--memory", "64M", "--seed", "story"),
+                    ("run", "--kernel", s.build("ends", ".globl _start\n_start: cli\nhlt\n"),
+                     "--memory", "16M", "--limit", "1", "--clock", "virtual")):
+        _, out, error = s.command(*command)
+        want(len(out.splitlines()) > 3, (command, out, error))
+        want(b"\r" not in out, (command, out))
+
+
+@quick
 def one_core_starts_no_other(s):
     code, events, error = small_host(s)
     want(code == 0 and "host: other cores: 0" in console(events, "host"), (code, events, error))
@@ -242,7 +256,8 @@ def two_boots_from_a_seed_are_equal(s):
          console(first[1], "host") == console(second[1], "host"), "two boots differ")
 
 
-tell(a_small_host_uses_all_that_a_bare_machine_has, one_core_starts_no_other,
+tell(a_small_host_uses_all_that_a_bare_machine_has, lines_end_as_text_does,
+     one_core_starts_no_other,
      runs_from_a_seed_are_equal_with_either_engine, the_trace_shows_world_switches_and_commands,
      a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
      a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error,

@@ -73,10 +73,8 @@ static int make_machine(struct host_run *r, struct error *e)
     crypto_wipe(config.fuses, sizeof config.fuses);
     if (!r->machine)
         return -1;
-    if (o->engine == CPU_ENGINE_JIT && machine_engine(r->machine) != o->engine)
-        return error_set(e, ERROR_INTERNAL,
-                         "--engine jit: this build has none, or the host allows no executable "
-                         "memory; without the option, the interpreter runs");
+    if (run_check_engine(o->engine, machine_engine(r->machine), e))
+        return -1;
     run_trace_start(&r->tracing, machine_trace(r->machine));
     machine_trace_begin(r->machine);
     return 0;
@@ -191,23 +189,20 @@ static int run_all(struct host_run *r, struct error *e)
     return result_of_host(r, e);
 }
 
-/* A host that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels
- * expect. */
 static int exit_status(const struct host_run *r)
 {
     struct bare_summary s;
     if (!r->bare)
         return ERROR_NONE;
     bare_get_summary(r->bare, &s);
-    return s.state == BARE_DEBUG_EXIT ? (int)(s.debug_exit_code << 1 & 0xff) | 1 : ERROR_NONE;
+    return s.state == BARE_DEBUG_EXIT ? run_debug_exit_status(s.debug_exit_code) : ERROR_NONE;
 }
 
 static int close_all(struct host_run *r, struct error *e)
 {
     end_machine(r);
     bool good = !run_trace_close(&r->tracing, e);
-    if (!run_signals_status())
-        good = file_flush(stdout, "standard output", e) && good;
+    good = !run_output_close("host", e) && good;
     cli_platform_close(&r->platform);
     crypto_destroy(r->crypto);
     cli_free_file(&r->kernel);

@@ -9,12 +9,6 @@
 
 #include "base/clock.h"
 
-#define VIRTUAL_SLICE_NS 20000000ull /* of machine time */
-#define WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
-/* Of this computer's time, between two looks at the keyboard. */
-#define LOOK_NS      50000000ull
-#define SLEEP_MAX_NS 3600000000000ull
-
 static u64 machine_ns(const struct host_run *r)
 {
     return host_time_ns(machine_host(r->machine));
@@ -42,7 +36,7 @@ static bool stops(void *context)
 {
     struct host_run *r = context;
     const u64 now = run_clock_ns();
-    if (now - r->looked_ns >= LOOK_NS) {
+    if (now - r->looked_ns >= RUN_LOOK_NS) {
         r->looked_ns = now;
         listen(r, 0);
     }
@@ -58,15 +52,15 @@ void host_clock_watch(struct host_run *r)
 void host_clock_start(struct host_run *r)
 {
     r->wall_start_ns = run_clock_ns() - machine_ns(r);
-    if (r->options.limit_given && r->options.clock == RUN_CLOCK_WALL)
-        run_signals_limit(r->options.limit_ns + CLOCK_HZ);
+    if (r->options.limit_given)
+        run_limit_output(r->options.clock, r->options.limit_ns);
 }
 
 /* Time in which the machine was slower than the wall is not made up for. */
 static bool slice_virtual(struct host_run *r, u64 limit_ns)
 {
     const u64 before = busy_ns(r);
-    const bool alive = bare_run(r->bare, min_u64(limit_ns, machine_ns(r) + VIRTUAL_SLICE_NS));
+    const bool alive = bare_run(r->bare, min_u64(limit_ns, machine_ns(r) + RUN_VIRTUAL_SLICE_NS));
     const u64 wall = wall_ns(r), now = machine_ns(r);
     if (wall > now)
         r->wall_start_ns += wall - now;
@@ -80,10 +74,11 @@ static bool slice_by_wall(struct host_run *r, u64 limit_ns)
     u64 next_ns;
     host_idle_until(machine_host(r->machine), min_u64(limit_ns, wall_ns(r)));
     const bool alive =
-        bare_run_busy(r->bare, min_u64(limit_ns, machine_ns(r) + WALL_SLICE_NS), &next_ns);
+        bare_run_busy(r->bare, min_u64(limit_ns, machine_ns(r) + RUN_WALL_SLICE_NS), &next_ns);
     const u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     const u64 sleep = alive && until > wall ? until - wall : 0;
-    listen(r, min_u64(sleep, run_terminal_has_input(r->terminal) ? WALL_SLICE_NS : SLEEP_MAX_NS));
+    listen(r, min_u64(sleep,
+                      run_terminal_has_input(r->terminal) ? RUN_WALL_SLICE_NS : RUN_SLEEP_MAX_NS));
     return alive;
 }
 

@@ -7,16 +7,10 @@
 #include <jansson.h>
 #include <stdarg.h>
 
-static void print_json(json_t *object)
-{
-    cli_print_json(object);
-    fflush(stdout);
-}
-
 static void end_line(struct host_run *r)
 {
     if (r->line_open)
-        fputs("\r\n", stdout);
+        fputs("\n", stdout);
     r->line_open = false;
 }
 
@@ -27,14 +21,11 @@ void host_step(struct host_run *r, const char *who, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (r->options.json) {
-        print_json(json_pack("{s:s, s:o, s:o}", "event", "step", "who", cli_json_text(who), "text",
-                             cli_json_text(text)));
-    } else if (!r->options.quiet) {
+    if (r->options.quiet && !r->options.json)
+        return;
+    if (!r->options.json)
         end_line(r);
-        printf("%-10s  %s\r\n", who, text);
-        fflush(stdout);
-    }
+    run_print_step(r->options.json, who, text);
 }
 
 /* --- The console ------------------------------------------------------------------------------ */
@@ -67,16 +58,7 @@ void host_console_output(void *context, const u8 *data, u64 size)
         fflush(stdout);
         return;
     }
-    /* Bytes that are no text become question marks: JSON holds UTF-8 only. */
-    char text[256];
-    for (u64 at = 0; at < size;) {
-        size_t n = min_u64(size - at, sizeof text);
-        for (size_t i = 0; i < n; i++)
-            text[i] = data[at + i] < 0x80 ? (char)data[at + i] : '?';
-        print_json(
-            json_pack("{s:s, s:s, s:s%}", "event", "console", "vm", "host", "text", text, n));
-        at += n;
-    }
+    run_print_console("host", data, size);
 }
 
 /* --- The summary ------------------------------------------------------------------------------ */
@@ -89,46 +71,42 @@ static const char *const state_names[] = {
     [BARE_CRASHED] = "crashed",
 };
 
-static const char *engine_name(const struct host_run *r)
-{
-    return machine_engine(r->machine) == CPU_ENGINE_JIT ? "jit" : "interpreter";
-}
-
 static void summarise_text(struct host_run *r, const struct bare_summary *s, const char *hash)
 {
     const struct machine_statistics m = machine_statistics(r->machine);
     const u64 ns = r->wall_ns ? r->wall_ns : 1;
     end_line(r);
-    printf("\r\nhost: %s%s%s\r\n", state_names[s->state], *s->reason ? ": " : "", s->reason);
+    printf("\nhost: %s%s%s\n", state_names[s->state], *s->reason ? ": " : "", s->reason);
     if (r->reboots)
-        printf("  reboots       %" PRIu32 "; what follows is since the last\r\n", r->reboots);
-    printf("  busy          %.3f s of %.3f s of machine time\r\n", (double)s->busy_ns / 1e9,
+        printf("  reboots       %" PRIu32 "; what follows is since the last\n", r->reboots);
+    printf("  busy          %.3f s of %.3f s of machine time\n", (double)s->busy_ns / 1e9,
            (double)host_time_ns(machine_host(r->machine)) / 1e9);
     printf("  devices       %" PRIu64 " port accesses, %" PRIu64 " memory accesses, %" PRIu64
-           " interrupts\r\n",
+           " interrupts\n",
            s->port_accesses, s->memory_accesses, s->interrupts);
     printf("machine: %" PRIu64 " instructions (%.0f million a second), %" PRIu64
-           " pages touched, %" PRIu64 " view flips, %" PRIu64 " exceptions\r\n",
+           " pages touched, %" PRIu64 " view flips, %" PRIu64 " exceptions\n",
            m.cpu.instructions, (double)m.cpu.instructions * 1e3 / (double)ns,
            m.memory.frames_touched, m.memory.flips, m.cpu.exceptions);
-    printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\r\n",
-           engine_name(r), m.cpu.blocks_decoded, m.cpu.blocks_translated);
+    printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\n",
+           run_engine_name(machine_engine(r->machine)), m.cpu.blocks_decoded,
+           m.cpu.blocks_translated);
     if (*hash)
-        printf("  trace         sha256 %s\r\n", hash);
+        printf("  trace         sha256 %s\n", hash);
 }
 
 static void summarise_json(struct host_run *r, const struct bare_summary *s, const char *hash)
 {
     const struct machine_statistics m = machine_statistics(r->machine);
-    print_json(
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s}", "event",
-                  "summary", "state", state_names[s->state], "reason", cli_json_text(s->reason),
-                  "debug_exit_code", (json_int_t)s->debug_exit_code, "reboots",
-                  (json_int_t)r->reboots, "busy_ns", (json_int_t)s->busy_ns, "port_accesses",
-                  (json_int_t)s->port_accesses, "memory_accesses", (json_int_t)s->memory_accesses,
-                  "instructions", (json_int_t)m.cpu.instructions, "engine", engine_name(r), "flips",
-                  (json_int_t)m.memory.flips, "touched_pages", (json_int_t)m.memory.frames_touched,
-                  "wall_ns", (json_int_t)r->wall_ns, "trace_sha256", hash));
+    run_print_json(json_pack(
+        "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s}", "event",
+        "summary", "state", state_names[s->state], "reason", cli_json_text(s->reason),
+        "debug_exit_code", (json_int_t)s->debug_exit_code, "reboots", (json_int_t)r->reboots,
+        "busy_ns", (json_int_t)s->busy_ns, "port_accesses", (json_int_t)s->port_accesses,
+        "memory_accesses", (json_int_t)s->memory_accesses, "instructions",
+        (json_int_t)m.cpu.instructions, "engine", run_engine_name(machine_engine(r->machine)),
+        "flips", (json_int_t)m.memory.flips, "touched_pages", (json_int_t)m.memory.frames_touched,
+        "wall_ns", (json_int_t)r->wall_ns, "trace_sha256", hash));
 }
 
 void host_summarise(struct host_run *r)

@@ -10,12 +10,8 @@
 #include <poll.h>
 #include <time.h>
 
-#define VIRTUAL_SLICE_NS 20000000ull /* of machine time; recordings depend on it */
-#define WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
-#define LOOK_NS                                                                                    \
-    50000000ull /* of the host's time, between two looks at the keyboard inside a slice */
-#define OWNER_LOOK_NS 20000000ull /* ... at the folder of an owner elsewhere, or for a browser */
-#define SLEEP_MAX_NS  3600000000000ull
+/* Of the host's time, between two looks at the folder of an owner elsewhere, or for a browser. */
+#define OWNER_LOOK_NS 20000000ull
 
 u64 run_clock_ns(void)
 {
@@ -40,7 +36,7 @@ static bool stops(void *context)
 {
     struct run *r = context;
     u64 now = run_clock_ns();
-    if (now - r->looked_ns >= LOOK_NS) {
+    if (now - r->looked_ns >= RUN_LOOK_NS) {
         r->looked_ns = now;
         r->quit |= run_terminal_look(r->terminal, r, 0);
         run_gdb_look(r, false);
@@ -54,9 +50,8 @@ void run_clock_start(struct run *r)
 {
     r->wall_start_ns = run_clock_ns() - machine_ns(r);
     hypervisor_set_stop(r->hv, stops, r);
-    /* By the wall, a limit ends a run whose output nobody reads, too; virtual time waits for it. */
-    if (r->options.limit_given && r->options.clock == RUN_CLOCK_WALL)
-        run_signals_limit(r->options.limit_ns + CLOCK_HZ);
+    if (r->options.limit_given)
+        run_limit_output(r->options.clock, r->options.limit_ns);
 }
 
 static u64 guests_time(const struct run *r)
@@ -101,7 +96,7 @@ static void look(struct run *r, u64 wait_ns)
 static bool slice_virtual(struct run *r, u64 limit_ns)
 {
     u64 before = guests_time(r);
-    bool alive = hypervisor_run(r->hv, min_u64(limit_ns, machine_ns(r) + VIRTUAL_SLICE_NS));
+    bool alive = hypervisor_run(r->hv, min_u64(limit_ns, machine_ns(r) + RUN_VIRTUAL_SLICE_NS));
     u64 wall = wall_ns(r), now = machine_ns(r);
     if (wall > now)
         r->wall_start_ns += wall - now;
@@ -117,13 +112,13 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
     u64 next_ns;
     host_idle_until(machine_host(r->machine), min_u64(limit_ns, wall_ns(r)));
     bool alive =
-        hypervisor_run_busy(r->hv, min_u64(limit_ns, machine_ns(r) + WALL_SLICE_NS), &next_ns);
+        hypervisor_run_busy(r->hv, min_u64(limit_ns, machine_ns(r) + RUN_WALL_SLICE_NS), &next_ns);
     u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     u64 sleep = alive && until > wall ? until - wall : 0;
     const bool typed = run_terminal_has_input(r->terminal) || run_serial_has_input(r);
-    sleep = min_u64(sleep, typed                           ? WALL_SLICE_NS
+    sleep = min_u64(sleep, typed                           ? RUN_WALL_SLICE_NS
                            : waits_for_owner(r) || r->view ? OWNER_LOOK_NS
-                                                           : SLEEP_MAX_NS);
+                                                           : RUN_SLEEP_MAX_NS);
     look(r, sleep);
     return alive;
 }

@@ -406,10 +406,8 @@ static int make_machine(struct run *r, struct error *e)
     crypto_wipe(config.fuses, sizeof config.fuses);
     if (!r->machine)
         return -1;
-    if (o->engine == CPU_ENGINE_JIT && machine_engine(r->machine) != o->engine)
-        return error_set(e, ERROR_INTERNAL,
-                         "--engine jit: this build has none, or the host allows no executable "
-                         "memory; without the option, the interpreter runs");
+    if (run_check_engine(o->engine, machine_engine(r->machine), e))
+        return -1;
     run_trace_start(&r->tracing, machine_trace(r->machine));
     run_view_start(r);
     machine_trace_begin(r->machine);
@@ -465,10 +463,7 @@ static int run_close(struct run *r, struct error *e)
     if (r->map)
         fclose(r->map);
     r->dump = r->map = NULL;
-    if (!run_signals_status())
-        good = file_flush(stdout, "standard output", e) && good;
-    else if ((fflush(stdout) || ferror(stdout)) && !run_signals_reader_gone())
-        fputs("softsev run: the end of the output is lost: nobody reads standard output\n", stderr);
+    good = !run_output_close("run", e) && good;
     return run_input_close(r, e) || !good ? -1 : 0;
 }
 
@@ -498,8 +493,6 @@ static void run_free(struct run *r)
     free(r);
 }
 
-/* A guest that wrote v to the debug-exit port ends the program with 2v + 1, as test kernels
- * expect. */
 static int exit_status(const struct run *r)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
@@ -508,7 +501,7 @@ static int exit_status(const struct run *r)
             continue;
         vm_get_summary(r->vms[i].vm, &s);
         if (s.state == VM_DEBUG_EXIT)
-            return (int)(s.debug_exit_code << 1 & 0xff) | 1;
+            return run_debug_exit_status(s.debug_exit_code);
     }
     return ERROR_NONE;
 }

@@ -16,12 +16,6 @@
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 
-static void print_json(json_t *object)
-{
-    cli_print_json(object);
-    fflush(stdout);
-}
-
 /* A guest's half line is ended first, so that steps stand alone. */
 static void end_lines(struct run *r)
 {
@@ -53,14 +47,11 @@ void run_step(struct run *r, const char *who, const char *format, ...)
     va_end(arguments);
     if (!strcmp(who, "owner"))
         trace_owner(r, text);
-    if (r->options.json) {
-        print_json(json_pack("{s:s, s:o, s:o}", "event", "step", "who", cli_json_text(who), "text",
-                             cli_json_text(text)));
-    } else if (!r->options.quiet) {
+    if (r->options.quiet && !r->options.json)
+        return;
+    if (!r->options.json)
         end_lines(r);
-        printf("%-10s  %s\n", who, text);
-        fflush(stdout);
-    }
+    run_print_step(r->options.json, who, text);
 }
 
 /* --- Consoles --------------------------------------------------------------------------------- */
@@ -95,16 +86,7 @@ void run_console_output(void *context, const u8 *data, size_t size)
         fflush(stdout);
         return;
     }
-    /* Bytes that are no text become replacement marks: JSON holds UTF-8 only. */
-    char text[256];
-    for (size_t at = 0; at < size;) {
-        size_t n = min_u64(size - at, sizeof text);
-        for (size_t i = 0; i < n; i++)
-            text[i] = data[at + i] < 0x80 ? (char)data[at + i] : '?';
-        print_json(json_pack("{s:s, s:o, s:s%}", "event", "console", "vm",
-                             cli_json_text(v->options->name), "text", text, n));
-        at += n;
-    }
+    run_print_console(v->options->name, data, size);
 }
 
 /* --- The host looks at a guest ---------------------------------------------------------------- */
@@ -316,11 +298,6 @@ static json_t *summary_vc_json(const struct cpu_statistics *s)
     return object;
 }
 
-static const char *engine_name(const struct run *r)
-{
-    return machine_engine(r->machine) == CPU_ENGINE_JIT ? "jit" : "interpreter";
-}
-
 static void summary_machine_text(struct run *r, const struct machine_statistics *m,
                                  const char *hash)
 {
@@ -332,7 +309,8 @@ static void summary_machine_text(struct run *r, const struct machine_statistics 
            m->memory.frames_touched, m->memory.flips, m->cpu.exceptions, m->cpu.interrupts);
     summary_vc_text(&m->cpu);
     printf("  engine        %s, %" PRIu64 " blocks decoded, %" PRIu64 " translated\n",
-           engine_name(r), m->cpu.blocks_decoded, m->cpu.blocks_translated);
+           run_engine_name(machine_engine(r->machine)), m->cpu.blocks_decoded,
+           m->cpu.blocks_translated);
     printf("  time         ");
     for (u32 i = 0; i < RUN_PHASES; i++)
         printf(" %s %.3f s", phase_names[i], (double)r->phase_ns[i] / 1e9);
@@ -347,11 +325,12 @@ static void summary_machine_json(struct run *r, const struct machine_statistics 
     json_t *phases = json_object();
     for (u32 i = 0; i < RUN_PHASES; i++)
         json_object_set_new(phases, phase_names[i], json_integer((json_int_t)r->phase_ns[i]));
-    print_json(json_pack("{s:s, s:O, s:o, s:I, s:s, s:I, s:I, s:o, s:s}", "event", "summary", "vms",
-                         vms, "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions,
-                         "engine", engine_name(r), "flips", (json_int_t)m->memory.flips,
-                         "touched_pages", (json_int_t)m->memory.frames_touched, "vc",
-                         summary_vc_json(&m->cpu), "trace_sha256", hash));
+    run_print_json(
+        json_pack("{s:s, s:O, s:o, s:I, s:s, s:I, s:I, s:o, s:s}", "event", "summary", "vms", vms,
+                  "phases_ns", phases, "instructions", (json_int_t)m->cpu.instructions, "engine",
+                  run_engine_name(machine_engine(r->machine)), "flips", (json_int_t)m->memory.flips,
+                  "touched_pages", (json_int_t)m->memory.frames_touched, "vc",
+                  summary_vc_json(&m->cpu), "trace_sha256", hash));
 }
 
 void run_summary(struct run *r)

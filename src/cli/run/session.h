@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "cli/options.h"
+#include "cpu/cpu.h"
 #include "cli/identity/cpu_choice.h" /* cli_cpu_parse() reads --cpu */
 
 #include <stdio.h>
@@ -114,6 +115,34 @@ struct run_keys {
 };
 /* Passes on what was typed as fast as a serial line is; `now_ns` is machine time. */
 void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 now_ns);
+
+/* --- Output, and the end of a run (run_output.c) ---------------------------------------------- */
+
+struct json_t;
+void run_print_json(struct json_t *object); /* a line, and at once */
+/* One step and who does it: "firmware    ...", or a JSON line. */
+void run_print_step(bool json, const char *who, const char *text);
+/* A console's bytes as JSON lines. Bytes that are no text become question marks: JSON holds UTF-8
+ * only. */
+void run_print_console(const char *machine, const u8 *data, size_t size);
+/* At the end. -1: not all of standard output was written, and nobody asked for an early end. */
+int run_output_close(const char *command, struct error *e);
+const char *run_engine_name(enum cpu_engine engine);
+/* -1: --engine asked for one that is not there. */
+int run_check_engine(enum cpu_engine asked, enum cpu_engine runs, struct error *e);
+/* The status of a program whose guest wrote `code` to the debug-exit port, as test kernels expect
+ * it. */
+int run_debug_exit_status(u32 code);
+
+/* --- Slices of machine time (clock.c, cli/host/host_clock.c) ---------------------------------- */
+
+#define RUN_VIRTUAL_SLICE_NS 20000000ull /* of machine time; recordings depend on it */
+#define RUN_WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
+/* Of this computer's time, between two looks at the keyboard inside a slice. */
+#define RUN_LOOK_NS      50000000ull
+#define RUN_SLEEP_MAX_NS 3600000000000ull
+/* By the wall a limit ends a run whose output nobody reads, too; virtual time waits for it. */
+void run_limit_output(enum run_clock clock, u64 limit_ns);
 
 /* --- The host's clock ------------------------------------------------------------------------- */
 
