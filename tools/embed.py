@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Files as texts of a C program, each with a NUL at its end.
+"""Files as texts of a C program, each with a NUL at its end; several make one text.
 
-usage: embed.py OUTPUT NAME=FILE...
+usage: embed.py OUTPUT NAME=FILE[+FILE...]...
 """
+import pathlib
 import sys
 
 
 def main():
     output, *files = sys.argv[1:]
     lines = ["/* SPDX-License-Identifier: Apache-2.0 */", '#include "view/story.h"']
-    for name, path in (pair.split("=", 1) for pair in files):
-        with open(path, "rb") as f:
-            data = f.read()
+    for name, paths in (pair.split("=", 1) for pair in files):
+        data = b"\n".join(pathlib.Path(path).read_bytes() for path in paths.split("+"))
         lines.append(f"const char {name}[] = {{")
         for at in range(0, len(data), 20):
             lines.append(",".join(str(b if b < 128 else b - 256) for b in data[at:at + 20]) + ",")
