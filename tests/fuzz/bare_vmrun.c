@@ -13,6 +13,7 @@
  */
 #define GUEST_FOR_FUZZING
 #include "../cpu/bare_machine.h"
+#include "changes.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -22,52 +23,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 #define LATE_NS (4 * (u64)COST_EVENT_NS + 2 * (u64)COST_WORLD_NS + COST_RMPUPDATE_NS + 2 * 255)
 #define RMP     MIB(6)
 
-struct input {
-    const u8 *data;
-    size_t size;
-};
-
-static u32 take(struct input *in)
-{
-    if (!in->size)
-        return 0;
-    in->size--;
-    return *in->data++;
-}
-
-struct change {
-    u32 offset;
-    u8 value;
-};
-
-static bool take_change(struct input *in, u32 *left, struct change *c)
-{
-    if (!*left || in->size < 3)
-        return false;
-    --*left;
-    c->offset = take(in);
-    c->offset |= take(in) << 8;
-    c->value = (u8)take(in);
-    return true;
-}
-
 static void change_memory(struct bare_machine *m, struct input *in, u64 base, u32 size)
 {
     struct change c;
     for (u32 left = take(in); take_change(in, &left, &c);)
         memory_write(m->g->memory, base + c.offset % size, KEY_RAW, &c.value, 1);
-}
-
-static void launch(struct bare_machine *m)
-{
-    struct guest *g = m->g;
-    struct vmsa s = {.mxcsr = 0x1f80, .x87_fcw = 0x37f};
-    memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
-    g->vmcb.control.np_control |= NP_SEV_ES;
-    g->vmcb.control.lbr_control |= LBR_VIRTUALIZATION;
-    g->vmcb.control.vmsa ^= VMSA;
-    memory_write(g->memory, VMSA, g->key, &s, sizeof s);
-    memory_vmsa_seal(g->memory, VMSA, g->key);
 }
 
 /* The host's loop: around VMRUN as kernels have it, then the input's code. */
@@ -115,7 +75,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (flags & 4)
         guest_snp(m->g, RMP);
     if (flags & 2)
-        launch(m);
+        launch_with_vmsa(m->g);
     for (u32 left = take(&in); take_change(&in, &left, &c);)
         ((u8 *)&m->g->vmcb)[c.offset % sizeof m->g->vmcb] = c.value;
     memory_write(m->g->memory, VMCB, KEY_RAW, &m->g->vmcb, sizeof m->g->vmcb);

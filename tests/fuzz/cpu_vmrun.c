@@ -12,6 +12,7 @@
  */
 #define GUEST_FOR_FUZZING
 #include "../cpu/snp.h"
+#include "changes.h"
 
 #include "base/bytes.h"
 
@@ -20,35 +21,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 /* An event that comes up at the deadline is still delivered, and so is what its delivery raises:
  * three deep. */
 #define LATE_NS (4 * (u64)COST_EVENT_NS)
-
-struct input {
-    const u8 *data;
-    size_t size;
-};
-
-static u32 take(struct input *in)
-{
-    if (!in->size)
-        return 0;
-    in->size--;
-    return *in->data++;
-}
-
-struct change {
-    u32 offset;
-    u8 value;
-};
-
-static bool take_change(struct input *in, u32 *left, struct change *c)
-{
-    if (!*left || in->size < 3)
-        return false;
-    --*left;
-    c->offset = take(in);
-    c->offset |= take(in) << 8;
-    c->value = (u8)take(in);
-    return true;
-}
 
 static void start(struct guest *g, u32 how)
 {
@@ -63,18 +35,6 @@ static void start(struct guest *g, u32 how)
         return;
     s->ss = s->ds = s->es = s->fs = s->gs = (struct vmcb_segment){0, 0x93, 0xffff, 0};
     s->rip = 0;
-}
-
-static void launch_vmsa(struct guest *g)
-{
-    struct vmsa s = {.mxcsr = 0x1f80, .x87_fcw = 0x37f};
-    struct vmcb_control *k = &g->vmcb.control;
-    memcpy(&s, &g->vmcb.save, VMSA_COMMON_SIZE);
-    k->np_control |= NP_SEV_ES;
-    k->lbr_control |= LBR_VIRTUALIZATION;
-    k->vmsa ^= VMSA;
-    memory_write(g->memory, VMSA, g->key, &s, sizeof s);
-    memory_vmsa_seal(g->memory, VMSA, g->key);
 }
 
 /* The host is to find nothing of a SEV-ES guest that ran. */
@@ -224,7 +184,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         snp_vmsa(&p);
         p.s.sev_features |= features;
     } else if (es) {
-        launch_vmsa(g);
+        launch_with_vmsa(g);
     }
     memory_write(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb);
     if (snp)

@@ -1,22 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by the scripts of this folder: TAP lines, a work folder, tools of Rust. $softsev, $out and $work are set after it.
+# Sourced by the scripts of this folder: what ../tap.bash has, and tools of Rust. $softsev, $out and $work are set after it.
 softsev=${SOFTSEV:?the softsev program}
 out=${OUT:?a folder for what is fetched}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0 failed=0
-
-result() { # NAME STATUS LOG: one line
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $number - $1"
-    else
-        echo "not ok $number - $1"
-        head -n 30 <<<"$3" | sed 's/^/#   /'
-        failed=1
-    fi
-}
+# shellcheck source=../tap.bash
+. "$here/../tap.bash"
 
 check() { # NAME COMMAND...: succeeds
     local name=$1 log
@@ -51,16 +39,6 @@ equal() { # NAME OURS THEIRS
 theirs $3"
 }
 
-skip() { # NAME WHY
-    number=$((number + 1))
-    echo "ok $number - $1 # skip $2"
-}
-
-skip_all() { # WHY: the tool cannot be had
-    echo "1..0 # skip $1"
-    exit 77
-}
-
 tool() { # NAME: its path, as tools/fetch-oracles.sh has built it; skips the script if that could not be
     local path=$out/oracles/bin/$1
     [ -x "$path" ] || return 1
@@ -88,9 +66,4 @@ key_server() { # OPTIONS...: starts softsev kds; its address in $url, its number
         sleep 0.1
     done
     url=http://127.0.0.1:1 # where nobody answers
-}
-
-finish() {
-    echo "1..$number"
-    exit "$failed"
 }

@@ -7,15 +7,11 @@
 set -u
 build=$1 examples=$2 cc=$3
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-number=0
+. "$here/../tap.bash"
+root=$work
 
 verdict() { # NAME STATUS
-    number=$((number + 1))
-    [ "$2" -eq 0 ] && echo "ok $number - $1" && return
-    echo "not ok $number - $1"
-    head -n 40 "$root/out" "$root/log" 2>/dev/null | sed 's/^/# /'
+    result "$1" "$2" "$(head -n 40 "$root/out" "$root/log" 2>/dev/null)"
 }
 
 install=$here/../../tools/install.py
@@ -65,8 +61,7 @@ for cxx in g++ clang++; do
     for standard in c++11 c++20; do
         name="the headers compile in C++: $cxx -std=$standard"
         if ! command -v $cxx >/dev/null; then
-            number=$((number + 1))
-            echo "ok $number - $name # SKIP no $cxx"
+            skip "$name" "no $cxx"
             continue
         fi
         # shellcheck disable=SC2046
@@ -153,4 +148,4 @@ DESTDIR="$root" "$install" uninstall "$build" >"$root/out" 2>&1
 left=$(cd "$root" && xargs -a installed ls -d 2>/dev/null)
 [ -z "$left" ] && [ -n "$(find "$root" -name other.1)" ] && [ -z "$(find "$root" -name libexec)" ]
 verdict "uninstall removes what was installed, and nothing else" $?
-echo "1..$number"
+finish

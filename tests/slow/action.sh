@@ -5,17 +5,9 @@
 set -u
 build=$(realpath "$1")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
+. "$top/tests/tap.bash"
 kds=
 trap '[ -z "$kds" ] || kill "$kds"; rm -rf "$work"' EXIT
-number=0
-
-verdict() { # NAME STATUS
-    number=$((number + 1))
-    [ "$2" -eq 0 ] && echo "ok $number - $1" && return 0
-    echo "not ok $number - $1"
-    tail -n 40 "$work/log" | sed 's/^/# /'
-}
 
 export PATH=$build:$PATH RUNNER_TEMP=$work GITHUB_ENV=$work/env GITHUB_OUTPUT=$work/output
 INPUT_PROFILE=milan INPUT_INJECT=404:2 "$top/packaging/action/start.sh" >"$work/log" 2>&1
@@ -51,4 +43,4 @@ if command -v systemd-analyze >/dev/null; then
         >"$work/log" 2>&1
     verdict "its exposure is at most 2.0 of 10" $?
 fi
-echo "1..$number"
+finish

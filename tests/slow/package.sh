@@ -6,26 +6,8 @@
 set -u
 build=$(realpath "$1") out=$(cd "$2" && pwd)
 top=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
+. "$top/tests/tap.bash"
 chmod 755 "$work"
-trap 'rm -rf "$work"' EXIT
-number=0
-
-verdict() { # NAME STATUS
-    number=$((number + 1))
-    [ "$2" -eq 0 ] && echo "ok $number - $1" && return 0
-    echo "not ok $number - $1"
-    tail -n 40 "$work/log" | sed 's/^/# /'
-    return 1
-}
-skip() { # NAME WHY
-    number=$((number + 1))
-    echo "ok $number - $1 # SKIP $2"
-}
-finish() {
-    echo "1..$number"
-    exit 0
-}
 
 for tool in dpkg-buildpackage dh; do
     command -v $tool >/dev/null || { skip "Debian packages" "no $tool"; finish; }

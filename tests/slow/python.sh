@@ -5,27 +5,13 @@
 set -u
 build=$(realpath "$1")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0
-
-verdict() { # NAME STATUS
-    number=$((number + 1))
-    [ "$2" -eq 0 ] && echo "ok $number - $1" && return 0
-    echo "not ok $number - $1"
-    tail -n 40 "$work/log" | sed 's/^/# /'
-    return 1
-}
-finish() {
-    echo "1..$number"
-    exit 0
-}
+. "$top/tests/tap.bash"
 
 "$top/tools/wheel.sh" "$build" "$work" >"$work/log" 2>&1
 status=$?
 if [ $status -eq 77 ]; then
-    echo "1..0 # SKIP $(tail -n 1 "$work/log")"
-    exit 0
+    skip "a Python package" "$(tail -n 1 "$work/log")"
+    finish
 fi
 verdict "the wheel is built" $status || finish
 python3 -m venv "$work/venv" >"$work/log" 2>&1 &&
