@@ -16,9 +16,8 @@
 #define QUANTUM_NS 50000ull
 
 #define CPUID_SNP BIT(4) /* Fn8000_001F EAX */
-#define RMP_ALIGN                                                                                  \
-    MIB(2) /* Linux reserves whole regions of this size around the table [host 2.3]                \
-            */
+/* Linux reserves whole regions of this size around the table [host 2.3]. */
+#define RMP_ALIGN MIB(2)
 
 /* --- What a BIOS leaves ----------------------------------------------------------------------- */
 

@@ -46,6 +46,11 @@ int cli_fail(const char *command, const struct error *error);
 /* Says that memory is out, and ends the program with ERROR_MEMORY. */
 NORETURN void cli_end_without_memory(void);
 
+/* ends.c: from now on SIGTERM and SIGINT wait, in the threads made after this too, until
+ * cli_wait_for_end() takes one. Clients that are gone raise no signal. */
+void cli_hold_ends(void);
+void cli_wait_for_end(void);
+
 struct json_t; /* jansson's */
 
 /* json.c: memory for JSON never fails to come: without it the program says so and ends. Called

@@ -429,9 +429,7 @@ static inline void store(struct cpu *c, u64 linear, u32 size, u64 value)
         mmu_store_slow(c, linear, size, value);
 }
 
-/* --- Breakpoints (system/breakpoint.c) [APM2 13.1]
- *
- * --------------------------------------------------------- */
+/* --- Breakpoints (system/breakpoint.c) [APM2 13.1] -------------------------------------------- */
 
 void debug_update(struct cpu *c);         /* call after a change of DR0-DR3 or DR7 */
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */

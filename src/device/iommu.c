@@ -6,10 +6,9 @@
  */
 #include "device/iommu.h"
 
-#define ENTRY_SIZE   16u
-#define RING_ENTRIES 8u /* the least power of two that a length field may hold, and the greatest   \
-                         */
-#define RING_LARGEST 15u
+#define ENTRY_SIZE 16u
+#define RING_POWER 8u /* the least power of two that a length field may hold; the greatest is 15   \
+                       */
 
 #define BASE_MASK  (BITS(~0ull, 51, 12) << 12)
 #define LENGTH_AT  56u
@@ -78,7 +77,7 @@ static u64 ring_address(u64 base)
 static u64 ring_size(u64 base)
 {
     const u64 power = BITS(base, LENGTH_AT + 3, LENGTH_AT);
-    return (u64)ENTRY_SIZE << max_u64(power, RING_ENTRIES);
+    return (u64)ENTRY_SIZE << max_u64(power, RING_POWER);
 }
 
 static u64 ring_next(u64 base, u64 index)

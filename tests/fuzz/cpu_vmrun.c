@@ -4,11 +4,13 @@
  * input changes. Whatever they hold, VMRUN comes back by its deadline and the core stays usable.
  *
  *   byte 0     bit 0 SEV; 2:1 how the guest starts: 64-bit, 64-bit again, 32-bit without paging,
- * real mode; bit 3 SEV-ES: the save area as changed is the beginning of a VMSA launched with it bit
- * 4 SNP: the same with the RMP in force SNP        two bytes: SEV_FEATURES 8:1 and 16:9; a list of
- * changes {u16 page, u8 what} that the host makes to the RMP while the guest is at work, behind a
- * count byte then       three lists of changes {u16 offset, u8 value}, each behind a count byte:
- * VMCB, guest tables, nested tables the rest   code
+ *              real mode; bit 3 SEV-ES: the save area as changed is the beginning of a VMSA; bit 4
+ *              SNP: the same with the RMP in force
+ *   SNP        two bytes: SEV_FEATURES 8:1 and 16:9; behind a count byte a list of changes {u16
+ *              page, u8 what} that the host makes to the RMP while the guest is at work
+ *   then       three lists of changes {u16 offset, u8 value}, each behind a count byte: VMCB, guest
+ *              tables, nested tables
+ *   the rest   code
  */
 #define GUEST_FOR_FUZZING
 #include "../cpu/snp.h"

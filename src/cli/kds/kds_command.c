@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -291,20 +290,14 @@ static int open_service(struct service *s, struct error *e)
     return s->kds ? 0 : -1;
 }
 
-/* Until a signal says that it is enough; the server's threads have them blocked. */
+/* Until a signal says that it is enough. */
 static int serve(struct service *s, struct error *e)
 {
-    sigset_t ends;
-    int got;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    cli_hold_ends();
     cli_log_open(&s->log, s->json ? STDOUT_FILENO : STDERR_FILENO, s->json);
     if (kds_start(s->kds, e) || say_address(s, e))
         return -1;
-    sigwait(&ends, &got);
+    cli_wait_for_end();
     return 0;
 }
 

@@ -94,18 +94,25 @@ static void hold_signals(sigset_t *before)
     sigprocmask(SIG_SETMASK, &all, before);
 }
 
+static void end_moment(struct moment *m)
+{
+    m->sleeps = false;
+    m->over = true;
+    sem_post(&m->call);
+}
+
 /* Ends when the process that debugs does, and as it does. */
 static void front_ends(struct history *h, pid_t pid, int status)
 {
     const bool killed = WIFSIGNALED(status);
     if (pid != h->active && !killed)
         return;
-    for (u32 i = 0; i < h->count; i++) {
-        h->moments[i].over = true;
-        sem_post(&h->moments[i].call);
-    }
+    for (u32 i = 0; i < h->count; i++)
+        end_moment(&h->moments[i]);
     _exit(killed ? STATUS_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status));
 }
+
+static void front_waits(struct history *h) NORETURN;
 
 static void front_waits(struct history *h)
 {
@@ -188,24 +195,11 @@ static u64 now_ns(const struct run_gdb *g)
     return host_time_ns(machine_host(g->run->machine));
 }
 
-static void end_moment(struct moment *m)
-{
-    m->sleeps = false;
-    m->over = true;
-    sem_post(&m->call);
-}
-
-static void forget_after(struct history *h, u64 ns)
+/* Ends the moments at this machine time and later. */
+static void forget_from(struct history *h, u64 ns)
 {
     for (u32 i = 0; i < h->count; i++)
-        if (h->moments[i].sleeps && h->moments[i].ns > ns)
-            end_moment(&h->moments[i]);
-}
-
-static void forget_all(struct history *h)
-{
-    for (u32 i = 0; i < h->count; i++)
-        if (h->moments[i].sleeps)
+        if (h->moments[i].sleeps && h->moments[i].ns >= ns)
             end_moment(&h->moments[i]);
 }
 
@@ -309,7 +303,7 @@ static void depart(struct run_gdb *g, struct moment *m)
 {
     struct history *h = g->history;
     fflush(NULL);
-    forget_after(h, m->ns);
+    forget_from(h, m->ns + 1);
     h->active = 0;
     sem_post(&m->call);
     _exit(0);
@@ -499,7 +493,7 @@ void history_resume(struct run_gdb *g)
 void history_restarts(struct run_gdb *g)
 {
     struct history *h = g->history;
-    forget_all(h);
+    forget_from(h, 0);
     h->furthest_ns = now_ns(g);
     unmute(g);
     g->history_made = false;

@@ -6,8 +6,6 @@
 #include "cli/view/view_server.h"
 #include "files/files.h"
 
-#include <signal.h>
-
 enum view_option { VIEW_LISTEN = 1, VIEW_EXPORT };
 
 #define LISTEN_AT "127.0.0.1:8080"
@@ -54,24 +52,18 @@ static int export(const struct view_record *r, const char *path, struct error *e
     return file_close(out, path, e) ? 0 : -1;
 }
 
-/* Until a signal says that it is enough; the server's threads have them blocked. */
+/* Until a signal says that it is enough. */
 static int serve(struct view_server *s, const char *listen, struct error *e)
 {
     char url[120];
-    sigset_t ends;
-    int got;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    cli_hold_ends();
     if (view_server_start(s, listen, e))
         return -1;
     view_server_url(s, listen, url, sizeof url);
     printf("shows the trace at %s\n", url);
     const bool good = file_flush(stdout, "standard output", e);
     if (good)
-        sigwait(&ends, &got);
+        cli_wait_for_end();
     view_server_stop(s);
     return good ? 0 : -1;
 }

@@ -9,8 +9,8 @@
 enum physical {
     PHYSICAL_NONE,
     PHYSICAL_YIELD,
-    PHYSICAL_STEP, /* not an event outside, but as VMRUN leaves the run loop, its single step is
-                      here */
+    /* No event outside; but VMRUN leaves the run loop, so its single step is here. */
+    PHYSICAL_STEP,
     PHYSICAL_INIT,
     PHYSICAL_NMI,
     PHYSICAL_INTR
