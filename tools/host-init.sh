@@ -3,7 +3,8 @@
 # The first program of a host on the bare machine: loads the secure processor's driver and KVM, says
 # how far the stack got, and powers off. `shell` on the kernel's command line gives a shell instead,
 # `reboot` reboots; `sev=0` loads KVM without SEV; `load=no` loads no module; `again` removes KVM
-# and the driver, which shuts the secure processor down, and loads them again.
+# and the driver, which shuts the secure processor down, and loads them again; `guests=no` launches
+# none, although there is host-kvm.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -12,12 +13,14 @@ echo "host: processors: $(nproc)"
 parameters=
 loads=yes
 again=
+guests=yes
 ends=poweroff
 for word in $(cat /proc/cmdline); do
     case $word in
     sev=*) parameters=$word ;;
     load=no) loads= ;;
     again) again=yes ;;
+    guests=no) guests= ;;
     reboot) ends=reboot ;;
     esac
 done
@@ -48,7 +51,7 @@ modes=none
 dmesg | grep -q 'kvm_amd: SEV enabled' && modes="$modes sev"
 dmesg | grep -q 'kvm_amd: SEV-ES enabled' && modes="$modes sev-es"
 dmesg | grep -q 'kvm_amd: SEV-SNP enabled' && modes="$modes sev-snp"
-[ -c /dev/kvm ] && [ -x /bin/host-kvm ] &&
+[ -n "$guests" ] && [ -c /dev/kvm ] && [ -x /bin/host-kvm ] &&
     for mode in $modes; do host-kvm "$mode" 1000 | sed 's/^/host: /'; done
 for word in $(cat /proc/cmdline); do
     [ "$word" = shell ] && setsid cttyhack sh

@@ -195,6 +195,8 @@ def linux(s, append, *arguments, kvm=False):
         raise Skip(f"no host kernel in {s.out}: tools/fetch-guest.sh {s.out} host gets one")
     if kvm:
         initrd = initrd_with_kvm(s, initrd)
+    else:  # `make host` may have left an initramfs that launches some
+        append += " guests=no"
     return host(s, "--kernel", kernel, "--initrd", initrd, "--append", f"{APPEND} {append}",
                 "--memory", "1G", "--seed", "story", "--no-reboot", "--trace-hash", *arguments)
 
