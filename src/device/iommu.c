@@ -7,8 +7,7 @@
 #include "device/iommu.h"
 
 #define ENTRY_SIZE 16u
-#define RING_POWER 8u /* the least power of two that a length field may hold; the greatest is 15   \
-                       */
+#define RING_POWER 8u /* the least power of two that a length field may hold */
 
 #define BASE_MASK  (BITS(~0ull, 51, 12) << 12)
 #define LENGTH_AT  56u

@@ -13,7 +13,7 @@ enum view_option { VIEW_LISTEN = 1, VIEW_EXPORT };
 // clang-format off
 static const struct option_row rows[] = {
     [VIEW_LISTEN] = {"listen", OPTION_TEXT, "ADDRESS:PORT",
-        "where to serve the page (default " LISTEN_AT "); port 0:\nany free one",
+        "where to serve (default " LISTEN_AT "; port 0: any free)",
         .man = "Where to serve the page: an address of the loopback; port 0 is any free one.\n"
         "Default " LISTEN_AT "."},
     [VIEW_EXPORT] = {"export", OPTION_FILE, "FILE",
