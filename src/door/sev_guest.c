@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /dev/sev-guest. Order of checks, error numbers and what is written where follow the kernel's
- * driver, and so does the rule that costs most: after a refused or unreadable message the VMPCK is
- * gone [snp 6.1, 10.1].
+ * /dev/sev-guest. The order of checks, the error numbers and what is written where follow the
+ * kernel's driver. So does the rule with the greatest cost: after a refused or unreadable message,
+ * the VMPCK is lost [snp 6.1, 10.1].
  */
 #include "door/sev_guest.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define USER_ADDRESS_END 0x7ffffffff000ull /* the first that is no program's */
+#define USER_ADDRESS_END 0x7ffffffff000ull /* the first address that no program has */
 
 struct sev_guest {
     struct sev_guest_config config;
-    u8 table[SNP_CERTS_MAX]; /* as of the last extended request */
+    u8 table[SNP_CERTS_MAX]; /* the certificate table at the last extended request */
     size_t table_size;
 };
 
@@ -71,10 +71,10 @@ struct guest_ioctl {
     u8 version;
     const void *payload;
     size_t payload_size;
-    u8 *answer; /* zeros behind what came */
+    u8 *answer; /* the answer, padded with zeros */
     size_t answer_size;
     bool extended;
-    u32 pages; /* for certificates; out: how many they need */
+    u32 pages; /* pages for certificates; afterwards the number that they need */
 };
 
 static u32 certificate_pages(const struct sev_guest *g)
@@ -82,8 +82,8 @@ static u32 certificate_pages(const struct sev_guest *g)
     return (u32)(ALIGN_UP(g->table_size, (size_t)PAGE_SIZE) / PAGE_SIZE);
 }
 
-/* Sends the sealed page, and takes the answer as the driver does: an extended request whose pages
- * do not suffice is sent again as an ordinary one, so that its number is used up. */
+/* Sends the sealed page and takes the answer as the driver does. An extended request with too few
+ * pages is sent again as an ordinary one, so that its sequence number is used up. */
 static s64 carry(struct sev_guest *g, struct guest_ioctl *r, const u8 sealed[PAGE_SIZE],
                  u8 response[PAGE_SIZE], u64 *exitinfo2)
 {
@@ -125,8 +125,8 @@ static s64 exchange(struct sev_guest *g, struct guest_channel *channel, struct g
     return 0;
 }
 
-/* The counter and, where it is lost, the key itself live in the secrets page, between messages and
- * for whoever runs in the guest next. */
+/* Sends one message. Between messages the counter lives in the secrets page, also for whoever runs
+ * in the guest next. If the key is lost, it is wiped there, too. */
 static s64 send_message(struct sev_guest *g, struct guest_ioctl *r, u64 *exitinfo2)
 {
     struct snp_secrets_page secrets;
@@ -169,49 +169,47 @@ s64 sev_guest_ext_report(struct sev_guest *g, u8 msg_version, const struct snp_r
 
 /* --- The ioctls ------------------------------------------------------------------------------- */
 
-static s64 get_report(struct sev_guest *g, struct door_caller *caller,
-                      struct snp_guest_request_ioctl *io)
+/* Sends a request whose answer has a fixed size: for a report or a derived key. */
+static s64 get_fixed(struct sev_guest *g, struct door_caller *caller,
+                     struct snp_guest_request_ioctl *io, enum snp_msg_type type,
+                     size_t request_size, size_t answer_size)
 {
-    struct snp_report_req request;
-    u8 answer[SNP_REPORT_RESP_SIZE];
+    u8 request[sizeof(struct snp_report_req)], answer[SNP_REPORT_RESP_SIZE];
     if (!io->req_data || !io->resp_data)
         return -EINVAL;
-    if (!door_read(caller, io->req_data, &request, sizeof request))
+    if (!door_read(caller, io->req_data, request, request_size))
         return -EFAULT;
-    struct guest_ioctl r = {.type = SNP_MSG_REPORT_REQ,
-                            .version = io->msg_version,
-                            .payload = &request,
-                            .payload_size = sizeof request,
-                            .answer = answer,
-                            .answer_size = sizeof answer};
-    s64 result = send_message(g, &r, &io->exitinfo2);
-    if (!result && !door_write(caller, io->resp_data, answer, sizeof answer))
-        result = -EFAULT;
-    return result;
-}
-
-static s64 get_derived_key(struct sev_guest *g, struct door_caller *caller,
-                           struct snp_guest_request_ioctl *io)
-{
-    u8 request[SNP_DERIVED_KEY_REQ_SIZE], answer[SNP_DERIVED_KEY_RESP_SIZE];
-    if (!io->req_data || !io->resp_data)
-        return -EINVAL;
-    if (!door_read(caller, io->req_data, request, sizeof request))
-        return -EFAULT;
-    struct guest_ioctl r = {.type = SNP_MSG_KEY_REQ,
+    struct guest_ioctl r = {.type = type,
                             .version = io->msg_version,
                             .payload = request,
-                            .payload_size = sizeof request,
+                            .payload_size = request_size,
                             .answer = answer,
-                            .answer_size = sizeof answer};
+                            .answer_size = answer_size};
     s64 result = send_message(g, &r, &io->exitinfo2);
-    if (!result && !door_write(caller, io->resp_data, answer, sizeof answer))
+    if (!result && !door_write(caller, io->resp_data, answer, answer_size))
         result = -EFAULT;
     guest_wipe(answer, sizeof answer);
     return result;
 }
 
-/* Whole pages, in the program's half of the addresses. */
+static s64 get_report(struct sev_guest *g, struct door_caller *caller,
+                      struct snp_guest_request_ioctl *io)
+{
+    return get_fixed(g, caller, io, SNP_MSG_REPORT_REQ, sizeof(struct snp_report_req),
+                     SNP_REPORT_RESP_SIZE);
+}
+
+static s64 get_derived_key(struct sev_guest *g, struct door_caller *caller,
+                           struct snp_guest_request_ioctl *io)
+{
+    _Static_assert(SNP_DERIVED_KEY_REQ_SIZE <= sizeof(struct snp_report_req) &&
+                       SNP_DERIVED_KEY_RESP_SIZE <= SNP_REPORT_RESP_SIZE,
+                   "a key's request and answer fit where a report's do");
+    return get_fixed(g, caller, io, SNP_MSG_KEY_REQ, SNP_DERIVED_KEY_REQ_SIZE,
+                     SNP_DERIVED_KEY_RESP_SIZE);
+}
+
+/* Checks that the buffer has whole pages in the program's half of the address space. */
 static s64 check_certificate_buffer(const struct snp_ext_report_req *request)
 {
     if (request->certs_len > SNP_CERTS_MAX || request->certs_len % PAGE_SIZE)
@@ -252,7 +250,7 @@ static s64 sev_guest_ioctl(void *context, struct door_caller *caller, bool writa
 {
     struct snp_guest_request_ioctl io;
     s64 result = -ENOTTY;
-    (void)writable; /* the driver does not ask */
+    (void)writable; /* the driver does not check this */
     if (!door_read(caller, argument, &io, sizeof io))
         return -EFAULT;
     io.exitinfo2 = SNP_GUEST_NO_CALL;

@@ -319,8 +319,9 @@ command_step dbg_decrypt, dbg_encrypt, debug_lengths, copy, copy_lengths;
 enum sev_status start_check(struct call *c);
 enum sev_status start_open_session(struct call *c, struct session_keys *keys);
 enum sev_status start_guest(struct call *c, enum sev_gstate state, const struct session_keys *keys);
-/* Reads a packet's payload and header and checks their ranges. */
-enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header);
+/* Shared by LAUNCH_SECRET and RECEIVE_UPDATE: reads a packet, opens it, and writes its plaintext
+ * into the guest, at an address that is a multiple of `align` bytes. */
+enum sev_status packet_to_guest(struct call *c, enum packet_kind kind, u32 align);
 
 /* --- SNP (snp_*.c) ---------------------------------------------------------------------------- */
 

@@ -249,7 +249,7 @@ enum sev_status packet_lengths(struct call *c)
     return SEV_STATUS_SUCCESS;
 }
 
-enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header)
+static enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header *header)
 {
     const struct sev_packet *in = &c->in.packet;
     note(c, " spa=0x%" PRIx64 " size=0x%x", real_address(c->fw, in->guest_paddr), in->guest_len);
@@ -261,23 +261,24 @@ enum sev_status packet_read(struct call *c, u32 align, struct sev_packet_header 
     return status;
 }
 
-enum sev_status launch_secret(struct call *c)
+enum sev_status packet_to_guest(struct call *c, enum packet_kind kind, u32 align)
 {
+    const bool secret = kind == PACKET_SECRET;
     const struct sev_packet *in = &c->in.packet;
     struct firmware *fw = c->fw;
     struct sev_packet_header header;
-    enum sev_status status = packet_read(c, 16, &header);
+    enum sev_status status = packet_read(c, align, &header);
     if (status != SEV_STATUS_SUCCESS)
         return status;
-    struct packet_binding binding = {
-        .kind = PACKET_SECRET,
+    const struct packet_binding binding = {
+        .kind = kind,
         .guest_length = in->guest_len,
         .trans_length = in->trans_len,
-        .measure = c->guest->measure,
+        .measure = secret ? c->guest->measure : NULL,
     };
     if (!packet_open(&c->guest->session, &binding, &header, fw->packet, fw->packet, in->trans_len))
-        status = refuse(c, SEV_STATUS_BAD_MEASUREMENT,
-                        "the packet's MAC is not that of this guest's session and measurement");
+        status = refuse(c, SEV_STATUS_BAD_MEASUREMENT, "the packet's MAC is not that of this %s",
+                        secret ? "guest's session and measurement" : "session");
     else if (header.flags)
         status = refuse(c, SEV_STATUS_UNSUPPORTED,
                         "the packet's flags are 0x%x: compression is not known", header.flags);
@@ -286,6 +287,11 @@ enum sev_status launch_secret(struct call *c)
                      in->guest_len);
     crypto_wipe(fw->packet, in->trans_len);
     return status;
+}
+
+enum sev_status launch_secret(struct call *c)
+{
+    return packet_to_guest(c, PACKET_SECRET, 16);
 }
 
 /* --- ATTESTATION ------------------------------------------------------------------------------ */

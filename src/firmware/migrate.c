@@ -247,37 +247,14 @@ enum sev_status receive_vmsa_lengths(struct call *c)
     return status == SEV_STATUS_SUCCESS ? vmsa_length(c) : status;
 }
 
-static enum sev_status receive_update(struct call *c, enum packet_kind kind)
-{
-    const struct sev_packet *in = &c->in.packet;
-    struct firmware *fw = c->fw;
-    struct sev_packet_header header;
-    enum sev_status status = packet_read(c, guest_align(kind), &header);
-    if (status != SEV_STATUS_SUCCESS)
-        return status;
-    struct packet_binding binding = {
-        .kind = kind, .guest_length = in->guest_len, .trans_length = in->trans_len};
-    if (!packet_open(&c->guest->session, &binding, &header, fw->packet, fw->packet, in->trans_len))
-        status =
-            refuse(c, SEV_STATUS_BAD_MEASUREMENT, "the packet's MAC is not that of this session");
-    else if (header.flags)
-        status = refuse(c, SEV_STATUS_UNSUPPORTED,
-                        "the packet's flags are 0x%x: compression is not known", header.flags);
-    else
-        memory_write(fw->memory, real_address(fw, in->guest_paddr), guest_key(c->guest), fw->packet,
-                     in->guest_len);
-    crypto_wipe(fw->packet, in->trans_len);
-    return status;
-}
-
 enum sev_status receive_update_data(struct call *c)
 {
-    return receive_update(c, PACKET_DATA);
+    return packet_to_guest(c, PACKET_DATA, guest_align(PACKET_DATA));
 }
 
 enum sev_status receive_update_vmsa(struct call *c)
 {
-    enum sev_status status = receive_update(c, PACKET_VMSA);
+    enum sev_status status = packet_to_guest(c, PACKET_VMSA, guest_align(PACKET_VMSA));
     if (status == SEV_STATUS_SUCCESS)
         memory_vmsa_seal(c->fw->memory, real_address(c->fw, c->in.packet.guest_paddr),
                          guest_key(c->guest));
