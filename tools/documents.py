@@ -5,7 +5,7 @@ docs/cpu-models.md.
 
 usage: documents.py write|verify SOFTSEV TOP
 A manual page has such a part between the lines `.\\" Begin: softsev documents man NAME` and `.\\"
-End`.
+End`. The page of a subcommand must have all options that its --help lists.
 """
 import json
 import os
@@ -59,6 +59,16 @@ def models(said):
     return MODELS_TEXT + "\n".join(lines) + "\n"
 
 
+def lacking(path, text, said):
+    """The options that a subcommand's --help lists and its page does not have."""
+    command = re.fullmatch(r"softsev-([a-z]+)\.1", os.path.basename(path))
+    if not command:
+        return []
+    listed = re.findall(r"^ +--([a-z0-9-]+)", said(f"{command[1]} --help all"), re.MULTILINE)
+    return [name for name in listed if not re.search(rf"^\.It Fl -{name}( |$)", text,
+                                                     re.MULTILINE)]
+
+
 def main():
     action, program, top = sys.argv[1:4]
 
@@ -83,6 +93,10 @@ def main():
         if action == "write":
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
+    for path in pages:
+        names = lacking(path, wanted[path], said)
+        if names:
+            sys.exit(f"{path}: has no --{', no --'.join(names)}, which --help lists")
     if action == "verify" and old:
         sys.exit(f"{', '.join(old)}: older than the program's options; make them anew: "
                  f"tools/documents.py write {program} {top}")

@@ -40,7 +40,7 @@ static bool print_man(const char *name)
         print_exit_codes();
         return true;
     }
-    if (!strcmp(name, "guest")) {
+    if (!strcmp(name, "launch-description")) {
         options_print_man(&cli_guest_table, stdout);
         return true;
     }

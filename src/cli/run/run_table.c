@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of `softsev run`: those of a VM, which are a machine file's members too, and those of
- * the machine. */
+/* The options of `softsev run`: those of a VM, which are also the members of a machine file, and
+ * those of the machine. */
 #include "cli/run/run_table.h"
 
 #include "cli/run/run.h"
@@ -289,7 +289,7 @@ static const struct option_row rows[] = {
         .man = "At the end, write all of DRAM as a probe on the bus reads it, encrypted pages as "
         "ciphertext: a sparse file, or every byte into a pipe or device.",
         .output = true, .group = GROUP_OUTPUT},
-    [RUN_MAP] = {"map", OPTION_FILE, "FILE", "at the end, write whose each frame of memory is",
+    [RUN_MAP] = {"map", OPTION_FILE, "FILE", "at the end, write who holds each frame of memory",
         .man = "When the guests have ended, write a map of memory: under whose key each frame is "
         "held, and what the RMP says of it.\nWith\n.Fl -json\nit is one JSON object.\n"
         ".Ic softsev map\nprints the same out of a trace, also as it was at an earlier time.",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softsev map: whose each frame of memory is, at the end of a recorded trace or at a time. */
+/* softsev map: who holds each frame of memory, at the end of a recorded trace or at a given
+ * time. */
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/view/trace_file.h"
@@ -24,7 +25,7 @@ static const struct option_row rows[] = {
 
 const struct option_table cli_map_table = {
     .command = "map",
-    .title = "whose each frame of memory is, out of a recorded trace",
+    .title = "show who holds each frame of memory, from a recorded trace",
     .usage = "softsev map TRACE [OPTIONS]",
     .about = "Prints memory as a map of frames: under whose key each is held, and what the\n"
              "RMP says of it. TRACE is the file of `softsev run --trace all --trace-file`.\n"

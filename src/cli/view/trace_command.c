@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softsev trace: what a recorded trace says in total. */
+/* softsev trace: the totals of a recorded trace. */
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/view/trace_file.h"
@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
 
 const struct option_table cli_trace_table = {
     .command = "trace",
-    .title = "what a recorded trace says in total",
+    .title = "print the totals of a recorded trace",
     .usage = "softsev trace summary FILE [--json]",
     .about = "Reads a trace that `softsev run --trace all --trace-file FILE` wrote, as text\n"
              "or JSON lines, and counts what happened.",
