@@ -16,6 +16,9 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 
 #define PHYSICAL_MASK (BIT(PHYSICAL_BITS) - 1)
 
+/* The first address after the lower half of the canonical addresses. */
+#define CANONICAL_LOW_END BIT(VIRTUAL_BITS - 1)
+
 /* Returns the address with its unimplemented upper bits set to the highest implemented bit. */
 static inline u64 canonical_of(u64 address)
 {
@@ -216,6 +219,16 @@ enum vector {
 /* Eight memory types, one in each byte: write-back, write-through, UC-, uncacheable, then the same
  * four again. */
 #define PAT_RESET 0x0007040600070406ull
+
+/* Offsets in FXSAVE's image. 0 control word, 2 status, 4 abridged tags, 6 opcode, 8 IP, 16 DP, then
+ * these [APM2 11.4.4]. Then the values of two control registers after FNINIT and a reset. */
+#define FXSAVE_MXCSR      24u  /* and its mask at 28 */
+#define FXSAVE_ST         32u  /* ST(0)..ST(7), 16 bytes each */
+#define FXSAVE_XMM        160u /* XMM0..XMM15, 16 bytes each */
+#define FXSAVE_END        416u
+#define X87_CONTROL_RESET 0x37fu
+#define MXCSR_RESET       0x1f80u
+#define MXCSR_VALID       0xffffu /* MXCSR_MASK: the bits that MXCSR has */
 
 /* Components of an XSAVE image, as bits of XCR0. x87 and SSE lie at its start, in FXSAVE's layout,
  * and the header follows them. The others have the offsets of the standard form. */

@@ -108,9 +108,9 @@ static bool vcpu_create(struct vcpu *c)
     c->vmcb.save = vm->config.plan->registers;
     memcpy(c->gpr, vm->config.plan->gpr, sizeof c->gpr);
     c->xcr0 = XSTATE_X87;
-    store_le16(c->xsave, 0x37f);       /* FCW */
-    store_le32(c->xsave + 24, 0x1f80); /* MXCSR */
-    store_le32(c->xsave + 28, 0xffff);
+    store_le16(c->xsave, X87_CONTROL_RESET);
+    store_le32(c->xsave + FXSAVE_MXCSR, MXCSR_RESET);
+    store_le32(c->xsave + FXSAVE_MXCSR + 4, MXCSR_VALID);
     vcpu_msr_reset(c);
     if (vm_is_es(vm) && !vcpu_set_up_es(c))
         return false;

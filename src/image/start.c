@@ -88,10 +88,8 @@ int start_32bit(struct image_plan *plan, u64 gdt, u64 eip, u64 esp, struct error
 
 /* --- The registers as a page, for SEV-ES ------------------------------------------------------ */
 
-#define MXCSR_RESET 0x1f80u
-#define FCW_FNINIT  0x37fu
-#define XCR0_RESET  1u /* x87 */
-#define VTOM_UNIT   MIB(2)
+#define XCR0_RESET 1u /* x87 */
+#define VTOM_UNIT  MIB(2)
 
 /* State that a VMCB does not hold (x87, SSE, XCR0) has its reset values [cpu 4.2]. */
 void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *out)
@@ -128,7 +126,7 @@ void start_fill_vmsa(const struct vmcb_save *r, const u64 gpr[16], struct vmsa *
         .g_pat = r->g_pat,
         .xcr0 = XCR0_RESET,
         .mxcsr = MXCSR_RESET,
-        .x87_fcw = FCW_FNINIT,
+        .x87_fcw = X87_CONTROL_RESET,
     };
     memcpy(out->r8_15, &gpr[8], sizeof out->r8_15);
 }

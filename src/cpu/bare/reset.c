@@ -48,7 +48,7 @@ void cpu_reset(struct cpu *c)
     *a = (struct arch){.cr0 = CR0_CD | CR0_NW};
     a->pat = PAT_RESET;
     a->xcr0 = XSTATE_X87;
-    a->mxcsr = 0x1f80;
+    a->mxcsr = MXCSR_RESET;
     a->x87.control = 0x40;
     c->msr = (struct core_msrs){.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0)};
     c->bare.before = (struct running_guest){.key = KEY_RAW};

@@ -158,8 +158,6 @@ INLINE void packed_xmm(struct cpu *c, const struct insn *in, u32 size, vector_fn
 #define MXCSR_UM    BIT(11)
 #define MXCSR_MASKS 0x1f80u
 #define MXCSR_FZ    BIT(15)
-#define MXCSR_VALID 0xffffu /* the value of MXCSR_MASK in FXSAVE */
-#define MXCSR_RESET 0x1f80u
 
 INLINE void host_mxcsr_put(u32 v)
 {

@@ -9,13 +9,12 @@
 
 #include "cpu/internal.h"
 
-#define X87_IE            BIT(0)
-#define X87_ES            BIT(7) /* an unmasked exception is pending */
-#define X87_B             BIT(15)
-#define X87_TOP_SHIFT     11
-#define X87_EXCEPTIONS    0x3fu
-#define X87_CONTROL_RESET 0x37fu
-#define X87_EMPTY         3u
+#define X87_IE         BIT(0)
+#define X87_ES         BIT(7) /* an unmasked exception is pending */
+#define X87_B          BIT(15)
+#define X87_TOP_SHIFT  11
+#define X87_EXCEPTIONS 0x3fu
+#define X87_EMPTY      3u
 
 /* Raises #MF if an unmasked exception is pending. CR0.NE counts as 1: there is no FERR# line to a
  * PIC here. */
@@ -67,12 +66,6 @@ bool x87_fast_compare_flags(struct x87 *x, const struct insn *in, u64 *flags);
 bool x87_fast_copy(struct x87 *x, const struct insn *in);
 bool x87_fast_store(struct x87 *x, const struct insn *in, void *result, u64 *status);
 void x87_fast_stored(struct x87 *x, const struct insn *in, u64 status);
-
-/* Offsets in FXSAVE's image. 0 control, 2 status, 4 abridged tags, 6 opcode, 8 IP, 16 DP, then: */
-#define FXSAVE_MXCSR 24  /* and its mask at 28 */
-#define FXSAVE_ST    32  /* ST(0)..ST(7), 16 bytes each */
-#define FXSAVE_XMM   160 /* XMM0..XMM15, 16 bytes each */
-#define FXSAVE_END   416
 
 /* FXSAVE's image of x87, MXCSR and XMM. `wide`: 64-bit pointers (REX.W). fxsave_unpack() returns
  * false if MXCSR has reserved bits. */

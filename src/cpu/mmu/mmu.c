@@ -703,9 +703,9 @@ static u64 fetch_frame_or_raise(struct cpu *c, u64 linear)
 static u64 code_linear(struct cpu *c, u64 rip, u64 *room)
 {
     if (c->engine.mode & MODE_CODE64) {
-        if ((u64)((s64)(rip << 16) >> 16) != rip)
+        if (!canonical(rip))
             cpu_raise_gp(c, 0);
-        *room = rip < BIT(47) ? BIT(47) - rip : 0 - rip;
+        *room = rip < CANONICAL_LOW_END ? CANONICAL_LOW_END - rip : 0 - rip;
         if (*room == 0)
             *room = ~0ull;
         return rip;
