@@ -118,7 +118,7 @@ static bool resume(struct gdb *g, u32 step)
 static bool reverse(struct gdb *g, bool one_instruction)
 {
     if (!g->target.reverse)
-        return true; /* the empty answer: unknown */
+        return true; /* an empty answer means "unknown" */
     g->running = true;
     g->target.reverse(g->target.context, one_instruction);
     return false;
@@ -152,8 +152,8 @@ static bool vcont_what(struct gdb *g, const char *at)
     return true;
 }
 
-/* All processors go on together, whatever the actions say; the first step is done. A signal has no
- * meaning for a processor. */
+/* Resumes the target. All processors go on together, whatever the actions say; the first step
+ * counts. A signal has no meaning for a processor. */
 static bool vcont(struct gdb *g, const char *at)
 {
     u32 step = 0;
@@ -417,7 +417,7 @@ static bool no_acknowledgements(struct gdb *g, const char *at)
     return *at ? wrong(g) : ok(g, true, REFUSED);
 }
 
-/* "1": the target was there before the client, which detaches when it quits. */
+/* Answers "1": the target existed before the client, so the client detaches when it quits. */
 static bool attached(struct gdb *g, const char *at)
 {
     (void)at;
@@ -457,7 +457,7 @@ struct command {
     bool (*run)(struct gdb *g, const char *rest);
 };
 
-/* A longer name stands before a shorter one that it begins with. */
+/* The table of commands. A longer name stands before a shorter one that it begins with. */
 static const struct command commands[] = {
     {"qSupported", supported},
     {"QStartNoAckMode", no_acknowledgements},

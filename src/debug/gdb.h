@@ -76,8 +76,8 @@ struct gdb_stop {
 
 struct gdb;
 
-/* What is debugged. Threads have the numbers 1 to threads(). A bool of false is an error for the
- * client. Only `interrupt` is called while the target runs. */
+/* The target. Threads have the numbers 1 to threads(). A function that returns false reports an
+ * error to the client. Only `interrupt` is called while the target runs. */
 struct gdb_target {
     u32 (*threads)(void *context);
     void (*describe)(void *context, u32 thread, char *out, size_t size);
@@ -88,30 +88,30 @@ struct gdb_target {
     bool (*insert)(void *context, const struct gdb_point *point);
     bool (*remove)(void *context, const struct gdb_point *point);
     void (*resume)(void *context, u32 step); /* thread that makes one step; 0: none */
-    /* Goes back by an instruction, or to the point before; NULL: the target cannot. */
+    /* Goes back by one instruction, or to the previous point; NULL: the target cannot go back. */
     void (*reverse)(void *context, bool one_instruction);
     void (*interrupt)(void *context); /* asks for gdb_stopped() */
-    void (*detach)(void *context);           /* the client leaves, the target goes on */
+    void (*detach)(void *context);    /* the client leaves, the target goes on */
     void (*kill)(void *context);
-    /* A command of the client's `monitor`; it answers by gdb_print(). */
+    /* Runs a command of the client's `monitor`, and answers with gdb_print(). */
     void (*monitor)(void *context, struct gdb *gdb, u32 thread, const char *command);
     void (*send)(void *context, const void *data, size_t size);
     void *context;
 };
 
-/* Begins a session with a target that is stopped, or that will be before the first byte is fed.
- * Returns NULL if there is no memory. */
+/* Begins a session. The target must be stopped before the first byte is fed. Returns NULL if there
+ * is no memory. */
 struct gdb *gdb_open(const struct gdb_target *target, const struct gdb_stop *first);
 void gdb_close(struct gdb *gdb);
-/* Copy a session's state, without its target, to and from gdb_state_size() bytes: for a target that
- * goes on as another process of the same program. */
+/* Copy a session's state, without its target, to or from a buffer of gdb_state_size() bytes. For a
+ * target that goes on as another process of the same program. */
 size_t gdb_state_size(void);
 void gdb_save(const struct gdb *gdb, void *out);
 void gdb_restore(struct gdb *gdb, const void *in);
 void gdb_feed(struct gdb *gdb, const u8 *data, size_t size);
 bool gdb_target_runs(const struct gdb *gdb);
-bool gdb_ended(const struct gdb *gdb); /* by the client's wish, or with the target */
-/* Tell the client that the target has stopped, or has ended with this status. */
+bool gdb_ended(const struct gdb *gdb); /* because the client asked for it, or with the target */
+/* Tell the client that the target has stopped, or that it has ended with this status. */
 void gdb_stopped(struct gdb *gdb, const struct gdb_stop *stop);
 void gdb_exited(struct gdb *gdb, u8 status);
 /* Shows text on the client's console; only during `monitor`. */

@@ -15,7 +15,7 @@ struct reply {
 void reply_text(struct reply *r, const char *text);
 void reply_number(struct reply *r, u64 value); /* hexadecimal, without leading zeros */
 void reply_hex(struct reply *r, const void *data, size_t size);
-/* Bytes with the protocol's escapes. Returns how many of them fit. */
+/* Appends bytes with the protocol's escapes. Returns how many of them fit. */
 size_t reply_binary(struct reply *r, const void *data, size_t size);
 void reply_error(struct reply *r, u8 number);
 

@@ -153,7 +153,7 @@ static void feed_byte(struct gdb *g, u8 byte)
     case IN_PACKET:
         if (byte == '#') {
             g->phase = FIRST_DIGIT;
-        } else if (byte == '$') { /* the one before was cut off */
+        } else if (byte == '$') { /* the previous packet was cut off */
             packet_begin(g);
         } else {
             g->sum = (u8)(g->sum + byte);

@@ -37,16 +37,16 @@ struct net_polls {
     struct pollfd *fds;
     size_t count, room;
 };
-/* Empties the list, but for `count` places at its begin that the caller fills. Returns false
- * without memory. */
+/* Empties the list, except for `count` entries at its start that the caller fills. Returns false if
+ * there is no memory. */
 bool net_polls_reserve(struct net_polls *p, size_t count);
 bool net_polls_add(struct net_polls *p, int fd, short events);
 void net_polls_free(struct net_polls *p);
 
 struct net;
 
-/* Opens the network and its published ports. `now_ns` is a clock that never goes back. NULL: a port
- * cannot be had, or this program was built without libslirp. */
+/* Opens the network and its published ports. `now_ns` is a clock that never goes back. Returns NULL
+ * and an error if a port cannot be opened, or if the program was built without libslirp. */
 struct net *net_create(const struct net_options *o, u64 (*now_ns)(void), struct error *e);
 void net_destroy(struct net *n); /* NULL does nothing */
 
@@ -59,10 +59,10 @@ const void *net_frame(const struct net *n, size_t *size);
 void net_next(struct net *n);
 u64 net_lost(const struct net *n); /* frames that found no room */
 
-/* Before a wait: adds the descriptors whose events the network needs, and shortens the wait. While
- * many frames wait for the guest, the host's sockets wait too. */
+/* Call it before a wait. Adds the descriptors whose events the network needs, and shortens the
+ * wait. While many frames wait for the guest, the host's sockets are not read. */
 void net_prepare(struct net *n, struct net_polls *p, u64 *wait_ns);
-/* After it: does what the descriptors' events ask for. */
+/* Call it after the wait. Handles the events of the descriptors. */
 void net_serve(struct net *n, const struct net_polls *p);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `--net` says: which network, and the published ports. */
+/* Parses `--net`: the kind of network, and the published ports. */
 #include "net/net.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libslirp as a guest's network. The library is loaded when a network is opened, because loading it
- * takes longer than most commands. It never blocks: what it wants to wait for it says in
- * net_prepare(). IPv6 is off, and with it the library's only timers.
+ * libslirp as a guest's network. The library is loaded when a network is opened, because loading
+ * takes longer than most commands. It never blocks: net_prepare() asks it what it wants to wait
+ * for. IPv6 is off, and with it the library's only timers.
  */
 #include "net/net.h"
 
@@ -41,7 +41,7 @@ struct net {
     struct library library;
     Slirp *slirp;
     u64 (*now_ns)(void);
-    u32 first, count; /* of the frames that wait for the guest */
+    u32 first, count; /* the ring of frames that wait for the guest */
     u64 lost;
     struct frame waiting[NET_WAITING_MAX];
 };
@@ -50,7 +50,7 @@ static int load(struct library *l, struct error *e)
 {
     const struct {
         const char *name;
-        void *function; /* where its address goes */
+        void *function; /* the place for its address */
     } names[] = {
         {"slirp_new", &l->new},
         {"slirp_cleanup", &l->cleanup},
@@ -89,7 +89,7 @@ static ssize_t on_frame(const void *bytes, size_t size, void *opaque)
 
 static void on_guest_error(const char *message, void *opaque)
 {
-    (void)message; /* a guest may send what it likes */
+    (void)message; /* the guest's errors are not reported: it may send anything */
     (void)opaque;
 }
 
@@ -103,7 +103,7 @@ static void *on_timer_new(SlirpTimerId id, void *timer_opaque, void *opaque)
 {
     (void)id;
     (void)timer_opaque;
-    return opaque; /* never used: timers are IPv6's */
+    return opaque; /* never used: only IPv6 has timers */
 }
 
 static void on_timer_free(void *timer, void *opaque)
@@ -175,7 +175,7 @@ struct net *net_create(const struct net_options *o, u64 (*now_ns)(void), struct 
         return NULL;
     }
     n->now_ns = now_ns;
-    bool good = !load(&n->library, e);
+    bool good = !load(&n->library, e) && n->library.new;
     if (good && !(n->slirp = n->library.new(&config, &callbacks, n))) {
         error_set(e, ERROR_INTERNAL, "libslirp opens no network; version 4.7 or later is needed");
         good = false;
