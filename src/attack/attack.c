@@ -133,16 +133,16 @@ void attack_outcome_text(const struct attack_outcome *outcome, char text[120])
 
 /* --- A run ------------------------------------------------------------------------------------ */
 
-static int in_bed(struct experiment *b, int (*what)(struct experiment *, struct error *),
-                  struct error *error)
+static int on_machine(struct experiment *b, int (*what)(struct experiment *, struct error *),
+                      struct error *error)
 {
     int result = experiment_open(b, error) || what(b, error) ? -1 : 0;
     experiment_close(b);
     return result;
 }
 
-/* If the victim is left alone it ends well, so whatever differs in the other run comes from the
- * attack. */
+/* Runs the victim without the attack. It must end well, so that a difference in the other run comes
+ * from the attack. */
 static int leave_alone(struct experiment *b, struct error *error)
 {
     if (b->attack->alone)
@@ -164,11 +164,11 @@ int attack_run(const struct attack *attack, enum image_mode mode,
         return error_set(error, ERROR_MEMORY, "out of memory");
     memset(result, 0, sizeof *result);
     *b = empty;
-    int failed = in_bed(b, leave_alone, error);
+    int failed = on_machine(b, leave_alone, error);
     if (!failed) {
         *b = empty;
         b->attacked = true;
-        failed = in_bed(b, attack->play, error);
+        failed = on_machine(b, attack->play, error);
     }
     free(b);
     return failed;

@@ -58,13 +58,12 @@ struct attack {
     bool aliased; /* the attacked run is on a machine with two addresses for each byte of memory */
     const char *profile; /* firmware that it needs; NULL: the default */
     struct attack_outcome expected[ATTACK_MODES];
-    /* Insides of the room. */
+    /* Used by the files of this room only. */
     u32 victim;
     u64 features; /* SEV_FEATURES of an SNP guest, besides SNP */
     int (*play)(struct experiment *experiment, struct error *error);
-    int (*alone)(struct experiment *experiment,
-                 struct error *error); /* how the guest runs without the attack; NULL: it is
-                                          launched and run */
+    /* Runs the guest without the attack; NULL: launches and runs it. */
+    int (*alone)(struct experiment *experiment, struct error *error);
 };
 
 extern const struct attack attacks[];

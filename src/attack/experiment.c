@@ -24,7 +24,7 @@ bool experiment_is_snp(const struct experiment *b)
     return b->mode == IMAGE_SEV_SNP;
 }
 
-/* No debugging; SEV-ES [sev 6]. */
+/* Returns the guest policy: no debugging, and SEV-ES where the mode needs it [sev 6]. */
 u32 experiment_policy(const struct experiment *b)
 {
     return (u32)(SEV_POLICY_NODBG | (experiment_is_es(b) ? SEV_POLICY_ES : 0));
@@ -32,8 +32,8 @@ u32 experiment_policy(const struct experiment *b)
 
 /* --- The launch ------------------------------------------------------------------------------- */
 
-/* The owner asks for the features that the attack is about: they are in the VMSA, and measured with
- * it. */
+/* Makes the honest plan. The owner asks for the features that the attack is about: they are in the
+ * VMSA, and so they are measured. */
 static void make_plan(struct experiment *b)
 {
     struct image_plan *honest = b->honest;

@@ -46,7 +46,7 @@ enum told {
     TOLD_NOTICED = 7, /* an event without its cause */
 };
 
-/* An ELF file; its size. */
+/* Writes the victim as an ELF file and returns its size in bytes. */
 #define VICTIM_ELF_MAX KIB(16)
 size_t victim_elf(enum victim victim, enum image_mode mode, u8 out[VICTIM_ELF_MAX]);
 
@@ -55,7 +55,7 @@ size_t victim_elf(enum victim victim, enum image_mode mode, u8 out[VICTIM_ELF_MA
 struct experiment {
     const struct attack *attack;
     enum image_mode mode;
-    bool attacked; /* or left alone */
+    bool attacked; /* false: it is left alone */
     const struct attack_machines *machines;
     struct host *host;
     struct hypervisor *hv;
@@ -65,13 +65,13 @@ struct experiment {
     struct image_plan plan;    /* what is launched; shares the bytes of the honest plan's pieces */
     struct vmsa vmsa;          /* the registers of both, with the attack's SEV_FEATURES */
     void (*cpuid)(void *context, u32 leaf, u32 subleaf, u32 out[4]);
-    bool lies; /* it may now */
+    bool lies; /* the host may lie now */
     u32 lie_count;
     /* The owner. */
     struct crypto *crypto;
     struct session_keys keys;
     struct sev_measure measure;
-    bool measured_well; /* as the owner expects; in mode none nobody measures */
+    bool measured_well; /* the measurement is what the owner expects; always true in mode none */
     struct attack_result *result;
 };
 

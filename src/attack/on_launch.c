@@ -56,7 +56,7 @@ int play_permute(struct experiment *b, struct error *error)
 
 static const u8 secret[SECRET_SIZE] = "the owner's, for the hole alone";
 
-/* The host uses the mailbox directly. */
+/* Sends LAUNCH_SECRET. The host uses the mailbox directly, without the driver's checks. */
 static u32 launch_secret(struct experiment *b, u64 gpa)
 {
     struct sev_packet_header header;

@@ -125,8 +125,8 @@ int play_remap_assigned(struct experiment *b, struct error *error)
 
 /* --- Old ciphertext --------------------------------------------------------------------------- */
 
-/* `distance`: how far from the guest's page the address lies at which the host reads and writes
- * it. */
+/* Puts old ciphertext back. `distance` is how far from the guest's page the host reads and
+ * writes. */
 static int replay(struct experiment *b, u64 distance, struct error *error)
 {
     u8 old[PAGE_SIZE];

@@ -68,7 +68,7 @@ static void madt_processor(struct writer *w, u8 id)
 {
     write_u8(w, 0);
     write_u8(w, 8);
-    write_u8(w, id); /* of the processor, and of its local APIC */
+    write_u8(w, id); /* ID of the processor, and of its local APIC */
     write_u8(w, id);
     write_u32(w, 1); /* enabled */
 }

@@ -165,7 +165,8 @@ static bool wire_interrupts(struct board *b)
     return pic_attach(&b->pic, &b->ports) && bus_add(&b->memory, &b->ioapic.window);
 }
 
-/* Its lines are those of other devices too: whoever writes last sets the level. */
+/* Adds the device for hypervisor tests. It shares its lines with other devices: whoever writes last
+ * sets the level. */
 static bool wire_testdev(struct board *b)
 {
     b->testdev = malloc(sizeof *b->testdev);

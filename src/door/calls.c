@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls that the supervisor looks at. Each is answered from a door or handed to the
- * kernel (CONTINUE). The caller may be anything: dead by now, at work with other threads on the
- * memory that is being read, or gone and its number taken by another process; so nothing it says is
- * trusted further than its own call, and each answer is sent by the notification's id, which is
- * never used twice.
+ * kernel (CONTINUE). The caller may be dead by now; other threads of its process may change the
+ * memory that is being read; its process number may belong to another process. So nothing that the
+ * caller says counts for more than its own call, and each answer is sent by the notification's id,
+ * which is never used twice.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -208,12 +208,12 @@ const struct call_kind call_kinds[] = {
     {SYS_lsetxattr,    -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_removexattr,  -1,  0, -1, 0,             false, -EPERM,      call_refuse},
     {SYS_lremovexattr, -1,  0, -1, 0,             false, -EPERM,      call_refuse},
-    /* Neither a device nor what is in configfs is renamed or linked. Of a device that the kernel
-     * cannot find mv would make a copy by its number: some device of the kernel's own. */
+    /* Neither a device nor a file in configfs can be renamed or linked. If the kernel did not find
+     * the device, mv would copy it by its number, which is some device of the kernel's own. */
     {SYS_renameat,      0,  1, -1, 0,             false, -EPERM,      call_rename},
     {SYS_renameat2,     0,  1, -1, 0,             false, -EPERM,      call_rename},
     {SYS_linkat,        0,  1, -1, 0,             false, -EPERM,      call_rename},
-    /* Of folders. configfs lets nobody make nodes. */
+    /* Calls on folders. configfs lets nobody make nodes. */
     {SYS_chdir,        -1,  0, -1, 0,             true,  0,           call_chdir},
     {SYS_readlinkat,    0,  1, -1, 0,             true,  0,           call_readlink},
     {SYS_statfs,       -1,  0, -1, 0,             true,  0,           call_statfs},

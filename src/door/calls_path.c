@@ -146,7 +146,8 @@ void call_statx(struct call *c, const struct call_kind *kind)
     call_answer(c, door_write(&c->memory, c->arguments[4], &x, sizeof x) ? 0 : -EFAULT);
 }
 
-/* The program runs as the same user as the supervisor: root, or the owner of the file. */
+/* Answers access and its variants. The program runs as the supervisor's user: root, or the file's
+ * owner. */
 void call_access(struct call *c, const struct call_kind *kind)
 {
     struct target t;
@@ -269,7 +270,7 @@ static s64 open_or_errno(const char *path, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-/* Opens what a descriptor of this process is, once more. */
+/* Opens the file of one of this process's descriptors once more. */
 static s64 open_own(int fd, int flags)
 {
     char path[40];
@@ -314,15 +315,16 @@ static s64 open_content(const struct target *t, const char *real, mode_t mode, u
 {
     const struct door_folder *f = t->folder;
     u64 way = flags & O_ACCMODE;
+    /* A descriptor opened with O_PATH cannot be handed over. */
     if (flags & O_PATH)
-        return file_open_regular(AT_FDCWD, real, O_RDONLY); /* the kernel hands over no O_PATH */
+        return file_open_regular(AT_FDCWD, real, O_RDONLY);
     if ((way != O_WRONLY && !(mode & 0444)) || (way != O_RDONLY && !(mode & 0222)))
-        return -EACCES; /* whoever asks */
+        return -EACCES; /* for every user */
     int ours = file_open_regular(AT_FDCWD, real, O_RDWR);
     if (ours < 0)
         return ours;
     s64 result = f->open(f->context, t->path, way != O_RDONLY, ours);
-    if (!result) /* the same file, whatever the name leads to by now */
+    if (!result) /* opens the same file, even if the name now leads elsewhere */
         result = open_own(ours, (int)(flags & (O_ACCMODE | O_APPEND)));
     close(ours);
     return result;
@@ -416,7 +418,7 @@ void call_mkdir(struct call *c, const struct call_kind *kind)
 static s64 remove_folder(struct call *c, const struct target *t)
 {
     if (t->kind != TARGET_FOLDER || !t->path[0])
-        return -EPERM; /* the subsystem's own */
+        return -EPERM; /* the subsystem made this folder */
     s64 result = t->folder->remove(t->folder->context, t->path);
     if (!result)
         mirror_drop(c->s->mirrors, t->whole);
@@ -459,8 +461,7 @@ static bool read_second(struct call *c, u64 address, char out[PATH_MAX])
     return false;
 }
 
-/* rename and link: neither a door nor its name, and neither out of a folder, nor into one, nor in
- * it. */
+/* Refuses rename and link for a door, for its name, and into, out of and within a folder. */
 void call_rename(struct call *c, const struct call_kind *kind)
 {
     const bool at = kind->folder >= 0;

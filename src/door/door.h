@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Doors for unmodified programs: a program is run so that device files exist for it which the
- * kernel does not have. A small filter (seccomp user notification) hands the opens of such paths
- * and the ioctls to the supervisor, which answers them from softsev; everything else goes to the
- * kernel untouched. Needs no privilege, and works for static programs and for those that make
- * system calls of their own.
+ * Doors for unmodified programs: device files that exist for a program although the kernel does not
+ * have them. A small filter (seccomp user notification) hands the program's opens and some of its
+ * ioctls to the supervisor, which answers those on doors from softsev and leaves all others to the
+ * kernel. This needs no privilege, and works for static programs and for programs that make system
+ * calls of their own.
  *
- * The supervisor knows nothing of SEV: it serves a table of struct door_file. door/sev.h,
- * door/sev_guest.h and door/tsm.h are such files.
+ * The supervisor knows nothing about SEV: it serves a table of struct door_file. door/sev.h,
+ * door/sev_guest.h and door/tsm.h provide such files.
  */
 #ifndef SOFTSEV_DOOR_DOOR_H
 #define SOFTSEV_DOOR_DOOR_H

@@ -58,7 +58,7 @@ static bool base_folder(pid_t thread, int from, char out[PATH_MAX])
     return true;
 }
 
-/* `*mirrored`: it starts from a mirror. */
+/* Makes a path absolute. `*mirrored` is set if it starts from a mirror. */
 static bool whole_path(const struct mirror *mirrors, pid_t thread, int from, const char *path,
                        char out[PATH_MAX], bool *mirrored)
 {
@@ -68,7 +68,7 @@ static bool whole_path(const struct mirror *mirrors, pid_t thread, int from, con
     *mirrored = mirror_virtual(mirrors, out);
     if (!append(out, path))
         return false;
-    mirror_virtual(mirrors, out); /* somebody may know where a mirror is */
+    mirror_virtual(mirrors, out); /* a program may name a mirror by its own path */
     return true;
 }
 

@@ -25,7 +25,7 @@
 
 #if defined(__x86_64__)
 
-#define ANSWER_SECONDS 1 /* for a program to be traced before its timer starts */
+#define ANSWER_SECONDS 1 /* how long a program waits to be traced before its timer starts */
 /* What an interrupted call returns inside the kernel, before the kernel looks at the handler. */
 #define KERNEL_ERESTARTSYS    512
 #define KERNEL_ERESTARTNOINTR 513

@@ -43,7 +43,8 @@ enum {
 #define FIRST_SIZE  (AT_SECOND - AT_FIRST)
 #define SECOND_SIZE (PSP_DATA_SIZE - AT_SECOND)
 
-/* What programs pass: unlike the firmware's buffers, without padding and reserved words. */
+/* The structures that programs pass. Unlike the firmware's buffers, they have no padding and no
+ * reserved words. */
 struct SEV_PACKED issue_cmd {
     u32 cmd;
     u64 data;
@@ -133,7 +134,7 @@ static bool write_user(struct call *c, const void *data, size_t size)
     return door_write(c->caller, c->cmd->data, data, size);
 }
 
-/* Copies what the firmware has written into a place to the program. */
+/* Copies to the program what the firmware has written at a place. */
 static bool write_blob(struct call *c, size_t at, u64 address, u32 length)
 {
     u8 blob[SECOND_SIZE];
@@ -141,8 +142,7 @@ static bool write_blob(struct call *c, size_t at, u64 address, u32 length)
            door_write(c->caller, address, blob, length);
 }
 
-/* Copies what the program passes, as far as it fits: the firmware refuses a length that is
- * larger. */
+/* Copies from the program as much as has room: the firmware refuses a larger length anyway. */
 static s64 read_blob(struct call *c, const struct user_blob *user, size_t at, size_t room)
 {
     u8 blob[BLOB_MAX];
@@ -186,7 +186,7 @@ static s64 generate(struct call *c)
                             0);
 }
 
-/* PEK_CSR and GET_ID2 return one blob, or its length. */
+/* Runs a command that returns one blob or its length: PEK_CSR or GET_ID2. */
 static s64 one_blob(struct call *c, u32 id, struct user_blob *user)
 {
     bool wanted = user->address && user->length;
@@ -269,7 +269,7 @@ static bool has_get_id(const struct sev_door *d)
     return d->api_major || d->api_minor >= 16;
 }
 
-/* The deprecated form, with room for two sockets; fills those that exist. */
+/* Runs GET_ID in its deprecated form, which has room for two sockets. Fills in those that exist. */
 static s64 get_id(struct call *c)
 {
     struct sev_buffer buffer = {.paddr = psp_data(c->d->hv, AT_FIRST), .len = 2 * SEV_CHIP_ID_SIZE};

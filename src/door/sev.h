@@ -13,9 +13,9 @@ struct sev_door;
 
 #define SEV_DOOR_PATH "/dev/sev"
 
-/* Does what the driver does when it is loaded: SNP_INIT_EX where `snp`, then INIT with SEV-ES, and
- * the flushes. The hypervisor stays the caller's and may launch guests. NULL and an error: the
- * firmware's, or out of memory. */
+/* Does what the driver does when it is loaded: SNP_INIT_EX if `snp`, then INIT with SEV-ES, and the
+ * flushes. The hypervisor stays the caller's and may launch guests. Returns NULL and an error if
+ * the firmware refuses or there is no memory. */
 struct sev_door *sev_door_create(struct hypervisor *hv, bool snp, struct error *error);
 /* Shuts the platform down. */
 void sev_door_destroy(struct sev_door *d);

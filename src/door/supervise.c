@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a program under the filter: starts its keeper and it, takes over the filter's notifications,
- * has them answered until all processes have ended, and hands signals on.
+ * Runs a program under the filter: starts its keeper and the program, receives the filter's
+ * notifications, has them answered until all processes have ended, and passes signals on.
  */
 #define _GNU_SOURCE
 #include "door/internal.h"
@@ -31,7 +31,7 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-/* Why a program did not start. */
+/* The step at which a program failed to start. */
 enum start_step { START_FILTER = 1, START_RUN };
 
 struct start_failure {
@@ -44,7 +44,7 @@ struct session {
     pid_t keeper;
     int link;                 /* to the keeper: signals out, the program's exit code in */
     int signals;              /* signalfd */
-    sigset_t watched, before; /* the keeper's; the mask to go back to */
+    sigset_t watched, before; /* signals that the keeper reads; the mask to restore at the end */
     struct sigaction child_before;
     int was_reaper;
     int exit_code;
@@ -54,7 +54,7 @@ static const int session_signals[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP,
 
 /* --- Set up ----------------------------------------------------------------------------------- */
 
-/* An anonymous file that nobody can change. Its permissions are what open checks. */
+/* Makes an anonymous file that nobody can change. open() checks its permissions. */
 static int make_file(const char *path)
 {
     int fd =
@@ -118,15 +118,16 @@ static int make_buffers(struct supervisor *s, struct error *e)
                : error_set(e, ERROR_INTERNAL, "no eventfd: %s", strerror(errno));
 }
 
-/* Signals are read in the loop; SIGCHLD must not be ignored, or the kernel would collect children
- * itself. Should the keeper be killed, its children become this process's. */
+/* Blocks the signals that the loop reads. SIGCHLD must not be ignored, or the kernel would collect
+ * children itself. If the keeper is killed, its children become children of this process. */
 static int take_signals(struct session *x, struct error *e)
 {
     sigemptyset(&x->watched);
     for (size_t i = 0; i < ARRAY_SIZE(session_signals); i++)
         sigaddset(&x->watched, session_signals[i]);
     sigprocmask(SIG_BLOCK, &x->watched, NULL);
-    sigset_t relayed = x->watched; /* the keeper has children; what we trace is for restart.c */
+    /* Without SIGCHLD: the children are the keeper's, and restart.c watches traced processes. */
+    sigset_t relayed = x->watched;
     sigdelset(&relayed, SIGCHLD);
     x->signals = signalfd(-1, &relayed, SFD_CLOEXEC | SFD_NONBLOCK);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
@@ -192,8 +193,8 @@ static bool send_descriptor(int socket, int fd)
     return sendmsg(socket, &m, 0) == 1;
 }
 
-/* In the program's process: from the filter on, opens and the like wait for the supervisor; until
- * exec there are none. Should the keeper be killed, the program ends with it. */
+/* Runs in the program's process. From the filter on, opens wait for the supervisor, so there must
+ * be none before exec. If the keeper is killed, the program ends with it. */
 static NORETURN void program_run(const struct session *x, char *const argv[], int socket,
                                  pid_t keeper)
 {
@@ -210,8 +211,8 @@ static NORETURN void program_run(const struct session *x, char *const argv[], in
     start_failed(socket, START_RUN);
 }
 
-/* In the keeper's process. If the supervisor ends while the keeper is stopped, the keeper goes
- * on. */
+/* Runs in the keeper's process. If the supervisor ends while the keeper is stopped, the keeper
+ * continues. */
 static NORETURN void keeper_run(const struct session *x, char *const argv[], int socket, int link)
 {
     const pid_t self = getpid();
@@ -223,7 +224,8 @@ static NORETURN void keeper_run(const struct session *x, char *const argv[], int
     if (child == 0)
         program_run(x, argv, socket, self);
     close(socket);
-    prctl(PR_SET_NAME, KEEPER_NAME, 0, 0, 0); /* so that nobody kills both by one name */
+    /* A name of its own: killing `softsev` by name spares the keeper, which then cleans up. */
+    prctl(PR_SET_NAME, KEEPER_NAME, 0, 0, 0);
     keep_run(child, link, &x->watched, x->s.mirrors);
 }
 
@@ -243,7 +245,7 @@ static int failure(const struct start_failure *f, const char *program, struct er
                      strerror(f->number));
 }
 
-/* The filter's descriptor, then either the socket closes by a successful exec or a failure
+/* Receives the filter's descriptor. Then the socket closes by a successful exec, or a failure
  * comes. */
 static int take_program(struct session *x, const char *program, int socket, struct error *e)
 {
@@ -267,8 +269,8 @@ static int take_program(struct session *x, const char *program, int socket, stru
     return error_set(e, ERROR_INTERNAL, "%s ended before it had begun", program);
 }
 
-/* Two pairs of sockets: one ends with the program's exec, the other stays between supervisor and
- * keeper. */
+/* Starts keeper and program. One pair of sockets closes with the program's exec; the other stays
+ * between supervisor and keeper. */
 static int start(struct session *x, char *const argv[], struct error *e)
 {
     int pair[2], link[2];
@@ -298,7 +300,7 @@ static int start(struct session *x, char *const argv[], struct error *e)
 
 /* --- The loop --------------------------------------------------------------------------------- */
 
-/* The keeper gets the terminal's signals itself. */
+/* Passes signals on to the keeper, except those of the terminal: the keeper gets them itself. */
 static void relay_signals(struct session *x)
 {
     struct signalfd_siginfo i;
@@ -313,8 +315,8 @@ static void relay_signals(struct session *x)
     }
 }
 
-/* The program's exit code; or, at its end, the keeper has nobody left to keep. False: the
- * latter. */
+/* Reads the program's exit code. Returns false if the keeper has ended, because no process is
+ * left. */
 static bool take_report(struct session *x)
 {
     s32 code;
@@ -346,8 +348,8 @@ static int serve(struct session *x, struct error *e)
     }
 }
 
-/* The keeper ends once its link has ended, after all that it keeps. If it was killed, what it kept
- * is ours to end. */
+/* Ends the keeper by closing its link; it first ends all its processes. If it was killed, this
+ * process ends them. */
 static void end_keeper(struct session *x)
 {
     if (x->link >= 0)
@@ -362,8 +364,8 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
                         .link = -1,
                         .signals = -1,
                         .exit_code = 128 + SIGKILL};
-    /* Who can read this process reads the platform's keys. It stays so: what the program started
-     * may live on. */
+    /* Whoever can read this process can read the platform's keys. This is never undone: processes
+     * that the program started may live on. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigprocmask(SIG_BLOCK, NULL, &x.before);
     sigaction(SIGCHLD, NULL, &x.child_before);
@@ -374,8 +376,8 @@ int door_run(const struct door *door, char *const argv[], struct error *error)
                      ? -1
                      : 0;
     if (!result) {
-        /* The answer is awaited by the very thread that asked: wake it where we are (since
-         * Linux 6.6). */
+        /* Wakes the waiting thread on this processor: it waits for exactly this answer (since Linux
+         * 6.6). */
         ioctl(x.s.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
         result = serve(&x, error);
     }

@@ -19,23 +19,23 @@
 
 /* --- A request -------------------------------------------------------------------------------- */
 
-/* What a program may be writing to. */
+/* A file that a program may be writing to. */
 struct inbox {
-    int fd; /* the file; -1: none was opened */
+    int fd; /* the file; -1: it was never opened for writing */
     u8 taken[INBLOB_SIZE + 1];
-    size_t taken_size; /* 0: nothing yet */
+    size_t taken_size; /* 0: nothing was written yet */
 };
 
 struct request {
-    char name[NAME_SIZE]; /* "": none */
+    char name[NAME_SIZE]; /* "" if there is none */
     struct inbox inblob, privlevel, service, service_terms;
     u8 in[INBLOB_SIZE + 1];
-    size_t in_size; /* one more than INBLOB_SIZE: too much */
+    size_t in_size; /* INBLOB_SIZE + 1 if too much was written */
     u32 level;
-    bool bad_level;     /* what was written last is no level */
-    bool wants_service; /* a report of a service that is not there */
+    bool bad_level;     /* the last text written is not a level */
+    bool wants_service; /* the program asked for a report of a service; there is none */
     u64 write_generation, read_generation;
-    bool made; /* a report, for read_generation */
+    bool made; /* `report` is valid, for read_generation */
     u8 report[sizeof(struct snp_report)];
     u8 certificates[SNP_CERTS_MAX];
     u32 certificates_size;
@@ -43,7 +43,7 @@ struct request {
 
 struct tsm {
     struct sev_guest *guest;
-    bool below_vmpl0; /* the guest's kernel */
+    bool below_vmpl0; /* the guest's kernel runs below VMPL0 */
     struct request *requests[TSM_REQUESTS_MAX];
 };
 
@@ -76,7 +76,7 @@ void tsm_destroy(struct tsm *t)
 
 /* --- What was written ------------------------------------------------------------------------- */
 
-/* New bytes in the inbox, if any: at most `INBLOB_SIZE + 1`. */
+/* Takes new bytes from the inbox, at most `INBLOB_SIZE + 1`. Returns false if there are none. */
 static bool inbox_changed(struct inbox *box)
 {
     u8 now[sizeof box->taken];
@@ -88,7 +88,8 @@ static bool inbox_changed(struct inbox *box)
     return true;
 }
 
-/* A number as the kernel reads one: decimal, 0x or 0 before it, a newline behind it. */
+/* Parses a number as the kernel does: decimal, or with 0x or 0 before it, and with a newline after
+ * it. */
 static bool parse_level(const struct inbox *box, u32 floor, u32 *out)
 {
     char text[TEXT_MAX] = {0}, *end;
@@ -130,7 +131,7 @@ static void take_writes(struct tsm *t, struct request *r)
 
 /* --- The report ------------------------------------------------------------------------------- */
 
-/* Up to the end of the last object, as the kernel counts. */
+/* Returns the table's size up to the end of its last object, as the kernel counts it. */
 static u32 table_size(const u8 *table)
 {
     struct guest_certificate list[GUEST_CERTIFICATES_MAX];
@@ -174,7 +175,8 @@ static s64 make_report(struct tsm *t, struct request *r)
 
 /* --- What an open file has -------------------------------------------------------------------- */
 
-/* The file that the program gets has this, unless it has it already: somebody may be reading. */
+/* Writes the contents of the file that the program gets, unless it has them already: somebody may
+ * be reading it. */
 static s64 give(int file, const void *data, size_t size)
 {
     u8 now[256];
@@ -198,7 +200,8 @@ static s64 give_text(int file, const char *format, ...)
     return give(file, text, (size_t)size);
 }
 
-/* The same bytes once more are another write, so the file begins empty. */
+/* Gives the program an empty file to write to, because writing the same bytes again must count as
+ * another write. */
 static s64 give_inbox(int file, struct inbox *box)
 {
     int fd = fcntl(file, F_DUPFD_CLOEXEC, 0);
@@ -259,8 +262,8 @@ static s64 open_floor(struct tsm *t, struct request *r, int file)
     return give_text(file, "%u\n", sev_guest_vmpck(t->guest));
 }
 
-/* Under a service of another VMPL (SVSM) a report may be asked of that. There is none that would
- * answer. */
+/* Opens service_provider. Under an SVSM, a report may be asked of a service at another VMPL; here
+ * no service answers. */
 static s64 open_service(struct tsm *t, struct request *r, int file)
 {
     (void)t;
@@ -281,9 +284,9 @@ static s64 open_manifest(struct tsm *t, struct request *r, int file)
 
 struct attribute {
     const char *name;
-    bool write; /* written only; else read only */
-    bool above; /* only where the kernel runs below VMPL0, as Linux shows it */
-    u32 size;   /* as stat says: a page for texts, nothing for bytes */
+    bool write; /* write-only; otherwise read-only */
+    bool above; /* only shown to a kernel below VMPL0, as Linux does */
+    u32 size;   /* the size that stat shows: a page for texts, 0 for bytes */
     s64 (*open)(struct tsm *t, struct request *r, int file);
 };
 
@@ -310,8 +313,8 @@ static bool is_visible(const struct tsm *t, const struct attribute *a)
 
 /* --- Paths ------------------------------------------------------------------------------------ */
 
-/* What a path names: the folder, a request in it, a file of that. -ENOENT and -ENOTDIR as the
- * kernel has them. */
+/* The object that a path names: the folder, a request in it, or a file of a request. Errors are the
+ * kernel's: -ENOENT and -ENOTDIR. */
 struct place {
     struct request **slot; /* NULL: the folder itself */
     const struct attribute *attribute;
@@ -390,7 +393,7 @@ static s64 tsm_make(void *context, const char *path)
     if (!result)
         return -EEXIST;
     if (strchr(path, '/'))
-        return place.slot ? -EPERM : result; /* a request has no folders of its own */
+        return place.slot ? -EPERM : result; /* a request contains no folders */
     if (strlen(path) >= NAME_SIZE)
         return -ENAMETOOLONG;
     for (u32 i = 0; i < TSM_REQUESTS_MAX; i++) {

@@ -17,12 +17,12 @@ struct tsm;
 
 #define TSM_REQUESTS_MAX 64u /* folders at one time; then ENOSPC */
 
-/* NULL: no memory. `guest` stays the caller's. Below VMPL0 Linux shows the files of services too
- * (SVSM); here each report that is asked of one is refused. */
+/* Returns NULL if there is no memory. `guest` stays the caller's. Below VMPL0, Linux also shows the
+ * files of services (SVSM); a report that is asked of a service is refused here. */
 struct tsm *tsm_create(struct sev_guest *guest, bool below_vmpl0);
-void tsm_destroy(struct tsm *t); /* NULL is allowed */
+void tsm_destroy(struct tsm *t); /* NULL does nothing */
 
-/* The folder; good as long as `t`. */
+/* Returns the folder. It is valid as long as `t`. */
 struct door_folder tsm_folder(struct tsm *t);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The owner of the simulation looks at guests; see debug.h. All reads peek, so that no frame
- * changes its view because somebody looked. */
+/* What the owner of the simulation sees of guests; see debug.h. All reads peek: no frame changes
+ * its view because somebody looked. */
 #include "machine/debug.h"
 
 #include "abi/vmsa.h"
@@ -95,7 +95,7 @@ static void fx_of_vmsa(const struct vmsa *s, u8 fx[512])
     memcpy(fx + 160, s->xmm, sizeof s->xmm);
 }
 
-/* Takes the nonce of register protection off [cpu 6.9]. */
+/* Removes the nonce of register protection [cpu 6.9]. */
 static void unmask(struct vmsa *s)
 {
     u64 quad;
@@ -128,7 +128,7 @@ bool debug_read_vmsa(struct machine *m, u64 spa, u32 asid, struct debug_register
 
 /* --- Walks ------------------------------------------------------------------------------------ */
 
-/* The nested walk without its marks; *spa is where the address leads. */
+/* Walks the nested tables without setting accessed or dirty bits. *spa is the address found. */
 static bool nested(struct machine *m, const struct debug_view *v, u64 gpa, u64 *spa)
 {
     const struct nested_tables tables = {

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* Returns the model of the part that the firmware is of. */
+/* Returns the processor model of the firmware's part. */
 static struct cpu_model default_model(const struct machine_config *config)
 {
     const struct firmware_profile *p = config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;

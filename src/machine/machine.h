@@ -37,7 +37,7 @@ struct machine_config {
     void *commit_context;
 };
 
-/* Values on which the machine's parts must agree. */
+/* ASIDs, on which the machine's parts must agree. */
 #define MACHINE_ASID_MIN 100 /* first ASID of a guest without SEV-ES */
 #define MACHINE_ASID_MAX 509
 
@@ -48,13 +48,13 @@ void machine_destroy(struct machine *m);
 
 struct host *machine_host(struct machine *m);
 struct trace *machine_trace(struct machine *m);
-/* Trace what the machine is, once its sinks are there; and that all that follows is its end, in
- * which guests' memory is given back. */
+/* Trace what the machine is, once its sinks are connected; and trace that its end begins, in which
+ * guests' memory is given back. */
 void machine_trace_begin(struct machine *m);
 void machine_trace_end(struct machine *m);
 struct memory *machine_memory(struct machine *m);
 struct firmware *machine_firmware(struct machine *m);
-/* For a machine whose cores run their host's code themselves (cpu/bare.h). */
+/* Returns a core, for a machine whose cores run their host's code themselves (cpu/bare.h). */
 struct cpu *machine_core(struct machine *m, u32 core);
 
 struct machine_statistics {
@@ -63,7 +63,7 @@ struct machine_statistics {
     u64 dma_read_bytes, dma_written_bytes;
 };
 
-/* Returns the engine that the cores run by. */
+/* Returns the engine that the cores use. */
 enum cpu_engine machine_engine(const struct machine *m);
 struct machine_statistics machine_statistics(const struct machine *m);
 

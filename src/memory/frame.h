@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole frames of memory: cleared under a key, and whose view one is in. */
+/* Whole frames of memory: clears them under a key, and says in whose view a frame is. */
 #ifndef SOFTSEV_MEMORY_FRAME_H
 #define SOFTSEV_MEMORY_FRAME_H
 

@@ -67,7 +67,7 @@ static void key_name(const struct memory *m, char out[12], memory_key key)
         snprintf(out, 12, "asid%u", key);
 }
 
-/* Whole frames get contents under a key without a cipher having run. */
+/* Traces that whole frames get contents under a key without a cipher running. */
 static void trace_place(struct memory *m, u64 frame, u64 count, memory_key to)
 {
     char name[12];

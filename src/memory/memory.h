@@ -57,8 +57,8 @@ struct memory_statistics {
     u64 frames_touched;           /* read or written at least once; only these cost host memory */
 };
 
-/* Returns NULL if the address space for `size` cannot be reserved. Untouched frames cost nothing.
- * / */
+/* Returns NULL if the address space for `size` cannot be reserved. Untouched frames cost
+ * nothing. */
 struct memory *memory_create(const struct memory_config *config);
 void memory_destroy(struct memory *m);
 u64 memory_size(const struct memory *m);

@@ -6,7 +6,7 @@
 
 /* --- Lines ------------------------------------------------------------------------------------ */
 
-/* What is left of a line. */
+/* The rest of a line that is being read. */
 struct rest {
     const char *at, *end;
 };
@@ -148,7 +148,7 @@ static bool take_string(struct rest *r, char *out, size_t room, size_t *size)
     return take_char(r, '"');
 }
 
-/* Appends a pair to the text as trace_event() would have had it. */
+/* Appends a pair to the text in the form that trace_event() writes. */
 static bool append_pair(struct view_event *e, const char *key, const char *value)
 {
     const size_t at = strlen(e->text);
@@ -224,7 +224,7 @@ void view_take_event(const struct trace_event *from, struct view_event *out)
 
 /* --- Pairs ------------------------------------------------------------------------------------ */
 
-/* Returns where the value of a key begins, and its size; NULL: the event does not have the key. */
+/* Returns the start of a key's value, and its size; NULL: the event does not have the key. */
 static const char *find_value(const struct view_event *e, const char *key, size_t *size)
 {
     const size_t key_size = strlen(key);

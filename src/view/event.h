@@ -35,12 +35,12 @@ bool view_is(const struct view_event *e, const char *key, const char *value);
 
 /* --- What names and numbers mean (names.c) ---------------------------------------------------- */
 
-/* The name of an exit code, as the manual has it. */
+/* Gets the name of an exit code, as the manual has it. */
 void view_exit_name(u64 code, char out[VIEW_VALUE_MAX]);
-/* The name of the exit, #VC or request that an event of the category `switch` tells of. */
+/* Gets the name of the exit, #VC or request in an event of the category `switch`. */
 void view_switch_name(const struct view_event *e, char out[VIEW_VALUE_MAX]);
-/* The section of the specification that an event belongs to, as it is cited in this tree; NULL:
- * none. */
+/* Returns the section of the specification that explains an event, in the form that this tree
+ * cites; NULL: none. */
 const char *view_section(const struct view_event *e);
 
 #endif

@@ -89,7 +89,7 @@ static void set_rmp(struct view_map *m, struct view_frame *f, u64 frames, u32 va
     f->large = false;
 }
 
-/* Changes [first, first + count), which lies inside of the map: whole chunks at once. */
+/* Changes [first, first + count), which lies inside the map. Changes whole chunks at once. */
 static void change(struct view_map *m, u64 first, u64 count, u32 value,
                    void (*set)(struct view_map *m, struct view_frame *f, u64 frames, u32 value))
 {
@@ -130,7 +130,7 @@ void view_map_set_rmp(struct view_map *m, u64 first, u64 count, enum rmp_state s
     tell(m, VIEW_RMP, first, count, RMP_VALUE(state, asid));
 }
 
-/* The frames that a key held stay encrypted under it. */
+/* Handles the unloading of a key: the frames in its view stay encrypted under it. */
 static void unload(struct view_map *m, u32 asid)
 {
     if (!asid || asid > VIEW_ASIDS_MAX || !m->held[asid])
@@ -212,7 +212,8 @@ static void on_unload(struct view_map *m, const struct view_event *e)
         unload(m, (u32)min_u64(asid, VIEW_ASIDS_MAX + 1));
 }
 
-/* All pages that the table covers become the hypervisor's, those of the table the firmware's. */
+/* Applies RMP_CLEAR: all pages that the table covers become the hypervisor's, and those of the
+ * table the firmware's. */
 static void on_rmp_clear(struct view_map *m, const struct view_event *e)
 {
     u64 base, end;
@@ -261,8 +262,8 @@ static u32 asid_of(const struct view_event *e)
     return (u32)min_u64(asid, VIEW_ASIDS_MAX);
 }
 
-/* RMP by the firmware, with `to`; RMPUPDATE, PVALIDATE and RMPADJUST, with `state`. An instruction
- * that failed has changed nothing. */
+/* Applies a change of an RMP entry: by the firmware (RMP, with `to`), or by RMPUPDATE, PVALIDATE
+ * and RMPADJUST (with `state`). An instruction that failed changed nothing. */
 static void on_entry(struct view_map *m, const struct view_event *e)
 {
     u64 spa, result = 0;

@@ -18,19 +18,20 @@
 #define VIEW_ASIDS_MAX  0x1000u
 
 struct view_frame {
-    u16 key;    /* in whose view the frame is: VIEW_KEY_RAW, an ASID, ... */
-    u16 asid;   /* of the RMP's entry */
+    u16 key;    /* the key of the frame's view: VIEW_KEY_RAW, an ASID, ... */
+    u16 asid;   /* the ASID in the RMP's entry */
     u8 state;   /* enum rmp_state */
-    bool large; /* the RMP's entry is one of 2 MiB, and begins here */
+    bool large; /* the RMP entry covers 2 MiB and begins here */
 };
 
-/* 2 MiB: one value for all of it, or one for each frame. */
+/* A chunk of 2 MiB: one value for all of it, or one for each frame. */
 struct view_chunk {
     struct view_frame all;
     struct view_frame *each; /* VIEW_CHUNK of them; NULL: all are alike */
 };
 
-/* Told of what an event changes, so that others can repeat it without knowing any event. */
+/* The kinds of change that an event makes in the map. A listener can repeat them without knowing
+ * any event. */
 enum view_change {
     VIEW_SIZE,  /* the map now has `count` frames */
     VIEW_KEY,   /* `value` is the key */
@@ -67,7 +68,7 @@ struct view_run {
 };
 bool view_map_next(const struct view_map *m, struct view_run *run);
 
-/* "raw", "asid1", "firmware", "gone" */
+/* Returns a key's name: "raw", "asid1", "firmware", "gone". */
 const char *view_key_name(u32 key, char out[16]);
 
 #endif

@@ -150,7 +150,8 @@ void view_switch_name(const struct view_event *e, char out[VIEW_VALUE_MAX])
 
 /* --- Sections --------------------------------------------------------------------------------- */
 
-/* By the event's name; the first that fits. A star stands for the rest of a name. */
+/* Sections by the event's name; the first row that fits counts. A star stands for the rest of a
+ * name. */
 static const struct {
     const char *name, *section;
 } sections[] = {

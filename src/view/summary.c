@@ -51,7 +51,8 @@ static struct view_join *find_join(struct view_summary *s, u64 number, bool vmcb
     return NULL;
 }
 
-/* Notes whose a number is from now on: an ASID, and the page of a VMCB, may be used again. */
+/* Records the VM that a number belongs to from now on. ASIDs, and pages of VMCBs, are used
+ * again. */
 static void note_join(struct view_summary *s, u64 number, bool vmcb, const char *vm)
 {
     struct view_join *j = find_join(s, number, vmcb);

@@ -26,8 +26,9 @@ enum view_section_id {
 struct view_row {
     char label[VIEW_VALUE_MAX];
     u64 count;
-    u64 refused; /* with another status than SUCCESS, or another result than 0 */
-    u64 pages;   /* of 4 KiB */
+    /* Commands with a status other than SUCCESS, instructions with a result other than 0. */
+    u64 refused;
+    u64 pages; /* of 4 KiB */
     u64 first_ns, last_ns;
     /* Of exits: the machine time from the core's last exit to this one, which is the hypervisor's
      * work and then the guest's. */
@@ -41,7 +42,7 @@ struct view_table {
 
 #define VIEW_JOINS_MAX 4096u
 
-/* Whose a VMCB or an ASID is. */
+/* The VM that a VMCB or an ASID belongs to. */
 struct view_join {
     u64 number; /* address of a VMCB, or an ASID */
     char vm[64];
@@ -50,10 +51,11 @@ struct view_join {
 
 struct view_summary {
     u64 lines, events;
-    u64 strange, strange_line; /* lines that are no events, and the first of them, from 1 */
+    /* Number of lines that are not events; line number of the first, from 1. */
+    u64 strange, strange_line;
     u64 first_ns, last_ns;
     struct view_table tables[VIEW_SECTIONS];
-    u64 exit_ns[64]; /* by core: time of its last exit */
+    u64 exit_ns[64]; /* machine time of each core's last exit */
     struct view_join joins[VIEW_JOINS_MAX];
     u32 join_count;
 };
