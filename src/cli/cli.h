@@ -46,22 +46,23 @@ int cli_fail(const char *command, const struct error *error);
 /* Says that memory is out, and ends the program with ERROR_MEMORY. */
 NORETURN void cli_end_without_memory(void);
 
-/* ends.c: from now on SIGTERM and SIGINT wait, in the threads made after this too, until
- * cli_wait_for_end() takes one. Clients that are gone raise no signal. */
+/* Holds back SIGTERM and SIGINT, also in threads that are made later, until cli_wait_for_end()
+ * takes one (ends.c). A client that is gone raises no signal. */
 void cli_hold_ends(void);
 void cli_wait_for_end(void);
 
 struct json_t; /* jansson's */
 
-/* json.c: memory for JSON never fails to come: without it the program says so and ends. Called
- * once, at the start. */
+/* Makes Jansson end the program with a message when memory is out (json.c). Call it once, at the
+ * start. */
 void cli_json_start(void);
-/* json.c: a text that somebody else wrote: paths, names, what a request had. Made UTF-8, which JSON
- * must be. */
+/* Makes a JSON text of bytes that others wrote: paths, names, parts of a request. JSON needs UTF-8,
+ * so other bytes are replaced. */
 struct json_t *cli_json_text(const char *text);
-/* One line on standard output; `j` is given back. False: it is NULL, or cannot be written. */
+/* Prints one line on standard output and releases `j`. Returns false if `j` is NULL or cannot be
+ * written. */
 bool cli_print_json(struct json_t *j);
-/* The same; -1 and ERROR_FILE. */
+/* Does the same. Returns -1 and ERROR_FILE if it fails. */
 int cli_tell_json(struct json_t *j, struct error *e);
 
 #endif

@@ -16,8 +16,8 @@ struct cli_file {
  * pipe that gives at most 64 MiB. A NULL path gives an empty file; otherwise `data` is not NULL,
  * and data[size] is 0. -1: it cannot be read. */
 int cli_read_file(const char *path, struct cli_file *out, struct error *e);
-/* The same for an image of a guest with that much memory: a larger file is not even read. Firmware,
- * which lies beside the memory, may have CLI_FIRMWARE_MAX bytes. */
+/* Does the same for an image of a guest with that much memory: a larger file is not read at all.
+ * Firmware, which lies outside the guest's memory, may have CLI_FIRMWARE_MAX bytes. */
 #define CLI_FIRMWARE_MAX MIB(64)
 int cli_read_image(const char *path, u64 memory, struct cli_file *out, struct error *e);
 /* Does the same for a small file: a report, key, certificate or text. */
@@ -26,7 +26,7 @@ int cli_read_small(const char *path, struct cli_file *out, struct error *e);
 /* Does the same for a file that another party puts into an exchange folder. Refuses links and
  * pipes. */
 int cli_read_exchange(const char *path, struct cli_file *out, struct error *e);
-/* Wipes and frees it. */
+/* Wipes and frees the content. */
 void cli_free_file(struct cli_file *f);
 
 #endif

@@ -62,7 +62,8 @@ int cli_fail(const char *command, const struct error *error)
     return error->code == ERROR_NONE ? ERROR_INTERNAL : (int)error->code;
 }
 
-/* Whoever reads the output, a script for one, must be able to count on all of it being there. */
+/* Flushes the output, and makes incomplete output an error: a script must be able to rely on all of
+ * it. */
 static int finish(int status)
 {
     struct error e = {.code = ERROR_NONE};
@@ -102,9 +103,9 @@ static int run_command(int argc, char **argv)
     return ERROR_USAGE;
 }
 
-/* Standard input, output and error exist: otherwise the next file that is opened would take the
- * place of one, and what is printed would go there. A missing input is empty; what goes to a
- * missing output is an error. */
+/* Makes standard input, output and error exist: otherwise the next file that is opened would take
+ * the place of one, and output would go to it. A missing input is empty; writing to a missing
+ * output is an error. */
 static void open_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -117,8 +118,8 @@ static void on_file_too_large(int number)
     (void)number;
 }
 
-/* A file that is larger than the user's limit is an error like any other. A handler and not
- * "ignore", which the programs of `softsev with` would inherit. */
+/* Makes writing beyond the user's limit of file sizes an ordinary error. A handler does that;
+ * "ignore" would be inherited by the programs of `softsev with`. */
 static void catch_file_too_large(void)
 {
     sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = on_file_too_large}, NULL);

@@ -2,7 +2,7 @@
 /* The completion of bash for softsev, out of the tables of options. */
 #include "cli/options.h"
 
-/* Options of one action, or of a subcommand without actions. */
+/* Prints the options of one action, or of a subcommand without actions. */
 static void print_names(const struct option_table *t, u8 action, FILE *out)
 {
     for (u8 id = 1; id < t->count; id++)
@@ -11,7 +11,8 @@ static void print_names(const struct option_table *t, u8 action, FILE *out)
     fputs("--help", out);
 }
 
-/* The words for the first argument of each subcommand that has actions, and for theirs. */
+/* Prints the words for the first argument of each subcommand that has actions, and the words for
+ * the actions. */
 static void print_actions(const struct option_table *t, FILE *out)
 {
     fprintf(out, "        %s)\n            words=\"", t->command);
@@ -38,7 +39,7 @@ static void print_operands(const struct option_table *t, FILE *out)
                     t->actions[i].words);
 }
 
-/* The words of a value, each with a blank after it; false: there are none. */
+/* Prints the words of a value, each followed by a blank. Returns false if there are none. */
 static bool print_words(const struct option_row *row, FILE *out)
 {
     const char *name;

@@ -70,7 +70,7 @@ static bool is_file(const struct options *o, u8 id)
     return o->text[id] && o->table->rows[id].kind == OPTION_FILE;
 }
 
-/* The option that names the file, other than `self`; 0: none. */
+/* Returns the option other than `self` that names the file; 0: none. */
 static u8 naming_option(const struct options *o, const char *path, u8 self)
 {
     for (u8 id = 1; id < o->table->count; id++)

@@ -73,7 +73,7 @@ static void print_options(const struct listing *l, size_t width, FILE *out)
     }
 }
 
-/* The widest label of one action's options, or of all. */
+/* Returns the width of the widest label of one action's options, or of all options. */
 static size_t width_of(const struct option_table *t, int action)
 {
     char label[LINE_MAX];
@@ -114,7 +114,7 @@ static bool wants(const struct wanted *w, const char *topic)
     return w->all || (w->topic && topic ? !strcmp(w->topic, topic) : w->topic == topic);
 }
 
-/* "a VM: `softsev run --help vm`", for each topic. */
+/* Prints a line for each topic: "a VM: `softsev run --help vm`". */
 static void print_topics(const struct option_table *t, const struct option_action *a, FILE *out)
 {
     const char *between = "\n";
@@ -243,7 +243,7 @@ bool options_open(const struct option_table *t, int argc, char **argv, struct op
 
 /* --- The manual ------------------------------------------------------------------------------- */
 
-/* Help is a phrase; the manual has sentences. */
+/* Prints the help, which is a phrase, as a sentence of the manual. */
 static void print_sentence(const char *help, FILE *out)
 {
     const size_t size = strlen(help);

@@ -56,7 +56,7 @@ static int read_number(const struct option_row *row, const char *name, const cha
     return good && *out >= row->min && *out <= row->max ? 0 : wrong_number(row, name, text, e);
 }
 
-/* "512M", "2G", "64K": a size as a person writes it. */
+/* Writes a size as a person does: "512M", "2G", "64K". */
 static const char *size_text(u64 size, char out[24])
 {
     const char unit = size % GIB(1) == 0 ? 'G' : size % MIB(1) == 0 ? 'M' : 'K';
@@ -106,7 +106,7 @@ static int check_hex(const struct option_row *row, const char *name, const char 
 
 /* --- Choices ---------------------------------------------------------------------------------- */
 
-/* The i-th choice of a row; false: there are no more. */
+/* Gets the i-th choice of a row. Returns false if there are no more. */
 static bool choice_of(const struct option_row *row, size_t i, struct option_choice *out)
 {
     if (row->choices)
@@ -125,7 +125,7 @@ const char *options_choice_name(const struct option_row *row, u64 value)
     return NULL;
 }
 
-/* The names of a row's choices: "none, sev, sev-es or sev-snp". */
+/* Writes the names of a row's choices: "none, sev, sev-es or sev-snp". */
 static void choice_names(const struct option_row *row, char out[NAMES_MAX])
 {
     struct option_choice c, next;
@@ -206,7 +206,7 @@ int option_value(const struct option_row *row, const char *name, const char *tex
 
 #define WORD_MAX 40u
 
-/* How many letters must be put in, taken out or changed to make `b` of `a`. */
+/* Returns how many letters must be inserted, removed or changed to turn `a` into `b`. */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[WORD_MAX + 1], size = strlen(b);

@@ -101,7 +101,7 @@ static bool rule_holds(const struct options *o, const struct option_rule *r,
     return true;
 }
 
-/* The columns of one row, as far as they are about these relations. */
+/* Checks the columns of one row that are exclusions, or those that are not. */
 static bool row_holds(const struct options *o, u8 id, bool exclusions, struct option_complaint *out)
 {
     const struct option_row *row = &o->table->rows[id];
@@ -111,8 +111,8 @@ static bool row_holds(const struct options *o, u8 id, bool exclusions, struct op
            (!row->needs_one || holds(o, OPTION_NEEDS_ONE, id, row->needs_one, 0, out));
 }
 
-/* Exclusions come first: to ask for one option more, where two that are there can never be
- * together, would mislead. */
+/* Checks exclusions first: asking for one more option would mislead while two that are given can
+ * never go together. */
 bool options_check(const struct options *o, struct option_complaint *out)
 {
     const struct option_table *t = o->table;
@@ -144,7 +144,7 @@ static void append_name(char sentence[SENTENCE_MAX], const struct option_table *
     append(sentence, options_name(t, id, name));
 }
 
-/* "--digest, --kernel or --firmware". */
+/* Appends the names of options: "--digest, --kernel or --firmware". */
 static void append_names(char sentence[SENTENCE_MAX], const struct options *o, const u8 *ids,
                          bool missing_only, const char *last)
 {
@@ -162,7 +162,7 @@ static void append_names(char sentence[SENTENCE_MAX], const struct options *o, c
     }
 }
 
-/* "--mode sev-es or sev-snp". */
+/* Appends an option and values of it: "--mode sev-es or sev-snp". */
 static void append_values(char sentence[SENTENCE_MAX], const struct options *o, u8 id, u64 values)
 {
     append_name(sentence, o->table, id);
@@ -279,8 +279,8 @@ static int unknown(const struct options *o, const char *argument, size_t size, s
                      near ? "did you mean --" : "", near ? near : "", near ? "? " : "", where);
 }
 
-/* --NAME VALUE, --NAME=VALUE or --FLAG; `next` is the argument after it, or NULL. Returns how many
- * arguments it was, -1 on an error. */
+/* Parses --NAME VALUE, --NAME=VALUE or --FLAG. `next` is the next argument, or NULL. Returns how
+ * many arguments it took, or -1 on an error. */
 static int parse_one(struct options *o, const char *word, const char *next, struct error *e)
 {
     const char *name = word + 2, *equals = strchr(name, '=');
@@ -311,8 +311,8 @@ static bool is_help(const char *argument)
     return !strcmp(argument, "--help") || !strcmp(argument, "-h");
 }
 
-/* Everything but the action; operands move to the front of `argv`, which NULL ends as main's
- * does. */
+/* Parses everything but the action. Operands move to the front of `argv`, which ends with NULL like
+ * main's. */
 static int parse_words(struct options *o, int argc, char **argv, struct error *e)
 {
     int at = 0, count = 0;
@@ -414,7 +414,7 @@ static const char *member_text(json_t *object, const char *key, json_t *value)
     return json_string_value(json_object_get(object, key));
 }
 
-/* The values of an option that may be repeated, as an array of texts. */
+/* Takes the values of an option that may be repeated from an array of texts. */
 static int set_members(struct options *o, u8 id, const char *key, const json_t *array,
                        struct error *e)
 {

@@ -35,8 +35,8 @@ bool settings_cpu(const char *text, u64 *signature);
 
 /* Parses SEV_FEATURES for OPTION_PARSED: names and numbers, separated by commas. */
 bool settings_guest_features(const char *text, u64 *features);
-/* The features of an SNP guest, or else of a SEV-ES guest: names are of what is wanted besides SNP.
- * A number alone is taken as it is. */
+/* Returns the features of an SNP or a SEV-ES guest. Names say what is wanted besides SNP; a number
+ * alone is taken as it is. */
 u64 settings_features_of(const char *text, u64 features, bool snp);
 #define SETTINGS_FEATURES                                                                          \
     "names such as secure-tsc, debug-swap, vtom, vmgexit-parameter, vmsa-reg-prot, "               \

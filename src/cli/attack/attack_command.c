@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softsev attack: what published attacks there are, and each of them played in each mode. */
+/* softsev attack: lists published attacks, and plays each of them in each mode. */
 #include "cli/attack/attack_lab.h"
 
 #include "cli/cli.h"
@@ -165,7 +165,7 @@ static int run_one(struct cli_attack_lab *lab, const struct choice *c, const str
     return right ? 0 : error_set(e, ERROR_INTERNAL, "not what is expected of this attack");
 }
 
-/* Tells of each run that failed; the exit code of the first. */
+/* Reports each run that failed. Returns the exit code of the first. */
 static int run_and_tell(struct cli_attack_lab *lab, const struct choice *c, const struct attack *a,
                         enum image_mode mode)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Machines for the attacks; see attack.h. */
+/* Machines for the attacks; see attack_lab.h. */
 #include "cli/attack/attack_lab.h"
 #include "cli/identity/profile.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each feature needs of this computer: tried where it can be tried without leaving anything.
- */
+/* Checks what each feature needs from this computer, by trying it where a try leaves no trace. */
 #define _GNU_SOURCE /* memfd_create(), process_vm_readv() */
 #include "cli/doctor/doctor.h"
 
@@ -74,7 +73,8 @@ static bool executable_memory(char found[DOCTOR_TEXT])
 
 /* --- with ------------------------------------------------------------------------------------- */
 
-/* What a child finds: 0, or an errno. It may get a filter that the parent must not have. */
+/* Runs a check in a child process, which may get a filter that the parent must not have. Returns 0
+ * or an errno. */
 static int in_child(int (*try)(void))
 {
     int status;
@@ -121,7 +121,7 @@ static bool kernel(char found[DOCTOR_TEXT])
 
 static volatile int probed = 7;
 
-/* A child's memory is read, and its registers, as the doors do it. */
+/* Reads a child's memory and registers, as the doors do. */
 static bool other_process(char found[DOCTOR_TEXT])
 {
     int value = 0, status;
@@ -157,8 +157,8 @@ static bool state_folder(char found[DOCTOR_TEXT])
     struct stat s;
     if (state_default(folder, sizeof folder, &e))
         return say(found, false, e.text, "");
-    /* It is made at need: the nearest folder that exists decides. It is tried, since permissions
-     * alone do not tell of read-only file systems. */
+    /* The folder is made when it is needed, so the nearest folder that exists decides. The check
+     * writes to it: permissions alone do not tell of read-only file systems. */
     char parent[STATE_DIRECTORY_MAX + sizeof PROBE];
     snprintf(parent, STATE_DIRECTORY_MAX, "%s", folder);
     for (char *end; stat(parent, &s) && (end = strrchr(parent, '/')) && end != parent;)

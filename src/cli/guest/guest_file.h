@@ -32,8 +32,8 @@ struct guest_file {
 
 #define GUEST_FILE_MAX KIB(64) /* bytes of a description */
 
-/* From the text of a description; `name` is for messages. No file is opened. -1 and an error that
- * names the member and says what would be right. guest_file_free() either way. */
+/* Parses the text of a description; `name` is for messages. Opens no file. Returns -1 and an error
+ * that names the member and says what would be right. Call guest_file_free() in either case. */
 int guest_file_parse(const char *name, const char *text, size_t size, struct guest_file *out,
                      struct error *e);
 /* Reads a description and the files that it names (relative to the working folder, as a machine
@@ -41,14 +41,16 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
 int guest_file_load(const char *path, struct guest_file *out, struct error *e);
 void guest_file_free(struct guest_file *g);
 
-/* The launch, from a description that was loaded; good as long as `g`. NULL and an error. */
+/* Makes the plan of the launch from a description that was loaded. It is valid as long as `g`.
+ * Returns NULL and an error if the files do not fit. */
 struct image_plan *guest_file_plan(const struct guest_file *g, struct error *e);
 
-/* DRAM that a machine needs beside its own for a guest of this plan, bytes. */
+/* Returns how many bytes of DRAM a machine needs for a guest of this plan, in addition to its
+ * own. */
 u64 guest_file_machine_memory(const struct image_plan *plan);
 
-/* The image of a description that names none: a flash image of one page, with the tables of OVMF's,
- * that asks for a secrets and a CPUID page and halts [snp 5.7]. */
+/* Writes the image for a description that names none: a flash image of one page with OVMF's tables,
+ * which asks for a secrets and a CPUID page and halts [snp 5.7]. */
 void guest_file_payload(u8 out[PAGE_SIZE]);
 
 #endif

@@ -32,9 +32,8 @@ static u64 carry(void *context, const u8 request[PAGE_SIZE], u8 response[PAGE_SI
     return GUEST_EXITINFO2(0, vm_guest_request(context, request, response));
 }
 
-/* Where the kernel does not run at VMPL0, something that does has handed it the secrets page,
- * without the keys of the levels above the kernel's: what an SVSM does before it starts a
- * kernel. */
+/* Hands the secrets page to a kernel that does not run at VMPL0, without the keys of the levels
+ * above: what an SVSM does before it starts a kernel. */
 static int hand_over_secrets(const struct guest_launch *g, const struct guest_memory *kernel,
                              struct error *e)
 {

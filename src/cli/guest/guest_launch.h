@@ -18,15 +18,16 @@ struct guest_launch {
     struct tsm *tsm;
 };
 
-/* Description and plan; no machine yet. guest_launch_end() either way. */
+/* Loads the description and makes the plan, before there is a machine. Call guest_launch_end() in
+ * either case. */
 int guest_launch_load(struct guest_launch *g, const char *path, struct error *e);
 /* Launches it on a machine that has SNP on (platform_init_snp). `table` is what comes with extended
  * reports unless the description says no-certificates; NULL: nothing. */
 int guest_launch_start(struct guest_launch *g, struct hypervisor *hv, struct host *host,
                        const struct sev_guest_table *table, struct error *e);
-/* Before the hypervisor is destroyed. */
+/* Ends the guest. Call it before the hypervisor is destroyed. */
 void guest_launch_end(struct guest_launch *g);
 
-/* What a program finds: sev_guest_file(g->driver), tsm_folder(g->tsm). */
+/* A program finds sev_guest_file(g->driver) and tsm_folder(g->tsm). */
 
 #endif

@@ -14,7 +14,7 @@ static const struct firmware_profile *profile_of_cpu(const struct cli_platform_r
     return NULL;
 }
 
-/* A chip is one part: what the report says of it and what CPUID says must agree. */
+/* Checks that --cpu and the profile are the same part: reports and CPUID must agree. */
 static int check_cpu(const struct cli_platform_request *q, const struct firmware_profile *p,
                      struct error *e)
 {
@@ -27,8 +27,8 @@ static int check_cpu(const struct cli_platform_request *q, const struct firmware
                      q->cpu_text, p->product, cpu_part_name(q->cpu->part));
 }
 
-/* Everything from the seed, so that two runs are equal whatever ran before: nothing is kept, and no
- * later run without a seed gets a chip whose keys the seed gives away. */
+/* Derives everything from the seed, so that two runs are equal whatever ran before. Nothing is
+ * kept: no later run without a seed gets a chip whose keys the seed reveals. */
 static int open_seeded(const struct cli_platform_request *q, struct crypto *c,
                        struct cli_platform *p, struct error *e)
 {

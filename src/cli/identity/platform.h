@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who the platform of a machine is: a chip, its firmware and its manufacturer, kept in a state
+/* The identity of a machine's platform: a chip, its firmware and its manufacturer, kept in a state
  * directory or made from a seed. */
 #ifndef SOFTSEV_CLI_IDENTITY_PLATFORM_H
 #define SOFTSEV_CLI_IDENTITY_PLATFORM_H
@@ -26,8 +26,8 @@ struct cli_platform_request {
     void (*progress)(const char *what);     /* called before a step that takes seconds */
 };
 
-/* Powers the platform on. The part that --cpu names must be the platform's. After -1 too, `out`
- * needs cli_platform_close(). */
+/* Powers the platform on. The part that --cpu names must be the platform's. `out` needs
+ * cli_platform_close() even after -1. */
 int cli_platform_open(const struct cli_platform_request *request, struct crypto *c,
                       struct cli_platform *out, struct error *e);
 void cli_platform_close(struct cli_platform *p);

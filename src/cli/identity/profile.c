@@ -42,7 +42,8 @@ void cli_tcb_text(const struct firmware_profile *profile, u64 tcb, char out[CLI_
              t.microcode);
 }
 
-/* Numbers of 0 to 255 with a dot between two; how many there are, 0 if it is anything else. */
+/* Parses numbers from 0 to 255 with dots between them. Returns how many there are, or 0 if the text
+ * is anything else. */
 static unsigned parse_numbers(const char *text, u8 out[5])
 {
     for (unsigned count = 0; count < 5;) {

@@ -8,8 +8,8 @@
 
 struct machine;
 
-/* profile.c: -1, with the rule by which the machine's firmware refused added to the error: hardware
- * never tells, we do. */
+/* Adds to the error the rule by which the machine's firmware refused, which hardware never tells
+ * (profile.c). Returns -1. */
 int cli_add_rule(struct machine *m, struct error *e);
 
 /* The cloud provider of VLEKs, unless --csp names another. */
@@ -19,13 +19,13 @@ int cli_add_rule(struct machine *m, struct error *e);
 
 struct firmware_profile;
 
-/* -1 and ERROR_USAGE with the names that there are. */
+/* Finds a profile. Returns -1 and ERROR_USAGE, with the names that exist. */
 int cli_profile_find(const char *name, const struct firmware_profile **out, struct error *e);
-/* "4.0.24.219": boot loader, TEE, SNP, microcode; before them FMC for a Turin. Its size is at least
- * 32 bytes. */
+/* Writes a TCB as text: "4.0.24.219" for boot loader, TEE, SNP and microcode; for a Turin, FMC
+ * comes before them. */
 #define CLI_TCB_TEXT 32
 void cli_tcb_text(const struct firmware_profile *profile, u64 tcb, char out[CLI_TCB_TEXT]);
-/* The other way round; also 0x and the number itself. `what` names the option in the error. */
+/* Parses a TCB in that form, or as a number with 0x. `what` names the option in the error. */
 int cli_tcb_parse(const struct firmware_profile *profile, const char *text, const char *what,
                   u64 *out, struct error *e);
 

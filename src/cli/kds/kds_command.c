@@ -84,7 +84,7 @@ static void progress(const char *what)
     fprintf(stderr, "softsev kds: %s\n", what);
 }
 
-/* A directory without a platform gets one, as from `softsev platform init`. */
+/* Makes a platform in a directory without one, as `softsev platform init` does. */
 static int make_platform(const struct service *s, struct error *e)
 {
     struct state_identity identity;
@@ -144,7 +144,7 @@ static int say(struct service *s, json_t *j, struct error *e)
                : error_set(e, ERROR_FILE, "standard output cannot be written: %s", strerror(errno));
 }
 
-/* The first line of the output: scripts wait for it. */
+/* Prints the address as the first line of the output, for which scripts wait. */
 static int say_address(struct service *s, struct error *e)
 {
     char url[200];
@@ -160,7 +160,7 @@ static int say_address(struct service *s, struct error *e)
     return file_flush(stdout, "standard output", e) ? 0 : -1;
 }
 
-/* The method and the address are whatever somebody has sent. */
+/* Logs a request. The method and the address may be anything. */
 static void log_request(void *context, const char *method, const char *url, u32 status)
 {
     struct service *s = context;
@@ -187,7 +187,7 @@ static void log_request(void *context, const char *method, const char *url, u32 
 
 /* --- Command line ----------------------------------------------------------------------------- */
 
-/* A number up to `max` that ends at one of `ends` or with the text. */
+/* Takes a number up to `max` that ends at one of `ends` or with the text. */
 static bool take_number(const char **text, unsigned long max, u32 *out)
 {
     char *end;
@@ -199,7 +199,7 @@ static bool take_number(const char **text, unsigned long max, u32 *out)
     return value && value <= max;
 }
 
-/* One fault off the front: NAME, NAME=MS, with :N. */
+/* Takes one fault from the front of the text: NAME or NAME=MS, with :N. */
 static bool take_fault(const char **text, struct kds_injection *out)
 {
     static const char *const names[KDS_FAULTS] = {[KDS_FAULT_429] = "429",
@@ -290,7 +290,7 @@ static int open_service(struct service *s, struct error *e)
     return s->kds ? 0 : -1;
 }
 
-/* Until a signal says that it is enough. */
+/* Serves until a signal ends it. */
 static int serve(struct service *s, struct error *e)
 {
     cli_hold_ends();

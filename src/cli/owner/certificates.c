@@ -19,7 +19,7 @@
 
 #define PATH_ROOM 4096u
 
-/* More than any file of certificates and lists has; a file that the owner names may be a pipe. */
+/* A bound above any file of certificates and lists. A file that the owner names may be a pipe. */
 static const struct file_rule named_rule = {.size_max = MIB(16), .stream_max = MIB(16)},
                               folder_rule = {.size_max = MIB(16)};
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner explain --report: what a report says beside what was expected, field by field, as a
- * diff; and where the measurement differs, the launch that it would belong to. Nothing is verified
- * here.
+ * softsev owner explain --report: compares a report with what was expected, field by field, as a
+ * diff. If the measurement differs, names the launch that it would belong to. Verifies nothing.
  */
 #include "cli/cli.h"
 #include "cli/owner/owner_cli.h"

@@ -114,7 +114,7 @@ static char *lines_of_json(json_t *j)
     return text;
 }
 
-/* JSON becomes the lines that it stands for; anything else stays as it is. */
+/* Replaces JSON by the lines that it stands for. Leaves anything else as it is. */
 static void take_json(struct cli_file *f)
 {
     json_t *j = *f->data == '{' ? json_loadb((const char *)f->data, f->size, 0, NULL) : NULL;
@@ -215,7 +215,8 @@ static void compare(const struct owner_contributions *c, struct lines *l, struct
     }
 }
 
-/* Exit code 4 if the launches differ, as for a measurement that does not match. */
+/* Returns the result: exit code 4 if the launches differ, as for a measurement that does not
+ * match. */
 static int verdict(const struct differences *d, bool same, struct error *e)
 {
     if (d->json) {

@@ -128,7 +128,7 @@ int owner_read_some(const char *path, const char *wanted, void *out, size_t room
 
 /* --- Reports ---------------------------------------------------------------------------------- */
 
-/* Damage of what may be a report is verify's to name. */
+/* Reads a report. Damage of a file that may be a report is reported by verify, not here. */
 int owner_read_report(const char *path, struct cli_file *f, struct error *e)
 {
     static const size_t sizes[] = {SNP_REPORT_SIZE, sizeof(struct sev_attestation_report)};
@@ -165,7 +165,7 @@ static const char *usage_name(u32 usage)
     return NULL;
 }
 
-/* All four certificates are there, but not in the order that a chain has. */
+/* Checks the order of the certificates, when all four are there. */
 static int check_order(const char *path, const struct sev_platform_chain *chain, struct error *e)
 {
     const u32 usages[] = {chain->pdh.usage, chain->chain.pek.usage, chain->chain.oca.usage,
@@ -211,7 +211,7 @@ static int read_whole(const char *path, struct sev_platform_chain *out, struct e
     return result;
 }
 
-/* QEMU's `pdh` and `cert-chain`, in either order. */
+/* Reads QEMU's `pdh` and `cert-chain`, in either order. */
 static int read_parts(const char *const paths[2], struct sev_platform_chain *out, struct error *e)
 {
     u8 have = 0;

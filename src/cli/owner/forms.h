@@ -13,7 +13,8 @@ struct amd_chain;
 /* Decodes exactly `size` bytes of base64 (base/encoding.h). */
 int owner_decode_base64(const char *what, const char *text, void *out, size_t size,
                         struct error *e);
-/* Reads a file of exactly `size` bytes, raw or as text. `wanted` is such as "an ID block". */
+/* Reads a file of exactly `size` bytes, raw or as text. `wanted` says what it should be, for
+ * example "an ID block". */
 int owner_read_exactly(const char *path, const char *wanted, void *out, size_t size,
                        struct error *e);
 /* Reads a file of base64: 1 to `room` bytes. */
@@ -24,8 +25,8 @@ int owner_take_exactly(const char *path, struct cli_file *f, const char *wanted,
                        size_t size, struct error *e);
 int owner_take_some(const char *path, struct cli_file *f, const char *wanted, void *out,
                     size_t room, size_t *size, struct error *e);
-/* 1184 or 208 bytes. A file of another size that is nothing else for certain is left to be refused
- * by verify. */
+/* Reads a report of 1184 or 208 bytes. Accepts a file of another size unless it is certainly
+ * something else: verify then refuses it. */
 int owner_read_report(const char *path, struct cli_file *f, struct error *e);
 /* Reads a chain from one file, or from two separated by a comma: PDH, and PEK with OCA and CEK. */
 int owner_read_chain(const char *path, struct sev_platform_chain *out, struct error *e);

@@ -113,8 +113,8 @@ static enum report_check seal(struct crypto *c, struct answer *a, struct error *
     return check;
 }
 
-/* The nonce is used up before the answer is out: whoever sees two answers to one nonce may have
- * asked twice. */
+/* Writes the answer. Removes the nonce first: whoever sees two answers to one nonce may have asked
+ * twice. */
 static int write_answer(const struct options *options, const struct answer *a, struct error *e)
 {
     const char *state = options->text[OWNER_STATE];

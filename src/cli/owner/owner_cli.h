@@ -28,8 +28,7 @@ int owner_read_tk(const char *path, struct session_keys *out, struct error *e);
 
 /* Adds a file with the data as base64 to a set. */
 void owner_add_base64(struct file_set *set, const char *name, const void *data, size_t size);
-/* Adds a secret that cannot be made again: unless --replace is given, none takes the place of
- * another. */
+/* Adds a secret that cannot be made again. It replaces no other unless --replace is given. */
 void owner_add_secret(const struct options *options, struct file_set *set, const char *name,
                       const void *data, size_t size);
 /* Writes the set into the folder, which is made if it is missing, as a whole or not at all. Frees
@@ -41,11 +40,12 @@ int owner_write_out(const struct options *options, struct file_set *set, struct 
 int owner_write_base64(const char *folder, const char *name, const void *data, size_t size,
                        struct error *e);
 
-/* --mode; IMAGE_NONE: it is not given, and any mode may be meant. */
+/* Returns the value of --mode, or IMAGE_NONE if it is not given: then any mode is possible. */
 enum image_mode owner_mode(const struct options *options);
-/* --policy of a guest without SNP, of 32 bits; `*out` stays if it is not given. */
+/* Reads --policy of a guest without SNP, which has 32 bits. Leaves `*out` alone if it is not
+ * given. */
 int owner_sev_policy(const struct options *options, u32 *out, struct error *e);
-/* Exactly `size` bytes as hexadecimal digits; without a text, nothing. */
+/* Parses exactly `size` bytes of hexadecimal digits. Does nothing without a text. */
 int owner_hex(const char *option, const char *text, void *out, size_t size, struct error *e);
 
 /* --- owner_image.c: what should have been launched -------------------------------------------- */
@@ -84,16 +84,16 @@ int owner_explain(const struct options *options, struct error *e);
 
 /* Prints every field of a report. Nothing is verified. */
 int owner_show(const struct options *options, struct error *e);
-/* "0x30000 (ABI 0.0, SMT)" */
+/* Writes a policy as text: "0x30000 (ABI 0.0, SMT)". */
 void owner_policy_text(u64 policy, char out[OWNER_VALUE_MAX]);
 
 /* --- certificates.c, owner_kds.c: certificates and revocation lists --------------------------- */
 
-/* Certificates and the lists beside them, in files and folders with commas between; a NULL text
+/* Reads certificates and revocation lists from files and folders, separated by commas. A NULL text
  * adds none. */
 int owner_add_certificates(struct crypto_certificates *to, struct crypto_crls *lists,
                            const char *option, const char *paths, struct error *e);
-/* Lists alone, of --crl. */
+/* Reads the lists of --crl, and no certificates. */
 int owner_add_crls(struct crypto_crls *to, const char *paths, struct error *e);
 
 /* Fetches from --kds: the VCEK (for a VLEK only its chain), the chain, and the list unless --crl
@@ -129,11 +129,11 @@ struct owner_demands {
 
 /* Reads the options that say what an SNP report must hold. */
 int owner_parse_demands(const struct options *options, struct owner_demands *w, struct error *e);
-/* Certificates and lists of the options and, with --kds, what its server has for this report; NULL:
- * it is none. */
+/* Collects the certificates and lists of the options and, with --kds, those that the server has for
+ * this report; NULL: there is no report. */
 int owner_collect(const struct options *options, const struct snp_report *r,
                   struct report_certificates *to, struct error *e);
-/* The verdict on a good one. */
+/* Prints the verdict on a valid report. */
 void owner_print_report(const struct options *options, const struct snp_report *r);
 /* Returns true if a struct snp_report has this measurement; an owner_matches. */
 bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
@@ -143,14 +143,14 @@ bool owner_is_reported(void *report, const u8 digest[MEASURE_DIGEST_MAX]);
 int owner_refuse_report(const struct options *options, const char *check, const char *why,
                         owner_matches *matches, void *report, struct error *e);
 
-/* The same of an SNP report. */
+/* Does the same for an SNP report. */
 int owner_refuse_snp_report(const struct options *options, enum report_check check, const char *why,
                             struct snp_report *r, struct error *e);
 
 /* verify --report: names the check that failed. */
 int owner_check_report(const struct options *options, const struct cli_file *report,
                        struct error *e);
-/* verify --chain --report: the same of a legacy report. */
+/* verify --chain --report: does the same for a legacy report. */
 int owner_check_legacy_report(const struct options *options, const struct cli_file *report,
                               struct error *e);
 

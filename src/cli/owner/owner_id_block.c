@@ -85,7 +85,7 @@ static int fill(const struct options *options, struct snp_id_block *block, struc
     return 0;
 }
 
-/* New keys, block and signatures belong together: all of them are there afterwards, or none. */
+/* Writes new keys, block and signatures together: all of them exist afterwards, or none. */
 static int write_files(const struct options *options, struct keys *k,
                        const struct snp_id_block *block, const struct snp_id_auth *auth,
                        struct error *e)

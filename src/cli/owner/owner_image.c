@@ -196,7 +196,7 @@ static int fill_processor(const struct options *options, struct measure_descript
         options->text[OWNER_MODE]);
 }
 
-/* `image`: room for --ovmf-hash. */
+/* Describes the launch of a flash image. `image` is room for --ovmf-hash. */
 static int describe_flash(const struct options *options, const struct guest *g,
                           enum measure_mode mode, u8 image[48], struct measure_description *d,
                           struct error *e)
@@ -236,7 +236,7 @@ static enum measure_mode mode_of(const struct options *options)
     return modes[options_choice(options, OWNER_MODE)];
 }
 
-/* Guests of softsev run, not images: SEV-ES and SNP with a kernel and no flash image. */
+/* Returns true for guests of softsev run without a flash image: SEV-ES and SNP with a kernel. */
 static bool is_plan(const struct options *options, enum measure_mode mode)
 {
     return mode == MEASURE_SEV || !options->text[OWNER_FIRMWARE];
@@ -286,8 +286,8 @@ static bool try_with(struct options *changed, u8 id, const char *value, owner_ma
     return found;
 }
 
-/* Each feature alone, and those that guests have together. Returns false if the registers of this
- * mode's guests are not measured, or none of these gives the digest. */
+/* Tries each feature alone, and those that guests have together. Returns false if the registers of
+ * this mode's guests are not measured, or if none of these gives the digest. */
 static bool hint_features(const struct options *options, struct options *changed,
                           owner_matches *matches, void *context, char text[HINT_TEXT_MAX])
 {
@@ -312,8 +312,9 @@ static bool hint_features(const struct options *options, struct options *changed
     return false;
 }
 
-/* Guests of softsev run: the size of their memory is in tables and, under SNP, in all its pages;
- * processors but the first have VMSAs of their own, and all VMSAs have the features. */
+/* Tries other launches of a guest of softsev run. The size of its memory is in tables and, under
+ * SNP, in all its pages. Processors other than the first have VMSAs of their own, and all VMSAs
+ * have the features. */
 static void hint_plan(const struct options *options, owner_matches *matches, void *context,
                       char text[HINT_TEXT_MAX])
 {

@@ -41,7 +41,7 @@ static int load(struct library *l, struct error *e)
 {
     const struct {
         const char *name;
-        void *function; /* where its address goes */
+        void *function; /* the place for its address */
     } names[] = {
         {"curl_easy_init", &l->easy_init},         {"curl_easy_setopt", &l->easy_setopt},
         {"curl_easy_perform", &l->easy_perform},   {"curl_easy_getinfo", &l->easy_getinfo},
@@ -126,7 +126,7 @@ static const char *meaning(long code)
     }
 }
 
-/* Until it is answered or the time for waiting is over. */
+/* Repeats a request until it is answered or the time for waiting is over. */
 static int ask(struct server *s, const char *url, struct answer *a, struct error *e)
 {
     for (u64 next = WAIT_FIRST;; next *= 2) {
@@ -158,7 +158,8 @@ static bool is_name(const char *text)
     return length && length < 32 && !text[length];
 }
 
-/* Family and model say it from version 3 on; before, only Turin's short chip id does [snp 7]. */
+/* Returns the product. Family and model name it from version 3 on; before, only Turin's short chip
+ * ID shows it [snp 7]. */
 static const char *product_of(const struct snp_report *r)
 {
     static const u8 zeros[56];

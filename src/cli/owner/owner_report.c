@@ -29,7 +29,7 @@ static int parse_bytes(const char *name, const char *text, u8 *out, size_t size,
     return owner_hex(name, text, out, size, e);
 }
 
-/* Parts with short ids have 8 bytes in the report, then zeros. */
+/* Parses a chip ID. Parts with short IDs have 8 bytes in the report, then zeros. */
 static int parse_chip_id(const char *text, u8 out[64], const u8 **wish, struct error *e)
 {
     memset(out, 0, 64);
@@ -39,7 +39,8 @@ static int parse_chip_id(const char *text, u8 out[64], const u8 **wish, struct e
     return 0;
 }
 
-/* Boot loader, TEE, SNP, microcode; before them FMC where the part has one. */
+/* Parses a TCB: boot loader, TEE, SNP and microcode, with FMC before them for a part that has
+ * it. */
 static int parse_tcb(const char *text, struct owner_demands *w, struct error *e)
 {
     unsigned v[5];
@@ -214,7 +215,7 @@ static int verify(const struct options *options, const struct cli_file *report,
     return 0;
 }
 
-/* Lists count wherever they are. */
+/* Collects certificates and lists. A list counts in whatever file it is. */
 int owner_collect(const struct options *options, const struct snp_report *r,
                   struct report_certificates *to, struct error *e)
 {

@@ -60,8 +60,8 @@ static int verify_report(const struct options *options, struct error *e)
     return result;
 }
 
-/* "CEK certificate, signed by ASK: signature does not verify": the check is what stands before the
- * colon. */
+/* Refuses a chain: "CEK certificate, signed by ASK: signature does not verify". The text before the
+ * colon names the check. */
 static int refuse_chain(const struct options *options, const struct error *why, struct error *e)
 {
     const char *colon = strstr(why->text, ": ");
@@ -193,7 +193,7 @@ static int read_platform(const char *path, struct owner_launch *out, struct erro
     return result;
 }
 
-/* Version and build of the platform's firmware. */
+/* Reads version and build of the platform's firmware. */
 static int parse_firmware(const struct options *options, struct owner_launch *out, struct error *e)
 {
     if (options->text[OWNER_PLATFORM])
@@ -203,7 +203,7 @@ static int parse_firmware(const struct options *options, struct owner_launch *ou
     return 0;
 }
 
-/* The owner from its state, or for those who made the session elsewhere from its keys. */
+/* Opens an owner from its state, or from the keys of a session that was made elsewhere. */
 static int open_owner(const struct options *options, struct owner *o, struct error *e)
 {
     u32 policy = 0;
@@ -258,7 +258,8 @@ static bool is_measured(void *context, const u8 digest[MEASURE_DIGEST_MAX])
     return !memcmp(measure, m->got.measure, sizeof measure);
 }
 
-/* Another measurement than that of the files: which launch would have it? */
+/* Refuses a measurement that differs from that of the files, and looks for the launch that has
+ * it. */
 static int refuse(const struct options *options, const struct owner *o,
                   const struct owner_launch *launch, const struct sev_measure *got,
                   const struct error *why, struct error *e)
@@ -276,7 +277,8 @@ static int refuse(const struct options *options, const struct owner *o,
     return -1;
 }
 
-/* The verdict goes into the state, whichever it is: a refusal takes back an earlier agreement. */
+/* Checks a measurement and keeps the verdict in the state: a refusal takes back an earlier
+ * agreement. */
 static int check(const struct options *options, struct owner *o, const struct owner_launch *launch,
                  struct error *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * softsev owner show: every field of a report by its name, SNP's or a legacy one. Nothing is
- * verified: whoever gave the file may have written what he liked.
+ * softsev owner show: prints every field of an SNP or a legacy report by its name. Verifies
+ * nothing: whoever gave the file may have written anything.
  */
 #include "cli/cli.h"
 #include "cli/input.h"
@@ -39,7 +39,7 @@ static void add_number(struct show *s, const char *name, u64 value)
         add_text(s, name, text);
 }
 
-/* Adds bytes, with a word for the value that is none. */
+/* Adds bytes; `note` describes the value that means "none". */
 static void add_bytes(struct show *s, const char *name, const u8 *bytes, size_t size,
                       const char *note)
 {
@@ -97,7 +97,7 @@ static void bits_text(u64 value, const char *first, const struct bit_name *bits,
         before = ", ";
     }
     if (!*before)
-        out[used - 2] = '\0'; /* no word: " (" goes */
+        out[used - 2] = '\0'; /* no word was added: remove " (" */
     else
         snprintf(out + used, OWNER_VALUE_MAX - used, ")");
 }

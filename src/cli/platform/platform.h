@@ -29,7 +29,7 @@ struct platform {
     struct firmware *firmware;
 };
 
-/* One command: the buffer goes to memory and comes back. */
+/* Runs one command. The buffer is copied to memory and back. */
 int platform_command(struct platform *p, u32 id, void *buffer, size_t size, struct error *e);
 int platform_start(struct platform *p, struct error *e); /* INIT */
 

@@ -109,8 +109,8 @@ int platform_start(struct platform *p, struct error *e)
     return platform_command(p, SEV_CMD_INIT, &in, sizeof in, e);
 }
 
-/* PDH and chain as the firmware exports them, with the CEK that the authority has signed in the
- * place of the unsigned one. */
+/* Exports PDH and chain, with the CEK that the authority has signed in place of the firmware's
+ * unsigned one. */
 static int export_chain(struct platform *p, struct sev_platform_chain *out, struct error *e)
 {
     struct sev_pdh_cert_export in = {.pdh_paddr = AT_FIRST,
@@ -189,7 +189,8 @@ static int print_json(const struct platform *p, const struct report *r, struct e
     return cli_tell_json(j, e);
 }
 
-/* INIT has been done: the chain verifies up to the root, or there is no report. */
+/* Reports on a platform after INIT. Without a chain that verifies up to the root there is no
+ * report. */
 static int report(struct platform *p, struct error *e)
 {
     struct report r;

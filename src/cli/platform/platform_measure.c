@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The first of these files that is there, raw or as text; QEMU's and libvirt's names, then
+/* Reads the first of these files that exists, raw or as text: QEMU's and libvirt's names, then
  * sev-tool's. */
 static int read_any(const char *folder, const char *const names[2], const char *wanted, void *out,
                     size_t size, struct error *e)
@@ -40,8 +40,7 @@ static int read_session(const char *folder, struct sev_cert *godh, struct sev_se
                : 0;
 }
 
-/* The guest's context, with the owner's session if there is one, and its key in the memory
- * controller. */
+/* Makes the guest's context, with the owner's session if there is one, and loads its key. */
 static int start(struct platform *p, u32 *handle, struct error *e)
 {
     struct sev_cert godh;
@@ -82,7 +81,7 @@ static int update(struct platform *p, u32 handle, const struct cli_file *file, s
     return 0;
 }
 
-/* The PEK's report of the same launch, for the measurement's MNONCE. */
+/* Gets the PEK's report on the same launch, for the measurement's MNONCE. */
 static int attest(struct platform *p, u32 handle, const u8 mnonce[16], struct error *e)
 {
     struct sev_attestation_report report;

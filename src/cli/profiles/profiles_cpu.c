@@ -90,7 +90,7 @@ static void print_model(const struct cpu_model *m)
     print_guest(m);
 }
 
-/* The names of those features, of one register or of all, for which `is` says so. */
+/* Lists the names of the features, of one register or of all, for which `is` returns true. */
 static json_t *json_names(const struct cpu_model *m, size_t first, bool all,
                           bool (*is)(const struct cpu_model *, size_t))
 {
@@ -101,7 +101,7 @@ static json_t *json_names(const struct cpu_model *m, size_t first, bool all,
     return names;
 }
 
-/* The names of a register's features, shown or not. */
+/* Lists the names of a register's features, shown or not. */
 static json_t *json_all(size_t first)
 {
     json_t *names = json_array();

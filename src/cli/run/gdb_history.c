@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a debugger goes back in time. A seeded run is the same each time, so an earlier state is
- * reached by running to its machine time again, from a *moment*: a copy of this process that the
- * kernel made at some time in the run (fork) and that sleeps. To travel, the process that debugs
- * saves what GDB knows in memory that all share, wakes a moment and ends; the moment makes a copy
- * of itself, which becomes the process that debugs. Sockets and outputs are everybody's.
+ * Time travel for the debugger. A seeded run is the same each time, so an earlier state is reached
+ * by running to its machine time again. Such a run starts from a *moment*: a copy of this process
+ * that the kernel made at some time in the run (fork) and that sleeps. To travel, the process that
+ * debugs saves GDB's state in memory that all processes share, wakes a moment and ends. The moment
+ * makes a copy of itself, which becomes the process that debugs. All processes have the same
+ * sockets and outputs.
  *
  * A search runs once through the time before GDB's stop and notes the last place where GDB wants to
- * stop; an arrival then runs to that place. What the guest prints again on the way is not shown.
+ * stop. An arrival then runs to that place. What the guest prints again on the way is not shown.
  *
- * The process that the user has started is the *front*: the parent of all the others. It passes on
- * signals and ends with the status of the one that debugs.
+ * The process that the user started is the *front*: the parent of all the others. It passes signals
+ * on and ends with the status of the process that debugs.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "cli/run/gdb.h"
@@ -26,38 +27,39 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOMENTS_MADE_MAX 16384u /* in one run; places are not used twice */
-#define MOMENTS_MAX      24u    /* that sleep at a time */
+#define MOMENTS_MADE_MAX 16384u /* in one run; an entry of the list is not used twice */
+#define MOMENTS_MAX      24u    /* moments that sleep at one time */
 #define MOMENT_NS        100000000ull
-#define STATE_MAX        KIB(128) /* of GDB's session */
+#define STATE_MAX        KIB(128) /* bytes of a session's state */
 #define STATUS_SIGNAL    128
 
-/* A step back looks at so much time before it first; then at more. */
+/* A step back searches this much machine time before GDB's stop first, and then longer and longer
+ * windows. */
 #define WINDOW_NS     20000ull
 #define WINDOW_GROWTH 32u
 
 struct moment {
     sem_t call;
     u64 ns;
-    bool sleeps; /* it can be travelled to */
-    bool over;   /* it is to end */
+    bool sleeps; /* it can be woken for a journey */
+    bool over;   /* it must end */
 };
 
 enum journey { NO_JOURNEY, SEARCH_STEP, SEARCH_POINT, ARRIVAL };
 
-/* In memory that all processes share. */
+/* The state in memory that all processes share. */
 struct history {
     pid_t front;
-    volatile pid_t active; /* the process that debugs; 0: one is about to */
-    u64 furthest_ns;       /* up to here the output was shown */
+    volatile pid_t active; /* the process that debugs; 0 while the next one takes over */
+    u64 furthest_ns;       /* output up to this machine time has been shown */
     enum journey journey;
     bool one_step;
-    u64 from_ns;   /* where GDB was */
-    u64 search_ns; /* the search looks at the time before this */
-    u64 window_ns; /* ... of which a step back looks at so much */
-    u64 found_ns;  /* 0: nothing yet */
+    u64 from_ns;   /* machine time of GDB's stop, where the journey began */
+    u64 search_ns; /* the search ends at this machine time */
+    u64 window_ns; /* a step back searches only this much time before search_ns */
+    u64 found_ns;  /* the last place found; 0: none yet */
     struct gdb_stop stop;
-    /* What GDB knows, carried over. */
+    /* GDB's state, which the next process takes over. */
     struct debug_point points[DEBUG_POINTS_MAX];
     u32 point_count;
     u8 session[STATE_MAX];
@@ -67,8 +69,8 @@ struct history {
 
 /* --- Processes -------------------------------------------------------------------------------- */
 
-/* Makes a process whose parent is the front. Returns 0 in it, 1 in this one, -1 if there is none.
- */
+/* Forks a process whose parent is the front. Returns 0 in the new process, 1 in this one, and -1 if
+ * no process can be made. */
 static int fork_away(void)
 {
     int status = 1;
@@ -101,7 +103,7 @@ static void end_moment(struct moment *m)
     sem_post(&m->call);
 }
 
-/* Ends when the process that debugs does, and as it does. */
+/* Ends the front as the process that debugs ended: with its status or by its signal. */
 static void front_ends(struct history *h, pid_t pid, int status)
 {
     const bool killed = WIFSIGNALED(status);
@@ -128,7 +130,7 @@ static void front_waits(struct history *h)
         siginfo_t info;
         const int number = sigwaitinfo(&wanted, &info);
         if (number > 0 && number != SIGCHLD && info.si_code <= 0 && h->active)
-            kill(h->active, number); /* the terminal has told everybody already */
+            kill(h->active, number); /* the terminal has sent it to every process already */
         for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
             front_ends(h, pid, status);
     }
@@ -203,7 +205,7 @@ static void forget_from(struct history *h, u64 ns)
             end_moment(&h->moments[i]);
 }
 
-/* Returns the last moment before `ns`; NULL: none. */
+/* Returns the last moment before `ns`, or NULL if there is none. */
 static struct moment *moment_before(struct history *h, u64 ns)
 {
     struct moment *best = NULL;
@@ -226,8 +228,8 @@ static struct moment *first_moment(struct history *h)
     return best;
 }
 
-/* Lets the moment go that is missed least: the older they are, the further apart. The first one
- * stays. They were made in the order of time. */
+/* Ends the moment that is least useful, if there are too many: old moments may lie further apart
+ * than recent ones. The first moment always stays. The list is in the order of time. */
 static void thin_out(struct history *h, u64 now)
 {
     struct moment *list[MOMENTS_MAX + 1], *victim = NULL;
@@ -248,7 +250,7 @@ static void thin_out(struct history *h, u64 now)
         end_moment(victim);
 }
 
-/* Sleeps, and wakes as a traveller. */
+/* Sleeps until a journey needs this moment; then returns in a copy, the traveller. */
 static void moment_sleeps(struct history *h, struct moment *m)
 {
     sigset_t before;
@@ -265,7 +267,8 @@ static void moment_sleeps(struct history *h, struct moment *m)
             _exit(0);
         made = fork_away();
     }
-    if (made < 0) { /* no process can be made: this one travels, and cannot again */
+    /* No process can be made: this moment travels itself and cannot be used again. */
+    if (made < 0) {
         m->sleeps = false;
         m->over = true;
     }
@@ -273,7 +276,7 @@ static void moment_sleeps(struct history *h, struct moment *m)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Makes a moment of now. Returns true in a traveller to it. */
+/* Makes a moment of the present state. Returns true in a traveller that woke there. */
 static bool make_moment(struct run_gdb *g)
 {
     struct history *h = g->history;
@@ -318,8 +321,8 @@ static void search(struct run_gdb *g, struct moment *m, u64 before_ns)
     depart(g, m);
 }
 
-/* Goes to the place that the search has found, or searches in the time before; if there is none, to
- * the beginning. */
+/* Ends a search. Goes to the place that it found; if it found none, searches the time before; if
+ * there is no time before, goes to the beginning. */
 static void search_ends(struct run_gdb *g)
 {
     struct history *h = g->history;
@@ -338,7 +341,7 @@ static void search_ends(struct run_gdb *g)
     depart(g, h->found_ns ? moment_before(h, h->search_ns) : first_moment(h));
 }
 
-/* A traveller begins: takes over what GDB knows, and runs. */
+/* Begins a journey: takes over GDB's state and runs. */
 static void arrive_at_moment(struct run_gdb *g)
 {
     struct history *h = g->history;
@@ -378,7 +381,7 @@ bool history_travel(struct run_gdb *g, bool one_instruction)
     return true;
 }
 
-/* The traveller has come to where GDB wanted to go. */
+/* Ends a journey at the place where GDB wanted to go. */
 static void journey_ends(struct run_gdb *g)
 {
     struct history *h = g->history;
@@ -388,7 +391,7 @@ static void journey_ends(struct run_gdb *g)
     machine_debug_changed(g->run->machine);
 }
 
-/* GDB's user does not want to wait: on to where the journey began. */
+/* Breaks a journey off, because GDB's user does not want to wait: goes on to where it began. */
 static void give_up(struct run_gdb *g)
 {
     struct history *h = g->history;
@@ -400,8 +403,8 @@ static void give_up(struct run_gdb *g)
     machine_debug_changed(g->run->machine);
 }
 
-/* From the beginning of the window on the core leaves a trail. The next step back will probably
- * want the same window, so it gets a moment. */
+/* Lets the core leave a trail from the beginning of the window on. The next step back will probably
+ * search the same window, so its beginning becomes a moment. */
 static void search_step(struct run_gdb *g, u64 now)
 {
     struct history *h = g->history;
@@ -429,7 +432,7 @@ bool history_stopped(struct run_gdb *g, u32 core, enum debug_why why, struct gdb
     case NO_JOURNEY:
         if (why != DEBUG_REACHED)
             return true;
-        unmute(g); /* the present */
+        unmute(g); /* the journey is back where it began */
         return g->stepping;
     case SEARCH_STEP:
         search_step(g, now);
@@ -503,6 +506,6 @@ void history_ends(struct run_gdb *g)
 {
     struct history *h = g->history;
     if (h->journey == SEARCH_STEP || h->journey == SEARCH_POINT)
-        search_ends(g); /* the run has ended before the time of the stop, which was idle */
+        search_ends(g); /* GDB's stop was in idle time, which comes after the end */
     unmute(g);
 }

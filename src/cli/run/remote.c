@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest owner on another computer: a folder that carries the exchange, one file each way at a
- * time, in the forms that `softsev owner` and other tools of the field write and read. Whoever
- * copies the files is no more trusted than the host. A file counts as soon as it is whole; copies
- * should be put in place by renaming.
+ * A guest owner on another computer. A folder carries the exchange: one file in one direction at a
+ * time, in the formats that `softsev owner` and public tools write and read. Whoever copies the
+ * files is trusted no more than the host. A file counts as soon as it is complete, so copies should
+ * be put in place by renaming.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/run/run.h"
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_NS 20000000 /* of the host's clock, between two looks at the folder */
+#define LOOK_NS 20000000 /* the host's time between two looks at the folder */
 
 static int path_of(const struct run_vm *v, const char *name, char path[500], struct error *e)
 {
@@ -24,7 +24,8 @@ static int path_of(const struct run_vm *v, const char *name, char path[500], str
     return error_set(e, ERROR_USAGE, "%s: the path is too long", v->options->owner_dir);
 }
 
-/* One look. 0: it is there and whole; `size` 0: any size up to `room`. */
+/* Looks for a file once. Returns 0 if it is there and complete. With `size` 0 it may have any size
+ * up to `room`. */
 static int look(const char *path, const char *name, u8 *out, size_t room, size_t *size,
                 struct error *e)
 {
@@ -73,7 +74,7 @@ static int wait_exactly(const struct run_vm *v, const char *name, void *out, siz
     return wait_for(v, name, out, size, &size, e);
 }
 
-/* What an earlier launch left: it belongs to another measurement, or another report. */
+/* Removes the files of an earlier launch: they belong to another measurement or another report. */
 static int forget(const struct run_vm *v, const char *const *names, size_t count, struct error *e)
 {
     char path[500];

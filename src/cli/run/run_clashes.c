@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the VMs of one machine may not share: names, disks that are written, folders of exchange. */
+/* Checks what the VMs of one machine may not share: names, disks that are written, exchange
+ * folders. */
 #include "cli/run/run.h"
 
 #include "base/text.h"
@@ -10,12 +11,12 @@
 #define PATH_ROOM 4096u
 #define NAME_ROOM 256u
 
-/* Where a path leads, whatever it is called. */
+/* The file or place that a path leads to, whatever its name. */
 struct place {
     bool named;
-    dev_t device; /* of the file; if it is not there yet, of its folder */
+    dev_t device; /* of the file; of its folder if there is no such file yet */
     ino_t inode;
-    char last[NAME_ROOM]; /* its name in the folder; empty: it is there */
+    char last[NAME_ROOM]; /* its name in the folder; empty if the file exists */
 };
 
 struct places {
@@ -67,8 +68,8 @@ static bool writes(const struct run_disk_options *d)
     return !d->read_only && !d->snapshot;
 }
 
-/* Returns the first disk of `b` that is also a disk of `a`, and that one of them writes; of one VM
- * alone, the first that it has twice. NULL: there is none. */
+/* Returns the first disk of `b` that is also a disk of `a` and that one of them writes. For one VM
+ * (a == b), returns the first disk that it has twice. Returns NULL if there is none. */
 static const struct run_disk_options *shared_disk(const struct run_vm_options *a,
                                                   const struct places *at_a,
                                                   const struct run_vm_options *b,
@@ -131,7 +132,7 @@ int run_check_clashes(const struct run_options *o, struct error *e)
     return result;
 }
 
-/* It is printed at the start of each line of the console, and by errors. */
+/* Checks a VM's name, which is printed at the start of each console line and in errors. */
 int run_check_name(const char *name, struct error *e)
 {
     const size_t size = TEXT_SENTENCE_SIZE(strlen(name));

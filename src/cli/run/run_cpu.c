@@ -11,11 +11,11 @@ void run_hide_features(void *model, u32 leaf, u32 subleaf, u32 out[4])
         out[reg] &= ~cpu_model_hides(model, leaf, subleaf, reg);
 }
 
-/* Returns the first feature that guests of a mode need and the model hides; NULL: there is none. */
+/* Returns the first feature that guests of a mode need and that the model hides; NULL: none. */
 static const char *missing_feature(const struct cpu_model *m, enum image_mode mode)
 {
     static const struct {
-        enum image_mode mode; /* the first one that needs it */
+        enum image_mode mode; /* the lowest mode that needs it */
         const char *name;
     } needs[] = {
         {IMAGE_NONE, "svm"},      {IMAGE_NONE, "npt"},        {IMAGE_SEV, "sev"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DRAM into a file, at the end of `softsev run`. */
+/* Writes DRAM to a file at the end of `softsev run`. */
 #include "cli/run/run.h"
 #include "files/files.h"
 
@@ -38,7 +38,7 @@ static bool write_page(struct memory *m, u64 spa, int fd, bool sparse)
     return !memcmp(page, zeros, sizeof page) || run_write_at(fd, spa, page, sizeof page);
 }
 
-/* A pipe or a device takes every byte; only a regular file can have holes. */
+/* Writes every page to a pipe or a device; only a regular file can have holes. */
 static bool dump_pages(struct memory *m, int fd)
 {
     struct stat s;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launch of encrypted guests: who the platform is, and the exchange between the hypervisor and
- * the guest owner. They share no memory here but the bytes that pass; the owner plans the image
- * anew from the files.
+ * The launch of encrypted guests: the platform's identity, and the exchange between the hypervisor
+ * and the guest owner. They share nothing but the bytes that pass between them; the owner makes its
+ * own plan of the image from the files.
  */
 #include "cli/cli.h"
 #include "cli/identity/platform.h"
@@ -90,8 +90,8 @@ static const char *short_hex(const u8 bytes[32], char text[24])
     return text;
 }
 
-/* The platform's certificates as the owner gets them: the firmware's export, its CEK signed by the
- * manufacturer. */
+/* Exports the platform's certificates for the owner: the firmware's export, with the CEK signed by
+ * the manufacturer. */
 static int export_chain(struct run *r, struct sev_platform_chain *out, struct error *e)
 {
     struct platform_chain bytes;
@@ -125,7 +125,7 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
     return 0;
 }
 
-/* The registers of the first processor: from here on they are as secret as memory. */
+/* Launches the processors' registers. From here on they are as secret as memory. */
 static int hypervisor_launches_registers(struct run_vm *v, struct error *e)
 {
     if (v->plan->mode != IMAGE_SEV_ES)
@@ -168,8 +168,8 @@ static int hypervisor_launches(struct run_vm *v, const struct owner *owner, stru
     return 0;
 }
 
-/* The owner knows files, a version and 48 bytes; whether the guest is the right one is all in the
- * digest. */
+/* Checks the launch as the owner. The owner knows files, a version and 48 bytes of measurement; the
+ * digest in it tells whether the guest is the right one. */
 static int owner_checks(struct run_vm *v, struct owner *owner, struct error *e)
 {
     struct run *r = v->run;
@@ -193,8 +193,8 @@ static int owner_checks(struct run_vm *v, struct owner *owner, struct error *e)
     return 0;
 }
 
-/* Writes what the guest will find: an archive of its initramfs, or a table for its firmware.
- * Returns its size; 0 on an error. */
+/* Writes the secret in the form that the guest will find: an archive for its initramfs, or a table
+ * for its firmware. Returns its size, or 0 and an error. */
 static size_t form_secret(const struct run_vm *v, u8 out[IMAGE_SECRET_MAX], struct error *e)
 {
     const struct cli_file *s = &v->secret;
@@ -235,7 +235,7 @@ static int owner_sends_secret(struct run_vm *v, const struct owner *owner, struc
     return 0;
 }
 
-/* The owner's decision; without one the launch ends here. */
+/* Lets the owner decide. If it refuses, the launch ends here. */
 static int owner_decides(struct run_vm *v, struct owner *owner, struct error *e)
 {
     if (v->options->owner_dir)

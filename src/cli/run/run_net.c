@@ -3,7 +3,7 @@
  * machine time; those from a guest go out at once. */
 #include "cli/run/run.h"
 
-#define MAC_FIRST 0x525400123456ull /* of the first VM; the others follow */
+#define MAC_FIRST 0x525400123456ull /* the first VM's; each next VM has the next address */
 
 static void on_send(void *context, const void *frame, size_t size)
 {

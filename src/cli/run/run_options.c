@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line and the machine file (JSON) of `softsev run` as what is to be run. */
+/* Turns the command line and the machine file (JSON) of `softsev run` into what is to be run. */
 #include "cli/cli.h"
 #include "cli/run/run.h"
 #include "cli/run/run_table.h"
@@ -19,7 +19,7 @@
 
 /* --- One VM ----------------------------------------------------------------------------------- */
 
-/* Makes room for all VMs at once: their names lie inside, so they cannot move later. */
+/* Makes room for all VMs at once. They cannot move later, because their names lie inside. */
 static int make_vms(struct run_options *o, size_t count, struct error *e)
 {
     if (count > RUN_VMS_MAX)
@@ -28,7 +28,7 @@ static int make_vms(struct run_options *o, size_t count, struct error *e)
     return o->vms ? 0 : error_set(e, ERROR_MEMORY, "no memory for %zu VMs", count);
 }
 
-/* What was not said follows from what was. */
+/* Chooses the policy: the one that was given, or the default of the mode. */
 static int choose_policy(struct run_vm_options *v, const struct options *given, struct error *e)
 {
     const u64 standard = v->mode == IMAGE_SEV_SNP  ? SNP_POLICY_QEMU_DEFAULT
@@ -40,7 +40,7 @@ static int choose_policy(struct run_vm_options *v, const struct options *given, 
     return policy_check(given->table->members ? "'policy'" : "--policy", v->policy, v->mode, e);
 }
 
-/* What the run writes into the folder of an owner elsewhere, or takes out of it. */
+/* Checks the files that the run writes to the exchange folder, or takes from it. */
 static int check_exchange(const struct options *given, const struct options *others,
                           struct error *e)
 {
@@ -89,7 +89,7 @@ static int choose_disks(struct run_vm_options *v, const struct options *given, s
     return 0;
 }
 
-/* The options, already checked, as a VM. */
+/* Fills in a VM from options that are already checked. */
 static int fill_vm(struct run_vm_options *v, u32 number, const struct options *given,
                    struct error *e)
 {
@@ -126,7 +126,8 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
 
 /* --- The machine file ------------------------------------------------------------------------- */
 
-/* `machine` is what stands beside the file on the command line. */
+/* Reads one VM of the machine file. `machine` has the options that stand beside the file on the
+ * command line. */
 static int machine_vm(struct run_options *o, json_t *object, const struct options *machine,
                       struct error *e)
 {
@@ -195,7 +196,7 @@ static int check_wait(const struct run_options *o, const struct options *given, 
                      given->text[RUN_MACHINE]);
 }
 
-/* What other processes of the same run would share, or could not repeat. */
+/* Refuses for --gdb-reverse what several processes of one run would share or could not repeat. */
 static int check_reverse_vm(const struct run_vm_options *v, struct error *e)
 {
     if (v->owner_dir)
@@ -261,7 +262,8 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->owner_wait_seconds = options_number(given, RUN_OWNER_WAIT, OWNER_WAIT_DEFAULT);
 }
 
-/* A seed makes runs equal, and what comes from a network differs each time. */
+/* Refuses a network with a seed: a seed makes runs equal, but what comes from a network differs
+ * each time. */
 static int check_networks(const struct run_options *o, struct error *e)
 {
     for (u32 i = 0; i < o->vm_count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run of any machine prints and how it ends, whoever runs on the machine. */
+/* Output and exit status of a run, for `softsev run` and `softsev host`. */
 #include "cli/cli.h"
 #include "cli/run/session.h"
 #include "files/files.h"

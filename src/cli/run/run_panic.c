@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks for the panic of a Linux kernel in what it says on its console. */
+/* Finds the panic of a Linux kernel in its console output. */
 #include "cli/run/session.h"
 
 #include <stdio.h>
 
-/* What follows the time and, with CONFIG_PRINTK_CALLER, the task in front of a kernel's message:
- * "[    1.234567][    T1] ". */
+/* Returns what follows the time and, with CONFIG_PRINTK_CALLER, the task at the start of a kernel
+ * message: "[ 1.234567][ T1] ". */
 static const char *after_stamp(const char *line)
 {
     const char *p = line;
@@ -17,8 +17,8 @@ static const char *after_stamp(const char *line)
     return p == line ? line : p + (*p == ' ');
 }
 
-/* Notes the line with which a Linux kernel announces its panic. Programs, and other kernels'
- * messages, may have these words anywhere else. */
+/* Notes the line in which a Linux kernel announces its panic. The words count only there: programs
+ * and other messages of kernels may contain them, too. */
 void run_panic_line_ends(struct run_panic *w)
 {
     static const char words[] = "Kernel panic - not syncing: ";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person (or, as JSON lines, a program) is told: steps and who did them, consoles, events,
- * the summary. */
+/* What the program tells a person, or a program as JSON lines: steps and who took them, consoles,
+ * events, the summary. */
 #include "cli/cli.h"
 #include "cli/run/run.h"
 
@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "crypto/crypto.h"
 
-/* A guest's half line is ended first, so that steps stand alone. */
+/* Ends unfinished console lines, so that a step stands on a line of its own. */
 static void end_lines(struct run *r)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
@@ -26,13 +26,13 @@ static void end_lines(struct run *r)
     }
 }
 
-/* The owner is no part of the machine; its decisions stand in the trace among the machine's
- * events. */
+/* Traces an owner's decision. The owner is no part of the machine, but its decisions should stand
+ * among the machine's events. */
 static void trace_owner(struct run *r, const char *step)
 {
     char text[600];
     snprintf(text, sizeof text, "%s", step);
-    for (char *p = text; *p; p++) /* a value ends at its quotation mark */
+    for (char *p = text; *p; p++) /* a quotation mark would end the value */
         *p = *p == '"' ? '\'' : *p;
     if (r->machine)
         trace_event(machine_trace(r->machine), TRACE_OWNER, "STEP", "text=\"%s\"", text);
@@ -56,7 +56,7 @@ void run_step(struct run *r, const char *who, const char *format, ...)
 
 /* --- Consoles --------------------------------------------------------------------------------- */
 
-/* With several VMs each line begins with its VM's name. */
+/* Prints console output. With several VMs, each line begins with its VM's name. */
 static void console_text(struct run_vm *v, const u8 *data, size_t size)
 {
     struct run *r = v->run;
@@ -99,7 +99,7 @@ static bool printable(const u8 *bytes, size_t size)
     return true;
 }
 
-/* What the host reads at a guest address, and what it could make of it. */
+/* Prints what the host reads at a guest address, and the same as text if it is text. */
 static void show_page(struct run *r, struct run_vm *v, const char *kind, u64 gpa, const char *note)
 {
     u8 bytes[16];
@@ -148,10 +148,11 @@ static const char *const state_names[] = {
     [VM_POWERED_OFF] = "powered off", [VM_RESET] = "reset",
     [VM_DEBUG_EXIT] = "debug exit",   [VM_CRASHED] = "crashed",
 };
-#define REASON_MAX 256u /* of how a VM ended */
+#define REASON_MAX 256u /* bytes of the reason why a VM ended */
 static const char *const phase_names[RUN_PHASES] = {"files", "platform", "launch", "guest"};
 
-/* An SNP launch digest has 48 bytes; a MEASURE 32, and a nonce behind them. */
+/* Prints the measurement in hex. An SNP launch digest has 48 bytes; LAUNCH_MEASURE gives 32 and a
+ * nonce, which is left out. */
 static void measurement_text(const struct run_vm *v, char hex[97])
 {
     hex_encode(hex, v->measure, v->plan->mode == IMAGE_SEV_SNP ? 48 : 32);
@@ -175,7 +176,7 @@ bool run_panicked(const struct run_vm *v, enum vm_state state)
     return *v->panic.text && state != VM_POWERED_OFF && state != VM_DEBUG_EXIT;
 }
 
-/* How a VM has ended, and why; an empty reason: the state says it. */
+/* Returns how a VM ended, and writes the reason. An empty reason: the state says it all. */
 static const char *ending_of(const struct run_vm *v, const struct vm_summary *s, char *reason,
                              size_t size)
 {
@@ -244,7 +245,7 @@ static json_t *summary_vm_json(struct run_vm *v, const struct vm_summary *s, u64
     return vm;
 }
 
-/* What SEV-ES guests heard of instead of their host. */
+/* Names a cause of #VC: an event that a SEV-ES guest sees instead of its host. */
 static const char *vc_name(u32 cause, char number[8])
 {
     static const char *const names[CPU_VC_CAUSES] = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner's end of the secret exchange with an SNP guest of `softsev run`: the agent inside asks
- * over the guest's virtio console, which the host carries; the owner looks at its report and seals,
- * or says which check failed. An owner elsewhere does that with `softsev owner hello` and `answer`,
- * by files in --owner-dir.
+ * The owner's end of the secret exchange with an SNP guest of `softsev run`. The agent in the guest
+ * asks over the guest's virtio console, which the host carries. The owner verifies its report and
+ * seals the secret, or names the check that failed. An owner elsewhere does that with `softsev
+ * owner hello` and `answer`, by files in --owner-dir.
  */
 #include "cli/run/run.h"
 
@@ -19,13 +19,13 @@ struct run_secret {
     u8 nonce[SECRET_NONCE_SIZE];
     u8 in[SECRET_FRAME_MAX];
     size_t in_size;
-    u8 out[SECRET_FRAME_MAX]; /* waits for the guest to have room */
+    u8 out[SECRET_FRAME_MAX]; /* the frame that waits for room in the guest */
     size_t out_size, out_at;
     bool asked, given, done;
-    const char *wanted; /* the file that an owner elsewhere has to send; NULL: none */
-    u64 until_ns;       /* by when */
+    const char *wanted; /* the file that an owner elsewhere must send next; NULL: none */
+    u64 until_ns;       /* when it must be there, on the host's clock */
     struct error refusal;
-    struct error trouble; /* with the files of an owner elsewhere: the run ends */
+    struct error trouble; /* an error of an owner's files; it ends the run */
 };
 
 static bool is_remote(const struct run_vm *v)
@@ -71,8 +71,8 @@ static void forward_evidence(struct run_vm *v, size_t size)
     want(v, ANSWER_FILE);
 }
 
-/* The secret, sealed, or the name of the check that failed; no more than the host could say
- * itself. */
+/* Takes the name of the check that failed from an owner elsewhere. The host could write such a name
+ * itself, so it is only shown. */
 static void take_refusal(struct run_vm *v, const u8 *why, size_t size)
 {
     char name[40];
@@ -99,7 +99,7 @@ static bool take_from_owner(struct run_vm *v, bool hello)
     return why || x->given;
 }
 
-/* One look at the folder. */
+/* Looks once at the folder of an owner elsewhere. */
 static int look(struct run_vm *v, struct error *e)
 {
     struct run_secret *x = v->exchange;
@@ -145,7 +145,7 @@ static void answer_evidence(struct run_vm *v, size_t size)
     }
     report_certificates_free(&certificates);
     x->given = x->out_size;
-    crypto_wipe(x->nonce, sizeof x->nonce); /* for one answer */
+    crypto_wipe(x->nonce, sizeof x->nonce); /* a nonce is good for one answer */
     if (x->given)
         run_step(v->run, "owner",
                  "the guest's own report verified, with its fresh key in it; secret of %zu bytes "
@@ -157,7 +157,8 @@ static void answer_evidence(struct run_vm *v, size_t size)
         x->out_size = owner_snp_refusal(check, x->out, sizeof x->out);
 }
 
-/* One frame, the first bytes of `in`. What makes no sense now is dropped. */
+/* Handles one frame, the first bytes of `in`. Drops a frame that does not fit the state of the
+ * exchange. */
 static void take_frame(struct run_vm *v, size_t size)
 {
     struct run_secret *x = v->exchange;
@@ -180,7 +181,8 @@ static void take_frame(struct run_vm *v, size_t size)
     }
 }
 
-/* What the guest writes may be anything: a byte that begins no frame is skipped. */
+/* Collects frames from the guest's output, which may be anything: skips each byte that begins no
+ * frame. */
 static void on_output(void *context, const u8 *data, size_t size)
 {
     struct run_vm *v = context;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launch of SNP guests by `softsev run`: what the hypervisor issues, and the report that the
- * firmware gives of the guest, whose measurement the owner has computed from the files.
+ * The launch of SNP guests by `softsev run`: the hypervisor's commands, and the firmware's report
+ * on the guest. The owner compares the report's measurement with the one that it has computed from
+ * the files.
  */
 #include "cli/owner/owner_cli.h"
 #include "cli/run/run.h"
@@ -22,7 +23,7 @@ enum { ARK, ASK, VCEK, CERTIFICATES };
 struct run_snp {
     u8 der[CERTIFICATES][AUTHORITY_CERT_MAX];
     size_t size[CERTIFICATES];
-    u8 table[SNP_CERTS_MAX]; /* what comes with extended reports */
+    u8 table[SNP_CERTS_MAX]; /* the certificate table that comes with extended reports */
     size_t table_size;
 };
 
@@ -42,7 +43,8 @@ static bool make_table(struct run_snp *s)
     return s->table_size <= sizeof s->table;
 }
 
-/* Issued as of the beginning of the year in which the machine's clock begins. */
+/* Makes the certificates, issued as of the beginning of the year in which the machine's clock
+ * starts. */
 static bool make_certificates(struct run *r, const struct authority *a,
                               const struct firmware_profile *p, const u8 fuses[32],
                               struct run_snp *s)
@@ -96,7 +98,8 @@ int run_snp_platform(struct run *r, const struct authority *a, const struct firm
 
 /* --- The launch ------------------------------------------------------------------------------- */
 
-/* "3500 NORMAL, 127000 ZERO, 1 SECRETS, 1 CPUID, 1 VMSA" */
+/* Writes how many pages of each type are launched: "3500 NORMAL, 127000 ZERO, 1 SECRETS, 1 CPUID, 1
+ * VMSA". */
 static void count_pages(const struct image_plan *plan, char *out, size_t size)
 {
 #define TYPE_NAME(name, value) [value] = #name,
@@ -165,7 +168,8 @@ int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct
 
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48])
 {
-    /* A machine with a clock of its own says nothing of the owner's. */
+    /* If the machine has a clock of its own (--time, --seed), it says nothing about the owner's
+     * time. */
     const struct run_options *o = &v->run->options;
     return (struct report_policy){
         .time = o->time_given || o->seed ? NULL : &o->time_seconds,
@@ -192,7 +196,8 @@ static int owner_verifies(struct run_vm *v, const struct snp_report *report, str
     return result;
 }
 
-/* The host asks here, so that everybody sees it; the guest's own requests are sealed. */
+/* Asks for a report at the host's request, so that the run can show it: the guest's own requests
+ * are sealed. */
 static int firmware_reports(struct run_vm *v, struct error *e)
 {
     struct run *r = v->run;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids of the options of `softsev run`: those of a VM first. */
+/* The IDs of the options of `softsev run`; those of a VM come first. */
 #ifndef SOFTSEV_CLI_RUN_TABLE_H
 #define SOFTSEV_CLI_RUN_TABLE_H
 
@@ -30,7 +30,7 @@ enum run_option {
     RUN_STRICT,
     RUN_TAMPER,
     RUN_NAME,
-    RUN_VM_IDS, /* from here on: of the machine */
+    RUN_VM_IDS, /* from here on: options of the machine */
     RUN_MACHINE = RUN_VM_IDS,
     RUN_CPU,
     RUN_STATE,

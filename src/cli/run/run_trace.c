@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events of a machine as lines of a file, and as one hash of all of them. */
+/* Writes a machine's events as lines of a file, and hashes them all. */
 #include "cli/cli.h"
 #include "cli/run/session.h"
 

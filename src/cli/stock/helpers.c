@@ -10,7 +10,7 @@
 
 #define EXIT_NOT_FOUND 127 /* env: there is no interpreter */
 
-/* The folder that this program is in; empty: /proc cannot tell. */
+/* Gets the folder that this program is in; empty if /proc cannot tell. */
 static void own_folder(char out[PATH_MAX])
 {
     const ssize_t size = readlink("/proc/self/exe", out, PATH_MAX - 1);
@@ -20,7 +20,8 @@ static void own_folder(char out[PATH_MAX])
         *last = '\0';
 }
 
-/* An installation may have been moved as a whole, so the place beside this program comes first. */
+/* Finds a helper. Looks beside this program first: an installation may have been moved as a
+ * whole. */
 static bool find(const char *name, const char *in_build, char path[PATH_MAX])
 {
     char own[PATH_MAX];

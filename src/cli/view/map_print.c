@@ -83,7 +83,7 @@ static void print_owners(const struct owners *o, FILE *out)
     }
 }
 
-/* The letter of most frames of a range. */
+/* Returns the letter of most frames in a range. */
 static char letter_of(const struct view_map *m, struct owners *o, u64 first, u64 count)
 {
     u64 seen[OWNERS_MAX + 1] = {0};

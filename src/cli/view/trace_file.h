@@ -8,15 +8,16 @@
 
 #include <stdio.h>
 
-/* Calls `line` with each line of a file, without its newline, until it returns false. Of a line
- * that is too long for an event, only the begin is given. -1: ERROR_FILE. */
+/* Calls `line` with each line of a file, without its newline, until it returns false. If a line is
+ * too long for an event, gives only its beginning. Returns -1 and ERROR_FILE if the file cannot be
+ * read. */
 int trace_file_read(const char *path, bool (*line)(void *context, const char *text, size_t size),
                     void *context, struct error *e);
-/* The error of a file in which no line is an event. Returns -1. */
+/* Sets the error for a file in which no line is an event. Returns -1. */
 int trace_file_no_events(const char *path, struct error *e);
 
-/* map_print.c: prints whose each frame is: totals and a picture, or as one JSON object; with `runs`
- * also each run of frames that are alike. */
+/* Print who holds each frame: totals and a picture, or one JSON object. With `runs`, also each run
+ * of frames that are alike (map_print.c). */
 void map_print_text(const struct view_map *m, bool runs, FILE *out);
 struct json_t; /* jansson's */
 struct json_t *map_json(const struct view_map *m);

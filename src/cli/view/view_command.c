@@ -52,7 +52,7 @@ static int export(const struct view_record *r, const char *path, struct error *e
     return file_close(out, path, e) ? 0 : -1;
 }
 
-/* Until a signal says that it is enough. */
+/* Serves until a signal ends it. */
 static int serve(struct view_server *s, const char *listen, struct error *e)
 {
     char url[120];

@@ -62,7 +62,7 @@ static void answer_js(struct view_server *s, const char *query, struct http_resp
     answer_text(out, 200, "text/javascript; charset=utf-8", view_page_js);
 }
 
-/* "NAME=NUMBER", decimal or 0x, and nothing else. */
+/* Parses "NAME=NUMBER", decimal or 0x, and nothing else. */
 static bool take_query(const char *query, const char *name, u64 *out)
 {
     const size_t n = strlen(name);
@@ -76,7 +76,7 @@ static bool take_query(const char *query, const char *name, u64 *out)
 
 #define TAIL_ROOM 128u
 
-/* As many events as fit; the page asks again for the rest. */
+/* Answers with as many events as fit; the page asks again for the rest. */
 static void answer_events(struct view_server *s, const char *query, struct http_response *out)
 {
     struct view_record *r = &s->record;
@@ -152,7 +152,7 @@ static const struct {
 
 /* --- Who may ask ------------------------------------------------------------------------------ */
 
-/* The names of this computer's loopback, with the server's port. */
+/* Returns true if a host is a name of this computer's loopback with the server's port. */
 static bool is_own(const struct view_server *s, const char *host)
 {
     static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};

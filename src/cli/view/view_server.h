@@ -25,7 +25,7 @@ struct view_record {
     size_t *ends; /* of each event in `text` */
     u64 count, ends_room;
     u64 lost;     /* events for which there was no room */
-    bool waiting; /* more are to be had at once */
+    bool waiting; /* more events are waiting */
 };
 
 void view_record_init(struct view_record *r);
@@ -42,7 +42,7 @@ struct view_server {
     struct view_record record;
     /* For a live run; NULL otherwise. `refill` adds the events that came meanwhile and returns
      * false once the run has ended. `page` reads a page raw and, if a key is loaded for it, through
-     * that key; false: the run does not answer. */
+     * that key; it returns false if the run does not answer. */
     bool (*refill)(void *context, struct view_record *r);
     bool (*page)(void *context, u64 spa, u8 raw[PAGE_SIZE], u8 plain[PAGE_SIZE], bool *keyed);
     void *context;
@@ -50,7 +50,7 @@ struct view_server {
 
 /* Makes a token and listens. -1: the address is not one of the loopback, or not free. */
 int view_server_start(struct view_server *s, const char *listen, struct error *e);
-/* "http://127.0.0.1:8080/TOKEN/" */
+/* Writes the server's address: "http://127.0.0.1:8080/TOKEN/". */
 void view_server_url(const struct view_server *s, const char *listen, char *out, size_t size);
 void view_server_stop(struct view_server *s);
 /* Answers one request. `out->body` has VIEW_ANSWER_MAX bytes. */

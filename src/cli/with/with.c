@@ -96,7 +96,7 @@ static void power_off(struct with *w)
     crypto_destroy(w->crypto);
 }
 
-/* A trace that nobody can read later is an error, also when the command ended well. */
+/* Closes the trace. A trace that is not complete is an error even if the command ended well. */
 static bool close_trace(struct with *w, struct error *e)
 {
     return !w->trace_file || !w->trace_out || file_close(w->trace_out, w->trace_file, e);

@@ -39,7 +39,7 @@ struct with {
     struct with_table *table;   /* what comes with its extended reports */
     FILE *trace_out;
     _Atomic bool signalled;
-    bool trace_ended; /* a signal came while nobody read it */
+    bool trace_ended; /* a signal came while nobody read the trace */
     struct trace_sink sink;
     /* the doors: rows are added once the platform is up */
     struct door_file files[DOOR_FILES_MAX + 1];
@@ -48,11 +48,11 @@ struct with {
 
 /* --- A guest that the program is inside of (with_guest.c); each does nothing without --guest */
 
-/* Description and images, before the machine is made: it needs memory for them. */
+/* Loads description and images. Call it before the machine is made, which needs memory for them. */
 int with_guest_load(struct with *w, struct error *e);
-/* The launch and its doors, once the platform is up. */
+/* Launches the guest and adds its doors. Call it once the platform is up. */
 int with_guest_start(struct with *w, struct error *e);
-/* While the platform still is. */
+/* Ends the guest. Call it while the platform is still up. */
 void with_guest_end(struct with *w);
 
 /* Adds a row. Paths stay the caller's. */

@@ -29,7 +29,7 @@ struct with_processor with_processor_below(void)
     return p;
 }
 
-/* The first profile of a product: the one that its name alone means. */
+/* Returns the first profile of a product: the one that the product's name alone means. */
 static const struct firmware_profile *profile_of(const char *product)
 {
     for (const struct firmware_profile *p = firmware_profiles; p->name; p++)
