@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine clock (design 3.1), the only one: nanoseconds since the machine was made. Retired
- * instructions (1 ns each) and the fixed costs below advance it. Nothing reads the host's clock.
+ * The machine's only clock: nanoseconds since the machine was made. Retired instructions (1 ns
+ * each) and the fixed costs below advance it. Nothing reads the host's clock.
  */
 #ifndef SOFTSEV_BASE_CLOCK_H
 #define SOFTSEV_BASE_CLOCK_H

@@ -8,9 +8,9 @@
 struct device_access {
     u64 address; /* a port's number, or a guest physical address */
     u64 value;   /* the value of a write */
-    u8 size;     /* bytes, 1 to 8; may cross a device's edge, never a page */
+    u8 size;     /* bytes, 1 to 8; may cross a device's end, never a page */
     bool port, write;
-    bool probe; /* no data moves: the instruction asks whether it may write later */
+    bool probe; /* no data moves: the instruction asks whether a later write is possible */
 };
 
 #endif

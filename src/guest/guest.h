@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest messages seen from inside a guest: what a kernel does with the VMPCKs of its secrets page,
- * and the table of certificates that comes with an extended report [snp 6]. Pure: the carrier of
- * the sealed pages is whoever calls. Also built into the agent that runs inside guests.
+ * Guest messages as seen from inside a guest: what a kernel does with the VMPCKs of its secrets
+ * page, and the table of certificates that comes with an extended report [snp 6]. Pure: the caller
+ * carries the sealed pages. The agent that runs inside guests uses this room, too.
  */
 #ifndef SOFTSEV_GUEST_GUEST_H
 #define SOFTSEV_GUEST_GUEST_H
@@ -13,47 +13,48 @@
 
 struct guest_channel {
     u8 vmpck[SNP_VMPCK_SIZE];
-    u8 number;  /* which VMPCK: 0 to 3 */
-    u64 seqno;  /* of the last answer; 0: none yet */
-    bool wiped; /* an answer was not what it must be: the key is given up, as Linux does */
+    u8 number;  /* number of the VMPCK, 0 to 3 */
+    u64 seqno;  /* sequence number of the last answer; 0: none yet */
+    bool wiped; /* the key is given up after a wrong answer, as Linux does */
 };
 
 /* The counter as Linux keeps it in the secrets page is 32 bits wide; the last request has
  * FFFFFFFDh. */
 #define GUEST_SEQNO_LIMIT 0xffffffffull
 
-/* The channel of VMPCK `number` out of the secrets page, with the counter from the guest's area of
- * the page [snp 5.5]; false: there is no such VMPCK, or it is all zero. */
+/* Opens the channel of VMPCK `number`, with the counter from the guest's area of the secrets page
+ * [snp 5.5]. Returns false if there is no such VMPCK, or if it is all zero. */
 bool guest_channel_open(const struct snp_secrets_page *secrets, u32 number,
                         struct guest_channel *out);
-/* Puts the counter back into the page, and zeros over the VMPCK if it was given up. */
+/* Writes the counter back to the page, and zeros over the VMPCK if the key was given up. */
 void guest_channel_store(const struct guest_channel *channel, struct snp_secrets_page *secrets);
-/* Gives the key up. A guest that loses count loses the key: another request under the same IV would
- * tell its plaintext [snp 6.1]. */
+/* Gives up the key. A guest that loses count loses its key: another request under the same IV would
+ * reveal its plaintext [snp 6.1]. */
 void guest_channel_wipe(struct guest_channel *channel);
-/* For copies of secrets pages and derived keys, so that no compiler leaves them. */
+/* Overwrites copies of secrets pages and derived keys with zeros; no compiler may leave this
+ * out. */
 void guest_wipe(void *secret, size_t size);
 
 /* --- The envelope ----------------------------------------------------------------------------- */
 
-/* Seals a request into a page. `payload_size` up to SNP_MSG_PAYLOAD_MAX. The counter does not move:
- * a request that was not carried is sealed again as it was. */
+/* Seals a request of up to SNP_MSG_PAYLOAD_MAX bytes into a page. The counter does not move: a
+ * request that was not carried is sealed again in the same way. */
 void guest_message_seal(const struct guest_channel *channel, enum snp_msg_type type, u8 version,
                         const void *payload, size_t payload_size, u8 page[PAGE_SIZE]);
 
-/* Opens the answer and moves the counter on. Returns the payload's size; -1: the answer is not one
- * to this request, and the channel is wiped. `payload` has SNP_MSG_PAYLOAD_MAX bytes. */
+/* Opens the answer and advances the counter. Returns the payload's size. Returns -1 and wipes the
+ * channel if the page is not an answer to this request. `payload` has SNP_MSG_PAYLOAD_MAX bytes. */
 s32 guest_message_open(struct guest_channel *channel, enum snp_msg_type request_type, u8 version,
                        const u8 page[PAGE_SIZE], void *payload);
 
 /* --- Requests --------------------------------------------------------------------------------- */
 
-/* SW_EXITINFO2 of a guest request: the firmware's status below, the hypervisor's error above
- * [snp 6.3]. */
+/* SW_EXITINFO2 of a guest request: the firmware's status in bits 31:0, the hypervisor's error in
+ * bits 63:32 [snp 6.3]. */
 #define GUEST_EXITINFO2(vmm, fw) ((u64)(vmm) << 32 | (u32)(fw))
 enum guest_vmm_error {
-    GUEST_VMM_INVALID_LEN = 1, /* an extended request's pages are too few for the certificates */
-    GUEST_VMM_BUSY = 2,        /* the same message again, later */
+    GUEST_VMM_INVALID_LEN = 1, /* too few pages for the certificates */
+    GUEST_VMM_BUSY = 2,        /* send the same message again later */
     GUEST_VMM_GENERIC = -1,
 };
 
@@ -77,19 +78,19 @@ struct guest_carrier {
 enum guest_result { GUEST_RESULTS(GUEST_ENUM_RESULT) GUEST_RESULT_COUNT };
 #undef GUEST_ENUM_RESULT
 
-/* One line for a person. */
+/* Returns one line that explains the result. */
 const char *guest_result_text(enum guest_result result);
 
-/* One request and its answer's payload, which must be `answer_size` bytes at least; the rest of it
- * is dropped. Only GUEST_OK fills `answer`. `exitinfo2` (may be NULL): as the carrier gave it, 0
+/* Makes one request. The answer's payload must have at least `answer_size` bytes; the rest is
+ * dropped. `answer` is written only with GUEST_OK. `exitinfo2` (may be NULL) is the carrier's; 0
  * with GUEST_OK. */
 enum guest_result guest_ask(struct guest_channel *channel, const struct guest_carrier *carrier,
                             enum snp_msg_type type, u8 version, const void *payload,
                             size_t payload_size, void *answer, size_t answer_size, u64 *exitinfo2);
 
-/* Attestation report, derived key and TSC information [snp 6.2]. What the firmware says to the
- * request is in the answer's `status`; the other fields count only if that is 0. `version` of a key
- * request: 1, or 2 with the launch mitigation vector. */
+/* Ask for an attestation report, a derived key, TSC information [snp 6.2]. The firmware's verdict
+ * on the request is in the answer's `status`; the other fields are valid only if that is 0.
+ * `version` of a key request: 1, or 2 with the launch mitigation vector. */
 enum guest_result guest_report(struct guest_channel *channel, const struct guest_carrier *carrier,
                                const struct snp_report_req *request, struct snp_report_rsp *answer,
                                u64 *exitinfo2);
@@ -102,7 +103,7 @@ enum guest_result guest_tsc_info(struct guest_channel *channel, const struct gue
 
 /* --- The certificate table of extended reports [snp 6.3] -------------------------------------- */
 
-/* GUIDs in the order they are printed. */
+/* Kinds of certificates and their GUIDs, as they are printed. */
 // clang-format off
 #define GUEST_CERTIFICATES(X) \
     X(VCEK, "VCEK", 0x63,0xda,0x75,0x8d, 0xe6,0x64, 0x45,0x64, 0xad,0xc5, 0xf4,0xb9,0x3b,0xe8,0xac,0xcd) \
@@ -117,22 +118,22 @@ enum guest_certificate_kind { GUEST_CERTIFICATES(GUEST_ENUM_CERTIFICATE) GUEST_C
 
 struct guest_certificate {
     enum guest_certificate_kind kind; /* an ASVK counts as an ASK */
-    u8 guid[16]; /* as it is in the table; written for GUEST_CERTIFICATE_OTHER only */
+    u8 guid[16]; /* as in the table; written for GUEST_CERTIFICATE_OTHER only */
     const void *data;
-    size_t size; /* bytes; 0: left out of the table that is written */
+    size_t size; /* bytes; 0: the table is written without it */
 };
 
 #define GUEST_CERTIFICATES_MAX 32u
 
-/* "VCEK" ...; "other". */
+/* Returns "VCEK", ..., or "other". */
 const char *guest_certificate_name(enum guest_certificate_kind kind);
-/* Table, its end entry of zeros, then the objects. Returns the bytes that are needed; nothing is
- * written if that is more than `size`. */
+/* Writes the table, its end entry of zeros, and then the objects. Returns the bytes needed; writes
+ * nothing if that is more than `size`. */
 size_t guest_certificates_write(const struct guest_certificate *certificates, size_t count,
                                 void *out, size_t size);
-/* Takes a table apart; it comes from the host and is hostile. `out` are views into `table`, at most
- * GUEST_CERTIFICATES_MAX. Returns how many; -1: it has no end, too many entries, or an object
- * outside. */
+/* Reads a table, which comes from the host and is hostile. `out` has views into `table`, at most
+ * GUEST_CERTIFICATES_MAX. Returns their number. Returns -1 if the table has no end, too many
+ * entries, or an object outside of it. */
 s32 guest_certificates_read(const void *table, size_t size,
                             struct guest_certificate out[GUEST_CERTIFICATES_MAX]);
 
