@@ -33,7 +33,7 @@ static void print_options(const struct option_table *t, FILE *out)
 
 static void print_operands(const struct option_table *t, FILE *out)
 {
-    for (u8 i = 0; i < t->action_count; i++)
+    for (u8 i = 0; t->actions && i < t->action_count; i++)
         if (t->actions[i].words)
             fprintf(out, "        \"%s %s\") words=\"%s\" ;;\n", t->command, t->actions[i].name,
                     t->actions[i].words);

@@ -159,8 +159,9 @@ static void print_groups(const struct option_table *t, const struct wanted *w, F
 static void print_actions(const struct option_table *t, FILE *out)
 {
     size_t width = 0;
-    if (t->actions)
-        fputs("\nactions:\n", out);
+    if (!t->actions)
+        return;
+    fputs("\nactions:\n", out);
     for (u8 i = 0; i < t->action_count; i++)
         width = max_u64(width, strlen(t->actions[i].name));
     for (u8 i = 0; i < t->action_count; i++)
