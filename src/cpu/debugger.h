@@ -2,9 +2,10 @@
 /*
  * A debugger's hold on the cores. No hardware has this: the core itself compares addresses with a
  * list that only the owner of the simulation sees, and stops between two instructions, inside
- * VMRUN. So neither guest memory nor debug registers nor machine time change, and no world switch
- * takes place. While an instruction is stepped or data is watched, the core runs one instruction at
- * a time; a code breakpoint slows only the page that it is in.
+ * VMRUN or, on a bare machine, wherever a core is. So neither memory nor debug registers nor
+ * machine time change, and no world switch takes place. While an instruction is stepped or data is
+ * watched, the core runs one instruction at a time; a code breakpoint slows only the page that it
+ * is in.
  */
 #ifndef SOFTSEV_CPU_DEBUGGER_H
 #define SOFTSEV_CPU_DEBUGGER_H
@@ -17,6 +18,12 @@ struct cpu;
 #define DEBUG_POINTS_MAX     64u
 #define DEBUG_PROCESSORS_MAX 8u
 #define DEBUG_WATCH_MAX      PAGE_SIZE /* bytes that one point may watch */
+
+/* The name of a debugged processor: the address of its VMCB, or a core of a bare machine. */
+#define DEBUG_CORE(core) ((u64)(core) + 1)
+/* The worlds of a bare machine's core. */
+#define DEBUG_HOST  BIT(0)
+#define DEBUG_GUEST BIT(1)
 
 enum debug_point_kind { DEBUG_CODE, DEBUG_WRITE, DEBUG_READ, DEBUG_ACCESS };
 
@@ -35,13 +42,15 @@ struct cpu_debugger {
     u32 point_count;
     u64 vmcbs[DEBUG_PROCESSORS_MAX]; /* the debugged processors: addresses of their VMCBs */
     u32 vmcb_count;
-    u64 step;       /* the VMCB of the processor that stops after one instruction; 0: none */
+    bool bare;      /* instead of them, all cores are debugged, in host mode and in their guests */
+    u64 worlds;     /* ... and points count in these */
+    u64 step;       /* the name of the processor that stops after one instruction; 0: none */
     bool interrupt; /* the first debugged processor that runs stops before its next instruction */
     /* the first debugged processor stops that is before an instruction at this machine time or
      * later; 0: none */
     u64 until_ns;
     bool trail; /* begun_ns is when the last instruction began; as slow as watching data */
-    bool leave;     /* set while stopped: the guest exits as at its deadline, at this instruction */
+    bool leave; /* set while stopped: the guest exits as at its deadline, at this instruction */
 
     /* Called with the core between two instructions; the guest goes on when it returns. `hit` is
      * the point of DEBUG_HIT, else NULL. A stop at a code breakpoint is before the instruction, a
@@ -51,11 +60,11 @@ struct cpu_debugger {
 
     /* The core's own. */
     bool step_begun, passing;
-    u64 step_rip, passed_rip, passed_vmcb;
-    u64 begun_ns, begun_rip, begun_vmcb;
+    u64 step_rip, step_world, passed_rip, passed_name;
+    u64 begun_ns, begun_rip, begun_name;
     bool done; /* it has retired */
-    u64 held;     /* instructions until the deadline, beyond `until_ns` */
-    bool due;     /* `until_ns` has come */
+    u64 held;  /* instructions until the deadline, beyond `until_ns` */
+    bool due;  /* `until_ns` has come */
     struct debug_point watched;
     bool watch_hit;
 };
@@ -68,6 +77,16 @@ struct debug_registers {
     u8 fx[512]; /* the 64-bit FXSAVE image */
 };
 
+/* Whose instructions a core executes: the host's, or those of a guest in the middle of a VMRUN. */
+struct debug_world {
+    bool guest; /* all that follows is the guest's */
+    bool nested, sev, es, snp;
+    u32 asid, vmpl;
+    u64 vmcb_spa, vmsa_spa, nested_cr3, ghcb_gpa;
+    u64 virtual_tom; /* 0: the C-bit decides */
+    u64 host_rip;    /* where #VMEXIT leads */
+};
+
 void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d); /* NULL: nobody debugs */
 void cpu_debug_changed(struct cpu *c);
 /* Returns the machine time of the instruction that the core is before; of a watchpoint's hit, of
@@ -75,9 +94,10 @@ void cpu_debug_changed(struct cpu *c);
 u64 cpu_debug_time(const struct cpu *c, bool watched);
 /* Returns the VMCB of the guest that is in the middle of a VMRUN; 0: none is. */
 u64 cpu_debug_running(const struct cpu *c);
-/* Only while a guest is in the middle of a VMRUN. Set takes the general registers, RIP, RFLAGS, the
- * bases of FS and GS and the FXSAVE image; it returns false, and changes nothing, if a value cannot
- * be in its register. */
+void cpu_debug_world(const struct cpu *c, struct debug_world *out);
+/* Only while a guest is in the middle of a VMRUN, or on a bare machine. Set takes the general
+ * registers, RIP, RFLAGS, the bases of FS and GS and the FXSAVE image; it returns false, and
+ * changes nothing, if a value cannot be in its register. */
 void cpu_debug_get(const struct cpu *c, struct debug_registers *out);
 bool cpu_debug_set(struct cpu *c, const struct debug_registers *in);
 

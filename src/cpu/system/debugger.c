@@ -5,14 +5,35 @@
 #include "cpu/exec/x87.h"
 #include "cpu/svm/world_switch.h"
 
+/* The name of the processor that the core is. */
+static u64 name_of(const struct cpu *c)
+{
+    return c->engine.debugger->bare ? DEBUG_CORE(c->id) : c->guest.vmcb_spa;
+}
+
+/* The VMCB of the guest that runs; 0: the host does. */
+static u64 world_of(const struct cpu *c)
+{
+    return c->guest.running ? c->guest.vmcb_spa : 0;
+}
+
 static bool debugged(const struct cpu *c)
 {
     const struct cpu_debugger *d = c->engine.debugger;
+    if (d && d->bare)
+        return c->bare.wired;
     for (u32 i = 0; d && c->guest.running && i < d->vmcb_count; i++) {
         if (d->vmcbs[i] == c->guest.vmcb_spa)
             return true;
     }
     return false;
+}
+
+/* Returns true if points count where the core is. */
+static bool has_points(const struct cpu *c)
+{
+    const struct cpu_debugger *d = c->engine.debugger;
+    return debugged(c) && (!d->bare || d->worlds & (c->guest.running ? DEBUG_GUEST : DEBUG_HOST));
 }
 
 static u64 linear_rip(const struct cpu *c)
@@ -66,7 +87,7 @@ bool debugger_watches(const struct cpu *c)
     bool data = false;
     for (u32 i = 0; d && i < d->point_count; i++)
         data |= d->points[i].kind != DEBUG_CODE;
-    return data && debugged(c);
+    return data && has_points(c);
 }
 
 bool debugger_in_code_page(const struct cpu *c)
@@ -75,7 +96,7 @@ bool debugger_in_code_page(const struct cpu *c)
     const u64 page = linear_rip(c) >> PAGE_SHIFT;
     for (u32 i = 0; i < d->point_count; i++) {
         if (d->points[i].kind == DEBUG_CODE && d->points[i].linear >> PAGE_SHIFT == page)
-            return debugged(c);
+            return has_points(c);
     }
     return false;
 }
@@ -87,7 +108,7 @@ bool debugger_watches_page(const struct cpu *c, u64 page)
         const struct debug_point *p = &d->points[i];
         if (p->kind != DEBUG_CODE && (p->linear & ~PAGE_MASK) <= page &&
             page <= p->linear + p->size - 1)
-            return debugged(c);
+            return has_points(c);
     }
     return false;
 }
@@ -98,7 +119,7 @@ void debugger_watch(struct cpu *c, u64 linear, u32 size, bool write)
     for (u32 i = 0; d && i < d->point_count; i++) {
         const struct debug_point *p = &d->points[i];
         bool meant = p->kind == DEBUG_ACCESS || p->kind == (write ? DEBUG_WRITE : DEBUG_READ);
-        if (meant && linear < p->linear + p->size && p->linear < linear + size && debugged(c)) {
+        if (meant && linear < p->linear + p->size && p->linear < linear + size && has_points(c)) {
             d->watched = *p;
             d->watch_hit = true;
         }
@@ -111,7 +132,7 @@ static const struct debug_point *code_point(const struct cpu *c)
 {
     const struct cpu_debugger *d = c->engine.debugger;
     const u64 linear = linear_rip(c);
-    for (u32 i = 0; i < d->point_count; i++) {
+    for (u32 i = 0; has_points(c) && i < d->point_count; i++) {
         if (d->points[i].kind == DEBUG_CODE && d->points[i].linear == linear)
             return &d->points[i];
     }
@@ -135,7 +156,7 @@ static void stop(struct cpu *c, enum debug_why why, const struct debug_point *po
     mxcsr_enter(c);
     d->passing = true;
     d->passed_rip = c->arch.rip;
-    d->passed_vmcb = c->guest.vmcb_spa;
+    d->passed_name = name_of(c);
     if (d->leave && c->engine.left > 0) {
         c->engine.run_end -= (u64)c->engine.left;
         c->engine.left = 0;
@@ -148,9 +169,8 @@ static void stop(struct cpu *c, enum debug_why why, const struct debug_point *po
 static bool passes(const struct cpu *c)
 {
     struct cpu_debugger *d = c->engine.debugger;
-    bool passing =
-        d->passing && d->passed_rip == c->arch.rip && d->passed_vmcb == c->guest.vmcb_spa;
-    if (d->passed_vmcb == c->guest.vmcb_spa)
+    bool passing = d->passing && d->passed_rip == c->arch.rip && d->passed_name == name_of(c);
+    if (d->passed_name == name_of(c))
         d->passing = false;
     return passing;
 }
@@ -159,11 +179,10 @@ static bool passes(const struct cpu *c)
 static void begin(struct cpu *c)
 {
     struct cpu_debugger *d = c->engine.debugger;
-    if (d->done || d->begun_rip != c->arch.rip || d->begun_vmcb != c->guest.vmcb_spa ||
-        !d->begun_ns)
+    if (d->done || d->begun_rip != c->arch.rip || d->begun_name != name_of(c) || !d->begun_ns)
         d->begun_ns = cpu_time(c);
     d->begun_rip = c->arch.rip;
-    d->begun_vmcb = c->guest.vmcb_spa;
+    d->begun_name = name_of(c);
     d->done = false;
 }
 
@@ -173,7 +192,7 @@ bool debugger_before(struct cpu *c)
     struct cpu_debugger *d = c->engine.debugger;
     if (!debugged(c) || c->engine.device.count)
         return false;
-    const bool stepping = d->step == c->guest.vmcb_spa;
+    const bool stepping = d->step == name_of(c);
     const struct debug_point *p = passes(c) ? NULL : code_point(c);
     if (d->watch_hit)
         stop(c, DEBUG_HIT, &d->watched);
@@ -181,13 +200,15 @@ bool debugger_before(struct cpu *c)
         stop(c, DEBUG_REACHED, NULL);
     else if (d->interrupt)
         stop(c, DEBUG_INTERRUPTED, NULL);
-    else if (stepping && d->step_begun && c->arch.rip != d->step_rip)
+    else if (stepping && d->step_begun &&
+             (c->arch.rip != d->step_rip || world_of(c) != d->step_world))
         stop(c, DEBUG_STEPPED, NULL);
     else if (p)
         stop(c, DEBUG_HIT, p);
     else {
         d->step_begun = stepping;
         d->step_rip = c->arch.rip;
+        d->step_world = world_of(c);
         begin(c);
         return false;
     }
@@ -202,7 +223,7 @@ void debugger_after(struct cpu *c)
     d->done = true;
     if (d->watch_hit)
         stop(c, DEBUG_HIT, &d->watched);
-    else if (d->step == c->guest.vmcb_spa && d->step_begun)
+    else if (d->step == name_of(c) && d->step_begun)
         stop(c, DEBUG_STEPPED, NULL);
 }
 
@@ -218,6 +239,7 @@ void cpu_debug_changed(struct cpu *c)
 {
     debug_update(c);
     blocks_forget_addresses(c);
+    mmu_forget_other_addresses(c);
 }
 
 u64 cpu_debug_time(const struct cpu *c, bool watched)
@@ -228,6 +250,26 @@ u64 cpu_debug_time(const struct cpu *c, bool watched)
 u64 cpu_debug_running(const struct cpu *c)
 {
     return c->guest.running ? c->guest.vmcb_spa : 0;
+}
+
+void cpu_debug_world(const struct cpu *c, struct debug_world *out)
+{
+    const struct running_guest *g = &c->guest;
+    *out = (struct debug_world){.guest = g->running};
+    if (!g->running)
+        return;
+    out->nested = g->nested_paging;
+    out->sev = g->sev;
+    out->es = g->es;
+    out->snp = g->snp;
+    out->asid = g->control.asid;
+    out->vmpl = g->vmpl;
+    out->vmcb_spa = g->vmcb_spa;
+    out->vmsa_spa = g->es ? g->control.vmsa : 0;
+    out->nested_cr3 = g->control.n_cr3;
+    out->ghcb_gpa = g->es ? g->control.ghcb_gpa : 0;
+    out->virtual_tom = sev_feature(c, SEV_FEATURE_VTOM) ? g->virtual_tom : 0;
+    out->host_rip = c->host.rip;
 }
 
 void cpu_debug_get(const struct cpu *c, struct debug_registers *out)
