@@ -32,6 +32,13 @@ u64 machine_debug_running(const struct machine *m, u32 core)
     return core < m->host.core_count ? cpu_debug_running(m->host.cores[core]) : 0;
 }
 
+void machine_debug_world(const struct machine *m, u32 core, struct debug_world *out)
+{
+    *out = (struct debug_world){.guest = false};
+    if (core < m->host.core_count)
+        cpu_debug_world(m->host.cores[core], out);
+}
+
 u64 machine_debug_time(const struct machine *m, u32 core, bool watched)
 {
     return cpu_debug_time(m->host.cores[core], watched);
@@ -55,7 +62,10 @@ bool debug_view_of_vmcb(struct machine *m, u64 vmcb_spa, struct debug_view *out,
     struct vmcb_control k;
     if (!memory_peek(m->host.memory, vmcb_spa, KEY_RAW, &k, sizeof k))
         return false;
-    *out = (struct debug_view){.sev = k.np_control & NP_SEV, .asid = k.asid, .nested_cr3 = k.n_cr3};
+    *out = (struct debug_view){.sev = k.np_control & NP_SEV,
+                               .flat = !(k.np_control & NP_ENABLE),
+                               .asid = k.asid,
+                               .nested_cr3 = k.n_cr3};
     *es = out->sev && k.np_control & NP_SEV_ES;
     *vmsa_spa = k.vmsa;
     struct vmsa s;
@@ -63,6 +73,15 @@ bool debug_view_of_vmcb(struct machine *m, u64 vmcb_spa, struct debug_view *out,
         s.sev_features & SEV_FEATURE_VTOM)
         out->virtual_tom = s.virtual_tom;
     return true;
+}
+
+void debug_view_of_world(const struct debug_world *w, struct debug_view *out)
+{
+    *out = (struct debug_view){.sev = w->sev,
+                               .flat = !w->nested,
+                               .asid = w->asid,
+                               .nested_cr3 = w->nested_cr3,
+                               .virtual_tom = w->virtual_tom};
 }
 
 void debug_view_paging(struct debug_view *v, const struct vmcb_save *save)
@@ -131,6 +150,10 @@ bool debug_read_vmsa(struct machine *m, u64 spa, u32 asid, struct debug_register
 /* Walks the nested tables without setting accessed or dirty bits. *spa is the address found. */
 static bool nested(struct machine *m, const struct debug_view *v, u64 gpa, u64 *spa)
 {
+    if (v->flat) {
+        *spa = gpa;
+        return gpa < memory_size(m->host.memory);
+    }
     const struct nested_tables tables = {
         .memory = m->host.memory, .root = v->nested_cr3, .encrypting = true};
     struct nested_walk w;
@@ -147,7 +170,8 @@ static u64 read_entry(struct machine *m, const struct debug_view *v, u64 gpa, u3
     u64 spa, entry = 0;
     if (!nested(m, v, gpa, &spa) ||
         !memory_peek(m->host.memory, spa, v->sev ? (memory_key)v->asid : KEY_RAW, &entry, size))
-        w->wrong = "the nested tables have no page for this table";
+        w->wrong = v->flat ? "the table is not in memory"
+                           : "the nested tables have no page for this table";
     return entry;
 }
 
@@ -220,7 +244,8 @@ bool debug_walk(struct machine *m, const struct debug_view *v, u64 linear, struc
     if (v->virtual_tom)
         w->private = v->sev && w->gpa < v->virtual_tom;
     if (!w->wrong && !nested(m, v, w->gpa, &w->spa))
-        w->wrong = "not present in the nested tables";
+        w->wrong =
+            v->flat ? "not in memory: a device, or nothing" : "not present in the nested tables";
     return !w->wrong;
 }
 
@@ -256,13 +281,17 @@ bool debug_write(struct machine *m, const struct debug_view *v, u64 linear, cons
         if (!debug_walk(m, v, linear + at, &w))
             return false;
     }
-    for (size_t at = 0, part; at < size; at += part) {
+    const enum debug_party before = m->host.writing;
+    bool good = true;
+    m->host.writing = WRITER_DEBUGGER;
+    for (size_t at = 0, part; good && at < size; at += part) {
         part = in_page(linear + at, size - at);
-        if (!debug_walk(m, v, linear + at, &w) ||
-            !memory_write(m->host.memory, w.spa, key_of(v, w.private), (const u8 *)data + at, part))
-            return false;
+        good =
+            debug_walk(m, v, linear + at, &w) &&
+            memory_write(m->host.memory, w.spa, key_of(v, w.private), (const u8 *)data + at, part);
     }
-    return true;
+    m->host.writing = before;
+    return good;
 }
 
 u64 debug_read_physical(struct machine *m, const struct debug_view *v, u64 gpa, bool private,

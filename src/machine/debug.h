@@ -17,15 +17,17 @@ void machine_debug_attach(struct machine *m, struct cpu_debugger *d); /* NULL: n
 void machine_debug_changed(struct machine *m);
 /* The VMCB of the guest that this core is in the middle of running; 0: none. */
 u64 machine_debug_running(const struct machine *m, u32 core);
+void machine_debug_world(const struct machine *m, u32 core, struct debug_world *out);
 /* Returns the machine time of its next instruction while it is stopped; see cpu_debug_time(). */
 u64 machine_debug_time(const struct machine *m, u32 core, bool watched);
 void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out);
 bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers *in);
 
-/* The translation of a guest's addresses: its controls, and the registers that paging depends
- * on. */
+/* The translation of addresses: a guest's controls, and the registers that paging depends on. */
 struct debug_view {
     bool sev;
+    bool
+        flat; /* there are no nested tables: guest addresses are those of the system, or a host's */
     u32 asid;
     u64 nested_cr3;
     u64 virtual_tom; /* 0: the C-bit decides */
@@ -36,6 +38,8 @@ struct debug_view {
  * Returns false if there is no such page. */
 bool debug_view_of_vmcb(struct machine *m, u64 vmcb_spa, struct debug_view *out, bool *es,
                         u64 *vmsa_spa);
+/* What a core's addresses mean, before debug_view_paging(). */
+void debug_view_of_world(const struct debug_world *w, struct debug_view *out);
 void debug_view_paging(struct debug_view *v, const struct vmcb_save *save);
 /* Reads the registers of a processor that does not run: from its VMSA, as the guest wrote them. */
 bool debug_read_vmsa(struct machine *m, u64 spa, u32 asid, struct debug_registers *out);

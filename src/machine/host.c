@@ -14,13 +14,28 @@ bool host_read(struct host *h, u64 spa, void *out, size_t size)
     return memory_read(h->memory, spa, KEY_RAW, out, size);
 }
 
+/* Writes under a party's name. */
+static bool write_as(struct host *h, enum debug_party party, u64 spa, const void *data, size_t size)
+{
+    const enum debug_party before = h->writing;
+    h->writing = party;
+    const bool good = memory_write(h->memory, spa, KEY_RAW, data, size);
+    h->writing = before;
+    return good;
+}
+
+/* Returns true if the host's software and its devices may write there. */
+static bool may_write(const struct host *h, u64 spa, size_t size)
+{
+    return range_fits(spa, size, memory_addresses(h->memory)) &&
+           rmp_host_may_write(h->memory, spa, size);
+}
+
 /* A write to a page that the RMP does not assign to the host is a page fault for the host and an
  * aborted transfer for its devices. */
 bool host_write(struct host *h, u64 spa, const void *data, size_t size)
 {
-    return range_fits(spa, size, memory_addresses(h->memory)) &&
-           rmp_host_may_write(h->memory, spa, size) &&
-           memory_write(h->memory, spa, KEY_RAW, data, size);
+    return may_write(h, spa, size) && write_as(h, WRITER_HOST, spa, data, size);
 }
 
 bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
@@ -32,7 +47,7 @@ bool host_dma_read(struct host *h, u64 spa, void *out, size_t size)
 bool host_dma_write(struct host *h, u64 spa, const void *data, size_t size)
 {
     h->dma_written_bytes += size;
-    return host_write(h, spa, data, size);
+    return may_write(h, spa, size) && write_as(h, WRITER_DEVICE, spa, data, size);
 }
 
 bool host_iommu_write(struct host *h, u64 spa, const void *data, size_t size)
@@ -40,7 +55,7 @@ bool host_iommu_write(struct host *h, u64 spa, const void *data, size_t size)
     if (!firmware_iommu_may_write(h->firmware, spa, size))
         return host_dma_write(h, spa, data, size);
     h->dma_written_bytes += size;
-    return memory_write(h->memory, spa, KEY_RAW, data, size);
+    return write_as(h, WRITER_DEVICE, spa, data, size);
 }
 
 u32 host_cores(const struct host *h)
@@ -160,7 +175,12 @@ void host_spend(struct host *h, u64 ns)
 
 u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
 {
-    return firmware_mailbox(h->firmware, command, buffer_spa);
+    const enum debug_party before = h->writing;
+    h->writing = WRITER_FIRMWARE;
+    h->command = command;
+    const u32 status = firmware_mailbox(h->firmware, command, buffer_spa);
+    h->writing = before;
+    return status;
 }
 
 struct trace *host_trace(struct host *h)

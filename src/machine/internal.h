@@ -5,6 +5,7 @@
 
 #include "machine/host.h"
 #include "machine/machine.h"
+#include "machine/writers.h"
 
 #define CORES_MAX 64
 
@@ -16,6 +17,9 @@ struct host {
     struct clock clock;
     struct trace trace;
     u64 dma_read_bytes, dma_written_bytes;
+    enum debug_party writing; /* through memory_write(), now */
+    u32 command;              /* of WRITER_FIRMWARE */
+    struct writers *writers;  /* NULL: nobody wants to know who writes */
 };
 
 struct machine {

@@ -127,6 +127,7 @@ void machine_destroy(struct machine *m)
     for (u32 i = 0; i < m->host.core_count; i++)
         cpu_destroy(m->host.cores[i]);
     memory_destroy(m->host.memory);
+    free(m->host.writers);
     free(m);
 }
 

@@ -44,6 +44,7 @@ struct memory {
     u64 *vmsa_values; /* check value of the VMSA in each frame; 0: none */
     u8 tweak_key[16];
     struct memory_listener *listeners;
+    const struct memory_witness *witness; /* NULL: nobody wants to know who writes */
     struct memory_statistics statistics;
     struct trace *trace;
     struct rmp rmp;

@@ -144,6 +144,12 @@ bool memory_read(struct memory *m, u64 spa, memory_key key, void *out, size_t si
     return true;
 }
 
+static void tell_witness(struct memory *m, u64 frame)
+{
+    if (UNLIKELY(m->witness != NULL))
+        m->witness->written(m->witness->context, frame, NULL);
+}
+
 /* Writes a whole frame. No cipher has to run, because the old contents do not matter. An untouched
  * frame already holds zeros, so zeros are not written: the computer that softsev runs on need not
  * provide memory for it. */
@@ -152,6 +158,7 @@ static bool write_whole(struct memory *m, u64 frame, memory_key key, const void 
     static const u8 zeros[PAGE_SIZE];
     const bool moves = m->frames[frame].view != key;
     bool fresh = !m->frames[frame].touched;
+    tell_witness(m, frame);
     m->statistics.frames_touched += fresh;
     m->frames[frame].touched = true;
     frame_lose(m, frame);
@@ -170,6 +177,7 @@ void frame_write(struct memory *m, u64 spa, memory_key key, const void *data, si
             trace_place(m, frame, 1, key);
         return;
     }
+    tell_witness(m, frame);
     frame_flip(m, frame, key);
     if (m->frames[frame].code)
         memory_code_write(m, frame, (u32)(spa & PAGE_MASK), (u32)size);
@@ -249,6 +257,7 @@ bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
         frame_flip(m, frame, KEY_RAW);
         measure(context, m->dram + spa, n);
         if (n == PAGE_SIZE) {
+            tell_witness(m, frame);
             frame_lose(m, frame);
             frame_relabel(m, frame, key);
         } else {
@@ -346,6 +355,28 @@ void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size)
 {
     for (struct memory_listener *l = m->listeners; l; l = l->next)
         l->code_written(l->context, frame, offset, size);
+}
+
+void memory_set_witness(struct memory *m, const struct memory_witness *w)
+{
+    m->witness = w;
+}
+
+bool memory_has_witness(const struct memory *m)
+{
+    return m->witness != NULL;
+}
+
+void memory_stored(struct memory *m, u64 frame, const struct memory_store *store)
+{
+    if (m->witness && frame < m->size >> PAGE_SHIFT)
+        m->witness->written(m->witness->context, frame, store);
+}
+
+void memory_ask_stores(struct memory *m, u64 frame)
+{
+    for (struct memory_listener *l = m->listeners; l; l = l->next)
+        l->code_marked(l->context, frame);
 }
 
 memory_key memory_view(const struct memory *m, u64 frame)

@@ -45,7 +45,8 @@ struct memory_listener {
     void (*mappings_lost)(void *context);
     /* Bytes [offset, offset+size) of a frame that holds code are about to be written. */
     void (*code_written)(void *context, u64 frame, u32 offset, u32 size);
-    /* A frame without code now holds some: stores to it must call memory_code_write. */
+    /* A frame without code now holds some: stores to it must call memory_code_write. Or a witness
+     * wants to be told of the next store. */
     void (*code_marked)(void *context, u64 frame);
     void *context;
     struct memory_listener *next;
@@ -116,6 +117,31 @@ bool memory_holds_code(const struct memory *m, u64 frame);
 /* Tells all cores to drop what they decoded from these bytes. Call it before a core's store to a
  * frame that holds code. */
 void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size);
+
+/* --- Who writes ------------------------------------------------------------------------------- */
+
+/* A store of a program that runs on a core. */
+struct memory_store {
+    u32 core, asid;
+    bool guest;
+    u64 rip, time_ns;
+};
+
+/* Somebody who is told of each write to a frame; `store` is NULL unless a program made it. Accessed
+ * and dirty bits that a core sets, and the RMP, do not count. */
+struct memory_witness {
+    void (*written)(void *context, u64 frame, const struct memory_store *store);
+    void *context;
+};
+
+/* NULL: nobody, which costs nothing. Call it before a core has mapped anything. */
+void memory_set_witness(struct memory *m, const struct memory_witness *w);
+bool memory_has_witness(const struct memory *m);
+/* From a core: tells the witness of a store. Later ones to the frame need not be told, until
+ * memory_ask_stores(). */
+void memory_stored(struct memory *m, u64 frame, const struct memory_store *store);
+/* Asks all cores to tell of their next store to the frame. */
+void memory_ask_stores(struct memory *m, u64 frame);
 
 /* Returns how many frames are in the view of this ASID's key now. */
 u64 memory_private_frames(const struct memory *m, u32 asid);

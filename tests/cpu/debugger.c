@@ -283,6 +283,59 @@ static void other_guests_are_left_alone(void **state)
     guest_destroy(g);
 }
 
+/* What a witness of the memory was told of stores. */
+struct told {
+    u32 stores, others;
+    u64 frame, rip[8];
+};
+
+static void written(void *context, u64 frame, const struct memory_store *s)
+{
+    struct told *t = context;
+    if (frame != t->frame)
+        return;
+    if (!s) {
+        t->others++;
+        return;
+    }
+    assert_true(s->guest && t->stores < ARRAY_SIZE(t->rip));
+    assert_int_equal(s->asid, 1);
+    t->rip[t->stores++] = s->rip;
+}
+
+/* A read that comes first must not make the store a fast one, and a REP is a store, too. */
+static void a_witness_is_told_of_first_stores(void **state)
+{
+    (void)state;
+    const struct {
+        struct code code;
+        u64 at; /* of the store */
+    } rows[] = {
+        {ASM("mov eax, [0x20000]; mov [0x20010], eax; mov [0x20020], eax; push rax"), 7},
+        {ASM("nop; add dword ptr [0x20000], 3; mov [0x20010], eax"), 1},
+        {ASM("mov edi, 0x20000; mov ecx, 8; rep stosb; mov [0x20010], eax"), 10},
+        {ASM("movups [0x20000], xmm0; movups [0x20010], xmm0"), 0},
+    };
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+        const size_t row = i / 2;
+        struct guest *g = guest_create(i % 2);
+        struct told t = {.frame = (GUEST_BASE + DATA) >> PAGE_SHIFT};
+        const struct memory_witness w = {written, &t};
+        memory_set_witness(g->memory, &w);
+        assert_int_equal(guest_run_code(g, rows[row].code), EXIT_HLT);
+        assert_int_equal(t.stores, 1);
+        assert_int_equal(t.rip[0], CODE + rows[row].at);
+        assert_int_equal(t.others, 0);
+        guest_write64(g, DATA, 7);
+        assert_int_equal(t.others, 1);
+        memory_ask_stores(g->memory, t.frame);
+        build_vmcb(g);
+        assert_int_equal(guest_run_code(g, rows[row].code), EXIT_HLT);
+        assert_int_equal(t.stores, 2);
+        guest_destroy(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +351,7 @@ int main(void)
         cmocka_unit_test(leaving_exits_at_once_and_takes_no_time),
         cmocka_unit_test(it_stops_at_a_machine_time),
         cmocka_unit_test(other_guests_are_left_alone),
+        cmocka_unit_test(a_witness_is_told_of_first_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

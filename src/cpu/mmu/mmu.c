@@ -384,7 +384,8 @@ static struct tlb_entry *tlb_fill(struct cpu *c, enum tlb_context context, u64 l
     e->rtag = page;
     e->host = host;
     e->frame = t->frame | t->flags;
-    bool fast = t->flags & TLB_WRITABLE && !memory_holds_code(c->memory, t->frame);
+    bool fast = t->flags & TLB_WRITABLE && !memory_holds_code(c->memory, t->frame) &&
+                !memory_has_witness(c->memory);
     e->wtag = fast ? page : tlb_invalid(slot);
     if (t->flags & TLB_LARGE)
         c->engine.mmu->large_seen |= large_bit(linear);
@@ -460,6 +461,18 @@ static void device_write(struct cpu *c, enum tlb_context context, const struct a
     }
 }
 
+/* --- A witness of stores ---------------------------------------------------------------------- */
+
+static void tell_of_store(struct cpu *c, u64 frame)
+{
+    const struct memory_store store = {.core = c->id,
+                                       .asid = c->guest.running ? c->guest.control.asid : 0,
+                                       .guest = c->guest.running,
+                                       .rip = c->engine.insn_rip,
+                                       .time_ns = cpu_time(c)};
+    memory_stored(c->memory, frame, &store);
+}
+
 /* --- Loads and stores ------------------------------------------------------------------------- */
 
 static void read_part(struct cpu *c, enum tlb_context context, u64 linear, void *out, u32 size)
@@ -486,6 +499,8 @@ static void write_part(struct cpu *c, enum tlb_context context, u64 linear, cons
     u32 offset = (u32)(linear & PAGE_MASK);
     u64 frame = TLB_FRAME(e->frame);
     u8 *host = e->host;
+    if (UNLIKELY(memory_has_witness(c->memory)))
+        tell_of_store(c, frame);
     if (memory_holds_code(c->memory, frame))
         memory_code_write(c->memory, frame, offset, size);
     if (!memory_holds_code(c->memory, frame))
@@ -641,6 +656,10 @@ u8 *mmu_window(struct cpu *c, u64 linear, bool write)
     if (!e || e == &c->engine.mmu->watched ||
         (write && memory_holds_code(c->memory, TLB_FRAME(e->frame))))
         return NULL;
+    if (UNLIKELY(write && memory_has_witness(c->memory))) {
+        tell_of_store(c, TLB_FRAME(e->frame));
+        e->wtag = e->rtag;
+    }
     return e->host + (linear & PAGE_MASK);
 }
 
