@@ -180,6 +180,12 @@ size_t bare_console_input(struct bare *b, const u8 *data, size_t size)
     return board_console_input(b->board, data, size);
 }
 
+const char *bare_core_state(const struct bare *b, u32 core)
+{
+    const struct bare_core *c = &b->cores[core];
+    return c->waiting ? "waits for STARTUP" : c->halted ? "halted" : "runs";
+}
+
 void bare_get_summary(const struct bare *b, struct bare_summary *out)
 {
     *out = b->summary;

@@ -71,6 +71,9 @@ void bare_end_turn(struct bare *b);
 /* Sends bytes to the UART between two runs. Returns how many were taken. */
 size_t bare_console_input(struct bare *b, const u8 *data, size_t size);
 
+/* What a core does: "runs", "halted", "waits for STARTUP". */
+const char *bare_core_state(const struct bare *b, u32 core);
+
 void bare_get_summary(const struct bare *b, struct bare_summary *out);
 
 #endif

@@ -3,7 +3,6 @@
 """Debian's gdb debugs a guest in every mode: breakpoints, steps, watchpoints, registers and memory
 in plaintext, and what `monitor` shows beside. The guest and its trace never change, and a debugger
 that disappears leaves the guest alone."""
-import json
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from debugged import Debugged
 from story import TIMEOUT, Skip, quick, slow, tell, want
 
 # Ends by the debug-exit port, and under SEV-ES by the MSR protocol's termination request.
@@ -72,6 +72,8 @@ monitor frame 0x200000
 monitor rmp 0x200000
 monitor policy
 monitor ghcb
+monitor writer 0x200000
+monitor launch
 monitor registers
 monitor nonsense
 continue
@@ -80,13 +82,16 @@ SEEN = ("<rax 1122334455667788 rbx 5 cs 10>", "<secret 1122334455667788>", "<cou
         "<stepped 1>", "<rax 41>", "<end rax 44 counter 2>", "processor 0 of vm1: runs",
         "no such command")
 MODES = {
-    "none": ("not encrypted; system", "has no policy", "has no GHCB", "has no RMP entry"),
+    "none": ("not encrypted; system", "has no policy", "no guest with a GHCB", "has no RMP entry",
+             "the guest of asid", "no command was given"),
     "sev": ("private; system", "policy 0x1: the firmware refuses", "by the key of asid",
-            "has no RMP entry"),
+            "has no RMP entry", "the guest of asid", "INIT", "LAUNCH_START [sev 5.4]: status=SUCCESS",
+            "LAUNCH_FINISH"),
     "sev-es": ("private; system", "policy 0x5: the firmware refuses", "MSR protocol",
-               "a host sees ciphertext"),
+               "a host sees ciphertext", "the guest of asid", "LAUNCH_UPDATE_VMSA"),
     "sev-snp": ("private; system", "policy 0x30000", "Guest-Valid", "validated",
-                "a host sees ciphertext"),
+                "a host sees ciphertext", "the guest of asid", "SNP_LAUNCH_UPDATE [snp 5.2]",
+                "SNP_LAUNCH_FINISH"),
 }
 
 
@@ -133,6 +138,73 @@ WENT_BACK = ("<back at 1>", "<begin 1>", "<rbx 3 counter 2>", "<rbx 4 counter 1>
              "<changed: rbx 2>", "<rbx 2>", "No more reverse-execution history")
 
 
+# CPUID raises #VC; the handler asks the hypervisor for EAX by the MSR protocol.
+VC_GUEST = """
+        .globl _start, raises, handler, request, answered, answer
+_start: lea handler(%rip), %rax
+        lea table+29*16(%rip), %rdi
+        mov %ax, (%rdi)
+        mov %cs, 2(%rdi)
+        movw $0x8e00, 4(%rdi)
+        shr $16, %rax
+        mov %ax, 6(%rdi)
+        lidt limit(%rip)
+        lea stack(%rip), %rsp
+        xor %eax, %eax
+raises: cpuid
+        mov %eax, answer(%rip)
+        mov $0xc0010130, %ecx
+        mov $0x100, %eax
+        xor %edx, %edx
+        wrmsr
+        .byte 0xf3, 0x0f, 0x01, 0xd9
+        hlt
+handler:mov $0xc0010130, %ecx
+        mov $4, %eax
+        xor %edx, %edx
+        wrmsr
+request:.byte 0xf3, 0x0f, 0x01, 0xd9    # VMGEXIT
+answered:
+        rdmsr
+        mov %edx, %eax
+        add $8, %rsp
+        addq $2, (%rsp)
+        iretq
+limit:  .word 30*16-1
+        .quad table
+        .balign 16
+answer: .quad 0
+table:  .skip 30*16
+        .skip 256
+stack:
+"""
+
+VC_SESSION = """
+hbreak handler
+continue
+printf "<handler %d, code %x>\\n", $rip == (long)&handler, *(int*)$rsp
+reverse-stepi
+printf "<raised %d by %x>\\n", $rip == (long)&raises, *(unsigned short*)$rip
+stepi
+printf "<handler again %d>\\n", $rip == (long)&handler
+delete
+hbreak request
+continue
+monitor ghcb
+stepi
+printf "<answered %d>\\n", $rip == (long)&answered
+stepi
+printf "<at least %d>\\n", $rdx >= 7
+delete
+watch *(int*)&answer
+continue
+delete
+continue
+"""
+VC_SEEN = ("<handler 1, code 72>", "<raised 1 by a20f>", "<handler again 1>",
+           "a request of the MSR protocol", "<answered 1>", "<at least 1>", "Old value = 0")
+
+
 def guest(s, es):
     name = f"guest-es{es:d}"
     if os.path.exists(s.path(name)):
@@ -140,35 +212,11 @@ def guest(s, es):
     return s.build(name, GUEST.replace("ES\n", f"{es:d}\n"))
 
 
-class Run:
-    """A run that waits for a debugger; `name` is where."""
+class Run(Debugged):
+    """A guest that waits for a debugger."""
 
     def __init__(self, s, address, *arguments, memory="32"):
-        if not shutil.which("gdb"):
-            raise Skip("gdb is missing (Debian: apt-get install gdb)")
-        self.s, self.events, self.name = s, [], ""
-        self.process = subprocess.Popen(
-            ["timeout", str(TIMEOUT), s.softsev, "run", "--json", "--state", s.state,
-             "--memory", memory, "--clock", "virtual", "--gdb", address, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if self.events[-1].get("who") == "debugger":
-                self.name = self.events[-1]["text"].split()[-1]
-                break
-
-    def gdb(self, commands, program):
-        begin = f"set confirm off\nset pagination off\ntarget remote {self.name}\n"
-        script = self.s.write("commands", (begin + commands).encode())
-        done = subprocess.run(["gdb", "-q", "-nx", "-batch", "-x", script, program],
-                              capture_output=True, timeout=TIMEOUT, check=False,
-                              stdin=subprocess.DEVNULL)
-        return (done.stdout + done.stderr).decode("utf-8", "replace")
-
-    def end(self):
-        out, error = self.process.communicate(timeout=TIMEOUT)
-        self.events += [json.loads(line) for line in out.splitlines()]
-        return self.process.returncode, error.decode()
+        super().__init__(s, "run", address, "--state", s.state, "--memory", memory, *arguments)
 
 
 def debugged(s, mode):
@@ -243,6 +291,49 @@ def back_in_a_plain_guest(s):
 @quick
 def back_in_an_snp_guest(s):
     goes_back(s, "sev-snp")
+
+
+def from_the_vc_handler(s, mode):
+    program = s.build("vc", VC_GUEST)
+    r = Run(s, "unix:" + s.path("socket"), "--gdb-wait", "--gdb-reverse", "--kernel", program,
+            "--mode", mode, "--seed", "gdb")
+    said = r.gdb(VC_SESSION, program)
+    code, error = r.end()
+    for text in VC_SEEN:
+        want(text in said, (mode, text, said))
+    want(code == 9 and "terminated itself" in error, (mode, code, error))
+
+
+@quick
+def back_from_a_sev_es_guest_s_vc_handler(s):
+    """To the instruction that raised #VC; then by a step over VMGEXIT, to the answer."""
+    from_the_vc_handler(s, "sev-es")
+
+
+@quick
+def back_from_an_snp_guest_s_vc_handler(s):
+    from_the_vc_handler(s, "sev-snp")
+
+
+@quick
+def lldb_connects(s):
+    if not shutil.which("lldb"):
+        raise Skip("lldb is missing (Debian: apt-get install lldb)")
+    program = guest(s, True)
+    r = Run(s, "127.0.0.1:0", "--gdb-wait", "--kernel", program, "--mode", "sev-snp")
+    done = subprocess.run(
+        ["lldb", "--no-lldbinit", "--batch", "-o", f"target create {program}",
+         "-o", f"gdb-remote {r.name}", "-o", "breakpoint set --name work", "-o", "continue",
+         "-o", "register read rip rbx", "-o", "memory read --format x --size 8 --count 1 &secret",
+         "-o", "thread step-inst", "-o", "register read rax", "-o", "breakpoint delete --force",
+         "-o", "continue"],
+        capture_output=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    code, error = r.end()
+    for text in ("work", "rbx = 0x0000000000000005", "0x1122334455667788",
+                 "rax = 0x112233445566778b", "exited with status = 9"):
+        want(text in said, (text, said, error))
+    want(code == 9, (code, error))
 
 
 @quick
@@ -336,7 +427,9 @@ def addresses_are_checked(s):
 
 if __name__ == "__main__":
     tell(a_plain_guest, a_sev_guest, a_sev_es_guest, an_snp_guest, stops_are_not_in_the_trace,
-         back_in_a_plain_guest, back_in_an_snp_guest, journeys_are_not_in_the_trace, back_in_linux,
+         back_in_a_plain_guest, back_in_an_snp_guest, back_from_a_sev_es_guest_s_vc_handler,
+         back_from_an_snp_guest_s_vc_handler, lldb_connects, journeys_are_not_in_the_trace,
+         back_in_linux,
          what_cannot_be_taken_back_is_refused,
          a_debugger_that_disappears_or_sends_rubbish, a_debugger_may_end_the_run,
          addresses_are_checked)

@@ -420,6 +420,31 @@ def browsers_that_disappear_or_flood_harm_no_run(s):
         want(v.process.poll() is None, "the run goes on")
 
 
+@quick
+def a_bare_machine_is_shown(s):
+    """The page of `softsev host`, its bytes of memory, and its map, which the trace gives, too."""
+    path = os.environ.get("SOFTSEV_SMALL_HOST")
+    if not path:
+        raise Skip("the small host is not built here: it needs x86-64 and objcopy")
+    trace, own = s.path("bare.trace"), s.path("bare.map")
+    with Serving(s, "host", "--json", "--kernel", path, "--memory", "64M", "--seed", "view",
+                 "--no-reboot", "--view", "127.0.0.1:0", "--view-keep", "--trace", "all",
+                 "--trace-file", trace, "--map", own) as v:
+        for line in v.process.stdout:
+            if b"the page stays" in line:
+                break
+        names = {event[2] for event in json.loads(v.get(f"/{v.path}events?from=0")[1])["events"]}
+        want({"MACHINE", "HOST", "VMEXIT", "PLATFORM_STATUS", "ENDED"} <= names, names)
+        answer, body = v.get(f"/{v.path}page?spa=0x8000")  # where the other core would start
+        page = json.loads(body)
+        want(answer.status == 200 and page["raw"].startswith("fa8cc8"), page["raw"][:20])
+        want("plain" not in page, "no key is there")
+    with open(own, encoding="utf-8") as f:
+        own = json.load(f)
+    seen = json.loads(s.command("map", trace, "--json")[1])
+    want(seen["frames"] == own["frames"] == 16384 and seen["runs"] == own["runs"], (seen, own))
+
+
 if __name__ == "__main__":
     tell(the_trace_gives_the_map_that_the_machine_has, the_trace_gives_the_counts_of_the_summary,
          what_is_no_trace_is_refused_by_a_sentence,
@@ -427,4 +452,4 @@ if __name__ == "__main__":
          only_a_page_of_the_server_gets_an_answer, the_page_is_served_on_the_loopback_alone,
          a_hostile_trace_is_only_text, a_page_shows_the_trace_and_can_be_stepped,
          a_live_run_is_followed, a_view_changes_nothing,
-         browsers_that_disappear_or_flood_harm_no_run)
+         browsers_that_disappear_or_flood_harm_no_run, a_bare_machine_is_shown)

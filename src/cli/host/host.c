@@ -16,12 +16,31 @@ static void progress(const char *what)
 
 /* --- The machine ------------------------------------------------------------------------------ */
 
+static int open_map(struct host_run *r, struct error *e)
+{
+    r->map = r->options.map ? file_create(r->options.map, false, e) : NULL;
+    return r->options.map && !r->map ? -1 : 0;
+}
+
+static void tell_of_view(void *context, const char *text)
+{
+    host_step(context, "view", "%s", text);
+}
+
+static int open_view(struct host_run *r, struct error *e)
+{
+    if (r->options.view)
+        r->view = live_view_open(r->options.view, tell_of_view, r, e);
+    return r->options.view && !r->view ? -1 : 0;
+}
+
 static int open_files(struct host_run *r, struct error *e)
 {
     const struct host_options *o = &r->options;
     return cli_read_image(o->kernel, o->memory, &r->kernel, e) ||
                    cli_read_image(o->initrd, o->memory, &r->initrd, e) ||
-                   run_trace_open(&r->tracing, e)
+                   run_trace_open(&r->tracing, e) || open_map(r, e) || host_gdb_open(r, e) ||
+                   open_view(r, e)
                ? -1
                : 0;
 }
@@ -62,7 +81,8 @@ static int make_machine(struct host_run *r, struct error *e)
         .memory_size = ALIGN_DOWN(o->memory, MIB(2)),
         .cores = o->cpus,
         .cpu = o->cpu_text ? &o->cpu : NULL,
-        .trace_categories = r->tracing.hashes ? ~0u : o->trace,
+        .trace_categories =
+            r->tracing.hashes || o->view ? ~0u : o->trace | (o->gdb ? 1u << TRACE_COMMAND : 0),
         .engine = o->engine,
         .crypto = r->crypto,
     };
@@ -76,6 +96,10 @@ static int make_machine(struct host_run *r, struct error *e)
     if (run_check_engine(o->engine, machine_engine(r->machine), e))
         return -1;
     run_trace_start(&r->tracing, machine_trace(r->machine));
+    if (r->view)
+        live_view_start(r->view, r->machine);
+    if (host_gdb_machine(r, e))
+        return -1;
     machine_trace_begin(r->machine);
     return 0;
 }
@@ -108,6 +132,7 @@ static void end_machine(struct host_run *r)
 {
     if (r->machine)
         machine_trace_end(r->machine);
+    live_view_no_machine(r->view);
     bare_destroy(r->bare);
     machine_destroy(r->machine);
     r->bare = NULL;
@@ -123,7 +148,10 @@ static int reboot(struct host_run *r, struct error *e)
         return -1;
     host_idle_until(machine_host(r->machine), now + COST_RESET_NS);
     r->reboots++;
-    return boot(r, e);
+    if (boot(r, e))
+        return -1;
+    host_gdb_again(r);
+    return 0;
 }
 
 /* --- Running ---------------------------------------------------------------------------------- */
@@ -140,6 +168,8 @@ static int run_host(struct host_run *r, struct error *e)
     const u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
     bool alive = true;
     int result = 0;
+    if (host_gdb_start(r, e))
+        return -1;
     r->began_ns = run_clock_ns();
     r->terminal = run_terminal_open();
     host_clock_start(r);
@@ -175,6 +205,13 @@ static int result_of_host(const struct host_run *r, struct error *e)
     return 0;
 }
 
+static int write_map(struct host_run *r, struct error *e)
+{
+    FILE *f = r->map;
+    r->map = NULL;
+    return f ? map_file_write(f, r->options.map, r->machine, r->options.json, e) : 0;
+}
+
 static int run_all(struct host_run *r, struct error *e)
 {
     if (open_files(r, e) || open_platform(r, e) || make_machine(r, e) || boot(r, e))
@@ -186,7 +223,8 @@ static int run_all(struct host_run *r, struct error *e)
     if (run_host(r, e))
         return -1;
     host_summarise(r);
-    return result_of_host(r, e);
+    live_view_end(r->view, r->options.view_keep);
+    return write_map(r, e) ? -1 : result_of_host(r, e);
 }
 
 static int exit_status(const struct host_run *r)
@@ -201,6 +239,9 @@ static int exit_status(const struct host_run *r)
 static int close_all(struct host_run *r, struct error *e)
 {
     end_machine(r);
+    live_view_close(r->view);
+    if (r->map) /* the run has ended before there was anything to write */
+        fclose(r->map);
     bool good = !run_trace_close(&r->tracing, e);
     good = !run_output_close("host", e) && good;
     cli_platform_close(&r->platform);
@@ -234,6 +275,7 @@ int cli_host(int argc, char **argv)
         result = -1;
     if (result)
         status = cli_fail("host", &e);
+    host_gdb_close(r, run_signals_status() ? run_signals_status() : status);
     free(r);
     return run_signals_status() ? run_signals_status() : status;
 }

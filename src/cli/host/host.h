@@ -7,6 +7,8 @@
 #include "cli/identity/platform.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/run/gdb_session.h"
+#include "cli/run/picture.h"
 #include "cli/run/session.h"
 #include "machine/host.h"
 #include "machine/machine.h"
@@ -34,6 +36,11 @@ enum host_option {
     HOST_TRACE_HASH,
     HOST_JSON,
     HOST_QUIET,
+    HOST_GDB,
+    HOST_GDB_WAIT,
+    HOST_VIEW,
+    HOST_VIEW_KEEP,
+    HOST_MAP,
     HOST_IDS,
 };
 
@@ -44,6 +51,8 @@ struct host_options {
     u64 memory;                             /* bytes */
     u32 cpus, trace;
     bool testdev, json, quiet, no_reboot, limit_given;
+    const char *gdb, *view, *map; /* where a debugger, a browser, the map go; NULL: nowhere */
+    bool gdb_wait, view_keep;
     s64 time_seconds;
     u64 limit_ns;
     enum run_clock clock;
@@ -67,9 +76,12 @@ struct host_run {
     bool line_open, expected;
     bool quit; /* a signal came, or what --expect waits for */
     u32 reboots;
-    u64 began_ns, wall_ns; /* of this computer's clock */
-    u64 wall_start_ns;     /* of this computer's clock, at machine time 0 */
-    u64 looked_ns;         /* of this computer's clock, at the keyboard */
+    u64 began_ns, wall_ns;  /* of this computer's clock */
+    u64 wall_start_ns;      /* of this computer's clock, at machine time 0 */
+    u64 looked_ns;          /* of this computer's clock, at the keyboard */
+    struct gdb_session gdb; /* if options.gdb */
+    struct live_view *view; /* NULL: nobody looks */
+    FILE *map;              /* where the map goes at the end; NULL: nowhere */
 };
 
 /* What is to be run. */
@@ -83,6 +95,18 @@ void host_clock_watch(struct host_run *r);
 /* Runs the machine for a while, and sleeps if machine time goes by the wall and all cores idle.
  * Returns false if the machine has ended. */
 bool host_slice(struct host_run *r, u64 limit_ns);
+
+/* --- host_gdb.c: the cores as GDB's threads --------------------------------------------------- */
+
+/* All do nothing without --gdb. */
+int host_gdb_open(struct host_run *r, struct error *e); /* takes the address */
+/* The machine, or after a reset another one, is there. */
+int host_gdb_machine(struct host_run *r, struct error *e);
+/* The host is loaded: listens; with --gdb-wait, waits for GDB. */
+int host_gdb_start(struct host_run *r, struct error *e);
+void host_gdb_again(struct host_run *r); /* the host is loaded again, after a reset */
+void host_gdb_look(struct host_run *r, bool idle);
+void host_gdb_close(struct host_run *r, int status);
 
 /* --- host_report.c ---------------------------------------------------------------------------- */
 

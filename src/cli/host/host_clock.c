@@ -9,6 +9,9 @@
 
 #include "base/clock.h"
 
+/* Of this computer's time, between two looks for a browser while all cores idle. */
+#define VIEW_LOOK_NS 20000000ull
+
 static u64 machine_ns(const struct host_run *r)
 {
     return host_time_ns(machine_host(r->machine));
@@ -39,7 +42,9 @@ static bool stops(void *context)
     if (now - r->looked_ns >= RUN_LOOK_NS) {
         r->looked_ns = now;
         listen(r, 0);
+        host_gdb_look(r, false);
     }
+    live_view_look(r->view);
     r->quit |= run_signals_ending();
     return r->quit;
 }
@@ -77,8 +82,9 @@ static bool slice_by_wall(struct host_run *r, u64 limit_ns)
         bare_run_busy(r->bare, min_u64(limit_ns, machine_ns(r) + RUN_WALL_SLICE_NS), &next_ns);
     const u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     const u64 sleep = alive && until > wall ? until - wall : 0;
-    listen(r, min_u64(sleep,
-                      run_terminal_has_input(r->terminal) ? RUN_WALL_SLICE_NS : RUN_SLEEP_MAX_NS));
+    listen(r, min_u64(sleep, run_terminal_has_input(r->terminal) ? RUN_WALL_SLICE_NS
+                             : r->view                           ? VIEW_LOOK_NS
+                                                                 : RUN_SLEEP_MAX_NS));
     return alive;
 }
 
@@ -102,8 +108,11 @@ static void command(void *context, u8 key)
 bool host_slice(struct host_run *r, u64 limit_ns)
 {
     const struct run_keys keys = {give, command, r};
+    const u64 before = busy_ns(r);
     const bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
                                                           : slice_virtual(r, limit_ns);
+    host_gdb_look(r, alive && busy_ns(r) == before);
+    live_view_look(r->view);
     if (alive)
         run_terminal_pass(r->terminal, &keys, machine_ns(r));
     r->quit |= run_signals_ending();

@@ -105,6 +105,30 @@ static const struct option_row rows[] = {
         .excludes = OPTION_IDS(HOST_QUIET)},
     [HOST_JSON] = {"json", OPTION_FLAG, NULL, "print steps, events, console, summary as JSON lines",
         .man = "Print steps, events, console and summary as JSON lines.", .group = GROUP_OUTPUT},
+    [HOST_GDB] = {"gdb", OPTION_TEXT, "ADDRESS",
+        "let GDB debug the cores, host and guests: :PORT or unix:PATH",
+        .man = "Let GDB debug the machine: its threads are the cores, in host mode or in the guests "
+        "that the host runs.\nA step of VMRUN leads into the guest, and one of an instruction that "
+        "is intercepted into the host.\n.Ar ADDRESS\nis as for\n.Xr softsev-run 1 ;\n"
+        "whoever connects has the machine, and the guests' memory in plaintext.\nGDB's\n"
+        ".Ic monitor info\nsays which world each core is in;\n.Ic monitor world host\n"
+        "makes breakpoints count in host mode alone.", .group = GROUP_MACHINE},
+    [HOST_GDB_WAIT] = {"gdb-wait", OPTION_FLAG, NULL, "wait for GDB before the first instruction",
+        .man = "Wait for GDB, and stop before the host's first instruction.",
+        .needs = OPTION_IDS(HOST_GDB), .group = GROUP_MACHINE},
+    [HOST_VIEW] = {"view", OPTION_TEXT, "ADDRESS:PORT",
+        "show this run as a picture in a browser: 127.0.0.1:PORT",
+        .man = "Serve a page that shows this run as it goes, as for\n.Xr softsev-run 1 .",
+        .group = GROUP_OUTPUT, .excludes = OPTION_IDS(HOST_QUIET)},
+    [HOST_VIEW_KEEP] = {"view-keep", OPTION_FLAG, NULL,
+        "keep the page when the machine has ended, until a signal",
+        .man = "When the machine has ended, keep the page until a signal comes.",
+        .needs = OPTION_IDS(HOST_VIEW), .group = GROUP_OUTPUT,
+        .excludes = OPTION_IDS(HOST_QUIET)},
+    [HOST_MAP] = {"map", OPTION_FILE, "FILE", "at the end, write whose each frame of memory is",
+        .man = "At the end, write a map of memory: under whose key each frame is held, and what "
+        "the RMP says of it.\nWith\n.Fl -json\nit is one JSON object.",
+        .output = true, .group = GROUP_OUTPUT},
     [HOST_QUIET] = {"quiet", OPTION_FLAG, NULL, "print only the console",
         .man = "Print only the console.", .group = GROUP_OUTPUT, .excludes = OPTION_IDS(HOST_JSON)},
 };
@@ -150,6 +174,11 @@ int host_parse(const struct options *given, struct host_options *o, struct error
         .cpus = (u32)options_number(given, HOST_CPUS, 1),
         .trace = (u32)options_number(given, HOST_TRACE, 0),
         .testdev = options_choice(given, HOST_DEVICE) == RUN_TESTDEV,
+        .gdb = text[HOST_GDB],
+        .gdb_wait = text[HOST_GDB_WAIT],
+        .view = text[HOST_VIEW],
+        .view_keep = text[HOST_VIEW_KEEP],
+        .map = text[HOST_MAP],
         .json = text[HOST_JSON],
         .quiet = text[HOST_QUIET],
         .no_reboot = text[HOST_NO_REBOOT],

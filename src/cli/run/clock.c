@@ -41,7 +41,7 @@ static bool stops(void *context)
         r->quit |= run_terminal_look(r->terminal, r, 0);
         run_gdb_look(r, false);
     }
-    run_view_look(r);
+    live_view_look(r->view);
     r->quit |= run_signals_ending();
     return r->quit;
 }
@@ -130,7 +130,7 @@ bool run_slice(struct run *r, u64 limit_ns)
     bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
                                                     : slice_virtual(r, limit_ns);
     run_gdb_look(r, guests_time(r) == before);
-    run_view_look(r);
+    live_view_look(r->view);
     r->quit |= run_signals_ending();
     return alive;
 }

@@ -345,9 +345,9 @@ static void search_ends(struct run_gdb *g)
 static void arrive_at_moment(struct run_gdb *g)
 {
     struct history *h = g->history;
-    struct cpu_debugger *d = &g->debugger;
+    struct cpu_debugger *d = &g->session.debugger;
     mute(g);
-    gdb_restore(g->gdb, h->session);
+    gdb_restore(g->session.gdb, h->session);
     memcpy(d->points, h->points, sizeof d->points);
     d->point_count = h->journey == SEARCH_POINT ? h->point_count : 0;
     d->step = 0;
@@ -374,9 +374,9 @@ bool history_travel(struct run_gdb *g, bool one_instruction)
     h->furthest_ns = max_u64(h->furthest_ns, now);
     h->window_ns = WINDOW_NS;
     memset(&h->stop, 0, sizeof h->stop);
-    memcpy(h->points, g->debugger.points, sizeof h->points);
-    h->point_count = g->debugger.point_count;
-    gdb_save(g->gdb, h->session);
+    memcpy(h->points, g->session.debugger.points, sizeof h->points);
+    h->point_count = g->session.debugger.point_count;
+    gdb_save(g->session.gdb, h->session);
     search(g, m, now);
     return true;
 }
@@ -386,8 +386,8 @@ static void journey_ends(struct run_gdb *g)
 {
     struct history *h = g->history;
     h->journey = NO_JOURNEY;
-    g->debugger.until_ns = 0;
-    g->debugger.point_count = h->point_count;
+    g->session.debugger.until_ns = 0;
+    g->session.debugger.point_count = h->point_count;
     machine_debug_changed(g->run->machine);
 }
 
@@ -398,8 +398,8 @@ static void give_up(struct run_gdb *g)
     h->journey = ARRIVAL;
     memset(&h->stop, 0, sizeof h->stop);
     h->stop.signal = GDB_SIGNAL_INT;
-    g->debugger.point_count = 0;
-    g->debugger.until_ns = h->from_ns;
+    g->session.debugger.point_count = 0;
+    g->session.debugger.until_ns = h->from_ns;
     machine_debug_changed(g->run->machine);
 }
 
@@ -408,7 +408,7 @@ static void give_up(struct run_gdb *g)
 static void search_step(struct run_gdb *g, u64 now)
 {
     struct history *h = g->history;
-    struct cpu_debugger *d = &g->debugger;
+    struct cpu_debugger *d = &g->session.debugger;
     if (now >= h->search_ns) {
         h->found_ns = d->trail ? d->begun_ns : 0;
         search_ends(g);
@@ -488,8 +488,8 @@ void history_grows(struct run_gdb *g)
 void history_resume(struct run_gdb *g)
 {
     const u64 furthest = g->history->furthest_ns;
-    g->debugger.until_ns = now_ns(g) < furthest ? furthest : 0;
-    if (!g->debugger.until_ns)
+    g->session.debugger.until_ns = now_ns(g) < furthest ? furthest : 0;
+    if (!g->session.debugger.until_ns)
         unmute(g);
 }
 

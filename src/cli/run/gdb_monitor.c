@@ -1,44 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GDB's `monitor`: what no debugger of a guest could ask for, because it is the host's, or
  * nobody's. */
-#include "cli/run/gdb.h"
+#include "cli/run/gdb_session.h"
 
 #include "abi/ghcb.h"
 #include "abi/rmp.h"
-#include "abi/sev.h"
-#include "abi/snp.h"
-#include "base/bytes.h"
+#include "base/clock.h"
 #include "cli/options.h"
+#include "machine/writers.h"
+#include "memory/frame.h"
 
 #include <inttypes.h>
 
 #define SHOWN 32u /* bytes of a frame */
 #define NAMED "0x%016" PRIx64
 
-/* What a command works on. */
-struct ask {
-    struct run_gdb *g;
-    struct gdb *gdb;
-    struct machine *machine;
-    u32 cpu;
-    u64 address;
-    struct debug_view view;
-};
-
-static const struct run_vm_options *vm_options(const struct ask *a)
-{
-    return a->g->run->vms[0].options;
-}
-
 /* --- registers -------------------------------------------------------------------------------- */
 
-static void show_segment(struct ask *a, const char *name, const struct vmcb_segment *s)
+static void show_segment(struct gdb_ask *a, const char *name, const struct vmcb_segment *s)
 {
     gdb_print(a->gdb, "%-5s %04x attributes %03x limit %08x base " NAMED "\n", name, s->selector,
               s->attributes, s->limit, s->base);
 }
 
-static void show_segments(struct ask *a, const struct vmcb_save *s)
+static void show_segments(struct gdb_ask *a, const struct vmcb_save *s)
 {
     const struct {
         const char *name;
@@ -51,33 +36,16 @@ static void show_segments(struct ask *a, const struct vmcb_save *s)
         show_segment(a, rows[i].name, rows[i].segment);
 }
 
-/* Where a real host would look for them, and what it would see there. */
-static void show_place(struct ask *a)
-{
-    struct debug_view v;
-    u64 vmsa, vmcb = vm_vmcb(gdb_vm(a->g), a->cpu);
-    u32 core;
-    bool es = false;
-    debug_view_of_vmcb(a->machine, vmcb, &v, &es, &vmsa);
-    gdb_print(a->gdb, "VMCB at " NAMED ", asid %u, nested tables at " NAMED "\n", vmcb, v.asid,
-              v.nested_cr3);
-    if (es)
-        gdb_print(a->gdb, "VMSA at " NAMED ": a host sees ciphertext there\n", vmsa);
-    gdb_print(a->gdb, "%s\n",
-              gdb_cpu_runs(a->g, a->cpu, &core) ? "these are the core's, inside of VMRUN"
-              : es                              ? "these are the VMSA's, of the last exit"
-                                                : "these are the VMCB's, of the last exit");
-}
-
-static void show_registers(struct ask *a)
+static void show_registers(struct gdb_ask *a)
 {
     struct debug_registers r;
-    if (!gdb_cpu_registers(a->g, a->cpu, &r)) {
+    const struct gdb_subject *subject = a->session->subject;
+    if (!subject->get(a->session->context, a->cpu, &r)) {
         gdb_print(a->gdb, "this processor's registers cannot be read\n");
         return;
     }
     const struct vmcb_save *s = &r.save;
-    show_place(a);
+    subject->place(a->session->context, a->gdb, a->cpu);
     show_segments(a, s);
     gdb_print(a->gdb, "cr0   %08" PRIx64 " cr4 %08" PRIx64 " efer %08" PRIx64 " cpl %u\n", s->cr0,
               s->cr4, s->efer, s->cpl);
@@ -88,28 +56,34 @@ static void show_registers(struct ask *a)
 
 /* --- walk, frame, rmp ------------------------------------------------------------------------- */
 
-static const char *key_text(const struct ask *a, bool private)
+static const char *key_text(const struct gdb_ask *a, bool private)
 {
     return !a->view.sev ? "not encrypted" : private ? "private" : "shared";
 }
 
-static void show_walk(struct ask *a)
+/* Whose addresses they are before the nested tables, if there are any. */
+static const char *space(const struct gdb_ask *a)
+{
+    return a->view.flat ? "system" : "guest";
+}
+
+static void show_walk(struct gdb_ask *a)
 {
     struct debug_walk w;
     debug_walk(a->machine, &a->view, a->address, &w);
     for (u32 i = 0; i < w.depth; i++)
-        gdb_print(a->gdb, "table %u: entry at guest " NAMED " is " NAMED "\n", i + 1,
+        gdb_print(a->gdb, "table %u: entry at %s " NAMED " is " NAMED "\n", i + 1, space(a),
                   w.entry_gpa[i], w.entry[i]);
     if (!w.depth && !w.wrong)
         gdb_print(a->gdb, "paging is off\n");
     if (w.wrong)
         gdb_print(a->gdb, "%s\n", w.wrong);
     else
-        gdb_print(a->gdb, "guest " NAMED ", a page of %" PRIu64 " KiB, %s; system " NAMED "\n",
-                  w.gpa, w.page_size >> 10, key_text(a, w.private), w.spa);
+        gdb_print(a->gdb, "%s " NAMED ", a page of %" PRIu64 " KiB, %s; system " NAMED "\n",
+                  space(a), w.gpa, w.page_size >> 10, key_text(a, w.private), w.spa);
 }
 
-static void show_bytes(struct ask *a, const char *what, const u8 *bytes, size_t size)
+static void show_bytes(struct gdb_ask *a, const char *what, const u8 *bytes, size_t size)
 {
     char hex[2 * SHOWN + 1];
     for (size_t i = 0; i < size; i++)
@@ -117,35 +91,61 @@ static void show_bytes(struct ask *a, const char *what, const u8 *bytes, size_t 
     gdb_print(a->gdb, "%-22s %s\n", what, hex);
 }
 
-static void show_frame(struct ask *a)
+/* Finds the system address of what the command is about, and says so. */
+static bool find_frame(struct gdb_ask *a, u64 *spa)
+{
+    u8 byte;
+    *spa = debug_read_physical(a->machine, &a->view, a->address, true, &byte, 1);
+    if (*spa == ~0ull)
+        gdb_print(a->gdb, "no memory at %s " NAMED "\n", space(a), a->address);
+    return *spa != ~0ull;
+}
+
+/* Shows the bytes under a key. */
+static void show_keyed(struct gdb_ask *a, u64 spa, u32 asid, size_t size)
 {
     u8 bytes[SHOWN];
-    const size_t size = min_u64(SHOWN, PAGE_SIZE - (a->address & PAGE_MASK));
-    const u64 spa = debug_read_physical(a->machine, &a->view, a->address, true, bytes, size);
-    if (spa == VM_NOWHERE) {
-        gdb_print(a->gdb, "no memory at guest " NAMED "\n", a->address);
-        return;
-    }
-    gdb_print(a->gdb, "guest " NAMED " is system " NAMED "\n", a->address, spa);
-    if (a->view.sev) {
-        char key[40];
-        snprintf(key, sizeof key, "by the key of asid %u", a->view.asid);
+    char key[40];
+    snprintf(key, sizeof key, "by the key of asid %u", asid);
+    if (debug_read_system(a->machine, spa, asid, bytes, size))
         show_bytes(a, key, bytes, size);
-    }
-    if (debug_read_system(a->machine, spa, 0, bytes, size))
+}
+
+/* The key of a guest whose page a host's address leads to; 0: of none. */
+static u32 owner_of(struct gdb_ask *a, u64 spa)
+{
+    struct rmp_entry e;
+    const u32 key = debug_frame_key(a->machine, spa);
+    if (a->view.sev)
+        return a->view.asid;
+    if (key && key < KEY_GONE)
+        return key;
+    return debug_rmp(a->machine, spa, &e) && e.assigned ? e.asid : 0;
+}
+
+static void show_frame(struct gdb_ask *a)
+{
+    u8 bytes[SHOWN];
+    u64 spa;
+    const size_t size = min_u64(SHOWN, PAGE_SIZE - (a->address & PAGE_MASK));
+    if (!find_frame(a, &spa))
+        return;
+    if (!a->view.flat)
+        gdb_print(a->gdb, "guest " NAMED " is system " NAMED "\n", a->address, spa);
+    if (owner_of(a, spa))
+        show_keyed(a, spa, owner_of(a, spa), size);
+    if (debug_read_system(a->machine, spa, KEY_RAW, bytes, size))
         show_bytes(a, "as the host sees it", bytes, size);
 }
 
-static void show_rmp(struct ask *a)
+static void show_rmp(struct gdb_ask *a)
 {
     struct rmp_entry e;
-    u8 byte;
-    const u64 spa = debug_read_physical(a->machine, &a->view, a->address, true, &byte, 1);
-    if (spa == VM_NOWHERE || !debug_rmp(a->machine, spa, &e)) {
-        gdb_print(a->gdb,
-                  spa == VM_NOWHERE ? "no memory at guest " NAMED "\n"
-                                    : "guest " NAMED " has no RMP entry: SNP is off\n",
-                  a->address);
+    u64 spa;
+    if (!find_frame(a, &spa))
+        return;
+    if (!debug_rmp(a->machine, spa, &e)) {
+        gdb_print(a->gdb, "%s " NAMED " has no RMP entry: SNP is off\n", space(a), a->address);
         return;
     }
     gdb_print(a->gdb,
@@ -156,14 +156,14 @@ static void show_rmp(struct ask *a)
               e.permissions[0], e.permissions[1], e.permissions[2], e.permissions[3]);
 }
 
-/* --- ghcb, policy ----------------------------------------------------------------------------- */
+/* --- ghcb ------------------------------------------------------------------------------------- */
 
-static void show_ghcb(struct ask *a)
+static void show_ghcb(struct gdb_ask *a)
 {
     struct ghcb page;
-    const u64 msr = gdb_cpu(a->g, a->cpu).ghcb_gpa;
+    const u64 msr = a->session->subject->ghcb(a->session->context, a->cpu);
     if (!msr) {
-        gdb_print(a->gdb, "this guest has no GHCB\n");
+        gdb_print(a->gdb, "no guest with a GHCB is here\n");
         return;
     }
     gdb_print(a->gdb, "GHCB MSR at the last exit " NAMED "\n", msr);
@@ -171,7 +171,7 @@ static void show_ghcb(struct ask *a)
         gdb_print(a->gdb, "a request of the MSR protocol, or its answer\n");
         return;
     }
-    if (debug_read_physical(a->machine, &a->view, msr, false, &page, sizeof page) == VM_NOWHERE) {
+    if (debug_read_physical(a->machine, &a->view, msr, false, &page, sizeof page) == ~0ull) {
         gdb_print(a->gdb, "no memory there\n");
         return;
     }
@@ -185,65 +185,98 @@ static void show_ghcb(struct ask *a)
               page.rax, page.rbx, page.rcx, page.rdx);
 }
 
-static void show_policy(struct ask *a)
+/* --- writer, launch --------------------------------------------------------------------------- */
+
+/* The stores of a program are noted when another party wrote to the frame before, so the first of
+ * them has a time and an address, and the last has none. */
+static void show_writer(struct gdb_ask *a)
 {
-    const struct run_vm_options *o = vm_options(a);
-    const bool snp = o->mode == IMAGE_SEV_SNP;
-    const bool debugs = snp ? o->policy & SNP_POLICY_DEBUG : !(o->policy & SEV_POLICY_NODBG);
-    if (o->mode == IMAGE_NONE)
-        gdb_print(a->gdb, "this guest is not encrypted and has no policy\n");
+    struct debug_writer w;
+    u64 spa;
+    if (!find_frame(a, &spa))
+        return;
+    gdb_print(a->gdb, "system " NAMED ": ", spa);
+    if (!debug_writer(a->machine, spa, &w)) {
+        gdb_print(a->gdb, "nobody has written there since the machine was made\n");
+        return;
+    }
+    const u64 s = w.time_ns / CLOCK_HZ, ns = w.time_ns % CLOCK_HZ;
+    if (w.party == WRITER_PROGRAM && w.guest)
+        gdb_print(a->gdb, "the guest of asid %u wrote last, on core %u: ", w.asid, w.core);
     else
-        gdb_print(a->gdb, "policy 0x%" PRIx64 ": the firmware %s a host that wants to debug\n",
-                  o->policy, debugs ? "would help" : "refuses");
+        gdb_print(a->gdb, "%s wrote last: ", debug_party_name(w.party));
+    if (w.party == WRITER_PROGRAM)
+        gdb_print(a->gdb, "stores since %" PRIu64 ".%09" PRIu64 " s, the first at rip " NAMED "\n",
+                  s, ns, w.rip);
+    else if (w.party == WRITER_FIRMWARE)
+        gdb_print(a->gdb, "command 0x%02x at %" PRIu64 ".%09" PRIu64 " s\n", w.command, s, ns);
+    else
+        gdb_print(a->gdb, "at %" PRIu64 ".%09" PRIu64 " s\n", s, ns);
+}
+
+static void show_launches(struct gdb_ask *a)
+{
+    launch_log_print(a->session->launches, a->gdb);
 }
 
 /* --- The table -------------------------------------------------------------------------------- */
 
-static void show_help(struct ask *a);
+static void show_help(struct gdb_ask *a);
 
-static const struct {
-    const char *name, *argument, *help;
-    void (*run)(struct ask *a);
-} rows[] = {
+static const struct gdb_command common[] = {
     {"help", NULL, "this list", show_help},
     {"registers", NULL, "system registers, and where they are", show_registers},
     {"walk", "LINEAR", "the tables' entries, and where they lead", show_walk},
     {"frame", "GPA", "bytes as the guest and as the host sees them", show_frame},
     {"rmp", "GPA", "the page's entry of the Reverse Map Table", show_rmp},
+    {"writer", "GPA", "who wrote to the page last, when and how", show_writer},
     {"ghcb", NULL, "the last request of a SEV-ES or SNP guest", show_ghcb},
-    {"policy", NULL, "the guest policy; it does not bind this debugger", show_policy},
+    {"launch", NULL, "the launch commands so far, with their statuses", show_launches},
 };
 
-static void show_help(struct ask *a)
+static const struct gdb_command *command_at(const struct gdb_session *s, size_t i)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        gdb_print(a->gdb, "monitor %-9s %-7s %s\n", rows[i].name,
-                  rows[i].argument ? rows[i].argument : "", rows[i].help);
-    gdb_print(a->gdb, "Addresses are 0x and hexadecimal digits, or decimal; GPA is a guest "
-                      "physical address without C-bit.\n");
+    if (i < ARRAY_SIZE(common))
+        return &common[i];
+    i -= ARRAY_SIZE(common);
+    return i < s->subject->command_count ? &s->subject->commands[i] : NULL;
 }
 
-/* Returns false if the text is not that command with its argument. */
-static bool matches(const char *text, size_t row, u64 *address)
+static void show_help(struct gdb_ask *a)
 {
-    const size_t length = strlen(rows[row].name);
+    const struct gdb_command *c;
+    for (size_t i = 0; (c = command_at(a->session, i)); i++)
+        gdb_print(a->gdb, "monitor %-9s %-7s %s\n", c->name, c->argument ? c->argument : "",
+                  c->help);
+    gdb_print(a->gdb, "Addresses are 0x and hexadecimal digits, or decimal; GPA is a physical "
+                      "address of the guest, or of the host if that runs, without C-bit.\n");
+}
+
+/* Takes the argument. Returns false if the text is not that command with its argument. */
+static bool matches(const char *text, const struct gdb_command *c, struct gdb_ask *a)
+{
+    const size_t length = strlen(c->name);
     const char *end = text + length;
-    if (strncmp(text, rows[row].name, length))
+    if (strncmp(text, c->name, length))
         return false;
-    if (!rows[row].argument)
+    if (!c->argument)
         return !*end;
-    return *end == ' ' && option_digits(end + 1, address, &end) && !*end;
+    a->word = end + (*end == ' ');
+    if (*c->argument >= 'a') /* words to choose from */
+        return !*end || *end == ' ';
+    return *end == ' ' && option_digits(a->word, &a->address, &end) && !*end;
 }
 
-void gdb_monitor(void *run_gdb, struct gdb *gdb, u32 thread, const char *command)
+void gdb_monitor(void *session, struct gdb *gdb, u32 thread, const char *command)
 {
-    struct run_gdb *g = run_gdb;
-    struct ask a = {.g = g, .gdb = gdb, .machine = g->run->machine, .cpu = thread - 1};
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (!matches(command, i, &a.address))
+    struct gdb_session *s = session;
+    struct gdb_ask a = {.session = s, .gdb = gdb, .machine = s->machine, .cpu = thread - 1};
+    const struct gdb_command *c;
+    for (size_t i = 0; (c = command_at(s, i)); i++) {
+        if (!matches(command, c, &a))
             continue;
-        if (gdb_cpu_view(g, a.cpu, &a.view))
-            rows[i].run(&a);
+        if (s->subject->view(s->context, a.cpu, &a.view))
+            c->run(&a);
         else
             gdb_print(gdb, "this processor's registers cannot be read\n");
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A processor's registers in the forms of the core and of GDB. */
-#include "cli/run/gdb.h"
+#include "cli/run/gdb_session.h"
 
 #include "base/bytes.h"
 

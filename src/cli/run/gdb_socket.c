@@ -2,7 +2,8 @@
 /* The socket of the debugger. It has no password: whoever connects has the guest and its secrets,
  * so it listens on the loopback unless another host is named, and a Unix socket is its owner's
  * alone. */
-#include "cli/run/gdb.h"
+#include "cli/run/gdb_session.h"
+#include "cli/run/run.h"
 
 #include <errno.h>
 #include <fcntl.h>

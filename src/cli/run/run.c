@@ -109,6 +109,18 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
 }
 
+static void tell_of_view(void *context, const char *text)
+{
+    run_step(context, "view", "%s", text);
+}
+
+static int open_view(struct run *r, struct error *e)
+{
+    if (r->options.view)
+        r->view = live_view_open(r->options.view, tell_of_view, r, e);
+    return r->options.view && !r->view ? -1 : 0;
+}
+
 static int open_files(struct run *r, struct error *e)
 {
     if (r->options.cpu_text)
@@ -128,7 +140,7 @@ static int open_files(struct run *r, struct error *e)
     if (run_trace_open(&r->tracing, e))
         return -1;
     return run_dump_open(r, e) || run_map_open(r, e) || run_input_open(r, e) ||
-                   run_gdb_open(r, e) || run_view_open(r, e)
+                   run_gdb_open(r, e) || open_view(r, e)
                ? -1
                : 0;
 }
@@ -387,7 +399,8 @@ static int make_machine(struct run *r, struct error *e)
     struct machine_config config = {
         .memory_size = HOST_MEMORY,
         .cores = 1,
-        .trace_categories = o->trace_hash || o->view ? ~0u : o->trace,
+        .trace_categories =
+            o->trace_hash || o->view ? ~0u : o->trace | (o->gdb ? 1u << TRACE_COMMAND : 0),
         .engine = o->engine,
         .crypto = r->crypto,
     };
@@ -409,7 +422,10 @@ static int make_machine(struct run *r, struct error *e)
     if (run_check_engine(o->engine, machine_engine(r->machine), e))
         return -1;
     run_trace_start(&r->tracing, machine_trace(r->machine));
-    run_view_start(r);
+    if (r->view)
+        live_view_start(r->view, r->machine);
+    if (run_gdb_machine(r, e))
+        return -1;
     machine_trace_begin(r->machine);
     r->hv = hypervisor_create(machine_host(r->machine), e);
     return r->hv ? 0 : -1;
@@ -438,7 +454,7 @@ static int run_all(struct run *r, struct error *e)
         return -1;
     phase(r, PHASE_GUEST, &since);
     run_summary(r);
-    run_view_end(r);
+    live_view_end(r->view, r->options.view_keep);
     if (run_dump_memory(r, e) || run_map_write(r, e))
         return -1;
     return result_of_guests(r, e);
@@ -451,8 +467,10 @@ static int run_close(struct run *r, struct error *e)
     if (r->machine)
         machine_trace_end(r->machine);
     hypervisor_destroy(r->hv);
+    live_view_no_machine(r->view);
     machine_destroy(r->machine);
-    run_view_close(r);
+    live_view_close(r->view);
+    r->view = NULL;
     r->hv = NULL;
     r->machine = NULL;
     bool good = !run_trace_close(&r->tracing, e);

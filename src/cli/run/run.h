@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/input.h"
+#include "cli/run/picture.h"
 #include "cli/run/session.h"
 #include "hypervisor/vm.h"
 #include "image/image.h"
@@ -86,12 +87,9 @@ int run_check_name(const char *name, struct error *e);
  * file with holes where nothing was ever written. */
 int run_dump_open(struct run *r, struct error *e);
 int run_dump_memory(struct run *r, struct error *e);
-/* The same of the file of --map, and of the map of all frames (run_map.c). */
+/* The same of the file of --map. */
 int run_map_open(struct run *r, struct error *e);
 int run_map_write(struct run *r, struct error *e);
-/* Makes the map of all frames. Returns false if there is no memory for it. */
-struct view_map;
-bool run_map_look(struct machine *m, struct view_map *map);
 
 /* --- Disks (run_disk.c) ----------------------------------------------------------------------- */
 
@@ -109,7 +107,6 @@ struct authority;
 struct cli_platform; /* cli/identity/platform.h */
 struct run_gdb;
 struct run_serial;
-struct run_view;
 struct run_snp;
 
 struct run_vm {
@@ -163,7 +160,7 @@ struct run {
     struct run_terminal *terminal;
     struct net_polls polls; /* what networks and serial ports wait for */
     u32 net_count, serial_count;
-    struct run_view *view;    /* NULL: nobody looks */
+    struct live_view *view;   /* NULL: nobody looks */
     struct run_gdb *gdb;      /* NULL: nobody may debug */
     u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
     u64 looked_ns;            /* of the host's clock, at the keyboard */
@@ -221,7 +218,8 @@ bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
 /* --- A debugger: GDB's remote protocol (gdb.c) ------------------------------------------------ */
 
 /* All do nothing without --gdb. */
-int run_gdb_open(struct run *r, struct error *e); /* takes the address */
+int run_gdb_open(struct run *r, struct error *e);    /* takes the address */
+int run_gdb_machine(struct run *r, struct error *e); /* the machine is there */
 /* Listens, because the guests are launched; with --gdb-wait, waits for GDB. */
 int run_gdb_start(struct run *r, struct error *e);
 /* Looks at the socket. `idle`: no guest has run since the last time, so that none can be stopped.
@@ -260,17 +258,6 @@ void run_net_prepare(struct run *r, u64 *wait_ns);
 void run_net_serve(struct run *r);
 /* Gives the guests the frames that have come, between two slices. */
 void run_net_give(struct run *r);
-/* --- The page that follows the run (run_view.c) ------------------------------------------------
- */
-
-/* All do nothing without --view. */
-int run_view_open(struct run *r, struct error *e); /* listens */
-void run_view_start(struct run *r);                /* the machine is there */
-void run_view_look(struct run *r);                 /* answers a browser; changes no guest */
-/* The guests have ended: with --view-keep, answers until a signal comes. */
-void run_view_end(struct run *r);
-void run_view_close(struct run *r);
-
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 
 void run_clock_start(struct run *r);

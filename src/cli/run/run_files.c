@@ -63,3 +63,17 @@ int run_dump_memory(struct run *r, struct error *e)
         error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno)) == 0;
     return file_close(f, path, e) && good ? 0 : -1;
 }
+
+int run_map_open(struct run *r, struct error *e)
+{
+    const char *path = r->options.map;
+    r->map = path ? file_create(path, false, e) : NULL;
+    return path && !r->map ? -1 : 0;
+}
+
+int run_map_write(struct run *r, struct error *e)
+{
+    FILE *f = r->map;
+    r->map = NULL;
+    return f ? map_file_write(f, r->options.map, r->machine, r->options.json, e) : 0;
+}

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `softsev run --map`: whose each frame is when the guests have ended, out of the machine itself.
- */
-#include "cli/cli.h"
-#include "cli/run/run.h"
+/* --map: whose each frame is when a run has ended, out of the machine itself. */
+#include "cli/run/picture.h"
 
 #include "cli/view/trace_file.h"
 #include "files/files.h"
 #include "machine/debug.h"
+#include "machine/machine.h"
 #include "memory/frame.h"
 #include "memory/rmp.h"
 #include "view/map.h"
@@ -17,14 +16,8 @@ _Static_assert(KEY_RAW == VIEW_KEY_RAW && KEY_GONE == VIEW_KEY_GONE &&
                    KEY_FIRMWARE == VIEW_KEY_CHIP,
                "a frame's view is the map's key");
 
-int run_map_open(struct run *r, struct error *e)
-{
-    const char *path = r->options.map;
-    r->map = path ? file_create(path, false, e) : NULL;
-    return path && !r->map ? -1 : 0;
-}
-
-bool run_map_look(struct machine *m, struct view_map *map)
+/* Returns false if there is no memory for the map. */
+static bool look(struct machine *m, struct view_map *map)
 {
     struct rmp_entry entry;
     if (!view_map_size(map, memory_size(machine_memory(m))))
@@ -38,16 +31,12 @@ bool run_map_look(struct machine *m, struct view_map *map)
     return !map->out_of_memory;
 }
 
-int run_map_write(struct run *r, struct error *e)
+int map_file_write(FILE *f, const char *path, struct machine *m, bool json, struct error *e)
 {
     static struct view_map map;
-    FILE *f = r->map;
-    if (!f)
-        return 0;
-    r->map = NULL;
     view_map_init(&map);
-    const bool looked = run_map_look(r->machine, &map);
-    if (looked && r->options.json) {
+    const bool looked = look(m, &map);
+    if (looked && json) {
         json_t *j = map_json(&map);
         json_dumpf(j, f, JSON_COMPACT);
         fputc('\n', f);
@@ -58,5 +47,5 @@ int run_map_write(struct run *r, struct error *e)
     view_map_free(&map);
     if (!looked)
         error_set(e, ERROR_MEMORY, "out of memory for the map");
-    return file_close(f, r->options.map, e) && looked ? 0 : -1;
+    return file_close(f, path, e) && looked ? 0 : -1;
 }

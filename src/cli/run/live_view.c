@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * `softsev run --view`: the page that follows this run. Events go into a queue as they are; the
- * server's thread makes the page's form of them when a browser asks, on another core. A browser
- * that wants a page of memory waits until the run looks, between two exits.
- */
-#include "cli/run/run.h"
+/* The page that follows a run; see picture.h. */
+#include "cli/run/picture.h"
 
+#include "cli/run/session.h"
 #include "cli/view/view_server.h"
 #include "machine/debug.h"
+#include "machine/machine.h"
 #include "memory/frame.h"
 
 #include <pthread.h>
@@ -25,9 +23,10 @@ struct queued {
     u32 category, size; /* of name and text */
 };
 
-struct run_view {
-    struct run *run;
-    const char *listen;
+struct live_view {
+    struct machine *machine; /* NULL: there is none now */
+    void (*tell)(void *context, const char *text);
+    void *tell_context;
     struct view_server server;
     struct trace_sink sink;
     pthread_mutex_t mutex; /* of all that follows */
@@ -47,7 +46,7 @@ struct run_view {
 
 /* --- Events: the run's side ------------------------------------------------------------------- */
 
-static bool make_room(struct run_view *v, size_t size)
+static bool make_room(struct live_view *v, size_t size)
 {
     if (v->room - v->size >= size)
         return true;
@@ -62,7 +61,7 @@ static bool make_room(struct run_view *v, size_t size)
 
 static void on_event(void *view, const struct trace_event *e)
 {
-    struct run_view *v = view;
+    struct live_view *v = view;
     const size_t name = strlen(e->name) + 1, text = strlen(e->text) + 1;
     const struct queued q = {e->time_ns, e->category, (u32)(name + text)};
     pthread_mutex_lock(&v->mutex);
@@ -80,7 +79,7 @@ static void on_event(void *view, const struct trace_event *e)
 /* --- Events: the server's side ---------------------------------------------------------------- */
 
 /* Adds events that were taken out of the queue, up to a number: a browser is not kept waiting. */
-static void add_taken(struct run_view *v, struct view_record *r)
+static void add_taken(struct live_view *v, struct view_record *r)
 {
     struct view_event e;
     struct queued q;
@@ -99,7 +98,7 @@ static void add_taken(struct run_view *v, struct view_record *r)
 
 /* Takes the whole queue, once what was taken before has been added. Returns false if the run has
  * ended. */
-static bool take_queue(struct run_view *v, struct view_record *r)
+static bool take_queue(struct live_view *v, struct view_record *r)
 {
     pthread_mutex_lock(&v->mutex);
     const bool runs = !v->ended;
@@ -119,7 +118,7 @@ static bool take_queue(struct run_view *v, struct view_record *r)
 
 static bool refill(void *view, struct view_record *r)
 {
-    struct run_view *v = view;
+    struct live_view *v = view;
     const bool runs = take_queue(v, r);
     add_taken(v, r);
     r->waiting = v->taken_at < v->taken_size;
@@ -138,7 +137,7 @@ static struct timespec after_ns(u64 ns)
 
 static bool ask_page(void *view, u64 spa, u8 raw[PAGE_SIZE], u8 plain[PAGE_SIZE], bool *keyed)
 {
-    struct run_view *v = view;
+    struct live_view *v = view;
     const struct timespec until = after_ns(ANSWER_NS);
     pthread_mutex_lock(&v->mutex);
     v->spa = spa;
@@ -167,9 +166,9 @@ static u32 key_of(struct machine *m, u64 spa)
     return debug_rmp(m, spa, &entry) && entry.assigned ? entry.asid : KEY_RAW;
 }
 
-static void read_page(struct run_view *v)
+static void read_page(struct live_view *v)
 {
-    struct machine *m = v->run->machine;
+    struct machine *m = v->machine;
     const u32 key = key_of(m, v->spa);
     v->good = debug_read_system(m, v->spa, KEY_RAW, v->raw, sizeof v->raw);
     v->keyed =
@@ -178,10 +177,9 @@ static void read_page(struct run_view *v)
 
 /* --- For the run ------------------------------------------------------------------------------ */
 
-void run_view_look(struct run *r)
+void live_view_look(struct live_view *v)
 {
-    struct run_view *v = r->view;
-    if (!v || !v->asked)
+    if (!v || !v->asked || !v->machine)
         return;
     const u64 now = run_clock_ns();
     if (now - v->looked_ns < LOOK_MIN_NS)
@@ -197,51 +195,64 @@ void run_view_look(struct run *r)
     pthread_mutex_unlock(&v->mutex);
 }
 
-int run_view_open(struct run *r, struct error *e)
+static void make_lock(struct live_view *v)
 {
-    char url[120];
-    if (!r->options.view)
-        return 0;
-    struct run_view *v = r->view = calloc(1, sizeof *v);
-    if (!v)
-        return error_set(e, ERROR_MEMORY, "no memory for the view");
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&v->answered, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&v->mutex, NULL);
-    v->run = r;
-    v->listen = r->options.view;
+}
+
+struct live_view *live_view_open(const char *listen, void (*tell)(void *context, const char *text),
+                                 void *context, struct error *e)
+{
+    char url[120], text[200];
+    struct live_view *v = calloc(1, sizeof *v);
+    if (!v) {
+        error_set(e, ERROR_MEMORY, "no memory for the view");
+        return NULL;
+    }
+    make_lock(v);
+    v->tell = tell;
+    v->tell_context = context;
     view_record_init(&v->server.record);
     v->server.refill = refill;
     v->server.page = ask_page;
     v->server.context = v;
-    if (view_server_start(&v->server, v->listen, e))
-        return -1;
-    view_server_url(&v->server, v->listen, url, sizeof url);
-    run_step(r, "view", "shows this run at %s", url);
-    return 0;
+    if (view_server_start(&v->server, listen, e)) {
+        live_view_close(v);
+        return NULL;
+    }
+    view_server_url(&v->server, listen, url, sizeof url);
+    snprintf(text, sizeof text, "shows this run at %s", url);
+    tell(context, text);
+    return v;
 }
 
-void run_view_start(struct run *r)
+void live_view_start(struct live_view *v, struct machine *m)
 {
-    if (!r->view)
-        return;
-    r->view->sink = (struct trace_sink){.event = on_event, .context = r->view};
-    trace_add_sink(machine_trace(r->machine), &r->view->sink);
+    v->machine = m;
+    v->sink = (struct trace_sink){.event = on_event, .context = v};
+    trace_add_sink(machine_trace(m), &v->sink);
 }
 
-void run_view_end(struct run *r)
+void live_view_no_machine(struct live_view *v)
 {
-    struct run_view *v = r->view;
+    if (v)
+        v->machine = NULL;
+}
+
+void live_view_end(struct live_view *v, bool keep)
+{
     if (!v)
         return;
-    if (r->options.view_keep && !run_signals_ending())
-        run_step(r, "view", "the run has ended; the page stays until a signal comes");
-    while (r->options.view_keep && !run_signals_ending()) {
+    if (keep && !run_signals_ending())
+        v->tell(v->tell_context, "the run has ended; the page stays until a signal comes");
+    while (keep && !run_signals_ending()) {
         run_signals_wait(-1, LOOK_MIN_NS);
-        run_view_look(r);
+        live_view_look(v);
     }
     pthread_mutex_lock(&v->mutex);
     v->ended = true;
@@ -250,9 +261,8 @@ void run_view_end(struct run *r)
     pthread_mutex_unlock(&v->mutex);
 }
 
-void run_view_close(struct run *r)
+void live_view_close(struct live_view *v)
 {
-    struct run_view *v = r->view;
     if (!v)
         return;
     view_server_stop(&v->server);
@@ -262,5 +272,4 @@ void run_view_close(struct run *r)
     free(v->queue);
     free(v->taken);
     free(v);
-    r->view = NULL;
 }

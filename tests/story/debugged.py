@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that waits for a debugger, and Debian's gdb with a script for it."""
+import json
+import shutil
+import subprocess
+
+from story import TIMEOUT, Skip
+
+
+class Debugged:
+    """`softsev COMMAND` with --gdb ADDRESS; `name` is where a debugger connects."""
+
+    def __init__(self, s, command, address, *arguments):
+        if not shutil.which("gdb"):
+            raise Skip("gdb is missing (Debian: apt-get install gdb)")
+        self.s, self.events, self.name = s, [], ""
+        self.process = subprocess.Popen(
+            ["timeout", str(TIMEOUT), s.softsev, command, "--json", "--clock", "virtual", "--gdb",
+             address, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1].get("who") == "debugger":
+                self.name = self.events[-1]["text"].split()[-1]
+                break
+
+    def gdb(self, commands, program=None):
+        begin = f"set confirm off\nset pagination off\ntarget remote {self.name}\n"
+        script = self.s.write("commands", (begin + commands).encode())
+        done = subprocess.run(["gdb", "-q", "-nx", "-batch", "-x", script,
+                               *([program] if program else [])],
+                              capture_output=True, timeout=TIMEOUT, check=False,
+                              stdin=subprocess.DEVNULL)
+        return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+    def end(self):
+        out, error = self.process.communicate(timeout=TIMEOUT)
+        self.events += [json.loads(line) for line in out.splitlines()]
+        return self.process.returncode, error.decode()
