@@ -57,6 +57,7 @@ test-slow: build
 	@tools/fetch-qemu.sh $(OUT)
 	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
 	@tests/slow/host.py $(BUILD)/softsev $(OUT)
+	@tests/slow/gdb.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench

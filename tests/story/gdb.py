@@ -324,7 +324,7 @@ def lldb_connects(s):
     done = subprocess.run(
         ["lldb", "--no-lldbinit", "--batch", "-o", f"target create {program}",
          "-o", f"gdb-remote {r.name}", "-o", "breakpoint set --name work", "-o", "continue",
-         "-o", "register read rip rbx", "-o", "memory read --format x --size 8 --count 1 &secret",
+         "-o", "register read rip rbx", "-o", "memory read --format x --size 8 --count 1 $rsi",
          "-o", "thread step-inst", "-o", "register read rax", "-o", "breakpoint delete --force",
          "-o", "continue"],
         capture_output=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL)

@@ -24,14 +24,14 @@ def small(s, *arguments):
                     "--no-reboot", *arguments)
 
 
-# VMRUN comes after seven instructions of world_switch().
+# VMRUN comes after six instructions of world_switch().
 WORLDS = """
 set architecture i386:x86-64
 hbreak world_switch
 continue
 printf "<switch %d>\\n", $rip == (long)&world_switch
 delete
-stepi 7
+stepi 6
 printf "<before vmrun %x>\\n", *(int*)$rip & 0xffffff
 set $vmrun = $rip
 monitor info
