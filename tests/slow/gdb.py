@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's gdb in Debian's 6.12 kernel, in each mode: it stops in start_kernel, watches a variable,
 walks the kernel's list of modules, steps over a VMGEXIT into the hypervisor's answer, and goes back
-from the #VC handler to the instruction that raised it. The addresses are those of /proc/kallsyms.
+from the #VC handler to the instruction that raised it. On the bare machine it steps from KVM's VMRUN
+into a SEV-ES guest, and back. The addresses are those of /proc/kallsyms.
 
 usage: gdb.py SOFTSEV OUT [NAME...]
 """
+import gzip
 import os
 import re
 import sys
@@ -15,7 +17,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "story"))
 # pylint: disable=wrong-import-position
 import story
 from debugged import Debugged
-from story import APPEND, Skip, console, tell, want
+from story import APPEND, Skip, archive, console, tell, want
 
 story.TIMEOUT = int(os.environ.get("SOFTSEV_STORY_TIMEOUT", "1800"))  # of one boot
 NAMES = ("start_kernel", "early_boot_irqs_disabled", "modules", "kernel_power_off",
@@ -137,5 +139,68 @@ def back_from_the_vc_handler(s):
     want(code == 0, (code, error))
 
 
+# --- KVM on the bare machine ---
+
+VCPU_RUN = "__svm_sev_es_vcpu_run"
+INTO_KVM = """
+hbreak *$vcpu_run
+continue
+delete
+set $n = 0
+while (*(unsigned*)$rip & 0xffffff) != 0xd8010f && $n < 1000
+  stepi
+  set $n = $n + 1
+end
+set $vmrun = $rip
+monitor info
+stepi
+monitor info
+monitor registers
+set $n = 0
+while $rip != $vmrun + 3 && $n < 1000
+  stepi
+  set $n = $n + 1
+end
+printf "<back %d>\\n", $rip == $vmrun + 3 && $n > 0
+monitor info
+monitor launch
+detach
+"""
+
+
+def host_files(s):
+    """The host's kernel and initramfs, with the program that launches guests, and an init that
+    tells where KVM enters them."""
+    kernel, stock = f"{s.out}/vmlinuz-host", f"{s.out}/initrd-host.cpio.gz"
+    program = os.path.join(os.path.dirname(s.softsev), "guests", "host", "host-kvm")
+    for path in (kernel, stock, program):
+        if not os.path.exists(path):
+            raise Skip(f"there is no {path}")
+    with open(f"{TOP}/tools/host-init.sh", encoding="utf-8") as f:
+        init = f.read().replace("modes=none", f"grep -w {VCPU_RUN} /proc/kallsyms | "
+                                "sed 's/^/symbol: /'\nmodes=none")
+    with open(stock, "rb") as f, open(program, "rb") as p:
+        both = f.read() + gzip.compress(archive([("init", 0o100755, init.encode()),
+                                                 ("bin/host-kvm", 0o100755, p.read())]), 1)
+    return ["--kernel", kernel, "--initrd", s.write("initrd-kvm", both), "--memory", "1G", "--seed",
+            "gdb", "--no-reboot", "--append"]
+
+
+def into_kvms_guest_and_back(s):
+    files, append = host_files(s), APPEND + " nokaslr quiet"
+    code, events, error = s.command("host", "--json", *files, append + " guests=no")
+    found = re.search(rb"symbol: ([0-9a-f]+) ", events)
+    want(code == 0 and found, (code, error))
+    r = Debugged(s, "host", "unix:" + s.path("socket"), "--gdb-wait", *files, append)
+    said = r.gdb(f"set $vcpu_run = 0x{found[1].decode()}\n" + INTO_KVM)
+    code, error = r.end()
+    worlds = re.findall("^core 0, (.*?)[,:].*$", said, re.M)
+    want(worlds == ["host", "sev-es guest", "host"], (worlds, said, error))
+    for text in ("<back 1>", "a host sees ciphertext there", "LAUNCH_UPDATE_VMSA"):
+        want(text in said, (text, said))
+    want(code == 0, (code, error))
+    want("sev-snp: 1000 times CPUID" in console(r.events, "host"), r.events[-3:])
+
+
 tell(a_plain_kernel, a_kernel_under_sev, a_kernel_under_sev_es, a_kernel_under_snp,
-     back_from_the_vc_handler)
+     back_from_the_vc_handler, into_kvms_guest_and_back)
