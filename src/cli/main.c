@@ -14,10 +14,18 @@
 
 #include "commit.h"
 
+/* As src/cpu/meson.build and src/net/meson.build decide. */
 #ifdef CPU_DISPATCH_LOOP
-#define ENGINE "loop"
+#define ENGINE "an interpreter, dispatched by a loop"
+#elif defined(__x86_64__)
+#define ENGINE "a JIT, and an interpreter, dispatched by tail calls"
 #else
-#define ENGINE "tail calls"
+#define ENGINE "an interpreter, dispatched by tail calls"
+#endif
+#ifdef HAVE_SLIRP
+#define NETWORK "user mode by libslirp, loaded when it is used"
+#else
+#define NETWORK "none: built without libslirp"
 #endif
 
 static const struct {
@@ -51,7 +59,8 @@ static void print_version(void)
          "commit   " SOFTSEV_COMMIT "\n"
          "doors    /dev/sev, /dev/sev-guest, configfs-tsm\n"
          "kds      server by libmicrohttpd, client by libcurl, loaded when they are used\n"
-         "engine   blocks of uops, dispatched by " ENGINE);
+         "network  " NETWORK "\n"
+         "engine   " ENGINE);
 }
 
 int cli_fail(const char *command, const struct error *error)
