@@ -372,9 +372,11 @@ void call_open(struct call *c, const struct call_kind *kind)
     struct target t;
     u64 flags;
     find(c, kind, &t);
-    if (t.kind == TARGET_NONE || !open_flags(c, kind, &flags))
+    if (t.kind == TARGET_NONE || !open_flags(c, kind, &flags)) {
         call_pass(c);
-    else if (t.kind == TARGET_FILE)
+        return;
+    }
+    if (t.kind == TARGET_FILE)
         open_file(c, t.file, flags);
     else if (t.kind == TARGET_FOLDER)
         give(c, open_in_folder(c, &t, flags), flags);
@@ -500,9 +502,11 @@ void call_chdir(struct call *c, const struct call_kind *kind)
     struct target t;
     struct stat st;
     s64 result;
-    if (!find_stat(c, kind, true, &t, &st, &result))
+    if (!find_stat(c, kind, true, &t, &st, &result)) {
         call_pass(c);
-    else if (result)
+        return;
+    }
+    if (result)
         call_answer(c, result);
     else if (!S_ISDIR(st.st_mode))
         call_answer(c, -ENOTDIR);
