@@ -305,7 +305,7 @@ static int elf_place(struct image_plan *plan, const struct image_description *d,
 int elf_plan(struct image_plan *plan, const struct image_description *d, struct error *error)
 {
     struct elf e = {0};
-    struct elf_image image;
+    struct elf_image image = {0};
     enum start_protocol protocol;
     u64 entry;
     if (elf_open(&d->kernel, &e, error) || elf_choose(plan, &e, d, &protocol, &entry, error) ||
