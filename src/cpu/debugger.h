@@ -42,12 +42,12 @@ struct cpu_debugger {
     u32 point_count;
     u64 vmcbs[DEBUG_PROCESSORS_MAX]; /* the debugged processors: addresses of their VMCBs */
     u32 vmcb_count;
-    bool bare;      /* instead of them, all cores are debugged, in host mode and in their guests */
-    u64 worlds;     /* ... and points count in these */
+    bool bare;      /* all cores are debugged instead, in host mode and in their guests */
+    u64 worlds;     /* the worlds in which points count, if `bare` */
     u64 step;       /* the name of the processor that stops after one instruction; 0: none */
     bool interrupt; /* the first debugged processor that runs stops before its next instruction */
-    /* the first debugged processor stops that is before an instruction at this machine time or
-     * later; 0: none */
+    /* The first debugged processor stops whose next instruction is at this machine time or later;
+     * 0: none. */
     u64 until_ns;
     bool trail; /* begun_ns is when the last instruction began; as slow as watching data */
     bool leave; /* set while stopped: the guest exits as at its deadline, at this instruction */
@@ -58,7 +58,7 @@ struct cpu_debugger {
     void (*stopped)(void *context, u32 core, enum debug_why why, const struct debug_point *hit);
     void *context;
 
-    /* The core's own. */
+    /* Used by the core only. */
     bool step_begun, passing;
     u64 step_rip, step_world, passed_rip, passed_name;
     u64 begun_ns, begun_rip, begun_name;
@@ -77,7 +77,7 @@ struct debug_registers {
     u8 fx[512]; /* the 64-bit FXSAVE image */
 };
 
-/* Whose instructions a core executes: the host's, or those of a guest in the middle of a VMRUN. */
+/* The world that a core executes: the host's, or that of a guest between VMRUN and #VMEXIT. */
 struct debug_world {
     bool guest; /* all that follows is the guest's */
     bool nested, sev, es, snp;
@@ -87,17 +87,17 @@ struct debug_world {
     u64 host_rip;    /* where #VMEXIT leads */
 };
 
-void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d); /* NULL: nobody debugs */
+void cpu_debug_attach(struct cpu *c, struct cpu_debugger *d); /* NULL: detaches it */
 void cpu_debug_changed(struct cpu *c);
-/* Returns the machine time of the instruction that the core is before; of a watchpoint's hit, of
- * the one that accessed the data. Only while stopped. */
+/* Returns the machine time of the core's next instruction; for a watchpoint's hit, of the one that
+ * accessed the data. Only while stopped. */
 u64 cpu_debug_time(const struct cpu *c, bool watched);
-/* Returns the VMCB of the guest that is in the middle of a VMRUN; 0: none is. */
+/* Returns the address of the VMCB between VMRUN and #VMEXIT; 0: no guest runs. */
 u64 cpu_debug_running(const struct cpu *c);
 void cpu_debug_world(const struct cpu *c, struct debug_world *out);
-/* Only while a guest is in the middle of a VMRUN, or on a bare machine. Set takes the general
- * registers, RIP, RFLAGS, the bases of FS and GS and the FXSAVE image; it returns false, and
- * changes nothing, if a value cannot be in its register. */
+/* Read and write registers, between VMRUN and #VMEXIT or on a bare machine. cpu_debug_set() takes
+ * the general registers, RIP, RFLAGS, the bases of FS and GS and the FXSAVE image; it returns
+ * false, and changes nothing, if a value cannot be in its register. */
 void cpu_debug_get(const struct cpu *c, struct debug_registers *out);
 bool cpu_debug_set(struct cpu *c, const struct debug_registers *in);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the owner of the simulation can see and do, and no host of real hardware: stop a guest
- * between two instructions, read its registers, and read and write its memory in plaintext. Nothing
- * here moves a frame to another view, marks a page table or takes machine time.
+ * What only the owner of the simulation can see and do, and no host of real hardware can: stop a
+ * guest between two instructions, read its registers, and read and write its memory in plaintext.
+ * Nothing here moves a frame to another view, changes a page table or takes machine time.
  */
 #ifndef SOFTSEV_MACHINE_DEBUG_H
 #define SOFTSEV_MACHINE_DEBUG_H
@@ -13,12 +13,12 @@ struct machine;
 struct rmp_entry;
 struct vmsa;
 
-void machine_debug_attach(struct machine *m, struct cpu_debugger *d); /* NULL: nobody debugs */
+void machine_debug_attach(struct machine *m, struct cpu_debugger *d); /* NULL: detaches it */
 void machine_debug_changed(struct machine *m);
-/* The VMCB of the guest that this core is in the middle of running; 0: none. */
+/* Returns the address of the VMCB that this core is running, between VMRUN and #VMEXIT; 0: none. */
 u64 machine_debug_running(const struct machine *m, u32 core);
 void machine_debug_world(const struct machine *m, u32 core, struct debug_world *out);
-/* Returns the machine time of its next instruction while it is stopped; see cpu_debug_time(). */
+/* Returns the machine time of a stopped core's next instruction; see cpu_debug_time(). */
 u64 machine_debug_time(const struct machine *m, u32 core, bool watched);
 void machine_debug_get(const struct machine *m, u32 core, struct debug_registers *out);
 bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers *in);
@@ -60,18 +60,18 @@ struct debug_walk {
 };
 
 bool debug_walk(struct machine *m, const struct debug_view *v, u64 linear, struct debug_walk *out);
-/* Access memory as the guest's software sees it. A range may cross pages; false: a page of it is
- * not there, and nothing was written. */
+/* Access memory as the guest's software sees it. A range may cross pages. Return false if one of
+ * its pages is not there; then nothing is written. */
 bool debug_read(struct machine *m, const struct debug_view *v, u64 linear, void *out, size_t size);
 bool debug_write(struct machine *m, const struct debug_view *v, u64 linear, const void *data,
                  size_t size);
-/* Reads guest physical memory; `private` is the C-bit. Returns the system address, or ~0: nothing
+/* Reads guest physical memory; `private` is the C-bit. Returns the system address, or ~0 if nothing
  * is there. The range must not cross a page. */
 u64 debug_read_physical(struct machine *m, const struct debug_view *v, u64 gpa, bool private,
                         void *out, size_t size);
 /* Reads system memory: raw, as the host sees it, or through the key of an ASID. */
 bool debug_read_system(struct machine *m, u64 spa, u32 asid, void *out, size_t size);
-/* Returns the key in whose view a frame is: KEY_RAW, an ASID, KEY_FIRMWARE or KEY_GONE. */
+/* Returns the key whose view a frame is in: KEY_RAW, an ASID, KEY_FIRMWARE or KEY_GONE. */
 u16 debug_frame_key(struct machine *m, u64 spa);
 /* Returns false if there is no RMP, or it does not cover the page. */
 bool debug_rmp(struct machine *m, u64 spa, struct rmp_entry *out);

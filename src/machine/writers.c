@@ -17,7 +17,7 @@ struct note {
 struct writers {
     struct memory_witness witness;
     const struct host *host;
-    struct note notes[]; /* of all frames */
+    struct note notes[]; /* one for each frame */
 };
 
 static bool same_program(const struct note *a, const struct note *b)
@@ -26,8 +26,8 @@ static bool same_program(const struct note *a, const struct note *b)
            a->guest == b->guest && a->asid == b->asid && a->number == b->number;
 }
 
-/* Programs store fast once they were noted, so whoever takes over from one asks for their next
- * stores. */
+/* Records a store. A program stores fast once it was recorded, so any other writer that follows it
+ * asks for the program's next store. */
 static void written(void *context, u64 frame, const struct memory_store *store)
 {
     struct writers *w = context;

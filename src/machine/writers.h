@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who wrote last to a frame of memory: the party, when and by what. A debugger asks; without one
- * nothing is noted. Of a program's stores the first is noted that follows another party's write:
- * the later ones are as fast as ever, and have neither time nor address.
+ * Who wrote last to a frame of memory: the party, when and how. Nothing is noted unless a debugger
+ * asks for it. Of a program's stores, only the first after another party's write is noted: later
+ * ones run at full speed, and have neither time nor address.
  */
 #ifndef SOFTSEV_MACHINE_WRITERS_H
 #define SOFTSEV_MACHINE_WRITERS_H
@@ -13,8 +13,8 @@ struct machine;
 
 enum debug_party {
     WRITER_CORE,     /* the core itself: VMCB, VMSA, host save area */
-    WRITER_PROGRAM,  /* what runs on a core, in host mode or in a guest */
-    WRITER_HOST,     /* the hypervisor outside of the cores, or whoever loaded the host */
+    WRITER_PROGRAM,  /* software on a core, in host mode or in a guest */
+    WRITER_HOST,     /* the hypervisor outside the cores, or whatever loaded the host */
     WRITER_DEVICE,   /* DMA */
     WRITER_FIRMWARE, /* a command of the secure processor */
     WRITER_DEBUGGER,
@@ -30,7 +30,7 @@ struct debug_writer {
     u32 command;    /* of WRITER_FIRMWARE */
 };
 
-/* Begins to note who writes; before the machine runs. False: out of memory. */
+/* Begins to note who writes. Call it before the machine runs. Returns false if out of memory. */
 bool debug_note_writers(struct machine *m);
 /* Returns false if nobody has written to the frame of this system address. */
 bool debug_writer(const struct machine *m, u64 spa, struct debug_writer *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A GDB that debugs the first VM of a run: its virtual processors, whether they run or sleep. */
+/* Lets GDB debug the first VM of a run: its virtual processors, whether they run or sleep. */
 #include "cli/run/gdb.h"
 
 #include "abi/sev.h"
@@ -90,8 +90,8 @@ static bool subject_get(void *context, u32 cpu, struct debug_registers *out)
     return true;
 }
 
-/* Only the processor that has stopped can be written: the others' registers belong to the
- * hypervisor, or to their VMSAs. */
+/* Writes the registers of the processor that has stopped. No other can be written: its registers
+ * belong to the hypervisor, or to its VMSA. */
 static bool subject_set(void *context, u32 cpu, const struct debug_registers *in)
 {
     const struct run_gdb *g = context;
@@ -153,7 +153,7 @@ static void subject_goes_on(void *context, bool step)
 {
     struct run_gdb *g = context;
     g->stepping = step;
-    g->wish = FORWARD;
+    g->direction = FORWARD;
     if (g->history)
         history_resume(g);
 }
@@ -161,10 +161,11 @@ static void subject_goes_on(void *context, bool step)
 static void subject_reverse(void *context, bool one_instruction)
 {
     struct run_gdb *g = context;
-    g->wish = one_instruction ? BACK_STEP : BACK_RUN;
+    g->direction = one_instruction ? BACK_STEP : BACK_RUN;
 }
 
-/* What GDB changes was not in the run so far: going back over it would lose it. */
+/* Forgets the past: GDB's change was not part of the run so far, and going back over it would lose
+ * it. */
 static void subject_changed(void *context)
 {
     struct run_gdb *g = context;
@@ -178,23 +179,23 @@ static bool subject_stopped(void *context, u32 core, enum debug_why why, struct 
     return !g->history || history_stopped(g, core, why, stop);
 }
 
-/* Returns true if GDB is to be told of another stop: the beginning, from where there is no way
- * back. */
+/* Goes back in time if GDB asked for it. Returns true if GDB must be told of another stop: that the
+ * beginning is reached, from where nothing leads back. */
 static bool subject_again(void *context, struct gdb_stop *stop)
 {
     struct run_gdb *g = context;
     if (!g->history)
         return false;
-    if (g->wish == FORWARD)
+    if (g->direction == FORWARD)
         return history_begins(g, stop);
     *stop =
         (struct gdb_stop){.thread = stop->thread, .signal = GDB_SIGNAL_TRAP, .at_beginning = true};
-    return !history_travel(g, g->wish == BACK_STEP);
+    return !history_travel(g, g->direction == BACK_STEP);
 }
 
 /* --- `monitor` -------------------------------------------------------------------------------- */
 
-/* Where a real host would look for them, and what it would see there. */
+/* Says where a real host would look for the registers, and what it would see there. */
 static void subject_place(void *context, struct gdb *gdb, u32 cpu)
 {
     struct run_gdb *g = context;
@@ -272,7 +273,7 @@ int run_gdb_machine(struct run *r, struct error *e)
     return r->gdb ? gdb_session_machine(&r->gdb->session, r->machine, e) : 0;
 }
 
-/* A plain guest that has reset its machine has new VMCBs. */
+/* Finds the processors' VMCBs: a plain guest that has reset its machine has new ones. */
 static void find_processors(struct run_gdb *g)
 {
     struct cpu_debugger *d = &g->session.debugger;

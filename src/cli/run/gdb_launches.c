@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The firmware commands that launch guests, in their order and numbered, as a machine's events tell
- * of them. A command that is repeated with the same status is one line. */
+/* Logs the firmware commands that launch guests, in order and numbered, from a machine's events. A
+ * command that is repeated with the same status is one line. */
 #include "cli/run/gdb_session.h"
 
 #include "base/trace.h"
@@ -20,7 +20,7 @@ struct launch_step {
 struct launch_log {
     struct trace_sink sink;
     u32 count;
-    u64 lost; /* that found no room */
+    u64 lost; /* commands for which there was no room */
     struct launch_step steps[LAUNCHES_MAX];
 };
 

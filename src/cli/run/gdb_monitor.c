@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GDB's `monitor`: what no debugger of a guest could ask for, because it is the host's, or
- * nobody's. */
+/* GDB's `monitor` commands: what a debugger inside the guest could not show, because it belongs to
+ * the host or is visible to nobody on real hardware. */
 #include "cli/run/gdb_session.h"
 
 #include "abi/ghcb.h"
@@ -12,7 +12,7 @@
 
 #include <inttypes.h>
 
-#define SHOWN 32u /* bytes of a frame */
+#define SHOWN 32u /* bytes that are shown of a frame */
 #define NAMED "0x%016" PRIx64
 
 /* --- registers -------------------------------------------------------------------------------- */
@@ -61,7 +61,8 @@ static const char *key_text(const struct gdb_ask *a, bool private)
     return !a->view.sev ? "not encrypted" : private ? "private" : "shared";
 }
 
-/* Whose addresses they are before the nested tables, if there are any. */
+/* Names the addresses before the nested tables: "guest", or "system" if there are no nested
+ * tables. */
 static const char *space(const struct gdb_ask *a)
 {
     return a->view.flat ? "system" : "guest";
@@ -91,7 +92,7 @@ static void show_bytes(struct gdb_ask *a, const char *what, const u8 *bytes, siz
     gdb_print(a->gdb, "%-22s %s\n", what, hex);
 }
 
-/* Finds the system address of what the command is about, and says so. */
+/* Finds the system address that the command is about, and prints it. */
 static bool find_frame(struct gdb_ask *a, u64 *spa)
 {
     u8 byte;
@@ -111,7 +112,7 @@ static void show_keyed(struct gdb_ask *a, u64 spa, u32 asid, size_t size)
         show_bytes(a, key, bytes, size);
 }
 
-/* The key of a guest whose page a host's address leads to; 0: of none. */
+/* Returns the key of the guest whose page a host's address leads to; 0: none. */
 static u32 owner_of(struct gdb_ask *a, u64 spa)
 {
     struct rmp_entry e;
@@ -187,8 +188,8 @@ static void show_ghcb(struct gdb_ask *a)
 
 /* --- writer, launch --------------------------------------------------------------------------- */
 
-/* The stores of a program are noted when another party wrote to the frame before, so the first of
- * them has a time and an address, and the last has none. */
+/* Shows the last writer of a frame. A program's store is noted only after another party wrote to
+ * the frame. So the first of several stores has a time and an address, and the last has none. */
 static void show_writer(struct gdb_ask *a)
 {
     struct debug_writer w;
@@ -252,7 +253,7 @@ static void show_help(struct gdb_ask *a)
                       "address of the guest, or of the host if that runs, without C-bit.\n");
 }
 
-/* Takes the argument. Returns false if the text is not that command with its argument. */
+/* Takes the argument. Returns false if the text is not this command with its argument. */
 static bool matches(const char *text, const struct gdb_command *c, struct gdb_ask *a)
 {
     const size_t length = strlen(c->name);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A processor's registers in the forms of the core and of GDB. */
+/* Converts a processor's registers between the core's form and GDB's. */
 #include "cli/run/gdb_session.h"
 
 #include "base/bytes.h"
 
-/* The encodings of RAX RBX RCX RDX RSI RDI RBP RSP R8 ... */
+/* The encodings of GDB's general registers: RAX RBX RCX RDX RSI RDI RBP RSP R8 ... */
 static const u8 order[16] = {0, 3, 1, 2, 6, 7, 5, 4, 8, 9, 10, 11, 12, 13, 14, 15};
 
 enum { FCTRL, FSTAT, FTAG, FISEG, FIOFF, FOSEG, FOOFF, FOP };
 
 #define TAG_EMPTY 3u
 
-/* FXSAVE has one tag bit for each physical register; GDB has the two of the tag word. */
+/* Returns the x87 tag word. FXSAVE has one tag bit for each physical register; GDB wants two. */
 static u32 tags_to(u8 valid)
 {
     u32 tags = 0;

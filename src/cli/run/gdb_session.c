@@ -141,7 +141,7 @@ static void target_interrupt(void *session)
     machine_debug_changed(s->machine);
 }
 
-/* The machine goes on as if nobody had ever looked. */
+/* Removes all points and requests: the machine goes on as if nobody had looked. */
 static void let_go(struct gdb_session *s)
 {
     s->debugger.point_count = 0;
@@ -215,7 +215,7 @@ static void client_close(struct gdb_session *s)
     watch_socket(s);
 }
 
-/* Takes what the client has sent. A client that is gone leaves the machine alone. */
+/* Takes what the client has sent. If the client is gone, the machine goes on without it. */
 static void client_receive(struct gdb_session *s)
 {
     u8 bytes[4096];
@@ -226,7 +226,7 @@ static void client_receive(struct gdb_session *s)
         client_close(s);
 }
 
-/* Serves the client until it lets the machine go on, or wants to go back. */
+/* Serves the client until it lets the machine go on or asks to go back in time. */
 static void client_serve(struct gdb_session *s)
 {
     s->serving = true;
@@ -243,7 +243,7 @@ static bool again(struct gdb_session *s, struct gdb_stop *stop)
            s->subject->again(s->context, stop);
 }
 
-/* The wall's clock does not run while GDB is served. */
+/* Serves GDB at a stop, and tells the subject how long the machine stood still. */
 static void serve(struct gdb_session *s, struct gdb_stop *stop)
 {
     const u64 since = run_clock_ns();
@@ -334,7 +334,7 @@ void gdb_session_look(struct gdb_session *s, bool idle)
     }
 }
 
-/* The machine has ended before. */
+/* Ends the session. The machine has ended before. */
 void gdb_session_close(struct gdb_session *s, int status)
 {
     run_signals_watch(-1);

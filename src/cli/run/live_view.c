@@ -13,14 +13,14 @@
 #include <time.h>
 
 #define QUEUE_MAX   MIB(64) /* bytes of events that no browser has fetched yet */
-#define AT_ONCE     20000u  /* events that one answer makes the page's form of */
+#define AT_ONCE     20000u  /* events in one answer to a browser */
 #define ANSWER_NS   2000000000ull
 #define LOOK_MIN_NS 10000000ull /* the run looks no more often, whatever a browser asks */
 
 /* An event in the queue: this, then its name and text, each with a NUL. */
 struct queued {
     u64 time_ns;
-    u32 category, size; /* of name and text */
+    u32 category, size; /* bytes of name and text */
 };
 
 struct live_view {
@@ -29,18 +29,18 @@ struct live_view {
     void *tell_context;
     struct view_server server;
     struct trace_sink sink;
-    pthread_mutex_t mutex; /* of all that follows */
+    pthread_mutex_t mutex; /* protects all that follows */
     pthread_cond_t answered;
     u8 *queue;
     size_t size, room;
     u64 lost;
     bool ended;
-    _Atomic bool asked; /* for the page at `spa` */
+    _Atomic bool asked; /* a browser waits for the page at `spa` */
     bool done, good, keyed;
     u64 spa;
     u8 raw[PAGE_SIZE], plain[PAGE_SIZE];
-    u64 looked_ns; /* the run's own */
-    u8 *taken;     /* out of the queue; the server's own */
+    u64 looked_ns; /* used by the run's thread only */
+    u8 *taken;     /* events taken from the queue; used by the server's thread only */
     size_t taken_size, taken_at;
 };
 
@@ -78,7 +78,8 @@ static void on_event(void *view, const struct trace_event *e)
 
 /* --- Events: the server's side ---------------------------------------------------------------- */
 
-/* Adds events that were taken out of the queue, up to a number: a browser is not kept waiting. */
+/* Adds events that were taken from the queue, up to a fixed number: a browser must not wait
+ * long. */
 static void add_taken(struct live_view *v, struct view_record *r)
 {
     struct view_event e;
@@ -96,7 +97,7 @@ static void add_taken(struct live_view *v, struct view_record *r)
     }
 }
 
-/* Takes the whole queue, once what was taken before has been added. Returns false if the run has
+/* Takes the whole queue once all that was taken before has been added. Returns false if the run has
  * ended. */
 static bool take_queue(struct live_view *v, struct view_record *r)
 {
@@ -110,7 +111,8 @@ static bool take_queue(struct live_view *v, struct view_record *r)
         v->queue = NULL;
         v->size = v->room = 0;
         if (!v->taken_size)
-            r->lost = max_u64(r->lost, v->lost); /* events that came after the last one kept */
+            /* Events that were dropped after the last one in the queue. */
+            r->lost = max_u64(r->lost, v->lost);
     }
     pthread_mutex_unlock(&v->mutex);
     return runs;
@@ -156,7 +158,8 @@ static bool ask_page(void *view, u64 spa, u8 raw[PAGE_SIZE], u8 plain[PAGE_SIZE]
     return good;
 }
 
-/* The key that the page is held under; of a page in the raw view, that of its owner in the RMP. */
+/* Returns the key under which the page is held. For a page in the raw view, returns the key of its
+ * owner in the RMP. */
 static u32 key_of(struct machine *m, u64 spa)
 {
     struct rmp_entry entry;

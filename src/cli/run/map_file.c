@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --map: whose each frame is when a run has ended, out of the machine itself. */
+/* --map: who holds each frame when a run has ended, read from the machine itself. */
 #include "cli/run/picture.h"
 
 #include "cli/view/trace_file.h"
@@ -16,7 +16,7 @@ _Static_assert(KEY_RAW == VIEW_KEY_RAW && KEY_GONE == VIEW_KEY_GONE &&
                    KEY_FIRMWARE == VIEW_KEY_CHIP,
                "a frame's view is the map's key");
 
-/* Returns false if there is no memory for the map. */
+/* Makes the map. Returns false if there is no memory for it. */
 static bool look(struct machine *m, struct view_map *map)
 {
     struct rmp_entry entry;
