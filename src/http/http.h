@@ -20,10 +20,10 @@
 /* One request. Everything in it is untrusted. */
 struct http_request {
     const char *method;
-    const char *url;  /* as it came; cut to one character more than HTTP_URL_MAX */
-    const void *body; /* at most HTTP_REQUEST_MAX bytes */
+    const char *url;           /* as it came; cut to one character more than HTTP_URL_MAX */
+    const void *body;          /* at most HTTP_REQUEST_MAX bytes */
     const char *host, *origin; /* headers; NULL: none was sent */
-    size_t body_size; /* as received: more than HTTP_REQUEST_MAX if the body was cut */
+    size_t body_size;          /* as received: more than HTTP_REQUEST_MAX if the body was cut */
 };
 
 struct http_header {
@@ -33,11 +33,11 @@ struct http_header {
 struct http_response {
     u32 status;
     const char *content_type;
-    const char *allow;       /* Allow header of a 405; otherwise NULL */
+    const char *allow;                 /* Allow header of a 405; otherwise NULL */
     const struct http_header *headers; /* further ones; the last has no name; NULL: none */
-    u32 retry_after_seconds; /* 0: none */
-    u32 delay_ms;            /* delay before the answer is sent */
-    u8 *body;                /* the caller's buffer of http_config.response_max bytes */
+    u32 retry_after_seconds;           /* 0: none */
+    u32 delay_ms;                      /* delay before the answer is sent */
+    u8 *body;                          /* the caller's buffer of http_config.response_max bytes */
     size_t size;
 };
 
