@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An AMD IOMMU that is there and translates nothing [host 3]: a PCI function, 16 KiB of registers,
- * a command buffer that is executed, an event log. SNP hosts want one. Devices keep using physical
- * addresses; the RMP is checked where their accesses reach memory.
+ * An AMD IOMMU that translates nothing [host 3]: a PCI function, 16 KiB of registers, a command
+ * buffer that is executed, an event log. SNP hosts need one to be present. Devices keep using
+ * physical addresses; the RMP is checked where their accesses reach memory.
  */
 #ifndef SOFTSEV_DEVICE_IOMMU_H
 #define SOFTSEV_DEVICE_IOMMU_H

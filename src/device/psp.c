@@ -5,7 +5,7 @@
  */
 #include "device/psp.h"
 
-#define COMMAND_INTERRUPT BIT(0) /* tell the end by a message */
+#define COMMAND_INTERRUPT BIT(0) /* report the end by a message */
 #define COMMAND_DONE      BIT(31)
 #define STATUS_MASK       0xffffu
 #define FEATURE_SEV       BIT(0)
@@ -40,8 +40,8 @@ static void send_message(struct psp *p)
         pci_msi_send(&p->pci);
 }
 
-/* Runs the command. The message comes last: who receives it must find the status. A value with the
- * response bit set is no command. */
+/* Runs the command. The message is sent last, because its receiver must find the status. A value
+ * with the response bit set is not a command. */
 static void submit(struct psp *p, u32 value)
 {
     u32 *r = p->registers;

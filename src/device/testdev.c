@@ -49,8 +49,8 @@ static u64 testdev_nothing_read(struct device *device, u64 offset, u32 size)
     return 0;
 }
 
-/* Drops nothing: the nested tables are the host's mapping here, and they never change behind the
- * guest. */
+/* Does nothing: the nested tables are the mapping that the host would drop, and they never change
+ * without the guest. */
 static void testdev_flush_write(struct device *device, u64 offset, u32 size, u64 value)
 {
     (void)device, (void)offset, (void)size, (void)value;

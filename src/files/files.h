@@ -127,8 +127,8 @@ void file_set_free(struct file_set *s);
  * No output replaces one. */
 #define FILE_KEPT_MAGIC "SOFTSEV\n"
 
-/* Tells in advance whether output may go to a path. False, with a sentence: there is a file that
- * softsev keeps for itself. */
+/* Checks in advance whether output may go to a path. Returns false and an error if it leads to a
+ * file that softsev keeps for itself. */
 bool file_check_output(const char *path, struct error *e);
 
 /* Writes one file as a whole. If the path leads to a pipe or character device, as /dev/stdout may,
@@ -140,10 +140,10 @@ bool file_make_folder(const char *path, struct error *e);
 /* Opens a file for output in several writes: makes it, or empties it if it is a regular file.
  * Treats links as file_write() does. NULL on failure. */
 FILE *file_create(const char *path, bool secret, struct error *e);
-/* Writes what waits in the stream's buffer. False, with the cause in a sentence: some of its output
- * is lost. `name`: a path, or "standard output". */
+/* Writes the stream's buffer. Returns false and an error if some of its output is lost. `name` is a
+ * path, or "standard output". */
 bool file_flush(FILE *file, const char *name, struct error *e);
-/* Closes the file. False: part of the output is missing. `path` is for the error's sentence. */
+/* Closes the file. Returns false if part of the output is missing. `path` is for the error. */
 bool file_close(FILE *file, const char *path, struct error *e);
 
 #endif

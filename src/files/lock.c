@@ -64,7 +64,8 @@ static bool has_open(const char *pid, const struct stat *file)
     return found;
 }
 
-/* "process 1234 (qemu-system-x86)", or "another process" if none can be seen. */
+/* Writes the holder's name: "process 1234 (qemu-system-x86)", or "another process" if none can be
+ * seen. */
 static void describe_holder(int fd, char *out, size_t size)
 {
     struct stat file;

@@ -139,8 +139,8 @@ static int make_folder(const char *path, struct error *e)
     return 0;
 }
 
-/* A directory that cannot be written is only read, if that is enough for what is to be done: under
- * a shared lock, or where there is no file to lock, without one. */
+/* Opens a directory that cannot be written for reading only, if that is enough for the request:
+ * under a shared lock, or without one if there is no file to lock. */
 static int decide_reading(struct state *s, struct error *e)
 {
     if (faccessat(s->folder, ".", W_OK, AT_EACCESS) == 0)
@@ -198,7 +198,8 @@ static int open_folder_reading(struct state *s, struct error *e)
     return 0;
 }
 
-/* A directory that has lost its fuses is none without a platform: opening it says what is lost. */
+/* Checks that the directory holds a platform. If it has lost its fuses, it still counts as one:
+ * opening it says what is lost. */
 int state_need_platform(const char *directory, struct error *e)
 {
     static const enum state_file made[] = {STATE_FUSES, STATE_AUTHORITY, STATE_CEK};

@@ -35,16 +35,16 @@ int state_check_members(struct state *s, struct error *e);
 
 /* Opens a directory; `how` has reading, looks, pass and hook. */
 struct state *state_open_how(const struct state *how, const char *directory, struct error *e);
-/* As state_read(), and the version of the file's frame. */
+/* Reads a file as state_read() does, and returns the version of its frame. */
 enum state_answer state_read_frame(const struct state *s, enum state_file file, void *out,
                                    size_t size, size_t *got, u32 *version, struct error *e);
-/* Whether the file says that there are no keys: at first, and after PLATFORM_RESET. */
+/* Returns true if the file says that there are no keys: at first, and after PLATFORM_RESET. */
 bool state_store_is_empty(const void *content, size_t size);
-/* Tells which product the platform is, by its profile, or if that is lost by its floor; "": nothing
- * says it. */
+/* Finds the platform's product from its profile, or if that is lost from its floor; "" if neither
+ * tells. */
 #define STATE_PRODUCT_MAX 17u
 void state_product(const struct state *s, char out[STATE_PRODUCT_MAX]);
-/* Writes what must lie beside a platform's fuses. What is there stays. */
+/* Writes the files that belong beside a platform's fuses. Keeps those that exist. */
 int state_make_members(struct state *s, struct error *e);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files belong to a platform, and what it means that one of them is not there. */
+/* The files that belong to a platform, and what the absence of each means. */
 #include "state/internal.h"
 
 #include "crypto/crypto.h"
@@ -87,8 +87,8 @@ static bool is_lost(const struct state *s, int file, u32 present)
            !(m->since_v2 && s->version < 2);
 }
 
-/* Names what only a copy brings back before what can be given up: otherwise the keys would be lost
- * for nothing. */
+/* Reports files that only a copy brings back before files that can be given up: otherwise the keys
+ * would be lost for nothing. */
 int state_check_members(struct state *s, struct error *e)
 {
     u32 present = 0;

@@ -27,7 +27,7 @@ static int bring_up_to_date(struct state *s, const struct state_identity *identi
     return state_write(s, STATE_FUSES, identity->fuses, sizeof identity->fuses, e);
 }
 
-/* Refuses to make another part of a platform by the way: its chip id and certificates would be of
+/* Refuses to turn a platform into another part silently: its chip id and certificates would be of
  * that part from then on. */
 static int check_part(const struct state_request *request, struct state *s, struct error *e)
 {

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* What its keys are made from. It makes a chip in the cache, too, which nobody uses. */
+/* The words from which its keys are made. The cache also gets a chip from them, which nobody
+ * uses. */
 #define WORDS "the manufacturer of seeded platforms"
 
 static struct crypto *known_stream(struct error *e)
@@ -33,7 +34,7 @@ static int cache_directory(char *out, size_t size, struct error *e)
                            "neither XDG_CACHE_HOME nor HOME says where to keep them");
 }
 
-/* Several runs may read at once. NULL: there is nothing to read yet. */
+/* Reads the cache; several runs may do so at once. Returns NULL if there is nothing to read yet. */
 static struct authority *read_cache(const char *directory, struct crypto *c)
 {
     struct error ignored = {.code = ERROR_NONE};

@@ -117,7 +117,7 @@ struct authority *state_authority_open(struct state *s, struct crypto *c,
                                        void (*progress)(const char *what), struct error *e);
 /* Derives the fuses from a seed. */
 void state_seed_fuses(const void *seed, size_t seed_size, u8 fuses[32]);
-/* An identity of which nothing is kept: fuses from the seed, and a CEK that is signed now. */
+/* Makes an identity that is not kept: fuses from the seed, and a CEK that is signed now. */
 int state_identity_from_seed(struct crypto *c, const struct authority *a, const char *seed,
                              struct state_identity *out, struct error *e);
 /* Returns the authority of all platforms that are made from a seed and not kept: its keys come from
