@@ -186,6 +186,11 @@ const char *bare_core_state(const struct bare *b, u32 core)
     return c->waiting ? "waits for STARTUP" : c->halted ? "halted" : "runs";
 }
 
+bool bare_net_input(struct bare *b, const void *frame, size_t size)
+{
+    return board_net_input(b->board, frame, size);
+}
+
 void bare_get_summary(const struct bare *b, struct bare_summary *out)
 {
     *out = b->summary;

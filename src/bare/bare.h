@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "device/backend.h"
 #include "image/image.h"
 
@@ -28,6 +29,8 @@ struct bare_config {
     struct console_backend console;
     struct block_backend disks[BARE_DISKS_MAX];
     u32 disk_count;
+    struct net_backend net;             /* no function: no network card */
+    const struct random_source *random; /* of a virtio entropy source; NULL: there is none */
 };
 
 enum bare_state {
@@ -70,6 +73,9 @@ void bare_end_turn(struct bare *b);
 
 /* Sends bytes to the UART between two runs. Returns how many were taken. */
 size_t bare_console_input(struct bare *b, const u8 *data, size_t size);
+/* Sends a frame to the network card between two runs. Returns false if its driver has no room for
+ * it now. */
+bool bare_net_input(struct bare *b, const void *frame, size_t size);
 
 /* What a core does: "runs", "halted", "waits for STARTUP". */
 const char *bare_core_state(const struct bare *b, u32 core);

@@ -238,6 +238,8 @@ int bare_wire(struct bare *b, struct error *error)
                    .context = b},
         .console = b->config.console,
         .disk_count = b->config.disk_count,
+        .net = b->config.net,
+        .random = b->config.random,
     };
     const struct cpu_wires wires = {
         .access = on_access,

@@ -38,7 +38,7 @@ static int open_files(struct host_run *r, struct error *e)
 {
     const struct host_options *o = &r->options;
     return cli_read_image(o->kernel, o->memory, &r->kernel, e) ||
-                   cli_read_image(o->initrd, o->memory, &r->initrd, e) ||
+                   cli_read_image(o->initrd, o->memory, &r->initrd, e) || host_devices_open(r, e) ||
                    run_trace_open(&r->tracing, e) || open_map(r, e) || host_gdb_open(r, e) ||
                    open_view(r, e)
                ? -1
@@ -112,7 +112,7 @@ static struct image_file image_file(const struct cli_file *f)
 static int boot(struct host_run *r, struct error *e)
 {
     const struct host_options *o = &r->options;
-    const struct bare_config config = {
+    struct bare_config config = {
         .machine = r->machine,
         .image = {.kernel = image_file(&r->kernel),
                   .initrd = image_file(&r->initrd),
@@ -121,6 +121,7 @@ static int boot(struct host_run *r, struct error *e)
         .testdev = o->testdev,
         .console = {host_console_output, r},
     };
+    host_devices_connect(r, &config);
     r->bare = bare_create(&config, e);
     if (!r->bare)
         return -1;
@@ -243,6 +244,7 @@ static int close_all(struct host_run *r, struct error *e)
     if (r->map) /* the run has ended before there was anything to write */
         fclose(r->map);
     bool good = !run_trace_close(&r->tracing, e);
+    good = !host_devices_close(r, e) && good;
     good = !run_output_close("host", e) && good;
     cli_platform_close(&r->platform);
     crypto_destroy(r->crypto);
@@ -276,6 +278,7 @@ int cli_host(int argc, char **argv)
     if (result)
         status = cli_fail("host", &e);
     host_gdb_close(r, run_signals_status() ? run_signals_status() : status);
+    host_free_options(&r->options);
     free(r);
     return run_signals_status() ? run_signals_status() : status;
 }

@@ -7,8 +7,10 @@
 #include "cli/identity/platform.h"
 #include "cli/input.h"
 #include "cli/options.h"
+#include "cli/run/disk.h"
 #include "cli/run/gdb_session.h"
 #include "cli/run/picture.h"
+#include "cli/run/serial.h"
 #include "cli/run/session.h"
 #include "machine/host.h"
 #include "machine/machine.h"
@@ -20,6 +22,10 @@ enum host_option {
     HOST_APPEND,
     HOST_MEMORY,
     HOST_CPUS,
+    HOST_DISK,
+    HOST_NET,
+    HOST_SERIAL,
+    HOST_VIRTIO_RNG,
     HOST_DEVICE,
     HOST_CPU,
     HOST_PROFILE,
@@ -45,12 +51,15 @@ enum host_option {
 };
 
 struct host_options {
-    const char *kernel, *initrd, *append, *cpu_text, *state, *seed, *expect;
+    const char *kernel, *initrd, *append, *cpu_text, *state, *seed, *expect, *serial;
+    struct run_disk_options disks[BARE_DISKS_MAX];
+    u32 disk_count;
+    struct net_options net;
     const struct firmware_profile *profile; /* NULL: the platform's */
     struct cpu_model cpu;                   /* if cpu_text */
     u64 memory;                             /* bytes */
     u32 cpus, trace;
-    bool testdev, json, quiet, no_reboot, limit_given;
+    bool virtio_rng, testdev, json, quiet, no_reboot, limit_given;
     const char *gdb, *view, *map; /* where a debugger, a browser, the map go; NULL: nowhere */
     bool gdb_wait, view_keep;
     s64 time_seconds;
@@ -61,6 +70,16 @@ struct host_options {
 
 #define HOST_LINE_MAX 512u /* bytes of a console line in which --expect is looked for */
 
+/* What the board's devices lead to (host_devices.c). They outlive a reset of the board. */
+struct host_devices {
+    struct run_disk_file disks[BARE_DISKS_MAX];
+    struct net *net;           /* NULL: none */
+    struct run_serial *serial; /* NULL: the UART is on standard output */
+    struct crypto *crypto;     /* of the entropy source */
+    struct random_source random;
+    struct net_polls polls; /* what network and serial port wait for */
+};
+
 struct host_run {
     struct host_options options;
     struct cli_file kernel, initrd;
@@ -68,6 +87,7 @@ struct host_run {
     struct cli_platform platform;
     struct machine *machine;
     struct bare *bare;
+    struct host_devices devices;
     struct run_trace tracing;
     struct run_panic panic;
     struct run_terminal *terminal;
@@ -86,6 +106,22 @@ struct host_run {
 
 /* What is to be run. */
 int host_parse(const struct options *given, struct host_options *o, struct error *e);
+void host_free_options(struct host_options *o);
+
+/* --- host_devices.c --------------------------------------------------------------------------- */
+
+int host_devices_open(struct host_run *r, struct error *e);
+int host_devices_close(struct host_run *r, struct error *e); /* -1: a file is not whole */
+/* Connects a new board to them. */
+void host_devices_connect(struct host_run *r, struct bare_config *config);
+/* Whether input may come from outside, or has come and waits for the machine. */
+bool host_devices_live(const struct host_run *r);
+bool host_devices_wait(const struct host_run *r);
+/* Looks at keyboard, serial port and network; waits up to `wait_ns` if there is nothing. Changes no
+ * machine. */
+void host_devices_look(struct host_run *r, u64 wait_ns);
+/* Gives the machine what has come, between two slices. */
+void host_devices_give(struct host_run *r);
 
 /* --- host_clock.c ----------------------------------------------------------------------------- */
 

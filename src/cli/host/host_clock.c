@@ -3,7 +3,7 @@
  * How machine time goes with the wall's, slice by slice, and the keyboard between two slices. By
  * the wall, machine time is what the wall says, and the program sleeps while all cores idle.
  * Virtual time is moved by instructions and costs alone, and idle time is skipped unless somebody
- * sits at the keyboard.
+ * sits at the keyboard, or the host has a network.
  */
 #include "cli/host/host.h"
 
@@ -69,8 +69,9 @@ static bool slice_virtual(struct host_run *r, u64 limit_ns)
     const u64 wall = wall_ns(r), now = machine_ns(r);
     if (wall > now)
         r->wall_start_ns += wall - now;
-    const bool idle = alive && run_terminal_is_interactive(r->terminal) && busy_ns(r) == before;
-    listen(r, idle && now > wall ? now - wall : 0);
+    const bool paced = run_terminal_is_interactive(r->terminal) || host_devices_live(r);
+    const bool idle = alive && paced && busy_ns(r) == before;
+    host_devices_look(r, idle && now > wall ? now - wall : 0);
     return alive;
 }
 
@@ -82,17 +83,20 @@ static bool slice_by_wall(struct host_run *r, u64 limit_ns)
         bare_run_busy(r->bare, min_u64(limit_ns, machine_ns(r) + RUN_WALL_SLICE_NS), &next_ns);
     const u64 until = min_u64(next_ns, limit_ns), wall = wall_ns(r);
     const u64 sleep = alive && until > wall ? until - wall : 0;
-    listen(r, min_u64(sleep, run_terminal_has_input(r->terminal) ? RUN_WALL_SLICE_NS
-                             : r->view                           ? VIEW_LOOK_NS
-                                                                 : RUN_SLEEP_MAX_NS));
+    const bool typed = run_terminal_has_input(r->terminal) || host_devices_wait(r);
+    host_devices_look(r, min_u64(sleep, typed     ? RUN_WALL_SLICE_NS
+                                        : r->view ? VIEW_LOOK_NS
+                                                  : RUN_SLEEP_MAX_NS));
     return alive;
 }
 
 /* --- Keys ------------------------------------------------------------------------------------- */
 
+/* A host whose serial port is elsewhere has no keyboard. */
 static size_t give(void *context, const u8 *bytes, size_t count)
 {
-    return bare_console_input(((struct host_run *)context)->bare, bytes, count);
+    struct host_run *r = context;
+    return r->devices.serial ? count : bare_console_input(r->bare, bytes, count);
 }
 
 static void command(void *context, u8 key)
@@ -113,8 +117,10 @@ bool host_slice(struct host_run *r, u64 limit_ns)
                                                           : slice_virtual(r, limit_ns);
     host_gdb_look(r, alive && busy_ns(r) == before);
     live_view_look(r->view);
-    if (alive)
+    if (alive) {
         run_terminal_pass(r->terminal, &keys, machine_ns(r));
+        host_devices_give(r);
+    }
     r->quit |= run_signals_ending();
     return alive;
 }

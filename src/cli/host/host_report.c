@@ -52,6 +52,10 @@ void host_console_output(void *context, const u8 *data, u64 size)
     struct host_run *r = context;
     run_panic_watch(&r->panic, data, size);
     watch_for_text(r, data, size);
+    if (r->devices.serial) {
+        run_serial_send(r->devices.serial, data, size);
+        return;
+    }
     if (!r->options.json) {
         fwrite(data, 1, size, stdout);
         r->line_open = size && data[size - 1] != '\n';

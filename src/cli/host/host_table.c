@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #define MEMORY_DEFAULT GIB(1)
@@ -40,6 +41,21 @@ static const struct option_row rows[] = {
     [HOST_CPUS] = {"cpus", OPTION_NUMBER, "NUMBER", "cores, 1 to 8 (default 1)",
         .man = "Cores, 1 to 8.\nThey take turns by machine time.\nDefault 1.",
         .min = 1, .max = IMAGE_CPUS_MAX},
+    [HOST_DISK] = {"disk", OPTION_FILE, "FILE",
+        "raw disk image; also FILE,readonly and FILE,snapshot",
+        .man = "A raw disk image, attached as a virtio disk, with the words that\n"
+        ".Xr softsev-run 1\nexplains.\nUp to 8 may be given.", .list = true},
+    [HOST_NET] = {"net", OPTION_TEXT, "NETWORK",
+        "user[,publish=[ADDR:]HOST:GUEST[/udp]]... (default off)",
+        .man = "The host's network, as for\n.Xr softsev-run 1 .\nDefault\n.Cm off ."},
+    [HOST_SERIAL] = {"serial", OPTION_FILE, "PLACE",
+        "serial port: stdio, FILE, unix:PATH (default stdio)",
+        .man = "Where the serial port leads, as for\n.Xr softsev-run 1 .\nDefault\n.Cm stdio .",
+        .output = true},
+    [HOST_VIRTIO_RNG] = {"virtio-rng", OPTION_FLAG, NULL,
+        "add an entropy source, /dev/hwrng in Linux",
+        .man = "Add an entropy source,\n.Pa /dev/hwrng\nin Linux.\nWith\n.Fl -seed\n"
+        "its bytes come from the seed."},
     [HOST_DEVICE] = {"device", OPTION_CHOICE, "DEVICE",
         "extra device: pc-testdev, QEMU's for tests of hypervisors (default none)",
         .man = "An extra device, as for\n.Xr softsev-run 1 .\nDefault\n.Cm none .",
@@ -159,6 +175,26 @@ const struct option_table cli_host_table = {
 
 /* --- What is to be run ------------------------------------------------------------------------ */
 
+static int choose_disks(struct host_options *o, const struct options *given, struct error *e)
+{
+    for (size_t i = 0; i < given->list_count; i++) {
+        if (given->list_id[i] != HOST_DISK)
+            continue;
+        if (o->disk_count == BARE_DISKS_MAX)
+            return error_set(e, ERROR_USAGE, "more than %u disks; a machine has at most %u",
+                             BARE_DISKS_MAX, BARE_DISKS_MAX);
+        if (run_parse_disk(given->list[i], &o->disks[o->disk_count++], e))
+            return -1;
+    }
+    return 0;
+}
+
+void host_free_options(struct host_options *o)
+{
+    for (u32 i = 0; i < o->disk_count; i++)
+        free(o->disks[i].path);
+}
+
 int host_parse(const struct options *given, struct host_options *o, struct error *e)
 {
     const char *const *text = given->text;
@@ -170,6 +206,8 @@ int host_parse(const struct options *given, struct host_options *o, struct error
         .state = text[HOST_STATE],
         .seed = text[HOST_SEED],
         .expect = text[HOST_EXPECT],
+        .serial = text[HOST_SERIAL],
+        .virtio_rng = text[HOST_VIRTIO_RNG],
         .memory = options_number(given, HOST_MEMORY, MEMORY_DEFAULT),
         .cpus = (u32)options_number(given, HOST_CPUS, 1),
         .trace = (u32)options_number(given, HOST_TRACE, 0),
@@ -190,6 +228,8 @@ int host_parse(const struct options *given, struct host_options *o, struct error
     };
     const s64 now = o->seed ? RUN_SEEDED_TIME : (s64)time(NULL);
     o->time_seconds = (s64)options_number(given, HOST_TIME, (u64)now);
+    if (choose_disks(o, given, e) || (text[HOST_NET] && net_parse(text[HOST_NET], &o->net, e)))
+        return -1;
     if (text[HOST_PROFILE] && cli_profile_find(text[HOST_PROFILE], &o->profile, e))
         return -1;
     return o->cpu_text ? cli_cpu_parse(o->cpu_text, &o->cpu, e) : 0;

@@ -173,7 +173,10 @@ static int make_guest(struct run_vm *v, struct error *e)
         .certificates = table,
         .certificates_size = table_size,
     };
-    memcpy(config.disks, v->disks, sizeof config.disks);
+    for (u32 i = 0; i < v->options->disk_count; i++) {
+        const struct run_disk_file *d = &v->disks[i];
+        config.disks[i] = (struct vm_disk){d->size, d->read, d->write, d->context};
+    }
     if (run_secret_open(v, &config, e))
         return -1;
     v->vm = vm_create(r->hv, &config, e);

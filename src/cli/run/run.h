@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/input.h"
+#include "cli/run/disk.h"
 #include "cli/run/picture.h"
 #include "cli/run/session.h"
 #include "hypervisor/vm.h"
@@ -21,12 +22,6 @@
 struct run;
 
 /* --- What was asked for (run_options.c) ------------------------------------------------------- */
-
-/* A disk of a VM; changes to a snapshot end with the run. */
-struct run_disk_options {
-    char *path;
-    bool read_only, snapshot;
-};
 
 struct run_vm_options {
     const char *name, *kernel, *initrd, *append, *firmware, *secret, *serial;
@@ -93,10 +88,6 @@ int run_map_write(struct run *r, struct error *e);
 
 /* --- Disks (run_disk.c) ----------------------------------------------------------------------- */
 
-/* Parses "FILE[,readonly][,snapshot]". The caller frees the path, also of a wrong text. */
-int run_parse_disk(const char *text, struct run_disk_options *out, struct error *e);
-int run_open_disk(const struct run_disk_options *o, struct vm_disk *out, struct error *e);
-void run_close_disk(struct vm_disk *disk); /* does nothing to one that is not open */
 /* Read and write all bytes at an offset, or return false. */
 bool run_read_at(int fd, u64 offset, void *out, size_t size);
 bool run_write_at(int fd, u64 offset, const void *data, size_t size);
@@ -115,7 +106,7 @@ struct run_vm {
     struct cli_file kernel, initrd, firmware, secret;
     struct image_plan *plan;
     struct vm *vm;
-    struct vm_disk disks[VM_DISKS_MAX];
+    struct run_disk_file disks[VM_DISKS_MAX];
     struct run_serial *serial; /* NULL: the UART is on standard output */
     struct net *net;           /* NULL: none, or its frames are those of a recording */
     u8 measure[48];
@@ -210,8 +201,6 @@ int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
 /* Gives console input to a guest, and notes it in the recording. Returns how much had room. */
 size_t run_input_console(struct run *r, u32 vm, const u8 *bytes, size_t count);
-/* How many bytes have come over a serial line since `given_ns`; at most a line of a recording. */
-size_t run_line_room(u64 given_ns, u64 now_ns);
 /* Gives a frame to a guest, and notes it in the recording. Returns false if there is no room. */
 bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
 

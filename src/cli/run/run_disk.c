@@ -184,7 +184,7 @@ static void close_disk(struct run_disk *d)
     free(d);
 }
 
-int run_open_disk(const struct run_disk_options *o, struct vm_disk *out, struct error *e)
+int run_open_disk(const struct run_disk_options *o, struct run_disk_file *out, struct error *e)
 {
     const bool writes = !o->read_only && !o->snapshot;
     struct run_disk *d = calloc(1, sizeof *d);
@@ -199,21 +199,21 @@ int run_open_disk(const struct run_disk_options *o, struct vm_disk *out, struct 
         error_set(e, ERROR_FILE, "%s: %llu bytes; a disk has whole sectors of 512", o->path,
                   (unsigned long long)d->size);
     } else if (!check_raw(d->fd, o->path, e) && (!o->snapshot || !open_snapshot(d, o->path, e))) {
-        *out = (struct vm_disk){.size = d->size,
-                                .read = o->snapshot ? snapshot_read : plain_read,
-                                .write = o->snapshot ? snapshot_write
-                                         : writes    ? plain_write
-                                                     : NULL,
-                                .context = d};
+        *out = (struct run_disk_file){.size = d->size,
+                                      .read = o->snapshot ? snapshot_read : plain_read,
+                                      .write = o->snapshot ? snapshot_write
+                                               : writes    ? plain_write
+                                                           : NULL,
+                                      .context = d};
         return 0;
     }
     close_disk(d);
     return -1;
 }
 
-void run_close_disk(struct vm_disk *disk)
+void run_close_disk(struct run_disk_file *disk)
 {
     if (disk->context)
         close_disk(disk->context);
-    *disk = (struct vm_disk){0};
+    *disk = (struct run_disk_file){0};
 }

@@ -115,6 +115,8 @@ struct run_keys {
 };
 /* Passes on what was typed as fast as a serial line is; `now_ns` is machine time. */
 void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 now_ns);
+/* How many bytes have come over a serial line since `given_ns`; at most a line of a recording. */
+size_t run_line_room(u64 given_ns, u64 now_ns);
 
 /* --- Output, and the end of a run (run_output.c) ---------------------------------------------- */
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the board's disks, network card, entropy source and serial port lead to. Input reaches the
+ * machine only between two slices of machine time. */
+#include "cli/host/host.h"
+
+#include "crypto/crypto.h"
+
+#include <poll.h>
+
+#define MAC 0x525400123456ull
+
+/* --- Opening ---------------------------------------------------------------------------------- */
+
+static int open_random(struct host_run *r, struct error *e)
+{
+    struct host_devices *d = &r->devices;
+    const char *text = r->options.seed;
+    u8 seed[32];
+    if (text)
+        crypto_sev_kdf(text, strlen(text), "softsev-device", NULL, 0, seed, sizeof seed);
+    d->crypto = crypto_create(text ? seed : NULL, sizeof seed);
+    if (!d->crypto)
+        return error_set(e, ERROR_INTERNAL, "OpenSSL cannot be used");
+    d->random = crypto_random_source(d->crypto);
+    return 0;
+}
+
+int host_devices_open(struct host_run *r, struct error *e)
+{
+    const struct host_options *o = &r->options;
+    struct host_devices *d = &r->devices;
+    for (u32 i = 0; i < o->disk_count; i++)
+        if (run_open_disk(&o->disks[i], &d->disks[i], e))
+            return -1;
+    if (o->net.on && !(d->net = net_create(&o->net, run_clock_ns, e)))
+        return -1;
+    if (o->virtio_rng && open_random(r, e))
+        return -1;
+    return run_serial_create(o->serial, &d->serial, e);
+}
+
+int host_devices_close(struct host_run *r, struct error *e)
+{
+    struct host_devices *d = &r->devices;
+    for (u32 i = 0; i < r->options.disk_count; i++)
+        run_close_disk(&d->disks[i]);
+    net_destroy(d->net);
+    net_polls_free(&d->polls);
+    crypto_destroy(d->crypto);
+    const int result = run_serial_destroy(d->serial, e);
+    *d = (struct host_devices){0};
+    return result;
+}
+
+/* --- The board's side ------------------------------------------------------------------------- */
+
+static bool on_read(void *context, u64 sector, void *out, u64 count)
+{
+    const struct run_disk_file *d = context;
+    return d->read(d->context, sector * SECTOR_SIZE, out, count * SECTOR_SIZE);
+}
+
+static bool on_write(void *context, u64 sector, const void *data, u64 count)
+{
+    const struct run_disk_file *d = context;
+    return d->write && d->write(d->context, sector * SECTOR_SIZE, data, count * SECTOR_SIZE);
+}
+
+static void on_send(void *context, const u8 *frame, u64 size)
+{
+    net_send(context, frame, size);
+}
+
+static struct net_backend network_card(struct net *net)
+{
+    struct net_backend card = {.send = net ? on_send : NULL, .ctx = net};
+    for (u32 i = 0; i < sizeof card.mac; i++)
+        card.mac[i] = (u8)(MAC >> (8 * (sizeof card.mac - 1 - i)));
+    return card;
+}
+
+void host_devices_connect(struct host_run *r, struct bare_config *config)
+{
+    struct host_devices *d = &r->devices;
+    config->disk_count = r->options.disk_count;
+    for (u32 i = 0; i < config->disk_count; i++)
+        config->disks[i] = (struct block_backend){.read = on_read,
+                                                  .write = on_write,
+                                                  .size_sectors = d->disks[i].size / SECTOR_SIZE,
+                                                  .read_only = !d->disks[i].write,
+                                                  .ctx = &d->disks[i]};
+    config->net = network_card(d->net);
+    config->random = d->crypto ? &d->random : NULL;
+}
+
+/* --- Input ------------------------------------------------------------------------------------ */
+
+bool host_devices_live(const struct host_run *r)
+{
+    return r->devices.net;
+}
+
+bool host_devices_wait(const struct host_run *r)
+{
+    return r->devices.serial && run_serial_typed(r->devices.serial);
+}
+
+static void listen_to_terminal(struct host_run *r, u64 wait_ns)
+{
+    r->quit |= run_terminal_listen(r->terminal, false, wait_ns);
+}
+
+void host_devices_look(struct host_run *r, u64 wait_ns)
+{
+    struct host_devices *d = &r->devices;
+    if ((!d->net && !d->serial) || !net_polls_reserve(&d->polls, RUN_WAIT_OWN)) {
+        listen_to_terminal(r, wait_ns);
+        return;
+    }
+    if (d->serial)
+        run_serial_poll(d->serial, &d->polls);
+    if (d->net)
+        net_prepare(d->net, &d->polls, &wait_ns);
+    run_signals_watch_list(d->polls.fds, d->polls.count);
+    listen_to_terminal(r, wait_ns);
+    run_signals_watch_list(NULL, 0);
+    /* The wait may have ended before it looked at them. */
+    poll(d->polls.fds + RUN_WAIT_OWN, d->polls.count - RUN_WAIT_OWN, 0);
+    if (d->serial)
+        run_serial_polled(d->serial, &d->polls, false);
+    if (d->net)
+        net_serve(d->net, &d->polls);
+}
+
+static size_t give_serial(void *context, const u8 *bytes, size_t count)
+{
+    return bare_console_input(((struct host_run *)context)->bare, bytes, count);
+}
+
+void host_devices_give(struct host_run *r)
+{
+    struct host_devices *d = &r->devices;
+    const struct run_keys keys = {.give = give_serial, .context = r};
+    const void *frame;
+    size_t size;
+    if (d->serial)
+        run_serial_pass(d->serial, &keys, host_time_ns(machine_host(r->machine)));
+    while (d->net && (frame = net_frame(d->net, &size)) && bare_net_input(r->bare, frame, size))
+        net_next(d->net);
+}
