@@ -17,6 +17,7 @@ start:
     cli
     lgdt gdt_register
     mov $stack_end, %esp
+    mov %ebx, %esi /* what Multiboot tells */
     mov $host_main, %edi
     jmp enter_long
 
@@ -44,8 +45,9 @@ long_mode:
     mov %eax, %es
     mov %eax, %ss
     xor %ebp, %ebp
-    mov %edi, %edi
-    call *%rdi
+    mov %edi, %eax
+    mov %esi, %edi
+    call *%rax
 1:  hlt
     jmp 1b
 
