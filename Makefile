@@ -12,7 +12,7 @@ help:
 	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '                (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make host       boot a stock Debian kernel in host mode: its KVM launches SEV, SEV-ES and SNP guests'
-	@echo '                (MODE=sev, sev-es or sev-snp: its QEMU launches a stock guest)'
+	@echo '                (MODE=sev, sev-es or sev-snp: its QEMU launches a stock guest, whose owner verifies it)'
 	@echo 'make test       all tests, with and without sanitizers'
 	@echo 'make test-slow  every named kernel in every mode: 64 boots, some of minutes'
 	@echo 'make bench      ratios against named peers, in one run'
@@ -37,6 +37,7 @@ host: build
 	@HOST_KVM=$(BUILD)/guests/host/host-kvm tools/fetch-guest.sh $(OUT) host
 	@[ -z "$(MODE)" ] || tools/fetch-qemu.sh $(OUT)
 	@[ -z "$(MODE)" ] || tools/fetch-oracles.sh $(OUT) images
+	@[ -z "$(MODE)" ] || tools/fetch-calculator.sh $(OUT)
 	@tools/run-host.sh $(BUILD) $(OUT)
 
 test:
@@ -55,6 +56,7 @@ test-slow: build
 	@tools/fetch-oracles.sh $(OUT) images
 	@tools/fetch-guest.sh $(OUT) host
 	@tools/fetch-qemu.sh $(OUT)
+	@tools/fetch-calculator.sh $(OUT)
 	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
 	@tests/slow/host.py $(BUILD)/softsev $(OUT)
 	@tests/slow/gdb.py $(BUILD)/softsev $(OUT)

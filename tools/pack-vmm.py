@@ -52,11 +52,11 @@ def main():
         folders.add(name)
         archive.folder(name)
     add(busybox, "bin/busybox", 0o100755)
-    for applet in [*packer.APPLETS, "timeout"]:
+    for applet in [*packer.APPLETS, "mkfifo", "stty", "timeout"]:
         archive.link("bin/" + applet, "busybox")
     add(init, "init", 0o100755)
     modules = []
-    names = packer.modules_in_order(kernel, packer.HOST_MODULES, modules)
+    names = packer.modules_in_order(kernel, packer.HOST_MODULES + packer.MODULES, modules)
     archive.add("modules/host-order", 0o100644, "".join(n + "\n" for n in names).encode())
     for name, content in modules:
         archive.add(f"modules/{name}.ko", 0o100644, content)

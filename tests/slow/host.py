@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's QEMU on Debian's kernel on the bare machine launches a stock guest, in each mode.
+"""Debian's QEMU on Debian's kernel on the bare machine launches stock guests, in each mode; their
+owner verifies them from outside; and nothing that a host or a guest does leaks an ASID, a page or a
+handle of the firmware.
 
 usage: host.py SOFTSEV OUT [NAME...]    OUT: tools/fetch-guest.sh OUT host, tools/fetch-qemu.sh OUT,
-tools/fetch-oracles.sh OUT images
+tools/fetch-oracles.sh OUT images, tools/fetch-calculator.sh OUT
 """
+import argparse
+import collections
 import glob
+import importlib.util
 import json
 import os
 import subprocess
@@ -19,51 +24,127 @@ from story import Skip, console, tell, want
 
 story.TIMEOUT = int(os.environ.get("SOFTSEV_STORY_TIMEOUT", "1800"))  # of one boot
 FEATURES = {"sev": "AMD SEV", "sev-es": "AMD SEV SEV-ES", "sev-snp": "AMD SEV SEV-ES SEV-SNP"}
-DONE = {"sev": "LAUNCH_FINISH", "sev-es": "LAUNCH_UPDATE_VMSA", "sev-snp": "SNP_LAUNCH_FINISH"}
 
 
-def launches(s, mode, cpus="1"):
-    firmware = f"{s.out}/oracles/OVMF.amdsev.fd"
-    kernels = glob.glob(f"{s.out}/guest/linux-image-6.12*[0-9]-amd64")
-    for path in (f"{s.out}/vmlinuz-host", f"{s.out}/qemu/usr/bin/qemu-system-x86_64", firmware,
-                 *(kernels or [f"{s.out}/guest/linux-image-6.12"])):
+def run_vmm():
+    spec = importlib.util.spec_from_file_location("run_vmm", f"{TOP}/tools/run-vmm.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def needs(s):
+    for path in (f"{s.out}/vmlinuz-host", f"{s.out}/qemu/usr/bin/qemu-system-x86_64",
+                 f"{s.out}/oracles/OVMF.amdsev.fd"):
         if not os.path.exists(path):
             raise Skip(f"there is no {path}")
-    initrd, trace = s.path("vmm.cpio"), s.path("vmm.trace")
-    subprocess.run([f"{TOP}/tools/pack-vmm.py", f"{s.out}/guest/busybox-static/bin/busybox",
-                    f"{TOP}/tools/vmm-init.sh", kernels[0], f"{s.out}/qemu", initrd,
-                    f"{s.kernel}=guest/vmlinuz", f"{s.initrd}=guest/initrd.gz",
-                    f"{firmware}=guest/OVMF.fd"], check=True)
+    if not glob.glob(f"{s.out}/guest/linux-image-6.12*"):
+        raise Skip(f"there is no kernel 6.12 in {s.out}/guest")
+
+
+def accepted(s, mode, *more):
+    """The owner's verdict is run-vmm's status; what it did comes before."""
+    needs(s)
+    done = subprocess.run([f"{TOP}/tools/run-vmm.py", s.softsev, s.out, mode, "--state",
+                           s.path("state"), "--work", s.path("vmm"), "--seed", "story", *more],
+                          capture_output=True, text=True, timeout=story.TIMEOUT, check=False)
+    text = done.stdout
+    want(done.returncode == 0, (done.returncode, done.stderr, text[-3000:]))
+    for words in (f"Memory Encryption Features active: {FEATURES[mode]}\n", "guest: Linux 6.1",
+                  "accepts the guest"):
+        want(words.replace("guest: ", "guest       ") in text, (words, text[-4000:]))
+    want("BUG:" not in text and "Oops" not in text, text[-4000:])
+    if os.path.exists(f"{s.out}/sev-snp-measure-0.0.13"):
+        want("sev-snp-measure" in text, text[-4000:])
+    return text
+
+
+def a_sev_guest_gets_its_owners_secret(s):
+    text = accepted(s, "sev")
+    for words in ("the measurement matches", "the guest has the secret", "LAUNCH_SECRET",
+                  "ATTESTATION"):
+        want(words in text, (words, text[-4000:]))
+
+
+def a_sev_es_guest_gets_its_owners_secret(s):
+    text = accepted(s, "sev-es", "--vcpus", "2")
+    for words in ("LAUNCH_UPDATE_VMSA, 2 times", "the guest has the secret"):
+        want(words in text, (words, text[-4000:]))
+
+
+def an_snp_guests_report_is_accepted_outside(s):
+    text = accepted(s, "sev-snp")
+    want("report of version" in text and "SNP_GUEST_REQUEST" in text, text[-4000:])
+
+
+def an_snp_guest_with_two_processors_on_two_cores(s):
+    accepted(s, "sev-snp", "--cpus", "2", "--vcpus", "2")
+
+
+def another_kernel_is_refused(s):
+    """The owner has other files than the host launches: under SEV no secret leaves, under SNP the
+    report is refused."""
+    vmm = run_vmm()
+    for mode in ("sev", "sev-snp"):
+        launch = prepared(s, vmm, mode)
+        initrd = vmm.pack(launch)
+        launch.append += " other"
+        host = vmm.Host(launch, initrd, f"mode={mode}", "--seed", "story")
+        try:
+            lines = vmm.play(launch, host, vmm.Screen())
+            vmm.check(launch, lines)
+            raise AssertionError("the owner accepts another command line")
+        except vmm.Wrong as problem:
+            want("measurement" in str(problem), problem)
+        finally:
+            host.end()
+
+
+def prepared(s, vmm, mode):
+    needs(s)
+    launch = vmm.Launch(argparse.Namespace(softsev=s.softsev, out=s.out, mode=mode,
+                                           state=s.path("state"), work=s.path(f"vmm-{mode}"),
+                                           vcpus=1))
+    launch.prepare()
+    return launch
+
+
+def nothing_leaks(s):
+    vmm = run_vmm()
+    launch = prepared(s, vmm, "sev-snp")
+    initrd = vmm.pack(launch, f"{TOP}/tests/slow/host_leaks.sh")
+    trace, disk = s.path("leaks.trace"), s.write("flag", bytes(4096))
     code, out, error = s.command(
         "host", "--json", "--kernel", f"{s.out}/vmlinuz-host", "--initrd", initrd, "--memory", "2G",
-        "--cpus", cpus, "--seed", "story", "--no-reboot", "--limit", "400", "--trace", "command",
+        "--cpus", "2", "--seed", "story", "--limit", "900", "--disk", disk, "--trace", "command",
         "--trace-file", trace, "--append",
-        f"console=ttyS0 quiet panic=-1 nokaslr cryptomgr.notests mode={mode}")
-    text = console([json.loads(line) for line in out.splitlines()], "host")
+        "console=ttyS0 quiet panic=-1 nokaslr cryptomgr.notests")
+    text = console([json.loads(line) for line in out.splitlines()], "host").replace("\r", "")
     want(code == 0, (code, error, text[-3000:]))
-    want(f"Memory Encryption Features active: {FEATURES[mode]}\r\n" in text, text[-4000:])
-    want("guest: Linux 6.1" in text and "host: QEMU has ended with status 0" in text, text[-4000:])
-    want("BUG:" not in text and "Oops" not in text, text[-4000:])
+    for name in ("two-snp", "two-sev", "two-processors", "again", "after"):
+        want(f"host: {name}: QEMU has ended with status 0" in text and
+             f"host: {name}: guest: Linux 6.1" in text, (name, text[-4000:]))
+    for name in ("two-sev", "two-processors"):
+        want(f"host: {name}: guest: processors: 2" in text, (name, text[-4000:]))
+    for words in ("host: the host has rebooted", "host: running-snp: killed",
+                  "host: launched-sev: killed"):
+        want(words in text, (words, text[-4000:]))
+    want(text.count("host: kvm_amd is removed") == 3 and text.count("host: ccp is removed") == 3,
+         text[-4000:])
+    for words in ("eak", "BUG:", "Oops", "WARNING:"):
+        want(words not in text, (words, text[-4000:]))
     with open(trace, encoding="utf-8") as f:
-        commands = [json.loads(line) for line in f]
-    done = {c["event"] for c in commands if c["status"] == "SUCCESS"}
-    want({DONE[mode], "SNP_SHUTDOWN_EX"} <= done, sorted(done))
+        balanced([json.loads(line) for line in f])
 
 
-def a_sev_guest(s):
-    launches(s, "sev")
+def balanced(commands):
+    """Each guest that was begun is gone, and so is its ASID; each platform was shut down."""
+    done = collections.Counter(c["event"] for c in commands if c["status"] == "SUCCESS")
+    want(done["SNP_GCTX_CREATE"] == done["SNP_DECOMMISSION"] == 7, done)
+    want(done["LAUNCH_START"] == done["DECOMMISSION"] == done["DEACTIVATE"] == 4, done)
+    want(done["SNP_INIT_EX"] == done["SNP_SHUTDOWN_EX"] == 3, done)
 
 
-def a_sev_es_guest(s):
-    launches(s, "sev-es")
-
-
-def an_snp_guest(s):
-    launches(s, "sev-snp")
-
-
-def an_snp_guest_on_two_cores(s):
-    launches(s, "sev-snp", cpus="2")
-
-
-tell(a_sev_guest, a_sev_es_guest, an_snp_guest, an_snp_guest_on_two_cores)
+tell(a_sev_guest_gets_its_owners_secret, a_sev_es_guest_gets_its_owners_secret,
+     an_snp_guests_report_is_accepted_outside, an_snp_guest_with_two_processors_on_two_cores,
+     another_kernel_is_refused, nothing_leaks)
