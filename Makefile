@@ -64,6 +64,7 @@ test-slow: build
 bench: build
 	@tools/install-deps.sh bench
 	@tools/fetch-guest.sh $(OUT)
+	@HOST_KVM=$(BUILD)/guests/host/host-kvm tools/fetch-guest.sh $(OUT) host
 	@bench/bench.sh $(BUILD) $(OUT)
 
 interop: build
