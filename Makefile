@@ -60,6 +60,8 @@ test-slow: build
 	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
 	@tests/slow/host.py $(BUILD)/softsev $(OUT)
 	@tests/slow/gdb.py $(BUILD)/softsev $(OUT)
+	@tools/fetch-selftests.sh $(OUT)
+	@tests/slow/host_selftests.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench

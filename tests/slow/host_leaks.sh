@@ -42,8 +42,9 @@ ends() { # NAME STATUS
 killed() { # NAME SECONDS MODE [OPTION...]
     name=$1
     seconds=$2
-    shift 2
-    launch "$name" "$1" 1 -append "$append" "$@" &
+    mode=$3
+    shift 3
+    launch "$name" "$mode" 1 -append "$append" "$@" &
     sleep "$seconds"
     busybox killall -9 qemu-system-x86_64
     wait
