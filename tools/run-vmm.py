@@ -181,7 +181,7 @@ class Launch:
         said = self.ours("owner", "verify", "--report", path, "--certs", self.file("certs"),
                          "--root", self.file("certs/ark.pem"), "--report-data",
                          f"{'softsev':<64}".encode().hex(), "--policy",
-                         str(POLICY["sev-snp"]), *(["--mode", "sev-snp", "--digest", digest]
+                         str(POLICY["sev-snp"]), *(["--digest", digest]
                          if digest else self.described()))
         say_all("owner", said)
         if digest and self.ours("owner", "measure", *self.described()).split()[0] != digest:
@@ -253,7 +253,7 @@ class Screen:
     def line(self, text):
         self.flush()
         who, _, rest = text.partition(": ")
-        if who in ("host", "guest"):
+        if who in ("host", "guest") and rest != "no secret from an owner":  # in its initramfs
             say(who, rest if len(rest) < 400 else f"{rest[:60]}... ({len(rest)} characters)")
 
     def end(self):

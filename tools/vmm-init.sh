@@ -25,8 +25,8 @@ launch="cbitpos=51,reduced-phys-bits=1,kernel-hashes=on"
 session="dh-cert-file=/guest/godh.b64,session-file=/guest/session.b64"
 waits="-S -chardev pipe,id=qmp,path=/tmp/qmp -mon chardev=qmp,mode=control"
 case $mode in
-sev) object="sev-guest,id=sev0,$launch,policy=0x1,$session" ;;
-sev-es) object="sev-guest,id=sev0,$launch,policy=0x5,$session" ;;
+sev) object="sev-guest,id=sev0,$launch,policy=0x1,legacy-vm-type=off,$session" ;;
+sev-es) object="sev-guest,id=sev0,$launch,policy=0x5,legacy-vm-type=off,$session" ;;
 sev-snp)
     object="sev-snp-guest,id=sev0,$launch,policy=0x30000"
     waits=
@@ -82,6 +82,6 @@ qemu=$!
 [ -z "$waits" ] || owner || kill $qemu
 wait $qemu
 echo "host: QEMU has ended with status $?"
-grep -v 'requested feature' /tmp/errors | sed 's/^/host: QEMU: /'
+grep -v -e 'requested feature' -e 'rom: file' /tmp/errors | sed 's/^/host: QEMU: /'
 dmesg | grep -e 'requested termination' -e 'BUG:' -e 'Oops' | sed 's/^/host: /'
 poweroff -f

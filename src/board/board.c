@@ -200,10 +200,14 @@ static bool wire_legacy(struct board *b)
            bus_add(&b->ports, &b->pm.ports) && bus_add(&b->ports, &b->debug_exit.port);
 }
 
-/* Sets up a function without firmware, as firmware would: addresses for the BARs of virtio
- * functions (1: MSI-X, 4: registers). */
-static bool wire_function(struct board *b, struct pci_function *f, u32 slot, u32 number)
+/* Adds a virtio function. Sets it up without firmware, as firmware would: addresses for its BARs
+ * (1: MSI-X, 4: registers). The board's IOMMU translates nothing, so a device beside it says that
+ * it uses physical addresses. */
+static bool wire_function(struct board *b, struct virtio *v, u32 slot, u32 number)
 {
+    struct pci_function *f = &v->pci;
+    if (b->config.iommu)
+        v->features_offered &= ~VIRTIO_F_ACCESS_PLATFORM;
     u64 base = number ? BOARD_PCI_FUNCTIONS : BOARD_PCI_WINDOW;
     base += ((u64)number * BOARD_PCI_SLOTS + slot) * 4 * BAR_SPACING;
     return pci_add(&b->pci, f, (u8)PCI_DEVFN(slot, number),
@@ -265,7 +269,7 @@ static bool wire_disks(struct board *b)
             return false;
         if (!i && config->disk_count > 1)
             disk->virtio.pci.space[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
-        if (!wire_function(b, &disk->virtio.pci, slot, i))
+        if (!wire_function(b, &disk->virtio, slot, i))
             return false;
     }
     return true;
@@ -287,16 +291,16 @@ static bool wire_pci(struct board *b)
         return false;
     if (config->net.send &&
         (!virtio_net_init(&b->net, config->dma, config->net) ||
-         !wire_function(b, &b->net.virtio.pci, config->firmware ? FIRMWARE_NET_SLOT : NET_SLOT, 0)))
+         !wire_function(b, &b->net.virtio, config->firmware ? FIRMWARE_NET_SLOT : NET_SLOT, 0)))
         return false;
     if (config->random &&
         (!virtio_rng_init(&b->rng, config->dma, config->random) ||
-         !wire_function(b, &b->rng.virtio.pci, config->firmware ? FIRMWARE_RNG_SLOT : RNG_SLOT, 0)))
+         !wire_function(b, &b->rng.virtio, config->firmware ? FIRMWARE_RNG_SLOT : RNG_SLOT, 0)))
         return false;
     if (!config->virtio_console)
         return true;
     return virtio_console_init(&b->console, config->dma, config->channel) &&
-           wire_function(b, &b->console.virtio.pci,
+           wire_function(b, &b->console.virtio,
                          config->firmware ? FIRMWARE_CONSOLE_SLOT : CONSOLE_SLOT, 0);
 }
 

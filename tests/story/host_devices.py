@@ -235,12 +235,12 @@ _start:
 def wrong_devices(s):
     odd = s.write("odd", bytes(100))
     for arguments, code, words in (
-            (("--disk", s.path("none")), 2, "none"),
-            (("--disk", odd), 2, "whole sectors"),
-            (("--disk", odd + ",wrong"), 1, "should be readonly or snapshot"),
-            (("--net", "tap"), 1, "tap"),
-            (("--serial", "unix:"), 1, "path of a Unix socket"),
-            (("--disk", s.write("ok", bytes(512))) * 9, 1, "at most 8")):
+            (("--disk", s.path("none")), 3, "none"),
+            (("--disk", odd), 3, "whole sectors"),
+            (("--disk", odd + ",wrong"), 2, "should be readonly or snapshot"),
+            (("--net", "tap"), 2, "tap"),
+            (("--serial", "unix:"), 2, "path of a Unix socket"),
+            (("--disk", s.write("ok", bytes(512))) * 9, 2, "at most 8")):
         got, _, error = small(s, *arguments)
         want(got == code and words in one_line(error), (arguments, got, error))
 
