@@ -152,7 +152,7 @@ class Launch:
                          text_of(self.file("owner/secret-payload.b64")), nonce])
 
     def compare_measurement(self, measurement, api, build):
-        """MEASURE by sev-snp-measure's digest and the TIK [sev 6.5.1]."""
+        """MEASURE by sev-snp-measure's digest and the TIK [sev 7.5]."""
         digest = self.calculated()
         if not digest:
             return
