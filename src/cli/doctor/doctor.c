@@ -27,8 +27,8 @@ enum doctor_option { DOCTOR_FEATURE = 1, DOCTOR_JSON };
 // clang-format off
 static const struct option_row rows[] = {
     [DOCTOR_FEATURE] = {"feature", OPTION_CHOICE, "NAME",
-        "look at this feature alone; may be repeated: run, speed\n(the JIT), with, net, state, guest "
-        "(fetch), kds (serve),\nask-kds, gdb",
+        "look at this feature alone; may be repeated: run, speed\n(the JIT), with, net, state, "
+        "guest (fetch), kds (serve),\nask-kds, gdb",
         "Look at this feature alone; may be repeated.\n"
         ".Cm run :\nguests;\n.Cm speed :\nthe JIT;\n.Cm with :\ndevice files for programs;\n"
         ".Cm net :\na network for guests;\n"
@@ -37,8 +37,8 @@ static const struct option_row rows[] = {
         ".Cm gdb :\nGDB in a guest.",
         .choices = features, .list = true},
     [DOCTOR_JSON] = {"json", OPTION_FLAG, NULL, "print one line of JSON: an array of objects",
-        .man = "Print one line of JSON, an array of objects: feature, needs, good, found, and remedy where "
-        "something is lacking."},
+        .man = "Print one line of JSON, an array of objects: feature, needs, good, found, and "
+        "remedy where something is lacking."},
 };
 // clang-format on
 

@@ -322,7 +322,8 @@ static const struct option_row rows[] = {
     [OWNER_MIN_TCB] = {"min-tcb", OPTION_TEXT, "NUMBERS",
         "lowest TCB, such as 3.0.8.115",
         "The lowest TCB, such as 3.0.8.115: boot loader, TEE, SNP, microcode.\n"
-        "For Turin five numbers, FMC first; a part without FMC takes four.", .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
+        "For Turin five numbers, FMC first; a part without FMC takes four.",
+        .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},
     [OWNER_MIN_SVN] = {"min-svn", OPTION_NUMBER, "NUMBER", "lowest GUEST_SVN (default 0)",
         "The lowest GUEST_SVN.\nDefault 0.", .max = UINT32_MAX,
         .group = OWNER_GROUP_DEMANDS, .actions = REPORTS},

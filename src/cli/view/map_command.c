@@ -14,7 +14,8 @@ static const struct option_row rows[] = {
     [MAP_AT] = {"at", OPTION_NUMBER, "NS",
         "as it was at this machine time, in nanoseconds (default:\nwhen the run ended)",
         .man = "Show memory as it was at this machine time, in nanoseconds.\n"
-        "Default: when the run ended, before the memory of its guests was given back.", .max = UINT64_MAX},
+        "Default: when the run ended, before the memory of its guests was given back.",
+        .max = UINT64_MAX},
     [MAP_RUNS] = {"runs", OPTION_FLAG, NULL, "also list each range of frames that are alike",
         "Also list each range of frames that are alike.", .excludes = OPTION_IDS(MAP_JSON)},
     [MAP_JSON] = {"json", OPTION_FLAG, NULL, "print one JSON object with all ranges",
