@@ -173,10 +173,13 @@ ABI_SIZE(struct vmcb, 4096);
 #define V_INTR_TPR        0xffu
 #define V_INTR_IRQ        BIT(8)
 #define V_INTR_GIF        BIT(9)
+#define V_INTR_NMI        BIT(11)
+#define V_INTR_NMI_MASK   BIT(12)
 #define V_INTR_PRIO_SHIFT 16
 #define V_INTR_IGNORE_TPR BIT(20)
 #define V_INTR_MASKING    BIT(24)
 #define V_INTR_GIF_ENABLE BIT(25)
+#define V_INTR_NMI_ENABLE BIT(26)
 #define V_INTR_AVIC       BIT(31)
 
 #define INTERRUPT_SHADOW      BIT(0)
@@ -187,7 +190,9 @@ ABI_SIZE(struct vmcb, 4096);
 #define NP_SEV_ES BIT(2)
 #define NP_VTE    BIT(5)
 
-#define LBR_VIRTUALIZATION BIT(0) /* in lbr_control; VMRUN of a SEV-ES guest requires it */
+/* In lbr_control; VMRUN of a SEV-ES guest requires the first. */
+#define LBR_VIRTUALIZATION BIT(0)
+#define VIRTUAL_VMLOAD     BIT(1) /* and VMSAVE */
 
 /* EVENTINJ and EXITINTINFO [cpu 3.6]. */
 #define EVENT_VECTOR     0xffu

@@ -169,6 +169,15 @@ enum vector {
 #define SEG_DB              BIT(10)
 #define SEG_G               BIT(11)
 
+/* CPUID 8000_000A EDX [cpu 1.1] */
+#define SVM_PAUSE_THRESHOLD BIT(12)
+#define SVM_VIRTUAL_VMLOAD  BIT(15)
+#define SVM_VIRTUAL_GIF     BIT(16)
+#define SVM_VIRTUAL_NMI     BIT(25)
+
+#define DEBUGCTL_LBR BIT(0) /* records branches */
+#define DEBUGCTL_BTF BIT(1) /* RFLAGS.TF traps after branches alone */
+
 #define MSR_TSC            0x10u
 #define MSR_APIC_BASE      0x1bu
 #define MSR_SPEC_CTRL      0x48u
@@ -182,6 +191,10 @@ enum vector {
 #define MSR_MCG_STATUS     0x17au
 #define MSR_MCG_CTL        0x17bu
 #define MSR_DEBUGCTL       0x1d9u
+#define MSR_BR_FROM        0x1dbu
+#define MSR_BR_TO          0x1dcu
+#define MSR_EXCEPTION_FROM 0x1ddu
+#define MSR_EXCEPTION_TO   0x1deu
 #define MSR_PAT            0x277u
 #define MSR_MTRR_DEF_TYPE  0x2ffu
 #define MSR_TSC_DEADLINE   0x6e0u
@@ -197,6 +210,7 @@ enum vector {
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define MSR_TSC_AUX        0xc0000103u
 #define MSR_TSC_RATIO      0xc0000104u
+#define TSC_RATIO_ONE      BIT(32) /* 8.32 fixed point */
 #define MSR_SYSCFG         0xc0010010u
 #define MSR_HWCR           0xc0010015u
 #define MSR_VM_CR          0xc0010114u

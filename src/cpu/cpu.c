@@ -16,6 +16,7 @@ static void reset(struct cpu *c)
     c->arch.x87.control = 0x37f;
     c->arch.x87.tag = 0xffff;
     c->arch.cr0 = CR0_ET;
+    c->msr.tsc_ratio = TSC_RATIO_ONE;
     c->msr.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0);
 }
 

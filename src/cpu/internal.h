@@ -179,7 +179,7 @@ struct engine {
     bool plain;
     bool mxcsr_live; /* the host's MXCSR holds the guest's value: exec/sse_float.c */
     /* which of DR0-DR3 are armed for code and for data (system/breakpoint.c); bit 4: a debugger
-     * outside of the machine */
+     * outside of the machine; bit 5: branches are recorded */
     u8 breakpoints, watchpoints;
     u8 watch_hits; /* data breakpoints hit by the current instruction or a MOV SS before it */
     /* the instruction went through the IDT or is SYSCALL: a TF set at its start does not trap */
@@ -235,7 +235,7 @@ struct bare {
 
 /* The core's MSRs that a world switch leaves alone. */
 struct core_msrs {
-    u64 vm_hsave_pa, vm_cr, syscfg, hwcr, rmp_base, rmp_end, apic_base;
+    u64 vm_hsave_pa, vm_cr, syscfg, hwcr, rmp_base, rmp_end, apic_base, tsc_ratio;
 };
 
 struct cpu {
@@ -255,6 +255,7 @@ struct cpu {
     struct cpu_model model;
     u32 cores;                /* of the machine */
     u64 sev_features;         /* those that the model has */
+    u32 svm_features;         /* CPUID 8000_000A EDX of the model */
     bool allows_sev_features; /* VMRUN looks at the VMCB's ALLOWED_SEV_FEATURES */
 };
 
@@ -385,6 +386,8 @@ struct access_fault {
  * C-bit [cpu 5.9]. Does not touch the frame itself. */
 bool mmu_translate(struct cpu *c, u64 linear, struct access access, struct translation *t,
                    struct access_fault *f);
+/* Translates a guest physical address that an instruction names, by the nested tables. */
+bool mmu_translate_physical(struct cpu *c, u64 gpa, bool write, u64 *spa, struct access_fault *f);
 void mmu_raise(struct cpu *c, const struct access_fault *f, const struct access *access) NORETURN;
 
 /* Call when an entry of the TLB changes, or the array that counts. */
@@ -435,6 +438,16 @@ void debug_update(struct cpu *c);         /* call after a change of DR0-DR3 or D
 u64 debug_code_hits(const struct cpu *c); /* DR6 bits of the breakpoints at RIP */
 bool debug_watches_page(const struct cpu *c, u64 page);
 void debug_watch(struct cpu *c, u64 linear, u32 size, bool write);
+
+/* --- Records of branches (system/branch.c) [APM2 13.1] ---------------------------------------- */
+
+/* Returns true if the instruction, which is done, branched. */
+bool branch_taken(const struct cpu *c, const struct insn *in);
+/* Record a branch to RIP, or an interrupt or exception whose handler is at RIP. */
+void branch_record(struct cpu *c, u64 from);
+void branch_record_event(struct cpu *c, u64 from);
+/* #DB switches recording and the single step of branches off. */
+void branch_debug_exception(struct cpu *c);
 
 /* --- A debugger outside of the machine (system/debugger.c) ------------------------------------ */
 
@@ -561,7 +574,7 @@ void event_debug_trap(struct cpu *c, u64 dr6);
 /* Between instructions: event_pending() returns true if EVENTINJ, the deadline or V_IRQ is pending;
  * event_take() takes it. */
 bool event_pending(const struct cpu *c);
-bool event_virtual_interrupt(const struct cpu *c); /* V_IRQ, which the guest can take now */
+bool event_virtual(const struct cpu *c); /* V_NMI or V_IRQ, which the guest can take now */
 void event_take(struct cpu *c);
 void pkru_write(struct cpu *c, u32 value);
 bool pat_valid(u64 value); /* all eight memory types exist */

@@ -50,7 +50,8 @@ void cpu_reset(struct cpu *c)
     a->xcr0 = XSTATE_X87;
     a->mxcsr = MXCSR_RESET;
     a->x87.control = 0x40;
-    c->msr = (struct core_msrs){.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0)};
+    c->msr = (struct core_msrs){.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0),
+                                .tsc_ratio = TSC_RATIO_ONE};
     c->bare.before = (struct running_guest){.key = KEY_RAW};
     c->bare.init = c->bare.yield = c->bare.waits_for_start_up = false;
     begin_at_the_reset_vector(c);

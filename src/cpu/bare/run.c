@@ -65,7 +65,7 @@ static bool stopped(struct cpu *c, enum cpu_stop *stop)
         *stop = CPU_STOP_INIT;
     } else if (c->bare.shut_down && !c->bare.nmi && !c->bare.init) {
         *stop = CPU_STOP_SHUTDOWN;
-    } else if (c->bare.halted && !pins && !event_virtual_interrupt(c)) {
+    } else if (c->bare.halted && !pins && !event_virtual(c)) {
         *stop = CPU_STOP_HALT;
     } else {
         c->bare.shut_down = c->bare.halted = false;

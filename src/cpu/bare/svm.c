@@ -38,10 +38,29 @@ void exec_vmrun(struct cpu *c, const struct insn *in)
     cpu_leave_bare(c, BARE_VMRUN);
 }
 
+/* Returns the system address of the VMCB that RAX names. With virtual VMLOAD and VMSAVE, RAX holds
+ * a guest physical address; this works in long mode and with nested tables, and the host does the
+ * rest. So it does for a SEV guest, whose memory VMLOAD does not decrypt. */
+static u64 vmcb_operand(struct cpu *c, const struct insn *in, u64 exit, bool write)
+{
+    struct access access = {.write = write};
+    struct access_fault f;
+    u64 address = gpr_read(c, RAX, in->addrsize), spa;
+    if (!c->guest.running || !c->guest.virtual_vmload)
+        return address;
+    if (c->guest.sev || !c->guest.nested_paging || !(c->arch.efer & EFER_LMA))
+        cpu_exit(c, exit, 0, 0);
+    if (address & PAGE_MASK || address & ~PHYSICAL_MASK)
+        cpu_raise_gp(c, 0);
+    if (!mmu_translate_physical(c, address, write, &spa, &f))
+        mmu_raise(c, &f, &access);
+    return spa;
+}
+
 void exec_vmload(struct cpu *c, const struct insn *in)
 {
     check_host(c);
-    if (!cpu_vmload(c, gpr_read(c, RAX, in->addrsize)))
+    if (!cpu_vmload(c, vmcb_operand(c, in, EXIT_VMLOAD, false)))
         cpu_raise_gp(c, 0);
 }
 
@@ -52,22 +71,32 @@ void exec_vmsave(struct cpu *c, const struct insn *in)
         cpu_exit(c, EXIT_VMSAVE, 0, 0);
     intercept(c, EXIT_VMSAVE);
     check_host(c);
-    if (!cpu_vmsave(c, gpr_read(c, RAX, in->addrsize)))
+    if (!cpu_vmsave(c, vmcb_operand(c, in, EXIT_VMSAVE, true)))
         cpu_raise_gp(c, 0);
+}
+
+/* A guest with virtual GIF has one of its own, in the VMCB. */
+static void set_gif(struct cpu *c, bool on)
+{
+    u32 *v = &c->guest.control.v_intr;
+    if (c->guest.running && c->guest.virtual_gif)
+        *v = on ? *v | (u32)V_INTR_GIF : *v & ~(u32)V_INTR_GIF;
+    else
+        c->arch.gif = on;
 }
 
 void exec_stgi(struct cpu *c, const struct insn *in)
 {
     (void)in;
     check_host(c);
-    c->arch.gif = true;
+    set_gif(c, true);
 }
 
 void exec_clgi(struct cpu *c, const struct insn *in)
 {
     (void)in;
     check_host(c);
-    c->arch.gif = false;
+    set_gif(c, false);
 }
 
 /* ASID 0 is the host; the core keeps translations of one guest at a time. */

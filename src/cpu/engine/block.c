@@ -356,6 +356,11 @@ struct block *block_single(struct cpu *c)
     return b;
 }
 
+const struct insn *block_single_insn(const struct cpu *c)
+{
+    return &c->engine.blocks->single_insn;
+}
+
 static bool ends_block(const struct insn *in)
 {
     return (in->op->attributes & (OP_ENDS | OP_JUMP)) != 0;

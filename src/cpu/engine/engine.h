@@ -40,6 +40,8 @@ struct block {
 struct block *block_at(struct cpu *c);
 /* Decodes the one instruction at c->arch.rip, to be run once. */
 struct block *block_single(struct cpu *c);
+/* Returns the instruction that block_single() decoded last. */
+const struct insn *block_single_insn(const struct cpu *c);
 /* Returns the live block at a physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
 void blocks_new_tag(struct cpu *c);

@@ -240,8 +240,20 @@ static void debug_traps(struct cpu *c, bool step)
         event_debug_trap(c, dr6);
 }
 
+/* Records the branch from `from`, if the single instruction was one. Returns whether the single
+ * step traps after it: BTF leaves that to branches. */
+static bool branch_ends(struct cpu *c, u64 from, u64 debugctl)
+{
+    if (LIKELY(!(debugctl & (DEBUGCTL_LBR | DEBUGCTL_BTF))))
+        return true;
+    bool taken = branch_taken(c, block_single_insn(c));
+    if (taken && debugctl & DEBUGCTL_LBR)
+        branch_record(c, from);
+    return taken || !(debugctl & DEBUGCTL_BTF);
+}
+
 /* Runs one instruction and handles what may come between two: interrupt shadows, breakpoints,
- * single steps, the stops of a debugger. */
+ * single steps, records of branches, the stops of a debugger. */
 static void run_carefully(struct cpu *c)
 {
     if (UNLIKELY(c->engine.debugger != NULL) && debugger_before(c))
@@ -255,11 +267,13 @@ static void run_carefully(struct cpu *c)
          open = c->arch.rflags & RFLAGS_IF;
     const struct block *b = block_single(c);
     bool ss = loads_ss(b), opens = is_sti(b) && !open;
+    const u64 from = c->arch.rip, debugctl = c->arch.debugctl;
     if (!shadow)
         c->engine.watch_hits = 0;
     c->arch.rflags &= ~RFLAGS_RF;
     c->engine.no_step_trap = false;
     run_block(c, b);
+    step &= branch_ends(c, from, debugctl);
     if (shadow && !ss && !opens)
         c->arch.interrupt_shadow = false;
     if (!ss)
@@ -341,7 +355,7 @@ static void after_leaving(struct cpu *c, int how)
         event_deliver_exception(c, c->engine.vector, c->engine.error);
         c->arch.interrupt_shadow = false;
     } else if (how == LEAVE_AGAIN) {
-        debug_traps(c, c->arch.rflags & RFLAGS_TF);
+        debug_traps(c, c->arch.rflags & RFLAGS_TF && !(c->arch.debugctl & DEBUGCTL_BTF));
         if (UNLIKELY(c->engine.debugger != NULL))
             debugger_after(c);
     } else if (how == LEAVE_ALONE) {

@@ -383,7 +383,10 @@ void exec_iret(struct cpu *c, const struct insn *in)
         iret_protected(c, in->opsize);
     else
         iret_real(c, in->opsize);
-    c->bare.nmi_blocked = false;
+    if (c->guest.virtual_nmi)
+        c->guest.control.v_intr &= ~(u32)V_INTR_NMI_MASK;
+    else
+        c->bare.nmi_blocked = false;
 }
 
 /* --- INT n and its relatives ------------------------------------------------------------------ */

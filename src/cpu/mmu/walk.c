@@ -118,6 +118,16 @@ static struct nested_entry *nested_translate(struct cpu *c, u64 gpa, const struc
     return e;
 }
 
+bool mmu_translate_physical(struct cpu *c, u64 gpa, bool write, u64 *spa, struct access_fault *f)
+{
+    const struct nested_access a = {.write = write, .info = NPF_FINAL};
+    bool store_ready;
+    f->not_validated = false;
+    const struct nested_entry *page = nested_translate(c, gpa, &a, &store_ready, f);
+    *spa = page ? page->frame << PAGE_SHIFT | (gpa & PAGE_MASK) : 0;
+    return page;
+}
+
 /* --- The guest's tables ----------------------------------------------------------------------- */
 
 struct guest_walk {

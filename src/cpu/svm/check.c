@@ -61,6 +61,11 @@ bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k)
     return k->np_control & NP_SEV_ES && c->msr.syscfg & SYSCFG_MEM_ENCRYPT;
 }
 
+bool virtual_nmi_enabled(const struct cpu *c, const struct vmcb_control *k)
+{
+    return k->v_intr & V_INTR_NMI_ENABLE && c->svm_features & SVM_VIRTUAL_NMI;
+}
+
 /* Returns why a SEV guest may not run here; NULL if it may. */
 static const char *sev_refusal(const struct cpu *c, const struct vmcb_control *k)
 {
@@ -95,12 +100,14 @@ static const char *control_refusal(const struct cpu *c, const struct vmcb_contro
     /* The walk strips the host's C-bit. */
     u64 n_cr3 = k->n_cr3 & ~(c->msr.syscfg & SYSCFG_MEM_ENCRYPT ? BIT(C_BIT) : 0);
     const u64 addresses = PHYSICAL_MASK + 1;
+    const bool nmi = k->intercept_3 & INTERCEPT3_NMI;
     const struct check checks[] = {
         {!(k->intercept_4 & INTERCEPT4_VMRUN), "VMRUN is not intercepted"},
         {!range_fits(k->msrpm_base & ~PAGE_MASK, 0x2000, addresses),
          "MSRPM above the physical address width"},
         {!range_fits(k->iopm_base & ~PAGE_MASK, 0x3000, addresses),
          "IOPM above the physical address width"},
+        {virtual_nmi_enabled(c, k) && !nmi, "virtual NMIs, and NMI is not intercepted"},
         {k->asid == 0, "ASID 0"},
         {k->asid >= ASIDS, "ASID not below CPUID 8000_000A EBX"},
         {k->np_control & NP_ENABLE && n_cr3 & ~PHYSICAL_MASK, "nCR3 reserved bits"},

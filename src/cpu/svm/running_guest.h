@@ -13,8 +13,10 @@ struct running_guest {
     bool snp; /* the RMP guards its memory */
     u32 vmpl; /* of an SNP guest: 0 to 3 */
     u64 sev_features, virtual_tom;
-    memory_key key;  /* the ASID if SEV is on: key of private accesses */
+    memory_key key; /* the ASID if SEV is on: key of private accesses */
+    bool virtual_gif, virtual_nmi, virtual_vmload; /* by the VMCB, if the processor has them */
     u16 pauses_left; /* PAUSEs that the pause filter still lets pass */
+    u64 pause_ns;    /* machine time of the last one; 0: none since VMRUN */
     u64 tsc_offset;  /* TSC = clock + offset */
     u64 tsc_scale;
     u64 exit_code, exit_info_1, exit_info_2, exit_int_info;

@@ -31,6 +31,24 @@ static void load_segments(struct cpu *c, const struct vmcb_save *s)
     c->arch.cpl = !(s->cr0 & CR0_PE) ? 0 : s->rflags & RFLAGS_VM ? 3 : s->cpl & 3;
 }
 
+static void load_branches(struct arch *a, const struct vmcb_save *s)
+{
+    a->debugctl = s->dbgctl & DEBUGCTL_DEFINED;
+    a->br_from = s->br_from;
+    a->br_to = s->br_to;
+    a->last_exception_from = s->last_exception_from;
+    a->last_exception_to = s->last_exception_to;
+}
+
+static void store_branches(const struct arch *a, struct vmcb_save *s)
+{
+    s->dbgctl = a->debugctl;
+    s->br_from = a->br_from;
+    s->br_to = a->br_to;
+    s->last_exception_from = a->last_exception_from;
+    s->last_exception_to = a->last_exception_to;
+}
+
 void save_area_load(struct cpu *c, const struct vmcb_save *s)
 {
     struct arch *a = &c->arch;
@@ -46,7 +64,7 @@ void save_area_load(struct cpu *c, const struct vmcb_save *s)
     if (c->guest.nested_paging)
         a->pat = s->g_pat;
     if (c->guest.control.lbr_control & LBR_VIRTUALIZATION)
-        a->debugctl = s->dbgctl;
+        load_branches(a, s);
     load_segments(c, s);
     rflags_write(c, s->rflags & RFLAGS_DEFINED, ~0ull);
     a->r[RAX] = s->rax;
@@ -76,7 +94,8 @@ void save_area_store(const struct cpu *c, struct vmcb_save *s)
     s->rax = c->arch.r[RAX];
     if (c->guest.nested_paging)
         s->g_pat = c->arch.pat;
-    s->dbgctl = c->arch.debugctl;
+    if (c->guest.control.lbr_control & LBR_VIRTUALIZATION)
+        store_branches(&c->arch, s);
 }
 
 /* --- VMLOAD's and VMSAVE's part --------------------------------------------------------------- */

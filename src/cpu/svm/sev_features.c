@@ -34,6 +34,7 @@ void features_offer(struct cpu *c)
     c->sev_features = SEV_FEATURES(OFFER) 0;
 #undef OFFER
     c->allows_sev_features = shown & BIT(27);
+    c->svm_features = cpu_model_bits(&c->model, 0x8000000a, 0, 3);
 }
 
 /* --- Checks at VMRUN -------------------------------------------------------------------------- */
@@ -155,6 +156,8 @@ void features_enter(const struct vmsa *s, struct vmcb_control *k)
         alternate_enter(k, s);
     if (s->sev_features & SEV_FEATURE_RESTRICTED_INJECTION)
         k->v_intr &= ~(u32)V_INTR_IRQ;
+    if (s->sev_features & INJECTION) /* the host injects no virtual NMIs */
+        k->v_intr &= ~(u32)V_INTR_NMI_ENABLE;
 }
 
 void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
@@ -199,13 +202,14 @@ void features_save_debug(struct cpu *c, struct vmsa *s)
 
 /* --- Time ------------------------------------------------------------------------------------- */
 
-/* The scale is 8.32 fixed point, relative to the machine's 1 GHz. */
+/* A scale is 8.32 fixed point, relative to the machine's 1 GHz. A guest with secure TSC has one of
+ * its own; for the others the host sets TSC_RATIO [cpu 2.1]. */
 u64 cpu_guest_tsc(struct cpu *c)
 {
-    u64 now = cpu_time(c);
-    if (!sev_feature(c, SEV_FEATURE_SECURE_TSC))
-        return now + c->guest.tsc_offset;
-    return (u64)((u128)now * c->guest.tsc_scale >> 32) + c->guest.tsc_offset;
+    u64 now = cpu_time(c), scale = c->guest.running ? c->msr.tsc_ratio : TSC_RATIO_ONE;
+    if (sev_feature(c, SEV_FEATURE_SECURE_TSC))
+        scale = c->guest.tsc_scale;
+    return (u64)((u128)now * scale >> 32) + c->guest.tsc_offset;
 }
 
 void features_load_time(struct cpu *c, const struct vmsa *s, struct vmcb_control *k)

@@ -72,6 +72,11 @@ static void load_control(struct cpu *c, const struct vmcb_control *k)
     c->arch.interrupt_shadow = k->interrupt_shadow & INTERRUPT_SHADOW;
     c->arch.cr8 = k->v_intr & 15;
     c->guest.pauses_left = k->pause_filter_count;
+    c->guest.pause_ns = 0;
+    c->guest.virtual_gif = k->v_intr & V_INTR_GIF_ENABLE && c->svm_features & SVM_VIRTUAL_GIF;
+    c->guest.virtual_nmi = virtual_nmi_enabled(c, k);
+    c->guest.virtual_vmload =
+        k->lbr_control & VIRTUAL_VMLOAD && c->svm_features & SVM_VIRTUAL_VMLOAD;
     c->guest.control.fetched_count = 0;
     /* An event whose delivery an exit interrupted is the host's from then on: it may inject the
      * event again, or let the instruction raise it. */
@@ -162,6 +167,15 @@ static void save_guest(struct cpu *c, struct world_switch *w)
 
 /* --- Load host -------------------------------------------------------------------------------- */
 
+static void branches_copy(struct arch *to, const struct arch *from)
+{
+    to->debugctl = from->debugctl;
+    to->br_from = from->br_from;
+    to->br_to = from->br_to;
+    to->last_exception_from = from->last_exception_from;
+    to->last_exception_to = from->last_exception_to;
+}
+
 /* Loads the registers that VMRUN exchanges; the others keep what the guest left. */
 static void load_host(struct cpu *c, const struct world_switch *w)
 {
@@ -186,13 +200,14 @@ static void load_host(struct cpu *c, const struct world_switch *w)
     if (c->guest.nested_paging)
         a->pat = h->pat;
     if (w->inside.lbr_control & LBR_VIRTUALIZATION)
-        a->debugctl = h->debugctl;
+        branches_copy(a, h);
     a->dr7 = DR7_RESET;
     a->r[RAX] = h->r[RAX];
     a->r[RSP] = h->r[RSP];
     a->rip = h->rip;
     a->interrupt_shadow = a->gif = false;
     c->guest.running = c->guest.es = c->guest.snp = false;
+    c->guest.virtual_gif = c->guest.virtual_nmi = false;
     rflags_write(c, h->rflags, ~0ull);
 }
 

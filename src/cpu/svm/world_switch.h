@@ -25,6 +25,7 @@ bool host_state_valid(const struct cpu *c, const struct vmcb_save *s);
 /* Returns true if memory encryption is on for this guest. */
 bool sev_enabled(const struct cpu *c, const struct vmcb_control *k);
 bool sev_es_enabled(const struct cpu *c, const struct vmcb_control *k);
+bool virtual_nmi_enabled(const struct cpu *c, const struct vmcb_control *k);
 
 /* Where the host's state lies in the page of VM_HSAVE_PA while a guest runs [host 4.4]. */
 #define HOST_AREA_OFFSET offsetof(struct vmcb, save)

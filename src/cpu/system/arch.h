@@ -65,11 +65,12 @@ struct x87 {
      CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP |    \
      CR4_PKE)
 /* Components that XCR0 and IA32_XSS can enable. */
-#define XCR0_DEFINED   (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
-#define XSS_DEFINED    0ull
-#define RFLAGS_DEFINED 0x3f7fd7u
-#define DR6_OF(value)  (((value)&0xe00f) | DR6_RESET)
-#define DR7_OF(value)  (((value)&0xffff23ff) | DR7_RESET)
+#define XCR0_DEFINED     (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
+#define XSS_DEFINED      0ull
+#define DEBUGCTL_DEFINED 0x3full
+#define RFLAGS_DEFINED   0x3f7fd7u
+#define DR6_OF(value)    (((value)&0xe00f) | DR6_RESET)
+#define DR7_OF(value)    (((value)&0xffff23ff) | DR7_RESET)
 
 /* --- The state -------------------------------------------------------------------------------- */
 
@@ -90,7 +91,8 @@ struct arch {
     u64 efer, xcr0, xss, pat;
     u64 star, lstar, cstar, sfmask, kernel_gs_base;
     u64 sysenter_cs, sysenter_esp, sysenter_eip;
-    u64 tsc_aux, debugctl, spec_ctrl;
+    u64 tsc_aux, spec_ctrl;
+    u64 debugctl, br_from, br_to, last_exception_from, last_exception_to;
 
     u32 mxcsr, pkru;
     union vector_register vector[VECTORS]; /* the implemented instructions reach YMM0 to YMM15 */

@@ -7,7 +7,9 @@
  */
 #include "cpu/internal.h"
 
-#define BREAK_HOST BIT(4) /* in the masks of DR0 to DR3: a debugger outside of the machine */
+/* In the masks of DR0 to DR3: a debugger outside of the machine; branches are recorded. */
+#define BREAK_HOST   BIT(4)
+#define BREAK_BRANCH BIT(5)
 
 enum breakpoint_type { BREAK_CODE, BREAK_WRITE, BREAK_IO, BREAK_ACCESS };
 
@@ -47,6 +49,8 @@ void debug_update(struct cpu *c)
     }
     if (debugger_steps(c))
         c->engine.breakpoints |= (u8)BREAK_HOST;
+    if (c->arch.debugctl & DEBUGCTL_LBR)
+        c->engine.breakpoints |= (u8)BREAK_BRANCH;
     if (debugger_watches(c))
         c->engine.watchpoints |= (u8)BREAK_HOST;
     if (before || c->engine.watchpoints)

@@ -108,6 +108,14 @@ static bool write_efer(struct cpu *c, u32 msr, u64 value)
     return true;
 }
 
+static bool write_debugctl(struct cpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    c->arch.debugctl = value;
+    debug_update(c);
+    return true;
+}
+
 /* Writes VM_CR: SVMDIS and LOCK are as LOCK leaves them, and SVM cannot be disabled while it is on
  * [APM2 15.30.1]. */
 static bool write_vm_cr(struct cpu *c, u32 msr, u64 value)
@@ -224,7 +232,11 @@ static const struct msr_row msr_table[] = {
     {MSR(MSR_SYSENTER_ESP), .field = FIELD(arch.sysenter_esp), .canonical = true},
     {MSR(MSR_SYSENTER_EIP), .field = FIELD(arch.sysenter_eip), .canonical = true},
     {MSRS(MSR_MCG_CAP, MSR_MCG_CTL)}, /* no banks */
-    {MSR(MSR_DEBUGCTL), .field = FIELD(arch.debugctl), .reserved = ~0x3full},
+    {MSR(MSR_DEBUGCTL), .field = FIELD(arch.debugctl), .write = write_debugctl, .reserved = ~DEBUGCTL_DEFINED},
+    {MSR(MSR_BR_FROM), .field = FIELD(arch.br_from), .read_only = true},
+    {MSR(MSR_BR_TO), .field = FIELD(arch.br_to), .read_only = true},
+    {MSR(MSR_EXCEPTION_FROM), .field = FIELD(arch.last_exception_from), .read_only = true},
+    {MSR(MSR_EXCEPTION_TO), .field = FIELD(arch.last_exception_to), .read_only = true},
     {MSRS(0x200, 0x20f)}, /* variable MTRRs; the fixed ones follow */
     {MSR(0x250), .snp_locks = true}, {MSRS(0x258, 0x259), .snp_locks = true}, {MSRS(0x268, 0x26f), .snp_locks = true},
     {MSR(MSR_PAT), .field = FIELD(arch.pat), .write = write_pat},
@@ -238,6 +250,7 @@ static const struct msr_row msr_table[] = {
     {MSRS(MSR_FS_BASE, MSR_GS_BASE), .read = read_fs_base, .write = write_fs_base, .canonical = true},
     {MSR(MSR_KERNEL_GS_BASE), .field = FIELD(arch.kernel_gs_base), .canonical = true},
     {MSR(MSR_TSC_AUX), .field = FIELD(arch.tsc_aux), .reserved = ~0xffffffffull},
+    {MSR(MSR_TSC_RATIO), .field = FIELD(msr.tsc_ratio), .reserved = ~BITS(~0ull, 39, 0), .host_only = true},
     {MSRS(0xc0010000, 0xc0010007)}, /* performance counters: none count */
     {MSR(MSR_SYSCFG), .field = FIELD(msr.syscfg), .write = write_syscfg, .reserved = ~BITS(~0ull, 25, 0)},
     {MSR(MSR_HWCR), .field = FIELD(msr.hwcr), .write = write_hwcr, .reserved = ~BITS(~0ull, 31, 0)},

@@ -231,6 +231,8 @@ static void deliver(struct cpu *c, const struct event *e)
     c->guest.exit_int_info = 0;
     c->arch.interrupt_shadow = false;
     c->engine.no_step_trap = true;
+    if (UNLIKELY(c->arch.debugctl & DEBUGCTL_LBR))
+        branch_record_event(c, c->engine.insn_rip);
 }
 
 /* --- Exceptions ------------------------------------------------------------------------------- */
@@ -286,6 +288,8 @@ void event_deliver_exception(struct cpu *c, u8 vector, u32 error)
 {
     u64 during = c->guest.exit_int_info;
     bool nested = during & EVENT_VALID && BITS(during, 10, 8) == EVENT_EXCEPTION;
+    if (vector == VECTOR_DB)
+        branch_debug_exception(c);
     intercept_exception(c, vector, error);
     if (nested && (during & EVENT_VECTOR) == VECTOR_DF)
         shutdown(c);
@@ -350,6 +354,7 @@ void event_software_exception(struct cpu *c, u8 vector)
     if (vector == VECTOR_DB) { /* the same #DB reports what a MOV SS before INT1 hit */
         c->arch.dr6 |= c->engine.watch_hits;
         c->engine.watch_hits = 0;
+        branch_debug_exception(c);
     }
     c->engine.statistics.exceptions++;
     deliver(c, &(struct event){.vector = vector,
@@ -369,6 +374,8 @@ static void deliver_injected(struct cpu *c)
     bool behind = type == EVENT_SOFTWARE ||
                   (type == EVENT_EXCEPTION && ((u8)info == VECTOR_BP || (u8)info == VECTOR_OF));
     u64 return_rip = behind && c->guest.control.next_rip ? c->guest.control.next_rip : c->arch.rip;
+    if (type == EVENT_NMI && c->guest.virtual_nmi)
+        c->guest.control.v_intr |= (u32)V_INTR_NMI_MASK;
     if (type == EVENT_EXCEPTION)
         c->engine.statistics.exceptions++;
     else
@@ -381,19 +388,37 @@ static void deliver_injected(struct cpu *c)
                                .return_rip = return_rip});
 }
 
-bool event_virtual_interrupt(const struct cpu *c)
+/* The guest's own GIF holds what the host injects virtually, as the processor's does. */
+static bool virtual_events_open(const struct cpu *c)
+{
+    return c->arch.gif && !c->arch.interrupt_shadow &&
+           (!c->guest.virtual_gif || c->guest.control.v_intr & V_INTR_GIF);
+}
+
+static bool virtual_interrupt(const struct cpu *c)
 {
     u32 v = c->guest.control.v_intr;
-    if (!(v & V_INTR_IRQ) || !(c->arch.rflags & RFLAGS_IF) || c->arch.interrupt_shadow ||
-        !c->arch.gif)
+    if (!(v & V_INTR_IRQ) || !(c->arch.rflags & RFLAGS_IF) || !virtual_events_open(c))
         return false;
     return v & V_INTR_IGNORE_TPR || BITS(v, 19, 16) > (v & 0xfu);
 }
 
+static bool virtual_nmi(const struct cpu *c)
+{
+    u32 v = c->guest.control.v_intr;
+    return c->guest.virtual_nmi && v & V_INTR_NMI && !(v & V_INTR_NMI_MASK) &&
+           virtual_events_open(c);
+}
+
+bool event_virtual(const struct cpu *c)
+{
+    return virtual_interrupt(c) || virtual_nmi(c);
+}
+
 bool event_pending(const struct cpu *c)
 {
-    return c->guest.control.event_inject & EVENT_VALID || c->engine.left <= 0 ||
-           event_virtual_interrupt(c) || bare_event_pending(c);
+    return c->guest.control.event_inject & EVENT_VALID || c->engine.left <= 0 || event_virtual(c) ||
+           bare_event_pending(c);
 }
 
 void event_take(struct cpu *c)
@@ -407,7 +432,11 @@ void event_take(struct cpu *c)
         cpu_exit(c, EXIT_INTR, 0, 0);
     } else if (bare_event_pending(c)) {
         bare_event_take(c);
-    } else if (event_virtual_interrupt(c)) {
+    } else if (virtual_nmi(c)) {
+        c->guest.control.v_intr &= ~(u32)V_INTR_NMI;
+        c->guest.control.v_intr |= (u32)V_INTR_NMI_MASK;
+        event_deliver_nmi(c);
+    } else if (virtual_interrupt(c)) {
         intercept(c, EXIT_VINTR);
         c->guest.control.v_intr &= ~(u32)V_INTR_IRQ;
         event_deliver_interrupt(c, (u8)c->guest.control.v_intr_vector);

@@ -50,13 +50,29 @@ void exec_hlt(struct cpu *c, const struct insn *in)
     }
 }
 
+/* The pause filter lets the first ones pass, and the first ones after a pause that was longer than
+ * the threshold [APM2 15.14.4]. */
+static bool filter_passes(struct cpu *c)
+{
+    struct running_guest *g = &c->guest;
+    const u64 threshold =
+        c->svm_features & SVM_PAUSE_THRESHOLD ? g->control.pause_filter_threshold : 0;
+    if (!intercepts(c, EXIT_PAUSE))
+        return true;
+    const u64 now = cpu_time(c);
+    if (threshold && g->pause_ns && now - g->pause_ns > threshold)
+        g->pauses_left = g->control.pause_filter_count;
+    g->pause_ns = now;
+    if (!g->pauses_left)
+        return false;
+    g->pauses_left--;
+    return true;
+}
+
 void exec_pause(struct cpu *c, const struct insn *in)
 {
     (void)in;
-    /* The pause filter lets the first ones pass [APM2 15.14.4]. */
-    if (intercepts(c, EXIT_PAUSE) && c->guest.pauses_left)
-        c->guest.pauses_left--;
-    else
+    if (!filter_passes(c))
         intercept(c, EXIT_PAUSE);
     /* PAUSE takes time: a loop that waits for the clock does not have many instructions. It ends
      * its block, so that the time does not depend on how the engine goes through it. */
