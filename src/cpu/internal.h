@@ -225,9 +225,9 @@ struct bare {
     enum bare_exit exit;
     enum cpu_stop stop; /* of BARE_STOP */
     u64 deadline;
-    u64 vmcb_spa;                /* of VMRUN */
-    struct running_guest before; /* which guest ran last: what its translations depend on */
-    struct world_switch *world;  /* of the guest that runs */
+    u64 vmcb_spa;                 /* of VMRUN */
+    struct guest_identity before; /* of the guest that ran last */
+    struct world_switch *world;   /* of the guest that runs */
 };
 
 /* CPUID 8000_000A EBX. More than there are keys: the rest are for guests without SEV. */

@@ -16,9 +16,9 @@ static u64 area(const struct cpu *c)
 void host_area_store(struct cpu *c)
 {
     struct vmcb_save s;
-    memory_read(c->memory, area(c), KEY_RAW, &s, sizeof s);
+    memory_read(c->memory, area(c), KEY_RAW, &s, VMSA_COMMON_SIZE);
     save_area_store(c, &s);
-    memory_write(c->memory, area(c), KEY_RAW, &s, sizeof s);
+    memory_write(c->memory, area(c), KEY_RAW, &s, VMSA_COMMON_SIZE);
 }
 
 static struct segment segment_of(const struct vmcb_segment *v)
@@ -58,7 +58,7 @@ static void read_vmsa(struct cpu *c, struct vmsa *s)
 bool host_area_fetch(struct cpu *c, bool es)
 {
     struct vmcb_save s;
-    memory_read(c->memory, area(c), KEY_RAW, &s, sizeof s);
+    memory_read(c->memory, area(c), KEY_RAW, &s, VMSA_COMMON_SIZE);
     class_a(&c->host, &s);
     if (es) {
         struct vmsa v;
@@ -82,7 +82,7 @@ void host_area_load_rest(struct cpu *c)
 {
     struct vmcb_save s;
     struct vmsa v;
-    memory_read(c->memory, area(c), KEY_RAW, &s, sizeof s);
+    memory_read(c->memory, area(c), KEY_RAW, &s, VMSA_COMMON_SIZE);
     read_vmsa(c, &v);
     save_area_load_rest(c, &s);
     c->arch.r[RCX] = v.rcx;

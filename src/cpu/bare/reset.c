@@ -52,7 +52,7 @@ void cpu_reset(struct cpu *c)
     a->x87.control = 0x40;
     c->msr = (struct core_msrs){.apic_base = 0xfee00000u | BIT(11) | (c->id == 0 ? BIT(8) : 0),
                                 .tsc_ratio = TSC_RATIO_ONE};
-    c->bare.before = (struct running_guest){.key = KEY_RAW};
+    c->bare.before = (struct guest_identity){0};
     c->bare.init = c->bare.yield = c->bare.waits_for_start_up = false;
     begin_at_the_reset_vector(c);
 }

@@ -88,37 +88,36 @@ void bare_refresh(struct cpu *c)
     debug_update(c);
 }
 
-static void write_vmcb(struct cpu *c)
-{
-    memory_write(c->memory, c->bare.vmcb_spa, KEY_RAW, &c->bare.world->vmcb, PAGE_SIZE);
-}
-
 /* VMRUN. Its own checks are done. */
 static void enter_guest(struct cpu *c)
 {
     struct world_switch *w = c->bare.world;
     c->clock->now += COST_WORLD_NS;
     host_area_store(c);
-    memory_read(c->memory, c->bare.vmcb_spa, KEY_RAW, &w->vmcb, sizeof w->vmcb);
-    c->guest = c->bare.before;
+    c->guest.vmpl = c->bare.before.vmpl;
+    c->guest.sev_features = c->bare.before.sev_features;
+    c->guest.virtual_tom = c->bare.before.virtual_tom;
     c->guest.vmcb_spa = c->bare.vmcb_spa;
-    if (w->vmcb.control.tlb_control == TLB_FLUSH_ALL)
-        mmu_flush_all(c);
     mmu_switch(c);
-    if (vmrun_enter(c, w))
+    if (vmrun_enter(c, w)) {
+        if (w->vmcb.control.tlb_control == TLB_FLUSH_ALL)
+            mmu_flush_worlds(c);
         return;
+    }
     mmu_switch(c);
     cpu_update_mode(c);
     bare_no_guest(c);
     c->arch.gif = false;
-    write_vmcb(c);
 }
 
-/* Returns true if an address of the host may lead elsewhere than before VMRUN. */
-static bool translates_anew(const struct arch *a, const struct arch *b)
+/* What an address of the host depends on. */
+struct translates_by {
+    u64 cr0, cr3, cr4, efer, pkru;
+};
+
+static struct translates_by translates_by(const struct arch *a)
 {
-    return a->cr0 != b->cr0 || a->cr3 != b->cr3 || a->cr4 != b->cr4 || a->efer != b->efer ||
-           a->pkru != b->pkru;
+    return (struct translates_by){a->cr0, a->cr3, a->cr4, a->efer, a->pkru};
 }
 
 /* #VMEXIT. A host state that cannot be loaded shuts the core down [APM2 15.6]. */
@@ -126,17 +125,19 @@ static void leave_guest(struct cpu *c)
 {
     struct world_switch *w = c->bare.world;
     const bool es = w->es;
-    const struct arch before = c->host;
+    const struct translates_by before = translates_by(&c->host);
     c->clock->now += COST_WORLD_NS;
     bool valid = host_area_fetch(c, es);
     vmrun_leave(c, w);
-    c->bare.before = c->guest;
+    c->bare.before = (struct guest_identity){.vmpl = c->guest.vmpl,
+                                             .sev_features = c->guest.sev_features,
+                                             .virtual_tom = c->guest.virtual_tom};
     bare_no_guest(c);
-    write_vmcb(c);
     if (es)
         host_area_load_rest(c);
+    const struct translates_by now = translates_by(&c->arch);
     mmu_switch(c);
-    if (translates_anew(&before, &c->arch))
+    if (memcmp(&before, &now, sizeof now) != 0)
         mmu_flush_all(c);
     segment_update(c);
     debug_update(c);

@@ -170,7 +170,7 @@ const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
     if (why)
         return why;
     if (!w->es) {
-        w->save = w->vmcb.save;
+        memcpy(&w->save, &w->vmcb.save, VMSA_COMMON_SIZE);
         return vmcb_event_valid(k->event_inject) ? state_refusal(c, k, &w->save, k->event_inject)
                                                  : "EVENTINJ";
     }
@@ -183,7 +183,6 @@ const char *vmrun_refusal(struct cpu *c, struct world_switch *w)
     if (why)
         return why;
     features_unmask(&w->vmsa);
-    w->save = (struct vmcb_save){0};
     memcpy(&w->save, &w->vmsa, VMSA_COMMON_SIZE);
     return state_refusal(c, k, &w->save, features_event(k, &w->vmsa));
 }

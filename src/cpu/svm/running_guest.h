@@ -6,6 +6,12 @@
 #include "abi/vmcb.h"
 #include "memory/memory.h"
 
+/* What the translations of a guest depend on, beside its VMCB. */
+struct guest_identity {
+    u32 vmpl; /* of an SNP guest: 0 to 3 */
+    u64 sev_features, virtual_tom;
+};
+
 struct running_guest {
     bool running; /* false: the host has the core */
     bool nested_paging, sev;

@@ -61,9 +61,14 @@ static bool same_translations(const struct translated_under *a, const struct tra
            a->cr4 == b->cr4 && a->efer == b->efer;
 }
 
+static void control_copy(struct vmcb_control *to, const struct vmcb_control *from)
+{
+    memcpy(to, from, VMCB_CONTROL_USED);
+}
+
 static void load_control(struct cpu *c, const struct vmcb_control *k)
 {
-    c->guest.control = *k;
+    control_copy(&c->guest.control, k);
     c->guest.nested_paging = k->np_control & NP_ENABLE;
     c->guest.sev = sev_enabled(c, k);
     c->guest.es = sev_es_enabled(c, k);
@@ -104,10 +109,10 @@ static void flush_outdated(struct cpu *c)
 
 static void load_guest(struct cpu *c, struct world_switch *w)
 {
-    c->host = c->arch;
+    memcpy(&c->host, &c->arch, offsetof(struct arch, vector)); /* nobody exchanges the others */
     c->host.rflags = rflags_read(c);
     vmsa_identify(c, w->es ? &w->vmsa : NULL);
-    w->inside = w->vmcb.control;
+    control_copy(&w->inside, &w->vmcb.control);
     if (w->es)
         load_vmsa(c, w);
     load_control(c, &w->inside);
@@ -161,8 +166,9 @@ static void save_guest(struct cpu *c, struct world_switch *w)
     if (w->es)
         save_vmsa(c, w);
     else
-        w->vmcb.save = w->save;
-    w->vmcb.control = w->inside;
+        memcpy(&w->vmcb.save, &w->save, VMSA_COMMON_SIZE);
+    control_copy(&w->vmcb.control, &w->inside);
+    vmcb_write(c, c->guest.vmcb_spa, &w->vmcb, !w->es);
 }
 
 /* --- Load host -------------------------------------------------------------------------------- */
@@ -225,8 +231,11 @@ static void trace_exit(struct cpu *c)
 
 bool vmrun_enter(struct cpu *c, struct world_switch *w)
 {
-    if (!check_controls(c, w))
+    vmcb_read(c, c->guest.vmcb_spa, &w->vmcb);
+    if (!check_controls(c, w)) {
+        vmcb_write(c, c->guest.vmcb_spa, &w->vmcb, false);
         return false;
+    }
     load_guest(c, w);
     return true;
 }
@@ -245,12 +254,10 @@ bool cpu_vmrun(struct cpu *c, u64 vmcb_spa, u64 deadline_ns)
         !rmp_host_may_write(c->memory, vmcb_spa, PAGE_SIZE) ||
         !rmp_host_may_write(c->memory, c->msr.vm_hsave_pa, PAGE_SIZE))
         return false;
-    memory_read(c->memory, vmcb_spa, KEY_RAW, &w.vmcb, sizeof w.vmcb);
     c->guest.vmcb_spa = vmcb_spa;
     if (vmrun_enter(c, &w)) {
         run_until(c, deadline_ns);
         vmrun_leave(c, &w);
     }
-    memory_write(c->memory, vmcb_spa, KEY_RAW, &w.vmcb, sizeof w.vmcb);
     return true;
 }

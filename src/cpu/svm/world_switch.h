@@ -14,10 +14,17 @@ struct world_switch {
     bool es;
 };
 
+/* The parts of control area and save area that have a meaning are read, written and copied. */
+#define VMCB_CONTROL_USED offsetof(struct vmcb_control, reserved_148)
+void vmcb_read(const struct cpu *c, u64 spa, struct vmcb *v);
+/* Writes what #VMEXIT changes; `save`: also of the save area. */
+void vmcb_write(const struct cpu *c, u64 spa, const struct vmcb *v, bool save);
+
 /* Reads the guest's VMSA if it has one. Returns why the guest may not run; NULL if it may. */
 const char *vmrun_refusal(struct cpu *c, struct world_switch *w);
-/* The steps of VMRUN and #VMEXIT (vmrun.c). vmrun_enter() checks the controls and loads the guest;
- * false: it may not run, and w->vmcb says so. vmrun_leave() saves it and loads the host. */
+/* The steps of VMRUN and #VMEXIT (vmrun.c), after guest.vmcb_spa is set. vmrun_enter() reads the
+ * VMCB, checks the controls and loads the guest; false: it may not run, and the VMCB says so.
+ * vmrun_leave() saves it and loads the host. */
 bool vmrun_enter(struct cpu *c, struct world_switch *w);
 void vmrun_leave(struct cpu *c, struct world_switch *w);
 /* Returns true if #VMEXIT can load this state of a host. */
