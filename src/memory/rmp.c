@@ -159,6 +159,9 @@ bool rmp_set(struct memory *m, u64 spa, const struct rmp_entry *entry)
     if (entry->large && (page != region_of(page) || !region_covered(m, page)))
         return false;
     struct rmp_entry old = entry_read(m, page);
+    /* The first assigned page of a region takes the others out of the host's larger mappings. */
+    if (entry->assigned && !rmp_region_assigned(m, spa))
+        mappings_lose(m);
     entry_write(m, page, entry);
     /* If a large page appears or disappears, the entries of its other 511 pages change with it. */
     const struct rmp_entry none = {.assigned = false};

@@ -449,6 +449,58 @@ static void rmp_instructions_and_the_hosts_stores(void **state)
     bare_destroy(m);
 }
 
+/* A store has brought a neighbour of the page into the TLB, as part of a mapping of 2 MiB. */
+static void an_assigned_page_takes_its_neighbours_from_large_mappings(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    guest_snp(m->g, H_RMP);
+    assert_int_equal(HOST(m, "mov esi, 0x901000; mov [rsi], eax; mov ecx, 0x40000; "
+                             "mov qword ptr [rcx], 0x5000; mov qword ptr [rcx + 8], 1; "
+                             "mov dword ptr [rcx + 12], 1; mov eax, 0x900000; rmpupdate; "
+                             "mov [rsi], eax"),
+                     CPU_STOP_HALT);
+    assert_int_equal(halted_in(m), VECTOR_PF);
+    assert_int_equal(stacked(m, 0), PF_PRESENT | PF_WRITE | PF_RMP);
+    assert_int_equal(m->cpu->arch.cr2, 0x901000);
+    bare_destroy(m);
+}
+
+/* Software on another core may use the VMCB while the guest runs. */
+static void an_exit_writes_only_its_parts_of_the_vmcb(void **state)
+{
+    const u16 kept[] = {offsetof(struct vmcb, control.intercept_3),
+                        offsetof(struct vmcb, control.tsc_offset),
+                        offsetof(struct vmcb, control.tlb_control),
+                        offsetof(struct vmcb, control.np_control),
+                        offsetof(struct vmcb, control.n_cr3),
+                        offsetof(struct vmcb, control.clean),
+                        offsetof(struct vmcb, control.reserved_148),
+                        sizeof(struct vmcb_control) - 8,
+                        offsetof(struct vmcb, save.fs),
+                        offsetof(struct vmcb, save.tr),
+                        offsetof(struct vmcb, save.star),
+                        offsetof(struct vmcb, save.dbgctl),
+                        offsetof(struct vmcb, save.br_from),
+                        sizeof(struct vmcb) - 8};
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    GUEST(m, "2: jmp 2b");
+    assert_int_equal(HOST(m, "mov eax, 0x1000; vmrun"), CPU_STOP_TIME);
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        host_write64(m->g, VMCB + kept[i], 0x1234567890abcdefull);
+    host_write64(m->g, VMCB + offsetof(struct vmcb, control.exit_code), 0x77);
+    host_write64(m->g, VMCB + offsetof(struct vmcb, save.rip), 0x77);
+    guest_write_code(m->g, CODE, ASM("hlt"));
+    assert_int_equal(run_on(m), CPU_STOP_HALT);
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        assert_true(host_read64(m->g, VMCB + kept[i]) == 0x1234567890abcdefull);
+    read_vmcb(m);
+    assert_int_equal(m->g->vmcb.control.exit_code, EXIT_HLT);
+    assert_int_equal(m->g->vmcb.save.rip, CODE);
+    bare_destroy(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +521,8 @@ int main(void)
         cmocka_unit_test(a_nested_fault_tells_of_a_fetch_by_the_hosts_nxe),
         cmocka_unit_test(worlds_keep_their_translations_apart),
         cmocka_unit_test(rmp_instructions_and_the_hosts_stores),
+        cmocka_unit_test(an_assigned_page_takes_its_neighbours_from_large_mappings),
+        cmocka_unit_test(an_exit_writes_only_its_parts_of_the_vmcb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
