@@ -151,7 +151,6 @@ ABI_SIZE(struct vmsa, 4096);
 
 /* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */
 #define VMSA_V_INTR_SHADOW     BIT(10)
-#define VMSA_V_INTR_NMI_ENABLE BIT(26)
 #define VMSA_V_INTR_BUSY       BIT(63)
 
 /* One bit for each quadword of the VMSA: set if VMSA register protection keeps the quadword XORed

@@ -41,7 +41,8 @@ static void vmrun_refuses_what_does_not_go_together(void **state)
          EXIT_INVALID},
         {SEV_FEATURE_ALTERNATE_INJECTION, 0, BIT(63), 0, 0, EXIT_BUSY},
         {0, 0, BIT(63), 0, 0, EXIT_HLT},
-        {SEV_FEATURE_ALTERNATE_INJECTION, 0, BIT(26), 0, 0, EXIT_INVALID}, /* virtual NMIs */
+        /* virtual NMIs, and NMI is not intercepted */
+        {SEV_FEATURE_ALTERNATE_INJECTION, 0, V_INTR_NMI_ENABLE, 0, 0, EXIT_INVALID},
         {SEV_FEATURE_ALTERNATE_INJECTION, 0, 0, 0, EVENT_VALID | EVENT_SOFTWARE << 8 | 0x80,
          EXIT_INVALID},
         {SEV_FEATURE_VTOM, 0, 0, 0x1000, 0, EXIT_INVALID},
@@ -291,6 +292,35 @@ static void alternate_injection_is_the_vmsas(void **state)
     snp_destroy(&p);
 }
 
+static void virtual_nmis_are_the_vmsas_with_alternate_injection(void **state)
+{
+    const u32 of_host = (u32)(V_INTR_MASKING | V_INTR_NMI_ENABLE | V_INTR_NMI);
+    const u64 of_guest = V_INTR_NMI_ENABLE | V_INTR_NMI;
+    const struct {
+        u64 feature, v_intr, delivered, after;
+    } rows[] = {
+        {SEV_FEATURE_ALTERNATE_INJECTION, of_guest, VECTOR_NMI,
+         V_INTR_NMI_ENABLE | V_INTR_NMI_MASK},
+        {SEV_FEATURE_ALTERNATE_INJECTION, of_guest | V_INTR_NMI_MASK, ~0ull,
+         of_guest | V_INTR_NMI_MASK},
+        {SEV_FEATURE_ALTERNATE_INJECTION, 0, ~0ull, 0},
+        {SEV_FEATURE_RESTRICTED_INJECTION, of_guest, ~0ull, of_guest},
+    };
+    (void)state;
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct snp p = snp_create();
+        p.g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_NMI;
+        p.g->vmcb.control.v_intr = of_host;
+        p.s.sev_features |= rows[i].feature;
+        p.s.v_intr_control = rows[i].v_intr;
+        assert_int_equal(SNP_RUN(&p, "nop"), EXIT_HLT);
+        assert_true((u64)snp_delivered(&p) == rows[i].delivered);
+        assert_int_equal(p.s.v_intr_control, rows[i].after);
+        assert_int_equal(p.g->vmcb.control.v_intr, of_host);
+        snp_destroy(&p);
+    }
+}
+
 /* The host is not told of the guest's interrupt shadow [APM2 15.36.16]. */
 static void alternate_injection_keeps_the_shadow_in_the_vmsa(void **state)
 {
@@ -487,6 +517,7 @@ int main(void)
         cmocka_unit_test(secure_tsc_runs_by_the_vmsa),
         cmocka_unit_test(restricted_injection_leaves_hv),
         cmocka_unit_test(alternate_injection_is_the_vmsas),
+        cmocka_unit_test(virtual_nmis_are_the_vmsas_with_alternate_injection),
         cmocka_unit_test(alternate_injection_keeps_the_shadow_in_the_vmsa),
         cmocka_unit_test(hv_and_avic_are_refused_where_they_do_not_belong),
         cmocka_unit_test(vmsave_is_vc_whatever_is_intercepted),

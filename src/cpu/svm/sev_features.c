@@ -76,8 +76,9 @@ static const char *details_refusal(const struct vmcb_control *k, const struct vm
         return "SEV_FEATURES: restricted and alternate injection exclude each other";
     if (features & INJECTION && k->v_intr & V_INTR_AVIC)
         return "SEV_FEATURES: restricted and alternate injection exclude AVIC";
-    if (features & SEV_FEATURE_ALTERNATE_INJECTION && s->v_intr_control & VMSA_V_INTR_NMI_ENABLE)
-        return "VMSA: VINTR_CTRL asks for virtual NMIs, which are not supported";
+    if (features & SEV_FEATURE_ALTERNATE_INJECTION && s->v_intr_control & V_INTR_NMI_ENABLE &&
+        !(k->intercept_3 & INTERCEPT3_NMI))
+        return "VMSA: VINTR_CTRL asks for virtual NMIs, and NMI is not intercepted";
     if (features & SEV_FEATURE_VTOM && s->virtual_tom & VTOM_RESERVED)
         return "VMSA: VIRTUAL_TOM has reserved bits set";
     return s->vmpl >= RMP_VMPLS ? "VMSA: there is no such VMPL" : NULL;
@@ -132,7 +133,8 @@ void vmsa_identify(struct cpu *c, const struct vmsa *s)
 
 /* These bits have the same place in VINTR_CTRL as in the VMCB; the vector is in bits 39:32. */
 #define V_INTR_SAME                                                                                \
-    (V_INTR_TPR | V_INTR_IRQ | V_INTR_GIF | 0xfu << V_INTR_PRIO_SHIFT | V_INTR_IGNORE_TPR)
+    (V_INTR_TPR | V_INTR_IRQ | V_INTR_GIF | V_INTR_NMI | V_INTR_NMI_MASK |                         \
+     0xfu << V_INTR_PRIO_SHIFT | V_INTR_IGNORE_TPR | V_INTR_NMI_ENABLE)
 
 static void alternate_enter(struct vmcb_control *k, const struct vmsa *s)
 {
@@ -155,9 +157,7 @@ void features_enter(const struct vmsa *s, struct vmcb_control *k)
     if (s->sev_features & SEV_FEATURE_ALTERNATE_INJECTION)
         alternate_enter(k, s);
     if (s->sev_features & SEV_FEATURE_RESTRICTED_INJECTION)
-        k->v_intr &= ~(u32)V_INTR_IRQ;
-    if (s->sev_features & INJECTION) /* the host injects no virtual NMIs */
-        k->v_intr &= ~(u32)V_INTR_NMI_ENABLE;
+        k->v_intr &= ~(u32)(V_INTR_IRQ | V_INTR_NMI_ENABLE);
 }
 
 void features_leave(const struct cpu *c, struct vmsa *s, struct vmcb_control *k,
