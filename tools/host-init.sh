@@ -4,7 +4,7 @@
 # how far the stack got, and powers off. `shell` on the kernel's command line gives a shell instead,
 # `reboot` reboots; `sev=0` loads KVM without SEV; `load=no` loads no module; `again` removes KVM
 # and the driver, which shuts the secure processor down, and loads them again; `guests=no` launches
-# none, although there is host-kvm.
+# none, although there is host-kvm; `exits=N` lets each guest leave N times.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -14,6 +14,7 @@ parameters=
 loads=yes
 again=
 guests=yes
+exits=1000
 ends=poweroff
 for word in $(cat /proc/cmdline); do
     case $word in
@@ -21,6 +22,7 @@ for word in $(cat /proc/cmdline); do
     load=no) loads= ;;
     again) again=yes ;;
     guests=no) guests= ;;
+    exits=*) exits=${word#*=} ;;
     reboot) ends=reboot ;;
     esac
 done
@@ -52,7 +54,7 @@ dmesg | grep -q 'kvm_amd: SEV enabled' && modes="$modes sev"
 dmesg | grep -q 'kvm_amd: SEV-ES enabled' && modes="$modes sev-es"
 dmesg | grep -q 'kvm_amd: SEV-SNP enabled' && modes="$modes sev-snp"
 [ -n "$guests" ] && [ -c /dev/kvm ] && [ -x /bin/host-kvm ] &&
-    for mode in $modes; do host-kvm "$mode" 1000 | sed 's/^/host: /'; done
+    for mode in $modes; do host-kvm "$mode" "$exits" | sed 's/^/host: /'; done
 for word in $(cat /proc/cmdline); do
     [ "$word" = shell ] && setsid cttyhack sh
 done
