@@ -205,7 +205,7 @@ static void virtual_vmload_and_vmsave_leave_what_they_cannot_do(void **state)
     assert_int_equal(k->exit_info_1, NPF_PRESENT | NPF_WRITE | NPF_USER | NPF_FINAL);
     assert_int_equal(m->g->vmcb.save.rip, CODE + 8);
     k->intercept_4 |= (u32)INTERCEPT4_VMLOAD;
-    GUEST(m, "mov eax, 0x30000; vmload");
+    GUEST(m, "mov eax, 0x30008; vmload"); /* the intercept comes before #GP */
     assert_exit(m, EXIT_VMLOAD);
     bare_destroy(m);
     m = bare_create(true);
