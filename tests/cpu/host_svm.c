@@ -471,7 +471,7 @@ static void an_exit_writes_only_its_parts_of_the_vmcb(void **state)
 {
     const u16 kept[] = {offsetof(struct vmcb, control.intercept_3),
                         offsetof(struct vmcb, control.tsc_offset),
-                        offsetof(struct vmcb, control.tlb_control),
+                        offsetof(struct vmcb, control.asid), /* and TLB_CONTROL */
                         offsetof(struct vmcb, control.np_control),
                         offsetof(struct vmcb, control.n_cr3),
                         offsetof(struct vmcb, control.clean),
