@@ -8,6 +8,7 @@ usage: host.py SOFTSEV HOST_KVM OUT [ROUNDS]    OUT: tools/fetch-guest.sh OUT ho
 The time on the clock between two lines of the host's console counts: that of the guest's start and
 that of its end. Exits 1 if a goal is missed.
 """
+import gzip
 import os
 import shutil
 import statistics
@@ -37,7 +38,7 @@ def initrd(out, host_kvm, folder):
             files.append((name, 0o100755, f.read()))
     path = os.path.join(folder, "initrd")
     with open(f"{out}/initrd-host.cpio.gz", "rb") as stock, open(path, "wb") as f:
-        f.write(stock.read() + archive(files))
+        f.write(stock.read() + gzip.compress(archive(files), 1, mtime=0))
     return path
 
 
@@ -51,9 +52,9 @@ def microseconds(command):
             text += line
             words = line.decode("utf-8", "replace").split()
             if words[:2] == ["host:", "kvm:"] and words[3:] == ["runs"]:
-                began[words[2]] = time.monotonic()
+                began[words[2].rstrip(":")] = time.monotonic()
             elif words[:2] == ["host:", "kvm:"] and "CPUID," in words:
-                took[words[2].rstrip(":")] = time.monotonic() - began[words[2]]
+                took[words[2].rstrip(":")] = time.monotonic() - began[words[2].rstrip(":")]
     if process.returncode or "none" not in took:
         sys.exit(f"bench: {' '.join(command)} failed ({process.returncode}):\n"
                  f"{text[-2000:].decode('utf-8', 'replace')}")

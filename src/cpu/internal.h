@@ -518,8 +518,13 @@ bool blocks_in_page(const struct cpu *c, u64 frame); /* true if this core has bl
 void blocks_forget_addresses(struct cpu *c);
 /* The same, but not of addresses in global pages. */
 void blocks_forget_local_addresses(struct cpu *c);
-/* Exchanges which addresses are known, for another world's. 0: none yet. */
-u64 blocks_addresses(struct cpu *c, u64 generation);
+/* Which addresses lead to blocks. Generation 0: none yet. */
+struct block_addresses {
+    u64 generation;
+    u64 code_base; /* the base of CS that they are for, outside of 64-bit mode */
+};
+/* Exchanges the addresses that are known for another world's, before its mode is. */
+struct block_addresses blocks_addresses(struct cpu *c, struct block_addresses to);
 /* Runs the loaded world until cpu_exit(), or until machine time `deadline_ns`. */
 void run_guest(struct cpu *c);
 void run_until(struct cpu *c, u64 deadline_ns);

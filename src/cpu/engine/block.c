@@ -26,8 +26,8 @@ struct block_cache {
     size_t used;
     struct block **hash;
     struct frame_code *frames;
-    u64 frame_count, generation, last_generation;
-    u64 code_base; /* the base of CS that the generation is for, outside of 64-bit mode */
+    u64 frame_count, last_generation;
+    struct block_addresses addresses; /* of the world that runs */
     u32 local_count;
     u16 local[JUMPS]; /* jump cache entries of code that is not in a global page */
     struct block *single;
@@ -76,30 +76,26 @@ void blocks_new_tag(struct cpu *c)
 {
     struct block_cache *cache = c->engine.blocks;
     u64 base = c->arch.seg[SEG_CS].base;
-    if (UNLIKELY(!(c->engine.mode & MODE_CODE64) && cache->code_base != base)) {
-        cache->code_base = base;
-        cache->generation = ++cache->last_generation;
-    }
-    c->engine.jump_tag = c->engine.blocks->generation << 32 | c->engine.mode;
+    if (UNLIKELY(!(c->engine.mode & MODE_CODE64) && cache->addresses.code_base != base))
+        cache->addresses = (struct block_addresses){++cache->last_generation, base};
+    c->engine.jump_tag = cache->addresses.generation << 32 | c->engine.mode;
 }
 
 void blocks_forget_addresses(struct cpu *c)
 {
     if (!c->engine.blocks)
         return;
-    c->engine.blocks->generation = ++c->engine.blocks->last_generation;
+    c->engine.blocks->addresses.generation = ++c->engine.blocks->last_generation;
     blocks_new_tag(c);
 }
 
-/* Which base of CS the other world's addresses were for is not known any more. */
-u64 blocks_addresses(struct cpu *c, u64 generation)
+/* The mode is still that of the other world: the run loop makes the tag. */
+struct block_addresses blocks_addresses(struct cpu *c, struct block_addresses to)
 {
-    u64 before = c->engine.blocks->generation;
-    c->engine.blocks->generation = generation;
-    c->engine.blocks->code_base = NO_BASE;
-    if (!generation)
-        blocks_forget_addresses(c);
-    blocks_new_tag(c);
+    struct block_cache *cache = c->engine.blocks;
+    struct block_addresses before = cache->addresses;
+    cache->addresses =
+        to.generation ? to : (struct block_addresses){++cache->last_generation, NO_BASE};
     return before;
 }
 

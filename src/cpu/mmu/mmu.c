@@ -137,7 +137,7 @@ void mmu_flush_worlds(struct cpu *c)
     other->nested_epoch++;
     flush_world(other, true);
     other->fetched = false;
-    other->addresses = 0;
+    other->addresses.generation = 0;
 }
 
 static void drop_large(struct tlb_entry *e, u32 slot, u64 linear)
@@ -254,7 +254,7 @@ bool mmu_create_other(struct cpu *c)
 void mmu_forget_other_addresses(struct cpu *c)
 {
     if (c->engine.other_mmu)
-        c->engine.other_mmu->addresses = 0;
+        c->engine.other_mmu->addresses.generation = 0;
 }
 
 /* The privilege's array changes too: call cpu_update_mode() when the new world's is known. */

@@ -52,7 +52,7 @@ struct fill_list {
  * guest's. */
 struct mmu {
     struct tlb_entry (*tlbs)[TLB_ENTRIES]; /* TLB_CONTEXTS arrays */
-    u64 addresses;                         /* blocks_addresses() of the world that rests */
+    struct block_addresses addresses;      /* blocks_addresses() of the world that rests */
     u64 nested_epoch, fetch_epoch[2];
     /* The 4 MiB and 1 GiB regions that have entries of large pages, hashed to one bit each: INVLPG
      * of an address in no such region is cheap. */
