@@ -32,6 +32,21 @@ static void faults_go_through_its_own_idt(void **state)
     bare_destroy(m);
 }
 
+/* Power-on unmasks the exceptions of the x87; a board that is its own firmware masks them. */
+static void a_loaded_program_finds_the_x87_initialised(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    (void)state;
+    cpu_reset(m->cpu);
+    assert_int_equal(m->cpu->arch.x87.control, 0x40);
+    m->cpu->msr.vm_hsave_pa = HSAVE;
+    assert_int_equal(
+        HOST(m, "mov eax, 10; push rax; fild qword ptr [rsp]; fld1; fdivrp; fnstcw [rsp]; pop rbx"),
+        CPU_STOP_HALT);
+    assert_int_equal(m->cpu->arch.r[RBX] & 0xffff, 0x37f);
+    bare_destroy(m);
+}
+
 static void a_triple_fault_lasts_until_a_reset(void **state)
 {
     struct bare_machine *m = bare_create(false);
@@ -334,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_runs_and_halts),
         cmocka_unit_test(faults_go_through_its_own_idt),
+        cmocka_unit_test(a_loaded_program_finds_the_x87_initialised),
         cmocka_unit_test(a_triple_fault_lasts_until_a_reset),
         cmocka_unit_test(what_the_host_reads_of_its_processor),
         cmocka_unit_test(ports_are_answered_in_the_instruction),

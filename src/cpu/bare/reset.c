@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The states of a core that a board puts in place: power-on, INIT, SIPI, an entry of a kernel. */
 #include "cpu/bare/bare.h"
+#include "cpu/exec/x87.h"
 #include "cpu/svm/world_switch.h"
 
 #define CODE_RESET  (SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_A)
@@ -74,6 +75,7 @@ void cpu_load_state(struct cpu *c, const struct vmcb_save *s, const u64 gpr[16])
     save_area_load_rest(c, s);
     if (pat_valid(s->g_pat))
         c->arch.pat = s->g_pat;
+    x87_reset(&c->arch.x87); /* firmware has executed FNINIT: programs expect masked exceptions */
     c->arch.gif = true;
     c->bare.waits_for_start_up = c->bare.halted = c->bare.shut_down = c->bare.step = false;
     bare_refresh(c);
