@@ -188,8 +188,8 @@ def host_files(s):
 
 def into_kvms_guest_and_back(s):
     files, append = host_files(s), APPEND + " nokaslr quiet"
-    code, events, error = s.command("host", "--json", *files, append + " guests=no")
-    found = re.search(rb"symbol: ([0-9a-f]+) ", events)
+    code, out, error = s.command("host", "--quiet", *files, append + " guests=no")
+    found = re.search(rb"symbol: ([0-9a-f]+) ", out)
     want(code == 0 and found, (code, error))
     r = Debugged(s, "host", "unix:" + s.path("socket"), "--gdb-wait", *files, append)
     said = r.gdb(f"set $vcpu_run = 0x{found[1].decode()}\n" + INTO_KVM)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from debugged import Debugged
@@ -356,9 +355,6 @@ def back_in_linux(s):
     """A kernel that has run for a while: steps back, and there again."""
     r = Run(s, ":0", "--gdb-wait", "--gdb-reverse", "--kernel", s.kernel, "--initrd", s.initrd,
             "--append", "console=ttyS0", "--mode", "sev-snp", "--seed", "linux", memory="256M")
-    ends = []
-    drain = threading.Thread(target=lambda: ends.append(r.end()))
-    drain.start()
     with subprocess.Popen(["gdb", "-q", "-nx"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as gdb:
         gdb.stdin.write(f"set confirm off\nset pagination off\ntarget remote {r.name}\n"
@@ -374,8 +370,7 @@ def back_in_linux(s):
                         'printf "<there %d %d>\\n", $rip == $there, $rsp == $sp\nkill\nquit\n')
         gdb.stdin.close()
         said = gdb.stdout.read()
-    drain.join()
-    code, error = ends[0]
+    code, error = r.end()
     want("<moved 1>" in said and "<there 1 1>" in said, (said, error))
     want(code == 0, (code, error))
 
