@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's gdb in Debian's 6.12 kernel, in each mode: it stops in start_kernel, watches a variable,
 walks the kernel's list of modules, steps over a VMGEXIT into the hypervisor's answer, and goes back
-from the #VC handler to the instruction that raised it. On the bare machine it steps from KVM's VMRUN
-into a SEV-ES guest, and back. The addresses are those of /proc/kallsyms.
+from the #VC handler to the instruction that raised it. On the bare machine it steps from KVM's
+VMRUN into a SEV-ES guest, and back. The addresses are those of /proc/kallsyms.
 
 usage: gdb.py SOFTSEV OUT [NAME...]
 """

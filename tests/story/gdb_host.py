@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's gdb debugs a bare machine: its cores are threads, steps lead from a host's VMRUN into the
-guest and from the exit back, breakpoints count in the world that was chosen. The machine and its
-trace never change. Then the same of a stock kernel, whose KVM enters the guests."""
+"""Debian's gdb debugs a bare machine: its cores are threads, steps lead from a host's VMRUN into
+the guest and from the exit back, breakpoints count in the world that was chosen. The machine and
+its trace never change."""
 import json
 import os
 
