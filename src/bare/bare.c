@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a bare machine: what a BIOS leaves, the loaded kernel, and the turns of the cores. */
+/* The life of a bare machine: the state that a BIOS leaves, the loaded kernel, and the turns of the
+ * cores. */
 #include "bare/internal.h"
 
 #include "abi/x86.h"
@@ -198,8 +199,8 @@ void bare_get_summary(const struct bare *b, struct bare_summary *out)
 
 /* --- INIT and STARTUP [APM2 16.5] ------------------------------------------------------------- */
 
-/* The core has taken INIT. There is no firmware at the reset vector, so the first core cannot start
- * anew. */
+/* Handles a core that took INIT. There is no firmware at the reset vector, so the first core cannot
+ * start again. */
 static void on_reset_core(struct bare_core *c)
 {
     struct bare *b = c->bare;
@@ -229,7 +230,8 @@ bool bare_can_run(const struct bare_core *c)
     return !c->halted || c->nmi || (!c->deaf && board_interrupt_pending(c->bare->board, c->index));
 }
 
-/* Whether only an NMI, INIT or STARTUP can wake the core. They come from cores that run. */
+/* Returns true if only an NMI, INIT or STARTUP can wake the core. These come from cores that
+ * run. */
 static bool sleeps_for_good(const struct bare_core *c)
 {
     return (c->waiting || c->deaf) && !bare_can_run(c);
@@ -257,7 +259,7 @@ static bool others_can_run(const struct bare_core *c)
     return false;
 }
 
-/* The core has executed HLT. */
+/* Handles a core that executed HLT. */
 static void on_halt(struct bare_core *c)
 {
     struct bare *b = c->bare;
@@ -292,7 +294,7 @@ static void run_core(struct bare_core *c, u64 deadline_ns)
     }
 }
 
-/* A core's turn: until it halts, its time is over, or an event may have woken another. */
+/* Runs a core's turn: until it halts, its time is over, or an event may have woken another core. */
 static void run_turn(struct bare_core *c, u64 end_ns)
 {
     struct bare *b = c->bare;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine without a hypervisor of ours: its cores run their host's code themselves, on one board.
- * The host's kernel comes from an image plan, and the machine is as a BIOS leaves it [host 2.1].
- * The cores take turns by machine time, so a run can be repeated. A reset, or a core's shutdown,
- * ends the bare machine: its owner makes another, on a new machine.
+ * A machine without softsev's hypervisor: its cores run their host's code themselves, on one board.
+ * The host's kernel comes from an image plan, and the machine is in the state that a BIOS leaves
+ * [host 2.1]. The cores take turns by machine time, so a run can be repeated. A reset, or a core's
+ * shutdown, ends the bare machine: its owner makes another, on a new machine.
  */
 #ifndef SOFTSEV_BARE_BARE_H
 #define SOFTSEV_BARE_BARE_H
@@ -68,7 +68,8 @@ bool bare_run_busy(struct bare *b, u64 until_ns, u64 *next_ns);
  * the machine. */
 void bare_set_stop(struct bare *b, bool (*stop)(void *context), void *context);
 
-/* From inside a back end: ends the turn, so that `stop` is asked right after this instruction. */
+/* Ends the turn, so that `stop` is asked right after this instruction. Call it inside a back
+ * end. */
 void bare_end_turn(struct bare *b);
 
 /* Sends bytes to the UART between two runs. Returns how many were taken. */

@@ -38,7 +38,7 @@ struct bare {
 
 /* Ends the machine; the first reason counts. */
 void bare_end(struct bare *b, enum bare_state state, const char *format, ...) PRINTF_LIKE(3, 4);
-/* Whether a core is, or is about to be, out of HLT and out of its wait for STARTUP. */
+/* Returns true if a core is out of HLT and out of its wait for STARTUP, or will be at once. */
 bool bare_can_run(const struct bare_core *c);
 
 /* --- wires.c ---------------------------------------------------------------------------------- */

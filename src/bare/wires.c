@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cores of a bare machine are wired to, and what its board accesses: memory, by the DMA
- * that the RMP allows to devices. */
+/* Connects the cores of a bare machine to their board, and the board to memory, by the DMA that the
+ * RMP allows to devices. */
 #include "bare/internal.h"
 
 #include "abi/part.h"
@@ -24,7 +24,7 @@ static void board_now(struct bare *b)
     board_set_time(b->board, host_time_ns(b->host));
 }
 
-/* The running core has changed something: an interrupt may be pending, a timer set, another core
+/* Looks at what the running core changed: an interrupt may be pending, a timer set, another core
  * awake. That other core runs soon, because the running one often waits for it. */
 static void settle(struct bare_core *c)
 {
@@ -141,7 +141,7 @@ static void on_nmi(void *context, u32 core)
     cpu_pin_nmi(c->cpu);
 }
 
-/* The core takes INIT when it can, which may be later than now; STARTUP counts after that. */
+/* Sends INIT. The core takes it when it can, perhaps later; STARTUP counts after that. */
 static void on_init(void *context, u32 core)
 {
     struct bare_core *c = &((struct bare *)context)->cores[core];
@@ -157,8 +157,8 @@ static void on_startup(void *context, u32 core, u8 vector)
         c->startup = 0x100u | vector;
 }
 
-/* A device reads ciphertext from a guest's pages; the RMP refuses its writes to all but the host's
- * own [host 3.5]. */
+/* Reads memory for a device. The device reads ciphertext from a guest's pages; the RMP refuses its
+ * writes to all pages but the host's own [host 3.5]. */
 static bool on_dma_read(void *context, u64 address, void *out, u64 size)
 {
     struct host *h = ((struct bare *)context)->host;
@@ -178,13 +178,14 @@ static u32 on_mailbox(void *context, u32 command, u64 buffer)
     return host_mailbox(((struct bare *)context)->host, command, buffer);
 }
 
-/* The IOMMU's own writes reach what the firmware holds for it, too [host 3.4]. */
+/* Writes for the IOMMU itself, which may also write the pages that firmware holds for it
+ * [host 3.4]. */
 static bool on_iommu_write(void *context, u64 address, const void *data, u64 size)
 {
     return host_iommu_write(((struct bare *)context)->host, address, data, size);
 }
 
-/* What the firmware reads from the IOMMU's registers at SNP_INIT. */
+/* Answers what the firmware reads from the IOMMU's registers at SNP_INIT. */
 static u32 on_iommu_buffers(void *context, struct firmware_iommu_buffer out[FIRMWARE_IOMMU_BUFFERS])
 {
     const struct bare *b = context;
@@ -207,8 +208,8 @@ static bool add_items(struct bare *b)
     return true;
 }
 
-/* The local APICs have more than a part shows: Naples has no x2APIC, and none has the TSC deadline.
- */
+/* Returns the features of the local APICs, which have more than some parts: Naples has no x2APIC,
+ * and no part has a TSC deadline here. */
 static u32 apic_features(const struct bare *b)
 {
     u32 out[4];

@@ -33,7 +33,7 @@ struct cpu_wires {
     u32 cpuid_1_ecx; /* shown in CPUID 1 ECX: features of the board's local APICs */
 };
 
-/* Wires the core to a board, as in its state after a reset; NULL unwires it. False: out of
+/* Wires the core to a board, in its state after a reset; NULL unwires it. Returns false if out of
  * memory. */
 bool cpu_wire(struct cpu *c, const struct cpu_wires *wires);
 
@@ -50,28 +50,27 @@ enum cpu_stop {
  * ends it. */
 enum cpu_stop cpu_run_bare(struct cpu *c, u64 deadline_ns);
 
-/* From inside a wire: stop after this instruction. */
+/* Stops after this instruction. Call it inside a wire. */
 void cpu_yield(struct cpu *c);
-/* From inside a wire: the deadline is this, if that is earlier. */
+/* Makes this the deadline, if it is earlier. Call it inside a wire. */
 void cpu_shorten(struct cpu *c, u64 deadline_ns);
 
-/* Pins. From inside a wire or between runs; seen right after the instruction. INTR is a level, NMI
- * and INIT are edges, which wait until the core can take them. */
+/* Set the pins, inside a wire or between runs. The core sees them right after the instruction. INTR
+ * is a level; NMI and INIT are edges, which wait until the core can take them. */
 void cpu_pin_interrupt(struct cpu *c, bool level);
 void cpu_pin_nmi(struct cpu *c);
 void cpu_pin_init(struct cpu *c);
-/* SIPI, on a core in its state after a reset or INIT: it begins at `vector` << 12 in real mode. */
+/* SIPI: starts a core that is in its state after a reset or INIT, in real mode at vector << 12. */
 void cpu_start_up(struct cpu *c, u8 vector);
 
-/* The state at power-on [APM2 14.1.3]. */
+/* Puts the core into its state at power-on [APM2 14.1.3]. */
 void cpu_reset(struct cpu *c);
-/* Puts a state in place, as a board that is its own boot loader does. Its EFER need not have
- * SVME. */
+/* Loads a state, as a board that is its own boot loader does. Its EFER need not have SVME. */
 void cpu_load_state(struct cpu *c, const struct vmcb_save *s, const u64 gpr[16]);
 
-/* True if the core takes interrupts as far as RFLAGS.IF says: one would end its HLT. */
+/* Returns true if the core takes interrupts as far as RFLAGS.IF says: one would end its HLT. */
 bool cpu_takes_interrupts(const struct cpu *c);
-/* True while a guest of this core's host runs in it. */
+/* Returns true while a guest of this core's host runs in it. */
 bool cpu_in_guest(const struct cpu *c);
 const u64 *cpu_registers(const struct cpu *c, u64 *rip); /* for messages about where it stopped */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `softsev host`: makes a machine, boots a kernel in its host mode, runs it, sums up. */
+/* `softsev host`: makes a machine, boots a kernel in its host mode, runs it, and prints a
+ * summary. */
 #include "cli/cli.h"
 #include "cli/host/host.h"
 
@@ -45,7 +46,7 @@ static int open_files(struct host_run *r, struct error *e)
                : 0;
 }
 
-/* Everything random comes from this stream; a second power-on of the machine draws the same. */
+/* Restarts the stream of random numbers; a second power-on of the machine draws the same ones. */
 static int restart_stream(struct host_run *r, const char *label, struct error *e)
 {
     u8 seed[32];
@@ -140,7 +141,7 @@ static void end_machine(struct host_run *r)
     r->machine = NULL;
 }
 
-/* A reset is a new machine with the same chip, later. */
+/* Boots again after a reset: makes a new machine with the same chip, at a later time. */
 static int reboot(struct host_run *r, struct error *e)
 {
     const u64 now = host_time_ns(machine_host(r->machine));

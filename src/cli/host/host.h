@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `softsev host` share: what was asked for, and what is running. */
+/* Shared by the files of `softsev host`: the options and the running machine. */
 #ifndef SOFTSEV_CLI_HOST_H
 #define SOFTSEV_CLI_HOST_H
 
@@ -60,7 +60,7 @@ struct host_options {
     u64 memory;                             /* bytes */
     u32 cpus, trace;
     bool virtio_rng, testdev, json, quiet, no_reboot, limit_given;
-    const char *gdb, *view, *map; /* where a debugger, a browser, the map go; NULL: nowhere */
+    const char *gdb, *view, *map; /* addresses for GDB and browser, file of the map; NULL: none */
     bool gdb_wait, view_keep;
     s64 time_seconds;
     u64 limit_ns;
@@ -70,14 +70,15 @@ struct host_options {
 
 #define HOST_LINE_MAX 512u /* bytes of a console line in which --expect is looked for */
 
-/* What the board's devices lead to (host_devices.c). They outlive a reset of the board. */
+/* The files and sockets behind the board's devices (host_devices.c). A reset of the board keeps
+ * them. */
 struct host_devices {
     struct run_disk_file disks[BARE_DISKS_MAX];
     struct net *net;           /* NULL: none */
     struct run_serial *serial; /* NULL: the UART is on standard output */
     struct crypto *crypto;     /* of the entropy source */
     struct random_source random;
-    struct net_polls polls; /* what network and serial port wait for */
+    struct net_polls polls; /* the descriptors that network and serial port wait for */
 };
 
 struct host_run {
@@ -94,7 +95,7 @@ struct host_run {
     char line[HOST_LINE_MAX]; /* the console's last line */
     size_t line_size;
     bool line_open, expected;
-    bool quit; /* a signal came, or what --expect waits for */
+    bool quit; /* a signal came, or the console showed the line of --expect */
     u32 reboots;
     u64 began_ns, wall_ns;  /* of this computer's clock */
     u64 wall_start_ns;      /* of this computer's clock, at machine time 0 */
@@ -104,7 +105,7 @@ struct host_run {
     FILE *map;              /* where the map goes at the end; NULL: nowhere */
 };
 
-/* What is to be run. */
+/* Options */
 int host_parse(const struct options *given, struct host_options *o, struct error *e);
 void host_free_options(struct host_options *o);
 
@@ -112,41 +113,42 @@ void host_free_options(struct host_options *o);
 
 int host_devices_open(struct host_run *r, struct error *e);
 int host_devices_close(struct host_run *r, struct error *e); /* -1: a file is not whole */
-/* Connects a new board to them. */
+/* Connects a new board to the open files and sockets. */
 void host_devices_connect(struct host_run *r, struct bare_config *config);
-/* Whether input may come from outside, or has come and waits for the machine. */
+/* Return true if input may come from outside (live), or has come and waits for the machine
+ * (wait). */
 bool host_devices_live(const struct host_run *r);
 bool host_devices_wait(const struct host_run *r);
-/* Looks at keyboard, serial port and network; waits up to `wait_ns` if there is nothing. Changes no
- * machine. */
+/* Receives from keyboard, serial port and network; waits up to `wait_ns` if nothing is there.
+ * Changes no machine. */
 void host_devices_look(struct host_run *r, u64 wait_ns);
-/* Gives the machine what has come, between two slices. */
+/* Gives the received input to the machine, between two slices. */
 void host_devices_give(struct host_run *r);
 
 /* --- host_clock.c ----------------------------------------------------------------------------- */
 
 void host_clock_start(struct host_run *r);
-/* After boot(): connects the new machine. */
+/* Connects the new machine; called after boot(). */
 void host_clock_watch(struct host_run *r);
-/* Runs the machine for a while, and sleeps if machine time goes by the wall and all cores idle.
- * Returns false if the machine has ended. */
+/* Runs the machine for one slice. With the wall's clock, sleeps if all cores idle. Returns false if
+ * the machine has ended. */
 bool host_slice(struct host_run *r, u64 limit_ns);
 
 /* --- host_gdb.c: the cores as GDB's threads --------------------------------------------------- */
 
-/* All do nothing without --gdb. */
+/* All these functions do nothing without --gdb. */
 int host_gdb_open(struct host_run *r, struct error *e); /* takes the address */
-/* The machine, or after a reset another one, is there. */
+/* Connects the debugger to the machine, or after a reset to the next one. */
 int host_gdb_machine(struct host_run *r, struct error *e);
-/* The host is loaded: listens; with --gdb-wait, waits for GDB. */
+/* Listens, once the host is loaded; with --gdb-wait, waits for GDB. */
 int host_gdb_start(struct host_run *r, struct error *e);
-void host_gdb_again(struct host_run *r); /* the host is loaded again, after a reset */
+void host_gdb_again(struct host_run *r); /* called when a reset has loaded the host again */
 void host_gdb_look(struct host_run *r, bool idle);
 void host_gdb_close(struct host_run *r, int status);
 
 /* --- host_report.c ---------------------------------------------------------------------------- */
 
-/* One step and who does it: "board       ...", or a JSON line. */
+/* Prints one step and who does it: "board       ...", or a JSON line. */
 void host_step(struct host_run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
 void host_console_output(void *host_run, const u8 *data, u64 size);
 void host_summarise(struct host_run *r);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How machine time goes with the wall's, slice by slice, and the keyboard between two slices. By
- * the wall, machine time is what the wall says, and the program sleeps while all cores idle.
- * Virtual time is moved by instructions and costs alone, and idle time is skipped unless somebody
- * sits at the keyboard, or the host has a network.
+ * Ties machine time to the wall's clock, slice by slice, and reads the keyboard between two slices.
+ * With the wall's clock, machine time is what the wall says, and the program sleeps while all cores
+ * idle. With the virtual clock, only instructions and fixed costs move machine time, and idle time
+ * is skipped unless somebody sits at the keyboard,
+ * or the host has a network.
  */
 #include "cli/host/host.h"
 
@@ -34,7 +35,8 @@ static void listen(struct host_run *r, u64 wait_ns)
     r->quit |= run_terminal_listen(r->terminal, false, wait_ns);
 }
 
-/* Asked after every turn: a host may stay in one slice for long. */
+/* Returns true if the run must end. The machine asks after every turn, because a host may stay in
+ * one slice for long. */
 static bool stops(void *context)
 {
     struct host_run *r = context;
@@ -61,7 +63,7 @@ void host_clock_start(struct host_run *r)
         run_limit_output(r->options.clock, r->options.limit_ns);
 }
 
-/* Time in which the machine was slower than the wall is not made up for. */
+/* Runs one slice of virtual time. If the machine was slower than the wall, it does not catch up. */
 static bool slice_virtual(struct host_run *r, u64 limit_ns)
 {
     const u64 before = busy_ns(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the board's disks, network card, entropy source and serial port lead to. Input reaches the
- * machine only between two slices of machine time. */
+/* Connects the board's disks, network card, entropy source and serial port to files and sockets.
+ * Input reaches the machine only between two slices of machine time. */
 #include "cli/host/host.h"
 
 #include "crypto/crypto.h"
@@ -124,7 +124,7 @@ void host_devices_look(struct host_run *r, u64 wait_ns)
     run_signals_watch_list(d->polls.fds, d->polls.count);
     listen_to_terminal(r, wait_ns);
     run_signals_watch_list(NULL, 0);
-    /* The wait may have ended before it looked at them. */
+    /* A signal may have ended the wait before poll() filled in these entries. */
     poll(d->polls.fds + RUN_WAIT_OWN, d->polls.count - RUN_WAIT_OWN, 0);
     if (d->serial)
         run_serial_polled(d->serial, &d->polls, false);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A GDB that debugs a bare machine. Its threads are the cores; a core that is in a guest shows the
+ * Lets GDB debug a bare machine. GDB's threads are the cores. A core that is in a guest shows the
  * guest's registers and memory, so steps lead from the host's VMRUN into the guest, and from there
  * back into the host. The machine stands still between two instructions of one core, so all cores'
  * registers can be read and written.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person (or, as JSON lines, a program) is told: steps, the console, the summary. */
+/* What the program tells a person, or a program as JSON lines: steps, the console, the summary. */
 #include "cli/cli.h"
 #include "cli/host/host.h"
 

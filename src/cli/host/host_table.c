@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of `softsev host`, and what is to be run by them. */
+/* The options of `softsev host`, and their meaning for the run. */
 #include "cli/cli.h"
 #include "cli/host/host.h"
 #include "cli/identity/profile.h"

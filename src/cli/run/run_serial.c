@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The serial ports of VMs that are elsewhere than on the terminal. Input reaches a guest between
- * two slices and is recorded as the keyboard's is. */
+/* VMs' serial ports that lead to a file or a socket. Input reaches a guest between two slices, and
+ * is recorded as the keyboard's is. */
 #include "cli/run/run.h"
 #include "cli/run/serial.h"
 
@@ -84,7 +84,7 @@ void run_serial_prepare(struct run *r)
             run_serial_poll(r->vms[i].serial, &r->polls);
 }
 
-/* While a recording is replayed nobody types. */
+/* A replay drops the input of serial ports: the recording has its own. */
 void run_serial_serve(struct run *r)
 {
     for (u32 i = 0; r->serial_count && i < r->vm_count; i++)

@@ -91,7 +91,7 @@ static void keep(struct run_serial *s, u8 byte)
         s->unread_at = (s->unread_at + 1) % UNREAD_MAX;
 }
 
-/* Sends what the client takes now. */
+/* Sends as much as the client takes without a wait. */
 static void send_unread(struct run_serial *s)
 {
     while (s->client >= 0 && s->unread_count) {
@@ -110,7 +110,7 @@ static void send_unread(struct run_serial *s)
 void run_serial_send(struct run_serial *s, const u8 *data, size_t size)
 {
     if (s->file)
-        fwrite(data, 1, size, s->file); /* closing tells of an error */
+        fwrite(data, 1, size, s->file); /* an error is reported when the file is closed */
     for (size_t i = 0; !s->file && i < size; i++)
         keep(s, data[i]);
 }

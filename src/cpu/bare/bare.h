@@ -7,8 +7,8 @@
 
 /* The host's state in the page of VM_HSAVE_PA [host 4.4] (host_area.c). */
 void host_area_store(struct cpu *c); /* VMRUN: class A */
-/* #VMEXIT: classes A and, after a SEV-ES guest, B, into c->host. False: no host can have this
- * state. */
+/* Loads classes A and, after a SEV-ES guest, B into c->host at #VMEXIT. Returns false if no host
+ * can have this state. */
 bool host_area_fetch(struct cpu *c, bool es);
 /* Loads what the steps of #VMEXIT leave empty after a SEV-ES guest: the rest of class B. */
 void host_area_load_rest(struct cpu *c);

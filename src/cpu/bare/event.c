@@ -51,7 +51,7 @@ bool bare_event_pending(const struct cpu *c)
            physical_event(c) != PHYSICAL_NONE;
 }
 
-/* INIT, or #SX in its place if VM_CR says so [APM2 15.28]. */
+/* Takes INIT, or #SX in its place if VM_CR says so [APM2 15.28]. */
 static void take_init(struct cpu *c)
 {
     c->bare.init = false;

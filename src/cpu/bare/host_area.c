@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's state while a guest runs, in the page of VM_HSAVE_PA, in the layout of a VMCB with a
- * VMSA's registers behind the save area [APM2 App. B; cpu 4.3, host 4.4]. VMRUN stores class A;
- * software stores class B for the guests of SEV-ES; #VMEXIT loads both. What software writes there
- * is checked like the state of a guest.
+ * The host's state while a guest runs, in the page of VM_HSAVE_PA. It has the layout of a VMCB with
+ * a VMSA's registers after the save area [APM2 App. B; cpu 4.3, host 4.4]. VMRUN stores class A;
+ * software stores class B for SEV-ES guests; #VMEXIT loads both. The values that software writes
+ * there are checked like the state of a guest.
  */
 #include "cpu/bare/bare.h"
 #include "cpu/svm/world_switch.h"

@@ -9,8 +9,8 @@
 #include "cpu/svm/world_switch.h"
 #include "memory/rmp.h"
 
-/* #UD without EFER.SVME, and in guests whose registers their host may not see; #GP below kernel
- * privilege. */
+/* Raises #UD without EFER.SVME and in guests whose registers their host may not see, and #GP below
+ * kernel privilege. */
 static void check_host(struct cpu *c)
 {
     if (!c->bare.wired || c->guest.es || !(c->arch.efer & EFER_SVME))

@@ -4,8 +4,8 @@
 
 #define APIC_ENABLED BIT(11)
 
-/* Before and after each question the machine clock and the budget agree; the board may have
- * advanced the clock. */
+/* Brings machine clock and budget into agreement before and after each question, because the board
+ * may advance the clock. */
 static u64 begin(struct cpu *c)
 {
     return c->clock->now = cpu_time(c);
@@ -26,7 +26,8 @@ bool bare_is_device(const struct cpu *c, u64 frame)
     return apic || frame >= memory_size(c->memory) >> PAGE_SHIFT;
 }
 
-/* A probe asks nobody: whether a device may be written is known already. */
+/* Makes one access. A probe does not ask the board: whether a device may be written is known
+ * already. */
 u64 bare_access(struct cpu *c, struct device_access a)
 {
     const struct cpu_wires *w = &c->bare.wires;
