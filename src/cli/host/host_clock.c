@@ -3,8 +3,7 @@
  * Ties machine time to the wall's clock, slice by slice, and reads the keyboard between two slices.
  * With the wall's clock, machine time is what the wall says, and the program sleeps while all cores
  * idle. With the virtual clock, only instructions and fixed costs move machine time, and idle time
- * is skipped unless somebody sits at the keyboard,
- * or the host has a network.
+ * is skipped unless somebody sits at the keyboard, or the host has a network.
  */
 #include "cli/host/host.h"
 
