@@ -398,6 +398,43 @@ static void worlds_keep_their_translations_apart(void **state)
     bare_destroy(m);
 }
 
+/* Runs a real-mode guest until it has left so often; returns how often the core, back in host mode,
+ * began to look for blocks anew. */
+static u64 generations_of(struct bare_machine *m, struct code code)
+{
+    host_code(m, H_CODE, code);
+    host_at(m, H_CODE);
+    const u64 before = m->cpu->engine.jump_tag >> 32;
+    while (run_on(m) != CPU_STOP_HALT)
+        ;
+    return (m->cpu->engine.jump_tag >> 32) - before;
+}
+
+/* An exit once made the host forget which addresses lead to which blocks, as its guest's mode or
+ * base of CS was another. */
+static void worlds_keep_their_blocks(void **state)
+{
+    struct bare_machine *m = bare_create(false);
+    struct vmcb_save *s = &m->g->vmcb.save;
+    (void)state;
+    s->efer = EFER_SVME;
+    s->cr0 = CR0_ET;
+    s->cr4 = 0;
+    s->cs = (struct vmcb_segment){0x1000, 0x9b, 0xffff, CODE};
+    s->rip = 0;
+    m->g->vmcb.control.intercept_3 |= (u32)INTERCEPT3_CPUID;
+    guest_write_code(m->g, CODE, ASM16("cpuid"));
+    write_vmcb(m);
+    const u64 few =
+        generations_of(m, ASM("mov eax, 0x1000; mov ebp, 3; 2: vmrun; dec ebp; jnz 2b; hlt"));
+    const u64 many =
+        generations_of(m, ASM("mov eax, 0x1000; mov ebp, 300; 2: vmrun; dec ebp; jnz 2b; hlt"));
+    assert_true(many <= few);
+    read_vmcb(m);
+    assert_int_equal(m->g->vmcb.control.exit_code, EXIT_CPUID);
+    bare_destroy(m);
+}
+
 /* --- The RMP ---------------------------------------------------------------------------------- */
 
 #define H_RMP MIB(6)
@@ -520,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_single_step_of_vmrun_ends_behind_the_guest),
         cmocka_unit_test(a_nested_fault_tells_of_a_fetch_by_the_hosts_nxe),
         cmocka_unit_test(worlds_keep_their_translations_apart),
+        cmocka_unit_test(worlds_keep_their_blocks),
         cmocka_unit_test(rmp_instructions_and_the_hosts_stores),
         cmocka_unit_test(an_assigned_page_takes_its_neighbours_from_large_mappings),
         cmocka_unit_test(an_exit_writes_only_its_parts_of_the_vmcb),

@@ -209,7 +209,9 @@ def a_stock_kernel_boots_in_host_mode_and_finds_the_platform(s):
                   "AMD-Vi: IOMMU SNP support enabled", ": sev enabled", ": psp enabled",
                   "kvm_amd: Nested Paging enabled", "SEV-SNP API:1.55", "SEV API:1.55",
                   "SEV enabled (ASIDs 100 - 509)", "SEV-ES enabled (ASIDs 1 - 99)",
-                  "SEV-SNP enabled (ASIDs 1 - 99)", "host: there is /dev/kvm",
+                  "SEV-SNP enabled (ASIDs 1 - 99)", "TSC scaling supported",
+                  "LBR virtualization supported", "Virtual VMLOAD VMSAVE supported",
+                  "Virtual GIF supported", "host: there is /dev/kvm",
                   "host: there is /dev/sev"):
         want(words in text, (words, text[-4000:]))
     for words in ("BUG:", "WARNING:", "Oops", "does not load"):
