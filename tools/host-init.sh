@@ -4,7 +4,8 @@
 # how far the stack got, and powers off. `shell` on the kernel's command line gives a shell instead,
 # `reboot` reboots; `sev=0` loads KVM without SEV; `load=no` loads no module; `again` removes KVM
 # and the driver, which shuts the secure processor down, and loads them again; `guests=no` launches
-# none, although there is host-kvm; `exits=N` lets each guest leave N times.
+# none, although there is host-kvm; `exits=N` lets each guest leave N times, `mode=M` launches
+# that one alone.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -15,6 +16,7 @@ loads=yes
 again=
 guests=yes
 exits=1000
+only=
 ends=poweroff
 for word in $(cat /proc/cmdline); do
     case $word in
@@ -23,6 +25,7 @@ for word in $(cat /proc/cmdline); do
     again) again=yes ;;
     guests=no) guests= ;;
     exits=*) exits=${word#*=} ;;
+    mode=*) only=${word#*=} ;;
     reboot) ends=reboot ;;
     esac
 done
@@ -54,7 +57,7 @@ dmesg | grep -q 'kvm_amd: SEV enabled' && modes="$modes sev"
 dmesg | grep -q 'kvm_amd: SEV-ES enabled' && modes="$modes sev-es"
 dmesg | grep -q 'kvm_amd: SEV-SNP enabled' && modes="$modes sev-snp"
 [ -n "$guests" ] && [ -c /dev/kvm ] && [ -x /bin/host-kvm ] &&
-    for mode in $modes; do host-kvm "$mode" "$exits" | sed 's/^/host: /'; done
+    for mode in ${only:-$modes}; do host-kvm "$mode" "$exits" | sed 's/^/host: /'; done
 for word in $(cat /proc/cmdline); do
     [ "$word" = shell ] && setsid cttyhack sh
 done

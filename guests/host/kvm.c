@@ -290,15 +290,11 @@ int main(int argc, char **argv)
     const unsigned count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 0;
     struct machine m = {.mode = modes};
     struct timespec before, after;
-    const struct timespec moment = {.tv_nsec = 10000000};
-    setvbuf(stdout, NULL, _IOLBF, 0);
     for (unsigned i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++)
         if (!strcmp(modes[i].name, argv[1]))
             m.mode = &modes[i];
     if (make(&m) || set_registers(&m, count) || launch(&m))
         return 1;
-    printf("kvm: %s: runs\n", m.mode->name);
-    nanosleep(&moment, NULL); /* until everybody has read that, who may take the time, too */
     clock_gettime(CLOCK_MONOTONIC, &before);
     if (run(&m))
         return 1;
