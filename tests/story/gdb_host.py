@@ -5,9 +5,10 @@ the guest and from the exit back, breakpoints count in the world that was chosen
 its trace never change."""
 import json
 import os
+import socket
 
 from debugged import Debugged
-from story import Skip, console, one_line, quick, summary, tell, want
+from story import TIMEOUT, Skip, console, one_line, quick, summary, tell, want
 
 
 def small_host():
@@ -120,6 +121,33 @@ def a_reset_machine_is_debugged_again(s):
     want(summary(r.events)["reboots"] == 2, r.events[-1])
 
 
+def packet(text):
+    return f"${text}#{sum(text.encode()) & 0xff:02x}".encode()
+
+
+@quick
+def a_machine_that_sleeps_can_be_stopped(s):
+    """All cores halt, and no timer will wake them: GDB's Ctrl-C is answered between two slices."""
+    kernel = s.build("sleeps", ".globl _start\n_start: sti\n1: hlt\njmp 1b\n")
+    r = Debugged(s, "host", "127.0.0.1:0", "--gdb-wait", "--kernel", kernel, "--memory", "16M",
+                 "--seed", "a")
+    host, port = r.name.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as c, c.makefile("rb") as f:
+        c.sendall(packet("QStartNoAckMode"))
+        want(f.read(7) == b"+$OK#9a", "no acknowledgement")
+        c.sendall(b"+" + packet("vCont;s:1"))
+        want(f.read(3) == b"$T0", "no stop after a step")
+        c.sendall(packet("c") + b"\x03")
+        answer = b""
+        while b"$T02" not in answer:
+            byte = f.read(1)
+            want(byte, answer)
+            answer += byte
+        c.sendall(packet("k"))
+    code, error = r.end()
+    want(code == 0, (code, error))
+
+
 @quick
 def words_that_do_not_go_together(s):
     path, _ = small_host()
@@ -132,4 +160,5 @@ def words_that_do_not_go_together(s):
 
 if __name__ == "__main__":
     tell(steps_lead_into_the_guest_and_back, stops_are_not_in_the_trace,
-         a_reset_machine_is_debugged_again, words_that_do_not_go_together)
+         a_reset_machine_is_debugged_again, a_machine_that_sleeps_can_be_stopped,
+         words_that_do_not_go_together)
