@@ -36,7 +36,7 @@ launch() { # NAME MODE VCPUS [OPTION...]: QEMU, whose guest writes to /tmp/NAME
 ends() { # NAME STATUS
     echo "host: $1: QEMU has ended with status $2"
     [ "$2" = 0 ] || grep -v -e 'requested feature' -e 'rom: file' "/tmp/$1.errors" | sed "s/^/host: $1: QEMU: /"
-    grep -e 'guest: Linux' -e 'guest: processors' -e 'Encryption Features' "/tmp/$1" |
+    grep -o -e 'guest: Linux.*' -e 'guest: processors.*' -e 'Encryption Features.*' "/tmp/$1" |
         sed "s/^/host: $1: /"
 }
 killed() { # NAME SECONDS MODE [OPTION...]
