@@ -126,8 +126,8 @@ def nothing_leaks(s):
              f"host: {name}: guest: Linux 6.1" in text, (name, text[-4000:]))
     for name in ("two-sev", "two-processors"):
         want(f"host: {name}: guest: processors: 2" in text, (name, text[-4000:]))
-    for words in ("host: the host has rebooted", "host: running-snp: killed",
-                  "host: launched-sev: killed"):
+    for words in ("host: the host has rebooted", "launched-snp: killed", "launched-sev: killed",
+                  "running-snp: killed", "running-es: killed"):
         want(words in text, (words, text[-4000:]))
     want(text.count("host: kvm_amd is removed") == 3 and text.count("host: ccp is removed") == 3,
          text[-4000:])

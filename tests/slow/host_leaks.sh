@@ -44,11 +44,10 @@ killed() { # NAME SECONDS MODE [OPTION...]
     seconds=$2
     mode=$3
     shift 3
-    launch "$name" "$mode" 1 -append "$append" "$@" &
+    launch "$name" "$mode" 1 -append "$append spin=60" "$@" &
     sleep "$seconds"
-    busybox killall -9 qemu-system-x86_64
+    busybox killall -9 qemu-system-x86_64 && echo "host: $name: killed"
     wait
-    echo "host: $name: killed"
 }
 
 append="$(cat /guest/append)"
