@@ -129,7 +129,7 @@ struct option_table {
     const struct option_rule *rules;
     size_t rule_count;
     u8 operands; /* without actions: how many arguments that are no options it takes */
-    bool rest; /* the first argument that is no option begins what is not the subcommand's own */
+    bool rest;   /* the first argument that is no option begins what is not the subcommand's own */
 };
 
 /* The options that were given. Their texts belong to the command line or the JSON object and
@@ -159,8 +159,8 @@ struct option_complaint {
     const char *why;
 };
 
-/* Parses and checks argv[1] and what follows; with actions, argv[1] is one. argv is permuted:
- * operands come last. -1: ERROR_USAGE. */
+/* Parses and checks argv[1] and what follows. If the table has actions, argv[1] is one. Permutes
+ * argv: operands come last. Returns -1 and ERROR_USAGE if something is wrong. */
 int options_parse(const struct option_table *t, int argc, char **argv, struct options *out,
                   struct error *e);
 /* Does the same for a subcommand, and prints --help or the error. Returns true if the subcommand
@@ -174,16 +174,16 @@ int options_from_json(const struct option_table *t, struct json_t *object, struc
                       struct error *e);
 /* Gives one option a value, as if it came from the command line, without a look at the others. */
 int options_set(struct options *o, u8 id, const char *text, struct error *e);
-/* Checks that what is given goes together. False: `complaint` says why not. */
+/* Checks that what is given goes together. Returns false and sets `complaint` if it does not. */
 bool options_check(const struct options *o, struct option_complaint *complaint);
-/* The complaint as a sentence that names every option it is about. Returns -1. */
+/* Writes the complaint as a sentence that names every option it is about. Returns -1. */
 int options_complain(const struct options *o, const struct option_complaint *c, struct error *e);
 
-/* The number that was given, or `standard`. */
+/* Returns the number that was given, or `standard`. */
 u64 options_number(const struct options *o, u8 id, u64 standard);
-/* The choice that was given, or the one that holds otherwise. */
+/* Returns the choice that was given, or the row's standard. */
 u64 options_choice(const struct options *o, u8 id);
-/* The name of a choice's value; NULL: it has none. */
+/* Returns the name of a choice's value, or NULL if it has none. */
 const char *options_choice_name(const struct option_row *row, u64 value);
 /* "--kernel", or 'kernel' of a JSON object. */
 #define OPTION_NAME_MAX 48u
@@ -194,21 +194,23 @@ bool options_any(const struct options *o, const u8 *ids);
  * given. */
 int options_refuse(const struct options *o, const u8 *ids, const char *why, struct error *e);
 
-/* The text of --help: of the subcommand, or of one of its actions. `topic` names groups, or is
- * "all"; NULL, or a word that names none: what is common, or stands under no topic. */
+/* Prints the text of --help for the subcommand or for one of its actions. `topic` names groups, or
+ * is "all". With NULL, or a word that names no topic, prints the common options and those under no
+ * topic. */
 void options_print_help(const struct option_table *t, const struct option_action *action,
                         const char *topic, FILE *out);
-/* Actions and options in mdoc(7), as far as the table has them. */
+/* Prints actions and options in mdoc(7), as far as the table has them. */
 void options_print_man(const struct option_table *t, FILE *out);
 /* Returns true if an action takes an option. */
 bool options_takes(const struct option_table *t, u8 action, u8 id);
-/* The name that is nearest to a word, out of a list that ends with NULL; NULL: none is near. */
+/* Returns the name in a list that is nearest to a word, or NULL if none is near. The list ends with
+ * NULL. */
 const char *options_nearest(const char *word, const char *(*name_at)(const void *list, size_t i),
                             const void *list);
 
 /* --- Completion of bash (option_completion.c) ------------------------------------------------- */
 
-/* The script for these subcommands; the list ends with NULL. */
+/* Prints the script for these subcommands; the list ends with NULL. */
 void options_print_completion(const struct option_table *const *tables, FILE *out);
 
 /* --- Files (option_files.c) ------------------------------------------------------------------- */
@@ -229,16 +231,16 @@ int options_check_set(const struct options *o, u8 folder, const struct file_set 
 
 /* --- Values (option_values.c) ----------------------------------------------------------------- */
 
-/* Text to number or bytes, by the row's kind. -1: ERROR_USAGE; the error names `name` and says what
- * would be right. */
+/* Converts a text to a number or bytes, by the row's kind. Returns -1 and ERROR_USAGE; the error
+ * names `name` and says what would be right. */
 int option_value(const struct option_row *row, const char *name, const char *text, u64 *number,
                  struct error *e);
 /* Copies the path that begins a value such as "FILE,readonly" to `path`; a comma in the path is
  * written twice. Returns what follows the path: a comma, or the end. `path` has `room` bytes, which
  * strlen(text) + 1 always fits. */
 const char *option_path(const char *text, char *path, size_t room);
-/* Decimal or 0x, without a sign or blanks; *end is what follows it. False: it is none, or more than
- * 64 bits. */
+/* Parses a decimal or 0x number without sign or blanks; *end is what follows it. Returns false if
+ * there is none, or if it has more than 64 bits. */
 bool option_digits(const char *text, u64 *out, const char **end);
 
 #endif

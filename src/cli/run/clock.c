@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How machine time goes with the wall's, slice by slice. By the wall: machine time is what the wall
- * says; while all guests idle the program sleeps, and a guest that is slower than the wall finds
- * that time has passed. Virtual: instructions and costs alone move it, idle time is skipped, and
- * runs can be repeated.
+ * Ties machine time to the wall's clock, slice by slice. With the wall's clock, machine time is
+ * what the wall says: the program sleeps while all guests idle, and a guest that is slower than the
+ * wall finds that time has passed. With the virtual clock, only instructions and fixed costs move
+ * machine time, idle time is skipped, and a run can be repeated.
  */
 #include "cli/run/run.h"
 
 #include <poll.h>
 #include <time.h>
 
-/* Of the host's time, between two looks at the folder of an owner elsewhere, or for a browser. */
+/* The host's time between two looks at the folder of an owner elsewhere, or for a browser. */
 #define OWNER_LOOK_NS 20000000ull
 
 u64 run_clock_ns(void)
@@ -20,7 +20,7 @@ u64 run_clock_ns(void)
     return (u64)t.tv_sec * CLOCK_HZ + (u64)t.tv_nsec;
 }
 
-/* The machine time that the wall says it is. */
+/* Returns the machine time that the wall's clock asks for. */
 static u64 wall_ns(const struct run *r)
 {
     return run_clock_ns() - r->wall_start_ns;
@@ -31,7 +31,8 @@ static u64 machine_ns(const struct run *r)
     return host_time_ns(machine_host(r->machine));
 }
 
-/* Asked after every exit: a guest may keep the host at one slice for long. */
+/* Returns true if the run must end. The hypervisor asks after every exit, because a guest may keep
+ * the host in one slice for long. */
 static bool stops(void *context)
 {
     struct run *r = context;
@@ -84,7 +85,7 @@ static void look(struct run *r, u64 wait_ns)
     run_signals_watch_list(r->polls.fds, r->polls.count);
     r->quit |= run_terminal_look(r->terminal, r, wait_ns);
     run_signals_watch_list(NULL, 0);
-    /* The wait may have ended before it looked at them. */
+    /* The wait may have ended before it looked at these descriptors. */
     poll(r->polls.fds + RUN_WAIT_OWN, r->polls.count - RUN_WAIT_OWN, 0);
     run_serial_serve(r);
     run_net_serve(r);
@@ -123,7 +124,7 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
     return alive;
 }
 
-/* A signal ends a run also while all guests sleep and nothing exits. */
+/* A signal ends the run even while all guests sleep and nothing exits. */
 bool run_slice(struct run *r, u64 limit_ns)
 {
     const u64 before = guests_time(r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The socket of the debugger. It has no password: whoever connects has the guest and its secrets,
- * so it listens on the loopback unless another host is named, and a Unix socket is its owner's
- * alone. */
+/* The socket of the debugger. It has no password: whoever connects can read the guest and its
+ * secrets. So it listens on the loopback interface unless the user names another host, and a Unix
+ * socket is open to its owner only. */
 #include "cli/run/gdb_session.h"
 #include "cli/run/run.h"
 
@@ -14,7 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define SEND_SECONDS 10 /* for a client that does not read */
+#define SEND_SECONDS 10 /* how long a client may not read before it is dropped */
 #define UNIX_PREFIX  "unix:"
 #define ADDRESS_FORM "it should be :PORT, HOST:PORT or unix:PATH"
 
@@ -35,7 +35,7 @@ static int tcp_bind(struct gdb_socket *s, const struct addrinfo *a)
     return bind(s->listener, a->ai_addr, a->ai_addrlen);
 }
 
-/* Port 0 has become some free port by now. */
+/* Names the address with the port that the kernel chose if the user asked for port 0. */
 static void tcp_name(struct gdb_socket *s)
 {
     struct sockaddr_storage a;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `softsev run`: makes a machine, brings its platform up, launches guests with their owner, runs
- * them, sums up. */
+/* `softsev run`: makes a machine, starts its platform, launches guests with their owner, runs them,
+ * and prints a summary. */
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/run/run.h"
@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define HOST_MEMORY MIB(32) /* beside the guests': buffers, the firmware's memory */
-/* ... and for each guest: tables, VMCBs and maps; those of nested tables grow with its memory */
+/* In addition to the guests' memory: buffers and the firmware's memory; and for each guest tables,
+ * VMCBs and maps. Nested tables also grow with the guest's memory. */
+#define HOST_MEMORY    MIB(32)
 #define HOST_MEMORY_VM KIB(256)
 #define FLASH_UNIT     MIB(2)
 
-/* What a plan has whose description names no processor. */
+/* The signature in a plan whose description names no processor. */
 #define BOARD_SIGNATURE part_signature(0x19, 1, 1)
 
 static bool any_sev(const struct run_options *o)
@@ -60,8 +61,8 @@ static const u8 *change_bit(struct run_vm *v, const void *data, u64 size)
     return v->tampered;
 }
 
-/* What an evil host might do between the files and the launch. The owner plans from the files and
- * will notice. */
+/* Changes the kernel as a malicious host might do between the files and the launch (--tamper). The
+ * owner plans from the files and notices. */
 static int tamper(struct run_vm *v, struct error *e)
 {
     for (u32 i = 0; i < v->plan->piece_count; i++) {
@@ -185,7 +186,8 @@ static int make_guest(struct run_vm *v, struct error *e)
     return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
 }
 
-/* Before the first launch, which may take an owner's time, that there are ASIDs for all. */
+/* Checks before the first launch that there are ASIDs for all guests: a launch may wait long for an
+ * owner. */
 static int check_asids(const struct run *r, struct error *e)
 {
     u32 used[2] = {0, 0};
@@ -216,10 +218,10 @@ static int make_guests(struct run *r, struct error *e)
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-/* of the host's clock, between two looks at what the guests wrote */
+/* The host's time between two looks at what the guests wrote. */
 #define SEEN_NS 20000000ull
 
-/* Once the host's look at what the guests wrote; and what waits for a guest. */
+/* Shows once what the host sees of a guest, and passes on what waits for a guest. */
 static int look_at_guests(struct run *r, struct error *e)
 {
     u64 now = run_clock_ns();
@@ -234,8 +236,8 @@ static int look_at_guests(struct run *r, struct error *e)
     return 0;
 }
 
-/* A plain guest that has reset its machine starts again on it. An encrypted one cannot: its memory
- * and registers would have to be measured again, with its owner. */
+/* Starts plain guests again that have reset their machine. An encrypted guest cannot start again:
+ * its memory and registers would have to be measured again, with its owner. */
 static int reboot_guests(struct run *r, bool *alive, struct error *e)
 {
     for (u32 i = 0; i < r->vm_count; i++) {
@@ -282,8 +284,8 @@ static int run_guests(struct run *r, struct error *e)
     return result ? -1 : 0;
 }
 
-/* A triple fault before the first output is how kernels end that know nothing of their
- * encryption. */
+/* Returns a hint for a guest that crashed: a triple fault before the first output is how a kernel
+ * ends that does not know that its memory is encrypted. */
 static const char *crash_hint(const struct run_vm *v, const struct vm_summary *s)
 {
     static const char *const hints[] = {
@@ -326,7 +328,8 @@ static int result_of_guest(struct run_vm *v, struct error *e)
     return 0;
 }
 
-/* A panic says more than that another VM was still running, which often follows from it. */
+/* Returns the run's result. A panic is reported first: that another VM was still running often
+ * follows from it. */
 static int result_of_guests(struct run *r, struct error *e)
 {
     for (u32 i = 0; i < r->vm_count; i++)
@@ -343,8 +346,8 @@ static int result_of_guests(struct run *r, struct error *e)
 
 /* --- All of it -------------------------------------------------------------------------------- */
 
-/* Platform, owner and guests draw from streams of their own: none can guess another's from its own.
- */
+/* Makes a stream of random numbers each for platform, owner and guests: none can guess another's
+ * numbers from its own. */
 static int make_crypto(struct run *r)
 {
     u8 seeds[3][32];
@@ -361,8 +364,8 @@ static int make_crypto(struct run *r)
     return 0;
 }
 
-/* What is made for a new directory draws from the platform's stream: from here on that is the same
- * whatever ran before. */
+/* Restarts the platform's stream, from which the identity of a new folder is drawn: what follows is
+ * then the same whatever ran before. */
 static void restart_stream(struct run *r)
 {
     u8 fresh[32];
@@ -373,8 +376,8 @@ static void restart_stream(struct run *r)
     crypto_reseed(r->crypto, fresh, sizeof fresh);
 }
 
-/* Makes the machine the part that its platform is, unless --cpu has chosen a model. Registers that
- * hold another part's signature are planned anew. */
+/* Gives the machine the processor model of its platform, unless --cpu has chosen one. Plans again
+ * the registers that hold another part's signature. */
 static int settle_cpu(struct run *r, struct machine_config *config, struct error *e)
 {
     const struct firmware_profile *p = config->profile ? config->profile : FIRMWARE_PROFILE_DEFAULT;
@@ -411,7 +414,7 @@ static int make_machine(struct run *r, struct error *e)
         config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
     if (r->vm_count > 1)
         config.memory_size += ALIGN_UP(r->vm_count * HOST_MEMORY_VM, MIB(2));
-    /* Where nobody asks the secure processor for anything, any chip will do. */
+    /* Any chip will do if nobody asks the secure processor for anything. */
     crypto_random(r->crypto, config.fuses, sizeof config.fuses);
     if ((any_sev(o) && run_identity(r, &config, e)) || settle_cpu(r, &config, e)) {
         crypto_wipe(config.fuses, sizeof config.fuses);
@@ -463,8 +466,8 @@ static int run_all(struct run *r, struct error *e)
     return result_of_guests(r, e);
 }
 
-/* Ends the machine, which is traced too, and closes what was written. Output that nobody can read
- * later is an error, also when the guests ended well. */
+/* Ends the machine, which is traced too, and closes the files that were written. A file that is not
+ * complete is an error even if the guests ended well. */
 static int run_close(struct run *r, struct error *e)
 {
     if (r->machine)
@@ -527,7 +530,7 @@ static int exit_status(const struct run *r)
     return ERROR_NONE;
 }
 
-/* By the wall, unless somebody asks for a run that can be repeated. */
+/* Chooses the wall's clock, unless the run must be repeatable. */
 static void choose_clock(struct run_options *o)
 {
     bool repeats = o->seed || o->record || o->replay;

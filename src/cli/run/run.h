@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `softsev run` share: what was asked for, and what is running. */
+/* Declarations that the files of `softsev run` share: what the user asked for, and what is
+ * running. */
 #ifndef SOFTSEV_CLI_RUN_H
 #define SOFTSEV_CLI_RUN_H
 
@@ -16,7 +17,7 @@
 #include "machine/machine.h"
 #include "net/net.h"
 
-/* The most VMs of a machine. Encrypted ones are bounded by their ASIDs, all of them by memory. */
+/* The most VMs of a machine. ASIDs limit the number of encrypted ones, memory that of all. */
 #define RUN_VMS_MAX 4096
 
 struct run;
@@ -28,7 +29,8 @@ struct run_vm_options {
     struct run_disk_options disks[VM_DISKS_MAX];
     u32 disk_count;
     struct net_options net;
-    const char *owner_dir;  /* the owner is elsewhere: folder of the exchange */
+    /* The folder of the exchange with an owner elsewhere; NULL: the owner is here. */
+    const char *owner_dir;
     const char *owner_root; /* whom the owner trusts; NULL: this platform's manufacturer */
     u8 secret_guid[16];     /* with firmware: the secret's entry in OVMF's table */
     char default_name[16];
@@ -36,10 +38,10 @@ struct run_vm_options {
     u32 cpus;
     enum image_mode mode;
     bool kernel_hashes, virtio_console, virtio_rng, testdev, strict, tamper;
-    u64 policy;     /* as it was given; SEV's has 32 bits */
+    u64 policy;     /* as the user gave it; SEV's has 32 bits */
     u64 snp_policy; /* [snp 5.1] */
     u64 sev_features;
-    u32 tsc_khz; /* of a secure TSC; 0: as the host's */
+    u32 tsc_khz; /* frequency of a secure TSC; 0: the host's */
 };
 
 struct options;
@@ -48,7 +50,7 @@ struct json_t; /* jansson's */
 struct run_options {
     struct run_vm_options *vms;
     u32 vm_count;
-    struct json_t *machine; /* the machine file: it has the texts of its VMs */
+    struct json_t *machine; /* the machine file; it owns the texts of its VMs */
     const char *state, *seed, *trace_file, *dump, *map, *record, *replay;
     const char *cpu_text;
     const char *view;     /* where the page is served; NULL: nowhere */
@@ -68,21 +70,22 @@ struct run_options {
     u64 owner_wait_seconds;
 };
 
-/* What is to be run, from options that go together. The texts are those of `given`. */
+/* Turns options that were checked together into what is to be run. The texts stay those of
+ * `given`. */
 int run_parse(const struct options *given, struct run_options *o, struct error *e);
 void run_free_options(struct run_options *o);
 
-/* What the VMs of a machine may not share, and what they may not be called (run_clashes.c). */
+/* Check what the VMs of a machine share, and a VM's name (run_clashes.c). */
 int run_check_clashes(const struct run_options *o, struct error *e);
 int run_check_name(const char *name, struct error *e);
 
 /* --- Files (run_files.c) ---------------------------------------------------------------------- */
 
-/* Before the run: opens the file of --dump. After it: all of DRAM goes there, raw, in a regular
+/* Open the file of --dump before the run, and write all of DRAM to it afterwards: raw, in a regular
  * file with holes where nothing was ever written. */
 int run_dump_open(struct run *r, struct error *e);
 int run_dump_memory(struct run *r, struct error *e);
-/* The same of the file of --map. */
+/* The same for the file of --map, which gets the map of all frames (run_map.c). */
 int run_map_open(struct run *r, struct error *e);
 int run_map_write(struct run *r, struct error *e);
 
@@ -108,14 +111,15 @@ struct run_vm {
     struct vm *vm;
     struct run_disk_file disks[VM_DISKS_MAX];
     struct run_serial *serial; /* NULL: the UART is on standard output */
-    struct net *net;           /* NULL: none, or its frames are those of a recording */
+    struct net *net;           /* NULL: there is none, or its frames come from a recording */
     u8 measure[48];
-    u8 *tampered;   /* the kernel as an evil host has changed it */
-    bool line_open; /* its console is inside a line */
+    u8 *tampered;   /* the kernel as a malicious host has changed it */
+    bool line_open; /* its last console line has no end yet */
     bool views_shown;
     struct run_panic panic;
     u32 reboots;
-    struct run_secret *exchange; /* SNP: with the agent that asks for the secret; NULL: none */
+    /* SNP: the exchange with the agent that asks for the secret; NULL: none. */
+    struct run_secret *exchange;
     u64 console_bytes;
 };
 
@@ -137,11 +141,11 @@ struct run {
     struct run_options options;
     struct crypto *crypto;        /* the platform's randomness */
     struct crypto *owner_crypto;  /* the guest owner's */
-    struct crypto *device_crypto; /* of the guests' entropy sources */
+    struct crypto *device_crypto; /* that of the guests' entropy sources */
     struct random_source device_random;
     struct cli_platform *identity; /* NULL without encrypted guests */
-    struct run_snp *snp;           /* its VCEK's certificates; NULL without SNP guests */
-    struct cpu_model cpu;          /* signature 0: not known before the platform is */
+    struct run_snp *snp;           /* certificates of the chip's VCEK; NULL without SNP guests */
+    struct cpu_model cpu;          /* signature 0 until the platform is known */
     struct machine *machine;
     struct hypervisor *hv;
     struct run_vm *vms; /* as many as options.vm_count */
@@ -164,79 +168,79 @@ struct run {
     struct run_trace tracing;
 };
 
-/* What a VM is made of, as hypervisor and owner describe it alike. */
+/* Describes what a VM is made of, as hypervisor and owner both know it. */
 struct image_description run_describe(const struct run_vm *v);
 
 /* --- The processor (run_cpu.c) --------------------------------------------------------------- */
 
-/* Checks that a chosen model has what the guests' modes need. -1: ERROR_USAGE. */
+/* Checks that a chosen model has what the guests' modes need. Returns 0, or -1 and ERROR_USAGE. */
 int run_check_cpu(const struct run_options *o, struct error *e);
-/* Of struct vm_config: takes from an answer of CPUID the features that a struct cpu_model hides, so
- * that the hypervisor shows none of them either. */
+/* Removes from an answer of CPUID the features that a struct cpu_model hides, so that the
+ * hypervisor does not show them either. For struct vm_config. */
 void run_hide_features(void *model, u32 leaf, u32 subleaf, u32 out[4]);
 
-/* --- Telling what happens (run_report.c) ------------------------------------------------------ */
+/* --- Messages (run_report.c) ------------------------------------------------------------------ */
 
-/* One step and who does it: "owner       chain verified ...", or a JSON line. */
+/* Prints one step and who does it: "owner       chain verified ...", or a JSON line. */
 void run_step(struct run *r, const char *who, const char *format, ...) PRINTF_LIKE(3, 4);
 void run_console_output(void *run_vm, const u8 *data, size_t size);
 void run_summary(struct run *r);
-/* Whether the kernel has panicked, and the VM did not end in order after that. */
+/* Returns true if the kernel panicked and the VM did not end in order after that. */
 bool run_panicked(const struct run_vm *v, enum vm_state state);
-/* A private page and a shared one as the host sees them; once a VM, and unless `now` only when the
- * shared one has text. */
+/* Prints a private and a shared page as the host sees them, once for each VM. Unless `now`, waits
+ * until the shared one holds text. */
 void run_show_views(struct run *r, struct run_vm *v, bool now);
 
-/* --- The terminal (run_terminal.c) ------------------------------------------------------------ */
+/* --- The terminal (terminal.c) ---------------------------------------------------------------- */
 
-/* Listens as run_terminal_listen() does; not while a recording is replayed. */
+/* Listens as run_terminal_listen() does, but not while a recording is replayed. */
 bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
-/* Gives the guests what was typed, between two slices. */
+/* Gives the guests what was typed. Call it between two slices. */
 void run_terminal_give(struct run_terminal *t, struct run *r);
-/* Recordings of console input and frames (--record, --replay). While one is replayed neither the
- * keyboard nor a network is asked. */
+/* Opens recordings of console input and frames (--record, --replay). While one is replayed, neither
+ * the keyboard nor a network is read. */
 int run_input_open(struct run *r, struct error *e);
-/* Closes recording and replay. -1: something of the recording could not be written. */
+/* Closes both recordings. Returns -1 if something could not be written. */
 int run_input_close(struct run *r, struct error *e);
 int run_input_replay(struct run *r, struct error *e);
-/* Gives console input to a guest, and notes it in the recording. Returns how much had room. */
+/* Gives console input to a guest and records it. Returns how many bytes the guest had room for. */
 size_t run_input_console(struct run *r, u32 vm, const u8 *bytes, size_t count);
-/* Gives a frame to a guest, and notes it in the recording. Returns false if there is no room. */
+/* Gives a frame to a guest and records it. Returns false if the guest has no room. */
 bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
 
 /* --- A debugger: GDB's remote protocol (gdb.c) ------------------------------------------------ */
 
-/* All do nothing without --gdb. */
-int run_gdb_open(struct run *r, struct error *e);    /* takes the address */
-int run_gdb_machine(struct run *r, struct error *e); /* the machine is there */
-/* Listens, because the guests are launched; with --gdb-wait, waits for GDB. */
+/* All of these do nothing without --gdb. */
+int run_gdb_open(struct run *r, struct error *e);    /* opens the address */
+int run_gdb_machine(struct run *r, struct error *e); /* call it when the machine exists */
+/* Listens for GDB, because the guests are launched now. Waits for it with --gdb-wait. */
 int run_gdb_start(struct run *r, struct error *e);
-/* Looks at the socket. `idle`: no guest has run since the last time, so that none can be stopped.
- */
+/* Looks at the socket. `idle`: no guest has run since the last time, so none can be stopped. */
 void run_gdb_look(struct run *r, bool idle);
-void run_gdb_slice(struct run *r); /* between two slices: for the way back */
+void run_gdb_slice(struct run *r); /* keeps what going back needs; call it between two slices */
 void run_gdb_rebooted(struct run *r);
-void run_gdb_close(struct run *r, int status); /* tells GDB how the run has ended */
+void run_gdb_close(struct run *r, int status); /* tells GDB how the run ended */
 
-/* Makes a Unix socket that only this user may connect to; nobody is listened to yet. */
+/* Makes a Unix socket that only this user may connect to. It does not listen yet. */
 int run_unix_socket(const char *option, const char *path, int *fd, struct error *e);
 
 /* --- Serial ports that are elsewhere (run_serial.c) ------------------------------------------- */
 
-/* Opens what --serial names; nothing for standard output. */
+/* Opens what --serial names. Does nothing for standard output. */
 int run_serial_open(struct run_vm *v, struct error *e);
-int run_serial_close(struct run_vm *v, struct error *e); /* -1: a file is not whole */
+int run_serial_close(struct run_vm *v, struct error *e); /* -1: a file is not complete */
 void run_uart_output(void *run_vm, const u8 *data, size_t size);
-bool run_serial_has_input(const struct run *r); /* that no guest has been given yet */
-/* Around a wait: what it waits for; then what came of it. Change no guest. */
+bool run_serial_has_input(const struct run *r); /* input that no guest has got yet */
+/* Before a wait: adds the descriptors that serial ports wait for. After it: reads and writes what
+ * they allow. Neither changes a guest. */
 void run_serial_prepare(struct run *r);
 void run_serial_serve(struct run *r);
-/* Gives the guests what has come, between two slices. */
+/* Gives the guests the input that has come. Call it between two slices. */
 void run_serial_give(struct run *r);
 
 /* --- The guests' networks (run_net.c) --------------------------------------------------------- */
 
-/* Opens the network that was asked for, if any; nothing while a recording is replayed. */
+/* Opens the network that was asked for, if any. Does nothing while a recording is replayed. */
 int run_net_open(struct run_vm *v, struct error *e);
 void run_net_close(struct run *r);
 struct vm_net run_net_card(struct run_vm *v); /* for the VM's configuration */
@@ -256,62 +260,63 @@ bool run_slice(struct run *r, u64 limit_ns);
 
 /* --- The launch of encrypted guests, with the owner on the other end (run_launch.c) ----------- */
 
-/* Who the platform is: fuses and store for the machine to be made. */
+/* Gets the platform's identity: fuses and store for the machine that will be made. */
 int run_identity(struct run *r, struct machine_config *config, struct error *e);
 void run_close_identity(struct run *r);
 int run_platform(struct run *r, struct error *e);
 int run_launch(struct run_vm *v, struct error *e);
-/* -1, with the rule by which the firmware refused added to the error. */
+/* Adds the rule by which the firmware refused to the error. Returns -1. */
 int run_with_rule(const struct run *r, struct error *e);
 
-/* --- The same of SNP guests (run_snp.c) ------------------------------------------------------- */
+/* --- The same for SNP guests (run_snp.c) ------------------------------------------------------ */
 
-/* SNP_INIT_EX, and the certificates of this chip's VCEK. */
+/* Runs SNP_INIT_EX and makes the certificates of this chip's VCEK. */
 int run_snp_platform(struct run *r, const struct authority *a, const struct firmware_profile *p,
                      const u8 fuses[32], struct error *e);
-/* Certificates of the chip and of its manufacturer, and the root that this owner trusts. */
+/* Collects the certificates of the chip and its manufacturer, and the root that this owner
+ * trusts. */
 struct report_certificates;
 int run_snp_trust(const struct run_vm *v, struct report_certificates *to, struct error *e);
-/* What the owner demands of its guest's report: `digest` is the launch's, computed from the
- * files. */
+/* Returns what the owner demands of its guest's report. `digest` is the launch digest that the
+ * owner has computed from the files. */
 struct report_policy;
 struct report_policy run_snp_demands(const struct run_vm *v, const u8 digest[48]);
 int run_snp_expect(const struct run_vm *v, u8 digest[48], struct error *e);
 
 /* --- The owner's secret for an agent in an SNP guest (run_secret.c) --------------------------- */
 
-/* Before the VM is made: its virtio console becomes the agent's channel. Nothing without a secret
- * and SNP. */
+/* Makes the VM's virtio console the agent's channel. Call it before the VM is made. Does nothing
+ * without a secret or without SNP. */
 int run_secret_open(struct run_vm *v, struct vm_config *config, struct error *e);
-/* Between two slices: what waits for the guest, as much as it takes. -1: an owner elsewhere does
- * not answer. */
+/* Gives the guest as much as it takes of what waits for it. Call it between two slices. Returns -1
+ * if an owner elsewhere does not answer. */
 int run_secret_pump(struct run_vm *v, struct error *e);
-/* Whether the guest waits for an owner elsewhere: its time should pass no faster than the
- * owner's. */
+/* Returns true if the guest waits for an owner elsewhere: its time should then pass no faster than
+ * the owner's. */
 bool run_secret_waits(const struct run_vm *v);
-/* At the end: -1 and an error if the owner has refused, or nobody has asked. */
+/* Ends the exchange. Returns -1 and an error if the owner refused, or if no agent asked. */
 int run_secret_close(struct run_vm *v, struct error *e);
 
-/* The table that comes with a guest's extended reports; NULL: none. */
+/* Returns the certificate table that comes with a guest's extended reports, or NULL. */
 const void *run_snp_table(const struct run *r, size_t *size);
 int run_snp_launch(struct run_vm *v, struct error *e);
 
-/* --- An owner elsewhere, by files in --owner-dir (run_remote.c) ------------------------------- */
+/* --- An owner elsewhere, by files in --owner-dir (remote.c) ----------------------------------- */
 
 struct owner;
 struct sev_platform_chain;
 
-/* Gives the certificates; waits for key and session. */
+/* Writes the certificates, and waits for the owner's key and session. */
 int run_remote_session(struct run_vm *v, const struct sev_platform_chain *chain,
                        const struct platform_status *s, struct owner *out, struct error *e);
-/* Gives the measurement; waits for the secret and carries it to the firmware. */
+/* Writes the measurement, waits for the secret, and carries it to the firmware. */
 int run_remote_secret(struct run_vm *v, struct error *e);
-/* SNP: an agent has asked; its evidence goes into the folder. */
+/* SNP: begins an exchange after an agent has asked, and writes the agent's evidence. */
 int run_remote_begin(const struct run_vm *v, struct error *e);
 int run_remote_evidence(const struct run_vm *v, const u8 *frame, size_t size, struct error *e);
-/* Takes a frame of the exchange (guest/secret_exchange.h) out of the folder; `*size` 0: it is not
- * there yet. -1: it is not there at `until_ns` of run_clock_ns(). `frame` has SECRET_FRAME_MAX
- * bytes. */
+/* Reads a frame of the exchange (guest/secret_exchange.h) from the folder. `*size` is 0 if it is
+ * not there yet. Returns -1 if it is not there at `until_ns` of run_clock_ns(). `frame` has room
+ * for SECRET_FRAME_MAX bytes. */
 int run_remote_frame(const struct run_vm *v, const char *name, u64 until_ns, u8 *frame,
                      size_t *size, struct error *e);
 

@@ -113,7 +113,7 @@ static bool snapshot_read(void *context, u64 offset, void *out, size_t size)
         u64 block = (offset + at) / BLOCK;
         const bool changed = is_changed(d, block);
         size_t part = (size_t)min_u64(size - at, (block + 1) * BLOCK - (offset + at));
-        /* Blocks side by side in one file are read together. */
+        /* Adjacent blocks of one file are read together. */
         while (at + part < size && is_changed(d, ++block) == changed)
             part = (size_t)min_u64(size - at, part + BLOCK);
         if (!run_read_at(changed ? d->scratch : d->fd, offset + at, (u8 *)out + at, part))

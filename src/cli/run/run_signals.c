@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals while guests run. The first that asks for an end is noted, and the run ends in order; the
- * second ends it at once. A raw terminal is put back before a signal ends or stops the program.
+ * Signals while guests run. The first signal that asks for an end is noted, and the run ends in
+ * order; the second ends the program at once. A raw terminal is put back before a signal ends or
+ * stops the program.
  */
 #define _GNU_SOURCE /* ppoll */
 #include "cli/log.h"
@@ -15,11 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATUS_SIGNAL 128      /* and the signal's number, as shells have it */
-#define LIMIT_SIGNAL  SIGRTMAX /* of the timer of --limit */
+#define STATUS_SIGNAL 128      /* plus the signal's number: the exit status, as shells report it */
+#define LIMIT_SIGNAL  SIGRTMAX /* the timer of --limit sends it */
 
 static volatile sig_atomic_t ending;       /* the first signal that asked for an end */
-static volatile sig_atomic_t has_terminal; /* the two below are set */
+static volatile sig_atomic_t has_terminal; /* the two structures below are set */
 static struct termios terminal_before, terminal_raw;
 
 static void terminal_restore(void)
@@ -28,8 +29,9 @@ static void terminal_restore(void)
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
 }
 
-/* Not in the background: there the terminal is somebody else's, and writing to it stops us. A
- * terminal that does not control us has no foreground. */
+/* Makes the terminal raw again, unless the program is in the background: the terminal is then
+ * another program's, and writing to it would stop this one. A terminal that does not control this
+ * process has no foreground. */
 static void terminal_take(void)
 {
     pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -39,8 +41,8 @@ static void terminal_take(void)
 
 /* --- Output that nobody reads ----------------------------------------------------------------- */
 
-/* Standard output and error again, but so that writing to them never blocks; -1: they are not of
- * the kind that does. */
+/* Standard output and error, opened once more so that writing never blocks. -1: writing to this one
+ * does not block anyway. */
 static int impatient[2] = {-1, -1};
 static const int outputs[2] = {STDOUT_FILENO, STDERR_FILENO};
 
@@ -84,7 +86,7 @@ static void on_limit(int number)
     errno = saved;
 }
 
-/* The default action follows when the handler returns. */
+/* Puts the terminal back. The signal's default action follows when the handler returns. */
 static void on_fatal(int number)
 {
     terminal_restore();
@@ -102,7 +104,7 @@ static void on_stop(int number)
     sigemptyset(&one);
     sigaddset(&one, number);
     raise(number);
-    sigprocmask(SIG_UNBLOCK, &one, NULL); /* stops here */
+    sigprocmask(SIG_UNBLOCK, &one, NULL); /* the program stops here */
     sigaction(number, &before, NULL);
     errno = saved;
 }
@@ -117,7 +119,7 @@ static void on_continue(int number)
 
 struct signal_row {
     int number;
-    bool terminal; /* matters only to a raw terminal */
+    bool terminal; /* only needed for a raw terminal */
     void (*handle)(int number);
 };
 
@@ -133,8 +135,8 @@ static const struct signal_row rows[] = {
     {SIGCONT, true, on_continue},
 };
 
-/* A signal that whoever started us ignores stays ignored (nohup), but for the two by which runs are
- * ended. Somebody else's handlers (a sanitizer's) stay too. */
+/* Installs a handler. A signal that the parent process ignores stays ignored (nohup), except for
+ * the two that end runs. Handlers that others installed (a sanitizer) stay, too. */
 static void install(const struct signal_row *row)
 {
     struct sigaction action = {.sa_handler = row->handle}, old;
@@ -216,7 +218,7 @@ bool run_signals_reader_gone(void)
     return ending == SIGPIPE;
 }
 
-static int watched = -1; /* a descriptor that ends waits; -1: none */
+static int watched = -1; /* a wait ends when this descriptor can be read; -1: none */
 
 void run_signals_watch(int fd)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run of any machine needs, with a hypervisor of ours (`softsev run`) or without one
- * (`softsev host`): signals, events, words of options, a kernel's panic. */
+/* Declarations that `softsev run` (with softsev's hypervisor) and `softsev host` (without it)
+ * share: signals, events, option values, a kernel's panic. */
 #ifndef SOFTSEV_CLI_RUN_SESSION_H
 #define SOFTSEV_CLI_RUN_SESSION_H
 
@@ -16,55 +16,55 @@ struct crypto_sha256;
 
 /* --- Words of options ------------------------------------------------------------------------- */
 
-/* What machine time goes by (clock.c). */
+/* The clock that machine time follows (clock.c). */
 enum run_clock { RUN_CLOCK_UNSAID, RUN_CLOCK_VIRTUAL, RUN_CLOCK_WALL };
 
-/* What --device adds to a machine. */
+/* The devices that --device adds to a machine. */
 enum run_device { RUN_NO_DEVICE, RUN_TESTDEV };
 
 extern const struct option_choice run_clocks[], run_engines[], run_devices[];
 
-/* Of OPTION_PARSED: a time of day. */
+/* Parses a time of day, for an option of the kind OPTION_PARSED. */
 bool run_parse_time(const char *text, u64 *out);
 /* The guest's paravirtual clock counts seconds in 32 bits. */
 #define RUN_TIME_SHOULD                                                                            \
     "seconds since 1970, at most 4294967295 (in 2106): the guest's paravirtual clock has 32 bits"
-#define RUN_SEEDED_TIME                                                                            \
-    1767225600u /* 2026-01-01: a seeded run without --time does not ask the host */
+/* 2026-01-01: the time of a seeded run without --time, which must not ask the host. */
+#define RUN_SEEDED_TIME 1767225600u
 
 /* --- Events (run_trace.c) --------------------------------------------------------------------- */
 
 struct run_trace {
     const char *path; /* of --trace-file; NULL: standard error */
-    u32 categories;   /* that are printed */
+    u32 categories;   /* categories that are printed */
     bool json, hashes;
     FILE *out;
-    int error; /* why an event could not be written; 0: all were */
+    int error; /* errno of the first event that could not be written; 0: none */
     struct trace_sink print_sink, hash_sink;
     struct crypto_sha256 *hash;
 };
 
 int run_trace_open(struct run_trace *t, struct error *e);
-/* Connects it to a machine's events. */
+/* Connects the sinks to a machine's events. */
 void run_trace_start(struct run_trace *t, struct trace *trace);
-/* The hash so far; empty without --trace-hash. */
+/* Writes the hash of all events so far; empty without --trace-hash. */
 void run_trace_hash(const struct run_trace *t, char hex[65]);
-/* -1: an event could not be written. */
+/* Returns -1 if an event could not be written. */
 int run_trace_close(struct run_trace *t, struct error *e);
 
 /* --- A kernel's panic (run_panic.c) ----------------------------------------------------------- */
 
-/* Bytes of a console line in which a panic is looked for: a time stamp, the words, the text. */
+/* The part of a console line in which a panic is looked for, in bytes: time stamp, words, text. */
 #define RUN_PANIC_LINE_MAX 200u
 
 struct run_panic {
-    char text[120];                /* what the kernel said when it panicked; empty: it did not */
-    char line[RUN_PANIC_LINE_MAX]; /* the console's last line, as far as that matters */
+    char text[120];                /* what the kernel said when it panicked; empty: no panic */
+    char line[RUN_PANIC_LINE_MAX]; /* the beginning of the console's last line */
     size_t line_size;
 };
 
 void run_panic_watch(struct run_panic *w, const u8 *data, size_t size);
-/* At the end, when a console's last line is as long as it gets. */
+/* Call it at the end of the run: the console's last line is complete then. */
 void run_panic_line_ends(struct run_panic *w);
 
 /* --- Signals (run_signals.c) ------------------------------------------------------------------ */
@@ -100,20 +100,21 @@ void run_signals_watch_list(struct pollfd *fds, size_t count);
 
 struct run_terminal;
 struct run_terminal *run_terminal_open(void);
-void run_terminal_close(struct run_terminal *t); /* puts the terminal back */
+void run_terminal_close(struct run_terminal *t); /* puts the terminal back into its old mode */
 bool run_terminal_is_interactive(const struct run_terminal *t);
-bool run_terminal_has_input(const struct run_terminal *t); /* that no machine has been given yet */
-/* Takes what was typed, unless it is `deaf`; waits up to `wait_ns` if there is nothing, or for a
- * signal that ends the run. Changes no machine. Returns true for Ctrl-A x. */
+bool run_terminal_has_input(const struct run_terminal *t); /* input that no machine has got yet */
+/* Takes what was typed, unless `deaf`. Waits up to `wait_ns` if there is nothing; a signal that
+ * ends the run also ends the wait. Changes no machine. Returns true for Ctrl-A x. */
 bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns);
 
-/* Where keys go. */
+/* The receiver of keys. */
 struct run_keys {
-    size_t (*give)(void *context, const u8 *bytes, size_t count); /* returns how many found room */
-    void (*command)(void *context, u8 key);                       /* after Ctrl-A */
+    /* Returns how many bytes it had room for. */
+    size_t (*give)(void *context, const u8 *bytes, size_t count);
+    void (*command)(void *context, u8 key); /* the key after Ctrl-A */
     void *context;
 };
-/* Passes on what was typed as fast as a serial line is; `now_ns` is machine time. */
+/* Passes on what was typed at the speed of a serial line. `now_ns` is machine time. */
 void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 now_ns);
 /* How many bytes have come over a serial line since `given_ns`; at most a line of a recording. */
 size_t run_line_room(u64 given_ns, u64 now_ns);
@@ -121,33 +122,35 @@ size_t run_line_room(u64 given_ns, u64 now_ns);
 /* --- Output, and the end of a run (run_output.c) ---------------------------------------------- */
 
 struct json_t;
-void run_print_json(struct json_t *object); /* a line, and at once */
-/* One step and who does it: "firmware    ...", or a JSON line. */
+void run_print_json(struct json_t *object); /* prints a line and flushes it */
+/* Prints one step and who takes it: "firmware    ...", or a JSON line. */
 void run_print_step(bool json, const char *who, const char *text);
-/* A console's bytes as JSON lines. Bytes that are no text become question marks: JSON holds UTF-8
- * only. */
+/* Prints a console's bytes as JSON lines. Bytes that are not text become question marks, because
+ * JSON holds UTF-8 only. */
 void run_print_console(const char *machine, const u8 *data, size_t size);
-/* At the end. -1: not all of standard output was written, and nobody asked for an early end. */
+/* Flushes standard output at the end. Returns -1 if not all was written, unless a signal asked for
+ * an early end. */
 int run_output_close(const char *command, struct error *e);
 const char *run_engine_name(enum cpu_engine engine);
-/* -1: --engine asked for one that is not there. */
+/* Returns -1 and an error if --engine asked for an engine that this computer does not have. */
 int run_check_engine(enum cpu_engine asked, enum cpu_engine runs, struct error *e);
-/* The status of a program whose guest wrote `code` to the debug-exit port, as test kernels expect
- * it. */
+/* Returns the exit status for a guest that wrote `code` to the debug-exit port, as test kernels
+ * expect it. */
 int run_debug_exit_status(u32 code);
 
 /* --- Slices of machine time (clock.c, cli/host/host_clock.c) ---------------------------------- */
 
-#define RUN_VIRTUAL_SLICE_NS 20000000ull /* of machine time; recordings depend on it */
-#define RUN_WALL_SLICE_NS    2000000ull  /* of machine time, between two looks at the wall */
-/* Of this computer's time, between two looks at the keyboard inside a slice. */
+#define RUN_VIRTUAL_SLICE_NS 20000000ull /* machine time; recordings depend on it */
+#define RUN_WALL_SLICE_NS    2000000ull  /* machine time between two looks at the wall's clock */
+/* The host's time between two looks at the keyboard within a slice, and the longest sleep. */
 #define RUN_LOOK_NS      50000000ull
 #define RUN_SLEEP_MAX_NS 3600000000000ull
-/* By the wall a limit ends a run whose output nobody reads, too; virtual time waits for it. */
+/* Makes the limit of a run hold even if nobody reads its output. Only for the wall's clock: virtual
+ * time waits for a reader. */
 void run_limit_output(enum run_clock clock, u64 limit_ns);
 
 /* --- The host's clock ------------------------------------------------------------------------- */
 
-u64 run_clock_ns(void); /* monotonic */
+u64 run_clock_ns(void); /* monotonic, nanoseconds */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal of whoever runs the guests: raw while they run, put back afterwards. Keys are looked
- * at often, but reach a guest only between two slices of machine time; recordings of them.
+ * The user's terminal: raw while guests run, put back afterwards. Keys are read often, but reach a
+ * guest only between two slices of machine time. Also recordings of input.
  */
 #include "cli/options.h"
 #include "cli/run/run.h"
@@ -25,9 +25,9 @@
 
 struct run_terminal {
     bool raw, ended, escape;
-    u8 typed[TYPED_MAX]; /* not given to a guest yet */
+    u8 typed[TYPED_MAX]; /* input that no guest has got yet */
     size_t count;
-    u64 given_ns; /* machine time at which a guest was last given some */
+    u64 given_ns; /* machine time of the last input of a guest */
 };
 
 struct run_terminal *run_terminal_open(void)
@@ -80,8 +80,8 @@ static void record(struct run *r, u64 ns, u32 index, const char *word, const u8 
     fputc('\n', r->record);
 }
 
-/* Input as the guest gets it: noted with the machine time, so that a run can be repeated. Returns
- * how much of it found room. */
+/* Gives console input to a guest and records it with the machine time, so that the run can be
+ * repeated. Returns how many bytes the guest had room for. */
 size_t run_input_console(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
     size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
@@ -90,7 +90,7 @@ size_t run_input_console(struct run *r, u32 index, const u8 *bytes, size_t count
     return taken;
 }
 
-/* The keyboard's input. A guest whose serial port is elsewhere has no keyboard. */
+/* Gives keyboard input to a guest. A guest whose serial port is elsewhere has no keyboard. */
 static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count)
 {
     return r->vms[index].serial ? count : run_input_console(r, index, bytes, count);
@@ -98,7 +98,7 @@ static size_t give_guest(struct run *r, u32 index, const u8 *bytes, size_t count
 
 bool run_input_frame(struct run *r, u32 index, const u8 *frame, size_t size)
 {
-    const u64 ns = machine_ns(r); /* giving a frame takes machine time */
+    const u64 ns = machine_ns(r); /* taken first, because giving a frame takes machine time */
     if (!vm_net_input(r->vms[index].vm, frame, size))
         return false;
     record(r, ns, index, FRAME_WORD, frame, size);
@@ -129,7 +129,7 @@ static void key_after_escape(void *run, u8 key)
     }
 }
 
-/* Bytes from `at` on that are the guest's, `room` at most. */
+/* Returns how many bytes from `at` on are for the guest, at most `room`. */
 static size_t plain_bytes(const struct run_terminal *t, size_t at, size_t room)
 {
     size_t end = at;
@@ -161,7 +161,7 @@ void run_terminal_pass(struct run_terminal *t, const struct run_keys *to, u64 no
         at += taken;
         room -= taken;
         if (taken < count)
-            break; /* the rest waits for room */
+            break; /* the rest waits until the guest has room */
     }
     if (at) {
         t->given_ns = now;
@@ -176,7 +176,7 @@ void run_terminal_give(struct run_terminal *t, struct run *r)
     run_terminal_pass(t, &keys, machine_ns(r));
 }
 
-/* Whether Ctrl-A x is among what was typed. */
+/* Returns true if Ctrl-A x is among what was typed. */
 static bool typed_quits(const struct run_terminal *t)
 {
     bool escape = t->escape;
@@ -196,7 +196,7 @@ bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
 bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns)
 {
     if (t && t->raw && t->count == TYPED_MAX)
-        t->count = 0; /* a guest that listens to nothing must not make us deaf to Ctrl-A */
+        t->count = 0; /* a guest that reads no input must not keep Ctrl-A from working */
     bool open = t && !t->ended && !deaf && t->count < TYPED_MAX;
     if (!open && !wait_ns)
         return false;
@@ -237,7 +237,7 @@ static int replay_first(struct run *r, struct error *e)
                      r->options.replay);
 }
 
-/* Decimal digits and a blank. */
+/* Takes decimal digits and a blank. */
 static bool take_number(const char **text, u64 *out)
 {
     const char *end;
@@ -282,7 +282,7 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
     return NULL;
 }
 
-/* The next line of a recording; none is left: a time that never comes. */
+/* Reads the next line of a recording. At its end, the next input has a time that never comes. */
 static int replay_next(struct run *r, struct error *e)
 {
     char line[64 + 2 * NET_FRAME_MAX];
@@ -299,7 +299,8 @@ static int replay_next(struct run *r, struct error *e)
     return wrong ? bad_recording(r, wrong, e) : 0;
 }
 
-/* A file is read to its end before anything starts; what comes through a pipe when it is due. */
+/* Checks a recording to its end before anything starts. A recording from a pipe is only read when
+ * it is due. */
 static int replay_check(struct run *r, struct error *e)
 {
     if (fseek(r->replay, 0, SEEK_SET))

@@ -17,7 +17,7 @@ static const char *given_or(const struct options *o, u8 id, const char *otherwis
     return o->text[id] ? o->text[id] : otherwise;
 }
 
-/* The guest's first program and its agent; an empty agent is none. */
+/* Finds the guest's first program and its agent; an empty agent means that there is none. */
 static int find_parts(const struct options *o, char init[PATH_MAX], char agent[PATH_MAX],
                       struct error *e)
 {
