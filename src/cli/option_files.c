@@ -27,9 +27,7 @@ static bool one_new_file(const char *a, const char *b)
            folders[0].st_ino == folders[1].st_ino;
 }
 
-/* Returns true if two paths name one file. A device or pipe may be named twice: writing to it
- * loses nothing. */
-static bool one_file(const char *a, const char *b)
+bool option_one_file(const char *a, const char *b)
 {
     struct stat x, y;
     const bool there = stat(a, &x) == 0;
@@ -44,10 +42,10 @@ static bool one_file(const char *a, const char *b)
 static bool names_file(const char *value, const char *path)
 {
     char first[PATH_ROOM];
-    if (one_file(value, path))
+    if (option_one_file(value, path))
         return true;
     option_path(value, first, sizeof first);
-    if (*first && one_file(first, path))
+    if (*first && option_one_file(first, path))
         return true;
     while (strchr(value, ',')) {
         char piece[PATH_ROOM];
@@ -55,14 +53,24 @@ static bool names_file(const char *value, const char *path)
         if (size && size < sizeof piece) {
             memcpy(piece, value, size);
             piece[size] = 0;
-            if (one_file(piece, path))
+            if (option_one_file(piece, path))
                 return true;
         }
         value += size + 1;
         if (!strchr(value, ','))
-            return one_file(value, path);
+            return option_one_file(value, path);
     }
     return false;
+}
+
+/* Returns the operand that names the file; NULL: none does. What follows the subcommand's own
+ * options belongs to another program. */
+static const char *naming_operand(const struct options *o, const char *path)
+{
+    for (int i = 0; !o->table->rest && i < o->operand_count; i++)
+        if (option_one_file(o->operands[i], path))
+            return o->operands[i];
+    return NULL;
 }
 
 static bool is_file(const struct options *o, u8 id)
@@ -88,6 +96,10 @@ int options_check_output(const struct options *o, u8 id, const char *path,
 {
     char name[OPTION_NAME_MAX], other_name[OPTION_NAME_MAX];
     const u8 other = naming_option(inputs, path, inputs == o ? id : 0);
+    if (!other && naming_operand(inputs, path))
+        return error_set(e, ERROR_USAGE,
+                         "%s: %s would be overwritten, which is read; give another name",
+                         options_name(o->table, id, name), path);
     if (!other)
         return 0;
     return error_set(

@@ -215,6 +215,9 @@ void options_print_completion(const struct option_table *const *tables, FILE *ou
 
 /* --- Files (option_files.c) ------------------------------------------------------------------- */
 
+/* Returns true if two paths name one file, or would if it is not there yet. A device or pipe may be
+ * named twice: writing to it loses nothing. */
+bool option_one_file(const char *a, const char *b);
 /* Checks that nothing would be written over: an output is neither a file that another option names,
  * under whatever name, nor one of a platform's state. -1: ERROR_USAGE, ERROR_FILE. */
 int options_check_files(const struct options *o, struct error *e);

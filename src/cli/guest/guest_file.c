@@ -52,7 +52,6 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
                      struct error *e)
 {
     json_error_t problem;
-    struct options given;
     struct error why = {.code = ERROR_NONE};
     *out = (struct guest_file){.vcpus = 1};
     measure_signature_by_name("EPYC-Milan", &out->signature);
@@ -63,7 +62,8 @@ int guest_file_parse(const char *name, const char *text, size_t size, struct gue
     if (!json_is_object(out->json))
         return error_set(e, ERROR_USAGE,
                          "%s: should be one object, such as {\"firmware\": \"OVMF.fd\"}", name);
-    if (options_from_json(&cli_guest_table, out->json, &given, &why) || fill(out, &given, &why))
+    if (options_from_json(&cli_guest_table, out->json, &out->given, &why) ||
+        fill(out, &out->given, &why))
         return error_set(e, why.code, "%s: %s", name, why.text);
     return 0;
 }

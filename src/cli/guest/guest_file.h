@@ -8,12 +8,14 @@
 
 #include "abi/snp.h"
 #include "cli/input.h"
+#include "cli/options.h"
 #include "image/measure.h"
 
 struct json_t; /* jansson's */
 
 struct guest_file {
-    struct json_t *json; /* the description; it has the texts */
+    struct json_t *json;  /* the description; it has the texts */
+    struct options given; /* its members */
     const char *firmware, *kernel, *initrd, *append, *id_block_path, *id_auth_path; /* NULL: none */
     bool kernel_hashes, author_key, no_certificates;
     bool has_id_block, has_host_data, has_memory;

@@ -19,8 +19,11 @@ struct place {
     char last[NAME_ROOM]; /* its name in the folder; empty if the file exists */
 };
 
+#define READ_MAX 5u /* files of a VM that are read whole */
+
 struct places {
-    struct place disks[VM_DISKS_MAX], owner_dir, serial;
+    struct place disks[VM_DISKS_MAX], read[READ_MAX], owner_dir, serial;
+    const char *read_path[READ_MAX];
 };
 
 static struct place place_of(const char *path)
@@ -94,6 +97,31 @@ static int check_vm(const struct run_options *o, u32 i, const struct places *p, 
                  : 0;
 }
 
+/* Returns the file of `b` that is where the serial port of `a` leads, which would empty it; NULL:
+ * there is none. */
+static const char *emptied_file(const struct places *at_a, const struct run_vm_options *b,
+                                const struct places *at_b)
+{
+    for (u32 i = 0; at_a->serial.named && i < READ_MAX; i++)
+        if (same(&at_a->serial, &at_b->read[i]))
+            return at_b->read_path[i];
+    for (u32 i = 0; at_a->serial.named && i < b->disk_count; i++)
+        if (same(&at_a->serial, &at_b->disks[i]))
+            return b->disks[i].path;
+    return NULL;
+}
+
+static int check_serial(const struct run_options *o, const struct places *p, u32 i, u32 j,
+                        struct error *e)
+{
+    const char *path = emptied_file(&p[i], &o->vms[j], &p[j]);
+    return path ? error_set(e, ERROR_USAGE,
+                            "vms[%u]: 'serial' would overwrite %s, a file of vms[%u]; give another "
+                            "name",
+                            i, path, j)
+                : 0;
+}
+
 static int check_pair(const struct run_options *o, const struct places *p, u32 i, u32 j,
                       struct error *e)
 {
@@ -106,9 +134,28 @@ static int check_pair(const struct run_options *o, const struct places *p, u32 i
                      "each needs a copy of its own, or ',readonly' or ',snapshot' behind both", e);
     if (same(&p[i].serial, &p[j].serial))
         return clash(o, i, j, "'serial'", b->serial, "each needs one of its own", e);
+    if (check_serial(o, p, i, j, e) || check_serial(o, p, j, i, e))
+        return -1;
     if (same(&p[i].owner_dir, &p[j].owner_dir))
         return clash(o, i, j, "'owner-dir'", b->owner_dir, "each needs one of its own", e);
     return 0;
+}
+
+static void find_places(const struct run_vm_options *v, struct places *p)
+{
+    const char *const read[READ_MAX] = {v->kernel, v->initrd, v->firmware, v->secret,
+                                        v->owner_root};
+    struct stat s;
+    p->owner_dir = place_of(v->owner_dir);
+    /* Any number of VMs may write to a device, such as /dev/null. */
+    if (v->serial && strcmp(v->serial, "stdio") && (stat(v->serial, &s) || !S_ISCHR(s.st_mode)))
+        p->serial = place_of(v->serial);
+    for (u32 i = 0; i < READ_MAX; i++) {
+        p->read_path[i] = read[i];
+        p->read[i] = place_of(read[i]);
+    }
+    for (u32 i = 0; i < v->disk_count; i++)
+        p->disks[i] = place_of(v->disks[i].path);
 }
 
 int run_check_clashes(const struct run_options *o, struct error *e)
@@ -118,11 +165,7 @@ int run_check_clashes(const struct run_options *o, struct error *e)
     if (!places)
         return error_set(e, ERROR_MEMORY, "no memory for %u VMs", o->vm_count);
     for (u32 i = 0; i < o->vm_count && !result; i++) {
-        places[i].owner_dir = place_of(o->vms[i].owner_dir);
-        if (o->vms[i].serial && strcmp(o->vms[i].serial, "stdio"))
-            places[i].serial = place_of(o->vms[i].serial);
-        for (u32 j = 0; j < o->vms[i].disk_count; j++)
-            places[i].disks[j] = place_of(o->vms[i].disks[j].path);
+        find_places(&o->vms[i], &places[i]);
         result = check_vm(o, i, &places[i], e);
     }
     for (u32 j = 1; j < o->vm_count && !result; j++)

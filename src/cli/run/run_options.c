@@ -137,7 +137,8 @@ static int machine_vm(struct run_options *o, json_t *object, const struct option
         return error_set(e, ERROR_USAGE, "each VM should be an object");
     return options_from_json(&cli_run_vm_table, object, &given, e) ||
                    fill_vm(v, o->vm_count, &given, e) ||
-                   options_check_outputs(machine, &given, e) || check_exchange(&given, machine, e)
+                   options_check_outputs(machine, &given, e) ||
+                   options_check_outputs(&given, machine, e) || check_exchange(&given, machine, e)
                ? -1
                : 0;
 }

@@ -126,7 +126,7 @@ void with_add_folder(struct with *w, struct door_folder folder)
 
 static int run(struct with *w, struct error *e)
 {
-    if (open_trace(w, e) || open_platform(w, e) || with_guest_load(w, e) || power_on(w, e) ||
+    if (open_platform(w, e) || with_guest_load(w, e) || open_trace(w, e) || power_on(w, e) ||
         with_guest_start(w, e))
         return -1;
     struct with_processor below = with_processor_below();
@@ -153,6 +153,7 @@ static int take_options(struct with *w, const struct options *o, struct error *e
     w->trace_file = o->text[WITH_TRACE_FILE];
     w->json = o->text[WITH_JSON];
     w->command = o->operands;
+    w->given = o;
     if (!*w->command)
         return error_set(e, ERROR_USAGE,
                          "needs a command to run: softsev with [OPTIONS] -- COMMAND");

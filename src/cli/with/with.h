@@ -16,6 +16,7 @@
 #define WITH_FOLDERS_MAX 4
 
 struct guest_launch;
+struct options;
 struct with_table;
 
 struct with {
@@ -27,6 +28,7 @@ struct with {
     char **command;
     const char *guest_path; /* its description; NULL: none */
     const char *csp;        /* whose VLEKs the host hands out */
+    const struct options *given;
     /* the machine */
     struct state_platform on;
     struct crypto *crypto;

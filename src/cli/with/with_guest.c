@@ -9,6 +9,7 @@
 
 #include "authority/authority.h"
 #include "cli/guest/guest_launch.h"
+#include "cli/options.h"
 
 int with_guest_load(struct with *w, struct error *e)
 {
@@ -22,7 +23,8 @@ int with_guest_load(struct with *w, struct error *e)
     w->guest = calloc(1, sizeof *w->guest);
     if (!w->guest)
         return error_set(e, ERROR_MEMORY, "no memory for a guest");
-    if (guest_launch_load(w->guest, w->guest_path, e))
+    if (guest_launch_load(w->guest, w->guest_path, e) ||
+        options_check_outputs(w->given, &w->guest->file.given, e))
         return -1;
     w->memory_size += guest_file_machine_memory(w->guest->plan);
     return 0;
