@@ -39,6 +39,10 @@ struct file_data {
     size_t size;
 };
 
+/* From now on, reading does not wait for a pipe's writer once `ending` returns true: it fails. For
+ * programs that note signals instead of ending at once. */
+void file_stop_waiting(bool (*ending)(void));
+
 /* Reads a whole file. `where` names the folder in errors; NULL: `name` alone is enough. `folder` is
  * a descriptor, or AT_FDCWD. `*out` is empty unless the answer is FILE_READ. */
 enum file_answer file_read_at(int folder, const char *where, const char *name,

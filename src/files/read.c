@@ -12,6 +12,7 @@
 
 #define OPEN_FLAGS     (O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 #define WRITER_WAIT_MS 3000 /* how long to wait for the other end of a pipe */
+#define LOOK_MS        50   /* between two looks whether the program should end */
 
 struct file_shown file_shown(const char *where, const char *name)
 {
@@ -147,27 +148,43 @@ static enum file_answer open_checked(int folder, const char *shown, const char *
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-/* Waits until a stream has bytes or has ended. Returns false if nobody has opened its other end. */
+static bool never(void)
+{
+    return false;
+}
+
+static bool (*is_ending)(void) = never;
+
+void file_stop_waiting(bool (*ending)(void))
+{
+    is_ending = ending;
+}
+
+/* Waits until a stream has bytes or has ended. Returns false if nobody has opened its other end, or
+ * the program should end. A signal may come just before poll(), so that looks again and again. */
 static bool wait_for_bytes(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int got;
-    do {
-        got = poll(&p, 1, timeout_ms);
-    } while (got < 0 && errno == EINTR);
+    int got = 0;
+    for (int waited = 0; got <= 0 && waited < timeout_ms && !is_ending(); waited += LOOK_MS)
+        got = poll(&p, 1, LOOK_MS);
     return got > 0;
 }
 
 /* Reads as read() does, but restarts after interruptions and waits for a stream that has nothing
- * yet. */
+ * yet. After a signal that ends the program the wait fails with EINTR. */
 static ssize_t read_some(int fd, u8 *out, size_t size)
 {
     for (;;) {
         ssize_t got = read(fd, out, size);
         if (got >= 0)
             return got;
+        if ((errno == EAGAIN || errno == EWOULDBLOCK) && is_ending()) {
+            errno = EINTR;
+            return -1;
+        }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
-            wait_for_bytes(fd, -1);
+            wait_for_bytes(fd, WRITER_WAIT_MS);
         else if (errno != EINTR)
             return -1;
     }

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import resource
+import select
 import signal
 import subprocess
 import time
@@ -160,6 +161,40 @@ def a_reader_that_does_not_read_stops_no_end(s):
 
 
 @quick
+def a_pipe_whose_other_end_rests_stops_no_end(s):
+    """Each file that a run reads or writes is a pipe; somebody has its other end, and does
+    nothing."""
+    flood, halt, pipe = s.build("flood", FLOOD), s.build("halt", HALT), s.path("pipe")
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    run = ("run", "--memory", "16", "--kernel")
+
+    def ends(code, *command, signals=True):
+        with subprocess.Popen([s.softsev, *command], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            try:
+                time.sleep(0.5)  # enough for most; the first signal may also come before the run
+                if signals:
+                    process.send_signal(signal.SIGTERM)
+                error = process.communicate(timeout=60)[1]
+            finally:
+                process.kill()
+        want(process.returncode in (code, -signal.SIGTERM), (command, process.returncode, error))
+        while select.select([end], [], [], 0)[0]:
+            os.read(end, 1 << 20)
+
+    ends(143, *run, pipe)
+    ends(143, *run, halt, "--initrd", pipe)
+    ends(143, *run, halt, "--mode", "sev", "--owner-secret", pipe, "--seed", "a")
+    ends(143, "host", "--kernel", pipe, "--seed", "a")
+    ends(143, *run, flood, "--trace", "all", "--trace-file", pipe)
+    ends(143, *run, flood, "--serial", pipe)
+    ends(143, *run, halt, "--dump", pipe)
+    ends(9, *run, flood, "--serial", pipe, "--limit", "1", "--clock", "wall", signals=False)
+    os.close(end)
+
+
+@quick
 def a_trace_that_cannot_be_written_is_an_error(s):
     run = [s.softsev, "run", "--kernel", s.build("halt", HALT), "--memory", "16", "--quiet",
            "--trace", "all"]
@@ -206,6 +241,14 @@ def vms_share_nothing_that_is_one_vms(s):
             link)
     for a, b in ((folder, folder_link), (s.path("new"), os.path.join(s.folder, ".", "new/"))):
         clash(["same 'owner-dir'", b], *({"owner-dir": at, "mode": "sev"} for at in (a, b)))
+    other = s.build("other", HALT)
+    for word in (disk, link, other):
+        vm = {"disk": disk, "kernel": other}
+        clash(["vms[0]", "'serial'", "overwrite", "vms[1]"], {"serial": word}, vm)
+        clash(["vms[1]", "'serial'", "overwrite", "vms[0]"], vm, {"serial": word})
+    clash(["'serial'", "--machine", "overwritten"], {"serial": s.path("machine.json")})
+    code, _, error = s.run(*machine_of(s, *[{"serial": "/dev/null"}] * 2, **common))
+    want(code == 33, (code, error))
     code, _, error = s.run(*machine_of(s, *({"disk": at + ",readonly"}
                                          for at in (disk, link, copy)), **common))
     want(code == 33, (code, error))
@@ -301,6 +344,7 @@ tell(
     by_the_wall_nothing_repeats,
     a_panic_is_in_the_summary_and_nothing_else_is_one,
     a_reader_that_does_not_read_stops_no_end,
+    a_pipe_whose_other_end_rests_stops_no_end,
     a_trace_that_cannot_be_written_is_an_error,
     a_file_that_may_not_grow_is_an_error,
     vms_share_nothing_that_is_one_vms,

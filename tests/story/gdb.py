@@ -399,6 +399,23 @@ def a_debugger_that_disappears_or_sends_rubbish(s):
 
 
 @quick
+def a_debugger_that_does_not_read_keeps_no_signal_waiting(s):
+    program = s.build("forever", ".globl _start\n_start: jmp _start\n")
+    r = Run(s, "127.0.0.1:0", "--kernel", program)
+    host, port = r.name.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=1) as c:
+        try:
+            while True:
+                c.sendall(b"$m200000,1000#7c" * 1000)
+        except TimeoutError:
+            pass  # the run waits until somebody takes its answers, ten seconds at most
+        began = time.monotonic()
+        r.process.send_signal(signal.SIGTERM)
+        code, error = r.end()
+    want(code == 128 + signal.SIGTERM and time.monotonic() - began < 8, (code, error))
+
+
+@quick
 def a_debugger_may_end_the_run(s):
     program = s.build("forever", ".globl _start\n_start: jmp _start\n")
     r = Run(s, ":0", "--gdb-wait", "--kernel", program)
@@ -411,7 +428,8 @@ def a_debugger_may_end_the_run(s):
 def addresses_are_checked(s):
     program = guest(s, False)
     for address, why in ((":", "should be"), ("1234", "should be"), ("unix:", "path"),
-                         (":x", "port 'x'"), ("unix:" + program, "Address already in use"),
+                         (":x", "port 'x'"), (":70000", "port '70000'"), (":-1", "port '-1'"),
+                         ("unix:" + program, "Address already in use"),
                          ("unix:" + "x" * 200, "bytes")):
         code, _, error = s.command("run", "--kernel", program, "--gdb", address)
         want(code and why in error, (address, code, error))
@@ -426,5 +444,6 @@ if __name__ == "__main__":
          back_from_an_snp_guest_s_vc_handler, lldb_connects, journeys_are_not_in_the_trace,
          back_in_linux,
          what_cannot_be_taken_back_is_refused,
-         a_debugger_that_disappears_or_sends_rubbish, a_debugger_may_end_the_run,
+         a_debugger_that_disappears_or_sends_rubbish,
+         a_debugger_that_does_not_read_keeps_no_signal_waiting, a_debugger_may_end_the_run,
          addresses_are_checked)

@@ -47,6 +47,13 @@ static void tcp_name(struct gdb_socket *s)
     snprintf(s->name, sizeof s->name, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+static bool is_port(const char *text)
+{
+    const char *end;
+    u64 port;
+    return option_digits(text, &port, &end) && !*end && port <= UINT16_MAX;
+}
+
 static int tcp_open(struct gdb_socket *s, const char *address, struct error *e)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -57,6 +64,9 @@ static int tcp_open(struct gdb_socket *s, const char *address, struct error *e)
     size_t length = colon ? (size_t)(colon - address) : 0;
     if (!colon || !colon[1] || length >= sizeof host)
         return error_set(e, ERROR_USAGE, "--gdb '%s': " ADDRESS_FORM, address);
+    if (!is_port(colon + 1))
+        return error_set(e, ERROR_USAGE, "--gdb: port '%s' should be a number from 0 to 65535",
+                         colon + 1);
     if (length > 2 && address[0] == '[' && address[length - 1] == ']') {
         address++;
         length -= 2;
@@ -109,11 +119,13 @@ ssize_t gdb_socket_receive(struct gdb_socket *s, u8 *out, size_t size)
     return got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR ? 0 : got;
 }
 
-/* A client that cannot be written to is gone; the next receive says so. */
+/* A client that cannot be written to is gone; the next receive says so. After a signal nothing
+ * waits for it. */
 void gdb_socket_send(struct gdb_socket *s, const void *data, size_t size)
 {
     for (const u8 *p = data; size && s->client >= 0;) {
-        const ssize_t n = send(s->client, p, size, MSG_NOSIGNAL);
+        const int patience = run_signals_ending() ? MSG_DONTWAIT : 0;
+        const ssize_t n = send(s->client, p, size, MSG_NOSIGNAL | patience);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {

@@ -5,12 +5,16 @@
  * stops the program.
  */
 #define _GNU_SOURCE /* ppoll */
+#include "cli/cli.h"
 #include "cli/log.h"
 #include "cli/run/run.h"
+#include "files/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
@@ -54,9 +58,39 @@ static void outputs_prepare(void)
             impatient[i] = cli_open_impatient(outputs[i]);
 }
 
+/* A pipe or device that the run has opened itself, so that nobody shares its flags. */
+struct stream {
+    int fd; /* -1: closed */
+    struct stream *next;
+};
+
+static struct stream *volatile streams;
+
+void run_signals_output(FILE *file)
+{
+    struct stat s;
+    struct stream *one;
+    if (!file || fstat(fileno(file), &s) || !(S_ISFIFO(s.st_mode) || S_ISCHR(s.st_mode)))
+        return;
+    if (!(one = malloc(sizeof *one)))
+        cli_end_without_memory();
+    *one = (struct stream){fileno(file), streams};
+    streams = one;
+}
+
+void run_signals_output_closes(FILE *file)
+{
+    for (struct stream *s = streams; file && s; s = s->next)
+        if (s->fd == fileno(file))
+            s->fd = -1;
+}
+
 /* From here on nothing waits for a reader. The write that waits now has been interrupted. */
 static void outputs_hurry(void)
 {
+    for (const struct stream *s = streams; s; s = s->next)
+        if (s->fd >= 0)
+            fcntl(s->fd, F_SETFL, O_NONBLOCK);
     for (size_t i = 0; i < ARRAY_SIZE(outputs); i++)
         if (impatient[i] >= 0)
             dup2(impatient[i], outputs[i]);
@@ -165,6 +199,7 @@ void run_signals_limit(u64 ns)
 void run_signals_start(void)
 {
     outputs_prepare();
+    file_stop_waiting(run_signals_ending);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (!rows[i].terminal)
             install(&rows[i]);

@@ -35,6 +35,7 @@ int run_trace_open(struct run_trace *t, struct error *e)
     t->out = stderr;
     if (t->path && !(t->out = file_create(t->path, false, e)))
         return -1;
+    run_signals_output(t->path ? t->out : NULL);
     if (t->hashes && !(t->hash = crypto_sha256_start()))
         cli_end_without_memory();
     return 0;
@@ -64,6 +65,7 @@ void run_trace_hash(const struct run_trace *t, char hex[65])
 
 int run_trace_close(struct run_trace *t, struct error *e)
 {
+    run_signals_output_closes(t->path ? t->out : NULL);
     bool good = !t->path || !t->out || file_close(t->out, t->path, e);
     t->out = NULL;
     crypto_sha256_free(t->hash);

@@ -56,6 +56,7 @@ int run_serial_create(const char *place, struct run_serial **out, struct error *
     if (!strncmp(place, UNIX_PREFIX, prefix))
         return open_socket(s, place + prefix, e);
     s->file = file_create(place, false, e);
+    run_signals_output(s->file);
     return s->file ? 0 : -1;
 }
 
@@ -70,6 +71,7 @@ int run_serial_destroy(struct run_serial *s, struct error *e)
 {
     if (!s)
         return 0;
+    run_signals_output_closes(s->file);
     const bool good = !s->file || file_close(s->file, s->place, e);
     drop_client(s);
     if (s->listener >= 0)

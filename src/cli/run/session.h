@@ -73,8 +73,11 @@ struct termios;
 /* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
  * program at once. */
 void run_signals_start(void);
-/* After that time of the host's nothing waits any longer for a reader of standard output and error,
- * as it is after a signal. What cannot be written is lost. */
+/* Once the file is open: after a signal nothing waits for a reader of it, if it is a pipe or a
+ * device, and of standard output and error. What cannot be written is lost. NULL: nothing. */
+void run_signals_output(FILE *file);
+void run_signals_output_closes(FILE *file); /* before it is closed */
+/* After that time of the host's, too, nothing waits for a reader. */
 void run_signals_limit(u64 ns);
 /* Of the signal that asked for an end: "SIGTERM". */
 const char *run_signals_name(void);

@@ -338,6 +338,7 @@ int run_input_open(struct run *r, struct error *e)
         r->record = file_create(o->record, false, e);
         if (!r->record)
             return -1;
+        run_signals_output(r->record);
         fputs(RECORDING_BEGIN, r->record);
     }
     return o->replay ? replay_open(r, e) : 0;
@@ -347,6 +348,7 @@ int run_input_close(struct run *r, struct error *e)
 {
     if (r->record)
         fputs(RECORDING_END, r->record);
+    run_signals_output_closes(r->record);
     const bool good = !r->record || file_close(r->record, r->options.record, e);
     if (r->replay)
         fclose(r->replay);
