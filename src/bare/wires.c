@@ -175,7 +175,9 @@ static bool on_dma_write(void *context, u64 address, const void *data, u64 size)
 
 static u32 on_mailbox(void *context, u32 command, u64 buffer)
 {
-    return host_mailbox(((struct bare *)context)->host, command, buffer);
+    struct host *h = ((struct bare *)context)->host;
+    host_spend(h, COST_COMMAND_NS);
+    return host_mailbox(h, command, buffer);
 }
 
 /* Writes for the IOMMU itself, which may also write the pages that firmware holds for it

@@ -27,6 +27,7 @@ enum clock_cost {
     COST_WAKE_NS = 1000,     /* a timer interrupt on an idle host */
     COST_PORT_NS = 1000,     /* port access: eight cycles of an 8 MHz ISA bus */
     COST_RMPUPDATE_NS = 500, /* RMPUPDATE or PSMASH: the entry is written through to memory */
+    COST_COMMAND_NS = 100000,  /* command to the secure processor by its mailbox */
     COST_REQUEST_NS = 1000000, /* guest request: an embedded core signs or derives a key */
     COST_RESET_NS = 100000000, /* reset of a board, up to the first instruction after firmware */
     COST_DMA_KIB_NS = 256,     /* 1 KiB by a device: 4 GB/s */

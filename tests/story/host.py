@@ -5,6 +5,8 @@ Debian's ordinary kernel with KVM (OUT/vmlinuz-host, of `tools/fetch-guest.sh OU
 import gzip
 import json
 import os
+import signal
+import subprocess
 
 from story import Skip, archive, console, one_line, quick, slow, summary, tell, want
 
@@ -119,6 +121,41 @@ def a_triple_fault_resets_the_board(s):
          events[-1])
 
 
+# Makes keys for ever, with the secure processor's command PEK_GEN after INIT.
+BUSY = """
+    .globl _start
+_start:
+    mov $0x3f8, %edx
+    mov $'A', %al
+    outb %al, %dx
+    mov $0xd0800000, %ebx
+    movl $0x1000000, 0x109e0(%rbx)
+    movl $0, 0x109e4(%rbx)
+    movl $0x10000, 0x10980(%rbx)
+1:  movl $0x50000, 0x10980(%rbx)
+    jmp 1b
+"""
+
+
+@quick
+def a_busy_secure_processor_keeps_no_signal_waiting(s):
+    kernel = s.build("busy", BUSY)
+    for clock in ("virtual", "wall"):
+        command = [s.softsev, "host", "--kernel", kernel, "--memory", "64M", "--state", s.state,
+                   "--clock", clock, "--json"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            try:
+                for line in process.stdout:
+                    if b"console" in line:
+                        break
+                process.send_signal(signal.SIGTERM)
+                _, error = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        want(process.returncode == 128 + signal.SIGTERM, (clock, process.returncode, error))
+
+
 HALTS = """
     .globl _start
 _start:
@@ -165,6 +202,7 @@ def what_is_typed_reaches_the_serial_port(s):
 @quick
 def wrong_command_lines(s):
     for arguments, word in (([], "--kernel"), (["--kernel", "x", "--memory", "4G"], "--memory"),
+                            (["--kernel", "x", "--memory", "3M"], "steps of 2M"),
                             (["--kernel", "x", "--cpus", "9"], "--cpus"),
                             (["--kernel", "x", "--seed", "a", "--clock", "wall"], "--clock"),
                             (["--kernel", "x", "--profile", "z80"], "z80")):
@@ -264,7 +302,8 @@ tell(a_small_host_uses_all_that_a_bare_machine_has, lines_end_as_text_does,
      one_core_starts_no_other,
      runs_from_a_seed_are_equal_with_either_engine, the_trace_shows_world_switches_and_commands,
      a_part_without_snp_has_no_rmp, what_is_expected_ends_the_run,
-     a_triple_fault_resets_the_board, a_host_that_sleeps_for_good_is_an_error,
+     a_triple_fault_resets_the_board, a_busy_secure_processor_keeps_no_signal_waiting,
+     a_host_that_sleeps_for_good_is_an_error,
      what_is_typed_reaches_the_serial_port, wrong_command_lines,
      a_stock_kernel_boots_in_host_mode_and_finds_the_platform,
      the_hosts_kvm_launches_guests_in_every_mode,

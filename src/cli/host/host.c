@@ -80,7 +80,7 @@ static int make_machine(struct host_run *r, struct error *e)
 {
     const struct host_options *o = &r->options;
     struct machine_config config = {
-        .memory_size = ALIGN_DOWN(o->memory, MIB(2)),
+        .memory_size = o->memory,
         .cores = o->cpus,
         .cpu = o->cpu_text ? &o->cpu : NULL,
         .trace_categories =

@@ -34,10 +34,11 @@ static const struct option_row rows[] = {
         .man = "The kernel's command line.", .empty = true},
     [HOST_MEMORY] = {"memory", OPTION_SIZE, "SIZE",
         "memory, at most 3G: MiB, or with K, M or G (default 1G)",
-        .man = "The machine's memory: a number of MiB, or with a suffix K, M or G, at most 3G.\n"
+        .man = "The machine's memory: a number of MiB, or with a suffix K, M or G, at most 3G, in "
+        "steps of 2M.\n"
         "Where the processor has SNP, the board's firmware keeps the last part of it for the RMP.\n"
         "Default 1G.",
-        .min = MIB(2), .max = BARE_MEMORY_MAX},
+        .min = MIB(2), .max = BARE_MEMORY_MAX, .step = MIB(2)},
     [HOST_CPUS] = {"cpus", OPTION_NUMBER, "NUMBER", "cores, 1 to 8 (default 1)",
         .man = "Cores, 1 to 8.\nThey take turns by machine time.\nDefault 1.",
         .min = 1, .max = IMAGE_CPUS_MAX},
