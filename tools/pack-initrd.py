@@ -13,9 +13,13 @@ The same inputs give the same bytes: no times, no owners, inodes by count.
 """
 import glob
 import gzip
+import io
 import lzma
 import os
+import signal
+import stat
 import sys
+import tempfile
 
 APPLETS = ("sh mount insmod uname cut dmesg grep sed sha256sum cat mkdir setsid cttyhack "
            "switch_root poweroff sleep ls ps "
@@ -40,8 +44,33 @@ echo "nameserver $dns" >/etc/resolv.conf
 """
 
 
+def read_file(path):
+    """Reads a regular file. Opening never blocks: a pipe may stand there, or an endless device."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as f:
+        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+            sys.exit(f"pack-initrd: {path} is no regular file")
+        return f.read()
+
+
+def write_file(path, data):
+    """Replaces a file as a whole; another kind of file stays what it is."""
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        sys.exit(f"pack-initrd: {path} is there already, and no regular file")
+    handle, new = tempfile.mkstemp(prefix=os.path.basename(path), suffix=".new",
+                                   dir=os.path.dirname(path) or ".")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+        os.chmod(new, 0o644)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
+
+
 def content_of(path):
-    return lzma.open(path).read() if path.endswith(".xz") else open(path, "rb").read()
+    data = read_file(path)
+    return lzma.decompress(data) if path.endswith(".xz") else data
 
 
 def module_folder(root):
@@ -122,28 +151,28 @@ def add_file(archive, path, file):
     for depth in range(1, len(parts)):
         archive.folder("/".join(parts[:depth]))
     mode = 0o100755 if os.access(file, os.X_OK) else 0o100644
-    archive.add(path, mode, open(file, "rb").read())
+    archive.add(path, mode, read_file(file))
 
 
 def main():
     busybox, init, root, out = sys.argv[1:5]
     host = sys.argv[5:6] == ["--host"]
     agent = sys.argv[5] if len(sys.argv) > 5 and not host else None
-    if needs_loader(open(busybox, "rb").read()):
+    if needs_loader(read_file(busybox)):
         sys.exit(f"pack-initrd: {busybox} is not static; Debian's package busybox-static has one "
                  "that is")
     root = module_folder(root)
     archive = Archive()
     for name in ("bin", "dev", "proc", "sys", "modules"):
         archive.folder(name)
-    archive.program("bin/busybox", open(busybox, "rb").read())
+    archive.program("bin/busybox", read_file(busybox))
     for applet in APPLETS:
         archive.link("bin/" + applet, "busybox")
     if agent:
-        archive.program("bin/softsev-agent", open(agent, "rb").read())
+        archive.program("bin/softsev-agent", read_file(agent))
     for path in sys.argv[6:] if host else []:
-        archive.program("bin/" + os.path.basename(path), open(path, "rb").read())
-    archive.program("init", open(init, "rb").read())
+        archive.program("bin/" + os.path.basename(path), read_file(path))
+    archive.program("init", read_file(init))
     archive.program("bin/dhcp-script", DHCP_SCRIPT)
     modules = []
     driver = glob.glob(os.path.join(root, "kernel/**/sev-guest.ko*"), recursive=True)
@@ -160,13 +189,14 @@ def main():
         path, file = word.split("=", 1)
         add_file(archive, path.strip("/"), file)
     archive.add("TRAILER!!!", 0)
-    with open(out + ".new", "wb") as f:
-        with gzip.GzipFile("", "wb", 9, f, mtime=0) as g:
-            g.write(archive.data)
-    os.rename(out + ".new", out)
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", 9, packed, mtime=0) as g:
+        g.write(archive.data)
+    write_file(out, packed.getvalue())
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except (OSError, lzma.LZMAError) as problem:

@@ -17,6 +17,7 @@ import lzma
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -267,7 +268,12 @@ def put(root, out, names):
     os.makedirs(out, exist_ok=True)
     try:
         for name in names:
-            shutil.copyfile(os.path.join(root, name), os.path.join(out, f".{name}.new"))
+            new, old = os.path.join(out, f".{name}.new"), os.path.join(out, name)
+            if os.path.lexists(old) and not os.path.isfile(old):
+                raise Wrong(f"{old} is there already, and no regular file")
+            if os.path.lexists(new):
+                os.unlink(new)
+            shutil.copyfile(os.path.join(root, name), new)
         for name in names:
             os.replace(os.path.join(out, f".{name}.new"), os.path.join(out, name))
     finally:
@@ -288,6 +294,7 @@ def main():
           f"--append console=ttyS0 --memory 512M --mode sev")
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # temporary files go
 try:
     main()
 except Wrong as problem:

@@ -11,6 +11,8 @@ import json
 import lzma
 import os
 import shutil
+import socket
+import stat
 import subprocess
 import threading
 
@@ -225,6 +227,54 @@ def wrong_arguments_are_refused_by_name(s):
     want(not os.path.exists(s.path("i")), "an initramfs was written")
 
 
+@quick
+def packing_waits_for_no_pipe_and_overwrites_none_of_its_parts(s):
+    Archive(s)
+    os.makedirs(s.path("m", "kernel"), exist_ok=True)
+    pipe, busybox, part = s.path("pipe"), s.path("busybox"), s.write("part", b"mine")
+    os.mkfifo(pipe)
+
+    def pack(code, why, *words, out="i"):
+        run = subprocess.run([s.softsev, "guest", "pack", "--modules", s.path("m"), "--no-agent",
+                              "--initrd", s.path(out), "--init", part, *words],
+                             capture_output=True, text=True, timeout=60, check=False)
+        want(run.returncode == code and why in run.stderr and "Traceback" not in run.stderr,
+             (words, run.returncode, run.stderr))
+
+    pack(0, "", "--busybox", busybox)
+    for words in (("--busybox", pipe), ("--busybox", busybox, "--add", f"a={pipe}"),
+                  ("--busybox", busybox, "--add", "a=/dev/zero")):
+        pack(3, "is no regular file", *words)
+    pack(3, "no regular file", "--busybox", busybox, out="pipe")
+    want(stat.S_ISFIFO(os.lstat(pipe).st_mode), "the pipe is gone")
+    pack(2, "overwritten", "--busybox", busybox, "--add", "a=" + busybox, out="busybox")
+    os.link(part, s.path("twin"))
+    pack(2, "overwritten", "--busybox", busybox, "--add", "a=" + part, out="twin")
+    with open(part, "rb") as f:
+        want(f.read() == b"mine", "a part was overwritten")
+    want(not [n for n in os.listdir(s.folder) if n.endswith(".new")], os.listdir(s.folder))
+
+
+@quick
+def a_signal_ends_the_helper_too(s):
+    """A mirror that says nothing; the program that asks it must not stay behind."""
+    archive = Archive(s)
+    with socket.create_server(("127.0.0.1", 0)) as mirror:
+        run = subprocess.Popen([s.softsev, "guest", "fetch", "--out", s.path("never"), "--mirror",
+                                f"http://127.0.0.1:{mirror.getsockname()[1]}", "--keyring",
+                                archive.keyring], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        mirror.settimeout(60)
+        asked, _ = mirror.accept()
+        asked.settimeout(60)
+        want(asked.recv(1000).startswith(b"GET"), "no question")
+        run.terminate()
+        run.wait(60)
+        while asked.recv(1000):
+            pass  # until the other end is closed; TimeoutError if that never happens
+
+
 tell(a_guest_is_fetched_from_a_signed_archive, a_mirror_that_lies_is_refused,
      a_key_that_is_not_in_the_keyring_is_refused, packages_that_are_no_guest_are_refused_by_name,
-     wrong_arguments_are_refused_by_name)
+     wrong_arguments_are_refused_by_name,
+     packing_waits_for_no_pipe_and_overwrites_none_of_its_parts, a_signal_ends_the_helper_too)

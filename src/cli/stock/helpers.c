@@ -3,8 +3,10 @@
 #include "cli/stock/stock.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,8 +61,11 @@ bool stock_find_agent(char path[PATH_MAX])
 int stock_run(char *const argv[], struct error *e)
 {
     int status;
-    const pid_t child = fork();
+    const pid_t parent = getpid(), child = fork();
     if (!child) {
+        /* It must not outlive this program, which a signal may end. */
+        if (!prctl(PR_SET_PDEATHSIG, SIGTERM) && getppid() != parent)
+            _exit(EXIT_NOT_FOUND);
         execv(argv[0], argv);
         _exit(EXIT_NOT_FOUND);
     }

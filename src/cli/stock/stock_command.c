@@ -45,6 +45,24 @@ static int check_added(const struct options *o, struct error *e)
     return 0;
 }
 
+/* Checks that the archive overwrites none of its parts, those that nobody has named included. */
+static int check_kept(const struct options *o, const char *busybox, const char *init,
+                      const char *agent, struct error *e)
+{
+    const char *out = o->text[STOCK_INITRD], *part = NULL;
+    const char *const parts[] = {busybox, init, agent};
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (option_one_file(parts[i], out))
+            part = parts[i];
+    for (size_t i = 0; i < o->list_count; i++)
+        if (option_one_file(strchr(o->list[i], '=') + 1, out))
+            part = out;
+    return part ? error_set(e, ERROR_USAGE,
+                            "--initrd: %s would be overwritten, which is packed; give another name",
+                            part)
+                : 0;
+}
+
 /* Suites and packages become parts of addresses. */
 static int check_name(const struct options *o, u8 id, struct error *e)
 {
@@ -80,6 +98,8 @@ static int pack(const struct options *o, char *words[WORDS_MAX], char *init, cha
         return -1;
     const char *const arguments[] = {given_or(o, STOCK_BUSYBOX, "/bin/busybox"), init,
                                      o->text[STOCK_MODULES], o->text[STOCK_INITRD], agent};
+    if (check_kept(o, arguments[0], init, agent, e))
+        return -1;
     memcpy(words + 1, arguments, sizeof arguments);
     memcpy(words + 1 + ARRAY_SIZE(arguments), o->list, o->list_count * sizeof *words);
     return 0;
