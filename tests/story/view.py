@@ -84,8 +84,23 @@ def what_is_no_trace_is_refused_by_a_sentence(s):
     only = s.write("switches", b"1 switch VMEXIT core=0 asid=1 code=0x72\n")
     code, out, error = s.command("map", only)
     want(code == 3 and "categories vm, view, key and page" in one_line(error), error)
+    with open(only, "rb") as f:
+        before = f.read()
+    for export in (only, os.path.join(s.folder, ".", "switches")):
+        code, out, error = s.command("view", only, "--export", export)
+        want(code == 2 and "overwritten" in one_line(error), (code, error))
+        with open(only, "rb") as f:
+            want(f.read() == before, "the trace is another one")
     code, out, error = s.command("map")
     want(code == 2 and "expected one file" in one_line(error), error)
+    endless = s.path("endless")
+    with open(endless, "wb") as f:
+        f.truncate(1 << 40)
+    for command in (("map", endless), ("trace", "summary", "/dev/zero"),
+                    ("view", endless, "--export", s.path("x.html"))):
+        code, out, error = s.command(*command)
+        want(code == 3 and "more than 1 MiB" in one_line(error), (command, code, error))
+    os.unlink(endless)
     code, out, error = s.command("trace", "summary", s.path("absent"))
     want(code == 3, (code, error))
 

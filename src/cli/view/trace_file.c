@@ -9,11 +9,13 @@
 
 #define PIECE         KIB(64)
 #define SIZE_MAX_FILE (1ull << 40) /* of a trace; it is read piece by piece */
+#define ENDLESS       MIB(1)       /* bytes of a line that no text has: a sparse file, a device */
 
 /* The line that is being read: as much of it as an event can have, and one byte more. */
 struct line {
     char text[VIEW_LINE_MAX + 1];
     size_t size;
+    u64 whole; /* its bytes so far, with those that are not kept */
 };
 
 static void add(struct line *l, const char *bytes, size_t size)
@@ -21,6 +23,7 @@ static void add(struct line *l, const char *bytes, size_t size)
     const size_t part = (size_t)min_u64(size, sizeof l->text - l->size);
     memcpy(l->text + l->size, bytes, part);
     l->size += part;
+    l->whole += size;
 }
 
 /* Gives all lines that end in this piece. Returns false if nobody wants more. */
@@ -34,7 +37,7 @@ static bool give_lines(struct line *l, const char *bytes, size_t size,
         if (!end)
             return true;
         const bool more = line(context, l->text, l->size);
-        l->size = 0;
+        l->size = l->whole = 0;
         if (!more)
             return false;
         bytes += part + 1;
@@ -53,13 +56,16 @@ int trace_file_read(const char *path, bool (*line)(void *context, const char *te
     int fd;
     if (file_open(path, &rule, &fd, &size, e))
         return -1;
-    l.size = 0;
-    ssize_t n;
+    l.size = l.whole = 0;
+    ssize_t n = 0;
     bool more = true;
-    while (more && ((n = read(fd, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR)))
+    while (more && l.whole < ENDLESS &&
+           ((n = read(fd, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR)))
         more = n < 0 || give_lines(&l, piece, (size_t)n, line, context);
     const int code = more && n < 0 ? errno : 0;
     close(fd);
+    if (l.whole >= ENDLESS)
+        return error_set(e, ERROR_FILE, "%s: a line has more than 1 MiB; this is no trace", path);
     if (more && !code && l.size) /* a last line that does not end */
         line(context, l.text, l.size);
     return code ? error_set(e, ERROR_FILE, "%s cannot be read: %s", path, strerror(code)) : 0;
