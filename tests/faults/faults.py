@@ -179,6 +179,13 @@ COMMANDS = [
     Command("run of a SEV guest", ["run", "--kernel", "../kernel", "--mode", "sev", "--memory",
                                    "16", "--state", "state", "--quiet"],
             code=33, every={"files": 5, "memory": 3}),
+    Command("run with files", ["run", "--kernel", "../kernel", "--memory", "16", "--disk",
+                               "../disk,snapshot", "--serial", "serial", "--trace", "all",
+                               "--trace-file", "trace", "--map", "map", "--quiet"],
+            code=33, every={"files": 5, "memory": 7}),
+    Command("host", ["host", "--kernel", "../kernel", "--state", "state", "--memory", "16",
+                     "--quiet"], code=33, every={"files": 7, "memory": 7}),
+    Command("view", ["view", "../trace", "--export", "page"], every={"files": 3}),
 ]
 
 
@@ -199,6 +206,10 @@ def main():
         bench.run("platform", "export", "--state", "state", "--out", folder)
         with open(bench.path("kernel"), "wb") as f:
             f.write(elf(KERNEL))
+        with open(bench.path("disk"), "wb") as f:
+            f.write(bytes(4096))
+        bench.run("run", "--kernel", "kernel", "--memory", "16", "--trace", "all", "--trace-file",
+                  "trace")
         print(f"1..{len(commands) * len(kinds)}")
         for command in commands:
             for kind, how in kinds:
