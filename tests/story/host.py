@@ -208,6 +208,10 @@ def wrong_command_lines(s):
                             (["--kernel", "x", "--profile", "z80"], "z80")):
         code, _, error = s.command("host", *arguments)
         want(code == 2 and word in one_line(error), (arguments, code, error))
+    disk = s.write("disk", bytes(512))
+    code, _, error = s.command("host", "--kernel", "x", "--disk", disk, "--disk",
+                               disk + ",readonly")
+    want(code == 2 and "twice" in one_line(error), (code, error))
     code, text, _ = s.command("host", "--help")
     want(code == 0 and len(text.splitlines()) <= 24, text)
     code, _, error = s.command("host", "--kernel", s.path("absent"), "--seed", "a")

@@ -448,6 +448,7 @@ else:
          a_seed_gives_the_same_chip, a_part_without_snp_refuses_it, every_part_has_its_door,
          several_processes_share_it, the_certificates_of_a_report_are_those_of_its_tcb,
          the_folder_of_reports_is_a_folder, a_guest_that_the_firmware_refuses_names_the_rule,
-         no_trace_overwrites_what_the_guest_is_made_of, without_privilege, exit_codes_and_signals_are_the_programs,
+         no_trace_overwrites_what_the_guest_is_made_of, without_privilege,
+         exit_codes_and_signals_are_the_programs,
          a_signal_ends_a_program_whose_trace_nobody_reads,
          a_device_file_is_not_moved_away, events_and_usage)

@@ -48,7 +48,8 @@ static const struct option_row rows[] = {
         ".Xr softsev-run 1\nexplains.\nUp to 8 may be given.", .list = true},
     [HOST_NET] = {"net", OPTION_TEXT, "NETWORK",
         "user[,publish=[ADDR:]HOST:GUEST[/udp]]... (default off)",
-        .man = "The host's network, as for\n.Xr softsev-run 1 .\nDefault\n.Cm off ."},
+        .man = "The host's network, as for\n.Xr softsev-run 1 .\n"
+        "What comes from it does not repeat, with\n.Fl -seed\neither.\nDefault\n.Cm off ."},
     [HOST_SERIAL] = {"serial", OPTION_FILE, "PLACE",
         "serial port: stdio, FILE, unix:PATH (default stdio)",
         .man = "Where the serial port leads, as for\n.Xr softsev-run 1 .\nDefault\n.Cm stdio .",
@@ -190,6 +191,23 @@ static int choose_disks(struct host_options *o, const struct options *given, str
     return 0;
 }
 
+/* Checks that no disk that is written stands there twice. */
+static int check_disks(const struct host_options *o, struct error *e)
+{
+    for (u32 j = 1; j < o->disk_count; j++)
+        for (u32 i = 0; i < j; i++) {
+            const struct run_disk_options *a = &o->disks[i], *b = &o->disks[j];
+            const bool written = !(a->read_only || a->snapshot) || !(b->read_only || b->snapshot);
+            if (written && option_one_file(a->path, b->path))
+                return error_set(
+                    e, ERROR_USAGE,
+                    "the machine has the disk %s twice, and writes it; give a copy, or "
+                    "',readonly' or ',snapshot' after both",
+                    b->path);
+        }
+    return 0;
+}
+
 void host_free_options(struct host_options *o)
 {
     for (u32 i = 0; i < o->disk_count; i++)
@@ -229,7 +247,8 @@ int host_parse(const struct options *given, struct host_options *o, struct error
     };
     const s64 now = o->seed ? RUN_SEEDED_TIME : (s64)time(NULL);
     o->time_seconds = (s64)options_number(given, HOST_TIME, (u64)now);
-    if (choose_disks(o, given, e) || (text[HOST_NET] && net_parse(text[HOST_NET], &o->net, e)))
+    if (choose_disks(o, given, e) || check_disks(o, e) ||
+        (text[HOST_NET] && net_parse(text[HOST_NET], &o->net, e)))
         return -1;
     if (text[HOST_PROFILE] && cli_profile_find(text[HOST_PROFILE], &o->profile, e))
         return -1;
