@@ -98,6 +98,81 @@ static void a_full_buffer_is_emptied(void **state)
     destroy(&h);
 }
 
+/* A loop of blocks that the translator joins, one of which is seldom run. It uses registers that
+ * are in memory elsewhere, and leaves flags that nobody overwrites. */
+static struct code loop_of_blocks(void)
+{
+    return ASM("   mov ecx, 150; xor eax, eax; mov r13d, 1; mov r14d, 7; mov ebx, 0x200000\n"
+               "2: add r13, r14; xor eax, r13d; test cl, 7; jnz 3f\n"
+               "   inc r15d; add [rbx + 8], eax\n"
+               "3: cmp eax, 0x40000000; ja 4f; lea r14d, [r14 + rax * 2 + 1]\n"
+               "4: mov [rbx], r13; dec ecx; jnz 2b; hlt");
+}
+
+static void run_for(struct harness *h, u64 budget, u64 *done)
+{
+    static const u8 nothing[16];
+    harness_reset(h, HARNESS_64);
+    harness_write(h, HARNESS_DATA, nothing, sizeof nothing);
+    harness_run(h, budget, done);
+}
+
+static void assert_same_state(struct harness *a, struct harness *b)
+{
+    u8 data[2][16];
+    assert_memory_equal(a->cpu->arch.r, b->cpu->arch.r, GPRS * sizeof(u64));
+    assert_int_equal(a->cpu->arch.rip, b->cpu->arch.rip);
+    assert_int_equal(rflags_read(a->cpu), rflags_read(b->cpu));
+    harness_read(a, HARNESS_DATA, data[0], sizeof data[0]);
+    harness_read(b, HARNESS_DATA, data[1], sizeof data[1]);
+    assert_memory_equal(data[0], data[1], sizeof data[0]);
+}
+
+static void a_joined_loop_ends_at_every_deadline(void **state)
+{
+    struct harness a, b;
+    u64 all, done[2];
+    (void)state;
+    assert_true(harness_create_engine(&a, CPU_ENGINE_INTERPRETER, 0));
+    assert_true(harness_create_engine(&b, CPU_ENGINE_JIT, 4));
+    harness_write_code(&a, HARNESS_CODE, loop_of_blocks());
+    harness_write_code(&b, HARNESS_CODE, loop_of_blocks());
+    run_for(&b, 100000, &all); /* translates */
+    assert_true(cpu_statistics(b.cpu).blocks_translated > 0);
+    for (u64 budget = 1; budget <= all + 1; budget++) {
+        run_for(&a, budget, &done[0]);
+        run_for(&b, budget, &done[1]);
+        assert_int_equal(done[0], done[1]);
+        assert_same_state(&a, &b);
+    }
+    harness_destroy(&a);
+    harness_destroy(&b);
+}
+
+/* A block in the middle of a loop is changed by the host. */
+static void a_joined_loop_goes_when_one_of_its_blocks_changes(void **state)
+{
+    struct code code =
+        ASM("mov ecx, 500; xor ebx, ebx; 2: test cl, 16; jz 3f; inc eax\n"
+            "3: .byte 0x81, 0xc3, 1, 0, 0, 0; test cl, 1; jz 4f; inc edx\n" /* ADD EBX, 1 */
+            "4: dec ecx; jnz 2b; hlt");
+    const u8 *add = memchr(code.bytes, 0x81, code.size);
+    struct harness h;
+    u64 done;
+    (void)state;
+    assert_non_null(add);
+    assert_true(harness_create_engine(&h, CPU_ENGINE_JIT, 4));
+    harness_write_code(&h, HARNESS_CODE, code);
+    for (u8 by = 1; by < 5; by++) {
+        harness_write(&h, HARNESS_CODE + (u64)(add + 2 - code.bytes), &by, 1);
+        for (u32 i = 0; i < 3; i++) {
+            run_for(&h, 100000, &done);
+            assert_int_equal(h.cpu->arch.r[RBX], 500 * by);
+        }
+    }
+    harness_destroy(&h);
+}
+
 /* Makes memfd_create() fail in this process. */
 static bool forbid_memory_files(void)
 {
@@ -156,6 +231,8 @@ int main(void)
         cmocka_unit_test(translated_blocks_do_the_work),
         cmocka_unit_test(the_interpreter_translates_nothing),
         cmocka_unit_test(a_full_buffer_is_emptied),
+        cmocka_unit_test(a_joined_loop_ends_at_every_deadline),
+        cmocka_unit_test(a_joined_loop_goes_when_one_of_its_blocks_changes),
         cmocka_unit_test(without_executable_memory_the_core_interprets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

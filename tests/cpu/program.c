@@ -301,18 +301,29 @@ static void put_forward_branch(struct program *p, u32 depth)
         store_le32(p->code + at + 2, p->size - at - 6);
 }
 
-static void put_loop(struct program *p, u32 depth)
+/* Begins a loop, and returns where; its counter in R15 is on the stack. */
+static u32 begin_loop(struct program *p, u32 times)
 {
     PUT(p, 0x41, 0x57); /* push r15 */
-    PUT32(p, 1 + (u32)below(p, 20), 0x41, 0xbf);
-    u32 top = p->size;
-    for (u64 n = 1 + below(p, 4); n; n--)
-        put_unit(p, depth + 1);
+    PUT32(p, times, 0x41, 0xbf);
+    return p->size;
+}
+
+static void end_loop(struct program *p, u32 top)
+{
     if (chance(p, 50))
         PUT(p, 0x41, 0xff, 0xcf); /* dec r15d */
     else
         PUT(p, 0x41, 0x83, 0xef, 1); /* sub r15d, 1 */
     branch_to(p, top, chance(p, 80) ? 0x75 : 0x7f);
+}
+
+static void put_loop(struct program *p, u32 depth)
+{
+    u32 top = begin_loop(p, 1 + (u32)below(p, 20));
+    for (u64 n = 1 + below(p, 4); n; n--)
+        put_unit(p, depth + 1);
+    end_loop(p, top);
     PUT(p, 0x41, 0x5f);
 }
 
@@ -615,11 +626,64 @@ static void put_compare(struct program *p)
     put_forward_branch(p, 3);
 }
 
+static void put_simple(struct program *p, u32 most)
+{
+    for (u64 n = 1 + below(p, most); n; n--)
+        put_usable(p, program_simple_candidate);
+}
+
+/* A branch over simple instructions, mostly after a comparison. */
+static void put_simple_branch(struct program *p)
+{
+    u8 a = program_scratch(p), b = program_scratch(p);
+    if (chance(p, 70))
+        PUT(p, (u8)(0x48 | a >> 3 | (b >> 3) << 2), chance(p, 60) ? 0x39 : 0x85,
+            (u8)(0xc0 | (b & 7) << 3 | (a & 7)));
+    u32 at = p->size;
+    PUT32(p, 0, 0x0f, (u8)(0x80 | below(p, 16)));
+    put_simple(p, 5);
+    if (p->size <= PROGRAM_CODE_SIZE - 16)
+        store_le32(p->code + at + 2, p->size - at - 6);
+}
+
+/* A loop of several blocks that runs often and needs no handler, sometimes with one in it, and with
+ * a way out. */
+static void put_hot_loop(struct program *p)
+{
+    bool way_out = chance(p, 40);
+    u32 top = begin_loop(p, 1 + (u32)below(p, chance(p, 50) ? 300 : 30)), out = 0;
+    for (u64 n = 1 + below(p, 4); n; n--) {
+        u64 kind = below(p, 10);
+        if (kind < 4)
+            put_simple(p, 6);
+        else if (kind < 8)
+            put_simple_branch(p);
+        else if (kind < 9)
+            PUT(p, 0x48, 0x83, (u8)(0xc0 | pointer(p)), (u8)(1 + below(p, 16))); /* add, n */
+        else if (way_out) {
+            out = p->size;
+            PUT32(p, 0, 0x0f, (u8)(0x80 | below(p, 16)));
+            way_out = false;
+        } else {
+            u32 inner = begin_loop(p, 1 + (u32)below(p, 9));
+            put_simple(p, 3);
+            end_loop(p, inner);
+            PUT(p, 0x41, 0x5f);
+        }
+    }
+    end_loop(p, top);
+    if (out && p->size <= PROGRAM_CODE_SIZE - 16)
+        store_le32(p->code + out + 2, p->size - out - 6);
+    PUT(p, 0x41, 0x5f);
+    for (u32 i = 0; i < 4; i++)
+        aim(p, (u8[]){RBX, RBP, RSI, RDI}[i]);
+}
+
 static void put_unit(struct program *p, u32 depth)
 {
     if (p->size > PROGRAM_CODE_SIZE - END_ROOM)
         return;
-    u64 kind = below(p, 104);
+    u64 kind = below(p, 112);
     if (kind < 40 || depth > 3)
         put_some(p, 6);
     else if (kind < 50)
@@ -658,6 +722,8 @@ static void put_unit(struct program *p, u32 depth)
         put_vector(p);
     else if (kind < 101)
         put_bits(p);
+    else if (kind < 109)
+        put_hot_loop(p);
     else
         aim(p, pointer(p));
 }

@@ -94,3 +94,38 @@ void program_bit_candidate(struct program *p, u8 bytes[32])
     while (n < 32)
         bytes[n++] = (u8)below(p, 256);
 }
+
+/* Moves and arithmetic that compilers make loops of, on registers and memory. */
+void program_simple_candidate(struct program *p, u8 bytes[32])
+{
+    static const u8 two[] = {0xaf, 0xb6, 0xb7, 0xbe, 0xbf};
+    u32 n = 0;
+    u8 rex, opcode = (u8)(below(p, 8) << 3 | below(p, 4)); /* ADD ... CMP */
+    u64 kind = below(p, 9);
+    bytes[n++] = (u8)(0x40 | below(p, 16));
+    if (kind == 3)
+        opcode = (u8)(0x88 | below(p, 4)); /* MOV */
+    else if (kind == 4)
+        opcode = chance(p, 70) ? 0x83 : 0x80;
+    else if (kind == 5)
+        opcode = chance(p, 60) ? 0x8d : 0x63; /* LEA, MOVSXD */
+    else if (kind == 6)
+        opcode = chance(p, 70) ? 0xc1 : 0xd1;
+    else if (kind > 6)
+        bytes[n++] = 0x0f;
+    if (kind == 7)
+        opcode = two[below(p, ARRAY_SIZE(two))];
+    else if (kind == 8)
+        opcode = (u8)((chance(p, 50) ? 0x40 : 0x90) | below(p, 16)); /* CMOVcc, SETcc */
+    bytes[n++] = opcode;
+    if (opcode == 0x8d || (kind != 6 && chance(p, 40))) {
+        n += program_memory_operand(p, bytes + n, (u8)below(p, 8), &rex);
+        bytes[0] = (u8)((bytes[0] & 0x4c) | rex);
+    } else {
+        bytes[n++] = (u8)(0xc0 | below(p, 64));
+    }
+    while (n < 32)
+        bytes[n++] = (u8)below(p, 256);
+    if (p->compat)
+        memmove(bytes, bytes + 1, 31);
+}

@@ -226,6 +226,25 @@ static void block_kill(struct cpu *c, struct block *b)
     c->engine.statistics.code_invalidations++;
 }
 
+static void make_warm(struct cpu *c, struct uop *enter)
+{
+    uop_patch(c, enter, UOP_WARM, NULL);
+    enter->imm = c->engine.jit_threshold;
+}
+
+/* A block died that may be part of other blocks' code: all such code in its page goes. */
+static void units_divide(struct cpu *c, u64 frame)
+{
+    struct block *b = c->engine.blocks->frames[frame].first;
+    for (; b; b = b->frame_next[block_frame_index(b, frame)]) {
+        if (!b->leads || b->uop[0].op != UOP_NATIVE)
+            continue;
+        jit_unlink(c, &b->uop[0]);
+        make_warm(c, &b->uop[0]);
+        b->leads = b->loops = false;
+    }
+}
+
 void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
 {
     if (!c->engine.blocks || frame >= c->engine.blocks->frame_count || size == 0)
@@ -250,26 +269,24 @@ void blocks_invalidate(struct cpu *c, u64 frame, u32 offset, u32 size)
     f->granules = left;
     if (!f->first)
         memory_mark_code(c->memory, frame, false);
+    bool followed = false;
     while (dead) {
         u32 n = block_frame_index(dead, frame);
         struct block *next = dead->frame_next[n];
+        followed |= dead->follows;
         block_kill(c, dead);
         if (dead->crossing)
             frame_remove(c, n ? dead->spa >> PAGE_SHIFT : dead->frame2, dead);
         dead = next;
     }
+    if (followed)
+        units_divide(c, frame);
 }
 
 bool blocks_in_page(const struct cpu *c, u64 frame)
 {
     return c->engine.blocks && frame < c->engine.blocks->frame_count &&
            c->engine.blocks->frames[frame].first;
-}
-
-static void make_warm(struct cpu *c, struct uop *enter)
-{
-    uop_patch(c, enter, UOP_WARM, NULL);
-    enter->imm = c->engine.jit_threshold;
 }
 
 /* Call between blocks only. */
@@ -287,6 +304,7 @@ static void arena_empty(struct cpu *c)
         cache->hash[i] = NULL;
     }
     cache->used = 0;
+    memset(c->engine.jumps, 0, sizeof c->engine.jumps); /* they point at blocks */
     jit_forget(c);
     blocks_forget_addresses(c);
     mmu_forget_other_addresses(c);
@@ -295,9 +313,12 @@ static void arena_empty(struct cpu *c)
 void blocks_forget_code(struct cpu *c)
 {
     for (u32 i = 0; i < HASH_BUCKETS; i++)
-        for (struct block *b = c->engine.blocks->hash[i]; b; b = b->hash_next)
+        for (struct block *b = c->engine.blocks->hash[i]; b; b = b->hash_next) {
             if (b->uop[0].op == UOP_NATIVE)
                 make_warm(c, &b->uop[0]);
+            b->loops = b->leads = b->follows = false;
+            b->old_code = NULL;
+        }
     jit_forget(c);
     blocks_forget_addresses(c);
     mmu_forget_other_addresses(c);
@@ -460,7 +481,8 @@ static struct block *block_new(struct cpu *c, u64 spa, u32 insns, u32 bytes, u32
     b->bytes = (u16)bytes;
     b->uops = (u16)(uops + 1);
     b->insns = (u8)insns;
-    b->crossing = b->dead = b->single = false;
+    b->crossing = b->dead = b->single = b->loops = b->leads = b->follows = false;
+    b->old_code = NULL;
     b->frame2 = 0;
     b->uop[0] = enter_uop(insns);
     if (c->engine.jit && b->mode & MODE_CODE64)
@@ -517,10 +539,23 @@ static struct block *make_block(struct cpu *c)
     return b;
 }
 
+/* Returns the block that the jump cache had for RIP, perhaps under other page tables, if it is the
+ * one at this address. */
+static struct block *block_remembered(const struct cpu *c, u64 spa)
+{
+    const struct jump *j = &c->engine.jumps[jump_slot(c->arch.rip)];
+    if (j->rip != c->arch.rip || !j->uop)
+        return NULL;
+    struct block *b = block_of(j->uop);
+    return b->spa == spa && b->mode == c->engine.mode && !b->dead && !b->crossing ? b : NULL;
+}
+
 struct block *block_at(struct cpu *c)
 {
     u64 spa = mmu_code_address(c, c->arch.rip);
-    struct block *b = block_find(c, spa, c->engine.mode);
+    struct block *b = block_remembered(c, spa);
+    if (!b)
+        b = block_find(c, spa, c->engine.mode);
     if (!b && (spa & PAGE_MASK) > PAGE_SIZE - 15)
         b = find_crossing(c, spa);
     if (b)

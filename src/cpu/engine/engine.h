@@ -32,6 +32,9 @@ struct block {
     bool crossing; /* one instruction that lies in two pages */
     bool dead;
     bool single; /* not in the cache: one instruction, for one execution */
+    /* jit/: its code is a loop; its code contains blocks that follow it; it is in another's code */
+    bool loops, leads, follows;
+    const u8 *old_code; /* jit/: where its code is, or was until another of its blocks died */
     struct uop uop[];
 };
 
@@ -44,6 +47,8 @@ struct block *block_single(struct cpu *c);
 const struct insn *block_single_insn(const struct cpu *c);
 /* Returns the live block at a physical address, or NULL. */
 struct block *block_find(const struct cpu *c, u64 spa, u32 mode);
+/* Returns the block of an enter uop. */
+struct block *block_of(const struct uop *enter);
 void blocks_new_tag(struct cpu *c);
 /* Enters the block at RIP, which block_at() has just found, into the jump cache. */
 void block_remember(struct cpu *c, u64 rip, const struct block *b);

@@ -13,7 +13,7 @@ static struct uop *patchable(const struct uop *u)
     return (struct uop *)(uintptr_t)u;
 }
 
-static struct block *block_of(const struct uop *enter)
+struct block *block_of(const struct uop *enter)
 {
     return CONTAINER_OF(patchable(enter), struct block, uop[0]);
 }
@@ -234,6 +234,13 @@ static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop
     return target_slow(c, u, rip);
 }
 
+/* Finds the target of an indirect jump, and notes it in the uop for the translator. */
+static ALWAYS_INLINE const struct uop *noted_target(struct cpu *c, const struct uop *u, u64 rip)
+{
+    patchable(u)->imm = rip;
+    return target_at(c, u, rip);
+}
+
 static ALWAYS_INLINE void push_return(struct cpu *c, const struct uop *u)
 {
     uop_push(c, u, block_rip(c) + uop_offset(u) + u->len);
@@ -248,7 +255,7 @@ const struct uop *uop_call(struct cpu *c, const struct uop *u)
 const struct uop *uop_call_r(struct cpu *c, const struct uop *u)
 {
     u64 rip = c->arch.r[u->s];
-    const struct uop *to = target_at(c, u, rip);
+    const struct uop *to = noted_target(c, u, rip);
     push_return(c, u);
     c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
@@ -257,7 +264,7 @@ const struct uop *uop_call_r(struct cpu *c, const struct uop *u)
 const struct uop *uop_call_m(struct cpu *c, const struct uop *u)
 {
     u64 rip = uop_load(c, u, uop_ea(c, u, true), 8);
-    const struct uop *to = target_at(c, u, rip);
+    const struct uop *to = noted_target(c, u, rip);
     push_return(c, u);
     c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
@@ -266,7 +273,7 @@ const struct uop *uop_call_m(struct cpu *c, const struct uop *u)
 const struct uop *uop_jump_r(struct cpu *c, const struct uop *u)
 {
     u64 rip = c->arch.r[u->s];
-    const struct uop *to = target_at(c, u, rip);
+    const struct uop *to = noted_target(c, u, rip);
     c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }
@@ -274,7 +281,7 @@ const struct uop *uop_jump_r(struct cpu *c, const struct uop *u)
 const struct uop *uop_jump_m(struct cpu *c, const struct uop *u)
 {
     u64 rip = uop_load(c, u, uop_ea(c, u, true), 8);
-    const struct uop *to = target_at(c, u, rip);
+    const struct uop *to = noted_target(c, u, rip);
     c->arch.r[REG_BLOCK] = rip;
     GOTO(c, to);
 }

@@ -73,7 +73,7 @@ static void register_form(struct translator *t, u32 which, u32 size, const struc
     if (u->form & FORM_IMM)
         emit_arithmetic_imm(k, which, size, in_register(d), u->imm);
     else
-        op_load(k, which, size, d, gpr_operand(u->s, size));
+        op_load(k, which, size, d, gpr_operand(t, u->s, size));
     if (!compares(which))
         gpr_end(t, u->d, size, d);
 }
@@ -82,7 +82,7 @@ static void load_form(struct translator *t, u32 which, u32 size, const struct uo
                       struct rm source)
 {
     struct code *k = &t->code;
-    struct rm d = gpr_operand(u->d, size);
+    struct rm d = gpr_operand(t, u->d, size);
     carry_in(t, which);
     if (!d.memory) {
         op_load(k, which, size, d.reg, source);
@@ -104,7 +104,7 @@ static void store_form(struct translator *t, u32 which, u32 size, const struct u
         emit_arithmetic_imm(k, which, size, target, u->imm);
         return;
     }
-    u8 reg = source_register(t, gpr_operand(u->s, size), &target);
+    u8 reg = source_register(t, gpr_operand(t, u->s, size), &target);
     op_store(k, which, size, target, reg);
 }
 
@@ -271,7 +271,7 @@ static bool shift_by_immediate(struct translator *t, const struct uop *u, enum s
         emit_op_imm8(k, 0xc1, size, extension[op], in_register(d), u->aux);
     gpr_end(t, u->d, size, d);
     if (rotates(op) && live)
-        save_rotate_flags(t, op, 8 * size, gpr_operand(u->d, size));
+        save_rotate_flags(t, op, 8 * size, gpr_operand(t, u->d, size));
     else if (!rotates(op))
         flags_are_set(t, u);
     if (live && op == SHIFT_SHL && u->aux != 1)
@@ -308,7 +308,7 @@ static bool shift_by_cl(struct translator *t, const struct uop *u, enum shift op
     if (!live)
         return true;
     if (rotates(op))
-        save_rotate_flags(t, op, 8 * size, gpr_operand(u->d, size));
+        save_rotate_flags(t, op, 8 * size, gpr_operand(t, u->d, size));
     else
         save_shift_flags(t, op);
     emit_land(k, zero);
@@ -349,9 +349,9 @@ bool emit_imul(struct translator *t, const struct uop *u)
     if (place_of(u) != REG) {
         source = memory_operand(t, u, size, false, COLD_STEP);
     } else {
-        source = gpr_operand(u->s, size);
+        source = gpr_operand(t, u->s, size);
     }
-    struct rm d = gpr_operand(u->d, size);
+    struct rm d = gpr_operand(t, u->d, size);
     u8 product = d.memory ? HOST : d.reg;
     if (three) {
         emit_op(k, 0x69, size, product, source);
@@ -373,13 +373,13 @@ bool emit_mul(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    u8 rax = pinned[RAX];
+    u8 rax = t->pinned[RAX];
     struct rm source;
     if (place_of(u) != REG) {
         emit_op(k, X_MOV_LOAD, size, HOST, memory_operand(t, u, size, false, COLD_STEP));
         source = in_register(HOST);
     } else {
-        source = gpr_operand(u->s, size);
+        source = gpr_operand(t, u->s, size);
     }
     emit_load(k, H_RAX, in_register(rax));
     emit_op(k, 0xf7, size, 4, source);
@@ -393,13 +393,13 @@ bool emit_div(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    struct rm divisor = gpr_operand(u->s, size);
+    struct rm divisor = gpr_operand(t, u->s, size);
     flags_clobber(t);
-    emit_op(k, 0x3b, size, pinned[RDX], divisor);
+    emit_op(k, 0x3b, size, t->pinned[RDX], divisor);
     slow_if(t, CC_AE, COLD_STEP);
-    emit_load(k, H_RAX, in_register(pinned[RAX]));
+    emit_load(k, H_RAX, in_register(t->pinned[RAX]));
     emit_op(k, 0xf7, size, 6, divisor);
-    emit_load(k, pinned[RAX], in_register(H_RAX));
+    emit_load(k, t->pinned[RAX], in_register(H_RAX));
     return true;
 }
 

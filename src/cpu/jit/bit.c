@@ -128,7 +128,7 @@ static void vex(struct translator *t, const struct uop *u, const struct bit_op *
     u32 size = in->o[0].size;
     u8 other = H_NONE;
     if (r->form == LAST || r->form == MIDDLE) {
-        struct rm rm = gpr_operand(in->o[r->form == LAST ? 2 : 1].reg, 8);
+        struct rm rm = gpr_operand(t, in->o[r->form == LAST ? 2 : 1].reg, 8);
         other = source_register(t, rm, &source);
     }
     u8 d = gpr_begin(t, in->o[0].reg, 8, SCRATCH, false);
@@ -204,7 +204,7 @@ bool emit_bit(struct translator *t, const struct uop *u)
     if (r->effect == BIT_CHANGES)
         flags_raw(t);
     const struct operand *o = source_operand(u->insn, r->form);
-    struct rm source = gpr_operand(o->reg, 8);
+    struct rm source = gpr_operand(t, o->reg, 8);
     struct uop memory;
     if (o->kind == OPERAND_MEM && insn_memory(u, &memory))
         source = memory_operand(t, &memory, o->size, false, COLD_STEP);

@@ -39,51 +39,53 @@ bool recipe_needs(const struct recipe *r, u8 reg)
            (!r->imm && reg == (r->size == 1 ? r->s >> 3 : r->s));
 }
 
-static void operation(struct code *k, const struct recipe *r, u32 which, u8 d)
+static void operation(struct translator *t, const struct recipe *r, u32 which, u8 d)
 {
+    struct code *k = &t->code;
     if (r->imm)
         emit_arithmetic_imm(k, which, r->size, in_register(d), (u64)(s64)r->value);
     else
         emit_op(k, which == ALU_TEST ? X_TEST : which * 8 + 3, r->size, d,
-                gpr_operand(r->s, r->size));
+                gpr_operand(t, r->s, r->size));
 }
 
 /* Makes EFLAGS valid. An addition is undone first, in SCRATCH, and so is a subtraction. */
-static void recipe_run(struct code *k, const struct recipe *r)
+static void recipe_run(struct translator *t, const struct recipe *r)
 {
-    struct rm d = gpr_operand(r->d, r->size);
+    struct code *k = &t->code;
+    struct rm d = gpr_operand(t, r->d, r->size);
     bool undo = r->which == ALU_ADD || r->which == ALU_SUB;
     u8 reg = undo || d.memory ? SCRATCH : d.reg;
     if (reg == SCRATCH)
         emit_load(k, SCRATCH, d);
     if (undo)
-        operation(k, r, r->which == ALU_ADD ? ALU_SUB : ALU_ADD, reg);
-    operation(k, r, r->which, reg);
+        operation(t, r, r->which == ALU_ADD ? ALU_SUB : ALU_ADD, reg);
+    operation(t, r, r->which, reg);
 }
 
 /* --- Where they are --------------------------------------------------------------------------- */
 
-static void save(struct code *k)
+void flags_store(struct code *k)
 {
     emit_byte(k, LAHF);
     emit_op(k, OP_TWO(0x90 | CC_O) | OP_BYTE, 4, 0, in_register(H_RAX)); /* SETO AL */
     emit_op(k, X_MOV_STORE, 4, H_RAX, CPU_FIELD(engine.raw_flags));
 }
 
-void recipe_save(struct code *k, const struct recipe *r)
+void recipe_save(struct translator *t, const struct recipe *r)
 {
     if (!r->valid)
         return;
-    recipe_run(k, r);
-    save(k);
+    recipe_run(t, r);
+    flags_store(&t->code);
 }
 
 void flags_save(struct translator *t)
 {
     if (t->flags == FLAGS_RECIPE)
-        recipe_run(&t->code, &t->recipe);
+        recipe_run(t, &t->recipe);
     if (t->flags == FLAGS_RECIPE || t->flags == FLAGS_HOST) {
-        save(&t->code);
+        flags_store(&t->code);
         t->flags = FLAGS_BOTH;
     }
 }
@@ -117,7 +119,7 @@ void flags_load(struct code *k)
 void flags_host(struct translator *t)
 {
     if (t->flags == FLAGS_RECIPE) {
-        recipe_run(&t->code, &t->recipe);
+        recipe_run(t, &t->recipe);
         t->flags = FLAGS_HOST;
     } else if (t->flags == FLAGS_RAW) {
         flags_load(&t->code);
@@ -128,7 +130,7 @@ void flags_host(struct translator *t)
 void flags_carry(struct translator *t)
 {
     if (t->flags == FLAGS_RECIPE)
-        recipe_run(&t->code, &t->recipe);
+        recipe_run(t, &t->recipe);
     else if (t->flags == FLAGS_RAW) /* CF is bit 0 of AH */
         emit_op_imm8(&t->code, OP_TWO(0xba), 4, 4, CPU_FIELD(engine.raw_flags), 8);
 }

@@ -60,6 +60,7 @@ static void edge_from(struct translator *t, u8 *site, const struct uop *link)
 {
     struct cold_code *cold = cold_add(t, link->op == UOP_FAR_LINK ? COLD_FAR : COLD_LINK, link);
     cold->site[cold->sites++] = site;
+    cold->save = t->flags == FLAGS_HOST; /* only on a path */
 }
 
 void emit_edge(struct translator *t, const struct uop *link)
@@ -107,18 +108,38 @@ bool emit_jcc_links(struct translator *t, const struct uop *u)
     return true;
 }
 
+static void compare(struct translator *t, const struct uop *u)
+{
+    u32 size = size_of(u);
+    struct rm memory = in_register(0);
+    if (place_of(u) != REG)
+        memory = memory_operand(t, u, size, false, COLD_EXIT);
+    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u, memory);
+}
+
 bool emit_compare_jcc(struct translator *t, const struct uop *u)
 {
     u32 size = size_of(u);
     if (high_byte(u->d, size) || high_byte(u->s, size))
         return false;
-    struct rm memory = in_register(0);
-    if (place_of(u) != REG)
-        memory = memory_operand(t, u, size, false, COLD_EXIT);
-    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u, memory);
+    compare(t, u);
     flags_save(t);
     both_edges(t, u);
     return true;
+}
+
+/* The flags are saved on the way out only. */
+void emit_path_jump(struct translator *t, const struct unit_uop *uu)
+{
+    const struct uop *u = uu->u;
+    if (u->op == UOP_JUMP)
+        return;
+    if (u->op == UOP_JCC)
+        flags_host(t);
+    else
+        compare(t, u);
+    bool taken = uu->next == 2; /* on the path */
+    emit_edge_if(t, u->aux ^ taken, taken ? u + 1 : u + 2);
 }
 
 /* Pushes the RIP of the next instruction on the guest's stack. Returns the register that has it. */
@@ -129,7 +150,7 @@ static u8 push_return(struct translator *t, const struct uop *u)
     u8 reg = free_register(t, &target);
     load_rip(t, reg, uop_offset(u) + u->len);
     emit_store(k, target, reg);
-    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], -8));
+    emit_op(k, X_LEA, 8, t->pinned[RSP], at(t->pinned[RSP], -8));
     return reg;
 }
 
@@ -175,25 +196,76 @@ static void load_target(struct translator *t, const struct uop *u)
 {
     flags_raw(t);
     if (place_of(u) == REG) {
-        emit_load(&t->code, SCRATCH, gpr_operand(u->s, 8));
+        emit_load(&t->code, SCRATCH, gpr_operand(t, u->s, 8));
     } else {
         struct rm source = memory_operand(t, u, 8, false, COLD_EXIT);
         emit_load(&t->code, SCRATCH, source);
     }
 }
 
+/* The handlers have noted where the jump went last. Returns the code of that place, if it is in
+ * this page and translated, and its offset in the page. */
+static const u8 *usual_target(const struct translator *t, const struct uop *u, s32 *offset)
+{
+    const struct block *here = t->block;
+    u64 in_page = u->imm & PAGE_MASK;
+    *offset = (s32)in_page;
+    if ((u->imm & ~PAGE_MASK) != t->page_rip || in_page > PAGE_SIZE - 15)
+        return NULL;
+    const struct block *b = block_find(t->cpu, (here->spa & ~PAGE_MASK) | in_page, here->mode);
+    if (!b || b->uop[0].op != UOP_NATIVE)
+        return NULL;
+    return code_write(&t->jit->buffer, b->uop[0].code);
+}
+
+/* Emits a comparison of the target in SCRATCH with the usual one. Returns the jump that is taken if
+ * it is another one. */
+static u8 *unless_usual(struct translator *t, s32 offset)
+{
+    struct code *k = &t->code;
+    emit_load(k, HOST, in_register(SCRATCH));
+    emit_op(k, 0x2b, 8, HOST, CPU_FIELD(engine.page_rip)); /* SUB */
+    emit_alu_imm(k, ALU_CMP, 8, in_register(HOST), offset);
+    return emit_jcc(k, CC_NE);
+}
+
 bool emit_jump_to_operand(struct translator *t, const struct uop *u)
 {
+    s32 offset;
+    const u8 *usual = usual_target(t, u, &offset);
     load_target(t, u);
+    if (usual) {
+        u8 *another = unless_usual(t, offset);
+        emit_jump_to(&t->code, usual);
+        emit_land(&t->code, another);
+    }
     look_up(t, COLD_EXIT);
     go(t, false);
     return true;
 }
 
+static void call_usual(struct translator *t, const struct uop *u, const u8 *usual)
+{
+    u8 reg = push_return(t, u);
+    if (!call_begin(t, u + 1, reg)) {
+        emit_jump_to(&t->code, usual);
+        return;
+    }
+    emit_call_to(&t->code, usual);
+    call_end(t, u + 1);
+}
+
 bool emit_call_to_operand(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
+    s32 offset;
+    const u8 *usual = usual_target(t, u, &offset);
     load_target(t, u);
+    if (usual) {
+        u8 *another = unless_usual(t, offset);
+        call_usual(t, u, usual);
+        emit_land(k, another);
+    }
     look_up(t, COLD_EXIT);
     emit_store(k, CPU_FIELD(engine.jit_value), HOST);
     u8 reg = push_return(t, u);
@@ -216,7 +288,7 @@ bool emit_ret(struct translator *t, const struct uop *u)
     u8 *none = emit_jcc(k, CC_E);
     emit_op(k, 0x3b, 8, SCRATCH, at(H_RSP, 8));
     u8 *another = emit_jcc(k, CC_NE);
-    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], bytes));
+    emit_op(k, X_LEA, 8, t->pinned[RSP], at(t->pinned[RSP], bytes));
     emit_alu_imm(k, ALU_AND, 8, in_register(SCRATCH), -(s32)PAGE_SIZE);
     emit_store(k, CPU_FIELD(engine.page_rip), SCRATCH);
     emit_byte(k, 0xc3); /* RET */
@@ -224,7 +296,7 @@ bool emit_ret(struct translator *t, const struct uop *u)
     emit_land(k, another);
     emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
     look_up(t, COLD_EXIT);
-    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RSP], bytes));
+    emit_op(k, X_LEA, 8, t->pinned[RSP], at(t->pinned[RSP], bytes));
     go(t, false);
     return true;
 }

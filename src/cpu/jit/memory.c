@@ -16,7 +16,11 @@ struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uo
         t->code.full = true; /* cannot happen: a uop has one slow path or two edges */
     else
         t->colds++;
-    *cold = (struct cold_code){.kind = kind, .u = u};
+    *cold = (struct cold_code){.kind = kind,
+                               .u = u,
+                               .block = t->unit_block,
+                               .in_path = t->in_path,
+                               .give_back = t->give_back};
     if (t->flags == FLAGS_RECIPE)
         cold->recipe = t->recipe;
     return cold;
@@ -41,7 +45,7 @@ void slow_if(struct translator *t, u32 cc, enum cold kind)
 static struct rm base_operand(const struct translator *t, const struct uop *u, s64 *disp)
 {
     if (u->b < GPRS)
-        return gpr_operand(u->b, 8);
+        return gpr_operand(t, u->b, 8);
     if (u->b == REG_BLOCK) {
         *disp += (s64)(t->block->spa & PAGE_MASK);
         return CPU_FIELD(engine.page_rip);
@@ -78,7 +82,7 @@ void address(struct translator *t, const struct uop *u, u8 reg)
         emit_mov_imm(k, reg, 0);
     sum.reg = u->b == REG_ZERO ? reg : load_operand(t, base, reg);
     if (indexed) {
-        sum.index = load_operand(t, gpr_operand(u->x, 8), HOST);
+        sum.index = load_operand(t, gpr_operand(t, u->x, 8), HOST);
         sum.scale = u->scale;
     } else if (disp == 0) {
         if (sum.reg != reg)
@@ -93,8 +97,13 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     struct code *k = &t->code;
     s32 tag = (s32)(write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag));
     s32 host = (s32)offsetof(struct tlb_entry, host);
-    emit_op(k, X_MOV_LOAD, 4, HOST, in_register(SCRATCH));
-    emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), ENTRY_SHIFT);
+    if (t->exact.host & HOST_BMI2) {
+        emit_vex(k, OP_F2(OP_TWO(0xf0)) | (u32)OP_3A, 4, HOST, 0, in_register(SCRATCH)); /* RORX */
+        emit_byte(k, ENTRY_SHIFT);
+    } else {
+        emit_op(k, X_MOV_LOAD, 4, HOST, in_register(SCRATCH));
+        emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), ENTRY_SHIFT);
+    }
     emit_alu_imm(k, ALU_AND, 4, in_register(HOST), ENTRY_MASK);
     struct rm entry = at(HOST, 0);
     if (t->block->mode & MODE_USER && !t->two_worlds) /* the array's place is known */
@@ -116,7 +125,7 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
 static struct rm in_region(struct translator *t, u8 base, s32 disp)
 {
     emit_load(&t->code, HOST, region_delta(base));
-    struct rm rm = at_sum(pinned[base], HOST);
+    struct rm rm = at_sum(t->pinned[base], HOST);
     rm.disp = disp;
     return rm;
 }
@@ -137,7 +146,7 @@ struct rm memory_at(struct translator *t, u8 base, s32 disp, u32 size, bool writ
     if (region_has(t, base, disp, size, write))
         return in_region(t, base, disp);
     flags_clobber(t);
-    emit_op(&t->code, X_LEA, 8, SCRATCH, at(pinned[base], disp));
+    emit_op(&t->code, X_LEA, 8, SCRATCH, at(t->pinned[base], disp));
     translate_address(t, size, write, slow);
     return at_sum(HOST, SCRATCH);
 }

@@ -11,7 +11,7 @@ static void read_into(struct translator *t, const struct uop *u, u32 op, u32 op_
     if (place_of(u) != REG) {
         source = memory_operand(t, u, read_size, false, COLD_STEP);
     } else {
-        source = gpr_operand(u->s, read_size);
+        source = gpr_operand(t, u->s, read_size);
     }
     u8 d = gpr_begin(t, u->d, 8, SCRATCH, false);
     emit_op(k, op | flags, op_size, d, source);
@@ -22,7 +22,7 @@ static bool mov_load(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    struct rm d = gpr_operand(u->d, size);
+    struct rm d = gpr_operand(t, u->d, size);
     struct rm source = memory_operand(t, u, size, false, COLD_STEP);
     u8 reg = d.memory ? SCRATCH : d.reg;
     emit_op(k, X_MOV_LOAD, size, reg, source);
@@ -43,7 +43,7 @@ static bool mov_store(struct translator *t, const struct uop *u)
             emit_byte(k, (u8)(u->imm >> 8 * i));
         return true;
     }
-    u8 reg = source_register(t, gpr_operand(u->s, size), &target);
+    u8 reg = source_register(t, gpr_operand(t, u->s, size), &target);
     emit_op(k, X_MOV_STORE, size, reg, target);
     return true;
 }
@@ -53,7 +53,7 @@ static bool mov_immediate(struct translator *t, const struct uop *u)
     struct code *k = &t->code;
     u32 size = size_of(u);
     if (size < 4) {
-        emit_op(k, 0xc7, size, 0, gpr_operand(u->d, size));
+        emit_op(k, 0xc7, size, 0, gpr_operand(t, u->d, size));
         emit_byte(k, (u8)u->imm);
         if (size == 2)
             emit_byte(k, (u8)(u->imm >> 8));
@@ -75,7 +75,7 @@ bool emit_mov(struct translator *t, const struct uop *u)
         return memory_first(u) ? mov_store(t, u) : mov_load(t, u);
     if (u->form & FORM_IMM)
         return mov_immediate(t, u);
-    struct rm d = gpr_operand(u->d, size), s = gpr_operand(u->s, size);
+    struct rm d = gpr_operand(t, u->d, size), s = gpr_operand(t, u->s, size);
     if (!d.memory) {
         emit_op(k, X_MOV_LOAD, size, d.reg, s);
         return true;
@@ -112,8 +112,8 @@ bool emit_movsx(struct translator *t, const struct uop *u)
 bool emit_lea(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
-    struct rm d = gpr_operand(u->d, 8);
-    bool direct = !d.memory && u->b < GPRS && !gpr_operand(u->b, 8).memory;
+    struct rm d = gpr_operand(t, u->d, 8);
+    bool direct = !d.memory && u->b < GPRS && !gpr_operand(t, u->b, 8).memory;
     u8 reg = direct ? d.reg : SCRATCH;
     address(t, u, reg);
     if (size_of(u) == 4) /* clears the upper half */
@@ -129,7 +129,7 @@ static bool xchg_memory(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    struct rm s = gpr_operand(u->s, size);
+    struct rm s = gpr_operand(t, u->s, size);
     if (s.memory)
         return false;
     struct rm target = memory_operand(t, u, size, true, COLD_STEP);
@@ -148,7 +148,7 @@ bool emit_xchg(struct translator *t, const struct uop *u)
         return false;
     if (place_of(u) != REG)
         return xchg_memory(t, u);
-    struct rm d = gpr_operand(u->d, size), s = gpr_operand(u->s, size);
+    struct rm d = gpr_operand(t, u->d, size), s = gpr_operand(t, u->s, size);
     if (d.memory || s.memory)
         return false;
     emit_op(k, 0x87, size, d.reg, s);
@@ -172,7 +172,7 @@ bool emit_cmov(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     u32 size = size_of(u);
-    struct rm source = gpr_operand(u->s, size);
+    struct rm source = gpr_operand(t, u->s, size);
     if (place_of(u) != REG) {
         emit_op(k, X_MOV_LOAD, size, HOST, memory_operand(t, u, size, false, COLD_STEP));
         source = in_register(HOST);
@@ -192,7 +192,7 @@ bool emit_setcc(struct translator *t, const struct uop *u)
         return false;
     flags_host(t);
     if (place_of(u) == REG) {
-        emit_op(k, op, 4, 0, gpr_operand(u->d, 1));
+        emit_op(k, op, 4, 0, gpr_operand(t, u->d, 1));
         return true;
     }
     emit_op(k, op, 4, 0, CPU_FIELD(engine.jit_value));
@@ -206,7 +206,7 @@ bool emit_setcc(struct translator *t, const struct uop *u)
 /* CWDE, CDQE. */
 bool emit_extend_rax(struct translator *t, const struct uop *u)
 {
-    u8 rax = pinned[RAX];
+    u8 rax = t->pinned[RAX];
     if (size_of(u) == 8)
         emit_op(&t->code, 0x63, 8, rax, in_register(rax));
     else
@@ -217,7 +217,7 @@ bool emit_extend_rax(struct translator *t, const struct uop *u)
 /* CDQ, CQO: the host's RDX is the guest's. */
 bool emit_extend_into_rdx(struct translator *t, const struct uop *u)
 {
-    emit_load(&t->code, H_RAX, in_register(pinned[RAX]));
+    emit_load(&t->code, H_RAX, in_register(t->pinned[RAX]));
     if (size_of(u) == 8)
         emit_byte(&t->code, 0x48);
     emit_byte(&t->code, 0x99);
@@ -240,7 +240,7 @@ bool emit_address_segment(struct translator *t, const struct uop *u)
 
 static void rsp_add(struct translator *t, s32 n)
 {
-    emit_op(&t->code, X_LEA, 8, pinned[RSP], at(pinned[RSP], n));
+    emit_op(&t->code, X_LEA, 8, t->pinned[RSP], at(t->pinned[RSP], n));
 }
 
 bool emit_push(struct translator *t, const struct uop *u)
@@ -252,7 +252,7 @@ bool emit_push(struct translator *t, const struct uop *u)
         emit_store(k, CPU_FIELD(engine.jit_value), SCRATCH);
     }
     struct rm target = memory_at(t, RSP, -8, 8, true, COLD_STEP);
-    struct rm source = memory ? CPU_FIELD(engine.jit_value) : gpr_operand(u->s, 8);
+    struct rm source = memory ? CPU_FIELD(engine.jit_value) : gpr_operand(t, u->s, 8);
     if (imm) {
         emit_op(k, 0xc7, 8, 0, target);
         emit_u32(k, (u32)u->imm);
@@ -281,7 +281,7 @@ bool emit_leave_frame(struct translator *t, const struct uop *u UNUSED)
 {
     struct code *k = &t->code;
     struct rm source = memory_at(t, RBP, 0, 8, false, COLD_STEP);
-    emit_op(k, X_LEA, 8, pinned[RSP], at(pinned[RBP], 8));
-    emit_load(k, pinned[RBP], source);
+    emit_op(k, X_LEA, 8, t->pinned[RSP], at(t->pinned[RBP], 8));
+    emit_load(k, t->pinned[RBP], source);
     return true;
 }

@@ -171,21 +171,21 @@ static bool join(struct region *r, const struct span *s, s64 offset)
 }
 
 /* Looks ahead from uop `first`: which of its and its successors' accesses are one region. */
-static struct region look_ahead(const struct block *b, u32 first, u8 reg)
+static struct region look_ahead(const struct unit *n, u32 first, u8 reg)
 {
     struct region r = {.last = first};
     s64 offset = 0, by = 0;
-    for (u32 i = first; i < b->uops; i++) {
-        const struct uop *u = &b->uop[i];
+    for (u32 i = first; i < n->uops; i++) {
+        const struct uop *u = n->uop[i].u;
         struct span spans[2];
-        if (uop_is_link(u) || !has_emitter(u))
+        if (!has_emitter(u))
             break;
-        u32 n = accesses(u, reg, spans);
+        u32 count = accesses(u, reg, spans);
         struct region longer = r;
-        for (u32 k = 0; k < n; k++)
+        for (u32 k = 0; k < count; k++)
             if (!join(&longer, &spans[k], offset))
                 return r;
-        if (n)
+        if (count)
             longer.last = i;
         r = longer;
         enum change change = change_of(u, reg, &by);
@@ -196,6 +196,15 @@ static struct region look_ahead(const struct block *b, u32 first, u8 reg)
             break;
     }
     return r;
+}
+
+/* Returns true if nothing in the loop changes the register: a region need not be opened again. */
+static bool kept_in_loop(const struct unit *n, u8 reg)
+{
+    for (u32 i = 0; n->loops && i < n->uops; i++)
+        if (uop_changes(n->uop[i].u, reg))
+            return false;
+    return n->loops;
 }
 
 struct rm region_delta(u8 reg)
@@ -211,7 +220,7 @@ static void open_stack(struct translator *t, const struct region *r)
     struct code *k = &t->code;
     flags_raw(t);
     const u8 *again = k->p;
-    emit_op(k, X_LEA, 8, SCRATCH, at(pinned[RSP], (s32)r->low));
+    emit_op(k, X_LEA, 8, SCRATCH, at(t->pinned[RSP], (s32)r->low));
     emit_op(k, 0x33, 8, SCRATCH, CPU_FIELD(engine.stack_page));
     emit_op(k, 0x0b, 8, SCRATCH, CPU_FIELD(engine.stack_invalid));
     emit_alu_imm(k, ALU_CMP, 8, in_register(SCRATCH), (s32)(PAGE_SIZE - (r->high - r->low)));
@@ -220,8 +229,9 @@ static void open_stack(struct translator *t, const struct region *r)
     cold->resume = again;
     cold->plain = t->index;
     t->plain_form[t->index].entered = true;
-    t->stack[t->index] = *r;
-    cold->stack = &t->stack[t->index];
+    t->stack[t->stacks] = *r;
+    cold->stack = &t->stack[t->stacks];
+    t->stacks += t->stacks < ARRAY_SIZE(t->stack) - 1;
 }
 
 /* Finds the stack's page in the TLB. If the range is not in one page, the block goes on in its
@@ -230,7 +240,7 @@ void emit_stack_page(struct translator *t, const struct cold_code *cold)
 {
     struct code *k = &t->code;
     const struct region *r = cold->stack;
-    struct rm low = at(pinned[RSP], (s32)r->low);
+    struct rm low = at(t->pinned[RSP], (s32)r->low);
     t->index = cold->plain;
     emit_op(k, X_LEA, 8, SCRATCH, low);
     translate_address(t, (u32)(r->high - r->low), true, COLD_PLAIN);
@@ -248,7 +258,7 @@ void emit_stack_page(struct translator *t, const struct cold_code *cold)
 static void open_range(struct translator *t, u8 reg, const struct region *r)
 {
     struct code *k = &t->code;
-    u8 base = pinned[reg];
+    u8 base = t->pinned[reg];
     flags_raw(t);
     emit_op(k, X_LEA, 8, SCRATCH, at(base, (s32)r->low));
     translate_address(t, (u32)(r->high - r->low), r->write, COLD_PLAIN);
@@ -276,11 +286,12 @@ void regions_before(struct translator *t, u32 index)
         return;
     for (u8 reg = 0; reg < GPRS; reg++) {
         struct span spans[2];
-        if (pinned[reg] == H_NONE || t->region[reg].open ||
-            !accesses(&t->block->uop[index], reg, spans))
+        if (t->pinned[reg] == H_NONE || t->region[reg].open ||
+            !accesses(t->unit.uop[index].u, reg, spans))
             continue;
-        struct region r = look_ahead(t->block, index, reg);
-        if (r.count >= REGION_LEAST || (reg == RSP && r.count))
+        struct region r = look_ahead(&t->unit, index, reg);
+        r.kept = t->in_path && kept_in_loop(&t->unit, reg);
+        if (r.count >= REGION_LEAST || ((reg == RSP || r.kept) && r.count))
             open_region(t, reg, &r);
     }
 }
@@ -292,9 +303,9 @@ void regions_after(struct translator *t, u32 index)
         s64 by = 0;
         if (!r->open)
             continue;
-        enum change change = change_of(&t->block->uop[index], reg, &by);
+        enum change change = change_of(t->unit.uop[index].u, reg, &by);
         r->offset += change == ADDED ? by : 0;
-        r->open = change != REPLACED && index < r->last;
+        r->open = change != REPLACED && (index < r->last || r->kept);
     }
 }
 

@@ -15,17 +15,17 @@ static u8 number(u8 field, u32 size)
     return size == 1 ? field >> 3 : field;
 }
 
-struct rm gpr_operand(u8 field, u32 size)
+struct rm gpr_operand(const struct translator *t, u8 field, u32 size)
 {
     u8 reg = number(field, size);
-    if (reg < GPRS && pinned[reg] != H_NONE)
-        return in_register(pinned[reg]);
+    if (reg < GPRS && t->pinned[reg] != H_NONE)
+        return in_register(t->pinned[reg]);
     return GUEST_REGISTER(reg);
 }
 
 u8 gpr_source(struct translator *t, u8 field, u32 size, u8 scratch)
 {
-    struct rm rm = gpr_operand(field, size);
+    struct rm rm = gpr_operand(t, field, size);
     if (!rm.memory)
         return rm.reg;
     emit_load(&t->code, scratch, rm);
@@ -34,7 +34,7 @@ u8 gpr_source(struct translator *t, u8 field, u32 size, u8 scratch)
 
 u8 gpr_begin(struct translator *t, u8 field, u32 size, u8 scratch, bool load)
 {
-    struct rm rm = gpr_operand(field, size);
+    struct rm rm = gpr_operand(t, field, size);
     if (!rm.memory)
         return rm.reg;
     if (load || size < 4)
@@ -44,7 +44,7 @@ u8 gpr_begin(struct translator *t, u8 field, u32 size, u8 scratch, bool load)
 
 void gpr_end(struct translator *t, u8 field, u32 size, u8 host)
 {
-    struct rm rm = gpr_operand(field, size);
+    struct rm rm = gpr_operand(t, field, size);
     if (rm.memory)
         emit_store(&t->code, rm, host);
 }

@@ -141,20 +141,46 @@ void jit_unlink(struct cpu *c, const struct uop *enter)
     code_buffer_changed();
 }
 
+static const u8 *try_unit(struct cpu *c)
+{
+    struct jit *j = c->engine.jit;
+    u8 *start = j->buffer.write + j->used;
+    j->translator.code = (struct code){.p = start, .end = start + BLOCK_MOST};
+    return translate_unit(&j->translator, c);
+}
+
+/* Notes which blocks are in a unit: if one of them dies, the unit must go. */
+static void note_unit(const struct unit *n)
+{
+    struct block *b = n->block[0].block;
+    b->loops = n->loops;
+    b->leads = n->blocks > 1;
+    for (u32 i = 1; i < n->blocks; i++)
+        n->block[i].block->follows = true;
+}
+
 void jit_translate(struct cpu *c, struct block *b)
 {
     struct jit *j = c->engine.jit;
     if (j->buffer.size - j->used < BLOCK_MOST)
         blocks_forget_code(c);
-    u8 *start = j->buffer.write + j->used;
-    j->translator.code = (struct code){.p = start, .end = start + BLOCK_MOST};
-    const u8 *entry = translate_block(&j->translator, c, b);
+    unit_choose(&j->translator.unit, c, b);
+    const u8 *entry = try_unit(c);
+    if (!entry) { /* too large */
+        unit_of_block(&j->translator.unit, b);
+        entry = try_unit(c);
+    }
     if (!entry) {
         uop_patch(c, &b->uop[0], UOP_ENTER, NULL);
         return;
     }
     j->used = ALIGN_UP((size_t)(j->translator.code.p - j->buffer.write), 16);
-    uop_patch(c, &b->uop[0], UOP_NATIVE, code_run(&j->buffer, entry));
+    const u8 *code = code_run(&j->buffer, entry);
+    if (b->old_code)
+        translate_moved(code_write(&j->buffer, b->old_code), entry);
+    b->old_code = code;
+    note_unit(&j->translator.unit);
+    uop_patch(c, &b->uop[0], UOP_NATIVE, code);
     c->engine.statistics.blocks_translated++;
     code_buffer_changed();
 }

@@ -105,10 +105,11 @@ static bool may_leave(const struct uop *u)
     return r->leaving == MAY || (r->leaving == BY_MEMORY && place_of(u) != REG);
 }
 
-/* Returns whether the flags from before the uop are wanted, if those after it are or are not. */
-static bool wanted_before(const struct uop *u, bool after)
+bool wanted_before(const struct uop *u, bool after)
 {
     u8 effect = effect_of(u);
+    if ((u->op == UOP_CMP_JCC || u->op == UOP_TEST_JCC) && place_of(u) == REG)
+        return false;
     if (may_leave(u) || effect == READS || effect == UNKNOWN)
         return true;
     if (effect == REPLACES)
@@ -118,24 +119,51 @@ static bool wanted_before(const struct uop *u, bool after)
     return effect == CHANGES || (effect != SETS && after);
 }
 
-static void find_wanted(const struct block *b, bool *wanted)
+/* Where a block ends, all flags are wanted, unless the path goes on there. */
+static void find_wanted(struct unit *n, bool path)
 {
     bool after = true;
-    for (u32 i = b->uops; i-- > 1;) {
-        if (!uop_is_link(&b->uop[i]))
-            after = wanted_before(&b->uop[i], after);
-        wanted[i] = after;
+    for (u32 i = n->uops; i-- > 0;) {
+        struct unit_uop *uu = &n->uop[i];
+        if (!path && i + 1 == n->block[uu->block].end)
+            after = true;
+        if (!path || !uu->next || uu->u->op != UOP_JUMP)
+            after = wanted_before(uu->u, after);
+        uu->wanted = after;
     }
 }
 
 /* --- Pieces of a block ------------------------------------------------------------------------ */
 
-static const u8 *for_this_block(struct translator *t, const u8 *shared)
+static const u8 *for_block(struct translator *t, const struct block *b, const u8 *shared)
 {
     const u8 *p = t->code.p;
-    emit_mov_imm(&t->code, HOST, (uintptr_t)t->block);
+    emit_mov_imm(&t->code, HOST, (uintptr_t)b);
     emit_jump_to(&t->code, shared);
     return p;
+}
+
+static void emit_for_blocks(struct translator *t)
+{
+    const struct shared_code *s = &t->jit->shared;
+    for (u32 i = 0; i < t->unit.blocks; i++) {
+        struct unit_block *ub = &t->unit.block[i];
+        ub->step = for_block(t, ub->block, s->step);
+        ub->exit = for_block(t, ub->block, s->exit);
+        ub->follow = for_block(t, ub->block, s->follow);
+    }
+}
+
+static void enter_block(struct translator *t, u8 number)
+{
+    t->unit_block = number;
+    t->block = t->unit.block[number].block;
+    t->give_back = t->unit.block[number].rest;
+}
+
+static const struct unit_block *this_block(const struct translator *t)
+{
+    return &t->unit.block[t->unit_block];
 }
 
 static void load_uop(struct translator *t, const struct uop *u)
@@ -152,12 +180,12 @@ bool has_emitter(const struct uop *u)
 
 void go_plain(struct translator *t, u8 *site, u32 index)
 {
-    if (t->plain_sites == BLOCK_UOPS || index >= BLOCK_UOPS) {
+    if (t->plain_sites == ARRAY_SIZE(t->plain_site)) {
         t->code.full = true;
         return;
     }
     t->plain_form[index].entered = true;
-    t->plain_site[t->plain_sites++] = (struct plain_site){site, index};
+    t->plain_site[t->plain_sites++] = (struct plain_site){site, index, t->in_path, t->give_back};
 }
 
 static void run_by_handler(struct translator *t, const struct uop *u)
@@ -165,23 +193,46 @@ static void run_by_handler(struct translator *t, const struct uop *u)
     if (t->wanted)
         flags_save(t);
     load_uop(t, u);
-    emit_call_to(&t->code, t->block_step);
+    emit_call_to(&t->code, this_block(t)->step);
     if (t->vectors)
         emit_call_to(&t->code, t->jit->shared.xmm);
     t->flags = FLAGS_BOTH;
     t->mxcsr_known = false;
 }
 
-/* Emits a uop. False: the rest of the block is emitted in its plain form only. */
-static bool emit_uop(struct translator *t, const struct uop *u)
+/* Where to go on after this uop's slow path. */
+static void resume_after(struct translator *t, bool plain)
 {
+    if (!t->slow)
+        return;
+    if (plain && t->slow->kind == COLD_STEP) {
+        t->slow->plain = t->index + 1;
+        t->plain_form[t->index + 1].entered = true;
+    } else {
+        t->slow->resume = t->code.p;
+    }
+}
+
+/* Emits a uop. False: the rest of the block is emitted in its plain form only. */
+static bool emit_uop(struct translator *t, const struct unit_uop *uu)
+{
+    const struct uop *u = uu->u;
     const struct row *r = row_of(u);
     t->u = u;
     t->slow = NULL;
     const bool sets = u->form & FORM_FLAGS && (r->effect == SETS || r->effect == READS);
     bool overwrites = effect_of(u) == REPLACES || (u->form & FORM_FLAGS && r->effect == SETS);
     flags_before(t, u, t->wanted_after && !overwrites);
-    bool emitted = r->emit && r->emit(t, u);
+    bool emitted = true;
+    if (uu->next && t->in_path)
+        emit_path_jump(t, uu);
+    else
+        emitted = r->emit && r->emit(t, u);
+    if (!emitted && t->in_path) {
+        flags_raw(t);
+        go_plain(t, emit_jump(&t->code), t->index);
+        return false;
+    }
     if (!emitted)
         run_by_handler(t, u);
     flags_after(t, sets);
@@ -191,41 +242,31 @@ static bool emit_uop(struct translator *t, const struct uop *u)
         go_plain(t, emit_jump(&t->code), t->index + 1);
         return false;
     }
-    if (t->slow && open && t->slow->kind == COLD_STEP) {
-        t->slow->plain = t->index + 1;
-        t->plain_form[t->index + 1].entered = true;
-    } else if (t->slow) {
-        t->slow->resume = t->code.p;
-    }
+    resume_after(t, open || t->in_path);
     return true;
 }
 
 /* A fused comparison of a form that is not emitted would jump: the interpreter does all of it. */
-static bool ends_in_interpreter(const struct uop *u)
+bool ends_in_interpreter(const struct uop *u)
 {
     if (u->op != UOP_CMP_JCC && u->op != UOP_TEST_JCC)
         return u->op == UOP_UNDEFINED || u->op == UOP_TOO_LONG || u->op == UOP_LEAVE;
     return high_byte(u->d, size_of(u)) || high_byte(u->s, size_of(u));
 }
 
-static bool has_vectors(const struct block *b)
+static bool has_vectors(const struct unit *n)
 {
-    for (u32 i = 1; i < b->uops; i++)
-        if (vector_uop(&b->uop[i]))
+    for (u32 i = 0; i < n->uops; i++)
+        if (vector_uop(n->uop[i].u))
             return true;
     return false;
 }
 
-/* Emits the code that loads the XMM registers if the block needs them. */
-static void emit_vectors_entry(struct translator *t)
+static void emit_budget_sub(struct translator *t)
 {
-    t->vectors = has_vectors(t->block);
-    if (!t->vectors)
-        return;
-    struct cold_code *cold = cold_add(t, COLD_XMM, NULL);
-    emit_alu_imm(&t->code, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
-    cold->site[cold->sites++] = emit_jcc(&t->code, CC_E);
-    cold->resume = t->code.p;
+    u8 reg = t->unit.budget;
+    emit_alu_imm(&t->code, ALU_SUB, 8, reg == H_NONE ? CPU_FIELD(engine.left) : in_register(reg),
+                 t->unit.insns);
 }
 
 /* What is not known any more where the plain form may be entered. */
@@ -240,47 +281,278 @@ static void enter_plain(struct translator *t, u32 index)
     t->plain_form[index].at = t->code.p;
 }
 
-static void emit_uops(struct translator *t, u32 first, const bool *wanted)
+static bool wanted_after(const struct translator *t, u32 index)
 {
-    t->flags = FLAGS_RAW;
-    t->mxcsr_known = t->recipe.valid = false;
-    memset(t->region, 0, sizeof t->region);
-    for (u32 i = first; i < t->block->uops && !t->code.full; i++) {
-        const struct uop *u = &t->block->uop[i];
-        if (uop_is_link(u))
-            continue;
-        t->wanted = wanted[i];
-        t->wanted_after = i + 1 == t->block->uops || uop_is_link(u + 1) || wanted[i + 1];
+    const struct unit *n = &t->unit;
+    if (t->in_path && n->uop[index].next)
+        return n->uop[index + 1 == n->uops ? 0 : index + 1].wanted;
+    return index + 1 == this_block(t)->end || n->uop[index + 1].wanted;
+}
+
+/* From unit.charge on the instructions of the loop's next round are taken from the budget: that
+ * uop overwrites all flags, so the comparison need not save them. */
+static void begin_round(struct translator *t, u32 index)
+{
+    t->give_back += t->unit.insns;
+    if (index != t->unit.charge)
+        return;
+    t->wanted = wanted_before(t->unit.uop[index].u, true);
+    flags_clobber(t);
+    emit_budget_sub(t);
+    struct cold_code *cold = cold_add(t, COLD_ROUND, NULL);
+    cold->site[cold->sites++] = emit_jcc(&t->code, CC_S);
+    cold->plain = index;
+    t->plain_form[index].entered = true;
+}
+
+/* False: the rest is emitted in its plain form only. */
+static bool emit_uops(struct translator *t, u32 first, u32 end)
+{
+    for (u32 i = first; i < end && !t->code.full; i++) {
+        const struct unit_uop *uu = &t->unit.uop[i];
+        enter_block(t, uu->block);
+        if (t->in_path && t->unit.loops && i >= t->unit.charge)
+            begin_round(t, i);
+        t->wanted = uu->wanted;
+        t->wanted_after = wanted_after(t, i);
         t->index = i;
         if (t->plain)
             enter_plain(t, i);
         else
             regions_before(t, i);
-        if (ends_in_interpreter(u)) {
+        if (ends_in_interpreter(uu->u)) {
             flags_save(t);
-            load_uop(t, u);
-            emit_jump_to(&t->code, t->block_exit);
-        } else if (!emit_uop(t, u)) {
-            return;
+            load_uop(t, uu->u);
+            emit_jump_to(&t->code, this_block(t)->exit);
+        } else if (!emit_uop(t, uu)) {
+            return false;
         }
+    }
+    return !t->code.full;
+}
+
+static void know_nothing(struct translator *t)
+{
+    t->flags = FLAGS_RAW;
+    t->mxcsr_known = t->recipe.valid = false;
+    memset(t->region, 0, sizeof t->region);
+}
+
+/* Emits the plain form of each block, from the first uop at which it is entered. */
+static void emit_plain(struct translator *t)
+{
+    find_wanted(&t->unit, false);
+    t->plain = true;
+    t->in_path = false;
+    t->pinned = pinned;
+    for (u32 i = 0; i < t->unit.blocks; i++) {
+        const struct unit_block *ub = &t->unit.block[i];
+        u32 first = ub->first;
+        while (first < ub->end && !t->plain_form[first].entered)
+            first++;
+        know_nothing(t);
+        emit_uops(t, first, ub->end);
     }
 }
 
-/* Emits the plain form, from the first uop at which it is entered. */
-static void emit_plain(struct translator *t, const bool *wanted)
+/* --- The path of a unit ----------------------------------------------------------------------- */
+
+/* The path's first instructions: the budget may suffice for the first block, if not for all. */
+static void emit_budget(struct translator *t)
 {
-    u32 first = 1;
-    while (first < t->block->uops && !t->plain_form[first].entered)
-        first++;
-    t->plain = true;
-    if (first < t->block->uops)
-        emit_uops(t, first, wanted);
+    emit_budget_sub(t);
+    struct cold_code *budget = cold_add(t, t->in_path ? COLD_SHORT : COLD_BUDGET, NULL);
+    budget->site[budget->sites++] = emit_jcc(&t->code, CC_S);
+    if (t->in_path)
+        t->plain_form[0].entered = true;
 }
+
+static u8 owner_of(u8 host)
+{
+    u8 reg = 0;
+    while (pinned[reg] != host)
+        reg++;
+    return reg;
+}
+
+/* Stores a host register where it belongs, and loads it with something else. */
+static void exchange(struct translator *t, u8 host, struct rm before, struct rm after)
+{
+    emit_store(&t->code, before, host);
+    emit_load(&t->code, host, after);
+}
+
+/* Gives the host's registers to what the path wants there, or back. */
+static void exchange_registers(struct translator *t, bool enter)
+{
+    const struct unit *n = &t->unit;
+    for (u8 to = 0; to < GPRS; to++) {
+        if (n->pinned[to] == pinned[to] || n->pinned[to] == H_NONE)
+            continue;
+        u8 from = owner_of(n->pinned[to]);
+        exchange(t, n->pinned[to], GUEST_REGISTER(enter ? from : to),
+                 GUEST_REGISTER(enter ? to : from));
+    }
+    if (n->budget == H_NONE)
+        return;
+    struct rm left = CPU_FIELD(engine.left), reg = GUEST_REGISTER(owner_of(n->budget));
+    exchange(t, n->budget, enter ? reg : left, enter ? left : reg);
+}
+
+/* Emits what makes the state that of a block that stands alone. */
+static void leave_path(struct translator *t, s32 give_back)
+{
+    exchange_registers(t, false);
+    if (give_back)
+        emit_alu_imm(&t->code, ALU_ADD, 8, CPU_FIELD(engine.left), give_back);
+}
+
+static bool path_changes(const struct translator *t, s32 give_back)
+{
+    return t->unit.loops || give_back;
+}
+
+static struct known what_is_known(const struct translator *t)
+{
+    struct known n = {.flags = t->flags, .mxcsr = t->mxcsr_known};
+    if (t->recipe.valid && (t->flags == FLAGS_RECIPE || t->flags == FLAGS_HOST))
+        n.recipe = t->recipe;
+    for (u8 reg = 0; reg < GPRS; reg++)
+        n.open[reg] = t->region[reg].open;
+    return n;
+}
+
+static bool same_recipe(const struct recipe *a, const struct recipe *b)
+{
+    return a->valid == b->valid && a->which == b->which && a->size == b->size && a->d == b->d &&
+           a->s == b->s && a->imm == b->imm && a->value == b->value;
+}
+
+/* Returns true if all that a place expects is known. */
+static bool suffices(const struct known *has, const struct known *needs)
+{
+    if (has->flags != needs->flags || (needs->mxcsr && !has->mxcsr) ||
+        !same_recipe(&has->recipe, &needs->recipe))
+        return false;
+    return memcmp(has->open, needs->open, sizeof has->open) == 0;
+}
+
+/* Emits the loop twice: the second time with what the first round has found out about flags, MXCSR
+ * and pages. */
+static void emit_rounds(struct translator *t)
+{
+    struct code *k = &t->code;
+    const u8 *first = k->p;
+    if (!emit_uops(t, 0, t->unit.uops))
+        return;
+    const u8 *second = k->p;
+    struct known known = what_is_known(t);
+    if (!emit_uops(t, 0, t->unit.uops))
+        return;
+    struct known now = what_is_known(t);
+    bool again = suffices(&now, &known);
+    t->wanted = t->unit.uop[0].wanted;
+    if (!again)
+        flags_raw(t);
+    emit_jump_to(k, again ? second : first);
+}
+
+static void emit_path(struct translator *t)
+{
+    find_wanted(&t->unit, true);
+    know_nothing(t);
+    exchange_registers(t, true);
+    t->pinned = t->unit.pinned;
+    emit_budget(t);
+    if (t->unit.loops)
+        emit_rounds(t);
+    else
+        emit_uops(t, 0, t->unit.uops);
+}
+
+/* --- Cold code -------------------------------------------------------------------------------- */
 
 static void land_plain(struct translator *t)
 {
-    for (u32 i = 0; i < t->plain_sites && !t->code.full; i++)
-        emit_target(t->plain_site[i].site, t->plain_form[t->plain_site[i].index].at);
+    for (u32 i = 0; i < t->plain_sites && !t->code.full; i++) {
+        const struct plain_site *s = &t->plain_site[i];
+        const u8 *at = t->plain_form[s->index].at;
+        if (!s->in_path || !path_changes(t, s->give_back)) {
+            emit_target(s->site, at);
+            continue;
+        }
+        emit_land(&t->code, s->site);
+        leave_path(t, s->give_back);
+        emit_jump_to(&t->code, at);
+    }
+}
+
+static void emit_cold_step(struct translator *t, const struct cold_code *cold)
+{
+    struct code *k = &t->code;
+    load_uop(t, cold->u);
+    emit_call_to(k, this_block(t)->step);
+    if (t->vectors)
+        emit_call_to(k, t->jit->shared.xmm);
+    emit_jump_to(k, cold->plain ? t->plain_form[cold->plain].at : cold->resume);
+}
+
+/* The place that will be patched is the jump to here, or, where something is done before, one of
+ * its own. */
+static void emit_cold_link(struct translator *t, const struct cold_code *cold, bool own)
+{
+    struct code *k = &t->code;
+    u8 *site = own ? emit_jump(k) : cold->site[0];
+    if (own)
+        emit_land(k, site);
+    load_uop(t, cold->u);
+    emit_byte(k, 0x68); /* PUSH imm32 */
+    emit_u32(k, (u32)(site - t->jit->buffer.write));
+    emit_jump_to(k, this_block(t)->follow);
+}
+
+/* The budget does not suffice for the unit. */
+static void emit_cold_budget(struct translator *t, const struct cold_code *cold)
+{
+    struct code *k = &t->code;
+    s32 insns = t->block->insns;
+    if (cold->kind == COLD_SHORT) {
+        emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), t->unit.insns - insns);
+        u8 *too_small = emit_jcc(k, CC_S);
+        emit_jump_to(k, t->plain_form[0].at);
+        emit_land(k, too_small);
+    }
+    emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), insns);
+    load_uop(t, NULL);
+    emit_jump_to(k, this_block(t)->exit);
+}
+
+/* Returns true if what follows is where the path is left. */
+static bool leaves(const struct cold_code *cold)
+{
+    return cold->in_path && cold->kind != COLD_XMM && cold->kind != COLD_STACK &&
+           cold->kind != COLD_DEPTH;
+}
+
+/* Emits what comes first in cold code: makes flags, budget and registers valid. Returns whether
+ * that was anything. */
+static bool begin_cold(struct translator *t, const struct cold_code *cold)
+{
+    bool changes = leaves(cold) && path_changes(t, cold->give_back);
+    enter_block(t, cold->block);
+    t->give_back = cold->give_back;
+    t->pinned = cold->in_path ? t->unit.pinned : pinned;
+    t->in_path = cold->in_path && !leaves(cold);
+    if (cold->save)
+        flags_store(&t->code);
+    recipe_save(t, &cold->recipe);
+    if (changes && cold->kind == COLD_SHORT)
+        exchange_registers(t, false);
+    else if (changes)
+        leave_path(t, cold->give_back);
+    if (leaves(cold))
+        t->pinned = pinned;
+    return cold->save || changes;
 }
 
 static void emit_cold(struct translator *t, struct cold_code *cold)
@@ -288,14 +560,10 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
     struct code *k = &t->code;
     for (u32 i = 0; i < cold->sites; i++)
         emit_land(k, cold->site[i]);
-    recipe_save(k, &cold->recipe);
+    bool changes = begin_cold(t, cold);
     switch (cold->kind) {
     case COLD_STEP:
-        load_uop(t, cold->u);
-        emit_call_to(k, t->block_step);
-        if (t->vectors)
-            emit_call_to(k, t->jit->shared.xmm);
-        emit_jump_to(k, cold->plain ? t->plain_form[cold->plain].at : cold->resume);
+        emit_cold_step(t, cold);
         break;
     case COLD_XMM:
         emit_call_to(k, t->jit->shared.xmm);
@@ -305,10 +573,7 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_far(t, cold->u);
         break;
     case COLD_LINK:
-        load_uop(t, cold->u);
-        emit_byte(k, 0x68); /* PUSH imm32 */
-        emit_u32(k, (u32)(cold->site[0] - t->jit->buffer.write));
-        emit_jump_to(k, t->block_follow);
+        emit_cold_link(t, cold, changes);
         break;
     case COLD_STACK:
         emit_stack_page(t, cold);
@@ -317,30 +582,36 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_load(k, H_RSP, CPU_FIELD(engine.jit_stack));
         emit_jump_to(k, cold->resume);
         break;
+    case COLD_ROUND:
+        emit_jump_to(k, t->plain_form[cold->plain].at);
+        break;
     case COLD_BUDGET:
-        emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), t->block->insns);
-        load_uop(t, NULL);
-        emit_jump_to(k, t->block_exit);
+    case COLD_SHORT:
+        emit_cold_budget(t, cold);
         break;
     default:
         load_uop(t, cold->u);
-        emit_jump_to(k, t->block_exit);
+        emit_jump_to(k, this_block(t)->exit);
         break;
     }
 }
 
-/* --- A block ---------------------------------------------------------------------------------- */
+/* --- A unit ----------------------------------------------------------------------------------- */
 
 /* Before the entry: the distance from the end of the jump that replaces it to the code that leaves
- * a dead block. */
+ * a dead block. At the entry XMM registers are loaded if the unit needs them. */
 static u8 *emit_entry(struct translator *t)
 {
     struct code *k = &t->code;
     emit_u32(k, 0);
     u8 *entry = k->p;
-    emit_alu_imm(k, ALU_SUB, 8, CPU_FIELD(engine.left), t->block->insns);
-    struct cold_code *budget = cold_add(t, COLD_BUDGET, NULL);
-    budget->site[budget->sites++] = emit_jcc(k, CC_S);
+    t->vectors = has_vectors(&t->unit);
+    if (t->vectors) {
+        struct cold_code *cold = cold_add(t, COLD_XMM, NULL);
+        emit_alu_imm(k, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
+        cold->site[cold->sites++] = emit_jcc(k, CC_E);
+        cold->resume = k->p;
+    }
     return entry;
 }
 
@@ -350,26 +621,38 @@ void translate_dead(u8 *entry)
     *entry = 0xe9; /* JMP */
 }
 
-const u8 *translate_block(struct translator *t, struct cpu *c, const struct block *b)
+void translate_moved(u8 *entry, const u8 *target)
+{
+    emit_target(entry + 1, target);
+    *entry = 0xe9; /* JMP */
+}
+
+static void begin_unit(struct translator *t, struct cpu *c)
+{
+    t->jit = c->engine.jit;
+    t->cpu = c;
+    t->page_rip = block_rip(c) & ~PAGE_MASK;
+    t->colds = t->plain_sites = t->stacks = 0;
+    t->plain = false;
+    t->in_path = t->unit.loops || t->unit.blocks > 1;
+    t->pinned = pinned;
+    t->flags = FLAGS_RAW;
+    t->recipe.valid = false;
+    memset(t->plain_form, 0, sizeof t->plain_form);
+    enter_block(t, 0);
+}
+
+const u8 *translate_unit(struct translator *t, struct cpu *c)
 {
     struct code *k = &t->code;
-    t->jit = c->engine.jit;
-    bool wanted[BLOCK_UOPS];
-    t->block = b;
-    t->colds = t->plain_sites = 0;
-    t->plain = false;
-    memset(t->plain_form, 0, sizeof t->plain_form);
-    find_wanted(b, wanted);
-    t->block_step = for_this_block(t, t->jit->shared.step);
-    t->block_exit = for_this_block(t, t->jit->shared.exit);
-    t->block_follow = for_this_block(t, t->jit->shared.follow);
+    begin_unit(t, c);
+    emit_for_blocks(t);
     u8 *entry = emit_entry(t);
-    emit_vectors_entry(t);
-    emit_uops(t, 1, wanted);
-    emit_plain(t, wanted);
+    emit_path(t);
+    emit_plain(t);
     t->flags = FLAGS_RAW;
     s32 distance = (s32)(k->p - (entry + 5));
-    emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &b->uop[0]});
+    emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &t->unit.block[0].block->uop[0]});
     for (u32 i = 0; i < t->colds && !k->full; i++)
         emit_cold(t, &t->cold[i]);
     land_plain(t);

@@ -13,6 +13,13 @@
  * So does leaving emitted code: nothing can change meanwhile (jit_step() looks). At the start of a
  * block RSP is a multiple of 16.
  *
+ * Units. What is translated as one piece is a unit: a block, or a path of blocks of one page that
+ * mostly run one after the other, perhaps back to the first (unit.c). The budget is checked where
+ * the path begins, for all of it; where the path is left, the instructions after that block are
+ * given back. Within the path flags are saved only where it is left. In a loop the registers of the
+ * host go to those of the guest that the loop uses most. All that leaves a path, C code too, finds
+ * budget, flags and registers as if each block stood alone, and goes on in code where it does.
+ *
  * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
  * engine.page_rip, the RIP of the page's start, is enough, and links within the page need not touch
  * it. REG_BLOCK is set where emitted code is left.
@@ -37,7 +44,7 @@
 #define CPU_FIELD(member)   at(CPU, (s32)offsetof(struct cpu, member))
 #define GUEST_REGISTER(reg) at(CPU, (s32)(offsetof(struct cpu, arch.r) + 8u * (reg)))
 
-/* The host register of each of the guest's, or H_NONE. */
+/* The host register of each of the guest's, or H_NONE, outside of loops. */
 extern const u8 pinned[GPRS];
 
 enum flags_at { FLAGS_RAW, FLAGS_HOST, FLAGS_BOTH, FLAGS_RECIPE };
@@ -61,12 +68,16 @@ enum cold {
     COLD_STACK,  /* finds the stack's page, then goes on at `resume`, or in the plain form */
     COLD_DEPTH,  /* forgets all calls, then goes on at `resume` */
     COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
+    COLD_SHORT,  /* the budget is too small for the path: goes on in its first block's plain form */
+    COLD_ROUND,  /* the budget is too small for a loop's next round: goes on in the plain form */
     COLD_STALE,  /* the block is dead: continues at its enter uop */
 };
 
-#define COLD_SITES 4
-#define BLOCK_UOPS (BLOCK_INSNS * LOWER_MAX + 8)
-#define COLDS      (2 * BLOCK_UOPS) /* a block may be emitted twice */
+#define COLD_SITES  6
+#define BLOCK_UOPS  (BLOCK_INSNS * LOWER_MAX + 8)
+#define UNIT_BLOCKS 8
+#define UNIT_UOPS   192             /* at least those of one block */
+#define COLDS       (3 * UNIT_UOPS) /* a path may be emitted twice, and once in its plain form */
 
 struct cold_code {
     enum cold kind;
@@ -77,11 +88,16 @@ struct cold_code {
     u32 plain; /* not 0: goes on at this uop's plain form instead */
     const struct region *stack;
     struct recipe recipe; /* valid: raw_flags is not, until this is done */
+    u8 block;             /* of the unit: the one that runs here */
+    bool in_path;         /* the jumps come from the path of a unit */
+    s32 give_back;        /* instructions that were taken from the budget and not run */
+    bool save;            /* the flags are in EFLAGS only */
 };
 
 /* Accesses through one base register whose range is translated once (region.c). */
 struct region {
     bool open, write;
+    bool kept;       /* it is open for good: nothing in the loop changes the register */
     u32 count, last; /* accesses; the last uop that has one */
     s64 low, high;   /* the range, relative to the base register when the region was opened */
     s64 offset;      /* what was added to the base register since */
@@ -108,14 +124,53 @@ struct host_exact {
     u32 host;    /* HOST_... */
 };
 
+/* A uop of a unit. `next`: the path goes on at the link that is so many uops further; 0: it does
+ * not, or not here. */
+struct unit_uop {
+    const struct uop *u;
+    u8 block, next;
+    bool wanted; /* the flags from before this uop may be needed at it or after it */
+};
+
+struct unit_block {
+    struct block *block;
+    u32 first, end;                 /* its uops */
+    s32 rest;                       /* instructions of the blocks after it */
+    const u8 *step, *exit, *follow; /* shared code, for this block */
+};
+
+struct unit {
+    struct unit_block block[UNIT_BLOCKS];
+    struct unit_uop uop[UNIT_UOPS];
+    u32 blocks, uops;
+    s32 insns;
+    bool loops;      /* the path leads back to its beginning */
+    u32 charge;      /* the uop before which a loop takes its next round from the budget */
+    u8 pinned[GPRS]; /* within the path */
+    u8 budget;       /* within the path: the register that has engine.left, or H_NONE */
+};
+
+/* What is known where the path of a loop begins again. */
+struct known {
+    enum flags_at flags;
+    struct recipe recipe;
+    bool mxcsr, open[GPRS];
+};
+
 struct translator {
     struct host_exact exact;
     bool two_worlds; /* the core has two sets of TLB arrays */
     struct code code;
     const struct jit *jit;
-    const struct block *block;
-    const u8 *block_step, *block_exit, *block_follow; /* shared code, for this block */
-    const struct uop *u;                              /* the uop that is being translated */
+    const struct cpu *cpu;
+    u64 page_rip; /* of the block that is being translated */
+    struct unit unit;
+    const struct block *block; /* of the uop that is being translated */
+    const struct uop *u;       /* that uop */
+    const u8 *pinned;          /* the host register of each of the guest's, or H_NONE */
+    u8 unit_block;             /* which of the unit's blocks it is in */
+    bool in_path;              /* of a unit of several blocks, or of a loop */
+    s32 give_back;             /* instructions that are taken from the budget and not yet reached */
     enum flags_at flags;
     struct recipe recipe;
     bool spoiled;      /* this uop changes what the recipe needs */
@@ -129,15 +184,18 @@ struct translator {
     u32 index;  /* of the uop */
     bool plain; /* this is the plain form */
     struct region region[GPRS];
-    struct region stack[BLOCK_UOPS]; /* of cold code, by uop */
+    struct region stack[2 * UNIT_UOPS]; /* of cold code */
+    u32 stacks;
     struct plain_form {
         bool entered; /* something goes on at this uop */
         const u8 *at;
-    } plain_form[BLOCK_UOPS];
+    } plain_form[UNIT_UOPS + 1];
     struct plain_site {
         u8 *site;
         u32 index;
-    } plain_site[BLOCK_UOPS];
+        bool in_path;
+        s32 give_back;
+    } plain_site[COLDS];
     u32 plain_sites;
 };
 
@@ -177,10 +235,19 @@ const u8 *jit_arrive(struct cpu *c, u64 offset);
 
 /* --- translate.c ------------------------------------------------------------------------------ */
 
-/* Emits a block at t->code.p. Returns where to enter it, or NULL if it does not fit. */
-const u8 *translate_block(struct translator *t, struct cpu *c, const struct block *b);
+/* Emits t->unit at t->code.p. Returns where to enter it, or NULL if it does not fit. */
+const u8 *translate_unit(struct translator *t, struct cpu *c);
 /* Makes the code at `entry`, of a block that died, leave at once. */
 void translate_dead(u8 *entry);
+/* Makes the code at `entry` go to another translation of the same block. */
+void translate_moved(u8 *entry, const u8 *target);
+
+/* --- unit.c ----------------------------------------------------------------------------------- */
+
+/* Makes the unit of one block. */
+void unit_of_block(struct unit *n, struct block *b);
+/* Makes the unit that begins with the block: the path that is taken most. */
+void unit_choose(struct unit *n, const struct cpu *c, struct block *b);
 
 /* --- registers.c: the guest's registers ------------------------------------------------------- */
 
@@ -190,7 +257,7 @@ static inline bool high_byte(u8 field, u32 size)
 }
 
 /* Returns the operand for a register field (engine.h); not for a high byte. */
-struct rm gpr_operand(u8 field, u32 size);
+struct rm gpr_operand(const struct translator *t, u8 field, u32 size);
 /* Returns a host register that has the guest's: its own, or `scratch` after a load. */
 u8 gpr_source(struct translator *t, u8 field, u32 size, u8 scratch);
 /* Returns the host register in which to compute a guest register, and ends the computation. */
@@ -216,7 +283,9 @@ void flags_after(struct translator *t, bool recipe_is_new);
 void recipe_set(struct translator *t, const struct uop *u, u32 which, u32 size);
 bool recipe_needs(const struct recipe *r, u8 reg);
 /* Emits a valid recipe, and saves the flags. */
-void recipe_save(struct code *k, const struct recipe *r);
+void recipe_save(struct translator *t, const struct recipe *r);
+/* Saves the flags that are in EFLAGS; changes RAX. */
+void flags_store(struct code *k);
 void flags_load(struct code *k);
 
 /* --- memory.c --------------------------------------------------------------------------------- */
@@ -256,6 +325,10 @@ void emit_stack_page(struct translator *t, const struct cold_code *cold);
 /* --- translate.c ------------------------------------------------------------------------------ */
 
 bool has_emitter(const struct uop *u);
+/* Returns whether the flags from before the uop are wanted, if those after it are or are not. */
+bool wanted_before(const struct uop *u, bool after);
+/* Returns true if the interpreter does the uop and all after it. */
+bool ends_in_interpreter(const struct uop *u);
 /* Makes the jump at `site` go to a uop's plain form. */
 void go_plain(struct translator *t, u8 *site, u32 index);
 
@@ -283,6 +356,8 @@ u32 vector_memory_size(const struct uop *u);
 /* Emits an edge to a link: a jump that is always taken, or on a condition of EFLAGS. */
 void emit_edge(struct translator *t, const struct uop *link);
 void emit_edge_if(struct translator *t, u32 cc, const struct uop *link);
+/* Emits a jump within the path of a unit; all its other edges leave the path. */
+void emit_path_jump(struct translator *t, const struct unit_uop *uu);
 /* Emits the code at the end of an edge to another page: looks the target up in the jump cache. */
 void emit_far(struct translator *t, const struct uop *link);
 void emit_arithmetic_imm(struct code *k, u32 which, u32 size, struct rm rm, u64 imm);

@@ -227,7 +227,7 @@ static void general(struct translator *t, const struct uop *u, const struct vect
         emit_op(k, v->store, size, u->s, in_register(d));
         gpr_end(t, u->d, 8, d);
     } else {
-        emit_op(k, v->op, size, u->d, gpr_operand(u->s, size));
+        emit_op(k, v->op, size, u->d, gpr_operand(t, u->s, size));
     }
 }
 
@@ -266,7 +266,7 @@ bool emit_vector(struct translator *t, const struct uop *u)
         emit_op_imm8(k, v->op, 4, u->d, in_register(u->s), (u8)u->imm);
         break;
     case FROM_INTEGER:
-        emit_op(k, v->op, size_of(u), u->d, gpr_operand(u->s, size_of(u)));
+        emit_op(k, v->op, size_of(u), u->d, gpr_operand(t, u->s, size_of(u)));
         break;
     case TO_INTEGER:
         to_general(t, u, v->op, size_of(u));
