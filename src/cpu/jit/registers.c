@@ -2,11 +2,11 @@
 /* Where the guest's registers are while emitted code runs. */
 #include "cpu/jit/translate.h"
 
-/* RAX makes room for LAHF, RSP and RBP for the host's stack and the struct cpu. The registers that
- * compilers use last stay in memory. */
+/* RAX makes room for LAHF, RSP and RBP for the host's stack and the struct cpu, R11 for the budget,
+ * which each block changes. The registers that compilers use last stay in memory. */
 const u8 pinned[GPRS] = {
     [RAX] = H_R15,  [RCX] = H_RCX,  [RDX] = H_RDX,  [RBX] = H_RBX,  [RSP] = H_R14, [RBP] = H_R13,
-    [RSI] = H_RSI,  [RDI] = H_RDI,  [R8] = H_R8,    [R9] = H_R9,    [R10] = H_R10, [R11] = H_R11,
+    [RSI] = H_RSI,  [RDI] = H_RDI,  [R8] = H_R8,    [R9] = H_R9,    [R10] = H_R10, [R11] = H_NONE,
     [R12] = H_NONE, [R13] = H_NONE, [R14] = H_NONE, [R15] = H_NONE,
 };
 

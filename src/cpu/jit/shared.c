@@ -55,6 +55,7 @@ static void spill(struct code *k)
     for (u8 i = 0; i < GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_store(k, GUEST_REGISTER(i), pinned[i]);
+    emit_store(k, CPU_FIELD(engine.left), BUDGET);
 }
 
 static void reload(struct code *k)
@@ -62,6 +63,7 @@ static void reload(struct code *k)
     for (u8 i = 0; i < GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_load(k, pinned[i], GUEST_REGISTER(i));
+    emit_load(k, BUDGET, CPU_FIELD(engine.left));
 }
 
 static void call_c(struct code *k, uintptr_t function)

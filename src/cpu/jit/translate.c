@@ -264,9 +264,7 @@ static bool has_vectors(const struct unit *n)
 
 static void emit_budget_sub(struct translator *t)
 {
-    u8 reg = t->unit.budget;
-    emit_alu_imm(&t->code, ALU_SUB, 8, reg == H_NONE ? CPU_FIELD(engine.left) : in_register(reg),
-                 t->unit.insns);
+    emit_alu_imm(&t->code, ALU_SUB, 8, in_register(BUDGET), t->unit.insns);
 }
 
 /* What is not known any more where the plain form may be entered. */
@@ -375,13 +373,6 @@ static u8 owner_of(u8 host)
     return reg;
 }
 
-/* Stores a host register where it belongs, and loads it with something else. */
-static void exchange(struct translator *t, u8 host, struct rm before, struct rm after)
-{
-    emit_store(&t->code, before, host);
-    emit_load(&t->code, host, after);
-}
-
 /* Gives the host's registers to what the path wants there, or back. */
 static void exchange_registers(struct translator *t, bool enter)
 {
@@ -390,13 +381,9 @@ static void exchange_registers(struct translator *t, bool enter)
         if (n->pinned[to] == pinned[to] || n->pinned[to] == H_NONE)
             continue;
         u8 from = owner_of(n->pinned[to]);
-        exchange(t, n->pinned[to], GUEST_REGISTER(enter ? from : to),
-                 GUEST_REGISTER(enter ? to : from));
+        emit_store(&t->code, GUEST_REGISTER(enter ? from : to), n->pinned[to]);
+        emit_load(&t->code, n->pinned[to], GUEST_REGISTER(enter ? to : from));
     }
-    if (n->budget == H_NONE)
-        return;
-    struct rm left = CPU_FIELD(engine.left), reg = GUEST_REGISTER(owner_of(n->budget));
-    exchange(t, n->budget, enter ? reg : left, enter ? left : reg);
 }
 
 /* Emits what makes the state that of a block that stands alone. */
@@ -404,7 +391,7 @@ static void leave_path(struct translator *t, s32 give_back)
 {
     exchange_registers(t, false);
     if (give_back)
-        emit_alu_imm(&t->code, ALU_ADD, 8, CPU_FIELD(engine.left), give_back);
+        emit_alu_imm(&t->code, ALU_ADD, 8, in_register(BUDGET), give_back);
 }
 
 static bool path_changes(const struct translator *t, s32 give_back)
@@ -517,12 +504,12 @@ static void emit_cold_budget(struct translator *t, const struct cold_code *cold)
     struct code *k = &t->code;
     s32 insns = t->block->insns;
     if (cold->kind == COLD_SHORT) {
-        emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), t->unit.insns - insns);
+        emit_alu_imm(k, ALU_ADD, 8, in_register(BUDGET), t->unit.insns - insns);
         u8 *too_small = emit_jcc(k, CC_S);
         emit_jump_to(k, t->plain_form[0].at);
         emit_land(k, too_small);
     }
-    emit_alu_imm(k, ALU_ADD, 8, CPU_FIELD(engine.left), insns);
+    emit_alu_imm(k, ALU_ADD, 8, in_register(BUDGET), insns);
     load_uop(t, NULL);
     emit_jump_to(k, this_block(t)->exit);
 }

@@ -2,8 +2,8 @@
 /*
  * What the files of the translator share.
  *
- * Registers of emitted code. RBP is the struct cpu. The guest's general registers except R12 to R15
- * are in host registers (`pinned`); those four are used where they are, in arch.r. RAX and R12 are
+ * Registers of emitted code. RBP is the struct cpu. The guest's general registers except R11 to R15
+ * are in host registers (`pinned`); those five are used where they are, in arch.r. RAX and R12 are
  * free within a uop. RSP is the host's stack. XMM registers are in those of the same numbers while
  * engine.xmm_live. Whenever C code runs, all registers are in arch.r and arch.vector.
  *
@@ -38,6 +38,7 @@
 
 #define CPU     H_RBP
 #define SCRATCH H_RAX /* also where an address ends up: its offset in the page */
+#define BUDGET  H_R11 /* engine.left */
 #define HOST    H_R12 /* the second scratch: where an address ends up: the page's bytes */
 
 /* Operands in the struct cpu. */
@@ -147,7 +148,6 @@ struct unit {
     bool loops;      /* the path leads back to its beginning */
     u32 charge;      /* the uop before which a loop takes its next round from the budget */
     u8 pinned[GPRS]; /* within the path */
-    u8 budget;       /* within the path: the register that has engine.left, or H_NONE */
 };
 
 /* What is known where the path of a loop begins again. */

@@ -7,8 +7,7 @@
  */
 #include "cpu/jit/translate.h"
 
-#define SHORT_LOOP  20 /* instructions */
-#define PATH_BLOCKS 4  /* of a path that is no loop: its blocks are translated again elsewhere */
+#define PATH_BLOCKS 4 /* of a path that is no loop: its blocks are translated again elsewhere */
 
 static void add_block(struct unit *n, struct block *b)
 {
@@ -35,7 +34,6 @@ void unit_of_block(struct unit *n, struct block *b)
     n->blocks = n->uops = 0;
     n->loops = false;
     memcpy(n->pinned, pinned, sizeof n->pinned);
-    n->budget = H_NONE;
     add_block(n, b);
     count_instructions(n);
 }
@@ -124,7 +122,7 @@ static bool mentions(const struct uop *u, u8 reg)
  * instructions use without naming them stay. */
 static u8 unused_register(struct unit *n, u32 *uses)
 {
-    static const u8 may_go[] = {RBX, RBP, RSI, RDI, R8, R9, R10, R11};
+    static const u8 may_go[] = {RBX, RBP, RSI, RDI, R8, R9, R10};
     for (u32 i = 0; i < sizeof may_go; i++)
         if (!uses[may_go[i]]) {
             uses[may_go[i]] = 1;
@@ -134,19 +132,16 @@ static u8 unused_register(struct unit *n, u32 *uses)
     return GPRS;
 }
 
-static void assign_budget(struct unit *n, u32 *uses)
-{
-    u8 reg = n->budget == H_NONE ? unused_register(n, uses) : GPRS;
-    if (reg < GPRS)
-        n->budget = pinned[reg];
-}
-
 /* Gives the host registers of those that the loop does not mention to some that have none. */
-static void assign_others(struct unit *n, u32 *uses)
+static void assign_registers(struct unit *n)
 {
+    u32 uses[GPRS] = {0};
+    for (u32 i = 0; i < n->uops; i++)
+        for (u8 reg = 0; reg < GPRS; reg++)
+            uses[reg] += mentions(n->uop[i].u, reg);
     for (;;) {
-        u8 best = R12;
-        for (u8 reg = R13; reg <= R15; reg++)
+        u8 best = R11;
+        for (u8 reg = R12; reg <= R15; reg++)
             if (uses[reg] > uses[best])
                 best = reg;
         u8 reg = uses[best] ? unused_register(n, uses) : GPRS;
@@ -155,19 +150,6 @@ static void assign_others(struct unit *n, u32 *uses)
         n->pinned[best] = pinned[reg];
         uses[best] = 0;
     }
-}
-
-/* In a short loop the budget, which each round changes, is what matters most. */
-static void assign_registers(struct unit *n)
-{
-    u32 uses[GPRS] = {0};
-    for (u32 i = 0; i < n->uops; i++)
-        for (u8 reg = 0; reg < GPRS; reg++)
-            uses[reg] += mentions(n->uop[i].u, reg);
-    if (n->insns < SHORT_LOOP)
-        assign_budget(n, uses);
-    assign_others(n, uses);
-    assign_budget(n, uses);
 }
 
 /* --- A unit ----------------------------------------------------------------------------------- */
