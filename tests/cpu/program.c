@@ -21,41 +21,6 @@ u64 program_random(u64 *state)
     return z ^ z >> 31;
 }
 
-static u64 number(struct program *p)
-{
-    static const u64 edges[] = {0,          1,          0x7f,        0x80,           0xff,
-                                0x7fff,     0x8000,     0xffff,      0x7fffffff,     0x80000000,
-                                0xffffffff, 0x7ffffffe, BIT(63) - 1, BIT(63),        ~0ull,
-                                ~1ull,      0x10000,    0xffff0000,  0x100000000ull, 2};
-    u64 r = program_random(&p->random);
-    switch (below(p, 4)) {
-    case 0:
-        return edges[r % ARRAY_SIZE(edges)];
-    case 1:
-        return (u64)(s64)(s8)r;
-    case 2:
-        return r >> below(p, 64);
-    default:
-        return r;
-    }
-}
-
-/* An address in the data: often at the end of a page, seldom past the end or in the stack. */
-static u32 data_address(struct program *p)
-{
-    u32 address = PROGRAM_DATA + (u32)below(p, PROGRAM_DATA_SIZE);
-    if (chance(p, 15))
-        address = PROGRAM_DATA + (u32)(1 + below(p, PROGRAM_DATA_SIZE / PAGE_SIZE)) * PAGE_SIZE -
-                  (u32)below(p, 24);
-    if (address - (p->stack & ~(u32)PAGE_MASK) < PAGE_SIZE && !chance(p, 3))
-        address += PAGE_SIZE;
-    if (chance(p, 75))
-        address &= ~15u;
-    if (chance(p, 10))
-        address += PROGRAM_ALIAS + PROGRAM_CODE_SIZE - PROGRAM_DATA;
-    return address;
-}
-
 static u32 code_address(struct program *p, u32 offset)
 {
     return (chance(p, 30) ? PROGRAM_ALIAS : PROGRAM_CODE) + offset;
@@ -105,7 +70,7 @@ u8 program_scratch(struct program *p)
 
 static void aim(struct program *p, u8 reg) /* mov reg32, address */
 {
-    PUT32(p, data_address(p), (u8)(0xb8 | reg));
+    PUT32(p, program_data_address(p), (u8)(0xb8 | reg));
 }
 
 /* Stands for a displacement relative to RIP until the instruction's length is known. */
@@ -144,7 +109,7 @@ u32 program_memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex)
     }
     if (chance(p, 6)) { /* absolute */
         out[0] = (u8)(field | 4), out[1] = 0x25;
-        store_le32(out + 2, data_address(p));
+        store_le32(out + 2, program_data_address(p));
         return 6;
     }
     u32 n = 1;
@@ -213,7 +178,7 @@ static void tame(struct program *p, const struct insn *in)
         PUT32(p, (u32)below(p, 1024) & mask, rex, 0x81, (u8)(0xe0 | (reg & 7))); /* and reg32, n */
     }
     if (base >= R8 && base < R14 && base != reg)
-        PUT32(p, data_address(p), 0x41, (u8)(0xb8 | (base & 7)));
+        PUT32(p, program_data_address(p), 0x41, (u8)(0xb8 | (base & 7)));
 }
 
 /* Replaces RIP_MARK, now that the place of the next instruction is known. */
@@ -222,7 +187,7 @@ static void relate_to_rip(struct program *p, u8 *bytes, u32 length)
     u32 next = PROGRAM_CODE + p->size + length;
     for (u32 i = 1; i + 4 <= length; i++)
         if (load_le32(bytes + i) == RIP_MARK) {
-            store_le32(bytes + i, data_address(p) - next);
+            store_le32(bytes + i, program_data_address(p) - next);
             return;
         }
 }
@@ -395,8 +360,8 @@ static void put_switch(struct program *p)
     PUT(p, 0xff, 0xe2);                                   /* jmp rdx */
     u32 base = p->size;
     for (u32 i = 0; i < 4; i++) {
-        PUT32(p, (u32)number(p), (u8)(i & 1 ? 0x05 : 0x2d)); /* add or sub eax, n */
-        PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);       /* setcc dl */
+        PUT32(p, (u32)program_number(p), (u8)(i & 1 ? 0x05 : 0x2d)); /* add or sub eax, n */
+        PUT(p, 0x0f, (u8)(0x90 | below(p, 16)), 0xc2);               /* setcc dl */
         while (p->size < base + 16 * i + 14 && p->size < PROGRAM_CODE_SIZE - 2)
             PUT(p, 0x90);
         PUT(p, 0xeb, (u8)(16 * (3 - i))); /* to the end of the four */
@@ -452,7 +417,8 @@ static void put_patch(struct program *p)
     if (chance(p, 50))
         put_some(p, 3);
     store_le32(p->code + at + 3, code_address(p, p->size + 1));
-    PUT32(p, (u32)number(p), (u8)(chance(p, 50) ? 0x05 : 0xb8)); /* add eax, n; mov eax, n */
+    PUT32(p, (u32)program_number(p),
+          (u8)(chance(p, 50) ? 0x05 : 0xb8)); /* add eax, n; mov eax, n */
     remember_patch(p, p->size - 4, 0);
 }
 
@@ -768,41 +734,12 @@ static void put_main(struct program *p)
     p->function[p->functions++] = start;
 }
 
-static void random_state(struct program *p)
-{
-    for (u32 i = 0; i < GPRS; i++)
-        p->r[i] = number(p);
-    p->r[RSP] = p->stack;
-    for (u32 i = 0; i < 4; i++)
-        p->r[(u8[]){RBX, RBP, RSI, RDI}[i]] = data_address(p);
-    for (u32 i = 0; p->compat && i < GPRS; i++)
-        p->r[i] = i < R8 ? (u32)p->r[i] : 0;
-    p->rflags = (program_random(&p->random) & RFLAGS_ARITHMETIC) | RFLAGS_ONE;
-    for (u32 i = 0; i < PROGRAM_DATA_SIZE; i += 8)
-        store_le64(p->data + i, number(p));
-    memset(p->fx, 0, sizeof p->fx);
-    store_le16(p->fx, 0x37f);
-    store_le32(p->fx + 24, 0x1f80);
-    for (u32 i = 160; i < 416; i += 8)
-        store_le64(p->fx + i, chance(p, 60) ? 0x3ff0000000000000 | below(p, BIT(60)) : number(p));
-}
-
-/* In the middle of a page, or where it soon grows into the next one, which may be missing. */
-static u32 stack_top(struct program *p)
-{
-    static const u32 tops[] = {PROGRAM_DATA + PAGE_SIZE + 0x800,
-                               PROGRAM_DATA + 2 * PAGE_SIZE + 0x20,
-                               PROGRAM_HOLE + PAGE_SIZE + 0x30};
-    u32 top = tops[chance(p, 50) ? 0 : below(p, ARRAY_SIZE(tops))];
-    return top - (chance(p, 10) ? (u32)below(p, 16) : 0);
-}
-
 void program_make(struct program *p, u64 seed)
 {
     *p = (struct program){.random = seed * 0x2545f4914f6cdd1dull + 1};
     p->user = chance(p, 60);
     p->compat = chance(p, 15);
-    p->stack = stack_top(p);
+    p->stack = program_stack_top(p);
     p->mode = MODE_LMA | MODE_PE | MODE_SSE | (p->user ? MODE_USER : 0) |
               (p->compat ? MODE_CODE32 | MODE_STACK32 | MODE_FLAT : MODE_CODE64);
     /* Somewhere in the first page, so that the others begin anywhere in a function. */
@@ -812,7 +749,7 @@ void program_make(struct program *p, u64 seed)
     while (p->functions < functions)
         put_function(p);
     put_main(p);
-    random_state(p);
+    program_state(p);
 }
 
 void program_drop(struct program *p, u32 instruction)

@@ -15,6 +15,14 @@ static inline bool chance(struct program *p, u32 percent)
     return below(p, 100) < percent;
 }
 
+/* Returns a number, often one at an edge. */
+u64 program_number(struct program *p);
+/* An address in the data: often at the end of a page, seldom past the end or in the stack. */
+u32 program_data_address(struct program *p);
+/* In the middle of a page, or where it soon grows into the next one, which may be missing. */
+u32 program_stack_top(struct program *p);
+/* Makes registers, flags and data. */
+void program_state(struct program *p);
 /* Returns one of RAX, RCX, RDX, R8 ... R13. */
 u8 program_scratch(struct program *p);
 /* Writes ModRM, SIB and displacement of a memory operand. Returns their size; sets *rex. */

@@ -114,9 +114,9 @@ bool wanted_before(const struct uop *u, bool after)
         return true;
     if (effect == REPLACES)
         return false;
-    if (!(u->form & FORM_FLAGS))
+    if (!(u->form & FORM_FLAGS) || !after)
         return after;
-    return effect == CHANGES || (effect != SETS && after);
+    return effect != SETS;
 }
 
 /* Where a block ends, all flags are wanted, unless the path goes on there. */
@@ -213,12 +213,26 @@ static void resume_after(struct translator *t, bool plain)
     }
 }
 
+/* Returns the uop, or *copy as one that need not compute the flags, because nobody on the path
+ * wants them. The block by itself may have to, because it ends soon. */
+static const struct uop *without_flags(const struct translator *t, const struct uop *u,
+                                       struct uop *copy)
+{
+    u8 effect = row_of(u)->effect;
+    if (t->wanted_after || (effect != SETS && effect != CHANGES))
+        return u;
+    *copy = *u;
+    copy->form &= (u8)~FORM_FLAGS;
+    return copy;
+}
+
 /* Emits a uop. False: the rest of the block is emitted in its plain form only. */
 static bool emit_uop(struct translator *t, const struct unit_uop *uu)
 {
-    const struct uop *u = uu->u;
+    struct uop copy;
+    const struct uop *u = uu->next ? uu->u : without_flags(t, uu->u, &copy);
     const struct row *r = row_of(u);
-    t->u = u;
+    t->u = uu->u;
     t->slow = NULL;
     const bool sets = u->form & FORM_FLAGS && (r->effect == SETS || r->effect == READS);
     bool overwrites = effect_of(u) == REPLACES || (u->form & FORM_FLAGS && r->effect == SETS);
@@ -234,7 +248,7 @@ static bool emit_uop(struct translator *t, const struct unit_uop *uu)
         return false;
     }
     if (!emitted)
-        run_by_handler(t, u);
+        run_by_handler(t, uu->u);
     flags_after(t, sets);
     regions_after(t, t->index);
     bool open = regions_open(t);
