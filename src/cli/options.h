@@ -218,8 +218,9 @@ void options_print_completion(const struct option_table *const *tables, FILE *ou
 /* Returns true if two paths name one file, or would if it is not there yet. A device or pipe may be
  * named twice: writing to it loses nothing. */
 bool option_one_file(const char *a, const char *b);
-/* Checks that nothing would be written over: an output is neither a file that another option names,
- * under whatever name, nor one of a platform's state. -1: ERROR_USAGE, ERROR_FILE. */
+/* Checks that no output overwrites anything: an output must not be a file that another option
+ * names, even by another path, nor a file of a platform's state. Returns -1 with ERROR_USAGE or
+ * ERROR_FILE. */
 int options_check_files(const struct options *o, struct error *e);
 /* Checks outputs against the files that other options name, such as those of a VM in a machine
  * file. */

@@ -119,8 +119,8 @@ ssize_t gdb_socket_receive(struct gdb_socket *s, u8 *out, size_t size)
     return got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR ? 0 : got;
 }
 
-/* A client that cannot be written to is gone; the next receive says so. After a signal nothing
- * waits for it. */
+/* Sends bytes. If the client is gone, the next receive reports that. After a signal this waits for
+ * no client. */
 void gdb_socket_send(struct gdb_socket *s, const void *data, size_t size)
 {
     for (const u8 *p = data; size && s->client >= 0;) {

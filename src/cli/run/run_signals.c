@@ -85,7 +85,7 @@ void run_signals_output_closes(FILE *file)
             s->fd = -1;
 }
 
-/* From here on nothing waits for a reader. The write that waits now has been interrupted. */
+/* Stops waiting for readers. A write that waits now has been interrupted by the signal. */
 static void outputs_hurry(void)
 {
     for (const struct stream *s = streams; s; s = s->next)

@@ -70,31 +70,31 @@ void run_panic_line_ends(struct run_panic *w);
 /* --- Signals (run_signals.c) ------------------------------------------------------------------ */
 
 struct termios;
-/* From now on the first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted, and the second ends the
+/* Installs the handlers. The first SIGTERM, SIGINT, SIGHUP or SIGPIPE is noted; the second ends the
  * program at once. */
 void run_signals_start(void);
 /* Once the file is open: after a signal nothing waits for a reader of it, if it is a pipe or a
  * device, and of standard output and error. What cannot be written is lost. NULL: nothing. */
 void run_signals_output(FILE *file);
 void run_signals_output_closes(FILE *file); /* before it is closed */
-/* After that time of the host's, too, nothing waits for a reader. */
+/* Sets a limit on the host's clock, after which nothing waits for a reader of standard output and
+ * error any longer, as after a signal. Output that cannot be written then is lost. */
 void run_signals_limit(u64 ns);
-/* Of the signal that asked for an end: "SIGTERM". */
+/* Returns the name of the signal that asked for an end: "SIGTERM". */
 const char *run_signals_name(void);
 bool run_signals_ending(void);
-bool run_signals_reader_gone(void); /* it was SIGPIPE */
-int run_signals_status(
-    void); /* the exit status that says so: 128 and the signal's number; 0: none came */
-/* Makes the terminal raw; whatever ends or stops the program puts it back. */
+bool run_signals_reader_gone(void); /* the signal was SIGPIPE */
+int run_signals_status(void); /* the exit status: 128 plus the signal's number; 0: no signal came */
+/* Makes the terminal raw. It is put back when a signal ends or stops the program. */
 void run_signals_terminal(const struct termios *before, const struct termios *raw);
 void run_signals_terminal_done(void);
-/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. True: it
- * can be read. */
+/* Waits until `fd` (-1: none) can be read, a signal asks for an end, or the time is over. Returns
+ * true if `fd` can be read. */
 bool run_signals_wait(int fd, u64 ns);
-/* From now on each wait ends also when this descriptor can be read; -1: none. */
+/* Makes each wait end also when this descriptor can be read; -1: none. */
 void run_signals_watch(int fd);
-/* ... and when one of these has what it waits for. The first RUN_WAIT_OWN of them are set by the
- * wait itself. NULL: there are none. */
+/* Makes each wait end also when one of these descriptors has its event. The caller leaves the first
+ * RUN_WAIT_OWN entries to the wait. NULL: none. */
 #define RUN_WAIT_OWN 2u
 struct pollfd;
 void run_signals_watch_list(struct pollfd *fds, size_t count);

@@ -63,7 +63,7 @@ static int check_kept(const struct options *o, const char *busybox, const char *
                 : 0;
 }
 
-/* Suites and packages become parts of addresses. */
+/* Checks a name of a suite or package, which becomes part of an address. */
 static int check_name(const struct options *o, u8 id, struct error *e)
 {
     const char *text = o->text[id];
