@@ -16,7 +16,7 @@ for purpose in "$@"; do
             libslirp-dev libcmocka-dev xz-utils"
         ;;
     test) packages="$packages clang clang-format clang-tidy lld libclang-rt-14-dev openssl e2fsprogs
-            openssh-client acpica-tools cpio gdb" ;;
+            mtools openssh-client acpica-tools cpio gdb" ;;
     interop)
         packages="$packages openssl libvirt-clients-qemu python3-lxml python3-libvirt
             python3-cryptography python3-venv qemu-system-x86 seabios libcurl4-openssl-dev"

@@ -12,6 +12,7 @@
 #include "device/iommu.h"
 #include "device/lapic.h"
 #include "device/pci.h"
+#include "device/pflash.h"
 #include "device/pic.h"
 #include "device/pit.h"
 #include "device/pm.h"
@@ -74,6 +75,7 @@ struct board {
     struct debug_exit debug_exit;
     struct pci pci;
     struct fw_cfg fw_cfg;
+    struct pflash flash;
     struct testdev *testdev;        /* NULL: none */
     struct pci_function isa, power; /* these and the log: only with firmware */
     struct debug_console firmware_log;
@@ -194,6 +196,9 @@ static bool wire_legacy(struct board *b)
     debug_exit_init(&b->debug_exit, events->debug_exit, events->context);
     fw_cfg_init(&b->fw_cfg, config->dma);
     if (config->testdev && !wire_testdev(b))
+        return false;
+    pflash_init(&b->flash, config->flash_address, config->flash);
+    if (config->flash.bytes && !bus_add(&b->memory, &b->flash.window))
         return false;
     return fw_cfg_attach(&b->fw_cfg, &b->ports) && pit_attach(&b->pit, &b->ports) &&
            bus_add(&b->ports, &b->rtc.ports) && bus_add(&b->ports, &b->uart.ports) &&
@@ -478,4 +483,9 @@ size_t board_channel_input(struct board *b, const u8 *data, size_t size)
 bool board_net_input(struct board *b, const void *frame, size_t size)
 {
     return b->config.net.send && virtio_net_receive(&b->net, frame, size);
+}
+
+void board_press_power_button(struct board *b)
+{
+    pm_press_power_button(&b->pm);
 }

@@ -53,6 +53,8 @@ struct board_config {
     struct console_backend console; /* for the UART */
     struct console_backend channel; /* for the virtio console */
     struct net_backend net;         /* no function: no network card */
+    struct flash_backend flash;     /* no bytes: no flash that can be written */
+    u64 flash_address;
     struct block_backend disks[BOARD_DISKS_MAX];
     u32 disk_count;
 };
@@ -95,5 +97,7 @@ size_t board_console_input(struct board *b, const u8 *data, size_t size);
 size_t board_channel_input(struct board *b, const u8 *data, size_t size);
 /* Sends a frame to the network card. Returns false if its driver has no room for it now. */
 bool board_net_input(struct board *b, const void *frame, size_t size);
+/* Presses the power button once. */
+void board_press_power_button(struct board *b);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stands behind a console, a disk and a mailbox. Devices do not ask for input: the hypervisor
- * delivers it (uart_receive, virtio_console_receive) at points that it chooses, so that runs
- * repeat.
+ * What stands behind a console, a disk, a flash and a mailbox. Devices do not ask for input: the
+ * hypervisor delivers it (uart_receive, virtio_console_receive) at points that it chooses, so that
+ * runs repeat.
  */
 #ifndef SOFTSEV_DEVICE_BACKEND_H
 #define SOFTSEV_DEVICE_BACKEND_H
@@ -23,6 +23,14 @@ struct block_backend {
     bool (*flush)(void *ctx);
     u64 size_sectors;
     bool read_only;
+    void *ctx;
+};
+
+/* The contents of a flash: a multiple of 4 KiB. The device changes them, and says so. */
+struct flash_backend {
+    u8 *bytes;
+    u64 size;
+    void (*changed)(void *ctx, u64 offset, u64 size);
     void *ctx;
 };
 

@@ -62,6 +62,8 @@ bool npt_map_rom(struct npt *n, struct host *host, struct frames *frames, u64 gp
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 /* Splits a mapping of 2 MiB into 512 leaves of 4 KiB. Does nothing if it is split already. */
 bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
+/* Unmaps 4 KiB of what is mapped. */
+bool npt_unmap_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 void npt_destroy(struct npt *n, struct frames *frames);
 
 /* --- The VM ----------------------------------------------------------------------------------- */
@@ -186,6 +188,7 @@ u64 vm_chunk(const struct vm *vm, u64 gpa); /* index in `chunks`; FRAME_NONE: no
 /* Translates a guest address to a system address. `left` is the number of bytes up to the end of
  * the 2 MiB; 0 means that there is no RAM. */
 u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left);
+u64 vm_flash_address(const struct vm *vm); /* of the flash that the guest writes */
 bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size);
 bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size);
 void vm_end(struct vm *vm, enum vm_state state, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -99,6 +99,16 @@ bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
            host_write(host, entry_spa, &entry, sizeof entry);
 }
 
+bool npt_unmap_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
+{
+    const u64 nothing = 0;
+    u64 entry = 0;
+    const u64 entry_spa = npt_entry(n, host, frames, gpa);
+    return npt_split(n, host, frames, gpa) && host_read(host, entry_spa, &entry, sizeof entry) &&
+           host_write(host, (entry & PTE_ADDRESS) + (gpa >> 12 & 511) * 8, &nothing,
+                      sizeof nothing);
+}
+
 void npt_destroy(struct npt *n, struct frames *frames)
 {
     for (u32 i = 0; i < n->page_count; i++)

@@ -93,9 +93,25 @@ u32 hypervisor_asids(const struct hypervisor *hv, bool registers_encrypted)
 
 /* --- Guest memory as the host accesses it ----------------------------------------------------- */
 
+u64 vm_flash_address(const struct vm *vm)
+{
+    return vm->config.plan->flash_gpa - vm->config.flash.size;
+}
+
+/* Returns true for the flash that the guest writes, where every access should exit. A SEV-ES guest
+ * reads it as memory, as on QEMU: what it knows as read-only memory it does not access by VMGEXIT
+ * [edk2 OvmfPkg, QemuFlashFvbServicesRuntimeDxe]. */
+static bool is_flash_device(const struct vm *vm, u64 gpa)
+{
+    const u64 start = vm_flash_address(vm);
+    return gpa >= start && gpa - start < vm->config.flash.size && !vm_is_es(vm);
+}
+
 u64 vm_chunk(const struct vm *vm, u64 gpa)
 {
     u64 low = min_u64(vm->chunk_count * CHUNK_SIZE, BOARD_LOW_RAM_END), offset = gpa;
+    if (vm->config.flash.bytes && is_flash_device(vm, gpa))
+        return FRAME_NONE;
     if (gpa < GIB(4) && gpa >= vm->snp.flash_gpa && vm->snp.flash_chunks)
         return vm->chunk_count + (gpa - vm->snp.flash_gpa) / CHUNK_SIZE;
     if (gpa >= BOARD_HIGH_RAM)
@@ -109,6 +125,8 @@ u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left)
 {
     u64 chunk = vm_chunk(vm, gpa);
     *left = chunk == FRAME_NONE ? 0 : CHUNK_SIZE - gpa % CHUNK_SIZE;
+    if (vm->config.flash.bytes && gpa < vm_flash_address(vm))
+        *left = min_u64(*left, vm_flash_address(vm) - gpa);
     return chunk == FRAME_NONE ? FRAME_NONE : vm->chunks[chunk] + gpa % CHUNK_SIZE;
 }
 
@@ -155,12 +173,25 @@ bool vm_host_can_write(struct vm *vm, u64 gpa)
 
 /* --- Creating and destroying a VM ------------------------------------------------------------- */
 
+/* Lets accesses to the flash that the guest writes exit, or puts its contents into memory. */
+static bool place_flash(struct vm *vm)
+{
+    const struct vm_flash *f = &vm->config.flash;
+    const u64 start = vm_flash_address(vm);
+    if (f->bytes && vm_is_es(vm))
+        return vm_write(vm, start, f->bytes, f->size);
+    for (u64 at = 0; f->bytes && at < f->size; at += PAGE_SIZE)
+        if (!npt_unmap_page(&vm->npt, vm->hv->host, &vm->hv->frames, start + at))
+            return false;
+    return true;
+}
+
 /* Takes memory of its own for a flash image, which ends at 4 GiB. An SNP guest may write its flash:
  * it is private memory, and read-only nested tables would only end the guest. */
 static int vm_take_flash(struct vm *vm, struct error *error)
 {
     const struct image_plan *plan = vm->config.plan;
-    vm->snp.flash_gpa = ALIGN_DOWN(plan->flash_gpa, CHUNK_SIZE);
+    vm->snp.flash_gpa = ALIGN_DOWN(vm_flash_address(vm), CHUNK_SIZE);
     for (u64 gpa = vm->snp.flash_gpa; plan->flash_size && gpa < GIB(4); gpa += CHUNK_SIZE) {
         u64 spa = frames_take_chunk(&vm->hv->frames);
         if (spa == FRAME_NONE)
@@ -172,13 +203,15 @@ static int vm_take_flash(struct vm *vm, struct error *error)
             return error_set(error, ERROR_MEMORY, "%s: no memory for nested page tables",
                              vm->config.name);
     }
-    return 0;
+    return place_flash(vm)
+               ? 0
+               : error_set(error, ERROR_MEMORY, "%s: no memory for its variables", vm->config.name);
 }
 
 static int vm_take_memory(struct vm *vm, struct error *error)
 {
     u64 want = vm->config.plan->memory_size / CHUNK_SIZE;
-    u64 all = want + vm->config.plan->flash_size / CHUNK_SIZE + 1;
+    u64 all = want + (vm->config.plan->flash_size + vm->config.flash.size) / CHUNK_SIZE + 2;
     vm->chunks = calloc(all, sizeof *vm->chunks);
     if (!vm->chunks || !npt_create(&vm->npt, vm->hv->host, &vm->hv->frames, all))
         return error_set(error, ERROR_MEMORY, "%s: no memory for its tables", vm->config.name);
@@ -319,7 +352,10 @@ struct vm *vm_create(struct hypervisor *hv, const struct vm_config *config, stru
     }
     vm->hv = hv;
     vm->config = *config;
-    if (!config->plan->runnable && !vm_is_snp(vm))
+    if (config->flash.bytes && (vm_is_snp(vm) || !config->plan->flash_size))
+        error_set(error, ERROR_USAGE, "%s: a flash for variables needs firmware, and no SNP guest",
+                  config->name);
+    else if (!config->plan->runnable && !vm_is_snp(vm))
         error_set(error, ERROR_USAGE, "%s: this image can be measured, not run", config->name);
     else if (!vm_check_sev_features(vm, error) && !vm_take_processors(vm, error) &&
              !vm_take_asid(vm, error) && !vm_take_memory(vm, error) &&

@@ -75,6 +75,14 @@ struct vm_net {
     u8 mac[6];
 };
 
+/* Firmware's variables: a flash that ends where the plan's firmware begins. The guest writes it. */
+struct vm_flash {
+    u8 *bytes; /* NULL: none; they stay until vm_destroy */
+    u64 size;  /* a multiple of 4 KiB */
+    void (*changed)(void *context);
+    void *context;
+};
+
 struct vm_config {
     const char *name;
     const struct image_plan *plan; /* stays until vm_destroy */
@@ -87,6 +95,7 @@ struct vm_config {
     struct vm_disk disks[VM_DISKS_MAX];
     u32 disk_count;
     struct vm_net net;
+    struct vm_flash flash;              /* not of an SNP guest */
     const struct random_source *random; /* of a virtio entropy source; NULL: there is none */
     bool virtio_console;                /* adds a second console on virtio to the UART */
     bool testdev;              /* adds the device for hypervisor tests, QEMU's pc-testdev */
@@ -183,6 +192,10 @@ size_t vm_channel_input(struct vm *vm, const u8 *data, size_t size);
 /* Sends an Ethernet frame to the guest, between two calls of hypervisor_run. Returns false if the
  * driver has no room for it now: the caller keeps the frame. */
 bool vm_net_input(struct vm *vm, const void *frame, size_t size);
+/* Press the guest's buttons, between two calls of hypervisor_run: the power button, which a guest
+ * may ignore, and reset, which ends the VM as its own reset does. */
+void vm_power_button(struct vm *vm);
+void vm_reset(struct vm *vm);
 enum vm_state vm_get_state(const struct vm *vm);
 void vm_get_summary(const struct vm *vm, struct vm_summary *out);
 u64 vm_guest_time(const struct vm *vm); /* the summary's `guest_ns` */

@@ -129,6 +129,17 @@ static bool on_disk_flush(void *context)
     return true;
 }
 
+/* A SEV-ES guest reads its flash as memory. */
+static void on_flash_change(void *context, u64 offset, u64 size)
+{
+    struct vm *vm = context;
+    const struct vm_flash *f = &vm->config.flash;
+    if (vm_is_es(vm))
+        vm_write(vm, vm_flash_address(vm) + offset, f->bytes + offset, size);
+    if (f->changed)
+        f->changed(f->context);
+}
+
 static void on_firmware_line(void *context, const char *line)
 {
     const struct vm *vm = context;
@@ -187,6 +198,11 @@ int vm_board_create(struct vm *vm, struct error *error)
         .channel = {on_channel, vm},
         .disk_count = vm->config.disk_count,
     };
+    config.flash_address = vm_flash_address(vm);
+    config.flash = (struct flash_backend){.bytes = vm->config.flash.bytes,
+                                          .size = vm->config.flash.size,
+                                          .changed = on_flash_change,
+                                          .ctx = vm};
     if (vm->config.net.send)
         config.net = (struct net_backend){.send = on_frame, .ctx = vm};
     memcpy(config.net.mac, vm->config.net.mac, sizeof config.net.mac);
@@ -231,4 +247,15 @@ bool vm_net_input(struct vm *vm, const void *frame, size_t size)
     if (taken)
         vm_wake(vm);
     return taken;
+}
+
+void vm_power_button(struct vm *vm)
+{
+    vm_wake(vm);
+    board_press_power_button(vm->board);
+}
+
+void vm_reset(struct vm *vm)
+{
+    vm_end(vm, VM_RESET, "it was reset from outside");
 }

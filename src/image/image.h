@@ -56,6 +56,10 @@ int image_check_kernel(const struct image_file *kernel, struct error *error);
  * tables, starts EFI programs and bzImages. */
 int image_check_started(const struct image_file *firmware, const struct image_file *kernel,
                         struct error *error);
+/* Checks that a file is the variables of such firmware, and that this firmware can use them: they
+ * stand below it in one flash of whole MiB. */
+int image_check_variables(const struct image_file *variables, const struct image_file *firmware,
+                          struct error *error);
 /* Returns why no guest of this mode can have these SEV_FEATURES, or NULL if one can. */
 const char *image_sev_features_wrong(u64 features, enum image_mode mode);
 

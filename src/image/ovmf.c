@@ -234,6 +234,33 @@ static int check_kind(const struct image_file *file, struct error *error)
     return error_set(error, ERROR_FILE, "%s: %s; right is %s", file->name, kind.name, right);
 }
 
+/* A volume of variables is at the beginning. */
+static bool has_variables(const struct image_file *file)
+{
+    return file->size >= VOLUME_GUID_AT + GUID_SIZE &&
+           !memcmp((const u8 *)file->data + VOLUME_GUID_AT, guid_variables, GUID_SIZE);
+}
+
+int image_check_variables(const struct image_file *variables, const struct image_file *firmware,
+                          struct error *error)
+{
+    if (!has_variables(variables) || variables->size % PAGE_SIZE)
+        return error_set(error, ERROR_FILE,
+                         "%s: not the variables of firmware; right is a copy of OVMF_VARS.fd",
+                         variables->name);
+    if (has_variables(firmware))
+        return error_set(error, ERROR_FILE,
+                         "%s has variables of its own inside, and uses no others; right is "
+                         "OVMF_CODE.fd",
+                         firmware->name);
+    if ((variables->size + firmware->size) % MIB(1))
+        return error_set(error, ERROR_FILE,
+                         "%s (%zu bytes) and %s (%zu bytes) are no whole MiB together: they do not "
+                         "come from one build",
+                         firmware->name, firmware->size, variables->name, variables->size);
+    return 0;
+}
+
 /* Refuses an image without code where processors start: variables alone, or blank flash. */
 static int check_reset_code(const struct image_file *file, struct error *error)
 {
@@ -243,8 +270,7 @@ static int check_reset_code(const struct image_file *file, struct error *error)
             return 0;
     if (last[0] != 0 && last[0] != 0xff)
         return 0;
-    if (file->size >= VOLUME_GUID_AT + GUID_SIZE &&
-        !memcmp(f + VOLUME_GUID_AT, guid_variables, GUID_SIZE))
+    if (has_variables(file))
         return error_set(error, ERROR_FILE,
                          "%s: the variables of firmware (OVMF_VARS) without its code; right is "
                          "OVMF.fd or OVMF_CODE.fd",

@@ -12,6 +12,7 @@
 #include "device/ioapic.h"
 #include "device/lapic.h"
 #include "device/pci.h"
+#include "device/pflash.h"
 #include "device/pic.h"
 #include "device/pit.h"
 #include "device/pm.h"
@@ -30,6 +31,8 @@
 #define OPERATIONS_MAX  2000
 #define VIRTIO_BAR      0xd0000000ull
 #define VIRTIO_BAR_STEP 0x100000ull
+#define FLASH           0xffc00000ull
+#define FLASH_SIZE      (2 * PFLASH_SECTOR)
 
 struct board {
     struct clock clock;
@@ -51,6 +54,8 @@ struct board {
     struct virtio_blk blk;
     struct virtio_console console;
     struct virtio_rng rng;
+    struct pflash flash;
+    u8 contents[FLASH_SIZE];
     u8 guest[GUEST_SIZE], disk[DISK_SECTORS * SECTOR_SIZE];
     u64 events;
 };
@@ -111,6 +116,13 @@ static void on_event(void *ctx)
     ((struct board *)ctx)->events++;
 }
 
+static void on_flash(void *ctx, u64 offset, u64 size)
+{
+    if (!size || !range_fits(offset, size, FLASH_SIZE))
+        abort();
+    ((struct board *)ctx)->events++;
+}
+
 static void on_exit_port(void *ctx, u32 value)
 {
     ((struct board *)ctx)->events += value;
@@ -157,6 +169,8 @@ static void board_add_chips(struct board *b)
     check(reset_attach(&b->reset, &b->ports) && fw_cfg_attach(&b->fw_cfg, &b->ports));
     check(bus_add(&b->ports, &b->uart.ports) && bus_add(&b->ports, &b->rtc.ports));
     check(bus_add(&b->ports, &b->pm.ports) && bus_add(&b->ports, &b->debug_exit.port));
+    pflash_init(&b->flash, FLASH, (struct flash_backend){b->contents, FLASH_SIZE, on_flash, b});
+    check(bus_add(&b->memory, &b->flash.window));
     check(bus_add(&b->memory, &b->ioapic.window) && pci_add_ecam(&b->pci, 0xb0000000));
 }
 

@@ -4,11 +4,15 @@
 read-only ones and snapshots; the locks of programs that share an image."""
 import fcntl
 import hashlib
+import json
 import os
 import random
 import shutil
+import socket
 import struct
 import subprocess
+import threading
+import time
 
 from story import Skip, console, one_line, quick, slow, tell, want
 
@@ -233,6 +237,131 @@ def a_wrong_disk_is_refused_by_what_is_wrong(s):
     want(code == 3 and "the snapshot of" in error and s.path("missing") in one_line(error), error)
 
 
+class NbdServer:
+    """A server with one disk, for one client after another; `answer` may spoil its answers."""
+    def __init__(self, path, data, flags=5, hello=b"NBDMAGICIHAVEOPT" + struct.pack(">H", 3),
+                 go=1):
+        self.data, self.flags, self.hello, self.go = bytearray(data), flags, hello, go
+        self.kinds, self.path = [], path
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            try:
+                self.talk(client)
+            except (OSError, struct.error):
+                pass
+            client.close()
+
+    def talk(self, f):
+        f.sendall(self.hello)
+        need(f, 4)
+        magic, option, size = struct.unpack(">QII", need(f, 16))
+        need(f, size)
+        for kind, data in ((3, struct.pack(">HQH", 0, len(self.data), self.flags)), (self.go, b"")):
+            f.sendall(struct.pack(">QIII", 0x3e889045565a9, option, kind, len(data)) + data)
+        while True:
+            magic, _, kind, cookie, at, size = struct.unpack(">IHHQQI", need(f, 28))
+            self.kinds.append(kind)
+            if kind == 2 or magic != 0x25609513:
+                return
+            if kind == 1:
+                self.data[at:at + size] = need(f, size)
+            f.sendall(struct.pack(">IIQ", 0x67446698, 0, cookie)
+                      + (self.data[at:at + size] if kind == 0 else b""))
+
+    def close(self):
+        self.listener.close()
+
+
+def need(f, size):
+    got = b""
+    while len(got) < size:
+        more = f.recv(size - len(got))
+        if not more:
+            raise OSError("the client is gone")
+        got += more
+    return got
+
+
+@slow
+def a_guest_lives_on_a_disk_of_an_nbd_server(s):
+    disk = make_disk(s)
+    with open(disk, "rb") as f:
+        server = NbdServer(s.path("nbd"), f.read())
+    before = bytes(server.data)
+    for word in (",snapshot", ""):
+        text = boots_from(s, "nbd:unix:" + server.path + word, "sev")
+        want("was here before" not in text, "what was written to a snapshot stays")
+        want((bytes(server.data) == before) == (word != ""), f"{word}: what is on the server")
+    want(server.kinds[-2:] == [3, 2], "no flush at the end")
+    server.close()
+    with open(disk, "wb") as f:
+        f.write(server.data)
+    want(sha(inside(disk, "/data/twice")) == sha(BIG + BIG), "what was written is something else")
+
+
+@slow
+def a_qcow2_image_comes_by_a_server(s):
+    if not shutil.which("qemu-storage-daemon") or not shutil.which("qemu-img"):
+        raise Skip("qemu-storage-daemon or qemu-img is missing")
+    image, path = s.path("image.qcow2"), s.path("storage")
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", make_disk(s), image], check=True)
+    server = subprocess.Popen(["qemu-storage-daemon", "--blockdev",
+                               f"driver=qcow2,node-name=d,file.driver=file,file.filename={image}",
+                               "--nbd-server", f"addr.type=unix,addr.path={path}", "--export",
+                               "type=nbd,id=e,node-name=d,name=,writable=on"])
+    try:
+        while not os.path.exists(path) and server.poll() is None:
+            time.sleep(0.02)
+        want("was here before" not in boots_from(s, "nbd:unix:" + path, "none"), "an old disk")
+        want("was here before" in boots_from(s, f"nbd:unix:{path},readonly", "none"), "a new disk")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@quick
+def a_server_that_is_none_is_refused(s):
+    kernel = s.build("halt", HALT)
+    hello = b"NBDMAGICIHAVEOPT"
+
+    def run(value):
+        return s.command("run", "--kernel", kernel, "--memory", "16", "--disk", value)
+    for name, server, value, words in (
+            ("old", {"hello": b"NBDMAGIC" + bytes(144)}, "", "should speak NBD"),
+            ("style", {"hello": hello + bytes(2)}, "", "should speak NBD"),
+            ("no", {"go": 0x80000006}, "", "should speak NBD"),
+            ("only", {"flags": 7}, "", "lets nobody write"),
+            ("odd", {"data": bytes(1000)}, "", "whole sectors of 512"),
+            ("qcow2", {"data": b"QFI\xfb" + bytes(508)}, ",readonly", "qcow2")):
+        n = NbdServer(s.path("nbd-" + name), **{"data": bytes(4096), **server})
+        code, _, error = run("nbd:unix:" + n.path + value)
+        want(code == 3 and words in one_line(error), (name, code, error))
+        n.close()
+    n = NbdServer(s.path("nbd-good"), bytes(4096), flags=7)
+    for word in (",readonly", ",snapshot"):
+        code, _, error = run("nbd:unix:" + n.path + word)
+        want(code == 33, (word, code, error))
+    n.close()
+    code, _, error = run("nbd:unix:" + s.path("nowhere"))
+    want(code == 3 and "nowhere" in one_line(error), (code, error))
+    code, _, error = run("nbd:unix:/" + "x" * 200)
+    want(code == 2 and "the path of a Unix socket" in one_line(error), (code, error))
+    vm = {"kernel": kernel, "memory": 16, "disk": "nbd:unix:" + s.path("nbd-good")}
+    machine = s.write("machine", json.dumps({"vms": [vm, vm]}).encode())
+    code, _, error = s.command("run", "--machine", machine)
+    want(code == 2 and "same disk" in one_line(error), (code, error))
+
+
 if __name__ == "__main__":
     tell(
         an_encrypted_guest_lives_on_its_disk,
@@ -244,4 +373,7 @@ if __name__ == "__main__":
         a_disk_that_another_program_writes_is_refused,
         a_disk_is_locked_as_long_as_its_guest_runs,
         a_wrong_disk_is_refused_by_what_is_wrong,
+        a_guest_lives_on_a_disk_of_an_nbd_server,
+        a_qcow2_image_comes_by_a_server,
+        a_server_that_is_none_is_refused,
     )

@@ -47,9 +47,14 @@ static bool stops(void *context)
     return r->quit;
 }
 
-void run_clock_start(struct run *r)
+void run_clock_resume(struct run *r)
 {
     r->wall_start_ns = run_clock_ns() - machine_ns(r);
+}
+
+void run_clock_start(struct run *r)
+{
+    run_clock_resume(r);
     hypervisor_set_stop(r->hv, stops, r);
     if (r->options.limit_given)
         run_limit_output(r->options.clock, r->options.limit_ns);
@@ -71,16 +76,18 @@ static bool waits_for_owner(const struct run *r)
     return false;
 }
 
-/* Looks at keyboard, serial ports and networks; waits up to `wait_ns` if there is nothing. */
+/* Looks at keyboard, serial ports, networks and the control socket; waits up to `wait_ns` if there
+ * is nothing. */
 static void look(struct run *r, u64 wait_ns)
 {
-    const bool more =
-        (r->net_count || r->serial_count) && net_polls_reserve(&r->polls, RUN_WAIT_OWN);
+    const bool more = (r->net_count || r->serial_count || r->control) &&
+                      net_polls_reserve(&r->polls, RUN_WAIT_OWN);
     if (!more) {
         r->quit |= run_terminal_look(r->terminal, r, wait_ns);
         return;
     }
     run_serial_prepare(r);
+    run_control_prepare(r);
     run_net_prepare(r, &wait_ns);
     run_signals_watch_list(r->polls.fds, r->polls.count);
     r->quit |= run_terminal_look(r->terminal, r, wait_ns);
@@ -88,7 +95,15 @@ static void look(struct run *r, u64 wait_ns)
     /* The wait may have ended before it looked at these descriptors. */
     poll(r->polls.fds + RUN_WAIT_OWN, r->polls.count - RUN_WAIT_OWN, 0);
     run_serial_serve(r);
+    run_control_serve(r);
     run_net_serve(r);
+}
+
+/* No guest runs, and no machine time passes; whoever paused the run may want to go on. */
+static bool slice_paused(struct run *r)
+{
+    look(r, r->view ? OWNER_LOOK_NS : RUN_SLEEP_MAX_NS);
+    return true;
 }
 
 /* Where a person is at the keyboard, a guest waits for its owner elsewhere, or a network is open,
@@ -128,8 +143,9 @@ static bool slice_by_wall(struct run *r, u64 limit_ns)
 bool run_slice(struct run *r, u64 limit_ns)
 {
     const u64 before = guests_time(r);
-    bool alive = r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
-                                                    : slice_virtual(r, limit_ns);
+    bool alive = r->paused                            ? slice_paused(r)
+                 : r->options.clock == RUN_CLOCK_WALL ? slice_by_wall(r, limit_ns)
+                                                      : slice_virtual(r, limit_ns);
     run_gdb_look(r, guests_time(r) == before);
     live_view_look(r->view);
     r->quit |= run_signals_ending();

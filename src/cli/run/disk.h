@@ -24,6 +24,7 @@ struct run_disk_file {
 /* Parses "FILE[,readonly][,snapshot]". The caller frees the path, even after an error. */
 int run_parse_disk(const char *text, struct run_disk_options *out, struct error *e);
 int run_open_disk(const struct run_disk_options *o, struct run_disk_file *out, struct error *e);
+const char *run_disk_place(const struct run_disk_options *o); /* its file, or its server's socket */
 void run_close_disk(struct run_disk_file *disk); /* does nothing to one that is not open */
 
 #endif

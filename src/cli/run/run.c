@@ -103,8 +103,8 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
     if (cli_read_image(o->kernel, o->memory, &v->kernel, e) ||
         cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
-        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_serial_open(v, e) ||
-        run_net_open(v, e))
+        cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_seed_open(v, e) ||
+        run_serial_open(v, e) || run_net_open(v, e))
         return -1;
     const struct image_file firmware = image_file(&v->firmware), kernel = image_file(&v->kernel);
     return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
@@ -126,6 +126,8 @@ static int open_files(struct run *r, struct error *e)
 {
     if (r->options.cpu_text)
         r->cpu = r->options.cpu;
+    if (run_pid_open(r, e))
+        return -1;
     r->vms = calloc(r->options.vm_count, sizeof *r->vms);
     if (!r->vms)
         return error_set(e, ERROR_MEMORY, "no memory for %u VMs", r->options.vm_count);
@@ -141,7 +143,7 @@ static int open_files(struct run *r, struct error *e)
     if (run_trace_open(&r->tracing, e))
         return -1;
     return run_dump_open(r, e) || run_map_open(r, e) || run_input_open(r, e) ||
-                   run_gdb_open(r, e) || open_view(r, e)
+                   run_gdb_open(r, e) || run_control_open(r, e) || open_view(r, e)
                ? -1
                : 0;
 }
@@ -178,6 +180,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         const struct run_disk_file *d = &v->disks[i];
         config.disks[i] = (struct vm_disk){d->size, d->read, d->write, d->context};
     }
+    run_seed_add(v, &config);
     if (run_secret_open(v, &config, e))
         return -1;
     v->vm = vm_create(r->hv, &config, e);
@@ -257,22 +260,30 @@ static int reboot_guests(struct run *r, bool *alive, struct error *e)
     return 0;
 }
 
+/* What came from outside while the guests ran. */
+static void give_input(struct run *r)
+{
+    run_terminal_give(r->terminal, r);
+    run_serial_give(r);
+    run_net_give(r);
+}
+
 static int run_guests(struct run *r, struct error *e)
 {
     struct host *host = machine_host(r->machine);
     u64 limit = r->options.limit_given ? r->options.limit_ns : UINT64_MAX;
     bool alive = true;
     int result = 0;
-    if (run_gdb_start(r, e))
+    if (run_gdb_start(r, e) || run_daemon_launched(r, e))
         return -1;
     r->terminal = r->options.gdb_reverse ? NULL : run_terminal_open();
     run_clock_start(r);
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
         alive = run_slice(r, limit);
         run_gdb_slice(r);
-        run_terminal_give(r->terminal, r);
-        run_serial_give(r);
-        run_net_give(r);
+        if (!r->paused)
+            give_input(r);
+        run_control_give(r);
         result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
     }
     run_terminal_close(r->terminal);
@@ -493,6 +504,8 @@ static int run_close(struct run *r, struct error *e)
 
 static void run_free(struct run *r)
 {
+    run_control_close(r);
+    run_pid_close(r);
     run_close_identity(r);
     free(r->snp);
     crypto_destroy(r->crypto);
@@ -504,6 +517,7 @@ static void run_free(struct run *r)
         image_free(v->plan);
         for (u32 j = 0; j < VM_DISKS_MAX; j++)
             run_close_disk(&v->disks[j]);
+        run_seed_close(v);
         free(v->tampered);
         free(v->exchange);
         crypto_wipe(v->secret.data, v->secret.size);
@@ -548,7 +562,8 @@ int cli_run(int argc, char **argv)
     struct run *r = calloc(1, sizeof *r);
     if (!r)
         cli_end_without_memory();
-    int result = run_parse(&given, &r->options, &e);
+    r->daemon_fd = r->pid_fd = -1;
+    int result = run_parse(&given, &r->options, &e) || run_daemon_start(r, &e) ? -1 : 0;
     if (!result) {
         if (!r->options.time_given)
             r->options.time_seconds = r->options.seed ? RUN_SEEDED_TIME : (s64)time(NULL);

@@ -28,6 +28,7 @@ struct run_vm_options {
     const char *name, *kernel, *initrd, *append, *firmware, *secret, *serial;
     struct run_disk_options disks[VM_DISKS_MAX];
     u32 disk_count;
+    const char *cloud_init; /* folder of the files of a seed disk; NULL: there is none */
     struct net_options net;
     /* The folder of the exchange with an owner elsewhere; NULL: the owner is here. */
     const char *owner_dir;
@@ -55,8 +56,11 @@ struct run_options {
     const char *cpu_text;
     const char *view;     /* where the page is served; NULL: nowhere */
     bool view_keep;       /* ... also after the guests have ended */
+    const char *control;  /* the control socket, "unix:" and a path; NULL: none */
     const char *gdb;      /* where a debugger may connect; NULL: nowhere */
     bool gdb_wait;        /* ... before the guests begin */
+    bool daemonize;       /* leave the terminal when the guests are launched */
+    const char *pid_file; /* NULL: none */
     bool gdb_reverse;     /* ... and it may go back in time */
     struct cpu_model cpu; /* if cpu_text */
     u32 trace;            /* categories */
@@ -95,11 +99,21 @@ int run_map_write(struct run *r, struct error *e);
 bool run_read_at(int fd, u64 offset, void *out, size_t size);
 bool run_write_at(int fd, u64 offset, const void *data, size_t size);
 
+/* --- cloud-init's seed disk (run_cloud_init.c) ------------------------------------------------ */
+
+struct run_vm;
+/* Reads the files of --cloud-init, if it is given. */
+int run_seed_open(struct run_vm *v, struct error *e);
+void run_seed_add(struct run_vm *v, struct vm_config *config); /* after the other disks */
+void run_seed_close(struct run_vm *v);
+
 /* --- What is running -------------------------------------------------------------------------- */
 
 struct authority;
 struct cli_platform; /* cli/identity/platform.h */
+struct run_control;
 struct run_gdb;
+struct run_seed;
 struct run_serial;
 struct run_snp;
 
@@ -110,6 +124,7 @@ struct run_vm {
     struct image_plan *plan;
     struct vm *vm;
     struct run_disk_file disks[VM_DISKS_MAX];
+    struct run_seed *seed;     /* NULL: none */
     struct run_serial *serial; /* NULL: the UART is on standard output */
     struct net *net;           /* NULL: there is none, or its frames come from a recording */
     u8 measure[48];
@@ -126,11 +141,13 @@ struct run_vm {
 #define INPUT_LINE_MAX 256u /* bytes of console input in one line of a recording */
 _Static_assert(INPUT_LINE_MAX <= NET_FRAME_MAX, "a line of input fits where a frame does");
 
+enum run_input_kind { INPUT_CONSOLE, INPUT_FRAME, INPUT_POWER_BUTTON, INPUT_RESET };
+
 /* Input of a recording: given when the machine's clock has come to `ns`. */
 struct run_input {
     u64 ns;
     u32 vm;
-    bool frame; /* of the network; otherwise: the console's */
+    enum run_input_kind kind;
     u8 bytes[NET_FRAME_MAX];
     size_t count;
 };
@@ -151,19 +168,23 @@ struct run {
     struct run_vm *vms; /* as many as options.vm_count */
     u32 vm_count;
     u32 keyboard; /* which VM gets the input */
-    bool quit;    /* the user left with Ctrl-A x, or a signal came */
+    bool quit;    /* the user left with Ctrl-A x or by --control, or a signal came */
+    bool paused;  /* by --control: machine time stands still */
     struct run_terminal *terminal;
     struct net_polls polls; /* what networks and serial ports wait for */
     u32 net_count, serial_count;
-    struct live_view *view;   /* NULL: nobody looks */
-    struct run_gdb *gdb;      /* NULL: nobody may debug */
-    u64 wall_start_ns;        /* of the host's clock, at machine time 0 */
-    u64 looked_ns;            /* of the host's clock, at the keyboard */
-    u64 seen_ns;              /* ... and at what the guests wrote */
-    u64 phase_ns[RUN_PHASES]; /* of the host's clock */
-    FILE *record, *replay;    /* of console input; NULL: none */
-    u64 replay_line;          /* so many lines of it were read */
-    FILE *dump, *map;         /* where DRAM, and its map, go at the end; NULL: nowhere */
+    struct run_control *control; /* NULL: there is no control socket */
+    struct live_view *view;      /* NULL: nobody looks */
+    struct run_gdb *gdb;         /* NULL: nobody may debug */
+    u64 wall_start_ns;           /* of the host's clock, at machine time 0 */
+    u64 looked_ns;               /* of the host's clock, at the keyboard */
+    u64 seen_ns;                 /* ... and at what the guests wrote */
+    u64 phase_ns[RUN_PHASES];    /* of the host's clock */
+    FILE *record, *replay;       /* of console input; NULL: none */
+    u64 replay_line;             /* so many lines of it were read */
+    int daemon_fd;               /* whoever waits for the launch reads it; -1: nobody */
+    int pid_fd;                  /* of --pid-file; -1: none */
+    FILE *dump, *map;            /* where DRAM, and its map, go at the end; NULL: nowhere */
     struct run_input input;
     struct run_trace tracing;
 };
@@ -207,6 +228,8 @@ int run_input_replay(struct run *r, struct error *e);
 size_t run_input_console(struct run *r, u32 vm, const u8 *bytes, size_t count);
 /* Gives a frame to a guest and records it. Returns false if the guest has no room. */
 bool run_input_frame(struct run *r, u32 vm, const u8 *frame, size_t size);
+/* Presses a guest's power button or reset, and notes it in the recording. */
+void run_input_button(struct run *r, u32 vm, enum run_input_kind which);
 
 /* --- A debugger: GDB's remote protocol (gdb.c) ------------------------------------------------ */
 
@@ -238,6 +261,28 @@ void run_serial_serve(struct run *r);
 /* Gives the guests the input that has come. Call it between two slices. */
 void run_serial_give(struct run *r);
 
+/* --- In the background (run_daemon.c) --------------------------------------------------------- */
+
+/* With --daemonize: goes on in a child; the parent waits until the guests are launched, or ends as
+ * the child does. */
+int run_daemon_start(struct run *r, struct error *e);
+/* The guests are launched: writes the number of the process, leaves the terminal, and lets the
+ * parent end. */
+int run_daemon_launched(struct run *r, struct error *e);
+int run_pid_open(struct run *r, struct error *e); /* does nothing without --pid-file */
+void run_pid_close(struct run *r);                /* removes the file */
+
+/* --- The control socket (run_control.c) ------------------------------------------------------- */
+
+/* All do nothing without --control. */
+int run_control_open(struct run *r, struct error *e);
+void run_control_close(struct run *r);
+/* Around a wait, as those of serial ports. Change no guest. */
+void run_control_prepare(struct run *r);
+void run_control_serve(struct run *r);
+/* Carries out and answers what has been asked for, between two slices. */
+void run_control_give(struct run *r);
+
 /* --- The guests' networks (run_net.c) --------------------------------------------------------- */
 
 /* Opens the network that was asked for, if any. Does nothing while a recording is replayed. */
@@ -254,6 +299,8 @@ void run_net_give(struct run *r);
 /* --- Time (run_clock.c) ----------------------------------------------------------------------- */
 
 void run_clock_start(struct run *r);
+/* After a pause: machine time goes on from where it stood. */
+void run_clock_resume(struct run *r);
 /* Runs the guests for a while, and sleeps if machine time goes by the wall and all of them idle.
  * False: all of them have ended. */
 bool run_slice(struct run *r, u64 limit_ns);

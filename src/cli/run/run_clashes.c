@@ -155,7 +155,7 @@ static void find_places(const struct run_vm_options *v, struct places *p)
         p->read[i] = place_of(read[i]);
     }
     for (u32 i = 0; i < v->disk_count; i++)
-        p->disks[i] = place_of(v->disks[i].path);
+        p->disks[i] = place_of(run_disk_place(&v->disks[i]));
 }
 
 int run_check_clashes(const struct run_options *o, struct error *e)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disks of a guest: raw images that the guest reads and writes in place, that it only reads, or
- * whose changes go into a file without a name and end with the run.
+ * The disks of a guest: raw images, or what an NBD server has, that the guest reads and writes in
+ * place, that it only reads, or whose changes go into a file without a name and end with the run.
  */
 #include "cli/options.h"
+#include "cli/run/nbd.h"
 #include "cli/run/run.h"
 #include "files/files.h"
 
@@ -15,7 +16,9 @@
 
 /* An open disk. With a snapshot, bit n of `changed` says that block n is in `scratch`. */
 struct run_disk {
-    int fd, scratch; /* scratch -1: no snapshot */
+    int fd;         /* -1: on an NBD server */
+    struct nbd nbd; /* fd -1: a file */
+    int scratch;    /* -1: no snapshot */
     u64 size;
     u8 *changed;
 };
@@ -89,14 +92,16 @@ bool run_write_at(int fd, u64 offset, const void *data, size_t size)
 
 static bool plain_read(void *context, u64 offset, void *out, size_t size)
 {
-    const struct run_disk *d = context;
-    return run_read_at(d->fd, offset, out, size);
+    struct run_disk *d = context;
+    return d->fd >= 0 ? run_read_at(d->fd, offset, out, size)
+                      : nbd_read(&d->nbd, offset, out, size);
 }
 
 static bool plain_write(void *context, u64 offset, const void *data, size_t size)
 {
-    const struct run_disk *d = context;
-    return run_write_at(d->fd, offset, data, size);
+    struct run_disk *d = context;
+    return d->fd >= 0 ? run_write_at(d->fd, offset, data, size)
+                      : nbd_write(&d->nbd, offset, data, size);
 }
 
 /* --- Snapshots -------------------------------------------------------------------------------- */
@@ -108,7 +113,7 @@ static bool is_changed(const struct run_disk *d, u64 block)
 
 static bool snapshot_read(void *context, u64 offset, void *out, size_t size)
 {
-    const struct run_disk *d = context;
+    struct run_disk *d = context;
     for (size_t at = 0; at < size;) {
         u64 block = (offset + at) / BLOCK;
         const bool changed = is_changed(d, block);
@@ -116,7 +121,8 @@ static bool snapshot_read(void *context, u64 offset, void *out, size_t size)
         /* Adjacent blocks of one file are read together. */
         while (at + part < size && is_changed(d, ++block) == changed)
             part = (size_t)min_u64(size - at, part + BLOCK);
-        if (!run_read_at(changed ? d->scratch : d->fd, offset + at, (u8 *)out + at, part))
+        if (!(changed ? run_read_at(d->scratch, offset + at, (u8 *)out + at, part)
+                      : plain_read(d, offset + at, (u8 *)out + at, part)))
             return false;
         at += part;
     }
@@ -128,7 +134,7 @@ static bool copy_block(struct run_disk *d, u64 block)
 {
     u8 old[BLOCK];
     const size_t size = (size_t)min_u64(BLOCK, d->size - block * BLOCK);
-    return run_read_at(d->fd, block * BLOCK, old, size) &&
+    return plain_read(d, block * BLOCK, old, size) &&
            run_write_at(d->scratch, block * BLOCK, old, size);
 }
 
@@ -151,15 +157,15 @@ static bool snapshot_write(void *context, u64 offset, const void *data, size_t s
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 /* A guest would find the format's header in the place of a partition table. */
-static int check_raw(int fd, const char *path, struct error *e)
+static int check_raw(struct run_disk *d, const char *path, struct error *e)
 {
     char first[4];
-    if (pread(fd, first, sizeof first, 0) != sizeof first || memcmp(first, "QFI\xfb", 4))
+    if (!plain_read(d, 0, first, sizeof first) || memcmp(first, "QFI\xfb", 4))
         return 0;
     return error_set(
         e, ERROR_FILE,
         "%s: a disk image (qcow2); right is a raw one: `qemu-img convert -O raw` makes "
-        "it",
+        "it, or --disk nbd:unix:PATH and `qemu-nbd -k PATH` with its full path",
         path);
 }
 
@@ -178,10 +184,33 @@ static void close_disk(struct run_disk *d)
 {
     if (d->fd >= 0)
         close(d->fd);
+    nbd_close(&d->nbd);
     if (d->scratch >= 0)
         close(d->scratch);
     free(d->changed);
     free(d);
+}
+
+const char *run_disk_place(const struct run_disk_options *o)
+{
+    const size_t prefix = strlen(NBD_PREFIX);
+    return o->path + (strncmp(o->path, NBD_PREFIX, prefix) ? 0 : prefix);
+}
+
+static int open_base(struct run_disk *d, const char *path, bool writes, struct error *e)
+{
+    const size_t prefix = strlen(NBD_PREFIX);
+    if (strncmp(path, NBD_PREFIX, prefix))
+        return file_open_disk(path, !writes, &d->fd, &d->size, e) ? -1 : 0;
+    if (nbd_open(&d->nbd, path + prefix, -1, e))
+        return -1;
+    d->size = d->nbd.size;
+    return writes && d->nbd.read_only
+               ? error_set(e, ERROR_FILE,
+                           "%s: the server lets nobody write; add ',readonly' or "
+                           "',snapshot'",
+                           path)
+               : 0;
 }
 
 int run_open_disk(const struct run_disk_options *o, struct run_disk_file *out, struct error *e)
@@ -190,15 +219,15 @@ int run_open_disk(const struct run_disk_options *o, struct run_disk_file *out, s
     struct run_disk *d = calloc(1, sizeof *d);
     if (!d)
         return error_set(e, ERROR_MEMORY, "%s: out of memory", o->path);
-    d->fd = d->scratch = -1;
-    if (file_open_disk(o->path, !writes, &d->fd, &d->size, e)) {
+    d->fd = d->nbd.fd = d->scratch = -1;
+    if (open_base(d, o->path, writes, e)) {
         close_disk(d);
         return -1;
     }
     if (!d->size || d->size % 512) {
         error_set(e, ERROR_FILE, "%s: %llu bytes; a disk has whole sectors of 512", o->path,
                   (unsigned long long)d->size);
-    } else if (!check_raw(d->fd, o->path, e) && (!o->snapshot || !open_snapshot(d, o->path, e))) {
+    } else if (!check_raw(d, o->path, e) && (!o->snapshot || !open_snapshot(d, o->path, e))) {
         *out = (struct run_disk_file){.size = d->size,
                                       .read = o->snapshot ? snapshot_read : plain_read,
                                       .write = o->snapshot ? snapshot_write

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns the command line and the machine file (JSON) of `softsev run` into what is to be run. */
 #include "cli/cli.h"
+#include "cli/control.h"
 #include "cli/run/run.h"
 #include "cli/run/run_table.h"
 #include "cli/policy.h"
@@ -80,9 +81,10 @@ static int choose_disks(struct run_vm_options *v, const struct options *given, s
     for (size_t i = 0; i < given->list_count; i++) {
         if (given->list_id[i] != RUN_DISK)
             continue;
-        if (v->disk_count == VM_DISKS_MAX)
-            return error_set(e, ERROR_USAGE, "%s: more than %u disks; a VM has at most %u", v->name,
-                             VM_DISKS_MAX, VM_DISKS_MAX);
+        if (v->disk_count == VM_DISKS_MAX - (v->cloud_init ? 1 : 0))
+            return error_set(e, ERROR_USAGE, "%s: more than %u disks%s; a VM has at most %u",
+                             v->name, VM_DISKS_MAX, v->cloud_init ? ", cloud-init's included" : "",
+                             VM_DISKS_MAX);
         if (run_parse_disk(given->list[i], &v->disks[v->disk_count++], e))
             return -1;
     }
@@ -110,6 +112,7 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->virtio_console = text[RUN_VIRTIO_CONSOLE];
     v->virtio_rng = text[RUN_VIRTIO_RNG];
     v->serial = text[RUN_SERIAL];
+    v->cloud_init = text[RUN_CLOUD_INIT];
     v->testdev = options_choice(given, RUN_DEVICE) == RUN_TESTDEV;
     v->strict = text[RUN_STRICT];
     v->tamper = text[RUN_TAMPER];
@@ -253,6 +256,9 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->time_given = text[RUN_TIME];
     o->time_seconds = (s64)options_number(given, RUN_TIME, 0);
     o->no_reboot = text[RUN_NO_REBOOT];
+    o->control = text[RUN_CONTROL];
+    o->daemonize = text[RUN_DAEMONIZE];
+    o->pid_file = text[RUN_PID_FILE];
     o->gdb = text[RUN_GDB];
     o->gdb_wait = text[RUN_GDB_WAIT];
     o->gdb_reverse = text[RUN_GDB_REVERSE];
@@ -277,12 +283,20 @@ static int check_networks(const struct run_options *o, struct error *e)
     return 0;
 }
 
+static int check_control(const struct run_options *o, struct error *e)
+{
+    const size_t prefix = strlen(CONTROL_PREFIX);
+    return !o->control || (!strncmp(o->control, CONTROL_PREFIX, prefix) && o->control[prefix])
+               ? 0
+               : error_set(e, ERROR_USAGE, "--control '%.80s': expected unix:PATH", o->control);
+}
+
 int run_parse(const struct options *given, struct run_options *o, struct error *e)
 {
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
     o->cpu_text = given->text[RUN_CPU];
-    if (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e))
+    if (check_control(o, e) || (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e)))
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ||

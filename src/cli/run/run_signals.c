@@ -85,6 +85,16 @@ void run_signals_output_closes(FILE *file)
             s->fd = -1;
 }
 
+void run_signals_outputs_leave(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+        const int fd = impatient[i];
+        impatient[i] = -1;
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
 /* Stops waiting for readers. A write that waits now has been interrupted by the signal. */
 static void outputs_hurry(void)
 {

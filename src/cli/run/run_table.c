@@ -25,10 +25,11 @@ static const struct option_group groups[] = {
 };
 
 #define VM_IDS                                                                                     \
-    RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES, RUN_MEMORY, RUN_CPUS,     \
-        RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY, RUN_OWNER_SECRET,                   \
-        RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK, RUN_NET,                   \
-        RUN_VIRTIO_CONSOLE, RUN_DEVICE, RUN_STRICT, RUN_TAMPER, RUN_NAME
+    RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES,        \
+        RUN_MEMORY, RUN_CPUS, RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY,               \
+        RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK,          \
+        RUN_CLOUD_INIT, RUN_NET, RUN_SERIAL, RUN_VIRTIO_CONSOLE, RUN_VIRTIO_RNG, RUN_DEVICE,       \
+        RUN_STRICT, RUN_TAMPER, RUN_NAME
 
 const struct option_choice run_devices[] = {
     {"none", RUN_NO_DEVICE, false}, {"pc-testdev", RUN_TESTDEV, false}, {NULL, 0, false}};
@@ -162,7 +163,7 @@ static const struct option_row rows[] = {
         "A file must be complete when it appears: write it under another name, then rename it.",
         .excludes = OPTION_IDS(RUN_OWNER_SECRET, RUN_OWNER_ROOT), .group = GROUP_SEV},
     [RUN_DISK] = {"disk", OPTION_FILE, "FILE",
-        "raw disk image; also FILE,readonly and FILE,snapshot",
+        "raw image or nbd:unix:PATH; also FILE,readonly|snapshot",
         .man = "A raw disk image, attached as a virtio disk.\nUp to 8 may be given; a Linux guest "
         "calls them\n.Pa /dev/vda , /dev/vdb\nand so on.\nThe guest writes into the file, unless a "
         "word follows it, after a comma:\nit cannot write to a\n.Cm readonly\ndisk, and what it writes to a\n"
@@ -170,7 +171,17 @@ static const struct option_row rows[] = {
         "file without a name in\n.Ev TMPDIR\nor\n.Pa /var/tmp ,\nwhich takes as much room as the "
         "guest has written.\nA comma in the file's name is written twice.\nDisks are locked as QEMU "
         "does it: several programs may read one, but nobody may use a disk that another program "
-        "writes.\nIn a machine file the member is a text or an array of texts.", .list = true},
+        "writes.\n.Cm nbd:unix: Ns Ar PATH\nis what an NBD server has at a Unix socket, such as an image "
+        "in another format that\n.Ic qemu-nbd -k Ar PATH Ar IMAGE\nserves; locks are the server's "
+        "business.\nIn a machine file the member is a text or an array of texts.", .list = true},
+    [RUN_CLOUD_INIT] = {"cloud-init", OPTION_FOLDER, "DIR",
+        "add cloud-init's seed disk, made of the files in DIR",
+        .man = "Add a disk from which cloud-init in the guest takes its configuration: a read-only "
+        "file system with the label CIDATA and the files\n.Pa user-data , meta-data\nand, if they "
+        "are there,\n.Pa network-config\nand\n.Pa vendor-data\nof this folder, of at most 1M each."
+        "\nIt is made in memory when the run begins, and is the last of the guest's disks.\n"
+        "The host makes it and nobody measures it, so an encrypted guest should not let it decide "
+        "what is secret."},
     [RUN_NET] = {"net", OPTION_TEXT, "NETWORK",
         "user[,publish=[ADDR:]HOST:GUEST[/udp]]... (default off)",
         .man = "The guest's network.\n.Cm user\nis a virtio network card and, behind it, a network in "
@@ -301,7 +312,7 @@ static const struct option_row rows[] = {
         .man = "Print only the guests' consoles.",
         .group = GROUP_OUTPUT, .excludes = OPTION_IDS(RUN_JSON)},
     [RUN_OWNER_WAIT] = {"owner-wait", OPTION_NUMBER, "SECONDS",
-        "longest wait for each step of --owner-dir (default 300)",
+        "longest wait for a step of --owner-dir (default 300)",
         .man = "How long to wait for each step of an owner on another computer.\n"
         "The owner counts as having refused after that.\nDefault 300.",
         .max = WAIT_MAX, .group = GROUP_MACHINE, .needs_one = OPTION_IDS(RUN_OWNER_DIR,
@@ -322,7 +333,7 @@ static const struct option_row rows[] = {
         "With one of these\n.Cm wall\nis refused: no two runs by the wall are equal.",
         .choices = run_clocks, .standard = RUN_CLOCK_WALL, .group = GROUP_MACHINE},
     [RUN_ENGINE] = {"engine", OPTION_CHOICE, "WORD",
-        "how the core runs: interpreter, jit, or auto: jit if the host can (default auto)",
+        "how the core runs: interpreter, jit, auto (default)",
         .man = "How the core runs the guests' instructions.\n.Cm jit\n"
         "translates code that runs often into instructions of the host,\n.Cm interpreter\n"
         "translates nothing.\n.Cm auto\n"
@@ -331,7 +342,7 @@ static const struct option_row rows[] = {
         ".Cm auto .",
         .choices = run_engines, .standard = CPU_ENGINE_AUTO, .group = GROUP_MACHINE},
     [RUN_NO_REBOOT] = {"no-reboot", OPTION_FLAG, NULL,
-        "end when a guest reboots, instead of starting it again",
+        "end when a guest reboots; do not start it again",
         .man = "End when a guest reboots.\nWithout this option a guest that is not encrypted "
         "starts again in place, from the files as they were read.\n"
         "An encrypted guest always ends, because its owner takes part in each launch.",
@@ -371,8 +382,30 @@ static const struct option_row rows[] = {
         "After GDB changes memory or registers, what was before cannot be reached.",
         .needs = OPTION_IDS(RUN_GDB, RUN_SEED),
         .excludes = OPTION_IDS(RUN_TRACE_FILE, RUN_RECORD, RUN_REPLAY, RUN_DUMP, RUN_VIEW,
-                                RUN_VIEW_KEEP),
+                                RUN_VIEW_KEEP, RUN_CONTROL, RUN_DAEMONIZE, RUN_PID_FILE),
         .group = GROUP_MACHINE},
+    [RUN_CONTROL] = {"control", OPTION_TEXT, "unix:PATH",
+        "a socket by which programs control this run",
+        .man = "Make a socket, for its owner alone, over which other programs control this run:\n"
+        ".Xr softsev-control 1\nis one of them and says what is spoken there.\n"
+        "Requests are answered between two slices of machine time, and not while GDB holds the "
+        "guest.\nA guest's buttons are input: with\n.Fl -record\nthey are recorded, with\n"
+        ".Fl -replay ,\nand with\n.Fl -seed\nalone, they are refused.",
+        .group = GROUP_MACHINE},
+    [RUN_DAEMONIZE] = {"daemonize", OPTION_FLAG, NULL,
+        "go on in the background after the launch",
+        .man = "Go into the background as soon as all guests are launched: the command then "
+        "returns with status 0, and what runs has neither a terminal nor its standard input.\n"
+        "Standard output and error are kept if they are regular files, and lead to\n.Pa /dev/null\n"
+        "otherwise.\nAn error before that is printed and returned as without this option.\n"
+        "A signal ends the run in order, and so does\n.Ic softsev control quit .",
+        .excludes = OPTION_IDS(RUN_GDB_WAIT), .group = GROUP_MACHINE},
+    [RUN_PID_FILE] = {"pid-file", OPTION_FILE, "FILE",
+        "keep the number of the process in FILE",
+        .man = "When the guests are launched, write the number of the process that runs them to "
+        "this file, which is locked meanwhile and removed at the end.\nA file that another run has "
+        "locked is refused, and so is one that holds anything but a number.",
+        .output = true, .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))

@@ -22,6 +22,7 @@ enum run_option {
     RUN_OWNER_ROOT,
     RUN_OWNER_DIR,
     RUN_DISK,
+    RUN_CLOUD_INIT,
     RUN_NET,
     RUN_SERIAL,
     RUN_VIRTIO_CONSOLE,
@@ -55,6 +56,9 @@ enum run_option {
     RUN_VIEW,
     RUN_VIEW_KEEP,
     RUN_GDB_REVERSE,
+    RUN_CONTROL,
+    RUN_DAEMONIZE,
+    RUN_PID_FILE,
     RUN_IDS,
 };
 

@@ -77,6 +77,8 @@ void run_signals_start(void);
  * device, and of standard output and error. What cannot be written is lost. NULL: nothing. */
 void run_signals_output(FILE *file);
 void run_signals_output_closes(FILE *file); /* before it is closed */
+/* Standard output and error are about to lead elsewhere. */
+void run_signals_outputs_leave(void);
 /* Sets a limit on the host's clock, after which nothing waits for a reader of standard output and
  * error any longer, as after a signal. Output that cannot be written then is lost. */
 void run_signals_limit(u64 ns);

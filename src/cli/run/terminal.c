@@ -21,7 +21,14 @@
  * holds. */
 #define LINE_BYTES_HZ 11520u
 #define REPLAY_MAX    GIB(2)
-#define FRAME_WORD    "net " /* in a recording: what follows is a frame */
+
+/* In a recording: what the line has instead of the console's bytes, or before a frame's. */
+static const char *const input_words[] = {
+    [INPUT_CONSOLE] = "",
+    [INPUT_FRAME] = "net ",
+    [INPUT_POWER_BUTTON] = "power-button",
+    [INPUT_RESET] = "reset",
+};
 
 struct run_terminal {
     bool raw, ended, escape;
@@ -69,12 +76,12 @@ static u64 machine_ns(const struct run *r)
 }
 
 /* Notes what a guest has got, if that is recorded. */
-static void record(struct run *r, u64 ns, u32 index, const char *word, const u8 *bytes,
+static void record(struct run *r, u64 ns, u32 index, enum run_input_kind kind, const u8 *bytes,
                    size_t count)
 {
     if (!r->record)
         return;
-    fprintf(r->record, "%" PRIu64 " %u %s", ns, index, word);
+    fprintf(r->record, "%" PRIu64 " %u %s", ns, index, input_words[kind]);
     for (size_t i = 0; i < count; i++)
         fprintf(r->record, "%02x", bytes[i]);
     fputc('\n', r->record);
@@ -86,7 +93,7 @@ size_t run_input_console(struct run *r, u32 index, const u8 *bytes, size_t count
 {
     size_t taken = vm_console_input(r->vms[index].vm, bytes, count);
     if (taken)
-        record(r, machine_ns(r), index, "", bytes, taken);
+        record(r, machine_ns(r), index, INPUT_CONSOLE, bytes, taken);
     return taken;
 }
 
@@ -101,8 +108,14 @@ bool run_input_frame(struct run *r, u32 index, const u8 *frame, size_t size)
     const u64 ns = machine_ns(r); /* taken first, because giving a frame takes machine time */
     if (!vm_net_input(r->vms[index].vm, frame, size))
         return false;
-    record(r, ns, index, FRAME_WORD, frame, size);
+    record(r, ns, index, INPUT_FRAME, frame, size);
     return true;
+}
+
+void run_input_button(struct run *r, u32 index, enum run_input_kind which)
+{
+    record(r, machine_ns(r), index, which, NULL, 0);
+    (which == INPUT_RESET ? vm_reset : vm_power_button)(r->vms[index].vm);
 }
 
 static bool key_quits(u8 key)
@@ -213,6 +226,7 @@ bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns)
  *   softsev recording 1
  *   TIME VM HEX          console input of the VM, given at that machine time in nanoseconds
  *   TIME VM net HEX      a frame for its network card
+ *   TIME VM power-button, TIME VM reset
  *   end
  */
 
@@ -247,11 +261,35 @@ static bool take_number(const char **text, u64 *out)
     return good;
 }
 
+#define NOT_INPUT "this is not \"TIME VM HEX\" of a VM that there is"
+
+static enum run_input_kind take_kind(const char **line)
+{
+    const size_t net = strlen(input_words[INPUT_FRAME]);
+    if (!strcmp(*line, input_words[INPUT_POWER_BUTTON]))
+        return INPUT_POWER_BUTTON;
+    if (!strcmp(*line, input_words[INPUT_RESET]))
+        return INPUT_RESET;
+    if (strncmp(*line, input_words[INPUT_FRAME], net))
+        return INPUT_CONSOLE;
+    *line += net;
+    return INPUT_FRAME;
+}
+
+/* The HEX of console input, or of a frame; NULL: it is right. */
+static const char *wrong_bytes(const char *hex, struct run_input *in)
+{
+    const size_t digits = strlen(hex);
+    if (digits > 2 * (size_t)(in->kind == INPUT_FRAME ? NET_FRAME_MAX : INPUT_LINE_MAX))
+        return "HEX is too long: a line has at most 256 bytes of input, or a frame of 1514";
+    in->count = digits / 2;
+    return digits && digits % 2 == 0 && hex_decode(in->bytes, in->count, hex) ? NULL : NOT_INPUT;
+}
+
 /* "TIME VM HEX" behind a time; NULL: it is right. */
 static const char *wrong_input(const struct run *r, const char *line, u64 before,
                                struct run_input *in)
 {
-    static const char right[] = "this is not \"TIME VM HEX\" of a VM that there is";
     u64 ns, vm;
     char *end = strchr(line, '\n');
     if (!end)
@@ -265,21 +303,13 @@ static const char *wrong_input(const struct run *r, const char *line, u64 before
     if (ns < before)
         return "TIME is before that of the line above";
     if (!take_number(&line, &vm) || vm >= r->vm_count)
-        return right;
-    in->frame = !strncmp(line, FRAME_WORD, sizeof FRAME_WORD - 1);
-    if (in->frame)
-        line += sizeof FRAME_WORD - 1;
-    if (in->frame && !r->vms[vm].options->net.on)
-        return "this is a frame for a VM without --net user";
-    const size_t digits = strlen(line);
-    if (digits > 2 * (size_t)(in->frame ? NET_FRAME_MAX : INPUT_LINE_MAX))
-        return "HEX is too long: a line has at most 256 bytes of input, or a frame of 1514";
-    if (!digits || digits % 2 || !hex_decode(in->bytes, digits / 2, line))
-        return right;
+        return NOT_INPUT;
     in->ns = ns;
     in->vm = (u32)vm;
-    in->count = digits / 2;
-    return NULL;
+    in->kind = take_kind(&line);
+    if (in->kind == INPUT_FRAME && !r->vms[vm].options->net.on)
+        return "this is a frame for a VM without --net user";
+    return in->kind == INPUT_POWER_BUTTON || in->kind == INPUT_RESET ? NULL : wrong_bytes(line, in);
 }
 
 /* Reads the next line of a recording. At its end, the next input has a time that never comes. */
@@ -356,13 +386,20 @@ int run_input_close(struct run *r, struct error *e)
     return good ? 0 : -1;
 }
 
+static void replay_input(struct run *r, const struct run_input *in)
+{
+    if (in->kind == INPUT_CONSOLE)
+        run_input_console(r, in->vm, in->bytes, in->count);
+    else if (in->kind == INPUT_FRAME)
+        run_input_frame(r, in->vm, in->bytes, in->count);
+    else
+        run_input_button(r, in->vm, in->kind);
+}
+
 int run_input_replay(struct run *r, struct error *e)
 {
     while (r->input.ns <= machine_ns(r)) {
-        if (r->input.frame)
-            run_input_frame(r, r->input.vm, r->input.bytes, r->input.count);
-        else
-            run_input_console(r, r->input.vm, r->input.bytes, r->input.count);
+        replay_input(r, &r->input);
         if (replay_next(r, e))
             return -1;
     }
