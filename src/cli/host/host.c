@@ -20,7 +20,6 @@ static void progress(const char *what)
 static int open_map(struct host_run *r, struct error *e)
 {
     r->map = r->options.map ? file_create(r->options.map, false, e) : NULL;
-    run_signals_output(r->map);
     return r->options.map && !r->map ? -1 : 0;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --map: who holds each frame when a run has ended, read from the machine itself. */
 #include "cli/run/picture.h"
-#include "cli/run/session.h"
 
 #include "cli/view/trace_file.h"
 #include "files/files.h"
@@ -46,7 +45,6 @@ int map_file_write(FILE *f, const char *path, struct machine *m, bool json, stru
         map_print_text(&map, true, f);
     }
     view_map_free(&map);
-    run_signals_output_closes(f);
     if (!looked)
         error_set(e, ERROR_MEMORY, "out of memory for the map");
     return file_close(f, path, e) && looked ? 0 : -1;

@@ -24,7 +24,6 @@ int run_dump_open(struct run *r, struct error *e)
 {
     const char *path = r->options.dump;
     r->dump = path ? file_create(path, true, e) : NULL;
-    run_signals_output(r->dump);
     return path && !r->dump ? -1 : 0;
 }
 
@@ -62,7 +61,6 @@ int run_dump_memory(struct run *r, struct error *e)
     const bool good =
         dump_pages(machine_memory(r->machine), fileno(f)) ||
         error_set(e, ERROR_FILE, "%s cannot be written: %s", path, strerror(errno)) == 0;
-    run_signals_output_closes(f);
     return file_close(f, path, e) && good ? 0 : -1;
 }
 
@@ -70,7 +68,6 @@ int run_map_open(struct run *r, struct error *e)
 {
     const char *path = r->options.map;
     r->map = path ? file_create(path, false, e) : NULL;
-    run_signals_output(r->map);
     return path && !r->map ? -1 : 0;
 }
 
