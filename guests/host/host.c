@@ -56,8 +56,7 @@ static volatile uint32_t other_runs;
 static uint64_t idt[64][2];
 static _Alignas(4096) uint8_t vmcb[4096], save_area[4096], command_page[4096];
 
-/* --- Instructions -------------------------------------------------------------------------------
- */
+/* --- Instructions ----------------------------------------------------------------------------- */
 
 static void out8(uint16_t port, uint8_t value)
 {
@@ -103,8 +102,7 @@ static void pause(void)
     __asm__ volatile("pause" : : : "memory");
 }
 
-/* --- The serial port ----------------------------------------------------------------------------
- */
+/* --- The serial port -------------------------------------------------------------------------- */
 
 static void say(const char *text)
 {
@@ -144,8 +142,7 @@ void host_fault(void)
     power_off();
 }
 
-/* --- Interrupts ---------------------------------------------------------------------------------
- */
+/* --- Interrupts ------------------------------------------------------------------------------- */
 
 static void set_gate(unsigned vector, void (*handler)(void))
 {
@@ -186,8 +183,7 @@ static void take_timer_interrupts(void)
     say_line("timer interrupts: ", timer_count);
 }
 
-/* --- The other core -----------------------------------------------------------------------------
- */
+/* --- The other core --------------------------------------------------------------------------- */
 
 void host_other(void)
 {
@@ -213,8 +209,7 @@ static void start_other_core(void)
     say_line("other cores: ", other_runs);
 }
 
-/* --- A guest ------------------------------------------------------------------------------------
- */
+/* --- A guest ---------------------------------------------------------------------------------- */
 
 static void put32(uint32_t offset, uint32_t value)
 {
@@ -292,8 +287,7 @@ static void run_guest(void)
     say_line("interrupts while a guest ran: ", timer_count - before);
 }
 
-/* --- The secure processor -----------------------------------------------------------------------
- */
+/* --- The secure processor --------------------------------------------------------------------- */
 
 static uint32_t pci_read(uint32_t slot, uint32_t offset)
 {

@@ -53,8 +53,7 @@ static _Alignas(4096) u8 vmcb_page[4096], save_area[4096], buffer[4096], iopm[12
 static _Alignas(4096) u64 nested[4][512]; /* PML4, and the three levels below */
 static u64 storm_state;
 
-/* --- What a compiler may call -----------------------------------------------------------------
- */
+/* --- What a compiler may call ----------------------------------------------------------------- */
 
 void *memset(void *to, int byte, size_t count)
 {
@@ -70,8 +69,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count)
     return to;
 }
 
-/* --- Instructions -----------------------------------------------------------------------------
- */
+/* --- Instructions ----------------------------------------------------------------------------- */
 
 static void out8(u16 port, u8 value)
 {
@@ -127,8 +125,7 @@ static void write16(u64 address, u64 value)
     *(volatile u16 *)(uintptr_t)address = (u16)value;
 }
 
-/* --- The serial port --------------------------------------------------------------------------
- */
+/* --- The serial port -------------------------------------------------------------------------- */
 
 static void say(const char *text)
 {
@@ -187,8 +184,7 @@ static void set_exceptions(void)
     out8(0xa1, 0xff);
 }
 
-/* --- The secure processor ---------------------------------------------------------------------
- */
+/* --- The secure processor --------------------------------------------------------------------- */
 
 static void find_psp(void)
 {
@@ -246,8 +242,7 @@ static void start_platform(void)
     write_msr(MSR_VM_HSAVE_PA, address_of(save_area));
 }
 
-/* --- The guest --------------------------------------------------------------------------------
- */
+/* --- The guest -------------------------------------------------------------------------------- */
 
 static u64 page_of(u32 region, u32 page)
 {
@@ -391,8 +386,7 @@ static u32 reported(void)
     return 0;
 }
 
-/* --- Attacks ----------------------------------------------------------------------------------
- */
+/* --- Attacks ---------------------------------------------------------------------------------- */
 
 enum { TOLD_WELL = 1, TOLD_MISLED, TOLD_OLD, TOLD_NOT_VALIDATED };
 
@@ -571,8 +565,7 @@ static void attack_all(void)
     }
 }
 
-/* --- A storm ----------------------------------------------------------------------------------
- */
+/* --- A storm ---------------------------------------------------------------------------------- */
 
 static u64 draw(void)
 {

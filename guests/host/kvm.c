@@ -25,8 +25,7 @@
 #define PORT_END   0x11u
 #define TERMINATES 0x420100u /* GHCB MSR: termination, reason 42h */
 
-/* --- What headers before Linux 6.12 do not have -------------------------------------------------
- */
+/* --- What headers before Linux 6.12 do not have ----------------------------------------------- */
 
 enum { SEV_INIT2 = 22, SNP_LAUNCH_START = 100, SNP_LAUNCH_UPDATE, SNP_LAUNCH_FINISH };
 enum { TYPE_SEV = 2, TYPE_SEV_ES = 3, TYPE_SNP = 4 };

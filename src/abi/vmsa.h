@@ -150,8 +150,8 @@ ABI_SIZE(struct vmsa, 4096);
 #define SEV_STATUS_FEATURES_SHIFT 2
 
 /* V_INTR_CONTROL of the VMSA: bits 20:0 as in the VMCB, the vector in bits 39:32. */
-#define VMSA_V_INTR_SHADOW     BIT(10)
-#define VMSA_V_INTR_BUSY       BIT(63)
+#define VMSA_V_INTR_SHADOW BIT(10)
+#define VMSA_V_INTR_BUSY   BIT(63)
 
 /* One bit for each quadword of the VMSA: set if VMSA register protection keeps the quadword XORed
  * with the nonce (RIP, RSP, RAX; RCX to R15 except RSP; x87, SSE and AVX registers). A guest finds

@@ -26,8 +26,8 @@ bool machine_debug_set(struct machine *m, u32 core, const struct debug_registers
 /* The translation of addresses: a guest's controls, and the registers that paging depends on. */
 struct debug_view {
     bool sev;
-    bool
-        flat; /* there are no nested tables: guest addresses are those of the system, or a host's */
+    /* There are no nested tables: guest addresses are those of the system, or a host's. */
+    bool flat;
     u32 asid;
     u64 nested_cr3;
     u64 virtual_tom; /* 0: the C-bit decides */

@@ -178,8 +178,7 @@ static inline void rig_init(struct rig *r, bool es)
     rig_flush(r);
 }
 
-/* --- One platform for each test: ON_RIG(test, rig_setup_init), and *state is the rig ------------
- */
+/* --- One platform for each test: ON_RIG(test, rig_setup_init), and *state is the rig ---------- */
 
 static inline int rig_setup(void **state)
 {
@@ -211,8 +210,7 @@ static inline int rig_teardown(void **state)
 
 #define ON_RIG(test, setup) cmocka_unit_test_setup_teardown(test, setup, rig_teardown)
 
-/* --- Commands -----------------------------------------------------------------------------------
- */
+/* --- Commands --------------------------------------------------------------------------------- */
 
 static inline u32 rig_launch(struct rig *r, u32 policy)
 {

@@ -140,7 +140,7 @@ void flags_carry(struct translator *t)
 /* Returns true if the uop changes what the recipe needs. */
 static bool spoils(const struct recipe *r, const struct uop *u)
 {
-    for (u8 reg = 0; reg < GPRS; reg++)
+    for (u8 reg = 0; reg < (u8)GPRS; reg++)
         if (recipe_needs(r, reg) && uop_changes(u, reg))
             return true;
     return false;

@@ -284,7 +284,7 @@ void regions_before(struct translator *t, u32 index)
 {
     if (t->plain)
         return;
-    for (u8 reg = 0; reg < GPRS; reg++) {
+    for (u8 reg = 0; reg < (u8)GPRS; reg++) {
         struct span spans[2];
         if (t->pinned[reg] == H_NONE || t->region[reg].open ||
             !accesses(t->unit.uop[index].u, reg, spans))
@@ -298,7 +298,7 @@ void regions_before(struct translator *t, u32 index)
 
 void regions_after(struct translator *t, u32 index)
 {
-    for (u8 reg = 0; reg < GPRS; reg++) {
+    for (u8 reg = 0; reg < (u8)GPRS; reg++) {
         struct region *r = &t->region[reg];
         s64 by = 0;
         if (!r->open)
@@ -311,7 +311,7 @@ void regions_after(struct translator *t, u32 index)
 
 bool regions_open(const struct translator *t)
 {
-    for (u8 reg = 0; reg < GPRS; reg++)
+    for (u8 reg = 0; reg < (u8)GPRS; reg++)
         if (t->region[reg].open)
             return true;
     return false;

@@ -52,7 +52,7 @@ static void xmm_spill(struct code *k)
 static void spill(struct code *k)
 {
     xmm_spill(k);
-    for (u8 i = 0; i < GPRS; i++)
+    for (u8 i = 0; i < (u8)GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_store(k, GUEST_REGISTER(i), pinned[i]);
     emit_store(k, CPU_FIELD(engine.left), BUDGET);
@@ -60,7 +60,7 @@ static void spill(struct code *k)
 
 static void reload(struct code *k)
 {
-    for (u8 i = 0; i < GPRS; i++)
+    for (u8 i = 0; i < (u8)GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_load(k, pinned[i], GUEST_REGISTER(i));
     emit_load(k, BUDGET, CPU_FIELD(engine.left));

@@ -391,7 +391,7 @@ static u8 owner_of(u8 host)
 static void exchange_registers(struct translator *t, bool enter)
 {
     const struct unit *n = &t->unit;
-    for (u8 to = 0; to < GPRS; to++) {
+    for (u8 to = 0; to < (u8)GPRS; to++) {
         if (n->pinned[to] == pinned[to] || n->pinned[to] == H_NONE)
             continue;
         u8 from = owner_of(n->pinned[to]);
@@ -418,7 +418,7 @@ static struct known what_is_known(const struct translator *t)
     struct known n = {.flags = t->flags, .mxcsr = t->mxcsr_known};
     if (t->recipe.valid && (t->flags == FLAGS_RECIPE || t->flags == FLAGS_HOST))
         n.recipe = t->recipe;
-    for (u8 reg = 0; reg < GPRS; reg++)
+    for (u8 reg = 0; reg < (u8)GPRS; reg++)
         n.open[reg] = t->region[reg].open;
     return n;
 }

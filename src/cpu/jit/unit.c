@@ -137,7 +137,7 @@ static void assign_registers(struct unit *n)
 {
     u32 uses[GPRS] = {0};
     for (u32 i = 0; i < n->uops; i++)
-        for (u8 reg = 0; reg < GPRS; reg++)
+        for (u8 reg = 0; reg < (u8)GPRS; reg++)
             uses[reg] += mentions(n->uop[i].u, reg);
     for (;;) {
         u8 best = R11;
