@@ -395,6 +395,29 @@ static void a_repeated_string_stops_behind_the_iteration_that_hits(void **state)
     guest_destroy(g);
 }
 
+static void what_an_instruction_hit_that_faulted_is_forgotten(void **state)
+{
+    (void)state;
+    const u64 nowhere = 0x7f0000000000;
+    struct guest *g = guest_create(false);
+    g->cpu->arch.dr[0] = DATA;
+    g->cpu->arch.r[RSI] = DATA;
+    g->cpu->arch.r[RDI] = nowhere;
+    g->vmcb.save.dr7 = 0x401 | 3u << 16;
+    g->vmcb.control.intercept_exceptions = BIT(VECTOR_PF);
+    assert_int_equal(RUN(g, "movsb"), EXIT_EXCEPTION + VECTOR_PF);
+
+    /* A repeated string that is stopped between two iterations looks for traps. */
+    g->vmcb.save.dr7 = 0x400;
+    g->cpu->arch.r[RCX] = 0x100;
+    g->cpu->arch.r[RDI] = DATA;
+    guest_write_code(g, CODE, ASM("rep stosb"));
+    assert_int_equal(guest_vmrun_for(g, 20), EXIT_INTR);
+    assert_true(g->cpu->arch.r[RCX] && g->cpu->arch.r[RCX] < 0x100);
+    assert_int_equal(g->vmcb.save.rip, CODE);
+    guest_destroy(g);
+}
+
 static void what_a_load_of_ss_hit_traps_behind_the_next_instruction(void **state)
 {
     (void)state;
@@ -605,6 +628,7 @@ int main(void)
         cmocka_unit_test(iret_takes_rf_from_its_image),
         cmocka_unit_test(data_breakpoints_trap_behind_the_access),
         cmocka_unit_test(a_repeated_string_stops_behind_the_iteration_that_hits),
+        cmocka_unit_test(what_an_instruction_hit_that_faulted_is_forgotten),
         cmocka_unit_test(what_a_load_of_ss_hit_traps_behind_the_next_instruction),
         cmocka_unit_test(iret_to_user_mode_makes_every_null_selector_zero),
         cmocka_unit_test(lar_lsl_verr_and_verw_answer_by_privilege),

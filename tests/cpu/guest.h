@@ -250,15 +250,20 @@ static void guest_destroy(struct guest *g)
     free(g);
 }
 
-/* VMRUN with the registers VMLOAD carries; the exit code. */
-static u64 guest_vmrun(struct guest *g)
+/* VMRUN with the registers VMLOAD carries, for so long at most; the exit code. */
+static u64 guest_vmrun_for(struct guest *g, u64 ns)
 {
     assert_true(memory_write(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb));
     assert_true(cpu_vmload(g->cpu, VMCB));
-    assert_true(cpu_vmrun(g->cpu, VMCB, g->clock.now + 100000));
+    assert_true(cpu_vmrun(g->cpu, VMCB, g->clock.now + ns));
     assert_true(cpu_vmsave(g->cpu, VMCB));
     assert_true(memory_read(g->memory, VMCB, KEY_RAW, &g->vmcb, sizeof g->vmcb));
     return g->vmcb.control.exit_code;
+}
+
+static u64 guest_vmrun(struct guest *g)
+{
+    return guest_vmrun_for(g, 100000);
 }
 
 /* Runs this code, with HLT behind it, at the guest's RIP. */

@@ -354,6 +354,7 @@ static void after_leaving(struct cpu *c, int how)
     if (how == LEAVE_RAISE) {
         event_deliver_exception(c, c->engine.vector, c->engine.error);
         c->arch.interrupt_shadow = false;
+        c->engine.watch_hits = 0; /* an instruction that faults has no trap */
     } else if (how == LEAVE_AGAIN) {
         debug_traps(c, c->arch.rflags & RFLAGS_TF && !(c->arch.debugctl & DEBUGCTL_BTF));
         if (UNLIKELY(c->engine.debugger != NULL))
@@ -377,6 +378,8 @@ void run_guest(struct cpu *c)
         after_leaving(c, how);
         run_loop(c);
     }
+    if (!c->arch.interrupt_shadow) /* what a MOV SS hit waits for the next instruction */
+        c->engine.watch_hits = 0;
     device_undo(c);
     mxcsr_leave(c);
     c->engine.leave = outer;
