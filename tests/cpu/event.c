@@ -234,6 +234,11 @@ static void a_fault_in_the_delivery_of_a_fault_is_a_double_fault(void **state)
     build_vmcb(g);
     RUN(g, "ud2");
     assert_int_equal(delivered(g), VECTOR_NP);
+    assert_int_equal(frame(g, STACK, 6), VECTOR_UD * 8 + 2);
+    build_vmcb(g);
+    g->vmcb.control.event_inject = EVENT_VALID | VECTOR_UD; /* an interrupt comes from outside */
+    RUN(g, "nop");
+    assert_int_equal(delivered(g), VECTOR_NP);
     assert_int_equal(frame(g, STACK, 6), VECTOR_UD * 8 + 2 + 1);
     guest_write(g, IDT + 16 * VECTOR_DF + 5, "\x6e", 1); /* and a third one shuts down */
     build_vmcb(g);

@@ -421,7 +421,7 @@ static void a_fault_on_the_way_to_a_double_fault_can_be_intercepted(void **state
     build_vmcb(g);
     g->vmcb.control.intercept_exceptions = (u32)BIT(VECTOR_GP);
     assert_int_equal(RUN(g, "xor ecx, ecx; div ecx"), EXIT_EXCEPTION + VECTOR_GP);
-    assert_int_equal(g->vmcb.control.exit_info_1, 0x41);
+    assert_int_equal(g->vmcb.control.exit_info_1, 0x40);
     assert_true(g->vmcb.control.exit_int_info ==
                 (EVENT_VALID | EVENT_ERROR_CODE | EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VECTOR_DF));
     guest_destroy(g);

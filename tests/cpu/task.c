@@ -344,20 +344,27 @@ static void each_check_has_its_vector_and_its_task(void **state)
     guest_destroy(g);
 }
 
-static void an_event_that_finds_no_task_has_ext(void **state)
+static void an_event_from_outside_that_finds_no_task_has_ext(void **state)
 {
     (void)state;
     struct guest *g = two_tasks();
-    set_descriptor(g, SEL_OTHER, system_descriptor(OTHER, 0x67, 0x8b)); /* busy */
-    g->vmcb.control.intercept_exceptions = BIT(VECTOR_GP);
-    assert_int_equal(guest_run_code(g, ASM32("ud2")), EXIT_EXCEPTION + VECTOR_GP);
-    assert_int_equal(g->vmcb.control.exit_info_1, SEL_OTHER | 1);
-    build_tasks(g);
-    write32(g, OTHER + 0x54, SEL_ABSENT_DATA);
-    g->vmcb.control.intercept_exceptions = BIT(VECTOR_NP);
-    assert_int_equal(guest_run_code(g, ASM32("ud2")), EXIT_EXCEPTION + VECTOR_NP);
-    assert_int_equal(g->vmcb.control.exit_info_1, SEL_ABSENT_DATA | 1);
-    assert_in(g, SEL_OTHER, OTHER_CODE);
+    for (u32 ext = 0; ext < 2; ext++) {
+        const struct code code = ext ? ASM32("nop") : ASM32("ud2");
+        const u64 inject = ext ? EVENT_VALID | VECTOR_UD : 0; /* an interrupt with #UD's vector */
+        build_tasks(g);
+        set_descriptor(g, SEL_OTHER, system_descriptor(OTHER, 0x67, 0x8b)); /* busy */
+        g->vmcb.control.event_inject = inject;
+        g->vmcb.control.intercept_exceptions = BIT(VECTOR_GP);
+        assert_int_equal(guest_run_code(g, code), EXIT_EXCEPTION + VECTOR_GP);
+        assert_int_equal(g->vmcb.control.exit_info_1, SEL_OTHER | ext);
+        build_tasks(g);
+        write32(g, OTHER + 0x54, SEL_ABSENT_DATA);
+        g->vmcb.control.event_inject = inject;
+        g->vmcb.control.intercept_exceptions = BIT(VECTOR_NP);
+        assert_int_equal(guest_run_code(g, code), EXIT_EXCEPTION + VECTOR_NP);
+        assert_int_equal(g->vmcb.control.exit_info_1, SEL_ABSENT_DATA | ext);
+        assert_in(g, SEL_OTHER, OTHER_CODE);
+    }
     guest_destroy(g);
 }
 
@@ -511,7 +518,7 @@ int main(void)
         cmocka_unit_test(the_trap_bit_and_local_breakpoints),
         cmocka_unit_test(a_local_descriptor_table_comes_first),
         cmocka_unit_test(each_check_has_its_vector_and_its_task),
-        cmocka_unit_test(an_event_that_finds_no_task_has_ext),
+        cmocka_unit_test(an_event_from_outside_that_finds_no_task_has_ext),
         cmocka_unit_test(iret_wants_a_busy_tss),
         cmocka_unit_test(a_short_old_tss_is_refused),
         cmocka_unit_test(the_intercept_tells_why),
