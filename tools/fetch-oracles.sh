@@ -27,6 +27,8 @@ fetch() { # package, file in it
 }
 
 fetch ovmf usr/share/ovmf/OVMF.fd
+fetch ovmf usr/share/OVMF/OVMF_CODE.fd
+fetch ovmf usr/share/OVMF/OVMF_VARS.fd
 
 if [ ! -f "$out/OVMF.amdsev.fd" ]; then
     debian_view testing || echo "fetch-oracles: no view of Debian testing today" >&2

@@ -31,6 +31,8 @@ struct flash_backend {
     u8 *bytes;
     u64 size;
     void (*changed)(void *ctx, u64 offset, u64 size);
+    /* From now on reads give the contents, or what the last command asked for; NULL: not told. */
+    void (*shows)(void *ctx, bool contents);
     void *ctx;
 };
 

@@ -74,9 +74,8 @@ static void second_write(struct pflash *p, u64 offset, u32 size, u64 value)
         p->status |= STATUS_READY;
 }
 
-static void flash_write(struct device *device, u64 offset, u32 size, u64 value)
+static void take_write(struct pflash *p, u64 offset, u32 size, u64 value)
 {
-    struct pflash *p = CONTAINER_OF(device, struct pflash, window);
     const u8 command = (u8)value;
     if (p->expects) {
         second_write(p, offset, size, value);
@@ -102,6 +101,16 @@ static void flash_write(struct device *device, u64 offset, u32 size, u64 value)
     default: /* an unknown command, too, leads back to the contents */
         p->shows = READ_ARRAY;
     }
+}
+
+/* Writes, and tells whether reads then give something else than before. */
+static void flash_write(struct device *device, u64 offset, u32 size, u64 value)
+{
+    struct pflash *p = CONTAINER_OF(device, struct pflash, window);
+    const bool before = shows_array(p->shows);
+    take_write(p, offset, size, value);
+    if (p->flash.shows && shows_array(p->shows) != before)
+        p->flash.shows(p->flash.ctx, !before);
 }
 
 /* Log2 of a power of two that is at least `value`. */

@@ -62,8 +62,8 @@ bool npt_map_rom(struct npt *n, struct host *host, struct frames *frames, u64 gp
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 /* Splits a mapping of 2 MiB into 512 leaves of 4 KiB. Does nothing if it is split already. */
 bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
-/* Unmaps 4 KiB of what is mapped. */
-bool npt_unmap_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
+/* Maps 4 KiB of what is mapped or was, read-only; FRAME_NONE: unmaps it. */
+bool npt_set_rom_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
 void npt_destroy(struct npt *n, struct frames *frames);
 
 /* --- The VM ----------------------------------------------------------------------------------- */
@@ -140,6 +140,7 @@ struct vm {
     u32 handle, asid;
     u64 *chunks; /* SPA of each 2 MiB of RAM, in the order of guest addresses */
     u64 chunk_count;
+    bool flash_hidden; /* reads of the flash that the guest writes have to exit */
     struct npt npt;
     u64 iopm_spa, msrpm_spa; /* shared by all its processors */
     struct vcpu cpus[VM_CPUS_MAX];
@@ -158,8 +159,8 @@ struct vm {
  * of a VM whose processors are all halted: such a VM costs one comparison. */
 struct vm_slot {
     struct vm *vm;
-    u64 idle_until; /* machine time of its board's next event, if all its processors sleep; else 0
-                     */
+    /* Machine time of its board's next event, if all its processors sleep; else 0. */
+    u64 idle_until;
 };
 
 struct hypervisor {
@@ -189,6 +190,8 @@ u64 vm_chunk(const struct vm *vm, u64 gpa); /* index in `chunks`; FRAME_NONE: no
  * the 2 MiB; 0 means that there is no RAM. */
 u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left);
 u64 vm_flash_address(const struct vm *vm); /* of the flash that the guest writes */
+/* Reads of that flash give its contents from now on, or have to ask the device. */
+void vm_flash_shows(struct vm *vm, bool contents);
 bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size);
 bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size);
 void vm_end(struct vm *vm, enum vm_state state, const char *format, ...) PRINTF_LIKE(3, 4);

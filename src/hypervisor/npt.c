@@ -99,14 +99,13 @@ bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
            host_write(host, entry_spa, &entry, sizeof entry);
 }
 
-bool npt_unmap_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
+bool npt_set_rom_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
 {
-    const u64 nothing = 0;
+    const u64 leaf = spa == FRAME_NONE ? 0 : spa | (NPT_ENTRY & ~PTE_RW) | NPT_DONE;
     u64 entry = 0;
     const u64 entry_spa = npt_entry(n, host, frames, gpa);
     return npt_split(n, host, frames, gpa) && host_read(host, entry_spa, &entry, sizeof entry) &&
-           host_write(host, (entry & PTE_ADDRESS) + (gpa >> 12 & 511) * 8, &nothing,
-                      sizeof nothing);
+           host_write(host, (entry & PTE_ADDRESS) + (gpa >> 12 & 511) * 8, &leaf, sizeof leaf);
 }
 
 void npt_destroy(struct npt *n, struct frames *frames)

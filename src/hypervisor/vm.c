@@ -98,19 +98,17 @@ u64 vm_flash_address(const struct vm *vm)
     return vm->config.plan->flash_gpa - vm->config.flash.size;
 }
 
-/* Returns true for the flash that the guest writes, where every access should exit. A SEV-ES guest
- * reads it as memory, as on QEMU: what it knows as read-only memory it does not access by VMGEXIT
- * [edk2 OvmfPkg, QemuFlashFvbServicesRuntimeDxe]. */
+/* Returns true for the flash that the guest writes while reads of it should exit, too. */
 static bool is_flash_device(const struct vm *vm, u64 gpa)
 {
     const u64 start = vm_flash_address(vm);
-    return gpa >= start && gpa - start < vm->config.flash.size && !vm_is_es(vm);
+    return vm->flash_hidden && gpa >= start && gpa - start < vm->config.flash.size;
 }
 
 u64 vm_chunk(const struct vm *vm, u64 gpa)
 {
     u64 low = min_u64(vm->chunk_count * CHUNK_SIZE, BOARD_LOW_RAM_END), offset = gpa;
-    if (vm->config.flash.bytes && is_flash_device(vm, gpa))
+    if (is_flash_device(vm, gpa))
         return FRAME_NONE;
     if (gpa < GIB(4) && gpa >= vm->snp.flash_gpa && vm->snp.flash_chunks)
         return vm->chunk_count + (gpa - vm->snp.flash_gpa) / CHUNK_SIZE;
@@ -125,7 +123,7 @@ u64 vm_spa(const struct vm *vm, u64 gpa, u64 *left)
 {
     u64 chunk = vm_chunk(vm, gpa);
     *left = chunk == FRAME_NONE ? 0 : CHUNK_SIZE - gpa % CHUNK_SIZE;
-    if (vm->config.flash.bytes && gpa < vm_flash_address(vm))
+    if (vm->flash_hidden && gpa < vm_flash_address(vm))
         *left = min_u64(*left, vm_flash_address(vm) - gpa);
     return chunk == FRAME_NONE ? FRAME_NONE : vm->chunks[chunk] + gpa % CHUNK_SIZE;
 }
@@ -173,17 +171,31 @@ bool vm_host_can_write(struct vm *vm, u64 gpa)
 
 /* --- Creating and destroying a VM ------------------------------------------------------------- */
 
-/* Lets accesses to the flash that the guest writes exit, or puts its contents into memory. */
+/* Puts the contents of the flash that the guest writes into memory. */
 static bool place_flash(struct vm *vm)
 {
     const struct vm_flash *f = &vm->config.flash;
+    return !f->bytes || vm_write(vm, vm_flash_address(vm), f->bytes, f->size);
+}
+
+/* Maps the flash as read-only memory while it shows its contents. A SEV-ES guest always reads
+ * memory, as on QEMU: it does not access by VMGEXIT what it knows as read-only memory [edk2
+ * OvmfPkg, QemuFlashFvbServicesRuntimeDxe]. */
+void vm_flash_shows(struct vm *vm, bool contents)
+{
     const u64 start = vm_flash_address(vm);
-    if (f->bytes && vm_is_es(vm))
-        return vm_write(vm, start, f->bytes, f->size);
-    for (u64 at = 0; f->bytes && at < f->size; at += PAGE_SIZE)
-        if (!npt_unmap_page(&vm->npt, vm->hv->host, &vm->hv->frames, start + at))
-            return false;
-    return true;
+    u64 left;
+    if (vm_is_es(vm))
+        return;
+    vm->flash_hidden = !contents;
+    bool good = !contents || place_flash(vm);
+    for (u64 at = 0; good && at < vm->config.flash.size; at += PAGE_SIZE)
+        good = npt_set_rom_page(&vm->npt, vm->hv->host, &vm->hv->frames, start + at,
+                                vm_spa(vm, start + at, &left));
+    snp_flush_tlbs(vm);
+    if (!good)
+        vm_end(vm, VM_CRASHED, "no nested page tables for the flash at guest address %#llx",
+               (unsigned long long)start);
 }
 
 /* Takes memory of its own for a flash image, which ends at 4 GiB. An SNP guest may write its flash:

@@ -140,6 +140,11 @@ static void on_flash_change(void *context, u64 offset, u64 size)
         f->changed(f->context);
 }
 
+static void on_flash_shows(void *context, bool contents)
+{
+    vm_flash_shows(context, contents);
+}
+
 static void on_firmware_line(void *context, const char *line)
 {
     const struct vm *vm = context;
@@ -202,6 +207,7 @@ int vm_board_create(struct vm *vm, struct error *error)
     config.flash = (struct flash_backend){.bytes = vm->config.flash.bytes,
                                           .size = vm->config.flash.size,
                                           .changed = on_flash_change,
+                                          .shows = on_flash_shows,
                                           .ctx = vm};
     if (vm->config.net.send)
         config.net = (struct net_backend){.send = on_frame, .ctx = vm};

@@ -14,6 +14,8 @@ struct chip {
     u8 bytes[SIZE];
     u32 changes;
     u64 offset, size; /* of the last change */
+    bool hidden;
+    u32 turns; /* from contents to answers, and back */
 };
 
 static void on_change(void *ctx, u64 offset, u64 size)
@@ -24,13 +26,26 @@ static void on_change(void *ctx, u64 offset, u64 size)
     c->size = size;
 }
 
+static void on_shows(void *ctx, bool contents)
+{
+    struct chip *c = ctx;
+    assert_true(contents == c->hidden);
+    c->hidden = !contents;
+    c->turns++;
+}
+
 static void chip_init(struct chip *c)
 {
     memset(c, 0, sizeof *c);
     for (u32 i = 0; i < SIZE; i++)
         c->bytes[i] = (u8)(i * 7 + (i >> 8));
     bus_init(&c->bus, "memory");
-    pflash_init(&c->flash, BASE, (struct flash_backend){c->bytes, sizeof c->bytes, on_change, c});
+    pflash_init(&c->flash, BASE,
+                (struct flash_backend){.bytes = c->bytes,
+                                       .size = sizeof c->bytes,
+                                       .changed = on_change,
+                                       .shows = on_shows,
+                                       .ctx = c});
     assert_true(bus_add(&c->bus, &c->flash.window));
 }
 
@@ -146,6 +161,24 @@ static void it_says_what_it_is(void **state)
     assert_int_equal(READ(0x10), c.bytes[0x10]);
 }
 
+/* A driver programs many bytes before it looks at the contents again. */
+static void it_tells_when_reads_give_something_else(void **state)
+{
+    static struct chip c;
+    (void)state;
+    chip_init(&c);
+    WRITE(0x55, 0x50); /* clear the status: the contents stay */
+    assert_int_equal(c.turns, 0);
+    for (u32 i = 0; i < 8; i++) {
+        WRITE(0x55 + i, 0x10);
+        WRITE(0x55 + i, i);
+    }
+    assert_true(c.hidden && c.turns == 1);
+    WRITE(0x55, 0xff);
+    WRITE(0x55, 0xff);
+    assert_true(!c.hidden && c.turns == 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_sector_is_erased),
         cmocka_unit_test(a_wrong_sequence_changes_nothing),
         cmocka_unit_test(it_says_what_it_is),
+        cmocka_unit_test(it_tells_when_reads_give_something_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,7 +169,9 @@ static void board_add_chips(struct board *b)
     check(reset_attach(&b->reset, &b->ports) && fw_cfg_attach(&b->fw_cfg, &b->ports));
     check(bus_add(&b->ports, &b->uart.ports) && bus_add(&b->ports, &b->rtc.ports));
     check(bus_add(&b->ports, &b->pm.ports) && bus_add(&b->ports, &b->debug_exit.port));
-    pflash_init(&b->flash, FLASH, (struct flash_backend){b->contents, FLASH_SIZE, on_flash, b});
+    pflash_init(&b->flash, FLASH,
+                (struct flash_backend){
+                    .bytes = b->contents, .size = FLASH_SIZE, .changed = on_flash, .ctx = b});
     check(bus_add(&b->memory, &b->flash.window));
     check(bus_add(&b->memory, &b->ioapic.window) && pci_add_ecam(&b->pci, 0xb0000000));
 }

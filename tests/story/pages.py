@@ -22,7 +22,8 @@ from story import Skip, archive, slow, tell, want
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOLS = ("sevctl", "snphost", "snpguest", "curl", "gcc", "gdb", "cc", "python3", "openssl")
 # of OUT; and the initramfs with the agent
-FILES = ("vmlinuz", "initrd.cpio.gz", "vmlinuz-6.12", "oracles/OVMF.amdsev.fd")
+FILES = ("vmlinuz", "initrd.cpio.gz", "vmlinuz-6.12", "oracles/OVMF.amdsev.fd",
+         "oracles/OVMF_CODE.fd", "oracles/OVMF_VARS.fd")
 PORT = "18081"  # which the pages use, and somebody else may
 PATIENCE = 120  # seconds that a reader waits for what runs in the background
 

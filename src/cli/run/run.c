@@ -104,7 +104,7 @@ static int open_vm(struct run *r, struct run_vm *v, const struct run_vm_options 
         cli_read_image(o->initrd, o->memory, &v->initrd, e) ||
         cli_read_image(o->firmware, max_u64(o->memory, CLI_FIRMWARE_MAX), &v->firmware, e) ||
         cli_read_small(o->secret, &v->secret, e) || open_disks(v, e) || run_seed_open(v, e) ||
-        run_serial_open(v, e) || run_net_open(v, e))
+        run_flash_open(v, e) || run_serial_open(v, e) || run_net_open(v, e))
         return -1;
     const struct image_file firmware = image_file(&v->firmware), kernel = image_file(&v->kernel);
     return image_check_started(&firmware, &kernel, e) || make_plan(v, e) ? -1 : 0;
@@ -166,6 +166,7 @@ static int make_guest(struct run_vm *v, struct error *e)
         .channel = {run_console_output, v},
         .disk_count = v->options->disk_count,
         .net = run_net_card(v),
+        .flash = run_flash_of(v),
         .random = v->options->virtio_rng ? &r->device_random : NULL,
         .virtio_console = v->options->virtio_console,
         .testdev = v->options->testdev,
@@ -233,6 +234,7 @@ static int look_at_guests(struct run *r, struct error *e)
     r->seen_ns = now;
     for (u32 i = 0; i < r->vm_count; i++) {
         run_show_views(r, &r->vms[i], vm_get_state(r->vms[i].vm) != VM_RUNNABLE);
+        run_flash_look(&r->vms[i]);
         if (run_secret_pump(&r->vms[i], e))
             return -1;
     }
@@ -422,7 +424,9 @@ static int make_machine(struct run *r, struct error *e)
         .crypto = r->crypto,
     };
     for (u32 i = 0; i < r->vm_count; i++)
-        config.memory_size += o->vms[i].memory + ALIGN_UP(r->vms[i].plan->flash_size, FLASH_UNIT);
+        config.memory_size +=
+            o->vms[i].memory +
+            ALIGN_UP(r->vms[i].plan->flash_size + run_flash_of(&r->vms[i]).size, FLASH_UNIT);
     if (r->vm_count > 1)
         config.memory_size += ALIGN_UP(r->vm_count * HOST_MEMORY_VM, MIB(2));
     /* Any chip will do if nobody asks the secure processor for anything. */
@@ -492,7 +496,7 @@ static int run_close(struct run *r, struct error *e)
     r->machine = NULL;
     bool good = !run_trace_close(&r->tracing, e);
     for (u32 i = 0; i < r->vm_count; i++)
-        good = !run_serial_close(&r->vms[i], e) && good;
+        good = !run_serial_close(&r->vms[i], e) && !run_flash_close(&r->vms[i], e) && good;
     if (r->dump) /* the run has ended before there was anything to write */
         fclose(r->dump);
     if (r->map)

@@ -25,7 +25,7 @@ struct run;
 /* --- What was asked for (run_options.c) ------------------------------------------------------- */
 
 struct run_vm_options {
-    const char *name, *kernel, *initrd, *append, *firmware, *secret, *serial;
+    const char *name, *kernel, *initrd, *append, *firmware, *firmware_vars, *secret, *serial;
     struct run_disk_options disks[VM_DISKS_MAX];
     u32 disk_count;
     const char *cloud_init; /* folder of the files of a seed disk; NULL: there is none */
@@ -99,6 +99,17 @@ int run_map_write(struct run *r, struct error *e);
 bool run_read_at(int fd, u64 offset, void *out, size_t size);
 bool run_write_at(int fd, u64 offset, const void *data, size_t size);
 
+/* --- Firmware's variables (run_flash.c) ------------------------------------------------------- */
+
+struct run_vm;
+/* Reads the file of --firmware-vars, if it is given. */
+int run_flash_open(struct run_vm *v, struct error *e);
+struct vm_flash run_flash_of(struct run_vm *v); /* for the VM's configuration */
+/* Writes the file if the guest has changed it and has left it alone for a second. A file that
+ * cannot be written is an error at the end. */
+void run_flash_look(struct run_vm *v);
+int run_flash_close(struct run_vm *v, struct error *e); /* writes what is not written yet */
+
 /* --- cloud-init's seed disk (run_cloud_init.c) ------------------------------------------------ */
 
 struct run_vm;
@@ -113,6 +124,7 @@ struct authority;
 struct cli_platform; /* cli/identity/platform.h */
 struct run_control;
 struct run_gdb;
+struct run_flash;
 struct run_seed;
 struct run_serial;
 struct run_snp;
@@ -124,6 +136,7 @@ struct run_vm {
     struct image_plan *plan;
     struct vm *vm;
     struct run_disk_file disks[VM_DISKS_MAX];
+    struct run_flash *flash;   /* NULL: none */
     struct run_seed *seed;     /* NULL: none */
     struct run_serial *serial; /* NULL: the UART is on standard output */
     struct net *net;           /* NULL: there is none, or its frames come from a recording */

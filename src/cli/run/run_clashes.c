@@ -19,10 +19,10 @@ struct place {
     char last[NAME_ROOM]; /* its name in the folder; empty if the file exists */
 };
 
-#define READ_MAX 5u /* files of a VM that are read whole */
+#define READ_MAX 6u /* files of a VM that are read whole */
 
 struct places {
-    struct place disks[VM_DISKS_MAX], read[READ_MAX], owner_dir, serial;
+    struct place disks[VM_DISKS_MAX], read[READ_MAX], owner_dir, serial, firmware_vars;
     const char *read_path[READ_MAX];
 };
 
@@ -136,6 +136,9 @@ static int check_pair(const struct run_options *o, const struct places *p, u32 i
         return clash(o, i, j, "'serial'", b->serial, "each needs one of its own", e);
     if (check_serial(o, p, i, j, e) || check_serial(o, p, j, i, e))
         return -1;
+    if (same(&p[i].firmware_vars, &p[j].firmware_vars))
+        return clash(o, i, j, "'firmware-vars'", b->firmware_vars, "each needs a copy of its own",
+                     e);
     if (same(&p[i].owner_dir, &p[j].owner_dir))
         return clash(o, i, j, "'owner-dir'", b->owner_dir, "each needs one of its own", e);
     return 0;
@@ -143,10 +146,11 @@ static int check_pair(const struct run_options *o, const struct places *p, u32 i
 
 static void find_places(const struct run_vm_options *v, struct places *p)
 {
-    const char *const read[READ_MAX] = {v->kernel, v->initrd, v->firmware, v->secret,
-                                        v->owner_root};
+    const char *const read[READ_MAX] = {v->kernel, v->initrd,     v->firmware,
+                                        v->secret, v->owner_root, v->firmware_vars};
     struct stat s;
     p->owner_dir = place_of(v->owner_dir);
+    p->firmware_vars = place_of(v->firmware_vars);
     /* Any number of VMs may write to a device, such as /dev/null. */
     if (v->serial && strcmp(v->serial, "stdio") && (stat(v->serial, &s) || !S_ISCHR(s.st_mode)))
         p->serial = place_of(v->serial);

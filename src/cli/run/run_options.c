@@ -102,6 +102,7 @@ static int fill_vm(struct run_vm_options *v, u32 number, const struct options *g
     v->initrd = text[RUN_INITRD];
     v->append = text[RUN_APPEND];
     v->firmware = text[RUN_FIRMWARE];
+    v->firmware_vars = text[RUN_FIRMWARE_VARS];
     v->secret = text[RUN_OWNER_SECRET];
     v->owner_dir = text[RUN_OWNER_DIR];
     v->owner_root = text[RUN_OWNER_ROOT];
@@ -212,6 +213,11 @@ static int check_reverse_vm(const struct run_vm_options *v, struct error *e)
         return error_set(e, ERROR_USAGE,
                          "--gdb-reverse: %s should have no network and no serial port but standard "
                          "output: what has left the machine cannot be taken back",
+                         v->name);
+    if (v->firmware_vars)
+        return error_set(e, ERROR_USAGE,
+                         "--gdb-reverse: %s should have no firmware-vars: what is written cannot "
+                         "be taken back",
                          v->name);
     for (u32 j = 0; j < v->disk_count; j++)
         if (!v->disks[j].read_only)

@@ -25,7 +25,7 @@ static const struct option_group groups[] = {
 };
 
 #define VM_IDS                                                                                     \
-    RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_KERNEL_HASHES,        \
+    RUN_KERNEL, RUN_INITRD, RUN_APPEND, RUN_FIRMWARE, RUN_FIRMWARE_VARS, RUN_KERNEL_HASHES,        \
         RUN_MEMORY, RUN_CPUS, RUN_MODE, RUN_POLICY, RUN_FEATURES, RUN_TSC_FREQUENCY,               \
         RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT, RUN_OWNER_DIR, RUN_DISK,          \
         RUN_CLOUD_INIT, RUN_NET, RUN_SERIAL, RUN_VIRTIO_CONSOLE, RUN_VIRTIO_RNG, RUN_DEVICE,       \
@@ -72,6 +72,15 @@ static const struct option_row rows[] = {
         ".Fl -cpu Cm milan\n(or the model that the machine has) computes the digest.\n"
         "The kernel is measured only with\n.Fl -kernel-hashes .\n"
         "Firmware of a DEBUG build writes its log to port 0x402;\n.Fl -trace Cm device\nshows it."},
+    [RUN_FIRMWARE_VARS] = {"firmware-vars", OPTION_FILE, "FILE",
+        "flash of firmware's variables: a copy of OVMF_VARS.fd",
+        .man = "The flash below\n.Fl -firmware ,\nin which it keeps its variables, such as boot "
+        "entries: a copy of the OVMF_VARS.fd that belongs to an OVMF_CODE.fd.\nThe guest changes "
+        "it, and the file is replaced as a whole about a second after a change and at the end.\n"
+        "It is neither launched nor measured: the host can read and change it.\nUnder\n"
+        ".Cm sev-snp\nthere is none, as on QEMU.",
+        .output = true, .needs = OPTION_IDS(RUN_FIRMWARE),
+        .excludes = OPTION_IDS(RUN_TSC_FREQUENCY, RUN_STRICT)},
     [RUN_KERNEL_HASHES] = {"kernel-hashes", OPTION_FLAG, NULL,
         "measure the kernel's hash; firmware starts no other",
         .man = "With\n.Fl -firmware\nthat has a place for them\n.Pq Debian's ovmf-amdsev :\n"
@@ -425,6 +434,10 @@ static const struct option_rule rules[] = {
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_TSC_FREQUENCY),
      .others = OPTION_IDS(RUN_MODE), .values = BIT(IMAGE_SEV_SNP),
      .why = "only an SNP guest has a secure TSC"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_FIRMWARE_VARS),
+     .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_NONE) | BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES),
+     .why = "all flash of an SNP guest is its own memory, which is launched with it"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_STRICT), .others = OPTION_IDS(RUN_MODE),
      .values = BIT(IMAGE_SEV_SNP), .why = "only an SNP guest asks for page states"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_OWNER_SECRET_GUID),

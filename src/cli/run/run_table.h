@@ -10,6 +10,7 @@ enum run_option {
     RUN_INITRD,
     RUN_APPEND,
     RUN_FIRMWARE,
+    RUN_FIRMWARE_VARS,
     RUN_KERNEL_HASHES,
     RUN_MEMORY,
     RUN_CPUS,
