@@ -11,6 +11,7 @@
   what stands between clang-format off and on: an opcode, a command, a case a line)
 - lines of Python, shell and Meson files have at most 100 columns, too, except text in quotes that
   would change if it were broken, and the files in WIDE
+- and so have lines of prose in Markdown files: not tables, pictures and what programs print
 """
 import io
 import os
@@ -110,6 +111,28 @@ def script_width(top, path, text):
     return True
 
 
+def documents(top):
+    for path, folders, names in os.walk(top):
+        at = os.path.relpath(path, top)
+        if at == ".":
+            folders[:] = [f for f in folders
+                          if f in ("docs", "src", "tests", "guests", "examples", "packaging",
+                                   "python")]
+        for name in names:
+            if name.endswith(".md"):
+                yield os.path.normpath(os.path.join(at, name))
+
+
+def prose_width(top, path, text):
+    fenced = False
+    for line in text.split("\n"):
+        fenced ^= line.startswith("```")
+        free = fenced or line.startswith(("    ", "![", "#")) or line.lstrip().startswith("|")
+        if not free and len(line) > COLUMNS_MAX:
+            return False
+    return True
+
+
 def report(number, top, paths, check, title):
     bad = [p for p in paths
            if not check(top, p, open(os.path.join(top, p), encoding="utf-8").read())]
@@ -127,12 +150,14 @@ def main():
               (length, f"has at most {LINES_MAX} lines"),
               (width, f"has lines of at most {COLUMNS_MAX} columns")]
     paths = sorted(sources(top))
-    print(f"1..{len(checks) + 1}")
+    print(f"1..{len(checks) + 2}")
     good = True
     for number, (check, title) in enumerate(checks, 1):
         good = report(number, top, paths, check, "sources " + title) and good
     title = f"scripts and build files has lines of at most {COLUMNS_MAX} columns"
     good = report(len(checks) + 1, top, sorted(scripts(top)), script_width, title) and good
+    title = f"documents has prose of at most {COLUMNS_MAX} columns"
+    good = report(len(checks) + 2, top, sorted(documents(top)), prose_width, title) and good
     sys.exit(0 if good else 1)
 
 

@@ -20,14 +20,15 @@ PART = re.compile(r'(\.\\" Begin: softsev (documents man [a-z-]+)\n)(?:.*?\n)??(
 MODELS = ("naples", "rome", "milan", "genoa", "turin", "max")
 MODELS_TEXT = """# CPU models
 
-What each model of `softsev run --cpu` shows in CPUID, feature by feature. `make docs` writes this page from the table in
-`src/cpu/system/cpuid_features.def`, and a test compares them; `softsev profiles --cpu NAME` prints one model with its registers.
+What each model of `softsev run --cpu` shows in CPUID, feature by feature. `make docs` writes this
+page from the table in `src/cpu/system/cpuid_features.def`, and a test compares them; `softsev
+profiles --cpu NAME` prints one model with its registers.
 
 - **yes**: the part has the feature, these cores implement it, and the model shows it.
-- **exempt**: the part does not show it. The cores need no workaround for the weakness, so the model shows it unless `-exempt` follows its
-  name: guests start sooner.
-- **guest**: the cores lack the feature, and softsev's hypervisor does in software what it promises, so every guest sees it unless
-  `-FEATURE` follows the model's name.
+- **exempt**: the part does not show it. The cores need no workaround for the weakness, so the model
+  shows it unless `-exempt` follows its name: guests start sooner.
+- **guest**: the cores lack the feature, and softsev's hypervisor does in software what it promises,
+  so every guest sees it unless `-FEATURE` follows the model's name.
 - **absent**: the part has it and these cores do not implement it, so the model hides it.
 
 """

@@ -333,11 +333,10 @@ def write_index(put, declaration, index, first, maps, columns):
 def write_document(table, out):
     put = lambda line: print(line, file=out)
     put("# Instructions\n\nEvery instruction the cores decode, from `src/cpu/decode/opcodes.def` "
-        "(`tools/opcodes.py document`). All other")
-    put("encodings raise #UD. Notation: the top of that file. Flags: r read, w written, u left "
-        "undefined by the manual.\n"
-        "Intercept: checked after #UD and #GP for what the attributes ask; *: the instruction "
-        "checks it at a point of its own.\n")
+        "(`tools/opcodes.py\ndocument`). All other encodings raise #UD. Notation: the top of that "
+        "file. Flags: r read, w written,\nu left undefined by the manual. Intercept: checked after "
+        "#UD and #GP for what the attributes ask;\n*: the instruction checks it at a point of its "
+        "own.\n")
     put("| instruction | encoding and operands | attributes | flags | intercept "
         "|\n|---|---|---|---|---|")
     done = set()
