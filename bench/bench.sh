@@ -12,7 +12,7 @@ for name in "${names[@]}"; do
 done
 python3 bench/table.py --softsev "$build/softsev" --out "$out" || status=1
 python3 bench/doors.py "$build/softsev" "${ROUNDS:-5}" || status=1
-python3 bench/host.py "$build/softsev" "$build/guests/host/host-kvm" "$out" "${ROUNDS:-5}" || status=1
+python3 bench/exits.py "$build/softsev" "$build/guests/host/host-kvm" "$out" "${ROUNDS:-5}" || status=1
 python3 bench/boots.py "$build/softsev" "$out" "${ROUNDS:-5}" || status=1
 python3 bench/watching.py "$build/softsev" "$out" "${ROUNDS:-5}" || status=1
 python3 bench/hosts.py "$build/softsev" "$out" "${ROUNDS:-3}" || status=1

@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stock host kernel on the bare machine: its boot against QEMU's TCG booting the same files, world
-switches a second as its KVM makes them, and the time from reset to an SNP guest's first program.
+"""A stock host kernel on the bare machine: its boot against QEMU's TCG booting the same files, and the
+time from reset to an SNP guest's first program.
 
 usage: hosts.py SOFTSEV OUT [ROUNDS]    OUT: tools/fetch-guest.sh OUT host, and for the last row
 tools/fetch-qemu.sh OUT, tools/fetch-oracles.sh OUT images. What is not there is named and left out.
 """
 import argparse
-import gzip
 import importlib.util
 import json
 import os
 import shutil
-import statistics
 import sys
 import tempfile
 
@@ -22,15 +20,6 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 APPEND = "console=ttyS0 quiet panic=-1 cryptomgr.notests nokaslr"
 BOOT_GOAL = None   # times QEMU's wall time
 GUEST_GOAL = 60    # seconds from reset to the SNP guest's first program
-CALLS = 200000     # of CPUID by a guest of KVM
-
-# Runs what host-kvm runs, so often as the kernel's command line says.
-INIT = """#!/bin/sh
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-while read -r module; do insmod "/modules/$module"; done </modules/host-order
-host-kvm none "$(sed 's/.*calls=\\([0-9]*\\).*/\\1/' /proc/cmdline)"
-poweroff -f
-"""
 
 
 def load(name, path):
@@ -72,27 +61,6 @@ def boot(softsev, out, state, rounds):
                   f"{note}, against {median(runs['qemu']):.2f} s")
 
 
-def world_switches(softsev, out, state, folder, rounds):
-    """Each CPUID of the guest is one exit and one entry."""
-    initrd = os.path.join(folder, "initrd")
-    packer = load("pack_initrd", f"{TOP}/tools/pack-initrd.py")
-    archive = packer.Archive()
-    archive.program("init", INIT.encode())
-    archive.add("TRAILER!!!", 0)
-    with open(f"{out}/initrd-host.cpio.gz", "rb") as f, open(initrd, "wb") as to:
-        to.write(f.read() + gzip.compress(archive.data, mtime=0))
-    commands = {calls: host_command(softsev, out, initrd, f"{APPEND} calls={calls}", "--memory",
-                                    "1G", "--state", state, output="--quiet")
-                for calls in (CALLS, 1)}
-    runs = in_turn(commands, rounds)
-    if "times CPUID" not in runs[CALLS][0].text:
-        print("world switches: no host-kvm in the host's initramfs")
-        return True
-    spent = statistics.median(a.wall - b.wall for a, b in zip(runs[CALLS], runs[1]))
-    return report("exits of KVM's guest", CALLS / spent / 1e3, " thousand a second", None,
-                  f"; {spent:.2f} s for {CALLS}")
-
-
 def snp_guest(softsev, out, state, folder, rounds):
     vmm = load("run_vmm", f"{TOP}/tools/run-vmm.py")
     given = argparse.Namespace(softsev=softsev, out=out, mode="sev-snp", state=state, vcpus=1,
@@ -121,7 +89,6 @@ def main():
         state = os.path.join(folder, "state")
         run([softsev, "platform", "init", "--state", state])
         met = boot(softsev, out, state, rounds)
-        met &= world_switches(softsev, out, state, folder, rounds)
         met &= snp_guest(softsev, out, state, folder, min(rounds, 3))
     sys.exit(0 if met else 1)
 

@@ -4,7 +4,7 @@
 program in QEMU's TCG, which has SVM, too. The guest asks for CPUID over and over; each time leaves
 it and enters it again.
 
-usage: host.py SOFTSEV HOST_KVM OUT [ROUNDS]    OUT: tools/fetch-guest.sh OUT host
+usage: exits.py SOFTSEV HOST_KVM OUT [ROUNDS]    OUT: tools/fetch-guest.sh OUT host
 The processor time of a boot whose guest leaves a few times is taken from that of one whose guest
 leaves often. Exits 1 if a goal is missed.
 """
