@@ -4,15 +4,28 @@
     .code64
     .globl survives, on_survivable, world_switch_es
 
-/* bool survives(void (*f)(u64, u64), u64 a, u64 b): calls f(a, b). Returns false if that raised an
- * exception; the error code, if there was one, is then in fault_code. */
-survives:
+/* Those that a C function gets back as they were. */
+    .macro keep_registers
     push %rbx
     push %rbp
     push %r12
     push %r13
     push %r14
     push %r15
+    .endm
+    .macro give_registers_back
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    .endm
+
+/* bool survives(void (*f)(u64, u64), u64 a, u64 b): calls f(a, b). Returns false if that raised an
+ * exception; the error code, if there was one, is then in fault_code. */
+survives:
+    keep_registers
     mov %rsp, resume(%rip)
     mov %rdi, %rax
     mov %rsi, %rdi
@@ -21,12 +34,7 @@ survives:
     mov $1, %eax
 resumed:
     movq $0, resume(%rip)
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
+    give_registers_back
     ret
 
 /* Every exception comes here. Where nothing is to survive it, it is a fault of the host's own. */
@@ -48,12 +56,7 @@ on_survivable:
  * state in the save area; the rest is for software to put there, which #VMEXIT loads. */
     .set HOST, 0x400
 world_switch_es:
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    keep_registers
     mov %rsi, %rax
     vmsave %rax
     mov %rbx, HOST + 0x318(%rsi)
@@ -70,12 +73,7 @@ world_switch_es:
     stgi
     nop
     cli
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
+    give_registers_back
     ret
 
 /* --- The guest ----------------------------------------------------------------------------------

@@ -11,17 +11,7 @@
 #include "abi/snp.h"
 #include "abi/vmsa.h"
 #include "abi/x86.h"
-
-#define SERIAL      0x3f8
-#define PM_CONTROL  0x604
-#define POWER_OFF   (5u << 10 | 1u << 13)
-#define PCI_ADDRESS 0xcf8
-#define PCI_DATA    0xcfc
-#define PSP_PCI     0x14ca1022u
-#define PSP_COMMAND 0x10980
-#define PSP_LOW     0x109e0
-#define PSP_HIGH    0x109e4
-#define DONE        BIT(31)
+#include "machine.h"
 
 #define ASID          1u
 #define FAULT_RMP     BIT(31) /* of #PF's error code and of EXITINFO1 */
@@ -71,45 +61,6 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count)
 
 /* --- Instructions ----------------------------------------------------------------------------- */
 
-static void out8(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void out32(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static u32 in32(u16 port)
-{
-    u32 value;
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static u64 read_msr(u32 msr)
-{
-    u32 low, high;
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-    return (u64)high << 32 | low;
-}
-
-static void write_msr(u64 msr, u64 value)
-{
-    __asm__ volatile("wrmsr" : : "c"((u32)msr), "a"((u32)value), "d"((u32)(value >> 32)));
-}
-
-static volatile u32 *at32(u64 address)
-{
-    return (volatile u32 *)(uintptr_t)address;
-}
-
-static u64 address_of(const void *p)
-{
-    return (u64)(uintptr_t)p;
-}
-
 static u32 rmpupdate(u64 page, const struct rmp_update *state)
 {
     u64 result = page;
@@ -127,24 +78,11 @@ static void write16(u64 address, u64 value)
 
 /* --- The serial port -------------------------------------------------------------------------- */
 
-static void say(const char *text)
-{
-    while (*text)
-        out8(SERIAL, (u8)*text++);
-}
-
 static void say_hex(u64 value)
 {
     for (int shift = 60; shift >= 0; shift -= 4)
         if (!shift || value >> shift)
             out8(SERIAL, (u8) "0123456789abcdef"[value >> shift & 15]);
-}
-
-static NORETURN void power_off(void)
-{
-    __asm__ volatile("outw %0, %1" : : "a"((u16)POWER_OFF), "Nd"((u16)PM_CONTROL));
-    for (;;)
-        __asm__ volatile("hlt");
 }
 
 static NORETURN void give_up(const char *what, u64 value)
@@ -170,47 +108,23 @@ void host_other(void)
 
 static void set_exceptions(void)
 {
-    const struct __attribute__((packed)) {
-        u16 limit;
-        u64 base;
-    } table = {sizeof idt - 1, address_of(idt)};
-    const u64 at = (u64)(uintptr_t)on_survivable;
-    for (u32 i = 0; i < ARRAY_SIZE(idt); i++) {
-        idt[i][0] = (at & 0xffff) | 8u << 16 | 0x8e00ull << 32 | (at >> 16 & 0xffff) << 48;
-        idt[i][1] = at >> 32;
-    }
-    __asm__ volatile("lidt %0" : : "m"(table));
-    out8(0x21, 0xff);
-    out8(0xa1, 0xff);
+    for (u32 i = 0; i < ARRAY_SIZE(idt); i++)
+        set_gate(idt[i], on_survivable);
+    load_gates(idt, sizeof idt);
 }
 
 /* --- The secure processor --------------------------------------------------------------------- */
 
 static void find_psp(void)
 {
-    u32 slot = 0;
-    const u32 enable = 0x80000000u;
-    for (; slot < 32; slot++) {
-        out32(PCI_ADDRESS, enable | slot << 11);
-        if (in32(PCI_DATA) == PSP_PCI)
-            break;
-    }
-    if (slot == 32)
-        give_up("no secure processor", slot);
-    out32(PCI_ADDRESS, enable | slot << 11 | 4);
-    out32(PCI_DATA, 6);
-    out32(PCI_ADDRESS, enable | slot << 11 | 0x18);
-    psp = in32(PCI_DATA) & ~0xfull;
+    psp = psp_find();
+    if (!psp)
+        give_up("no secure processor", psp);
 }
 
 static u32 submit(u32 id, u64 page)
 {
-    *at32(psp + PSP_LOW) = (u32)page;
-    *at32(psp + PSP_HIGH) = 0;
-    *at32(psp + PSP_COMMAND) = id << 16;
-    while (!(*at32(psp + PSP_COMMAND) & DONE))
-        __asm__ volatile("pause");
-    return *at32(psp + PSP_COMMAND) & 0xffff;
+    return psp_submit(psp, id, page);
 }
 
 static u32 command(u32 id, const void *data, size_t size)
