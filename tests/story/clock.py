@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from story import APPEND, FEW, console, quick, steps, summary, tell, want
+from story import APPEND, FEW, SAY_TEXT, console, quick, steps, summary, tell, want
 
 ALL, PLAIN = ("none", "sev", "sev-es", "sev-snp"), ("none", "sev")
 
@@ -87,17 +87,8 @@ LOOPS = {
                      ("sev-es", "sev-snp")),
 }
 
-HELLO = """
-    .globl _start
-_start:
-    lea text(%rip), %rsi
-    mov $0x3f8, %edx
-1:  lodsb
-    test %al, %al
-    jz 2f
-    out %al, %dx
-    jmp 1b
-2:  mov $0xf4, %edx
+HELLO = SAY_TEXT + """
+    mov $0xf4, %edx
     out %al, %dx
 text: .asciz "hello\\n"
 """

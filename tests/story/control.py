@@ -11,22 +11,13 @@ import stat
 import subprocess
 import time
 
-from story import TIMEOUT, Skip, console, one_line, quick, summary, tell, want
+from story import SAY_TEXT, TIMEOUT, Skip, console, one_line, quick, summary, tell, want
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HELLO = "hello\n"
 # Says hello, then waits for the power button in PM1_STS.
-GUEST = """
-.globl _start
-_start:
-    lea text(%rip), %rsi
-1:  mov $0x3f8, %edx
-    lodsb
-    test %al, %al
-    jz 2f
-    out %al, %dx
-    jmp 1b
-2:  mov $0x600, %edx
+GUEST = SAY_TEXT + """
+    mov $0x600, %edx
     in %dx, %ax
     test $0x100, %eax
     jz 2b

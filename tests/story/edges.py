@@ -12,22 +12,13 @@ import signal
 import subprocess
 import time
 
-from story import one_line, quick, summary, tell, want
+from story import SAY_TEXT, one_line, quick, summary, tell, want
 
 HALT = ".globl _start\n_start: mov $0x10, %eax\nout %al, $0xf4\nhlt\n"
 
 # Writes a text to the serial line, and ends as it is told: by looping, a reset or a power-off.
-WRITE = """
-    .globl _start
-_start:
-    lea text(%rip), %rsi
-1:  lodsb
-    test %al, %al
-    jz 2f
-    mov $0x3f8, %dx
-    out %al, %dx
-    jmp 1b
-2:  END
+WRITE = SAY_TEXT + """
+    END
 text: .asciz "TEXT"
 """
 LOOP, RESET = "3: jmp 3b", "mov $0xfe, %al\n out %al, $0x64\n3: jmp 3b"

@@ -10,22 +10,21 @@ import subprocess
 import sys
 import time
 
-from story import APPEND, TIMEOUT, Skip, console, one_line, quick, slow, summary, tell, want
+from story import (APPEND, SAY_TEXT, TIMEOUT, Skip, console, one_line, quick, slow, summary, tell,
+                   want)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+END = """
+3:  mov $0x10, %eax
+    out %al, $0xf4
+    hlt
+text:
+    .asciz "hello on the serial port\\n"
+"""
 # Says hello, then sends back what comes, until it is a q.
-ECHO = """
-.globl _start
-_start:
-    lea text(%rip), %rsi
-1:  mov $0x3f8, %edx
-    lodsb
-    test %al, %al
-    jz 2f
-    out %al, %dx
-    jmp 1b
-2:  mov $0x3fd, %edx
+ECHO = SAY_TEXT + """
+    mov $0x3fd, %edx
     in %dx, %al
     test $1, %al
     jz 2b
@@ -35,12 +34,7 @@ _start:
     je 3f
     out %al, %dx
     jmp 2b
-3:  mov $0x10, %eax
-    out %al, $0xf4
-    hlt
-text:
-    .asciz "hello on the serial port\\n"
-"""
+""" + END
 HELLO = b"hello on the serial port\n"
 TALKER = """
 .globl _start
@@ -93,7 +87,7 @@ def a_file_gets_what_the_guest_writes(s):
     want(console(events) == "", "the terminal has it, too, or the keyboard reaches the guest")
     with open(path, "rb") as f:
         want(f.read() == HELLO, "the file has something else")
-    brief = s.build("brief", ECHO.replace("2:  mov", "2:  jmp 3f\n    mov", 1))
+    brief = s.build("brief", SAY_TEXT + END)
     code, _, error = s.run("--kernel", brief, "--memory", "16", "--serial", "/dev/full")
     want(code == 3 and "/dev/full" in error, (code, error))
     code, events, error = s.run("--kernel", kernel, "--memory", "16", "--serial", "stdio",

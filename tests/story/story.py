@@ -20,6 +20,19 @@ APPEND = "console=ttyS0 panic=-1 cryptomgr.notests"
 SECRET = b"the owner's word: " + hashlib.sha256(b"story").hexdigest().encode() + b"\n"
 SECRET_WORD = SECRET[18:50]  # what must be nowhere
 TIMEOUT = int(os.environ.get("SOFTSEV_STORY_TIMEOUT", "240"))
+# The beginning of a small guest: it writes its `text` to the serial port.
+SAY_TEXT = """
+    .globl _start
+_start:
+    lea text(%rip), %rsi
+    mov $0x3f8, %edx
+1:  lodsb
+    test %al, %al
+    jz 2f
+    out %al, %dx
+    jmp 1b
+2:
+"""
 FEW = os.environ.get("SOFTSEV_STORY") == "few"
 
 

@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from browser import Browser
-from story import APPEND, TIMEOUT, Skip, one_line, quick, slow, summary, tell, want
+from story import APPEND, SAY_TEXT, TIMEOUT, Skip, one_line, quick, slow, summary, tell, want
 
 
 def traced(s, mode, *more):
@@ -114,17 +114,8 @@ def strange_lines_are_counted_and_the_first_is_named(s):
     want("1 lines are no events; the first is line 2" in out.decode(), out)
 
 
-TINY = """
-    .globl _start
-_start:
-    movw $0x3f8, %dx
-    leaq text(%rip), %rsi
-1:  lodsb
-    testb %al, %al
-    jz 2f
-    outb %al, %dx
-    jmp 1b
-2:  hlt
+TINY = SAY_TEXT + """
+    hlt
 text: .asciz "hello\\n"
 """
 BUSY = """
