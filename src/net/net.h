@@ -28,6 +28,9 @@ struct net_options {
     u32 publish_count;
 };
 
+/* The address of the network card of a run's first machine (0), or of a later one. */
+void net_card_address(u32 machine, u8 mac[6]);
+
 /* Parses "off" or "user[,publish=[ADDRESS:]HOST:GUEST[/udp]]...". */
 int net_parse(const char *text, struct net_options *out, struct error *e);
 

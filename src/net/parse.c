@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parses `--net`: the kind of network, and the published ports. */
+/* Parses `--net`: the kind of network, and the published ports; addresses of network cards. */
 #include "net/net.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define CARD_FIRST 0x525400123456ull /* QEMU's, too */
+
+void net_card_address(u32 machine, u8 mac[6])
+{
+    const u64 address = CARD_FIRST + machine;
+    for (u32 i = 0; i < 6; i++)
+        mac[i] = (u8)(address >> (8 * (5 - i)));
+}
 
 /* Takes a decimal number of at most `max`. Returns false if there is none. */
 static bool take_number(const char **text, u32 max, u32 *out)

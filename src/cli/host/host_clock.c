@@ -31,7 +31,7 @@ static u64 busy_ns(const struct host_run *r)
 
 static void listen(struct host_run *r, u64 wait_ns)
 {
-    r->quit |= run_terminal_listen(r->terminal, false, wait_ns);
+    r->quit |= run_terminal_look(r->terminal, false, NULL, wait_ns);
 }
 
 /* Returns true if the run must end. The machine asks after every turn, because a host may stay in

@@ -5,10 +5,6 @@
 
 #include "crypto/crypto.h"
 
-#include <poll.h>
-
-#define MAC 0x525400123456ull
-
 /* --- Opening ---------------------------------------------------------------------------------- */
 
 static int open_random(struct host_run *r, struct error *e)
@@ -71,14 +67,6 @@ static void on_send(void *context, const u8 *frame, u64 size)
     net_send(context, frame, size);
 }
 
-static struct net_backend network_card(struct net *net)
-{
-    struct net_backend card = {.send = net ? on_send : NULL, .ctx = net};
-    for (u32 i = 0; i < sizeof card.mac; i++)
-        card.mac[i] = (u8)(MAC >> (8 * (sizeof card.mac - 1 - i)));
-    return card;
-}
-
 void host_devices_connect(struct host_run *r, struct bare_config *config)
 {
     struct host_devices *d = &r->devices;
@@ -89,7 +77,8 @@ void host_devices_connect(struct host_run *r, struct bare_config *config)
                                                   .size_sectors = d->disks[i].size / SECTOR_SIZE,
                                                   .read_only = !d->disks[i].write,
                                                   .ctx = &d->disks[i]};
-    config->net = network_card(d->net);
+    config->net = (struct net_backend){.send = d->net ? on_send : NULL, .ctx = d->net};
+    net_card_address(0, config->net.mac);
     config->random = d->crypto ? &d->random : NULL;
 }
 
@@ -105,30 +94,18 @@ bool host_devices_wait(const struct host_run *r)
     return r->devices.serial && run_serial_typed(r->devices.serial);
 }
 
-static void listen_to_terminal(struct host_run *r, u64 wait_ns)
-{
-    r->quit |= run_terminal_listen(r->terminal, false, wait_ns);
-}
-
 void host_devices_look(struct host_run *r, u64 wait_ns)
 {
     struct host_devices *d = &r->devices;
-    if ((!d->net && !d->serial) || !net_polls_reserve(&d->polls, RUN_WAIT_OWN)) {
-        listen_to_terminal(r, wait_ns);
-        return;
-    }
-    if (d->serial)
+    const bool more = (d->net || d->serial) && net_polls_reserve(&d->polls, RUN_WAIT_OWN);
+    if (more && d->serial)
         run_serial_poll(d->serial, &d->polls);
-    if (d->net)
+    if (more && d->net)
         net_prepare(d->net, &d->polls, &wait_ns);
-    run_signals_watch_list(d->polls.fds, d->polls.count);
-    listen_to_terminal(r, wait_ns);
-    run_signals_watch_list(NULL, 0);
-    /* A signal may have ended the wait before poll() filled in these entries. */
-    poll(d->polls.fds + RUN_WAIT_OWN, d->polls.count - RUN_WAIT_OWN, 0);
-    if (d->serial)
+    r->quit |= run_terminal_look(r->terminal, false, more ? &d->polls : NULL, wait_ns);
+    if (more && d->serial)
         run_serial_polled(d->serial, &d->polls, false);
-    if (d->net)
+    if (more && d->net)
         net_serve(d->net, &d->polls);
 }
 

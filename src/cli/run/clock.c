@@ -7,7 +7,6 @@
  */
 #include "cli/run/run.h"
 
-#include <poll.h>
 #include <time.h>
 
 /* The host's time between two looks at the folder of an owner elsewhere, or for a browser. */
@@ -39,7 +38,7 @@ static bool stops(void *context)
     u64 now = run_clock_ns();
     if (now - r->looked_ns >= RUN_LOOK_NS) {
         r->looked_ns = now;
-        r->quit |= run_terminal_look(r->terminal, r, 0);
+        r->quit |= run_terminal_look(r->terminal, r->replay, NULL, 0);
         run_gdb_look(r, false);
     }
     live_view_look(r->view);
@@ -82,21 +81,17 @@ static void look(struct run *r, u64 wait_ns)
 {
     const bool more = (r->net_count || r->serial_count || r->control) &&
                       net_polls_reserve(&r->polls, RUN_WAIT_OWN);
-    if (!more) {
-        r->quit |= run_terminal_look(r->terminal, r, wait_ns);
-        return;
+    if (more) {
+        run_serial_prepare(r);
+        run_control_prepare(r);
+        run_net_prepare(r, &wait_ns);
     }
-    run_serial_prepare(r);
-    run_control_prepare(r);
-    run_net_prepare(r, &wait_ns);
-    run_signals_watch_list(r->polls.fds, r->polls.count);
-    r->quit |= run_terminal_look(r->terminal, r, wait_ns);
-    run_signals_watch_list(NULL, 0);
-    /* The wait may have ended before it looked at these descriptors. */
-    poll(r->polls.fds + RUN_WAIT_OWN, r->polls.count - RUN_WAIT_OWN, 0);
-    run_serial_serve(r);
-    run_control_serve(r);
-    run_net_serve(r);
+    r->quit |= run_terminal_look(r->terminal, r->replay, more ? &r->polls : NULL, wait_ns);
+    if (more) {
+        run_serial_serve(r);
+        run_control_serve(r);
+        run_net_serve(r);
+    }
 }
 
 /* No guest runs, and no machine time passes; whoever paused the run may want to go on. */

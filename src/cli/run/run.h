@@ -227,8 +227,6 @@ void run_show_views(struct run *r, struct run_vm *v, bool now);
 
 /* --- The terminal (terminal.c) ---------------------------------------------------------------- */
 
-/* Listens as run_terminal_listen() does, but not while a recording is replayed. */
-bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns);
 /* Gives the guests what was typed. Call it between two slices. */
 void run_terminal_give(struct run_terminal *t, struct run *r);
 /* Opens recordings of console input and frames (--record, --replay). While one is replayed, neither

@@ -3,8 +3,6 @@
  * machine time; those from a guest go out at once. */
 #include "cli/run/run.h"
 
-#define MAC_FIRST 0x525400123456ull /* the first VM's; each next VM has the next address */
-
 static void on_send(void *context, const void *frame, size_t size)
 {
     struct run_vm *v = context;
@@ -34,12 +32,10 @@ void run_net_close(struct run *r)
 
 struct vm_net run_net_card(struct run_vm *v)
 {
-    const u64 mac = MAC_FIRST + (u64)(v - v->run->vms);
     struct vm_net card = {.context = v};
     if (v->options->net.on)
         card.send = on_send;
-    for (u32 i = 0; i < sizeof card.mac; i++)
-        card.mac[i] = (u8)(mac >> (8 * (sizeof card.mac - 1 - i)));
+    net_card_address((u32)(v - v->run->vms), card.mac);
     return card;
 }
 

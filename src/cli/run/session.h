@@ -108,9 +108,11 @@ struct run_terminal *run_terminal_open(void);
 void run_terminal_close(struct run_terminal *t); /* puts the terminal back into its old mode */
 bool run_terminal_is_interactive(const struct run_terminal *t);
 bool run_terminal_has_input(const struct run_terminal *t); /* input that no machine has got yet */
-/* Takes what was typed, unless `deaf`. Waits up to `wait_ns` if there is nothing; a signal that
- * ends the run also ends the wait. Changes no machine. Returns true for Ctrl-A x. */
-bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns);
+struct net_polls;
+/* Takes what was typed, unless `deaf`, and looks at the descriptors of `polls` behind the first
+ * RUN_WAIT_OWN; NULL: there are none. Waits up to `wait_ns` if there is nothing; a signal that ends
+ * the run also ends the wait. Changes no machine. Returns true for Ctrl-A x. */
+bool run_terminal_look(struct run_terminal *t, bool deaf, struct net_polls *polls, u64 wait_ns);
 
 /* The receiver of keys. */
 struct run_keys {

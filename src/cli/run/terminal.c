@@ -10,6 +10,7 @@
 #include "files/files.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
@@ -201,12 +202,7 @@ static bool typed_quits(const struct run_terminal *t)
     return false;
 }
 
-bool run_terminal_look(struct run_terminal *t, const struct run *r, u64 wait_ns)
-{
-    return run_terminal_listen(t, r->replay, wait_ns);
-}
-
-bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns)
+static bool listen_to_keys(struct run_terminal *t, bool deaf, u64 wait_ns)
 {
     if (t && t->raw && t->count == TYPED_MAX)
         t->count = 0; /* a guest that reads no input must not keep Ctrl-A from working */
@@ -219,6 +215,18 @@ bool run_terminal_listen(struct run_terminal *t, bool deaf, u64 wait_ns)
     t->ended = got <= 0;
     t->count += got > 0 ? (size_t)got : 0;
     return typed_quits(t);
+}
+
+bool run_terminal_look(struct run_terminal *t, bool deaf, struct net_polls *polls, u64 wait_ns)
+{
+    if (!polls)
+        return listen_to_keys(t, deaf, wait_ns);
+    run_signals_watch_list(polls->fds, polls->count);
+    const bool quits = listen_to_keys(t, deaf, wait_ns);
+    run_signals_watch_list(NULL, 0);
+    /* The wait may have ended before it looked at these descriptors. */
+    poll(polls->fds + RUN_WAIT_OWN, polls->count - RUN_WAIT_OWN, 0);
+    return quits;
 }
 
 /* --- Recordings -------------------------------------------------------------------------------
