@@ -122,12 +122,6 @@ const struct attack *attack_find(const char *name)
 
 /* --- Words ------------------------------------------------------------------------------------ */
 
-const char *attack_mode_name(enum image_mode mode)
-{
-    static const char *const names[ATTACK_MODES] = {"none", "sev", "sev-es", "sev-snp"};
-    return names[mode];
-}
-
 const char *attack_verdict_name(enum attack_verdict verdict)
 {
     static const char *const names[] = {"breaks", "stopped", "no use"};

@@ -95,7 +95,6 @@ bool attack_as_expected(const struct attack *attack, enum image_mode mode,
                         const struct attack_result *result);
 
 const struct attack *attack_find(const char *name); /* NULL: there is none */
-const char *attack_mode_name(enum image_mode mode); /* "none", "sev", "sev-es", "sev-snp" */
 const char *attack_verdict_name(enum attack_verdict verdict);
 const char *attack_event_name(enum attack_event event);
 /* Writes the outcome as a phrase: "stopped: the RMP refuses the host's write". */

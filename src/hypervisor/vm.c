@@ -341,13 +341,9 @@ static bool list_grow(struct hypervisor *hv)
 /* What joins the addresses and numbers of the machine's events with this VM and its processors. */
 static void trace_created(const struct vm *vm)
 {
-    static const char *const modes[] = {[IMAGE_NONE] = "none",
-                                        [IMAGE_SEV] = "sev",
-                                        [IMAGE_SEV_ES] = "sev-es",
-                                        [IMAGE_SEV_SNP] = "sev-snp"};
     struct trace *trace = host_trace(vm->hv->host);
     trace_event(trace, TRACE_VM, "CREATED", "vm=%s asid=%u mode=%s memory=%#llx cpus=%u",
-                vm->config.name, vm->asid, modes[vm->config.plan->mode],
+                vm->config.name, vm->asid, image_mode_name(vm->config.plan->mode),
                 (unsigned long long)vm->config.plan->memory_size, vm->cpu_count);
     for (u32 i = 0; i < vm->cpu_count; i++)
         trace_event(trace, TRACE_VM, "PROCESSOR", "vm=%s cpu=%u asid=%u vmcb=%#llx vmsa=%#llx",

@@ -60,6 +60,8 @@ int image_check_started(const struct image_file *firmware, const struct image_fi
  * stand below it in one flash of whole MiB. */
 int image_check_variables(const struct image_file *variables, const struct image_file *firmware,
                           struct error *error);
+/* "none", "sev", "sev-es", "sev-snp". */
+const char *image_mode_name(enum image_mode mode);
 /* Returns why no guest of this mode can have these SEV_FEATURES, or NULL if one can. */
 const char *image_sev_features_wrong(u64 features, enum image_mode mode);
 

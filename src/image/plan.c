@@ -127,6 +127,15 @@ static int refuse_kernel(const struct image_file *file, struct error *error)
                      file->name, kind.as == AS_UNKNOWN ? "unknown" : kind.name, advice);
 }
 
+const char *image_mode_name(enum image_mode mode)
+{
+    static const char *const names[] = {[IMAGE_NONE] = "none",
+                                        [IMAGE_SEV] = "sev",
+                                        [IMAGE_SEV_ES] = "sev-es",
+                                        [IMAGE_SEV_SNP] = "sev-snp"};
+    return names[mode];
+}
+
 int image_check_initrd(const struct image_file *file, struct error *error)
 {
     if (file->size < 4 || memcmp(file->data, "QFI\xfb", 4))

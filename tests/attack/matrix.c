@@ -52,10 +52,10 @@ static void play(u32 row, enum image_mode mode)
     char text[120];
     assert_non_null(a);
     if (attack_run(a, mode, &lab.machines, lab.owner, &r, &e))
-        fail_msg("%s, mode %s: %s", a->name, attack_mode_name(mode), e.text);
+        fail_msg("%s, mode %s: %s", a->name, image_mode_name(mode), e.text);
     attack_outcome_text(&r.seen, text);
     if (strncmp(text, papers[row].mode[mode], strlen(papers[row].mode[mode])) != 0)
-        fail_msg("%s, mode %s: %s (%s); expected %s", a->name, attack_mode_name(mode), text, r.told,
+        fail_msg("%s, mode %s: %s (%s); expected %s", a->name, image_mode_name(mode), text, r.told,
                  papers[row].mode[mode]);
     assert_true(attack_as_expected(a, mode, &r));
 }

@@ -77,7 +77,7 @@ static void print_list(void)
         for (u32 mode = 0; mode < ATTACK_MODES; mode++) {
             char text[120];
             attack_outcome_text(&a->expected[mode], text);
-            printf("    %-8s %s\n", attack_mode_name((enum image_mode)mode), text);
+            printf("    %-8s %s\n", image_mode_name((enum image_mode)mode), text);
         }
     }
 }
@@ -111,7 +111,7 @@ static int list_json(struct error *e)
         const struct attack *a = &attacks[i];
         json_t *expected = json_object();
         for (u32 mode = 0; mode < ATTACK_MODES; mode++)
-            json_object_set_new(expected, attack_mode_name((enum image_mode)mode),
+            json_object_set_new(expected, image_mode_name((enum image_mode)mode),
                                 outcome_json(&a->expected[mode]));
         json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s, s:s*, s:o}", "name", a->name,
                                              "title", a->title, "source", a->source, "host",
@@ -140,12 +140,12 @@ static bool print_result(const struct choice *c, const struct attack *a, enum im
     if (c->json) {
         json_t *j =
             json_pack("{s:s, s:s, s:o, s:o, s:b, s:s}", "attack", a->name, "mode",
-                      attack_mode_name(mode), "seen", outcome_json(&r->seen), "expected",
+                      image_mode_name(mode), "seen", outcome_json(&r->seen), "expected",
                       outcome_json(&a->expected[mode]), "as_expected", right, "told", r->told);
         return cli_print_json(j);
     }
     attack_outcome_text(&r->seen, text);
-    printf("%-22s %-8s %s\n%-31s %s\n", a->name, attack_mode_name(mode), text, "", r->told);
+    printf("%-22s %-8s %s\n%-31s %s\n", a->name, image_mode_name(mode), text, "", r->told);
     if (right)
         return true;
     attack_outcome_text(&a->expected[mode], text);
@@ -172,7 +172,7 @@ static int run_and_tell(struct cli_attack_lab *lab, const struct choice *c, cons
     struct error e = {.code = ERROR_NONE}, named = {.code = ERROR_NONE};
     if (!run_one(lab, c, a, mode, &e))
         return ERROR_NONE;
-    error_set(&named, e.code, "%s, mode %s: %s", a->name, attack_mode_name(mode), e.text);
+    error_set(&named, e.code, "%s, mode %s: %s", a->name, image_mode_name(mode), e.text);
     return cli_fail("attack", &named);
 }
 

@@ -221,6 +221,8 @@ void run_console_output(void *run_vm, const u8 *data, size_t size);
 void run_summary(struct run *r);
 /* Returns true if the kernel panicked and the VM did not end in order after that. */
 bool run_panicked(const struct run_vm *v, enum vm_state state);
+/* "panicked", "powered off", ...; of a VM that still runs: "stopped while running". */
+const char *run_ending_name(const struct run_vm *v, enum vm_state state);
 /* Prints a private and a shared page as the host sees them, once for each VM. Unless `now`, waits
  * until the shared one holds text. */
 void run_show_views(struct run *r, struct run_vm *v, bool now);

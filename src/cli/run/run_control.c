@@ -85,25 +85,16 @@ void run_control_close(struct run *r)
 
 static const char *state_name(const struct run_vm *v, enum vm_state state)
 {
-    static const char *const names[] = {
-        [VM_LOADING] = "not launched",    [VM_RUNNABLE] = "running",
-        [VM_POWERED_OFF] = "powered off", [VM_RESET] = "reset",
-        [VM_DEBUG_EXIT] = "debug exit",   [VM_CRASHED] = "crashed",
-    };
-    return run_panicked(v, state) ? "panicked" : names[state];
+    return state == VM_RUNNABLE && !run_panicked(v, state) ? "running" : run_ending_name(v, state);
 }
 
 static json_t *status_of_guest(const struct run_vm *v)
 {
-    static const char *const modes[] = {[IMAGE_NONE] = "none",
-                                        [IMAGE_SEV] = "sev",
-                                        [IMAGE_SEV_ES] = "sev-es",
-                                        [IMAGE_SEV_SNP] = "sev-snp"};
     struct vm_summary s;
     vm_get_summary(v->vm, &s);
     return json_pack("{s:o, s:s, s:s, s:o, s:I, s:I, s:I, s:I}", "vm",
-                     cli_json_text(v->options->name), "mode", modes[v->options->mode], "state",
-                     state_name(v, s.state), "reason", cli_json_text(s.reason), "cpus",
+                     cli_json_text(v->options->name), "mode", image_mode_name(v->options->mode),
+                     "state", state_name(v, s.state), "reason", cli_json_text(s.reason), "cpus",
                      (json_int_t)v->options->cpus, "memory", (json_int_t)v->options->memory,
                      "guest_ns", (json_int_t)s.guest_ns, "reboots", (json_int_t)v->reboots);
 }

@@ -3,8 +3,6 @@
  * guest needs. */
 #include "cli/run/run.h"
 
-#include "cli/settings.h"
-
 void run_hide_features(void *model, u32 leaf, u32 subleaf, u32 out[4])
 {
     for (u32 reg = 0; reg < 4; reg++)
@@ -35,8 +33,8 @@ int run_check_cpu(const struct run_options *o, struct error *e)
         return 0;
     for (u32 i = 0; i < o->vm_count; i++)
         if ((missing = missing_feature(&o->cpu, o->vms[i].mode)))
-            return error_set(
-                e, ERROR_USAGE, "--cpu %s: this model does not show %s, which %s needs for mode %s",
-                o->cpu_text, missing, o->vms[i].name, settings_modes[o->vms[i].mode].name);
+            return error_set(e, ERROR_USAGE,
+                             "--cpu %s: this model does not show %s, which %s needs for mode %s",
+                             o->cpu_text, missing, o->vms[i].name, image_mode_name(o->vms[i].mode));
     return 0;
 }

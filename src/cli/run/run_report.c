@@ -176,6 +176,11 @@ bool run_panicked(const struct run_vm *v, enum vm_state state)
     return *v->panic.text && state != VM_POWERED_OFF && state != VM_DEBUG_EXIT;
 }
 
+const char *run_ending_name(const struct run_vm *v, enum vm_state state)
+{
+    return run_panicked(v, state) ? "panicked" : state_names[state];
+}
+
 /* Returns how a VM ended, and writes the reason. An empty reason: the state says it all. */
 static const char *ending_of(const struct run_vm *v, const struct vm_summary *s, char *reason,
                              size_t size)
@@ -183,7 +188,7 @@ static const char *ending_of(const struct run_vm *v, const struct vm_summary *s,
     const bool panicked = run_panicked(v, s->state);
     snprintf(reason, size, "%s%s", panicked ? "kernel panicked: " : "",
              panicked ? v->panic.text : s->reason);
-    return panicked ? "panicked" : state_names[s->state];
+    return run_ending_name(v, s->state);
 }
 
 static void summary_vm_text(struct run_vm *v, const struct vm_summary *s, u64 private_pages)
