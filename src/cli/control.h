@@ -13,7 +13,6 @@ struct json_t; /* jansson's */
 
 #define CONTROL_LINE_MAX 4096u /* bytes of a request, without the end of the line */
 #define CONTROL_ID_MAX   64u   /* bytes of an id that is a text */
-#define CONTROL_PREFIX   "unix:"
 
 enum control_command {
     CONTROL_STATUS,

@@ -3,14 +3,13 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/options.h"
+#include "cli/unix_socket.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_MAX   MIB(4) /* of a run with 4096 guests it has less than 1 MiB */
@@ -70,9 +69,8 @@ const struct option_table cli_control_table = {
 
 /* --- Asking ----------------------------------------------------------------------------------- */
 
-static int cannot(const char *path, struct error *e)
+static int cannot(const char *path, int why, struct error *e)
 {
-    const int why = errno;
     if (why == EAGAIN || why == EWOULDBLOCK || why == EINPROGRESS)
         return error_set(e, ERROR_FILE, "%s: no answer in time; --wait waits longer", path);
     return error_set(e, ERROR_FILE, "%s: %s%s", path, strerror(why),
@@ -82,21 +80,11 @@ static int cannot(const char *path, struct error *e)
 
 static int connect_to(const char *path, u64 seconds, int *fd, struct error *e)
 {
-    const struct timeval limit = {.tv_sec = (time_t)seconds};
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    const size_t prefix = strlen(CONTROL_PREFIX);
-    if (!strncmp(path, CONTROL_PREFIX, prefix))
+    const size_t prefix = strlen(UNIX_PREFIX);
+    if (!strncmp(path, UNIX_PREFIX, prefix))
         path += prefix;
-    if (!*path || strlen(path) >= sizeof a.sun_path)
-        return error_set(e, ERROR_USAGE, "the path of a control socket has 1 to %zu bytes",
-                         sizeof a.sun_path - 1);
-    strcpy(a.sun_path, path);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) ||
-        setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) ||
-        connect(*fd, (const struct sockaddr *)&a, sizeof a))
-        return cannot(path, e);
-    return 0;
+    const int why = unix_socket_connect("the control socket", path, seconds, fd, e);
+    return why > 0 ? cannot(path, why, e) : why;
 }
 
 static int send_request(int fd, const char *path, const struct options *given, struct error *e)
@@ -115,7 +103,7 @@ static int send_request(int fd, const char *path, const struct options *given, s
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
-            return cannot(path, e);
+            return cannot(path, errno, e);
         at += (size_t)sent;
     }
     return 0;
@@ -133,7 +121,7 @@ static int receive_line(int fd, const char *path, char **out, struct error *e)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return cannot(path, e);
+            return cannot(path, errno, e);
         if (!got)
             return error_set(e, ERROR_FILE, "%s: the run ended before it answered", path);
         char *end = memchr(*out + size, '\n', (size_t)got);

@@ -4,6 +4,7 @@
  * socket is open to its owner only. */
 #include "cli/run/gdb_session.h"
 #include "cli/run/run.h"
+#include "cli/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,11 @@
 #include <unistd.h>
 
 #define SEND_SECONDS 10 /* how long a client may not read before it is dropped */
-#define UNIX_PREFIX  "unix:"
 #define ADDRESS_FORM "it should be :PORT, HOST:PORT or unix:PATH"
 
 static int unix_open(struct gdb_socket *s, const char *path, struct error *e)
 {
-    if (run_unix_socket("--gdb", path, &s->listener, e))
+    if (unix_socket_make("--gdb", path, &s->listener, e))
         return -1;
     s->path = path;
     snprintf(s->name, sizeof s->name, "%s", path);

@@ -2,11 +2,11 @@
 /* NBD: fixed newstyle handshake, NBD_OPT_GO, simple replies [github.com/NetworkBlockDevice/nbd,
  * doc/proto.md]. All numbers are big-endian. */
 #include "cli/run/nbd.h"
+#include "cli/run/session.h"
+#include "cli/unix_socket.h"
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define WAIT_SECONDS 30 /* for a server that says nothing */
@@ -49,10 +49,19 @@ static void store_be(u8 *out, u64 value, u32 size)
         out[i] = (u8)(value >> 8 * (size - 1 - i));
 }
 
+/* A signal that does not end the run, such as one that lets it go on after a stop, only interrupts
+ * a wait. */
+static bool goes_on(ssize_t result)
+{
+    return result < 0 && errno == EINTR && !run_signals_ending();
+}
+
 static bool send_all(const struct nbd *n, const void *data, size_t size)
 {
     for (size_t at = 0; at < size;) {
         const ssize_t sent = send(n->fd, (const u8 *)data + at, size - at, MSG_NOSIGNAL);
+        if (goes_on(sent))
+            continue;
         if (sent <= 0)
             return false;
         at += (size_t)sent;
@@ -64,6 +73,8 @@ static bool receive_all(const struct nbd *n, void *out, size_t size)
 {
     for (size_t at = 0; at < size;) {
         const ssize_t got = recv(n->fd, (u8 *)out + at, size - at, 0);
+        if (goes_on(got))
+            continue;
         if (got <= 0)
             return false;
         at += (size_t)got;
@@ -123,28 +134,14 @@ static bool hear_answers(struct nbd *n)
     return false;
 }
 
-static int connect_to(const char *path, int *fd, struct error *e)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof a.sun_path)
-        return error_set(e, ERROR_USAGE,
-                         "disk '%.80s': the path of a Unix socket has 1 to %zu bytes", path,
-                         sizeof a.sun_path - 1);
-    strcpy(a.sun_path, path);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return *fd >= 0 && !connect(*fd, (const struct sockaddr *)&a, sizeof a)
-               ? 0
-               : error_set(e, ERROR_FILE, "the NBD server at %s: %s", path, strerror(errno));
-}
-
 int nbd_open(struct nbd *n, const char *path, int fd, struct error *e)
 {
-    const struct timeval limit = {.tv_sec = WAIT_SECONDS};
     *n = (struct nbd){.fd = fd};
-    if (fd < 0 && connect_to(path, &n->fd, e))
-        return -1;
-    setsockopt(n->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(n->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    const int why =
+        fd < 0 ? unix_socket_connect("the NBD server", path, WAIT_SECONDS, &n->fd, e) : 0;
+    if (why)
+        return why < 0 ? -1
+                       : error_set(e, ERROR_FILE, "the NBD server at %s: %s", path, strerror(why));
     if (greet(n) && ask_to_go(n) && hear_answers(n))
         return 0;
     n->can_flush = false; /* what it says has no meaning */

@@ -257,9 +257,6 @@ void run_gdb_slice(struct run *r); /* keeps what going back needs; call it betwe
 void run_gdb_rebooted(struct run *r);
 void run_gdb_close(struct run *r, int status); /* tells GDB how the run ended */
 
-/* Makes a Unix socket that only this user may connect to. It does not listen yet. */
-int run_unix_socket(const char *option, const char *path, int *fd, struct error *e);
-
 /* --- Serial ports that are elsewhere (run_serial.c) ------------------------------------------- */
 
 /* Opens what --serial names. Does nothing for standard output. */

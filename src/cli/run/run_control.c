@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/run/run.h"
+#include "cli/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,9 +49,9 @@ int run_control_open(struct run *r, struct error *e)
         return error_set(e, ERROR_MEMORY, "no memory for a control socket");
     for (u32 i = 0; i < CLIENTS_MAX; i++)
         c->clients[i].fd = -1;
-    const char *path = place + strlen(CONTROL_PREFIX);
+    const char *path = place + strlen(UNIX_PREFIX);
     c->listener = -1;
-    if (run_unix_socket("--control", path, &c->listener, e))
+    if (unix_socket_make("--control", path, &c->listener, e))
         return -1;
     c->path = path;
     return listen(c->listener, CLIENTS_MAX)

@@ -9,6 +9,7 @@
 #include "abi/snp.h"
 #include "abi/vmsa.h"
 #include "cli/settings.h"
+#include "cli/unix_socket.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -291,8 +292,8 @@ static int check_networks(const struct run_options *o, struct error *e)
 
 static int check_control(const struct run_options *o, struct error *e)
 {
-    const size_t prefix = strlen(CONTROL_PREFIX);
-    return !o->control || (!strncmp(o->control, CONTROL_PREFIX, prefix) && o->control[prefix])
+    const size_t prefix = strlen(UNIX_PREFIX);
+    return !o->control || (!strncmp(o->control, UNIX_PREFIX, prefix) && o->control[prefix])
                ? 0
                : error_set(e, ERROR_USAGE, "--control '%.80s': expected unix:PATH", o->control);
 }

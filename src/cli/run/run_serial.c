@@ -4,29 +4,6 @@
 #include "cli/run/run.h"
 #include "cli/run/serial.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-
-int run_unix_socket(const char *option, const char *path, int *fd, struct error *e)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof a.sun_path)
-        return error_set(e, ERROR_USAGE, "%s: the path of a Unix socket has 1 to %zu bytes", option,
-                         sizeof a.sun_path - 1);
-    strcpy(a.sun_path, path);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const mode_t before = umask(0177);
-    const int bound = bind(*fd, (const struct sockaddr *)&a, sizeof a);
-    const int why = errno;
-    umask(before);
-    return bound ? error_set(e, ERROR_FILE, "%s: no socket can be made at %s: %s%s", option, path,
-                             strerror(why),
-                             why == EADDRINUSE ? " (if no run uses it, remove the file)" : "")
-                 : 0;
-}
-
 int run_serial_open(struct run_vm *v, struct error *e)
 {
     const int result = run_serial_create(v->options->serial, &v->serial, e);

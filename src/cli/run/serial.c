@@ -6,6 +6,7 @@
  */
 #include "cli/run/serial.h"
 #include "cli/run/run.h"
+#include "cli/unix_socket.h"
 #include "files/files.h"
 
 #include <errno.h>
@@ -14,10 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define UNIX_PREFIX "unix:"
-#define UNREAD_MAX  KIB(64)
-#define TYPED_MAX   4096u
-#define NO_POLL     SIZE_MAX
+#define UNREAD_MAX KIB(64)
+#define TYPED_MAX  4096u
+#define NO_POLL    SIZE_MAX
 
 struct run_serial {
     FILE *file;           /* NULL: a socket */
@@ -34,7 +34,7 @@ struct run_serial {
 
 static int open_socket(struct run_serial *s, const char *path, struct error *e)
 {
-    if (run_unix_socket("--serial", path, &s->listener, e))
+    if (unix_socket_make("--serial", path, &s->listener, e))
         return -1;
     s->path = path;
     return listen(s->listener, 1)
