@@ -77,6 +77,7 @@ static const struct option_row rows[] = {
         .man = "The flash below\n.Fl -firmware ,\nin which it keeps its variables, such as boot "
         "entries: a copy of the OVMF_VARS.fd that belongs to an OVMF_CODE.fd.\nThe guest changes "
         "it, and the file is replaced as a whole about a second after a change and at the end.\n"
+        "Two runs at once each need a copy of their own: it is not locked.\n"
         "It is neither launched nor measured: the host can read and change it.\nUnder\n"
         ".Cm sev-snp\nthere is none, as on QEMU.",
         .output = true, .needs = OPTION_IDS(RUN_FIRMWARE),
