@@ -12,7 +12,7 @@ help:
 	@echo 'make run        install what is missing, build, fetch a stock Debian guest, boot it as an SEV guest'
 	@echo '                (MODE=none, sev, sev-es or sev-snp)'
 	@echo 'make host       boot a stock Debian kernel in host mode: its KVM launches SEV, SEV-ES and SNP guests'
-	@echo '                (MODE=sev, sev-es or sev-snp: its QEMU launches a stock guest, whose owner verifies it)'
+	@echo '                (MODE=none, sev, sev-es, sev-snp: QEMU on it launches a stock guest; its owner verifies)'
 	@echo 'make test       all tests, with and without sanitizers'
 	@echo 'make test-slow  every named kernel in every mode: 64 boots, some of minutes'
 	@echo 'make bench      ratios against named peers, in one run'

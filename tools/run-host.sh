@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # run-host.sh BUILD OUT: boots Debian's ordinary kernel in host mode of the bare machine. Its own
-# KVM launches a page of code as a plain, a SEV, a SEV-ES and an SNP guest; with MODE=sev, sev-es or
-# sev-snp, Debian 13's QEMU launches Debian's cloud kernel in that mode (run-vmm.py). Shows the
-# firmware's commands at the end; APPEND=shell gives a shell on the host instead.
+# KVM launches a page of code as a plain, a SEV, a SEV-ES and an SNP guest; with MODE=none, sev,
+# sev-es or sev-snp, Debian 13's QEMU launches Debian's cloud kernel in that mode (run-vmm.py).
+# Shows the firmware's commands at the end; APPEND=shell gives a shell on the host instead.
 set -eu
 build=$1
 out=$2

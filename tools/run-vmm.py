@@ -3,12 +3,15 @@
 """QEMU on a stock host kernel on the bare machine launches a stock guest; the guest's owner is
 outside, has the measurement computed from the same files, and verifies what comes out: under SEV
 and SEV-ES the measurement of the launch, before a secret goes in, and the firmware's report; under
-SNP the guest's own report. Prints each step and who takes it. Fails where anything is not as it
-should be.
+SNP the guest's own report. A plain guest has nobody who looks. Prints each step and who takes it.
+Fails where anything is not as it should be.
 
 usage: run-vmm.py SOFTSEV OUT MODE [--state DIR] [--work DIR] [--cpus N] [--vcpus N] [--seed TEXT]
-    MODE         sev, sev-es or sev-snp
-    --work DIR   what passes between host and owner stays there (default OUT/vmm)
+                  [--flash FILE] [--snpguest FILE]
+    MODE             none, sev, sev-es or sev-snp
+    --work DIR       what passes between host and owner stays there (default OUT/vmm)
+    --flash FILE     another firmware than ovmf-amdsev, or than OVMF for a plain guest
+    --snpguest FILE  this tool, too, asks for a report inside the SNP guest, and verifies it outside
 OUT needs tools/fetch-guest.sh OUT host, tools/fetch-qemu.sh OUT, tools/fetch-oracles.sh OUT images.
 """
 import argparse
@@ -31,7 +34,8 @@ import uuid
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 MODEL = "EPYC-v4"  # of tools/vmm-init.sh
-POLICY = {"sev": 0x1, "sev-es": 0x5, "sev-snp": 0x30000}
+POLICY = {"none": None, "sev": 0x1, "sev-es": 0x5, "sev-snp": 0x30000}
+HAS_OWNER = ("sev", "sev-es")  # who must be asked before the guest starts
 # Commands that are shown as they come; of all others there is a count at the end.
 SHOWN = re.compile("^(SNP_)?(INIT|LAUNCH|GCTX|ACTIVATE|ATTESTATION|GUEST_REQUEST|DEACTIVATE|"
                    "DECOMMISSION|SHUTDOWN)|_INIT_EX")
@@ -78,14 +82,19 @@ class Launch:
         self.state, self.work, self.vcpus = given.state, given.work, given.vcpus
         os.makedirs(self.work, exist_ok=True)
         suffix = "-6.12" if os.path.exists(f"{self.out}/vmlinuz-6.12") else ""
-        self.flash = need(f"{self.out}/oracles/OVMF.amdsev.fd")
+        flash = "OVMF.fd" if self.mode == "none" else "OVMF.amdsev.fd"
+        self.flash = need(given.flash or f"{self.out}/oracles/{flash}")
+        self.snpguest = given.snpguest if self.mode == "sev-snp" else None
         self.kernel = need(f"{self.out}/vmlinuz{suffix}")
         self.initrd = self.file("initrd.gz")
         self.append = "console=ttyS0 panic=-1 cryptomgr.notests quiet"
         stock = content(need(f"{self.out}/initrd{suffix}.cpio.gz"))
-        if self.mode != "sev-snp":
+        if self.mode in HAS_OWNER:
             self.append += f" rdinit=/vmm-init secrets={place_of_secrets(self.flash):#x}"
-        save(self.initrd, stock + gzip.compress(extra_archive(), mtime=0))
+        if self.snpguest:
+            self.append += " rdinit=/vmm-snpguest"
+            self.snpguest = without_symbols(self.snpguest, self.file("snpguest"))
+        save(self.initrd, stock + gzip.compress(extra_archive(self.snpguest), mtime=0))
         save(self.file("append"), self.append.encode())
 
     def file(self, name):
@@ -109,7 +118,7 @@ class Launch:
         self.ours("platform", "init", "--state", self.state)
         self.ours("platform", "export", "--state", self.state, "--out", self.file("chain"))
         self.ours("platform", "certs", "--state", self.state, "--out", self.file("certs"))
-        if self.mode == "sev-snp":
+        if self.mode not in HAS_OWNER:
             return
         self.ours("owner", "session", *self.chain(), "--policy", str(POLICY[self.mode]),
                   "--out-dir", self.file("owner"), "--replace")
@@ -188,6 +197,20 @@ class Launch:
             raise Wrong("softsev owner measure computes another digest than sev-snp-measure")
 
 
+    def verify_by_snpguest(self, report):
+        path = save(self.file("snpguest.bin"), base64.b64decode(report))
+        certificates = self.file("snpguest-certs")
+        os.makedirs(certificates, exist_ok=True)
+        for name in ("ark", "ask", "vcek"):
+            save(f"{certificates}/{name}.pem", content(self.file(f"certs/{name}.pem")))
+        for command in (["certs", certificates], ["attestation", certificates, path]):
+            done = subprocess.run([self.snpguest, "verify", *command], capture_output=True,
+                                  text=True, check=False)
+            if done.returncode:
+                raise Wrong(f"snpguest verify {command[0]}: {done.stdout}{done.stderr}".strip())
+            say_all("snpguest", done.stdout.strip())
+
+
 def say_all(who, text):
     for line in text.splitlines():
         say(who, line)
@@ -200,12 +223,29 @@ def place_of_secrets(flash):
     return struct.unpack("<I", data[at - 10:at - 6])[0]
 
 
-def extra_archive():
+def libraries(program):
+    """What a program is linked with: (path in the guest, file)."""
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return [(path.lstrip("/"), os.path.realpath(path))
+            for path in re.findall(r"(/\S+) \(0x", said)]
+
+
+def without_symbols(program, path):
+    """They would not fit into the guest's memory."""
+    subprocess.run(["strip", "-o", path, program], check=True)
+    return path
+
+
+def extra_archive(snpguest):
     spec = importlib.util.spec_from_file_location("pack_initrd", f"{TOOLS}/pack-initrd.py")
     packer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(packer)
     archive = packer.Archive()
     archive.program("vmm-init", content(f"{TOOLS}/vmm-guest-init.sh"))
+    if snpguest:
+        archive.program("vmm-snpguest", content(f"{TOOLS}/vmm-guest-snpguest.sh"))
+        for path, file in [("bin/snpguest", snpguest), *libraries(snpguest)]:
+            packer.add_file(archive, path, file)
     archive.add("TRAILER!!!", 0)
     return archive.data
 
@@ -217,7 +257,7 @@ def pack(launch, init=f"{TOOLS}/vmm-init.sh", extra=()):
     if not ordinary:
         raise Wrong(f"there is no ordinary kernel 6.12 in {launch.out}/guest: see --help")
     path = launch.file("initrd-vmm.cpio")
-    owner = [] if launch.mode == "sev-snp" else [
+    owner = [] if launch.mode not in HAS_OWNER else [
         f"{launch.file('owner/godh.b64')}=guest/godh.b64",
         f"{launch.file('owner/session.b64')}=guest/session.b64"]
     subprocess.run([f"{TOOLS}/pack-vmm.py", f"{launch.out}/guest/busybox-static/bin/busybox", init,
@@ -343,7 +383,10 @@ def found(pattern, lines):
 def check(launch, lines):
     if launch.mode == "sev-snp":
         launch.verify_report(found("guest: report over 'softsev': ([0-9a-zA-Z+/=]+)", lines))
-    else:
+        if launch.snpguest:
+            found("(guest: snpguest derives keys)", lines)
+            launch.verify_by_snpguest(found("guest: report by snpguest: ([0-9a-zA-Z+/=]+)", lines))
+    elif launch.mode in HAS_OWNER:
         launch.verify_legacy(found("host: attestation report: ([0-9a-zA-Z+/=]+)", lines))
         digest = found("guest: sha256 of the launch's secret: ([0-9a-f]+)", lines)
         if digest != hashlib.sha256(SECRET).hexdigest():
@@ -358,7 +401,7 @@ def main():
     parser.add_argument("softsev")
     parser.add_argument("out")
     parser.add_argument("mode", choices=POLICY)
-    for name in ("--state", "--work", "--seed"):
+    for name in ("--state", "--work", "--seed", "--flash", "--snpguest"):
         parser.add_argument(name)
     for name in ("--cpus", "--vcpus"):
         parser.add_argument(name, default=1, type=int)
@@ -383,7 +426,8 @@ def main():
     finally:
         if host:
             host.end()
-    say("owner", f"accepts the guest, {time.monotonic() - began:.0f} s after the beginning")
+    verdict = "nobody looked at the guest" if given.mode == "none" else "accepts the guest"
+    say("owner", f"{verdict}, {time.monotonic() - began:.0f} s after the beginning")
 
 
 if __name__ == "__main__":

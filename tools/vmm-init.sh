@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first program of a host that runs QEMU on the bare machine: loads KVM and the secure
 # processor's driver, and has QEMU launch the guest in /guest. Words on the kernel's command line:
-# mode=sev, sev-es or sev-snp; vcpus=N. A SEV or SEV-ES guest waits until its owner, who types at
-# this console, has seen the measurement and sent the secret. Then the host powers off.
+# mode=none, sev, sev-es or sev-snp; vcpus=N. A SEV or SEV-ES guest waits until its owner, who types
+# at this console, has seen the measurement and sent the secret. Then the host powers off.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -22,9 +22,15 @@ done </modules/host-order
 dmesg | grep -e 'SEV.*API' -e 'kvm_amd: SEV' | sed 's/^/host: /'
 
 launch="cbitpos=51,reduced-phys-bits=1,kernel-hashes=on"
+machine=q35,vmport=off,confidential-guest-support=sev0
 session="dh-cert-file=/guest/godh.b64,session-file=/guest/session.b64"
 waits="-S -chardev pipe,id=qmp,path=/tmp/qmp -mon chardev=qmp,mode=control"
 case $mode in
+none)
+    object=
+    machine=q35,vmport=off
+    waits=
+    ;;
 sev) object="sev-guest,id=sev0,$launch,policy=0x1,legacy-vm-type=off,$session" ;;
 sev-es) object="sev-guest,id=sev0,$launch,policy=0x5,legacy-vm-type=off,$session" ;;
 sev-snp)
@@ -32,7 +38,7 @@ sev-snp)
     waits=
     ;;
 *)
-    echo "host: mode=$mode: sev, sev-es or sev-snp"
+    echo "host: mode=$mode: none, sev, sev-es or sev-snp"
     poweroff -f
     ;;
 esac
@@ -75,7 +81,7 @@ mkfifo /tmp/qmp.in /tmp/qmp.out
 exec 3<>/tmp/qmp.in 4<>/tmp/qmp.out
 # shellcheck disable=SC2086
 timeout 300 qemu-system-x86_64 -enable-kvm -smp "$vcpus" -m 256M -cpu EPYC-v4,level=0xc \
-    -machine q35,confidential-guest-support=sev0,vmport=off -object "$object" -bios /guest/OVMF.fd \
+    -machine "$machine" ${object:+-object $object} -bios /guest/OVMF.fd \
     -kernel /guest/vmlinuz -initrd /guest/initrd.gz -append "$(cat /guest/append)" $waits \
     -nodefaults -no-user-config -display none -serial stdio -no-reboot </dev/null 2>/tmp/errors &
 qemu=$!

@@ -141,7 +141,7 @@ static void assign_registers(struct unit *n)
             uses[reg] += mentions(n->uop[i].u, reg);
     for (;;) {
         u8 best = R11;
-        for (u8 reg = R12; reg <= R15; reg++)
+        for (u8 reg = R12; reg <= (u8)R15; reg++)
             if (uses[reg] > uses[best])
                 best = reg;
         u8 reg = uses[best] ? unused_register(n, uses) : GPRS;
