@@ -8,6 +8,8 @@
 #define KVM_LEAF         0x40000000u
 #define KVM_CLOCK        BIT(3)
 #define KVM_NO_IO_DELAY  BIT(1)
+#define KVM_MAP_RANGE    BIT(16) /* the hypercall that tells of shared pages */
+#define KVM_MIGRATION    BIT(17) /* the MSR of migration */
 #define KVM_CLOCK_STABLE BIT(24)
 
 #define LEAF1_ECX_MONITOR  BIT(3)
@@ -104,7 +106,7 @@ static void leaf_xsave(struct vcpu *c, u32 subleaf, u32 out[4])
         out[1] = xsave_size(c, xcr0, subleaf == 1);
 }
 
-static void leaf_kvm(u32 leaf, u32 out[4])
+static void leaf_kvm(const struct vm *vm, u32 leaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof out[0]);
     if (leaf == KVM_LEAF) {
@@ -112,6 +114,7 @@ static void leaf_kvm(u32 leaf, u32 out[4])
         memcpy(&out[1], "KVMKVMKVM\0\0\0", 12);
     } else if (leaf == KVM_LEAF + 1) {
         out[0] = (u32)(KVM_CLOCK | KVM_NO_IO_DELAY | KVM_CLOCK_STABLE);
+        out[0] |= vm->pages ? (u32)(KVM_MAP_RANGE | KVM_MIGRATION) : 0;
     }
 }
 
@@ -131,7 +134,7 @@ static void leaf_sev(struct vcpu *c, u32 out[4])
 static void honest_answer(struct vcpu *c, u32 leaf, u32 subleaf, u32 out[4])
 {
     if (leaf >= KVM_LEAF && leaf < KVM_LEAF + 0x10000) {
-        leaf_kvm(leaf, out);
+        leaf_kvm(c->vm, leaf, out);
         return;
     }
     host_cpuid(c->vm->hv->host, c->core, leaf, subleaf, out);

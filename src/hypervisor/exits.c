@@ -135,10 +135,15 @@ void exits_msr(struct vcpu *c)
     exit_skip(c);
 }
 
-/* Answers a hypercall with -ENOSYS, as KVM does for a hypercall that it does not know. */
+/* Answers a hypercall as KVM does: it knows one, for the kernel of a SEV or SEV-ES guest. */
 void exits_vmmcall(struct vcpu *c)
 {
-    vcpu_set(c, RAX, (u64)-1000);
+    s64 answer = HYPERCALL_UNKNOWN;
+    if (vcpu_get(c, RAX) == HYPERCALL_MAP_GPA_RANGE && c->vm->pages)
+        answer = c->vmcb.save.cpl ? HYPERCALL_NOT_ALLOWED
+                                  : guest_pages_tell(c->vm, vcpu_get(c, RBX), vcpu_get(c, RCX),
+                                                     vcpu_get(c, RDX));
+    vcpu_set(c, RAX, (u64)answer);
     exit_skip(c);
 }
 

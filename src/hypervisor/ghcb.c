@@ -129,11 +129,14 @@ static enum ghcb_error do_msr(struct vmgexit *r)
     return 0;
 }
 
-/* VMMCALL also requires the CPL, although no hypercall here is limited to the kernel. */
+/* VMMCALL also requires the CPL. Arguments that are not valid read as zero. */
 static enum ghcb_error do_vmmcall(struct vmgexit *r)
 {
     if (!flagged(r, GHCB_BIT(cpl)))
         return GHCB_ERROR_MISSING_INPUT;
+    for (u32 reg = RCX; reg <= RBX; reg++)
+        load(r, 1u << reg);
+    r->cpu->vmcb.save.cpl = r->page.cpl;
     exits_vmmcall(r->cpu);
     return 0;
 }

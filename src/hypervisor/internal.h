@@ -142,6 +142,9 @@ struct vm {
     u64 chunk_count;
     bool flash_hidden; /* reads of the flash that the guest writes have to exit */
     struct npt npt;
+    u8 *pages; /* SEV, SEV-ES: PAGE_ bits of each 4 KiB of RAM and flash; NULL: not kept */
+    u64 page_count;
+    bool migration_ready;    /* the guest has told of all its shared pages */
     u64 iopm_spa, msrpm_spa; /* shared by all its processors */
     struct vcpu cpus[VM_CPUS_MAX];
     u32 cpu_count;
@@ -205,6 +208,31 @@ void vm_board_set_time(struct vm *vm); /* sets the board's time, runs due timers
 int vm_take_asid(struct vm *vm, struct error *error);
 void vm_give_asid(struct vm *vm);
 void vm_wake(struct vm *vm); /* looks at it at the next turn: something came from outside */
+
+/* --- guest_pages.c: which pages of a SEV or SEV-ES guest are private ---------------------------
+ */
+
+#define PAGE_TOLD_PRIVATE 0x01u /* the guest says so by hypercall */
+#define PAGE_TOLD_SHARED  0x02u
+#define PAGE_TOLD         (PAGE_TOLD_PRIVATE | PAGE_TOLD_SHARED)
+#define PAGE_USED         0x04u /* the host has read or written it for the guest */
+#define PAGE_DIRTY        0x08u /* written since a migration has sent it */
+
+/* KVM's hypercalls: number in RAX, arguments in RBX, RCX, RDX; the answer in RAX [cpu 9.8]. */
+#define HYPERCALL_MAP_GPA_RANGE   12u
+#define HYPERCALL_RANGE_ENCRYPTED BIT(4)
+#define HYPERCALL_UNKNOWN         (-1000)
+#define HYPERCALL_INVALID         (-22)
+#define HYPERCALL_NOT_ALLOWED     (-1)
+
+bool guest_pages_create(struct vm *vm);
+u64 guest_page_address(const struct vm *vm, u64 page); /* of an index in vm->pages */
+u64 guest_page_index(const struct vm *vm, u64 gpa);    /* FRAME_NONE: no memory, or not kept */
+bool guest_page_is_shared(const struct vm *vm, u64 page);
+void guest_pages_note(struct vm *vm, u64 gpa, u64 size, u8 what); /* sets bits */
+void guest_pages_launched(struct vm *vm, u64 gpa, u64 size); /* private: nothing else is known */
+/* Records what the guest says by hypercall. Returns the hypercall's answer. */
+s64 guest_pages_tell(struct vm *vm, u64 gpa, u64 count, u64 attributes);
 
 /* --- vcpu.c: one processor of a VM, and its turn on its core ---------------------------------- */
 

@@ -19,6 +19,7 @@ const u32 msr_passed_through_es_count = ARRAY_SIZE(msr_passed_through_es);
 
 #define KVM_WALL_CLOCK  0x4b564d00u
 #define KVM_SYSTEM_TIME 0x4b564d01u
+#define KVM_MIGRATION   0x4b564d08u /* bit 0: the guest can be moved */
 #define MTRR_VARIABLE   0x200u
 #define MTRR_VARIABLES  16u
 #define MTRR_DEFAULT_WB 0xc06u
@@ -74,6 +75,25 @@ static bool kvm_wall_write(struct vcpu *c, u32 msr, u64 value)
     (void)msr;
     const u32 wall[3] = {2, (u32)c->vm->config.rtc_seconds, 0};
     return vm_write(c->vm, value, wall, sizeof wall);
+}
+
+/* --- KVM's migration control: the guest has told of its shared pages [cpu 9.8] -----------------
+ */
+
+static bool kvm_migration_write(struct vcpu *c, u32 msr, u64 value)
+{
+    (void)msr;
+    if (!c->vm->pages || value & ~1ull)
+        return false;
+    c->vm->migration_ready = value & 1;
+    return true;
+}
+
+static bool kvm_migration_read(struct vcpu *c, u32 msr, u64 *value)
+{
+    (void)msr;
+    *value = c->vm->migration_ready;
+    return c->vm->pages;
 }
 
 /* --- One function for each row ---------------------------------------------------------------- */
@@ -215,6 +235,7 @@ static const struct msr_row rows[] = {
     {MSR_X2APIC,        MSR_X2APIC + 0xff, apic_read,        apic_write},
     {KVM_WALL_CLOCK,    KVM_WALL_CLOCK,    read_zero,        kvm_wall_write},
     {KVM_SYSTEM_TIME,   KVM_SYSTEM_TIME,   kvm_clock_read,   kvm_clock_write},
+    {KVM_MIGRATION,     KVM_MIGRATION,     kvm_migration_read, kvm_migration_write},
     {MSR_EFER,          MSR_EFER,          efer_read,        efer_write},
     {0xc0010000,        0xc0010007,        read_zero,        write_ignored}, /* performance counters: none count */
     {MSR_SYSCFG,        MSR_SYSCFG,        read_zero,        write_ignored},

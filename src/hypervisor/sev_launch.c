@@ -60,6 +60,7 @@ static int launch_piece(struct vm *vm, const struct image_piece *piece, struct e
             return -1;
         at += size;
     }
+    guest_pages_launched(vm, piece->gpa, piece->size);
     return 0;
 }
 

@@ -150,23 +150,26 @@ static bool vm_copy(struct vm *vm, u64 gpa, u8 *out, const u8 *in, size_t size,
 
 bool vm_read(struct vm *vm, u64 gpa, void *out, size_t size)
 {
+    guest_pages_note(vm, gpa, size, PAGE_USED);
     return vm_copy(vm, gpa, out, NULL, size, host_read, NULL);
 }
 
 bool vm_write(struct vm *vm, u64 gpa, const void *data, size_t size)
 {
+    guest_pages_note(vm, gpa, size, PAGE_USED | PAGE_DIRTY);
     return vm_copy(vm, gpa, NULL, data, size, NULL, host_write);
 }
 
 bool vm_host_view(struct vm *vm, u64 gpa, void *out, size_t size)
 {
-    return vm_read(vm, gpa, out, size);
+    return vm_copy(vm, gpa, out, NULL, size, host_read, NULL);
 }
 
 bool vm_host_can_write(struct vm *vm, u64 gpa)
 {
     u8 byte;
-    return vm_read(vm, gpa, &byte, 1) && vm_write(vm, gpa, &byte, 1);
+    return vm_copy(vm, gpa, &byte, NULL, 1, host_read, NULL) &&
+           vm_copy(vm, gpa, NULL, &byte, 1, NULL, host_write);
 }
 
 /* --- Creating and destroying a VM ------------------------------------------------------------- */
@@ -246,6 +249,9 @@ static int vm_take_memory(struct vm *vm, struct error *error)
     }
     if (vm_take_flash(vm, error))
         return -1;
+    if (!guest_pages_create(vm))
+        return error_set(error, ERROR_MEMORY, "%s: no memory for its pages' states",
+                         vm->config.name);
     return vm_is_snp(vm) && !snp_pages_create(vm)
                ? error_set(error, ERROR_MEMORY, "%s: no memory for its page states",
                            vm->config.name)
@@ -400,6 +406,7 @@ void vm_destroy(struct vm *vm)
         }
     }
     free(vm->chunks);
+    free(vm->pages);
     free(vm);
 }
 

@@ -77,14 +77,20 @@ static bool on_dma_read(void *context, u64 gpa, void *out, u64 size)
 {
     struct vm *vm = context;
     note_dma(vm, gpa, size);
-    return dma_copy(vm, gpa, out, NULL, size);
+    if (!dma_copy(vm, gpa, out, NULL, size))
+        return false;
+    guest_pages_note(vm, gpa, size, PAGE_USED);
+    return true;
 }
 
 static bool on_dma_write(void *context, u64 gpa, const void *data, u64 size)
 {
     struct vm *vm = context;
     note_dma(vm, gpa, size);
-    return dma_copy(vm, gpa, NULL, data, size);
+    if (!dma_copy(vm, gpa, NULL, data, size))
+        return false;
+    guest_pages_note(vm, gpa, size, PAGE_USED | PAGE_DIRTY);
+    return true;
 }
 
 /* --- The back ends, in the types of vm.h ------------------------------------------------------ */

@@ -35,7 +35,7 @@ static void run_exit(struct bench *b, u64 code, u64 info_1, u64 info_2)
     b->host.guest = NULL;
 }
 
-static u64 msr_protocol(struct bench *b, u64 value)
+static inline u64 msr_protocol(struct bench *b, u64 value)
 {
     b->next.control.ghcb_gpa = value;
     run_exit(b, EXIT_VMGEXIT, 0, 0);
@@ -69,7 +69,7 @@ static u64 deliver(struct bench *b, u64 ghcb_gpa)
     return b->page.exit_info_1;
 }
 
-static const char *end_of(struct bench *b)
+static inline const char *end_of(struct bench *b)
 {
     static struct vm_summary s;
     vm_get_summary(b->vm, &s);
