@@ -34,22 +34,26 @@ u64 guest_page_index(const struct vm *vm, u64 gpa)
                                : chunk * (CHUNK_SIZE / PAGE_SIZE) + gpa % CHUNK_SIZE / PAGE_SIZE;
 }
 
+/* Changes the bits of all pages of a range, which a guest may have chosen. */
+static void change(struct vm *vm, u64 gpa, u64 size, u8 clear, u8 set)
+{
+    if (!vm->pages || !size || size - 1 > UINT64_MAX - gpa)
+        return;
+    for (u64 at = gpa / PAGE_SIZE; at <= (gpa + (size - 1)) / PAGE_SIZE; at++) {
+        const u64 page = guest_page_index(vm, at * PAGE_SIZE);
+        if (page != FRAME_NONE)
+            vm->pages[page] = (u8)((vm->pages[page] & ~clear) | set);
+    }
+}
+
 void guest_pages_note(struct vm *vm, u64 gpa, u64 size, u8 what)
 {
-    for (u64 at = ALIGN_DOWN(gpa, PAGE_SIZE); vm->pages && at < gpa + size; at += PAGE_SIZE) {
-        const u64 page = guest_page_index(vm, at);
-        if (page != FRAME_NONE)
-            vm->pages[page] |= what;
-    }
+    change(vm, gpa, size, 0, what);
 }
 
 void guest_pages_launched(struct vm *vm, u64 gpa, u64 size)
 {
-    for (u64 at = ALIGN_DOWN(gpa, PAGE_SIZE); vm->pages && at < gpa + size; at += PAGE_SIZE) {
-        const u64 page = guest_page_index(vm, at);
-        if (page != FRAME_NONE)
-            vm->pages[page] = 0;
-    }
+    change(vm, gpa, size, 0xff, 0);
 }
 
 bool guest_page_is_shared(const struct vm *vm, u64 page)

@@ -134,6 +134,8 @@ static void what_the_host_uses_is_shared_until_the_guest_tells(void **state)
     assert_true(shared(b, SHARED_GPA));
     assert_true(shared(b, SHARED_GPA + PAGE_SIZE));
     assert_false(vm_write(b->vm, GUEST_MEMORY - 8, bytes, sizeof bytes));
+    assert_false(vm_write(b->vm, ~0ull - PAGE_SIZE, bytes, sizeof bytes)); /* near the very end */
+    assert_false(vm_write(b->vm, ~0ull - 4, bytes, sizeof bytes));
     assert_int_equal(call(b, 0, HYPERCALL, SHARED_GPA, 1, HYPERCALL_RANGE_ENCRYPTED), 0);
     assert_false(shared(b, SHARED_GPA));
 }
