@@ -36,6 +36,7 @@ static const char *option_save;
 struct outcome {
     u64 r[GPRS], rip, rflags, exit, info_1, info_2, time, cr0, cr3;
     _Alignas(16) u8 fx[512];
+    u8 upper[XMM_REGISTERS][16]; /* halves of the YMM registers */
     u8 code[PROGRAM_CODE_SIZE], data[PROGRAM_DATA_SIZE], tables[TABLES_SIZE];
 };
 
@@ -161,6 +162,11 @@ static void begin(struct match *m, struct side *s, u64 hole)
     c->arch.rflags = p->rflags & ~RFLAGS_ARITHMETIC;
     flags_set(c, p->rflags);
     cpu_xrstor(c, XSTATE_X87 | XSTATE_SSE, p->fx, sizeof p->fx);
+    c->arch.cr4 |= CR4_OSXSAVE;
+    c->arch.xcr0 = XSTATE_X87 | XSTATE_SSE | XSTATE_AVX;
+    for (u32 i = 0; i < XMM_REGISTERS; i++) /* in half of the programs some are not clear */
+        c->arch.vector[i].lane[1] =
+            p->r[RAX] & 1 ? c->arch.vector[i ^ (p->r[RAX] & 14)].xmm : (union xmm){0};
     c->arch.rip = entry_rip(p, p->functions - 1);
     cpu_update_mode(c);
 }
@@ -191,6 +197,8 @@ static void look(const struct match *m, struct side *s, u64 exit)
     o->cr0 = c->arch.cr0;
     o->cr3 = c->arch.cr3;
     cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, o->fx, XSTATE_LEGACY_SIZE);
+    for (u32 i = 0; i < XMM_REGISTERS; i++)
+        memcpy(o->upper[i], &c->arch.vector[i].lane[1], sizeof o->upper[i]);
     read_guest(m, s, PROGRAM_CODE, o->code, sizeof o->code);
     read_guest(m, s, PROGRAM_DATA, o->data, sizeof o->data);
     read_guest(m, s, TABLES, o->tables, sizeof o->tables);
@@ -441,6 +449,7 @@ static void print_outcomes(const struct match *m)
     print_difference("cr0", a->cr0, b->cr0);
     print_difference("cr3", a->cr3, b->cr3);
     print_bytes("fx", a->fx, b->fx, sizeof a->fx, 0);
+    print_bytes("upper halves", a->upper[0], b->upper[0], sizeof a->upper, 0);
     print_bytes("code", a->code, b->code, sizeof a->code, PROGRAM_CODE);
     print_bytes("data", a->data, b->data, sizeof a->data, PROGRAM_DATA);
     print_bytes("tables", a->tables, b->tables, sizeof a->tables, TABLES);

@@ -535,6 +535,11 @@ static void put_bits(struct program *p)
 
 static void put_vector(struct program *p)
 {
+    if (!p->compat && chance(p, 50)) {
+        for (u64 n = 1 + below(p, 8); n; n--)
+            put_usable(p, chance(p, 75) ? program_avx_candidate : program_candidate);
+        return;
+    }
     p->vector = true;
     put_some(p, 8);
     p->vector = false;
@@ -594,8 +599,9 @@ static void put_compare(struct program *p)
 
 static void put_simple(struct program *p, u32 most)
 {
+    bool vectors = !p->compat && chance(p, 10);
     for (u64 n = 1 + below(p, most); n; n--)
-        put_usable(p, program_simple_candidate);
+        put_usable(p, vectors && chance(p, 40) ? program_avx_candidate : program_simple_candidate);
 }
 
 /* A branch over simple instructions, mostly after a comparison. */

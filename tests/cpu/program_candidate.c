@@ -95,6 +95,31 @@ void program_bit_candidate(struct program *p, u8 bytes[32])
         bytes[n++] = (u8)below(p, 256);
 }
 
+/* Moves and packed integers of 16 and 32 bytes, and VZEROUPPER. */
+void program_avx_candidate(struct program *p, u8 bytes[32])
+{
+    static const struct {
+        u8 pp, opcode;
+        bool two; /* VEX.vvvv must be 1111 */
+    } rows[] = {{0, 0x10, true},  {0, 0x11, true},  {0, 0x28, true},  {0, 0x29, true},
+                {1, 0x6f, true},  {1, 0x7f, true},  {2, 0x6f, true},  {2, 0x7f, true},
+                {1, 0xe7, true},  {3, 0xf0, true},  {1, 0xd7, true},  {0, 0x77, true},
+                {1, 0xef, false}, {1, 0xfc, false}, {1, 0xfe, false}, {1, 0x74, false},
+                {1, 0xdb, false}, {1, 0xdf, false}, {1, 0x60, false}, {1, 0x6d, false},
+                {1, 0x63, false}, {1, 0xda, false}, {0, 0x57, false}, {1, 0xd4, false}};
+    const u32 row = (u32)below(p, ARRAY_SIZE(rows));
+    u32 n = vex_candidate(p, bytes, 1, rows[row].pp, rows[row].opcode, (u8)below(p, 16));
+    bool zero = rows[row].opcode == 0x77;
+    if (rows[row].opcode == 0xd7)
+        bytes[1] = (u8)(0x80 | (bytes[1] & 0x7f)); /* not into R8 to R15 */
+    bytes[2] =
+        (u8)((bytes[2] & 0x7b) | (rows[row].two ? 0x78 : 0) | (chance(p, 60) && !zero ? 4 : 0));
+    if (zero)
+        n = 4;
+    while (n < 32)
+        bytes[n++] = (u8)below(p, 256);
+}
+
 /* Moves and arithmetic that compilers make loops of, on registers and memory. */
 void program_simple_candidate(struct program *p, u8 bytes[32])
 {

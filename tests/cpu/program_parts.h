@@ -32,6 +32,7 @@ u32 program_memory_operand(struct program *p, u8 *out, u8 reg, u8 *rex);
 typedef void candidate_fn(struct program *p, u8 bytes[32]);
 candidate_fn program_candidate;     /* mostly common ones */
 candidate_fn program_bit_candidate; /* BMI1, BMI2, counts and scans */
+candidate_fn program_avx_candidate;
 candidate_fn program_simple_candidate;
 
 #endif

@@ -94,9 +94,16 @@ void emit_vex(struct code *k, u32 op, u32 size, u8 reg, u8 other, struct rm rm)
     u8 pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
     *k->p++ = 0xc4;
     *k->p++ = (u8)(((reg >> 3) << 7 | (x >> 3) << 6 | (rm.reg >> 3) << 5) ^ 0xe0) | map;
-    *k->p++ = (u8)((size == 8 ? 0x80 : 0) | (~other & 15) << 3 | pp);
+    *k->p++ = (u8)((size == 8 ? 0x80 : 0) | (~other & 15) << 3 | (op & OP_256 ? 4 : 0) | pp);
     *k->p++ = (u8)op;
     put_modrm(k, reg, &rm);
+}
+
+void emit_vzeroupper(struct code *k)
+{
+    emit_byte(k, 0xc5);
+    emit_byte(k, 0xf8);
+    emit_byte(k, 0x77);
 }
 
 void emit_op_imm8(struct code *k, u32 op, u32 size, u8 reg, struct rm rm, u8 imm)

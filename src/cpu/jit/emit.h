@@ -59,6 +59,7 @@ static inline struct rm at_sum(u8 base, u8 index)
 #define OP_BYTE    BIT(9)    /* the r/m operand is a byte, whatever the size is */
 #define OP_38      BIT(10)   /* 0F 38; OP_0F is set, too */
 #define OP_3A      BIT(11)   /* 0F 3A; likewise */
+#define OP_256     BIT(12)   /* VEX.L: vectors of 32 bytes */
 #define OP_PREFIX  0xff0000u /* a mandatory prefix, 66, F2 or F3, in bits 23:16 */
 #define OP_66(op)  (0x660000u | (op))
 #define OP_F2(op)  (0xf20000u | (op))
@@ -81,10 +82,11 @@ void emit_u64(struct code *k, u64 v);
 /* Emits an instruction with ModRM; `reg` is its register or the extension of its opcode. A size of
  * 1 clears bit 0 of the opcode, as the first 64 opcodes, MOV, TEST and the shifts want it. */
 void emit_op(struct code *k, u32 op, u32 size, u8 reg, struct rm rm);
-/* Emits an instruction with a VEX prefix and 128-bit vectors, if any. A size of 8 sets VEX.W;
- * `other` is the register of VEX.vvvv, 0 if the instruction has none. */
+/* Emits an instruction with a VEX prefix; its vectors have 16 bytes, or 32 by OP_256. A size of 8
+ * sets VEX.W; `other` is the register of VEX.vvvv, 0 if the instruction has none. */
 void emit_vex(struct code *k, u32 op, u32 size, u8 reg, u8 other, struct rm rm);
-/* The same, followed by an immediate of one byte. */
+void emit_vzeroupper(struct code *k);
+/* As emit_op(), followed by an immediate of one byte. */
 void emit_op_imm8(struct code *k, u32 op, u32 size, u8 reg, struct rm rm, u8 imm);
 /* Emits ADD, OR, ADC, SBB, AND, SUB, XOR or CMP (0 to 7) of r/m and an immediate. */
 void emit_alu_imm(struct code *k, u32 which, u32 size, struct rm rm, s32 imm);

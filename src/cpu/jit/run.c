@@ -219,7 +219,7 @@ PROBE(bts, "bts %2, %0") PROBE(btr, "btr %2, %0") PROBE(btc, "btc %2, %0")
         {7, 1, BIT(29), HOST_SHA},
         {0x80000001, 2, BIT(5), HOST_LZCNT},
     };
-    u32 has = HOST_BIT_TESTS;
+    u32 has = HOST_BIT_TESTS | (__builtin_cpu_supports("avx2") ? HOST_AVX2 : 0u);
     for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
         unsigned v[4];
         if (__get_cpuid_count(rows[i].leaf, 0, &v[0], &v[1], &v[2], &v[3]) &&
@@ -275,7 +275,7 @@ bool jit_create(struct cpu *c, u32 bytes)
         return false;
     }
     struct code k = {.p = j->buffer.write, .end = j->buffer.write + BLOCK_MOST};
-    emit_shared(&k, &j->shared);
+    emit_shared(&k, &j->shared, j->translator.exact.host & HOST_AVX2);
     j->used = j->shared_size = ALIGN_UP((size_t)(k.p - j->buffer.write), 64);
     j->one[1] = (struct uop){.fn = uop_alone, .op = UOP_MISS};
     c->engine.jit = j;

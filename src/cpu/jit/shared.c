@@ -21,9 +21,12 @@ static void pop(struct code *k, u8 reg)
     emit_byte(k, (u8)(0x58 | (reg & 7)));
 }
 
-static struct rm vector_register(u8 i)
+/* --- Vector registers ------------------------------------------------------------------------- */
+
+static struct rm vector_lane(u8 i, u32 lane)
 {
-    return at(CPU, (s32)(offsetof(struct cpu, arch.vector) + i * sizeof(union vector_register)));
+    return at(CPU, (s32)(offsetof(struct cpu, arch.vector) + i * sizeof(union vector_register) +
+                         lane * sizeof(union xmm)));
 }
 
 static void set_xmm_live(struct code *k, bool live)
@@ -31,27 +34,68 @@ static void set_xmm_live(struct code *k, bool live)
     emit_op_imm8(k, 0xc7, 1, 0, CPU_FIELD(engine.xmm_live), live);
 }
 
-static void emit_xmm_load(struct code *k)
+enum { MOVUPS_LOAD = OP_TWO(0x10), MOVUPS_STORE = OP_TWO(0x11) };
+
+static void xmm_move(struct code *k, u32 op)
 {
     for (u8 i = 0; i < XMM_REGISTERS; i++)
-        emit_op(k, OP_TWO(0x10), 4, i, vector_register(i)); /* MOVUPS */
+        emit_op(k, op, 4, i, vector_lane(i, 0));
+}
+
+static void ymm_move(struct code *k, u32 op)
+{
+    for (u8 i = 0; i < XMM_REGISTERS; i++)
+        emit_vex(k, op | (u32)OP_256, 4, i, 0, vector_lane(i, 0));
+}
+
+/* Returns the jump that is taken if no register has anything above its XMM part. */
+static u8 *unless_upper_halves(struct code *k)
+{
+    emit_vex(k, MOVUPS_LOAD, 4, 0, 0, vector_lane(0, 1));
+    for (u8 i = 1; i < XMM_REGISTERS; i++)
+        emit_vex(k, OP_66(OP_TWO(0xeb)), 4, 0, 0, vector_lane(i, 1));       /* VPOR */
+    emit_vex(k, OP_66(OP_TWO(0x17)) | (u32)OP_38, 4, 0, 0, in_register(0)); /* VPTEST */
+    return emit_jcc(k, CC_E);
+}
+
+/* While the upper halves are clear the host must know it: instructions without VEX are slow on many
+ * hosts where a YMM register was written. */
+static void emit_xmm_load(struct code *k, bool avx)
+{
+    u8 *clear = avx ? unless_upper_halves(k) : NULL;
+    if (avx) {
+        ymm_move(k, MOVUPS_LOAD);
+        set_xmm_live(k, true);
+        flags_load(k);
+        emit_byte(k, 0xc3);
+        emit_land(k, clear);
+    }
+    xmm_move(k, MOVUPS_LOAD);
     set_xmm_live(k, true);
+    flags_load(k);
     emit_byte(k, 0xc3);
 }
 
-static void xmm_spill(struct code *k)
+/* No instruction of the guest fills what is above a YMM register. */
+static void vector_spill(struct code *k, bool avx)
 {
     emit_alu_imm(k, ALU_CMP, 1, CPU_FIELD(engine.xmm_live), 0);
     u8 *dead = emit_jcc(k, CC_E);
-    for (u8 i = 0; i < XMM_REGISTERS; i++)
-        emit_op(k, OP_TWO(0x11), 4, i, vector_register(i));
+    if (avx) {
+        ymm_move(k, MOVUPS_STORE);
+        emit_vzeroupper(k);
+    } else {
+        xmm_move(k, MOVUPS_STORE);
+    }
     set_xmm_live(k, false);
     emit_land(k, dead);
 }
 
-static void spill(struct code *k)
+/* --- Crossing the border ---------------------------------------------------------------------- */
+
+static void spill(struct code *k, bool avx)
 {
-    xmm_spill(k);
+    vector_spill(k, avx);
     for (u8 i = 0; i < (u8)GPRS; i++)
         if (pinned[i] != H_NONE)
             emit_store(k, GUEST_REGISTER(i), pinned[i]);
@@ -120,9 +164,9 @@ static void arguments(struct code *k)
     emit_load(k, H_RDX, in_register(HOST));
 }
 
-static void emit_step_call(struct code *k)
+static void emit_step_call(struct code *k, bool avx)
 {
-    spill(k);
+    spill(k, avx);
     arguments(k);
     rsp_add(k, -8);
     call_c(k, (uintptr_t)jit_step);
@@ -136,43 +180,43 @@ static void emit_step_call(struct code *k)
     leave(k);
 }
 
-static void emit_exit(struct code *k)
+static void emit_exit(struct code *k, bool avx)
 {
-    spill(k);
+    spill(k, avx);
     arguments(k);
     call_c(k, (uintptr_t)jit_exit);
     leave(k);
 }
 
-static void emit_follow(struct code *k)
+static void emit_follow(struct code *k, bool avx)
 {
-    spill(k);
+    spill(k, avx);
     pop(k, H_RCX);
     arguments(k);
     call_c(k, (uintptr_t)jit_follow);
     go_or_leave(k);
 }
 
-static void emit_arrive(struct code *k)
+static void emit_arrive(struct code *k, bool avx)
 {
-    spill(k);
+    spill(k, avx);
     emit_load(k, H_RSI, in_register(HOST));
     call_c(k, (uintptr_t)jit_arrive);
     go_or_leave(k);
 }
 
-void emit_shared(struct code *k, struct shared_code *s)
+void emit_shared(struct code *k, struct shared_code *s, bool avx)
 {
     s->enter = k->p;
     emit_enter(k);
     s->step = k->p;
-    emit_step_call(k);
+    emit_step_call(k, avx);
     s->exit = k->p;
-    emit_exit(k);
+    emit_exit(k, avx);
     s->follow = k->p;
-    emit_follow(k);
+    emit_follow(k, avx);
     s->xmm = k->p;
-    emit_xmm_load(k);
+    emit_xmm_load(k, avx);
     s->arrive = k->p;
-    emit_arrive(k);
+    emit_arrive(k, avx);
 }

@@ -4,8 +4,9 @@
  *
  * Registers of emitted code. RBP is the struct cpu. The guest's general registers except R11 to R15
  * are in host registers (`pinned`); those five are used where they are, in arch.r. RAX and R12 are
- * free within a uop. RSP is the host's stack. XMM registers are in those of the same numbers while
- * engine.xmm_live. Whenever C code runs, all registers are in arch.r and arch.vector.
+ * free within a uop. RSP is the host's stack. XMM registers, on a host with AVX2 YMM registers, are
+ * in those of the same numbers while engine.xmm_live. Whenever C code runs, all registers are in
+ * arch.r and arch.vector.
  *
  * Calls. A CALL of the guest is one of the host, below which the guest's return address is pushed:
  * a RET to that address is a RET of the host, which predicts it. Everything else that a RET may
@@ -117,6 +118,7 @@ enum {
     HOST_AES = BIT(7),
     HOST_PCLMUL = BIT(8),
     HOST_SHA = BIT(9),
+    HOST_AVX2 = BIT(10), /* and its system saves the registers */
 };
 
 struct host_exact {
@@ -205,7 +207,7 @@ struct translator {
  *   exit    leaves to the uop in RAX of the block in R12; 0: ends between blocks
  *   follow  goes to where the link in RAX of the block in R12 leads; the edge's place is on the
  *           stack
- *   xmm     loads the XMM registers, and returns
+ *   xmm     loads the vector registers, makes EFLAGS those of raw_flags, and returns
  *   arrive  goes to the target of the jump cache's entry at the offset in R12 */
 struct shared_code {
     const u8 *enter, *step, *exit, *follow, *xmm, *arrive;
@@ -221,7 +223,7 @@ struct jit {
 
 /* --- shared.c --------------------------------------------------------------------------------- */
 
-void emit_shared(struct code *k, struct shared_code *s);
+void emit_shared(struct code *k, struct shared_code *s, bool avx);
 
 /* --- run.c: called from emitted code, with all registers in arch.r ---------------------------- */
 

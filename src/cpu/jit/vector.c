@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SSE: the instruction itself, on the host's registers of the same numbers. A block with such
- * instructions loads all XMM registers when it is entered, unless they are loaded
- * (engine.xmm_live); whatever calls C stores them and takes that back (shared.c).
+ * SSE, and the most frequent instructions of AVX: the instruction itself, on the host's registers
+ * of the same numbers. A block with such instructions loads all vector registers when it is
+ * entered, unless they are loaded (engine.xmm_live); whatever calls C stores them and takes that
+ * back (shared.c).
  *
  * Floating point needs the guest's value in the host's MXCSR (mxcsr_enter); otherwise the handlers
  * do the rest of the block.
@@ -23,6 +24,11 @@ enum form {
     HALF,    /* memory only; likewise */
     GENERAL, /* between a general register or memory, and XMM; likewise */
     MASK,    /* xmm to a general register */
+    /* with VEX, of 16 or 32 bytes */
+    VEX_PACKED, /* register or memory, which need not be aligned, and a second register */
+    VEX_MOVE,
+    VEX_MASK,
+    VEX_ZERO_UPPER,
 };
 
 struct vector_op {
@@ -36,7 +42,9 @@ struct vector_op {
 #define PF3(x) OP_F3(OP_TWO(x))
 
 // clang-format off
-#define INTEGER(name, opcode)  [INSN_##name] = {.op = P66(opcode), .form = PACKED, .size = 16, .aligned = true}
+#define INTEGER(name, opcode) \
+    [INSN_##name] = {.op = P66(opcode), .form = PACKED, .size = 16, .aligned = true}, \
+    [INSN_v##name] = {.op = P66(opcode), .form = VEX_PACKED}
 #define SHIFTS_BY(name, opcode) [INSN_##name] = {.op = P66(opcode), .form = SHIFT, .size = 16, .aligned = true}
 #define FLOATING(name, opcode, bytes) \
     [INSN_##name] = {.op = opcode, .form = FLOAT, .size = bytes, .aligned = (bytes) == 16}
@@ -50,7 +58,8 @@ struct vector_op {
 #define WITH_IMM(name, opcode, feature) [INSN_##name] = {.op = opcode, .immediate = true, .host = HOST_##feature}
 #define EXTENDS(name, opcode) BY_HOST(pmovsx##name, X38(0x20 | opcode), SSE4), BY_HOST(pmovzx##name, X38(0x30 | opcode), SSE4)
 #define MOVES(name, is_aligned) \
-    [INSN_##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = MOVE, .size = 16, .aligned = is_aligned}
+    [INSN_##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = MOVE, .size = 16, .aligned = is_aligned}, \
+    [INSN_v##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = VEX_MOVE, .aligned = is_aligned}
 
 static const struct vector_op ops[INSN_COUNT] = {
     INTEGER(paddb, 0xfc), INTEGER(paddw, 0xfd), INTEGER(paddd, 0xfe), INTEGER(paddq, 0xd4),
@@ -90,6 +99,7 @@ static const struct vector_op ops[INSN_COUNT] = {
     MOVES(movups, false), MOVES(movupd, false), MOVES(movdqu, false), MOVES(lddqu, false),
     MOVES(movaps, true), MOVES(movapd, true), MOVES(movdqa, true),
     MOVES(movntps, true), MOVES(movntpd, true), MOVES(movntdq, true),
+    [INSN_vmovntdqa] = {.op = OP_TWO(0x10), .form = VEX_MOVE, .aligned = true},
     [INSN_movss] = {.op = PF3(0x10), .store = PF3(0x11), .form = SCALAR, .size = 4},
     [INSN_movsd] = {.op = PF2(0x10), .store = PF2(0x11), .form = SCALAR, .size = 8},
     [INSN_movq] = {.op = PF3(0x7e), .store = P66(0xd6), .form = SCALAR, .size = 8},
@@ -99,6 +109,7 @@ static const struct vector_op ops[INSN_COUNT] = {
     [INSN_movhps] = {.op = OP_TWO(0x16), .store = OP_TWO(0x17), .form = HALF, .size = 8},
     [INSN_movhpd] = {.op = OP_TWO(0x16), .store = OP_TWO(0x17), .form = HALF, .size = 8},
     [INSN_pmovmskb] = {.op = P66(0xd7), .form = MASK}, [INSN_movmskpd] = {.op = P66(0x50), .form = MASK},
+    [INSN_vpmovmskb] = {.op = P66(0xd7), .form = VEX_MASK}, [INSN_vzeroupper] = {.form = VEX_ZERO_UPPER},
 };
 
 /* The forms by an immediate: opcode, and its extension. */
@@ -164,9 +175,16 @@ bool vector_sets_flags(const struct uop *u)
     return vector_uop(u) && op_of(u)->form == COMPARE;
 }
 
+static bool with_vex(u8 form)
+{
+    return form >= VEX_PACKED;
+}
+
+/* The size of VEX vectors is in the uop's form as a quarter (lower.c). */
 u32 vector_memory_size(const struct uop *u)
 {
-    return op_of(u)->form == GENERAL ? size_of(u) : op_of(u)->size;
+    u8 form = op_of(u)->form;
+    return with_vex(form) ? 4 * size_of(u) : form == GENERAL ? size_of(u) : op_of(u)->size;
 }
 
 static bool under_mxcsr(u8 form)
@@ -191,7 +209,7 @@ static struct rm vector_memory(struct translator *t, const struct uop *u, u32 si
     if (aligned) {
         flags_clobber(t);
         address(t, u, SCRATCH);
-        emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), 15); /* TEST AL, 15 */
+        emit_op_imm8(&t->code, 0xf7, 1, 0, in_register(SCRATCH), (u8)(size - 1)); /* TEST AL */
         slow_if(t, CC_NE, COLD_STEP);
     }
     return memory_operand(t, u, size, memory_first(u), COLD_STEP);
@@ -201,7 +219,7 @@ static struct rm source_of(struct translator *t, const struct uop *u, const stru
 {
     if (place_of(u) == REG)
         return in_register(u->s);
-    return vector_memory(t, u, v->size, v->aligned);
+    return vector_memory(t, u, vector_memory_size(u), v->aligned);
 }
 
 static void move(struct translator *t, const struct uop *u, const struct vector_op *v)
@@ -238,12 +256,53 @@ static void to_general(struct translator *t, const struct uop *u, u32 op, u32 si
     gpr_end(t, u->d, 8, d);
 }
 
+static void vex_packed(struct translator *t, const struct uop *u, const struct vector_op *v, u32 op)
+{
+    struct rm last = place_of(u) == REG ? in_register(u->b) : source_of(t, u, v);
+    emit_vex(&t->code, op, 4, u->d, u->s, last);
+}
+
+static void vex_move(struct translator *t, const struct uop *u, const struct vector_op *v,
+                     u32 vector_256)
+{
+    struct rm other = source_of(t, u, v);
+    if (place_of(u) != REG && memory_first(u))
+        emit_vex(&t->code, v->store | vector_256, 4, u->s, 0, other);
+    else
+        emit_vex(&t->code, v->op | vector_256, 4, u->d, 0, other);
+}
+
+static void vex_mask(struct translator *t, const struct uop *u, u32 op)
+{
+    u8 d = gpr_begin(t, u->d, 8, SCRATCH, false);
+    emit_vex(&t->code, op, 4, d, 0, in_register(u->s));
+    gpr_end(t, u->d, 8, d);
+}
+
+static bool emit_with_vex(struct translator *t, const struct uop *u, const struct vector_op *v)
+{
+    u32 vector_256 = vector_memory_size(u) == 32 ? (u32)OP_256 : 0;
+    if (!(t->exact.host & HOST_AVX2))
+        return false;
+    if (v->form == VEX_PACKED)
+        vex_packed(t, u, v, v->op | vector_256);
+    else if (v->form == VEX_MOVE)
+        vex_move(t, u, v, vector_256);
+    else if (v->form == VEX_MASK)
+        vex_mask(t, u, v->op | vector_256);
+    else
+        emit_vzeroupper(&t->code);
+    return true;
+}
+
 bool emit_vector(struct translator *t, const struct uop *u)
 {
     struct code *k = &t->code;
     const struct vector_op *v = op_of(u);
     if (v->form == NONE)
         return false;
+    if (with_vex(v->form))
+        return emit_with_vex(t, u, v);
     if (under_mxcsr(v->form))
         need_mxcsr(t);
     switch (v->form) {
