@@ -136,6 +136,16 @@ void emit_alu_imm(struct code *k, u32 which, u32 size, struct rm rm, s32 imm)
     put_immediate(k, size, imm);
 }
 
+void emit_align(struct code *k, size_t size)
+{
+    static const u8 nops[] = {0x66, 0x0f, 0x1f, 0x44, 0, 0}; /* the last 6, 5 or 4 bytes, or NOP */
+    while (!k->full && (uintptr_t)k->p & (size - 1)) {
+        size_t gap = size - ((uintptr_t)k->p & (size - 1)), n = gap > 5 ? 6 : gap > 4 ? 5 : 1;
+        for (size_t i = 0; i < n; i++)
+            emit_byte(k, n == 1 ? 0x90 : nops[sizeof nops - n + i]);
+    }
+}
+
 void emit_mov_imm(struct code *k, u8 reg, u64 v)
 {
     if (!room(k))

@@ -74,7 +74,7 @@ enum {
 };
 
 /* Conditions, as in Jcc. */
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP };
+enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L };
 
 void emit_byte(struct code *k, u8 byte);
 void emit_u32(struct code *k, u32 v);
@@ -90,6 +90,8 @@ void emit_vzeroupper(struct code *k);
 void emit_op_imm8(struct code *k, u32 op, u32 size, u8 reg, struct rm rm, u8 imm);
 /* Emits ADD, OR, ADC, SBB, AND, SUB, XOR or CMP (0 to 7) of r/m and an immediate. */
 void emit_alu_imm(struct code *k, u32 which, u32 size, struct rm rm, s32 imm);
+/* Emits what does nothing up to the next multiple of `size`, a power of two. */
+void emit_align(struct code *k, size_t size);
 void emit_mov_imm(struct code *k, u8 reg, u64 v);
 /* Emit a jump with a displacement of 32 bits; return its place, for emit_land(). */
 u8 *emit_jump(struct code *k);

@@ -276,9 +276,13 @@ static bool has_vectors(const struct unit *n)
     return false;
 }
 
+/* Takes the instructions of the path from the budget. What follows asks for L, not S: hosts join SUB
+ * with that jump. */
 static void emit_budget_sub(struct translator *t)
 {
-    emit_alu_imm(&t->code, ALU_SUB, 8, in_register(BUDGET), t->unit.insns);
+    bool away = t->in_path && t->unit.budget_away;
+    struct rm budget = away ? CPU_FIELD(engine.left) : in_register(BUDGET);
+    emit_alu_imm(&t->code, ALU_SUB, 8, budget, t->unit.insns);
 }
 
 /* What is not known any more where the plain form may be entered. */
@@ -312,7 +316,7 @@ static void begin_round(struct translator *t, u32 index)
     flags_clobber(t);
     emit_budget_sub(t);
     struct cold_code *cold = cold_add(t, COLD_ROUND, NULL);
-    cold->site[cold->sites++] = emit_jcc(&t->code, CC_S);
+    cold->site[cold->sites++] = emit_jcc(&t->code, CC_L);
     cold->plain = index;
     t->plain_form[index].entered = true;
 }
@@ -374,29 +378,33 @@ static void emit_budget(struct translator *t)
 {
     emit_budget_sub(t);
     struct cold_code *budget = cold_add(t, t->in_path ? COLD_SHORT : COLD_BUDGET, NULL);
-    budget->site[budget->sites++] = emit_jcc(&t->code, CC_S);
+    budget->site[budget->sites++] = emit_jcc(&t->code, CC_L);
     if (t->in_path)
         t->plain_form[0].entered = true;
 }
 
-static u8 owner_of(u8 host)
+/* Returns where the value is, within the path, that otherwise is in the host's register. */
+static struct rm place_of_owner(u8 host)
 {
     u8 reg = 0;
+    if (host == BUDGET)
+        return CPU_FIELD(engine.left);
     while (pinned[reg] != host)
         reg++;
-    return reg;
+    return GUEST_REGISTER(reg);
 }
 
 /* Gives the host's registers to what the path wants there, or back. */
 static void exchange_registers(struct translator *t, bool enter)
 {
     const struct unit *n = &t->unit;
-    for (u8 to = 0; to < (u8)GPRS; to++) {
-        if (n->pinned[to] == pinned[to] || n->pinned[to] == H_NONE)
+    for (u8 reg = 0; reg < (u8)GPRS; reg++) {
+        u8 host = n->pinned[reg];
+        if (host == pinned[reg] || host == H_NONE)
             continue;
-        u8 from = owner_of(n->pinned[to]);
-        emit_store(&t->code, GUEST_REGISTER(enter ? from : to), n->pinned[to]);
-        emit_load(&t->code, n->pinned[to], GUEST_REGISTER(enter ? to : from));
+        struct rm owner = place_of_owner(host), guest = GUEST_REGISTER(reg);
+        emit_store(&t->code, enter ? owner : guest, host);
+        emit_load(&t->code, host, enter ? guest : owner);
     }
 }
 
@@ -438,6 +446,8 @@ static bool suffices(const struct known *has, const struct known *needs)
     return memcmp(has->open, needs->open, sizeof has->open) == 0;
 }
 
+#define LOOP_ALIGN 32 /* hosts fetch code in pieces of this size */
+
 /* Emits the loop twice: the second time with what the first round has found out about flags, MXCSR
  * and pages. */
 static void emit_rounds(struct translator *t)
@@ -446,6 +456,7 @@ static void emit_rounds(struct translator *t)
     const u8 *first = k->p;
     if (!emit_uops(t, 0, t->unit.uops))
         return;
+    emit_align(k, LOOP_ALIGN);
     const u8 *second = k->p;
     struct known known = what_is_known(t);
     if (!emit_uops(t, 0, t->unit.uops))
@@ -519,7 +530,7 @@ static void emit_cold_budget(struct translator *t, const struct cold_code *cold)
     s32 insns = t->block->insns;
     if (cold->kind == COLD_SHORT) {
         emit_alu_imm(k, ALU_ADD, 8, in_register(BUDGET), t->unit.insns - insns);
-        u8 *too_small = emit_jcc(k, CC_S);
+        u8 *too_small = emit_jcc(k, CC_L);
         emit_jump_to(k, t->plain_form[0].at);
         emit_land(k, too_small);
     }

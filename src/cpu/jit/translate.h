@@ -18,7 +18,7 @@
  * mostly run one after the other, perhaps back to the first (unit.c). The budget is checked where
  * the path begins, for all of it; where the path is left, the instructions after that block are
  * given back. Within the path flags are saved only where it is left. In a loop the registers of the
- * host go to those of the guest that the loop uses most. All that leaves a path, C code too, finds
+ * host, the budget's too, go to those of the guest that the loop uses most. All that leaves a path, C code too, finds
  * budget, flags and registers as if each block stood alone, and goes on in code where it does.
  *
  * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
@@ -149,7 +149,8 @@ struct unit {
     s32 insns;
     bool loops;      /* the path leads back to its beginning */
     u32 charge;      /* the uop before which a loop takes its next round from the budget */
-    u8 pinned[GPRS]; /* within the path */
+    u8 pinned[GPRS];  /* within the path */
+    bool budget_away; /* in engine.left, within the path: its register is a guest register's */
 };
 
 /* What is known where the path of a loop begins again. */

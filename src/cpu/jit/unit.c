@@ -32,7 +32,7 @@ static void count_instructions(struct unit *n)
 void unit_of_block(struct unit *n, struct block *b)
 {
     n->blocks = n->uops = 0;
-    n->loops = false;
+    n->loops = n->budget_away = false;
     memcpy(n->pinned, pinned, sizeof n->pinned);
     add_block(n, b);
     count_instructions(n);
@@ -118,37 +118,63 @@ static bool mentions(const struct uop *u, u8 reg)
     return u->insn->base == reg || u->insn->index == reg;
 }
 
-/* Returns the next general register that the loop does not mention, or GPRS. Those that
- * instructions use without naming them stay. */
-static u8 unused_register(struct unit *n, u32 *uses)
+static bool uses_stack(const struct uop *u)
 {
-    static const u8 may_go[] = {RBX, RBP, RSI, RDI, R8, R9, R10};
-    for (u32 i = 0; i < sizeof may_go; i++)
-        if (!uses[may_go[i]]) {
-            uses[may_go[i]] = 1;
-            n->pinned[may_go[i]] = H_NONE;
-            return may_go[i];
-        }
-    return GPRS;
+    return u->op == UOP_PUSH || u->op == UOP_POP || u->op == UOP_LEAVE_FRAME;
 }
 
-/* Gives the host registers of those that the loop does not mention to some that have none. */
+/* Counts what the loop mentions. Those registers that instructions use without naming them stay. */
+static void count_uses(const struct unit *n, u32 uses[GPRS])
+{
+    memset(uses, 0, GPRS * sizeof *uses);
+    for (u32 i = 0; i < n->uops; i++) {
+        const struct uop *u = n->uop[i].u;
+        for (u8 reg = 0; reg < (u8)GPRS; reg++)
+            uses[reg] += mentions(u, reg);
+        uses[RSP] += uses_stack(u) ? UNIT_UOPS : 0;
+        uses[RBP] += uses_stack(u) ? UNIT_UOPS : 0;
+    }
+}
+
+/* Returns the register that the loop uses least, and that may be in memory instead. */
+static u8 least_used(const struct unit *n, const u32 uses[GPRS])
+{
+    static const u8 may_go[] = {RBX, RBP, RSI, RDI, R8, R9, R10, RSP};
+    u8 least = GPRS;
+    for (u32 i = 0; i < sizeof may_go; i++)
+        if (n->pinned[may_go[i]] != H_NONE && (least == GPRS || uses[may_go[i]] < uses[least]))
+            least = may_go[i];
+    return least;
+}
+
+static u8 most_used_in_memory(const struct unit *n, const u32 uses[GPRS])
+{
+    u8 most = GPRS;
+    for (u8 reg = R11; reg < (u8)GPRS; reg++)
+        if (n->pinned[reg] == H_NONE && uses[reg] && (most == GPRS || uses[reg] > uses[most]))
+            most = reg;
+    return most;
+}
+
+#define MORE 3 /* uses that are worth an exchange where the loop is entered and left */
+
+/* Gives the host registers of those that the loop mentions not at all, or less, to some that have
+ * none; then the budget's. */
 static void assign_registers(struct unit *n)
 {
-    u32 uses[GPRS] = {0};
-    for (u32 i = 0; i < n->uops; i++)
-        for (u8 reg = 0; reg < (u8)GPRS; reg++)
-            uses[reg] += mentions(n->uop[i].u, reg);
+    u32 uses[GPRS];
+    count_uses(n, uses);
     for (;;) {
-        u8 best = R11;
-        for (u8 reg = R12; reg <= (u8)R15; reg++)
-            if (uses[reg] > uses[best])
-                best = reg;
-        u8 reg = uses[best] ? unused_register(n, uses) : GPRS;
-        if (reg == GPRS)
+        u8 to = most_used_in_memory(n, uses), from = least_used(n, uses);
+        if (to == GPRS)
             return;
-        n->pinned[best] = pinned[reg];
-        uses[best] = 0;
+        if (from == GPRS || (uses[from] && uses[to] < uses[from] + MORE)) {
+            n->budget_away = uses[to] >= MORE;
+            n->pinned[to] = n->budget_away ? BUDGET : (u8)H_NONE;
+            return;
+        }
+        n->pinned[to] = pinned[from];
+        n->pinned[from] = H_NONE;
     }
 }
 
