@@ -66,10 +66,16 @@ static void put_modrm(struct code *k, u8 reg, const struct rm *rm)
         emit_u32(k, (u32)rm->disp);
 }
 
+static void mention(struct code *k, u8 reg, const struct rm *rm)
+{
+    k->mentioned |= BIT(reg & 15) | (rm->memory ? 0 : BIT(rm->reg & 15));
+}
+
 void emit_op(struct code *k, u32 op, u32 size, u8 reg, struct rm rm)
 {
     if (!room(k))
         return;
+    mention(k, reg, &rm);
     if (size == 2)
         *k->p++ = 0x66;
     if (op & OP_PREFIX)
@@ -88,6 +94,8 @@ void emit_vex(struct code *k, u32 op, u32 size, u8 reg, u8 other, struct rm rm)
 {
     if (!room(k))
         return;
+    mention(k, reg, &rm);
+    k->mentioned |= BIT(other);
     u8 x = rm.memory && rm.index != H_NONE ? rm.index : 0;
     u8 map = op & OP_38 ? 2 : op & OP_3A ? 3 : 1;
     u32 prefix = (op & OP_PREFIX) >> 16;
@@ -150,6 +158,7 @@ void emit_mov_imm(struct code *k, u8 reg, u64 v)
 {
     if (!room(k))
         return;
+    k->mentioned |= BIT(reg);
     if (v == (u32)v) {
         if (reg >= 8)
             *k->p++ = 0x41;
@@ -199,6 +208,7 @@ void emit_target(u8 *site, const u8 *target)
 
 void emit_land(struct code *k, u8 *site)
 {
+    k->mentioned = ~0u;
     if (!k->full)
         emit_target(site, k->p);
 }

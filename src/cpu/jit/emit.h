@@ -30,6 +30,8 @@ enum host_register {
 struct code {
     u8 *p, *end;
     bool full;
+    u32 mentioned; /* bit n: perhaps an instruction has changed host register n, or jumps have come
+                      together, since it was cleared; emit_byte() says nothing of that */
 };
 
 /* The operand that ModRM describes: a register, or memory at base + (index << scale) + disp. */

@@ -137,9 +137,18 @@ void flags_carry(struct translator *t)
 
 /* --- Before and after a uop ------------------------------------------------------------------- */
 
+/* A zero extension in place, as before the jump of a `switch`, keeps the byte that was compared. */
+static bool extends_byte(const struct recipe *r, const struct uop *u)
+{
+    return u->op == UOP_MOVZX && place_of(u) == REG && r->size == 1 && size_of(u) == 1 &&
+           u->s == REG8(u->d);
+}
+
 /* Returns true if the uop changes what the recipe needs. */
 static bool spoils(const struct recipe *r, const struct uop *u)
 {
+    if (extends_byte(r, u))
+        return false;
     for (u8 reg = 0; reg < (u8)GPRS; reg++)
         if (recipe_needs(r, reg) && uop_changes(u, reg))
             return true;

@@ -20,8 +20,7 @@ _Static_assert(sizeof(struct jump) == 32, "a jump's offset comes from a shift by
 static void look_up(struct translator *t, enum cold slow)
 {
     struct code *k = &t->code;
-    emit_load(k, HOST, in_register(SCRATCH));
-    emit_op_imm8(k, 0xc1, 8, 5, in_register(HOST), PAGE_SHIFT);
+    emit_shift_right(t, HOST, 8, PAGE_SHIFT);
     emit_op(k, 0x33, 4, HOST, in_register(SCRATCH));
     emit_alu_imm(k, ALU_AND, 4, in_register(HOST), JUMPS - 1);
     emit_op_imm8(k, 0xc1, 4, 4, in_register(HOST), 5);

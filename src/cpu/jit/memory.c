@@ -92,18 +92,25 @@ void address(struct translator *t, const struct uop *u, u8 reg)
     emit_op(k, X_LEA, 8, reg, sum);
 }
 
+void emit_shift_right(struct translator *t, u8 reg, u32 size, u8 count)
+{
+    struct code *k = &t->code;
+    if (t->exact.host & HOST_BMI2) {
+        emit_vex(k, OP_F2(OP_TWO(0xf0)) | (u32)OP_3A, size, reg, 0,
+                 in_register(SCRATCH)); /* RORX */
+        emit_byte(k, count);
+    } else {
+        emit_op(k, X_MOV_LOAD, size, reg, in_register(SCRATCH));
+        emit_op_imm8(k, 0xc1, size, 5, in_register(reg), count);
+    }
+}
+
 void translate_address(struct translator *t, u32 size, bool write, enum cold slow)
 {
     struct code *k = &t->code;
     s32 tag = (s32)(write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag));
     s32 host = (s32)offsetof(struct tlb_entry, host);
-    if (t->exact.host & HOST_BMI2) {
-        emit_vex(k, OP_F2(OP_TWO(0xf0)) | (u32)OP_3A, 4, HOST, 0, in_register(SCRATCH)); /* RORX */
-        emit_byte(k, ENTRY_SHIFT);
-    } else {
-        emit_op(k, X_MOV_LOAD, 4, HOST, in_register(SCRATCH));
-        emit_op_imm8(k, 0xc1, 4, 5, in_register(HOST), ENTRY_SHIFT);
-    }
+    emit_shift_right(t, HOST, 4, ENTRY_SHIFT);
     emit_alu_imm(k, ALU_AND, 4, in_register(HOST), ENTRY_MASK);
     struct rm entry = at(HOST, 0);
     if (t->block->mode & MODE_USER && !t->two_worlds) /* the array's place is known */
@@ -122,9 +129,20 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     emit_load(k, HOST, host_rm);
 }
 
+/* Loads the region's distance into HOST, unless it is there since the last access. */
+static void load_delta(struct translator *t, u8 base)
+{
+    struct code *k = &t->code;
+    if (t->delta_of == base && !(k->mentioned & BIT(HOST)))
+        return;
+    emit_load(k, HOST, region_delta(base));
+    k->mentioned &= ~(u32)BIT(HOST);
+    t->delta_of = base;
+}
+
 static struct rm in_region(struct translator *t, u8 base, s32 disp)
 {
-    emit_load(&t->code, HOST, region_delta(base));
+    load_delta(t, base);
     struct rm rm = at_sum(t->pinned[base], HOST);
     rm.disp = disp;
     return rm;

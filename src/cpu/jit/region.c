@@ -275,6 +275,7 @@ static void open_region(struct translator *t, u8 reg, const struct region *r)
         open_stack(t, r);
     else
         open_range(t, reg, r);
+    t->code.mentioned = ~0u;
     t->region[reg] = *r;
     t->region[reg].open = true;
     t->region[reg].write |= reg == RSP;

@@ -276,8 +276,8 @@ static bool has_vectors(const struct unit *n)
     return false;
 }
 
-/* Takes the instructions of the path from the budget. What follows asks for L, not S: hosts join SUB
- * with that jump. */
+/* Takes the instructions of the path from the budget. What follows asks for L, not S: hosts join
+ * SUB with that jump. */
 static void emit_budget_sub(struct translator *t)
 {
     bool away = t->in_path && t->unit.budget_away;
@@ -324,6 +324,7 @@ static void begin_round(struct translator *t, u32 index)
 /* False: the rest is emitted in its plain form only. */
 static bool emit_uops(struct translator *t, u32 first, u32 end)
 {
+    t->code.mentioned = ~0u;
     for (u32 i = first; i < end && !t->code.full; i++) {
         const struct unit_uop *uu = &t->unit.uop[i];
         enter_block(t, uu->block);

@@ -18,8 +18,9 @@
  * mostly run one after the other, perhaps back to the first (unit.c). The budget is checked where
  * the path begins, for all of it; where the path is left, the instructions after that block are
  * given back. Within the path flags are saved only where it is left. In a loop the registers of the
- * host, the budget's too, go to those of the guest that the loop uses most. All that leaves a path, C code too, finds
- * budget, flags and registers as if each block stood alone, and goes on in code where it does.
+ * host, the budget's too, go to those of the guest that the loop uses most. All that leaves a path,
+ * C code too, finds budget, flags and registers as if each block stood alone, and goes on in code
+ * where it does.
  *
  * RIP. A block's code may be mapped at several addresses, but its offset in the page is fixed, so
  * engine.page_rip, the RIP of the page's start, is enough, and links within the page need not touch
@@ -147,8 +148,8 @@ struct unit {
     struct unit_uop uop[UNIT_UOPS];
     u32 blocks, uops;
     s32 insns;
-    bool loops;      /* the path leads back to its beginning */
-    u32 charge;      /* the uop before which a loop takes its next round from the budget */
+    bool loops;       /* the path leads back to its beginning */
+    u32 charge;       /* the uop before which a loop takes its next round from the budget */
     u8 pinned[GPRS];  /* within the path */
     bool budget_away; /* in engine.left, within the path: its register is a guest register's */
 };
@@ -187,6 +188,7 @@ struct translator {
     u32 index;  /* of the uop */
     bool plain; /* this is the plain form */
     struct region region[GPRS];
+    u8 delta_of; /* the base register whose region's distance was loaded into HOST last */
     struct region stack[2 * UNIT_UOPS]; /* of cold code */
     u32 stacks;
     struct plain_form {
@@ -295,6 +297,8 @@ void flags_load(struct code *k);
 
 /* Computes a uop's effective address into `reg`. Changes no flags. */
 void address(struct translator *t, const struct uop *u, u8 reg);
+/* Makes the register SCRATCH shifted right; what enters on the left may be anything. */
+void emit_shift_right(struct translator *t, u8 reg, u32 size, u8 count);
 /* Turns the linear address in SCRATCH into HOST + SCRATCH, for `size` bytes; jumps to the slow path
  * if that is not possible. Call flags_clobber() before the address is in SCRATCH. */
 void translate_address(struct translator *t, u32 size, bool write, enum cold slow);
