@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "board/map.h"
+#include "device/archive.h"
 #include "device/bus.h"
 #include "device/debug_port.h"
 #include "device/fw_cfg.h"
@@ -365,6 +366,63 @@ bool board_add_item(struct board *b, u16 key, const char *name, const void *data
 u32 board_iommu_buffers(const struct board *b, struct iommu_buffer out[IOMMU_BUFFERS])
 {
     return b->config.iommu ? iommu_buffers(&b->iommu, out) : 0;
+}
+
+/* --- State ------------------------------------------------------------------------------------ */
+
+static void input_archive(struct board *b, struct archive *a)
+{
+    archive_section(a, "board", 1);
+    archive_u64_below(a, &b->clock.now, BIT(62), "the machine's time");
+    archive_u32_below(a, &b->input_count, INPUT_MAX + 1, "the size of the input");
+    archive_bytes(a, b->input, sizeof b->input);
+    archive_u32_below(a, &b->firmware_line_size, BOARD_FIRMWARE_LINE_MAX,
+                      "the size of a line of firmware's log");
+    archive_bytes(a, b->firmware_line, sizeof b->firmware_line);
+    timer_archive(&b->work, &b->timers, a);
+}
+
+static void legacy_archive(struct board *b, struct archive *a)
+{
+    pic_archive(&b->pic, a);
+    ioapic_archive(&b->ioapic, a);
+    archive_same(a, b->config.cpus, "the number of processors");
+    for (u32 i = 0; i < b->config.cpus; i++)
+        lapic_archive(&b->lapics[i], a);
+    pit_archive(&b->pit, a);
+    rtc_archive(&b->rtc, a);
+    uart_archive(&b->uart, a);
+    pm_archive(&b->pm, a);
+    reset_archive(&b->reset, a);
+    fw_cfg_archive(&b->fw_cfg, a);
+    if (b->config.flash.bytes)
+        pflash_archive(&b->flash, a);
+    if (b->testdev)
+        testdev_archive(b->testdev, a);
+}
+
+static void virtio_devices_archive(struct board *b, struct archive *a)
+{
+    archive_same(a, b->config.disk_count, "the number of disks");
+    for (u32 i = 0; i < b->config.disk_count; i++)
+        virtio_blk_archive(&b->disks[i], a);
+    if (b->config.net.send)
+        virtio_archive(&b->net.virtio, a);
+    if (b->config.random)
+        virtio_archive(&b->rng.virtio, a);
+    if (b->config.virtio_console)
+        virtio_archive(&b->console.virtio, a);
+}
+
+void board_archive(struct board *b, struct archive *a)
+{
+    if (b->config.secure_processor || b->config.iommu)
+        archive_fail(a, ERROR_USAGE, "a board with a secure processor or an IOMMU is not saved");
+    timer_queue_archive(&b->timers, a);
+    input_archive(b, a);
+    legacy_archive(b, a);
+    pci_archive(&b->pci, a);
+    virtio_devices_archive(b, a);
 }
 
 /* --- Accesses --------------------------------------------------------------------------------- */

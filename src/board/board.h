@@ -17,6 +17,7 @@
 #define BOARD_FIRMWARE_LINE_MAX 160u /* characters in a line of firmware's log */
 #define BOARD_DISKS_MAX         8u   /* disks: the functions of one PCI device */
 
+struct archive; /* base/archive.h */
 struct board;
 struct lapic; /* device/lapic.h */
 
@@ -69,6 +70,10 @@ bool board_add_item(struct board *b, u16 key, const char *name, const void *data
 
 /* Returns how many buffers host software has set up for the IOMMU to write; 0 without an IOMMU. */
 u32 board_iommu_buffers(const struct board *b, struct iommu_buffer out[IOMMU_BUFFERS]);
+
+/* Moves the state of all devices. A load goes into a board that was made with the same
+ * configuration. */
+void board_archive(struct board *b, struct archive *a);
 
 /* Sets the machine's clock and runs what is due. Time never goes back. */
 void board_set_time(struct board *b, u64 now_ns);

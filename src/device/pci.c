@@ -3,6 +3,7 @@
  * PCI bus 0: the configuration ports [PCI Local Bus 3.0, 3.2.2.3.2], the functions on the bus, and
  * the regions that their base address registers move.
  */
+#include "device/archive.h"
 #include "device/internal.h"
 
 #define ADDRESS_PORT       0xcf8
@@ -237,6 +238,49 @@ bool pci_add(struct pci *p, struct pci_function *f, u8 devfn, struct irq_line in
         return false;
     p->functions[p->count++] = f;
     return true;
+}
+
+/* ---- state ---- */
+
+/* Moves the bits that software can set. What the device says of itself stays. */
+static void pci_space_archive(struct pci_function *f, struct archive *a)
+{
+    u8 space[PCI_CONFIG_SIZE];
+    memcpy(space, f->space, sizeof space);
+    archive_bytes(a, space, sizeof space);
+    for (u32 i = 0; i < PCI_CONFIG_SIZE && a->loading && !a->failed; i++) {
+        const u8 mask = f->writable[i] | (i == PCI_STATUS ? PCI_STATUS_INTERRUPT : 0);
+        f->space[i] = (u8)((f->space[i] & ~mask) | (space[i] & mask));
+    }
+}
+
+static void pci_function_archive(struct pci_function *f, struct archive *a)
+{
+    archive_section(a, "pci function", 1);
+    archive_same(a, f->config.start, "its place on the bus");
+    pci_space_archive(f, a);
+    archive_bool(a, &f->intx_wanted);
+    archive_bool(a, &f->intx_level);
+    archive_same(a, f->msix.count, "the number of vectors");
+    archive_u16(a, &f->msix.pending);
+    archive_check(a, !((u32)f->msix.pending >> f->msix.count), "a pending vector");
+    for (u32 i = 0; i < f->msix.count; i++) {
+        archive_u64(a, &f->msix.entries[i].address);
+        archive_u32(a, &f->msix.entries[i].data);
+        archive_u32(a, &f->msix.entries[i].control);
+    }
+}
+
+void pci_archive(struct pci *p, struct archive *a)
+{
+    archive_section(a, "pci", 1);
+    archive_u32(a, &p->address);
+    archive_check(a, !(p->address & ~ADDRESS_WRITABLE), "the address of configuration space");
+    archive_same(a, p->count, "the number of functions");
+    for (u32 i = 0; i < p->count; i++)
+        pci_function_archive(p->functions[i], a);
+    for (u32 i = 0; i < p->count && a->loading && !a->failed; i++)
+        pci_remap(p->functions[i]);
 }
 
 /* ---- ports CF8 to CFF, and the memory-mapped window ---- */

@@ -19,12 +19,25 @@ void timer_disarm(struct timer_queue *q, struct timer *t)
     t->armed = false;
 }
 
+static bool is_before(const struct timer *a, const struct timer *b)
+{
+    return a->when_ns < b->when_ns || (a->when_ns == b->when_ns && a->order <= b->order);
+}
+
 void timer_arm(struct timer_queue *q, struct timer *t, u64 when_ns)
 {
+    timer_restore(q, t, true, max_u64(when_ns, q->floor_ns), q->next_order++);
+}
+
+void timer_restore(struct timer_queue *q, struct timer *t, bool armed, u64 when_ns, u64 order)
+{
     timer_disarm(q, t);
-    t->when_ns = max_u64(when_ns, q->floor_ns);
+    t->when_ns = when_ns;
+    t->order = order;
+    if (!armed)
+        return;
     struct timer **link = &q->first;
-    while (*link && (*link)->when_ns <= t->when_ns)
+    while (*link && is_before(*link, t))
         link = &(*link)->next;
     t->next = *link;
     t->armed = true;

@@ -16,6 +16,7 @@
 struct timer {
     void (*fire)(struct timer *timer, u64 when_ns); /* already disarmed; may arm itself again */
     u64 when_ns;
+    u64 order; /* of timers with one deadline: who was armed first */
     bool armed;
     struct timer *next;
 };
@@ -23,6 +24,7 @@ struct timer {
 struct timer_queue {
     const struct clock *clock; /* the current time for devices */
     struct timer *first;
+    u64 next_order;
     u64 floor_ns; /* during timer_run: timers must be armed for a later time than this */
 };
 
@@ -30,6 +32,8 @@ void timer_queue_init(struct timer_queue *q, const struct clock *clock);
 /* Arms or re-arms a timer. A deadline in the past fires at the next timer_run. */
 void timer_arm(struct timer_queue *q, struct timer *t, u64 when_ns);
 void timer_disarm(struct timer_queue *q, struct timer *t);
+/* Sets a timer as it was when it was saved. */
+void timer_restore(struct timer_queue *q, struct timer *t, bool armed, u64 when_ns, u64 order);
 u64 timer_next(const struct timer_queue *q); /* TIMER_NONE if none is armed */
 
 /* Fires the timers that are due. Each timer fires at most once: one that arms itself for a time in

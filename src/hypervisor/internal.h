@@ -8,6 +8,7 @@
 #include "abi/rmp.h"
 #include "abi/vmcb.h"
 #include "abi/x86.h"
+#include "base/archive.h"
 #include "board/board.h"
 #include "board/map.h"
 #include "device/lapic.h"
@@ -253,9 +254,15 @@ bool vm_is_snp(const struct vm *vm);
 u64 vm_sev_features(const struct vm *vm); /* of the VMSAs that are launched; 0: there are none */
 /* Refuses features that the processor lacks or that this hypervisor does not serve. */
 int vm_check_sev_features(const struct vm *vm, struct error *error);
-u32 vm_tsc_khz(const struct vm *vm); /* how fast the guest's TSC counts */
+u32 vm_tsc_khz(const struct vm *vm);  /* how fast the guest's TSC counts */
+bool vcpu_xcr0_is_right(u64 xcr0);    /* it may be a guest's */
+void vcpu_write_vmcb(struct vcpu *c); /* what the hypervisor has changed, to memory */
+/* Moves its state; it must not be in the middle of an instruction. */
+void vcpu_archive(struct vcpu *c, struct archive *a);
 /* Saves the registers that only the core holds to where the next VMRUN takes them from. */
 void vcpu_leave_core(struct vcpu *c);
+
+#define STARTUP_CREATIONS 4u /* values of vcpu.creation */
 
 /* --- startup.c: how all processors but the first start ---------------------------------------- */
 

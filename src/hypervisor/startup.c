@@ -129,6 +129,8 @@ static void release(struct vcpu *c)
 
 enum startup_creation { CREATION_DONE, CREATION_NOW, CREATION_AT_INIT, CREATION_UNDONE };
 
+_Static_assert(CREATION_UNDONE + 1 == STARTUP_CREATIONS, "an archive checks the number");
+
 /* Returns the VMSA's address if the RMP has the page as a VMSA of this guest, as VMRUN checks too.
  * Addresses at a 2 MiB boundary are refused, as guests expect: processors had an erratum there. */
 static u64 created_vmsa(const struct vm *vm, u64 gpa, u64 features)

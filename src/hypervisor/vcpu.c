@@ -203,6 +203,12 @@ void vcpu_raise(struct vcpu *c, enum vector vector, bool has_code, u32 code)
 /* The components that a guest's XCR0 may enable, whatever it enables now. */
 #define GUEST_STATE (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
 
+bool vcpu_xcr0_is_right(u64 xcr0)
+{
+    return (xcr0 & XSTATE_X87) && !(xcr0 & ~(u64)GUEST_STATE) &&
+           (!(xcr0 & XSTATE_AVX) || (xcr0 & XSTATE_SSE));
+}
+
 static void vcpu_unload(struct vcpu *c)
 {
     struct host *h = c->vm->hv->host;
@@ -383,7 +389,7 @@ static void vcpu_watch_pause(struct vcpu *c)
     control->pause_filter_count = PAUSES_IN_VAIN;
 }
 
-static void vcpu_write_vmcb(struct vcpu *c)
+void vcpu_write_vmcb(struct vcpu *c)
 {
     const u8 *save = (const u8 *)&c->vmcb.save;
     host_write(c->vm->hv->host, c->vmcb_spa, &c->vmcb.control, CONTROL_SIZE);

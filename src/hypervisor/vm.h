@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/error.h"
 
+struct archive;       /* base/archive.h */
 struct host;          /* machine/host.h */
 struct image_plan;    /* image/image.h */
 struct random_source; /* base/random.h */
@@ -236,6 +237,14 @@ u32 vm_guest_request(struct vm *vm, const u8 request[4096], u8 response[4096]);
 u64 vm_secrets_page(const struct vm *vm);
 /* Returns the system address of the guest's nested page tables: N_CR3 of its VMCBs. */
 u64 vm_nested_tables(const struct vm *vm);
+
+/* --- State ------------------------------------------------------------------------------------ */
+
+/* Moves one VM's state as the hypervisor holds it: processors, board, what is known of its pages.
+ * Its memory, nested tables, ASID and handle are not moved; nor are the registers of a SEV-ES or
+ * SNP guest, which are in its VMSAs. Call it between two calls of hypervisor_run. A load goes into
+ * a VM that was created with the same configuration. */
+void vm_archive(struct vm *vm, struct archive *a);
 
 /* --- Where the host has put a guest's memory (system addresses; VM_NOWHERE: nowhere) ---------- */
 
