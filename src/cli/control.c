@@ -9,9 +9,10 @@
 #include <string.h>
 
 const char *const control_names[CONTROL_COMMANDS] = {
-    [CONTROL_STATUS] = "status", [CONTROL_PAUSE] = "pause",
-    [CONTROL_RESUME] = "resume", [CONTROL_POWER_BUTTON] = "power-button",
-    [CONTROL_RESET] = "reset",   [CONTROL_QUIT] = "quit",
+    [CONTROL_STATUS] = "status",   [CONTROL_PAUSE] = "pause",
+    [CONTROL_RESUME] = "resume",   [CONTROL_POWER_BUTTON] = "power-button",
+    [CONTROL_RESET] = "reset",     [CONTROL_QUIT] = "quit",
+    [CONTROL_MIGRATE] = "migrate",
 };
 
 static bool refuse(char wrong[200], const char *text)
@@ -23,7 +24,8 @@ static bool refuse(char wrong[200], const char *text)
 static bool take_command(const json_t *value, struct control_request *out, char wrong[200])
 {
     static const char right[] =
-        "\"command\" should be one of status, pause, resume, power-button, reset, quit";
+        "\"command\" should be one of status, pause, resume, power-button, reset, quit, "
+        "migrate";
     const char *name = json_string_value(value);
     for (size_t i = 0; name && i < ARRAY_SIZE(control_names); i++)
         if (!strcmp(name, control_names[i])) {
@@ -35,18 +37,30 @@ static bool take_command(const json_t *value, struct control_request *out, char 
 
 static bool takes_vm(enum control_command command)
 {
-    return command == CONTROL_POWER_BUTTON || command == CONTROL_RESET;
+    return command == CONTROL_POWER_BUTTON || command == CONTROL_RESET ||
+           command == CONTROL_MIGRATE;
 }
 
 static bool take_vm(const json_t *value, struct control_request *out, char wrong[200])
 {
     const char *name = json_string_value(value);
     if (!takes_vm(out->command))
-        return refuse(wrong, "\"vm\" goes with power-button and reset alone: the others are for "
-                             "the whole machine");
+        return refuse(wrong, "\"vm\" goes with power-button, reset and migrate alone: the "
+                             "others are for the whole machine");
     if (!name || !*name || strlen(name) >= sizeof out->vm)
         return refuse(wrong, "\"vm\" should be the name of a guest");
     strcpy(out->vm, name);
+    return true;
+}
+
+static bool take_to(const json_t *value, struct control_request *out, char wrong[200])
+{
+    const char *place = json_string_value(value);
+    if (out->command != CONTROL_MIGRATE)
+        return !value || refuse(wrong, "\"to\" goes with migrate alone");
+    if (!place || !*place || strlen(place) >= sizeof out->to)
+        return refuse(wrong, "\"to\" should be where the target waits, unix:PATH");
+    strcpy(out->to, place);
     return true;
 }
 
@@ -64,9 +78,11 @@ static bool check_members(const json_t *request, char wrong[200])
 {
     const size_t known = (size_t)(json_object_get(request, "command") != NULL) +
                          (json_object_get(request, "vm") != NULL) +
+                         (json_object_get(request, "to") != NULL) +
                          (json_object_get(request, "id") != NULL);
     return json_object_size(request) == known ||
-           refuse(wrong, "a request has no members but \"command\", \"vm\" and \"id\"");
+           refuse(wrong, "a request has no members but \"command\", \"vm\", \"to\" and "
+                         "\"id\"");
 }
 
 static bool parse_object(const json_t *request, struct control_request *out, char wrong[200])
@@ -74,7 +90,8 @@ static bool parse_object(const json_t *request, struct control_request *out, cha
     json_t *id = json_object_get(request, "id"), *vm = json_object_get(request, "vm");
     return (!id || take_id(id, out, wrong)) &&
            take_command(json_object_get(request, "command"), out, wrong) &&
-           check_members(request, wrong) && (!vm || take_vm(vm, out, wrong));
+           check_members(request, wrong) && (!vm || take_vm(vm, out, wrong)) &&
+           take_to(json_object_get(request, "to"), out, wrong);
 }
 
 bool control_parse(const char *line, size_t size, struct control_request *out, char wrong[200])

@@ -21,6 +21,7 @@ enum control_command {
     CONTROL_POWER_BUTTON,
     CONTROL_RESET,
     CONTROL_QUIT,
+    CONTROL_MIGRATE,
     CONTROL_COMMANDS
 };
 
@@ -29,6 +30,7 @@ extern const char *const control_names[CONTROL_COMMANDS];
 struct control_request {
     enum control_command command;
     char vm[256];      /* of which guest; empty: not said */
+    char to[256];      /* the target of a migration; empty: not said */
     struct json_t *id; /* NULL: none */
 };
 

@@ -64,6 +64,8 @@ enum file_answer file_open(const char *path, const struct file_rule *rule, int *
  */
 enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *size,
                                 struct error *e);
+/* Measures a disk image without a lock: another process may be writing it. */
+enum file_answer file_measure_disk(const char *path, u64 *size, struct error *e);
 /* Makes an empty file without a name, in $TMPDIR or /var/tmp: it ends with its descriptor. */
 bool file_create_scratch(int *fd, struct error *e);
 /* Opens a regular file with these flags of open(2), O_CREAT with mode 0600. Follows no symbolic

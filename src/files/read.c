@@ -331,32 +331,52 @@ enum file_answer file_open(const char *path, const struct file_rule *rule, int *
     return answer ? answer : make_blocking(fd, path, e);
 }
 
+static enum file_answer measure_disk(int fd, const char *path, u64 *size, struct error *e)
+{
+    struct stat s;
+    off_t end = 0;
+    if (fstat(fd, &s)) {
+        error_set(e, ERROR_FILE, "%s cannot be looked at: %s", path, strerror(errno));
+        return FILE_UNREADABLE;
+    }
+    if (!S_ISREG(s.st_mode) && !S_ISBLK(s.st_mode)) {
+        error_set(e, ERROR_FILE, "%s is %s; a disk is a regular file or a block device", path,
+                  file_kind(s.st_mode));
+        return FILE_WRONG_KIND;
+    }
+    if ((end = lseek(fd, 0, SEEK_END)) < 0) {
+        error_set(e, ERROR_FILE, "%s cannot be measured: %s", path, strerror(errno));
+        return FILE_UNREADABLE;
+    }
+    *size = (u64)end;
+    return FILE_READ;
+}
+
 enum file_answer file_open_disk(const char *path, bool read_only, int *fd, u64 *size,
                                 struct error *e)
 {
-    struct stat s;
-    enum file_answer answer = FILE_UNREADABLE;
-    off_t end = 0;
     *size = 0;
     *fd = open_retrying(AT_FDCWD, path, (read_only ? O_RDONLY : O_RDWR) | OPEN_FLAGS);
     if (*fd < 0)
         return fail_open(path, false, e);
-    if (fstat(*fd, &s)) {
-        error_set(e, ERROR_FILE, "%s cannot be looked at: %s", path, strerror(errno));
-    } else if (!S_ISREG(s.st_mode) && !S_ISBLK(s.st_mode)) {
-        error_set(e, ERROR_FILE, "%s is %s; a disk is a regular file or a block device", path,
-                  file_kind(s.st_mode));
-        answer = FILE_WRONG_KIND;
-    } else if ((end = lseek(*fd, 0, SEEK_END)) < 0) {
-        error_set(e, ERROR_FILE, "%s cannot be measured: %s", path, strerror(errno));
-    } else {
-        *size = (u64)end;
+    enum file_answer answer = measure_disk(*fd, path, size, e);
+    if (!answer)
         answer = file_lock_disk(*fd, path, !read_only, e);
-        if (!answer)
-            return make_blocking(fd, path, e);
-    }
+    if (!answer)
+        return make_blocking(fd, path, e);
     close(*fd);
     *fd = -1;
+    return answer;
+}
+
+enum file_answer file_measure_disk(const char *path, u64 *size, struct error *e)
+{
+    *size = 0;
+    const int fd = open_retrying(AT_FDCWD, path, O_RDONLY | OPEN_FLAGS);
+    if (fd < 0)
+        return fail_open(path, false, e);
+    const enum file_answer answer = measure_disk(fd, path, size, e);
+    close(fd);
     return answer;
 }
 

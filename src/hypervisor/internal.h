@@ -63,6 +63,8 @@ bool npt_map_rom(struct npt *n, struct host *host, struct frames *frames, u64 gp
 bool npt_mark_mmio(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 /* Splits a mapping of 2 MiB into 512 leaves of 4 KiB. Does nothing if it is split already. */
 bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
+/* Returns the SPA of the 512 leaves of 2 MiB, which it splits first. */
+u64 npt_leaves(struct npt *n, struct host *host, struct frames *frames, u64 gpa);
 /* Maps 4 KiB of what is mapped or was, read-only; FRAME_NONE: unmaps it. */
 bool npt_set_rom_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa);
 void npt_destroy(struct npt *n, struct frames *frames);

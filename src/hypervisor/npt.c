@@ -99,6 +99,15 @@ bool npt_split(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
            host_write(host, entry_spa, &entry, sizeof entry);
 }
 
+u64 npt_leaves(struct npt *n, struct host *host, struct frames *frames, u64 gpa)
+{
+    u64 entry = 0;
+    const u64 entry_spa = npt_entry(n, host, frames, gpa);
+    return npt_split(n, host, frames, gpa) && host_read(host, entry_spa, &entry, sizeof entry)
+               ? entry & PTE_ADDRESS
+               : FRAME_NONE;
+}
+
 bool npt_set_rom_page(struct npt *n, struct host *host, struct frames *frames, u64 gpa, u64 spa)
 {
     const u64 leaf = spa == FRAME_NONE ? 0 : spa | (NPT_ENTRY & ~PTE_RW) | NPT_DONE;

@@ -43,7 +43,8 @@ static u64 psp_guest_range(u32 command, const void *buffer, u64 *size)
         *size = range.len;
         return range.paddr;
     }
-    if (command == SEV_CMD_LAUNCH_SECRET) {
+    if (command == SEV_CMD_LAUNCH_SECRET || command == SEV_CMD_RECEIVE_UPDATE_DATA ||
+        command == SEV_CMD_RECEIVE_UPDATE_VMSA) {
         memcpy(&packet, buffer, sizeof packet);
         *size = packet.guest_len;
         return packet.guest_paddr;

@@ -120,6 +120,7 @@ enum vm_state {
     VM_POWERED_OFF,
     VM_RESET,      /* the guest asked for a reset */
     VM_DEBUG_EXIT, /* the guest wrote to the debug-exit port */
+    VM_MOVED,      /* it runs on another platform now (hypervisor/sev_migrate.h) */
     VM_CRASHED,    /* triple fault, invalid VMCB, an exit that cannot be emulated, halted forever */
 };
 

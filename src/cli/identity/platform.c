@@ -86,4 +86,6 @@ void cli_platform_configure(const struct cli_platform *p, struct machine_config 
         config->committed = p->on.committed;
     }
     memcpy(config->fuses, p->on.identity.fuses, sizeof config->fuses);
+    config->ark = p->on.identity.root.ark.bytes;
+    config->ark_size = p->on.identity.root.ark.size;
 }

@@ -79,6 +79,8 @@ static bool waits_for_owner(const struct run *r)
  * is nothing. */
 static void look(struct run *r, u64 wait_ns)
 {
+    if (run_migrate_is_on(r))
+        wait_ns = 0;
     const bool more = (r->net_count || r->serial_count || r->control) &&
                       net_polls_reserve(&r->polls, RUN_WAIT_OWN);
     if (more) {

@@ -91,7 +91,8 @@ static int make_plan(struct run_vm *v, struct error *e)
 static int open_disks(struct run_vm *v, struct error *e)
 {
     for (u32 i = 0; i < v->options->disk_count; i++)
-        if (run_open_disk(&v->options->disks[i], &v->disks[i], e))
+        if ((v->run->options.incoming ? run_expect_disk : run_open_disk)(&v->options->disks[i],
+                                                                         &v->disks[i], e))
             return -1;
     return 0;
 }
@@ -187,6 +188,8 @@ static int make_guest(struct run_vm *v, struct error *e)
     v->vm = vm_create(r->hv, &config, e);
     if (!v->vm)
         return -1;
+    if (r->options.incoming)
+        return 0;
     return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
 }
 
@@ -217,7 +220,7 @@ static int make_guests(struct run *r, struct error *e)
         if (make_guest(&r->vms[i], e))
             return -1;
     }
-    return 0;
+    return run_incoming(r, e);
 }
 
 /* --- Running ---------------------------------------------------------------------------------- */
@@ -285,6 +288,7 @@ static int run_guests(struct run *r, struct error *e)
         run_gdb_slice(r);
         if (!r->paused)
             give_input(r);
+        run_migrate_step(r);
         run_control_give(r);
         result = look_at_guests(r, e) || run_input_replay(r, e) || reboot_guests(r, &alive, e);
     }
@@ -485,6 +489,7 @@ static int run_all(struct run *r, struct error *e)
  * complete is an error even if the guests ended well. */
 static int run_close(struct run *r, struct error *e)
 {
+    run_migrate_close(r);
     if (r->machine)
         machine_trace_end(r->machine);
     hypervisor_destroy(r->hv);

@@ -56,6 +56,7 @@ struct run_options {
     const char *cpu_text;
     const char *view;     /* where the page is served; NULL: nowhere */
     bool view_keep;       /* ... also after the guests have ended */
+    const char *incoming; /* where a guest comes from another run, "unix:" and a path; NULL: no */
     const char *control;  /* the control socket, "unix:" and a path; NULL: none */
     const char *gdb;      /* where a debugger may connect; NULL: nowhere */
     bool gdb_wait;        /* ... before the guests begin */
@@ -124,6 +125,7 @@ struct authority;
 struct cli_platform; /* cli/identity/platform.h */
 struct run_control;
 struct run_gdb;
+struct run_migration;
 struct run_flash;
 struct run_seed;
 struct run_serial;
@@ -186,18 +188,19 @@ struct run {
     struct run_terminal *terminal;
     struct net_polls polls; /* what networks and serial ports wait for */
     u32 net_count, serial_count;
-    struct run_control *control; /* NULL: there is no control socket */
-    struct live_view *view;      /* NULL: nobody looks */
-    struct run_gdb *gdb;         /* NULL: nobody may debug */
-    u64 wall_start_ns;           /* of the host's clock, at machine time 0 */
-    u64 looked_ns;               /* of the host's clock, at the keyboard */
-    u64 seen_ns;                 /* ... and at what the guests wrote */
-    u64 phase_ns[RUN_PHASES];    /* of the host's clock */
-    FILE *record, *replay;       /* of console input; NULL: none */
-    u64 replay_line;             /* so many lines of it were read */
-    int daemon_fd;               /* whoever waits for the launch reads it; -1: nobody */
-    int pid_fd;                  /* of --pid-file; -1: none */
-    FILE *dump, *map;            /* where DRAM, and its map, go at the end; NULL: nowhere */
+    struct run_control *control;     /* NULL: there is no control socket */
+    struct run_migration *migration; /* the last one to another run; NULL: there was none */
+    struct live_view *view;          /* NULL: nobody looks */
+    struct run_gdb *gdb;             /* NULL: nobody may debug */
+    u64 wall_start_ns;               /* of the host's clock, at machine time 0 */
+    u64 looked_ns;                   /* of the host's clock, at the keyboard */
+    u64 seen_ns;                     /* ... and at what the guests wrote */
+    u64 phase_ns[RUN_PHASES];        /* of the host's clock */
+    FILE *record, *replay;           /* of console input; NULL: none */
+    u64 replay_line;                 /* so many lines of it were read */
+    int daemon_fd;                   /* whoever waits for the launch reads it; -1: nobody */
+    int pid_fd;                      /* of --pid-file; -1: none */
+    FILE *dump, *map;                /* where DRAM, and its map, go at the end; NULL: nowhere */
     struct run_input input;
     struct run_trace tracing;
 };
@@ -293,6 +296,20 @@ void run_control_serve(struct run *r);
 /* Carries out and answers what has been asked for, between two slices. */
 void run_control_give(struct run *r);
 
+/* --- Migration (run_migrate.c) ---------------------------------------------------------------- */
+
+/* Waits for the guest of --incoming and takes it. Does nothing without that option. */
+int run_incoming(struct run *r, struct error *e);
+/* Begins to send a guest to the run that waits at unix:PATH. */
+bool run_migrate_start(struct run *r, struct run_vm *v, const char *to, char wrong[400]);
+void run_migrate_step(struct run *r); /* sends some of it; call it between two slices */
+bool run_migrate_is_on(const struct run *r);
+void run_migrate_close(struct run *r);
+enum run_migrate_answer { MIGRATE_GOES_ON, MIGRATE_DONE, MIGRATE_FAILED };
+/* How the last migration is, as members of an answer. */
+enum run_migrate_answer run_migrate_tell(const struct run *r, struct json_t *answer,
+                                         char wrong[400]);
+
 /* --- The guests' networks (run_net.c) --------------------------------------------------------- */
 
 /* Opens the network that was asked for, if any. Does nothing while a recording is replayed. */
@@ -321,6 +338,10 @@ bool run_slice(struct run *r, u64 limit_ns);
 int run_identity(struct run *r, struct machine_config *config, struct error *e);
 void run_close_identity(struct run *r);
 int run_platform(struct run *r, struct error *e);
+/* Exports the platform's certificates: the firmware's export, with the CEK signed by the
+ * manufacturer. */
+struct sev_platform_chain;
+int run_export_chain(struct run *r, struct sev_platform_chain *out, struct error *e);
 int run_launch(struct run_vm *v, struct error *e);
 /* Adds the rule by which the firmware refused to the error. Returns -1. */
 int run_with_rule(const struct run *r, struct error *e);

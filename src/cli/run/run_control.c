@@ -26,9 +26,12 @@ struct control_client {
     size_t poll;
     char in[CONTROL_LINE_MAX + 1];
     size_t in_count;
-    bool skips; /* what comes belongs to a line that was too long */
-    bool ended; /* it sends no more */
-    char *out;  /* an answer that is not sent yet; NULL: none */
+    bool skips;       /* what comes belongs to a line that was too long */
+    bool ended;       /* it sends no more */
+    bool awaits;      /* it has asked for a migration, whose end is its answer */
+    u64 told_ns;      /* ... of the host's clock: when it heard of the progress */
+    json_t *await_id; /* ... and the request's id; NULL: none */
+    char *out;        /* an answer that is not sent yet; NULL: none */
     size_t out_at, out_size;
 };
 
@@ -64,6 +67,7 @@ static void drop(struct control_client *c)
     if (c->fd >= 0)
         close(c->fd);
     free(c->out);
+    json_decref(c->await_id);
     *c = (struct control_client){.fd = -1};
 }
 
@@ -147,6 +151,25 @@ static bool press(struct run *r, const struct control_request *q, char wrong[400
     return false;
 }
 
+static bool migrate(struct run *r, const struct control_request *q, char wrong[400])
+{
+    struct run_vm *v = find_guest(r, q->vm, wrong);
+    if (!v)
+        return false;
+    const enum vm_state state = vm_get_state(v->vm);
+    if (state != VM_RUNNABLE)
+        snprintf(wrong, 400, "%s has ended: %s", v->options->name, state_name(v, state));
+    else if (r->options.seed || r->record || r->replay)
+        snprintf(wrong, 400,
+                 "a run with --seed, --record or --replay repeats exactly; a guest that leaves it "
+                 "does not");
+    else if (run_migrate_is_on(r))
+        snprintf(wrong, 400, "a guest is on its way already");
+    else
+        return run_migrate_start(r, v, q->to, wrong);
+    return false;
+}
+
 static bool carry_out(struct run *r, const struct control_request *q, json_t *answer,
                       char wrong[400])
 {
@@ -168,24 +191,23 @@ static bool carry_out(struct run *r, const struct control_request *q, json_t *an
     case CONTROL_QUIT:
         r->quit = true;
         return true;
+    case CONTROL_MIGRATE:
+        return migrate(r, q, wrong);
     case CONTROL_COMMANDS:
         break;
     }
     return false;
 }
 
-static void answer_line(struct run *r, struct control_client *c, const char *line, size_t size)
+/* Completes an answer and gives it to the client; drops the reference. */
+static void give_answer(struct control_client *c, json_t *answer, json_t *id, bool good,
+                        const char *wrong)
 {
-    struct control_request q;
-    char wrong[400] = "";
-    json_t *answer = json_object();
-    const bool good = control_parse(line, size, &q, wrong) && carry_out(r, &q, answer, wrong);
     json_object_set_new(answer, "ok", json_boolean(good));
     if (!good)
         json_object_set_new(answer, "error", cli_json_text(wrong));
-    if (q.id)
-        json_object_set(answer, "id", q.id);
-    control_free(&q);
+    if (id)
+        json_object_set(answer, "id", id);
     c->out_size = json_dumpb(answer, NULL, 0, JSON_COMPACT) + 1;
     c->out = malloc(c->out_size);
     c->out_at = 0;
@@ -196,6 +218,45 @@ static void answer_line(struct run *r, struct control_client *c, const char *lin
         drop(c);
     }
     json_decref(answer);
+}
+
+static void answer_line(struct run *r, struct control_client *c, const char *line, size_t size)
+{
+    struct control_request q;
+    char wrong[400] = "";
+    json_t *members = json_object();
+    const bool good = control_parse(line, size, &q, wrong) && carry_out(r, &q, members, wrong);
+    if (good && q.command == CONTROL_MIGRATE) {
+        c->awaits = true;
+        c->told_ns = run_clock_ns();
+        c->await_id = json_incref(q.id);
+        json_decref(members);
+    } else {
+        give_answer(c, members, q.id, good, wrong);
+    }
+    control_free(&q);
+}
+
+#define PROGRESS_NS 500000000ull
+
+/* Tells whoever has asked for a migration how it goes on, and how it has ended. */
+static void tell_of_migration(struct run *r, struct control_client *c)
+{
+    char wrong[400] = "";
+    const u64 now = run_clock_ns();
+    if (!c->awaits || c->out || (run_migrate_is_on(r) && now - c->told_ns < PROGRESS_NS))
+        return;
+    json_t *members = json_object();
+    const enum run_migrate_answer how = run_migrate_tell(r, members, wrong);
+    json_t *id = c->await_id;
+    c->told_ns = now;
+    c->awaits = how == MIGRATE_GOES_ON;
+    c->await_id = c->awaits ? id : NULL;
+    if (c->awaits)
+        json_object_set_new(members, "progress", json_true());
+    give_answer(c, members, id, how != MIGRATE_FAILED, wrong);
+    if (!c->awaits)
+        json_decref(id);
 }
 
 /* --- Lines ------------------------------------------------------------------------------------ */
@@ -212,6 +273,8 @@ static bool take_line(struct run *r, struct control_client *c)
     const char *end = memchr(c->in, '\n', c->in_count);
     const bool full = c->in_count == sizeof c->in, last = c->ended && c->in_count;
     const bool skipped = c->skips;
+    if (c->awaits)
+        return false;
     if (!end && !full && !last)
         return false;
     const size_t size = end ? (size_t)(end - c->in) : c->in_count;
@@ -248,9 +311,11 @@ void run_control_give(struct run *r)
 {
     for (u32 i = 0; r->control && i < CLIENTS_MAX; i++) {
         struct control_client *c = &r->control->clients[i];
+        tell_of_migration(r, c);
+        send_out(c);
         while (c->fd >= 0 && !c->out && take_line(r, c))
             send_out(c);
-        if (c->fd >= 0 && c->ended && !c->out)
+        if (c->fd >= 0 && c->ended && !c->out && !c->awaits)
             drop(c);
     }
 }

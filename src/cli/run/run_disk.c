@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define BLOCK 4096u /* bytes: a snapshot keeps changes in blocks of this size */
@@ -238,6 +239,70 @@ int run_open_disk(const struct run_disk_options *o, struct run_disk_file *out, s
     }
     close_disk(d);
     return -1;
+}
+
+/* --- Disks that go from one run to another ---------------------------------------------------- */
+
+/* A server may have one client only. */
+static int check_moves(const struct run_disk_options *o, struct error *e)
+{
+    if (o->snapshot)
+        return error_set(e, ERROR_USAGE,
+                         "%s: what was written to a snapshot would stay here; right is a disk "
+                         "without ',snapshot'",
+                         o->path);
+    return !o->read_only && !strncmp(o->path, NBD_PREFIX, strlen(NBD_PREFIX))
+               ? error_set(e, ERROR_USAGE,
+                           "%s: a server's disk that is written does not move; add ',readonly'",
+                           o->path)
+               : 0;
+}
+
+int run_expect_disk(const struct run_disk_options *o, struct run_disk_file *out, struct error *e)
+{
+    if (check_moves(o, e))
+        return -1;
+    if (o->read_only)
+        return run_open_disk(o, out, e);
+    struct run_disk *d = calloc(1, sizeof *d);
+    if (!d)
+        return error_set(e, ERROR_MEMORY, "%s: out of memory", o->path);
+    d->fd = d->nbd.fd = d->scratch = -1;
+    if (file_measure_disk(o->path, &d->size, e)) {
+        close_disk(d);
+        return -1;
+    }
+    *out = (struct run_disk_file){
+        .size = d->size, .read = plain_read, .write = plain_write, .context = d};
+    return 0;
+}
+
+int run_give_disk(const struct run_disk_options *o, struct run_disk_file *disk, struct error *e)
+{
+    struct run_disk *d = disk->context;
+    if (check_moves(o, e))
+        return -1;
+    if (o->read_only)
+        return 0;
+    if (fsync(d->fd))
+        return error_set(e, ERROR_FILE, "%s: %s", o->path, strerror(errno));
+    close(d->fd);
+    d->fd = -1;
+    return 0;
+}
+
+int run_take_disk(const struct run_disk_options *o, struct run_disk_file *disk, struct error *e)
+{
+    struct run_disk *d = disk->context;
+    u64 size;
+    if (o->read_only || d->fd >= 0)
+        return 0;
+    if (file_open_disk(o->path, false, &d->fd, &size, e))
+        return -1;
+    return size == d->size && !check_raw(d, o->path, e)
+               ? 0
+               : error_set(e, ERROR_FILE, "%s: its size is %llu, not %llu", o->path,
+                           (unsigned long long)size, (unsigned long long)d->size);
 }
 
 void run_close_disk(struct run_disk_file *disk)

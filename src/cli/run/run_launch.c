@@ -90,9 +90,7 @@ static const char *short_hex(const u8 bytes[32], char text[24])
     return text;
 }
 
-/* Exports the platform's certificates for the owner: the firmware's export, with the CEK signed by
- * the manufacturer. */
-static int export_chain(struct run *r, struct sev_platform_chain *out, struct error *e)
+int run_export_chain(struct run *r, struct sev_platform_chain *out, struct error *e)
 {
     struct platform_chain bytes;
     if (platform_export(r->hv, &bytes, e))
@@ -109,7 +107,7 @@ static int owner_meets_platform(struct run_vm *v, struct owner *owner, struct er
     struct sev_platform_chain chain;
     struct platform_status s;
     struct amd_chain root = r->identity->on.identity.root;
-    if (export_chain(r, &chain, e))
+    if (run_export_chain(r, &chain, e))
         return -1;
     if (v->options->owner_dir)
         return platform_get_status(r->hv, &s, e) ? run_with_rule(r, e)

@@ -263,6 +263,7 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->time_given = text[RUN_TIME];
     o->time_seconds = (s64)options_number(given, RUN_TIME, 0);
     o->no_reboot = text[RUN_NO_REBOOT];
+    o->incoming = text[RUN_INCOMING];
     o->control = text[RUN_CONTROL];
     o->daemonize = text[RUN_DAEMONIZE];
     o->pid_file = text[RUN_PID_FILE];
@@ -290,12 +291,12 @@ static int check_networks(const struct run_options *o, struct error *e)
     return 0;
 }
 
-static int check_control(const struct run_options *o, struct error *e)
+static int check_socket(const char *option, const char *place, struct error *e)
 {
     const size_t prefix = strlen(UNIX_PREFIX);
-    return !o->control || (!strncmp(o->control, UNIX_PREFIX, prefix) && o->control[prefix])
+    return !place || (!strncmp(place, UNIX_PREFIX, prefix) && place[prefix])
                ? 0
-               : error_set(e, ERROR_USAGE, "--control '%.80s': expected unix:PATH", o->control);
+               : error_set(e, ERROR_USAGE, "--%s '%.80s': expected unix:PATH", option, place);
 }
 
 int run_parse(const struct options *given, struct run_options *o, struct error *e)
@@ -303,7 +304,8 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
     *o = (struct run_options){.vm_count = 0};
     fill_machine(o, given);
     o->cpu_text = given->text[RUN_CPU];
-    if (check_control(o, e) || (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e)))
+    if (check_socket("control", o->control, e) || check_socket("incoming", o->incoming, e) ||
+        (o->cpu_text && cli_cpu_parse(o->cpu_text, &o->cpu, e)))
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ||

@@ -146,7 +146,8 @@ void run_show_views(struct run *r, struct run_vm *v, bool now)
 static const char *const state_names[] = {
     [VM_LOADING] = "not launched",    [VM_RUNNABLE] = "stopped while running",
     [VM_POWERED_OFF] = "powered off", [VM_RESET] = "reset",
-    [VM_DEBUG_EXIT] = "debug exit",   [VM_CRASHED] = "crashed",
+    [VM_DEBUG_EXIT] = "debug exit",   [VM_MOVED] = "moved",
+    [VM_CRASHED] = "crashed",
 };
 #define REASON_MAX 256u /* bytes of the reason why a VM ended */
 static const char *const phase_names[RUN_PHASES] = {"files", "platform", "launch", "guest"};

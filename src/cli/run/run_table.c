@@ -416,6 +416,17 @@ static const struct option_row rows[] = {
         "this file, which is locked meanwhile and removed at the end.\nA file that another run has "
         "locked is refused, and so is one that holds anything but a number.",
         .output = true, .group = GROUP_MACHINE},
+    [RUN_INCOMING] = {"incoming", OPTION_TEXT, "unix:PATH",
+        "wait there for a guest that another run sends",
+        .man = "Do not launch the guest: make a socket, and wait there until another run sends it "
+        "with\n.Xr softsev-migrate 1 .\nAll other options should be those with which the guest was "
+        "launched; what the owner does at a launch is left out.\n"
+        "A disk that the guest writes is opened when the source has closed it.",
+        .needs = OPTION_IDS(RUN_STATE),
+        .excludes = OPTION_IDS(RUN_MACHINE, RUN_SEED, RUN_RECORD, RUN_REPLAY, RUN_GDB_REVERSE,
+                               RUN_TAMPER, RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT,
+                               RUN_OWNER_DIR),
+        .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))
@@ -429,6 +440,9 @@ static const struct option_rule rules[] = {
      .values = ENCRYPTED, .why = "nobody measures another guest, and nobody would notice"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_POLICY), .others = OPTION_IDS(RUN_MODE),
      .values = ENCRYPTED, .why = "only an encrypted guest has a policy"},
+    {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_INCOMING), .others = OPTION_IDS(RUN_MODE),
+     .values = BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES),
+     .why = "a plain guest is not moved, and an SNP guest would need a migration agent"},
     {.relation = OPTION_ONLY, .subjects = OPTION_IDS(RUN_FEATURES), .others = OPTION_IDS(RUN_MODE),
      .values = BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP),
      .why = "only the VMSA of such a guest holds SEV_FEATURES"},

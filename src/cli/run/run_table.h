@@ -60,6 +60,7 @@ enum run_option {
     RUN_CONTROL,
     RUN_DAEMONIZE,
     RUN_PID_FILE,
+    RUN_INCOMING,
     RUN_IDS,
 };
 
