@@ -34,7 +34,7 @@ static enum way option_ways[2] = {WAYS, WAYS}; /* WAYS: any */
 static const char *option_save;
 
 struct outcome {
-    u64 r[GPRS], rip, rflags, exit, info_1, info_2, time, cr0, cr3;
+    u64 r[GPRS], rip, rflags, exit, info_1, info_2, time, cr0, cr3, gs;
     _Alignas(16) u8 fx[512];
     u8 upper[XMM_REGISTERS][16]; /* halves of the YMM registers */
     u8 code[PROGRAM_CODE_SIZE], data[PROGRAM_DATA_SIZE], tables[TABLES_SIZE];
@@ -153,6 +153,7 @@ static void begin(struct match *m, struct side *s, u64 hole)
     write_guest(m, s, PROGRAM_DATA, p->data, sizeof p->data);
     c->arch.seg[SEG_FS].base = 0x40;
     c->arch.seg[SEG_GS].base = p->compat ? 0 : PAGE_SIZE - 0x18;
+    c->arch.kernel_gs_base = p->compat ? 0 : 0x30;
     segment_update(c);
     c->arch.cr4 |= m->global ? CR4_PGE : 0;
     c->arch.dr7 = 0x400;
@@ -196,6 +197,7 @@ static void look(const struct match *m, struct side *s, u64 exit)
     o->time = s->h.clock.now;
     o->cr0 = c->arch.cr0;
     o->cr3 = c->arch.cr3;
+    o->gs = c->arch.seg[SEG_GS].base << 16 | c->arch.kernel_gs_base;
     cpu_xsave(c, XSTATE_X87 | XSTATE_SSE, o->fx, XSTATE_LEGACY_SIZE);
     for (u32 i = 0; i < XMM_REGISTERS; i++)
         memcpy(o->upper[i], &c->arch.vector[i].lane[1], sizeof o->upper[i]);
@@ -448,6 +450,7 @@ static void print_outcomes(const struct match *m)
     print_difference("time", a->time, b->time);
     print_difference("cr0", a->cr0, b->cr0);
     print_difference("cr3", a->cr3, b->cr3);
+    print_difference("gs", a->gs, b->gs);
     print_bytes("fx", a->fx, b->fx, sizeof a->fx, 0);
     print_bytes("upper halves", a->upper[0], b->upper[0], sizeof a->upper, 0);
     print_bytes("code", a->code, b->code, sizeof a->code, PROGRAM_CODE);

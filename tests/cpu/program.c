@@ -565,7 +565,7 @@ static void put_system(struct program *p)
         put_plain(p);
         return;
     }
-    switch (below(p, 5)) {
+    switch (below(p, 6)) {
     case 0:
         PUT(p, 0x0f, 0x01, (u8)(0x78 | (pointer(p) & 7)), (u8)below(p, 128)); /* invlpg */
         break;
@@ -582,6 +582,9 @@ static void put_system(struct program *p)
         PUT(p, 0x0f, 0x22, 0xc0);
         put_some(p, 2);
         PUT(p, 0x0f, 0x06);
+        break;
+    case 4:
+        PUT(p, 0x0f, 0x01, 0xf8); /* swapgs */
         break;
     default:
         PUT(p, 0x0f, 0x31); /* rdtsc */

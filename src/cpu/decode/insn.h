@@ -117,7 +117,7 @@ struct opcode {
 #define OP_CPL0   BIT(1) /* #GP(0) unless CPL 0; checked before exec */
 #define OP_NO64   BIT(2) /* #UD in 64-bit mode */
 #define OP_ONLY64 BIT(3) /* #UD outside 64-bit mode */
-#define OP_ENDS   BIT(4) /* ends a block: may change RIP, mode, IF, mappings */
+#define OP_ENDS   BIT(4) /* ends a block: may change RIP, mode, mappings, or set IF */
 #define OP_JUMP   BIT(5) /* relative jump or call: a chainable end */
 /* #UD if CR0.EM or !CR4.OSFXSR, then #NM if CR0.TS; checked before exec */
 #define OP_SSE       BIT(6)

@@ -32,6 +32,9 @@ struct block_cache {
     u16 local[JUMPS]; /* jump cache entries of code that is not in a global page */
     struct block *single;
     struct insn single_insn;
+    /* What it was decoded from. */
+    u8 single_bytes[15];
+    u32 single_count;
     struct insn insns[BLOCK_INSNS];
     bool flags[BLOCK_INSNS]; /* the flags that insn i writes may be read */
     struct uop uops[BLOCK_UOPS];
@@ -347,18 +350,31 @@ static u32 lower_any(enum decode_result result, const struct insn *in, const str
     return 1;
 }
 
+/* Returns true if the instruction is the one that was decoded last, as after an STI that is
+ * executed again and again. */
+static bool same_single(const struct cpu *c, const u8 bytes[15], u32 count, u64 spa)
+{
+    const struct block_cache *cache = c->engine.blocks;
+    const struct block *b = cache->single;
+    return cache->single_count == count && count && b->spa == spa && b->mode == c->engine.mode &&
+           memcmp(cache->single_bytes, bytes, count) == 0;
+}
+
 struct block *block_single(struct cpu *c)
 {
     struct block_cache *cache = c->engine.blocks;
     u8 bytes[15];
     u64 spa;
     u32 count = mmu_fetch(c, c->arch.rip, bytes, &spa);
+    struct block *b = cache->single;
+    if (same_single(c, bytes, count, spa))
+        return b;
+    cache->single_count = 0;
     enum decode_result result = decode(&cache->single_insn, bytes, count, c->engine.mode);
     if (result == DECODE_SHORT) {
         mmu_code_address(c, c->arch.rip + count); /* raises */
         result = DECODE_UD;
     }
-    struct block *b = cache->single;
     struct place at = {.mode = c->engine.mode,
                        .page_offset = (u32)(spa & PAGE_MASK),
                        .flags = true,
@@ -370,6 +386,8 @@ struct block *block_single(struct cpu *c)
     at.idx = 1;
     n += lower_continue(&at, &b->uop[n]);
     b->uops = (u16)n;
+    memcpy(cache->single_bytes, bytes, sizeof bytes);
+    cache->single_count = result == DECODE_OK ? count : 0;
     return b;
 }
 

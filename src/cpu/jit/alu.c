@@ -121,10 +121,37 @@ void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop
     recipe_set(t, u, which, size);
 }
 
+bool high_byte_by_immediate(const struct uop *u)
+{
+    return high_byte(u->d, size_of(u)) && place_of(u) == REG && u->form & FORM_IMM &&
+           u->op != UOP_ADC && u->op != UOP_SBB;
+}
+
+/* The host can name the high byte of few registers, so the guest's is put into AH. */
+void emit_high_byte(struct translator *t, u32 which, const struct uop *u)
+{
+    struct code *k = &t->code;
+    const u8 ah = H_RSP, reg = u->d >> 3; /* in an instruction without REX */
+    emit_load(k, H_RAX, gpr_operand(t, reg, 8));
+    emit_byte(k, which == ALU_TEST ? 0xf6 : 0x80);
+    emit_byte(k, (u8)(0xc0 | (which == ALU_TEST ? 0 : which) << 3 | ah));
+    emit_byte(k, (u8)u->imm);
+    if (!compares(which)) {
+        struct rm d = gpr_operand(t, reg, 8);
+        emit_op(k, d.memory ? X_MOV_STORE : X_MOV_LOAD, 8, d.memory ? H_RAX : d.reg,
+                d.memory ? d : in_register(H_RAX));
+    }
+    flags_are_set(t, u);
+}
+
 bool emit_alu(struct translator *t, const struct uop *u)
 {
     u32 which = u->op - UOP_ADD, size = size_of(u);
     struct rm memory = in_register(0);
+    if (high_byte_by_immediate(u)) {
+        emit_high_byte(t, which, u);
+        return true;
+    }
     if (high_byte(u->d, size) || high_byte(u->s, size))
         return false;
     if (place_of(u) != REG && (which == ALU_ADC || which == ALU_SBB))

@@ -109,17 +109,20 @@ bool emit_jcc_links(struct translator *t, const struct uop *u)
 
 static void compare(struct translator *t, const struct uop *u)
 {
-    u32 size = size_of(u);
+    u32 size = size_of(u), which = u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST;
     struct rm memory = in_register(0);
+    if (high_byte_by_immediate(u)) {
+        emit_high_byte(t, which, u);
+        return;
+    }
     if (place_of(u) != REG)
         memory = memory_operand(t, u, size, false, COLD_EXIT);
-    emit_arithmetic(t, u->op == UOP_CMP_JCC ? ALU_CMP : ALU_TEST, size, u, memory);
+    emit_arithmetic(t, which, size, u, memory);
 }
 
 bool emit_compare_jcc(struct translator *t, const struct uop *u)
 {
-    u32 size = size_of(u);
-    if (high_byte(u->d, size) || high_byte(u->s, size))
+    if (ends_in_interpreter(u))
         return false;
     compare(t, u);
     flags_save(t);

@@ -54,6 +54,7 @@ const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct bloc
     u64 tag = c->engine.jump_tag, before = s->code_invalidations + s->tlb_flushes;
     enter_block(c, b);
     flags_from_raw(c);
+    const struct lazy_flags flags = c->engine.flags;
     one[0] = *u;
     if (!one[0].fn(c, &one[0]))
         return &uop_ended;
@@ -61,7 +62,8 @@ const struct uop *jit_step(struct cpu *c, const struct uop *u, const struct bloc
      * may be on the way to code that nobody may run any more. */
     if (c->engine.jump_tag != tag || s->code_invalidations + s->tlb_flushes != before)
         return u + 1;
-    flags_to_raw(c);
+    if (c->engine.flags.result != flags.result || c->engine.flags.carries != flags.carries)
+        flags_to_raw(c);
     return NULL;
 }
 

@@ -26,7 +26,7 @@ struct row {
 // clang-format off
 static const struct row rows[UOP_VECTOR + 1] = {
     [UOP_GENERIC] = {emit_generic, UNKNOWN, MAY},
-    [UOP_GENERIC_CHECKED] = {NULL, UNKNOWN, MAY},
+    [UOP_GENERIC_CHECKED] = {emit_system, UNKNOWN, MAY},
     [UOP_GENERIC_END] = {NULL, UNKNOWN, MAY},
     [UOP_UNDEFINED] = {NULL, UNKNOWN, MAY},
     [UOP_TOO_LONG] = {NULL, UNKNOWN, MAY},
@@ -173,8 +173,8 @@ static void load_uop(struct translator *t, const struct uop *u)
 
 bool has_emitter(const struct uop *u)
 {
-    if (u->op == UOP_GENERIC || u->op >= UOP_VECTOR)
-        return vector_uop(u) || bit_uop(u);
+    if (u->op == UOP_GENERIC || u->op == UOP_GENERIC_CHECKED || u->op >= UOP_VECTOR)
+        return vector_uop(u) || bit_uop(u) || system_uop(u);
     return rows[u->op].emit != NULL;
 }
 
@@ -265,7 +265,8 @@ bool ends_in_interpreter(const struct uop *u)
 {
     if (u->op != UOP_CMP_JCC && u->op != UOP_TEST_JCC)
         return u->op == UOP_UNDEFINED || u->op == UOP_TOO_LONG || u->op == UOP_LEAVE;
-    return high_byte(u->d, size_of(u)) || high_byte(u->s, size_of(u));
+    return (high_byte(u->d, size_of(u)) || high_byte(u->s, size_of(u))) &&
+           !high_byte_by_immediate(u);
 }
 
 static bool has_vectors(const struct unit *n)

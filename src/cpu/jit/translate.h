@@ -352,6 +352,8 @@ emit_fn emit_jump_link, emit_call, emit_jump_to_operand, emit_call_to_operand, e
     emit_jcc_links, emit_compare_jcc; /* flow.c */
 emit_fn emit_vector, emit_generic;    /* vector.c */
 emit_fn emit_bit;                     /* bit.c */
+emit_fn emit_system;                  /* system.c */
+bool system_uop(const struct uop *u); /* it has an emitter there */
 bool vector_uop(const struct uop *u); /* it has an emitter */
 bool bit_uop(const struct uop *u);    /* likewise, in bit.c; the functions below are of such uops */
 enum bit_effect { BIT_KEEPS, BIT_SETS, BIT_CHANGES }; /* no flags, all of them, some of them */
@@ -368,6 +370,9 @@ void emit_path_jump(struct translator *t, const struct unit_uop *uu);
 /* Emits the code at the end of an edge to another page: looks the target up in the jump cache. */
 void emit_far(struct translator *t, const struct uop *link);
 void emit_arithmetic_imm(struct code *k, u32 which, u32 size, struct rm rm, u64 imm);
+/* Arithmetic and comparisons of AH, CH, DH or BH and an immediate. */
+bool high_byte_by_immediate(const struct uop *u);
+void emit_high_byte(struct translator *t, u32 which, const struct uop *u);
 /* Emits the operation of a uop of arithmetic, or the comparison of a fused one; *memory is its
  * memory operand, if it has one. */
 void emit_arithmetic(struct translator *t, u32 which, u32 size, const struct uop *u,

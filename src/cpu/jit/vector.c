@@ -349,6 +349,8 @@ bool emit_generic(struct translator *t, const struct uop *u)
 {
     if (bit_uop(u))
         return emit_bit(t, u);
+    if (system_uop(u))
+        return emit_system(t, u);
     struct code *k = &t->code;
     const struct insn *in = u->insn;
     const struct generic_op *g = generic_of(u);
