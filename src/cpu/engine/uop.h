@@ -47,7 +47,7 @@
     X(EXTEND_INTO_RDX)                 /* RDX = sign of RAX */                                    \
     X(PUSH) X(POP) X(LEAVE_FRAME)                                                                 \
     X(JUMP) X(CALL)                    /* a link follows; after CALL one more, to where RET comes */ \
-    X(JUMP_TO) X(CALL_TO)              /* E, last time imm; after CALL_TO the link where RET comes */ \
+    X(JUMP_TO) X(CALL_TO) /* E, last time imm, aux: not always; after CALL_TO the link where RET comes */ \
     X(RET)                             /* and takes imm more bytes from the stack */              \
     X(JCC)                             /* condition aux; two links follow, not taken and taken */ \
     X(CMP_JCC) X(TEST_JCC)             /* likewise, after a comparison */

@@ -234,9 +234,11 @@ static ALWAYS_INLINE const struct uop *target_at(struct cpu *c, const struct uop
     return target_slow(c, u, rip);
 }
 
-/* Finds the target of an indirect jump, and notes it in the uop for the translator. */
+/* Finds the target of an indirect jump, and notes it in the uop for the translator, and whether it
+ * is not always the same. */
 static ALWAYS_INLINE const struct uop *noted_target(struct cpu *c, const struct uop *u, u64 rip)
 {
+    patchable(u)->aux |= u->imm && u->imm != rip;
     patchable(u)->imm = rip;
     return target_at(c, u, rip);
 }

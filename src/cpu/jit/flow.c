@@ -205,14 +205,14 @@ static void load_target(struct translator *t, const struct uop *u)
     }
 }
 
-/* The handlers have noted where the jump went last. Returns the code of that place, if it is in
+/* The handlers have noted where the jump went, if always to the same place. Returns the code of that place, if it is in
  * this page and translated, and its offset in the page. */
 static const u8 *usual_target(const struct translator *t, const struct uop *u, s32 *offset)
 {
     const struct block *here = t->block;
     u64 in_page = u->imm & PAGE_MASK;
     *offset = (s32)in_page;
-    if ((u->imm & ~PAGE_MASK) != t->page_rip || in_page > PAGE_SIZE - 15)
+    if (u->aux || (u->imm & ~PAGE_MASK) != t->page_rip || in_page > PAGE_SIZE - 15)
         return NULL;
     const struct block *b = block_find(t->cpu, (here->spa & ~PAGE_MASK) | in_page, here->mode);
     if (!b || b->uop[0].op != UOP_NATIVE)

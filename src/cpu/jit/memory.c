@@ -129,6 +129,12 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     emit_load(k, HOST, host_rm);
 }
 
+void delta_loaded(struct translator *t, u8 base)
+{
+    t->code.mentioned &= ~(u32)BIT(HOST);
+    t->delta_of = base;
+}
+
 /* Loads the region's distance into HOST, unless it is there since the last access. */
 static void load_delta(struct translator *t, u8 base)
 {
@@ -136,8 +142,7 @@ static void load_delta(struct translator *t, u8 base)
     if (t->delta_of == base && !(k->mentioned & BIT(HOST)))
         return;
     emit_load(k, HOST, region_delta(base));
-    k->mentioned &= ~(u32)BIT(HOST);
-    t->delta_of = base;
+    delta_loaded(t, base);
 }
 
 static struct rm in_region(struct translator *t, u8 base, s32 disp)

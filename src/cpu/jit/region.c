@@ -264,18 +264,19 @@ static void open_range(struct translator *t, u8 reg, const struct region *r)
     translate_address(t, (u32)(r->high - r->low), r->write, COLD_PLAIN);
     struct rm first = at_sum(HOST, SCRATCH);
     first.disp = (s32)-r->low;
-    emit_op(k, X_LEA, 8, SCRATCH, first);
-    emit_op(k, 0x2b, 8, SCRATCH, in_register(base)); /* SUB */
-    emit_store(k, region_delta(reg), SCRATCH);
+    emit_op(k, X_LEA, 8, HOST, first);
+    emit_op(k, 0x2b, 8, HOST, in_register(base)); /* SUB */
+    emit_store(k, region_delta(reg), HOST);
+    delta_loaded(t, reg);
 }
 
 static void open_region(struct translator *t, u8 reg, const struct region *r)
 {
+    t->code.mentioned = ~0u;
     if (reg == RSP)
         open_stack(t, r);
     else
         open_range(t, reg, r);
-    t->code.mentioned = ~0u;
     t->region[reg] = *r;
     t->region[reg].open = true;
     t->region[reg].write |= reg == RSP;

@@ -448,6 +448,22 @@ static bool suffices(const struct known *has, const struct known *needs)
     return memcmp(has->open, needs->open, sizeof has->open) == 0;
 }
 
+/* Ends a round. If it ends by a jump that leaves the loop, that becomes one that stays in it. */
+static void jump_back(struct translator *t, const u8 *target)
+{
+    struct code *k = &t->code;
+    struct cold_code *last = &t->cold[t->colds - 1];
+    u8 *site = k->p - 4;
+    if (k->full || !t->colds || !last->sites || last->site[last->sites - 1] != site ||
+        site[-2] != 0x0f) {
+        emit_jump_to(k, target);
+        return;
+    }
+    site[-1] ^= 1;
+    emit_target(site, target);
+    last->site[last->sites - 1] = emit_jump(k);
+}
+
 #define LOOP_ALIGN 32 /* hosts fetch code in pieces of this size */
 
 /* Emits the loop twice: the second time with what the first round has found out about flags, MXCSR
@@ -468,7 +484,7 @@ static void emit_rounds(struct translator *t)
     t->wanted = t->unit.uop[0].wanted;
     if (!again)
         flags_raw(t);
-    emit_jump_to(k, again ? second : first);
+    jump_back(t, again ? second : first);
 }
 
 static void emit_path(struct translator *t)

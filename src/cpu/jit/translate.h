@@ -299,6 +299,8 @@ void flags_load(struct code *k);
 void address(struct translator *t, const struct uop *u, u8 reg);
 /* Makes the register SCRATCH shifted right; what enters on the left may be anything. */
 void emit_shift_right(struct translator *t, u8 reg, u32 size, u8 count);
+/* Notes that HOST has the distance of the base register's region. */
+void delta_loaded(struct translator *t, u8 base);
 /* Turns the linear address in SCRATCH into HOST + SCRATCH, for `size` bytes; jumps to the slow path
  * if that is not possible. Call flags_clobber() before the address is in SCRATCH. */
 void translate_address(struct translator *t, u32 size, bool write, enum cold slow);
