@@ -147,6 +147,8 @@ struct device_log {
 };
 
 /* The settings under which the TLB was filled, as of the last #VMEXIT. */
+#define JIT_WALKS 8
+
 struct translated_under {
     u32 asid, pkru;
     bool sev;
@@ -167,6 +169,11 @@ struct engine {
     u32 raw_flags;
     u64 jit_value;
     u64 jit_delta[GPRS]; /* of a base register: distance from linear to host addresses */
+    /* Of accesses of the running loop: the page of the last one, and its bytes */
+    struct jit_walk {
+        u64 page;
+        u8 *host;
+    } jit_walk[JIT_WALKS];
     /* The page of the guest's stack, writable at the current privilege; `invalid` is 0 or all ones
      */
     u64 stack_page, stack_invalid, stack_delta;

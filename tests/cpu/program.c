@@ -654,11 +654,32 @@ static void put_hot_loop(struct program *p)
         aim(p, (u8[]){RBX, RBP, RSI, RDI}[i]);
 }
 
+/* A loop that goes through pages of the data in small steps. */
+static void put_walk(struct program *p)
+{
+    static const u8 step[] = {1, 4, 8, 16, 32, 64, 0x80, 0xff, 0xf0};
+    const u8 reg = pointer(p);
+    aim(p, reg);
+    if (chance(p, 60))
+        PUT(p, 0x48, 0x83, (u8)(0xe0 | reg), 0xe0); /* and reg, -32 */
+    u32 top = begin_loop(p, 1 + (u32)below(p, 300));
+    for (u64 n = 1 + below(p, 4); n; n--) {
+        u8 bytes[5];
+        put(p, bytes, program_walk_access(p, bytes, reg));
+        if (chance(p, 20))
+            put_simple_branch(p);
+    }
+    PUT(p, 0x48, 0x83, (u8)(0xc0 | reg), step[below(p, sizeof step)]); /* add reg, step */
+    end_loop(p, top);
+    PUT(p, 0x41, 0x5f);
+    aim(p, reg);
+}
+
 static void put_unit(struct program *p, u32 depth)
 {
     if (p->size > PROGRAM_CODE_SIZE - END_ROOM)
         return;
-    u64 kind = below(p, 112);
+    u64 kind = below(p, 114);
     if (kind < 40 || depth > 3)
         put_some(p, 6);
     else if (kind < 50)
@@ -699,6 +720,8 @@ static void put_unit(struct program *p, u32 depth)
         put_bits(p);
     else if (kind < 109)
         put_hot_loop(p);
+    else if (kind < 111 && !p->compat)
+        put_walk(p);
     else
         aim(p, pointer(p));
 }

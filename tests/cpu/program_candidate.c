@@ -154,3 +154,20 @@ void program_simple_candidate(struct program *p, u8 bytes[32])
     if (p->compat)
         memmove(bytes, bytes + 1, 31);
 }
+
+u32 program_walk_access(struct program *p, u8 bytes[5], u8 base)
+{
+    static const struct {
+        u8 size, bytes[3];
+    } accesses[] = {{2, {0x48, 0x8b}},       {2, {0x48, 0x89}},       {2, {0x48, 0x03}},
+                    {2, {0x40, 0x88}},       {3, {0x40, 0x0f, 0xb6}}, {2, {0x40, 0x30}},
+                    {3, {0x66, 0x0f, 0x6f}}, {3, {0x66, 0x0f, 0x7f}}, {3, {0xf3, 0x0f, 0x6f}},
+                    {3, {0x66, 0x0f, 0xfe}}, {3, {0xc5, 0xfe, 0x6f}}, {3, {0xc5, 0xfe, 0x7f}},
+                    {3, {0xc5, 0xfd, 0x6f}}, {3, {0xc5, 0xfd, 0xef}}, {2, {0x48, 0x39}}};
+    const u32 i = (u32)below(p, ARRAY_SIZE(accesses));
+    u32 n = accesses[i].size;
+    memcpy(bytes, accesses[i].bytes, n);
+    bytes[n++] = (u8)(0x40 | below(p, 2) << 4 | base); /* RAX, RDX, XMM0 or XMM2 */
+    bytes[n++] = (u8)(chance(p, 60) ? 0 : below(p, 128));
+    return n;
+}

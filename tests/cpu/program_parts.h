@@ -34,5 +34,7 @@ candidate_fn program_candidate;     /* mostly common ones */
 candidate_fn program_bit_candidate; /* BMI1, BMI2, counts and scans */
 candidate_fn program_avx_candidate;
 candidate_fn program_simple_candidate;
+/* Writes an access to the memory at the register base. Returns its length. */
+u32 program_walk_access(struct program *p, u8 bytes[5], u8 base);
 
 #endif

@@ -205,8 +205,8 @@ static void load_target(struct translator *t, const struct uop *u)
     }
 }
 
-/* The handlers have noted where the jump went, if always to the same place. Returns the code of that place, if it is in
- * this page and translated, and its offset in the page. */
+/* The handlers have noted where the jump went, if always to the same place. Returns the code of
+ * that place, if it is in this page and translated, and its offset in the page. */
 static const u8 *usual_target(const struct translator *t, const struct uop *u, s32 *offset)
 {
     const struct block *here = t->block;

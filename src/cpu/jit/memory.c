@@ -26,10 +26,11 @@ struct cold_code *cold_add(struct translator *t, enum cold kind, const struct uo
     return cold;
 }
 
-void slow_if(struct translator *t, u32 cc, enum cold kind)
+/* Makes the jump at `site` lead to this uop's slow path. */
+static void slow_from(struct translator *t, u8 *site, enum cold kind)
 {
     if (kind == COLD_PLAIN) {
-        go_plain(t, emit_jcc(&t->code, cc), t->index);
+        go_plain(t, site, t->index);
         return;
     }
     if (!t->slow)
@@ -38,7 +39,12 @@ void slow_if(struct translator *t, u32 cc, enum cold kind)
         t->code.full = true;
         return;
     }
-    t->slow->site[t->slow->sites++] = emit_jcc(&t->code, cc);
+    t->slow->site[t->slow->sites++] = site;
+}
+
+void slow_if(struct translator *t, u32 cc, enum cold kind)
+{
+    slow_from(t, emit_jcc(&t->code, cc), kind);
 }
 
 /* Returns where the base register is: its value plus *disp is the uop's base and displacement. */
@@ -105,7 +111,7 @@ void emit_shift_right(struct translator *t, u8 reg, u32 size, u8 count)
     }
 }
 
-void translate_address(struct translator *t, u32 size, bool write, enum cold slow)
+u8 *emit_translation(struct translator *t, u32 size, bool write)
 {
     struct code *k = &t->code;
     s32 tag = (s32)(write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag));
@@ -125,8 +131,14 @@ void translate_address(struct translator *t, u32 size, bool write, enum cold slo
     host_rm.disp += host;
     emit_op(k, 0x33, 8, SCRATCH, tag_rm);
     emit_alu_imm(k, ALU_CMP, 8, in_register(SCRATCH), (s32)(PAGE_SIZE - size));
-    slow_if(t, CC_A, slow);
+    u8 *miss = emit_jcc(k, CC_A);
     emit_load(k, HOST, host_rm);
+    return miss;
+}
+
+void translate_address(struct translator *t, u32 size, bool write, enum cold slow)
+{
+    slow_from(t, emit_translation(t, size, write), slow);
 }
 
 void delta_loaded(struct translator *t, u8 base)
@@ -180,6 +192,9 @@ struct rm memory_operand(struct translator *t, const struct uop *u, u32 size, bo
     if (u->x == REG_ZERO && region_has(t, u->b, u->disp, size, write))
         return in_region(t, u->b, u->disp);
     flags_clobber(t);
+    struct rm walk;
+    if (walk_operand(t, u, size, write, slow, &walk))
+        return walk;
     address(t, u, SCRATCH);
     translate_address(t, size, write, slow);
     return at_sum(HOST, SCRATCH);

@@ -122,6 +122,11 @@ bool uop_changes(const struct uop *u, u8 reg)
     return change_of(u, reg, &by) != UNCHANGED;
 }
 
+bool uop_adds(const struct uop *u, u8 reg, s64 *by)
+{
+    return change_of(u, reg, by) == ADDED;
+}
+
 /* --- Accesses --------------------------------------------------------------------------------- */
 
 struct span {

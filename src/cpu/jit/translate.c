@@ -472,8 +472,10 @@ static void emit_rounds(struct translator *t)
 {
     struct code *k = &t->code;
     const u8 *first = k->p;
+    t->first_round = true;
     if (!emit_uops(t, 0, t->unit.uops))
         return;
+    t->first_round = false;
     emit_align(k, LOOP_ALIGN);
     const u8 *second = k->p;
     struct known known = what_is_known(t);
@@ -561,7 +563,7 @@ static void emit_cold_budget(struct translator *t, const struct cold_code *cold)
 static bool leaves(const struct cold_code *cold)
 {
     return cold->in_path && cold->kind != COLD_XMM && cold->kind != COLD_STACK &&
-           cold->kind != COLD_DEPTH;
+           cold->kind != COLD_DEPTH && cold->kind != COLD_WALK;
 }
 
 /* Emits what comes first in cold code: makes flags, budget and registers valid. Returns whether
@@ -605,6 +607,9 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
     case COLD_LINK:
         emit_cold_link(t, cold, changes);
         break;
+    case COLD_WALK:
+        emit_walk_page(t, cold);
+        break;
     case COLD_STACK:
         emit_stack_page(t, cold);
         break;
@@ -624,6 +629,14 @@ static void emit_cold(struct translator *t, struct cold_code *cold)
         emit_jump_to(k, this_block(t)->exit);
         break;
     }
+}
+
+/* Those that walk come first: they lead to others. */
+static void emit_colds(struct translator *t, bool walks)
+{
+    for (u32 i = 0; i < t->colds && !t->code.full; i++)
+        if ((t->cold[i].kind == COLD_WALK) == walks)
+            emit_cold(t, &t->cold[i]);
 }
 
 /* --- A unit ----------------------------------------------------------------------------------- */
@@ -683,8 +696,8 @@ const u8 *translate_unit(struct translator *t, struct cpu *c)
     t->flags = FLAGS_RAW;
     s32 distance = (s32)(k->p - (entry + 5));
     emit_cold(t, &(struct cold_code){.kind = COLD_STALE, .u = &t->unit.block[0].block->uop[0]});
-    for (u32 i = 0; i < t->colds && !k->full; i++)
-        emit_cold(t, &t->cold[i]);
+    emit_colds(t, true);
+    emit_colds(t, false);
     land_plain(t);
     if (k->full)
         return NULL;

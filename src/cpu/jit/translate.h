@@ -68,6 +68,7 @@ enum cold {
     COLD_LINK,   /* an edge whose target is not yet known: the uop is its link */
     COLD_FAR,    /* an edge to another page: the uop is its link */
     COLD_XMM,    /* loads the XMM registers, then goes on at `resume` */
+    COLD_WALK,   /* finds the page of an access that walks, then goes on at `resume` */
     COLD_STACK,  /* finds the stack's page, then goes on at `resume`, or in the plain form */
     COLD_DEPTH,  /* forgets all calls, then goes on at `resume` */
     COLD_BUDGET, /* the budget is used up: undoes the subtraction and ends */
@@ -90,6 +91,9 @@ struct cold_code {
     const u8 *resume;
     u32 plain; /* not 0: goes on at this uop's plain form instead */
     const struct region *stack;
+    struct cold_code *slow; /* of COLD_WALK: where the uop runs by its handler */
+    u32 size;               /* of COLD_WALK: bytes that are accessed */
+    bool write;
     struct recipe recipe; /* valid: raw_flags is not, until this is done */
     u8 block;             /* of the unit: the one that runs here */
     bool in_path;         /* the jumps come from the path of a unit */
@@ -133,6 +137,7 @@ struct host_exact {
 struct unit_uop {
     const struct uop *u;
     u8 block, next;
+    u8 walk;     /* not 0: its access goes through memory in small steps (walk.c) */
     bool wanted; /* the flags from before this uop may be needed at it or after it */
 };
 
@@ -172,6 +177,7 @@ struct translator {
     const struct block *block; /* of the uop that is being translated */
     const struct uop *u;       /* that uop */
     const u8 *pinned;          /* the host register of each of the guest's, or H_NONE */
+    bool first_round;          /* of a loop's code: what it finds out is used in the second */
     u8 unit_block;             /* which of the unit's blocks it is in */
     bool in_path;              /* of a unit of several blocks, or of a loop */
     s32 give_back;             /* instructions that are taken from the budget and not yet reached */
@@ -295,6 +301,9 @@ void flags_load(struct code *k);
 
 /* --- memory.c --------------------------------------------------------------------------------- */
 
+/* Turns the linear address in SCRATCH into HOST + SCRATCH, and returns the jump that is taken if
+ * that is not possible. */
+u8 *emit_translation(struct translator *t, u32 size, bool write);
 /* Computes a uop's effective address into `reg`. Changes no flags. */
 void address(struct translator *t, const struct uop *u, u8 reg);
 /* Makes the register SCRATCH shifted right; what enters on the left may be anything. */
@@ -329,7 +338,18 @@ bool regions_open(const struct translator *t);
 bool region_has(const struct translator *t, u8 reg, s64 disp, u32 size, bool write);
 struct rm region_delta(u8 reg);
 bool uop_changes(const struct uop *u, u8 reg);
+/* Returns true if the uop adds a constant to the register, and sets it. */
+bool uop_adds(const struct uop *u, u8 reg, s64 *by);
 void emit_stack_page(struct translator *t, const struct cold_code *cold);
+
+/* --- walk.c ----------------------------------------------------------------------------------- */
+
+/* Finds the accesses of a loop that walk. */
+void walks_find(struct unit *n);
+/* Returns true if the uop's access walks, and the operand of it, as memory_operand() does. */
+bool walk_operand(struct translator *t, const struct uop *u, u32 size, bool write, enum cold slow,
+                  struct rm *out);
+void emit_walk_page(struct translator *t, const struct cold_code *cold);
 
 /* --- translate.c ------------------------------------------------------------------------------ */
 

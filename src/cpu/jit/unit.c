@@ -219,5 +219,6 @@ void unit_choose(struct unit *n, const struct cpu *c, struct block *b)
     if (!n->loops)
         return;
     assign_registers(n);
+    walks_find(n);
     choose_charge(n);
 }
