@@ -282,6 +282,25 @@ struct trace *host_trace(struct host *h)
     return &h->trace;
 }
 
+/* SEND_UPDATE and RECEIVE_UPDATE: this firmware seals by a mask. */
+static u32 host_packet(struct host *h, u32 command, const u8 *buffer)
+{
+    const bool sends = command == SEV_CMD_SEND_UPDATE_DATA || command == SEV_CMD_SEND_UPDATE_VMSA;
+    struct sev_packet p;
+    memcpy(&p, buffer, sizeof p);
+    if (!range_fits(p.guest_paddr, p.guest_len, HOST_MEMORY) ||
+        !range_fits(p.trans_paddr, p.guest_len, HOST_MEMORY))
+        return SEV_STATUS_INVALID_ADDRESS;
+    for (u32 i = 0; i < p.guest_len; i++) {
+        u8 *guest = h->memory + p.guest_paddr + i, *packet = h->memory + p.trans_paddr + i;
+        if (sends)
+            *packet = *guest ^ 0x5a;
+        else
+            *guest = *packet ^ 0x5a;
+    }
+    return SEV_STATUS_SUCCESS;
+}
+
 u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
 {
     u8 *buffer = h->memory + buffer_spa;
@@ -294,7 +313,12 @@ u32 host_mailbox(struct host *h, u32 command, u64 buffer_spa)
         return h->guest_status;
     if (command == SEV_CMD_SNP_LAUNCH_START)
         h->desired_tsc_khz = ((struct snp_launch_start *)(void *)buffer)->desired_tsc_khz;
-    if (command == SEV_CMD_LAUNCH_START)
+    if (command == SEV_CMD_SEND_UPDATE_DATA || command == SEV_CMD_SEND_UPDATE_VMSA ||
+        command == SEV_CMD_RECEIVE_UPDATE_DATA || command == SEV_CMD_RECEIVE_UPDATE_VMSA)
+        return host_packet(h, command, buffer);
+    if (command == SEV_CMD_SEND_START)
+        store_le32(buffer + offsetof(struct sev_send_start, policy), 1);
+    if (command == SEV_CMD_LAUNCH_START || command == SEV_CMD_RECEIVE_START)
         store_le32(buffer, HOST_GUEST_HANDLE);
     if (command == SEV_CMD_LAUNCH_UPDATE_DATA || command == SEV_CMD_LAUNCH_UPDATE_VMSA) {
         memcpy(&range, buffer, sizeof range);
