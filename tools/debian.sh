@@ -31,3 +31,18 @@ debian_unpack() {
     # shellcheck disable=SC2086
     (cd "$2" && apt-get ${view_options:-} download -q "$1" >/dev/null 2>&1 && dpkg-deb -x ./*.deb .)
 }
+
+# debian_source PACKAGE FOLDER: downloads a source package of this release into FOLDER.
+debian_source() {
+    mkdir -p "$2/lists/partial" "$2/cache/archives/partial"
+    apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) main' 'Created-By: Packages' \
+        'Origin: Debian' 2>/dev/null | sort -u >"$2/sources.list"
+    (
+        cd "$2" || exit 1
+        set -- "$1" -o Dir::State::Lists="$2/lists" -o Dir::Cache="$2/cache" \
+            -o Dir::Etc::SourceList="$2/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        package=$1
+        shift
+        apt-get "$@" update -q && apt-get "$@" source -q --download-only "$package"
+    ) >/dev/null 2>&1
+}
