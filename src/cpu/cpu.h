@@ -96,6 +96,11 @@ void cpu_device_assist(struct cpu *c, bool on);
 bool cpu_device_access(const struct cpu *c, struct device_access *out);
 void cpu_device_answer(struct cpu *c, u64 value);
 
+struct archive; /* base/archive.h */
+/* Between two VMRUNs: the core's MSRs and statistics. All else that it holds is lost, also when the
+ * archive is saved; the host loads it again. The archive fails for a core on a board. */
+void cpu_archive(struct cpu *c, struct archive *a);
+
 struct cpu_statistics cpu_statistics(const struct cpu *c);
 
 /* Returns the engine that runs: CPU_ENGINE_INTERPRETER or CPU_ENGINE_JIT, never CPU_ENGINE_AUTO.

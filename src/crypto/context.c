@@ -57,6 +57,17 @@ void crypto_reseed(struct crypto *c, const void *seed, size_t seed_size)
     seeded_provider_seed(c->randomness, seed, seed_size);
 }
 
+u64 crypto_position(const struct crypto *c)
+{
+    return c->randomness ? *seeded_provider_position(c->randomness) : 0;
+}
+
+void crypto_set_position(struct crypto *c, u64 position)
+{
+    if (c->randomness)
+        *seeded_provider_position(c->randomness) = position;
+}
+
 void crypto_random(struct crypto *c, void *out, size_t size)
 {
     must(RAND_priv_bytes_ex(c->library, out, size, 0) == 1);

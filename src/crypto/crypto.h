@@ -28,6 +28,10 @@ void crypto_random(struct crypto *c, void *out, size_t size);
 struct random_source crypto_random_source(struct crypto *c);
 /* Restarts the random bytes of a seeded context with another seed. */
 void crypto_reseed(struct crypto *c, const void *seed, size_t seed_size);
+/* How far a seeded context's stream has come since its seed, and a way back there; 0 and nothing
+ * without a seed. */
+u64 crypto_position(const struct crypto *c);
+void crypto_set_position(struct crypto *c, u64 position);
 
 void crypto_wipe(void *secret, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */

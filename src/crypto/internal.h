@@ -54,6 +54,8 @@ static inline void must(bool succeeded)
 #define SEEDED_RAND     "SOFTSEV-SEEDED"
 OSSL_provider_init_fn seeded_provider_init;
 void seeded_provider_seed(OSSL_PROVIDER *provider, const void *seed, size_t size);
+/* The number of its next block. */
+u64 *seeded_provider_position(OSSL_PROVIDER *provider);
 
 static inline const char *hash_name(enum crypto_hash hash)
 {

@@ -175,3 +175,9 @@ void seeded_provider_seed(OSSL_PROVIDER *provider, const void *seed, size_t size
     crypto_sha256(seed, size, s->key);
     s->next_block = 0;
 }
+
+u64 *seeded_provider_position(OSSL_PROVIDER *provider)
+{
+    struct seeded *s = OSSL_PROVIDER_get0_provider_ctx(provider);
+    return &s->next_block;
+}

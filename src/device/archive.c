@@ -255,6 +255,7 @@ void virtio_archive(struct virtio *v, struct archive *a)
 {
     const u32 queues = v->type->queue_count;
     archive_section(a, v->type->name, 1);
+    archive_same(a, v->features_offered, "the set of features that it offers");
     archive_bytes(a, v->config, v->type->config_size);
     archive_u64(a, &v->features_accepted);
     archive_u32(a, &v->offered_select);
@@ -276,6 +277,9 @@ void virtio_archive(struct virtio *v, struct archive *a)
 
 void virtio_blk_archive(struct virtio_blk *b, struct archive *a)
 {
+    archive_section(a, "disk", 1);
+    archive_same(a, b->backend.size_sectors, "the number of sectors");
+    archive_same(a, b->backend.read_only, "whether it is read-only");
     virtio_archive(&b->virtio, a);
     archive_u64(a, &b->requests);
     archive_u64(a, &b->sectors_read);

@@ -130,6 +130,12 @@ struct firmware *firmware_create(const struct firmware_config *config);
 /* Unloads the guests' keys and wipes every secret. */
 void firmware_destroy(struct firmware *fw);
 
+struct archive; /* base/archive.h */
+/* All that it holds beside what is in DRAM: secrets, so seal it. The archive fails while a guest is
+ * being launched. A load needs the keys of the memory controller, and the same profile and fuses;
+ * if the archive then has failed, the firmware can only be destroyed. */
+void firmware_archive(struct firmware *fw, struct archive *a);
+
 /* Runs one command to its end and returns the status code [sev 2]. Outputs are in the command's
  * buffer. */
 u32 firmware_mailbox(struct firmware *fw, u32 command, u64 buffer_spa);

@@ -112,6 +112,16 @@ void frames_give_pages(struct frames *f, u64 spa, u32 count)
         f->state[chunk] = CHUNK_FREE;
 }
 
+bool frames_knows(u8 state)
+{
+    return state <= CHUNK_SPLIT;
+}
+
+bool frames_split(const struct frames *f, u64 chunk)
+{
+    return f->state[chunk] == CHUNK_SPLIT;
+}
+
 u64 frames_free_bytes(const struct frames *f)
 {
     u64 count = 0;

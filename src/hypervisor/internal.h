@@ -41,6 +41,8 @@ u64 frames_take_pages(struct frames *f, u32 count); /* contiguous, up to 64; SPA
 void frames_give_chunk(struct frames *f, u64 spa);
 void frames_give_pages(struct frames *f, u64 spa, u32 count);
 u64 frames_free_bytes(const struct frames *f); /* in whole chunks */
+bool frames_knows(u8 state);                   /* of a chunk that was loaded */
+bool frames_split(const struct frames *f, u64 chunk);
 
 /* --- npt.c: nested page tables ---------------------------------------------------------------- */
 

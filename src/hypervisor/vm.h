@@ -246,6 +246,13 @@ u64 vm_nested_tables(const struct vm *vm);
  * SNP guest, which are in its VMSAs. Call it between two calls of hypervisor_run. A load goes into
  * a VM that was created with the same configuration. */
 void vm_archive(struct vm *vm, struct archive *a);
+/* Brings the registers of all processors from the cores to where VMRUN takes them from. Call it
+ * before the machine's memory is saved (machine_archive() in machine/machine.h). */
+void hypervisor_settle(struct hypervisor *hv);
+/* All that the hypervisor holds of all VMs, and where they lie. The machine is archived before. A
+ * load goes into a hypervisor with the same VMs, none of them launched; if the archive then has
+ * failed, it can only be destroyed. */
+void hypervisor_archive(struct hypervisor *hv, struct archive *a);
 
 /* --- Where the host has put a guest's memory (system addresses; VM_NOWHERE: nowhere) ---------- */
 

@@ -57,6 +57,15 @@ struct firmware *machine_firmware(struct machine *m);
 /* Returns a core, for a machine whose cores run their host's code themselves (cpu/bare.h). */
 struct cpu *machine_core(struct machine *m, u32 core);
 
+struct archive; /* base/archive.h */
+/* The whole machine, between two VMRUNs; the hypervisor settles first (hypervisor/vm.h). `key`, of
+ * 32 bytes, derives from the platform's fuses and seals what only the chip knows; NULL: there is no
+ * platform, and no key and no state of the firmware is in the archive. To save changes the machine,
+ * too: no translation is left, and all frames are as a probe reads them. A load goes into a machine
+ * with the same configuration; one of another platform fails. If the archive then has failed, the
+ * machine can only be destroyed. */
+void machine_archive(struct machine *m, const u8 *key, struct archive *a);
+
 struct machine_statistics {
     struct memory_statistics memory;
     struct cpu_statistics cpu; /* sum of all cores */

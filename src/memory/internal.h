@@ -40,6 +40,7 @@ struct memory {
     struct frame *frames;
     struct page_cipher *
         *ciphers;     /* [0] unused, [asid], [asids + 1] the firmware's, then KEYS_GONE */
+    u8 (*keys)[16];   /* of the ciphers up to the firmware's, for archives */
     u64 *held;        /* frames in the view of each cipher slot */
     u64 *vmsa_values; /* check value of the VMSA in each frame; 0: none */
     u8 tweak_key[16];
@@ -49,6 +50,10 @@ struct memory {
     struct trace *trace;
     struct rmp rmp;
 };
+
+/* Loads the key of a slot, empty until then. False: no memory. */
+bool slot_load(struct memory *m, u32 slot, const u8 key[16]);
+void slot_empty(struct memory *m, u32 slot);
 
 /* Removes the frame from the cores' TLBs and drops the blocks decoded from it. */
 void frame_lose(struct memory *m, u64 frame);

@@ -274,12 +274,25 @@ bool memory_launch(struct memory *m, u64 spa, u64 size, u32 asid,
     return true;
 }
 
+bool slot_load(struct memory *m, u32 slot, const u8 key[16])
+{
+    m->ciphers[slot] = page_cipher_create(key, m->tweak_key);
+    if (m->ciphers[slot])
+        memcpy(m->keys[slot], key, sizeof m->keys[slot]);
+    return m->ciphers[slot];
+}
+
+void slot_empty(struct memory *m, u32 slot)
+{
+    m->ciphers[slot] = NULL;
+    crypto_wipe(m->keys[slot], sizeof m->keys[slot]);
+}
+
 bool memory_key_load(struct memory *m, u32 asid, const u8 key[16])
 {
     if (asid == 0 || asid > m->asids || m->ciphers[asid])
         return false;
-    m->ciphers[asid] = page_cipher_create(key, m->tweak_key);
-    if (!m->ciphers[asid])
+    if (!slot_load(m, asid, key))
         return false;
     /* A core that ran with this ASID before may have mapped frames in the raw view for it. */
     frames_lose_all(m);
@@ -317,7 +330,7 @@ void memory_key_unload(struct memory *m, u32 asid)
     }
     if (!gone)
         page_cipher_free(m->ciphers[asid]);
-    m->ciphers[asid] = NULL;
+    slot_empty(m, asid);
     trace_event(m->trace, TRACE_KEY, "UNLOAD", "asid=%u frames=%" PRIu64, asid, left);
 }
 
@@ -427,9 +440,10 @@ static struct memory *memory_allocate(const struct memory_config *config)
     m->allocation = calloc(1, (size_t)config->size + PAGE_SIZE);
     m->frames = calloc((size_t)frames, sizeof *m->frames);
     m->ciphers = calloc((size_t)config->asids + 2 + KEYS_GONE, sizeof(struct page_cipher *));
+    m->keys = calloc((size_t)config->asids + 2, sizeof *m->keys);
     m->held = calloc((size_t)config->asids + 2 + KEYS_GONE, sizeof *m->held);
     m->vmsa_values = calloc((size_t)frames, sizeof *m->vmsa_values);
-    if (m->allocation && m->vmsa_values && m->frames && m->ciphers && m->held)
+    if (m->allocation && m->vmsa_values && m->frames && m->ciphers && m->keys && m->held)
         return m;
     memory_destroy(m);
     return NULL;
@@ -449,9 +463,9 @@ struct memory *memory_create(const struct memory_config *config)
     u8 firmware_key[16];
     random_fill(config->random, m->tweak_key, sizeof m->tweak_key);
     random_fill(config->random, firmware_key, sizeof firmware_key);
-    m->ciphers[m->asids + 1] = page_cipher_create(firmware_key, m->tweak_key);
+    const bool loaded = slot_load(m, m->asids + 1, firmware_key);
     crypto_wipe(firmware_key, sizeof firmware_key);
-    if (m->ciphers[m->asids + 1])
+    if (loaded)
         return m;
     memory_destroy(m);
     return NULL;
@@ -464,6 +478,9 @@ void memory_destroy(struct memory *m)
     for (u32 slot = 1; m->ciphers && slot < m->asids + 2 + KEYS_GONE; slot++)
         page_cipher_free(m->ciphers[slot]);
     crypto_wipe(m->tweak_key, sizeof m->tweak_key);
+    if (m->keys)
+        crypto_wipe(m->keys, ((size_t)m->asids + 2) * sizeof *m->keys);
+    free(m->keys);
     free(m->ciphers);
     free(m->held);
     free(m->vmsa_values);

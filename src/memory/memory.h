@@ -118,6 +118,18 @@ bool memory_holds_code(const struct memory *m, u64 frame);
  * frame that holds code. */
 void memory_code_write(struct memory *m, u64 frame, u32 offset, u32 size);
 
+/* --- Snapshots -------------------------------------------------------------------------------- */
+
+struct archive; /* base/archive.h */
+
+/* DRAM as a probe on the bus reads it, and where the RMP lies. To save, all frames go to the raw
+ * view first, and the cores lose all translations and decoded code: the memory that goes on and the
+ * one that is loaded are then the same. A load goes into memory of the same size, whatever it
+ * holds; it must come after memory_secrets_archive()'s. */
+void memory_archive(struct memory *m, struct archive *a);
+/* What no probe can read: the keys of all slots, the tweak secret, the check values of VMSAs. */
+void memory_secrets_archive(struct memory *m, struct archive *a);
+
 /* --- Who writes ------------------------------------------------------------------------------- */
 
 /* A store of a program that runs on a core. */
