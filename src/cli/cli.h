@@ -8,6 +8,7 @@
 
 /* Each gets argv[0] = its own name and returns the exit code: 0, or an enum error_code. */
 int cli_run(int argc, char **argv);
+int cli_resume(int argc, char **argv);
 int cli_host(int argc, char **argv);
 int cli_control(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
@@ -28,10 +29,10 @@ int cli_documents(int argc, char **argv);
 /* --- Options: the table of each subcommand, and of each kind of JSON object ------------------- */
 
 struct option_table;
-extern const struct option_table cli_run_table, cli_run_vm_table, cli_host_table, cli_control_table,
-    cli_migrate_table, cli_with_table, cli_guest_table, cli_platform_table, cli_owner_table,
-    cli_fixtures_table, cli_attack_table, cli_kds_table, cli_profiles_table, cli_trace_table,
-    cli_map_table, cli_view_table, cli_stock_table, cli_doctor_table;
+extern const struct option_table cli_run_table, cli_run_vm_table, cli_resume_table, cli_host_table,
+    cli_control_table, cli_migrate_table, cli_with_table, cli_guest_table, cli_platform_table,
+    cli_owner_table, cli_fixtures_table, cli_attack_table, cli_kds_table, cli_profiles_table,
+    cli_trace_table, cli_map_table, cli_view_table, cli_stock_table, cli_doctor_table;
 /* The subcommands' tables in the order of the list of commands; ends with NULL. */
 extern const struct option_table *const cli_tables[];
 

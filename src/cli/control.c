@@ -9,10 +9,10 @@
 #include <string.h>
 
 const char *const control_names[CONTROL_COMMANDS] = {
-    [CONTROL_STATUS] = "status",   [CONTROL_PAUSE] = "pause",
-    [CONTROL_RESUME] = "resume",   [CONTROL_POWER_BUTTON] = "power-button",
-    [CONTROL_RESET] = "reset",     [CONTROL_QUIT] = "quit",
-    [CONTROL_MIGRATE] = "migrate",
+    [CONTROL_STATUS] = "status", [CONTROL_PAUSE] = "pause",
+    [CONTROL_RESUME] = "resume", [CONTROL_POWER_BUTTON] = "power-button",
+    [CONTROL_RESET] = "reset",   [CONTROL_SNAPSHOT] = "snapshot",
+    [CONTROL_QUIT] = "quit",     [CONTROL_MIGRATE] = "migrate",
 };
 
 static bool refuse(char wrong[200], const char *text)
@@ -24,8 +24,8 @@ static bool refuse(char wrong[200], const char *text)
 static bool take_command(const json_t *value, struct control_request *out, char wrong[200])
 {
     static const char right[] =
-        "\"command\" should be one of status, pause, resume, power-button, reset, quit, "
-        "migrate";
+        "\"command\" should be one of status, pause, resume, power-button, reset, snapshot, "
+        "quit, migrate";
     const char *name = json_string_value(value);
     for (size_t i = 0; name && i < ARRAY_SIZE(control_names); i++)
         if (!strcmp(name, control_names[i])) {

@@ -33,13 +33,14 @@ static const struct {
     int (*run)(int argc, char **argv);
 } subcommands[] = {
     {&cli_run_table, cli_run},           {&cli_host_table, cli_host},
-    {&cli_control_table, cli_control},   {&cli_migrate_table, cli_migrate},
-    {&cli_with_table, cli_with},         {&cli_platform_table, cli_platform},
-    {&cli_profiles_table, cli_profiles}, {&cli_kds_table, cli_kds},
-    {&cli_owner_table, cli_owner},       {&cli_fixtures_table, cli_fixtures},
-    {&cli_attack_table, cli_attack},     {&cli_trace_table, cli_trace},
-    {&cli_map_table, cli_map},           {&cli_view_table, cli_view},
-    {&cli_stock_table, cli_stock},       {&cli_doctor_table, cli_doctor},
+    {&cli_resume_table, cli_resume},     {&cli_control_table, cli_control},
+    {&cli_migrate_table, cli_migrate},   {&cli_with_table, cli_with},
+    {&cli_platform_table, cli_platform}, {&cli_profiles_table, cli_profiles},
+    {&cli_kds_table, cli_kds},           {&cli_owner_table, cli_owner},
+    {&cli_fixtures_table, cli_fixtures}, {&cli_attack_table, cli_attack},
+    {&cli_trace_table, cli_trace},       {&cli_map_table, cli_map},
+    {&cli_view_table, cli_view},         {&cli_stock_table, cli_stock},
+    {&cli_doctor_table, cli_doctor},
 };
 
 static void print_help(FILE *out)

@@ -149,6 +149,20 @@ FILE *file_create(const char *path, bool secret, struct error *e);
 /* Writes the stream's buffer. Returns false and an error if some of its output is lost. `name` is a
  * path, or "standard output". */
 bool file_flush(FILE *file, const char *name, struct error *e);
+/* A file that is written piece by piece and appears as a whole at the end, with mode 0600. */
+struct file_growing {
+    FILE *file; /* NULL: none */
+    const char *path;
+    int folder;
+    char temporary[300];
+};
+/* The path's text must stay. Replaces a regular file alone. Returns false and an error. */
+bool file_grow(const char *path, struct file_growing *g, struct error *e);
+bool file_grow_add(struct file_growing *g, const void *data, size_t size, struct error *e);
+/* Gives the file its name; if that fails, and with file_grow_drop(), nothing is left of it. */
+bool file_grow_end(struct file_growing *g, struct error *e);
+void file_grow_drop(struct file_growing *g);
+
 /* Closes the file. Returns false if part of the output is missing. `path` is for the error. */
 bool file_close(FILE *file, const char *path, struct error *e);
 

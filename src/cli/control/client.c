@@ -38,6 +38,10 @@ static const struct option_action actions[] = {
         .man = "Resets the guest's machine.\nIt starts again as after its own reboot; an encrypted "
         "guest, and any with\n.Ic softsev run --no-reboot ,\nends.",
         .operands = 1, .operand = "unix:PATH"},
+    [CONTROL_SNAPSHOT] = {"snapshot", "take a snapshot of the whole machine",
+        .man = "Takes a snapshot of the whole machine, into the file that\n"
+        ".Ic softsev run --snapshot\nnamed.\nThe run goes on.",
+        .operands = 1, .operand = "unix:PATH"},
     [CONTROL_QUIT] = {"quit", "end the run",
         .man = "Ends the run, as Ctrl-A x does: guests do not shut down.",
         .operands = 1, .operand = "unix:PATH"},

@@ -6,23 +6,13 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
-const struct option_table *const cli_tables[] = {&cli_run_table,
-                                                 &cli_host_table,
-                                                 &cli_control_table,
-                                                 &cli_migrate_table,
-                                                 &cli_with_table,
-                                                 &cli_platform_table,
-                                                 &cli_profiles_table,
-                                                 &cli_kds_table,
-                                                 &cli_owner_table,
-                                                 &cli_fixtures_table,
-                                                 &cli_attack_table,
-                                                 &cli_trace_table,
-                                                 &cli_map_table,
-                                                 &cli_view_table,
-                                                 &cli_stock_table,
-                                                 &cli_doctor_table,
-                                                 NULL};
+const struct option_table *const cli_tables[] = {
+    &cli_run_table,      &cli_resume_table,   &cli_host_table,
+    &cli_control_table,  &cli_migrate_table,  &cli_with_table,
+    &cli_platform_table, &cli_profiles_table, &cli_kds_table,
+    &cli_owner_table,    &cli_fixtures_table, &cli_attack_table,
+    &cli_trace_table,    &cli_map_table,      &cli_view_table,
+    &cli_stock_table,    &cli_doctor_table,   NULL};
 
 const struct cli_exit_code cli_exit_codes[] = {
     {ERROR_NONE, "success"},

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/run/run.h"
+#include "cli/run/snapshot.h"
 #include "files/files.h"
 
 #include <stdlib.h>
@@ -190,6 +191,8 @@ static int make_guest(struct run_vm *v, struct error *e)
         return -1;
     if (r->options.incoming)
         return 0;
+    if (v->run->resumed && !v->run->resumed_whole)
+        return 0; /* its state is loaded when all guests are there */
     return v->options->mode != IMAGE_NONE ? run_launch(v, e) : vm_load(v->vm, e);
 }
 
@@ -284,7 +287,8 @@ static int run_guests(struct run *r, struct error *e)
     r->terminal = r->options.gdb_reverse ? NULL : run_terminal_open();
     run_clock_start(r);
     while (!result && alive && !r->quit && host_time_ns(host) < limit) {
-        alive = run_slice(r, limit);
+        alive = run_slice(r, run_snapshot_limit(r, limit));
+        run_snapshot_look(r);
         run_gdb_slice(r);
         if (!r->paused)
             give_input(r);
@@ -446,14 +450,26 @@ static int make_machine(struct run *r, struct error *e)
         return -1;
     if (run_check_engine(o->engine, machine_engine(r->machine), e))
         return -1;
-    run_trace_start(&r->tracing, machine_trace(r->machine));
+    if (!r->resumed)
+        run_trace_start(&r->tracing, machine_trace(r->machine));
     if (r->view)
         live_view_start(r->view, r->machine);
     if (run_gdb_machine(r, e))
         return -1;
-    machine_trace_begin(r->machine);
+    if (!r->resumed)
+        machine_trace_begin(r->machine);
     r->hv = hypervisor_create(machine_host(r->machine), e);
     return r->hv ? 0 : -1;
+}
+
+/* Loads the machine's state. What is traced begins here. */
+static int resume(struct run *r, struct error *e)
+{
+    if (snapshot_load(r->resumed, r, e))
+        return -1;
+    r->resumed_whole = true;
+    run_trace_start(&r->tracing, machine_trace(r->machine));
+    return 0;
 }
 
 static void phase(struct run *r, enum run_phase which, u64 *since)
@@ -472,7 +488,7 @@ static int run_all(struct run *r, struct error *e)
     if (make_machine(r, e) || (any_sev(&r->options) && run_platform(r, e)))
         return -1;
     phase(r, PHASE_PLATFORM, &since);
-    if (make_guests(r, e))
+    if (make_guests(r, e) || (r->resumed && resume(r, e)))
         return -1;
     phase(r, PHASE_LAUNCH, &since);
     if (run_guests(r, e))
@@ -563,6 +579,11 @@ static void choose_clock(struct run_options *o)
 
 int cli_run(int argc, char **argv)
 {
+    return run_main(argc, argv, NULL);
+}
+
+int run_main(int argc, char **argv, struct snapshot *resumed)
+{
     struct error e = {.code = ERROR_NONE};
     struct options given;
     int status;
@@ -572,6 +593,8 @@ int cli_run(int argc, char **argv)
     if (!r)
         cli_end_without_memory();
     r->daemon_fd = r->pid_fd = -1;
+    r->given = given;
+    r->resumed = resumed;
     int result = run_parse(&given, &r->options, &e) || run_daemon_start(r, &e) ? -1 : 0;
     if (!result) {
         if (!r->options.time_given)
@@ -583,6 +606,8 @@ int cli_run(int argc, char **argv)
     status = exit_status(r);
     if (run_close(r, &e))
         result = -1;
+    if (!result && r->snapshot_error.code != ERROR_NONE)
+        result = error_set(&e, r->snapshot_error.code, "%s", r->snapshot_error.text);
     if (result)
         status = cli_fail("run", &e);
     run_gdb_close(r, run_signals_status() ? run_signals_status() : status);

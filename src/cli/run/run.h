@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/input.h"
+#include "cli/options.h"
 #include "cli/run/disk.h"
 #include "cli/run/picture.h"
 #include "cli/run/session.h"
@@ -45,8 +46,8 @@ struct run_vm_options {
     u32 tsc_khz; /* frequency of a secure TSC; 0: the host's */
 };
 
-struct options;
-struct json_t; /* jansson's */
+struct snapshot; /* cli/run/snapshot.h */
+struct json_t;   /* jansson's */
 
 struct run_options {
     struct run_vm_options *vms;
@@ -62,6 +63,8 @@ struct run_options {
     bool gdb_wait;        /* ... before the guests begin */
     bool daemonize;       /* leave the terminal when the guests are launched */
     const char *pid_file; /* NULL: none */
+    const char *snapshot; /* NULL: none is taken */
+    u64 snapshot_at;      /* machine time in ns; 0: only when it is asked for */
     bool gdb_reverse;     /* ... and it may go back in time */
     struct cpu_model cpu; /* if cpu_text */
     u32 trace;            /* categories */
@@ -171,6 +174,9 @@ enum run_phase { PHASE_FILES, PHASE_PLATFORM, PHASE_LAUNCH, PHASE_GUEST, RUN_PHA
 
 struct run {
     struct run_options options;
+    struct options given;         /* what the options were made of */
+    struct snapshot *resumed;     /* the run goes on from it; NULL: it begins */
+    bool resumed_whole;           /* ... and its state is loaded */
     struct crypto *crypto;        /* the platform's randomness */
     struct crypto *owner_crypto;  /* the guest owner's */
     struct crypto *device_crypto; /* that of the guests' entropy sources */
@@ -185,6 +191,8 @@ struct run {
     u32 keyboard; /* which VM gets the input */
     bool quit;    /* the user left with Ctrl-A x or by --control, or a signal came */
     bool paused;  /* by --control: machine time stands still */
+    bool snapshot_asked, snapshot_done; /* by a key; at its time */
+    struct error snapshot_error;        /* of the first one that could not be taken */
     struct run_terminal *terminal;
     struct net_polls polls; /* what networks and serial ports wait for */
     u32 net_count, serial_count;
@@ -204,6 +212,9 @@ struct run {
     struct run_input input;
     struct run_trace tracing;
 };
+
+/* All of `softsev run`; `resumed` NULL: it begins anew. Returns the exit code. */
+int run_main(int argc, char **argv, struct snapshot *resumed);
 
 /* Describes what a VM is made of, as hypervisor and owner both know it. */
 struct image_description run_describe(const struct run_vm *v);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/run/run.h"
+#include "cli/run/snapshot.h"
 #include "cli/unix_socket.h"
 
 #include <errno.h>
@@ -170,6 +171,18 @@ static bool migrate(struct run *r, const struct control_request *q, char wrong[4
     return false;
 }
 
+static bool take_snapshot(struct run *r, char wrong[400])
+{
+    struct error e = {.code = ERROR_NONE};
+    if (!r->options.snapshot)
+        snprintf(wrong, 400, "the run was started without --snapshot FILE, where it would go");
+    else if (run_snapshot_take(r, &e))
+        snprintf(wrong, 400, "none was taken: %.350s", e.text);
+    else
+        return true;
+    return false;
+}
+
 static bool carry_out(struct run *r, const struct control_request *q, json_t *answer,
                       char wrong[400])
 {
@@ -188,6 +201,8 @@ static bool carry_out(struct run *r, const struct control_request *q, json_t *an
     case CONTROL_POWER_BUTTON:
     case CONTROL_RESET:
         return press(r, q, wrong);
+    case CONTROL_SNAPSHOT:
+        return take_snapshot(r, wrong);
     case CONTROL_QUIT:
         r->quit = true;
         return true;

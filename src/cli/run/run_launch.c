@@ -67,7 +67,7 @@ int run_platform(struct run *r, struct error *e)
     if (any_mode(r, IMAGE_SEV_SNP) &&
         run_snp_platform(r, id->authority, id->on.profile, id->on.identity.fuses, e))
         return -1;
-    if (!es && !any_mode(r, IMAGE_SEV))
+    if (r->resumed || (!es && !any_mode(r, IMAGE_SEV)))
         return 0;
     if ((es ? platform_init_es : platform_init)(r->hv, e) || platform_get_status(r->hv, &s, e))
         return run_with_rule(r, e);

@@ -267,6 +267,8 @@ static void fill_machine(struct run_options *o, const struct options *given)
     o->control = text[RUN_CONTROL];
     o->daemonize = text[RUN_DAEMONIZE];
     o->pid_file = text[RUN_PID_FILE];
+    o->snapshot = text[RUN_SNAPSHOT];
+    o->snapshot_at = options_number(given, RUN_SNAPSHOT_AT, 0);
     o->gdb = text[RUN_GDB];
     o->gdb_wait = text[RUN_GDB_WAIT];
     o->gdb_reverse = text[RUN_GDB_REVERSE];
@@ -291,6 +293,19 @@ static int check_networks(const struct run_options *o, struct error *e)
     return 0;
 }
 
+/* What a guest has written to a disk that forgets it is not in a snapshot of the machine. */
+static int check_snapshot(const struct run_options *o, struct error *e)
+{
+    for (u32 i = 0; o->snapshot && i < o->vm_count; i++)
+        for (u32 j = 0; j < o->vms[i].disk_count; j++)
+            if (o->vms[i].disks[j].snapshot)
+                return error_set(e, ERROR_USAGE,
+                                 "%s: --snapshot cannot be given with the disk %s,snapshot, whose "
+                                 "changes end with this run; a copy of the disk would do",
+                                 o->vms[i].name, o->vms[i].disks[j].path);
+    return 0;
+}
+
 static int check_socket(const char *option, const char *place, struct error *e)
 {
     const size_t prefix = strlen(UNIX_PREFIX);
@@ -309,14 +324,15 @@ int run_parse(const struct options *given, struct run_options *o, struct error *
         return -1;
     if (given->text[RUN_MACHINE])
         return parse_machine(o, given, e) || check_wait(o, given, e) || run_check_cpu(o, e) ||
-                       check_networks(o, e) || check_reverse(o, e)
+                       check_networks(o, e) || check_snapshot(o, e) || check_reverse(o, e)
                    ? -1
                    : 0;
     if (make_vms(o, 1, e))
         return -1;
     o->vm_count = 1;
     return fill_vm(o->vms, o->vm_count, given, e) || run_check_clashes(o, e) ||
-                   run_check_cpu(o, e) || check_networks(o, e) || check_reverse(o, e)
+                   run_check_cpu(o, e) || check_networks(o, e) || check_snapshot(o, e) ||
+                   check_reverse(o, e)
                ? -1
                : 0;
 }

@@ -85,6 +85,8 @@ int run_snp_platform(struct run *r, const struct authority *a, const struct firm
     r->snp = calloc(1, sizeof *r->snp);
     if (!r->snp || !make_certificates(r, a, p, fuses, r->snp))
         return error_set(e, ERROR_INTERNAL, "the VCEK's certificates cannot be made");
+    if (r->resumed) /* its state says that it is initialised */
+        return 0;
     if (platform_init_snp(r->hv, e) || platform_get_snp_status(r->hv, &s, e))
         return run_with_rule(r, e);
     run_step(

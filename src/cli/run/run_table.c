@@ -4,6 +4,7 @@
 #include "cli/run/run_table.h"
 
 #include "cli/run/run.h"
+#include "cli/run/snapshot.h"
 #include "cli/settings.h"
 #include "hypervisor/vm.h"
 #include "image/image.h"
@@ -427,6 +428,26 @@ static const struct option_row rows[] = {
                                RUN_TAMPER, RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT,
                                RUN_OWNER_DIR),
         .group = GROUP_MACHINE},
+    [RUN_SNAPSHOT] = {"snapshot", OPTION_FILE, "FILE",
+        "where a snapshot of the whole machine goes",
+        .man = "Where a snapshot of the whole machine goes, from which\n.Ic softsev resume\n"
+        "goes on, in another process and later.\nIt is taken at\n.Fl -snapshot-at ,\n"
+        "when Ctrl-A s is typed, or by\n.Ic softsev control snapshot ;\n"
+        "the run goes on, and each snapshot replaces the one before as a whole.\n"
+        "Memory is in the file as a probe on the bus reads it: encrypted pages are ciphertext.\n"
+        "Keys and the secure processor's state are sealed for this platform: the machine can only "
+        "be resumed with the same\n.Fl -state\nor\n.Fl -seed .\n"
+        "What is not encrypted is in it as it is, so the file is for its owner alone.\n"
+        "The hash of\n.Fl -trace-hash\nbegins anew with a snapshot: it then equals that of the "
+        "run that is resumed.\nDisks are not in it. The changes of a disk with\n.Cm ,snapshot\n"
+        "are not either, so such a disk is refused.",
+        .output = true, .group = GROUP_MACHINE,
+        .excludes = OPTION_IDS(RUN_RECORD, RUN_REPLAY, RUN_GDB_REVERSE)},
+    [RUN_SNAPSHOT_AT] = {"snapshot-at", OPTION_PARSED, "SECONDS",
+        "take the snapshot at this machine time, such as 2.5",
+        .man = "Take the snapshot when machine time has come to this many seconds, such as 2.5.",
+        .parse = run_parse_machine_time, .should = RUN_MACHINE_TIME_SHOULD,
+        .needs = OPTION_IDS(RUN_SNAPSHOT), .group = GROUP_MACHINE},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))
@@ -481,7 +502,7 @@ const struct option_table cli_run_table = {
     .title = "boot guests on a machine with SEV",
     .usage = "softsev run --kernel FILE [OPTIONS]\n"
              "softsev run --machine FILE [OPTIONS]",
-    .about = "Boots a guest on a machine with SEV. Ctrl-A x quits, Ctrl-A n: next console.",
+    .about = "Boots a guest on a machine with SEV. Ctrl-A x quits, n: next console, s: snapshot.",
     .groups = groups,
     .group_count = ARRAY_SIZE(groups),
     .rows = rows,

@@ -61,6 +61,8 @@ enum run_option {
     RUN_DAEMONIZE,
     RUN_PID_FILE,
     RUN_INCOMING,
+    RUN_SNAPSHOT,
+    RUN_SNAPSHOT_AT,
     RUN_IDS,
 };
 

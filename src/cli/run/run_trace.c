@@ -53,6 +53,17 @@ void run_trace_start(struct run_trace *t, struct trace *trace)
     }
 }
 
+void run_trace_restart(struct run_trace *t)
+{
+    if (!t->hash)
+        return;
+    crypto_sha256_free(t->hash);
+    t->hash = crypto_sha256_start();
+    if (!t->hash)
+        cli_end_without_memory();
+    t->hash_sink.context = t->hash;
+}
+
 void run_trace_hash(const struct run_trace *t, char hex[65])
 {
     u8 digest[32];

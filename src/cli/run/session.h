@@ -47,6 +47,8 @@ struct run_trace {
 int run_trace_open(struct run_trace *t, struct error *e);
 /* Connects the sinks to a machine's events. */
 void run_trace_start(struct run_trace *t, struct trace *trace);
+/* Begins the hash anew: what came before is not in it. */
+void run_trace_restart(struct run_trace *t);
 /* Writes the hash of all events so far; empty without --trace-hash. */
 void run_trace_hash(const struct run_trace *t, char hex[65]);
 /* Returns -1 if an event could not be written. */

@@ -138,6 +138,8 @@ static void key_after_escape(void *run, u8 key)
     } else if (key == 'n' || key == 'N') {
         r->keyboard = (r->keyboard + 1) % r->vm_count;
         run_step(r, "console", "keyboard goes to %s", r->vms[r->keyboard].options->name);
+    } else if (key == 's' || key == 'S') {
+        r->snapshot_asked = true;
     } else if (key == ESCAPE) {
         give_guest(r, r->keyboard, &key, 1);
     }
