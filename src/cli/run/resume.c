@@ -11,9 +11,9 @@ const struct option_table cli_resume_table = {
     .command = "resume",
     .title = "go on with a run from a snapshot of it",
     .usage = "softsev resume FILE [OPTIONS of softsev run]",
-    .about = "Makes the machine of a snapshot that `softsev run --snapshot` took, and goes on.\n"
-             "Options that made the machine come from the file; a given one replaces it. Disks,\n"
-             "network and serial port are not in the file: give them as they were.",
+    .about = "Makes the machine of a snapshot that `softsev run --snapshot` took and goes on.\n"
+             "Options that made the machine come from the file; a given one replaces it.\n"
+             "Disks, network and serial port are not in the file: give them as they were.",
     .rest = true,
 };
 

@@ -441,13 +441,14 @@ static const struct option_row rows[] = {
         "The hash of\n.Fl -trace-hash\nbegins anew with a snapshot: it then equals that of the "
         "run that is resumed.\nDisks are not in it. The changes of a disk with\n.Cm ,snapshot\n"
         "are not either, so such a disk is refused.",
-        .output = true, .group = GROUP_MACHINE,
+        .output = true, .group = GROUP_OUTPUT,
         .excludes = OPTION_IDS(RUN_RECORD, RUN_REPLAY, RUN_GDB_REVERSE)},
     [RUN_SNAPSHOT_AT] = {"snapshot-at", OPTION_PARSED, "SECONDS",
         "take the snapshot at this machine time, such as 2.5",
         .man = "Take the snapshot when machine time has come to this many seconds, such as 2.5.",
         .parse = run_parse_machine_time, .should = RUN_MACHINE_TIME_SHOULD,
-        .needs = OPTION_IDS(RUN_SNAPSHOT), .group = GROUP_MACHINE},
+        .needs = OPTION_IDS(RUN_SNAPSHOT), .group = GROUP_OUTPUT,
+        .excludes = OPTION_IDS(RUN_RECORD, RUN_REPLAY, RUN_GDB_REVERSE)},
 };
 
 #define ENCRYPTED (BIT(IMAGE_SEV) | BIT(IMAGE_SEV_ES) | BIT(IMAGE_SEV_SNP))
@@ -502,7 +503,7 @@ const struct option_table cli_run_table = {
     .title = "boot guests on a machine with SEV",
     .usage = "softsev run --kernel FILE [OPTIONS]\n"
              "softsev run --machine FILE [OPTIONS]",
-    .about = "Boots a guest on a machine with SEV. Ctrl-A x quits, n: next console, s: snapshot.",
+    .about = "Boots guests on a machine with SEV. Ctrl-A x: quit, n: next guest, s: snapshot.",
     .groups = groups,
     .group_count = ARRAY_SIZE(groups),
     .rows = rows,
