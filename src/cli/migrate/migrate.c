@@ -35,9 +35,8 @@ const struct option_table cli_migrate_table = {
     .command = "migrate",
     .title = "move a guest to another platform while it runs",
     .usage = "softsev migrate CONTROL-SOCKET unix:PATH [OPTIONS]",
-    .about =
-        "Asks a run (`softsev run --control CONTROL-SOCKET`) to send its SEV or SEV-ES guest to "
-        "another that waits (`softsev run --incoming unix:PATH`).",
+    .about = "Asks a run that has a control socket to send its SEV or SEV-ES guest\n"
+             "to another, which waits with `softsev run --incoming unix:PATH`.",
     .rows = rows,
     .count = ARRAY_SIZE(rows),
     .operands = 2,

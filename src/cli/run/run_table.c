@@ -426,8 +426,8 @@ static const struct option_row rows[] = {
         .needs = OPTION_IDS(RUN_STATE),
         .excludes = OPTION_IDS(RUN_MACHINE, RUN_SEED, RUN_RECORD, RUN_REPLAY, RUN_GDB_REVERSE,
                                RUN_TAMPER, RUN_OWNER_SECRET, RUN_OWNER_SECRET_GUID, RUN_OWNER_ROOT,
-                               RUN_OWNER_DIR),
-        .group = GROUP_MACHINE},
+                               RUN_OWNER_DIR, RUN_OWNER_WAIT, RUN_TSC_FREQUENCY, RUN_STRICT),
+        .group = GROUP_SEV},
     [RUN_SNAPSHOT] = {"snapshot", OPTION_FILE, "FILE",
         "where a snapshot of the whole machine goes",
         .man = "Where a snapshot of the whole machine goes, from which\n.Ic softsev resume\n"
