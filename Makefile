@@ -58,6 +58,7 @@ test-slow: build
 	@tools/fetch-qemu.sh $(OUT)
 	@tools/fetch-calculator.sh $(OUT)
 	@tests/slow/kernels.py $(BUILD)/softsev $(OUT)
+	@tests/slow/migrate.py $(BUILD)/softsev $(OUT)
 	@tests/slow/host.py $(BUILD)/softsev $(OUT)
 	@tests/slow/gdb.py $(BUILD)/softsev $(OUT)
 	@tools/fetch-selftests.sh $(OUT)

@@ -86,15 +86,17 @@ class Run:
     running = []
 
     def __init__(self, s, mode, state, *more):
-        Run.count += 1
-        self.s, self.name = s, s.path(f"run{Run.count}")
-        self.serial = self.name + ".serial"
         kernel = s.path(mode)
         if not os.path.exists(kernel):
             s.build(mode, GUESTS[mode])
+        self.begin(s, ["--kernel", kernel, "--memory", "16", "--mode", mode, "--state", state,
+                       *more])
+
+    def begin(self, s, arguments):
+        Run.count += 1
+        self.serial = s.path(f"serial{Run.count}")
         self.process = subprocess.Popen(
-            [s.softsev, "run", "--json", "--kernel", kernel, "--memory", "16", "--mode", mode,
-             "--state", state, "--serial", self.serial, *more],
+            [s.softsev, "run", "--json", "--serial", self.serial, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         Run.running.append(self.process)
         self.lines = []
