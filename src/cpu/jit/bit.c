@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bit instructions on general registers that have no handler of their own: BMI1 and BMI2, counts,
- * scans, and bit tests that change the bit. Each is the same instruction of the host; flags that
- * the manuals leave undefined become what the exec functions make of them (exec/bmi.c, bit.c).
+ * scans, bit tests that change the bit, and loads by MOVBE. Each is the same instruction of the
+ * host; flags that the manuals leave undefined become what the exec functions make of them
+ * (exec/bmi.c, bit.c).
  */
 #include "cpu/jit/translate.h"
 
@@ -53,6 +54,7 @@ static const struct bit_op rows[INSN_COUNT] = {
     [INSN_bts]    = {OP_TWO(0xab), CHANGE, 5, BIT_CHANGES, RFLAGS_CF, HOST_BIT_TESTS},
     [INSN_btr]    = {OP_TWO(0xb3), CHANGE, 6, BIT_CHANGES, RFLAGS_CF, HOST_BIT_TESTS},
     [INSN_btc]    = {OP_TWO(0xbb), CHANGE, 7, BIT_CHANGES, RFLAGS_CF, HOST_BIT_TESTS},
+    [INSN_movbe]  = {X38(0xf0), COUNT, 0, BIT_KEEPS, 0, HOST_MOVBE},
 };
 // clang-format on
 

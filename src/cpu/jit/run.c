@@ -214,6 +214,7 @@ PROBE(bts, "bts %2, %0") PROBE(btr, "btr %2, %0") PROBE(btc, "btc %2, %0")
         {1, 2, BIT(1), HOST_PCLMUL},
         {1, 2, BIT(9), HOST_SSSE3},
         {1, 2, BIT(19) | BIT(20), HOST_SSE4},
+        {1, 2, BIT(22), HOST_MOVBE},
         {1, 2, BIT(23), HOST_POPCNT},
         {1, 2, BIT(25), HOST_AES},
         {7, 1, BIT(3), HOST_BMI1},

@@ -124,6 +124,7 @@ enum {
     HOST_PCLMUL = BIT(8),
     HOST_SHA = BIT(9),
     HOST_AVX2 = BIT(10), /* and its system saves the registers */
+    HOST_MOVBE = BIT(11),
 };
 
 struct host_exact {

@@ -56,6 +56,11 @@ struct vector_op {
 #define X3A(x) (P66(x) | (u32)OP_3A)
 #define BY_HOST(name, opcode, feature) [INSN_##name] = {.op = opcode, .host = HOST_##feature}
 #define WITH_IMM(name, opcode, feature) [INSN_##name] = {.op = opcode, .immediate = true, .host = HOST_##feature}
+#define ALSO_VEX(name, opcode, feature) BY_HOST(name, opcode, feature), [INSN_v##name] = {.op = opcode, .vex = true, .host = HOST_AVX2 | HOST_##feature}
+#define ALSO_VEX_IMM(name, opcode, feature) \
+    WITH_IMM(name, opcode, feature), [INSN_v##name] = {.op = opcode, .immediate = true, .vex = true, .host = HOST_AVX2 | HOST_##feature}
+#define BYTE_SHIFT(name, ext) \
+    [INSN_v##name] = {.op = P66(0x73), .immediate = true, .vex = true, .extension = ext, .host = HOST_AVX2}
 #define EXTENDS(name, opcode) BY_HOST(pmovsx##name, X38(0x20 | opcode), SSE4), BY_HOST(pmovzx##name, X38(0x30 | opcode), SSE4)
 #define MOVES(name, is_aligned) \
     [INSN_##name] = {.op = OP_TWO(0x10), .store = OP_TWO(0x11), .form = MOVE, .size = 16, .aligned = is_aligned}, \
@@ -120,33 +125,41 @@ static const struct { u8 opcode, extension; } shift_rows[INSN_COUNT] = {
 };
 
 /* Instructions without a handler of their own. */
-static const struct generic_op { u32 op; bool immediate, to_general; u32 host; } generic_ops[INSN_COUNT] = {
+static const struct generic_op {
+    u32 op;
+    bool immediate, to_general;
+    u32 host;
+    bool vex;
+    u8 extension; /* of a shift by an immediate: VEX.vvvv is its destination */
+} generic_ops[INSN_COUNT] = {
     [INSN_shufps] = {OP_TWO(0xc6), true, false, 0}, [INSN_shufpd] = {P66(0xc6), true, false, 0},
     [INSN_pshufd] = {P66(0x70), true, false, 0},
     [INSN_pshufhw] = {PF3(0x70), true, false, 0}, [INSN_pshuflw] = {PF2(0x70), true, false, 0},
     [INSN_movhlps] = {OP_TWO(0x12), false, false, 0}, [INSN_movlhps] = {OP_TWO(0x16), false, false, 0},
     [INSN_movmskps] = {OP_TWO(0x50), false, true, 0},
+    BYTE_SHIFT(pslldq, 7), BYTE_SHIFT(psrldq, 3),
+    [INSN_vpshufd] = {.op = P66(0x70), .immediate = true, .vex = true, .host = HOST_AVX2},
 
-    BY_HOST(pshufb, X38(0x00), SSSE3), BY_HOST(phaddw, X38(0x01), SSSE3), BY_HOST(phaddd, X38(0x02), SSSE3),
+    ALSO_VEX(pshufb, X38(0x00), SSSE3), BY_HOST(phaddw, X38(0x01), SSSE3), BY_HOST(phaddd, X38(0x02), SSSE3),
     BY_HOST(phaddsw, X38(0x03), SSSE3), BY_HOST(pmaddubsw, X38(0x04), SSSE3), BY_HOST(phsubw, X38(0x05), SSSE3),
     BY_HOST(phsubd, X38(0x06), SSSE3), BY_HOST(phsubsw, X38(0x07), SSSE3), BY_HOST(psignb, X38(0x08), SSSE3),
     BY_HOST(psignw, X38(0x09), SSSE3), BY_HOST(psignd, X38(0x0a), SSSE3), BY_HOST(pmulhrsw, X38(0x0b), SSSE3),
-    BY_HOST(pabsb, X38(0x1c), SSSE3), BY_HOST(pabsw, X38(0x1d), SSSE3), BY_HOST(pabsd, X38(0x1e), SSSE3),
-    WITH_IMM(palignr, X3A(0x0f), SSSE3),
+    ALSO_VEX(pabsb, X38(0x1c), SSSE3), ALSO_VEX(pabsw, X38(0x1d), SSSE3), ALSO_VEX(pabsd, X38(0x1e), SSSE3),
+    ALSO_VEX_IMM(palignr, X3A(0x0f), SSSE3),
 
     EXTENDS(bw, 0), EXTENDS(bd, 1), EXTENDS(bq, 2), EXTENDS(wd, 3), EXTENDS(wq, 4), EXTENDS(dq, 5),
-    BY_HOST(pmuldq, X38(0x28), SSE4), BY_HOST(pcmpeqq, X38(0x29), SSE4), BY_HOST(packusdw, X38(0x2b), SSE4),
-    BY_HOST(pcmpgtq, X38(0x37), SSE4), BY_HOST(pminsb, X38(0x38), SSE4), BY_HOST(pminsd, X38(0x39), SSE4),
-    BY_HOST(pminuw, X38(0x3a), SSE4), BY_HOST(pminud, X38(0x3b), SSE4), BY_HOST(pmaxsb, X38(0x3c), SSE4),
-    BY_HOST(pmaxsd, X38(0x3d), SSE4), BY_HOST(pmaxuw, X38(0x3e), SSE4), BY_HOST(pmaxud, X38(0x3f), SSE4),
-    BY_HOST(pmulld, X38(0x40), SSE4), BY_HOST(phminposuw, X38(0x41), SSE4),
+    BY_HOST(pmuldq, X38(0x28), SSE4), ALSO_VEX(pcmpeqq, X38(0x29), SSE4), ALSO_VEX(packusdw, X38(0x2b), SSE4),
+    ALSO_VEX(pcmpgtq, X38(0x37), SSE4), BY_HOST(pminsb, X38(0x38), SSE4), ALSO_VEX(pminsd, X38(0x39), SSE4),
+    BY_HOST(pminuw, X38(0x3a), SSE4), ALSO_VEX(pminud, X38(0x3b), SSE4), BY_HOST(pmaxsb, X38(0x3c), SSE4),
+    ALSO_VEX(pmaxsd, X38(0x3d), SSE4), BY_HOST(pmaxuw, X38(0x3e), SSE4), ALSO_VEX(pmaxud, X38(0x3f), SSE4),
+    ALSO_VEX(pmulld, X38(0x40), SSE4), BY_HOST(phminposuw, X38(0x41), SSE4),
     BY_HOST(pblendvb, X38(0x10), SSE4), BY_HOST(blendvps, X38(0x14), SSE4), BY_HOST(blendvpd, X38(0x15), SSE4),
     WITH_IMM(blendps, X3A(0x0c), SSE4), WITH_IMM(blendpd, X3A(0x0d), SSE4), WITH_IMM(pblendw, X3A(0x0e), SSE4),
     WITH_IMM(mpsadbw, X3A(0x42), SSE4),
 
-    BY_HOST(aesimc, X38(0xdb), AES), BY_HOST(aesenc, X38(0xdc), AES), BY_HOST(aesenclast, X38(0xdd), AES),
-    BY_HOST(aesdec, X38(0xde), AES), BY_HOST(aesdeclast, X38(0xdf), AES), WITH_IMM(aeskeygenassist, X3A(0xdf), AES),
-    WITH_IMM(pclmulqdq, X3A(0x44), PCLMUL),
+    BY_HOST(aesimc, X38(0xdb), AES), ALSO_VEX(aesenc, X38(0xdc), AES), ALSO_VEX(aesenclast, X38(0xdd), AES),
+    ALSO_VEX(aesdec, X38(0xde), AES), ALSO_VEX(aesdeclast, X38(0xdf), AES), WITH_IMM(aeskeygenassist, X3A(0xdf), AES),
+    ALSO_VEX_IMM(pclmulqdq, X3A(0x44), PCLMUL),
     BY_HOST(sha1nexte, OP_TWO(0xc8) | (u32)OP_38, SHA), BY_HOST(sha1msg1, OP_TWO(0xc9) | (u32)OP_38, SHA),
     BY_HOST(sha1msg2, OP_TWO(0xca) | (u32)OP_38, SHA), BY_HOST(sha256rnds2, OP_TWO(0xcb) | (u32)OP_38, SHA),
     BY_HOST(sha256msg1, OP_TWO(0xcc) | (u32)OP_38, SHA), BY_HOST(sha256msg2, OP_TWO(0xcd) | (u32)OP_38, SHA),
@@ -345,6 +358,31 @@ bool emit_vector(struct translator *t, const struct uop *u)
 
 /* --- Instructions without a handler of their own ---------------------------------------------- */
 
+/* d, perhaps a second register, register or memory, perhaps imm8. */
+static bool emit_generic_vex(struct translator *t, const struct uop *u, const struct generic_op *g)
+{
+    struct code *k = &t->code;
+    const struct insn *in = u->insn;
+    const bool two = in->operands - g->immediate > 2;
+    const struct operand *last = &in->o[two ? 2 : 1];
+    struct uop memory;
+    struct rm source = in_register(last->reg);
+    if (in->vl == 32 && g->host & (HOST_AES | HOST_PCLMUL)) /* the host's may have 16 bytes only */
+        return false;
+    if (last->kind == OPERAND_MEM && !insn_memory(u, &memory))
+        return false;
+    if (last->kind == OPERAND_MEM)
+        source = vector_memory(t, &memory, last->size, false);
+    const u32 op = g->op | (in->vl == 32 ? (u32)OP_256 : 0);
+    if (g->extension)
+        emit_vex(k, op, 4, g->extension, in->o[0].reg, source);
+    else
+        emit_vex(k, op, 4, in->o[0].reg, two ? in->o[1].reg : 0, source);
+    if (g->immediate)
+        emit_byte(k, (u8)in->imm);
+    return true;
+}
+
 bool emit_generic(struct translator *t, const struct uop *u)
 {
     if (bit_uop(u))
@@ -356,8 +394,11 @@ bool emit_generic(struct translator *t, const struct uop *u)
     const struct generic_op *g = generic_of(u);
     struct uop memory;
     struct rm source = in_register(in->o[1].reg);
-    if (!g->op || (in->o[1].kind == OPERAND_MEM && !insn_memory(u, &memory)) ||
-        (g->host & t->exact.host) != g->host)
+    if (!g->op || (g->host & t->exact.host) != g->host)
+        return false;
+    if (g->vex)
+        return emit_generic_vex(t, u, g);
+    if (in->o[1].kind == OPERAND_MEM && !insn_memory(u, &memory))
         return false;
     if (in->o[1].kind == OPERAND_MEM) /* only operands of 16 bytes must be aligned */
         source = vector_memory(t, &memory, in->o[1].size, in->o[1].size == 16);
