@@ -15,6 +15,9 @@
 #define IV_SIZE    12u
 #define TAG_SIZE   16u
 
+/* The latest machine time that can be loaded: a century, and no deadline after it overflows. */
+#define TIME_LIMIT BIT(62)
+
 struct buffer {
     u8 *data;
     size_t size, room, at;
@@ -132,7 +135,7 @@ void machine_archive(struct machine *m, const u8 *key, struct archive *a)
     archive_section(a, "machine", 1);
     archive_same(a, h->core_count, "the number of cores");
     archive_same(a, key != NULL, "whether there is a platform for encrypted guests");
-    archive_u64(a, &h->clock.now);
+    archive_u64_below(a, &h->clock.now, TIME_LIMIT, "the machine's time");
     archive_u64(a, &h->dma_read_bytes);
     archive_u64(a, &h->dma_written_bytes);
     if (key && !a->failed)
