@@ -4,6 +4,19 @@
  * such a core has of its own are MSRs: guests' registers are in VMCBs and VMSAs, and the host loads
  * all others before it runs a guest. So both the core that goes on and the one that is loaded lose
  * their registers, translations and decoded code, and are the same afterwards.
+ *
+ * The members of struct cpu, one by one:
+ *
+ *   msr                  saved; the host has set them
+ *   arch.efer, arch.pat  saved; the host's own
+ *   arch, the rest       not saved: what a guest left there is loaded again before a guest runs (by
+ *                        VMRUN, VMLOAD or the host itself), and no host here changes its own
+ *   host, guest          not saved: they hold something between VMRUN and #VMEXIT only
+ *   bare                 of a core on a board, which is not archived
+ *   engine.statistics    saved as far as they count what software did, not how the engine did it
+ *   engine, the rest     dropped: TLBs, blocks, translated code, answers of devices
+ *   id, model            the same on both sides, or the load fails
+ *   the others           made by cpu_create() from the configuration
  */
 #include "base/archive.h"
 #include "cpu/internal.h"
@@ -35,9 +48,9 @@ static void forget_translations(struct cpu *c)
 
 static void msrs_archive(struct cpu *c, struct archive *a)
 {
-    u64 *const here[] = {&c->arch.efer,    &c->arch.pat,    &c->msr.vm_hsave_pa,
-                         &c->msr.vm_cr,    &c->msr.syscfg,  &c->msr.hwcr,
-                         &c->msr.rmp_base, &c->msr.rmp_end, &c->msr.apic_base};
+    u64 *const here[] = {&c->arch.efer,     &c->arch.pat,     &c->msr.vm_hsave_pa, &c->msr.vm_cr,
+                         &c->msr.syscfg,    &c->msr.hwcr,     &c->msr.rmp_base,    &c->msr.rmp_end,
+                         &c->msr.apic_base, &c->msr.tsc_ratio};
     u64 loaded[ARRAY_SIZE(here)];
     for (u32 i = 0; i < ARRAY_SIZE(here); i++) {
         loaded[i] = *here[i];
@@ -48,6 +61,7 @@ static void msrs_archive(struct cpu *c, struct archive *a)
     archive_check(
         a, !(loaded[2] & PAGE_MASK) && range_fits(loaded[2], PAGE_SIZE, memory_size(c->memory)),
         "VM_HSAVE_PA");
+    archive_check(a, !(loaded[9] & ~BITS(~0ull, 39, 0)), "TSC_RATIO");
     for (u32 i = 0; i < ARRAY_SIZE(here) && !a->failed; i++)
         *here[i] = loaded[i];
 }
