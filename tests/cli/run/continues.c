@@ -406,6 +406,24 @@ static void a_truncated_archive_is_refused(void **state)
     }
 }
 
+/* The firmware's hash of a launch is not archived; whoever asks for a snapshot then is told so. */
+static void a_launch_is_not_archived(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct buffer b = {.data = malloc(ROOM)};
+    assert_non_null(b.data);
+    rig_create(&r, IMAGE_SEV, CPU_ENGINE_AUTO, true);
+    must(&r, !platform_init(r.hv, &r.error) && !vm_launch_start(r.vm, NULL, 0, NULL, 0, &r.error));
+    struct archive a = archive_saving((struct archive_stream){put, &b}, &r.error);
+    machine_archive(r.machine, key, &a);
+    assert_true(a.failed);
+    assert_non_null(strstr(r.error.text, "is being launched"));
+    assert_int_equal(r.error.code, ERROR_USAGE);
+    free(b.data);
+    rig_destroy(&r);
+}
+
 /* No deadline may pass the end of a 64-bit time. */
 static void a_time_without_end_is_refused(void **state)
 {
@@ -441,6 +459,7 @@ int main(void)
         cmocka_unit_test(another_platform_is_refused),
         cmocka_unit_test(secrets_are_not_in_plain),
         cmocka_unit_test(a_truncated_archive_is_refused),
+        cmocka_unit_test(a_launch_is_not_archived),
         cmocka_unit_test(a_time_without_end_is_refused),
     };
     return cmocka_run_group_tests_name("continues", tests, NULL, NULL);
