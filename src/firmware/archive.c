@@ -104,9 +104,10 @@ void firmware_archive(struct firmware *fw, struct archive *a)
         archive_fail(a, ERROR_USAGE, "a machine with an IOMMU is not archived");
         return;
     }
-    archive_same(
-        a, (u64)fw->profile->api_major << 16 | fw->profile->api_minor << 8 | fw->profile->build,
-        "its version");
+    archive_same(a,
+                 (u64)fw->profile->api_major << 16 | (u64)fw->profile->api_minor << 8 |
+                     fw->profile->build,
+                 "its version");
     archive_same(a, fw->profile->tcb, "its TCB");
     archive_same(a, fw->asid_max, "the highest ASID");
     sev_archive(fw, a);
