@@ -132,11 +132,11 @@ static const struct generic_op {
     bool vex;
     u8 extension; /* of a shift by an immediate: VEX.vvvv is its destination */
 } generic_ops[INSN_COUNT] = {
-    [INSN_shufps] = {OP_TWO(0xc6), true, false, 0}, [INSN_shufpd] = {P66(0xc6), true, false, 0},
-    [INSN_pshufd] = {P66(0x70), true, false, 0},
-    [INSN_pshufhw] = {PF3(0x70), true, false, 0}, [INSN_pshuflw] = {PF2(0x70), true, false, 0},
-    [INSN_movhlps] = {OP_TWO(0x12), false, false, 0}, [INSN_movlhps] = {OP_TWO(0x16), false, false, 0},
-    [INSN_movmskps] = {OP_TWO(0x50), false, true, 0},
+    [INSN_shufps] = {.op = OP_TWO(0xc6), .immediate = true}, [INSN_shufpd] = {.op = P66(0xc6), .immediate = true},
+    [INSN_pshufd] = {.op = P66(0x70), .immediate = true},
+    [INSN_pshufhw] = {.op = PF3(0x70), .immediate = true}, [INSN_pshuflw] = {.op = PF2(0x70), .immediate = true},
+    [INSN_movhlps] = {.op = OP_TWO(0x12)}, [INSN_movlhps] = {.op = OP_TWO(0x16)},
+    [INSN_movmskps] = {.op = OP_TWO(0x50), .to_general = true},
     BYTE_SHIFT(pslldq, 7), BYTE_SHIFT(psrldq, 3),
     [INSN_vpshufd] = {.op = P66(0x70), .immediate = true, .vex = true, .host = HOST_AVX2},
 
