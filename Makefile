@@ -63,6 +63,8 @@ test-slow: build
 	@tests/slow/gdb.py $(BUILD)/softsev $(OUT)
 	@tools/fetch-selftests.sh $(OUT)
 	@tests/slow/host_selftests.py $(BUILD)/softsev $(OUT)
+	@tools/fetch-programs.sh $(OUT)
+	@tests/slow/programs.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench
