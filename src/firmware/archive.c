@@ -61,6 +61,7 @@ static void guests_archive(struct firmware *fw, struct archive *a)
 static void snp_archive(struct firmware *fw, struct archive *a)
 {
     struct snp_platform *s = &fw->snp;
+    const u64 kept = s->committed.tcb;
     archive_enum(a, s->state, SNP_PSTATE_INIT + 1, "SNP's state");
     bool *flags[] = {&s->rmp_init,     &s->rapl_dis,      &s->ciphertext_hiding,
                      &s->mask_chip_id, &s->mask_chip_key, &s->vlek_loaded};
@@ -75,6 +76,8 @@ static void snp_archive(struct firmware *fw, struct archive *a)
     archive_u8(a, &s->committed.major);
     archive_u8(a, &s->committed.minor);
     archive_u8(a, &s->committed.build);
+    archive_check(a, snp_tcb_at_most(kept, s->committed.tcb),
+                  "a TCB below the one that the platform has committed since");
     archive_u64(a, &s->reported_tcb);
     archive_u64(a, &s->mitigations);
     ec_private_archive(&s->vlek, a);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A run's machine goes into a file, and another process goes on with it."""
+import hashlib
 import json
 import os
 import resource
@@ -167,6 +168,9 @@ def a_file_that_cannot_be_written_costs_the_run_nothing(s):
     code, _, error = s.run("--kernel", guest, "--memory", "16", "--snapshot", s.folder,
                            "--snapshot-at", "0.005")
     want(code == 3 and "folder" in one_line(error), (code, error))
+    code, _, error = s.run("--kernel", guest, "--snapshot", path, "--snapshot-at", "100",
+                           "--memory", "16")
+    want(code == 3 and "ended before 100.000000000 s" in one_line(error), (code, error))
     code, _, error = s.run("--kernel", guest, "--snapshot-at", "0.005")
     want(code == 2 and "--snapshot" in one_line(error), (code, error))
     for time in ("0", "x", "1.", "-1", "0x10", "1000001", "1.0000000001"):
@@ -190,6 +194,16 @@ def linux_goes_on_in_every_mode(s):
         want(code == 0, (mode, code, error))
         same_end(first, second)
         if mode != "none":
+            changed = s.path(f"changed-{mode}")
+            shutil.copy(path, changed)
+            with open(changed, "r+b") as f:  # a byte of memory, and a SHA-256 that fits
+                whole = f.read()[:-32]
+                whole = whole[:len(whole) // 2] + b"?" + whole[len(whole) // 2 + 1:]
+                f.seek(0)
+                f.write(whole + hashlib.sha256(whole).digest())
+            code, _, error = resume(s, changed)
+            want(code == 3 and "was changed" in one_line(error), (mode, code, error))
+            os.unlink(changed)
             code, _, error = resume(s, path, "--state", s.path("another"), "--seed", "another")
             want(code == 3 and "another platform" in error.splitlines()[-1], (mode, code, error))
         with open(path, "rb") as f:

@@ -606,8 +606,8 @@ int run_main(int argc, char **argv, struct snapshot *resumed)
     status = exit_status(r);
     if (run_close(r, &e))
         result = -1;
-    if (!result && r->snapshot_error.code != ERROR_NONE)
-        result = error_set(&e, r->snapshot_error.code, "%s", r->snapshot_error.text);
+    if (!result && !run_signals_status() && run_snapshot_end(r, &e))
+        result = -1;
     if (result)
         status = cli_fail("run", &e);
     run_gdb_close(r, run_signals_status() ? run_signals_status() : status);

@@ -208,6 +208,19 @@ static void state_archive(struct run *r, struct archive *a)
     hypervisor_archive(r->hv, a);
 }
 
+/* The last bytes of the file: the SHA-256 of all before them. If there is a platform it is keyed by
+ * it, so that a snapshot which somebody has changed is not resumed. */
+static void make_seal(const struct run *r, const struct crypto_sha256 *hash, u8 out[DIGEST_SIZE])
+{
+    u8 key[32], digest[DIGEST_SIZE];
+    crypto_sha256_peek(hash, digest);
+    if (seal_key(r, key))
+        crypto_hmac_sha256(key, sizeof key, digest, sizeof digest, out);
+    else
+        memcpy(out, digest, sizeof digest);
+    crypto_wipe(key, sizeof key);
+}
+
 /* --- Writing ---------------------------------------------------------------------------------- */
 
 struct output {
@@ -237,7 +250,7 @@ static int write_state(struct run *r, struct output *o, struct error *e)
     state_archive(r, &a);
     if (a.failed)
         return -1;
-    crypto_sha256_peek(o->hash, digest);
+    make_seal(r, o->hash, digest);
     return file_grow_add(&o->file, digest, sizeof digest, e) ? 0 : -1;
 }
 
@@ -308,6 +321,18 @@ void run_snapshot_look(struct run *r)
         error_set(&r->snapshot_error, e.code, "no snapshot was taken: %s", e.text);
 }
 
+int run_snapshot_end(const struct run *r, struct error *e)
+{
+    if (r->snapshot_error.code != ERROR_NONE)
+        return error_set(e, r->snapshot_error.code, "%s", r->snapshot_error.text);
+    return is_due(r) ? error_set(e, ERROR_FILE,
+                                 "no snapshot was taken: the run ended before %llu.%09llu s of "
+                                 "machine time",
+                                 (unsigned long long)(r->options.snapshot_at / CLOCK_HZ),
+                                 (unsigned long long)(r->options.snapshot_at % CLOCK_HZ))
+                     : 0;
+}
+
 bool run_parse_machine_time(const char *text, u64 *out)
 {
     const char *end;
@@ -376,12 +401,13 @@ void snapshot_close(struct snapshot *s)
     *s = (struct snapshot){.path = s->path};
 }
 
-static int check_digest(struct snapshot *s, struct error *e)
+static int check_seal(struct snapshot *s, const struct run *r, struct error *e)
 {
     u8 digest[DIGEST_SIZE], found[DIGEST_SIZE + 1];
-    crypto_sha256_peek(s->hash, digest);
+    make_seal(r, s->hash, digest);
     if (fread(found, 1, sizeof found, s->file) != DIGEST_SIZE || memcmp(found, digest, DIGEST_SIZE))
-        return error_set(e, ERROR_FILE, "%s is damaged: its SHA-256 is another one", s->path);
+        return error_set(e, ERROR_FILE, "%s is damaged, or was changed: its SHA-256 is another one",
+                         s->path);
     return 0;
 }
 
@@ -391,7 +417,7 @@ int snapshot_load(struct snapshot *s, struct run *r, struct error *e)
     state_archive(r, &s->archive);
     if (s->archive.failed)
         return explain(s, e);
-    if (check_digest(s, e))
+    if (check_seal(s, r, e))
         return -1;
     run_step(r, "snapshot", "%s is loaded: machine time %.9f s, in %.3f s", s->path,
              (double)host_time_ns(machine_host(r->machine)) / 1e9,

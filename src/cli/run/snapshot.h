@@ -40,6 +40,8 @@ u64 run_snapshot_limit(const struct run *r, u64 limit_ns);
 /* Between two slices: takes a snapshot if it is time, or if one was asked for. One that cannot be
  * written is an error at the end of the run. */
 void run_snapshot_look(struct run *r);
+/* When the run has ended: -1 and an error if a snapshot that was asked for is not there. */
+int run_snapshot_end(const struct run *r, struct error *e);
 /* Takes one now. Returns -1 and an error, and the run can go on. */
 int run_snapshot_take(struct run *r, struct error *e);
 

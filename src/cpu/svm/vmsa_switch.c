@@ -60,7 +60,7 @@ static void save_x87(struct x87 *x, struct vmsa *s)
     s->x87_fcw = x->control;
     s->x87_ftw = 0;
     for (u32 i = 0; i < 8; i++) {
-        if ((x->tag >> (2 * i) & 3u) != X87_EMPTY)
+        if (((u32)x->tag >> (2 * i) & 3u) != X87_EMPTY)
             s->x87_ftw = (u16)(s->x87_ftw | BIT(i));
         memcpy(&s->x87_mantissa[i], x87_st(x, i), 8);
         memcpy(&s->x87_exponent[i], x87_st(x, i) + 8, 2);
