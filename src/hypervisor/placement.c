@@ -7,18 +7,27 @@
  */
 #include "hypervisor/internal.h"
 
-/* Moves the address of `pages` pages, or of none. */
+/* Moves the address of `pages` pages, or 0. They lie in one chunk, as the allocator gives them: it
+ * takes them back without a look at the address when the VM ends. */
 static void address_archive(const struct hypervisor *hv, u64 *spa, u64 pages, const char *what,
                             struct archive *a)
 {
     u64 loaded = *spa;
     archive_u64(a, &loaded);
-    const bool none = loaded == FRAME_NONE || !loaded;
     if (archive_check(a,
-                      none || (!(loaded & PAGE_MASK) &&
-                               range_fits(loaded, pages * PAGE_SIZE, host_memory_size(hv->host))),
+                      !(loaded & PAGE_MASK) && loaded / CHUNK_SIZE < hv->frames.chunks &&
+                          loaded % CHUNK_SIZE + pages * PAGE_SIZE <= CHUNK_SIZE,
                       what))
         *spa = loaded;
+}
+
+/* The firmware's own memory; 0 in the archive: none. */
+static void tmr_archive(struct hypervisor *hv, struct archive *a)
+{
+    u64 spa = hv->tmr_spa == FRAME_NONE ? 0 : hv->tmr_spa;
+    address_archive(hv, &spa, MIB(1) / PAGE_SIZE, "the place of the firmware's memory", a);
+    if (a->loading && !a->failed)
+        hv->tmr_spa = spa ? spa : FRAME_NONE;
 }
 
 /* --- The processors' registers ---------------------------------------------------------------- */
@@ -44,10 +53,8 @@ static void chunks_archive(struct vm *vm, struct archive *a)
 {
     const u64 count = vm->chunk_count + vm->snp.flash_chunks;
     archive_same(a, count, "the number of 2 MiB chunks of its memory");
-    for (u64 i = 0; i < count && !a->failed; i++) {
+    for (u64 i = 0; i < count && !a->failed; i++)
         address_archive(vm->hv, &vm->chunks[i], CHUNK_SIZE / PAGE_SIZE, "the place of a chunk", a);
-        archive_check(a, vm->chunks[i] % CHUNK_SIZE == 0, "the place of a chunk");
-    }
 }
 
 static void npt_archive(struct vm *vm, struct archive *a)
@@ -135,7 +142,7 @@ static void platform_archive(struct hypervisor *hv, struct archive *a)
     archive_u32(a, &hv->refused_command);
     archive_u32(a, &hv->refusal);
     address_archive(hv, &hv->command_spa, 8, "the place of the command buffer", a);
-    address_archive(hv, &hv->tmr_spa, MIB(1) / PAGE_SIZE, "the place of the firmware's memory", a);
+    tmr_archive(hv, a);
     archive_bool(a, &hv->snp);
     address_archive(hv, &hv->snp_spa, 4, "the place of SNP's buffers", a);
     address_archive(hv, &hv->rmp_spa, 1, "the place of the RMP", a);
@@ -148,7 +155,7 @@ static void platform_archive(struct hypervisor *hv, struct archive *a)
 
 void hypervisor_archive(struct hypervisor *hv, struct archive *a)
 {
-    archive_section(a, "hypervisor", 1);
+    archive_section(a, "hypervisor", 2);
     platform_archive(hv, a);
     frames_archive(&hv->frames, a);
     archive_same(a, hv->vm_count, "the number of VMs");

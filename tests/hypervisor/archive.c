@@ -180,6 +180,52 @@ static void damage_does_no_harm(void **state)
     free(s.data);
 }
 
+static int move_hypervisor(struct hypervisor *hv, struct memory_stream *s, bool loading,
+                           struct error *e)
+{
+    const struct archive_stream stream = {move, s};
+    s->loading = loading;
+    s->at = 0;
+    struct archive a = loading ? archive_loading(stream, e) : archive_saving(stream, e);
+    hypervisor_archive(hv, &a);
+    return a.failed ? -1 : 0;
+}
+
+/* The allocator takes these addresses back when the VM ends: none may be outside of what it has. */
+static void an_address_outside_of_memory_is_refused(void **state)
+{
+    struct bench *b = *state;
+    struct memory_stream s = {.data = malloc(ROOM)};
+    struct vm *vm = make(b, IMAGE_SEV_ES, 1);
+    const u64 end = HOST_MEMORY / CHUNK_SIZE * CHUNK_SIZE;
+    u64 *const places[] = {&vm->chunks[0],        &vm->npt.pages[0],   &vm->npt.root,
+                           &vm->iopm_spa,         &vm->msrpm_spa,      &vm->cpus[0].vmcb_spa,
+                           &vm->cpus[0].vmsa_spa, &vm->snp.gctx_spa,   &vm->snp.message_spa,
+                           &vm->snp.vmsas[0],     &b->hv->command_spa, &b->hv->snp_spa,
+                           &b->hv->rmp_spa};
+    const u64 wrong[] = {FRAME_NONE, end, end + CHUNK_SIZE, PAGE_SIZE + 1, BIT(63)};
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        const u64 right = *places[i];
+        for (size_t n = 0; n < ARRAY_SIZE(wrong); n++) {
+            struct error e = {.code = ERROR_NONE};
+            *places[i] = wrong[n];
+            const int saved = move_hypervisor(b->hv, &s, false, &e);
+            *places[i] = right;
+            e.code = ERROR_NONE;
+            const int loaded = saved ? -1 : move_hypervisor(b->hv, &s, true, &e);
+            const u64 now = *places[i];
+            *places[i] = right;
+            /* A VMCB that is nowhere cannot even be saved. */
+            if (saved && places[i] != &vm->cpus[0].vmcb_spa)
+                fail_msg("place %zu: not saved", i);
+            if (!loaded || now != right)
+                fail_msg("place %zu: %#llx is loaded", i, (unsigned long long)wrong[n]);
+        }
+    }
+    vm_destroy(vm);
+    free(s.data);
+}
+
 static int setup(void **state)
 {
     *state = bench_create();
@@ -194,6 +240,7 @@ int main(void)
         T(what_was_saved_comes_into_another_vm),
         T(another_vm_is_refused_by_name),
         T(damage_does_no_harm),
+        T(an_address_outside_of_memory_is_refused),
     };
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }
