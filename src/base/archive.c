@@ -134,6 +134,7 @@ void archive_section(struct archive *a, const char *name, u32 version)
 {
     if (a->failed)
         return;
+    memset(a->section, 0, sizeof a->section);
     snprintf(a->section, sizeof a->section, "%s", name);
     char found[ARCHIVE_NAME_MAX + 1] = {0};
     memcpy(found, a->section, sizeof found);

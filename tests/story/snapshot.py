@@ -34,8 +34,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ENDS = 33  # its status
 
 
-def resume(s, path, *more, **options):
-    code, out, error = s.command("resume", path, "--json", *more, **options)
+def resume(s, path, *more, seed="story"):
+    """`taken` keeps the platform of NAME beside the file."""
+    state = s.path("state-" + os.path.basename(path))
+    if "--state" not in more and os.path.exists(state):
+        more += ("--state", state)
+    code, out, error = s.command("resume", path, "--json", *(("--seed", seed) if seed else ()),
+                                 *more)
     return code, [json.loads(line) for line in out.splitlines()], error
 
 
@@ -94,7 +99,7 @@ def a_program_asks_for_a_snapshot(s):
     want(ask(s, "snapshot", control) == {"ok": True} and os.path.exists(path), "no snapshot")
     want(ask(s, "quit", control) == {"ok": True}, "it does not end")
     finish(process)
-    code, events, error = resume(s, path, "--limit", "1")
+    code, events, error = resume(s, path, "--limit", "1", seed=None)
     want(code == 9 and "still running" in error, (code, error))
     want("is loaded" in steps(events, "snapshot"), steps(events, "snapshot"))
     process, control = start(s, "--kernel", guest)
@@ -133,7 +138,8 @@ def a_file_that_is_not_right_is_refused(s):
              ("longer", whole + b"x", "SHA-256"),
              ("changed", whole[:middle] + b"?" + whole[middle + 1:], "SHA-256"),
              ("another", b"ELF " * 1000, "no snapshot of softsev"),
-             ("option", whole.replace(b"--memory=16", b"--record=16"), "no option that a snapshot")]
+             ("option", whole.replace(b"--memory=16", b"--record=16"), "no option that a snapshot"),
+             ("state", whole.replace(b"--memory=16", b"--state=abcd"), "no option that a snapshot")]
     for name, data, words in cases:
         code, _, error = resume(s, s.write("bad-" + name, data))
         want(code == 3 and words in one_line(error), (name, code, error))
@@ -144,7 +150,9 @@ def a_file_that_is_not_right_is_refused(s):
     want(code == 3, (code, error))
     code, _, error = resume(s, s.folder)
     want(code == 3 and "folder" in one_line(error), (code, error))
-    shutil.copy(guest, s.path("kept"))
+    for seed, words in ((None, "another seed"), ("x", "another seed")):
+        code, _, error = resume(s, path, seed=seed)
+        want(code == 3 and words in one_line(error), (seed, code, error))
     s.build("alphabet", ALPHABET.replace("500000", "400000"))
     code, _, error = resume(s, path)
     want(code == 3 and "changed since" in one_line(error), (code, error))
@@ -184,6 +192,8 @@ def linux_goes_on_in_every_mode(s):
     newer = (f"{s.out}/vmlinuz-6.12", f"{s.out}/initrd-6.12.cpio.gz")
     if os.path.exists(newer[0]):
         modes.append(("sev-snp", "2"))
+    another = s.path("another")
+    want(s.command("platform", "init", "--state", another)[0] == 0, "no other platform")
     for mode, cpus in modes:
         kernel, initrd = newer if mode == "sev-snp" else (s.kernel, s.initrd)
         code, first, path = taken(s, mode, "0.7", "--kernel", kernel, "--initrd", initrd,
@@ -201,10 +211,10 @@ def linux_goes_on_in_every_mode(s):
                 whole = whole[:len(whole) // 2] + b"?" + whole[len(whole) // 2 + 1:]
                 f.seek(0)
                 f.write(whole + hashlib.sha256(whole).digest())
-            code, _, error = resume(s, changed)
+            code, _, error = resume(s, changed, "--state", s.path("state-" + mode))
             want(code == 3 and "was changed" in one_line(error), (mode, code, error))
             os.unlink(changed)
-            code, _, error = resume(s, path, "--state", s.path("another"), "--seed", "another")
+            code, _, error = resume(s, path, "--state", another)
             want(code == 3 and "another platform" in error.splitlines()[-1], (mode, code, error))
         with open(path, "rb") as f:
             want((mode == "none") == (b"Memory Encryption Features" in f.read()), mode)

@@ -21,14 +21,13 @@
 
 /* --- What a snapshot keeps of the command line ------------------------------------------------ */
 
-/* The options that make the machine. The host's ends are not among them: whoever resumes a machine
- * says which of his files and sockets it gets. */
+/* The options that make the machine. The host's ends and the platform are not among them: whoever
+ * resumes a machine says which of his files and sockets it gets, and a seed would open the seal. */
 static const u8 kept[] = {
-    RUN_KERNEL, RUN_INITRD,   RUN_APPEND,        RUN_FIRMWARE,       RUN_KERNEL_HASHES,
-    RUN_MEMORY, RUN_CPUS,     RUN_MODE,          RUN_POLICY,         RUN_FEATURES,
-    RUN_DEVICE, RUN_STRICT,   RUN_TSC_FREQUENCY, RUN_VIRTIO_CONSOLE, RUN_VIRTIO_RNG,
-    RUN_NAME,   RUN_MACHINE,  RUN_CPU,           RUN_STATE,          RUN_SEED,
-    RUN_CLOCK,  RUN_NO_REBOOT};
+    RUN_KERNEL, RUN_INITRD,  RUN_APPEND,        RUN_FIRMWARE,       RUN_KERNEL_HASHES,
+    RUN_MEMORY, RUN_CPUS,    RUN_MODE,          RUN_POLICY,         RUN_FEATURES,
+    RUN_DEVICE, RUN_STRICT,  RUN_TSC_FREQUENCY, RUN_VIRTIO_CONSOLE, RUN_VIRTIO_RNG,
+    RUN_NAME,   RUN_MACHINE, RUN_CPU,           RUN_CLOCK,          RUN_NO_REBOOT};
 
 static bool is_kept(const char *word)
 {
@@ -177,9 +176,24 @@ static void stream_archive(struct crypto *c, struct archive *a)
         crypto_set_position(c, position);
 }
 
+/* A run with another seed would go on with other random numbers. */
+static void seed_archive(const struct run *r, struct archive *a)
+{
+    const char *seed = r->options.seed;
+    u8 check[8] = {0}, loaded[8];
+    if (seed)
+        crypto_sev_kdf(seed, strlen(seed), "softsev-snapshot-seed", NULL, 0, check, sizeof check);
+    memcpy(loaded, check, sizeof loaded);
+    archive_bytes(a, loaded, sizeof loaded);
+    if (!a->failed && memcmp(loaded, check, sizeof check))
+        archive_fail(a, ERROR_FILE, "the run that took it had %s; give --seed as it was",
+                     load_le64(loaded) ? "another seed" : "no seed");
+}
+
 static void run_archive(struct run *r, struct archive *a)
 {
     archive_section(a, "run", 1);
+    seed_archive(r, a);
     archive_same(a, r->vm_count, "the number of VMs");
     stream_archive(r->crypto, a);
     stream_archive(r->owner_crypto, a);

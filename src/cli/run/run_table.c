@@ -436,7 +436,7 @@ static const struct option_row rows[] = {
         "the run goes on, and each snapshot replaces the one before as a whole.\n"
         "Memory is in the file as a probe on the bus reads it: encrypted pages are ciphertext.\n"
         "Keys and the secure processor's state are sealed for this platform: the machine can only "
-        "be resumed with the same\n.Fl -state\nor\n.Fl -seed .\n"
+        "be resumed with the same\n.Fl -state\nand\n.Fl -seed ,\nwhich are not in it.\n"
         "What is not encrypted is in it as it is, so the file is for its owner alone.\n"
         "The hash of\n.Fl -trace-hash\nbegins anew with a snapshot: it then equals that of the "
         "run that is resumed.\nDisks are not in it. The changes of a disk with\n.Cm ,snapshot\n"
