@@ -65,6 +65,9 @@ test-slow: build
 	@tests/slow/host_selftests.py $(BUILD)/softsev $(OUT)
 	@tools/fetch-programs.sh $(OUT)
 	@tests/slow/programs.py $(BUILD)/softsev $(OUT)
+	@tools/fetch-cryptsetup.sh $(OUT)
+	@SOFTSEV_AGENT=$(BUILD)/guests/agent/softsev-agent \
+		tests/slow/encrypted_root.py $(BUILD)/softsev $(OUT)
 
 bench: build
 	@tools/install-deps.sh bench
