@@ -63,7 +63,7 @@ def same_end(first, second):
 @quick
 def the_machine_goes_on_from_the_file(s):
     guest = s.build("alphabet", ALPHABET)
-    for engine in ("interpreter", "jit"):
+    for engine in ("interpreter", "auto"):
         code, first, path = taken(s, f"letters-{engine}", "0.0123", "--kernel", guest, "--memory",
                                   "16", "--engine", engine)
         want(code == ENDS and console(first) == LETTERS, (code, console(first)))
